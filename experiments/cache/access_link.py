@@ -35,7 +35,7 @@ from typing import Any
 
 from experiments.cache.claims import access_link as judge
 from experiments.cache.claims.access_link import CaseFigures, Setting
-from experiments.cache.claims.access_link_span import SpanFigures, span_figures, w8_span
+from experiments.cache.claims.access_link_span import SpanFigures, decide_waits_over_span, span_figures
 from experiments.cache.claims.versions import objects_in
 from experiments.cache.workload import Plan, Workload, representative
 from experiments.harness.clock import tolerance
@@ -146,9 +146,16 @@ def run(context: Run) -> Outcome:
             found = replace(found, beyond=_left_out(found, workload, cache), tolerance=tolerance(judge.WITHIN))
             figures[case.name] = found
     both = SLOW in figures and CACHE in figures
-    of_both = [decide(figures[SLOW], figures[CACHE]) for decide in (judge.w1, judge.w2)] if both else []
+    of_both = (
+        [
+            decide(figures[SLOW], figures[CACHE])
+            for decide in (judge.decide_response_time_under_load, judge.decide_link_use_under_load)
+        ]
+        if both
+        else []
+    )
     return Outcome(
-        claims=(*of_both, judge.w8(figures)),
+        claims=(*of_both, judge.decide_queueing_theory(figures)),
         comparisons=tuple(_compare(name, one) for name, one in figures.items()),
         fidelity=evidence.fidelity(),
         implementations={"proxy": proxy_name(context), "origin": origin_name(context)},
@@ -189,7 +196,7 @@ def _all_arrivals(context: Run) -> Outcome:
     context.step("calibrating the confidence interval", 0.95)
     interval = WaitInterval.of(queue, span_s, context.seed)
     return Outcome(
-        claims=(w8_span(case.name, one, interval, allowed),),
+        claims=(decide_waits_over_span(case.name, one, interval, allowed),),
         comparisons=(_compare_span(case.name, one, allowed),) if one.delays else (),
         fidelity=evidence.fidelity(),
         implementations={"origin": origin_name(context)},

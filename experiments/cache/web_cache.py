@@ -373,7 +373,7 @@ def _theory(context: Run, name: str, direct: Campus, cached: Campus, legs: Legs)
     spans, fetched = cached.visits.spans(name), _fetched(name, cached, legs)
     sizes = [len(one.response.octets) for one in fetched if one.response is not None]
     largest = max((len(one.request.octets) for one in fetched), default=0)
-    connections = statistics.median_low(savings.opened(legs, span) for span in spans)
+    connections = statistics.median_low(savings.count_connections(legs, span) for span in spans)
     return cached_visit(asked["objects"], campus_s, rtt_s, rate_bps, sizes, largest, connections)
 
 
@@ -413,16 +413,16 @@ def _verdicts(
     hits = sum(1 for one in legs.served(spans(*PHASES)) if one.upstream is None)
     used = [link_use(one.captured, AT_LINK, one.visits.span, one.visits.not_counted) for one in (direct, cached)]
     saved = (
-        savings.w1(direct_s, cached_s, disagreeing),
-        savings.w2(used[0], used[1], hits),
+        savings.decide_visit_time(direct_s, cached_s, disagreeing),
+        savings.decide_link_relief(used[0], used[1], hits),
     )
     return [
         *(confirm(one, cached.objects, cached.every_load, direct.every_load) for one in saved),
-        validation.w3(legs, spans(REVALIDATED, CHANGED)),
-        validation.w4(legs, spans(REVALIDATED), cached.objects),
-        validation.w5(legs, spans(CHANGED), spans(AGAIN), cached.objects),
-        freshness.w6(legs, _live(cached), cached.visits.load),
-        validation.w7(legs, connections(cached.captured.at(AT_LINK)), PROXY_ADDRESS, ORIGIN_ADDRESS),
+        validation.decide_conditional_requests(legs, spans(REVALIDATED, CHANGED)),
+        validation.decide_not_modified(legs, spans(REVALIDATED), cached.objects),
+        validation.decide_replaced_copy(legs, spans(CHANGED), spans(AGAIN), cached.objects),
+        freshness.decide_freshness(legs, _live(cached), cached.visits.load),
+        validation.decide_both_roles(legs, connections(cached.captured.at(AT_LINK)), PROXY_ADDRESS, ORIGIN_ADDRESS),
     ]
 
 

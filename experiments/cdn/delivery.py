@@ -18,7 +18,7 @@ from typing import Any
 
 from mininet.topo import Topo
 
-from experiments.cache.claims.savings import opened
+from experiments.cache.claims.savings import count_connections
 from experiments.cache.claims.versions import Objects, confirm, objects_in
 from experiments.cache.theory import cached_visit
 from experiments.cache.wire.legs import Legs, Span, read_legs
@@ -332,7 +332,7 @@ def _visit_theory(context: Run, region: str, case: str, phase: str, measured: Me
     legs, fetched = measured.legs[region], _at_origin(measured, region, case, phase)
     sizes = [len(one.response.octets) for one in fetched if one.response is not None]
     largest = max((len(one.request.octets) for one in fetched), default=0)
-    connections = statistics.median_low(opened(legs, span) for span in spans)
+    connections = statistics.median_low(count_connections(legs, span) for span in spans)
     return cached_visit(asked["objects"], 0.0, rtt_s, rate_bps, sizes, largest, connections)
 
 
@@ -364,19 +364,19 @@ def _verdicts(
         for one in (without, through)
     ]
     saved = (
-        savings.c5(
+        savings.decide_visit_time(
             _times(timings, WITHOUT, without),
             _times(timings, THROUGH, through),
             [one.name for one in comparisons if not one.within],
         ),
-        savings.c6(used[0], used[1], copies),
+        savings.decide_link_relief(used[0], used[1], copies),
     )
     return [
-        replicas.c2(regions, page_load(through.captured, first_interface("origin")), objects),
-        names.c3(regions, NAME),
-        names.c4(local, NAME, ALIAS, addresses),
+        replicas.decide_identical_copies(regions, page_load(through.captured, first_interface("origin")), objects),
+        names.decide_regional_answers(regions, NAME),
+        names.decide_alias_to_cdn(local, NAME, ALIAS, addresses),
         *(confirm(one, objects, through.visited, without.visited) for one in saved),
-        replicas.c7(regions, visits, crowd, context.parameters["crowd"], objects),
+        replicas.decide_single_fetch(regions, visits, crowd, context.parameters["crowd"], objects),
     ]
 
 

@@ -96,7 +96,7 @@ def run(context: Run) -> Outcome:
         if (found := judge.recovery(episode, user)) is not None
     ]
     return Outcome(
-        claims=(judge.c8([episode for _, episode in episodes]),),
+        claims=(judge.decide_failover([episode for _, episode in episodes]),),
         comparisons=(),
         fidelity=evidence.fidelity(),
         implementations=implementations(context),
@@ -152,7 +152,7 @@ def _many(context: Run, evidence: Evidence) -> Outcome:
     ]
     found = [one for one in map(times.fail_over, episodes) if one is not None]
     return Outcome(
-        claims=(times.c8_many(episodes, theory),),
+        claims=(times.decide_failover_times(episodes, theory),),
         comparisons=tuple(_compare(theory, phases_s, found)) if len(found) == len(episodes) else (),
         fidelity=evidence.fidelity(),
         implementations=implementations(context),

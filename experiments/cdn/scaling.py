@@ -86,7 +86,11 @@ def run(context: Run) -> Outcome:
         through = _sweep(context, folder, THROUGH, evidence)
     comparisons = [_compare(evidence.theories[one.clients], one) for one in alone if not (one.problem or one.wrong)]
     return Outcome(
-        claims=(judge.c1(alone), judge.c5(alone, through), judge.c6(alone, through)),
+        claims=(
+            judge.decide_origin_saturation(alone),
+            judge.decide_response_time_under_load(alone, through),
+            judge.decide_link_use_under_load(alone, through),
+        ),
         comparisons=tuple(comparisons),
         fidelity=evidence.fidelity(),
         implementations=implementations(context),

@@ -80,7 +80,7 @@ def run(context: Run) -> Outcome:
     context.step("TTLs", 0.3)
     sweep = _sweep(context, evidence)
     client, local = sweep.traffic["client"], sweep.traffic["local"]
-    points, d13 = dns_ttl.d13_of(
+    points, d13 = dns_ttl.sweep_ttl(
         [client, local],
         lambda: [
             dns_ttl.ttl_point(ttl, [client], local, changing_name(ttl), ADDRESSES, sweep.changes)
@@ -90,8 +90,8 @@ def run(context: Run) -> Outcome:
     longest, zones = max(context.parameters["ttl"]), given_zones(make_names())
     return Outcome(
         claims=(
-            caching.d11(client, local, changing_name(longest), ADDRESSES, ttl_s=longest, cold=True),
-            caching.d12(workloads["no"], workloads["yes"], ADDRESSES, FEWER_BY, zones, cold=True),
+            caching.decide_ttl_countdown(client, local, changing_name(longest), ADDRESSES, ttl_s=longest, cold=True),
+            caching.decide_root_relief(workloads["no"], workloads["yes"], ADDRESSES, FEWER_BY, zones, cold=True),
             d13,
         ),
         comparisons=(),

@@ -81,14 +81,14 @@ def _verdicts(
     at_client = {what: each["client"] for what, each in seen.items()}
     zones = given_zones(make_names())
     return (
-        transport.d1(at_client["address"], at_client["large"], all_traffic["local"], zones),
-        records.d2(at_client["address"], CANONICAL, [WEB["web1"]]),
-        records.d3(at_client["reverse"], WEB["web1"], CANONICAL),
-        records.d4(at_client["alias"], ALIAS, CANONICAL, [WEB["web1"]]),
-        records.d5(at_client["mail"], DOMAIN, MAIL),
-        records.d6(at_client["pool"], POOL.rstrip("."), list(WEB.values())),
-        records.d14(all_traffic["local"], ADDRESSES, zones, cold=True),
-        resolution.d15(all_traffic["local"], OWN, HIRED, zones),
+        transport.decide_transport(at_client["address"], at_client["large"], all_traffic["local"], zones),
+        records.decide_address_lookup(at_client["address"], CANONICAL, [WEB["web1"]]),
+        records.decide_reverse_lookup(at_client["reverse"], WEB["web1"], CANONICAL),
+        records.decide_alias(at_client["alias"], ALIAS, CANONICAL, [WEB["web1"]]),
+        records.decide_mail_exchange(at_client["mail"], DOMAIN, MAIL),
+        records.decide_address_rotation(at_client["pool"], POOL.rstrip("."), list(WEB.values())),
+        records.decide_record_fields(all_traffic["local"], ADDRESSES, zones, cold=True),
+        resolution.decide_zone_hosting(all_traffic["local"], OWN, HIRED, zones),
     )
 
 

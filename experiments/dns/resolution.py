@@ -186,10 +186,14 @@ def _verdicts(kinds: Mapping[str, Lookups], comparisons: Mapping[str, Comparison
     zones = given_zones(make_names())
     by_host = {host: recursive.traffic[0][host] for host in chain[:-1]}
     return [
-        resolution.d7(at_local, [at_client], {NAME: PATH}, ADDRESSES, zones),
-        _timed(resolution.d8(iterative.traffic[0]["local"], NAME, ADDRESSES, PATH, zones), comparisons, ITERATIVE),
-        _timed(resolution.d9(by_host, NAME, ADDRESSES, chain, zones), comparisons, RECURSIVE),
-        caching.d10(
+        resolution.decide_resolution_path(at_local, [at_client], {NAME: PATH}, ADDRESSES, zones),
+        _timed(
+            resolution.decide_iterative_queries(iterative.traffic[0]["local"], NAME, ADDRESSES, PATH, zones),
+            comparisons,
+            ITERATIVE,
+        ),
+        _timed(resolution.decide_recursive_queries(by_host, NAME, ADDRESSES, chain, zones), comparisons, RECURSIVE),
+        caching.decide_cache_hit(
             [cached.all_traffic["client"]],
             cached.all_traffic["local"],
             NAME,

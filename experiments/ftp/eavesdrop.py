@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 
-from experiments.ftp.claims.eavesdrop import Overheard, Secret, f8, f9, overhear
+from experiments.ftp.claims.eavesdrop import Overheard, Secret, decide_eavesdropping, decide_encryption, eavesdrop
 from experiments.ftp.lab import (
     ANY,
     ASYNCSSH,
@@ -69,7 +69,7 @@ def run(context: Run) -> Outcome:
     with measured(context, network, [ftp_path(asked["rtt"], asked["bw"])]) as lab, lab.recording(["eve"]):
         fetched = _fetch(context, lab.bed)
     context.step("judging the packets", 0.8)
-    everything = overhear(read_capture(lab.path), AT_EVE, EVE_ADDRESS)
+    everything = eavesdrop(read_capture(lab.path), AT_EVE, EVE_ADDRESS)
     return Outcome(
         claims=_verdicts(everything, fetched, secret),
         comparisons=(),
@@ -110,7 +110,7 @@ def _fetch(context: Run, bed: Testbed) -> Transfers:
 
 def _verdicts(everything: Overheard, fetched: Transfers, secret: Secret) -> tuple[Verdict, ...]:
     ftp, sftp = (fetched.heard(everything, way) for way in (FTP, SFTP))
-    verdicts = (f8(ftp, secret), f9(sftp, ftp, secret, fetched.arrived.get(SFTP, b"")))
+    verdicts = (decide_eavesdropping(ftp, secret), decide_encryption(sftp, ftp, secret, fetched.arrived.get(SFTP, b"")))
     return tuple(
         undecided(verdict.id, f"The file was not fetched by {way}: {fetched.failures[way]}.")
         if way in fetched.failures

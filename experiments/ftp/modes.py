@@ -333,13 +333,16 @@ def _verdicts(
     scenarios = {code: sessions.of(traffic, str(code)) for code in ftp_dialogue.CODES}
     verdicts = {
         # A session that breaks off has a control connection and commands all the same.
-        "F1": ([], connections.f1(every_one)),
-        "F2": ([*names, BACK], connections.f2(whole, known, list(_assignments(traffic, sessions, files)))),
-        "F3": ([], connections.f3(sessions.of(traffic, *names, broken_off=True))),
-        "F4": (list(map(str, scenarios)), ftp_dialogue.f4(scenarios, known)),
-        "F5": ([STATE], ftp_dialogue.f5(sessions.of(traffic, STATE), known)),
-        "F6": (every["active"], connections.f6(sessions.of(traffic, *every["active"]))),
-        "F7": (every["passive"], connections.f7(sessions.of(traffic, *every["passive"]))),
+        "F1": ([], connections.decide_control_connection(every_one)),
+        "F2": (
+            [*names, BACK],
+            connections.decide_data_connections(whole, known, list(_assignments(traffic, sessions, files))),
+        ),
+        "F3": ([], connections.decide_command_lines(sessions.of(traffic, *names, broken_off=True))),
+        "F4": (list(map(str, scenarios)), ftp_dialogue.decide_reply_codes(scenarios, known)),
+        "F5": ([STATE], ftp_dialogue.decide_session_state(sessions.of(traffic, STATE), known)),
+        "F6": (every["active"], connections.decide_active_mode(sessions.of(traffic, *every["active"]))),
+        "F7": (every["passive"], connections.decide_passive_mode(sessions.of(traffic, *every["passive"]))),
     }
     found = [sessions.broken(claim, rests_on) or verdict for claim, (rests_on, verdict) in verdicts.items()]
     return tuple(

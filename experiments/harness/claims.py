@@ -1,7 +1,7 @@
-"""The claims of the course as data: experiments/claims.toml, read and checked.
+"""The list of claims: experiments/claims.toml, parsed and validated.
 
-Each claim has an id, a group, one sentence, and the check that decides it. Whether a claim holds is never
-written there: verdicts come from results only.
+Each claim has an id, a group, a statement of one sentence, and the check that decides it. The file has no verdicts:
+those come from results only.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ CLAIMS_PATH = Path(__file__).resolve().parents[1] / "claims.toml"
 
 
 class ClaimsError(ValueError):
-    """The list of claims is not as it should be; the message names the entry."""
+    """The list of claims is invalid; the message names the entry."""
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One statement that packets, and figures where it is about time or volume, can show or contradict."""
+    """One statement that packets, and figures if it is about time or volume, can confirm or contradict."""
 
     id: str
     group: str

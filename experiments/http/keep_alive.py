@@ -215,9 +215,9 @@ def _verdicts(
     visits: Mapping[str, Visits], comparisons: Mapping[str, Comparison], idle_s: float, short_s: float
 ) -> tuple[Verdict, ...]:
     packets = {
-        KEPT: keep_alive.k1(visits[KEPT].at_client, idle_s),
-        CLOSED: keep_alive.k2(visits[CLOSED].at_client, idle_s, short_s),
-        PROXY: keep_alive.k3(visits[PROXY].at_client, visits[PROXY].at_proxy, idle_s),
+        KEPT: keep_alive.decide_idle_connection_kept(visits[KEPT].at_client, idle_s),
+        CLOSED: keep_alive.decide_idle_timeout(visits[CLOSED].at_client, idle_s, short_s),
+        PROXY: keep_alive.decide_independent_hops(visits[PROXY].at_client, visits[PROXY].at_proxy, idle_s),
     }
     return tuple(_timed(verdict, comparisons.get(case)) for case, verdict in packets.items())
 

@@ -71,7 +71,7 @@ def run(context: Run) -> Outcome:
     beyond = {strategy: _left_out(captured, lab.bed.topo, loads[strategy], bw * 1e6) for strategy in good}
     timings = {_name(strategy): [_timing(load, lab.watch) for load in loads[strategy]] for strategy in good}
     return Outcome(
-        claims=(_interleaving(loads, failures), http2.h12(loads[PIPELINED], loads[MULTIPLEXED])),
+        claims=(_interleaving(loads, failures), http2.decide_header_compression(loads[PIPELINED], loads[MULTIPLEXED])),
         comparisons=tuple(
             Comparison.of(
                 _name(each),
@@ -91,7 +91,9 @@ def run(context: Run) -> Outcome:
 def _interleaving(loads: Mapping[str, list[PageLoad]], failures: Mapping[str, str]) -> Verdict:
     for strategy, said in failures.items():
         return failed("H11", f"{strategy}: the objects could not be loaded: {said}{failure_seen(loads[strategy])}.")
-    return http2.h11(loads[PIPELINED], loads[MULTIPLEXED], *(f"/{name}".encode() for name in (LARGE, SMALL)))
+    return http2.decide_multiplexing(
+        loads[PIPELINED], loads[MULTIPLEXED], *(f"/{name}".encode() for name in (LARGE, SMALL))
+    )
 
 
 def _name(strategy: str) -> str:

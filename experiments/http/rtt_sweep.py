@@ -103,7 +103,7 @@ class SweepResults:
         """Return the verdicts: H14, if a page was loaded by HTTP/2, and the failed claims."""
         verdicts = dict(self.failures)
         if self.multiplexed:
-            verdicts.setdefault("H14", http2.h14(self.multiplexed))
+            verdicts.setdefault("H14", http2.decide_concurrent_streams(self.multiplexed))
         return sorted(verdicts.values(), key=lambda verdict: int(verdict.id[1:]))
 
 

@@ -50,12 +50,12 @@ from experiments.http.wire.page_load import Files, PageLoad
 
 # strategy: the claim that its time and its packets decide
 STRATEGY_CLAIMS: Mapping[str, tuple[str, Callable[[Sequence[PageLoad]], Verdict]]] = {
-    "1.0-serial": ("H6", judge_strategies.h6),
-    "1.0-parallel": ("H7", judge_strategies.h7),
-    "1.1-persistent": ("H8", judge_strategies.h8),
-    "1.1-pipelined": ("H9", judge_strategies.h9),
-    "2": ("H14", http2.h14),
-    "2-push": ("H13", http2.h13),
+    "1.0-serial": ("H6", judge_strategies.decide_serial_connections),
+    "1.0-parallel": ("H7", judge_strategies.decide_parallel_connections),
+    "1.1-persistent": ("H8", judge_strategies.decide_persistent_connection),
+    "1.1-pipelined": ("H9", judge_strategies.decide_pipelining),
+    "2": ("H14", http2.decide_concurrent_streams),
+    "2-push": ("H13", http2.decide_server_push),
 }
 STRATEGIES = tuple(STRATEGY_CLAIMS)
 NON_PERSISTENT = ("1.0-serial", "1.0-parallel")
@@ -236,16 +236,20 @@ def _verdicts(seen: Captured, comparisons: Mapping[str, Comparison], workload: W
     text, binary = seen.every(*STRATEGIES[:4]), seen.every("2", MORE, "2-push")
     verdicts = []
     if text:
-        verdicts += [judge_http.h1(text), judge_http.h2(text), judge_http.h3(text)]
+        verdicts += [
+            judge_http.decide_connection_setup(text),
+            judge_http.decide_request_grammar(text),
+            judge_http.decide_response_grammar(text),
+        ]
     verdicts += _stateless(seen, workload)
     verdicts += _one_object_each(seen, workload)
     tried = [name for name in STRATEGIES if name in workload.windows or name in workload.failures]
     verdicts += [_of_strategy(name, seen, comparisons, workload, context) for name in tried]
     if text and binary:
-        verdicts.append(http2.h10(text, binary))
+        verdicts.append(http2.decide_binary_framing(text, binary))
     persistent = seen.every("1.1-persistent") or seen.every("1.1-pipelined")
     if persistent and (multiplexed := seen.every("2")):
-        verdicts.append(http2.h12(persistent, multiplexed))
+        verdicts.append(http2.decide_header_compression(persistent, multiplexed))
     return sorted(verdicts, key=lambda verdict: int(verdict.id[1:]))
 
 
@@ -260,7 +264,7 @@ def _stateless(seen: Captured, workload: Workload) -> list[Verdict]:
     one_by_one = STRATEGIES[:3]
     others = [*(load for name in one_by_one for load in seen.warm_ups.get(name, [])), *seen.every(*one_by_one)]
     first, second = (seen.loads[order][0] for order in ORDERS)
-    return [judge_http.h4(first, second, others)]
+    return [judge_http.decide_statelessness(first, second, others)]
 
 
 def _one_object_each(seen: Captured, workload: Workload) -> list[Verdict]:
@@ -269,7 +273,7 @@ def _one_object_each(seen: Captured, workload: Workload) -> list[Verdict]:
             return [failed("H5", _not_loaded(name, seen, workload))]
     # The side that closes first is visible at the server: at the client its FIN may cross the client's own.
     loads = [load for name in NON_PERSISTENT for load in seen.at_origin.get(name, [])]
-    return [judge_http.h5(loads)] if loads else []
+    return [judge_http.decide_connection_per_object(loads)] if loads else []
 
 
 def _not_loaded(name: str, seen: Captured, workload: Workload) -> str:

@@ -35,10 +35,10 @@ from experiments.harness.results.result import Comparison, Timing
 from experiments.harness.theory.tcp import Theory, tolerance_of_round_trips
 from experiments.http.lab import response_sizes, write_picture
 from experiments.http.wire.page_load import page_load
-from experiments.mail.claims.imap import Asked, ImapCourse, m2
-from experiments.mail.claims.pop3 import Pop3Course, m1
-from experiments.mail.claims.push_pull import Pull, Push, m4
-from experiments.mail.claims.webmail import Screen, Webmail, m3
+from experiments.mail.claims.imap import ImapCourse, MailboxTask, decide_imap
+from experiments.mail.claims.pop3 import Pop3Course, decide_pop3
+from experiments.mail.claims.push_pull import Pull, Push, decide_push_and_pull
+from experiments.mail.claims.webmail import Screen, Webmail, decide_webmail
 from experiments.mail.lab import (
     ALICE,
     AT_ALICE,
@@ -266,7 +266,9 @@ def _m3(context: Run, captured: CaptureFile, sessions: Sessions) -> Verdict:
     between = smtp_traffic(captured, AT_SENDER, [SMTP_PORT]).to(RECEIVER_ADDRESS)
     token, said = _token(context.seed).encode(), _said(context.seed).encode()
     broken = sessions.broken("M3", "writes", "arrives", "reads")
-    return broken or m3(Webmail(screens[0], between, screens[1], SENDER_ADDRESS, RECEIVER_ADDRESS, token, said))
+    return broken or decide_webmail(
+        Webmail(screens[0], between, screens[1], SENDER_ADDRESS, RECEIVER_ADDRESS, token, said)
+    )
 
 
 def _within(time_ns: int, window: Window) -> bool:
@@ -276,7 +278,7 @@ def _within(time_ns: int, window: Window) -> bool:
 def _m1(traffic: Traffic, written: Messages) -> Verdict:
     names = ("refused", "POP3 everything", "drops", "between", "deletes", "after")
     course = Pop3Course(*(traffic.by_pop3(name) for name in names))
-    return traffic.sessions.broken("M1", *names) or m1(course, written.contents)
+    return traffic.sessions.broken("M1", *names) or decide_pop3(course, written.contents)
 
 
 def _m2(traffic: Traffic, written: Messages) -> Verdict:
@@ -292,7 +294,9 @@ def _m2(traffic: Traffic, written: Messages) -> Verdict:
     parts: dict[str, Any] = {part: traffic.by_imap(name) for part, name in imap.items()}
     parts |= {part: traffic.by_pop3(name) for part, name in pop3.items()}
     broken = traffic.sessions.broken("M2", *imap.values(), *pop3.values())
-    return broken or m2(ImapCourse(**parts), written.contents, Asked(written.subject, FOLDER, written.attachment))
+    return broken or decide_imap(
+        ImapCourse(**parts), written.contents, MailboxTask(written.subject, FOLDER, written.attachment)
+    )
 
 
 def _m4(captured: CaptureFile, sessions: Sessions, picture: bytes, mails: Mapping[str, bytes]) -> Verdict:
@@ -305,7 +309,7 @@ def _m4(captured: CaptureFile, sessions: Sessions, picture: bytes, mails: Mappin
         Push(back, mails["bob"], RECEIVER_ADDRESS, SENDER_ADDRESS),
     ]
     broken = sessions.broken("M4", "pull", "push alice", "push bob")
-    return broken or m4([Pull(load, picture, ALICE_ADDRESS)], pushes)
+    return broken or decide_push_and_pull([Pull(load, picture, ALICE_ADDRESS)], pushes)
 
 
 def _compare_all(

@@ -33,7 +33,7 @@ from experiments.harness.parameters import choices, seconds, whole
 from experiments.harness.report.line_plots import Panel, Series, plot_lines
 from experiments.harness.results.result import Timing
 from experiments.harness.theory.tcp import TOLERANCE_OF_DIALOGUE, Theory
-from experiments.mail.claims.outage import Episode, Outage, during, resumption, s5
+from experiments.mail.claims.outage import Episode, Outage, decide_outage, during, resumption
 from experiments.mail.clients import Task, check_supported, client_name, run_client
 from experiments.mail.lab import (
     ALICE,
@@ -49,7 +49,7 @@ from experiments.mail.mailboxes import Reader, send, text, wait_for_count
 from experiments.mail.servers import MailHost, Schedule, mail_host, names_of
 from experiments.mail.theory.outage import completed, recovery, spacing
 from experiments.mail.times import Timed, compared, left_out
-from experiments.mail.wire.attempts import NS, Keeping
+from experiments.mail.wire.attempts import NS, RetryPolicy
 from experiments.mail.wire.imap import imap_traffic
 from experiments.mail.wire.outage_times import between_servers, recovery_timing, round_of, spacings
 from experiments.mail.wire.smtp import smtp_traffic
@@ -144,7 +144,7 @@ def run(context: Run) -> Outcome:
     found = {case: some for case, some in times.items() if some}
     timings = {WORDS[case]: [timing for timing, _ in some] for case, some in found.items()}
     return Outcome(
-        claims=(s5(ended, given_up),),
+        claims=(decide_outage(ended, given_up),),
         comparisons=tuple(compared(WORDS[case], some, _tolerance(context)) for case, some in found.items()),
         fidelity=evidence.fidelity(),
         implementations={**names_of(context.replacements), AGENT_ROLE: client_name(context.replacements)},
@@ -259,7 +259,7 @@ def _give_up(context: Run, network: MailNetwork, case: str) -> Outage:
     network.receiver.kill_mta()
     _hand_in(network, _messages(count, "never", context.seed))
     if case == DAYS:
-        keeping = Keeping(RFC_RETRY_S, 2 * RFC_RETRY_S, RFC_KEPT_S)
+        keeping = RetryPolicy(RFC_RETRY_S, 2 * RFC_RETRY_S, RFC_KEPT_S)
         # A message due at the end of five days is given up at the following attempt.
         time.sleep(RFC_GIVE_UP_S + 2 * RFC_RETRY_S)
     _wait_for(network.sender, "alice", count)
@@ -377,7 +377,7 @@ def _panels(context: Run, episodes: Mapping[str, Episode]) -> list[Panel]:
         line = [(failed[0] + (number - 1) * every_s, number) for number in sorted({number for _, number in points})]
         tries.append(Series(WORDS[case], points, line))
         arrived = episode.arriving.messages if episode.arriving is not None else []
-        times = sorted(one.sent.reply.last_ns for one in arrived if one.taken and one.sent.reply is not None)
+        times = sorted(one.sent.final.last_ns for one in arrived if one.taken and one.sent.final is not None)
         come = [((at_ns - began_ns) / NS, float(number)) for number, at_ns in enumerate(times) if at_ns >= began_ns]
         mails.append(Series(WORDS[case], come, ()))
     return [

@@ -30,7 +30,7 @@ from experiments.harness.judge.verdict import Verdict
 from experiments.harness.measurement import Window, measured
 from experiments.harness.parameters import seconds
 from experiments.mail.claims.refusals import CHECKS
-from experiments.mail.claims.replies import Scenario, s6
+from experiments.mail.claims.replies import Scenario, decide_reply_causes
 from experiments.mail.lab import (
     AT_ALICE,
     AT_BOB,
@@ -260,7 +260,7 @@ def _verdict(captured: CaptureFile, done: Done) -> Verdict:
         span = (window.start_ns, window.end_ns)
         read = tuple(one for one in reading if span[0] <= one.syn.time_ns < span[1])
         scenarios[code] = Scenario(client.between(*span), server.between(*span), read, done.facts[code])
-    return s6(scenarios, CHECKS, done.failures)
+    return decide_reply_causes(scenarios, CHECKS, done.failures)
 
 
 EXPERIMENT = Experiment(

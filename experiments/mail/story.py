@@ -336,15 +336,15 @@ def _verdicts(context: Run, every: MailLegs, done: Done, objects: Mapping[str, b
     inside, composed = (first[0].inside, first[0].composed) if first else (Inside(0, 0, 0), b"")
     delivered = passed[0].bodies if passed else []
     verdicts = (
-        transfer.s1(story, [composed]),
-        transfer.s2(relay),
-        mail_story.s3(story, inside),
-        transfer.s4([story.submitted, story.relayed, relay.relayed, dots.relayed, textbook.relayed]),
-        transfer.s7(several.relayed, context.parameters["messages"], delivered),
-        content.s8(whole, picture),
-        content.s9(_with_web(story, _within(every, done.web)), objects),
-        transfer.s10(whole.at_receiver),
-        content.s11(dots, done.dotted),
+        transfer.decide_relaying(story, [composed]),
+        transfer.decide_push_between_servers(relay),
+        mail_story.decide_delivery_steps(story, inside),
+        transfer.decide_smtp_dialogue([story.submitted, story.relayed, relay.relayed, dots.relayed, textbook.relayed]),
+        transfer.decide_messages_per_connection(several.relayed, context.parameters["messages"], delivered),
+        content.decide_mime_picture(whole, picture),
+        content.decide_multipart(_with_web(story, _within(every, done.web)), objects),
+        transfer.decide_closing(whole.at_receiver),
+        content.decide_dot_stuffing(dots, done.dotted),
     )
     if not done.failures:
         return verdicts

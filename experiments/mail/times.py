@@ -103,10 +103,10 @@ class Closed:
 def step_timings(story: Story, legs: MailLegs, asked: Lookups, begun_ns: int) -> dict[str, Timed]:
     """Return the time of each step on the wire of a story; a step starts with its lookups."""
     who, relay = legs.who, story.relay
-    assert story.handed.sent.reply is not None
-    assert story.passed.sent.reply is not None
+    assert story.handed.sent.final is not None
+    assert story.passed.sent.final is not None
     assert relay.greeting is not None
-    queued_ns, greeted_ns = story.handed.sent.reply.last_ns, relay.greeting.last_ns
+    queued_ns, greeted_ns = story.handed.sent.final.last_ns, relay.greeting.last_ns
     submitted = list(smtp_intervals([story.submission], legs.at_sender))
     relayed = list(smtp_intervals([relay], legs.at_receiver))
     early = [one.connection.syn.time_ns for one in legs.relayed.sessions]
@@ -120,7 +120,7 @@ def step_timings(story: Story, legs: MailLegs, asked: Lookups, begun_ns: int) ->
     return {
         "queue": _timed(AT_ALICE, [*names["queue"], *submitted], queued_ns),
         "connect": _timed(AT_SENDER, [*names["connect"], *relayed], greeted_ns),
-        "transfer": Timed.of(AT_SENDER, relayed, greeted_ns, story.passed.sent.reply.last_ns),
+        "transfer": Timed.of(AT_SENDER, relayed, greeted_ns, story.passed.sent.final.last_ns),
         "read": _timed(AT_BOB, read, story.read_ns),
     }
 
@@ -151,7 +151,7 @@ def step_theories(story: Story, legs: Legs, names_rtt_s: float, exchanges: int) 
 def way_timing(legs: MailLegs, asked: Lookups) -> Timed:
     """Return the time from the first SYN between the servers to the last reply to QUIT. Raises ValueError."""
     sessions = [one for one in legs.relayed.sessions if one.messages]
-    ends = [one.reply.last_ns for session in sessions for one in session.asked("QUIT") if one.reply is not None]
+    ends = [one.final.last_ns for session in sessions for one in session.exchanges_of("QUIT") if one.final is not None]
     if not sessions or len(ends) != len(sessions):
         raise ValueError("a connection between the servers has no end")
     begun_ns = sessions[0].connection.syn.time_ns
@@ -202,5 +202,7 @@ def compared(name: str, samples: Sequence[tuple[Timing, Theory]], tolerance: flo
 def _said_bytes(sessions: Sequence[SmtpSession]) -> int:
     """Return the mean octets of a command or a reply."""
     said = [len(one.octets) for session in sessions for one in session.replies]
-    said += [len(one.said.octets) for session in sessions for one in session.exchanges if isinstance(one.said, Command)]
+    said += [
+        len(one.command.octets) for session in sessions for one in session.exchanges if isinstance(one.command, Command)
+    ]
     return round(statistics.mean(said)) if said else MESSAGE_BYTES

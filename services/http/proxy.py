@@ -28,7 +28,7 @@ from services.http.cache.decisions import Policy
 from services.http.flags import add_idle_flag
 from services.http.intermediary.caching_proxy import CachingProxy
 from services.http.intermediary.proxy import Proxy
-from services.http.intermediary.settings import REQUEST_OCTETS, Allowed, Network, Settings, parse_allowed
+from services.http.intermediary.settings import REQUEST_OCTETS, ConnectTarget, Network, Settings, parse_connect_target
 from services.http.messages import Request, Response
 from services.http.server.context import Limits
 from services.http.server.error_pages import page_response
@@ -52,9 +52,9 @@ def _origin(text: str) -> Origin:
     return link.origin
 
 
-def _allowed(text: str) -> Allowed:
+def _allowed(text: str) -> ConnectTarget:
     try:
-        return parse_allowed(text)
+        return parse_connect_target(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{error}; the host may be *") from error
 
@@ -171,7 +171,7 @@ def _proxy(options: argparse.Namespace, shell: Shell) -> Proxy:
 def _only_relays(request: Request, body: bytes) -> Response:
     """Handle no requests: with a relay the server does not call its handler."""
     del request, body
-    return page_response(500, "This server only passes requests on.")
+    return page_response(500, "This server only forwards requests.")
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -1,15 +1,15 @@
-r"""The accounts file: whose mailboxes are here, what opens them, and where other names lead.
+r"""Accounts file: local users with passwords and quotas, mailing lists and forwards (RFC 5321 sections 3.4 and 3.5).
 
-    alice:correct horse:10000000          a user, the password, and the quota in octets (may be left out: none)
+    alice:correct horse:10000000          a user, the password, and the quota in octets (optional; default: none)
     bob@example.org:scrypt$14$8$1$...:0   a user of one domain only; the password hashed by hash_password()
-    carol:secret:1000000:hold             a mailbox that takes nothing for now (reply 450)
+    carol:secret:1000000:hold             a mailbox that accepts no messages for now (reply 450)
     staff: alice, bob@example.org         a list, which EXPN shows (RFC 5321 section 3.5)
-    dave => dave@example.net              a user who is forwarded (reply 251)
-    erin -> erin@example.net              a user who has moved, and whom senders are told so (reply 551)
+    dave => dave@example.net              a user whose mail is forwarded (reply 251)
+    erin -> erin@example.net              a user who has moved: mail is rejected with the new address (reply 551)
     # a comment
 
-A name without a domain counts in every domain that is served here. Letters of either case are alike in names. The
-postmaster is always there (RFC 5321 section 4.5.1), with a mailbox of its own where the file says nothing of it.
+A name without a domain is valid in every domain served here. Names are case-insensitive. The postmaster always exists
+(RFC 5321 section 4.5.1), with a mailbox of its own if the file does not define it.
 """
 
 import base64
@@ -25,7 +25,7 @@ from services.mail import address
 from services.mail.address import POSTMASTER, Mailbox, MailboxError, PathError, parse_mailbox
 from services.passwords import MEMORY_OCTETS, ScryptHash
 
-# What a user's name may be made of: it is the name of a folder, so it holds no slash and begins with no dot.
+# A user's name is also the name of a directory, so it has no slash and does not begin with a dot.
 _USER = re.compile(r"[a-z0-9_][a-z0-9_.+-]{0,63}\Z")
 HOLD = "hold"
 SCRYPT = "scrypt"
@@ -33,7 +33,7 @@ SCRYPT = "scrypt"
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A user with a mailbox here; `quota_octets` None is no bound, `held` takes no message for now."""
+    """A local user with a mailbox; `quota_octets` None means no quota, `held` that no message is accepted for now."""
 
     user: str
     domain: str
@@ -46,13 +46,13 @@ class Account:
         return Mailbox(self.user, self.domain)
 
     def directory(self, maildirs: Path) -> Path:
-        """Return where the user's Maildir is below the directory of all: DIR/domain/user."""
+        """Return the user's Maildir below the directory of all mailboxes: DIR/domain/user."""
         return maildirs / self.domain / self.user
 
 
 @dataclass(frozen=True, slots=True)
 class MailingList:
-    """A name that stands for several mailboxes."""
+    """A name that expands to several mailboxes."""
 
     name: str
     members: tuple[Mailbox, ...]
@@ -60,7 +60,7 @@ class MailingList:
 
 @dataclass(frozen=True, slots=True)
 class Forward:
-    """A user who is elsewhere: mail is passed on, or with `moved` the sender is told to do it."""
+    """A user at another address: mail is passed on or, with `moved`, rejected with the new address."""
 
     name: str
     target: Mailbox
@@ -79,34 +79,33 @@ class _User:
 
 
 class Accounts:
-    """The users, lists and forwards of the domains that are served here; `domains[0]` is the one meant by default."""
+    """The users, lists and forwards of the domains served here; `domains[0]` is the default domain."""
 
     def __init__(self, text: str, domains: Iterable[str]) -> None:
-        """Read the file's text; raises ServiceError with the line that is wrong."""
+        """Parse the file's text; raises ServiceError with the number of the invalid line."""
         self.domains = tuple(domain.lower() for domain in domains)
         for domain in self.domains:
             if not address.is_domain(domain):
-                raise ServiceError(f"{domain!r} is no mail domain: name another with --domain")
+                raise ServiceError(f"{domain!r} is not a valid mail domain: name another with --domain")
         self._entries: dict[tuple[str, str], _User | MailingList | Forward] = {}
         for number, line in enumerate(text.splitlines(), start=1):
             if line.strip() and not line.lstrip().startswith("#"):
                 self._add(line.strip(), number)
-        self._nobody = _User("", "", None, False)
 
     @classmethod
     def load(cls, path: Path, domains: Iterable[str]) -> "Accounts":
-        """Read the file; raises ServiceError."""
+        """Read and parse the file; raises ServiceError."""
         try:
             return cls(path.read_text(encoding="utf-8"), domains)
         except (OSError, UnicodeDecodeError) as error:
             raise ServiceError(f"cannot read the accounts in {path} ({error}): name another file") from error
 
     def is_local(self, domain: str) -> bool:
-        """Tell whether mail for a domain ends here; the empty domain is the default one."""
+        """Return True if mail for a domain ends here; the empty domain is the default one."""
         return not domain or domain.lower() in self.domains
 
     def find(self, local_part: str, domain: str = "") -> Known | None:
-        """Return what a name stands for in a domain that is served here, None where it is unknown."""
+        """Resolve a name in a domain served here; None if it is unknown."""
         domain = domain.lower() or self.domains[0]
         if domain not in self.domains:
             return None
@@ -119,28 +118,28 @@ class Accounts:
         return entry
 
     def exists(self, local_part: str, domain: str = "") -> bool:
-        """Tell whether a user with a mailbox has this name."""
+        """Return True if a user with a mailbox has this name."""
         return isinstance(self.find(local_part, domain), Account)
 
     def users(self) -> Iterator[Account]:
-        """Every user who can log in, in each domain that the name counts in."""
+        """Yield every user with a password, once per domain in which the name is valid."""
         for (name, domain), entry in self._entries.items():
             if isinstance(entry, _User):
-                for one in (domain,) if domain else self.domains:
-                    yield Account(name, one, entry.quota_octets, entry.held)
+                for user_domain in (domain,) if domain else self.domains:
+                    yield Account(name, user_domain, entry.quota_octets, entry.held)
 
     def check(self, user: str, password: str) -> Account | None:
-        """Return the account that `user` (with a domain or without) and the password open, else None.
+        """Validate a password; returns the account of `user` (with or without a domain), or None.
 
-        It takes as long for a name that is not there as for a wrong password. With a hashed password it takes some
-        50 ms of processor: a shell calls it off its loop.
+        An unknown name takes as long as a wrong password. A hashed password takes some 50 ms of CPU time: call this in
+        a thread, not on the event loop.
         """
         account, entry = self._login(user)
-        matches = _matches(entry.password if entry is not None else self._nobody_password(), password)
+        matches = _matches(entry.password if entry is not None else self._dummy_password(), password)
         return account if matches and entry is not None else None
 
     def plain_password(self, user: str) -> tuple[Account, str] | None:
-        """Return a user's password where the file has it as it is, for challenges as APOP's; None otherwise."""
+        """Return a user's password if the file has it in plain text, for challenge-response (APOP); None otherwise."""
         account, entry = self._login(user)
         if account is None or entry is None or entry.password.startswith(SCRYPT + "$"):
             return None
@@ -149,49 +148,49 @@ class Accounts:
     def _login(self, user: str) -> tuple[Account | None, _User | None]:
         local_part, at, domain = user.rpartition("@")
         name, domain = (local_part, domain.lower()) if at else (user, self.domains[0])
-        found = self.find(name, domain)
+        account = self.find(name, domain)
         entry = self._entries.get((name.lower(), domain)) or self._entries.get((name.lower(), ""))
-        return (found, entry) if isinstance(found, Account) and isinstance(entry, _User) else (None, None)
+        return (account, entry) if isinstance(account, Account) and isinstance(entry, _User) else (None, None)
 
-    def _nobody_password(self) -> str:
-        """A password as the file's users have them, so that nobody's takes as long to check."""
+    def _dummy_password(self) -> str:
+        """Return a password of the file's form, so that unknown users take as long to check as known ones."""
         users = (entry.password for entry in self._entries.values() if isinstance(entry, _User))
-        return next(users, self._nobody.password)
+        return next(users, "")
 
     def _add(self, line: str, number: int) -> None:
         try:
             name, entry = _entry(line)
             local_part, _, domain = name.lower().partition("@")
             if not _USER.match(local_part) or ".." in local_part:
-                raise ValueError(f"{name!r} is no name for a user")
+                raise ValueError(f"{name!r} is not a valid user name")
             if domain and domain not in self.domains:
-                raise ValueError(f"{domain} is no domain of this server")
+                raise ValueError(f"{domain} is not a domain of this server")
             if (local_part, domain) in self._entries:
-                raise ValueError(f"{name} is there twice")
+                raise ValueError(f"{name} is defined twice")
         except (ValueError, MailboxError, PathError) as error:
-            raise ServiceError(f"line {number} of the accounts: {error}") from None
+            raise ServiceError(f"accounts file, line {number}: {error}") from None
         self._entries[local_part, domain] = entry
 
 
 def _entry(line: str) -> tuple[str, "_User | MailingList | Forward"]:
     for arrow, moved in (("=>", False), ("->", True)):
-        name, found, target = line.partition(arrow)
-        if found and ":" not in name:
+        name, separator, target = line.partition(arrow)
+        if separator and ":" not in name:
             return name.strip(), Forward(name.strip(), parse_mailbox(target.strip()), moved)
     name, colon, rest = line.partition(":")
     if not colon:
-        raise ValueError("neither a user (name:password:quota), a list (name: a, b), nor a forward (name => mailbox)")
+        raise ValueError("expected name:password:quota, a list (name: a, b) or a forward (name => mailbox)")
     if rest[:1].isspace():
         return name, MailingList(name, tuple(_member(member.strip()) for member in rest.split(",")))
     return name, _user(name.partition("@")[0].lower(), rest)
 
 
 def _member(text: str) -> Mailbox:
-    """A list's member; without a domain it is of the default one."""
+    """Parse a list member; without a domain it belongs to the default one."""
     if "@" in text:
         return parse_mailbox(text)
     if not _USER.match(text.lower()):
-        raise ValueError(f"{text!r} is no name for a member")
+        raise ValueError(f"{text!r} is not a valid member name")
     return Mailbox(text, "")
 
 
@@ -199,7 +198,7 @@ def _user(name: str, rest: str) -> _User:
     password, *others = rest.split(":")
     quota = others[0].strip() if others else ""
     if quota and not (quota.isascii() and quota.isdigit()):
-        raise ValueError(f"{quota!r} is no quota in octets")
+        raise ValueError(f"{quota!r} is not a quota in octets")
     if others[1:] not in ([], [""], [HOLD]) or not password:
         raise ValueError("a user is name:password:quota or name:password:quota:hold")
     if password.startswith(SCRYPT + "$"):

@@ -1,10 +1,10 @@
-"""Mailboxes and paths: who a message is from and for (RFC 5321 sections 4.1.2, 4.1.3 and 4.5.3.1).
+"""Mailboxes and paths of the SMTP envelope (RFC 5321 sections 4.1.2, 4.1.3 and 4.5.3.1).
 
     >>> parse_path(b"<@relay.example:bob@example.com> SIZE=100")
     (Mailbox(local_part='bob', domain='example.com'), b' SIZE=100')
 
-A source route is read and ignored, as appendix C asks; a quoted local part stands for what it quotes. Left out:
-SMTPUTF8 (RFC 6531), so an octet beyond ASCII is no part of a mailbox, and comments, which only header fields have.
+A source route is parsed and ignored (appendix C); quoted local parts are stored unquoted. Left out: SMTPUTF8 (RFC
+6531), so octets beyond ASCII are invalid, and comments, which only header fields have.
 """
 
 import re
@@ -24,7 +24,7 @@ _QUOTED_STRING = re.compile(r'"((?:[ !#-\[\]-~]|\\[ -~])*)"\Z')
 _SUB_DOMAIN = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 _DOMAIN = re.compile(rf"{_SUB_DOMAIN}(?:\.{_SUB_DOMAIN})*\Z")
 _SOURCE_ROUTE = re.compile(rf"@{_SUB_DOMAIN}(?:\.{_SUB_DOMAIN})*(?:,@{_SUB_DOMAIN}(?:\.{_SUB_DOMAIN})*)*:")
-# A path up to its ">", which may stand inside a quoted local part as well.
+# A path up to its ">"; a quoted local part may contain ">" as well.
 _PATH = re.compile(rb'<((?:[^<>"\\]|"(?:[^"\\]|\\.)*")*)>')
 _QUOTED_PAIR = re.compile(r"\\(.)")
 
@@ -32,20 +32,20 @@ POSTMASTER = "postmaster"
 
 
 class PathError(ValueError):
-    """What stands there is no path at all: a syntax error in the parameter (reply 501)."""
+    """Not a path: a syntax error in the parameter (reply 501)."""
 
 
 class PathTooLongError(PathError):
-    """The path or a part of it is longer than section 4.5.3.1 has room for (reply 501)."""
+    """The path or a part of it exceeds a limit of section 4.5.3.1 (reply 501)."""
 
 
 class MailboxError(ValueError):
-    """The path holds no mailbox by the grammar (reply 553)."""
+    """The path holds no valid mailbox (reply 553)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mailbox:
-    """A local part, without quotes, and a domain or an address literal in its brackets."""
+    """A mailbox: the local part, unquoted, and a domain or an address literal in its brackets."""
 
     local_part: str
     domain: str
@@ -55,19 +55,19 @@ class Mailbox:
 
     @property
     def key(self) -> tuple[str, str]:
-        """What two spellings of one mailbox have in common here: letters of either case are alike."""
+        """The mailbox in lower case, as a key for comparison."""
         return self.local_part.lower(), self.domain.lower()
 
 
 def quoted(local_part: str) -> str:
-    """Return a local part as it stands in a path: quoted only where it must be (RFC 5321 section 4.1.2)."""
+    """Return a local part as written in a path: quoted only if necessary (RFC 5321 section 4.1.2)."""
     if _DOT_STRING.match(local_part):
         return local_part
     return '"' + re.sub(r'(["\\])', r"\\\1", local_part) + '"'
 
 
 def parse_mailbox(text: str) -> Mailbox:
-    """Read `local-part@domain`; raises MailboxError or PathTooLongError."""
+    """Parse `local-part@domain`; raises MailboxError or PathTooLongError."""
     local_part, at, domain = text.rpartition("@")
     if not at:
         raise MailboxError("the mailbox has no domain")
@@ -88,7 +88,7 @@ def _local_part(text: str) -> str:
 
 
 def is_domain(text: str) -> bool:
-    """Tell whether a text is a domain name by the grammar of SMTP: letters, digits and hyphens."""
+    """Return True if a text is a domain name by the grammar of SMTP: letters, digits and hyphens."""
     return (
         len(text) <= DOMAIN_OCTETS_MAX
         and _DOMAIN.match(text) is not None
@@ -97,12 +97,12 @@ def is_domain(text: str) -> bool:
 
 
 def is_address_literal(text: str) -> bool:
-    """Tell whether a text is `[192.0.2.1]` or `[IPv6:2001:db8::1]` (RFC 5321 section 4.1.3)."""
+    """Return True if a text is `[192.0.2.1]` or `[IPv6:2001:db8::1]` (RFC 5321 section 4.1.3)."""
     return literal_address(text) is not None
 
 
 def literal_address(text: str) -> str | None:
-    """Return the address in an address literal, None where it is no literal."""
+    """Return the address in an address literal, or None if the text is not a literal."""
     if not (text.startswith("[") and text.endswith("]")):
         return None
     inner = text[1:-1]
@@ -115,21 +115,21 @@ def literal_address(text: str) -> str | None:
 
 
 def parse_path(octets: bytes) -> tuple[Mailbox | None, bytes]:
-    """Take a path from the front of a command's parameter and return its mailbox and what follows.
+    """Parse the path at the start of a command's parameter; returns its mailbox and the rest of the octets.
 
     `<>` is None. `<postmaster>` alone may lack a domain (section 4.1.1.3), which is then empty. Raises PathError,
     PathTooLongError and MailboxError.
     """
-    found = _PATH.match(octets)
-    if found is None:
+    match = _PATH.match(octets)
+    if match is None:
         raise PathError("no path in angle brackets")
-    if found.end() > PATH_OCTETS_MAX:
+    if match.end() > PATH_OCTETS_MAX:
         raise PathTooLongError("path too long")
-    rest = octets[found.end() :]
+    rest = octets[match.end() :]
     if rest and not rest.startswith(b" "):
         raise PathError("a path ends in its bracket")
     try:
-        inner = found[1].decode("ascii")
+        inner = match[1].decode("ascii")
     except UnicodeDecodeError:
         raise MailboxError("the mailbox is not ASCII") from None
     if not inner:

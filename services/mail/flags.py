@@ -1,11 +1,11 @@
-"""The command line of the MTA."""
+"""Command-line flags of the MTA."""
 
 import argparse
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 
 from services.mail.delivery.remote import CONNECTIONS_MAX, MESSAGES_MAX
-from services.mail.queue.entry import EXPIRE_S, RETRY_S, parse_waits
+from services.mail.queue.entry import EXPIRE_S, RETRY_S, parse_intervals
 from services.mail.smtp import limits
 from services.shell import add_common_flags
 
@@ -17,9 +17,9 @@ CONNECT_S = 30.0
 CONNECTIONS = 1_000
 
 
-def _waits(text: str) -> tuple[float, ...]:
+def _intervals(text: str) -> tuple[float, ...]:
     try:
-        return parse_waits(text)
+        return parse_intervals(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 
@@ -30,19 +30,19 @@ def _seconds(text: str) -> float:
     except ValueError:
         seconds = -1.0
     if not 0 <= seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is no time in seconds")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time in seconds")
     return seconds
 
 
 def _count(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text) > 0):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number above zero")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive integer")
     return int(text)
 
 
 def _port(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text) <= 65535):
-        raise argparse.ArgumentTypeError(f"{text!r} is no port number from 0 to 65535")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port number from 0 to 65535")
     return int(text)
 
 
@@ -54,7 +54,7 @@ def _network(text: str) -> IPv4Network | IPv6Network:
 
 
 def endpoint(text: str) -> tuple[str, int | None]:
-    """Read `host`, `host:port`, `[address]:port` or an IPv6 address; the port is None where there is none."""
+    """Parse `host`, `host:port`, `[address]:port` or an IPv6 address; the port is None if it is missing."""
     if text.startswith("["):
         host, _, rest = text[1:].partition("]")
         return host, _port(rest[1:]) if rest.startswith(":") else None
@@ -65,74 +65,116 @@ def endpoint(text: str) -> tuple[str, int | None]:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the parser of the command line."""
-    made = argparse.ArgumentParser(prog="python -m services.mail.mta", description="Take, keep and deliver mail.")
-    made.add_argument("--domain", action="append", required=True, metavar="NAME", help="a domain whose mail ends here")
-    made.add_argument("--hostname", metavar="NAME", help="this server's own name (default: the first --domain)")
-    made.add_argument("--accounts", type=Path, required=True, metavar="FILE", help="users, lists and forwards")
-    made.add_argument("--maildirs", type=Path, required=True, metavar="DIR", help="mailboxes: DIR/domain/user")
-    made.add_argument("--queue", type=Path, required=True, metavar="DIR", help="what is not delivered yet")
-    _add_policy(made)
-    _add_delivery(made)
-    add_common_flags(made, DEFAULT_PORT)
-    return made
+    """Return the argument parser of the MTA."""
+    flags = argparse.ArgumentParser(prog="python -m services.mail.mta", description="Accept, queue and deliver mail.")
+    flags.add_argument(
+        "--domain", action="append", required=True, metavar="NAME", help="local domain to accept mail for (repeatable)"
+    )
+    flags.add_argument("--hostname", metavar="NAME", help="name of this server (default: first --domain)")
+    flags.add_argument("--accounts", type=Path, required=True, metavar="FILE", help="file of users, lists and forwards")
+    flags.add_argument(
+        "--maildirs", type=Path, required=True, metavar="DIR", help="root of the mailboxes, DIR/domain/user"
+    )
+    flags.add_argument("--queue", type=Path, required=True, metavar="DIR", help="directory of the queue")
+    _add_policy(flags)
+    _add_delivery(flags)
+    add_common_flags(flags, DEFAULT_PORT)
+    return flags
 
 
-def _add_policy(made: argparse.ArgumentParser) -> None:
-    made.add_argument(
-        "--submission-port", type=_port, metavar="N", help="a second port, for users who log in: 587 by custom"
+def _add_policy(flags: argparse.ArgumentParser) -> None:
+    flags.add_argument(
+        "--submission-port", type=_port, metavar="N", help="submission port, requires AUTH (usually 587)"
     )
-    made.add_argument(
-        "--tls", nargs="*", metavar="FILE", help="offer STARTTLS: with a certificate and key, or a self-signed one"
+    flags.add_argument(
+        "--tls", nargs="*", metavar="FILE", help="enable STARTTLS with a certificate and key (default: self-signed)"
     )
-    made.add_argument(
-        "--auth-in-clear", action="store_true", help="take passwords outside TLS even where --tls offers it"
+    flags.add_argument("--auth-in-clear", action="store_true", help="allow AUTH outside TLS even with --tls")
+    flags.add_argument(
+        "--relay-from",
+        type=_network,
+        action="append",
+        default=[],
+        metavar="NET",
+        help="network allowed to relay (repeatable)",
     )
-    made.add_argument(
-        "--relay-from", type=_network, action="append", default=[], metavar="NET", help="relay for these addresses"
-    )
-    made.add_argument(
+    flags.add_argument(
         "--relay-for",
         type=str.lower,
         action="append",
         default=[],
         metavar="NAME",
-        help="take mail for this domain as its backup: an MX of a later preference",
+        help="domain to relay for as its backup MX (repeatable)",
     )
-    made.add_argument(
-        "--refuse", type=_network, action="append", default=[], metavar="NET", help="greet these addresses with 554"
+    flags.add_argument(
+        "--refuse",
+        type=_network,
+        action="append",
+        default=[],
+        metavar="NET",
+        help="reject connections from this network with 554 (repeatable)",
     )
-    made.add_argument("--greylist", type=_seconds, metavar="S", help="ask whoever comes first to come again after this")
-    made.add_argument("--no-verify", action="store_true", help="answer VRFY with 252, and show no list")
-    made.add_argument("--max-size", type=_count, default=limits.MESSAGE_OCTETS, metavar="OCTETS", help="of one message")
-    made.add_argument("--max-connections", type=_count, default=CONNECTIONS, metavar="N", help="beyond them: 421")
-    made.add_argument("--idle", type=_seconds, default=IDLE_S, metavar="S", help="a silent client gets 421 after this")
+    flags.add_argument("--greylist", type=_seconds, metavar="S", help="greylist unknown senders for S seconds")
+    flags.add_argument("--no-verify", action="store_true", help="disable VRFY (252) and EXPN (550)")
+    flags.add_argument(
+        "--max-size", type=_count, default=limits.MESSAGE_OCTETS, metavar="OCTETS", help="maximum message size"
+    )
+    flags.add_argument(
+        "--max-connections",
+        type=_count,
+        default=CONNECTIONS,
+        metavar="N",
+        help="maximum concurrent connections; more get 421",
+    )
+    flags.add_argument(
+        "--idle", type=_seconds, default=IDLE_S, metavar="S", help="close idle connections after S seconds with 421"
+    )
 
 
-def _add_delivery(made: argparse.ArgumentParser) -> None:
-    made.add_argument("--resolver", type=endpoint, metavar="ADDR[:PORT]", help="name server (default: the system's)")
-    made.add_argument("--smarthost", type=endpoint, metavar="HOST[:PORT]", help="send all mail for others there")
-    made.add_argument("--remote-port", type=_port, default=25, metavar="N", help="port of other servers (default: 25)")
-    made.add_argument("--remote-tls", action="store_true", help="use STARTTLS where another server offers it")
-    made.add_argument("--no-pipelining", action="store_true", help="send one command at a time, even where more may go")
-    made.add_argument(
+def _add_delivery(flags: argparse.ArgumentParser) -> None:
+    flags.add_argument(
+        "--resolver", type=endpoint, metavar="ADDR[:PORT]", help="DNS resolver for MX lookups (default: the system's)"
+    )
+    flags.add_argument(
+        "--smarthost", type=endpoint, metavar="HOST[:PORT]", help="relay all non-local mail through this host"
+    )
+    flags.add_argument(
+        "--remote-port", type=_port, default=25, metavar="N", help="SMTP port of remote servers (default: 25)"
+    )
+    flags.add_argument("--remote-tls", action="store_true", help="use STARTTLS with remote servers that support it")
+    flags.add_argument("--no-pipelining", action="store_true", help="disable PIPELINING with remote servers")
+    flags.add_argument(
         "--remote-connections",
         type=_count,
         default=CONNECTIONS_MAX,
         metavar="N",
-        help="at once to the servers of one domain (default: %(default)s)",
+        help="maximum concurrent connections per domain (default: %(default)s)",
     )
-    made.add_argument(
+    flags.add_argument(
         "--remote-messages",
         type=_count,
         default=MESSAGES_MAX,
         metavar="N",
-        help="sent one after the other on one connection (default: %(default)s)",
+        help="maximum messages per connection (default: %(default)s)",
     )
-    made.add_argument(
-        "--retry", type=_waits, default=RETRY_S, metavar="S,S,...", help="waits before later tries, the last for ever"
+    flags.add_argument(
+        "--retry",
+        type=_intervals,
+        default=RETRY_S,
+        metavar="S,S,...",
+        help="retry intervals in seconds; the last one repeats",
     )
-    made.add_argument(
-        "--expire", type=_seconds, default=EXPIRE_S, metavar="S", help="when to give up and tell the sender"
+    flags.add_argument(
+        "--expire",
+        type=_seconds,
+        default=EXPIRE_S,
+        metavar="S",
+        help="return undelivered mail to its sender after S seconds",
     )
-    made.add_argument("--connect-timeout", type=_seconds, default=CONNECT_S, metavar="S", help="(default: %(default)s)")
+    flags.add_argument(
+        "--connect-timeout",
+        type=_seconds,
+        default=CONNECT_S,
+        metavar="S",
+        help="timeout of a connection attempt (default: %(default)s)",
+    )

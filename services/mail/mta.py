@@ -1,13 +1,14 @@
-"""The mail server: takes messages, keeps them until they are delivered, and delivers them (RFC 5321, RFC 6409).
+"""Mail transfer agent: SMTP server, queue, and local and remote delivery in one program (RFC 5321, RFC 6409).
 
     $ python -m services.mail.mta --domain example.com --accounts accounts.txt --maildirs mail --queue queue --port 2525
     READY mta 127.0.0.1:2525 [::1]:2525
     $ swaks --server 127.0.0.1:2525 --from alice@example.org --to bob@example.com
 
-Mail for --domain (repeatable) comes in on --port from anybody and goes into Maildirs, DIR/domain/user; mail for others
-is taken from the networks of --relay-from, and on --submission-port from users who log in, and goes to where the DNS
-says, or to --smarthost. What is answered by 250 is on the disk. SIGHUP reads the accounts again; SIGUSR1 prints what
-waits as one JSON line on standard output, as `python -m services.mail.queue DIR` does for every message.
+Mail for --domain (repeatable) is accepted on --port from any client and delivered into Maildirs, DIR/domain/user. Mail
+for other domains is accepted from the networks of --relay-from and, on --submission-port, from authenticated users; it
+is sent to the domain's MX hosts or to --smarthost. The reply 250 is sent once the message is durable in the queue
+(services/mail/queue). SIGHUP reloads the accounts; SIGUSR1 prints the size of the queue as one JSON line on standard
+output; `python -m services.mail.queue DIR` lists every message.
 """
 
 import argparse
@@ -24,25 +25,25 @@ from pathlib import Path
 from services.dns.resolv_conf import servers_of
 from services.errors import ServiceError
 from services.mail.accounts import Accounts
-from services.mail.delivery.dispatcher import Dispatcher, Service
+from services.mail.delivery.dispatcher import Dispatcher, DispatcherContext
 from services.mail.delivery.mx_lookup import Resolver
 from services.mail.delivery.remote import Remote
 from services.mail.delivery.routes import Host
-from services.mail.delivery.trace import completed, received_field
+from services.mail.delivery.trace import complete_submission, received_field
 from services.mail.flags import parser
 from services.mail.maildir.root import check_root
 from services.mail.queue.entry import Schedule
 from services.mail.queue.journal import Journal
 from services.mail.queue.spool import Spool
-from services.mail.smtp.client import Patience
-from services.mail.smtp.client_session import Plan
+from services.mail.smtp.client import Timeouts
+from services.mail.smtp.client_session import SessionOptions
 from services.mail.smtp.commands import Accept
 from services.mail.smtp.greylist import Greylist
-from services.mail.smtp.offer import Offer
 from services.mail.smtp.policy import Client, Policy
 from services.mail.smtp.reply import Reply
 from services.mail.smtp.server import SMTPServer
 from services.mail.smtp.server_context import Limits, Port
+from services.mail.smtp.server_session import Offer
 from services.shell import Shell, run_service
 from services.tls import Trust, client_context, self_signed_context, server_context
 
@@ -53,7 +54,7 @@ _NO_ROOM_ERRORS = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 
 
 class MTA:
-    """One mail server with its queue, its ports and its deliveries."""
+    """The MTA: listeners, queue and dispatcher."""
 
     def __init__(self, shell: Shell, options: argparse.Namespace) -> None:
         self._shell = shell
@@ -64,23 +65,23 @@ class MTA:
         self._journal = Journal(options.queue)
         self.spool = Spool(shell.loop, self._journal, shell.log)
         schedule = Schedule(options.retry, options.expire)
-        service = Service(shell.loop, shell.wall_clock, shell.random, shell.log, self.hostname, schedule)
+        service = DispatcherContext(shell.loop, shell.wall_clock, shell.random, shell.log, self.hostname, schedule)
         self._dispatcher = Dispatcher(service, self.spool, lambda: self.accounts, options.maildirs)
-        self._dispatcher.connect(self._remote(schedule))
+        self._dispatcher.set_remote(self._remote(schedule))
         self.server = SMTPServer(self._policy(), shell.log, shell.loop, self._limits(), _tls(options, self.hostname))
 
     def recover(self) -> None:
-        """Take up what an earlier process left in the queue; raises ServiceError."""
+        """Resume the open entries that an earlier process left in the queue; raises ServiceError."""
         try:
             entries = self._journal.recover()
         except OSError as error:
-            raise ServiceError(f"cannot read the queue in {self._options.queue} ({error})") from error
-        self.spool.adopt(entries)
+            raise ServiceError(f"cannot read the queue {self._options.queue}: {error}") from error
+        self.spool.restore(entries)
         for entry in entries:
             self._dispatcher.dispatch(entry)
 
     async def listen(self) -> None:
-        """Open the ports; raises ServiceError."""
+        """Open the listeners; raises ServiceError."""
         options, shell = self._options, self._shell
         has_tls = self.server.context.tls is not None
         relay = Offer(self.hostname, options.max_size, starttls=has_tls)
@@ -94,12 +95,12 @@ class MTA:
         await shell.open_tcp(self.server.protocol(Port(submission, self._accept_submitted)), connections=connections)
 
     def status(self) -> dict[str, object]:
-        """Return how many messages wait."""
+        """Return the number of queued messages, and of those with at least one failed attempt."""
         entries = self.spool.entries.values()
         return {"event": "status", "queued": len(entries), "tried": sum(entry.tries > 0 for entry in entries)}
 
     def reload(self) -> None:
-        """Read the accounts again; a file that is wrong changes nothing."""
+        """Reload the accounts; on an invalid file the current ones remain in use."""
         try:
             self.accounts = Accounts.load(self._options.accounts, self._options.domain)
         except ServiceError as error:
@@ -108,25 +109,25 @@ class MTA:
         self.server.context.policy.accounts = self.accounts
 
     async def stop(self) -> None:
-        """End sessions, deliveries and the queue, in this order."""
+        """Close sessions, deliveries and the queue, in this order."""
         await self.server.stop()
         await self._dispatcher.close()
         await self.spool.close()
 
-    async def _accept(self, asked: Accept, client: Client) -> Reply:
-        return await self._take(asked, client, asked.content)
+    async def _accept(self, message: Accept, client: Client) -> Reply:
+        return await self._enqueue(message, client, message.content)
 
-    async def _accept_submitted(self, asked: Accept, client: Client) -> Reply:
+    async def _accept_submitted(self, message: Accept, client: Client) -> Reply:
         now = self._shell.wall_clock()
         message_id = f"{int(now * 1_000_000):x}.{self._shell.random.getrandbits(64):016x}@{self.hostname}"
-        return await self._take(asked, client, completed(asked.content, message_id, now))
+        return await self._enqueue(message, client, complete_submission(message.content, message_id, now))
 
-    async def _take(self, asked: Accept, client: Client, content: bytes) -> Reply:
-        """Put a message on the disk and return the reply to its end: 250 takes it over."""
-        entry = self._dispatcher.new_entry(asked.reverse_path, asked.recipients, asked.is_8bit)
-        alone = asked.recipients[0] if len(asked.recipients) == 1 else None
+    async def _enqueue(self, message: Accept, client: Client, content: bytes) -> Reply:
+        """Write a message to the queue; returns the reply to the end of the mail data (250: accepted)."""
+        entry = self._dispatcher.new_entry(message.reverse_path, message.recipients, message.is_8bit)
+        single_recipient = message.recipients[0] if len(message.recipients) == 1 else None
         field = received_field(
-            client.hello, client.address, self.hostname, client.protocol, entry.id, alone, entry.accepted_s
+            client.hello, client.address, self.hostname, client.protocol, entry.id, single_recipient, entry.accepted_s
         )
         try:
             await self._dispatcher.accept(entry, field + content)
@@ -134,18 +135,18 @@ class MTA:
             self._shell.log.write("not_accepted", id=entry.id, error=str(error))
             return NO_ROOM if error.errno in _NO_ROOM_ERRORS else QUEUE_FAULT
         if self._shell.log.enabled:
-            self._log(entry.id, asked, client)
+            self._log(entry.id, message, client)
         return Reply(250, f"Queued as {entry.id}", "2.0.0")
 
-    def _log(self, entry_id: str, asked: Accept, client: Client) -> None:
+    def _log(self, entry_id: str, message: Accept, client: Client) -> None:
         self._shell.log.write(
             "accepted",
             id=entry_id,
             peer=client.address,
             protocol=client.protocol,
-            sender=str(asked.reverse_path or ""),
-            recipients=[str(one) for one in asked.recipients],
-            size_octets=len(asked.content),
+            sender=str(message.reverse_path or ""),
+            recipients=[str(recipient) for recipient in message.recipients],
+            size_octets=len(message.content),
         )
 
     def _policy(self) -> Policy:
@@ -166,12 +167,12 @@ class MTA:
         return Limits(connections=self._options.max_connections, idle_s=self._options.idle)
 
     def _free_octets(self) -> int:
-        """What the file systems of the queue and of the mailboxes have left, the smaller of both."""
+        """Return the free space of the queue's or the mailboxes' file system, the smaller of both."""
         free = []
         for directory in (self._options.queue, self._options.maildirs):
             with suppress(OSError):
-                found = os.statvfs(directory)
-                free.append(found.f_bavail * found.f_frsize)
+                status = os.statvfs(directory)
+                free.append(status.f_bavail * status.f_frsize)
         return min(free, default=1 << 62)
 
     def _remote(self, schedule: Schedule) -> Remote:
@@ -185,12 +186,12 @@ class MTA:
             self.spool,
             route,
             self._dispatcher.report,
-            self._dispatcher.on_wait,
+            self._dispatcher.defer,
             schedule,
-            Plan(self.hostname, pipelining=not options.no_pipelining),
+            SessionOptions(self.hostname, pipelining=not options.no_pipelining),
             port,
-            Patience(connect_s=options.connect_timeout),
-            # RFC 7435: encryption without knowing to whom is better than none.
+            Timeouts(connect_s=options.connect_timeout),
+            # RFC 7435: opportunistic encryption; the peer's certificate is not verified.
             client_context(Trust(blind=True), "smtp") if options.remote_tls else None,
             options.remote_connections,
             options.remote_messages,
@@ -207,13 +208,13 @@ class MTA:
         return lambda domain: resolver.route(domain, own_names)
 
     async def _smarthost(self, _: str) -> Sequence[Host] | Reply:
-        """RFC 5321 section 2.3.10: everything goes through one gateway."""
+        """Resolve the smarthost, through which all mail for other domains goes (RFC 5321 section 2.3.10: a gateway)."""
         host = self._options.smarthost[0]
         try:
-            found = await self._shell.loop.getaddrinfo(host, None, type=1)
+            addresses = await self._shell.loop.getaddrinfo(host, None, type=1)
         except OSError as error:
             return Reply(451, f"The smarthost {host} has no address: {error.strerror}", "4.4.4")
-        return [Host(host, str(one[4][0])) for one in found]
+        return [Host(host, str(info[4][0])) for info in addresses]
 
 
 def _system_servers() -> list[str]:
@@ -227,13 +228,13 @@ def _tls(options: argparse.Namespace, hostname: str) -> ssl.SSLContext | None:
     if options.tls is None:
         return None
     if len(options.tls) not in (0, 2):
-        raise ServiceError("--tls takes a certificate and its key, or nothing")
+        raise ServiceError("--tls takes a certificate and its key, or no arguments")
     if options.tls:
         context = server_context(*options.tls)
     else:
         context = self_signed_context([hostname, "localhost", "127.0.0.1", "::1"])
-    # RFC 8446 section 4.6.1: tickets may be left out. Nobody comes back within a session of mail, and one that is sent
-    # to who has closed already takes the last reply with it.
+    # RFC 8446 section 4.6.1: session tickets are optional. Mail clients rarely resume, and a ticket sent to a client
+    # that has already closed causes a reset, which loses the last reply.
     context.num_tickets = 0
     return context
 

@@ -86,7 +86,7 @@ SHELLS = {
     "services.mail.delivery.dispatcher": "entries of the queue under way, and their later tries",
     "services.mail.flags": "the command line of the mail server",
     "services.mail.delivery.mx_lookup": "where mail for a domain goes, asked of name servers",
-    "services.mail.delivery.mailboxes": "letters that wait for the disk",
+    "services.mail.delivery.local": "messages that wait for the disk",
     "services.mail.mta": "the program that takes, keeps and delivers mail",
     "services.mail.smtp.client": "one connection of a client",
     "services.mail.smtp.server": "all connections of the server",

@@ -1,8 +1,8 @@
-"""The sum of the access link, from packets: what each case took, and the claims W1, W2 and W8.
+"""Access link claims W1, W2 and W8: delay, utilisation and theory of an access link with and without a cache.
 
-One case is judged from the crossings (see crossings.py) at three interfaces: the client's, the origin's, and the near
-end of the link, which is the client's own without a cache and the proxy's with one. A response crosses the link between
-its first segment at the origin and its last at the near end.
+One case is measured from bulk exchanges (see `http.wire.bulk`) at three interfaces: the client's, the origin's, and the
+near end of the link, which is the client's own without a cache and the proxy's with one. A response crosses the link
+between its first segment at the origin and its last at the near end.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from experiments.cache.claims.versions import Objects, crossed_wrongly
-from experiments.harness.judge.verdict import Verdict, failed, shown, undecided
+from experiments.cache.claims.versions import Objects, bulk_difference
+from experiments.harness.judge.verdict import Verdict, decides, failed, shown, undecided
 from experiments.harness.theory.queueing import Queue
 from experiments.harness.theory.tcp import transmission_time_s
-from experiments.http.wire.bulk import Crossing, Traffic
+from experiments.http.wire.bulk import BulkExchange, Traffic
 
 # How far measured may lie from theory, and times by the machine's clock: the textbook's sum is meant to a tenth.
 WITHIN = 0.10
@@ -24,8 +24,9 @@ FEW_REPEATED = 10
 
 @dataclass(frozen=True)
 class Setting:
-    """What a case was asked to be: requests per second, the link's rate in bit/s, RTT across it, the share of requests
-    that the cache answers (0 without one)."""
+    """Parameters of a case: requests per second, the link's rate in bit/s, RTT across it, and the hit ratio of the
+    cache (0 without one).
+    """
 
     arrival_rate: float
     rate_bps: float
@@ -35,12 +36,12 @@ class Setting:
 
 @dataclass(frozen=True)
 class CaseFigures:
-    """What a case was, from its packets: means over all requests, in seconds; `problem` says why it is no evidence.
+    """Measurements of a case: means over all requests, in seconds; `problem` is the reason why they are no evidence.
 
-    `wrong`: which response is no object of the origin's, and how; `joined_s`: collapsed requests' waits for a response
-    that another one had asked for; `request_s`: a request's frame on the link; `beyond`: what theory adds to the
-    textbook's formula, by name, and `tolerance`: how far from that a mean may be; `forwarded`: which requests, in their
-    order, crossed the link.
+    `wrong`: a response that is not the origin's object, and the difference; `joined_s`: waits of collapsed requests for
+    a response already requested; `request_s`: transmission of a request's frame on the link; `beyond`: terms that
+    theory adds to the textbook's formula, by name; `tolerance`: permitted deviation of a mean from theory; `forwarded`:
+    flags of the requests, in order, that crossed the link.
     """
 
     setting: Setting
@@ -74,14 +75,15 @@ class CaseFigures:
 
     @property
     def queue(self) -> Queue:
-        """The link as theory has it: Poisson arrivals of what the cache does not answer, responses of one size."""
+        """The link as a queue: Poisson arrivals of cache misses, responses of equal size."""
         crossing_rate = self.setting.arrival_rate * (1 - self.setting.hit_rate)
         return Queue(crossing_rate, self.response_wire_bytes * 8 / self.setting.rate_bps)
 
     @property
     def theory_s(self) -> float:
-        """The mean response time in theory: those that cross pay a round trip, the queue and the transmission; and what
-        that leaves out."""
+        """The mean response time in theory: misses take a round trip, queueing and transmission, plus the terms that
+        the textbook's formula omits.
+        """
         return sum(self.theory_terms().values()) + sum(self.beyond.values())
 
     def theory_terms(self) -> dict[str, float]:
@@ -94,7 +96,7 @@ class CaseFigures:
         }
 
     def terms(self) -> dict[str, float]:
-        """The measured terms, each averaged over all requests; residual is the programs' own time and the campus."""
+        """The measured terms, each averaged over all requests; residual is processing time and the campus network."""
         known = {"internet": self.propagation_s, "queueing": self.queueing_s, "transmission": self.transmission_s}
         known |= {"request": self.request_s, "collapsed": self.joined_s}
         return known | {"residual": self.delay_s - sum(known.values())}
@@ -103,20 +105,20 @@ class CaseFigures:
 def case_figures(
     setting: Setting, client: Traffic, near: Traffic, origin: Traffic, began_ns: int, objects: Objects
 ) -> CaseFigures:
-    """Put the crossings of one case together; `began_ns` is when its first second began.
+    """Combine the bulk exchanges of one case; `began_ns` is the start of its first second.
 
-    `client` has the octets of responses as well, which have to be those of `objects`.
+    The exchanges of `client` include the octets of responses, which must be those of `objects`.
     """
-    asked = [one for one in client.crossings if one.asked_ns >= began_ns]
-    fetched = [one for one in origin.crossings if one.asked_ns >= began_ns]
-    delays = [(one.last_ns - one.asked_ns) / 1e9 for one in asked if one.end]
-    arrived = {one.key: one for one in near.crossings}
-    pairs = [(one, arrived[one.key]) for one in fetched if one.end and one.key in arrived]
+    asked = [crossing for crossing in client.crossings if crossing.asked_ns >= began_ns]
+    fetched = [crossing for crossing in origin.crossings if crossing.asked_ns >= began_ns]
+    delays = [(crossing.last_ns - crossing.asked_ns) / 1e9 for crossing in asked if crossing.end]
+    arrived = {crossing.key: crossing for crossing in near.crossings}
+    pairs = [(crossing, arrived[crossing.key]) for crossing in fetched if crossing.end and crossing.key in arrived]
     share = len(pairs) / len(asked) if asked else 0.0
     wire = statistics.fmean(one.wire_bytes for one, _ in pairs) if pairs else 0.0
     transmission_s = wire * 8 / setting.rate_bps
     crossing_s = [(there.last_ns - here.first_ns) / 1e9 for here, there in pairs]
-    # What the fastest took beyond its transmission is propagation; the rest of the others is their time in the queue.
+    # The fastest response's time beyond transmission is propagation; the remainder of the others is queueing.
     one_way_s = min(crossing_s, default=0.0) - transmission_s
     there_s = [(here.asked_ns - there.asked_ns) / 1e9 for here, there in pairs]
     request_s = _mean([transmission_time_s(here.request_bytes, setting.rate_bps) for here, _ in pairs])
@@ -129,19 +131,19 @@ def case_figures(
         transmission_s=share * transmission_s,
         propagation_s=share * (one_way_s + _mean(there_s) - request_s),
         response_wire_bytes=wire,
-        link_bytes=sum(one.wire_bytes for one in fetched),
-        length_s=(max((one.asked_ns for one in asked), default=began_ns) - began_ns) / 1e9,
-        frames=tuple(one.frame for one in fetched[:3]),
+        link_bytes=sum(crossing.wire_bytes for crossing in fetched),
+        length_s=(max((crossing.asked_ns for crossing in asked), default=began_ns) - began_ns) / 1e9,
+        frames=tuple(crossing.frame for crossing in fetched[:3]),
         problem=_problem(asked, fetched, len(delays), len(pairs), client, near, origin),
-        wrong=crossed_wrongly([client], objects),
+        wrong=bulk_difference([client], objects),
         joined_s=sum(_joined(asked, near)) / len(asked) / 1e9 if near is not client and asked else 0.0,
         request_s=share * request_s,
         forwarded=tuple(_forwarded(asked, near)) if near is not client else (True,) * len(asked),
     )
 
 
-def _forwarded(asked: Sequence[Crossing], near: Traffic) -> Iterator[bool]:
-    """Say of each request whether the cache, which asks at `near`, began to ask for its object while it waited."""
+def _forwarded(asked: Sequence[BulkExchange], near: Traffic) -> Iterator[bool]:
+    """Return for each request True if the cache, whose endpoint is `near`, requested its object meanwhile."""
     begun: dict[bytes, list[int]] = {}
     for one in near.crossings:
         begun.setdefault(one.path, []).append(one.asked_ns)
@@ -152,9 +154,11 @@ def _forwarded(asked: Sequence[Crossing], near: Traffic) -> Iterator[bool]:
         yield mine is not None
 
 
-def _joined(asked: Sequence[Crossing], near: Traffic) -> Iterator[int]:
-    """For how many ns each request waited that found its response on its way to the cache, which asks at `near`."""
-    on_the_way: dict[bytes, list[Crossing]] = {}
+def _joined(asked: Sequence[BulkExchange], near: Traffic) -> Iterator[int]:
+    """Return for each request the ns that it waited for a response already under way to the cache, whose endpoint is
+    `near`.
+    """
+    on_the_way: dict[bytes, list[BulkExchange]] = {}
     for one in near.crossings:
         on_the_way.setdefault(one.path, []).append(one)
     for one in asked:
@@ -168,7 +172,7 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def _problem(
-    asked: Sequence[Crossing], fetched: Sequence[Crossing], answered: int, paired: int, *traffic: Traffic
+    asked: Sequence[BulkExchange], fetched: Sequence[BulkExchange], answered: int, paired: int, *traffic: Traffic
 ) -> str | None:
     repeated = sum(one.repeated for one in traffic)
     unseen = sum(one.content is None for one in asked if one.end)
@@ -180,48 +184,53 @@ def _problem(
         return f"{unseen} of {len(asked)} responses were not captured whole"
     if paired < len(fetched):
         return f"{len(fetched) - paired} responses of the origin were not seen at the link's other end"
-    # One in a hundred moves no mean by a tenth; a few come from TCP's impatience when a queue grows fast.
+    # One in a hundred changes no mean by a tenth; a few are spurious retransmissions when a queue grows fast.
     if repeated > max(FEW_REPEATED, len(asked) / 100):
         return f"{repeated} segments were sent again, which is load that no formula has"
     return None
 
 
-def w1(without: CaseFigures, cached: CaseFigures) -> Verdict:
-    """A cache shortens response times."""
+@decides("W1")
+def decide_response_time_under_load(claim: str, without: CaseFigures, cached: CaseFigures) -> Verdict:
+    """Decide W1: a cache shortens response times."""
     if wrong := without.wrong or cached.wrong:
-        return failed("W1", wrong)
+        return failed(claim, wrong)
     if problem := without.problem or cached.problem:
-        return undecided("W1", f"Nothing can be concluded: {problem}.")
+        return undecided(claim, f"Nothing can be concluded: {problem}.")
     said = (
         f"mean response time {without.delay_s * 1e3:.1f} ms without and {cached.delay_s * 1e3:.1f} ms with the cache "
         f"(theory: {without.theory_s * 1e3:.1f} and {cached.theory_s * 1e3:.1f} ms), {without.requests} requests each"
     )
     decide = shown if cached.delay_s < without.delay_s and _near(cached) and _near(without) else failed
-    return decide("W1", f"The {said}.", cached.frames)
+    return decide(claim, f"The {said}.", cached.frames)
 
 
-def w2(without: CaseFigures, cached: CaseFigures) -> Verdict:
-    """A cache relieves the access link."""
+@decides("W2")
+def decide_link_use_under_load(claim: str, without: CaseFigures, cached: CaseFigures) -> Verdict:
+    """Decide W2: a cache reduces traffic on the access link."""
     if wrong := without.wrong or cached.wrong:
-        return failed("W2", wrong)
+        return failed(claim, wrong)
     if problem := without.problem or cached.problem:
-        return undecided("W2", f"Nothing can be concluded: {problem}.")
+        return undecided(claim, f"Nothing can be concluded: {problem}.")
     kept = cached.link_bytes / without.link_bytes
     said = (
         f"Responses took {without.link_bytes:,} octets of the access link without and {cached.link_bytes:,} with the "
         f"cache: {kept:.1%}, where a hit rate of {cached.hit_rate:.1%} leaves {1 - cached.hit_rate:.1%}"
     )
     decide = shown if kept < 1 and abs(kept / (1 - cached.hit_rate) - 1) <= WITHIN else failed
-    return decide("W2", f"{said}.", cached.frames)
+    return decide(claim, f"{said}.", cached.frames)
 
 
-def w8(cases: Mapping[str, CaseFigures]) -> Verdict:
-    """Utilisation and mean delay of every case agree with theory, and the order of the cases is the textbook's."""
+@decides("W8")
+def decide_queueing_theory(claim: str, cases: Mapping[str, CaseFigures]) -> Verdict:
+    """Decide W8: utilisation and mean delay of every case agree with theory, and the cases are ordered as in the
+    textbook.
+    """
     for name, one in cases.items():
         if one.wrong:
-            return failed("W8", f"{name}: {one.wrong}")
+            return failed(claim, f"{name}: {one.wrong}")
         if one.problem:
-            return undecided("W8", f"Nothing can be concluded from {name}: {one.problem}.")
+            return undecided(claim, f"Nothing can be concluded from {name}: {one.problem}.")
     said = "; ".join(
         f"{name}: utilisation {one.utilisation:.3f} (theory {one.queue.utilisation:.3f}), mean delay "
         f"{one.delay_s * 1e3:.1f} ms (theory {one.theory_s * 1e3:.1f} ms), hit rate {one.hit_rate:.3f}"
@@ -230,7 +239,7 @@ def w8(cases: Mapping[str, CaseFigures]) -> Verdict:
     good = all(_near(one) and abs(one.utilisation / one.queue.utilisation - 1) <= WITHIN for one in cases.values())
     # Each case has a capture of its own; the last one's is the run's.
     frames = list(cases.values())[-1].frames
-    return (shown if good else failed)("W8", f"{said[0].upper()}{said[1:]}.", frames)
+    return (shown if good else failed)(claim, f"{said[0].upper()}{said[1:]}.", frames)
 
 
 def _near(one: CaseFigures) -> bool:

@@ -1,15 +1,16 @@
-"""All arrivals of a long span at an access link, from the packets at the client alone, and what W8 makes of them.
+"""Access link claim W8 over a long span: every arrival compared with Lindley's recursion, from packets at the client
+alone.
 
-What one response took beyond that of a request which met an idle link is its wait in the link's queue:
+The time of a response beyond that of a request which met an idle link is its wait in the link's queue:
 
-    client   ──GET──────────────────────────────────┐                          asked
+    client   ──GET──────────────────────────────────┐                          request
     link            RTT, request's frame, wait W, transmission S of the response
     client   <──last segment────────────────────────┘                          last
 
-Each of these times is set beside the one that Lindley's recursion gives this arrival, and the mean wait beside the
-formula of Pollaczek and Khinchine by a confidence interval. A server's TCP that acknowledges a request at once, as it
-does while a connection is new, sends a frame more through the queue in front of its response: it is seen, and is part
-of that request's service in the recursion.
+Each of these times is compared with the one that Lindley's recursion gives for this arrival, and the mean wait with the
+formula of Pollaczek and Khinchine by a confidence interval. A server's TCP that acknowledges a request immediately, as
+on a new connection, sends one more frame through the queue before its response: it is captured, and counts as part of
+that request's service in the recursion.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from experiments.cache.claims.access_link import WITHIN, Setting
-from experiments.cache.claims.versions import Objects, crossed_wrongly
-from experiments.harness.judge.verdict import Verdict, failed, shown, undecided
+from experiments.cache.claims.versions import Objects, bulk_difference
+from experiments.harness.judge.verdict import Verdict, decides, failed, shown, undecided
 from experiments.harness.results.result import Timing
 from experiments.harness.theory.queueing import LEVEL, Queue, WaitInterval, waits_s
 from experiments.harness.theory.tcp import transmission_time_s
@@ -32,11 +33,12 @@ LATE = 0.01
 
 @dataclass(frozen=True)
 class SpanFigures:
-    """Every request of a span, in the order of its arrival: what it took by its packets, and what it is to take.
+    """Every request of a span, in order of arrival, with its measured and expected times.
 
-    `delays`, `waits`: what each took, and without what the fastest took and its own acknowledgement;
-    `acknowledgements`: what those took on the link; `expected_waits`: by Lindley's recursion; `problem` says why it is
-    no evidence, `wrong` which response is no object of the origin's. Times in s; the other figures are means.
+    `delays`, `waits`: response times, and the same less the fastest response's time and the own acknowledgement;
+    `acknowledgements`: transmission times of those; `expected_waits`: by Lindley's recursion; `problem` is the reason
+    why they are no evidence, `wrong` a response that is not the origin's object. Times in s; the other figures are
+    means.
     """
 
     setting: Setting
@@ -55,25 +57,26 @@ class SpanFigures:
 
     @property
     def queue(self) -> Queue:
-        """The link as theory has it."""
+        """The link as a queue."""
         return Queue(self.setting.arrival_rate, self.service_s)
 
     @property
     def utilisation(self) -> float:
-        """The share of the link's capacity that the responses took."""
+        """The share of the link's capacity used by responses."""
         return self.link_bytes * 8 / (self.setting.rate_bps * self.span_s)
 
     @property
     def expected_s(self) -> list[float]:
-        """What theory gives each request: RTT, its own frame, the wait by Lindley's recursion, transmission of what
-        the server sends."""
+        """The expected time of each request: RTT, its own frame, the wait by Lindley's recursion, and transmission of
+        the server's frames.
+        """
         constant_s = self.setting.rtt_s + self.request_s + self.service_s
         pairs = zip(self.expected_waits, self.acknowledgements, strict=True)
         return [constant_s + wait_s + acknowledgement_s for wait_s, acknowledgement_s in pairs]
 
     @property
     def worst(self) -> float:
-        """The largest distance of a request's time from what theory gives it, as a share of that."""
+        """The largest relative deviation of a request's time from its expected time."""
         pairs = zip(self.delays, self.expected_s, strict=True)
         return max(abs(delay_s / expected_s - 1) for delay_s, expected_s in pairs)
 
@@ -94,7 +97,7 @@ class SpanFigures:
 def span_figures(
     setting: Setting, span_s: float, client: Traffic, began_ns: int, arrivals_s: Sequence[float], objects: Objects
 ) -> SpanFigures:
-    """Put the crossings at the client together; `began_ns` is when the span began, `arrivals_s` its plan."""
+    """Combine the exchanges at the client; `began_ns` is the start of the span, `arrivals_s` its schedule."""
     asked = [one for one in client.crossings if one.asked_ns >= began_ns]
     whole = len(asked) == len(arrivals_s) and all(one.end for one in asked)
     problem = None
@@ -131,19 +134,23 @@ def span_figures(
         link_bytes=sum(one.wire_bytes for one in asked),
         frames=tuple(one.frame for one in asked[:3]),
         problem=problem,
-        wrong=crossed_wrongly([client], objects),
+        wrong=bulk_difference([client], objects),
     )
 
 
-def w8_span(name: str, one: SpanFigures, interval: WaitInterval, tolerance: float) -> Verdict:
-    """Each request takes what Lindley's recursion gives it, within `tolerance`, and the mean wait is the formula's.
+@decides("W8")
+def decide_waits_over_span(
+    claim: str, name: str, one: SpanFigures, interval: WaitInterval, tolerance: float
+) -> Verdict:
+    """Decide W8: each request takes the time of Lindley's recursion within `tolerance`, and the mean wait is the
+    formula's.
 
-    Undecided where these very arrivals, whose waits are as they must be, are too unusual a sample for the formula.
+    Undecided if these arrivals, whose waits are as computed, are too unusual a sample for the formula.
     """
     if one.wrong:
-        return failed("W8", f"{name}: {one.wrong}")
+        return failed(claim, f"{name}: {one.wrong}")
     if one.problem:
-        return undecided("W8", f"Nothing can be concluded from {name}: {one.problem}.")
+        return undecided(claim, f"Nothing can be concluded from {name}: {one.problem}.")
     low_s, high_s = interval.around(one.waits)
     said = (
         f"{name}, {len(one.delays)} requests in {one.span_s:g} s: utilisation {one.utilisation:.3f} (theory "
@@ -154,7 +161,7 @@ def w8_span(name: str, one: SpanFigures, interval: WaitInterval, tolerance: floa
     )
     said = f"{said[0].upper()}{said[1:]}."
     if one.worst > tolerance or abs(one.utilisation / one.queue.utilisation - 1) > WITHIN:
-        return failed("W8", said, one.frames)
+        return failed(claim, said, one.frames)
     if not low_s <= one.queue.wait_s <= high_s:
-        return undecided("W8", f"{said} These arrivals are too unusual a sample: take another seed or more seconds.")
-    return shown("W8", said, one.frames)
+        return undecided(claim, f"{said} These arrivals are too unusual a sample: take another seed or more seconds.")
+    return shown(claim, said, one.frames)

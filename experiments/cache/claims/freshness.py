@@ -1,10 +1,10 @@
-"""Decide W6: no client gets a copy older than the freshness rules allow, while the origin changes its objects.
+"""Freshness claim W6: no client gets a copy older than the freshness rules allow, while the origin changes its objects.
 
-The experiment knows when it replaced which version of an object; the body of every response says which version it is.
-A copy with max-age=N may be given away for N seconds after the origin has vouched for it (RFC 9111 sections 4.2 and
-4.2.3), and thus at most N seconds after the next version has taken its place. One with no-cache may not be given away
-without asking (section 5.2.2.4): its version must still have been the current one when the request reached the proxy.
-Ages are counted in whole seconds (section 1.2.2), so that a cache may be up to one second late.
+The experiment knows when it replaced each version of an object; the body of every response identifies its version. A
+copy with max-age=N may be used for N seconds after the origin's last validation (RFC 9111 sections 4.2 and 4.2.3), and
+thus at most N seconds after the next version replaced it. One with no-cache may not be used without validation (section
+5.2.2.4): its version must still have been current when the request reached the proxy. Ages are counted in whole seconds
+(section 1.2.2), so that a cache may be up to one second late.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from experiments.cache.wire.legs import InconclusiveError, Legs, Served, Span, decide_legs, status_of, text
-from experiments.harness.judge.verdict import Contradiction, Verdict
+from experiments.cache.wire.legs import Legs, Served, Span, status_of, text
+from experiments.harness.judge.verdict import Contradiction, Inconclusive, Verdict, decide, decides
 from experiments.http.claims.http1 import response_of
 
 # RFC 9111 section 1.2.2: delta-seconds are whole.
@@ -56,7 +56,7 @@ class Delivery:
 
     @property
     def too_old(self) -> bool:
-        """Whether the freshness rules exclude it."""
+        """True if the freshness rules exclude it."""
         if self.max_age_s is None:
             return self.replaced_ns is not None and self.asked_ns > self.replaced_ns
         oldest = self.max_age_s + WHOLE_SECONDS_S
@@ -84,22 +84,21 @@ def deliveries(legs: Legs, live: Mapping[bytes, LiveObject], spans: Sequence[Spa
     return found
 
 
-def w6(legs: Legs, live: Mapping[bytes, LiveObject], spans: Sequence[Span]) -> Verdict:
-    """Decide W6 from what clients got of these objects within the spans."""
+@decides("W6")
+def decide_freshness(claim: str, legs: Legs, live: Mapping[bytes, LiveObject], spans: Sequence[Span]) -> Verdict:
+    """Decide W6 from the responses that clients got for these objects within the spans."""
 
     def check() -> tuple[str, list[int]]:
         got = deliveries(legs, live, spans)
-        for each in got:
-            if each.too_old:
-                raise Contradiction(_why_too_old(each), each.frame)
-        aged = [each for each in got if each.max_age_s is not None]
-        checked = [each for each in got if each.max_age_s is None]
+        for delivery in got:
+            if delivery.too_old:
+                raise Contradiction(_why_too_old(delivery), delivery.frame)
+        aged = [delivery for delivery in got if delivery.max_age_s is not None]
+        checked = [delivery for delivery in got if delivery.max_age_s is None]
         changes = sum(1 for one in live.values() for version in one.versions if version.replaced_ns is not None)
-        kept = [each for each in aged if each.from_cache]
+        kept = [delivery for delivery in aged if delivery.from_cache]
         if not changes or not kept:
-            raise InconclusiveError(
-                f"{changes} changes, and {len(kept)} responses from the cache alone: too few to tell."
-            )
+            raise Inconclusive(f"{changes} changes, and {len(kept)} responses from the cache alone: too few to tell.")
         stalest, oldest = max(kept, key=lambda one: one.staleness_s), max(kept, key=lambda one: one.age_s)
         never = (
             f"; of {len(checked)} responses with no-cache every one was current when it was asked for"
@@ -113,7 +112,7 @@ def w6(legs: Legs, live: Mapping[bytes, LiveObject], spans: Sequence[Span]) -> V
             f"max-age={oldest.max_age_s:g}){never}."
         ), [stalest.frame, oldest.frame]
 
-    return decide_legs("W6", legs, check)
+    return decide(claim, [legs], check)
 
 
 def _delivery(legs: Legs, served: Served, version: Version, max_age_s: float | None) -> Delivery:
@@ -122,7 +121,7 @@ def _delivery(legs: Legs, served: Served, version: Version, max_age_s: float | N
     replaced_ns, answered_ns = version.replaced_ns, response.first_ns
     late_ns = 0 if replaced_ns is None else max(0, answered_ns - replaced_ns)
     answers = legs.answers_before(served.path, answered_ns)
-    vouched = [each for each in answers if each.response and status_of(each.response) in (200, 304)]
+    vouched = [answer for answer in answers if answer.response and status_of(answer.response) in (200, 304)]
     age_ns = max(0, answered_ns - vouched[-1].request.last_ns) if vouched else 0
     return Delivery(
         path=served.path,

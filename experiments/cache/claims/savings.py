@@ -1,7 +1,8 @@
-"""Decide W1 and W2: what a cache saves its clients in time and the access link in octets; where a visit's time went.
+"""Cache savings claims W1 and W2: response time, and octets on the access link; decomposition of a visit through a
+proxy.
 
-A visit through a proxy is divided like any page load (see `decomposition`), with the proxy's own waits taken out of the
-client's, as the proxy's interface saw them:
+A visit through a proxy is decomposed like any page load (see `decomposition`), with the proxy's own waits, captured at
+the proxy's interface, subtracted from the client's:
 
     tcp_handshake     the client's SYN sent             to  SYN-ACK received
     request           the client's request sent         to  its response received, without the following
@@ -9,7 +10,7 @@ client's, as the proxy's interface saw them:
     origin_request    the proxy's request sent          to  first octet of its response received
     transmission      first octet of a response received to its last: by the proxy, and of a hit by the client
 
-So it makes no difference whether a proxy passes on what has come so far or waits for the whole.
+The terms are thus the same for a proxy that streams a response and for one that buffers the whole.
 """
 
 from __future__ import annotations
@@ -18,41 +19,47 @@ import statistics
 from collections.abc import Sequence
 
 from experiments.cache.wire.legs import Legs, Span
-from experiments.cache.wire.link_use import LinkUse, Words, change, decide_relief
+from experiments.cache.wire.link_use import LinkUse, ReliefWording, change, decide_relief
 from experiments.harness.judge.decomposition import Decomposition, Interval, sum_up
-from experiments.harness.judge.verdict import Verdict, failed, shown, undecided
+from experiments.harness.judge.verdict import Verdict, decides, failed, shown, undecided
 from experiments.http.wire.page_load import PageLoad
 
 TERMS = ("transmission", "origin_request", "origin_handshake", "request", "tcp_handshake")
-_AT_LINK = Words("W2", "the same visits", "the access link", "the link's own end", "the cache", "the cache alone")
+_AT_LINK = ReliefWording("the same visits", "the access link", "the link's own end", "the cache", "the cache alone")
 
 
-def w1(without: Sequence[float], cached: Sequence[float], disagreeing: Sequence[str]) -> Verdict:
+@decides("W1")
+def decide_visit_time(
+    claim: str, without: Sequence[float], cached: Sequence[float], disagreeing: Sequence[str]
+) -> Verdict:
     """Decide W1 by the times of the same visits in s, without and with the cache.
 
     Undecided if measured times disagree with theory, of which `disagreeing` names the cases.
     """
     if not without or len(without) != len(cached):
-        return undecided("W1", f"{len(without)} visits without the cache and {len(cached)} with it are not the same.")
+        return undecided(claim, f"{len(without)} visits without the cache and {len(cached)} with it are not the same.")
     before_s, after_s = statistics.fmean(without), statistics.fmean(cached)
     figures = (
         f"{len(cached)} visits took {before_s * 1e3:.1f} ms each on average without the cache and "
         f"{after_s * 1e3:.1f} ms with it ({change(before_s, after_s)})"
     )
     if after_s >= before_s:
-        return failed("W1", f"{figures}: not shorter.")
+        return failed(claim, f"{figures}: not shorter.")
     if disagreeing:
-        return undecided("W1", f"{figures}, but not as theory says: {', '.join(disagreeing)} outside the tolerance.")
-    return shown("W1", f"{figures}, each kind of visit within its tolerance of theory.")
+        return undecided(claim, f"{figures}, but not as theory says: {', '.join(disagreeing)} outside the tolerance.")
+    return shown(claim, f"{figures}, each kind of visit within its tolerance of theory.")
 
 
-def w2(without: LinkUse, cached: LinkUse, hits: int) -> Verdict:
-    """Decide W2 by what the same visits put on the access link; `hits`: responses that came from the cache alone."""
-    return decide_relief(_AT_LINK, without, cached, hits)
+@decides("W2")
+def decide_link_relief(claim: str, without: LinkUse, cached: LinkUse, hits: int) -> Verdict:
+    """Decide W2 from the octets of the same visits on the access link; `hits`: responses served from the cache without
+    validation.
+    """
+    return decide_relief(claim, _AT_LINK, without, cached, hits)
 
 
 def decompose_visit(load: PageLoad, legs: Legs, span: Span) -> Decomposition:
-    """Divide a visit, `load` at the client's own interface, by what the proxy did within the span.
+    """Decompose a visit, `load` at the client's own interface, by the proxy's exchanges within the span.
 
     Raises ValueError if no response was received.
     """
@@ -75,14 +82,18 @@ def decompose_visit(load: PageLoad, legs: Legs, span: Span) -> Decomposition:
             intervals.append(Interval("origin_request", exchange.request.last_ns, first))
             intervals.append(Interval("transmission", first, last))
     intervals += [*_handshakes("tcp_handshake", load), *_handshakes("origin_handshake", legs.origin.between(*span))]
-    return sum_up(intervals, min(one.connection.syn.time_ns for one in load.conversations), max(ends), TERMS)
+    return sum_up(
+        intervals, min(conversation.connection.syn.time_ns for conversation in load.conversations), max(ends), TERMS
+    )
 
 
-def opened(legs: Legs, span: Span) -> int:
-    """How many connections the proxy opened to the origin within a span."""
+def count_connections(legs: Legs, span: Span) -> int:
+    """Count the connections that the proxy opened to the origin within a span."""
     return len(legs.origin.between(*span).conversations)
 
 
 def _handshakes(term: str, load: PageLoad) -> list[Interval]:
-    pairs = [(one.connection.syn, one.connection.from_server.syn) for one in load.conversations]
+    pairs = [
+        (conversation.connection.syn, conversation.connection.from_server.syn) for conversation in load.conversations
+    ]
     return [Interval(term, syn.time_ns, answer.time_ns) for syn, answer in pairs if answer is not None]

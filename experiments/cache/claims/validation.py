@@ -1,10 +1,10 @@
-"""Decide the claims W3, W4, W5 and W7 about a web cache from the packets on both of its legs (see `cache`).
+"""Validation claims W3, W4, W5 and W7 on a web cache, from the packets on both of its legs (see `wire.legs`).
 
 Sources: RFC 9111 section 4.3 (validation), RFC 9110 sections 13.1 (preconditions), 15.4.5 (304), 8.8 (validators) and
-3.7 (intermediaries). What the origin holds is known as well (see `versions`): a copy, and what takes its place, has to
-be that. A cache need not send If-Modified-Since where it sends If-None-Match; W3 speaks of the former, so that one that
-sends entity tags alone leaves it undecided. A cache may keep whatever it likes: one that does not keep a response is
-not called wrong for it.
+3.7 (intermediaries). The origin's objects are known as well (see `versions`): a stored response and its replacement
+must match them. A cache need not send If-Modified-Since if it sends If-None-Match; W3 concerns the former, so that a
+cache that sends entity tags alone leaves it undecided. Storing is optional for a cache: one that does not store a
+response does not contradict a claim.
 """
 
 from __future__ import annotations
@@ -17,23 +17,22 @@ from experiments.cache.claims.versions import Objects
 from experiments.cache.wire.legs import (
     CONDITIONS,
     Copy,
-    InconclusiveError,
     Legs,
     Served,
     Span,
-    decide_legs,
     path_of,
     status_of,
     text,
     validators_of,
 )
 from experiments.harness.judge.tcp import Connection
-from experiments.harness.judge.verdict import Contradiction, Verdict, listed
+from experiments.harness.judge.verdict import Contradiction, Inconclusive, Verdict, decide, decides, listed
 from experiments.http.claims.http1 import response_of
 from experiments.http.wire.http1 import Conversation, Exchange, Message
 
 
-def w3(legs: Legs, spans: Sequence[Span]) -> Verdict:
+@decides("W3")
+def decide_conditional_requests(claim: str, legs: Legs, spans: Sequence[Span]) -> Verdict:
     """Decide W3 by the spans in which every copy is stale: the origin is asked under the condition of its validators.
 
     Failed if a copy is not asked for, or unconditionally, or with another value than the origin gave.
@@ -52,7 +51,7 @@ def w3(legs: Legs, spans: Sequence[Span]) -> Verdict:
                 named[name] += 1
             frames += [copy.frame, exchange.request.frames[0]]
         if named[b"if-modified-since"] < len(known):
-            raise InconclusiveError(
+            raise Inconclusive(
                 f"Of {len(known)} requests for stale copies {named[b'if-none-match']} are conditional by "
                 f"If-None-Match, but {named[b'if-modified-since']} by If-Modified-Since."
             )
@@ -64,10 +63,11 @@ def w3(legs: Legs, spans: Sequence[Span]) -> Verdict:
             f"Last-Modified of frame {frames[0]}{tags}."
         ), frames
 
-    return decide_legs("W3", legs, check)
+    return decide(claim, [legs], check)
 
 
-def w4(legs: Legs, spans: Sequence[Span], objects: Objects) -> Verdict:
+@decides("W4")
+def decide_not_modified(claim: str, legs: Legs, spans: Sequence[Span], objects: Objects) -> Verdict:
     """Decide W4 by the spans in which copies are stale and nothing has changed: 304 without a body, 200 for clients."""
 
     def check() -> tuple[str, list[int]]:
@@ -77,7 +77,7 @@ def w4(legs: Legs, spans: Sequence[Span], objects: Objects) -> Verdict:
             frames += _not_modified(legs, served, objects)
         _nothing_behind(legs, [one.upstream for one in validated])
         if not frames:
-            raise InconclusiveError("No request asks the origin conditionally for a copy that has not changed.")
+            raise Inconclusive("No request asks the origin conditionally for a copy that has not changed.")
         first = response_of(validated[0].exchange)
         stored, answer, client = frames[:3]
         return (
@@ -86,10 +86,13 @@ def w4(legs: Legs, spans: Sequence[Span], objects: Objects) -> Verdict:
             f"frame {stored}, SHA-256 {_hash(first.body)} both)."
         ), frames
 
-    return decide_legs("W4", legs, check)
+    return decide(claim, [legs], check)
 
 
-def w5(legs: Legs, changed: Sequence[Span], again: Sequence[Span], objects: Objects) -> Verdict:
+@decides("W5")
+def decide_replaced_copy(
+    claim: str, legs: Legs, changed: Sequence[Span], again: Sequence[Span], objects: Objects
+) -> Verdict:
     """Decide W5 by the spans in which stale copies of changed objects are asked for, and those in which they are again.
 
     Undecided if the cache does not keep the new response; failed if a client gets the old one, or if the new one is not
@@ -101,7 +104,7 @@ def w5(legs: Legs, changed: Sequence[Span], again: Sequence[Span], objects: Obje
         fresh = {path: response for path, response, _ in found}
         later = [_in_its_place(served, fresh[served.path]) for served in legs.served(again) if served.path in fresh]
         if not found or not later:
-            raise InconclusiveError("Nobody asked for a changed object, or nobody asked for it again.")
+            raise Inconclusive("Nobody asked for a changed object, or nobody asked for it again.")
         _, response, (stored, answer, client) = found[0]
         modified = response.values(b"last-modified")
         said = f" and Last-Modified “{text(modified[0])}”" if modified else ""
@@ -111,10 +114,11 @@ def w5(legs: Legs, changed: Sequence[Span], again: Sequence[Span], objects: Obje
             f"without a request to the origin (frames {listed(later)})."
         ), [*(frame for _, _, frames in found for frame in frames), *later]
 
-    return decide_legs("W5", legs, check)
+    return decide(claim, [legs], check)
 
 
-def w7(legs: Legs, on_link: Sequence[Connection], proxy: str, origin: str) -> Verdict:
+@decides("W7")
+def decide_both_roles(claim: str, legs: Legs, on_link: Sequence[Connection], proxy: str, origin: str) -> Verdict:
     """Decide W7: clients' SYNs go to the proxy, its own to the origin; `on_link`: all that cross the access link."""
 
     def check() -> tuple[str, list[int]]:
@@ -123,17 +127,19 @@ def w7(legs: Legs, on_link: Sequence[Connection], proxy: str, origin: str) -> Ve
             if ends != (proxy, origin):
                 syn = connection.syn.frame
                 raise Contradiction(f"The SYN in frame {syn} crosses the access link from {ends[0]} to {ends[1]}.", syn)
-        inward, outward = ([one.connection for one in leg.conversations] for leg in (legs.clients, legs.origin))
+        inward, outward = (
+            [conversation.connection for conversation in leg.conversations] for leg in (legs.clients, legs.origin)
+        )
         asked, forwarded = legs.clients.exchanges, legs.origin.exchanges
         if legs.alone:
             frame = asked[0].request.frames[0]
             raise Contradiction(f"The request in frame {frame} is answered, as others are, and none goes on.", frame)
         if not asked or not forwarded:
-            raise InconclusiveError("There is no request on one of the two legs.")
-        for each in forwarded:
-            _in_origin_form(each)
-        for one in legs.origin.conversations:
-            _no_tunnel(one, legs.clients.conversations)
+            raise Inconclusive("There is no request on one of the two legs.")
+        for exchange in forwarded:
+            _in_origin_form(exchange)
+        for conversation in legs.origin.conversations:
+            _no_tunnel(conversation, legs.clients.conversations)
         frames = [one.syn.frame for one in (*inward, *outward)]
         return (
             f"As a server {inward[0].server} takes {len(inward)} connections (first SYN from "
@@ -143,7 +149,7 @@ def w7(legs: Legs, on_link: Sequence[Connection], proxy: str, origin: str) -> Ve
             f"SYN crosses the access link."
         ), frames
 
-    return decide_legs("W7", legs, check)
+    return decide(claim, [legs], check)
 
 
 def _in_origin_form(forwarded: Exchange) -> None:
@@ -178,20 +184,20 @@ def _nothing_asked(legs: Legs, spans: Iterable[Span]) -> Exception:
     served = legs.served(spans)
     old = [one for one in served if one.upstream is None and one.exchange.response is not None]
     if not old:
-        return InconclusiveError("Nobody asks for a stale copy.")
+        return Inconclusive("Nobody asks for a stale copy.")
     frame = response_of(old[0].exchange).frames[0]
     return Contradiction(f"{text(old[0].path)} is answered in frame {frame} without a request to the origin.", frame)
 
 
 def _asked_for(legs: Legs, served: Served) -> None:
-    """Require that the origin was asked for what a client got of a stale copy."""
+    """Require a request to the origin for the response that a client got from a stale copy."""
     if served.upstream is None and served.exchange.response is not None and _copy_for(legs, served.exchange):
         frame = served.exchange.response.frames[0]
         raise Contradiction(f"{text(served.path)} is answered in frame {frame} without a request to the origin.", frame)
 
 
 def _conditions(exchange: Exchange, copy: Copy) -> list[bytes]:
-    """The conditions of a request, each of which must repeat the validator of the copy."""
+    """Return the preconditions of a request, each of which must repeat the validator of the copy."""
     frame = exchange.request.frames[0]
     found = [name for name in CONDITIONS if exchange.request.values(name)]
     if not found:
@@ -218,7 +224,7 @@ def _validates(legs: Legs, upstream: Exchange | None) -> bool:
 
 
 def _not_modified(legs: Legs, served: Served, objects: Objects) -> list[int]:
-    """Frames of the stored copy, of the 304 and of what the client gets, which must fit one another."""
+    """Return the frames of the stored copy, of the 304 and of the client's response, which must match one another."""
     assert served.upstream is not None
     copy = _copy_for(legs, served.upstream)
     assert copy is not None
@@ -235,8 +241,8 @@ def _not_modified(legs: Legs, served: Served, objects: Objects) -> list[int]:
 
 
 def _nothing_behind(legs: Legs, upstream: Sequence[Exchange | None]) -> None:
-    """Require that no 304 has a body: what follows one is the next response, or nothing."""
-    # Octets in front of another response are no status line, which `decide_legs` has found.
+    """Require that no 304 has a body: it is followed by the next response, or by the end of the stream."""
+    # Octets in front of another response are no status line: a violation, which `decide` has found.
     for conversation in legs.origin.conversations:
         if conversation.leftover and conversation.exchanges and conversation.exchanges[-1] in upstream:
             frame = response_of(conversation.exchanges[-1]).frames[-1]
@@ -244,14 +250,14 @@ def _nothing_behind(legs: Legs, upstream: Sequence[Exchange | None]) -> None:
 
 
 def _changed(legs: Legs, served: Served, objects: Objects) -> tuple[Message, list[int]]:
-    """The origin's new response and its frames: of the old copy, of the new one, of what the client gets."""
+    """Return the origin's new response and the frames of the old copy, of the new one, and of the client's response."""
     given = response_of(served.exchange)
     if served.upstream is None:
         frame = given.frames[0]
         raise Contradiction(f"{text(served.path)} has changed, but frame {frame} answers without the origin.", frame)
     copy, answer = _copy_for(legs, served.upstream), response_of(served.upstream)
     if copy is None:
-        raise InconclusiveError(f"The proxy had never been given {text(served.path)} before it changed.")
+        raise Inconclusive(f"The proxy had never been given {text(served.path)} before it changed.")
     frame = answer.frames[0]
     if status_of(answer) != 200 or answer.body == copy.body:
         raise Contradiction(
@@ -267,14 +273,12 @@ def _changed(legs: Legs, served: Served, objects: Objects) -> tuple[Message, lis
 
 
 def _in_its_place(served: Served, fresh: Message) -> int:
-    """The frame in which the next client gets the new copy from the cache."""
+    """Return the frame in which the next client gets the new copy from the cache."""
     given = response_of(served.exchange)
     _gets(given, fresh.body, validators_of(fresh), f"the new copy of frame {fresh.frames[0]}")
     if served.upstream is not None:
         frame = served.upstream.request.frames[0]
-        raise InconclusiveError(
-            f"The new {text(served.path)} was not kept: the origin is asked again in frame {frame}."
-        )
+        raise Inconclusive(f"The new {text(served.path)} was not kept: the origin is asked again in frame {frame}.")
     return given.frames[0]
 
 
@@ -287,7 +291,7 @@ def _gets(given: Message, body: bytes, validators: Mapping[bytes, bytes], what: 
             given.frames[0],
         )
     for name, value in validators_of(given).items():
-        # RFC 9110 section 8.8.3.2: what a transformation has made weak still is the same tag.
+        # RFC 9110 section 8.8.3.2: weak comparison, since a transformation may have weakened the tag.
         if name in validators and value.removeprefix(b"W/") != validators[name].removeprefix(b"W/"):
             raise Contradiction(
                 f"In frame {given.frames[0]} the client gets {text(name)} “{text(value)}” with {what}, which has "

@@ -1,10 +1,10 @@
-"""Versions of an object at the origin, and responses held against them: status, whole response, octets.
+"""Versions of an object at the origin, and comparison of responses with them: status, completeness, octets.
 
-    confirm(verdict, {b"/a": (b"old", b"new")}, [load])      the verdict; failed where a response is none of these
+    confirm(verdict, {b"/a": (b"old", b"new")}, [load])      the verdict; failed if a response is none of these
 
-RFC 9110 sections 15.3.1 (200) and 9.3.1 (GET). A claim that something is faster, or takes fewer octets, is one about
-the same objects: an implementation that answers with an error, with nothing or with octets of its own does neither.
-Which version was current, and which may still be delivered, is decided by `cache_claims` and `cache_freshness`.
+RFC 9110 sections 15.3.1 (200) and 9.3.1 (GET). A claim about less time or fewer octets compares transfers of the same
+objects: an implementation that responds with an error, an empty body or other octets must not satisfy it. Which version
+was current, and which may still be served, is decided by `validation` and `freshness`.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from experiments.cache.wire.legs import path_of, status_of, text
-from experiments.harness.judge.verdict import Contradiction, Verdict, failed, undecided
+from experiments.harness.judge.verdict import Contradiction, Verdict, failed, insufficiency, undecided
 from experiments.http.wire.bulk import Traffic
 from experiments.http.wire.http1 import Exchange
-from experiments.http.wire.page_load import PageLoad, why_not_evidence
+from experiments.http.wire.page_load import PageLoad
 
 # By path, the octets of each version in their order.
 Objects = Mapping[bytes, Sequence[bytes]]
@@ -25,7 +25,7 @@ INDEX = "index.html"
 
 
 def objects_in(folder: Path) -> dict[bytes, tuple[bytes, ...]]:
-    """The one version of every file below a folder that an origin serves; an index stands for its directory."""
+    """Return the single version of every file below an origin's folder; an index stands for its directory."""
     found: dict[bytes, tuple[bytes, ...]] = {}
     for file in (file for file in sorted(folder.rglob("*")) if file.is_file()):
         path, octets = f"/{file.relative_to(folder).as_posix()}", (file.read_bytes(),)
@@ -36,7 +36,7 @@ def objects_in(folder: Path) -> dict[bytes, tuple[bytes, ...]]:
 
 
 def difference(exchange: Exchange, objects: Objects) -> Contradiction | None:
-    """How the response of an exchange differs from every version of its object, None if it is one of them."""
+    """Return the difference of an exchange's response from every version of its object, None if it is one of them."""
     path, response = path_of(exchange), exchange.response
     if response is None:
         frame = exchange.request.frames[0]
@@ -66,33 +66,33 @@ def confirm(
     if verdict.verdict == "failed":
         return verdict
     for those, is_own in ((loads, True), (elsewhere, False)):
-        unfit = why_not_evidence(those) if those else None
+        unfit = insufficiency(those) if those else None
         if unfit is not None:
             return undecided(verdict.id, f"Nothing can be said: {unfit}.")
         try:
             for load in those:
-                for one in (one for one in load.conversations if one.problem is not None):
-                    syn = one.connection.syn.frame
-                    raise Contradiction(f"On the connection opened in frame {syn}: {one.problem}.", syn)
+                load.require_valid()
                 require(load.exchanges, objects)
         except Contradiction as found:
             return failed(verdict.id, found.evidence, found.frames if is_own else ())
     return verdict
 
 
-def crossed_wrongly(traffics: Iterable[Traffic], objects: Objects) -> str | None:
-    """The same of exchanges that were read from headers alone: what a response is instead of its object, or None.
+def bulk_difference(traffics: Iterable[Traffic], objects: Objects) -> str | None:
+    """Return the same for exchanges parsed from headers alone: the difference of a response from its object, or None.
 
-    One that came without its end, or with a hole, is no evidence, and is counted where crossings are.
+    A response without its end, or with a gap, is no evidence, and is counted with the bulk exchanges.
     """
-    for one in (one for traffic in traffics for one in traffic.crossings):
-        content, path = one.content, one.path
-        if not one.end:
+    for crossing in (crossing for traffic in traffics for crossing in traffic.crossings):
+        content, path = crossing.content, crossing.path
+        if not crossing.end:
             continue
-        if one.status != b"200":
-            return f"{text(path)} is answered with {text(one.status)}, its request being in frame {one.frame}."
+        if crossing.status != b"200":
+            return (
+                f"{text(path)} is answered with {text(crossing.status)}, its request being in frame {crossing.frame}."
+            )
         if content is not None and content not in objects.get(path, ()):
-            return _not_held(path, content, one.frame, "the response to the request of")
+            return _not_held(path, content, crossing.frame, "the response to the request of")
     return None
 
 

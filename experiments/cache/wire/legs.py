@@ -1,25 +1,24 @@
-"""Both legs of a proxy as its own interface saw them: what clients asked it, what it asked the origin, what it holds.
+"""Both legs of a proxy at its own interface: requests of clients, requests to the origin, and the stored responses.
 
     client ──(GET http://www.example.com/a)──> proxy ──(GET /a, If-Modified-Since: ...)──> origin
 
-A leg is told by who opened the connection: towards the proxy's address, or from it. An origin's responses tell what
-the proxy may hold: the newest 200 (RFC 9110 section 15.3.1) with the validators that a later 304 has brought (RFC 9111
-section 4.3.4). Whether it does hold that is what the claims find out. Left out: partial content, Vary, other methods
-than GET; the experiments send none.
+A leg is classified by the client of its connection: towards the proxy's address, or from it. The origin's responses
+determine the content that the proxy may store: the newest 200 (RFC 9110 section 15.3.1) with the validators of a later
+304 (RFC 9111 section 4.3.4). The claims check that it is the stored one. Left out: partial content, Vary, and methods
+other than GET, which the experiments do not send.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 from scapy.layers.inet import IP, TCP
 
 from experiments.harness.judge.frames import CaptureFile
-from experiments.harness.judge.verdict import Contradiction, Verdict, undecided
-from experiments.http.claims.http1 import decide
+from experiments.harness.judge.verdict import Contradiction
 from experiments.http.wire.http1 import Conversation, Exchange, Message
 from experiments.http.wire.page_load import PageLoad, page_load
 
@@ -30,13 +29,9 @@ _ABSOLUTE = re.compile(rb"[A-Za-z][A-Za-z0-9+.\-]*://[^/?]*")
 CONDITIONS: Mapping[bytes, bytes] = {b"if-modified-since": b"last-modified", b"if-none-match": b"etag"}
 
 
-class InconclusiveError(Exception):
-    """The traffic neither shows the claim nor contradicts it; the message says what is missing."""
-
-
 @dataclass(frozen=True)
 class Copy:
-    """What the origin gave the proxy to keep: the body of the newest 200, the newest validators, and its frame."""
+    """A stored response by the origin's messages: the body of the newest 200, the newest validators, and its frame."""
 
     body: bytes
     validators: Mapping[bytes, bytes]
@@ -45,7 +40,7 @@ class Copy:
 
 @dataclass(frozen=True)
 class Served:
-    """A client's exchange, and the exchange with the origin that was made for it, if one was."""
+    """A client's exchange, and the exchange with the origin on its behalf, if any."""
 
     exchange: Exchange
     upstream: Exchange | None
@@ -67,9 +62,40 @@ class Legs:
 
     @property
     def alone(self) -> bool:
-        """Whether the proxy answered clients and never opened a connection to the origin."""
-        answered = any(one.response is not None for one in self.clients.exchanges)
+        """True if the proxy responded to clients and opened no connection to the origin."""
+        answered = any(exchange.response is not None for exchange in self.clients.exchanges)
         return answered and not self.origin.conversations and not self.unseen
+
+    @property
+    def loads(self) -> list[PageLoad]:
+        """The legs that are evidence."""
+        # A proxy without requests to the origin is not a gap in the capture: the check has to judge it.
+        return [self.clients] if self.alone else [self.clients, self.origin]
+
+    @property
+    def dropped(self) -> int:
+        """The number of packets that the capture lost."""
+        return max(load.dropped for load in self.loads)
+
+    @property
+    def absence(self) -> str | None:
+        """The missing connection; None if both legs have some."""
+        return next((load.absence for load in self.loads if load.absence is not None), None)
+
+    @property
+    def gap(self) -> str | None:
+        """The first connection that was not captured whole."""
+        return next((load.gap for load in self.loads if load.gap is not None), None)
+
+    @property
+    def violation(self) -> Contradiction | None:
+        """The first violation of the grammar."""
+        try:
+            for load in self.loads:
+                load.require_valid()
+        except Contradiction as contradiction:
+            return contradiction
+        return None
 
     @cached_property
     def _upstream(self) -> Mapping[bytes, list[Exchange]]:
@@ -79,19 +105,19 @@ class Legs:
         return found
 
     def asked(self, spans: Iterable[Span]) -> list[Exchange]:
-        """What clients asked the proxy within any of these spans, in that order."""
+        """Return the exchanges between clients and the proxy within any of these spans, in that order."""
         return _within(self.clients.exchanges, spans)
 
     def forwarded(self, spans: Iterable[Span]) -> list[Exchange]:
-        """What the proxy asked the origin within any of these spans, in that order."""
+        """Return the exchanges between the proxy and the origin within any of these spans, in that order."""
         return _within(self.origin.exchanges, spans)
 
     def served(self, spans: Iterable[Span]) -> list[Served]:
-        """Each exchange of a client with the last one that the proxy and the origin had on its path meanwhile."""
+        """Pair each client exchange with the last exchange of proxy and origin on its path meanwhile."""
         return [Served(exchange, self._meanwhile(exchange)) for exchange in self.asked(spans)]
 
     def answers_before(self, path: bytes, time_ns: int) -> list[Exchange]:
-        """The exchanges with the origin on a path whose response had begun by then."""
+        """Return the exchanges with the origin on a path whose response had begun by then."""
         return [
             each
             for each in self._upstream.get(path, [])
@@ -99,7 +125,7 @@ class Legs:
         ]
 
     def copy(self, path: bytes, time_ns: int) -> Copy | None:
-        """What the proxy had been given to keep of a path by then; None if nothing."""
+        """Return the response that the proxy may have stored for a path by then; None if there is none."""
         found: Copy | None = None
         for exchange in self.answers_before(path, time_ns):
             response = exchange.response
@@ -117,7 +143,7 @@ class Legs:
             return None
         began_ns, ended_ns = exchange.request.first_ns, exchange.response.last_ns
         answers = self.answers_before(path_of(exchange), ended_ns)
-        return next((each for each in reversed(answers) if each.request.first_ns >= began_ns), None)
+        return next((answer for answer in reversed(answers) if answer.request.first_ns >= began_ns), None)
 
 
 def read_legs(captured: CaptureFile, interface: str, proxy: str, ports: Iterable[int]) -> Legs:
@@ -128,7 +154,9 @@ def read_legs(captured: CaptureFile, interface: str, proxy: str, ports: Iterable
     every = page_load(captured, interface, ports)
 
     def those(chosen: Callable[[Conversation], bool]) -> PageLoad:
-        return PageLoad(tuple(one for one in every.conversations if chosen(one)), every.dropped)
+        return PageLoad(
+            tuple(conversation for conversation in every.conversations if chosen(conversation)), every.dropped
+        )
 
     clients = those(lambda one: one.connection.server.address == proxy)
     origin = those(lambda one: one.connection.client.address == proxy)
@@ -136,7 +164,7 @@ def read_legs(captured: CaptureFile, interface: str, proxy: str, ports: Iterable
 
 
 def _asks(captured: CaptureFile, interface: str, proxy: str, ports: set[int]) -> bool:
-    """Whether the proxy sends a server any octets, on whatever connection."""
+    """Return True if the proxy sends a server any octets, on any connection."""
     return any(
         frame.packet[IP].src == proxy and frame.packet[TCP].dport in ports and bytes(frame.packet[TCP].payload)
         for frame in captured.at(interface)
@@ -164,28 +192,8 @@ def text(octets: bytes) -> str:
     return octets.decode("ascii", "backslashreplace")
 
 
-def decide_legs(claim_id: str, legs: Legs, check: Callable[[], tuple[str, list[int]]]) -> Verdict:
-    """Run a check on the legs, if they are fit for it.
-
-    The check returns evidence and frames, or raises Contradiction or InconclusiveError.
-    """
-
-    def checked(loads: Sequence[PageLoad]) -> tuple[str, list[int]]:
-        for load in loads:
-            for one in load.conversations:
-                if one.problem is not None:
-                    syn = one.connection.syn.frame
-                    raise Contradiction(f"On the connection opened in frame {syn}: {one.problem}.", syn)
-        return check()
-
-    # A proxy that never asks the origin is no hole in the evidence: it is what the check has to judge.
-    loads = [legs.clients] if legs.alone else [legs.clients, legs.origin]
-    try:
-        return decide(claim_id, loads, checked)
-    except InconclusiveError as found:
-        return undecided(claim_id, str(found))
-
-
 def _within(exchanges: Iterable[Exchange], spans: Iterable[Span]) -> list[Exchange]:
     wanted = list(spans)
-    return [each for each in exchanges if any(start <= each.request.first_ns < end for start, end in wanted)]
+    return [
+        exchange for exchange in exchanges if any(start <= exchange.request.first_ns < end for start, end in wanted)
+    ]

@@ -1,4 +1,4 @@
-"""What crossed a link during a workload, and whether copies nearer to the clients kept octets off it."""
+"""Link usage of a workload in octets, and the share saved by copies nearer to the clients."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from experiments.harness.judge.verdict import Verdict, failed, shown, undecided
 
 @dataclass(frozen=True)
 class LinkUse:
-    """What crossed a link during a workload: octets of all frames with their headers, both ways."""
+    """Usage of a link during a workload: octets of all frames with their headers, in both directions."""
 
     octets: int
     frames: int
@@ -20,10 +20,9 @@ class LinkUse:
 
 
 @dataclass(frozen=True)
-class Words:
-    """How a verdict names what it compares: `the same visits on the access link, without the cache and with it`."""
+class ReliefWording:
+    """Wording of the comparison in a verdict: `the same visits on the access link, without the cache and with it`."""
 
-    claim: str
     workload: str
     link: str
     # Whose end of the link was captured.
@@ -46,26 +45,26 @@ def link_use(captured: CaptureFile, interface: str, span: Span, but: Sequence[Sp
     return LinkUse(sum(seen), len(seen), captured.dropped(interface))
 
 
-def decide_relief(words: Words, without: LinkUse, relieved: LinkUse, from_copies: int) -> Verdict:
-    """Decide by what the same workload put on a link, without the saver and with it.
+def decide_relief(claim: str, words: ReliefWording, without: LinkUse, relieved: LinkUse, from_copies: int) -> Verdict:
+    """Decide from the octets that the same workload put on a link, without the saver and with it.
 
-    `from_copies`: how many responses came from copies alone. A saver that keeps nothing may save octets as well, by
-    keeping its connections; that is no copy's doing, and decides nothing.
+    `from_copies`: number of responses served from copies alone. A saver that stores nothing may save octets as well, by
+    persistent connections; the verdict is then undecided.
     """
     dropped = without.dropped + relieved.dropped
     if dropped:
-        return undecided(words.claim, f"Nothing can be said: the captures at {words.link} dropped {dropped} packets.")
+        return undecided(claim, f"Nothing can be said: the captures at {words.link} dropped {dropped} packets.")
     if not without.octets:
-        return undecided(words.claim, f"Nothing crossed {words.link}.")
+        return undecided(claim, f"Nothing crossed {words.link}.")
     figures = (
         f"{words.workload} put {without.octets} octets in {without.frames} frames on {words.link} without "
         f"{words.saver} and {relieved.octets} in {relieved.frames} with it ({change(without.octets, relieved.octets)})"
     )
     if relieved.octets >= without.octets:
-        return failed(words.claim, f"No relief: {figures}.")
+        return failed(claim, f"No relief: {figures}.")
     if not from_copies:
-        return undecided(words.claim, f"No response came from {words.copy}, although {figures}.")
-    return shown(words.claim, f"Counted at {words.end}, {figures}; {from_copies} responses came from {words.copy}.")
+        return undecided(claim, f"No response came from {words.copy}, although {figures}.")
+    return shown(claim, f"Counted at {words.end}, {figures}; {from_copies} responses came from {words.copy}.")
 
 
 def change(before: float, after: float) -> str:

@@ -1,15 +1,15 @@
-"""Decide C8: a replica that fails is no longer named, and who was sent to it is served again in time.
+"""Failover claim C8: a failed replica is removed from DNS answers, and its users are served again in bounded time.
 
-What is known beside the packets is when the replica failed and when it was back. The rest is theirs: an answer of the
-CDN's name server that still names the replica (its own interface), a connection of a user that ends without a whole
-response (the user's). An answer may be given until the next check has failed, and then be used for its time to live:
+Known beside the packets are the times of the replica's failure and return. The rest is captured: an answer of the CDN's
+name server that still has the replica's address (at its own interface), and a user's connection that ends without a
+complete response (at the user's). An answer may be given until the next check has failed, and then be used for its TTL:
 
     no answer names it later than      interval + timeout + slack
     no request fails later than  TTL + interval + timeout + slack      after the fault
 
-`timeout` counts where a check gets no answer at all; where the replica's machine refuses connections it takes none. A
-200 that does not bring the object contradicts the claim whenever it comes, as does an answer that names no server of
-the object, or has another time to live.
+`timeout` counts if a check gets no response at all; if the replica's machine refuses connections it takes no time. A
+200 with other content than the object contradicts the claim at any time, as does an answer without a server of the
+object, or with another TTL.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from experiments.cache.claims.versions import Objects, require
-from experiments.cache.wire.legs import InconclusiveError, status_of
-from experiments.cdn.claims.replicas import decide
-from experiments.dns.claims.evidence import RCODES, Finding, words
+from experiments.cache.wire.legs import status_of
+from experiments.cdn.claims.replicas import require_valid
+from experiments.dns.claims.evidence import RCODES, words
 from experiments.dns.wire.message import canonical
-from experiments.dns.wire.traffic import DnsMessage, DnsTraffic
-from experiments.harness.judge.verdict import Contradiction, Verdict
+from experiments.dns.wire.traffic import DnsMessage, DnsTraffic, merged
+from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, decides, undecided
 from experiments.http.wire.http1 import Conversation
 from experiments.http.wire.page_load import PageLoad
 
@@ -32,7 +32,7 @@ NS = 1_000_000_000
 
 @dataclass(frozen=True)
 class Fault:
-    """Which replica failed, when it did and when it was back (None: not at all), and what bounds the recovery, in s."""
+    """The failed replica, the times of its failure and return (None: none), and the bounds of recovery, in s."""
 
     address: str
     began_ns: int
@@ -77,7 +77,7 @@ class Attempt:
 
 @dataclass(frozen=True)
 class User:
-    """One user: its lookups and its loads at its own interface, and what the origin holds of what it asks for."""
+    """One user: its lookups and page loads at its own interface, and the origin's objects that it requests."""
 
     name: str
     dns: DnsTraffic
@@ -87,8 +87,9 @@ class User:
 
 @dataclass(frozen=True)
 class Episode:
-    """One fault under load: the users, what the CDN's name server was asked for the name and said, and the addresses of
-    those that serve the object: the replicas' and the origin's."""
+    """One fault under load: the users, the queries to the CDN's name server and its answers, and the addresses of the
+    servers of the object: the replicas' and the origin's.
+    """
 
     fault: Fault
     users: Sequence[User]
@@ -99,8 +100,9 @@ class Episode:
 
 @dataclass(frozen=True)
 class Recovery:
-    """What a fault cost one user: how many requests failed, when after the fault the last of them and the first one
-    that was served behind it began, in s."""
+    """Effect of a fault on one user: the number of failed requests, and the start of the last of them and of the first
+    successful one after it, in s after the fault.
+    """
 
     user: str
     failed: int
@@ -110,8 +112,9 @@ class Recovery:
 
 @dataclass(frozen=True)
 class _Course:
-    """What became of one fault: of the user whom it cost most the first and the last request that failed and the one
-    served next; the last answer with the replica; what to say of its return."""
+    """Course of one fault: the first and the last failed request of the user with the longest outage, and the next
+    successful one; the last answer with the replica; a description of its return.
+    """
 
     first: Attempt
     last: Attempt
@@ -121,15 +124,20 @@ class _Course:
     back: str
 
 
-def c8(episodes: Sequence[Episode]) -> Verdict:
-    """Decide C8 by several faults.
+@decides("C8")
+def decide_failover(claim: str, episodes: Sequence[Episode]) -> Verdict:
+    """Decide C8 from several faults.
 
-    Undecided if a fault met no request, if requests failed without it, or if nobody asked long enough afterwards.
+    Undecided if a fault met no request, if requests failed without one, or if no requests followed for long enough.
     """
 
+    if not episodes:
+        return undecided(claim, "No replica failed.")
+    loads = [user.load for episode in episodes for user in episode.users]
+    traffics = [one for episode in episodes for one in (episode.server, *(user.dns for user in episode.users))]
+
     def check() -> Finding:
-        if not episodes:
-            raise InconclusiveError("No replica failed.")
+        require_valid(loads)
         for episode in episodes:
             _names_servers(episode)
             for user in episode.users:
@@ -145,17 +153,15 @@ def c8(episodes: Sequence[Episode]) -> Verdict:
             f"With the last TTL the first failed in frame {last.first.frame}, the last in frame {last.last.frame}, and "
             f"{last.served.address} served the next one (frame {last.served.frame})"
             f"{''.join(one.back for one in found)}."
-        ), [last.named.frame, last.first.frame, last.last.frame, last.served.frame]
+        ), dict.fromkeys([last.named.frame, last.first.frame, last.last.frame, last.served.frame])
 
-    loads = [user.load for episode in episodes for user in episode.users]
-    traffics = [one for episode in episodes for one in (episode.server, *(user.dns for user in episode.users))]
-    return decide("C8", loads, traffics, check)
+    return decide(claim, [*loads, merged(traffics)], check)
 
 
 def check_episode(episode: Episode) -> list[int]:
-    """Check one fault as `c8` does; returns the frames of the first failure, the last one and the request served next.
+    """Check one fault; return the frames of the first failure, the last one and the request served next.
 
-    A fault that ended before a request came has none of them. Raises Contradiction, InconclusiveError.
+    A fault that ended before a request came has none of them. Raises Contradiction, Inconclusive.
     """
     _names_servers(episode)
     for user in episode.users:
@@ -168,37 +174,39 @@ def check_episode(episode: Episode) -> list[int]:
 
 
 def first_served(episode: Episode, user: User) -> Attempt | None:
-    """The first request after the fault that was served, and behind which none failed; None if there is none."""
-    every = [one for one in attempts(user) if not _before(one, episode.fault)]
+    """Return the first successful request after the fault with no failure after it, or None."""
+    every = [attempt for attempt in attempts(user) if not _before(attempt, episode.fault)]
     last = next((place for place in range(len(every), 0, -1) if every[place - 1].failure is not None), 0)
-    return next((one for one in every[last:] if one.failure is None), None)
+    return next((attempt for attempt in every[last:] if attempt.failure is None), None)
 
 
 def naming_answers(episode: Episode) -> list[DnsMessage]:
-    """The answers of the CDN's name server that name the replica which fails, in order of time."""
+    """Return the answers of the CDN's name server with the failed replica's address, in order of time."""
     return [answer for answer, addresses in _answers(episode) if episode.fault.address in addresses]
 
 
 def attempts(user: User) -> list[Attempt]:
-    """A user's requests in the order of their first packets; a lookup that fails is one of them."""
-    found = [_attempt(one) for one in user.load.conversations]
-    for one in user.dns.exchanges:
-        answer = one.response
+    """Return a user's requests in the order of their first packets; a failed lookup counts as one."""
+    found = [_attempt(conversation) for conversation in user.load.conversations]
+    for exchange in user.dns.exchanges:
+        answer = exchange.response
         if answer is None or answer.rcode:
             what = "gets no answer" if answer is None else f"is answered with {RCODES.get(answer.rcode, answer.rcode)}"
             ended_ns = None if answer is None else answer.time_ns
-            found.append(Attempt(one.query.time_ns, one.query.frame, "", ended_ns, f"its lookup {what}"))
-    return sorted(found, key=lambda one: one.began_ns)
+            found.append(Attempt(exchange.query.time_ns, exchange.query.frame, "", ended_ns, f"its lookup {what}"))
+    return sorted(found, key=lambda attempt: attempt.began_ns)
 
 
 def recovery(episode: Episode, user: User) -> Recovery | None:
-    """What the fault cost a user; None if nothing, or if it was not served again."""
+    """Return the effect of the fault on a user; None without failures, or without a later success."""
     fault = episode.fault
-    every = [one for one in attempts(user) if not _before(one, fault)]
-    failed = [one for one in every if one.failure is not None]
+    every = [attempt for attempt in attempts(user) if not _before(attempt, fault)]
+    failed = [attempt for attempt in every if attempt.failure is not None]
     if not failed:
         return None
-    served = next((one for one in every if one.failure is None and one.began_ns > failed[-1].began_ns), None)
+    served = next(
+        (attempt for attempt in every if attempt.failure is None and attempt.began_ns > failed[-1].began_ns), None
+    )
     if served is None:
         return None
     after = [(one.began_ns - fault.began_ns) / NS for one in (failed[-1], served)]
@@ -207,7 +215,11 @@ def recovery(episode: Episode, user: User) -> Recovery | None:
 
 def _gets_objects(user: User) -> None:
     """Require that each 200 brings the object."""
-    exchanges = [one for one in user.load.exchanges if one.response is not None and status_of(one.response) == 200]
+    exchanges = [
+        exchange
+        for exchange in user.load.exchanges
+        if exchange.response is not None and status_of(exchange.response) == 200
+    ]
     require(exchanges, user.objects)
 
 
@@ -230,7 +242,7 @@ def _names_servers(episode: Episode) -> None:
 
 def _attempt(conversation: Conversation) -> Attempt:
     connection = conversation.connection
-    responses = [one.response for one in conversation.exchanges if one.response is not None]
+    responses = [exchange.response for exchange in conversation.exchanges if exchange.response is not None]
     failure, ended_ns = None, responses[-1].last_ns if responses else None
     if not responses:
         reset = connection.from_server.reset
@@ -242,7 +254,7 @@ def _attempt(conversation: Conversation) -> Attempt:
 
 
 def _before(attempt: Attempt, fault: Fault) -> bool:
-    """Whether it was over when the replica failed; what was under way may fail with it."""
+    """Return True if it ended before the replica failed; requests under way may fail with the replica."""
     return attempt.ended_ns is not None and attempt.ended_ns < fault.began_ns
 
 
@@ -256,8 +268,8 @@ def _course(episode: Episode) -> _Course:
 
 
 def _terms(episodes: Sequence[Episode]) -> str:
-    """What is allowed beside the TTL, in words."""
-    fault, timeout_s = episodes[-1].fault, max(one.fault.timeout_s for one in episodes)
+    """Describe the allowance beside the TTL."""
+    fault, timeout_s = episodes[-1].fault, max(episode.fault.timeout_s for episode in episodes)
     waits = f", {timeout_s:g} s until a check without an answer has failed" if timeout_s else ""
     return f"{fault.interval_s:g} s to the next check{waits} and {fault.slack_s:g} s for what is under way"
 
@@ -267,20 +279,22 @@ def _after(time_ns: int, fault: Fault) -> float:
 
 
 def _answers(episode: Episode) -> list[tuple[DnsMessage, set[str]]]:
-    """What the CDN's name server said of the name, in order of time, with the addresses."""
+    """Return the answers of the CDN's name server for the name, in order of time, with the addresses."""
     found = []
-    for one in episode.server.exchanges:
-        question, answer = one.query.question, one.response
+    for exchange in episode.server.exchanges:
+        question, answer = exchange.query.question, exchange.response
         if answer is None or question is None or question.qname != canonical(episode.alias) or question.qtype != "A":
             continue
         found.append((answer, {record.rdata for record in answer.answer if record.type == "A"}))
-    return sorted(found, key=lambda one: one[0].time_ns)
+    return sorted(found, key=lambda exchange: exchange[0].time_ns)
 
 
 def _no_longer_named(episode: Episode) -> DnsMessage:
-    """The last answer with the replica before the fault took effect; there must be none from then on."""
+    """Return the last answer with the replica before the fault took effect; no later answer may have it."""
     fault = episode.fault
-    until_ns = fault.back_ns or max((one.began_ns for user in episode.users for one in attempts(user)), default=0)
+    until_ns = fault.back_ns or max(
+        (attempt.began_ns for user in episode.users for attempt in attempts(user)), default=0
+    )
     named = [answer for answer, addresses in _answers(episode) if fault.address in addresses]
     for answer in named:
         if fault.noticed_ns < answer.time_ns < until_ns:
@@ -291,25 +305,25 @@ def _no_longer_named(episode: Episode) -> DnsMessage:
             )
     before = [answer for answer in named if answer.time_ns <= fault.noticed_ns]
     if not before:
-        raise InconclusiveError(f"No answer names {fault.address} before it fails.")
+        raise Inconclusive(f"No answer names {fault.address} before it fails.")
     if not any(fault.noticed_ns < answer.time_ns < until_ns for answer, _ in _answers(episode)):
-        # Whoever uses what it was told for longer asks nobody.
+        # A cached answer used beyond its TTL shows as a connection without a query.
         asked = [answer for answer, _ in _answers(episode) if fault.began_ns < answer.time_ns < until_ns]
         if not asked:
-            raise InconclusiveError("Nobody asks for the name after the fault.")
+            raise Inconclusive("Nobody asks for the name after the fault.")
     return before[-1]
 
 
 def _served_again(user: User, fault: Fault) -> tuple[Attempt, Attempt, Attempt]:
-    """(the first request that fails, the last one, the one served next); none may fail outside the bound."""
+    """Return (first failed request, last failed one, next successful one); none may fail outside the bound."""
     every = attempts(user)
-    before = [one for one in every if _before(one, fault)]
-    during = [one for one in every if not _before(one, fault)]
+    before = [attempt for attempt in every if _before(attempt, fault)]
+    during = [attempt for attempt in every if not _before(attempt, fault)]
     _served_before(user, before, fault)
-    failed = [one for one in during if one.failure is not None]
+    failed = [attempt for attempt in during if attempt.failure is not None]
     if not failed:
-        raise InconclusiveError(f"The fault of {fault.address} met no request of {user.name}.")
-    late = next((one for one in failed if one.began_ns > fault.over_ns), None)
+        raise Inconclusive(f"The fault of {fault.address} met no request of {user.name}.")
+    late = next((attempt for attempt in failed if attempt.began_ns > fault.over_ns), None)
     if late is not None:
         raise Contradiction(
             f"With a TTL of {fault.ttl_s:g} s the request of {user.name} in frame {late.frame} fails "
@@ -317,9 +331,11 @@ def _served_again(user: User, fault: Fault) -> tuple[Attempt, Attempt, Attempt]:
             f"{fault.allowed_s:.2f} s are allowed.",
             late.frame,
         )
-    served = next((one for one in during if one.failure is None and one.began_ns > failed[-1].began_ns), None)
+    served = next(
+        (attempt for attempt in during if attempt.failure is None and attempt.began_ns > failed[-1].began_ns), None
+    )
     if served is None or during[-1].began_ns <= fault.over_ns:
-        raise InconclusiveError(f"{user.name} did not go on asking until {fault.address} must not matter any more.")
+        raise Inconclusive(f"{user.name} did not go on asking until {fault.address} must not matter any more.")
     return failed[0], failed[-1], served
 
 
@@ -327,15 +343,13 @@ def _served_before(user: User, before: Iterable[Attempt], fault: Fault) -> None:
     before = list(before)
     bad = next((one for one in before if one.failure is not None), None)
     if bad is not None:
-        raise InconclusiveError(
-            f"The request of {user.name} in frame {bad.frame} failed before the fault: {bad.failure}."
-        )
+        raise Inconclusive(f"The request of {user.name} in frame {bad.frame} failed before the fault: {bad.failure}.")
     if not any(one.address == fault.address for one in before):
-        raise InconclusiveError(f"{user.name} was not served by {fault.address} before it failed.")
+        raise Inconclusive(f"{user.name} was not served by {fault.address} before it failed.")
 
 
 def _back(episode: Episode) -> str:
-    """What to say of a replica that is back: it must be named, and serve users, again in time."""
+    """Describe the return of a replica: it must be answered again, and serve users again, in time."""
     fault = episode.fault
     if fault.back_ns is None or fault.used_again_ns is None:
         return ""
@@ -347,12 +361,14 @@ def _back(episode: Episode) -> str:
         ),
         None,
     )
-    every = [one for user in episode.users for one in attempts(user)]
+    every = [attempt for user in episode.users for attempt in attempts(user)]
     served = [
-        one for one in every if one.began_ns > fault.back_ns and one.address == fault.address and one.failure is None
+        attempt
+        for attempt in every
+        if attempt.began_ns > fault.back_ns and attempt.address == fault.address and attempt.failure is None
     ]
-    if not any(one.began_ns > fault.used_again_ns for one in every):
-        raise InconclusiveError("Nobody asked for long enough after the replica was back.")
+    if not any(attempt.began_ns > fault.used_again_ns for attempt in every):
+        raise Inconclusive("Nobody asked for long enough after the replica was back.")
     if named is None or not served:
         raise Contradiction(f"The replica {fault.address} was back, but nobody was sent there again.")
     first = min(served, key=lambda one: one.began_ns)

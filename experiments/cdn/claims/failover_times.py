@@ -1,15 +1,15 @@
-"""Fail-over time over many faults: what each took by its packets, and the distribution that theory gives.
+"""Failover time over many faults: measured durations, and their theoretical distribution.
 
-A name server near the users caches an answer for its TTL T. Users ask each E, so that it fetches a new one each
-C = E * ceil(T / E). A replica fails at a random time, so that what is left of that cycle is uniform on [0, C]. If the
-CDN's next check of its replica, uniform on [0, I], comes before the next fetch, users are served from that fetch on;
-else it names the failed replica once more, for another cycle:
+A name server near the users caches an answer for its TTL T. Users make a request every E, so that it fetches a new
+answer every C = E * ceil(T / E). A replica fails at a random time, so that the remainder of that cycle is uniform on
+[0, C]. If the CDN's next health check of its replica, uniform on [0, I], comes before the next fetch, users are served
+from that fetch on; else the fetch returns the failed replica once more, for another cycle:
 
     F = R       if R > D        R uniform on [0, C], D uniform on [0, I], independent, I <= C
         R + C   else            mean: C / 2 + C * P(R < D) = (C + I) / 2
 
-Of one fault (see `fail_over`) the times are those of packets: the answers of the CDN's name server with the failed
-replica, seen at the region's name server, and the first request of a user that is served again.
+The times of one fault (see `fail_over`) are those of packets: the answers of the CDN's name server with the failed
+replica, captured at the region's name server, and the first successful request of a user.
 """
 
 from __future__ import annotations
@@ -20,11 +20,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from experiments.cache.wire.legs import InconclusiveError
 from experiments.cdn.claims.failover import NS, Episode, check_episode, first_served, naming_answers
-from experiments.cdn.claims.replicas import decide
-from experiments.dns.claims.evidence import Finding
-from experiments.harness.judge.verdict import Verdict
+from experiments.cdn.claims.replicas import require_valid
+from experiments.dns.wire.traffic import merged
+from experiments.harness.judge.verdict import Finding, Inconclusive, Verdict, decide, decides, undecided
 from experiments.harness.results.result import Timing
 
 REMAINING, EARLY, PERIOD = "remaining TTL", "fetched before the check", "next request"
@@ -61,7 +60,7 @@ class FailOverTheory:
         return math.sqrt(square - self.mean_s**2)
 
     def share(self, time_s: float) -> float:
-        """The share of faults that last no longer than this."""
+        """Return the share of faults that last no longer than this."""
         cycle_s, check_s = self.cycle_s, self.interval_s
         early_s = min(max(time_s, 0.0), check_s)
         late_s = min(max(time_s - cycle_s, 0.0), check_s)
@@ -69,7 +68,7 @@ class FailOverTheory:
         return (early_s**2 / (2 * check_s) + flat_s + late_s - late_s**2 / (2 * check_s)) / cycle_s
 
     def quantile_s(self, share: float) -> float:
-        """The time within which this share of faults is over (bisection)."""
+        """Return the duration that this share of faults does not exceed (bisection)."""
         low, high = 0.0, self.cycle_s + self.interval_s
         for _ in range(60):
             middle = (low + high) / 2
@@ -77,37 +76,38 @@ class FailOverTheory:
         return high
 
     def quantile_tolerance(self, share: float, count: int) -> float:
-        """How far, as a share, a quantile of so many samples may lie off: its asymptotic normal law at LEVEL."""
+        """Return the permitted relative deviation of a quantile of `count` samples (asymptotic normal law, LEVEL)."""
         step_s = self.cycle_s / 1000
         here_s = self.quantile_s(share)
         density = (self.share(here_s + step_s) - self.share(here_s - step_s)) / (2 * step_s)
         return NORMAL_Z * math.sqrt(share * (1 - share) / count) / density / here_s
 
     def distance(self, times_s: Sequence[float]) -> float:
-        """Kolmogorov's distance between these times and the theory."""
+        """Return Kolmogorov's distance between these times and the theory."""
         count = len(times_s)
         shares = [self.share(time_s) for time_s in sorted(times_s)]
         return max(max((rank + 1) / count - share, share - rank / count) for rank, share in enumerate(shares))
 
     @staticmethod
     def distance_allowed(count: int) -> float:
-        """What that distance exceeds in one of a hundred samples of the theory itself."""
+        """Return the distance that one in a hundred samples of the theory itself exceeds."""
         return KOLMOGOROV / math.sqrt(count)
 
 
 def fail_over(episode: Episode) -> Timing | None:
-    """What one fault took its first user, from the fault to the first request that is served; None if none is.
+    """Return the duration of one fault for its first user, from the fault to the first successful request; None without
+    one.
 
-    It may have met no request: then that is the next one. Terms: what was left of the TTL of the answer in the cache,
-    further lifetimes of answers fetched before the check noticed the fault, and the time until a request came.
+    If the fault met no request, the next request counts. Terms: the remaining TTL of the answer in the cache, further
+    lifetimes of answers fetched before the check detected the fault, and the time until a request came.
     """
     served = first_served(episode, episode.users[0])
     answers = naming_answers(episode)
-    before = [one for one in answers if one.time_ns <= episode.fault.began_ns]
+    before = [answer for answer in answers if answer.time_ns <= episode.fault.began_ns]
     if served is None or not before:
         return None
     began_ns, ttl_s = episode.fault.began_ns, episode.fault.ttl_s
-    later = [one.time_ns for one in answers if began_ns < one.time_ns <= episode.fault.noticed_ns]
+    later = [answer.time_ns for answer in answers if began_ns < answer.time_ns <= episode.fault.noticed_ns]
     used = [before[-1].time_ns, *later]
     total_s = (served.began_ns - began_ns) / NS
     remaining_s = (used[0] - began_ns) / NS + ttl_s
@@ -115,22 +115,27 @@ def fail_over(episode: Episode) -> Timing | None:
     return Timing(total_s, {REMAINING: remaining_s, EARLY: early_s, PERIOD: total_s - remaining_s - early_s})
 
 
-def c8_many(episodes: Sequence[Episode], theory: FailOverTheory) -> Verdict:
+@decides("C8")
+def decide_failover_times(claim: str, episodes: Sequence[Episode], theory: FailOverTheory) -> Verdict:
     """Decide C8 by many faults, each within its own bound; the evidence names mean, quartiles and distance.
 
-    Undecided as `cdn_failover.c8` is.
+    Undecided under the conditions of `failover.decide_failover`.
     """
 
+    if not episodes:
+        return undecided(claim, "No replica failed.")
+    loads = [user.load for episode in episodes for user in episode.users]
+    traffics = [one for episode in episodes for one in (episode.server, *(user.dns for user in episode.users))]
+
     def check() -> Finding:
-        if not episodes:
-            raise InconclusiveError("No replica failed.")
+        require_valid(loads)
         met = [frames for frames in map(check_episode, episodes) if frames]
         if not met:
-            raise InconclusiveError("No fault met a request.")
+            raise Inconclusive("No fault met a request.")
         times_s = [one.total_s for one in map(fail_over, episodes) if one is not None]
         count, fault = len(times_s), episodes[-1].fault
         if count < len(episodes):
-            raise InconclusiveError(f"After {len(episodes) - count} of {len(episodes)} faults no request was served.")
+            raise Inconclusive(f"After {len(episodes) - count} of {len(episodes)} faults no request was served.")
         mean_s = statistics.fmean(times_s)
         half_s = NORMAL_Z * statistics.stdev(times_s) / math.sqrt(count) if count > 1 else math.inf
         sample = [quantile(times_s, share) for share in QUANTILES]
@@ -143,15 +148,13 @@ def c8_many(episodes: Sequence[Episode], theory: FailOverTheory) -> Verdict:
             f"{theory.distance(times_s):.3f} (one sample in a hundred exceeds {theory.distance_allowed(count):.3f}). "
             "The last fault: first failure, last failure and first request served in frames "
             f"{', '.join(map(str, met[-1]))}."
-        ), met[-1]
+        ), dict.fromkeys(met[-1])
 
-    loads = [user.load for episode in episodes for user in episode.users]
-    traffics = [one for episode in episodes for one in (episode.server, *(user.dns for user in episode.users))]
-    return decide("C8", loads, traffics, check)
+    return decide(claim, [*loads, merged(traffics)], check)
 
 
 def quantile(times_s: Sequence[float], share: float) -> float:
-    """The least of the times that at least this share does not exceed."""
+    """Return the least of the times that at least this share does not exceed."""
     return sorted(times_s)[max(0, math.ceil(share * len(times_s)) - 1)]
 
 

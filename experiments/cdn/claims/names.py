@@ -1,21 +1,19 @@
-"""Decide the claims C3 and C4: how names lead users of a CDN to its replicas.
+"""Request routing claims C3 and C4: DNS answers direct users of a CDN to its replicas.
 
-Sources: RFC 1034 sections 3.6.2 (CNAME), 4.2.1 (referrals and glue) and 4.3.2. A region is looked at from its users'
-interfaces (which answers came, where their SYNs went) and from its local name server's (whom that asked).
+Sources: RFC 1034 sections 3.6.2 (CNAME), 4.2.1 (referrals and glue) and 4.3.2. A region is captured at its users'
+interfaces (answers received, destinations of SYNs) and at its local name server's (queries upstream).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from experiments.cdn.claims.replicas import Region, decide
+from experiments.cdn.claims.replicas import Region, require_valid
 from experiments.dns.claims.evidence import (
     Addresses,
-    Finding,
-    NoEvidence,
     addresses_of,
     answer_of,
-    asked,
+    answered_queries,
     follow,
     part_shown,
     referred_zone,
@@ -23,16 +21,20 @@ from experiments.dns.claims.evidence import (
     words,
 )
 from experiments.dns.wire.message import canonical, is_within
-from experiments.dns.wire.traffic import DnsExchange, DnsTraffic
-from experiments.harness.judge.verdict import Contradiction, Verdict
+from experiments.dns.wire.traffic import DnsExchange, DnsTraffic, merged
+from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, decides
 
 
-def c3(regions: Sequence[Region], name: str) -> Verdict:
+@decides("C3")
+def decide_regional_answers(claim: str, regions: Sequence[Region], name: str) -> Verdict:
     """Decide C3: users of each region get addresses of its own replicas alone, and connect to these."""
+
+    loads = [one.load for one in regions]
 
     def check() -> Finding:
         if len(regions) < 2:
-            raise NoEvidence("One region is not enough to tell one from another.")
+            raise Inconclusive("One region is not enough to tell one from another.")
+        require_valid(loads)
         frames: list[int] = []
         told: list[str] = []
         for region in regions:
@@ -42,16 +44,18 @@ def c3(regions: Sequence[Region], name: str) -> Verdict:
         return (
             f"For one name, {canonical(name)}: {'; '.join(told)}; and the SYN of each of the users' "
             f"{sum(len(region.load.conversations) for region in regions)} connections goes there."
-        ), frames
+        ), dict.fromkeys(frames)
 
-    return decide("C3", [one.load for one in regions], [one.dns for one in regions], check)
+    return decide(claim, [*loads, merged(one.dns for one in regions)], check)
 
 
-def c4(local: DnsTraffic, name: str, alias: str, addresses: Addresses) -> Verdict:
-    """Decide C4 by what a local name server asks on behalf of the first question for the name.
+@decides("C4")
+def decide_alias_to_cdn(claim: str, local: DnsTraffic, name: str, alias: str, addresses: Addresses) -> Verdict:
+    """Decide C4 from the queries of a local name server on behalf of the first question for the name.
 
-    `addresses`: by role, of which `provider` and `cdn` are the two servers' that matter, `local` is the asker's. The
-    provider's has to say that the name is an alias, and the CDN's, to which a referral must lead, where the alias is.
+    `addresses`: by role; `provider` and `cdn` are the two authoritative servers, `local` is the resolver. The
+    provider's server has to answer that the name is an alias, and the CDN's, to which a referral must lead, with the
+    alias's address.
     """
 
     def check() -> Finding:
@@ -74,16 +78,16 @@ def c4(local: DnsTraffic, name: str, alias: str, addresses: Addresses) -> Verdic
             f"{', '.join(order)}; the provider's answers in frame {frames[1]} with CNAME {canonical(alias)}, the "
             f"referral in frame {referral} leads to the CDN's, which is asked in frame {frames[3]} and answers "
             f"{words(got)} in frame {frames[4]}."
-        ), frames
+        ), dict.fromkeys(frames)
 
-    return decide("C4", [], [local], check)
+    return decide(claim, [local], check)
 
 
 def _answers(region: Region, name: str) -> tuple[dict[int, set[str]], list[int]]:
-    """(the addresses of each answer by its time, the answers' frames) that the users of a region got for the name."""
+    """Return (addresses of each answer by its time, frames of the answers) for the name, at the users of a region."""
     found: dict[int, set[str]] = {}
     frames = []
-    for _, answer in asked([region.dns], name, "A"):
+    for _, answer in answered_queries([region.dns], name, "A"):
         addresses = {record.rdata for record in follow(answer, name, "A")[1]}
         if not addresses or not addresses <= region.replicas:
             raise Contradiction(
@@ -97,9 +101,9 @@ def _answers(region: Region, name: str) -> tuple[dict[int, set[str]], list[int]]
 
 
 def _follows_answers(region: Region, answered: Mapping[int, set[str]]) -> list[int]:
-    """The SYNs of a region's users; each must go where an answer before it said."""
+    """Return the SYNs of a region's users; each must go to an address of an earlier answer."""
     frames = []
-    for connection in (one.connection for one in region.load.conversations):
+    for connection in (conversation.connection for conversation in region.load.conversations):
         before = [addresses for time_ns, addresses in answered.items() if time_ns < connection.syn.time_ns]
         if not before or connection.server.address not in set().union(*before):
             raise Contradiction(
@@ -109,37 +113,39 @@ def _follows_answers(region: Region, answered: Mapping[int, set[str]]) -> list[i
             )
         frames.append(connection.syn.frame)
     if not frames:
-        raise NoEvidence(f"No user of {region.name} connects to anybody.")
+        raise Inconclusive(f"No user of {region.name} connects to anybody.")
     return frames
 
 
 def _walk(local: DnsTraffic, name: str, addresses: Addresses) -> tuple[DnsExchange, list[DnsExchange]]:
-    """The first question for the name that the local server is asked, and what it asks meanwhile, in order."""
+    """Return the first question for the name at the local server, and the server's queries meanwhile, in order."""
     mine = addresses_of(addresses, "local")
     outer = next(
         (
-            one
-            for one in local.exchanges
-            if one.query.target in mine and one.query.question and one.query.question.qname == canonical(name)
+            exchange
+            for exchange in local.exchanges
+            if exchange.query.target in mine
+            and exchange.query.question
+            and exchange.query.question.qname == canonical(name)
         ),
         None,
     )
     if outer is None:
-        raise NoEvidence(f"Nobody asks the local name server for {canonical(name)}.")
+        raise Inconclusive(f"Nobody asks the local name server for {canonical(name)}.")
     meanwhile = sent_by(local.between(outer.query.time_ns, answer_of(outer).time_ns), mine)
-    # A resolver asks for the root's servers to prime its cache (RFC 8109); and what got no answer it asked elsewhere.
+    # Excluded: priming queries for the root's servers (RFC 8109), and unanswered queries repeated at another server.
     inner = [
         one
         for one in meanwhile
         if one.response is not None and one.query.question is not None and one.query.question.qname != "."
     ]
     if not inner:
-        raise NoEvidence(f"The local name server knew {canonical(name)} already.")
+        raise Inconclusive(f"The local name server knew {canonical(name)} already.")
     return outer, inner
 
 
 def _tells_alias(inner: Sequence[DnsExchange], name: str, alias: str, addresses: Addresses) -> DnsExchange:
-    """The exchange that brought the CNAME, with authority and from the provider's own name server."""
+    """Return the exchange that brought the CNAME, authoritatively and from the provider's own name server."""
     for one in inner:
         answer = answer_of(one)
         aliases = [each for each in answer.answer if each.name == canonical(name) and each.type == "CNAME"]
@@ -158,7 +164,7 @@ def _tells_alias(inner: Sequence[DnsExchange], name: str, alias: str, addresses:
 
 
 def _refers_to_cdn(inner: Sequence[DnsExchange], alias: str, addresses: Addresses) -> int:
-    """The frame of the referral, from another server, that gives the address of the CDN's."""
+    """Return the frame of the referral, from another server, with the address of the CDN's."""
     cdn = addresses_of(addresses, "cdn")
     for one in inner:
         answer = answer_of(one)
@@ -166,11 +172,13 @@ def _refers_to_cdn(inner: Sequence[DnsExchange], alias: str, addresses: Addresse
         glue = {record.rdata for record in answer.additional if record.type == "A"}
         if one.query.target not in cdn and zone and is_within(canonical(alias), zone) and glue & cdn:
             return answer.frame
-    raise NoEvidence("No referral to the CDN's name server in the capture: it was known already.")
+    raise Inconclusive("No referral to the CDN's name server in the capture: it was known already.")
 
 
 def _answers_alias(inner: Sequence[DnsExchange], alias: str, addresses: Addresses, cname: DnsExchange) -> DnsExchange:
-    """The exchange in which the CDN's server, asked after the CNAME came, says with authority where the alias is."""
+    """Return the exchange in which the CDN's server, queried after the CNAME came, answers authoritatively for the
+    alias.
+    """
     for one in inner:
         answer = answer_of(one)
         question = one.query.question

@@ -1,28 +1,25 @@
-"""Decide the claims C2 and C7 about a CDN from packets: what its replicas give away, and how they came by it.
+"""Replica claims C2 and C7 on a CDN: identity of the content that replicas serve, and a single fetch per object.
 
-A region is looked at from its users' interfaces (which bodies came) and from its replica's (what it fetched for them,
-see `cache`). What is the original of an object is what the origin sent, as its own interface saw it; that stays the
-authoritative one, and a replica has to repeat its validators too (RFC 9110 section 8.8). What a replica may keep, and
-for how long, is RFC 9111's: here it is asked for nothing that could be stale. C3 and C4 are in `cdn_names`.
+A region is captured at its users' interfaces (response bodies) and at its replica's (its fetches for them, see
+`cache.wire.legs`). The original of an object is the origin's response as captured at the origin's own interface, which
+stays authoritative: a replica has to repeat its validators too (RFC 9110 section 8.8). Storage and lifetime of copies
+follow RFC 9111: no object of these requests can be stale. C3 and C4 are in `names`.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from experiments.cache.claims.versions import Objects, require
-from experiments.cache.wire.legs import CONDITIONS, InconclusiveError, Legs, Served, Span, path_of, status_of, text
-from experiments.dns.claims import evidence as dns_evidence
-from experiments.dns.claims.evidence import Finding, NoEvidence
+from experiments.cache.wire.legs import CONDITIONS, Legs, Served, Span, path_of, status_of, text
 from experiments.dns.wire.traffic import DnsTraffic
-from experiments.harness.judge.verdict import Contradiction, Verdict, failed, listed, shown, undecided
+from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, decides, listed
 from experiments.http.claims.http1 import response_of
 from experiments.http.wire.http1 import Exchange, Message
 from experiments.http.wire.page_load import PageLoad
-from experiments.http.wire.page_load import why_not_evidence as unfit_load
 
 
 @dataclass(frozen=True)
@@ -38,52 +35,37 @@ class Region:
     @cached_property
     def objects(self) -> frozenset[bytes]:
         """The paths that its users asked for."""
-        return frozenset(path_of(one) for one in self.load.exchanges)
+        return frozenset(path_of(exchange) for exchange in self.load.exchanges)
 
 
-def decide(
-    claim_id: str, loads: Sequence[PageLoad], traffics: Sequence[DnsTraffic], check: Callable[[], Finding]
-) -> Verdict:
-    """Run a check, which returns evidence and frames or raises Contradiction, NoEvidence or InconclusiveError."""
-    unfit = (unfit_load(loads) if loads else None) or (dns_evidence.why_not_evidence(traffics) if traffics else None)
-    if unfit is not None:
-        return undecided(claim_id, f"Nothing can be said: {unfit}.")
-    try:
-        _readable(loads, traffics)
-        evidence, frames = check()
-    except Contradiction as found:
-        return failed(claim_id, found.evidence, found.frames)
-    except (NoEvidence, InconclusiveError) as why:
-        return undecided(claim_id, str(why))
-    return shown(claim_id, evidence, dict.fromkeys(frames))
+def require_valid(loads: Iterable[PageLoad]) -> None:
+    """Raise Contradiction for the first violation of the grammar in these loads."""
+    for load in loads:
+        load.require_valid()
 
 
-def _readable(loads: Sequence[PageLoad], traffics: Sequence[DnsTraffic]) -> None:
-    for one in (one for load in loads for one in load.conversations):
-        if one.problem is not None:
-            syn = one.connection.syn.frame
-            raise Contradiction(f"On the connection opened in frame {syn}: {one.problem}.", syn)
-    for problem in (problem for traffic in traffics for problem in traffic.problems):
-        raise Contradiction(f"In frame {problem.frame}: {problem.text}.", problem.frame)
+@decides("C2")
+def decide_identical_copies(claim: str, regions: Sequence[Region], origin: PageLoad, objects: Objects) -> Verdict:
+    """Decide C2: replicas serve the origin's response, equal in its octets and validators.
 
-
-def c2(regions: Sequence[Region], origin: PageLoad, objects: Objects) -> Verdict:
-    """Decide C2: what replicas give away is octet by octet, and by its validators, what the origin sent and holds.
-
-    Undecided if a region got nothing from its replica's own copy.
+    Undecided if no response of a region came from its replica's own copy.
     """
 
+    legs = [origin, *(leg for region in regions for leg in (region.legs.clients, region.legs.origin))]
+    loads = [*(region.load for region in regions), *_used(legs)]
+
     def check() -> Finding:
+        require_valid(loads)
         originals = {path_of(one): _succeeded(one) for one in origin.exchanges}
         require(origin.exchanges, objects)
         frames: list[int] = []
         hashes: list[str] = []
         for region in regions:
-            copies = [one for one in _of_replicas(region) if _from_copy(region, one)]
+            copies = [replica for replica in _of_replicas(region) if _from_copy(region, replica)]
             for exchange in _of_replicas(region):
                 frames += _equals(exchange, originals.get(path_of(exchange)))
             if not copies:
-                raise NoEvidence(f"No response to {region.name} came from the copy of its replica.")
+                raise Inconclusive(f"No response to {region.name} came from the copy of its replica.")
             response = _succeeded(copies[0])
             hashes.append(
                 f"{region.name} {text(path_of(copies[0]))} in frame {response.frames[0]} {_hash(response.body)}"
@@ -91,22 +73,31 @@ def c2(regions: Sequence[Region], origin: PageLoad, objects: Objects) -> Verdict
         return (
             f"{len(frames) // 2} responses of replicas have the octets and the validators that the origin sent; from "
             f"copies, for example, {'; '.join(hashes)}."
-        ), frames
+        ), dict.fromkeys(frames)
 
-    legs = [origin, *(leg for region in regions for leg in (region.legs.clients, region.legs.origin))]
-    return decide("C2", [*(region.load for region in regions), *_used(legs)], [], check)
+    return decide(claim, loads, check)
 
 
-def c7(
-    regions: Sequence[Region], visits: Sequence[Span], crowd: Mapping[str, Span], users: int, objects: Objects
+@decides("C7")
+def decide_single_fetch(
+    claim: str,
+    regions: Sequence[Region],
+    visits: Sequence[Span],
+    crowd: Mapping[str, Span],
+    users: int,
+    objects: Objects,
 ) -> Verdict:
-    """Decide C7: for each object a replica asks the origin once, before it first gives it away, and never again.
+    """Decide C7: for each object a replica sends the origin one request, before it first serves it, and never again.
 
-    What it gives away has to be the origin's object every time. `visits`: when objects were asked for one after the
-    other; `crowd`: by region, when `users` asked at once for one that its replica lacked, which must not cost more.
+    Each response has to be the origin's object. `visits`: spans in which objects were requested one after the other;
+    `crowd`: by region, the span in which `users` simultaneously requested one that its replica lacked, which must not
+    cost more.
     """
 
+    loads = _used([leg for one in regions for leg in (one.legs.clients, one.legs.origin)])
+
     def check() -> Finding:
+        require_valid(loads)
         frames: list[int] = []
         count = later = 0
         for region in regions:
@@ -114,7 +105,7 @@ def c7(
             frames += firsts
             count, later = count + len(firsts), later + repeats
         if not later:
-            raise NoEvidence("Nothing was asked for a second time.")
+            raise Inconclusive("Nothing was asked for a second time.")
         crowds = []
         for region in (one for one in regions if one.name in crowd):
             sentence, frame = _crowd(region, crowd[region.name], users, objects)
@@ -123,24 +114,25 @@ def c7(
         return (
             f"{count} objects that a replica lacked were each fetched once from the origin (first in frame "
             f"{frames[0]}), and {later} later requests were served without asking it{''.join(crowds)}."
-        ), frames
+        ), dict.fromkeys(frames)
 
-    return decide("C7", _used([leg for one in regions for leg in (one.legs.clients, one.legs.origin)]), [], check)
+    return decide(claim, loads, check)
 
 
 def _used(legs: Iterable[PageLoad]) -> list[PageLoad]:
-    """The legs with connections: a replica that never asks the origin is no hole in the evidence, what it gives away
-    is looked at."""
+    """Return the legs with connections: a replica without requests to the origin is not a gap in the evidence, since
+    its responses are checked.
+    """
     return [leg for leg in legs if leg.conversations]
 
 
 def is_of_user(region: Region, served: Served) -> bool:
-    """Whether a user asked the replica for this; what else it is asked for are the checks of its health."""
+    """Return True if the request is a user's; the other requests to a replica are health checks."""
     return served.path in region.objects
 
 
 def _of_replicas(region: Region) -> list[Exchange]:
-    """What the users of a region asked its replicas."""
+    """Return the exchanges of a region's users with its replicas."""
     return [
         exchange
         for conversation in region.load.conversations
@@ -180,14 +172,14 @@ def _equals(exchange: Exchange, original: Message | None) -> list[int]:
 
 
 def _from_copy(region: Region, exchange: Exchange) -> bool:
-    """Whether the replica asked the origin nothing on the way: not on this path since the user asked."""
+    """Return True if the replica sent the origin no request on this path since the user's request."""
     asked_ns, ended_ns = exchange.request.first_ns, response_of(exchange).last_ns
     fetched = region.legs.forwarded([(asked_ns, ended_ns)])
     return path_of(exchange) not in {path_of(one) for one in fetched}
 
 
 def _fetched_once(region: Region, visits: Sequence[Span], objects: Objects) -> tuple[list[int], int]:
-    """(frames of the only request to the origin for each object, how many requests of users came later)."""
+    """Return (frames of the only request to the origin for each object, number of later user requests)."""
     frames, repeats, seen = [], 0, set()
     for served in (one for one in region.legs.served(visits) if is_of_user(region, one)):
         require([served.exchange], objects)
@@ -195,11 +187,11 @@ def _fetched_once(region: Region, visits: Sequence[Span], objects: Objects) -> t
         if served.path not in seen:
             seen.add(served.path)
             if served.upstream is None:
-                raise InconclusiveError(f"The replica of {region.name} had {text(served.path)} before frame {frame}.")
+                raise Inconclusive(f"The replica of {region.name} had {text(served.path)} before frame {frame}.")
             continue
         repeats += 1
     for path in sorted(seen):
-        asked_for = [one for one in region.legs.origin.exchanges if path_of(one) == path]
+        asked_for = [exchange for exchange in region.legs.origin.exchanges if path_of(exchange) == path]
         if len(asked_for) > 1:
             again = asked_for[1].request.frames[0]
             raise Contradiction(
@@ -212,18 +204,18 @@ def _fetched_once(region: Region, visits: Sequence[Span], objects: Objects) -> t
 
 
 def _crowd(region: Region, span: Span, users: int, objects: Objects) -> tuple[str, int]:
-    """What to say of many who asked at once, and the frame of the only request to the origin."""
+    """Describe simultaneous requests, and return the frame of the only request to the origin."""
     requests = [one for one in region.legs.asked([span]) if path_of(one) in region.objects]
     if len(requests) < users:
-        raise InconclusiveError(f"Of {users} users who were to ask at once, {len(requests)} did.")
+        raise Inconclusive(f"Of {users} users who were to ask at once, {len(requests)} did.")
     require(requests, objects)
-    bodies = {_succeeded(one).body for one in requests}
-    paths = {path_of(one) for one in requests}
+    bodies = {_succeeded(request).body for request in requests}
+    paths = {path_of(request) for request in requests}
     if len(paths) > 1:
-        raise InconclusiveError("Those who asked at once asked for different objects.")
+        raise Inconclusive("Those who asked at once asked for different objects.")
     # Wherever it asked for this: before and after the crowd counts as well.
-    fetched = [one for one in region.legs.origin.exchanges if path_of(one) in paths]
-    frames = [one.request.frames[0] for one in fetched]
+    fetched = [exchange for exchange in region.legs.origin.exchanges if path_of(exchange) in paths]
+    frames = [exchange.request.frames[0] for exchange in fetched]
     if len(fetched) != 1:
         raise Contradiction(
             f"For {len(requests)} users who asked at once, the replica of {region.name} asked the origin "
@@ -232,9 +224,9 @@ def _crowd(region: Region, span: Span, users: int, objects: Objects) -> tuple[st
         )
     if bodies != {_succeeded(fetched[0]).body}:
         raise Contradiction(f"Users who asked at once got other octets than frame {frames[0]} brought.", frames[0])
-    waited = sum(one.request.last_ns < response_of(fetched[0]).first_ns for one in requests)
+    waited = sum(exchange.request.last_ns < response_of(fetched[0]).first_ns for exchange in requests)
     if waited < 2:
-        raise InconclusiveError("Nobody asked while the object was on its way.")
+        raise Inconclusive("Nobody asked while the object was on its way.")
     return (
         f"; for {len(requests)} users of {region.name} who asked at once, {waited} of them while it was on its way, "
         f"one was fetched as well (frame {frames[0]})"

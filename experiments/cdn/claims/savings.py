@@ -1,8 +1,8 @@
-"""Decide C5 and C6: what a CDN saves its users in time, and the link to the content provider in octets.
+"""CDN savings claims C5 and C6: visit time, and octets on the content provider's link.
 
-Times are taken at a user's own interface, from the first query for the site's name to the last octet of the visit, and
-divided as `decomposition` divides a page load, with a replica's waits for the origin taken out of its users', as
-`cache_savings` does.
+Times are measured at a user's own interface, from the first query for the site's name to the last octet of the visit,
+and decomposed as `decomposition` decomposes a page load, with a replica's waits for the origin subtracted from its
+users', as in `cache.claims.savings`.
 """
 
 from __future__ import annotations
@@ -12,28 +12,32 @@ from collections.abc import Mapping, Sequence
 
 from experiments.cache.claims.savings import decompose_visit
 from experiments.cache.wire.legs import Legs, Span
-from experiments.cache.wire.link_use import LinkUse, Words, change, decide_relief
+from experiments.cache.wire.link_use import LinkUse, ReliefWording, change, decide_relief
 from experiments.dns.wire.traffic import DnsTraffic
 from experiments.harness.judge.decomposition import RESIDUAL, Decomposition, Interval, sum_up
-from experiments.harness.judge.verdict import Verdict, failed, shown, undecided
+from experiments.harness.judge.verdict import Verdict, decides, failed, shown, undecided
 from experiments.http.wire.page_load import PageLoad, decompose
 
-_AT_ORIGIN = Words(
-    "C6", "the same requests", "the origin's link", "the origin's own end", "the CDN", "a replica's copy"
+_AT_ORIGIN = ReliefWording(
+    "the same requests", "the origin's link", "the origin's own end", "the CDN", "a replica's copy"
 )
 
 
-def c5(
-    without: Mapping[str, Sequence[float]], through: Mapping[str, Sequence[float]], disagreeing: Sequence[str]
+@decides("C5")
+def decide_visit_time(
+    claim: str,
+    without: Mapping[str, Sequence[float]],
+    through: Mapping[str, Sequence[float]],
+    disagreeing: Sequence[str],
 ) -> Verdict:
-    """Decide C5 by the times in s of the same visits by region, without the CDN and through it.
+    """Decide C5 from the times in s of the same visits by region, without the CDN and through it.
 
-    `disagreeing`: names of the comparisons in which measured times are not what theory says; undecided then.
+    `disagreeing`: names of the comparisons in which measured times disagree with theory; undecided then.
     """
     if not without or {name: len(times) for name, times in without.items()} != {
         name: len(times) for name, times in through.items()
     }:
-        return undecided("C5", "The visits with and without the CDN are not the same.")
+        return undecided(claim, "The visits with and without the CDN are not the same.")
     means = {name: (statistics.fmean(without[name]), statistics.fmean(through[name])) for name in without}
     figures = "; ".join(
         f"{name} {before_s * 1e3:.1f} ms without and {after_s * 1e3:.1f} ms through the CDN "
@@ -43,17 +47,20 @@ def c5(
     count = sum(len(times) for times in without.values())
     slower = [name for name, (before_s, after_s) in means.items() if after_s >= before_s]
     if slower:
-        return failed("C5", f"Not shorter for {', '.join(slower)}: the mean visit takes {figures}.")
+        return failed(claim, f"Not shorter for {', '.join(slower)}: the mean visit takes {figures}.")
     if disagreeing:
         return undecided(
-            "C5", f"The mean visit takes {figures}, but not as theory says: {', '.join(disagreeing)} outside."
+            claim, f"The mean visit takes {figures}, but not as theory says: {', '.join(disagreeing)} outside."
         )
-    return shown("C5", f"The mean of {count} visits each, the first one with all caches empty included: {figures}.")
+    return shown(claim, f"The mean of {count} visits each, the first one with all caches empty included: {figures}.")
 
 
-def c6(without: LinkUse, through: LinkUse, from_copies: int) -> Verdict:
-    """Decide C6 by what the same requests put on the origin's link; `from_copies`: responses that replicas had."""
-    return decide_relief(_AT_ORIGIN, without, through, from_copies)
+@decides("C6")
+def decide_link_relief(claim: str, without: LinkUse, through: LinkUse, from_copies: int) -> Verdict:
+    """Decide C6 from the octets of the same requests on the origin's link; `from_copies`: responses served by replicas
+    alone.
+    """
+    return decide_relief(claim, _AT_ORIGIN, without, through, from_copies)
 
 
 def decompose_by_name(load: PageLoad, lookups: DnsTraffic, legs: Legs | None, span: Span) -> Decomposition:
@@ -64,14 +71,14 @@ def decompose_by_name(load: PageLoad, lookups: DnsTraffic, legs: Legs | None, sp
     found = decompose(load) if legs is None else decompose_visit(load, legs, span)
     start_ns = load.conversations[0].connection.syn.time_ns
     waits = [
-        Interval("dns", one.query.time_ns, one.response.time_ns)
-        for one in lookups.exchanges
-        if one.response is not None and one.response.time_ns <= start_ns
+        Interval("dns", exchange.query.time_ns, exchange.response.time_ns)
+        for exchange in lookups.exchanges
+        if exchange.response is not None and exchange.response.time_ns <= start_ns
     ]
     if not waits:
         return Decomposition(found.total_s, {"dns": 0.0} | dict(found.terms))
-    before = sum_up(waits, min(one.start_ns for one in waits), start_ns, ("dns",))
+    before = sum_up(waits, min(wait.start_ns for wait in waits), start_ns, ("dns",))
     terms = {"dns": 0.0} | dict(found.terms) | {"dns": before.terms["dns"]}
-    # What the user did between the answer and its SYN.
+    # The user's own time between the DNS answer and its SYN.
     terms[RESIDUAL] += before.terms[RESIDUAL]
     return Decomposition(found.total_s + before.total_s, terms)

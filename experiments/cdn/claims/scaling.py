@@ -1,8 +1,8 @@
-"""Decide C1, C5 and C6 from a sweep over the number of clients: a lone origin against a CDN.
+"""Scalability claims C1, C5 and C6, from a sweep over the number of clients: a single origin against a CDN.
 
-The crossings (see `crossings`) at the interfaces of users and origin are put together. A client asks, gets, thinks and
-asks again, so that the link is used as `cdn_theory` says: in step with the clients up to the knee, and fully from there
-on, when each further client costs all of them time.
+The bulk exchanges (see `http.wire.bulk`) at the interfaces of users and origin are combined. A client requests,
+receives, thinks and repeats, so that link usage follows `cdn.theory`: proportional to the clients up to the knee, and
+saturated from there on, where each further client adds delay for all.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from experiments.cache.claims.versions import Objects, crossed_wrongly
+from experiments.cache.claims.versions import Objects, bulk_difference
 from experiments.cache.wire.link_use import LinkUse
-from experiments.harness.judge.verdict import Verdict, failed, shown, undecided
+from experiments.harness.judge.verdict import Verdict, decides, failed, shown, undecided
 from experiments.harness.theory.tcp import transmission_time_s
-from experiments.http.wire.bulk import Crossing, Traffic
+from experiments.http.wire.bulk import BulkExchange, Traffic
 
 # How far the use of the link may lie from its bound, which a short run comes near to, and times by the machine's clock.
 WITHIN = 0.15
@@ -25,11 +25,11 @@ FULL, BEYOND = 0.9, 1.2
 
 @dataclass(frozen=True)
 class Point:
-    """So many clients for a while: means over their responses in s, and what crossed the origin's link meanwhile.
+    """One number of clients: means over their responses in s, and the octets on the origin's link meanwhile.
 
-    `theory_s` is what theory says of the response time and `tolerance` how far it may be from that;
-    `theory_utilisation` is the closed form's; `needs` is the share of the link that the clients would
-    use if none ever waited for another; `problem` says why it is no evidence, `wrong` which response is not the object.
+    `theory_s` is the response time in theory and `tolerance` the permitted deviation; `theory_utilisation` is the
+    closed form's; `needs` is the share of the link that the clients would use without queueing; `problem` is the reason
+    why it is no evidence, `wrong` a response that is not the object.
     """
 
     clients: int
@@ -48,15 +48,15 @@ class Point:
 
     @property
     def who(self) -> str:
-        """How many clients, in words."""
+        """The number of clients with its noun."""
         return f"{self.clients} client{'' if self.clients == 1 else 's'}"
 
 
 @dataclass(frozen=True)
 class Responses:
-    """What users got within a span: mean times in s, the terms of those that came over the origin's link.
+    """Responses to users within a span: mean times in s, the terms of those that crossed the origin's link.
 
-    `request_bytes` and `response_bytes` are the largest of what was said, 0 where nothing was.
+    `request_bytes` and `response_bytes` are the largest request and response, 0 without any.
     """
 
     count: int
@@ -73,17 +73,18 @@ class Responses:
 def responses(
     users: Iterable[Traffic], origin: Traffic, span: tuple[int, int], rate_bps: float, objects: Objects
 ) -> Responses:
-    """Put together what was asked for within a span, as users and the origin saw it; users got `objects`, or are wrong.
+    """Combine the exchanges within a span at users and origin; responses to users must be `objects`, else they are
+    `wrong`.
 
-    A request crosses a way on which nothing waits, so that what its response takes beyond that way and beyond its
-    transmission is its time in the queue of the link.
+    Requests meet no queue on their way, so that the time of a response beyond propagation and transmission is its time
+    in the queue of the link.
     """
     users = list(users)
-    mine = [one for traffic in users for one in traffic.crossings if span[0] <= one.asked_ns < span[1]]
-    done = [one for one in mine if one.end]
-    sent = {one.key: one for one in origin.crossings if one.end}
-    pairs = [(one, sent[one.key]) for one in done if one.key in sent]
-    response_s = statistics.fmean((one.last_ns - one.asked_ns) / 1e9 for one in done) if done else 0.0
+    mine = [crossing for traffic in users for crossing in traffic.crossings if span[0] <= crossing.asked_ns < span[1]]
+    done = [crossing for crossing in mine if crossing.end]
+    sent = {crossing.key: crossing for crossing in origin.crossings if crossing.end}
+    pairs = [(crossing, sent[crossing.key]) for crossing in done if crossing.key in sent]
+    response_s = statistics.fmean((crossing.last_ns - crossing.asked_ns) / 1e9 for crossing in done) if done else 0.0
     one_way_s = _mean((there.asked_ns - here.asked_ns) / 1e9 for here, there in pairs)
     back_s = _mean((here.last_ns - there.first_ns) / 1e9 for here, there in pairs)
     transmission_s = _mean(there.wire_bytes * 8 / rate_bps for _, there in pairs)
@@ -100,12 +101,12 @@ def responses(
         count=len(done),
         response_s=response_s,
         terms=terms | {"residual": response_s - sum(terms.values())},
-        link_bytes=sum(one.wire_bytes for one in origin.crossings if span[0] <= one.asked_ns < span[1]),
-        frames=tuple(one.frame for one in mine[:2]),
+        link_bytes=sum(crossing.wire_bytes for crossing in origin.crossings if span[0] <= crossing.asked_ns < span[1]),
+        frames=tuple(crossing.frame for crossing in mine[:2]),
         problem=_problem(mine, done, [*users, origin]),
-        wrong=crossed_wrongly(users, objects),
-        request_bytes=max((one.request_bytes for one in done), default=0),
-        response_bytes=max((one.octets for one in done), default=0),
+        wrong=bulk_difference(users, objects),
+        request_bytes=max((crossing.request_bytes for crossing in done), default=0),
+        response_bytes=max((crossing.octets for crossing in done), default=0),
     )
 
 
@@ -114,7 +115,7 @@ def _mean(values: Iterable[float]) -> float:
     return statistics.fmean(found) if found else 0.0
 
 
-def _problem(asked: Sequence[Crossing], done: Sequence[Crossing], traffics: Sequence[Traffic]) -> str | None:
+def _problem(asked: Sequence[BulkExchange], done: Sequence[BulkExchange], traffics: Sequence[Traffic]) -> str | None:
     if not done:
         return "there are no responses in the capture"
     if len(done) < len(asked):
@@ -122,47 +123,52 @@ def _problem(asked: Sequence[Crossing], done: Sequence[Crossing], traffics: Sequ
     unseen = sum(one.content is None for one in done)
     if unseen:
         return f"{unseen} of {len(asked)} responses were not captured whole"
-    repeated = sum(one.repeated for one in traffics)
+    repeated = sum(traffic.repeated for traffic in traffics)
     # One in a hundred moves no mean by a tenth.
     if repeated > len(asked) / 100:
         return f"{repeated} segments were sent again, which is load that no formula has"
     return None
 
 
-def c1(alone: Sequence[Point]) -> Verdict:
-    """Decide C1: the use of a lone origin's link grows with its clients as theory says until it is full, and then their
-    response time does. Undecided if the sweep does not reach from well below the knee to well beyond it."""
-    unfit = _unfit("C1", alone)
+@decides("C1")
+def decide_origin_saturation(claim: str, alone: Sequence[Point]) -> Verdict:
+    """Decide C1: utilisation of a single origin's link grows with its clients as in theory until saturation; after that
+    their response time does.
+
+    Undecided unless the sweep reaches from well below the knee to well beyond it.
+    """
+    unfit = _unfit(claim, alone)
     if unfit is not None:
         return unfit
     first, last = alone[0], alone[-1]
     figures = "; ".join(
-        f"{one.who}: link used to {one.utilisation:.0%} (theory {one.theory_utilisation:.0%}), "
-        f"{one.response_s * 1e3:.0f} ms (theory {one.theory_s * 1e3:.0f} ms)"
-        for one in alone
+        f"{point.who}: link used to {point.utilisation:.0%} (theory {point.theory_utilisation:.0%}), "
+        f"{point.response_s * 1e3:.0f} ms (theory {point.theory_s * 1e3:.0f} ms)"
+        for point in alone
     )
     if first.needs > 1 / BEYOND or last.needs < BEYOND:
-        return undecided("C1", f"The sweep has the knee not between its ends: {figures}.")
+        return undecided(claim, f"The sweep has the knee not between its ends: {figures}.")
     off = [
-        one.clients
-        for one in alone
-        if abs(one.utilisation / one.theory_utilisation - 1) > WITHIN
-        or abs(one.response_s / one.theory_s - 1) > one.tolerance
+        point.clients
+        for point in alone
+        if abs(point.utilisation / point.theory_utilisation - 1) > WITHIN
+        or abs(point.response_s / point.theory_s - 1) > point.tolerance
     ]
-    frames = [frame for one in alone for frame in one.frames]
+    frames = [frame for point in alone for frame in point.frames]
     if off or last.utilisation < FULL or last.response_s <= first.response_s:
-        return failed("C1", f"{figures}{f'; not as theory says for {off}' if off else ''}.", frames)
+        return failed(claim, f"{figures}{f'; not as theory says for {off}' if off else ''}.", frames)
     return shown(
-        "C1",
+        claim,
         f"{figures}: to serve {last.clients} as it serves {first.clients}, the link would have to be "
         f"{last.needs:.1f} times as fast.",
         frames,
     )
 
 
-def c5(alone: Sequence[Point], through: Sequence[Point]) -> Verdict:
+@decides("C5")
+def decide_response_time_under_load(claim: str, alone: Sequence[Point], through: Sequence[Point]) -> Verdict:
     """Decide C5: with each number of clients the mean response time is shorter through the CDN."""
-    unfit = _unfit("C5", [*alone, *through]) or _unlike("C5", alone, through)
+    unfit = _unfit(claim, [*alone, *through]) or _unlike(claim, alone, through)
     if unfit is not None:
         return unfit
     pairs = list(zip(alone, through, strict=True))
@@ -170,20 +176,21 @@ def c5(alone: Sequence[Point], through: Sequence[Point]) -> Verdict:
         f"{one.who}: {one.response_s * 1e3:.1f} ms from the origin, {other.response_s * 1e3:.1f} ms from replicas"
         for one, other in pairs
     )
-    # Of the capture that is kept as the run's.
-    frames = [frame for one in alone for frame in one.frames]
+    # Frames of the capture that the run keeps.
+    frames = [frame for point in alone for frame in point.frames]
     decide = shown if all(other.response_s < one.response_s for one, other in pairs) else failed
-    return decide("C5", f"Mean response time of {figures}.", frames)
+    return decide(claim, f"Mean response time of {figures}.", frames)
 
 
-def c6(alone: Sequence[Point], through: Sequence[Point]) -> Verdict:
-    """Decide C6: for each response fewer octets cross the origin's link with the CDN, however many clients ask."""
-    unfit = _unfit("C6", [*alone, *through]) or _unlike("C6", alone, through)
+@decides("C6")
+def decide_link_use_under_load(claim: str, alone: Sequence[Point], through: Sequence[Point]) -> Verdict:
+    """Decide C6: for each response fewer octets cross the origin's link with the CDN, for each number of clients."""
+    unfit = _unfit(claim, [*alone, *through]) or _unlike(claim, alone, through)
     if unfit is not None:
         return unfit
     dropped = sum(one.link.dropped for one in (*alone, *through))
     if dropped:
-        return undecided("C6", f"Nothing can be said: the captures at the origin's link dropped {dropped} packets.")
+        return undecided(claim, f"Nothing can be said: the captures at the origin's link dropped {dropped} packets.")
     pairs = list(zip(alone, through, strict=True))
     figures = "; ".join(
         f"{one.who}: {one.link.octets / one.responses:.0f} octets for each of {one.responses} responses "
@@ -191,24 +198,24 @@ def c6(alone: Sequence[Point], through: Sequence[Point]) -> Verdict:
         for one, other in pairs
     )
     good = all(other.link.octets / other.responses < one.link.octets / one.responses for one, other in pairs)
-    # Of the capture that is kept as the run's.
-    frames = [frame for one in alone for frame in one.frames]
-    return (shown if good else failed)("C6", f"On the origin's link, {figures}.", frames)
+    # Frames of the capture that the run keeps.
+    frames = [frame for point in alone for frame in point.frames]
+    return (shown if good else failed)(claim, f"On the origin's link, {figures}.", frames)
 
 
 def _unfit(claim_id: str, points: Sequence[Point]) -> Verdict | None:
     if not points:
         return undecided(claim_id, "Nobody asked for anything.")
-    wrong = next((one for one in points if one.wrong), None)
+    wrong = next((point for point in points if point.wrong), None)
     if wrong is not None:
         return failed(claim_id, f"{wrong.who}: {wrong.wrong}")
-    bad = next((one for one in points if one.problem), None)
+    bad = next((point for point in points if point.problem), None)
     if bad is None:
         return None
     return undecided(claim_id, f"Nothing can be concluded from {bad.who}: {bad.problem}.")
 
 
 def _unlike(claim_id: str, alone: Sequence[Point], through: Sequence[Point]) -> Verdict | None:
-    if [one.clients for one in alone] == [one.clients for one in through]:
+    if [point.clients for point in alone] == [point.clients for point in through]:
         return None
     return undecided(claim_id, "The two sweeps are not over the same numbers of clients.")

@@ -1,7 +1,7 @@
-"""Decide what caching does, from packets: claims D10 to D12.
+"""Caching claims D10 to D12: cache hits, TTL countdown, and queries that the root is spared.
 
-Every function takes traffic (see `dns`) at the clients, the local server or the root; `addresses` maps the roles local
-and root to addresses.
+All functions take traffic (see `wire.traffic`) at the clients, the local server or the root; `addresses` maps the roles
+local and root to addresses.
 
 Sources: RFC 1034 sections 2.4 and 5.3.1, RFC 1035 sections 3.2.1 and 7.4, RFC 2181 section 5.2.
 """
@@ -15,22 +15,19 @@ from itertools import pairwise
 
 from experiments.dns.claims.evidence import (
     Addresses,
-    Finding,
-    NoEvidence,
     addresses_of,
     answer_of,
-    asked,
+    answered_queries,
     asks_for,
     asks_towards,
-    decide,
     follow,
     sent_by,
     words,
 )
 from experiments.dns.claims.zones import GivenZones
 from experiments.dns.wire.message import DnsMessage, canonical
-from experiments.dns.wire.traffic import DnsExchange, DnsTraffic
-from experiments.harness.judge.verdict import Contradiction, Verdict, listed
+from experiments.dns.wire.traffic import DnsExchange, DnsTraffic, merged
+from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, decides, listed
 
 # Seconds are counted whole: a cache may round up or down.
 TTL_TOLERANCE_S = 1.0
@@ -54,7 +51,9 @@ class _Told:
     frame: int
 
 
-def d10(
+@decides("D10")
+def decide_cache_hit(
+    claim: str,
     at_clients: Sequence[DnsTraffic],
     at_local: DnsTraffic,
     name: str,
@@ -64,20 +63,21 @@ def d10(
     zones: GivenZones | None = None,
     cold: bool = False,
 ) -> Verdict:
-    """Decide D10: a name that was fetched for one query is answered to the next with no query upstream.
+    """Decide D10: a query for a cached name is answered without a query upstream.
 
     `second` is the window [start_ns, end_ns) of the later queries; the first one precedes it. With `zones`, all answers
-    have to be what they have. `cold`: the local server knew nothing of the name before, so that it must ask once.
+    must match the zones' records. `cold`: the name was not in the local server's cache before, so that it must query
+    upstream once.
     """
     local = addresses_of(addresses, "local")
 
     def check() -> Finding:
-        found = asked(at_clients, name, qtype)
+        found = answered_queries(at_clients, name, qtype)
         _to_local([one for one, _ in found], local)
         before = [pair for pair in found if pair[0].query.time_ns < second[0]]
         again = [pair for pair in found if second[0] <= pair[0].query.time_ns < second[1]]
         if not before or not again:
-            raise NoEvidence(f"{canonical(name)} is not asked for both before the window and within it.")
+            raise Inconclusive(f"{canonical(name)} is not asked for both before the window and within it.")
         (first, told), (later, cached) = before[0], again[0]
         fetched = _upstream(at_local.between(first.query.time_ns, told.time_ns), local, name, qtype)
         if not fetched and cold:
@@ -86,7 +86,7 @@ def d10(
                 told.frame,
             )
         if not fetched:
-            raise NoEvidence(f"The first query, in frame {first.query.frame}, brings no query upstream either.")
+            raise Inconclusive(f"The first query, in frame {first.query.frame}, brings no query upstream either.")
         for one in _upstream(at_local.between(*second), local, name, qtype):
             raise Contradiction(
                 f"Asked for {canonical(name)} again in frame {later.query.frame}, the local server asks upstream, in "
@@ -106,23 +106,23 @@ def d10(
             f"{len(queries)} queries upstream (frames {listed(queries)}) and {(first.duration_s or 0) * 1e3:.1f} ms; "
             f"asked for again by {later.query.source} in frame {later.query.frame}, none and "
             f"{(later.duration_s or 0) * 1e3:.1f} ms (answer in frame {cached.frame}; {len(again)} such queries)."
-        ), [first.query.frame, *queries, told.frame, later.query.frame, cached.frame]
+        ), dict.fromkeys([first.query.frame, *queries, told.frame, later.query.frame, cached.frame])
 
-    return decide("D10", [*at_clients, at_local], check)
+    return decide(claim, [merged([*at_clients, at_local])], check)
 
 
 def _without_authority(cached: DnsMessage) -> None:
-    """RFC 1034 section 6.2.1, RFC 1035 section 4.1.1: what comes from a cache is no authority's word."""
+    """Require AA clear: data from a cache are not authoritative (RFC 1034 section 6.2.1, RFC 1035 section 4.1.1)."""
     if cached.aa:
         raise Contradiction(f"The answer from the cache in frame {cached.frame} claims authority.", cached.frame)
 
 
 def _to_local(exchanges: Sequence[DnsExchange], local: frozenset[str]) -> None:
-    for one in exchanges:
-        if one.query.target not in local:
+    for exchange in exchanges:
+        if exchange.query.target not in local:
             raise Contradiction(
-                f"The query in frame {one.query.frame} goes to {one.query.target}, not to the local server.",
-                one.query.frame,
+                f"The query in frame {exchange.query.frame} goes to {exchange.query.target}, not to the local server.",
+                exchange.query.frame,
             )
 
 
@@ -141,7 +141,9 @@ def _same(first: DnsMessage, again: DnsMessage, name: str, qtype: str) -> None:
         )
 
 
-def d11(
+@decides("D11")
+def decide_ttl_countdown(
+    claim: str,
     at_client: DnsTraffic,
     at_local: DnsTraffic,
     name: str,
@@ -151,20 +153,24 @@ def d11(
     ttl_s: int | None = None,
     cold: bool = False,
 ) -> Verdict:
-    """Decide D11: the TTL in answers counts down from when the record was fetched, to 0; then it is fetched again.
+    """Decide D11: the TTL in answers counts down from the moment the record was fetched to 0; then it is fetched again.
 
-    `ttl_s`: what the record's zone has. `cold`: the local server knew nothing of the name when the capture began.
+    `ttl_s`: the record's TTL in its zone. `cold`: the name was not in the local server's cache when the capture began.
     """
     local = addresses_of(addresses, "local")
 
     def check() -> Finding:
-        told = [(one, response) for one, response in asked([at_client], name, qtype) if one.query.target in local]
+        told = [
+            (one, response) for one, response in answered_queries([at_client], name, qtype) if one.query.target in local
+        ]
         fetches = _fetches(at_local, local, name, qtype, told[0][1] if told and cold else None)
         for one in fetches if ttl_s is not None else ():
             has_ttl(answer_of(one), name, ttl_s or 0)
         counted: list[_Told] = []
         for _, response in told:
-            fetch = next((one for one in reversed(fetches) if answer_of(one).time_ns <= response.time_ns), None)
+            fetch = next(
+                (fetche for fetche in reversed(fetches) if answer_of(fetche).time_ns <= response.time_ns), None
+            )
             if fetch is not None:
                 counted.append(_counted_down(answer_of(fetch), response, name, tolerance_s))
                 _same(answer_of(fetch), response, name, qtype)
@@ -177,7 +183,7 @@ def d11(
             _lives(answer_of(before), after, name, tolerance_s)
         aged = [one for one in counted if one.elapsed_s > tolerance_s]
         if not aged or len(fetches) < 2:
-            raise NoEvidence(
+            raise Inconclusive(
                 f"The capture does not hold {canonical(name)} being told from the cache and fetched again."
             )
         oldest = max(aged, key=lambda one: one.elapsed_s)
@@ -189,15 +195,19 @@ def d11(
             f"{len(aged)} later answers count it down, to {oldest.ttl_s} s after {oldest.elapsed_s:.1f} s (frame "
             f"{oldest.frame}); after {gap:.1f} s it is asked for again (frame {second.query.frame}) and has {fresh} s "
             f"(frame {answer_of(second).frame})."
-        ), [answer_of(first).frame, *(one.frame for one in aged), second.query.frame, answer_of(second).frame]
+        ), dict.fromkeys(
+            [answer_of(first).frame, *(one.frame for one in aged), second.query.frame, answer_of(second).frame]
+        )
 
-    return decide("D11", [at_client, at_local], check)
+    return decide(claim, [merged([at_client, at_local])], check)
 
 
 def _fetches(
     traffic: DnsTraffic, local: frozenset[str], name: str, qtype: str, invented: DnsMessage | None
 ) -> list[DnsExchange]:
-    """The local server's queries for a name that brought it, in order of time; without one, an answer is invented."""
+    """Return the local server's queries for a name that fetched it, in order of time; an answer without one is
+    invented.
+    """
     found = [
         one
         for one in sent_by(traffic, local)
@@ -207,12 +217,12 @@ def _fetches(
         frame = invented.frame
         raise Contradiction(f"{canonical(name)} is told in frame {frame}, and never fetched in the capture.", frame)
     if not found:
-        raise NoEvidence(f"The local server does not fetch {canonical(name)} in the capture.")
+        raise Inconclusive(f"The local server does not fetch {canonical(name)} in the capture.")
     return found
 
 
 def _ttl(response: DnsMessage, name: str) -> int:
-    """The TTL of the records that a name owns in an answer; all must have the same (RFC 2181 section 5.2)."""
+    """Return the TTL of the records that a name owns in an answer; all must be equal (RFC 2181 section 5.2)."""
     ttls = {record.ttl for record in response.answer if record.name == canonical(name)}
     if len(ttls) != 1:
         what = f"{len(ttls)} different TTLs" if ttls else "no records"
@@ -221,7 +231,7 @@ def _ttl(response: DnsMessage, name: str) -> int:
 
 
 def has_ttl(fetched: DnsMessage, name: str, ttl_s: float) -> None:
-    """A server of the zone tells the TTL that the zone has."""
+    """Require that a server of the zone answers with the zone's TTL."""
     ttl = _ttl(fetched, name)
     if ttl != ttl_s:
         raise Contradiction(
@@ -231,7 +241,7 @@ def has_ttl(fetched: DnsMessage, name: str, ttl_s: float) -> None:
 
 
 def _counted_down(fetched: DnsMessage, told: DnsMessage, name: str, tolerance_s: float) -> _Told:
-    """The whole life less the time since the fetch must be left, and nothing is told behind its end."""
+    """Require a TTL of the original one less the time since the fetch, and no answer with an expired record."""
     whole, ttl = _ttl(fetched, name), _ttl(told, name)
     elapsed = (told.time_ns - fetched.time_ns) / 1e9
     since = f"{elapsed:.1f} s after it was fetched with {whole} s (frame {fetched.frame})"
@@ -245,7 +255,7 @@ def _counted_down(fetched: DnsMessage, told: DnsMessage, name: str, tolerance_s:
 
 
 def _never_grows(counted: Sequence[_Told]) -> None:
-    """Between two fetches the ttl only falls."""
+    """Require that the TTL only decreases between two fetches."""
     for before, after in pairwise(counted):
         if after.fetched == before.fetched and after.ttl_s > before.ttl_s:
             raise Contradiction(
@@ -267,7 +277,9 @@ def _lives(fetched: DnsMessage, again: DnsExchange, name: str, tolerance_s: floa
         )
 
 
-def d12(
+@decides("D12")
+def decide_root_relief(
+    claim: str,
     without: Workload,
     cached: Workload,
     addresses: Addresses,
@@ -275,23 +287,24 @@ def d12(
     zones: GivenZones | None = None,
     cold: bool = False,
 ) -> Verdict:
-    """Decide D12: with caches the root gets at most 1/`ratio` of the queries it gets without, for the same workload.
+    """Decide D12: with caches the root gets at most 1/`ratio` of the queries that it gets without, for the same
+    workload.
 
-    With `zones`, the clients have to get what they have: a server that answers anything at all spares the root as well.
-    `cold`: the caches were empty, so that not even they can do without the root.
+    With `zones`, the clients must get the zones' records: a server that answers with arbitrary data spares the root as
+    well. `cold`: the caches were empty, so that the root must be queried even with caching.
     """
     root = addresses_of(addresses, "root")
 
     def check() -> Finding:
         questions = [_questions(each, addresses) for each in (without, cached)]
         if questions[0] != questions[1] or not questions[0]:
-            raise NoEvidence(
+            raise Inconclusive(
                 f"The clients' questions are not the same without ({questions[0].total()}) and with caches "
                 f"({questions[1].total()})."
             )
         many, few = (_arriving(each.at_root, root) for each in (without, cached))
         if not many:
-            raise NoEvidence("No query reaches the root without caches.")
+            raise Inconclusive("No query reaches the root without caches.")
         if zones is not None:
             for workload in (without, cached):
                 _delivered(workload, addresses, zones)
@@ -305,30 +318,38 @@ def d12(
             raise Contradiction(f"{figures}: not fewer by {ratio:g}.", *many, *few)
         return f"{figures} (frames {listed(few) or 'none'}): fewer by at least {ratio:g}.", [*many, *few]
 
-    return decide("D12", [*without.at_clients, without.at_root, *cached.at_clients, cached.at_root], check)
+    return decide(claim, [merged([*without.at_clients, without.at_root, *cached.at_clients, cached.at_root])], check)
 
 
 def _questions(workload: Workload, addresses: Addresses) -> Counter[str]:
-    """What clients ask the local server, each answered; how often."""
+    """Count the clients' questions to the local server; each must be answered."""
     local = addresses_of(addresses, "local")
-    exchanges = [one for traffic in workload.at_clients for one in traffic.exchanges if one.query.source not in local]
+    exchanges = [
+        exchange
+        for traffic in workload.at_clients
+        for exchange in traffic.exchanges
+        if exchange.query.source not in local
+    ]
     _to_local(exchanges, local)
-    for one in exchanges:
-        answer_of(one)
-    return Counter(str(one.query.question) for one in exchanges)
+    for exchange in exchanges:
+        answer_of(exchange)
+    return Counter(str(exchange.query.question) for exchange in exchanges)
 
 
 def _delivered(workload: Workload, addresses: Addresses, zones: GivenZones) -> None:
-    """What clients are answered is what the zones have."""
+    """Require that the answers to clients match the zones."""
     local = addresses_of(addresses, "local")
-    for one in (one for traffic in workload.at_clients for one in traffic.exchanges):
-        question = one.query.question
-        if one.query.target in local and question is not None and not answer_of(one).tc:
-            zones.answered(answer_of(one), question.qname, question.qtype)
+    for exchange in (exchange for traffic in workload.at_clients for exchange in traffic.exchanges):
+        question = exchange.query.question
+        if exchange.query.target in local and question is not None and not answer_of(exchange).tc:
+            zones.answered(answer_of(exchange), question.qname, question.qtype)
 
 
 def _arriving(traffic: DnsTraffic, targets: frozenset[str]) -> list[int]:
-    """Frames of the queries that reach these addresses, those sent again counted each time."""
+    """Return the frames of the queries that arrive at these addresses, retransmissions counted each time."""
     return [
-        query.frame for one in traffic.exchanges if one.query.target in targets for query in (one.query, *one.repeats)
+        query.frame
+        for exchange in traffic.exchanges
+        if exchange.query.target in targets
+        for query in (exchange.query, *exchange.repeats)
     ]

@@ -1,57 +1,22 @@
-"""What the checks of the DNS claims share: when a capture is evidence, and how answers are looked at.
+"""Common checks of the DNS claims: validity of a capture as evidence, and inspection of answers.
 
-A check returns its evidence and frames, or raises Contradiction (the claim fails) or NoEvidence (the capture cannot
-tell). A message that cannot be read contradicts every claim, as it does for HTTP.
+A message that cannot be parsed contradicts every claim, as for HTTP.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from experiments.dns.wire.message import DnsMessage, DnsRecord, Question, canonical, is_within
 from experiments.dns.wire.traffic import DnsExchange, DnsTraffic
-from experiments.harness.judge.verdict import Contradiction, Verdict, failed, shown, undecided
+from experiments.harness.judge.verdict import Contradiction, Inconclusive
 
 # role: address, or addresses: {"local": "10.0.0.53", "root": ("10.1.0.53", "10.1.1.53")}
 Addresses = Mapping[str, str | Collection[str]]
-Finding = tuple[str, list[int]]
 
 # RFC 1035 section 4.1.1, RFC 6891 section 9.
 RCODES = {0: "NOERROR", 1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN", 4: "NOTIMP", 5: "REFUSED", 16: "BADVERS"}
 ADDRESS_TYPES = ("A", "AAAA")
-
-
-class NoEvidence(Exception):  # noqa: N818 - a finding about the traffic, not an error of the program
-    """The capture cannot tell; carries why."""
-
-
-def decide(claim_id: str, traffics: Sequence[DnsTraffic], check: Callable[[], Finding]) -> Verdict:
-    """Run a check on captures that are fit for it."""
-    unfit = why_not_evidence(traffics)
-    if unfit is not None:
-        return undecided(claim_id, f"Nothing can be said: {unfit}.")
-    try:
-        for problem in (problem for traffic in traffics for problem in traffic.problems):
-            raise Contradiction(f"In frame {problem.frame}: {problem.text}.", problem.frame)
-        evidence, frames = check()
-    except Contradiction as found:
-        return failed(claim_id, found.evidence, found.frames)
-    except NoEvidence as why:
-        return undecided(claim_id, str(why))
-    return shown(claim_id, evidence, dict.fromkeys(frames))
-
-
-def why_not_evidence(traffics: Iterable[DnsTraffic]) -> str | None:
-    """Return why nothing can be concluded from this traffic, or None if something can."""
-    traffics = list(traffics)
-    if any(traffic.dropped for traffic in traffics):
-        return f"the capture dropped {max(traffic.dropped for traffic in traffics)} packets"
-    for traffic in traffics:
-        if traffic.holes:
-            return f"the capture of the TCP connection opened in frame {traffic.holes[0].frame} has a hole"
-    if not any(traffic.exchanges or traffic.problems for traffic in traffics):
-        return "no DNS query in the capture"
-    return None
 
 
 def addresses_of(addresses: Addresses, role: str) -> frozenset[str]:
@@ -61,16 +26,17 @@ def addresses_of(addresses: Addresses, role: str) -> frozenset[str]:
 
 
 def asks_for(exchange: DnsExchange, name: str, qtype: str | None = None) -> bool:
-    """Whether a query asks for this name and, where given, this type."""
+    """Return True if a query asks for this name and, if given, this type."""
     question = exchange.query.question
     return question is not None and question.qname == canonical(name) and qtype in (None, question.qtype)
 
 
 def asks_towards(exchange: DnsExchange, name: str, qtype: str) -> bool:
-    """Whether a query is a step of looking a name up: for the name itself, or for less of it to a server above.
+    """Return True if a query is a step in resolving a name: for the name itself, or for a suffix of it at a server
+    above.
 
-    RFC 9156: a resolver may show a server no more labels than it needs, by a query for A or NS. The root itself is
-    left out: a resolver asks for it to prime its cache (RFC 8109).
+    RFC 9156 (QNAME minimisation): a resolver may send a server no more labels than needed, in a query for A or NS.
+    Queries for the root itself are excluded: they prime the cache (RFC 8109).
     """
     question = exchange.query.question
     if question is None or question.qname == ".":
@@ -81,17 +47,17 @@ def asks_towards(exchange: DnsExchange, name: str, qtype: str) -> bool:
 
 
 def part_shown(question: Question) -> str:
-    """Return how much of a name a query shows: BIND puts a label _ in front of what it shows of a longer one."""
+    """Return the suffix of a name that a query reveals: BIND prepends a label _ to the minimised QNAME."""
     return question.qname.removeprefix("_.")
 
 
-def asked(traffics: Sequence[DnsTraffic], name: str, qtype: str) -> list[tuple[DnsExchange, DnsMessage]]:
+def answered_queries(traffics: Sequence[DnsTraffic], name: str, qtype: str) -> list[tuple[DnsExchange, DnsMessage]]:
     """Return queries for a name with their answers, in order of time; there must be one.
 
     A truncated answer counts as none (RFC 2181 section 9), nor does a query that is lost and asked again.
     """
     wanted = sorted(
-        (one for traffic in traffics for one in traffic.exchanges if asks_for(one, name, qtype)),
+        (exchange for traffic in traffics for exchange in traffic.exchanges if asks_for(exchange, name, qtype)),
         key=lambda one: one.query.time_ns,
     )
     found = []
@@ -101,7 +67,9 @@ def asked(traffics: Sequence[DnsTraffic], name: str, qtype: str) -> list[tuple[D
         if one.response is None or not one.response.tc:
             found.append((one, answer_of(one)))
     if not found:
-        raise NoEvidence(f"No query for {canonical(name)} {qtype} in the capture with an answer that is not truncated.")
+        raise Inconclusive(
+            f"No query for {canonical(name)} {qtype} in the capture with an answer that is not truncated."
+        )
     return found
 
 
@@ -142,12 +110,12 @@ def follow(message: DnsMessage, name: str, qtype: str) -> tuple[list[DnsRecord],
 
 
 def is_referral(message: DnsMessage) -> bool:
-    """Whether a response only says whom to ask (RFC 1034 section 4.3.2, step 3b): NS, no answer, not authoritative."""
+    """Return True if a response is a referral (RFC 1034 section 4.3.2, step 3b): NS, no answer, not authoritative."""
     return not message.rcode and not message.aa and not message.answer and bool(referred_zone(message))
 
 
 def referred_zone(message: DnsMessage) -> str | None:
-    """Return the zone whose name servers the authority section names, an ancestor of what was asked, or None."""
+    """Return the zone whose NS records the authority section has, an ancestor of the QNAME, or None."""
     owners = {record.name for record in message.authority if record.type == "NS"}
     if message.question is None or len(owners) != 1:
         return None

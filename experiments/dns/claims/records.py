@@ -1,11 +1,11 @@
-"""Decide what DNS answers, from packets: claims D2 to D6 and D14.
+"""Resource record claims D2 to D6 and D14: A, PTR, CNAME, MX, the address set, and the format of records.
 
-Every function takes traffic (see `dns`), names with or without their final dot, and returns a Verdict. "undecided"
-means that the capture dropped packets, has a hole, or has no such traffic; "failed" names what contradicts the claim.
-D2 to D6 are about what clients get: take their traffic at the client, where no referrals cross.
+All functions take traffic (see `wire.traffic`) and names with or without their final dot, and return a Verdict.
+"undecided" means that the capture dropped packets, has a gap, or lacks such traffic; "failed" cites the contradiction.
+D2 to D6 concern answers to clients: capture at the client, where no referrals are seen.
 
-What a verdict is worth depends on what it is compared with: the values that the servers' zones have (`dns_zones`), so
-that an answer of the right form with another content contradicts the claim, whichever server on the way made it up.
+Answers are compared with the values in the servers' zones (see `zones`), so that an answer of valid format with other
+content contradicts the claim, at whichever server it was forged.
 
 Sources: RFC 1034 sections 3.6 and 4.3, RFC 1035 sections 3 and 4, RFC 2181, RFC 5321 section 5.1.
 """
@@ -19,11 +19,8 @@ from ipaddress import ip_address
 from experiments.dns.claims.evidence import (
     ADDRESS_TYPES,
     Addresses,
-    Finding,
-    NoEvidence,
     addresses_of,
-    asked,
-    decide,
+    answered_queries,
     follow,
     is_referral,
     part_shown,
@@ -33,7 +30,7 @@ from experiments.dns.claims.evidence import (
 from experiments.dns.claims.zones import GivenZones
 from experiments.dns.wire.message import DnsMessage, DnsRecord, canonical, is_within
 from experiments.dns.wire.traffic import DnsExchange, DnsTraffic
-from experiments.harness.judge.verdict import Contradiction, Verdict, listed
+from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, decides, listed
 
 # Fewer rounds of all addresses than this say nothing about their order.
 FEWEST_ROUNDS = 2
@@ -44,41 +41,46 @@ QUANTILE = 3.0902
 LARGEST_TTL = 2**31 - 1  # RFC 2181 section 8
 
 
-def d2(traffic: DnsTraffic, name: str, addresses: Collection[str]) -> Verdict:
-    """Decide D2: who asks for A of a name gets exactly these addresses, in any order."""
+@decides("D2")
+def decide_address_lookup(claim: str, traffic: DnsTraffic, name: str, addresses: Collection[str]) -> Verdict:
+    """Decide D2: a query for A of a name is answered with exactly these addresses, in any order."""
 
     def check() -> Finding:
-        found = asked([traffic], name, "A")
+        found = answered_queries([traffic], name, "A")
         for exchange, response in found:
             aliases, values = follow(response, name, "A")
             _exactly(values, addresses, exchange, response)
             _only(response, [*aliases, *values])
         return _told(found, f"A {words(addresses)}")
 
-    return decide("D2", [traffic], check)
+    return decide(claim, [traffic], check)
 
 
-def d3(traffic: DnsTraffic, address: str, name: str) -> Verdict:
-    """Decide D3: who asks for PTR of an address turned round, below in-addr.arpa or ip6.arpa, gets this name."""
+@decides("D3")
+def decide_reverse_lookup(claim: str, traffic: DnsTraffic, address: str, name: str) -> Verdict:
+    """Decide D3: a query for PTR of an address, reversed below in-addr.arpa or ip6.arpa, is answered with this name."""
     reverse = canonical(ip_address(address).reverse_pointer)
 
     def check() -> Finding:
-        found = asked([traffic], reverse, "PTR")
+        found = answered_queries([traffic], reverse, "PTR")
         for exchange, response in found:
             aliases, values = follow(response, reverse, "PTR")
             _exactly(values, [canonical(name)], exchange, response)
             _only(response, [*aliases, *values])
         return _told(found, f"PTR {canonical(name)}, the name of {address}")
 
-    return decide("D3", [traffic], check)
+    return decide(claim, [traffic], check)
 
 
-def d4(traffic: DnsTraffic, alias: str, canonical_name: str, addresses: Collection[str] = ()) -> Verdict:
+@decides("D4")
+def decide_alias(
+    claim: str, traffic: DnsTraffic, alias: str, canonical_name: str, addresses: Collection[str] = ()
+) -> Verdict:
     """Decide D4: the alias has a CNAME record, and behind it come the canonical name's addresses (if given: these)."""
     target = canonical(canonical_name)
 
     def check() -> Finding:
-        found = asked([traffic], alias, "A")
+        found = answered_queries([traffic], alias, "A")
         for exchange, response in found:
             aliases, values = follow(response, alias, "A")
             _exactly(aliases[-1:], [target], exchange, response)
@@ -87,24 +89,25 @@ def d4(traffic: DnsTraffic, alias: str, canonical_name: str, addresses: Collecti
             if addresses:
                 _exactly(values, addresses, exchange, response)
             _only(response, [*aliases, *values])
-            # RFC 1034 section 4.3.2, step 3a: the CNAME is copied first, then what it leads to.
+            # RFC 1034 section 4.3.2, step 3a: the CNAME is copied first, then its target's records.
             if [response.answer.index(one) for one in aliases] != list(range(len(aliases))):
                 raise Contradiction(f"In frame {response.frame} addresses precede the CNAME.", response.frame)
         values = follow(found[0][1], alias, "A")[1]
         return _told(found, f"CNAME {target} and behind it A {words(one.rdata for one in values)}")
 
-    return decide("D4", [traffic], check)
+    return decide(claim, [traffic], check)
 
 
-def d5(traffic: DnsTraffic, domain: str, expected: Sequence[tuple[int, str]]) -> Verdict:
-    """Decide D5: who asks for MX of a domain gets these (preference, exchange), by which they have an order.
+@decides("D5")
+def decide_mail_exchange(claim: str, traffic: DnsTraffic, domain: str, expected: Sequence[tuple[int, str]]) -> Verdict:
+    """Decide D5: a query for MX of a domain is answered with these (preference, exchange) pairs.
 
-    RFC 5321 section 5.1: the lower preference is tried first. The order in the message says nothing.
+    RFC 5321 section 5.1: the lower preference is tried first. The order within the message is irrelevant.
     """
     wanted = sorted((preference, canonical(exchange)) for preference, exchange in expected)
 
     def check() -> Finding:
-        found = asked([traffic], domain, "MX")
+        found = answered_queries([traffic], domain, "MX")
         for _, response in found:
             aliases, values = follow(response, domain, "MX")
             got = sorted(record.mx for record in values)
@@ -115,17 +118,18 @@ def d5(traffic: DnsTraffic, domain: str, expected: Sequence[tuple[int, str]]) ->
                 )
             _only(response, [*aliases, *values])
         if len({preference for preference, _ in wanted}) < max(len(wanted), 2):
-            raise NoEvidence("Without two servers, each with a preference of its own, there is no order to be seen.")
+            raise Inconclusive("Without two servers, each with a preference of its own, there is no order to be seen.")
         return _told(found, f"MX in order of preference {_ranked(wanted)}")
 
-    return decide("D5", [traffic], check)
+    return decide(claim, [traffic], check)
 
 
 def _ranked(servers: Sequence[tuple[int, str]]) -> str:
     return ", ".join(f"{preference} {exchange}" for preference, exchange in servers) or "nothing"
 
 
-def d6(traffic: DnsTraffic, name: str, addresses: Collection[str]) -> Verdict:
+@decides("D6")
+def decide_address_rotation(claim: str, traffic: DnsTraffic, name: str, addresses: Collection[str]) -> Verdict:
     """Decide D6: over many queries every answer has all addresses, and each of them stands first about equally often.
 
     Equally: every address first at least once and the counts at most one apart (a cyclic order), or the counts
@@ -134,8 +138,8 @@ def d6(traffic: DnsTraffic, name: str, addresses: Collection[str]) -> Verdict:
 
     def check() -> Finding:
         if len(set(addresses)) < 2:
-            raise NoEvidence("One address has no order.")
-        found = asked([traffic], name, "A")
+            raise Inconclusive("One address has no order.")
+        found = answered_queries([traffic], name, "A")
         firsts: Counter[str] = Counter(dict.fromkeys(addresses, 0))
         for exchange, response in found:
             aliases, values = follow(response, name, "A")
@@ -147,7 +151,7 @@ def d6(traffic: DnsTraffic, name: str, addresses: Collection[str]) -> Verdict:
         evidence, frames = _told(found, f"all {len(firsts)} addresses")
         return f"{evidence[:-1]}; first stands {counts} times: {rule}.", frames
 
-    return decide("D6", [traffic], check)
+    return decide(claim, [traffic], check)
 
 
 def _evenly(firsts: Counter[str], frames: list[int]) -> str:
@@ -155,13 +159,13 @@ def _evenly(firsts: Counter[str], frames: list[int]) -> str:
     total, spread = firsts.total(), max(firsts.values()) - min(firsts.values())
     counts = ", ".join(f"{address} {count}" for address, count in sorted(firsts.items()))
     if total < FEWEST_ROUNDS * len(firsts):
-        raise NoEvidence(f"{total} answers say nothing about the order of {len(firsts)} addresses.")
+        raise Inconclusive(f"{total} answers say nothing about the order of {len(firsts)} addresses.")
     if max(firsts.values()) == total:
         raise Contradiction(f"The same address stands first in all {total} answers ({counts}).", *frames)
     if min(firsts.values()) and spread <= 1:
         return f"at most {spread} apart, as in a cyclic order"
     if total < FEWEST_EXPECTED * len(firsts):
-        raise NoEvidence(f"{total} answers are too few to tell an uneven order from chance (first stands {counts}).")
+        raise Inconclusive(f"{total} answers are too few to tell an uneven order from chance (first stands {counts}).")
     expected = total / len(firsts)
     distance = sum((count - expected) ** 2 / expected for count in firsts.values())
     bound = chi_square_bound(len(firsts) - 1)
@@ -178,22 +182,27 @@ def chi_square_bound(degrees: int) -> float:
     return float(degrees * (1 - part + QUANTILE * part**0.5) ** 3)
 
 
-def d14(traffic: DnsTraffic, addresses: Addresses, zones: GivenZones | None = None, cold: bool = False) -> Verdict:
-    """Decide D14, at the local server: records have name, value, type, class and ttl; NS says whom it asks next.
+@decides("D14")
+def decide_record_fields(
+    claim: str, traffic: DnsTraffic, addresses: Addresses, zones: GivenZones | None = None, cold: bool = False
+) -> Verdict:
+    """Decide D14, at the local server: records have name, value, type, class and TTL; NS records determine its next
+    query.
 
-    `addresses` needs the role local. The addresses of the servers that an NS names are those that the capture gave
-    before, in additional sections or in answers; a referral to servers whose address it never gave says nothing.
-    With `zones`, every NS, what stands in authority and additional sections, and every TTL have to be theirs (the
-    values of other answers are what D2 to D6 are about). `cold`: the local server knew nothing when the capture began,
-    so that it cannot answer without asking.
+    `addresses` needs the role local. The addresses of the servers that an NS set names are those captured before, in
+    additional sections or in answers; a referral to servers without a captured address is skipped. With `zones`, every
+    NS record, the authority and additional sections, and every TTL must match them (the values of other answers are the
+    subject of D2 to D6). `cold`: the local server's cache was empty when the capture began, so that it cannot answer
+    without a query upstream.
     """
     local = addresses_of(addresses, "local")
 
     def check() -> Finding:
-        if cold and any(one.query.target in local and one.response for one in traffic.exchanges):
+        if cold and any(exchange.query.target in local and exchange.response for exchange in traffic.exchanges):
             _asks_somebody(traffic, local)
         responses = sorted(
-            (one.response for one in traffic.exchanges if one.response is not None), key=lambda one: one.time_ns
+            (exchange.response for exchange in traffic.exchanges if exchange.response is not None),
+            key=lambda one: one.time_ns,
         )
         records = [(response, record) for response in responses for record in response.records if record.type != "OPT"]
         for response, record in records:
@@ -203,28 +212,30 @@ def d14(traffic: DnsTraffic, addresses: Addresses, zones: GivenZones | None = No
                 _as_given(response, zones, local)
         steps = _next_steps(traffic, responses, local)
         if not records or not steps:
-            raise NoEvidence("No referral that the local server follows is in the capture.")
+            raise Inconclusive("No referral that the local server follows is in the capture.")
         referral, zone, query = steps[0]
         types = words({record.type for _, record in records})
         return (
             f"{len(records)} records of the types {types} have name, value, type, class IN and ttl; {len(steps)} "
             f"referrals name servers that the next query goes to: NS of {zone} in frame {referral.frame}, next query "
             f"to {query.target} in frame {query.frame}."
-        ), [referral.frame, query.frame]
+        ), dict.fromkeys([referral.frame, query.frame])
 
-    return decide("D14", [traffic], check)
+    return decide(claim, [traffic], check)
 
 
 def _asks_somebody(traffic: DnsTraffic, local: frozenset[str]) -> None:
-    if not any(one.query.source in local for one in traffic.exchanges):
-        answer = next(one.response for one in traffic.exchanges if one.query.target in local and one.response)
+    if not any(exchange.query.source in local for exchange in traffic.exchanges):
+        answer = next(
+            exchange.response for exchange in traffic.exchanges if exchange.query.target in local and exchange.response
+        )
         raise Contradiction(
             f"The local server answers in frame {answer.frame} and asks no server in the whole capture.", answer.frame
         )
 
 
 def _as_given(response: DnsMessage, zones: GivenZones, local: frozenset[str]) -> None:
-    """Compare what a response says of name servers, and its TTLs, with the zones; a cache counts TTLs down."""
+    """Compare the name server records of a response, and its TTLs, with the zones; a cache counts TTLs down."""
     from_cache = response.source in local
     for record in response.answer:
         if record.type == "NS" and record.rdata not in zones.values(record.name, "NS"):
@@ -238,7 +249,9 @@ def _as_given(response: DnsMessage, zones: GivenZones, local: frozenset[str]) ->
 
 
 def _complete(record: DnsRecord, frame: int) -> None:
-    """RFC 1034 section 3.6; RFC 6891 section 6.1.1: OPT is no record of a zone and not meant."""
+    """Require all fields of a record (RFC 1034 section 3.6); OPT is a pseudo-record and exempt (RFC 6891 section
+    6.1.1).
+    """
     what = f"{record.name} {record.type}"
     if record.rclass != "IN":
         raise Contradiction(f"{what} in frame {frame} has class {record.rclass}, not IN.", frame)
@@ -251,9 +264,11 @@ def _complete(record: DnsRecord, frame: int) -> None:
 def _next_steps(
     traffic: DnsTraffic, responses: Sequence[DnsMessage], local: frozenset[str]
 ) -> list[tuple[DnsMessage, str, DnsMessage]]:
-    """(referral, its zone, the local server's next query on the way), each to a server that the referral names."""
+    """Return (referral, its zone, the local server's next query) triples; each query must go to a server that the
+    referral names.
+    """
     steps = []
-    queries = [one.query for one in traffic.exchanges if one.query.source in local]
+    queries = [exchange.query for exchange in traffic.exchanges if exchange.query.source in local]
     for referral in responses:
         zone = referred_zone(referral) if referral.target in local and is_referral(referral) else None
         following = next((query for query in queries if zone and _follows(query, referral)), None)
@@ -281,7 +296,7 @@ def _next_steps(
 
 
 def _follows(query: DnsMessage, referral: DnsMessage) -> bool:
-    """Whether a query is the next of the same look-up: for the same question, or (RFC 9156) for more of the name."""
+    """Return True if a query continues the resolution: the same question, or more labels of it (RFC 9156)."""
     before, after = referral.question, query.question
     if query.time_ns < referral.time_ns or before is None or after is None:
         return False
@@ -292,7 +307,7 @@ def _follows(query: DnsMessage, referral: DnsMessage) -> bool:
 def _exactly(
     records: Sequence[DnsRecord], values: Collection[str], exchange: DnsExchange, response: DnsMessage
 ) -> None:
-    """RFC 2181 section 5: the records are a set, so each value comes once."""
+    """Require these values, each once: the records are a set (RFC 2181 section 5)."""
     found = [record.rdata for record in records]
     if sorted(found) != sorted(set(values)):
         raise Contradiction(
@@ -304,7 +319,7 @@ def _exactly(
 
 
 def _only(response: DnsMessage, expected: Sequence[DnsRecord]) -> None:
-    """The answer section must hold nothing else (RFC 1034 section 3.6.2: beside a CNAME there is no other data)."""
+    """Require that the answer section has no other record (RFC 1034 section 3.6.2: no other data beside a CNAME)."""
     other = [record for record in response.answer if record not in expected and record.type != "RRSIG"]
     if other:
         raise Contradiction(

@@ -1,10 +1,10 @@
-"""Decide who asks whom, from packets: claims D7 to D9 and D15.
+"""Resolution claims D7 to D9 and D15: recursive and iterative queries, and zones served by a hosting provider.
 
-`addresses` maps roles to addresses; a path is roles in the order in which they are asked, ("root", "com", "example").
-The local server's cache must not know the name when its first query comes, so that the whole path is walked. D8 and D9
-are decided here as far as packets go; `strategies.timed` adds the time.
+`addresses` maps roles to addresses; a path is the roles in query order, ("root", "com", "example"). The name must not
+be in the local server's cache when its first query arrives, so that the whole path is taken. D8 and D9 are decided here
+as far as packets go; `verdict.timed` adds the time.
 
-Sources: RFC 1034 sections 4.2.1, 4.3.1, 4.3.2 and 5.3.3, RFC 1035 section 4.1.1, RFC 9156 (queries that show less).
+Sources: RFC 1034 sections 4.2.1, 4.3.1, 4.3.2 and 5.3.3, RFC 1035 section 4.1.1, RFC 9156 (QNAME minimisation).
 """
 
 from __future__ import annotations
@@ -15,13 +15,10 @@ from itertools import groupby, pairwise
 from experiments.dns.claims.evidence import (
     ADDRESS_TYPES,
     Addresses,
-    Finding,
-    NoEvidence,
     addresses_of,
     answer_of,
     asks_for,
     asks_towards,
-    decide,
     is_referral,
     referred_zone,
     sent_by,
@@ -29,21 +26,24 @@ from experiments.dns.claims.evidence import (
 )
 from experiments.dns.claims.zones import GivenZones
 from experiments.dns.wire.message import DnsMessage, canonical, is_within
-from experiments.dns.wire.traffic import DnsExchange, DnsTraffic
-from experiments.harness.judge.verdict import Contradiction, Verdict, listed
+from experiments.dns.wire.traffic import DnsExchange, DnsTraffic, merged
+from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, decides, listed
 
 
-def d7(
+@decides("D7")
+def decide_resolution_path(
+    claim: str,
     at_local: DnsTraffic,
     at_clients: Sequence[DnsTraffic],
     lookups: Mapping[str, Sequence[str]],
     addresses: Addresses,
     zones: GivenZones | None = None,
 ) -> Verdict:
-    """Decide D7: clients ask the local server only, which goes down the hierarchy by referrals, for each name its path.
+    """Decide D7: clients query the local server only, which follows referrals down the hierarchy, for each name its
+    path.
 
     `lookups`: name -> path; `addresses`: the role local and every role of a path. With `zones`, the answers of the last
-    server and of the local one have to be what they have.
+    server and of the local one must match them.
     """
 
     def check() -> Finding:
@@ -52,7 +52,7 @@ def d7(
         for outer, _ in walks:
             _offers_recursion(answer_of(outer))
         if not walks:
-            raise NoEvidence("No name is looked up.")
+            raise Inconclusive("No name is looked up.")
         name, path = next(iter(lookups.items()))
         outer, inner = walks[0]
         frames = [outer.query.frame, *(one.query.frame for one in inner), answer_of(outer).frame]
@@ -60,18 +60,24 @@ def d7(
             f"{count} queries of clients all go to the local server; for {canonical(name)} (frame {frames[0]}) it asks "
             f"{', then '.join(path)} (frames {listed(frames[1:-1])}), each but the last referring it to a longer part "
             f"of the name, the last answering with authority; so for all {len(walks)} names ({words(lookups)})."
-        ), frames
+        ), dict.fromkeys(frames)
 
-    return decide("D7", [at_local, *at_clients], check)
+    return decide(claim, [merged([at_local, *at_clients])], check)
 
 
-def d8(
-    at_local: DnsTraffic, name: str, addresses: Addresses, path: Sequence[str], zones: GivenZones | None = None
+@decides("D8")
+def decide_iterative_queries(
+    claim: str,
+    at_local: DnsTraffic,
+    name: str,
+    addresses: Addresses,
+    path: Sequence[str],
+    zones: GivenZones | None = None,
 ) -> Verdict:
-    """Decide D8, at the local server: it sends every query on the path itself, each behind the response before.
+    """Decide D8, at the local server: it sends every query on the path itself, each after the previous response.
 
-    None of them desires recursion (RFC 1034 section 4.3.1: without RD a server answers with what it knows itself). With
-    `zones`, the answers have to be what they have.
+    No query has RD set (RFC 1034 section 4.3.1: without RD a server answers from its own data). With `zones`, the
+    answers must match them.
     """
 
     def check() -> Finding:
@@ -94,23 +100,24 @@ def d8(
             f"For {canonical(name)} the local server sends all {len(inner)} queries itself (frames {listed(queries)}), "
             f"to {', '.join(path)} in turn, each behind the response before (frames {listed(responses)}): {times}, of "
             f"{(outer.duration_s or 0) * 1e3:.1f} ms in all."
-        ), [outer.query.frame, *sorted(queries + responses), answer_of(outer).frame]
+        ), dict.fromkeys([outer.query.frame, *sorted(queries + responses), answer_of(outer).frame])
 
-    return decide("D8", [at_local], check)
+    return decide(claim, [at_local], check)
 
 
-def d9(
+@decides("D9")
+def decide_recursive_queries(
+    claim: str,
     by_host: Mapping[str, DnsTraffic],
     name: str,
     addresses: Addresses,
     chain: Sequence[str],
     zones: GivenZones | None = None,
 ) -> Verdict:
-    """Decide D9: along the chain of roles each asks the next and waits for its answer.
+    """Decide D9: along the chain of roles each server queries the next and waits for its answer.
 
-    `chain`: ("client", "local", "root", ...), ending with the authoritative server; `by_host`: the traffic at each
-    role of the chain but the last; `addresses`: of each role of the chain. With `zones`, the answer that comes back has
-    to be what they have.
+    `chain`: ("client", "local", "root", ...), ending with the authoritative server; `by_host`: the traffic at each role
+    of the chain but the last; `addresses`: of each role of the chain. With `zones`, the final answer must match them.
     """
 
     def check() -> Finding:
@@ -130,25 +137,30 @@ def d9(
             f"{canonical(name)} is asked for along {', '.join(chain)}: each query (frames {listed(queries)}) lies "
             f"within the one before, and the answer comes back along the chain (frames {listed(responses[::-1])}); the "
             f"{chain[1]} server asks only {chain[2]}."
-        ), [*queries, *responses[::-1]]
+        ), dict.fromkeys([*queries, *responses[::-1]])
 
     if len(chain) < 4:
         raise ValueError("a chain of fewer than four roles has nobody who asks on behalf of another")
-    return decide("D9", list(by_host.values()), check)
+    return decide(claim, [merged(by_host.values())], check)
 
 
-def d15(
-    traffic: DnsTraffic, own: tuple[str, str], hired: Sequence[tuple[str, str]], zones: GivenZones | None = None
+@decides("D15")
+def decide_zone_hosting(
+    claim: str,
+    traffic: DnsTraffic,
+    own: tuple[str, str],
+    hired: Sequence[tuple[str, str]],
+    zones: GivenZones | None = None,
 ) -> Verdict:
-    """Decide D15, at the local server: a server of the organisation's own, and one that serves others' zones for hire.
+    """Decide D15, at the local server: an organisation's own name server, and a provider's that serves zones of others.
 
-    `own` and `hired` are (domain, name of its server). NS of the one names a server within the domain, NS of the
-    others one outside, which answers with authority for all of them; with `zones`, what they have.
+    `own` and `hired` are (domain, name of its server). NS of the former names a server within the domain, NS of the
+    latter one outside, which answers authoritatively for all of them; with `zones`, the records must match.
     """
 
     def check() -> Finding:
         if len({canonical(domain) for domain, _ in hired}) < 2:
-            raise NoEvidence("Two zones are needed to see that a provider serves more than one.")
+            raise Inconclusive("Two zones are needed to see that a provider serves more than one.")
         own_frame = _named(traffic, *own, inside=True)
         hired_frames = [_named(traffic, domain, server, inside=False) for domain, server in hired]
         (_, own_answer) = _authoritative(traffic, *own)
@@ -164,17 +176,22 @@ def d15(
             f"with authority (frame {own_answer}); NS of {words(domain for domain, _ in hired)} is "
             f"{words({canonical(server) for _, server in hired})}, of another domain (frames {listed(hired_frames)}), "
             f"and {words(common)} answers with authority for each of them (frames {listed(answer_frames)})."
-        ), [own_frame, own_answer, *hired_frames, *answer_frames]
+        ), dict.fromkeys([own_frame, own_answer, *hired_frames, *answer_frames])
 
-    return decide("D15", [traffic], check)
+    return decide(claim, [traffic], check)
 
 
 def _only_local(at_clients: Sequence[DnsTraffic], addresses: Addresses, roles: Iterable[str]) -> int:
     """Count the clients' queries, which are those of no server; all must go to the local one."""
     servers = addresses_of(addresses, "local").union(*(addresses_of(addresses, role) for role in roles))
-    queries = [one.query for traffic in at_clients for one in traffic.exchanges if one.query.source not in servers]
+    queries = [
+        exchange.query
+        for traffic in at_clients
+        for exchange in traffic.exchanges
+        if exchange.query.source not in servers
+    ]
     if not queries:
-        raise NoEvidence("No client's query in the capture.")
+        raise Inconclusive("No client's query in the capture.")
     for query in queries:
         if query.target not in addresses_of(addresses, "local"):
             raise Contradiction(
@@ -187,11 +204,14 @@ def _only_local(at_clients: Sequence[DnsTraffic], addresses: Addresses, roles: I
 def _walk(
     traffic: DnsTraffic, name: str, addresses: Addresses, path: Sequence[str], zones: GivenZones | None
 ) -> tuple[DnsExchange, list[DnsExchange]]:
-    """The client's first query for a name, and the local server's on its behalf, which must go along the path."""
+    """Return the client's first query for a name and the local server's queries for it, which must follow the path."""
     local = addresses_of(addresses, "local")
-    outer = next((one for one in traffic.exchanges if one.query.target in local and asks_for(one, name)), None)
+    outer = next(
+        (exchange for exchange in traffic.exchanges if exchange.query.target in local and asks_for(exchange, name)),
+        None,
+    )
     if outer is None:
-        raise NoEvidence(f"No client asks the local server for {canonical(name)}.")
+        raise Inconclusive(f"No client asks the local server for {canonical(name)}.")
     inner = _on_behalf(traffic, outer, name, local)
     by_server = [list(group) for _, group in groupby(inner, lambda one: _role(one.query.target, addresses))]
     visited = [_role(group[0].query.target, addresses) for group in by_server]
@@ -210,14 +230,14 @@ def _walk(
 
 
 def _as_given(response: DnsMessage, exchange: DnsExchange, zones: GivenZones | None) -> None:
-    """What was asked for is answered with what the zones have."""
+    """Require that the answers match the zones."""
     question = exchange.query.question
     if zones is not None and question is not None:
         zones.answered(response, question.qname, question.qtype)
 
 
 def _brought(outer: DnsExchange, inner: DnsExchange) -> None:
-    """What the client gets is what the last server said: a walk is of no use whose end is not told."""
+    """Require that the client's answer is that of the last server on the path."""
     told, said = answer_of(outer), answer_of(inner)
     values = [{(record.type, record.rdata) for record in one.answer if record.type != "RRSIG"} for one in (told, said)]
     if not values[1] <= values[0]:
@@ -230,13 +250,13 @@ def _brought(outer: DnsExchange, inner: DnsExchange) -> None:
 
 
 def _offers_recursion(response: DnsMessage) -> None:
-    """RFC 1035 section 4.1.1: RA says that a server recurses for its clients, which a local server is there for."""
+    """Require RA in the local server's responses: it recurses for its clients (RFC 1035 section 4.1.1)."""
     if not response.ra:
         raise Contradiction(f"The response in frame {response.frame} does not offer recursion.", response.frame)
 
 
 def _on_behalf(traffic: DnsTraffic, outer: DnsExchange, name: str, local: frozenset[str]) -> list[DnsExchange]:
-    """The local server's queries on the way to a name while its client waits; each answered, or else asked again."""
+    """Return the local server's queries towards a name while its client waits; each is answered, or else repeated."""
     end_ns, question = answer_of(outer).time_ns, outer.query.question
     qtype = question.qtype if question else ""
     inner = [
@@ -252,7 +272,9 @@ def _on_behalf(traffic: DnsTraffic, outer: DnsExchange, name: str, local: frozen
 
 
 def _descends(responses: Sequence[DnsMessage]) -> None:
-    """RFC 1034 section 4.3.2, step 3: all but the last refer to a zone nearer to the name; the last has authority."""
+    """Require referrals, each to a zone nearer to the name, then an authoritative answer (RFC 1034 section 4.3.2, step
+    3).
+    """
     zone = "."
     for response in responses[:-1]:
         below = referred_zone(response)
@@ -270,7 +292,7 @@ def _descends(responses: Sequence[DnsMessage]) -> None:
 
 
 def _owned(exchange: DnsExchange, zones: GivenZones) -> None:
-    """What the zones have, their server answers with, though an alias may lead out of what it serves."""
+    """Require the records of the server's own zones; an alias may lead out of them."""
     question = exchange.query.question
     if question is not None and any(zones.answer(question.qname, question.qtype)):
         zones.answered(answer_of(exchange), question.qname, question.qtype, whole=False)
@@ -281,18 +303,18 @@ def _role(address: str, addresses: Addresses) -> str:
 
 
 def _link(traffic: DnsTraffic, name: str, addresses: Addresses, asker: str, asked: str) -> DnsExchange:
-    """The asker's first query for a name, which must go to `asked` and be answered with data."""
+    """Return the client's first query for a name, which must go to `asked` and be answered with data."""
     queries = [one for one in sent_by(traffic, addresses_of(addresses, asker)) if asks_for(one, name)]
     if not queries and asker == "client":
-        raise NoEvidence(f"The client does not ask for {canonical(name)}.")
+        raise Inconclusive(f"The client does not ask for {canonical(name)}.")
     if not queries:
         raise Contradiction(f"The {asker} server asks nobody for {canonical(name)}.")
-    for one in queries:
-        if one.query.target not in addresses_of(addresses, asked):
+    for query in (exchange.query for exchange in queries):
+        if query.target not in addresses_of(addresses, asked):
             raise Contradiction(
-                f"{asker} asks {_role(one.query.target, addresses)} for {canonical(name)} in frame {one.query.frame}, "
-                f"not only {asked}.",
-                one.query.frame,
+                f"{asker} asks {_role(query.target, addresses)} for {canonical(name)} in frame {query.frame}, not only "
+                f"{asked}.",
+                query.frame,
             )
     response = answer_of(queries[0])
     if not response.answer:
@@ -310,7 +332,7 @@ def _asks_only(traffic: DnsTraffic, asker: str, asked: str, addresses: Addresses
 
 
 def _nested(outer: DnsExchange, inner: DnsExchange) -> None:
-    """The inner exchange must lie within the outer one and bring what that answers."""
+    """Require that the inner exchange lies within the outer one and brings its answer."""
     whole, part = answer_of(outer), answer_of(inner)
     if not outer.query.time_ns <= inner.query.time_ns <= part.time_ns <= whole.time_ns:
         raise Contradiction(
@@ -329,7 +351,7 @@ def _nested(outer: DnsExchange, inner: DnsExchange) -> None:
 
 
 def _recursive(link: DnsExchange) -> None:
-    """RFC 1034 section 4.3.1: recursion is asked for by RD and offered by RA."""
+    """Require RD in the query and RA in the response (RFC 1034 section 4.3.1)."""
     response = answer_of(link)
     if not link.query.rd:
         raise Contradiction(f"The query in frame {link.query.frame} does not desire recursion.", link.query.frame)
@@ -337,7 +359,7 @@ def _recursive(link: DnsExchange) -> None:
 
 
 def _named(traffic: DnsTraffic, domain: str, server: str, inside: bool) -> int:
-    """The first frame with NS of a domain; each must name the server, and only servers inside or outside of it."""
+    """Return the first frame with NS of a domain; each must name the server, and only servers inside (or outside)."""
     owner, frames = canonical(domain), list[int]()
     for exchange in traffic.exchanges:
         response = exchange.response
@@ -355,14 +377,14 @@ def _named(traffic: DnsTraffic, domain: str, server: str, inside: bool) -> int:
             )
         frames.append(response.frame)
     if not frames:
-        raise NoEvidence(f"No NS of {owner} in the capture.")
+        raise Inconclusive(f"No NS of {owner} in the capture.")
     return frames[0]
 
 
 def _authoritative(
     traffic: DnsTraffic, domain: str, server: str, zones: GivenZones | None = None
 ) -> tuple[set[str], int]:
-    """(addresses from which the server answers for a domain with authority, the frame of the first such answer)."""
+    """Return (addresses from which the server answers authoritatively for a domain, frame of the first such answer)."""
     responses = [one.response for one in traffic.exchanges if one.response is not None]
     known = {
         record.rdata
@@ -383,7 +405,7 @@ def _authoritative(
             _owned(exchange, zones)
     answers = [response for _, response in within if response.answer]
     if not answers:
-        raise NoEvidence(f"No answer of {canonical(server)} for {canonical(domain)} in the capture.")
+        raise Inconclusive(f"No answer of {canonical(server)} for {canonical(domain)} in the capture.")
     for answer in answers:
         if not answer.aa:
             raise Contradiction(

@@ -1,28 +1,31 @@
-"""Decide by what DNS messages travel, from packets: claim D1.
+"""DNS transport claim D1: UDP port 53, and TCP port 53 after truncation.
 
-Take traffic (see `dns`) at the client, and at the local server for what it exchanges with the servers above. Sources:
-RFC 1035 section 4.2, RFC 6891 section 6.2, RFC 7766 section 5.
+Traffic (see `wire.traffic`) is captured at the client, and at the local server for its exchanges with the servers
+above. Sources: RFC 1035 section 4.2, RFC 6891 section 6.2, RFC 7766 section 5.
 """
 
 from __future__ import annotations
 
-from experiments.dns.claims.evidence import Finding, NoEvidence, answer_of, decide
+from experiments.dns.claims.evidence import answer_of
 from experiments.dns.claims.zones import GivenZones
 from experiments.dns.wire.message import UDP_SIZE_BYTES, DnsMessage
-from experiments.dns.wire.traffic import DNS_PORT, DnsExchange, DnsTraffic
-from experiments.harness.judge.verdict import Contradiction, Verdict
+from experiments.dns.wire.traffic import DNS_PORT, DnsExchange, DnsTraffic, merged
+from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, decides
 
 
-def d1(
+@decides("D1")
+def decide_transport(
+    claim: str,
     traffic_udp: DnsTraffic,
     traffic_truncated: DnsTraffic,
     upstream: DnsTraffic | None = None,
     zones: GivenZones | None = None,
 ) -> Verdict:
-    """Decide D1: small answers come by UDP port 53; one that is truncated there is fetched whole by TCP port 53.
+    """Decide D1: small answers use UDP port 53; one that is truncated there is retried and received whole by TCP port
+    53.
 
-    `upstream` is what the local server and the servers above exchange for the same answers, of which the same holds.
-    With `zones`, what comes by TCP has to be what they have.
+    `upstream` are the exchanges of the local server with the servers above for the same answers, to which the same
+    applies. With `zones`, answers by TCP must match them.
     """
 
     def check() -> Finding:
@@ -30,7 +33,7 @@ def d1(
             _each_fits(upstream)
         plain = [_by_udp(exchange) for exchange in traffic_udp.exchanges]
         if not plain:
-            raise NoEvidence("No query whose answer fits into a datagram.")
+            raise Inconclusive("No query whose answer fits into a datagram.")
         pairs = _retried(traffic_truncated)
         for _, by_tcp in pairs:
             question = by_tcp.query.question
@@ -45,14 +48,14 @@ def d1(
             f"{answer_of(cut).size_bytes} octets) and asked for again by TCP port {whole.query.target_port} (frame "
             f"{frames[3]}): {len(answer_of(whole).answer)} records in {answer_of(whole).size_bytes} octets (frame "
             f"{frames[4]})."
-        ), frames
+        ), dict.fromkeys(frames)
 
     traffics = [traffic_udp, traffic_truncated, *([] if upstream is None else [upstream])]
-    return decide("D1", traffics, check)
+    return decide(claim, [merged(traffics)], check)
 
 
 def _each_fits(traffic: DnsTraffic) -> None:
-    """No answer by UDP is longer than its asker takes; one that is truncated is fetched by TCP, and needed to be."""
+    """Require that no UDP response exceeds the size its client accepts, and that truncated ones are retried by TCP."""
     for exchange in traffic.exchanges:
         response = exchange.response
         if exchange.query.transport != "udp" or response is None:
@@ -60,7 +63,7 @@ def _each_fits(traffic: DnsTraffic) -> None:
         _fits(exchange.query, response)
         if response.tc:
             whole = answer_of(_again_by_tcp(exchange, response, traffic))
-            # RFC 1035 section 4.2.1: this would have passed whole, whatever the asker takes.
+            # RFC 1035 section 4.2.1: 512 octets fit in any case, so that truncation was not needed.
             if whole.size_bytes <= UDP_SIZE_BYTES:
                 raise Contradiction(
                     f"The answer in frame {response.frame} is truncated, though all of it has {whole.size_bytes} "
@@ -83,7 +86,7 @@ def _by_udp(exchange: DnsExchange) -> DnsExchange:
 
 
 def _fits(query: DnsMessage, response: DnsMessage) -> None:
-    """RFC 1035 section 4.2.1 and RFC 6891 section 6.2.5: no more by UDP than the asker takes."""
+    """Require a UDP response no larger than the client accepts (RFC 1035 section 4.2.1, RFC 6891 section 6.2.5)."""
     if response.size_bytes > query.udp_limit_bytes:
         raise Contradiction(
             f"The answer in frame {response.frame} has {response.size_bytes} octets, by UDP, and who asked in frame "
@@ -107,7 +110,7 @@ def _retried(traffic: DnsTraffic) -> list[tuple[DnsExchange, DnsExchange]]:
         _fits(exchange.query, response)
         pairs.append((exchange, _again_by_tcp(exchange, response, traffic)))
     if not pairs:
-        raise NoEvidence("No truncated answer in the capture.")
+        raise Inconclusive("No truncated answer in the capture.")
     return pairs
 
 

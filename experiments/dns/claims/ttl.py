@@ -1,7 +1,9 @@
-"""Decide what TTLs trade, from packets: claim D13.
+"""TTL claim D13: a trade-off between queries upstream and stale answers.
 
-`ttl_point` counts, for one TTL of a sweep, what leaves the local server and what its clients are told that is stale;
-`d13` compares the points, and `d13_of` does both. Sources: RFC 1034 section 2.4, RFC 1035 section 3.2.1.
+`ttl_point` counts, for one TTL of a sweep, the queries upstream of the local server and the stale answers to its
+clients; `decide_ttl_trade_off` compares the points, and `sweep_ttl` does both.
+
+Sources: RFC 1034 section 2.4, RFC 1035 section 3.2.1.
 """
 
 from __future__ import annotations
@@ -11,22 +13,12 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from experiments.dns.claims.caching import TTL_TOLERANCE_S, has_ttl
-from experiments.dns.claims.evidence import (
-    Addresses,
-    Finding,
-    addresses_of,
-    asked,
-    asks_for,
-    decide,
-    follow,
-    sent_by,
-    words,
-)
+from experiments.dns.claims.evidence import Addresses, addresses_of, answered_queries, asks_for, follow, sent_by, words
 from experiments.dns.wire.message import DnsMessage, canonical
-from experiments.dns.wire.traffic import DnsExchange, DnsTraffic
-from experiments.harness.judge.verdict import Contradiction, Verdict, failed, shown, undecided
+from experiments.dns.wire.traffic import DnsExchange, DnsTraffic, merged
+from experiments.harness.judge.verdict import Contradiction, Finding, Verdict, decide, decides, failed, shown, undecided
 
-# A change is noted as soon as its zone has been read for certain, which is a moment after it was read.
+# The time of a change is the end of the zone's reload, a moment after the new data are served.
 CHANGE_TOLERANCE_NS = 1_000_000_000
 # With two points everything is monotone.
 FEWEST_POINTS = 3
@@ -52,15 +44,15 @@ def ttl_point(
     """Count, for D13, answers, stale ones among them, and queries upstream for a name.
 
     `changes` are (time_ns, addresses from then on), in order of time; the name has `ttl_s` in its zone. An answer is
-    stale if the values in it had been replaced when it was asked for. Raises NoEvidence as `asked` does, and
-    Contradiction as well where an answer has another TTL, values that the name never had until then, or values that
-    were replaced for longer than its TTL: what the sweep compares are then not the TTLs that it is about.
+    stale if its values had been replaced when it was requested. Raises Inconclusive as `asked` does, and Contradiction
+    also for an answer with another TTL, with values that the name never had until then, or with values replaced longer
+    ago than its TTL: the sweep would then not compare its TTLs.
     """
     upstream = [one for one in sent_by(at_local, addresses_of(addresses, "local")) if asks_for(one, name, "A")]
     for one in upstream:
         if one.response is not None and one.response.answer:
             has_ttl(one.response, name, ttl_s)
-    found = asked(at_clients, name, "A")
+    found = answered_queries(at_clients, name, "A")
     stale = sum(_is_stale(one, response, name, changes, ttl_s) for one, response in found)
     return TtlPoint(ttl_s, len(upstream), stale, len(found))
 
@@ -94,19 +86,22 @@ def _is_stale(
     return True
 
 
-def d13_of(traffics: Sequence[DnsTraffic], count: Callable[[], Sequence[TtlPoint]]) -> tuple[list[TtlPoint], Verdict]:
-    """Count the points of a sweep and decide D13; what contradicts the counting contradicts the claim."""
+def sweep_ttl(
+    traffics: Sequence[DnsTraffic], count: Callable[[], Sequence[TtlPoint]]
+) -> tuple[list[TtlPoint], Verdict]:
+    """Count the points of a sweep and decide D13; a contradiction while counting contradicts the claim."""
     points: list[TtlPoint] = []
 
     def check() -> Finding:
         points.extend(count())
         return "", []
 
-    counted = decide("D13", traffics, check)
-    return points, d13(points) if counted.verdict == "shown" else counted
+    counted = decide(decide_ttl_trade_off.claim, [merged(traffics)], check)
+    return points, decide_ttl_trade_off(points) if counted.verdict == "shown" else counted
 
 
-def d13(points: Sequence[tuple[float, int, int, int]], tolerance: float = 0.05) -> Verdict:
+@decides("D13")
+def decide_ttl_trade_off(claim: str, points: Sequence[tuple[float, int, int, int]], tolerance: float = 0.05) -> Verdict:
     """Decide D13 from points (ttl_s, upstream_queries, stale_answers, answers), as `ttl_point` counts them.
 
     With the TTL, queries upstream an answer must fall and stale answers rise: from the least to the greatest TTL
@@ -114,9 +109,9 @@ def d13(points: Sequence[tuple[float, int, int, int]], tolerance: float = 0.05) 
     """
     swept = sorted(TtlPoint(*point) for point in points)
     if len({point.ttl_s for point in swept}) < max(FEWEST_POINTS, len(swept)):
-        return undecided("D13", f"{len(swept)} points, not {FEWEST_POINTS} or more with a TTL each: there is no trend.")
+        return undecided(claim, f"{len(swept)} points, not {FEWEST_POINTS} or more with a TTL each: there is no trend.")
     if not all(point.answers for point in swept):
-        return undecided("D13", "A point without answers says nothing.")
+        return undecided(claim, "A point without answers says nothing.")
     upstream = _trend(swept, lambda point: point.upstream_queries / point.answers)
     stale = _trend(swept, lambda point: point.stale_answers / point.answers)
     figures = "; ".join(
@@ -127,13 +122,13 @@ def d13(points: Sequence[tuple[float, int, int, int]], tolerance: float = 0.05) 
     falls = not _against([-each for each in upstream], tolerance)
     rises = not _against(stale, tolerance)
     if falls and rises:
-        return shown("D13", f"As the TTL grows, queries upstream fall and stale answers rise ({figures}).")
+        return shown(claim, f"As the TTL grows, queries upstream fall and stale answers rise ({figures}).")
     wrong = " and ".join(
         text
         for text, fine in (("queries upstream do not fall", falls), ("stale answers do not rise", rises))
         if not fine
     )
-    return failed("D13", f"As the TTL grows, {wrong} ({figures}).")
+    return failed(claim, f"As the TTL grows, {wrong} ({figures}).")
 
 
 def _trend(points: Sequence[TtlPoint], pick: Callable[[TtlPoint], float]) -> list[float]:
@@ -141,6 +136,6 @@ def _trend(points: Sequence[TtlPoint], pick: Callable[[TtlPoint], float]) -> lis
 
 
 def _against(values: Sequence[float], tolerance: float) -> bool:
-    """Whether these values do not rise: end to end strictly, and step by step within the tolerance."""
+    """Return True unless these values rise from end to end, and fall at no step by more than the tolerance."""
     allowed = tolerance * max(abs(value) for value in values)
     return values[-1] <= values[0] or any(after < before - allowed for before, after in pairwise(values))

@@ -1,12 +1,12 @@
-"""The zones that name servers were given, as what their answers are compared with.
+"""Zone data that name servers were given, for comparison with their answers.
 
     zones = GivenZones([GivenRecord("www.example.com.", "CNAME", 3600, "server1.example.com."), ...])
     zones.answer("www.example.com.", "A")      ([www CNAME server1], [server1 A 10.53.4.1])
 
-A claim about a name system holds only if what was delivered is what its servers have: an answer of the right form with
-another value, a record that no zone has, or a TTL that no zone gives contradicts it. Names are canonical, and values
-are written as `dns_message` writes them. RFC 1034 sections 3.6.2 (aliases) and 4.2.1 (the NS set and the glue of a cut
-stand in the zone above, too: such a record may have a TTL in each).
+A claim about a name system holds only if the answers are its servers' data: a valid answer with another value, a record
+of no zone, or a TTL of no zone contradicts it. Names are canonical, and values are formatted as `wire.message` formats
+them. RFC 1034 sections 3.6.2 (aliases) and 4.2.1 (the NS set and the glue of a zone cut are in the parent zone, too:
+such a record may have a TTL in each).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from experiments.dns.claims.evidence import follow, words
 from experiments.dns.wire.message import DnsMessage, DnsRecord, canonical
 from experiments.harness.judge.verdict import Contradiction
 
-# Types whose value is a name, or ends with one.
+# Types with RDATA that is a name, or ends with one.
 _NAME_TYPES = ("NS", "CNAME", "PTR", "MX")
 
 
@@ -38,9 +38,9 @@ class GivenZones:
 
     def __init__(self, records: Iterable[GivenRecord]) -> None:
         self._values: dict[tuple[str, str], dict[str, set[int]]] = {}
-        for one in records:
-            values = self._values.setdefault((canonical(one.owner), one.type), {})
-            values.setdefault(_written(one.type, one.value), set()).add(one.ttl)
+        for record in records:
+            values = self._values.setdefault((canonical(record.owner), record.type), {})
+            values.setdefault(_written(record.type, record.value), set()).add(record.ttl)
 
     def values(self, name: str, rtype: str) -> frozenset[str]:
         """Return the values of a set, none where there is no such set."""
@@ -62,7 +62,7 @@ class GivenZones:
             at = target
         return aliases, self.values(at, rtype)
 
-    # What contradicts them.
+    # Differences from the zones.
 
     def answered(self, response: DnsMessage, name: str, rtype: str, whole: bool = True) -> None:
         """Raise Contradiction unless an answer is the one that the zones have, and nothing beside it.
@@ -71,7 +71,7 @@ class GivenZones:
         """
         wanted_aliases, wanted = self.answer(name, rtype)
         aliases, records = follow(response, name, rtype)
-        found_aliases = [(one.name, one.rdata) for one in aliases]
+        found_aliases = [(alias.name, alias.rdata) for alias in aliases]
         found = [one.rdata for one in records]
         ends_at_alias = not whole and not found and bool(found_aliases)
         right_aliases = wanted_aliases[: len(found_aliases)] if ends_at_alias else wanted_aliases

@@ -1,12 +1,12 @@
-"""One DNS message, as scapy dissects it.
+"""DNS message model, converted from scapy's dissection.
 
-RFC 1035 section 4 (messages), 3.3 (the values of records), RFC 6891 section 6.1 (OPT), RFC 3597 section 5 (values
-of types that are not known here). Every name is text in lower case with a final dot, since names are compared
-without regard to case (RFC 1035 section 2.3.3) and a resolver may mix it at random: `canonical` writes one so.
+RFC 1035 section 4 (messages), 3.3 (RDATA), RFC 6891 section 6.1 (OPT), RFC 3597 section 5 (RDATA of unknown types).
+Every name is text in lower case with a final dot, since names are compared case-insensitively (RFC 1035 section 2.3.3)
+and a resolver may randomise their case: `canonical` converts one.
 
-scapy reads what it can and is silent about the rest, so a message counts as whole only if its four sections hold as
-many records as its header says, every record fills its length, and nothing lies before or behind the message's end.
-Left out: dots inside of labels, and loops of compression pointers, which scapy breaks off without a word.
+scapy skips malformed parts without an error, so a message counts as whole only if its four sections hold the number of
+records in its header, every record fills its length, and no octets precede or follow the message. Left out: dots inside
+of labels, and loops of compression pointers, which scapy cuts off without an error.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class MalformedMessage(ValueError):  # noqa: N818 - a finding about the traffic,
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked: name (lower case, with its final dot), type and class by their mnemonics."""
+    """QNAME (lower case, with its final dot), QTYPE and QCLASS as mnemonics."""
 
     qname: str
     qtype: str
@@ -74,10 +74,10 @@ class DnsRecord:
 
 @dataclass(frozen=True)
 class DnsMessage:
-    """A message and the frame that completed it; `question` is None where the message asks nothing.
+    """A message and the frame that completed it; `question` is None for an empty question section.
 
-    `size_bytes` is the message's own, without headers; `edns_size_bytes` is what its OPT says that its sender takes by
-    UDP, None without OPT. `rcode` includes the upper bits that OPT carries.
+    `size_bytes` is the message's own, without headers; `edns_size_bytes` is the UDP payload size in its OPT, None
+    without OPT. `rcode` includes the upper bits that OPT carries.
     """
 
     frame: int
@@ -109,13 +109,13 @@ class DnsMessage:
 
     @property
     def udp_limit_bytes(self) -> int:
-        """How much its sender takes by UDP (RFC 6891 section 6.2.3: less than 512 counts as 512)."""
+        """The UDP payload size that the sender accepts (RFC 6891 section 6.2.3: less than 512 counts as 512)."""
         return max(self.edns_size_bytes or 0, UDP_SIZE_BYTES)
 
 
 @dataclass(frozen=True)
 class Carrier:
-    """What brought a message: the frame, when, between which ends, and by which transport."""
+    """Transport of a message: the frame, its time, the two endpoints, and UDP or TCP."""
 
     frame: int
     time_ns: int
@@ -127,17 +127,17 @@ class Carrier:
 
 
 def canonical(name: str) -> str:
-    """Write a name as this module does: lower case, with its final dot."""
+    """Return a name in canonical form: lower case, with its final dot."""
     return name.lower().rstrip(".") + "."
 
 
 def is_within(name: str, domain: str) -> bool:
-    """Whether a name is the domain or lies below it (RFC 9499: subdomain); both are canonical."""
+    """Return True if a name is the domain or lies below it (RFC 9499: subdomain); both are canonical."""
     return name == domain or domain == "." or name.endswith("." + domain)
 
 
 def read_message(octets: bytes, carrier: Carrier) -> DnsMessage:
-    """Dissect one message. Raises MalformedMessage with what is wrong about it."""
+    """Parse one message. Raises MalformedMessage with the reason."""
     packet = _dissect(octets)
     opt = next((record for record in packet.ar if isinstance(record, DNSRROPT)), None)
     extended = 0 if opt is None else opt.extrcode << 4
@@ -166,7 +166,7 @@ def _dissect(octets: bytes) -> Any:
     try:
         packet = DNS(octets + SENTINEL)
     except Exception as error:
-        # Whatever scapy's fields raise on octets that they were not made for.
+        # scapy's fields raise arbitrary exceptions on malformed octets.
         raise MalformedMessage(f"no DNS message ({type(error).__name__})") from error
     for section in ("qd", "an", "ns", "ar"):
         promised, found = getattr(packet, section + "count"), getattr(packet, section)
@@ -212,7 +212,7 @@ def _opt_ttl(record: Any) -> int:
 
 
 def _rdata(record: Any) -> str:
-    """The value of a record as a master file writes it (RFC 1035 sections 3.3 and 5.1); of DNSSEC, scapy's fields."""
+    """Format the RDATA of a record as in a master file (RFC 1035 sections 3.3 and 5.1); for DNSSEC, scapy's fields."""
     if isinstance(record, DNSRRMX):
         return f"{record.preference} {_name(record.exchange)}"
     if isinstance(record, DNSRRSOA):

@@ -1,20 +1,20 @@
-"""DNS as one interface saw it: messages by UDP and TCP, and which response belongs to which query.
+"""DNS exchanges at one interface: messages by UDP and TCP, each response matched to its query.
 
     traffic = dns_exchanges(capture, "local:local-eth0").between(start_ns, end_ns)
     for exchange in traffic.exchanges:
         print(exchange.query.question, exchange.response)
 
-RFC 1035 section 4.2: by UDP a datagram is a message; by TCP each message follows two octets with its length. A
-response belongs to the query with the same id and question between the same two ends (RFC 5452 section 9.1); one
-that answers an error may leave the question out. A query that is sent again unchanged is the same exchange.
+RFC 1035 section 4.2: by UDP a datagram is a message; by TCP each message follows two octets with its length. A response
+matches the query with the same id and question between the same two endpoints (RFC 5452 section 9.1); an error response
+may omit the question. A retransmitted query is the same exchange.
 
-Left out: fragments of IP, of which the first is reported as a problem, and more than one response to a query, as zone
+Left out: IP fragments, the first of which is reported as a problem, and more than one response to a query, as zone
 transfers have: they are among the strays.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +33,7 @@ from experiments.dns.wire.message import (
 from experiments.harness.judge.frames import UDP as UDP_PROTOCOL
 from experiments.harness.judge.frames import UDP_HEADER_BYTES, CaptureFile, Frame
 from experiments.harness.judge.tcp import Connection, Direction, Endpoint, connections
+from experiments.harness.judge.verdict import Contradiction
 
 __all__ = [
     "DnsExchange",
@@ -53,7 +54,7 @@ _Key = tuple[str, str, int, str, int, int]
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong with octets on the DNS port, and the frame that brought them."""
+    """A malformed message on the DNS port, and the frame that carried it."""
 
     frame: int
     time_ns: int
@@ -76,10 +77,10 @@ class DnsExchange:
 
 @dataclass(frozen=True)
 class DnsTraffic:
-    """Exchanges in the order of their queries, and what else there was.
+    """Exchanges in the order of their queries, and problems, losses and unmatched responses.
 
-    `problems` are what cannot be read; `dropped` counts packets that the capture lost; `holes` are TCP connections that
-    it has not whole; `strays` are responses that no query in the capture asked for.
+    `problems` are messages that cannot be parsed; `dropped` counts packets that the capture lost; `holes` are TCP
+    connections captured with gaps; `strays` are responses without a query in the capture.
     """
 
     exchanges: tuple[DnsExchange, ...] = ()
@@ -91,12 +92,44 @@ class DnsTraffic:
     def between(self, start_ns: int, end_ns: int) -> DnsTraffic:
         """Return the part that begins within [start_ns, end_ns): exchanges by their query."""
         return DnsTraffic(
-            tuple(one for one in self.exchanges if start_ns <= one.query.time_ns < end_ns),
-            tuple(one for one in self.problems if start_ns <= one.time_ns < end_ns),
+            tuple(exchange for exchange in self.exchanges if start_ns <= exchange.query.time_ns < end_ns),
+            tuple(problem for problem in self.problems if start_ns <= problem.time_ns < end_ns),
             self.dropped,
-            tuple(one for one in self.holes if start_ns <= one.time_ns < end_ns),
-            tuple(one for one in self.strays if start_ns <= one.time_ns < end_ns),
+            tuple(hole for hole in self.holes if start_ns <= hole.time_ns < end_ns),
+            tuple(stray for stray in self.strays if start_ns <= stray.time_ns < end_ns),
         )
+
+    @property
+    def absence(self) -> str | None:
+        """The missing query; None if there are some."""
+        return None if self.exchanges or self.problems else "no DNS query in the capture"
+
+    @property
+    def gap(self) -> str | None:
+        """The first TCP connection that was not captured whole."""
+        if not self.holes:
+            return None
+        return f"the capture of the TCP connection opened in frame {self.holes[0].frame} has a hole"
+
+    @property
+    def violation(self) -> Contradiction | None:
+        """The first malformed message."""
+        if not self.problems:
+            return None
+        first = self.problems[0]
+        return Contradiction(f"In frame {first.frame}: {first.text}.", first.frame)
+
+
+def merged(traffics: Iterable[DnsTraffic]) -> DnsTraffic:
+    """Combine the traffic of several interfaces into one evidence: some of them may have seen no query."""
+    parts = list(traffics)
+    return DnsTraffic(
+        tuple(exchange for part in parts for exchange in part.exchanges),
+        tuple(problem for part in parts for problem in part.problems),
+        max((part.dropped for part in parts), default=0),
+        tuple(hole for part in parts for hole in part.holes),
+        tuple(stray for part in parts for stray in part.strays),
+    )
 
 
 def dns_exchanges(capture: CaptureFile, interface: str, port: int = DNS_PORT) -> DnsTraffic:
@@ -151,7 +184,7 @@ def pair(messages: list[DnsMessage]) -> tuple[tuple[DnsExchange, ...], tuple[Dns
 
 
 def _key(message: DnsMessage) -> _Key:
-    """The two ends, the client's first, the transport and the id: equal in a query and its response."""
+    """Return the two endpoints, the client's first, the transport and the id: equal in a query and its response."""
     here, there = (message.source, message.source_port), (message.target, message.target_port)
     if message.is_response:
         here, there = there, here
@@ -201,9 +234,10 @@ def _both_ways(connection: Connection) -> Iterator[tuple[bytes | str, Carrier]]:
 def _prefixed(
     direction: Direction, source: Endpoint, target: Endpoint, whole: bool
 ) -> Iterator[tuple[bytes | str, Carrier]]:
-    """Cut one direction of a connection at the lengths in front of its messages; what is left over is a problem.
+    """Split one direction of a connection by the length prefixes of its messages; incomplete octets at the end are a
+    problem.
 
-    Where the capture has a hole (not `whole`), the end of the octets says nothing.
+    If the capture has a gap (not `whole`), an incomplete end is not reported.
     """
     stream, start = direction.stream, 0
 

@@ -1,8 +1,8 @@
-"""Decide the claims on FTP's connections from packets: F1, F2, F3, F6, F7.
+"""FTP connection claims F1, F2, F3, F6 and F7: control and data connections, commands, active and passive mode.
 
-The capture must be taken at the client, so that "before" means what the client had sent or received before. Each
-function takes the sessions of one window (see `ftp`) and returns a Verdict; "undecided" means that the capture dropped
-packets, has a hole, or has no such traffic.
+The capture must be taken at the client, so that "before" refers to the client's own order of sending and receiving. All
+functions take the sessions of one window (see `wire.sessions`) and return a Verdict; "undecided" means that the capture
+dropped packets, has a gap, or lacks such traffic.
 
 Source: RFC 959 sections 2.3, 3.2, 3.3 and 5.3, and RFC 2428 for EPRT and EPSV.
 """
@@ -22,10 +22,19 @@ from experiments.ftp.wire.sessions import (
     FtpTraffic,
     Mode,
     Transfer,
-    why_not_evidence,
 )
 from experiments.harness.judge.tcp import Connection, Direction, Mark
-from experiments.harness.judge.verdict import Contradiction, Verdict, failed, listed, shown, undecided
+from experiments.harness.judge.verdict import (
+    Contradiction,
+    Finding,
+    Verdict,
+    decide,
+    decides,
+    failed,
+    insufficiency,
+    listed,
+    undecided,
+)
 
 NAMED_VERBS = ("USER", "PASS", "LIST", "RETR", "STOR")
 # RFC 959 section 4.2.1: not understood, not implemented, not for that parameter.
@@ -43,65 +52,45 @@ LONG_LINE = re.compile(r"[-dlbcps][-rwxsStT]{9}[+.@]?\s+\d+\s+\S+\s+\S+\s+(?P<si
 FACTS_LINE = re.compile(r"(?P<facts>(?:[A-Za-z.-]+=[^;]*;)+) (?P<name>.+)")
 # So many octets of a file are looked for on the control connection: more than a listing or a reply repeats by chance.
 SAMPLE_OCTETS = 32
-Found = tuple[str, list[int]]
 
 
-def decide_ftp(claim_id: str, traffic: Sequence[FtpTraffic], check: Callable[[], Found]) -> Verdict:
-    """Run a check, which returns evidence and frames or raises Contradiction, on traffic fit for it."""
-    unfit = why_not_evidence(traffic)
-    if unfit is not None:
-        return undecided(claim_id, f"Nothing can be said: {unfit}.")
-    try:
-        for one in traffic:
-            sound(one)
-        evidence, frames = check()
-    except Contradiction as found:
-        return failed(claim_id, found.evidence, found.frames)
-    return shown(claim_id, evidence, frames)
-
-
-def sound(traffic: FtpTraffic) -> None:
-    """Raise Contradiction unless every line on every control connection is as the grammar has it."""
-    for session in traffic.sessions:
-        if session.problem is not None:
-            frame = session.control.syn.frame
-            raise Contradiction(f"On the control connection opened in frame {frame}: {session.problem}.", frame)
-
-
-def f1(traffic: Sequence[FtpTraffic]) -> Verdict:
+@decides("F1")
+def decide_control_connection(claim: str, traffic: Sequence[FtpTraffic]) -> Verdict:
     """Decide F1: each of these sessions has one control connection to port 21, there before and after its data."""
 
     without = sum(not one.sessions for one in traffic)
     if 0 < without < len(traffic) and not any(one.dropped for one in traffic):
-        return failed("F1", f"{without} of {len(traffic)} sessions have no control connection to port {CONTROL_PORT}.")
+        return failed(claim, f"{without} of {len(traffic)} sessions have no control connection to port {CONTROL_PORT}.")
 
-    def check() -> Found:
+    def check() -> Finding:
         for one in traffic:
             if len(one.sessions) != 1:
-                frame = one.sessions[0].control.syn.frame
+                frame = one.sessions[0].connection.syn.frame
                 raise Contradiction(f"{len(one.sessions)} control connections for 1 session.", frame)
         sessions = [one.sessions[0] for one in traffic]
         if not any(
-            one.connection is not None and one.connection.established for each in traffic for one in each.transfers
+            transfer.connection is not None and transfer.connection.established
+            for each in traffic
+            for transfer in each.transfers
         ):
-            frame = sessions[0].control.syn.frame
+            frame = sessions[0].connection.syn.frame
             raise Contradiction("No session has a data connection, which the control connection could outlive.", frame)
         ends = [_stays(session) for session in sessions]
         first = sessions[0]
         return (
             f"{len(sessions)} sessions, each with one connection from the client to port {CONTROL_PORT}, which carries "
             f"all of its commands and outlives all of its data connections: the first is opened in frame "
-            f"{first.control.syn.frame} and closed in {ends[0]}, with {len(first.transfers)} transfers between."
-        ), [first.control.syn.frame, ends[0]]
+            f"{first.connection.syn.frame} and closed in {ends[0]}, with {len(first.transfers)} transfers between."
+        ), [first.connection.syn.frame, ends[0]]
 
-    return decide_ftp("F1", traffic, check)
+    return decide(claim, traffic, check)
 
 
 @dataclass(frozen=True)
 class Assignment:
-    """A session of a client, and what the client was to do in it: list, get or put files of these names.
+    """A session of a client and its task: list, get or put files of these names.
 
-    `folder`: the names that the user's folder has at that time, for a listing.
+    `folder`: the names in the user's folder at that time, for a listing.
     """
 
     traffic: FtpTraffic
@@ -110,21 +99,24 @@ class Assignment:
     folder: Collection[str] = ()
 
 
-def f2(traffic: FtpTraffic, files: Mapping[str, bytes], assignments: Sequence[Assignment] = ()) -> Verdict:
-    """Decide F2: every transfer has a data connection to itself, which carries its data and nothing else.
+@decides("F2")
+def decide_data_connections(
+    claim: str, traffic: FtpTraffic, files: Mapping[str, bytes], assignments: Sequence[Assignment] = ()
+) -> Verdict:
+    """Decide F2: every transfer has its own data connection, which carries its data and nothing else.
 
-    `files`: what the names stand for, for RETR and STOR; a transfer of another name shows nothing. `assignments`: what
-    clients were to do; nothing of it may be missing, and a listing must be that of the folder.
+    `files`: content by name, for RETR and STOR; a transfer of another name is not compared. `assignments`: the clients'
+    tasks, which must be complete, and a listing must be that of the folder.
     """
-    done = [one for one in traffic.transfers if one.done]
-    if why_not_evidence([traffic]) is None and len(done) < 2 and not assignments:
-        return undecided("F2", f"{len(done)} transfers are too few to see whether each has a connection of its own.")
+    done = [transfer for transfer in traffic.transfers if transfer.done]
+    if insufficiency([traffic]) is None and len(done) < 2 and not assignments:
+        return undecided(claim, f"{len(done)} transfers are too few to see whether each has a connection of its own.")
 
-    def check() -> Found:
+    def check() -> Finding:
         for assignment in assignments:
             _carried_out(assignment, files)
-        frames = [_own_connection(one, files) for one in done]
-        used = {id(one.connection) for one in done}
+        frames = [_own_connection(transfer, files) for transfer in done]
+        used = {id(transfer.connection) for transfer in done}
         if len(used) != len(done):
             raise Contradiction(f"{len(done)} transfers on {len(used)} data connections.", *frames)
         for session in traffic.sessions:
@@ -134,7 +126,7 @@ def f2(traffic: FtpTraffic, files: Mapping[str, bytes], assignments: Sequence[As
                 raise Contradiction(
                     f"The connection opened in frame {one.syn.frame} serves no transfer.", one.syn.frame
                 )
-        whole = sum(1 for one in done if one.base_name in files)
+        whole = sum(1 for transfer in done if transfer.base_name in files)
         listings = sum(1 for one in assignments if one.what == "list")
         beside = f", {listings} listings of the folder" if listings else ""
         return (
@@ -143,18 +135,24 @@ def f2(traffic: FtpTraffic, files: Mapping[str, bytes], assignments: Sequence[As
             "none of their octets is on a control connection."
         ), frames
 
-    return decide_ftp("F2", [traffic], check)
+    return decide(claim, [traffic], check)
 
 
-def f3(traffic: FtpTraffic) -> Verdict:
+@decides("F3")
+def decide_command_lines(claim: str, traffic: FtpTraffic) -> Verdict:
     """Decide F3: all commands are lines of ASCII, the five that the course names among them."""
-    said = [one.command for session in traffic.sessions for one in session.exchanges]
+    said = [exchange.command for session in traffic.sessions for exchange in session.exchanges]
     missing = [verb for verb in NAMED_VERBS if all(one.verb != verb for one in said)]
-    taken = {one.command.verb for session in traffic.sessions for one in session.exchanges if 0 < one.code < 400}
-    if why_not_evidence([traffic]) is None and all(one.problem is None for one in traffic.sessions) and missing:
-        return undecided("F3", f"The capture has no {', '.join(missing)}.")
+    taken = {
+        exchange.command.verb
+        for session in traffic.sessions
+        for exchange in session.exchanges
+        if 0 < exchange.code < 400
+    }
+    if insufficiency([traffic]) is None and all(one.problem is None for one in traffic.sessions) and missing:
+        return undecided(claim, f"The capture has no {', '.join(missing)}.")
 
-    def check() -> Found:
+    def check() -> Finding:
         for one in said:
             if not one.octets.isascii():
                 raise Contradiction(f"{one.verb} in frame {one.frame} has octets above 127.", one.frame)
@@ -170,37 +168,39 @@ def f3(traffic: FtpTraffic) -> Verdict:
             one.frame for one in first.values()
         ]
 
-    return decide_ftp("F3", [traffic], check)
+    return decide(claim, [traffic], check)
 
 
-def f6(traffic: FtpTraffic) -> Verdict:
+@decides("F6")
+def decide_active_mode(claim: str, traffic: FtpTraffic) -> Verdict:
     """Decide F6: for every transfer the client announces a port, and the server connects to it from its port 20."""
 
     def syn(transfer: Transfer, session: FtpSession) -> None:
         connection = _opened(transfer, "active")
-        if connection.client.address != session.control.server.address or connection.client.port != DATA_PORT:
+        if connection.client.address != session.connection.server.address or connection.client.port != DATA_PORT:
             frame = connection.syn.frame
             raise Contradiction(f"The SYN in frame {frame} comes from {connection.client}, not from port 20.", frame)
-        if connection.server.address != session.control.client.address:
+        if connection.server.address != session.connection.client.address:
             frame = connection.syn.frame
             raise Contradiction(f"The SYN in frame {frame} goes to {connection.server}, not to the client.", frame)
 
-    return _mode("F6", traffic, "active", syn, "the client names a port and the server's port 20 connects to it")
+    return _mode(claim, traffic, "active", syn, "the client names a port and the server's port 20 connects to it")
 
 
-def f7(traffic: FtpTraffic) -> Verdict:
+@decides("F7")
+def decide_passive_mode(claim: str, traffic: FtpTraffic) -> Verdict:
     """Decide F7: for every transfer the server names a port, and the client connects to it."""
 
     def syn(transfer: Transfer, session: FtpSession) -> None:
         connection = _opened(transfer, "passive")
-        if connection.client.address != session.control.client.address:
+        if connection.client.address != session.connection.client.address:
             frame = connection.syn.frame
             raise Contradiction(f"The SYN in frame {frame} comes from {connection.client}, not the client.", frame)
-        if connection.server.address != session.control.server.address:
+        if connection.server.address != session.connection.server.address:
             frame = connection.syn.frame
             raise Contradiction(f"The SYN in frame {frame} goes to {connection.server}, not to the server.", frame)
 
-    return _mode("F7", traffic, "passive", syn, "the server names a port and the client connects to it")
+    return _mode(claim, traffic, "passive", syn, "the server names a port and the client connects to it")
 
 
 def _mode(
@@ -209,10 +209,10 @@ def _mode(
     every = [(one, session) for session in traffic.sessions for one in session.transfers]
     # A client may try a command that the server does not have.
     pairs = [(one, session) for one, session in every if one.exchange.code not in NOT_IMPLEMENTED]
-    if why_not_evidence([traffic]) is None and not pairs and all(one.problem is None for one in traffic.sessions):
+    if insufficiency([traffic]) is None and not pairs and all(one.problem is None for one in traffic.sessions):
         return undecided(claim_id, f"No transfer in {mode} mode was tried.")
 
-    def check() -> Found:
+    def check() -> Finding:
         for transfer, session in pairs:
             syn(transfer, session)
             if not transfer.done:
@@ -229,11 +229,11 @@ def _mode(
             f"then a SYN from {first.connection.client} to {first.connection.server} in {first.connection.syn.frame}."
         ), [told.frame, first.connection.syn.frame]
 
-    return decide_ftp(claim_id, [traffic], check)
+    return decide(claim_id, [traffic], check)
 
 
 def _opened(transfer: Transfer, mode: Mode) -> Connection:
-    """The established data connection of a transfer in this mode. Raises Contradiction."""
+    """Return the established data connection of a transfer in this mode. Raises Contradiction."""
     command = transfer.exchange.command
     if transfer.announced is None or transfer.announced.mode != mode:
         raise Contradiction(f"{command.text!r} in frame {command.frame} is not in {mode} mode.", command.frame)
@@ -243,22 +243,25 @@ def _opened(transfer: Transfer, mode: Mode) -> Connection:
 
 
 def _stays(session: FtpSession) -> int:
-    """The frame in which a control connection is first closed, behind all that went on. Raises Contradiction."""
-    control, syn = session.control, session.control.syn
+    """Return the frame that first closes a control connection, after all other activity. Raises Contradiction."""
+    control, syn = session.connection, session.connection.syn
     if not control.established:
         raise Contradiction(f"The connection of frame {syn.frame} to {control.server} was not established.", syn.frame)
     closings = _closings(control.from_client, control.from_server)
     if not closings:
         raise Contradiction(f"The control connection of frame {syn.frame} was never closed.", syn.frame)
     end = min(closings, key=lambda mark: mark.frame)
-    for one in session.connections[1:]:
+    for connection in session.connections[1:]:
         last = max(
-            [one.syn.frame, *(piece.frame for way in (one.from_client, one.from_server) for piece in way.segments)]
+            [
+                connection.syn.frame,
+                *(piece.frame for way in (connection.from_client, connection.from_server) for piece in way.segments),
+            ]
         )
-        if not syn.frame < one.syn.frame or not last < end.frame:
+        if not syn.frame < connection.syn.frame or not last < end.frame:
             raise Contradiction(
                 f"The control connection is there from frame {syn.frame} to {end.frame}, a data connection from "
-                f"{one.syn.frame} to {last}.",
+                f"{connection.syn.frame} to {last}.",
                 syn.frame,
                 end.frame,
             )
@@ -270,7 +273,7 @@ def _closings(*ways: Direction) -> list[Mark]:
 
 
 def _own_connection(transfer: Transfer, files: Mapping[str, bytes]) -> int:
-    """The frame that opens a transfer's data connection, whose octets are the file's. Raises Contradiction."""
+    """Return the frame that opens a transfer's data connection, whose octets are the file's. Raises Contradiction."""
     command = transfer.exchange.command
     if transfer.connection is None or not transfer.connection.established:
         raise Contradiction(f"{command.text!r} in frame {command.frame} has no data connection.", command.frame)
@@ -289,9 +292,9 @@ def _own_connection(transfer: Transfer, files: Mapping[str, bytes]) -> int:
 def _carried_out(assignment: Assignment, files: Mapping[str, bytes]) -> None:
     """Raise Contradiction unless all of an assignment was done."""
     traffic, what = assignment.traffic, assignment.what
-    done = [one for one in traffic.transfers if one.verb in VERBS[what] and one.done]
-    frame = traffic.sessions[0].control.syn.frame if traffic.sessions else 0
-    names = {one.base_name for one in done}
+    done = [transfer for transfer in traffic.transfers if transfer.verb in VERBS[what] and transfer.done]
+    frame = traffic.sessions[0].connection.syn.frame if traffic.sessions else 0
+    names = {transfer.base_name for transfer in done}
     missing = [name for name in assignment.names if name not in names]
     if missing or not done:
         lacking = f" of {', '.join(missing)}" if missing else ""
@@ -300,8 +303,8 @@ def _carried_out(assignment: Assignment, files: Mapping[str, bytes]) -> None:
             *([frame] if frame else []),
         )
     if what == "list":
-        for one in done:
-            is_listing(one, assignment.folder, {name: len(octets) for name, octets in files.items()})
+        for transfer in done:
+            is_listing(transfer, assignment.folder, {name: len(octets) for name, octets in files.items()})
 
 
 def is_listing(transfer: Transfer, folder: Collection[str], sizes: Mapping[str, int]) -> None:
@@ -312,7 +315,7 @@ def is_listing(transfer: Transfer, folder: Collection[str], sizes: Mapping[str, 
     """
     frame = transfer.exchange.command.frame
     entries = [_entry(line) for line in transfer.stream.data.decode(errors="replace").splitlines()]
-    found = {name: size for name, size in (one for one in entries if one is not None) if name not in (".", "..")}
+    found = {name: size for name, size in (entry for entry in entries if entry is not None) if name not in (".", "..")}
     for name in folder:
         if name not in found:
             raise Contradiction(f"The listing asked for in frame {frame} has no {name}.", frame)
@@ -327,7 +330,7 @@ def is_listing(transfer: Transfer, folder: Collection[str], sizes: Mapping[str, 
 
 
 def _entry(line: str) -> tuple[str, int | None] | None:
-    """The name and, of a file, the size in a line of a listing; None where the line has no entry."""
+    """Parse the name and, of a file, the size in a line of a listing; None for a line without an entry."""
     if not line.strip() or re.fullmatch(r"total \d+", line):
         return None
     if (long := LONG_LINE.fullmatch(line)) is not None:
@@ -349,17 +352,17 @@ def _digest(octets: bytes) -> str:
 
 def _out_of_band(session: FtpSession, files: Mapping[str, bytes]) -> None:
     """Raise Contradiction if the octets of a file are on the control connection."""
-    for way in (session.control.from_client, session.control.from_server):
+    for way in (session.connection.from_client, session.connection.from_server):
         for name, octets in files.items():
             if len(octets) >= SAMPLE_OCTETS and octets[:SAMPLE_OCTETS] in way.stream.data:
-                frame = session.control.syn.frame
+                frame = session.connection.syn.frame
                 raise Contradiction(f"The octets of {name} are on the control connection of frame {frame}.", frame)
 
 
 def _between_the_same(connection: Connection, traffic: FtpTraffic) -> bool:
-    """Whether a connection runs between the hosts of a session, beyond its well-known port, while that lasts."""
+    """Return True if a connection joins the hosts of a session, beyond its well-known port, during the session."""
     ends = {connection.client.address, connection.server.address}
     return any(
-        ends == {one.control.client.address, one.control.server.address} and connection.server.port > 1023
-        for one in traffic.sessions
+        ends == {session.connection.client.address, session.connection.server.address} and connection.server.port > 1023
+        for session in traffic.sessions
     )

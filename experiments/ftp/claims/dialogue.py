@@ -1,13 +1,13 @@
-"""Decide the claims on FTP's replies and state from the dialogue: F4 and F5.
+"""FTP reply and state claims F4 and F5, from the dialogue on the control connection.
 
-A reply code alone proves nothing: a server could say 452 whenever it likes. So each of the four codes is judged by its
-cause, as far as that is seen in the packets:
+A reply code alone is no proof: a server could send 452 at any time. Each of the four codes is therefore judged by its
+cause, as far as packets show it:
 
-    331  USER is answered by it; what needs a login is refused until PASS, and done after it; another password is
-         refused, and what needs a login behind it
-    125  the data connection stood before the command that uses it; where it did not, the same server says 150
-    425  nobody opened the data connection: the server's SYN was answered by RST, or not at all
-    452  a file is refused, another one is deleted, and the same octets are taken then: there was no room
+    331  the reply to USER; a command that needs a login is refused until PASS, and done after it; another password is
+         refused, and such a command after it
+    125  the data connection was established before the command that uses it; else the same server replies 150
+    425  the data connection was not established: the server's SYN was answered by RST, or not at all
+    452  a file is refused, another one is deleted, and the same octets are accepted then: the disk was full
 
 Source: RFC 959 sections 4.2 and 5.4. The capture must be taken at the client.
 """
@@ -18,9 +18,8 @@ import re
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from experiments.ftp.claims.connections import Found, decide_ftp
-from experiments.ftp.wire.sessions import DONE, Exchange, FtpSession, FtpTraffic, Transfer, named_port
-from experiments.harness.judge.verdict import Contradiction, Verdict, undecided
+from experiments.ftp.wire.sessions import DONE, FtpExchange, FtpSession, FtpTraffic, Transfer, named_port
+from experiments.harness.judge.verdict import Contradiction, Finding, Verdict, decide, decides, undecided
 
 CODES = (331, 125, 425, 452)
 LOGGED_IN, NOT_LOGGED_IN, NO_FILE = 230, 530, 550
@@ -30,15 +29,18 @@ DIRECTORY = 257
 QUOTED = re.compile(rb'[^"]*"((?:[^"]|"")*)"')
 
 
-def f4(scenarios: Mapping[int, FtpTraffic], uploads: Mapping[str, bytes] | None = None) -> Verdict:
+@decides("F4")
+def decide_reply_codes(
+    claim: str, scenarios: Mapping[int, FtpTraffic], uploads: Mapping[str, bytes] | None = None
+) -> Verdict:
     """Decide F4 from four scenarios by the code that each is to bring about; `uploads`: the files that are stored."""
     missing = [code for code in CODES if code not in scenarios]
     if missing:
-        return undecided("F4", f"There is no scenario for {', '.join(map(str, missing))}.")
+        return undecided(claim, f"There is no scenario for {', '.join(map(str, missing))}.")
 
-    def check() -> Found:
+    def check() -> Finding:
         no_room = partial(_no_room, uploads or {})
-        checks: dict[int, Callable[[FtpTraffic], Found]] = {
+        checks: dict[int, Callable[[FtpTraffic], Finding]] = {
             331: _asks_for_password,
             125: _open_already,
             425: _cannot_open,
@@ -47,19 +49,20 @@ def f4(scenarios: Mapping[int, FtpTraffic], uploads: Mapping[str, bytes] | None 
         found = [checks[code](scenarios[code]) for code in CODES]
         return " ".join(evidence for evidence, _ in found), [frame for _, frames in found for frame in frames]
 
-    return decide_ftp("F4", [scenarios[code] for code in CODES if code in scenarios], check)
+    return decide(claim, [scenarios[code] for code in CODES if code in scenarios], check)
 
 
-def f5(traffic: FtpTraffic, files: Mapping[str, bytes] | None = None) -> Verdict:
-    """Decide F5: the same command is answered otherwise after CWD, and after USER and PASS, on the same connection.
+@decides("F5")
+def decide_session_state(claim: str, traffic: FtpTraffic, files: Mapping[str, bytes] | None = None) -> Verdict:
+    """Decide F5: the reply to the same command changes after CWD, and after USER and PASS, on the same connection.
 
-    PWD must name another directory behind CWD, the same one behind a CWD that is refused, and the first one behind
-    CDUP; a later session, on a connection of its own, must have to begin anew. `files`: what the names stand for.
+    PWD must return another directory after CWD, the same one after a refused CWD, and the first one after CDUP; a later
+    session, on its own connection, must start from the initial state. `files`: content by name.
     """
     if len(traffic.sessions) < 2:
-        return undecided("F5", "It takes two sessions to see that the second one begins anew.")
+        return undecided(claim, "It takes two sessions to see that the second one begins anew.")
 
-    def check() -> Found:
+    def check() -> Finding:
         first, second = traffic.sessions[:2]
         refused, done = _login(first)
         before, after, moved = _relative(first)
@@ -75,39 +78,45 @@ def f5(traffic: FtpTraffic, files: Mapping[str, bytes] | None = None) -> Verdict
             f"then {moved.text!r}, then {after.text!r}. On the next connection the same {again.text!r}."
         ), frames
 
-    return decide_ftp("F5", [traffic], check)
+    return decide(claim, [traffic], check)
 
 
-def _need(found: Exchange | None, session: FtpSession, what: str) -> Exchange:
+def _need(found: FtpExchange | None, session: FtpSession, what: str) -> FtpExchange:
     if found is None:
-        frame = session.control.syn.frame
+        frame = session.connection.syn.frame
         raise Contradiction(f"In the session of frame {frame} {what}.", frame)
     return found
 
 
-def _first(session: FtpSession, code: int, *verbs: str) -> Exchange | None:
-    return next((one for one in session.asked(*verbs) if one.code == code), None)
+def _first(session: FtpSession, code: int, *verbs: str) -> FtpExchange | None:
+    return next((exchange for exchange in session.exchanges_of(*verbs) if exchange.code == code), None)
 
 
-def _login(session: FtpSession) -> tuple[Exchange, Exchange]:
-    """A command that was refused by 530, and the same one done behind 230. Raises Contradiction."""
+def _login(session: FtpSession) -> tuple[FtpExchange, FtpExchange]:
+    """Return a command refused by 530, and the same one done after 230. Raises Contradiction."""
     inside = _need(_first(session, LOGGED_IN, "PASS", "USER"), session, "nobody logs in")
     place = session.exchanges.index(inside)
-    early = [one for one in session.exchanges[:place] if one.command.verb in NEED_LOGIN]
-    for one in early:
-        if one.code != NOT_LOGGED_IN:
+    early = [exchange for exchange in session.exchanges[:place] if exchange.command.verb in NEED_LOGIN]
+    for exchange in early:
+        if exchange.code != NOT_LOGGED_IN:
             raise Contradiction(
-                f"{one.text!r} in frame {one.command.frame}, before the login.", one.command.frame, inside.command.frame
+                f"{exchange.text!r} in frame {exchange.command.frame}, before the login.",
+                exchange.command.frame,
+                inside.command.frame,
             )
-    later = (one for one in session.exchanges[place:] if early and one.command.octets == early[0].command.octets)
-    done = next((one for one in later if 200 <= one.code < 400), None)
+    later = (
+        exchange
+        for exchange in session.exchanges[place:]
+        if early and exchange.command.octets == early[0].command.octets
+    )
+    done = next((exchange for exchange in later if 200 <= exchange.code < 400), None)
     refused = _need(early[0] if early else None, session, "nothing was asked before the login")
     return refused, _need(done, session, f"{refused.command.text!r} is not done after the login either")
 
 
-def _relative(session: FtpSession) -> tuple[Exchange, Exchange, Exchange]:
-    """RETR of one name, refused before CWD and done after it, and that CWD. Raises Contradiction."""
-    retrievals = session.asked("RETR")
+def _relative(session: FtpSession) -> tuple[FtpExchange, FtpExchange, FtpExchange]:
+    """Return RETR of one name, refused before CWD and done after it, and that CWD. Raises Contradiction."""
+    retrievals = session.exchanges_of("RETR")
     for before in retrievals:
         for after in retrievals[retrievals.index(before) + 1 :]:
             if before.command.argument != after.command.argument or before.code != NO_FILE or after.code not in DONE:
@@ -117,12 +126,12 @@ def _relative(session: FtpSession) -> tuple[Exchange, Exchange, Exchange]:
             moved = next((one for one in between if one.command.verb == "CWD" and one.code < 300), None)
             if moved is not None:
                 return before, after, moved
-    frame = session.control.syn.frame
+    frame = session.connection.syn.frame
     raise Contradiction(f"In the session of frame {frame} no file is found by CWD that was not there before.", frame)
 
 
 def _is_file(transfer: Transfer, files: Mapping[str, bytes]) -> None:
-    """Raise Contradiction unless what was fetched is the file."""
+    """Raise Contradiction unless the data fetched are the file."""
     expected, got = files.get(transfer.base_name), transfer.stream.data
     if expected is not None and got != expected:
         frame = transfer.exchange.command.frame
@@ -131,9 +140,9 @@ def _is_file(transfer: Transfer, files: Mapping[str, bytes]) -> None:
         )
 
 
-def _directories(session: FtpSession, moved: Exchange) -> None:
+def _directories(session: FtpSession, moved: FtpExchange) -> None:
     """Raise Contradiction unless PWD follows CWD and CDUP, and stays where CWD is refused."""
-    seen: list[tuple[Exchange, bytes]] = []
+    seen: list[tuple[FtpExchange, bytes]] = []
     place = session.exchanges.index(moved)
     home: bytes | None = None
     for at, one in enumerate(session.exchanges):
@@ -143,8 +152,8 @@ def _directories(session: FtpSession, moved: Exchange) -> None:
         last = seen[-1][0] if seen else None
         since = session.exchanges[session.exchanges.index(last) + 1 : at] if last is not None else ()
         changes = [each for each in since if each.command.verb in ("CWD", "CDUP")]
-        if last is not None and (directory != seen[-1][1]) != any(0 < each.code < 300 for each in changes):
-            what = ", ".join(each.text for each in changes) or "nothing"
+        if last is not None and (directory != seen[-1][1]) != any(0 < change.code < 300 for change in changes):
+            what = ", ".join(change.text for change in changes) or "nothing"
             raise Contradiction(
                 f"PWD in frame {one.command.frame} says {directory.decode(errors='replace')!r} behind {what}, and "
                 f"{seen[-1][1].decode(errors='replace')!r} before.",
@@ -152,7 +161,7 @@ def _directories(session: FtpSession, moved: Exchange) -> None:
             )
         if at < place:
             home = directory
-        elif any(each.command.verb == "CDUP" and 0 < each.code < 300 for each in changes) and directory != home:
+        elif any(change.command.verb == "CDUP" and 0 < change.code < 300 for change in changes) and directory != home:
             raise Contradiction(f"CDUP before frame {one.command.frame} does not lead back.", one.command.frame)
         seen.append((one, directory))
     if len({directory for _, directory in seen}) < 2:
@@ -168,8 +177,8 @@ def _starts_where(first: FtpSession, second: FtpSession) -> None:
         raise Contradiction(f"A new connection begins in another directory: PWD in frame {frame}.", frame)
 
 
-def _directory(exchange: Exchange) -> bytes:
-    """What a 257 names (RFC 959 appendix II: between quotes, a quote in it doubled). Raises Contradiction."""
+def _directory(exchange: FtpExchange) -> bytes:
+    """Parse the directory in a 257 (RFC 959 appendix II: quoted, with quotes doubled). Raises Contradiction."""
     assert exchange.final is not None
     found = QUOTED.match(exchange.final.message)
     if found is None:
@@ -178,34 +187,37 @@ def _directory(exchange: Exchange) -> bytes:
     return found[1].replace(b'""', b'"')
 
 
-def _begins_anew(session: FtpSession, known: Exchange) -> Exchange:
-    """The command that another session carried out, here refused again. Raises Contradiction."""
-    again = next((one for one in session.asked("RETR") if one.command.argument == known.command.argument), None)
+def _begins_anew(session: FtpSession, known: FtpExchange) -> FtpExchange:
+    """Return a command done in another session, here refused again. Raises Contradiction."""
+    again = next(
+        (exchange for exchange in session.exchanges_of("RETR") if exchange.command.argument == known.command.argument),
+        None,
+    )
     asked = _need(again, session, f"{known.command.text!r} is not asked")
     if asked.code not in (NO_FILE, NOT_LOGGED_IN):
         raise Contradiction(f"A new connection begins where another one was: {asked.text!r}.", asked.command.frame)
     return asked
 
 
-def _session_with(traffic: FtpTraffic, code: int) -> tuple[FtpSession, Exchange]:
+def _session_with(traffic: FtpTraffic, code: int) -> tuple[FtpSession, FtpExchange]:
     for session in traffic.sessions:
-        for one in session.exchanges:
-            if code in one.codes:
-                return session, one
-    frame = traffic.sessions[0].control.syn.frame
+        for exchange in session.exchanges:
+            if code in exchange.codes:
+                return session, exchange
+    frame = traffic.sessions[0].connection.syn.frame
     said = [str(reply.code) for session in traffic.sessions for reply in session.replies]
     raise Contradiction(f"The scenario for {code} has only the replies {' '.join(said)}.", frame)
 
 
-def _transfer_of(session: FtpSession, exchange: Exchange) -> Transfer:
-    found = next((one for one in session.transfers if one.exchange is exchange), None)
+def _transfer_of(session: FtpSession, exchange: FtpExchange) -> Transfer:
+    found = next((transfer for transfer in session.transfers if transfer.exchange is exchange), None)
     if found is None:
         frame = exchange.command.frame
         raise Contradiction(f"{exchange.text!r} in frame {frame} is no transfer.", frame)
     return found
 
 
-def _asks_for_password(traffic: FtpTraffic) -> Found:
+def _asks_for_password(traffic: FtpTraffic) -> Finding:
     session, asked = _session_with(traffic, 331)
     if asked.command.verb != "USER":
         raise Contradiction(f"331 answers {asked.command.text!r}.", asked.command.frame)
@@ -229,8 +241,8 @@ def _asks_for_password(traffic: FtpTraffic) -> Found:
     ), frames
 
 
-def _wrong_password(traffic: FtpTraffic, right: Exchange) -> Exchange:
-    """A PASS with another password: it must be refused, and so must what needs a login behind it."""
+def _wrong_password(traffic: FtpTraffic, right: FtpExchange) -> FtpExchange:
+    """Return a PASS with another password: it must be refused, and so must later commands that need a login."""
     for session in traffic.sessions:
         for place, one in enumerate(session.exchanges):
             if one.command.verb != "PASS" or one.command.argument == right.command.argument:
@@ -248,14 +260,14 @@ def _wrong_password(traffic: FtpTraffic, right: Exchange) -> Exchange:
     raise Contradiction("No wrong password was tried.", right.command.frame)
 
 
-def _open_already(traffic: FtpTraffic) -> Found:
+def _open_already(traffic: FtpTraffic) -> Finding:
     session, exchange = _session_with(traffic, 125)
     transfer = _transfer_of(session, exchange)
     stood = _stood_before(transfer)
     if stood is None:
         frame = exchange.command.frame
         raise Contradiction(f"125 answers frame {frame}, and the data connection was not open then.", frame)
-    # Said whatever the connection's state, 125 would mean nothing.
+    # A 125 independent of the connection's state would prove nothing.
     waited = (one for one in session.transfers if 150 in one.exchange.codes and _stood_before(one) is None)
     other = next(waited, None)
     if other is None:
@@ -270,7 +282,7 @@ def _open_already(traffic: FtpTraffic) -> Found:
 
 
 def _stood_before(transfer: Transfer) -> int | None:
-    """The frame that completed the handshake of a data connection before its command; None if none did."""
+    """Return the frame that completed the handshake of a data connection before its command; None without one."""
     made = transfer.connection
     if made is None or not made.established or made.from_client.first_ack is None:
         return None
@@ -278,13 +290,20 @@ def _stood_before(transfer: Transfer) -> int | None:
     return frame if frame < transfer.exchange.command.frame else None
 
 
-def _cannot_open(traffic: FtpTraffic) -> Found:
+def _cannot_open(traffic: FtpTraffic) -> Finding:
     session, exchange = _session_with(traffic, 425)
     command = exchange.command
     place = named_port(command)
     if place is not None:
         # The server tried as soon as it was told where, and refuses PORT itself.
-        made = next((one for one in traffic.others if one.server == place and one.syn.frame > command.frame), None)
+        made = next(
+            (
+                connection
+                for connection in traffic.others
+                if connection.server == place and connection.syn.frame > command.frame
+            ),
+            None,
+        )
     else:
         transfer = _transfer_of(session, exchange)
         made = transfer.connection
@@ -299,7 +318,7 @@ def _cannot_open(traffic: FtpTraffic) -> Found:
     return f"425: the SYN to {made.server} in frame {made.syn.frame} {what}.", frames
 
 
-def _no_room(uploads: Mapping[str, bytes], traffic: FtpTraffic) -> Found:
+def _no_room(uploads: Mapping[str, bytes], traffic: FtpTraffic) -> Finding:
     session, exchange = _session_with(traffic, 452)
     refused = _transfer_of(session, exchange)
     place = session.exchanges.index(exchange)
@@ -319,7 +338,7 @@ def _no_room(uploads: Mapping[str, bytes], traffic: FtpTraffic) -> Found:
     )
     if taken is None:
         raise Contradiction(f"{exchange.text!r}, and with room made it is not taken either.", exchange.command.frame)
-    # The server may have stopped reading: what came of the file must be its beginning.
+    # The server may have stopped reading: the octets that it received must be the beginning of the file.
     sent, whole = refused.stream.data, taken.stream.data
     for one in (transfer for transfer in session.transfers if transfer.done and transfer.verb == refused.verb):
         expected, frame = uploads.get(one.base_name), one.exchange.command.frame

@@ -1,9 +1,9 @@
-"""What a third host learns from what it sees: claims F8 and F9.
+"""Eavesdropping claims F8 and F9: credentials and files recovered from the frames that a third host captures.
 
-The eavesdropper knows nothing but the frames at its own interface. It puts every TCP stream together, looks for a
-dialogue with USER and PASS, on whatever port, and takes every other stream for a file. The judge, who knows what was to
-be kept secret, then says what of it was recovered: the user, the password, the whole file, blocks of it, its name; in
-the clear and in the forms that are mere writing (base64, hexadecimal).
+The eavesdropper has only the frames at its own interface. It reassembles every TCP stream, searches for a dialogue with
+USER and PASS on any port, and treats every other stream as a file. The judge, which knows the secrets, then reports
+those recovered: the user, the password, the whole file, blocks of it, its name; in clear text and in encodings without
+a key (base64, hexadecimal).
 """
 
 from __future__ import annotations
@@ -12,24 +12,24 @@ import base64
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from experiments.harness.judge.frames import CaptureFile
 from experiments.harness.judge.reassembly import Stream
-from experiments.harness.judge.tcp import Connection, connections
-from experiments.harness.judge.verdict import Verdict, failed, listed, shown, undecided
+from experiments.harness.judge.tcp import Connection, ConnectionTraffic, connections
+from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, decides, listed
 
 SAID = re.compile(rb"^(USER|PASS) ([^\r\n]*)\r\n", re.IGNORECASE | re.MULTILINE)
 # RFC 4253 section 4.2: the identification with which both sides begin, in the clear.
 SSH_BANNER = re.compile(rb"\ASSH-2\.0-([!-~]+)")
-# A block of a file that is found anywhere else by chance: once in 2^256 tries.
+# The probability of a chance match of such a block is 2^-256.
 BLOCK_OCTETS = 32
 
 
 @dataclass(frozen=True)
 class Secret:
-    """What nobody else is to learn."""
+    """Confidential data of a session: credentials, file name and content."""
 
     user: str
     password: str
@@ -43,59 +43,62 @@ class Secret:
 
 
 @dataclass(frozen=True)
-class Learned:
-    """Something that was said in the clear, and the frame that said it."""
+class CapturedArgument:
+    """A command argument captured in clear text, and its frame."""
 
     what: str
     frame: int
 
 
 @dataclass(frozen=True)
-class Overheard:
-    """All that one interface saw of the connections of others. `address` is the listener's own."""
+class Overheard(ConnectionTraffic):
+    """The connections of other hosts captured at one interface. `address` is the eavesdropper's own."""
 
-    connections: tuple[Connection, ...]
-    address: str
-    dropped: int = 0
+    address: str = ""
+
+    @property
+    def absence(self) -> str | None:
+        """The missing connection; None if there are some."""
+        return None if self.connections else f"{self.address} saw no connection of others"
 
     def between(self, start_ns: int, end_ns: int) -> Overheard:
-        """The part whose connections begin within [start_ns, end_ns)."""
-        inside = tuple(one for one in self.connections if start_ns <= one.syn.time_ns < end_ns)
-        return Overheard(inside, self.address, self.dropped)
+        """Return the part whose connections begin within [start_ns, end_ns)."""
+        inside = tuple(connection for connection in self.connections if start_ns <= connection.syn.time_ns < end_ns)
+        return replace(self, connections=inside)
 
     @property
     def streams(self) -> Iterator[tuple[Connection, Stream]]:
-        """Every direction of every connection that carried anything."""
-        for one in self.connections:
-            for way in (one.from_client, one.from_server):
+        """Every direction of every connection that carried data."""
+        for connection in self.connections:
+            for way in (connection.from_client, connection.from_server):
                 if way.stream.data:
-                    yield one, way.stream
+                    yield connection, way.stream
 
     @cached_property
-    def credentials(self) -> dict[str, list[Learned]]:
-        """What was said behind USER and behind PASS, by that word."""
-        found: dict[str, list[Learned]] = {"USER": [], "PASS": []}
+    def credentials(self) -> dict[str, list[CapturedArgument]]:
+        """The arguments of USER and PASS, by command."""
+        found: dict[str, list[CapturedArgument]] = {"USER": [], "PASS": []}
         for _, stream in self.streams:
             for each in SAID.finditer(stream.data):
                 frame = stream.span(each.start(2) - 1, each.end())[0].frame
-                found[each[1].decode().upper()].append(Learned(each[2].decode(errors="replace"), frame))
+                found[each[1].decode().upper()].append(CapturedArgument(each[2].decode(errors="replace"), frame))
         return found
 
     def file(self, digest: str) -> Stream | None:
-        """The stream that is a file of this SHA-256, whole."""
+        """Return the stream that is a whole file with this SHA-256."""
         for _, stream in self.streams:
             if stream.whole and hashlib.sha256(stream.data).hexdigest() == digest:
                 return stream
         return None
 
     def blocks(self, content: bytes) -> list[int]:
-        """The offsets of those blocks of a file that are in any stream."""
+        """Return the offsets of a file's blocks that occur in any stream."""
         starts = range(0, len(content) - BLOCK_OCTETS + 1, BLOCK_OCTETS)
         every = [stream.data for _, stream in self.streams]
         return [start for start in starts if any(content[start : start + BLOCK_OCTETS] in data for data in every)]
 
     def words(self, word: str) -> list[int]:
-        """The frames of a word in the clear, in base64 and in hexadecimal."""
+        """Return the frames with a word in clear text, in base64 and in hexadecimal."""
         found: list[int] = []
         for _, stream in self.streams:
             data = stream.data
@@ -106,15 +109,19 @@ class Overheard:
         return sorted(set(found))
 
 
-def overhear(captured: CaptureFile, interface: str, address: str) -> Overheard:
-    """Return what an interface saw of others' connections. Raises KeyError if the capture has no such interface."""
+def eavesdrop(captured: CaptureFile, interface: str, address: str) -> Overheard:
+    """Return the connections of other hosts captured at an interface. Raises KeyError if the capture has no such
+    interface.
+    """
     every = connections(captured.at(interface))
-    theirs = tuple(one for one in every if address not in (one.client.address, one.server.address))
-    return Overheard(theirs, address, captured.dropped(interface))
+    theirs = tuple(
+        connection for connection in every if address not in (connection.client.address, connection.server.address)
+    )
+    return Overheard(theirs, captured.dropped(interface), address)
 
 
 def _forms(word: bytes) -> list[bytes]:
-    """A word, and what it looks like within base64 (its whole groups of three, at each alignment) and hexadecimal."""
+    """Return a word, its encodings within base64 (whole groups of three octets, at each alignment), and hexadecimal."""
     forms = [word, word.hex().encode(), word.hex().upper().encode()]
     for skipped in range(3):
         whole = word[skipped : skipped + (len(word) - skipped) // 3 * 3]
@@ -123,69 +130,59 @@ def _forms(word: bytes) -> list[bytes]:
     return forms
 
 
-def f8(ftp: Overheard, secret: Secret) -> Verdict:
+@decides("F8")
+def decide_eavesdropping(claim: str, ftp: Overheard, secret: Secret) -> Verdict:
     """Decide F8: from the frames of a third host alone, the user, the password and the file."""
-    unfit = _unfit(ftp)
-    if unfit is not None:
-        return undecided("F8", unfit)
-    users, passwords = ftp.credentials["USER"], ftp.credentials["PASS"]
-    if not passwords:
-        return failed("F8", f"No password is in the {len(ftp.connections)} connections that {ftp.address} saw.")
-    if [one.what for one in users[:1]] != [secret.user] or passwords[0].what != secret.password:
-        said = f"{users[0].what if users else 'nobody'} with {passwords[0].what!r}"
-        return failed("F8", f"What was overheard is {said}, which is not the login.", [passwords[0].frame])
-    file = ftp.file(secret.digest)
-    if file is None:
-        some = len(ftp.blocks(secret.content))
-        return failed("F8", f"The password was recovered, and of the file {some} blocks only.", [passwords[0].frame])
-    return shown(
-        "F8",
-        f"{ftp.address}, which takes no part in the session, recovers the user {secret.user!r} (frame "
-        f"{users[0].frame}), the password {passwords[0].what!r} (frame {passwords[0].frame}) and the file of "
-        f"{len(file.data)} octets, SHA-256 {secret.digest[:16]}, from frame {file.pieces[0].frame} on.",
-        [users[0].frame, passwords[0].frame, file.pieces[0].frame],
-    )
+
+    def check() -> Finding:
+        users, passwords = ftp.credentials["USER"], ftp.credentials["PASS"]
+        if not passwords:
+            raise Contradiction(f"No password is in the {len(ftp.connections)} connections that {ftp.address} saw.")
+        if [user.what for user in users[:1]] != [secret.user] or passwords[0].what != secret.password:
+            said = f"{users[0].what if users else 'nobody'} with {passwords[0].what!r}"
+            raise Contradiction(f"What was overheard is {said}, which is not the login.", passwords[0].frame)
+        file = ftp.file(secret.digest)
+        if file is None:
+            count = len(ftp.blocks(secret.content))
+            raise Contradiction(f"The password was recovered, and of the file {count} blocks only.", passwords[0].frame)
+        return (
+            f"{ftp.address}, which takes no part in the session, recovers the user {secret.user!r} (frame "
+            f"{users[0].frame}), the password {passwords[0].what!r} (frame {passwords[0].frame}) and the file of "
+            f"{len(file.data)} octets, SHA-256 {secret.digest[:16]}, from frame {file.pieces[0].frame} on."
+        ), [users[0].frame, passwords[0].frame, file.pieces[0].frame]
+
+    return decide(claim, [ftp], check)
 
 
-def f9(sftp: Overheard, ftp: Overheard, secret: Secret, arrived: bytes) -> Verdict:
+@decides("F9")
+def decide_encryption(claim: str, sftp: Overheard, ftp: Overheard, secret: Secret, arrived: bytes) -> Verdict:
     """Decide F9: the same search over an SFTP transfer of the same file with the same password finds nothing.
 
-    `arrived` is what the client wrote into its file. Undecided where the search finds nothing in the FTP traffic.
+    `arrived` is the client's copy of the file. Undecided if the search finds nothing in the FTP traffic.
     """
-    unfit = _unfit(sftp)
-    if unfit is not None:
-        return undecided("F9", unfit)
-    if f8(ftp, secret).verdict != "shown":
-        return undecided("F9", "The same search finds nothing in the FTP transfer either, so it shows nothing here.")
-    carrying = [one for one in sftp.connections if _banners(one)]
-    moved = sum(len(one.from_server.stream.data) for one in carrying)
-    if arrived != secret.content or moved < len(secret.content):
-        return undecided("F9", f"The file did not arrive by SSH: {moved} octets came, {len(arrived)} were written.")
-    leaks = _recovered(sftp, secret)
-    if leaks:
-        return failed("F9", f"Recovered from the SFTP transfer: {'; '.join(what for what, _ in leaks)}.", leaks[0][1])
-    return shown(
-        "F9",
-        f"The same search over the whole SFTP transfer finds no user, no password, no "
-        f"name and none of the {len(secret.content) // BLOCK_OCTETS} blocks of the file, which arrived whole. "
-        f"{_still_leaks(carrying, secret)}",
-        [carrying[0].syn.frame],
-    )
 
+    def check() -> Finding:
+        if decide_eavesdropping(ftp, secret).verdict != "shown":
+            raise Inconclusive("The same search finds nothing in the FTP transfer either, so it shows nothing here.")
+        carrying = [connection for connection in sftp.connections if _banners(connection)]
+        moved = sum(len(connection.from_server.stream.data) for connection in carrying)
+        if arrived != secret.content or moved < len(secret.content):
+            raise Inconclusive(f"The file did not arrive by SSH: {moved} octets came, {len(arrived)} were written.")
+        leaks = _recovered(sftp, secret)
+        if leaks:
+            what = "; ".join(text for text, _ in leaks)
+            raise Contradiction(f"Recovered from the SFTP transfer: {what}.", *leaks[0][1])
+        return (
+            f"The same search over the whole SFTP transfer finds no user, no password, no "
+            f"name and none of the {len(secret.content) // BLOCK_OCTETS} blocks of the file, which arrived whole. "
+            f"{_still_leaks(carrying, secret)}"
+        ), [carrying[0].syn.frame]
 
-def _unfit(heard: Overheard) -> str | None:
-    if heard.dropped:
-        return f"Nothing can be said: the capture dropped {heard.dropped} packets."
-    if not heard.connections:
-        return f"Nothing can be said: {heard.address} saw no connection of others."
-    hole = next((one for one in heard.connections if not one.whole), None)
-    if hole is not None:
-        return f"Nothing can be said: the capture of the connection opened in frame {hole.syn.frame} has a hole."
-    return None
+    return decide(claim, [sftp], check)
 
 
 def _recovered(heard: Overheard, secret: Secret) -> list[tuple[str, list[int]]]:
-    """What was recovered of a secret, and the frames of it."""
+    """Describe the recovered parts of a secret, with their frames."""
     found = []
     for kind in ("USER", "PASS"):
         for one in heard.credentials[kind]:
@@ -204,13 +201,13 @@ def _recovered(heard: Overheard, secret: Secret) -> list[tuple[str, list[int]]]:
 
 
 def _banners(connection: Connection) -> list[str]:
-    """What both ends say of themselves in the clear before encryption begins; empty if it is not SSH."""
+    """Return the identification strings of both ends, sent before encryption begins; empty if it is not SSH."""
     found = [SSH_BANNER.match(way.stream.data) for way in (connection.from_client, connection.from_server)]
     return [each[1].decode() for each in found if each] if all(found) else []
 
 
 def _still_leaks(carrying: Sequence[Connection], secret: Secret) -> str:
-    """What encryption does not hide, from one transfer."""
+    """Describe the metadata of one transfer that encryption does not hide."""
     one = max(carrying, key=lambda each: len(each.from_server.stream.data))
     down = one.from_server.stream
     over = len(down.data) / len(secret.content) - 1

@@ -1,13 +1,14 @@
-"""Did a client list, get or put what it was to, in the mode it was told? Decided from packets, whoever it was."""
+"""FTP interoperability check: a client's listings, downloads and uploads, in a given mode, decided from packets."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import get_args
 
-from experiments.ftp.claims.connections import VERBS, What, f6, f7, is_listing, sound
-from experiments.ftp.wire.sessions import FtpTraffic, Mode, Transfer, why_not_evidence
-from experiments.harness.judge.verdict import Contradiction, Verdict, failed, listed, shown, undecided
+from experiments.ftp.claims.connections import VERBS, What, decide_active_mode, decide_passive_mode, is_listing
+from experiments.ftp.wire.sessions import FtpTraffic, Mode, Transfer
+from experiments.harness.judge.verdict import Contradiction, Finding, Verdict, decide, listed
 
 WHATS: tuple[str, ...] = get_args(What)
 
@@ -20,33 +21,31 @@ def transferred(
     files: Mapping[str, bytes],
     stored: Mapping[str, bytes] | None = None,
 ) -> Verdict:
-    """Whether every file was got or put octet by octet, or listed and nothing else, in this mode.
+    """Decide that every file was downloaded or uploaded octet by octet, or listed without extra names, in this mode.
 
-    `stored`: what the server has of the files that were put, where that was looked up. The verdict's id
-    is `cell_id`; its evidence names the packet that shows a failure.
+    `stored`: the server's copies of uploaded files, if they were inspected. The verdict's id is `cell_id`; its evidence
+    cites the packet of a failure.
     """
-    unfit = why_not_evidence([traffic])
-    if unfit is not None:
-        return undecided(cell_id, f"Nothing can be said: {unfit}.")
-    try:
-        sound(traffic)
-        wanted = [one for one in traffic.transfers if one.verb in VERBS[what]]
-        for one in wanted:
-            _succeeded(one)
+    wanted = [transfer for transfer in traffic.transfers if transfer.verb in VERBS[what]]
+
+    def check() -> Finding:
+        for transfer in wanted:
+            _succeeded(transfer)
         if not wanted:
-            frame = traffic.sessions[0].control.syn.frame
+            frame = traffic.sessions[0].frame
             raise Contradiction(f"In the session of frame {frame} there is no {' or '.join(VERBS[what])}.", frame)
         (_listed if what == "list" else _moved)(wanted, files)
         if what == "put" and stored is not None:
             _kept(wanted, files, stored)
-    except Contradiction as found:
-        return failed(cell_id, found.evidence, found.frames)
-    how = (f6 if mode == "active" else f7)(traffic)
-    if how.verdict != "shown":
-        return Verdict(cell_id, how.verdict, how.evidence, how.frames)
-    frames = [one.exchange.command.frame for one in wanted]
-    done = {"list": "listed", "get": "got whole", "put": "put whole"}[what]
-    return shown(cell_id, f"{len(files)} files {done} ({wanted[0].verb} in frames {listed(frames)}).", frames)
+        frames = [transfer.exchange.command.frame for transfer in wanted]
+        done = {"list": "listed", "get": "got whole", "put": "put whole"}[what]
+        return f"{len(files)} files {done} ({wanted[0].verb} in frames {listed(frames)}).", frames
+
+    verdict = decide(cell_id, [traffic], check)
+    by_mode = (decide_active_mode if mode == "active" else decide_passive_mode)(traffic)
+    if verdict.verdict == "shown" and by_mode.verdict != "shown":
+        return replace(by_mode, id=cell_id)
+    return verdict
 
 
 def _succeeded(transfer: Transfer) -> None:
@@ -59,7 +58,7 @@ def _succeeded(transfer: Transfer) -> None:
 
 def _moved(transfers: list[Transfer], files: Mapping[str, bytes]) -> None:
     """Raise Contradiction unless each file is the data of a transfer of its name."""
-    got = {one.base_name: one for one in transfers}
+    got = {transfer.base_name: transfer for transfer in transfers}
     for name, octets in files.items():
         if name not in got:
             raise Contradiction(f"{name} was not transferred.", transfers[0].exchange.command.frame)
@@ -70,14 +69,18 @@ def _moved(transfers: list[Transfer], files: Mapping[str, bytes]) -> None:
 
 def _kept(transfers: list[Transfer], files: Mapping[str, bytes], stored: Mapping[str, bytes]) -> None:
     """Raise Contradiction unless the server has every file as it was put."""
-    for one in transfers:
-        expected, kept, frame = files.get(one.base_name), stored.get(one.base_name), one.exchange.command.frame
+    for transfer in transfers:
+        expected, kept, frame = (
+            files.get(transfer.base_name),
+            stored.get(transfer.base_name),
+            transfer.exchange.command.frame,
+        )
         if expected is not None and kept != expected:
             what = "nothing" if kept is None else f"{len(kept)} octets, not those of the file"
-            raise Contradiction(f"{one.exchange.text!r} in frame {frame}, and the server keeps {what}.", frame)
+            raise Contradiction(f"{transfer.exchange.text!r} in frame {frame}, and the server keeps {what}.", frame)
 
 
 def _listed(transfers: list[Transfer], files: Mapping[str, bytes]) -> None:
     """Raise Contradiction unless each listing has the files, with their sizes if it has sizes, and nothing else."""
-    for one in transfers:
-        is_listing(one, files, {name: len(octets) for name, octets in files.items()})
+    for transfer in transfers:
+        is_listing(transfer, files, {name: len(octets) for name, octets in files.items()})

@@ -1,15 +1,15 @@
-"""The lines of an FTP control connection: commands and replies, with the frames that carried them.
+"""FTP control connection grammar: commands and replies, with the frames that carried them.
 
-Written from RFC 959 (sections 4.2 and 5.3) for the judge alone. A command is a verb of three or four letters, perhaps a
-space and an argument, and CRLF. A reply is a code of three digits, a space, text and CRLF; or, over several lines, the
-code and a hyphen first, and last a line that begins with the same code and a space:
+Written from RFC 959 (sections 4.2 and 5.3) for the judge alone. A command is a verb of three or four letters, an
+optional argument after a space, and CRLF. A reply is a code of three digits, a space, text and CRLF; or, over several
+lines, the code and a hyphen first, and last a line that begins with the same code and a space:
 
     C: USER ann<CRLF>
     S: 331 Please give the password.<CRLF>
     S: 211-Features:<CRLF> MDTM<CRLF>211 End.<CRLF>
 
-The control connection follows the Telnet protocol, so ABOR may have Telnet commands before it (section 4.1.3); they are
-skipped. Octets above 127 are taken, for names in UTF-8 (RFC 2640). A bare CR or LF is an error here.
+The control connection follows the Telnet protocol, so Telnet commands may precede ABOR (section 4.1.3); they are
+skipped. Octets above 127 are accepted, for names in UTF-8 (RFC 2640). A bare CR or LF is an error.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from experiments.harness.judge.reassembly import Piece, Stream
+from experiments.harness.judge.dialogue import Line, Request
+from experiments.harness.judge.reassembly import Stream
 
 # RFC 854: IAC, then a command (240 to 249), or WILL, WONT, DO, DONT and an option (251 to 254).
 TELNET = rb"(?:\xff(?:[\xf0-\xf9]|[\xfb-\xfe].))*"
@@ -28,52 +29,23 @@ COMMAND = re.compile(TELNET + rb"([A-Za-z]{3,4})(?: (" + TEXT + rb"))?\r\n", re.
 # RFC 959 section 4.2.1: the first digit is 1 to 5, the second 0 to 5.
 REPLY = re.compile(rb"([1-5][0-5][0-9])(?: (" + TEXT + rb"))\r\n")
 FIRST_OF_MANY = re.compile(rb"([1-5][0-5][0-9])-(" + TEXT + rb")\r\n")
-LINE = re.compile(rb"(" + TEXT + rb")\r\n")
+TEXT_LINE = re.compile(rb"(" + TEXT + rb")\r\n")
 EXCERPT_OCTETS = 40
 
 
 class FtpGrammarError(ValueError):
-    """These octets are not what the grammar allows; the message says which rule and shows them."""
+    """Octets violate the grammar; the message has the rule and an excerpt."""
 
 
 @dataclass(frozen=True)
-class Said:
-    """What one end said on the control connection, as it crossed the wire."""
+class Command(Request):
+    """A command: its verb in capitals, and its argument (empty if absent)."""
 
-    octets: bytes
-    pieces: tuple[Piece, ...]
-
-    @property
-    def frame(self) -> int:
-        """The frame that carried its last octet: with it, it was said."""
-        return self.pieces[-1].frame
-
-    @property
-    def first_ns(self) -> int:
-        """When its first octet was seen."""
-        return self.pieces[0].time_ns
-
-    @property
-    def last_ns(self) -> int:
-        """When the last of its octets was seen, whichever that was."""
-        return max(piece.time_ns for piece in self.pieces)
-
-
-@dataclass(frozen=True)
-class Command(Said):
-    """A command: its verb in capitals, and its argument (empty where there is none)."""
-
-    verb: str
     argument: bytes
 
-    @property
-    def text(self) -> str:
-        """The command as a person reads it."""
-        return self.octets.rstrip(b"\r\n").decode(errors="replace")
-
 
 @dataclass(frozen=True)
-class Reply(Said):
+class Reply(Line):
     """A reply: its code, and the text of its lines, joined by LF."""
 
     code: int
@@ -81,13 +53,8 @@ class Reply(Said):
 
     @property
     def preliminary(self) -> bool:
-        """Whether another reply to the same command follows (RFC 959 section 4.2.1: 1yz)."""
+        """True if another reply to the same command follows (RFC 959 section 4.2.1: 1yz)."""
         return self.code < 200
-
-    @property
-    def text(self) -> str:
-        """The reply's first line as a person reads it."""
-        return self.octets.partition(b"\r\n")[0].decode(errors="replace")
 
 
 def read_commands(stream: Stream) -> Iterator[Command]:
@@ -116,14 +83,14 @@ def read_replies(stream: Stream) -> Iterator[Reply]:
 
 
 def _reply(data: bytes) -> tuple[int, bytes, int]:
-    """The code, the text and the length of the reply with which these octets begin."""
+    """Parse the reply at the start of these octets; return its code, text and length."""
     if (single := REPLY.match(data)) is not None:
         return int(single[1]), single[2], single.end()
     first = FIRST_OF_MANY.match(data)
     if first is None:
         raise FtpGrammarError(f"not a reply: {_excerpt(data)}")
     lines, at = [first[2]], first.end()
-    while (line := LINE.match(data, at)) is not None:
+    while (line := TEXT_LINE.match(data, at)) is not None:
         at = line.end()
         if line[1][:4] == first[1] + b" ":
             return int(first[1]), b"\n".join([*lines, line[1][4:]]), at

@@ -1,8 +1,8 @@
-"""FTP sessions as one interface saw them: the dialogue on the control connection, and the data connections.
+"""FTP sessions at one interface: the dialogue on the control connection, and the data connections.
 
-RFC 959: replies answer commands in order (section 5.4), each with preliminary replies (1yz) and a final one. Where a
-data connection leads is announced on the control connection, by PORT or in the reply to PASV (EPRT and EPSV, RFC 2428);
-the connection to that address and port belongs to the transfer that follows. Left out: the default data port without
+RFC 959: replies answer commands in order (section 5.4), each with preliminary replies (1yz) and a final one. The
+endpoint of a data connection is announced on the control connection, by PORT or in the reply to PASV (EPRT and EPSV,
+RFC 2428); the connection to that endpoint belongs to the transfer that follows. Left out: the default data port without
 PORT (RFC 1123 section 4.1.2.12 has user agents send PORT for every transfer), and block mode, in which one data
 connection serves several transfers.
 """
@@ -10,11 +10,12 @@ connection serves several transfers.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from experiments.ftp.wire.grammar import Command, FtpGrammarError, Reply, read_commands, read_replies
+from experiments.harness.judge.dialogue import Dialogue, DialogueTraffic, Exchange
 from experiments.harness.judge.frames import CaptureFile
 from experiments.harness.judge.reassembly import Stream
 from experiments.harness.judge.tcp import Connection, Direction, Endpoint, connections
@@ -25,7 +26,7 @@ TO_CLIENT = ("RETR", "LIST", "NLST", "MLSD")
 TRANSFERS = (*TO_SERVER, *TO_CLIENT)
 # RFC 959 section 5.4: the final replies of a transfer that succeeded.
 DONE = (226, 250)
-# h1,h2,h3,h4,p1,p2; RFC 1123 section 4.1.2.6: nobody may rely on the parentheses around it.
+# h1,h2,h3,h4,p1,p2; RFC 1123 section 4.1.2.6: the parentheses around it are optional.
 HOST_PORT = re.compile(rb"(\d{1,3}),(\d{1,3}),(\d{1,3}),(\d{1,3}),(\d{1,3}),(\d{1,3})")
 # RFC 2428 sections 2 and 3: |protocol|address|port|, any one printable character as delimiter.
 EXTENDED = re.compile(rb"([!-~])([12]?)\1([0-9A-Fa-f:.]*)\1(\d{1,5})\1")
@@ -33,51 +34,46 @@ Mode = Literal["active", "passive"]
 
 
 @dataclass(frozen=True)
-class Exchange:
-    """A command and what was said to it; the final reply is None if none came."""
-
-    command: Command
-    preliminary: tuple[Reply, ...]
-    final: Reply | None
+class FtpExchange(Exchange[Command, Reply]):
+    """A command and its replies."""
 
     @property
     def code(self) -> int:
-        """The code of the final reply, 0 if there was none."""
+        """The code of the final reply, 0 without one."""
         return self.final.code if self.final is not None else 0
 
     @property
     def codes(self) -> tuple[int, ...]:
         """The codes of all replies, in order."""
-        return (*(one.code for one in self.preliminary), *([self.final.code] if self.final else []))
+        return tuple(reply.code for reply in self.replies)
 
     @property
-    def text(self) -> str:
-        """The exchange in words, as a transcript has it; a password is told as any other argument."""
-        said = [*self.preliminary, *([self.final] if self.final else [])]
-        return f"{self.command.text} - {' '.join(str(one.code) for one in said) or 'no reply'}"
+    def outcome(self) -> str:
+        """The codes of all replies."""
+        return " ".join(map(str, self.codes)) or "no reply"
 
 
 @dataclass(frozen=True)
 class Announcement:
-    """Where the next data connection leads, and the exchange that said so."""
+    """The endpoint of the next data connection, and the exchange that announced it."""
 
     mode: Mode
     endpoint: Endpoint
-    exchange: Exchange
+    exchange: FtpExchange
 
 
 @dataclass(frozen=True)
 class Transfer:
-    """A transfer command, where its data connection was to lead, and that connection (None: nobody opened it)."""
+    """A transfer command, the announcement of its data connection, and that connection (None: not opened)."""
 
-    exchange: Exchange
+    exchange: FtpExchange
     announced: Announcement | None
     connection: Connection | None
     server: str
 
     @property
     def verb(self) -> str:
-        """What was asked for."""
+        """The transfer command's verb."""
         return self.exchange.command.verb
 
     @property
@@ -87,17 +83,17 @@ class Transfer:
 
     @property
     def base_name(self) -> str:
-        """The last part of that."""
+        """The last component of the name."""
         return self.name.rpartition("/")[2]
 
     @property
     def done(self) -> bool:
-        """Whether the server said that it succeeded."""
+        """True if the server reported success."""
         return self.exchange.code in DONE
 
     @property
     def direction(self) -> Direction | None:
-        """The direction of the data connection in which the data go."""
+        """The direction of the data connection that carries the data."""
         if self.connection is None:
             return None
         opened_by_server = self.connection.client.address == self.server
@@ -106,57 +102,38 @@ class Transfer:
 
     @property
     def stream(self) -> Stream:
-        """The data as they crossed the wire."""
+        """The captured data."""
         return self.direction.stream if self.direction is not None else Stream(b"", (), whole=True)
 
 
 @dataclass(frozen=True)
-class FtpSession:
-    """One control connection, its greeting, its exchanges in order, and its transfers.
+class FtpSession(Dialogue[FtpExchange, tuple[Reply, ...]]):
+    """A session on a control connection, and its transfers.
 
-    `problem`: what breaks the grammar, if anything; `spare`: connections that were announced and served no transfer.
+    `spare`: announced connections that served no transfer.
     """
 
-    control: Connection
-    greeting: tuple[Reply, ...]
-    exchanges: tuple[Exchange, ...]
-    transfers: tuple[Transfer, ...]
+    transfers: tuple[Transfer, ...] = ()
     spare: tuple[Connection, ...] = ()
-    problem: str | None = None
-
-    def asked(self, *verbs: str) -> list[Exchange]:
-        """The exchanges of these verbs."""
-        return [one for one in self.exchanges if one.command.verb in verbs]
 
     @property
     def connections(self) -> list[Connection]:
         """The control connection and every data connection."""
-        return [self.control, *(one.connection for one in self.transfers if one.connection is not None), *self.spare]
+        carrying = [transfer.connection for transfer in self.transfers if transfer.connection is not None]
+        return [self.connection, *carrying, *self.spare]
 
     @property
     def replies(self) -> list[Reply]:
-        """All that the server said, in order."""
-        found = list(self.greeting)
-        for one in self.exchanges:
-            found += [*one.preliminary, *([one.final] if one.final is not None else [])]
-        return found
+        """All replies of the server, in order."""
+        return [*self.greeting, *(reply for exchange in self.exchanges for reply in exchange.replies)]
 
 
 @dataclass(frozen=True)
-class FtpTraffic:
-    """The sessions that one interface saw, in the order of their SYNs; other connections; packets not captured."""
+class FtpTraffic(DialogueTraffic[FtpSession]):
+    """The FTP sessions at one interface, and other connections, data connections among them."""
 
-    sessions: tuple[FtpSession, ...]
-    others: tuple[Connection, ...] = ()
-    dropped: int = 0
-
-    def between(self, start_ns: int, end_ns: int) -> FtpTraffic:
-        """The part whose connections begin within [start_ns, end_ns)."""
-        return FtpTraffic(
-            tuple(one for one in self.sessions if start_ns <= one.control.syn.time_ns < end_ns),
-            tuple(one for one in self.others if start_ns <= one.syn.time_ns < end_ns),
-            self.dropped,
-        )
+    session_name = "FTP control connection"
+    connection_name = "control connection"
 
     @property
     def transfers(self) -> list[Transfer]:
@@ -170,28 +147,14 @@ def ftp_traffic(captured: CaptureFile, interface: str, port: int = CONTROL_PORT)
     Raises KeyError if the capture has no such interface.
     """
     every = connections(captured.at(interface))
-    free = [one for one in every if one.server.port != port]
-    sessions = [_session(one, free) for one in every if one.server.port == port]
+    free = [connection for connection in every if connection.server.port != port]
+    sessions = [_session(connection, free) for connection in every if connection.server.port == port]
     return FtpTraffic(tuple(sessions), tuple(free), captured.dropped(interface))
 
 
-def why_not_evidence(traffic: Iterable[FtpTraffic]) -> str | None:
-    """Return why nothing can be concluded from this traffic, or None if something can."""
-    every = list(traffic)
-    if any(one.dropped for one in every):
-        return f"the capture dropped {max(one.dropped for one in every)} packets"
-    if not every or not all(one.sessions for one in every):
-        return "no FTP control connection in the capture"
-    for session in (session for one in every for session in one.sessions):
-        for connection in session.connections:
-            if not connection.whole:
-                return f"the capture of the connection opened in frame {connection.syn.frame} has a hole"
-    return None
-
-
 @dataclass
-class _Reading:
-    """What is known so far while a session's exchanges are gone through."""
+class _SessionParser:
+    """Parser state while the exchanges of a session are iterated."""
 
     control: Connection
     free: list[Connection]
@@ -199,8 +162,8 @@ class _Reading:
     transfers: list[Transfer] = field(default_factory=list)
     spare: list[Connection] = field(default_factory=list)
 
-    def take(self, exchange: Exchange) -> None:
-        """Note an announcement, or a transfer with its connection."""
+    def record(self, exchange: FtpExchange) -> None:
+        """Record an announcement, or a transfer with its connection."""
         found = _announcement(exchange, self.control.server.address)
         if found is not None:
             self.finish()
@@ -211,13 +174,13 @@ class _Reading:
             self.transfers.append(Transfer(exchange, last, made, self.control.server.address))
 
     def finish(self) -> None:
-        """What was announced serves no transfer any more."""
+        """Record the announced connection as spare, if no transfer used it."""
         if self.announced is not None and (left := self._connection(self.announced)) is not None:
             self.spare.append(left)
         self.announced = None
 
     def _connection(self, announced: Announcement) -> Connection | None:
-        """The first connection to the announced place that was opened behind the announcement."""
+        """Return the first connection to the announced endpoint opened after the announcement."""
         said = announced.exchange.command if announced.mode == "active" else announced.exchange.final
         assert said is not None
         for place, one in enumerate(self.free):
@@ -231,41 +194,43 @@ def _session(control: Connection, free: list[Connection]) -> FtpSession:
         commands = list(read_commands(control.from_client.stream))
         replies = list(read_replies(control.from_server.stream))
     except FtpGrammarError as error:
-        return FtpSession(control, (), (), (), problem=str(error))
+        return FtpSession(control, (), (), problem=str(error))
     greeting, rest = _until_final(replies)
-    exchanges: list[Exchange] = []
-    reading = _Reading(control, free)
+    exchanges: list[FtpExchange] = []
+    reading = _SessionParser(control, free)
     for command in commands:
         said, rest = _until_final(rest)
         final = said[-1] if said and not said[-1].preliminary else None
-        exchanges.append(Exchange(command, tuple(one for one in said if one.preliminary), final))
-        reading.take(exchanges[-1])
+        exchanges.append(FtpExchange(command, final, tuple(one for one in said if one.preliminary)))
+        reading.record(exchanges[-1])
     reading.finish()
     problem = _order(exchanges, rest)
     return FtpSession(
-        control, tuple(greeting), tuple(exchanges), tuple(reading.transfers), tuple(reading.spare), problem
+        control, tuple(greeting), tuple(exchanges), problem, tuple(reading.transfers), tuple(reading.spare)
     )
 
 
 def _until_final(replies: Sequence[Reply]) -> tuple[list[Reply], list[Reply]]:
-    """The replies up to the first final one, and those behind it."""
+    """Return the replies up to the first final one, and the rest."""
     for place, one in enumerate(replies):
         if not one.preliminary:
             return list(replies[: place + 1]), list(replies[place + 1 :])
     return list(replies), []
 
 
-def _order(exchanges: Sequence[Exchange], left: Sequence[Reply]) -> str | None:
-    """RFC 959 section 5.4: a reply follows its command; only 421 may come unasked."""
-    for one in exchanges:
-        if one.final is not None and one.final.last_ns < one.command.first_ns:
-            return f"the reply in frame {one.final.frame} precedes its command in frame {one.command.frame}"
+def _order(exchanges: Sequence[FtpExchange], left: Sequence[Reply]) -> str | None:
+    """Return a violation of the order of replies (RFC 959 section 5.4: a reply follows its command; only 421 may be
+    unsolicited).
+    """
+    for exchange in exchanges:
+        if exchange.final is not None and exchange.final.last_ns < exchange.command.first_ns:
+            return f"the reply in frame {exchange.final.frame} precedes its command in frame {exchange.command.frame}"
     unasked = [one for one in left if one.code != 421]
     return f"the reply in frame {unasked[0].frame} answers nothing" if unasked else None
 
 
 def named_port(command: Command) -> Endpoint | None:
-    """Where PORT or EPRT wants the data connection; None for another command, or an argument out of the grammar."""
+    """Parse the endpoint in PORT or EPRT; None for another command, or a malformed argument."""
     if command.verb == "PORT" and (found := HOST_PORT.fullmatch(command.argument)) is not None:
         return _endpoint(found)
     if command.verb == "EPRT" and (found := EXTENDED.fullmatch(command.argument)) is not None:
@@ -273,7 +238,7 @@ def named_port(command: Command) -> Endpoint | None:
     return None
 
 
-def _announcement(exchange: Exchange, server: str) -> Announcement | None:
+def _announcement(exchange: FtpExchange, server: str) -> Announcement | None:
     verb = exchange.command.verb
     if exchange.final is None or exchange.final.code >= 300:
         return None
@@ -288,5 +253,5 @@ def _announcement(exchange: Exchange, server: str) -> Announcement | None:
 
 
 def _endpoint(found: re.Match[bytes]) -> Endpoint:
-    numbers = [int(one) for one in found.groups()]
+    numbers = [int(group) for group in found.groups()]
     return Endpoint(".".join(map(str, numbers[:4])), numbers[4] * 256 + numbers[5])

@@ -1,4 +1,4 @@
-"""Where the time of an FTP session went, from packets at the client's own interface.
+"""Decomposition of an FTP session's duration, from packets at the client's own interface.
 
     control_handshake  SYN of the control connection sent   to  SYN-ACK received
     dialogue           SYN-ACK received, or any other command sent    to  the greeting, or its reply, received
@@ -8,17 +8,17 @@
     transmission       first octet of its data received     to  last octet
     confirmation       last octet received                  to  the final reply
 
-The total runs from the first SYN to the final reply of the last transfer; what the client does behind that (QUIT) takes
-nobody's time. A moment that several intervals cover counts as the one further down the protocol: a handshake that the
-server begins in answer to RETR is data_handshake, not request. What no interval covers is residual: the client's own
-time. So the terms sum to the total exactly. For uploads, request ends with the first octet that the client sends.
+The total runs from the first SYN to the final reply of the last transfer; later commands (QUIT) are not part of it. A
+moment that several intervals cover counts as the one further down the protocol: a handshake that the server begins in
+answer to RETR is data_handshake, not request. Time that no interval covers is residual: the client's own. The terms
+therefore sum to the total exactly. For uploads, request ends with the first octet that the client sends.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from experiments.ftp.wire.sessions import Exchange, FtpSession, Transfer
+from experiments.ftp.wire.sessions import FtpExchange, FtpSession, Transfer
 from experiments.harness.judge.decomposition import Decomposition, Interval, sum_up
 
 # In order of priority: a moment that several intervals cover counts as the first of these.
@@ -36,45 +36,54 @@ FTP_TERMS = (
 def decompose_session(session: FtpSession) -> Decomposition:
     """Divide a session, up to the end of its last transfer, into its terms. Raises ValueError without a transfer."""
     start_ns, end_ns = span_of(session)
-    intervals = [*_dialogue(session), *(each for one in session.transfers for each in _of_transfer(one, session))]
+    intervals = [
+        *_dialogue(session),
+        *(each for transfer in session.transfers for each in _of_transfer(transfer, session)),
+    ]
     return sum_up(intervals, start_ns, end_ns, FTP_TERMS)
 
 
 def span_of(session: FtpSession) -> tuple[int, int]:
     """Return when a session begins, and when its last transfer ends, in ns. Raises ValueError without a transfer."""
-    ends = [one.exchange.final.last_ns for one in session.transfers if one.done and one.exchange.final is not None]
+    ends = [
+        transfer.exchange.final.last_ns
+        for transfer in session.transfers
+        if transfer.done and transfer.exchange.final is not None
+    ]
     if not ends:
         raise ValueError("a session without a transfer has no duration")
-    return session.control.syn.time_ns, max(ends)
+    return session.connection.syn.time_ns, max(ends)
 
 
 def segment_sizes(session: FtpSession) -> tuple[list[int], list[int]]:
     """Return the octets of each segment up to the end of the last transfer: on the control connection, of the data."""
     _, end_ns = span_of(session)
-    # What the client says at once when it has the last reply is behind the end.
-    control = [len(each.payload) for each in session.control.from_client.segments if each.time_ns < end_ns]
-    control += [len(each.payload) for each in session.control.from_server.segments if each.time_ns <= end_ns]
-    ways = [one.direction for one in session.transfers if one.done and one.direction is not None]
-    return control, [len(each.payload) for way in ways for each in way.segments]
+    # Commands that the client sends right after the last reply are not part of the total.
+    control = [len(segment.payload) for segment in session.connection.from_client.segments if segment.time_ns < end_ns]
+    control += [
+        len(segment.payload) for segment in session.connection.from_server.segments if segment.time_ns <= end_ns
+    ]
+    ways = [transfer.direction for transfer in session.transfers if transfer.done and transfer.direction is not None]
+    return control, [len(segment.payload) for way in ways for segment in way.segments]
 
 
-def other_commands(session: FtpSession) -> list[Exchange]:
-    """What a session asks before the end of its last transfer, beside transfers and what announces them."""
-    theirs = [one.exchange for one in session.transfers]
-    theirs += [one.announced.exchange for one in session.transfers if one.announced is not None]
-    last = max((session.exchanges.index(one.exchange) for one in session.transfers), default=0)
-    return [one for one in session.exchanges[:last] if not any(one is each for each in theirs)]
+def other_commands(session: FtpSession) -> list[FtpExchange]:
+    """Return the commands before the end of the last transfer, without transfers and their announcements."""
+    theirs = [transfer.exchange for transfer in session.transfers]
+    theirs += [transfer.announced.exchange for transfer in session.transfers if transfer.announced is not None]
+    last = max((session.exchanges.index(transfer.exchange) for transfer in session.transfers), default=0)
+    return [exchange for exchange in session.exchanges[:last] if not any(exchange is their for their in theirs)]
 
 
 def _dialogue(session: FtpSession) -> Iterator[Interval]:
-    answer = session.control.from_server.syn
+    answer = session.connection.from_server.syn
     if answer is not None:
-        yield Interval("control_handshake", session.control.syn.time_ns, answer.time_ns)
+        yield Interval("control_handshake", session.connection.syn.time_ns, answer.time_ns)
         if session.greeting:
             yield Interval("dialogue", answer.time_ns, session.greeting[-1].last_ns)
-    for one in other_commands(session):
-        if one.final is not None:
-            yield Interval("dialogue", one.command.last_ns, one.final.last_ns)
+    for command in other_commands(session):
+        if command.final is not None:
+            yield Interval("dialogue", command.command.last_ns, command.final.last_ns)
 
 
 def _of_transfer(transfer: Transfer, session: FtpSession) -> Iterator[Interval]:
@@ -87,7 +96,7 @@ def _of_transfer(transfer: Transfer, session: FtpSession) -> Iterator[Interval]:
     pieces = transfer.stream.pieces
     final = transfer.exchange.final
     if pieces:
-        first, last = min(one.time_ns for one in pieces), max(one.time_ns for one in pieces)
+        first, last = min(piece.time_ns for piece in pieces), max(piece.time_ns for piece in pieces)
         yield Interval("request", asked.last_ns, first)
         yield Interval("transmission", first, last)
         if final is not None:
@@ -97,12 +106,12 @@ def _of_transfer(transfer: Transfer, session: FtpSession) -> Iterator[Interval]:
 
 
 def _handshake(transfer: Transfer, session: FtpSession) -> Iterator[Interval]:
-    """One round trip as the client sees it: its SYN to the SYN-ACK, or its SYN-ACK to the ACK."""
+    """Return one round trip at the client: its SYN to the SYN-ACK, or its SYN-ACK to the ACK."""
     made = transfer.connection
     if made is None:
         return
     begun, ended = made.from_client.syn, made.from_server.syn
-    if made.client.address == session.control.server.address:
+    if made.client.address == session.connection.server.address:
         begun, ended = made.from_server.syn, made.from_client.first_ack
     if begun is not None and ended is not None:
         yield Interval("data_handshake", begun.time_ns, ended.time_ns)

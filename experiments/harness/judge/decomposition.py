@@ -1,22 +1,21 @@
-"""Where the time of a page load went, from packets at the client's own interface.
+"""Decomposition of a duration into named terms, from packets at the client's own interface.
 
-The page load is a set of intervals, each with a term:
+A page load is a set of intervals, each with a term:
 
-    dns            query sent                         to  its answer received
+    dns            query sent                         to  its response received
     tcp_handshake  first SYN sent                     to  SYN-ACK received
     request        last octet of the request sent     to  first octet of its response received
     transmission   first octet of a response received to  its last octet received
 
-The total runs from the first SYN sent (or the first query, if that came earlier) to the last octet of the
-last response received. Where intervals overlap, as they do on parallel connections and with pipelining,
-every moment counts once: as transmission if a response is arriving, else as request if one is awaited, else
-as tcp_handshake, else as dns. What no interval covers is residual: the client's own time, mostly. So the
-terms sum to the total exactly.
+The total runs from the first SYN sent (or the first query, if earlier) to the last octet of the last response received.
+Where intervals overlap, as on parallel connections and with pipelining, each moment counts once, by priority:
+transmission while a response is arriving, else request while one is pending, else tcp_handshake, else dns. Time that no
+interval covers is residual, mostly the client's own. The terms therefore sum to the total exactly.
 
-Two things follow from looking at packets. An octet counts as received when the segment that carries it has
-arrived whole, so the time the link needs for the first segment of a response is part of request; and what a
-response waits for in the middle (a lost segment, a congestion window that is still small) is part of
-transmission. `theory` divides its closed forms in the same way.
+Two consequences of measuring packets: an octet counts as received when the segment that carries it has arrived whole,
+so the link's transmission time of the first segment of a response is part of request; and a stall in the middle of a
+response (a lost segment, a small congestion window) is part of transmission. The closed forms of each protocol's
+`theory` are divided in the same way.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ RESIDUAL = "residual"
 
 @dataclass(frozen=True)
 class Interval:
-    """A stretch of time [start_ns, end_ns) that one term claims."""
+    """A stretch of time [start_ns, end_ns) that belongs to one term."""
 
     term: str
     start_ns: int
@@ -46,18 +45,18 @@ class Interval:
 
 @dataclass(frozen=True)
 class Decomposition:
-    """The total time of a page load and the terms it consists of, in seconds."""
+    """The total time of a page load and the terms that it consists of, in seconds."""
 
     total_s: float
     terms: Mapping[str, float]
 
 
 def sum_up(intervals: Iterable[Interval], start_ns: int, end_ns: int, priority: Sequence[str] = TERMS) -> Decomposition:
-    """Share out [start_ns, end_ns) among the terms by priority; what is left is residual."""
+    """Divide [start_ns, end_ns) into terms by priority; time that no interval covers is residual."""
     clipped = [
-        Interval(one.term, max(one.start_ns, start_ns), min(one.end_ns, end_ns))
-        for one in intervals
-        if one.end_ns > start_ns and one.start_ns < end_ns
+        Interval(interval.term, max(interval.start_ns, start_ns), min(interval.end_ns, end_ns))
+        for interval in intervals
+        if interval.end_ns > start_ns and interval.start_ns < end_ns
     ]
     edges = sorted({start_ns, end_ns, *(one.start_ns for one in clipped), *(one.end_ns for one in clipped)})
     spent = dict.fromkeys((*priority, RESIDUAL), 0)
@@ -70,7 +69,7 @@ def sum_up(intervals: Iterable[Interval], start_ns: int, end_ns: int, priority: 
 
 
 def dns_intervals(frames: Iterable[Frame]) -> list[Interval]:
-    """The waits for answers of name servers, among the frames of one interface in order of time."""
+    """Return the intervals from DNS queries to their responses, among the frames of one interface in order of time."""
     asked: dict[tuple[int, int], int] = {}
     intervals: list[Interval] = []
     for frame in frames:

@@ -1,35 +1,187 @@
-"""Lines of a line protocol as they were captured (SMTP, POP3, IMAP, FTP)."""
+"""Dialogues of line protocols (SMTP, POP3, IMAP, FTP control) as captured: lines, exchanges, sessions.
+
+    C: USER ann<CRLF>                                    a Request, and
+    S: 331 Please give the password.<CRLF>               its reply: an Exchange
+    C: PASS secret<CRLF>
+    S: 230 Logged in.<CRLF>
+
+Each protocol's grammar parses the two streams of a connection into lines, its session parser pairs them into exchanges.
+The types here hold the parts that all have in common: the frames of a line, a request with its replies, a connection
+with its exchanges in order, and the sessions at one interface as evidence for a claim (`verdict.Traffic`).
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from experiments.harness.judge.reassembly import Piece
+from experiments.harness.judge.tcp import Connection
+from experiments.harness.judge.verdict import Contradiction
 
 
 @dataclass(frozen=True)
-class Said:
-    """What one end said, as it crossed the wire."""
+class Line:
+    """A line of either end, with continuation lines or literals if it has any, and the pieces that carried it."""
 
     octets: bytes
     pieces: tuple[Piece, ...]
 
     @property
     def frame(self) -> int:
-        """The frame that carried its last octet: with it, it was said."""
+        """The frame that carried the last octet."""
         return self.pieces[-1].frame
 
     @property
     def first_ns(self) -> int:
-        """When its first octet was seen."""
+        """The time of the first octet."""
         return self.pieces[0].time_ns
 
     @property
     def last_ns(self) -> int:
-        """When the last of its octets was seen, whichever that was."""
+        """The time of the octet that was captured last, which need not be the final one."""
         return max(piece.time_ns for piece in self.pieces)
 
     @property
     def text(self) -> str:
-        """Its first line as a person reads it."""
+        """The first line, decoded for evidence texts."""
         return self.octets.partition(b"\r\n")[0].decode(errors="replace")
+
+
+@dataclass(frozen=True)
+class Request(Line):
+    """A line of the client that the server replies to; `verb` in capitals."""
+
+    verb: str
+
+
+Q = TypeVar("Q", bound=Request)
+R = TypeVar("R", bound=Line)
+
+
+@dataclass(frozen=True)
+class Exchange(Generic[Q, R]):
+    """A command and its replies: the final one (None if it is missing), and those before it."""
+
+    command: Q
+    final: R | None
+    preliminary: tuple[R, ...] = ()
+
+    @property
+    def verb(self) -> str:
+        """The verb of the command."""
+        return self.command.verb
+
+    @property
+    def replies(self) -> tuple[R, ...]:
+        """All replies, in order."""
+        return (*self.preliminary, *([self.final] if self.final is not None else []))
+
+    @property
+    def frames(self) -> list[int]:
+        """The frames of the command and of its final reply."""
+        return [self.command.frame, *([self.final.frame] if self.final is not None else [])]
+
+    @property
+    def first_ns(self) -> int | None:
+        """The time of the first octet of a reply."""
+        return min((reply.first_ns for reply in self.replies), default=None)
+
+    @property
+    def octets(self) -> int:
+        """The octets of the command and its replies."""
+        return len(self.command.octets) + sum(len(reply.octets) for reply in self.replies)
+
+    @property
+    def outcome(self) -> str:
+        """The result of the command, as in a transcript."""
+        return self.final.text if self.final is not None else "no reply"
+
+    @property
+    def text(self) -> str:
+        """The exchange as in a transcript: the command, and its result."""
+        return f"{self.command.text} - {self.outcome}"
+
+
+E = TypeVar("E", bound=Exchange[Any, Any])
+# The greeting: one reply or None; in FTP, which has preliminary replies, a tuple.
+G = TypeVar("G")
+
+
+@dataclass(frozen=True)
+class Dialogue(Generic[E, G]):
+    """One session: its connection, the greeting, and the exchanges in order.
+
+    `problem`: a violation of the grammar, if any; the exchanges are those before it.
+    """
+
+    connection: Connection
+    greeting: G
+    exchanges: tuple[E, ...]
+    problem: str | None = None
+
+    def exchanges_of(self, *verbs: str) -> list[E]:
+        """Return the exchanges of these verbs."""
+        return [exchange for exchange in self.exchanges if exchange.verb in verbs]
+
+    @property
+    def frame(self) -> int:
+        """The frame that opens the connection."""
+        return self.connection.syn.frame
+
+    @property
+    def connections(self) -> list[Connection]:
+        """The connections that the session consists of."""
+        return [self.connection]
+
+
+D = TypeVar("D", bound=Dialogue[Any, Any])
+
+
+@dataclass(frozen=True)
+class DialogueTraffic(Generic[D]):
+    """The sessions at one interface, in the order of their SYNs; other connections; the count of dropped packets."""
+
+    sessions: tuple[D, ...]
+    others: tuple[Connection, ...] = ()
+    dropped: int = 0
+
+    # The wording of a protocol in evidence texts.
+    session_name: ClassVar[str]
+    connection_name: ClassVar[str] = "connection"
+
+    def select(self, predicate: Callable[[Connection], bool]) -> Self:
+        """Return the part whose connections satisfy a predicate."""
+        return replace(
+            self,
+            sessions=tuple(session for session in self.sessions if predicate(session.connection)),
+            others=tuple(connection for connection in self.others if predicate(connection)),
+        )
+
+    def between(self, start_ns: int, end_ns: int) -> Self:
+        """Return the part whose connections begin within [start_ns, end_ns)."""
+        return self.select(lambda connection: start_ns <= connection.syn.time_ns < end_ns)
+
+    @property
+    def absence(self) -> str | None:
+        """The missing session; None if there are sessions."""
+        return None if self.sessions else f"no {self.session_name} in the capture"
+
+    @property
+    def gap(self) -> str | None:
+        """The first connection of a session that was not captured whole."""
+        for connection in (connection for session in self.sessions for connection in session.connections):
+            if not connection.whole:
+                return f"the capture of the connection opened in frame {connection.syn.frame} has a hole"
+        return None
+
+    @property
+    def violation(self) -> Contradiction | None:
+        """The first violation of the grammar."""
+        for session in self.sessions:
+            if session.problem is not None:
+                return Contradiction(
+                    f"On the {self.connection_name} opened in frame {session.frame}: {session.problem}.", session.frame
+                )
+        return None

@@ -1,8 +1,7 @@
-"""Read a capture into frames: number, interface, time and the packet as scapy dissects it.
+"""Captured frames: number, interface, time, and the packet as scapy dissects it.
 
-scapy reads the pcapng file and knows the layers; it is nobody's here, and that is what makes it a judge.
-Frames are dissected when they are first looked at, since scapy takes its time and most checks want one
-interface only.
+scapy, an independent implementation, reads the pcapng file and dissects the layers. A frame is dissected on first
+access, since scapy is slow and most checks use one interface only.
 """
 
 from __future__ import annotations
@@ -47,14 +46,17 @@ class Frame:
         return Ether(self.data)
 
     def may_carry(self, protocol: int) -> bool:
-        """Whether scapy could find this protocol of IPv4 in the frame: of a long capture it dissects no others."""
+        """Return True if the frame may carry this IPv4 protocol; a cheap filter, so that scapy need not dissect the
+        others.
+        """
         return self.data[12:14] != IPV4 or len(self.data) < IPV4_OPTIONS or self.data[IPV4_PROTOCOL] == protocol
 
     @property
     def headers(self) -> Any:
-        """The frame up to its UDP header as a scapy packet; all of it where it is no whole datagram of IPv4.
+        """The frame up to its UDP header as a scapy packet; the full packet if it is not a whole IPv4 datagram with
+        UDP.
 
-        What a datagram carries is dissected by the judge of that protocol, and once is enough.
+        The payload is dissected once, by the parser of its protocol.
         """
         if self.data[12:14] != IPV4 or len(self.data) < IPV4_OPTIONS or self.data[IPV4_PROTOCOL] != UDP:
             return self.packet
@@ -84,7 +86,7 @@ class CaptureFile:
 
 
 def read_capture(path: Path) -> CaptureFile:
-    """Read a capture written by this harness. Raises PcapngError if it is not whole."""
+    """Read a capture written by this harness. Raises PcapngError if it is truncated or malformed."""
     counts = read_counts(path)
     frames: list[Frame] = []
     if any(count.packets for count in counts.values()):

@@ -1,9 +1,8 @@
-"""Put the octets of one direction of a TCP connection back in order, and remember which frame brought each.
+"""TCP stream reassembly: the octets of one direction in order, with the frame that brought each.
 
-RFC 9293 section 3.4: sequence numbers count octets modulo 2^32. Segments may come in any order, more than
-once and overlapping; the first copy of an octet to arrive is the one that counts, as a receiver's buffer
-would have it. Left out: two different copies of the same octet, which no honest sender produces, are not
-told apart.
+RFC 9293 section 3.4: sequence numbers count octets modulo 2^32. Segments may arrive out of order, repeated and
+overlapping; the first copy of an octet to arrive counts, as in a receiver's buffer. Left out: detection of two
+different copies of the same octet, which no conforming sender produces.
 """
 
 from __future__ import annotations
@@ -38,8 +37,8 @@ class Piece:
 class Stream:
     """One direction of a connection, reassembled.
 
-    `data` are the octets from the first on, up to the first that is missing; `whole` says that nothing was
-    seen behind that point. `pieces` are in the order of the octets.
+    `data` are the octets up to the first missing one; `whole` is True if no octet was captured behind a gap. `pieces`
+    are in the order of the octets.
     """
 
     def __init__(self, data: bytes, pieces: Sequence[Piece], whole: bool) -> None:
@@ -60,8 +59,8 @@ class Stream:
 def reassemble(first_sequence: int, segments: Iterable[Segment], end: int | None = None) -> Stream:
     """Return the stream that these segments make, given in order of arrival.
 
-    `first_sequence` is the sequence number of the first octet (one past the SYN's); `end` is the length
-    that the sender's FIN gives to the stream, where one was seen.
+    `first_sequence` is the sequence number of the first octet (the SYN's plus one); `end` is the length of the stream
+    as given by the sender's FIN, if one was captured.
     """
     pieces: list[Piece] = []
     octets: dict[int, bytes] = {}

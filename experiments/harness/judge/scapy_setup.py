@@ -1,8 +1,8 @@
-"""Import scapy without letting it write into anybody's home.
+"""Import of scapy without side effects on the user's home directory.
 
-scapy keeps settings and pickles in XDG_CONFIG_HOME and XDG_CACHE_HOME as it is imported; a run leaves nothing outside
-of its result folder. Where those folders cannot be, scapy does without. Imported first by the
-package, so that no module of it meets scapy before.
+On import, scapy creates settings and pickled caches in XDG_CONFIG_HOME and XDG_CACHE_HOME; a run must write nothing
+outside of its result folder. With both variables pointing to a path that cannot be a directory, scapy works without
+them. The judge package imports this module first, before any other module can import scapy.
 """
 
 from __future__ import annotations

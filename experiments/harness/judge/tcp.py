@@ -1,9 +1,9 @@
-"""Group the frames of one interface into TCP connections, each as seen from that interface.
+"""TCP connections among the frames of one interface.
 
-RFC 9293. Who sends the SYN is the client. A connection begins with its SYN; segments of connections that
-began before the capture are left out, because nobody can say where their streams start. Ports may be used
-again: a SYN with another initial sequence number is another connection, one with the same is a
-retransmission. Left out: IP fragments (TCP avoids them), and octets of urgent data as anything but octets.
+RFC 9293. The client is the sender of the SYN. A connection begins with its SYN; segments of connections opened before
+the capture began are skipped, because the start of their streams is unknown. Ports may be reused: a SYN with another
+initial sequence number opens another connection, one with the same is a retransmission. Left out: IP fragments (TCP
+avoids them), and the urgent pointer.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Mark:
-    """A moment in a capture: the frame, and when it was seen."""
+    """A moment in a capture: the frame and its timestamp."""
 
     frame: int
     time_ns: int
@@ -42,7 +42,7 @@ class Mark:
 
 @dataclass
 class Direction:
-    """What one end sent: its SYN (or SYN-ACK), segments with payload in order of arrival, FIN and RST."""
+    """The segments of one end: SYN (or SYN-ACK), segments with payload in order of arrival, FIN and RST."""
 
     syn: Mark | None = None
     syn_count: int = 0
@@ -55,7 +55,7 @@ class Direction:
 
     @cached_property
     def stream(self) -> Stream:
-        """The octets this end sent, in order; empty and not whole if its SYN was not seen."""
+        """The octets this end sent, in order; empty and not whole if its SYN was not captured."""
         if self.initial_sequence is None:
             return Stream(b"", (), whole=not self.segments)
         first = self.initial_sequence + 1
@@ -65,7 +65,7 @@ class Direction:
 
 @dataclass
 class Connection:
-    """One TCP connection as one interface saw it."""
+    """One TCP connection as captured at one interface."""
 
     client: Endpoint
     server: Endpoint
@@ -74,20 +74,44 @@ class Connection:
 
     @property
     def syn(self) -> Mark:
-        """The first SYN, with which the connection begins."""
+        """The first SYN."""
         assert self.from_client.syn is not None
         return self.from_client.syn
 
     @property
     def established(self) -> bool:
-        """Whether SYN, SYN-ACK and ACK were seen, in that order."""
+        """True if SYN, SYN-ACK and ACK were captured in that order."""
         answer, ack = self.from_server.syn, self.from_client.first_ack
         return answer is not None and ack is not None and self.syn.frame < answer.frame < ack.frame
 
     @property
     def whole(self) -> bool:
-        """Whether both streams were captured without a hole."""
+        """True if both streams were captured without a gap."""
         return self.from_client.stream.whole and self.from_server.stream.whole
+
+
+@dataclass(frozen=True)
+class ConnectionTraffic:
+    """Connections of any protocol at one interface, as evidence for a claim (`verdict.Traffic`)."""
+
+    connections: tuple[Connection, ...]
+    dropped: int = 0
+
+    @property
+    def absence(self) -> str | None:
+        """None: the interface may have seen no connection."""
+        return None
+
+    @property
+    def gap(self) -> str | None:
+        """The first connection that was not captured whole."""
+        cut = next((connection for connection in self.connections if not connection.whole), None)
+        return None if cut is None else f"the capture of the connection opened in frame {cut.syn.frame} has a hole"
+
+    @property
+    def violation(self) -> None:
+        """None: no grammar applies to all of them."""
+        return None
 
 
 def connections(frames: Iterable[Frame]) -> list[Connection]:

@@ -1,21 +1,25 @@
-"""The answer to a claim, with the evidence for it."""
+"""Verdict on a claim, with its evidence and frame numbers; `decide` is the frame of every check."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import functools
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Concatenate, Generic, Literal, ParamSpec, Protocol, get_args
 
 Word = Literal["shown", "failed", "undecided"]
+P = ParamSpec("P")
 WORDS: tuple[str, ...] = get_args(Word)
+# The evidence of a check, and the frames that it cites.
+Finding = tuple[str, Iterable[int]]
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a check found out about one claim.
+    """The result of checking one claim.
 
-    `evidence` is one sentence with the figures; `frames` are the frame numbers it rests on, counted from 1
-    through the whole capture, as Wireshark and tcpdump --number count them.
+    `evidence` is one sentence with the figures; `frames` are the numbers of the frames that it cites, counted from 1
+    through the whole capture, as Wireshark and tcpdump --number count.
     """
 
     id: str
@@ -25,17 +29,17 @@ class Verdict:
 
 
 def shown(claim_id: str, evidence: str, frames: Iterable[int] = ()) -> Verdict:
-    """The capture holds what the claim says."""
+    """Return the verdict that the capture confirms the claim."""
     return Verdict(claim_id, "shown", evidence, tuple(frames))
 
 
 def failed(claim_id: str, evidence: str, frames: Iterable[int] = ()) -> Verdict:
-    """The capture holds something that the claim excludes."""
+    """Return the verdict that the capture contradicts the claim."""
     return Verdict(claim_id, "failed", evidence, tuple(frames))
 
 
 def undecided(claim_id: str, evidence: str, frames: Iterable[int] = ()) -> Verdict:
-    """The capture cannot tell: it is not whole, or there is no such traffic in it."""
+    """Return the verdict that the capture is insufficient: it has gaps, or lacks the traffic in question."""
     return Verdict(claim_id, "undecided", evidence, tuple(frames))
 
 
@@ -48,17 +52,72 @@ class Contradiction(Exception):  # noqa: N818 - a finding about the traffic, not
         self.frames = frames
 
 
+class Inconclusive(Exception):  # noqa: N818 - a finding about the traffic, not an error of the program
+    """The traffic neither confirms nor contradicts the claim; the message has the reason."""
+
+
+class Traffic(Protocol):
+    """Parsed traffic of one interface, as evidence for a claim."""
+
+    @property
+    def dropped(self) -> int:
+        """The number of packets that the capture lost."""
+
+    @property
+    def absence(self) -> str | None:
+        """The traffic that the capture lacks, as a clause: "no HTTP connection in the capture"; None if it has some."""
+
+    @property
+    def gap(self) -> str | None:
+        """A stream that was not captured whole, as a clause; None without one."""
+
+    @property
+    def violation(self) -> Contradiction | None:
+        """The first violation of the protocol's grammar, which contradicts every claim; None without one."""
+
+
+def insufficiency(traffic: Iterable[Traffic]) -> str | None:
+    """Return the reason why this traffic permits no conclusion, as a clause; None if it does."""
+    captured = list(traffic)
+    if not captured:
+        return "no traffic in the capture"
+    if dropped := max(one.dropped for one in captured):
+        return f"the capture dropped {dropped} packets"
+    lacking = next((one.absence for one in captured if one.absence is not None), None)
+    return lacking or next((one.gap for one in captured if one.gap is not None), None)
+
+
+def decide(claim: str, traffic: Iterable[Traffic], check: Callable[[], Finding]) -> Verdict:
+    """Decide a claim by a check, on traffic that is complete and valid.
+
+    The check returns evidence and its frames, or raises Contradiction (failed) or Inconclusive (undecided).
+    """
+    captured = list(traffic)
+    try:
+        if (lacking := insufficiency(captured)) is not None:
+            raise Inconclusive(f"Nothing can be said: {lacking}.")
+        for violation in (one.violation for one in captured):
+            if violation is not None:
+                raise violation
+        evidence, frames = check()
+    except Inconclusive as reason:
+        return undecided(claim, str(reason))
+    except Contradiction as contradiction:
+        return failed(claim, contradiction.evidence, contradiction.frames)
+    return shown(claim, evidence, frames)
+
+
 def listed(frames: Sequence[int], most: int = 8) -> str:
-    """Return frame numbers as a list to read, cut short behind `most`."""
+    """Format frame numbers as a comma-separated list, truncated after `most`."""
     text = ", ".join(str(frame) for frame in frames[:most])
     return f"{text} and {len(frames) - most} more" if len(frames) > most else text
 
 
 def timed(packets: Verdict, measured_s: float, theory_s: float, tolerance: float) -> Verdict:
-    """Join the verdict on the packets with the comparison of a time with its theory.
+    """Combine the verdict on the packets with the comparison of a measured time with theory.
 
-    The claim is shown only if the packets show it and `measured_s` lies within `tolerance` (0.15: fifteen
-    per cent) of `theory_s`.
+    The claim is shown only if the packets show it and `measured_s` lies within `tolerance` (0.15: fifteen per cent) of
+    `theory_s`.
     """
     ratio = measured_s / theory_s
     figures = f"measured {measured_s * 1e3:.1f} ms, theory {theory_s * 1e3:.1f} ms, ratio {ratio:.3f}"
@@ -69,3 +128,26 @@ def timed(packets: Verdict, measured_s: float, theory_s: float, tolerance: float
         return failed(packets.id, evidence, packets.frames)
     evidence = f"{packets.evidence} And {figures}, within the tolerance of {tolerance * 100:.3g}%."
     return Verdict(packets.id, "shown", evidence, packets.frames)
+
+
+class ClaimDecider(Generic[P]):
+    """A function that decides one claim, called without the claim's id; made by `decides`."""
+
+    __name__: str
+
+    def __init__(self, claim: str, function: Callable[Concatenate[str, P], Verdict]) -> None:
+        self.claim = claim
+        self._function = function
+        functools.update_wrapper(self, function)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Verdict:
+        """Return the verdict on the claim."""
+        return self._function(self.claim, *args, **kwargs)
+
+
+def decides(claim: str) -> Callable[[Callable[Concatenate[str, P], Verdict]], ClaimDecider[P]]:
+    """Bind a deciding function to the id of its claim, which the function gets as first argument.
+
+    The id is stated here only; statement and check of the course's claims are in experiments/claims.toml.
+    """
+    return lambda function: ClaimDecider(claim, function)

@@ -1,10 +1,10 @@
-"""Delivery of a page load: status and content of every response against the files that the origin was given.
+"""Delivery of a page load: status and content of every response against the origin's files.
 
-    undelivered(load, {b"/": page, b"/picture-1.png": picture})      None, or an Undelivered that says what is wrong
+    undelivered(load, {b"/": page, b"/picture-1.png": picture})      None, or an Undelivered with the difference
 
-RFC 9110 sections 6.4 (content), 8.4 (content codings) and 15.3.1 (200). A page is delivered by a load that asks for the
-page first and for each file once, for nothing else, and gets each file by a response with status 200. The content is
-what the judge has decoded: transfer coding and HTTP/2 DATA by `messages` and `http2`, content codings here. Left out:
+RFC 9110 sections 6.4 (content), 8.4 (content codings) and 15.3.1 (200). A page is delivered by a load that requests the
+page first and each file once, nothing else, and gets each file in a response with status 200. The content is the
+judge's own decoding: transfer coding and HTTP/2 DATA in `wire.http1` and `wire.http2`, content codings here. Left out:
 content codings that the standard library cannot decode (br, zstd), and ranges.
 """
 
@@ -29,20 +29,20 @@ CODING_OVERHEAD_BYTES = 1024
 
 @dataclass(frozen=True)
 class Undelivered:
-    """Why a load did not deliver its page: one clause, and the frame that shows it."""
+    """Reason why a load did not deliver its page: one clause, and the frame that shows it."""
 
     evidence: str
     frame: int
 
 
 class _CodingError(ValueError):
-    """The content cannot be decoded; the message says why."""
+    """The content cannot be decoded; the message has the reason."""
 
 
 def undelivered(load: PageLoad, files: Files, as_page: bool = True) -> Undelivered | None:
-    """Return what keeps a load from having delivered these files (by path, the page first), None if nothing does.
+    """Return the reason why a load did not deliver these files (by path, the page first), None if it did.
 
-    `as_page` False: the files need not be requested in the order of a page, and may be requested more than once.
+    `as_page` False: the files may be requested in any order, and more than once.
     """
     if not load.conversations:
         return Undelivered("no connection was opened", 0)
@@ -67,7 +67,7 @@ def undelivered(load: PageLoad, files: Files, as_page: bool = True) -> Undeliver
 
 
 def difference(exchange: Exchange, file: bytes) -> Undelivered | None:
-    """Return how the response of an exchange differs from this file with status 200, None if it does not."""
+    """Return the difference of an exchange's response from this file with status 200, None without one."""
     name, response = _text(path_of(exchange)), exchange.response
     if response is None:
         frame = exchange.request.frames[0]
@@ -79,7 +79,7 @@ def difference(exchange: Exchange, file: bytes) -> Undelivered | None:
 
 
 def response_difference(response: Message, file: bytes) -> str | None:
-    """Return how a response differs from this file with status 200, as a clause; None if it does not."""
+    """Return the difference of a response from this file with status 200, as a clause; None without one."""
     status = response.start_line[1]
     if status != OK:
         return f"its status is {_text(status)}, not 200"
@@ -98,7 +98,7 @@ def response_difference(response: Message, file: bytes) -> str | None:
 
 
 def content_of(response: Message, limit: int | None = None) -> bytes:
-    """The content of a response without its content codings, `limit` octets of it at most. Raises ValueError."""
+    """Decode the content codings of a response, `limit` octets at most. Raises ValueError."""
     codings = [part.strip().lower() for value in response.values(b"content-encoding") for part in value.split(b",")]
     content = response.body
     # RFC 9110 section 8.4: the codings are listed in the order in which they were applied.
@@ -107,7 +107,7 @@ def content_of(response: Message, limit: int | None = None) -> bytes:
             continue
         if coding not in WINDOW_BITS:
             raise _CodingError(f"its content coding is {_text(coding)}")
-        # What is below another coding may be longer than the content, but not by much.
+        # Data below another coding may be longer than the content, but not by much.
         content = _inflated(content, coding, None if limit is None else 2 * limit + CODING_OVERHEAD_BYTES)
     return content if limit is None else content[:limit]
 
@@ -124,7 +124,7 @@ def _inflated(content: bytes, coding: bytes, limit: int | None) -> bytes:
 
 
 def path_of(exchange: Exchange) -> bytes:
-    """The path that a request is for, which absolute-form has behind scheme and authority."""
+    """Return the path of a request, which absolute-form has after scheme and authority."""
     return ABSOLUTE.sub(b"", exchange.target, count=1) or b"/" if exchange.target else exchange.target
 
 

@@ -1,12 +1,12 @@
-"""Decide the HTTP/1 claims H1 to H5 from packets.
+"""HTTP/1 claims H1 to H5: connection set-up, message grammar, statelessness, one request per connection.
 
-Every function takes page loads (see `page_load`) and returns a Verdict. "undecided" means that the capture
-dropped packets, has a hole, or has no such traffic; "failed" names the first connection or message that
-contradicts the claim. H1 to H3 are about connections and messages: an error response is a response to them. H4 and H5,
-as H6 to H9, H11, H13 and H14, are about objects: they cannot be shown by loads that did not deliver the files that
-the origin was given (see `delivered`).
+All functions take page loads (see `wire.page_load`) and return a Verdict. "undecided" means that the capture dropped
+packets, has a gap, or lacks such traffic; "failed" cites the first connection or message that contradicts the claim. H1
+to H3 concern connections and messages: an error response counts as a response. H4 and H5, like H6 to H9, H11, H13 and
+H14, concern objects: loads that did not deliver the origin's files cannot confirm them (see `delivery`).
 
-Sources: RFC 9112 sections 2 to 7 and 9, RFC 9110 sections 2.5 and 15, RFC 1945 section 1.3 (one request a connection).
+Sources: RFC 9112 sections 2 to 7 and 9, RFC 9110 sections 2.5 and 15, RFC 1945 section 1.3 (one request per
+connection).
 """
 
 from __future__ import annotations
@@ -14,52 +14,48 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from experiments.harness.judge.verdict import Contradiction, Verdict, failed, listed, shown, undecided
+from experiments.harness.judge.verdict import (
+    Contradiction,
+    Finding,
+    Verdict,
+    decide,
+    decides,
+    failed,
+    insufficiency,
+    listed,
+    undecided,
+)
 from experiments.http.claims.delivery import content_of, undelivered
 from experiments.http.wire.http1 import Conversation, Exchange, Message
-from experiments.http.wire.page_load import PageLoad, why_not_evidence
+from experiments.http.wire.page_load import PageLoad
 
 HTTP_PORT = 80
 # RFC 9110 section 2.5: a response has no higher major version than its request.
 VERSION_1 = re.compile(rb"HTTP/1\.[0-9]")
-# RFC 9110 section 15: what lies outside is no status code.
+# RFC 9110 section 15: a status code outside of this range is invalid.
 STATUS = re.compile(rb"[1-5][0-9]{2}")
-
-
-def decide(
-    claim_id: str, loads: Sequence[PageLoad], check: Callable[[Sequence[PageLoad]], tuple[str, list[int]]]
-) -> Verdict:
-    """Run a check, which returns evidence and frames or raises Contradiction, on captures fit for it."""
-    unfit = why_not_evidence(loads)
-    if unfit is not None:
-        return undecided(claim_id, f"Nothing can be said: {unfit}.")
-    try:
-        evidence, frames = check(loads)
-    except Contradiction as found:
-        return failed(claim_id, found.evidence, found.frames)
-    return shown(claim_id, evidence, frames)
 
 
 def decide_delivered(
     claim_id: str,
     loads: Sequence[PageLoad],
-    check: Callable[[Sequence[PageLoad]], tuple[str, list[int]]],
+    check: Callable[[], Finding],
     as_page: bool = True,
 ) -> Verdict:
-    """Decide as `decide` does a claim on objects: it needs loads that delivered their files as well.
+    """Decide a claim on objects, which needs loads that delivered their files as well.
 
     `as_page`: see `undelivered`.
     """
 
-    def checks(loads: Sequence[PageLoad]) -> tuple[str, list[int]]:
-        found = check(loads)
+    def delivered() -> Finding:
+        finding = check()
         for load in loads:
             require_delivered(load, as_page)
-        return found
+        return finding
 
     if any(load.files is None for load in loads):
         return undecided(claim_id, "Nothing can be said: what the origin was given is not known.")
-    return decide(claim_id, loads, checks)
+    return decide(claim_id, loads, delivered)
 
 
 def require_delivered(load: PageLoad, as_page: bool = True) -> None:
@@ -69,10 +65,11 @@ def require_delivered(load: PageLoad, as_page: bool = True) -> None:
         raise Contradiction(f"The page was not delivered: {wrong.evidence}.", wrong.frame)
 
 
-def h1(loads: Sequence[PageLoad], port: int = HTTP_PORT) -> Verdict:
+@decides("H1")
+def decide_connection_setup(claim: str, loads: Sequence[PageLoad], port: int = HTTP_PORT) -> Verdict:
     """Decide H1: handshake to port 80, then a request, then its response."""
 
-    def check(loads: Sequence[PageLoad]) -> tuple[str, list[int]]:
+    def check() -> Finding:
         for load in loads:
             for conversation in load.conversations:
                 _opens_asks_gets(conversation, port)
@@ -87,33 +84,37 @@ def h1(loads: Sequence[PageLoad], port: int = HTTP_PORT) -> Verdict:
             f"gets SYN-ACK in {frames[1]}, sends its request in {request}, gets the response in {response}."
         ), frames
 
-    return decide("H1", loads, check)
+    return decide(claim, loads, check)
 
 
-def h2(loads: Sequence[PageLoad]) -> Verdict:
+@decides("H2")
+def decide_request_grammar(claim: str, loads: Sequence[PageLoad]) -> Verdict:
     """Decide H2: every request is a request line, header lines, CRLF and a body, octet by octet."""
-    return _grammar("H2", loads, "request", lambda exchange: exchange.request, sound_requests)
+    return _grammar(claim, loads, "request", lambda exchange: exchange.request, sound_requests)
 
 
-def h3(loads: Sequence[PageLoad]) -> Verdict:
+@decides("H3")
+def decide_response_grammar(claim: str, loads: Sequence[PageLoad]) -> Verdict:
     """Decide H3: every response is a status line, header lines, CRLF and a body, octet by octet."""
-    return _grammar("H3", loads, "response", _proper_response, sound)
+    return _grammar(claim, loads, "response", _proper_response, sound)
 
 
-def h4(first: PageLoad, second: PageLoad, others: Sequence[PageLoad] = ()) -> Verdict:
+@decides("H4")
+def decide_statelessness(claim: str, first: PageLoad, second: PageLoad, others: Sequence[PageLoad] = ()) -> Verdict:
     """Decide H4: the same requests in another order get the same responses, but for their Date.
 
-    `others` are all further loads: no request in them may be answered by another status or content than the same
-    request, octet by octet, elsewhere. Undecided if the two loads did not send the same requests, or sent them in the
-    same order: nothing follows then. Failed also where the responses are the same, but not the files: the responses of
-    an origin whose memory had filled before the first of them would be the same.
+    `others` are all further loads: a request in them must have the same status and content as the same request, octet
+    by octet, elsewhere. Undecided if the two loads did not send the same requests, or sent them in the same order.
+    Failed also if the responses are equal, but not the files: an origin whose state had saturated before the first of
+    them would send equal responses, too.
     """
+    compared = [first, second, *(load for load in others if load.conversations)]
     unfit = _not_reordered(first, second)
-    if why_not_evidence([first, second]) is None and unfit is not None:
-        return undecided("H4", unfit)
+    if insufficiency([first, second]) is None and unfit is not None:
+        return undecided(claim, unfit)
 
-    def check(loads: Sequence[PageLoad]) -> tuple[str, list[int]]:
-        before, after = ({exchange.request.octets: exchange for exchange in load.exchanges} for load in loads[:2])
+    def check() -> Finding:
+        before, after = ({exchange.request.octets: exchange for exchange in load.exchanges} for load in compared[:2])
         for request, exchange in before.items():
             one, other = response_of(exchange), response_of(after[request])
             if _without_date(one) != _without_date(other):
@@ -123,20 +124,20 @@ def h4(first: PageLoad, second: PageLoad, others: Sequence[PageLoad] = ()) -> Ve
                     one.frames[0],
                     other.frames[0],
                 )
-        _always_the_same(loads)
+        _always_the_same(compared)
         frames = [response_of(exchange).frames[0] for each in (before, after) for exchange in each.values()]
         return (
             f"{len(before)} objects asked for in two orders: each response is the same octet by octet, "
             f"but for its Date (frames {listed(frames)})."
         ), frames
 
-    verdict = decide("H4", [first, second, *(load for load in others if load.conversations)], check)
+    verdict = decide(claim, compared, check)
     if verdict.verdict == "shown":
         for load in (first, second):
             wrong = undelivered(load, load.files or {}, as_page=False)
             if wrong is not None:
                 evidence = f"{verdict.evidence} But {wrong.evidence}: earlier requests may have altered it."
-                return failed("H4", evidence, [wrong.frame])
+                return failed(claim, evidence, [wrong.frame])
     return verdict
 
 
@@ -163,14 +164,15 @@ def _content(response: Message) -> bytes:
     try:
         return content_of(response)
     except ValueError:
-        # What cannot be decoded is compared as it came.
+        # Content that cannot be decoded is compared as captured.
         return response.body
 
 
-def h5(loads: Sequence[PageLoad]) -> Verdict:
-    """Decide H5: HTTP/1.0, one object a connection, which the server closes behind the response."""
+@decides("H5")
+def decide_connection_per_object(claim: str, loads: Sequence[PageLoad]) -> Verdict:
+    """Decide H5: HTTP/1.0, one object per connection, which the server closes after the response."""
 
-    def check(loads: Sequence[PageLoad]) -> tuple[str, list[int]]:
+    def check() -> Finding:
         every = [conversation for load in loads for conversation in load.conversations]
         for conversation in every:
             only_exchange(conversation, b"HTTP/1.0")
@@ -182,7 +184,7 @@ def h5(loads: Sequence[PageLoad]) -> Verdict:
             f"and, behind the response, a FIN each that the server sends first (frames {listed(fins)})."
         ), sorted(syns + fins)
 
-    return decide_delivered("H5", loads, check)
+    return decide_delivered(claim, loads, check)
 
 
 def response_of(exchange: Exchange) -> Message:
@@ -194,7 +196,7 @@ def response_of(exchange: Exchange) -> Message:
 
 
 def only_exchange(conversation: Conversation, version: bytes) -> Exchange:
-    """Return the one exchange on a connection, which must be of this HTTP version."""
+    """Return the single exchange on a connection, which must be of this HTTP version."""
     syn = conversation.connection.syn.frame
     sound(conversation)
     if len(conversation.exchanges) != 1:
@@ -208,7 +210,7 @@ def only_exchange(conversation: Conversation, version: bytes) -> Exchange:
 
 
 def of_version(exchange: Exchange, version: bytes) -> None:
-    """Require that the request says this HTTP version."""
+    """Require this HTTP version in the request."""
     found, frame = exchange.request.start_line[2], exchange.request.frames[0]
     if found != version:
         raise Contradiction(f"The request in frame {frame} is {_text(found)}, not {_text(version)}.", frame)
@@ -234,7 +236,7 @@ def _opens_asks_gets(conversation: Conversation, port: int) -> None:
     if not conversation.exchanges:
         raise Contradiction(f"No request follows on the connection opened in frame {syn}.", syn)
     if conversation.exchanges[0].response is None:
-        # What stands in the place of a response is a better reason than its absence.
+        # Malformed octets in place of a response are a better reason than its absence.
         sound(conversation)
         response_of(conversation.exchanges[0])
     for exchange in conversation.exchanges:
@@ -284,7 +286,7 @@ def _grammar(
     pick: Callable[[Exchange], Message | None],
     require: Callable[[Conversation], None],
 ) -> Verdict:
-    def check(loads: Sequence[PageLoad]) -> tuple[str, list[int]]:
+    def check() -> Finding:
         messages: list[Message] = []
         for load in loads:
             for conversation in load.conversations:
@@ -315,7 +317,7 @@ def _not_reordered(first: PageLoad, second: PageLoad) -> str | None:
 
 
 def _without_date(message: Message) -> tuple[object, ...]:
-    # RFC 9110 section 6.6.1: Date says when the response was made, not what it is.
+    # RFC 9110 section 6.6.1: Date is the time of generation, and may differ between equal responses.
     fields = tuple(field for field in message.fields if field[0] != b"date")
     return message.start_line, fields, message.body
 

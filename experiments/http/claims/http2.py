@@ -1,8 +1,8 @@
-"""Decide the claims on HTTP/2 from packets: H10 to H14.
+"""HTTP/2 claims H10 to H14: binary framing, multiplexing, header compression, server push.
 
-Every function takes page loads captured at the client and returns a Verdict; see `http` for what "undecided"
-and "failed" mean. H13 and H14 are decided here as far as packets go; `strategies.timed` adds the time. H11, H13 and
-H14 need loads that delivered their files.
+All functions take page loads captured at the client and return a Verdict; see `http1` for "undecided" and "failed". H13
+and H14 are decided here as far as packets go; `verdict.timed` adds the time. H11, H13 and H14 need loads that delivered
+their files.
 
 Sources: RFC 9113 sections 4.1, 5 and 8.4, RFC 7541 sections 2 and 6.2.2, RFC 9112 sections 2.1 and 9.3.2.
 """
@@ -12,8 +12,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from experiments.harness.judge.verdict import Contradiction, Verdict, listed, undecided
-from experiments.http.claims.http1 import decide, decide_delivered, of_version, response_of, sound, sound_requests
+from experiments.harness.judge.verdict import Contradiction, Finding, Verdict, decide, decides, listed, undecided
+from experiments.http.claims.http1 import decide_delivered, of_version, response_of, sound, sound_requests
 from experiments.http.wire.http1 import Exchange, Message
 from experiments.http.wire.http2 import END_STREAM, Http2Conversation, Http2Frame, Kind
 from experiments.http.wire.page_load import PageLoad
@@ -21,13 +21,14 @@ from experiments.http.wire.page_load import PageLoad
 TEXT = re.compile(rb"[\t\r\n\x20-\x7e]*")
 
 
-def h10(text_loads: Sequence[PageLoad], binary_loads: Sequence[PageLoad]) -> Verdict:
+@decides("H10")
+def decide_binary_framing(claim: str, text_loads: Sequence[PageLoad], binary_loads: Sequence[PageLoad]) -> Verdict:
     """Decide H10: the heads of 1.x are lines of ASCII text, those of 2 are frames of binary data."""
     missing = [name for name, loads in (("1.x", text_loads), ("2", binary_loads)) if not loads]
     if missing:
-        return undecided("H10", f"No page load by HTTP/{missing[0]} in the capture.")
+        return undecided(claim, f"No page load by HTTP/{missing[0]} in the capture.")
 
-    def check(_loads: Sequence[PageLoad]) -> tuple[str, list[int]]:
+    def check() -> Finding:
         heads = _text_heads(text_loads)
         frames, blocks = _binary_frames(binary_loads)
         return (
@@ -36,7 +37,7 @@ def h10(text_loads: Sequence[PageLoad], binary_loads: Sequence[PageLoad]) -> Ver
             f"none of {len(blocks)} header blocks is text (the first in frame {blocks[0].packet})."
         ), [heads[0], frames[0].packet, blocks[0].packet]
 
-    return decide("H10", [*text_loads, *binary_loads], check)
+    return decide(claim, [*text_loads, *binary_loads], check)
 
 
 def _text_heads(loads: Sequence[PageLoad]) -> list[int]:
@@ -87,7 +88,7 @@ def _binary_frames(loads: Sequence[PageLoad]) -> tuple[list[Http2Frame], list[Ht
 
 
 def http2_conversations(load: PageLoad) -> list[Http2Conversation]:
-    """The conversations of a load, each of which must be sound HTTP/2."""
+    """Return the conversations of a load, each of which must be valid HTTP/2."""
     found = []
     for conversation in load.conversations:
         syn = conversation.connection.syn.frame
@@ -99,17 +100,20 @@ def http2_conversations(load: PageLoad) -> list[Http2Conversation]:
     return found
 
 
-def h11(pipelined: Sequence[PageLoad], multiplexed: Sequence[PageLoad], large: bytes, small: bytes) -> Verdict:
-    """Decide H11: behind `large`, 1.1 delivers `small` last; 2 interleaves both and delivers `small` first.
+@decides("H11")
+def decide_multiplexing(
+    claim: str, pipelined: Sequence[PageLoad], multiplexed: Sequence[PageLoad], large: bytes, small: bytes
+) -> Verdict:
+    """Decide H11: 1.1 delivers `small` after `large`; 2 interleaves both and delivers `small` first.
 
-    `large` and `small` are request-targets, asked for in this order by both. By 2, nothing else that was asked for may
-    wait for the end of `large` either.
+    `large` and `small` are request-targets, requested in this order by both. By 2, no other response may wait for the
+    end of `large` either.
     """
     loads = [*pipelined, *multiplexed]
     if not pipelined or not multiplexed:
-        return undecided("H11", "A page load by HTTP/1.1 and one by HTTP/2 are needed.")
+        return undecided(claim, "A page load by HTTP/1.1 and one by HTTP/2 are needed.")
 
-    def check(_loads: Sequence[PageLoad]) -> tuple[str, list[int]]:
+    def check() -> Finding:
         waited = [_behind(load, large, small) for load in pipelined]
         found = [_interleaved(load, large, small) for load in multiplexed]
         frames = [*waited[0][1], *found[0][1]]
@@ -124,7 +128,7 @@ def h11(pipelined: Sequence[PageLoad], multiplexed: Sequence[PageLoad], large: b
             f"DATA of the large one (frames {frames[2]} and {frames[4]}), complete after {free_ms:.1f} ms."
         ), frames
 
-    return decide_delivered("H11", loads, check)
+    return decide_delivered(claim, loads, check)
 
 
 def _exchange(load: PageLoad, target: bytes) -> Exchange:
@@ -135,7 +139,7 @@ def _exchange(load: PageLoad, target: bytes) -> Exchange:
 
 
 def _behind(load: PageLoad, large: bytes, small: bytes) -> tuple[float, list[int]]:
-    """(ms from the request for the small object to its end, frames): its response must follow the large one's."""
+    """Return (ms from request to end of the small object, frames): its response must follow the large one's."""
     _one_text(load)
     second, ended, began = _asked_in_order(load, large, small)
     return (began.last_ns - second.last_ns) / 1e6, [ended.frames[-1], began.frames[0]]
@@ -143,7 +147,7 @@ def _behind(load: PageLoad, large: bytes, small: bytes) -> tuple[float, list[int
 
 def _one_text(load: PageLoad) -> None:
     """Require one sound connection of HTTP/1.1, on which responses follow one another (RFC 9112 section 9.3.2)."""
-    syns = [one.connection.syn.frame for one in load.conversations]
+    syns = [conversation.connection.syn.frame for conversation in load.conversations]
     if len(syns) != 1:
         raise Contradiction(f"{len(syns)} connections, opened in frames {listed(syns)}, not one.", *syns)
     sound(load.conversations[0])
@@ -152,7 +156,9 @@ def _one_text(load: PageLoad) -> None:
 
 
 def _asked_in_order(load: PageLoad, large: bytes, small: bytes) -> tuple[Message, Message, Message]:
-    """(request for the small object, response to the large one, response to the small one), large and small as said."""
+    """Return (request for the small object, response to the large one, response to the small one), requested in this
+    order.
+    """
     first, second = _exchange(load, large), _exchange(load, small)
     if first.request.first_ns > second.request.first_ns:
         frame = second.request.frames[0]
@@ -169,7 +175,7 @@ def _asked_in_order(load: PageLoad, large: bytes, small: bytes) -> tuple[Message
 
 
 def _interleaved(load: PageLoad, large: bytes, small: bytes) -> tuple[float, list[int]]:
-    """(ms, frames): DATA of the small stream must lie between DATA of the large one, on one connection."""
+    """Return (ms, frames): DATA of the small stream must lie between DATA of the large one, on one connection."""
     (conversation,) = _one(load)
     ids = {exchange.target: stream_id for stream_id, exchange in conversation.streams}
     second, _, delivered = _asked_in_order(load, large, small)
@@ -196,14 +202,15 @@ def _interleaved(load: PageLoad, large: bytes, small: bytes) -> tuple[float, lis
     return (delivered.last_ns - second.last_ns) / 1e6, frames
 
 
-def h12(text_loads: Sequence[PageLoad], binary_loads: Sequence[PageLoad]) -> Verdict:
-    """Decide H12: from the second request on, headers take fewer octets by 2 than by 1.1, and than at first; the fields
-    of each response take fewer octets than they have when they are spelled out.
+@decides("H12")
+def decide_header_compression(claim: str, text_loads: Sequence[PageLoad], binary_loads: Sequence[PageLoad]) -> Verdict:
+    """Decide H12: from the second request on, headers take fewer octets by 2 than by 1.1, and than the first; the
+    fields of each response take fewer octets than uncompressed.
     """
     if not text_loads or not binary_loads:
-        return undecided("H12", "A page load by HTTP/1.1 and one by HTTP/2 are needed.")
+        return undecided(claim, "A page load by HTTP/1.1 and one by HTTP/2 are needed.")
 
-    def check(_loads: Sequence[PageLoad]) -> tuple[str, list[int]]:
+    def check() -> Finding:
         for conversation in (one for load in text_loads for one in load.conversations):
             sound_requests(conversation)
         for load in binary_loads:
@@ -228,13 +235,15 @@ def h12(text_loads: Sequence[PageLoad], binary_loads: Sequence[PageLoad]) -> Ver
             f"spelled out {plain}."
         ), frames
 
-    return _with_objects(2, decide("H12", [*text_loads, *binary_loads], check), [*text_loads, *binary_loads])
+    return _with_objects(2, decide(claim, [*text_loads, *binary_loads], check), [*text_loads, *binary_loads])
 
 
 def _response_blocks(loads: Sequence[PageLoad]) -> tuple[int, int]:
-    """(octets of the header blocks of all responses, octets they would have without compression)."""
+    """Return (octets of the header blocks of all responses, their octets without compression)."""
     blocks = plain = 0
-    for response in (each.response for load in loads for each in load.exchanges if each.response is not None):
+    for response in (
+        exchange.response for load in loads for exchange in load.exchanges if exchange.response is not None
+    ):
         # RFC 7541 section 6.2.2: an octet and two lengths of an octet each, name and value as they are.
         fields = sum(3 + len(name) + len(value) for name, value in response.fields)
         # The status is an octet of the static table (appendix A); that alone compresses no field.
@@ -252,7 +261,7 @@ def _response_blocks(loads: Sequence[PageLoad]) -> tuple[int, int]:
 
 
 def _with_objects(fewest: int, verdict: Verdict, loads: Sequence[PageLoad]) -> Verdict:
-    """The verdict, unless the loads are fine but have fewer objects than tell anything."""
+    """Return the verdict, or undecided if the loads are valid but have too few objects."""
     objects = min((len(load.exchanges) for load in loads), default=0)
     if verdict.verdict == "shown" and objects < fewest:
         return undecided(verdict.id, f"A page of {objects} {'object' if objects == 1 else 'objects'} is too small.")
@@ -264,7 +273,7 @@ def _in_all(loads: Sequence[PageLoad]) -> str:
 
 
 def header_sizes(load: PageLoad) -> list[int]:
-    """Octets that the header section of each request takes, in order: of 1.x with its request line, of 2 in frames."""
+    """Return the octets of each request's header section, in order: of 1.x with its request line, of 2 in frames."""
     sizes = []
     for exchange in load.exchanges:
         octets, body = exchange.request.octets, exchange.request.body
@@ -272,16 +281,17 @@ def header_sizes(load: PageLoad) -> list[int]:
     return sizes
 
 
-def h13(loads: Sequence[PageLoad]) -> Verdict:
+@decides("H13")
+def decide_server_push(claim: str, loads: Sequence[PageLoad]) -> Verdict:
     """Decide H13 from packets: one request, one connection, everything else promised and pushed."""
 
-    def check(loads: Sequence[PageLoad]) -> tuple[str, list[int]]:
+    def check() -> Finding:
         evidence, frames = _pushed(loads[0])
         for load in loads[1:]:
             frames = frames + _pushed(load)[1]
         return f"{evidence}{_in_all(loads)}", frames
 
-    return decide_delivered("H13", loads, check)
+    return decide_delivered(claim, loads, check)
 
 
 def _pushed(load: PageLoad) -> tuple[str, list[int]]:
@@ -308,7 +318,9 @@ def _pushed(load: PageLoad) -> tuple[str, list[int]]:
 
 
 def _promised_in_time(conversation: Http2Conversation) -> None:
-    """RFC 9113 sections 6.6 and 8.4.1: a promise precedes the end of the response that refers to what it promises."""
+    """Require each promise before the end of the response that refers to the promised object (RFC 9113 sections 6.6 and
+    8.4.1).
+    """
     ended: set[int] = set()
     for frame in conversation.server_frames:
         if frame.kind == Kind.PUSH_PROMISE and frame.stream_id in ended:
@@ -317,10 +329,11 @@ def _promised_in_time(conversation: Http2Conversation) -> None:
             ended.add(frame.stream_id)
 
 
-def h14(loads: Sequence[PageLoad]) -> Verdict:
+@decides("H14")
+def decide_concurrent_streams(claim: str, loads: Sequence[PageLoad]) -> Verdict:
     """Decide H14 from packets: one connection, the page first, then all requests before the first response to them."""
 
-    def check(loads: Sequence[PageLoad]) -> tuple[str, list[int]]:
+    def check() -> Finding:
         found = [_multiplexed(load) for load in loads]
         counts = sorted({len(load.exchanges) for load in loads})
         return (
@@ -328,8 +341,8 @@ def h14(loads: Sequence[PageLoad]) -> Verdict:
             f"{found[0][0]}{_in_all(loads)}"
         ), [frame for _, frames in found for frame in frames]
 
-    # With fewer named objects than two, streams look like one request behind the other.
-    return _with_objects(3, decide_delivered("H14", loads, check), loads)
+    # With fewer than two named objects, concurrent streams look like serial requests.
+    return _with_objects(3, decide_delivered(claim, loads, check), loads)
 
 
 def _multiplexed(load: PageLoad) -> tuple[str, list[int]]:
@@ -360,6 +373,6 @@ def _multiplexed(load: PageLoad) -> tuple[str, list[int]]:
 def _one(load: PageLoad) -> list[Http2Conversation]:
     found = http2_conversations(load)
     if len(found) != 1:
-        syns = [each.connection.syn.frame for each in found]
+        syns = [conversation.connection.syn.frame for conversation in found]
         raise Contradiction(f"{len(syns)} connections, opened in frames {listed(syns)}, not one.", *syns)
     return found

@@ -1,41 +1,40 @@
-"""Did a page arrive whole? Decided from packets, for any client and any server.
+"""HTTP interoperability check: complete delivery of a page, for any client and any server, decided from packets.
 
-Every response must have status 200 and the content of its file; the versions and the soundness of both sides' messages
-are checked on the way. A client may ask for an object more than once, as load generators do, but for nothing else.
+Every response must have status 200 and the content of its file; the versions and the validity of both sides' messages
+are checked, too. A client may request an object more than once, as load generators do, but nothing else.
 """
 
 from __future__ import annotations
 
-from experiments.harness.judge.verdict import Contradiction, Verdict, failed, listed, shown, undecided
+from experiments.harness.judge.verdict import Contradiction, Finding, Verdict, decide, listed
 from experiments.http.claims.delivery import difference, path_of
 from experiments.http.claims.http1 import response_of
 from experiments.http.wire.http1 import Conversation
 from experiments.http.wire.http2 import Http2Conversation, Kind
-from experiments.http.wire.page_load import Files, PageLoad, why_not_evidence
+from experiments.http.wire.page_load import Files, PageLoad
 
 NO_ERROR = 0
 
 
 def fetched(cell_id: str, load: PageLoad, protocol: str, files: Files) -> Verdict:
-    """Whether every file (path: octets, the page first) arrived whole by a protocol: 1.0, 1.1, 2, 2-upgrade or 2-push.
+    """Decide that every file (path: octets, the page first) arrived whole by a protocol: 1.0, 1.1, 2, 2-upgrade or
+    2-push.
 
-    The verdict's id is `cell_id`; its evidence names the packet that shows a failure.
+    The verdict's id is `cell_id`; its evidence cites the packet of a failure.
     """
-    unfit = why_not_evidence([load])
-    if unfit is not None:
-        return undecided(cell_id, f"Nothing can be said: {unfit}.")
-    try:
+
+    def check() -> Finding:
         frames = [frame for conversation in load.conversations for frame in _sound(conversation, protocol)]
         _every_file(load, files)
         if protocol == "2-push":
             _all_pushed(load, files)
-    except Contradiction as found:
-        return failed(cell_id, found.evidence, found.frames)
-    return shown(cell_id, f"{len(files)} objects whole (responses in frames {listed(frames)}).", frames)
+        return f"{len(files)} objects whole (responses in frames {listed(frames)}).", frames
+
+    return decide(cell_id, [load], check)
 
 
 def _every_file(load: PageLoad, files: Files) -> None:
-    """Require that every file was asked for, nothing else was, and each response is its file."""
+    """Require a request for every file, no other request, and the file as each response."""
     got = set()
     for exchange in load.exchanges:
         path, frame = path_of(exchange), exchange.request.frames[0]
@@ -55,12 +54,12 @@ def _every_file(load: PageLoad, files: Files) -> None:
 
 def _all_pushed(load: PageLoad, files: Files) -> None:
     """Require that every object but the page came by a promise."""
-    conversations = [each for each in load.conversations if isinstance(each, Http2Conversation)]
+    conversations = [conversation for conversation in load.conversations if isinstance(conversation, Http2Conversation)]
     promised = {
         path_of(exchange)
-        for each in conversations
-        for stream_id, exchange in each.streams
-        if stream_id in each.promised
+        for conversation in conversations
+        for stream_id, exchange in conversation.streams
+        if stream_id in conversation.promised
     }
     syn = load.conversations[0].connection.syn.frame
     if not promised:
@@ -71,7 +70,7 @@ def _all_pushed(load: PageLoad, files: Files) -> None:
 
 
 def _sound(conversation: Conversation, protocol: str) -> list[int]:
-    """The frames in which its responses begin; every message must be sound and of the protocol."""
+    """Return the frames in which responses begin; every message must be valid and of the protocol."""
     syn = conversation.connection.syn.frame
     if conversation.problem is not None:
         raise Contradiction(f"On the connection opened in frame {syn}: {conversation.problem}.", syn)
@@ -91,7 +90,7 @@ def _sound(conversation: Conversation, protocol: str) -> list[int]:
             raise Contradiction(f"The request in frame {frame} is {version.decode('latin-1')}.", frame)
     responses = [response_of(exchange) for exchange in conversation.exchanges]
     for response in responses:
-        # RFC 9110 section 6.2: a server says the highest minor version it speaks, whatever the request says.
+        # RFC 9110 section 6.2: a server sends the highest minor version that it supports, independent of the request's.
         if protocol == "1.1" and response.start_line[0] != b"HTTP/1.1":
             said = response.start_line[0].decode("latin-1")
             raise Contradiction(f"The response in frame {response.frames[0]} is {said}.", response.frames[0])
@@ -99,7 +98,7 @@ def _sound(conversation: Conversation, protocol: str) -> list[int]:
 
 
 def _no_error(conversation: Http2Conversation) -> None:
-    """RFC 9113 section 7: an error code other than NO_ERROR, in GOAWAY or RST_STREAM, is a failure."""
+    """Require no error code but NO_ERROR in GOAWAY and RST_STREAM (RFC 9113 section 7)."""
     for frame in (*conversation.client_frames, *conversation.server_frames):
         code = int.from_bytes(frame.payload[4:8] if frame.kind == Kind.GOAWAY else frame.payload[:4], "big")
         if frame.kind in (Kind.GOAWAY, Kind.RST_STREAM) and code != NO_ERROR:

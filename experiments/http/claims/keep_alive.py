@@ -1,8 +1,8 @@
-"""Decide what becomes of a persistent connection on which nothing is asked for a time, from packets: claims K1 to K3.
+"""Keep-alive claims K1 to K3: idle persistent connections and their time-outs.
 
-    K1  the server waits for longer than the client is silent   one connection, silent in between, both responses on it
-    K2  the server's time-out is shorter                        its FIN comes then; the next request opens another one
-    K3  a proxy between them                                    each of its two connections is kept or closed by itself
+    K1  the server's time-out exceeds the client's pause    one connection, idle in between, both responses on it
+    K2  the server's time-out is shorter                    its FIN comes then; the next request opens another one
+    K3  a proxy between them                                each of its two connections is kept or closed independently
 
 RFC 9112 sections 9.3 and 9.5. Captured at the client, and for K3 at the proxy as well.
 """
@@ -11,33 +11,35 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from experiments.harness.judge.verdict import Contradiction, Verdict, listed, undecided
+from experiments.harness.judge.verdict import Contradiction, Finding, Verdict, decides, insufficiency, listed, undecided
 from experiments.http.claims.http1 import decide_delivered, response_of
 from experiments.http.wire.http1 import Conversation, Exchange
-from experiments.http.wire.page_load import PageLoad, why_not_evidence
+from experiments.http.wire.page_load import PageLoad
 
-# A server looks at its time-outs from time to time: lab7's every half second (server.Limits.sweep_s).
+# Servers check their time-outs periodically: lab7's every half second (server.Limits.sweep_s).
 LATE_S = 1.0
 EARLY_S = 0.01
 
 
-def k1(loads: Sequence[PageLoad], pause_s: float) -> Verdict:
+@decides("K1")
+def decide_idle_connection_kept(claim: str, loads: Sequence[PageLoad], pause_s: float) -> Verdict:
     """Decide K1: two requests on one connection, `pause_s` of silence between them."""
 
-    def check(loads: Sequence[PageLoad]) -> tuple[str, list[int]]:
+    def check() -> Finding:
         frames = [frame for load in loads for frame in _kept(load, pause_s)]
         return (
             f"{len(loads)} connections, two requests on each, {pause_s:g} s apart, in which neither side sends octets "
             f"or closes (SYNs and second requests in frames {listed(frames)})."
         ), frames
 
-    return decide_delivered("K1", loads, check, as_page=False)
+    return decide_delivered(claim, loads, check, as_page=False)
 
 
-def k2(loads: Sequence[PageLoad], pause_s: float, timeout_s: float) -> Verdict:
+@decides("K2")
+def decide_idle_timeout(claim: str, loads: Sequence[PageLoad], pause_s: float, timeout_s: float) -> Verdict:
     """Decide K2: the server closes after `timeout_s`, and the request after `pause_s` opens another connection."""
 
-    def check(loads: Sequence[PageLoad]) -> tuple[str, list[int]]:
+    def check() -> Finding:
         found = [_closed(load, pause_s, timeout_s) for load in loads]
         waited = ", ".join(f"{waited_s:.1f}" for waited_s, _ in found)
         frames = [frame for _, some in found for frame in some]
@@ -46,21 +48,24 @@ def k2(loads: Sequence[PageLoad], pause_s: float, timeout_s: float) -> Verdict:
             f"first one of another connection (FINs and SYNs in frames {listed(frames)})."
         ), frames
 
-    return decide_delivered("K2", loads, check, as_page=False)
+    return decide_delivered(claim, loads, check, as_page=False)
 
 
-def k3(at_client: Sequence[PageLoad], at_proxy: Sequence[PageLoad], pause_s: float) -> Verdict:
+@decides("K3")
+def decide_independent_hops(
+    claim: str, at_client: Sequence[PageLoad], at_proxy: Sequence[PageLoad], pause_s: float
+) -> Verdict:
     """Decide K3: of one client's silence, its connection to a proxy is kept, and the proxy's to the origin is not.
 
     `at_proxy`: the proxy's connections to the origin during each of `at_client`.
     """
-    unfit = why_not_evidence(at_proxy)
+    unfit = insufficiency(at_proxy)
     if unfit is not None:
-        return undecided("K3", f"Nothing can be said: {unfit}.")
+        return undecided(claim, f"Nothing can be said: {unfit}.")
 
-    def check(loads: Sequence[PageLoad]) -> tuple[str, list[int]]:
+    def check() -> Finding:
         frames: list[int] = []
-        for load, behind in zip(loads, at_proxy, strict=True):
+        for load, behind in zip(at_client, at_proxy, strict=True):
             _kept(load, pause_s)
             second = load.exchanges[1].request
             before, after = _two_connections(behind)
@@ -80,7 +85,7 @@ def k3(at_client: Sequence[PageLoad], at_proxy: Sequence[PageLoad], pause_s: flo
             f"origin is closed meanwhile, and the second request makes it open another (frames {listed(frames)})."
         ), frames
 
-    return decide_delivered("K3", at_client, check, as_page=False)
+    return decide_delivered(claim, at_client, check, as_page=False)
 
 
 def _kept(load: PageLoad, pause_s: float) -> list[int]:
@@ -101,7 +106,7 @@ def _silent(conversation: Conversation, first: Exchange, second: Exchange, pause
     answered_ns, asked_ns = response_of(first).last_ns, second.request.first_ns
     _after_a_pause(answered_ns, asked_ns, pause_s, second.request.frames[0])
     for way in (conversation.connection.from_client, conversation.connection.from_server):
-        between = [one.frame for one in way.segments if answered_ns < one.time_ns < asked_ns]
+        between = [segment.frame for segment in way.segments if answered_ns < segment.time_ns < asked_ns]
         between += [mark.frame for mark in (way.fin, way.reset) if mark and mark.frame < response_of(second).frames[-1]]
         if between:
             raise Contradiction(f"The connection is not silent: frame {between[0]}.", *between)
@@ -125,9 +130,9 @@ def _closed(load: PageLoad, pause_s: float, timeout_s: float) -> tuple[float, li
 
 
 def _two_connections(load: PageLoad) -> tuple[Conversation, Conversation]:
-    if [len(one.exchanges) for one in load.conversations] != [1, 1]:
-        syns = [one.connection.syn.frame for one in load.conversations]
-        counts = ", ".join(str(len(one.exchanges)) for one in load.conversations)
+    if [len(conversation.exchanges) for conversation in load.conversations] != [1, 1]:
+        syns = [conversation.connection.syn.frame for conversation in load.conversations]
+        counts = ", ".join(str(len(conversation.exchanges)) for conversation in load.conversations)
         raise Contradiction(f"{counts} requests on {len(syns)} connections, not one on each of two.", *syns)
     before, after = load.conversations
     response_of(after.exchanges[0])

@@ -1,8 +1,8 @@
-"""Decide, as far as packets go, how a page was loaded: claims H6 to H9.
+"""Page load strategy claims H6 to H9, decided as far as packets go.
 
-The capture must be taken at the client, so that "after" means what the client had received when it sent.
-Each strategy's formula rests on an order of events; the checks here find those events in the packets, and
-`timed` adds the comparison of the measured time with the formula.
+The capture must be taken at the client, so that "after" refers to the client's own order of receiving and sending. Each
+strategy's formula assumes an order of events; the checks here find those events in the packets, and `verdict.timed`
+adds the comparison of the measured time with the formula.
 
     H6  1.0, one connection at a time   each SYN follows the whole response before it
     H7  1.0, parallel connections       the named objects' SYNs follow the base page, and all precede their FINs; all
@@ -10,7 +10,7 @@ Each strategy's formula rests on an order of events; the checks here find those 
     H8  1.1 persistent                  one SYN; each request follows the whole response before it
     H9  1.1 persistent, pipelined       one SYN; all named objects' requests precede the first of their responses
 
-What takes less time because it delivers less shows nothing: every load must have delivered the files of its page.
+A load that takes less time because it delivers less must not count: every load must have delivered its page's files.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
-from experiments.harness.judge.verdict import Contradiction, Verdict, listed, undecided
+from experiments.harness.judge.verdict import Contradiction, Finding, Verdict, decides, listed, undecided
 from experiments.http.claims.http1 import decide_delivered, of_version, only_exchange, response_of, sound
 from experiments.http.wire.http1 import Exchange
 from experiments.http.wire.page_load import PageLoad
@@ -29,28 +29,32 @@ FEWEST_OBJECTS = 3
 _Check = Callable[[PageLoad], tuple[str, list[int]]]
 
 
-def h6(loads: Sequence[PageLoad]) -> Verdict:
+@decides("H6")
+def decide_serial_connections(claim: str, loads: Sequence[PageLoad]) -> Verdict:
     """Decide H6 from packets: HTTP/1.0, one object a connection, one connection after the other."""
-    return _every_load("H6", loads, _serial, fewest=2)
+    return _every_load(claim, loads, _serial, fewest=2)
 
 
-def h7(loads: Sequence[PageLoad]) -> Verdict:
+@decides("H7")
+def decide_parallel_connections(claim: str, loads: Sequence[PageLoad]) -> Verdict:
     """Decide H7 from packets: HTTP/1.0, the named objects' connections open side by side."""
-    return _every_load("H7", loads, _parallel)
+    return _every_load(claim, loads, _parallel)
 
 
-def h8(loads: Sequence[PageLoad]) -> Verdict:
+@decides("H8")
+def decide_persistent_connection(claim: str, loads: Sequence[PageLoad]) -> Verdict:
     """Decide H8 from packets: HTTP/1.1, one connection, each request behind the response before it."""
-    return _every_load("H8", loads, _persistent, fewest=2)
+    return _every_load(claim, loads, _persistent, fewest=2)
 
 
-def h9(loads: Sequence[PageLoad]) -> Verdict:
+@decides("H9")
+def decide_pipelining(claim: str, loads: Sequence[PageLoad]) -> Verdict:
     """Decide H9 from packets: HTTP/1.1, one connection, the named objects' requests back to back."""
-    return _every_load("H9", loads, _pipelined)
+    return _every_load(claim, loads, _pipelined)
 
 
 def _every_load(claim_id: str, loads: Sequence[PageLoad], check: _Check, fewest: int = FEWEST_OBJECTS) -> Verdict:
-    def checks(loads: Sequence[PageLoad]) -> tuple[str, list[int]]:
+    def checks() -> Finding:
         evidence, frames = check(loads[0])
         for load in loads[1:]:
             frames = frames + check(load)[1]
@@ -64,14 +68,14 @@ def _every_load(claim_id: str, loads: Sequence[PageLoad], check: _Check, fewest:
 
 
 def _serial(load: PageLoad) -> tuple[str, list[int]]:
-    for one in load.conversations:
-        only_exchange(one, b"HTTP/1.0")
+    for conversation in load.conversations:
+        only_exchange(conversation, b"HTTP/1.0")
     for before, after in pairwise(load.conversations):
         last = response_of(before.exchanges[0]).last_ns
         syn = after.connection.syn
         if syn.time_ns < last:
             raise Contradiction(f"The SYN in frame {syn.frame} precedes the end of the response before.", syn.frame)
-    frames = [one.connection.syn.frame for one in load.conversations]
+    frames = [conversation.connection.syn.frame for conversation in load.conversations]
     return (
         f"{len(frames)} objects on {len(frames)} connections, one at a time: each SYN "
         f"(frames {listed(frames)}) follows the whole response before it."
@@ -79,8 +83,8 @@ def _serial(load: PageLoad) -> tuple[str, list[int]]:
 
 
 def _parallel(load: PageLoad) -> tuple[str, list[int]]:
-    for one in load.conversations:
-        only_exchange(one, b"HTTP/1.0")
+    for conversation in load.conversations:
+        only_exchange(conversation, b"HTTP/1.0")
     base, *named = load.conversations
     if not named:
         return "One connection only.", [base.connection.syn.frame]
@@ -118,7 +122,7 @@ def _persistent(load: PageLoad) -> tuple[str, list[int]]:
         if after.request.first_ns < response_of(before).last_ns:
             frame = after.request.frames[0]
             raise Contradiction(f"The request in frame {frame} precedes the end of the response before.", frame)
-    frames = [load.conversations[0].connection.syn.frame, *(one.request.frames[0] for one in exchanges)]
+    frames = [load.conversations[0].connection.syn.frame, *(exchange.request.frames[0] for exchange in exchanges)]
     return (
         f"{len(exchanges)} objects on one connection, one SYN (frame {frames[0]}): each request "
         f"(frames {listed(frames[1:])}) follows the whole response before it."

@@ -1,10 +1,10 @@
-"""Thousands of requests and responses on persistent connections, from the packets' headers alone.
+"""Bulk exchanges: thousands of requests and responses on persistent connections, parsed from packet headers alone.
 
-For an experiment under load the full judge would take minutes: scapy dissects some thousand frames a second. Here the
-fixed headers are read directly (Ethernet RFC 894, IPv4 RFC 791, TCP RFC 9293 section 3.1), and of the payload the
-first line of each message. A connection carries one exchange at a time: a request begins where "GET " does, after a
-response is over, and its response is what the server sends until the next request. Left out: pipelining, HTTP/2, IPv6,
-reassembly; a segment that was sent twice is counted, and the experiment says so.
+For an experiment under load the full judge would take minutes, since scapy dissects some thousand frames a second. Here
+the fixed headers are parsed directly (Ethernet RFC 894, IPv4 RFC 791, TCP RFC 9293 section 3.1), and the first line of
+each message. A connection carries one exchange at a time: a request begins at a "GET " after the previous response
+ended, and its response is all server data until the next request. Left out: pipelining, HTTP/2, IPv6, and reassembly;
+retransmitted segments are counted, and reported by the experiment.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]+)[ \t]*\r\n", re.IGNOREC
 
 
 @dataclass(slots=True)
-class Crossing:
-    """One exchange as one interface saw it: when the request was seen, and first and last segment of the response.
+class BulkExchange:
+    """One exchange at one interface: times of the request, and of the first and last segment of the response.
 
-    `end` is the sequence number of the response's last octet, by which the same response is known elsewhere;
-    `wire_bytes` is what the response's frames took, their headers included; `pieces` are its octets, if they are kept;
-    `request_bytes` are the octets of the request's first segment, which is all of it here; `acknowledgement_bytes` what
-    frames of the server without data took before the response (RFC 9293 section 3.8.6.3: an acknowledgement at once).
+    `end` is the sequence number of the response's last octet, which identifies the response at other interfaces;
+    `wire_bytes` are the octets of the response's frames, headers included; `pieces` are its octets, if kept;
+    `request_bytes` are the octets of the request's first segment, which holds it whole; `acknowledgement_bytes` those
+    of the server's frames without data before the response (RFC 9293 section 3.8.6.3: immediate acknowledgements).
     """
 
     client: Address
@@ -91,7 +91,7 @@ class Crossing:
 class Traffic:
     """All exchanges in the order of their requests, and how many segments repeated octets that were seen before."""
 
-    crossings: list[Crossing] = field(default_factory=list)
+    crossings: list[BulkExchange] = field(default_factory=list)
     repeated: int = 0
 
 
@@ -106,7 +106,7 @@ class _Segment:
 def crossings(frames: Iterable[Frame], port: int, keep_content: bool = False) -> Traffic:
     """Return the exchanges with servers at this port among the frames of an interface, with their octets or without."""
     traffic = Traffic()
-    current: dict[tuple[Address, Address], Crossing] = {}
+    current: dict[tuple[Address, Address], BulkExchange] = {}
     highest: dict[tuple[Address, Address], int] = {}
     for frame, segment in _segments(frames):
         way = segment.source, segment.target
@@ -122,7 +122,7 @@ def crossings(frames: Iterable[Frame], port: int, keep_content: bool = False) ->
         highest[way] = end
         if segment.target[1] == port and segment.payload.startswith(b"GET "):
             target = segment.payload.split(b" ", 2)[1]
-            current[way] = Crossing(segment.source, segment.target, target, frame.time_ns, frame.number)
+            current[way] = BulkExchange(segment.source, segment.target, target, frame.time_ns, frame.number)
             current[way].request_bytes = len(segment.payload)
             traffic.crossings.append(current[way])
         elif segment.source[1] == port and (way[1], way[0]) in current:
@@ -130,7 +130,7 @@ def crossings(frames: Iterable[Frame], port: int, keep_content: bool = False) ->
     return traffic
 
 
-def _extend(crossing: Crossing, frame: Frame, segment: _Segment, end: int, keep_content: bool) -> None:
+def _extend(crossing: BulkExchange, frame: Frame, segment: _Segment, end: int, keep_content: bool) -> None:
     payload = segment.payload
     if keep_content:
         crossing.pieces.append(payload)
@@ -142,12 +142,12 @@ def _extend(crossing: Crossing, frame: Frame, segment: _Segment, end: int, keep_
 
 
 def _is_after(sequence: int, other: int) -> bool:
-    """RFC 9293 section 3.4: sequence numbers are compared modulo 2^32."""
+    """Compare sequence numbers modulo 2^32 (RFC 9293 section 3.4)."""
     return 0 < (sequence - other) % 2**32 < 2**31
 
 
 def _segments(frames: Iterable[Frame]) -> Iterator[tuple[Frame, _Segment]]:
-    """Every TCP segment."""
+    """Yield every TCP segment."""
     for frame in frames:
         data = frame.data
         if len(data) < ETHERNET_BYTES + 40 or _ETHERTYPE.unpack_from(data)[0] != IPV4:

@@ -1,8 +1,8 @@
-"""Read HTTP/2 header blocks: RFC 7541 with its dynamic table.
+"""HPACK decoder for HTTP/2 header blocks: RFC 7541 with its dynamic table.
 
-The static table and the Huffman code are scapy's. Its own reader is not used, because it keeps no account of table
-size updates (section 6.3), goes on behind an index that does not exist, and changes octets that are not UTF-8. Left
-out: the limit that SETTINGS_HEADER_TABLE_SIZE sets, since it is the endpoints' business when that takes effect.
+The static table and the Huffman code are scapy's. Its own decoder is not used, because it ignores table size updates
+(section 6.3), continues after an invalid index, and alters octets that are not UTF-8. Left out: the limit of
+SETTINGS_HEADER_TABLE_SIZE, whose moment of effect only the endpoints know.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class HeaderTable:
         self._max_size = DEFAULT_SIZE
 
     def read(self, block: bytes) -> list[Field]:
-        """The fields of the next block, in order. Raises HeaderBlockError."""
+        """Decode the next block into its fields, in order. Raises HeaderBlockError."""
         fields: list[Field] = []
         reader = _Reader(block)
         while reader.left():
@@ -127,12 +127,12 @@ def _static_entry(index: int) -> Field:
 
 @cache
 def _symbols() -> Mapping[tuple[int, int], int]:
-    """Symbols of the Huffman code (appendix B) by (code, its length in bits)."""
+    """Return the symbols of the Huffman code (appendix B) by (code, its length in bits)."""
     return {(code, length): symbol for symbol, (code, length) in enumerate(HPackZString.static_huffman_code)}
 
 
 def _unpacked(octets: bytes) -> bytes:
-    """The octets that a Huffman-coded string stands for."""
+    """Decode a Huffman-coded string."""
     symbols, found, code, length = _symbols(), bytearray(), 0, 0
     for octet in octets:
         for bit in range(7, -1, -1):
@@ -143,7 +143,7 @@ def _unpacked(octets: bytes) -> bytes:
             if symbol is not None:
                 found.append(symbol)
                 code = length = 0
-    # Section 5.2: what is left is padding, the first bits of EOS, which are ones.
+    # Section 5.2: the remaining bits are padding, the first bits of EOS, which are ones.
     if length > LONGEST_PADDING_BITS or code != (1 << length) - 1:
         raise HeaderBlockError("a string is padded wrongly")
     return bytes(found)

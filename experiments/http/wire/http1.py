@@ -1,10 +1,10 @@
-"""Split the two streams of a connection into HTTP/1 requests and responses, with the frames that carried
+"""HTTP/1 messages of a connection: its two streams parsed into requests and responses, with the frames that carried
 them.
 
-RFC 9112 section 6.3 gives the length of a body: none by rule (HEAD, 1xx, 204, 304), chunked,
-Content-Length, or, for a response, everything until the connection closes. Responses answer requests in
-order (section 9.3). An interim response (1xx) belongs to the final one that follows it and is skipped. Left
-out: CONNECT and Upgrade, behind which the octets are no longer HTTP/1.
+RFC 9112 section 6.3 determines the length of a body: none by rule (HEAD, 1xx, 204, 304), chunked, Content-Length, or,
+for a response, everything until the connection closes. Responses are matched to requests in order (section 9.3). An
+interim response (1xx) belongs to the final one after it and is skipped. Left out: CONNECT and Upgrade, after which the
+octets are no longer HTTP/1.
 """
 
 from __future__ import annotations
@@ -17,12 +17,10 @@ from itertools import zip_longest
 from experiments.harness.judge.reassembly import Piece, Stream
 from experiments.harness.judge.tcp import Connection
 
-# The grammar of an HTTP/1 message head, as regular expressions over octets.
-#
-# Written from the ABNF of RFC 9112 (sections 2.1, 3, 4, 5), RFC 9110 (5.5, 5.6.2) and RFC 3986 (appendix A),
-# for the judge alone: services have a parser of their own, and one must not vouch for the other. Strict on
-# purpose: a bare LF, a folded line or a space before the colon is an error here, although a lenient recipient
-# may take it. Left out: the inner grammar of an absolute URI beyond its characters.
+# Grammar of an HTTP/1 message head, as regular expressions over octets, from the ABNF of RFC 9112 (sections 2.1, 3, 4,
+# 5), RFC 9110 (5.5, 5.6.2) and RFC 3986 (appendix A). It is independent of the services' parser, and strict: a bare LF,
+# obs-fold or a space before the colon is an error, although a lenient recipient may accept it. Left out: the inner
+# grammar of an absolute URI beyond its characters.
 
 # RFC 9110 section 5.6.2
 TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
@@ -48,7 +46,7 @@ END_OF_HEAD = b"\r\n\r\n"
 
 
 class GrammarError(ValueError):
-    """These octets are not what the grammar allows; the message says which rule and shows them."""
+    """Octets violate the grammar; the message has the rule and an excerpt."""
 
 
 def start_line(pattern: re.Pattern[bytes], data: bytes, start: int) -> re.Match[bytes]:
@@ -113,9 +111,9 @@ def _excerpt(data: bytes, start: int) -> str:
 class Message:
     """One request or response, from its first octet to its last.
 
-    `start_line` holds the three words of the first line (method, request-target, version; or version,
-    status code, reason phrase); `fields` have names in lower case; `octets` is the whole message as it
-    crossed the wire; `header_block` is what HTTP/2 compressed its fields to, empty in HTTP/1.
+    `start_line` holds the three words of the first line (method, request-target, version; or version, status code,
+    reason phrase); `fields` have names in lower case; `octets` is the whole message as captured; `header_block` is the
+    HTTP/2 encoding of its fields, empty in HTTP/1.
     """
 
     start_line: tuple[bytes, bytes, bytes]
@@ -127,12 +125,12 @@ class Message:
 
     @property
     def first_ns(self) -> int:
-        """When its first octet was seen."""
+        """The time of the first octet."""
         return self.pieces[0].time_ns
 
     @property
     def last_ns(self) -> int:
-        """When the last of its octets was seen, whichever that was."""
+        """The time of the octet that was captured last, which need not be the final one."""
         return max(piece.time_ns for piece in self.pieces)
 
     @property
@@ -162,9 +160,8 @@ class Exchange:
 class Conversation:
     """The HTTP/1 messages on one connection.
 
-    `problem` says what breaks the grammar, if anything does; the exchanges are those in front of it.
-    `leftover` says that a stream ends inside a message. `request_problem` is either of them where the
-    requests alone are wrong.
+    `problem` is a violation of the grammar, if any; the exchanges are those before it. `leftover` is set if a stream
+    ends inside a message. `request_problem` is either of them if the requests alone are invalid.
     """
 
     connection: Connection
@@ -192,7 +189,7 @@ def converse(connection: Connection) -> Conversation:
 
 @dataclass(frozen=True)
 class _Read:
-    """What one message says, and where it ends."""
+    """A parsed message and its end."""
 
     start_line: tuple[bytes, bytes, bytes]
     fields: tuple[tuple[bytes, bytes], ...]
@@ -204,7 +201,7 @@ _Reader = Callable[[bytes, int], _Read]
 
 
 def _messages(stream: Stream, read: _Reader) -> tuple[list[Message], str | None, bool]:
-    """Return the messages of a stream, what broke the grammar, and whether octets were left over."""
+    """Return the messages of a stream, the violation of the grammar, and a flag for octets left over."""
     messages: list[Message] = []
     start = 0
     while start < len(stream.data):

@@ -1,8 +1,8 @@
-"""Split the two streams of a connection into HTTP/2 frames, and those into requests and responses.
+"""HTTP/2 frames of a connection, and the requests and responses that they carry.
 
-RFC 9113 section 3.4 (prefaces), 4.1 (frame format), 4.3 (header blocks), 5.1.1 (stream identifiers), 6.6 and
-8.4 (push); RFC 7540 section 3.2 (Upgrade: h2c). Header blocks are read by `header_table`, which is not what the
-services use. Left out: flow control and priorities, which no claim needs.
+RFC 9113 section 3.4 (prefaces), 4.1 (frame format), 4.3 (header blocks), 5.1.1 (stream identifiers), 6.6 and 8.4
+(push); RFC 7540 section 3.2 (Upgrade: h2c). Header blocks are decoded by `hpack`, independent of the services' decoder.
+Left out: flow control and priorities, which no claim needs.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ class _Block:
 
 
 def is_http2(connection: Connection) -> bool:
-    """Whether the client sent the HTTP/2 preface, at once or behind an Upgrade."""
+    """Return True if the client sent the HTTP/2 preface, at once or after an Upgrade."""
     return PREFACE in connection.from_client.stream.data[:65536]
 
 
@@ -152,7 +152,7 @@ def converse_http2(connection: Connection) -> Http2Conversation:
 
 
 def _frames(stream: Stream, start: int) -> Iterator[Http2Frame]:
-    """The whole frames of a stream of octets from `start` on."""
+    """Yield the whole frames of a stream of octets from `start` on."""
     data = stream.data
     while start + FRAME_HEADER_BYTES <= len(data):
         length = int.from_bytes(data[start : start + 3], "big")
@@ -182,7 +182,7 @@ def _problem(client: tuple[Http2Frame, ...], server: tuple[Http2Frame, ...]) -> 
 
 
 def _unasked(requests: dict[int, _Half], responses: dict[int, _Half]) -> str | None:
-    """RFC 9113 section 5.1: a server sends on streams that the client has opened, or that it has promised."""
+    """Return frames on streams that the client did not open and the server did not promise (RFC 9113 section 5.1)."""
     unasked = sorted(responses.keys() - requests.keys())
     return f"the server answers on stream {unasked[0]}, which nobody opened" if unasked else None
 
@@ -197,7 +197,7 @@ def _unpadded(frame: Http2Frame) -> bytes:
 
 
 def _halves(frames: tuple[Http2Frame, ...], promises: dict[int, _Half] | None = None) -> dict[int, _Half]:
-    """What each stream got in this direction; promised requests go into `promises`."""
+    """Collect each stream's messages in this direction; promised requests go into `promises`."""
     table = HeaderTable()
     halves: dict[int, _Half] = {}
     block: _Block | None = None
@@ -220,7 +220,7 @@ def _halves(frames: tuple[Http2Frame, ...], promises: dict[int, _Half] | None = 
 
 
 def _require_unbroken(frame: Http2Frame, block: _Block | None) -> None:
-    """RFC 9113 section 4.3: between the frames of a header block there is no other frame."""
+    """Require that no other frame interrupts a header block (RFC 9113 section 4.3)."""
     if block is None and frame.kind == Kind.CONTINUATION:
         raise Http2Error(f"CONTINUATION without a header block in packet {frame.packet}")
     if block is not None and (frame.kind, frame.stream_id) != (Kind.CONTINUATION, block.stream_id):
@@ -258,7 +258,7 @@ def _end_block(block: _Block, table: HeaderTable, frame: Http2Frame) -> None:
 
 
 def _upgraded_request(client: Stream, end: int) -> _Half:
-    """The HTTP/1.1 request that asked for the upgrade: it is the request of stream 1 (RFC 7540 section 3.2)."""
+    """Return the HTTP/1.1 request with the Upgrade: it is the request of stream 1 (RFC 7540 section 3.2)."""
     line, _, rest = client.data[:end].partition(b"\r\n")
     words = line.split(b" ")
     if len(words) != 3:

@@ -1,8 +1,7 @@
-"""A page load: the HTTP connections that one client opened within a window of time, as one interface saw
-them.
+"""Page load: the HTTP connections that one client opened within a window of time, at one interface.
 
-This is what the HTTP checks look at. Best taken at the client's own interface, where "before" means what
-the client did before.
+The input of the HTTP checks. Best captured at the client's own interface, so that "before" refers to the client's own
+order of events.
 """
 
 from __future__ import annotations
@@ -14,18 +13,19 @@ from functools import cached_property
 from experiments.harness.judge.decomposition import Decomposition, Interval, dns_intervals, sum_up
 from experiments.harness.judge.frames import CaptureFile, Frame
 from experiments.harness.judge.tcp import Connection, connections
+from experiments.harness.judge.verdict import Contradiction
 from experiments.http.wire.http1 import Conversation, Exchange, converse
 from experiments.http.wire.http2 import converse_http2, is_http2
 
-# What an origin was given to serve: octets by path, the page before the objects that it names.
+# The origin's files: octets by path, the page before the objects that it names.
 Files = Mapping[bytes, bytes]
 
 
 @dataclass(frozen=True)
 class PageLoad:
-    """Conversations in the order of their SYNs, how many packets the capture dropped there, and the files of the page.
+    """Conversations in the order of their SYNs, the count of dropped packets, and the files of the page.
 
-    `files` None: what the origin was given is not known.
+    `files` is None if the origin's files are not known.
     """
 
     conversations: tuple[Conversation, ...]
@@ -41,10 +41,39 @@ class PageLoad:
     def between(self, start_ns: int, end_ns: int, files: Files | None = None) -> PageLoad:
         """Return the part whose connections begin within [start_ns, end_ns), a load of the page with these files."""
         return PageLoad(
-            tuple(one for one in self.conversations if start_ns <= one.connection.syn.time_ns < end_ns),
+            tuple(
+                conversation
+                for conversation in self.conversations
+                if start_ns <= conversation.connection.syn.time_ns < end_ns
+            ),
             self.dropped,
             self.files if files is None else files,
         )
+
+    @property
+    def absence(self) -> str | None:
+        """The missing connection; None if there are some."""
+        return None if self.conversations else "no HTTP connection in the capture"
+
+    @property
+    def gap(self) -> str | None:
+        """The first connection that was not captured whole."""
+        cut = next(
+            (conversation.connection for conversation in self.conversations if not conversation.connection.whole), None
+        )
+        return None if cut is None else f"the capture of the connection opened in frame {cut.syn.frame} has a hole"
+
+    @property
+    def violation(self) -> None:
+        """None: a claim may concern the requests alone; see `require_valid`."""
+        return None
+
+    def require_valid(self) -> None:
+        """Raise Contradiction for the first violation of the grammar."""
+        for conversation in self.conversations:
+            if conversation.problem is not None:
+                syn = conversation.connection.syn.frame
+                raise Contradiction(f"On the connection opened in frame {syn}: {conversation.problem}.", syn)
 
 
 def page_load(capture: CaptureFile, interface: str, ports: Iterable[int] = (80,)) -> PageLoad:
@@ -62,21 +91,6 @@ def page_load(capture: CaptureFile, interface: str, ports: Iterable[int] = (80,)
 
 def _converse(connection: Connection) -> Conversation:
     return converse_http2(connection) if is_http2(connection) else converse(connection)
-
-
-def why_not_evidence(loads: Iterable[PageLoad]) -> str | None:
-    """Return why nothing can be concluded from these page loads, or None if something can."""
-    loads = list(loads)
-    if any(load.dropped for load in loads):
-        return f"the capture dropped {max(load.dropped for load in loads)} packets"
-    if not loads or not all(load.conversations for load in loads):
-        return "no HTTP connection in the capture"
-    for load in loads:
-        for conversation in load.conversations:
-            if not conversation.connection.whole:
-                syn = conversation.connection.syn.frame
-                return f"the capture of the connection opened in frame {syn} has a hole"
-    return None
 
 
 def decompose(load: PageLoad, dns_frames: Iterable[Frame] = ()) -> Decomposition:

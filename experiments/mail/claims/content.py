@@ -1,7 +1,7 @@
-"""Decide the claims on what a message holds, from the octets of the stream: S8, S9, S11.
+"""Message content claims S8, S9 and S11: 7-bit transport, MIME, and dot-stuffing.
 
-The stream's messages are reassembled and cut by `smtp`; MIME in them is read by the standard library's email package,
-which nobody here wrote, and what comes out is compared by SHA-256 with what Alice has.
+The stream's messages are parsed by `wire.smtp`; their MIME structure is parsed by the standard library's email package,
+an independent implementation, and decoded parts are compared by SHA-256 with Alice's files.
 
 Source: RFC 5321 section 4.5.2, RFC 5322 section 2.1, RFC 2045 sections 4 to 6, RFC 2046 section 5.1.
 """
@@ -16,24 +16,34 @@ from email.message import EmailMessage
 from email.parser import BytesParser
 
 from experiments.harness.judge.reassembly import Stream
-from experiments.harness.judge.verdict import Contradiction, Verdict, listed, undecided
+from experiments.harness.judge.verdict import (
+    Contradiction,
+    Finding,
+    Inconclusive,
+    Verdict,
+    decide,
+    decides,
+    insufficiency,
+    listed,
+    undecided,
+)
 from experiments.http.wire.http1 import converse
 from experiments.mail.claims.delivery import Arrival, arrivals
-from experiments.mail.claims.transfer import Found, MailLegs, decide_smtp, why_not_read
+from experiments.mail.claims.transfer import MailLegs
 from experiments.mail.wire.smtp import Message, SmtpSession, SmtpTraffic
 
-# RFC 2045 section 6.8: what a line of base64 may hold.
+# RFC 2045 section 6.8: the alphabet of a base64 line.
 BASE64_LINE = re.compile(rb"[A-Za-z0-9+/=]{0,76}\Z")
 LINE_WITH_DOT = re.compile(rb"(?m)^\.")
 
 
 def digest(octets: bytes) -> str:
-    """How octets are compared and named."""
+    """Return the SHA-256 by which octets are compared and cited."""
     return hashlib.sha256(octets).hexdigest()
 
 
 def parts(content: bytes) -> Iterator[EmailMessage]:
-    """The parts of a message that hold something, as the email package reads them."""
+    """Return the leaf parts of a message, as the email package parses them."""
     parsed = BytesParser(policy=policy.SMTP).parsebytes(content)
     for part in parsed.walk():
         if isinstance(part, EmailMessage) and not part.is_multipart():
@@ -41,21 +51,20 @@ def parts(content: bytes) -> Iterator[EmailMessage]:
 
 
 def decoded(part: EmailMessage) -> bytes:
-    """What a part holds, its transfer encoding undone."""
+    """Decode the transfer encoding of a part."""
     octets = part.get_payload(decode=True)
     return octets if isinstance(octets, bytes) else b""
 
 
-def s8(legs: MailLegs, picture: bytes) -> Verdict:
-    """Decide S8: all that crosses is 7-bit, and a JPEG picture that is not comes through by MIME, octet by octet.
+@decides("S8")
+def decide_mime_picture(claim: str, legs: MailLegs, picture: bytes) -> Verdict:
+    """Decide S8: all mail data are 7-bit, and a JPEG picture, which is not, arrives by MIME octet by octet.
 
-    So it must also be in what the receiver's agent gets.
+    The picture must also be in the message that the receiver's agent gets.
     """
     traffic = legs.relayed
-    if why_not_read(legs) is not None:
-        return undecided("S8", f"Nothing can be said: {why_not_read(legs)}.")
 
-    def check() -> Found:
+    def check() -> Finding:
         for message in traffic.messages:
             _seven_bit(message)
         message, part = _picture(traffic)
@@ -80,52 +89,55 @@ def s8(legs: MailLegs, picture: bytes) -> Verdict:
             f"receiver's agent (frame {read.frame})."
         ), [message.data.frame, read.frame]
 
-    return decide_smtp("S8", [traffic], check)
+    return decide(claim, [legs.retrieval, traffic], check)
 
 
 def _read_picture(legs: MailLegs, picture: bytes, sent: Message) -> Arrival:
-    """The message by which the picture comes to the receiver's agent. Raises Contradiction."""
+    """Return the message with the picture that the receiver's agent gets. Raises Contradiction."""
     first = None
-    for one in (one for connection in legs.reading for one in arrivals(connection)):
-        for part in (part for part in parts(one.content) if part.get_content_type() == "image/jpeg"):
-            if not one.content.isascii():
-                raise Contradiction(f"The message that comes in frame {one.frame} has octets above 127.", one.frame)
+    for arrival in (arrival for connection in legs.reading for arrival in arrivals(connection)):
+        for part in (part for part in parts(arrival.content) if part.get_content_type() == "image/jpeg"):
+            if not arrival.content.isascii():
+                raise Contradiction(
+                    f"The message that comes in frame {arrival.frame} has octets above 127.", arrival.frame
+                )
             if digest(decoded(part)) != digest(picture):
                 raise Contradiction(
-                    f"The picture that comes to the receiver's agent in frame {one.frame} has the hash "
+                    f"The picture that comes to the receiver's agent in frame {arrival.frame} has the hash "
                     f"{digest(decoded(part))[:16]}, not {digest(picture)[:16]}.",
-                    one.frame,
+                    arrival.frame,
                 )
-            first = first or one
+            first = first or arrival
     if first is None:
         raise Contradiction("No picture comes to the receiver's agent.", sent.data.frame)
     return first
 
 
-def s9(legs: MailLegs, objects: Mapping[str, bytes]) -> Verdict:
+@decides("S9")
+def decide_multipart(claim: str, legs: MailLegs, objects: Mapping[str, bytes]) -> Verdict:
     """Decide S9: all of these objects come in one message of several parts; by HTTP each has its own response."""
-    if why_not_read(legs) is not None or any(not one.whole for one in legs.web):
-        return undecided("S9", "Nothing can be said: the capture at the receiver's agent has a hole.")
+    if insufficiency([legs.retrieval]) is not None or any(not one.whole for one in legs.web):
+        return undecided(claim, "Nothing can be said: the capture at the receiver's agent has a hole.")
     if len(objects) < 2 or not legs.web:
-        return undecided("S9", "There are not several objects, or nobody fetches them by HTTP.")
+        return undecided(claim, "There are not several objects, or nobody fetches them by HTTP.")
 
-    def check() -> Found:
+    def check() -> Finding:
         message = _with_all(legs.relayed, objects)
-        read = [one for connection in legs.reading for one in arrivals(connection)]
-        whole = next((one for one in read if not _missing(one.content, objects)), None)
+        read = [arrival for connection in legs.reading for arrival in arrivals(connection)]
+        whole = next((arrival for arrival in read if not _missing(arrival.content, objects)), None)
         if whole is None:
             frame = message.data.frame
             raise Contradiction("No message that comes to the receiver's agent holds all of the objects.", frame)
         answers = []
-        for one in (one for connection in legs.web for one in converse(connection).exchanges):
-            if one.response is not None and one.response.start_line[1] == b"200":
-                answers.append(one.response)
+        for exchange in (exchange for connection in legs.web for exchange in converse(connection).exchanges):
+            if exchange.response is not None and exchange.response.start_line[1] == b"200":
+                answers.append(exchange.response)
         for name, octets in objects.items():
-            alone = [one for one in answers if digest(one.body) == digest(octets)]
+            alone = [answer for answer in answers if digest(answer.body) == digest(octets)]
             if len(alone) != 1:
                 frame = legs.web[0].syn.frame
                 raise Contradiction(f"{name} is in {len(alone)} HTTP responses.", frame)
-        frames = [one.frames[0] for one in answers]
+        frames = [answer.frames[0] for answer in answers]
         return (
             f"One message, ended by one dot and answered by one 250 (frame {message.sent.frames[-1]}), holds "
             f"{', '.join(objects)}, also as it is read (frame {whole.frame}); by HTTP the same "
@@ -133,43 +145,40 @@ def s9(legs: MailLegs, objects: Mapping[str, bytes]) -> Verdict:
             f"status line and a header each (frames {listed(frames)})."
         ), [*message.sent.frames, *frames]
 
-    return decide_smtp("S9", [legs.relayed], check)
+    return decide(claim, [legs.relayed], check)
 
 
-def s11(legs: MailLegs, body: bytes) -> Verdict:
+@decides("S11")
+def decide_dot_stuffing(claim: str, legs: MailLegs, body: bytes) -> Verdict:
     """Decide S11: a body with lines that begin with dots is the same on every leg, though dots were added."""
     dotted = len(LINE_WITH_DOT.findall(body))
-    edges: list[int] = []
-    if why_not_read(legs) is not None:
-        return undecided("S11", f"Nothing can be said: {why_not_read(legs)}.")
 
-    def check() -> Found:
+    def check() -> Finding:
         if not dotted:
             raise Contradiction(
                 "The message has no line that begins with a dot.", legs.submitted.sessions[0].connection.syn.frame
             )
         found = [_with_body(traffic, body) for traffic in (legs.submitted, legs.relayed)]
-        edges.append(sum(_at_edges(session, message) for session, message in found))
+        edges = sum(_at_edges(session, message) for session, message in found)
         for _, message in found:
             if len(message.data.stuffed_at) != dotted:
                 raise Contradiction(
                     f"{len(message.data.stuffed_at)} lines have a dot more, and {dotted} begin with one.",
                     message.data.frame,
                 )
-        read = next((one for one in legs.reading if any(each.body == body for each in arrivals(one))), None)
+        read = next((one for one in legs.reading if any(arrival.body == body for arrival in arrivals(one))), None)
         if read is None:
             raise Contradiction("What the receiver's agent gets is another text.", found[1][1].data.frame)
+        if not edges:
+            raise Inconclusive("No dot at the beginning of a line came to stand at the edge of a segment.")
         frames = [message.data.frame for _, message in found] + [read.syn.frame]
         return (
-            f"{dotted} lines begin with a dot; on both legs of SMTP each of them has one dot more, {edges[0]} of these "
+            f"{dotted} lines begin with a dot; on both legs of SMTP each of them has one dot more, {edges} of these "
             f"dots stand at the edge of a segment, and the text has the SHA-256 {digest(body)[:16]}... with the "
             f"sender's agent, between the servers and with the receiver's agent (frames {listed(frames)})."
         ), frames
 
-    verdict = decide_smtp("S11", [legs.submitted, legs.relayed], check)
-    if verdict.verdict == "shown" and edges == [0]:
-        return undecided("S11", "No dot at the beginning of a line came to stand at the edge of a segment.")
-    return verdict
+    return decide(claim, [legs.retrieval, legs.submitted, legs.relayed], check)
 
 
 def _seven_bit(message: Message) -> None:
@@ -199,7 +208,7 @@ def _with_all(traffic: SmtpTraffic, objects: Mapping[str, bytes]) -> Message:
 
 
 def _missing(content: bytes, objects: Mapping[str, bytes]) -> list[str]:
-    """The names of the objects that a message does not hold."""
+    """Return the names of the objects that a message lacks."""
     held = [digest(decoded(part)) for part in parts(content)]
     return [name for name, octets in objects.items() if digest(octets) not in held]
 
@@ -214,7 +223,7 @@ def _with_body(traffic: SmtpTraffic, body: bytes) -> tuple[SmtpSession, Message]
 
 
 def _at_edges(session: SmtpSession, message: Message) -> int:
-    """How many of the added dots are the first or the last octet of a segment's payload."""
+    """Count the added dots that are the first or the last octet of a segment's payload."""
     stream: Stream = session.connection.from_client.stream
     edges = {piece.start for piece in stream.pieces} | {piece.end - 1 for piece in stream.pieces}
     return sum(1 for at in message.data.stuffed_at if at in edges or at + 1 in edges)

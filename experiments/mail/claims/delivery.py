@@ -1,8 +1,8 @@
-"""Delivery of a message: the fields that a relay may add, and the content that a user agent got by POP3 or IMAP.
+"""Message delivery: permitted changes by servers, and the content that a user agent gets by POP3 or IMAP.
 
 RFC 5321 section 6.4: servers must not change a message that they relay, beyond trace fields (section 4.4); final
-delivery puts Return-Path on top in place of any that is there. RFC 6409 section 8 lets a submission server add Sender,
-Date and Message-ID where there are none. RFC 5322 section 3.6.3: Bcc may be removed.
+delivery puts Return-Path on top and replaces an existing one. RFC 6409 section 8 lets a submission server add Sender,
+Date and Message-ID if absent. RFC 5322 section 3.6.3: Bcc may be removed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from experiments.harness.judge.tcp import Connection
 from experiments.harness.judge.verdict import Contradiction
 from experiments.mail.claims.evidence import digest
-from experiments.mail.claims.imap import whole_messages
+from experiments.mail.claims.imap import fetched_messages
 from experiments.mail.wire import imap, pop3
 from experiments.mail.wire.imap_grammar import ImapGrammarError
 
@@ -22,17 +22,17 @@ BLANK_LINE = b"\r\n\r\n"
 # A field: its name, and all of its octets with the lines that it is folded over (RFC 5322 section 2.2).
 FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:[^\r\n]*\r\n(?:[ \t][^\r\n]*\r\n)*")
 MAY_GO = frozenset((b"return-path", b"bcc"))
-# Fields that say who wrote what to whom, and how the body is to be read: nobody on the way may add them.
+# Originator, destination and MIME fields: no server may add them.
 AUTHORS = frozenset(
     (b"from", b"reply-to", b"to", b"cc", b"bcc", b"in-reply-to", b"references", b"subject", b"mime-version")
 )
-# What a submission server may add, if it is not there.
+# Fields that a submission server may add if absent.
 MAY_COME_ONCE = frozenset((b"sender", b"date", b"message-id"))
 
 
 @dataclass(frozen=True)
 class Arrival:
-    """A message as a reader's agent got it, and the frame with its last octet."""
+    """A message as received by the reader's agent, and the frame with its last octet."""
 
     content: bytes
     frame: int
@@ -40,22 +40,22 @@ class Arrival:
 
     @property
     def body(self) -> bytes:
-        """What stands behind the first empty line."""
+        """The octets after the first empty line."""
         return self.content.partition(BLANK_LINE)[2]
 
 
 def header_fields(content: bytes) -> list[tuple[bytes, bytes]]:
-    """The fields of a message in order: the name in lower case, and all of the octets."""
+    """Parse the fields of a message in order: the name in lower case, and all of the octets."""
     header = content.partition(BLANK_LINE)[0] + b"\r\n"
     return [(found[1].lower(), found[0]) for found in FIELD.finditer(header)]
 
 
 def why_altered(composed: bytes, got: bytes) -> str | None:
-    """Return what of a message was changed beyond what the RFCs let servers do; None if nothing was."""
+    """Return a change to a message beyond those that the RFCs permit servers; None without one."""
     before, after = composed.partition(BLANK_LINE)[2], got.partition(BLANK_LINE)[2]
     if before != after:
         return f"the body has {len(after)} octets (SHA-256 {digest(after)}), not its {len(before)} ({digest(before)})"
-    kept, found = [one for one in header_fields(composed) if one[0] not in MAY_GO], header_fields(got)
+    kept, found = [field for field in header_fields(composed) if field[0] not in MAY_GO], header_fields(got)
     at, added = 0, []
     for name, octets in found:
         if at < len(kept) and octets == kept[at][1]:
@@ -76,20 +76,22 @@ def _text(octets: bytes) -> str:
 
 
 def arrivals(connection: Connection) -> list[Arrival]:
-    """The whole messages that a reader's agent got on a connection. Raises Contradiction where it is no dialogue."""
+    """Return the whole messages that a reader's agent got on a connection. Raises Contradiction for an invalid
+    dialogue.
+    """
     if connection.server.port == pop3.POP3_PORT:
         session = pop3.read_session(connection)
         _sound(session.problem, connection)
-        fetched = [one for one in session.asked("RETR") if one.ok]
-        said = [(one.content, one.response) for one in fetched]
+        fetched = [one for one in session.exchanges_of("RETR") if one.ok]
+        said = [(one.content, one.final) for one in fetched]
         return [Arrival(content, each.frame, each.last_ns) for content, each in said if each is not None]
     reading = imap.read_session(connection)
     _sound(reading.problem, connection)
     try:
-        contents = whole_messages(reading)
+        contents = fetched_messages(reading)
     except ImapGrammarError as error:
         raise Contradiction(f"A FETCH response is not as the grammar has it: {error}.", connection.syn.frame) from None
-    last = [one for exchange in reading.asked("FETCH") for one in exchange.named("FETCH")]
+    last = [one for exchange in reading.exchanges_of("FETCH") for one in exchange.data("FETCH")]
     return [Arrival(content, last[-1].frame, last[-1].last_ns) for content in contents.values()]
 
 
@@ -99,30 +101,30 @@ def _sound(problem: str | None, connection: Connection) -> None:
         raise Contradiction(f"On the connection opened in frame {frame}: {problem}.", frame)
 
 
-def arrived(content: bytes, connections: Iterable[Connection]) -> tuple[Connection, Arrival] | None:
-    """The connection on which a message came to a reader's agent, unaltered. Raises Contradiction where it is altered.
+def find_arrival(content: bytes, connections: Iterable[Connection]) -> tuple[Connection, Arrival] | None:
+    """Return the connection on which a message came to a reader's agent, unaltered. Raises Contradiction if altered.
 
-    None where no message with its body came.
+    None if no message with its body came.
     """
     body, altered = content.partition(BLANK_LINE)[2], None
     for connection in connections:
-        for one in arrivals(connection):
-            if one.body != body:
+        for arrival in arrivals(connection):
+            if arrival.body != body:
                 continue
-            why = why_altered(content, one.content)
+            why = why_altered(content, arrival.content)
             if why is None:
-                return connection, one
-            altered = altered or (why, one.frame)
+                return connection, arrival
+            altered = altered or (why, arrival.frame)
     if altered is not None:
         raise Contradiction(f"The message that comes in frame {altered[1]} was changed: {altered[0]}.", altered[1])
     return None
 
 
 def with_crlf(stored: bytes) -> bytes:
-    """A message as a Maildir keeps it, in lines that end with CRLF as protocols carry them."""
+    """Convert a message of a Maildir to lines that end with CRLF, as in protocols."""
     return re.sub(rb"\r?\n", b"\r\n", stored)
 
 
 def stored_bodies(contents: Sequence[bytes]) -> list[bytes]:
-    """The bodies of messages as a Maildir keeps them, in the form of protocols."""
-    return [with_crlf(one).partition(BLANK_LINE)[2] for one in contents]
+    """Return the bodies of messages in a Maildir, with CRLF."""
+    return [with_crlf(content).partition(BLANK_LINE)[2] for content in contents]

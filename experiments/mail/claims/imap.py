@@ -1,8 +1,8 @@
-"""Decide M2 from packets: IMAP works on messages where they are stored.
+"""IMAP claim M2: operations on messages in the server's mailbox.
 
-Four things are done in one session and looked for in a later one, since what the server only says may not be so: a
-folder, a copy in it, a flag; and a part of a message and a search are compared with the messages themselves. Then the
-octets that "the headers of all messages" takes, against a download by POP3.
+Three changes are made in one session and verified in a later one, independent of the server's own replies: a folder, a
+copy in it, a flag. A part of a message and a search are compared with the messages themselves. Then the octets of "the
+headers of all messages" are compared with a download by POP3.
 
 Source: RFC 3501 sections 6.3 (folders), 6.4.4 (SEARCH), 6.4.5 (FETCH, partial), 6.4.6 (STORE), 6.4.7 (COPY), 7.2, 7.3.
 """
@@ -15,10 +15,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from experiments.harness.judge.verdict import Contradiction, Verdict
-from experiments.mail.claims.evidence import Found, InconclusiveError, decide_mail, digest, octets_of
+from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, decides
+from experiments.mail.claims.evidence import digest, octets_of
 from experiments.mail.claims.pop3 import downloaded
-from experiments.mail.wire.imap import Exchange, ImapSession, ImapTraffic
+from experiments.mail.wire.imap import ImapExchange, ImapSession, ImapTraffic
 from experiments.mail.wire.imap_grammar import ImapGrammarError, Value
 from experiments.mail.wire.pop3 import Pop3Traffic
 
@@ -36,9 +36,10 @@ SAME = {"RFC822": WHOLE, "RFC822.HEADER": "BODY[HEADER]", "RFC822.TEXT": "BODY[T
 
 @dataclass(frozen=True)
 class ImapCourse:
-    """Sessions on one mailbox: one that fetches everything, one that works on it, a later one that looks, one that
-    fetches what the folder has; one that fetches the headers of all messages, by IMAP, by POP3's TOP, and by a download
-    by POP3; and one that fetches an attachment."""
+    """Sessions on one mailbox: one that fetches everything, one that makes changes, a later one that verifies them, one
+    that fetches the folder's messages; one that fetches the headers of all messages, by IMAP, by POP3's TOP, and by a
+    download by POP3; and one that fetches an attachment.
+    """
 
     everything: ImapTraffic
     works: ImapTraffic
@@ -51,10 +52,10 @@ class ImapCourse:
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What the working session is to do: to find the one message with this in its Subject, and put it into a folder.
+class MailboxTask:
+    """Task of the session with changes: find the message with this word in its Subject, and copy it into a folder.
 
-    `attachment`: what that message has as a part in base64.
+    `attachment`: a part of that message, transferred in base64.
     """
 
     subject: bytes
@@ -62,20 +63,21 @@ class Asked:
     attachment: bytes
 
 
-def m2(course: ImapCourse, contents: Sequence[bytes], asked: Asked) -> Verdict:
+@decides("M2")
+def decide_imap(claim: str, course: ImapCourse, contents: Sequence[bytes], asked: MailboxTask) -> Verdict:
     """Decide M2; `contents`: the messages of the mailbox, lines ending in CRLF."""
     imap = (course.everything, course.works, course.looks, course.folder, course.headers, course.attachment)
 
-    def check() -> Found:
+    def check() -> Finding:
         try:
             return _check(course, contents, asked)
         except ImapGrammarError as error:
             raise Contradiction(f"A response is not as the grammar has it: {error}.") from None
 
-    return decide_mail("M2", [*imap, course.top, course.download], check)
+    return decide(claim, [*imap, course.top, course.download], check)
 
 
-def _check(course: ImapCourse, contents: Sequence[bytes], asked: Asked) -> Found:
+def _check(course: ImapCourse, contents: Sequence[bytes], asked: MailboxTask) -> Finding:
     stored = _stored(course.everything.sessions[0], contents)
     works, looks = course.works.sessions[0], course.looks.sessions[0]
     found = _search(works, stored, asked)
@@ -98,20 +100,20 @@ def _check(course: ImapCourse, contents: Sequence[bytes], asked: Asked) -> Found
     ), [_one(works, "CREATE").frames[0], folder.frames[-1], flagged.frames[-1], there.frames[-1]]
 
 
-def _one(session: ImapSession, verb: str) -> Exchange:
-    """The first exchange of this name, which must succeed."""
-    every = session.asked(verb)
+def _one(session: ImapSession, verb: str) -> ImapExchange:
+    """Return the first exchange of this name, which must succeed."""
+    every = session.exchanges_of(verb)
     if not every:
-        raise InconclusiveError(f"The session of frame {session.frame} has no {verb}.")
+        raise Inconclusive(f"The session of frame {session.frame} has no {verb}.")
     if not every[0].ok:
         raise Contradiction(f"{every[0].text!r} in frame {every[0].frames[-1]}.", *every[0].frames)
     return every[0]
 
 
-def whole_messages(session: ImapSession) -> dict[int, bytes]:
-    """The whole messages that a session fetched, by number, at once or header and text. Raises ImapGrammarError."""
+def fetched_messages(session: ImapSession) -> dict[int, bytes]:
+    """Return the messages fetched whole (at once or header and text), by number. Raises ImapGrammarError."""
     parts: dict[int, dict[str, bytes]] = {}
-    for exchange in session.asked("FETCH"):
+    for exchange in session.exchanges_of("FETCH"):
         for number, items in exchange.fetched().items():
             strings = {name: value for name, value in items.items() if isinstance(value, bytes)}
             parts.setdefault(number, {}).update({SAME.get(name, name): value for name, value in strings.items()})
@@ -125,8 +127,8 @@ def whole_messages(session: ImapSession) -> dict[int, bytes]:
 
 
 def _stored(session: ImapSession, contents: Sequence[bytes]) -> dict[int, bytes]:
-    """The messages by their numbers; Contradiction unless they are those that are known."""
-    found = whole_messages(session)
+    """Return the messages by number; raise Contradiction unless they are the known ones."""
+    found = fetched_messages(session)
     strange = Counter(found.values()) - Counter(contents)
     for number, octets in found.items():
         if octets in strange:
@@ -143,31 +145,31 @@ def _stored(session: ImapSession, contents: Sequence[bytes]) -> dict[int, bytes]
     return found
 
 
-def _numbers(exchange: Exchange) -> set[int]:
-    """What a SEARCH found."""
-    values = [value for one in exchange.named("SEARCH") for value in one.values]
+def _numbers(exchange: ImapExchange) -> set[int]:
+    """Parse the message numbers of a SEARCH response."""
+    values = [value for one in exchange.data("SEARCH") for value in one.values]
     return {int(value) for value in values if isinstance(value, str) and value.isdigit()}
 
 
-def _search(session: ImapSession, stored: Mapping[int, bytes], asked: Asked) -> int:
+def _search(session: ImapSession, stored: Mapping[int, bytes], asked: MailboxTask) -> int:
     _one(session, "SEARCH")
     expected = {number for number, octets in stored.items() if asked.subject in _subject(octets)}
     if len(expected) != 1:
-        raise InconclusiveError(f"{len(expected)} messages have {asked.subject!r} in their Subject.")
+        raise Inconclusive(f"{len(expected)} messages have {asked.subject!r} in their Subject.")
     others = set(stored) - expected
-    for one in session.asked("SEARCH"):
-        negated = re.search(rb"(?i)\bNOT SUBJECT ", one.command.argument) is not None
-        if (found := _numbers(one)) != (others if negated else expected) or not one.ok:
+    for exchange in session.exchanges_of("SEARCH"):
+        negated = re.search(rb"(?i)\bNOT SUBJECT ", exchange.command.argument) is not None
+        if (found := _numbers(exchange)) != (others if negated else expected) or not exchange.ok:
             raise Contradiction(
-                f"SEARCH in frame {one.frames[0]} finds {sorted(found)}, and {sorted(expected)} has it"
+                f"SEARCH in frame {exchange.frames[0]} finds {sorted(found)}, and {sorted(expected)} has it"
                 f"{', where the others were asked for' if negated else ''}.",
-                *one.frames,
+                *exchange.frames,
             )
     return expected.pop()
 
 
 def _header(content: bytes) -> bytes:
-    """The header of a message, the empty line included."""
+    """Return the header of a message, the empty line included."""
     return content.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
 
 
@@ -177,9 +179,9 @@ def _subject(octets: bytes) -> bytes:
 
 
 def _partial(session: ImapSession, stored: Mapping[int, bytes]) -> int:
-    """How many octets partial FETCHes brought; Contradiction unless they are those that were asked for."""
+    """Count the octets of partial FETCHes; raise Contradiction unless they are the requested ones."""
     brought = 0
-    for exchange in session.asked("FETCH"):
+    for exchange in session.exchanges_of("FETCH"):
         asked = PARTIAL.search(exchange.command.argument)
         if asked is None:
             continue
@@ -198,13 +200,13 @@ def _partial(session: ImapSession, stored: Mapping[int, bytes]) -> int:
                 )
             brought += most
     if not brought:
-        raise InconclusiveError("No part of a message is fetched.")
+        raise Inconclusive("No part of a message is fetched.")
     return brought
 
 
-def _copied(session: ImapSession, content: bytes, of: Exchange) -> None:
-    """Raise Contradiction unless the one message of the folder is the one that was copied."""
-    found = list(whole_messages(session).values())
+def _copied(session: ImapSession, content: bytes, of: ImapExchange) -> None:
+    """Raise Contradiction unless the only message of the folder is the copied one."""
+    found = list(fetched_messages(session).values())
     if found != [content]:
         what = f"{len(found)} messages" if len(found) != 1 else f"a message of {len(found[0])} octets, not that one"
         raise Contradiction(
@@ -215,18 +217,18 @@ def _copied(session: ImapSession, content: bytes, of: Exchange) -> None:
 
 
 def _flags(works: ImapSession, looks: ImapSession, number: int) -> None:
-    """Raise Contradiction unless FETCH FLAGS says in the later session what STORE did in the one before."""
+    """Raise Contradiction unless FETCH FLAGS in the later session returns the flags that STORE set before."""
     expected: dict[int, set[str]] = {}
-    for exchange in (one for one in works.asked("STORE") if one.ok):
+    for exchange in (one for one in works.exchanges_of("STORE") if one.ok):
         said = STORED.match(exchange.command.argument)
         if said is None:
-            raise InconclusiveError(f"{exchange.command.text!r} is a STORE of another kind.")
+            raise Inconclusive(f"{exchange.command.text!r} is a STORE of another kind.")
         flags = set(said[3].decode().lower().split())
         have = expected.setdefault(int(said[1]), set())
         expected[int(said[1])] = have | flags if said[2] == b"+" else have - flags
-    asked = next((one for one in looks.asked("FETCH") if b"FLAGS" in one.command.argument.upper()), None)
+    asked = next((one for one in looks.exchanges_of("FETCH") if b"FLAGS" in one.command.argument.upper()), None)
     if asked is None:
-        raise InconclusiveError(f"The session of frame {looks.frame} fetches no flags.")
+        raise Inconclusive(f"The session of frame {looks.frame} fetches no flags.")
     told = {at: items.get("FLAGS") for at, items in asked.fetched().items()}
     for at, flags_said in told.items():
         have = {str(one).lower() for one in flags_said} if isinstance(flags_said, list) else set()
@@ -242,8 +244,8 @@ def _flags(works: ImapSession, looks: ImapSession, number: int) -> None:
 
 
 def _attachment(session: ImapSession, attachment: bytes) -> int:
-    """How many octets a part has as it is in the message; Contradiction unless it is the attachment."""
-    for exchange in session.asked("FETCH"):
+    """Count the encoded octets of a part; raise Contradiction unless it is the attachment."""
+    for exchange in session.exchanges_of("FETCH"):
         for items in exchange.fetched().values():
             for name, part in items.items():
                 if PART_NUMBER.fullmatch(name) is None or not isinstance(part, bytes):
@@ -262,13 +264,13 @@ def _attachment(session: ImapSession, attachment: bytes) -> int:
     raise Contradiction(f"No attachment comes in the session of frame {session.frame}.", session.frame)
 
 
-def _folder(session: ImapSession, folder: str, of: Exchange) -> Exchange:
-    """The STATUS of the folder; Contradiction unless it is listed and has one message."""
-    names = [_name(one.values[-1]) for exchange in session.asked("LIST") for one in exchange.named("LIST")]
+def _folder(session: ImapSession, folder: str, of: ImapExchange) -> ImapExchange:
+    """Return the STATUS of the folder; raise Contradiction unless it is listed and has one message."""
+    names = [_name(one.values[-1]) for exchange in session.exchanges_of("LIST") for one in exchange.data("LIST")]
     status = _one(session, "STATUS")
     if folder not in names:
         raise Contradiction(f"{folder} is not listed in the session of frame {session.frame}.", *of.frames)
-    values = [value for one in status.named("STATUS") for value in one.values if isinstance(value, list)]
+    values = [value for one in status.data("STATUS") for value in one.values if isinstance(value, list)]
     counts = [dict(zip(value[::2], value[1::2], strict=False)).get("MESSAGES") for value in values]
     if counts != ["1"]:
         raise Contradiction(
@@ -283,7 +285,7 @@ def _name(value: Value) -> str:
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
-def _flagged(session: ImapSession, number: int, of: Exchange) -> Exchange:
+def _flagged(session: ImapSession, number: int, of: ImapExchange) -> ImapExchange:
     exchange = _one(session, "SEARCH")
     if _numbers(exchange) != {number}:
         raise Contradiction(
@@ -295,38 +297,39 @@ def _flagged(session: ImapSession, number: int, of: Exchange) -> Exchange:
     return exchange
 
 
-def _exists(session: ImapSession, count: int) -> Exchange:
-    """The exchange that opens the mailbox, which must have so many messages still."""
-    opened = next(iter(session.asked("SELECT", "EXAMINE")), None)
+def _exists(session: ImapSession, count: int) -> ImapExchange:
+    """Return the exchange that opens the mailbox, which must still have this number of messages."""
+    opened = next(iter(session.exchanges_of("SELECT", "EXAMINE")), None)
     if opened is None or not opened.ok:
-        raise InconclusiveError(f"The session of frame {session.frame} opens no mailbox.")
-    numbers = [one.number for one in opened.named("EXISTS")]
+        raise Inconclusive(f"The session of frame {session.frame} opens no mailbox.")
+    numbers = [one.number for one in opened.data("EXISTS")]
     if numbers != [count]:
         raise Contradiction(f"{numbers} messages are there in frame {opened.frames[-1]}, not {count}.", *opened.frames)
     return opened
 
 
 def _volume(course: ImapCourse, stored: Mapping[int, bytes]) -> str:
-    """What the headers of all messages took, in words; Contradiction unless IMAP moves less than a download."""
+    """Describe the octets of all headers; raise Contradiction unless IMAP transfers less than a download."""
     imap, top, download = course.headers.sessions[0], course.top.sessions[0], course.download.sessions[0]
     needed = sum(len(octets.partition(b"\r\n\r\n")[0]) + 4 for octets in stored.values())
-    items = [each for one in imap.asked("FETCH") for each in one.fetched().items()]
+    items = [each for exchange in imap.exchanges_of("FETCH") for each in exchange.fetched().items()]
     headers = [(at, value) for at, each in items for name, value in each.items() if name.startswith("BODY[HEADER")]
     for at, value in headers:
         if at in stored and value != _header(stored[at]):
             where = f"in the session of frame {imap.frame}"
             raise Contradiction(f"The header of message {at} {where} is not its own.", imap.frame)
-    for one in top.asked("TOP"):
-        number = one.command.argument.split()[0]
+    for exchange in top.exchanges_of("TOP"):
+        number = exchange.command.argument.split()[0]
         content = next((each.content for each in downloaded(course.download) if each.command.argument == number), None)
-        if content is not None and one.content != _header(content):
+        if content is not None and exchange.content != _header(content):
             raise Contradiction(
-                f"{one.command.text!r} in frame {one.frames[0]} brings another header than that of the message.",
-                *one.frames,
+                f"{exchange.command.text!r} in frame {exchange.frames[0]} brings another header than that of the "
+                "message.",
+                *exchange.frames,
             )
     got = sum(len(value) for _, value in headers if isinstance(value, bytes))
-    if got != needed or len(downloaded(course.download)) != len(stored) or len(top.asked("TOP")) != len(stored):
-        raise InconclusiveError(f"{got} octets of {needed} in the headers of {len(stored)} messages were fetched.")
+    if got != needed or len(downloaded(course.download)) != len(stored) or len(top.exchanges_of("TOP")) != len(stored):
+        raise Inconclusive(f"{got} octets of {needed} in the headers of {len(stored)} messages were fetched.")
     moved, all_of_it = octets_of(imap), octets_of(download)
     if moved >= all_of_it:
         raise Contradiction(

@@ -1,4 +1,6 @@
-"""Did a client send a message, did a server pass it on, did a client fetch all messages? Decided from packets."""
+"""Mail interoperability checks: submission by a client, relaying by a server, retrieval by a client, decided from
+packets.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +10,10 @@ from email.parser import BytesParser
 from email.policy import SMTP
 from typing import Any
 
-from experiments.harness.judge.verdict import Contradiction, Verdict, listed
+from experiments.harness.judge.verdict import Contradiction, Finding, Verdict, decide, listed
 from experiments.mail.claims.delivery import BLANK_LINE, why_altered, with_crlf
-from experiments.mail.claims.evidence import Found, decide_mail, digest
-from experiments.mail.claims.imap import whole_messages
+from experiments.mail.claims.evidence import digest
+from experiments.mail.claims.imap import fetched_messages
 from experiments.mail.wire.imap import ImapTraffic
 from experiments.mail.wire.imap_grammar import ImapGrammarError
 from experiments.mail.wire.pop3 import Pop3Traffic
@@ -20,12 +22,12 @@ from experiments.mail.wire.smtp_grammar import Command
 
 
 def sent(cell_id: str, traffic: SmtpTraffic, message: bytes, recipient: str) -> Verdict:
-    """Whether a message was taken over for this recipient, with its body and with what its header says.
+    """Decide that a message was accepted for this recipient, with its body and the content of its header fields.
 
-    Some clients put an empty line behind it, and write the header anew.
+    Some clients append an empty line, and rewrite the header.
     """
 
-    def check() -> Found:
+    def check() -> Finding:
         for one in traffic.messages:
             if _text(one.body) == _text(_body(message)) and one.taken and recipient in _recipients(one):
                 _means_the_same(message, one)
@@ -39,15 +41,15 @@ def sent(cell_id: str, traffic: SmtpTraffic, message: bytes, recipient: str) -> 
         said = last.exchanges[-1].text if last.exchanges else "no command"
         raise Contradiction(f"No message is sent; the last exchange: {said}.", last.connection.syn.frame)
 
-    return decide_mail(cell_id, [traffic], check)
+    return decide(cell_id, [traffic], check)
 
 
 def relayed(
     cell_id: str, traffic: SmtpTraffic, message: bytes, recipient: str, mailbox: Sequence[bytes] | None = None
 ) -> Verdict:
-    """Whether a message was passed on for this recipient unaltered, and lies so in the mailbox (its files)."""
+    """Decide that a message was relayed for this recipient unaltered, and is stored so in the mailbox (its files)."""
 
-    def check() -> Found:
+    def check() -> Finding:
         same = [one for one in traffic.messages if one.taken and why_altered(message, one.content) is None]
         passed = next((one for one in same if recipient in _recipients(one)), None)
         if passed is None:
@@ -68,7 +70,7 @@ def relayed(
             frames,
         )
 
-    return decide_mail(cell_id, [traffic], check)
+    return decide(cell_id, [traffic], check)
 
 
 def _body(content: bytes) -> bytes:
@@ -76,9 +78,9 @@ def _body(content: bytes) -> bytes:
 
 
 def _means_the_same(message: bytes, sent_: Message) -> None:
-    """Raise Contradiction unless From and To name whom they named, and Subject says what it said.
+    """Raise Contradiction unless From and To have the same addresses, and Subject the same text.
 
-    A client may put a name beside an address: mutt does with the system's.
+    A client may add a display name to an address: mutt adds the system's.
     """
     before, after = (BytesParser(policy=SMTP).parsebytes(one, headersonly=True) for one in (message, sent_.content))
     for name in ("From", "To", "Subject"):
@@ -90,10 +92,10 @@ def _means_the_same(message: bytes, sent_: Message) -> None:
 
 
 def _said(field: Any) -> Any:
-    """What a field says: the addresses of From and To, the text of another one; None where it is not there."""
+    """Return the content of a field: the addresses of From and To, the text of others; None if absent."""
     if field is None:
         return None
-    return [one.addr_spec for one in field.addresses] if hasattr(field, "addresses") else str(field)
+    return [address.addr_spec for address in field.addresses] if hasattr(field, "addresses") else str(field)
 
 
 def _text(body: bytes) -> bytes:
@@ -101,38 +103,38 @@ def _text(body: bytes) -> bytes:
 
 
 def _recipients(message: Message) -> list[str]:
-    return [one.said.path for one in message.recipients if isinstance(one.said, Command)]
+    return [recipient.command.path for recipient in message.recipients if isinstance(recipient.command, Command)]
 
 
 def fetched_by_pop3(cell_id: str, traffic: Pop3Traffic, contents: Sequence[bytes]) -> Verdict:
-    """Whether every message was handed out whole by RETR."""
+    """Decide that every message was retrieved whole by RETR."""
 
-    def check() -> Found:
-        retr = [one for session in traffic.sessions for one in session.asked("RETR") if one.ok]
-        _are(contents, [one.content for one in retr], traffic.sessions[0].frame)
-        frames = [one.frames[0] for one in retr]
+    def check() -> Finding:
+        retr = [exchange for session in traffic.sessions for exchange in session.exchanges_of("RETR") if exchange.ok]
+        _are(contents, [exchange.content for exchange in retr], traffic.sessions[0].frame)
+        frames = [exchange.frames[0] for exchange in retr]
         return f"{len(contents)} messages are handed out whole (RETR in frames {listed(frames)}).", frames
 
-    return decide_mail(cell_id, [traffic], check)
+    return decide(cell_id, [traffic], check)
 
 
 def fetched_by_imap(cell_id: str, traffic: ImapTraffic, contents: Sequence[bytes]) -> Verdict:
-    """Whether every message was handed out whole by FETCH, at once or its header and its text."""
+    """Decide that every message was retrieved whole by FETCH, at once or its header and its text."""
 
-    def check() -> Found:
+    def check() -> Finding:
         try:
-            got = [content for session in traffic.sessions for content in whole_messages(session).values()]
+            got = [content for session in traffic.sessions for content in fetched_messages(session).values()]
         except ImapGrammarError as error:
             raise Contradiction(f"A FETCH response is not as the grammar has it: {error}.") from None
         _are(contents, got, traffic.sessions[0].frame)
-        frames = [one.frames[0] for session in traffic.sessions for one in session.asked("FETCH")]
+        frames = [exchange.frames[0] for session in traffic.sessions for exchange in session.exchanges_of("FETCH")]
         return f"{len(contents)} messages are handed out whole (FETCH in frames {listed(frames)}).", frames
 
-    return decide_mail(cell_id, [traffic], check)
+    return decide(cell_id, [traffic], check)
 
 
 def _are(contents: Iterable[bytes], got: Iterable[bytes], frame: int) -> None:
-    """Raise Contradiction unless every message is among what was handed out, and nothing else is."""
+    """Raise Contradiction unless the retrieved messages are all of the expected ones, and no others."""
     wanted, found = Counter(contents), Counter(got)
     for octets in found:
         if octets not in wanted:

@@ -1,15 +1,15 @@
-"""Decide S5: while its peer is down a server keeps what it has taken, tries again, delivers, and loses nothing.
+"""Outage claim S5: while its peer is down a server queues accepted messages, retries, delivers, and loses none.
 
-Known beside the packets is when the peer was lost and back, and when the sender's server was killed (SIGKILL) and
-back. The rest is theirs: what the sender's server took over (its 250), attempts that the peer refuses (RST) or that
-nobody answers (SYN), what the peer took over, and what its mailbox hands out by IMAP in the end. A message is known by
-its body, which no server may change (RFC 5321 section 6.4).
+Known beside the packets are the times of the peer's outage, and of the sender's server's kill (SIGKILL) and restart.
+The rest is captured: messages accepted by the sender's server (its 250), attempts that the peer refuses (RST) or that
+remain unanswered (SYN), messages accepted by the peer, and the mailbox's messages by IMAP in the end. A message is
+identified by its body, which no server may change (RFC 5321 section 6.4).
 
-    lost         taken over, and not in the mailbox: none may be
-    duplicate    more often there than it was sent. RFC 5321 section 6.1 allows one where the sender cannot know whether
-                 its peer has taken the message: no reply came, or it was killed before it could write that down
+    lost         accepted, and not in the mailbox: none may be
+    duplicate    more often there than it was sent. RFC 5321 section 6.1 allows one if the sender cannot know that its
+                 peer has accepted the message: no reply came, or the sender was killed before it could record it
 
-Where the peer stays away for too long, each message comes back as a report (RFC 3464) to whom it is from.
+If the peer stays down for too long, each message is returned to its sender as a report (RFC 3464).
 """
 
 from __future__ import annotations
@@ -21,26 +21,25 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from experiments.harness.judge.tcp import Connection
-from experiments.harness.judge.verdict import Contradiction, Verdict
+from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, decides
 from experiments.mail.claims.delivery import why_altered
-from experiments.mail.claims.evidence import Found, InconclusiveError, decide_mail
-from experiments.mail.claims.imap import whole_messages
-from experiments.mail.wire.attempts import NS, Attempt, Keeping, is_again, kept
+from experiments.mail.claims.imap import fetched_messages
+from experiments.mail.wire.attempts import NS, Attempt, RetryPolicy, describe_retries, was_retried
 from experiments.mail.wire.imap import ImapTraffic
 from experiments.mail.wire.smtp import BLANK_LINE, SMTP_PORT, Message, SmtpTraffic
 from experiments.mail.wire.smtp_grammar import Command
 
 FINAL_RECIPIENT = re.compile(rb"(?im)^Final-Recipient:([^\r\n]*)")
-# A server writes down what was delivered as soon as the disk lets it; half a second is a very slow disk.
+# A server records a delivery as soon as the disk lets it; half a second is a very slow disk.
 NOTED_NS = NS // 2
 
 
 @dataclass(frozen=True)
 class Outage:
-    """When the peer was lost, and was back (None: it stayed away); when the sender's server was killed, and back.
+    """Times of the peer's failure and return (None: it stayed away), and of the sender's server's kill and restart.
 
-    `bound_s`: how long after the return the next attempt may be; `receiver`: the peer's address; `keeping`: what is
-    asked of the intervals of a peer that stays away, where they are the RFC's.
+    `bound_s`: permitted time from the return to the next attempt; `receiver`: the peer's address; `keeping`: the
+    required retry intervals for a peer that stays away, if they are the RFC's.
     """
 
     kind: str
@@ -49,15 +48,15 @@ class Outage:
     back_ns: int | None
     kills: tuple[tuple[int, int], ...]
     bound_s: float
-    keeping: Keeping | None = None
+    keeping: RetryPolicy | None = None
 
 
 @dataclass(frozen=True)
 class Episode:
-    """One outage: what the sender's server was given and what left it, at its interface; what came to the peer, at its
-    own; and the mailbox in the end (the sender's own, where the peer stayed away).
+    """One outage: messages into and out of the sender's server, at its interface; messages to the peer, at the peer's;
+    and the mailbox in the end (the sender's own, if the peer stayed away).
 
-    `composed`: the messages that were to be handed in, where that is known.
+    `composed`: the messages to be submitted, if known.
     """
 
     outage: Outage
@@ -69,10 +68,12 @@ class Episode:
 
 
 def attempts(episode: Episode) -> list[Attempt]:
-    """Every attempt to reach the peer, in order."""
-    every = [one for one in episode.leaving.others if _is_to_peer(one, episode.outage)]
-    every += [one.connection for one in episode.leaving.sessions if _is_to_peer(one.connection, episode.outage)]
-    return [_attempt(one) for one in sorted(every, key=lambda one: one.syn.time_ns)]
+    """Return every attempt to reach the peer, in order."""
+    every = [connection for connection in episode.leaving.others if _is_to_peer(connection, episode.outage)]
+    every += [
+        session.connection for session in episode.leaving.sessions if _is_to_peer(session.connection, episode.outage)
+    ]
+    return [_attempt(connection) for connection in sorted(every, key=lambda one: one.syn.time_ns)]
 
 
 def _is_to_peer(connection: Connection, outage: Outage) -> bool:
@@ -88,32 +89,42 @@ def _attempt(connection: Connection) -> Attempt:
 
 
 def during(episode: Episode) -> list[Attempt]:
-    """The attempts that failed while the peer was away."""
+    """Return the failed attempts during the outage."""
     outage = episode.outage
-    end_ns = outage.back_ns or max((one.began_ns for one in attempts(episode)), default=0) + 1
-    return [one for one in attempts(episode) if one.failed_ns and outage.began_ns <= one.began_ns < end_ns]
+    end_ns = outage.back_ns or max((attempt.began_ns for attempt in attempts(episode)), default=0) + 1
+    return [
+        attempt for attempt in attempts(episode) if attempt.failed_ns and outage.began_ns <= attempt.began_ns < end_ns
+    ]
 
 
 def next_attempt(episode: Episode) -> Attempt | None:
-    """The first attempt that was answered behind the return."""
+    """Return the first answered attempt after the return."""
     back_ns = episode.outage.back_ns
     if back_ns is None:
         return None
-    return next((one for one in attempts(episode) if one.answered_ns is not None and one.answered_ns >= back_ns), None)
+    return next(
+        (
+            attempt
+            for attempt in attempts(episode)
+            if attempt.answered_ns is not None and attempt.answered_ns >= back_ns
+        ),
+        None,
+    )
 
 
-def s5(episodes: Sequence[Episode], given_up: Sequence[Episode] = ()) -> Verdict:
+@decides("S5")
+def decide_outage(claim: str, episodes: Sequence[Episode], given_up: Sequence[Episode] = ()) -> Verdict:
     """Decide S5 by outages that end, and by those that do not."""
     every = [*episodes, *given_up]
     traffic = [part for one in every for part in (one.submitted, one.mailbox)]
     # That nothing is delivered at all is for the checks to find.
-    passed = [part for one in episodes for part in (one.leaving, one.arriving) if part is not None]
+    passed = [part for episode in episodes for part in (episode.leaving, episode.arriving) if part is not None]
     traffic += [part for part in passed if part.sessions or part.dropped]
 
-    def check() -> Found:
+    def check() -> Finding:
         if not every:
-            raise InconclusiveError("No peer was down.")
-        found = [_course(one) for one in episodes]
+            raise Inconclusive("No peer was down.")
+        found = [_course(episode) for episode in episodes]
         said = " ".join(text for text, _ in found)
         frames = [frame for _, some in found for frame in some]
         for one in given_up:
@@ -121,13 +132,13 @@ def s5(episodes: Sequence[Episode], given_up: Sequence[Episode] = ()) -> Verdict
             said, frames = f"{said} {text}".strip(), [*frames, *some]
         return said, frames
 
-    return decide_mail("S5", traffic, check)
+    return decide(claim, traffic, check)
 
 
-def _course(episode: Episode) -> Found:
-    """What became of one outage."""
+def _course(episode: Episode) -> Finding:
+    """Describe the course of one outage."""
     outage, taken = episode.outage, _taken(episode)
-    contents = list(whole_messages(episode.mailbox.sessions[-1]).values())
+    contents = list(fetched_messages(episode.mailbox.sessions[-1]).values())
     held, sent, arrived = Counter(map(_body, contents)), _sent(episode), _arrived(episode)
     _none_lost(taken, held, sent)
     _none_altered(taken, contents)
@@ -144,11 +155,11 @@ def _course(episode: Episode) -> Found:
 
 
 def _taken(episode: Episode) -> dict[bytes, Message]:
-    """What the sender's server has taken over, by body; all that was composed must be among it."""
+    """Return the messages accepted by the sender's server, by body; all composed ones must be among them."""
     traffic = episode.submitted
     found = {message.body: message for message in traffic.messages if message.taken}
     if not found:
-        raise InconclusiveError("The sender's server took no message over.")
+        raise Inconclusive("The sender's server took no message over.")
     # Some agents put an empty line behind a message.
     handed = {body.rstrip(b"\r\n") for body in found}
     missing = sum(_body(one).rstrip(b"\r\n") not in handed for one in episode.composed)
@@ -177,15 +188,15 @@ def _none_altered(taken: dict[bytes, Message], contents: Sequence[bytes]) -> Non
 
 
 def _tried(episode: Episode) -> list[Attempt]:
-    """The attempts that failed; the peer must have been asked again and again, and must not have taken anything."""
+    """Return the failed attempts; the peer must have been retried repeatedly, and must not have accepted a message."""
     outage, failed = episode.outage, during(episode)
-    for one in attempts(episode):
+    for attempt in attempts(episode):
         # A SYN that is sent again, because it was lost, may be answered behind the return.
-        if one.answered_ns is not None and outage.began_ns <= one.answered_ns < (outage.back_ns or 0):
-            raise InconclusiveError(f"The peer answers in frame {one.frame}, where it was to be away.")
-    if not is_again(failed):
+        if attempt.answered_ns is not None and outage.began_ns <= attempt.answered_ns < (outage.back_ns or 0):
+            raise Inconclusive(f"The peer answers in frame {attempt.frame}, where it was to be away.")
+    if not was_retried(failed):
         if outage.back_ns is not None and outage.back_ns - outage.began_ns < 2 * outage.bound_s * NS:
-            raise InconclusiveError(f"{outage.kind}: that was too short for a second attempt to be due.")
+            raise Inconclusive(f"{outage.kind}: that was too short for a second attempt to be due.")
         raise Contradiction(
             f"{outage.kind}: {len(failed)} attempts while the peer is away: it is not asked again.",
             *(one.frame for one in failed),
@@ -208,12 +219,12 @@ def _resumed(episode: Episode) -> Attempt:
 
 
 def _after_s(first: Attempt, outage: Outage) -> float:
-    """How long after the return an attempt was made that was answered."""
+    """Return the time from the return to the first answered attempt."""
     return max(0, first.began_ns - (outage.back_ns or 0)) / NS
 
 
 def _sent(episode: Episode) -> dict[bytes, list[Message]]:
-    """The transfers of each body that the sender's server has made, whether or not a reply came."""
+    """Return the transfers of each body that the sender's server made, with or without a reply."""
     found: dict[bytes, list[Message]] = {}
     for message in episode.leaving.messages:
         found.setdefault(message.body, []).append(message)
@@ -221,11 +232,11 @@ def _sent(episode: Episode) -> dict[bytes, list[Message]]:
 
 
 def _arrived(episode: Episode) -> dict[bytes, list[tuple[int, Message]]]:
-    """When the peer took each body over."""
+    """Return the times at which the peer accepted each body."""
     found: dict[bytes, list[tuple[int, Message]]] = {}
     for message in episode.arriving.messages if episode.arriving is not None else ():
-        if message.taken and message.sent.reply is not None:
-            found.setdefault(message.body, []).append((message.sent.reply.last_ns, message))
+        if message.taken and message.sent.final is not None:
+            found.setdefault(message.body, []).append((message.sent.final.last_ns, message))
     return found
 
 
@@ -243,13 +254,13 @@ def _none_lost(taken: dict[bytes, Message], held: Counter[bytes], sent: dict[byt
 
 
 def _duplicates(episode: Episode, held: Counter[bytes], sent: dict[bytes, list[Message]]) -> str:
-    """What to say of messages that are there more than once; each copy must have a transfer in doubt."""
+    """Describe duplicate messages; each extra copy must have a transfer in doubt."""
     twice = {body: copies for body, copies in held.items() if copies > 1}
     for body, copies in twice.items():
         transfers = sent.get(body, [])
-        in_doubt = [one for one in transfers if _is_in_doubt(one, episode.outage.kills)]
+        in_doubt = [transfer for transfer in transfers if _is_in_doubt(transfer, episode.outage.kills)]
         if copies > len(transfers) or copies - 1 > len(in_doubt):
-            frames = [frame for one in transfers for frame in one.sent.frames]
+            frames = [frame for transfer in transfers for frame in transfer.sent.frames]
             raise Contradiction(
                 f"A message is {copies} times in the mailbox, was sent {len(transfers)} times, and {len(in_doubt)} of "
                 "these may have been in doubt.",
@@ -261,8 +272,8 @@ def _duplicates(episode: Episode, held: Counter[bytes], sent: dict[bytes, list[M
 
 
 def _is_in_doubt(message: Message, kills: Iterable[tuple[int, int]]) -> bool:
-    """Whether the sender cannot know: there was no reply, or it was killed before that came or right behind it."""
-    reply = message.sent.reply
+    """Return True if the sender cannot know the outcome: no reply, or killed before or right after the reply."""
+    reply = message.sent.final
     if reply is None:
         return True
     return any(message.data.first_ns <= killed_ns <= reply.last_ns + NOTED_NS for killed_ns, _ in kills)
@@ -271,7 +282,7 @@ def _is_in_doubt(message: Message, kills: Iterable[tuple[int, int]]) -> bool:
 def _killed(
     episode: Episode, kill: tuple[int, int], taken: dict[bytes, Message], sent: dict[bytes, list[Message]]
 ) -> str:
-    """What to say of a kill: how many messages were in the queue; there must be some while the peer is away."""
+    """Describe a kill with the number of queued messages, which must be positive while the peer is away."""
     killed_ns, _ = kill
     queued = [
         body
@@ -280,22 +291,22 @@ def _killed(
     ]
     away = episode.outage.back_ns is None or killed_ns < episode.outage.back_ns
     if not queued and away:
-        raise InconclusiveError(f"{episode.outage.kind}: the sender's server was killed with nothing in its queue.")
+        raise Inconclusive(f"{episode.outage.kind}: the sender's server was killed with nothing in its queue.")
     when = "before" if away else "behind"
     return f"; the sender's server is killed with {len(queued)} in its queue, {when} the return"
 
 
 def _is_done(message: Message, at_ns: int) -> bool:
-    return message.taken and message.sent.reply is not None and message.sent.reply.last_ns <= at_ns
+    return message.taken and message.sent.final is not None and message.sent.final.last_ns <= at_ns
 
 
-def _reported(episode: Episode) -> Found:
-    """What became of messages to a peer that stays away: each comes back as a report."""
+def _reported(episode: Episode) -> Finding:
+    """Describe the messages to a peer that stays away: each is returned as a report."""
     failed, taken = during(episode), _taken(episode)
-    if not is_again(failed):
+    if not was_retried(failed):
         raise Contradiction(f"{episode.outage.kind}: {len(failed)} attempts at once before it gives up.")
     reports = list(_reports(episode.mailbox))
-    silent = [message for body, message in taken.items() if not any(_is_of(one, message) for one in reports)]
+    silent = [message for body, message in taken.items() if not any(_is_of(report, message) for report in reports)]
     if silent:
         frames = [frame for message in silent[:3] for frame in message.sent.frames]
         raise Contradiction(
@@ -309,12 +320,12 @@ def _reported(episode: Episode) -> Found:
 
 
 def _keeping(outage: Outage, failed: Sequence[Attempt]) -> str:
-    return "" if outage.keeping is None else kept(outage.kind, outage.keeping, failed)
+    return "" if outage.keeping is None else describe_retries(outage.kind, outage.keeping, failed)
 
 
 def _reports(traffic: ImapTraffic) -> Iterator[bytes]:
-    """The messages of the mailbox that are reports of a failed delivery (RFC 3464), all of their octets."""
-    for content in whole_messages(traffic.sessions[-1]).values():
+    """Return the messages of the mailbox that are reports of a failed delivery (RFC 3464), with all octets."""
+    for content in fetched_messages(traffic.sessions[-1]).values():
         made = email.message_from_bytes(content)
         if made.get_content_type() != "multipart/report":
             continue
@@ -325,20 +336,20 @@ def _reports(traffic: ImapTraffic) -> Iterator[bytes]:
 
 
 def _is_of(report: bytes, message: Message) -> bool:
-    """Whether a report returns a message, and names a recipient of it as not reached (RFC 3464 section 2.3)."""
-    recipients = [one.said.path for one in message.recipients if isinstance(one.said, Command)]
+    """Return True if a report returns a message, and names a recipient of it as failed (RFC 3464 section 2.3)."""
+    recipients = [recipient.command.path for recipient in message.recipients if isinstance(recipient.command, Command)]
     named = [one.decode(errors="replace").lower() for one in FINAL_RECIPIENT.findall(report)]
-    return _token(message.body) in report and any(each.lower() in one for each in recipients for one in named)
+    return _token(message.body) in report and any(recipient.lower() in one for recipient in recipients for one in named)
 
 
 def _token(body: bytes) -> bytes:
-    """The first line of a message, by which it is known in a report."""
+    """Return the first line of a message, which identifies it in a report."""
     return body.partition(b"\r\n")[0]
 
 
 @dataclass(frozen=True)
 class Resumption:
-    """The way from the last attempt that failed to the first message behind the return: times in ns."""
+    """The interval from the last failed attempt to the first message after the return: times in ns."""
 
     failed: Attempt
     first: Attempt
@@ -348,13 +359,13 @@ class Resumption:
 
 
 def resumption(episode: Episode) -> Resumption | None:
-    """How the delivery was taken up again; None where it was not."""
+    """Return the resumption of delivery; None without one."""
     first, failed = next_attempt(episode), during(episode)
     if first is None or not failed:
         return None
     session = next(one for one in episode.leaving.sessions if one.connection.syn.frame == first.frame)
-    message = next((one for one in session.messages if one.taken and one.sent.reply is not None), None)
+    message = next((one for one in session.messages if one.taken and one.sent.final is not None), None)
     answer = session.connection.from_server.syn
-    if message is None or message.sent.reply is None or message.asked.reply is None or answer is None:
+    if message is None or message.sent.final is None or message.data_command.final is None or answer is None:
         return None
-    return Resumption(failed[-1], first, answer.time_ns, message.asked.reply.last_ns, message.sent.reply.last_ns)
+    return Resumption(failed[-1], first, answer.time_ns, message.data_command.final.last_ns, message.sent.final.last_ns)

@@ -1,6 +1,6 @@
-"""Decide M1 from packets: POP3 proves who the user is, then downloads, and deletes or keeps.
+"""POP3 claim M1: authorization, then download, then delete or keep.
 
-Source: RFC 1939 sections 4 (AUTHORIZATION), 5 (TRANSACTION) and 6 (UPDATE: what is marked goes with QUIT).
+Source: RFC 1939 sections 4 (AUTHORIZATION), 5 (TRANSACTION) and 6 (UPDATE: marked messages are deleted by QUIT).
 """
 
 from __future__ import annotations
@@ -9,19 +9,20 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from experiments.harness.judge.verdict import Contradiction, Verdict
-from experiments.mail.claims.evidence import Found, InconclusiveError, decide_mail, digest
-from experiments.mail.wire.pop3 import Exchange, Pop3Session, Pop3Traffic
+from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, decides
+from experiments.mail.claims.evidence import digest
+from experiments.mail.wire.pop3 import Pop3Exchange, Pop3Session, Pop3Traffic
 
-# RFC 1939 section 5: what is allowed in the TRANSACTION state only.
+# RFC 1939 section 5: commands allowed in the TRANSACTION state only.
 TRANSACTIONS = ("STAT", "LIST", "RETR", "DELE", "NOOP", "RSET", "TOP", "UIDL")
 
 
 @dataclass(frozen=True)
 class Pop3Course:
-    """Sessions on one maildrop, in this order: one without the right password, which asks all the same; one that keeps
-    what it downloads; one that marks a message and ends without QUIT; one that looks; one that deletes what it
-    downloads; one that looks again, and downloads what is left."""
+    """Sessions on one maildrop, in this order: one with a wrong password, which still sends TRANSACTION commands; one
+    that downloads and keeps; one that marks a message and ends without QUIT; one that inspects; one that downloads and
+    deletes; one that inspects again, and downloads the rest.
+    """
 
     refused: Pop3Traffic
     keeps: Pop3Traffic
@@ -32,14 +33,15 @@ class Pop3Course:
 
     @property
     def every(self) -> tuple[Pop3Traffic, ...]:
-        """All of them in order."""
+        """All sessions in order."""
         return self.refused, self.keeps, self.drops, self.between, self.deletes, self.after
 
 
-def m1(course: Pop3Course, contents: Sequence[bytes]) -> Verdict:
+@decides("M1")
+def decide_pop3(claim: str, course: Pop3Course, contents: Sequence[bytes]) -> Verdict:
     """Decide M1; `contents`: the messages of the maildrop at the beginning, lines ending in CRLF."""
 
-    def check() -> Found:
+    def check() -> Finding:
         for session in (session for one in course.every for session in one.sessions):
             _nothing_before_proof(session)
         refused = _refused(course.refused.sessions[0])
@@ -57,49 +59,51 @@ def m1(course: Pop3Course, contents: Sequence[bytes]) -> Verdict:
             f"{len(contents) - len(deleted)} others are left, and come with the sizes that LIST says."
         ), [refused.frames[-1], proof.frames[-1], kept[0].frames[0], deleted[0].frames[0]]
 
-    return decide_mail("M1", course.every, check)
+    return decide(claim, course.every, check)
 
 
-def _text(exchange: Exchange) -> str:
-    return repr(exchange.response.text) if exchange.response is not None else "nothing"
+def _text(exchange: Pop3Exchange) -> str:
+    return repr(exchange.final.text) if exchange.final is not None else "nothing"
 
 
 def _nothing_before_proof(session: Pop3Session) -> None:
-    """Raise Contradiction if the server does something for a user whom it does not know."""
+    """Raise Contradiction if the server executes a TRANSACTION command before authorization."""
     proof = session.proof
     last = session.exchanges.index(proof) if proof is not None else len(session.exchanges)
-    for one in session.exchanges[:last]:
-        if one.verb in TRANSACTIONS and one.ok:
-            raise Contradiction(f"{one.text!r} in frame {one.frames[0]} succeeds before a password does.", *one.frames)
+    for exchange in session.exchanges[:last]:
+        if exchange.verb in TRANSACTIONS and exchange.ok:
+            raise Contradiction(
+                f"{exchange.text!r} in frame {exchange.frames[0]} succeeds before a password does.", *exchange.frames
+            )
 
 
-def _refused(session: Pop3Session) -> Exchange:
-    """The exchange that refuses a wrong password; what is asked behind it must be refused as well."""
-    attempts = session.asked("PASS", "APOP", "AUTH")
-    if not attempts or not session.asked(*TRANSACTIONS):
-        raise InconclusiveError("No session asks for messages with a wrong password.")
+def _refused(session: Pop3Session) -> Pop3Exchange:
+    """Return the exchange that refuses a wrong password; later commands must be refused as well."""
+    attempts = session.exchanges_of("PASS", "APOP", "AUTH")
+    if not attempts or not session.exchanges_of(*TRANSACTIONS):
+        raise Inconclusive("No session asks for messages with a wrong password.")
     if (proof := session.proof) is not None:
         raise Contradiction(f"A wrong password is taken in frame {proof.frames[-1]}.", *proof.frames)
     return attempts[-1]
 
 
-def _dropped(session: Pop3Session) -> Exchange:
-    """The DELE of a session that ends without QUIT, so that it deletes nothing (RFC 1939 section 6)."""
-    marked = next((one for one in session.asked("DELE") if one.ok), None)
-    if marked is None or session.asked("QUIT"):
-        raise InconclusiveError("No session marks a message and ends without QUIT.")
+def _dropped(session: Pop3Session) -> Pop3Exchange:
+    """Return the DELE of a session that ends without QUIT, so that it deletes nothing (RFC 1939 section 6)."""
+    marked = next((exchange for exchange in session.exchanges_of("DELE") if exchange.ok), None)
+    if marked is None or session.exchanges_of("QUIT"):
+        raise Inconclusive("No session marks a message and ends without QUIT.")
     return marked
 
 
-def count(traffic: Pop3Traffic, contents: Sequence[bytes] | None = None) -> tuple[int, Exchange]:
-    """How many messages the maildrop has, as the session's STAT says, and that exchange. Raises Contradiction.
+def count(traffic: Pop3Traffic, contents: Sequence[bytes] | None = None) -> tuple[int, Pop3Exchange]:
+    """Return the number of messages by the session's STAT, and that exchange. Raises Contradiction.
 
-    `contents`: the messages, whose octets STAT has to say as well (RFC 1939 section 11: lines end in CRLF).
+    `contents`: the messages, whose total size STAT has to return as well (RFC 1939 section 11: lines end in CRLF).
     """
-    asked = traffic.sessions[0].asked("STAT")
+    asked = traffic.sessions[0].exchanges_of("STAT")
     if not asked:
-        raise InconclusiveError(f"The session of frame {traffic.sessions[0].frame} does not ask for the count.")
-    words = asked[0].response.message.split() if asked[0].ok and asked[0].response is not None else []
+        raise Inconclusive(f"The session of frame {traffic.sessions[0].frame} does not ask for the count.")
+    words = asked[0].final.message.split() if asked[0].ok and asked[0].final is not None else []
     # RFC 1939 section 5, STAT: "+OK nn mm" is the format that servers are required to use.
     if len(words) < 2 or not words[0].isdigit():
         raise Contradiction(f"{asked[0].text!r} in frame {asked[0].frames[-1]} has no count.", *asked[0].frames)
@@ -112,17 +116,19 @@ def count(traffic: Pop3Traffic, contents: Sequence[bytes] | None = None) -> tupl
     return int(words[0]), asked[0]
 
 
-def downloaded(traffic: Pop3Traffic) -> list[Exchange]:
-    """The RETRs of a session, all of which must succeed. Raises Contradiction."""
-    asked = traffic.sessions[0].asked("RETR")
-    for one in asked:
-        if not one.ok:
-            raise Contradiction(f"{one.text!r} in frame {one.frames[-1]}.", *one.frames)
+def downloaded(traffic: Pop3Traffic) -> list[Pop3Exchange]:
+    """Return the RETRs of a session, all of which must succeed. Raises Contradiction."""
+    asked = traffic.sessions[0].exchanges_of("RETR")
+    for exchange in asked:
+        if not exchange.ok:
+            raise Contradiction(f"{exchange.text!r} in frame {exchange.frames[-1]}.", *exchange.frames)
     return asked
 
 
-def _kept(course: Pop3Course, contents: Sequence[bytes]) -> list[Exchange]:
-    """The downloads of the session that keeps; Contradiction unless they are the messages, and these still there."""
+def _kept(course: Pop3Course, contents: Sequence[bytes]) -> list[Pop3Exchange]:
+    """Return the downloads of the session that keeps; raise Contradiction unless they are the messages, and these
+    remain.
+    """
     asked = downloaded(course.keeps)
     _are(asked, contents)
     if len(asked) != len(contents):
@@ -141,7 +147,7 @@ def _kept(course: Pop3Course, contents: Sequence[bytes]) -> list[Exchange]:
     return asked
 
 
-def _are(asked: Sequence[Exchange], contents: Sequence[bytes]) -> None:
+def _are(asked: Sequence[Pop3Exchange], contents: Sequence[bytes]) -> None:
     """Raise Contradiction if a download is none of the messages, or one is handed out more often than it is there."""
     left = Counter(contents)
     for one in asked:
@@ -154,17 +160,17 @@ def _are(asked: Sequence[Exchange], contents: Sequence[bytes]) -> None:
         left[one.content] -= 1
 
 
-def _deleted(course: Pop3Course, contents: Sequence[bytes]) -> list[Exchange]:
-    """The DELEs of the session that deletes; Contradiction unless these messages, and no others, are gone."""
+def _deleted(course: Pop3Course, contents: Sequence[bytes]) -> list[Pop3Exchange]:
+    """Return the DELEs of the session that deletes; raise Contradiction unless these messages alone are gone."""
     session = course.deletes.sessions[0]
-    asked, got = session.asked("DELE"), {one.command.argument for one in downloaded(course.deletes)}
+    asked, got = session.exchanges_of("DELE"), {one.command.argument for one in downloaded(course.deletes)}
     _are(downloaded(course.deletes), contents)
     if not asked:
-        raise InconclusiveError("No session deletes.")
+        raise Inconclusive("No session deletes.")
     for one in asked:
         if not one.ok or one.command.argument not in got:
             raise Contradiction(f"{one.text!r} in frame {one.frames[0]}: not a message that it has.", *one.frames)
-    if not any(one.ok for one in session.asked("QUIT")):
+    if not any(exchange.ok for exchange in session.exchanges_of("QUIT")):
         raise Contradiction(
             f"The session of frame {session.frame} does not end by a QUIT that succeeds.", session.frame
         )
@@ -183,10 +189,10 @@ def _deleted(course: Pop3Course, contents: Sequence[bytes]) -> list[Exchange]:
 
 
 def _left(traffic: Pop3Traffic, rest: Sequence[bytes]) -> None:
-    """Raise Contradiction unless what a session downloads is the rest, each message with the size that LIST says."""
+    """Raise Contradiction unless a session downloads the remaining messages, each with its size by LIST."""
     session, got = traffic.sessions[0], downloaded(traffic)
     if len(got) != len(rest):
-        raise InconclusiveError(f"{len(got)} of the {len(rest)} messages that are left were downloaded.")
+        raise Inconclusive(f"{len(got)} of the {len(rest)} messages that are left were downloaded.")
     strange = Counter(one.content for one in got) - Counter(rest)
     for one in got:
         if one.content in strange:
@@ -207,9 +213,9 @@ def _left(traffic: Pop3Traffic, rest: Sequence[bytes]) -> None:
 
 
 def _sizes(session: Pop3Session) -> dict[str, int]:
-    """The octets of each message by its number, as LIST says (RFC 1939 section 5: a scan listing)."""
-    asked = next((one for one in session.asked("LIST") if not one.command.argument), None)
+    """Return the octets of each message by its number, from LIST (RFC 1939 section 5: a scan listing)."""
+    asked = next((exchange for exchange in session.exchanges_of("LIST") if not exchange.command.argument), None)
     if asked is None or not asked.ok:
-        raise InconclusiveError(f"The session of frame {session.frame} has no LIST.")
+        raise Inconclusive(f"The session of frame {session.frame} has no LIST.")
     lines = [line.split() for line in asked.content.decode(errors="replace").splitlines()]
     return {words[0]: int(words[1]) for words in lines if len(words) >= 2 and words[1].isdigit()}

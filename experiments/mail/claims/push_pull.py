@@ -1,7 +1,7 @@
-"""Decide M4 from packets: which end opens a connection, and which end sends the payload.
+"""Push and pull claim M4: direction of connection set-up and of the payload, in HTTP and SMTP.
 
-By HTTP who wants something opens the connection and gets the payload, by SMTP who holds something opens it and sends
-the payload. In both, commands and responses are lines of ASCII, and a response has a code of three digits.
+In HTTP the receiver of the payload opens the connection (pull), in SMTP its sender (push). In both, commands and
+responses are lines of ASCII, and a response has a code of three digits.
 
 Source: RFC 9112 sections 2 to 4; RFC 5321 sections 2.3.3, 4.1 and 4.2.
 """
@@ -13,13 +13,11 @@ from dataclasses import dataclass
 
 from experiments.cache.wire.legs import status_of
 from experiments.harness.judge.tcp import Connection
-from experiments.harness.judge.verdict import Contradiction, Verdict, undecided
+from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, decides
 from experiments.http.claims.http1 import response_of
 from experiments.http.wire.http1 import Conversation
 from experiments.http.wire.page_load import PageLoad
-from experiments.http.wire.page_load import why_not_evidence as why_no_pages
 from experiments.mail.claims.delivery import why_altered
-from experiments.mail.claims.evidence import Found, InconclusiveError, decide_mail
 from experiments.mail.wire.smtp import Message, SmtpSession, SmtpTraffic
 from experiments.mail.wire.smtp_grammar import Command
 
@@ -28,7 +26,7 @@ HTTP_PORT, SMTP_PORT = 80, 25
 
 @dataclass(frozen=True)
 class Pull:
-    """A load by HTTP, what it is to bring, and the address of who wants it."""
+    """A load by HTTP, its expected payload, and the client's address."""
 
     load: PageLoad
     payload: bytes
@@ -37,7 +35,7 @@ class Pull:
 
 @dataclass(frozen=True)
 class Push:
-    """Mail between two servers, the message, and the addresses of who holds it and of who gets it."""
+    """Mail between two servers, the message, and the addresses of sender and receiver."""
 
     traffic: SmtpTraffic
     content: bytes
@@ -45,16 +43,14 @@ class Push:
     gets: str
 
 
-def m4(pulls: Sequence[Pull], pushes: Sequence[Push]) -> Verdict:
+@decides("M4")
+def decide_push_and_pull(claim: str, pulls: Sequence[Pull], pushes: Sequence[Push]) -> Verdict:
     """Decide M4 by some loads and some deliveries; those of mail in both directions between two servers, best."""
-    unfit = why_no_pages([one.load for one in pulls])
-    if unfit is not None:
-        return undecided("M4", f"Nothing can be said: {unfit}.")
 
-    def check() -> Found:
+    def check() -> Finding:
         pulled = [_pulled(one) for one in pulls]
-        pushed = [_pushed(one) for one in pushes]
-        lines = sum(_http_lines(one.load) for one in pulls) + sum(_smtp_lines(one.traffic) for one in pushes)
+        pushed = [_pushed(pushe) for pushe in pushes]
+        lines = sum(_http_lines(one.load) for one in pulls) + sum(_smtp_lines(pushe.traffic) for pushe in pushes)
         pull, push = pulled[0], pushed[0]
         pairs = zip(pushes, pushed, strict=True)
         ways = ", ".join(f"{one.holds} opens to {one.gets} (frame {frame})" for one, frame in pairs)
@@ -64,11 +60,11 @@ def m4(pulls: Sequence[Pull], pushes: Sequence[Push]) -> Verdict:
             f"lines of command and response are ASCII, and every response has a code of three digits."
         ), [pull, push]
 
-    return decide_mail("M4", [one.traffic for one in pushes], check)
+    return decide(claim, [*(one.load for one in pulls), *(pushe.traffic for pushe in pushes)], check)
 
 
 def _pulled(pull: Pull) -> int:
-    """The SYN of the connection on which the payload came to who opened it. Raises Contradiction."""
+    """Return the SYN of the connection on which the payload came to its client. Raises Contradiction."""
     for conversation in pull.load.conversations:
         for exchange in conversation.exchanges:
             if exchange.response is not None and exchange.response.body == pull.payload:
@@ -99,7 +95,9 @@ def _opened_by(connection: Connection, address: str, why: str) -> None:
 
 
 def message_with(traffic: SmtpTraffic, content: bytes) -> tuple[SmtpSession, Message] | None:
-    """The session that carried a message, unaltered but for what servers may add, and the message as it went."""
+    """Return the session that carried a message, unaltered but for permitted changes by servers, and the message as
+    captured.
+    """
     for session in traffic.sessions:
         for message in session.messages:
             if message.taken and why_altered(content, message.content) is None:
@@ -108,7 +106,7 @@ def message_with(traffic: SmtpTraffic, content: bytes) -> tuple[SmtpSession, Mes
 
 
 def _pushed(push: Push) -> int:
-    """The SYN of the connection on which who opened it sent the message. Raises Contradiction."""
+    """Return the SYN of the connection on which its client sent the message. Raises Contradiction."""
     found = message_with(push.traffic, push.content)
     if found is None:
         frame = push.traffic.sessions[0].connection.syn.frame
@@ -125,7 +123,7 @@ def _pushed(push: Push) -> int:
 
 
 def _http_lines(load: PageLoad) -> int:
-    """How many lines of command and response there are; Contradiction if one is no such line."""
+    """Count the lines of commands and responses; raise Contradiction for a malformed one."""
     lines = 0
     for conversation in load.conversations:
         frame = conversation.connection.syn.frame
@@ -144,11 +142,13 @@ def _smtp_lines(traffic: SmtpTraffic) -> int:
     for session in traffic.sessions:
         for reply in session.replies:
             lines += len(reply.lines)
-        for one in session.exchanges:
-            if isinstance(one.said, Command):
+        for exchange in session.exchanges:
+            if isinstance(exchange.command, Command):
                 lines += 1
-                if not one.said.octets.isascii():
-                    raise Contradiction(f"{one.text!r} in frame {one.said.frame} is not ASCII.", one.said.frame)
+                if not exchange.command.octets.isascii():
+                    raise Contradiction(
+                        f"{exchange.text!r} in frame {exchange.command.frame} is not ASCII.", exchange.command.frame
+                    )
     if not lines:
-        raise InconclusiveError("No line of SMTP is in the capture.")
+        raise Inconclusive("No line of SMTP is in the capture.")
     return lines

@@ -1,15 +1,15 @@
-"""What must be seen for each reply code from 421 on: the cause, and that without the cause the reply is another.
+"""SMTP refusals: the cause required for each reply code from 421 on, and another reply without that cause.
 
-    421          unasked, behind a signal to the server; it ends the connection and takes no new one
-    450          a mailbox that is not to be had now; the same RCPT is refused again within the delay, taken after it
-    451          the queue's disk takes no writing; the same message is taken when it does again
-    452          the disk is full; the same is taken before, and when there is room
-    500 to 504   no verb of any RFC; a verb out of its form; a verb of some RFC that this server does not have; a verb
-                 out of place; a parameter that it does not have. Its like is taken, or the same in its place
-    550 551 553  nobody of that name; somebody who has moved, and the mailbox that is named takes mail; no mailbox by
-                 the grammar. Another recipient is taken
-    552          the message was taken before; the quota is used up; taken again once the mailbox is emptied
-    554          DATA for recipients of whom none was taken; with one it is 354
+    421          unsolicited, after a signal to the server; it closes the connection and accepts no new one
+    450          a mailbox unavailable for now; the same RCPT is refused again within the delay, accepted after it
+    451          the queue's disk fails writes; the same message is accepted once it works again
+    452          the disk is full; the same is accepted before, and when there is space
+    500 to 504   no verb of any RFC; a verb with bad syntax; a verb of some RFC that this server does not implement; a
+                 verb out of sequence; an unsupported parameter. A similar command is accepted, or the same in sequence
+    550 551 553  no such user; a user who has moved, and the mailbox in the reply accepts mail; no mailbox by the
+                 grammar. Another recipient is accepted
+    552          the message was accepted before; the quota is exceeded; accepted again once the mailbox is emptied
+    554          DATA without an accepted recipient; with one the reply is 354
 
 Source: RFC 5321 sections 3.3, 3.4, 3.8, 4.1.1, 4.2.2 to 4.2.4 and 4.5.4.1.
 """
@@ -18,37 +18,40 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from experiments.harness.judge.verdict import Contradiction
+from experiments.harness.judge.verdict import Contradiction, Finding
 from experiments.mail.claims import replies as replies
 from experiments.mail.claims.replies import (
     Check,
     Scenario,
     answered,
     command,
-    later,
+    later_exchanges,
     of_both,
+    repeated_exchange,
     reply_lines,
-    same_again,
-    the_like,
+    similar_exchange,
 )
-from experiments.mail.claims.transfer import Found
 from experiments.mail.wire.pop3 import read_session
-from experiments.mail.wire.smtp import Exchange, Message
+from experiments.mail.wire.smtp import Message, SmtpExchange
 from experiments.mail.wire.smtp_grammar import ARGUMENTS, OTHER_VERBS
 
 POSITIVE = (250, 251)
 
 
-def shutting_down(scenario: Scenario) -> Found:
-    """421: the server was told to stop; it says so unasked, ends the connection, and takes no other."""
+def shutting_down(scenario: Scenario) -> Finding:
+    """Check 421: the server, told to stop, sends it unsolicited, closes the connection, and accepts no other."""
     for session in scenario.sessions:
-        for reply in (one for one in session.unasked if one.code == 421):
+        for reply in (one for one in session.unsolicited if one.code == 421):
             fin = session.connection.from_server.fin
             if reply.first_ns < scenario.facts.get("stopped_ns", float("inf")):
                 raise Contradiction("421 comes before the server is stopped.", reply.frame)
             if fin is None:
                 raise Contradiction("421, and the server leaves the connection open.", reply.frame)
-            refused = [one for one in scenario.client.others if one.from_server.reset and one.syn.frame > fin.frame]
+            refused = [
+                connection
+                for connection in scenario.client.others
+                if connection.from_server.reset and connection.syn.frame > fin.frame
+            ]
             if not refused:
                 raise Contradiction("421, and the server takes new connections, or nobody tried.", reply.frame)
             frames = [reply.frame, fin.frame, refused[0].syn.frame]
@@ -59,14 +62,18 @@ def shutting_down(scenario: Scenario) -> Found:
     raise Contradiction("There is no 421 that answers nothing.", scenario.sessions[0].connection.syn.frame)
 
 
-def not_now(scenario: Scenario) -> Found:
-    """450: the recipient is refused for now; the same RCPT is taken once the delay is over, and not before."""
+def mailbox_unavailable(scenario: Scenario) -> Finding:
+    """Check 450: the recipient is refused for now; the same RCPT is accepted once the delay is over, and not before."""
     _, first = answered(scenario, 450, "RCPT")
-    second = same_again(scenario, first, *POSITIVE)
-    waited_s = (second.said.first_ns - first.said.first_ns) / 1e9
+    second = repeated_exchange(scenario, first, *POSITIVE)
+    waited_s = (second.command.first_ns - first.command.first_ns) / 1e9
     if waited_s < scenario.facts.get("delay_s", float("inf")):
         raise Contradiction(f"The same RCPT is taken after {waited_s:.2f} s, before the delay is over.", *second.frames)
-    again = [one for one in later(scenario, first) if one.said.octets == first.said.octets and one.code == 450]
+    again = [
+        one
+        for one in later_exchanges(scenario, first)
+        if one.command.octets == first.command.octets and one.code == 450
+    ]
     if not again:
         raise Contradiction("The same RCPT was not tried again before the delay is over.", *first.frames)
     return f"{first.text!r}; the same is taken {waited_s:.1f} s later, a delay for who is new being over.", of_both(
@@ -74,135 +81,138 @@ def not_now(scenario: Scenario) -> Found:
     )
 
 
-def local_error(scenario: Scenario) -> Found:
-    """451: the server cannot write what it should keep; the same message is taken when it can."""
+def local_error(scenario: Scenario) -> Finding:
+    """Check 451: the server cannot write to its queue; the same message is accepted when it can."""
     _, first = answered(scenario, 451, ".")
     if not scenario.facts.get("read_only"):
-        raise Contradiction("451, and the queue could be written to.", first.said.frame)
+        raise Contradiction("451, and the queue could be written to.", first.command.frame)
     if scenario.facts.get("read_only_later", 1.0):
-        raise Contradiction("The queue could not be written to later either.", first.said.frame)
-    second = same_again(scenario, first, 250)
+        raise Contradiction("The queue could not be written to later either.", first.command.frame)
+    second = repeated_exchange(scenario, first, 250)
     return f"{first.text!r} while the queue's disk takes no writing, 250 to the same when it does.", of_both(
         first, second
     )
 
 
-def no_room(scenario: Scenario) -> Found:
-    """452: the disk is full; the same command is taken when there is room."""
+def insufficient_storage(scenario: Scenario) -> Finding:
+    """Check 452: the disk is full; the same command is accepted when there is space."""
     _, first = answered(scenario, 452, "MAIL", "RCPT", ".")
-    second = same_again(scenario, first, *POSITIVE)
+    second = repeated_exchange(scenario, first, *POSITIVE)
     _taken_before(scenario, first)
     before, after = (scenario.facts.get(name, -1.0) for name in ("free_octets", "free_octets_later"))
     if not 0 <= before < after:
-        raise Contradiction(f"The disk had {before:.0f} octets free, and {after:.0f} later.", first.said.frame)
+        raise Contradiction(f"The disk had {before:.0f} octets free, and {after:.0f} later.", first.command.frame)
     return (
         f"{first.text!r} with {before:.0f} octets free on the queue's disk, {second.code} to the same with {after:.0f}."
     ), of_both(first, second)
 
 
-def _taken_before(scenario: Scenario, refused: Exchange) -> None:
-    """Raise Contradiction unless the same was taken before its cause was there: else the first of all is refused."""
+def _taken_before(scenario: Scenario, refused: SmtpExchange) -> None:
+    """Raise Contradiction unless the same command was accepted before its cause arose: else every one is refused."""
     for session in scenario.sessions:
-        for one in session.exchanges:
-            if one is refused:
-                raise Contradiction(f"{refused.text!r}, and the same was not taken before that.", refused.said.frame)
-            if one.said.octets == refused.said.octets and one.code in POSITIVE:
+        for exchange in session.exchanges:
+            if exchange is refused:
+                raise Contradiction(f"{refused.text!r}, and the same was not taken before that.", refused.command.frame)
+            if exchange.command.octets == refused.command.octets and exchange.code in POSITIVE:
                 return
 
 
-def unknown(scenario: Scenario) -> Found:
-    """500: a verb that no RFC has; the session goes on."""
+def unknown_verb(scenario: Scenario) -> Finding:
+    """Check 500: a verb of no RFC; the session continues."""
     _, asked = answered(scenario, 500)
     verb = command(asked).verb
     if verb in ARGUMENTS or verb in OTHER_VERBS:
-        raise Contradiction(f"500 answers {asked.text!r}, which is a command.", asked.said.frame)
-    after = next((one for one in replies.later(scenario, asked) if one.code == 250), None)
+        raise Contradiction(f"500 answers {asked.text!r}, which is a command.", asked.command.frame)
+    after = next((one for one in replies.later_exchanges(scenario, asked) if one.code == 250), None)
     if after is None:
-        raise Contradiction(f"{asked.text!r}, and nothing is answered by 250 behind it.", asked.said.frame)
+        raise Contradiction(f"{asked.text!r}, and nothing is answered by 250 behind it.", asked.command.frame)
     return f"{asked.text!r}: no RFC has that verb; {after.text!r} follows.", of_both(asked, after)
 
 
-def bad_argument(scenario: Scenario) -> Found:
-    """501: a verb that there is, in a form that the grammar does not have; in its form it is taken."""
+def syntax_error(scenario: Scenario) -> Finding:
+    """Check 501: a known verb with bad syntax; with correct syntax it is accepted."""
     _, asked = answered(scenario, 501)
     why = command(asked).why_malformed
     if asked.verb not in ARGUMENTS or why is None:
-        raise Contradiction(f"501 answers {asked.text!r}, which the grammar has.", asked.said.frame)
-    right = the_like(scenario, asked, 250)
+        raise Contradiction(f"501 answers {asked.text!r}, which the grammar has.", asked.command.frame)
+    right = similar_exchange(scenario, asked, 250)
     return f"{why}; {right.text!r}.", of_both(asked, right)
 
 
-def not_implemented(scenario: Scenario) -> Found:
-    """502: a verb of some RFC, in no list that the server gives."""
+def not_implemented(scenario: Scenario) -> Finding:
+    """Check 502: a verb of some RFC that the server does not advertise."""
     session, asked = answered(scenario, 502)
     if asked.verb not in OTHER_VERBS:
-        raise Contradiction(f"502 answers {asked.text!r}, no verb of another RFC.", asked.said.frame)
-    offered = [line for one in session.asked("EHLO") for line in reply_lines(one)]
+        raise Contradiction(f"502 answers {asked.text!r}, no verb of another RFC.", asked.command.frame)
+    offered = [line for exchange in session.exchanges_of("EHLO") for line in reply_lines(exchange)]
     if any(asked.verb in line.upper().split() for line in offered):
-        raise Contradiction(f"The server offers {asked.verb} and answers it by 502.", asked.said.frame)
+        raise Contradiction(f"The server offers {asked.verb} and answers it by 502.", asked.command.frame)
     return f"{asked.text!r}: an RFC has that verb, and this server does not offer it.", asked.frames
 
 
-def out_of_order(scenario: Scenario) -> Found:
-    """503: a command before the one that it needs; the same is taken behind that."""
+def bad_sequence(scenario: Scenario) -> Finding:
+    """Check 503: a command before the one that it requires; the same is accepted after that."""
     _, asked = answered(scenario, 503)
     if command(asked).why_malformed is not None:
-        raise Contradiction(f"503 answers {asked.text!r}, which is wrong at any place.", asked.said.frame)
-    right = same_again(scenario, asked, *POSITIVE, 354)
-    between = [one.verb for one in replies.later(scenario, asked) if one.said.frame < right.said.frame]
+        raise Contradiction(f"503 answers {asked.text!r}, which is wrong at any place.", asked.command.frame)
+    right = repeated_exchange(scenario, asked, *POSITIVE, 354)
+    between = [one.verb for one in replies.later_exchanges(scenario, asked) if one.command.frame < right.command.frame]
     if not between:
-        raise Contradiction(f"{asked.text!r}, and at once the same is taken.", asked.said.frame)
+        raise Contradiction(f"{asked.text!r}, and at once the same is taken.", asked.command.frame)
     return f"{asked.text!r} before {between[-1]}, {right.code} to the same behind it.", of_both(asked, right)
 
 
-def no_such_parameter(scenario: Scenario) -> Found:
-    """504: a parameter by the grammar that the server does not offer; with one that it offers it is taken."""
+def parameter_not_implemented(scenario: Scenario) -> Finding:
+    """Check 504: a well-formed parameter that the server does not support; with a supported one the command is
+    accepted.
+    """
     session, asked = answered(scenario, 504)
     said = command(asked)
     if said.why_malformed is not None or b" " not in said.argument:
-        raise Contradiction(f"504 answers {asked.text!r}, which has no parameter by the grammar.", asked.said.frame)
+        raise Contradiction(f"504 answers {asked.text!r}, which has no parameter by the grammar.", asked.command.frame)
     value = said.argument.rpartition(b" ")[2].rpartition(b"=")[2].decode().upper()
-    offered = [line.upper() for one in session.asked("EHLO") for line in reply_lines(one)]
+    offered = [line.upper() for exchange in session.exchanges_of("EHLO") for line in reply_lines(exchange)]
     if any(value in line.split() for line in offered):
-        raise Contradiction(f"The server offers {value} and answers it by 504.", asked.said.frame)
-    right = the_like(scenario, asked, 250)
+        raise Contradiction(f"The server offers {value} and answers it by 504.", asked.command.frame)
+    right = similar_exchange(scenario, asked, 250)
     return f"{asked.text!r}: {value} is not on offer; {right.text!r}.", of_both(asked, right)
 
 
-def nobody(scenario: Scenario) -> Found:
-    """550: no such user; another one of the same domain is taken."""
+def unknown_user(scenario: Scenario) -> Finding:
+    """Check 550: no such user; another one of the same domain is accepted."""
     _, asked = answered(scenario, 550, "RCPT")
-    other = the_like(scenario, asked, 250)
+    other = similar_exchange(scenario, asked, 250)
     if command(asked).path.rpartition("@")[2] != command(other).path.rpartition("@")[2]:
-        raise Contradiction(f"{asked.text!r}, and the other recipient is of another domain.", asked.said.frame)
+        raise Contradiction(f"{asked.text!r}, and the other recipient is of another domain.", asked.command.frame)
     if command(asked).why_malformed is not None:
-        raise Contradiction(f"550 answers {asked.text!r}, which is no mailbox at all.", asked.said.frame)
+        raise Contradiction(f"550 answers {asked.text!r}, which is no mailbox at all.", asked.command.frame)
     return f"{asked.text!r}, {other.text!r}.", of_both(asked, other)
 
 
-def moved(scenario: Scenario) -> Found:
-    """551: the user is elsewhere; who asks there, at the mailbox that the reply names, is taken."""
+def user_moved(scenario: Scenario) -> Finding:
+    """Check 551: the user has moved; the mailbox in the reply is accepted by its server."""
     session, asked = answered(scenario, 551, "RCPT")
     for other in scenario.sessions:
-        for one in other.asked("RCPT"):
-            named = any(f"<{command(one).path}>" in line for line in reply_lines(asked))
+        for exchange in other.exchanges_of("RCPT"):
+            named = any(f"<{command(exchange).path}>" in line for line in reply_lines(asked))
             elsewhere = other.connection.server.address != session.connection.server.address
-            if named and elsewhere and one.code in POSITIVE:
+            if named and elsewhere and exchange.code in POSITIVE:
                 return (
-                    f"{asked.text!r} names <{command(one).path}>, and the server of that domain answers {one.text!r}."
-                ), of_both(asked, one)
-    raise Contradiction(f"{asked.text!r}, and the mailbox that it names is not found.", asked.said.frame)
+                    f"{asked.text!r} names <{command(exchange).path}>, and the server of that domain answers "
+                    f"{exchange.text!r}."
+                ), of_both(asked, exchange)
+    raise Contradiction(f"{asked.text!r}, and the mailbox that it names is not found.", asked.command.frame)
 
 
-def quota(scenario: Scenario) -> Found:
-    """552: what was taken before is too much now, and is taken once the mailbox was emptied."""
-    messages = [one for session in scenario.sessions for one in session.messages]
-    refused = next((one for one in messages if one.sent.code == 552), None)
+def quota_exceeded(scenario: Scenario) -> Finding:
+    """Check 552: a message accepted before exceeds the quota now, and is accepted once the mailbox was emptied."""
+    messages = [message for session in scenario.sessions for message in session.messages]
+    refused = next((message for message in messages if message.sent.code == 552), None)
     if refused is None:
         raise Contradiction("No message is answered by 552.", scenario.sessions[0].connection.syn.frame)
-    same = [one for one in messages if one.content == refused.content and one.taken]
-    before = [one for one in same if one.data.frame < refused.data.frame]
-    after = [one for one in same if one.data.frame > refused.data.frame]
+    same = [message for message in messages if message.content == refused.content and message.taken]
+    before = [message for message in same if message.data.frame < refused.data.frame]
+    after = [message for message in same if message.data.frame > refused.data.frame]
     if not before or not after:
         raise Contradiction("The same message is not taken before and after.", refused.data.frame)
     _emptied(scenario, refused, after[0])
@@ -219,28 +229,28 @@ def quota(scenario: Scenario) -> Found:
 def _emptied(scenario: Scenario, refused: Message, after: Message) -> None:
     refused_ns, after_ns = refused.data.last_ns, after.data.last_ns
     between = [one for one in scenario.reading if refused_ns < one.syn.time_ns < after_ns]
-    if not any(one.ok for connection in between for one in read_session(connection).asked("DELE")):
+    if not any(exchange.ok for connection in between for exchange in read_session(connection).exchanges_of("DELE")):
         raise Contradiction("Nobody empties the mailbox between the refusal and the next message.", refused.data.frame)
 
 
-def no_mailbox(scenario: Scenario) -> Found:
-    """553: what stands in the brackets is no mailbox by the grammar; one that is, is taken."""
+def invalid_mailbox(scenario: Scenario) -> Finding:
+    """Check 553: the path is no mailbox by the grammar; one that is, is accepted."""
     _, asked = answered(scenario, 553, "RCPT", "MAIL", "VRFY")
     why = command(asked).why_malformed
     if why is None or not command(asked).path:
-        raise Contradiction(f"553 answers {asked.text!r}, whose mailbox the grammar has.", asked.said.frame)
-    right = the_like(scenario, asked, 250)
+        raise Contradiction(f"553 answers {asked.text!r}, whose mailbox the grammar has.", asked.command.frame)
+    right = similar_exchange(scenario, asked, 250)
     return f"{asked.text!r}: no mailbox by the grammar; {right.text!r}.", of_both(asked, right)
 
 
-def nothing_valid(scenario: Scenario) -> Found:
-    """554: DATA where every recipient was refused; where one was taken it is 354."""
+def no_valid_recipients(scenario: Scenario) -> Finding:
+    """Check 554: DATA after every recipient was refused; after an accepted one the reply is 354."""
     session, asked = answered(scenario, 554, "DATA")
     place = next(at for at, one in enumerate(session.exchanges) if one is asked)
-    recipients = [one for one in session.exchanges[:place] if one.verb == "RCPT"]
-    if not recipients or any(one.code in POSITIVE for one in recipients):
-        raise Contradiction("554, and a recipient was taken, or none was named.", asked.said.frame)
-    right = same_again(scenario, asked, 354)
+    recipients = [exchange for exchange in session.exchanges[:place] if exchange.verb == "RCPT"]
+    if not recipients or any(exchange.code in POSITIVE for exchange in recipients):
+        raise Contradiction("554, and a recipient was taken, or none was named.", asked.command.frame)
+    right = repeated_exchange(scenario, asked, 354)
     return (f"DATA behind {recipients[-1].text!r} has nobody to go to; with a recipient it is answered by 354."), [
         *recipients[-1].frames,
         *of_both(asked, right),
@@ -248,25 +258,25 @@ def nothing_valid(scenario: Scenario) -> Found:
 
 
 CHECKS: Mapping[int, Check] = {
-    211: replies.status,
-    214: replies.help_on,
-    220: replies.ready,
-    221: replies.closing,
-    250: replies.taken,
-    251: replies.forwarded,
-    354: replies.go_ahead,
+    211: replies.system_status,
+    214: replies.help_message,
+    220: replies.service_ready,
+    221: replies.closing_channel,
+    250: replies.mail_accepted,
+    251: replies.user_forwarded,
+    354: replies.start_mail_input,
     421: shutting_down,
-    450: not_now,
+    450: mailbox_unavailable,
     451: local_error,
-    452: no_room,
-    500: unknown,
-    501: bad_argument,
+    452: insufficient_storage,
+    500: unknown_verb,
+    501: syntax_error,
     502: not_implemented,
-    503: out_of_order,
-    504: no_such_parameter,
-    550: nobody,
-    551: moved,
-    552: quota,
-    553: no_mailbox,
-    554: nothing_valid,
+    503: bad_sequence,
+    504: parameter_not_implemented,
+    550: unknown_user,
+    551: user_moved,
+    552: quota_exceeded,
+    553: invalid_mailbox,
+    554: no_valid_recipients,
 }

@@ -1,16 +1,15 @@
-"""Decide S6: each of the 21 reply codes of the course is there by its real cause.
+"""SMTP reply code claim S6: each of the 21 reply codes of the course has its real cause.
 
-A code alone proves nothing: a server could say 452 whenever it likes. So for each code its scenario must show what it
-answers, and the cause, as far as it is seen in packets; where a cause lies inside the host (a full disk),
-`Scenario.facts` has what was seen there. Where something is refused, the same thing must be taken once the cause is
-gone, or its like without the cause at once: that is what tells a cause from a word. See smtp_refusals for the codes
-from 421 on.
+A code alone is no proof: a server could send 452 at any time. For each code a scenario must therefore show the command
+and the cause, as far as packets show it; for a cause inside the host (a full disk), `Scenario.facts` has the
+observation. If a command is refused, the same must be accepted once the cause is gone, or a similar one without the
+cause at once: that distinguishes the cause from a fixed reply. See `refusals` for the codes from 421 on.
 
-    211 214   HELP answers with what it has of this connection; HELP VERB with that command's own form
-    220 221   the first words of a server that has accepted a connection; QUIT, and the server ends it
-    250       the message is taken, and the receiver reads it
-    251       the server passes the message on to the mailbox that the reply names
-    354       DATA is answered by it when there is a recipient, not before; what follows is taken as mail data
+    211 214   HELP replies with the status of this connection; HELP VERB with that command's syntax
+    220 221   the greeting of a server that has accepted a connection; QUIT, and the server closes it
+    250       the message is accepted, and the receiver retrieves it
+    251       the server forwards the message to the mailbox in the reply
+    354       the reply to DATA after an accepted recipient, not before; the following lines are mail data
 
 Source: RFC 5321 sections 3.1, 3.4, 4.1.1, 4.2.2 and 4.2.3. The capture must be taken at the client, and for 251 at the
 server as well.
@@ -22,10 +21,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from experiments.harness.judge.tcp import Connection
-from experiments.harness.judge.verdict import Contradiction, Verdict, failed, shown, undecided
-from experiments.mail.claims.delivery import arrived, why_altered
-from experiments.mail.claims.transfer import Found, sound
-from experiments.mail.wire.smtp import Exchange, SmtpSession, SmtpTraffic, why_not_evidence
+from experiments.harness.judge.verdict import (
+    Contradiction,
+    Finding,
+    Verdict,
+    decides,
+    failed,
+    insufficiency,
+    shown,
+    undecided,
+)
+from experiments.mail.claims.delivery import find_arrival, why_altered
+from experiments.mail.wire.smtp import SmtpExchange, SmtpSession, SmtpTraffic
 from experiments.mail.wire.smtp_grammar import Command
 
 CODES = (211, 214, 220, 221, 250, 251, 354, 421, 450, 451, 452, 500, 501, 502, 503, 504, 550, 551, 552, 553, 554)
@@ -33,9 +40,9 @@ CODES = (211, 214, 220, 221, 250, 251, 354, 421, 450, 451, 452, 500, 501, 502, 5
 
 @dataclass(frozen=True)
 class Scenario:
-    """What was done for one code: SMTP as the client saw it and as the server did, and what a reader's agent did.
+    """Traffic for one code: SMTP at the client and at the server, and the sessions of a reader's agent.
 
-    `facts`: what was seen inside the server's host, by name.
+    `facts`: observations inside the server's host, by name.
     """
 
     client: SmtpTraffic
@@ -49,29 +56,31 @@ class Scenario:
         return self.client.sessions
 
 
-Check = Callable[[Scenario], Found]
+Check = Callable[[Scenario], Finding]
 
 
-def s6(
-    scenarios: Mapping[int, Scenario], checks: Mapping[int, Check], broken: Mapping[int, str] | None = None
+@decides("S6")
+def decide_reply_causes(
+    claim: str, scenarios: Mapping[int, Scenario], checks: Mapping[int, Check], broken: Mapping[int, str] | None = None
 ) -> Verdict:
-    """Decide S6 from a scenario for each code; `checks`: what each of them must show.
+    """Decide S6 from a scenario for each code; `checks`: the check of each code.
 
-    `broken`: the scenarios that could not be had to their end, and why.
+    `broken`: the scenarios that could not be completed, and the reasons.
     """
     broken = broken or {}
     missing = [code for code in CODES if code not in scenarios and code not in broken]
     if missing:
-        return undecided("S6", f"There is no scenario for {', '.join(map(str, missing))}.")
-    unfit = why_not_evidence([one.client for one in scenarios.values()])
+        return undecided(claim, f"There is no scenario for {', '.join(map(str, missing))}.")
+    unfit = insufficiency([one.client for one in scenarios.values()])
     if unfit is not None:
-        return undecided("S6", f"Nothing can be said: {unfit}.")
+        return undecided(claim, f"Nothing can be said: {unfit}.")
     evidence: list[str] = []
     wrong = [f"{code}: The scenario broke off: {why}." for code, why in broken.items()]
     frames: list[int] = []
     for code in (code for code in CODES if code not in broken):
         try:
-            sound(scenarios[code].client)
+            if (violation := scenarios[code].client.violation) is not None:
+                raise violation
             said, its = checks[code](scenarios[code])
             evidence.append(f"{code}: {said}")
         except Contradiction as found:
@@ -80,98 +89,98 @@ def s6(
         frames += its
     if wrong:
         return failed(
-            "S6", "\n".join([f"{len(wrong)} of {len(CODES)} codes lack their cause:", *sorted(wrong)]), frames
+            claim, "\n".join([f"{len(wrong)} of {len(CODES)} codes lack their cause:", *sorted(wrong)]), frames
         )
-    return shown("S6", "\n".join([f"All {len(CODES)} codes, each by its cause:", *evidence]), frames)
+    return shown(claim, "\n".join([f"All {len(CODES)} codes, each by its cause:", *evidence]), frames)
 
 
-# What the checks share.
+# Common checks.
 
 
-def answered(scenario: Scenario, code: int, *verbs: str) -> tuple[SmtpSession, Exchange]:
-    """The first exchange with this code, of one of these verbs. Raises Contradiction."""
+def answered(scenario: Scenario, code: int, *verbs: str) -> tuple[SmtpSession, SmtpExchange]:
+    """Return the first exchange with this code, of one of these verbs. Raises Contradiction."""
     for session in scenario.sessions:
-        for one in session.exchanges:
-            if one.code == code and (not verbs or one.verb in verbs):
-                return session, one
+        for exchange in session.exchanges:
+            if exchange.code == code and (not verbs or exchange.verb in verbs):
+                return session, exchange
     said = [str(reply.code) for session in scenario.sessions for reply in session.replies]
     frame = scenario.sessions[0].connection.syn.frame
     wanted = f"No {'/'.join(verbs)} is answered by {code}" if verbs else f"Nothing is answered by {code}"
     raise Contradiction(f"{wanted}, only by {' '.join(said)}.", frame)
 
 
-def same_again(scenario: Scenario, first: Exchange, *codes: int) -> Exchange:
-    """A later exchange of the same octets that is answered by one of these codes. Raises Contradiction."""
-    for one in later(scenario, first):
-        if one.said.octets == first.said.octets and one.code in codes:
+def repeated_exchange(scenario: Scenario, first: SmtpExchange, *codes: int) -> SmtpExchange:
+    """Return a later exchange of the same octets with one of these codes. Raises Contradiction."""
+    for one in later_exchanges(scenario, first):
+        if one.command.octets == first.command.octets and one.code in codes:
             return one
-    frame = first.said.frame
+    frame = first.command.frame
     raise Contradiction(f"{first.text!r}, and the same is never answered by {'/'.join(map(str, codes))}.", frame)
 
 
-def the_like(scenario: Scenario, first: Exchange, *codes: int) -> Exchange:
-    """An exchange of the same verb with another argument, answered by one of these codes. Raises Contradiction."""
+def similar_exchange(scenario: Scenario, first: SmtpExchange, *codes: int) -> SmtpExchange:
+    """Return an exchange of the same verb with another argument and one of these codes. Raises Contradiction."""
     for session in scenario.sessions:
-        for one in session.asked(first.verb):
-            if one.said.octets != first.said.octets and one.code in codes:
-                return one
-    frame = first.said.frame
+        for exchange in session.exchanges_of(first.verb):
+            if exchange.command.octets != first.command.octets and exchange.code in codes:
+                return exchange
+    frame = first.command.frame
     raise Contradiction(f"{first.text!r}, and no {first.verb} is answered by {'/'.join(map(str, codes))}.", frame)
 
 
-def later(scenario: Scenario, first: Exchange) -> Sequence[Exchange]:
-    """The exchanges behind one, in this session and those behind it."""
-    every = [one for session in scenario.sessions for one in session.exchanges]
+def later_exchanges(scenario: Scenario, first: SmtpExchange) -> Sequence[SmtpExchange]:
+    """Return the exchanges after one, in this session and later ones."""
+    every = [exchange for session in scenario.sessions for exchange in session.exchanges]
     return every[next(place for place, one in enumerate(every) if one is first) + 1 :]
 
 
-def command(exchange: Exchange) -> Command:
-    """The command of an exchange. Raises Contradiction for mail data."""
-    if not isinstance(exchange.said, Command):
-        raise Contradiction(f"{exchange.text!r} is no command.", exchange.said.frame)
-    return exchange.said
+def command(exchange: SmtpExchange) -> Command:
+    """Return the command of an exchange. Raises Contradiction for mail data."""
+    if not isinstance(exchange.command, Command):
+        raise Contradiction(f"{exchange.text!r} is no command.", exchange.command.frame)
+    return exchange.command
 
 
-def reply_lines(exchange: Exchange) -> tuple[str, ...]:
-    """The lines of a reply, without their code."""
-    return exchange.reply.lines if exchange.reply is not None else ()
+def reply_lines(exchange: SmtpExchange) -> tuple[str, ...]:
+    """Return the lines of a reply, without their code."""
+    return exchange.final.lines if exchange.final is not None else ()
 
 
-def of_both(first: Exchange, second: Exchange) -> list[int]:
-    """The frames of two exchanges."""
+def of_both(first: SmtpExchange, second: SmtpExchange) -> list[int]:
+    """Return the frames of two exchanges."""
     return [*first.frames, *second.frames]
 
 
 # 211 to 354.
 
 
-def status(scenario: Scenario) -> Found:
-    """211: HELP alone, answered with what the server knows of this connection."""
+def system_status(scenario: Scenario) -> Finding:
+    """Check 211: HELP without an argument; the reply has the status of this connection."""
     session, asked = answered(scenario, 211, "HELP")
     if command(asked).argument:
-        raise Contradiction(f"211 answers {asked.text!r}, which asks for one command.", asked.said.frame)
+        raise Contradiction(f"211 answers {asked.text!r}, which asks for one command.", asked.command.frame)
     known = (session.connection.client.address, *(one.partition(" ")[0] for one in _greeting(session)))
     told = next((one for one in known for line in reply_lines(asked) if one in line), None)
     if told is None:
-        raise Contradiction("The reply to HELP says nothing of this server or connection.", asked.said.frame)
+        raise Contradiction("The reply to HELP says nothing of this server or connection.", asked.command.frame)
     return f"HELP is answered by the state of things, {told} in it (frame {asked.frames[-1]}).", asked.frames
 
 
-def help_on(scenario: Scenario) -> Found:
-    """214: HELP with a verb, answered with the form of that command, another one for another."""
+def help_message(scenario: Scenario) -> Finding:
+    """Check 214: HELP with a verb; the reply has the syntax of that command, and differs for another."""
     _, asked = answered(scenario, 214, "HELP")
-    other = the_like(scenario, asked, 214)
+    other = similar_exchange(scenario, asked, 214)
     for one in (asked, other):
         verb = command(one).argument.decode().upper()
         if not verb or not any(verb in line.upper() for line in reply_lines(one)):
-            raise Contradiction(f"{one.text!r} does not tell of {verb or 'a command'}.", one.said.frame)
+            raise Contradiction(f"{one.text!r} does not tell of {verb or 'a command'}.", one.command.frame)
     if reply_lines(asked) == reply_lines(other):
-        raise Contradiction(f"{asked.text!r} and {other.text!r} tell the same.", asked.said.frame)
+        raise Contradiction(f"{asked.text!r} and {other.text!r} tell the same.", asked.command.frame)
     return f"{asked.text!r} and {other.text!r}, each with that command's form.", of_both(asked, other)
 
 
-def ready(scenario: Scenario) -> Found:
-    """220: the first words on a connection, said unasked, with the server's name."""
+def service_ready(scenario: Scenario) -> Finding:
+    """Check 220: the greeting, sent unsolicited on a new connection, with the server's name."""
     session = scenario.sessions[0]
     first = session.greeting
     frame = session.connection.syn.frame
@@ -179,7 +188,7 @@ def ready(scenario: Scenario) -> Found:
         raise Contradiction(f"The connection of frame {frame} does not begin with 220.", frame)
     accepted = session.connection.from_server.syn
     assert accepted is not None
-    early = [one.said.frame for one in session.exchanges if one.said.first_ns < first.last_ns]
+    early = [exchange.command.frame for exchange in session.exchanges if exchange.command.first_ns < first.last_ns]
     if early or not _greeting(session)[0].partition(" ")[0]:
         raise Contradiction(f"220 in frame {first.frame} comes late, or has no name in it.", first.frame)
     name = _greeting(session)[0].partition(" ")[0]
@@ -187,23 +196,23 @@ def ready(scenario: Scenario) -> Found:
     return f"{name} accepts a connection in frame {frames[0]} and speaks first (frame {frames[1]}).", frames
 
 
-def closing(scenario: Scenario) -> Found:
-    """221: the answer to QUIT, behind which the server ends the connection."""
+def closing_channel(scenario: Scenario) -> Finding:
+    """Check 221: the reply to QUIT, after which the server closes the connection."""
     session, asked = answered(scenario, 221, "QUIT")
     fin, theirs = session.connection.from_server.fin, session.connection.from_client.fin
     if fin is None or (theirs is not None and theirs.frame < fin.frame):
-        raise Contradiction("221, and the server does not end the connection.", asked.said.frame)
+        raise Contradiction("221, and the server does not end the connection.", asked.command.frame)
     return f"QUIT, and the server ends the connection in frame {fin.frame}.", [*asked.frames, fin.frame]
 
 
-def taken(scenario: Scenario) -> Found:
-    """250: the mail data are taken over, and are there for the receiver."""
+def mail_accepted(scenario: Scenario) -> Finding:
+    """Check 250: the mail data are accepted, and the receiver retrieves them."""
     _, asked = answered(scenario, 250, ".")
     message = next(one for session in scenario.sessions for one in session.messages if one.sent is asked)
     for one in (message.mail, *message.recipients):
         if one.code != 250:
-            raise Contradiction(f"{one.text!r}, not 250.", one.said.frame)
-    found = arrived(message.content, scenario.reading)
+            raise Contradiction(f"{one.text!r}, not 250.", one.command.frame)
+    found = find_arrival(message.content, scenario.reading)
     read = found[0] if found is not None else None
     if read is None:
         raise Contradiction("250, and the receiver does not find the message.", asked.frames[-1])
@@ -214,39 +223,41 @@ def taken(scenario: Scenario) -> Found:
     ), frames
 
 
-def forwarded(scenario: Scenario) -> Found:
-    """251: the recipient is elsewhere; the server says where, and passes the message on to that mailbox."""
+def user_forwarded(scenario: Scenario) -> Finding:
+    """Check 251: the recipient has moved; the reply has the new mailbox, and the server forwards the message to it."""
     session, asked = answered(scenario, 251, "RCPT")
     message = next((one for one in session.messages if asked in one.recipients), None)
     if message is None or not message.taken:
-        raise Contradiction(f"{asked.text!r}, and no message is taken for it.", asked.said.frame)
+        raise Contradiction(f"{asked.text!r}, and no message is taken for it.", asked.command.frame)
     address = session.connection.server.address
     for onward in (one for one in scenario.server.sessions if one.connection.client.address == address):
         for passed in (one for one in onward.messages if one.taken and not why_altered(message.content, one.content)):
-            for path in (command(one).path for one in passed.recipients):
+            for path in (command(recipient).path for recipient in passed.recipients):
                 if any(f"<{path}>" in line for line in reply_lines(asked)):
                     frames = [*asked.frames, onward.connection.syn.frame, passed.data.frame]
                     return (
                         f"{asked.text!r} names <{path}>, and the server itself passes the message on to that mailbox "
                         f"(frame {passed.data.frame})."
                     ), frames
-    raise Contradiction(f"{asked.text!r}, and the message is not passed on to where it says.", asked.said.frame)
+    raise Contradiction(f"{asked.text!r}, and the message is not passed on to where it says.", asked.command.frame)
 
 
-def go_ahead(scenario: Scenario) -> Found:
-    """354: DATA with a recipient; without one it is refused. What follows is taken as mail data."""
+def start_mail_input(scenario: Scenario) -> Finding:
+    """Check 354: DATA after an accepted recipient; without one it is refused. The following lines are mail data."""
     session, asked = answered(scenario, 354, "DATA")
-    message = next((one for one in session.messages if one.asked is asked), None)
+    message = next((one for one in session.messages if one.data_command is asked), None)
     if message is None or not message.taken:
-        raise Contradiction("354, and what follows it is not taken as mail data.", asked.said.frame)
-    every = [one for each in scenario.sessions for one in each.exchanges]
+        raise Contradiction("354, and what follows it is not taken as mail data.", asked.command.frame)
+    every = [exchange for each in scenario.sessions for exchange in each.exchanges]
     place = next(at for at, one in enumerate(every) if one is asked)
-    early = next((one for one in every[:place] if one.verb == "DATA" and one.code in (503, 554)), None)
+    early = next(
+        (exchange for exchange in every[:place] if exchange.verb == "DATA" and exchange.code in (503, 554)), None
+    )
     if early is None:
-        raise Contradiction("DATA was not tried before there was a recipient.", asked.said.frame)
+        raise Contradiction("DATA was not tried before there was a recipient.", asked.command.frame)
     return (
-        f"DATA is answered by {early.code} before there is a recipient (frame {early.said.frame}) and by 354 with one; "
-        f"{len(message.content)} octets follow and are taken."
+        f"DATA is answered by {early.code} before there is a recipient (frame {early.command.frame}) and by 354 with "
+        f"one; {len(message.content)} octets follow and are taken."
     ), of_both(early, asked)
 
 

@@ -1,13 +1,13 @@
-"""Decide S3: the six steps of a message, each of which begins when the one before is done.
+"""Mail delivery claim S3: the six steps of a message, each of which begins after the one before ended.
 
-    1 compose    the user agent writes it; nothing crosses the wire
-    2 queue      handed to the sender's server (mail data), which answers 250
+    1 compose    the user agent composes the message; no packets
+    2 queue      submitted to the sender's server (mail data), which replies 250
     3 connect    the sender's server opens a connection to the receiver's (SYN), which greets it
-    4 transfer   the message goes over it, and is answered by 250
-    5 mailbox    it lies in the receiver's mailbox (a file, by the file system's clock)
-    6 read       the receiver's agent gets it
+    4 transfer   the message is sent on it, and the reply is 250
+    5 mailbox    the message is stored in the receiver's mailbox (a file, by the file system's clock)
+    6 read       the receiver's agent retrieves it
 
-Steps 2 to 4 and 6 are packets; 1 and 5 happen inside a host and are told by who was there. All share one clock.
+Steps 2 to 4 and 6 are packets; 1 and 5 happen inside a host and are reported by its programs. All share one clock.
 Source: RFC 5321 sections 2.1, 3.1 and 4.1.1.4; RFC 5598 section 2.
 """
 
@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from experiments.harness.judge.tcp import Connection
-from experiments.harness.judge.verdict import Contradiction, Verdict, undecided
+from experiments.harness.judge.verdict import Contradiction, Finding, Verdict, decide, decides
 from experiments.mail.claims.delivery import arrivals
-from experiments.mail.claims.transfer import Found, MailLegs, decide_smtp, why_not_read
+from experiments.mail.claims.transfer import MailLegs
 from experiments.mail.wire.smtp import Message, SmtpSession, SmtpTraffic
 
 # Linux stamps files by its tick: 10 ms where CONFIG_HZ is 100, the least there is.
@@ -30,7 +30,7 @@ STEPS = ("compose", "queue", "connect", "transfer", "mailbox", "read")
 
 @dataclass(frozen=True)
 class Inside:
-    """What no packet shows, in nanoseconds of CLOCK_REALTIME: when a message was written, and filed."""
+    """Times without packets, in nanoseconds of CLOCK_REALTIME: composition and storage of a message."""
 
     composing_ns: int
     composed_ns: int
@@ -51,32 +51,34 @@ class Story:
 
 
 def follow(legs: MailLegs) -> Story:
-    """The first message that was handed in, on its way. Raises Contradiction where it is lost."""
+    """Return the path of the first submitted message. Raises Contradiction if it is lost."""
     first = _first(legs.submitted.sessions)
     if first is None:
-        raise Contradiction("No message is handed in.", *(one.connection.syn.frame for one in legs.submitted.sessions))
+        raise Contradiction(
+            "No message is handed in.", *(session.connection.syn.frame for session in legs.submitted.sessions)
+        )
     submission, handed = first
     body = handed.body
-    relay = _first(one for one in legs.relayed.sessions if any(each.body == body for each in one.messages))
+    relay = _first(
+        session for session in legs.relayed.sessions if any(message.body == body for message in session.messages)
+    )
     if relay is None:
         raise Contradiction("The message is not passed on to the receiver's server.", handed.data.frame)
     for reading in legs.reading:
-        if (got := next((one for one in arrivals(reading) if one.body == body), None)) is not None:
+        if (got := next((arrival for arrival in arrivals(reading) if arrival.body == body), None)) is not None:
             return Story(submission, handed, *relay, reading, got.time_ns, got.frame)
     raise Contradiction("The message does not come to the receiver's agent.", relay[1].data.frame)
 
 
 def _first(sessions: Iterable[SmtpSession]) -> tuple[SmtpSession, Message] | None:
-    return next(((session, one) for session in sessions for one in session.messages if one.taken), None)
+    return next(((session, message) for session in sessions for message in session.messages if message.taken), None)
 
 
-def s3(legs: MailLegs, inside: Inside) -> Verdict:
+@decides("S3")
+def decide_delivery_steps(claim: str, legs: MailLegs, inside: Inside) -> Verdict:
     """Decide S3 for one message on its way."""
-    unfit = why_not_read(legs)
-    if unfit is not None:
-        return undecided("S3", f"Nothing can be said: {unfit}.")
 
-    def check() -> Found:
+    def check() -> Finding:
         story = follow(legs)
         at_sender, at_receiver = (_seen(traffic, story) for traffic in (legs.at_sender, legs.at_receiver))
         moments = _moments(story, inside, at_sender, at_receiver)
@@ -88,14 +90,16 @@ def s3(legs: MailLegs, inside: Inside) -> Verdict:
             f"{number} {name} {ns / 1e6:.0f} ms"
             for number, (name, ns) in enumerate(_durations(story, inside, at_receiver), start=1)
         )
-        return f"Each step begins when the one before is done: {told}.", [one.frame for one in moments if one.frame]
+        return f"Each step begins when the one before is done: {told}.", [
+            moment.frame for moment in moments if moment.frame
+        ]
 
-    return decide_smtp("S3", [legs.submitted, legs.relayed, legs.at_receiver], check)
+    return decide(claim, [legs.retrieval, legs.submitted, legs.relayed, legs.at_receiver], check)
 
 
 @dataclass(frozen=True)
 class _Moment:
-    """What happens, when, and in which frame (0: in none)."""
+    """An event, its time, and its frame (0: none)."""
 
     what: str
     time_ns: int
@@ -103,15 +107,15 @@ class _Moment:
 
 
 def _seen(traffic: SmtpTraffic, story: Story) -> Message:
-    """The message as a server's interface saw it come. Raises Contradiction."""
-    found = next((one for one in traffic.messages if one.body == story.handed.body), None)
+    """Return the message as it arrived at a server's interface. Raises Contradiction."""
+    found = next((message for message in traffic.messages if message.body == story.handed.body), None)
     if found is None or story.relay.greeting is None:
         raise Contradiction("A server's interface has not seen the message.", story.handed.data.frame)
     return found
 
 
 def _moments(story: Story, inside: Inside, at_sender: Message, at_receiver: Message) -> list[_Moment]:
-    """The moments of a story in the order in which they must come."""
+    """Return the moments of a story in their required order."""
     first, syn, greeting = story.submission.connection.syn, story.relay.connection.syn, story.relay.greeting
     assert greeting is not None
     return [
@@ -128,8 +132,8 @@ def _moments(story: Story, inside: Inside, at_sender: Message, at_receiver: Mess
 
 
 def _durations(story: Story, inside: Inside, at_receiver: Message) -> list[tuple[str, int]]:
-    """What each step took, in nanoseconds."""
-    greeting, handed, passed = story.relay.greeting, story.handed.sent.reply, story.passed.sent.reply
+    """Return the duration of each step, in nanoseconds."""
+    greeting, handed, passed = story.relay.greeting, story.handed.sent.final, story.passed.sent.final
     assert greeting is not None
     assert handed is not None
     assert passed is not None

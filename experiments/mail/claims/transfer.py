@@ -1,8 +1,8 @@
-"""Decide the claims on SMTP's connections and its dialogue from packets: S1, S2, S4, S7, S10.
+"""SMTP transfer claims S1, S2, S4, S7 and S10: relaying, push, dialogue, several messages per connection, and closing.
 
-The three legs of a message are seen at four interfaces, and what is "before" is before at one of them: the sender's
-server sees the message come in and go out, the receiver's server sees it come in and be read. Each function returns a
-Verdict; "undecided" means that the capture dropped packets, has a hole, or has no such traffic.
+The three legs of a message are captured at four interfaces, and "before" refers to one of them: at the sender's server
+the message arrives and leaves, at the receiver's server it arrives and is retrieved. Each function returns a Verdict;
+"undecided" means that the capture dropped packets, has a gap, or lacks such traffic.
 
 Source: RFC 5321 sections 2.1, 3.1, 3.3, 4.1.1.10, 4.2 and 4.3; RFC 6409 for the sender's leg.
 """
@@ -10,33 +10,31 @@ Source: RFC 5321 sections 2.1, 3.1, 3.3, 4.1.1.10, 4.2 and 4.3; RFC 6409 for the
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from experiments.harness.judge.frames import CaptureFile
-from experiments.harness.judge.tcp import Connection, connections
-from experiments.harness.judge.verdict import Contradiction, Verdict, failed, listed, shown, undecided
-from experiments.mail.claims.delivery import Arrival, arrived, why_altered
+from experiments.harness.judge.tcp import Connection, ConnectionTraffic, connections
+from experiments.harness.judge.verdict import Contradiction, Finding, Verdict, decide, decides, listed
+from experiments.mail.claims.delivery import Arrival, find_arrival, why_altered
 from experiments.mail.wire.smtp import (
     BLANK_LINE,
     PORTS,
     SMTP_PORT,
-    Exchange,
     Message,
+    SmtpExchange,
     SmtpSession,
     SmtpTraffic,
     smtp_traffic,
-    why_not_evidence,
 )
 from experiments.mail.wire.smtp_grammar import Command
 
 POP3_PORT, IMAP_PORT, WEB_PORT = 110, 143, 80
-Found = tuple[str, list[int]]
 
 
 @dataclass(frozen=True)
 class Addresses:
-    """Who is who on the three legs."""
+    """Addresses of the hosts on the three legs."""
 
     alice: str
     sender: str
@@ -46,9 +44,9 @@ class Addresses:
 
 @dataclass(frozen=True)
 class MailLegs:
-    """The traffic of the three legs: SMTP as the sender's agent and both servers saw it, what the reader did.
+    """Traffic of the three legs: SMTP at the sender's agent and at both servers, and the reader's sessions.
 
-    `reading`: the connections of the reader's agent to POP3 and IMAP; `web`: those to anybody at port 80.
+    `reading`: the connections of the reader's agent to POP3 and IMAP; `web`: all connections to port 80.
     """
 
     at_alice: SmtpTraffic
@@ -69,17 +67,22 @@ class MailLegs:
         """The leg between the servers, at the sender's server."""
         return self.at_sender.to(self.who.receiver)
 
+    @property
+    def retrieval(self) -> ConnectionTraffic:
+        """The receiver's leg, at the reader's agent."""
+        return ConnectionTraffic(self.reading, self.dropped_at_bob)
+
     def within(self, windows: Sequence[tuple[int, int]]) -> MailLegs:
-        """The part whose connections begin within one of these windows [start_ns, end_ns)."""
+        """Return the part whose connections begin within one of these windows [start_ns, end_ns)."""
 
         def is_in(connection: Connection) -> bool:
             return any(start <= connection.syn.time_ns < end for start, end in windows)
 
         return replace(
             self,
-            at_alice=self.at_alice.chosen(is_in),
-            at_sender=self.at_sender.chosen(is_in),
-            at_receiver=self.at_receiver.chosen(is_in),
+            at_alice=self.at_alice.select(is_in),
+            at_sender=self.at_sender.select(is_in),
+            at_receiver=self.at_receiver.select(is_in),
             reading=tuple(filter(is_in, self.reading)),
             web=tuple(filter(is_in, self.web)),
         )
@@ -90,54 +93,25 @@ def mail_legs(captured: CaptureFile, interfaces: Sequence[str], who: Addresses) 
 
     Raises KeyError if the capture lacks one of them.
     """
-    alice, sender, receiver = (smtp_traffic(captured, one) for one in interfaces[:3])
-    at_bob = [one for one in connections(captured.at(interfaces[3])) if one.client.address == who.bob]
-    reading = tuple(one for one in at_bob if one.server.port in (POP3_PORT, IMAP_PORT))
-    web = tuple(one for one in at_bob if one.server.port == WEB_PORT)
+    alice, sender, receiver = (smtp_traffic(captured, interface) for interface in interfaces[:3])
+    at_bob = [
+        connection for connection in connections(captured.at(interfaces[3])) if connection.client.address == who.bob
+    ]
+    reading = tuple(connection for connection in at_bob if connection.server.port in (POP3_PORT, IMAP_PORT))
+    web = tuple(connection for connection in at_bob if connection.server.port == WEB_PORT)
     return MailLegs(alice, sender, receiver, reading, web, captured.dropped(interfaces[3]), who)
 
 
-def decide_smtp(claim_id: str, traffic: Sequence[SmtpTraffic], check: Callable[[], Found]) -> Verdict:
-    """Run a check, which returns evidence and frames or raises Contradiction, on traffic fit for it."""
-    unfit = why_not_evidence(traffic)
-    if unfit is not None:
-        return undecided(claim_id, f"Nothing can be said: {unfit}.")
-    try:
-        for one in traffic:
-            sound(one)
-        evidence, frames = check()
-    except Contradiction as found:
-        return failed(claim_id, found.evidence, found.frames)
-    return shown(claim_id, evidence, frames)
+@decides("S1")
+def decide_relaying(claim: str, legs: MailLegs, composed: Sequence[bytes] = ()) -> Verdict:
+    """Decide S1: every message that the agent submits to its server is relayed to the receiver's, and is retrieved
+    there.
 
-
-def sound(traffic: SmtpTraffic) -> None:
-    """Raise Contradiction unless everything that was said is as the grammar has it."""
-    for session in traffic.sessions:
-        if session.problem is not None:
-            frame = session.connection.syn.frame
-            raise Contradiction(f"On the connection opened in frame {frame}: {session.problem}.", frame)
-
-
-def why_not_read(legs: MailLegs) -> str | None:
-    """Return why nothing can be concluded from the reader's leg, or None if something can."""
-    if legs.dropped_at_bob:
-        return f"the capture dropped {legs.dropped_at_bob} packets"
-    hole = next((one for one in legs.reading if not one.whole), None)
-    return f"the capture of the connection opened in frame {hole.syn.frame} has a hole" if hole is not None else None
-
-
-def s1(legs: MailLegs, composed: Sequence[bytes] = ()) -> Verdict:
-    """Decide S1: every message that the agent hands to its server goes on to the receiver's, and is read there.
-
-    No server may change it beyond what RFC 5321 and RFC 6409 allow (see mail_delivery). `composed`: the messages as the
-    agent wrote them, all of which must be handed in.
+    No server may change it beyond RFC 5321 and RFC 6409 (see `delivery`). `composed`: the messages as the agent
+    composed them, all of which must be submitted.
     """
-    unfit = why_not_read(legs)
-    if unfit is not None:
-        return undecided("S1", f"Nothing can be said: {unfit}.")
 
-    def check() -> Found:
+    def check() -> Finding:
         who = legs.who
         handed = _taken(legs.submitted, "hands in")
         for content in composed:
@@ -158,15 +132,16 @@ def s1(legs: MailLegs, composed: Sequence[bytes] = ()) -> Verdict:
             f"{who.receiver} (frame {frames[1]}), and by {protocol} from there to the agent {who.bob} (frame {frame})."
         ), frames
 
-    return decide_smtp("S1", [legs.submitted, legs.relayed], check)
+    return decide(claim, [legs.retrieval, legs.submitted, legs.relayed], check)
 
 
-def s2(legs: MailLegs) -> Verdict:
-    """Decide S2: between servers SMTP goes to port 25, opened by the one that has the message, which pushes it."""
+@decides("S2")
+def decide_push_between_servers(claim: str, legs: MailLegs) -> Verdict:
+    """Decide S2: between servers SMTP goes to port 25, on a connection opened by the server that sends the message."""
     both = [legs.relayed, legs.at_sender.to(legs.who.sender)]
 
-    def check() -> Found:
-        refused = [one for one in legs.relayed.messages if not one.taken]
+    def check() -> Finding:
+        refused = [message for message in legs.relayed.messages if not message.taken]
         if refused:
             frame = refused[0].data.frame
             raise Contradiction(f"{refused[0].sent.text!r} in frame {frame}: what is pushed is not taken.", frame)
@@ -174,9 +149,9 @@ def s2(legs: MailLegs) -> Verdict:
         if not pushed:
             raise Contradiction("No message goes from server to server.", legs.relayed.sessions[0].connection.syn.frame)
         back = [one.connection for one in legs.at_sender.sessions] + [
-            one for one in legs.at_sender.others if one.server.port in PORTS
+            connection for connection in legs.at_sender.others if connection.server.port in PORTS
         ]
-        back = [one for one in back if one.client.address == legs.who.receiver]
+        back = [connection for connection in back if connection.client.address == legs.who.receiver]
         if back:
             frame = back[0].syn.frame
             raise Contradiction(f"The receiver's server opens a connection itself in frame {frame}.", frame)
@@ -187,53 +162,57 @@ def s2(legs: MailLegs) -> Verdict:
             f"the SYN goes out in {syn} and the message in {went}. The receiver's server opens none."
         ), [came, syn, went]
 
-    return decide_smtp("S2", both, check)
+    return decide(claim, both, check)
 
 
-def s4(traffic: Sequence[SmtpTraffic]) -> Verdict:
-    """Decide S4: every session has the dialogue in order, each line as the grammar has it, and some carry a message."""
+@decides("S4")
+def decide_smtp_dialogue(claim: str, traffic: Sequence[SmtpTraffic]) -> Verdict:
+    """Decide S4: every session has the dialogue in order, each line valid by the grammar, and some carry a message."""
 
-    def check() -> Found:
+    def check() -> Finding:
         sessions = [one for every in traffic for one in every.sessions]
         if not any(one.messages for one in sessions):
             raise Contradiction("No session carries a message.", traffic[0].sessions[0].connection.syn.frame)
         for session in sessions:
             transcript(session)
         carrying = [one for one in sessions if one.messages]
-        plain = next((one for one in carrying if one.asked("HELO")), carrying[0])
-        said = ", ".join(_short(one) for one in plain.exchanges)
-        opened = {verb: sum(bool(one.asked(verb)) for one in sessions) for verb in ("HELO", "EHLO")}
+        plain = next((one for one in carrying if one.exchanges_of("HELO")), carrying[0])
+        said = ", ".join(_short(exchange) for exchange in plain.exchanges)
+        opened = {verb: sum(bool(one.exchanges_of(verb)) for one in sessions) for verb in ("HELO", "EHLO")}
         assert plain.greeting is not None
-        frames = [plain.greeting.frame, *(frame for one in plain.exchanges for frame in one.frames)]
+        frames = [plain.greeting.frame, *(frame for exchange in plain.exchanges for frame in exchange.frames)]
         return (
             f"{counted(len(sessions), 'session')} ({opened['HELO']} with HELO, {opened['EHLO']} with EHLO), every line "
             f"of them in the grammar; the one of frame {plain.connection.syn.frame} reads: 220, {said}."
         ), frames
 
-    return decide_smtp("S4", traffic, check)
+    return decide(claim, traffic, check)
 
 
-def s7(traffic: SmtpTraffic, count: int, delivered: Sequence[bytes] | None = None) -> Verdict:
-    """Decide S7: so many messages follow each other on one connection, each taken with a 250 of its own.
+@decides("S7")
+def decide_messages_per_connection(
+    claim: str, traffic: SmtpTraffic, count: int, delivered: Sequence[bytes] | None = None
+) -> Verdict:
+    """Decide S7: this number of messages follow each other on one connection, each accepted with its own 250.
 
-    `delivered`: the bodies that then lie in the receiver's mailbox, each of them to be there; None where that is open.
+    `delivered`: the bodies then in the receiver's mailbox, each of them to be there; None if not inspected.
     """
 
-    def check() -> Found:
+    def check() -> Finding:
         several = [one for one in traffic.sessions if len(one.messages) > 1]
         if not several:
             frame = traffic.sessions[0].connection.syn.frame
             raise Contradiction(f"{len(traffic.sessions)} connections, none of them with more than one message.", frame)
         session = max(several, key=lambda one: len(one.messages))
-        missing = [one for one in session.messages if not one.taken]
+        missing = [message for message in session.messages if not message.taken]
         if missing or len(session.messages) != count:
             frame = session.connection.syn.frame
             raise Contradiction(
                 f"{len(session.messages) - len(missing)} of {count} messages are taken on the one of frame {frame}.",
                 frame,
             )
-        frames = [session.connection.syn.frame, *(one.sent.frames[-1] for one in session.messages)]
-        lost = Counter(one.body for one in session.messages) - Counter(delivered or ())
+        frames = [session.connection.syn.frame, *(message.sent.frames[-1] for message in session.messages)]
+        lost = Counter(message.body for message in session.messages) - Counter(delivered or ())
         if delivered is not None and lost:
             raise Contradiction(
                 f"{lost.total()} of the {count} messages on the connection of frame {frames[0]} are not in the mailbox "
@@ -245,27 +224,28 @@ def s7(traffic: SmtpTraffic, count: int, delivered: Sequence[bytes] | None = Non
             f"(frames {listed(frames[1:])}), before QUIT."
         ), frames
 
-    return decide_smtp("S7", [traffic], check)
+    return decide(claim, [traffic], check)
 
 
-def s10(traffic: SmtpTraffic) -> Verdict:
-    """Decide S10: behind QUIT and its 221 the server sends the first FIN. The capture must be taken at the receiver."""
+@decides("S10")
+def decide_closing(claim: str, traffic: SmtpTraffic) -> Verdict:
+    """Decide S10: after QUIT and its 221 the server sends the first FIN. The capture must be taken at the receiver."""
 
-    def check() -> Found:
-        ended = [one for one in traffic.sessions if one.asked("QUIT")]
+    def check() -> Finding:
+        ended = [one for one in traffic.sessions if one.exchanges_of("QUIT")]
         if not ended:
             raise Contradiction("Nobody says QUIT.", traffic.sessions[0].connection.syn.frame)
         for session in ended:
             _server_ends(session)
         first = ended[0]
-        quit_, fin = first.asked("QUIT")[0], first.connection.from_server.fin
+        quit_, fin = first.exchanges_of("QUIT")[0], first.connection.from_server.fin
         assert fin is not None
         return (
             f"Behind QUIT, in {counted(len(ended), 'connection')}, the first FIN is the server's: in the first of them "
-            f"QUIT in frame {quit_.said.frame}, 221 in {quit_.frames[-1]}, FIN in {fin.frame}."
+            f"QUIT in frame {quit_.command.frame}, 221 in {quit_.frames[-1]}, FIN in {fin.frame}."
         ), [*quit_.frames, fin.frame]
 
-    return decide_smtp("S10", [traffic], check)
+    return decide(claim, [traffic], check)
 
 
 def transcript(session: SmtpSession) -> None:
@@ -274,18 +254,22 @@ def transcript(session: SmtpSession) -> None:
     if session.greeting is None or session.greeting.code != 220:
         raise Contradiction(f"The session of frame {frame} does not begin with 220.", frame)
     expected = _OPENING
-    for one in session.exchanges:
-        if isinstance(one.said, Command) and one.verb != "" and one.said.why_malformed is not None:
-            raise Contradiction(f"In frame {one.said.frame}: {one.said.why_malformed}.", one.said.frame)
-        if one.verb not in expected or one.code not in expected[one.verb]:
+    for exchange in session.exchanges:
+        if isinstance(exchange.command, Command) and exchange.verb != "" and exchange.command.why_malformed is not None:
+            raise Contradiction(
+                f"In frame {exchange.command.frame}: {exchange.command.why_malformed}.", exchange.command.frame
+            )
+        if exchange.verb not in expected or exchange.code not in expected[exchange.verb]:
             where = ", ".join(f"{verb} {'/'.join(map(str, codes))}" for verb, codes in expected.items())
-            raise Contradiction(f"{one.text!r} in frame {one.said.frame}, where {where} may stand.", one.said.frame)
-        expected = _NEXT[one.verb]
+            raise Contradiction(
+                f"{exchange.text!r} in frame {exchange.command.frame}, where {where} may stand.", exchange.command.frame
+            )
+        expected = _NEXT[exchange.verb]
     if not session.exchanges or session.exchanges[-1].verb != "QUIT":
         raise Contradiction(f"The session of frame {frame} does not end with QUIT.", frame)
 
 
-# What may stand where, and what it is answered by (RFC 5321 sections 4.1.4 and 4.3.2; AUTH: RFC 4954 section 4).
+# The order of commands, and their replies (RFC 5321 sections 4.1.4 and 4.3.2; AUTH: RFC 4954 section 4).
 _Allowed = dict[str, tuple[int, ...]]
 _OPENING: _Allowed = {"HELO": (250,), "EHLO": (250,)}
 _BETWEEN: _Allowed = {"MAIL": (250,), "QUIT": (221,)}
@@ -301,13 +285,13 @@ _NEXT: dict[str, _Allowed] = {
 }
 
 
-def _short(one: Exchange) -> str:
+def _short(one: SmtpExchange) -> str:
     names = {"MAIL": "MAIL FROM", "RCPT": "RCPT TO", ".": "the text up to a line with a dot"}
     return f"{names.get(one.verb, one.verb)} {one.code}"
 
 
 def _taken(traffic: SmtpTraffic, what: str) -> list[Message]:
-    found = [one for one in traffic.messages if one.taken]
+    found = [message for message in traffic.messages if message.taken]
     if not found:
         raise Contradiction(f"Nobody {what} a message.", traffic.sessions[0].connection.syn.frame)
     return found
@@ -319,7 +303,7 @@ def _passed_on(message: Message, relayed: SmtpTraffic) -> Message:
 
 
 def _same(content: bytes, among: Sequence[Message], what: str, frame: int) -> Message:
-    """The message among these that is another one, unaltered. Raises Contradiction."""
+    """Return the message among these that equals another one, unaltered. Raises Contradiction."""
     body = content.partition(BLANK_LINE)[2]
     same = [one for one in among if one.body == body]
     if not same:
@@ -332,9 +316,9 @@ def _same(content: bytes, among: Sequence[Message], what: str, frame: int) -> Me
 
 
 def _read(message: Message, legs: MailLegs) -> tuple[Connection, Arrival]:
-    """The connection by which the reader's agent got a message, and how that came. Raises Contradiction."""
+    """Return the connection by which the reader's agent got a message, and its arrival. Raises Contradiction."""
     mine = [one for one in legs.reading if one.server.address == legs.who.receiver]
-    found = arrived(message.content, mine)
+    found = find_arrival(message.content, mine)
     if found is None:
         frame = message.data.frame
         raise Contradiction(f"The message of frame {frame} does not come to the receiver's agent.", frame)
@@ -342,13 +326,13 @@ def _read(message: Message, legs: MailLegs) -> tuple[Connection, Arrival]:
 
 
 def _pushes(session: SmtpSession, submitted: SmtpTraffic) -> tuple[int, int, int]:
-    """The frames in which the first message of a session had come, the SYN went, and the message went out."""
+    """Return the frames of the arrival of a session's first message, of the SYN, and of its transfer onwards."""
     connection, first = session.connection, session.messages[0]
     if connection.server.port != SMTP_PORT:
         raise Contradiction(
             f"The connection of frame {connection.syn.frame} goes to {connection.server}.", connection.syn.frame
         )
-    came = [one.data.frame for one in submitted.messages if one.body == first.body]
+    came = [message.data.frame for message in submitted.messages if message.body == first.body]
     if not came or min(came) > connection.syn.frame:
         frame = connection.syn.frame
         raise Contradiction(f"The connection of frame {frame} is opened by who has no message yet.", frame)
@@ -357,11 +341,11 @@ def _pushes(session: SmtpSession, submitted: SmtpTraffic) -> tuple[int, int, int
 
 def _server_ends(session: SmtpSession) -> None:
     quit_, ours, theirs = (
-        session.asked("QUIT")[0],
+        session.exchanges_of("QUIT")[0],
         session.connection.from_server.fin,
         session.connection.from_client.fin,
     )
-    frame = quit_.said.frame
+    frame = quit_.command.frame
     if quit_.code != 221:
         raise Contradiction(f"{quit_.text!r} in frame {frame}.", frame)
     if ours is None:
@@ -375,5 +359,5 @@ def _server_ends(session: SmtpSession) -> None:
 
 
 def counted(count: int, what: str) -> str:
-    """So many of something, in words: 1 message, 2 messages."""
+    """Format a count with its noun: 1 message, 2 messages."""
     return f"{count} {what}{'' if count == 1 else 's'}"

@@ -1,6 +1,6 @@
-"""Decide M3 from packets: webmail is HTTP between people and servers, and SMTP between the servers.
+"""Webmail claim M3: HTTP between users and servers, SMTP between the servers.
 
-Source: RFC 9110 section 9.3 (GET, POST) and RFC 5321 section 2.1 (which end transfers mail to which).
+Source: RFC 9110 section 9.3 (GET, POST) and RFC 5321 section 2.1 (the transfer of mail between servers).
 """
 
 from __future__ import annotations
@@ -10,21 +10,19 @@ from dataclasses import dataclass
 
 from experiments.cache.wire.legs import status_of
 from experiments.harness.judge.tcp import Connection
-from experiments.harness.judge.verdict import Contradiction, Verdict, undecided
+from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, decides
 from experiments.http.wire.http1 import Exchange
 from experiments.http.wire.page_load import PageLoad
-from experiments.http.wire.page_load import why_not_evidence as why_no_pages
-from experiments.mail.claims.evidence import Found, InconclusiveError, decide_mail
 from experiments.mail.wire.smtp import SmtpTraffic
 
 HTTP_PORT, SMTP_PORT = 80, 25
-# Ports at which mail is handed in or read by other protocols.
+# Ports of mail submission and of retrieval by other protocols.
 MAIL_PORTS = {25: "SMTP", 465: "SMTP", 587: "SMTP", 110: "POP3", 995: "POP3", 143: "IMAP", 993: "IMAP"}
 
 
 @dataclass(frozen=True)
 class Screen:
-    """What one person's interface saw while webmail was used: every connection, and those of HTTP."""
+    """The connections at one user's interface while webmail was used, and those of HTTP."""
 
     connections: Sequence[Connection]
     load: PageLoad
@@ -32,9 +30,10 @@ class Screen:
 
 @dataclass(frozen=True)
 class Webmail:
-    """One message by webmail: who writes, what leaves that server for the other, who reads, and what the message says.
+    """One message by webmail: the writer's connections, the transfer between the servers, the reader's connections, and
+    the text.
 
-    `token` is a word of the `text`, which is the same in every form.
+    `token` is a word of the `text`, which is the same in every encoding.
     """
 
     writes: Screen
@@ -46,13 +45,13 @@ class Webmail:
     text: bytes
 
 
-def m3(webmail: Webmail) -> Verdict:
-    """Decide M3; the token stands in the message and nowhere else, and the whole text between the servers and read."""
-    unfit = why_no_pages([webmail.writes.load, webmail.reads.load])
-    if unfit is not None:
-        return undecided("M3", f"Nothing can be said: {unfit}.")
+@decides("M3")
+def decide_webmail(claim: str, webmail: Webmail) -> Verdict:
+    """Decide M3; the token occurs in the message and nowhere else, and the whole text between the servers and at the
+    reader.
+    """
 
-    def check() -> Found:
+    def check() -> Finding:
         for screen in (webmail.writes, webmail.reads):
             _only_http(screen)
         posted = _posted(webmail.writes.load, webmail.token)
@@ -66,16 +65,14 @@ def m3(webmail: Webmail) -> Verdict:
             f"two people's hosts speak no other protocol of mail."
         ), [posted, syn, transferred, shown]
 
-    return decide_mail("M3", [webmail.between], check)
+    return decide(claim, [webmail.writes.load, webmail.reads.load, webmail.between], check)
 
 
 def _only_http(screen: Screen) -> None:
-    for one in screen.connections:
-        if one.server.port in MAIL_PORTS:
-            raise Contradiction(
-                f"The SYN in frame {one.syn.frame} goes to port {one.server.port}: {MAIL_PORTS[one.server.port]}.",
-                one.syn.frame,
-            )
+    for connection in screen.connections:
+        if connection.server.port in MAIL_PORTS:
+            syn, port = connection.syn.frame, connection.server.port
+            raise Contradiction(f"The SYN in frame {syn} goes to port {port}: {MAIL_PORTS[port]}.", syn)
     for conversation in screen.load.conversations:
         if conversation.problem is not None:
             frame = conversation.connection.syn.frame
@@ -83,17 +80,19 @@ def _only_http(screen: Screen) -> None:
 
 
 def _posted(load: PageLoad, token: bytes) -> int:
-    """The frame of the request that brought the message to the server, which took it."""
-    for one in load.exchanges:
-        if one.request.start_line[0] == b"POST" and token in one.request.body:
-            if one.response is None or status_of(one.response) >= 400:
-                raise Contradiction(f"The POST in frame {one.request.frames[0]} is not taken.", *one.request.frames)
-            return one.request.frames[0]
-    raise InconclusiveError("No POST holds the message.")
+    """Return the frame of the request that submitted the message to the server, which accepted it."""
+    for exchange in load.exchanges:
+        if exchange.request.start_line[0] == b"POST" and token in exchange.request.body:
+            if exchange.response is None or status_of(exchange.response) >= 400:
+                raise Contradiction(
+                    f"The POST in frame {exchange.request.frames[0]} is not taken.", *exchange.request.frames
+                )
+            return exchange.request.frames[0]
+    raise Inconclusive("No POST holds the message.")
 
 
 def _transferred(webmail: Webmail) -> tuple[int, int]:
-    """The SYN of the SMTP session that carried the message to the other server, and the frame with its end."""
+    """Return the SYN of the SMTP session that carried the message to the other server, and the frame with its end."""
     for session in webmail.between.sessions:
         for message in session.messages:
             if webmail.token not in message.content or not message.taken:
@@ -113,8 +112,8 @@ def _transferred(webmail: Webmail) -> tuple[int, int]:
 
 
 def _shown(load: PageLoad, text: bytes) -> int:
-    """The frame of the response that shows the whole text of the message to who reads."""
-    found = [one for one in load.exchanges if _shows(one, text)]
+    """Return the frame of the response with the whole text of the message, at the reader."""
+    found = [exchange for exchange in load.exchanges if _shows(exchange, text)]
     if not found:
         frame = load.exchanges[-1].request.frames[0] if load.exchanges else 0
         raise Contradiction(f"No response shows the message; the last request is in frame {frame}.", frame)

@@ -1,7 +1,7 @@
-"""Attempts of a mail queue to reach a peer, and the intervals between them (RFC 5321 section 4.5.4.1).
+"""Delivery attempts of a mail queue, and the retry intervals between them (RFC 5321 section 4.5.4.1).
 
-An attempt is a connection that the peer's machine refuses (RST), that is not answered, or that is established. Several
-connections at a time are one try.
+An attempt is a connection that the peer's host refuses (RST), that is not answered, or that is established.
+Simultaneous connections count as one attempt.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from itertools import pairwise
 from experiments.harness.judge.verdict import Contradiction
 
 NS = 1_000_000_000
-# What comes so long behind a first attempt is another one, and not the same on a further connection.
+# A connection this much later than a first attempt is a retry, and not a further connection of the same attempt.
 AGAIN_NS = 3 * NS // 10
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """A connection of the sender's server to the peer: when it was tried, and when it was answered, or had failed."""
+    """A connection of the sender's server to the peer: the times of its SYN, and of its answer or failure."""
 
     frame: int
     began_ns: int
@@ -29,11 +29,11 @@ class Attempt:
 
 
 @dataclass(frozen=True)
-class Keeping:
-    """How long a queue keeps and tries messages for a peer that stays away, in seconds.
+class RetryPolicy:
+    """Retry policy of a queue for a peer that stays away, in seconds.
 
-    interval: the least time from one attempt to the next; longest: the most that is taken for trying again and again;
-    keep: how long it tries at least before it gives up.
+    interval: the least time between attempts; longest: the greatest time that counts as continued retrying; keep: the
+    least time before it gives up.
     """
 
     interval_s: float
@@ -41,13 +41,13 @@ class Keeping:
     keep_s: float
 
 
-def is_again(failed: Sequence[Attempt]) -> bool:
-    """Whether the peer was tried at more than one time."""
+def was_retried(failed: Sequence[Attempt]) -> bool:
+    """Return True if the peer was retried."""
     return bool(failed) and failed[-1].began_ns - failed[0].began_ns >= AGAIN_NS
 
 
-def tries(failed: Sequence[Attempt]) -> list[Attempt]:
-    """The first attempt of each time that the peer is tried: a queue may use several connections at a time."""
+def attempts_by_time(failed: Sequence[Attempt]) -> list[Attempt]:
+    """Group connections into attempts; return the first of each: a queue may use several connections at a time."""
     found: list[Attempt] = []
     for one in failed:
         if not found or one.began_ns - found[-1].began_ns >= AGAIN_NS:
@@ -55,13 +55,13 @@ def tries(failed: Sequence[Attempt]) -> list[Attempt]:
     return found
 
 
-def kept(kind: str, keeping: Keeping, failed: Sequence[Attempt]) -> str:
-    """What to say of the attempts of a queue that keeps to its intervals. Raises Contradiction."""
-    every = tries(failed)
+def describe_retries(kind: str, keeping: RetryPolicy, failed: Sequence[Attempt]) -> str:
+    """Describe the attempts of a queue that keeps its intervals. Raises Contradiction."""
+    every = attempts_by_time(failed)
     # "The sender MUST delay retrying a particular destination after one attempt has failed. In general, the retry
     # interval SHOULD be at least 30 minutes": from the failure on, which is behind the attempt's begin.
     for one, other in pairwise(every):
-        # To the second: a timer of the operating system has a tick.
+        # Rounded to seconds: timers of the operating system have a tick.
         gap_s = round((other.began_ns - (one.failed_ns or one.began_ns)) / NS)
         if not keeping.interval_s <= gap_s <= keeping.longest_s:
             raise Contradiction(

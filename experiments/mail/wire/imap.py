@@ -1,8 +1,8 @@
-"""IMAP sessions as one interface saw them: the greeting, and each command with what the server said until it was done.
+"""IMAP sessions at one interface: the greeting, and each command with its untagged data and completion.
 
-RFC 3501: the server speaks first (section 7.1); untagged data come at any time and count here to the command that is
-completed next (section 7); a tagged status completes the command of its tag (section 2.2.2). Behind AUTHENTICATE and
-IDLE (RFC 2177) lines of the client are no commands.
+RFC 3501: the server speaks first (section 7.1); untagged data come at any time and are assigned to the command that is
+completed next (section 7); a tagged status completes the command of its tag (section 2.2.2). After AUTHENTICATE and
+IDLE (RFC 2177) lines of the client are not commands.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from experiments.harness.judge.dialogue import Dialogue, DialogueTraffic, Exchange
 from experiments.harness.judge.frames import CaptureFile
 from experiments.harness.judge.reassembly import Stream
 from experiments.harness.judge.tcp import Connection, connections
@@ -35,54 +36,27 @@ _NO_COMMAND = {
 
 
 @dataclass(frozen=True)
-class Exchange:
-    """A command, the untagged data that came before its completion, and that (None: there was none)."""
-
-    command: Command
-    data: tuple[Response, ...]
-    completion: Response | None
-
-    @property
-    def verb(self) -> str:
-        """The command's name."""
-        return self.command.verb
+class ImapExchange(Exchange[Command, Response]):
+    """A command, its completion, and the untagged data before that."""
 
     @property
     def ok(self) -> bool:
-        """Whether it succeeded."""
-        return self.completion is not None and self.completion.status == "OK"
+        """True if the command succeeded."""
+        return self.final is not None and self.final.status == "OK"
 
     @property
-    def text(self) -> str:
-        """The exchange in words, as a transcript has it."""
-        said = self.completion.status if self.completion is not None else "no completion"
-        return f"{self.command.text} - {said}"
+    def outcome(self) -> str:
+        """The status of the completion."""
+        return self.final.status if self.final is not None else "no completion"
 
-    @property
-    def frames(self) -> list[int]:
-        """The frames with which the command and its completion were said."""
-        return [self.command.frame, *([self.completion.frame] if self.completion is not None else [])]
-
-    def named(self, name: str) -> list[Response]:
-        """The untagged data of this name, such as FETCH."""
-        return [one for one in self.data if one.name == name]
-
-    @property
-    def first_ns(self) -> int | None:
-        """When the first octet of what the server said to it was seen."""
-        said = [*self.data, *([self.completion] if self.completion is not None else [])]
-        return min((one.first_ns for one in said), default=None)
-
-    @property
-    def octets(self) -> int:
-        """How many octets crossed for it, in both directions."""
-        said = [*self.data, *([self.completion] if self.completion is not None else [])]
-        return len(self.command.octets) + sum(len(one.octets) for one in said)
+    def data(self, name: str) -> list[Response]:
+        """Return the untagged data of this name, such as FETCH."""
+        return [one for one in self.preliminary if one.name == name]
 
     def fetched(self) -> dict[int, dict[str, Value]]:
-        """What FETCH data say, by message and item. Raises ImapGrammarError."""
+        """Parse FETCH data, by message and item. Raises ImapGrammarError."""
         found: dict[int, dict[str, Value]] = {}
-        for one in self.named("FETCH"):
+        for one in self.data("FETCH"):
             (items,) = one.values or [[]]
             if not isinstance(items, list) or len(items) % 2 or one.number is None:
                 raise ImapGrammarError(f"no pairs of item and value in frame {one.frame}")
@@ -92,35 +66,15 @@ class Exchange:
 
 
 @dataclass(frozen=True)
-class ImapSession:
-    """One connection, its greeting and its exchanges in order; `problem`: what breaks the grammar, if anything."""
-
-    connection: Connection
-    greeting: Response | None
-    exchanges: tuple[Exchange, ...]
-    problem: str | None = None
-
-    def asked(self, *verbs: str) -> list[Exchange]:
-        """The exchanges of these names."""
-        return [one for one in self.exchanges if one.verb in verbs]
-
-    @property
-    def frame(self) -> int:
-        """The frame that opens it."""
-        return self.connection.syn.frame
+class ImapSession(Dialogue[ImapExchange, Response | None]):
+    """A session on the mailboxes of one user."""
 
 
 @dataclass(frozen=True)
-class ImapTraffic:
-    """The sessions that one interface saw, in the order of their SYNs, and how many packets were not captured."""
+class ImapTraffic(DialogueTraffic[ImapSession]):
+    """The IMAP sessions at one interface."""
 
-    sessions: tuple[ImapSession, ...]
-    dropped: int = 0
-
-    def between(self, start_ns: int, end_ns: int) -> ImapTraffic:
-        """The part whose connections begin within [start_ns, end_ns)."""
-        kept = tuple(one for one in self.sessions if start_ns <= one.connection.syn.time_ns < end_ns)
-        return ImapTraffic(kept, self.dropped)
+    session_name = "IMAP session"
 
 
 def imap_traffic(captured: CaptureFile, interface: str, port: int = IMAP_PORT) -> ImapTraffic:
@@ -128,12 +82,16 @@ def imap_traffic(captured: CaptureFile, interface: str, port: int = IMAP_PORT) -
 
     Raises KeyError if the capture has no such interface.
     """
-    every = [one for one in connections(captured.at(interface)) if one.server.port == port and one.established]
-    return ImapTraffic(tuple(read_session(one) for one in every), captured.dropped(interface))
+    every = [
+        connection
+        for connection in connections(captured.at(interface))
+        if connection.server.port == port and connection.established
+    ]
+    return ImapTraffic(tuple(read_session(connection) for connection in every), dropped=captured.dropped(interface))
 
 
 def read_session(connection: Connection) -> ImapSession:
-    """Divide a connection into its exchanges; what breaks the grammar is its `problem`."""
+    """Parse a connection into exchanges; a violation of the grammar becomes `problem`."""
     try:
         commands = list(_commands(connection.from_client.stream))
         responses = read_responses(connection.from_server.stream)
@@ -156,30 +114,34 @@ def _commands(stream: Stream) -> Iterator[Command]:
         yield command
 
 
-def _pair(commands: list[Command], responses: list[Response]) -> list[Exchange]:
-    """Each command with its completion, and the data that came before that. Raises ImapGrammarError."""
+def _pair(commands: list[Command], responses: list[Response]) -> list[ImapExchange]:
+    """Match each completion to its command by tag, with the untagged data before it. Raises ImapGrammarError."""
     data: list[Response] = []
-    found: dict[str, Exchange] = {}
+    found: dict[str, ImapExchange] = {}
     for command in commands:
         if command.tag in found:
             raise ImapGrammarError(f"the tag {command.tag} is used twice")
-        found[command.tag] = Exchange(command, (), None)
-    for one in responses:
-        if one.tag in (UNTAGGED, CONTINUE):
-            data += [one] if one.tag == UNTAGGED else []
+        found[command.tag] = ImapExchange(command, None)
+    for response in responses:
+        if response.tag in (UNTAGGED, CONTINUE):
+            data += [response] if response.tag == UNTAGGED else []
             continue
-        if one.tag not in found or found[one.tag].completion is not None or not one.status:
-            raise ImapGrammarError(f"the response in frame {one.frame} completes nothing")
-        found[one.tag] = Exchange(found[one.tag].command, tuple(data), one)
+        if response.tag not in found or found[response.tag].final is not None or not response.status:
+            raise ImapGrammarError(f"the response in frame {response.frame} completes nothing")
+        found[response.tag] = ImapExchange(found[response.tag].command, response, tuple(data))
         data = []
     return list(found.values())
 
 
-def _order(greeting: Response | None, exchanges: list[Exchange]) -> str | None:
-    """Section 7.1: the greeting is untagged; section 2.2.2: a completion follows its command."""
+def _order(greeting: Response | None, exchanges: list[ImapExchange]) -> str | None:
+    """Return a violation of the order: an untagged greeting (section 7.1), completions after their commands (section
+    2.2.2).
+    """
     if greeting is not None and (greeting.tag != UNTAGGED or greeting.status not in ("OK", "PREAUTH", "BYE")):
         return f"no greeting in frame {greeting.frame}"
-    for one in exchanges:
-        if one.completion is not None and one.completion.last_ns < one.command.last_ns:
-            return f"the completion in frame {one.completion.frame} precedes its command in frame {one.command.frame}"
+    for exchange in exchanges:
+        if exchange.final is not None and exchange.final.last_ns < exchange.command.last_ns:
+            return (
+                f"the completion in frame {exchange.final.frame} precedes its command in frame {exchange.command.frame}"
+            )
     return None

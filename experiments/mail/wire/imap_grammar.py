@@ -1,13 +1,13 @@
-"""The lines of an IMAP connection: commands and responses with their literals, and the frames that carried them.
+"""IMAP connection grammar: commands and responses with their literals, and the frames that carried them.
 
 Written from RFC 3501 (sections 2.2, 4, 7 and 9) for the judge alone. A line ends in CRLF, and may hold literals: {N},
-CRLF, and N octets of any kind, behind which the line goes on (section 4.3; {N+} from a client, RFC 7888):
+CRLF, and N octets of any kind, after which the line continues (section 4.3; {N+} from a client, RFC 7888):
 
     C: a2 FETCH 1 (FLAGS BODY.PEEK[HEADER.FIELDS (SUBJECT)])<CRLF>
     S: * 1 FETCH (FLAGS () BODY[HEADER.FIELDS (SUBJECT)] {16}<CRLF>Subject: x<CRLF><CRLF>)<CRLF>a2 OK done<CRLF>
 
 A response is a continuation request (+), untagged (*) or has the tag of the command that it completes. Values are atoms
-(str), strings, quoted or literal (bytes), and lists of them. Left out: what stands behind STARTTLS.
+(str), strings, quoted or literal (bytes), and lists of them. Left out: data after STARTTLS.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from experiments.harness.judge.dialogue import Said
+from experiments.harness.judge.dialogue import Line, Request
 from experiments.harness.judge.reassembly import Stream
 
 EXCERPT_OCTETS = 60
@@ -36,22 +36,21 @@ Value = str | bytes | list["Value"]
 
 
 class ImapGrammarError(ValueError):
-    """These octets are not what the grammar allows; the message says which rule and shows them."""
+    """Octets violate the grammar; the message has the rule and an excerpt."""
 
 
 @dataclass(frozen=True)
-class Command(Said):
-    """A command: its tag, its name in capitals, whether it goes by UIDs, and all that stands behind the name."""
+class Command(Request):
+    """A command: its tag, its name in capitals, a flag for the UID prefix, and its arguments."""
 
     tag: str
-    verb: str
     by_uid: bool
     argument: bytes
 
 
 @dataclass(frozen=True)
-class Response(Said):
-    """A response: its tag (* or + in the others), and either a status or a name, perhaps a number, and what is behind.
+class Response(Line):
+    """A response: its tag (* or +, or a command's), a status or else a name with an optional number, and the rest.
 
     `status`: OK, NO, BAD, PREAUTH or BYE, empty in data; `name`: that of the data; `number`: as in 3 EXISTS.
     """
@@ -64,7 +63,7 @@ class Response(Said):
 
     @property
     def values(self) -> list[Value]:
-        """What stands behind the name, as values. Raises ImapGrammarError."""
+        """Parse the rest of the response into values. Raises ImapGrammarError."""
         return read_values(self.rest)
 
 
@@ -96,7 +95,7 @@ def read_command(stream: Stream, start: int) -> Command | None:
     if found is None:
         raise ImapGrammarError(f"not a command: {_excerpt(octets)}")
     pieces = stream.span(start, start + len(octets))
-    return Command(octets, pieces, found[1].decode(), found[3].decode().upper(), bool(found[2]), found[4] or b"")
+    return Command(octets, pieces, found[3].decode().upper(), found[1].decode(), bool(found[2]), found[4] or b"")
 
 
 def read_responses(stream: Stream) -> list[Response]:
@@ -136,7 +135,7 @@ def read_values(data: bytes) -> list[Value]:
 
 
 def _values(data: bytes, at: int) -> tuple[list[Value], int]:
-    """Values up to a closing parenthesis or the end, and where that is."""
+    """Parse values up to a closing parenthesis or the end; return them and the end's offset."""
     open_lists: list[list[Value]] = [[]]
     while at < len(data):
         if data[at : at + 1] == b" ":
@@ -159,7 +158,7 @@ def _values(data: bytes, at: int) -> tuple[list[Value], int]:
 
 
 def _value(data: bytes, at: int) -> tuple[Value, int]:
-    """One atom or string, and where it ends."""
+    """Parse one atom or string; return it and the end's offset."""
     if (literal := LITERAL.match(data, at)) is not None:
         end = literal.end() + int(literal[1])
         if end > len(data):

@@ -1,4 +1,4 @@
-"""Sessions on a mailbox by POP3, IMAP and webmail: when they were, which broke off, what was seen."""
+"""Mailbox sessions by POP3, IMAP and webmail: their windows, failures, and captured traffic."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from topologies.emulation.errors import EmulationError
 
 @dataclass
 class Sessions:
-    """When the sessions were, by what they are called, and which of them broke off."""
+    """Windows of the sessions by name, and the failures among them."""
 
     windows: dict[str, list[Window]] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
 
     def attempt(self, name: str, session: Callable[[], Window]) -> None:
-        """Have a session, unless one of that name has failed before."""
+        """Run a session, unless an earlier one of that name failed."""
         self.attempt_several(name, lambda: [session()])
 
     def attempt_several(self, name: str, sessions: Callable[[], list[Window]]) -> None:
-        """Have sessions that follow each other, unless one of that name has failed before."""
+        """Run consecutive sessions, unless an earlier one of that name failed."""
         if name in self.failures:
             return
         try:
@@ -42,18 +42,18 @@ class Sessions:
             self.failures[name] = str(error)
 
     def first(self, name: str) -> Window:
-        """When the first session of this name was; an empty time where there is none."""
+        """Return the window of the first session of this name; an empty window without one."""
         return next(iter(self.windows.get(name, [])), Window(0, 0))
 
     def broken(self, claim: str, *names: str) -> Verdict | None:
-        """What is to be said of a claim whose sessions did not come to their end."""
+        """Return the verdict on a claim with a failed session; None without one."""
         first = next((name for name in names if name in self.failures), None)
         return None if first is None else failed(claim, f"The session {first} broke off: {self.failures[first]}.")
 
 
 @dataclass(frozen=True)
 class Traffic:
-    """What Bob's interface saw of the three protocols."""
+    """Traffic of the three protocols at Bob's interface."""
 
     pop3: Pop3Traffic
     imap: ImapTraffic
@@ -61,27 +61,31 @@ class Traffic:
     sessions: Sessions
 
     def by_pop3(self, name: str) -> Pop3Traffic:
-        """The first POP3 session of this name."""
+        """Return the first POP3 session of this name."""
         window = self.sessions.first(name)
         return self.pop3.between(window.start_ns, window.end_ns)
 
     def by_imap(self, name: str) -> ImapTraffic:
-        """The first IMAP session of this name."""
+        """Return the first IMAP session of this name."""
         window = self.sessions.first(name)
         return self.imap.between(window.start_ns, window.end_ns)
 
     def by_http(self, name: str) -> PageLoad:
-        """The first session with webmail of this name."""
+        """Return the first webmail session of this name."""
         window = self.sessions.first(name)
         return self.http.between(window.start_ns, window.end_ns)
 
     def timed(self, protocol: str, window: Window) -> list[Timed]:
-        """How long the session within a window took; nothing where nothing was answered."""
+        """Return the duration of the session within a window; empty without a reply."""
         start_ns, end_ns = window.start_ns, window.end_ns
         try:
             if protocol == WEBMAIL:
                 load = self.http.between(start_ns, end_ns)
-                return [_timed(min(one.connection.syn.time_ns for one in load.conversations), timing(load))]
+                return [
+                    _timed(
+                        min(conversation.connection.syn.time_ns for conversation in load.conversations), timing(load)
+                    )
+                ]
             if protocol == "POP3":
                 by_pop3 = self.pop3.between(start_ns, end_ns).sessions
                 return [_timed(one.connection.syn.time_ns, decompose_pop3(one)) for one in by_pop3]
@@ -91,14 +95,14 @@ class Traffic:
             return []
 
     def octets(self, protocol: str, name: str) -> int:
-        """How many octets the first session of this name moved, without the headers of packets."""
+        """Count the octets of the first session of this name, without packet headers."""
         if protocol == WEBMAIL:
-            return sum(connection_octets(one.connection) for one in self.by_http(name).conversations)
+            return sum(connection_octets(conversation.connection) for conversation in self.by_http(name).conversations)
         mine = self.by_pop3(name).sessions if protocol == "POP3" else self.by_imap(name).sessions
         return sum(octets_of(one) for one in mine)
 
 
 def _timed(first_ns: int, found: Timing | Decomposition) -> Timed:
-    """A sample that Bob's interface saw from its first SYN on."""
+    """Return a sample at Bob's interface, from its first SYN on."""
     last_ns = first_ns + round(found.total_s * 1e9)
     return Timed(AT_BOB, first_ns, last_ns, Timing(found.total_s, found.terms))

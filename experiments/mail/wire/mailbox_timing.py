@@ -1,15 +1,15 @@
-"""Where the time of a POP3 or an IMAP session went, from packets at the client's own interface.
+"""Decomposition of a POP3 or IMAP session's duration, from packets at the client's own interface.
 
     tcp_handshake   SYN sent                              to  SYN-ACK received
     greeting        SYN-ACK received                      to  the greeting received
-    authorization   its last octet sent                   to  the first octet of the answer received, for what proves
-                                                              who the user is, and for what is asked before
-    selection       the same                                  for what opens a mailbox, counts, looks for messages
-    retrieval       the same                                  for what hands out messages or parts of them
-    transmission    first octet of an answer received     to  its last octet
-    farewell        its last octet sent                   to  the answer received, for QUIT and LOGOUT
+    authorization   its last octet sent                   to  the first octet of the reply received, for the command
+                                                              that authenticates, and for those before it
+    selection       the same                                  for commands that open, count or search a mailbox
+    retrieval       the same                                  for commands that return messages or parts of them
+    transmission    first octet of a reply received       to  its last octet
+    farewell        its last octet sent                   to  the reply received, for QUIT and LOGOUT
 
-The total runs from the SYN to the answer to the farewell. What no interval covers is residual: the client's own time.
+The total runs from the SYN to the reply to the farewell. Time that no interval covers is residual: the client's own.
 """
 
 from __future__ import annotations
@@ -28,26 +28,26 @@ KINDS = {
     "farewell": ("QUIT", "LOGOUT"),
 }
 _KIND = {verb: kind for kind, verbs in KINDS.items() for verb in verbs}
-# Of each exchange: what it is, when it was asked, first and last octet of the answer.
+# Of each exchange: its verb, the time of its command, and the first and last octet of the reply.
 Step = tuple[str, int, int, int]
 
 
 def decompose_pop3(session: Pop3Session) -> Decomposition:
-    """Divide a session into its terms. Raises ValueError if nothing was answered."""
+    """Decompose a session into its terms. Raises ValueError without a reply."""
     steps = [
-        (one.verb, one.command.last_ns, one.response.first_ns, one.response.last_ns)
-        for one in session.exchanges
-        if one.response is not None
+        (exchange.verb, exchange.command.last_ns, exchange.final.first_ns, exchange.final.last_ns)
+        for exchange in session.exchanges
+        if exchange.final is not None
     ]
     return _sum_up(session.connection, session.greeting.last_ns if session.greeting else None, steps)
 
 
 def decompose_imap(session: ImapSession) -> Decomposition:
-    """Divide a session into its terms. Raises ValueError if nothing was answered."""
+    """Decompose a session into its terms. Raises ValueError without a reply."""
     steps = [
-        (one.verb, one.command.last_ns, one.first_ns, one.completion.last_ns)
-        for one in session.exchanges
-        if one.completion is not None and one.first_ns is not None
+        (exchange.verb, exchange.command.last_ns, exchange.first_ns, exchange.final.last_ns)
+        for exchange in session.exchanges
+        if exchange.final is not None and exchange.first_ns is not None
     ]
     return _sum_up(session.connection, session.greeting.last_ns if session.greeting else None, steps)
 

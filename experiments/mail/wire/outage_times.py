@@ -1,4 +1,4 @@
-"""The times of an outage, measured in packets: a delivery that is taken up again, and a queue's tries."""
+"""Outage times measured in packets: resumption of delivery, and retry intervals of a queue."""
 
 from __future__ import annotations
 
@@ -12,25 +12,27 @@ from experiments.harness.results.result import Timing
 from experiments.mail.claims.outage import Episode, Resumption, during
 from experiments.mail.lab import RECEIVER_ADDRESS, SENDER_ADDRESS
 from experiments.mail.times import Timed
-from experiments.mail.wire.attempts import NS, tries
+from experiments.mail.wire.attempts import NS, attempts_by_time
 
 SERVERS = {SENDER_ADDRESS, RECEIVER_ADDRESS}
 TERMS = ("refusal", "wait", "tcp_handshake", "dialogue", "content")
 
 
 def between_servers(captured: CaptureFile, sample: Timed) -> CaptureFile:
-    """What the two servers send each other by TCP during a sample: nothing else acts in it."""
-    frames = [one for one in captured.frames if sample.first_ns <= one.time_ns <= sample.last_ns]
-    return CaptureFile(tuple(one for one in frames if TCP in one.packet and _ends(one) == SERVERS), captured.counts)
+    """Return the TCP frames between the two servers during a sample."""
+    frames = [frame for frame in captured.frames if sample.first_ns <= frame.time_ns <= sample.last_ns]
+    return CaptureFile(
+        tuple(frame for frame in frames if TCP in frame.packet and _ends(frame) == SERVERS), captured.counts
+    )
 
 
 def _ends(frame: Frame) -> set[str]:
-    """The addresses of a frame."""
+    """Return the addresses of a frame."""
     return {frame.packet[IP].src, frame.packet[IP].dst}
 
 
 def recovery_timing(found: Resumption) -> Timing:
-    """How long it took from the last attempt that failed to the first message that was delivered."""
+    """Return the time from the last failed attempt to the first delivered message."""
     failed_ns = found.failed.failed_ns or found.failed.began_ns
     marks = [found.failed.began_ns, failed_ns, found.first.began_ns, found.answered_ns, found.asked_ns, found.taken_ns]
     terms = {name: (after - before) / NS for name, (before, after) in zip(TERMS, pairwise(marks), strict=True)}
@@ -38,9 +40,9 @@ def recovery_timing(found: Resumption) -> Timing:
 
 
 def spacings(episode: Episode) -> list[Timing]:
-    """How long it took from each attempt to the next one."""
+    """Return the time from each attempt to the next one."""
     found = []
-    for one, other in pairwise(tries(during(episode))):
+    for one, other in pairwise(attempts_by_time(during(episode))):
         failed_ns = one.failed_ns or one.began_ns
         terms = {"refusal": (failed_ns - one.began_ns) / NS, "wait": (other.began_ns - failed_ns) / NS}
         found.append(Timing((other.began_ns - one.began_ns) / NS, terms))
@@ -48,7 +50,7 @@ def spacings(episode: Episode) -> list[Timing]:
 
 
 def round_of(failed_s: Sequence[float], at_s: float, every_s: float) -> float:
-    """Which time it is that the peer is tried: what comes within half an interval is one try on several connections."""
+    """Return the ordinal of an attempt: connections within half an interval are one attempt."""
     number, began_s = 1, failed_s[0]
     for one in failed_s:
         if one > at_s:

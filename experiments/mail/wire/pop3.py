@@ -1,8 +1,8 @@
-"""POP3 sessions as one interface saw them: the greeting, and the exchanges.
+"""POP3 sessions at one interface: the greeting, and the exchanges.
 
-RFC 1939: the server speaks first (section 4); responses answer commands in order, several at a time where PIPELINING is
-on (RFC 2449 section 6.6). Before a user has proved who it is the session is in the AUTHORIZATION state, then in the
-TRANSACTION state; QUIT there removes what is marked (section 6).
+RFC 1939: the server speaks first (section 4); responses answer commands in order, several at a time with PIPELINING
+(RFC 2449 section 6.6). The session is in the AUTHORIZATION state until the user is authenticated, then in the
+TRANSACTION state; QUIT there deletes the marked messages (section 6).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from experiments.harness.judge.dialogue import Dialogue, DialogueTraffic, Exchange
 from experiments.harness.judge.frames import CaptureFile
 from experiments.harness.judge.tcp import Connection, connections
 from experiments.mail.wire.pop3_grammar import (
@@ -22,78 +23,45 @@ from experiments.mail.wire.pop3_grammar import (
 )
 
 POP3_PORT = 110
-# What proves who the user is, when it succeeds (RFC 1939 section 7, RFC 5034).
+# Commands that authenticate the user (RFC 1939 section 7, RFC 5034).
 PROOFS = ("PASS", "APOP", "AUTH")
 
 
 @dataclass(frozen=True)
-class Exchange:
-    """A command and its response; None if none came."""
-
-    command: Command
-    response: Response | None
-
-    @property
-    def verb(self) -> str:
-        """The command's keyword."""
-        return self.command.verb
+class Pop3Exchange(Exchange[Command, Response]):
+    """A command and its response."""
 
     @property
     def ok(self) -> bool:
-        """Whether it succeeded."""
-        return self.response is not None and self.response.ok
+        """True if the command succeeded."""
+        return self.final is not None and self.final.ok
 
     @property
     def content(self) -> bytes:
-        """The lines that followed."""
-        return (self.response.content if self.response is not None else None) or b""
+        """The lines of a multi-line response."""
+        return (self.final.content if self.final is not None else None) or b""
 
     @property
-    def text(self) -> str:
-        """The exchange in words, as a transcript has it."""
-        return f"{self.command.text} - {self.response.text if self.response is not None else 'no response'}"
-
-    @property
-    def frames(self) -> list[int]:
-        """The frames with which command and response were said."""
-        return [self.command.frame, *([self.response.frame] if self.response is not None else [])]
+    def outcome(self) -> str:
+        """The status line of the response."""
+        return self.final.text if self.final is not None else "no response"
 
 
 @dataclass(frozen=True)
-class Pop3Session:
-    """One connection, its greeting and its exchanges in order; `problem`: what breaks the grammar, if anything."""
-
-    connection: Connection
-    greeting: Response | None
-    exchanges: tuple[Exchange, ...]
-    problem: str | None = None
-
-    def asked(self, *verbs: str) -> list[Exchange]:
-        """The exchanges of these keywords."""
-        return [one for one in self.exchanges if one.verb in verbs]
+class Pop3Session(Dialogue[Pop3Exchange, Response | None]):
+    """A session on a maildrop."""
 
     @property
-    def proof(self) -> Exchange | None:
-        """The exchange behind which the user is known."""
-        return next((one for one in self.exchanges if one.verb in PROOFS and one.ok), None)
-
-    @property
-    def frame(self) -> int:
-        """The frame that opens it."""
-        return self.connection.syn.frame
+    def proof(self) -> Pop3Exchange | None:
+        """The exchange that authenticated the user."""
+        return next((exchange for exchange in self.exchanges if exchange.verb in PROOFS and exchange.ok), None)
 
 
 @dataclass(frozen=True)
-class Pop3Traffic:
-    """The sessions that one interface saw, in the order of their SYNs, and how many packets were not captured."""
+class Pop3Traffic(DialogueTraffic[Pop3Session]):
+    """The POP3 sessions at one interface."""
 
-    sessions: tuple[Pop3Session, ...]
-    dropped: int = 0
-
-    def between(self, start_ns: int, end_ns: int) -> Pop3Traffic:
-        """The part whose connections begin within [start_ns, end_ns)."""
-        kept = tuple(one for one in self.sessions if start_ns <= one.connection.syn.time_ns < end_ns)
-        return Pop3Traffic(kept, self.dropped)
+    session_name = "POP3 session"
 
 
 def pop3_traffic(captured: CaptureFile, interface: str, port: int = POP3_PORT) -> Pop3Traffic:
@@ -101,19 +69,23 @@ def pop3_traffic(captured: CaptureFile, interface: str, port: int = POP3_PORT) -
 
     Raises KeyError if the capture has no such interface.
     """
-    every = [one for one in connections(captured.at(interface)) if one.server.port == port and one.established]
-    return Pop3Traffic(tuple(read_session(one) for one in every), captured.dropped(interface))
+    every = [
+        connection
+        for connection in connections(captured.at(interface))
+        if connection.server.port == port and connection.established
+    ]
+    return Pop3Traffic(tuple(read_session(connection) for connection in every), dropped=captured.dropped(interface))
 
 
 @dataclass
-class _Reading:
-    """How far both streams of a session are read, and what has been found."""
+class _SessionParser:
+    """Parser state: offsets in both streams, the greeting, and the exchanges so far."""
 
     connection: Connection
     sent: int = 0
     got: int = 0
     greeting: Response | None = None
-    exchanges: list[Exchange] = field(default_factory=list)
+    exchanges: list[Pop3Exchange] = field(default_factory=list)
 
     def response(self, has_lines: bool = False) -> Response | None:
         found = read_response(self.connection.from_server.stream, self.got, has_lines)
@@ -132,8 +104,8 @@ class _Reading:
 
 
 def read_session(connection: Connection) -> Pop3Session:
-    """Divide a connection into its exchanges; what breaks the grammar is its `problem`."""
-    reading, problem = _Reading(connection), None
+    """Parse a connection into exchanges; a violation of the grammar becomes `problem`."""
+    reading, problem = _SessionParser(connection), None
     try:
         _read(reading)
         problem = _order(reading)
@@ -142,24 +114,28 @@ def read_session(connection: Connection) -> Pop3Session:
     return Pop3Session(connection, reading.greeting, tuple(reading.exchanges), problem)
 
 
-def _read(reading: _Reading) -> None:
+def _read(reading: _SessionParser) -> None:
     reading.greeting = reading.response()
     for command in reading.commands():
         response = reading.response(command.has_lines)
         while response is not None and response.status == "+" and reading.line():
             response = reading.response()
-        reading.exchanges.append(Exchange(command, response))
+        reading.exchanges.append(Pop3Exchange(command, response))
         if command.verb == "STLS" and response is not None and response.ok:
             return
     if reading.got < len(reading.connection.from_server.stream.data):
         raise Pop3GrammarError("a response answers nothing")
 
 
-def _order(reading: _Reading) -> str | None:
-    """RFC 1939 section 3: a response follows its command; section 4: the greeting is a response that is positive."""
+def _order(reading: _SessionParser) -> str | None:
+    """Return a violation of the order: a complete greeting (RFC 1939 section 4), responses after their commands
+    (section 3).
+    """
     if reading.greeting is not None and reading.greeting.status == "+":
         return "the greeting asks for more"
-    for one in reading.exchanges:
-        if one.response is not None and one.response.last_ns < one.command.last_ns:
-            return f"the response in frame {one.response.frame} precedes its command in frame {one.command.frame}"
+    for exchange in reading.exchanges:
+        if exchange.final is not None and exchange.final.last_ns < exchange.command.last_ns:
+            return (
+                f"the response in frame {exchange.final.frame} precedes its command in frame {exchange.command.frame}"
+            )
     return None

@@ -1,15 +1,15 @@
-"""The lines of a POP3 connection: commands and responses, with the frames that carried them.
+"""POP3 connection grammar: commands and responses, with the frames that carried them.
 
 Written from RFC 1939 (sections 3, 5 and 9) and RFC 2449 (section 4) for the judge alone. A command is a keyword of
-three or four letters, perhaps arguments, and CRLF; a response is a status, perhaps text, and CRLF. To some commands,
-where they succeed, lines follow up to one that holds only a dot; a line that begins with a dot has one more than was
-meant:
+three or four letters, optional arguments, and CRLF; a response is a status, optional text, and CRLF. Successful
+responses to some commands are multi-line: lines up to one that holds only a dot; a line that begins with a dot is
+dot-stuffed:
 
     C: RETR 1<CRLF>
     S: +OK 120 octets<CRLF>..hidden<CRLF>.<CRLF>
 
-A response "+ " asks for one more line of the client (RFC 5034). A bare CR or LF is an error in commands and statuses,
-not in messages. Left out: what stands behind STLS.
+A response "+ " requests one more line from the client (RFC 5034). A bare CR or LF is an error in commands and statuses,
+not in messages. Left out: data after STLS.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from experiments.harness.judge.dialogue import Said
+from experiments.harness.judge.dialogue import Line, Request
 from experiments.harness.judge.reassembly import Stream
 
 # RFC 2449 section 4: octets with CRLF.
@@ -26,32 +26,31 @@ EXCERPT_OCTETS = 60
 # RFC 1939 section 3: keywords and arguments are printable ASCII; PASS may have spaces within its argument.
 COMMAND = re.compile(rb"([A-Za-z]{3,4})(?: ([ -~]*))?\r\n")
 STATUS = re.compile(rb"(\+OK|-ERR|\+)(?: ([^\r\n]*))?\r\n")
-LINE = re.compile(rb"([^\r\n]*)\r\n")
+TEXT_LINE = re.compile(rb"([^\r\n]*)\r\n")
 END = b".\r\n"
-# Commands that lines follow, if they succeed, and whether that is so with an argument as well.
+# Commands with a multi-line response: without an argument only, and in any case.
 LISTINGS, CONTENTS = ("LIST", "UIDL", "AUTH"), ("RETR", "TOP", "CAPA")
 
 
 class Pop3GrammarError(ValueError):
-    """These octets are not what the grammar allows; the message says which rule and shows them."""
+    """Octets violate the grammar; the message has the rule and an excerpt."""
 
 
 @dataclass(frozen=True)
-class Command(Said):
-    """A command: its keyword in capitals, and its argument (empty where there is none)."""
+class Command(Request):
+    """A command: its keyword in capitals, and its argument (empty if absent)."""
 
-    verb: str
     argument: bytes
 
     @property
     def has_lines(self) -> bool:
-        """Whether lines follow its response, if it succeeds."""
+        """True if a successful response to it is multi-line."""
         return self.verb in CONTENTS or (self.verb in LISTINGS and not self.argument)
 
 
 @dataclass(frozen=True)
-class Response(Said):
-    """A response: its status, the text behind that, and the lines that followed, transparency undone (or None)."""
+class Response(Line):
+    """A response: its status, the text after it, and the lines of a multi-line one without dot-stuffing (or None)."""
 
     status: str
     message: str
@@ -59,7 +58,7 @@ class Response(Said):
 
     @property
     def ok(self) -> bool:
-        """Whether the command succeeded."""
+        """True if the command succeeded."""
         return self.status == "+OK"
 
 
@@ -76,14 +75,14 @@ def read_command(stream: Stream, start: int) -> Command | None:
     return Command(octets, pieces, found[1].decode().upper(), found[2] or b"")
 
 
-def read_line(stream: Stream, start: int) -> Said | None:
-    """Return the line that begins at an octet, which a server has asked for. Raises Pop3GrammarError."""
+def read_line(stream: Stream, start: int) -> Line | None:
+    """Return the line that begins at an octet, sent on a continuation request. Raises Pop3GrammarError."""
     if start == len(stream.data):
         return None
-    found = LINE.match(stream.data, start)
+    found = TEXT_LINE.match(stream.data, start)
     if found is None:
         raise Pop3GrammarError(f"not a line: {_excerpt(stream, start)}")
-    return Said(stream.data[start : found.end()], stream.span(start, found.end()))
+    return Line(stream.data[start : found.end()], stream.span(start, found.end()))
 
 
 def read_response(stream: Stream, start: int, has_lines: bool) -> Response | None:
@@ -103,7 +102,7 @@ def read_response(stream: Stream, start: int, has_lines: bool) -> Response | Non
 
 
 def _lines(stream: Stream, start: int) -> tuple[int, bytes]:
-    """Where the lines end that begin at an octet, and what they mean (RFC 1939 section 3)."""
+    """Parse a multi-line response; return its end and its lines without dot-stuffing (RFC 1939 section 3)."""
     lines: list[bytes] = []
     at = start
     while (end := stream.data.find(b"\r\n", at)) >= 0:

@@ -1,17 +1,17 @@
-"""SMTP sessions as one interface saw them: the greeting, the dialogue, and the messages that it carried.
+"""SMTP sessions at one interface: the greeting, the dialogue, and the messages that it carried.
 
 RFC 5321: the server speaks first (section 3.1); replies answer commands in order (section 4.2), several commands at a
-time where PIPELINING is on (RFC 2920); DATA that is answered by 354 is followed by the mail data, and these by a reply
-(section 4.1.1.4). A message is what a transaction carried: MAIL, the RCPTs that were taken, the content. In an AUTH
-exchange (RFC 4954) each 334 asks for one more line.
+time with PIPELINING (RFC 2920); after the reply 354 to DATA come the mail data, and their reply (section 4.1.1.4). A
+message is the content of a transaction: MAIL, the accepted RCPTs, the mail data. In an AUTH exchange (RFC 4954) each
+334 requests one more line.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
-from experiments.harness.judge.dialogue import Said
+from experiments.harness.judge.dialogue import Dialogue, DialogueTraffic, Exchange, Line
 from experiments.harness.judge.frames import CaptureFile
 from experiments.harness.judge.reassembly import Stream
 from experiments.harness.judge.tcp import Connection, connections
@@ -32,113 +32,78 @@ BLANK_LINE = b"\r\n\r\n"
 
 
 @dataclass(frozen=True)
-class Exchange:
-    """A command, or the mail data behind a 354, and the reply to it (None: there was none)."""
-
-    said: Command | MailData
-    reply: Reply | None
+class SmtpExchange(Exchange[Command | MailData, Reply]):
+    """A command, or the mail data after a 354, and the reply to it."""
 
     @property
     def code(self) -> int:
-        """The code of the reply, 0 if there was none."""
-        return self.reply.code if self.reply is not None else 0
+        """The code of the reply, 0 without one."""
+        return self.final.code if self.final is not None else 0
 
     @property
-    def verb(self) -> str:
-        """The command's verb, or "." for mail data."""
-        return self.said.verb if isinstance(self.said, Command) else "."
-
-    @property
-    def text(self) -> str:
-        """The exchange in words, as a transcript has it."""
-        said = self.said.text if isinstance(self.said, Command) else f"{len(self.said.content)} octets of mail data"
-        return f"{said} - {self.code or 'no reply'}"
-
-    @property
-    def frames(self) -> list[int]:
-        """The frames with which the command and its reply were said."""
-        return [self.said.frame, *([self.reply.frame] if self.reply is not None else [])]
+    def outcome(self) -> str:
+        """The code of the reply."""
+        return str(self.code or "no reply")
 
 
 @dataclass(frozen=True)
 class Message:
-    """A transaction whose mail data were sent: MAIL, the RCPTs that were taken, DATA, and the data with their reply."""
+    """A transaction with mail data: MAIL, the accepted RCPTs, DATA, and the data with their reply."""
 
-    mail: Exchange
-    recipients: tuple[Exchange, ...]
-    asked: Exchange
-    sent: Exchange
+    mail: SmtpExchange
+    recipients: tuple[SmtpExchange, ...]
+    data_command: SmtpExchange
+    sent: SmtpExchange
 
     @property
     def data(self) -> MailData:
         """The mail data."""
-        assert isinstance(self.sent.said, MailData)
-        return self.sent.said
+        assert isinstance(self.sent.command, MailData)
+        return self.sent.command
 
     @property
     def content(self) -> bytes:
-        """Header and body as they were meant."""
+        """Header and body, without dot-stuffing."""
         return self.data.content
 
     @property
     def body(self) -> bytes:
-        """What stands behind the first empty line: no server may change it (section 6.4)."""
+        """The octets after the first empty line: no server may change them (section 6.4)."""
         return self.content.partition(BLANK_LINE)[2]
 
     @property
     def taken(self) -> bool:
-        """Whether the server took it over."""
+        """True if the server accepted the message."""
         return self.sent.code == 250
 
 
 @dataclass(frozen=True)
-class SmtpSession:
-    """One connection, its greeting, its exchanges in order, and its messages.
+class SmtpSession(Dialogue[SmtpExchange, Reply | None]):
+    """A session and its messages; `unsolicited`: replies to no command, as 421 may be."""
 
-    `unasked`: replies that answer nothing, as 421 may; `problem`: what breaks the grammar, if anything.
-    """
-
-    connection: Connection
-    greeting: Reply | None
-    exchanges: tuple[Exchange, ...]
-    messages: tuple[Message, ...]
-    unasked: tuple[Reply, ...] = ()
-    problem: str | None = None
-
-    def asked(self, *verbs: str) -> list[Exchange]:
-        """The exchanges of these verbs."""
-        return [one for one in self.exchanges if one.verb in verbs]
+    messages: tuple[Message, ...] = ()
+    unsolicited: tuple[Reply, ...] = ()
 
     @property
     def replies(self) -> list[Reply]:
-        """All that the server said, in order."""
+        """All replies of the server, in order."""
         first = [self.greeting] if self.greeting is not None else []
-        return [*first, *(one.reply for one in self.exchanges if one.reply is not None), *self.unasked]
+        return [
+            *first,
+            *(exchange.final for exchange in self.exchanges if exchange.final is not None),
+            *self.unsolicited,
+        ]
 
 
 @dataclass(frozen=True)
-class SmtpTraffic:
-    """The sessions that one interface saw, in the order of their SYNs; other connections; packets not captured."""
+class SmtpTraffic(DialogueTraffic[SmtpSession]):
+    """The SMTP sessions at one interface, and other connections."""
 
-    sessions: tuple[SmtpSession, ...]
-    others: tuple[Connection, ...] = ()
-    dropped: int = 0
-
-    def chosen(self, wanted: Callable[[Connection], bool]) -> SmtpTraffic:
-        """The part whose connections are wanted."""
-        return SmtpTraffic(
-            tuple(one for one in self.sessions if wanted(one.connection)),
-            tuple(one for one in self.others if wanted(one)),
-            self.dropped,
-        )
-
-    def between(self, start_ns: int, end_ns: int) -> SmtpTraffic:
-        """The part whose connections begin within [start_ns, end_ns)."""
-        return self.chosen(lambda one: start_ns <= one.syn.time_ns < end_ns)
+    session_name = "SMTP session"
 
     def to(self, *addresses: str) -> SmtpTraffic:
-        """The part whose sessions are with servers at these addresses."""
-        kept = tuple(one for one in self.sessions if one.connection.server.address in addresses)
+        """Return the part whose sessions are with servers at these addresses."""
+        kept = tuple(session for session in self.sessions if session.connection.server.address in addresses)
         return SmtpTraffic(kept, self.others, self.dropped)
 
     @property
@@ -150,58 +115,46 @@ class SmtpTraffic:
 def smtp_traffic(captured: CaptureFile, interface: str, ports: Collection[int] = PORTS) -> SmtpTraffic:
     """Return the SMTP sessions with servers at these ports that began while `interface` was captured.
 
-    Connections that nobody answered are among the others. Raises KeyError if the capture has no such interface.
+    Connections that were not established are among the others. Raises KeyError if the capture has no such interface.
     """
-    every = connections(captured.at(interface))
-    ours = [one for one in every if one.server.port in ports and one.established]
-    others = tuple(one for one in every if not any(one is each for each in ours))
-    return SmtpTraffic(tuple(read_session(one) for one in ours), others, captured.dropped(interface))
-
-
-def why_not_evidence(traffic: Iterable[SmtpTraffic]) -> str | None:
-    """Return why nothing can be concluded from this traffic, or None if something can."""
-    every = list(traffic)
-    if any(one.dropped for one in every):
-        return f"the capture dropped {max(one.dropped for one in every)} packets"
-    if not every or not all(one.sessions for one in every):
-        return "no SMTP session in the capture"
-    for session in (session for one in every for session in one.sessions):
-        if not session.connection.whole:
-            return f"the capture of the connection opened in frame {session.connection.syn.frame} has a hole"
-    return None
+    smtp, others = list[Connection](), list[Connection]()
+    for connection in connections(captured.at(interface)):
+        (smtp if connection.server.port in ports and connection.established else others).append(connection)
+    sessions = tuple(read_session(connection) for connection in smtp)
+    return SmtpTraffic(sessions, tuple(others), captured.dropped(interface))
 
 
 @dataclass
-class _Reading:
-    """What is known so far while a session is gone through."""
+class _SessionParser:
+    """Parser state: the offset in the client's stream, replies left, exchanges so far, and the open transaction."""
 
     stream: Stream
     replies: list[Reply]
     at: int = 0
-    exchanges: list[Exchange] = field(default_factory=list)
+    exchanges: list[SmtpExchange] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
-    mail: Exchange | None = None
-    recipients: list[Exchange] = field(default_factory=list)
+    mail: SmtpExchange | None = None
+    recipients: list[SmtpExchange] = field(default_factory=list)
 
     def next_reply(self) -> Reply | None:
         return self.replies.pop(0) if self.replies else None
 
-    def take(self, said: Command | MailData) -> Exchange:
-        """Note what the client said, with the reply that answers it."""
+    def record(self, said: Command | MailData) -> SmtpExchange:
+        """Record a command or mail data with its reply."""
         self.at += len(said.octets)
-        made = Exchange(said, self.next_reply())
+        made = SmtpExchange(said, self.next_reply())
         self.exchanges.append(made)
         return made
 
 
 def read_session(connection: Connection) -> SmtpSession:
-    """Divide a connection into its exchanges; what breaks the grammar is its `problem`."""
+    """Parse a connection into exchanges; a violation of the grammar becomes `problem`."""
     try:
         replies = read_replies(connection.from_server.stream)
     except SmtpGrammarError as error:
-        return SmtpSession(connection, None, (), (), problem=str(error))
+        return SmtpSession(connection, None, (), problem=str(error))
     greeting = replies.pop(0) if replies else None
-    reading = _Reading(connection.from_client.stream, replies)
+    reading = _SessionParser(connection.from_client.stream, replies)
     problem = None
     try:
         _read(reading)
@@ -209,40 +162,40 @@ def read_session(connection: Connection) -> SmtpSession:
         problem = str(error)
     unasked = tuple(reading.replies) if problem is None else ()
     problem = problem or _order(greeting, reading.exchanges, unasked)
-    return SmtpSession(connection, greeting, tuple(reading.exchanges), tuple(reading.messages), unasked, problem)
+    return SmtpSession(connection, greeting, tuple(reading.exchanges), problem, tuple(reading.messages), unasked)
 
 
-def _read(reading: _Reading) -> None:
+def _read(reading: _SessionParser) -> None:
     while (line := read_line(reading.stream, reading.at)) is not None:
-        exchange = reading.take(line)
+        exchange = reading.record(line)
         if exchange.verb == "AUTH":
             _read_auth(reading, exchange)
         elif exchange.verb == "DATA" and exchange.code == START_MAIL_INPUT:
             if not _read_data(reading, exchange):
                 return
         else:
-            _note(reading, exchange)
+            _update_transaction(reading, exchange)
 
 
-def _read_auth(reading: _Reading, exchange: Exchange) -> None:
+def _read_auth(reading: _SessionParser, exchange: SmtpExchange) -> None:
     while exchange.code == CONTINUE_AUTH and (line := read_line(reading.stream, reading.at)) is not None:
-        exchange = reading.take(line)
+        exchange = reading.record(line)
 
 
-def _read_data(reading: _Reading, asked: Exchange) -> bool:
-    """The mail data behind a 354; False where they do not end."""
+def _read_data(reading: _SessionParser, asked: SmtpExchange) -> bool:
+    """Parse the mail data after a 354; return False if they are incomplete."""
     data = read_mail_data(reading.stream, reading.at)
     if data is None:
         return False
-    sent = reading.take(data)
+    sent = reading.record(data)
     if reading.mail is not None:
         reading.messages.append(Message(reading.mail, tuple(reading.recipients), asked, sent))
     reading.mail, reading.recipients = None, []
     return True
 
 
-def _note(reading: _Reading, exchange: Exchange) -> None:
-    """What a command does to the transaction (section 4.1.4)."""
+def _update_transaction(reading: _SessionParser, exchange: SmtpExchange) -> None:
+    """Update the transaction state by a command (section 4.1.4)."""
     done = 200 <= exchange.code < 300
     if exchange.verb == "MAIL" and done:
         reading.mail, reading.recipients = exchange, []
@@ -252,14 +205,14 @@ def _note(reading: _Reading, exchange: Exchange) -> None:
         reading.mail, reading.recipients = None, []
 
 
-def _order(greeting: Reply | None, exchanges: Iterable[Exchange], left: Iterable[Reply]) -> str | None:
-    """Section 4.2: a reply follows its command; only 421 may come unasked."""
-    first: Said | None = greeting
-    for one in exchanges:
-        if first is not None and one.said.first_ns < first.last_ns:
-            return f"{one.text!r} in frame {one.said.frame} does not wait for the greeting"
+def _order(greeting: Reply | None, exchanges: Iterable[SmtpExchange], left: Iterable[Reply]) -> str | None:
+    """Return a violation of the order: replies after their commands; only 421 may be unsolicited (section 4.2)."""
+    first: Line | None = greeting
+    for exchange in exchanges:
+        if first is not None and exchange.command.first_ns < first.last_ns:
+            return f"{exchange.text!r} in frame {exchange.command.frame} does not wait for the greeting"
         first = None
-        if one.reply is not None and one.reply.last_ns < one.said.last_ns:
-            return f"the reply in frame {one.reply.frame} precedes its command in frame {one.said.frame}"
+        if exchange.final is not None and exchange.final.last_ns < exchange.command.last_ns:
+            return f"the reply in frame {exchange.final.frame} precedes its command in frame {exchange.command.frame}"
     unasked = [one for one in left if one.code != CLOSING_DOWN]
     return f"the reply in frame {unasked[0].frame} answers nothing" if unasked else None

@@ -1,17 +1,16 @@
-"""The lines of an SMTP connection: commands, replies and mail data, with the frames that carried them.
+"""SMTP connection grammar: commands, replies and mail data, with the frames that carried them.
 
-Written from RFC 5321 (sections 2.3.7, 2.3.8, 4.1, 4.2 and 4.5) for the judge alone. A line ends in CRLF, and a CR or LF
-alone is an error. A command is a verb, perhaps a space and an argument; a reply is a code, a space and text, or over
-several lines the code and a hyphen first; mail data are lines up to one that holds only a dot, and a line that begins
-with a dot has one more than was meant (section 4.5.2):
+Written from RFC 5321 (sections 2.3.7, 2.3.8, 4.1, 4.2 and 4.5) for the judge alone. A line ends in CRLF, and a bare CR
+or LF is an error. A command is a verb with an optional argument after a space; a reply is a code, a space and text, or
+over several lines the code and a hyphen first; mail data are lines up to one that holds only a dot, and a line that
+begins with a dot is dot-stuffed (section 4.5.2):
 
     C: MAIL FROM:<alice@example.org><CRLF>
     S: 250-mail.example.com<CRLF>250 PIPELINING<CRLF>
     C: ..hidden<CRLF>.<CRLF>
 
-Whether a command is one that the grammar knows is told apart from whether it is a line at all: `why_malformed`.
-Obsolete forms (source routes) are taken, since section 4.1.2 has servers take them. Left out: SMTPUTF8 (RFC 6531), and
-what stands behind STARTTLS.
+A line that is no known command still parses; `Command.why_malformed` has the reason. Obsolete forms (source routes) are
+accepted, since section 4.1.2 has servers accept them. Left out: SMTPUTF8 (RFC 6531), and data after STARTTLS.
 """
 
 from __future__ import annotations
@@ -19,13 +18,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from experiments.harness.judge.dialogue import Said
+from experiments.harness.judge.dialogue import Line, Request
 from experiments.harness.judge.reassembly import Stream
 
 EXCERPT_OCTETS = 60
 # Section 4.5.3.1: octets with CRLF. Extensions let MAIL be longer (section 4.1.1.11); servers in use say more.
 COMMAND_OCTETS, REPLY_OCTETS, TEXT_OCTETS = 1_024, 512, 1_000
 LINE = re.compile(rb"([^\r\n]*)\r\n")
+# The verb of mail data, which are no command.
+MAIL_DATA = "."
 # Section 4.2: the first digit is 2 to 5, the second 0 to 5; text is tab and printable ASCII.
 REPLY_LINE = re.compile(rb"([2-5][0-5][0-9])(?:([ -])([\t -~]*))?\r\n")
 VERB = re.compile(rb"([A-Za-z]{4,12})(?: +(.*?))? *\Z", re.DOTALL)
@@ -42,7 +43,7 @@ _PATH = rb"<" + _ROUTE + _MAILBOX + rb">"
 _PARAMETER = rb"[A-Za-z0-9][A-Za-z0-9-]*(?:=[!-<>-~]+)?"
 _PARAMETERS = rb"(?: " + _PARAMETER + rb"(?: " + _PARAMETER + rb")*)?"
 _STRING = rb"[!-~](?:[ -~]*[!-~])?"
-# Section 4.1.1: what stands behind each verb. AUTH is RFC 4954 section 4, STARTTLS RFC 3207 section 4.
+# Section 4.1.1: the argument of each verb. AUTH is RFC 4954 section 4, STARTTLS RFC 3207 section 4.
 ARGUMENTS: dict[str, re.Pattern[bytes]] = {
     "EHLO": re.compile(rb"(?:" + _DOMAIN + rb"|" + _LITERAL + rb")\Z"),
     "HELO": re.compile(rb"(?:" + _DOMAIN + rb"|" + _LITERAL + rb")\Z"),
@@ -63,19 +64,18 @@ OTHER_VERBS = frozenset(("SEND", "SOML", "SAML", "TURN", "ETRN", "ATRN", "BDAT",
 
 
 class SmtpGrammarError(ValueError):
-    """These octets are not what the grammar allows; the message says which rule and shows them."""
+    """Octets violate the grammar; the message has the rule and an excerpt."""
 
 
 @dataclass(frozen=True)
-class Command(Said):
-    """A command line: its verb in capitals (empty where the line has none), and its argument."""
+class Command(Request):
+    """A command line: its verb in capitals (empty if the line has none), and its argument."""
 
-    verb: str
     argument: bytes
 
     @property
     def why_malformed(self) -> str | None:
-        """What of it the grammar does not know; None where it is a command as RFC 5321 section 4.1.1 has it."""
+        """The violation of the command grammar; None for a command by RFC 5321 section 4.1.1."""
         if self.verb not in ARGUMENTS:
             return f"there is no command {self.verb or self.text!r}"
         if len(self.octets) > COMMAND_OCTETS:
@@ -92,7 +92,7 @@ class Command(Said):
 
 
 @dataclass(frozen=True)
-class Reply(Said):
+class Reply(Line):
     """A reply: its code, and the text of its lines."""
 
     code: int
@@ -100,12 +100,17 @@ class Reply(Said):
 
 
 @dataclass(frozen=True)
-class MailData(Said):
-    """What followed 354, the final dot included; `content` is what was meant, with transparency undone."""
+class MailData(Request):
+    """The lines after 354, the final dot included; `content` is without dot-stuffing."""
 
     content: bytes
     # Offsets in the stream of the lines that begin with a dot that was added.
     stuffed_at: tuple[int, ...]
+
+    @property
+    def text(self) -> str:
+        """The size, for evidence texts."""
+        return f"{len(self.content)} octets of mail data"
 
 
 def read_line(stream: Stream, start: int) -> Command | None:
@@ -156,7 +161,7 @@ def read_mail_data(stream: Stream, start: int) -> MailData | None:
         if line == b".":
             end = found.end()
             content = b"".join(lines)
-            return MailData(stream.data[start:end], stream.span(start, end), content, tuple(stuffed))
+            return MailData(stream.data[start:end], stream.span(start, end), MAIL_DATA, content, tuple(stuffed))
         if line.startswith(b"."):
             stuffed.append(at)
             line = line[1:]

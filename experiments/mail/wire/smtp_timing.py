@@ -1,4 +1,4 @@
-"""Where the time of a message went, from packets at both ends of a leg.
+"""Decomposition of a message transfer's duration, from packets at both ends of a leg.
 
     dns             a query sent                                 to  its response received
     tcp_handshake   SYN sent                                     to  SYN-ACK received
@@ -6,13 +6,13 @@
                     a command, or the first of the mail data, sent   to  its reply received
     transmission    first segment of the mail data arrived at the server   to  the last one arrived there
 
-The first three are seen at the client's interface, the last at the server's: a client hands its segments to the link at
-once, and they arrive at the link's rate. A moment that several intervals cover counts as the one further down: mail
-data that are arriving are transmission, not dialogue. What no interval covers is residual: the programs' own time. So
-the terms sum to the total exactly.
+The first three are captured at the client's interface, the last at the server's: a client hands its segments to the
+link at once, and they arrive at the link's rate. A moment that several intervals cover counts as the one further down:
+arriving mail data are transmission, not dialogue. Time that no interval covers is residual: the programs' own. The
+terms therefore sum to the total exactly.
 
-For a protocol of lines in which the client asks and the server answers (POP3), `line_intervals` divides a connection in
-the same way, seen at the client alone: what the server sends is transmission from its first segment to its last.
+For a line protocol with one request at a time (POP3), `line_intervals` decomposes a connection in the same way,
+captured at the client alone: server data are transmission from the first segment to the last.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ MAIL_TERMS = ("transmission", "dialogue", "tcp_handshake", "dns")
 
 
 def divide(intervals: Iterable[Interval], start_ns: int, end_ns: int) -> Decomposition:
-    """Share out [start_ns, end_ns) among the terms; what is left is residual."""
+    """Divide [start_ns, end_ns) among the terms; time that no interval covers is residual."""
     return sum_up(intervals, start_ns, end_ns, MAIL_TERMS)
 
 
 def smtp_intervals(sessions: Iterable[SmtpSession], at_server: SmtpTraffic) -> Iterator[Interval]:
-    """The intervals of sessions as the client saw them; `at_server`: the same ones as the server did."""
+    """Yield the intervals of sessions captured at the client; `at_server`: the same sessions at the server."""
     for session in sessions:
         yield from _dialogue(session)
         for message in (one for there in at_server.sessions if _is_same(there, session) for one in there.messages):
@@ -43,8 +43,8 @@ def smtp_intervals(sessions: Iterable[SmtpSession], at_server: SmtpTraffic) -> I
 
 
 def _is_same(there: SmtpSession, here: SmtpSession) -> bool:
-    """Whether it is one connection, seen at its two ends: ports may be used again, but not before it has ended."""
-    begun, ended = here.connection.syn.time_ns, max((one.last_ns for one in here.replies), default=0)
+    """Return True for one connection captured at both ends: ports may be reused, but not before it has ended."""
+    begun, ended = here.connection.syn.time_ns, max((reply.last_ns for reply in here.replies), default=0)
     return there.connection.client == here.connection.client and begun <= there.connection.syn.time_ns <= ended
 
 
@@ -55,13 +55,13 @@ def _dialogue(session: SmtpSession) -> Iterator[Interval]:
     yield Interval("tcp_handshake", session.connection.syn.time_ns, answer.time_ns)
     if session.greeting is not None:
         yield Interval("dialogue", answer.time_ns, session.greeting.last_ns)
-    for one in session.exchanges:
-        if one.reply is not None:
-            yield Interval("dialogue", one.said.first_ns, one.reply.last_ns)
+    for exchange in session.exchanges:
+        if exchange.final is not None:
+            yield Interval("dialogue", exchange.command.first_ns, exchange.final.last_ns)
 
 
 def line_intervals(connection: Connection) -> Iterator[Interval]:
-    """The intervals of a connection on which the client asks and the server answers, from the client's interface."""
+    """Yield the intervals of a connection of requests and responses, from the client's interface."""
     answer = connection.from_server.syn
     if answer is None:
         return
@@ -76,9 +76,9 @@ def line_intervals(connection: Connection) -> Iterator[Interval]:
 
 
 def lookups(frames: Sequence[Frame], client: str, start_ns: int, end_ns: int) -> list[Interval]:
-    """The DNS lookups of one host that begin within [start_ns, end_ns)."""
-    of_client = [one for one in frames if _is_between(one, client)]
-    return [one for one in dns_intervals(of_client) if start_ns <= one.start_ns < end_ns]
+    """Return the DNS lookups of one host that begin within [start_ns, end_ns)."""
+    of_client = [frame for frame in frames if _is_between(frame, client)]
+    return [interval for interval in dns_intervals(of_client) if start_ns <= interval.start_ns < end_ns]
 
 
 def _is_between(frame: Frame, host: str) -> bool:

@@ -1,4 +1,4 @@
-"""Cache-Status: how this cache has handled a request (RFC 9211).
+"""Cache-Status response field: hit, forward reason, TTL and key (RFC 9211).
 
 Cache-Status: lab7; hit; ttl=376
 Cache-Status: lab7; fwd=stale; fwd-status=304; ttl=60
@@ -12,19 +12,19 @@ from services.http.messages import Response
 
 NAME = b"Cache-Status"
 
-# RFC 8941 section 3.3.3: what a String may hold as it is; the rest of a key is percent-encoded already.
+# RFC 8941 section 3.3.3: octets that a String cannot contain unescaped; they are percent-encoded in a key.
 _NOT_IN_STRING = re.compile(rb'[^\x20-\x7e]|["\\]')
-# RFC 8941 section 3.3.4. A host's name may begin with a digit, which no Token does.
+# RFC 8941 section 3.3.4. A host name may begin with a digit, a Token may not.
 _TOKEN = re.compile(rb"[A-Za-z*][!#$%&'*+.^_`|~0-9A-Za-z:/-]*+")
 
 
 def identifier(name: bytes) -> bytes:
-    """Return a cache's name of visible ASCII as a Token or else a String (RFC 9211 section 2)."""
+    """Encode a cache's name, in visible ASCII, as a Token where possible, else as a String (RFC 9211 section 2)."""
     return name if _TOKEN.fullmatch(name) else b'"%b"' % name.replace(b"\\", b"\\\\").replace(b'"', b'\\"')
 
 
 def hit_line(policy: Policy, uri: bytes, ttl_s: int, detail: bytes | None = None) -> FieldLine:
-    """Return the field line of an answer from storage (RFC 9211 section 2.1); `detail` is a token."""
+    """Return the field line of a hit (RFC 9211 section 2.1); `detail` is a token."""
     return NAME, b"%b; hit; ttl=%d%b%b" % (policy.identifier, ttl_s, _key(policy, uri), _detail(detail))
 
 
@@ -38,9 +38,9 @@ def forward_line(
     is_stored: bool = False,
     detail: bytes | None = None,
 ) -> FieldLine:
-    """Return the field line of an answer that was asked for upstream (RFC 9211 sections 2.2 to 2.5).
+    """Return the field line of a response to a forwarded request (RFC 9211 sections 2.2 to 2.5).
 
-    `forward_status` is what upstream answered, to be given where the client gets another status.
+    `forward_status` is the status received from upstream; None where the client gets the same one.
     """
     value = b"%b; fwd=%b" % (policy.identifier, forward.reason)
     if forward_status is not None:
@@ -52,11 +52,11 @@ def forward_line(
     return NAME, value + _key(policy, uri) + _detail(detail)
 
 
-def as_collapsed(response: Response, policy: Policy, forward: Forward, is_reused: bool = True) -> Response:
-    """Return a head whose last Cache-Status line says that the request waited for another's response.
+def mark_collapsed(response: Response, policy: Policy, forward: Forward, is_reused: bool = True) -> Response:
+    """Return a head with `collapsed` in its last Cache-Status line (RFC 9211 section 2.6).
 
-    `forward` is what was decided for the request that waited, `is_reused` whether that response could answer it; if
-    not, it has been sent upstream by itself (RFC 9211 section 2.6).
+    `forward` is the decision for the collapsed request. `is_reused` is False where the shared response did not satisfy
+    it and the request was forwarded separately.
     """
     lines = list(response.fields.lines)
     at = max((number for number, line in enumerate(lines) if line[0] == NAME), default=None)

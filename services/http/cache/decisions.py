@@ -1,8 +1,8 @@
-"""The words in which a cache's decisions are told to whoever carries them out, and the policy they rest on.
+"""Cache decisions as values, and the policy that the RFCs leave to the cache (RFC 9111).
 
-decide  -> Serve | Forward | Unsatisfiable
-receive -> Received       what becomes of the response to a Forward
-failed  -> Serve | None   no response came
+decide          -> Serve | Forward | Unsatisfiable
+handle_response -> ResponseActions  the response to a Forward: relay, store, freshen, invalidate
+handle_failure  -> Serve | None     no response to a Forward: a stale response instead, or an error
 """
 
 from dataclasses import dataclass
@@ -13,24 +13,24 @@ from services.http.ranges import Span
 
 # RFC 9111 section 4.2.2 names a tenth of the interval since Last-Modified as the typical setting.
 HEURISTIC_FRACTION = 0.1
-# The bound that RFC 7234 section 5.5.4 drew: what was reused for longer on a heuristic had to carry a warning.
+# RFC 7234 section 5.5.4 required a warning on responses that were heuristically fresh for longer than this.
 HEURISTIC_MOST_S = 86_400
-# RFC 9111 section 4.2.4 bounds nothing; this is squid's max_stale.
+# RFC 9111 section 4.2.4 sets no limit; this is squid's max_stale.
 STALE_MOST_S = 7 * 86_400
 
 
 @dataclass(frozen=True)
 class Policy:
-    """What the RFCs leave to the cache. Compared by identity on the hot path: make one and keep it.
+    """Choices that the RFCs leave to the cache. Use one instance: the derived metadata compares it by identity.
 
-    identifier          the cache's name in Cache-Status as it stands there, a Token or String: cache_status.identifier
-    heuristic_fraction  of the time since Last-Modified that a response without explicit freshness is fresh (4.2.2)
-    heuristic_most_s    the longest that such a response is fresh, seconds
-    targeted            lower-case names of the targeted fields to obey, the first one first (RFC 9213 section 2.2)
-    stale_on_failure    whether a stale response is served when upstream cannot be reached, where nothing forbids it
-    stale_on_error      whether a 5xx to a validation counts as that (RFC 9111 4.3.3); stale-if-error needs no leave
-    stale_most_s        the longest that a response served for one of these two reasons may have been stale, seconds
-    show_key            whether Cache-Status tells the cache key (RFC 9211 section 2.7)
+    identifier          the cache's name in Cache-Status, encoded as a Token or String by cache_status.identifier
+    heuristic_fraction  heuristic freshness lifetime as a fraction of the time since Last-Modified (4.2.2)
+    heuristic_most_s    maximum heuristic freshness lifetime, seconds
+    targeted            lower-case names of the targeted fields to obey, in order of precedence (RFC 9213 section 2.2)
+    stale_on_failure    serve a stale response when upstream cannot be reached, unless a directive prohibits it
+    stale_on_error      treat a 5xx to a validation like that (RFC 9111 4.3.3); stale-if-error does not depend on it
+    stale_most_s        maximum staleness of a response served for one of these two reasons, seconds
+    show_key            include the cache key in Cache-Status (RFC 9211 section 2.7)
     """
 
     identifier: bytes = b"lab7"
@@ -48,18 +48,18 @@ DEFAULT_POLICY = Policy()
 
 @dataclass(frozen=True, slots=True)
 class Forward:
-    """Send `request` upstream, then call receive, or failed when no response comes.
+    """Send `request` upstream, then call handle_response, or handle_failure where no response arrives.
 
-    original      what is asked for: the client's request, or for `revalidate` one made of it
-    request       what to send but for what every proxy changes (Via, connection fields, target): its precondition and
-                  range fields are already those to send
-    reason        Cache-Status's fwd parameter: uri-miss, vary-miss, method, request, stale, partial, miss or bypass
-                  (RFC 9211 section 2.2)
+    original      the request to satisfy: the client's, or for `revalidate` one derived from it
+    request       the request to send, its precondition and range fields final; Via, connection fields and target are
+                  those of the client's request
+    reason        the fwd parameter of Cache-Status (RFC 9211 section 2.2): uri-miss, vary-miss, method, request, stale,
+                  partial, miss or bypass
     validating    the stored responses whose validators the request carries (RFC 9111 4.3.1); () where it carries none
-    fallback      a stored response that may be sent when the request fails or brings a server error: failed and receive
-                  decide whether it is
-    completing    a stored partial response whose missing end the request asks for (RFC 9111 3.3), else None
-    may_collapse  whether other requests for this URI may wait for the response and be decided anew with it stored
+    fallback      a candidate for a stale response on failure or server error, subject to handle_failure and
+                  handle_response
+    completing    a stored partial response whose missing end the request fetches (RFC 9111 3.3), else None
+    may_collapse  other requests for this URI may wait for the response and be decided again once it is stored
     """
 
     original: Request
@@ -73,16 +73,16 @@ class Forward:
 
 @dataclass(frozen=True, slots=True)
 class Serve:
-    """Answer from storage: send `response`, a final head, with the content that `segments` names.
+    """Reuse a stored response: send `response`, a final head, with the content described by `segments`.
 
-    stored      where the content is from (after Received.updates, where the same answer names one)
-    age_s       the Age that the response carries, whole seconds
-    is_stale    whether it is past its freshness lifetime
-    response    the head: 200, or what was stored; 206, 304 or 416; with Age, Cache-Status and Content-Length where it
-                is known. Its fields are complete but for Via and the connection's own
-    segments    None: all of the stored content. Else the pieces in order, none for 304, 416 and HEAD: octets to be
-                sent as they are, and Spans of the stored content, counted from its own beginning
-    revalidate  to be sent in the background, its answer given to receive and not to the client (RFC 5861 section 3)
+    stored      the stored response that has the content (after ResponseActions.updates, if those include it)
+    age_s       the value of Age in the response, whole seconds
+    is_stale    the response is past its freshness lifetime
+    response    the head: the stored status, or 206, 304 or 416; with Age, Cache-Status and Content-Length where it is
+                known. Only Via and the fields of the connection are missing
+    segments    None: all of the stored content. Otherwise a sequence, empty for 304, 416 and HEAD, of literal octets
+                and of Spans of the stored content, relative to its first octet
+    revalidate  a request to send in the background; handle_response gets its response (RFC 5861 section 3)
     """
 
     stored: StoredResponse
@@ -95,35 +95,35 @@ class Serve:
 
 @dataclass(frozen=True, slots=True)
 class Unsatisfiable:
-    """only-if-cached and nothing that may be reused: send `response`, a 504 (RFC 9111 section 5.2.1.7)."""
+    """No reusable response for a request with only-if-cached: send `response`, a 504 (RFC 9111 section 5.2.1.7)."""
 
     response: Response
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Octets `span` of a representation: of the stored content, counted from its own beginning, or, where `stored` is
-    None, of the content that is arriving, counted from its own beginning."""
+    """Octets `span` of a content: of the stored one, or of the arriving one where `stored` is None; relative to its
+    first octet."""
 
     stored: StoredResponse | None
     span: Span
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
-    """What becomes of a response. To be carried out in the order of the attributes.
+class ResponseActions:
+    """The effects of a response on the store and on the client.
 
-    retry        send this instead and forget the response: it does not answer what the client asked
-    invalidates  cache keys of which all stored responses are to be removed (RFC 9111 section 4.4)
-    updates      (old, new): the stored response old is freshened to new, its content kept (RFC 9111 section 4.3.4)
-    store        to be stored with the content that arrives, if it arrives as a whole; else None. Its size_octets is
-                 None. When content of a complete response with a strong validator ends early, storing.truncated says
-                 what may be stored of it
-    pieces       () : the content to store, and to relay, is the content that arrives. Else it is these, in order
-    relays_pieces  whether the client, too, gets the pieces instead of what arrives
-    serve        the answer to the client is this, from storage; None: it is `response` with its content
-    removals     stored responses that are to be removed, when the content of `serve` is open: they are outdated
-    response     the head to relay: fields that concern the connection alone are removed; Date and Cache-Status are in
+    response     the head to relay: without fields of the connection, with Date and Cache-Status
+    serve        a stored response to send to the client instead; None: relay `response` with its content
+    retry        a request to send instead; the response is discarded, since it does not satisfy the client's request
+    invalidates  cache keys whose stored responses are all removed (RFC 9111 section 4.4)
+    updates      pairs (old, new): the stored response old is freshened to new, with the same content (section 4.3.4)
+    store        the response to store with the arriving content, None for none. Its size_octets is None. Where the
+                 content of a complete response with a strong validator ends early, storable.truncated returns the
+                 partial response to store
+    pieces       () : the content to store and to relay is the arriving one. Otherwise the concatenation of these
+    relays_pieces  the client gets the pieces, too, instead of the arriving content
+    removals     outdated stored responses; remove them once the content of `serve` has been opened
     """
 
     response: Response

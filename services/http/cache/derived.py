@@ -1,6 +1,7 @@
-"""What follows from a stored response, whoever asks for it: worked out once and kept with it.
+"""Derived metadata of a stored response: parsed directives, freshness lifetime, validators, normalised Vary values.
 
-The reuse of a fresh response is the cache's every day; it must not parse anything.
+They do not depend on the request. They are computed at the first use and cached with the stored response, so that the
+hit of a fresh response parses nothing.
 """
 
 from dataclasses import dataclass
@@ -8,25 +9,28 @@ from dataclasses import dataclass
 from services.http.cache.decisions import Policy, Serve
 from services.http.cache.directives import ResponseDirectives
 from services.http.cache.freshness import (
-    control,
     corrected_initial_age,
     current_age,
     date_value,
+    effective_control,
     freshness_lifetime,
     http_date,
 )
 from services.http.cache.stored import StoredResponse
-from services.http.cache.vary import nominated, selecting
+from services.http.cache.vary import nominated_fields, selecting_values
 from services.http.conditional import is_entity_tag
 from services.http.fields import FieldLine, Fields
 
 
 @dataclass(slots=True)
-class Facts:
-    """`names` are those that Vary nominates, `values` the original request's of them; names is None for "*".
+class DerivedMetadata:
+    """Metadata of one stored response under one policy.
 
-    `is_prohibited_stale` tells that section 4.2.4 forbids serving it stale in all circumstances. `lines` is what every
-    answer made of it begins with: its head without Age, with its Content-Length where that is known.
+    is_prohibited_stale  a directive prohibits serving it stale (RFC 9111 section 4.2.4)
+    names, values        the fields nominated by Vary, and their normalised values in the original request; names is
+                         None for "*"
+    lines                the field lines common to all responses built from it: without Age, with Content-Length where
+                         it is known
     """
 
     policy: Policy
@@ -41,7 +45,7 @@ class Facts:
     names: tuple[bytes, ...] | None
     values: tuple[bytes | None, ...]
     lines: tuple[FieldLine, ...]
-    # The last answer to a plain GET: within a second all of them are the same.
+    # The last Serve of a plain GET, which stays valid until Age changes.
     latest: Serve | None = None
 
     def age_s(self, now: float) -> float:
@@ -49,46 +53,46 @@ class Facts:
         return current_age(self.initial_age_s, self.response_time, now)
 
     def answers(self, fields: Fields) -> bool:
-        """Tell whether Vary lets it answer a request with these fields (RFC 9111 section 4.1)."""
+        """Return True where the request's fields match those nominated by Vary (RFC 9111 section 4.1)."""
         if not self.names:
             return self.names is not None
-        return selecting(fields, self.names) == self.values
+        return selecting_values(fields, self.names) == self.values
 
     @property
     def has_strong_tag(self) -> bool:
-        """Whether its entity tag is a strong validator (RFC 9110 section 8.8.1)."""
+        """True where its entity tag is a strong validator (RFC 9110 section 8.8.1)."""
         return self.entity_tag is not None and not self.entity_tag.startswith(b"W/")
 
     @property
     def has_validator(self) -> bool:
-        """Whether it can be asked about upstream (RFC 9111 section 4.3.1)."""
+        """True where it can be validated by a conditional request (RFC 9111 section 4.3.1)."""
         return self.entity_tag is not None or self.last_modified is not None
 
 
-Known = tuple[StoredResponse, Facts]
+Candidate = tuple[StoredResponse, DerivedMetadata]
 
 
-def facts_of(stored: StoredResponse, policy: Policy) -> Facts:
-    """Return what follows from a stored response under a policy."""
+def derived_metadata(stored: StoredResponse, policy: Policy) -> DerivedMetadata:
+    """Return the metadata of a stored response under a policy, cached with the stored response."""
     memo = stored.memo
-    if isinstance(memo, Facts) and memo.policy is policy:
+    if isinstance(memo, DerivedMetadata) and memo.policy is policy:
         return memo
-    memo = _facts(stored, policy)
-    # The value is frozen, and stays what it is: this is no part of it.
+    memo = _derive(stored, policy)
+    # A cache beside the frozen value: it takes no part in comparison.
     object.__setattr__(stored, "memo", memo)
     return memo
 
 
-def _facts(stored: StoredResponse, policy: Policy) -> Facts:
+def _derive(stored: StoredResponse, policy: Policy) -> DerivedMetadata:
     response = stored.response
-    kept_by = control(response, policy)
-    directives = kept_by.directives
-    names = nominated(response.fields)
+    control = effective_control(response, policy)
+    directives = control.directives
+    names = nominated_fields(response.fields)
     tag = response.fields.get(b"etag")
-    return Facts(
+    return DerivedMetadata(
         policy=policy,
         directives=directives,
-        lifetime_s=freshness_lifetime(response, kept_by, stored.response_time, policy),
+        lifetime_s=freshness_lifetime(response, control, stored.response_time, policy),
         initial_age_s=corrected_initial_age(stored),
         response_time=stored.response_time,
         date=date_value(response.fields, stored.response_time),
@@ -102,13 +106,13 @@ def _facts(stored: StoredResponse, policy: Policy) -> Facts:
         entity_tag=tag if tag is not None and is_entity_tag(tag) else None,
         last_modified=http_date(response.fields.get(b"last-modified"), stored.response_time),
         names=names,
-        values=() if names is None else selecting(stored.request_fields, names),
+        values=() if names is None else selecting_values(stored.request_fields, names),
         lines=_lines(stored),
     )
 
 
 def _lines(stored: StoredResponse) -> tuple[FieldLine, ...]:
-    """Return the lines to send; a stored HEAD response keeps the Content-Length that it told (RFC 9110 9.3.2)."""
+    """Return the lines to send; a stored response to HEAD keeps its Content-Length as received (RFC 9110 9.3.2)."""
     size = stored.size_octets
     # RFC 9110 section 8.6: a 204 has none.
     if size is None or stored.span is not None or stored.method == b"HEAD" or stored.response.status == 204:

@@ -1,43 +1,42 @@
-"""Cache directives: what Cache-Control and the fields in its place ask of a cache (RFC 9111 section 5.2).
+"""Cache directives: a parser of Cache-Control, Pragma and targeted fields (RFC 9111 sections 5.2 and 5.4).
 
     >>> response_directives((b'max-age=60, no-cache="Set-Cookie"',)).max_age
     60
 
-Directives are read from RFC 9111 sections 5.2.1 and 5.2.2, 5861 and 8246; from targeted fields as RFC 9213 has it. A
-value that is not as it must be makes its directive as restrictive as it can be. Left out: no-transform, which concerns
-whoever transforms content, and every directive that is not known (section 5.2.3).
+Directives are those of RFC 9111 sections 5.2.1 and 5.2.2, RFC 5861 and RFC 8246; targeted fields are parsed as RFC 9213
+specifies. A response directive with an invalid value gets its most restrictive meaning. Left out: no-transform, since
+this cache transforms no content, and unknown directives (section 5.2.3).
 """
 
 import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from services.http.cache.structured import Value, parse_dictionary
+from services.http.cache.structured_fields import Value, parse_dictionary
 from services.http.syntax import QUOTED_STRING, is_token, list_members
 
-# delta-seconds: a number of seconds as Age and the cache directives write it (RFC 9111 section 1.2.2).
-#
-# >>> delta_seconds(b"0060"), delta_seconds(b"99999999999"), delta_seconds(b"-1")
-# (60, 2147483648, None)
-
-# RFC 9111 section 1.2.2: what a greater value counts as.
+# RFC 9111 section 1.2.2: the value of every delta-seconds that is greater.
 INFINITY_S = 2_147_483_648
 _DIGITS_MOST = len(str(INFINITY_S))
 
 
 def delta_seconds(value: bytes) -> int | None:
-    """Return the seconds, 2147483648 at most; None for anything but decimal digits."""
-    # bytes.isdigit knows ASCII digits alone.
+    """Parse delta-seconds, at most 2147483648; return None for anything but decimal digits (RFC 9111 section 1.2.2).
+
+    >>> delta_seconds(b"0060"), delta_seconds(b"99999999999"), delta_seconds(b"-1")
+    (60, 2147483648, None)
+    """
+    # bytes.isdigit accepts ASCII digits only.
     if not value.isdigit():
         return None
     digits = value.lstrip(b"0")
     return INFINITY_S if len(digits) > _DIGITS_MOST else min(int(digits or b"0"), INFINITY_S)
 
 
-# Entries of the caches of parsed values: far more than one site's origins write.
+# Entries of the caches of parsed values: far more than the distinct values that the origins of one site send.
 VALUES_KEPT = 1024
 
-# What reuse itself rests on: a response with one of these taken out would be another one.
+# Fields that reuse depends on: a qualified no-cache or private must not remove them from the stored response.
 DEPENDED_ON = frozenset(
     (b"age", b"cache-control", b"content-encoding", b"content-range", b"content-type", b"date", b"expires", b"vary")
 )
@@ -50,9 +49,10 @@ Arguments = dict[bytes, list[bytes | None]]
 
 @dataclass(frozen=True, slots=True)
 class ResponseDirectives:
-    """A response's directives. Seconds are None where a directive is absent, and 0 where its value is not valid.
+    """Directives of a response. Seconds are None where a directive is absent, and 0 where its value is invalid.
 
-    `no_cache` and `private` are the unqualified forms; the qualified ones are the lower-case field names.
+    `no_cache` and `private` are the unqualified forms; `no_cache_fields` and `private_fields` have the lower-case field
+    names of the qualified forms.
     """
 
     max_age: int | None = None
@@ -73,7 +73,7 @@ class ResponseDirectives:
 
 @dataclass(frozen=True, slots=True)
 class RequestDirectives:
-    """A request's directives; max_stale is 2147483648 where it has no value."""
+    """Directives of a request; max_stale is 2147483648 where it has no value."""
 
     max_age: int | None = None
     max_stale: int | None = None
@@ -90,107 +90,107 @@ NO_REQUEST_DIRECTIVES = RequestDirectives()
 
 @lru_cache(maxsize=VALUES_KEPT)
 def response_directives(lines: tuple[bytes, ...]) -> ResponseDirectives:
-    """Return what the values of a response's Cache-Control lines say; never raises."""
-    found = _arguments(lines)
-    return _response(found) if found else NO_RESPONSE_DIRECTIVES
+    """Parse the values of a response's Cache-Control lines; never raises."""
+    directives = _parse_arguments(lines)
+    return _response(directives) if directives else NO_RESPONSE_DIRECTIVES
 
 
 @lru_cache(maxsize=VALUES_KEPT)
 def targeted_directives(value: bytes) -> ResponseDirectives | None:
-    """Return what a targeted field's combined value says; None where it is empty or malformed (RFC 9213 2.1)."""
+    """Parse a targeted field's combined value; return None where it is empty or malformed (RFC 9213 section 2.1)."""
     members = parse_dictionary(value)
     if not members:
         return None
-    # A flag that is ?0 is not set, and no value that a flag can have.
+    # A directive with the value ?0 counts as absent.
     return _response({name: [_argument(member)] for name, member in members.items() if member is not False})
 
 
 @lru_cache(maxsize=VALUES_KEPT)
 def request_directives(lines: tuple[bytes, ...], pragma: bytes | None) -> RequestDirectives:
-    """Return what a request's Cache-Control lines say, and where there are none its Pragma (RFC 9111 5.4).
+    """Parse a request's Cache-Control lines, or its Pragma where there are none (RFC 9111 section 5.4).
 
-    They are advisory (section 5.2.1): one whose value is not valid is left out.
+    Request directives are advisory (section 5.2.1): one with an invalid value is ignored.
     """
     if not lines:
         is_no_cache = pragma is not None and b"no-cache" in list_members(pragma.lower())
         return RequestDirectives(no_cache=True) if is_no_cache else NO_REQUEST_DIRECTIVES
-    found = _arguments(lines)
+    directives = _parse_arguments(lines)
     # Section 5.2.1.2: without a value, a stale response of any age is accepted.
-    any_stale = found.get(b"max-stale") == [None]
+    any_stale = directives.get(b"max-stale") == [None]
     return RequestDirectives(
-        max_age=_least(found, b"max-age"),
-        max_stale=INFINITY_S if any_stale else _least(found, b"max-stale"),
-        min_fresh=_greatest(found, b"min-fresh"),
-        no_cache=b"no-cache" in found,
-        no_store=b"no-store" in found,
-        only_if_cached=b"only-if-cached" in found,
-        stale_if_error=_least(found, b"stale-if-error"),
+        max_age=_least(directives, b"max-age"),
+        max_stale=INFINITY_S if any_stale else _least(directives, b"max-stale"),
+        min_fresh=_greatest(directives, b"min-fresh"),
+        no_cache=b"no-cache" in directives,
+        no_store=b"no-store" in directives,
+        only_if_cached=b"only-if-cached" in directives,
+        stale_if_error=_least(directives, b"stale-if-error"),
     )
 
 
-def _response(found: Arguments) -> ResponseDirectives:
-    no_cache, no_cache_fields = _names(found, b"no-cache")
-    private, private_fields = _names(found, b"private")
+def _response(directives: Arguments) -> ResponseDirectives:
+    no_cache, no_cache_fields = _names(directives, b"no-cache")
+    private, private_fields = _names(directives, b"private")
     return ResponseDirectives(
-        max_age=_lifetime(found, b"max-age"),
-        s_maxage=_lifetime(found, b"s-maxage"),
-        no_store=b"no-store" in found,
+        max_age=_lifetime(directives, b"max-age"),
+        s_maxage=_lifetime(directives, b"s-maxage"),
+        no_store=b"no-store" in directives,
         no_cache=no_cache,
         no_cache_fields=no_cache_fields,
         private=private,
         private_fields=private_fields,
-        # Section 5.2: no argument is allowed, and with one these two would allow more than was said.
-        public=found.get(b"public", [b""])[0] is None,
-        must_understand=found.get(b"must-understand", [b""])[0] is None,
-        must_revalidate=b"must-revalidate" in found,
-        proxy_revalidate=b"proxy-revalidate" in found,
-        # RFC 8246 section 2: an argument has no meaning.
-        immutable=b"immutable" in found,
-        stale_while_revalidate=_lifetime(found, b"stale-while-revalidate") or 0,
-        stale_if_error=_lifetime(found, b"stale-if-error"),
+        # Sections 5.2.2.3 and 5.2.2.9 define no argument; with one, these two permissive directives are ignored.
+        public=directives.get(b"public", [b""])[0] is None,
+        must_understand=directives.get(b"must-understand", [b""])[0] is None,
+        must_revalidate=b"must-revalidate" in directives,
+        proxy_revalidate=b"proxy-revalidate" in directives,
+        # RFC 8246 section 2: an argument is ignored.
+        immutable=b"immutable" in directives,
+        stale_while_revalidate=_lifetime(directives, b"stale-while-revalidate") or 0,
+        stale_if_error=_lifetime(directives, b"stale-if-error"),
     )
 
 
-def _arguments(lines: tuple[bytes, ...]) -> Arguments:
-    """Return the arguments of each directive, in order, by lower-case name; None for one without an argument.
+def _parse_arguments(lines: tuple[bytes, ...]) -> Arguments:
+    """Parse directives into their arguments in order, by lower-case name; None stands for no argument.
 
-    Line by line: a quote that is not closed reaches no further than its line.
+    Lines are parsed separately, so that an unterminated quoted-string ends with its line.
     """
-    found: Arguments = {}
+    directives: Arguments = {}
     for line in lines:
         for member in list_members(line):
             name, mark, argument = member.partition(b"=")
             stripped = name.strip(b" \t").lower()
-            # Section 5.2: no white space around "="; a name that has some is known, its argument is not valid.
+            # Section 5.2: no white space around "="; with it, the directive counts and its argument is invalid.
             is_valid = stripped == name.lower()
-            found.setdefault(stripped, []).append((_unquoted(argument) if is_valid else b"") if mark else None)
-    return found
+            directives.setdefault(stripped, []).append((_unquote(argument) if is_valid else b"") if mark else None)
+    return directives
 
 
-def _unquoted(argument: bytes) -> bytes:
-    """Section 5.2: both forms of every argument are accepted. Empty for what is neither token nor quoted-string."""
+def _unquote(argument: bytes) -> bytes:
+    """Decode a token or quoted-string, both accepted for every argument (section 5.2); empty for anything else."""
     if argument.startswith(b'"'):
         return _ESCAPED.sub(rb"\1", argument[1:-1]) if _QUOTED.fullmatch(argument) else b""
     return argument if is_token(argument) else b""
 
 
 def _argument(member: Value) -> bytes | None:
-    """Return a dictionary member's value as an argument; empty where no directive can have it."""
+    """Convert a dictionary member's value to an argument; empty for a type that no directive has."""
     if member is True:
         return None
     if isinstance(member, bytes):
-        # RFC 9213 section 2.1: a String or a Token is never a number.
+        # RFC 9213 section 2.1: only an Integer is a number, not a String or Token of digits.
         return b"" if member.isdigit() else member
     return b"%d" % member if isinstance(member, int) else b""
 
 
-def _lifetime(found: Arguments, name: bytes) -> int | None:
-    """Return a directive's seconds, None where it is absent.
+def _lifetime(directives: Arguments, name: bytes) -> int | None:
+    """Return a directive's seconds, None where it is absent, 0 (stale) where a value is invalid.
 
-    RFC 9111 section 4.2.1: of several values the first is used or the response is stale, and what is not valid makes
-    it stale. Here a later value that allows less than the first makes it stale.
+    RFC 9111 section 4.2.1 permits either the first of several values or staleness. Here the first is used, unless a
+    later one is smaller.
     """
-    arguments = found.get(name)
+    arguments = directives.get(name)
     if arguments is None:
         return None
     values = [None if argument is None else delta_seconds(argument) for argument in arguments]
@@ -200,27 +200,27 @@ def _lifetime(found: Arguments, name: bytes) -> int | None:
     return first
 
 
-def _seconds(found: Arguments, name: bytes) -> list[int]:
-    values = (delta_seconds(argument) for argument in found.get(name, ()) if argument is not None)
+def _seconds(directives: Arguments, name: bytes) -> list[int]:
+    values = (delta_seconds(argument) for argument in directives.get(name, ()) if argument is not None)
     return [value for value in values if value is not None]
 
 
-def _least(found: Arguments, name: bytes) -> int | None:
-    return min(_seconds(found, name), default=None)
+def _least(directives: Arguments, name: bytes) -> int | None:
+    return min(_seconds(directives, name), default=None)
 
 
-def _greatest(found: Arguments, name: bytes) -> int | None:
-    return max(_seconds(found, name), default=None)
+def _greatest(directives: Arguments, name: bytes) -> int | None:
+    return max(_seconds(directives, name), default=None)
 
 
-def _names(found: Arguments, name: bytes) -> tuple[bool, frozenset[bytes]]:
-    """Return whether no-cache or private stands unqualified, and else the fields that it is qualified with.
+def _names(directives: Arguments, name: bytes) -> tuple[bool, frozenset[bytes]]:
+    """Return (True, empty) for an unqualified no-cache or private, else False and the field names that qualify it.
 
-    RFC 9111 sections 5.2.2.4 and 5.2.2.7: #field-name. An argument that is no such list counts as none, and so does
-    one with a field that reuse rests on.
+    RFC 9111 sections 5.2.2.4 and 5.2.2.7: #field-name. An argument that is not such a list, or that includes a field of
+    DEPENDED_ON, makes the directive unqualified.
     """
     names: set[bytes] = set()
-    for argument in found.get(name, ()):
+    for argument in directives.get(name, ()):
         members = list_members((argument or b"").lower())
         if not members or not all(map(is_token, members)) or not DEPENDED_ON.isdisjoint(members):
             return True, frozenset()

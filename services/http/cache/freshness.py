@@ -1,6 +1,10 @@
-"""For how long a response is fresh, and who says so (RFC 9111 sections 4.2.1 and 4.2.2; RFC 9213 section 2.2).
+"""Freshness lifetime and age of a response (RFC 9111 sections 4.2.1 to 4.2.3, 5.1 and 5.3; RFC 9213 section 2.2).
 
-s-maxage before max-age before Expires before a tenth of the time since Last-Modified.
+    freshness_lifetime    = s-maxage, else max-age, else Expires - Date, else a fraction of Date - Last-Modified
+    corrected_initial_age = max(apparent_age, age_value + response_delay)
+    current_age           = corrected_initial_age + now - response_time
+
+A response is fresh while freshness_lifetime > current_age.
 """
 
 from dataclasses import dataclass
@@ -19,23 +23,21 @@ from services.http.dates import parse_date
 from services.http.fields import Fields
 from services.http.messages import Response
 
-# How old a stored response is (RFC 9111 sections 4.2.3 and 5.1).
-#
-# corrected_initial_age = max(apparent_age, age_value + response_delay)
-# current_age = corrected_initial_age + now - response_time
-
 
 def age_value(fields: Fields) -> int:
-    """Return the Age field's seconds, 0 where it is absent or not valid (RFC 9111 section 5.1)."""
+    """Return the Age field's seconds, 0 where it is absent or invalid (RFC 9111 section 5.1)."""
     lines = fields.get_all(b"age")
     if not lines:
         return 0
-    # Section 5.1: of a list, or of several lines, the first member counts.
+    # Section 5.1: the first member of a list, or of several lines, is used.
     return delta_seconds(lines[0].partition(b",")[0].strip(b" \t")) or 0
 
 
 def http_date(value: bytes | None, now: float) -> int | None:
-    """Return a date in seconds since 1970 UTC, None where there is none; `now` places a two-digit year."""
+    """Parse an HTTP-date into seconds since 1970 UTC; return None where absent or invalid.
+
+    `now` resolves a two-digit year.
+    """
     if value is None:
         return None
     date = parse_date(value, now)
@@ -44,17 +46,17 @@ def http_date(value: bytes | None, now: float) -> int | None:
 
 
 def date_value(fields: Fields, response_time: float) -> int:
-    """Return when the response was generated: its Date, or the time of its receipt (RFC 9110 section 6.6.1)."""
+    """Return date_value: the Date field, or the time of receipt where it is absent or invalid (RFC 9110 6.6.1)."""
     date = http_date(fields.get(b"date"), response_time)
     return floor(response_time) if date is None else date
 
 
 def corrected_initial_age(stored: StoredResponse) -> float:
-    """Return how old the response was when it came, in seconds (RFC 9111 section 4.2.3)."""
+    """Return the age of a response at its receipt, in seconds (RFC 9111 section 4.2.3)."""
     fields = stored.response.fields
-    # A Date has whole seconds: of the clock's fraction of a second nothing was spent on the way.
+    # Date has whole seconds: the fraction of response_time is no delay.
     apparent_age = max(0, floor(stored.response_time) - date_value(fields, stored.response_time))
-    # A clock that is set back while a response is on its way makes nothing younger.
+    # Clamp at zero: the wall clock may have been set back meanwhile.
     response_delay = max(0.0, stored.response_time - stored.request_time)
     corrected_age_value = age_value(fields) + response_delay
     return max(apparent_age, corrected_age_value)
@@ -66,52 +68,55 @@ def current_age(initial_age: float, response_time: float, now: float) -> float:
     return initial_age + max(0.0, resident_time)
 
 
-# RFC 9110 section 15.1: cached with a heuristic unless something forbids it.
+# RFC 9110 section 15.1: heuristically cacheable status codes.
 HEURISTICALLY_CACHEABLE = frozenset((200, 203, 204, 206, 300, 301, 308, 404, 405, 410, 414, 501))
 
 
 @dataclass(frozen=True, slots=True)
-class Control:
-    """The directives that a response is kept by, and the lines of its Expires unless they are to be ignored."""
+class EffectiveControl:
+    """The effective cache directives of a response, and the lines of its Expires unless a targeted field applies."""
 
     directives: ResponseDirectives
     expires: tuple[bytes, ...]
 
     @property
     def is_explicit(self) -> bool:
-        """Whether there is an explicit expiration time, valid or not (RFC 9111 section 4.2.1)."""
+        """True for an explicit expiration time, valid or not (RFC 9111 section 4.2.1)."""
         return self.directives.s_maxage is not None or self.directives.max_age is not None or bool(self.expires)
 
 
-def control(response: Response, policy: Policy) -> Control:
-    """Return what a response is kept by: the first valid targeted field, else Cache-Control and Expires."""
+def effective_control(response: Response, policy: Policy) -> EffectiveControl:
+    """Parse the effective directives: of the first valid targeted field, else of Cache-Control and Expires."""
     fields = response.fields
     for name in policy.targeted:
         value = fields.get(name)
-        # RFC 9213 section 2.2: then Cache-Control and Expires are ignored.
+        # RFC 9213 section 2.2: a valid targeted field overrides Cache-Control and Expires.
         if value is not None and (targeted := targeted_directives(value)) is not None:
-            return Control(targeted, ())
+            return EffectiveControl(targeted, ())
     directives = response_directives(tuple(fields.get_all(b"cache-control")))
-    return Control(directives, tuple(fields.get_all(b"expires")))
+    return EffectiveControl(directives, tuple(fields.get_all(b"expires")))
 
 
-def freshness_lifetime(response: Response, kept_by: Control, response_time: float, policy: Policy) -> int:
+def freshness_lifetime(response: Response, control: EffectiveControl, response_time: float, policy: Policy) -> int:
     """Return the freshness lifetime in whole seconds; 0 where the response is stale from the start."""
-    directives = kept_by.directives
+    directives = control.directives
     if directives.s_maxage is not None:
         return directives.s_maxage
     if directives.max_age is not None:
         return directives.max_age
-    if kept_by.expires:
-        return _until_expiry(kept_by.expires, date_value(response.fields, response_time), response_time)
-    # RFC 9111 section 4.2.2: no heuristic beside an explicit time, nor for what is not marked as cacheable.
+    if control.expires:
+        return _until_expiry(control.expires, date_value(response.fields, response_time), response_time)
+    # RFC 9111 section 4.2.2: a heuristic only without an explicit time, and only where status or `public` permit it.
     if response.status in HEURISTICALLY_CACHEABLE or directives.public:
         return _heuristic(response, response_time, policy)
     return 0
 
 
 def _until_expiry(lines: tuple[bytes, ...], date: int, response_time: float) -> int:
-    """Section 5.3: what is no date has expired. Section 4.2.1: of several the first counts, or all is stale."""
+    """Return the lifetime given by Expires; 0 for an invalid date (RFC 9111 section 5.3).
+
+    Of several lines the first is used, unless a later one is invalid or earlier (section 4.2.1).
+    """
     dates = [http_date(line, response_time) for line in lines]
     first = dates[0]
     if first is None or any(other is None or other < first for other in dates):
@@ -120,7 +125,7 @@ def _until_expiry(lines: tuple[bytes, ...], date: int, response_time: float) -> 
 
 
 def _heuristic(response: Response, response_time: float, policy: Policy) -> int:
-    """Section 4.2.2: a fraction of the interval since Last-Modified."""
+    """Return a fraction of the interval between Last-Modified and Date (RFC 9111 section 4.2.2)."""
     modified = http_date(response.fields.get(b"last-modified"), response_time)
     if modified is None:
         return 0

@@ -1,10 +1,10 @@
-"""Cache keys: target URIs, normalised where that changes no meaning (RFC 9111 section 2, RFC 9110 section 4.2.3).
+"""Cache keys: normalised target URIs (RFC 9111 section 2, RFC 9110 section 4.2.3).
 
     >>> cache_key(split_target(b"GET", b"/%7euser?a=%c3"), b"WWW.Example:80")
     b'http://www.example/~user?a=%C3'
 
-Left out: removing dot segments (RFC 3986 section 6.2.2.3). Origins do not agree on what they mean, and one that takes
-them literally would have two resources under one key.
+Left out: removing dot segments (RFC 3986 section 6.2.2.3). Some origins treat them literally, and would then have two
+resources under one key.
 """
 
 import re
@@ -29,14 +29,14 @@ def cache_key(target: Target, host: bytes, scheme: bytes = b"http") -> bytes:
     """
     authority = host if target.authority is None else target.authority
     rest = target.path if target.query is None else b"%b?%b" % (target.path, target.query)
-    return _joined(scheme.lower(), authority, rest)
+    return _build_key(scheme.lower(), authority, rest)
 
 
 @lru_cache(maxsize=URIS_KEPT)
 def resolved_key(base: bytes, reference: bytes) -> bytes | None:
-    """Return the cache key of a URI reference in a response to `base`, itself a key (RFC 3986 section 5.2).
+    """Resolve a URI reference against `base`, itself a key, and return its cache key (RFC 3986 section 5.2).
 
-    None where it is not a URI of the same origin (RFC 9111 section 4.4, RFC 9110 section 4.3.1).
+    None for a URI of another origin (RFC 9111 section 4.4, RFC 9110 section 4.3.1).
     """
     try:
         joined = urljoin(base.decode("latin-1"), reference.decode("latin-1")).encode("latin-1")
@@ -46,18 +46,18 @@ def resolved_key(base: bytes, reference: bytes) -> bytes | None:
     match = _ABSOLUTE.match(joined)
     if match is None:
         return None
-    key = _joined(match["scheme"].lower(), match["authority"], match["rest"])
+    key = _build_key(match["scheme"].lower(), match["authority"], match["rest"])
     return key if origin_of(key) == origin_of(base) else None
 
 
 def origin_of(key: bytes) -> bytes:
-    """Return scheme and authority of a cache key, which is what an origin is (RFC 9110 section 4.3.1)."""
+    """Return the origin of a cache key: its scheme and authority (RFC 9110 section 4.3.1)."""
     scheme, _, rest = key.partition(b"://")
     return b"%b://%b" % (scheme, re.split(rb"[/?*]", rest, maxsplit=1)[0])
 
 
-def _joined(scheme: bytes, authority: bytes, rest: bytes) -> bytes:
-    """RFC 9110 section 4.2.3: lower-case scheme and host, no default port, "/" for an empty path."""
+def _build_key(scheme: bytes, authority: bytes, rest: bytes) -> bytes:
+    """Join with lower-case scheme and host, no default port, "/" for an empty path (RFC 9110 section 4.2.3)."""
     authority = authority.rpartition(b"@")[2].lower()
     host, colon, port = authority.rpartition(b":")
     if colon and (not port or port.isdigit()):

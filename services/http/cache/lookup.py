@@ -1,9 +1,9 @@
-"""What becomes of a request: served from storage, forwarded, or neither (RFC 9111 sections 4 to 4.3 and 5.2.1).
+"""Cache lookup: serve a stored response, forward the request, or fail (RFC 9111 sections 4 to 4.3 and 5.2.1).
 
     decision = decide(request, uri, store.find(uri), now, policy)
 
-Of the stored responses that Vary lets answer the request, the most recent one that may be reused is served; else the
-request goes upstream with all their validators. Directives of requests are obeyed where they are advisory, too.
+Of the stored responses whose Vary fields match the request, the most recent reusable one is served; otherwise the
+request is forwarded with the validators of all of them. Request directives are obeyed although they are advisory.
 """
 
 from collections.abc import Sequence
@@ -13,28 +13,33 @@ from math import floor
 
 from services.http.cache import cache_status
 from services.http.cache.decisions import DEFAULT_POLICY, Decision, Forward, Policy, Serve, Unsatisfiable
-from services.http.cache.derived import Facts, Known, facts_of
+from services.http.cache.derived import Candidate, DerivedMetadata, derived_metadata
 from services.http.cache.directives import NO_REQUEST_DIRECTIVES, RequestDirectives, request_directives
-from services.http.cache.ranges import asks_for_range, is_suitable
+from services.http.cache.ranges import is_range_request, is_suitable
 from services.http.cache.reuse import serve
 from services.http.cache.storable import has_content
 from services.http.cache.stored import StoredResponse
-from services.http.cache.validation import CLIENT_PRECONDITIONS, completing, unconditional, validating
+from services.http.cache.validation import (
+    CLIENT_PRECONDITIONS,
+    add_validators,
+    completion_request,
+    without_preconditions,
+)
 from services.http.conditional import CONDITIONAL_NAMES
 from services.http.messages import Request, Response
 
-# What makes a GET more than the question for the current representation.
+# Fields without which a GET is plain: no precondition, range, directive or content.
 _NOT_PLAIN = CONDITIONAL_NAMES | {b"cache-control", b"pragma", b"content-length", b"transfer-encoding"}
 _READS = (b"GET", b"HEAD")
 
 
 class Reuse(Enum):
-    """What a request and a stored response that could answer it allow, whoever else could."""
+    """Reusability of one stored response for one request."""
 
     FRESH = "fresh"
-    STALE = "stale, and the client accepts that"
-    WHILE_REVALIDATED = "stale, and the origin allows it while it is asked"
-    REQUEST_FORBIDS = "fresh, and not for this request"
+    STALE = "stale, accepted by max-stale"
+    WHILE_REVALIDATED = "stale, within stale-while-revalidate"
+    REQUEST_FORBIDS = "fresh, refused by a request directive"
     TOO_STALE = "stale"
 
 
@@ -42,9 +47,9 @@ _REUSED = (Reuse.FRESH, Reuse.STALE, Reuse.WHILE_REVALIDATED)
 
 
 @dataclass(frozen=True, slots=True)
-class _Candidate:
+class _AssessedCandidate:
     stored: StoredResponse
-    facts: Facts
+    metadata: DerivedMetadata
     reuse: Reuse
     is_suitable: bool
 
@@ -52,15 +57,15 @@ class _Candidate:
 def decide(
     request: Request, uri: bytes, stored: Sequence[StoredResponse], now: float, policy: Policy = DEFAULT_POLICY
 ) -> Decision:
-    """Return what to do with a request.
+    """Decide about a request: serve, forward or fail.
 
-    `uri` is its cache key (keys.cache_key), `stored` all that is stored under it, `now` the wall clock in seconds since
-    1970 UTC. `request` is the client's, without the fields of its connection but with those of its content's framing.
+    `uri` is its cache key (keys.cache_key), `stored` the responses stored under it, `now` the wall clock in seconds
+    since 1970 UTC. `request` is the client's, without hop-by-hop fields but with those that frame its content.
     """
     if request.method == b"GET" and not request.fields.has_any(_NOT_PLAIN):
         answer = _plain_hit(request, uri, stored, now, policy)
         return answer or _considered(request, NO_REQUEST_DIRECTIVES, uri, stored, now, policy)
-    # RFC 9111 section 4: everything else is written through.
+    # RFC 9111 section 4: unsafe methods are written through; so are all others that this cache does not answer.
     if request.method not in _READS:
         return Forward(request, request, b"method")
     if has_content(request):
@@ -69,143 +74,153 @@ def decide(
 
 
 def directives_of(request: Request) -> RequestDirectives:
-    """Return a request's cache directives."""
+    """Parse a request's cache directives."""
     return request_directives(tuple(request.fields.get_all(b"cache-control")), request.fields.get(b"pragma"))
 
 
-def known(request: Request, stored: Sequence[StoredResponse], policy: Policy) -> list[Known]:
-    """Return the stored responses that method and Vary let answer a request, the first one to be preferred.
+def find_candidates(request: Request, stored: Sequence[StoredResponse], policy: Policy) -> list[Candidate]:
+    """Return the stored responses that match a request by method and Vary, in order of preference.
 
     RFC 9111 section 4.1: those with Vary first; section 4: the most recent first, by Date.
     """
-    found = []
-    for one in stored:
-        # RFC 9110 section 9.3.2: a response to HEAD has no content to answer GET with.
-        if one.method == b"HEAD" and request.method != b"HEAD":
+    matching = []
+    for candidate in stored:
+        # RFC 9110 section 9.3.2: a response to HEAD has no content, so it cannot satisfy GET.
+        if candidate.method == b"HEAD" and request.method != b"HEAD":
             continue
-        facts = facts_of(one, policy)
-        if facts.answers(request.fields):
-            found.append((one, facts))
-    return sorted(found, key=_recency, reverse=True) if len(found) > 1 else found
+        metadata = derived_metadata(candidate, policy)
+        if metadata.answers(request.fields):
+            matching.append((candidate, metadata))
+    return sorted(matching, key=_recency, reverse=True) if len(matching) > 1 else matching
 
 
-def _recency(one: Known) -> tuple[bool, int, float]:
-    return bool(one[1].names), one[1].date, one[0].response_time
+def _recency(candidate: Candidate) -> tuple[bool, int, float]:
+    return bool(candidate[1].names), candidate[1].date, candidate[0].response_time
 
 
 def _plain_hit(
     request: Request, uri: bytes, stored: Sequence[StoredResponse], now: float, policy: Policy
 ) -> Serve | None:
-    """Return the answer to a plain GET where a fresh, complete response is the first choice; None elsewhere."""
-    found = known(request, stored, policy)
-    if not found:
+    """Return the hit of a plain GET where the preferred response is fresh and complete; None otherwise."""
+    matching = find_candidates(request, stored, policy)
+    if not matching:
         return None
-    one, facts = found[0]
-    age = facts.age_s(now)
-    if one.span is not None or facts.lifetime_s <= age or facts.directives.no_cache:
+    candidate, metadata = matching[0]
+    age = metadata.age_s(now)
+    if candidate.span is not None or metadata.lifetime_s <= age or metadata.directives.no_cache:
         return None
-    latest = facts.latest
+    latest = metadata.latest
     if latest is None or latest.age_s != floor(age):
-        line = cache_status.hit_line(policy, uri, facts.lifetime_s - floor(age))
-        latest = facts.latest = serve(request, one, now, policy, line)
+        line = cache_status.hit_line(policy, uri, metadata.lifetime_s - floor(age))
+        latest = metadata.latest = serve(request, candidate, now, policy, line)
     return latest
 
 
 def _considered(
     request: Request,
-    asked: RequestDirectives,
+    requested: RequestDirectives,
     uri: bytes,
     stored: Sequence[StoredResponse],
     now: float,
     policy: Policy,
 ) -> Decision:
-    found = known(request, stored, policy)
+    matching = find_candidates(request, stored, policy)
     candidates = [
-        _Candidate(one, facts, _reuse(facts, asked, facts.age_s(now)), is_suitable(one, facts, request))
-        for one, facts in found
+        _AssessedCandidate(
+            candidate,
+            metadata,
+            _reuse(metadata, requested, metadata.age_s(now)),
+            is_suitable(candidate, metadata, request),
+        )
+        for candidate, metadata in matching
     ]
-    for one in candidates:
-        if one.is_suitable and one.reuse in _REUSED:
-            return _served(request, one, uri, now, policy)
+    for candidate in candidates:
+        if candidate.is_suitable and candidate.reuse in _REUSED:
+            return _served(request, candidate, uri, now, policy)
     # RFC 9111 section 5.2.1.7
-    if asked.only_if_cached:
+    if requested.only_if_cached:
         return Unsatisfiable(Response(504))
-    return _forward(request, asked, candidates, _reason(request, stored, candidates))
+    return _forward(request, requested, candidates, _reason(request, stored, candidates))
 
 
-def _reuse(facts: Facts, asked: RequestDirectives, age: float) -> Reuse:
-    """RFC 9111 sections 4.2, 4.2.4 and 5.2.1; RFC 5861 section 3; RFC 8246 section 2.1."""
-    staleness = age - facts.lifetime_s
+def _reuse(metadata: DerivedMetadata, requested: RequestDirectives, age: float) -> Reuse:
+    """Return the reusability under RFC 9111 sections 4.2, 4.2.4 and 5.2.1; RFC 5861 section 3; RFC 8246 section 2.1."""
+    staleness = age - metadata.lifetime_s
     is_fresh = staleness < 0
     refused = Reuse.REQUEST_FORBIDS if is_fresh else Reuse.TOO_STALE
-    directives = facts.directives
+    directives = metadata.directives
     # Sections 5.2.1.4 and 5.2.2.4
-    if asked.no_cache or directives.no_cache:
-        return refused if asked.no_cache else Reuse.TOO_STALE
-    # Section 5.2.1.3: still fresh after that time.
-    if asked.min_fresh is not None and -staleness < asked.min_fresh:
+    if requested.no_cache or directives.no_cache:
+        return refused if requested.no_cache else Reuse.TOO_STALE
+    # Section 5.2.1.3: it must stay fresh for at least that time.
+    if requested.min_fresh is not None and -staleness < requested.min_fresh:
         return refused
-    # Section 5.2.1.1. RFC 8246: what the origin will not change needs no validation for its age.
-    if asked.max_age is not None and age > asked.max_age and not (is_fresh and directives.immutable):
+    # Section 5.2.1.1. RFC 8246 section 2: a fresh immutable response is not revalidated.
+    if requested.max_age is not None and age > requested.max_age and not (is_fresh and directives.immutable):
         return refused
     if is_fresh:
         return Reuse.FRESH
-    # Section 4.2.4: nothing that a request says overrides these.
-    if facts.is_prohibited_stale:
+    # Section 4.2.4: no request directive overrides these response directives.
+    if metadata.is_prohibited_stale:
         return Reuse.TOO_STALE
     # Section 5.2.1.2
-    if asked.max_stale is not None and staleness <= asked.max_stale:
+    if requested.max_stale is not None and staleness <= requested.max_stale:
         return Reuse.STALE
-    # Section 5.2.1.1: without max-stale, max-age says that nothing stale is wanted.
-    if 0 < directives.stale_while_revalidate >= staleness and asked.max_age is None:
+    # Section 5.2.1.1: max-age without max-stale refuses stale responses.
+    if 0 < directives.stale_while_revalidate >= staleness and requested.max_age is None:
         return Reuse.WHILE_REVALIDATED
     return Reuse.TOO_STALE
 
 
-def _served(request: Request, one: _Candidate, uri: bytes, now: float, policy: Policy) -> Serve:
+def _served(request: Request, candidate: _AssessedCandidate, uri: bytes, now: float, policy: Policy) -> Serve:
     revalidate = None
-    if one.reuse is Reuse.WHILE_REVALIDATED:
-        # RFC 5861 section 3. What is asked for is a GET of the whole, whatever part the client wants.
-        wanted = unconditional(Request(b"GET", request.request_target, request.fields, request.version))
-        asking, about = validating(wanted, [(one.stored, one.facts)])
+    if candidate.reuse is Reuse.WHILE_REVALIDATED:
+        # RFC 5861 section 3. Revalidate with a GET of the complete representation, even for HEAD or a range request.
+        wanted = without_preconditions(Request(b"GET", request.request_target, request.fields, request.version))
+        asking, about = add_validators(wanted, [(candidate.stored, candidate.metadata)])
         revalidate = Forward(wanted, asking, b"stale", about, may_collapse=True)
-    line = cache_status.hit_line(policy, uri, one.facts.lifetime_s - floor(one.facts.age_s(now)))
-    return serve(request, one.stored, now, policy, line, revalidate=revalidate)
+    line = cache_status.hit_line(policy, uri, candidate.metadata.lifetime_s - floor(candidate.metadata.age_s(now)))
+    return serve(request, candidate.stored, now, policy, line, revalidate=revalidate)
 
 
-def _reason(request: Request, stored: Sequence[StoredResponse], candidates: list[_Candidate]) -> bytes:
-    """RFC 9211 section 2.2: the most specific reason that is known."""
+def _reason(request: Request, stored: Sequence[StoredResponse], candidates: list[_AssessedCandidate]) -> bytes:
+    """Return the most specific forward reason (RFC 9211 section 2.2)."""
     if not candidates:
-        usable = [one for one in stored if one.method != b"HEAD" or request.method == b"HEAD"]
+        usable = [candidate for candidate in stored if candidate.method != b"HEAD" or request.method == b"HEAD"]
         return b"vary-miss" if usable else b"uri-miss"
-    suitable = [one for one in candidates if one.is_suitable]
+    suitable = [candidate for candidate in candidates if candidate.is_suitable]
     if not suitable:
         return b"partial"
     return b"request" if suitable[0].reuse is Reuse.REQUEST_FORBIDS else b"stale"
 
 
-def _forward(request: Request, asked: RequestDirectives, candidates: list[_Candidate], reason: bytes) -> Forward:
-    pairs = [(one.stored, one.facts) for one in candidates]
-    asking, about = validating(request, pairs)
-    if not any(one.is_suitable for one in candidates) and (rest := completing(request, pairs)) is not None:
+def _forward(
+    request: Request, requested: RequestDirectives, candidates: list[_AssessedCandidate], reason: bytes
+) -> Forward:
+    pairs = [(candidate.stored, candidate.metadata) for candidate in candidates]
+    asking, about = add_validators(request, pairs)
+    if (
+        not any(candidate.is_suitable for candidate in candidates)
+        and (rest := completion_request(request, pairs)) is not None
+    ):
         return Forward(request, rest[0], reason, completing=rest[1])
-    is_shared = request.method == b"GET" and not asks_for_range(request) and b"authorization" not in request.fields
+    is_shared = request.method == b"GET" and not is_range_request(request) and b"authorization" not in request.fields
     is_clients_own = not about and request.fields.has_any(CLIENT_PRECONDITIONS)
     return Forward(
         request,
         asking,
         reason,
         validating=about,
-        fallback=_fallback(asked, candidates),
-        may_collapse=is_shared and not is_clients_own and not asked.no_cache and not asked.no_store,
+        fallback=_fallback(requested, candidates),
+        may_collapse=is_shared and not is_clients_own and not requested.no_cache and not requested.no_store,
     )
 
 
-def _fallback(asked: RequestDirectives, candidates: list[_Candidate]) -> StoredResponse | None:
-    """Return what may stand in for a response that does not come; RFC 9111 section 5.2.1.4: not for no-cache."""
-    if asked.no_cache and not asked.stale_if_error:
+def _fallback(requested: RequestDirectives, candidates: list[_AssessedCandidate]) -> StoredResponse | None:
+    """Return a candidate to serve on failure or server error; none for no-cache (RFC 9111 section 5.2.1.4)."""
+    if requested.no_cache and not requested.stale_if_error:
         return None
-    for one in candidates:
-        if one.is_suitable and not one.facts.directives.no_cache:
-            return one.stored
+    for candidate in candidates:
+        if candidate.is_suitable and not candidate.metadata.directives.no_cache:
+            return candidate.stored
     return None

@@ -1,9 +1,9 @@
-"""What becomes of the response to a forwarded request, or when none comes (RFC 9111 sections 3, 4.3 and 4.4; RFC 5861).
+"""Responses to forwarded requests: freshen, combine, store, invalidate (RFC 9111 sections 3, 4.3 and 4.4; RFC 5861).
 
-    received = receive(uri, forward, response, request_time, response_time, store.find(uri), policy)
+    actions = handle_response(uri, forward, response, request_time, response_time, store.find(uri), policy)
 
-A 304 to the cache's own validators freshens what is stored and the client gets that; another response is relayed, and
-stored where it may be. A server error gives way to a stale response where stale-if-error lets it.
+A 304 to the cache's own validators freshens a stored response, which the client gets; any other response is relayed,
+and stored where that is permitted. A stale response replaces a server error where stale-if-error permits it.
 """
 
 from collections.abc import Sequence
@@ -11,23 +11,30 @@ from dataclasses import dataclass, replace
 from math import floor
 
 from services.http.cache import cache_status, ranges
-from services.http.cache.decisions import DEFAULT_POLICY, Forward, Policy, Received, Serve
-from services.http.cache.derived import Known, facts_of
-from services.http.cache.freshness import control
-from services.http.cache.headers import lines_of, relayed
-from services.http.cache.lookup import directives_of, known
-from services.http.cache.ranges import content_span, is_suitable
+from services.http.cache.decisions import DEFAULT_POLICY, Forward, Policy, ResponseActions, Serve
+from services.http.cache.derived import Candidate, derived_metadata
+from services.http.cache.freshness import effective_control
+from services.http.cache.headers import relayed, select_lines
+from services.http.cache.lookup import directives_of, find_candidates
+from services.http.cache.ranges import is_suitable, parse_content_range
 from services.http.cache.reuse import serve
-from services.http.cache.storable import SAFE, invalidated, is_about_fields, may_stay, request_allows, storable
+from services.http.cache.storable import (
+    SAFE_METHODS,
+    invalidated,
+    is_about_fields,
+    may_remain_stored,
+    request_allows,
+    storable,
+)
 from services.http.cache.stored import ContentSpan, StoredResponse
-from services.http.cache.validation import CLIENT_PRECONDITIONS, freshened, identified, is_confirmed
+from services.http.cache.validation import CLIENT_PRECONDITIONS, freshen, identify_updated, is_confirmed
 from services.http.conditional import entity_tags, is_same_tag
 from services.http.fields import FieldLine, Fields
 from services.http.messages import Response
 
-# RFC 5861 section 4: the errors that stale-if-error is about.
-ERRORS = frozenset((500, 502, 503, 504))
-# Statuses that say what the resource is now, to everybody: what was stored of it is outdated.
+# RFC 5861 section 4: the errors that stale-if-error applies to.
+SERVER_ERRORS = frozenset((500, 502, 503, 504))
+# Statuses that describe the resource's current state for all clients, so that older stored responses are outdated.
 _CURRENT = frozenset((*range(200, 206), 300, 301, 302, 303, 307, 308, 404, 410))
 
 
@@ -41,26 +48,26 @@ class _Exchange:
     head: Response
     request_time: float
     response_time: float
-    candidates: list[Known]
+    candidates: list[Candidate]
     policy: Policy
 
-    def freshened(self, stored: StoredResponse) -> StoredResponse:
+    def freshen(self, stored: StoredResponse) -> StoredResponse:
         fields = self.forward.original.fields
-        return freshened(stored, self.head, fields, self.request_time, self.response_time, self.policy)
+        return freshen(stored, self.head, fields, self.request_time, self.response_time, self.policy)
 
     def pairs(self, stored: Sequence[StoredResponse]) -> Pairs:
-        return tuple((one, self.freshened(one)) for one in stored)
+        return tuple((candidate, self.freshen(candidate)) for candidate in stored)
 
     def permitted(self, updates: Pairs) -> Pairs:
-        """RFC 9111 section 5.2.1.5: of a response to a request with no-store, nothing is stored."""
+        """Return the updates that the request permits (RFC 9111 section 5.2.1.5: none for no-store)."""
         original = self.forward.original
         return tuple(pair for pair in updates if request_allows(original, pair[1].response, self.policy))
 
-    def not_to_stay(self, updates: Pairs) -> tuple[StoredResponse, ...]:
-        return tuple(new for _, new in updates if not may_stay(new.response, self.policy))
+    def not_storable(self, updates: Pairs) -> tuple[StoredResponse, ...]:
+        return tuple(new for _, new in updates if not may_remain_stored(new.response, self.policy))
 
     def storable(self) -> StoredResponse | None:
-        # What was sent has the cache's own preconditions as well.
+        # forward.request, since it has the cache's own preconditions as well.
         if self.forward.reason == b"bypass" or is_about_fields(self.forward.request, self.head):
             return None
         original = self.forward.original
@@ -73,7 +80,7 @@ class _Exchange:
         )
 
 
-def receive(
+def handle_response(
     uri: bytes,
     forward: Forward,
     response: Response,
@@ -81,24 +88,27 @@ def receive(
     response_time: float,
     stored: Sequence[StoredResponse],
     policy: Policy = DEFAULT_POLICY,
-) -> Received:
-    """Return what becomes of a response to `forward.request`; interim responses are relayed and stored by nobody.
+) -> ResponseActions:
+    """Decide about a response to `forward.request`; interim responses are only relayed.
 
-    `uri` is the request's cache key, `response` the head as it came, `request_time` and `response_time` when the
-    request was sent and the head came (wall clock, seconds since 1970 UTC), `stored` all that is stored under `uri`.
+    `uri` is the request's cache key, `response` the head as received, `request_time` and `response_time` the times when
+    the request was sent and the head received (wall clock, seconds since 1970 UTC), `stored` the responses stored under
+    `uri`.
     """
     head = relayed(response, response_time) if response.status >= 200 else response
     request = forward.original
-    candidates = known(request, stored, policy) if request.method in (b"GET", b"HEAD") else []
+    candidates = find_candidates(request, stored, policy) if request.method in (b"GET", b"HEAD") else []
     exchange = _Exchange(uri, forward, head, request_time, response_time, candidates, policy)
     if response.status < 200:
-        return Received(head)
+        return ResponseActions(head)
     if response.status == 304:
         return _not_modified(exchange)
     if forward.completing is not None and response.status in (206, 412, 416):
         return _completed(exchange, forward.completing)
-    if response.status in ERRORS and (instead := _instead(forward, response_time, policy, response.status, uri)):
-        return Received(head, serve=instead)
+    if response.status in SERVER_ERRORS and (
+        fallback := _stale_fallback(forward, response_time, policy, response.status, uri)
+    ):
+        return ResponseActions(head, serve=fallback)
     if response.status == 206 and (combined := _combined(exchange)) is not None:
         return combined
     if request.method == b"HEAD" and response.status == 200:
@@ -106,36 +116,37 @@ def receive(
     return _relayed(exchange)
 
 
-def failed(uri: bytes, forward: Forward, now: float, policy: Policy = DEFAULT_POLICY) -> Serve | None:
-    """Return a stored answer to send where upstream did not respond (RFC 9111 4.2.4, RFC 5861 4); None: an error.
+def handle_failure(uri: bytes, forward: Forward, now: float, policy: Policy = DEFAULT_POLICY) -> Serve | None:
+    """Return a stale response to serve where upstream did not respond; None: send an error.
 
-    The error's status is 502 or 504; RFC 9111 section 5.2.2.2 asks for 504 where must-revalidate forbids the stale one.
+    RFC 9111 section 4.2.4, RFC 5861 section 4. The error's status is 502 or 504; RFC 9111 section 5.2.2.2 requires 504
+    where must-revalidate prohibits the stale response.
     """
-    return _instead(forward, now, policy, None, uri)
+    return _stale_fallback(forward, now, policy, None, uri)
 
 
 def ttl(stored: StoredResponse, now: float, policy: Policy) -> int:
     """Return the remaining freshness lifetime in seconds, negative where stale (RFC 9211 section 2.4)."""
-    facts = facts_of(stored, policy)
-    return facts.lifetime_s - floor(facts.age_s(now))
+    metadata = derived_metadata(stored, policy)
+    return metadata.lifetime_s - floor(metadata.age_s(now))
 
 
-def _instead(forward: Forward, now: float, policy: Policy, status: int | None, uri: bytes) -> Serve | None:
-    """Return the fallback as an answer, where it may be one; `status` is the error's, None where nothing came."""
+def _stale_fallback(forward: Forward, now: float, policy: Policy, status: int | None, uri: bytes) -> Serve | None:
+    """Serve the fallback where that is permitted; `status` is the error's, None where there was no response."""
     stored = forward.fallback
     if stored is None:
         return None
-    facts = facts_of(stored, policy)
-    staleness = facts.age_s(now) - facts.lifetime_s
-    # RFC 9111 section 4.2.4: what forbids stale responses holds when disconnected, too.
-    if facts.directives.no_cache or (staleness >= 0 and facts.is_prohibited_stale):
+    metadata = derived_metadata(stored, policy)
+    staleness = metadata.age_s(now) - metadata.lifetime_s
+    # RFC 9111 section 4.2.4: a prohibition of stale responses applies when disconnected, too.
+    if metadata.directives.no_cache or (staleness >= 0 and metadata.is_prohibited_stale):
         return None
     # RFC 5861 section 4, in the response or in the request
-    given = (facts.directives.stale_if_error, directives_of(forward.original).stale_if_error)
-    window = max((one for one in given if one is not None), default=None)
-    # RFC 9111 sections 4.2.4 and 4.3.3: as if the server had failed to respond.
+    windows = (metadata.directives.stale_if_error, directives_of(forward.original).stale_if_error)
+    window = max((candidate for candidate in windows if candidate is not None), default=None)
+    # RFC 9111 sections 4.2.4 and 4.3.3: a 5xx to a validation may be handled as a failure to respond.
     is_disconnected = policy.stale_on_failure if status is None else policy.stale_on_error and bool(forward.validating)
-    # RFC 5861 section 4: what is more stale than was said SHOULD NOT be used, whatever the error is.
+    # RFC 5861 section 4: beyond the stale-if-error time, the stale response SHOULD NOT be used for any error.
     most_s = policy.stale_most_s if window is None else window
     if staleness > most_s or not (is_disconnected or window):
         return None
@@ -147,67 +158,71 @@ def _instead(forward: Forward, now: float, policy: Policy, status: int | None, u
     return serve(forward.original, stored, now, policy, line)
 
 
-def _not_modified(exchange: _Exchange) -> Received:
-    """RFC 9111 sections 4.3.2 to 4.3.4."""
+def _not_modified(exchange: _Exchange) -> ResponseActions:
+    """Handle a 304 (RFC 9111 sections 4.3.2 to 4.3.4)."""
     forward, head = exchange.forward, exchange.head
     is_clients_own = forward.original.fields.has_any(CLIENT_PRECONDITIONS)
     about = () if b"if-none-match" in forward.original.fields else forward.validating
-    found = exchange.pairs([one for one, _ in identified(head, exchange.candidates, about)])
-    updates = exchange.permitted(found)
-    done = Received(head, updates=updates, removals=exchange.not_to_stay(updates))
-    chosen = next((new for _, new in found if _answers(exchange, new)), None)
+    freshened = exchange.pairs([candidate for candidate, _ in identify_updated(head, exchange.candidates, about)])
+    updates = exchange.permitted(freshened)
+    done = ResponseActions(head, updates=updates, removals=exchange.not_storable(updates))
+    chosen = next((new for _, new in freshened if _answers(exchange, new)), None)
     if chosen is not None and (forward.validating or not is_clients_own):
         return replace(done, serve=_validated(exchange, chosen))
     says_nothing = not is_clients_own or (bool(forward.validating) and not _is_clients(exchange))
     if says_nothing and forward.request != forward.original:
-        # It is about nothing that the client has or could be sent. Without our validators, another answer comes.
+        # The 304 matches neither a stored response nor the client's validators: repeat without the cache's validators.
         return replace(done, retry=Forward(forward.original, forward.original, forward.reason))
-    return replace(done, response=_with_line(head, exchange.status_line(None, is_stored=False)))
+    return replace(done, response=_add_field_line(head, exchange.status_line(None, is_stored=False)))
 
 
 def _answers(exchange: _Exchange, stored: StoredResponse) -> bool:
-    return is_suitable(stored, facts_of(stored, exchange.policy), exchange.forward.original)
+    return is_suitable(stored, derived_metadata(stored, exchange.policy), exchange.forward.original)
 
 
 def _is_clients(exchange: _Exchange) -> bool:
-    """Tell whether a 304 is about what the client has (RFC 9111 section 4.3.2)."""
-    theirs = entity_tags(exchange.forward.original.fields.get(b"if-none-match") or b"") or []
+    """Return True where a 304 matches one of the client's own entity tags (RFC 9111 section 4.3.2)."""
+    client_tags = entity_tags(exchange.forward.original.fields.get(b"if-none-match") or b"") or []
     tag = exchange.head.fields.get(b"etag") or b""
-    return any(is_same_tag(tag, one, strongly=False) for one in theirs)
+    return any(is_same_tag(tag, candidate, strongly=False) for candidate in client_tags)
 
 
 def _validated(exchange: _Exchange, stored: StoredResponse) -> Serve:
-    """Return the freshened response as the answer; Age only if upstream sent one (RFC 9111 section 5.1)."""
+    """Serve the freshened response, with Age only if upstream sent one (RFC 9111 section 5.1)."""
     head, policy = exchange.head, exchange.policy
-    # RFC 9111 section 5.2.2.4: fields that are not stored may go with a response that is validated.
-    names = control(stored.response, policy).directives
-    extra = lines_of(head.fields, names.no_cache_fields | names.private_fields)
+    # RFC 9111 section 5.2.2.4: after a validation, the response may carry the fields that are not stored.
+    names = effective_control(stored.response, policy).directives
+    extra = select_lines(head.fields, names.no_cache_fields | names.private_fields)
     line = exchange.status_line(stored, is_stored=False, status=304)
     request = exchange.forward.original
     with_age = b"age" in head.fields
     return serve(request, stored, exchange.response_time, policy, line, with_age=with_age, extra=extra)
 
 
-def _completed(exchange: _Exchange, part: StoredResponse) -> Received:
-    """The missing end of a stored response has come, or not (RFC 9111 sections 3.3 and 3.4)."""
+def _completed(exchange: _Exchange, part: StoredResponse) -> ResponseActions:
+    """Handle the response to a request for the missing end of a stored response (RFC 9111 sections 3.3 and 3.4)."""
     original = exchange.forward.original
-    new = content_span(exchange.head.fields) if exchange.head.status == 206 else None
+    new = parse_content_range(exchange.head.fields) if exchange.head.status == 206 else None
     old = part.span
-    facts = facts_of(part, exchange.policy)
+    metadata = derived_metadata(part, exchange.policy)
     whole = None if new is None or old is None else ranges.union(old, new)
     is_whole = whole is not None and ranges.is_complete(whole) and new is not None and old is not None
-    if not is_whole or not ranges.is_same_representation(facts, exchange.head) or new is None or old is None:
-        return Received(exchange.head, retry=Forward(original, original, exchange.forward.reason), removals=(part,))
-    merged = replace(exchange.freshened(part), span=None, size_octets=None, name="")
+    if not is_whole or not ranges.is_same_representation(metadata, exchange.head) or new is None or old is None:
+        return ResponseActions(
+            exchange.head, retry=Forward(original, original, exchange.forward.reason), removals=(part,)
+        )
+    merged = replace(exchange.freshen(part), span=None, size_octets=None, name="")
     response, policy = merged.response, exchange.policy
-    # RFC 9213 section 2.2: what came is kept by its own directives, what it becomes by all of them together.
+    # RFC 9213 section 2.2: the directives of the arriving head and those of the merged head must both permit storing.
     heads = (exchange.head, response)
-    is_stored = all(may_stay(one, policy) and request_allows(original, one, policy) for one in heads)
+    is_stored = all(
+        may_remain_stored(candidate, policy) and request_allows(original, candidate, policy) for candidate in heads
+    )
     length = (b"Content-Length", b"%d" % (new.last + 1))
     fields = response.fields.without((b"content-length",)).adding(
         length, exchange.status_line(merged, is_stored=is_stored, status=206)
     )
-    return Received(
+    return ResponseActions(
         Response(200, fields),
         store=merged if is_stored else None,
         pieces=ranges.pieces(part, old, new),
@@ -215,20 +230,20 @@ def _completed(exchange: _Exchange, part: StoredResponse) -> Received:
     )
 
 
-def _combined(exchange: _Exchange) -> Received | None:
-    """A part of a representation of which something is stored (RFC 9111 section 3.4); None where nothing is."""
-    new = content_span(exchange.head.fields)
+def _combined(exchange: _Exchange) -> ResponseActions | None:
+    """Combine a 206 with a stored part of the same representation; None where there is none (RFC 9111 section 3.4)."""
+    new = parse_content_range(exchange.head.fields)
     fresh = exchange.storable()
     if new is None or fresh is None:
         return None
-    for stored, facts in exchange.candidates:
-        if not ranges.is_same_representation(facts, exchange.head) or stored.response.status != 200:
+    for stored, metadata in exchange.candidates:
+        if not ranges.is_same_representation(metadata, exchange.head) or stored.response.status != 200:
             continue
         whole = None if stored.span is None else ranges.union(stored.span, new)
         if whole == stored.span:
-            # All of it is here: it only gets newer fields.
-            relay = _with_line(exchange.head, exchange.status_line(None, is_stored=False))
-            return Received(relay, updates=((stored, exchange.freshened(stored)),))
+            # The stored content covers the new part: only the fields are updated.
+            relay = _add_field_line(exchange.head, exchange.status_line(None, is_stored=False))
+            return ResponseActions(relay, updates=((stored, exchange.freshen(stored)),))
         if whole is not None and stored.span is not None:
             return _joined(exchange, stored, stored.span, new, whole)
     return None
@@ -236,53 +251,55 @@ def _combined(exchange: _Exchange) -> Received | None:
 
 def _joined(
     exchange: _Exchange, stored: StoredResponse, old: ContentSpan, new: ContentSpan, whole: ContentSpan
-) -> Received:
+) -> ResponseActions:
     span = None if ranges.is_complete(whole) else whole
-    merged = replace(exchange.freshened(stored), span=span, size_octets=None, name="")
-    relay = _with_line(exchange.head, exchange.status_line(merged, is_stored=True))
-    return Received(relay, store=merged, pieces=ranges.pieces(stored, old, new))
+    merged = replace(exchange.freshen(stored), span=span, size_octets=None, name="")
+    relay = _add_field_line(exchange.head, exchange.status_line(merged, is_stored=True))
+    return ResponseActions(relay, store=merged, pieces=ranges.pieces(stored, old, new))
 
 
-def _after_head(exchange: _Exchange) -> Received:
-    """RFC 9111 section 4.3.5: update what a HEAD response confirms, and let go of what it contradicts."""
-    of_get = [one for one, _ in exchange.candidates if one.method != b"HEAD"]
-    confirmed = [one for one in of_get if is_confirmed(exchange.head, one)]
-    contradicted = tuple(one for one in of_get if one not in confirmed)
+def _after_head(exchange: _Exchange) -> ResponseActions:
+    """Update the stored responses to GET that a HEAD response confirms, remove the others (RFC 9111 section 4.3.5)."""
+    get_responses = [candidate for candidate, _ in exchange.candidates if candidate.method != b"HEAD"]
+    confirmed = [candidate for candidate in get_responses if is_confirmed(exchange.head, candidate)]
+    contradicted = tuple(candidate for candidate in get_responses if candidate not in confirmed)
     updates = exchange.permitted(exchange.pairs(confirmed))
-    # What a stored response to GET answers needs no second entry.
+    # A stored response to GET satisfies HEAD, too: no second entry.
     plain = _relayed(exchange, may_store=not updates)
-    return replace(plain, updates=updates, removals=(*contradicted, *exchange.not_to_stay(updates)))
+    return replace(plain, updates=updates, removals=(*contradicted, *exchange.not_storable(updates)))
 
 
-def _relayed(exchange: _Exchange, may_store: bool = True) -> Received:
-    """RFC 9111 sections 3 and 4.4: relay a response, store it where it may be."""
+def _relayed(exchange: _Exchange, may_store: bool = True) -> ResponseActions:
+    """Relay a response, and store it where that is permitted (RFC 9111 sections 3 and 4.4)."""
     forward, head = exchange.forward, exchange.head
     stored = exchange.storable() if may_store else None
     line = exchange.status_line(stored, is_stored=stored is not None)
-    return Received(
-        _with_line(head, line),
-        invalidates=() if forward.original.method in SAFE else invalidated(forward.original.method, exchange.uri, head),
+    return ResponseActions(
+        _add_field_line(head, line),
+        invalidates=()
+        if forward.original.method in SAFE_METHODS
+        else invalidated(forward.original.method, exchange.uri, head),
         store=stored,
         removals=_outdated(exchange, stored),
     )
 
 
 def _outdated(exchange: _Exchange, stored: StoredResponse | None) -> tuple[StoredResponse, ...]:
-    """Return what a full response shows not to be current any more (RFC 9111 section 4.3.3).
+    """Return the stored responses that a full response shows to be outdated (RFC 9111 section 4.3.3).
 
-    What is stored takes the place of older ones itself; else they would be reused in spite of it.
+    None where the new response is stored, since the store then replaces them.
     """
     request, head = exchange.forward.original, exchange.head
     if stored is not None or request.method != b"GET" or head.status not in _CURRENT:
         return ()
     if exchange.forward.reason == b"bypass":
         return ()
-    # Section 3.5: what one user gets says nothing of what the others would.
+    # Section 3.5: a response to one user's credentials does not outdate those for others.
     if b"authorization" in request.fields:
         return ()
     tag = head.fields.get(b"etag")
-    return tuple(one for one, facts in exchange.candidates if tag is None or facts.entity_tag != tag)
+    return tuple(candidate for candidate, metadata in exchange.candidates if tag is None or metadata.entity_tag != tag)
 
 
-def _with_line(head: Response, line: FieldLine) -> Response:
+def _add_field_line(head: Response, line: FieldLine) -> Response:
     return Response(head.status, Fields((*head.fields.lines, line)), reason=head.reason, version=head.version)

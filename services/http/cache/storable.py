@@ -1,37 +1,36 @@
-"""Which responses are stored (RFC 9111 sections 3 to 3.3 and 3.5, RFC 9110 section 9.3).
+"""Storable responses and invalidation (RFC 9111 sections 3 to 3.3, 3.5 and 4.4; RFC 9110 section 9.3).
 
-Left out: responses to methods other than GET, HEAD, POST and PATCH, whose definitions allow no caching or give no key;
-206 with several ranges; and "Vary: *", which would never be reused.
+A response is stored where method, status, request and directives all permit it, and where it can ever be reused or
+validated. Left out: responses to methods other than GET, HEAD, POST and PATCH, whose definitions allow no caching or
+define no key; 206 with several ranges; and "Vary: *", which never matches a request.
 """
 
 from dataclasses import replace
 
 from services.http.cache.decisions import Policy
-from services.http.cache.derived import Facts, facts_of
+from services.http.cache.derived import DerivedMetadata, derived_metadata
 from services.http.cache.directives import ResponseDirectives, request_directives
-from services.http.cache.freshness import HEURISTICALLY_CACHEABLE, Control, control
+from services.http.cache.freshness import HEURISTICALLY_CACHEABLE, EffectiveControl, effective_control
 from services.http.cache.headers import stored_fields
 from services.http.cache.keys import resolved_key
-from services.http.cache.ranges import asks_for_range, content_span, is_complete
+from services.http.cache.ranges import is_complete, is_range_request, parse_content_range
 from services.http.cache.stored import ContentSpan, StoredResponse
 from services.http.cache.validation import CLIENT_PRECONDITIONS
 from services.http.fields import Fields
 from services.http.messages import Request, Response
 
-# What a response to an unsafe request makes invalid (RFC 9111 section 4.4).
-
 # The safe methods of RFC 9110 section 9.2.1, and of the IANA registry of methods: PROPFIND (RFC 4918), REPORT
-# (RFC 3253), SEARCH (RFC 5323). Any other may change things.
-SAFE = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PROPFIND", b"REPORT", b"SEARCH"))
+# (RFC 3253), SEARCH (RFC 5323). All others are treated as unsafe.
+SAFE_METHODS = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PROPFIND", b"REPORT", b"SEARCH"))
 
 
 def invalidated(method: bytes, uri: bytes, response: Response) -> tuple[bytes, ...]:
-    """Return the cache keys of which everything stored is to be removed, `uri` first; mostly none.
+    """Return the cache keys invalidated by a response to an unsafe method, `uri` first (RFC 9111 section 4.4).
 
-    Location and Content-Location count where they are of the same origin.
+    Location and Content-Location are included where they have the same origin.
     """
     # A non-error response: 2xx or 3xx.
-    if method in SAFE or not 200 <= response.status < 400:
+    if method in SAFE_METHODS or not 200 <= response.status < 400:
         return ()
     keys = [uri]
     for name in (b"location", b"content-location"):
@@ -42,17 +41,17 @@ def invalidated(method: bytes, uri: bytes, response: Response) -> tuple[bytes, .
     return tuple(keys)
 
 
-# RFC 9110 section 9.3.3 and RFC 5789 section 2: what answers these can answer GET where it says so.
+# RFC 9110 section 9.3.3 and RFC 5789 section 2: with Content-Location, a response to these may satisfy a later GET.
 _WITH_CONTENT_LOCATION = frozenset((b"POST", b"PATCH"))
-# The final codes of RFC 9110 section 15 but for 304, which is never stored itself, and what the registry adds
-# without a rule on caching. Needed where must-understand stands (RFC 9111 section 5.2.2.3).
+# The final status codes of RFC 9110 section 15 except 304, which is never stored itself, and the registered codes
+# without a rule on caching. Needed for must-understand (RFC 9111 section 5.2.2.3).
 UNDERSTOOD = frozenset(
     (*range(200, 208), 226, *range(300, 304), 305, 307, 308, *range(400, 418), 421, 422, 423, 424, 426, 451)
 ) | frozenset((500, 501, 502, 503, 504, 505, 506, 507, 508))
-# 304 updates, and 407 is the proxy's; RFC 6585 sections 3 to 6 forbid storing 428, 429, 431 and 511.
+# A 304 updates stored responses, 407 is from the proxy; RFC 6585 sections 3 to 6 forbid storing 428, 429, 431 and 511.
 NEVER_STORED_STATUS = frozenset((304, 407, 428, 429, 431, 511))
-# These answer fields that no cache key has (RFC 9110 sections 15.5.13, 15.5.17 and 15.5.18). Where a request has none
-# of them, what comes says nothing of them either.
+# Statuses caused by request fields that are not in the cache key (RFC 9110 sections 15.5.13, 15.5.17 and 15.5.18).
+# They are stored only where the request has none of these fields.
 ANSWERS_TO_FIELDS = {412: CLIENT_PRECONDITIONS, 416: (b"range",), 417: (b"expect",)}
 
 
@@ -64,16 +63,16 @@ def storable(
     response_time: float,
     policy: Policy,
 ) -> StoredResponse | None:
-    """Return what a cache keeps of a relayed response to a request, None where it must not or need not.
+    """Return the response to store, None where storing is forbidden or useless.
 
-    `request` is what was asked for upstream but for preconditions; `response` has passed heads.relayed.
+    `request` is the forwarded request without the cache's preconditions; `response` comes from headers.relayed.
     """
-    kept_by = control(response, policy)
+    control = effective_control(response, policy)
     if not (
-        _method_allows(request, uri, response, kept_by)
-        and _status_allows(request, response, kept_by.directives)
-        and _request_allows(request, kept_by.directives)
-        and _directives_allow(response, kept_by)
+        _method_allows(request, uri, response, control)
+        and _status_allows(request, response, control.directives)
+        and _request_allows(request, control.directives)
+        and _directives_allow(response, control)
     ):
         return None
     span = _span(response)
@@ -83,16 +82,16 @@ def storable(
         request_fields=request.fields,
         request_time=request_time,
         response_time=response_time,
-        response=_head(response, stored_fields(response, kept_by.directives), is_whole=span is None),
+        response=_head(response, stored_fields(response, control.directives), is_whole=span is None),
         span=span,
     )
-    return stored if _is_of_use(facts_of(stored, policy), kept_by) else None
+    return stored if _is_useful(derived_metadata(stored, policy), control) else None
 
 
 def truncated(stored: StoredResponse, received_octets: int) -> StoredResponse | None:
-    """Return what may be kept of a response whose content ended early, None where nothing (RFC 9111 section 3.3).
+    """Return the partial response to store where content ended early, None for none (RFC 9111 section 3.3).
 
-    `stored` is what storable returned, `received_octets` how much of its content has come. Kept are contents that can
+    `stored` is the result of storable, `received_octets` the size of the content received. Stored is content that can
     be completed later: of a 200 to GET with a strong validator (section 3.4).
     """
     tag = stored.response.fields.get(b"etag")
@@ -112,47 +111,47 @@ def truncated(stored: StoredResponse, received_octets: int) -> StoredResponse | 
 
 
 def _span(response: Response) -> ContentSpan | None:
-    """Return what a response holds of its representation; None for all, which a 206 may hold, too (RFC 9110 15.3.7)."""
-    span = content_span(response.fields) if response.status == 206 else None
-    # Its Content-Length, which agrees with the span, is how the store will know that all of it has come.
+    """Return the span of a partial response; None for a complete one, which a 206 can be (RFC 9110 section 15.3.7)."""
+    span = parse_content_range(response.fields) if response.status == 206 else None
+    # By Content-Length, which agrees with the span, the store detects truncated content.
     is_all = span is not None and is_complete(span) and b"content-length" in response.fields
     return None if is_all else span
 
 
 def _head(response: Response, fields: Fields, *, is_whole: bool) -> Response:
-    """RFC 9111 section 3.3: a 206 is stored as an incomplete 200; Content-Range is told by the span."""
-    # RFC 9110 section 7.6.3: Via will tell the version in which it came.
+    """Return the head to store: a 206 as an incomplete 200, its Content-Range as the span (RFC 9111 section 3.3)."""
+    # RFC 9110 section 7.6.3: Via has the version in which the response was received.
     if response.status != 206:
         return Response(response.status, fields, reason=response.reason, version=response.version)
     fields = fields.without((b"content-range",) if is_whole else (b"content-range", b"content-length"))
     return Response(200, fields, version=response.version)
 
 
-def _method_allows(request: Request, uri: bytes, response: Response, kept_by: Control) -> bool:
+def _method_allows(request: Request, uri: bytes, response: Response, control: EffectiveControl) -> bool:
     if request.method in (b"GET", b"HEAD"):
-        # RFC 9110 section 9.3.1: content of a GET has no meaning, and one that an origin finds in it is in no key.
+        # RFC 9110 section 9.3.1: content of a GET has no semantics; an origin that uses it makes the key incomplete.
         return not has_content(request)
     # RFC 9110 section 9.3.3, RFC 5789 section 2: explicit freshness and Content-Location with the target's URI.
-    if request.method not in _WITH_CONTENT_LOCATION or response.status != 200 or not kept_by.is_explicit:
+    if request.method not in _WITH_CONTENT_LOCATION or response.status != 200 or not control.is_explicit:
         return False
     location = response.fields.get(b"content-location")
     return location is not None and resolved_key(uri, location) == uri
 
 
 def has_content(request: Request) -> bool:
-    """Tell whether a request's framing announces content (RFC 9112 section 6.3)."""
+    """Return True where a request's framing announces content (RFC 9112 section 6.3)."""
     length = request.fields.get(b"content-length")
     return b"transfer-encoding" in request.fields or (length is not None and length.strip(b"0") != b"")
 
 
 def is_about_fields(request: Request, response: Response) -> bool:
-    """Tell whether a response may be about fields of the request that are in no cache key."""
+    """Return True where the status may be caused by request fields that are not in the cache key."""
     return request.fields.has_any(ANSWERS_TO_FIELDS.get(response.status, ()))
 
 
 def _status_allows(request: Request, response: Response, directives: ResponseDirectives) -> bool:
     status = response.status
-    # RFC 9111 section 3: a final status, and with must-understand one that is understood.
+    # RFC 9111 section 3: a final status code; with must-understand, one that the cache understands.
     if status < 200 or status in NEVER_STORED_STATUS:
         return False
     if is_about_fields(request, response):
@@ -161,17 +160,17 @@ def _status_allows(request: Request, response: Response, directives: ResponseDir
         return False
     if status != 206:
         return True
-    # RFC 9111 section 3.3: GET; and RFC 9110 section 15.3.7: nobody who did not ask for a range gets one.
-    span = content_span(response.fields)
-    if span is None or not asks_for_range(request):
+    # RFC 9111 section 3.3: GET only; RFC 9110 section 15.3.7: a 206 without a range request is an error of the origin.
+    span = parse_content_range(response.fields)
+    if span is None or not is_range_request(request):
         return False
     length = response.fields.get(b"content-length")
     return length is None or length == b"%d" % len(span)
 
 
 def request_allows(request: Request, response: Response, policy: Policy) -> bool:
-    """Tell whether a request lets (parts of) a response to it be stored (RFC 9111 sections 3.5 and 5.2.1.5)."""
-    return _request_allows(request, control(response, policy).directives)
+    """Return True where a request permits storing a response to it (RFC 9111 sections 3.5 and 5.2.1.5)."""
+    return _request_allows(request, effective_control(response, policy).directives)
 
 
 def _request_allows(request: Request, directives: ResponseDirectives) -> bool:
@@ -185,13 +184,13 @@ def _request_allows(request: Request, directives: ResponseDirectives) -> bool:
     )
 
 
-def may_stay(response: Response, policy: Policy) -> bool:
-    """Tell whether a stored response may stay stored, its fields updated (RFC 9111 sections 3.2, 5.2.2.5, 5.2.2.7)."""
-    return _directives_allow(response, control(response, policy))
+def may_remain_stored(response: Response, policy: Policy) -> bool:
+    """Return True where a response with updated fields may stay stored (RFC 9111 sections 3.2, 5.2.2.5, 5.2.2.7)."""
+    return _directives_allow(response, effective_control(response, policy))
 
 
-def _directives_allow(response: Response, kept_by: Control) -> bool:
-    directives = kept_by.directives
+def _directives_allow(response: Response, control: EffectiveControl) -> bool:
+    directives = control.directives
     # RFC 9111 section 5.2.2.3: must-understand, where the status code is understood, overrides no-store.
     if directives.no_store and not (directives.must_understand and response.status in UNDERSTOOD):
         return False
@@ -199,17 +198,17 @@ def _directives_allow(response: Response, kept_by: Control) -> bool:
     if directives.private:
         return False
     # RFC 9111 section 3, the last requirement
-    return kept_by.is_explicit or directives.public or response.status in HEURISTICALLY_CACHEABLE
+    return control.is_explicit or directives.public or response.status in HEURISTICALLY_CACHEABLE
 
 
-def _is_of_use(facts: Facts, kept_by: Control) -> bool:
-    """RFC 9111 section 3: what has neither a validator nor an expiration time is not useful to store."""
+def _is_useful(metadata: DerivedMetadata, control: EffectiveControl) -> bool:
+    """Return False for a response that can be neither reused nor validated (RFC 9111 section 3)."""
     # Section 4.1: "*" always fails to match.
-    if facts.names is None:
+    if metadata.names is None:
         return False
-    if facts.has_validator or (facts.lifetime_s > facts.initial_age_s and not facts.directives.no_cache):
+    if metadata.has_validator or (metadata.lifetime_s > metadata.initial_age_s and not metadata.directives.no_cache):
         return True
-    # Stale from the start, and nothing to validate it with: it can help where stale answers may.
-    given = facts.directives
-    is_meant_to_stay = kept_by.is_explicit or given.public or given.stale_while_revalidate or given.stale_if_error
-    return bool(is_meant_to_stay) and not facts.is_prohibited_stale
+    # Stale from the start, without a validator: useful only where stale responses are permitted.
+    given = metadata.directives
+    is_meant_to_stay = control.is_explicit or given.public or given.stale_while_revalidate or given.stale_if_error
+    return bool(is_meant_to_stay) and not metadata.is_prohibited_stale

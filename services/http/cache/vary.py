@@ -1,11 +1,11 @@
-"""Which requests a stored response answers: the fields that its Vary names (RFC 9111 section 4.1).
+"""Vary: match requests with stored responses by the nominated fields (RFC 9111 section 4.1).
 
     >>> selecting(Fields(((b"Accept-Language", b"de;q=0.50 , EN"),)), (b"accept-language",))
     (b'de;q=0.5,en',)
 
-Values that the field's own definition makes the same are the same here: white space and empty members of lists, lines
-that combine, and for the fields of content negotiation (RFC 9110 section 12.5) also case, order and the ways to write
-a weight. Left out: ranking stored responses by weights, which section 4.1 permits; the most recent one is chosen.
+Values are normalised as the field's definition permits: white space and empty members of lists, combined lines, and for
+the fields of content negotiation (RFC 9110 section 12.5) also case, order and the notation of weights. Left out:
+ranking stored responses by weights, which section 4.1 permits; the most recent one is chosen.
 """
 
 import re
@@ -17,10 +17,10 @@ from services.http.syntax import is_token, list_members
 
 VALUES_KEPT = 4096
 
-# RFC 9110 sections 12.5.1 to 12.5.4 and 10.1.4: members with weights, whose order says nothing. In Accept the value of
-# a media type's parameter may be case-sensitive (section 8.3.1).
+# RFC 9110 sections 12.5.1 to 12.5.4 and 10.1.4: members with weights, whose order is insignificant. In Accept the value
+# of a media type's parameter may be case-sensitive (section 8.3.1).
 _NEGOTIATED = frozenset((b"accept", b"accept-charset", b"accept-encoding", b"accept-language", b"te"))
-# Fields that are no lists: a comma in them is part of the value, and so is the white space beside it.
+# Fields that are not lists: a comma and the white space around it are part of the value.
 _SINGLE = frozenset(
     (
         b"authorization",
@@ -42,8 +42,8 @@ _WEIGHT = re.compile(rb";q=([01])(?:\.(\d{0,3}))?(?=;|$)", re.IGNORECASE)
 _PARAMETER = re.compile(rb";([^;=]*+)")
 
 
-def nominated(fields: Fields) -> tuple[bytes, ...] | None:
-    """Return the lower-case names in a response's Vary, sorted; None where it has "*" or what is no field name."""
+def nominated_fields(fields: Fields) -> tuple[bytes, ...] | None:
+    """Parse Vary into sorted lower-case field names; None where it has "*" or an invalid name."""
     value = fields.get(b"vary")
     return () if value is None else _names(value)
 
@@ -51,19 +51,20 @@ def nominated(fields: Fields) -> tuple[bytes, ...] | None:
 @lru_cache(maxsize=VALUES_KEPT)
 def _names(value: bytes) -> tuple[bytes, ...] | None:
     names = set(list_members(value.lower()))
-    # RFC 9110 section 12.5.5: "*" stands for anything, the client's address too. No name can be made of a bad one.
+    # RFC 9110 section 12.5.5: "*" includes aspects beyond the fields, such as the client's address. Invalid names are
+    # treated like it.
     return None if b"*" in names or not all(map(is_token, names)) else tuple(sorted(names))
 
 
-def selecting(fields: Fields, names: tuple[bytes, ...]) -> tuple[bytes | None, ...]:
-    """Return a request's values of the named fields, normalised; None for a field that is absent."""
+def selecting_values(fields: Fields, names: tuple[bytes, ...]) -> tuple[bytes | None, ...]:
+    """Return a request's normalised values of the named fields; None for an absent field."""
     values = ((name, fields.get(name)) for name in names)
     return tuple(None if value is None else normalised_value(name, value) for name, value in values)
 
 
 @lru_cache(maxsize=VALUES_KEPT)
 def normalised_value(name: bytes, value: bytes) -> bytes:
-    """Return a field's combined value so that two that mean the same are the same octets (RFC 9111 section 4.1)."""
+    """Normalise a field's combined value, so that equivalent values are equal octets (RFC 9111 section 4.1)."""
     if name in _SINGLE:
         return value.strip(b" \t")
     members = list_members(value)
@@ -83,28 +84,28 @@ def _member(name: bytes, member: bytes) -> bytes:
 
 
 def _weight(match: re.Match[bytes]) -> bytes:
-    """RFC 9110 section 12.4.2: 1 without a weight, and zeros at the end say nothing."""
+    """Normalise a weight: omit the default 1 and trailing zeros (RFC 9110 section 12.4.2)."""
     decimals = (match[2] or b"").rstrip(b"0")
     if match[1] == b"1" and not decimals:
         return b""
     return b";q=%b.%b" % (match[1], decimals) if decimals else b";q=" + match[1]
 
 
-def answers(stored: StoredResponse, fields: Fields) -> bool:
-    """Tell whether a request with these fields is one that Vary lets a stored response answer."""
-    names = nominated(stored.response.fields)
+def matches(stored: StoredResponse, fields: Fields) -> bool:
+    """Return True where a request with these fields matches a stored response under Vary."""
+    names = nominated_fields(stored.response.fields)
     if names is None:
         return False
-    return not names or selecting(stored.request_fields, names) == selecting(fields, names)
+    return not names or selecting_values(stored.request_fields, names) == selecting_values(fields, names)
 
 
 def same_key(old: StoredResponse, new: StoredResponse) -> bool:
-    """Tell whether storing `new` makes `old`, of the same URI and method, go.
+    """Return True where storing `new` replaces `old`, of the same URI and method.
 
-    It does where `old` would answer the request that brought `new`. Two parts of one representation that are not one
-    piece stay side by side.
+    It does where `old` matches the request of `new`. A part of the same representation is replaced only where the new
+    part covers it.
     """
-    if not answers(old, new.request_fields):
+    if not matches(old, new.request_fields):
         return False
     if new.span is None or old.span is None or not _is_same_representation(old, new):
         return True

@@ -1,13 +1,13 @@
-"""A response on its way into the store, and at the same time to everybody who waits for it.
+"""Cache fill: write an arriving response into the store and stream it to all waiting clients at the same time.
 
-    fill = Fill(arrival, writer)
-    body = fill.reader()         # for each client; all get the same octets from the first one on
+    fill = CacheFill(arrival, writer)
+    body = fill.reader()         # a StreamedBody for each client, from the first octet on
     fill.start()
 
-While the writer takes the content, readers read what is stored, each at its own pace, and none holds up another: the
-bound is the store's. From where the writer takes no more (the content is too large, or the store has no room), readers
-share what comes, and the slowest of them holds back the source. Content that breaks off breaks off for every reader,
-and is stored as what it is: part of a representation, or not at all (RFC 9111 section 3.3).
+While the writer accepts the content, readers read it from the store, each at its own rate; memory is bounded by the
+store's limits. Once the writer rejects further octets (the content is too large, or the store is full), they are
+buffered for each reader (its `tail`), and the slowest reader pauses the source. Truncated content is truncated for all
+readers, and stored as a partial response or not at all (RFC 9111 section 3.3).
 """
 
 from collections.abc import Callable
@@ -19,67 +19,67 @@ from services.http.server.body_stream import BodyStream
 from services.http.storage.writer import Reader, State, Writer
 
 PIECE_OCTETS = 262_144
-# What is nearly here is fetched to its end even if nobody waits for it any more: squid's quick_abort_min is 16 KB and
-# its quick_abort_pct 95 %; this is the former for today's lines.
-NEARLY_OCTETS = 1024 * 1024
+# With at most this much missing, the content is fetched to its end although all clients have disconnected. squid has
+# quick_abort_min, 16 KB, for this; the larger value suits faster links.
+QUICK_ABORT_OCTETS = 1024 * 1024
 
 
 def _never() -> bool:
     return False
 
 
-class Fill:
-    """One arriving response. `is_wanted` tells whether somebody who has no reader yet is going to want one."""
+class CacheFill:
+    """One arriving response. `is_wanted` returns True while a client without a reader is still waiting."""
 
     def __init__(
         self,
         source: StreamedBody,
         writer: Writer | None,
         is_wanted: Callable[[], bool] = _never,
-        keeps_on: bool = False,
+        continues_unread: bool = False,
     ) -> None:
-        """`writer` is None where nothing is to be stored; `keeps_on`: to be stored though nobody reads it."""
+        """`writer` is None to store nothing; `continues_unread`: continue storing without readers."""
         self.writer = writer
         self.source = source
         self.error: str | None = None
         self.is_over = False
         self.on_over: Callable[[], None] = do_nothing
         self._is_wanted = is_wanted
-        self._keeps_on = keeps_on
+        self._continues_unread = continues_unread
         self._readers: list[FillReader] = []
         self._is_pumping = False
 
     def start(self) -> None:
-        """Take what is there, and from then on what comes."""
+        """Pass on the octets buffered by the source, and subscribe to further ones."""
         self.source.on_more = self.pump
         self.pump()
 
     @property
-    def joined(self) -> StoredResponse | None:
-        """What arrives, where all of it can still be had by a new reader, and may be: it was not invalidated."""
+    def joinable(self) -> StoredResponse | None:
+        """The arriving response, where a new reader can still get all of it and it was not invalidated; else None."""
         writer = self.writer
         return None if writer is None or self.is_over or not writer.is_open or writer.is_revoked else writer.stored
 
     @property
     def is_storing(self) -> bool:
-        """Whether what comes goes into the store."""
+        """True while arriving octets are written to the store."""
         return self.writer is not None and self.writer.is_open
 
     @property
-    def taken_octets(self) -> int:
-        """How much the store has taken."""
+    def stored_octets(self) -> int:
+        """Size of the content written to the store."""
         return 0 if self.writer is None else self.writer.size_octets
 
     def reader(self) -> "FillReader":
-        """Return a body that reads all of the content; for a fill that has not begun, or may be joined."""
+        """Return a body that reads all of the content; only before start(), or while `joinable` is not None."""
         writer = self.writer
         reader = FillReader(self, writer.reader() if writer is not None and writer.is_open else None)
         self._readers.append(reader)
         return reader
 
     def pump(self) -> None:
-        """Pass on what has come, as far as it may go."""
-        # Whoever is given a piece may ask for the next one, which is not to overtake this one on its way to others.
+        """Pass on the octets that the source has, until a reader's buffer is full."""
+        # Not re-entrant: a reader that gets a piece may call this, and the next piece must not overtake this one.
         if self._is_pumping:
             return
         self._is_pumping = True
@@ -91,7 +91,7 @@ class Fill:
             self._is_pumping = False
 
     def _pass_on(self) -> bool:
-        """Pass on one piece; returns whether there was one, or the end."""
+        """Pass on one piece; return False where the source has none yet."""
         try:
             data = self.source.read(PIECE_OCTETS)
         except OSError as error:
@@ -106,20 +106,20 @@ class Fill:
         return True
 
     def check(self) -> None:
-        """Give up where nobody wants the content and it is not worth having."""
+        """Abort without readers, unless storing the content continues."""
         if self.is_over or self._readers or self._is_wanted():
             return
-        if self.is_storing and (self._keeps_on or self._is_nearly_here()):
+        if self.is_storing and (self._continues_unread or self._is_nearly_complete()):
             return
         self.source.close()
-        self._break("nobody waits for it")
+        self._break("all clients have disconnected")
 
-    def leave(self, reader: "FillReader") -> None:
-        """Take leave of a reader."""
+    def remove_reader(self, reader: "FillReader") -> None:
+        """Remove a reader."""
         if reader in self._readers:
             self._readers.remove(reader)
             self.check()
-            # It may have been the one that held the others up.
+            # Its full buffer may have paused the source.
             self.pump()
 
     def _share(self, data: bytes) -> None:
@@ -127,9 +127,9 @@ class Fill:
             reader.tail.feed(data)
         self.check()
 
-    def _is_nearly_here(self) -> bool:
+    def _is_nearly_complete(self) -> bool:
         size = self.source.size_octets
-        return size is not None and size - self.taken_octets <= NEARLY_OCTETS
+        return size is not None and size - self.stored_octets <= QUICK_ABORT_OCTETS
 
     def _end(self) -> None:
         self.is_over = True
@@ -162,9 +162,9 @@ class Fill:
 
 
 class FillReader(StreamedBody):
-    """What one client gets of a Fill: what the store has taken, then what came behind that."""
+    """The body for one client: the octets in the store, then those that the store did not accept."""
 
-    def __init__(self, fill: Fill, stored: Reader | None) -> None:
+    def __init__(self, fill: CacheFill, stored: Reader | None) -> None:
         super().__init__(fill.source.size_octets)
         self.tail = BodyStream()
         self._fill = fill
@@ -176,25 +176,25 @@ class FillReader(StreamedBody):
 
     @property
     def is_full(self) -> bool:
-        """Whether it holds up the source."""
+        """True where its buffer is full, which pauses the source."""
         return self.tail.is_full
 
     @property
     def remaining_octets(self) -> int | None:
-        """How much is left to be read where all of it is here, None where it is not."""
+        """Octets left to read, where all of the content has arrived; else None."""
         fill = self._fill
         if not fill.is_over or fill.error is not None:
             return None
-        return self.tail.buffered_octets + (fill.taken_octets if self._stored is not None else 0)
+        return self.tail.buffered_octets + (fill.stored_octets if self._stored is not None else 0)
 
     def read(self, limit_octets: int) -> bytes | None:
-        """Return the next octets, b"" at the end, None while nothing is there; raises OSError where it broke off."""
+        """Return the next octets, b"" at the end, None while none are available; raises OSError if truncated."""
         if self._stored is None:
             return self.tail.read(limit_octets)
         try:
             data = self._stored.read(limit_octets)
         except OSError:
-            # The writer gave up, and what it took until then is read; or that cannot be read.
+            # After an abort, the octets stored until then have been read. Any other error is one of the disk.
             writer = self._fill.writer
             if writer is None or writer.state is not State.ABORTED:
                 raise
@@ -203,19 +203,19 @@ class FillReader(StreamedBody):
             return data
         if self._fill.is_storing:
             return None
-        # All that was stored is read; what the writer did not take is in the tail, and so is the end.
+        # All stored octets are read; the rest, and the end, are in the tail.
         self._stored.close()
         self._stored = None
         return self.tail.read(limit_octets)
 
     def close(self) -> None:
-        """Let go of it; may be called twice."""
+        """Release the content; idempotent."""
         self.on_more = do_nothing
         if self._stored is not None:
             self._stored.close()
             self._stored = None
         self.tail.close()
-        self._fill.leave(self)
+        self._fill.remove_reader(self)
 
     def _more(self) -> None:
         self.on_more()

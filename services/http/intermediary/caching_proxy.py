@@ -1,9 +1,10 @@
-"""An intermediary with a cache: RFC 9111's decisions (caching/) carried out with a store and connections to origins.
+"""Caching proxy: carries out the decisions of services/http/cache with a store and connections (RFC 9111).
 
     proxy = CachingProxy(settings, loop, log, time.time, Store(), Policy(b"lab7"))
 
-A fresh response is sent at once; a stale one that may be sent still is, and is validated behind the client's back (RFC
-5861); what has to be asked for is asked for once for all who want it meanwhile (flight.py).
+A hit is sent at once, a stale one within stale-while-revalidate as well, followed by a background validation (RFC 5861
+section 3). Concurrent misses of one URI are collapsed into a single forwarded request (collapsed_request.py). The path
+of a request through these modules is described in __init__.py.
 """
 
 import asyncio
@@ -11,19 +12,18 @@ from collections.abc import Callable
 from functools import partial
 
 from services.eventlog import EventLog
-from services.http.cache.cache_status import as_collapsed, forward_line
-from services.http.cache.decisions import Forward, Policy, Received, Serve, Unsatisfiable
+from services.http.cache.cache_status import forward_line, mark_collapsed
+from services.http.cache.decisions import Forward, Policy, ResponseActions, Serve, Unsatisfiable
 from services.http.cache.lookup import decide
-from services.http.cache.response import failed, receive
+from services.http.cache.response import handle_failure, handle_response
 from services.http.cache.stored import StoredResponse
 from services.http.fields import Fields
-from services.http.intermediary.cache_fill import Fill
-from services.http.intermediary.collapsed_request import Flight, Outcome
-from services.http.intermediary.errors import UpstreamError
-from services.http.intermediary.proxy import Answer, Asked, Proxy
-from services.http.intermediary.responses import Pieces, answer, length_of
+from services.http.intermediary.cache_fill import CacheFill
+from services.http.intermediary.collapsed_request import CollapsedRequest, Outcome
+from services.http.intermediary.proxy import EventualResponse, Proxy, RoutedRequest
+from services.http.intermediary.responses import ConcatenatedBody, build_response, parse_content_length
 from services.http.intermediary.settings import Settings
-from services.http.intermediary.upstream_connection import OnInterim
+from services.http.intermediary.upstream_connection import OnInterim, UpstreamError
 from services.http.messages import Body, Response, StreamedBody
 from services.http.server.body_stream import BodyStream
 from services.http.server.error_pages import page_response
@@ -31,19 +31,19 @@ from services.http.server.inbound import Inbound
 from services.http.server.lazy import LazyResponse
 from services.http.storage.store import Store
 
-# Answers that are kept ready for the second in which their Age does not change: so many, each with so little content
-# that all of them together are small beside the store.
-READY_ANSWERS = 1024
+# Cache of complete responses, valid for the second in which Age does not change: a maximum number, and a maximum size
+# of content, so that its memory is small beside the store's.
+READY_RESPONSES = 1024
 READY_OCTETS = 16_384
-# A request may be sent again in another form, because what came answers nobody: that has an end.
+# Limit of retries in another form (ResponseActions.retry) for one request.
 ATTEMPTS = 3
-# A URI whose response others could not share is not waited for by others for so long: Varnish's hit-for-miss.
+# Requests for a URI whose response could not be shared are not collapsed for this time: Varnish's hit-for-miss.
 UNSHARED_S = 120.0
 UNSHARED_URIS = 4096
 
 
 class CachingProxy(Proxy):
-    """Answers for others, from what they said before where that may be."""
+    """A proxy that reuses stored responses."""
 
     def __init__(
         self,
@@ -57,39 +57,39 @@ class CachingProxy(Proxy):
         super().__init__(settings, loop, log, wall_clock)
         self._store = store
         self._policy = policy
-        self._ready: dict[str, tuple[Serve, Response]] = {}
-        self._flights: dict[bytes, Flight] = {}
+        self._ready_responses: dict[str, tuple[Serve, Response]] = {}
+        self._collapsed_requests: dict[bytes, CollapsedRequest] = {}
         self._unshared: dict[bytes, float] = {}
 
-    def respond(self, asked: Asked, inbound: Inbound) -> Answer:
-        """Return the response to a request: at once where it is stored."""
-        decision = self._settled(asked)
+    def respond(self, routed: RoutedRequest, inbound: Inbound) -> EventualResponse:
+        """Return the response to a request: a Response for a hit, else a coroutine that forwards it."""
+        decision = self._respond_or_forward(routed)
         if isinstance(decision, Response):
             return decision
-        return LazyResponse(self._fetch, asked, decision, self._store.find(asked.key), inbound)
+        return LazyResponse(self._fetch, routed, decision, self._store.find(routed.key), inbound)
 
-    def _settled(self, asked: Asked) -> Response | Forward:
-        """Return the response to a request that needs nobody else, or what is to be asked."""
-        decision = self._decide(asked)
+    def _respond_or_forward(self, routed: RoutedRequest) -> Response | Forward:
+        """Return the response to a request that needs no forwarding, or the Forward."""
+        decision = self._decide(routed)
         while isinstance(decision, Serve):
-            response = self._from_storage(asked.request.method, decision)
+            response = self._from_storage(routed.request.method, decision)
             if response is not None:
-                return self._hit(asked, decision, response)
-            # It was damaged, and is gone now.
-            decision = self._decide(asked)
-        return self._unsatisfied(decision) if isinstance(decision, Unsatisfiable) else decision
+                return self._hit(routed, decision, response)
+            # The content was damaged and has been removed: decide again.
+            decision = self._decide(routed)
+        return self._gateway_timeout(decision) if isinstance(decision, Unsatisfiable) else decision
 
     async def close(self) -> None:
-        """End what is under way, and keep what is stored."""
-        for flight in list(self._flights.values()):
-            if flight.task is not None:
-                flight.task.cancel()
+        """Cancel collapsed requests, close connections and the store."""
+        for collapsed in list(self._collapsed_requests.values()):
+            if collapsed.task is not None:
+                collapsed.task.cancel()
         await super().close()
         await asyncio.sleep(0)
         self._store.close()
 
     def status(self) -> dict[str, object]:
-        """Return the numbers that the status path tells."""
+        """Return the metrics served under the status path."""
         stored = self._store.statistics
         return super().status() | {
             "entries": stored.entries,
@@ -100,32 +100,32 @@ class CachingProxy(Proxy):
 
     # From storage.
 
-    def _decide(self, asked: Asked, *arriving: StoredResponse) -> Serve | Forward | Unsatisfiable:
-        stored = (*arriving, *self._store.find(asked.key)) if arriving else self._store.find(asked.key)
-        return decide(asked.request, asked.key, stored, self._wall_clock(), self._policy)
+    def _decide(self, routed: RoutedRequest, *arriving: StoredResponse) -> Serve | Forward | Unsatisfiable:
+        stored = (*arriving, *self._store.find(routed.key)) if arriving else self._store.find(routed.key)
+        return decide(routed.request, routed.key, stored, self._wall_clock(), self._policy)
 
-    def _hit(self, asked: Asked, serve: Serve, response: Response) -> Response:
-        self.counts.hits += 1
+    def _hit(self, routed: RoutedRequest, serve: Serve, response: Response) -> Response:
+        self.metrics.hits += 1
         if serve.is_stale:
-            self.counts.stale_hits += 1
-        if serve.revalidate is not None and asked.key not in self._flights:
-            self._launch(asked, serve.revalidate, None, is_background=True)
+            self.metrics.stale_hits += 1
+        if serve.revalidate is not None and routed.key not in self._collapsed_requests:
+            self._start_collapsed(routed, serve.revalidate, None, is_background=True)
         return response
 
     def _from_storage(self, method: bytes, serve: Serve) -> Response | None:
-        """Return the answer that is to be served; None where its content is not there any more."""
-        ready = self._ready.get(serve.stored.name)
+        """Return the response for a Serve; None where the content is no longer stored."""
+        ready = self._ready_responses.get(serve.stored.name)
         if ready is not None and ready[0] is serve:
             self._store.touch(serve.stored)
             return ready[1]
         body = self._content_of(serve)
         if body is None:
             return None
-        response = answer(method, serve.response, body, self.settings.name, serve.stored.response.version)
+        response = build_response(method, serve.response, body, self.settings.name, serve.stored.response.version)
         if isinstance(body, bytes) and len(body) <= READY_OCTETS and method == b"GET":
-            if len(self._ready) >= READY_ANSWERS:
-                self._ready.clear()
-            self._ready[serve.stored.name] = serve, response
+            if len(self._ready_responses) >= READY_RESPONSES:
+                self._ready_responses.clear()
+            self._ready_responses[serve.stored.name] = serve, response
         return response
 
     def _content_of(self, serve: Serve) -> bytes | Body | None:
@@ -138,181 +138,187 @@ class CachingProxy(Proxy):
             return self._store.open(serve.stored)
         return self._store.open_segments(serve.stored, serve.segments)
 
-    def _unsatisfied(self, decision: Unsatisfiable) -> Response:
-        page = page_response(504, "Nothing that is stored may answer this, and nobody may be asked.")
+    def _gateway_timeout(self, decision: Unsatisfiable) -> Response:
+        page = page_response(504, "only-if-cached: no stored response can be used.")
         fields = Fields((*page.fields.lines, *decision.response.fields.lines))
         return Response(504, fields, page.body)
 
     # Forwarding.
 
     async def _fetch(
-        self, asked: Asked, forward: Forward, stored: tuple[StoredResponse, ...], inbound: Inbound
+        self, routed: RoutedRequest, forward: Forward, stored: tuple[StoredResponse, ...], inbound: Inbound
     ) -> Response:
-        """Return the response to a request that storage, which had `stored`, does not answer."""
-        if self._store.find(asked.key) != stored:
-            # Between the decision and now somebody else's response has been stored.
-            decision = self._settled(asked)
+        """Forward a request that `stored`, the responses stored at the decision, do not satisfy."""
+        if self._store.find(routed.key) != stored:
+            # Another response has been stored since the decision: decide again.
+            decision = self._respond_or_forward(routed)
             if isinstance(decision, Response):
                 return decision
             forward = decision
-        if not forward.may_collapse or inbound.content is not None or self._is_unshared(asked.key):
+        if not forward.may_collapse or inbound.content is not None or self._is_unshared(routed.key):
             try:
-                outcome = await self._exchange(asked, forward, inbound.content, self.interim_to(inbound))
+                outcome = await self._exchange(routed, forward, inbound.content, self.interim_to(inbound))
             except UpstreamError as error:
-                return self._failed(asked, forward, error)
-            return self._relay(asked, outcome)
-        flight = self._flights.get(asked.key)
-        if flight is None:
-            return await self._lead(asked, forward, inbound)
-        return await self._follow(flight, asked, forward, inbound)
+                return self._failed(routed, forward, error)
+            return self._relay(routed, outcome)
+        collapsed = self._collapsed_requests.get(routed.key)
+        if collapsed is None:
+            return await self._forward_collapsed(routed, forward, inbound)
+        return await self._join_collapsed(collapsed, routed, forward, inbound)
 
-    async def _lead(self, asked: Asked, forward: Forward, inbound: Inbound) -> Response:
-        flight = self._launch(asked, forward, self.interim_to(inbound))
+    async def _forward_collapsed(self, routed: RoutedRequest, forward: Forward, inbound: Inbound) -> Response:
+        collapsed = self._start_collapsed(routed, forward, self.interim_to(inbound))
         try:
-            outcome = await flight.join()
+            outcome = await collapsed.join()
         except asyncio.CancelledError:
-            # This client left; others may wait on, and what was to be for it must not hold them up.
-            flight.outcome.add_done_callback(_drop)
+            # This client disconnected, others may still wait: its unread content must not pause the source.
+            collapsed.outcome.add_done_callback(_discard)
             raise
         if isinstance(outcome, UpstreamError):
-            return self._failed(asked, forward, outcome)
-        return self._relay(asked, outcome)
+            return self._failed(routed, forward, outcome)
+        return self._relay(routed, outcome)
 
-    async def _follow(self, flight: Flight, asked: Asked, forward: Forward, inbound: Inbound) -> Response:
-        """Wait for the response that another client asked for, and use it if it may be used."""
-        outcome = await flight.join()
+    async def _join_collapsed(
+        self, collapsed: CollapsedRequest, routed: RoutedRequest, forward: Forward, inbound: Inbound
+    ) -> Response:
+        """Wait for the response to a collapsed request, and reuse it where the cache decides so."""
+        outcome = await collapsed.join()
         if isinstance(outcome, UpstreamError):
-            return self._failed(asked, forward, outcome)
-        fill = flight.fill
-        arriving = None if fill is None else fill.joined
-        decision = self._decide(asked) if arriving is None else self._decide(asked, arriving)
+            return self._failed(routed, forward, outcome)
+        fill = collapsed.fill
+        arriving = None if fill is None else fill.joinable
+        decision = self._decide(routed) if arriving is None else self._decide(routed, arriving)
         response = None
         if isinstance(decision, Serve):
             if fill is not None and decision.stored is arriving:
                 body, version = fill.reader(), decision.stored.response.version
-                response = answer(asked.request.method, decision.response, body, self.settings.name, version)
+                response = build_response(routed.request.method, decision.response, body, self.settings.name, version)
             else:
-                response = self._from_storage(asked.request.method, decision)
+                response = self._from_storage(routed.request.method, decision)
         if response is not None:
-            self.counts.collapsed += 1
-            return as_collapsed(response, self._policy, forward)
+            self.metrics.collapsed += 1
+            return mark_collapsed(response, self._policy, forward)
         if isinstance(decision, Unsatisfiable):
-            return self._unsatisfied(decision)
-        self._note_unshared(asked.key)
-        return await self._fetch_alone(asked, decision if isinstance(decision, Forward) else forward, inbound)
+            return self._gateway_timeout(decision)
+        self._mark_unshared(routed.key)
+        return await self._fetch_alone(routed, decision if isinstance(decision, Forward) else forward, inbound)
 
-    async def _fetch_alone(self, asked: Asked, forward: Forward, inbound: Inbound) -> Response:
-        """Forward a request that another one's response did not answer."""
+    async def _fetch_alone(self, routed: RoutedRequest, forward: Forward, inbound: Inbound) -> Response:
+        """Forward a request that the response to the collapsed request did not satisfy."""
         try:
-            outcome = await self._exchange(asked, forward, None, self.interim_to(inbound))
+            outcome = await self._exchange(routed, forward, None, self.interim_to(inbound))
         except UpstreamError as error:
-            return self._failed(asked, forward, error)
-        return as_collapsed(self._relay(asked, outcome), self._policy, forward, is_reused=False)
+            return self._failed(routed, forward, error)
+        return mark_collapsed(self._relay(routed, outcome), self._policy, forward, is_reused=False)
 
     def _is_unshared(self, key: bytes) -> bool:
         until = self._unshared.get(key)
         return until is not None and self._loop.time() < until
 
-    def _note_unshared(self, key: bytes) -> None:
+    def _mark_unshared(self, key: bytes) -> None:
         if len(self._unshared) >= UNSHARED_URIS:
             self._unshared.clear()
         self._unshared[key] = self._loop.time() + UNSHARED_S
 
-    # A flight.
+    # Collapsed requests.
 
-    def _launch(
-        self, asked: Asked, forward: Forward, on_interim: OnInterim | None, is_background: bool = False
-    ) -> Flight:
-        flight = Flight(self._loop, partial(self._land, asked.key), is_background)
-        self._flights[asked.key] = flight
-        flight.task = self._loop.create_task(self._fly(flight, asked, forward, on_interim))
-        return flight
+    def _start_collapsed(
+        self, routed: RoutedRequest, forward: Forward, on_interim: OnInterim | None, is_background: bool = False
+    ) -> CollapsedRequest:
+        collapsed = CollapsedRequest(self._loop, partial(self._unregister, routed.key), is_background)
+        self._collapsed_requests[routed.key] = collapsed
+        collapsed.task = self._loop.create_task(self._run_collapsed(collapsed, routed, forward, on_interim))
+        return collapsed
 
-    async def _fly(self, flight: Flight, asked: Asked, forward: Forward, on_interim: OnInterim | None) -> None:
+    async def _run_collapsed(
+        self, collapsed: CollapsedRequest, routed: RoutedRequest, forward: Forward, on_interim: OnInterim | None
+    ) -> None:
         outcome: Outcome | UpstreamError
         try:
-            outcome = await self._exchange(asked, forward, None, on_interim, flight)
+            outcome = await self._exchange(routed, forward, None, on_interim, collapsed)
         except UpstreamError as error:
             outcome = error
         except asyncio.CancelledError:
-            self._land(asked.key, flight)
-            flight.outcome.cancel()
+            self._unregister(routed.key, collapsed)
+            collapsed.outcome.cancel()
             raise
         except Exception as error:
             self._log.write("failed", error=f"{type(error).__name__}: {error}")
-            outcome = UpstreamError(500, "the proxy failed to ask")
-        flight.outcome.set_result(outcome)
-        if isinstance(outcome, Outcome) and flight.is_background:
-            outcome.drop()
-        fill = flight.fill
+            outcome = UpstreamError(500, "internal error of the proxy")
+        collapsed.outcome.set_result(outcome)
+        if isinstance(outcome, Outcome) and collapsed.is_background:
+            outcome.discard()
+        fill = collapsed.fill
         if fill is None or fill.is_over:
-            self._land(asked.key, flight)
+            self._unregister(routed.key, collapsed)
         else:
-            fill.on_over = partial(self._land, asked.key, flight)
+            fill.on_over = partial(self._unregister, routed.key, collapsed)
 
-    def _land(self, key: bytes, flight: Flight) -> None:
-        if self._flights.get(key) is flight:
-            del self._flights[key]
+    def _unregister(self, key: bytes, collapsed: CollapsedRequest) -> None:
+        if self._collapsed_requests.get(key) is collapsed:
+            del self._collapsed_requests[key]
 
-    # An exchange, and what follows from it.
+    # An exchange with the origin, and its effects on the store.
 
     async def _exchange(
         self,
-        asked: Asked,
+        routed: RoutedRequest,
         forward: Forward,
         content: BodyStream | None,
         on_interim: OnInterim | None,
-        flight: Flight | None = None,
+        collapsed: CollapsedRequest | None = None,
     ) -> Outcome:
-        """Forward a request and carry out what its response means for the store; raises UpstreamError."""
+        """Forward a request and apply the effects of its response to the store; raises UpstreamError."""
         for _ in range(ATTEMPTS):
             self._count(forward)
             request_time = self._wall_clock()
-            response = await self.exchange(asked, forward.request, content, on_interim)
+            response = await self.exchange(routed, forward.request, content, on_interim)
             now = self._wall_clock()
             if response.status == 304 and forward.validating:
-                self.counts.not_modified += 1
-            stored = self._store.find(asked.key)
-            received = receive(asked.key, forward, response, request_time, now, stored, self._policy)
+                self.metrics.not_modified += 1
+            stored = self._store.find(routed.key)
+            received = handle_response(routed.key, forward, response, request_time, now, stored, self._policy)
             arrival = response.body
             if not isinstance(arrival, BodyStream):
                 raise TypeError("an origin's content is a BodyStream")
-            self._update(received)
+            self._apply_updates(received)
             outcome = Outcome(forward, received, arrival, version=response.version)
-            self._remove(asked, outcome)
-            if received.retry is None and (received.serve is not None or self._keep(outcome, arrival, flight)):
+            self._remove_outdated(routed, outcome)
+            if received.retry is None and (
+                received.serve is not None or self._store_content(outcome, arrival, collapsed)
+            ):
                 return outcome
             arrival.close()
             forward = received.retry or Forward(forward.original, forward.original, forward.reason)
-        raise UpstreamError(502, "the origin's responses contradict each other")
+        raise UpstreamError(502, "the origin's responses are inconsistent")
 
     def _count(self, forward: Forward) -> None:
         if forward.validating:
-            self.counts.revalidations += 1
+            self.metrics.revalidations += 1
         else:
-            self.counts.misses += 1
+            self.metrics.misses += 1
 
-    def _update(self, received: Received) -> None:
+    def _apply_updates(self, received: ResponseActions) -> None:
         for key in received.invalidates:
             self._store.remove_uri(key)
-            flight = self._flights.pop(key, None)
-            if flight is not None:
-                flight.is_revoked = True
+            collapsed = self._collapsed_requests.pop(key, None)
+            if collapsed is not None:
+                collapsed.is_revoked = True
         for old, new in received.updates:
             self._store.replace(old, new)
 
-    def _remove(self, asked: Asked, outcome: Outcome) -> None:
-        """Let go of what is outdated, or may not stay as a 304 says; this request is answered with it yet."""
+    def _remove_outdated(self, routed: RoutedRequest, outcome: Outcome) -> None:
+        """Remove outdated responses; this request's own response is built first, if it comes from one of them."""
         received = outcome.received
         if received.serve is not None and received.removals:
-            outcome.served = self._from_storage(asked.request.method, received.serve)
+            outcome.served = self._from_storage(routed.request.method, received.serve)
         for stored in received.removals:
             self._store.remove(stored)
 
-    def _keep(self, outcome: Outcome, arrival: BodyStream, flight: Flight | None) -> bool:
-        """Have the content stored while it is passed on, where it is to be; False where what it lacks is gone."""
+    def _store_content(self, outcome: Outcome, arrival: BodyStream, collapsed: CollapsedRequest | None) -> bool:
+        """Start storing the content while it is relayed; return False where a stored piece that it needs is gone."""
         received = outcome.received
-        is_revoked = flight is not None and flight.is_revoked
+        is_revoked = collapsed is not None and collapsed.is_revoked
         if received.store is None or (is_revoked and not received.relays_pieces):
             return True
         source: StreamedBody = arrival
@@ -321,70 +327,70 @@ class CachingProxy(Proxy):
             if pieces is None:
                 return not received.relays_pieces
             source = pieces
-        length = length_of(received.response) if source is arrival else source.size_octets
+        length = parse_content_length(received.response) if source is arrival else source.size_octets
         writer = None if is_revoked else self._store.begin(received.store, length or 0)
         if writer is not None and not writer.is_open and source is arrival:
-            # The store does not take it, so nobody stands between the origin and the client.
+            # The store rejects the content: relay it without a fill.
             return True
-        is_background = flight is not None and flight.is_background
-        fill = Fill(source, writer, lambda: flight is not None and flight.is_wanted, is_background)
+        is_background = collapsed is not None and collapsed.is_background
+        fill = CacheFill(source, writer, lambda: collapsed is not None and collapsed.is_wanted, is_background)
         if not received.pieces or received.relays_pieces:
             outcome.content, outcome.fill = fill.reader(), fill
         fill.start()
         return True
 
-    def _pieces(self, outcome: Outcome, arrival: BodyStream) -> Pieces | None:
-        """Return the content that is put together; None where what was stored is gone."""
+    def _pieces(self, outcome: Outcome, arrival: BodyStream) -> ConcatenatedBody | None:
+        """Concatenate stored and arriving content; return None where a stored piece is gone."""
         received = outcome.received
         bodies: list[Body | StreamedBody] = []
         for piece in received.pieces:
             if piece.stored is None:
-                bodies.append(arrival if received.relays_pieces else self._branch(outcome, arrival))
+                bodies.append(arrival if received.relays_pieces else self._duplicate(outcome, arrival))
                 continue
             body = self._store.open(piece.stored, piece.span.first, piece.span.last)
             if body is None:
                 return None
             bodies.append(body)
-        return Pieces(bodies)
+        return ConcatenatedBody(bodies)
 
-    def _branch(self, outcome: Outcome, arrival: BodyStream) -> StreamedBody:
-        """Return what arrives a second time, beside what the client gets of it."""
-        both = Fill(arrival, None)
+    def _duplicate(self, outcome: Outcome, arrival: BodyStream) -> StreamedBody:
+        """Duplicate the arriving content: one copy for the client, one to return."""
+        both = CacheFill(arrival, None)
         outcome.content = both.reader()
         branch = both.reader()
         self._loop.call_soon(both.start)
         return branch
 
-    # Answers.
+    # Responses to clients.
 
-    def _relay(self, asked: Asked, outcome: Outcome) -> Response:
-        """Return the answer to whoever asked first."""
+    def _relay(self, routed: RoutedRequest, outcome: Outcome) -> Response:
+        """Return the response for the client whose request was forwarded."""
         serve = outcome.received.serve
         if serve is None:
             head = outcome.received.response
-            return answer(asked.request.method, head, outcome.content, self.settings.name, outcome.version)
+            return build_response(routed.request.method, head, outcome.content, self.settings.name, outcome.version)
         response, outcome.served = outcome.served, None
-        outcome.drop()
-        response = response or self._from_storage(asked.request.method, serve)
+        outcome.discard()
+        response = response or self._from_storage(routed.request.method, serve)
         if response is None:
-            return self.failure(asked, UpstreamError(502, "what was stored is gone"))
+            return self.failure(routed, UpstreamError(502, "the stored response was removed meanwhile"))
         return response
 
-    def _failed(self, asked: Asked, forward: Forward, error: UpstreamError) -> Response:
-        """Return what a client gets when no response came: something stored, or the error."""
-        serve = failed(asked.key, forward, self._wall_clock(), self._policy)
+    def _failed(self, routed: RoutedRequest, forward: Forward, error: UpstreamError) -> Response:
+        """Return a stale stored response, or an error page, after a failed exchange."""
+        serve = handle_failure(routed.key, forward, self._wall_clock(), self._policy)
         if serve is not None:
-            response = self._from_storage(asked.request.method, serve)
+            response = self._from_storage(routed.request.method, serve)
             if response is not None:
-                self.counts.stale_hits += serve.is_stale
+                self.metrics.stale_hits += serve.is_stale
                 return response
-        # RFC 9111 section 5.2.2.2: 504 instead of what is stored and must not be sent stale.
-        page = self.failure(asked, error if forward.fallback is None else UpstreamError(504, error.detail))
-        line = forward_line(self._policy, asked.key, forward)
+        # RFC 9111 section 5.2.2.2: 504 where a stale response is stored and its reuse is prohibited.
+        page = self.failure(routed, error if forward.fallback is None else UpstreamError(504, error.detail))
+        line = forward_line(self._policy, routed.key, forward)
         return Response(page.status, page.fields.adding(line), page.body)
 
 
-def _drop(outcome: "asyncio.Future[Outcome | UpstreamError]") -> None:
-    """Close the content of one who has left."""
+def _discard(outcome: "asyncio.Future[Outcome | UpstreamError]") -> None:
+    """Close the content for a client that has disconnected."""
     if not outcome.cancelled() and isinstance(result := outcome.result(), Outcome):
-        result.drop()
+        result.discard()

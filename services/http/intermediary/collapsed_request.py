@@ -1,76 +1,82 @@
-"""A request to an origin that several clients wait for: one asked first, the others asked the same meanwhile.
+"""Collapsed request: one forwarded request (single flight) that several clients wait for (RFC 9111 section 4).
 
-RFC 9111 section 4 lets a cache collapse requests: the response to one may answer them all, if it may be stored and each
-of them may be answered with what is stored. It is under way on its own, so that the client who asked first may leave.
+A cache may collapse concurrent requests for one URI: the response to one may satisfy all of them, if it is stored and
+each of them may be satisfied by the stored response. The exchange runs as its own task, so that the first client can
+disconnect without failing the others.
 """
 
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from services.http.cache.decisions import Forward, Received
-from services.http.intermediary.cache_fill import Fill
-from services.http.intermediary.errors import UpstreamError
+from services.http.cache.decisions import Forward, ResponseActions
+from services.http.intermediary.cache_fill import CacheFill
+from services.http.intermediary.upstream_connection import UpstreamError
 from services.http.messages import HTTP_1_1, Response, StreamedBody, Version
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of a forwarded request, all but the answering of clients carried out.
+    """Result of a forwarded request, its effects on the store applied.
 
-    `forward` is the one that was sent last, `content` what goes with `received.response` for whoever asked first,
-    `fill` where it goes into the store, `version` what the origin spoke. `served` is the answer from storage where
-    what it is made of was removed since.
+    forward   the Forward that was sent last
+    received  the cache's decision about the response
+    content   the content of `received.response`, for the client whose request was forwarded
+    fill      the cache fill, where the content is stored
+    version   the HTTP version of the origin's response
+    served    the response built from a stored one that was removed afterwards
     """
 
     forward: Forward
-    received: Received
+    received: ResponseActions
     content: StreamedBody
-    fill: Fill | None = None
+    fill: CacheFill | None = None
     version: Version = HTTP_1_1
     served: Response | None = None
 
-    def drop(self) -> None:
-        """Nobody takes the content."""
+    def discard(self) -> None:
+        """Close the unused content."""
         self.content.close()
         if self.served is not None and not isinstance(self.served.body, bytes):
             self.served.body.close()
 
 
-class Flight:
-    """One collapsed request. `outcome` is an UpstreamError where there is no response."""
+class CollapsedRequest:
+    """One collapsed request; the result of `outcome` is an UpstreamError where there is no response."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, land: Callable[["Flight"], None], is_background: bool) -> None:
-        """`land` is called when nobody is to join any more."""
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, unregister: Callable[["CollapsedRequest"], None], is_background: bool
+    ) -> None:
+        """`unregister` is called when no further client may join."""
         self.outcome: asyncio.Future[Outcome | UpstreamError] = loop.create_future()
         self.task: asyncio.Task[None] | None = None
         self.is_background = is_background
         self.is_revoked = False
-        """Whether the URI was invalidated meanwhile: the response may be of before, and is not stored."""
-        self._land = land
+        """The URI was invalidated meanwhile: the response may be outdated and is not stored."""
+        self._unregister = unregister
         self._waiting = 0
 
     @property
     def is_wanted(self) -> bool:
-        """Whether somebody waits for the outcome."""
+        """True while a client waits for the outcome."""
         return self._waiting > 0
 
     @property
-    def fill(self) -> Fill | None:
-        """Where the response goes, once there is one that may be stored."""
+    def fill(self) -> CacheFill | None:
+        """The cache fill, once there is a response that is stored."""
         if not self.outcome.done() or self.outcome.cancelled():
             return None
         outcome = self.outcome.result()
         return outcome.fill if isinstance(outcome, Outcome) else None
 
     async def join(self) -> Outcome | UpstreamError:
-        """Wait for the outcome; when the last who waits gives up, so does the flight, unless it is for the cache."""
+        """Wait for the outcome; cancelling the last waiting client cancels a request that is not for the background."""
         self._waiting += 1
         try:
             return await asyncio.shield(self.outcome)
         finally:
             self._waiting -= 1
-            # What is done with the outcome is done before the loop goes on; then it shows who reads.
+            # Check in the next iteration of the loop, after the clients have registered their readers.
             asyncio.get_running_loop().call_soon(self._check)
 
     def _check(self) -> None:
@@ -79,5 +85,5 @@ class Flight:
         if self.fill is not None:
             self.fill.check()
         elif not self.outcome.done() and not self.is_background and self.task is not None:
-            self._land(self)
+            self._unregister(self)
             self.task.cancel()

@@ -1,11 +1,11 @@
-"""What an intermediary changes in a message that it passes on, and nothing else (RFC 9110 sections 7.6 and 6.6.1).
+"""Message forwarding: changes that an intermediary makes to requests, responses and trailers (RFC 9110 section 7.6).
 
-    forwarded_request(stripped(request), route, b"lab7")     # Host, Via; Content-Length or chunked
+    forwarded_request(strip_hop_by_hop(request), route, b"lab7")     # Host, Via; Content-Length or chunked
 
-Removed are the fields that Connection names and those that are for one connection whoever names them (section 7.6.1);
-Proxy-Authorization and Proxy-Authenticate among them, since this proxy has no authentication and forwards nobody's
-credentials for it. Obeyed: RFC 9110 sections 6.5.1, 6.6.1, 7.2, 7.6.2, 7.6.3, 9.3.7, 9.3.8 and 10.1.4; RFC 9112
-sections 6.3, 7.1.2 and 9.3. Left out: transformation of content (section 7.7), so no-transform is always obeyed.
+Removed are the fields listed in Connection and all hop-by-hop fields (section 7.6.1), including Proxy-Authorization and
+Proxy-Authenticate: this proxy has no authentication, and must not forward credentials meant for one. Obeyed: RFC 9110
+sections 6.5.1, 6.6.1, 7.2, 7.6.2, 7.6.3, 9.3.7, 9.3.8 and 10.1.4; RFC 9112 sections 6.3, 7.1.2 and 9.3. Left out:
+transformation of content (section 7.7), so no-transform is always obeyed.
 """
 
 from collections.abc import Collection
@@ -19,7 +19,7 @@ from services.http.messages import HTTP_1_1, Request, Response, Version
 from services.http.server.error_pages import page_response
 from services.http.syntax import list_members, lower_tokens
 
-# RFC 9110 section 7.6.1, the fields of the connection itself; 11.7: those of a proxy's own authentication.
+# RFC 9110 section 7.6.1: hop-by-hop fields; section 11.7: fields of a proxy's own authentication.
 HOP_BY_HOP = frozenset(
     (
         b"connection",
@@ -35,7 +35,7 @@ HOP_BY_HOP = frozenset(
     )
 )
 FRAMING = frozenset((b"content-length", b"transfer-encoding"))
-# RFC 9110 section 6.5.1: what changes framing, routing, authentication or the request itself is never a trailer field.
+# RFC 9110 section 6.5.1: fields for framing, routing, authentication or request modification are no trailer fields.
 NEVER_TRAILERS = HOP_BY_HOP | {
     b"age",
     b"authorization",
@@ -60,16 +60,16 @@ NEVER_TRAILERS = HOP_BY_HOP | {
     b"warning",
     b"www-authenticate",
 }
-# RFC 9110 section 9.3.8: what TRACE is not to reflect.
+# RFC 9110 section 9.3.8: fields with credentials, which TRACE must not reflect.
 SECRET = (b"authorization", b"cookie", b"proxy-authorization")
-# RFC 9110 section 8.6: methods that have a meaning for content say its length even where that is 0.
+# RFC 9110 section 8.6: methods that define a meaning for content; a Content-Length of 0 is sent, too.
 WITH_CONTENT = frozenset((b"POST", b"PUT", b"PATCH"))
-# RFC 5842 section 7.2; RFC 9110 section 7.6.3 leaves to the intermediary what it does about a loop.
+# RFC 5842 section 7.2. RFC 9110 section 7.6.3 leaves the reaction to a forwarding loop to the intermediary.
 LOOP_DETECTED = 508
 
 
-def stripped(request: Request) -> Request:
-    """Return a request without the fields of the connection it came on, which no decision may rest on."""
+def strip_hop_by_hop(request: Request) -> Request:
+    """Return a request without hop-by-hop fields, so that no decision depends on them."""
     fields = without_hop_by_hop(request.fields)
     return (
         request
@@ -79,18 +79,18 @@ def stripped(request: Request) -> Request:
 
 
 def without_hop_by_hop(fields: Fields) -> Fields:
-    """Return fields without those of one connection."""
+    """Return fields without hop-by-hop ones and those listed in Connection."""
     if not fields.has_any(HOP_BY_HOP):
         return fields
     return fields.without(HOP_BY_HOP | set(lower_tokens(fields.get(b"connection"))))
 
 
 def check_request(request: Request, name: bytes) -> None:
-    """Refuse a request that this intermediary, of the pseudonym `name`, must not pass on; raises HTTPError."""
+    """Validate a request for forwarding by the intermediary with the pseudonym `name`; raises HTTPError."""
     if b"via" in request.fields and name.lower() in _via_names(request.fields):
-        raise HTTPError(LOOP_DETECTED, "the request came through this proxy before")
+        raise HTTPError(LOOP_DETECTED, "forwarding loop: the name of this proxy is in Via")
     if request.method == b"CONNECT" and request.fields.has_any((b"content-length", b"transfer-encoding")):
-        # RFC 9110 section 9.3.6: CONNECT has no content, and what follows it belongs to the tunnel.
+        # RFC 9110 section 9.3.6: CONNECT has no content; octets after it belong to the tunnel.
         raise HTTPError(400, "CONNECT with content")
 
 
@@ -99,8 +99,8 @@ def _via_names(fields: Fields) -> list[bytes]:
     return [words[1] for member in members if len(words := member.split()) > 1]
 
 
-def forwards_left(request: Request) -> int | None:
-    """Return how often TRACE or OPTIONS may be passed on, None where nothing bounds it (RFC 9110 section 7.6.2)."""
+def remaining_forwards(request: Request) -> int | None:
+    """Parse Max-Forwards of TRACE or OPTIONS; return None where there is no limit (RFC 9110 section 7.6.2)."""
     if request.method not in (b"TRACE", b"OPTIONS"):
         return None
     values = request.fields.get_all(b"max-forwards")
@@ -109,8 +109,8 @@ def forwards_left(request: Request) -> int | None:
     return int(values[0][:10])
 
 
-def own_answer(request: Request) -> Response:
-    """Return the answer of the last recipient to TRACE or OPTIONS (RFC 9110 sections 7.6.2, 9.3.7 and 9.3.8)."""
+def own_response(request: Request) -> Response:
+    """Respond to TRACE or OPTIONS as the final recipient (RFC 9110 sections 7.6.2, 9.3.7 and 9.3.8)."""
     if request.method == b"OPTIONS":
         return Response(200, Fields(((b"Allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE, CONNECT"),)))
     if request.fields.has_any((b"content-length", b"transfer-encoding")):
@@ -120,19 +120,19 @@ def own_answer(request: Request) -> Response:
 
 
 def takes_trailers(fields: Fields) -> bool:
-    """Tell whether the client said that it takes trailer fields (RFC 9110 section 10.1.4)."""
+    """Return True where the client accepts trailer fields: `TE: trailers` (RFC 9110 section 10.1.4)."""
     return b"te" in fields and b"trailers" in lower_tokens(fields.get(b"te"))
 
 
 def forwarded_request(request: Request, route: Route, name: bytes, length: int | None, trailers: bool) -> Request:
-    """Return a stripped request as it goes to `route`.
+    """Build the request to send along `route` from a stripped one.
 
-    `length` is the octets of content, None where it is chunked, and where there is no content 0. `trailers` tells
-    whether the client takes trailer fields.
+    `length` is the size of the content in octets, 0 without content, None for chunked. `trailers` is True where the
+    client accepts trailer fields.
     """
-    # RFC 9112 section 3.2: Host is the target's, and comes first.
+    # RFC 9112 section 3.2: Host is the target's authority, and the first field.
     lines: list[FieldLine] = [(b"Host", route.authority)]
-    left = forwards_left(request)
+    left = remaining_forwards(request)
     dropped: Collection[bytes] = {b"host", *FRAMING, *([] if length is None else [b"trailer"])}
     if left is not None:
         dropped = {*dropped, b"max-forwards"}
@@ -150,7 +150,7 @@ def forwarded_request(request: Request, route: Route, name: bytes, length: int |
 
 
 def forwarded_trailers(trailers: Fields) -> Fields:
-    """Return the trailer fields that may be passed on apart from the header (RFC 9110 section 6.5.1)."""
+    """Return the trailer fields that may be forwarded as trailers (RFC 9110 section 6.5.1)."""
     return trailers.without(NEVER_TRAILERS) if len(trailers) else trailers
 
 

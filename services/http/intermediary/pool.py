@@ -1,19 +1,23 @@
-"""The connections to origins: kept for the next request, bounded, and opened where none is free.
+"""Connection pool: persistent connections to origins, bounded per origin and in total (RFC 9112 section 9.3).
 
     response = await pool.exchange(origin, request, None, None)
 
-RFC 9112 section 9.3.1 and RFC 9110 section 9.2.2: a request that reached a kept connection just when the origin closed
-it is sent once more, on a new one, where its method is idempotent and its content is not gone. What may not be sent
-twice goes on a new one at once, as squid has it.
+RFC 9112 section 9.3.1 and RFC 9110 section 9.2.2: a request on a persistent connection that the origin closes before
+its response is retried once on a new connection, where its method is idempotent and it has no content. All other
+requests get a new connection at once, as in squid.
 """
 
 import asyncio
 import socket
 from collections import deque
 
-from services.http.intermediary.errors import DiedEarlyError, UpstreamError
-from services.http.intermediary.settings import Bounds
-from services.http.intermediary.upstream_connection import OnInterim, UpstreamConnection
+from services.http.intermediary.settings import UpstreamLimits
+from services.http.intermediary.upstream_connection import (
+    ClosedEarlyError,
+    OnInterim,
+    UpstreamConnection,
+    UpstreamError,
+)
 from services.http.messages import Request, Response
 from services.http.server.body_stream import BodyStream
 from services.http.urls import Origin
@@ -23,31 +27,31 @@ IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"
 
 
 class Pool:
-    """Connections to any number of origins."""
+    """A pool of connections to any number of origins."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, bounds: Bounds) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, limits: UpstreamLimits) -> None:
         self._loop = loop
-        self._bounds = bounds
+        self._limits = limits
         self._idle: dict[Origin, deque[UpstreamConnection]] = {}
         self._origins: dict[UpstreamConnection, Origin] = {}
         self._counts: dict[Origin, int] = {}
         self._count = 0
         self._waiting: dict[Origin, deque[asyncio.Future[None]]] = {}
         self._received_octets = 0
-        self._sweep = Sweep(loop, bounds.sweep_s, self._look)
+        self._sweep = Sweep(loop, limits.sweep_s, self._check_timeouts)
 
     @property
     def received_octets(self) -> int:
-        """What came from all origins, heads counted."""
+        """Octets received from all origins, including heads."""
         return self._received_octets + sum(connection.received_octets for connection in self._origins)
 
     @property
     def connection_count(self) -> int:
-        """How many connections are open or being opened."""
+        """Number of connections that are open or connecting."""
         return self._count
 
     def close(self) -> None:
-        """End all connections."""
+        """Close all connections."""
         self._sweep.cancel()
         for connection in list(self._origins):
             connection.close()
@@ -59,17 +63,17 @@ class Pool:
         may_repeat = request.method in IDEMPOTENT and content is None
         connection = await self._connection(origin, is_new=not may_repeat)
         try:
-            return await connection.ask(request, content, on_interim)
-        except DiedEarlyError:
+            return await connection.send_request(request, content, on_interim)
+        except ClosedEarlyError:
             if not may_repeat:
                 raise
         connection = await self._connection(origin, is_new=True)
-        return await connection.ask(request, content, on_interim)
+        return await connection.send_request(request, content, on_interim)
 
     async def _connection(self, origin: Origin, is_new: bool) -> UpstreamConnection:
-        """Return a connection that was kept, unless it is to be a new one or none is free."""
+        """Return an idle connection, or a new one where none is idle or `is_new` is set."""
         try:
-            async with asyncio.timeout(self._bounds.connect_s):
+            async with asyncio.timeout(self._limits.connect_s):
                 while True:
                     connection = None if is_new else self._take_idle(origin)
                     if connection is not None:
@@ -78,12 +82,12 @@ class Pool:
                         return await self._open(origin)
                     await self._wait(origin)
         except TimeoutError as error:
-            raise UpstreamError(504, "no connection to the origin came about in time") from error
+            raise UpstreamError(504, "timeout while connecting to the origin") from error
 
     def _take_idle(self, origin: Origin) -> UpstreamConnection | None:
         idle = self._idle.get(origin)
         while idle:
-            # The one that was used last is the surest to be open still.
+            # The most recently used one is the least likely to have been closed by the origin.
             connection = idle.pop()
             if not connection.is_open:
                 continue
@@ -94,14 +98,14 @@ class Pool:
 
     def _has_room(self, origin: Origin) -> bool:
         of_origin = self._counts.get(origin, 0)
-        if of_origin >= self._bounds.connections_per_origin:
-            # One that was kept makes room for a new one.
-            return self._end_idle(origin)
-        if self._count < self._bounds.connections:
+        if of_origin >= self._limits.connections_per_origin:
+            # Evict an idle connection for the new one.
+            return self._close_idle(origin)
+        if self._count < self._limits.connections:
             return True
-        return any(self._end_idle(other) for other in list(self._idle))
+        return any(self._close_idle(other) for other in list(self._idle))
 
-    def _end_idle(self, origin: Origin) -> bool:
+    def _close_idle(self, origin: Origin) -> bool:
         idle = self._idle.get(origin)
         if not idle:
             return False
@@ -115,14 +119,16 @@ class Pool:
         self._counts[origin] = self._counts.get(origin, 0) + 1
 
         def make() -> UpstreamConnection:
-            return UpstreamConnection(self._bounds, self._loop.time, self._free, self._lost)
+            return UpstreamConnection(self._limits, self._loop.time, self._free, self._lost)
 
         try:
             _, connection = await self._loop.create_connection(make, origin.host, origin.port)
         except BaseException as error:
             self._uncount(origin)
             if isinstance(error, OSError | UnicodeError):
-                raise UpstreamError(502, f"no connection to {origin.host} port {origin.port}: {_why(error)}") from error
+                raise UpstreamError(
+                    502, f"no connection to {origin.host} port {origin.port}: {_reason(error)}"
+                ) from error
             raise
         self._origins[connection] = origin
         self._sweep.wake()
@@ -139,7 +145,7 @@ class Pool:
             raise
 
     def _wake(self, origin: Origin) -> None:
-        """Tell one who waits for a connection that there is one, or room for one: to this origin, or else to any."""
+        """Wake one request that waits for a connection: to this origin, or else to any."""
         for place in (origin, *self._waiting):
             waiting = self._waiting.get(place)
             while waiting:
@@ -156,7 +162,7 @@ class Pool:
             return
         idle = self._idle.setdefault(origin, deque())
         idle.append(connection)
-        if len(idle) > self._bounds.idle_connections_per_origin:
+        if len(idle) > self._limits.idle_connections_per_origin:
             idle[0].close()
         self._wake(origin)
 
@@ -182,14 +188,14 @@ class Pool:
             del self._counts[origin]
         self._wake(origin)
 
-    def _look(self) -> bool:
+    def _check_timeouts(self) -> bool:
         now = self._loop.time()
         for connection in list(self._origins):
             connection.check(now)
         return bool(self._origins)
 
 
-def _why(error: OSError | UnicodeError) -> str:
+def _reason(error: OSError | UnicodeError) -> str:
     if isinstance(error, socket.gaierror):
-        return "its name has no address"
+        return "the host name cannot be resolved"
     return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__

@@ -1,15 +1,15 @@
-"""An intermediary: each request is judged, given to an origin, and its response passed on while it comes.
+"""HTTP proxy without a cache: validates, routes and forwards requests, and streams responses (RFC 9110 section 7).
 
     proxy = Proxy(Settings(b"lab7"), loop, log, time.time)
     server = HTTPServer(proxy.refuse_all, log, time.time, relay=proxy)
 
-This is the whole of a proxy without a cache; cached.py puts one before it.
+CachingProxy (caching_proxy.py) adds a cache by overriding respond().
 """
 
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from ipaddress import ip_address
 
 from services.eventlog import EventLog
@@ -18,22 +18,20 @@ from services.http.cache.keys import cache_key
 from services.http.errors import HTTPError
 from services.http.fields import Fields
 from services.http.http1.framing import content_length
-from services.http.intermediary.counts import Counts
-from services.http.intermediary.errors import UpstreamError
 from services.http.intermediary.forwarding import (
     check_request,
     forwarded_request,
-    forwards_left,
-    own_answer,
-    stripped,
+    own_response,
+    remaining_forwards,
+    strip_hop_by_hop,
     takes_trailers,
 )
 from services.http.intermediary.pool import Pool
-from services.http.intermediary.responses import answer
+from services.http.intermediary.responses import build_response
 from services.http.intermediary.routing import Route, authority_origin, route
-from services.http.intermediary.settings import Settings, is_allowed
+from services.http.intermediary.settings import Settings, is_connect_permitted
 from services.http.intermediary.tunnel import open_tunnel
-from services.http.intermediary.upstream_connection import OnInterim
+from services.http.intermediary.upstream_connection import OnInterim, UpstreamError
 from services.http.messages import Request, Response
 from services.http.server.body_stream import BodyStream
 from services.http.server.error_pages import page_response
@@ -41,19 +39,19 @@ from services.http.server.inbound import Inbound
 from services.http.server.lazy import LazyResponse
 from services.http.targets import split_target
 
-# What the rules make of a request is a function of it, and clients repeat theirs; only requests with few fields are
-# kept, as few of them as the parser keeps.
+# Cache of validated and routed requests: clients repeat their heads, and the result depends on the request only. As
+# many as the parser caches, and only those with few fields.
 MEMO_REQUESTS = 1024
 MEMO_FIELDS = 32
 
-Answer = Response | Awaitable[Response]
+EventualResponse = Response | Awaitable[Response]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A request that may be forwarded: without its connection's fields, with its cache key.
+class RoutedRequest:
+    """A request that may be forwarded: without hop-by-hop fields, with its route and its cache key.
 
-    `trailers` tells whether the client takes trailer fields.
+    `trailers` is True where the client accepts trailer fields.
     """
 
     request: Request
@@ -62,8 +60,40 @@ class Asked:
     trailers: bool
 
 
+@dataclass(slots=True)
+class Metrics:
+    """Metrics of a proxy: monotonic counters of requests by outcome.
+
+    requests        received, including refused ones
+    hits            satisfied by a stored response without forwarding
+    stale_hits      hits with a stale response (RFC 9111 section 4.2.4, RFC 5861)
+    misses          forwarded without a validator
+    revalidations   forwarded with a validator, for a client or in the background
+    not_modified    revalidations with a 304 from the origin
+    collapsed       satisfied by the response to another client's request
+    failures        without a usable response from the origin
+    refused         by this proxy's own rules
+    tunnels         opened by CONNECT
+    """
+
+    requests: int = 0
+    hits: int = 0
+    stale_hits: int = 0
+    misses: int = 0
+    revalidations: int = 0
+    not_modified: int = 0
+    collapsed: int = 0
+    failures: int = 0
+    refused: int = 0
+    tunnels: int = 0
+
+    def as_dict(self) -> dict[str, int]:
+        """Return the counters by name."""
+        return asdict(self)
+
+
 class Proxy:
-    """Answers for others."""
+    """A forward or reverse proxy without a cache; the relay of an HTTPServer."""
 
     def __init__(
         self,
@@ -73,79 +103,79 @@ class Proxy:
         wall_clock: Callable[[], float],
     ) -> None:
         self.settings = settings
-        self.counts = Counts()
-        self.pool = Pool(loop, settings.bounds)
+        self.metrics = Metrics()
+        self.pool = Pool(loop, settings.limits)
         self.client_octets: Callable[[], int] = lambda: 0
-        """What the server has sent to clients, as far as it has told."""
+        """Octets that the server has sent to clients; set by the program."""
         self.requests_under_way: Callable[[], int] = lambda: 0
-        """How many requests clients wait for, as far as the server has told."""
+        """Number of requests without a complete response; set by the program."""
         self._loop = loop
         self._log = log
         self._wall_clock = wall_clock
-        self._memo: dict[Request, Asked] = {}
+        self._memo: dict[Request, RoutedRequest] = {}
 
-    def __call__(self, request: Request, inbound: Inbound) -> Answer:
-        """Return the response to a request, or the promise of one."""
-        self.counts.requests += 1
+    def __call__(self, request: Request, inbound: Inbound) -> EventualResponse:
+        """Return the response to a request, or an awaitable of one."""
+        self.metrics.requests += 1
         if self.settings.clients and not self._is_client(inbound):
-            return self._refuse(request, inbound, HTTPError(403, "you are none of those whom this proxy serves"))
-        asked = self._memo.get(request)
-        if asked is not None:
-            return self.respond(asked, inbound)
+            return self._refuse(request, inbound, HTTPError(403, "the client's address is not permitted"))
+        routed = self._memo.get(request)
+        if routed is not None:
+            return self.respond(routed, inbound)
         try:
-            own = self._own_answer(request)
+            own = self._own_response(request)
             if own is not None:
                 return own
             check_request(request, self.settings.name)
             if request.method == b"CONNECT":
                 return self._connect(request)
-            return self.respond(self._judge(request), inbound)
+            return self.respond(self._route(request), inbound)
         except HTTPError as error:
             return self._refuse(request, inbound, error)
 
-    def respond(self, asked: Asked, inbound: Inbound) -> Answer:
+    def respond(self, routed: RoutedRequest, inbound: Inbound) -> EventualResponse:
         """Return the response to a request that may be forwarded."""
-        return LazyResponse(self._forward, asked, inbound)
+        return LazyResponse(self._forward, routed, inbound)
 
     async def close(self) -> None:
-        """End what is under way."""
+        """Close all connections to origins."""
         self.pool.close()
 
     def status(self) -> dict[str, object]:
-        """Return the numbers that the status path tells."""
-        numbers: dict[str, object] = dict(self.counts.as_dict())
+        """Return the metrics served under the status path."""
+        numbers: dict[str, object] = dict(self.metrics.as_dict())
         numbers["requests_under_way"] = self.requests_under_way()
         numbers["client_octets"] = self.client_octets()
         numbers["upstream_octets"] = self.pool.received_octets
         numbers["upstream_connections"] = self.pool.connection_count
         return numbers
 
-    # Judging a request.
+    # Validation and routing of a request.
 
     def _is_client(self, inbound: Inbound) -> bool:
         address = ip_address(inbound.peer.rpartition(":")[0].partition("%")[0])
         return any(address in network for network in self.settings.clients)
 
-    def _judge(self, request: Request) -> Asked:
-        found = route(request, self.settings.origin)
-        key = cache_key(split_target(request.method, request.request_target), found.authority)
-        asked = Asked(stripped(request), found, key, takes_trailers(request.fields))
-        if len(request.fields) <= MEMO_FIELDS and forwards_left(request) is None:
+    def _route(self, request: Request) -> RoutedRequest:
+        destination = route(request, self.settings.origin)
+        key = cache_key(split_target(request.method, request.request_target), destination.authority)
+        routed = RoutedRequest(strip_hop_by_hop(request), destination, key, takes_trailers(request.fields))
+        if len(request.fields) <= MEMO_FIELDS and remaining_forwards(request) is None:
             if len(self._memo) >= MEMO_REQUESTS:
                 self._memo.clear()
-            self._memo[request] = asked
-        return asked
+            self._memo[request] = routed
+        return routed
 
-    def _own_answer(self, request: Request) -> Response | None:
-        """Return the answer to what is asked of this proxy itself, None for all else."""
+    def _own_response(self, request: Request) -> Response | None:
+        """Respond to a request for this proxy itself; return None for all others."""
         if request.request_target == self.settings.status and request.method in (b"GET", b"HEAD"):
             fields = Fields(((b"Content-Type", b"application/json"), (b"Cache-Control", b"no-store")))
             return Response(200, fields, json.dumps(self.status()).encode("ascii") + b"\n")
         # RFC 9110 section 7.6.2
-        return own_answer(request) if forwards_left(request) == 0 else None
+        return own_response(request) if remaining_forwards(request) == 0 else None
 
     def _refuse(self, request: Request, inbound: Inbound, error: HTTPError) -> Response:
-        self.counts.refused += 1
+        self.metrics.refused += 1
         self._log.write(
             "refused",
             peer=inbound.peer,
@@ -156,59 +186,59 @@ class Proxy:
         )
         return page_response(error.status, f"The request cannot be forwarded: {error.detail}.")
 
-    # Forwarding it.
+    # Forwarding.
 
-    async def _forward(self, asked: Asked, inbound: Inbound) -> Response:
+    async def _forward(self, routed: RoutedRequest, inbound: Inbound) -> Response:
         try:
-            response = await self.exchange(asked, asked.request, inbound.content, self.interim_to(inbound))
+            response = await self.exchange(routed, routed.request, inbound.content, self.interim_to(inbound))
         except UpstreamError as error:
-            return self.failure(asked, error)
+            return self.failure(routed, error)
         head = relayed(response, self._wall_clock())
-        return answer(asked.request.method, head, response.body, self.settings.name, response.version)
+        return build_response(routed.request.method, head, response.body, self.settings.name, response.version)
 
     async def exchange(
-        self, asked: Asked, request: Request, content: BodyStream | None, on_interim: OnInterim | None
+        self, routed: RoutedRequest, request: Request, content: BodyStream | None, on_interim: OnInterim | None
     ) -> Response:
-        """Send `request`, which may differ from the one that was asked, and return its response's head as it came.
+        """Send `request`, the client's or a modified one, and return the head of its response as received.
 
         Its body is a BodyStream. Raises UpstreamError.
         """
-        # RFC 9112 section 6.3: what has no length comes in chunks, and goes on so.
+        # RFC 9112 section 6.3: content without a length is chunked, and forwarded as chunked.
         length = 0 if content is None else content_length(request.fields)
-        sent = forwarded_request(request, asked.route, self.settings.name, length, asked.trailers)
-        return await self.pool.exchange(asked.route.origin, sent, content, on_interim)
+        sent = forwarded_request(request, routed.route, self.settings.name, length, routed.trailers)
+        return await self.pool.exchange(routed.route.origin, sent, content, on_interim)
 
-    def failure(self, asked: Asked, error: UpstreamError) -> Response:
-        """Return what a client gets that is to get no response of the origin."""
-        self.counts.failures += 1
-        self._log.write("failure", uri=asked.key, status=error.status, reason=error.detail)
+    def failure(self, routed: RoutedRequest, error: UpstreamError) -> Response:
+        """Log a failed exchange and return the error page for the client."""
+        self.metrics.failures += 1
+        self._log.write("failure", uri=routed.key, status=error.status, reason=error.detail)
         return page_response(error.status, f"{error.detail[:1].upper()}{error.detail[1:]}.")
 
     def interim_to(self, inbound: Inbound) -> OnInterim:
-        """Return what passes interim responses on to a client (RFC 9110 section 15.2)."""
+        """Return a callback that forwards interim responses to a client (RFC 9110 section 15.2)."""
 
         def pass_on(response: Response) -> None:
-            inbound.send_interim(answer(b"", response, b"", self.settings.name, response.version))
+            inbound.send_interim(build_response(b"", response, b"", self.settings.name, response.version))
 
         return pass_on
 
-    # A tunnel.
+    # CONNECT.
 
-    def _connect(self, request: Request) -> Answer:
+    def _connect(self, request: Request) -> EventualResponse:
         if self.settings.origin is not None:
-            raise HTTPError(403, "a reverse proxy opens no tunnels")
+            raise HTTPError(403, "a reverse proxy does not support CONNECT")
         origin = authority_origin(request.request_target)
-        if not is_allowed(origin, self.settings.allowed):
-            raise HTTPError(403, "tunnels to there are not allowed")
+        if not is_connect_permitted(origin, self.settings.allowed):
+            raise HTTPError(403, "CONNECT to this target is not permitted")
         return LazyResponse(
             self._open_tunnel,
-            Asked(request, Route(origin, request.request_target, b"/"), request.request_target, False),
+            RoutedRequest(request, Route(origin, request.request_target, b"/"), request.request_target, False),
         )
 
-    async def _open_tunnel(self, asked: Asked) -> Response:
+    async def _open_tunnel(self, routed: RoutedRequest) -> Response:
         try:
-            tunnel = await open_tunnel(self._loop, asked.route.origin, self.settings.bounds)
+            tunnel = await open_tunnel(self._loop, routed.route.origin, self.settings.limits)
         except UpstreamError as error:
-            return self.failure(asked, error)
-        self.counts.tunnels += 1
+            return self.failure(routed, error)
+        self.metrics.tunnels += 1
         return Response(200, body=tunnel)

@@ -1,4 +1,7 @@
-"""From a head and content to a Response as this proxy sends it: Via in, and its length left to the connection."""
+"""Responses of a proxy to its clients: Via, content and its length (RFC 9110 section 7.6.3, RFC 9112 section 6.3).
+
+The connection to the client adds the framing fields.
+"""
 
 from collections.abc import Sequence
 
@@ -8,11 +11,9 @@ from services.http.intermediary.forwarding import HOP_BY_HOP, via
 from services.http.messages import HTTP_1_1, Body, Response, StreamedBody, Version
 from services.http.server.body_stream import BUFFER_OCTETS, BodyStream
 
-# Content put together of what is stored and what arrives (RFC 9111 section 3.4).
 
-
-class Pieces(StreamedBody):
-    """Several contents, one after the other; raises OSError where one of them cannot be had."""
+class ConcatenatedBody(StreamedBody):
+    """Concatenated content of stored and arriving parts (RFC 9111 section 3.4); read() raises OSError as they do."""
 
     def __init__(self, bodies: Sequence[Body | StreamedBody]) -> None:
         sizes = [body.size_octets for body in bodies]
@@ -23,7 +24,7 @@ class Pieces(StreamedBody):
                 body.on_more = self._more
 
     def read(self, limit_octets: int) -> bytes | None:
-        """Return the next octets, b"" at the end, None while nothing is there."""
+        """Return the next octets, b"" at the end, None while none are available."""
         while self._bodies:
             data = self._bodies[-1].read(limit_octets)
             if data is None or data:
@@ -32,7 +33,7 @@ class Pieces(StreamedBody):
         return b""
 
     def close(self) -> None:
-        """Let go of all of them."""
+        """Close all parts."""
         while self._bodies:
             self._bodies.pop().close()
 
@@ -41,12 +42,12 @@ class Pieces(StreamedBody):
 
 
 _REPLACED = HOP_BY_HOP | {b"content-length"}
-# RFC 9112 section 6.3: a length of more digits than this is no content's.
+# Content-Length values of more digits than 2^63 has are ignored.
 _DIGITS = 19
 
 
-class Unsent(StreamedBody):
-    """The content of a response to HEAD: its length may be known, and nothing of it is sent."""
+class EmptyBody(StreamedBody):
+    """The empty body of a response to HEAD, with the length of the content that GET would get."""
 
     def read(self, limit_octets: int) -> bytes | None:
         """Return the end."""
@@ -54,36 +55,37 @@ class Unsent(StreamedBody):
         return b""
 
     def close(self) -> None:
-        """Hold nothing."""
+        """Do nothing: there is no content to release."""
 
 
-def length_of(head: Response) -> int | None:
-    """Return a head's Content-Length, None where there is none that can be read."""
+def parse_content_length(head: Response) -> int | None:
+    """Parse a head's Content-Length; return None where it is absent or invalid."""
     value = head.fields.get(b"content-length")
     return int(value) if value is not None and value.isdigit() and len(value) <= _DIGITS else None
 
 
-def answer(
+def build_response(
     method: bytes, head: Response, body: bytes | Body | StreamedBody, name: bytes, version: Version = HTTP_1_1
 ) -> Response:
-    """Return a response to `method`, its content as octets where all of it is here and little.
+    """Build the response to `method` for the client; small content that has arrived completely becomes bytes.
 
-    `version` is what the head came in. The body of a response to HEAD is looked at for its length alone.
+    `version` is the HTTP version of the received head, for Via. Of the body of a response to HEAD only the length is
+    used.
     """
     fields = Fields((*head.fields.without(_REPLACED).lines, (b"Via", via(version, name))))
     if method == b"HEAD":
-        length = length_of(head)
+        length = parse_content_length(head)
         if not isinstance(body, bytes):
             length = body.size_octets if length is None else length
             body.close()
-        body = Unsent(length)
+        body = EmptyBody(length)
     elif isinstance(body, FillReader | BodyStream):
-        body = gathered(body)
+        body = buffered_content(body)
     return Response(head.status, fields, body, head.reason)
 
 
-def gathered(body: FillReader | BodyStream) -> bytes | StreamedBody:
-    """Return content that is here and little as octets, which cost the least to send; else the body itself."""
+def buffered_content(body: FillReader | BodyStream) -> bytes | StreamedBody:
+    """Return small, completely buffered content as bytes, the cheapest form to send; else the body itself."""
     waiting = body.remaining_octets
     if waiting is None or waiting > BUFFER_OCTETS or len(body.trailers):
         return body

@@ -1,11 +1,11 @@
-"""To whom does a request go, and for which resource? (RFC 9112 sections 3.2 and 3.3, RFC 9110 sections 7.1 and 7.2)
+"""Request routing: origin, Host and request target (RFC 9112 sections 3.2 and 3.3, RFC 9110 sections 7.1 and 7.2).
 
     >>> route(Request(b"GET", b"http://example.com/a?b", Fields(((b"Host", b"other"),))), None)
     Route(origin=Origin(host='example.com', port=80, scheme='http'), authority=b'example.com', request_target=b'/a?b')
 
-A forward proxy takes absolute-form, and the Host beside it is not looked at. A reverse proxy sends every request to
-its one origin, whatever host it names; the name goes on to the origin and into the cache key. What is forwarded is
-the target as it was sent: not decoded, not normalised.
+A forward proxy requires absolute-form and ignores Host. A reverse proxy sends every request to its single origin,
+whatever host the request names; that name is forwarded in Host and is part of the cache key. The forwarded target is
+neither decoded nor normalised.
 """
 
 import re
@@ -22,7 +22,7 @@ HTTP_PORT = DEFAULT_PORTS["http"]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where a request goes: the connection's other end, the Host to send, and the target in origin-form."""
+    """Destination of a request: the server to connect to, the Host to send, and the target in origin-form."""
 
     origin: Origin
     authority: bytes
@@ -30,13 +30,13 @@ class Route:
 
 
 def route(request: Request, origin: Origin | None) -> Route:
-    """Return where a request goes, by its own words or to a reverse proxy's `origin`; raises HTTPError."""
+    """Route a request by its target, or to a reverse proxy's `origin`; raises HTTPError."""
     target = split_target(request.method, request.request_target)
     if target.authority is None:
         if origin is None:
-            # RFC 9110 section 7.4: the request is for this server, which has no resources.
-            raise HTTPError(421, "this is a proxy, and the request names no other server")
-        # RFC 9112 section 3.3: an HTTP/1.0 request may name no host; it is then for the one there is.
+            # RFC 9110 section 7.4: the request is directed at this server, which has no resources of its own.
+            raise HTTPError(421, "the request target of a forward proxy must be in absolute-form")
+        # RFC 9112 section 3.3: an HTTP/1.0 request may lack Host; the origin's authority is the default.
         authority = request.fields.get(b"host") or origin.authority
         return Route(origin, authority, request.request_target)
     rest = _SCHEME_AND_AUTHORITY.sub(b"", request.request_target, count=1)
@@ -47,12 +47,12 @@ def route(request: Request, origin: Origin | None) -> Route:
 
 
 def authority_origin(authority: bytes, default_port: int = HTTP_PORT) -> Origin:
-    """Return whom an authority, known to be valid, names; raises HTTPError 400 where nobody can be reached so."""
+    """Return the origin of a syntactically valid authority; raises HTTPError 400 for an empty host or port 0."""
     host, _, port = authority.rpartition(b":") if _has_port(authority) else (authority, b"", b"")
     name = host.decode("ascii").strip("[]").lower()
     number = int(port or default_port)
     if not name or number == 0:
-        raise HTTPError(400, "no server can be reached at the target's authority")
+        raise HTTPError(400, "the target's authority has no host, or port 0")
     return Origin(name, number)
 
 

@@ -1,9 +1,9 @@
-"""CONNECT: octets both ways between a client and a server that the operator allowed (RFC 9110 section 9.3.6).
+"""CONNECT tunnel: relays octets in both directions between a client and a server (RFC 9110 section 9.3.6).
 
-    CONNECT www.example.com:443 HTTP/1.1        ->  HTTP/1.1 200 OK, then whatever the two say to each other
+    CONNECT www.example.com:443 HTTP/1.1        ->  HTTP/1.1 200 OK, then the octets of both sides
 
-Where a tunnel may lead is said in allowed.py. Each side's end is passed on alone; what one side does not take is not
-read from the other; a tunnel in which nothing moves is closed.
+The permitted targets are in settings.py. Each direction is half-closed separately. Backpressure is end to end: a side
+that does not read pauses reading from the other. An idle tunnel is closed after a timeout.
 """
 
 import asyncio
@@ -11,19 +11,19 @@ from typing import cast
 
 from services.connection_table import Stage
 from services.connections import Slot
-from services.http.intermediary.errors import UpstreamError
-from services.http.intermediary.settings import Bounds
+from services.http.intermediary.settings import UpstreamLimits
+from services.http.intermediary.upstream_connection import UpstreamError
 from services.http.server.context import Served, ServerContext
 from services.http.server.phase import Phase
 from services.http.server.takeover import Takeover
 from services.http.urls import Origin
 
 
-class End(asyncio.Protocol):
-    """One end of a tunnel: what it receives, the other end sends."""
+class TunnelEnd(asyncio.Protocol):
+    """One end of a tunnel: forwards received octets to the other end."""
 
     def __init__(self) -> None:
-        self.other: End | None = None
+        self.other: TunnelEnd | None = None
         self.on_lost: list[asyncio.Future[None]] = []
         self.has_ended = False
         self.moved_octets = 0
@@ -31,11 +31,11 @@ class End(asyncio.Protocol):
         self._early: list[bytes] = []
 
     def adopt(self, transport: asyncio.Transport) -> None:
-        """Begin with a transport that is open already."""
+        """Use a transport that is already connected."""
         self._transport = transport
 
-    def join(self, other: "End") -> None:
-        """Have this end send what the other one receives."""
+    def join(self, other: "TunnelEnd") -> None:
+        """Forward to `other` from now on, starting with the octets buffered so far."""
         self.other = other
         early, self._early = self._early, []
         for data in early:
@@ -43,7 +43,7 @@ class End(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.adopt(cast(asyncio.Transport, transport))
-        # Nothing is read before the client's side is there to take it.
+        # Reading starts when the client's end has joined.
         self.pause(True)
 
     def data_received(self, data: bytes) -> None:
@@ -73,12 +73,12 @@ class End(asyncio.Protocol):
             if exc is None:
                 self.other.finish()
             else:
-                # A connection that was reset is not one that ended: the other side is to see the difference.
+                # Forward a reset as a reset, not as an orderly close.
                 self.other.abort()
         self.forget()
 
     def forget(self) -> None:
-        """Take leave of whoever counts this end."""
+        """Unregister this end from the server; does nothing at the far end."""
 
     def write(self, data: bytes) -> None:
         """Send octets."""
@@ -86,7 +86,7 @@ class End(asyncio.Protocol):
             self._transport.write(data)
 
     def end(self) -> None:
-        """Send no more, and close once the other direction is over as well."""
+        """Half-close, and close where the other direction has ended as well."""
         if self._transport is None or self._transport.is_closing():
             return
         if self.has_ended:
@@ -97,7 +97,7 @@ class End(asyncio.Protocol):
             self._transport.write_eof()
 
     def finish(self) -> None:
-        """Send what waits, and close."""
+        """Send buffered octets, then close."""
         if self._transport is not None:
             self._transport.close()
 
@@ -107,7 +107,7 @@ class End(asyncio.Protocol):
             self._transport.abort()
 
     def pause(self, is_paused: bool) -> None:
-        """Read or do not read."""
+        """Pause or resume reading."""
         if self._transport is None or self._transport.is_closing():
             return
         if is_paused:
@@ -116,8 +116,8 @@ class End(asyncio.Protocol):
             self._transport.resume_reading()
 
 
-class ClientEnd(End):
-    """The end that the server counts among its connections, and holds to the idle time-out."""
+class ClientEnd(TunnelEnd):
+    """The client's end, which is one of the server's connections and enforces the idle timeout."""
 
     def __init__(self, context: ServerContext, slot: Slot, idle_s: float) -> None:
         super().__init__()
@@ -129,7 +129,7 @@ class ClientEnd(End):
         self._seen_octets = 0
 
     def check_deadline(self, now: float) -> None:
-        """Close where nothing has moved in either direction."""
+        """Close the tunnel where no octets have been forwarded in either direction until the deadline."""
         moved = self.moved_octets + (self.other.moved_octets if self.other is not None else 0)
         if moved != self._seen_octets:
             self._seen_octets = moved
@@ -146,7 +146,7 @@ class ClientEnd(End):
             self.other.abort()
 
     def stop(self) -> None:
-        """A tunnel has no end of its own, so it ends now, as far as it is."""
+        """Close now: a tunnel has no end of message to wait for."""
         self.finish()
 
     def forget(self) -> None:
@@ -154,9 +154,9 @@ class ClientEnd(End):
 
 
 class Tunnel(Takeover):
-    """A tunnel whose far end is open, for the client's connection to be given to."""
+    """A tunnel with a connected far end, which takes over the client's connection."""
 
-    def __init__(self, far: End, idle_s: float) -> None:
+    def __init__(self, far: TunnelEnd, idle_s: float) -> None:
         super().__init__()
         self._far = far
         self._idle_s = idle_s
@@ -175,17 +175,17 @@ class Tunnel(Takeover):
         return near
 
     def close(self) -> None:
-        """The client went away before it had its tunnel."""
+        """Abort the far end: the client disconnected before the tunnel was established."""
         self._far.abort()
 
 
-async def open_tunnel(loop: asyncio.AbstractEventLoop, origin: Origin, bounds: Bounds) -> Tunnel:
-    """Return a tunnel to `origin`; raises UpstreamError."""
+async def open_tunnel(loop: asyncio.AbstractEventLoop, origin: Origin, limits: UpstreamLimits) -> Tunnel:
+    """Connect to `origin` and return a tunnel; raises UpstreamError."""
     try:
-        async with asyncio.timeout(bounds.connect_s):
-            _, far = await loop.create_connection(End, origin.host, origin.port)
+        async with asyncio.timeout(limits.connect_s):
+            _, far = await loop.create_connection(TunnelEnd, origin.host, origin.port)
     except TimeoutError as error:
-        raise UpstreamError(504, "no connection came about in time") from error
+        raise UpstreamError(504, "timeout while connecting to the target") from error
     except (OSError, UnicodeError) as error:
         raise UpstreamError(502, f"no connection to {origin.host} port {origin.port}") from error
-    return Tunnel(far, bounds.tunnel_idle_s)
+    return Tunnel(far, limits.tunnel_idle_s)

@@ -1,9 +1,9 @@
-"""One connection to an origin on asyncio: one exchange at a time, content both ways while it comes.
+"""Upstream connection on asyncio: one exchange at a time, request and response content streamed (RFC 9112 section 9).
 
-    response = await connection.ask(request, content, on_interim)      # the head; response.body is a BodyStream
+    response = await connection.send_request(request, content, on_interim)    # the head; response.body is a BodyStream
 
-What the origin sends is held back when the client does not take it, and what the client sends when the origin does
-not. A response that breaks off is passed on as one that breaks off.
+Backpressure works in both directions: reading from the origin pauses while the client's buffer is full, and reading
+from the client while the origin's is. A truncated response is truncated for the client, too.
 """
 
 import asyncio
@@ -14,33 +14,51 @@ from typing import cast
 from services.http.errors import HTTPError
 from services.http.http1.client_connection import ClientConnection
 from services.http.http1.framing import content_length
-from services.http.intermediary.errors import DiedEarlyError, UpstreamError
 from services.http.intermediary.forwarding import forwarded_trailers
-from services.http.intermediary.settings import INTERIM_RESPONSES, KEEP_ALIVE_MARGIN_S, RESPONSE_OCTETS, Bounds
+from services.http.intermediary.settings import INTERIM_RESPONSES, KEEP_ALIVE_MARGIN_S, RESPONSE_OCTETS, UpstreamLimits
 from services.http.messages import Data, EndOfMessage, Event, Fault, Request, Response, do_nothing
 from services.http.server.body_stream import BodyStream
 from services.http.syntax import lower_tokens
 
-# Read from the client's side and written at a time.
+# Maximum request content per write to the origin.
 PIECE_OCTETS = 65_536
 
 OnInterim = Callable[[Response], None]
 
 
+class UpstreamError(Exception):
+    """No usable response: status 502 for an invalid or missing one, 504 for a timeout."""
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+
+
+class ClosedEarlyError(UpstreamError):
+    """A persistent connection closed before the first octet of this response (RFC 9112 section 9.3.1)."""
+
+    def __init__(self) -> None:
+        super().__init__(502, "the origin closed the connection before its response")
+
+
 class UpstreamConnection(asyncio.Protocol):
-    """Asks one origin; `on_free` is called with it when another request may follow, `on_lost` when none may."""
+    """A connection to one origin.
+
+    `on_free` is called with the connection when it is idle, `on_lost` when it has been closed.
+    """
 
     def __init__(
         self,
-        bounds: Bounds,
+        limits: UpstreamLimits,
         now: Callable[[], float],
         on_free: Callable[["UpstreamConnection"], None],
         on_lost: Callable[["UpstreamConnection"], None],
     ) -> None:
         self.free_since = 0.0
-        self.idle_s = bounds.idle_s
+        self.idle_s = limits.idle_s
         self.received_octets = 0
-        self._bounds = bounds
+        self._limits = limits
         self._now = now
         self._on_free, self._on_lost = on_free, on_lost
         self._core = ClientConnection(RESPONSE_OCTETS)
@@ -49,31 +67,31 @@ class UpstreamConnection(asyncio.Protocol):
         self._body: BodyStream | None = None
         self._content: BodyStream | None = None
         self._on_interim: OnInterim | None = None
-        self._moved = 0.0
+        self._progressed_at = 0.0
         self._exchanges = 0
         self._interims = 0
-        self._has_answered = False
+        self._has_responded = False
         self._write_paused = False
         self._read_paused = False
 
-    # What asyncio calls.
+    # asyncio.Protocol.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
         self.received_octets += len(data)
-        self._has_answered = True
-        self._take(self._core.receive_data(data))
+        self._has_responded = True
+        self._handle_events(self._core.receive_data(data))
 
     def eof_received(self) -> bool:
-        self._take(self._core.receive_eof())
+        self._handle_events(self._core.receive_eof())
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        # An orderly end came to eof_received() first: content that ends with the connection is broken by any other.
+        # An orderly close has been handled by eof_received(): any other one truncates content delimited by the close.
         del exc
-        self._fail(self._early_end())
+        self._fail(self._closed_error())
         self._on_lost(self)
 
     def pause_writing(self) -> None:
@@ -81,45 +99,47 @@ class UpstreamConnection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._write_paused = False
-        self._moved = self._now()
+        self._progressed_at = self._now()
         self._send_content()
 
-    # What the pool calls.
+    # Interface for the pool.
 
     @property
     def is_open(self) -> bool:
-        """Whether a request may be sent."""
+        """True while the connection can send another request."""
         return self._core.persistent and not self._transport.is_closing()
 
     def close(self) -> None:
-        """End the connection, whatever is under way."""
+        """Abort the connection, and the exchange on it."""
         self._transport.abort()
 
     def check(self, now: float) -> None:
-        """Act on a wait that has lasted too long."""
-        waited = now - self._moved
+        """Enforce the timeouts."""
+        waited = now - self._progressed_at
         if self._head is None and self._body is None:
             if now - self.free_since >= self.idle_s:
                 self._transport.close()
         elif not self._core.is_request_sent:
-            if self._write_paused and waited >= self._bounds.stall_s:
-                self._give_up(UpstreamError(504, "the origin stopped taking the request"))
+            if self._write_paused and waited >= self._limits.stall_s:
+                self._abort(UpstreamError(504, "timeout while sending the request to the origin"))
         elif self._head is not None:
-            if waited >= self._bounds.head_s:
-                self._give_up(UpstreamError(504, "the origin did not answer in time"))
-        elif not self._read_paused and waited >= self._bounds.stall_s:
-            self._give_up(UpstreamError(504, "the origin stopped sending the response"))
+            if waited >= self._limits.head_s:
+                self._abort(UpstreamError(504, "timeout while waiting for the origin's response"))
+        elif not self._read_paused and waited >= self._limits.stall_s:
+            self._abort(UpstreamError(504, "timeout while receiving the origin's response"))
 
-    # An exchange.
+    # Exchange.
 
-    async def ask(self, request: Request, content: BodyStream | None, on_interim: OnInterim | None) -> Response:
+    async def send_request(
+        self, request: Request, content: BodyStream | None, on_interim: OnInterim | None
+    ) -> Response:
         """Send a request and return the response's head, whose body is a BodyStream; raises UpstreamError.
 
-        A cancelled exchange takes the connection with it, as does a body that is closed before its end.
+        Cancelling the exchange closes the connection, as does closing the body before its end.
         """
         self._head = asyncio.get_running_loop().create_future()
-        self._moved = self._now()
-        self._interims, self._has_answered = 0, False
+        self._progressed_at = self._now()
+        self._interims, self._has_responded = 0, False
         self._on_interim = on_interim
         self._content = content
         octets = self._core.open_request(request)
@@ -143,41 +163,41 @@ class UpstreamConnection(asyncio.Protocol):
             try:
                 data = content.read(PIECE_OCTETS)
             except OSError:
-                # The client broke off, so the origin is to see that the request is incomplete.
+                # The client's content is truncated: the origin must see an incomplete request.
                 self.close()
                 return
             if data is None:
                 return
-            self._moved = self._now()
+            self._progressed_at = self._now()
             if not data:
                 self._content = None
                 self._transport.write(self._core.send_end(forwarded_trailers(content.trailers)))
                 return
             self._transport.write(self._core.send_data(data))
 
-    # From events to whoever waits.
+    # Events of the connection core.
 
-    def _take(self, events: list[Event]) -> None:
+    def _handle_events(self, events: list[Event]) -> None:
         for event in events:
             if isinstance(event, Data):
-                self._take_data(event.data)
+                self._handle_data(event.data)
             elif isinstance(event, Response):
-                self._take_head(event)
+                self._handle_head(event)
             elif isinstance(event, EndOfMessage):
-                self._end(event)
+                self._handle_end(event)
             elif isinstance(event, Fault):
-                self._give_up(UpstreamError(502, f"the origin's response cannot be used: {event.detail}"))
+                self._abort(UpstreamError(502, f"invalid response from the origin: {event.detail}"))
 
-    def _take_head(self, response: Response) -> None:
+    def _handle_head(self, response: Response) -> None:
         if response.status < 200:
             self._interims += 1
             if self._interims > INTERIM_RESPONSES:
-                self._give_up(UpstreamError(502, "the origin sent interim responses without end"))
+                self._abort(UpstreamError(502, "too many interim responses from the origin"))
             elif self._on_interim is not None:
                 self._on_interim(response)
             return
         head, self._head = self._head, None
-        self._moved = self._now()
+        self._progressed_at = self._now()
         self._note_keep_alive(response)
         body = self._body = BodyStream(_size(response))
         body.on_room = self._resume
@@ -185,11 +205,11 @@ class UpstreamConnection(asyncio.Protocol):
         if head is not None and not head.done():
             head.set_result(replace(response, body=body))
 
-    def _take_data(self, data: bytes) -> None:
+    def _handle_data(self, data: bytes) -> None:
         body = self._body
         if body is None:
             return
-        self._moved = self._now()
+        self._progressed_at = self._now()
         body.feed(data)
         if body.is_full and not self._read_paused:
             self._read_paused = True
@@ -198,10 +218,10 @@ class UpstreamConnection(asyncio.Protocol):
     def _resume(self) -> None:
         if self._read_paused and not self._transport.is_closing():
             self._read_paused = False
-            self._moved = self._now()
+            self._progressed_at = self._now()
             self._transport.resume_reading()
 
-    def _end(self, end: EndOfMessage) -> None:
+    def _handle_end(self, end: EndOfMessage) -> None:
         body, self._body = self._body, None
         is_sent, self._content = self._core.is_request_sent, None
         self._on_interim = None
@@ -213,10 +233,10 @@ class UpstreamConnection(asyncio.Protocol):
         if is_sent and self.is_open:
             self._on_free(self)
         else:
-            # RFC 9112 section 9.6; also where the origin answered before it had the whole request.
+            # RFC 9112 section 9.6; also where the response ended before the request was sent completely.
             self._transport.close()
 
-    def _give_up(self, error: UpstreamError) -> None:
+    def _abort(self, error: UpstreamError) -> None:
         self._fail(error)
         self._transport.abort()
 
@@ -229,22 +249,22 @@ class UpstreamConnection(asyncio.Protocol):
         if body is not None:
             body.fail(error.detail)
 
-    def _early_end(self) -> UpstreamError:
-        if self._exchanges and not self._has_answered:
-            return DiedEarlyError()
-        return UpstreamError(502, "the origin closed the connection instead of answering")
+    def _closed_error(self) -> UpstreamError:
+        if self._exchanges and not self._has_responded:
+            return ClosedEarlyError()
+        return UpstreamError(502, "the origin closed the connection before its response")
 
     def _note_keep_alive(self, response: Response) -> None:
-        """The time-out that many origins tell, so that no request meets a connection that just ends."""
+        """Shorten the idle timeout to the one in Keep-Alive, so that no request is sent on a closing connection."""
         for parameter in lower_tokens(response.fields.get(b"keep-alive")):
             name, _, value = parameter.partition(b"=")
             if name == b"timeout" and value.isdigit() and len(value) < 10:
-                self.idle_s = min(self._bounds.idle_s, max(int(value) - KEEP_ALIVE_MARGIN_S, 0.0))
+                self.idle_s = min(self._limits.idle_s, max(int(value) - KEEP_ALIVE_MARGIN_S, 0.0))
 
 
 def _size(response: Response) -> int | None:
     try:
         return content_length(response.fields)
     except HTTPError:
-        # Of a response whose content it does not frame: to HEAD, or 204 and 304.
+        # An invalid length in a response that has no content: to HEAD, or 204 and 304.
         return None

@@ -1,4 +1,6 @@
-"""The store of a web cache: stored responses (RFC 9111 section 3), bounded, in memory and on disk.
+"""Store of the web cache: stored responses (RFC 9111 section 3) in memory and on disk, bounded, evicted by LRU.
 
-Knows nothing of freshness; what may be stored and what may be reused is services.http.cache's to say.
+It knows nothing of freshness: services.http.cache decides which responses are stored and which are reused. A lookup
+goes through store.py and index.py; storing content through writer.py, content.py and, with a disk, folder.py and
+format.py.
 """

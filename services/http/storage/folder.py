@@ -1,13 +1,13 @@
-"""The directory of a store: which files there are, who may use it, and what survives an end at any moment.
+"""Directory of a store: its files, its lock, and atomic creation and removal of entries.
 
-    DIR/lab7-cache               says whose directory this is, and is locked while a process uses it
+    DIR/lab7-cache                   marks the directory as a store, and is locked while a process uses it
     DIR/2a/000000000000002a.new      a head that is being written
-    DIR/2a/000000000000002a.head     a head: from the moment it has this name, the entry exists
-    DIR/2a/000000000000002a.content  the content, there before its head and gone after it; none where it is empty
+    DIR/2a/000000000000002a.head     a head; the entry exists as long as this file does
+    DIR/2a/000000000000002a.content  the content, created before the head and removed after it; absent where empty
 
-An entry comes and goes by one rename or one unlink of its head, so a process that is killed leaves at most files that
-belong to no head, and these go at the next start. Nothing waits for the disk (no fsync): what a power cut tears is
-found by length and checksum, and is a miss. A file's name is a number that is counted up, never part of a URI.
+An entry is created and removed by a single rename or unlink of its head. A process that is killed leaves at most files
+without a head, which the next start removes. There is no fsync: length and checksum detect files damaged by a power
+failure, and the entry is a miss. File names are a counter, never part of a URI.
 """
 
 import contextlib
@@ -24,19 +24,19 @@ from services.http.storage.limits import BLOCK_OCTETS, HEAD_OCTETS
 MARK = "lab7-cache"
 _MARK_TEXT = b"The stored responses of lab7's web cache. To be rid of them, stop the cache and remove this directory.\n"
 _FILE = re.compile(r"(?P<name>[0-9a-f]{16})\.(?P<kind>head|content|new)")
-# The last two digits of a name, so that the files spread evenly: no directory with all of them in it.
-_PLACES = [f"{number:02x}" for number in range(256)]
+# The last two digits of a name: a subdirectory for each, so that files are spread evenly.
+_SUBDIRECTORIES = [f"{number:02x}" for number in range(256)]
 _CREATE = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 def blocks(octets: int) -> int:
-    """Return what a file of that many octets takes on a disk, in octets."""
+    """Round a file's size up to full blocks of the disk; returns octets."""
     return -(-octets // BLOCK_OCTETS) * BLOCK_OCTETS
 
 
 def write_all(descriptor: int, data: bytes | bytearray) -> None:
-    """Write every octet at the file's position; raises OSError."""
+    """Write all octets at the file's position; raises OSError."""
     with memoryview(data) as view:
         done = 0
         while done < len(view):
@@ -44,19 +44,19 @@ def write_all(descriptor: int, data: bytes | bytearray) -> None:
 
 
 class Folder:
-    """A directory that belongs to one store; raises ServiceError where it cannot be had."""
+    """The directory of one store; raises ServiceError where it cannot be used."""
 
     def __init__(self, path: Path) -> None:
         self._root = str(path)
         try:
-            self._lock = self._take(path)
-            for place in _PLACES:
+            self._lock = self._lock_directory(path)
+            for place in _SUBDIRECTORIES:
                 (path / place).mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             reason = error.strerror
             raise ServiceError(f"cannot use {path} as a store ({reason}): name a directory with --disk") from error
 
-    def _take(self, path: Path) -> int:
+    def _lock_directory(self, path: Path) -> int:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not (path / MARK).exists() and any(path.iterdir()):
             raise ServiceError(f"{path} holds other files: name an empty or a new directory with --disk")
@@ -74,24 +74,24 @@ class Folder:
         return lock
 
     def close(self) -> None:
-        """Let another process have the directory; may be called twice."""
+        """Release the lock of the directory; idempotent."""
         lock, self._lock = self._lock, -1
         if lock >= 0:
             os.close(lock)
 
     def scan(self) -> Iterator[tuple[Head, int]]:
-        """Yield each whole entry, in the order of names, with what its files take; remove every other file of ours."""
-        found: dict[str, set[str]] = {}
-        for place in _PLACES:
+        """Yield each complete entry, in the order of names, with its disk space; remove files of incomplete ones."""
+        kinds: dict[str, set[str]] = {}
+        for place in _SUBDIRECTORIES:
             for file in os.listdir(f"{self._root}/{place}"):
                 match = _FILE.fullmatch(file)
-                # A file that no store writes is not ours to remove.
+                # Leave files alone whose names this store does not create.
                 if match and match["name"].endswith(place):
-                    found.setdefault(match["name"], set()).add(match["kind"])
-        for name in sorted(found):
-            if "new" in found[name]:
+                    kinds.setdefault(match["name"], set()).add(match["kind"])
+        for name in sorted(kinds):
+            if "new" in kinds[name]:
                 self._unlink(name, "new")
-            entry = self._load(name) if "head" in found[name] else None
+            entry = self._load(name) if "head" in kinds[name] else None
             if entry is None:
                 self.remove(name)
             else:
@@ -118,15 +118,15 @@ class Folder:
             os.close(descriptor)
 
     def create_content(self, name: str) -> int:
-        """Return a descriptor of a new file for reading and writing; raises OSError."""
+        """Create a content file and return its descriptor, for reading and writing; raises OSError."""
         return os.open(self._at(name, "content"), _CREATE, 0o600)
 
     def open_content(self, name: str) -> int:
-        """Return a descriptor of an entry's content for reading; raises OSError."""
+        """Open an entry's content file for reading and return its descriptor; raises OSError."""
         return os.open(self._at(name, "content"), _READ)
 
     def write(self, name: str, head: bytes, content: bytes | bytearray | None) -> None:
-        """Write an entry's files; None where the content has its file already. Raises OSError, and then there is no
+        """Write an entry's files; `content` is None where its file exists already. After an OSError there is no
         entry."""
         if content:
             descriptor = self.create_content(name)
@@ -137,7 +137,7 @@ class Folder:
         self.write_head(name, head)
 
     def write_head(self, name: str, octets: bytes) -> None:
-        """Put a head in its place, in one step; raises OSError, and then the head is as it was."""
+        """Write or replace a head atomically; after an OSError the old head is unchanged."""
         try:
             descriptor = os.open(self._at(name, "new"), _CREATE, 0o600)
             try:
@@ -150,11 +150,11 @@ class Folder:
             raise
 
     def remove_head(self, name: str) -> None:
-        """Remove an entry's head, so that the entry ends with this process."""
+        """Remove an entry's head, so that the entry is not loaded at the next start."""
         self._unlink(name, "head")
 
     def remove(self, name: str) -> None:
-        """Remove an entry's files, the head first: without it there is no entry."""
+        """Remove an entry's files, the head first."""
         self._unlink(name, "head")
         self._unlink(name, "content")
 
@@ -162,6 +162,6 @@ class Folder:
         return f"{self._root}/{name[-2:]}/{name}.{kind}"
 
     def _unlink(self, name: str, kind: str) -> None:
-        # What cannot be removed now is found at the next start.
+        # A file that cannot be removed is removed at the next start.
         with contextlib.suppress(OSError):
             os.unlink(self._at(name, kind))

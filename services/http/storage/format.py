@@ -1,14 +1,13 @@
-"""What a file holds that describes one stored response: one line that guards the rest, then one JSON object.
+"""File format of a stored response's metadata: a line with version, length and CRC-32, then one JSON object.
 
     lab7-stored 1 000001c9 8d3f10ab
     {"name": "000000000000002a", "uri": "http://www.example.com/", "method": "GET", ...}
 
-The numbers are the format's version, and in hexadecimal the JSON's length in octets and its CRC-32. The JSON carries
-the content's length and CRC-32, so that a content is believed only where it is the one that was stored. Octets are
-written as text of ISO 8859-1, one character each.
+The numbers are the format's version and, in hexadecimal, the length of the JSON in octets and its CRC-32. The JSON has
+the length and CRC-32 of the content, which are verified before it is used. Octets are encoded as ISO 8859-1 text.
 
-A CRC-32 finds every damage of up to 32 bits in a row, and of any other all but one in 2^32. It is no protection from
-somebody who writes into the directory.
+A CRC-32 detects every burst error of up to 32 bits, and all but one in 2^32 of other errors. It does not protect from
+deliberate changes of the files.
 """
 
 import json
@@ -22,14 +21,14 @@ from services.http.fields import FieldLine, Fields
 from services.http.messages import Response
 from services.http.storage.limits import HEAD_OCTETS
 
-# To be raised whenever what is written changes: what another version wrote is not read.
+# Increase it with every change of the format: files of other versions are not read.
 VERSION = 1
 _GUARD = b"lab7-stored %d %%08x %%08x\n" % VERSION
 NAME = re.compile(r"[0-9a-f]{16}")
 
 
 class FormatError(ValueError):
-    """A head is torn, damaged, or of another version."""
+    """A truncated or damaged head, or one of another version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +40,7 @@ class Head:
 
 
 def encode_head(head: Head) -> bytes:
-    """Return the octets of a head's file; `stored.size_octets` and `stored.name` are known by now."""
+    """Encode a head, whose `stored.size_octets` and `stored.name` are set."""
     stored, response = head.stored, head.stored.response
     span = stored.span
     record = {
@@ -64,15 +63,15 @@ def encode_head(head: Head) -> bytes:
 
 
 def decode_head(octets: bytes) -> Head:
-    """Return what encode_head() was given; raises FormatError for anything that it does not write."""
+    """Decode the octets of encode_head(); raises FormatError for all others."""
     guard, line_end, rest = octets.partition(b"\n")
-    # Compared as a whole and not parsed: of all ways to write the numbers one alone is right.
+    # Compared and not parsed: only one notation of the numbers is valid.
     if len(octets) > HEAD_OCTETS or guard + line_end != _guard(rest):
         raise FormatError("the head is damaged, or of another version")
     try:
         return _head(json.loads(rest))
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
-        raise FormatError(f"the head lacks something: {error!r}") from error
+        raise FormatError(f"the head is incomplete or invalid: {error!r}") from error
 
 
 def _guard(octets: bytes) -> bytes:
@@ -123,7 +122,7 @@ def _line(name: Any, value: Any) -> FieldLine:
 
 def _integer(value: Any) -> int:
     if type(value) is not int or value < 0:
-        raise ValueError(f"{value!r} is no number of this format")
+        raise ValueError(f"invalid number {value!r}")
     return value
 
 
@@ -138,5 +137,5 @@ def _span(first: Any, last: Any, complete_length: Any) -> ContentSpan:
 
 def _name(value: Any) -> str:
     if not isinstance(value, str) or not NAME.fullmatch(value):
-        raise ValueError(f"{value!r} is no name of an entry")
+        raise ValueError(f"invalid entry name {value!r}")
     return value

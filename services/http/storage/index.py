@@ -1,11 +1,11 @@
-"""Which responses are stored: found by URI, bounded, the one unused for longest leaves first. Pure bookkeeping.
+"""Index of stored responses by cache key, with limits and eviction of the least recently used (LRU). No I/O.
 
     index.add(entry)           -> the entries whose place it takes: of the same request fields, or too many of the URI
     index.make_room()          -> the entries that leave so that every limit holds again
     index.find(b"http://a/")   -> the stored responses of a URI, the newest first
 
-RFC 9111 section 2: the cache key is at least the URI, and section 4.1 tells stored responses of one URI apart by the
-request fields that Vary names. That comparison comes from outside, as `same_key`.
+RFC 9111 section 2: the cache key is at least the URI; section 4.1: variants of one URI differ in the request fields
+that Vary nominates. The function `same_key` compares them.
 """
 
 from collections import OrderedDict
@@ -35,12 +35,12 @@ class Entry:
     stored: StoredResponse
     checksum: int
     file_octets: int
-    """What its files take, 0 where it has none."""
+    """Disk space of its files, 0 without files."""
     content: bytes | bytearray | None = None
     is_verified: bool = True
-    """Whether this process has written the content or compared it with its checksum."""
+    """This process has written the content, or verified its checksum."""
     used: int = 0
-    """When it was last used, in uses of the index."""
+    """Number of the last use, counted over all entries."""
     head_octets: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -48,12 +48,12 @@ class Entry:
 
     @property
     def memory_octets(self) -> int:
-        """What it takes in memory now."""
+        """Memory that it takes now."""
         return self.head_octets + (len(self.content) if self.content is not None else 0)
 
 
 def head_octets(stored: StoredResponse) -> int:
-    """Return what a stored response takes in memory without its content, estimated."""
+    """Estimate the memory of a stored response without its content."""
     octets = limits.ENTRY_OVERHEAD_OCTETS + len(stored.uri)
     for fields in (stored.request_fields, stored.response.fields):
         for name, value in fields:
@@ -62,9 +62,9 @@ def head_octets(stored: StoredResponse) -> int:
 
 
 class Index:
-    """Entries by name and by URI, and what they take.
+    """Entries by name and by URI, and the sums of their memory and disk space.
 
-    `pending_memory` and `pending_disk` are octets of responses that are still arriving: they count, and no entry.
+    `pending_memory` and `pending_disk` are octets of arriving responses: they count towards the limits, too.
     """
 
     def __init__(self, most: Limits, same_key: SameKey) -> None:
@@ -75,9 +75,9 @@ class Index:
         self.pending_disk = 0
         self._same_key = same_key
         self._uses = 0
-        # The first was not used for longest.
+        # In LRU order: the least recently used first.
         self._entries: OrderedDict[str, Entry] = OrderedDict()
-        # Those whose content is in memory and has a file as well, in the same order.
+        # Entries whose content is both in memory and in a file, in the same order.
         self._held: OrderedDict[str, Entry] = OrderedDict()
         self._by_uri: dict[bytes, tuple[StoredResponse, ...]] = {}
 
@@ -89,11 +89,11 @@ class Index:
         return self._by_uri.get(uri, ())
 
     def get(self, name: str) -> Entry | None:
-        """Return an entry, None where it is no longer there."""
+        """Return an entry, None where it was removed."""
         return self._entries.get(name)
 
     def touch(self, name: str) -> None:
-        """Count an entry as used, if it is there."""
+        """Mark an entry as used, if it exists."""
         entry = self._entries.get(name)
         if entry is None:
             return
@@ -104,7 +104,7 @@ class Index:
             self._held.move_to_end(name)
 
     def add(self, entry: Entry) -> list[Entry]:
-        """Add an entry; return those that it replaces, which are no longer in the index."""
+        """Add an entry; remove and return those that it replaces."""
         stored = entry.stored
         before = self.find(stored.uri)
         gone = [other for other in before if self._replaces(other, stored)]
@@ -118,12 +118,12 @@ class Index:
         return dropped
 
     def has_newer(self, stored: StoredResponse) -> bool:
-        """Tell whether one that began to arrive later is in the place already: RFC 9111 section 4 has the most recent
-        one used, and names are given in that order."""
+        """Return True where a response that started later is stored already and would be replaced (RFC 9111 section 4:
+        the most recent one is used). Names are ordered by the start of the responses."""
         return any(other.name > stored.name and self._replaces(other, stored) for other in self.find(stored.uri))
 
     def replace(self, entry: Entry, stored: StoredResponse, file_octets: int) -> None:
-        """Give an entry another head, with the same name and URI, which counts as the newest of that URI."""
+        """Replace an entry's head by one with the same name and URI, and make it the newest of that URI."""
         self._count(entry, -1)
         others = (other for other in self.find(stored.uri) if other.name != stored.name)
         self._by_uri[stored.uri] = (stored, *others)
@@ -132,13 +132,13 @@ class Index:
         self.touch(stored.name)
 
     def hold(self, entry: Entry, content: bytes) -> None:
-        """Keep the content of an entry in memory beside its file."""
+        """Cache the content of an entry in memory, in addition to its file."""
         self._count(entry, -1)
         entry.content = content
         self._count(entry, 1)
 
     def drop(self, name: str) -> Entry | None:
-        """Take an entry out; None where it is not there."""
+        """Remove and return an entry; None where it does not exist."""
         entry = self._entries.pop(name, None)
         if entry is None:
             return None
@@ -154,7 +154,7 @@ class Index:
     def make_room(self) -> list[Entry]:
         """Let content that has a file leave memory, then entries, until the limits hold; return those entries.
 
-        What still arrives stays: may_reserve() is asked before it is counted.
+        Arriving responses are not evicted: may_reserve() is checked before they are counted.
         """
         most, evicted = self.limits, []
         while self._held and self.memory_octets + self.pending_memory > most.memory_octets:
@@ -167,7 +167,7 @@ class Index:
         return evicted
 
     def may_reserve(self, memory_octets: int, disk_octets: int) -> bool:
-        """Tell whether that much more may arrive, if need be in the place of every entry."""
+        """Return True where that much more may arrive, even if all entries must be evicted for it."""
         return (
             self.pending_memory + memory_octets <= self.limits.memory_octets
             and self.pending_disk + disk_octets <= self.limits.disk_octets

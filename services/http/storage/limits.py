@@ -1,38 +1,38 @@
-"""Every bound of the store, named once, each with its source."""
+"""Limits of the store and their sources."""
 
-# What all stored responses may take in memory where nobody says otherwise; squid's cache_mem default.
+# Default memory for all stored responses: squid's default cache_mem.
 MEMORY_OCTETS = 256 * 1024 * 1024
 
-# The largest content that is stored. In a shared cache one response is not to push out all others.
+# Maximum content of one stored response, so that one response does not evict all others from a shared cache.
 OBJECT_OCTETS = 64 * 1024 * 1024
 
-# What all files may take where nobody says otherwise; of the order of squid's and nginx's examples.
+# Default disk space for all files, in the order of the examples of squid and nginx.
 DISK_OCTETS = 1024 * 1024 * 1024
 
-# Stored responses in all. An entry takes about 10 KB without its content, so that is 1 GB, and MEMORY_OCTETS are
-# reached before.
+# Maximum number of stored responses. An entry takes about 10 KB without its content, 1 GB for all, so that
+# MEMORY_OCTETS is usually reached first.
 ENTRIES_MAX = 100_000
 
-# Stored responses of one URI, one for each way in which a request's fields select (RFC 9111 section 4.1). An origin
-# that varies on User-Agent makes one for each browser; the one unused for longest goes.
+# Maximum number of variants of one URI (RFC 9111 section 4.1); the least recently used one is evicted. An origin that
+# varies on User-Agent creates a variant for each browser.
 VARIANTS_MAX = 64
 
-# RFC 9112 section 3: at least 8000 octets of request line are to be supported, and no key is longer than one.
+# RFC 9112 section 3: request lines of at least 8000 octets should be supported; a key is not longer than its line.
 URI_OCTETS = 8192
 
-# A response's and a request's field lines at their own bounds (services.http.limits), and what a format adds to them.
+# The field lines of a response and a request at their limits (services.http.limits), and the overhead of the format.
 HEAD_OCTETS = 512 * 1024
 
-# Content up to this size is held in memory also where there is a disk; the same as for an origin's files.
+# Content up to this size is cached in memory even with a disk; the same as for an origin's files.
 HELD_CONTENT_OCTETS = 65_536
 
-# What the objects around a stored response take in CPython: per entry, and per field line of its two heads. Measured
-# 1200 and 300; the rest is for what services.http.cache works out and keeps with it.
+# Memory of the CPython objects of a stored response: per entry, and per field line of its two heads. Measured 1200 and
+# 300; the rest is for the derived metadata (services/http/cache/derived.py).
 ENTRY_OVERHEAD_OCTETS = 2000
 LINE_OVERHEAD_OCTETS = 400
 
-# What a file takes is counted in the blocks of ext4, xfs and btrfs.
+# Disk space is counted in blocks, of the size used by ext4, xfs and btrfs.
 BLOCK_OCTETS = 4096
 
-# Read at a time where content is verified.
+# Size of a read when content is verified.
 PIECE_OCTETS = 1024 * 1024

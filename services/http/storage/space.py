@@ -50,7 +50,7 @@ class Space:
         """Count a write that failed; log the first one since the last that succeeded."""
         self.disk_failures += 1
         if not self._disk_fails and self._log is not None:
-            self._log.write("not stored", reason=f"the disk does not take it: {error}")
+            self._log.write("not stored", reason=f"write failed: {error}")
         self._disk_fails = True
 
     def disk_succeeded(self) -> None:

@@ -1,13 +1,13 @@
-"""The store: stored responses in memory, and where there is a directory also on disk, the same through every restart.
+"""Store of responses in memory, or with a directory on disk, persistent over restarts.
 
     store = Store(memory_octets=64 << 20, directory=Path("cache"))
     writer = store.begin(stored); writer.write(b"..."); writer.commit()
     [stored] = store.find(b"http://www.example.com/")
     body = store.open(stored)
 
-Without a directory everything is in memory. With one everything is on disk, and the contents that are small and were
-used last are in memory as well. All calls return at once or after one access to the local disk; nothing waits for a
-peer. Left out: the order of use over a restart (entries come back in the order in which they were stored).
+Without a directory all responses are in memory. With one all are on disk, and small, recently used content is cached
+in memory. Calls return at once or after access to the local disk; none waits for a peer. Left out: the LRU order over a
+restart (entries are loaded in the order in which they were stored).
 """
 
 import errno
@@ -23,20 +23,20 @@ from services.http.files.representation import FileBody
 from services.http.messages import Body
 from services.http.ranges import Span
 from services.http.storage import limits
-from services.http.storage.content import HeldBody, Segment, joined, read_content, verify_content
+from services.http.storage.content import MemoryBody, Segment, joined, read_content, verify_content
 from services.http.storage.folder import Folder, blocks
 from services.http.storage.format import Head, encode_head
 from services.http.storage.index import Entry, Index, Limits, SameKey, head_octets
 from services.http.storage.space import Space
 from services.http.storage.writer import Writer
 
-# Errors of a machine that has too much to do; a file that cannot be opened for them is not damaged.
+# Errors of an overloaded system; a file that cannot be opened because of them is not damaged.
 _NOT_NOW = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """What is stored now, in entries and octets, and what has happened since the start."""
+    """Current entries and octets, and counters since the start."""
 
     entries: int
     memory_octets: int
@@ -50,7 +50,7 @@ class Statistics:
 
 
 class Store:
-    """Stored responses, bounded; raises ServiceError where `directory` cannot be had."""
+    """A bounded set of stored responses; raises ServiceError where `directory` cannot be used."""
 
     def __init__(
         self,
@@ -63,9 +63,9 @@ class Store:
         entries_max: int = limits.ENTRIES_MAX,
         log: EventLog | None = None,
     ) -> None:
-        """`same_key(old, new)`: whether a new response of the same URI and method takes the place of an old one (RFC
-        9111 section 4.1). `object_octets` bounds one content, `memory_octets` all that is in memory and `disk_octets`
-        all files, both with heads and with what arrives."""
+        """`same_key(old, new)` returns True where a new response of the same URI and method replaces an old one (RFC
+        9111 section 4.1). `object_octets` limits the content of one response, `memory_octets` the memory and
+        `disk_octets` the disk space of all, including heads and arriving content."""
         self.folder = None if directory is None else Folder(directory)
         self._index = Index(Limits(memory_octets, 0 if directory is None else disk_octets, entries_max), same_key)
         self._writers: dict[bytes, set[Writer]] = {}
@@ -77,14 +77,14 @@ class Store:
             self._load(self.folder)
 
     def find(self, uri: bytes) -> tuple[StoredResponse, ...]:
-        """Return every stored response of a URI, the newest first."""
+        """Return the stored responses of a URI, the newest first."""
         return self._index.find(uri)
 
     def begin(self, stored: StoredResponse, expected_octets: int = 0) -> Writer:
-        """Return what takes the content of a response to be stored; it is closed already where that cannot be.
+        """Start storing a response; return the writer for its content, which is aborted where storing is impossible.
 
-        `expected_octets`: how long the content is going to be, where that is known; nothing has to leave then for a
-        response that is too large in the end.
+        `expected_octets` is the length of the content, 0 where unknown. It avoids evictions for a response that turns
+        out to be too large.
         """
         self._last_name += 1
         stored = replace(stored, name=f"{self._last_name:016x}")
@@ -97,25 +97,25 @@ class Store:
         return writer
 
     def open(self, stored: StoredResponse, first: int = 0, last: int | None = None) -> Body | None:
-        """Return the octets `first` to `last` of what is stored, to its end by default, as a body.
+        """Return a body of octets `first` to `last` (default: the end) of a stored response's content.
 
-        Both count from 0 in the stored content, also where that is part of a representation, and `last` may lie
-        beyond its end. The body is whole whatever becomes of the entry afterwards. None is a miss: the entry is no
-        longer there, or its files are damaged, and then it is gone now.
+        Both are relative to the stored content, even for a partial response, and `last` may exceed its end. Removal of
+        the entry does not affect the body. None is a miss: the entry was removed, or its files are damaged, which
+        removes it.
         """
         size = stored.size_octets or 0
         end = size if last is None else min(last + 1, size)
         return self._open(stored, [(first, max(end - first, 0))])
 
     def open_segments(self, stored: StoredResponse, segments: Sequence[bytes | Span]) -> Body | None:
-        """Return a body of several parts of what is stored and of octets to be sent as they are, as open() does.
+        """Return a body of several spans of the content and of literal octets, like open().
 
-        Raises ValueError where a span is not within the content.
+        Raises ValueError for a span that is not within the content.
         """
         return self._open(stored, _segments(stored, segments))
 
     def held(self, stored: StoredResponse, segments: Sequence[bytes | Span] | None = None) -> bytes | None:
-        """Return the same at once where the content is small and in memory; None elsewhere: then open() has it."""
+        """Return the same as bytes where the content is small and in memory; None otherwise: use open()."""
         entry = self._index.get(stored.name)
         if entry is None or not isinstance(entry.content, bytes):
             return None
@@ -125,13 +125,13 @@ class Store:
         return joined(entry.content, _segments(stored, segments))
 
     def touch(self, stored: StoredResponse) -> None:
-        """Count a stored response as used, as open() and held() do."""
+        """Mark a stored response as used, as open() and held() do."""
         self._index.touch(stored.name)
 
     def replace(self, old: StoredResponse, new: StoredResponse) -> StoredResponse | None:
-        """Give a stored response the head that `new` has (RFC 9111 section 3.2), with the same content.
+        """Replace the head of a stored response by that of `new`, with the same content (RFC 9111 section 3.2).
 
-        Return it as it is stored now; None where `old` is no longer there.
+        Return the updated stored response; None where `old` was removed.
         """
         entry = self._index.get(old.name)
         if entry is None:
@@ -143,14 +143,14 @@ class Store:
         return new
 
     def remove(self, stored: StoredResponse) -> None:
-        """Remove a stored response, if it is there."""
+        """Remove a stored response, if it exists."""
         entry = self._index.drop(stored.name)
         if entry is not None:
             self._space.remove_files([entry])
 
     def remove_uri(self, uri: bytes) -> None:
-        """Remove all stored responses of a URI, and store none of those of it that still arrive (RFC 9111
-        section 4.4): they may be of the time before the change."""
+        """Invalidate a URI: remove its stored responses, and do not store those that are arriving, since they may
+        precede the change (RFC 9111 section 4.4)."""
         for stored in self.find(uri):
             self.remove(stored)
         for writer in self._writers.get(uri, ()):
@@ -158,7 +158,7 @@ class Store:
 
     @property
     def statistics(self) -> Statistics:
-        """What is stored now, and what has happened since the start."""
+        """Current numbers and counters."""
         index = self._index
         return Statistics(
             entries=len(index),
@@ -173,7 +173,7 @@ class Store:
         )
 
     def close(self) -> None:
-        """Abort what arrives and let another process have the directory; what is open stays readable."""
+        """Abort arriving responses and release the directory; open bodies stay readable."""
         for writers in tuple(self._writers.values()):
             for writer in tuple(writers):
                 writer.abort()
@@ -183,7 +183,7 @@ class Store:
     # The end of a writer.
 
     def _finish(self, writer: Writer, stored: StoredResponse | None) -> bool:
-        """Store what a writer has as `stored`, or discard it where that is None; return whether it is stored."""
+        """Store the content of a writer as `stored`, or discard it for None; return True where it is stored."""
         if stored is None:
             self._discard(writer)
         is_stored = stored is not None and self._keep(writer, stored)
@@ -243,17 +243,17 @@ class Store:
         return Entry(stored, writer.checksum, blocks(len(octets)) + blocks(writer.size_octets), held)
 
     def _rewrite_head(self, entry: Entry, stored: StoredResponse) -> int:
-        """Write another head of an entry; return what its files take then."""
+        """Write another head of an entry; return the disk space of its files."""
         if self.folder is None:
             return 0
         content_octets = blocks(stored.size_octets or 0)
         octets = encode_head(Head(stored, entry.checksum))
         try:
             if len(octets) > limits.HEAD_OCTETS:
-                raise OSError("the head is larger than any that is read")
+                raise OSError("the head exceeds the size limit")
             self.folder.write_head(stored.name, octets)
         except OSError as error:
-            # The older head must not come back at the next start.
+            # The outdated head must not be loaded at the next start.
             self._space.disk_failed(error)
             self.folder.remove_head(stored.name)
             return content_octets
@@ -265,9 +265,9 @@ class Store:
             return None
         self._index.touch(stored.name)
         if entry.content is not None:
-            return HeldBody(entry.content, segments)
+            return MemoryBody(entry.content, segments)
         if self.folder is None or not entry.stored.size_octets:
-            return HeldBody(b"", segments)
+            return MemoryBody(b"", segments)
         try:
             descriptor = self.folder.open_content(entry.stored.name)
         except OSError as error:
@@ -294,7 +294,7 @@ class Store:
         os.close(descriptor)
         self._index.hold(entry, content)
         self._space.evict()
-        return HeldBody(content, segments)
+        return MemoryBody(content, segments)
 
     def _drop_damaged(self, entry: Entry, reason: OSError) -> None:
         self._damaged += 1

@@ -1,13 +1,13 @@
-"""A response on its way into the store, which others may read while it comes.
+"""Writer of an arriving response into the store, and readers that follow it.
 
     writer = store.begin(stored)
     follower = writer.reader()
-    follower.wake = ...           # called when there is more, or the end
-    writer.write(b"...")          # False from the moment on when it is not to be stored
-    writer.commit()               # the StoredResponse, findable from now on; or writer.abort()
+    follower.wake = ...           # called when there are more octets, or the end
+    writer.write(b"...")          # False once the writer is closed
+    writer.commit()               # the StoredResponse, which find() returns from now on; or writer.abort()
 
-A writer gives up by itself where the content is larger than may be stored, where other arriving responses take all the
-room, and where the disk fails. Whoever writes need not ask: to write on is no mistake and does nothing.
+A writer aborts by itself where the content exceeds a limit, where other arriving responses take all the space, and
+where the disk fails. Further writes are ignored.
 """
 
 import zlib
@@ -23,7 +23,7 @@ from services.http.storage.space import Space
 
 
 class State(Enum):
-    """What has become of the content."""
+    """State of the content."""
 
     ARRIVING = auto()
     COMPLETE = auto()
@@ -31,19 +31,19 @@ class State(Enum):
 
 
 class Writer:
-    """One response that arrives; made by Store.begin()."""
+    """An arriving response; created by Store.begin()."""
 
     def __init__(
         self, space: Space, stored: StoredResponse, finish: Callable[["Writer", StoredResponse | None], bool]
     ) -> None:
-        """`finish` stores the content as the response that it gets, or discards it for None, and tells which."""
+        """`finish(writer, stored)` stores the content, or discards it for None; returns True where it is stored."""
         self.stored = stored
         self.state = State.ARRIVING
         self.size_octets = 0
         self.checksum = 0
         self.content: MemoryContent | FileContent = MemoryContent()
         self.is_revoked = False
-        """Whether the URI was invalidated since the writer began: what arrives is then of before, and not stored."""
+        """The URI was invalidated since the start: the content may be outdated and is not stored."""
         self._space = space
         self._finish = finish
         self._memory_octets = 0
@@ -52,20 +52,20 @@ class Writer:
 
     @property
     def is_open(self) -> bool:
-        """Whether the content still arrives and is, as far as is known, going to be stored."""
+        """True while the content arrives and is accepted."""
         return self.state is State.ARRIVING
 
     def write(self, data: bytes) -> bool:
-        """Add octets; return is_open."""
+        """Append octets; return is_open."""
         if self.is_open and data:
             self._write(data)
         return self.is_open
 
     def commit(self, stored: StoredResponse | None = None) -> StoredResponse | None:
-        """Store what arrived and return it, with its `size_octets` and `name`; None where it is not stored.
+        """Store the response and return it, with its `size_octets` and `name`; None where it is not stored.
 
-        `stored`, of the same URI, takes the place of what begin() was given, for what only the end of the content
-        tells. Content that is not as long as a `span` says is not stored.
+        `stored`, of the same URI, replaces the argument of begin(), for metadata that is known only at the end of the
+        content. Content whose length differs from that of its `span` is not stored.
         """
         if not self.is_open:
             return None
@@ -79,16 +79,16 @@ class Writer:
         return stored if is_stored else None
 
     def abort(self) -> None:
-        """Drop what arrived; does nothing after the end."""
+        """Discard the content; does nothing after the end."""
         if not self.is_open:
             return
         self._finish(self, None)
         self._end(State.ABORTED)
 
     def reader(self, first: int = 0, last: int | None = None) -> "Reader":
-        """Return a body of the octets `first` to `last` that follows the content as it arrives.
+        """Return a body of octets `first` to `last` that follows the arriving content.
 
-        Raises ValueError after the end: there is an entry to open, or nothing.
+        Raises ValueError after the end; use Store.open() then.
         """
         if not self.is_open:
             raise ValueError("the content no longer arrives")
@@ -97,7 +97,7 @@ class Writer:
         return reader
 
     def forget(self, reader: "Reader") -> None:
-        """Take leave of a reader, which is closed; the last one after the end closes the file."""
+        """Remove a closed reader; after the end, the last one closes the file."""
         self._readers.discard(reader)
         self._close_unread()
 
@@ -105,14 +105,14 @@ class Writer:
 
     @property
     def held(self) -> bytes | bytearray | None:
-        """The content where it is in memory."""
+        """The content, where it is in memory; else None."""
         if not isinstance(self.content, MemoryContent):
             return None
         octets = self.content.octets
         return bytes(octets) if len(octets) <= HELD_CONTENT_OCTETS else octets
 
     def reserve(self, memory_octets: int, disk_octets: int) -> bool:
-        """Make room for that much more; False where there is none."""
+        """Reserve that much more space; return False where there is none."""
         if not self._space.reserve(memory_octets, disk_octets):
             return False
         self._memory_octets += memory_octets
@@ -120,7 +120,7 @@ class Writer:
         return True
 
     def release(self) -> None:
-        """Give back all the room that was reserved."""
+        """Return all reserved space."""
         self.reserve(-self._memory_octets, -self._disk_octets)
 
     def _write(self, data: bytes) -> None:
@@ -139,7 +139,7 @@ class Writer:
         self._wake()
 
     def _has_room(self, size: int, more: int) -> bool:
-        """Reserve what the content takes once it is `size` octets; raises OSError where its file cannot be had."""
+        """Reserve the space of content of `size` octets; raises OSError where its file cannot be created."""
         if size > self._space.object_octets:
             return False
         if isinstance(self.content, MemoryContent) and (self._space.folder is None or size <= HELD_CONTENT_OCTETS):
@@ -169,42 +169,42 @@ class Writer:
 
 
 class Reader:
-    """Reads content while it arrives, and to its end whatever becomes of the entry.
+    """A body that follows arriving content, unaffected by removal of the entry.
 
-    Has read() and close() of services.http.messages.Body, with one difference: b"" means that there is no more *now*,
-    and `is_finished` tells whether there ever will be. `size_octets` is for whoever knows the length from the head.
+    It has read() and close() of services.http.messages.Body, with one difference: b"" means that no octets are
+    available yet, and `is_finished` is True at the end.
     """
 
     def __init__(self, writer: Writer, first: int, last: int | None) -> None:
         self.size_octets: int | None = None if last is None else last - first + 1
         self.wake: Callable[[], None] | None = None
-        """Called from within write(), commit() and abort(), when octets or the end have come."""
+        """Called by write(), commit() and abort() for new octets or the end."""
         self._writer: Writer | None = writer
         self._next = first
         self._end = last
 
     def read(self, limit_octets: int) -> bytes:
-        """Return the next octets that are there; raises OSError once the content was aborted before its end."""
+        """Return the next available octets; raises OSError after the stored octets of aborted content."""
         writer = self._writer
         if writer is None or self.is_finished:
             return b""
         end = writer.size_octets if self._end is None else min(self._end + 1, writer.size_octets)
         data = writer.content.read(self._next, min(limit_octets, max(end - self._next, 0)))
         if not data and writer.state is State.ABORTED:
-            raise OSError("the content that was to be stored did not come to its end")
+            raise OSError("the content was truncated")
         self._next += len(data)
         return data
 
     @property
     def is_finished(self) -> bool:
-        """Whether everything was read, or the reader is closed."""
+        """True where all octets have been read, or the reader is closed."""
         writer = self._writer
         if writer is None or (self._end is not None and self._next > self._end):
             return True
         return writer.state is State.COMPLETE and self._next >= writer.size_octets
 
     def close(self) -> None:
-        """Let go of the content; may be called twice."""
+        """Release the content; idempotent."""
         writer, self._writer = self._writer, None
         self.wake = None
         if writer is not None:

@@ -1,1 +1,1 @@
-"""Mail delivery: routing, MX lookup, local and remote delivery, bounces (RFC 5321, RFC 3464)."""
+"""Mail delivery: queue dispatcher, MX routing, local and remote delivery, bounces (RFC 5321 sections 4.4, 5 and 6)."""

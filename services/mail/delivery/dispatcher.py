@@ -1,8 +1,9 @@
-"""What becomes of the entries of the queue: each recipient's mailbox or next server, later tries, and bounces.
+"""Queue dispatcher: route each recipient to a mailbox or a remote domain, schedule retries, send bounces (RFC 5321).
 
-A recipient is settled by a reply: of class 2 it is delivered; of class 5, or when the time is up, the sender is told by
-a delivery status notification (dsn.py), which is in the queue before the recipient is settled. A message with the null
-reverse_path is never answered by one (RFC 5321 sections 4.5.5 and 6.1).
+A recipient is final after a reply of class 2 (delivered) or 5 (failed), or when its time in the queue has expired. For
+a failure, the sender gets a delivery status notification (dsn.py), which is written to the queue together with the
+change that makes the recipient final. No notification is sent for a message with the null reverse-path (RFC 5321
+sections 4.5.5 and 6.1).
 """
 
 import asyncio
@@ -12,28 +13,29 @@ from pathlib import Path
 from random import Random
 
 from services.eventlog import EventLog
-from services.mail.accounts import Account, Accounts
+from services.mail.accounts import Account, Accounts, Forward, MailingList
 from services.mail.address import Mailbox
 from services.mail.delivery import dsn
-from services.mail.delivery.expansion import expand
-from services.mail.delivery.mailboxes import Mailboxes
+from services.mail.delivery.local import Mailboxes
 from services.mail.delivery.remote import Destination, Job, Remote
 from services.mail.queue.entry import Change, Entry, Recipient, Schedule
 from services.mail.queue.spool import Spool
 from services.mail.smtp.policy import NO_SUCH_USER
 from services.mail.smtp.reply import Reply
 
-# A bounce that could not be written, on a full disk, is tried again after so long.
+# Retry interval of a bounce that could not be written because the disk was full.
 BOUNCE_RETRY_S = 10.0
-# Destinations that are remembered; those with nothing to do are forgotten beyond that.
+# Destinations kept in memory; beyond that, idle ones are evicted.
 DESTINATIONS_KEPT = 1_000
+# Limit on expanded recipients.
+EXPANDED_MAX = 10_000
 
 _EXPIRED = "It could not be delivered in time; the last reply was: "
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
-    """What the dispatcher works with; `hostname` is this server's own."""
+class DispatcherContext:
+    """The dispatcher's environment; `hostname` is the name of this server."""
 
     loop: asyncio.AbstractEventLoop
     wall_clock: Callable[[], float]
@@ -44,9 +46,11 @@ class Service:
 
 
 class Dispatcher:
-    """Sees to it that every open entry of the spool is settled."""
+    """Delivers every open entry of the spool, or bounces it."""
 
-    def __init__(self, service: Service, spool: Spool, accounts: Callable[[], Accounts], maildirs: Path) -> None:
+    def __init__(
+        self, service: DispatcherContext, spool: Spool, accounts: Callable[[], Accounts], maildirs: Path
+    ) -> None:
         self.mailboxes = Mailboxes(service.loop, maildirs, spool, self.report)
         self._service = service
         self._spool = spool
@@ -57,65 +61,65 @@ class Dispatcher:
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._closed = False
 
-    def connect(self, remote: Remote) -> None:
-        """Say how mail for other domains goes out."""
+    def set_remote(self, remote: Remote) -> None:
+        """Set the parameters of remote delivery."""
         self._remote = remote
 
     def new_entry(self, reverse_path: Mailbox | None, recipients: Sequence[Mailbox], is_8bit: bool) -> Entry:
-        """Return an entry with an id of its own, lists and forwards followed, and no content yet."""
+        """Return an entry with a new id and expanded recipients, without content."""
         now = self._service.wall_clock()
         entry_id = f"{int(now * 1_000_000):x}{self._service.random.getrandbits(24):06x}"
         return Entry(entry_id, now, reverse_path, expand(recipients, self._accounts()), 0, is_8bit)
 
     async def accept(self, entry: Entry, content: bytes) -> None:
-        """Make an entry durable, then see to it; raises OSError."""
+        """Make an entry durable, then dispatch it; raises OSError."""
         entry.content, entry.size_octets = content, len(content)
         await self._spool.add([entry])
         self.dispatch(entry)
 
     def dispatch(self, entry: Entry, only: Collection[int] | None = None) -> None:
-        """Begin to deliver to the open recipients of an entry, or to those of them that are in `only`."""
+        """Start delivery to the open recipients of an entry, or to those in `only`."""
         if self._closed:
             return
         accounts = self._accounts()
-        elsewhere: dict[str, list[int]] = {}
+        remote: dict[str, list[int]] = {}
         for at in entry.open_recipients if only is None else only:
             mailbox = entry.recipients[at].mailbox
             if not accounts.is_local(mailbox.domain):
-                elsewhere.setdefault(mailbox.domain.lower(), []).append(at)
+                remote.setdefault(mailbox.domain.lower(), []).append(at)
                 continue
-            found = accounts.find(mailbox.local_part, mailbox.domain)
-            if isinstance(found, Account):
-                self.mailboxes.add(found, entry, at)
+            resolved = accounts.find(mailbox.local_part, mailbox.domain)
+            if isinstance(resolved, Account):
+                self.mailboxes.add(resolved, entry, at)
             else:
                 self.report(entry, {at: NO_SUCH_USER})
-        for domain, recipients in elsewhere.items():
+        for domain, recipients in remote.items():
             self._destination(domain).add(Job(entry, recipients))
 
     def report(self, entry: Entry, replies: dict[int, Reply]) -> None:
-        """Take what became of some recipients of an entry."""
+        """Handle the results of a delivery attempt: one reply per recipient number."""
         now = self._service.wall_clock()
-        is_over = self._service.schedule.is_over(entry.accepted_s, now)
+        is_expired = self._service.schedule.is_expired(entry.accepted_s, now)
         done = [at for at, reply in replies.items() if reply.is_positive]
-        failed = [at for at, reply in replies.items() if reply.is_permanent or (is_over and not reply.is_positive)]
+        failed = [at for at, reply in replies.items() if reply.is_permanent or (is_expired and not reply.is_positive)]
         later = [at for at in replies if at not in failed and not replies[at].is_positive]
         if self._service.log.enabled:
             self._log(entry, replies)
         for at, reply in replies.items():
             entry.recipients[at].last = reply if reply.is_permanent or at not in failed else _expired(reply)
         if done:
-            self._settle(entry, Change(entry.id, done))
+            self._apply(entry, Change(entry.id, done))
         if failed:
             task = self._service.loop.create_task(self._bounce(entry, failed))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         if later:
-            self._try_later(entry, later, now)
+            self._schedule_retry(entry, later, now)
 
-    def on_wait(self, entry: Entry, recipients: Collection[int], reply: Reply, wait_s: float) -> bool:
-        """Note that an entry waits because its destination is out of reach; False where it has waited for too long."""
+    def defer(self, entry: Entry, recipients: Collection[int], reply: Reply, wait_s: float) -> bool:
+        """Record that an entry waits for its destination's next retry; False if the entry has expired."""
         now = self._service.wall_clock()
-        if self._service.schedule.is_over(entry.accepted_s, now):
+        if self._service.schedule.is_expired(entry.accepted_s, now):
             self.report(entry, dict.fromkeys(recipients, reply))
             return False
         entry.tries += 1
@@ -123,13 +127,14 @@ class Dispatcher:
         changed = any(entry.recipients[at].last != reply for at in recipients)
         for at in recipients:
             entry.recipients[at].last = reply
-        # For who looks at the queue: the first try, the second, the fourth, ... so that waiting costs no disk.
+        # Only informative (`python -m services.mail.queue`), so write at tries 1, 2, 4, 8, ...: waiting costs few
+        # writes.
         if changed or entry.tries & (entry.tries - 1) == 0:
-            self._spool.note(Change(entry.id, (), dict.fromkeys(recipients, reply), entry.tries, entry.next_s))
+            self._spool.write_later(Change(entry.id, (), dict.fromkeys(recipients, reply), entry.tries, entry.next_s))
         return True
 
     async def close(self) -> None:
-        """Stop delivering; what is not settled stays in the queue."""
+        """Stop deliveries; open entries remain in the queue."""
         self._closed = True
         for timer in self._timers.values():
             timer.cancel()
@@ -140,70 +145,70 @@ class Dispatcher:
             task.cancel()
 
     def _destination(self, domain: str) -> Destination:
-        known = self._destinations.get(domain)
-        if known is None:
+        destination = self._destinations.get(domain)
+        if destination is None:
             if self._remote is None:
-                raise RuntimeError("connect() comes before mail for other domains")
+                raise RuntimeError("connect() was not called")
             if len(self._destinations) >= DESTINATIONS_KEPT:
-                self._forget_idle()
-            known = self._destinations[domain] = Destination(self._remote, domain)
-        return known
+                self._evict_idle()
+            destination = self._destinations[domain] = Destination(self._remote, domain)
+        return destination
 
-    def _forget_idle(self) -> None:
-        for domain in [domain for domain, one in self._destinations.items() if one.is_idle]:
+    def _evict_idle(self) -> None:
+        for domain in [domain for domain, destination in self._destinations.items() if destination.is_idle]:
             del self._destinations[domain]
 
-    def _settle(self, entry: Entry, change: Change) -> None:
+    def _apply(self, entry: Entry, change: Change) -> None:
         change.apply(entry)
-        self._spool.note(change)
-        if entry.is_done:
-            self._spool.settle(entry)
+        self._spool.write_later(change)
+        if entry.is_final:
+            self._spool.remove(entry)
 
-    def _try_later(self, entry: Entry, recipients: Sequence[int], now: float) -> None:
+    def _schedule_retry(self, entry: Entry, recipients: Sequence[int], now: float) -> None:
         entry.tries += 1
-        entry.may_be_there = True
+        entry.may_be_delivered = True
         wait_s = self._service.schedule.wait_s(entry.tries)
         entry.next_s = now + wait_s
         last = {at: reply for at in recipients if (reply := entry.recipients[at].last) is not None}
-        self._spool.note(Change(entry.id, (), last, entry.tries, entry.next_s))
+        self._spool.write_later(Change(entry.id, (), last, entry.tries, entry.next_s))
         key = f"{entry.id} {recipients[0]}"
-        self._timers[key] = self._service.loop.call_later(wait_s, self._again, key, entry, recipients)
+        self._timers[key] = self._service.loop.call_later(wait_s, self._retry, key, entry, recipients)
 
-    def _again(self, key: str, entry: Entry, recipients: Sequence[int]) -> None:
+    def _retry(self, key: str, entry: Entry, recipients: Sequence[int]) -> None:
         del self._timers[key]
         self.dispatch(entry, recipients)
 
     async def _bounce(self, entry: Entry, failed: Sequence[int]) -> None:
-        """Tell the sender, and settle the recipients in the same write."""
+        """Queue a bounce, and make the recipients final in the same write."""
         change = Change(entry.id, failed, {at: reply for at in failed if (reply := entry.recipients[at].last)})
         if entry.reverse_path is None:
-            # The null reverse_path: there is nobody to tell.
+            # Null reverse-path: never answer a bounce with a bounce.
             self._service.log.write("dropped", id=entry.id)
-            self._settle(entry, change)
+            self._apply(entry, change)
             return
         while True:
             try:
-                note = await self._notification(entry, entry.reverse_path, [entry.recipients[at] for at in failed])
-                await self._spool.add([note], change)
+                dsn_entry = await self._create_dsn(entry, entry.reverse_path, [entry.recipients[at] for at in failed])
+                await self._spool.add([dsn_entry], change)
                 break
             except OSError as error:
                 self._service.log.write("bounce_error", id=entry.id, error=str(error))
                 await asyncio.sleep(BOUNCE_RETRY_S)
-        self._service.log.write("bounced", id=entry.id, bounce=note.id)
+        self._service.log.write("bounced", id=entry.id, bounce=dsn_entry.id)
         change.apply(entry)
-        if entry.is_done:
-            self._spool.settle(entry)
-        self.dispatch(note)
+        if entry.is_final:
+            self._spool.remove(entry)
+        self.dispatch(dsn_entry)
 
-    async def _notification(self, entry: Entry, reverse_path: Mailbox, recipients: Sequence[Recipient]) -> Entry:
+    async def _create_dsn(self, entry: Entry, reverse_path: Mailbox, recipients: Sequence[Recipient]) -> Entry:
         content = await self._spool.content(entry)
-        note = self.new_entry(None, [reverse_path], False)
-        failed = dsn.Failed(entry.id, entry.accepted_s, reverse_path, recipients, content)
-        boundary = f"{note.id}-{self._service.random.getrandbits(64):016x}"
-        note.content = dsn.bounce(failed, self._service.hostname, note.accepted_s, boundary)
-        note.size_octets = len(note.content)
-        note.is_8bit = not note.content.isascii()
-        return note
+        dsn_entry = self.new_entry(None, [reverse_path], False)
+        failed = dsn.FailedMessage(entry.id, entry.accepted_s, reverse_path, recipients, content)
+        boundary = f"{dsn_entry.id}-{self._service.random.getrandbits(64):016x}"
+        dsn_entry.content = dsn.bounce(failed, self._service.hostname, dsn_entry.accepted_s, boundary)
+        dsn_entry.size_octets = len(dsn_entry.content)
+        dsn_entry.is_8bit = not dsn_entry.content.isascii()
+        return dsn_entry
 
     def _log(self, entry: Entry, replies: dict[int, Reply]) -> None:
         for at, reply in replies.items():
@@ -213,3 +218,28 @@ class Dispatcher:
 
 def _expired(reply: Reply) -> Reply:
     return Reply(reply.code, _EXPIRED + reply.text, reply.enhanced)
+
+
+def expand(recipients: Sequence[Mailbox], accounts: Accounts) -> list[Recipient]:
+    """Expand lists and forwards to the final recipients, without duplicates (RFC 5321 section 3.9).
+
+    A list is an alias (section 3.9.1): the reverse-path is unchanged. An alias loop ends at its first repetition.
+    """
+    final: dict[tuple[str, str], Recipient] = {}
+    seen: set[tuple[str, str]] = set()
+    waiting = [(mailbox, mailbox) for mailbox in reversed(recipients)]
+    while waiting and len(final) < EXPANDED_MAX:
+        mailbox, original = waiting.pop()
+        if not mailbox.domain:
+            mailbox = Mailbox(mailbox.local_part, accounts.domains[0])
+        if mailbox.key in seen:
+            continue
+        seen.add(mailbox.key)
+        resolved = accounts.find(mailbox.local_part, mailbox.domain) if accounts.is_local(mailbox.domain) else None
+        if isinstance(resolved, MailingList):
+            waiting += [(member, original) for member in reversed(resolved.members)]
+        elif isinstance(resolved, Forward) and not resolved.moved:
+            waiting.append((resolved.target, original))
+        else:
+            final[mailbox.key] = Recipient(mailbox, original if original.key != mailbox.key else None)
+    return list(final.values())

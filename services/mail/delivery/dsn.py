@@ -1,10 +1,10 @@
-"""Delivery status notifications: what a sender is told of a message that did not arrive (RFC 3464, RFC 6522, RFC 3834).
+"""Delivery status notifications, or bounces (RFC 3464, RFC 6522, RFC 3834).
 
-From: Mail delivery <postmaster@mx.example.com>          reverse_path <>: nobody answers a bounce by a bounce
+From: Mail delivery <postmaster@mx.example.com>          envelope: the null reverse-path, against bounce loops
 Content-Type: multipart/report; report-type=delivery-status
-    text/plain                 for people
+    text/plain                 for the sender
     message/delivery-status    for programs: Final-Recipient, Action, Status, Diagnostic-Code
-    message/rfc822             what was sent, or text/rfc822-headers where that is long
+    message/rfc822             the original message, or text/rfc822-headers if it is long
 """
 
 from collections.abc import Sequence
@@ -16,14 +16,14 @@ from services.mail.queue.entry import Recipient
 from services.mail.smtp.content import header_section
 from services.mail.smtp.reply import Reply
 
-# A longer message comes back as its header section alone; Postfix's bounce_size_limit is 50,000.
+# Of a longer message only the header section is returned; Postfix's bounce_size_limit is 50,000.
 RETURNED_OCTETS_MAX = 50_000
 _UNKNOWN = Reply(554, "Delivery failed", "5.0.0")
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
-    """A message that did not reach some of its recipients; times in seconds since 1970 UTC."""
+class FailedMessage:
+    """A message that failed for some of its recipients; times in seconds since 1970 UTC."""
 
     queue_id: str
     accepted_s: float
@@ -32,15 +32,15 @@ class Failed:
     content: bytes
 
 
-def bounce(failed: Failed, hostname: str, now_s: float, boundary: str) -> bytes:
-    """Return the notification for a failed message, whole, in lines that end in CRLF; `boundary` is in none of it."""
-    parts = (_for_people(failed, hostname), _for_programs(failed, hostname), _returned(failed.content))
+def bounce(failed: FailedMessage, hostname: str, now_s: float, boundary: str) -> bytes:
+    """Return the complete notification, with CRLF line ends; `boundary` must not occur in the content."""
+    parts = (_text_part(failed, hostname), _status_part(failed, hostname), _message_part_header(failed.content))
     head = _header(failed, hostname, now_s, boundary) + "".join(f"--{boundary}\r\n{part}" for part in parts)
     end = f"\r\n--{boundary}--\r\n"
-    return head.encode("ascii", "replace") + _returned_octets(failed.content) + end.encode("ascii")
+    return head.encode("ascii", "replace") + _returned_content(failed.content) + end.encode("ascii")
 
 
-def _header(failed: Failed, hostname: str, now_s: float, boundary: str) -> str:
+def _header(failed: FailedMessage, hostname: str, now_s: float, boundary: str) -> str:
     return (
         f"From: Mail delivery <{POSTMASTER}@{hostname}>\r\n"
         f"To: {failed.reverse_path}\r\n"
@@ -54,7 +54,7 @@ def _header(failed: Failed, hostname: str, now_s: float, boundary: str) -> str:
     )
 
 
-def _for_people(failed: Failed, hostname: str) -> str:
+def _text_part(failed: FailedMessage, hostname: str) -> str:
     lines = [
         "Content-Type: text/plain; charset=us-ascii",
         "",
@@ -63,13 +63,13 @@ def _for_people(failed: Failed, hostname: str) -> str:
         "",
     ]
     for recipient in failed.recipients:
-        lines += [f"    {recipient.mailbox}", f"        {_one_line(recipient.last or _UNKNOWN)}", ""]
+        lines += [f"    {recipient.mailbox}", f"        {_single_line(recipient.last or _UNKNOWN)}", ""]
     lines += ["It will not be tried again. What you sent is below.", ""]
     return "\r\n".join(_ascii(line) for line in lines) + "\r\n"
 
 
-def _for_programs(failed: Failed, hostname: str) -> str:
-    """RFC 3464 section 2: a block of the message, then one a recipient."""
+def _status_part(failed: FailedMessage, hostname: str) -> str:
+    """Format message/delivery-status: per-message fields, then a block per recipient (RFC 3464 section 2)."""
     blocks = [
         f"Reporting-MTA: dns; {hostname}\r\n"
         f"X-Queue-ID: {failed.queue_id}\r\n"
@@ -82,18 +82,18 @@ def _for_programs(failed: Failed, hostname: str) -> str:
             f"{original}Final-Recipient: rfc822; {recipient.mailbox}\r\n"
             "Action: failed\r\n"
             f"Status: {_status(reply)}\r\n"
-            f"Diagnostic-Code: smtp; {_one_line(reply)}\r\n"
+            f"Diagnostic-Code: smtp; {_single_line(reply)}\r\n"
         )
     body = "\r\n".join(_ascii(block) for block in blocks)
     return f"Content-Type: message/delivery-status\r\n\r\n{body}\r\n"
 
 
 def _status(reply: Reply) -> str:
-    """RFC 3464 section 2.3.4: the code of the failure; one that lasted until the end of all tries stays of class 4."""
+    """Return the Status of a recipient (RFC 3464 section 2.3.4); an expired message keeps its class 4 code."""
     return reply.enhanced or f"{reply.code // 100}.0.0"
 
 
-def _one_line(reply: Reply) -> str:
+def _single_line(reply: Reply) -> str:
     return str(reply).replace("\n", " ")[:400]
 
 
@@ -105,12 +105,12 @@ def _is_short(content: bytes) -> bool:
     return len(content) <= RETURNED_OCTETS_MAX
 
 
-def _returned(content: bytes) -> str:
-    """The head of the part that brings the message back."""
+def _message_part_header(content: bytes) -> str:
+    """Return the header of the part that contains the original message."""
     kind = "message/rfc822" if _is_short(content) else "text/rfc822-headers"
-    encoding = "" if _returned_octets(content).isascii() else "Content-Transfer-Encoding: 8bit\r\n"
+    encoding = "" if _returned_content(content).isascii() else "Content-Transfer-Encoding: 8bit\r\n"
     return f"Content-Type: {kind}\r\n{encoding}\r\n"
 
 
-def _returned_octets(content: bytes) -> bytes:
+def _returned_content(content: bytes) -> bytes:
     return content if _is_short(content) else header_section(content)[:RETURNED_OCTETS_MAX]

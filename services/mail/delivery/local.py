@@ -1,46 +1,71 @@
-"""Final delivery: messages into the Maildirs of this server's users, each of them once (RFC 5321 section 4.4).
+"""Local delivery: batch messages per mailbox and deliver them into Maildirs, exactly once (RFC 5321 section 4.4).
 
-A message's file is named after its id in the queue, so that an attempt that a crash cut off, after the message was
-there and before anybody wrote that down, is recognised by the next. All files of a batch are on the disk, and the names
-of all, when deliver() returns; batches are for one mailbox.
+Mailboxes collects messages while the disk is busy and delivers each batch, for one mailbox, in a thread by deliver().
+When deliver() returns, the contents and names of all files of the batch are on disk. A file name contains the queue id
+and the number of the recipient: if a crash came after delivery but before the queue recorded it, the retry
+(`may_be_delivered`) recognises the file by this name.
 """
 
+import asyncio
 import contextlib
+import errno
 import os
 import re
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
-from services.mail.maildir.delivery import stored_form, sync_directory, write_all
-from services.mail.maildir.errors import MaildirError
+from services.mail.accounts import Account
+from services.mail.delivery.trace import return_path_field, without_return_path
+from services.mail.maildir.delivery import stored_form
+from services.mail.maildir.errors import MaildirError, MessageTooLargeError
 from services.mail.maildir.file_names import host_part
+from services.mail.maildir.files import sync_directory, write_all
 from services.mail.maildir.store import Maildir
+from services.mail.queue.entry import Entry
+from services.mail.queue.spool import Spool
+from services.mail.smtp.reply import Reply
+
+# Messages per batch; more than a handful gain little.
+BATCH_MESSAGES = 64
+# Mailboxes written to concurrently.
+THREADS = 2
+
+DELIVERED = Reply(250, "Delivered to the mailbox", "2.1.5")
+MAILBOX_FULL = Reply(552, "The mailbox is full", "5.2.2")
+TOO_LARGE = Reply(552, "The message is larger than the mailbox takes", "5.3.4")
+DISK_FULL = Reply(452, "No room on the disk", "4.3.1")
+DISK_FAULT = Reply(451, "The mailbox cannot be written to", "4.3.0")
 
 _CREATE = os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 _HOST = host_part(os.uname().nodename)
 _KEY = re.compile(r"Q([0-9A-Za-z]+)\.")
 
+Report = Callable[[Entry, dict[int, Reply]], None]
+
 
 class MailboxFullError(MaildirError):
-    """The owner's quota has no room for the message."""
+    """The message exceeds the mailbox's quota."""
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
-    """One message for one mailbox: `key` (letters and digits) tells it from all others, `date_s` is when it came.
+class LocalMessage:
+    """One message for one mailbox: `key` (letters and digits) is unique, `date_s` the time of acceptance.
 
-    With `may_be_there` the mailbox is looked through first.
+    With `may_be_delivered` the mailbox is searched for the key first.
     """
 
     key: str
     content: bytes
     date_s: float
-    may_be_there: bool = False
+    may_be_delivered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class _Written:
-    """A letter in tmp/: the open file, its name there, and the name that it is to have."""
+    """A message in tmp/: its open file, its name there, and its final name."""
 
     at: int
     descriptor: int
@@ -49,37 +74,37 @@ class _Written:
     octets: int
 
 
-def deliver(path: str, maildir: Maildir, letters: Sequence[Letter]) -> list[Exception | None]:
-    """Put letters into the INBOX of the Maildir at `path`; returns what went wrong with each, None for nothing."""
-    there = _keys_there(path) if any(letter.may_be_there for letter in letters) else frozenset()
-    results: list[Exception | None] = [None] * len(letters)
+def deliver(path: str, maildir: Maildir, messages: Sequence[LocalMessage]) -> list[Exception | None]:
+    """Deliver messages to the INBOX of the Maildir at `path`; returns the error of each, None for success."""
+    delivered = _delivered_keys(path) if any(message.may_be_delivered for message in messages) else frozenset()
+    results: list[Exception | None] = [None] * len(messages)
     written: list[_Written] = []
     octets = 0
     try:
-        for at, letter in enumerate(letters):
-            if letter.key in there:
+        for at, message in enumerate(messages):
+            if message.key in delivered:
                 continue
             try:
-                written.append(_write(path, maildir, letter, at, octets))
+                written.append(_write(path, maildir, message, at, octets))
                 octets += written[-1].octets
             except (OSError, MaildirError) as error:
                 results[at] = error
         _finish(path, maildir, written, results)
     finally:
-        for one in written:
-            os.close(one.descriptor)
+        for item in written:
+            os.close(item.descriptor)
     return results
 
 
-def _write(path: str, maildir: Maildir, letter: Letter, at: int, before_octets: int) -> _Written:
-    """Write a letter to tmp/; `before_octets` are on their way into the mailbox already."""
-    stored = stored_form(letter.content)
+def _write(path: str, maildir: Maildir, message: LocalMessage, at: int, before_octets: int) -> _Written:
+    """Write a message to tmp/; `before_octets` is the size of those written before it in this batch."""
+    stored = stored_form(message.content)
     if maildir.quota.quota_octets and not maildir.quota.allows(before_octets + len(stored), 1):
         raise MailboxFullError("The mailbox is full")
-    seconds, fraction = divmod(int(letter.date_s * 1_000_000), 1_000_000)
+    seconds, fraction = divmod(int(message.date_s * 1_000_000), 1_000_000)
     size_octets = len(stored) + stored.count(b"\n")
-    base = f"{seconds}.M{fraction:06}Q{letter.key}.{_HOST},S={len(stored)},W={size_octets}"
-    # The same name at every attempt: what a crash left in tmp/ is written over, not left for ever.
+    base = f"{seconds}.M{fraction:06}Q{message.key}.{_HOST},S={len(stored)},W={size_octets}"
+    # The same name for every attempt: a file left in tmp/ by a crash is overwritten.
     temporary = f"{path}/tmp/{base}"
     descriptor = os.open(temporary, _CREATE, 0o600)
     try:
@@ -92,24 +117,24 @@ def _write(path: str, maildir: Maildir, letter: Letter, at: int, before_octets: 
 
 
 def _finish(path: str, maildir: Maildir, written: Sequence[_Written], results: list[Exception | None]) -> None:
-    """Wait for the disk, then give the files their names; all were written before, so that they go out together."""
+    """Sync the files, then rename them into new/; all are written before the first sync: one flush covers them."""
     named = []
-    for one in written:
+    for item in written:
         try:
-            os.fsync(one.descriptor)
-            os.rename(one.temporary, one.name)
-            named.append(one)
+            os.fsync(item.descriptor)
+            os.rename(item.temporary, item.name)
+            named.append(item)
         except OSError as error:
-            results[one.at] = error
-            _remove(one.temporary)
+            results[item.at] = error
+            _remove(item.temporary)
     try:
         if named:
-            maildir.quota.add(sum(one.octets for one in named), len(named))
+            maildir.quota.add(sum(item.octets for item in named), len(named))
             sync_directory(f"{path}/new")
     except OSError as error:
-        # They are there, and may not be after a power cut: the next attempt finds them.
-        for one in named:
-            results[one.at] = error
+        # The files exist but might not survive a power failure: report an error; the retry finds them.
+        for item in named:
+            results[item.at] = error
 
 
 def _remove(temporary: str) -> None:
@@ -117,10 +142,110 @@ def _remove(temporary: str) -> None:
         os.unlink(temporary)
 
 
-def _keys_there(path: str) -> frozenset[str]:
-    """The keys of the messages in a Maildir's INBOX."""
-    found = set()
+def _delivered_keys(path: str) -> frozenset[str]:
+    """Return the keys of the messages in a Maildir's INBOX."""
+    keys = set()
     for place in ("new", "cur"):
         with contextlib.suppress(OSError):
-            found |= {match[1] for name in os.listdir(f"{path}/{place}") if (match := _KEY.search(name)) is not None}
-    return frozenset(found)
+            keys |= {match[1] for name in os.listdir(f"{path}/{place}") if (match := _KEY.search(name)) is not None}
+    return frozenset(keys)
+
+
+@dataclass(frozen=True, slots=True)
+class _PendingMessage:
+    entry: Entry
+    at: int
+
+
+class Mailboxes:
+    """The mailboxes below one directory; `report` is called with the reply for each message."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, root: Path, spool: Spool, report: Report) -> None:
+        self._loop = loop
+        self._root = root
+        self._spool = spool
+        self._report = report
+        self._threads = ThreadPoolExecutor(THREADS, "mailboxes")
+        self._maildirs: dict[Account, Maildir] = {}
+        self._waiting: dict[Account, deque[_PendingMessage]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def add(self, account: Account, entry: Entry, at: int) -> None:
+        """Queue an entry for its recipient number `at`, the owner of `account`."""
+        waiting = self._waiting.get(account)
+        if waiting is None:
+            waiting = self._waiting[account] = deque()
+            task = self._loop.create_task(self._deliver_all(account, waiting))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        waiting.append(_PendingMessage(entry, at))
+
+    def used_octets(self, account: Account) -> int:
+        """Return the size of a mailbox, 0 if it cannot be read (delivery then reports the error)."""
+        try:
+            return self._maildir(account).quota.usage()[0]
+        except OSError:
+            return 0
+
+    async def close(self) -> None:
+        """Finish the current batches; other messages remain in the queue."""
+        self._waiting.clear()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        self._threads.shutdown()
+
+    def _maildir(self, account: Account) -> Maildir:
+        known = self._maildirs.get(account)
+        if known is None:
+            known = self._maildirs[account] = Maildir(account.directory(self._root), account.quota_octets or 0)
+        return known
+
+    async def _deliver_all(self, account: Account, waiting: deque[_PendingMessage]) -> None:
+        while waiting and self._waiting.get(account) is waiting:
+            batch = [waiting.popleft() for _ in range(min(len(waiting), BATCH_MESSAGES))]
+            results = await self._deliver(account, batch)
+            reports: dict[str, tuple[Entry, dict[int, Reply]]] = {}
+            for item, result in zip(batch, results, strict=True):
+                reports.setdefault(item.entry.id, (item.entry, {}))[1][item.at] = _reply(result)
+            for entry, replies in reports.values():
+                self._report(entry, replies)
+        if self._waiting.get(account) is waiting:
+            del self._waiting[account]
+
+    async def _deliver(self, account: Account, batch: list[_PendingMessage]) -> list[Exception | None]:
+        results: list[Exception | None] = [None] * len(batch)
+        messages: dict[int, LocalMessage] = {}
+        for number, item in enumerate(batch):
+            try:
+                messages[number] = await self._message(item)
+            except OSError as error:
+                results[number] = error
+        try:
+            job = self._loop.run_in_executor(self._threads, self._in_thread, account, list(messages.values()))
+            for number, result in zip(messages, await job, strict=True):
+                results[number] = result
+        except OSError as error:
+            results = [error] * len(batch)
+        return results
+
+    def _in_thread(self, account: Account, messages: list[LocalMessage]) -> list[Exception | None]:
+        return deliver(str(account.directory(self._root)), self._maildir(account), messages)
+
+    async def _message(self, item: _PendingMessage) -> LocalMessage:
+        entry = item.entry
+        content = await self._spool.content(entry)
+        # RFC 5321 section 4.4: Return-Path is written once, by final delivery.
+        whole = return_path_field(entry.reverse_path) + without_return_path(content)
+        return LocalMessage(f"{entry.id}r{item.at}", whole, entry.accepted_s, entry.may_be_delivered)
+
+
+def _reply(result: Exception | None) -> Reply:
+    if result is None:
+        return DELIVERED
+    if isinstance(result, MailboxFullError):
+        return MAILBOX_FULL
+    if isinstance(result, MessageTooLargeError):
+        return TOO_LARGE
+    if isinstance(result, OSError) and result.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return DISK_FULL
+    return DISK_FAULT

@@ -1,4 +1,4 @@
-"""Asks the host's name servers what routes.py wants to know, over UDP and, where it does not fit, over TCP."""
+"""DNS client of MX routing: a stub resolver over UDP, with TCP for truncated responses (RFC 1035 section 4.2)."""
 
 import asyncio
 from collections.abc import Collection, Sequence
@@ -13,13 +13,13 @@ from services.eventlog import EventLog
 from services.mail.delivery.routes import Answer, Host, Lookup, find_route
 from services.mail.smtp.reply import Reply
 
-# As the C library's resolver does: two tries of five seconds a server.
+# As in the C library's resolver: two tries of five seconds per server.
 TRIES = 2
 TIMEOUT_S = 5.0
 
 
 class Resolver:
-    """Asks `servers`, in order, as a stub."""
+    """Stub resolver that queries `servers` in order."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class Resolver:
         self._upstream = Upstream(loop, random, log, port)
 
     async def route(self, domain: str, own_names: Collection[str]) -> Sequence[Host] | Reply:
-        """Return the hosts that take mail for a domain, in the order in which to try them, or why there is none."""
+        """Resolve a domain to hosts in order of preference, or to the reply for a failure."""
         steps = find_route(domain, own_names, self._random)
         try:
             lookup = next(steps)

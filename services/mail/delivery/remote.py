@@ -1,9 +1,10 @@
-"""One mail domain that this server sends to: what waits for it, and the connections to whoever takes it.
+"""Remote delivery to one mail domain: its queue of messages, its connections, its retry schedule (RFC 5321 4.5.4.1).
 
-One connection goes first; where it is taken, more follow while there is enough to send, each for several messages.
-Where nobody takes it, everything waits, and one connection tries again after a while (RFC 5321 section 4.5.4.1): a
-server that is down is asked once a wait, however many messages there are for it. A connection that stands still, since
-its path has gone under it, is waited for as long as section 4.5.3.2 has it, and others pass it by.
+The first connection probes the destination. If it succeeds, more connections are opened while there is a backlog, each
+used for several messages. If no host accepts, the whole destination waits, and one connection retries after the
+schedule's interval: an unreachable server sees one attempt per interval, regardless of the number of messages queued
+for it. A connection without progress (its path may have failed) keeps its timeouts of section 4.5.3.2, but after
+STALLED_S no longer counts against the number of connections wanted.
 """
 
 import asyncio
@@ -16,20 +17,20 @@ from services.eventlog import EventLog
 from services.mail.delivery.routes import Host
 from services.mail.queue.entry import Entry, Schedule
 from services.mail.queue.spool import Spool
-from services.mail.smtp.client import Connection, ConnectionFailedError, Patience
-from services.mail.smtp.client_session import ClientSession, Envelope, Plan, Step
+from services.mail.smtp.client import Connection, ConnectionFailedError, Timeouts
+from services.mail.smtp.client_session import ClientSession, Envelope, SessionOptions, Step
 from services.mail.smtp.reply import Reply
 
-# Postfix allows 20; a lab's servers are small, and more than a few gain nothing.
+# Postfix's limit is 20; emulated servers are small and gain nothing from more than a few.
 CONNECTIONS_MAX = 4
-# Messages that must wait for each further connection.
+# Backlog that justifies each further connection.
 MESSAGES_A_CONNECTION = 4
-# RFC 5321 section 4.5.3.1.8: what every server takes in one transaction.
+# RFC 5321 section 4.5.3.1.8: every server accepts this many in one transaction.
 RECIPIENTS_MAX = 100
 # Messages on one connection; Postfix reuses one for 300 s.
 MESSAGES_MAX = 1_000
 
-# How long a connection may stand still until it is counted out: a few times what TCP takes to send again by (RFC 6298).
+# Time without progress after which a connection is stalled: a few times a retransmission timeout (RFC 6298).
 STALLED_S = 10.0
 
 Route = Callable[[str], Awaitable[Sequence[Host] | Reply]]
@@ -38,7 +39,7 @@ Report = Callable[[Entry, dict[int, Reply]], None]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """An entry and those of its recipients that are at this destination."""
+    """An entry and the numbers of its recipients at this destination."""
 
     entry: Entry
     recipients: Sequence[int]
@@ -46,53 +47,53 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """What all destinations share; `on_wait` is told of an entry that waits, and tells whether it may go on."""
+    """Parameters shared by all destinations; `defer` records a waiting entry and returns False if it has expired."""
 
     loop: asyncio.AbstractEventLoop
     log: EventLog
     spool: Spool
     route: Route
     report: Report
-    on_wait: Callable[[Entry, Collection[int], Reply, float], bool]
+    defer: Callable[[Entry, Collection[int], Reply, float], bool]
     schedule: Schedule
-    plan: Plan
+    options: SessionOptions
     port: int
-    patience: Patience
+    timeouts: Timeouts
     tls: ssl.SSLContext | None = None
-    # At once to one domain, and messages on one of them.
+    # Concurrent connections to one domain, and messages per connection.
     connections: int = CONNECTIONS_MAX
     messages: int = MESSAGES_MAX
     stalled_s: float = STALLED_S
 
 
 class Destination:
-    """What waits for one domain."""
+    """The backlog and connections of one domain."""
 
     def __init__(self, remote: Remote, domain: str) -> None:
         self.domain = domain
         self._remote = remote
         self._waiting: deque[Job] = deque()
-        # When each of them last moved on, by the loop's clock.
+        # Time of each worker's last progress, on the loop's clock.
         self._workers: dict[asyncio.Task[None], float] = {}
         self._failures = 0
-        self._timer: asyncio.TimerHandle | None = None
-        self._watcher: asyncio.TimerHandle | None = None
+        self._retry_timer: asyncio.TimerHandle | None = None
+        self._stall_timer: asyncio.TimerHandle | None = None
         self._is_up = False
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing waits and nobody works."""
+        """True if there is no backlog and no connection."""
         return not self._waiting and not self._workers
 
     def add(self, job: Job) -> None:
-        """Send an entry as soon as the destination takes it."""
+        """Append an entry to the backlog, in transactions of at most RECIPIENTS_MAX recipients."""
         for begin in range(0, len(job.recipients), RECIPIENTS_MAX):
             self._waiting.append(Job(job.entry, job.recipients[begin : begin + RECIPIENTS_MAX]))
-        self._employ()
+        self._start_workers()
 
     async def close(self) -> None:
-        """Leave: what is under way is in the queue as well."""
-        for timer in (self._timer, self._watcher):
+        """Cancel all connections; unfinished messages remain in the queue."""
+        for timer in (self._retry_timer, self._stall_timer):
             if timer is not None:
                 timer.cancel()
         for worker in list(self._workers):
@@ -100,50 +101,50 @@ class Destination:
         if self._workers:
             await asyncio.wait(self._workers)
 
-    def _employ(self) -> None:
-        if self._timer is not None:
+    def _start_workers(self) -> None:
+        if self._retry_timer is not None:
             return
         wanted = len(self._waiting) // MESSAGES_A_CONNECTION + 1 if self._is_up else 1
-        while self._waiting and self._moving < wanted and len(self._workers) < self._remote.connections:
-            worker = self._remote.loop.create_task(self._work())
+        while self._waiting and self._active_workers < wanted and len(self._workers) < self._remote.connections:
+            worker = self._remote.loop.create_task(self._run())
             self._workers[worker] = self._remote.loop.time()
-            worker.add_done_callback(self._worked)
-        if self._waiting and self._workers and self._watcher is None:
-            self._watcher = self._remote.loop.call_later(self._remote.stalled_s, self._watch)
+            worker.add_done_callback(self._worker_done)
+        if self._waiting and self._workers and self._stall_timer is None:
+            self._stall_timer = self._remote.loop.call_later(self._remote.stalled_s, self._check_stalled)
 
     @property
-    def _moving(self) -> int:
-        """How many connections have moved on of late."""
+    def _active_workers(self) -> int:
+        """The number of connections with recent progress."""
         since_s = self._remote.loop.time() - self._remote.stalled_s
-        return sum(moved_s > since_s for moved_s in self._workers.values())
+        return sum(progress_s > since_s for progress_s in self._workers.values())
 
-    def _watch(self) -> None:
-        """Look again at what waits behind connections that may have come to a standstill."""
-        self._watcher = None
-        self._employ()
+    def _check_stalled(self) -> None:
+        """Re-evaluate the number of connections, since some may have stalled."""
+        self._stall_timer = None
+        self._start_workers()
 
-    def _moved(self) -> None:
+    def _note_progress(self) -> None:
         worker = asyncio.current_task(self._remote.loop)
         if worker in self._workers:
             self._workers[worker] = self._remote.loop.time()
 
-    def _worked(self, worker: "asyncio.Task[None]") -> None:
+    def _worker_done(self, worker: "asyncio.Task[None]") -> None:
         self._workers.pop(worker, None)
         if not worker.cancelled():
             if worker.exception() is not None:
                 self._remote.log.write("fault", domain=self.domain, error=repr(worker.exception()))
-                self._put_off(Reply(451, "Local error in processing", "4.3.0"))
-            self._employ()
+                self._defer(Reply(451, "Local error in processing", "4.3.0"))
+            self._start_workers()
 
-    async def _work(self) -> None:
-        """Connect to the first host that takes it and send what waits."""
+    async def _run(self) -> None:
+        """Connect to the first host that accepts and send the backlog."""
         route = await self._remote.route(self.domain)
         if isinstance(route, Reply):
-            self._refused(route)
+            self._fail(route)
             return
         connection = await self._connect(route)
         if isinstance(connection, Reply):
-            self._refused(connection)
+            self._fail(connection)
             return
         self._failures = 0
         self._is_up = True
@@ -151,35 +152,35 @@ class Destination:
             for _ in range(self._remote.messages):
                 if not self._waiting or connection.session.step is not Step.READY:
                     break
-                self._moved()
-                self._employ()
+                self._note_progress()
+                self._start_workers()
                 await self._send(connection, self._waiting.popleft())
             await connection.close()
         finally:
             connection.abort()
         if connection.session.failure is not None and self._waiting:
-            self._put_off(connection.session.failure)
+            self._defer(connection.session.failure)
 
     async def _connect(self, hosts: Sequence[Host]) -> Connection | Reply:
-        """Try hosts in order (RFC 5321 section 5.1); returns a connection, or what the last of them said."""
-        said: list[Reply] = []
+        """Connect to the hosts in order (RFC 5321 section 5.1); returns a connection or the deciding failure."""
+        failures: list[Reply] = []
         for host in hosts:
             for tls in (True, False) if self._remote.tls is not None else (False,):
-                plan = replace(self._remote.plan, tls=tls)
-                connection = Connection(ClientSession(plan), self._remote.patience, None)
+                options = replace(self._remote.options, tls=tls)
+                connection = Connection(ClientSession(options), self._remote.timeouts, None)
                 try:
                     await connection.open((host.address, self._remote.port), self._remote.tls, server_name=host.name)
                 except ConnectionFailedError as error:
-                    said.append(error.reply)
+                    failures.append(error.reply)
                     self._note("connect_failed", host, reply=str(error.reply))
-                    # Where TLS was on offer and failed, mail goes in the clear as it would without the offer.
+                    # Opportunistic TLS: if the handshake failed, retry in plain text, as without STARTTLS.
                     if not connection.session.tls_failed:
                         break
                 else:
                     self._note("connected", host, tls=connection.session.uses_tls)
                     return connection
-        temporary = [reply for reply in said if not reply.is_permanent]
-        return temporary[-1] if temporary else said[-1]
+        temporary = [reply for reply in failures if not reply.is_permanent]
+        return temporary[-1] if temporary else failures[-1]
 
     async def _send(self, connection: Connection, job: Job) -> None:
         entry = job.entry
@@ -191,32 +192,32 @@ class Destination:
         paths = tuple(entry.recipients[at].mailbox for at in job.recipients)
         outcome = await connection.deliver(Envelope(entry.reverse_path, paths, content, entry.is_8bit))
         if connection.session.in_doubt:
-            # RFC 5321 section 6.1: the server may have it, and it is sent again.
+            # RFC 5321 section 6.1: the server may have accepted it; retry, at the risk of a duplicate.
             self._remote.log.write("in_doubt", id=entry.id, domain=self.domain)
         self._remote.report(entry, dict(zip(job.recipients, outcome.replies, strict=True)))
 
-    def _refused(self, reply: Reply) -> None:
-        """Nobody takes mail for the domain: for ever, or for now."""
+    def _fail(self, reply: Reply) -> None:
+        """Handle a failure of all hosts: report a permanent one, schedule a retry of a temporary one."""
         if not reply.is_permanent:
-            self._put_off(reply)
+            self._defer(reply)
             return
         jobs, self._waiting = self._waiting, deque()
         for job in jobs:
             self._remote.report(job.entry, dict.fromkeys(job.recipients, reply))
 
-    def _put_off(self, reply: Reply) -> None:
-        """Wait before the next try; what has waited for too long is reported, and waits no more."""
+    def _defer(self, reply: Reply) -> None:
+        """Schedule a retry of the destination; expired entries are reported and removed from the backlog."""
         self._is_up = False
         self._failures += 1
         wait_s = self._remote.schedule.wait_s(self._failures)
-        on_wait = self._remote.on_wait
-        self._waiting = deque(job for job in self._waiting if on_wait(job.entry, job.recipients, reply, wait_s))
-        if self._timer is None and self._waiting:
-            self._timer = self._remote.loop.call_later(wait_s, self._again)
+        defer = self._remote.defer
+        self._waiting = deque(job for job in self._waiting if defer(job.entry, job.recipients, reply, wait_s))
+        if self._retry_timer is None and self._waiting:
+            self._retry_timer = self._remote.loop.call_later(wait_s, self._retry)
 
-    def _again(self) -> None:
-        self._timer = None
-        self._employ()
+    def _retry(self) -> None:
+        self._retry_timer = None
+        self._start_workers()
 
     def _note(self, event: str, host: Host, **values: object) -> None:
         self._remote.log.write(event, domain=self.domain, host=host.name, address=host.address, **values)

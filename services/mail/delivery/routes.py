@@ -1,12 +1,12 @@
-"""Where mail for a domain goes: MX records in order of preference, or the domain's own addresses (RFC 5321 section 5).
+"""MX routing: resolve a mail domain to the hosts to try, without I/O (RFC 5321 section 5).
 
     steps = find_route("example.net", own_names, random)
     lookup = next(steps)                        Lookup("example.net", MX)
     steps.send(Answer(records))                 the next Lookup, or StopIteration with a list of hosts
 
-Hosts of equal preference are in random order. No MX but an address is an MX of preference 0 to itself; the MX `.` is a
-domain that takes no mail (RFC 7505); hosts at and behind this server's own place in the list are left out (section
-5.1).
+Hosts of equal preference are shuffled. A domain without MX but with an address is its own MX of preference 0 (implicit
+MX); the MX `.` (null MX, RFC 7505) means that the domain accepts no mail; hosts with a preference not better than this
+server's own are dropped, against loops (section 5.1).
 """
 
 from collections.abc import Collection, Generator, Sequence
@@ -21,9 +21,9 @@ from services.dns.codec.rdata import AAAA, CNAME, MX, A
 from services.mail.address import literal_address
 from services.mail.smtp.reply import Reply
 
-# MX hosts that are tried at most: section 5.1 wants more than one; Postfix's smtp_mx_address_limit is 5.
+# Limit on MX hosts: section 5.1 requires at least two; Postfix's smtp_mx_address_limit is 5.
 HOSTS_MAX = 8
-# Aliases in one answer; a chain of the resolver's is as long as it found it.
+# Limit on the CNAME chain in one response.
 ALIASES_MAX = 16
 
 NO_DOMAIN = Reply(550, "There is no such domain", "5.1.2")
@@ -36,7 +36,7 @@ NO_ADDRESS = Reply(451, "The domain's mail servers have no address", "4.4.4")
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """Ask the resolver for records of a name."""
+    """A DNS query for the resolver."""
 
     name: Name
     rtype: int
@@ -44,26 +44,26 @@ class Lookup:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the resolver said; None that it said nothing."""
+    """The response to a Lookup; None after a timeout."""
 
     message: Message | None
 
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """One server to try: its name, for the log, and an address."""
+    """One host to try: its name and one address."""
 
     name: str
     address: str
 
 
-Steps = Generator[Lookup, Answer, list[Host] | Reply]
+Lookups = Generator[Lookup, Answer, list[Host] | Reply]
 
 
-def find_route(domain: str, own_names: Collection[str], random: Random) -> Steps:
-    """Find the hosts for a domain or address literal, in the order in which to try them, or the reply that none earns.
+def find_route(domain: str, own_names: Collection[str], random: Random) -> Lookups:
+    """Resolve a domain or address literal to hosts in order of preference, or to the reply for a failure.
 
-    `own_names` are the host names of this server, in small letters.
+    `own_names` are the host names of this server, in lower case.
     """
     address = literal_address(domain)
     if address is not None:
@@ -76,41 +76,43 @@ def find_route(domain: str, own_names: Collection[str], random: Random) -> Steps
     if answer.message is None or answer.message.rcode not in (Rcode.NOERROR, Rcode.NXDOMAIN):
         return NO_ANSWER
     exchanges = [record.rdata for record in _final(answer.message, name, RRType.MX)]
-    offered = [one for one in exchanges if isinstance(one, MX)]
-    if answer.message.rcode == Rcode.NXDOMAIN and not offered:
+    mx_records = [record for record in exchanges if isinstance(record, MX)]
+    if answer.message.rcode == Rcode.NXDOMAIN and not mx_records:
         return NO_DOMAIN
     # RFC 7505 section 3
-    if [one.exchange for one in offered] == [ROOT]:
+    if [record.exchange for record in mx_records] == [ROOT]:
         return NO_MAIL
-    if not offered:
+    if not mx_records:
         hosts = yield from _addresses(name)
         return hosts if isinstance(hosts, Reply) or hosts else NO_HOST
-    return (yield from _exchanges(offered, own_names, random))
+    return (yield from _mx_hosts(mx_records, own_names, random))
 
 
-def _exchanges(offered: Sequence[MX], own_names: Collection[str], random: Random) -> Steps:
-    own = [one.preference for one in offered if _text(one.exchange) in own_names]
-    left = [one for one in offered if one.exchange != ROOT and (not own or one.preference < min(own))]
-    if not left:
+def _mx_hosts(mx_records: Sequence[MX], own_names: Collection[str], random: Random) -> Lookups:
+    own = [record.preference for record in mx_records if _text(record.exchange) in own_names]
+    candidates = [
+        record for record in mx_records if record.exchange != ROOT and (not own or record.preference < min(own))
+    ]
+    if not candidates:
         return LOOPS_BACK
-    random.shuffle(left)
-    left.sort(key=lambda one: one.preference)
+    random.shuffle(candidates)
+    candidates.sort(key=lambda record: record.preference)
     hosts: list[Host] = []
     failed: Reply = NO_HOST
-    for one in left[:HOSTS_MAX]:
-        found = yield from _addresses(one.exchange)
-        if isinstance(found, Reply):
-            failed = found
+    for record in candidates[:HOSTS_MAX]:
+        result = yield from _addresses(record.exchange)
+        if isinstance(result, Reply):
+            failed = result
         else:
-            hosts += found
+            hosts += result
     if hosts:
         return hosts
-    # A name that has no address may get one; section 5.1 has it reported as an error, and a time-out does that.
+    # The missing address may be added later: report a temporary failure; the expiry of the queue makes it an error.
     return NO_ADDRESS if failed is NO_HOST else failed
 
 
-def _addresses(name: Name) -> Steps:
-    """The addresses of a host, those of IPv4 first; none where the name has none."""
+def _addresses(name: Name) -> Lookups:
+    """Resolve a host's addresses, IPv4 first; empty if it has none."""
     hosts: list[Host] = []
     silent = False
     for rtype in (RRType.A, RRType.AAAA):
@@ -125,12 +127,14 @@ def _addresses(name: Name) -> Steps:
 
 
 def _final(message: Message, name: Name, rtype: int) -> list[Record]:
-    """The records of a type at the end of the aliases that lead from a name (section 5.1)."""
+    """Return the records of a type at the end of the CNAME chain of a name (section 5.1)."""
     for _ in range(ALIASES_MAX):
-        found = [one for one in message.answers if one.name == name and one.rtype == rtype]
-        alias = next((one.rdata for one in message.answers if one.name == name and one.rtype == RRType.CNAME), None)
-        if found or not isinstance(alias, CNAME):
-            return found
+        result = [record for record in message.answers if record.name == name and record.rtype == rtype]
+        alias = next(
+            (record.rdata for record in message.answers if record.name == name and record.rtype == RRType.CNAME), None
+        )
+        if result or not isinstance(alias, CNAME):
+            return result
         name = alias.target
     return []
 

@@ -1,12 +1,12 @@
-"""A mailbox as a directory: one file a message, delivered without locks, shared by all who read it.
+"""Maildir mailbox store with Maildir++ folders and quota: one file per message, shared without locks by all programs.
 
-    DIR/tmp/                 messages that are being written
-    DIR/new/                 messages that nobody has looked at
-    DIR/cur/                 messages that somebody has; what follows `:2,` in a name are the flags
-    DIR/.Work/               the folder Work, of the same form; DIR/.Work.2026/ is Work/2026 (Maildir++)
-    DIR/.Work/lab7-uids      which message has which unique identifier (RFC 3501 section 2.3.1.1)
+    DIR/tmp/                 messages being written
+    DIR/new/                 messages not yet seen by any reader
+    DIR/cur/                 messages seen by a reader; the flags follow `:2,` in the file name
+    DIR/.Work/               folder Work, of the same layout; DIR/.Work.2026/ is Work/2026 (Maildir++)
+    DIR/.Work/lab7-uids      index of unique identifiers, UIDs (RFC 3501 section 2.3.1.1)
 
-A message appears by one rename and goes by one unlink, so that a process may be killed at any moment, and other
-programs may add, flag, move and remove messages at the same time. Obeyed: https://cr.yp.to/proto/maildir.html and
-Maildir++ with its quota. Lines end in LF on the disk, as other programs expect, and in CRLF wherever a message is read.
+A message is added by one rename and removed by one unlink, so that a process may be killed at any time, and other
+programs may add, flag, move and remove messages concurrently. Specifications: https://cr.yp.to/proto/maildir.html and
+Maildir++ with its quota. Lines end in LF on disk, as other programs expect, and in CRLF in all interfaces.
 """

@@ -1,7 +1,7 @@
-"""A message comes into a folder: written whole in tmp/, on the disk, and only then seen under its name.
+"""Maildir delivery: write a message to tmp/, sync, rename into new/ or cur/.
 
-After deliver_files() has returned, neither kill -9 nor a power cut loses the messages; before it has, none, some or all
-of them are there, and none in part.
+After deliver_files() has returned, the messages survive kill -9 and a power failure. Before that, none, some or all of
+them exist, and none in part.
 """
 
 import contextlib
@@ -10,15 +10,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from services.mail.maildir.errors import MessageTooLargeError
-from services.mail.maildir.file_names import unique_name, with_letters
+from services.mail.maildir.file_names import unique_name, with_flag_letters
+from services.mail.maildir.files import sync_directory, write_all
 from services.mail.maildir.limits import MESSAGE_OCTETS
 
 _CREATE = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 @dataclass(frozen=True, slots=True)
-class Arriving:
-    """A message to deliver: `date`, if given, in seconds since 1970 UTC; `letters` are its flags."""
+class NewMessage:
+    """A message to deliver; `date`, if given, in seconds since 1970 UTC; `letters` are its flags."""
 
     content: bytes
     letters: str = ""
@@ -26,38 +27,21 @@ class Arriving:
 
 
 def stored_form(content: bytes) -> bytes:
-    """Return a message as it is stored, its lines ending in LF."""
+    """Convert a message to its stored form, with LF line ends."""
     return content.replace(b"\r\n", b"\n") if b"\r\n" in content else content
 
 
 def wire_form(stored: bytes) -> bytes:
-    """Return a message as protocols carry it, its lines ending in CRLF."""
+    """Convert a stored message to CRLF line ends."""
     if b"\r\n" in stored:
         stored = stored.replace(b"\r\n", b"\n")
     return stored.replace(b"\n", b"\r\n")
 
 
-def sync_directory(path: str) -> None:
-    """Wait until the names in a directory are on the disk."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def deliver_files(folder: str, messages: Sequence[NewMessage]) -> list[str]:
+    """Deliver messages to the folder in the directory `folder`; returns their relative names, in order.
 
-
-def write_all(descriptor: int, data: bytes) -> None:
-    """Write every octet at the file's position; raises OSError."""
-    with memoryview(data) as view:
-        done = 0
-        while done < len(view):
-            done += os.write(descriptor, view[done:])
-
-
-def deliver_files(folder: str, messages: Sequence[Arriving]) -> list[str]:
-    """Deliver messages to the folder in the directory `folder`; returns their names relative to it, in order.
-
-    Raises OSError, and MessageTooLargeError; then none of them was delivered.
+    Raises OSError and MessageTooLargeError; then none of them was delivered.
     """
     written: list[tuple[str, str]] = []
     done: list[str] = []
@@ -81,8 +65,8 @@ def _undo(folder: str, names: Sequence[str]) -> None:
             os.unlink(f"{folder}/{name}")
 
 
-def _write(folder: str, message: Arriving) -> tuple[str, str]:
-    """Write a message to tmp/ and wait until it is on the disk; returns that name and the one that it is to have."""
+def _write(folder: str, message: NewMessage) -> tuple[str, str]:
+    """Write and sync a message in tmp/; returns that name and its final name."""
     stored = stored_form(message.content)
     size_octets = len(stored) + stored.count(b"\n")
     if size_octets > MESSAGE_OCTETS:
@@ -100,5 +84,5 @@ def _write(folder: str, message: Arriving) -> tuple[str, str]:
         raise
     finally:
         os.close(descriptor)
-    # A name in new/ has no flags.
-    return temporary, f"cur/{with_letters(base, message.letters)}" if message.letters else f"new/{base}"
+    # Names in new/ carry no flags.
+    return temporary, f"cur/{with_flag_letters(base, message.letters)}" if message.letters else f"new/{base}"

@@ -1,33 +1,33 @@
-"""What can be wrong with a folder or a message; each protocol says it in its own words."""
+"""Errors of the mailbox store; IMAP, POP3 and webmail map them to their own responses."""
 
 
 class MaildirError(Exception):
-    """The store cannot do what was asked; its text is one sentence for the person who asked."""
+    """The store cannot do the operation; the text is one sentence for the client."""
 
 
 class FolderNameError(MaildirError):
-    """The name is none that a folder can have."""
+    """The folder name is invalid."""
 
 
 class NoFolderError(MaildirError):
-    """There is no folder of this name."""
+    """No folder has this name."""
 
 
 class FolderExistsError(MaildirError):
-    """There is a folder of this name already."""
+    """A folder of this name exists already."""
 
 
 class MessageGoneError(MaildirError):
-    """The message is no longer in the folder: somebody else removed it."""
+    """The message is no longer in the folder: another process removed it."""
 
 
 class QuotaExceededError(MaildirError):
-    """The message does not fit into what its owner may store."""
+    """The message exceeds the quota."""
 
 
 class MessageTooLargeError(MaildirError):
-    """The message is larger than any that this store takes."""
+    """The message exceeds the store's size limit."""
 
 
 class TooManyKeywordsError(MaildirError):
-    """The folder's names have no letter left for another keyword."""
+    """The folder has no letter left for another keyword."""

@@ -1,20 +1,33 @@
-"""A small file is replaced in one step: whoever reads it finds the old or the new one, whole."""
+"""Small files of the store: file locks and atomic replacement."""
 
 import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from services.mail.maildir.delivery import sync_directory, write_all
-
-# One process, and one part of it, at a time: a file that is locked while something is changed.
-
 _OPEN = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+
+
+def sync_directory(path: str) -> None:
+    """Sync a directory, so that its names are on disk."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write all octets at the file's position; raises OSError."""
+    with memoryview(data) as view:
+        done = 0
+        while done < len(view):
+            done += os.write(descriptor, view[done:])
 
 
 @contextmanager
 def locked(path: str) -> Iterator[int]:
-    """Hold the lock on the file `path`, and yield its descriptor; a process that is killed lets go of it."""
+    """Hold an exclusive lock on the file `path`, yield its descriptor; the kernel releases it if the process dies."""
     descriptor = os.open(path, _OPEN, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -27,9 +40,9 @@ _CREATE = os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 def replace_file(path: str, content: bytes) -> None:
-    """Put `content` in the place of the file, on the disk when this returns; raises OSError.
+    """Replace a file atomically with `content`, on disk on return; raises OSError.
 
-    The caller holds a lock, for the new file has one name.
+    The caller holds a lock, since the temporary file has a fixed name.
     """
     new = f"{path}.new"
     descriptor = os.open(new, _CREATE, 0o600)
@@ -43,7 +56,7 @@ def replace_file(path: str, content: bytes) -> None:
 
 
 def read_file(path: str) -> bytes | None:
-    """Return what is in a file, None where there is none."""
+    """Return the content of a file, or None if it does not exist."""
     try:
         with open(path, "rb") as file:
             return file.read()

@@ -1,13 +1,13 @@
-"""One folder: its messages in the order of their unique identifiers, and all that is done to them.
+"""Maildir folder: messages in order of their UIDs, flags, append, copy, expunge.
 
     folder = Maildir(path).folder("INBOX")
-    folder.refresh()                                   what there is now
+    folder.refresh()                                   rescan the directory
     for uid in folder.uids: folder.messages[uid].flags
-    folder.read(uid)                                   octets, lines ending in CRLF
+    folder.read(uid)                                   octets with CRLF line ends
 
-One Folder may serve many readers in turn: refresh() takes in what others did, and whoever shows the folder compares its
-`revision` and `messages` with what it showed before. Nothing here waits, but for a lock that another process holds
-for as long as it writes a few lines. Every operation raises OSError where the disk does.
+One Folder can serve several sessions in turn: refresh() reads the changes of other processes, and a session compares
+`revision` and `messages` with its own view. Nothing blocks, except on the lock that another process holds while it
+writes a few lines. All operations raise OSError on disk errors.
 """
 
 import contextlib
@@ -16,14 +16,22 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from services.mail.maildir.delivery import Arriving, deliver_files, sync_directory, wire_form
+from services.mail.maildir.delivery import NewMessage, deliver_files, wire_form
 from services.mail.maildir.errors import MessageGoneError, QuotaExceededError
-from services.mail.maildir.file_names import FLAGS, order, size_in, split_name, stored_in, unique_name, with_letters
-from services.mail.maildir.files import locked
+from services.mail.maildir.file_names import (
+    FLAGS,
+    sort_key,
+    split_name,
+    stored_size,
+    unique_name,
+    wire_size,
+    with_flag_letters,
+)
+from services.mail.maildir.files import locked, sync_directory
 from services.mail.maildir.keywords import Keywords
 from services.mail.maildir.limits import HEADER_PIECE_OCTETS, KEYWORDS_MAX
 from services.mail.maildir.quota import Quota
-from services.mail.maildir.scanning import Scanner
+from services.mail.maildir.scanner import Scanner
 from services.mail.maildir.uid_index import LOCK, UidIndex
 
 SYSTEM_FLAGS = tuple(FLAGS)
@@ -31,7 +39,7 @@ SYSTEM_FLAGS = tuple(FLAGS)
 
 @dataclass(slots=True)
 class Message:
-    """One message: `name` is its file, relative to the folder; `base` what identifies it."""
+    """One message: `name` is its file relative to the folder, `base` the unique part of the name."""
 
     uid: int
     base: str
@@ -42,12 +50,12 @@ class Message:
 
     @property
     def is_new(self) -> bool:
-        """Whether it lies in new/."""
+        """True if the file is in new/."""
         return self.name.startswith("new/")
 
 
 class Folder:
-    """The folder in the directory `path`; `new_uidvalidity` gives one that was never given before."""
+    """The folder in the directory `path`; `new_uidvalidity` returns an unused UIDVALIDITY."""
 
     def __init__(
         self, path: str, quota: Quota, new_uidvalidity: Callable[[], int], wall_clock: Callable[[], float] | None
@@ -58,10 +66,10 @@ class Folder:
         self._quota = quota
         self._new_uidvalidity = new_uidvalidity
         self._wall_clock = wall_clock
-        self.moved(path)
+        self.set_path(path)
 
-    def moved(self, path: str) -> None:
-        """The folder is in this directory now, with all that is in it."""
+    def set_path(self, path: str) -> None:
+        """Update the path after the directory was renamed."""
         self.path = path
         self.keywords = Keywords(path)
         self._index = UidIndex(path)
@@ -69,72 +77,72 @@ class Folder:
 
     @property
     def uidvalidity(self) -> int:
-        """RFC 3501 section 2.3.1.1."""
+        """UIDVALIDITY (RFC 3501 section 2.3.1.1)."""
         return self._index.uidvalidity
 
     @property
     def uidnext(self) -> int:
-        """The UID of the message that comes next."""
+        """UIDNEXT: the UID of the next message."""
         return self._index.uidnext
 
     @property
     def first_recent(self) -> int:
-        """Messages from this UID on were shown to no session yet."""
+        r"""The first UID that is \Recent: messages from it on were shown to no session yet."""
         return self._index.first_recent
 
     def refresh(self, added: Sequence[str] = ()) -> None:
-        """Take in what is there now; new messages get their UIDs, those `added` here in the order given.
+        """Rescan the directory; assign UIDs to new messages, to those in `added` in the given order.
 
-        Raises NoFolderError where the folder is gone.
+        Raises NoFolderError if the folder was removed.
         """
         listing = self._scanner.scan()
         if listing is None and self.uidvalidity:
-            # Another process may have claimed what is recent.
+            # Another process may have claimed the \Recent messages.
             self._index.read()
             return
         if listing is not None:
             self.keywords.read()
             files = {split_name(name)[0]: f"new/{name}" for name in listing.new}
             files |= {split_name(name)[0]: f"cur/{name}" for name in listing.cur}
-            known = {message.base for message in self.messages.values()}
-            if files.keys() - known or not self.uidvalidity:
+            known_bases = {message.base for message in self.messages.values()}
+            if files.keys() - known_bases or not self.uidvalidity:
                 self._identify(files, added)
-            self._take(files)
+            self._update(files)
 
     def _identify(self, files: dict[str, str], added: Sequence[str]) -> None:
-        """Give a UID to each message that has none."""
+        """Assign a UID to each message without one."""
         own = frozenset(added)
         with locked(f"{self.path}/{LOCK}"):
             if not self._index.read():
                 self._index.create(self._new_uidvalidity())
             uids = self._index.uids
-            others = sorted((base for base in files if base not in uids and base not in own), key=order)
+            others = sorted((base for base in files if base not in uids and base not in own), key=sort_key)
             self._index.assign([*others, *(base for base in added if base in files and base not in uids)])
-            self._index.forget(files)
+            self._index.compact(files)
 
-    def _take(self, files: dict[str, str]) -> None:
+    def _update(self, files: dict[str, str]) -> None:
         uids = self._index.uids
-        found: dict[int, Message] = {}
+        messages: dict[int, Message] = {}
         for base, name in files.items():
             uid = uids[base]
             old = self.messages.get(uid)
-            found[uid] = old if old is not None and old.name == name else self._message(uid, base, name, old)
-        self._settle(found)
+            messages[uid] = old if old is not None and old.name == name else self._message(uid, base, name, old)
+        self._set_messages(messages)
 
     def _message(self, uid: int, base: str, name: str, old: Message | None) -> Message:
         letters = split_name(name)[1] if name.startswith("cur/") else ""
-        size_octets = old.size_octets if old is not None else size_in(base)
+        size_octets = old.size_octets if old is not None else wire_size(base)
         return Message(uid, base, name, letters, self.keywords.flags_of(letters), size_octets)
 
-    def _settle(self, found: dict[int, Message]) -> None:
-        self.messages = {uid: found[uid] for uid in sorted(found)}
+    def _set_messages(self, messages: dict[int, Message]) -> None:
+        self.messages = {uid: messages[uid] for uid in sorted(messages)}
         for message in self.messages.values():
             message.flags = self.keywords.flags_of(message.letters)
         self.uids = list(self.messages)
         self.revision += 1
 
     def claim_recent(self) -> int:
-        """Move what is in new/ to cur/ and return the first UID that is recent: to who asks, and to nobody after."""
+        """Move messages from new/ to cur/; returns the first UID that is recent, for this session only."""
         moved = [message for message in self.messages.values() if message.is_new]
         for message in moved:
             with contextlib.suppress(MessageGoneError):
@@ -153,34 +161,34 @@ class Folder:
             raise MessageGoneError("The message has been removed.") from None
 
     def read(self, uid: int) -> bytes:
-        """Return a message, each line ending in CRLF; raises MessageGoneError."""
+        """Return a message with CRLF line ends; raises MessageGoneError."""
         with open(self._open(uid), "rb") as file:
             content = wire_form(file.read())
         self.message(uid).size_octets = len(content)
         return content
 
     def read_header(self, uid: int) -> bytes:
-        """Return a message up to and with the empty line after its header; raises MessageGoneError."""
+        """Return a message's header including the empty line after it; raises MessageGoneError."""
         stored = b""
         with open(self._open(uid), "rb") as file:
             while piece := file.read(HEADER_PIECE_OCTETS):
                 begin = max(0, len(stored) - 3)
                 stored += piece
                 for mark in (b"\n\n", b"\n\r\n"):
-                    found = stored.find(mark, begin)
-                    if found >= 0:
-                        return wire_form(stored[: found + len(mark)])
+                    end = stored.find(mark, begin)
+                    if end >= 0:
+                        return wire_form(stored[: end + len(mark)])
                 if stored.startswith((b"\n", b"\r\n")):
                     return b"\r\n"
         return wire_form(stored)
 
     def size_octets(self, uid: int) -> int:
-        """Return a message's size with CRLF at the end of each line; raises MessageGoneError."""
+        """Return a message's size with CRLF line ends; raises MessageGoneError."""
         size = self.message(uid).size_octets
         return len(self.read(uid)) if size is None else size
 
     def date(self, uid: int) -> float:
-        """Return when a message came, in seconds since 1970 UTC; raises MessageGoneError."""
+        """Return a message's internal date in seconds since 1970 UTC; raises MessageGoneError."""
         descriptor = self._open(uid)
         try:
             return os.fstat(descriptor).st_mtime
@@ -193,16 +201,16 @@ class Folder:
             try:
                 return os.open(f"{self.path}/{message.name}", os.O_RDONLY | os.O_CLOEXEC)
             except FileNotFoundError:
-                self._look_again(attempt)
+                self._rescan(attempt)
         raise MessageGoneError("The message has been removed.")
 
-    def _look_again(self, attempt: int) -> None:
-        # Another program may have renamed it, to change its flags.
+    def _rescan(self, attempt: int) -> None:
+        # Another program may have renamed it to change its flags.
         if attempt == 1:
             self.refresh()
 
     def set_flags(self, uid: int, flags: frozenset[str]) -> None:
-        """Give a message these flags and no others; raises MessageGoneError and TooManyKeywordsError."""
+        """Replace a message's flags; raises MessageGoneError and TooManyKeywordsError."""
         letters = self.keywords.letters_of(flags)
         for attempt in (1, 2):
             message = self.message(uid)
@@ -213,11 +221,11 @@ class Folder:
             with contextlib.suppress(MessageGoneError):
                 self._rename(message, wanted)
                 return
-            self._look_again(attempt)
+            self._rescan(attempt)
         raise MessageGoneError("The message has been removed.")
 
     def _rename(self, message: Message, letters: str) -> None:
-        name = f"cur/{with_letters(message.base, letters)}"
+        name = f"cur/{with_flag_letters(message.base, letters)}"
         try:
             os.rename(f"{self.path}/{message.name}", f"{self.path}/{name}")
         except FileNotFoundError:
@@ -227,46 +235,51 @@ class Folder:
         self.revision += 1
 
     def may_add_keyword(self) -> bool:
-        """Whether there is room for another keyword."""
+        """Return True if the folder has a letter left for another keyword."""
         return len(self.keywords.names) < KEYWORDS_MAX
 
     def has_room(self, octets: int) -> bool:
-        """Whether the owner's quota allows for another message of this size."""
+        """Return True if the quota allows another message of this size."""
         return self._quota.allows(octets, 1)
 
-    def append(self, messages: Sequence[Arriving], flags: Sequence[frozenset[str]] = ()) -> list[int]:
-        """Deliver messages, each with its flags, and return their UIDs.
+    def append(self, messages: Sequence[NewMessage], flags: Sequence[frozenset[str]] = ()) -> list[int]:
+        """Deliver messages, each with its flags; returns their UIDs.
 
-        Raises QuotaExceededError, MessageTooLargeError and TooManyKeywordsError, and then there is none of them.
+        Raises QuotaExceededError, MessageTooLargeError and TooManyKeywordsError; then none of them was delivered.
         """
         size = sum(len(message.content) for message in messages)
         if not self._quota.allows(size, len(messages)):
             raise QuotaExceededError("There is no room left for the message.")
-        lettered = [self.keywords.letters_of(one) for one in flags] or [message.letters for message in messages]
-        arriving = [Arriving(one.content, own, one.date) for one, own in zip(messages, lettered, strict=True)]
-        names = deliver_files(self.path, arriving)
+        lettered = [self.keywords.letters_of(message_flags) for message_flags in flags] or [
+            message.letters for message in messages
+        ]
+        new_messages = [
+            NewMessage(message.content, letters, message.date)
+            for message, letters in zip(messages, lettered, strict=True)
+        ]
+        names = deliver_files(self.path, new_messages)
         return self._added(names)
 
     def _added(self, names: Sequence[str]) -> list[int]:
         bases = [split_name(name.partition("/")[2])[0] for name in names]
-        self._quota.add(sum(stored_in(base) or 0 for base in bases), len(bases))
+        self._quota.add(sum(stored_size(base) or 0 for base in bases), len(bases))
         self.refresh(bases)
         return [self._index.uids[base] for base in bases]
 
     def copy_to(self, uids: Iterable[int], target: "Folder") -> list[tuple[int, int]]:
-        """Put copies of messages, with their flags and dates, into another folder, all or none.
+        """Copy messages, with their flags and dates, into another folder, all or none.
 
-        Returns (UID here, UID there) of each; a message that is gone is left out. Raises QuotaExceededError and
+        Returns (UID here, UID there) of each; removed messages are skipped. Raises QuotaExceededError and
         TooManyKeywordsError.
         """
-        found = [self.messages[uid] for uid in uids if uid in self.messages]
-        sizes = [stored_in(message.base) or self.size_octets(message.uid) for message in found]
+        messages = [self.messages[uid] for uid in uids if uid in self.messages]
+        sizes = [stored_size(message.base) or self.size_octets(message.uid) for message in messages]
         if not self._quota.allows(sum(sizes), len(sizes)):
             raise QuotaExceededError("There is no room left for the messages.")
-        letters = {message.uid: target.keywords.letters_of(message.flags) for message in found}
+        letters = {message.uid: target.keywords.letters_of(message.flags) for message in messages}
         names: dict[int, str] = {}
         try:
-            for message in found:
+            for message in messages:
                 with contextlib.suppress(MessageGoneError):
                     names[message.uid] = self._link(message.uid, letters[message.uid], target)
             for place in {name[:3] for name in names.values()}:
@@ -279,17 +292,17 @@ class Folder:
         return list(zip(names, target._added(list(names.values())), strict=True))
 
     def _link(self, uid: int, letters: str, target: "Folder") -> str:
-        """A message never changes, so that its copy is another name for the same octets."""
+        """Copy a message by a hard link, since files are immutable; returns the new name."""
         descriptor = self._open(uid)
         status = os.fstat(descriptor)
         os.close(descriptor)
         base = unique_name(status, status.st_size, self.size_octets(uid))
-        name = f"cur/{with_letters(base, letters)}" if letters else f"new/{base}"
+        name = f"cur/{with_flag_letters(base, letters)}" if letters else f"new/{base}"
         os.link(f"{self.path}/{self.message(uid).name}", f"{target.path}/{name}")
         return name
 
     def expunge(self, uids: Iterable[int]) -> None:
-        """Remove messages; one that is gone already is no error."""
+        """Remove messages; those already removed are skipped."""
         octets = removed = 0
         for uid in [uid for uid in uids if uid in self.messages]:
             with contextlib.suppress(MessageGoneError):
@@ -306,14 +319,14 @@ class Folder:
             message = self.message(uid)
             path = f"{self.path}/{message.name}"
             try:
-                octets = stored_in(message.base) or os.stat(path).st_size
+                octets = stored_size(message.base) or os.stat(path).st_size
                 os.unlink(path)
             except FileNotFoundError:
-                self._look_again(attempt)
+                self._rescan(attempt)
             else:
                 return octets
         raise MessageGoneError("The message has been removed.")
 
     def position(self, uid: int) -> int:
-        """Return how many messages have smaller UIDs."""
+        """Return the number of messages with smaller UIDs."""
         return bisect_left(self.uids, uid)

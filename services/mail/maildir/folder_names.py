@@ -1,7 +1,7 @@
-"""The name of a folder, as IMAP writes it, and the directory where it is: `Work/2026` in `.Work.2026`.
+"""Folder names of IMAP and their Maildir++ directories: `Work/2026` is `.Work.2026`.
 
-A folder's directory is always one name that begins with a dot, below the user's own directory: no name leads out. A
-dot within a name is written `&AC4-` on the disk; as that is not how modified UTF-7 writes a dot, it means nothing else.
+A directory name begins with a dot and has no slash, so that no folder name leads out of the user's directory. A dot
+within a name is stored as `&AC4-`; modified UTF-7 never encodes a dot in this way, so that the mapping is unique.
 """
 
 from services.mail.maildir.errors import FolderNameError
@@ -14,13 +14,13 @@ _DOT = "&AC4-"
 
 
 def canonical(name: str) -> str:
-    """Return `name` with INBOX in capitals, which is all the same in any case (RFC 3501 section 5.1)."""
+    """Return `name` with INBOX in capitals; it is case-insensitive (RFC 3501 section 5.1)."""
     first, separator, rest = name.partition(SEPARATOR)
     return INBOX + separator + rest if first.upper() == INBOX else name
 
 
 def checked(name: str) -> str:
-    """Return the canonical form of a name that a folder can have; raises FolderNameError."""
+    """Validate a folder name and return its canonical form; raises FolderNameError."""
     try:
         decoded = decode(name)
     except ValueError:
@@ -32,21 +32,21 @@ def checked(name: str) -> str:
         raise FolderNameError(f"The mailbox name has more than {FOLDER_DEPTH} parts.")
     if not decoded.isprintable():
         raise FolderNameError("The mailbox name has characters that cannot be shown.")
-    found = canonical(name)
-    if len(directory_of(found)) > FILE_NAME_OCTETS:
+    canonical_name = canonical(name)
+    if len(directory_of(canonical_name)) > FILE_NAME_OCTETS:
         raise FolderNameError("The mailbox name is too long.")
-    return found
+    return canonical_name
 
 
 def directory_of(name: str) -> str:
-    """Return the directory of a canonical name, relative to the user's; that of INBOX is empty."""
+    """Return the directory of a canonical name, relative to the user's; empty for INBOX."""
     if name == INBOX:
         return ""
     return "." + ".".join(part.replace(".", _DOT) for part in name.split(SEPARATOR))
 
 
 def name_of(directory: str) -> str | None:
-    """Return the name of the folder in `directory`, None where it is none that this store makes."""
+    """Return the name of the folder in `directory`, or None if it is not a folder of this store."""
     if not directory.startswith("."):
         return None
     name = SEPARATOR.join(part.replace(_DOT, ".") for part in directory[1:].split("."))
@@ -57,6 +57,6 @@ def name_of(directory: str) -> str | None:
 
 
 def parents(name: str) -> list[str]:
-    """Return the names above `name`, the topmost first: `a/b/c` is below `a` and `a/b`."""
+    """Return the names above `name`, topmost first: `a` and `a/b` for `a/b/c`."""
     parts = name.split(SEPARATOR)
     return [SEPARATOR.join(parts[:count]) for count in range(1, len(parts))]

@@ -1,4 +1,4 @@
-"""Which letter of a file's name stands for which keyword of a folder: one a line, a to z (RFC 3501 section 2.3.2)."""
+"""Keyword letters of a folder: the file that maps letters a to z of file names to keywords (RFC 3501 section 2.3.2)."""
 
 from services.mail.maildir.errors import TooManyKeywordsError
 from services.mail.maildir.file_names import FLAGS, LETTERS
@@ -10,7 +10,7 @@ LOCK = "lab7-keywords.lock"
 
 
 class Keywords:
-    """The keywords of one folder; another process may add some, so read() again before a listing."""
+    """The keywords of one folder; other processes may add some, so call read() before a listing."""
 
     def __init__(self, folder: str) -> None:
         self._path = f"{folder}/{FILE}"
@@ -19,7 +19,7 @@ class Keywords:
         self._flags: dict[str, frozenset[str]] = {}
 
     def read(self) -> None:
-        """Read what there is now."""
+        """Read the current keywords."""
         octets = read_file(self._path) or b""
         names = octets.decode("ascii", "replace").split("\n")[:-1][:KEYWORDS_MAX]
         if names != self.names:
@@ -27,7 +27,7 @@ class Keywords:
             self._flags.clear()
 
     def flags_of(self, letters: str) -> frozenset[str]:
-        """Return the flags that letters stand for; a letter that stands for nothing is left out."""
+        """Decode letters as flags; unknown letters are ignored."""
         flags = self._flags.get(letters)
         if flags is None:
             flags = frozenset(flag for letter in letters if (flag := self._flag(letter)) is not None)
@@ -41,7 +41,7 @@ class Keywords:
         return LETTERS.get(letter)
 
     def letters_of(self, flags: frozenset[str]) -> str:
-        """Return letters for flags, new ones for keywords that are new; raises TooManyKeywordsError, OSError."""
+        """Encode flags as letters, adding new keywords; raises TooManyKeywordsError and OSError."""
         letters = []
         for flag in sorted(flags):
             known = FLAGS.get(flag) or self._find(flag)
@@ -49,12 +49,12 @@ class Keywords:
         return "".join(letters)
 
     def letters_known(self, flags: frozenset[str]) -> str:
-        """Return the letters of those flags that there are."""
+        """Encode the flags that have a letter; others are ignored."""
         return "".join(FLAGS.get(flag) or self._find(flag) or "" for flag in flags)
 
     def _find(self, keyword: str) -> str | None:
         for place, name in enumerate(self.names):
-            # RFC 3501 section 9: as all that the grammar names, in any case.
+            # RFC 3501 section 9: keywords are case-insensitive.
             if name.lower() == keyword.lower():
                 return chr(ord("a") + place)
         return None

@@ -1,15 +1,15 @@
-"""Every bound of the store, named once, each with its source."""
+"""Limits of the mailbox store, each with its source."""
 
-# What one name may have on ext4, xfs and btrfs (NAME_MAX).
+# NAME_MAX of ext4, xfs and btrfs.
 FILE_NAME_OCTETS = 255
 
 # Letters that stand for keywords in a file's name: a to z, as in Dovecot's Maildirs.
 KEYWORDS_MAX = 26
 
-# A keyword's length; no client in use comes near it, and 26 of them fit in any answer.
+# Length of a keyword; no client in use comes near it, and 26 of them fit in any response.
 KEYWORD_OCTETS = 128
 
-# How deep folders may be nested; Dovecot's mailbox_list_max_depth is of this order, and FILE_NAME_OCTETS bounds it too.
+# Nesting of folders; Dovecot's mailbox_list_max_depth is similar, and FILE_NAME_OCTETS is a limit too.
 FOLDER_DEPTH = 32
 
 # Folders of one user; Dovecot has no limit, Cyrus suggests thousands.
@@ -18,26 +18,26 @@ FOLDERS_MAX = 10_000
 # Subscribed names of one user, which may name folders that do not exist (RFC 3501 section 6.3.6).
 SUBSCRIPTIONS_MAX = 10_000
 
-# How often a directory that changes while it is listed is listed again before what was seen is taken.
+# Rescans of a directory that changes during the scan.
 SCANS_MAX = 5
 
-# A directory's time is coarse (a tick of the kernel, 1 to 10 ms): what it says is trusted when it is as old as this.
+# Age from which a directory's mtime is trusted: its resolution is coarse (a kernel tick, 1 to 10 ms).
 SETTLED_S = 0.1
 
-# The index is written anew when this many of its lines, and more than half, are of messages that are gone.
+# The UID index is compacted when it has more dead lines than this and than live ones.
 DEAD_LINES_MAX = 1000
 
-# Maildir++: when the file of sums has this size, it is summed up again.
+# Maildir++: recalculate maildirsize at this file size.
 SUMS_OCTETS = 5120
 
-# Maildir++: sums that say "full" are not believed when they are older than this (15 minutes in the specification).
+# Maildir++: recalculate before "over quota" if the file is older than this (15 minutes in the specification).
 SUMS_AGE_S = 900.0
 
-# https://cr.yp.to/proto/maildir.html: what lies in tmp/ for 36 hours belongs to nobody.
+# https://cr.yp.to/proto/maildir.html: files in tmp/ older than 36 hours can be removed.
 ABANDONED_S = 36 * 3600.0
 
-# Read at a time where only a message's header is wanted; most headers are smaller.
+# Read size for headers; most headers are smaller.
 HEADER_PIECE_OCTETS = 16_384
 
-# What a reader takes into memory of one message; the store takes no larger one.
+# Size limit of a message, which readers load into memory.
 MESSAGE_OCTETS = 256 * 1024 * 1024

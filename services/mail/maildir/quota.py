@@ -1,15 +1,15 @@
-"""What a user stores, summed up in one small file: maildirsize of Maildir++, which other programs keep as well.
+"""Quota accounting in `maildirsize`, the file of Maildir++ that other programs maintain as well.
 
 10000000S          the quota in octets
-52345 17           octets and messages: the lines are summed up
-1040 1             one came
--2044 -2           two went
+52345 17           octets and messages: usage is the sum of the lines
+1040 1             one message added
+-2044 -2           two messages removed
 """
 
 import os
 from collections.abc import Callable
 
-from services.mail.maildir.file_names import split_name, stored_in
+from services.mail.maildir.file_names import split_name, stored_size
 from services.mail.maildir.files import locked, read_file, replace_file
 from services.mail.maildir.limits import SUMS_AGE_S, SUMS_OCTETS
 
@@ -17,7 +17,7 @@ FILE = "maildirsize"
 
 
 class Quota:
-    """The sums of one user's folders; `folders` lists their directories, 0 octets mean no quota and no accounting."""
+    """The usage of one user; `folders` lists the directories; a quota of 0 octets disables accounting."""
 
     def __init__(self, root: str, quota_octets: int, folders: Callable[[], list[str]]) -> None:
         self.quota_octets = quota_octets
@@ -26,41 +26,41 @@ class Quota:
         self._folders = folders
 
     def usage(self) -> tuple[int, int]:
-        """Return (octets, messages) that are stored now."""
+        """Return (octets, messages) stored now."""
         with locked(self._lock):
-            return self._sums() or self._sum_up()
+            return self._read_sums() or self._recalculate()
 
     def allows(self, octets: int, messages: int) -> bool:
-        """Whether so much more fits; counts afresh before it says no on the word of old sums."""
+        """Return True if this much more fits; recalculates before a refusal based on old sums."""
         if not self.quota_octets:
             return True
         with locked(self._lock):
-            used, _ = self._sums() or self._sum_up()
-            if used + octets > self.quota_octets and self._may_be_wrong(messages):
-                used, _ = self._sum_up()
+            used, _ = self._read_sums() or self._recalculate()
+            if used + octets > self.quota_octets and self._may_be_stale(messages):
+                used, _ = self._recalculate()
             return used + octets <= self.quota_octets
 
     def add(self, octets: int, messages: int) -> None:
-        """Note that so much came, or went where the numbers are negative."""
+        """Record added, or with negative numbers removed, messages."""
         if not self.quota_octets:
             return
         with locked(self._lock):
-            if self._sums() is None:
-                self._sum_up()
+            if self._read_sums() is None:
+                self._recalculate()
                 return
             with open(self._path, "ab") as file:
                 file.write(b"%d %d\n" % (octets, messages))
 
-    def _may_be_wrong(self, messages: int) -> bool:
+    def _may_be_stale(self, messages: int) -> bool:
         octets = read_file(self._path) or b""
         if octets.count(b"\n") > 2:
             return True
-        # A fresh file of our own lock tells the file system's time.
+        # Touch the lock file to get the file system's time.
         os.utime(self._lock)
         age_s = os.stat(self._lock).st_mtime - os.stat(self._path).st_mtime
         return age_s > SUMS_AGE_S and messages > 0
 
-    def _sums(self) -> tuple[int, int] | None:
+    def _read_sums(self) -> tuple[int, int] | None:
         octets = read_file(self._path)
         if octets is None or len(octets) > SUMS_OCTETS or not octets.endswith(b"\n"):
             return None
@@ -73,7 +73,7 @@ class Quota:
         except (ValueError, IndexError):
             return None
 
-    def _sum_up(self) -> tuple[int, int]:
+    def _recalculate(self) -> tuple[int, int]:
         octets = messages = 0
         for folder in self._folders():
             for place in ("new", "cur"):
@@ -88,7 +88,7 @@ class Quota:
 def _sizes(directory: str) -> list[int]:
     sizes = []
     for name in os.listdir(directory):
-        size = stored_in(split_name(name)[0])
+        size = stored_size(split_name(name)[0])
         if size is None:
             try:
                 size = os.stat(f"{directory}/{name}").st_size

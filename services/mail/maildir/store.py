@@ -1,12 +1,12 @@
-"""A user's mailbox: INBOX and the folders beside it.
+"""A user's mailbox: INBOX, folders, subscriptions.
 
     maildir = Maildir(Path("maildirs/example.com/alice"))
-    name = maildir.deliver(content)               on the disk, and in INBOX, when this returns
-    names = maildir.deliver_many([one, two])      many messages, and one wait for the directory
+    name = maildir.deliver(content)               on disk, and in INBOX, on return
+    names = maildir.deliver_many([first, second])   many messages, one directory sync
     maildir.create("Work/2026")
     maildir.folder("Work/2026").refresh()
 
-Names of folders are those of IMAP: modified UTF-7, parts with "/" between them, INBOX in any case.
+Folder names are those of IMAP: modified UTF-7, with "/" as separator, INBOX in any case.
 """
 
 import contextlib
@@ -15,34 +15,34 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from services.mail.maildir.delivery import Arriving, deliver_files, sync_directory
+from services.mail.maildir.delivery import NewMessage, deliver_files
 from services.mail.maildir.errors import FolderExistsError, FolderNameError, MaildirError, NoFolderError
 from services.mail.maildir.errors import QuotaExceededError as QuotaExceededError
-from services.mail.maildir.file_names import FLAGS, split_name, stored_in
-from services.mail.maildir.files import locked, read_file, replace_file
+from services.mail.maildir.file_names import FLAGS, split_name, stored_size
+from services.mail.maildir.files import locked, read_file, replace_file, sync_directory
 from services.mail.maildir.folder import Folder
 from services.mail.maildir.folder_names import INBOX, SEPARATOR, checked, directory_of, name_of
 from services.mail.maildir.limits import ABANDONED_S, FOLDERS_MAX, SUBSCRIPTIONS_MAX
 from services.mail.maildir.quota import Quota
 
-# Which names a user has subscribed to: one a line; they need not be those of folders (RFC 3501 section 6.3.6).
+# Subscribed names need not be those of existing folders (RFC 3501 section 6.3.6).
 
 FILE = "subscriptions"
 
 
 class Subscriptions:
-    """The file `subscriptions` of a user's directory, where Dovecot has its own, in the same form."""
+    """The file `subscriptions` of a user's directory, one name per line, as Dovecot has it."""
 
     def __init__(self, root: str) -> None:
         self._path = f"{root}/{FILE}"
 
     def names(self) -> list[str]:
-        """Return the names, in the order in which they were added."""
+        """Return the names, in the order of subscription."""
         octets = read_file(self._path) or b""
         return [line for line in octets.decode("ascii", "replace").split("\n") if line]
 
     def add(self, name: str) -> None:
-        """Subscribe to a name; raises MaildirError where there are too many."""
+        """Subscribe to a name; raises MaildirError if there are too many."""
         with locked(f"{self._path}.lock"):
             names = self.names()
             if name in names:
@@ -52,7 +52,7 @@ class Subscriptions:
             self._write([*names, name])
 
     def remove(self, name: str) -> bool:
-        """End a subscription; False where there was none."""
+        """Unsubscribe from a name; False if it was not subscribed."""
         with locked(f"{self._path}.lock"):
             names = self.names()
             if name not in names:
@@ -70,10 +70,10 @@ _GONE = ".lab7-gone"
 
 
 class Maildir:
-    """The mailbox in the directory `path`, which is made if it is not there.
+    """The mailbox in the directory `path`, which is created if missing.
 
-    `quota_octets` 0 is no quota. With a `wall_clock` a folder is listed again only when it may have changed. Raises
-    OSError where the directory cannot be used.
+    `quota_octets` 0 means no quota. With a `wall_clock` a folder is rescanned only if it may have changed. Raises
+    OSError if the directory cannot be used.
     """
 
     def __init__(self, path: Path, quota_octets: int = 0, wall_clock: Callable[[], float] | None = None) -> None:
@@ -85,22 +85,22 @@ class Maildir:
         self.subscriptions = Subscriptions(self._root)
 
     def deliver(self, content: bytes, flags: Sequence[str] = ()) -> str:
-        """Put a message into INBOX and return its unique name; flags as `\\Seen`.
+        """Deliver a message to INBOX, with flags such as `\\Seen`; returns its unique name.
 
-        It is on the disk when this returns. Raises QuotaExceededError, MessageTooLargeError and OSError.
+        It is on disk on return. Raises QuotaExceededError, MessageTooLargeError and OSError.
         """
-        return self._deliver([Arriving(content, "".join(FLAGS[flag] for flag in flags))])[0]
+        return self._deliver([NewMessage(content, "".join(FLAGS[flag] for flag in flags))])[0]
 
     def deliver_many(self, contents: Sequence[bytes]) -> list[str]:
-        """Put messages into INBOX, all or none, and return their unique names in order; errors as of deliver()."""
-        return self._deliver([Arriving(content) for content in contents])
+        """Deliver messages to INBOX, all or none; returns their unique names in order; errors as of deliver()."""
+        return self._deliver([NewMessage(content) for content in contents])
 
-    def _deliver(self, messages: Sequence[Arriving]) -> list[str]:
+    def _deliver(self, messages: Sequence[NewMessage]) -> list[str]:
         if not self.quota.allows(sum(len(message.content) for message in messages), len(messages)):
             raise QuotaExceededError("There is no room left in the mailbox.")
         names = deliver_files(self._root, messages)
         bases = [split_name(name[4:])[0] for name in names]
-        self.quota.add(sum(stored_in(base) or 0 for base in bases), len(bases))
+        self.quota.add(sum(stored_size(base) or 0 for base in bases), len(bases))
         return bases
 
     def folder(self, name: str) -> Folder:
@@ -117,19 +117,19 @@ class Maildir:
         return folder
 
     def exists(self, name: str) -> bool:
-        """Whether there is a folder of this name."""
+        """Return True if a folder has this name."""
         try:
             return os.path.isdir(self._path(checked(name)) + "/cur")
         except FolderNameError:
             return False
 
     def names(self) -> list[str]:
-        """Return the names of all folders, INBOX first and the others in order."""
-        found = (name_of(entry.name) for entry in os.scandir(self._root) if entry.is_dir(follow_symlinks=False))
-        return [INBOX, *sorted(name for name in found if name is not None and name != INBOX)]
+        """Return the names of all folders, INBOX first, the others sorted."""
+        names = (name_of(entry.name) for entry in os.scandir(self._root) if entry.is_dir(follow_symlinks=False))
+        return [INBOX, *sorted(name for name in names if name is not None and name != INBOX)]
 
     def create(self, name: str) -> None:
-        """Make a folder; raises FolderNameError, FolderExistsError, and MaildirError where there are too many."""
+        """Create a folder; raises FolderNameError, FolderExistsError, and MaildirError if there are too many."""
         name = checked(name)
         if self.exists(name):
             raise FolderExistsError("There is a mailbox of this name already.")
@@ -142,12 +142,12 @@ class Maildir:
         sync_directory(self._root)
 
     def remove(self, name: str) -> None:
-        """Remove a folder and its messages, not those below it; raises NoFolderError, FolderNameError."""
+        """Remove a folder and its messages, but not its subfolders; raises NoFolderError and FolderNameError."""
         name = checked(name)
         if name == INBOX:
             raise FolderNameError("INBOX cannot be removed.")
         folder = self.folder(name)
-        # In one step, however many messages there are; what is left when that is interrupted goes with the next.
+        # One rename removes the folder atomically; an interrupted rmtree is completed by the next removal.
         gone = f"{self._root}/{_GONE}"
         os.makedirs(gone, mode=0o700, exist_ok=True)
         os.rename(folder.path, f"{gone}/{os.urandom(8).hex()}")
@@ -158,7 +158,7 @@ class Maildir:
                 os.unlink(f"{self._root}/maildirsize")
 
     def rename(self, name: str, new_name: str) -> None:
-        """Rename a folder and those below it; of INBOX the messages move (RFC 3501 section 6.3.5).
+        """Rename a folder and its subfolders; for INBOX, move its messages (RFC 3501 section 6.3.5).
 
         Raises NoFolderError, FolderExistsError and FolderNameError.
         """
@@ -181,7 +181,7 @@ class Maildir:
             os.rename(self._path(old), self._path(new))
             folder = self._folders.pop(old, None)
             if folder is not None:
-                folder.moved(self._path(new))
+                folder.set_path(self._path(new))
                 self._folders[new] = folder
         sync_directory(self._root)
 
@@ -193,7 +193,7 @@ class Maildir:
         inbox.expunge([uid for uid, _ in moved])
 
     def clean(self) -> None:
-        """Remove what lies in tmp/ for 36 hours, which is all that a killed writer leaves."""
+        """Remove files in tmp/ older than 36 hours, left by killed writers."""
         if self._wall_clock is None:
             return
         oldest = self._wall_clock() - ABANDONED_S
@@ -211,7 +211,7 @@ class Maildir:
         return [self._path(name) for name in self.names() if self.exists(name)]
 
     def _new_uidvalidity(self) -> int:
-        """RFC 3501 section 2.3.1.1: a folder that is made again under its old name has a larger one."""
+        """Return a UIDVALIDITY larger than all before, for new and recreated folders (RFC 3501 section 2.3.1.1)."""
         path = f"{self._root}/{_VALIDITY}"
         with locked(f"{path}.lock") as lock:
             os.utime(lock)

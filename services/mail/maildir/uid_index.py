@@ -1,33 +1,47 @@
-"""Which message has which unique identifier: a file that only grows, and is replaced whole when it has grown too long.
+r"""UID index of a folder: unique identifiers and UIDVALIDITY in an append-only file (RFC 3501 section 2.3.1.1).
 
-    lab7-uids 1 1700000000           the form, and the UIDVALIDITY (RFC 3501 section 2.3.1.1)
+    lab7-uids 1 1700000000           format version, UIDVALIDITY
     1 1700000000.M20046P77Q3R9c.host,S=1040,W=1064
     2 1700000004.M113P80Q4R1f.host,S=998,W=1020
-    R 3                              messages from UID 3 on are recent still
-    N 7                              the next UID is at least 7, although no line above has 6
+    R 3                              messages from UID 3 on are still \Recent
+    N 7                              UIDNEXT is at least 7, even if no line above has UID 6
 
-A line counts once its LF is there. A process that is killed leaves at most a line without one, which is cut off by the
-next that writes; the UID in it was told to nobody, because it is on the disk before it is told. A UID is never given
-twice: it is the one after the largest that any line names.
+Maildir has no UIDs: a message is identified by the unique part of its file name. IMAP requires a number per message
+that is never reused, never changes, and grows in the order of arrival, for as long as UIDVALIDITY is the same. The
+index assigns them; the first process that scans a folder and finds unknown names does so, whether the MTA, another
+program or APPEND delivered them.
+
+Assignment. Under the folder's lock a process reads the lines added by others, appends one line per new message, syncs,
+and only then shows the UIDs to a client. The next UID is one above the largest that any line names. A line is valid
+once its LF is written: a process killed in between leaves at most a partial line, which the next writer truncates; its
+UID was shown to no client.
+
+Order. New messages are sorted by the time in their names. Messages of one APPEND or COPY keep their order.
+
+Compaction. A removed message leaves its line behind. When more than DEAD_LINES_MAX lines, and more than half, are dead,
+the file is replaced atomically; the N line keeps UIDNEXT although the lines that prove it are gone. Readers detect the
+replacement by the inode and read from the start.
+
+UIDVALIDITY. A missing or damaged index is recreated with a new, larger UIDVALIDITY (Maildir._new_uidvalidity), which
+tells clients to discard their cached UIDs. The same holds for a folder deleted and created again under its name.
 """
 
 import os
 from collections.abc import Iterable
 
-from services.mail.maildir.delivery import write_all
-from services.mail.maildir.files import replace_file
+from services.mail.maildir.files import replace_file, write_all
 from services.mail.maildir.limits import DEAD_LINES_MAX
 
 FILE = "lab7-uids"
 LOCK = "lab7-uids.lock"
-_FORM = b"lab7-uids 1 "
+_HEADER = b"lab7-uids 1 "
 
 
 class UidIndex:
-    """The UIDs of one folder, as far as the file was read.
+    """The UIDs of one folder, as of the last read().
 
-    read() may be called at any time; assign(), forget() and claim_recent() by who holds the folder's lock and has read
-    since. They raise OSError.
+    read() may be called at any time; assign(), compact() and claim_recent() only after a read(), with the
+    folder's lock held. They raise OSError.
     """
 
     def __init__(self, folder: str) -> None:
@@ -44,7 +58,7 @@ class UidIndex:
         self._lines = 0
 
     def read(self) -> bool:
-        """Read what was added since; False where there is no index, or none that can be used."""
+        """Read the lines added since the last call; False if there is no valid index."""
         try:
             descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         except FileNotFoundError:
@@ -57,25 +71,25 @@ class UidIndex:
                 self._inode = status.st_ino
             if status.st_size > self._offset:
                 file.seek(self._offset)
-                self._take(file.read())
+                self._parse(file.read())
         return self.uidvalidity > 0
 
-    def _take(self, octets: bytes) -> None:
+    def _parse(self, octets: bytes) -> None:
         end = octets.rfind(b"\n") + 1
         lines = octets[:end].split(b"\n")[:-1]
         if self._offset == 0 and lines:
-            self._take_form(lines.pop(0))
+            self._parse_header_line(lines.pop(0))
         self._offset += end
         self._lines += len(lines)
         for line in lines:
-            self._take_line(line)
+            self._parse_line(line)
 
-    def _take_form(self, line: bytes) -> None:
-        value = line.removeprefix(_FORM)
-        if line.startswith(_FORM) and value.isdigit() and 0 < int(value) < 1 << 32:
+    def _parse_header_line(self, line: bytes) -> None:
+        value = line.removeprefix(_HEADER)
+        if line.startswith(_HEADER) and value.isdigit() and 0 < int(value) < 1 << 32:
             self.uidvalidity = int(value)
 
-    def _take_line(self, line: bytes) -> None:
+    def _parse_line(self, line: bytes) -> None:
         word, _, value = line.partition(b" ")
         if word in (b"R", b"N") and value.isdigit():
             if word == b"R":
@@ -87,27 +101,27 @@ class UidIndex:
             self.uidnext = max(self.uidnext, int(word) + 1)
 
     def create(self, uidvalidity: int) -> None:
-        """Begin an index under this UIDVALIDITY, in the place of one that there may be."""
+        """Create an empty index with this UIDVALIDITY, replacing an existing one."""
         self._clear()
         self.uidvalidity = uidvalidity
-        self._write_anew(())
+        self._rewrite(())
 
     def assign(self, bases: Iterable[str]) -> list[int]:
-        """Give each message the next UID, on the disk when this returns."""
-        given = []
+        """Assign the next UIDs to messages, on disk on return."""
+        uids = []
         lines = []
         for base in bases:
-            given.append(self.uidnext)
+            uids.append(self.uidnext)
             lines.append(b"%d %s\n" % (self.uidnext, os.fsencode(base)))
             self.uids[base] = self.uidnext
             self.uidnext += 1
         if lines:
             self._append(b"".join(lines), lasting=True)
             self._lines += len(lines)
-        return given
+        return uids
 
     def claim_recent(self) -> int:
-        """Return the first UID that is recent, and have none be so from now on."""
+        r"""Return the first recent UID, and reset: no message is \Recent for later sessions."""
         first = self.first_recent
         if first < self.uidnext:
             self._append(b"R %d\n" % self.uidnext, lasting=False)
@@ -115,17 +129,17 @@ class UidIndex:
             self.first_recent = self.uidnext
         return first
 
-    def forget(self, live: Iterable[str]) -> None:
-        """Write the index anew where most of its lines are of messages that are gone."""
+    def compact(self, live: Iterable[str]) -> None:
+        """Compact the index if most of its lines are dead."""
         if self._lines < DEAD_LINES_MAX:
             return
-        kept = {base: self.uids[base] for base in live if base in self.uids}
-        if self._lines - len(kept) > max(DEAD_LINES_MAX, len(kept)):
-            self.uids = kept
-            self._write_anew(sorted((uid, base) for base, uid in kept.items()))
+        live_uids = {base: self.uids[base] for base in live if base in self.uids}
+        if self._lines - len(live_uids) > max(DEAD_LINES_MAX, len(live_uids)):
+            self.uids = live_uids
+            self._rewrite(sorted((uid, base) for base, uid in live_uids.items()))
 
-    def _write_anew(self, entries: Iterable[tuple[int, str]]) -> None:
-        lines = [_FORM + b"%d\n" % self.uidvalidity]
+    def _rewrite(self, entries: Iterable[tuple[int, str]]) -> None:
+        lines = [_HEADER + b"%d\n" % self.uidvalidity]
         lines += [b"%d %s\n" % (uid, os.fsencode(base)) for uid, base in entries]
         lines.append(b"R %d\nN %d\n" % (self.first_recent, self.uidnext))
         content = b"".join(lines)
@@ -137,7 +151,7 @@ class UidIndex:
     def _append(self, octets: bytes, lasting: bool) -> None:
         descriptor = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
-            # What lies behind the last whole line was left by a process that was killed.
+            # Truncate a partial line left by a killed process.
             os.ftruncate(descriptor, self._offset)
             os.lseek(descriptor, self._offset, os.SEEK_SET)
             write_all(descriptor, octets)

@@ -1,14 +1,14 @@
-"""Modified UTF-7, in which mailbox names are written (RFC 3501 section 5.1.3).
+"""Modified UTF-7, the encoding of mailbox names (RFC 3501 section 5.1.3).
 
     decode("Entw&APw-rfe") == "Entwürfe"        encode("R&D") == "R&-D"
 
-There is one way to write each name, and only that is accepted, so that two names never mean the same folder.
+Only the canonical encoding of a name is accepted, so that no two names mean the same folder.
 """
 
 import base64
 import binascii
 
-# RFC 3501 section 5.1.3: these represent themselves, "&" excepted.
+# RFC 3501 section 5.1.3: these characters represent themselves, except "&".
 _FIRST, _LAST = " ", "~"
 
 
@@ -17,7 +17,7 @@ def _is_direct(character: str) -> bool:
 
 
 def encode(text: str) -> str:
-    """Return how `text` is written on the wire; lone surrogates raise UnicodeEncodeError."""
+    """Encode text; lone surrogates raise UnicodeEncodeError."""
     written: list[str] = []
     shifted = ""
     for character in [*text, ""]:
@@ -37,7 +37,7 @@ def _shift(text: str) -> str:
 
 
 def decode(name: str) -> str:
-    """Return the text that `name` stands for; raises ValueError where it is not written in the one right way."""
+    """Decode a name; raises ValueError if it is not the canonical encoding."""
     pieces: list[str] = []
     direct, *shifts = name.split("&")
     pieces.append(direct)

@@ -1,4 +1,4 @@
-"""Lists of addresses as an ENVELOPE shows them (RFC 5322 section 3.4; RFC 3501 section 7.4.2).
+"""Address lists as in IMAP's ENVELOPE (RFC 5322 section 3.4; RFC 3501 section 7.4.2).
 
 parse_addresses(b"Ann <ann@example.org>, friends: bob@example.org;") ==
     [Address(b"Ann", None, b"ann", b"example.org"), Address(None, None, b"friends", None),
@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from services.mail.mime.lexer import Lexer
 from services.mail.mime.limits import ADDRESSES_MAX
 
-# RFC 3501 section 7.4.2 keeps the empty host for groups, so that an address without one needs a word in its place.
+# RFC 3501 section 7.4.2: a NIL host denotes a group, so that an address without host needs a placeholder.
 MISSING_HOST = b"MISSING_DOMAIN"
 MISSING_MAILBOX = b"MISSING_MAILBOX"
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """The four parts; with no host, a mailbox begins a group of that name and no mailbox ends it."""
+    """The four parts of an address; without a host, a mailbox begins a group and None ends it."""
 
     name: bytes | None
     route: bytes | None
@@ -26,46 +26,46 @@ class Address:
 
 
 def parse_addresses(octets: bytes) -> list[Address]:
-    """Read a list of addresses; what cannot be read as one is shown as far as it goes."""
+    """Parse an address list; malformed parts are parsed as far as possible."""
     lexer = Lexer(octets)
-    found: list[Address] = []
+    addresses: list[Address] = []
     in_group = False
-    # Up to here are words that are known to name neither a group nor a mailbox: none is read for it again.
+    # Words before this offset are neither a group nor a display name: do not parse them as one again (linear time).
     barren = 0
-    while len(found) < ADDRESSES_MAX:
+    while len(addresses) < ADDRESSES_MAX:
         lexer.skip_blanks()
         if lexer.at_end:
             break
-        if lexer.take(b","):
+        if lexer.accept(b","):
             continue
-        if lexer.take(b";"):
+        if lexer.accept(b";"):
             if in_group:
-                found.append(Address(None, None, None, None))
+                addresses.append(Address(None, None, None, None))
                 in_group = False
             continue
         begin = lexer.place
         name = _phrase(lexer) if begin >= barren else None
-        if name is not None and not in_group and lexer.take(b":"):
-            found.append(Address(None, None, name, None))
+        if name is not None and not in_group and lexer.accept(b":"):
+            addresses.append(Address(None, None, name, None))
             in_group = True
-        elif lexer.take(b"<"):
-            found.append(_in_angles(lexer, name))
+        elif lexer.accept(b"<"):
+            addresses.append(_in_angles(lexer, name))
         else:
             barren = max(barren, lexer.place)
             lexer.place = begin
-            found.append(_bare(lexer))
+            addresses.append(_bare(lexer))
     if in_group:
-        found.append(Address(None, None, None, None))
-    return found
+        addresses.append(Address(None, None, None, None))
+    return addresses
 
 
 def _phrase(lexer: Lexer) -> bytes | None:
-    """Take words with dots among them, joined by single blanks."""
+    """Parse words and dots, joined by single blanks."""
     pieces: list[bytes] = []
     glued = True
     while True:
         word = lexer.word()
-        if word is None and pieces and lexer.take(b"."):
+        if word is None and pieces and lexer.accept(b"."):
             word = b"."
             glued = True
         if word is None:
@@ -75,15 +75,15 @@ def _phrase(lexer: Lexer) -> bytes | None:
 
 
 def _bare(lexer: Lexer) -> Address:
-    """A mailbox without a name, which a comment may give."""
+    """Parse a mailbox without a display name; a comment may provide one."""
     begin = lexer.place
     lexer.comment = None
     mailbox = _local_part(lexer)
-    host = _host(lexer) if lexer.take(b"@") else None
+    host = _host(lexer) if lexer.accept(b"@") else None
     lexer.skip_blanks()
     comment = lexer.comment
     if mailbox is None and host is None:
-        # Not the beginning of anything: one octet is passed over, so that the end is reached.
+        # Invalid octet: skip it, so that the loop makes progress.
         lexer.place = max(lexer.place, begin + 1)
     return Address(comment, None, mailbox or MISSING_MAILBOX, host or MISSING_HOST)
 
@@ -92,23 +92,23 @@ def _in_angles(lexer: Lexer, name: bytes | None) -> Address:
     lexer.skip_blanks()
     route = _route(lexer)
     mailbox = _local_part(lexer)
-    host = _host(lexer) if lexer.take(b"@") else None
+    host = _host(lexer) if lexer.accept(b"@") else None
     lexer.skip_blanks()
-    while not lexer.at_end and not lexer.take(b">"):
+    while not lexer.at_end and not lexer.accept(b">"):
         lexer.place += 1
     return Address(name, route, mailbox or MISSING_MAILBOX, host or MISSING_HOST)
 
 
 def _route(lexer: Lexer) -> bytes | None:
-    """RFC 5322 section 4.4: obs-route."""
+    """Parse an obs-route (RFC 5322 section 4.4)."""
     begin = lexer.place
     hosts = []
-    while lexer.take(b"@"):
+    while lexer.accept(b"@"):
         hosts.append(b"@" + (_host(lexer) or b""))
         lexer.skip_blanks()
-        while lexer.take(b","):
+        while lexer.accept(b","):
             lexer.skip_blanks()
-    if hosts and lexer.take(b":"):
+    if hosts and lexer.accept(b":"):
         lexer.skip_blanks()
         return b",".join(hosts)
     lexer.place = begin
@@ -116,7 +116,7 @@ def _route(lexer: Lexer) -> bytes | None:
 
 
 def _local_part(lexer: Lexer) -> bytes | None:
-    """Words with dots and, of the obsolete syntax, blanks around the dots."""
+    """Parse words with dots and, in the obsolete syntax, blanks around the dots."""
     pieces: list[bytes] = []
     while True:
         word = lexer.quoted() if lexer.next_is(b'"') else lexer.dot_atom()
@@ -124,7 +124,7 @@ def _local_part(lexer: Lexer) -> bytes | None:
             break
         pieces.append(word)
         lexer.skip_blanks()
-        # Two words side by side are none.
+        # Two adjacent words without a dot end the local part.
         if not (word.endswith(b".") or lexer.next_is(b".")):
             break
     return b"".join(pieces) or None

@@ -1,4 +1,4 @@
-"""A header: its fields as they stand, and their values on one line (RFC 5322 section 2.2).
+r"""Header section: fields as received, and their unfolded values (RFC 5322 section 2.2).
 
 header = parse_header(b"Subject: Hello\r\n world\r\n\r\n")
 header.first(b"subject") == b"Hello world"
@@ -16,65 +16,65 @@ _FOLD = re.compile(rb"\r?\n[ \t]+")
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field: its name in lower case, and all its octets with the line ends."""
+    """One field: its name in lower case, and its octets including line ends."""
 
     name: bytes
     raw: bytes
 
     @property
     def value(self) -> bytes:
-        """The value as people read it: where it was folded is one blank."""
-        return unfolded(self.raw.partition(b":")[2][:FIELD_OCTETS_MAX]).strip(b" \t")
+        """The value for display: each fold is one blank."""
+        return unfold(self.raw.partition(b":")[2][:FIELD_OCTETS_MAX]).strip(b" \t")
 
     @property
     def exact(self) -> bytes:
-        """The value, unfolded: line ends are taken away and nothing else (RFC 5322 section 2.2.3)."""
+        """The value, unfolded by removal of the line ends only (RFC 5322 section 2.2.3)."""
         return _LINE_END.sub(b"", self.raw.partition(b":")[2][:FIELD_OCTETS_MAX]).strip(b" \t")
 
 
 @dataclass(slots=True)
 class Header:
-    """All fields of a header in their order, and the lines that are none."""
+    """The fields of a header in order, including malformed lines."""
 
     fields: list[Field] = field(default_factory=list)
 
     def first(self, name: bytes) -> bytes | None:
-        """Return the value of the first field of this name, in lower case; None where there is none."""
-        return next((one.value for one in self.fields if one.name == name), None)
+        """Return the value of the first field of this (lower-case) name, or None."""
+        return next((header_field.value for header_field in self.fields if header_field.name == name), None)
 
     def exact(self, name: bytes) -> bytes | None:
-        """Return the first field of this name, unfolded with all its blanks; None where there is none."""
-        return next((one.exact for one in self.fields if one.name == name), None)
+        """Return the exact value of the first field of this name, or None."""
+        return next((header_field.exact for header_field in self.fields if header_field.name == name), None)
 
     def last(self, name: bytes) -> bytes | None:
-        """Return the value of the last field of this name."""
-        return next((one.value for one in reversed(self.fields) if one.name == name), None)
+        """Return the value of the last field of this name, or None."""
+        return next((header_field.value for header_field in reversed(self.fields) if header_field.name == name), None)
 
     def all(self, name: bytes) -> Iterator[bytes]:
-        """Yield the value of each field of this name."""
-        return (one.value for one in self.fields if one.name == name)
+        """Yield the values of all fields of this name."""
+        return (header_field.value for header_field in self.fields if header_field.name == name)
 
     def chosen(self, names: Iterable[bytes], inverted: bool = False) -> bytes:
-        """Return the fields of these names, or all others, as they stand (RFC 3501 section 6.4.5)."""
+        """Return the fields with, or with `inverted` without, these names, as received (RFC 3501 section 6.4.5)."""
         wanted = {name.lower() for name in names}
-        return b"".join(one.raw for one in self.fields if (one.name in wanted) != inverted)
+        return b"".join(header_field.raw for header_field in self.fields if (header_field.name in wanted) != inverted)
 
 
-def unfolded(value: bytes) -> bytes:
-    """Return octets on one line: a line's end and the blanks behind it are one blank."""
+def unfold(value: bytes) -> bytes:
+    """Unfold a value: a line end and the blanks after it become one blank."""
     return _FOLD.sub(b" ", value).replace(b"\r\n", b"").replace(b"\n", b"") if b"\n" in value else value
 
 
 def header_end(octets: bytes, begin: int, end: int) -> tuple[int, int]:
-    """Return (where the fields end, where the body begins): the empty line is between them."""
+    """Return (end of the fields, begin of the body); the empty line is between them."""
     if octets.startswith(b"\r\n", begin) and begin + 2 <= end:
         return begin, begin + 2
-    found = octets.find(b"\r\n\r\n", begin, end)
-    return (end, end) if found < 0 else (found + 2, found + 4)
+    index = octets.find(b"\r\n\r\n", begin, end)
+    return (end, end) if index < 0 else (index + 2, index + 4)
 
 
 def parse_header(octets: bytes) -> Header:
-    """Read a header up to its empty line or to the end of the octets."""
+    """Parse a header up to its empty line or the end of the octets."""
     end, _ = header_end(octets, 0, len(octets))
     header = Header()
     begin = 0
@@ -89,12 +89,12 @@ def parse_header(octets: bytes) -> Header:
 
 
 def _field_end(octets: bytes, begin: int, end: int) -> int:
-    """A line that begins with a blank goes on with the field before."""
+    """Return the end of a field with its continuation lines, which begin with a blank."""
     place = begin
     while True:
-        found = octets.find(b"\n", place, end)
-        if found < 0:
+        index = octets.find(b"\n", place, end)
+        if index < 0:
             return end
-        place = found + 1
+        place = index + 1
         if place >= end or octets[place] not in b" \t":
             return place

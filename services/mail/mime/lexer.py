@@ -1,7 +1,7 @@
-"""The words of structured fields: blanks and comments, atoms, quoted strings, domain literals (RFC 5322 section 3.2).
+"""Lexer for structured header fields: blanks, comments, atoms, quoted strings, domain literals (RFC 5322 section 3.2).
 
-Every method takes what is there and moves on, or leaves the place as it was and returns None. Octets beyond ASCII are
-taken for letters, as RFC 6532 has it.
+Every method consumes a token and returns it, or returns None and leaves the position unchanged. Octets beyond ASCII
+count as letters (RFC 6532).
 """
 
 import re
@@ -19,7 +19,7 @@ _IN_LITERAL = re.compile(rb"[^\[\]\\]*")
 
 
 class Lexer:
-    """Reads one field's value; `comment` is the last comment that was passed over."""
+    """Lexer over one field's value; `comment` is the last comment skipped."""
 
     def __init__(self, octets: bytes) -> None:
         self.octets = octets
@@ -28,15 +28,15 @@ class Lexer:
 
     @property
     def at_end(self) -> bool:
-        """Whether nothing is left."""
+        """True if nothing is left."""
         return self.place >= len(self.octets)
 
     def next_is(self, mark: bytes) -> bool:
-        """Whether the next octets are these."""
+        """Return True if the next octets are `mark`."""
         return self.octets.startswith(mark, self.place)
 
-    def take(self, mark: bytes) -> bool:
-        """Take these octets if they are next."""
+    def accept(self, mark: bytes) -> bool:
+        """Consume `mark` if it is next."""
         if not self.next_is(mark):
             return False
         self.place += len(mark)
@@ -50,7 +50,7 @@ class Lexer:
         return match[0]
 
     def skip_blanks(self) -> bool:
-        """Pass over blanks and comments; whether there were any."""
+        """Skip blanks and comments; returns True if there were any."""
         begin = self.place
         while True:
             self._match(_BLANKS)
@@ -80,24 +80,24 @@ class Lexer:
         self.comment = b"".join(pieces)
 
     def atom(self) -> bytes | None:
-        """Take an atom."""
+        """Consume an atom."""
         return self._match(_ATOM)
 
     def dot_atom(self) -> bytes | None:
-        """Take atoms with dots."""
+        """Consume atoms with dots."""
         return self._match(_DOT_ATOM)
 
     def token(self) -> bytes | None:
-        """Take a token of RFC 2045."""
+        """Consume a token (RFC 2045)."""
         return self._match(_TOKEN)
 
     def quoted(self) -> bytes | None:
-        """Take a quoted string and return what it stands for; one that does not end goes to the end."""
-        if not self.take(b'"'):
+        """Consume a quoted string and return its decoded value; an unterminated one extends to the end."""
+        if not self.accept(b'"'):
             return None
         pieces = []
-        while not self.at_end and not self.take(b'"'):
-            if self.take(b"\\"):
+        while not self.at_end and not self.accept(b'"'):
+            if self.accept(b"\\"):
                 pieces.append(self.octets[self.place : self.place + 1])
                 self.place += 1
             else:
@@ -105,16 +105,16 @@ class Lexer:
         return b"".join(pieces)
 
     def domain_literal(self) -> bytes | None:
-        """Take an address in square brackets, brackets and all."""
+        """Consume a domain literal, with its brackets."""
         begin = self.place
-        if not self.take(b"["):
+        if not self.accept(b"["):
             return None
         self._match(_IN_LITERAL)
-        if not self.take(b"]"):
+        if not self.accept(b"]"):
             self.place = begin
             return None
         return self.octets[begin : self.place]
 
     def word(self) -> bytes | None:
-        """Take an atom or a quoted string."""
+        """Consume an atom or a quoted string."""
         return self.quoted() if self.next_is(b'"') else self.atom()

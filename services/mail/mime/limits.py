@@ -1,25 +1,25 @@
-"""Every bound on the structure of a message, named once, each with its source."""
+"""Limits of the MIME parser, each with its source."""
 
-# How deep parts are nested; what lies deeper is one part. Dovecot's default of nested parts is 100.
+# Nesting depth; deeper parts are not parsed. Dovecot's default is 100.
 DEPTH_MAX = 100
 
-# Parts of one message; what follows the last belongs to it. Dovecot's default of MIME parts is 10000.
+# Parts per message; the octets after the last belong to it. Dovecot's default is 10000.
 PARTS_MAX = 10_000
 
-# Lines that begin with "--" and are compared with the boundaries; a message of nothing else would take long otherwise.
+# Lines beginning with "--" compared with the boundaries: bounds the time for a message of nothing else.
 DELIMITER_LINES_MAX = 200_000
 
-# Octets of one field that are read for its meaning (addresses, parameters, encoded words).
+# Octets parsed of one field (addresses, parameters, encoded words).
 FIELD_OCTETS_MAX = 256 * 1024
 
-# Fields of one header whose meaning is looked for; others are still shown as they are.
+# Fields parsed per header; the others are still returned as received.
 FIELDS_MAX = 10_000
 
-# Addresses of one field that are shown.
+# Addresses per field.
 ADDRESSES_MAX = 10_000
 
-# Parameters of one field that are shown.
+# Parameters per field.
 PARAMETERS_MAX = 1000
 
-# How deep comments are nested before a header counts as unreadable from there on.
+# Nesting of comments; a deeper one makes the rest of the field unparsable.
 COMMENT_DEPTH_MAX = 100

@@ -1,4 +1,4 @@
-"""Fields of the form `value; name=value; ...`: Content-Type, Content-Disposition (RFC 2045, 2183, 2231).
+"""Parametrised fields `value; name=value; ...`: Content-Type, Content-Disposition (RFC 2045, 2183, 2231).
 
 parse_parametric(b'text/plain; charset="utf-8"') == Parametric(b"text/plain", [(b"charset", b"utf-8")])
 """
@@ -9,44 +9,44 @@ from dataclasses import dataclass, field
 from services.mail.mime.lexer import Lexer
 from services.mail.mime.limits import PARAMETERS_MAX
 
-# RFC 2231 section 3: a value in pieces, `name*0`, `name*1*`
+# RFC 2231 section 3: parameter continuations, `name*0`, `name*1*`.
 _PIECE = re.compile(rb"([^*]+)\*(\d{1,4})(\*?)")
 
 
 @dataclass(slots=True)
 class Parametric:
-    """A value and its parameters in their order."""
+    """A value and its parameters in order."""
 
     value: bytes
     parameters: list[tuple[bytes, bytes]] = field(default_factory=list)
 
     def get(self, name: bytes) -> bytes | None:
-        """Return the first parameter of this name, which is in lower case."""
+        """Return the first parameter of this (lower-case) name, or None."""
         return next((value for own, value in self.parameters if own.lower() == name), None)
 
 
 def parse_parametric(octets: bytes) -> Parametric:
-    """Read such a field; what follows a mistake is left out."""
+    """Parse such a field; parsing stops at the first error."""
     lexer = Lexer(octets)
     lexer.skip_blanks()
-    found = Parametric(_value(lexer))
-    while len(found.parameters) < PARAMETERS_MAX:
+    parsed = Parametric(_value(lexer))
+    while len(parsed.parameters) < PARAMETERS_MAX:
         lexer.skip_blanks()
-        if not lexer.take(b";"):
+        if not lexer.accept(b";"):
             break
         parameter = _parameter(lexer)
         if parameter is None:
             continue
-        found.parameters.append(parameter)
-    found.parameters = _joined(found.parameters)
-    return found
+        parsed.parameters.append(parameter)
+    parsed.parameters = _joined(parsed.parameters)
+    return parsed
 
 
 def _value(lexer: Lexer) -> bytes:
     pieces: list[bytes] = []
     while True:
         piece = lexer.token()
-        if piece is None and lexer.take(b"/"):
+        if piece is None and lexer.accept(b"/"):
             piece = b"/"
         if piece is None:
             return b"".join(pieces)
@@ -60,7 +60,7 @@ def _parameter(lexer: Lexer) -> tuple[bytes, bytes] | None:
     if name is None:
         return None
     lexer.skip_blanks()
-    if not lexer.take(b"="):
+    if not lexer.accept(b"="):
         return None
     lexer.skip_blanks()
     value = lexer.quoted() if lexer.next_is(b'"') else _loose(lexer)
@@ -68,7 +68,7 @@ def _parameter(lexer: Lexer) -> tuple[bytes, bytes] | None:
 
 
 def _loose(lexer: Lexer) -> bytes | None:
-    """A value that should have been quoted is read up to the next semicolon or blank."""
+    """Parse an unquoted value up to the next semicolon or blank."""
     begin = lexer.place
     while not lexer.at_end and lexer.octets[lexer.place] not in b" \t\r\n;(":
         lexer.place += 1
@@ -76,7 +76,7 @@ def _loose(lexer: Lexer) -> bytes | None:
 
 
 def _joined(parameters: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """RFC 2231 section 3: the pieces of a value are put together, under a name with `*` where one was encoded."""
+    """Join continuations (RFC 2231 section 3), under a name with `*` if a piece was encoded."""
     plain: list[tuple[bytes, bytes]] = []
     pieces: dict[bytes, dict[int, tuple[bytes, bool]]] = {}
     for name, value in parameters:

@@ -1,7 +1,7 @@
-"""The parts of a message, each as the place of its octets (RFC 2045, RFC 2046 section 5).
+"""MIME structure: the tree of parts with their offsets (RFC 2045, RFC 2046 section 5).
 
-parts = parse(octets)
-octets[part.body_begin : part.body_end]            what BODY[1.2] is, when parts.find([1, 2]) is the part
+part = find(parse(octets), [1, 2])
+octets[part.body_begin : part.body_end]            the content of BODY[1.2]
 """
 
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ _MESSAGE = b"message/rfc822"
 
 @dataclass
 class Part:
-    """A message or a part of one; offsets into the whole message's octets."""
+    """A message or a body part; offsets are into the octets of the whole message."""
 
     header_begin: int
     header: Header
@@ -26,13 +26,13 @@ class Part:
     body_end: int = 0
     is_multipart: bool = False
     children: list["Part"] = field(default_factory=list)
-    # What a part of type message/rfc822 holds.
+    # The encapsulated message of a part of type message/rfc822.
     message: "Part | None" = None
     lines: int = 0
 
     @cached_property
     def type_and_subtype(self) -> tuple[bytes, bytes]:
-        """The two halves of the Content-Type."""
+        """The type and subtype of the Content-Type."""
         kind, _, subtype = self.content_type.value.partition(b"/")
         return kind, subtype
 
@@ -43,7 +43,7 @@ class Part:
 
 
 def find(root: Part, numbers: list[int]) -> Part | None:
-    """Return the part that the numbers of a section lead to (RFC 3501 section 6.4.5); None where there is none."""
+    """Return the part with a section number (RFC 3501 section 6.4.5), or None."""
     part = root
     for place, number in enumerate(numbers):
         inside = part.message if part.message is not None and place > 0 else part
@@ -51,7 +51,7 @@ def find(root: Part, numbers: list[int]) -> Part | None:
             if number > len(inside.children):
                 return None
             part = inside.children[number - 1]
-        # A message that is no multipart has one part, its body.
+        # A message that is not multipart has one part, its body.
         elif number != 1 or (inside is part and place > 0):
             return None
         else:
@@ -60,8 +60,8 @@ def find(root: Part, numbers: list[int]) -> Part | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Hit:
-    """A delimiter line: where it begins, whose it is, whether it is the last, and where the next line begins."""
+class _Delimiter:
+    """A delimiter line: its offset, its multipart's level, its kind (last or not), the offset of the next line."""
 
     begin: int
     level: int
@@ -74,24 +74,24 @@ class _Parser:
         self._octets = octets
         self._boundaries: list[bytes] = []
         self._place = 0
-        self._hit: _Hit | None = None
+        self._delimiter: _Delimiter | None = None
         self._parts = 0
         self._lines = 0
-        # Where the next empty line is, as far as it is known.
+        # Cached offset of the next empty line.
         self._blank = -1
 
     def part(self, depth: int, default_type: bytes) -> Part:
-        """Read a part from the present place to the delimiter that ends it, which is then in `_hit`."""
+        """Parse a part from the current offset to the delimiter that ends it, which is then in `_delimiter`."""
         self._parts += 1
         begin = self._place
         fields_end, body_begin = self._header_end(begin)
-        self._hit = self._next_delimiter(body_begin)
-        if self._hit is not None:
-            # A delimiter ends a header as well.
-            fields_end = body_begin = self._before(self._hit.begin, begin)
+        self._delimiter = self._next_delimiter(body_begin)
+        if self._delimiter is not None:
+            # A delimiter also ends an unterminated header.
+            fields_end = body_begin = self._before(self._delimiter.begin, begin)
         header = parse_header(self._octets[begin:fields_end])
         part = Part(begin, header, _content_type(header, default_type), body_begin)
-        if self._hit is None:
+        if self._delimiter is None:
             self._place = body_begin
             self._body(part, depth)
         self._close(part)
@@ -106,70 +106,70 @@ class _Parser:
         elif (kind, subtype) == (b"message", b"rfc822") and may_nest:
             part.message = self.part(depth + 1, _TEXT)
         else:
-            self._hit = self._next_delimiter(len(self._octets))
+            self._delimiter = self._next_delimiter(len(self._octets))
 
     def _header_end(self, begin: int) -> tuple[int, int]:
-        """As header_end(), and no octet is looked at again because a header before it had no end."""
+        """As header_end(), but caches the next empty line: no octet is searched twice."""
         if self._octets.startswith(b"\r\n", begin):
             return begin, begin + 2
         if self._blank < begin:
-            found = self._octets.find(b"\r\n\r\n", begin)
-            self._blank = len(self._octets) if found < 0 else found
+            index = self._octets.find(b"\r\n\r\n", begin)
+            self._blank = len(self._octets) if index < 0 else index
         return min(self._blank + 2, len(self._octets)), min(self._blank + 4, len(self._octets))
 
     def _multipart(self, part: Part, boundary: bytes, depth: int, default_type: bytes) -> None:
         part.is_multipart = True
         self._boundaries.append(boundary)
         level = len(self._boundaries) - 1
-        self._hit = self._next_delimiter(len(self._octets))
-        while self._hit is not None and self._hit.level == level and not self._hit.is_last:
+        self._delimiter = self._next_delimiter(len(self._octets))
+        while self._delimiter is not None and self._delimiter.level == level and not self._delimiter.is_last:
             if self._parts >= PARTS_MAX:
-                self._hit = None
+                self._delimiter = None
                 break
-            self._place = self._hit.after
+            self._place = self._delimiter.after
             part.children.append(self.part(depth + 1, default_type))
         self._boundaries.pop()
-        if self._hit is not None and self._hit.level == level:
-            # Behind the last delimiter is the epilogue.
-            self._place = self._hit.after
-            self._hit = self._next_delimiter(len(self._octets))
+        if self._delimiter is not None and self._delimiter.level == level:
+            # Skip the epilogue.
+            self._place = self._delimiter.after
+            self._delimiter = self._next_delimiter(len(self._octets))
 
     def _close(self, part: Part) -> None:
-        end = len(self._octets) if self._hit is None else self._before(self._hit.begin, part.body_begin)
+        end = len(self._octets) if self._delimiter is None else self._before(self._delimiter.begin, part.body_begin)
         part.body_end = max(end, part.body_begin)
         part.lines = self._octets.count(b"\n", part.body_begin, part.body_end)
 
     def _before(self, begin: int, least: int) -> int:
-        """RFC 2046 section 5.1.1: the line end before a delimiter belongs to it."""
+        """Return the end of the body before a delimiter, which includes the CRLF before it (RFC 2046 section 5.1.1)."""
         return max(begin - 2, least) if self._octets.startswith(b"\r\n", begin - 2) else begin
 
-    def _next_delimiter(self, limit: int) -> _Hit | None:
-        """Return the next delimiter line that begins before `limit`."""
+    def _next_delimiter(self, limit: int) -> _Delimiter | None:
+        """Return the next delimiter line that begins before `limit`, or None."""
         if not self._boundaries:
             return None
         octets, place = self._octets, self._place
         while self._lines < DELIMITER_LINES_MAX:
             if not (octets.startswith(b"--", place) and (place == 0 or octets[place - 1] == 10) and place < limit):
-                found = octets.find(b"\n--", max(place - 1, 0), limit + 1)
-                if found < 0:
+                index = octets.find(b"\n--", max(place - 1, 0), limit + 1)
+                if index < 0:
                     return None
-                place = found + 1
+                place = index + 1
             self._lines += 1
             end = octets.find(b"\n", place)
             after = len(octets) if end < 0 else end + 1
             level = self._level(octets[place + 2 : after])
             if level is not None:
                 is_last = octets.startswith(b"--", place + 2 + len(self._boundaries[level]))
-                return _Hit(place, level, is_last, after)
+                return _Delimiter(place, level, is_last, after)
             place = after
             if end < 0:
                 return None
         return None
 
     def _level(self, line: bytes) -> int | None:
-        """RFC 2046 section 5.1.1: the line begins with the boundary; of several that fit, the longest is meant."""
+        """Return the level of a delimiter's multipart: the longest matching boundary (RFC 2046 section 5.1.1)."""
         if not line.startswith(tuple(self._boundaries)):
-            # Most lines that begin with "--" are none of any level.
+            # Fast path: most lines that begin with "--" match no boundary.
             return None
         best: int | None = None
         for level, boundary in enumerate(self._boundaries):
@@ -182,16 +182,16 @@ class _Parser:
 def _content_type(header: Header, default_type: bytes) -> Parametric:
     value = header.exact(b"content-type")
     if value is not None:
-        found = parse_parametric(value)
-        kind, slash, subtype = found.value.partition(b"/")
-        # RFC 2046 section 5.1.1: a multipart must name its boundary.
-        has_all = kind.lower() != b"multipart" or found.get(b"boundary")
+        parsed = parse_parametric(value)
+        kind, slash, subtype = parsed.value.partition(b"/")
+        # RFC 2046 section 5.1.1: the boundary parameter is required.
+        has_all = kind.lower() != b"multipart" or parsed.get(b"boundary")
         if kind and slash and subtype and has_all:
-            return found
-    # RFC 2045 section 5.2: so is read what has no type, and what has one that is not well formed.
+            return parsed
+    # RFC 2045 section 5.2: default for a missing or malformed Content-Type.
     return Parametric(default_type, [(b"charset", b"us-ascii")] if default_type == _TEXT else [])
 
 
 def parse(octets: bytes) -> Part:
-    """Read the structure of a message whose lines end in CRLF."""
+    """Parse the structure of a message with CRLF line ends."""
     return _Parser(octets).part(0, _TEXT)

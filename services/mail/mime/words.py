@@ -1,4 +1,4 @@
-"""Text as a person reads it: encoded words (RFC 2047), transfer encodings (RFC 2045 section 6), character sets."""
+"""Text decoding: encoded words (RFC 2047), transfer encodings (RFC 2045 section 6), character sets."""
 
 import base64
 import binascii
@@ -10,15 +10,15 @@ from services.mail.mime.limits import FIELD_OCTETS_MAX
 
 _ENCODED_WORD = re.compile(rb"=\?([^?*\s]{1,40})(?:\*[^?\s]{1,40})?\?([BbQq])\?([^?\s]*)\?=")
 _BETWEEN = re.compile(rb"(\?=)[ \t\r\n]+(=\?)")
-# Codecs of Python that are no character sets; the first two take time that grows with the square of what they read.
+# Python codecs that are not character sets; the first two need quadratic time.
 _NO_CHARSETS = frozenset(("punycode", "idna", "unicode_escape", "raw_unicode_escape", "undefined"))
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]+")
 
 
 def text_of(octets: bytes, charset: bytes | None) -> str:
-    """Return octets of a character set as text; what cannot be read becomes U+FFFD.
+    """Decode octets of a character set; undecodable octets become U+FFFD.
 
-    Octets beyond ASCII where there should be none are read as UTF-8, which they most often are.
+    Octets beyond ASCII without a declared character set are decoded as UTF-8.
     """
     if charset is None or charset.lower() == b"us-ascii":
         return octets.decode("utf-8", "replace")
@@ -30,7 +30,7 @@ def text_of(octets: bytes, charset: bytes | None) -> str:
 
 
 def decode_base64(octets: bytes) -> bytes:
-    """Return what base64 stands for, as far as it is whole."""
+    """Decode base64 leniently, as far as it is complete."""
     kept = _NOT_BASE64.sub(b"", octets)
     kept = kept[: len(kept) - len(kept) % 4] if len(kept) % 4 == 1 else kept
     try:
@@ -40,7 +40,7 @@ def decode_base64(octets: bytes) -> bytes:
 
 
 def decode_transfer(octets: bytes, encoding: bytes | None) -> bytes:
-    """Return a body without its Content-Transfer-Encoding."""
+    """Decode the Content-Transfer-Encoding of a body."""
     name = (encoding or b"").strip().lower()
     if name == b"base64":
         return decode_base64(octets)
@@ -50,11 +50,11 @@ def decode_transfer(octets: bytes, encoding: bytes | None) -> bytes:
 
 
 def decode_words(value: bytes) -> str:
-    """Return a field's value with its encoded words read."""
+    """Decode the encoded words of a field's value."""
     value = value[:FIELD_OCTETS_MAX]
     if b"=?" not in value:
         return value.decode("utf-8", "replace")
-    # RFC 2047 section 6.2: blanks between encoded words do not count.
+    # RFC 2047 section 6.2: ignore blanks between encoded words.
     value = _BETWEEN.sub(rb"\1\2", value)
     pieces = []
     place = 0

@@ -1,4 +1,4 @@
-"""Show what waits in a queue, whether or not a server is running on it: one JSON line a message.
+"""Queue listing: print the messages in a queue, with or without a running server, as one JSON line each.
 
 $ python -m services.mail.queue queue
 {"id": "64b0...", "from": "alice@example.org", "to": [...], "size_octets": 1042, "tries": 3, "next_s": 1752150000.0}
@@ -12,11 +12,9 @@ from pathlib import Path
 from services.mail.queue.entry import Entry
 from services.mail.queue.journal import read_entries
 
-# An entry of the queue as people and programs read it.
 
-
-def described(entry: Entry) -> dict[str, object]:
-    """Return what there is to say of an entry: its envelope, and of each open recipient the last reply."""
+def summarise(entry: Entry) -> dict[str, object]:
+    """Summarise an entry as JSON-serialisable data: the envelope, and the last reply of each open recipient."""
     return {
         "id": entry.id,
         "accepted_s": round(entry.accepted_s, 3),
@@ -30,9 +28,9 @@ def described(entry: Entry) -> dict[str, object]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Print the open entries, the oldest first; returns 2 where there is no queue."""
-    parser = argparse.ArgumentParser(prog="python -m services.mail.queue", description="Show what waits in a queue.")
-    parser.add_argument("directory", type=Path, metavar="DIR", help="the directory that the MTA has as --queue")
+    """Print the open entries, oldest first; returns 2 if there is no queue."""
+    parser = argparse.ArgumentParser(prog="python -m services.mail.queue", description="List the messages in a queue.")
+    parser.add_argument("directory", type=Path, metavar="DIR", help="directory of the queue (--queue of the MTA)")
     options = parser.parse_args(argv)
     try:
         entries = read_entries(options.directory)
@@ -40,8 +38,8 @@ def main(argv: list[str] | None = None) -> int:
         print(f"queue: cannot read {options.directory} ({error.strerror})", file=sys.stderr)
         return 2
     for entry in entries:
-        if not entry.is_done:
-            print(json.dumps(described(entry)))
+        if not entry.is_final:
+            print(json.dumps(summarise(entry)))
     return 0
 
 

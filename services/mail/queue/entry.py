@@ -1,6 +1,6 @@
-"""One message in the queue: its envelope, what became of each recipient, when it is tried next (RFC 5321 4.5.4).
+"""Queue entry: the envelope of a message, the state of each recipient, its retry schedule (RFC 5321 section 4.5.4).
 
-An entry is written to the disk as one line of JSON with the content behind it, and changes of its state as lines alone.
+Entries and changes are encoded as one line of JSON each; the journal stores an entry's content after its line.
 """
 
 import json
@@ -11,55 +11,55 @@ from typing import Any
 from services.mail.address import Mailbox
 from services.mail.smtp.reply import Reply
 
-# When a message that could not go is tried again, and when it is given up (RFC 5321 section 4.5.4.1).
+# Default schedule (RFC 5321 section 4.5.4.1).
 
-# The RFC asks for half an hour between tries and likes some more in the first hour; for four to five days before the
-# end.
+# The RFC recommends intervals of at least 30 minutes, more attempts in the first hour, and expiry after four to five
+# days.
 RETRY_S = (60.0, 300.0, 900.0, 1800.0)
 EXPIRE_S = 5 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """The waits before the second, third, ... try, the last again and again, until `expire_s` from the start."""
+    """The intervals before the second, third, ... attempt; the last repeats until `expire_s` after acceptance."""
 
     retry_s: Sequence[float] = RETRY_S
     expire_s: float = EXPIRE_S
 
     def wait_s(self, tries: int) -> float:
-        """Return how long to wait after so many tries that failed."""
+        """Return the interval after this number of failed attempts."""
         return self.retry_s[min(tries, len(self.retry_s)) - 1]
 
-    def is_over(self, accepted_s: float, now_s: float) -> bool:
-        """Tell whether a message has been here for too long."""
+    def is_expired(self, accepted_s: float, now_s: float) -> bool:
+        """Return True if a message has expired."""
         return now_s - accepted_s >= self.expire_s
 
 
-def parse_waits(text: str) -> tuple[float, ...]:
-    """Read `1,2,4` as waits in seconds; raises ValueError."""
-    waits = tuple(float(word) for word in text.split(","))
-    if not all(0 < wait < float("inf") for wait in waits):
-        raise ValueError(f"{text!r} has a wait that is no time above zero")
-    return waits
+def parse_intervals(text: str) -> tuple[float, ...]:
+    """Parse `1,2,4` as intervals in seconds; raises ValueError."""
+    intervals = tuple(float(word) for word in text.split(","))
+    if not all(0 < interval < float("inf") for interval in intervals):
+        raise ValueError(f"{text!r} has an interval that is not above zero")
+    return intervals
 
 
-class StateError(ValueError):
-    """A line of the queue is none that this program writes."""
+class DecodeError(ValueError):
+    """A line of the journal that cannot be decoded."""
 
 
 @dataclass(slots=True)
 class Recipient:
-    """One forward_path: `original` is what the sender wrote, where a list or a forward led from it to `mailbox`."""
+    """One forward-path; `original` is the address in the envelope if an alias expanded from it to `mailbox`."""
 
     mailbox: Mailbox
     original: Mailbox | None = None
-    is_done: bool = False
+    is_final: bool = False
     last: Reply | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where an entry's content lies: octets of a segment of the journal."""
+class ContentLocation:
+    """Location of an entry's content: octets of a journal segment."""
 
     segment: int
     offset: int
@@ -68,9 +68,9 @@ class Place:
 
 @dataclass(slots=True)
 class Entry:
-    """A message; times in seconds since 1970 UTC. `content` is None where it is read from `place` when it is needed.
+    """A queued message; times in seconds since 1970 UTC. `content` is None if it must be read from `place`.
 
-    `may_be_there` tells that an earlier attempt may have put it into a mailbox already, without anybody's knowing.
+    `may_be_delivered` means that an earlier attempt may have delivered to a local mailbox without a record of it.
     """
 
     id: str
@@ -82,23 +82,23 @@ class Entry:
     tries: int = 0
     next_s: float = 0.0
     content: bytes | None = None
-    place: Place | None = None
-    may_be_there: bool = False
+    place: ContentLocation | None = None
+    may_be_delivered: bool = False
 
     @property
     def open_recipients(self) -> list[int]:
-        """The places of those recipients that are not settled."""
-        return [at for at, recipient in enumerate(self.recipients) if not recipient.is_done]
+        """The numbers of the recipients that are not final."""
+        return [at for at, recipient in enumerate(self.recipients) if not recipient.is_final]
 
     @property
-    def is_done(self) -> bool:
-        """Whether every recipient is settled."""
-        return all(recipient.is_done for recipient in self.recipients)
+    def is_final(self) -> bool:
+        """True if every recipient is final."""
+        return all(recipient.is_final for recipient in self.recipients)
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What became of an entry: recipients that are settled, replies of those that are not, and the next try."""
+    """A change of an entry's state: recipients that are final, last replies, attempts and time of the next one."""
 
     id: str
     done: Sequence[int] = ()
@@ -107,10 +107,10 @@ class Change:
     next_s: float = 0.0
 
     def apply(self, entry: Entry) -> None:
-        """Make the change in the entry."""
+        """Apply the change to the entry."""
         for at in self.done:
             if at < len(entry.recipients):
-                entry.recipients[at].is_done = True
+                entry.recipients[at].is_final = True
         for at, reply in self.last.items():
             if at < len(entry.recipients):
                 entry.recipients[at].last = reply
@@ -118,25 +118,33 @@ class Change:
         entry.next_s = max(entry.next_s, self.next_s)
 
 
-def _pair(mailbox: Mailbox | None) -> list[str] | None:
+def _encode_mailbox(mailbox: Mailbox | None) -> list[str] | None:
     return None if mailbox is None else [mailbox.local_part, mailbox.domain]
 
 
-def _mailbox(pair: list[str] | None) -> Mailbox | None:
+def _decode_mailbox(pair: list[str] | None) -> Mailbox | None:
     return None if pair is None else Mailbox(pair[0], pair[1])
 
 
-def _words(reply: Reply | None) -> list[Any] | None:
+def _encode_reply(reply: Reply | None) -> list[Any] | None:
     return None if reply is None else [reply.code, reply.text, reply.enhanced]
 
 
-def entry_line(entry: Entry) -> bytes:
-    """Return an entry's envelope and state as a line."""
-    recipients = [[_pair(one.mailbox), _pair(one.original), one.is_done, _words(one.last)] for one in entry.recipients]
+def encode_entry(entry: Entry) -> bytes:
+    """Encode an entry's envelope and state."""
+    recipients = [
+        [
+            _encode_mailbox(recipient.mailbox),
+            _encode_mailbox(recipient.original),
+            recipient.is_final,
+            _encode_reply(recipient.last),
+        ]
+        for recipient in entry.recipients
+    ]
     state: dict[str, Any] = {
         "id": entry.id,
         "accepted_s": entry.accepted_s,
-        "from": _pair(entry.reverse_path),
+        "from": _encode_mailbox(entry.reverse_path),
         "to": recipients,
         "size_octets": entry.size_octets,
         "is_8bit": entry.is_8bit,
@@ -146,18 +154,20 @@ def entry_line(entry: Entry) -> bytes:
     return json.dumps(state, separators=(",", ":")).encode("ascii") + b"\n"
 
 
-def read_entry(line: bytes) -> Entry:
-    """Return the entry of a line, without its content; raises StateError."""
+def decode_entry(line: bytes) -> Entry:
+    """Decode an entry, without its content; raises StateError."""
     try:
         state = json.loads(line)
         recipients = []
-        for mailbox, original, is_done, last in state["to"]:
-            recipient = Recipient(Mailbox(*mailbox), _mailbox(original), is_done, Reply(*last) if last else None)
+        for mailbox, original, is_final, last in state["to"]:
+            recipient = Recipient(
+                Mailbox(*mailbox), _decode_mailbox(original), is_final, Reply(*last) if last else None
+            )
             recipients.append(recipient)
         return Entry(
             state["id"],
             state["accepted_s"],
-            _mailbox(state["from"]),
+            _decode_mailbox(state["from"]),
             recipients,
             state["size_octets"],
             state["is_8bit"],
@@ -165,24 +175,24 @@ def read_entry(line: bytes) -> Entry:
             state["next_s"],
         )
     except (ValueError, KeyError, TypeError, IndexError) as error:
-        raise StateError(str(error)) from error
+        raise DecodeError(str(error)) from error
 
 
-def change_line(change: Change) -> bytes:
-    """Return a change as a line."""
+def encode_change(change: Change) -> bytes:
+    """Encode a change."""
     state: dict[str, Any] = {"id": change.id, "done": list(change.done)}
     if change.last:
-        state["last"] = {str(at): _words(reply) for at, reply in change.last.items()}
+        state["last"] = {str(at): _encode_reply(reply) for at, reply in change.last.items()}
     if change.tries:
         state |= {"tries": change.tries, "next_s": change.next_s}
     return json.dumps(state, separators=(",", ":")).encode("ascii") + b"\n"
 
 
-def read_change(line: bytes) -> Change:
-    """Return the change of a line; raises StateError."""
+def decode_change(line: bytes) -> Change:
+    """Decode a change; raises StateError."""
     try:
         state = json.loads(line)
         last = {int(at): Reply(*words) for at, words in state.get("last", {}).items()}
         return Change(state["id"], state["done"], last, state.get("tries", 0), state.get("next_s", 0.0))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise StateError(str(error)) from error
+        raise DecodeError(str(error)) from error

@@ -1,12 +1,18 @@
-"""The journal: files that only grow, into which a queue writes what came and what became of it.
+r"""Journal of the queue: append-only segment files, group commit, crash recovery.
 
-    QUEUE/00000001.journal     a segment: records (record.py), the newest last
-    QUEUE/lock                 held by the one process that writes
+    QUEUE/00000001.journal     a segment: records, newest last
+    QUEUE/lock                 locked by the one process that writes
 
-What many sessions have to write goes out in one write and one fdatasync, and only then does any of them get its 250. A
-segment is removed once no entry that is still open lies in it or in an older one; entries that stay long are carried
-over into the newest. So nothing is written twice that is delivered at once, and a process may be killed at any moment:
-the next reads the segments in order and knows what is open. Used by one thread at a time.
+A record is a header and its data:
+
+    4 octets  \x1eL7Q             1 octet   kind: E an entry and its content, C a change
+    4 octets  length of the data  4 octets  CRC-32 of kind and data
+
+Octets that are not a valid record, left by a crash, are skipped up to the next valid one. write() appends a batch of
+records of many sessions with one fdatasync, after which they get their 250. A segment is removed once neither it nor an
+older one holds an open entry; the entries of a segment that is kept for long are copied into the newest one. Recovery
+reads the segments in order. Not thread-safe: used by one thread at a time. The design is described in
+queue/__init__.py.
 """
 
 import contextlib
@@ -15,29 +21,44 @@ import fcntl
 import mmap
 import os
 import re
+import struct
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from services.errors import ServiceError
 from services.mail.queue.entry import Change as Change
-from services.mail.queue.entry import Entry, Place, StateError, change_line, entry_line, read_change, read_entry
-from services.mail.queue.record import CHANGE, ENTRY, HEAD_OCTETS, encode, scan
+from services.mail.queue.entry import (
+    ContentLocation,
+    DecodeError,
+    Entry,
+    decode_change,
+    decode_entry,
+    encode_change,
+    encode_entry,
+)
 
-# A segment that is longer is not written to any more: small enough to be read in a moment, large enough to be rare.
+MAGIC = b"\x1eL7Q"
+_RECORD_HEADER = struct.Struct("!4scII")
+RECORD_HEADER_OCTETS = _RECORD_HEADER.size
+ENTRY = b"E"
+CHANGE = b"C"
+
+# Size at which a segment is full: small enough for a fast recovery, large enough to make new files rare.
 SEGMENT_OCTETS = 16 * 1024 * 1024
-# Zeros that are written ahead at a time.
-PREPARED_OCTETS = 4 * 1024 * 1024
-# Segments beyond which the open entries of the oldest are carried over, so that one old message keeps no disk full.
+# Preallocation step.
+PREALLOCATION_OCTETS = 4 * 1024 * 1024
+# Beyond this number of segments, the open entries of the oldest are copied.
 SEGMENTS_MAX = 8
-# With nothing open in it, a segment is given up from this length on.
+# Size from which a segment without open entries is closed, so that it can be removed.
 IDLE_SEGMENT_OCTETS = 4 * 1024 * 1024
 _NAME = re.compile(r"([0-9]{8,})\.journal\Z")
 # Pieces of one writev(): IOV_MAX of Linux.
 _PIECES_MAX = 1024
 _CREATE = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
 
-Written = Entry | Change
+JournalItem = Entry | Change
 
 
 @dataclass(slots=True)
@@ -45,11 +66,11 @@ class _Segment:
     number: int
     descriptor: int
     end: int = 0
-    prepared: int = 0
+    preallocated_end: int = 0
 
 
 class Journal:
-    """The segments of one directory, which is made if it is not there; raises ServiceError where it cannot be used."""
+    """The segments of one directory, which is created if missing; raises ServiceError if it cannot be used."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -58,69 +79,69 @@ class Journal:
             self._lock = os.open(directory / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ServiceError(f"another process has the queue in {directory}: name another with --queue") from None
+            raise ServiceError(f"another process uses the queue in {directory}: name another with --queue") from None
         except OSError as error:
-            raise ServiceError(f"cannot keep a queue in {directory} ({error}): name another with --queue") from error
+            raise ServiceError(f"cannot use the queue in {directory} ({error}): name another with --queue") from error
         self._numbers = [number for number, _ in segments(directory)]
         self._active: _Segment | None = None
 
     def recover(self) -> list[Entry]:
-        """Return every entry that is open, the oldest first; raises OSError."""
-        return [entry for entry in read_entries(self._directory) if not entry.is_done]
+        """Return all open entries, oldest first; raises OSError."""
+        return [entry for entry in read_entries(self._directory) if not entry.is_final]
 
-    def write(self, items: Sequence[Written], durable: bool) -> list[Place | None]:
-        """Append entries and changes, on the disk when this returns if `durable`; returns where contents lie.
+    def write(self, items: Sequence[JournalItem], durable: bool) -> list[ContentLocation | None]:
+        """Append entries and changes, on disk on return if `durable`; returns the location of each content.
 
-        Raises OSError, and then none of them counts.
+        Raises OSError; then none of the records is valid.
         """
         active = self._segment()
-        self._prepare(active, sum(len(item.content or b"") for item in items if isinstance(item, Entry)))
+        self._preallocate(active, sum(len(item.content or b"") for item in items if isinstance(item, Entry)))
         pieces: list[bytes] = []
-        places: list[Place | None] = []
+        places: list[ContentLocation | None] = []
         end = active.end
         for item in items:
-            record, place = _record(item, active.number, end)
+            record, place = _encode_item(item, active.number, end)
             pieces += record
             places.append(place)
             end += sum(map(len, record))
         try:
             _write_pieces(active.descriptor, pieces)
         except OSError as error:
-            self._take_back(active, error)
+            self._roll_back(active, error)
             raise
         if durable:
             self._sync(active)
         active.end = end
         return places
 
-    def read(self, place: Place) -> bytes:
-        """Return a content; raises OSError."""
+    def read(self, place: ContentLocation) -> bytes:
+        """Return the content at a location; raises OSError."""
         with open(self._path(place.segment), "rb") as file:
             octets = os.pread(file.fileno(), place.size_octets, place.offset)
         if len(octets) != place.size_octets:
-            raise OSError(f"segment {place.segment} of the queue is shorter than it was")
+            raise OSError(f"segment {place.segment} of the queue is truncated")
         return octets
 
     def release(self, oldest_open: int | None) -> None:
-        """Remove the segments before the oldest with an open entry; with None there is none at all."""
+        """Remove the segments before the oldest one with an open entry; None means that no entry is open."""
         active = self._active
         if active is not None and oldest_open is None and active.end >= IDLE_SEGMENT_OCTETS:
             self._close_active()
             active = None
         first_kept = oldest_open if oldest_open is not None else active.number if active is not None else 1 << 62
-        # In order, and never past one that stays: a change stands behind the entry that it is of.
+        # In order and without gaps: a change must not outlive the entry that it refers to.
         while self._numbers and self._numbers[0] < first_kept and (active is None or self._numbers[0] != active.number):
             with contextlib.suppress(FileNotFoundError):
                 self._path(self._numbers[0]).unlink()
             del self._numbers[0]
 
     @property
-    def oldest_to_carry(self) -> int | None:
-        """The segment whose open entries are to be written again, None while there are not too many segments."""
+    def segment_to_copy(self) -> int | None:
+        """The segment whose open entries should be copied, or None while the number of segments is within the limit."""
         return self._numbers[0] if len(self._numbers) > SEGMENTS_MAX else None
 
     def close(self) -> None:
-        """Let go of the directory."""
+        """Close the files and release the lock."""
         self._close_active()
         os.close(self._lock)
 
@@ -128,9 +149,9 @@ class Journal:
         return self._directory / f"{number:08}.journal"
 
     def _segment(self) -> _Segment:
-        """The segment that is written to, a new one where it is full; raises OSError."""
+        """Return the active segment, a new one if it is full; raises OSError."""
         active = self._active
-        # Somebody who removed the file took the queue with it: nothing is accepted into a file without a name.
+        # An unlinked segment would lose its records: open a new one.
         if active is not None and active.end < SEGMENT_OCTETS and os.fstat(active.descriptor).st_nlink:
             return active
         self._close_active()
@@ -141,39 +162,40 @@ class Journal:
         _sync_directory(self._directory)
         return self._active
 
-    def _prepare(self, active: _Segment, octets: int) -> None:
-        """Have zeros where the next records go, on the disk already: to write over them changes nothing but themselves.
+    def _preallocate(self, active: _Segment, octets: int) -> None:
+        """Preallocate zeros for the next records and sync them: overwriting them changes no file system metadata.
 
-        A file that grows makes each fdatasync() wait for the file system's own journal, which all others write to.
+        A growing file makes each fdatasync() wait for the file system's own journal, shared with all other writers.
         """
-        wanted = active.end + octets + PREPARED_OCTETS // 4
-        if wanted <= active.prepared or octets > PREPARED_OCTETS:
+        wanted = active.end + octets + PREALLOCATION_OCTETS // 4
+        if wanted <= active.preallocated_end or octets > PREALLOCATION_OCTETS:
             return
-        begin = max(active.end, active.prepared)
+        begin = max(active.end, active.preallocated_end)
         try:
-            _pwrite_zeros(active.descriptor, begin, PREPARED_OCTETS)
+            _pwrite_zeros(active.descriptor, begin, PREALLOCATION_OCTETS)
             os.fsync(active.descriptor)
         except OSError:
-            # No room to spare: what is written says for itself whether it fits.
+            # Out of space for preallocation only: write() itself reports an error if the records do not fit.
             with contextlib.suppress(OSError):
                 os.ftruncate(active.descriptor, begin)
             return
-        active.prepared = begin + PREPARED_OCTETS
+        active.preallocated_end = begin + PREALLOCATION_OCTETS
 
     def _sync(self, active: _Segment) -> None:
         try:
             os.fdatasync(active.descriptor)
         except OSError:
-            # After that nobody knows what is on the disk, and the next might claim that all is well: a new segment.
-            self._take_back(active, None)
+            # After a failed fdatasync the page cache is undefined, and a later fdatasync may report success: use a new
+            # segment.
+            self._roll_back(active, None)
             self._close_active()
             raise
 
-    def _take_back(self, active: _Segment, error: OSError | None) -> None:
-        """Forget what was written in part; a file that may not grow any longer gets a successor."""
+    def _roll_back(self, active: _Segment, error: OSError | None) -> None:
+        """Truncate a partial write; if the file cannot grow (EFBIG), the next write opens a new segment."""
         try:
             os.ftruncate(active.descriptor, active.end)
-            active.prepared = active.end
+            active.preallocated_end = active.end
             os.lseek(active.descriptor, active.end, os.SEEK_SET)
         except OSError:
             self._close_active()
@@ -187,20 +209,20 @@ class Journal:
             self._active = None
 
 
-def _record(item: Written, segment: int, begin: int) -> tuple[list[bytes], Place | None]:
+def _encode_item(item: JournalItem, segment: int, begin: int) -> tuple[list[bytes], ContentLocation | None]:
     if isinstance(item, Change):
-        return encode(CHANGE, change_line(item)), None
-    line, content = entry_line(item), item.content or b""
-    offset = begin + HEAD_OCTETS + len(line)
-    return encode(ENTRY, line, content), Place(segment, offset, len(content))
+        return encode_record(CHANGE, encode_change(item)), None
+    line, content = encode_entry(item), item.content or b""
+    offset = begin + RECORD_HEADER_OCTETS + len(line)
+    return encode_record(ENTRY, line, content), ContentLocation(segment, offset, len(content))
 
 
 def _write_pieces(descriptor: int, pieces: Sequence[bytes]) -> None:
     for begin in range(0, len(pieces), _PIECES_MAX):
-        some = pieces[begin : begin + _PIECES_MAX]
-        done = os.writev(descriptor, some)
-        if done < sum(map(len, some)):
-            rest = memoryview(b"".join(some))[done:]
+        chunk = pieces[begin : begin + _PIECES_MAX]
+        done = os.writev(descriptor, chunk)
+        if done < sum(map(len, chunk)):
+            rest = memoryview(b"".join(chunk))[done:]
             while rest:
                 rest = rest[os.write(descriptor, rest) :]
 
@@ -221,46 +243,91 @@ def _sync_directory(directory: Path) -> None:
 
 
 def segments(directory: Path) -> list[tuple[int, Path]]:
-    """Return the segments of a queue, the oldest first; raises OSError."""
-    found = ((_NAME.match(name), name) for name in os.listdir(directory))
-    return sorted((int(match[1]), directory / name) for match, name in found if match is not None)
+    """Return the segments of a queue, oldest first; raises OSError."""
+    matches = ((_NAME.match(name), name) for name in os.listdir(directory))
+    return sorted((int(match[1]), directory / name) for match, name in matches if match is not None)
 
 
 def read_entries(directory: Path) -> list[Entry]:
-    """Return all entries that the segments hold, with their changes, the oldest first; raises OSError."""
+    """Replay the segments; returns all entries with their changes applied, oldest first; raises OSError."""
     entries: dict[str, Entry] = {}
     for number, path in segments(directory):
         try:
-            for item in _items(number, path):
+            for item in _read_segment(number, path):
                 if isinstance(item, Entry):
                     entries[item.id] = item
                 elif item.id in entries:
                     item.apply(entries[item.id])
         except FileNotFoundError:
-            # It was given up between the look and the reading: nothing in it is open.
+            # Released between listing and opening: it holds no open entry.
             continue
     return list(entries.values())
 
 
-def _items(number: int, path: Path) -> Iterator[Written]:
+def _read_segment(number: int, path: Path) -> Iterator[JournalItem]:
     with open(path, "rb") as file:
         size = os.fstat(file.fileno()).st_size
         if not size:
             return
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped, memoryview(mapped) as octets:
-            for found in scan(octets):
-                # A record that is whole and means nothing is another program's: there is nobody to tell.
-                with contextlib.suppress(StateError):
-                    yield _item(found.kind, found.data, number, found.offset)
+            for record in scan_records(octets):
+                # Skip a valid record of an unknown format, of another version of this program.
+                with contextlib.suppress(DecodeError):
+                    yield _decode_item(record.kind, record.data, number, record.offset)
 
 
-def _item(kind: bytes, data: bytes, number: int, offset: int) -> Written:
+def _decode_item(kind: bytes, data: bytes, number: int, offset: int) -> JournalItem:
     line, _, content = data.partition(b"\n")
     if kind == CHANGE:
-        return read_change(line)
+        return decode_change(line)
     if kind != ENTRY:
-        raise StateError(f"no kind of record: {kind!r}")
-    entry = read_entry(line)
-    entry.place = Place(number, offset + len(line) + 1, len(content))
-    entry.may_be_there = True
+        raise DecodeError(f"unknown record type {kind!r}")
+    entry = decode_entry(line)
+    entry.place = ContentLocation(number, offset + len(line) + 1, len(content))
+    entry.may_be_delivered = True
     return entry
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A valid record: the offset of its data in the file, and the data."""
+
+    kind: bytes
+    offset: int
+    data: bytes
+
+
+def encode_record(kind: bytes, *parts: bytes) -> list[bytes]:
+    """Encode a record; returns its pieces, to be written in order."""
+    crc = zlib.crc32(kind)
+    for part in parts:
+        crc = zlib.crc32(part, crc)
+    return [_RECORD_HEADER.pack(MAGIC, kind, sum(map(len, parts)), crc), *parts]
+
+
+def scan_records(octets: memoryview) -> Iterator[Record]:
+    """Yield every valid record of a segment, in order."""
+    at = 0
+    whole = bytes(octets[:RECORD_HEADER_OCTETS])
+    while at + RECORD_HEADER_OCTETS <= len(octets):
+        whole = bytes(octets[at : at + RECORD_HEADER_OCTETS])
+        magic, kind, size, crc = _RECORD_HEADER.unpack(whole)
+        begin = at + RECORD_HEADER_OCTETS
+        if magic == MAGIC and begin + size <= len(octets):
+            data = bytes(octets[begin : begin + size])
+            if zlib.crc32(data, zlib.crc32(kind)) == crc:
+                yield Record(kind, begin, data)
+                at = begin + size
+                continue
+        at = _next_magic(octets, at + 1)
+
+
+def _next_magic(octets: memoryview, begin: int) -> int:
+    """Return the offset of the next possible record."""
+    chunk_octets = 1 << 16
+    while begin < len(octets):
+        index = bytes(octets[begin : begin + chunk_octets]).find(MAGIC)
+        if index >= 0:
+            return begin + index
+        begin += chunk_octets - len(MAGIC) + 1
+    return len(octets)

@@ -1,7 +1,7 @@
-"""Writes to the journal from an event loop: what comes together goes to the disk together.
+"""Spool: the open entries in memory, and the asyncio interface to the journal with group commit.
 
-One thread writes. While it does, what else comes gathers, and goes out as the next batch: the busier the server, the
-more messages share one wait for the disk.
+One thread writes the journal. Records that arrive during a write form the next batch: the higher the load, the more
+messages share one fdatasync.
 """
 
 import asyncio
@@ -11,29 +11,29 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from services.eventlog import EventLog
-from services.mail.queue.entry import Change, Entry, Place
-from services.mail.queue.journal import Journal, Written
+from services.mail.queue.entry import Change, ContentLocation, Entry
+from services.mail.queue.journal import Journal, JournalItem
 
-# Octets of one batch: what is behind it waits no longer than it takes to write so much.
+# Size limit of a batch, which bounds the delay of the records behind it.
 BATCH_OCTETS = 8 * 1024 * 1024
-# Contents that wait in memory for their delivery; what is over is read from the journal again.
+# Memory for contents of entries not yet delivered; beyond it they are read back from the journal.
 CACHED_OCTETS = 64 * 1024 * 1024
-# How long a change may wait that nothing durable follows.
+# Retry interval after a failed write of changes.
 RETRY_S = 1.0
-# Newer than any segment.
+# Above any segment number.
 _NEWEST = 1 << 62
 
 
 @dataclass(slots=True)
-class _Waiting:
-    items: Sequence[Written]
+class _PendingWrite:
+    items: Sequence[JournalItem]
     durable: bool
     written: "asyncio.Future[None] | None"
     octets: int
 
 
 class Spool:
-    """The open entries of one journal; `entries` has them by id."""
+    """The open entries of one journal; `entries` maps ids to them."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, journal: Journal, log: EventLog) -> None:
         self.entries: dict[str, Entry] = {}
@@ -41,47 +41,47 @@ class Spool:
         self._journal = journal
         self._log = log
         self._thread = ThreadPoolExecutor(1, "journal")
-        self._waiting: list[_Waiting] = []
+        self._pending: list[_PendingWrite] = []
         self._writing = False
         self._idle = asyncio.Event()
         self._idle.set()
-        self._carried: set[str] = set()
+        self._copying: set[str] = set()
         self._cached_octets = 0
-        # How many open entries lie in each segment.
-        self._open: Counter[int] = Counter()
+        # Number of open entries per segment.
+        self._open_per_segment: Counter[int] = Counter()
 
-    def adopt(self, entries: Iterable[Entry]) -> None:
-        """Take over what an earlier process left open."""
+    def restore(self, entries: Iterable[Entry]) -> None:
+        """Add the entries recovered from an earlier process."""
         for entry in entries:
             self._enter(entry)
 
     async def add(self, entries: Sequence[Entry], change: Change | None = None) -> None:
-        """Make entries durable, and a change that goes with them or not at all; raises OSError."""
+        """Make entries durable, with a change in the same write; raises OSError."""
         written: asyncio.Future[None] = self._loop.create_future()
-        items: list[Written] = [*entries, *([] if change is None else [change])]
-        self._put(_Waiting(items, True, written, sum(len(entry.content or b"") for entry in entries)))
+        items: list[JournalItem] = [*entries, *([] if change is None else [change])]
+        self._enqueue(_PendingWrite(items, True, written, sum(len(entry.content or b"") for entry in entries)))
         await written
 
-    def note(self, change: Change) -> None:
-        """Write a change soon: one that is lost by a crash is found out again."""
-        self._put(_Waiting([change], False, None, 0))
+    def write_later(self, change: Change) -> None:
+        """Write a change without waiting; if a crash loses it, the attempt is repeated."""
+        self._enqueue(_PendingWrite([change], False, None, 0))
 
-    def settle(self, entry: Entry) -> None:
-        """Forget an entry whose every recipient is settled, once its change was given to note() or add()."""
+    def remove(self, entry: Entry) -> None:
+        """Drop an entry whose recipients are all final, after its change was passed to write_later() or add()."""
         if self.entries.pop(entry.id, None) is not None:
             self._uncache(entry)
             self._count(entry, -1)
 
     async def content(self, entry: Entry) -> bytes:
-        """Return an entry's content; raises OSError."""
+        """Return an entry's content, from memory or from the journal; raises OSError."""
         if entry.content is not None:
             return entry.content
         if entry.place is None:
-            raise OSError(f"the queue has no content of {entry.id}")
+            raise OSError(f"no content of {entry.id} in the queue")
         return await self._loop.run_in_executor(None, self._journal.read, entry.place)
 
     async def close(self) -> None:
-        """Write what is left and let go of the journal."""
+        """Flush pending writes and close the journal."""
         await self._idle.wait()
         self._thread.shutdown()
         self._journal.close()
@@ -102,104 +102,110 @@ class Spool:
 
     def _count(self, entry: Entry, number: int) -> None:
         if entry.place is not None:
-            self._open[entry.place.segment] += number
-            if not self._open[entry.place.segment]:
-                del self._open[entry.place.segment]
+            self._open_per_segment[entry.place.segment] += number
+            if not self._open_per_segment[entry.place.segment]:
+                del self._open_per_segment[entry.place.segment]
 
-    def _put(self, waiting: _Waiting) -> None:
-        self._waiting.append(waiting)
+    def _enqueue(self, pending: _PendingWrite) -> None:
+        self._pending.append(pending)
         if not self._writing:
             self._writing = True
             self._idle.clear()
-            # Not now: other sessions that were read in this turn of the loop may have something as well.
+            # Deferred to the end of this loop iteration: other sessions may add records to the batch.
             self._loop.call_soon(self._write)
 
     def _write(self) -> None:
-        batch: list[_Waiting] = []
+        batch: list[_PendingWrite] = []
         octets = 0
-        while self._waiting and (not batch or octets < BATCH_OCTETS):
-            one = self._waiting.pop(0)
-            octets += one.octets
-            batch.append(one)
+        while self._pending and (not batch or octets < BATCH_OCTETS):
+            pending = self._pending.pop(0)
+            octets += pending.octets
+            batch.append(pending)
         if not batch:
             self._writing = False
             self._idle.set()
             return
-        items = [item for one in batch for item in one.items]
-        durable = any(one.durable for one in batch)
+        items = [item for pending in batch for item in pending.items]
+        durable = any(pending.durable for pending in batch)
         job = self._loop.run_in_executor(self._thread, self._in_thread, items, durable, self._oldest_open(items))
         job.add_done_callback(lambda done: self._written(batch, items, done))
 
-    def _oldest_open(self, items: Sequence[Written]) -> int | None:
-        """The oldest segment that is needed once these items are written; None where nothing at all is open."""
-        if self._open:
-            return min(self._open)
+    def _oldest_open(self, items: Sequence[JournalItem]) -> int | None:
+        """Return the oldest segment needed after these records are written; None if no entry is open."""
+        if self._open_per_segment:
+            return min(self._open_per_segment)
         return _NEWEST if any(isinstance(item, Entry) for item in items) else None
 
-    def _in_thread(self, items: Sequence[Written], durable: bool, oldest: int | None) -> list[Place | None]:
+    def _in_thread(
+        self, items: Sequence[JournalItem], durable: bool, oldest: int | None
+    ) -> list[ContentLocation | None]:
         places = self._journal.write(items, durable)
         self._journal.release(oldest)
         return places
 
     def _written(
-        self, batch: list[_Waiting], items: Sequence[Written], done: "asyncio.Future[list[Place | None]]"
+        self,
+        batch: list[_PendingWrite],
+        items: Sequence[JournalItem],
+        done: "asyncio.Future[list[ContentLocation | None]]",
     ) -> None:
         error = done.exception()
         if error is None:
             for item, place in zip(items, done.result(), strict=True):
                 if isinstance(item, Entry):
-                    self._placed(item, place)
+                    self._set_location(item, place)
         elif self._log.enabled:
             self._log.write("queue_error", error=str(error))
-        for one in batch:
-            if one.written is None:
+        for pending in batch:
+            if pending.written is None:
                 if error is not None:
-                    # Changes are kept until there is room for them again.
-                    self._loop.call_later(RETRY_S, self._put, one)
-            elif not one.written.cancelled():
-                one.written.set_result(None) if error is None else one.written.set_exception(error)
-        self._carry_over()
+                    # Retry changes until the disk has space.
+                    self._loop.call_later(RETRY_S, self._enqueue, pending)
+            elif not pending.written.cancelled():
+                pending.written.set_result(None) if error is None else pending.written.set_exception(error)
+        self._copy_oldest()
         self._write()
 
-    def _placed(self, entry: Entry, place: Place | None) -> None:
+    def _set_location(self, entry: Entry, place: ContentLocation | None) -> None:
         known = self.entries.get(entry.id)
-        if entry.id not in self._carried:
+        if entry.id not in self._copying:
             entry.place = place
             self._enter(entry)
         elif known is not None:
-            self._carried.discard(entry.id)
+            self._copying.discard(entry.id)
             self._count(known, -1)
             known.place = place
             self._count(known, 1)
         else:
-            # It was settled meanwhile, and the copy came behind the word of that.
-            self._carried.discard(entry.id)
-            self.note(Change(entry.id, range(len(entry.recipients))))
+            # The entry became final during the copy: the copy follows its last change in the journal, so repeat the
+            # change.
+            self._copying.discard(entry.id)
+            self.write_later(Change(entry.id, range(len(entry.recipients))))
 
-    def _carry_over(self) -> None:
-        """Write the entries of the oldest segment again where there are too many segments."""
-        oldest = self._journal.oldest_to_carry
-        if oldest is None or not self._open or self._waiting:
+    def _copy_oldest(self) -> None:
+        """If there are too many segments, copy an entry of the oldest one into the newest."""
+        oldest = self._journal.segment_to_copy
+        if oldest is None or not self._open_per_segment or self._pending:
             return
         for entry in list(self.entries.values()):
             if entry.place is not None and entry.place.segment == oldest:
-                self._loop.create_task(self._carry(entry))
+                self._loop.create_task(self._copy_entry(entry))
                 return
 
-    async def _carry(self, entry: Entry) -> None:
+    async def _copy_entry(self, entry: Entry) -> None:
         try:
             content = await self.content(entry)
         except OSError:
             return
-        if entry.id not in self.entries or entry.id in self._carried:
+        if entry.id not in self.entries or entry.id in self._copying:
             return
-        # A copy, so that what changes while it is written stands behind it as a change.
-        self._carried.add(entry.id)
-        copy = replace(entry, content=content, recipients=[replace(one) for one in entry.recipients])
+        # Copy the state, so that changes made during the write follow it as Change records.
+        self._copying.add(entry.id)
+        copy = replace(entry, content=content, recipients=[replace(recipient) for recipient in entry.recipients])
         written: asyncio.Future[None] = self._loop.create_future()
-        written.add_done_callback(lambda done: self._carried_over(entry.id, done))
-        self._put(_Waiting([copy], True, written, len(content)))
+        written.add_done_callback(lambda done: self._copied(entry.id, done))
+        self._enqueue(_PendingWrite([copy], True, written, len(content)))
 
-    def _carried_over(self, entry_id: str, done: "asyncio.Future[None]") -> None:
+    def _copied(self, entry_id: str, done: "asyncio.Future[None]") -> None:
         if done.exception() is not None:
-            self._carried.discard(entry_id)
+            self._copying.discard(entry_id)

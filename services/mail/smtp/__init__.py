@@ -1,1 +1,1 @@
-"""SMTP: sessions of both sides without I/O, and the shells that give them sockets."""
+"""SMTP (RFC 5321): sans-IO sessions of server and client, and the asyncio connections that carry them."""

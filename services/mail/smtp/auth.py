@@ -1,10 +1,11 @@
-"""AUTH on the server's side: what PLAIN and LOGIN ask for and what they are told (RFC 4954, RFC 4616).
+"""SASL exchanges of the AUTH command on the server's side: PLAIN (RFC 4616) and LOGIN (RFC 4954).
 
     C: AUTH PLAIN AGFsaWNlAHNlY3JldA==
     S: 235 2.7.0 Authentication successful
 
-PLAIN is one response, authorization identity, name and password parted by NULs; LOGIN, which no RFC describes and every
-client speaks, asks for the name and then for the password. Left out: acting as somebody else than who logs in.
+PLAIN is one response: authorization identity, user and password separated by NUL. LOGIN, which no RFC describes but
+every client supports, requests the user and then the password. Left out: an authorization identity that differs from
+the user.
 """
 
 import base64
@@ -16,7 +17,7 @@ _LOGIN_ASKS = (b"Username:", b"Password:")
 
 
 class AuthError(Exception):
-    """The client's response cannot be taken; `code` and `status` are for the reply (RFC 4954 section 6)."""
+    """An invalid response of the client; `code` and `status` are for the reply (RFC 4954 section 6)."""
 
     def __init__(self, text: str, code: int = 501, status: str = "5.5.2") -> None:
         super().__init__(text)
@@ -25,28 +26,28 @@ class AuthError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What a client says that it is, and the proof."""
+    """The user and password that a client sent."""
 
     user: str
     password: str
 
 
 class AuthExchange:
-    """One exchange of a mechanism of MECHANISMS."""
+    """One exchange of a mechanism in MECHANISMS."""
 
     def __init__(self, mechanism: str) -> None:
         self._is_plain = mechanism == "PLAIN"
         self._given: list[bytes] = []
 
     def begin(self, initial_response: bytes | None) -> bytes | Credentials:
-        """Take the initial response, if there is one; returns a challenge in base64, or credentials."""
+        """Handle the initial response, if there is one; returns a challenge in base64, or credentials."""
         if initial_response is None:
             return self._challenge()
-        # RFC 4954 section 4: "=" is a response of no octets.
+        # RFC 4954 section 4: "=" encodes an empty response.
         return self.respond(b"" if initial_response == b"=" else initial_response)
 
     def respond(self, line: bytes) -> bytes | Credentials:
-        """Take one response; returns a challenge in base64, or credentials; raises AuthError."""
+        """Decode one response; returns a challenge in base64, or credentials; raises AuthError."""
         try:
             response = base64.b64decode(line, validate=True)
         except binascii.Error:

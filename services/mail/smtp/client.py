@@ -1,10 +1,10 @@
-"""Sends messages over one connection, as a user agent or as an MTA (RFC 5321 sections 3 and 4.5.3.2).
+"""SMTP client connection on asyncio: send messages over one connection, with timeouts (RFC 5321 sections 3, 4.5.3.2).
 
-    sent = await send(("192.0.2.1", 25), [envelope, another], Plan("client.example.org"))
+    sent = await send(("192.0.2.1", 25), [envelope, another], SessionOptions("client.example.org"))
     sent.outcomes, sent.failure, sent.transcript
 
-The transcript has every write and read with its time, so that an experiment can set them beside the count of round
-trips.
+The transcript records every write and read with its time, so that an experiment can compare them with a round-trip
+model. The protocol itself is in client_session.py. Used by the user agent, webmail and the MTA's remote delivery.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ import ssl
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from services.mail.smtp.client_session import ClientSession, Envelope, Outcome, Plan, Step
+from services.mail.smtp.client_session import ClientSession, Envelope, Outcome, SessionOptions, Step
 from services.mail.smtp.reply import Reply
 
 READ_OCTETS = 65_536
@@ -23,8 +23,8 @@ _NOT_CONNECTED = "4.4.1"
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
-    """How long a client waits (RFC 5321 section 4.5.3.2); to connect as long as Postfix does, 30 s."""
+class Timeouts:
+    """Timeouts of a client (RFC 5321 section 4.5.3.2); `connect_s` is Postfix's smtp_connect_timeout."""
 
     connect_s: float = 30.0
     greeting_s: float = 300.0
@@ -32,18 +32,18 @@ class Patience:
     data_s: float = 120.0
     block_s: float = 180.0
     end_s: float = 600.0
-    # RFC 5321 section 4.1.1.10 has the server close behind its 221; one that does not keeps nobody waiting.
+    # RFC 5321 section 4.1.1.10: the server closes after its 221; this bounds the wait for one that does not.
     farewell_s: float = 2.0
 
-    def of(self, step: Step) -> float:
-        """Return how long the reply of a step may take."""
+    def for_step(self, step: Step) -> float:
+        """Return the timeout for the reply that a step waits for."""
         known = {Step.GREETING: self.greeting_s, Step.CONTENT: self.end_s, Step.GROUP: max(self.command_s, self.data_s)}
         return known.get(step, self.command_s)
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """One write (`C`) or read (`S`) of a connection, in seconds of the loop's clock; mail data as it went out."""
+class TranscriptEntry:
+    """One write (`C`) or read (`S`) of a connection; `time_s` on the loop's clock, mail data as sent."""
 
     time_s: float
     side: str
@@ -51,16 +51,16 @@ class Line:
 
 
 @dataclass
-class Sent:
-    """What came of a connection: an outcome for each message that was begun, and why it ended early, if it did."""
+class SendResult:
+    """The result of a connection: an outcome per message begun, and the reason for an early end, if any."""
 
     outcomes: list[Outcome] = field(default_factory=list)
     failure: Reply | None = None
-    transcript: list[Line] = field(default_factory=list)
+    transcript: list[TranscriptEntry] = field(default_factory=list)
 
 
 class ConnectionFailedError(Exception):
-    """There is no session to be had with the server; `reply` says why, in SMTP's words."""
+    """No session could be established with the server; `reply` is the reason as an SMTP reply."""
 
     def __init__(self, reply: Reply) -> None:
         super().__init__(str(reply))
@@ -68,11 +68,11 @@ class ConnectionFailedError(Exception):
 
 
 class Connection:
-    """A connection in which messages can be sent, one after the other."""
+    """A connection that sends messages one after the other."""
 
-    def __init__(self, session: ClientSession, patience: Patience, transcript: list[Line] | None) -> None:
+    def __init__(self, session: ClientSession, timeouts: Timeouts, transcript: list[TranscriptEntry] | None) -> None:
         self.session = session
-        self._patience = patience
+        self._timeouts = timeouts
         self._transcript = transcript
         self._loop = asyncio.get_running_loop()
 
@@ -83,11 +83,11 @@ class Connection:
         source: str | None = None,
         server_name: str | None = None,
     ) -> None:
-        """Connect and greet, in TLS where the plan wants it; raises ConnectionFailedError."""
+        """Connect and greet the server, inside TLS if the options require it; raises ConnectionFailedError."""
         self._tls, self._server_name = tls, server_name or server[0]
         local = None if source is None else (source, 0)
         try:
-            async with asyncio.timeout(self._patience.connect_s):
+            async with asyncio.timeout(self._timeouts.connect_s):
                 self._reader, self._writer = await asyncio.open_connection(*server, local_addr=local)
         except TimeoutError:
             raise ConnectionFailedError(Reply(451, f"No connection to {server[0]} in time", _NOT_CONNECTED)) from None
@@ -96,7 +96,7 @@ class Connection:
             raise ConnectionFailedError(Reply(451, f"No connection to {server[0]}: {reason}", _NOT_CONNECTED)) from None
         raw = self._writer.get_extra_info("socket")
         if raw is not None:
-            # A command is one small write, and waits for nobody's acknowledgement.
+            # A command is one small write: send it at once, do not wait for an acknowledgement (Nagle).
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         await self._until(Step.READY)
         if self.session.step is not Step.READY:
@@ -104,7 +104,7 @@ class Connection:
             raise ConnectionFailedError(self.session.failure or Reply(451, "The server hung up", "4.4.2"))
 
     async def deliver(self, envelope: Envelope) -> Outcome:
-        """Send one message; the connection can take another where the session is READY again."""
+        """Send one message; the connection can send another if the session is READY again."""
         await self._send(self.session.send(envelope))
         await self._until(Step.READY)
         outcome = self.session.outcome
@@ -113,7 +113,7 @@ class Connection:
         return outcome
 
     async def close(self) -> None:
-        """Say QUIT where it can be said, and wait until the server closes (RFC 5321 section 4.1.1.10)."""
+        """Send QUIT if the session is READY and wait until the server closes (RFC 5321 section 4.1.1.10)."""
         if self.session.step is Step.READY:
             await self._send(self.session.quit())
             await self._until(Step.OVER)
@@ -121,7 +121,7 @@ class Connection:
         self._writer.close()
 
     def abort(self) -> None:
-        """Leave at once."""
+        """Close the connection at once."""
         self._writer.transport.abort()
 
     async def _until(self, wanted: Step) -> None:
@@ -131,7 +131,7 @@ class Connection:
                 await self._start_tls()
                 continue
             try:
-                async with asyncio.timeout(self._patience.of(session.step)):
+                async with asyncio.timeout(self._timeouts.for_step(session.step)):
                     octets = await self._reader.read(READ_OCTETS)
             except TimeoutError:
                 session.lost("the server did not answer in time")
@@ -151,12 +151,12 @@ class Connection:
             for begin in range(0, len(octets), WRITE_OCTETS):
                 self._writer.write(octets[begin : begin + WRITE_OCTETS])
                 if len(octets) > WRITE_OCTETS:
-                    async with asyncio.timeout(self._patience.block_s):
+                    async with asyncio.timeout(self._timeouts.block_s):
                         await self._writer.drain()
         except TimeoutError:
             self.session.lost("the server does not read")
         except OSError:
-            # What the server said before it left can still be read, and the end of it tells the rest.
+            # Replies sent before the server closed can still be read; the read loop then sees the end of file.
             return
 
     async def _start_tls(self) -> None:
@@ -164,7 +164,7 @@ class Connection:
             self.session.lost("no TLS context was given")
             return
         try:
-            async with asyncio.timeout(self._patience.command_s):
+            async with asyncio.timeout(self._timeouts.command_s):
                 await self._writer.start_tls(self._tls, server_hostname=self._server_name)
         except (OSError, TimeoutError) as error:
             self.session.lost(f"TLS could not be started: {error}")
@@ -173,7 +173,7 @@ class Connection:
 
     async def _read_end(self) -> None:
         try:
-            async with asyncio.timeout(self._patience.farewell_s):
+            async with asyncio.timeout(self._timeouts.farewell_s):
                 while octets := await self._reader.read(READ_OCTETS):
                     self._note("S", octets)
         except (OSError, TimeoutError):
@@ -181,44 +181,44 @@ class Connection:
 
     def _note(self, side: str, octets: bytes) -> None:
         if self._transcript is not None and octets:
-            self._transcript.append(Line(self._loop.time(), side, octets))
+            self._transcript.append(TranscriptEntry(self._loop.time(), side, octets))
 
 
 async def send(
     server: tuple[str, int],
     envelopes: Iterable[Envelope],
-    plan: Plan,
-    patience: Patience | None = None,
+    options: SessionOptions,
+    timeouts: Timeouts | None = None,
     tls: ssl.SSLContext | None = None,
     on_outcome: Callable[[Envelope, Outcome], None] | None = None,
-) -> Sent:
+) -> SendResult:
     """Send messages over one connection to (address, port), in order, and close it.
 
-    Messages that were not begun, because the connection ended, have no outcome. `on_outcome` is called after each.
+    Messages not begun because the connection ended have no outcome. `on_outcome` is called after each message.
     """
-    sent = Sent()
-    connection = Connection(ClientSession(plan), patience or Patience(), sent.transcript)
+    result = SendResult()
+    connection = Connection(ClientSession(options), timeouts or Timeouts(), result.transcript)
     try:
         await connection.open(server, tls)
     except ConnectionFailedError as error:
-        sent.failure = error.reply
-        return sent
+        result.failure = error.reply
+        return result
     for envelope in envelopes:
         outcome = await connection.deliver(envelope)
-        sent.outcomes.append(outcome)
+        result.outcomes.append(outcome)
         if on_outcome is not None:
             on_outcome(envelope, outcome)
         if connection.session.step is not Step.READY:
             break
     await connection.close()
-    sent.failure = connection.session.failure
-    return sent
+    result.failure = connection.session.failure
+    return result
 
 
-def text_of(transcript: Sequence[Line], begun_s: float) -> str:
-    """Return a transcript for people: `0.100 C: MAIL FROM:<...>`, one line of SMTP a line."""
+def text_of(transcript: Sequence[TranscriptEntry], begun_s: float) -> str:
+    """Format a transcript, one SMTP line per line of text: `0.100 C: MAIL FROM:<...>`."""
     lines = []
-    for one in transcript:
-        for line in one.octets.decode("utf-8", "replace").split("\r\n")[:-1]:
-            lines.append(f"{one.time_s - begun_s:.3f} {one.side}: {line}")
+    for entry in transcript:
+        for line in entry.octets.decode("utf-8", "replace").split("\r\n")[:-1]:
+            lines.append(f"{entry.time_s - begun_s:.3f} {entry.side}: {line}")
     return "\n".join(lines)

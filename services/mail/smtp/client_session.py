@@ -1,4 +1,4 @@
-"""The client's side of an SMTP connection, without I/O: replies in, commands out (RFC 5321 sections 3 and 4.1).
+"""SMTP client session without I/O: replies in, commands out (RFC 5321 sections 3 and 4.1).
 
     S: 220 mx.example.com ESMTP ready
     C: EHLO client.example.org
@@ -6,11 +6,12 @@
     C: MAIL FROM:<alice@example.org> RCPT TO:<bob@example.com> DATA    in one write with PIPELINING (RFC 2920)
     S: 250 ... 250 ... 354
     C: ... <CRLF>.<CRLF>
-    S: 250 OK                                     outcome tells what became of each recipient; step is READY again
+    S: 250 OK                                     outcome has the reply for each recipient; step is READY again
 
-A server that does not know EHLO is greeted by HELO. SIZE (RFC 1870) and BODY=8BITMIME (RFC 6152) are sent where they
-are offered; a message with octets beyond ASCII is not sent to a server that does not take them. STARTTLS (RFC 3207) and
-AUTH PLAIN (RFC 4954) are used where the plan says so. Left out: content of the next message behind the end of the last.
+Falls back to HELO if EHLO is rejected. SIZE (RFC 1870) and BODY=8BITMIME (RFC 6152) are sent if the server announces
+them; a message with octets beyond ASCII is not sent to a server without 8BITMIME. STARTTLS (RFC 3207) and AUTH PLAIN
+(RFC 4954) are used if the options require them. Left out: pipelining the next message's commands after the end of the
+mail data.
 """
 
 import base64
@@ -25,9 +26,9 @@ from services.mail.address import Mailbox
 from services.mail.smtp.content import stuffed
 from services.mail.smtp.reply import REPLY_LINE_OCTETS_MAX, Reply, ReplyError, ReplyReader
 
-# Replies that may wait unread: one to each command of a group, of some lines each.
+# Limit on buffered replies: one per command of a group, some lines each.
 _UNREAD_OCTETS = 1 << 20
-# Servers send longer lines than the RFC's 512 octets, and nothing is gained by refusing them.
+# Servers send longer lines than the RFC's 512 octets; accept them.
 _LINE_OCTETS = 4 * REPLY_LINE_OCTETS_MAX
 
 NOT_SEVEN_BIT = Reply(554, "The message has octets beyond ASCII, and the next server does not take them", "5.6.3")
@@ -37,7 +38,7 @@ NO_AUTH = Reply(530, "The server offers no way to authenticate", "5.7.0")
 
 
 class Step(Enum):
-    """What a session waits for."""
+    """The reply or call that a session waits for."""
 
     GREETING = "220"
     HELLO = "the reply to EHLO or HELO"
@@ -54,7 +55,7 @@ class Step(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """One message on its way: content in lines that end in CRLF; a reverse_path of None is the null one."""
+    """One message to send: content with CRLF line ends; a reverse_path of None is the null one."""
 
     reverse_path: Mailbox | None
     forward_paths: tuple[Mailbox, ...]
@@ -63,8 +64,8 @@ class Envelope:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """How a session goes about it; `user` and `password` stand for AUTH."""
+class SessionOptions:
+    """Options of a session; `user` and `password` are for AUTH."""
 
     hello: str
     pipelining: bool = True
@@ -76,20 +77,20 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a message: the deciding reply for each recipient, in their order."""
+    """The result of a transaction: the deciding reply for each recipient, in order."""
 
     replies: tuple[Reply, ...]
 
     @property
     def delivered(self) -> bool:
-        """Whether the server took it for every recipient."""
+        """True if the server accepted the message for every recipient."""
         return all(reply.is_positive for reply in self.replies)
 
 
 @dataclass
 class _Transaction:
     envelope: Envelope
-    # Commands not yet sent, and the names of those whose reply has not come.
+    # Commands not yet sent, and the verbs of those whose reply is outstanding.
     unsent: deque[tuple[str, bytes]] = field(default_factory=deque)
     awaited: deque[str] = field(default_factory=deque)
     replies: list[Reply] = field(default_factory=list)
@@ -102,17 +103,17 @@ class _Transaction:
 
 
 class ClientSession:
-    """One connection; `step` tells what it waits for, `failure` why it ended without the client's doing."""
+    """One session; `step` is the reply it waits for, `failure` the reason of an early end."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, options: SessionOptions) -> None:
         self.step = Step.GREETING
-        self.plan = plan
+        self.options = options
         self.extensions: dict[str, str] = {}
         self.outcome: Outcome | None = None
         self.failure: Reply | None = None
         self.uses_tls = False
         self.tls_failed = False
-        # True from the sending of the end of the mail data to its reply: the server may have the message.
+        # True between sending the end of the mail data and its reply: the server may have accepted the message.
         self.in_doubt = False
         self._input = OctetBuffer(_UNREAD_OCTETS)
         self._reader = ReplyReader()
@@ -122,35 +123,35 @@ class ClientSession:
 
     @property
     def pipelines(self) -> bool:
-        """Whether commands go out in groups."""
-        return self.plan.pipelining and "PIPELINING" in self.extensions
+        """True if commands are sent in groups (RFC 2920)."""
+        return self.options.pipelining and "PIPELINING" in self.extensions
 
     def receive(self, data: bytes) -> bytes:
-        """Take octets and return what to send now; what is no reply ends the session."""
+        """Parse received octets and return the octets to send; a syntax error ends the session."""
         sent: list[bytes] = []
         try:
             self._input.feed(data)
             while self.step is not Step.OVER and (line := self._input.take_line(_LINE_OCTETS)) is not None:
                 reply = self._reader.feed(line)
                 if reply is not None:
-                    sent.append(self._take(reply))
+                    sent.append(self._handle_reply(reply))
         except (ReplyError, LimitExceededError) as error:
             self._end(Reply(451, f"The server does not speak SMTP: {error}", "4.5.0"))
         return b"".join(sent)
 
     def tls_started(self) -> bytes:
-        """Go on inside TLS, as if nothing had been said before (RFC 3207 section 4.2)."""
+        """Restart the session inside TLS with EHLO (RFC 3207 section 4.2)."""
         self.uses_tls = True
         self._input = OctetBuffer(_UNREAD_OCTETS)
         self.extensions = {}
         return self._hello("EHLO")
 
     def send(self, envelope: Envelope) -> bytes:
-        """Begin a transaction in READY and return what to send; `outcome` is None until it is over."""
+        """Begin a transaction in READY and return the octets to send; `outcome` is None until it is complete."""
         if self.step is not Step.READY:
-            raise ValueError(f"a session in {self.step.name} sends no message")
+            raise ValueError(f"cannot send in {self.step.name}")
         if not envelope.forward_paths:
-            raise ValueError("a message is for somebody")
+            raise ValueError("no recipients")
         self.outcome = None
         refusal = self._cannot_send(envelope)
         if refusal is not None:
@@ -164,22 +165,22 @@ class ClientSession:
         return self._next_group(transaction)
 
     def quit(self) -> bytes:
-        """End the session in READY."""
+        """End the session from READY with QUIT."""
         self.step = Step.QUIT
         return b"QUIT\r\n"
 
     def lost(self, reason: str) -> None:
-        """Note that the connection is gone; `failure` says so where something was still to come."""
+        """Handle the loss of the connection; sets `failure` unless the session had ended."""
         if self.step is Step.QUIT:
             self.step = Step.OVER
         elif self.step is not Step.OVER:
-            # Before the first reply inside TLS, that is what it failed of.
+            # A loss before the first reply inside TLS counts as a TLS failure.
             self.tls_failed = self.step is Step.TLS or (self.uses_tls and self.step is Step.HELLO)
             self._end(Reply(451, f"The connection is gone: {reason}", "4.4.2"))
 
     # Replies, in the order of a session.
 
-    def _take(self, reply: Reply) -> bytes:
+    def _handle_reply(self, reply: Reply) -> bytes:
         # RFC 5321 section 4.2.1: 421 may come as the reply to any command.
         if reply.code == 421 and self.step is not Step.QUIT:
             self._end(reply)
@@ -187,16 +188,16 @@ class ClientSession:
         if self.step is Step.GREETING:
             return self._hello("EHLO") if reply.code == 220 else self._end(reply)
         if self.step is Step.HELLO:
-            return self._take_hello(reply)
+            return self._handle_hello_reply(reply)
         if self.step is Step.STARTTLS:
-            return self._take_starttls(reply)
+            return self._handle_starttls_reply(reply)
         if self.step is Step.AUTH:
             self._authenticated = reply.is_positive
             return self._after_hello() if reply.is_positive else self._end(reply)
         if self.step is Step.GROUP and self._transaction is not None:
-            return self._take_group(reply, self._transaction)
+            return self._handle_group_reply(reply, self._transaction)
         if self.step is Step.CONTENT and self._transaction is not None:
-            return self._take_content(reply, self._transaction)
+            return self._handle_content_reply(reply, self._transaction)
         if self.step is Step.RSET:
             self.step = Step.READY
             return b""
@@ -208,9 +209,9 @@ class ClientSession:
     def _hello(self, verb: str) -> bytes:
         self._extended = verb == "EHLO"
         self.step = Step.HELLO
-        return f"{verb} {self.plan.hello}\r\n".encode("ascii")
+        return f"{verb} {self.options.hello}\r\n".encode("ascii")
 
-    def _take_hello(self, reply: Reply) -> bytes:
+    def _handle_hello_reply(self, reply: Reply) -> bytes:
         if reply.code == 250:
             lines = reply.lines[1:] if self._extended else []
             self.extensions = {word.upper(): rest for word, _, rest in (line.partition(" ") for line in lines)}
@@ -221,28 +222,28 @@ class ClientSession:
         return self._end(reply)
 
     def _after_hello(self) -> bytes:
-        if self.plan.tls and not self.uses_tls:
+        if self.options.tls and not self.uses_tls:
             if "STARTTLS" in self.extensions:
                 self.step = Step.STARTTLS
                 return b"STARTTLS\r\n"
-            if self.plan.tls_required:
+            if self.options.tls_required:
                 return self._end(NO_TLS)
-        if self.plan.user is not None and not self._authenticated:
+        if self.options.user is not None and not self._authenticated:
             if "PLAIN" not in self.extensions.get("AUTH", "").upper().split():
                 return self._end(NO_AUTH)
             self.step = Step.AUTH
-            secret = f"\0{self.plan.user}\0{self.plan.password}".encode()
+            secret = f"\0{self.options.user}\0{self.options.password}".encode()
             return b"AUTH PLAIN " + base64.b64encode(secret) + b"\r\n"
         self.step = Step.READY
         return b""
 
-    def _take_starttls(self, reply: Reply) -> bytes:
+    def _handle_starttls_reply(self, reply: Reply) -> bytes:
         if reply.code == 220:
             self.step = Step.TLS
             return b""
-        if self.plan.tls_required:
+        if self.options.tls_required:
             return self._end(reply)
-        self.plan = replace(self.plan, tls=False)
+        self.options = replace(self.options, tls=False)
         return self._after_hello()
 
     # One transaction.
@@ -269,7 +270,7 @@ class ClientSession:
         transaction.awaited += (name for name, _ in group)
         return b"".join(octets for _, octets in group)
 
-    def _take_group(self, reply: Reply, transaction: _Transaction) -> bytes:
+    def _handle_group_reply(self, reply: Reply, transaction: _Transaction) -> bytes:
         name = transaction.awaited.popleft()
         if name == "MAIL" and not reply.is_positive:
             transaction.refusal = reply
@@ -281,12 +282,12 @@ class ClientSession:
                 transaction.refusal = reply
         if transaction.awaited:
             return b""
-        if transaction.unsent and self._is_worth_it(transaction):
+        if transaction.unsent and self._can_succeed(transaction):
             return self._next_group(transaction)
         return self._send_content(transaction)
 
-    def _is_worth_it(self, transaction: _Transaction) -> bool:
-        """Without PIPELINING, a transaction that is lost already goes no further."""
+    def _can_succeed(self, transaction: _Transaction) -> bool:
+        """Without PIPELINING, stop a transaction that has already failed."""
         if transaction.refusal is not None:
             return False
         return transaction.unsent[0][0] != "DATA" or transaction.has_recipient
@@ -294,23 +295,23 @@ class ClientSession:
     def _send_content(self, transaction: _Transaction) -> bytes:
         if not transaction.go_ahead:
             self._finish(transaction, transaction.refusal)
-            # A transaction that was begun and not ended would be in the way of the next.
+            # Reset, since an open transaction would block the next MAIL.
             self.step = Step.RSET
             return b"RSET\r\n"
         self.step = Step.CONTENT
         if transaction.refusal is not None or not transaction.has_recipient:
-            # RFC 2920 section 3.1: a 354 wants mail data, and an empty message is for nobody.
+            # RFC 2920 section 3.1: a 354 must be followed by mail data; an empty message has no accepted recipient.
             return b".\r\n"
         self.in_doubt = True
         return stuffed(transaction.envelope.content)
 
-    def _take_content(self, reply: Reply, transaction: _Transaction) -> bytes:
+    def _handle_content_reply(self, reply: Reply, transaction: _Transaction) -> bytes:
         self._finish(transaction, transaction.refusal or reply)
         self.step = Step.READY
         return b""
 
     def _finish(self, transaction: _Transaction, deciding: Reply | None) -> None:
-        """The recipients that were refused have their own replies, the others the deciding one."""
+        """Set the outcome: rejected recipients keep their own reply, the others get the deciding one."""
         self.in_doubt = False
         missing = Reply(451, "The transaction was given up", "4.5.0")
         known: Iterable[Reply] = transaction.replies

@@ -1,7 +1,7 @@
-"""What a server session has states for, asks its shell, and knows of every verb: the table of RFC 5321 section 4.1.
+"""Command table of the SMTP server session, its states and its requests to the connection (RFC 5321 section 4.1).
 
-The table is in this one place: verb -> (states in which it is allowed, the method that answers, its help). Out of place
-is 503 (section 4.1.4), a verb that RFCs have and this server has not is 502, any other 500 (section 4.2.4).
+The table maps a verb to (states in which it is allowed, handler method, help text). A command in another state gets 503
+(section 4.1.4), a verb of an RFC that is not implemented 502, any other 500 (section 4.2.4).
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from services.mail.smtp.reply import Reply
 
 
 class State(Enum):
-    """Where a session is."""
+    """State of a session."""
 
     CONNECTED = "no HELO or EHLO yet"
     GREETED = "no transaction"
@@ -22,15 +22,15 @@ class State(Enum):
     AUTH = "an authentication exchange"
     WAITING = "the shell has a request to answer"
     REFUSED = "not served: nothing but QUIT"
-    # RFC 5321 section 3.8 lets a server end it by 421: where another server would have ended such a message, what comes
-    # now is a part of it that plays at being commands.
+    # The message had an end-of-data sequence that other servers accept (content.py). Commands that follow may be its
+    # hidden part; RFC 5321 section 3.8 allows the server to close with 421.
     DISTRUSTED = "the message was made to end elsewhere: nothing but QUIT"
     CLOSED = "over"
 
 
 @dataclass(frozen=True, slots=True)
 class Accept:
-    """Asks the shell to make a message durable, and to answer by ServerSession.accepted()."""
+    """Request to make a message durable; complete it by ServerSession.accepted()."""
 
     reverse_path: Mailbox | None
     recipients: tuple[Mailbox, ...]
@@ -40,7 +40,7 @@ class Accept:
 
 @dataclass(frozen=True, slots=True)
 class CheckPassword:
-    """Asks the shell whose account this opens, and to answer by ServerSession.authenticated()."""
+    """Request to validate credentials; complete it by ServerSession.authenticated()."""
 
     user: str
     password: str
@@ -48,10 +48,10 @@ class CheckPassword:
 
 @dataclass(frozen=True, slots=True)
 class StartTLS:
-    """Asks the shell for a TLS handshake once all replies went out, and to answer by ServerSession.tls_started()."""
+    """Request for a TLS handshake after all replies are sent; complete it by ServerSession.tls_started()."""
 
 
-Asked = Accept | CheckPassword | StartTLS
+Request = Accept | CheckPassword | StartTLS
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ BAD_OCTETS = Reply(500, "The line holds octets that no command has; lines end in
 START_MAIL_INPUT = Reply(354, "Start mail input; end with <CRLF>.<CRLF>")
 TOO_MANY_RECIPIENTS = Reply(452, "Too many recipients: send what is left in another transaction", "4.5.3")
 
-# What a command out of place is told: by the verb, then by the state.
+# Replies to a command in the wrong state, by verb and state.
 ORDER: dict[tuple[bytes, State], Reply] = {
     (b"MAIL", State.CONNECTED): HELLO_FIRST,
     (b"MAIL", State.MAIL): NESTED,

@@ -1,12 +1,19 @@
-"""Greylisting: who comes for the first time is asked to come again, which a sender with a queue does (RFC 6647).
+"""Greylisting (RFC 6647): temporary rejection of an unknown client, since senders with a queue retry.
 
-A triple of client address, reverse_path and forward_path is known for good once it came again after the delay (section
-4.3).
+The key is the triple of client address, reverse-path and forward-path (section 4.3). A first attempt gets 450; once a
+retry arrives after the delay, the triple passes:
+
+    unseen --attempt: 450--> waiting (delay_s) --retry after delay_s: accepted--> passed (kept FORGET_PASSED_S)
+      ^                         |                                                    |
+      +----- FORGET_UNSEEN_S ---+---------------- unused for FORGET_PASSED_S --------+
+
+Spam software without a queue does not retry. The cost is one retry interval of delay for the first message of a triple.
+Beyond TRIPLES_MAX the least recently used triple is evicted. State is in memory: a restart forgets it.
 """
 
 from collections.abc import Callable
 
-# RFC 6647 section 5: at least a day must a sender have to come again, and a triple that passed is kept a week.
+# RFC 6647 section 5: allow at least a day for the retry; keep a triple that passed for a week.
 FORGET_UNSEEN_S = 86_400.0
 FORGET_PASSED_S = 7 * 86_400.0
 TRIPLES_MAX = 100_000
@@ -15,16 +22,16 @@ Triple = tuple[str, str, str]
 
 
 class Greylist:
-    """Knows who came before; `clock` gives seconds."""
+    """The table of triples; `clock` returns seconds."""
 
     def __init__(self, delay_s: float, clock: Callable[[], float]) -> None:
         self._delay_s = delay_s
         self._clock = clock
-        # When a triple may pass, and when it is forgotten; the oldest first.
+        # Per triple: the times from which it passes and at which it is forgotten; least recently used first.
         self._known: dict[Triple, tuple[float, float]] = {}
 
     def passes(self, triple: Triple) -> bool:
-        """Tell whether a triple may pass now, and remember that it came."""
+        """Return True if a triple is accepted now, and record the attempt."""
         now = self._clock()
         passes_at, forgotten_at = self._known.pop(triple, (now + self._delay_s, now + FORGET_UNSEEN_S))
         if forgotten_at <= now:

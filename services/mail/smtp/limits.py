@@ -1,4 +1,4 @@
-"""The bounds of an SMTP server, each with its source."""
+"""Limits of the SMTP server, each with its source."""
 
 # RFC 5321 section 4.5.3.1.4: verb and CRLF counted.
 COMMAND_LINE_OCTETS = 512
@@ -7,19 +7,19 @@ COMMAND_LINE_OCTETS = 512
 MAIL_LINE_OCTETS = COMMAND_LINE_OCTETS + 26 + 17 + 500
 # RFC 4954 section 4: base64 lines of an AUTH exchange, and the CRLF.
 AUTH_LINE_OCTETS = 12_288 + 2
-# A line that does not end is thrown away as it comes; after this many octets the peer is told to go.
+# An endless line is discarded as it is received; beyond this many octets the connection is closed.
 ENDLESS_LINE_OCTETS = 65_536
 # RFC 5321 section 4.5.3.1.6, CRLF counted.
 TEXT_LINE_OCTETS = 1_000
-# Section 4.5.3.1.8 asks for 100 at least; a thousand is what Postfix takes (smtpd_recipient_limit).
+# Section 4.5.3.1.8 requires at least 100; Postfix's smtpd_recipient_limit is 1,000.
 RECIPIENTS = 1_000
-# Section 4.5.3.1.7 asks for 64 K at least; this is what Postfix takes (message_size_limit).
+# Section 4.5.3.1.7 requires at least 64 K; this is Postfix's message_size_limit.
 MESSAGE_OCTETS = 10_240_000
-# Postfix's header_size_limit is 102,400; room for a thousand addresses of the longest kind.
+# Postfix's header_size_limit is 102,400; this leaves room for a thousand addresses of maximum length.
 HEADER_OCTETS = 393_216
 # RFC 5321 section 6.3: at least 100.
 HOPS = 100
-# Postfix's smtpd_hard_error_limit: commands that were no commands, or out of place.
+# Postfix's smtpd_hard_error_limit: unknown or misplaced commands before the server closes.
 ERRORS = 20
 # RFC 4954 section 4 leaves the number of tries to the server.
 AUTH_FAILURES = 3

@@ -1,7 +1,7 @@
-"""Command lines out of octets: bounded, whatever a client sends in place of them (RFC 5321 sections 2.3.7, 4.5.3.1).
+"""Framing of command lines: split received octets at CRLF, with limits (RFC 5321 sections 2.3.7, 4.5.3.1).
 
-Nothing but CRLF ends a line. A line that is too long for any command is thrown away as it comes, so that its end is
-found and the next command is understood; one that does not end at all is a reason to end the connection.
+Only CRLF ends a line. The octets of a line that is too long for any command are discarded as they are received, so that
+its end is found and the next command parsed; an endless line ends the connection.
 """
 
 from services.mail.smtp import limits
@@ -10,11 +10,11 @@ CRLF = b"\r\n"
 
 
 class EndlessLineError(Exception):
-    """A line is longer than this side listens to."""
+    """A line exceeds ENDLESS_LINE_OCTETS."""
 
 
 class CommandLines:
-    """Octets that came and were not yet taken, as lines or as they are."""
+    """Buffer of received octets, consumed as lines or as they are."""
 
     def __init__(self) -> None:
         self._octets = bytearray()
@@ -25,22 +25,22 @@ class CommandLines:
         return len(self._octets)
 
     def feed(self, data: bytes) -> None:
-        """Append octets; the shell stops reading while nothing takes them."""
+        """Append octets; the connection stops reading while they are not consumed."""
         self._octets += data
 
-    def take_all(self) -> bytes:
-        """Take everything as it is."""
-        taken = bytes(self._octets)
+    def pop_all(self) -> bytes:
+        """Remove and return all octets."""
+        octets_read = bytes(self._octets)
         self.clear()
-        return taken
+        return octets_read
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Discard all octets."""
         self._octets.clear()
         self._searched = self._skipped = 0
 
-    def take_line(self) -> tuple[bytes, int] | None:
-        """Take a line: what is kept of it, without CRLF, and how long it was with it; None while it has not come.
+    def pop_line(self) -> tuple[bytes, int] | None:
+        """Return a line as (retained octets without CRLF, length with CRLF), or None if it is incomplete.
 
         Raises EndlessLineError.
         """
@@ -63,7 +63,7 @@ class CommandLines:
 
 
 def line_limit(verb: bytes) -> int:
-    """Return how long a command's line may be, CRLF counted."""
+    """Return the maximum length of a command's line, CRLF counted."""
     if verb == b"MAIL":
         return limits.MAIL_LINE_OCTETS
     return limits.AUTH_LINE_OCTETS if verb == b"AUTH" else limits.COMMAND_LINE_OCTETS

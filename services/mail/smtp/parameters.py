@@ -1,6 +1,7 @@
-"""The parameters of MAIL and RCPT: paths and the values of extensions (RFC 5321 sections 4.1.1.2, 4.1.1.3, 4.1.1.11).
+"""Parameters of MAIL and RCPT: paths and extension values (RFC 5321 sections 4.1.1.2, 4.1.1.3, 4.1.1.11).
 
-SIZE is RFC 1870, BODY RFC 6152, and AUTH RFC 4954 section 5, which is read and believed of nobody. RCPT has none here.
+Supported on MAIL: SIZE (RFC 1870), BODY (RFC 6152) and AUTH (RFC 4954 section 5), which is validated and otherwise
+ignored. RCPT supports none.
 """
 
 import re
@@ -20,7 +21,7 @@ NOT_IMPLEMENTED = Reply(504, "This server does not implement that value of BODY"
 
 
 class ParameterError(Exception):
-    """The command's parameter is wrong; `reply` is what it earns."""
+    """An invalid parameter of a command; `reply` is the reply to send."""
 
     def __init__(self, reply: Reply) -> None:
         super().__init__(str(reply))
@@ -29,7 +30,7 @@ class ParameterError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class MailParameters:
-    """What MAIL said: None for the null reverse_path; a size of 0 is one that was not declared."""
+    """The parsed MAIL command: a reverse_path of None is the null one; a size of 0 was not declared."""
 
     reverse_path: Mailbox | None
     size_octets: int = 0
@@ -37,7 +38,7 @@ class MailParameters:
 
 
 def parse_mail(argument: bytes, with_auth: bool) -> MailParameters:
-    """Read what stands behind MAIL; raises ParameterError. `with_auth` takes the parameter AUTH."""
+    """Parse the argument of MAIL; raises ParameterError. `with_auth` allows the parameter AUTH."""
     mailbox, rest = _path(argument, b"FROM:", "5.1.7")
     if mailbox is not None and not mailbox.domain:
         raise ParameterError(Reply(553, "The mailbox has no domain", "5.1.7"))
@@ -56,7 +57,7 @@ def parse_mail(argument: bytes, with_auth: bool) -> MailParameters:
 
 
 def parse_rcpt(argument: bytes) -> Mailbox:
-    """Read what stands behind RCPT; raises ParameterError."""
+    """Parse the argument of RCPT; raises ParameterError."""
     mailbox, rest = _path(argument, b"TO:", "5.1.3")
     if mailbox is None:
         raise ParameterError(Reply(553, "A message is for somebody", "5.1.3"))
@@ -67,7 +68,7 @@ def parse_rcpt(argument: bytes) -> Mailbox:
 
 def _body(value: bytes) -> bytes:
     body = value.upper()
-    # RFC 3030 section 3 has a value that needs BDAT, which is not here.
+    # BINARYMIME (RFC 3030 section 3) requires BDAT, which is not implemented.
     if body == b"BINARYMIME":
         raise ParameterError(NOT_IMPLEMENTED)
     if body not in (b"7BIT", b"8BITMIME"):
@@ -79,7 +80,7 @@ def _path(argument: bytes, prefix: bytes, enhanced: str) -> tuple[Mailbox | None
     if argument[: len(prefix)].upper() != prefix:
         raise ParameterError(Reply(501, f"The syntax is {prefix.decode()}<mailbox>", "5.5.4"))
     try:
-        # Section 3.3 has no space behind the colon, and many programs send one.
+        # Section 3.3 allows no space after the colon, but many programs send one.
         return parse_path(argument[len(prefix) :].lstrip(b" "))
     except PathTooLongError as error:
         raise ParameterError(Reply(501, f"The mailbox cannot be used: {error}", enhanced)) from None
@@ -92,11 +93,11 @@ def _path(argument: bytes, prefix: bytes, enhanced: str) -> tuple[Mailbox | None
 def _keywords(octets: bytes) -> dict[bytes, bytes]:
     values: dict[bytes, bytes] = {}
     for word in octets.split():
-        found = _KEYWORD.match(word)
-        if found is None:
+        match = _KEYWORD.match(word)
+        if match is None:
             raise ParameterError(NOT_UNDERSTOOD)
-        keyword = found[1].upper()
+        keyword = match[1].upper()
         if keyword in values:
             raise ParameterError(TWICE)
-        values[keyword] = found[2] or b""
+        values[keyword] = match[2] or b""
     return values

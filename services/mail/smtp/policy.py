@@ -1,10 +1,9 @@
-"""What an MTA lets whom do: whom it talks to, whose mail it takes, where it relays (RFC 5321 sections 3.3 to 3.9, 7).
+"""Access policy of the SMTP server: connections, relaying, recipients, VRFY and EXPN (RFC 5321 sections 3.3 to 3.9, 7).
 
-Mail for the domains that are served here is taken from anybody; mail for others only from those who are known: who
-logged in, or whose address is in a network that is relayed for. Nobody else gets a message through (550 5.7.1). Mail
-for a domain whose backup this server is (RFC 5321 section 5.1, an MX of a later preference) is taken from anybody too.
-Decisions are answers without I/O: what they need of the world (how full a mailbox is, how much room the disk has) is
-handed in.
+Mail for local domains is accepted from any client; mail for other domains only from authenticated users and from the
+networks in `relay_from`; all else is rejected as relaying (550 5.7.1). Domains in `relay_for`, for which this server is
+a backup MX (section 5.1), are accepted from any client too. Decisions are made without I/O: the octets used in a
+mailbox and the free disk space are passed in as functions.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -34,7 +33,7 @@ AUTH_REQUIRED = Reply(530, "Authentication required", "5.7.0")
 
 @dataclass(slots=True)
 class Client:
-    """What is known of the other side of a connection."""
+    """The client of a connection: its address, HELO name, account and TLS version."""
 
     address: str
     hello: str = ""
@@ -44,7 +43,7 @@ class Client:
 
     @property
     def protocol(self) -> str:
-        """What it speaks, in the words of RFC 3848: SMTP, ESMTP, ESMTPS, ESMTPA or ESMTPSA."""
+        """The protocol name for the Received field (RFC 3848): SMTP, ESMTP, ESMTPS, ESMTPA or ESMTPSA."""
         if not self.is_extended:
             return "SMTP"
         return "ESMTP" + ("S" if self.tls else "") + ("A" if self.account is not None else "")
@@ -60,7 +59,7 @@ def _room_for_all() -> int:
 
 @dataclass
 class Policy:
-    """The rules of one server; `used_octets` and `free_octets` tell what a mailbox and the disk hold."""
+    """The rules of one server; `used_octets` and `free_octets` return the space used in a mailbox and free on disk."""
 
     accounts: Accounts
     relay_from: Sequence[Network] = ()
@@ -69,50 +68,50 @@ class Policy:
     verifies: bool = True
     used_octets: Callable[[Account], int] = _nothing_used
     free_octets: Callable[[], int] = _room_for_all
-    # A message is written twice, to the queue and to a mailbox, and the file system wants some for itself.
+    # Each message is written twice, to the queue and to a mailbox; the file system needs some reserve.
     reserve_octets: int = field(default=1 << 20)
-    # Domains that this server takes mail for while their own servers are away, in small letters.
+    # Domains for which this server is a backup MX, in lower case.
     relay_for: Collection[str] = ()
 
     def connection(self, address: str) -> Reply | None:
-        """Return why a client is not served, None where it is."""
+        """Return the reply that rejects a client's connection, or None."""
         return NO_SERVICE if _is_in(address, self.refused) else None
 
     def may_relay(self, client: Client) -> bool:
-        """Tell whether mail for anywhere is taken from a client."""
+        """Return True if a client may send mail to any domain."""
         return client.account is not None or _is_in(client.address, self.relay_from)
 
     def sender(self, size_octets: int) -> Reply | None:
-        """Return why a message of a declared size cannot come now, None where it can (RFC 1870 section 6.1)."""
+        """Return the reply that rejects a message of a declared size for now, or None (RFC 1870 section 6.1)."""
         return NO_ROOM if 2 * size_octets + self.reserve_octets > self.free_octets() else None
 
     def recipient(self, mailbox: Mailbox, reverse_path: Mailbox | None, size_octets: int, client: Client) -> Reply:
-        """Return the reply to RCPT; a positive one takes the recipient."""
+        """Return the reply to RCPT; a positive one accepts the recipient."""
         if not self.accounts.is_local(mailbox.domain):
             is_taken = mailbox.domain.lower() in self.relay_for or self.may_relay(client)
             return WILL_RELAY if is_taken else RELAY_DENIED
-        found = self.accounts.find(mailbox.local_part, mailbox.domain)
-        # RFC 5321 section 4.5.1: the postmaster is always reached.
+        entry = self.accounts.find(mailbox.local_part, mailbox.domain)
+        # RFC 5321 section 4.5.1: the postmaster accepts mail in all conditions.
         if mailbox.local_part.lower() == POSTMASTER:
             return RECIPIENT_OK
-        refusal = self._refusal(found, size_octets)
+        refusal = self._refusal(entry, size_octets)
         if refusal is not None:
             return refusal
         if self.greylist is not None and not self.may_relay(client):
             triple = (client.address, str(reverse_path or "<>").lower(), str(mailbox).lower())
             if not self.greylist.passes(triple):
                 return GREYLISTED
-        if isinstance(found, Forward):
-            return Reply(251, f"User not local; will forward to <{found.target}>", "2.1.5")
+        if isinstance(entry, Forward):
+            return Reply(251, f"User not local; will forward to <{entry.target}>", "2.1.5")
         return RECIPIENT_OK
 
-    def _refusal(self, found: Known | None, size_octets: int) -> Reply | None:
-        if found is None:
+    def _refusal(self, entry: Known | None, size_octets: int) -> Reply | None:
+        if entry is None:
             return NO_SUCH_USER
-        if isinstance(found, Forward) and found.moved:
-            return Reply(551, f"User not local; please try <{found.target}>", "5.1.6")
-        if isinstance(found, Account):
-            return HELD if found.held else self._quota(found, size_octets)
+        if isinstance(entry, Forward) and entry.moved:
+            return Reply(551, f"User not local; please try <{entry.target}>", "5.1.6")
+        if isinstance(entry, Account):
+            return HELD if entry.held else self._quota(entry, size_octets)
         return None
 
     def _quota(self, account: Account, size_octets: int) -> Reply | None:
@@ -121,10 +120,10 @@ class Policy:
         return FULL
 
     def content(self, recipients: Sequence[Mailbox], size_octets: int) -> Reply | None:
-        """Return why a message whose real size is known fits no recipient's mailbox, None where it fits one."""
+        """Return the reply that rejects a message too large for every recipient's quota, or None if it fits one."""
         for mailbox in recipients:
-            found = self.accounts.find(mailbox.local_part, mailbox.domain)
-            if not isinstance(found, Account) or self._quota(found, size_octets) is None:
+            entry = self.accounts.find(mailbox.local_part, mailbox.domain)
+            if not isinstance(entry, Account) or self._quota(entry, size_octets) is None:
                 return None
         return FULL
 
@@ -138,32 +137,32 @@ class Policy:
             return CANNOT_VERIFY if self.may_relay(client) else RELAY_DENIED
         if not self.verifies:
             return CANNOT_VERIFY
-        found = self.accounts.find(mailbox.local_part, mailbox.domain)
-        refusal = self._refusal(found, 0)
-        if refusal is not None or found is None:
+        entry = self.accounts.find(mailbox.local_part, mailbox.domain)
+        refusal = self._refusal(entry, 0)
+        if refusal is not None or entry is None:
             return refusal or NO_SUCH_USER
-        return self._described(found)
+        return self._described(entry)
 
-    def _described(self, found: Known) -> Reply:
-        if isinstance(found, Forward):
-            return Reply(251, f"User not local; will forward to <{found.target}>", "2.1.5")
-        if isinstance(found, MailingList):
-            return Reply(250, f"<{Mailbox(found.name.partition('@')[0], self.accounts.domains[0])}>", "2.1.5")
-        return Reply(250, f"<{found.mailbox}>", "2.1.5")
+    def _described(self, entry: Known) -> Reply:
+        if isinstance(entry, Forward):
+            return Reply(251, f"User not local; will forward to <{entry.target}>", "2.1.5")
+        if isinstance(entry, MailingList):
+            return Reply(250, f"<{Mailbox(entry.name.partition('@')[0], self.accounts.domains[0])}>", "2.1.5")
+        return Reply(250, f"<{entry.mailbox}>", "2.1.5")
 
     def expand(self, text: str) -> Reply:
-        """Return the reply to EXPN: a list's members, one a line (RFC 5321 section 3.5)."""
+        """Return the reply to EXPN: the members of a list, one per line (RFC 5321 section 3.5)."""
         local_part, _, domain = _bare(text).partition("@")
-        found = self.accounts.find(local_part, domain) if self.verifies else None
-        if not isinstance(found, MailingList):
+        entry = self.accounts.find(local_part, domain) if self.verifies else None
+        if not isinstance(entry, MailingList):
             return NO_LIST
         default = self.accounts.domains[0]
-        members = (f"<{Mailbox(member.local_part, member.domain or default)}>" for member in found.members)
+        members = (f"<{Mailbox(member.local_part, member.domain or default)}>" for member in entry.members)
         return Reply(250, "\n".join(members), "2.1.5")
 
 
 def _bare(text: str) -> str:
-    """A mailbox may stand in brackets or not."""
+    """Strip the optional angle brackets of a mailbox."""
     text = text.strip()
     return text[1:-1] if text.startswith("<") and text.endswith(">") else text
 
@@ -172,7 +171,7 @@ def _is_in(address: str, networks: Sequence[Network]) -> bool:
     if not networks:
         return False
     try:
-        known = ip_address(address)
+        ip = ip_address(address)
     except ValueError:
         return False
-    return any(known in network for network in networks)
+    return any(ip in network for network in networks)

@@ -1,10 +1,9 @@
-"""Replies: three digits, one or more lines of text, and an enhanced status code before each (RFC 5321 section 4.2).
+"""SMTP replies: three-digit code, lines of text, enhanced status code (RFC 5321 section 4.2, RFC 2034, RFC 3463).
 
     >>> Reply(550, "No such user here", "5.1.1").to_wire()
     b'550 5.1.1 No such user here\\r\\n'
 
-RFC 2034 section 3 says which replies carry an enhanced code: all of 2xx, 4xx and 5xx but the greeting and those to HELO
-and EHLO. RFC 3463 says what the codes mean.
+RFC 2034 section 3: all 2xx, 4xx and 5xx replies carry an enhanced code, except the greeting and those to HELO and EHLO.
 """
 
 import re
@@ -13,7 +12,7 @@ from dataclasses import dataclass
 
 # RFC 5321 section 4.5.3.1.5, code and CRLF counted.
 REPLY_LINE_OCTETS_MAX = 512
-# Lines of one reply that a client takes: an EHLO reply of a big server has some twenty.
+# Limit on the lines of one reply: an EHLO reply of a large server has some twenty.
 REPLY_LINES_MAX = 256
 _LINE = re.compile(rb"([2-5][0-5][0-9])(?:([ -])(.*))?\Z", re.DOTALL)
 _ENHANCED = re.compile(r"([245]\.[0-9]{1,3}\.[0-9]{1,3})(?: |\Z)")
@@ -21,12 +20,12 @@ _UNPRINTABLE = re.compile(r"[^ -~]")
 
 
 class ReplyError(ValueError):
-    """The peer sent what is no reply."""
+    """Not a reply: a syntax error of the peer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One reply; `text` has its lines parted by newlines, `enhanced` is empty or a code of RFC 3463."""
+    """One reply; `text` has its lines separated by newlines, `enhanced` is empty or a code of RFC 3463."""
 
     code: int
     text: str = ""
@@ -39,16 +38,16 @@ class Reply:
 
     @property
     def is_positive(self) -> bool:
-        """Whether it grants what was asked for, or asks for more (RFC 5321 section 4.2.1: 2yz and 3yz)."""
+        """True for 2yz and 3yz replies (RFC 5321 section 4.2.1)."""
         return self.code < 400
 
     @property
     def is_permanent(self) -> bool:
-        """Whether the same again would fail again (5yz)."""
+        """True for 5yz replies: a retry would fail again."""
         return self.code >= 500
 
     def to_wire(self) -> bytes:
-        """Return the octets; what is not printable ASCII goes out as `?`."""
+        """Encode the reply; characters other than printable ASCII become `?`."""
         prefix = f"{self.enhanced} " if self.enhanced else ""
         *first, last = (_UNPRINTABLE.sub("?", prefix + line) for line in self.lines)
         return "".join([*(f"{self.code}-{line}\r\n" for line in first), f"{self.code} {last}\r\n"]).encode("ascii")
@@ -58,31 +57,31 @@ class Reply:
 
 
 class ReplyReader:
-    """Makes replies of lines."""
+    """Parser of multi-line replies."""
 
     def __init__(self) -> None:
         self._lines: list[str] = []
         self._code: bytes | None = None
 
     def feed(self, line: bytes) -> Reply | None:
-        """Take one line without its CRLF and return the reply that it ends, if it does; raises ReplyError."""
-        found = _LINE.match(line)
-        if found is None or (self._code or found[1]) != found[1]:
+        """Parse one line without its CRLF; returns the reply if this is its last line; raises ReplyError."""
+        match = _LINE.match(line)
+        if match is None or (self._code or match[1]) != match[1]:
             raise ReplyError(f"no reply line: {line[:80]!r}")
-        self._code = found[1]
-        self._lines.append((found[3] or b"").decode("ascii", "replace"))
+        self._code = match[1]
+        self._lines.append((match[3] or b"").decode("ascii", "replace"))
         if len(self._lines) > REPLY_LINES_MAX:
             raise ReplyError(f"a reply of more than {REPLY_LINES_MAX} lines")
-        if found[2] == b"-":
+        if match[2] == b"-":
             return None
         lines, self._lines, self._code = self._lines, [], None
-        return _reply(int(found[1]), lines)
+        return _reply(int(match[1]), lines)
 
 
 def _reply(code: int, lines: Iterable[str]) -> Reply:
-    """Part the enhanced code from the text where every line has the same."""
+    """Split the enhanced code from the text if every line has the same one."""
     texts = list(lines)
-    codes = {found[1] if (found := _ENHANCED.match(text)) else "" for text in texts}
+    codes = {match[1] if (match := _ENHANCED.match(text)) else "" for text in texts}
     enhanced = codes.pop() if len(codes) == 1 else ""
     if enhanced[:1] != str(code)[:1]:
         return Reply(code, "\n".join(texts))

@@ -9,7 +9,7 @@ from services.eventlog import EventLog
 from services.listener import Factory
 from services.mail.smtp.policy import Policy
 from services.mail.smtp.reply import Reply
-from services.mail.smtp.server_connection import Serving
+from services.mail.smtp.server_connection import ServerConnection
 from services.mail.smtp.server_context import Limits, Port, ServerContext
 
 # Seconds between two sweeps, and the longest time that a stop waits for messages on their way to the disk.
@@ -38,10 +38,10 @@ class SMTPServer:
     def protocol(self, port: Port) -> Factory:
         """Return the factory of a port's protocols."""
         self._hostname = port.offer.hostname
-        return lambda slot: Serving(self.context, port, slot)
+        return lambda slot: ServerConnection(self.context, port, slot)
 
     async def stop(self) -> None:
-        """End every session by 421, those that have a message under way after its reply (RFC 5321 section 3.8)."""
+        """Close every session with 421; a message being written gets its reply first (RFC 5321 section 3.8)."""
         await self.connections.drain(STOP_S, FAREWELL_S)
 
     def _refusal(self, _: Refusal) -> bytes:

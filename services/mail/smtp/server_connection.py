@@ -1,6 +1,6 @@
-"""One client of an SMTP server on asyncio: octets to the session, replies to the socket, and what the session asks.
+"""SMTP server connection on asyncio: octets to the session, replies to the socket, requests to the server.
 
-Takes no decision of the protocol. While a message goes to the disk or a password is checked, nothing more is read.
+Makes no protocol decisions. While a message is written to the queue or a password is validated, reading is paused.
 """
 
 import asyncio
@@ -9,7 +9,7 @@ from typing import cast
 
 from services.connection_table import Stage, paid_deadline
 from services.connections import Slot
-from services.mail.smtp.commands import Accept, Asked, CheckPassword, State
+from services.mail.smtp.commands import Accept, CheckPassword, Request, State
 from services.mail.smtp.policy import Client
 from services.mail.smtp.reply import Reply
 from services.mail.smtp.server_context import Port, ServerContext
@@ -24,8 +24,8 @@ def _stage_of(session: ServerSession) -> Stage:
     return Stage.IDLE if session.client.hello else Stage.OPENING
 
 
-class Serving(asyncio.Protocol):
-    """Serves one client; `deadline` is when the server's sweep ends it, `task` what the session asked for."""
+class ServerConnection(asyncio.Protocol):
+    """One client's connection; `deadline` is enforced by the server's sweep, `task` handles the session's request."""
 
     def __init__(self, context: ServerContext, port: Port, slot: Slot) -> None:
         self._context = context
@@ -46,7 +46,7 @@ class Serving(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         if self._session is not None:
-            # The second time, inside TLS.
+            # Called again by start_tls().
             return
         raw = transport.get_extra_info("socket")
         if raw is not None:
@@ -62,11 +62,11 @@ class Serving(asyncio.Protocol):
         if self._lingers or session is None:
             return
         out = session.receive(data)
-        self._time(session, len(data), bool(out))
-        self._sent(session, out)
+        self._extend_deadline(session, len(data), bool(out))
+        self._send(session, out)
 
     def eof_received(self) -> bool:
-        # A client that says no more may still want its last reply.
+        # After its half-close the client may still read its last reply.
         self._ended = True
         return self.task is not None and self._transport.can_write_eof()
 
@@ -116,20 +116,20 @@ class Serving(asyncio.Protocol):
             self._transport.write(self._session.stop(reason))
             self._end()
 
-    def _sent(self, session: ServerSession, out: bytes) -> None:
+    def _send(self, session: ServerSession, out: bytes) -> None:
         if out:
             self._transport.write(out)
-        if session.asked is not None and self.task is None:
+        if session.request is not None and self.task is None:
             self._transport.pause_reading()
-            if isinstance(session.asked, Accept):
+            if isinstance(session.request, Accept):
                 self._slot.stage = Stage.ACTIVE
-            self.task = self._slot.start(self._answer(session, session.asked))
+            self.task = self._slot.start(self._handle_request(session, session.request))
         elif session.state is State.CLOSED:
             self._end()
         self._held(session.held_octets)
 
-    def _time(self, session: ServerSession, octets: int, answered: bool) -> None:
-        """A command's time begins with the reply before; mail data may take its time, at the least rate or more."""
+    def _extend_deadline(self, session: ServerSession, octets: int, answered: bool) -> None:
+        """Start a command's time at the previous reply; extend that of mail data while it keeps the minimum rate."""
         limits = self._context.limits
         latest = self._context.now() + limits.idle_s
         if answered:
@@ -144,18 +144,18 @@ class Serving(asyncio.Protocol):
         if octets and self._context.held_octets > self._context.limits.held_octets:
             self._stop("Too much mail at once: try again later")
 
-    async def _answer(self, session: ServerSession, asked: Asked) -> None:
-        """Do what the session asks, until it asks for nothing more."""
+    async def _handle_request(self, session: ServerSession, request: Request) -> None:
+        """Handle a request of the session, and the requests that follow it."""
         out = b""
-        if isinstance(asked, Accept):
+        if isinstance(request, Accept):
             try:
-                reply = await self._port.accept(asked, session.client)
+                reply = await self._port.accept(request, session.client)
             except OSError:
                 reply = _LOCAL_ERROR
             out = session.accepted(reply)
-        elif isinstance(asked, CheckPassword):
-            account = await self._context.check_password(asked.user, asked.password)
-            self._context.log.write("login", user=asked.user, peer=self.address, ok=account is not None)
+        elif isinstance(request, CheckPassword):
+            account = await self._context.check_password(request.user, request.password)
+            self._context.log.write("login", user=request.user, peer=self.address, ok=account is not None)
             out = session.authenticated(account)
         else:
             await self._start_tls(session)
@@ -164,7 +164,7 @@ class Serving(asyncio.Protocol):
             return
         self.deadline = self._context.now() + self._context.limits.idle_s
         self._slot.complete(_stage_of(session))
-        self._sent(session, out)
+        self._send(session, out)
         if self.task is None and not self._lingers:
             if self._stopping:
                 self.stop()
@@ -179,22 +179,22 @@ class Serving(asyncio.Protocol):
             raise RuntimeError("STARTTLS was offered without a certificate")
         self._in_handshake = True
         try:
-            made = await self._context.loop.start_tls(
+            transport = await self._context.loop.start_tls(
                 self._transport, self, tls, server_side=True, ssl_handshake_timeout=self._context.limits.handshake_s
             )
         except (OSError, TimeoutError):
-            # Nothing can be said to who is neither in TLS nor out of it.
+            # The handshake failed midway: no reply can be sent, in TLS or in plain text.
             self._transport.abort()
             return
         self._in_handshake = False
-        if made is None:
+        if transport is None:
             self._transport.abort()
             return
-        self._transport = made
-        session.tls_started(made.get_extra_info("ssl_object").version())
+        self._transport = transport
+        session.tls_started(transport.get_extra_info("ssl_object").version())
 
     def _end(self) -> None:
-        """Close from this side (RFC 5321 section 4.1.1.10); what still comes is read, lest the last reply be lost."""
+        """Half-close (RFC 5321 section 4.1.1.10) and read on, since a reset would discard the last reply."""
         self._lingers = True
         self.deadline = self._context.now() + self._context.limits.linger_s
         if self._transport.can_write_eof():

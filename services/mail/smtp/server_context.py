@@ -11,23 +11,23 @@ from dataclasses import dataclass
 from services.eventlog import EventLog
 from services.mail.accounts import Account
 from services.mail.smtp.commands import Accept
-from services.mail.smtp.offer import Offer
 from services.mail.smtp.policy import Client, Policy
 from services.mail.smtp.reply import Reply
+from services.mail.smtp.server_session import Offer
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """The server's limits beyond those of the protocol."""
 
-    # Postfix: default_process_limit 100 times more, for a session here is no process.
+    # Postfix's default_process_limit is 100, but sessions here are not processes.
     connections: int = 1_000
     connections_of_client: int = 256
     # RFC 5321 section 4.5.3.2.7
     idle_s: float = 300.0
-    # Mail data that comes more slowly than this uses its time up.
+    # Minimum rate of mail data; below it the deadline is not extended.
     rate_octets_s: float = 100.0
-    # Octets of all clients together that may be in memory before they are on the disk.
+    # Limit on the octets buffered for all clients before they are on disk.
     held_octets: int = 256 * 1024 * 1024
     handshake_s: float = 20.0
     linger_s: float = 2.0
@@ -35,7 +35,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """One port: its offer, and the function that makes a message durable; accept() may raise OSError."""
+    """One listening port: its offer, and the function that makes a message durable; accept() may raise OSError."""
 
     offer: Offer
     accept: Callable[[Accept, Client], Awaitable[Reply]]
@@ -43,7 +43,7 @@ class Port:
 
 @dataclass(slots=True)
 class ServerContext:
-    """`held_octets` counts the octets of all clients that are in memory."""
+    """State shared by all connections; `held_octets` counts the received octets buffered for all clients."""
 
     policy: Policy
     log: EventLog
@@ -57,5 +57,5 @@ class ServerContext:
         return self.loop.time()
 
     async def check_password(self, user: str, password: str) -> Account | None:
-        """Check a password in a thread: a hashed one takes a while."""
+        """Validate a password in a thread, since a hashed one takes some 50 ms of CPU time."""
         return await self.loop.run_in_executor(None, self.policy.accounts.check, user, password)

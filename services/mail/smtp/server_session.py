@@ -1,7 +1,7 @@
-"""The server's side of an SMTP connection, without I/O: octets in, replies out (RFC 5321 sections 3 and 4).
+"""SMTP server session without I/O: octets in, replies out (RFC 5321 sections 3 and 4).
 
     S: 220 mx.example.com ESMTP ready          greeting()
-    C: EHLO client.example.org                 receive() returns all replies that the octets earn, in order
+    C: EHLO client.example.org                 receive() returns the replies to all complete commands, in order
     S: 250-mx.example.com ...
     C: MAIL FROM:<alice@example.org>
     S: 250 2.1.0 Sender ok
@@ -9,41 +9,54 @@
     S: 250 2.1.5 Recipient ok
     C: DATA
     S: 354 Start mail input; end with <CRLF>.<CRLF>
-    C: ... <CRLF>.<CRLF>                       asked is now Accept(...): the shell puts the message on disk
+    C: ... <CRLF>.<CRLF>                       request is now Accept(...): the connection makes the message durable
     S: 250 2.0.0 Queued as ...                 accepted()
 
-The table of commands is in commands.py. What only the world can answer (is it on disk? whose password is it? TLS)
-stands in `asked`; while it does, octets wait, and the shell reads no more. Extensions: SIZE (RFC 1870), PIPELINING (RFC
-2920), 8BITMIME (RFC 6152), ENHANCEDSTATUSCODES (RFC 2034), STARTTLS (RFC 3207), AUTH (RFC 4954), submission (RFC 6409).
-Left out: CHUNKING, DSN requests (RFC 3461), SMTPUTF8.
+The command table is in commands.py. An operation that needs I/O (write to the queue, validate a password, TLS
+handshake) is a request in `request`; until it is completed, received octets are buffered and the connection stops
+reading. Extensions: SIZE (RFC 1870), PIPELINING (RFC 2920), 8BITMIME (RFC 6152), ENHANCEDSTATUSCODES (RFC 2034),
+STARTTLS (RFC 3207), AUTH (RFC 4954), submission (RFC 6409). Left out: CHUNKING, DSN requests (RFC 3461), SMTPUTF8.
 """
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from services.mail.accounts import Account
 from services.mail.address import Mailbox
 from services.mail.smtp import auth, limits, parameters
-from services.mail.smtp import commands as said
-from services.mail.smtp.commands import COMMANDS, Accept, Asked, CheckPassword, StartTLS, State
-from services.mail.smtp.content import HIDING, ContentReader
+from services.mail.smtp import commands as replies
+from services.mail.smtp.commands import COMMANDS, Accept, CheckPassword, Request, StartTLS, State
+from services.mail.smtp.content import SMUGGLING_SUSPECTED, ContentReader
 from services.mail.smtp.lines import CommandLines, EndlessLineError, line_limit
-from services.mail.smtp.offer import Offer
 from services.mail.smtp.policy import AUTH_REQUIRED, Client, Policy
 from services.mail.smtp.reply import Reply
 
-# HELO's argument: a domain, or something in brackets; section 4.1.4 wants mail from those whose name is wrong too.
+# HELO's argument: a domain or a bracketed literal; section 4.1.4 forbids rejection for a wrong name.
 _HELLO = re.compile(r"(?:[A-Za-z0-9._-]{1,255}|\[[!-Z^-~]{1,255}\])\Z")
-# Octets that stand in no command: controls, and a bare CR or LF above all (section 2.3.8).
+# Octets invalid in commands: control characters, above all a bare CR or LF (section 2.3.8).
 _NOT_IN_COMMANDS = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """The hostname, size limit and extensions announced on a port."""
+
+    hostname: str
+    size_octets: int = limits.MESSAGE_OCTETS
+    starttls: bool = False
+    auth: bool = False
+    # RFC 4954 section 4: no plain-text passwords outside TLS if TLS is available.
+    auth_in_clear: bool = False
+    auth_required: bool = False
+
+
 class ServerSession:
-    """One connection; `state` tells where it is and `asked` what the shell has to answer."""
+    """One session; `state` is its state and `request` the request that the connection has to complete."""
 
     def __init__(self, policy: Policy, offer: Offer, client: Client) -> None:
         self.state = State.CONNECTED
-        self.asked: Asked | None = None
+        self.request: Request | None = None
         self.client = client
         self._policy = policy
         self._offer = offer
@@ -54,10 +67,10 @@ class ServerSession:
         self._errors = self._auth_failures = 0
         self._reset()
 
-    # What the shell calls.
+    # Interface to the connection.
 
     def greeting(self) -> bytes:
-        """Return the first line, 220, or 554 where the client is not served (RFC 5321 section 3.1)."""
+        """Return the greeting: 220, or 554 if the client is rejected (RFC 5321 section 3.1)."""
         refusal = self._policy.connection(self.client.address)
         if refusal is not None:
             self.state = State.REFUSED
@@ -65,33 +78,33 @@ class ServerSession:
         return Reply(220, f"{self._offer.hostname} ESMTP ready").to_wire()
 
     def receive(self, data: bytes) -> bytes:
-        """Take octets and return the replies that they earn, in order; none while `asked` stands or when it is over."""
+        """Buffer octets and return the replies to all complete commands; none while `request` is set or when closed."""
         if self.state is State.CLOSED:
             return b""
         self._input.feed(data)
-        return self._go_on()
+        return self._advance()
 
     def accepted(self, reply: Reply) -> bytes:
-        """Answer Accept by the reply that the client gets; what came meanwhile is answered behind it."""
+        """Complete Accept with the reply to send; then handle the commands buffered meanwhile."""
         self._end_request(State.GREETED)
         self._reply(reply)
-        return self._go_on()
+        return self._advance()
 
     def authenticated(self, account: Account | None) -> bytes:
-        """Answer CheckPassword."""
+        """Complete CheckPassword; `account` None means wrong credentials."""
         self._end_request(State.GREETED)
         if account is not None:
             self.client.account = account
             self._reply(Reply(235, "Authentication successful", "2.7.0"))
-            return self._go_on()
+            return self._advance()
         self._auth_failures += 1
         self._reply(Reply(535, "Wrong user or password", "5.7.8"))
         if self._auth_failures >= limits.AUTH_FAILURES:
             self._close(Reply(421, f"{self._offer.hostname} Too many wrong passwords", "4.7.0"))
-        return self._go_on()
+        return self._advance()
 
     def tls_started(self, version: str) -> bytes:
-        """Answer StartTLS: all that was said before is forgotten (RFC 3207 section 4.2)."""
+        """Complete StartTLS: discard all state of the session (RFC 3207 section 4.2)."""
         self._end_request(State.CONNECTED)
         self._input.clear()
         self.client.hello, self.client.is_extended, self.client.tls = "", False, version
@@ -99,7 +112,7 @@ class ServerSession:
         return b""
 
     def stop(self, reason: str, enhanced: str = "4.3.2") -> bytes:
-        """End the connection from this side and return the 421 that says why (RFC 5321 section 3.8)."""
+        """Close the session and return its last reply, 421 with a reason (RFC 5321 section 3.8)."""
         if self.state is State.CLOSED:
             return b""
         self._close(Reply(421, f"{self._offer.hostname} {reason}", enhanced))
@@ -107,60 +120,60 @@ class ServerSession:
 
     @property
     def held_octets(self) -> int:
-        """How much of what the client sent is in memory."""
+        """Received octets that are buffered."""
         return len(self._input) + (0 if self._content is None else self._content.held_octets)
 
-    # Octets become lines, lines commands.
+    # Parsing and dispatch.
 
-    def _go_on(self) -> bytes:
-        while self.asked is None and self.state is not State.CLOSED and self._step():
+    def _advance(self) -> bytes:
+        while self.request is None and self.state is not State.CLOSED and self._step():
             pass
         return self._flush()
 
     def _step(self) -> bool:
-        """Take one command, or what is there of the mail data; False when nothing whole is left."""
+        """Handle one command, or the buffered mail data; False if nothing complete is left."""
         if self._content is not None:
-            rest = self._content.feed(self._input.take_all())
+            rest = self._content.feed(self._input.pop_all())
             if rest is None:
                 return False
             self._input.feed(rest)
             self._finish_data(self._content)
             return True
         try:
-            taken = self._input.take_line()
+            line = self._input.pop_line()
         except EndlessLineError:
             self._close(Reply(421, f"{self._offer.hostname} The line does not end", "4.5.2"))
             return False
-        if taken is None:
+        if line is None:
             return False
-        self._take(*taken)
+        self._handle_line(*line)
         return True
 
-    def _take(self, line: bytes, octets: int) -> None:
+    def _handle_line(self, line: bytes, octets: int) -> None:
         if self.state is State.AUTH:
-            self._take_response(line, octets)
+            self._handle_auth_response(line, octets)
             return
         verb, _, argument = line.partition(b" ")
         verb = verb.upper()
         if octets > line_limit(verb):
-            self._reply(said.LINE_TOO_LONG)
+            self._reply(replies.LINE_TOO_LONG)
         elif _NOT_IN_COMMANDS.search(line) is not None:
-            self._reply(said.BAD_OCTETS)
+            self._reply(replies.BAD_OCTETS)
         else:
-            self._run(verb, argument.strip(b" \t"))
+            self._dispatch(verb, argument.strip(b" \t"))
 
-    def _run(self, verb: bytes, argument: bytes) -> None:
+    def _dispatch(self, verb: bytes, argument: bytes) -> None:
         command = COMMANDS.get(verb)
         if command is not None and self.state in command.states:
             getattr(self, command.handler)(argument)
         elif self.state is State.REFUSED:
-            self._reply(said.NOT_SERVED)
+            self._reply(replies.NOT_SERVED)
         elif self.state is State.DISTRUSTED:
             self._close(Reply(421, f"{self._offer.hostname} Nothing is taken behind such a message", "4.7.0"))
         elif command is not None:
-            self._reply(said.ORDER.get((verb, self.state), said.OUT_OF_ORDER))
+            self._reply(replies.ORDER.get((verb, self.state), replies.OUT_OF_ORDER))
         else:
-            self._reply(said.NO_COMMAND if verb in said.NOT_IMPLEMENTED else said.UNKNOWN)
+            self._reply(replies.NO_COMMAND if verb in replies.NOT_IMPLEMENTED else replies.UNKNOWN)
 
     # Handlers, in the order of the table.
 
@@ -179,14 +192,14 @@ class ServerSession:
             self._reply(Reply(501, "HELO and EHLO take a domain or an address literal", "5.5.4"))
             return False
         self.client.hello, self.client.is_extended = name, is_extended
-        # RFC 5321 section 4.1.4: a hello in a transaction ends it as RSET does.
+        # RFC 5321 section 4.1.4: HELO or EHLO within a transaction resets it.
         self._reset()
         self.state = State.GREETED
         return True
 
     def _extensions(self) -> list[str]:
         lines = [f"SIZE {self._offer.size_octets}", "8BITMIME", "PIPELINING", "ENHANCEDSTATUSCODES", "HELP"]
-        # RFC 3207 section 4.2: not offered again inside TLS.
+        # RFC 3207 section 4.2: not announced inside TLS.
         if self._offer.starttls and self.client.tls is None:
             lines.append("STARTTLS")
         if self._may_authenticate():
@@ -205,7 +218,7 @@ class ServerSession:
         except parameters.ParameterError as error:
             self._reply(error.reply)
             return
-        # RFC 1870 section 6.1: what can never be is 552, what cannot be now 452.
+        # RFC 1870 section 6.1: 552 if the size exceeds the limit, 452 if storage is short for now.
         if mail.size_octets > self._offer.size_octets:
             self._reply(Reply(552, f"This server takes {self._offer.size_octets} octets at most", "5.3.4"))
             return
@@ -219,7 +232,7 @@ class ServerSession:
 
     def _rcpt(self, argument: bytes) -> None:
         if len(self._recipients) >= limits.RECIPIENTS:
-            self._reply(said.TOO_MANY_RECIPIENTS)
+            self._reply(replies.TOO_MANY_RECIPIENTS)
             return
         try:
             mailbox = parameters.parse_rcpt(argument)
@@ -238,29 +251,29 @@ class ServerSession:
 
     def _data(self, argument: bytes) -> None:
         if argument:
-            self._reply(said.NO_ARGUMENT)
+            self._reply(replies.NO_ARGUMENT)
         elif self.state is State.MAIL:
-            # RFC 5321 section 3.3: 503 or 554 where no recipient was taken.
-            self._reply(said.NO_RECIPIENTS if self._refused_recipients else said.RCPT_FIRST)
+            # RFC 5321 section 3.3: 503 or 554 if no recipient was accepted.
+            self._reply(replies.NO_RECIPIENTS if self._refused_recipients else replies.RCPT_FIRST)
         else:
             self._content = ContentReader(self._offer.size_octets)
             self.state = State.DATA
-            self._reply(said.START_MAIL_INPUT)
+            self._reply(replies.START_MAIL_INPUT)
 
     def _rset(self, argument: bytes) -> None:
         if argument:
-            self._reply(said.NO_ARGUMENT)
+            self._reply(replies.NO_ARGUMENT)
             return
         self._reset()
-        self._reply(said.OK)
+        self._reply(replies.OK)
 
     def _vrfy(self, argument: bytes) -> None:
         text = argument.decode("ascii", "replace")
-        self._reply(self._policy.verify(text, self.client) if text else said.NEEDS_ARGUMENT)
+        self._reply(self._policy.verify(text, self.client) if text else replies.NEEDS_ARGUMENT)
 
     def _expn(self, argument: bytes) -> None:
         text = argument.decode("ascii", "replace")
-        self._reply(self._policy.expand(text) if text else said.NEEDS_ARGUMENT)
+        self._reply(self._policy.expand(text) if text else replies.NEEDS_ARGUMENT)
 
     def _help(self, argument: bytes) -> None:
         command = COMMANDS.get(argument.upper())
@@ -273,11 +286,11 @@ class ServerSession:
             self._reply(Reply(211, f"{self._offer.hostname} is up, you are {self.client.address}\n{verbs}", "2.0.0"))
 
     def _noop(self, _: bytes) -> None:
-        self._reply(said.OK)
+        self._reply(replies.OK)
 
     def _quit(self, argument: bytes) -> None:
         if argument:
-            self._reply(said.NO_ARGUMENT)
+            self._reply(replies.NO_ARGUMENT)
             return
         self._close(Reply(221, f"{self._offer.hostname} closing", "2.0.0"))
 
@@ -285,11 +298,11 @@ class ServerSession:
         name, _, initial = argument.partition(b" ")
         mechanism = name.decode("ascii", "replace").upper()
         if not self._offer.auth:
-            self._reply(said.NO_COMMAND)
+            self._reply(replies.NO_COMMAND)
         elif self.client.account is not None:
             self._reply(Reply(503, "You are authenticated already", "5.5.1"))
         elif not mechanism:
-            self._reply(said.NEEDS_ARGUMENT)
+            self._reply(replies.NEEDS_ARGUMENT)
         elif mechanism not in auth.MECHANISMS:
             self._reply(Reply(504, "This server has no such mechanism", "5.5.4"))
         elif not self._may_authenticate():
@@ -298,24 +311,24 @@ class ServerSession:
         else:
             exchange = self._exchange = auth.AuthExchange(mechanism)
             self.state = State.AUTH
-            self._exchanged(lambda: exchange.begin(initial.strip() or None))
+            self._handle_auth_step(lambda: exchange.begin(initial.strip() or None))
 
     def _starttls(self, argument: bytes) -> None:
         if not self._offer.starttls:
-            self._reply(said.NO_COMMAND)
+            self._reply(replies.NO_COMMAND)
         elif self.client.tls is not None:
             self._reply(Reply(503, "TLS is on already", "5.5.1"))
         elif argument:
-            self._reply(said.NO_ARGUMENT)
+            self._reply(replies.NO_ARGUMENT)
         else:
             self._reply(Reply(220, "Ready to start TLS", "2.0.0"))
-            # What was sent ahead came in the clear: somebody on the path may have put it there.
+            # Discard commands pipelined in plain text: an attacker on the path may have injected them.
             self._input.clear()
-            self._ask(StartTLS())
+            self._set_request(StartTLS())
 
-    # What several handlers share.
+    # Shared by several handlers.
 
-    def _take_response(self, line: bytes, octets: int) -> None:
+    def _handle_auth_response(self, line: bytes, octets: int) -> None:
         exchange = self._exchange
         if octets > limits.AUTH_LINE_OCTETS or exchange is None:
             # RFC 4954 section 4
@@ -323,9 +336,9 @@ class ServerSession:
         elif line == b"*":
             self._end_exchange(Reply(501, "Authentication cancelled", "5.7.0"))
         else:
-            self._exchanged(lambda: exchange.respond(line))
+            self._handle_auth_step(lambda: exchange.respond(line))
 
-    def _exchanged(self, step: Callable[[], bytes | auth.Credentials]) -> None:
+    def _handle_auth_step(self, step: Callable[[], bytes | auth.Credentials]) -> None:
         try:
             outcome = step()
         except auth.AuthError as error:
@@ -335,7 +348,7 @@ class ServerSession:
             self._reply(Reply(334, outcome.decode("ascii")))
         else:
             self._exchange = None
-            self._ask(CheckPassword(outcome.user, outcome.password))
+            self._set_request(CheckPassword(outcome.user, outcome.password))
 
     def _end_exchange(self, reply: Reply) -> None:
         self._exchange = None
@@ -350,13 +363,13 @@ class ServerSession:
             content = self._policy.content(recipients, len(content)) or content
         if isinstance(content, Reply):
             self._reply(content)
-            if content in HIDING:
+            if content in SMUGGLING_SUSPECTED:
                 self.state = State.DISTRUSTED
         else:
-            self._ask(Accept(mail.reverse_path, recipients, content, mail.is_8bit))
+            self._set_request(Accept(mail.reverse_path, recipients, content, mail.is_8bit))
 
     def _reset(self) -> None:
-        """Forget the transaction (RFC 5321 section 4.1.1.5)."""
+        """Discard the transaction (RFC 5321 section 4.1.1.5)."""
         self._transaction = parameters.MailParameters(None)
         self._recipients: dict[tuple[str, str], Mailbox] = {}
         self._refused_recipients = 0
@@ -364,12 +377,12 @@ class ServerSession:
         if self.state is not State.CONNECTED:
             self.state = State.GREETED
 
-    def _ask(self, asked: Asked) -> None:
-        self.asked = asked
+    def _set_request(self, request: Request) -> None:
+        self.request = request
         self.state = State.WAITING
 
     def _end_request(self, state: State) -> None:
-        self.asked = None
+        self.request = None
         if self.state is not State.CLOSED:
             self.state = state
 

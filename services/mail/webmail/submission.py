@@ -6,8 +6,8 @@ import ssl
 
 from services.eventlog import EventLog
 from services.mail.address import is_domain
-from services.mail.smtp.client import Patience, Sent, send
-from services.mail.smtp.client_session import Plan
+from services.mail.smtp.client import SendResult, Timeouts, send
+from services.mail.smtp.client_session import SessionOptions
 from services.mail.smtp.reply import Reply
 from services.mail.webmail.limits import CONNECT_S, SEND_S
 from services.mail.webmail.requests import Submit, Submitted
@@ -31,12 +31,14 @@ class Submission:
     async def send(self, submit: Submit) -> Submitted:
         """Send one message; failures are part of the result."""
         has_tls = self._tls is not None
-        plan = Plan(self._hello, tls=has_tls, tls_required=has_tls, user=submit.user, password=submit.password)
+        options = SessionOptions(
+            self._hello, tls=has_tls, tls_required=has_tls, user=submit.user, password=submit.password
+        )
         try:
             async with asyncio.timeout(SEND_S):
-                sent = await send(self._address, [submit.envelope], plan, Patience(connect_s=CONNECT_S), self._tls)
+                sent = await send(self._address, [submit.envelope], options, Timeouts(connect_s=CONNECT_S), self._tls)
         except TimeoutError:
-            sent = Sent(failure=_TOO_SLOW)
+            sent = SendResult(failure=_TOO_SLOW)
         submitted = Submitted(sent.outcomes[0] if sent.outcomes else None, sent.failure)
         self._log_result(submit, submitted)
         return submitted

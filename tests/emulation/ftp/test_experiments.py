@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from experiments.ftp.claims.eavesdrop import overhear
+from experiments.ftp.claims.eavesdrop import eavesdrop
 from experiments.ftp.lab import PASSWORD, USER
 from experiments.ftp.wire.sessions import ftp_traffic
 from experiments.harness.capture.capture import Capture, CaptureInterface
@@ -168,7 +168,7 @@ def test_the_drawing_serves_its_users_and_shows_eve_what_the_mirror_port_has(tmp
             words = ["curl", "-sS", f"ftp://{USER}:{PASSWORD}@{SERVER_NAME}/letters/alice.txt"]
             done = bed.host("client").run(words)
     assert done.stdout.decode() == FILES["files/ann/letters/alice.txt"], done.stderr
-    heard = overhear(read_capture(path), "eve", EVE_ADDRESS)
+    heard = eavesdrop(read_capture(path), "eve", EVE_ADDRESS)
     assert [one.what for one in heard.credentials["PASS"]] == ([PASSWORD] if mirrors == "yes" else [])
     if mirrors == "yes":
         (session,) = ftp_traffic(read_capture(path), "eve").sessions

@@ -28,13 +28,13 @@ QUEUED = Reply(250, "Queued, of course", "2.0.0")
 
 def _altered(change: Callable[[bytes], bytes | None]) -> None:
     """Have messages changed before they are kept; None keeps nothing."""
-    take = MTA._take
+    enqueue = MTA._enqueue
 
-    async def taken(self: Any, asked: Any, client: Any, octets: bytes) -> Reply:
+    async def altered(self: Any, asked: Any, client: Any, octets: bytes) -> Reply:
         changed = change(octets)
-        return QUEUED if changed is None else await take(self, asked, client, changed)
+        return QUEUED if changed is None else await enqueue(self, asked, client, changed)
 
-    patch(MTA, "_take", taken)
+    patch(MTA, "_enqueue", altered)
 
 
 def _drops_pictures() -> None:
@@ -90,7 +90,7 @@ def _open_after_quit() -> None:
         self.deadline = self._context.now() + self._context.limits.idle_s
         self._transport.resume_reading()
 
-    patch(server_connection.Serving, "_end", stays)
+    patch(server_connection.ServerConnection, "_end", stays)
 
 
 def _quit_250() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from services.eventlog import EventLog
 from services.http.intermediary.proxy import Proxy
-from services.http.intermediary.settings import Bounds, Settings
+from services.http.intermediary.settings import Settings, UpstreamLimits
 from services.http.messages import Response
 from services.http.server.context import Limits
 from services.http.server.server import HTTPServer
@@ -42,7 +42,7 @@ def proxy() -> Iterator[RunningProxy]:
 
 
 @contextmanager
-def proxy_in_thread(bounds: Bounds) -> Iterator[int]:
+def proxy_in_thread(limits: UpstreamLimits) -> Iterator[int]:
     """Run a proxy with these limits in a thread, and yield its port."""
     started, ports = threading.Event(), [0]
     loop = asyncio.new_event_loop()
@@ -50,7 +50,7 @@ def proxy_in_thread(bounds: Bounds) -> Iterator[int]:
 
     async def serve() -> None:
         log = EventLog(None, time.time)
-        proxy = Proxy(Settings(b"lab7", bounds=bounds), loop, log, time.time)
+        proxy = Proxy(Settings(b"lab7", limits=limits), loop, log, time.time)
         server = HTTPServer(lambda *_: Response(500), log, time.time, Limits(), relay=proxy, speaks_http_2=False)
         listening, ports[0] = listen(server)
         started.set()
@@ -230,7 +230,7 @@ def test_an_origin_that_does_not_answer_is_given_up() -> None:
         peer.recv(1)
         return False
 
-    with raw_origin(silent) as origin, proxy_in_thread(Bounds(head_s=SHORT_S, sweep_s=0.05)) as port:
+    with raw_origin(silent) as origin, proxy_in_thread(UpstreamLimits(head_s=SHORT_S, sweep_s=0.05)) as port:
         assert exchange(port, get(origin), b"\r\n\r\n").startswith(b"HTTP/1.1 504 ")
 
 
@@ -243,7 +243,7 @@ def test_content_that_stops_coming_is_broken_off() -> None:
 
     with (
         raw_origin(stalls) as origin,
-        proxy_in_thread(Bounds(stall_s=SHORT_S, sweep_s=0.05)) as port,
+        proxy_in_thread(UpstreamLimits(stall_s=SHORT_S, sweep_s=0.05)) as port,
         socket.create_connection((HOST, port), timeout=PATIENCE_S) as client,
     ):
         client.sendall(get(origin))
@@ -266,7 +266,7 @@ def test_a_bound_on_connections_makes_requests_wait_for_each_other() -> None:
         return True
 
     answers: list[bytes] = []
-    with raw_origin(counting) as origin, proxy_in_thread(Bounds(connections_per_origin=3)) as port:
+    with raw_origin(counting) as origin, proxy_in_thread(UpstreamLimits(connections_per_origin=3)) as port:
         threads = [
             threading.Thread(target=lambda: answers.append(exchange(port, get(origin), b"hello"))) for _ in range(30)
         ]
@@ -283,7 +283,7 @@ def test_room_for_all_origins_is_made_of_idle_connections() -> None:
     with (
         raw_origin(always(HELLO)) as first,
         raw_origin(always(HELLO)) as other,
-        proxy_in_thread(Bounds(connections=1)) as port,
+        proxy_in_thread(UpstreamLimits(connections=1)) as port,
     ):
         for origin in (first, other, first):
             assert exchange(port, get(origin), b"hello").endswith(b"hello")
@@ -298,10 +298,10 @@ def test_waiting_for_a_connection_ends() -> None:
         peer.sendall(HELLO)
         return True
 
-    bounds = Bounds(connections_per_origin=1, connect_s=SHORT_S)
+    limits = UpstreamLimits(connections_per_origin=1, connect_s=SHORT_S)
     with (
         raw_origin(waits) as origin,
-        proxy_in_thread(bounds) as port,
+        proxy_in_thread(limits) as port,
         socket.create_connection((HOST, port), timeout=PATIENCE_S) as first,
     ):
         first.sendall(get(origin))

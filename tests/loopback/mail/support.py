@@ -1,4 +1,4 @@
-"""A mail server as people run it, and servers that answer as a script says."""
+"""Mail server processes for tests, and a server that sends scripted replies."""
 
 import contextlib
 import mailbox
@@ -15,14 +15,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 HOST = "127.0.0.1"
-# How long a test waits for what must come: a bound, never a measurement.
+# Upper bound of a wait, not a measurement.
 PATIENCE_S = 30.0
 ACCOUNTS = "alice:secret\nbob:hunter2:100000\ncarol:x::hold\nstaff: alice, bob\ndave => dave@example.net\n"
 
 
 @dataclass
 class Server:
-    """One MTA, which may be stopped, killed and started again on the same files and ports."""
+    """One MTA process that can be stopped, killed and restarted on the same files and ports."""
 
     folder: Path
     domain: str = "example.com"
@@ -33,7 +33,7 @@ class Server:
     process: "subprocess.Popen[str] | None" = None
 
     def start(self, preexec: Callable[[], None] | None = None) -> "Server":
-        """Run it and wait until it is ready."""
+        """Start the process and wait for READY."""
         accounts = self.folder / "accounts"
         if not accounts.exists():
             accounts.write_text(ACCOUNTS)
@@ -60,23 +60,23 @@ class Server:
 
     @property
     def maildirs(self) -> Path:
-        """Where the mailboxes are."""
+        """The root of the mailboxes."""
         return self.folder / "maildirs"
 
     @property
     def queue(self) -> Path:
-        """Where the queue is."""
+        """The directory of the queue."""
         return self.folder / "queue"
 
     def stop(self) -> None:
-        """End it as a service manager does; it must go cleanly."""
+        """Terminate it by SIGTERM; it must exit with status 0."""
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
         assert self.process.wait(PATIENCE_S) == 0
         self._forget()
 
     def kill(self) -> None:
-        """End it as a power cut of the process does."""
+        """Kill it by SIGKILL."""
         assert self.process is not None
         self.process.kill()
         self.process.wait(PATIENCE_S)
@@ -88,29 +88,29 @@ class Server:
         self.process = None
 
     def client(self, port: int | None = None) -> smtplib.SMTP:
-        """Return Python's own client, connected."""
+        """Return a connected smtplib client."""
         return smtplib.SMTP(HOST, port or self.port, "client.example.net", timeout=PATIENCE_S)
 
     def messages(self, user: str, domain: str | None = None) -> list[mailbox.MaildirMessage]:
-        """Return what is in a user's mailbox, as Python's own reader sees it."""
+        """Return the messages in a user's mailbox, read by Python's mailbox package."""
         path = self.maildirs / (domain or self.domain) / user
-        # Its three folders are made one after the other.
+        # The subdirectories of a Maildir are created one after the other.
         is_whole = all((path / part).is_dir() for part in ("tmp", "new", "cur"))
         return list(mailbox.Maildir(path, create=False)) if is_whole else []
 
     def wait_for(self, user: str, count: int) -> list[mailbox.MaildirMessage]:
-        """Wait until a user has so many messages."""
+        """Wait until a user's mailbox has this number of messages."""
         wait_until(lambda: len(self.messages(user)) >= count)
         return self.messages(user)
 
     def queued(self) -> str:
-        """Return what the queue's listing prints."""
+        """Return the output of `python -m services.mail.queue`."""
         command = [sys.executable, "-m", "services.mail.queue", os.fspath(self.queue)]
         return subprocess.run(command, check=True, capture_output=True, text=True, timeout=PATIENCE_S).stdout
 
 
 def wait_until(is_true: Callable[[], bool], patience_s: float = PATIENCE_S) -> None:
-    """Look again and again until something is so."""
+    """Poll until a condition is true."""
     end = time.monotonic() + patience_s
     while not is_true():
         assert time.monotonic() < end, "it did not come to pass"
@@ -119,7 +119,7 @@ def wait_until(is_true: Callable[[], bool], patience_s: float = PATIENCE_S) -> N
 
 @contextlib.contextmanager
 def mta(folder: Path, *flags: str, domain: str = "example.com", submission: bool = False) -> Iterator[Server]:
-    """Run an MTA for as long as the block lasts."""
+    """Run an MTA for the duration of the block."""
     folder.mkdir(exist_ok=True)
     server = Server(folder, domain, flags, submission).start()
     try:
@@ -131,7 +131,7 @@ def mta(folder: Path, *flags: str, domain: str = "example.com", submission: bool
 
 @dataclass
 class ScriptedServer:
-    """A server on a thread that sends `replies` one a line it hears; a reply that ends in `!` also closes."""
+    """A server in a thread that sends one of `replies` per line received; a reply that ends in `!` also closes."""
 
     replies: Sequence[str]
     port: int = 0

@@ -1,4 +1,4 @@
-"""A terminal of the test's own, for programs that people use on one."""
+"""Pseudo-terminal for programs that require one."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ PATIENCE_S = 30.0
 
 
 def on_terminal(*command: str) -> bytes:
-    """Run a program to its end on a terminal that nobody types on, and return what it shows.
+    """Run a program to its end on a terminal without input, and return its output.
 
-    It needs nothing of the standard input of who calls: `script` passes the end of that on as a key.
+    The caller's standard input is not used: `script` would pass its end of file on as a key.
     """
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
@@ -38,12 +38,12 @@ def on_terminal(*command: str) -> bytes:
 
 
 def _control() -> None:
-    # The session is new; this is its terminal.
+    # Make this the controlling terminal of the new session.
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 def _read(descriptor: int) -> bytes:
-    """Read until the last program on the terminal is gone (EIO)."""
+    """Read until the last program on the terminal has exited (EIO)."""
     shown = b""
     end = time.monotonic() + PATIENCE_S
     with contextlib.suppress(OSError):

@@ -1,6 +1,6 @@
-"""What waits for a domain, where a connection to its server stands still.
+"""Backlog of a destination while a connection to its server has stalled.
 
-The server is a script of raw lines, since none that people use falls silent when it is told to.
+The server is a script of raw lines, since real servers cannot be told to stall.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from services.mail.delivery.routes import Host
 from services.mail.queue.entry import Entry, Recipient, Schedule
 from services.mail.queue.journal import Journal
 from services.mail.queue.spool import Spool
-from services.mail.smtp.client import Patience
-from services.mail.smtp.client_session import Plan
+from services.mail.smtp.client import Timeouts
+from services.mail.smtp.client_session import SessionOptions
 from services.mail.smtp.reply import Reply
 
 PATIENCE_S = 20.0
@@ -33,7 +33,7 @@ def entry(number: int) -> Entry:
 
 
 class Server:
-    """Takes mail; in its first connection it says nothing any more once it has been told DATA."""
+    """Accepts mail, but in its first connection never replies after DATA."""
 
     def __init__(self) -> None:
         self.connections = 0
@@ -59,7 +59,7 @@ class Server:
 
 
 async def delivered(folder: Path, serve: Serve, count: int, wanted: int) -> list[str]:
-    """Hand `count` entries over; returns the first `wanted` that were settled."""
+    """Queue `count` entries; returns the first `wanted` that became final."""
     loop = asyncio.get_running_loop()
     listening = await asyncio.start_server(serve, "127.0.0.1", 0)
     log = EventLog(None, loop.time)
@@ -84,9 +84,9 @@ async def delivered(folder: Path, serve: Serve, count: int, wanted: int) -> list
             report,
             on_wait,
             Schedule((0.01,)),
-            Plan("client.example.org"),
+            SessionOptions("client.example.org"),
             listening.sockets[0].getsockname()[1],
-            Patience(),
+            Timeouts(),
             stalled_s=STALLED_S,
         ),
         "example.com",

@@ -1,7 +1,7 @@
-"""A mail server that is killed at any moment: what it answered by 250 is in the mailbox, once.
+"""MTA killed at random moments: each message acknowledged by 250 is delivered exactly once.
 
-A message whose 250 did not come is sent again, as RFC 5321 section 6.1 asks; if the server had taken it, there are two.
-Those are counted, and there is none that was not sent twice.
+A message without its 250 is sent again (RFC 5321 section 6.1), which leaves two copies if the server had accepted it.
+The tests check that only messages sent twice have two copies.
 """
 
 import os
@@ -21,7 +21,7 @@ from tests.loopback.mail.support import HOST, PATIENCE_S, Server, mta, wait_unti
 SESSIONS = 4
 MESSAGES = 400
 KILLS = 6
-# The long run: so many messages, through kills of the server that they go to.
+# Number of messages of the long test.
 MANY, MANY_KILLS = 10_000, 10
 LONG_S = 600.0
 
@@ -88,11 +88,11 @@ def test_what_got_its_250_is_there_once(tmp_path: Path) -> None:
     assert set(copies) == senders.acknowledged
     twice = {name for name, count in copies.items() if count > 1}
     assert all(copies[name] <= senders.attempts[name] for name in twice)
-    assert [entry for entry in read_entries(server.queue) if not entry.is_done] == []
+    assert [entry for entry in read_entries(server.queue) if not entry.is_final] == []
 
 
 def test_what_was_delivered_and_not_written_down_is_not_delivered_again(tmp_path: Path) -> None:
-    """The journal of an earlier moment is what a crash between delivery and its note leaves."""
+    """Restore an earlier journal, as after a crash between delivery and its Change record."""
     server = Server(tmp_path).start()
     with server.client() as client:
         for number in range(5):
@@ -101,7 +101,7 @@ def test_what_was_delivered_and_not_written_down_is_not_delivered_again(tmp_path
     server.kill()
     (segment,) = server.queue.glob("*.journal")
     octets = segment.read_bytes()
-    # Every change is made into what no record is; the entries stay.
+    # Corrupt the magic of every Change record; the entries stay intact.
     segment.write_bytes(octets.replace(b"\x1eL7QC", b"\x1eL7Q?"))
     assert len(server.queued().splitlines()) == 5
     server.start()
@@ -126,7 +126,7 @@ def test_a_clean_stop_and_start_keeps_everything_in_order(tmp_path: Path) -> Non
 
 @pytest.mark.slow
 def test_ten_thousand_messages_arrive_through_ten_kills_of_the_server_that_they_go_to(tmp_path: Path) -> None:
-    """A server passes on to another, which is killed at random moments; what is there twice was sent twice."""
+    """Relay to a server that is killed at random moments; only messages sent twice may have two copies."""
     receiver = Server(tmp_path / "receiver", port=free_port())
     receiver.folder.mkdir()
     receiver.start()
@@ -149,7 +149,7 @@ def test_ten_thousand_messages_arrive_through_ten_kills_of_the_server_that_they_
     assert set(copies) == senders.acknowledged
     assert len(copies) == MANY
     extra = sum(count - 1 for count in copies.values())
-    # RFC 5321 section 6.1: only a transfer whose reply did not come may have left a copy.
+    # RFC 5321 section 6.1: only a transfer without a reply may leave a duplicate.
     assert extra <= log.read_text().count('"in_doubt"')
 
 

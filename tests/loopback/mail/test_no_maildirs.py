@@ -30,6 +30,6 @@ def test_it_says_so_in_one_sentence(
     assert main([*command, "--listen", HOST, "--port", "0", *flags]) == 2
     out, error = capfd.readouterr()
     assert out == ""
-    assert error.startswith(f"{name}: cannot keep mailboxes in /proc/x (")
+    assert error.startswith(f"{name}: cannot store mailboxes in /proc/x (")
     assert error.endswith("): name another with --maildirs\n")
     assert error.count("\n") == 1

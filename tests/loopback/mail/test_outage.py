@@ -1,4 +1,4 @@
-"""Mail for other domains: over MX, to a server that is down, refuses or loses it, and what the sender is told."""
+"""Remote delivery: MX routing, servers that are down, reject or lose mail, and the resulting bounces."""
 
 import socket
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ SENDER = "alice@here.test"
 
 @contextmanager
 def sender(folder: Path, port: int, *flags: str, retry: str = "0.2,0.4") -> Iterator[Server]:
-    """An MTA of here.test that sends to `port` of the hosts of the zone above."""
+    """Run the MTA of here.test, which sends to `port` of the hosts of the zone above."""
     folder.mkdir(exist_ok=True)
     (folder / "zone").mkdir(exist_ok=True)
     with served(folder / "zone", zone=ZONE) as dns:
@@ -48,7 +48,7 @@ def submit(server: Server, *recipients: str, text: str = "hello", reverse_path: 
 
 
 def reports(server: Server) -> list[str]:
-    """Each bounce in alice's mailbox: its status part as text."""
+    """Return the status part of each bounce in alice's mailbox, as text."""
     found = []
     for message in server.messages("alice", "here.test"):
         assert message["Return-Path"] == "<>"

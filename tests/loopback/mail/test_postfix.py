@@ -1,4 +1,4 @@
-"""The mail server and Postfix: each takes what the other passes on."""
+"""Interoperability with Postfix, in both directions."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tests.loopback.mail.support import HOST, PATIENCE_S, mta, wait_until
 
 pytestmark = [pytest.mark.skipif(not has_postfix(), reason="needs Postfix, and root"), pytest.mark.slow]
 COUNT = 20
-# Lines that begin with a dot, and one that is as long as may be (RFC 5321 section 4.5.3.1.6).
+# Lines that begin with a dot, and one of maximum length (RFC 5321 section 4.5.3.1.6).
 TEXT = ".\r\n..two\r\n" + "x" * 998 + "\r\nend\r\n"
 
 
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
-    """A folder that Postfix's own users may enter, which they may not where pytest has its own."""
+    """Create a directory that Postfix's users may enter; pytest's own are private."""
     with tempfile.TemporaryDirectory() as name:
         Path(name).chmod(0o755)
         yield Path(name)

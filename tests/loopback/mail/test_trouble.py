@@ -1,4 +1,4 @@
-"""Disks that are full or gone, peers that do not play by the rules, and what the server says of itself."""
+"""Full or missing disks, misbehaving clients, status and log output."""
 
 import json
 import os
@@ -26,7 +26,7 @@ def send(server: Server, text: str = MESSAGE, to: str = "alice@example.com") -> 
 
 
 def exchange(server: Server, octets: bytes) -> bytes:
-    """Send octets, end the sending side, and return all that comes."""
+    """Send octets, half-close, and return all replies."""
     with socket.create_connection((HOST, server.port), timeout=PATIENCE_S) as peer:
         peer.sendall(octets)
         peer.shutdown(socket.SHUT_WR)
@@ -38,7 +38,7 @@ def exchange(server: Server, octets: bytes) -> bytes:
 
 @contextmanager
 def small_disk(octets: int) -> Iterator[Path]:
-    """A file system of so many octets."""
+    """Mount a file system of this size in octets."""
     folder = Path(tempfile.mkdtemp())
     command = ["mount", "-t", "tmpfs", "-o", f"size={octets}", "tmpfs", os.fspath(folder)]
     if os.geteuid() != 0 or subprocess.run(command, capture_output=True, check=False).returncode != 0:
@@ -61,7 +61,7 @@ def test_a_full_disk_is_452_and_takes_mail_again_when_there_is_room(tmp_path: Pa
             with server.client() as client:
                 client.ehlo()
                 assert client.docmd("MAIL FROM:<> SIZE=1500000")[0] == 452
-                # A client that declares no size finds out at the end.
+                # Without a declared SIZE the rejection comes at the end of the data.
                 assert client.docmd("MAIL FROM:<>")[0] == 250
                 assert client.docmd("RCPT TO:<alice@example.com>")[0] == 250
                 assert client.data(MESSAGE + "xy\r\n" * 1_000_000)[0] == 452
@@ -102,7 +102,7 @@ def test_a_mailbox_that_is_full_when_mail_arrives_bounces(tmp_path: Path) -> Non
     with mta(tmp_path / "mta") as server:
         send(server, MESSAGE + "x\r\n" * 30_000, "bob@example.com")
         with server.client() as client:
-            # Declared smaller than it is.
+            # SIZE smaller than the message.
             client.ehlo()
             client.docmd("MAIL FROM:<alice@example.com>")
             client.docmd("RCPT TO:<bob@example.com>")

@@ -8,7 +8,7 @@ from services.mail.imap.session_state import SessionState
 from services.mail.imap.syntax.dates import read_date_time
 from services.mail.imap.syntax.reader import Reader, read_flag
 from services.mail.imap.syntax.sequence_set import format_sequence_set
-from services.mail.maildir.delivery import Arriving
+from services.mail.maildir.delivery import NewMessage
 from services.mail.maildir.errors import NoFolderError
 from services.mail.maildir.folder import Folder
 
@@ -32,8 +32,8 @@ def append(session: SessionState, reader: Reader) -> Steps:
     yield b""
     folder = target_folder(session, name)
     folder.refresh()
-    arriving = [Arriving(message.content, date=message.date) for message in messages]
-    uids = folder.append(arriving, [message.flags for message in messages])
+    new_messages = [NewMessage(message.content, date=message.date) for message in messages]
+    uids = folder.append(new_messages, [message.flags for message in messages])
     return f"[APPENDUID {folder.uidvalidity} {format_sequence_set(uids)}] Append completed."
 
 

@@ -115,7 +115,7 @@ def _languages(part: Part) -> bytes:
     while (tag := lexer.token()) is not None:
         tags.append(tag)
         lexer.skip_blanks()
-        if not lexer.take(b","):
+        if not lexer.accept(b","):
             break
         lexer.skip_blanks()
     return parenthesized(string(tag) for tag in tags) if tags else NIL

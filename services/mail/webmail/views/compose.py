@@ -8,7 +8,7 @@ from services.http.forms import Form
 from services.http.messages import Response
 from services.mail.agent.composition import compose_message
 from services.mail.agent.drafts import Attachment, ComposeError, Draft, NameAddr, parse_mailbox_list
-from services.mail.maildir.delivery import Arriving
+from services.mail.maildir.delivery import NewMessage
 from services.mail.maildir.errors import MaildirError
 from services.mail.reading.contents import Contents
 from services.mail.reading.file_names import safe_file_name
@@ -149,7 +149,7 @@ def _store_copy(request: UserPageRequest, content: bytes) -> list[str]:
     """Store a copy in Sent; return notices of a failure."""
     try:
         sent = folders.open_folder(request.maildir, folders.SENT)
-        sent.append([Arriving(content)], [frozenset((folders.SEEN,))])
+        sent.append([NewMessage(content)], [frozenset((folders.SEEN,))])
     except (MaildirError, OSError) as error:
         return [f"No copy could be kept: {error}"]
     return []

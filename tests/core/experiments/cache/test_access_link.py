@@ -7,8 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from experiments.cache.claims.access_link import CaseFigures, Setting, case_figures, w1, w2, w8
-from experiments.http.wire.bulk import Crossing, Traffic, crossings
+from experiments.cache.claims.access_link import (
+    CaseFigures,
+    Setting,
+    case_figures,
+    decide_link_use_under_load,
+    decide_queueing_theory,
+    decide_response_time_under_load,
+)
+from experiments.http.wire.bulk import BulkExchange, Traffic, crossings
 from tests.core.experiments.harness.verdicts import said
 from tests.core.experiments.harness.wire import INTERFACE, MS, START_NS, Tcp, Wire, request, response
 
@@ -91,20 +98,20 @@ def test_what_has_no_response_is_no_evidence(tmp_path: Path) -> None:
     traffic = crossings(wire.capture(tmp_path).at(INTERFACE), 80, keep_content=True)
     figures = case_figures(Setting(10, RATE_BPS, 0.1, 0.0), traffic, traffic, traffic, START_NS, OBJECTS)
     assert figures.problem == "1 of 1 requests have no response"
-    said(w1(figures, figures), "undecided", "no response")
-    said(w8({"slow": figures}), "undecided", "slow")
+    said(decide_response_time_under_load(figures, figures), "undecided", "no response")
+    said(decide_queueing_theory({"slow": figures}), "undecided", "slow")
 
 
 def test_other_octets_and_errors_fail_every_claim(tmp_path: Path) -> None:
     traffic = _traffic(tmp_path, [40, 20])
     for objects, part in (({b"/0": (BODY,)}, "Of /1"), ({b"/0": (BODY,), b"/1": (BODY[1:],)}, "never given")):
         figures = case_figures(Setting(10, RATE_BPS, 0.1, 0.0), traffic, traffic, traffic, START_NS, objects)
-        said(w1(figures, figures), "failed", part)
-        said(w2(figures, figures), "failed", part)
-        said(w8({"slow": figures}), "failed", "slow: ", part)
+        said(decide_response_time_under_load(figures, figures), "failed", part)
+        said(decide_link_use_under_load(figures, figures), "failed", part)
+        said(decide_queueing_theory({"slow": figures}), "failed", "slow: ", part)
     traffic.crossings[0].status = b"404"
     figures = case_figures(Setting(10, RATE_BPS, 0.1, 0.0), traffic, traffic, traffic, START_NS, OBJECTS)
-    said(w2(figures, figures), "failed", "/0 is answered with 404")
+    said(decide_link_use_under_load(figures, figures), "failed", "/0 is answered with 404")
 
 
 @pytest.mark.parametrize(
@@ -116,7 +123,7 @@ def test_other_octets_and_errors_fail_every_claim(tmp_path: Path) -> None:
     ],
 )
 def test_the_content_of_a_crossing_is_what_its_head_frames(octets: bytes, content: bytes) -> None:
-    crossing = Crossing((b"", 1), (b"", 80), b"/", 0, 1, end=len(octets), start=0, pieces=[octets[:9], octets[9:]])
+    crossing = BulkExchange((b"", 1), (b"", 80), b"/", 0, 1, end=len(octets), start=0, pieces=[octets[:9], octets[9:]])
     assert crossing.content == content
     # A segment that was not seen, and a head that does not fit what follows.
     assert replace(crossing, end=len(octets) + 1).content is None
@@ -147,23 +154,27 @@ WITHOUT, CACHED = _figures(149.5, 1000, 0.0), _figures(68.6, 600, 0.4)
 
 
 def test_the_sum_holds() -> None:
-    said(w1(WITHOUT, CACHED), "shown", "149.5 ms without", "68.6 ms with")
-    said(w2(WITHOUT, CACHED), "shown", "60.0%")
-    said(w8({"slow": WITHOUT, "cache": CACHED}), "shown", "utilisation 0.900", "hit rate 0.400")
+    said(decide_response_time_under_load(WITHOUT, CACHED), "shown", "149.5 ms without", "68.6 ms with")
+    said(decide_link_use_under_load(WITHOUT, CACHED), "shown", "60.0%")
+    said(decide_queueing_theory({"slow": WITHOUT, "cache": CACHED}), "shown", "utilisation 0.900", "hit rate 0.400")
 
 
 def test_what_the_formula_leaves_out_counts_and_its_tolerance_decides() -> None:
     late = replace(WITHOUT, delay_s=0.1505)
-    said(w1(late, CACHED), "shown")
+    said(decide_response_time_under_load(late, CACHED), "shown")
     exact = replace(late, tolerance=0.003)
-    said(w1(exact, CACHED), "failed")
-    said(w1(replace(exact, beyond={"arrivals": 0.001}), CACHED), "shown", "(theory: 150.5 and")
-    said(w8({"slow": replace(exact, beyond={"arrivals": 0.001})}), "shown")
+    said(decide_response_time_under_load(exact, CACHED), "failed")
+    said(
+        decide_response_time_under_load(replace(exact, beyond={"arrivals": 0.001}), CACHED),
+        "shown",
+        "(theory: 150.5 and",
+    )
+    said(decide_queueing_theory({"slow": replace(exact, beyond={"arrivals": 0.001})}), "shown")
 
 
 def test_what_is_off_by_more_than_a_tenth_fails() -> None:
-    said(w1(WITHOUT, replace(CACHED, delay_s=0.080)), "failed")
-    said(w1(replace(WITHOUT, delay_s=0.060), CACHED), "failed")
-    said(w2(WITHOUT, replace(CACHED, link_bytes=WITHOUT.link_bytes)), "failed")
-    said(w8({"slow": _figures(149.5, 1000, 0.0, load=0.7)}), "failed", "utilisation 0.700")
-    said(w8({"slow": replace(WITHOUT, delay_s=0.2)}), "failed")
+    said(decide_response_time_under_load(WITHOUT, replace(CACHED, delay_s=0.080)), "failed")
+    said(decide_response_time_under_load(replace(WITHOUT, delay_s=0.060), CACHED), "failed")
+    said(decide_link_use_under_load(WITHOUT, replace(CACHED, link_bytes=WITHOUT.link_bytes)), "failed")
+    said(decide_queueing_theory({"slow": _figures(149.5, 1000, 0.0, load=0.7)}), "failed", "utilisation 0.700")
+    said(decide_queueing_theory({"slow": replace(WITHOUT, delay_s=0.2)}), "failed")

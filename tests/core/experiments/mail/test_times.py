@@ -13,7 +13,7 @@ from experiments.harness.judge.verdict import Contradiction
 from experiments.harness.pathmodel.replay import Beyond
 from experiments.harness.results.result import Timing
 from experiments.harness.theory.tcp import Theory
-from experiments.mail.claims.story import TICK_NS, Inside, follow, s3
+from experiments.mail.claims.story import TICK_NS, Inside, decide_delivery_steps, follow
 from experiments.mail.claims.transfer import MailLegs
 from experiments.mail.theory.transfer import (
     Leg,
@@ -42,7 +42,9 @@ def inside(composed_ms: float = -10, filed_ms: float = 1350) -> Inside:
 
 
 def test_the_steps_follow_each_other(tmp_path: Path) -> None:
-    verdict = said(s3(Legs().legs(tmp_path), inside()), "shown", "1 compose 10 ms, 2 queue", "6 read")
+    verdict = said(
+        decide_delivery_steps(Legs().legs(tmp_path), inside()), "shown", "1 compose 10 ms, 2 queue", "6 read"
+    )
     # Connect: SYN and greeting.
     assert f"3 connect {2 * RTT_MS:.0f} ms, 4 transfer {5 * RTT_MS:.0f} ms" in verdict.evidence
 
@@ -56,28 +58,36 @@ def test_the_steps_follow_each_other(tmp_path: Path) -> None:
     ],
 )
 def test_s3_wants_each_step_behind_the_one_before(tmp_path: Path, known: Inside, why: str) -> None:
-    said(s3(Legs().legs(tmp_path), known), "failed", why)
+    said(decide_delivery_steps(Legs().legs(tmp_path), known), "failed", why)
 
 
 def test_s3_wants_the_message_before_the_connection(tmp_path: Path) -> None:
-    said(s3(Legs(relay_begins_ms=100).legs(tmp_path), inside()), "failed", "The sender's server connects")
+    said(
+        decide_delivery_steps(Legs(relay_begins_ms=100).legs(tmp_path), inside()),
+        "failed",
+        "The sender's server connects",
+    )
 
 
 def test_s3_wants_the_message_on_its_way(tmp_path: Path) -> None:
     other = PLAIN.replace(b"hidden", b"changed")
-    said(s3(Legs(relayed=other).legs(tmp_path / "a"), inside()), "failed", "is not passed on")
-    said(s3(Legs(read=other).legs(tmp_path / "b"), inside()), "failed", "does not come to the receiver's agent")
+    said(decide_delivery_steps(Legs(relayed=other).legs(tmp_path / "a"), inside()), "failed", "is not passed on")
+    said(
+        decide_delivery_steps(Legs(read=other).legs(tmp_path / "b"), inside()),
+        "failed",
+        "does not come to the receiver's agent",
+    )
     legs = Legs().legs(tmp_path / "c")
     blind = replace(legs.at_receiver, sessions=whole(b"a: b\r\n\r\nother\r\n").traffic(tmp_path / "d").sessions)
-    said(s3(replace(legs, at_receiver=blind), inside()), "failed", "has not seen the message")
-    assert s3(Legs().legs(tmp_path / "e", dropped=1), inside()).verdict == "undecided"
+    said(decide_delivery_steps(replace(legs, at_receiver=blind), inside()), "failed", "has not seen the message")
+    assert decide_delivery_steps(Legs().legs(tmp_path / "e", dropped=1), inside()).verdict == "undecided"
 
 
 def test_the_file_systems_tick_is_no_contradiction(tmp_path: Path) -> None:
     legs = Legs().legs(tmp_path)
     arrived = legs.at_receiver.messages[0].data.last_ns
     known = Inside(START_NS - 20 * MS, START_NS - 10 * MS, arrived - TICK_NS // 2)
-    said(s3(legs, known), "shown", "5 mailbox 0 ms")
+    said(decide_delivery_steps(legs, known), "shown", "5 mailbox 0 ms")
 
 
 def test_a_story_without_a_message_is_none(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The accounts file: users, passwords, lists and forwards."""
+"""Accounts file: users, passwords, lists and forwards."""
 
 from pathlib import Path
 

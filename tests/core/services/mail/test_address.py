@@ -1,4 +1,4 @@
-"""Mailboxes, paths and domains by RFC 5321's grammar."""
+"""Mailboxes, paths and domains in the grammar of RFC 5321."""
 
 import pytest
 from hypothesis import given

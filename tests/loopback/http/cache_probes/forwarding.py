@@ -24,7 +24,7 @@ FRESH = Reply(200, (HOUR,))
 
 
 def _kept(name: str, *lines: str) -> Probe:
-    """These lines, of one field, are on the first answer and on that from storage."""
+    """Expect these lines of one field in the first response and in the one from storage."""
     field = lines[0].partition(":")[0]
     check = (has(field, *(line.partition(":")[2].strip() for line in lines)),)
     return required("9111 3.1", f"{name} is kept", first(HOUR, *lines, checks=check), get(asked=False, checks=check))

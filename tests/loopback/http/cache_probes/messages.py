@@ -22,7 +22,7 @@ _FRESH = b"Cache-Control: max-age=3600\r\nContent-Length: 2\r\n\r\nok"
 
 
 def _answered(name: str, octets: bytes, *statuses: int, is_closed: bool = True, section: str = "9112 6.3") -> Probe:
-    """The client gets one of these statuses, and the second client's answer is not worse."""
+    """Expect one of these statuses for the client, and no worse response for the second one."""
     step = get(
         asked=True, status=None, reply=Reply(pieces=(octets,), is_closed=is_closed), checks=(status_in(*statuses),)
     )

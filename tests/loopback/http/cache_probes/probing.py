@@ -6,8 +6,8 @@
     ))
 
 asks for one resource twice: the first request comes to the origin, the second does not and brings what step 0 brought.
-A probe is required where a sentence with MUST or SHOULD stands behind it, and allowed where the cache may do it and
-gains from it. In fields, `{now+60}` becomes the date of a minute later (also `{rfc850+60}` and `{asctime+60}`),
+A probe is required where it tests a sentence with MUST or SHOULD, and allowed where the behaviour is optional and
+useful. In fields, `{now+60}` becomes the date of a minute later (also `{rfc850+60}` and `{asctime+60}`),
 `{authority}` the proxy's host and port, and `{name}` the probe's own path.
 """
 
@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 Line = tuple[str, str]
 Check = Callable[["Outcome"], str | None]
 
-# As a step's content: what the origin answers to that very step.
+# As a step's content: the content of that step's own reply.
 OWN = -1
 # RFC 9211 section 2: a List whose members are Tokens or Strings with parameters.
 _STATUS_PARAMETER = (
@@ -32,7 +32,7 @@ CACHE_STATUS = re.compile(rf'(?:[A-Za-z*][^\s;,"]*|"[^"]*")(?:; *{_STATUS_PARAME
 
 @dataclass(frozen=True)
 class Reply:
-    """What the origin sends: a message made of these, or `pieces` as they are, where a number is a pause in seconds."""
+    """Response of the origin: a message of these, or literal `pieces`, where a number is a pause in seconds."""
 
     status: int = 200
     fields: tuple[str, ...] = ()
@@ -45,7 +45,7 @@ class Reply:
 
 @dataclass(frozen=True)
 class Step:
-    """One request, and what is expected; None is no expectation, and a number as content that of that step's reply."""
+    """One request and its expected results; None: no expectation; a number as content: that of that step's reply."""
 
     fields: tuple[str, ...] = ()
     method: str = "GET"
@@ -73,13 +73,13 @@ class Probe:
 
     @property
     def label(self) -> str:
-        """What a test is called."""
+        """The name of the test."""
         return f"{self.section} {'required' if self.is_required else 'allowed'}: {self.name}"
 
 
 @dataclass(frozen=True)
 class Message:
-    """A request or response as it came, with the interim responses before it."""
+    """A request or response as received, with the interim responses before it."""
 
     start: str
     lines: tuple[Line, ...]
@@ -89,7 +89,7 @@ class Message:
 
     @property
     def status(self) -> int:
-        """The status code; 0 where nothing came."""
+        """The status code; 0 without a response."""
         return int(self.start.split(" ")[1]) if self.start.startswith("HTTP/") else 0
 
     def values(self, name: str) -> list[str]:
@@ -99,7 +99,7 @@ class Message:
 
 @dataclass
 class Outcome:
-    """What became of a step: the answer, and what the origin saw meanwhile."""
+    """Result of a step: the response, and the requests that the origin received meanwhile."""
 
     got: Message
     seen: list[Message] = field(default_factory=list)
@@ -107,7 +107,7 @@ class Outcome:
 
 
 def has(name: str, *expected: str) -> Check:
-    """The answer has the field; with these values line by line, where some are given."""
+    """Expect the field in the response; with these values line by line, if given."""
 
     def check(outcome: Outcome) -> str | None:
         values = outcome.got.values(name)
@@ -117,12 +117,12 @@ def has(name: str, *expected: str) -> Check:
 
 
 def lacks(*names: str) -> Check:
-    """The answer has none of the fields."""
+    """Expect none of the fields in the response."""
     return lambda outcome: next((f"{name} is there" for name in names if outcome.got.values(name)), None)
 
 
 def sees(name: str, *expected: str) -> Check:
-    """The origin saw the field in the first request of the step; with these values, where some are given."""
+    """Expect the field in the first request that the origin receives in the step; with these values, if given."""
 
     def check(outcome: Outcome) -> str | None:
         values = outcome.seen[0].values(name) if outcome.seen else []
@@ -132,14 +132,14 @@ def sees(name: str, *expected: str) -> Check:
 
 
 def sees_no(*names: str) -> Check:
-    """The origin saw none of the fields."""
+    """Expect none of the fields in the request that the origin receives."""
     return lambda outcome: next(
         (f"the origin saw {name}" for name in names for message in outcome.seen if message.values(name)), None
     )
 
 
 def age(least: int, most: int) -> Check:
-    """Age is one number between these."""
+    """Expect a single Age between these."""
 
     def check(outcome: Outcome) -> str | None:
         values = outcome.got.values("Age")
@@ -150,53 +150,53 @@ def age(least: int, most: int) -> Check:
 
 
 def cache_status(part: str) -> Check:
-    """Cache-Status says this of the cache."""
+    """Expect this in Cache-Status."""
     return lambda outcome: None if part in ", ".join(outcome.got.values("Cache-Status")) else f"not {part!r}"
 
 
 def status_in(*allowed: int) -> Check:
-    """The status code is one of these."""
+    """Expect one of these status codes."""
     return lambda outcome: None if outcome.got.status in allowed else f"status {outcome.got.status}"
 
 
 def get(*fields: str, **rest: object) -> Step:
-    """A request of which nothing is expected as to whether the origin sees it."""
+    """A request that may or may not be forwarded."""
     return Step(fields=fields, **rest)  # type: ignore[arg-type]
 
 
 def first(*fields: str, status: int = 200, **rest: object) -> Step:
-    """A request that comes to the origin, which answers so."""
+    """A request that must be forwarded, and its response."""
     known = {"asked": True, "status": status, "reply": Reply(status, fields), **rest}
     return Step(**known)  # type: ignore[arg-type]
 
 
 def hit(*fields: str, of: int | bytes = 0, **rest: object) -> Step:
-    """A request that is answered from storage."""
+    """A request that must be satisfied by a stored response."""
     return Step(**{"fields": fields, "asked": False, "content": of, **rest})  # type: ignore[arg-type]
 
 
 def miss(*fields: str, **rest: object) -> Step:
-    """A request that must come to the origin, whose answer to it is sent."""
+    """A request that must be forwarded, and whose response must be relayed."""
     return Step(**{"fields": fields, "asked": True, "content": OWN, **rest})  # type: ignore[arg-type]
 
 
 def required(section: str, name: str, *steps: Step) -> Probe:
-    """What a cache has to do."""
+    """Define a probe of a requirement."""
     return Probe(name, section, steps)
 
 
 def allowed(section: str, name: str, *steps: Step) -> Probe:
-    """What a cache may do, to everybody's gain."""
+    """Define a probe of an optional, useful behaviour."""
     return Probe(name, section, steps, is_required=False)
 
 
 def reused(section: str, name: str, *fields: str, **rest: object) -> Probe:
-    """A response with these fields may be used again."""
+    """Define a probe: a response with these fields may be reused."""
     after_s, status = rest.pop("after_s", 0.0), rest.get("status", 200)
     return allowed(section, name, first(*fields, **rest), hit(after_s=after_s, status=status))  # type: ignore[arg-type]
 
 
 def asked_again(section: str, name: str, *fields: str, **rest: object) -> Probe:
-    """A response with these fields must not be used again without asking."""
+    """Define a probe: a response with these fields must not be reused without validation."""
     after_s = rest.pop("after_s", 0.0)
     return required(section, name, first(*fields, **rest), miss(after_s=after_s))  # type: ignore[arg-type]

@@ -31,7 +31,7 @@ def _date(form: str, offset_s: int) -> str:
 
 @dataclass
 class Run:
-    """A probe under way."""
+    """State of a running probe."""
 
     number: int
     probe: Probe
@@ -41,7 +41,7 @@ class Run:
     seen: list[Message] = field(default_factory=list)
 
     def fill(self, text: str) -> str:
-        """Put dates and names in."""
+        """Substitute dates and names."""
         text = _TEMPLATE.sub(lambda found: _date(found[1], int(found[2] or 0)), text)
         return text.replace("{authority}", self.authority).replace("{name}", self.name)
 
@@ -51,12 +51,12 @@ class Run:
         return f"/probe{self.number}"
 
     def content(self, step: int) -> bytes:
-        """Return what the origin's answer to a step holds."""
+        """Return the content of the origin's response to a step."""
         reply = self.probe.steps[step].reply
         return reply.content if reply and reply.content is not None else b"step %d" % step
 
     def answer(self, method: str) -> tuple[list[bytes | float], bool]:
-        """Return what the origin sends now, and whether it closes after it."""
+        """Return the octets to send, and True where the origin closes the connection after them."""
         reply = self.probe.steps[self.step].reply or Reply(fields=("Cache-Control: no-store",))
         if reply.pieces:
             pieces = [
@@ -94,7 +94,7 @@ def _unchunk(octets: bytes) -> tuple[bytes, bool]:
 
 
 def parse_answer(octets: bytes, method: str) -> Message:
-    """Read interim responses and the final one from all that came on a connection."""
+    """Parse interim responses and the final one from all octets received on a connection."""
     interim: list[Message] = []
     while True:
         head, mark, octets = octets.partition(b"\r\n\r\n")
@@ -115,13 +115,13 @@ def parse_answer(octets: bytes, method: str) -> Message:
 
 
 class Laboratory:
-    """An origin's answers and the runs they belong to."""
+    """The origin's responses, and the runs they belong to."""
 
     def __init__(self, probes: Iterable[Probe]) -> None:
         self.runs = [Run(number, probe, "") for number, probe in enumerate(probes)]
 
     def answer(self, peer: socket.socket, request: bytes) -> bool:
-        """Answer one request as the origin."""
+        """Handle one request as the origin."""
         head, _, content = request.partition(b"\r\n\r\n")
         found = _MARK.search(head)
         start, lines = parse_lines(head)
@@ -170,7 +170,7 @@ class Laboratory:
         return faults
 
     def run_all(self, proxy_port: int) -> dict[str, list[str]]:
-        """Run every probe, many at once; return what was wrong with each."""
+        """Run all probes concurrently; return the failures of each."""
         for run in self.runs:
             run.authority = f"{HOST}:{proxy_port}"
         with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -180,7 +180,7 @@ class Laboratory:
 
 
 def judge(run: Run, step: Step) -> list[str]:
-    """Return what was not as expected of the last outcome."""
+    """Return the unmet expectations of the last outcome."""
     outcome = run.outcomes[-1]
     faults = []
     if step.asked is not None and bool(outcome.seen) != step.asked:

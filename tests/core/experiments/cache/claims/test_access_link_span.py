@@ -10,11 +10,11 @@ import pytest
 
 from experiments.cache.access_link import CASES, EXPERIMENT, OBJECT_BITS, SLOW
 from experiments.cache.claims.access_link import Setting
-from experiments.cache.claims.access_link_span import SpanFigures, span_figures, w8_span
+from experiments.cache.claims.access_link_span import SpanFigures, decide_waits_over_span, span_figures
 from experiments.harness.clock import VARIABLE, Clock
 from experiments.harness.experiment import Run
 from experiments.harness.theory.queueing import Queue, WaitInterval, poisson_s, waits_s
-from experiments.http.wire.bulk import Crossing, Traffic, crossings
+from experiments.http.wire.bulk import BulkExchange, Traffic, crossings
 from tests.core.experiments.harness.verdicts import said
 from tests.core.experiments.harness.wire import INTERFACE, START_NS, Tcp, Wire, request, response
 from topologies.emulation.errors import EmulationError
@@ -40,7 +40,7 @@ def _traffic(acknowledged: int = 0) -> Traffic:
     for number, (at_s, wait_s, each_s) in enumerate(zip(ARRIVALS_S, waits, own_s, strict=True)):
         asked_ns = START_NS + round(at_s * 1e9)
         last_ns = asked_ns + round((RTT_S + REQUEST_S + wait_s + each_s + SERVICE_S) * 1e9)
-        one = Crossing((b"", number), (b"", 80), b"/0", asked_ns, number + 1, first_ns=last_ns - 1, last_ns=last_ns)
+        one = BulkExchange((b"", number), (b"", 80), b"/0", asked_ns, number + 1, first_ns=last_ns - 1, last_ns=last_ns)
         one.end, one.pieces, one.status = len(HEAD + BODY), [HEAD, BODY], b"200"
         one.wire_bytes, one.request_bytes = WIRE_BYTES, REQUEST_BYTES
         one.acknowledgement_bytes = round(each_s * RATE_BPS / 8)
@@ -59,7 +59,9 @@ def test_an_ideal_link_is_the_theory() -> None:
     assert one.mean.total_s == pytest.approx(sum(one.mean.terms.values()))
     assert one.mean.terms["internet"] == pytest.approx(RTT_S)
     assert one.mean.terms["request"] == pytest.approx(REQUEST_S)
-    said(w8_span("slow link", one, INTERVAL, 0.003), "shown", "utilisation 0.78", "mean of M/D/1, 1.600 s")
+    said(
+        decide_waits_over_span("slow link", one, INTERVAL, 0.003), "shown", "utilisation 0.78", "mean of M/D/1, 1.600 s"
+    )
 
 
 def test_acknowledgements_of_their_own_are_part_of_the_service() -> None:
@@ -71,43 +73,51 @@ def test_acknowledgements_of_their_own_are_part_of_the_service() -> None:
     ignored = _traffic(acknowledged=100)
     for each in ignored.crossings:
         each.acknowledgement_bytes = 0
-    said(w8_span("slow link", _figures(ignored), INTERVAL, 0.003), "failed", "0.3% are allowed")
+    said(decide_waits_over_span("slow link", _figures(ignored), INTERVAL, 0.003), "failed", "0.3% are allowed")
 
 
 def test_one_request_that_is_late_fails() -> None:
     traffic = _traffic()
     one = traffic.crossings[100]
     one.last_ns += (one.last_ns - one.asked_ns) // 200
-    said(w8_span("slow link", _figures(traffic), INTERVAL, 0.003), "failed", "within 0.50%")
+    said(decide_waits_over_span("slow link", _figures(traffic), INTERVAL, 0.003), "failed", "within 0.50%")
 
 
 def test_another_link_than_the_asked_one_fails() -> None:
     traffic = _traffic()
     for one in traffic.crossings:
         one.wire_bytes = round(0.8 * WIRE_BYTES)
-    said(w8_span("slow link", _figures(traffic), INTERVAL, 0.003), "failed")
+    said(decide_waits_over_span("slow link", _figures(traffic), INTERVAL, 0.003), "failed")
 
 
 def test_what_was_sent_again_late_or_not_at_all_is_no_evidence() -> None:
     repeated = _traffic()
     repeated.repeated = 1
-    said(w8_span("slow link", _figures(repeated), INTERVAL, 0.003), "undecided", "1 segments were sent again")
+    said(
+        decide_waits_over_span("slow link", _figures(repeated), INTERVAL, 0.003),
+        "undecided",
+        "1 segments were sent again",
+    )
     lost = Traffic(_traffic().crossings[:-1])
-    said(w8_span("slow link", _figures(lost), INTERVAL, 0.003), "undecided", f"{len(ARRIVALS_S) - 1} were sent")
+    said(
+        decide_waits_over_span("slow link", _figures(lost), INTERVAL, 0.003),
+        "undecided",
+        f"{len(ARRIVALS_S) - 1} were sent",
+    )
     late = _traffic()
     late.crossings[5].asked_ns += 20_000_000
-    said(w8_span("slow link", _figures(late), INTERVAL, 0.003), "undecided", "0.020 s after its time")
+    said(decide_waits_over_span("slow link", _figures(late), INTERVAL, 0.003), "undecided", "0.020 s after its time")
 
 
 def test_other_octets_fail() -> None:
     traffic = _traffic()
     traffic.crossings[3].pieces = [HEAD, BODY[1:] + b"y"]
-    said(w8_span("slow link", _figures(traffic), INTERVAL, 0.003), "failed", "slow link: ")
+    said(decide_waits_over_span("slow link", _figures(traffic), INTERVAL, 0.003), "failed", "slow link: ")
 
 
 def test_arrivals_too_unusual_for_the_formula_are_no_evidence() -> None:
     narrow = replace(INTERVAL, low=-0.01, high=0.01)
-    said(w8_span("slow link", _figures(_traffic()), narrow, 0.003), "undecided", "take another seed")
+    said(decide_waits_over_span("slow link", _figures(_traffic()), narrow, 0.003), "undecided", "take another seed")
 
 
 def test_an_acknowledgement_before_the_response_is_seen(tmp_path: Path) -> None:

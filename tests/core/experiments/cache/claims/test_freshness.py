@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.cache.claims.freshness import LiveObject, Version, deliveries, w6
+from experiments.cache.claims.freshness import LiveObject, Version, decide_freshness, deliveries
 from experiments.cache.wire.legs import Span
 from experiments.harness.judge.verdict import Contradiction
 from tests.core.experiments.cache.claims.cache_wire import RTT_MS, TWO, Campus, Upstream, fetched, replaced
@@ -50,7 +50,7 @@ class Load:
 
 def test_a_fresh_copy_may_be_an_old_version(tmp_path: Path) -> None:
     load = Load().at(100).replace().at(1900).ask(None, b"old")
-    verdict = w6(load.campus.legs(tmp_path), load.live, load.span)
+    verdict = decide_freshness(load.campus.legs(tmp_path), load.live, load.span)
     said(verdict, "shown", "1 changes", "1 of them from the cache alone", "max-age=2")
     (late,) = [one for one in deliveries(load.campus.legs(tmp_path), load.live, load.span) if one.from_cache]
     # The request reaches the proxy a round trip of the campus after 1900 ms; the origin was asked at about 41 ms.
@@ -60,7 +60,7 @@ def test_a_fresh_copy_may_be_an_old_version(tmp_path: Path) -> None:
 
 def test_whole_seconds_may_make_a_copy_a_second_late(tmp_path: Path) -> None:
     load = Load().at(100).replace().at(2900).ask(None, b"old")
-    said(w6(load.campus.legs(tmp_path), load.live, load.span), "shown")
+    said(decide_freshness(load.campus.legs(tmp_path), load.live, load.span), "shown")
 
 
 @pytest.mark.parametrize("version", [b"old", b"new"])
@@ -69,12 +69,12 @@ def test_an_expired_copy_is_too_old_whether_it_was_replaced_or_not(version: byte
     if version == b"new":
         load.at(200).ask(replaced(), b"new")
     load.at(3500).ask(None, version)
-    said(w6(load.campus.legs(tmp_path), load.live, load.span), "failed", "more than max-age=2 allows")
+    said(decide_freshness(load.campus.legs(tmp_path), load.live, load.span), "failed", "more than max-age=2 allows")
 
 
 def test_the_old_version_is_too_old_even_from_an_exchange_with_the_origin(tmp_path: Path) -> None:
     load = Load().at(100).replace().at(200).ask(None, b"old").at(3500).ask(replaced(), b"old")
-    said(w6(load.campus.legs(tmp_path), load.live, load.span), "failed", "replaced for 3.4")
+    said(decide_freshness(load.campus.legs(tmp_path), load.live, load.span), "failed", "replaced for 3.4")
 
 
 def test_no_cache_wants_what_was_current_when_it_was_asked_for(tmp_path: Path) -> None:
@@ -83,9 +83,11 @@ def test_no_cache_wants_what_was_current_when_it_was_asked_for(tmp_path: Path) -
     checked.campus, checked.replaced_ns = aged.campus, aged.replaced_ns
     aged.campus.ask(CHECKED, replaced(), b"new")
     live = aged.live | checked.live
-    said(w6(aged.campus.legs(tmp_path), live, aged.span), "shown", "of 1 responses with no-cache every one")
+    said(
+        decide_freshness(aged.campus.legs(tmp_path), live, aged.span), "shown", "of 1 responses with no-cache every one"
+    )
     aged.campus.ask(CHECKED, None, b"old")
-    said(w6(aged.campus.legs(tmp_path), live, aged.span), "failed", "although it has no-cache")
+    said(decide_freshness(aged.campus.legs(tmp_path), live, aged.span), "failed", "although it has no-cache")
 
 
 def test_no_cache_allows_a_change_while_the_answer_is_on_its_way(tmp_path: Path) -> None:
@@ -94,25 +96,31 @@ def test_no_cache_allows_a_change_while_the_answer_is_on_its_way(tmp_path: Path)
     checked.campus = load.campus
     load.campus.ask(CHECKED, fetched(b"old"), b"old")
     checked.replaced_ns = load.campus.now_ns - round(RTT_MS / 2 * 1e6)
-    said(w6(load.campus.legs(tmp_path), load.live | checked.live, load.span), "shown")
+    said(decide_freshness(load.campus.legs(tmp_path), load.live | checked.live, load.span), "shown")
 
 
 def test_a_body_that_never_was_contradicts(tmp_path: Path) -> None:
     load = Load().at(100).replace().ask(None, b"mixed")
-    said(w6(load.campus.legs(tmp_path), load.live, load.span), "failed", "no version of /aged")
+    said(decide_freshness(load.campus.legs(tmp_path), load.live, load.span), "failed", "no version of /aged")
     with pytest.raises(Contradiction):
         deliveries(load.campus.legs(tmp_path), load.live, load.span)
 
 
 def test_without_a_change_or_without_a_hit_nothing_follows(tmp_path: Path) -> None:
     unchanged = Load().at(1000).ask(None, b"old")
-    said(w6(unchanged.campus.legs(tmp_path), unchanged.live, unchanged.span), "undecided", "0 changes")
+    said(decide_freshness(unchanged.campus.legs(tmp_path), unchanged.live, unchanged.span), "undecided", "0 changes")
     unkept = Load().at(100).replace().ask(replaced(), b"new")
-    said(w6(unkept.campus.legs(tmp_path), unkept.live, unkept.span), "undecided", "0 responses from the cache")
+    said(
+        decide_freshness(unkept.campus.legs(tmp_path), unkept.live, unkept.span),
+        "undecided",
+        "0 responses from the cache",
+    )
 
 
 @pytest.mark.parametrize("status", [304, 404, 504])
 def test_an_error_in_the_place_of_a_copy_contradicts(status: int, tmp_path: Path) -> None:
     load = Load().at(100).replace().at(1000).ask(None, b"old")
     load.campus.ask(AGED, None, b"" if status == 304 else b"<h1>sorry</h1>", status=status)
-    said(w6(load.campus.legs(tmp_path), load.live, load.span), "failed", f"/aged is answered with {status}")
+    said(
+        decide_freshness(load.campus.legs(tmp_path), load.live, load.span), "failed", f"/aged is answered with {status}"
+    )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.cache.claims.savings import decompose_visit, opened, w1, w2
+from experiments.cache.claims.savings import count_connections, decide_link_relief, decide_visit_time, decompose_visit
 from experiments.cache.theory import cached_visit
 from experiments.cache.wire.link_use import LinkUse, link_use
 from experiments.harness.theory.tcp import SEGMENT_OVERHEAD_BYTES
@@ -26,19 +26,25 @@ from tests.core.experiments.harness.wire import INTERFACE
 
 
 def test_w1_compares_the_means_of_the_same_visits() -> None:
-    said(w1([0.2, 0.2], [0.25, 0.05], []), "shown", "200.0 ms", "150.0 ms", "25% less")
-    said(w1([0.2, 0.2], [0.25, 0.15], []), "failed", "not shorter")
-    said(w1([0.2, 0.2], [0.25, 0.05], ["warm"]), "undecided", "warm outside")
-    said(w1([0.2, 0.2], [0.05], []), "undecided")
-    said(w1([], [], []), "undecided")
+    said(decide_visit_time([0.2, 0.2], [0.25, 0.05], []), "shown", "200.0 ms", "150.0 ms", "25% less")
+    said(decide_visit_time([0.2, 0.2], [0.25, 0.15], []), "failed", "not shorter")
+    said(decide_visit_time([0.2, 0.2], [0.25, 0.05], ["warm"]), "undecided", "warm outside")
+    said(decide_visit_time([0.2, 0.2], [0.05], []), "undecided")
+    said(decide_visit_time([], [], []), "undecided")
 
 
 def test_w2_compares_octets() -> None:
-    said(w2(LinkUse(1000, 9, 0), LinkUse(400, 5, 0), 3), "shown", "1000 octets in 9 frames", "60% less", "3 responses")
-    said(w2(LinkUse(1000, 9, 0), LinkUse(1000, 9, 0), 3), "failed")
-    said(w2(LinkUse(1000, 9, 0), LinkUse(400, 5, 3), 3), "undecided", "dropped 3")
-    said(w2(LinkUse(1000, 9, 0), LinkUse(400, 5, 0), 0), "undecided", "No response came from the cache")
-    said(w2(LinkUse(0, 0, 0), LinkUse(0, 0, 0), 0), "undecided")
+    said(
+        decide_link_relief(LinkUse(1000, 9, 0), LinkUse(400, 5, 0), 3),
+        "shown",
+        "1000 octets in 9 frames",
+        "60% less",
+        "3 responses",
+    )
+    said(decide_link_relief(LinkUse(1000, 9, 0), LinkUse(1000, 9, 0), 3), "failed")
+    said(decide_link_relief(LinkUse(1000, 9, 0), LinkUse(400, 5, 3), 3), "undecided", "dropped 3")
+    said(decide_link_relief(LinkUse(1000, 9, 0), LinkUse(400, 5, 0), 0), "undecided", "No response came from the cache")
+    said(decide_link_relief(LinkUse(0, 0, 0), LinkUse(0, 0, 0), 0), "undecided")
 
 
 def test_the_use_of_a_link_is_its_frames_within_the_span(tmp_path: Path) -> None:
@@ -77,7 +83,7 @@ def test_a_miss_waits_for_the_origin_and_a_hit_does_not(tmp_path: Path) -> None:
     assert parts(campus, stale, tmp_path) == {"tcp_handshake": LAN_MS, "origin_request": RTT_MS}
     assert parts(campus, hit, tmp_path) == {"tcp_handshake": LAN_MS}
     legs = campus.legs(tmp_path)
-    assert [opened(legs, span) for span in (miss, stale, hit)] == [1, 0, 0]
+    assert [count_connections(legs, span) for span in (miss, stale, hit)] == [1, 0, 0]
 
 
 def test_a_visit_without_a_response_has_no_duration(tmp_path: Path) -> None:

@@ -38,11 +38,11 @@ OBJECTS = {b"/a": (b"old", b"new"), b"/b": (b"other",)}
 
 
 def w4(legs: Legs, spans: list[Span]) -> Verdict:
-    return validation.w4(legs, spans, OBJECTS)
+    return validation.decide_not_modified(legs, spans, OBJECTS)
 
 
 def w5(legs: Legs, changed: list[Span], again: list[Span]) -> Verdict:
-    return validation.w5(legs, changed, again, OBJECTS)
+    return validation.decide_replaced_copy(legs, changed, again, OBJECTS)
 
 
 def stored(campus: Campus) -> Campus:
@@ -57,7 +57,7 @@ def stale(campus: Campus, upstream: Upstream | None, gets: bytes = b"old") -> li
     return [campus.ask("/a", upstream, gets)]
 
 
-@pytest.mark.parametrize("claim", [validation.w3, w4])
+@pytest.mark.parametrize("claim", [validation.decide_conditional_requests, w4])
 def test_a_stale_copy_is_validated(claim: Claim, tmp_path: Path) -> None:
     campus = Campus()
     spans = stale(campus, not_modified())
@@ -68,7 +68,7 @@ def test_a_stale_copy_is_validated(claim: Claim, tmp_path: Path) -> None:
 def test_w3_names_the_dates_and_where_they_are(tmp_path: Path) -> None:
     campus = Campus()
     spans = [*stale(campus, not_modified()), campus.ask("/b", not_modified(SECOND), b"other")]
-    verdict = validation.w3(campus.legs(tmp_path), spans)
+    verdict = validation.decide_conditional_requests(campus.legs(tmp_path), spans)
     said(verdict, "shown", FIRST[0], "2 requests", "and 2 If-None-Match")
     stored_in, asked_in, *_ = verdict.frames
     assert f"Last-Modified of frame {stored_in}" in verdict.evidence
@@ -89,25 +89,29 @@ def test_w3_names_the_dates_and_where_they_are(tmp_path: Path) -> None:
 def test_w3_wants_the_stored_validators(asks: list[str], word: str, tmp_path: Path) -> None:
     campus = Campus()
     spans = stale(campus, Upstream(asks, 304, (), b""))
-    said(validation.w3(campus.legs(tmp_path), spans), word)
+    said(validation.decide_conditional_requests(campus.legs(tmp_path), spans), word)
 
 
 def test_w3_knows_the_validators_that_a_304_has_brought(tmp_path: Path) -> None:
     campus = Campus()
     stale(campus, Upstream(conditions(FIRST), 304, validators(SECOND), b""))
     again = [campus.ask("/a", not_modified(SECOND))]
-    said(validation.w3(campus.legs(tmp_path), again), "shown", SECOND[0])
+    said(validation.decide_conditional_requests(campus.legs(tmp_path), again), "shown", SECOND[0])
     before = [campus.ask("/a", not_modified(FIRST))]
-    said(validation.w3(campus.legs(tmp_path), before), "failed", FIRST[0], SECOND[0])
+    said(validation.decide_conditional_requests(campus.legs(tmp_path), before), "failed", FIRST[0], SECOND[0])
 
 
 def test_w3_fails_if_a_stale_copy_is_given_away_unasked(tmp_path: Path) -> None:
     campus = Campus()
     spans = stale(campus, None)
-    said(validation.w3(campus.legs(tmp_path), spans), "failed", "without a request to the origin")
+    said(
+        validation.decide_conditional_requests(campus.legs(tmp_path), spans),
+        "failed",
+        "without a request to the origin",
+    )
 
 
-@pytest.mark.parametrize("claim", [validation.w3, w4])
+@pytest.mark.parametrize("claim", [validation.decide_conditional_requests, w4])
 def test_nothing_stored_decides_nothing(claim: Claim, tmp_path: Path) -> None:
     campus = Campus()
     spans = [campus.ask("/a", fetched())]
@@ -198,7 +202,7 @@ def on_link(campus: Campus, folder: Path) -> list[Connection]:
 
 def test_w7_sees_the_proxy_in_both_parts(tmp_path: Path) -> None:
     campus = stored(Campus())
-    verdict = validation.w7(campus.legs(tmp_path), on_link(campus, tmp_path), PROXY, ORIGIN)
+    verdict = validation.decide_both_roles(campus.legs(tmp_path), on_link(campus, tmp_path), PROXY, ORIGIN)
     said(verdict, "shown", "takes 2 connections", f"{PROXY} opens 1 to {ORIGIN}:80", "GET http://www.example.com/a")
     assert len(verdict.frames) == 3
 
@@ -206,14 +210,14 @@ def test_w7_sees_the_proxy_in_both_parts(tmp_path: Path) -> None:
 def test_w7_fails_if_a_client_goes_past_the_cache(tmp_path: Path) -> None:
     campus = stored(Campus())
     campus.pass_by()
-    verdict = validation.w7(campus.legs(tmp_path), on_link(campus, tmp_path), PROXY, ORIGIN)
+    verdict = validation.decide_both_roles(campus.legs(tmp_path), on_link(campus, tmp_path), PROXY, ORIGIN)
     said(verdict, "failed", "crosses the access link from 10.7.0.1")
 
 
 def test_w7_fails_if_the_origin_is_never_asked(tmp_path: Path) -> None:
     campus = Campus()
     campus.ask("/a", None)
-    said(validation.w7(campus.legs(tmp_path), [], PROXY, ORIGIN), "failed", "none goes on")
+    said(validation.decide_both_roles(campus.legs(tmp_path), [], PROXY, ORIGIN), "failed", "none goes on")
 
 
 def test_w7_is_undecided_if_the_origin_is_asked_on_a_connection_of_before(tmp_path: Path) -> None:
@@ -221,7 +225,7 @@ def test_w7_is_undecided_if_the_origin_is_asked_on_a_connection_of_before(tmp_pa
     campus.ask("/a", fetched())
     opens = [number for number, (_, octets) in enumerate(campus.wire.packets) if is_syn(octets, 80)]
     del campus.wire.packets[opens[0]]
-    said(validation.w7(campus.legs(tmp_path), [], PROXY, ORIGIN), "undecided", "no HTTP connection")
+    said(validation.decide_both_roles(campus.legs(tmp_path), [], PROXY, ORIGIN), "undecided", "no HTTP connection")
 
 
 def is_syn(octets: bytes, port: int) -> bool:
@@ -235,7 +239,7 @@ def test_w7_fails_if_octets_are_relayed_as_in_a_tunnel(tmp_path: Path) -> None:
     for client, server, port in ((ONE, PROXY, FORWARD_PORT), (PROXY, ORIGIN, 80)):
         tcp = Tcp(campus.wire, port=52000, server_port=port, client_address=client, server_address=server).open(1)
         tcp.client("PA", asked).server("PA", got).close()
-    verdict = validation.w7(campus.legs(tmp_path), on_link(campus, tmp_path), PROXY, ORIGIN)
+    verdict = validation.decide_both_roles(campus.legs(tmp_path), on_link(campus, tmp_path), PROXY, ORIGIN)
     said(verdict, "failed", "that is a tunnel")
     assert len(verdict.frames) == 2
 
@@ -243,21 +247,26 @@ def test_w7_fails_if_octets_are_relayed_as_in_a_tunnel(tmp_path: Path) -> None:
 def test_w7_fails_if_the_origin_is_asked_as_a_proxy_is(tmp_path: Path) -> None:
     campus = stored(Campus())
     campus.forward("http://www.example.com/a", fetched())
-    verdict = validation.w7(campus.legs(tmp_path), on_link(campus, tmp_path), PROXY, ORIGIN)
+    verdict = validation.decide_both_roles(campus.legs(tmp_path), on_link(campus, tmp_path), PROXY, ORIGIN)
     said(verdict, "failed", "as a proxy is")
 
 
 def test_w3_fails_if_one_of_several_stale_copies_is_given_away_unasked(tmp_path: Path) -> None:
     campus = Campus()
     spans = [*stale(campus, not_modified()), campus.ask("/b", None, b"other")]
-    said(validation.w3(campus.legs(tmp_path), spans), "failed", "/b is answered in frame", "without a request")
+    said(
+        validation.decide_conditional_requests(campus.legs(tmp_path), spans),
+        "failed",
+        "/b is answered in frame",
+        "without a request",
+    )
 
 
 def test_w3_fails_if_all_is_answered_without_the_origin(tmp_path: Path) -> None:
     campus = Campus()
     spans = [campus.ask("/a", None, b"made up"), campus.ask("/a", None, b"made up")]
     legs = campus.legs(tmp_path)
-    said(validation.w3(legs, spans), "failed", "without a request to the origin")
+    said(validation.decide_conditional_requests(legs, spans), "failed", "without a request to the origin")
     said(w4(legs, spans), "undecided", "No request asks")
     said(w5(legs, spans, []), "failed", "without the origin")
 
@@ -293,7 +302,7 @@ def test_w5_fails_if_the_origin_sends_what_it_does_not_hold(tmp_path: Path) -> N
     said(w5(campus.legs(tmp_path), spans, []), "failed", "does not bring what /a is now")
 
 
-@pytest.mark.parametrize("claim", [validation.w3, w4])
+@pytest.mark.parametrize("claim", [validation.decide_conditional_requests, w4])
 def test_a_capture_that_dropped_or_has_a_hole_decides_nothing(claim: Claim, tmp_path: Path) -> None:
     campus = Campus()
     spans = stale(campus, not_modified())

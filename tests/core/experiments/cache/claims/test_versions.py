@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from experiments.cache.claims.versions import confirm, crossed_wrongly, objects_in
+from experiments.cache.claims.versions import bulk_difference, confirm, objects_in
 from experiments.harness.judge.verdict import Verdict, failed, shown, undecided
-from experiments.http.wire.bulk import Crossing, Traffic
+from experiments.http.wire.bulk import BulkExchange, Traffic
 from experiments.http.wire.page_load import PageLoad
 from tests.core.experiments.cache.claims.cache_wire import Campus, fetched
 from tests.core.experiments.harness.verdicts import lose_one, said
@@ -91,15 +91,15 @@ def test_the_objects_of_a_folder_are_its_files_and_an_index_is_its_directory(tmp
     }
 
 
-def crossing(target: bytes, content: bytes, status: bytes = b"200") -> Crossing:
+def crossing(target: bytes, content: bytes, status: bytes = b"200") -> BulkExchange:
     octets = b"HTTP/1.1 %b OK\r\nContent-Length: %d\r\n\r\n%b" % (status, len(content), content)
-    return Crossing((b"", 1), (b"", 80), target, 0, 5, end=len(octets), pieces=[octets], status=status)
+    return BulkExchange((b"", 1), (b"", 80), target, 0, 5, end=len(octets), pieces=[octets], status=status)
 
 
 def test_crossings_are_held_against_the_same_objects() -> None:
     right = crossing(b"http://www.example.com/a", b"new")
-    assert crossed_wrongly([Traffic([right, crossing(b"/b", b"other")])], OBJECTS) is None
-    assert "never given" in str(crossed_wrongly([Traffic([right, crossing(b"/b", b"odd")])], OBJECTS))
-    assert "answered with 404" in str(crossed_wrongly([Traffic([crossing(b"/b", b"other", b"404")])], OBJECTS))
+    assert bulk_difference([Traffic([right, crossing(b"/b", b"other")])], OBJECTS) is None
+    assert "never given" in str(bulk_difference([Traffic([right, crossing(b"/b", b"odd")])], OBJECTS))
+    assert "answered with 404" in str(bulk_difference([Traffic([crossing(b"/b", b"other", b"404")])], OBJECTS))
     # What was not captured whole, or not answered at all, is counted elsewhere.
-    assert crossed_wrongly([Traffic([Crossing((b"", 1), (b"", 80), b"/b", 0, 5)])], OBJECTS) is None
+    assert bulk_difference([Traffic([BulkExchange((b"", 1), (b"", 80), b"/b", 0, 5)])], OBJECTS) is None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.cdn.claims.failover import Episode, Fault, User, attempts, c8, recovery
+from experiments.cdn.claims.failover import Episode, Fault, User, attempts, decide_failover, recovery
 from experiments.dns.wire.traffic import DnsTraffic
 from experiments.http.wire.page_load import page_load
 from tests.core.experiments.dns.dns_wire import Net, a
@@ -63,7 +63,9 @@ def episode(
 
 def test_users_served_again_in_time_show_c8(tmp_path: Path) -> None:
     one = episode(tmp_path)
-    verdict = said(c8([one]), "shown", "1.90 s with a TTL of 2 s (2.60 s allowed)", f"{OTHER} served the next one")
+    verdict = said(
+        decide_failover([one]), "shown", "1.90 s with a TTL of 2 s (2.60 s allowed)", f"{OTHER} served the next one"
+    )
     assert len(verdict.frames) == 4
     found = recovery(one, one.users[0])
     assert found is not None
@@ -87,24 +89,42 @@ def test_requests_are_told_by_how_they_end(tmp_path: Path) -> None:
 @pytest.mark.parametrize("odd_from", [0.0, 700.0, 3000.0])
 def test_other_octets_contradict_c8_whenever_they_come(odd_from: float, tmp_path: Path) -> None:
     user = asks(tmp_path, [*BEFORE, *MEANWHILE, *AFTER], odd_from)
-    said(c8([Episode(FAULT, [user], names(USUAL), ALIAS, frozenset([OWN, OTHER]))]), "failed", "never given")
+    said(
+        decide_failover([Episode(FAULT, [user], names(USUAL), ALIAS, frozenset([OWN, OTHER]))]), "failed", "never given"
+    )
 
 
 def test_an_answer_with_a_stranger_or_another_ttl_contradicts_c8(tmp_path: Path) -> None:
     one = episode(tmp_path)
-    said(c8([replace(one, serving=frozenset([OWN]))]), "failed", f"names {OTHER}, which does not serve the object")
-    said(c8([replace(one, server=names(USUAL, ttl=0))]), "failed", "has the TTL 0, not 2")
+    said(
+        decide_failover([replace(one, serving=frozenset([OWN]))]),
+        "failed",
+        f"names {OTHER}, which does not serve the object",
+    )
+    said(decide_failover([replace(one, server=names(USUAL, ttl=0))]), "failed", "has the TTL 0, not 2")
 
 
 def test_a_late_failure_contradicts_c8(tmp_path: Path) -> None:
     late = [*BEFORE, *MEANWHILE, (3700.0, OWN, False), (3900.0, OTHER, True)]
-    said(c8([episode(tmp_path, late)]), "failed", "2.70 s after the fault (reset in frame", "2.60 s are allowed")
+    said(
+        decide_failover([episode(tmp_path, late)]),
+        "failed",
+        "2.70 s after the fault (reset in frame",
+        "2.60 s are allowed",
+    )
     # Where a check waits for its time-out the same is in time.
-    said(c8([episode(tmp_path, [*late[:-1], (4200.0, OTHER, True)], fault=replace(FAULT, timeout_s=0.5))]), "shown")
+    said(
+        decide_failover([episode(tmp_path, [*late[:-1], (4200.0, OTHER, True)], fault=replace(FAULT, timeout_s=0.5))]),
+        "shown",
+    )
 
 
 def test_an_answer_that_still_names_it_contradicts_c8(tmp_path: Path) -> None:
-    said(c8([episode(tmp_path, answers=[*USUAL[:2], (1700, OWN)])]), "failed", "0.70 s after the fault, still names")
+    said(
+        decide_failover([episode(tmp_path, answers=[*USUAL[:2], (1700, OWN)])]),
+        "failed",
+        "0.70 s after the fault, still names",
+    )
 
 
 @pytest.mark.parametrize(
@@ -118,13 +138,17 @@ def test_an_answer_that_still_names_it_contradicts_c8(tmp_path: Path) -> None:
     ],
 )
 def test_without_the_fault_or_its_end_c8_is_undecided(requests: list[Request], part: str, tmp_path: Path) -> None:
-    said(c8([episode(tmp_path, requests)]), "undecided", part)
+    said(decide_failover([episode(tmp_path, requests)]), "undecided", part)
 
 
 def test_without_answers_c8_is_undecided(tmp_path: Path) -> None:
-    said(c8([episode(tmp_path, answers=[(100, OTHER), (2950, OTHER)])]), "undecided", "No answer names")
-    said(c8([episode(tmp_path, answers=[(100, OWN)])]), "undecided", "Nobody asks for the name after the fault")
-    said(c8([]), "undecided", "No replica failed")
+    said(decide_failover([episode(tmp_path, answers=[(100, OTHER), (2950, OTHER)])]), "undecided", "No answer names")
+    said(
+        decide_failover([episode(tmp_path, answers=[(100, OWN)])]),
+        "undecided",
+        "Nobody asks for the name after the fault",
+    )
+    said(decide_failover([]), "undecided", "No replica failed")
 
 
 def test_a_replica_that_is_back_must_be_used_again(tmp_path: Path) -> None:
@@ -132,7 +156,11 @@ def test_a_replica_that_is_back_must_be_used_again(tmp_path: Path) -> None:
     usual = [*BEFORE, *MEANWHILE, *AFTER]
     again = [*usual, (7000.0, OTHER, True), (8000.0, OWN, True), (9000.0, OWN, True)]
     answers = [*USUAL, (6500.0, OTHER), (7900.0, OWN)]
-    said(c8([episode(tmp_path, again, answers, back)]), "shown", "it serves users again after 2.00 s")
+    said(decide_failover([episode(tmp_path, again, answers, back)]), "shown", "it serves users again after 2.00 s")
     never = [*usual, (8000.0, OTHER, True), (9000.0, OTHER, True)]
-    said(c8([episode(tmp_path, never, [*USUAL, (7900.0, OTHER)], back)]), "failed", "nobody was sent there again")
-    said(c8([episode(tmp_path, usual, answers, back)]), "undecided", "long enough")
+    said(
+        decide_failover([episode(tmp_path, never, [*USUAL, (7900.0, OTHER)], back)]),
+        "failed",
+        "nobody was sent there again",
+    )
+    said(decide_failover([episode(tmp_path, usual, answers, back)]), "undecided", "long enough")

@@ -9,7 +9,14 @@ from random import Random
 
 import pytest
 
-from experiments.cdn.claims.failover_times import EARLY, PERIOD, REMAINING, FailOverTheory, c8_many, fail_over
+from experiments.cdn.claims.failover_times import (
+    EARLY,
+    PERIOD,
+    REMAINING,
+    FailOverTheory,
+    decide_failover_times,
+    fail_over,
+)
 from tests.core.experiments.cdn.claims.test_failover import AFTER, BEFORE, MEANWHILE, OTHER, OWN, USUAL, episode
 from tests.core.experiments.harness.verdicts import said
 
@@ -58,7 +65,7 @@ def test_the_terms_of_a_fault_add_up(tmp_path: Path) -> None:
 def test_faults_within_their_bounds_show_c8_and_one_outside_does_not(tmp_path: Path) -> None:
     good = episode(tmp_path)
     verdict = said(
-        c8_many([good, good], SHORT),
+        decide_failover_times([good, good], SHORT),
         "shown",
         "each of 2 faults of 10.8.1.10 (2 met a request)",
         "after 2.0 s in the mean",
@@ -66,8 +73,12 @@ def test_faults_within_their_bounds_show_c8_and_one_outside_does_not(tmp_path: P
     )
     assert len(verdict.frames) == 3
     late = episode(tmp_path, [*BEFORE, *MEANWHILE, (3700.0, OWN, False), (3900.0, OTHER, True)])
-    said(c8_many([good, late], SHORT), "failed", "2.70 s after the fault")
-    said(c8_many([good, replace(good, serving=frozenset([OWN]))], SHORT), "failed", "does not serve the object")
+    said(decide_failover_times([good, late], SHORT), "failed", "2.70 s after the fault")
+    said(
+        decide_failover_times([good, replace(good, serving=frozenset([OWN]))], SHORT),
+        "failed",
+        "does not serve the object",
+    )
 
 
 def test_a_fault_that_is_over_before_a_request_comes_lasts_until_that(tmp_path: Path) -> None:
@@ -75,10 +86,10 @@ def test_a_fault_that_is_over_before_a_request_comes_lasts_until_that(tmp_path: 
     one = fail_over(missed)
     assert one is not None
     assert one.total_s == pytest.approx(2.0)
-    said(c8_many([missed, met], SHORT), "shown", "2 faults of 10.8.1.10 (1 met a request)")
+    said(decide_failover_times([missed, met], SHORT), "shown", "2 faults of 10.8.1.10 (1 met a request)")
 
 
 def test_without_faults_that_are_met_c8_is_undecided(tmp_path: Path) -> None:
-    said(c8_many([], SHORT), "undecided", "No replica failed")
-    said(c8_many([episode(tmp_path, [*BEFORE, *AFTER])], SHORT), "undecided", "No fault met a request")
-    said(c8_many([episode(tmp_path, answers=USUAL[2:])], SHORT), "undecided", "No answer names")
+    said(decide_failover_times([], SHORT), "undecided", "No replica failed")
+    said(decide_failover_times([episode(tmp_path, [*BEFORE, *AFTER])], SHORT), "undecided", "No fault met a request")
+    said(decide_failover_times([episode(tmp_path, answers=USUAL[2:])], SHORT), "undecided", "No answer names")

@@ -8,7 +8,7 @@ import pytest
 
 from experiments.cache.wire.legs import Legs, Span
 from experiments.cdn.claims import replicas
-from experiments.cdn.claims.names import c3, c4
+from experiments.cdn.claims.names import decide_alias_to_cdn, decide_regional_answers
 from experiments.cdn.claims.replicas import Region
 from experiments.dns.wire.traffic import DnsTraffic
 from experiments.harness.judge.verdict import Verdict
@@ -40,11 +40,11 @@ def region(legs: Legs, name: str = "eu") -> Region:
 
 def copies(campus: Campus, folder: Path, dropped: int = 0) -> Verdict:
     legs = campus.legs(folder, dropped)
-    return replicas.c2([region(legs)], legs.origin, OBJECTS)
+    return replicas.decide_identical_copies([region(legs)], legs.origin, OBJECTS)
 
 
 def c7(regions: list[Region], spans: list[Span], together: dict[str, Span], users: int) -> Verdict:
-    return replicas.c7(regions, spans, together, users, OBJECTS)
+    return replicas.decide_single_fetch(regions, spans, together, users, OBJECTS)
 
 
 def visits(*asked: tuple[str, bool]) -> tuple[Campus, list[Span]]:
@@ -204,16 +204,24 @@ def sent_to(folder: Path, name: str, own: str, says: str, goes: str, at_ms: floa
 
 def test_each_region_is_sent_to_its_own_replica(tmp_path: Path) -> None:
     both = [sent_to(tmp_path, "eu", EU, EU, EU), sent_to(tmp_path, "ap", AP, AP, AP)]
-    said(c3(both, NAME), "shown", f"eu is told {EU}", f"ap is told {AP}", "2 connections")
-    said(c3(both[:1], NAME), "undecided", "One region")
-    said(c3(both, "www.other.com"), "undecided", "No query for www.other.com.")
+    said(decide_regional_answers(both, NAME), "shown", f"eu is told {EU}", f"ap is told {AP}", "2 connections")
+    said(decide_regional_answers(both[:1], NAME), "undecided", "One region")
+    said(decide_regional_answers(both, "www.other.com"), "undecided", "No query for www.other.com.")
 
 
 def test_another_regions_replica_contradicts_c3(tmp_path: Path) -> None:
     one = sent_to(tmp_path, "eu", EU, EU, EU)
-    said(c3([one, sent_to(tmp_path, "ap", AP, EU, EU)], NAME), "failed", f"sends ap to {EU}")
-    said(c3([one, sent_to(tmp_path, "us", AP, AP, EU)], NAME), "failed", f"goes to {EU}, where no answer")
-    said(c3([one, sent_to(tmp_path, "sa", AP, AP, AP, at_ms=1)], NAME), "failed", "where no answer before it")
+    said(decide_regional_answers([one, sent_to(tmp_path, "ap", AP, EU, EU)], NAME), "failed", f"sends ap to {EU}")
+    said(
+        decide_regional_answers([one, sent_to(tmp_path, "us", AP, AP, EU)], NAME),
+        "failed",
+        f"goes to {EU}, where no answer",
+    )
+    said(
+        decide_regional_answers([one, sent_to(tmp_path, "sa", AP, AP, AP, at_ms=1)], NAME),
+        "failed",
+        "where no answer before it",
+    )
 
 
 def lookup(
@@ -239,7 +247,9 @@ def lookup(
 
 def test_the_providers_cname_leads_to_the_cdns_name_server() -> None:
     verdict = said(
-        c4(lookup(), NAME, ALIAS, {**ROLES, "root": ADDRESSES["root"]}), "shown", "root, provider, root, cdn"
+        decide_alias_to_cdn(lookup(), NAME, ALIAS, {**ROLES, "root": ADDRESSES["root"]}),
+        "shown",
+        "root, provider, root, cdn",
     )
     assert len(verdict.frames) == 5
 
@@ -255,7 +265,7 @@ def test_the_providers_cname_leads_to_the_cdns_name_server() -> None:
     ],
 )
 def test_another_way_contradicts_c4(how: dict[str, str | int], part: str) -> None:
-    said(c4(lookup(**how), NAME, ALIAS, ROLES), "failed", part)  # type: ignore[arg-type]
+    said(decide_alias_to_cdn(lookup(**how), NAME, ALIAS, ROLES), "failed", part)  # type: ignore[arg-type]
 
 
 def test_a_name_that_is_no_alias_contradicts_c4() -> None:
@@ -263,13 +273,17 @@ def test_a_name_that_is_no_alias_contradicts_c4() -> None:
     outer = net.query("client", "local", NAME)
     net.ask("local", "example", NAME, answer=[a(NAME, EU)], aa=1)
     net.answer(outer, [a(NAME, EU)], ra=1)
-    said(c4(net.at("local"), NAME, ALIAS, ROLES), "failed", "No answer says that www.example.com. is an alias")
+    said(
+        decide_alias_to_cdn(net.at("local"), NAME, ALIAS, ROLES),
+        "failed",
+        "No answer says that www.example.com. is an alias",
+    )
 
 
 def test_what_is_known_already_leaves_c4_undecided() -> None:
-    said(c4(lookup(referred=False), NAME, ALIAS, ROLES), "undecided", "known already")
+    said(decide_alias_to_cdn(lookup(referred=False), NAME, ALIAS, ROLES), "undecided", "known already")
     net = Net()
     net.ask("client", "local", NAME, answer=[rr(NAME, "CNAME", ALIAS), a(ALIAS, EU)], ra=1)
-    said(c4(net.at("local"), NAME, ALIAS, ROLES), "undecided", "knew www.example.com. already")
-    said(c4(net.at("local", dropped=1), NAME, ALIAS, ROLES), "undecided", "dropped 1")
-    said(c4(lookup(), "www.other.com", ALIAS, ROLES), "undecided", "Nobody asks")
+    said(decide_alias_to_cdn(net.at("local"), NAME, ALIAS, ROLES), "undecided", "knew www.example.com. already")
+    said(decide_alias_to_cdn(net.at("local", dropped=1), NAME, ALIAS, ROLES), "undecided", "dropped 1")
+    said(decide_alias_to_cdn(lookup(), "www.other.com", ALIAS, ROLES), "undecided", "Nobody asks")

@@ -9,7 +9,13 @@ import pytest
 
 from experiments.cache.wire.link_use import LinkUse
 from experiments.cdn.claims import savings
-from experiments.cdn.claims.scaling import Point, c1, c5, c6, responses
+from experiments.cdn.claims.scaling import (
+    Point,
+    decide_link_use_under_load,
+    decide_origin_saturation,
+    decide_response_time_under_load,
+    responses,
+)
 from experiments.cdn.theory import asked_for, by_name, interactive, utilisation, wait_s
 from experiments.dns.wire.traffic import DnsTraffic
 from experiments.harness.theory.tcp import transmission_time_s
@@ -53,33 +59,55 @@ THROUGH = [replace(one, response_s=0.001, link=LinkUse(10, 1, 0)) for one in ALO
 
 
 def test_c1_needs_both_sides_of_the_knee_and_theory() -> None:
-    verdict = said(c1(ALONE), "shown", "16 clients: link used to 100% (theory 100%)", "2.0 times as fast")
+    verdict = said(
+        decide_origin_saturation(ALONE), "shown", "16 clients: link used to 100% (theory 100%)", "2.0 times as fast"
+    )
     assert verdict.frames == (1, 4, 16)
-    said(c1(ALONE[:2]), "undecided", "knee")
-    said(c1([replace(one, needs=one.needs * 10) for one in ALONE]), "undecided", "knee")
-    said(c1([*ALONE[:1], replace(ALONE[1], response_s=0.1), ALONE[2]]), "failed", "not as theory says for [4]")
-    said(c1([*ALONE[:2], replace(ALONE[2], utilisation=0.7)]), "failed", "[16]")
+    said(decide_origin_saturation(ALONE[:2]), "undecided", "knee")
+    said(decide_origin_saturation([replace(one, needs=one.needs * 10) for one in ALONE]), "undecided", "knee")
+    said(
+        decide_origin_saturation([*ALONE[:1], replace(ALONE[1], response_s=0.1), ALONE[2]]),
+        "failed",
+        "not as theory says for [4]",
+    )
+    said(decide_origin_saturation([*ALONE[:2], replace(ALONE[2], utilisation=0.7)]), "failed", "[16]")
     late = replace(ALONE[1], response_s=0.0704)
-    said(c1([ALONE[0], late, ALONE[2]]), "shown")
-    said(c1([ALONE[0], replace(late, tolerance=0.003), ALONE[2]]), "failed", "not as theory says for [4]")
-    said(c1([*ALONE[:2], replace(ALONE[2], problem="there is a hole")]), "undecided", "16 clients: there is a hole")
-    said(c1([]), "undecided")
+    said(decide_origin_saturation([ALONE[0], late, ALONE[2]]), "shown")
+    said(
+        decide_origin_saturation([ALONE[0], replace(late, tolerance=0.003), ALONE[2]]),
+        "failed",
+        "not as theory says for [4]",
+    )
+    said(
+        decide_origin_saturation([*ALONE[:2], replace(ALONE[2], problem="there is a hole")]),
+        "undecided",
+        "16 clients: there is a hole",
+    )
+    said(decide_origin_saturation([]), "undecided")
 
 
 def test_other_octets_fail_every_claim() -> None:
     odd = [*THROUGH[:2], replace(THROUGH[2], wrong="Of /picture.png the client got other octets.")]
-    said(c1(odd), "failed", "16 clients: Of /picture.png")
-    said(c5(ALONE, odd), "failed", "other octets")
-    said(c6(ALONE, odd), "failed", "other octets")
+    said(decide_origin_saturation(odd), "failed", "16 clients: Of /picture.png")
+    said(decide_response_time_under_load(ALONE, odd), "failed", "other octets")
+    said(decide_link_use_under_load(ALONE, odd), "failed", "other octets")
 
 
 def test_c5_and_c6_compare_the_same_numbers_of_clients() -> None:
-    said(c5(ALONE, THROUGH), "shown", "16 clients: 250.0 ms from the origin, 1.0 ms from replicas")
-    said(c5(ALONE, [*THROUGH[:2], replace(THROUGH[2], response_s=0.25)]), "failed")
-    said(c5(ALONE, THROUGH[:2]), "undecided", "same numbers")
-    said(c6(ALONE, THROUGH), "shown", "10 octets for each of 100 responses without")
-    said(c6(ALONE, [*THROUGH[:2], replace(THROUGH[2], link=LinkUse(1000, 10, 0))]), "failed")
-    said(c6(ALONE, [*THROUGH[:2], replace(THROUGH[2], link=LinkUse(10, 1, 4))]), "undecided", "dropped 4")
+    said(
+        decide_response_time_under_load(ALONE, THROUGH),
+        "shown",
+        "16 clients: 250.0 ms from the origin, 1.0 ms from replicas",
+    )
+    said(decide_response_time_under_load(ALONE, [*THROUGH[:2], replace(THROUGH[2], response_s=0.25)]), "failed")
+    said(decide_response_time_under_load(ALONE, THROUGH[:2]), "undecided", "same numbers")
+    said(decide_link_use_under_load(ALONE, THROUGH), "shown", "10 octets for each of 100 responses without")
+    said(decide_link_use_under_load(ALONE, [*THROUGH[:2], replace(THROUGH[2], link=LinkUse(1000, 10, 0))]), "failed")
+    said(
+        decide_link_use_under_load(ALONE, [*THROUGH[:2], replace(THROUGH[2], link=LinkUse(10, 1, 4))]),
+        "undecided",
+        "dropped 4",
+    )
 
 
 def traffic(folder: Path, waits_ms: list[float], start_ms: float = 0.0) -> Traffic:
@@ -119,20 +147,20 @@ def test_terms_of_what_crossed_the_link_sum_to_the_mean(tmp_path: Path) -> None:
 
 def test_c5_of_visits_by_region() -> None:
     without, through = {"eu": [0.2, 0.2], "ap": [0.5, 0.5]}, {"eu": [0.25, 0.05], "ap": [0.6, 0.1]}
-    said(savings.c5(without, through, []), "shown", "eu 200.0 ms without and 150.0 ms", "25% less")
-    said(savings.c5(without, {**through, "ap": [0.6, 0.5]}, []), "failed", "Not shorter for ap")
-    said(savings.c5(without, through, ["eu CDN, first"]), "undecided", "eu CDN, first outside")
-    said(savings.c5(without, {"eu": [0.1]}, []), "undecided", "not the same")
-    said(savings.c5({}, {}, []), "undecided")
+    said(savings.decide_visit_time(without, through, []), "shown", "eu 200.0 ms without and 150.0 ms", "25% less")
+    said(savings.decide_visit_time(without, {**through, "ap": [0.6, 0.5]}, []), "failed", "Not shorter for ap")
+    said(savings.decide_visit_time(without, through, ["eu CDN, first"]), "undecided", "eu CDN, first outside")
+    said(savings.decide_visit_time(without, {"eu": [0.1]}, []), "undecided", "not the same")
+    said(savings.decide_visit_time({}, {}, []), "undecided")
 
 
 def test_c6_of_visits() -> None:
     much, little = LinkUse(1000, 9, 0), LinkUse(400, 5, 0)
-    said(savings.c6(much, little, 3), "shown", "1000 octets in 9 frames", "60% less", "3 responses")
-    said(savings.c6(much, much, 3), "failed", "No relief")
-    said(savings.c6(much, little, 0), "undecided", "No response came from a replica's copy")
-    said(savings.c6(much, replace(little, dropped=2), 3), "undecided", "dropped 2")
-    said(savings.c6(LinkUse(0, 0, 0), LinkUse(0, 0, 0), 3), "undecided")
+    said(savings.decide_link_relief(much, little, 3), "shown", "1000 octets in 9 frames", "60% less", "3 responses")
+    said(savings.decide_link_relief(much, much, 3), "failed", "No relief")
+    said(savings.decide_link_relief(much, little, 0), "undecided", "No response came from a replica's copy")
+    said(savings.decide_link_relief(much, replace(little, dropped=2), 3), "undecided", "dropped 2")
+    said(savings.decide_link_relief(LinkUse(0, 0, 0), LinkUse(0, 0, 0), 3), "undecided")
 
 
 def test_a_visit_by_name_begins_with_its_lookup(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ END_NS = 2**62
 
 def d10(net: Net, start_ns: int, dropped: int = 0) -> Verdict:
     clients = [net.at("client", dropped), net.at("other")]
-    return claims.d10(clients, net.at("local"), NAME, ADDRESSES, (start_ns, END_NS))
+    return claims.decide_cache_hit(clients, net.at("local"), NAME, ADDRESSES, (start_ns, END_NS))
 
 
 @pytest.mark.parametrize("client", ["client", "other"])
@@ -80,7 +80,7 @@ def test_without_a_first_and_a_second_query_d10_is_undecided() -> None:
 
 
 def d11(net: Net, dropped: int = 0) -> Verdict:
-    return claims.d11(net.at("client", dropped), net.at("local"), NAME, ADDRESSES)
+    return claims.decide_ttl_countdown(net.at("client", dropped), net.at("local"), NAME, ADDRESSES)
 
 
 def lives(*told: tuple[float, int], refetch_ms: float = 10_500, ttl: int = 10) -> Net:
@@ -154,33 +154,36 @@ def workload(fetched: int, told: int, names: str = NAME, dropped: int = 0) -> Wo
 
 
 def test_fewer_queries_at_the_root_show_d12() -> None:
-    verdict = claims.d12(workload(10, 0), workload(1, 9), ADDRESSES, ratio=5)
+    verdict = claims.decide_root_relief(workload(10, 0), workload(1, 9), ADDRESSES, ratio=5)
     assert verdict.verdict == "shown", verdict.evidence
     assert "10 queries of the clients send 10 to the root without caches and 1 with them" in verdict.evidence
     assert verdict.frames
 
 
 def test_none_at_the_root_are_fewer_still() -> None:
-    assert claims.d12(workload(10, 0), workload(0, 10), ADDRESSES, ratio=5).verdict == "shown"
+    assert claims.decide_root_relief(workload(10, 0), workload(0, 10), ADDRESSES, ratio=5).verdict == "shown"
 
 
 @pytest.mark.parametrize("fetched", [3, 10])
 def test_as_many_queries_at_the_root_contradict_d12(fetched: int) -> None:
-    verdict = claims.d12(workload(10, 0), workload(fetched, 10 - fetched), ADDRESSES, ratio=5)
+    verdict = claims.decide_root_relief(workload(10, 0), workload(fetched, 10 - fetched), ADDRESSES, ratio=5)
     assert verdict.verdict == "failed"
     assert f"send 10 to the root without caches and {fetched} with them" in verdict.evidence
 
 
 def test_another_workload_leaves_d12_undecided() -> None:
     for other in (workload(1, 8), workload(1, 9, "other.example.com"), workload(0, 0), workload(1, 9, dropped=1)):
-        assert claims.d12(workload(10, 0), other, ADDRESSES, ratio=5).verdict == "undecided"
-    assert claims.d12(workload(0, 10), workload(0, 10), ADDRESSES, ratio=5).verdict == "undecided"
+        assert claims.decide_root_relief(workload(10, 0), other, ADDRESSES, ratio=5).verdict == "undecided"
+    assert claims.decide_root_relief(workload(0, 10), workload(0, 10), ADDRESSES, ratio=5).verdict == "undecided"
 
 
 def test_a_client_without_an_answer_contradicts_d12() -> None:
     net = Net()
     net.ask("client", "local", NAME, rcode=2)
-    assert claims.d12(workload(1, 0), Workload((net.at("client"),), net.at("root")), ADDRESSES, 1).verdict == "failed"
+    assert (
+        claims.decide_root_relief(workload(1, 0), Workload((net.at("client"),), net.at("root")), ADDRESSES, 1).verdict
+        == "failed"
+    )
 
 
 # D13
@@ -189,15 +192,15 @@ GOOD = [(0.0, 100, 0, 100), (1.0, 40, 6, 100), (4.0, 12, 20, 100), (16.0, 3, 55,
 
 
 def test_opposite_trends_show_d13() -> None:
-    verdict = sweep.d13(GOOD[::-1])
+    verdict = sweep.decide_ttl_trade_off(GOOD[::-1])
     assert verdict.verdict == "shown", verdict.evidence
     assert "4 s: 12 queries upstream and 20 stale for 100 answers" in verdict.evidence
 
 
 def test_d13_forgives_a_little_against_the_trend_but_not_at_the_ends() -> None:
     little = [GOOD[0], (1.0, 12, 21, 100), (4.0, 14, 20, 100), GOOD[3]]
-    assert sweep.d13(little).verdict == "shown"
-    assert sweep.d13(little, tolerance=0).verdict == "failed"
+    assert sweep.decide_ttl_trade_off(little).verdict == "shown"
+    assert sweep.decide_ttl_trade_off(little, tolerance=0).verdict == "failed"
 
 
 @pytest.mark.parametrize(
@@ -206,19 +209,19 @@ def test_d13_forgives_a_little_against_the_trend_but_not_at_the_ends() -> None:
     ids=["as many at the ends", "rises again", "never stale", "less stale again"],
 )
 def test_no_trend_contradicts_d13(wrong: tuple[float, int, int, int]) -> None:
-    assert sweep.d13([*GOOD[:3], wrong]).verdict == "failed"
+    assert sweep.decide_ttl_trade_off([*GOOD[:3], wrong]).verdict == "failed"
 
 
 def test_shares_count_not_numbers() -> None:
     doubled = [*GOOD[:3], (16.0, 30, 550, 1000)]
-    assert sweep.d13(doubled).verdict == "shown"
+    assert sweep.decide_ttl_trade_off(doubled).verdict == "shown"
 
 
 def test_few_points_leave_d13_undecided() -> None:
-    assert sweep.d13(GOOD[:2]).verdict == "undecided"
-    assert sweep.d13([*GOOD[:2], GOOD[1]]).verdict == "undecided"
-    assert sweep.d13([*GOOD[:3], (16.0, 0, 0, 0)]).verdict == "undecided"
-    assert sweep.d13([]).verdict == "undecided"
+    assert sweep.decide_ttl_trade_off(GOOD[:2]).verdict == "undecided"
+    assert sweep.decide_ttl_trade_off([*GOOD[:2], GOOD[1]]).verdict == "undecided"
+    assert sweep.decide_ttl_trade_off([*GOOD[:3], (16.0, 0, 0, 0)]).verdict == "undecided"
+    assert sweep.decide_ttl_trade_off([]).verdict == "undecided"
 
 
 def test_a_point_of_the_sweep_is_counted_from_packets() -> None:

@@ -25,23 +25,23 @@ REVERSE = "1.0.9.10.in-addr.arpa"
 
 
 def d2(traffic: DnsTraffic) -> Verdict:
-    return claims.d2(traffic, "WWW.example.com.", [WEB])
+    return claims.decide_address_lookup(traffic, "WWW.example.com.", [WEB])
 
 
 def d3(traffic: DnsTraffic) -> Verdict:
-    return claims.d3(traffic, WEB, "server1.Example.com")
+    return claims.decide_reverse_lookup(traffic, WEB, "server1.Example.com")
 
 
 def d4(traffic: DnsTraffic) -> Verdict:
-    return claims.d4(traffic, NAME, "server1.example.com")
+    return claims.decide_alias(traffic, NAME, "server1.example.com")
 
 
 def d4_with_addresses(traffic: DnsTraffic) -> Verdict:
-    return claims.d4(traffic, NAME, "server1.example.com", [WEB])
+    return claims.decide_alias(traffic, NAME, "server1.example.com", [WEB])
 
 
 def d5(traffic: DnsTraffic) -> Verdict:
-    return claims.d5(traffic, "example.com", RANKED)
+    return claims.decide_mail_exchange(traffic, "example.com", RANKED)
 
 
 Decide = Callable[[DnsTraffic], Verdict]
@@ -145,7 +145,7 @@ def test_a_query_without_a_response_contradicts_unless_it_is_asked_again() -> No
 def test_preferences_of_one_server_have_no_order() -> None:
     net = Net()
     net.ask("client", "local", "example.com", "MX", MAIL[:1])
-    assert claims.d5(net.at("client"), "example.com", RANKED[1:]).verdict == "undecided"
+    assert claims.decide_mail_exchange(net.at("client"), "example.com", RANKED[1:]).verdict == "undecided"
 
 
 # D1
@@ -172,7 +172,7 @@ def truncated(
 
 @pytest.mark.parametrize("cut", [[], BIG[:10]])
 def test_a_truncated_answer_is_fetched_by_tcp(cut: list[Any]) -> None:
-    verdict = transport.d1(small().at("client"), truncated(cut).at("client"))
+    verdict = transport.decide_transport(small().at("client"), truncated(cut).at("client"))
     assert verdict.verdict == "shown", verdict.evidence
     assert "TC in frame 4" in verdict.evidence
     assert "100 records" in verdict.evidence
@@ -190,7 +190,7 @@ def test_a_truncated_answer_is_fetched_by_tcp(cut: list[Any]) -> None:
     ids=["no TCP", "no more by TCP", "other data", "other question", "too long for a datagram"],
 )
 def test_a_truncated_answer_that_is_not_fetched_whole_contradicts_d1(net: Net) -> None:
-    verdict = transport.d1(small().at("client"), net.at("client"))
+    verdict = transport.decide_transport(small().at("client"), net.at("client"))
     assert verdict.verdict == "failed", verdict.evidence
     assert verdict.frames
 
@@ -199,13 +199,13 @@ def test_tcp_before_the_truncated_answer_is_not_because_of_it() -> None:
     net = Net()
     net.tcp("client", "local", "big.example.com", answer=BIG)
     net.after(1).ask("client", "local", "big.example.com", tc=1)
-    assert transport.d1(small().at("client"), net.at("client")).verdict == "failed"
+    assert transport.decide_transport(small().at("client"), net.at("client")).verdict == "failed"
 
 
 def test_tcp_without_need_contradicts_d1() -> None:
     net = small()
     net.tcp("client", "local", NAME, answer=[a(NAME, WEB)])
-    verdict = transport.d1(net.at("client"), truncated().at("client"))
+    verdict = transport.decide_transport(net.at("client"), truncated().at("client"))
     assert verdict.verdict == "failed"
     assert "by TCP though" in verdict.evidence
 
@@ -214,16 +214,16 @@ def test_an_answer_may_be_as_long_as_edns_allows() -> None:
     net = small()
     asked = net.query("client", "local", "big.example.com", extra=[opt(4096)])
     net.after(1).answer(asked, BIG)
-    assert transport.d1(net.at("client"), truncated().at("client")).verdict == "shown"
+    assert transport.decide_transport(net.at("client"), truncated().at("client")).verdict == "shown"
     asked = net.query("client", "local", "big.example.com", extra=[opt(1232)])
     net.after(1).answer(asked, BIG)
-    assert transport.d1(net.at("client"), truncated().at("client")).verdict == "failed"
+    assert transport.decide_transport(net.at("client"), truncated().at("client")).verdict == "failed"
 
 
 def test_without_a_truncated_answer_d1_is_undecided() -> None:
-    assert transport.d1(small().at("client"), small().at("client")).verdict == "undecided"
-    assert transport.d1(Net().at("client"), truncated().at("client")).verdict == "undecided"
-    assert transport.d1(small().at("client"), truncated().at("client", dropped=1)).verdict == "undecided"
+    assert transport.decide_transport(small().at("client"), small().at("client")).verdict == "undecided"
+    assert transport.decide_transport(Net().at("client"), truncated().at("client")).verdict == "undecided"
+    assert transport.decide_transport(small().at("client"), truncated().at("client", dropped=1)).verdict == "undecided"
 
 
 # D6
@@ -233,7 +233,7 @@ def pool(orders: Sequence[Sequence[str]]) -> Verdict:
     net = Net()
     for order in orders:
         net.ask("client", "local", "pool.example.com", answer=[a("pool.example.com", one) for one in order])
-    return claims.d6(net.at("client"), "pool.example.com", POOL)
+    return claims.decide_address_rotation(net.at("client"), "pool.example.com", POOL)
 
 
 def turned(count: int) -> list[list[str]]:
@@ -280,7 +280,7 @@ def test_one_address_has_no_order() -> None:
     net = Net()
     for _ in range(9):
         net.ask("client", "local", NAME, answer=[a(NAME, WEB)])
-    assert claims.d6(net.at("client"), NAME, [WEB]).verdict == "undecided"
+    assert claims.decide_address_rotation(net.at("client"), NAME, [WEB]).verdict == "undecided"
 
 
 @pytest.mark.parametrize(("degrees", "exact"), [(1, 10.828), (2, 13.816), (3, 16.266), (9, 27.877)])
@@ -298,7 +298,7 @@ def looked_up() -> Net:
 
 
 def test_referrals_that_are_followed_show_d14() -> None:
-    verdict = claims.d14(looked_up().at("local"), ADDRESSES)
+    verdict = claims.decide_record_fields(looked_up().at("local"), ADDRESSES)
     assert verdict.verdict == "shown", verdict.evidence
     assert "2 referrals" in verdict.evidence
     assert "A, NS" in verdict.evidence
@@ -312,7 +312,7 @@ def test_a_name_server_without_glue_is_looked_up_first() -> None:
     net.ask("local", "com", "www.shop.com", authority=[rr("shop.com", "NS", "ns.provider.org")])
     net.ask("local", "root", "ns.provider.org", answer=[a("ns.provider.org", ADDRESSES["provider"])])
     net.ask("local", "provider", "www.shop.com", answer=[a("www.shop.com", WEB)], aa=1)
-    verdict = claims.d14(net.at("local"), ADDRESSES)
+    verdict = claims.decide_record_fields(net.at("local"), ADDRESSES)
     assert verdict.verdict == "shown", verdict.evidence
     assert "2 referrals" in verdict.evidence
 
@@ -323,7 +323,7 @@ def test_a_resolver_may_show_no_more_of_a_name_than_it_needs(front: str) -> None
     net.ask("local", "root", front + "com", **referral("com", "com"))
     net.ask("local", "com", front + "example.com", **referral("example.com", "example"))
     net.ask("local", "example", NAME, answer=[a(NAME, WEB)], aa=1)
-    assert claims.d14(net.at("local"), ADDRESSES).verdict == "shown"
+    assert claims.decide_record_fields(net.at("local"), ADDRESSES).verdict == "shown"
 
 
 def test_the_next_query_elsewhere_contradicts_d14() -> None:
@@ -331,7 +331,7 @@ def test_the_next_query_elsewhere_contradicts_d14() -> None:
     iterative(net, path=("root", "com", "example"))
     net.ask("local", "root", "a.example.com", **referral("com", "com"))
     net.ask("local", "provider", "a.example.com", answer=[a("a.example.com", WEB)], aa=1)
-    verdict = claims.d14(net.at("local"), ADDRESSES)
+    verdict = claims.decide_record_fields(net.at("local"), ADDRESSES)
     assert verdict.verdict == "failed"
     assert ADDRESSES["provider"] in verdict.evidence
 
@@ -347,15 +347,15 @@ def test_the_next_query_elsewhere_contradicts_d14() -> None:
 def test_a_record_that_is_none_contradicts_d14(record: Any) -> None:
     net = looked_up()
     net.ask("client", "local", NAME, answer=[record])
-    assert claims.d14(net.at("local"), ADDRESSES).verdict == "failed"
+    assert claims.decide_record_fields(net.at("local"), ADDRESSES).verdict == "failed"
 
 
 def test_without_a_referral_that_is_followed_d14_is_undecided() -> None:
     net = Net()
     net.ask("local", "root", NAME, **referral("com", "com"))
-    assert claims.d14(net.at("local"), ADDRESSES).verdict == "undecided"
+    assert claims.decide_record_fields(net.at("local"), ADDRESSES).verdict == "undecided"
     net.ask("local", "root", "www.shop.org", authority=[rr("shop.org", "NS", "ns.nobody.uk")])
     net.ask("local", "provider", "www.shop.org", aa=1)
-    assert claims.d14(net.at("local"), ADDRESSES).verdict == "undecided"
-    assert claims.d14(small().at("local"), ADDRESSES).verdict == "undecided"
-    assert claims.d14(looked_up().at("local", dropped=1), ADDRESSES).verdict == "undecided"
+    assert claims.decide_record_fields(net.at("local"), ADDRESSES).verdict == "undecided"
+    assert claims.decide_record_fields(small().at("local"), ADDRESSES).verdict == "undecided"
+    assert claims.decide_record_fields(looked_up().at("local", dropped=1), ADDRESSES).verdict == "undecided"

@@ -18,15 +18,17 @@ LOOKUPS = {NAME: PATH, OTHER: ("root", "provider")}
 
 
 def d7(net: Net, dropped: int = 0) -> Verdict:
-    return claims.d7(net.at("local", dropped), [net.at(host) for host in CLIENTS], LOOKUPS, ADDRESSES)
+    return claims.decide_resolution_path(
+        net.at("local", dropped), [net.at(host) for host in CLIENTS], LOOKUPS, ADDRESSES
+    )
 
 
 def d8(net: Net, dropped: int = 0) -> Verdict:
-    return claims.d8(net.at("local", dropped), NAME, ADDRESSES, PATH)
+    return claims.decide_iterative_queries(net.at("local", dropped), NAME, ADDRESSES, PATH)
 
 
 def d9(net: Net, dropped: int = 0) -> Verdict:
-    return claims.d9({host: net.at(host, dropped) for host in CHAIN[:-1]}, NAME, ADDRESSES, CHAIN)
+    return claims.decide_recursive_queries({host: net.at(host, dropped) for host in CHAIN[:-1]}, NAME, ADDRESSES, CHAIN)
 
 
 def both() -> Net:
@@ -217,7 +219,7 @@ def test_no_authority_at_the_end_contradicts_d9() -> None:
 
 def test_a_chain_of_three_is_a_mistake_of_the_caller() -> None:
     with pytest.raises(ValueError, match="fewer than four"):
-        claims.d9({}, NAME, ADDRESSES, CHAIN[:3])
+        claims.decide_recursive_queries({}, NAME, ADDRESSES, CHAIN[:3])
 
 
 # D15
@@ -240,7 +242,7 @@ def zones(
 
 
 def d15(net: Net, dropped: int = 0) -> Verdict:
-    return claims.d15(net.at("local", dropped), OWN, HIRED)
+    return claims.decide_zone_hosting(net.at("local", dropped), OWN, HIRED)
 
 
 def test_a_zone_of_each_kind_shows_d15() -> None:
@@ -269,7 +271,7 @@ def test_servers_of_another_kind_contradict_d15(net: Net) -> None:
 def test_a_hired_server_within_the_domain_is_none() -> None:
     net = zones()
     net.ask("local", "root", "www.own.org", **referral("own.org", "provider", "ns.own.org"))
-    verdict = claims.d15(net.at("local"), OWN, [*HIRED, ("own.org", "ns.own.org")])
+    verdict = claims.decide_zone_hosting(net.at("local"), OWN, [*HIRED, ("own.org", "ns.own.org")])
     assert verdict.verdict == "failed"
     assert "outside of" in verdict.evidence
 
@@ -277,7 +279,7 @@ def test_a_hired_server_within_the_domain_is_none() -> None:
 def test_without_zones_of_both_kinds_d15_is_undecided() -> None:
     assert d15(zones(), 1).verdict == "undecided"
     assert d15(Net()).verdict == "undecided"
-    assert claims.d15(zones().at("local"), OWN, HIRED[:1]).verdict == "undecided"
+    assert claims.decide_zone_hosting(zones().at("local"), OWN, HIRED[:1]).verdict == "undecided"
     only_own = Net()
     iterative(only_own)
     assert d15(only_own).verdict == "undecided"

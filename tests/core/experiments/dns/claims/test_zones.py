@@ -136,7 +136,7 @@ def small() -> Net:
 
 def d1(net: Net, upstream: Net | None = None) -> Verdict:
     above = None if upstream is None else upstream.at("local")
-    return transport.d1(small().at("client"), net.at("client"), above, ZONES)
+    return transport.decide_transport(small().at("client"), net.at("client"), above, ZONES)
 
 
 def test_the_whole_answer_by_tcp_shows_d1() -> None:
@@ -171,13 +171,15 @@ def test_a_server_above_has_to_truncate_and_to_serve_tcp_as_well() -> None:
     ("decide", "name", "qtype", "answer"),
     [
         (
-            lambda traffic: dns_records.d3(traffic, WEB, SERVER),
+            lambda traffic: dns_records.decide_reverse_lookup(traffic, WEB, SERVER),
             "1.0.9.10.in-addr.arpa",
             "PTR",
             [rr("1.0.9.10.in-addr.arpa", "PTR", SERVER)],
         ),
         (
-            lambda traffic: dns_records.d5(traffic, "example.com", [(10, "a.example.com"), (20, "b.example.com")]),
+            lambda traffic: dns_records.decide_mail_exchange(
+                traffic, "example.com", [(10, "a.example.com"), (20, "b.example.com")]
+            ),
             "example.com",
             "MX",
             [mx("example.com", 10, "a.example.com"), mx("example.com", 20, "b.example.com")],
@@ -197,7 +199,7 @@ def test_a_record_beside_the_answer_contradicts(
 
 
 def d14(net: Net) -> Verdict:
-    return dns_records.d14(net.at("local"), ADDRESSES, ZONES, cold=True)
+    return dns_records.decide_record_fields(net.at("local"), ADDRESSES, ZONES, cold=True)
 
 
 def test_records_as_the_zones_have_them_show_d14() -> None:
@@ -258,7 +260,7 @@ def hired(value: str = WEB, later_server: str = "ns.provider.org", rcode: int = 
 def d15(net: Net) -> Verdict:
     own = ("example.com", "ns.example.com")
     pairs = [("shop.org", "ns.provider.org"), ("bookshop.uk", "ns.provider.org")]
-    return resolution.d15(net.at("local"), own, pairs, ZONES)
+    return resolution.decide_zone_hosting(net.at("local"), own, pairs, ZONES)
 
 
 def test_a_provider_that_answers_as_its_zones_do_shows_d15() -> None:

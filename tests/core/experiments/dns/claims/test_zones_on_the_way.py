@@ -31,11 +31,11 @@ def walked(net: Net, last: Any, told: list[Any], ra: int = 1, rd: int = 0) -> Ne
 
 
 def d7(net: Net) -> Verdict:
-    return resolution.d7(net.at("local"), [net.at("client")], {NAME: PATH}, ADDRESSES, ZONES)
+    return resolution.decide_resolution_path(net.at("local"), [net.at("client")], {NAME: PATH}, ADDRESSES, ZONES)
 
 
 def d8(net: Net) -> Verdict:
-    return resolution.d8(net.at("local"), NAME, ADDRESSES, PATH, ZONES)
+    return resolution.decide_iterative_queries(net.at("local"), NAME, ADDRESSES, PATH, ZONES)
 
 
 def test_a_walk_to_what_the_zones_have_shows_d7_and_d8() -> None:
@@ -53,7 +53,7 @@ def test_a_walk_to_another_address_contradicts_d7_and_d8(last: str, told: str) -
 
 def test_a_walk_whose_end_is_not_told_contradicts_without_the_zones_too() -> None:
     net = walked(Net(), a(NAME, ELSEWHERE), [a(NAME, WEB)])
-    assert resolution.d8(net.at("local"), NAME, ADDRESSES, PATH).verdict == "failed"
+    assert resolution.decide_iterative_queries(net.at("local"), NAME, ADDRESSES, PATH).verdict == "failed"
 
 
 def test_recursion_desired_on_the_way_contradicts_d8_alone() -> None:
@@ -72,14 +72,14 @@ def test_a_local_server_that_does_not_offer_recursion_contradicts_d7_alone() -> 
 def test_a_chain_that_brings_another_address_contradicts_d9() -> None:
     net = recursive(Net())
     by_host = {host: net.at(host) for host in CHAIN[:-1]}
-    assert resolution.d9(by_host, NAME, ADDRESSES, CHAIN, ZONES).verdict == "shown"
+    assert resolution.decide_recursive_queries(by_host, NAME, ADDRESSES, CHAIN, ZONES).verdict == "shown"
     net = Net()
     queries = [net.query(asker, asked, NAME, rd=1) for asker, asked in pairwise(CHAIN)]
     for number, query in enumerate(reversed(queries)):
         net.after(1).answer(query, [a(NAME, ELSEWHERE)], ra=int(number > 0), aa=int(number == 0))
     by_host = {host: net.at(host) for host in CHAIN[:-1]}
-    assert resolution.d9(by_host, NAME, ADDRESSES, CHAIN).verdict == "shown"
-    assert resolution.d9(by_host, NAME, ADDRESSES, CHAIN, ZONES).verdict == "failed"
+    assert resolution.decide_recursive_queries(by_host, NAME, ADDRESSES, CHAIN).verdict == "shown"
+    assert resolution.decide_recursive_queries(by_host, NAME, ADDRESSES, CHAIN, ZONES).verdict == "failed"
 
 
 # D10
@@ -87,7 +87,9 @@ def test_a_chain_that_brings_another_address_contradicts_d9() -> None:
 
 def d10(net: Net, start_ns: int) -> Verdict:
     window = (start_ns, 2**62)
-    return caching.d10([net.at("client")], net.at("local"), NAME, ADDRESSES, window, zones=ZONES, cold=True)
+    return caching.decide_cache_hit(
+        [net.at("client")], net.at("local"), NAME, ADDRESSES, window, zones=ZONES, cold=True
+    )
 
 
 def test_a_cache_that_tells_what_the_zones_have_shows_d10() -> None:
@@ -126,7 +128,7 @@ def test_a_cache_that_claims_authority_contradicts_d10() -> None:
 
 
 def d11(net: Net, ttl_s: int = 10) -> Verdict:
-    return caching.d11(net.at("client"), net.at("local"), NAME, ADDRESSES, ttl_s=ttl_s, cold=True)
+    return caching.decide_ttl_countdown(net.at("client"), net.at("local"), NAME, ADDRESSES, ttl_s=ttl_s, cold=True)
 
 
 def lives(value: str = WEB, first: bool = True) -> Net:
@@ -171,7 +173,7 @@ def workload(fetched: int, told: int, value: str = WEB) -> Workload:
 
 
 def d12(cached_workload: Workload) -> Verdict:
-    return caching.d12(workload(10, 0), cached_workload, ADDRESSES, 5, ZONES, cold=True)
+    return caching.decide_root_relief(workload(10, 0), cached_workload, ADDRESSES, 5, ZONES, cold=True)
 
 
 def test_an_empty_cache_asks_the_root_once_at_least() -> None:
@@ -191,7 +193,7 @@ def swept(net: Net, ttl_s: float, changes: list[tuple[int, list[str]]]) -> Verdi
         point = dns_ttl.ttl_point(ttl_s, [net.at("client")], net.at("local"), NAME, ADDRESSES, changes)
         return [point, *(dns_ttl.TtlPoint(*one) for one in ((1e3, 1, 30, 100), (2e3, 1, 50, 100)))]
 
-    return dns_ttl.d13_of([net.at("client"), net.at("local")], count)[1]
+    return dns_ttl.sweep_ttl([net.at("client"), net.at("local")], count)[1]
 
 
 def stale_for(seconds: float, value: str = WEB, ttl: int = 2) -> tuple[Net, list[tuple[int, list[str]]]]:

@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from experiments.ftp.claims.connections import Assignment, f1, f2, f3, f6, f7
+from experiments.ftp.claims.connections import (
+    Assignment,
+    decide_active_mode,
+    decide_command_lines,
+    decide_control_connection,
+    decide_data_connections,
+    decide_passive_mode,
+)
 from experiments.ftp.claims.interop import transferred
 from experiments.ftp.wire.sessions import FtpTraffic
 from tests.core.experiments.ftp.ftp_wire import FtpWire, another, host_port
@@ -35,10 +42,10 @@ def test_a_sound_session_shows_connections_transfers_and_commands(tmp_path: Path
     assert [one.verb for one in session.transfers] == ["LIST", "RETR", "RETR", "STOR"]
     assert [one.stream.data for one in session.transfers] == [LISTING, DATA, OTHER, DATA]
     assert [one.announced and one.announced.mode for one in session.transfers] == ["passive"] * 2 + ["active"] * 2
-    verdict = said(f1([traffic]), "shown", "4 transfers between")
-    assert verdict.frames[0] == session.control.syn.frame == 1
-    said(f2(traffic, FILES), "shown", "4 transfers on 4 data connections")
-    said(f3(traffic), "shown", "STOR in frame")
+    verdict = said(decide_control_connection([traffic]), "shown", "4 transfers between")
+    assert verdict.frames[0] == session.connection.syn.frame == 1
+    said(decide_data_connections(traffic, FILES), "shown", "4 transfers on 4 data connections")
+    said(decide_command_lines(traffic), "shown", "STOR in frame")
 
 
 @pytest.mark.parametrize("dropped", [0, 3])
@@ -47,25 +54,39 @@ def test_what_is_not_whole_decides_nothing(tmp_path: Path, dropped: int) -> None
     if not dropped:
         lose_one(session.wire)
     traffic = session.traffic(tmp_path, dropped)
-    for verdict in (f1([traffic]), f2(traffic, FILES), f3(traffic), f6(traffic), f7(traffic)):
+    for verdict in (
+        decide_control_connection([traffic]),
+        decide_data_connections(traffic, FILES),
+        decide_command_lines(traffic),
+        decide_active_mode(traffic),
+        decide_passive_mode(traffic),
+    ):
         assert verdict.verdict == "undecided"
-    assert f1([FtpWire().traffic(tmp_path)]).verdict == "undecided"
+    assert decide_control_connection([FtpWire().traffic(tmp_path)]).verdict == "undecided"
 
 
 def test_f1_wants_one_control_connection_a_session(tmp_path: Path) -> None:
     first = whole()
     second = another(first).log_in().quit()
     traffic = first.traffic(tmp_path)
-    said(f1([traffic]), "failed", "2 control connections for 1 session")
+    said(decide_control_connection([traffic]), "failed", "2 control connections for 1 session")
     parts = parts_of(traffic)
-    said(f1(parts), "shown", "2 sessions")
+    said(decide_control_connection(parts), "shown", "2 sessions")
     # Two in one session and none in the next are as many as there are sessions.
-    said(f1([traffic, traffic.between(0, 1)]), "failed", "1 of 2 sessions have no control connection")
+    said(
+        decide_control_connection([traffic, traffic.between(0, 1)]),
+        "failed",
+        "1 of 2 sessions have no control connection",
+    )
     assert second.port != first.port
 
 
 def test_f1_wants_data_that_the_control_connection_outlives(tmp_path: Path) -> None:
-    said(f1([FtpWire().log_in().quit().traffic(tmp_path)]), "failed", "No session has a data connection")
+    said(
+        decide_control_connection([FtpWire().log_in().quit().traffic(tmp_path)]),
+        "failed",
+        "No session has a data connection",
+    )
 
 
 def test_f1_wants_the_control_connection_to_outlast_the_data(tmp_path: Path) -> None:
@@ -76,29 +97,38 @@ def test_f1_wants_the_control_connection_to_outlast_the_data(tmp_path: Path) -> 
     session.reply(226)
     session.control.close()
     data.server("PA", b"too late").close()
-    said(f1([session.traffic(tmp_path)]), "failed", "The control connection is there from frame")
+    said(decide_control_connection([session.traffic(tmp_path)]), "failed", "The control connection is there from frame")
 
 
 def test_f1_wants_the_control_connection_closed(tmp_path: Path) -> None:
     session = FtpWire().log_in().passive("RETR a", DATA)
-    said(f1([session.traffic(tmp_path)]), "failed", "was never closed")
+    said(decide_control_connection([session.traffic(tmp_path)]), "failed", "was never closed")
 
 
 def test_f2_wants_the_files_octets(tmp_path: Path) -> None:
     session = FtpWire().log_in().passive("RETR a", OTHER).passive("RETR b", OTHER).quit()
-    said(f2(session.traffic(tmp_path), FILES), "failed", "carries 2304 octets")
+    said(decide_data_connections(session.traffic(tmp_path), FILES), "failed", "carries 2304 octets")
 
 
 def test_f2_wants_a_connection_for_every_transfer(tmp_path: Path) -> None:
     session = FtpWire().log_in().passive("RETR a", DATA).say("RETR b", 150, 226).quit()
-    said(f2(session.traffic(tmp_path), FILES), "failed", "'RETR b' in frame", "has no data connection")
+    said(
+        decide_data_connections(session.traffic(tmp_path), FILES),
+        "failed",
+        "'RETR b' in frame",
+        "has no data connection",
+    )
 
 
 def test_f2_wants_no_octets_of_a_file_on_the_control_connection(tmp_path: Path) -> None:
     text = b"so many words that nobody would say by chance, one after the other"
     session = FtpWire().log_in().passive("RETR a", text).passive("RETR b", OTHER)
     session.say("HELP", 250, text=text.decode()).quit()
-    said(f2(session.traffic(tmp_path), {"a": text, "b": OTHER}), "failed", "The octets of a are on the control")
+    said(
+        decide_data_connections(session.traffic(tmp_path), {"a": text, "b": OTHER}),
+        "failed",
+        "The octets of a are on the control",
+    )
 
 
 def test_f2_wants_every_data_connection_to_serve(tmp_path: Path) -> None:
@@ -106,11 +136,13 @@ def test_f2_wants_every_data_connection_to_serve(tmp_path: Path) -> None:
     session.say("PASV", 227, text=f"({host_port('10.0.2.1', 52000)})")
     Tcp(session.wire, port=57000, server_port=52000).open().close()
     session.quit()
-    said(f2(session.traffic(tmp_path), FILES), "failed", "serves no transfer")
+    said(decide_data_connections(session.traffic(tmp_path), FILES), "failed", "serves no transfer")
 
 
 def test_f2_says_nothing_of_one_transfer(tmp_path: Path) -> None:
-    said(f2(FtpWire().log_in().passive("RETR a", DATA).quit().traffic(tmp_path), FILES), "undecided")
+    said(
+        decide_data_connections(FtpWire().log_in().passive("RETR a", DATA).quit().traffic(tmp_path), FILES), "undecided"
+    )
 
 
 def assigned(traffic: FtpTraffic) -> list[Assignment]:
@@ -123,20 +155,28 @@ def assigned(traffic: FtpTraffic) -> list[Assignment]:
 
 def test_f2_wants_all_that_clients_were_to_do(tmp_path: Path) -> None:
     traffic = whole().traffic(tmp_path)
-    said(f2(traffic, FILES, assigned(traffic)), "shown", "1 listings of the folder")
-    said(f2(traffic, FILES, [Assignment(traffic, "put", ["b"])]), "failed", "no STOR or STOU or APPE of b succeeds")
-    said(f2(traffic, FILES, [Assignment(traffic, "get", ["a", "c"])]), "failed", "no RETR of c succeeds")
+    said(decide_data_connections(traffic, FILES, assigned(traffic)), "shown", "1 listings of the folder")
+    said(
+        decide_data_connections(traffic, FILES, [Assignment(traffic, "put", ["b"])]),
+        "failed",
+        "no STOR or STOU or APPE of b succeeds",
+    )
+    said(
+        decide_data_connections(traffic, FILES, [Assignment(traffic, "get", ["a", "c"])]),
+        "failed",
+        "no RETR of c succeeds",
+    )
 
 
 def test_f2_wants_what_is_refused_to_be_missed(tmp_path: Path) -> None:
     session = FtpWire().log_in().passive("LIST", LISTING).passive("RETR a", DATA).passive("RETR b", first=550)
     traffic = session.passive("STOR a", DATA).quit().traffic(tmp_path)
-    said(f2(traffic, FILES, assigned(traffic)), "failed", "no RETR of b succeeds")
+    said(decide_data_connections(traffic, FILES, assigned(traffic)), "failed", "no RETR of b succeeds")
 
 
 def test_f2_wants_the_octets_under_a_path_as_well(tmp_path: Path) -> None:
     session = FtpWire().log_in().passive("RETR a", DATA).passive("RETR /home/b", DATA).quit()
-    said(f2(session.traffic(tmp_path), FILES), "failed", "carries 2304 octets")
+    said(decide_data_connections(session.traffic(tmp_path), FILES), "failed", "carries 2304 octets")
 
 
 @pytest.mark.parametrize(
@@ -153,7 +193,7 @@ def test_f2_wants_the_octets_under_a_path_as_well(tmp_path: Path) -> None:
 def test_f2_wants_the_listing_of_the_folder(tmp_path: Path, listing: bytes, why: str) -> None:
     session = FtpWire().log_in().passive("LIST", listing).passive("RETR a", DATA).quit()
     traffic = session.traffic(tmp_path)
-    said(f2(traffic, FILES, [Assignment(traffic, "list", folder=["a", "b"])]), "failed", why)
+    said(decide_data_connections(traffic, FILES, [Assignment(traffic, "list", folder=["a", "b"])]), "failed", why)
 
 
 @pytest.mark.parametrize(
@@ -171,25 +211,25 @@ def test_listings_come_in_several_forms(tmp_path: Path, listing: bytes) -> None:
     session = FtpWire().log_in().passive("LIST", listing).passive("RETR a", DATA).quit()
     traffic = session.traffic(tmp_path)
     sizes = {**FILES, "log": b"no file"}
-    said(f2(traffic, sizes, [Assignment(traffic, "list", folder=["a", "b", "log"])]), "shown")
+    said(decide_data_connections(traffic, sizes, [Assignment(traffic, "list", folder=["a", "b", "log"])]), "shown")
 
 
 def test_f3_wants_commands_that_the_server_takes(tmp_path: Path) -> None:
     session = FtpWire().log_in().passive("LIST", first=550).passive("RETR a", DATA).passive("STOR b", OTHER).quit()
-    said(f3(session.traffic(tmp_path)), "failed", "The server takes no LIST")
+    said(decide_command_lines(session.traffic(tmp_path)), "failed", "The server takes no LIST")
 
 
 def test_f6_and_f7_want_every_transfer_to_succeed(tmp_path: Path) -> None:
     (tmp_path / "p").mkdir()
     active = FtpWire().log_in().active("RETR a", DATA).active("RETR b", OTHER, last=426).quit()
-    said(f6(active.traffic(tmp_path)), "failed", "'RETR b - 150 426'")
+    said(decide_active_mode(active.traffic(tmp_path)), "failed", "'RETR b - 150 426'")
     passive = FtpWire().log_in().passive("RETR a", DATA).passive("RETR b", OTHER, last=426).quit()
-    said(f7(passive.traffic(tmp_path / "p")), "failed", "'RETR b - 150 426'")
+    said(decide_passive_mode(passive.traffic(tmp_path / "p")), "failed", "'RETR b - 150 426'")
 
 
 def test_a_command_that_the_server_does_not_have_is_no_failed_transfer(tmp_path: Path) -> None:
     session = FtpWire().log_in().passive("RETR a", DATA).say("MLSD", 502).quit()
-    said(f7(session.traffic(tmp_path)), "shown", "1 transfers")
+    said(decide_passive_mode(session.traffic(tmp_path)), "shown", "1 transfers")
 
 
 def test_a_put_that_is_not_kept_is_a_failure(tmp_path: Path) -> None:
@@ -203,12 +243,12 @@ def test_a_put_that_is_not_kept_is_a_failure(tmp_path: Path) -> None:
 def test_f3_wants_ascii(tmp_path: Path) -> None:
     session = whole()
     another(session).log_in().say("CWD Bücher", 250).quit()
-    said(f3(session.traffic(tmp_path)), "failed", "CWD in frame")
+    said(decide_command_lines(session.traffic(tmp_path)), "failed", "CWD in frame")
 
 
 def test_f3_wants_the_verbs_that_the_course_names(tmp_path: Path) -> None:
     session = FtpWire().log_in().passive("RETR a", DATA).quit()
-    said(f3(session.traffic(tmp_path)), "undecided", "no LIST, STOR")
+    said(decide_command_lines(session.traffic(tmp_path)), "undecided", "no LIST, STOR")
 
 
 @pytest.mark.parametrize("line", [b"RETR a\n", b"RE a\r\n", b"\x01\x02 a\r\n", b"GETTHIS a\r\n"])
@@ -220,7 +260,11 @@ def test_a_line_out_of_the_grammar_is_a_failure(tmp_path: Path, line: bytes) -> 
     later.reply(200)
     later.quit()
     traffic = session.traffic(tmp_path)
-    for verdict in (f1(parts_of(traffic)), f2(traffic, FILES), f3(traffic)):
+    for verdict in (
+        decide_control_connection(parts_of(traffic)),
+        decide_data_connections(traffic, FILES),
+        decide_command_lines(traffic),
+    ):
         said(verdict, "failed", "not a command")
 
 
@@ -229,47 +273,47 @@ def test_a_reply_out_of_the_grammar_is_a_failure(tmp_path: Path, octets: bytes) 
     session = FtpWire().log_in()
     session.control.client("PA", b"NOOP\r\n").server("PA", octets)
     session.control.close()
-    said(f1([session.traffic(tmp_path)]), "failed", "repl")
+    said(decide_control_connection([session.traffic(tmp_path)]), "failed", "repl")
 
 
 def test_a_reply_to_nothing_is_a_failure(tmp_path: Path) -> None:
     early = FtpWire().log_in().reply(200)
     early.wire.after(1)
-    said(f1([early.quit().traffic(tmp_path)]), "failed", "precedes its command")
+    said(decide_control_connection([early.quit().traffic(tmp_path)]), "failed", "precedes its command")
     late = FtpWire().log_in().say("QUIT", 221, 200)
     late.control.close()
-    said(f1([late.traffic(tmp_path)]), "failed", "answers nothing")
+    said(decide_control_connection([late.traffic(tmp_path)]), "failed", "answers nothing")
 
 
 def test_f6_wants_the_servers_port_20(tmp_path: Path) -> None:
     good = FtpWire().log_in().active("RETR a", DATA).active("STOR b", OTHER).quit()
-    verdict = said(f6(good.traffic(tmp_path)), "shown", "2 transfers", "PORT 10,0,1,1", "10.0.2.1:20")
+    verdict = said(decide_active_mode(good.traffic(tmp_path)), "shown", "2 transfers", "PORT 10,0,1,1", "10.0.2.1:20")
     assert len(verdict.frames) == 2
     bad = FtpWire().log_in().active("RETR a", DATA, source=20020).quit()
-    said(f6(bad.traffic(tmp_path)), "failed", "not from port 20")
+    said(decide_active_mode(bad.traffic(tmp_path)), "failed", "not from port 20")
 
 
 def test_f6_wants_the_connection_where_the_client_said(tmp_path: Path) -> None:
     session = FtpWire().log_in().active("RETR a", DATA, to=55555).quit()
-    said(f6(session.traffic(tmp_path)), "failed", "has no data connection")
+    said(decide_active_mode(session.traffic(tmp_path)), "failed", "has no data connection")
 
 
 def test_f6_and_f7_tell_the_modes_apart(tmp_path: Path) -> None:
     passive = FtpWire().log_in().passive("RETR a", DATA).quit().traffic(tmp_path)
-    said(f7(passive), "shown", "227 Passive", "10.0.1.1:")
-    said(f6(passive), "failed", "is not in active mode")
+    said(decide_passive_mode(passive), "shown", "227 Passive", "10.0.1.1:")
+    said(decide_active_mode(passive), "failed", "is not in active mode")
     active = FtpWire().log_in().active("RETR a", DATA).quit().traffic(tmp_path)
-    said(f7(active), "failed", "is not in passive mode")
+    said(decide_passive_mode(active), "failed", "is not in passive mode")
     nothing = FtpWire().log_in().quit().traffic(tmp_path)
-    said(f6(nothing), "undecided")
-    said(f7(nothing), "undecided")
+    said(decide_active_mode(nothing), "undecided")
+    said(decide_passive_mode(nothing), "undecided")
 
 
 def test_f7_wants_the_client_to_connect_where_the_server_said(tmp_path: Path) -> None:
     thief = FtpWire().log_in().passive("RETR a", DATA, client="10.0.9.9").quit()
-    said(f7(thief.traffic(tmp_path)), "failed", "not the client")
+    said(decide_passive_mode(thief.traffic(tmp_path)), "failed", "not the client")
     elsewhere = FtpWire().log_in().passive("RETR a", DATA, port=55555).quit()
-    said(f7(elsewhere.traffic(tmp_path)), "failed", "has no data connection")
+    said(decide_passive_mode(elsewhere.traffic(tmp_path)), "failed", "has no data connection")
 
 
 def test_extended_announcements_are_read(tmp_path: Path) -> None:
@@ -280,14 +324,14 @@ def test_extended_announcements_are_read(tmp_path: Path) -> None:
     made.client("S").server("SA").client("A").client("PA", DATA).client("FA").server("FA")
     session.reply(226)
     session.quit()
-    said(f6(session.traffic(tmp_path)), "shown", f"EPRT |1|{CLIENT}|50777|")
+    said(decide_active_mode(session.traffic(tmp_path)), "shown", f"EPRT |1|{CLIENT}|50777|")
     other = FtpWire().log_in()
     other.control.client("PA", b"EPSV\r\n").server("PA", b"229 Entering (|||50888|)\r\n")
     made = Tcp(other.wire, port=56888, server_port=50888).open()
     other.say("RETR a", 150)
     made.server("PA", DATA).server("FA").client("FA")
     other.reply(226).quit()
-    said(f7(other.traffic(tmp_path)), "shown", "229 Entering")
+    said(decide_passive_mode(other.traffic(tmp_path)), "shown", "229 Entering")
 
 
 def test_a_reply_of_many_lines_is_one(tmp_path: Path) -> None:

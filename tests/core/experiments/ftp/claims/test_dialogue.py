@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from experiments.ftp.claims.dialogue import CODES, f4, f5
+from experiments.ftp.claims.dialogue import CODES, decide_reply_codes, decide_session_state
 from experiments.ftp.wire.sessions import FtpTraffic
 from tests.core.experiments.ftp.ftp_wire import FtpWire, another
 from tests.core.experiments.harness.verdicts import said
@@ -69,7 +69,9 @@ def scenarios(folder: Path, **changed: Scenario) -> dict[int, FtpTraffic]:
 
 
 def test_four_codes_by_their_causes(tmp_path: Path) -> None:
-    verdict = said(f4(scenarios(tmp_path)), "shown", "331: after", "125: the data", "425: the SYN", "452: 'STOR b")
+    verdict = said(
+        decide_reply_codes(scenarios(tmp_path)), "shown", "331: after", "125: the data", "425: the SYN", "452: 'STOR b"
+    )
     assert "answered by RST" in verdict.evidence
     assert len(verdict.frames) == 5 + 4 + 3 + 3
 
@@ -77,7 +79,7 @@ def test_four_codes_by_their_causes(tmp_path: Path) -> None:
 def test_a_scenario_that_is_missing_decides_nothing(tmp_path: Path) -> None:
     every = scenarios(tmp_path)
     for code in CODES:
-        said(f4({each: one for each, one in every.items() if each != code}), "undecided", str(code))
+        said(decide_reply_codes({each: one for each, one in every.items() if each != code}), "undecided", str(code))
 
 
 def test_a_scenario_without_its_code_is_a_failure(tmp_path: Path) -> None:
@@ -85,7 +87,7 @@ def test_a_scenario_without_its_code_is_a_failure(tmp_path: Path) -> None:
         place = tmp_path / f"without {code}"
         place.mkdir()
         changed: dict[str, Scenario] = {f"c{code}": lambda session: session.begin().say("USER ann", 230).quit()}
-        said(f4(scenarios(place, **changed)), "failed", f"The scenario for {code} has only the replies")
+        said(decide_reply_codes(scenarios(place, **changed)), "failed", f"The scenario for {code} has only the replies")
 
 
 def let_in(session: FtpWire) -> FtpWire:
@@ -154,7 +156,7 @@ def other_octets(session: FtpWire) -> FtpWire:
     ],
 )
 def test_a_code_without_its_cause_is_a_failure(tmp_path: Path, code: int, scenario: Scenario, why: str) -> None:
-    said(f4(scenarios(tmp_path, **{f"c{code}": scenario})), "failed", why)
+    said(decide_reply_codes(scenarios(tmp_path, **{f"c{code}": scenario})), "failed", why)
 
 
 def test_a_server_may_refuse_port_itself(tmp_path: Path) -> None:
@@ -167,10 +169,10 @@ def test_a_server_may_refuse_port_itself(tmp_path: Path) -> None:
         session.wire.after(40)
         return session.reply(425).quit()
 
-    said(f4(scenarios(tmp_path, c425=at_once)), "shown", "10.0.1.1:51200")
+    said(decide_reply_codes(scenarios(tmp_path, c425=at_once)), "shown", "10.0.1.1:51200")
     again = tmp_path / "again"
     again.mkdir()
-    said(f4(scenarios(again, c425=lambda session: at_once(session, False))), "failed", "was tried")
+    said(decide_reply_codes(scenarios(again, c425=lambda session: at_once(session, False))), "failed", "was tried")
 
 
 def remembers(
@@ -202,20 +204,20 @@ def remembers(
 def test_f5_wants_the_directory_and_the_file_in_it(tmp_path: Path, changed: dict[str, Any], why: str) -> None:
     session = remembers(FtpWire(), **changed)
     forgets(session)
-    said(f5(session.traffic(tmp_path), {"alice.txt": DATA}), "failed", why)
+    said(decide_session_state(session.traffic(tmp_path), {"alice.txt": DATA}), "failed", why)
 
 
 def test_f5_wants_the_next_session_to_begin_where_the_first_did(tmp_path: Path) -> None:
     session = remembers(FtpWire())
     later = another(session).log_in().say("PWD", 257, text='"/letters"').passive("RETR alice.txt", first=550).quit()
-    said(f5(session.traffic(tmp_path)), "failed", "begins in another directory")
+    said(decide_session_state(session.traffic(tmp_path)), "failed", "begins in another directory")
     assert later.port != session.port
 
 
 def test_452_wants_uploads_that_cross_whole(tmp_path: Path) -> None:
     sound = scenarios(tmp_path)
-    said(f4(sound, {"b": DATA}), "shown")
-    said(f4(sound, {"b": DATA + b"more"}), "failed", "2304 of 2308 octets crossed")
+    said(decide_reply_codes(sound, {"b": DATA}), "shown")
+    said(decide_reply_codes(sound, {"b": DATA + b"more"}), "failed", "2304 of 2308 octets crossed")
 
 
 def forgets(session: FtpWire) -> FtpWire:
@@ -225,34 +227,40 @@ def forgets(session: FtpWire) -> FtpWire:
 def test_what_was_said_before_changes_what_is_answered(tmp_path: Path) -> None:
     session = remembers(FtpWire())
     forgets(session)
-    verdict = said(f5(session.traffic(tmp_path)), "shown", "'PWD - 530'", "'CWD letters - 250'", "alice.txt - 150 226")
+    verdict = said(
+        decide_session_state(session.traffic(tmp_path)),
+        "shown",
+        "'PWD - 530'",
+        "'CWD letters - 250'",
+        "alice.txt - 150 226",
+    )
     assert len(verdict.frames) == 6
 
 
 def test_one_session_does_not_show_that_the_next_begins_anew(tmp_path: Path) -> None:
-    said(f5(remembers(FtpWire()).traffic(tmp_path)), "undecided")
+    said(decide_session_state(remembers(FtpWire()).traffic(tmp_path)), "undecided")
 
 
 def test_a_directory_that_is_not_remembered_is_a_failure(tmp_path: Path) -> None:
     session = remembers(FtpWire(), after=550)
     forgets(session)
-    said(f5(session.traffic(tmp_path)), "failed", "no file is found by CWD")
+    said(decide_session_state(session.traffic(tmp_path)), "failed", "no file is found by CWD")
 
 
 def test_a_directory_that_was_not_entered_shows_nothing(tmp_path: Path) -> None:
     session = remembers(FtpWire(), moved=550)
     forgets(session)
-    said(f5(session.traffic(tmp_path)), "failed", "no file is found by CWD")
+    said(decide_session_state(session.traffic(tmp_path)), "failed", "no file is found by CWD")
 
 
 def test_a_directory_that_outlives_the_session_is_a_failure(tmp_path: Path) -> None:
     session = remembers(FtpWire())
     another(session).log_in().passive("RETR alice.txt", DATA).quit()
-    said(f5(session.traffic(tmp_path)), "failed", "begins where another one was")
+    said(decide_session_state(session.traffic(tmp_path)), "failed", "begins where another one was")
 
 
 def test_a_login_that_changes_nothing_is_a_failure(tmp_path: Path) -> None:
     session = FtpWire().begin().say("PWD", 257).say("USER ann", 331).say("PASS correct-horse", 230).say("PWD", 257)
     session.passive("RETR alice.txt", first=550).say("CWD letters", 250).passive("RETR alice.txt", DATA).quit()
     forgets(session)
-    said(f5(session.traffic(tmp_path)), "failed", "before the login")
+    said(decide_session_state(session.traffic(tmp_path)), "failed", "before the login")

@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from experiments.ftp.claims.eavesdrop import Overheard, Secret, f8, f9, overhear
+from experiments.ftp.claims.eavesdrop import Overheard, Secret, decide_eavesdropping, decide_encryption, eavesdrop
 from tests.core.experiments.ftp.ftp_wire import FtpWire
 from tests.core.experiments.harness.verdicts import lose_one, said
 from tests.core.experiments.harness.wire import CLIENT, INTERFACE, SERVER, Tcp, Wire
@@ -20,7 +20,7 @@ BANNER = b"SSH-2.0-OpenSSH_9.2p1 Debian\r\n"
 
 
 def heard(wire: Wire, folder: Path, address: str = EVE, dropped: int = 0) -> Overheard:
-    return overhear(wire.capture(folder, dropped), INTERFACE, address)
+    return eavesdrop(wire.capture(folder, dropped), INTERFACE, address)
 
 
 def by_ftp(content: bytes = FILE) -> FtpWire:
@@ -46,42 +46,46 @@ def ftp(tmp_path: Path) -> Overheard:
 
 
 def test_a_listener_recovers_user_password_and_file(ftp: Overheard) -> None:
-    verdict = said(f8(ftp, SECRET), "shown", "'ann'", "'correct-horse'", "4000 octets", EVE)
+    verdict = said(decide_eavesdropping(ftp, SECRET), "shown", "'ann'", "'correct-horse'", "4000 octets", EVE)
     assert len(verdict.frames) == 3
     assert [one.what for one in ftp.credentials["PASS"]] == ["correct-horse"]
 
 
 def test_an_upload_is_recovered_as_well(tmp_path: Path) -> None:
     session = FtpWire().log_in().active("STOR customers.bin", FILE).quit()
-    said(f8(heard(session.wire, tmp_path), SECRET), "shown")
+    said(decide_eavesdropping(heard(session.wire, tmp_path), SECRET), "shown")
 
 
 def test_who_takes_part_is_no_third_host(tmp_path: Path) -> None:
     for address in (CLIENT, SERVER):
-        said(f8(heard(by_ftp().wire, tmp_path, address), SECRET), "undecided", "saw no connection of others")
+        said(
+            decide_eavesdropping(heard(by_ftp().wire, tmp_path, address), SECRET),
+            "undecided",
+            "saw no connection of others",
+        )
 
 
 def test_what_was_not_captured_whole_decides_nothing(tmp_path: Path) -> None:
-    said(f8(heard(by_ftp().wire, tmp_path, dropped=1), SECRET), "undecided", "dropped")
-    said(f8(heard(lose_one(by_ftp().wire), tmp_path), SECRET), "undecided", "hole")
+    said(decide_eavesdropping(heard(by_ftp().wire, tmp_path, dropped=1), SECRET), "undecided", "dropped")
+    said(decide_eavesdropping(heard(lose_one(by_ftp().wire), tmp_path), SECRET), "undecided", "hole")
 
 
 def test_another_password_is_not_the_users(tmp_path: Path) -> None:
     other = Secret("ann", "battery-staple", "customers.bin", FILE)
-    said(f8(heard(by_ftp().wire, tmp_path), other), "failed", "which is not the login")
+    said(decide_eavesdropping(heard(by_ftp().wire, tmp_path), other), "failed", "which is not the login")
 
 
 def test_half_a_file_is_no_file(tmp_path: Path) -> None:
-    said(f8(heard(by_ftp(FILE[:2000]).wire, tmp_path), SECRET), "failed", "62 blocks only")
+    said(decide_eavesdropping(heard(by_ftp(FILE[:2000]).wire, tmp_path), SECRET), "failed", "62 blocks only")
 
 
 def test_a_session_without_a_password_shows_none(tmp_path: Path) -> None:
     session = FtpWire().begin().say("USER ann", 230).passive("RETR customers.bin", FILE).quit()
-    said(f8(heard(session.wire, tmp_path), SECRET), "failed", "No password")
+    said(decide_eavesdropping(heard(session.wire, tmp_path), SECRET), "failed", "No password")
 
 
 def test_nothing_is_recovered_from_ssh(tmp_path: Path, ftp: Overheard) -> None:
-    verdict = f9(heard(by_ssh(), tmp_path), ftp, SECRET, FILE)
+    verdict = decide_encryption(heard(by_ssh(), tmp_path), ftp, SECRET, FILE)
     said(verdict, "shown", "125 blocks", "OpenSSH_9.2p1", "octets came down", "10.0.2.1:22")
 
 
@@ -100,22 +104,26 @@ def test_nothing_is_recovered_from_ssh(tmp_path: Path, ftp: Overheard) -> None:
     ids=["USER", "PASS", "password", "base64", "hexadecimal", "name", "a piece", "all of it"],
 )
 def test_whatever_leaks_is_found(tmp_path: Path, ftp: Overheard, up: bytes, down: bytes, what: str) -> None:
-    said(f9(heard(by_ssh(up, down), tmp_path), ftp, SECRET, FILE), "failed", what)
+    said(decide_encryption(heard(by_ssh(up, down), tmp_path), ftp, SECRET, FILE), "failed", what)
 
 
 def test_the_same_search_over_ftp_finds_everything(ftp: Overheard) -> None:
     # The banner is what is missing: it is no SSH, so nothing is said of SSH.
-    said(f9(ftp, ftp, SECRET, FILE), "undecided", "did not arrive by SSH")
+    said(decide_encryption(ftp, ftp, SECRET, FILE), "undecided", "did not arrive by SSH")
 
 
 def test_a_file_that_did_not_arrive_shows_nothing(tmp_path: Path, ftp: Overheard) -> None:
-    said(f9(heard(by_ssh(), tmp_path), ftp, SECRET, FILE[:-1]), "undecided", "did not arrive")
-    said(f9(heard(by_ssh(size=1000), tmp_path), ftp, SECRET, FILE), "undecided", "did not arrive")
-    said(f9(heard(Wire(), tmp_path), ftp, SECRET, FILE), "undecided", "saw no connection")
+    said(decide_encryption(heard(by_ssh(), tmp_path), ftp, SECRET, FILE[:-1]), "undecided", "did not arrive")
+    said(decide_encryption(heard(by_ssh(size=1000), tmp_path), ftp, SECRET, FILE), "undecided", "did not arrive")
+    said(decide_encryption(heard(Wire(), tmp_path), ftp, SECRET, FILE), "undecided", "saw no connection")
 
 
 def test_a_search_that_finds_nothing_anywhere_shows_nothing(tmp_path: Path) -> None:
     folder = tmp_path / "other"
     folder.mkdir()
     deaf = heard(by_ftp(FILE[:2000]).wire, folder)
-    said(f9(heard(by_ssh(), tmp_path), deaf, SECRET, FILE), "undecided", "finds nothing in the FTP transfer")
+    said(
+        decide_encryption(heard(by_ssh(), tmp_path), deaf, SECRET, FILE),
+        "undecided",
+        "finds nothing in the FTP transfer",
+    )

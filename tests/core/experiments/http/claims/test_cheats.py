@@ -33,7 +33,9 @@ def one(tmp_path: Path, answered: bytes) -> PageLoad:
 # H1, H2 and H3 are about connections and messages
 
 
-@pytest.mark.parametrize("decide", [http1.h1, http1.h2, http1.h3])
+@pytest.mark.parametrize(
+    "decide", [http1.decide_connection_setup, http1.decide_request_grammar, http1.decide_response_grammar]
+)
 def test_an_error_response_is_a_response(decide: Decide, tmp_path: Path) -> None:
     answered = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
     said(decide([one(tmp_path, answered)]), "shown")
@@ -45,8 +47,8 @@ def test_h1_fails_when_a_later_response_precedes_its_request(tmp_path: Path) -> 
     tcp.client("PA", request("/", "1.1")).server("PA", response(version="1.1") * 2)
     tcp.client("PA", request("/a", "1.1"))
     found = load(wire, tmp_path)
-    said(http1.h1([found]), "failed", "out of order")
-    said(strategies.h8([found]), "failed", "precedes")
+    said(http1.decide_connection_setup([found]), "failed", "out of order")
+    said(strategies.decide_persistent_connection([found]), "failed", "precedes")
 
 
 def test_h1_fails_when_the_response_precedes_the_end_of_the_request(tmp_path: Path) -> None:
@@ -54,33 +56,33 @@ def test_h1_fails_when_the_response_precedes_the_end_of_the_request(tmp_path: Pa
     tcp = Tcp(wire).open()
     octets = request("/")
     tcp.client("PA", octets[:10]).server("PA", response()).client("PA", octets[10:])
-    said(http1.h1([load(wire, tmp_path)]), "failed", "out of order")
+    said(http1.decide_connection_setup([load(wire, tmp_path)]), "failed", "out of order")
 
 
 @pytest.mark.parametrize("answered", [b"what is this?\r\n\r\n", b"HTTP/1.1 200 OK\nContent-Length: 0\n\n"])
 def test_a_response_outside_the_grammar_leaves_the_request_alone(answered: bytes, tmp_path: Path) -> None:
     found = [one(tmp_path, answered)]
-    said(http1.h2(found), "shown")
-    said(http1.h1(found), "failed", "not a status line")
-    said(http1.h3(found), "failed", "not a status line")
+    said(http1.decide_request_grammar(found), "shown")
+    said(http1.decide_connection_setup(found), "failed", "not a status line")
+    said(http1.decide_response_grammar(found), "failed", "not a status line")
 
 
 def test_octets_behind_the_content_fail_h3_alone(tmp_path: Path) -> None:
     found = [one(tmp_path, response() + b"and more\r\n")]
-    said(http1.h1(found), "shown")
-    said(http1.h2(found), "shown")
-    said(http1.h3(found), "failed", "not a status line")
+    said(http1.decide_connection_setup(found), "shown")
+    said(http1.decide_request_grammar(found), "shown")
+    said(http1.decide_response_grammar(found), "failed", "not a status line")
 
 
 @pytest.mark.parametrize("status", ["099", "600", "999"])
 def test_h3_fails_for_what_is_no_status_code(status: str, tmp_path: Path) -> None:
     answered = f"HTTP/1.1 {status} OK\r\nContent-Length: 0\r\n\r\n".encode()
-    said(http1.h3([one(tmp_path, answered)]), "failed", f"has status {status}, which is no code")
+    said(http1.decide_response_grammar([one(tmp_path, answered)]), "failed", f"has status {status}, which is no code")
 
 
 @pytest.mark.parametrize("version", ["2.0", "3.0", "0.9"])
 def test_h3_fails_for_another_major_version(version: str, tmp_path: Path) -> None:
-    said(http1.h3([one(tmp_path, response(version=version))]), "failed", f"is HTTP/{version}")
+    said(http1.decide_response_grammar([one(tmp_path, response(version=version))]), "failed", f"is HTTP/{version}")
 
 
 def test_h3_fails_for_chunks_that_http_1_0_does_not_know(tmp_path: Path) -> None:
@@ -88,7 +90,7 @@ def test_h3_fails_for_chunks_that_http_1_0_does_not_know(tmp_path: Path) -> None
     tcp = Tcp(wire).open()
     chunks = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
     tcp.client("PA", request("/", "1.0")).server("PA", chunks).close()
-    said(http1.h3([load(wire, tmp_path)]), "failed", "transfer coding, which HTTP/1.0 lacks")
+    said(http1.decide_response_grammar([load(wire, tmp_path)]), "failed", "transfer coding, which HTTP/1.0 lacks")
 
 
 def test_what_a_server_leaves_unanswered_when_it_closes_is_no_response(tmp_path: Path) -> None:
@@ -98,9 +100,9 @@ def test_what_a_server_leaves_unanswered_when_it_closes_is_no_response(tmp_path:
     wire.after(RTT_MS)
     tcp.server("PA", response(version="1.1")).close()
     found = [load(wire, tmp_path)]
-    for decide in (http1.h1, http1.h2, http1.h3):
+    for decide in (http1.decide_connection_setup, http1.decide_request_grammar, http1.decide_response_grammar):
         said(decide(found), "shown")
-    said(strategies.h9(found), "failed", "gets no whole response")
+    said(strategies.decide_pipelining(found), "failed", "gets no whole response")
 
 
 # H4
@@ -121,13 +123,13 @@ GOOD = {"/a": b"a", "/b": b"b"}
 
 def h4_of(orders: Sequence[PageLoad], others: Sequence[PageLoad] = ()) -> Verdict:
     first, second = orders
-    return http1.h4(first, second, others)
+    return http1.decide_statelessness(first, second, others)
 
 
 def test_h4_is_not_shown_by_a_memory_that_was_full_before(tmp_path: Path) -> None:
     worn = {"/a": b"no more", "/b": b"no more"}
     first, second = (visits(tmp_path, worn, targets=targets) for targets in ("/a /b", "/b /a"))
-    said(http1.h4(first, second), "failed", "the response for /a", "may have altered it")
+    said(http1.decide_statelessness(first, second), "failed", "the response for /a", "may have altered it")
     refused = [visits(tmp_path, GOOD, b"404", targets) for targets in ("/a /b", "/b /a")]
     said(h4_of(refused), "failed", "its status is 404, not 200")
 
@@ -152,7 +154,7 @@ def test_h4_takes_objects_that_are_requested_more_than_once(tmp_path: Path) -> N
         tcp = Tcp(wire, port=42000 + number).open()
         tcp.client("PA", request(target, version)).server("PA", response(GOOD[target])).close()
         wire.after(1)
-    said(http1.h4(load(wire, tmp_path, files=again.files), again), "shown")
+    said(http1.decide_statelessness(load(wire, tmp_path, files=again.files), again), "shown")
 
 
 def test_h4_does_not_compare_other_requests(tmp_path: Path) -> None:
@@ -174,10 +176,14 @@ def test_h7_fails_when_connections_are_opened_together_and_used_in_turn(tmp_path
         wire.after(1)
     for tcp in named:
         tcp.close()
-    said(strategies.h7([load(wire, tmp_path)]), "failed", "follows the response that ends in frame")
+    said(
+        strategies.decide_parallel_connections([load(wire, tmp_path)]),
+        "failed",
+        "follows the response that ends in frame",
+    )
 
 
-@pytest.mark.parametrize("decide", [strategies.h8, strategies.h9])
+@pytest.mark.parametrize("decide", [strategies.decide_persistent_connection, strategies.decide_pipelining])
 def test_responses_of_1_0_are_not_those_of_1_1(decide: Decide, tmp_path: Path) -> None:
     wire = Wire()
     tcp = Tcp(wire).open()
@@ -197,7 +203,9 @@ def test_h9_fails_when_responses_come_in_another_order(tmp_path: Path) -> None:
     tcp.client("PA", request("/a", "1.1") + request("/b", "1.1"))
     wire.after(RTT_MS)
     tcp.server("PA", response(body_of("/b"), "1.1") + response(body_of("/a"), "1.1"))
-    said(strategies.h9([load(wire, tmp_path)]), "failed", "the response for /a", "differs from octet 1 on")
+    said(
+        strategies.decide_pipelining([load(wire, tmp_path)]), "failed", "the response for /a", "differs from octet 1 on"
+    )
 
 
 # H10 to H13
@@ -208,7 +216,7 @@ def test_h10_fails_when_the_server_sends_no_headers(tmp_path: Path) -> None:
     http2 = Http2(wire)
     http2.start(http2.ask("/"))
     said(
-        http_http2.h10([load(serial(Wire()), tmp_path)], [load(wire, tmp_path)]),
+        http_http2.decide_binary_framing([load(serial(Wire()), tmp_path)], [load(wire, tmp_path)]),
         "failed",
         "the server sends no HEADERS frame",
     )
@@ -243,7 +251,7 @@ def in_turn(wire: Wire, order: str) -> Wire:
 def test_h11_fails_when_any_object_waits_for_the_large_one(order: str, word: str, tmp_path: Path) -> None:
     texts = load(behind_a_large_one(Wire()), tmp_path, files=SIZES)
     binary = load(in_turn(Wire(), order), tmp_path, files=SIZES)
-    verdict = http_http2.h11([texts], [binary], LARGE, SMALL)
+    verdict = http_http2.decide_multiplexing([texts], [binary], LARGE, SMALL)
     said(verdict, word, *(["DATA of /t (frame ", "follows the end of the large object"] if word == "failed" else []))
 
 
@@ -252,9 +260,9 @@ def test_h11_fails_for_other_octets(file: bytes, tmp_path: Path) -> None:
     files = {**SIZES, LARGE: file}
     texts = load(behind_a_large_one(Wire()), tmp_path, files=files)
     binary = load(in_turn(Wire(), "LSTL"), tmp_path, files=files)
-    said(http_http2.h11([texts], [binary], LARGE, SMALL), "failed", "the response for /large")
+    said(http_http2.decide_multiplexing([texts], [binary], LARGE, SMALL), "failed", "the response for /large")
     unknown = replace(texts, files=None)
-    said(http_http2.h11([unknown], [binary], LARGE, SMALL), "undecided", "is not known")
+    said(http_http2.decide_multiplexing([unknown], [binary], LARGE, SMALL), "undecided", "is not known")
 
 
 FIELDS = (("content-type", "image/png"), ("server", "an origin"))
@@ -267,7 +275,7 @@ def answered_by(tmp_path: Path, block: Callable[[], bytes]) -> Verdict:
     http2.start(http2.ask("/")).server(headers(1, block()), data(1, b"page"))
     http2.client(http2.ask("/a")).server(headers(3, block()), data(3, b"a"))
     text = persistent(Wire(), TARGETS[:2])
-    return http_http2.h12([load(text, tmp_path)], [load(wire, tmp_path)])
+    return http_http2.decide_header_compression([load(text, tmp_path)], [load(wire, tmp_path)])
 
 
 def test_h12_fails_when_responses_are_not_compressed(tmp_path: Path) -> None:
@@ -283,7 +291,7 @@ def test_h12_fails_when_no_response_is_one_of_2(tmp_path: Path) -> None:
     http2 = Http2(wire)
     http2.start(http2.ask("/"), http2.ask("/a"))
     text = persistent(Wire(), TARGETS[:2])
-    verdict = http_http2.h12([load(text, tmp_path)], [load(wire, tmp_path)])
+    verdict = http_http2.decide_header_compression([load(text, tmp_path)], [load(wire, tmp_path)])
     said(verdict, "failed", "no response by HTTP/2 has header fields")
 
 
@@ -292,14 +300,14 @@ def test_h12_does_not_depend_on_responses_of_1_1_that_cannot_be_read(tmp_path: P
     tcp = Tcp(wire, port=43000).open(RTT_MS)
     for target in TARGETS:
         tcp.client("PA", request(target, "1.1")).server("PA", b"nonsense\r\n")
-    verdict = http_http2.h12([load(wire, tmp_path)], [load(multiplexed(Wire()), tmp_path)])
+    verdict = http_http2.decide_header_compression([load(wire, tmp_path)], [load(multiplexed(Wire()), tmp_path)])
     assert "not a status line" not in verdict.evidence
 
 
 def test_h13_fails_when_only_some_objects_are_pushed(tmp_path: Path) -> None:
-    said(http_http2.h13([load(pushed(Wire(), TARGETS[:2]), tmp_path)]), "failed", "/b was not fetched")
+    said(http_http2.decide_server_push([load(pushed(Wire(), TARGETS[:2]), tmp_path)]), "failed", "/b was not fetched")
 
 
 def test_h13_fails_when_another_object_is_pushed(tmp_path: Path) -> None:
     found = load(pushed(Wire(), ("/", "/a", "/other")), tmp_path)
-    said(http_http2.h13([found]), "failed", "/other is requested in frame ", "no object of the page")
+    said(http_http2.decide_server_push([found]), "failed", "/other is requested in frame ", "no object of the page")

@@ -52,13 +52,13 @@ Traffic = Callable[[Wire, Sequence[str]], Wire]
 
 # Claims on the objects of a page, and how the page is loaded.
 OBJECTS: dict[str, tuple[Decide, Traffic]] = {
-    "H5": (http1.h5, serial),
-    "H6": (strategies.h6, serial),
-    "H7": (strategies.h7, parallel),
-    "H8": (strategies.h8, persistent),
-    "H9": (strategies.h9, pipelined),
-    "H13": (http_http2.h13, pushed),
-    "H14": (http_http2.h14, multiplexed),
+    "H5": (http1.decide_connection_per_object, serial),
+    "H6": (strategies.decide_serial_connections, serial),
+    "H7": (strategies.decide_parallel_connections, parallel),
+    "H8": (strategies.decide_persistent_connection, persistent),
+    "H9": (strategies.decide_pipelining, pipelined),
+    "H13": (http_http2.decide_server_push, pushed),
+    "H14": (http_http2.decide_concurrent_streams, multiplexed),
 }
 EACH = pytest.mark.parametrize(("decide", "traffic"), OBJECTS.values(), ids=OBJECTS)
 

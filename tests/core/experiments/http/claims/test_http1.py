@@ -16,18 +16,18 @@ from tests.core.experiments.http.pages import files_of, load, parallel, persiste
 Decide = Callable[[list[PageLoad]], Verdict]
 
 SHOWN: list[tuple[Decide, Callable[[Wire], Wire]]] = [
-    (http1.h1, serial),
-    (http1.h1, persistent),
-    (http1.h2, parallel),
-    (http1.h2, pipelined),
-    (http1.h3, serial),
-    (http1.h3, pipelined),
-    (http1.h5, serial),
-    (http1.h5, parallel),
-    (strategies.h6, serial),
-    (strategies.h7, parallel),
-    (strategies.h8, persistent),
-    (strategies.h9, pipelined),
+    (http1.decide_connection_setup, serial),
+    (http1.decide_connection_setup, persistent),
+    (http1.decide_request_grammar, parallel),
+    (http1.decide_request_grammar, pipelined),
+    (http1.decide_response_grammar, serial),
+    (http1.decide_response_grammar, pipelined),
+    (http1.decide_connection_per_object, serial),
+    (http1.decide_connection_per_object, parallel),
+    (strategies.decide_serial_connections, serial),
+    (strategies.decide_parallel_connections, parallel),
+    (strategies.decide_persistent_connection, persistent),
+    (strategies.decide_pipelining, pipelined),
 ]
 
 
@@ -58,15 +58,15 @@ def test_a_capture_without_http_decides_nothing(decide: Decide, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("decide", "traffic"),
     [
-        (http1.h5, persistent),
-        (strategies.h6, parallel),
-        (strategies.h6, persistent),
-        (strategies.h7, serial),
-        (strategies.h7, pipelined),
-        (strategies.h8, serial),
-        (strategies.h8, pipelined),
-        (strategies.h9, persistent),
-        (strategies.h9, parallel),
+        (http1.decide_connection_per_object, persistent),
+        (strategies.decide_serial_connections, parallel),
+        (strategies.decide_serial_connections, persistent),
+        (strategies.decide_parallel_connections, serial),
+        (strategies.decide_parallel_connections, pipelined),
+        (strategies.decide_persistent_connection, serial),
+        (strategies.decide_persistent_connection, pipelined),
+        (strategies.decide_pipelining, persistent),
+        (strategies.decide_pipelining, parallel),
     ],
 )
 def test_another_strategy_contradicts_the_claim(
@@ -79,12 +79,12 @@ def test_another_strategy_contradicts_the_claim(
 
 def test_one_bad_page_load_among_good_ones_contradicts_the_claim(tmp_path: Path) -> None:
     good, bad = load(serial(Wire()), tmp_path), load(parallel(Wire()), tmp_path)
-    assert strategies.h6([good, bad]).verdict == "failed"
+    assert strategies.decide_serial_connections([good, bad]).verdict == "failed"
 
 
-@pytest.mark.parametrize("decide", [strategies.h7, strategies.h9])
+@pytest.mark.parametrize("decide", [strategies.decide_parallel_connections, strategies.decide_pipelining])
 def test_two_objects_do_not_tell_parallel_or_pipelined_from_serial(decide: Decide, tmp_path: Path) -> None:
-    traffic = parallel if decide is strategies.h7 else pipelined
+    traffic = parallel if decide is strategies.decide_parallel_connections else pipelined
     targets = ("/", "/a")
     assert decide([load(traffic(Wire(), targets), tmp_path, files=files_of(targets))]).verdict == "undecided"
 
@@ -102,7 +102,10 @@ def exchange(tmp_path: Path, asked: bytes, answered: bytes, server_port: int = 8
 
 
 def test_h1_fails_on_another_port(tmp_path: Path) -> None:
-    assert http1.h1([exchange(tmp_path, request("/"), response(), server_port=8080)]).verdict == "failed"
+    assert (
+        http1.decide_connection_setup([exchange(tmp_path, request("/"), response(), server_port=8080)]).verdict
+        == "failed"
+    )
 
 
 def test_h1_fails_when_the_server_speaks_first(tmp_path: Path) -> None:
@@ -111,20 +114,20 @@ def test_h1_fails_when_the_server_speaks_first(tmp_path: Path) -> None:
     tcp.server("PA", response())
     wire.after(1)
     tcp.client("PA", request("/"))
-    assert http1.h1([load(wire, tmp_path)]).verdict == "failed"
+    assert http1.decide_connection_setup([load(wire, tmp_path)]).verdict == "failed"
 
 
 def test_h1_fails_without_a_handshake(tmp_path: Path) -> None:
     wire = Wire()
     Tcp(wire).client("S")
-    verdict = http1.h1([load(wire, tmp_path)])
+    verdict = http1.decide_connection_setup([load(wire, tmp_path)])
     assert verdict.verdict == "failed"
     assert "not followed by SYN-ACK" in verdict.evidence
 
 
 @pytest.mark.parametrize(("asked", "answered"), [(b"", response()), (b"", b""), (request("/"), b"")])
 def test_h1_fails_without_request_or_response(asked: bytes, answered: bytes, tmp_path: Path) -> None:
-    assert http1.h1([exchange(tmp_path, asked, answered)]).verdict == "failed"
+    assert http1.decide_connection_setup([exchange(tmp_path, asked, answered)]).verdict == "failed"
 
 
 @pytest.mark.parametrize(
@@ -143,7 +146,7 @@ def test_h1_fails_without_request_or_response(asked: bytes, answered: bytes, tmp
     ],
 )
 def test_h2_fails_on_a_request_outside_the_grammar(asked: bytes, tmp_path: Path) -> None:
-    verdict = http1.h2([exchange(tmp_path, asked, response())])
+    verdict = http1.decide_request_grammar([exchange(tmp_path, asked, response())])
     assert verdict.verdict == "failed"
 
 
@@ -161,7 +164,7 @@ def test_h2_fails_on_a_request_outside_the_grammar(asked: bytes, tmp_path: Path)
     ],
 )
 def test_h3_fails_on_a_response_outside_the_grammar(answered: bytes, tmp_path: Path) -> None:
-    assert http1.h3([exchange(tmp_path, request("/"), answered)]).verdict == "failed"
+    assert http1.decide_response_grammar([exchange(tmp_path, request("/"), answered)]).verdict == "failed"
 
 
 @pytest.mark.parametrize(
@@ -174,7 +177,7 @@ def test_h3_fails_on_a_response_outside_the_grammar(answered: bytes, tmp_path: P
     ],
 )
 def test_h3_knows_every_framing(answered: bytes, tmp_path: Path) -> None:
-    verdict = http1.h3([exchange(tmp_path, request("/", "1.1"), answered)])
+    verdict = http1.decide_response_grammar([exchange(tmp_path, request("/", "1.1"), answered)])
     assert verdict.verdict == "shown", verdict.evidence
 
 
@@ -185,7 +188,7 @@ def test_h5_fails_when_the_client_closes_first(tmp_path: Path) -> None:
     tcp.server("PA", response()).client("FA")
     wire.after(1)
     tcp.server("FA")
-    verdict = http1.h5([load(wire, tmp_path)])
+    verdict = http1.decide_connection_per_object([load(wire, tmp_path)])
     assert verdict.verdict == "failed"
     assert "client closes first" in verdict.evidence
 
@@ -194,11 +197,11 @@ def test_h5_fails_when_nobody_closes(tmp_path: Path) -> None:
     wire = Wire()
     tcp = Tcp(wire).open()
     tcp.client("PA", request("/")).server("PA", response())
-    assert http1.h5([load(wire, tmp_path)]).verdict == "failed"
+    assert http1.decide_connection_per_object([load(wire, tmp_path)]).verdict == "failed"
 
 
 def test_h5_fails_for_http_1_1(tmp_path: Path) -> None:
-    assert http1.h5([load(serial(Wire(), version="1.1"), tmp_path)]).verdict == "failed"
+    assert http1.decide_connection_per_object([load(serial(Wire(), version="1.1"), tmp_path)]).verdict == "failed"
 
 
 ORDERED: Files = {b"/a": b"a", b"/b": b"b"}
@@ -218,28 +221,31 @@ def test_h4_shown_when_order_changes_nothing_but_the_date(tmp_path: Path) -> Non
     first = ordered(tmp_path, {"/a": response(b"a"), "/b": response(b"b")})
     later = "Thu, 01 Jan 2030 00:00:09 GMT"
     second = ordered(tmp_path, {"/b": response(b"b", date=later), "/a": response(b"a", date=later)})
-    verdict = http1.h4(first, second)
+    verdict = http1.decide_statelessness(first, second)
     assert verdict.verdict == "shown", verdict.evidence
 
 
 def test_h4_fails_when_a_response_depends_on_what_came_before(tmp_path: Path) -> None:
     first = ordered(tmp_path, {"/a": response(b"visit 1"), "/b": response(b"visit 2")})
     second = ordered(tmp_path, {"/b": response(b"visit 1"), "/a": response(b"visit 2")})
-    verdict = http1.h4(first, second)
+    verdict = http1.decide_statelessness(first, second)
     assert verdict.verdict == "failed"
     assert len(verdict.frames) == 2
 
 
 def test_h4_undecided_in_the_same_order_or_for_other_requests(tmp_path: Path) -> None:
     first = ordered(tmp_path, {"/a": response(b"a"), "/b": response(b"b")})
-    assert http1.h4(first, first).verdict == "undecided"
-    assert http1.h4(first, ordered(tmp_path, {"/c": response(b"c"), "/a": response(b"a")})).verdict == "undecided"
+    assert http1.decide_statelessness(first, first).verdict == "undecided"
+    assert (
+        http1.decide_statelessness(first, ordered(tmp_path, {"/c": response(b"c"), "/a": response(b"a")})).verdict
+        == "undecided"
+    )
 
 
 def test_a_hole_in_the_capture_decides_nothing(tmp_path: Path) -> None:
     wire = serial(Wire())
     wire.packets = [each for each in wire.packets if b"200 OK" not in each[1]]
-    verdict = http1.h3([load(wire, tmp_path)])
+    verdict = http1.decide_response_grammar([load(wire, tmp_path)])
     assert verdict.verdict == "undecided"
     assert "hole" in verdict.evidence
 
@@ -250,20 +256,20 @@ def test_only_connections_within_the_window_count(tmp_path: Path) -> None:
     middle = load(wire, tmp_path).conversations[-1].connection.syn.time_ns + 1
     both = load(persistent(wire), tmp_path)
     assert len(both.conversations) == 4
-    assert strategies.h6([both.between(0, middle)]).verdict == "shown"
-    assert strategies.h8([both.between(middle, 2**63)]).verdict == "shown"
+    assert strategies.decide_serial_connections([both.between(0, middle)]).verdict == "shown"
+    assert strategies.decide_persistent_connection([both.between(middle, 2**63)]).verdict == "shown"
 
 
 @pytest.mark.parametrize(("measured_s", "expected"), [(0.25, "shown"), (0.30, "failed"), (0.20, "failed")])
 def test_a_time_outside_the_tolerance_contradicts_the_claim(measured_s: float, expected: str, tmp_path: Path) -> None:
-    packets = strategies.h6([load(serial(Wire()), tmp_path)])
+    packets = strategies.decide_serial_connections([load(serial(Wire()), tmp_path)])
     verdict = timed(packets, measured_s, theory_s=0.249, tolerance=0.1)
     assert verdict.verdict == expected
     assert "theory 249.0 ms" in verdict.evidence
 
 
 def test_a_good_time_does_not_mend_bad_packets(tmp_path: Path) -> None:
-    packets = strategies.h6([load(parallel(Wire()), tmp_path)])
+    packets = strategies.decide_serial_connections([load(parallel(Wire()), tmp_path)])
     assert timed(packets, 0.25, 0.25, 0.1).verdict == "failed"
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from experiments.harness.judge.verdict import Verdict
-from experiments.http.claims.http2 import h11
+from experiments.http.claims.http2 import decide_multiplexing
 from tests.core.experiments.harness.verdicts import holds, lose_one, said
 from tests.core.experiments.harness.wire import Tcp, Wire, request, response
 from tests.core.experiments.http.http2_wire import RTT_MS, Http2, data, multiplexed
@@ -48,7 +48,7 @@ def mixed(
 
 
 def decide_h11(tmp_path: Path, text: Wire, binary: Wire) -> Verdict:
-    return h11([load(text, tmp_path)], [load(binary, tmp_path)], LARGE, SMALL)
+    return decide_multiplexing([load(text, tmp_path)], [load(binary, tmp_path)], LARGE, SMALL)
 
 
 @pytest.mark.parametrize("order", ["LSL", "LLSLL", "SLSL"])
@@ -56,7 +56,7 @@ def test_h11_a_small_object_that_passes_the_large_one_shows_it(order: str, tmp_p
     files = {LARGE: BIG * order.count("L"), SMALL: LITTLE * order.count("S")}
     texts = queued(Wire(), answers=(files[LARGE], files[SMALL]))
     text, binary = load(texts, tmp_path, files=files), load(mixed(Wire(), order), tmp_path, files=files)
-    verdict = said(h11([text], [binary], LARGE, SMALL), "shown", "begins when the large one has ended")
+    verdict = said(decide_multiplexing([text], [binary], LARGE, SMALL), "shown", "begins when the large one has ended")
     ended, began, before, between, after = verdict.frames
     assert ended < began
     assert holds(text, began, response(files[SMALL], "1.1"))
@@ -76,7 +76,7 @@ def test_h11_a_small_object_that_passes_the_large_one_shows_it(order: str, tmp_p
 )
 def test_h11_fails_without_interleaving(order: str, says: str, tmp_path: Path) -> None:
     binary = load(mixed(Wire(), order), tmp_path)
-    verdict = said(h11([load(queued(Wire()), tmp_path)], [binary], LARGE, SMALL), "failed", says)
+    verdict = said(decide_multiplexing([load(queued(Wire()), tmp_path)], [binary], LARGE, SMALL), "failed", says)
     small = next(each for each in binary.exchanges if each.target == SMALL).response
     assert small is not None
     assert verdict.frames == (small.frames[-1],)
@@ -143,12 +143,14 @@ def test_h11_fails_when_an_object_was_not_asked_for(tmp_path: Path) -> None:
 
 
 def test_h11_needs_both_versions(tmp_path: Path) -> None:
-    assert h11([], [load(mixed(Wire()), tmp_path)], LARGE, SMALL).verdict == "undecided"
-    assert h11([load(queued(Wire()), tmp_path)], [], LARGE, SMALL).verdict == "undecided"
+    assert decide_multiplexing([], [load(mixed(Wire()), tmp_path)], LARGE, SMALL).verdict == "undecided"
+    assert decide_multiplexing([load(queued(Wire()), tmp_path)], [], LARGE, SMALL).verdict == "undecided"
 
 
 def test_h11_is_undecided_where_the_capture_dropped_or_has_a_hole(tmp_path: Path) -> None:
     text = load(queued(Wire()), tmp_path)
     dropped = load(mixed(Wire()), tmp_path, dropped=2)
-    said(h11([text], [dropped], LARGE, SMALL), "undecided", "dropped 2 packets")
-    said(h11([text], [load(lose_one(mixed(Wire())), tmp_path)], LARGE, SMALL), "undecided", "has a hole")
+    said(decide_multiplexing([text], [dropped], LARGE, SMALL), "undecided", "dropped 2 packets")
+    said(
+        decide_multiplexing([text], [load(lose_one(mixed(Wire())), tmp_path)], LARGE, SMALL), "undecided", "has a hole"
+    )

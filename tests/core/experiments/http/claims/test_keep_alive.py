@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.http.claims.keep_alive import k1, k2, k3
+from experiments.http.claims.keep_alive import decide_idle_connection_kept, decide_idle_timeout, decide_independent_hops
 from experiments.http.wire.page_load import PageLoad
 from tests.core.experiments.harness.wire import Tcp, Wire, request
 from tests.core.experiments.http.pages import RTT_MS, answer, files_of, load
@@ -55,37 +55,37 @@ def on_two_connections(
 
 
 def test_a_connection_that_is_kept_carries_both_requests(tmp_path: Path) -> None:
-    verdict = k1([on_one_connection(tmp_path)], PAUSE_S)
+    verdict = decide_idle_connection_kept([on_one_connection(tmp_path)], PAUSE_S)
     assert verdict.verdict == "shown"
     assert "600 s apart" in verdict.evidence
 
 
 def test_a_server_that_closes_does_not_keep_the_connection(tmp_path: Path) -> None:
-    verdict = k1([on_two_connections(tmp_path)], PAUSE_S)
+    verdict = decide_idle_connection_kept([on_two_connections(tmp_path)], PAUSE_S)
     assert verdict.verdict == "failed"
     assert "2 connections" in verdict.evidence
 
 
 def test_octets_in_between_are_no_silence(tmp_path: Path) -> None:
-    assert k1([on_one_connection(tmp_path, octets_at_s=10)], PAUSE_S).verdict == "failed"
+    assert decide_idle_connection_kept([on_one_connection(tmp_path, octets_at_s=10)], PAUSE_S).verdict == "failed"
 
 
 def test_a_client_that_does_not_wait_shows_nothing_of_silence(tmp_path: Path) -> None:
-    verdict = k1([on_one_connection(tmp_path, pause_s=1)], PAUSE_S)
+    verdict = decide_idle_connection_kept([on_one_connection(tmp_path, pause_s=1)], PAUSE_S)
     assert verdict.verdict == "failed"
     assert "not 600 s" in verdict.evidence
 
 
 @pytest.mark.parametrize("late_s", [0.0, 0.5])
 def test_a_server_closes_at_its_time_out(tmp_path: Path, late_s: float) -> None:
-    verdict = k2([on_two_connections(tmp_path, TIMEOUT_S + late_s)], PAUSE_S, TIMEOUT_S)
+    verdict = decide_idle_timeout([on_two_connections(tmp_path, TIMEOUT_S + late_s)], PAUSE_S, TIMEOUT_S)
     assert verdict.verdict == "shown"
     assert f"{TIMEOUT_S + late_s:.1f} s after its response" in verdict.evidence
 
 
 @pytest.mark.parametrize("fin_s", [100.0, 302.0])
 def test_a_server_that_closes_at_another_time_does_not_obey_its_time_out(tmp_path: Path, fin_s: float) -> None:
-    verdict = k2([on_two_connections(tmp_path, fin_s)], PAUSE_S, TIMEOUT_S)
+    verdict = decide_idle_timeout([on_two_connections(tmp_path, fin_s)], PAUSE_S, TIMEOUT_S)
     assert verdict.verdict == "failed"
     assert "with a time-out of 300 s" in verdict.evidence
 
@@ -97,34 +97,40 @@ def test_a_connection_that_its_server_does_not_close_first_fails(tmp_path: Path,
         "the client's first": lambda: on_two_connections(tmp_path, client_first=True),
         "kept": lambda: on_one_connection(tmp_path),
     }[folder]()
-    assert k2([found], PAUSE_S, TIMEOUT_S).verdict == "failed"
+    assert decide_idle_timeout([found], PAUSE_S, TIMEOUT_S).verdict == "failed"
 
 
 def test_a_proxys_two_connections_are_kept_and_closed_each_by_itself(tmp_path: Path) -> None:
     at_client = on_one_connection(tmp_path)
     # What the proxy's interface sees of the origin at the same time, its request a moment behind the client's.
-    assert k3([at_client], [on_two_connections(tmp_path, 60.0, PAUSE_S + 0.1)], PAUSE_S).verdict == "shown"
+    assert (
+        decide_independent_hops([at_client], [on_two_connections(tmp_path, 60.0, PAUSE_S + 0.1)], PAUSE_S).verdict
+        == "shown"
+    )
 
 
 def test_a_proxy_that_opens_its_connection_before_it_is_asked_fails(tmp_path: Path) -> None:
     at_client = on_one_connection(tmp_path)
-    verdict = k3([at_client], [on_two_connections(tmp_path, 60.0, PAUSE_S - 100)], PAUSE_S)
+    verdict = decide_independent_hops([at_client], [on_two_connections(tmp_path, 60.0, PAUSE_S - 100)], PAUSE_S)
     assert verdict.verdict == "failed"
     assert "precedes the second request" in verdict.evidence
 
 
 def test_a_proxy_whose_connection_is_kept_as_well_fails(tmp_path: Path) -> None:
     kept = on_one_connection(tmp_path)
-    assert k3([kept], [kept], PAUSE_S).verdict == "failed"
+    assert decide_independent_hops([kept], [kept], PAUSE_S).verdict == "failed"
 
 
 def test_a_capture_with_drops_says_nothing(tmp_path: Path) -> None:
     whole = on_one_connection(tmp_path)
     holed = PageLoad(whole.conversations, 3, FILES)
-    assert {k1([holed], PAUSE_S).verdict, k3([whole], [holed], PAUSE_S).verdict} == {"undecided"}
+    assert {
+        decide_idle_connection_kept([holed], PAUSE_S).verdict,
+        decide_independent_hops([whole], [holed], PAUSE_S).verdict,
+    } == {"undecided"}
 
 
 def test_another_page_than_the_origins_is_not_what_was_asked_for(tmp_path: Path) -> None:
     found = on_one_connection(tmp_path)
     other = PageLoad(found.conversations, 0, {b"/": b"another"})
-    assert k1([other], PAUSE_S).verdict == "failed"
+    assert decide_idle_connection_kept([other], PAUSE_S).verdict == "failed"

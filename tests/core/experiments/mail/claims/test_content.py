@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.mail.claims.content import s8, s9, s11
+from experiments.mail.claims.content import decide_dot_stuffing, decide_mime_picture, decide_multipart
 from tests.core.experiments.harness.verdicts import said
 from tests.core.experiments.mail.smtp_wire import (
     BODY,
@@ -25,7 +25,9 @@ OBJECTS = {"page.html": PAGE, "picture.jpg": PICTURE}
 
 
 def test_a_picture_in_base64_comes_through_seven_bits(tmp_path: Path) -> None:
-    verdict = said(s8(Way(with_picture()).legs(tmp_path), PICTURE), "shown", "384 of them above 127", "768 octets")
+    verdict = said(
+        decide_mime_picture(Way(with_picture()).legs(tmp_path), PICTURE), "shown", "384 of them above 127", "768 octets"
+    )
     assert "with the receiver's agent (frame" in verdict.evidence
 
 
@@ -41,7 +43,7 @@ def test_a_picture_in_base64_comes_through_seven_bits(tmp_path: Path) -> None:
     ],
 )
 def test_s8_wants_seven_bits_and_the_same_picture(tmp_path: Path, content: bytes, why: str) -> None:
-    said(s8(Way(content, relayed=content).legs(tmp_path), PICTURE), "failed", why)
+    said(decide_mime_picture(Way(content, relayed=content).legs(tmp_path), PICTURE), "failed", why)
 
 
 @pytest.mark.parametrize(
@@ -53,63 +55,80 @@ def test_s8_wants_seven_bits_and_the_same_picture(tmp_path: Path, content: bytes
     ],
 )
 def test_s8_wants_the_picture_read_as_it_was_sent(tmp_path: Path, read: bytes, why: str) -> None:
-    said(s8(Way(with_picture(), read=read).legs(tmp_path), PICTURE), "failed", why)
-    assert s8(Way(with_picture()).legs(tmp_path / "d", dropped=1), PICTURE).verdict == "undecided"
+    said(decide_mime_picture(Way(with_picture(), read=read).legs(tmp_path), PICTURE), "failed", why)
+    assert decide_mime_picture(Way(with_picture()).legs(tmp_path / "d", dropped=1), PICTURE).verdict == "undecided"
 
 
 def test_s9_wants_the_objects_also_in_what_is_read(tmp_path: Path) -> None:
     way = Way(with_picture(), read=with_picture(page=b"other"), objects=tuple(OBJECTS.values()))
-    said(s9(way.legs(tmp_path), OBJECTS), "failed", "No message that comes to the receiver's agent holds all")
+    said(
+        decide_multipart(way.legs(tmp_path), OBJECTS),
+        "failed",
+        "No message that comes to the receiver's agent holds all",
+    )
 
 
 def test_s11_wants_dots_doubled_by_pop3_and_not_by_imap(tmp_path: Path) -> None:
     text = PLAIN.replace(b"\r\n.\r\n", b"\r\n")
     body, edge = text.partition(b"\r\n\r\n")[2], len(HEADER) + 2 + len(b"Dear Bob,\r\n")
-    said(s11(Way(text, piece=edge).legs(tmp_path / "a"), body), "shown")
+    said(decide_dot_stuffing(Way(text, piece=edge).legs(tmp_path / "a"), body), "shown")
     bare = Way(text, piece=edge, stuffed=False).legs(tmp_path / "b")
-    said(s11(bare, body), "failed", "What the receiver's agent gets is another text")
+    said(decide_dot_stuffing(bare, body), "failed", "What the receiver's agent gets is another text")
     kept = text.replace(b"\r\n.", b"\r\n..")
     doubled = Way(text, read=kept, piece=edge, by_pop3=False).legs(tmp_path / "c")
-    said(s11(doubled, body), "failed", "What the receiver's agent gets is another text")
+    said(decide_dot_stuffing(doubled, body), "failed", "What the receiver's agent gets is another text")
 
 
 def test_s9_sets_one_message_beside_a_response_for_each_object(tmp_path: Path) -> None:
     way = Way(content=with_picture(), objects=tuple(OBJECTS.values()))
-    said(s9(way.legs(tmp_path), OBJECTS), "shown", "holds page.html, picture.jpg", "2 objects come in 2 responses")
+    said(
+        decide_multipart(way.legs(tmp_path), OBJECTS),
+        "shown",
+        "holds page.html, picture.jpg",
+        "2 objects come in 2 responses",
+    )
 
 
 def test_s9_fails_where_objects_are_missing(tmp_path: Path) -> None:
     web = tuple(OBJECTS.values())
     alone = Way(content=with_picture(page=b"other"), objects=web).legs(tmp_path / "a")
-    said(s9(alone, OBJECTS), "failed", "No message holds all of the objects: page.html is missing")
+    said(decide_multipart(alone, OBJECTS), "failed", "No message holds all of the objects: page.html is missing")
     joined = Way(content=with_picture(), objects=(PAGE + PICTURE,)).legs(tmp_path / "b")
-    said(s9(joined, OBJECTS), "failed", "page.html is in 0 HTTP responses")
+    said(decide_multipart(joined, OBJECTS), "failed", "page.html is in 0 HTTP responses")
     twice = Way(content=with_picture(), objects=(*web, PAGE)).legs(tmp_path / "c")
-    said(s9(twice, OBJECTS), "failed", "page.html is in 2 HTTP responses")
+    said(decide_multipart(twice, OBJECTS), "failed", "page.html is in 2 HTTP responses")
 
 
 def test_s9_needs_both_sides(tmp_path: Path) -> None:
     legs = Way(content=with_picture()).legs(tmp_path / "a")
-    assert s9(legs, OBJECTS).verdict == "undecided"
-    assert s9(Way(objects=(PAGE,)).legs(tmp_path / "b"), {"page.html": PAGE}).verdict == "undecided"
-    assert s9(Way(objects=(PAGE,)).legs(tmp_path / "c", dropped=1), OBJECTS).verdict == "undecided"
+    assert decide_multipart(legs, OBJECTS).verdict == "undecided"
+    assert decide_multipart(Way(objects=(PAGE,)).legs(tmp_path / "b"), {"page.html": PAGE}).verdict == "undecided"
+    assert decide_multipart(Way(objects=(PAGE,)).legs(tmp_path / "c", dropped=1), OBJECTS).verdict == "undecided"
 
 
 def test_dots_survive_also_at_the_edges_of_segments(tmp_path: Path) -> None:
     edge = len(HEADER) + 2 + len(b"Dear Bob,\r\n")
-    verdict = said(s11(Way(piece=edge).legs(tmp_path), BODY), "shown", "3 lines begin with a dot")
+    verdict = said(decide_dot_stuffing(Way(piece=edge).legs(tmp_path), BODY), "shown", "3 lines begin with a dot")
     assert ", 0 of these" not in verdict.evidence
 
 
 def test_s11_is_undecided_where_no_dot_is_at_an_edge(tmp_path: Path) -> None:
-    said(s11(Way(piece=1400).legs(tmp_path), BODY), "undecided", "at the edge of a segment")
-    assert s11(Way(piece=1400).legs(tmp_path / "d", dropped=2), BODY).verdict == "undecided"
+    said(decide_dot_stuffing(Way(piece=1400).legs(tmp_path), BODY), "undecided", "at the edge of a segment")
+    assert decide_dot_stuffing(Way(piece=1400).legs(tmp_path / "d", dropped=2), BODY).verdict == "undecided"
 
 
 def test_s11_wants_the_same_text_on_every_leg(tmp_path: Path) -> None:
     other = PLAIN.replace(b"\r\n.hidden", b"\r\nhidden")
-    said(s11(Way(relayed=other).legs(tmp_path / "a"), BODY), "failed", "No message has the text with the SHA-256")
-    said(s11(Way(read=other).legs(tmp_path / "b"), BODY), "failed", "What the receiver's agent gets is another text")
+    said(
+        decide_dot_stuffing(Way(relayed=other).legs(tmp_path / "a"), BODY),
+        "failed",
+        "No message has the text with the SHA-256",
+    )
+    said(
+        decide_dot_stuffing(Way(read=other).legs(tmp_path / "b"), BODY),
+        "failed",
+        "What the receiver's agent gets is another text",
+    )
 
 
 def test_s11_wants_every_dot_doubled(tmp_path: Path) -> None:
@@ -118,9 +137,13 @@ def test_s11_wants_every_dot_doubled(tmp_path: Path) -> None:
     one = SmtpWire().begin().hello().say("MAIL FROM:<a@x>", 250).say("RCPT TO:<b@x>", 250).say("DATA", 354)
     relayed = one.data(bare).quit().traffic(tmp_path / "bare")
     # Whose reader takes a dot away finds another text in it.
-    said(s11(replace(legs, at_sender=relayed), BODY), "failed", "No message has the text")
+    said(decide_dot_stuffing(replace(legs, at_sender=relayed), BODY), "failed", "No message has the text")
 
 
 def test_s11_wants_lines_that_begin_with_dots(tmp_path: Path) -> None:
     body = b"no dots\r\n"
-    said(s11(Way(content=HEADER + b"\r\n" + body).legs(tmp_path), body), "failed", "no line that begins with a dot")
+    said(
+        decide_dot_stuffing(Way(content=HEADER + b"\r\n" + body).legs(tmp_path), body),
+        "failed",
+        "no line that begins with a dot",
+    )

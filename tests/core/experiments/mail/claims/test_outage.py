@@ -14,10 +14,10 @@ from experiments.harness.pathmodel.replay import Beyond
 from experiments.harness.results.result import Timing
 from experiments.harness.theory.tcp import Theory
 from experiments.mail import outage
-from experiments.mail.claims.outage import Episode, Outage, attempts, during, resumption, s5
+from experiments.mail.claims.outage import Episode, Outage, attempts, decide_outage, during, resumption
 from experiments.mail.outage import EXPERIMENT, OutageEvidence, Seen, run
 from experiments.mail.theory.outage import completed, recovery, spacing
-from experiments.mail.wire.attempts import Keeping, tries
+from experiments.mail.wire.attempts import RetryPolicy, attempts_by_time
 from experiments.mail.wire.imap import ImapTraffic
 from experiments.mail.wire.smtp import SmtpTraffic
 from tests.core.experiments.harness.verdicts import said
@@ -111,7 +111,11 @@ class Course:
 
 def test_s5_is_shown_by_attempts_a_return_and_a_whole_mailbox(tmp_path: Path) -> None:
     verdict = said(
-        s5([Course().episode(tmp_path)]), "shown", "2 messages are taken over", "3 attempts fail (RST", "0.30 s"
+        decide_outage([Course().episode(tmp_path)]),
+        "shown",
+        "2 messages are taken over",
+        "3 attempts fail (RST",
+        "0.30 s",
     )
     assert "all 2 are in the mailbox, each once." in verdict.evidence
     assert len(verdict.frames) == 3
@@ -119,13 +123,13 @@ def test_s5_is_shown_by_attempts_a_return_and_a_whole_mailbox(tmp_path: Path) ->
 
 def test_s5_is_shown_where_nobody_answers_and_where_the_server_is_killed(tmp_path: Path) -> None:
     episode = Course(answers="nothing", kills_ms=(2000.0,)).episode(tmp_path)
-    said(s5([episode]), "shown", "no answer", "killed with 2 in its queue, before the return")
+    said(decide_outage([episode]), "shown", "no answer", "killed with 2 in its queue, before the return")
 
 
 def test_a_duplicate_is_counted_where_the_sender_could_not_know(tmp_path: Path) -> None:
     # The reply to the first transfer comes 360 ms behind its SYN; the server is killed right behind it.
     twice = Course(transfers=(MESSAGES[0], *MESSAGES), held=(MESSAGES[0], *MESSAGES), kills_ms=(2000.0, 5200.0))
-    said(s5([twice.episode(tmp_path)]), "shown", "but for 1 duplicates", "could note the reply")
+    said(decide_outage([twice.episode(tmp_path)]), "shown", "but for 1 duplicates", "could note the reply")
 
 
 @pytest.mark.parametrize(
@@ -152,22 +156,22 @@ def test_a_duplicate_is_counted_where_the_sender_could_not_know(tmp_path: Path) 
     ],
 )
 def test_s5_fails_where_packets_contradict_it(tmp_path: Path, course: Course, part: str) -> None:
-    said(s5([course.episode(tmp_path)]), "failed", part)
+    said(decide_outage([course.episode(tmp_path)]), "failed", part)
 
 
 def test_s5_is_undecided_where_the_fault_was_none(tmp_path: Path) -> None:
-    said(s5([Course(resumes_ms=4300.0).episode(tmp_path / "a")]), "undecided", "where it was to be away")
+    said(decide_outage([Course(resumes_ms=4300.0).episode(tmp_path / "a")]), "undecided", "where it was to be away")
     early = Course(kills_ms=(1005.0,)).episode(tmp_path / "b")
-    said(s5([early]), "undecided", "killed with nothing in its queue")
+    said(decide_outage([early]), "undecided", "killed with nothing in its queue")
     short = Course(attempts_ms=(1500.0,), bound_s=2.0).episode(tmp_path / "c")
-    said(s5([short]), "undecided", "too short for a second attempt")
-    said(s5([]), "undecided")
+    said(decide_outage([short]), "undecided", "too short for a second attempt")
+    said(decide_outage([]), "undecided")
 
 
 def test_a_syn_that_is_answered_behind_the_return_is_an_attempt(tmp_path: Path) -> None:
     episode = Course(resumes_ms=4480.0).episode(tmp_path)
     assert [one.how for one in attempts(episode)] == ["RST", "RST", "RST", "answered"]
-    said(s5([episode]), "shown", "0.00 s after its return")
+    said(decide_outage([episode]), "shown", "0.00 s after its return")
 
 
 def given_up(*reports: bytes, attempts_ms: tuple[float, ...] = (1500.0, 2600.0)) -> Course:
@@ -177,16 +181,16 @@ def given_up(*reports: bytes, attempts_ms: tuple[float, ...] = (1500.0, 2600.0))
 def test_what_is_given_up_must_come_back(tmp_path: Path) -> None:
     ended = Course().episode(tmp_path / "ended")
     both = given_up(*(REPORT % body for body in BODIES)).episode(tmp_path / "both")
-    said(s5([ended], [both]), "shown", "2 messages come back to whom they are from (2 reports")
+    said(decide_outage([ended], [both]), "shown", "2 messages come back to whom they are from (2 reports")
     one = given_up(REPORT % BODIES[0]).episode(tmp_path / "one")
-    said(s5([ended], [one]), "failed", "1 of 2 messages neither arrive nor come back")
+    said(decide_outage([ended], [one]), "failed", "1 of 2 messages neither arrive nor come back")
     others = (REPORT.replace(b"rfc822; bob@", b"rfc822; carol@") % body for body in BODIES)
     wrong = given_up(*others).episode(tmp_path / "wrong")
-    said(s5([ended], [wrong]), "failed", "2 of 2 messages neither arrive nor come back")
+    said(decide_outage([ended], [wrong]), "failed", "2 of 2 messages neither arrive nor come back")
     plain = given_up(*MESSAGES).episode(tmp_path / "plain")
-    said(s5([ended], [plain]), "failed", "2 of 2 messages neither arrive nor come back")
+    said(decide_outage([ended], [plain]), "failed", "2 of 2 messages neither arrive nor come back")
     once = given_up(*(REPORT % body for body in BODIES), attempts_ms=(1500.0,)).episode(tmp_path / "once")
-    said(s5([ended], [once]), "failed", "1 attempts at once before it gives up")
+    said(decide_outage([ended], [once]), "failed", "1 attempts at once before it gives up")
 
 
 def test_the_way_from_the_last_failure_to_the_first_message(tmp_path: Path) -> None:
@@ -227,21 +231,27 @@ def kept(folder: Path, *attempts_ms: float) -> Episode:
     reports = (REPORT % body for body in BODIES)
     episode = given_up(*reports, attempts_ms=attempts_ms).episode(folder)
     # Instead of half an hour, twice that, and four days.
-    return replace(episode, outage=replace(episode.outage, keeping=Keeping(2, 4, 9)))
+    return replace(episode, outage=replace(episode.outage, keeping=RetryPolicy(2, 4, 9)))
 
 
 def test_a_queue_keeps_to_its_intervals(tmp_path: Path) -> None:
     every = (1500.0, 3540.0, 3600.0, 5580.0, 7620.0, 10_500.0)
-    said(s5([], [kept(tmp_path / "a", *every)]), "shown", "6 attempts", "behind the one before, for 0.00 days")
-    assert [one.began_ns for one in tries(during(kept(tmp_path / "b", *every)))] == [
+    said(
+        decide_outage([], [kept(tmp_path / "a", *every)]), "shown", "6 attempts", "behind the one before, for 0.00 days"
+    )
+    assert [one.began_ns for one in attempts_by_time(during(kept(tmp_path / "b", *every)))] == [
         at_ns(ms) for ms in (1500, 3540, 5580, 7620, 10_500)
     ]
     early = (1500.0, 2900.0, 10_500.0)
-    said(s5([], [kept(tmp_path / "c", *early)]), "failed", "tried again after 1 s, where 2 to 4 s are allowed")
+    said(
+        decide_outage([], [kept(tmp_path / "c", *early)]), "failed", "tried again after 1 s, where 2 to 4 s are allowed"
+    )
     rare = (1500.0, 10_500.0)
-    said(s5([], [kept(tmp_path / "d", *rare)]), "failed", "tried again after 9 s, where 2 to 4 s are allowed")
+    said(
+        decide_outage([], [kept(tmp_path / "d", *rare)]), "failed", "tried again after 9 s, where 2 to 4 s are allowed"
+    )
     short = (1500.0, 3540.0, 5580.0)
-    said(s5([], [kept(tmp_path / "e", *short)]), "failed", "4 s behind the first one", "kept for 9 s")
+    said(decide_outage([], [kept(tmp_path / "e", *short)]), "failed", "4 s behind the first one", "kept for 9 s")
 
 
 def test_five_days_are_for_virtual_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

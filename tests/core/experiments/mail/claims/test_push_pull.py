@@ -9,8 +9,8 @@ import pytest
 
 from experiments.harness.judge.tcp import connections
 from experiments.http.wire.page_load import PageLoad, page_load
-from experiments.mail.claims.push_pull import Pull, Push, m4
-from experiments.mail.claims.webmail import Screen, Webmail, m3
+from experiments.mail.claims.push_pull import Pull, Push, decide_push_and_pull
+from experiments.mail.claims.webmail import Screen, Webmail, decide_webmail
 from tests.core.experiments.harness.verdicts import said
 from tests.core.experiments.harness.wire import INTERFACE, Tcp, Wire, request, response
 from tests.core.experiments.mail.smtp_wire import ALICE, BOB, HEADER, PLAIN, RECEIVER, SENDER, SmtpWire, whole
@@ -38,7 +38,7 @@ def pushed(folder: Path, wire: SmtpWire | None = None) -> Push:
 
 
 def test_m4_is_shown_by_who_opens_and_who_sends(tmp_path: Path) -> None:
-    verdict = m4([pulled(tmp_path / "pull")], [pushed(tmp_path / "push")])
+    verdict = decide_push_and_pull([pulled(tmp_path / "pull")], [pushed(tmp_path / "push")])
     said(
         verdict, "shown", "HTTP pulls: 10.0.1.1 opens", "400 octets come to it", "10.0.1.25 opens to 10.0.2.25", "ASCII"
     )
@@ -55,21 +55,25 @@ def test_m4_is_shown_by_who_opens_and_who_sends(tmp_path: Path) -> None:
         ({}, whole(server=BOB), "not to 10.0.2.25:25"),
         ({}, whole(HEADER + b"\r\nSomething else.\r\n"), "The message does not go by SMTP"),
         ({}, whole(PLAIN.replace(b"Subject: hello", b"Subject: other")), "does not go by SMTP as it was written"),
-        ({}, whole(server_port=26), "not in the capture"),
+        ({}, whole(server_port=26), "no SMTP session in the capture"),
     ],
 )
 def test_m4_fails_where_packets_contradict_it(
     tmp_path: Path, pull: dict[str, bytes], push: SmtpWire | None, part: str
 ) -> None:
-    verdict = m4([pulled(tmp_path / "pull", **pull)], [pushed(tmp_path / "push", push)])  # type: ignore[arg-type]
+    verdict = decide_push_and_pull([pulled(tmp_path / "pull", **pull)], [pushed(tmp_path / "push", push)])  # type: ignore[arg-type]
     said(verdict, "undecided" if "capture" in part else "failed", part)
 
 
 def test_m4_is_undecided_on_a_capture_that_dropped(tmp_path: Path) -> None:
     good = pulled(tmp_path / "pull")
     lossy = Push(whole().traffic(tmp_path / "push", dropped=3), PLAIN, SENDER, RECEIVER)
-    said(m4([good], [lossy]), "undecided", "dropped 3 packets")
-    said(m4([replace(good, load=PageLoad(()))], [pushed(tmp_path / "again")]), "undecided", "no HTTP connection")
+    said(decide_push_and_pull([good], [lossy]), "undecided", "dropped 3 packets")
+    said(
+        decide_push_and_pull([replace(good, load=PageLoad(()))], [pushed(tmp_path / "again")]),
+        "undecided",
+        "no HTTP connection",
+    )
 
 
 def post(content: bytes) -> bytes:
@@ -100,7 +104,7 @@ def webmail(folder: Path, between: SmtpWire | None = None, **other: Screen) -> W
 
 
 def test_m3_is_shown_by_http_to_the_people_and_smtp_between_the_servers(tmp_path: Path) -> None:
-    verdict = m3(webmail(tmp_path))
+    verdict = decide_webmail(webmail(tmp_path))
     said(verdict, "shown", "Written by HTTP", "10.0.1.25 opens to port 25 of 10.0.2.25", "Read by HTTP", "2 requests")
     assert len(verdict.frames) == 4
 
@@ -108,25 +112,29 @@ def test_m3_is_shown_by_http_to_the_people_and_smtp_between_the_servers(tmp_path
 @pytest.mark.parametrize("port", [25, 587, 110, 143])
 def test_m3_fails_where_a_person_s_host_speaks_another_protocol(tmp_path: Path, port: int) -> None:
     reads = screen(tmp_path / "s", request("/m", "1.1"), response(TOKEN, "1.1"), BOB, beside=port)
-    said(m3(webmail(tmp_path, reads=reads)), "failed", f"goes to port {port}")
+    said(decide_webmail(webmail(tmp_path, reads=reads)), "failed", f"goes to port {port}")
 
 
 def test_m3_fails_where_a_leg_does_not_carry_the_message(tmp_path: Path) -> None:
     refused = screen(tmp_path / "r", post(TOKEN), b"HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n", ALICE)
-    said(m3(webmail(tmp_path / "1", writes=refused)), "failed", "is not taken")
-    said(m3(webmail(tmp_path / "2", between=whole())), "failed", "No session of SMTP between the servers carries")
+    said(decide_webmail(webmail(tmp_path / "1", writes=refused)), "failed", "is not taken")
+    said(
+        decide_webmail(webmail(tmp_path / "2", between=whole())),
+        "failed",
+        "No session of SMTP between the servers carries",
+    )
     back = whole(LETTER, client=RECEIVER, server=SENDER)
-    said(m3(webmail(tmp_path / "3", between=back)), "failed", "from 10.0.2.25 to 10.0.1.25")
+    said(decide_webmail(webmail(tmp_path / "3", between=back)), "failed", "from 10.0.2.25 to 10.0.1.25")
     changed = whole(HEADER + b"\r\nIt went by " + TOKEN + b".\r\n")
-    said(m3(webmail(tmp_path / "5", between=changed)), "failed", "is not the text that was written")
+    said(decide_webmail(webmail(tmp_path / "5", between=changed)), "failed", "is not the text that was written")
     part = screen(tmp_path / "p", request("/m", "1.1"), response(b"<p>" + TOKEN, "1.1"), BOB)
-    said(m3(webmail(tmp_path / "6", reads=part)), "failed", "No response shows the message")
+    said(decide_webmail(webmail(tmp_path / "6", reads=part)), "failed", "No response shows the message")
     other = screen(tmp_path / "o", request("/m", "1.1"), response(b"<p>nothing", "1.1"), BOB)
-    said(m3(webmail(tmp_path / "4", reads=other)), "failed", "No response shows the message")
+    said(decide_webmail(webmail(tmp_path / "4", reads=other)), "failed", "No response shows the message")
 
 
 def test_m3_is_undecided_where_nothing_was_written(tmp_path: Path) -> None:
     looks = screen(tmp_path / "l", request("/compose", "1.1"), response(b"<form>", "1.1"), ALICE)
-    said(m3(webmail(tmp_path / "1", writes=looks)), "undecided", "No POST holds the message")
+    said(decide_webmail(webmail(tmp_path / "1", writes=looks)), "undecided", "No POST holds the message")
     nobody = Screen((), PageLoad(()))
-    said(m3(webmail(tmp_path / "2", reads=nobody)), "undecided", "no HTTP connection")
+    said(decide_webmail(webmail(tmp_path / "2", reads=nobody)), "undecided", "no HTTP connection")

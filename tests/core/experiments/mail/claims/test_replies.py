@@ -11,7 +11,7 @@ import pytest
 from experiments.harness.judge.tcp import connections
 from experiments.harness.judge.verdict import Contradiction
 from experiments.mail.claims.refusals import CHECKS
-from experiments.mail.claims.replies import CODES, Scenario, s6
+from experiments.mail.claims.replies import CODES, Scenario, decide_reply_causes
 from experiments.mail.wire.smtp import SmtpTraffic
 from tests.core.experiments.harness.verdicts import said
 from tests.core.experiments.harness.wire import INTERFACE, START_NS, Tcp, Wire
@@ -251,19 +251,29 @@ def test_a_message_that_is_read_altered_was_not_taken(tmp_path: Path) -> None:
 
 def test_s6_wants_all_codes_and_says_which_lack_their_cause(tmp_path: Path) -> None:
     every = {code: scenario(tmp_path / str(code), code) for code in CODES}
-    verdict = said(s6(every, CHECKS), "shown", "All 21 codes")
+    verdict = said(decide_reply_causes(every, CHECKS), "shown", "All 21 codes")
     assert all(f"{code}: " in verdict.evidence for code in CODES)
     assert len(verdict.frames) > 2 * len(CODES)
-    said(s6({**every, 450: every[550], 501: every[221]}, CHECKS), "failed", "2 of 21 codes lack", "450: ", "501: ")
+    said(
+        decide_reply_causes({**every, 450: every[550], 501: every[221]}, CHECKS),
+        "failed",
+        "2 of 21 codes lack",
+        "450: ",
+        "501: ",
+    )
     without = {code: one for code, one in every.items() if code != 553}
-    said(s6(without, CHECKS), "undecided", "no scenario for 553")
-    said(s6(without, CHECKS, {553: "nobody was there"}), "failed", "553: The scenario broke off: nobody was there.")
+    said(decide_reply_causes(without, CHECKS), "undecided", "no scenario for 553")
+    said(
+        decide_reply_causes(without, CHECKS, {553: "nobody was there"}),
+        "failed",
+        "553: The scenario broke off: nobody was there.",
+    )
 
 
 def test_s6_is_undecided_on_a_capture_that_dropped(tmp_path: Path) -> None:
     every = {code: scenario(tmp_path / str(code), code) for code in CODES}
     dropped = replace(every[220], client=replace(every[220].client, dropped=2))
-    said(s6({**every, 220: dropped}, CHECKS), "undecided", "dropped 2 packets")
+    said(decide_reply_causes({**every, 220: dropped}, CHECKS), "undecided", "dropped 2 packets")
 
 
 def test_s6_wants_the_grammar_kept(tmp_path: Path) -> None:
@@ -271,4 +281,4 @@ def test_s6_wants_the_grammar_kept(tmp_path: Path) -> None:
     wrong = begin().reply(250)
     another(wrong)
     bad = replace(every[220], client=wrong.traffic(tmp_path / "wrong"))
-    said(s6({**every, 220: bad}, CHECKS), "failed", "220: On the connection opened", "answers nothing")
+    said(decide_reply_causes({**every, 220: bad}, CHECKS), "failed", "220: On the connection opened", "answers nothing")

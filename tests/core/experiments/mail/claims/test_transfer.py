@@ -8,7 +8,13 @@ from pathlib import Path
 import pytest
 
 from experiments.mail.claims.delivery import why_altered
-from experiments.mail.claims.transfer import s1, s2, s4, s7, s10
+from experiments.mail.claims.transfer import (
+    decide_closing,
+    decide_messages_per_connection,
+    decide_push_between_servers,
+    decide_relaying,
+    decide_smtp_dialogue,
+)
 from tests.core.experiments.harness.verdicts import lose_one, said
 from tests.core.experiments.mail.smtp_wire import (
     ALICE,
@@ -27,12 +33,12 @@ from tests.core.experiments.mail.smtp_wire import (
 @pytest.mark.parametrize("by_pop3", [True, False])
 def test_a_message_on_its_three_legs_shows_the_parts_and_who_pushes(tmp_path: Path, by_pop3: bool) -> None:
     legs = Way(by_pop3=by_pop3).legs(tmp_path)
-    said(s1(legs), "shown", "1 message, on", "by POP3" if by_pop3 else "by IMAP")
-    verdict = said(s2(legs), "shown", "1 connection from 10.0.1.25 to port 25 of 10.0.2.25")
+    said(decide_relaying(legs), "shown", "1 message, on", "by POP3" if by_pop3 else "by IMAP")
+    verdict = said(decide_push_between_servers(legs), "shown", "1 connection from 10.0.1.25 to port 25 of 10.0.2.25")
     came, syn, went = verdict.frames
     assert came < syn < went
-    said(s4([legs.submitted, legs.relayed]), "shown", "2 sessions (0 with HELO, 2 with EHLO)")
-    said(s10(legs.at_receiver), "shown", "in 1 connection, the first FIN")
+    said(decide_smtp_dialogue([legs.submitted, legs.relayed]), "shown", "2 sessions (0 with HELO, 2 with EHLO)")
+    said(decide_closing(legs.at_receiver), "shown", "in 1 connection, the first FIN")
 
 
 @pytest.mark.parametrize("dropped", [0, 3])
@@ -41,17 +47,23 @@ def test_what_is_not_whole_decides_nothing(tmp_path: Path, dropped: int) -> None
     if not dropped:
         lose_one(one.wire)
     traffic = one.traffic(tmp_path / "one", dropped)
-    for verdict in (s4([traffic]), s7(traffic, 1), s10(traffic)):
+    for verdict in (
+        decide_smtp_dialogue([traffic]),
+        decide_messages_per_connection(traffic, 1),
+        decide_closing(traffic),
+    ):
         assert verdict.verdict == "undecided"
     legs = Way().legs(tmp_path / "legs", dropped=3)
-    assert s1(legs).verdict == "undecided"
-    assert s4([SmtpWire().traffic(tmp_path / "none")]).verdict == "undecided"
+    assert decide_relaying(legs).verdict == "undecided"
+    assert decide_smtp_dialogue([SmtpWire().traffic(tmp_path / "none")]).verdict == "undecided"
 
 
 def test_s1_wants_the_same_message_on_every_leg(tmp_path: Path) -> None:
     other = PLAIN.replace(b"hidden", b"changed")
-    said(s1(Way(relayed=other).legs(tmp_path / "a")), "failed", "is not passed on to the receiver's server")
-    said(s1(Way(read=other).legs(tmp_path / "b")), "failed", "does not come to the receiver's agent")
+    said(
+        decide_relaying(Way(relayed=other).legs(tmp_path / "a")), "failed", "is not passed on to the receiver's server"
+    )
+    said(decide_relaying(Way(read=other).legs(tmp_path / "b")), "failed", "does not come to the receiver's agent")
 
 
 @pytest.mark.parametrize("by_pop3", [True, False])
@@ -67,13 +79,13 @@ def test_s1_wants_the_same_message_on_every_leg(tmp_path: Path) -> None:
 )
 def test_s1_wants_the_header_unaltered(tmp_path: Path, changed: bytes, why: str, by_pop3: bool) -> None:
     relayed = Way(relayed=changed, by_pop3=by_pop3).legs(tmp_path / "a")
-    said(s1(relayed), "failed", "is passed on to the receiver's server, and it was changed", why)
-    said(s1(Way(read=changed, by_pop3=by_pop3).legs(tmp_path / "b")), "failed", "was changed", why)
+    said(decide_relaying(relayed), "failed", "is passed on to the receiver's server, and it was changed", why)
+    said(decide_relaying(Way(read=changed, by_pop3=by_pop3).legs(tmp_path / "b")), "failed", "was changed", why)
 
 
 def test_s1_lets_servers_add_what_the_rfcs_allow(tmp_path: Path) -> None:
     traced = b"Return-Path: <alice@example.org>\r\nReceived: from x\r\n\tby y\r\nDate: today\r\nX-Spam: no\r\n" + PLAIN
-    said(s1(Way(relayed=traced, read=b"Delivered-To: bob\r\n" + traced).legs(tmp_path), [PLAIN]), "shown")
+    said(decide_relaying(Way(relayed=traced, read=b"Delivered-To: bob\r\n" + traced).legs(tmp_path), [PLAIN]), "shown")
     dated = b"Return-Path: <a@x>\r\nBcc: carol\r\nDate: today\r\nMessage-ID: <1@x>\r\n" + PLAIN
     assert why_altered(dated, dated.replace(b"Bcc: carol\r\n", b"").replace(b"<a@x>", b"<b@x>")) is None
     assert why_altered(dated, b"Date: tomorrow\r\n" + dated) == "a field 'date' was added"
@@ -81,50 +93,60 @@ def test_s1_lets_servers_add_what_the_rfcs_allow(tmp_path: Path) -> None:
 
 def test_s1_wants_what_was_composed_handed_in(tmp_path: Path) -> None:
     legs = Way().legs(tmp_path)
-    said(s1(legs, [PLAIN]), "shown")
-    said(s1(legs, [PLAIN.replace(b"hidden", b"other")]), "failed", "is not handed in")
-    said(s1(legs, [PLAIN.replace(b"hello", b"goodbye")]), "failed", "is handed in, and it was changed")
+    said(decide_relaying(legs, [PLAIN]), "shown")
+    said(decide_relaying(legs, [PLAIN.replace(b"hidden", b"other")]), "failed", "is not handed in")
+    said(decide_relaying(legs, [PLAIN.replace(b"hello", b"goodbye")]), "failed", "is handed in, and it was changed")
 
 
 def test_s1_wants_no_leg_left_out(tmp_path: Path) -> None:
     legs = Way().legs(tmp_path)
     direct = whole(client=ALICE, server=RECEIVER).traffic(tmp_path / "direct")
     both = replace(legs.at_alice, sessions=(*legs.at_alice.sessions, *direct.sessions))
-    said(s1(replace(legs, at_alice=both)), "failed", "SMTP from 10.0.1.1 to 10.0.2.25", "a leg is left out")
+    said(
+        decide_relaying(replace(legs, at_alice=both)), "failed", "SMTP from 10.0.1.1 to 10.0.2.25", "a leg is left out"
+    )
 
 
 def test_s2_wants_port_25(tmp_path: Path) -> None:
-    said(s2(Way(relay_port=587).legs(tmp_path)), "failed", "goes to 10.0.2.25:587")
+    said(decide_push_between_servers(Way(relay_port=587).legs(tmp_path)), "failed", "goes to 10.0.2.25:587")
 
 
 def test_s2_wants_the_one_that_has_the_message_to_connect(tmp_path: Path) -> None:
-    said(s2(Way(relay_begins_ms=8.0).legs(tmp_path)), "failed", "opened by who has no message yet")
+    said(
+        decide_push_between_servers(Way(relay_begins_ms=8.0).legs(tmp_path)),
+        "failed",
+        "opened by who has no message yet",
+    )
 
 
 def test_s2_wants_no_connection_from_the_receivers_server(tmp_path: Path) -> None:
     legs = Way().legs(tmp_path)
     back = SmtpWire(client=RECEIVER, server=SENDER).begin().traffic(tmp_path / "back")
     both = replace(legs.at_sender, sessions=(*legs.at_sender.sessions, *back.sessions))
-    said(s2(replace(legs, at_sender=both)), "failed", "opens a connection itself")
+    said(decide_push_between_servers(replace(legs, at_sender=both)), "failed", "opens a connection itself")
     # A SYN alone is a connection that it opens, too.
     tried = SmtpWire(client=RECEIVER, server=SENDER)
     tried.tcp.client("S").server("RA")
     others = (*legs.at_sender.others, *tried.traffic(tmp_path / "tried").others)
-    said(s2(replace(legs, at_sender=replace(legs.at_sender, others=others))), "failed", "opens a connection itself")
+    said(
+        decide_push_between_servers(replace(legs, at_sender=replace(legs.at_sender, others=others))),
+        "failed",
+        "opens a connection itself",
+    )
 
 
 def test_s2_wants_what_is_pushed_to_be_taken(tmp_path: Path) -> None:
     legs = Way().legs(tmp_path)
     refused = SmtpWire(client=SENDER).begin().hello().message(code=554).quit().traffic(tmp_path / "refused")
     both = replace(legs.at_sender, sessions=(*legs.at_sender.sessions, *refused.sessions))
-    said(s2(replace(legs, at_sender=both)), "failed", "what is pushed is not taken")
+    said(decide_push_between_servers(replace(legs, at_sender=both)), "failed", "what is pushed is not taken")
 
 
 def test_s4_takes_the_textbooks_dialogue_and_pipelining(tmp_path: Path) -> None:
     one = SmtpWire().begin().hello("HELO").message().quit()
     group = (("MAIL FROM:<a@x>", 250), ("RCPT TO:<b@x>", 250), ("DATA", 354))
     another(one).begin().hello().group(*group).data(b"a\r\n.\r\n").quit()
-    verdict = said(s4([one.traffic(tmp_path)]), "shown", "2 sessions (1 with HELO, 1 with EHLO)")
+    verdict = said(decide_smtp_dialogue([one.traffic(tmp_path)]), "shown", "2 sessions (1 with HELO, 1 with EHLO)")
     expected = "220, HELO 250, MAIL FROM 250, RCPT TO 250, DATA 354, the text up to a line with a dot 250, QUIT 221"
     assert expected in verdict.evidence
 
@@ -151,39 +173,52 @@ def test_s4_takes_the_textbooks_dialogue_and_pipelining(tmp_path: Path) -> None:
 )
 def test_s4_wants_the_dialogue_in_order(tmp_path: Path, session: object, why: str) -> None:
     assert callable(session)
-    said(s4([session().traffic(tmp_path)]), "failed", why)
+    said(decide_smtp_dialogue([session().traffic(tmp_path)]), "failed", why)
 
 
 def test_s4_wants_a_message(tmp_path: Path) -> None:
-    said(s4([SmtpWire().begin().hello().quit().traffic(tmp_path)]), "failed", "No session carries a message")
+    said(
+        decide_smtp_dialogue([SmtpWire().begin().hello().quit().traffic(tmp_path)]),
+        "failed",
+        "No session carries a message",
+    )
 
 
 def test_s7_counts_messages_on_one_connection(tmp_path: Path) -> None:
     one = SmtpWire().begin().hello().message().message().message().quit()
     traffic = one.traffic(tmp_path)
-    verdict = said(s7(traffic, 3), "shown", "One SYN, in frame 1, and 3 messages behind it")
+    verdict = said(decide_messages_per_connection(traffic, 3), "shown", "One SYN, in frame 1, and 3 messages behind it")
     assert len(verdict.frames) == 4
-    said(s7(traffic, 4), "failed", "3 of 4 messages")
+    said(decide_messages_per_connection(traffic, 4), "failed", "3 of 4 messages")
 
 
 def test_s7_wants_one_connection_for_several_messages(tmp_path: Path) -> None:
     one = whole()
     another(one).begin().hello().message().quit()
-    said(s7(one.traffic(tmp_path), 2), "failed", "2 connections, none of them with more than one message")
+    said(
+        decide_messages_per_connection(one.traffic(tmp_path), 2),
+        "failed",
+        "2 connections, none of them with more than one message",
+    )
 
 
 def test_s7_wants_each_in_the_mailbox(tmp_path: Path) -> None:
     one = SmtpWire().begin().hello().message().message(HEADER + b"\r\nanother\r\n").quit()
     traffic, bodies = one.traffic(tmp_path), [BODY, b"another\r\n"]
-    said(s7(traffic, 2, bodies), "shown")
-    said(s7(traffic, 2, bodies[:1]), "failed", "1 of the 2 messages", "are not in the mailbox as they were sent")
-    said(s7(traffic, 2, [BODY, BODY]), "failed", "1 of the 2 messages")
-    said(s7(traffic, 2, []), "failed", "2 of the 2 messages")
+    said(decide_messages_per_connection(traffic, 2, bodies), "shown")
+    said(
+        decide_messages_per_connection(traffic, 2, bodies[:1]),
+        "failed",
+        "1 of the 2 messages",
+        "are not in the mailbox as they were sent",
+    )
+    said(decide_messages_per_connection(traffic, 2, [BODY, BODY]), "failed", "1 of the 2 messages")
+    said(decide_messages_per_connection(traffic, 2, []), "failed", "2 of the 2 messages")
 
 
 def test_s7_wants_each_taken(tmp_path: Path) -> None:
     one = SmtpWire().begin().hello().message().message(code=554).quit()
-    said(s7(one.traffic(tmp_path), 2), "failed", "1 of 2 messages are taken")
+    said(decide_messages_per_connection(one.traffic(tmp_path), 2), "failed", "1 of 2 messages are taken")
 
 
 @pytest.mark.parametrize(
@@ -192,11 +227,11 @@ def test_s7_wants_each_taken(tmp_path: Path) -> None:
 def test_s10_wants_the_first_fin_from_the_server(tmp_path: Path, closes: str, why: str) -> None:
     one = whole()
     another(one).begin().hello().message().quit(closes=closes)
-    said(s10(one.traffic(tmp_path)), "failed", why)
+    said(decide_closing(one.traffic(tmp_path)), "failed", why)
 
 
 def test_s10_wants_quit_and_its_221(tmp_path: Path) -> None:
-    said(s10(SmtpWire().begin().hello().message().traffic(tmp_path / "a")), "failed", "Nobody says QUIT")
+    said(decide_closing(SmtpWire().begin().hello().message().traffic(tmp_path / "a")), "failed", "Nobody says QUIT")
     one = SmtpWire().begin().hello().say("QUIT", 250)
     one.tcp.close()
-    said(s10(one.traffic(tmp_path / "b")), "failed", "'QUIT - 250'")
+    said(decide_closing(one.traffic(tmp_path / "b")), "failed", "'QUIT - 250'")

@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from experiments.harness.judge.reassembly import Piece, Stream
-from experiments.mail.claims.imap import Asked, ImapCourse, m2, whole_messages
+from experiments.mail.claims.imap import ImapCourse, MailboxTask, decide_imap, fetched_messages
 from experiments.mail.wire.imap import ImapTraffic
 from experiments.mail.wire.imap_grammar import ImapGrammarError, read_command, read_responses, read_values
 from tests.core.experiments.harness.verdicts import lose_one, said
 from tests.core.experiments.mail.mailbox_wire import LETTERS, ImapWire, Pop3Wire, literal
 
 ATTACHMENT = b"the ring"
-ASKED = Asked(b"a picture", "Kept", ATTACHMENT)
+ASKED = MailboxTask(b"a picture", "Kept", ATTACHMENT)
 ASKED_PART = LETTERS[1][:20]
 
 
@@ -92,8 +92,8 @@ def test_data_belong_to_the_command_that_is_completed_next(tmp_path: Path) -> No
     (session,) = wire.say("NOOP").quit().traffic(tmp_path).sessions
     assert session.problem is None
     assert [one.verb for one in session.exchanges] == ["LOGIN", "SELECT", "IDLE", "NOOP", "LOGOUT"]
-    assert [one.number for one in session.exchanges[1].named("EXISTS")] == [3]
-    assert session.exchanges[-1].data[0].status == "BYE"
+    assert [one.number for one in session.exchanges[1].data("EXISTS")] == [3]
+    assert session.exchanges[-1].preliminary[0].status == "BYE"
 
 
 def test_a_completion_of_nothing_and_a_tag_used_twice_are_problems(tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_a_completion_of_nothing_and_a_tag_used_twice_are_problems(tmp_path: Pat
 def test_a_message_may_come_as_header_and_text(tmp_path: Path) -> None:
     header, _, text = LETTERS[0].partition(b"\r\n\r\n")
     wire = ImapWire().log_in().fetch("RFC822.HEADER", header + b"\r\n\r\n").fetch("BODY[TEXT]", text).quit()
-    assert whole_messages(wire.traffic(tmp_path).sessions[0]) == {1: LETTERS[0]}
+    assert fetched_messages(wire.traffic(tmp_path).sessions[0]) == {1: LETTERS[0]}
 
 
 def everything(*contents: bytes) -> ImapWire:
@@ -193,7 +193,7 @@ def course(place: Path, **other: ImapWire) -> ImapCourse:
 
 
 def test_m2_is_shown_by_a_folder_a_flag_a_search_and_a_part(tmp_path: Path) -> None:
-    verdict = m2(course(tmp_path), LETTERS, ASKED)
+    verdict = decide_imap(course(tmp_path), LETTERS, ASKED)
     said(verdict, "shown", "Folder Kept", "2 is the one message", "40 octets", "All 3 messages stay", "IMAP moves")
 
 
@@ -227,24 +227,30 @@ def test_m2_is_shown_by_a_folder_a_flag_a_search_and_a_part(tmp_path: Path) -> N
     ],
 )
 def test_m2_fails_where_packets_contradict_it(tmp_path: Path, other: dict[str, ImapWire], part: str) -> None:
-    verdict = said(m2(course(tmp_path, **other), LETTERS, ASKED), "failed", part)
+    verdict = said(decide_imap(course(tmp_path, **other), LETTERS, ASKED), "failed", part)
     assert verdict.frames
 
 
 def test_m2_fails_where_top_brings_another_header(tmp_path: Path) -> None:
     wrong = top(LETTERS[1], LETTERS[0], LETTERS[2]).traffic(tmp_path / "wrong")
-    said(m2(replace(course(tmp_path), top=wrong), LETTERS, ASKED), "failed", "'TOP 1 0", "brings another header")
+    said(
+        decide_imap(replace(course(tmp_path), top=wrong), LETTERS, ASKED), "failed", "'TOP 1 0", "brings another header"
+    )
 
 
 def test_m2_is_undecided_without_what_it_looks_at(tmp_path: Path) -> None:
-    said(m2(course(tmp_path / "a", works=ImapWire().log_in().quit()), LETTERS, ASKED), "undecided", "has no")
-    said(m2(course(tmp_path / "b", headers=headers(LETTERS[0])), LETTERS, ASKED), "undecided", "were fetched")
-    said(m2(course(tmp_path / "c"), LETTERS, Asked(b"nowhere", "Kept", ATTACHMENT)), "undecided", "0 messages have")
+    said(decide_imap(course(tmp_path / "a", works=ImapWire().log_in().quit()), LETTERS, ASKED), "undecided", "has no")
+    said(decide_imap(course(tmp_path / "b", headers=headers(LETTERS[0])), LETTERS, ASKED), "undecided", "were fetched")
+    said(
+        decide_imap(course(tmp_path / "c"), LETTERS, MailboxTask(b"nowhere", "Kept", ATTACHMENT)),
+        "undecided",
+        "0 messages have",
+    )
     lossy = everything(*LETTERS)
     lose_one(lossy.wire)
-    said(m2(course(tmp_path / "d", everything=lossy), LETTERS, ASKED), "undecided", "has a hole")
+    said(decide_imap(course(tmp_path / "d", everything=lossy), LETTERS, ASKED), "undecided", "has a hole")
 
 
 def test_m2_fails_where_a_response_is_out_of_the_grammar(tmp_path: Path) -> None:
     broken = ImapWire().log_in().say("FETCH 1:* (BODY[])", b"1 FETCH (BODY[]").quit()
-    said(m2(course(tmp_path, everything=broken), LETTERS, ASKED), "failed", "not as the grammar has it")
+    said(decide_imap(course(tmp_path, everything=broken), LETTERS, ASKED), "failed", "not as the grammar has it")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from experiments.harness.judge.reassembly import Piece, Stream
-from experiments.mail.claims.pop3 import Pop3Course, m1
+from experiments.mail.claims.pop3 import Pop3Course, decide_pop3
 from experiments.mail.wire.pop3 import Pop3Traffic
 from experiments.mail.wire.pop3_grammar import Pop3GrammarError, read_command, read_response
 from tests.core.experiments.harness.verdicts import lose_one, said
@@ -125,7 +125,7 @@ def course(folder: Path, **other: Pop3Wire) -> Pop3Course:
 
 def test_m1_is_shown_by_authorization_keeping_and_deleting(tmp_path: Path) -> None:
     verdict = said(
-        m1(course(tmp_path), LETTERS), "shown", "wrong password", "3 messages cross", "the 1 others are left"
+        decide_pop3(course(tmp_path), LETTERS), "shown", "wrong password", "3 messages cross", "the 1 others are left"
     )
     assert verdict.frames
 
@@ -155,20 +155,20 @@ def test_m1_is_shown_by_authorization_keeping_and_deleting(tmp_path: Path) -> No
 def test_m1_fails_where_packets_contradict_it(
     tmp_path: Path, other: dict[str, Pop3Wire], parts: tuple[str, ...]
 ) -> None:
-    verdict = said(m1(course(tmp_path, **other), LETTERS), "failed", *parts)
+    verdict = said(decide_pop3(course(tmp_path, **other), LETTERS), "failed", *parts)
     assert verdict.frames
 
 
 def test_m1_is_undecided_without_what_it_looks_at(tmp_path: Path) -> None:
-    said(m1(course(tmp_path / "a", deletes=keeps()), LETTERS), "undecided", "No session deletes")
-    said(m1(course(tmp_path / "f", drops=drops("QUIT")), LETTERS), "undecided", "without QUIT")
-    said(m1(course(tmp_path / "g", after=looks(1, len(LETTERS[2]))), LETTERS), "undecided", "were downloaded")
-    said(m1(course(tmp_path / "b", refused=Pop3Wire().begin().quit()), LETTERS), "undecided", "wrong password")
+    said(decide_pop3(course(tmp_path / "a", deletes=keeps()), LETTERS), "undecided", "No session deletes")
+    said(decide_pop3(course(tmp_path / "f", drops=drops("QUIT")), LETTERS), "undecided", "without QUIT")
+    said(decide_pop3(course(tmp_path / "g", after=looks(1, len(LETTERS[2]))), LETTERS), "undecided", "were downloaded")
+    said(decide_pop3(course(tmp_path / "b", refused=Pop3Wire().begin().quit()), LETTERS), "undecided", "wrong password")
     lossy = keeps(*LETTERS)
     lose_one(lossy.wire)
-    said(m1(course(tmp_path / "c", keeps=lossy), LETTERS), "undecided", "has a hole")
+    said(decide_pop3(course(tmp_path / "c", keeps=lossy), LETTERS), "undecided", "has a hole")
     dropped = Pop3Course(**{**course(tmp_path / "d").__dict__, "after": looks(1).traffic(tmp_path / "e", dropped=2)})
-    said(m1(dropped, LETTERS), "undecided", "dropped 2 packets")
+    said(decide_pop3(dropped, LETTERS), "undecided", "dropped 2 packets")
 
 
 def test_a_letter_has_lines_that_begin_with_a_dot() -> None:

@@ -144,7 +144,7 @@ def test_pipelined_commands_find_their_replies(tmp_path: Path) -> None:
     one = SmtpWire().begin().hello().group(*group).data(stuffed(PLAIN)).quit()
     (session,) = one.traffic(tmp_path).sessions
     (message,) = session.messages
-    assert [each.code for each in session.asked("RCPT")] == [250, 550]
+    assert [each.code for each in session.exchanges_of("RCPT")] == [250, 550]
     assert len(message.recipients) == 1
 
 
@@ -158,13 +158,13 @@ def test_an_authentication_goes_over_several_lines(tmp_path: Path) -> None:
 def test_a_reset_forgets_the_transaction(tmp_path: Path) -> None:
     one = SmtpWire().begin().hello().say("MAIL FROM:<a@x>", 250).say("RCPT TO:<b@x>", 250).say("RSET", 250)
     (session,) = one.message().quit().traffic(tmp_path).sessions
-    assert [each.said.text for each in session.messages[0].recipients] == ["RCPT TO:<bob@example.com>"]
+    assert [each.command.text for each in session.messages[0].recipients] == ["RCPT TO:<bob@example.com>"]
 
 
 def test_a_421_may_come_unasked_and_nothing_else(tmp_path: Path) -> None:
     (session,) = SmtpWire().begin().hello().reply(421, "Closing").traffic(tmp_path).sessions
     assert session.problem is None
-    assert [one.code for one in session.unasked] == [421]
+    assert [one.code for one in session.unsolicited] == [421]
     (session,) = SmtpWire().begin().hello().reply(250).traffic(tmp_path).sessions
     assert "answers nothing" in (session.problem or "")
 

@@ -1,4 +1,4 @@
-"""Whether an answer is one that a client may get, seen from outside: content, range, tag, conditions."""
+"""Checks of a client's response as seen from outside: content, range, entity tag, preconditions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PART = re.compile(rb"(.*?)\r\n\r\n(.*)", re.DOTALL)
 
 
 def check_answer(origin: Origin, request: Request, answer: Answer) -> None:
-    """Raise AssertionError where the client got what nobody should (RFC 9110 sections 9.3.2, 13, 14 and 15)."""
+    """Raise AssertionError where the response violates RFC 9110 sections 9.3.2, 13, 14 and 15."""
     if not answer.is_whole:
         return
     if request.method == b"HEAD":
@@ -49,7 +49,7 @@ def _check_source(origin: Origin, request: Request, content: bytes, tag: bytes |
 
 
 def _check_length(origin: Origin, request: Request, answer: Answer) -> None:
-    """RFC 9110 section 9.3.2: no Content-Length but that which GET would have had."""
+    """Check that Content-Length of a response to HEAD is that of GET (RFC 9110 section 9.3.2)."""
     length, tag = answer.fields.get(b"content-length"), answer.fields.get(b"etag")
     if length is None or answer.status != 200:
         return
@@ -105,12 +105,12 @@ def _complete_length(answer: Answer) -> int:
 
 
 def _check_not_modified(request: Request, answer: Answer) -> None:
-    """RFC 9110 section 15.4.5: only where the client asked, and for what it has."""
+    """Check that a 304 matches the client's precondition (RFC 9110 section 15.4.5)."""
     assert request.method in (b"GET", b"HEAD")
     fields = answer.fields
     none_match, tag = request.fields.get(b"if-none-match"), fields.get(b"etag")
     if tag == FOREIGN_TAG and not answer.is_stored:
-        # The origin answers so what the client itself asked.
+        # The origin responded to the client's own precondition.
         assert request.fields.has_any((b"if-none-match", b"if-modified-since"))
         return
     if none_match is not None:

@@ -1,4 +1,4 @@
-"""The checks stand in modules of their own; a failing one shows its values as one in a test does."""
+"""Assertion rewriting for the modules of checks, so that a failing assertion shows its values."""
 
 import pytest
 

@@ -1,11 +1,11 @@
-"""Checks of what decide, receive and failed say, each against RFC 9111 by way of the oracle."""
+"""Checks of the results of decide, handle_response and handle_failure against RFC 9111, by the oracle."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
 
-from services.http.cache.decisions import Decision, Forward, Received, Serve, Unsatisfiable
+from services.http.cache.decisions import Decision, Forward, ResponseActions, Serve, Unsatisfiable
 from services.http.cache.stored import StoredResponse
 from services.http.fields import Fields
 from services.http.messages import Request
@@ -16,7 +16,7 @@ from tests.core.services.http.cache.oracle import Held
 # RFC 9211 section 2.2
 FORWARD_REASONS = {b"bypass", b"method", b"uri-miss", b"vary-miss", b"miss", b"request", b"stale", b"partial"}
 CONDITIONS = (b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since", b"if-range", b"range")
-# What a cache writes itself, and what depends on how much of the content is sent.
+# Fields that a cache sets itself, or that depend on the sent part of the content.
 ITS_OWN = {b"age", b"date", b"cache-status", b"via", b"content-length", b"content-range", b"accept-ranges"}
 ROUNDING_S = 1.001
 
@@ -35,7 +35,7 @@ def check_decision(decision: Decision, request: Request, helds: Sequence[Held], 
 
 
 def check_forward(forward: Forward, request: Request, helds: Mapping[str, Held]) -> None:
-    """RFC 9111 sections 4.3.1, 4.3.2 and 5.2; RFC 9211 section 2.2."""
+    """Check a Forward (RFC 9111 sections 4.3.1, 4.3.2 and 5.2; RFC 9211 section 2.2)."""
     sent = forward.request
     assert forward.reason in FORWARD_REASONS
     assert sent.method == request.method
@@ -53,7 +53,7 @@ def check_forward(forward: Forward, request: Request, helds: Mapping[str, Held])
         assert (forward.validating, forward.completing) == ((), None)
 
 
-def check_invalidation(received: Received, request: Request, uri: bytes, status: int) -> None:
+def check_invalidation(received: ResponseActions, request: Request, uri: bytes, status: int) -> None:
     """RFC 9111 section 4.4"""
     changing = request.method not in oracle.SAFE and status < 400
     assert (uri in received.invalidates) == changing
@@ -62,7 +62,7 @@ def check_invalidation(received: Received, request: Request, uri: bytes, status:
 
 
 def check_update(held: Held, request: Request, said: Said) -> None:
-    """RFC 9111 sections 4.3.4 and 4.3.5"""
+    """Check the updates of stored responses (RFC 9111 sections 4.3.4 and 4.3.5)."""
     assert b"no-store" not in oracle.directives(request.fields.get(b"cache-control"))
     if said.status == 200:
         assert request.method == b"HEAD"
@@ -75,7 +75,7 @@ def check_update(held: Held, request: Request, said: Said) -> None:
 
 
 def check_stored(store: StoredResponse, held: Held, said: Said, content: bytes, is_joined: bool) -> None:
-    """What is stored says of itself what it is (RFC 9111 sections 3.1 and 3.3)."""
+    """Check that a stored response describes its content (RFC 9111 sections 3.1 and 3.3)."""
     assert (store.uri, store.method) == (held.uri, held.method)
     assert store.response.body == b""
     assert (store.request_time, store.response_time) == (held.request_time, held.response_time)
@@ -94,7 +94,7 @@ def check_stored(store: StoredResponse, held: Held, said: Said, content: bytes, 
 
 
 def check_most_recent(request: Request, held: Held, others: Sequence[Held]) -> None:
-    """RFC 9111 section 4: the most recent one by Date; section 4.1: one with Vary before one without."""
+    """Check the choice: the most recent by Date (RFC 9111 section 4), with Vary before without (section 4.1)."""
     if request.fields.has_any((b"if-range", b"cache-control")):
         # They may choose between them as well.
         return
@@ -104,7 +104,7 @@ def check_most_recent(request: Request, held: Held, others: Sequence[Held]) -> N
 
 
 def check_served(serve: Serve, held: Held, request: Request, now: float) -> None:
-    """Age, staleness and fields of an answer from storage (RFC 9111 sections 4, 4.2 and 3.1, RFC 5861 section 3)."""
+    """Check Age, staleness and fields of a hit (RFC 9111 sections 4, 4.2 and 3.1, RFC 5861 section 3)."""
     least, most = oracle.ages(held, now)
     lifetime = oracle.longest_lifetime(held)
     assert serve.response.fields.get_all(b"age") == [b"%d" % serve.age_s]
@@ -142,7 +142,7 @@ def check_fields(serve: Serve, held: Held, request: Request) -> None:
 
 
 def check_validated(serve: Serve, held: Held, request: Request, uri: bytes, said: Said) -> None:
-    """A 304 validated what is served; whether it is the right one is seen from its content."""
+    """Check that a 304 validated the served response; its content shows that it is the right one."""
     assert held.uri == uri
     assert not held.outdated
     tag = said.fields.get(b"etag")

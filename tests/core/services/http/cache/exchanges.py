@@ -1,13 +1,13 @@
-"""A cache for tests: the rules, a dictionary, and an origin that is a list of answers."""
+"""Minimal cache for tests: the decisions, a dictionary as store, and a list of responses as origin."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from services.http.cache.decisions import DEFAULT_POLICY, Forward, Policy, Received, Serve
+from services.http.cache.decisions import DEFAULT_POLICY, Forward, Policy, ResponseActions, Serve
 from services.http.cache.lookup import decide
-from services.http.cache.response import failed, receive
+from services.http.cache.response import handle_failure, handle_response
 from services.http.cache.storable import storable
 from services.http.cache.stored import StoredResponse
 from services.http.cache.vary import same_key
@@ -22,12 +22,12 @@ DATE = format_date(int(NOW))
 
 
 def date(offset_s: int) -> str:
-    """The HTTP-date so many seconds from NOW."""
+    """Format the HTTP-date that many seconds after NOW."""
     return format_date(int(NOW) + offset_s).decode()
 
 
 def fields(*lines: str) -> Fields:
-    """Fields from lines of "Name: value"."""
+    """Parse lines of "Name: value" into Fields."""
     parts = (line.partition(":") for line in lines)
     return Fields(tuple((name.encode("latin-1"), value.strip(" ").encode("latin-1")) for name, _, value in parts))
 
@@ -37,7 +37,7 @@ def get(*lines: str, method: bytes = b"GET") -> Request:
 
 
 def ok(*lines: str, status: int = 200, dated: bool = True) -> Response:
-    """A response with a Date of NOW, unless it is not `dated`."""
+    """Return a 200 with a Date of NOW if `dated`."""
     return Response(status, fields(*([f"Date: {date(0)}"] if dated else []), *lines))
 
 
@@ -49,7 +49,7 @@ def entry(
     name: str = "x",
     policy: Policy = DEFAULT_POLICY,
 ) -> StoredResponse:
-    """What the cache stores of a response at NOW; an error where it stores nothing."""
+    """Return the stored response for a response at NOW; fails where nothing is stored."""
     stored = storable(request or get(), URI, ok(*lines, status=status), NOW, NOW, policy)
     assert stored is not None, "not stored"
     return replace(stored, size_octets=size, name=name)
@@ -62,7 +62,7 @@ def is_stored(
 
 
 def outcome(decision: object) -> str:
-    """A decision in a word: fresh, stale, stale+revalidate, the reason why it is forwarded, or 504."""
+    """Summarise a decision: fresh, stale, stale+revalidate, the forward reason, or 504."""
     if isinstance(decision, Serve):
         return ("stale" if decision.is_stale else "fresh") + ("+revalidate" if decision.revalidate else "")
     return decision.reason.decode() if isinstance(decision, Forward) else "504"
@@ -71,7 +71,7 @@ def outcome(decision: object) -> str:
 def decided(
     request: Request, *stored: StoredResponse, after: float = 0.0, policy: Policy = DEFAULT_POLICY
 ) -> Serve | Forward:
-    """What is decided `after` seconds after NOW; an error where it is 504."""
+    """Return the decision `after` seconds after NOW; fails for a 504."""
     decision = decide(request, URI, stored, NOW + after, policy)
     assert isinstance(decision, Serve | Forward), decision
     return decision
@@ -93,7 +93,7 @@ def served(request: Request, *stored: StoredResponse, after: float = 0.0, policy
 
 @dataclass
 class Cache:
-    """The rules carried out: `ask` returns what the client gets, `seen` is what the origin was asked."""
+    """A cache: `ask` returns the client's response, `seen` has the requests that the origin received."""
 
     policy: Policy = DEFAULT_POLICY
     stored: dict[bytes, list[StoredResponse]] = field(default_factory=dict)
@@ -108,7 +108,7 @@ class Cache:
         after: float = 0.0,
         uri: bytes = URI,
     ) -> tuple[Response, bytes]:
-        """Return head and content for a request; `answers` are the origin's, one a forward, None: it is down."""
+        """Return head and content for a request; `answers` are the origin's, None for a failure."""
         now = NOW + after
         decision = decide(request, uri, self.stored.get(uri, []), now, self.policy)
         if isinstance(decision, Serve):
@@ -125,15 +125,15 @@ class Cache:
         self.seen.append(forward.request)
         assert answers, f"forwarded: {forward.reason.decode()}"
         if answers[0] is None:
-            instead = failed(uri, forward, now, self.policy)
+            instead = handle_failure(uri, forward, now, self.policy)
             return (Response(504), b"") if instead is None else self._serve(instead)
         response, content = answers[0]
-        received = receive(uri, forward, response, now, now, self.stored.get(uri, []), self.policy)
+        received = handle_response(uri, forward, response, now, now, self.stored.get(uri, []), self.policy)
         if received.retry is not None:
             return self.forward(uri, received.retry, answers[1:], now)
         return self._carry_out(uri, received, content)
 
-    def _carry_out(self, uri: bytes, received: Received, arriving: bytes) -> tuple[Response, bytes]:
+    def _carry_out(self, uri: bytes, received: ResponseActions, arriving: bytes) -> tuple[Response, bytes]:
         for key in received.invalidates:
             self.stored.pop(key, None)
         entries = self.stored.setdefault(uri, [])

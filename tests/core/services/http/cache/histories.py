@@ -1,4 +1,4 @@
-"""Histories of a cache for hypothesis: who asks what, how the origin answers, when it changes, how time passes."""
+"""Histories of a cache for hypothesis: requests, responses of the origin, changes of resources, and time."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ Step = Ask | Wait | Change
 
 
 def run(steps: list[Step], policy: Policy, replaces: bool = True) -> list[Answer]:
-    """Carry a history out with every check on; return the answers."""
+    """Run a history with all checks; return the responses."""
     now, answers = START, []
     origin = Origin(now)
     cache = ModelCache(origin, policy, replaces)
@@ -136,7 +136,7 @@ STATUSES = (203, 204, 301, 302, 404, 410, 500, 503, 502, 599, 299, 501)
 
 
 def history(random: Random, paths: tuple[bytes, ...] = PATHS, *, ranged: bool = False, longest: int = 14) -> list[Step]:
-    """Make a history by a source of randomness, hypothesis's or a seeded one. First choices are the plain ones."""
+    """Generate a history from a source of randomness, hypothesis's or a seeded one. Simple choices come first."""
     steps: list[Step] = []
     for _ in range(random.randint(2, longest)):
         kind = random.randint(0, 9)

@@ -1,7 +1,7 @@
-"""An origin that says the truth in all the ways there are, and knows afterwards what it said.
+"""Correct origin server with all kinds of validators, which records its responses.
 
-Every octet that it sends belongs to one representation and tells which: the content is drawn from a digest of
-(path, variant, version), so a mixture of two is no content that it ever sent.
+Each octet that it sends identifies its representation: the content is derived from a digest of
+(path, variant, version), so a mixture of two differs from all contents that it sent.
 
     /s  strong entity tag and Last-Modified        /v  chosen by X-V's first octet, strong entity tags
     /w  weak entity tag, whose octets may change   /a  chosen by Accept-Language's, likewise
@@ -28,7 +28,7 @@ BODILESS = {204, 304}
 
 @dataclass(frozen=True)
 class Mood:
-    """How the origin answers one request. `outcome`: answer, fail (no response comes) or cut (content ends early)."""
+    """Behaviour of the origin for one request. `outcome`: answer, fail (no response) or cut (truncated content)."""
 
     status: int = 200
     cache_control: bytes | None = b"max-age=10"
@@ -46,7 +46,7 @@ class Mood:
 
 @dataclass(frozen=True)
 class Said:
-    """One response: `whole` is the content as it should come, `content` what came of it."""
+    """One response: `whole` is the complete content, `content` the part that was sent."""
 
     status: int
     fields: Fields
@@ -62,7 +62,7 @@ class Resource:
 
 
 class Origin:
-    """Resources that change, and a record of all contents that were sent: content -> (path, variant, entity tag)."""
+    """Changing resources, and a record of all contents sent: content -> (path, variant, entity tag)."""
 
     def __init__(self, now: float) -> None:
         self.resources = {path: Resource(changed=now - 100_000) for path in PATHS}
@@ -83,19 +83,19 @@ class Origin:
         return (b"W/" if path == b"/w" else b"") + b'"%b%b%d"' % (path[1:], variant, version)
 
     def variant(self, path: bytes, request: Request) -> bytes:
-        """Which of a resource's representations a request selects: by the first octet of the nominated field."""
+        """Return the variant that a request selects: the first octet of the nominated field."""
         name = CHOOSING.get(path)
         return b"" if name is None else (request.fields.get(name) or b"").strip()[:1].lower()
 
     def current(self, path: bytes, request: Request) -> bytes:
-        """Return the content of the representation that a GET would bring now."""
+        """Return the content of the current representation."""
         resource, variant = self.resources[path], self.variant(path, request)
         text = _octets(b"%b %b %d %d" % (path, variant, resource.version, resource.minor))
         self.sent[text] = (path, variant, self.tag(path, variant, resource.version))
         return text
 
     def answer(self, request: Request, mood: Mood, now: float) -> Said | None:
-        """Answer a request as it came from the cache; None when nothing comes."""
+        """Respond to a request of the cache; None for a failure."""
         if mood.outcome == "fail":
             return None
         path = request.request_target
@@ -141,7 +141,7 @@ class Origin:
         return lines
 
     def _status(self, request: Request, path: bytes, mood: Mood, now: float) -> int:
-        """RFC 9110 section 13.2.2."""
+        """Evaluate preconditions (RFC 9110 section 13.2.2)."""
         if mood.foreign_tag and request.fields.has_any((b"if-none-match", b"if-modified-since")):
             return 304
         fields = Fields(self._validators(path, request))
@@ -193,7 +193,7 @@ def _ranged(request: Request, lines: tuple[FieldLine, ...], text: bytes) -> tupl
 
 
 def wanted(value: bytes | None, size: int) -> list[tuple[int, int]] | None:
-    """Return the ranges that a Range field asks for of `size` octets; None where it is none, or not in bytes."""
+    """Parse a Range field for content of `size` octets; None where it is invalid, or not in bytes."""
     if value is None or not value.startswith(b"bytes="):
         return None
     spans = []

@@ -1,7 +1,7 @@
-"""The smallest cache that decide, receive and failed make, with the examiner looking over its shoulder.
+"""Model cache around decide, handle_response and handle_failure, with all checks of the oracle.
 
-Contents are in a dict, and every exchange is carried out at once. Beside each StoredResponse stands a Held, made from
-what the origin sent; all checks are made against that, none against what the cache remembers.
+Contents are in a dict, and each exchange completes at once. For each StoredResponse there is a Held, made from the
+origin's response; all checks use it, none uses the metadata of the cache.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from itertools import count
 
 from services.http.cache import lookup, storable, vary
 from services.http.cache import response as cache_response
-from services.http.cache.decisions import Forward, Policy, Received, Serve, Unsatisfiable
+from services.http.cache.decisions import Forward, Policy, ResponseActions, Serve, Unsatisfiable
 from services.http.cache.stored import StoredResponse
 from services.http.dates import format_date
 from services.http.fields import Fields
@@ -26,7 +26,7 @@ RETRIES_MOST = 2
 
 @dataclass(frozen=True)
 class Answer:
-    """What a client got. `is_whole` is False where the connection closed before the content's end."""
+    """A response as the client received it. `is_whole` is False for truncated content."""
 
     status: int
     fields: Fields
@@ -36,8 +36,8 @@ class Answer:
 
 
 class ModelCache:
-    """`replaces`: whether a new response takes the place of those that answer the same requests, as in a real store;
-    otherwise all are kept, and which one is used is decide's to say."""
+    """A cache in memory. `replaces`: a new response replaces those that match the same requests, as in a real store;
+    otherwise all stay stored, and decide selects one."""
 
     def __init__(self, origin: Origin, policy: Policy, replaces: bool = True) -> None:
         self.origin = origin
@@ -50,14 +50,14 @@ class ModelCache:
         self._count = count(1)
 
     def stored(self, uri: bytes) -> tuple[StoredResponse, ...]:
-        """Return what is stored for a URI, the newest first."""
+        """Return the stored responses of a URI, the newest first."""
         return tuple(stored for stored, _ in reversed(self.entries.values()) if stored.uri == uri)
 
     def held(self, uri: bytes) -> list[Held]:
         return [held for stored, held in self.entries.values() if stored.uri == uri]
 
     def ask(self, request: Request, now: float, mood: Mood, later: Mood) -> Answer:
-        """Answer a client; `later` is the origin's mood towards a validation in the background."""
+        """Respond to a client; `later` is the origin's behaviour for a background validation."""
         uri = HOST + request.request_target
         decision = lookup.decide(request, uri, self.stored(uri), now, self.policy)
         examining.check_decision(decision, request, self.held(uri), now)
@@ -84,7 +84,7 @@ class ModelCache:
         said = self.origin.answer(forward.request, mood, now)
         self.clock = then = now + mood.delay_s
         if said is None:
-            serve = cache_response.failed(uri, forward, then, self.policy)
+            serve = cache_response.handle_failure(uri, forward, then, self.policy)
             if serve is None:
                 return Answer(504, Fields(), b"", is_stored=False)
             self._check_serve(serve, request, uri, then, failed=True)
@@ -102,10 +102,10 @@ class ModelCache:
             content = joined(received, said.content, before)
         return Answer(received.response.status, received.response.fields, content, False, said.content == said.whole)
 
-    def _receive(self, uri: bytes, forward: Forward, said: Said, sent: float, came: float) -> Received:
+    def _receive(self, uri: bytes, forward: Forward, said: Said, sent: float, came: float) -> ResponseActions:
         request = forward.original
         response = Response(said.status, said.fields)
-        received = cache_response.receive(uri, forward, response, sent, came, self.stored(uri), self.policy)
+        received = cache_response.handle_response(uri, forward, response, sent, came, self.stored(uri), self.policy)
         if received.retry is not None:
             return received
         examining.check_invalidation(received, request, uri, said.status)
@@ -134,12 +134,14 @@ class ModelCache:
         return received
 
     def _contradict(self, request: Request, uri: bytes, said: Said) -> None:
-        """RFC 9111 section 4.3.5"""
+        """Remove stored responses that a HEAD response contradicts (RFC 9111 section 4.3.5)."""
         for held in self.held(uri):
             if held.method == b"GET" and held.status == 200 and oracle.varies_alike(held, request):
                 held.outdated |= oracle.contradicted(held, said.fields)
 
-    def _store(self, received: Received, request: Request, uri: bytes, said: Said, sent: float, came: float) -> None:
+    def _store(
+        self, received: ResponseActions, request: Request, uri: bytes, said: Said, sent: float, came: float
+    ) -> None:
         store = received.store
         assert store is not None
         fields = oracle.kept(said.fields)
@@ -167,8 +169,8 @@ class ModelCache:
         self.entries[name] = (store, held)
         self.known[name], self.contents[name] = held, content
 
-    def _combined(self, received: Received, store: StoredResponse, alone: Held, said: Said) -> Held:
-        """Return what a part and stored ones of the same representation become (RFC 9111 section 3.4).
+    def _combined(self, received: ResponseActions, store: StoredResponse, alone: Held, said: Said) -> Held:
+        """Combine a part with stored ones of the same representation (RFC 9111 section 3.4).
 
         Where all octets are from the new part, its head may stand alone or freshen that of a stored one.
         """
@@ -218,10 +220,10 @@ class ModelCache:
 
 
 def renewed(held: Held, request: Request, said: Said, sent: float, came: float) -> Held:
-    """Return what a response makes of a stored one that it validates or completes (RFC 9111 section 3.2).
+    """Update a stored response from one that validates or completes it (RFC 9111 section 3.2).
 
-    The request that brought it is from then on the one that caused it to be stored (section 4.1): where Vary changes,
-    that is the one for which the origin selected it.
+    From then on, the new request is the one that caused it to be stored (section 4.1): where Vary changes,
+    the origin has selected it for that request.
     """
     fields = said.fields
     if b"date" not in fields:
@@ -236,13 +238,13 @@ def renewed(held: Held, request: Request, said: Said, sent: float, came: float) 
     return new
 
 
-def joined(received: Received, arrived: bytes, contents: dict[str, bytes]) -> bytes:
-    """Return the content that Received.pieces describe."""
+def joined(received: ResponseActions, arrived: bytes, contents: dict[str, bytes]) -> bytes:
+    """Concatenate the content of ResponseActions.pieces."""
     found = b""
     for piece in received.pieces:
         source = arrived if piece.stored is None else contents[piece.stored.name]
         found += source[piece.span.first : piece.span.last + 1]
         if len(source) <= piece.span.last:
-            # What arrives broke off: what would follow does not join on.
+            # The arriving content is truncated: no further piece follows it.
             break
     return found

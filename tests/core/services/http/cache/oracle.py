@@ -1,11 +1,11 @@
-"""What RFC 9111 permits of a stored response, written from its text alone and apart from the cache that it examines.
+"""Oracle for reuse of stored responses, written from the text of RFC 9111, independent of the cache under test.
 
     >>> held = Held(b"http://a/", b"GET", Fields(), 200, Fields(((b"Cache-Control", b"max-age=10"),)), 100.0, 100.0)
     >>> forbidden(held, Request(b"GET", b"/"), b"http://a/", 120.0)
     ['stale (4.2)']
 
-Where the text leaves a choice, `forbidden` takes the most generous reading, so what it names is a fault whatever the
-cache chose; `must_reuse` takes the strictest, and speaks up in plain cases alone.
+Where the text leaves a choice, `forbidden` uses the most permissive reading, so that each result is a fault whatever
+the cache chose; `must_reuse` uses the strictest, and returns True only in simple cases.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from services.http.messages import Request
 
 # RFC 9110 section 15.1
 HEURISTICALLY_CACHEABLE = {200, 203, 204, 206, 300, 301, 308, 404, 405, 410, 414, 501}
-# RFC 9110 section 15: every final status that it defines; what must-understand may find understood.
+# RFC 9110 section 15: every final status that it defines, for must-understand.
 DEFINED = {*range(200, 207), *range(300, 306), 307, 308, *range(400, 418), 421, 422, 426, *range(500, 506)}
 # RFC 9110 section 9.2.1
 SAFE = {b"GET", b"HEAD", b"OPTIONS", b"TRACE"}
@@ -43,7 +43,7 @@ Directives = dict[bytes, list[bytes | None]]
 
 @dataclass
 class Held:
-    """What the examiner knows of a response that the cache said it stores: as it came, not as the cache keeps it.
+    """A response that the cache stored, as received from the origin and not as stored.
 
     `asked` are the fields of the client's request, `fields` those of the origin's response, freshened as section 3.2
     has it. `span` is None for a complete one, else (first, last, complete length or None).
@@ -62,7 +62,7 @@ class Held:
 
 
 def directives(value: bytes | None) -> Directives:
-    """Read a Cache-Control field: lower-case name -> arguments, None for none (section 5.2)."""
+    """Parse a Cache-Control field: lower-case name -> arguments, None for none (section 5.2)."""
     found: Directives = {}
     for piece in _PIECE.findall(value or b""):
         name, equals, argument = piece.strip(b" \t").partition(b"=")
@@ -72,7 +72,7 @@ def directives(value: bytes | None) -> Directives:
 
 
 def targeted(value: bytes | None) -> Directives | None:
-    """Read CDN-Cache-Control (RFC 9213 section 2.1); None where it is absent, empty or no dictionary."""
+    """Parse CDN-Cache-Control (RFC 9213 section 2.1); None where it is absent, empty or no Dictionary."""
     if value is None or not value.strip():
         return None
     found: Directives = {}
@@ -86,14 +86,14 @@ def targeted(value: bytes | None) -> Directives | None:
 
 
 def policy_of(fields: Fields) -> tuple[Directives, bool]:
-    """Return the directives that govern a response and whether they are targeted, so that Expires is ignored."""
+    """Return the effective directives of a response, and True where they are targeted, so that Expires is ignored."""
     if (aimed := targeted(fields.get(b"cdn-cache-control"))) is not None:
         return aimed, True
     return directives(fields.get(b"cache-control")), False
 
 
 def seconds(argument: bytes | None) -> int | None:
-    """Read delta-seconds, as token or quoted (sections 1.2.2 and 5.2); None where it is something else."""
+    """Parse delta-seconds, as token or quoted-string (sections 1.2.2 and 5.2); None where invalid."""
     if argument is None:
         return None
     argument = argument[1:-1] if len(argument) > 1 and argument[:1] == argument[-1:] == b'"' else argument
@@ -101,7 +101,7 @@ def seconds(argument: bytes | None) -> int | None:
 
 
 def http_date(value: bytes | None) -> int | None:
-    """Read any of the three formats (RFC 9110 section 5.6.7); the tests' years have one century."""
+    """Parse any of the three formats (RFC 9110 section 5.6.7); all years in tests are of one century."""
     for form in _DATE_FORMATS:
         try:
             return int(datetime.strptime((value or b"").decode("latin-1"), form).replace(tzinfo=UTC).timestamp())
@@ -111,7 +111,7 @@ def http_date(value: bytes | None) -> int | None:
 
 
 def date_of(held: Held) -> int:
-    """Return its Date, or when it came (RFC 9110 section 6.6.1)."""
+    """Return its Date, or the time of receipt (RFC 9110 section 6.6.1)."""
     date = http_date(held.fields.get(b"date"))
     return int(held.response_time) if date is None else date
 
@@ -138,7 +138,7 @@ def longest_lifetime(held: Held) -> float:
     modified = http_date(held.fields.get(b"last-modified"))
     if modified is None or (held.status not in HEURISTICALLY_CACHEABLE and b"public" not in told):
         return 0
-    # A second for whoever rounds up.
+    # One second of tolerance for rounding.
     return min(HEURISTIC_FRACTION * (date_of(held) - modified) + 1, HEURISTIC_MOST_S)
 
 
@@ -150,7 +150,7 @@ def named(arguments: Iterable[bytes | None]) -> set[bytes]:
 
 
 def varies_alike(held: Held, request: Request) -> bool:
-    """Tell whether the fields that Vary nominates match (section 4.1)."""
+    """Return True where the fields nominated by Vary match (section 4.1)."""
     for name in (held.fields.get(b"vary") or b"").lower().split(b","):
         if name.strip() == b"*":
             return False
@@ -167,7 +167,7 @@ def _normal(fields: Fields, name: bytes) -> object:
 
 
 def unstorable(request: Request, uri: bytes, status: int, fields: Fields) -> list[str]:
-    """Return the requirements of section 3 that speak against storing a response, none where it may be stored."""
+    """Return the violated requirements of section 3, none where the response may be stored."""
     told, is_targeted = policy_of(fields)
     asked = directives(request.fields.get(b"cache-control"))
     explicit = b"max-age" in told or b"s-maxage" in told or (not is_targeted and b"expires" in fields)
@@ -195,9 +195,9 @@ def unstorable(request: Request, uri: bytes, status: int, fields: Fields) -> lis
 def forbidden(
     held: Held, request: Request, uri: bytes, now: float, *, failed: bool = False, error: int | None = None
 ) -> list[str]:
-    """Return what forbids that `held` answers a request without validation; none where it may.
+    """Return the rules that forbid reuse of `held` for a request without validation; none where it is permitted.
 
-    `failed`: no response came from upstream. `error`: one with this 5xx came.
+    `failed`: upstream did not respond. `error`: it responded with this 5xx.
     """
     told, _ = policy_of(held.fields)
     asked = directives(request.fields.get(b"cache-control"))
@@ -227,12 +227,12 @@ def _method_allows(held: bytes, asked: bytes) -> bool:
 
 def _too_old(asked: Directives, told: Directives, least: float, excess: float) -> bool:
     if b"immutable" in told and excess < 0:
-        # RFC 8246 section 2.1: a reload says max-age=0, and it is what immutable is to spare.
+        # RFC 8246 section 2.1: a reload has max-age=0; immutable avoids its validation.
         return False
     limit = seconds(asked.get(b"max-age", [None])[0])
     if limit is None or int(least) <= limit:
         return False
-    # Section 5.2.1.1: max-stale, too, and it accepts what is older.
+    # Section 5.2.1.1: max-stale overrides max-age.
     return b"max-stale" not in asked
 
 
@@ -242,7 +242,7 @@ def _too_soon_stale(asked: Directives, remaining: float) -> bool:
 
 
 def _may_be_stale(told: Directives, asked: Directives, excess: float, failed: bool, error: int | None) -> bool:
-    """Section 4.2.4 and RFC 5861. s-maxage forbids it, but for an extension that permits it in so many words."""
+    """Return True where section 4.2.4 and RFC 5861 permit staleness; s-maxage does only with an explicit extension."""
     if (
         b"max-stale" in asked
         and b"s-maxage" not in told
@@ -256,13 +256,13 @@ def _may_be_stale(told: Directives, asked: Directives, excess: float, failed: bo
 
 
 def _within(given: Directives, name: bytes, excess: float) -> bool:
-    """Tell whether a directive's seconds reach as far; a started second counts as none."""
+    """Return True where a directive's seconds suffice; a fraction of a second is ignored."""
     limit = seconds(given.get(name, [None])[0])
     return limit is not None and int(excess) <= limit
 
 
 def covers(held: Held, request: Request) -> bool:
-    """Tell whether an incomplete response has all of the single range that a request asks for (section 3.3)."""
+    """Return True where an incomplete response covers the single range of a request (section 3.3)."""
     if held.span is None:
         return True
     condition, tag = request.fields.get(b"if-range") or b"", held.fields.get(b"etag")
@@ -289,7 +289,7 @@ def _covers_range(span: tuple[int, int, int | None], wanted: bytes) -> bool:
 
 
 def is_plainly_fresh(held: Held, now: float) -> bool:
-    """Tell whether a response is fresh in every reading: one explicit time, far enough ahead."""
+    """Return True where a response is fresh in every reading: a single explicit time, far enough ahead."""
     plain = re.fullmatch(rb"(?:s-maxage|max-age)=(\d{1,9})", held.fields.get(b"cache-control") or b"")
     return (
         plain is not None
@@ -299,7 +299,7 @@ def is_plainly_fresh(held: Held, now: float) -> bool:
 
 
 def must_reuse(held: Held, request: Request, now: float) -> bool:
-    """Tell whether this is one of the plain cases in which forwarding a request helps nobody."""
+    """Return True in the simple cases in which forwarding the request is useless."""
     if held.status != 200 or held.span is not None or held.outdated or held.method != b"GET":
         return False
     if request.method not in (b"GET", b"HEAD") or not varies_alike(held, request) or not is_plainly_fresh(held, now):
@@ -319,7 +319,7 @@ def freshened(held: Held, fields: Fields) -> Fields:
 
 
 def kept(fields: Fields) -> Fields:
-    """Return the fields without those that qualified no-cache and private keep from being stored (section 3.1)."""
+    """Return the fields without those that qualified no-cache and private exclude from storing (section 3.1)."""
     told, _ = policy_of(fields)
     return fields.without(named(told.get(b"no-cache", [])) | named(told.get(b"private", [])))
 
@@ -330,7 +330,7 @@ def connection_names(fields: Fields) -> set[bytes]:
 
 
 def may_freshen(held: Held, request: Request, fields: Fields) -> list[str]:
-    """Return what forbids that a 304 with these fields updates `held` (section 4.3.4)."""
+    """Return the rules that forbid a 304 with these fields to update `held` (section 4.3.4)."""
     tag = fields.get(b"etag")
     own = held.fields.get(b"etag")
     if tag is not None and not tag.startswith(b"W/"):
@@ -344,7 +344,7 @@ def may_freshen(held: Held, request: Request, fields: Fields) -> list[str]:
 
 
 def contradicted(held: Held, fields: Fields) -> bool:
-    """Tell whether a HEAD's 200 says that `held` is not what a GET would bring now (section 4.3.5)."""
+    """Return True where a 200 to HEAD shows that `held` is outdated (section 4.3.5)."""
     names = [name for name in (b"etag", b"last-modified") if name in fields]
     if any(held.fields.get(name) != fields.get(name) for name in names):
         return True

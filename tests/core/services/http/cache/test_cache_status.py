@@ -1,10 +1,10 @@
-"""Cache-Status (RFC 9211), Date (RFC 9110 section 6.6.1) and the fields of the connection in what is relayed."""
+"""Cache-Status (RFC 9211), Date (RFC 9110 section 6.6.1) and hop-by-hop fields of relayed responses."""
 
 import pytest
 
-from services.http.cache.cache_status import as_collapsed, identifier
+from services.http.cache.cache_status import identifier, mark_collapsed
 from services.http.cache.decisions import DEFAULT_POLICY, Policy
-from services.http.cache.response import receive
+from services.http.cache.response import handle_response
 from services.http.messages import Request, Response
 from tests.core.services.http.cache.exchanges import NOW, URI, Cache, date, entry, fields, forwarded, get, ok, served
 
@@ -16,7 +16,7 @@ def status_of(response: Response) -> bytes | None:
 
 
 def relayed(response: Response, request: Request | None = None, policy: Policy = DEFAULT_POLICY) -> Response:
-    return receive(URI, forwarded(request or get()), response, NOW, NOW, (), policy).response
+    return handle_response(URI, forwarded(request or get()), response, NOW, NOW, (), policy).response
 
 
 @pytest.mark.parametrize(
@@ -62,10 +62,10 @@ def test_2_members_of_other_caches_stay_in_front() -> None:
 def test_2_6_collapsed() -> None:
     forward = forwarded(get())
     answer = served(get(), entry(MAX_AGE)).response
-    assert status_of(as_collapsed(answer, DEFAULT_POLICY, forward)) == b"lab7; fwd=uri-miss; collapsed; ttl=60"
-    alone = as_collapsed(relayed(ok()), DEFAULT_POLICY, forward, is_reused=False)
+    assert status_of(mark_collapsed(answer, DEFAULT_POLICY, forward)) == b"lab7; fwd=uri-miss; collapsed; ttl=60"
+    alone = mark_collapsed(relayed(ok()), DEFAULT_POLICY, forward, is_reused=False)
     assert status_of(alone) == b"lab7; fwd=uri-miss; collapsed=?0"
-    assert as_collapsed(ok(), DEFAULT_POLICY, forward) == ok()
+    assert mark_collapsed(ok(), DEFAULT_POLICY, forward) == ok()
 
 
 def test_2_7_the_key_is_told_where_the_policy_says_so() -> None:
@@ -99,6 +99,6 @@ def test_an_unknown_status_is_relayed_as_it_is() -> None:
 
 def test_an_interim_response_is_relayed_untouched() -> None:
     early = Response(103, fields("Link: </a>"))
-    received = receive(URI, forwarded(get()), early, NOW, NOW, ())
+    received = handle_response(URI, forwarded(get()), early, NOW, NOW, ())
     assert received.response is early
     assert received.store is None

@@ -1,4 +1,4 @@
-"""When a stored response is reused (RFC 9111 sections 4, 4.2.4 and 5.2.1; RFC 5861; RFC 8246)."""
+"""Reuse of stored responses (RFC 9111 sections 4, 4.2.4 and 5.2.1; RFC 5861; RFC 8246)."""
 
 import pytest
 
@@ -47,14 +47,14 @@ MAX_AGE = "Cache-Control: max-age=60"
         ("max-age=60", "no-cache", 1, "request"),
         ("max-age=60", "no-cache", 61, "stale"),
         ("max-age=60", "no-cache, max-stale", 61, "stale"),
-        # 5.2.1.5: says nothing of what is stored already.
+        # 5.2.1.5: does not apply to responses stored already.
         ("max-age=60", "no-store", 1, "fresh"),
         ("max-age=60", "no-transform, x=1", 1, "fresh"),
         # 5.2.2.4
         ("no-cache, max-age=60", "", 0, "stale"),
         ("no-cache, max-age=60", "max-stale", 0, "stale"),
         ('no-cache="x", max-age=60', "", 1, "fresh"),
-        # 4.2.4: what forbids a stale response holds whatever the request says.
+        # 4.2.4: no request directive overrides a prohibition of stale responses.
         ("max-age=60, must-revalidate", "", 30, "fresh"),
         ("max-age=60, must-revalidate", "max-stale", 61, "stale"),
         ("max-age=60, proxy-revalidate", "max-stale", 61, "stale"),

@@ -14,7 +14,7 @@ from services.http.cache.directives import (
     response_directives,
     targeted_directives,
 )
-from services.http.cache.structured import OTHER, Value, parse_dictionary
+from services.http.cache.structured_fields import OTHER, Value, parse_dictionary
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_1_2_2_delta_seconds(value: bytes, seconds: int | None) -> None:
         (['x="a\\", max-age=5", max-age=60'], 60),
         (["x-max-age=5, max-age=60, max-agee=7"], 60),
         (["max-age=60, ="], 60),
-        # 4.2.1: what is not valid makes the response stale.
+        # 4.2.1: an invalid value makes the response stale.
         (["max-age"], 0),
         (["max-age="], 0),
         (['max-age=""'], 0),
@@ -137,7 +137,7 @@ def test_5_2_2_4_the_unqualified_form_is_the_more_restrictive() -> None:
     [
         ("max-age=5", RequestDirectives(max_age=5)),
         ("max-age=5, max-age=3", RequestDirectives(max_age=3)),
-        # 5.2.1: advisory; what is not valid is left out.
+        # 5.2.1: advisory; an invalid directive is ignored.
         ("max-age=x", NO_REQUEST_DIRECTIVES),
         ("max-stale", RequestDirectives(max_stale=INFINITY_S)),
         ("max-stale=5", RequestDirectives(max_stale=5)),

@@ -1,10 +1,10 @@
-"""Which stored responses a 304 or a HEAD response updates, and how (RFC 9111 sections 3.2, 4.3.4 and 4.3.5)."""
+"""Freshening of stored responses by a 304 or HEAD response (RFC 9111 sections 3.2, 4.3.4 and 4.3.5)."""
 
 import pytest
 
 from services.http.cache.decisions import DEFAULT_POLICY
-from services.http.cache.lookup import known
-from services.http.cache.validation import identified
+from services.http.cache.lookup import find_candidates
+from services.http.cache.validation import identify_updated
 from services.http.messages import Response
 from tests.core.services.http.cache.exchanges import URI, Cache, date, entry, fields, get, ok
 
@@ -40,20 +40,20 @@ def test_4_3_4_identified(stored: list[list[str]], head: str, expected: str) -> 
     entries = [entry(STALE, *lines, name=str(number)) for number, lines in enumerate(stored)]
     for number, one in enumerate(entries):
         object.__setattr__(one, "response_time", one.response_time + number)
-    candidates = known(get(), entries, DEFAULT_POLICY)
-    found = identified(Response(304, fields(head)), candidates, ())
+    candidates = find_candidates(get(), entries, DEFAULT_POLICY)
+    found = identify_updated(Response(304, fields(head)), candidates, ())
     assert " ".join(sorted(one.name for one, _ in found)) == expected
 
 
 def test_4_3_4_a_bare_304_is_about_the_one_that_was_asked_about() -> None:
     one, other = entry(STALE, TAG, name="1"), entry(STALE, 'ETag: "b"', name="2")
-    candidates = known(get(), [one, other], DEFAULT_POLICY)
-    assert [found for found, _ in identified(Response(304), candidates, [one])] == [one]
-    assert identified(Response(304), candidates, [one, other]) == []
+    candidates = find_candidates(get(), [one, other], DEFAULT_POLICY)
+    assert [found for found, _ in identify_updated(Response(304), candidates, [one])] == [one]
+    assert identify_updated(Response(304), candidates, [one, other]) == []
 
 
 def updated(stored: list[str], head: list[str], request_lines: tuple[str, ...] = ()) -> tuple[Response, Cache]:
-    """What is stored of a response after a 304 at 10 with these fields."""
+    """Return the stored response after a 304 at 10 with these fields."""
     cache = Cache()
     cache.ask(get(*request_lines), (ok(STALE, TAG, *stored), b"0123456789"))
     answer = ok(f"Date: {date(10)}", TAG, *head, status=304, dated=False)

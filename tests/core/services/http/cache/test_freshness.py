@@ -1,4 +1,4 @@
-"""How long a response is fresh and how old it is (RFC 9111 sections 4.2, 5.1 and 5.3; RFC 9213 section 2.2)."""
+"""Freshness lifetime and age (RFC 9111 sections 4.2, 5.1 and 5.3; RFC 9213 section 2.2)."""
 
 import pytest
 from hypothesis import given
@@ -8,9 +8,9 @@ from services.http.cache.decisions import DEFAULT_POLICY, Policy
 from services.http.cache.directives import INFINITY_S
 from services.http.cache.freshness import (
     age_value,
-    control,
     corrected_initial_age,
     current_age,
+    effective_control,
     freshness_lifetime,
     http_date,
 )
@@ -22,7 +22,7 @@ DAY_S = 86_400
 
 
 def lifetime(response: Response, policy: Policy = DEFAULT_POLICY) -> int:
-    return freshness_lifetime(response, control(response, policy), NOW, policy)
+    return freshness_lifetime(response, effective_control(response, policy), NOW, policy)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def lifetime(response: Response, policy: Policy = DEFAULT_POLICY) -> int:
         ([f"Expires: {date(500)}"], 500),
         (["Cache-Control: public", f"Expires: {date(500)}"], 500),
         ([f"Expires: {date(-500)}"], 0),
-        # 5.3: what is no date has expired.
+        # 5.3: an invalid date counts as expired.
         (["Expires: 0"], 0),
         (["Expires: -1"], 0),
         (["Expires:"], 0),
@@ -138,7 +138,7 @@ def test_4_2_2_the_heuristic_has_a_bound_and_is_for_queries_too() -> None:
     [
         ([], 0),
         (["Age: 5"], 5),
-        # 5.1: the first member of a list; what is not valid is ignored.
+        # 5.1: the first member of a list; an invalid value is ignored.
         (["Age: 5, 7"], 5),
         (["Age: 5", "Age: 7"], 5),
         (["Age: x, 7"], 0),

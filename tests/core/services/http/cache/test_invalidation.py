@@ -1,4 +1,4 @@
-"""What unsafe requests make invalid (RFC 9111 section 4.4)."""
+"""Invalidation by unsafe requests (RFC 9111 section 4.4)."""
 
 import pytest
 
@@ -9,7 +9,7 @@ MAX_AGE = "Cache-Control: max-age=60"
 
 
 def kept(method: bytes, status: int, *lines: str) -> set[bytes]:
-    """Which of two URIs still have a stored response after a request with this outcome."""
+    """Return which of two URIs still have a stored response after a request with this outcome."""
     cache = Cache()
     for uri in (URI, OTHER):
         cache.ask(get(), (ok(MAX_AGE), b"x"), uri=uri)

@@ -1,4 +1,4 @@
-"""The cache against an oracle that was written from RFC 9111 alone: histories of requests, changes and waits."""
+"""Comparison of the cache with an oracle written from RFC 9111 alone: histories of requests, changes and waits."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ PRIVATE_FIELD = Mood(cache_control=b'private="X-More", max-age=50', more=((b"X-M
     ],
 )
 def test_a_history_that_broke_a_rule_once(steps: Steps) -> None:
-    """Directives of a targeted field outlive the response that they came with; those of each response hold as well."""
+    """Directives of a stored targeted field apply, and so do those of each later response."""
     run(steps, Policy())
 
 
@@ -63,7 +63,7 @@ def test_a_history_that_broke_a_rule_once(steps: Steps) -> None:
 @pytest.mark.parametrize("ranged", [False, True])
 @pytest.mark.parametrize("paths", [PATHS, (b"/s",), (b"/s", b"/v"), (b"/w", b"/l", b"/n"), (b"/a",)])
 def test_no_long_history_breaks_a_rule(paths: tuple[bytes, ...], ranged: bool) -> None:
-    """Seeds instead of hypothesis: nothing is shrunk, but ten times as many are looked at."""
+    """Seeds instead of hypothesis: no shrinking, but ten times as many histories."""
     for seed in range(SEEDS):
         random = Random(seed)
         steps = history(random, paths, ranged=ranged, longest=25)
@@ -89,7 +89,7 @@ def test_no_long_history_breaks_a_rule(paths: tuple[bytes, ...], ranged: bool) -
 def test_plain_requests_hit_exactly_while_the_response_is_fresh(
     steps: list[tuple[bytes, bytes, bytes, int, int]],
 ) -> None:
-    """Here the RFC leaves nothing open, so neither does the cache."""
+    """The RFC leaves no choice here."""
     # Whole seconds: Date tells no fraction of one, and so a response may be taken for older than it is.
     now, fresh_until = int(START), dict[tuple[bytes, bytes], int]()
     origin = Origin(now)

@@ -1,4 +1,4 @@
-"""The examiner examined: each of these broken caches is found out by the histories that the whole one passes."""
+"""Mutation tests of the oracle: it detects each of these broken caches by the histories that the correct one passes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from services.http.cache import lookup
 from services.http.cache import response as cache_response
-from services.http.cache.decisions import Forward, Policy, Received, Serve
+from services.http.cache.decisions import Forward, Policy, ResponseActions, Serve
 from services.http.fields import Fields
 from services.http.messages import Request, Response
 from tests.core.services.http.cache.histories import history, run
@@ -20,7 +20,7 @@ from tests.core.services.http.cache.histories import history, run
 SEEDS = 2_000
 
 Function = Callable[..., Any]
-decide, receive, failed = lookup.decide, cache_response.receive, cache_response.failed
+decide, handle_response, handle_failure = lookup.decide, cache_response.handle_response, cache_response.handle_failure
 
 
 def _without(message: Any, *names: bytes) -> Any:
@@ -28,7 +28,7 @@ def _without(message: Any, *names: bytes) -> Any:
 
 
 def blind_to_vary(request: Request, uri: bytes, stored: Any, now: float, policy: Policy) -> Any:
-    """Takes every request for the one that brought the newest stored response."""
+    """A mutation that ignores Vary: every request matches the newest stored response."""
     chosen = [line for line in (stored[0].request_fields if stored else ()) if line[0] in (b"X-V", b"Accept-Language")]
     fields = Fields((*_without(request, b"x-v", b"accept-language").fields, *chosen))
     return decide(replace(request, fields=fields) if stored else request, uri, stored, now, policy)
@@ -48,7 +48,7 @@ def late_age(request: Request, uri: bytes, stored: Any, now: float, policy: Poli
 
 
 def unmarked_part(request: Request, uri: bytes, stored: Any, now: float, policy: Policy) -> Any:
-    """Takes what is stored of a representation for all of it."""
+    """A mutation that treats a partial stored response as complete."""
     return decide(request, uri, [replace(one, span=None) for one in stored], now, policy)
 
 
@@ -57,53 +57,53 @@ def never_satisfied(*arguments: Any) -> Any:
     return decide(request, uri, (), now, policy)
 
 
-def stores_for_everybody(uri: bytes, forward: Forward, *others: Any) -> Received:
+def stores_for_everybody(uri: bytes, forward: Forward, *others: Any) -> ResponseActions:
     original, request = _without(forward.original, b"authorization"), _without(forward.request, b"authorization")
-    return receive(uri, replace(forward, original=original, request=request), *others)
+    return handle_response(uri, replace(forward, original=original, request=request), *others)
 
 
-def remembers_what_changed(*arguments: Any) -> Received:
-    return replace(receive(*arguments), invalidates=())
+def remembers_what_changed(*arguments: Any) -> ResponseActions:
+    return replace(handle_response(*arguments), invalidates=())
 
 
-def invalidates_elsewhere(*arguments: Any) -> Received:
-    received = receive(*arguments)
+def invalidates_elsewhere(*arguments: Any) -> ResponseActions:
+    received = handle_response(*arguments)
     more = (b"http://evil.test/s",) if received.invalidates else ()
     return replace(received, invalidates=received.invalidates + more)
 
 
-def heeds_no_directive(uri: bytes, forward: Forward, response: Response, *others: Any) -> Received:
-    """Takes every response for one that is fresh for long."""
+def heeds_no_directive(uri: bytes, forward: Forward, response: Response, *others: Any) -> ResponseActions:
+    """A mutation that treats every response as fresh for long."""
     fields = _without(response, b"cache-control", b"cdn-cache-control").fields
     response = replace(response, fields=fields.adding((b"Cache-Control", b"max-age=50")))
-    return receive(uri, forward, response, *others)
+    return handle_response(uri, forward, response, *others)
 
 
-def keeps_the_old_head(*arguments: Any) -> Received:
-    received = receive(*arguments)
+def keeps_the_old_head(*arguments: Any) -> ResponseActions:
+    received = handle_response(*arguments)
     return replace(received, updates=tuple((old, old) for old, _ in received.updates))
 
 
-def believes_every_304(uri: bytes, forward: Forward, response: Response, *others: Any) -> Received:
+def believes_every_304(uri: bytes, forward: Forward, response: Response, *others: Any) -> ResponseActions:
     if response.status == 304 and forward.validating:
         tag = forward.validating[0].response.fields.get(b"etag")
         kept = _without(response, b"etag")
         response = kept if tag is None else replace(kept, fields=kept.fields.adding((b"ETag", tag)))
-    return receive(uri, forward, response, *others)
+    return handle_response(uri, forward, response, *others)
 
 
-def joins_backwards(*arguments: Any) -> Received:
-    received = receive(*arguments)
+def joins_backwards(*arguments: Any) -> ResponseActions:
+    received = handle_response(*arguments)
     return replace(received, pieces=received.pieces[::-1])
 
 
 def serves_whatever_there_is(uri: bytes, forward: Forward, now: float, policy: Policy) -> Any:
-    """When upstream fails, what must be validated is served as well."""
+    """A mutation that serves any stale response when upstream fails."""
     fallback = forward.fallback or (forward.validating[0] if forward.validating else None)
     if fallback is None:
         return None
     open_handed = replace(fallback, response=_without(fallback.response, b"cache-control", b"cdn-cache-control"))
-    served = failed(uri, replace(forward, fallback=open_handed), now, policy)
+    served = handle_failure(uri, replace(forward, fallback=open_handed), now, policy)
     return served if served is None else replace(served, stored=fallback)
 
 
@@ -114,8 +114,8 @@ RECEIVING = (
 )
 FAULTS: list[tuple[object, str, Function]] = [
     *((lookup, "decide", fault) for fault in DECIDING),
-    *((cache_response, "receive", fault) for fault in RECEIVING),
-    (cache_response, "failed", serves_whatever_there_is),
+    *((cache_response, "handle_response", fault) for fault in RECEIVING),
+    (cache_response, "handle_failure", serves_whatever_there_is),
 ]
 
 

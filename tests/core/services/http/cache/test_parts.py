@@ -1,4 +1,4 @@
-"""Ranges from storage, and parts of representations in it (RFC 9111 sections 3.3 and 3.4, RFC 9110 section 14)."""
+"""Ranges of stored responses, and stored parts (RFC 9111 sections 3.3 and 3.4, RFC 9110 section 14)."""
 
 import pytest
 from hypothesis import given
@@ -37,7 +37,7 @@ def ranged(value: str, *lines: str) -> Request:
 
 
 def part(first: int, last: int, *lines: str, complete: str = "10", tag: str = TAG) -> tuple[Response, bytes]:
-    """The origin's answer to a range request."""
+    """Return the origin's response to a range request."""
     content_range = f"Content-Range: bytes {first}-{last}/{complete}"
     control = "Cache-Control: max-age=60"
     return ok(control, tag, content_range, "Content-Type: text/plain", *lines, status=206), WHOLE[first : last + 1]
@@ -250,7 +250,7 @@ def test_3_3_not_every_part_can_be_completed(stored: tuple[Response, bytes]) -> 
 
 
 def incomplete(received: int = 4) -> Cache:
-    """A cache that got the first octets of a 200 before the connection ended."""
+    """Return a cache that has stored the first octets of a truncated 200."""
     cache = with_whole("Content-Length: 10")
     [stored] = cache.stored[URI]
     kept = truncated(stored, received)

@@ -1,4 +1,4 @@
-"""What holds of every decision, whatever a response and a request say (RFC 9111)."""
+"""Properties of all decisions, for arbitrary requests and responses (RFC 9111)."""
 
 from dataclasses import replace
 
@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.http.cache.decisions import DEFAULT_POLICY, Forward, Serve, Unsatisfiable
-from services.http.cache.derived import facts_of
+from services.http.cache.derived import derived_metadata
 from services.http.cache.lookup import decide
-from services.http.cache.response import failed, receive
+from services.http.cache.response import handle_failure, handle_response
 from services.http.cache.stored import StoredResponse
 from services.http.fields import Fields
 from services.http.messages import Request, Response
@@ -31,7 +31,7 @@ OCTETS = st.text('az09=,;"\\ -', max_size=12)
 
 
 def lines(**values: st.SearchStrategy[str]) -> st.SearchStrategy[Fields]:
-    """Fields of which each is there or not, with a value that makes sense or any octets."""
+    """Generate fields, each absent, or with a valid value or arbitrary octets."""
     names = [name.replace("_", "-").encode() for name in values]
     choices = [st.none() | value | OCTETS for value in values.values()]
     return st.tuples(*choices).map(
@@ -67,17 +67,17 @@ def arrived(stored: StoredResponse | None) -> list[StoredResponse]:
 
 
 def first_stored(request: Request, response: Response) -> list[StoredResponse]:
-    """What a cache that was empty keeps of an exchange."""
+    """Return the response that an empty cache stores of an exchange."""
     decision = decide(request, URI, [], NOW)
     if isinstance(decision, Unsatisfiable):
         return []
     assert isinstance(decision, Forward)
-    return arrived(receive(URI, decision, response, NOW, NOW, []).store)
+    return arrived(handle_response(URI, decision, response, NOW, NOW, []).store)
 
 
 def check_serve(answer: Serve, request: Request, now: float) -> None:
     stored = answer.stored
-    facts = facts_of(stored, DEFAULT_POLICY)
+    facts = derived_metadata(stored, DEFAULT_POLICY)
     assert request.method in (b"GET", b"HEAD")
     assert stored.method != b"HEAD" or request.method == b"HEAD"
     assert facts.answers(request.fields)
@@ -102,14 +102,14 @@ def test_what_is_served(first: Request, response: Response, second: Request, aft
     stored = first_stored(first, response)
     decision = decide(second, URI, stored, NOW + after)
     if isinstance(decision, Serve):
-        facts = facts_of(decision.stored, DEFAULT_POLICY)
+        facts = derived_metadata(decision.stored, DEFAULT_POLICY)
         assert not facts.directives.no_cache
         assert int(decision.response.fields.get(b"age") or b"-1") == decision.age_s >= int(after)
         check_serve(decision, second, NOW + after)
     elif isinstance(decision, Forward):
         assert all(one in stored for one in decision.validating)
         assert decision.original is second
-        instead = failed(URI, decision, NOW + after)
+        instead = handle_failure(URI, decision, NOW + after)
         if instead is not None:
             check_serve(instead, second, NOW + after)
 
@@ -121,7 +121,7 @@ def test_what_is_received(first: Request, response: Response, second: Request, a
     decision = decide(second, URI, stored, NOW + after)
     if not isinstance(decision, Forward):
         return
-    received = receive(URI, decision, answer, NOW + after, NOW + after, stored)
+    received = handle_response(URI, decision, answer, NOW + after, NOW + after, stored)
     assert all(old in stored for old, _ in received.updates)
     assert all(one in stored or one in [new for _, new in received.updates] for one in received.removals)
     if received.serve is not None:
@@ -137,11 +137,11 @@ def test_what_is_received(first: Request, response: Response, second: Request, a
 
 
 def check_store(stored: StoredResponse, request: Request, answer: Response) -> None:
-    """RFC 9111 section 3"""
+    """Check that storing is permitted (RFC 9111 section 3)."""
     assert answer.status != 304
     assert request.method in (b"GET", b"HEAD", b"POST")
     assert b"no-store" not in (request.fields.get(b"cache-control") or b"").split(b", ")
-    directives = facts_of(stored, DEFAULT_POLICY).directives
+    directives = derived_metadata(stored, DEFAULT_POLICY).directives
     assert not directives.private
     assert not directives.no_store or directives.must_understand
     if b"authorization" in request.fields:
@@ -153,7 +153,7 @@ def check_store(stored: StoredResponse, request: Request, answer: Response) -> N
 
 
 def check_asked(request: Request, status: int) -> None:
-    """RFC 9110 sections 15.5.13 and 15.5.17: what answers a precondition or a range answers nothing else."""
+    """Check that a response to a precondition or range is not stored (RFC 9110 sections 15.5.13 and 15.5.17)."""
     names = {line[0].lower() for line in request.fields.lines}
     assert status != 412 or not any(name.startswith(b"if-") and name != b"if-range" for name in names)
     assert status != 416 or b"range" not in names
@@ -166,5 +166,5 @@ def test_an_unsafe_request_that_succeeds_leaves_nothing(first: Request, response
         request = Request(method, b"/a", first.fields)
         decision = decide(request, URI, first_stored(first, response), NOW)
         assert isinstance(decision, Forward)
-        invalidates = receive(URI, decision, response, NOW, NOW, []).invalidates
+        invalidates = handle_response(URI, decision, response, NOW, NOW, []).invalidates
         assert (URI in invalidates) is (200 <= response.status < 400 and response.status != 304)

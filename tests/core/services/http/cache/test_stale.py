@@ -3,14 +3,14 @@
 import pytest
 
 from services.http.cache.decisions import Policy
-from services.http.cache.response import failed
+from services.http.cache.response import handle_failure
 from tests.core.services.http.cache.exchanges import NOW, URI, Cache, entry, forwarded, get, ok
 
 GIVEN = 'ETag: "a"'
 
 
 def after_error(control: str, error: int | None, after: float, wish: str = "", policy: Policy | None = None) -> int:
-    """The status that a client gets at `after` when upstream answers with `error`, or None: not at all."""
+    """Return the client's status at `after` when upstream responds with `error`; None for no response."""
     cache = Cache(policy or Policy())
     cache.ask(get(), (ok(f"Cache-Control: {control}", GIVEN), b"kept"))
     request = get(f"Cache-Control: {wish}") if wish else get()
@@ -107,7 +107,7 @@ def test_rfc5861_4_a_stale_answer_says_so() -> None:
 
 def test_4_2_what_has_reached_its_lifetime_is_stale() -> None:
     stored = entry("Cache-Control: max-age=60")
-    answer = failed(URI, forwarded(get(), stored, after=60), NOW + 60)
+    answer = handle_failure(URI, forwarded(get(), stored, after=60), NOW + 60)
     assert answer is not None
     assert answer.is_stale
 

@@ -1,4 +1,4 @@
-"""Which responses are stored, and what of them (RFC 9111 section 3)."""
+"""Storing responses: conditions, and the stored fields (RFC 9111 section 3)."""
 
 import pytest
 
@@ -172,7 +172,7 @@ def test_3_1_all_fields_are_stored_but_those_of_the_connection_and_the_proxy() -
         MAX_AGE, "Connection: X-Hop", "X-Hop: 1", "Keep-Alive: 5", "Proxy-Authenticate: Basic",
         "Proxy-Authentication-Info: x", "Upgrade: y", "X-New: 2", "Set-Cookie: a=1", "Set-Cookie: b=2", "Trailer: z",
     )  # fmt: skip
-    # X-Hop goes when the head is relayed, before it is stored.
+    # X-Hop is removed when the head is relayed, before it is stored.
     assert stored.response.fields == fields(
         f"Date: {date(0)}", MAX_AGE, "X-Hop: 1", "X-New: 2", "Set-Cookie: a=1", "Set-Cookie: b=2"
     )

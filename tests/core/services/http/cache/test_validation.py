@@ -1,4 +1,4 @@
-"""Conditional requests, ours and the client's, and their answers (RFC 9111 sections 4.3.1 to 4.3.4)."""
+"""Conditional requests of the cache and of the client, and their responses (RFC 9111 sections 4.3.1 to 4.3.4)."""
 
 import pytest
 
@@ -13,7 +13,7 @@ STALE = "Cache-Control: max-age=1"
 
 
 def asked(request: Request, *stored_lines: list[str]) -> Request:
-    """What is sent upstream for a request when such responses are stored and stale."""
+    """Return the forwarded request when these stored responses are stale."""
     stored = [entry(*lines, name=str(number)) for number, lines in enumerate(stored_lines)]
     return forwarded(request, *stored, after=10).request
 
@@ -149,7 +149,7 @@ def test_rfc9110_15_4_5_the_fields_of_a_304() -> None:
 def revalidated(
     stored: list[str], answer: Response, request: Request | None = None, *more: tuple[Response, bytes]
 ) -> tuple[Cache, Response, bytes]:
-    """A cache with a stale response to which upstream gives an answer at 10, and what the client gets."""
+    """Return a cache with a stale response that upstream validates at 10, and the client's response."""
     cache = Cache()
     cache.ask(get(), (ok(*stored), b"0123456789"))
     response, content = cache.ask(request or get(), (answer, b"new"), *more, after=10)
@@ -198,7 +198,7 @@ def test_4_3_3_a_full_response_that_is_not_stored_ends_the_old_one() -> None:
         ([TAG], ["Cache-Control: no-store"], True),
         (['ETag: "b"'], ["Cache-Control: no-store"], False),
         ([], ["Cache-Control: no-store"], False),
-        # what one user gets says nothing of what the others would
+        # a response to one user's credentials does not outdate those for others
         ([], ["Authorization: x"], True),
         ([], ["Content-Length: 1"], True),
     ],

@@ -1,11 +1,12 @@
-"""Vary and the choice among stored responses (RFC 9111 sections 4 and 4.1)."""
+"""Vary, and selection among stored responses (RFC 9111 sections 4 and 4.1)."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.http.cache import vary as vary_rules
 from services.http.cache.stored import StoredResponse
-from services.http.cache.vary import answers, nominated, normalised_value, same_key
+from services.http.cache.vary import nominated_fields, normalised_value, same_key
 from services.http.messages import Response
 from tests.core.services.http.cache.exchanges import (
     NOW,
@@ -25,7 +26,7 @@ from tests.core.services.http.cache.exchanges import (
 
 def matches(vary: list[str], first: list[str], second: list[str]) -> bool:
     stored = entry(*(f"Vary: {value}" for value in vary), "Cache-Control: max-age=60", request=get(*first))
-    return answers(stored, get(*second).fields)
+    return vary_rules.matches(stored, get(*second).fields)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +72,7 @@ def test_4_1_any_field(first: list[str], second: list[str], is_match: bool) -> N
         # RFC 9110 section 8.3.1: a parameter's value may be case-sensitive.
         ("Accept", "text/html;level=A", "text/html;level=a", False),
         ("Accept", "text/html", "text/plain", False),
-        # not lists: what stands beside a comma is part of them
+        # not lists: white space around a comma is part of the value
         ("User-Agent", "a (b, c)", "a (b,c)", False),
         ("User-Agent", "a", " a ", True),
         ("Cookie", "a=1, b", "a=1,b", False),
@@ -95,7 +96,7 @@ def test_4_1_what_a_fields_own_definition_makes_the_same(name: str, first: str, 
     ],
 )
 def test_4_1_names(vary: list[str], names: tuple[bytes, ...] | None) -> None:
-    assert nominated(fields(*(f"Vary: {value}" for value in vary))) == names
+    assert nominated_fields(fields(*(f"Vary: {value}" for value in vary))) == names
 
 
 def test_4_1_star_never_matches_and_is_not_stored() -> None:

@@ -1,4 +1,4 @@
-"""One response for the store and for several readers: the same octets for all, and no reader waits for another."""
+"""Cache fill: one response for the store and for several readers, which do not wait for each other."""
 
 import pytest
 from hypothesis import given
@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from services.http.cache.stored import StoredResponse
 from services.http.fields import Fields
-from services.http.intermediary.cache_fill import NEARLY_OCTETS, Fill
-from services.http.intermediary.responses import Pieces
+from services.http.intermediary.cache_fill import QUICK_ABORT_OCTETS, CacheFill
+from services.http.intermediary.responses import ConcatenatedBody
 from services.http.messages import Response, StreamedBody
 from services.http.server.body_stream import BUFFER_OCTETS, BodyStream
 from services.http.storage.store import Store
@@ -30,18 +30,18 @@ class Case:
         self.closings: list[str] = []
         self.source.on_close = lambda: self.closings.append("source")
         self.wanted = wanted
-        self.fill = Fill(self.source, self.store.begin(stored()), lambda: self.wanted)
+        self.fill = CacheFill(self.source, self.store.begin(stored()), lambda: self.wanted)
         self.fill.on_over = lambda: self.closings.append("over")
 
     @property
     def kept(self) -> bytes | None:
-        """What the store has."""
+        """Return the content in the store."""
         found = self.store.find(URI)
         return self.store.held(found[0]) if found else None
 
 
 def drained(reader: StreamedBody) -> bytes:
-    """Everything that is there to be read."""
+    """Read all available octets."""
     octets = b""
     while data := reader.read(1000):
         octets += data
@@ -61,7 +61,7 @@ def test_every_reader_gets_everything_whenever_it_joined(
     case.fill.start()
     for number, piece in enumerate(pieces):
         for _ in range(joins.count(number)):
-            if case.fill.joined is not None:
+            if case.fill.joinable is not None:
                 read[case.fill.reader()] = b""
         case.source.feed(piece)
         for place, reader in enumerate(read):
@@ -93,7 +93,7 @@ def test_what_is_too_large_waits_for_the_slowest_and_goes_on_when_that_leaves() 
     for _ in range(4):
         case.source.feed(PIECE)
     assert case.source.is_full
-    assert case.fill.joined is None
+    assert case.fill.joinable is None
     assert len(drained(fast)) == BUFFER_OCTETS
     slow.close()
     assert len(drained(fast)) == 3 * BUFFER_OCTETS
@@ -118,7 +118,7 @@ def test_what_breaks_off_breaks_off_for_all_and_a_part_is_kept() -> None:
 
 def test_without_a_validator_nothing_is_kept_of_what_breaks_off() -> None:
     store, source = Store(), BodyStream()
-    fill = Fill(source, store.begin(stored(Response(200, Fields(((b"Cache-Control", b"max-age=9"),))))))
+    fill = CacheFill(source, store.begin(stored(Response(200, Fields(((b"Cache-Control", b"max-age=9"),))))))
     fill.start()
     source.feed(b"abc")
     source.fail("gone")
@@ -146,7 +146,7 @@ def test_it_stays_for_those_who_are_about_to_read() -> None:
     assert drained(late) == b"abc"
 
 
-@pytest.mark.parametrize(("missing", "goes_on"), [(NEARLY_OCTETS, True), (NEARLY_OCTETS + 1, False)])
+@pytest.mark.parametrize(("missing", "goes_on"), [(QUICK_ABORT_OCTETS, True), (QUICK_ABORT_OCTETS + 1, False)])
 def test_what_is_nearly_here_is_kept_although_nobody_waits(missing: int, goes_on: bool) -> None:
     case = Case(size_octets=3 + missing)
     reader = case.fill.reader()
@@ -162,7 +162,7 @@ def test_a_revoked_response_is_joined_by_nobody_and_not_kept() -> None:
     case.fill.start()
     case.source.feed(b"abc")
     case.store.remove_uri(URI)
-    assert case.fill.joined is None
+    assert case.fill.joinable is None
     case.source.finish()
     assert drained(reader) == b"abc"
     assert case.kept is None
@@ -181,7 +181,7 @@ def test_trailers_reach_the_readers() -> None:
 
 def test_pieces_are_one_content() -> None:
     first, second = BodyStream(3), BodyStream(2)
-    pieces = Pieces([first, second])
+    pieces = ConcatenatedBody([first, second])
     told: list[int] = []
     pieces.on_more = lambda: told.append(1)
     assert pieces.size_octets == 5

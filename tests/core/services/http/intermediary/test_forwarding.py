@@ -1,4 +1,4 @@
-"""What an intermediary changes in a message, to the letter, and whom a request goes to."""
+"""Exact changes to forwarded messages, and routing of requests."""
 
 import pytest
 
@@ -9,15 +9,15 @@ from services.http.intermediary.forwarding import (
     check_request,
     forwarded_request,
     forwarded_trailers,
-    forwards_left,
-    own_answer,
-    stripped,
+    own_response,
+    remaining_forwards,
+    strip_hop_by_hop,
     takes_trailers,
     via,
 )
-from services.http.intermediary.responses import answer
+from services.http.intermediary.responses import build_response
 from services.http.intermediary.routing import route
-from services.http.intermediary.settings import is_allowed, parse_allowed
+from services.http.intermediary.settings import is_connect_permitted, parse_connect_target
 from services.http.messages import HTTP_1_0, Request, Response
 from services.http.urls import Origin
 
@@ -31,7 +31,7 @@ def request(*lines: bytes, start: bytes = b"GET http://a.example/p?q HTTP/1.1") 
 
 def forwarded(came: Request, length: int | None = 0) -> list[tuple[bytes, bytes]]:
     trailers = takes_trailers(came.fields)
-    return list(forwarded_request(stripped(came), route(came, None), NAME, length, trailers).fields)
+    return list(forwarded_request(strip_hop_by_hop(came), route(came, None), NAME, length, trailers).fields)
 
 
 def test_a_plain_request_gets_nothing_but_via() -> None:
@@ -123,7 +123,7 @@ def test_other_proxies_are_no_loop() -> None:
 )
 def test_max_forwards_is_for_trace_and_options(method: bytes, value: bytes, left: int | None) -> None:
     came = request(b"Max-Forwards: " + value, start=method + b" http://a.example/ HTTP/1.1")
-    assert forwards_left(came) == left
+    assert remaining_forwards(came) == left
     if left:
         assert (b"Max-Forwards", b"%d" % (left - 1)) in forwarded(came)
     elif left is None:
@@ -132,7 +132,7 @@ def test_max_forwards_is_for_trace_and_options(method: bytes, value: bytes, left
 
 def test_the_last_recipient_of_trace_shows_the_request_without_its_secrets() -> None:
     came = request(b"Cookie: c", b"Authorization: a", b"X: 1", start=b"TRACE http://a.example/ HTTP/1.1")
-    answer = own_answer(came)
+    answer = own_response(came)
     assert answer.status == 200
     assert answer.body == b"TRACE http://a.example/ HTTP/1.1\r\nHost: a.example\r\nX: 1\r\n\r\n"
 
@@ -141,7 +141,7 @@ def test_a_response_gets_via_and_loses_what_was_for_one_connection() -> None:
     fields = Fields(
         ((b"Content-Length", b"5"), (b"Keep-Alive", b"x"), (b"Proxy-Authenticate", b"x"), (b"ETag", b'"a"'))
     )
-    passed = answer(b"GET", Response(299, fields, reason=b"Odd"), b"hello", NAME, HTTP_1_0)
+    passed = build_response(b"GET", Response(299, fields, reason=b"Odd"), b"hello", NAME, HTTP_1_0)
     assert list(passed.fields) == [(b"ETag", b'"a"'), (b"Via", b"1.0 lab7:3128")]
     assert (passed.status, passed.reason, passed.body) == (299, b"Odd", b"hello")
 
@@ -150,7 +150,7 @@ def test_a_response_gets_via_and_loses_what_was_for_one_connection() -> None:
 def test_the_length_in_a_response_to_head_is_the_one_that_was_told(
     line: tuple[bytes, bytes], length: int | None
 ) -> None:
-    passed = answer(b"HEAD", Response(200, Fields((line,))), b"", NAME)
+    passed = build_response(b"HEAD", Response(200, Fields((line,))), b"", NAME)
     assert not isinstance(passed.body, bytes)
     assert passed.body.size_octets == length
     assert passed.body.read(10) == b""
@@ -225,10 +225,10 @@ def test_an_old_request_without_host_is_for_the_one_origin() -> None:
     ],
 )
 def test_a_tunnel_leads_where_the_operator_said(allowed: str, host: str, port: int, verdict: bool) -> None:
-    assert is_allowed(Origin(host, port), [parse_allowed(allowed)]) is verdict
+    assert is_connect_permitted(Origin(host, port), [parse_connect_target(allowed)]) is verdict
 
 
 @pytest.mark.parametrize("text", ["", "a", ":443", "a:", "a:0", "a:65536", "a:http"])
 def test_an_allowance_is_a_host_and_a_port(text: str) -> None:
     with pytest.raises(ValueError, match="HOST:PORT"):
-        parse_allowed(text)
+        parse_connect_target(text)

@@ -1,4 +1,4 @@
-"""A server that passes on: content both ways while it comes, interim responses, and ends that show."""
+"""HTTPServer with a relay: content streamed in both directions, interim responses, and truncation."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -17,7 +17,7 @@ TRAILERS = Fields(((b"Digest", b"1"),))
 
 
 class Relay:
-    """Answers with `body` once told to, and keeps what it was asked."""
+    """A relay that responds with `body` when released, and records its requests."""
 
     def __init__(self, size_octets: int | None = None) -> None:
         self.body = BodyStream(size_octets)
@@ -27,7 +27,7 @@ class Relay:
         self.cancelled = 0
 
     def __call__(self, request: Request, inbound: Inbound) -> Awaitable[Response]:
-        """Answer later."""
+        """Return an awaitable response."""
         del request
         self.seen.append(inbound)
         self.contents.append(inbound.content)

@@ -1,6 +1,6 @@
-"""Endless storing, to be killed: `python -m tests.core.services.http.storage.busy DIR`.
+"""Program that stores responses until it is killed: `python -m tests.core.services.http.storage.busy DIR`.
 
-Each content tells its URI and its entity tag, so that any two that were mixed can be told from one that was stored.
+Each content contains its URI and its entity tag, so that mixed content is detected.
 """
 
 import itertools
@@ -18,24 +18,24 @@ URIS = 12
 
 
 def content_for(uri: bytes, tag: bytes) -> bytes:
-    """The one content of a URI and an entity tag."""
+    """Return the content for a URI and an entity tag."""
     size = SIZES[int(tag.strip(b'"')) % len(SIZES)]
     seed = uri + tag
     return (seed * (size // len(seed) + 1))[:size]
 
 
 def open_store(directory: Path) -> Store:
-    """The store as each of the processes has it: a few of the entries leave for others."""
+    """Open the store with the limits of these tests, which cause evictions."""
     return Store(same_key=same_key, directory=directory, disk_octets=3_000_000, memory_octets=1_000_000)
 
 
 def expected(stored: StoredResponse) -> bytes:
-    """What a stored response's content is."""
+    """Return the expected content of a stored response."""
     return content_for(stored.uri, stored.response.fields.get(b"etag") or b"")
 
 
 def main(directory: Path) -> None:
-    """Go on until killed; each line tells a URI and the newest tag that is stored of it."""
+    """Run until killed; print a line with a URI and its newest stored entity tag for each commit."""
     store = open_store(directory)
     chance = random.Random()
     print("ready", flush=True)

@@ -10,14 +10,14 @@ URI = b"http://www.example.com/"
 
 
 def same_key(one: StoredResponse, other: StoredResponse) -> bool:
-    """The same language was asked for."""
+    """Compare the language of the requests."""
     return one.request_fields.get(b"accept-language") == other.request_fields.get(b"accept-language")
 
 
 def response(
     uri: bytes = URI, language: bytes = b"en", tag: bytes = b'"1"', span: ContentSpan | None = None
 ) -> StoredResponse:
-    """A response that is about to be stored."""
+    """Return a response to store."""
     return StoredResponse(
         uri=uri,
         method=b"GET",
@@ -41,21 +41,21 @@ def put(store: Store, stored: StoredResponse, content: bytes = b"content") -> St
 
 
 def putting(store: Store, stored: StoredResponse, content: bytes = b"content") -> StoredResponse:
-    """Store a response that there is room for."""
+    """Store a response; fails where it is not stored."""
     kept = put(store, stored, content)
     assert kept is not None
     return kept
 
 
 def arriving(store: Store, stored: StoredResponse, content: bytes) -> Writer:
-    """Begin with a response, which stays unfinished."""
+    """Start storing a response without completing it."""
     writer = store.begin(stored)
     writer.write(content)
     return writer
 
 
 def read_all(body: Body | None, piece_octets: int = 1000) -> bytes | None:
-    """What a body yields to its end; None for none."""
+    """Read a body to its end; None without a body."""
     if body is None:
         return None
     pieces = []
@@ -69,5 +69,5 @@ def read_all(body: Body | None, piece_octets: int = 1000) -> bytes | None:
 
 
 def content_of(store: Store, stored: StoredResponse) -> bytes | None:
-    """The content of a stored response; None for a miss."""
+    """Return the content of a stored response; None for a miss."""
     return read_all(store.open(stored))

@@ -1,4 +1,4 @@
-"""The store on disk: the same after a restart, and whatever happens to a file is a miss and never another content."""
+"""Store on disk: persistence over restarts, and damaged files, which are a miss and never another content."""
 
 import json
 import os
@@ -36,7 +36,7 @@ Open = Callable[..., Store]
 
 @pytest.fixture
 def opened(tmp_path: Path) -> Iterator[Open]:
-    """Opens a store in one directory; the one before is closed."""
+    """Return a function that opens a store in one directory and closes the previous one."""
     stores: list[Store] = []
 
     def open_store(memory_octets: int = limits.MEMORY_OCTETS, disk_octets: int = limits.DISK_OCTETS) -> Store:
@@ -68,7 +68,7 @@ def test_a_restart_changes_nothing(opened: Open, size: int) -> None:
     assert (store.find(URI), store.statistics.disk_octets) == before
     for one in stored:
         assert content_of(store, one) == content
-        # Once verified, once from what is held or known to be whole.
+        # Once verified, once from memory or from a verified file.
         assert content_of(store, one) == content
 
 
@@ -196,7 +196,7 @@ def test_an_end_between_two_steps_leaves_the_newer_response(opened: Open, tmp_pa
 
 
 def damages(octets: bytes, step: int) -> Iterator[bytes]:
-    """Every way in which a file is torn, and every octet changed, or each of `step` octets."""
+    """Yield a file truncated at every length, and with every octet (or every `step`-th) changed."""
     for place in range(0, len(octets), step):
         yield octets[:place]
         yield octets[:place] + bytes([octets[place] ^ 0x20]) + octets[place + 1 :]

@@ -1,4 +1,4 @@
-"""A head is read as it was written, or not at all."""
+"""File format: a head is decoded as encoded, or rejected."""
 
 import zlib
 from dataclasses import replace

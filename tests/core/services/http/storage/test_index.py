@@ -1,4 +1,4 @@
-"""Bookkeeping: what is found, what leaves and in which order, and that the sums are right."""
+"""Index: lookup, order of eviction, and sums of memory and disk space."""
 
 from dataclasses import replace
 

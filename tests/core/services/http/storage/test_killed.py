@@ -1,4 +1,4 @@
-"""A store whose process is killed at any moment is usable, and all that is found in it is whole."""
+"""Crash safety: after its process is killed, a store is usable, and all its entries are complete."""
 
 import random
 import subprocess
@@ -14,7 +14,7 @@ KILLS = 25
 
 
 def kill_while_busy(directory: Path, after_s: float) -> None:
-    """Start a process, let it work for some time, and end it as `kill -9` does."""
+    """Start a process, and kill it with SIGKILL after some time."""
     command = [sys.executable, "-m", "tests.core.services.http.storage.busy", str(directory)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as busy:
         assert busy.stdout is not None
@@ -24,7 +24,7 @@ def kill_while_busy(directory: Path, after_s: float) -> None:
 
 
 def check(store: Store, directory: Path) -> int:
-    """See that every entry is whole and every file belongs to one; return how many entries there are."""
+    """Check that every entry is complete and every file belongs to one; return the number of entries."""
     entries = files = 0
     for number in range(URIS):
         for stored in store.find(URI + b"%d" % number):

@@ -1,6 +1,6 @@
-"""Whatever is done to a store, in whatever order, with restarts in between: it is a dictionary that may forget.
+"""Stateful test of the store: any sequence of operations and restarts is equivalent to a dictionary that may forget.
 
-What it may forget, and when, are its bounds. A store without narrow bounds forgets nothing.
+It may forget entries only because of its limits. A store without narrow limits forgets none.
 """
 
 import tempfile
@@ -31,7 +31,7 @@ def key_of(stored: StoredResponse) -> Key:
 
 @dataclass
 class Arriving:
-    """A writer, what it was given, and a reader that looks now and then."""
+    """A writer, the octets written to it, and a reader that reads at intervals."""
 
     writer: Writer
     reader: Reader
@@ -46,7 +46,7 @@ class Arriving:
 
 
 class StoreMachine(RuleBasedStateMachine):
-    """A store with a directory, and the same in a dictionary: key to head and content."""
+    """A store with a directory, and its model, a dictionary: key to head and content."""
 
     memory_octets, disk_octets, has_disk = 1 << 30, 1 << 30, True
     forgets = False
@@ -129,7 +129,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     def give_up(self, one: Arriving) -> None:
         self.arriving.remove(one)
-        with pytest.raises(OSError, match="did not come to its end"):
+        with pytest.raises(OSError, match="truncated"):
             one.look(100_000)
         assert one.read == one.expected
         one.reader.close()
@@ -220,19 +220,19 @@ class StoreMachine(RuleBasedStateMachine):
 
 
 class MemoryMachine(StoreMachine):
-    """No disk."""
+    """A store without a disk."""
 
     has_disk = False
 
 
 class NarrowMachine(StoreMachine):
-    """Room for a few."""
+    """A store with space for a few entries."""
 
     memory_octets, disk_octets, forgets = 150_000, 400_000, True
 
 
 class NarrowMemoryMachine(StoreMachine):
-    """Room for a few, and no disk."""
+    """A store with space for a few entries, without a disk."""
 
     memory_octets, has_disk, forgets = 300_000, False, True
 

@@ -1,4 +1,4 @@
-"""An end after any step: each call that changes a file is in turn the last one that a process makes."""
+"""Crash after any step: each call that changes a file is in turn the last one of the process."""
 
 import os
 from collections.abc import Callable
@@ -20,11 +20,11 @@ CHANGING = ("open", "write", "rename", "unlink")
 
 
 class EndedError(BaseException):
-    """The process is no more; nothing in it is to handle that."""
+    """The simulated end of the process, which no code may handle."""
 
 
 class Mortal:
-    """The module os, until so many changing calls were made; the last write of all is cut short."""
+    """A substitute of os that ends the process after that many changing calls, and truncates the last write."""
 
     def __init__(self, steps: int) -> None:
         self.steps = steps
@@ -60,7 +60,7 @@ def remove(store: Store, old: StoredResponse, size: int) -> None:
 
 
 def ended_after(steps: int, act: Callable[[], None], patch: pytest.MonkeyPatch) -> bool:
-    """Do something with so many steps left to live; tell whether it came to its end."""
+    """Call a function with a limit of steps; return True where it completed."""
     with patch.context() as mortal:
         names = Mortal(steps).names
         mortal.setattr(folder, "os", names)

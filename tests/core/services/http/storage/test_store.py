@@ -1,4 +1,4 @@
-"""The store in memory: what is stored is found and read as it was, within the bounds, and replaced by what is newer."""
+"""Store in memory: lookup, content, limits, and replacement by newer responses."""
 
 from dataclasses import replace
 
@@ -224,7 +224,7 @@ def test_a_large_response_that_cannot_be_stored_drives_nothing_out() -> None:
 
 
 def follow(writer: Writer, first: int = 0, last: int | None = None) -> tuple[list[bytes], list[str]]:
-    """Read whatever there is each time that the writer says so; return the pieces and how it ended."""
+    """Read the available octets at each wake-up by the writer; return the pieces and the writer's end state."""
     reader, pieces, ends = writer.reader(first, last), list[bytes](), list[str]()
 
     def wake() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from services.mail.imap.syntax.dates import read_date_time
 from services.mail.imap.syntax.reader import Reader
-from services.mail.maildir.delivery import Arriving
+from services.mail.maildir.delivery import NewMessage
 from services.mail.maildir.store import Maildir
 from tests.core.services.mail.imap.transcripts import Client
 
@@ -36,7 +36,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Client:
     maildir = Maildir(path)
     folder = maildir.folder("INBOX")
     dates = [read_date_time(Reader(day)) for day in DAYS]
-    folder.append([Arriving(one, date=day) for one, day in zip((FIRST, SECOND, THIRD), dates, strict=True)], FLAGS)
+    folder.append([NewMessage(one, date=day) for one, day in zip((FIRST, SECOND, THIRD), dates, strict=True)], FLAGS)
     made = Client(maildir)
     made.send(b"s SELECT INBOX\r\n")
     return made

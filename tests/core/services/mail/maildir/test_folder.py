@@ -1,4 +1,4 @@
-"""Messages, flags and identifiers; other programs and other processes; an end at any moment."""
+"""Maildir folders: messages, flags and UIDs; concurrent programs and processes; crashes at any point."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from services.mail.maildir.delivery import Arriving
+from services.mail.maildir.delivery import NewMessage
 from services.mail.maildir.errors import (
     FolderExistsError,
     MessageGoneError,
@@ -89,7 +89,7 @@ def test_flags_are_seen_by_others_and_foreign_letters_kept(maildir: Maildir, tmp
     folder.set_flags(1, frozenset(("\\Flagged", "word")))
     (file,) = (tmp_path / "box" / "cur").iterdir()
     assert file.name.endswith(":2,Fa")
-    # Another program's flag P, and one that it takes away.
+    # Flag P of another program, and a flag that the program removes.
     file.rename(file.with_name(file.name.removesuffix("Fa") + "Pa"))
     folder.set_flags(1, folder.messages[1].flags | {"\\Seen"})
     (file,) = (tmp_path / "box" / "cur").iterdir()
@@ -109,7 +109,7 @@ def test_a_message_that_another_removed_is_gone(maildir: Maildir, tmp_path: Path
 
 
 def test_a_listing_is_trusted_only_when_it_is_old_enough(tmp_path: Path) -> None:
-    """Two deliveries within one tick of the directory's time: the second must be seen."""
+    """Two deliveries within one tick of the directory's mtime: the second must be noticed."""
     maildir = Maildir(tmp_path / "box", wall_clock=time.time)
     folder = maildir.folder("INBOX")
     for count in range(1, 200):
@@ -123,7 +123,7 @@ def test_folders_come_and_go(maildir: Maildir) -> None:
     with pytest.raises(FolderExistsError):
         maildir.create("a/b")
     folder = maildir.folder("a/b")
-    folder.append([Arriving(b"x")])
+    folder.append([NewMessage(b"x")])
     maildir.remove("a/b")
     with pytest.raises(NoFolderError):
         maildir.folder("a/b")
@@ -142,7 +142,7 @@ def test_quota(tmp_path: Path) -> None:
     folder.refresh()
     folder.expunge(folder.uids)
     maildir.deliver(b"x" * 600)
-    # What another program removes is noticed when the sums say that there is no room.
+    # Removal by another program is noticed when the sums would refuse a message.
     for file in (tmp_path / "box" / "new").iterdir():
         file.unlink()
     maildir.deliver(b"x" * 600)

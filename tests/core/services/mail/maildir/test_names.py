@@ -1,4 +1,4 @@
-"""Names of folders and of files."""
+"""Folder names and file names of a Maildir."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.mail.maildir.errors import FolderNameError
-from services.mail.maildir.file_names import order, size_in, split_name, stored_in, with_letters
+from services.mail.maildir.file_names import sort_key, split_name, stored_size, wire_size, with_flag_letters
 from services.mail.maildir.folder_names import checked, directory_of, name_of, parents
 from services.mail.maildir.utf7 import decode, encode
 
@@ -72,13 +72,13 @@ def test_what_a_files_name_tells() -> None:
     base = "1700000000.M20046P77Q3R9c.host,S=1040,W=1064"
     assert split_name(base + ":2,FS") == (base, "FS")
     assert split_name(base) == (base, "")
-    assert (size_in(base), stored_in(base)) == (1064, 1040)
-    assert (size_in("1.2.host"), stored_in("1.2.host,W=3")) == (None, None)
-    assert with_letters(base, "SFS") == base + ":2,FS"
+    assert (wire_size(base), stored_size(base)) == (1064, 1040)
+    assert (wire_size("1.2.host"), stored_size("1.2.host,W=3")) == (None, None)
+    assert with_flag_letters(base, "SFS") == base + ":2,FS"
 
 
 def test_messages_are_in_the_order_of_their_delivery() -> None:
     names = ["9.x.h", "10.M5P1Q9.h", "10.M5P1Q10.h", "10.M000006P1Q1.h", "x"]
     shuffled = names[::-1]
-    shuffled.sort(key=order)
+    shuffled.sort(key=sort_key)
     assert shuffled == names

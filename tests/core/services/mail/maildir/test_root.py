@@ -1,4 +1,4 @@
-"""The folder below which mailboxes are kept is looked at before a server is ready."""
+"""Start-up check of the directory that holds all mailboxes."""
 
 import errno
 import tempfile
@@ -22,14 +22,14 @@ def test_it_is_made_and_stays_empty(tmp_path: Path) -> None:
 @pytest.mark.parametrize("where", ["/proc/x", "/proc", "file", "file/x"])
 def test_one_that_cannot_be_used_is_told(tmp_path: Path, where: str) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(ServiceError, match=r"cannot keep mailboxes in .*: name another with --maildirs\Z"):
+    with pytest.raises(ServiceError, match=r"cannot store mailboxes in .*: name another with --maildirs\Z"):
         check_root(tmp_path / where, DOMAINS)
 
 
 def test_a_domain_that_is_elsewhere_is_looked_at_there(tmp_path: Path) -> None:
     (tmp_path / "example.org").symlink_to("/proc")
     check_root(tmp_path, ["example.com"])
-    with pytest.raises(ServiceError, match="cannot keep mailboxes"):
+    with pytest.raises(ServiceError, match="cannot store mailboxes"):
         check_root(tmp_path, DOMAINS)
 
 

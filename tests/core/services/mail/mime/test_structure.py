@@ -1,4 +1,4 @@
-"""The structure of messages: what is said well, what is not, and what is meant to harm."""
+"""MIME structure: well-formed, malformed and hostile messages."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def multipart(boundary: bytes, *parts: bytes, end: bytes = b"--\r\n") -> bytes:
 
 
 def bodies(octets: bytes) -> list[bytes]:
-    """The bodies of the leaves, in order."""
+    """Return the bodies of the leaves, in order."""
     found: list[bytes] = []
     pending = [parse(octets)]
     while pending:
@@ -159,7 +159,7 @@ def test_any_octets_are_read_as_addresses_in_the_end(octets: bytes) -> None:
 
 @pytest.mark.parametrize("piece", [b'"', b"a ", b'"a"(b)', b"a.", b"a:", b"<", b"(", b"a@[", b"@", b"a<b "])
 def test_no_word_of_an_address_field_is_read_often(monkeypatch: pytest.MonkeyPatch, piece: bytes) -> None:
-    """One message with such a field would else keep all sessions waiting for minutes."""
+    """A quadratic parser would block all sessions for minutes on such a field."""
     read = 0
     word = Lexer.word
 
@@ -225,6 +225,6 @@ def test_headers_are_unfolded_and_found_in_any_case() -> None:
 
 @pytest.mark.parametrize("charset", [b"punycode", b"IDNA", b"unicode-escape", b"raw_unicode_escape", b"hex", b"\xff"])
 def test_a_codec_that_is_no_character_set_is_not_used(charset: bytes) -> None:
-    """Python's punycode takes the square of the time: ten seconds for this text, hours for a large message."""
+    """Python's punycode codec takes quadratic time: ten seconds for this text, hours for a large message."""
     octets = b"abc-" + b"a9b8c7" * 100_000 + b"\\u0041"
     assert text_of(octets, charset) == octets.decode("ascii")

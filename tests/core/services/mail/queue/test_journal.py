@@ -1,4 +1,4 @@
-"""The journal: what is written is there, whatever a crash leaves behind it, and old segments go."""
+"""Journal of the queue: write and recover, torn and foreign records, removal and copying of segments."""
 
 import errno
 import os
@@ -13,8 +13,7 @@ from services.errors import ServiceError
 from services.mail.address import Mailbox
 from services.mail.queue import journal as module
 from services.mail.queue.entry import Change, Entry, Recipient
-from services.mail.queue.journal import Journal, read_entries, segments
-from services.mail.queue.record import CHANGE, ENTRY, encode, scan
+from services.mail.queue.journal import CHANGE, ENTRY, Journal, encode_record, read_entries, scan_records, segments
 from services.mail.smtp.reply import Reply
 
 ANN, BOB = Mailbox("ann", "example.net"), Mailbox("b ob", "example.com")
@@ -26,7 +25,7 @@ def entry(number: int, content: bytes = b"Subject: x\r\n\r\nHello.\r\n") -> Entr
 
 
 def ids(directory: Path) -> list[str]:
-    return [one.id for one in read_entries(directory) if not one.is_done]
+    return [one.id for one in read_entries(directory) if not one.is_final]
 
 
 def test_what_was_written_is_read_back(tmp_path: Path) -> None:
@@ -40,11 +39,11 @@ def test_what_was_written_is_read_back(tmp_path: Path) -> None:
     journal.close()
     again = Journal(tmp_path)
     found = again.recover()
-    assert [replace(item, content=None, place=None, may_be_there=False) for item in found] == [
+    assert [replace(item, content=None, place=None, may_be_delivered=False) for item in found] == [
         replace(item, content=None, size_octets=item.size_octets) for item in (one, two)
     ]
     assert [item.place for item in found] == places
-    assert all(item.may_be_there for item in found)
+    assert all(item.may_be_delivered for item in found)
 
 
 def test_changes_are_applied_in_order(tmp_path: Path) -> None:
@@ -158,10 +157,10 @@ def test_what_fails_does_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     st.lists(st.tuples(st.sampled_from([ENTRY, CHANGE]), st.binary(max_size=50)), max_size=8), st.binary(max_size=30)
 )
 def test_records_are_found_with_anything_behind_them(records: list[tuple[bytes, bytes]], junk: bytes) -> None:
-    octets = b"".join(piece for kind, data in records for piece in encode(kind, data)) + junk
-    assert [(found.kind, found.data) for found in scan(memoryview(octets))] == records
+    octets = b"".join(piece for kind, data in records for piece in encode_record(kind, data)) + junk
+    assert [(found.kind, found.data) for found in scan_records(memoryview(octets))] == records
 
 
 @given(st.binary(max_size=200))
 def test_any_octets_are_no_records(octets: bytes) -> None:
-    assert list(scan(memoryview(octets))) == []
+    assert list(scan_records(memoryview(octets))) == []

@@ -1,11 +1,11 @@
-"""Submission: who may log in, how, and what TLS makes of a session (RFC 3207, RFC 4954, RFC 6409)."""
+"""Submission: AUTH, and the reset of a session by STARTTLS (RFC 3207, RFC 4954, RFC 6409)."""
 
 import base64
 
 import pytest
 
 from services.mail.smtp.commands import StartTLS, State
-from services.mail.smtp.offer import Offer
+from services.mail.smtp.server_session import Offer
 from tests.core.services.mail.smtp.transcripts import HELLO, World, check, session
 
 CLEAR = Offer("mx.example.com", auth=True, auth_in_clear=True, auth_required=True)
@@ -87,7 +87,7 @@ def test_what_was_sent_ahead_of_the_handshake_is_forgotten() -> None:
     one.receive(b"EHLO x\r\n")
     out = one.receive(b"STARTTLS\r\nMAIL FROM:<evil@example.net>\r\n")
     assert out.count(b"\r\n") == 1
-    assert isinstance(one.asked, StartTLS)
+    assert isinstance(one.request, StartTLS)
     assert one.receive(b"RCPT TO:<bob@example.com>\r\n") == b""
     assert one.tls_started("TLSv1.3") == b""
     assert one.held_octets == 0

@@ -1,4 +1,4 @@
-"""The client's side, against replies written down and against this room's own server."""
+"""SMTP client session, against scripted replies and against this project's server session."""
 
 import re
 
@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.mail.address import Mailbox
-from services.mail.smtp.client_session import ClientSession, Envelope, Plan, Step
+from services.mail.smtp.client_session import ClientSession, Envelope, SessionOptions, Step
 from tests.core.services.mail.smtp.transcripts import World, session
 
 ANN, BOB, ERIN, NOBODY = (
@@ -21,8 +21,8 @@ def envelope(*recipients: Mailbox, content: bytes = b"Subject: x\r\n\r\n.dot\r\n
     return Envelope(ANN, recipients or (BOB,), content)
 
 
-def greeted(hello: bytes = PIPELINED, plan: Plan | None = None) -> ClientSession:
-    made = ClientSession(plan or Plan("c.example.net"))
+def greeted(hello: bytes = PIPELINED, options: SessionOptions | None = None) -> ClientSession:
+    made = ClientSession(options or SessionOptions("c.example.net"))
     assert made.receive(b"220 mx ESMTP\r\n") == b"EHLO c.example.net\r\n"
     assert made.receive(hello) == b""
     assert made.step is Step.READY
@@ -44,9 +44,11 @@ def test_with_pipelining_a_transaction_is_two_writes() -> None:
     assert [str(reply) for reply in one.outcome.replies] == ["250 2.0.0 Queued"] * 2
 
 
-@pytest.mark.parametrize("plan", [Plan("c.example.net", pipelining=False), Plan("c.example.net")])
-def test_without_it_every_command_waits_for_its_reply(plan: Plan) -> None:
-    one = greeted(b"250 mx\r\n" if plan.pipelining else PIPELINED, plan)
+@pytest.mark.parametrize(
+    "options", [SessionOptions("c.example.net", pipelining=False), SessionOptions("c.example.net")]
+)
+def test_without_it_every_command_waits_for_its_reply(options: SessionOptions) -> None:
+    one = greeted(b"250 mx\r\n" if options.pipelining else PIPELINED, options)
     assert one.send(envelope()).count(b"\r\n") == 1
     assert one.receive(b"250 ok\r\n") == b"RCPT TO:<bob@example.com>\r\n"
     assert one.receive(b"250 ok\r\n") == b"DATA\r\n"
@@ -78,14 +80,14 @@ def test_a_refused_sender_is_the_outcome_for_all_and_rset_follows() -> None:
     one.send(envelope(BOB, ERIN))
     assert one.receive(b"550 5.7.1 not you\r\n503 no\r\n503 no\r\n503 no\r\n") == b"RSET\r\n"
     assert one.outcome is not None
-    # What RCPT and DATA are told then is a consequence, but each recipient's own reply is what it got.
+    # The replies to RCPT and DATA follow from the failed MAIL, but each recipient keeps its own reply.
     assert all(reply.is_permanent for reply in one.outcome.replies)
     assert one.receive(b"250 ok\r\n") == b""
     assert one.step is Step.READY
 
 
 def test_who_knows_no_ehlo_is_greeted_by_helo() -> None:
-    one = ClientSession(Plan("c.example.net"))
+    one = ClientSession(SessionOptions("c.example.net"))
     one.receive(b"220 old\r\n")
     assert one.receive(b"500 what\r\n") == b"HELO c.example.net\r\n"
     one.receive(b"250 hello\r\n")
@@ -103,7 +105,7 @@ def test_who_knows_no_ehlo_is_greeted_by_helo() -> None:
     ],
 )
 def test_what_is_no_session(replies: bytes, code: int, step: Step) -> None:
-    one = ClientSession(Plan("c.example.net"))
+    one = ClientSession(SessionOptions("c.example.net"))
     one.receive(replies)
     assert one.step is step
     assert one.failure is not None
@@ -147,7 +149,7 @@ def test_what_is_too_big_is_not_begun() -> None:
 
 
 def test_starttls_and_auth() -> None:
-    one = ClientSession(Plan("c.example.net", tls=True, user="alice", password="secret"))
+    one = ClientSession(SessionOptions("c.example.net", tls=True, user="alice", password="secret"))
     one.receive(b"220 mx\r\n")
     assert one.receive(b"250-mx\r\n250 STARTTLS\r\n") == b"STARTTLS\r\n"
     assert one.receive(b"220 go\r\n") == b""
@@ -158,7 +160,7 @@ def test_starttls_and_auth() -> None:
 
 
 def test_tls_that_is_required_and_not_there() -> None:
-    one = ClientSession(Plan("c.example.net", tls=True, tls_required=True))
+    one = ClientSession(SessionOptions("c.example.net", tls=True, tls_required=True))
     one.receive(b"220 mx\r\n250 mx\r\n")
     assert one.step is Step.OVER
 
@@ -173,7 +175,7 @@ def test_quit_ends_it() -> None:
 
 @given(st.binary(max_size=300), st.booleans())
 def test_any_octets_leave_a_session_in_order(octets: bytes, started: bool) -> None:
-    one = greeted() if started else ClientSession(Plan("c.example.net"))
+    one = greeted() if started else ClientSession(SessionOptions("c.example.net"))
     if started:
         one.send(envelope(BOB, ERIN))
     for octet in octets:
@@ -190,7 +192,7 @@ def test_any_octets_leave_a_session_in_order(octets: bytes, started: bool) -> No
 )
 def test_client_and_server_agree(recipients: list[Mailbox], lines: list[bytes], pipelining: bool) -> None:
     content = b"Subject: x\r\n\r\n" + b"".join(line + b"\r\n" for line in lines)
-    client, server, world = ClientSession(Plan("c.example.net", pipelining)), session(), World()
+    client, server, world = ClientSession(SessionOptions("c.example.net", pipelining)), session(), World()
     octets = client.receive(b"220 mx\r\n")
     while client.step is not Step.READY:
         octets = client.receive(world.talk(server, octets))

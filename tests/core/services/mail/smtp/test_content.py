@@ -1,4 +1,4 @@
-"""Mail data: where it ends and what it may hold, whole, in two reads cut anywhere, and octet by octet."""
+"""Mail data: end detection and content checks; input in one read, in two reads split anywhere, octet by octet."""
 
 import re
 
@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 
 from services.mail.smtp.commands import State
 from services.mail.smtp.content import ContentReader, stuffed
-from services.mail.smtp.offer import Offer
 from services.mail.smtp.reply import Reply
+from services.mail.smtp.server_session import Offer
 from tests.core.services.mail.smtp.transcripts import World, in_data
 
 HEAD = b"Subject: x\r\n\r\n"
-# What follows the shape is what a smuggler hides: a second message.
+# The octets after the sequence are the smuggled second message.
 HIDDEN = b"MAIL FROM:<evil@example.net>\r\nRCPT TO:<bob@example.com>\r\nDATA\r\nSubject: smuggled\r\n\r\nx"
 SHAPES = [
     b"\n.\n",
@@ -32,7 +32,7 @@ SHAPES = [
 def test_no_smuggling_shape_ends_the_data_or_is_accepted(shape: bytes) -> None:
     one, world = in_data(), World()
     out = world.talk(one, HEAD + b"a" + shape + HIDDEN)
-    # Nothing was answered, so nothing ended and nothing began.
+    # No reply: the data has not ended.
     assert out == b""
     assert world.talk(one, b"\r\n.\r\n").startswith(b"550 5.6.0")
     assert world.messages == []
@@ -40,7 +40,7 @@ def test_no_smuggling_shape_ends_the_data_or_is_accepted(shape: bytes) -> None:
 
 
 def test_behind_a_message_that_another_server_ends_elsewhere_nothing_is_taken() -> None:
-    """A true end behind a bare CR: the commands that follow may be a part of the message."""
+    """A real end after a bare CR: the following commands may be part of the message."""
     one, world = in_data(), World()
     out = world.talk(one, HEAD + b"a\r\r\n.\r\n" + HIDDEN + b"\r\n.\r\n")
     assert [line[:4] for line in out.splitlines()] == [b"550 ", b"421 "]
@@ -61,7 +61,7 @@ def test_what_is_accepted_has_no_line_end_but_crlf(pieces: list[bytes]) -> None:
     world.talk(one, HEAD + body + b"\r\n.\r\n")
     for message in world.messages:
         assert not re.search(rb"(?<!\r)\n|\r(?!\n)|\0", message.content)
-    # A lone dot on a line of the data itself, CRLF on both sides, is an end; on any other it never is.
+    # A lone dot between two CRLF ends the data; between other line ends it never does.
     if b"\r\n.\r\n" not in HEAD + body + b"\r\n":
         assert one.state in (State.GREETED, State.DISTRUSTED)
 

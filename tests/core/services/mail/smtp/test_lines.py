@@ -1,11 +1,11 @@
-"""Command lines whole, octet by octet and of any octets: the same replies, bounded memory, never an error of ours."""
+"""Framing of command lines: same replies for any split of the input, bounded memory, no exception for any octets."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.mail.smtp import limits
 from services.mail.smtp.commands import State
-from services.mail.smtp.offer import Offer
+from services.mail.smtp.server_session import Offer
 from tests.core.services.mail.smtp.transcripts import World, check, session
 
 OFFER = Offer("mx.example.com", size_octets=2_000, starttls=False, auth=True, auth_in_clear=True)

@@ -1,4 +1,4 @@
-"""Every reply code of the course's table, each by its real cause."""
+"""SMTP reply codes: each code of the course's table, produced by its real cause."""
 
 import ipaddress
 
@@ -6,10 +6,9 @@ import pytest
 
 from services.mail.smtp.commands import State
 from services.mail.smtp.greylist import Greylist
-from services.mail.smtp.offer import Offer
 from services.mail.smtp.policy import Client
 from services.mail.smtp.reply import Reply
-from services.mail.smtp.server_session import ServerSession
+from services.mail.smtp.server_session import Offer, ServerSession
 from tests.core.services.mail.smtp.transcripts import HELLO, IN_DATA, TO_BOB, World, check, policy, session
 
 FROM_ANN = HELLO + "C: MAIL FROM:<ann@example.net>\nS: 250\n"

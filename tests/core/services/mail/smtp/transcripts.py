@@ -1,7 +1,7 @@
-"""SMTP sessions as a person would write them down: `C:` what the client sends, `S:` what it must get for it.
+"""SMTP test scripts: `C:` lines sent by the client, `S:` lines expected from the server.
 
-A reply's text is this server's own; what counts is its code, and its enhanced code where it has one, so a line of `S:`
-gives how the reply's line begins. Lines that begin with neither belong to the line before them.
+An `S:` line is the beginning of a reply line: its code, and the enhanced code if there is one; the text is free. Lines
+with neither prefix continue the line before.
 """
 
 from dataclasses import replace
@@ -9,10 +9,9 @@ from typing import Any
 
 from services.mail.accounts import Accounts
 from services.mail.smtp.commands import Accept, CheckPassword, StartTLS, State
-from services.mail.smtp.offer import Offer
 from services.mail.smtp.policy import Client, Policy
 from services.mail.smtp.reply import Reply
-from services.mail.smtp.server_session import ServerSession
+from services.mail.smtp.server_session import Offer, ServerSession
 
 ACCOUNTS = """
 alice:secret:100000
@@ -27,19 +26,19 @@ STRANGER = "192.0.2.9"
 
 
 def policy(**changes: Any) -> Policy:
-    """The rules of example.com, with the accounts above."""
+    """Return the policy of example.com, with the accounts above."""
     return replace(Policy(Accounts(ACCOUNTS, ["example.com", "example.org"])), **changes)
 
 
 def session(rules: Policy | None = None, offer: Offer | None = None, address: str = STRANGER) -> ServerSession:
-    """A session that was greeted already."""
+    """Return a session after its greeting."""
     made = ServerSession(rules or policy(), offer or Offer("mx.example.com"), Client(address))
     made.greeting()
     return made
 
 
 class World:
-    """Answers what sessions ask, as a shell does, and keeps the messages."""
+    """Completes the requests of sessions, as a connection does, and stores the messages."""
 
     def __init__(self, accepted: Reply = QUEUED) -> None:
         self.accepted = accepted
@@ -48,23 +47,23 @@ class World:
     def talk(self, one: ServerSession, octets: bytes) -> bytes:
         """Feed octets and return all replies."""
         out = one.receive(octets)
-        while one.asked is not None:
+        while one.request is not None:
             out += self._answer(one)
         return out
 
     def _answer(self, one: ServerSession) -> bytes:
-        asked = one.asked
-        if isinstance(asked, Accept):
-            self.messages.append(asked)
+        request = one.request
+        if isinstance(request, Accept):
+            self.messages.append(request)
             return one.accepted(self.accepted)
-        if isinstance(asked, CheckPassword):
-            return one.authenticated(Accounts(ACCOUNTS, ["example.com"]).check(asked.user, asked.password))
-        assert isinstance(asked, StartTLS)
+        if isinstance(request, CheckPassword):
+            return one.authenticated(Accounts(ACCOUNTS, ["example.com"]).check(request.user, request.password))
+        assert isinstance(request, StartTLS)
         return one.tls_started("TLSv1.3")
 
 
 def steps(script: str) -> list[tuple[bytes, list[str]]]:
-    """Return a script as pairs of octets to send and beginnings of lines to get."""
+    """Parse a script into pairs of octets to send and prefixes of the expected lines."""
     made: list[tuple[bytes, list[str]]] = []
     for line in filter(str.strip, script.splitlines()):
         side, text = line.lstrip()[:2], line.lstrip()[3:]
@@ -80,7 +79,7 @@ def steps(script: str) -> list[tuple[bytes, list[str]]]:
 
 
 def check(script: str, one: ServerSession | None = None, world: World | None = None) -> list[Accept]:
-    """Play a script and compare every line that comes; returns the messages that were accepted."""
+    """Run a script and compare all replies; returns the accepted messages."""
     one, world = one or session(), world or World()
     for octets, wanted in steps(script):
         got = world.talk(one, octets).decode("ascii").split("\r\n")[:-1]
@@ -104,7 +103,7 @@ IN_DATA = TO_BOB + "C: DATA\nS: 354\n"
 
 
 def in_data(rules: Policy | None = None, offer: Offer | None = None) -> ServerSession:
-    """A session in which mail data for bob comes next."""
+    """Return a session in state DATA, with bob as recipient."""
     one = session(rules, offer)
     one.receive(b"EHLO c.example.net\r\nMAIL FROM:<ann@example.net>\r\nRCPT TO:<bob@example.com>\r\nDATA\r\n")
     assert one.state is State.DATA

@@ -1,10 +1,10 @@
-"""Dictionaries of structured fields, which targeted cache control is written in (RFC 8941 sections 3.2 and 4.2.2).
+"""Structured fields: a parser of Dictionaries, the syntax of targeted cache control (RFC 8941 sections 3.2 and 4.2.2).
 
     >>> parse_dictionary(b'max-age=60, no-cache="a, b", private;x=1')
     {b'max-age': 60, b'no-cache': b'a, b', b'private': True}
 
-Left out: what a caller of directives has no use for. Parameters are checked and dropped (RFC 9213 section 2.1), and an
-inner list, a byte sequence or a decimal is checked and told as OTHER.
+Left out, since no cache directive uses them: parameters are validated and ignored (RFC 9213 section 2.1); an Inner
+List, a Byte Sequence or a Decimal is validated and returned as OTHER.
 """
 
 import re
@@ -25,13 +25,13 @@ _MEMBER = re.compile(
     rb"(?P<key>%b)(?:=(?:(?P<integer>%b)|(?P<string>%b)|(?P<token>%b)|(?P<boolean>%b)|(?P<other>%b|%b|%b)))?%b"
     % (_KEY, _INTEGER, _STRING, _TOKEN, _BOOLEAN, _DECIMAL, _BYTES, _INNER_LIST, _PARAMETERS)
 )
-# Section 4.2.2: a comma has a member after it, and optional white space on both sides.
+# Section 4.2.2: a comma is followed by a member, with optional white space on both sides.
 _COMMA = re.compile(rb"[ \t]*+,[ \t]*+")
 _ESCAPED = re.compile(rb'\\(["\\])')
 
 
 class Kind(Enum):
-    """A value that is none of the types a cache directive has."""
+    """Marker of a value whose type no cache directive has."""
 
     OTHER = "other"
 
@@ -41,9 +41,9 @@ Value = int | bytes | bool | Kind
 
 
 def parse_dictionary(value: bytes) -> dict[bytes, Value] | None:
-    """Return a dictionary's members: int, True and False, bytes for String and Token; None where parsing fails.
+    """Parse a Dictionary into int, bool, bytes for String and Token, and OTHER; return None where parsing fails.
 
-    The last of several members with one key counts (section 4.2.2 step 2.4). An empty value is an empty dictionary.
+    The last of several members with one key is used (section 4.2.2 step 2.4). An empty value is an empty Dictionary.
     """
     value = value.strip(b" ")
     members: dict[bytes, Value] = {}

@@ -1,4 +1,4 @@
-"""Final delivery into a Maildir: every letter once, whatever an attempt before left."""
+"""Final delivery into a Maildir: exactly once, after any interrupted attempt."""
 
 import errno
 import mailbox
@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from services.mail.delivery.local import Letter, MailboxFullError, deliver
+from services.mail.delivery.local import LocalMessage, MailboxFullError, deliver
 from services.mail.maildir.store import Maildir
 
 
-def letter(key: str, content: bytes = b"Subject: x\r\n\r\nHello.\r\n", again: bool = False) -> Letter:
-    return Letter(key, content, 1_700_000_000.25, again)
+def letter(key: str, content: bytes = b"Subject: x\r\n\r\nHello.\r\n", again: bool = False) -> LocalMessage:
+    return LocalMessage(key, content, 1_700_000_000.25, again)
 
 
 def subjects(path: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""Where mail for a domain goes, by records of a zone that stands here as text."""
+"""MX routing, resolved from a zone given as text."""
 
 from random import Random
 

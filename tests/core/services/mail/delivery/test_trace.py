@@ -1,4 +1,4 @@
-"""Trace fields, completed submissions, and whom lists and forwards lead to."""
+"""Trace fields, completion of submitted messages, alias expansion, retry schedule."""
 
 import email.utils
 
@@ -6,9 +6,15 @@ import pytest
 
 from services.mail.accounts import Accounts
 from services.mail.address import Mailbox
-from services.mail.delivery.expansion import expand
-from services.mail.delivery.trace import completed, date_time, received_field, return_path_field, without_return_path
-from services.mail.queue.entry import Schedule, parse_waits
+from services.mail.delivery.dispatcher import expand
+from services.mail.delivery.trace import (
+    complete_submission,
+    date_time,
+    received_field,
+    return_path_field,
+    without_return_path,
+)
+from services.mail.queue.entry import Schedule, parse_intervals
 from services.mail.smtp.greylist import Greylist
 
 BOB = Mailbox("bob", "example.com")
@@ -48,7 +54,7 @@ def test_the_return_path_is_written_once() -> None:
     ],
 )
 def test_a_submission_gets_the_fields_that_it_lacks(content: bytes, whole: bytes) -> None:
-    assert completed(content, "i@h", 0.0) == whole
+    assert complete_submission(content, "i@h", 0.0) == whole
 
 
 def test_lists_and_forwards_lead_to_each_recipient_once() -> None:
@@ -67,13 +73,13 @@ def test_lists_and_forwards_lead_to_each_recipient_once() -> None:
 
 
 def test_waits_grow_and_the_last_stays() -> None:
-    schedule = Schedule(parse_waits("1,2,4"), 10.0)
+    schedule = Schedule(parse_intervals("1,2,4"), 10.0)
     assert [schedule.wait_s(tries) for tries in (1, 2, 3, 4, 99)] == [1.0, 2.0, 4.0, 4.0, 4.0]
-    assert not schedule.is_over(100.0, 109.9)
-    assert schedule.is_over(100.0, 110.0)
+    assert not schedule.is_expired(100.0, 109.9)
+    assert schedule.is_expired(100.0, 110.0)
     for text in ("", "0", "1,-2", "x", "inf"):
         with pytest.raises(ValueError, match=r"."):
-            parse_waits(text)
+            parse_intervals(text)
 
 
 def test_a_greylist_forgets_who_does_not_come_again() -> None:

@@ -1,4 +1,4 @@
-"""Delivery status notifications as Python's own parser reads them."""
+"""Delivery status notifications, parsed by Python's email package."""
 
 import email
 import email.policy
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from services.mail.address import Mailbox
-from services.mail.delivery.dsn import RETURNED_OCTETS_MAX, Failed, bounce
+from services.mail.delivery.dsn import RETURNED_OCTETS_MAX, FailedMessage, bounce
 from services.mail.queue.entry import Recipient
 from services.mail.smtp.content import ContentReader, stuffed
 from services.mail.smtp.reply import Reply
@@ -18,7 +18,7 @@ SENT = b"Subject: hello\r\nFrom: ann@example.net\r\n\r\n.body\r\n"
 
 
 def notification(content: bytes = SENT, *recipients: Recipient) -> EmailMessage:
-    failed = Failed(
+    failed = FailedMessage(
         "1f", 1_700_000_000.0, ANN, recipients or (Recipient(BOB, last=Reply(550, "no", "5.1.1")),), content
     )
     octets = bounce(failed, "mx.example.com", 1_700_000_100.0, "b0undary")

@@ -1,4 +1,4 @@
-"""What is in a folder's two directories now, listed again only when something in them may have changed."""
+"""Directory scan of a folder's new/ and cur/, repeated only if their mtimes changed."""
 
 import os
 from collections.abc import Callable
@@ -13,14 +13,14 @@ _Times = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The names in new/ and in cur/."""
+    """The file names in new/ and cur/."""
 
     new: list[str]
     cur: list[str]
 
 
 class Scanner:
-    """Lists a folder; `wall_clock`, if given, tells whether a directory's time is old enough to be trusted."""
+    """Lists a folder; `wall_clock`, if given, decides if a directory's mtime is old enough to be trusted."""
 
     def __init__(self, folder: str, wall_clock: Callable[[], float] | None) -> None:
         self._paths = [f"{folder}/{place}" for place in PLACES]
@@ -28,13 +28,13 @@ class Scanner:
         self._trusted: _Times | None = None
 
     def scan(self) -> Listing | None:
-        """Return what is there, None where it is as it was; raises NoFolderError, OSError."""
+        """List the folder, or return None if it is unchanged; raises NoFolderError and OSError."""
         before = self._times()
         if before == self._trusted:
             return None
         for _ in range(SCANS_MAX):
             now = self._wall_clock() if self._wall_clock is not None else 0.0
-            # new/ first: what moves from there to cur/ meanwhile is then seen twice, not missed.
+            # new/ first: a file renamed to cur/ during the scan is then seen twice, not missed.
             listing = Listing(*(self._list(path) for path in self._paths))
             after = self._times()
             if after == before:
@@ -56,5 +56,5 @@ class Scanner:
             names = os.listdir(path)
         except FileNotFoundError:
             raise NoFolderError("The mailbox has been removed.") from None
-        # https://cr.yp.to/proto/maildir.html: names with a dot in front are none of a message.
+        # https://cr.yp.to/proto/maildir.html: names that begin with a dot are ignored.
         return [name for name in names if not name.startswith(".") and "\n" not in name]
