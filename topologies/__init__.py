@@ -1,1 +1,1 @@
-"""What the network is: Mininet topologies, one drawing a file."""
+"""Mininet topologies, one per module, each with its picture and address plan; `emulation` turns them into networks."""

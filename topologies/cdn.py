@@ -1,4 +1,4 @@
-"""A content delivery network: an origin behind a narrow link, replicas in several regions, and names that lead to them.
+"""A content delivery network: an origin behind a narrow link, replicas in several regions, request routing by DNS.
 
     eu  Europe   eu-user 10.8.1.101 ...  eu-dns 10.8.1.2  eu-edge 10.8.1.10 ── s1 ──  5 ms ──┐
     ap  Asia     ap-user 10.8.2.101 ...  ap-dns 10.8.2.2  ap-edge 10.8.2.10 ── s2 ── 40 ms ──┤
@@ -9,9 +9,9 @@
 
 All hosts are in 10.8.0.0/16; the delays are one way, times `scale`; only the origin's link has a rate. The users of a
 region, its local name server and its edge server, which is the CDN's replica there, are on the region's switch.
-www.example.com belongs to the provider, whose own name server says that it is an alias of www.example.cdn.net
-(cdn=yes), or the origin's address (cdn=no). The CDN's name server answers www.example.cdn.net by the region of whoever
-asks.
+www.example.com belongs to the provider, whose own name server has it as an alias of www.example.cdn.net (cdn=yes) or
+with the origin's address (cdn=no). The CDN's name server answers www.example.cdn.net by the region of the client
+(request routing by DNS).
 
     sudo mn --custom topologies/cdn.py --topo cdn --switch lxbr
 """
@@ -51,11 +51,12 @@ ALIAS_TTL_S = 3600
 
 @dataclass(frozen=True)
 class CdnPlan:
-    """What the name servers of this drawing know.
+    """Configuration of the name servers of this topology.
 
-    ttl and interval: of the CDN's answers and of its checks, in seconds; replicas: how many a region has; through_cdn:
-    whether the provider's name leads to the CDN. What a larger drawing adds: name servers as in SERVERS, names with
-    their addresses, records by zone, and networks (as `10.8.4.0/24`) by the region that serves them.
+    ttl and interval_s: TTL of the CDN's answers and period of its health checks, in seconds; replicas: number per
+    region; through_cdn: the provider's name is an alias of the CDN's. A larger topology adds name servers as in
+    SERVERS, names with their addresses, records by zone, and networks (as `10.8.4.0/24`) by the region that serves
+    them.
     """
 
     ttl: int = 2
@@ -68,7 +69,7 @@ class CdnPlan:
     networks: Mapping[str, str] = field(default_factory=dict)
 
     def names(self) -> NamePlan:
-        """The zones."""
+        """Return the plan of the zones."""
         addresses = {name: [address] for address, name, _ in self.servers.values()} | {ORIGIN_NAME: [ORIGIN]}
         addresses |= {name: [address] for name, address in self.addresses.items()}
         own = Record(NAME, "CNAME", ALIAS, ALIAS_TTL_S) if self.through_cdn else Record(NAME, "A", ORIGIN)
@@ -77,7 +78,7 @@ class CdnPlan:
         return NamePlan("cdn", addresses, zones)
 
     def region_map(self) -> str:
-        """The map of the CDN's name server."""
+        """Return the region map of the CDN's name server, in the format of services.dns.cdn."""
         lines = [f"name {ALIAS.rstrip('.')}", f"ttl {self.ttl}", *self._regions(), "default eu"]
         return "\n".join([*lines, f"otherwise origin {ORIGIN}", ""])
 
@@ -93,22 +94,22 @@ class CdnPlan:
 
 
 def replica_address(region: str, number: int = 0) -> str:
-    """The address of a region's replica."""
+    """Return the address of a region's replica."""
     return f"{PREFIX}.{REGIONS[region][0]}.{REPLICA + number}"
 
 
 def client_address(region: str, number: int = 0) -> str:
-    """The address of a region's client."""
+    """Return the address of a region's client."""
     return f"{PREFIX}.{REGIONS[region][0]}.{CLIENT + number}"
 
 
 def local_address(region: str) -> str:
-    """The address of a region's local name server."""
+    """Return the address of a region's local name server."""
     return f"{PREFIX}.{REGIONS[region][0]}.{LOCAL}"
 
 
 def host_name(kind: str, region: str, number: int = 0) -> str:
-    """What a `user` or an `edge` server of a region is called: `eu-user`, `eu-user2`."""
+    """Return the host name of a `user` or an `edge` server of a region: `eu-user`, `eu-user2`."""
     return f"{region}-{kind}" if number == 0 else f"{region}-{kind}{number + 1}"
 
 
@@ -124,7 +125,7 @@ def _check(clients: int, replicas: int, cdn: str, resolver: str) -> None:
 
 
 class CdnParts(Topo):  # type: ignore[misc]
-    """The parts of which a drawing with a CDN is made."""
+    """Builder methods that every topology with a CDN shares: name servers, origin, regions."""
 
     # Names come from the name servers, not from every host's /etc/hosts.
     host_names = False
@@ -165,7 +166,7 @@ class CdnParts(Topo):  # type: ignore[misc]
             self.addLink(client, switch)
 
     def add_resolver(self, host: str, address: str, flags: str = "") -> str:
-        """Add a local name server, which begins at the root."""
+        """Add a local name server, a recursive resolver with root hints."""
         root, name, _ = SERVERS["ns-root"]
         serves = f"services.dns.resolver --root {name}={root}{flags} --listen 0.0.0.0 --port 53"
         return str(self.addHost(host, ip=f"{address}/16", serves=serves))
@@ -187,11 +188,14 @@ class CdnTopo(CdnParts):
         root: str = str(PAGES),
         max_age: int = 3600,
     ) -> None:
-        """clients and replicas: how many a region has; cdn: whether the provider's name leads to the CDN (yes or no);
-        bw: Mbit/s of the origin's link; ttl and interval: of the CDN's answers and of its checks, in seconds; scale: of
-        all delays; resolver: regional (each region has its own), public (all ask Europe's) or subnet (the same, which
-        tells the CDN the asker's network); root: the folder that the origin serves; max_age: for how many seconds its
-        objects may be kept. Raises ValueError for what cannot be drawn."""
+        """Build the topology.
+
+        clients and replicas: number per region; cdn: the provider's name leads to the CDN (yes or no); bw: Mbit/s of
+        the origin's link; ttl and interval: TTL of the CDN's answers and period of its health checks, in seconds;
+        scale: factor of all delays; resolver: regional (one per region), public (all clients use Europe's) or subnet
+        (the same with EDNS Client Subnet, RFC 7871); root: document root of the origin; max_age: max-age of its objects
+        in seconds. Raises ValueError for a parameter out of range.
+        """
         _check(int(clients), int(replicas), cdn, resolver)
         plan = CdnPlan(int(ttl), float(interval), int(replicas), cdn == "yes")
         internet = self.addSwitch("s0")

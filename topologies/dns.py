@@ -1,4 +1,4 @@
-"""The name system: a root, four top-level domains, authoritative servers, and a campus with its local server.
+"""The domain name system: a root, four top-level domains, authoritative servers, a campus with a recursive resolver.
 
     root     10.53.0.1  a.root-servers.net      ── 30 ms ──┐
     com      10.53.1.1  ns.com                  ── 45 ms ──┤
@@ -11,8 +11,9 @@
 
 All hosts are in 10.53.0.0/16; the delays are one way, times `scale`, and differ so that each leg can be told in the
 timings. example.com is served by the organisation itself, shop.org and bookshop.uk by a provider that both have hired.
-The zones come from this address plan (see naming). mode: `iterative` (the local server asks root, top-level domain
-and authoritative server in turn) or `recursive` (each asks the next on behalf of the one before).
+The zones come from this address plan (see dns_zones). mode: `iterative` (the local server queries root, top-level
+domain and authoritative server in turn) or `recursive` (each server queries the next on behalf of the one before; RFC
+1034 section 4.3.1).
 
     sudo mn --custom topologies/dns.py --topo dns --switch lxbr
 """
@@ -36,7 +37,7 @@ SERVERS = {
     "example": ("10.53.2.1", "ns.example.com."),
     "provider": ("10.53.3.1", "ns.provider.org."),
 }
-# Which zones each of them serves.
+# host: origins of the zones that it is authoritative for
 SERVED = {
     "root": (".",),
     "com": ("com.",),
@@ -57,15 +58,15 @@ VERSIONS = ("10.53.4.1", "10.53.4.2", "10.53.4.3")
 
 
 def changing_name(ttl: int) -> str:
-    """The name in example.com whose address changes, with this TTL."""
+    """Return the name in example.com, with this TTL, whose address changes."""
     return f"ttl{ttl}.example.com."
 
 
 def make_names(ttl: int = 3600, changing: Sequence[int] = (), version: int = 0) -> NamePlan:
-    """The zones of this drawing.
+    """Return the zones of this topology.
 
-    ttl: of the records of example.com, in seconds; changing: the TTLs for which there is a changing name; version: how
-    often their address has changed, which is the zone's serial number as well.
+    ttl: of the records of example.com, in seconds; changing: TTLs of the names whose address changes, one name each;
+    version: number of changes so far, from which the zone's serial number follows as well.
     """
     addresses = {name: [address] for address, name in SERVERS.values()}
     servers = {f"server{number}.example.com.": [address] for number, address in enumerate(WEB.values(), start=1)}
@@ -101,12 +102,12 @@ def make_names(ttl: int = 3600, changing: Sequence[int] = (), version: int = 0) 
 
 
 def zone_file(origin: str) -> str:
-    """The name of a zone's file: `com.zone`, `root.zone`."""
+    """Return the file name of a zone: `com.zone`, `root.zone`."""
     return ("root" if origin == "." else origin.rstrip(".")) + ".zone"
 
 
 class DnsTopo(Topo):  # type: ignore[misc]
-    """The name system. See build for the parameters."""
+    """The name hierarchy with a campus. See build for the parameters."""
 
     # Names come from the name servers, not from every host's /etc/hosts.
     host_names = False
@@ -121,9 +122,13 @@ class DnsTopo(Topo):  # type: ignore[misc]
         changing: str = "",
         **link: Any,
     ) -> None:
-        """clients: how many; scale: of all delays; mode: iterative or recursive; ttl: of example.com's records in
-        seconds; cache: whether the local server caches (yes or no); changing: TTLs of names whose address changes,
-        separated by commas; link: further TCLink parameters of the legs."""
+        """Build the topology.
+
+        clients: number of them; scale: factor of all delays; mode: iterative or recursive; ttl: of example.com's
+        records in seconds; cache: the local server caches (yes or no); changing: TTLs of the names whose address
+        changes, separated by commas; link: further TCLink parameters of the legs. Raises ValueError for an unknown
+        mode.
+        """
         if mode not in ("iterative", "recursive"):
             raise ValueError(f"mode={mode!r}: there are iterative and recursive")
         names = make_names(int(ttl), [int(each) for each in changing.split(",") if each])

@@ -1,10 +1,10 @@
-"""Plug a name system into any drawing: a root, a top-level domain, the domain's own server, and a local server.
+"""Name servers to add to any topology: a root, a top-level domain, the domain's own server, and a recursive resolver.
 
     local = plug_in(self, isp, campus, "10.7", {"www.example.com": "10.7.1.1"})
     self.addHost("client", ip="10.7.0.1/16", resolver=local)
 
-The four hosts get addresses PREFIX.53.1 to PREFIX.53.4. Set the drawing's `host_names` to False, so that its names
-come from these servers alone. The topology dns is the one to study the name system itself.
+The four hosts get addresses PREFIX.53.1 to PREFIX.53.4. Set the topology's `host_names` to False, so that names resolve
+through these servers alone. To study the DNS itself, use the topology `dns`.
 """
 
 from collections.abc import Mapping
@@ -42,7 +42,7 @@ def plug_in(topo: Topo, internet: str, campus: str, prefix: str, names: Mapping[
 
 
 def _domain(names: Mapping[str, str]) -> tuple[str, str]:
-    """The domain that all names are in, and the one above it."""
+    """Return the second-level domain of all names, and its parent."""
     domains = {".".join(name.rstrip(".").split(".")[-2:]) + "." for name in names}
     if len(domains) != 1:
         raise ValueError(f"the names {', '.join(names)} are not all in one second-level domain")

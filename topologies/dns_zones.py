@@ -1,15 +1,15 @@
-"""Names for a drawing: zones of the whole hierarchy, filled from the drawing's own address plan.
+"""DNS zones of a topology: master files of the whole hierarchy, generated from the topology's address plan.
 
-A drawing says which zones there are and who serves them; which name has which address it has said already, at its
-hosts. From that one source come the addresses (A), the way back (PTR, in-addr.arpa), the delegations (NS) and their
-glue, so that nothing is typed twice. Sources: RFC 1034 section 4.2, RFC 1035 sections 3.5 and 5.
+A topology declares its zones and their servers; the addresses of names are declared at its hosts already. From that one
+source come the addresses (A), the reverse mapping (PTR, in-addr.arpa), the delegations (NS) and their glue, so that
+nothing is typed twice. Sources: RFC 1034 section 4.2, RFC 1035 sections 3.5 and 5.
 
     plan = NamePlan("dns", addresses={"server1.example.com.": ["10.53.4.1"]}, zones=[
         Zone(".", ("a.root-servers.net.",)),
         Zone("com.", ("ns.com.",)),
         Zone("example.com.", ("ns.example.com.",), (Record("www.example.com.", "CNAME", "server1.example.com."),)),
     ])
-    plan.master_file("com.")          the text of that zone
+    plan.master_file("com.")          # the text of that zone
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from jinja2 import Environment, StrictUndefined, Template
 REVERSE = "in-addr.arpa."
 TTL_S = 3600
 NEGATIVE_TTL_S = 300
-# The times of a secondary server, of which a drawing has none; RFC 1912 section 2.2 has them in this order of size.
+# SOA timers of secondary servers, which no topology has; the order of magnitude is that of RFC 1912 section 2.2.
 REFRESH_S, RETRY_S, EXPIRE_S = 3600, 900, 604_800
 
 
 @dataclass(frozen=True)
 class Record:
-    """One record: owner, type, value as a master file has it; ttl None: that of its zone."""
+    """One resource record: owner, type, rdata in master-file format, TTL in seconds (None: the zone's)."""
 
     owner: str
     type: str
@@ -52,12 +52,12 @@ class Zone:
 
 
 def is_below(name: str, origin: str) -> bool:
-    """Whether a name lies in the domain `origin`, or is it."""
+    """Return whether `name` is the domain `origin` or a subdomain of it."""
     return origin == "." or name == origin or name.endswith("." + origin)
 
 
 def reverse_name(address: str) -> str:
-    """The name under in-addr.arpa that leads from an address to its name (RFC 1035 section 3.5)."""
+    """Return the name under in-addr.arpa that maps an address to its name (RFC 1035 section 3.5)."""
     return IPv4Address(address).reverse_pointer + "."
 
 
@@ -69,7 +69,7 @@ def _template() -> Template:
 
 
 class NamePlan:
-    """All zones of a drawing. `addresses`: fully qualified name to its addresses; `canonical`: address to its name."""
+    """All zones of a topology. addresses: by fully qualified name; canonical: the name of each address."""
 
     def __init__(
         self,
@@ -84,17 +84,17 @@ class NamePlan:
         self.canonical = canonical or {some[0]: name for name, some in addresses.items() if len(some) == 1}
 
     def zone_of(self, name: str) -> Zone | None:
-        """The zone that holds a name: the one with the longest origin above it."""
+        """Return the zone that a name belongs to: the one with the longest origin above it."""
         above = [zone for zone in self.zones.values() if is_below(name, zone.origin)]
         return max(above, key=lambda zone: 0 if zone.origin == "." else len(zone.origin), default=None)
 
     def master_file(self, origin: str) -> str:
-        """The text of one zone in master-file format."""
+        """Return one zone in master-file format (RFC 1035 section 5)."""
         zone = self.zones[origin]
         return _template().render(zone=zone, records=self.records(origin), drawing=self.drawing)
 
     def records(self, origin: str) -> tuple[Record, ...]:
-        """All records of one zone, each with its TTL: what its master file holds, the SOA and NS sets included."""
+        """Return all records of one zone with their TTLs, the SOA and NS sets included."""
         zone = self.zones[origin]
         mailbox = f"hostmaster.{'' if origin == '.' else origin}"
         numbers = " ".join(map(str, (zone.serial, REFRESH_S, RETRY_S, EXPIRE_S, zone.negative_ttl)))
@@ -125,14 +125,14 @@ class NamePlan:
         return [Record(owner, "PTR", name) for owner, name in owners if self.zone_of(owner) is zone]
 
     def _delegations(self, zone: Zone) -> list[Record]:
-        """NS of the zones right below, and glue for servers that lie below the cut (RFC 1034 section 4.2.1)."""
+        """Return NS records of the child zones, and glue for servers below the zone cut (RFC 1034 section 4.2.1)."""
         records = []
         for child in self.zones.values():
             if child is zone or self._parent(child) is not zone:
                 continue
             for server in child.servers:
                 records.append(Record(child.origin, "NS", server))
-                # Glue for whatever the zone knows no authoritative address of and a resolver would otherwise lack.
+                # Glue for a server without an authoritative address in the zone, which a resolver could not reach.
                 if is_below(server, zone.origin) and self.zone_of(server) is not zone:
                     records += [Record(server, "A", address) for address in self.addresses.get(server, ())]
         return records

@@ -1,19 +1,19 @@
-"""File transfer: a client and a server with a router between them, and a third host that sees the client's traffic.
+"""File transfer: an FTP client and server with a router between them, and an eavesdropper beside the client.
 
     client ──┐                                                            server
     10.9.1.1 ├─ s1 ──────── router ══════════════════════ s2 ─────────── 10.9.2.1
     eve    ──┘ mirror port  10.9.1.254     bw, delay                      ftp.example.com
     10.9.1.66               10.9.2.254
 
-Networks: 10.9.1.0/24 at the client's, 10.9.2.0/24 at the server's. Only the link between router and s2 has a rate and
-a delay (one way), so RTT between client and server is twice that. s1 has a mirror port: eve gets a copy of every frame
-without taking part in anything. The server has two users, whose files are in its folder:
+Networks: 10.9.1.0/24 at the client's side, 10.9.2.0/24 at the server's. Only the link between router and s2 has a rate
+and a delay (one way), so RTT between client and server is twice that delay. s1 has a mirror port: eve gets a copy of
+every frame and sends none. The server has two users, whose files are in its folder:
 
     ann   password correct-horse      readme.txt, letters/alice.txt, letters/bob.txt
     ben   password battery-staple     readme.txt, and a quota of 20 000 octets
 
-Stock Mininet knows no `forwards` and no `mirrors`: there, have the router forward by `router sysctl
-net.ipv4.ip_forward=1`; eve sees nothing.
+Stock Mininet has no `forwards` and no `mirrors`: enable forwarding there by `router sysctl net.ipv4.ip_forward=1`; eve
+sees nothing.
 
     sudo mn --custom topologies/ftp.py --topo ftp --switch lxbr
 """
@@ -26,7 +26,7 @@ SERVER_NAME = "ftp.example.com"
 CLIENT_ADDRESS, EVE_ADDRESS, SERVER_ADDRESS = "10.9.1.1", "10.9.1.66", "10.9.2.1"
 PASSWORDS = {"ann": "correct-horse", "ben": "battery-staple"}
 QUOTA_OCTETS = 20_000
-# Who may log in, as services.ftp.accounts reads it. Everybody may read the passwords here: FTP shows them anyway.
+# Accounts in the format of services.ftp.accounts. Plain passwords will do: FTP sends them in the clear anyway.
 USERS = f"""\
 [users.ann]
 password = "plain:{PASSWORDS["ann"]}"
@@ -48,7 +48,7 @@ DEFAULT_SERVES = "services.ftp.server --root files --users users.toml --listen 0
 
 
 class FtpTopo(Topo):  # type: ignore[misc]
-    """A client, a router, a server, and a host that listens. See build for the parameters."""
+    """A client, a router, a server, and an eavesdropper. See build for the parameters."""
 
     def build(
         self,
@@ -58,8 +58,11 @@ class FtpTopo(Topo):  # type: ignore[misc]
         mirrors: str = "yes",
         **link: Any,
     ) -> None:
-        """bw in Mbit/s and one-way delay of the link between router and server; serves: what the server serves;
-        mirrors: whether s1 has a mirror port (yes or no); link: further TCLink parameters of that link."""
+        """Build the topology.
+
+        bw (Mbit/s) and delay (one way) of the link between router and server; serves: the server's command line;
+        mirrors: s1 has a mirror port (yes or no); link: further TCLink parameters of that link. Raises ValueError.
+        """
         if mirrors not in ("yes", "no"):
             raise ValueError(f"mirrors={mirrors!r}: it takes yes or no")
         near, far = self.addSwitch("s1", mirrors=mirrors == "yes"), self.addSwitch("s2")

@@ -1,4 +1,4 @@
-"""One small Internet: the name system, a campus with its cache, a content provider, and the CDN that it has hired.
+"""One small Internet: the DNS, a campus with its cache, a content provider, and the CDN that it has hired.
 
     alice   10.8.4.101 ─┐
     carol   10.8.4.102 ─┤
@@ -12,10 +12,10 @@
     ftp     10.8.9.21      ftp.example.com ── 10 ms ──────────────────┤
     mail    10.8.9.25      mail.example.com ── 10 ms ─────────────────┘
 
-All hosts are in 10.8.0.0/16 and find each other by name alone. www.example.com is the provider's, by way of the CDN;
-www.campus.edu is the campus's own, on the campus; ftp.example.com is open to everybody by FTP. There are two mail
-domains: alice@campus.edu has her mailbox on the campus's server, carol@example.com has hers at the provider's. Only the
-access link and the origin's link have a rate. The campus is nearest to the CDN's region eu.
+All hosts are in 10.8.0.0/16; names resolve through the name servers alone. www.example.com is the provider's, by way of
+the CDN; www.campus.edu is the campus's own, on the campus; ftp.example.com is an anonymous FTP server. There are two
+mail domains: alice@campus.edu has her mailbox on the campus's server, carol@example.com has hers at the provider's.
+Only the access link and the origin's link have a rate. The campus is nearest to the CDN's region eu.
 
     sudo mn --custom topologies/internet.py --topo internet --switch lxbr
 """
@@ -48,7 +48,7 @@ PEOPLE: Mapping[str, str] = {"alice": f"{CAMPUS}.101", "carol": f"{CAMPUS}.102"}
 
 
 class InternetTopo(CdnParts):
-    """Everything in one drawing. See build for the parameters."""
+    """The DNS, the CDN, the campus, FTP and mail in one topology. See build for the parameters."""
 
     def build(
         self,
@@ -60,9 +60,12 @@ class InternetTopo(CdnParts):
         scale: float = 1.0,
         root: str = str(PAGES),
     ) -> None:
-        """users: how many a region of the CDN has; bw and origin_bw: Mbit/s of the campus's access link and of the
-        origin's link; ttl and interval: of the CDN's answers and of its checks, in seconds; scale: of all delays; root:
-        the folder that the origin and the campus's own site serve."""
+        """Build the topology.
+
+        users: number per region of the CDN; bw and origin_bw: Mbit/s of the campus's access link and of the origin's
+        link; ttl and interval: TTL of the CDN's answers and period of its health checks, in seconds; scale: factor of
+        all delays; root: document root of the origin and of the campus's own site.
+        """
         plan = CdnPlan(
             int(ttl),
             float(interval),

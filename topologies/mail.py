@@ -1,4 +1,4 @@
-"""Mail: two domains, each with its mail server, its people and its name servers, and a backup for one of them.
+"""Mail: two domains, each with a mail server, a user and name servers, and a backup MX for one of them.
 
     alice  10.25.1.101 ── sender ──┐                                     ┌── receiver ── bob    10.25.2.101
     www    10.25.1.80  ────────────┼─ s1 ── bw, between ─ s0 ─ between ─ s2 ──────────── mail-b 10.25.2.25
@@ -11,13 +11,13 @@
     ns-b    10.25.0.5  ns.example.com     ── names ───────┤
     backup  10.25.3.25 backup.example.com ── 30 ms ───────┘
 
-All hosts are in 10.25.0.0/16 and find each other by name alone. alice@example.org has her mailbox on mail-a, which is
-mail.example.org; bob@example.com has his on mail-b, which is mail.example.com. Mail for example.com goes to
-mail.example.com (MX, preference 10) and, while that is away, to backup.example.com (preference 20), which keeps it
-until then. Each mail server takes mail from other servers on port 25, from its own users on port 587, and lets them
-read it by POP3 (port 110), IMAP (port 143) and webmail (port 80). The delays are one way; `between` is that from server
-to server, half of it on either side of s0. RTT: alice - mail-a 20 ms, mail-a - mail-b 100 ms, bob - mail-b 40 ms. Only
-the link s1 - s0 has a rate. www.example.org has the picture that Alice sends, and others.
+All hosts are in 10.25.0.0/16; names resolve through the name servers alone. alice@example.org has her mailbox on
+mail-a, which is mail.example.org; bob@example.com has his on mail-b, which is mail.example.com. Mail for example.com
+goes to mail.example.com (MX, preference 10) and, while that is unreachable, to backup.example.com (preference 20),
+which queues it. Each mail server accepts relayed mail on port 25 and submissions of its users on port 587, and gives
+access to mailboxes by POP3 (port 110), IMAP (port 143) and webmail (port 80). The delays are one way; `between` is that
+from server to server, half of it on either side of s0. RTT: alice - mail-a 20 ms, mail-a - mail-b 100 ms, bob - mail-b
+40 ms. Only the link s1 - s0 has a rate. www.example.org serves the picture that Alice sends, and others.
 
     sudo mn --custom topologies/mail.py --topo mail --switch lxbr
 """
@@ -57,15 +57,15 @@ ADDRESSES: Mapping[str, str] = {
 LOCAL_A, LOCAL_B = f"{PREFIX}.1.53", f"{PREFIX}.2.53"
 ALICE_ADDRESS, BOB_ADDRESS = f"{PREFIX}.1.101", f"{PREFIX}.2.101"
 BACKUP_LEG_MS = 30.0
-# As services.mail.accounts reads it: name:password:quota, lists, forwards.
+# In the format of services.mail.accounts: name:password:quota, lists, forwards.
 ACCOUNTS_A = f"alice:{PASSWORDS['alice']}\n"
 ACCOUNTS_B = f"bob:{PASSWORDS['bob']}\nstaff: bob, {ALICE}\n"
 
 
 def mail_server(domain: str, name: str, accounts: str, flags: str = "") -> dict[str, Any]:
-    """What a host that is a domain's mail server serves, and its files: parameters of addHost.
+    """Return the addHost parameters of a domain's mail server: its services, files and names.
 
-    name: the server's own, without a final dot; accounts: its accounts file's text; flags: further ones of its MTA.
+    name: the server's own, without a final dot; accounts: text of its accounts file; flags: further flags of its MTA.
     """
     mailboxes = "--accounts accounts --maildirs maildirs --listen 0.0.0.0"
     mta = f"services.mail.mta --domain {domain} --hostname {name} {mailboxes} --queue queue --port {SMTP_PORT}"
@@ -80,14 +80,14 @@ def mail_server(domain: str, name: str, accounts: str, flags: str = "") -> dict[
 
 
 def backup_server(domain: str, name: str) -> dict[str, Any]:
-    """What a host serves that takes a domain's mail while its own server is away: parameters of addHost."""
+    """Return the addHost parameters of a backup MX, which queues mail while the domain's mail server is unreachable."""
     flags = f"--domain {name} --relay-for {domain} --accounts accounts --maildirs maildirs --queue queue"
     serves = f"services.mail.mta {flags} --retry 1,2,5,10,60 --listen 0.0.0.0 --port {SMTP_PORT}"
     return {"names": [name], "files": {"accounts": ""}, "serves": serves}
 
 
 def mail_names(backup: bool = True) -> NamePlan:
-    """The zones of this drawing."""
+    """Return the zones of this topology."""
     addresses = {name: [address] for address, name, _ in SERVERS.values()}
     addresses |= {name: [address] for name, address in ADDRESSES.items() if backup or name != BACKUP}
     exchanges = {
@@ -102,7 +102,7 @@ def mail_names(backup: bool = True) -> NamePlan:
 
 
 class MailTopo(Topo):  # type: ignore[misc]
-    """Two mail domains and the names between them. See build for the parameters."""
+    """Two mail domains with their DNS hierarchy. See build for the parameters."""
 
     # Names come from the name servers, not from every host's /etc/hosts.
     host_names = False
@@ -121,10 +121,13 @@ class MailTopo(Topo):  # type: ignore[misc]
         flags_a: str = "",
         flags_b: str = "",
     ) -> None:
-        """sender, between, receiver, names: one-way delays of Alice's link, from server to server, of Bob's link, of
-        each name server's link; bw: Mbit/s of the link between s1 and s0; backup: whether example.com has a backup
-        server (yes or no); root: the folder that www serves; accounts_a, accounts_b: the accounts files of example.org
-        and example.com; flags_a, flags_b: further flags of their MTAs. Raises ValueError for what cannot be drawn."""
+        """Build the topology.
+
+        sender, between, receiver, names: one-way delays of Alice's link, from server to server, of Bob's link, of each
+        name server's link; bw: Mbit/s of the link between s1 and s0; backup: example.com has a backup MX (yes or no);
+        root: document root of www; accounts_a, accounts_b: accounts files of example.org and example.com; flags_a,
+        flags_b: further flags of their MTAs. Raises ValueError for a parameter out of range.
+        """
         if backup not in ("yes", "no"):
             raise ValueError(f"backup={backup!r}: it takes yes or no")
         internet, near, far = self.addSwitch("s0"), self.addSwitch("s1"), self.addSwitch("s2")
@@ -152,7 +155,7 @@ class MailTopo(Topo):  # type: ignore[misc]
             self.addLink(made, internet, delay=delay)
 
     def _site(self, switch: str, letter: str, local: str, server: Mapping[str, Any], name: str) -> None:
-        """A domain's mail server and its local name server."""
+        """Add a domain's mail server and its recursive resolver."""
         self.addLink(self.addHost(f"mail-{letter}", ip=_ip(name), resolver=local, **server), switch)
         root, root_name, _ = SERVERS["ns-root"]
         serves = f"services.dns.resolver --root {root_name}={root} --listen 0.0.0.0 --port 53"
@@ -164,7 +167,7 @@ def _ip(name: str) -> str:
 
 
 def _half(delay: str) -> str:
-    """Half of a delay as TCLink has it: 50ms, 300us, 1s."""
+    """Return half of a delay in TCLink's format: 50ms, 300us, 1s."""
     number = delay.rstrip("mus")
     try:
         return f"{float(number) / 2:g}{delay[len(number) :]}"
@@ -174,7 +177,7 @@ def _half(delay: str) -> str:
 
 SUBMITS = f"--server mail.example.org --port {SUBMISSION_PORT} --auth PLAIN --auth-user alice"
 SENDS = f"from={ALICE} copy=no smtp_url=smtp://alice:{PASSWORDS['alice']}@mail.example.org:{SUBMISSION_PORT}"
-# Mutt wants TLS unless told otherwise, and here everything is to be read on the wire.
+# Mutt requires TLS by default; without it the dialogue is readable in a capture.
 MUTT = "mutt -e 'set ssl_force_tls=no ssl_starttls=no folder=.'"
 AT_BOBS = f"bob:{PASSWORDS['bob']}@mail.example.com"
 TRY = (

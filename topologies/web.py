@@ -1,4 +1,4 @@
-"""The web: clients on a campus, perhaps a cache beside them, an access link, and origins behind the provider.
+"""The web: clients on a campus, optionally a caching proxy, an access link, and origin servers behind the provider.
 
     client  ─┐                                    ┌─ origin
     10.7.0.1 ├─ s1 ══════ access link ══════ s2 ──┤  10.7.1.1  www.example.com
@@ -8,9 +8,8 @@
 
 All hosts are in 10.7.0.0/16. Only the access link has a rate and a delay; the campus is as fast as the machine, and so
 is the Internet behind the link, unless `campus_delay` and `internet` give them a delay. RTT between client and origin:
-twice the sum of the three. The cache is a forward proxy (cache=forward; clients name it: port 3128) or stands in the
-origin's place on the campus (cache=reverse; port 80). With dns=yes there are name servers as well (see hierarchy), the
-local one on the campus.
+twice the sum of the three. The cache is a forward proxy (cache=forward; port 3128) or a reverse proxy (cache=reverse;
+port 80). With dns=yes there are name servers as well (see dns_hierarchy), the recursive resolver on the campus.
 
     sudo mn --custom topologies/web.py --topo web --switch lxbr
 """
@@ -28,7 +27,7 @@ from topologies.dns_hierarchy import plug_in
 PAGES = Path(str(resources.files("topologies"))) / "www"
 PROXY_ADDRESS = "10.7.0.100"
 PROXY_NAME = "cache.example.com"
-# More would take the proxy's address.
+# One more would have the proxy's address.
 MOST_CLIENTS = 99
 # By `cache`: the flags of the proxy, in its host.
 CACHES = {
@@ -38,7 +37,7 @@ CACHES = {
 
 
 class WebTopo(Topo):  # type: ignore[misc]
-    """Clients, an access link, origins, and perhaps a cache. See build for the parameters."""
+    """Clients, an access link, origins, and optionally a cache. See build for the parameters."""
 
     def build(
         self,
@@ -55,11 +54,15 @@ class WebTopo(Topo):  # type: ignore[misc]
         campus_delay: str = "0ms",
         **link: Any,
     ) -> None:
-        """clients: how many, up to 99; bw in Mbit/s and one-way delay of the access link; root: the folder that every
-        origin serves; dns: whether names come from name servers (yes) or from every host's /etc/hosts (no); cache:
-        none, forward or reverse, and further flags of the proxy; origins: how many, and further flags of theirs;
-        internet: one-way delay between the access link and the origins; campus_delay: between a client and the campus;
-        link: further TCLink parameters of the access link. Raises ValueError for what cannot be drawn."""
+        """Build the topology.
+
+        clients: number of them, up to 99; bw (Mbit/s) and one-way delay of the access link; root: document root of
+        every origin; dns: names resolve through name servers (yes) or every host's /etc/hosts (no); cache: none,
+        forward or reverse, and cache_flags, further flags of the proxy; origins: number of them, and origin_flags,
+        further flags of theirs; internet: one-way delay between the access link and the origins; campus_delay: between
+        a client and the campus; link: further TCLink parameters of the access link. Raises ValueError for a parameter
+        out of range.
+        """
         if cache != "none" and cache not in CACHES:
             raise ValueError(f"cache={cache}: it takes none, {' or '.join(CACHES)}")
         if not 1 <= int(clients) <= MOST_CLIENTS:
@@ -85,12 +88,12 @@ class WebTopo(Topo):  # type: ignore[misc]
 
 
 def delayed(delay: str) -> dict[str, str]:
-    """The parameters of a link with this one-way delay; a link without any is not shaped at all."""
+    """Return the addLink parameters of a one-way delay; none for 0ms, since such a link needs no shaping."""
     return {} if delay == "0ms" else {"delay": delay}
 
 
 def origin_name(number: int) -> str:
-    """The name of the origin of this number, from 1 on."""
+    """Return the name of the origin of this number, from 1 on."""
     return "www.example.com" if number == 1 else f"www{number}.example.com"
 
 

@@ -1,17 +1,17 @@
-"""The closed form for a visit through a cache, term by term: round trips on the campus, and over the access link.
+"""Closed form of a visit through a caching proxy, by term: round trips on the campus, and over the access link.
 
-A client opens one connection to the cache on its campus and asks for n objects, one after the other. For m of them the
-cache asks the origin, over connections of which it has to open c. With X the transmission time of the m responses on
-the access link:
+A client opens one connection to the cache on its campus and requests n objects, one after the other. The cache forwards
+m of the requests to the origin and opens c connections for that. With X the transmission time of the m responses on the
+access link:
 
     (n+1) RTT_campus + (m+c) RTT + X
 
-A hit (m = 0) never crosses the access link; a copy that is asked for conditionally costs its round trip, but X has no
-body in it; a miss costs what a request without the cache does, and the campus. Without a cache all n cross both:
-(n+1) (RTT_campus + RTT) + X, which `theory.http_page_load` gives.
+A hit (m = 0) never crosses the access link; a validation costs a round trip, but X has no body in it; a miss costs a
+request without the cache plus the campus. Without a cache all n cross both: (n+1) (RTT_campus + RTT) + X, as
+experiments.http.theory gives.
 
-Left out, as there: the time that programs take, acknowledgements, loss; and it holds while a response fits the initial
-window of ten segments.
+Left out, as there: processing time, acknowledgements, loss. Valid while a response fits the initial window of ten
+segments.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ def cached_visit(
 ) -> Theory:
     """Return the time of a visit to `objects` objects through a cache.
 
-    `rtt_s` and `rate_bps` are the access link's; `responses_bytes`: the origin's m responses, heads included;
-    `request_size_bytes`: the largest request to it; `connections`: how many the cache opens to it. Raises ValueError
-    for a visit to nothing.
+    rtt_s and rate_bps: of the access link; responses_bytes: the origin's m responses with their heads;
+    request_size_bytes: the largest request to it; connections: number that the cache opens to it. Raises ValueError for
+    a visit to nothing.
     """
     if objects < 1:
         raise ValueError("a visit is to at least one object")

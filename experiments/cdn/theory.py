@@ -1,19 +1,19 @@
-"""Closed forms for a CDN: a visit by name, and what a lone origin gives to so many clients.
+"""Closed forms of a CDN: a visit with its DNS lookup, and the response time of a lone origin under N clients.
 
-A visit by name is a lookup, of which each server that the local one has to ask costs a round trip of its region
-(`lookup_s`), and then a page load (`theory`) or a visit through a cache (`cache_theory`).
+A visit by name is a lookup, which costs a round trip to each name server that the local one queries (`lookup_s`),
+followed by a page load (http.theory) or a visit through a cache (cache.theory).
 
-Clients that ask, get, think for Z and ask again are an interactive system: with N of them at a link that takes S for an
-object, X requests a second and a response time R, Little's law says R = N/X - Z, and X is at most 1/S. So
+Clients that request, receive, think for Z and repeat are an interactive system: N of them at a link with the
+transmission time S of an object have the throughput X <= 1/S and the response time R = N/X - Z (Little's law). So
 
     R(N) >= max(RTT + S, N S - Z)        utilisation(N) = min(1, N S / (RTT + S + Z))
 
-which a link with room for all that wait comes near to: below the knee N* = (RTT + S + Z)/S each client needs as much of
-the link as the others, above it each further one costs all of them S. Clients whose RTT differ wait in one queue: the
-wait W is what makes the sum of S / (RTT + W + S + Z) over all of them no more than 1.
+A link with an unbounded queue comes close to these bounds: below the knee N* = (RTT + S + Z)/S clients do not delay
+each other, above it each further one costs all of them S. Clients with different RTT wait in one queue: the wait W is
+the solution of: the sum of S / (RTT + W + S + Z) over all of them is 1.
 
-The bound is none for the finite run of a few clients: near the knee they meet in the queue although there is room for
-all of them. What that takes, the path model knows (pathmodel.interactive), and `beyond_bound` gives it as terms.
+The bounds are asymptotic: near the knee clients meet in the queue even where the link has spare capacity. The path
+model computes that effect (pathmodel.interactive_system), and `beyond_bound` returns it as terms.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ STEPS = 60
 
 
 def by_name(visit: Theory, lookup_s: float, formula: str) -> Theory:
-    """Return a visit, whose formula is this one's, with the lookup in front of it."""
+    """Return a visit, with this formula, preceded by the DNS lookup."""
     terms: Mapping[str, float] = {"dns": lookup_s, **visit.terms}
     return Theory(visit.total_s + lookup_s, terms, f"DNS + {formula}", visit.source)
 
 
 def wait_s(rtts_s: Sequence[float], service_s: float, think_s: float) -> float:
-    """Return the wait at the link that clients with these round-trip times share, in s; 0 below the knee."""
+    """Return the common wait at the link of clients with these round-trip times, in s; 0 below the knee."""
     if asked_for(rtts_s, service_s, think_s) <= 1:
         return 0.0
-    # With this wait alone they would ask for less than the link gives.
+    # An upper bound: with this wait the offered load is below 1.
     low, high = 0.0, len(rtts_s) * service_s
     for _ in range(STEPS):
         middle = (low + high) / 2
@@ -55,12 +55,12 @@ def wait_s(rtts_s: Sequence[float], service_s: float, think_s: float) -> float:
 
 
 def utilisation(rtts_s: Sequence[float], service_s: float, think_s: float) -> float:
-    """Return the share of time in which the link sends."""
+    """Return the share of time in which the link transmits."""
     return min(1.0, asked_for(rtts_s, service_s, think_s, wait_s(rtts_s, service_s, think_s)))
 
 
 def interactive(rtts_s: Sequence[float], service_s: float, think_s: float) -> Theory:
-    """Return the mean response time of clients with these round-trip times, each weighing as much as it asks."""
+    """Return the mean response time of clients with these round-trip times, weighted by their request rates."""
     wait = wait_s(rtts_s, service_s, think_s)
     rates = [1 / (rtt_s + wait + service_s + think_s) for rtt_s in rtts_s]
     mean_rtt_s = sum(rate * rtt_s for rate, rtt_s in zip(rates, rtts_s, strict=True)) / sum(rates)
@@ -69,11 +69,11 @@ def interactive(rtts_s: Sequence[float], service_s: float, think_s: float) -> Th
 
 
 def beyond_bound(bound: Theory, plan: Plan, topo: Topo, from_s: float, rtts_s: Sequence[float]) -> dict[str, float]:
-    """Return what the bound of `interactive` leaves out of a run of this plan, by name, in s: means over the requests
-    from `from_s` to the plan's end. `rtts_s`: of each client of the plan, without any frame.
+    """Return the effects that the bound of `interactive` leaves out of a run of this plan, by name, in s.
 
-    internet: how often the near and the far clients asked; queueing: how they met at the link; request: its frame;
-    window and acknowledgements: of TCP, see pathmodel.
+    They are means over the requests from `from_s` to the plan's end. rtts_s: of each client of the plan, without
+    frames. internet: the mix of near and far clients; queueing: contention at the link; request: its frame; window and
+    acknowledgements: of TCP, see pathmodel.
     """
     full, windowless, ideal = (
         [one for one in requests_of(topo, plan, options) if from_s <= one.at_s < plan.until_s]
@@ -83,7 +83,7 @@ def beyond_bound(bound: Theory, plan: Plan, topo: Topo, from_s: float, rtts_s: S
         return {}
     full_s, windowless_s, ideal_s = (fmean(one.response_s for one in some) for some in (full, windowless, ideal))
     internet_s = fmean(rtts_s[one.client] for one in ideal)
-    # A request is alone on its way, and so the first of its clients' link: what is left is the wait of its response.
+    # Requests do not queue: the remainder is the wait of the response.
     request_s = transmission_time_s(plan.request_bytes, plan.rate_bps)
     wait_s = ideal_s - internet_s - request_s - bound.terms["transmission"]
     return {
@@ -96,5 +96,5 @@ def beyond_bound(bound: Theory, plan: Plan, topo: Topo, from_s: float, rtts_s: S
 
 
 def asked_for(rtts_s: Sequence[float], service_s: float, think_s: float, wait: float = 0.0) -> float:
-    """The share of the link that they ask for if each waits so long."""
+    """Return the offered load of the link if each client waits for `wait`."""
     return sum(service_s / (rtt_s + wait + service_s + think_s) for rtt_s in rtts_s)

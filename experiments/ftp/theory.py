@@ -1,4 +1,4 @@
-"""Closed forms for the time in which a session fetches n files by FTP, round trips counted one by one.
+"""Closed form of an FTP session that retrieves n files, in round trips by term.
 
     control_handshake   1 RTT             SYN, SYN-ACK
     dialogue            (1 + d) RTT       the greeting, then d commands and their replies: USER, PASS, TYPE
@@ -7,13 +7,13 @@
     request             1 RTT a file      passive: RETR and the first segment; active: RETR and the server's SYN
     transmission        the rest of X
 
-So n files take (2 + d + 3n) RTT + X in either mode, where HTTP/1.1 on one lasting connection takes (n + 1) RTT + X:
-FTP pays the agreement on a data connection and its handshake for every file. X is the transmission time of the files;
-the final reply (226) comes right behind the data, on the other connection. The time that a link takes for the frames of
-each round trip is counted as well: it is part of what an exchange takes, as in `theory`.
+So n files take (2 + d + 3n) RTT + X in either mode, where HTTP/1.1 on one persistent connection takes (n + 1) RTT + X:
+FTP pays the negotiation of a data connection and its handshake for every file. X is the transmission time of the files;
+the final reply (226) follows the data at once, on the control connection. The transmission time of the frames of each
+round trip is counted as part of the exchange, as in harness.theory.
 
-Source: RFC 959 sections 3.3, 5.4 and 6 (the order of commands and replies), counted here. It holds while each file fits
-TCP's initial window (see `theory`), since every data connection begins anew with slow start.
+Source: RFC 959 sections 3.3, 5.4 and 6 (the order of commands and replies), counted here. Valid while each file fits
+TCP's initial window, since every data connection starts with slow start.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from experiments.harness.theory.tcp import (
 
 RFC_959 = "RFC 959, sections 3.3, 5.4 and 6: round trips counted"
 MODES = ("active", "passive")
-# What a command or its reply takes without its own text: one octet of text at least.
+# Size of a command or a reply, where its mean is not measured.
 MESSAGE_BYTES = 30
 # PORT or PASV and its reply, RETR, 150, 226.
 MESSAGES_A_FILE = 5
@@ -47,8 +47,8 @@ def ftp_session(
 ) -> Theory:
     """Return the time from the first SYN to the last 226, for files of these sizes one after the other.
 
-    `dialogue`: how many commands the client gives beside those for transfers; `message_bytes`: of a command or a reply
-    on average. Raises ValueError for an unknown mode or no file.
+    dialogue: number of commands beside those for transfers; message_bytes: mean size of a command or a reply. Raises
+    ValueError for an unknown mode or no file.
     """
     if mode not in MODES or not sizes_bytes:
         raise ValueError(f"there are the modes {' and '.join(MODES)}, and a session of theirs fetches a file at least")
@@ -78,11 +78,11 @@ def framing_s(
     dialogue: int,
     message_bytes: int,
 ) -> float:
-    """Return what a link takes for the segments of a session beyond those that `ftp_session` counts, in seconds.
+    """Return the transmission time of a session's segments beyond those that `ftp_session` counts, in seconds.
 
     control_bytes: octets of each segment on the control connection up to the last 226; data_bytes: of each segment on
-    the data connections; the rest as there. Messages that are longer or shorter than the average, replies of several
-    segments and data in short segments have this term; it is negative where there are fewer.
+    the data connections; the rest as there. Messages longer or shorter than the mean, replies of several segments and
+    short data segments have this term; it is negative for fewer segments.
     """
     messages = 1 + 2 * dialogue + MESSAGES_A_FILE * len(sizes_bytes)
     sent_s = sum(transmission_time_s(size, rate_bps) for size in (*control_bytes, *data_bytes))
@@ -91,5 +91,5 @@ def framing_s(
 
 
 def fits_initial_window(sizes_bytes: Sequence[int]) -> bool:
-    """Say whether every file leaves within the initial window, so that no transfer waits for acknowledgements."""
+    """Return whether every file fits the initial window, so that no transfer waits for acknowledgements."""
     return all(segments(size) <= INITIAL_WINDOW_SEGMENTS for size in sizes_bytes)

@@ -20,14 +20,14 @@ from topologies.emulation.user_module import is_own_file
 
 
 class UnknownNameError(ValueError):
-    """There is no experiment or topology of that name; the message lists those that exist."""
+    """An unknown name of an experiment, matrix or topology; the message lists the known ones."""
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """A topology by name: its class, its module's text, and what a person may try in it.
+    """A topology by name: its class, its module's docstring, and example commands.
 
-    `called`: how a command names it, which for a file of one's own is the file.
+    called: its name on a command line, which for a user's file is the file.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Drawing:
     called: str = ""
 
 
-# What `lab7` looks for in the packages of experiments: one of these, assigned at the top level of a module.
+# Marks a module of the packages of experiments: one of these names, assigned at the top level.
 _DEFINES = re.compile(r"^(EXPERIMENT|MATRIX)\b", re.MULTILINE)
 
 
@@ -63,9 +63,9 @@ def all_experiments() -> dict[str, Experiment]:
 
 
 def find_experiments(names: tuple[str, ...]) -> list[Experiment]:
-    """The experiments of these names, or files of one's own (`my_lab.py`), or all of the names if none is given.
+    """Return the experiments of these names, or from files (`my_lab.py`), or all without names.
 
-    Raises UnknownNameError, OwnFileError.
+    Raises UnknownNameError, UserFileError.
     """
     known = all_experiments()
     for name in names:
@@ -84,7 +84,7 @@ def all_matrices() -> dict[str, Matrix]:
 
 
 def find_matrix(name: str) -> Matrix:
-    """The matrix of that name. Raises UnknownNameError."""
+    """Return the matrix of that name. Raises UnknownNameError."""
     known = all_matrices()
     if name not in known:
         raise UnknownNameError(f"there is no matrix {name!r}: there are {', '.join(known)}")
@@ -92,14 +92,14 @@ def find_matrix(name: str) -> Matrix:
 
 
 def all_drawings() -> dict[str, Drawing]:
-    """Every topology by name: what modules of `topologies` export as `topos`, as Mininet's --custom reads it."""
+    """Return every topology by name: the exports `topos` of the modules of `topologies`, as for Mininet's --custom."""
     return {drawing.name: drawing for module in _modules(topologies) for drawing in _drawings(module)}
 
 
 def find_drawing(name: str) -> Drawing:
-    """A topology by name, or from a file of one's own (`my_lab.py`, or `my_lab.py:NAME` if it exports several).
+    """Return a topology by name, or from a file (`my_lab.py`, or `my_lab.py:NAME` if it exports several).
 
-    Raises UnknownNameError, OwnFileError.
+    Raises UnknownNameError, UserFileError.
     """
     file, _, chosen = name.partition(":")
     if is_own_file(file):

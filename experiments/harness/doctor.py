@@ -1,4 +1,4 @@
-"""What this machine can do for lab7, and how to get what is missing."""
+"""Diagnosis of a machine: the abilities that lab7 needs or can use, with a remedy for each missing one."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ VIRTUAL_TIME = "virtual time"
 
 @dataclass(frozen=True)
 class Finding:
-    """One ability: whether it is there, what that means, and how to get it.
+    """One ability of the machine, its meaning, and the remedy if it is missing.
 
-    needed: lab7 cannot run without; real_alone: but in virtual time it can.
+    needed: lab7 cannot run without it; real_alone: virtual time does not need it.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Finding:
 
 
 class Ability(Enum):
-    """What this machine can run, as a sentence."""
+    """Extent to which lab7 can run on a machine, as a sentence."""
 
     ALL = "lab7 can run here."
     VIRTUAL_ALONE = (
@@ -48,7 +48,7 @@ class Ability(Enum):
 
 
 def ability(findings: Sequence[Finding]) -> Ability:
-    """What can be run by these findings."""
+    """Return the extent to which lab7 can run by these findings."""
     lacking = [one for one in findings if one.needed and not one.good]
     if not lacking:
         return Ability.ALL
@@ -57,7 +57,7 @@ def ability(findings: Sequence[Finding]) -> Ability:
 
 
 def examine() -> list[Finding]:
-    """Look at this machine; changes nothing."""
+    """Examine this machine without changing it."""
     return [_sandbox(), _tap(), _netem(), _open_vswitch(), _virtual_time(), _congestion(), *_programs(), _python()]
 
 
@@ -76,7 +76,7 @@ def _tap() -> Finding:
 
 
 def _in_sandbox(*command: str) -> bool:
-    """Whether a command ends well in a sandbox; what it needs of the kernel is loaded when it asks."""
+    """Return whether a command succeeds in a sandbox; kernel modules that it needs are loaded on demand."""
     return subprocess.run(module_command(SANDBOX, *command), capture_output=True, check=False).returncode == 0
 
 
@@ -89,7 +89,7 @@ def _netem() -> Finding:
 
 
 def _open_vswitch() -> Finding:
-    # ovs-dpctl(8) asks the kernel itself, for its data paths.
+    # ovs-dpctl(8) queries the kernel itself, for its data paths.
     good = shutil.which("ovs-vsctl") is not None and _in_sandbox("ovs-dpctl", "dump-dps")
     meaning = "switches can be Open vSwitch" if good else "switches are Linux bridges"
     remedy = "sudo apt-get install openvswitch-switch, and a kernel with openvswitch: linux-modules-extra-$(uname -r)"

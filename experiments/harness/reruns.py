@@ -13,7 +13,7 @@ from pathlib import Path
 from experiments.harness.judge.verdict import Verdict
 from experiments.harness.results.result import Result
 
-# How often an experiment is run again at most (`lab7 run --again N`).
+# Default bound of reruns per experiment (`lab7 run --again N`).
 RERUNS = 2
 
 

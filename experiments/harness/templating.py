@@ -1,4 +1,4 @@
-"""The one jinja2 environment: every page and configuration file that lab7 writes comes from a template."""
+"""The jinja2 environment of all pages and configuration files that lab7 writes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TEMPLATES = Path(__file__).resolve().parent / "templates"
 
 @cache
 def environment() -> Environment:
-    """The environment: HTML is escaped, command lines are not; a name that nobody gave a value is an error."""
+    """Return the environment: HTML is escaped, command lines are not; an undefined name is an error."""
     return Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=select_autoescape(["html.j2", "html"], default_for_string=False),
@@ -25,5 +25,5 @@ def environment() -> Environment:
 
 
 def render(template: str, **values: Any) -> str:
-    """The text of a template with these values."""
+    """Render a template with these values."""
     return environment().get_template(template).render(**values)

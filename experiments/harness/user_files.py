@@ -1,6 +1,6 @@
-"""What a person's own file holds: an experiment (`lab7 run ./my_lab.py`) or a topology (`lab7 up ./my_lab.py`).
+"""User files: an experiment (`lab7 run ./my_lab.py`) or a topology (`lab7 up ./my_lab.py`), loaded and validated.
 
-Every mistake is one sentence: what is missing, what is wrong with it, and how it is written.
+Every error is one sentence: the part that is missing or invalid, and the correct form.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from experiments.harness.experiment import Experiment
 from topologies.emulation.errors import OwnFileError
 from topologies.emulation.user_module import load
 
-# The name of an experiment becomes that of a folder of results.
+# The name of an experiment becomes the name of a folder of results.
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
 def load_experiment(file: str, taken: Collection[str]) -> Experiment:
-    """The experiment that a file defines; `taken` are the names of others. Raises OwnFileError."""
+    """Return the experiment that a file defines; `taken`: names of other experiments. Raises UserFileError."""
     module = load(file, "defines EXPERIMENT")
     experiment = getattr(module, "EXPERIMENT", None)
     if experiment is None:
@@ -38,7 +38,7 @@ def load_experiment(file: str, taken: Collection[str]) -> Experiment:
 
 
 def _check_claims(file: str, experiment: Experiment) -> None:
-    """Every claim has one statement: the course's, or the experiment's own."""
+    """Check that every claim has one statement: the course's, or the experiment's own."""
     course, own = load_claims(), [claim.id for claim in experiment.own_claims]
     for name in own:
         if name in course:
@@ -52,9 +52,9 @@ def _check_claims(file: str, experiment: Experiment) -> None:
 
 
 def load_drawing(file: str, chosen: str) -> tuple[str, Any, str, tuple[str, ...]]:
-    """The topology that a file exports as `topos`: its name, what makes it, and what described() says.
+    """Return the topology that a file exports as `topos`: its name, its constructor, and the result of described().
 
-    `chosen`: which of several, or nothing. Raises OwnFileError.
+    chosen: name of one of several, or empty. Raises UserFileError.
     """
     module = load(file, "exports `topos`")
     topos = getattr(module, "topos", None)
@@ -74,5 +74,5 @@ def load_drawing(file: str, chosen: str) -> tuple[str, Any, str, tuple[str, ...]
 
 
 def described(module: ModuleType) -> tuple[str, tuple[str, ...]]:
-    """What a topology's module says of it, and what a person may try in it."""
+    """Return a topology module's docstring and its example commands."""
     return module.__doc__ or "", tuple(getattr(module, "TRY", ()))

@@ -1,4 +1,19 @@
-"""HTTP page load times by connection strategy: closed forms in round trips and transmission times."""
+"""Page load times by HTTP version and use of connections: closed forms in round trips and transmission times.
+
+A page of n objects: one base page, and n - 1 objects that it references. X is the total transmission time of the n
+responses at the bottleneck. The formulas are those of the textbook (Kurose and Ross, Computer Networking: A Top-Down
+Approach, section 2.2.2); the HTTP/2 ones follow from RFC 9113 sections 5 and 8.4 by the same argument:
+
+    1.0-serial       2n RTT + X       every object pays a handshake and a request
+    1.0-parallel     4 RTT + X        base page, then all others in parallel
+    1.1-persistent   (n+1) RTT + X    one handshake, a request per object
+    1.1-pipelined    3 RTT + X        handshake, base page, then all requests together
+    2                3 RTT + X        the same on one connection with streams
+    2-push           2 RTT + X        the objects are pushed behind the base page
+
+They hold while each burst of responses fits the initial congestion window (`within_initial_window`); `page_stall_s`
+gives the time to add otherwise.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +38,9 @@ RFC_9113 = "RFC 9113, sections 5 and 8.4"
 
 @dataclass(frozen=True)
 class _Form:
-    """Round trips of a strategy as functions of n, and how the formula is written.
+    """Round trips of a strategy as functions of n, and the formula's text.
 
-    `awaited` says for how many of the n responses the client waits with nothing else arriving.
+    awaited: number of responses that the client waits for with nothing else arriving.
     """
 
     handshakes: int | None  # None: one for each object
@@ -58,20 +73,19 @@ def http_page_load(
     request_size_bytes: int | None = None,
     slow_start: bool = False,
 ) -> Theory:
-    """Return the time to load a page of these objects, the base page first.
+    """Return the load time of a page of these objects, the base page first.
 
-    `sizes_bytes` are the bodies; `head_size_bytes` is added to each for its status line and header lines;
-    `rate_bps` is the bottleneck's rate, None if it is not limited (X = 0); `request_size_bytes` is the size of
-    a request, None to take `rtt_s` as including the frames of a handshake and of a request. The transmission
-    time of each response that the client waits for is divided as the judge divides it: its first segment under
-    request, the rest under transmission. With `slow_start`, what `page_stall_s` says is added to transmission.
-    Raises KeyError for an unknown strategy, ValueError for an empty page.
+    sizes_bytes: of the bodies; head_size_bytes: added to each for its status line and header section; rate_bps: of the
+    bottleneck, None if unlimited (X = 0); request_size_bytes: of a request, None if `rtt_s` includes the frames of a
+    handshake and of a request. The transmission time of each awaited response is divided as the judge divides it: its
+    first segment under request, the rest under transmission. slow_start: add `page_stall_s` to transmission. Raises
+    KeyError for an unknown strategy, ValueError for an empty page.
     """
     form, n = _FORMS[strategy], len(sizes_bytes)
     if n == 0:
         raise ValueError("a page has at least its base page")
     sizes = [size + head_size_bytes for size in sizes_bytes]
-    # A base page that names nothing is not followed by a second round.
+    # A base page without references has no second round.
     handshakes, requests, awaited = (
         n if count is None else min(count, n) for count in (form.handshakes, form.requests, form.awaited)
     )
@@ -96,10 +110,10 @@ def http_page_load(
 def within_initial_window(
     strategy: str, sizes_bytes: Sequence[int], head_size_bytes: int = 0, mss_bytes: int = MSS_BYTES
 ) -> bool:
-    """Say whether the formula of this strategy holds for these sizes: every burst fits the initial window.
+    """Return whether the formula of this strategy holds for these sizes: every burst fits the initial window.
 
-    A burst is what a server sends on one connection without hearing from the client in between: one
-    response, or, with pipelining and HTTP/2, all named objects together; with push, the whole page.
+    A burst is the data of a server on one connection without input from the client in between: one response, or, with
+    pipelining and HTTP/2, all referenced objects together; with push, the whole page.
     """
     counts = [segments(size + head_size_bytes, mss_bytes) for size in sizes_bytes]
     if strategy == "2-push":

@@ -1,1 +1,1 @@
-"""How a drawing becomes a running network: sandbox, links, hosts, launcher."""
+"""Emulation: a Mininet topology as a running network, in a sandbox, with shaped links and services in the hosts."""

@@ -1,7 +1,7 @@
-"""Mininet's classes of nodes, links and interfaces, as `cls=` names them in a topology.
+"""Substitution of Mininet's classes of nodes, links and interfaces (`cls=` in a topology).
 
-A testbed makes hosts, switches and links of its own classes. Where a topology names a class of Mininet's that does
-nothing else, `cls=TCLink` or `cls=OVSSwitch`, the testbed's takes its place. Any other class is refused.
+A testbed makes hosts, switches and links of its own classes. Where a topology names a stock class without further
+behaviour, `cls=TCLink` or `cls=OVSSwitch`, the testbed's takes its place. Any other class is refused.
 """
 
 from typing import Any
@@ -15,16 +15,16 @@ from topologies.emulation.links.openvswitch import OpenVSwitch
 from topologies.emulation.node import Bridge, Host, Interface
 
 HOSTS = (node.Node, node.Host, Host)
-# OVSKernelSwitch is OVSSwitch by another name. Without a controller of one's own all of them learn where addresses are.
+# OVSKernelSwitch is OVSSwitch by another name. Without a controller all of them are learning bridges.
 SWITCHES = (node.Switch, node.OVSSwitch, node.OVSBridge, nodelib.LinuxBridge, Bridge)
-# TCULink turns check sums by the device off, as every link here does; OVSLink is what is fast between two OVSSwitches.
+# TCULink turns checksum offload off, as every link here does; OVSLink is an optimisation between two OVSSwitches.
 LINKS = (link.Link, link.TCLink, link.TCULink, link.OVSLink, EmulatedLink)
 INTERFACES = (link.Intf, link.TCIntf, Interface)
 INTERFACE_OPTIONS = ("intf", "cls1", "cls2")
 
 
 def check(topo: Topo) -> None:
-    """Raise DrawingError for the first class that a testbed cannot use."""
+    """Validate the classes of a topology. Raises TopologyError for the first that a testbed cannot use."""
     for host in topo.hosts():
         _check(f"the host {host}", topo.nodeInfo(host).get("cls"), HOSTS, _INSTEAD_OF_HOST)
     for switch in topo.switches():
@@ -53,6 +53,6 @@ def _check(place: str, kind: Any, stock: tuple[type, ...], instead: str) -> None
 
 
 def _is_own_bridge(kind: Any) -> bool:
-    """Whether a class is derived from the switch of lab7, which takes no more than a name and options."""
-    # Open vSwitch needs its daemons, which a testbed starts when all of its switches are such.
+    """Return whether a class is derived from lab7's own switch, whose constructor takes a name and options."""
+    # Open vSwitch needs its daemons, which a testbed starts only if all of its switches are Open vSwitches.
     return isinstance(kind, type) and issubclass(kind, Bridge) and not issubclass(kind, OpenVSwitch)

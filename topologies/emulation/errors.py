@@ -1,17 +1,17 @@
-"""The errors that emulation raises, each one sentence that says what to do."""
+"""Error types of the emulation; each message is one sentence with a remedy."""
 
 
 class EmulationError(Exception):
-    """A network could not be built or used as asked; the message is one sentence for a person."""
+    """A network could not be built or used as requested; the message is one sentence for the user."""
 
 
 class MachineError(EmulationError):
-    """This machine cannot do what was asked: a tool, a kernel feature or a permission is missing."""
+    """This machine cannot do it: a tool, a kernel feature or a permission is missing."""
 
 
 class DrawingError(EmulationError):
-    """A topology asks for something that cannot be: a duplicate address, a name too long, a bad parameter."""
+    """An invalid topology: a duplicate address, a name too long, a parameter out of range."""
 
 
 class OwnFileError(DrawingError):
-    """A file of a person's own cannot be used; the message names the file and, where it is known, the line."""
+    """An unusable file of the user; the message names the file and, where it is known, the line."""

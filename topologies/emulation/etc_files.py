@@ -1,4 +1,4 @@
-"""The files that give hosts their names: /etc/hosts, /etc/resolv.conf, /etc/nsswitch.conf, /etc/hostname."""
+"""The files of a host's /etc that resolve names: hosts, resolv.conf, nsswitch.conf, hostname."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -7,7 +7,7 @@ NSSWITCH = Path("/etc/nsswitch.conf")
 
 
 def hosts_text(own_name: str, entries: Iterable[tuple[str, Sequence[str]]]) -> str:
-    """The text of hosts(5) from (address, names) pairs, the loopback first."""
+    """Format hosts(5) from (address, names) pairs, the loopback first."""
     lines = ["127.0.0.1 localhost"]
     lines += [f"{address} {' '.join(names)}" for address, names in entries]
     if not any(own_name in line.split()[1:] for line in lines):
@@ -16,14 +16,14 @@ def hosts_text(own_name: str, entries: Iterable[tuple[str, Sequence[str]]]) -> s
 
 
 def resolv_text(resolvers: Iterable[str]) -> str:
-    """The text of resolv.conf(5). Without a resolver, names come from /etc/hosts alone."""
+    """Format resolv.conf(5). Without a resolver, names come from /etc/hosts alone."""
     lines = [f"nameserver {address}" for address in resolvers]
-    # Without any `nameserver` line the C library asks 127.0.0.1; one quick attempt is all that should cost.
+    # Without a `nameserver` line the C library queries 127.0.0.1: bound that to one short attempt.
     return "\n".join([*lines, "options timeout:2 attempts:2" if lines else "options timeout:1 attempts:1"]) + "\n"
 
 
 def nsswitch_text() -> str:
-    """The machine's nsswitch.conf(5) with names looked up in files and DNS only."""
+    """Return the machine's nsswitch.conf(5) with host names resolved by files and DNS only."""
     lines = NSSWITCH.read_text().splitlines() if NSSWITCH.exists() else []
     return "\n".join([*(line for line in lines if not line.startswith("hosts:")), "hosts: files dns"]) + "\n"
 

@@ -1,7 +1,7 @@
-"""Loops between switches: a broadcast frame that enters one circulates until the network is taken down.
+"""Detection of loops between switches, where a broadcast frame would circulate until the network is taken down.
 
-IEEE 802.1D breaks them by a spanning tree, which the switches here do not run: they forward at once. So a topology must
-have none. Two links between the same two switches are one.
+IEEE 802.1D breaks loops by a spanning tree, which the switches here do not run: they forward at once. So a topology
+must have none. Two links between the same two switches are a loop.
 """
 
 from collections import deque
@@ -11,13 +11,13 @@ from mininet.topo import Topo
 
 
 def find_loop(topo: Topo) -> list[str]:
-    """The switches along the first loop of a topology, the first of them again at the end; empty if there is none."""
+    """Return the switches along the first loop of a topology, closed by the first again; empty if there is none."""
     switches = topo.switches()
     joined: dict[str, list[str]] = {switch: [] for switch in switches}
     for one, other in topo.links():
         if one not in joined or other not in joined:
             continue
-        # Where the ends of a link are joined already, it closes a loop.
+        # A link whose ends are connected already closes a loop.
         if path := _path(joined, one, other):
             return _from_first(path, switches)
         joined[one].append(other)
@@ -26,7 +26,7 @@ def find_loop(topo: Topo) -> list[str]:
 
 
 def _path(joined: dict[str, list[str]], start: str, end: str) -> list[str]:
-    """The switches from one to another, both included; empty if no links lead there."""
+    """Return the switches of the shortest path, both ends included; empty if there is none (breadth-first search)."""
     before = {start: ""}
     waiting = deque([start])
     while waiting:
@@ -47,7 +47,7 @@ def _backwards(before: dict[str, str], end: str) -> Iterable[str]:
 
 
 def _from_first(path: list[str], switches: list[str]) -> list[str]:
-    """The loop as a person would name it: from its first switch, by the lower of that one's two neighbours."""
+    """Rotate a loop to start at its first switch in topology order, in the direction of the lower neighbour."""
     start = min(range(len(path)), key=lambda place: switches.index(path[place]))
     loop = path[start:] + path[:start]
     if len(loop) > 2 and switches.index(loop[1]) > switches.index(loop[-1]):

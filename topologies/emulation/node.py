@@ -1,8 +1,8 @@
-"""Mininet's hosts, switches and interfaces, driven by namespaces and iproute2 instead of a shell per node.
+"""Mininet's hosts, switches and interfaces, configured through namespaces and iproute2 instead of a shell per node.
 
-A node is a Mininet Node in every respect that a topology or Mininet's command line sees. Different: a host is
-held by one small process of the fork server, addresses are set by `ip -batch`, whose complaints become
-errors, and the bash that Mininet keeps per node is started when somebody calls cmd() first.
+A node behaves as a Mininet Node towards topologies and Mininet's command line. Differences: a host's namespaces are
+held by one small process of the fork server, addresses are set by `ip -batch`, whose error messages become exceptions,
+and Mininet's bash per node is started by the first call of cmd().
 """
 
 import os
@@ -32,12 +32,12 @@ NAMED = Path("/run/netns")
 
 
 class Interface(Intf):  # type: ignore[misc]
-    """An interface that the link has made, with its MAC address, in the node's namespace."""
+    """An interface created by its link, with its MAC address, in the node's namespace."""
 
     def config(self, ip: str | None = None, **params: Any) -> dict[str, Any]:
-        """Bring the interface up, offload off, with an address where the link's parameters give one.
+        """Bring the interface up with offload off, and set its address if the link's parameters have one.
 
-        Raises EmulationError when it is told to shape: a link has its shape from the start.
+        Raises EmulationError for shaping parameters: a link is shaped when it is created.
         """
         if asked := [f"{name}={params[name]!r}" for name in SHAPING if params.get(name) is not None]:
             raise EmulationError(
@@ -58,20 +58,20 @@ class Interface(Intf):  # type: ignore[misc]
         return ""
 
     def setMAC(self, macstr: str) -> str:  # noqa: N802
-        """Refuse: all hosts and switches know the address from the start. Raises EmulationError."""
+        """Refuse: static forwarding and neighbour tables contain the address. Raises EmulationError."""
         raise EmulationError(
             f"{self.name} is up and keeps its address {self.mac}, which all hosts and switches know: give "
             f"mac={macstr!r} to addHost(), or addr1 or addr2 to addLink(), and start again"
         )
 
     def take_address(self, ip: str, prefix_length: int | None = None) -> list[str]:
-        """From now on this is the address; returns the lines for `ip -batch` that make it so."""
+        """Record the address; return the lines for `ip -batch` that set it."""
         self.ip, _, length = ip.partition("/")
         self.prefixLen = length or str(prefix_length)
         return [f"address flush dev {self.name}", f"address add {self.ip}/{self.prefixLen} brd + dev {self.name}"]
 
     def delete(self) -> None:
-        """Remove the interface from the switches' namespace; a host's goes with it, or with the host."""
+        """Remove the interface from the switches' namespace; a host's vanishes with its peer or its namespace."""
         # At once, because the kernel removes a dead namespace's interfaces some time later.
         if not self.node.namespace_pid:
             remove(self.name)
@@ -80,7 +80,7 @@ class Interface(Intf):  # type: ignore[misc]
 
 
 def remove(interface: str) -> None:
-    """Remove an interface from the switches' namespace, if it is there. Raises EmulationError."""
+    """Remove an interface from the switches' namespace if it exists. Raises EmulationError."""
     place = Path("/proc/sys/net/ipv4/conf", interface)
     if place.exists():
         try:
@@ -92,7 +92,7 @@ def remove(interface: str) -> None:
 
 
 def ipv6_off(interface: str) -> None:
-    """Keep a switch's interface from speaking: multicast listener reports would cross the wires of the drawing."""
+    """Disable IPv6 on a switch's interface: its multicast listener reports would appear on the links."""
     switch = Path("/proc/sys/net/ipv6/conf", interface, "disable_ipv6")
     if switch.exists():
         switch.write_text("1")
@@ -104,7 +104,7 @@ class _LazyShell(Node):  # type: ignore[misc]
     namespace_pid = 0
 
     def startShell(self, mnopts: str | None = None) -> None:  # noqa: N802, ARG002
-        """Do not start one yet."""
+        """Defer: the shell is started by the first command."""
         self.pid = self.namespace_pid or os.getpid()
 
     def _open_shell(self) -> None:
@@ -113,7 +113,7 @@ class _LazyShell(Node):  # type: ignore[misc]
             self.pid = self.namespace_pid or self.pid
 
     def _popen(self, cmd: list[str], **params: Any) -> subprocess.Popen[bytes]:
-        # Mininet runs its shell through mnexec and its programs through `mnexec -da PID`; both enter here.
+        # Mininet runs its shell through mnexec and its programs through `mnexec -da PID`; replace both by nsenter.
         words = cmd[2:] if cmd[0] == "mnexec" else cmd
         if words and cmd[:2] == ["mnexec", "-da"]:
             words = words[1:]
@@ -123,31 +123,31 @@ class _LazyShell(Node):  # type: ignore[misc]
         return subprocess.Popen(words, **params)
 
     def entering(self, cwd: str | None = None) -> list[str]:
-        """The command that runs another one inside this node, in its own folder or in `cwd`."""
+        """Return the command prefix that enters this node, in its own folder or in `cwd`."""
         kinds = ["--net", "--mount", "--uts"]
         return ["nsenter", f"--target={self.namespace_pid}", *kinds, f"--wdns={cwd or self.workdir}", "--"]
 
     workdir: Path = Path("/")
 
     def sendCmd(self, *args: Any, **kwargs: Any) -> None:  # noqa: N802
-        """See Mininet; starts the shell when it is the first command."""
+        """Send a command to the shell, starting the shell if there is none; see Mininet."""
         self._open_shell()
         kwargs.pop("printPid", None)
         super().sendCmd(*args, **kwargs)
 
     def cmd(self, *args: Any, **kwargs: Any) -> str:
-        """See Mininet; starts the shell when it is the first command."""
+        """Run a command in the shell, starting the shell if there is none; see Mininet."""
         self._open_shell()
         return str(super().cmd(*args, **kwargs))
 
 
 class Host(_LazyShell):
-    """A host of the drawing: its own network, mounts, host name, /etc/hosts and /etc/resolv.conf.
+    """A host of a topology: its own network, mounts, host name, /etc/hosts and /etc/resolv.conf.
 
     Parameters beside Mininet's: `serves` (a command line or a list of them: modules of the project, Python files with a
-    main(argv), or programs, which count as ready when they listen on the TCP port `listens`), `names` (the domain names
-    that lead to it), `resolver` (address of its local DNS server), `files` (path to text: what lies in its folder when
-    it starts), `forwards` (whether it is a router: packets for others go on by its routes).
+    main(argv), or programs, which are ready when they listen on the TCP port `listens`), `names` (domain names of the
+    host), `resolver` (address of its recursive resolver), `files` (path to text: initial contents of its folder),
+    `forwards` (IP forwarding is on: the host is a router).
     """
 
     def __init__(
@@ -178,7 +178,7 @@ class Host(_LazyShell):
         self.holder.wait_ready()
         self.namespace_pid = self.holder.pid
         if sandbox.inside():
-            # For people: `ip netns exec NAME` in a sandbox finds the host by its name. What `ip netns attach` does.
+            # As `ip netns attach` does, so that `ip netns exec NAME` in a sandbox finds the host by its name.
             namespaces.bind_file(Path(f"/proc/{self.namespace_pid}/ns/net"), NAMED / self.name)
         super().startShell(mnopts)
 
@@ -196,7 +196,7 @@ class Host(_LazyShell):
         if interface is not None and ip is not None and interface.ip is None:
             lines += interface.take_address(ip, 8)
         if defaultRoute is not None:
-            # As in Node.setDefaultRoute: one word is the name of an interface.
+            # As in Node.setDefaultRoute: a single word is the name of an interface.
             route = defaultRoute if " " in defaultRoute else f"dev {defaultRoute}"
             lines.append(f"route replace default {route}")
         tools.batch("ip", lines, self.namespace_pid)
@@ -205,7 +205,7 @@ class Host(_LazyShell):
         return {}
 
     def popen(self, *args: Any, **kwargs: Any) -> subprocess.Popen[bytes]:
-        """Start a program in the host: a list of words or one string; keywords as for subprocess.Popen."""
+        """Start a program in the host, given as a list of words or one string; keywords as for subprocess.Popen."""
         words = args[0] if len(args) == 1 else list(args)
         if isinstance(words, str):
             words = ["sh", "-c", words] if kwargs.pop("shell", False) else shlex.split(words)
@@ -216,9 +216,9 @@ class Host(_LazyShell):
     def run(
         self, words: Sequence[str], timeout_s: float = RUN_TIMEOUT_S, **kwargs: Any
     ) -> subprocess.CompletedProcess[bytes]:
-        """Run a program in the host to its end; its output and exit code are in the result.
+        """Run a program in the host to completion; return its output and exit code.
 
-        Raises EmulationError when it does not end in time.
+        Raises EmulationError on a timeout.
         """
         kwargs.setdefault("capture_output", True)
         try:
@@ -227,10 +227,10 @@ class Host(_LazyShell):
             raise EmulationError(f"`{shlex.join(words)}` in {self.name} took longer than {timeout_s:g} s") from None
 
     def start(self, command: str | Sequence[str], *, wait: bool = True, serves: bool = False) -> Service:
-        """Start a module's main in the host and, unless told otherwise, wait until it says READY.
+        """Start a module's main in the host; by default, wait for READY.
 
-        serves: it is to run until it is stopped, so that any end of it before, also with exit code 0, is the death of
-        the lab (see the watch).
+        serves: the service runs until it is stopped, so that any earlier exit, with exit code 0 too, is fatal to the
+        lab (see watch).
         """
         self._started += 1
         shown = command if isinstance(command, str) else shlex.join(command)
@@ -252,10 +252,10 @@ class Host(_LazyShell):
     def start_program(
         self, words: Sequence[str], port: int | None = None, cwd: str | None = None, by_udp: bool = False
     ) -> Program:
-        """Start a program that is not ours as a service; with a port, wait until the host listens there.
+        """Start an external program as a service; with a port, wait until the host listens there.
 
-        `by_udp`: a UDP socket on that port is enough. From then on its end is the death of the lab (see the watch),
-        unless it is stopped; without a port it may be one that sets something up, and ends with exit code 0.
+        by_udp: a bound UDP socket on that port counts too. Afterwards its exit is fatal to the lab (see watch) unless
+        it is stopped; without a port it may be a set-up command, which may exit with code 0.
         """
         self._started += 1
         output = self.workdir / f"program{self._started}.log"
@@ -267,7 +267,7 @@ class Host(_LazyShell):
         return program
 
     def terminate(self) -> None:
-        """End the services, the shell and the holder; the namespace goes with the last of them."""
+        """Stop the services, the shell and the namespace holder; the namespaces vanish with the last process."""
         for service in self.services:
             service.stop()
         super().terminate()
@@ -279,30 +279,29 @@ class Host(_LazyShell):
 
 
 class Bridge(_LazyShell, Switch):  # type: ignore[misc]
-    """A switch: one Linux bridge, without spanning tree, learning at once.
+    """A switch: one Linux bridge without spanning tree and without a learning delay.
 
-    With `mirrors` every port gets a copy of every frame, as the mirror port of a switch does: who listens there, in
-    promiscuous mode, sees what passes between the others.
+    mirrors: every port gets a copy of every frame, as a mirror (SPAN) port does, for a sniffer in promiscuous mode.
     """
 
     def __init__(self, name: str, mirrors: bool = False, **params: Any) -> None:
         self.mirrors = mirrors
-        # Any name will do: the data path id that Switch derives from it is for OpenFlow only.
+        # The data path id, which Switch would derive from the name, is for OpenFlow only: any name is allowed.
         super().__init__(name, **{**params, "dpid": params.get("dpid") or "1"})
 
     def start(self, _controllers: Sequence[Any]) -> None:
-        """Make the bridge and plug the interfaces in."""
+        """Create the bridge and attach its ports."""
         ports = [intf.name for intf in self.intfList() if intf.name != "lo"]
         plugs = [f"link set dev {port} master {self.name}" for port in ports]
-        # A bridge that learns nothing sends every frame to all of its ports. One with ageing_time 0 does so too, but
-        # br_fdb_cleanup() of Linux then looks for old entries every 10 ms: 8.6 million times a day.
+        # A bridge with learning off floods every frame. ageing_time 0 floods too, but br_fdb_cleanup() of Linux then
+        # scans for old entries every 10 ms: 8.6 million times a day.
         plugs += [f"link set dev {port} type bridge_slave learning off" for port in ports if self.mirrors]
         kind = "bridge forward_delay 0 stp_state 0 mcast_snooping 0"
         tools.batch("ip", [f"link add {self.name} type {kind}", *plugs, f"link set dev {self.name} up"])
         ipv6_off(self.name)
 
     def teach(self, places: Iterable[tuple[str, str]]) -> None:
-        """Tell it behind which port each MAC address lies, as (address, port): nothing is learned or forgotten."""
+        """Install static forwarding entries (MAC address, port): nothing is learned, flooded or aged."""
         tools.batch("bridge", [f"fdb replace {mac} dev {port} master static" for mac, port in places])
 
     def stop(self, deleteIntfs: bool = True) -> None:  # noqa: N803, ARG002

@@ -1,7 +1,7 @@
-"""Options of addHost(), addSwitch() and addLink(): their types and values, checked before anything is built.
+"""Validation of the options of addHost(), addSwitch() and addLink(): types and values, before anything is built.
 
-The names are Mininet's (Node.config, Intf.config, Link.__init__), and those that hosts and switches of lab7 have beside
-them. What stock Mininet ignores is ignored here as well: its classes take options of any name.
+The names are Mininet's (Node.config, Intf.config, Link.__init__) and those that lab7's hosts and switches add. Unknown
+options are ignored, as by stock Mininet, whose classes accept options of any name.
 """
 
 import os
@@ -16,7 +16,7 @@ from mininet.topo import Topo
 from topologies.emulation.errors import DrawingError
 from topologies.emulation.shape import SHAPING, parse_shape
 
-# The folder of every host lies here while it runs.
+# Parent of the hosts' working directories.
 RUN = Path("/run")
 # linux/if.h: IFNAMSIZ is 16 with the final NUL.
 INTERFACE_NAME_MAX = 15
@@ -25,7 +25,7 @@ _MAC = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}")
 # mininet.node.Switch: a data path id has at most 16 hexadecimal digits, which colons may part.
 _DPID = re.compile(r"[0-9a-fA-F]{1,16}")
 
-# What is wrong with a value, or None.
+# Returns the reason why a value is invalid, or None.
 Check = Callable[[Any], str | None]
 
 
@@ -166,7 +166,7 @@ END: Mapping[str, Check] = {
 
 
 def check(topo: Topo) -> None:
-    """Raise DrawingError for the first option of a topology whose type or value cannot be."""
+    """Validate all options of a topology. Raises TopologyError for the first with an invalid type or value."""
     for host in topo.hosts():
         _check(f"the host {host}", topo.nodeInfo(host), HOST)
     for switch in topo.switches():

@@ -1,11 +1,11 @@
-"""Measure what a path really does: round-trip time, rate, loss. Run inside hosts, before an experiment.
+"""Path probes: measure round-trip time, rate and loss of a path, inside the hosts, before an experiment.
 
     topologies.emulation.probe rtt ADDRESS COUNT            ICMP echo (RFC 792), one at a time
     topologies.emulation.probe receive PORT COUNT           READY, then one train of UDP frames
     topologies.emulation.probe send ADDRESS PORT COUNT SIZE the train, back to back
 
-Arrival times are the kernel's (SO_TIMESTAMPNS, socket(7)): how soon this program wakes up does not count.
-Each prints one JSON object. Every wait is bounded.
+Arrival times are the kernel's (SO_TIMESTAMPNS, socket(7)), so that scheduling of this process does not count. Each
+command prints one JSON object. Every wait is bounded.
 """
 
 import json
@@ -22,11 +22,11 @@ HEADER = struct.Struct("!BBHHH")
 SO_TIMESTAMPNS = 35
 TIMESPEC = struct.Struct("@qq")
 REPLY_TIMEOUT_S = 3.0
-# A train is over when nothing has come for this long.
+# A train ends with a gap of this length.
 SILENCE_S = 0.5
 TRAIN_START_TIMEOUT_S = 10.0
 RECEIVE_BUFFER_BYTES = 8 * 1024 * 1024
-# Ethernet 14, IPv4 20, UDP 8 (RFC 791, RFC 768): what a datagram adds to its payload on the wire.
+# Headers of a datagram on the wire: Ethernet 14, IPv4 20, UDP 8 (RFC 791, RFC 768).
 UDP_OVERHEAD_BYTES = 42
 
 
@@ -40,14 +40,14 @@ def _stamped(sock: socket.socket) -> tuple[bytes, int]:
 
 
 def echo_rtts(address: str, count: int) -> list[float | None]:
-    """Round-trip times in seconds of `count` echo requests sent one after the other; None: no reply came."""
+    """Return the round-trip times in seconds of `count` echo requests, one after the other; None for a lost one."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_ICMP) as sock:
         sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         return [_echo(sock, address, sequence) for sequence in range(1, count + 1)]
 
 
 def _echo(sock: socket.socket, address: str, sequence: int) -> float | None:
-    # The kernel fills in identifier and check sum of a ping socket (icmp(7)).
+    # The kernel fills in identifier and checksum of a ping socket (icmp(7)).
     sent_ns = time.time_ns()
     sock.sendto(HEADER.pack(ECHO_REQUEST, 0, 0, 0, sequence), (address, 0))
     while readable(sock, REPLY_TIMEOUT_S):
@@ -58,7 +58,7 @@ def _echo(sock: socket.socket, address: str, sequence: int) -> float | None:
 
 
 def receive_train(port: int, count: int) -> dict[str, float | int | None]:
-    """Receive one train of equal datagrams; says READY first. rate_bps is None with fewer than two frames."""
+    """Receive one train of equal datagrams, after READY; rate_bps is None with fewer than two frames."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
@@ -78,7 +78,7 @@ def receive_train(port: int, count: int) -> dict[str, float | int | None]:
 
 
 def send_train(address: str, port: int, count: int, size_bytes: int) -> dict[str, int]:
-    """Send `count` datagrams whose frames have `size_bytes` octets, as fast as the host can."""
+    """Send `count` datagrams in frames of `size_bytes` octets, back to back."""
     payload = bytes(size_bytes - UDP_OVERHEAD_BYTES)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, RECEIVE_BUFFER_BYTES)
@@ -88,7 +88,7 @@ def send_train(address: str, port: int, count: int, size_bytes: int) -> dict[str
 
 
 def main(argv: list[str]) -> int:
-    """See the module's text."""
+    """Run one probe; see the module's docstring."""
     kind, *words = argv
     if kind == "rtt":
         result: object = {"rtts_s": echo_rtts(words[0], int(words[1]))}

@@ -1,19 +1,33 @@
-"""A sandbox: namespaces in which lab7 runs itself again, so that the kernel removes everything when it ends.
+"""Sandbox of Linux namespaces: lab7 re-executes itself there, so that the kernel removes everything at its end.
 
-New network, mount, PID, UTS and IPC namespaces; for an ordinary user also a user namespace, with the user's
-sub-id ranges where newuidmap(1) grants them (so that real servers can change user), else with one id.
-Three processes are then alive:
+Design. New network, mount, PID, UTS and IPC namespaces; for an ordinary user also a user namespace. Three processes are
+then alive:
 
-    lab7 (outer)    waits, passes SIGTERM, SIGHUP and SIGINT on, exits as the inner one did
+    lab7 (outer)    waits, forwards SIGTERM, SIGHUP and SIGINT, exits with the inner one's code
       init          process 1 of the PID namespace: reaps orphans; killed by the kernel when the outer one dies
         lab7        the same command line again
 
-When any of the three dies, process 1 dies, and with it every process, interface, mount and namespace. Where that is by
-a signal of no person's (SIGKILL for want of memory, SIGSEGV), the next outer one says so and exits with 3.
-Sources: unshare(1), newuidmap(1), user_namespaces(7), pid_namespaces(7).
+Clean-up needs no code. When any of the three dies, process 1 dies, and then the kernel kills every process of the PID
+namespace and frees every interface, mount and namespace, also after SIGKILL or a crash. unshare(CLONE_NEWPID) moves
+only later children into the new PID namespace, hence the fork of process 1; it must reap
+orphans, which an ordinary command does not, hence a process of its own for that.
 
-From a shell: `python -P -m topologies.emulation.sandbox COMMAND [ARG ...]`; without -P, Python imports what lies in the
-current directory before anything else.
+Rights. Root needs no user namespace. An ordinary user becomes root in a new one: with the user's sub-id ranges where
+newuidmap(1) grants them, so that real servers can change user; else with one mapped id, and a server that needs more
+says so. newuidmap must run outside the new namespace, so a child forked beforehand runs it once the namespace exists.
+Where the kernel or AppArmor refuses, the error names the remedy.
+
+Inside. Mounts are private; /proc is of the new PID namespace, /run is in memory, /sys shows the new network. The
+environment variable LAB7_SANDBOX holds the identity of the network namespace, by which the inner lab7 recognises that
+it is inside (an inherited variable alone would be believed in the wrong namespace).
+
+Signals and exit codes. The outer process and process 1 wait for signals (sigwaitinfo) rather than handle them, so that
+none is lost between two calls. A terminal sends Ctrl-C to the whole foreground group, so that a signal from the kernel
+is not forwarded once more. If an inner process is killed by another signal (SIGKILL for lack of memory, SIGSEGV), the
+outer process prints a message, saves the captures of an unfinished result, and exits with 3.
+
+Sources: unshare(1), newuidmap(1), user_namespaces(7), pid_namespaces(7). From a shell: `python -P -m
+topologies.emulation.sandbox COMMAND [ARG ...]`; without -P, Python imports modules from the current directory first.
 """
 
 import contextlib
@@ -35,11 +49,11 @@ from topologies.emulation.watch import how_it_ended, shorten
 MARK = "LAB7_SANDBOX"
 FORWARDED = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 WAITED_FOR = (signal.SIGCHLD, *FORWARDED)
-# Which signals end a command by the will of a person, or because the reader of its output has left.
+# Ordinary ends of a command: by the user, or by a closed pipe.
 USUAL = (*FORWARDED, signal.SIGQUIT, signal.SIGPIPE)
-SI_KERNEL = 0x80  # asm-generic/siginfo.h: a terminal's, for instance
+SI_KERNEL = 0x80  # asm-generic/siginfo.h: sent by the kernel, for instance by a terminal
 CANNOT = 3
-# Where the command inside says which folder it is writing its result to; the outer process sees the same /run.
+# Holds the folder of the result that the inner command is writing; the outer process sees the same /run.
 UNFINISHED = Path("/run/lab7-unfinished")
 SUBUID_FILE = Path("/etc/subuid")
 SUBGID_FILE = Path("/etc/subgid")
@@ -48,14 +62,14 @@ APPARMOR_SWITCH = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
 
 
 def inside() -> bool:
-    """Whether this process runs in a lab7 sandbox (its network namespace is the one that was made for it)."""
+    """Return whether this process is in a lab7 sandbox, by the network namespace that the environment names."""
     return os.environ.get(MARK) == _network_namespace()
 
 
 def enter(salvage: Callable[[Path], None] | None = None) -> None:
-    """Run this process's own command line again in a sandbox and exit as it exits; inside one, do nothing.
+    """Re-execute this process's command line in a sandbox and exit with its code; inside a sandbox, do nothing.
 
-    salvage: called with the folder of an unfinished result (see `unfinished`) when the command there has been killed.
+    salvage: called with the folder of an unfinished result (see `unfinished`) when the inner command has been killed.
     Raises MachineError where the kernel refuses.
     """
     if not inside():
@@ -65,10 +79,10 @@ def enter(salvage: Callable[[Path], None] | None = None) -> None:
 
 
 def run(command: Sequence[str], salvage: Callable[[Path], None] | None = None) -> int:
-    """Run a command in a new sandbox; returns its exit code (128 + signal number when a person's signal ended it).
+    """Run a command in a new sandbox; return its exit code (128 + signal number after a forwarded signal).
 
-    Raises MachineError where the kernel refuses or `ip` is missing. The calling process moves into the new
-    namespaces as well, so it can call this once only.
+    Raises MachineError where the kernel refuses or `ip` is missing. The calling process moves into the new namespaces
+    as well, so it can call this once only.
     """
     tools.search_system_folders()
     tools.require("ip")
@@ -91,7 +105,9 @@ def run(command: Sequence[str], salvage: Callable[[Path], None] | None = None) -
 
 
 def _death(command: Sequence[str], status: int, told: bytes) -> str | None:
-    """The sentence on a process of the sandbox that was killed, by the wait status of process 1 and what that told."""
+    """Describe a killed process of the sandbox, by the wait status of process 1 and its message; None for an ordinary
+    end.
+    """
     code = os.waitstatus_to_exitcode(status)
     if code < 0 and -code not in USUAL:
         return f"process 1 of the sandbox {how_it_ended(code)}"
@@ -109,7 +125,7 @@ def _unfinished_folder() -> Path | None:
 
 
 def unfinished(folder: Path | None) -> None:
-    """Say to which folder a result is being written; None: to none any more. Nothing happens outside of a sandbox."""
+    """Register the folder that a result is being written to; None: no result is open. No effect outside a sandbox."""
     if inside():
         UNFINISHED.write_text(str(folder.resolve()) if folder else "")
 
@@ -135,7 +151,7 @@ def _unshare_all() -> None:
         raise MachineError(_refusal(error)) from error
 
 
-# Where no namespaces are to be had, on x86-64.
+# The alternative on x86-64 where namespaces are not allowed.
 WITHOUT = "`lab7 run --time virtual` needs no namespaces"
 
 
@@ -161,7 +177,7 @@ def _unshare_as_user(flags: int) -> None:
     mapper = os.fork()
     if mapper == 0:
         os.close(go_write)
-        # Nothing to read but the end: the parent was refused its namespaces, or has died.
+        # End of file: the parent was refused its namespaces, or has died.
         os._exit(_write_maps(os.getppid(), *maps) if os.read(go_read, 1) else 1)
     os.close(go_read)
     try:
@@ -207,9 +223,9 @@ def _write_maps(pid: int, uids: list[str], gids: list[str]) -> int:
 
 
 def _be_init(command: Sequence[str], former: Iterable[int], telling: int) -> None:
-    """Process 1: prepare the mounts, start the command, reap until it ends. Never returns.
+    """Run as process 1: prepare the mounts, start the command, reap until it exits. Never returns.
 
-    former: the signals that the command finds blocked; telling: where to write how the command was killed.
+    former: signals to block in the command; telling: descriptor to report the signal that killed the command.
     """
     code = 3
     try:
@@ -231,11 +247,11 @@ def _be_init(command: Sequence[str], former: Iterable[int], telling: int) -> Non
 
 
 def _prepare() -> None:
-    """Private mounts: /proc of this PID namespace, /run in memory, and /sys of this network where allowed."""
+    """Mount /proc of this PID namespace, /run in memory, and /sys of this network where allowed, all private."""
     namespaces.mount("none", "/", None, namespaces.MS_REC | namespaces.MS_PRIVATE)
     namespaces.mount("proc", "/proc", "proc")
     namespaces.mount("tmpfs", "/run", "tmpfs", data="mode=755")
-    # Refused in some containers: /sys/class/net then shows another namespace's interfaces.
+    # Some containers refuse it: /sys/class/net then shows another namespace's interfaces.
     with contextlib.suppress(OSError):
         namespaces.mount("sysfs", "/sys", "sysfs")
     Path("/run/netns").mkdir()
@@ -244,7 +260,7 @@ def _prepare() -> None:
 
 @contextlib.contextmanager
 def _passed_on() -> Iterator[set[int]]:
-    """Signals wait for `_wait` to take them, instead of ending this process; gives those that were blocked before."""
+    """Block signals, so that `_wait` receives them instead of their ending this process; yield those blocked before."""
     former = {int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, WAITED_FOR)}
     try:
         yield former
@@ -253,10 +269,10 @@ def _passed_on() -> Iterator[set[int]]:
 
 
 def _wait(pid: int) -> int:
-    """Wait for one child, passing signals on to it and reaping all others that end before; returns its wait status."""
+    """Wait for one child, forwarding signals to it and reaping all others that exit before; return its wait status."""
     while True:
         received = signal.sigwaitinfo(WAITED_FOR)
-        # A terminal sends its signals to the whole foreground group: the inner process has them already.
+        # A terminal signals the whole foreground group: the inner process has received it already.
         if received.si_signo != signal.SIGCHLD:
             if received.si_code != SI_KERNEL:
                 with contextlib.suppress(ProcessLookupError):
@@ -282,7 +298,7 @@ def _exit_code(status: int) -> int:
 
 
 def main() -> int:
-    """Run the command line's command in a sandbox."""
+    """Run the command of the command line in a sandbox."""
     if len(sys.argv) < 2:
         print("usage: python -P -m topologies.emulation.sandbox COMMAND [ARG ...]", file=sys.stderr)
         return 2

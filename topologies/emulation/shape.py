@@ -1,4 +1,4 @@
-"""What a link does to frames: TCLink's parameters, read once and in one unit each, for both back ends."""
+"""Shape of a link: TCLink's parameters parsed into one unit each, for both back ends."""
 
 import re
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Any
 
 from topologies.emulation.errors import DrawingError
 
-# TCLink's names, as a drawing writes them.
+# TCLink's parameter names.
 SHAPING = ("bw", "delay", "jitter", "loss", "max_queue_size", "reorder")
 _TIME = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(us|usecs?|ms|msecs?|s|secs?)?\s*")
 _SCALE_S = {"u": 1e-6, "m": 1e-3, "s": 1.0}
@@ -18,7 +18,7 @@ BW_MAX_MBIT = 10_000.0
 class Shape:
     """One direction of a link. Rates in bit/s, times in seconds, loss and reorder as fractions of 1.
 
-    rate_bps None: not limited. queue_frames: how many frames may wait for the transmitter, at most.
+    rate_bps None: unlimited. queue_frames: capacity of the transmit queue in frames.
     """
 
     rate_bps: float | None = None
@@ -30,9 +30,9 @@ class Shape:
 
 
 def parse_time_s(text: str | float, name: str = "delay") -> float:
-    """A time as tc writes it ('5ms', '300us', '1s'; a bare number is microseconds, as for tc), in seconds.
+    """Parse a time in tc's format ('5ms', '300us', '1s'; a bare number is in microseconds) and return it in seconds.
 
-    Raises DrawingError.
+    Raises TopologyError.
     """
     match = _TIME.fullmatch(str(text))
     if match is None:
@@ -41,7 +41,7 @@ def parse_time_s(text: str | float, name: str = "delay") -> float:
 
 
 def parse_shape(params: dict[str, Any]) -> Shape | None:
-    """The shape that a link's parameters ask for, or None if they ask for none. Raises DrawingError."""
+    """Return the shape that a link's parameters describe, or None without any. Raises TopologyError."""
     asked = {key: value for key, value in params.items() if key in SHAPING and value is not None}
     if not asked:
         return None

@@ -1,10 +1,10 @@
-"""A drawing as a running network.
+"""Testbed: a Mininet topology as a running network, with its services started.
 
     with Testbed(WebTopo(delay="50ms")) as bed:
         print(bed.host("client").run(["curl", "http://www.example.com/"]).stdout)
 
-Inside a sandbox (topologies.emulation.sandbox) nothing can be left behind; as root without one it behaves as
-plain Mininet does, so that the interfaces can be seen from outside.
+Inside a sandbox (topologies.emulation.sandbox) nothing can be left behind; as root without one it behaves as plain
+Mininet does, so that the interfaces are visible from outside.
 """
 
 import contextlib
@@ -35,7 +35,7 @@ from topologies.emulation.process.launcher import ForkServer, Service, is_module
 from topologies.emulation.process.program import Program
 from topologies.emulation.watch import LabDied, Watch
 
-# Starts what a host serves and returns it when it is ready.
+# Starts a host's service and returns it when it is ready.
 Starter = Callable[[Host], Service | Program]
 BACKENDS = ("auto", "netem", "wire")
 # The testbeds of this process that are up.
@@ -45,18 +45,18 @@ OPEN_FILES = 8192
 
 
 class _Network(Mininet):  # type: ignore[misc]
-    """Mininet without its machine-wide settings, with lab7's nodes and links, and addresses that no run changes."""
+    """Mininet without its machine-wide settings, with lab7's nodes and links, and with deterministic MAC addresses."""
 
     def addHost(self, name: str, cls: Any = None, **options: Any) -> Any:  # noqa: N802
-        """See Mininet; a class of Mininet's own gives way to lab7's."""
+        """Add a host; a stock Mininet class is replaced by lab7's."""
         return super().addHost(name, cls=None if cls in classes.HOSTS else cls, **options)
 
     def addSwitch(self, name: str, cls: Any = None, **options: Any) -> Any:  # noqa: N802
-        """See Mininet; a class of Mininet's own gives way to lab7's."""
+        """Add a switch; a stock Mininet class is replaced by lab7's."""
         return super().addSwitch(name, cls=None if cls in classes.SWITCHES else cls, **options)
 
     def addLink(self, node1: Any, node2: Any, **options: Any) -> Any:  # noqa: N802
-        """See Mininet; a class of Mininet's own gives way to lab7's."""
+        """Add a link; a stock Mininet class is replaced by lab7's."""
         if options.get("cls") in classes.LINKS:
             del options["cls"]
         for end, node in ((1, node1), (2, node2)):
@@ -70,9 +70,9 @@ class _Network(Mininet):  # type: ignore[misc]
         return super().addLink(node1, node2, **options)
 
     def iperf(self, hosts: Any = None, l4Type: str = "TCP", *args: Any, **options: Any) -> Any:  # noqa: N803
-        """See Mininet, by UDP. Raises EmulationError for TCP."""
-        # Its loop waits for a second report of the server, of the connection by which it saw that the server listens.
-        # iperf 2.1 makes none of a connection without data, so that it would wait for ever.
+        """Run iperf by UDP; see Mininet. Raises EmulationError for TCP."""
+        # Mininet waits for a second server report, of the connection that probed the port. iperf 2.1 reports no
+        # connection without data, so Mininet would wait for ever.
         if l4Type == "TCP":
             client, server = hosts or (self.hosts[0], self.hosts[-1])
             raise EmulationError(
@@ -82,7 +82,7 @@ class _Network(Mininet):  # type: ignore[misc]
         return super().iperf(hosts, l4Type, *args, **options)
 
     def _mac_of_first_interface(self, node: Any, port: int | None) -> str | None:
-        """What addHost(mac=...) asks for, which is the address of the interface of the lowest port."""
+        """Return the address of addHost(mac=...), which is that of the interface of the lowest port."""
         name = node if isinstance(node, str) else node.name
         if port is None or port != min(self.topo.ports.get(name, {}), default=None):
             return None
@@ -91,12 +91,12 @@ class _Network(Mininet):  # type: ignore[misc]
 
 
 def running() -> "tuple[Testbed, ...]":
-    """The testbeds of this process that are up."""
+    """Return the testbeds of this process that are up."""
     return tuple(_running)
 
 
 def congestion_control() -> str:
-    """The algorithm for all hosts: cubic, or reno where this machine keeps cubic out of namespaces (tcp(7))."""
+    """Return the algorithm for all hosts: cubic, or reno where cubic is not allowed in namespaces (tcp(7))."""
     allowed = Path("/proc/sys/net/ipv4/tcp_allowed_congestion_control")
     try:
         words = allowed.read_text().split()
@@ -106,7 +106,7 @@ def congestion_control() -> str:
 
 
 def choose_backend(asked: str) -> str:
-    """'netem' or 'wire' for what was asked ('auto': netem where the kernel has it). Raises MachineError."""
+    """Return the back end, 'netem' or 'wire'; 'auto' is netem if the kernel has it. Raises MachineError."""
     if asked not in BACKENDS:
         raise EmulationError(f"there is no link back end {asked!r}: choose one of {', '.join(BACKENDS)}")
     if asked == "wire":
@@ -119,7 +119,7 @@ def choose_backend(asked: str) -> str:
 
 
 def _raise_open_files() -> None:
-    """Let this process open enough files for many hosts. Mininet's own way also changes the machine's sysctls."""
+    """Raise this process's limit of open files for many hosts. Mininet's own way also changes the machine's sysctls."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -128,14 +128,14 @@ def _raise_open_files() -> None:
 
 
 def _addressed(host: Host) -> list[Any]:
-    """The interfaces of a host that have an address."""
+    """Return the interfaces of a host that have an address."""
     return [interface for interface in host.intfList() if interface.ip is not None and interface.name != "lo"]
 
 
 def _reached(far: Any, neighbours: dict[Any, list[tuple[Any, Any]]]) -> list[str]:
-    """The MAC addresses of hosts behind the far end of a bridge's port; only bridges pass frames on.
+    """Return the MAC addresses of hosts behind the far end of a bridge's port; only bridges forward frames.
 
-    It ends since switches form no loop, which was checked.
+    Terminates, since topology_checks has excluded loops.
     """
     found, waiting = [], [far]
     while waiting:
@@ -148,14 +148,14 @@ def _reached(far: Any, neighbours: dict[Any, list[tuple[Any, Any]]]) -> list[str
 
 
 class Testbed:
-    """A running network made from a Mininet topology; use it as a context manager.
+    """A running network made from a Mininet topology; a context manager.
 
     links: 'auto', 'netem' or 'wire'. seed: fixes loss, jitter and reordering of wires. switch: Bridge or OpenVSwitch.
-    host_names: whether every host's /etc/hosts knows every other one (None: as the drawing's own `host_names` says; one
-    with name servers says no). starters: by host name, what starts something else than the drawing's `serves` (a real
-    server, a person's own program). Raises DrawingError, MachineError and EmulationError, each one sentence; and
-    LabDied within the block, when a process of the network dies that was not stopped. server_died: called with one
-    sentence, instead, where that is what a host serves, by a thread of its own.
+    host_names: every host's /etc/hosts lists all others (None: as the topology's `host_names` says; one with name
+    servers sets it to False). starters: by host name, functions that start something else than the topology's `serves`
+    (a real server, a user's program). server_died: called in a thread of its own, with one sentence, when a host's
+    service exits; the network then stays up. Raises TopologyError, MachineError and EmulationError, each one sentence;
+    and LabDied within the block, when a process of the network exits without having been stopped.
     """
 
     __test__ = False  # not a test class, whatever its name suggests to pytest
@@ -209,12 +209,12 @@ class Testbed:
 
     @property
     def death(self) -> LabDied | None:
-        """What has happened to a process of this network that was not stopped; None as long as all is well."""
+        """The fatal exit of a process of this network; None if there was none."""
         return self._watch.death
 
     @property
     def stopped(self) -> list[str]:
-        """Which processes of this network are suspended at this moment (SIGSTOP)."""
+        """Names of the processes of this network that are suspended at this moment (SIGSTOP)."""
         return self._watch.stopped()
 
     def _bring_up(self, stack: contextlib.ExitStack) -> None:
@@ -230,7 +230,7 @@ class Testbed:
         self.services = self._start_services()
 
     def _take_down(self, error: BaseException | None) -> None:
-        """End everything; `error`: what is under way. Raises LabDied where a process has died."""
+        """Stop everything; `error`: the exception that is propagating. Raises LabDied where a process has died."""
         self._watch.close(failing=error is not None)
         death = self._watch.death
         try:
@@ -238,19 +238,19 @@ class Testbed:
                 self._kill_all()
             self._stack.close()
         except Exception:
-            # Of a dead lab much is missing: what comes of that is no news.
+            # Errors of the tear-down are consequences of the death.
             if death is None:
                 raise
         finally:
             self._watch.release()
-        # What went wrong because of the death (a connection was reset, the capture has ended) is told by its cause.
+        # The death replaces an error that it has caused (a reset connection, an ended capture).
         if death is not None and (error is None or isinstance(error, Exception)):
             raise death from None
 
     def _kill_all(self) -> None:
-        """End all processes at once, and remove what is left of the links: quicker than one after the other, in order.
+        """Kill all processes and delete the remaining links at once: faster than an orderly tear-down.
 
-        Tearing the network down finds little to do afterwards.
+        Tearing the network down has little to do afterwards.
         """
         for host in self.net.hosts if self.net is not None else []:
             for service in host.services:
@@ -261,12 +261,12 @@ class Testbed:
             etc_files = [switch.name for switch in self.net.switches]
             etc_files += [interface.name for switch in self.net.switches for interface in switch.intfList()]
             there = [name for name in etc_files if name != "lo" and Path("/proc/sys/net/ipv4/conf", name).exists()]
-            # Some vanish meanwhile, with the process that held them.
+            # Interfaces may vanish meanwhile with the namespace of their peer.
             with contextlib.suppress(EmulationError):
                 tools.batch("ip", [f"link delete dev {name}" for name in there], all_of_them=True)
 
     def host(self, name: str) -> Host:
-        """The host of that name. Raises EmulationError that names those that exist."""
+        """Return the host of that name. Raises EmulationError that lists the hosts."""
         for host in self.net.hosts:
             if host.name == name:
                 return host  # type: ignore[no-any-return]
@@ -335,7 +335,7 @@ class Testbed:
             etc_files.write(self.workdir / "etc" / host, host, entries, resolvers)
 
     def _set_neighbours(self) -> None:
-        """Tell every host the MAC addresses of all others: ARP would add a round trip to each first exchange."""
+        """Fill every host's neighbour table: ARP would add a round trip to each first exchange."""
         rows: dict[Host, list[str]] = {}
         for one, other in permutations(self.net.hosts, 2):
             for near, far in product(_addressed(one), _addressed(other)):
@@ -345,7 +345,7 @@ class Testbed:
             tools.batch("ip", lines, host.namespace_pid)
 
     def _set_forwarding(self) -> None:
-        """Tell every bridge behind which port each MAC address lies: what it had to learn it would flood first."""
+        """Fill every bridge's forwarding table: a learning bridge would flood the first frames."""
         neighbours: dict[Any, list[tuple[Any, Any]]] = {}
         for link in self.net.links:
             for near, far in ((link.intf1, link.intf2), (link.intf2, link.intf1)):
@@ -358,7 +358,7 @@ class Testbed:
             )
 
     def restart(self, name: str) -> None:
-        """Stop what a host serves and start it again, as after a reboot: it has forgotten what it knew."""
+        """Stop a host's services and start them again with empty state, as after a reboot."""
         host = self.host(name)
         for service in self.services.get(name, []):
             service.stop()
@@ -366,7 +366,7 @@ class Testbed:
         self.services[name] = self._start(host)
 
     def _start_services(self) -> dict[str, list[Service | Program]]:
-        """Start all services at once, then wait for each: they come up side by side."""
+        """Start all services, then wait for READY of each: they come up in parallel."""
         started = {host.name: self._start(host, wait=False) for host in self.net.hosts}
         for services in started.values():
             for service in services:
@@ -375,7 +375,7 @@ class Testbed:
         return {name: services for name, services in started.items() if services}
 
     def _start(self, host: Host, *, wait: bool = True) -> list[Service | Program]:
-        """Start what one host serves: what takes its place, or else each of the drawing's lines."""
+        """Start the services of one host: its starter if there is one, else each line of `serves`."""
         if host.name in self._starters:
             instead = self._starters[host.name](host)
             if isinstance(instead, Service):
@@ -391,21 +391,21 @@ class Testbed:
         return started
 
 
-# Faults of the network that experiments make: a cable is pulled, and plugged in again.
+# Faults that experiments inject into the network.
 
 
 def unplug(bed: Testbed, name: str) -> None:
-    """Pull the cable of a host's first interface."""
+    """Set the link of a host's first interface down, as pulling its cable does."""
     _cable(bed, name, "down")
 
 
 def plug_in(bed: Testbed, name: str) -> None:
-    """Plug it in again."""
+    """Set the link up again."""
     _cable(bed, name, "up")
 
 
 def _cable(bed: Testbed, name: str, state: str) -> None:
-    """Set the far end of the host's link, which is in the namespace of the switches: the host loses its carrier."""
+    """Set the state of the link's far end, in the namespace of the switches: the host loses its carrier."""
     link = bed.host(name).defaultIntf().link
     far = link.intf2 if link.intf1.node.name == name else link.intf1
     tools.batch("ip", [f"link set dev {far.name} {state}"])

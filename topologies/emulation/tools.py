@@ -1,4 +1,4 @@
-"""Run the system's network tools; their first complaint becomes one sentence."""
+"""The system's network tools, run with their first error message raised as an exception."""
 
 import os
 import re
@@ -23,20 +23,20 @@ PACKAGES = {
     "brctl": "bridge-utils",
     "newuidmap": "uidmap",
 }
-# Where tc, brctl and many servers are. ENV_PATH of login.defs(5), the PATH of ordinary users of Debian, lacks them.
+# Folders of tc, brctl and many servers. ENV_PATH of login.defs(5), the PATH of Debian's ordinary users, lacks them.
 SYSTEM_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 _FAILED_LINE = re.compile(r"Command failed -:(\d+)")
 NEEDED = ("ip", "tc", "bridge", "nsenter", "unshare", "mnexec", "ifconfig")
 
 
 def search_system_folders() -> None:
-    """Let this process, and what it starts, find the programs of SYSTEM_FOLDERS, behind those of its own PATH."""
+    """Append SYSTEM_FOLDERS to the PATH of this process and its children."""
     folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
     os.environ["PATH"] = os.pathsep.join([*folders, *(each for each in SYSTEM_FOLDERS if each not in folders)])
 
 
 def require(*names: str) -> None:
-    """Check that programs are there. Raises MachineError that names the package of the first missing one."""
+    """Check that programs are installed. Raises MachineError that names the package of the first missing one."""
     for name in names:
         if shutil.which(name) is None:
             raise MachineError(
@@ -45,9 +45,9 @@ def require(*names: str) -> None:
 
 
 def batch(tool: str, lines: Iterable[str], pid: int = 0, *, all_of_them: bool = False) -> None:
-    """Give `ip` or `tc` several commands at once, in the network namespace of process `pid` (0: this one's).
+    """Run several commands by one `ip`, `tc` or `bridge`, in the network namespace of process `pid` (0: this one's).
 
-    Raises EmulationError with the tool's first complaint, which ends it, unless `all_of_them` are to be tried.
+    Raises EmulationError with the tool's first error, at which it stops, unless `all_of_them` are to be attempted.
     """
     text = "\n".join(lines)
     if not text:
@@ -56,14 +56,16 @@ def batch(tool: str, lines: Iterable[str], pid: int = 0, *, all_of_them: bool = 
     if done.returncode != 0:
         complaint = (done.stderr.strip() or done.stdout.strip()).splitlines()
         reason = complaint[0] if complaint else f"exit code {done.returncode}"
-        # Both tools say which line of the batch it was, and stop there.
+        # Both tools report the line number of the batch at which they stopped.
         refused = _FAILED_LINE.search(done.stderr)
         line = text.splitlines()[int(refused[1]) - 1 if refused else 0]
         raise EmulationError(f"`{tool}` refused a command ({reason}): {line}")
 
 
 def _run(words: list[str], pid: int, text: str = "") -> subprocess.CompletedProcess[str]:
-    """Run a tool in the network of a process. A program in between (nsenter) would cost as much as the tool itself."""
+    """Run a tool in the network namespace of a process. Running nsenter in between would cost as much as the tool
+    itself.
+    """
     try:
         with namespaces.within_network(pid):
             return subprocess.run(words, input=text, capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""Check a drawing before anything is built from it, and read what it says of its hosts."""
+"""Validation of a topology before anything is built from it, and the addresses and commands of its hosts."""
 
 from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Interface, IPv4Network
@@ -17,14 +17,14 @@ DEFAULT_NETWORK = IPv4Network("10.0.0.0/8")
 
 
 def commands(serves: str | Sequence[str] | None) -> list[str]:
-    """What a host serves, as a list of command lines."""
+    """Return the `serves` parameter of a host as a list of command lines."""
     if not serves:
         return []
     return [serves] if isinstance(serves, str) else list(serves)
 
 
 def check(topo: Topo) -> None:
-    """Raise DrawingError for the first thing in a topology that cannot become a network."""
+    """Validate a topology. Raises TopologyError for the first part that cannot become a network."""
     _check_names(topo)
     classes.check(topo)
     options.check(topo)
@@ -72,9 +72,10 @@ def _check_addresses(topo: Topo) -> None:
 
 
 def host_addresses(topo: Topo) -> dict[str, str]:
-    """The address of every host that has one, as '10.0.0.1/24': its own, or the one that Mininet counts up to.
+    """Return the address of every host that has one, as '10.0.0.1/24': its own, or the one that Mininet assigns by
+    counting.
 
-    It is that of the interface of the lowest port, which a link may give as well. A host with ip=None has none.
+    It is the address of the interface of the lowest port, which a link may set as well. A host with ip=None has none.
     """
     on_links = {(node, port): ip for node, port, ip in _ends(topo) if ip}
     found = {}
@@ -89,7 +90,7 @@ def host_addresses(topo: Topo) -> dict[str, str]:
 
 
 def _ends(topo: Topo) -> Iterator[tuple[str, int, str | None]]:
-    """Both ends of every link: node, port, and the address that the link gives to it."""
+    """Yield both ends of every link: node, port, and the address that the link assigns."""
     for first, second, params in topo.links(withInfo=True):
         yield params.get("node1", first), params["port1"], (params.get("params1") or {}).get("ip")
         yield params.get("node2", second), params["port2"], (params.get("params2") or {}).get("ip")

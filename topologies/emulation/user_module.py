@@ -1,8 +1,7 @@
-"""Python files of a person's own: a topology, an experiment or a service that is no module of this project.
+"""User modules: Python files with a topology, an experiment or a service, loaded by path.
 
-What lies beside such a file can be imported, as beside a script, but never takes the place of a module of the standard
-library, of this project or of an installed package. Its mistakes are the person's to mend, so each is one sentence that
-names the file and the line.
+Modules beside such a file can be imported, as beside a script, but never shadow the standard library, this project or
+an installed package. Errors in such a file are reported as one sentence with the file and the line.
 """
 
 import importlib.util
@@ -17,22 +16,22 @@ from types import ModuleType
 from topologies.emulation.errors import OwnFileError
 
 SUFFIX = ".py"
-# Folders of the files that were loaded here: what fails in one of them is a person's own.
+# Folders of the loaded files: an error in one of them is the user's to mend.
 _folders: set[Path] = set()
 
 
 class _FinderBesideFiles(MetaPathFinder):
-    """Finds modules in the folders of the files that were loaded, when no other finder has found one.
+    """Finder for modules in the folders of loaded user files, consulted after all other finders.
 
-    The folders are not on sys.path: the finder of an editable installation of this project is asked after that path, so
-    that a file services.py there would hide the package.
+    The folders are not on sys.path: the finder of an editable installation of this project comes after that path, so
+    that a file services.py there would shadow the package.
     """
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """A module of its own name in one of the folders; names of the standard library are left to it."""
-        # Some of those exist on other systems only, and are tried first here as well (msvcrt, winreg).
+        """Find a top-level module in one of the folders, unless its name is of the standard library."""
+        # Some of them exist on other systems only (msvcrt, winreg).
         if path is not None or fullname in sys.stdlib_module_names:
             return None
         return PathFinder.find_spec(fullname, [str(folder) for folder in sorted(_folders)], target)
@@ -42,12 +41,12 @@ _finder = _FinderBesideFiles()
 
 
 def is_own_file(name: str) -> bool:
-    """Whether a name on a command line, or the first word of what a host serves, is a file and no module."""
+    """Return whether a name on a command line, or the first word of `serves`, is a Python file and no module."""
     return name.endswith(SUFFIX)
 
 
 def load(name: str, kind: str) -> ModuleType:
-    """Execute a file; `kind` says what it should have been. Raises OwnFileError."""
+    """Execute a file as a module; `kind` completes the error message for a missing file. Raises UserFileError."""
     path = Path(name).resolve()
     if not path.is_file():
         raise OwnFileError(f"there is no file {name!r}: give the path of a Python file that {kind}")
@@ -55,7 +54,7 @@ def load(name: str, kind: str) -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    # Looked up by dataclasses, among others.
+    # dataclasses, among others, look the module up there.
     sys.modules[spec.name] = module
     _folders.add(path.parent)
     if _finder not in sys.meta_path:
@@ -65,7 +64,7 @@ def load(name: str, kind: str) -> ModuleType:
     except (SyntaxError, UnicodeDecodeError) as error:
         raise OwnFileError(f"{name} cannot be read as Python: {type(error).__name__}: {error}") from error
     except (Exception, SystemExit) as error:
-        # Python before 3.11.4 says ValueError of a file with NUL in it, before any line of it runs.
+        # Python before 3.11.4 raises ValueError for a file that contains NUL, before any line runs.
         if isinstance(error, ValueError) and explain(error) is None:
             raise OwnFileError(f"{name} cannot be read as Python: {_named(error)}") from error
         raise OwnFileError(explain(error) or f"{name} fails: {_named(error)}") from error
@@ -73,7 +72,7 @@ def load(name: str, kind: str) -> ModuleType:
 
 
 def explain(error: BaseException) -> str | None:
-    """Say where an error arose, if that was in a person's own file; None if no such file took part."""
+    """Describe an error with the line of the user file that it arose in; None if no user file took part."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         path = Path(frame.filename)
         if path.parent in _folders:

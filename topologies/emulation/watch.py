@@ -1,11 +1,12 @@
-"""The watch over a lab's processes: one that ends without having been told to ends the run, with one sentence.
+"""Process monitor of a lab: a process that exits without having been stopped ends the run, with one sentence.
 
-Every process is watched by its pidfd (pidfd_open(2)), all of them by one thread with epoll(7). When one has died, the
-thread sends a signal to the main thread, which interrupts whatever it waits for there (a pipe, a child, a sleep:
-signal(7)), and the signal's handler raises LabDied; once, so that nothing interrupts the tear-down behind it. A testbed
-in another thread than the main one, where Python runs no handlers, learns of a death when it is taken down.
+Every process is watched through its pidfd (pidfd_open(2)), all of them by one thread with epoll(7). On an exit, the
+thread sends a signal to the main thread, which interrupts any blocking call there (a pipe, a child, a sleep:
+signal(7)), and the signal handler raises LabDied; once, so that nothing interrupts the tear-down behind it. A testbed
+in another thread than the main one, where Python runs no handlers, learns of the exit when it is taken down.
 
-Before a process is stopped on purpose it is taken off the watch: `stop` and `kill` of services and programs do that.
+A process that is stopped on purpose is removed from the watch first: `stop` and `kill` of services and programs do
+that.
 """
 
 from __future__ import annotations
@@ -24,45 +25,45 @@ from typing import Any
 
 # A real-time signal, which no library or program uses for a purpose of its own.
 SIGNAL = signal.SIGRTMIN + 7
-# A signal that comes just before the main thread begins to wait does not interrupt it: it is sent again until it does.
+# A signal just before the main thread blocks does not interrupt the call: send it again until it is handled.
 RESEND_S = 0.02
-# What one death has caused (a fork server takes its children along) is there this much later, so the cause can be told.
+# Exits caused by another one (the fork server's end kills its children) follow within this time.
 SETTLE_S = 0.01
-# How long the fork server may take, on a busy machine, to say how a child of its own ended. When it has died itself its
-# channel ends at once.
+# Bound on the fork server's report of a child's exit code, for a busy machine. If it has died, its channel ends.
 STATUS_TIMEOUT_S = 5.0
-# How long after an error that a death may have caused (a connection was reset) its pidfd is still waited for.
+# After an error that an exit may have caused (a reset connection), wait this long for the pidfd.
 GRACE_S = 0.2
 COMMAND_MAX = 120
 STOPPED = ("T", "t")  # proc(5): by a signal, by a tracer
 LAST_WORDS_MAX = 300
 
-# Which of several deaths at once is told: the smallest is the cause of the others.
+# Of several exits at once the one of the smallest rank is reported: it is the cause of the others.
 FORK_SERVER, HOLDER, OTHER = range(3)
 
 
 class LabDied(BaseException):
     """A process of the lab has died; the message is one sentence.
 
-    Like KeyboardInterrupt it comes between any two instructions, and is no Exception: a handler of errors that an
-    experiment expects (a server refused, a client gave up) must not take it for the outcome of the experiment.
+    Like KeyboardInterrupt it may be raised between any two instructions, and is no Exception: a handler of expected
+    errors (a refused connection, a client's failure) must not catch it as an outcome of the experiment.
     """
 
     def kept_in(self, folder: str) -> LabDied:
-        """The same, which says where to find what was captured until then."""
+        """Return the same error with the folder of the packets that were captured until then."""
         return type(self)(f"{self}; what was captured until then is in {folder}")
 
 
 class ServerDied(LabDied):
-    """What a host serves has ended by itself: the failure of that server, where it is one under test."""
+    """A service of a host has exited by itself: a failure of that server, where it is the one under test."""
 
 
 @dataclass(eq=False)
 class Watched:
-    """One process, by its pidfd and its id.
+    """One watched process, by its pidfd and process id.
 
-    `name`: what it is and where; `ended`: its exit code, negative for a signal; `said`: its last line; `is_death`:
-    whether an end with this exit code is the death of the lab; `serves`: it is what a host serves.
+    name: description of the process and its host; ended: returns its exit code, negative for a signal; said: returns
+    the last line of its output; is_death: whether an exit code is fatal to the lab; serves: the process is a service of
+    a host.
     """
 
     pidfd: int
@@ -76,9 +77,9 @@ class Watched:
 
 
 class Watch:
-    """The watch of one testbed. `death`: what has happened, None as long as all is well.
+    """Monitor of one testbed's processes. `death`: the fatal exit, None as long as there is none.
 
-    server_died: what is called with the sentence on a server of a host that has died, if the network is to stay up.
+    server_died: called with a sentence on the exit of a host's service, in which case the network stays up.
     """
 
     def __init__(self, server_died: Callable[[str], None] | None = None) -> None:
@@ -94,25 +95,25 @@ class Watch:
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
 
     def open(self) -> None:
-        """Begin: from now on a death interrupts the main thread."""
+        """Start the thread: from now on a fatal exit interrupts the main thread."""
         _interrupting.append(self)
         if threading.current_thread() is threading.main_thread():
             _install()
         self._thread.start()
 
     def add(self, watched: Watched) -> None:
-        """Watch a process until it is removed, or has ended."""
+        """Watch a process until it is removed or has exited."""
         with self._lock:
             if not self._epoll.closed:
-                # A copy, so that its owner may close its own at any time.
+                # A duplicate, so that the owner may close its own at any time.
                 descriptor = fcntl.fcntl(watched.pidfd, fcntl.F_DUPFD_CLOEXEC, 0)
                 self._watched[descriptor] = watched
                 self._epoll.register(descriptor, select.EPOLLIN)
 
     def remove(self, watched: Watched) -> None:
-        """Watch a process no longer, because it is about to be stopped; safe to call twice.
+        """Stop watching a process, because it is about to be stopped; idempotent.
 
-        One that has ended already did so by itself, and stays on the watch until that has been looked at.
+        A process that has exited already did so by itself, and stays on the watch until the thread has handled it.
         """
         with self._lock:
             for descriptor, one in self._watched.items():
@@ -122,12 +123,12 @@ class Watch:
                     return
 
     def stopped(self) -> list[str]:
-        """What is suspended at this moment (SIGSTOP, Ctrl-Z), by its name."""
+        """Return the names of the processes that are suspended at this moment (SIGSTOP, Ctrl-Z)."""
         with self._lock:
             return [one.name for one in self._watched.values() if _state(one.pid) in STOPPED]
 
     def close(self, failing: bool) -> None:
-        """End: nothing interrupts any more. `failing`: an error is under way, which a death may have caused."""
+        """Stop interrupting. `failing`: an exception is propagating, which a process exit may have caused."""
         self._closing = True
         os.eventfd_write(self._wake, 1)
         self._thread.join()
@@ -141,7 +142,7 @@ class Watch:
             _uninstall()
 
     def release(self) -> None:
-        """Give the descriptors back."""
+        """Close all descriptors."""
         with self._lock:
             for descriptor in list(self._watched):
                 self._take(descriptor)
@@ -150,7 +151,7 @@ class Watch:
                 os.close(self._wake)
 
     def take_delivery(self) -> LabDied | None:
-        """The death that the main thread has not been told of yet; called in the signal's handler."""
+        """Return the fatal exit that the main thread has not handled yet; called by the signal handler."""
         if self.death is None or self._delivered:
             return None
         self._delivered = True
@@ -171,7 +172,7 @@ class Watch:
                 return
 
     def _look(self) -> bool:
-        """Take what has ended off the watch; returns whether that is the death of the lab."""
+        """Remove exited processes from the watch; return whether one of the exits is fatal."""
         time.sleep(SETTLE_S)
         with self._lock:
             taken = [self._take(descriptor) for descriptor, _ in self._epoll.poll(0)]
@@ -193,7 +194,7 @@ class Watch:
             time.sleep(RESEND_S)
 
 
-# Those whose deaths interrupt the main thread, and the state of that: one for the process, as its signals are.
+# Active watches and the state of the signal handler: per process, as signal handlers are.
 _interrupting: list[Watch] = []
 _installed: list[Any] = []
 _holds = 0
@@ -201,13 +202,13 @@ _held_back: list[LabDied] = []
 
 
 def current() -> Watch | None:
-    """The watch of the testbed that was entered last, if there is one."""
+    """Return the watch of the testbed that was entered last, or None."""
     return _interrupting[-1] if _interrupting else None
 
 
 @contextmanager
 def held() -> Iterator[None]:
-    """Within this block no death interrupts the main thread; one that comes meanwhile does when it ends."""
+    """Defer interruption of the main thread: an exit within this block is raised when the block ends."""
     global _holds
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -242,7 +243,7 @@ def _uninstall() -> None:
 
 def _state(pid: int) -> str:
     with suppress(OSError):
-        # Behind the name of the program, which may hold anything, in parentheses.
+        # Parse from the last parenthesis: the program's name before it may contain anything.
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     return ""
 
@@ -259,7 +260,7 @@ def _sentence(one: Watched, code: int | None) -> str:
 
 
 def how_it_ended(code: int | None) -> str:
-    """An exit code in words; negative: a signal's number."""
+    """Describe an exit code; negative: the number of a signal."""
     if code is None:
         return "has ended"
     if code >= 0:
@@ -271,17 +272,17 @@ def how_it_ended(code: int | None) -> str:
 
 
 def program_of(command: str, host: str) -> str:
-    """What a sentence calls a program, or a service, of a host; a long command line is cut."""
+    """Describe a program or a service of a host; a long command line is shortened."""
     return f"the program {shorten(command)} of host {host}"
 
 
 def shorten(command: str) -> str:
-    """A command line, cut where it is too long for a sentence."""
+    """Return a command line, shortened to COMMAND_MAX."""
     return command if len(command) <= COMMAND_MAX else f"{command[:COMMAND_MAX]}..."
 
 
 def last_line(file: Path) -> str:
-    """The last line of a file that holds what a program said; empty where there is none."""
+    """Return the last line of a program's output file; empty if there is none."""
     with suppress(OSError):
         lines = file.read_text(errors="replace").strip().splitlines()
         return lines[-1].strip() if lines else ""

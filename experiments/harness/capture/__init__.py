@@ -1,1 +1,1 @@
-"""Packet capture to pcapng on one clock for all interfaces."""
+"""Packet capture to pcapng, with one clock for all interfaces."""

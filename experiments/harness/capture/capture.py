@@ -1,17 +1,15 @@
-"""Capture packets on several interfaces, in several network namespaces, into one pcapng file.
+"""Packet capture on several interfaces, in several network namespaces, into one pcapng file.
 
     interfaces = [CaptureInterface("client:client-eth0", client.pid, "client-eth0")]
     with Capture(folder / "capture.pcapng", interfaces) as capture:
         ...                                   # the experiment runs here
     capture.statistics["client:client-eth0"]  # InterfaceCounts(packets=412, dropped=0)
 
-Entering returns once every socket is bound; leaving returns once everything sent so far is in the file. The
-reading is done by another process (`capture_process`), so that a busy experiment neither delays it nor is
-delayed by it. Time stamps are the kernel's (CLOCK_REALTIME, nanoseconds), so that all interfaces share one
-clock with `time.time_ns()`.
+Entering returns once every socket is bound; leaving returns once everything sent so far is in the file. Another process
+reads the sockets (`recorder`), so that a busy experiment neither delays it nor is delayed by it. Time stamps are the
+kernel's (CLOCK_REALTIME, nanoseconds), so that all interfaces share one clock with `time.time_ns()`.
 
-Needs CAP_NET_RAW in each namespace and CAP_SYS_ADMIN over it: root, or the owner of the user namespace
-around it.
+Needs CAP_NET_RAW in each namespace and CAP_SYS_ADMIN over it: root, or the owner of the user namespace around it.
 """
 
 from __future__ import annotations
@@ -39,15 +37,15 @@ STOP_TIMEOUT_S = 3.0
 
 
 class CaptureError(EmulationError):
-    """The capture could not start, or did not end as it should."""
+    """The capture failed to start or to finish."""
 
 
 @dataclass(frozen=True)
 class CaptureInterface:
-    """Where to capture: a label for the file, a network namespace, and the interface's name inside it.
+    """An interface to capture: its label in the file, its network namespace, and its name there.
 
-    `namespace` is the id of a process that lives in the namespace, or the path of a namespace file
-    (`/run/netns/NAME`; `/proc/self/fd/N` for an open descriptor).
+    namespace: the id of a process in the namespace, or the path of a namespace file (`/run/netns/NAME`;
+    `/proc/self/fd/N` for an open descriptor).
     """
 
     label: str
@@ -61,11 +59,10 @@ class CaptureInterface:
 
 
 class Capture:
-    """A running capture; use it as a context manager, or call `start` and `stop`.
+    """A running capture; a context manager, or `start` and `stop`.
 
-    If the body of the `with` statement raises, the capture is still finished, because it shows what went
-    wrong; and if the capturing process dies, what it had written by then becomes the file. Within a testbed that
-    process is on the testbed's watch.
+    If the body of the `with` statement raises, the capture is still finished, since it shows the failure; if the
+    recorder dies, its records up to then become the file. Within a testbed the recorder is on the testbed's watch.
     """
 
     def __init__(self, path: Path, interfaces: Sequence[CaptureInterface]) -> None:
@@ -103,11 +100,11 @@ class Capture:
             raise
 
     def stop(self) -> dict[str, InterfaceCounts]:
-        """Read all that was sent so far, write the file, and return the counts of every interface."""
+        """Read all packets sent so far, write the file, and return the counts of every interface."""
         if self._process is None:
             raise CaptureError("this capture was never started")
         if not self.statistics:
-            # A death meanwhile does not keep the packets from the file; that of the process itself ends the waiting.
+            # Defer an interruption, so that the packets reach the file; the recorder's own exit ends the wait.
             with held():
                 try:
                     self._send("stop")
@@ -140,8 +137,7 @@ class Capture:
         }
 
     def _spawn(self, descriptors: list[int]) -> None:
-        # A fresh interpreter rather than a fork: it inherits no socket or pipe of the experiment, and no
-        # thread's lock.
+        # A new interpreter rather than a fork: it inherits no socket or pipe of the experiment, and no held lock.
         with held():
             self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - it lasts as long as the process
             self._process = subprocess.Popen(
@@ -161,11 +157,11 @@ class Capture:
                 self._watch.add(self._watched)
 
     def _is_death(self, code: int) -> bool:
-        """Whether an end is the lab's death: of one that could not start, the process itself says why."""
+        """Return whether an exit is fatal to the lab: a recorder that fails to start reports its reason itself."""
         return code != 0 if self._ready else code < 0
 
     def _said(self) -> str:
-        """The last line that the capturing process wrote to its standard error."""
+        """Return the last line of the recorder's standard error."""
         return last_line(Path(f"/proc/self/fd/{self._errors.fileno()}"))
 
     def _send(self, line: str) -> None:
@@ -194,14 +190,14 @@ class Capture:
         return CaptureError(f"{NAME} {how_it_ended(self._process.wait())}{f': {said}' if said else ''}")
 
     def _abandon(self) -> None:
-        """End the process, if it has not ended, and close what is left of it; safe to call twice."""
+        """End the recorder if it still runs, and close its descriptors; idempotent."""
         if self._process is None or self._pidfd < 0:
             return
         pidfd, self._pidfd = self._pidfd, -1
         if self._watch is not None:
             self._watch.remove(self._watched)
         for stream in (self._process.stdin, self._process.stdout):
-            # What was not read by a process that is dead cannot be flushed.
+            # Buffered data for a dead process cannot be flushed.
             with suppress(BrokenPipeError):
                 if stream is not None:
                     stream.close()

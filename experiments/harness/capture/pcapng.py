@@ -1,9 +1,8 @@
-"""Write packet captures as pcapng, and read back the counts that close them.
+"""pcapng files: a writer, and a reader of the packet and drop counts that close them.
 
-Follows draft-ietf-opsawg-pcapng: one Section Header Block, one Interface Description Block an interface
-(if_name, if_tsresol), one Enhanced Packet Block a packet, and one Interface Statistics Block an interface
-at the end. Every interface has the same link type, snap length and time resolution, because tcpdump refuses
-a file in which they differ.
+Follows draft-ietf-opsawg-pcapng: one Section Header Block, one Interface Description Block per interface (if_name,
+if_tsresol), one Enhanced Packet Block per packet, and one Interface Statistics Block per interface at the end. Every
+interface has the same link type, snap length and time resolution, because tcpdump refuses a file in which they differ.
 
 Left out: name resolution, decryption secrets, comments and packet direction, since no check reads them.
 
@@ -41,12 +40,12 @@ NANOSECONDS = 9  # if_tsresol: a negative power of ten
 
 
 class PcapngError(ValueError):
-    """The file is not a whole little-endian pcapng capture."""
+    """The file is not a complete little-endian pcapng capture."""
 
 
 @dataclass(frozen=True)
 class InterfaceCounts:
-    """Of one interface: packets in the file, and packets the kernel dropped before they were read."""
+    """Counts of one interface: packets in the file, and packets that the kernel dropped before they were read."""
 
     packets: int
     dropped: int
@@ -93,8 +92,8 @@ class PcapngWriter:
 def read_counts(path: Path) -> dict[str, InterfaceCounts]:
     """Return the counts of every interface of a capture that `PcapngWriter` wrote.
 
-    An interface without a statistics block is absent: nobody knows what it dropped.
-    Raises PcapngError if the file is cut off or is no little-endian pcapng.
+    An interface without a statistics block is absent: its drops are unknown. Raises PcapngError if the file is
+    truncated or is no little-endian pcapng.
     """
     names: list[str] = []
     packets: dict[int, int] = {}

@@ -1,21 +1,19 @@
-"""The process that reads packets: one raw socket an interface, each in that interface's network namespace.
+"""Packet recorder: a process with one raw socket per interface, each in that interface's network namespace.
 
-Started by `capture.Capture`, which hands it open namespace descriptors. It speaks one line at a time on its
-standard streams:
+Started by `capture.Capture`, which passes it open namespace descriptors. Protocol, one JSON line or word at a time on
+its standard streams:
 
     capture <- {"target": ..., "interfaces": [{"label", "ifname", "namespace_fd"}]}
     capture -> {"ready": true}
     capture <- stop
     capture -> {"statistics": {label: {"packets": n, "dropped": n}}}
 
-While packets flow it only appends raw records to one file; sorting by time and the pcapng format wait until
-the end, so that two busy cores stay with the experiment. If its standard input closes before "stop", its
-parent has died, and it leaves; of the raw records, which begin with a line of the interfaces' labels (JSON), `salvage`
-makes a capture.
+During the capture it only appends raw records to one file; sorting by time and encoding as pcapng wait until the end,
+to leave the processors to the experiment. If its standard input is closed before "stop", its parent has died, and it
+exits; from the raw records, which begin with a line of the interfaces' labels (JSON), `salvage` makes a capture.
 
-Sources: packet(7) for AF_PACKET, socket(7) for time stamps and buffers, setns(2). Left out: VLAN tags that
-the kernel strips into auxiliary data (the emulated networks use none), and capture filters, because
-evidence should be whole.
+Sources: packet(7) for AF_PACKET, socket(7) for time stamps and buffers, setns(2). Left out: VLAN tags that the kernel
+strips into auxiliary data (the emulated networks use none), and capture filters, because evidence should be complete.
 """
 
 from __future__ import annotations
@@ -54,30 +52,29 @@ TIMESPEC = struct.Struct("@ll")
 RECORD = struct.Struct("=IIIQ")  # interface, captured octets, octets on the wire, time in ns
 
 RECEIVE_BUFFER_BYTES = 64 << 20
-# Packets wait in the kernel between two rounds of reading: fewer wake-ups leave more processor to the
-# experiment.
+# Pause between two rounds of reading, while the kernel queues packets: fewer wake-ups disturb the experiment less.
 PAUSE_S = 0.004
-# Without the right to force a large buffer there is less room to wait in.
+# Pause with a small receive buffer, where a large one is not permitted.
 SHORT_PAUSE_S = 0.0005
 LARGE_BUFFER_BYTES = 8 << 20
 # A packet that left one interface may still be on its way through the kernel's backlog to another.
 SETTLE_S = 0.02
 FILE_BUFFER_BYTES = 1 << 20
 RAW_SUFFIX = ".raw"
-# What is written by then is not lost when this process is killed.
+# Interval of flushes: later records are lost when this process is killed.
 FLUSH_S = 0.25
-# In virtual time, when its kernel is: in seconds of its clock, and as a share of what has passed, so that a run of days
-# syncs some hundred times and not a hundred thousand.
+# Interval of fsyncs in virtual time, against the kernel being killed: in seconds of its clock, and as a share of the
+# elapsed time, so that a run of days syncs some hundred times and not a hundred thousand.
 SYNC_S, SYNC_SHARE = 1.0, 0.02
 
 
 class CaptureStartError(OSError):
-    """A socket could not be opened where it was asked for."""
+    """A socket could not be opened on a requested interface."""
 
 
 @dataclass
 class Tap:
-    """One raw socket and what it has read so far."""
+    """One raw socket and its packet counts."""
 
     index: int
     label: str
@@ -87,7 +84,7 @@ class Tap:
 
 
 def open_taps(interfaces: list[dict[str, Any]]) -> list[Tap]:
-    """Open a bound socket for every interface, and return to the namespace the process came from."""
+    """Open a bound socket for every interface, and return to the process's own namespace."""
     home = os.open("/proc/self/ns/net", os.O_RDONLY)
     try:
         return [_open_tap(index, interface, home) for index, interface in enumerate(interfaces)]
@@ -135,7 +132,7 @@ def _enlarge(tap: socket.socket) -> None:
     try:
         tap.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER_BYTES)
     except PermissionError:
-        # Inside a user namespace only net.core.rmem_max may be had.
+        # Inside a user namespace net.core.rmem_max is the limit.
         tap.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
 
 
@@ -152,7 +149,7 @@ class Recorder:
         self._began_s = self._synced_s = time.monotonic()
 
     def run(self, control_fd: int) -> bool:
-        """Read until the control pipe speaks; return whether it asked to stop, rather than closed."""
+        """Read until there is input on the control pipe; return whether it was "stop" rather than end of file."""
         by_fd = {tap.socket.fileno(): tap for tap in self._taps}
         poll = select.epoll()
         parent = os.getppid()
@@ -168,7 +165,7 @@ class Recorder:
                 self._raw.flush()
                 self._sync()
                 written = False
-            # A time-out only for what is not flushed: it would wake the processor all through hours of silence.
+            # A time-out with unflushed records only: otherwise it would wake the processor through hours of silence.
             for fd, _ in poll.poll(FLUSH_S if written else None):
                 if fd == control_fd:
                     return os.read(control_fd, 16).startswith(b"stop")
@@ -180,14 +177,14 @@ class Recorder:
         return False
 
     def _sync(self) -> None:
-        """In virtual time hand the host what has been read, now and then: the kernel that holds it may be ended."""
+        """In virtual time, fsync now and then: the host has no other copy if the kernel is killed."""
         now_s = time.monotonic()
         if self._syncs and now_s - self._synced_s >= max(SYNC_S, SYNC_SHARE * (now_s - self._began_s)):
             self._synced_s = now_s
             os.fsync(self._raw.fileno())
 
     def finish(self) -> None:
-        """Read everything that was on an interface by now, and the kernel's counts of what was dropped."""
+        """Read all packets up to now, and the kernel's drop counts."""
         time.sleep(SETTLE_S)
         now_ns = time.time_ns()
         for tap in self._taps:
@@ -197,7 +194,7 @@ class Recorder:
             tap.socket.close()
 
     def drain(self, tap: Tap, until_ns: int | None = None) -> None:
-        """Read what waits in one socket, up to the first packet later than `until_ns` (by default: now)."""
+        """Read one socket's queue, up to the first packet later than `until_ns` (default: now)."""
         view, write = memoryview(self._buffer), self._raw.write
         limit_ns = time.time_ns() if until_ns is None else until_ns
         while True:
@@ -208,10 +205,10 @@ class Recorder:
             except BlockingIOError:
                 return
             except OSError as error:
-                if error.errno == errno.ENETDOWN:  # said once; what came before it stays readable
+                if error.errno == errno.ENETDOWN:  # reported once; queued packets stay readable
                     continue
                 raise
-            # A loopback device shows each frame twice, going out and coming in: one of the two is enough.
+            # A loopback device shows each frame twice, outgoing and incoming: skip one.
             if address[2] == PACKET_OUTGOING and address[3] == ARPHRD_LOOPBACK:
                 continue
             seconds, nanoseconds = TIMESPEC.unpack(ancillary[0][2])
@@ -225,7 +222,7 @@ class Recorder:
 
 
 def finalise(raw_path: Path, target: Path, taps: list[Tap]) -> None:
-    """Sort the raw records by time and write them as pcapng; the target appears whole or not at all."""
+    """Sort the raw records by time and write them as pcapng; the target appears complete or not at all."""
     partial = target.with_name(target.name + ".part")
     with partial.open("wb", FILE_BUFFER_BYTES) as stream:
         writer = _write_sorted(raw_path, stream)
@@ -235,9 +232,9 @@ def finalise(raw_path: Path, target: Path, taps: list[Tap]) -> None:
 
 
 def salvage(target: Path) -> None:
-    """Make the file of what a capturing process had written when it died; it holds no counts of drops.
+    """Make a capture of the raw records of a recorder that died; it has no drop counts.
 
-    Where there is no room for it, the raw records stay.
+    Without room on the disk, the raw records stay.
     """
     raw_path, partial = raw_of(target), target.with_name(target.name + ".part")
     try:
@@ -247,7 +244,7 @@ def salvage(target: Path) -> None:
             partial.replace(target)
         raw_path.unlink()
     except ValueError:
-        # It died before it had written anything.
+        # It died before its first write.
         raw_path.unlink()
     except OSError:
         pass
@@ -256,18 +253,20 @@ def salvage(target: Path) -> None:
 
 
 def raw_of(target: Path) -> Path:
-    """Where the raw records of a capture are until it ends."""
+    """Return the path of a capture's raw records."""
     return target.with_name(target.name + RAW_SUFFIX)
 
 
 def _write_sorted(raw_path: Path, stream: BinaryIO) -> PcapngWriter:
-    """Write the records of a raw file by their times; returns the writer. Raises ValueError if no labels are there."""
+    """Write the records of a raw file sorted by time; return the writer. Raises ValueError if the line of labels is
+    missing.
+    """
     stamps, offsets = array("Q"), array("Q")
     with raw_path.open("rb") as raw:
         writer = PcapngWriter(stream, json.loads(raw.readline()))
         offset = raw.tell()
         with mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) as records:
-            # The last record of a process that died may be cut short, or a hole in the file.
+            # The last record of a process that died may be truncated, or a hole in the file.
             while offset + RECORD.size <= len(records):
                 _, captured, _, time_ns = RECORD.unpack_from(records, offset)
                 if not time_ns:
@@ -305,11 +304,11 @@ def _record(order: dict[str, Any], raw_path: Path) -> None:
 
 
 def main() -> int:
-    """Carry out one capture as ordered on standard input; return 1 if it could not start."""
-    # Ctrl-C reaches the whole process group; the parent decides when the capture ends.
+    """Run one capture as ordered on standard input; return 1 if it could not start."""
+    # Ctrl-C reaches the whole process group, but the parent ends the capture.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     line = b""
-    while not line.endswith(b"\n"):  # unbuffered, so that a "stop" behind the order stays in the pipe
+    while not line.endswith(b"\n"):  # unbuffered, so that a "stop" after the order stays in the pipe
         octet = os.read(sys.stdin.fileno(), 1)
         if not octet:
             return 1

@@ -1,7 +1,7 @@
-"""The command `lab7`.
+"""The command `lab7`: its group of subcommands and its error handling.
 
-Exit codes: 0 everything asked for was shown; 1 a claim was not shown (or, with --strict, a run is suspect);
-2 wrong use; 3 this machine cannot, or a process of the network died.
+Exit codes: 0 all claims shown; 1 a claim not shown (or, with --strict, a suspect run); 2 usage error; 3 not possible on
+this machine, or a process of the network died.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ import signal
 import sys
 import threading
 
-# ruff: noqa: E402 - imports come behind this:
-# while all of the command is imported, Ctrl-C ends it as it ends any program, and not by a traceback.
+# ruff: noqa: E402 - imports follow this block: during the imports, Ctrl-C ends the command without a traceback.
 _IMPORTING = threading.current_thread() is threading.main_thread() and (
     signal.getsignal(signal.SIGINT) is signal.default_int_handler
 )
@@ -61,7 +60,7 @@ for command in (
 
 
 def main() -> None:
-    """Run the command line; every error that a person can mend is one sentence."""
+    """Run the command line; print every error that the user can mend as one sentence."""
     tools.search_system_folders()
     try:
         # Outside of its standalone mode click returns the exit code that a command raised as Exit.
@@ -85,16 +84,16 @@ def main() -> None:
     except BrokenPipeError:
         if not _reader_has_left():
             raise
-        # The reader of our output has left (`lab7 list | head`); there is nobody to tell.
+        # The reader of the pipe has exited (`lab7 list | head`): end quietly.
         sys.stderr.close()
         sys.exit(0)
     finally:
-        # What was imported stays to the end: looking through all of it once more would take half a second.
+        # Skip the interpreter's last garbage collection, which takes half a second with all these modules.
         gc.freeze()
 
 
 def _reader_has_left() -> bool:
-    """Whether the standard output is a pipe that nothing reads any more; pipe(7), poll(2)."""
+    """Return whether standard output is a pipe without a reader; pipe(7), poll(2)."""
     poll = select.poll()
     poll.register(1, 0)
     return bool(poll.poll(0))

@@ -1,4 +1,4 @@
-"""What the commands share: exit codes, options, tables, the progress bar."""
+"""Shared parts of the commands: exit codes, options, tables, the progress bar."""
 
 from __future__ import annotations
 
@@ -41,17 +41,17 @@ Step = Callable[[str, float], None]
 
 
 def out() -> Console:
-    """Where results go: in colour and fitted to a terminal; plain, and not folded at 80 columns, when piped."""
+    """Return the console for results: coloured and fitted to a terminal; plain and 200 columns wide when piped."""
     return Console(width=None if sys.stdout.isatty() else PIPED_WIDTH, highlight=False, soft_wrap=False)
 
 
 def say_json(data: Any) -> None:
-    """Print JSON for scripts."""
+    """Print data as JSON."""
     click.echo(json.dumps(data, indent=2, ensure_ascii=False))
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str] = ()) -> Table:
-    """A table without frames; cells may carry rich's markup."""
+    """Return a table without borders; cells may contain rich's markup."""
     made = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         made.add_column(column, justify="right" if column in right else "left", overflow="fold")
@@ -61,7 +61,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence
 
 
 def verdict(word: str) -> str:
-    """A verdict in its colour."""
+    """Return a verdict in its colour."""
     return f"[{VERDICT_STYLES[word]}]{word}[/]"
 
 
@@ -77,7 +77,7 @@ class Bars:
             TimeElapsedColumn(),
         )
         self._shown = console.is_terminal
-        # What is printed meanwhile goes where it would go without a bar.
+        # Other output is not redirected through the bar.
         self._progress = Progress(
             *columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False
         )
@@ -93,7 +93,7 @@ class Bars:
 
     @contextmanager
     def bar(self, name: str) -> Iterator[Step]:
-        """A bar for as long as something runs; gives the function that moves it. For any thread."""
+        """Show a bar for the duration of a block; yields the function that advances it. Thread-safe."""
         task = self._progress.add_task("starting", total=1.0, name=name)
         try:
             yield lambda what, share: self._progress.update(task, description=what, completed=share)
@@ -102,7 +102,7 @@ class Bars:
 
     @contextmanager
     def away(self) -> Iterator[None]:
-        """Take the bars away while something else is printed."""
+        """Hide the bars for a block that prints."""
         self.__exit__()
         try:
             yield
@@ -112,13 +112,13 @@ class Bars:
 
 @contextmanager
 def progress(name: str) -> Iterator[Step]:
-    """A progress bar on the terminal's standard error; silent when piped. Gives the function that moves it."""
+    """Show one progress bar on the terminal's standard error; yields the function that advances it."""
     with Bars() as bars, bars.bar(name) as step:
         yield step
 
 
 def settings(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
-    """Read repeated --set NAME=VALUE."""
+    """Parse repeated --set NAME=VALUE."""
     given = {}
     for text in values:
         name, equals, value = text.partition("=")
@@ -184,7 +184,7 @@ results_option = click.option(
 
 
 def into_sandbox(sandboxed: bool) -> None:
-    """Go on inside a sandbox, unless none is wanted. Call it when everything a person typed has been checked."""
+    """Re-execute the command in a sandbox if one is wanted. Call it when all arguments have been validated."""
     if sandboxed:
         sandbox.enter(salvage_captures)
 
@@ -199,14 +199,14 @@ def _only_real(timed: str) -> str:
 
 
 def run_clock(timed: str, links: str, sandboxed: bool) -> str:
-    """Which clock experiments have: `auto` is virtual where its kernel is there and the other options allow it."""
+    """Resolve the clock of experiments: `auto` is virtual where its kernel is built and the other options allow it."""
     possible = links != "wire" and sandboxed and not kernel.unsupported() and kernel.find() is not None
     return "virtual" if timed == "auto" and possible else timed
 
 
 def virtual_time(timed: str, links: str, sandboxed: bool, seed: int = 1, full: bool = False) -> VirtualTime | None:
-    """The kernel whose clock is wanted, or None for real time. Raises UsageError, MachineError."""
-    # Inside of such a kernel its time is the only one.
+    """Return the kernel of virtual time, or None for real time. Raises UsageError, MachineError."""
+    # In the kernel of virtual time, its clock is the only one.
     if timed != "virtual" or clock.current().word == "virtual":
         return None
     if links == "wire":

@@ -1,4 +1,4 @@
-"""lab7 list, claims, doctor: look without running anything."""
+"""`lab7 list`, `claims`, `doctor`: commands that run no experiment."""
 
 from __future__ import annotations
 

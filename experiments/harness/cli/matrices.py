@@ -1,4 +1,4 @@
-"""lab7 matrix: every implementation against every client, every cache against every check."""
+"""`lab7 matrix`: interoperability of every server and client, conformance of every cache."""
 
 from __future__ import annotations
 
@@ -75,5 +75,5 @@ def _show(matrix: Matrix, cells: list[Cell]) -> None:
 
 
 def _worth_telling(cells: list[Cell]) -> list[Cell]:
-    """Every cell with evidence of its own: a server that did not start fails all of its cells for one reason."""
+    """Return one cell per distinct evidence: a server that failed to start fails all of its cells for one reason."""
     return list({(cell.server, cell.evidence, cell.frames or None): cell for cell in reversed(cells)}.values())[::-1]

@@ -1,4 +1,4 @@
-"""lab7 up, shell, exec: networks to live in."""
+"""`lab7 up`, `shell`, `exec`: interactive use of a topology."""
 
 from __future__ import annotations
 
@@ -22,18 +22,16 @@ from topologies.emulation.process.interpreter import module_command
 from topologies.emulation.testbed import Testbed
 from topologies.emulation.user_module import explain
 
-# Mininet's command line as `lab7 shell` opens it: HOST COMMAND, help, exit.
-
 
 class Shell(CLI):  # type: ignore[misc]
-    """The command line on a running network; from a terminal, a pipe or a file."""
+    """Mininet's command line on a running network (HOST COMMAND, help, exit); from a terminal, a pipe or a file."""
 
     prompt = "lab7> "
-    # Names of hosts have hyphens.
+    # Host names contain hyphens.
     identchars = CLI.identchars + "-"
 
     def onecmd(self, line: str) -> bool:
-        """Run one line; what the network refuses is one sentence, and the next line is read."""
+        """Run one line; print an EmulationError as one sentence and go on with the next line."""
         try:
             return bool(super().onecmd(line))
         except EmulationError as refused:
@@ -41,8 +39,11 @@ class Shell(CLI):  # type: ignore[misc]
             return False
 
     def default(self, line: str) -> None:
-        """Run a command in a host. Mininet puts addresses in the place of hosts' names, also where a person is meant:
-        what stands behind a long option, as in `alice swaks --auth-user alice`, is left as it is."""
+        """Run a command in a host.
+
+        Mininet replaces host names by addresses, in user names too: the word after a long option, as in `alice swaks
+        --auth-user alice`, is quoted against that.
+        """
         words = line.split(" ")
         for place, (before, word) in enumerate(pairwise(words), start=1):
             if before.startswith("--") and word in self.mn:
@@ -50,7 +51,9 @@ class Shell(CLI):  # type: ignore[misc]
         super().default(" ".join(words))
 
     def waitForNode(self, node: Any) -> None:  # noqa: N802
-        """Print what a host's command says until it ends; a terminal's keys go to it, a file's next lines do not."""
+        """Print the output of a host's command until it exits; keys of a terminal go to it, further lines of a file do
+        not.
+        """
         if self.isatty():
             super().waitForNode(node)
             return
@@ -74,7 +77,7 @@ def up_command(topology: str, given: dict[str, str], links: str, sandboxed: bool
         ended = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: ended.set())
-        # Said last: whoever waits for this line may stop us the next moment.
+        # Printed last: a script that waits for this line may send a signal at once.
         click.echo("\nUp. Ctrl-C takes it down.")
         ended.wait()
 
@@ -121,7 +124,7 @@ def exec_command(
         code = virtual.command(module_command("experiments.harness.cli", *words), f"the command in {host}")
         raise click.exceptions.Exit(code)
     with network as (_drawing, bed):
-        # click leaves the `--` that sets the command off from our own options.
+        # click passes the `--` before the command on.
         words = list(command[1:] if command[0] == "--" else command)
         process = bed.host(host).popen(words, stdin=None, stdout=None, stderr=None)
         code = process.wait()
@@ -129,7 +132,7 @@ def exec_command(
 
 
 class _testbed:  # noqa: N801 - used as a function
-    """The drawing and its running testbed; everything typed is checked before the sandbox is entered."""
+    """The topology and its running testbed; all arguments are validated before the sandbox is entered."""
 
     def __init__(
         self,
@@ -165,7 +168,7 @@ def _tell(sentence: str) -> None:
 
 
 def draw(drawing: Drawing, given: dict[str, str]) -> Any:
-    """Make the topology with parameters; those of its build() are named when one does not exist."""
+    """Build the topology with these parameters. Raises UsageError that lists the parameters of its build()."""
     known = _parameters(drawing.make)
     for name in given:
         if name not in known:
@@ -175,7 +178,7 @@ def draw(drawing: Drawing, given: dict[str, str]) -> Any:
     try:
         return drawing.make(**values)
     except Exception as error:
-        # A mistake in a person's own drawing is theirs to mend; one in ours is not.
+        # An error in a user's file is theirs to mend; one in lab7's topologies is a bug.
         if where := explain(error):
             raise OwnFileError(where) from error
         if isinstance(error, TypeError | ValueError):
@@ -184,10 +187,10 @@ def draw(drawing: Drawing, given: dict[str, str]) -> Any:
 
 
 def _parameters(make: Any) -> dict[str, inspect.Parameter]:
-    """The parameters by which a topology is made.
+    """Return the parameters of a topology's constructor.
 
-    What is exported may be a function, as in Mininet's own examples. An __init__() that takes any name, as that of Topo
-    does, hands these on to build().
+    `topos` may export a function, as in Mininet's own examples. An __init__() that accepts any keyword, as Topo's does,
+    passes them on to build().
     """
     found = list(inspect.signature(make).parameters.values())
     if hasattr(make, "build") and any(one.kind is one.VAR_KEYWORD for one in found):
@@ -197,7 +200,7 @@ def _parameters(make: Any) -> dict[str, inspect.Parameter]:
 
 
 def _as_default(name: str, text: str, default: Any) -> Any:
-    """A parameter's text as the type of its default."""
+    """Convert a parameter's text to the type of its default."""
     if isinstance(default, bool) or not isinstance(default, int | float):
         return text
     try:

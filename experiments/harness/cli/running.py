@@ -1,4 +1,4 @@
-"""lab7 run: run experiments, print what they found, write the report."""
+"""`lab7 run`: run experiments, print their results, write the report."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def run_command(
     if twice:
         raise click.UsageError("in real time no two runs are identical: --twice needs virtual time (--time virtual)")
     common.into_sandbox(sandboxed)
-    # Imported here: an error of use is told without waiting for scapy.
+    # Imported here: a usage error is reported without importing scapy.
     from experiments.harness.runner import run_experiment
 
     def run_once(experiment: Experiment, attempt: int) -> tuple[Path, Result]:
@@ -127,7 +127,7 @@ def run_command(
 
 
 def _told(as_json: bool) -> Callable[[Result], None]:
-    """What is done with each result when it is there."""
+    """Return the callback for each finished result: print it, or nothing with --json."""
     return (lambda _result: None) if as_json else (lambda result: show(common.out(), result))
 
 
@@ -137,9 +137,9 @@ def _run_again(
     again: int,
     as_json: bool,
 ) -> list[tuple[Path, Result]]:
-    """Run each, and again what the machine may have disturbed; returns the last run of each."""
+    """Run each experiment, and rerun those that the machine may have disturbed; return the last run of each."""
     attempts = [[run_once(experiment, 1)] for experiment in chosen]
-    # After all the others, when what disturbed it has had time to end.
+    # Reruns come after all first runs, when the disturbance may have ended.
     for number in range(1, again + 1):
         for experiment, runs in zip(chosen, attempts, strict=True):
             if len(runs) == number and worth_a_rerun([result for _, result in runs]):
@@ -153,7 +153,7 @@ def _run_again(
 def _request(
     name: str, of: Experiment, given: dict[str, str], repeat: int | None, full: bool, replace: Sequence[str]
 ) -> dict[str, Any]:
-    """What a kernel is told of an experiment, as a person typed it."""
+    """Return the request for the kernel of virtual time: the experiment and its arguments as typed."""
     replaced = [text for text in replace if text.partition("=")[0] in of.roles]
     return {"name": name, "given": _of(of, given), "repeat": repeat, "full": full, "replace": replaced}
 
@@ -161,9 +161,9 @@ def _request(
 def _conclude(
     found: list[tuple[Path, Result]], results: Path, strict: bool, as_json: bool, different: int = 0
 ) -> NoReturn:
-    """Write the report over all results, tell where it is, and exit as their verdicts say.
+    """Write the report over all results, print its path, and exit by their verdicts.
 
-    `different`: how many differ from a second run.
+    different: number of results that differ from a second run.
     """
     from experiments.harness.claims import load_claims
     from experiments.harness.report.page import write_index
@@ -181,7 +181,7 @@ def _conclude(
 
 @contextmanager
 def _blaming_own_files() -> Iterator[None]:
-    """A mistake in a person's own experiment is one sentence that names its line."""
+    """Convert an error in a user's experiment to one sentence with its line."""
     try:
         yield
     except (click.ClickException, EmulationError):
@@ -193,12 +193,12 @@ def _blaming_own_files() -> Iterator[None]:
 
 
 def _choose(names: tuple[str, ...], given: dict[str, str]) -> list[Experiment]:
-    """The experiments to run, their parameters checked, so that a slip of the pen costs nothing."""
+    """Return the experiments to run, with validated parameters, so that a typing error fails before anything runs."""
     try:
         chosen = find_experiments(names)
         nobodys = [name for name in given if all(name not in experiment.parameters for experiment in chosen)]
         for experiment in chosen:
-            # A parameter that only some of the experiments have is for those.
+            # A parameter of a part of the experiments applies to those.
             experiment.read_parameters({**_of(experiment, given), **{name: given[name] for name in nobodys}})
     except (UnknownNameError, ParameterError) as error:
         raise click.UsageError(str(error)) from error
@@ -206,7 +206,7 @@ def _choose(names: tuple[str, ...], given: dict[str, str]) -> list[Experiment]:
 
 
 def _replacements(chosen: Sequence[Experiment], texts: tuple[str, ...]) -> dict[str, Implementation]:
-    """What takes the place of lab7's services, by role; missing programs are told before anything runs."""
+    """Return the replaced implementations by role; missing programs are reported before anything runs."""
     roles = tuple(dict.fromkeys(role for experiment in chosen for role in experiment.roles))
     found: dict[str, Implementation] = {}
     for text in texts:
@@ -233,7 +233,7 @@ def _say_where(found: Sequence[tuple[Path, Result]], report: Path) -> None:
 
 
 def _why(result: Result) -> str:
-    """The reason of a rerun: its claims that are open, times outside their tolerance, checks that are suspect."""
+    """Return the reasons of a rerun: open claims, times outside their tolerance, suspect checks."""
     reasons = [f"{claim.id} {claim.verdict}" for claim in result.claims if claim.verdict != "shown"]
     reasons += [f"{one.name} at {one.ratio:.3f} of theory" for one in result.comparisons if not one.within]
     reasons += [f"{one.name} {one.measured}" for one in result.fidelity.checks if one.verdict != "valid"]

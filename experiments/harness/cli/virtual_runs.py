@@ -1,4 +1,6 @@
-"""Experiments in virtual time, side by side, each in a kernel of its own; results come in the order of the names."""
+"""Experiments in virtual time, in parallel, each in a kernel of its own; results are reported in the order of the
+names.
+"""
 
 from __future__ import annotations
 
@@ -17,16 +19,16 @@ from experiments.harness.results.repeatability import first_difference, sentence
 from experiments.harness.results.result import Result
 from experiments.harness.virtual_time.kernel_run import VirtualTime
 
-# An experiment, and what the kernel is told of it.
+# An experiment, and its request to the kernel.
 Wanted = tuple[Experiment, Mapping[str, Any]]
 Found = tuple[Path, Result]
-# Of a second run that differs from the first, whose folder it lies beside.
+# Suffix of the folder of a second run that differs from the first.
 SECOND = "-second"
 
 
 @dataclass(frozen=True)
 class Told:
-    """What is done with each result in its turn, and with the sentence that compares it to that of a second run."""
+    """Callbacks for each result in its turn, and for the sentence that compares it with a second run."""
 
     result: Callable[[Result], None]
     comparison: Callable[[str], None]
@@ -34,7 +36,7 @@ class Told:
 
 @dataclass
 class SideBySide:
-    """What ran: each folder with its result, and how many differ from their second run."""
+    """Finished runs: each folder with its result, and the number that differ from their second run."""
 
     found: list[Found] = field(default_factory=list)
     different: int = 0
@@ -43,7 +45,7 @@ class SideBySide:
 def run_side_by_side(
     virtual: VirtualTime, wanted: Sequence[Wanted], results: Path, jobs: int, told: Told, twice: bool = False
 ) -> SideBySide:
-    """Run them, at most `jobs` at a time, and with `twice` each a second time. Raises EmulationError."""
+    """Run the experiments, at most `jobs` at a time, and with `twice` each a second time. Raises EmulationError."""
     done = SideBySide()
     with (
         _scratch(results, twice) as seconds,
@@ -59,7 +61,7 @@ def run_side_by_side(
 
         places = [results, *seconds]
         running: dict[tuple[int, Path], Future[Found]] = {}
-        # The longest first, so that none of them is left to run alone at the end.
+        # Longest first, so that the last ones run in parallel as well.
         for number, one in sorted(enumerate(wanted), key=lambda each: -each[1][0].cost):
             running |= {(number, place): pool.submit(run, one, place) for place in places}
         try:
@@ -80,7 +82,7 @@ def run_side_by_side(
 
 @contextmanager
 def _scratch(results: Path, twice: bool) -> Iterator[list[Path]]:
-    """Where second runs go, gone afterwards; among the results, so that a kill leaves nothing elsewhere."""
+    """Provide a temporary folder for second runs, inside the results folder, as a kill may leave it behind."""
     if not twice:
         yield []
         return
@@ -90,7 +92,7 @@ def _scratch(results: Path, twice: bool) -> Iterator[list[Path]]:
 
 
 def _compare(first: Found, second: Found, request: Mapping[str, Any], told: Told) -> bool:
-    """Tell how two runs compare; a second one that differs is kept beside the first. Returns whether it does."""
+    """Report the comparison of two runs; return whether they differ, in which case the second one is kept."""
     difference = first_difference(first[0], second[0])
     said = sentence(first[1], difference, [text.partition("=")[0] for text in request["replace"]])
     if difference is not None:

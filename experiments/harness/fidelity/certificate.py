@@ -1,7 +1,7 @@
-"""The fidelity certificate: what was asked of the emulation, what it does, and what the machine did meanwhile.
+"""Fidelity certificate: requested against measured properties of the emulation, and the state of the machine in a run.
 
-Paths are measured before an experiment by probes inside the hosts; the machine is watched during it. A check
-that is off makes the run suspect: its packets are still evidence of order, but its times are not to be trusted.
+Paths are measured before an experiment by probes inside the hosts; the machine is monitored during it. A failed check
+makes the run suspect: its packets are still evidence of order, but its times are not to be trusted.
 """
 
 from __future__ import annotations
@@ -38,35 +38,35 @@ ECHOES = 8
 ECHO_FRAME_BYTES = 42  # Ethernet 14, IPv4 20, ICMP 8
 TRAIN_FRAMES = 60
 TRAIN_FRAME_BYTES = 1442
-# How far a path may be off: of its round-trip time, or this absolute share that no software path is free of.
+# Tolerance of a path: a share of its round-trip time, or the absolute latency that every software path has.
 RTT_TOLERANCE = 0.02
 RTT_FLOOR_S = 0.0005
 RATE_TOLERANCE = 0.03
-# A loss is estimated from this many frames; it is off beyond four standard errors of a binomial estimate.
+# A loss is estimated from this many frames; the tolerance is four standard errors of a binomial estimate.
 LOSS_FRAMES = 1500
 LOSS_BURST = 250
 LOSS_ERRORS = 4
-# The machine during the run: share of time stolen by the hypervisor, and how late a sleeping thread wakes up.
+# Bounds of the machine during the run: share of time stolen by the hypervisor, lateness of a thread's wake-ups.
 STEAL_MAX = 0.05
 LAG_MAX_S = 0.005
 LAG_QUANTILE = 0.99
 LAG_PERIOD_S = 0.01
-# Beyond this, and what this process waited for a processor, no thread is late: the run, or the machine under it, was
-# suspended (SIGSTOP, Ctrl-Z, a paused VM).
+# A lateness beyond this plus the run-queue delay means that the run, or the machine, was suspended (SIGSTOP, Ctrl-Z, a
+# paused VM).
 GAP_MAX_S = 0.5
-# How far CLOCK_REALTIME, the capture's clock, may move against CLOCK_MONOTONIC: half an hour of NTP's slewing at the
+# Tolerated change of CLOCK_REALTIME, the capture's clock, against CLOCK_MONOTONIC: half an hour of NTP's slewing at the
 # usual 20 ppm, but no step (adjtimex(2)), nor a suspended machine, where CLOCK_MONOTONIC stands still.
 CLOCK_STEP_MAX_S = 0.05
 CLOCK_READINGS = 5
-# How often it is looked whether a process of the network is suspended.
+# Period of the check for suspended processes.
 STOPPED_PERIOD_S = 0.25
-# How late frames may leave a wire.
+# Bound on the lateness of a wire's frames.
 LATE_MAX_S = 0.005
 
 
 @dataclass(frozen=True)
 class EmulatedPath:
-    """One emulated path and what was asked of it, there and back. rate_bps None: not limited; loss: one way."""
+    """One emulated path and its requested properties, in both directions. rate_bps None: unlimited; loss: one way."""
 
     source: str
     target: str
@@ -77,15 +77,15 @@ class EmulatedPath:
 
 
 class Span(Protocol):
-    """When a sample began and ended, on the capture's clock (CLOCK_REALTIME) in nanoseconds."""
+    """Start and end of a sample, on the capture's clock (CLOCK_REALTIME) in nanoseconds."""
 
     @property
     def start_ns(self) -> int:
-        """Its begin."""
+        """Start of the sample."""
 
     @property
     def end_ns(self) -> int:
-        """Its end."""
+        """End of the sample."""
 
 
 Sample = TypeVar("Sample", bound=Span)
@@ -96,10 +96,10 @@ def _word(good: bool) -> FidelityWord:
 
 
 def probe_path(bed: Testbed, path: EmulatedPath) -> list[Check]:
-    """Measure one path by echo requests and, where a rate or loss was asked, by a train of frames each way.
+    """Measure one path by echo requests and, for a requested rate or loss, by a train of frames each way.
 
-    In real time a measurement that is off is made again, PROBES times at most: what the machine did meanwhile is not
-    the same each time, what is wrong with a path is.
+    In real time a failed measurement is repeated, PROBES times at most: a disturbance by the machine varies, a fault of
+    the path does not.
     """
     measurements = [partial(_rtt_check, bed, path)]
     if path.rate_bps is not None and not path.loss:
@@ -110,7 +110,7 @@ def probe_path(bed: Testbed, path: EmulatedPath) -> list[Check]:
 
 
 def _measured(measure: Callable[[], Check]) -> Check:
-    """What a measurement finds, made again where it is off."""
+    """Measure, and again where the check fails."""
     check = measure()
     for again in range(1, PROBES if clock.current().word == "real" else 1):
         if check.verdict == "valid":
@@ -167,16 +167,16 @@ def _loss_check(bed: Testbed, path: EmulatedPath, source: str, target: str, addr
 
 
 class MachineWatch:
-    """Watches the machine while a workload runs; a context manager that may be entered several times.
+    """Monitor of the machine during a workload; a context manager that may be entered several times.
 
         with MachineWatch() as watch:                           # inside of `with Testbed(...)`
             windows = watch.samples(lambda: client.load(...))   # taken again where the machine disturbed it
         captured = watch.read_capture(path, bed.topo)           # with the turns of the hosts
-        timing = watch.timing(total_s, terms, start_ns, end_ns) # with what disturbed it
+        timing = watch.timing(total_s, terms, start_ns, end_ns) # with its disturbance
 
-    In virtual time there is nothing to watch: what else the machine does has no part in any time.
+    In virtual time it does nothing: the machine's other load has no effect on any time.
 
-    Leave it before packets are judged: that keeps this process so busy that its own thread wakes up late.
+    Leave it before packets are judged: that load delays the monitor's own thread.
     """
 
     def __init__(self) -> None:
@@ -240,7 +240,7 @@ class MachineWatch:
             began_s, stopped = time.monotonic(), self._stop.is_set()
 
     def samples(self, take: Callable[[], Sample], retakes: int = RETAKES) -> list[Sample]:
-        """Take a sample, and again where the machine disturbed it beyond the bound; returns all, the last one last."""
+        """Take a sample, and again where the machine disturbed it beyond the bound; return all, the last one last."""
         taken: list[Sample] = []
         while len(taken) <= retakes:
             self.begin_sample()
@@ -251,16 +251,18 @@ class MachineWatch:
 
     @property
     def watching(self) -> bool:
-        """Whether it watches the machine now: never in virtual time."""
+        """Whether it monitors the machine now: never in virtual time."""
         return self._thread is not None
 
     def begin_sample(self) -> None:
-        """Read all counters just before a sample that `disturbed` is called for."""
+        """Read all counters just before a sample for which `disturbed` will be called."""
         if self._thread is not None:
             self._sampler.read()
 
     def disturbed(self, sample: Span) -> bool:
-        """Whether the machine disturbed a sample beyond the bound, so far as is known before its packets are read."""
+        """Return whether the machine disturbed a sample beyond the bound, by the counters alone, before packets are
+        read.
+        """
         if self._thread is None:
             return False
         self._sampler.read()
@@ -269,13 +271,13 @@ class MachineWatch:
         return record.within(start_ns, end_ns).beyond_bound((end_ns - start_ns) / 1e9)
 
     def read_capture(self, path: Path, topo: Topo) -> CaptureFile:
-        """Read a capture that was made while it watched, and take the turns of the hosts from it."""
+        """Read a capture that was made during monitoring, and extract the turns of the hosts."""
         captured = read_capture(path)
         self.follow(captured, topo)
         return captured
 
     def follow(self, captured: CaptureFile, topo: Topo) -> None:
-        """Take the turns of the hosts from a capture that was made while it watched."""
+        """Extract the turns of the hosts from a capture that was made during monitoring."""
         if clock.current().word == "virtual":
             return
         for host, turns in turns_of(captured, topo).items():
@@ -283,20 +285,21 @@ class MachineWatch:
         self._record = None
 
     def timing(self, total_s: float, terms: Mapping[str, float], start_ns: int, end_ns: int) -> Timing:
-        """The timing of a sample that was taken in this window, with what disturbed it then."""
+        """Return the timing of a sample in this window, with its disturbance."""
         return self.noted(Timing(total_s, terms), start_ns, end_ns)
 
     def noted(self, timing: Timing, start_ns: int, end_ns: int) -> Timing:
-        """A sample that was taken in this window, with what disturbed it then."""
+        """Return a sample in this window with its disturbance."""
         if clock.current().word == "virtual":
             return timing
         self._noted = True
         return replace(timing, disturbance=self.record.within(start_ns, end_ns))
 
     def disturbance(self, start_ns: int, end_ns: int, hosts: Collection[str] | None = None) -> Disturbance:
-        """What disturbed these hosts (None: all) in a window in which they act by timers, not only when frames arrive.
+        """Return the disturbance of these hosts (None: all) in a window in which they act by timers, not only on
+        arrivals.
 
-        None at all in virtual time.
+        Zero in virtual time.
         """
         if clock.current().word == "virtual":
             return Disturbance()
@@ -305,7 +308,7 @@ class MachineWatch:
 
     @property
     def record(self) -> Record:
-        """What was read of programs and wires so far."""
+        """The counters of programs and wires so far."""
         if self._thread is not None:
             return self._sampler.record()
         if self._record is None:
@@ -313,10 +316,10 @@ class MachineWatch:
         return self._record
 
     def checks(self, times: bool = True) -> list[Check]:
-        """What the machine did while it was watched; of no meaning where it does not move the clock.
+        """Return the checks of the machine; none in virtual time.
 
-        Lag and lateness are bounded where no sample was `noted`; else undisturbed_check says whether times are good.
-        times: False for an experiment that judges no time, or whole seconds only: then they are not bounded either.
+        Lag and lateness are bounded if no sample was `noted`; else undisturbed_check decides on times. times False: for
+        an experiment that judges no time, or whole seconds only; then they are not bounded either.
         """
         if clock.current().word == "virtual":
             return []
@@ -349,7 +352,7 @@ class MachineWatch:
         ]
 
     def _bounded(self, times: bool, name: str, figure: str, value_s: float, bound_s: float, more: str = "") -> Check:
-        """A check of a time: bounded, unless each sample says for itself how much of that there was in it."""
+        """Return a check of a time: bounded, unless each sample accounts for its own part of it."""
         measured = f"{figure}{value_s * 1e3:.2f} ms{more}"
         if not times:
             return Check(name, "any: no time depends on it", measured, "valid")
@@ -359,17 +362,17 @@ class MachineWatch:
 
 
 def _waited_s() -> float:
-    """How long this process's main thread and the calling one have waited for a processor (proc_pid_schedstat(5)).
+    """Return the run-queue delay of this process's main thread and the calling one (proc_pid_schedstat(5)).
 
-    Where they were suspended, or the machine was, they did not wait; of the main thread the calling one waits to take
-    the interpreter's lock over.
+    It does not grow while they, or the machine, are suspended; the calling thread waits for the main thread to release
+    the interpreter's lock.
     """
     words = [Path("/proc", place, "schedstat").read_text().split() for place in ("self", "thread-self")]
     return sum(int(waited_ns) for _, waited_ns, _ in words) / NS
 
 
 def _clock_offset_s() -> float:
-    """CLOCK_REALTIME minus CLOCK_MONOTONIC, of several readings the one that was interrupted least."""
+    """Return CLOCK_REALTIME minus CLOCK_MONOTONIC, by the least interrupted of several readings."""
     readings = []
     for _ in range(CLOCK_READINGS):
         before_s, real_s, after_s = time.monotonic(), time.time(), time.monotonic()
@@ -378,14 +381,14 @@ def _clock_offset_s() -> float:
 
 
 def _processor_times() -> tuple[int, int]:
-    """(all, stolen) processor time of the machine in clock ticks; proc(5), /proc/stat."""
+    """Return (total, stolen) processor time of the machine in clock ticks; proc(5), /proc/stat."""
     fields = [int(word) for word in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]]
     # Guest time is counted in user time already, so only the first eight fields are summed.
     return sum(fields[:8]), fields[7] if len(fields) > 7 else 0
 
 
 def undisturbed_check(comparisons: Iterable[Comparison]) -> list[Check]:
-    """One check where it is known what disturbed the samples: each time needs one that was not, beyond the bound."""
+    """Return one check where disturbances were measured: each time needs one sample within the bound."""
     every = [one for one in comparisons if one.disturbed is not None]
     if not every:
         return []
@@ -396,7 +399,7 @@ def undisturbed_check(comparisons: Iterable[Comparison]) -> list[Check]:
 
 
 def capture_checks(statistics_: dict[str, InterfaceCounts]) -> list[Check]:
-    """One check an interface: a capture that dropped packets is not evidence."""
+    """Return one check per interface: a capture that dropped packets is not evidence."""
     return [
         Check(
             f"capture at {label}", "0 dropped", f"{count.dropped} dropped of {count.packets}", _word(not count.dropped)
@@ -406,6 +409,6 @@ def capture_checks(statistics_: dict[str, InterfaceCounts]) -> list[Check]:
 
 
 def certificate(checks: Iterable[Check]) -> Fidelity:
-    """The certificate: valid only if every check is."""
+    """Return the certificate: valid only if every check is."""
     every = tuple(checks)
     return Fidelity(_word(all(check.verdict == "valid" for check in every)), every)

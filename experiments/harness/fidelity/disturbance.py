@@ -1,37 +1,35 @@
-"""The disturbance of a sample in real time: what the machine, and no protocol, has added to a measured time.
+"""Disturbance of a sample in real time: the part of a measured time that the machine, and no protocol, has added.
 
     record.within(start_ns, end_ns)    # Disturbance(late_s=0.0004, stolen_s=0.0, waiting_s=0.003, programs_s=0.0021)
 
-Five terms, each measured apart from the packets, in the order in which they are taken out of a sample:
+Five terms, each measured independently of the packets, in the order in which they are taken out of a sample:
 
     late_frames             frames that left a wire after they were due
     waiting_for_processor   run-queue delay of the programs of the hosts (proc_pid_schedstat(5), second field), and of
-                            the kernel's threads that hand them their frames (ksoftirqd)
-    programs                time that these programs computed (first field)
-    waiting_for_disk        time that these programs slept uninterruptibly (state D in proc_pid_stat(5)): an fsync
-    stolen                  time that the hypervisor gave to others (/proc/stat, in steps of a clock tick)
+                            the kernel's threads that deliver their frames (ksoftirqd)
+    programs                processor time of these programs (first field)
+    waiting_for_disk        uninterruptible sleep of these programs (state D in proc_pid_stat(5)): an fsync
+    stolen                  processor time that the hypervisor gave to others (/proc/stat, in steps of a clock tick)
 
-Not all that was counted lies on a sample's critical path: programs of two hosts wait at the same time, a server writes
-its log when its response is already on the way. These rules keep the terms from explaining too much:
+Not all of this is on a sample's critical path: programs of two hosts wait at the same time, a server writes its log
+after its response. These rules keep the terms from explaining too much:
 
-- Programs are counted while it is their host's turn (see turns), of each turn no more than it lasted: first what they
-  waited for a processor, then what they computed, then what they waited for a disk, then what was stolen, between the
-  last reading before the turn and the first one behind it; and of all turns of a host in a sample together no more than
-  was counted in the sample. Of a host that was not captured (a name server behind others) all counts. Neither this
-  command nor the captures do.
-- What ksoftirqd waited is the machine's, as stolen time is: of a turn the rest that no program accounts for, by the
-  thread of one processor, since a frame is on one; of a sample no more than these threads waited in it.
-- A host takes no part if its own wires carried no frame in the sample's window. What a wire's process computes and
-  waits is in its frames.
-- While the turns are not known (a sample has just been taken), all counts between the first frame on a wire and the
-  last one: a client that is started for the sample computes before it sends anything.
-- Frames of one direction that are due within BURST_NS are one burst, of which only the latest frame counts: those
-  behind it would have waited for it anyway, or for their predecessor on the link.
-- `settled` takes out no more than the sample's slack, what it lasted longer than theory says, so that no sample is
-  made shorter than its theory; and from each measured term no more than that term's own excess.
+- Programs are counted during their host's turns (see turns), in each turn no more than it lasted: first their run-queue
+delay, then processor time, then disk waits, then stolen time, each between the last reading before the turn and the
+first one after it; and for all turns of a host in a sample together, no more than was counted in the sample. For a host
+that was not captured (a name server behind others) all counts. Neither this command nor the captures are counted.
+- The run-queue delay of ksoftirqd is the machine's, as stolen time is: of a turn the remainder that no program accounts
+for, by the thread of one processor, since a frame is on one; of a sample no more than these threads waited in it.
+- A host is ignored if its own wires carried no frame in the sample's window. The processor time and waits of a wire's
+process appear as lateness of its frames.
+- While the turns are unknown (a sample has just been taken), all counts between the first frame on a wire and the last
+one: a client that is started for the sample computes before it sends anything.
+- Frames of one direction that are due within BURST_NS are one burst, of which the latest frame counts: the following
+ones would have waited for it anyway, or for their predecessor on the link.
+- `settled` takes out no more than the sample's slack (its excess over theory), so that no sample becomes shorter than
+its theory; and from each measured term no more than that term's own excess.
 
-So a waste that a server has in every sample (a sleep, a round trip too many) stays visible: nothing measured here
-accounts for it.
+So a server's constant waste (a sleep, a round trip too many) stays visible: nothing measured here accounts for it.
 """
 
 from __future__ import annotations
@@ -45,31 +43,31 @@ NS = 1_000_000_000
 LATE_FRAMES, STOLEN, WAITING, PROGRAMS = "late_frames", "stolen", "waiting_for_processor", "programs"
 DISK = "waiting_for_disk"
 TERMS = (LATE_FRAMES, WAITING, PROGRAMS, DISK, STOLEN)
-# What the programs compute is no disturbance by the machine: it is the same each time.
+# The programs' processor time is no disturbance by the machine: it is the same each time.
 MACHINE_TERMS = (LATE_FRAMES, WAITING, DISK, STOLEN)
 # Longer than a full frame takes at 5 Mbit/s, shorter than a round trip of any topology here.
 BURST_NS = 3_000_000
-# Beyond this a sample says too much about the machine: it is marked and taken again. It is a share and no time, because
-# each exchange of a long dialogue has its turns: a session of fifty commands waits fifty times as often as one of one.
+# Beyond this share a sample is marked as disturbed and taken again. It is a share and no time, since each exchange of a
+# long dialogue has its turns: a session of fifty commands waits fifty times as often as one of a single command.
 DISTURBED_SHARE = 0.1
-# How often one sample is taken again at most.
+# Bound of repetitions of one sample.
 RETAKES = 3
 LATE_QUANTILE = 0.99
 
 
 @dataclass(frozen=True)
 class Counter:
-    """A counter that only grows, as it was read at some times; in between it grows evenly."""
+    """A monotonic counter, read at some times and interpolated linearly in between."""
 
     times_ns: Sequence[int]
     values: Sequence[int]
 
     def growth(self, start_ns: int, end_ns: int) -> float:
-        """How much it grew between two times, as far as it was read."""
+        """Return its growth between two times, interpolated."""
         return self._at(end_ns) - self._at(start_ns)
 
     def growth_about(self, start_ns: int, end_ns: int) -> int:
-        """How much it grew at most: from the last reading before a time to the first one behind another."""
+        """Return the upper bound of its growth: from the last reading before a time to the first one after another."""
         if not self.times_ns:
             return 0
         first = max(0, bisect_right(self.times_ns, start_ns) - 1)
@@ -91,7 +89,7 @@ class Counter:
 
 @dataclass(frozen=True)
 class Task:
-    """One thread of a program of a host: the time that it computed, waited for a processor and for a disk, in ns."""
+    """One thread of a host's program: its processor time, run-queue delay and disk waits, in ns."""
 
     host: str
     computed: Counter
@@ -101,7 +99,9 @@ class Task:
 
 @dataclass(frozen=True)
 class Wire:
-    """One direction of a wire: the hosts at its ends, and of each frame when it was due, in order, and when it left."""
+    """One direction of a wire: the hosts at its ends, and the due time and departure of each frame, in order of due
+    time.
+    """
 
     name: str
     hosts: tuple[str, ...]
@@ -109,22 +109,22 @@ class Wire:
     left_ns: Sequence[int]
 
     def due_in(self, start_ns: int, end_ns: int) -> Sequence[int]:
-        """When the frames of a window were due, in order."""
+        """Return the due times in a window, in order."""
         return self.due_ns[bisect_left(self.due_ns, start_ns) : bisect_right(self.due_ns, end_ns)]
 
     def late_ns(self, start_ns: int = 0, end_ns: int = 1 << 63) -> list[int]:
-        """How late each frame was that was due in a window, in their order."""
+        """Return the lateness of each frame that was due in a window, in order of due time."""
         first, last = bisect_left(self.due_ns, start_ns), bisect_right(self.due_ns, end_ns)
         pairs = zip(self.due_ns[first:last], self.left_ns[first:last], strict=True)
         return [max(0, left - due) for due, left in pairs]
 
     def bursts_ns(self, start_ns: int, end_ns: int) -> list[int]:
-        """How late the latest frame was of each burst in a window."""
+        """Return the lateness of the latest frame of each burst in a window."""
         first = bisect_left(self.due_ns, start_ns)
         found: list[int] = []
         last_due_ns = -BURST_NS
         for due_ns, late_ns in zip(self.due_ns[first:], self.late_ns(start_ns, end_ns), strict=False):
-            # What leaves behind the window's end is late beyond it.
+            # Count lateness up to the window's end only.
             late_in_window_ns = min(late_ns, end_ns - due_ns)
             if due_ns - last_due_ns <= BURST_NS and found:
                 found[-1] = max(found[-1], late_in_window_ns)
@@ -136,7 +136,7 @@ class Wire:
 
 @dataclass(frozen=True)
 class Disturbance:
-    """What disturbed one sample, in seconds; `late_frame_s` and `wire`: the latest frame of all, and on which wire."""
+    """Disturbance of one sample, in seconds; `late_frame_s` and `wire`: the latest frame of all, and its wire."""
 
     late_s: float = 0.0
     waiting_s: float = 0.0
@@ -147,23 +147,23 @@ class Disturbance:
     disk_s: float = 0.0
 
     def terms(self) -> dict[str, float]:
-        """The terms by their names, in the order in which they are taken out of a sample."""
+        """Return the terms by name, in the order in which they are taken out of a sample."""
         found = (self.late_s, self.waiting_s, self.programs_s, self.disk_s, self.stolen_s)
         return dict(zip(TERMS, found, strict=True))
 
     @property
     def total_s(self) -> float:
-        """All terms together."""
+        """Sum of all terms."""
         return sum(self.terms().values())
 
     def beyond_bound(self, total_s: float) -> bool:
-        """Whether the machine disturbed a sample of this time so much that it is to be taken again."""
+        """Return whether the machine disturbed a sample of this time so much that it should be taken again."""
         return beyond_bound(sum(self.terms()[name] for name in MACHINE_TERMS), total_s)
 
 
 @dataclass(frozen=True)
 class _Share:
-    """The part of one host's programs in a sample."""
+    """Part of one host's programs in a sample."""
 
     waited_ns: float
     computed_ns: float
@@ -174,11 +174,11 @@ class _Share:
 
 @dataclass(frozen=True)
 class Record:
-    """What was read while a workload ran, times on the capture's clock (CLOCK_REALTIME); `stolen` in ns.
+    """Counters of a workload, with times on the capture's clock (CLOCK_REALTIME); `stolen` in ns.
 
-    softirq: what each of the kernel's threads that hand frames to sockets waited for a processor.
-    turns: of each host that was captured, in order of time; None while they are not known. Of another host all counts
-    that its programs waited and computed.
+    softirq: run-queue delay of each kernel thread that delivers frames to sockets. turns: of each captured host, in
+    order of time; None while they are unknown. For other hosts all run-queue delay and processor time of their programs
+    counts.
     """
 
     tasks: Sequence[Task] = ()
@@ -188,9 +188,9 @@ class Record:
     softirq: Sequence[Counter] = ()
 
     def within(self, start_ns: int, end_ns: int) -> Disturbance:
-        """What disturbed a sample that lasted from `start_ns` to `end_ns`."""
+        """Return the disturbance of a sample that lasted from `start_ns` to `end_ns`."""
         used = [wire for wire in self.wires if wire.late_ns(start_ns, end_ns)]
-        # A host without a wire of its own is linked to its switch directly, where nothing is recorded.
+        # A host without a recorded wire has an unshaped link and is never idle.
         idle = {host for wire in self.wires for host in wire.hosts} - {host for wire in used for host in wire.hosts}
         hosts = {task.host for task in self.tasks} - idle
         shares = [self._programs_ns(host, start_ns, end_ns) for host in sorted(hosts)]
@@ -209,22 +209,24 @@ class Record:
         )
 
     def of_hosts(self, hosts: Collection[str] | None = None) -> Record:
-        """The part of these hosts (None: of all), with all that their programs waited and computed, in turn or not."""
+        """Return the part of these hosts (None: of all), counting their programs in and outside of turns."""
         if hosts is None:
             return replace(self, turns=None)
-        # A wire between switches may be on their way.
+        # A wire between switches may be on their path.
         wires = [wire for wire in self.wires if not wire.hosts or set(wire.hosts) & set(hosts)]
         return Record([task for task in self.tasks if task.host in hosts], wires, self.stolen)
 
     def on_wires(self, start_ns: int, end_ns: int) -> tuple[int, int]:
-        """The part of a window from its first frame on a wire to its last; all of it where no wire is recorded."""
+        """Return the part of a window from its first frame on a wire to its last; all of it without recorded wires."""
         due = [each for wire in self.wires if (each := wire.due_in(start_ns, end_ns))]
         if not due:
             return start_ns, end_ns
         return min(each[0] for each in due), max(each[-1] for each in due)
 
     def _programs_ns(self, host: str, start_ns: int, end_ns: int) -> _Share:
-        """What the programs of a host waited and computed, and what was stolen from them, on the path of a sample."""
+        """Return the waits and processor time of a host's programs, and the time stolen from them, in the turns of a
+        sample.
+        """
         tasks = [task for task in self.tasks if task.host == host]
         if self.turns is None or host not in self.turns:
             return _Share(
@@ -259,16 +261,16 @@ class Record:
 
 
 def beyond_bound(machine_s: float, total_s: float) -> bool:
-    """Return whether so much of a sample of this time says more about the machine than about the network."""
+    """Return whether the machine's part of a sample exceeds the bound."""
     return machine_s > DISTURBED_SHARE * total_s
 
 
 def settled(
     total_s: float, terms: Mapping[str, float], theory: Mapping[str, float], disturbance: Disturbance
 ) -> dict[str, float]:
-    """Return the measured terms of a sample without the disturbance, and that as terms of its own; the sum is the same.
+    """Return the measured terms of a sample without the disturbance, and the disturbance as further terms; same sum.
 
-    What is taken out is bounded by the sample's slack over theory, and in each term by that term's (see above).
+    The amount taken out is bounded by the sample's slack over theory, and in each term by that term's own.
     """
     slack_s = max(0.0, total_s - sum(theory.values()))
     excess = {name: max(0.0, value_s - theory.get(name, 0.0)) for name, value_s in terms.items()}
@@ -278,7 +280,7 @@ def settled(
     there_s = sum(excess.values())
     share = min(1.0, sum(taken.values()) / there_s) if there_s else 0.0
     found = {name: value_s - share * excess[name] for name, value_s in terms.items()} | taken
-    # In whole nanoseconds, as the times of frames are; what rounding leaves over goes to the largest term.
+    # In whole nanoseconds, as the times of frames are; the rounding error goes to the largest term.
     found_ns = {name: round(value_s * NS) for name, value_s in found.items()}
     found_ns[max(found_ns, key=found_ns.__getitem__)] += sum(round(each * NS) for each in terms.values()) - sum(
         found_ns.values()
@@ -287,7 +289,7 @@ def settled(
 
 
 def lateness_s(wires: Iterable[Wire]) -> dict[str, tuple[float, float]]:
-    """Of each wire's direction that carried frames the 99th percentile of their lateness, and the largest."""
+    """Return the 99th percentile and the maximum of the lateness, by direction of a wire that carried frames."""
     found = {}
     for wire in wires:
         if late_ns := sorted(wire.late_ns()):

@@ -1,11 +1,11 @@
-"""The sampler of disturbances: reads what the kernel counts for the hosts' programs, and the records of the wires.
+"""Sampler of disturbances: reads the kernel's counters of the hosts' programs, and the records of the wires.
 
-It is called every few milliseconds, and at the ends of samples, by the watch over the machine (see fidelity). Which
-programs there are is found by their network namespace, which is that of a host; a program that starts and ends between
-two looks is missed, and so is the last growth of one that has ended.
+The machine's monitor (see certificate) calls it every few milliseconds and at the ends of samples. Programs of a host
+are found by its network namespace; a program that starts and exits between two scans is missed, and so is the last
+growth of one that has exited.
 
-How long a thread waited for a disk is counted by no kernel as Debian sets it up (kernel.task_delayacct is off). So its
-state is read: between two readings it slept all the time if it did at both, half of it if it did at one of them.
+Debian's kernel does not count disk waits of a thread (kernel.task_delayacct is off). So its state is sampled: between
+two readings it waited all the time if it was in state D at both, half of it if at one of them.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from topologies.emulation import testbed
 from topologies.emulation.process import softirq
 from topologies.emulation.wire.record import Reader
 
-# How often it is looked for programs that have started or ended.
+# Period of scans for programs that have started or exited.
 LOOK_NS = 100_000_000
 READ_BYTES = 200
-# How exactly it is known when a counter was read, and how often that is tried.
+# Precision of a reading's time, and attempts to reach it.
 READING_NS, READINGS = 1_000_000, 3
-# Of proc_pid_stat(5) only the state is needed, the first word behind the name, which is at most 16 octets long.
+# Of proc_pid_stat(5) the state is read, the first word after the name of at most 16 octets.
 STAT_BYTES = 64
 ON_DISK = b"D"
 
@@ -38,7 +38,7 @@ Value = TypeVar("Value")
 
 
 class _TaskSeries:
-    """What was read of one thread."""
+    """Readings of one thread."""
 
     def __init__(self, host: str, path: str) -> None:
         self.host = host
@@ -68,7 +68,7 @@ class _TaskSeries:
             if found is not None:
                 words = found[1].split()
                 computed_ns = int(words[0])
-                # A thread that has not run since it was last read sleeps as it did.
+                # A thread that has not run since the last reading is in the same state.
                 has_run = not self.computed or computed_ns != self.computed[-1]
                 on_disk = state_of(self._stat) == ON_DISK if has_run or self._on_disk else False
                 self.add(found[0], computed_ns, int(words[1]), on_disk)
@@ -85,12 +85,12 @@ class _TaskSeries:
 
 
 class _WireSeries:
-    """What was read of one direction of a wire; of frames that overtook each other the due times are put in order."""
+    """Readings of one direction of a wire, sorted by due time, since frames may overtake each other."""
 
     def __init__(self, name: str, hosts: tuple[str, ...], path: Path) -> None:
         self.name, self.hosts = name, hosts
         self._reader = Reader(path)
-        self._reader.news()  # what was carried before is of no sample
+        self._reader.news()  # skip frames from before the samples
         self._frames: list[tuple[int, int]] = []
 
     def read(self, offset_ns: int) -> None:
@@ -103,7 +103,7 @@ class _WireSeries:
 
 
 class Sampler:
-    """Reads on demand; safe to be called by two threads. `open` it when testbeds are up, `close` it before they go."""
+    """Reads counters on demand, thread-safe. `open` it when testbeds are up, `close` it before they are taken down."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -117,7 +117,7 @@ class Sampler:
         self._softirq = [(one, array("q"), array("q")) for one in softirq.schedstats()]
 
     def open(self) -> None:
-        """Begin to read the testbeds that are up."""
+        """Start reading the testbeds that are up."""
         with self._lock:
             self._looked_ns = 0
             for bed in testbed.running():
@@ -130,7 +130,7 @@ class Sampler:
         self.read()
 
     def close(self) -> None:
-        """Read a last time."""
+        """Read a last time and close all files."""
         self.read()
         with self._lock:
             for wire in self._reading:
@@ -159,7 +159,7 @@ class Sampler:
                     waited.append(found[1])
 
     def record(self) -> Record:
-        """What was read so far."""
+        """Return all readings so far."""
         with self._lock:
             for wire in self._reading:
                 wire.read(_offset_ns())
@@ -171,7 +171,7 @@ class Sampler:
             )
 
     def _look(self, now_ns: int) -> None:
-        """Find the threads of the hosts' programs."""
+        """Scan for threads of the hosts' programs."""
         first = not self._looked_ns
         there: dict[tuple[int, int], _TaskSeries] = {}
         for host, pid, tid in _threads(self._hosts):
@@ -181,7 +181,7 @@ class Sampler:
                     series = _TaskSeries(host, f"/proc/{pid}/task/{tid}")
                     self._tasks.append(series)
                     if not first:
-                        # It has started since the last look, with nothing counted.
+                        # Started since the last scan, with all counters at zero.
                         series.add(self._looked_ns, 0, 0)
             if series is not None:
                 there[pid, tid] = series
@@ -191,10 +191,10 @@ class Sampler:
 
 
 def _at_a_time(read: Callable[[], Value]) -> tuple[int, Value] | None:
-    """Return when a counter was read, and its value; None where that is not known to READING_NS.
+    """Return the time of a reading and its value; None where the time is not known to READING_NS.
 
-    This thread waits for a processor, too: what is read after such a wait, under the time before it, would put the
-    growth of the wait before a turn in which it was. Without that reading the growth lies between the two around it.
+    This thread waits for a processor, too: a value read after such a wait, with the time before it, would place growth
+    before a turn that it happened in. Without that reading the growth lies between the two around it.
     """
     for _ in range(READINGS):
         before_ns = time.time_ns()
@@ -205,7 +205,7 @@ def _at_a_time(read: Callable[[], Value]) -> tuple[int, Value] | None:
 
 
 def state_of(path: str) -> bytes:
-    """The state in a file of proc_pid_stat(5): one letter; nothing where the thread has ended."""
+    """Return the state in a file of proc_pid_stat(5): one letter; empty where the thread has exited."""
     try:
         with open(path, "rb", buffering=0) as file:
             return file.read(STAT_BYTES).rpartition(b")")[2].split()[0]
@@ -214,7 +214,7 @@ def state_of(path: str) -> bytes:
 
 
 def _threads(hosts: dict[str, str]) -> Iterator[tuple[str, int, int]]:
-    """(host, process, thread) of all threads in these network namespaces."""
+    """Yield (host, process, thread) of all threads in these network namespaces."""
     for name in os.listdir("/proc"):
         if not name.isdigit():
             continue
@@ -225,12 +225,12 @@ def _threads(hosts: dict[str, str]) -> Iterator[tuple[str, int, int]]:
 
 
 def _stolen_ns() -> int:
-    """Processor time that the hypervisor gave to others, the eighth number of proc_stat(5)'s first line."""
+    """Return the processor time that the hypervisor gave to others, the eighth number of proc_stat(5)'s first line."""
     with open("/proc/stat", "rb") as file:
         words = file.readline().split()
     return int(words[8]) * NS // os.sysconf("SC_CLK_TCK") if len(words) > 8 else 0
 
 
 def _offset_ns() -> int:
-    """CLOCK_REALTIME minus CLOCK_MONOTONIC."""
+    """Return CLOCK_REALTIME minus CLOCK_MONOTONIC."""
     return time.time_ns() - time.monotonic_ns()

@@ -1,16 +1,16 @@
-"""Turns of hosts in a capture: the stretches of time in which the network waits for a host's programs.
+"""Turns of hosts in a capture: the intervals in which the network waits for a host's programs.
 
     request in ──┐ turn ┌── first segment of the response out
 
-A turn begins with the latest arrival at a host's interface that its programs learn of (octets, a datagram, a FIN, a
-RST, the answer to a SYN) and ends with the next frame there that they cause (octets, a datagram, a FIN, a SYN). The
-next turn begins there at once if they send more before anything else arrives: a server that answers several requests
-one by one, a client that acknowledges a setting first. What TCP does by itself (acknowledgements, the answer to a SYN)
-neither begins nor ends a turn; segments that the window held back do, but programs have nothing to do in those. Where
-further octets arrive while the programs still work on the first ones, the turn is taken shorter than it was.
+A turn starts with the latest arrival at a host's interface that its programs receive (octets, a datagram, a FIN, a RST,
+the answer to a SYN) and ends with the next frame there that they cause (octets, a datagram, a FIN, a SYN). The next
+turn starts at once if they send more before anything else arrives: a server that answers several requests one by one, a
+client that acknowledges SETTINGS first. Frames of TCP itself (acknowledgements, the answer to a SYN) neither start nor
+end a turn; segments that the window held back do, but programs have nothing to do in those. Where further octets arrive
+while programs still process the first ones, the turn found is shorter than the real one.
 
-A host that is silent for longer than TURN_MAX_NS acts by its own plan: a timer. There the network waits for its
-programs twice, while they set the timer and when it has fired, and each is a turn of TIMER_NS:
+A host that is silent for longer than TURN_MAX_NS acts on a timer. There the network waits for its programs twice, while
+they set the timer and when it has fired, and each is a turn of TIMER_NS:
 
     RST in ──┐ turn ┌ ... a retry interval ... ┐ turn ┌── SYN out
 """
@@ -27,9 +27,9 @@ from experiments.harness.fidelity.disturbance import DISTURBED_SHARE
 from experiments.harness.judge.frames import CaptureFile, Frame
 from experiments.harness.pathmodel.network import addresses
 
-# Beyond this a host does not answer but acts by its own plan.
+# Beyond this a host acts on a timer rather than on an arrival.
 TURN_MAX_NS = 1_000_000_000
-# A tenth of the shortest time that a timer takes here: beyond that a sample is disturbed anyway (see disturbance).
+# A tenth of the shortest timer here: beyond that a sample is disturbed anyway (see disturbance).
 TIMER_NS = round(DISTURBED_SHARE * TURN_MAX_NS)
 Turn = tuple[int, int]
 
@@ -40,7 +40,7 @@ def turns_of(captured: CaptureFile, topo: Topo) -> dict[str, list[Turn]]:
     found: dict[str, list[Turn]] = {}
     for label in captured.counts:
         host = label.split(":")[0]
-        # A router's further interfaces show the same arrivals from other sides.
+        # A router's further interfaces show the same arrivals again.
         found.setdefault(host, []).extend(_turns(captured.at(label), host, hosts))
     return {host: sorted(some) for host, some in found.items()}
 
@@ -64,14 +64,14 @@ def _turns(frames: Iterable[Frame], host: str, hosts: Mapping[str, str]) -> list
 
 
 def _between(since_ns: int, sent_ns: int) -> list[Turn]:
-    """The turns from what programs have learned, or have sent last, to what they send next."""
+    """Return the turns between the latest arrival, or transmission, and the next transmission."""
     if sent_ns - since_ns <= TURN_MAX_NS:
         return [(since_ns, sent_ns)]
     return [(since_ns, since_ns + TIMER_NS), (sent_ns - TIMER_NS, sent_ns)]
 
 
 def _told(packet: Any, ours: bool) -> bool:
-    """Whether programs cause a frame of this host, or learn of a frame that came to it."""
+    """Return whether programs cause a frame of this host, or receive a frame that arrived at it."""
     if UDP in packet:
         return True
     if TCP not in packet:
@@ -81,5 +81,5 @@ def _told(packet: Any, ours: bool) -> bool:
         # The client's own SYN, and its answer at the client.
         return bool(tcp.flags.A) != ours
     size = packet[IP].len - packet[IP].ihl * 4 - tcp.dataofs * 4
-    # A RST is no program's doing, but the other side's learns of it (RFC 9293 section 3.10.7.3).
+    # The kernel sends a RST, but the peer's program receives an error (RFC 9293 section 3.10.7.3).
     return size > 0 or bool(tcp.flags.F) or (bool(tcp.flags.R) and not ours)

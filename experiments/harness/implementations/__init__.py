@@ -1,1 +1,1 @@
-"""Real servers and clients, and a person's own programs, in the place of lab7's services."""
+"""Implementations of roles: real servers and clients, and users' programs, in place of lab7's services."""

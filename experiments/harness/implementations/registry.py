@@ -1,4 +1,4 @@
-"""Which implementations there are, and what `--replace ROLE=...` means."""
+"""Registry of implementations: programs by role (registry.toml), and `--replace ROLE=...`."""
 
 from __future__ import annotations
 
@@ -28,19 +28,18 @@ DNS_PORT = 53
 FTP_PORT, SSH_PORT = 21, 22
 # Every authoritative server of the topology dns; the campus's local server.
 DNS_ROLES = ("authoritative", "local")
-# Answers by region, in the topology cdn.
+# The CDN's name server in the topology cdn (request routing by region).
 CDN_DNS_ROLE = "cdn-dns"
-# Roles that others fill as well: a replica of a CDN is a proxy in reverse.
+# Roles filled by the implementations of another: a replica of a CDN is a reverse proxy.
 SAME: Mapping[str, tuple[str, str]] = {"replica": ("proxy", "reverse")}
 FTP_SERVER, FTP_CLIENT, SFTP_SERVER = "ftp-server", "ftp-client", "sftp-server"
-# In the topology mail: its mail servers (SMTP in, Maildirs out), what lets their users read (POP3 and IMAP on the same
-# Maildirs), and the users' programs.
+# In the topology mail: MTAs (SMTP to Maildirs), access servers (POP3 and IMAP on the same Maildirs), user agents.
 MTA_ROLE, ACCESS_ROLE, AGENT_ROLE = "mta", "mailbox", "mail-client"
 SMTP_PORT, SUBMISSION_PORT, POP3_PORT, IMAP_PORT = 25, 587, 110, 143
-# Where a cache listens, by its mode: squid's port as a forward proxy; the origin's own in its place.
+# Port of a proxy by its mode: squid's default for a forward proxy, the origin's for a reverse proxy.
 PROXY_PORTS: Mapping[str, int] = {"forward": 3128, "reverse": DEFAULT_PORT}
 VERSION_TIMEOUT_S = 10.0
-# What a person's own program may be told, where it is not the port alone: the words of an example.
+# Example arguments of a user's program by role, where the port is not enough.
 HINTS: Mapping[str, str] = {
     "origin": "--port {port} --root {root}",
     "client": "{url} {objects}",
@@ -49,22 +48,22 @@ HINTS: Mapping[str, str] = {
     FTP_CLIENT: "{what} {host} {names}",
     AGENT_ROLE: "{what} {host} {user} {message}",
 }
-# Where `make peers` puts programs whose packages cannot be installed beside others.
+# `make peers` unpacks programs here whose packages conflict with others.
 UNPACKED = f"{sys.prefix}/peers/usr/sbin"
 LISTS = ("speaks", "modes")
 
 
 class ReplacementError(ValueError):
-    """A --replace that cannot be; the message says what there is."""
+    """An invalid --replace; the message lists the choices."""
 
 
 @dataclass(frozen=True, eq=False)
 class Implementation:
     """A program that can take a role. Servers have `command`, clients `commands` by strategy.
 
-    `files`: further configuration files in its folder, by name, and the templates they come from. `modes`: what a
-    proxy can be, forward or reverse. `least_interval_s`: how often a CDN's name server can check its replicas at most.
-    `module`: what its program, a Python, must be able to import. `get`: how to get it, where its package is not all.
+    files: further configuration files in its folder, by name, with their templates. modes: forward or reverse, of a
+    proxy. least_interval_s: shortest period of health checks of a CDN's name server. module: import required of its
+    program, a Python. get: how to install it, if not by its package. own: a user's program.
     """
 
     name: str
@@ -87,40 +86,40 @@ class Implementation:
     own: bool = False
 
     def supports(self, strategy: str) -> bool:
-        """Whether it can take part in a page load by this strategy; a person's own program is put to the test."""
+        """Return whether it supports a page load by this strategy; a user's program is assumed to, and tested."""
         return self.own or strategy in self.speaks or strategy in self.commands
 
     @property
     def service_port(self) -> int:
-        """The port by which a server of this role shows that it is ready."""
+        """Port on which a server of this role listens when it is ready."""
         known = {FTP_SERVER: FTP_PORT, SFTP_SERVER: SSH_PORT, MTA_ROLE: SMTP_PORT, ACCESS_ROLE: IMAP_PORT}
         known |= dict.fromkeys((*DNS_ROLES, CDN_DNS_ROLE), DNS_PORT)
         return known.get(self.role, DEFAULT_PORT)
 
     def port(self, strategy: str) -> int:
-        """Where a server is asked by this strategy."""
+        """Return the server's port for this strategy."""
         return self.ports.get(strategy, DEFAULT_PORT)
 
     def path(self) -> str | None:
-        """Where its program is; None if it is not on this machine."""
+        """Return the path of its program; None if it is not installed."""
         return shutil.which(self.program) or shutil.which(self.program, path=UNPACKED)
 
     def installed(self) -> bool:
-        """Whether its program is on this machine."""
+        """Return whether its program is installed."""
         return self.path() is not None and (not self.module or _imports(self.program, self.module))
 
     def how_to_get(self) -> str:
-        """What to do to have it; empty for a person's own."""
+        """Return how to install it; empty for a user's program."""
         return self.get or (f"`sudo apt-get install {self.package}`" if self.package else "")
 
     def require(self) -> None:
-        """Raise MachineError, which says how to get it, unless it is installed."""
+        """Check that it is installed. Raises MachineError with how to install it."""
         if not self.installed():
             how = f": {self.how_to_get()}" if self.how_to_get() else ""
             raise MachineError(f"{self.program if self.own else self.name} is not installed{how}")
 
     def describe(self) -> str:
-        """Its name and version in words, for reports."""
+        """Return its name and version for reports."""
         if not self.version:
             return self.name
         words = expand(self.version, {"program": self.path() or self.program})
@@ -135,14 +134,14 @@ class Implementation:
             )
         except (OSError, subprocess.TimeoutExpired):
             return self.name
-        # Version lines begin with a name and a number; curl's and wget's go on for lines.
+        # The first version number; curl and wget print more lines.
         number = re.search(r"\d+\.\d+[\w.]*", done.stdout or done.stderr)
         return f"{self.name} {number[0]}" if number else self.name
 
 
 @cache
 def _imports(program: str, module: str) -> bool:
-    """Whether a Python finds a module."""
+    """Return whether a Python interpreter finds a module."""
     look = "import importlib.util, sys; sys.exit(importlib.util.find_spec(sys.argv[1]) is None)"
     try:
         done = subprocess.run([program, "-I", "-c", look, module], timeout=VERSION_TIMEOUT_S, check=False)
@@ -153,7 +152,7 @@ def _imports(program: str, module: str) -> bool:
 
 @cache
 def implementations() -> dict[tuple[str, str], Implementation]:
-    """All of the registry by (role, name)."""
+    """Return all of the registry by (role, name)."""
     entries = tomllib.loads(REGISTRY.read_text())["implementation"]
     made = [Implementation(**{**entry, **{name: tuple(entry.get(name, ())) for name in LISTS}}) for entry in entries]
     made += [
@@ -166,12 +165,12 @@ def implementations() -> dict[tuple[str, str], Implementation]:
 
 
 def of_role(role: str) -> list[Implementation]:
-    """Every implementation of the registry for a role."""
+    """Return every implementation of the registry for a role."""
     return [one for (its_role, _), one in implementations().items() if its_role == role]
 
 
 def parse_replacement(text: str, roles: tuple[str, ...]) -> tuple[str, Implementation | None]:
-    """Read ROLE=IMPLEMENTATION or ROLE=COMMAND LINE; None stands for lab7's own service. Raises ReplacementError."""
+    """Parse ROLE=IMPLEMENTATION or ROLE=COMMAND LINE; None stands for lab7's own service. Raises ReplacementError."""
     role, equals, what = text.partition("=")
     if not equals or role not in roles:
         known = f"the roles are {', '.join(roles)}, as in {roles[0]}=NAME" if roles else "there is no role to replace"
@@ -188,7 +187,7 @@ def parse_replacement(text: str, roles: tuple[str, ...]) -> tuple[str, Implement
             f"--replace {text!r}: there is no {role} of that name; there are {known}, or give a command line such as "
             f"'{role}=python3 my_{role}.py {HINTS.get(role, '--port {port}')}'"
         )
-    # In results it is called as the person calls it: python3 alone would say nothing.
+    # Named by its command line in results: python3 alone would not identify it.
     return role, Implementation(what, role, words[0], command=_as_template(what), own=True)
 
 
@@ -200,23 +199,23 @@ def _words(text: str) -> list[str]:
 
 
 def _as_template(text: str) -> str:
-    """A person writes {port}; the registry's templates say {{ port }}, and {{ objects | join(' ') }} of a list."""
+    """Convert a user's {port} to the registry's {{ port }}, and {objects} to {{ objects | join(' ') }}."""
     return re.sub(r"\{(\w+)\}", r"{{ \1 }}", text.replace("{objects}", "{{ objects | join(' ') }}"))
 
 
 def expand(template: str, values: Mapping[str, Any]) -> list[str]:
-    """The words of a command template. Raises EmulationError when it names something that is not known."""
+    """Expand a command template to words. Raises EmulationError for an unknown variable."""
     try:
         return shlex.split(environment().from_string(template).render(**values))
     except Exception as error:
         known = ", ".join(f"{{{name}}}" for name in values)
-        # As a person has typed it.
+        # In the user's notation.
         typed = re.sub(r"\{\{ (\w+)(?: \| [^}]*)? \}\}", r"{\1}", template)
         raise EmulationError(f"the command {typed!r} cannot be filled in ({error}): it may use {known}") from error
 
 
 def of_proxy(implementation: Implementation, known: Mapping[str, Any]) -> dict[str, Any]:
-    """What a proxy's templates know beside its mode and the URL of the origin. Raises EmulationError."""
+    """Return a proxy's template variables beside its mode and the URL of the origin. Raises EmulationError."""
     mode, origin = known["mode"], urlsplit(known["origin"])
     if not implementation.own and mode not in implementation.modes:
         raise EmulationError(
@@ -230,10 +229,10 @@ def of_proxy(implementation: Implementation, known: Mapping[str, Any]) -> dict[s
 
 
 def server_starter(implementation: Implementation, values: Callable[[Host], Mapping[str, Any]]) -> Starter:
-    """What starts this server in a host; `values` are what its templates may use, beside port, ports, role and folder.
+    """Return the function that starts this server in a host.
 
-    A proxy's, and a replica's, must have `mode` (forward or reverse) and `origin` (the URL of the origin), and give it
-    its port.
+    values: returns template variables for a host, beside port, ports, role and folder. A proxy's, and a replica's, must
+    include `mode` (forward or reverse) and `origin` (the URL of the origin), and use its port.
     """
 
     def start(host: Host) -> Program:
@@ -260,9 +259,9 @@ def server_starter(implementation: Implementation, values: Callable[[Host], Mapp
             (host.workdir / name).write_text(render(f"implementations/{template}", **known))
         assert implementation.command is not None
         words = expand(implementation.command, known)
-        # A person's own program is found from where the person stands.
+        # A user's program is relative to the user's current directory.
         cwd = str(Path.cwd()) if implementation.own else None
-        # A person's own name server may have no TCP, which is for the experiment to find out.
+        # A user's name server may lack TCP, which the experiment then shows.
         by_udp = implementation.own and implementation.service_port == DNS_PORT
         return host.start_program(words, known["port"], cwd, by_udp)
 

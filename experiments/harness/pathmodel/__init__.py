@@ -1,8 +1,29 @@
-"""Packet-level model of TCP over links with a rate and a delay: what a closed form leaves out, counted frame by frame.
+"""Packet-level model of TCP over links with a rate and a delay: the effects that a closed form leaves out.
 
-A closed form such as (n+1) RTT + X counts round trips and the transmission time of the responses. On the wire there are
-also acknowledgements that share a link with requests, a congestion window that opens by slow start, and frames that
-each hop stores before it forwards them. This package computes these from the sizes that the applications write, and
-nothing from the measured times: `events` is the clock, `links` the path, `tcp` one connection, `dialogue` an exchange
-of messages in turns, and `beyond` the terms that are added to a closed form.
+Purpose. A closed form such as (n+1) RTT + X counts round trips and the transmission time of the responses. On the wire
+there are also acknowledgements that share a link with requests, a congestion window that opens by slow start, and
+frames that each hop stores before it forwards them. The path model computes the time of these effects, so that a
+comparison has a named term for each.
+
+Principle. Nothing in it is fitted to measured times. Its inputs are the topology (rates and delays), the sizes that
+applications write, and the causal order of their actions; its outputs are times. A capture is used for sizes and order
+only (actions, replay): each write, close or datagram is performed by the model when the arrival that triggered it in
+the capture has happened in the model. A server that waits without cause is therefore slower than its model.
+
+Layers, lowest first:
+
+    events              discrete-event clock; an application is a generator that yields conditions
+    links               one direction of a link: transmitter with an unbounded queue, then propagation
+    network             the links of a topology, and the route between two hosts
+    tcp                 one connection as Linux runs it without loss: segmentation, congestion window, HyStart,
+                        delayed and quick acknowledgements
+    dialogue            messages in turns over one connection, for protocols of commands and replies
+    interactive_system  N clients that request, think and repeat
+    actions             actions of applications in a capture, with the arrival that triggered each
+    replay              the capture's actions run in the model
+
+Decomposition. The same actions run several times with one mechanism after the other switched off (tcp.Options): with
+everything; with an unlimited window; with acknowledgements that occupy no link; without transmission times. The
+differences of consecutive runs are the terms window, acknowledgements and sending; the last run has the round trips of
+the closed form left. So the terms sum to the model's total by construction.
 """

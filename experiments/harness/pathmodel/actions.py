@@ -1,8 +1,8 @@
-"""Actions of the applications in a capture, each with the arrival that it waited for: the causal order, without times.
+"""Actions of applications in a capture, each with the arrival that triggered it: the causal order, without times.
 
-An application opens a connection, writes, closes, or sends a datagram. What it waited for is the latest arrival of
-octets, of a FIN or of a handshake's end at its host before that. Frames that TCP sends by itself (acknowledgements,
-the segments of a write that its window held back) are no actions. Every host that acts has to be captured.
+An application opens a connection, writes, closes, or sends a datagram. Its trigger is the latest arrival of octets, of
+a FIN or of a handshake's end at its host before that. Frames that TCP sends by itself (acknowledgements, the segments
+of a write that its window held back) are no actions. Every host that acts has to be captured.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from scapy.layers.inet import IP, TCP, UDP
 from experiments.harness.judge.frames import Frame
 from experiments.harness.theory.tcp import INITIAL_WINDOW_SEGMENTS
 
-# An application that acts later than this after the latest arrival acts by its own plan: a pause.
+# An action later than this after the latest arrival is not triggered by it: a pause.
 PAUSE_NS = 5_000_000
 MODULUS = 1 << 32
 
 
 class Kind(Enum):
-    """What an application does."""
+    """Kind of an application's action."""
 
     OPEN, WRITE, CLOSE, DATAGRAM = range(4)
 
 
 @dataclass(frozen=True)
 class Flow:
-    """A TCP connection: (address, port) of the client and of the server, and which connection of these it is."""
+    """A TCP connection: (address, port) of the client and of the server, and its number among those with these."""
 
     client: tuple[str, int]
     server: tuple[str, int]
@@ -40,7 +40,7 @@ class Flow:
 
 @dataclass(frozen=True)
 class Arrival:
-    """What came to an end of a flow: octets in total, its establishment, or a FIN; or a datagram by its number."""
+    """An arrival at one end of a flow: octets in total, its establishment, or a FIN; or a datagram by its number."""
 
     flow: Flow | None
     at_client: bool
@@ -52,9 +52,10 @@ class Arrival:
 
 @dataclass
 class Action:
-    """One action of a host. `pause_ns`: how long after its trigger, where that is a pause; `frame`: its first frame.
+    """One action of a host, with its trigger and its first frame.
 
-    `lag_ns`: how long after its trigger, or after the host's action before it if that came later.
+    pause_ns: time after its trigger, if that is a pause, else 0; lag_ns: time after the later of its trigger and the
+    host's previous action.
     """
 
     host: str
@@ -70,11 +71,11 @@ class Action:
 
 
 class CausalOrderError(ValueError):
-    """The capture has no causal order that TCP without loss could have: the message says where."""
+    """The capture has no causal order that TCP without loss could have; the message names the frame."""
 
 
 class _Streams:
-    """What one interface has seen of a flow: first sequence numbers, and octets sent in each direction."""
+    """State of a flow at one interface: first sequence numbers, and octets sent in each direction."""
 
     def __init__(self, flow: Flow) -> None:
         self.flow = flow
@@ -84,7 +85,7 @@ class _Streams:
         self.established = False
         self.writing: dict[bool, Action | None] = {True: None, False: None}
         self.written: dict[bool, Action | None] = {True: None, False: None}
-        # Ends of the segments in flight, by who sent them, and how many there were before the latest acknowledgement.
+        # Ends of the segments in flight by sender, and their number before the latest acknowledgement.
         self.flight: dict[bool, deque[int]] = {True: deque(), False: deque()}
         self.flight_before: dict[bool, int] = {True: 0, False: 0}
 
@@ -92,10 +93,10 @@ class _Streams:
 def actions_of(
     frames: Iterable[Frame], host: str, addresses: Mapping[str, str]
 ) -> tuple[list[Action], dict[int, Arrival]]:
-    """Return the actions of a host in order, and for each frame that brought it something what that was, by number.
+    """Return the actions of a host in order, and its arrivals by frame number.
 
-    `frames`: those of its own interface, in order of time; `addresses`: the host of each address. Raises
-    CausalOrderError for a retransmission or a hole.
+    frames: those of its own interface, in order of time; addresses: the host of each address. Raises CausalOrderError
+    for a retransmission or a gap.
     """
     reader = _Reader(host, addresses)
     for frame in frames:
@@ -110,11 +111,11 @@ def actions_of(
 
 
 def needless_retransmissions(frames: Iterable[Frame]) -> set[int]:
-    """Return the numbers of the frames that carry a segment once more of which nothing had been lost.
+    """Return the numbers of the frames with spurious retransmissions.
 
-    That is a segment that left its sender's interface several times and came to its receiver's as often: the receiver's
-    acknowledgement was late (its program waited for a processor), and the sender probed (RFC 8985 section 7) or timed
-    out (RFC 6298). No program caused it. `frames`: those of one interface of each host, in order of time.
+    These are segments that left their sender's interface several times and reached the receiver's as often: the
+    acknowledgement was late (the receiver's program waited for a processor), and the sender probed (RFC 8985 section 7)
+    or timed out (RFC 6298). No program caused them. frames: those of one interface of each host, in order of time.
     """
     seen: dict[tuple[Any, ...], dict[str, list[int]]] = {}
     for frame in frames:
@@ -195,11 +196,11 @@ class _Reader:
             else:
                 fin = Arrival(streams.flow, not by_client, fin=True)
                 self._latest = (fin, frame.time_ns)
-                # A frame that brings octets, too, is the arrival of these: by them a sample ends.
+                # If the frame has octets as well, keep their arrival, since samples end by octets.
                 self.arrivals.setdefault(frame.number, fin)
 
     def _write(self, frame: Frame, streams: _Streams, by_client: bool, size: int, pushed: bool) -> None:
-        """A segment without PSH is continued by the next one of the same write (RFC 9293 section 3.9.1.2)."""
+        """Assign a segment to a write: one without PSH is continued by the next segment (RFC 9293 section 3.9.1.2)."""
         current = streams.writing[by_client]
         if current is None and self._held_back(streams, by_client):
             current = streams.written[by_client]
@@ -219,10 +220,10 @@ class _Reader:
             flight.popleft()
 
     def _held_back(self, streams: _Streams, by_client: bool) -> bool:
-        """Say whether a segment is one of an earlier write that the window held back.
+        """Return whether a segment belongs to an earlier write that the window held back.
 
-        What has just come on the same connection may be a message that the application answers, or only carry the
-        acknowledgement that lets the next segments go: it is the latter where a whole initial window was in flight.
+        The latest arrival on the same connection may be a message that the application answers, or merely carry the
+        acknowledgement that opens the window: the latter if a whole initial window was in flight.
         """
         if self._latest is None or self._latest[0].flow != streams.flow:
             return False

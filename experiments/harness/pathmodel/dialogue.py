@@ -1,11 +1,11 @@
-"""Dialogue over one connection of the path model: messages in turns, and what they take beyond round trips and X.
+"""Dialogue over one connection of the path model: messages in turns, and their time beyond round trips and X.
 
     path = Path((Hop(10e6, 0.05),))
     turns = [Turn.of_client(120), Turn.of_server(4200)]
     beyond(path, turns)       # {"window": 0.0, "acknowledgements": 0.0000528}
 
-A turn begins when all of the turn before has been received. That is every protocol of commands and replies (SMTP, POP3,
-IMAP, FTP's control connection), and HTTP/1.1 without pipelining.
+A turn starts when all of the previous turn has been received. That models every protocol of commands and replies (SMTP,
+POP3, IMAP, FTP's control connection), and HTTP/1.1 without pipelining.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ FULL, ANY_WINDOW, IDEAL = Options(), Options(window=False), Options(window=False
 
 @dataclass(frozen=True)
 class Hop:
-    """A link both ways. rate_bps: None if it is not limited; delay_s: one way."""
+    """A link in both directions. rate_bps: None if unlimited; delay_s: one way."""
 
     rate_bps: float | None = None
     delay_s: float = 0.0
@@ -35,33 +35,33 @@ class Path:
     hops: tuple[Hop, ...]
 
     def routes(self, clock: Clock) -> tuple[Route, Route]:
-        """Make the links of both directions, and the routes over them."""
+        """Create the links of both directions, and the routes over them."""
         there, back = ([Link(hop.rate_bps, hop.delay_s) for hop in self.hops] for _ in range(2))
         return Route(clock, there), Route(clock, back[::-1])
 
 
 @dataclass(frozen=True)
 class Turn:
-    """What one side says before the other goes on: the octets of each of its writes."""
+    """The messages of one side before the other continues: the octets of each of its writes."""
 
     by_client: bool
     writes_bytes: tuple[int, ...]
 
     @classmethod
     def of_client(cls, *writes_bytes: int) -> Turn:
-        """What the client says."""
+        """Return a turn of the client."""
         return cls(True, writes_bytes)
 
     @classmethod
     def of_server(cls, *writes_bytes: int) -> Turn:
-        """What the server says."""
+        """Return a turn of the server."""
         return cls(False, writes_bytes)
 
 
 def session_s(path: Path, turns: Sequence[Turn], options: Options = FULL, connect: bool = True) -> float:
-    """Return the time from the SYN until the last turn has been received whole, in seconds.
+    """Return the time from the SYN until the last turn has been received completely, in seconds.
 
-    `connect` false: the connection stands already, and time begins with the first turn.
+    connect false: the connection is established already, and time starts with the first turn.
     """
     clock = Clock()
     connection = Connection(clock, *path.routes(clock), options)
@@ -95,10 +95,10 @@ def session_s(path: Path, turns: Sequence[Turn], options: Options = FULL, connec
 
 
 def beyond(path: Path, turns: Sequence[Turn], connect: bool = True) -> dict[str, float]:
-    """Return what a dialogue takes beyond its round trips and transmissions, by name, in seconds.
+    """Return the time of a dialogue beyond its round trips and transmissions, by name, in seconds.
 
-    window: the congestion window makes the sender wait for acknowledgements. acknowledgements: they take their place on
-    the links, ahead of what the application writes.
+    window: waits of the sender for the congestion window. acknowledgements: their transmission on the links, ahead of
+    application data.
     """
     full, windowless, ideal = (session_s(path, turns, options, connect) for options in (FULL, ANY_WINDOW, IDEAL))
     return {"window": full - windowless, "acknowledgements": windowless - ideal}

@@ -1,8 +1,8 @@
-"""Discrete-event clock of the path model, and applications as generators that wait on it.
+"""Discrete-event clock of the path model, with applications as generators that wait on it.
 
 clock = Clock()
-clock.start(client(connection))     # a generator; it yields what it waits for
-clock.run()                         # until nothing is left to do
+clock.start(client(connection))     # a generator that yields the conditions it waits for
+clock.run()                         # until no event is left
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import heapq
 from collections.abc import Callable, Generator
 from itertools import count
 
-# The most events of one model: a bound on a workload that never ends.
+# Bound on the events of one model, against a workload without end.
 EVENTS_MAX = 5_000_000
 
 
 class Condition:
-    """An event that is met once; actions that wait for it run then, in the order of their registration."""
+    """A condition that becomes true once; callbacks waiting for it run then, in order of registration."""
 
     def __init__(self, holds: bool = False) -> None:
         self.holds = holds
@@ -30,7 +30,7 @@ class Condition:
             self._waiting.append(action)
 
     def meet(self) -> None:
-        """From now on it holds."""
+        """Make the condition true."""
         self.holds = True
         waiting, self._waiting = self._waiting, []
         for action in waiting:
@@ -41,7 +41,7 @@ Application = Generator[Condition, None, None]
 
 
 class Clock:
-    """Events in order of time, and of their making where times are equal. Times are in ns from 0."""
+    """Event queue ordered by time, and by creation at equal times. Times are in ns from 0."""
 
     def __init__(self) -> None:
         self.now_ns = 0
@@ -49,7 +49,7 @@ class Clock:
         self._numbers = count()
 
     def at(self, time_ns: int, action: Callable[[], None]) -> None:
-        """Do something at a time, not before now."""
+        """Schedule an action at a time, not before now."""
         heapq.heappush(self._events, (max(time_ns, self.now_ns), next(self._numbers), action))
 
     def after(self, delay_ns: int) -> Condition:
@@ -63,7 +63,7 @@ class Clock:
         return self.after(max(0, time_ns - self.now_ns))
 
     def start(self, application: Application) -> Condition:
-        """Run an application from now on; returns the condition that it has ended."""
+        """Run an application from now on; return the condition that it has ended."""
         ended = Condition()
 
         def go_on() -> None:
@@ -78,7 +78,7 @@ class Clock:
         return ended
 
     def run(self) -> None:
-        """Go through all events. Raises RuntimeError if there is no end of them."""
+        """Process all events. Raises RuntimeError after EVENTS_MAX."""
         for _ in range(EVENTS_MAX):
             if not self._events:
                 return

@@ -1,13 +1,13 @@
-"""Interactive system on the path model: N clients that ask, get, think for Z and ask again, over links they share.
+"""Interactive system on the path model: N clients that request, receive, think for Z and repeat, over shared links.
 
     clients = [Client("eu-user", first_think_s=0.03), Client("ap-user", first_think_s=0.08)]
     requests_of(topo, Plan(clients, "origin", 5e6, think_s=0.1, until_s=2.0, request_bytes=70, response_bytes=13_300))
 
 The asymptotic bounds of operational analysis are reached far below and far above the knee; near it clients meet in the
-queue although there is room for all of them. A closed system whose clients think for a constant time has no product
-form, so that no mean value analysis is exact for it: this is its exact law, event by event. Nothing is measured: a
-client opens a connection, thinks for its first time, and then asks until `until_s`, as the workload has it; the server
-answers when a request has come whole.
+queue although the link has spare capacity. A closed system with a constant think time has no product form, so that mean
+value analysis is not exact for it: this is an exact discrete-event simulation. Nothing is measured: a client opens a
+connection, thinks for its first time, and then sends requests until `until_s`, as the workload does; the server answers
+each complete request.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from experiments.harness.pathmodel.tcp import Connection, Options
 
 @dataclass(frozen=True)
 class Client:
-    """A client by its host; `first_think_s`: how long it thinks before its first request."""
+    """A client on a host; first_think_s: its think time before the first request."""
 
     host: str
     first_think_s: float
@@ -33,7 +33,7 @@ class Client:
 
 @dataclass(frozen=True)
 class Plan:
-    """The workload: clients of one server behind a link of `rate_bps`; none begins a request after `until_s`."""
+    """The workload: clients of one server behind a link of `rate_bps`; no request starts after `until_s`."""
 
     clients: Sequence[Client]
     server: str
@@ -46,7 +46,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Asked:
-    """One request: by which client, when it was sent after the clients began, and how long its response took, in s."""
+    """One request: its client, its time since the start of the clients, and its response time, in s."""
 
     client: int
     at_s: float
@@ -54,7 +54,7 @@ class Asked:
 
 
 def requests_of(topo: Topo, plan: Plan, options: Options | None = None) -> list[Asked]:
-    """Return every request of the plan, in the order in which they are answered."""
+    """Return every request of the plan, in the order of their responses."""
     clock, asked = Clock(), list[Asked]()
     network = Network(topo, clock)
     for number, client in enumerate(plan.clients):

@@ -1,4 +1,4 @@
-"""Network of the path model: the links of a Mininet topology, and the route between each two of its hosts."""
+"""Network of the path model: the links of a Mininet topology, and the routes between its hosts."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from topologies.emulation.shape import SHAPING, parse_shape
 
 
 class Network:
-    """Links with their queues, made anew for each model. Addresses are those of the hosts' `ip` parameters.
+    """Links with their queues, created for each model. Addresses are those of the hosts' `ip` parameters.
 
-    `rates`: false for links that take no time for any frame, and have their delays alone.
+    rates false: links have delays but no transmission times.
     """
 
     def __init__(self, topo: Topo, clock: Clock, rates: bool = True) -> None:

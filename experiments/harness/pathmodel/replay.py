@@ -1,14 +1,13 @@
 """Replay of a capture in the path model: the same actions in the same causal order, with the model's own times.
 
     replay = Replay(capture.frames, {"client:client-eth0": "client", ...}, topo)
-    replay.between_s(first_frame, last_frame)                          # what the model predicts for a sample
+    replay.between_s(first_frame, last_frame)                          # predicted time of a sample
     beyond(capture, topo, "client:client-eth0", [(first_ns, last_ns), ...])   # terms that a closed form leaves out
 
 Only sizes and causal order come from the capture; every time comes from the links' rates and delays and from TCP. A
-pause inside of a sample is left out, so that a server that waits without a cause differs from its prediction; what a
-real server in the place of lab7's waits for by timers of its own is a term (see `Beyond`). Outside of samples, what an
-application does by its own plan is done when the capture has it: so samples that begin one after the other do not drift
-into each other, nor hosts whose order no packet shows.
+pause inside of a sample is left out, so that a server that waits without a cause differs from its prediction; timers of
+a real server that replaces lab7's are a term (see `Beyond`). Outside of samples, untriggered actions happen at the
+capture's times: so consecutive samples do not drift into each other, nor hosts whose order no packet shows.
 """
 
 from __future__ import annotations
@@ -39,15 +38,15 @@ from experiments.harness.pathmodel.tcp import Connection, Endpoint, Options
 FULL, ANY_WINDOW, IDEAL = Options(), Options(window=False), Options(window=False, acknowledgements=False)
 TRIPS = Options(window=False, acknowledgements=False, rates=False)
 Span = tuple[int, int]
-# Of each host what it does, and what comes to it by the number of the frame.
+# By host: its actions, and its arrivals by frame number.
 ByHost = Mapping[str, tuple[list[Action], dict[int, Arrival]]]
 
 
 class Replay:
-    """The model's run of a capture.
+    """Run of a capture in the model.
 
-    interfaces: the host of each interface label, one interface a host; spans: [first, last] frame times of the samples
-    in ns, inside of which nothing pauses; read: what `actions_by_host` has read from the same frames before. Raises
+    interfaces: the host of each interface label, one interface per host; spans: [first, last] frame times of the
+    samples in ns, inside of which there are no pauses; read: the result of `actions_by_host` on the same frames. Raises
     CausalOrderError for a capture with loss.
     """
 
@@ -78,9 +77,9 @@ class Replay:
         self._clock.run()
 
     def time_ns(self, frame: Frame) -> int:
-        """Return when the model has this frame, the first one of an action or an arrival.
+        """Return the model's time of a frame, the first one of an action or an arrival.
 
-        Raises CausalOrderError if the model has no such frame, or stops before it.
+        Raises CausalOrderError if the model has no such frame, or ends before it.
         """
         if frame.number in self._times_ns:
             return self._times_ns[frame.number]
@@ -99,11 +98,11 @@ class Replay:
         return (self.time_ns(last) - self.time_ns(first)) / NS
 
     def known(self, frame: Frame) -> bool:
-        """Say whether the frame is the first of an action, or an arrival."""
+        """Return whether the frame is the first of an action, or an arrival."""
         return frame.number in self._times_ns or frame.number in self._arrivals
 
     def first_known(self, frames: Sequence[Frame], place: int) -> Frame:
-        """Return the first frame of the moment at `place` that the model knows, or else the last one before it."""
+        """Return the first frame at the time of `place` that the model has, or else the last one before it."""
         now_ns = frames[place].time_ns
         at_once = [frame for frame in frames[place:] if frame.time_ns == now_ns and self.known(frame)]
         before = (frame for frame in reversed(frames[:place]) if self.known(frame))
@@ -113,7 +112,7 @@ class Replay:
         return found
 
     def last_arrival(self, frames: Sequence[Frame], last: Frame) -> Frame:
-        """Return the last of these frames up to `last` that brought octets or a datagram: where a sample ends."""
+        """Return the last of these frames up to `last` with octets or a datagram: the end of a sample."""
         for frame in reversed(frames[: frames.index(last) + 1]):
             arrival = self._arrivals.get(frame.number)
             if arrival is not None and (arrival.total_bytes or arrival.datagram):
@@ -121,11 +120,11 @@ class Replay:
         raise CausalOrderError(f"nothing arrives up to frame {last.number}")
 
     def _act(self, actions: Sequence[Action]) -> Application:
-        """The application of one host: each action when its trigger has come, in their order."""
+        """Run the application of one host: each action after its trigger, in order."""
         for action in actions:
             yield self._condition(action.trigger)
             if self._by_its_own_plan(action):
-                # At its time, not its pause after the trigger, which other hosts do not share.
+                # At the capture's time: the pause after the trigger would drift against other hosts.
                 yield self._clock.at_time(action.frame.time_ns - self._began_ns)
             elif action.lag_ns and action.host in self._options.waiting:
                 yield self._clock.after(action.lag_ns)
@@ -133,8 +132,8 @@ class Replay:
             self._do(action)
 
     def _by_its_own_plan(self, action: Action) -> bool:
-        """Say whether the application chose the time of an action: before a sample, or where one begins."""
-        # However short, what passes before a sample decides which frames its first one finds on the link.
+        """Return whether the application chose the time of an action: before a sample, or at its start."""
+        # Even a short time before a sample determines the frames that its first one finds on the link.
         if any(action.frame.time_ns == first_ns for first_ns, _ in self._spans):
             return True
         in_a_sample = any(first_ns < action.frame.time_ns <= last_ns for first_ns, last_ns in self._spans)
@@ -159,7 +158,7 @@ class Replay:
             met.meet()
 
         target = self._hosts.get(key[2])
-        # To no host, such as a group of them: nothing of a sample waits for it.
+        # To no host, such as a multicast group: nothing of a sample waits for it.
         if target is not None:
             self._network.route(action.host, target).send(action.size_bytes, deliver)
 
@@ -202,12 +201,11 @@ def actions_by_host(frames: Iterable[Frame], interfaces: Mapping[str, str], topo
 
 @dataclass(frozen=True)
 class Beyond:
-    """What the closed form of one sample leaves out, in seconds.
+    """Effects that the closed form of one sample leaves out, in seconds.
 
-    window: the congestion window makes a sender wait for acknowledgements. acknowledgements: they and FINs take their
-    place on the links. ideal: what is left, which the closed form should give. sending: what of that the links' rates
-    take for all other frames; without it only delays are left. server_waits: the programs of the `waiting` hosts act
-    later than at once.
+    window: waits for the congestion window. acknowledgements: transmission of acknowledgements and FINs. ideal: the
+    remainder, which the closed form should give. sending: the part of it that is transmission of all other frames; the
+    rest are delays. server_waits: lags of the programs of the `waiting` hosts.
     """
 
     window_s: float
@@ -228,7 +226,7 @@ class Beyond:
 
 @dataclass(frozen=True)
 class Sample:
-    """What was timed at an interface `at`: from its first frame there to its last, by their times in ns."""
+    """A sample at an interface `at`: the times of its first and its last frame there, in ns."""
 
     at: str
     first_ns: int
@@ -236,24 +234,23 @@ class Sample:
 
 
 def beyond(captured: CaptureFile, topo: Topo, at: str, samples: Sequence[Span]) -> list[Beyond]:
-    """Return what the closed forms of these samples of one interface leave out; see `beyond_each`."""
+    """Return the effects that the closed forms of these samples of one interface leave out; see `beyond_each`."""
     return beyond_each(captured, topo, [Sample(at, first_ns, last_ns) for first_ns, last_ns in samples])
 
 
 def beyond_each(
     captured: CaptureFile, topo: Topo, samples: Sequence[Sample], waiting: Collection[str] = ()
 ) -> list[Beyond]:
-    """Return what the closed forms of these samples leave out.
+    """Return the effects that the closed forms of these samples leave out.
 
-    captured: at the interfaces `HOST:INTERFACE` of every host that acts; labels of anything else are not looked at.
-    What comes behind the last sample plays no part. waiting: the hosts whose programs wait by timers of their own (see
-    Run.waiting). Raises CausalOrderError for a capture with loss, and for one with a sample that the model cannot
-    follow.
+    captured: at the interfaces `HOST:INTERFACE` of every host that acts; other labels are ignored, and so are frames
+    after the last sample. waiting: hosts whose programs wait by timers of their own (see tcp.Options). Raises
+    CausalOrderError for a capture with loss, and for one with a sample that the model cannot follow.
     """
     try:
         return _beyond_each(captured, topo, samples, frozenset(waiting))
     except (KeyError, StopIteration) as error:
-        # A host that was not captured acted, or an address is none of the topology's.
+        # A host that was not captured acted, or an address is not in the topology.
         raise CausalOrderError(f"the model does not come to the end of a sample: {error}") from error
 
 
@@ -285,9 +282,9 @@ def _beyond(runs: Sequence[Replay], frames: Sequence[Frame], sample: Sample) -> 
 def terms_of(
     captured: CaptureFile, topo: Topo, samples: Mapping[str, Sequence[Sample]], waiting: Collection[str] = ()
 ) -> dict[str, dict[str, float]]:
-    """Return the terms that the closed form of each of these cases leaves out: medians over its samples.
+    """Return the terms that the closed form of each case leaves out: medians over its samples.
 
-    Empty where TCP lost a segment: then nothing is known of what its capture would have been without that.
+    Empty where TCP lost a segment: the capture without that loss is unknown.
     """
     every = [one for some in samples.values() for one in some]
     try:

@@ -27,10 +27,10 @@ UNLIMITED = 1 << 30
 
 @dataclass(frozen=True)
 class Options:
-    """What of TCP is modelled. Off, it is ideal: an unlimited window; acknowledgements that take no room on a link.
+    """Modelled mechanisms of TCP. Switched off, it is ideal: an unlimited window; acknowledgements that occupy no link.
 
-    `rates`: off, a replay's links take no time for any frame (see network). `waiting`: hosts whose programs act as late
-    after what they waited for as the capture shows, in a replay; those of all others act at once.
+    rates false: a replay's links have no transmission times (see network). waiting: hosts whose programs lag behind
+    their triggers as in the capture, in a replay; those of all others act at once.
     """
 
     window: bool = True
@@ -42,13 +42,13 @@ class Options:
 
 
 class Endpoint:
-    """One end of a connection: what the application has written, and what has been received in order."""
+    """One end of a connection: the application's writes, and the octets received in order."""
 
     def __init__(self, clock: Clock, route: Route, options: Options) -> None:
         self._clock, self._route, self._options = clock, route, options
         self.peer: Endpoint = self
         self.established = Condition()
-        # The peer has sent its FIN, and it has come.
+        # The peer's FIN has arrived.
         self.finished = Condition()
         self.received_bytes = 0
         # (when, octets received by then), in order of time.
@@ -88,14 +88,14 @@ class Endpoint:
                 self._transmit()
 
     def received(self, total_bytes: int) -> Condition:
-        """Return the condition that so many octets have been received since the connection began."""
+        """Return the condition that so many octets have been received since the start of the connection."""
         condition = Condition(self.received_bytes >= total_bytes)
         if not condition.holds:
             self._awaited.append((total_bytes, condition))
         return condition
 
     def close(self) -> None:
-        """Send a FIN behind all that was written; it takes the room of an empty segment."""
+        """Send a FIN after all written octets; it occupies the link as an empty segment does."""
         self._closing = True
         self._finish()
 
@@ -120,7 +120,7 @@ class Endpoint:
         sent = 0
         while self._writes and len(self._flight) < self._window:
             size = min(self._writes[0], self._options.mss_bytes)
-            # What did not leave at once is joined with what was written behind it.
+            # A write that was held back is merged with the next ones.
             while size < self._options.mss_bytes and len(self._writes) > 1 and self._blocked:
                 size += self._join(self._options.mss_bytes - size)
             self._consume(size)
@@ -150,7 +150,7 @@ class Endpoint:
 
     def _segment(self, size: int) -> None:
         now_ns = self._clock.now_ns
-        # It acknowledges as well. Sent soon after what came last it is a reply, and the connection an interactive one.
+        # It acknowledges as well. Soon after the latest arrival it is a reply, and the connection interactive.
         self._acknowledge_sent()
         self._last_sent_ns = now_ns
         if now_ns - self._last_received_ns < self._interval_ns:
@@ -166,7 +166,7 @@ class Endpoint:
         self._route.send(SEGMENT_OVERHEAD_BYTES if self._options.acknowledgements else 0, deliver)
 
     def _restart(self, idle_ns: int) -> None:
-        """RFC 2861: a window that has not been used for several time-outs decays to the initial one."""
+        """Decay the window towards the initial one after idle retransmission time-outs (RFC 2861)."""
         while (idle_ns := idle_ns - self._rto_ns) > 0 and self._window > INITIAL_WINDOW_SEGMENTS:
             self._window >>= 1
         self._window = max(self._window, INITIAL_WINDOW_SEGMENTS)
@@ -194,14 +194,14 @@ class Endpoint:
         return self._window < self._threshold and self._window < 2 * self._most_flight
 
     def _acknowledge(self, acknowledged: int) -> None:
-        """Take the peer's acknowledgement of octets."""
+        """Process the peer's acknowledgement of octets."""
         count, sent_ns = 0, 0
         while self._flight and self._flight[0][0] <= acknowledged:
             sent_ns = self._flight.popleft()[1]
             count += 1
         if not count:
             return
-        # Linux: tcp_cong_avoid stamps the window with each acknowledgement: RFC 2861's decay needs an idle time.
+        # Linux: tcp_cong_avoid stamps the window with each acknowledgement, so RFC 2861's decay needs an idle time.
         self._acknowledged, self._validated_ns = acknowledged, self._clock.now_ns
         rtt_ns = self._clock.now_ns - sent_ns
         self._smoothed_ns = rtt_ns if not self._smoothed_ns else self._smoothed_ns + (rtt_ns - self._smoothed_ns) // 8
@@ -236,7 +236,7 @@ class Endpoint:
     # Receiving.
 
     def arrive(self, size: int, acknowledged: int, fin: bool = False) -> None:
-        """Take a segment of `size` octets that acknowledges so many of what was sent."""
+        """Process a segment of `size` octets with this acknowledgement number."""
         if size:
             self._receive(size)
         self._acknowledge(acknowledged)
@@ -246,7 +246,7 @@ class Endpoint:
             self._take_fin()
 
     def _take_fin(self) -> None:
-        # RFC 9293 section 3.10.7.4: an end that has closed acknowledges at once, another with its own FIN if it can.
+        # RFC 9293 section 3.10.7.4: a closed end acknowledges at once, an open one with its own FIN if it can.
         self._scheduled = True
         if self._closed:
             self._acknowledge_now()
@@ -279,7 +279,7 @@ class Endpoint:
             self._acknowledge_later()
 
     def _read(self) -> None:
-        """The application reads all there is; then those go on that waited for it."""
+        """Let the application read all octets, then meet the conditions that wait for them."""
         if self._scheduled and (self._pushed_twice or (self._pushed and not self._interactive)):
             self._acknowledge_now()
         ready = [condition for total, condition in self._awaited if total <= self.received_bytes]
@@ -313,7 +313,7 @@ class Endpoint:
         self._clock.at(self._clock.now_ns + wait_ns, expire)
 
     def _miss(self) -> None:
-        """No reply came in time to carry the acknowledgement (tcp_timer.c, tcp_delack_timer_handler)."""
+        """Adapt to a delayed acknowledgement that no reply carried (tcp_timer.c, tcp_delack_timer_handler)."""
         self._interval_ns = ATO_MIN_NS if self._interactive else min(2 * self._interval_ns, self._rto_ns)
         self._interactive = False
 
@@ -328,12 +328,12 @@ class Connection:
         self._there, self._back, self._options = there, back, asked
 
     def connect(self) -> Condition:
-        """Send the SYN; returns the condition that the client has the SYN-ACK."""
+        """Send the SYN; return the condition that the client has the SYN-ACK."""
         self._there.send(SYN_FRAME_BYTES, self._accept)
         return self.client.established
 
     def stand(self) -> None:
-        """Be established from the start, as a connection that was opened before."""
+        """Establish it at once, as a connection that was opened before."""
         self.client.established.meet()
         self.server.established.meet()
 

@@ -1,1 +1,1 @@
-"""HTML reports and plots of results."""
+"""Reports of results: HTML pages and plots."""

@@ -1,4 +1,4 @@
-"""Draw series of measured points over the lines that theory gives, several panels side by side."""
+"""Line plots: series of measured points over the lines of theory, in panels side by side."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Points = Sequence[tuple[float, float]]
 
 @dataclass(frozen=True)
 class Series:
-    """One series of a panel: measured points, the theory's line, and perhaps a refined line (dashed)."""
+    """One series of a panel: measured points, the theory's line, and optionally a refined line (dashed)."""
 
     name: str
     measured: Points
@@ -28,7 +28,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Panel:
-    """One panel: its title, the names of its axes, its series."""
+    """One panel: its title, its axis labels, its series."""
 
     title: str
     x_label: str
@@ -37,11 +37,11 @@ class Panel:
 
 
 def plot_lines(panels: Sequence[Panel], note: str) -> str | None:
-    """Return the panels as one <svg> element, `note` below them; None without matplotlib."""
+    """Return the panels as one <svg> element, with `note` below them; None without matplotlib."""
 
     def paint(figure: Any) -> None:
         grid = figure.subplots(1, len(panels), squeeze=False)[0]
-        # A series looks the same in every panel, and stands in the legend wherever it is.
+        # Same colour and marker for a series in all panels; list every series in the legend.
         names = list(dict.fromkeys(series.name for panel in panels for series in panel.series))
         handles: dict[str, Any] = {}
         for axes, panel in zip(grid, panels, strict=True):
@@ -57,7 +57,7 @@ def plot_lines(panels: Sequence[Panel], note: str) -> str | None:
 
 
 def _paint_panel(axes: Any, panel: Panel, names: Sequence[str]) -> dict[str, Any]:
-    """Paint one panel; returns what stands for each of its series in the legend."""
+    """Draw one panel; return the legend handle of each of its series."""
     handles = {}
     for series in panel.series:
         number = names.index(series.name)

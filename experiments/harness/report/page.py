@@ -1,8 +1,7 @@
-"""Write report.html: a result as one page that needs nothing but itself.
+"""report.html: a result as one self-contained page, and the index over all results.
 
-The page opens with the claims and their verdicts, says at once whether the emulation was faithful, and sets
-every measured time beside its theory, term by term. It makes no request of any kind: style and plot are
-inside it. Text from the result is data and is escaped by jinja2, wherever it came from.
+The page opens with the claims and their verdicts and the fidelity verdict, and sets every measured time beside its
+theory, term by term. It makes no request: style and plot are embedded. Text from the result is escaped by jinja2.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ OWN_CLAIMS = "Beside the course"
 
 @dataclass(frozen=True)
 class TermRow:
-    """One term of one comparison, in seconds; `furthest` marks the term that is off by most."""
+    """One term of one comparison, in seconds; `furthest` marks the term with the largest difference."""
 
     name: str
     measured_s: float
@@ -38,13 +37,13 @@ class TermRow:
 
     @property
     def difference_s(self) -> float:
-        """How much longer the measured term is than theory says."""
+        """Measured minus theory."""
         return self.measured_s - self.theory_s
 
 
 @dataclass(frozen=True)
 class IndexRow:
-    """One run as the index lists it."""
+    """One run in the index."""
 
     result: Result
     href: str
@@ -52,9 +51,9 @@ class IndexRow:
 
 
 def render_report(result: Result, claims: Mapping[str, Claim], own_plot: str | None = None) -> str:
-    """Return the page of one result; a claim that is not in `claims` is shown by its id alone.
+    """Return the page of one result; a claim that is not in `claims` is listed by its id alone.
 
-    `own_plot` is an SVG that the experiment has drawn itself; else every comparison gets its bars.
+    own_plot: an SVG by the experiment itself; else every comparison gets its bars.
     """
     plot, no_plot = (Markup(own_plot), None) if own_plot else _plot(result.comparisons)
     return render(
@@ -68,7 +67,7 @@ def render_report(result: Result, claims: Mapping[str, Claim], own_plot: str | N
 
 
 def write_report(folder: Path, result: Result, claims: Mapping[str, Claim], own_plot: str | None = None) -> Path:
-    """Write report.html into the folder of a result, and return its path."""
+    """Write report.html into the folder of a result; return its path."""
     return write_atomically(folder / REPORT_NAME, render_report(result, claims, own_plot))
 
 
@@ -77,7 +76,7 @@ def render_index(runs: Sequence[IndexRow], latest: Mapping[str, Latest], claims:
     groups: dict[str, list[Claim]] = {}
     for claim in claims.values():
         groups.setdefault(claim.group, []).append(claim)
-    # Claims of people's own experiments; what they state stands in the reports of their runs.
+    # Claims of user experiments; their statements are in the reports of their runs.
     if own := [Claim(name, OWN_CLAIMS, "", "") for name in latest if name not in claims]:
         groups[OWN_CLAIMS] = own
     verdicts = [latest[name].verdict for name in claims if name in latest]
@@ -93,7 +92,7 @@ def render_index(runs: Sequence[IndexRow], latest: Mapping[str, Latest], claims:
 
 
 def write_index(results: Path, claims: Mapping[str, Claim]) -> Path:
-    """Write report.html over every result under `results`, and return its path."""
+    """Write report.html over every result under `results`; return its path."""
     seen: set[str] = set()
     rows: list[IndexRow] = []
     for folder, result in reversed(list(read_results(results))):

@@ -1,8 +1,7 @@
-"""Draw the comparisons of a result: measured terms beside theory's, as stacked bars, with every sample as a dot.
+"""Bar plots of comparisons: measured terms beside theory's as stacked bars, every sample as a dot.
 
-matplotlib is optional (the extra `plots`). The colours are those of Okabe and Ito (Color Universal Design,
-2008), which stay apart for colour-blind readers; theory is hatched as well, so that the two bars differ
-without colour.
+matplotlib is optional (the extra `plots`). The colours are those of Okabe and Ito (Color Universal Design, 2008), which
+colour-blind readers can distinguish; theory is hatched as well, so that the two bars differ without colour.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ def plot_comparisons(comparisons: Sequence[Comparison]) -> str:
 
 
 def draw_svg(size_inches: tuple[float, float], paint: Callable[[Any], None]) -> str:
-    """Return what `paint` puts on a matplotlib figure, in the house's style, as one <svg> element.
+    """Return the drawing of `paint` on a matplotlib figure in lab7's style, as one <svg> element.
 
     Raises PlotUnavailable without matplotlib.
     """
@@ -68,7 +67,7 @@ def draw_svg(size_inches: tuple[float, float], paint: Callable[[Any], None]) -> 
 
 
 def _colours(comparisons: Sequence[Comparison]) -> dict[str, str]:
-    """Return a colour for every term that occurs, in the order of stacking."""
+    """Return a colour for every term that occurs, in stacking order."""
     names = [name for one in comparisons for name in (*one.terms, *one.theory_terms)]
     known = {name: colour for name, colour in COLOURS.items() if name in names}
     others = [name for name in dict.fromkeys(names) if name not in COLOURS]
@@ -101,7 +100,7 @@ def _stack(
         width = terms.get(name, 0.0) * 1e3
         if width <= 0:
             continue
-        # A label that begins with an underscore stays out of the legend: one entry a term is enough.
+        # matplotlib leaves a label that begins with an underscore out of the legend: one entry per term.
         label = f"_{name}" if name in drawn or hatch else name.replace("_", " ")
         alpha = 0.55 if hatch else 1.0
         axes.barh(

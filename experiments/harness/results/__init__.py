@@ -1,1 +1,1 @@
-"""Result folders: result.json, timings, comparison of two results."""
+"""Results of experiments: folders, result.json, timings.csv, comparison of two runs."""

@@ -1,4 +1,4 @@
-"""Where results lie: results/<experiment>/<UTC time>-<6 hex>, each folder one run.
+"""Result folders: results/<experiment>/<UTC time>-<6 hex>, one per run.
 
 folder = new_folder(Path("results"), "http_versions")   # results/http_versions/20300102T030405Z-9f01ab
 """
@@ -43,13 +43,13 @@ def new_folder(results: Path, experiment: str, now: datetime | None = None) -> P
 
 
 def read_results(results: Path) -> Iterator[tuple[Path, Result]]:
-    """Yield (folder, result) for every whole result, newest last; folders that hold none are passed over."""
+    """Yield (folder, result) for every complete result, newest last; folders without one are skipped."""
     found: list[tuple[str, str, Path, Result]] = []
     for path in results.glob(f"*/*/{RESULT_NAME}"):
         try:
             result = Result.load(path.parent)
         except (OSError, ResultError):
-            # Half written by a run that was killed, or not ours: neither may hide the results that are whole.
+            # Incomplete after a kill, or a foreign file: skip it.
             continue
         found.append((result.started, path.parent.name, path.parent, result))
     for _, _, folder, result in sorted(found, key=lambda each: each[:2]):
@@ -66,10 +66,10 @@ def find_latest(results: Path) -> dict[str, Latest]:
 
 
 def write_timings(folder: Path, timings: Mapping[str, Sequence[Timing]]) -> Path:
-    """Write timings.csv: one row a sample, with its comparison's name, total and terms in seconds.
+    """Write timings.csv: one row per sample, with its comparison's name, total and terms in seconds.
 
-    In real time there come last: whether the machine disturbed it beyond the bound, all that was counted as disturbance
-    (its terms are no more than the sample's slack over theory), and the latest frame with its wire.
+    In real time the last columns are: whether the machine disturbed the sample beyond the bound, the total of the
+    counted disturbance (its terms are no more than the sample's slack over theory), and the latest frame with its wire.
     """
     every = [one for samples in timings.values() for one in samples]
     terms = list(dict.fromkeys(term for one in every for term in one.terms))

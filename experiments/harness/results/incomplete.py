@@ -1,6 +1,6 @@
-"""The mark of a result folder that holds no whole result: a file `incomplete`, which says why.
+"""Mark of an incomplete result folder: a file `incomplete` with the reason.
 
-It is there from the beginning of a run, so that also a run that was killed has left it.
+It exists from the start of a run, so that a killed run leaves it behind as well.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ INCOMPLETE_NAME = "incomplete"
 
 
 def make_folder(results: Path, name: str, started: datetime) -> Path:
-    """A new folder for this run. Raises EmulationError where none can be made."""
+    """Create the folder of a run. Raises EmulationError where that fails."""
     try:
         return new_folder(results, name, started)
     except OSError as error:
@@ -31,8 +31,9 @@ def make_folder(results: Path, name: str, started: datetime) -> Path:
 
 @contextlib.contextmanager
 def unfinished(folder: Path) -> Iterator[None]:
-    """Mark a result folder as incomplete; it stays so until the mark is removed. Where the block fails, the mark says
-    why, what was captured by then is kept, and an empty folder, which would only be in the way, is removed.
+    """Mark a result folder as incomplete until `complete` is called.
+
+    If the block fails, the mark has the reason, captured packets are kept, and an empty folder is removed.
     """
     mark = folder / INCOMPLETE_NAME
     with writing(folder):
@@ -52,10 +53,10 @@ def unfinished(folder: Path) -> Iterator[None]:
 
 
 def leave(folder: Path, why: str) -> bool:
-    """Leave the folder of a run that failed; returns whether anything is in it."""
+    """Leave the folder of a failed run; return whether there is anything in it."""
     mark = folder / INCOMPLETE_NAME
     kept = any(path.name != INCOMPLETE_NAME for path in folder.iterdir())
-    # Without room the mark stays as it is; and a folder that is mounted cannot be removed from inside.
+    # A full disk leaves the mark as it is; a mounted folder cannot be removed from inside.
     with contextlib.suppress(OSError):
         if kept:
             mark.write_text(f"This run did not end: {why}\n")
@@ -67,7 +68,7 @@ def leave(folder: Path, why: str) -> bool:
 
 @contextlib.contextmanager
 def writing(folder: Path) -> Iterator[None]:
-    """What cannot be written is one sentence."""
+    """Convert a failure to write to an EmulationError."""
     try:
         yield
     except OSError as error:
@@ -77,11 +78,11 @@ def writing(folder: Path) -> Iterator[None]:
 
 
 def salvage_captures(folder: Path) -> None:
-    """Make captures of what capturing processes had written in a folder when they were killed."""
+    """Make captures of the raw records that killed recorders left in a folder."""
     for path in folder.glob(f"*{RAW_SUFFIX}"):
         salvage(path.with_name(path.name.removesuffix(RAW_SUFFIX)))
 
 
 def complete(folder: Path) -> None:
-    """Take the mark away: the folder holds a whole result."""
+    """Remove the mark: the folder has a complete result."""
     (folder / INCOMPLETE_NAME).unlink(missing_ok=True)

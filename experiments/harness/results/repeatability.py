@@ -1,7 +1,7 @@
 """Repeatability: two result folders of one experiment and seed, compared octet by octet.
 
-What may differ: the date of a run and its duration. All else is named at its first difference: of a capture the frame
-and what of it, of a text the line, of result.json the field.
+Only the date and the duration of a run may differ. Any other difference is reported at its first place: in a capture
+the frame and its field, in a text the line, in result.json the field.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ REAL_PROGRAM = (
 
 
 def first_difference(one: Path, other: Path) -> str | None:
-    """Return where two result folders differ first, in words that name the file; None if they are identical."""
+    """Return the first difference of two result folders in words that name the file; None if they are identical."""
     names = [{path.name for path in folder.iterdir()} for folder in (one, other)]
     if alone := sorted(names[0] ^ names[1]):
         return f"{alone[0]} was written by one of the two runs alone"
     dates = [Result.load(folder).started for folder in (one, other)]
-    # Captures first: what differs in the others comes from them.
+    # Captures first: differences in the other files follow from theirs.
     for name in sorted(names[0], key=lambda name: (not name.endswith(CAPTURE_ENDING), name)):
         contents = [(folder / name).read_bytes() for folder in (one, other)]
         if contents[0] != contents[1] and (found := _difference(name, (one / name, other / name), contents, dates)):
@@ -106,7 +106,7 @@ def _shown(value: Any) -> str:
 
 
 def sentence(result: Result, difference: str | None, replaced: list[str]) -> str:
-    """Say how two runs compare; `replaced`: the roles that a real program had."""
+    """Describe the comparison of two runs; `replaced`: roles taken by external programs."""
     if difference is None:
         hashed = f"; SHA-256 of {result.files.capture}: {result.files.capture_sha256}" if result.files.capture else ""
         said = f"{result.experiment} twice: identical{hashed}"

@@ -1,4 +1,4 @@
-"""The result of an experiment as data: result.json and timings.csv, the stable formats other programs may read.
+"""result.json and timings.csv: the data of an experiment's result, in stable formats.
 
     experiment, question, parameters, seed, started, duration_s, implementations {role: name}
     claims       [{id, verdict: shown | failed | undecided, evidence, frames}]
@@ -8,9 +8,10 @@
     files        {capture, timings, report, capture_sha256}
     clock        {word: real | virtual, kernel, configuration}
     attempt      1, or 2 and more for a rerun (see reruns)
+    format       1: the version of this description; a reader refuses others
 
-Times are in seconds; `started` is UTC in ISO 8601; a file that was not written is null. `format` numbers this
-description: a reader refuses a number it does not know.
+Times are in seconds; `started` is UTC in ISO 8601; a file that was not written is null. Fields that were added later
+are optional when read: raw_s, disturbed, capture_sha256, clock, attempt.
 """
 
 from __future__ import annotations
@@ -29,15 +30,13 @@ from experiments.harness.fidelity.disturbance import MACHINE_TERMS, TERMS, Distu
 from experiments.harness.judge.verdict import WORDS, Verdict
 from experiments.harness.theory.tcp import Theory
 
-# Take typed fields out of JSON data, with errors that name the field by its path.
-
 
 class ResultError(ValueError):
-    """The data are not a result; the message names the field."""
+    """Invalid data; the message names the field by its path."""
 
 
 class Reader:
-    """One JSON object, and the path that leads to it."""
+    """A JSON object with typed accessors; errors name the field by its path."""
 
     def __init__(self, data: Any, path: str) -> None:
         if not isinstance(data, dict):
@@ -46,7 +45,7 @@ class Reader:
         self._path = path
 
     def has(self, name: str) -> bool:
-        """Return whether there is such a field."""
+        """Return whether the field exists."""
         return name in self._data
 
     def text(self, name: str) -> str:
@@ -154,14 +153,14 @@ FIDELITY_WORDS: tuple[str, ...] = get_args(FidelityWord)
 
 @dataclass(frozen=True)
 class Timing:
-    """One measured sample: its total, and its terms by name, in seconds; in real time also what disturbed it."""
+    """One measured sample: its total and its terms by name, in seconds; in real time also its disturbance."""
 
     total_s: float
     terms: Mapping[str, float]
     disturbance: Disturbance | None = None
 
     def beside(self, theory_terms: Mapping[str, float]) -> Timing:
-        """The same sample with what disturbed it as terms of their own; see disturbance.settled."""
+        """Return the sample with its disturbance as separate terms; see disturbance.settled."""
         if self.disturbance is None:
             return self
         terms = settled(self.total_s, self.terms, theory_terms, self.disturbance)
@@ -169,12 +168,14 @@ class Timing:
 
     @property
     def left_s(self) -> float:
-        """Its total without the terms of a disturbance."""
+        """The total without the terms of the disturbance."""
         return self.total_s - sum(self.terms.get(name, 0.0) for name in TERMS)
 
     @property
     def disturbed(self) -> bool:
-        """Whether the machine disturbed it beyond the bound; once it is `beside` its theory, by what was taken out."""
+        """Whether the machine disturbed the sample beyond the bound; after `beside`, judged by the terms that were
+        taken out.
+        """
         if self.disturbance is None:
             return False
         if any(name in self.terms for name in TERMS):
@@ -186,11 +187,11 @@ class Timing:
 class Comparison:
     """One quantity measured several times, beside its theory.
 
-    `samples_s` are the times as they were measured, `disturbed` the numbers (from 1) of those that the machine
-    disturbed beyond the bound (None: that was not measured); the figures are of the others, where there are any.
-    `raw_s` is their median, `measured_s` the median of what is left of them without what disturbed them (see
-    disturbance), `ratio` is that over theory. `terms` are those of the median sample (of an even number, the lower of
-    the middle two) and add up to its raw time; `tolerance` is the allowed distance of the ratio from 1.
+    samples_s: the measured times; disturbed: the numbers (from 1) of those that the machine disturbed beyond the bound
+    (None: not measured). The figures are of the undisturbed samples if there are any: raw_s is their median, measured_s
+    the median of their times without disturbance (see disturbance), ratio is measured_s over theory. terms are those of
+    the median sample (of an even number, the lower of the middle two) and add up to its raw time; tolerance is the
+    allowed distance of the ratio from 1.
     """
 
     name: str
@@ -208,7 +209,7 @@ class Comparison:
 
     @classmethod
     def of(cls, name: str, timings: Sequence[Timing], theory: Theory, tolerance: float) -> Comparison:
-        """Set samples beside their theory. Raises ValueError if there are no samples or theory is not positive."""
+        """Compare samples with their theory. Raises ValueError if there are no samples or theory is not positive."""
         if not timings or theory.total_s <= 0:
             raise ValueError(f"{name}: a comparison needs a sample and a theory above zero")
         every = [timing.beside(theory.terms) for timing in timings]
@@ -244,7 +245,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Check:
-    """One property of the emulation: what was asked for, what was measured, both as text with units."""
+    """One property of the emulation: its requested and its measured value, both as text with units."""
 
     name: str
     asked: str
@@ -254,7 +255,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Fidelity:
-    """Whether the emulation did what it was asked to."""
+    """The fidelity certificate: whether the emulation had its requested properties."""
 
     verdict: FidelityWord
     checks: tuple[Check, ...] = ()
@@ -267,13 +268,13 @@ class Files:
     capture: str | None = None
     timings: str | None = None
     report: str | None = None
-    # In hexadecimal, of the file `capture`: the same in two runs that are identical.
+    # In hexadecimal, of the file `capture`: equal in two identical runs.
     capture_sha256: str | None = None
 
 
 @dataclass(frozen=True)
 class Result:
-    """What one run of an experiment found out."""
+    """The result of one run of an experiment."""
 
     experiment: str
     question: str
@@ -312,20 +313,20 @@ class Result:
             comparisons=tuple(_comparison(reader) for reader in top.readers("comparisons")),
             fidelity=_fidelity(top.reader("fidelity")),
             files=_files(top.reader("files")),
-            # Results written before reruns existed do not have it.
+            # Older results have no `attempt`.
             attempt=top.integer("attempt") if top.has("attempt") else 1,
-            # Nor do those written before virtual time existed have this one.
+            # Older results have no `clock`.
             clock=_clock(top.reader("clock")) if top.has("clock") else Clock(),
         )
 
     def save(self, folder: Path) -> Path:
-        """Write result.json into a folder, whole or not at all; return its path."""
+        """Write result.json into a folder atomically; return its path."""
         text = json.dumps(self.to_json(), indent=2, ensure_ascii=False) + "\n"
         return write_atomically(folder / RESULT_NAME, text)
 
     @classmethod
     def load(cls, folder: Path) -> Result:
-        """Read result.json from a folder. Raises OSError if there is none, ResultError if it is not a result."""
+        """Read result.json from a folder. Raises OSError if there is none, ResultError if it is invalid."""
         try:
             data = json.loads((folder / RESULT_NAME).read_text(encoding="utf-8"))
         except ValueError as error:
@@ -334,7 +335,7 @@ class Result:
 
 
 def write_atomically(path: Path, text: str) -> Path:
-    """Write a text file so that a reader finds the old file or the whole new one, and return its path."""
+    """Write a text file so that a reader finds the old file or the complete new one; return its path."""
     partial = path.with_name(f"{path.name}.{os.getpid()}.part")
     partial.write_text(text, encoding="utf-8")
     partial.replace(path)
@@ -368,7 +369,7 @@ def _comparison(reader: Reader) -> Comparison:
         formula=reader.text("formula"),
         source=reader.text("source"),
         tolerance=reader.number("tolerance"),
-        # Results written before disturbances were measured have neither.
+        # Older results have neither of the next two.
         raw_s=reader.number("raw_s") if reader.has("raw_s") else reader.number("measured_s"),
         disturbed=reader.optional_integers("disturbed") if reader.has("disturbed") else None,
     )
@@ -388,7 +389,7 @@ def _fidelity(reader: Reader) -> Fidelity:
 
 
 def _files(reader: Reader) -> Files:
-    # Results written before there was a hash do not have it.
+    # Older results have no hash.
     hashed = reader.optional("capture_sha256") if reader.has("capture_sha256") else None
     return Files(reader.optional("capture"), reader.optional("timings"), reader.optional("report"), hashed)
 

@@ -1,1 +1,1 @@
-"""Closed forms for TCP transfers and queues."""
+"""Closed forms of elapsed times: TCP transfers, round trips by term, queues."""

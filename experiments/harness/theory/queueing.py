@@ -1,15 +1,15 @@
-"""What queueing theory says of a link and of a cache in front of it.
+"""Queueing models of a link, and of an LRU cache in front of it.
 
     link = Queue(arrival_rate=150.0, service_s=0.0065)
     link.utilisation, link.wait_s                       # 0.975, 0.127: the Pollaczek-Khinchine mean
-    waits_s(arrivals_s, service_s)                      # what this very sequence of arrivals waits
-    WaitInterval.of(link, span_s=3600, seed=1).around(waits)    # where their long-run mean lies, from batch means
+    waits_s(arrivals_s, service_s)                      # waits of this sequence of arrivals
+    WaitInterval.of(link, span_s=3600, seed=1).around(waits)    # confidence interval of their mean, from batch means
     characteristic_hit_rate(zipf_weights(1000, 0.8), entries=150)
 
-A link that sends objects of one size at one rate, with room for all that wait, is an M/D/1 queue where requests are
-a Poisson process. Its mean wait is reached after a long time: the nearer the utilisation is to 1, the longer
-(`relaxation_s`). A run that ends in seconds is a sample, so a workload is drawn that is a good one (see
-representative in workload.py), and nothing of it is chosen by what was measured.
+A link that sends objects of one size at one rate, with an unbounded queue, is an M/D/1 queue where requests are a
+Poisson process. Its mean wait is reached after a long time: the nearer the utilisation is to 1, the longer
+(`relaxation_s`). A run of seconds is a sample of it, so a representative workload is drawn (`representative` of the
+cache experiments), from its arrivals alone and never from measurements.
 """
 
 from __future__ import annotations
@@ -40,25 +40,25 @@ class Queue:
 
     @property
     def utilisation(self) -> float:
-        """The share of time in which the server is busy; 1 and more is a queue that grows without end."""
+        """Share of time in which the server is busy; from 1 on the queue grows without bound."""
         return self.arrival_rate * self.service_s
 
     @property
     def wait_s(self) -> float:
-        """The mean time before service begins; infinite from utilisation 1 on."""
+        """Mean time before service starts; infinite from utilisation 1 on."""
         load = self.utilisation
         return math.inf if load >= 1 else load * self.service_s / (2 * (1 - load))
 
     @property
     def relaxation_s(self) -> float:
-        """How long the queue remembers, in order of magnitude: S / (1 - rho)^2."""
+        """Relaxation time of the queue, in order of magnitude: S / (1 - rho)^2."""
         return math.inf if self.utilisation >= 1 else self.service_s / (1 - self.utilisation) ** 2
 
 
 def waits_s(arrivals_s: Iterable[float], service_s: float | Iterable[float]) -> list[float]:
-    """Return how long each arrival waits for a server that is idle at first (Lindley's recursion, 1952).
+    """Return the wait of each arrival for a server that is idle at first (Lindley's recursion, 1952).
 
-    `service_s`: what each takes, or one for each arrival.
+    service_s: the service time of all arrivals, or of each.
     """
     waits: list[float] = []
     free_s = -math.inf
@@ -135,9 +135,9 @@ class WaitInterval:
 
 @dataclass(frozen=True)
 class Passage:
-    """What one request was to a cache in front of a link: a hit (all 0), one that crossed it, or a collapsed one.
+    """One request at a cache in front of a link: a hit (all 0), a miss that crossed the link, or a collapsed request.
 
-    wait_s: before its response was sent; joined_s: for the rest of a response that another request had asked for.
+    wait_s: before its response was sent; joined_s: for the rest of a response to another request.
     """
 
     crossed: bool = False
@@ -152,12 +152,12 @@ def passages(
     service_s: float,
     cache: Lru | Sequence[bool] | None = None,
 ) -> list[Passage]:
-    """Return what each of these requests is to a cache (None: there is none) whose misses queue at a link.
+    """Return the outcome of each request at a cache (None: no cache) whose misses queue at a link.
 
-    `service_s`: what each takes on the link; `rtt_s`: from a request until its response begins, but for the wait. An
-    object is in the cache when its response has come whole; a request for it meanwhile waits for that (a collapsed
-    request, RFC 9111 section 4). Of a cache that is no LRU list, `cache` says which requests it forwards. Lindley's
-    recursion gives the waits.
+    service_s: transmission time of one object on the link; rtt_s: from a request to the start of its response, without
+    the wait. An object is stored when its response is complete; a request for it meanwhile waits for that (a collapsed
+    request, RFC 9111 section 4). For a cache that is no LRU list, `cache` says of each request whether it is forwarded.
+    Lindley's recursion gives the waits.
     """
     if cache is None:
         return [Passage(True, wait_s) for wait_s in waits_s(arrivals_s, service_s)]
@@ -166,7 +166,7 @@ def passages(
     on_the_way: OrderedDict[int, float] = OrderedDict()
     free_s, found = -math.inf, list[Passage]()
     for arrival_s, number, forwards in zip(arrivals_s, objects, forwarded, strict=True):
-        # In the order of their requests, as the link has one queue.
+        # Responses complete in the order of the requests, as the link has one queue.
         while on_the_way and next(iter(on_the_way.values())) <= arrival_s:
             lru.put(on_the_way.popitem(last=False)[0])
         if number in on_the_way and not forwards:
@@ -176,24 +176,24 @@ def passages(
         else:
             start_s = max(arrival_s, free_s)
             free_s = start_s + service_s
-            # Of two that are on the way the earlier one ends a wait.
+            # Of two responses in flight the earlier one ends a collapsed request's wait.
             on_the_way.setdefault(number, free_s + rtt_s)
             found.append(Passage(True, start_s - arrival_s))
     return found
 
 
 def zipf_weights(count: int, exponent: float) -> list[float]:
-    """Return the probabilities of `count` objects whose popularity falls as rank^-exponent; they sum to 1."""
+    """Return the probabilities of `count` objects whose popularity falls as rank^-exponent (Zipf); they sum to 1."""
     raw = [rank**-exponent for rank in range(1, count + 1)]
     total = sum(raw)
     return [weight / total for weight in raw]
 
 
 def characteristic_hit_rate(weights: Sequence[float], entries: int) -> float:
-    """Return the hit rate of an LRU cache with room for so many objects, by Che's approximation.
+    """Return the hit rate of an LRU cache of `entries` objects, by Che's approximation.
 
-    An object stays for the time T in which `entries` different ones are asked for; it is hit when it is asked for
-    again within T. Requests are independent of each other.
+    An object stays for the characteristic time T in which `entries` different ones are requested; a further request
+    within T is a hit. Requests are independent of each other.
     """
     if entries <= 0:
         return 0.0
@@ -209,12 +209,12 @@ def characteristic_hit_rate(weights: Sequence[float], entries: int) -> float:
 
 
 def _held(weights: Sequence[float], time: float) -> float:
-    """How many different objects are asked for within so many requests."""
+    """Return the expected number of different objects requested in `time`."""
     return sum(-math.expm1(-weight * time) for weight in weights)
 
 
 def entries_for(weights: Sequence[float], hit_rate: float) -> int:
-    """Return the least number of entries that gives this hit rate."""
+    """Return the least number of entries with this hit rate."""
     low, high = 0, len(weights)
     while low < high:
         middle = (low + high) // 2
@@ -223,36 +223,36 @@ def entries_for(weights: Sequence[float], hit_rate: float) -> int:
 
 
 class Lru:
-    """Which objects an LRU cache of so many entries holds; nothing else of a cache."""
+    """Contents of an LRU cache of a number of entries; a model without data."""
 
     def __init__(self, entries: int, held: Iterable[int] = ()) -> None:
-        """`held`: what it holds at first, the longest unused first."""
+        """Create it with the contents `held`, the least recently used first."""
         self._entries = entries
         self._held: OrderedDict[int, None] = OrderedDict()
         for number in held:
             self.put(number)
 
     def ask(self, number: int) -> bool:
-        """Ask for an object, which is held from then on; tells whether it was held before."""
+        """Request an object, storing it on a miss; return whether it was a hit."""
         hit = self.find(number)
         if not hit:
             self.put(number)
         return hit
 
     def find(self, number: int) -> bool:
-        """Tell whether an object is held, and count it as used if it is."""
+        """Return whether an object is stored, and mark it as recently used if so."""
         if number not in self._held:
             return False
         self._held.move_to_end(number)
         return True
 
     def put(self, number: int) -> None:
-        """Hold an object from now on, in the place of the one unused for longest."""
+        """Store an object, evicting the least recently used one of a full cache."""
         self._held[number] = None
         self._held.move_to_end(number)
         if len(self._held) > self._entries:
             self._held.popitem(last=False)
 
     def contents(self) -> list[int]:
-        """What is held, the longest unused first."""
+        """Return the stored objects, the least recently used first."""
         return list(self._held)

@@ -1,7 +1,7 @@
-"""The inside of a run in virtual time: one experiment or one matrix, run and judged in the kernel.
+"""The kernel's side of a run in virtual time: one experiment or one matrix, run and judged in the kernel.
 
-`python -m experiments.harness.virtual_time.job`, started by kernel_run. The request comes in the environment; the
-answer and the progress are files in the job's folder.
+`python -m experiments.harness.virtual_time.job`, started by kernel_run. The request is in the environment; the answer
+and the progress are files in the job's folder.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from topologies.emulation.watch import LabDied
 
 REQUEST = "LAB7_REQUEST"
 ANSWER, PROGRESS = "answer.json", "progress"
-# Where the kernel shows the result folder: the same place in every run.
+# Mount point of the result folder in the kernel: the same in every run.
 RESULT_PLACE = "/run/lab7-result"
 
 
 def _step(what: str, share: float) -> None:
-    """Tell the outside what is being done. hostfs keeps what is written until it is synced."""
+    """Append a progress line for the host. hostfs buffers writes until a sync, hence O_SYNC."""
     line = json.dumps([what, share]) + "\n"
     descriptor = os.open(f"{PLACE}/{PROGRESS}", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_SYNC)
     os.write(descriptor, line.encode())
@@ -82,7 +82,7 @@ KINDS: dict[str, Callable[[dict[str, Any]], None]] = {"run": _run, "matrix": _ma
 
 
 def main() -> int:
-    """Do what is asked for; what went wrong is one sentence in the answer."""
+    """Run the request; an error is one sentence in the answer."""
     request = json.loads(os.environ.pop(REQUEST))
     error = None
     try:

@@ -1,6 +1,7 @@
-"""A run in virtual time, seen from outside: a result folder is made, a kernel boots, runs it and ends.
+"""The host's side of a run in virtual time: create a result folder, boot a kernel, supervise its job, collect the
+result.
 
-Each run has a kernel of its own, so several are run side by side without disturbing each other's times.
+Each run has a kernel of its own, so that parallel runs do not affect each other's times.
 """
 
 from __future__ import annotations
@@ -29,37 +30,37 @@ from topologies.emulation.virtual.job import Job
 from topologies.emulation.virtual.machine import Ended, Machine, OverdueError
 
 Step = Callable[[str, float], None]
-# A program that computes for ever stops virtual time, so that no time-out of the run itself can end it. Then the run is
-# ended after so much processor time in which neither the kernel's clock nor the run got on: that does not depend on
-# what else the machine does. The judges compute while the clock stands still, too, but for less than half of it.
+# A program that computes for ever stops virtual time, so that no time-out of the run itself can fire. The run is ended
+# after this much processor time without an advance of the clock or a step: a bound independent of other load of the
+# machine. Judges compute while the clock stands still, too, but for less than half of it.
 STILL_LIMIT_S = 60.0
-# Changes it: for a slow machine, and for the tests of this bound.
+# Environment variable that overrides it: for a slow machine, and for tests.
 STILL_VARIABLE = "LAB7_STILL_LIMIT"
-# Until the first step: a network starts within a moment of its own clock, which takes 10 s of a processor, or 25 s of a
-# crowded one. A command (lab7 exec) has no steps.
+# The same until the first step: a network starts within a moment of virtual time, which takes 10 s of a processor, or
+# 25 s of a loaded one. A command (lab7 exec) has no steps.
 STILL_LIMIT_START_S = 120.0
-# And if the clock moves, but no step of the run is done. Of the experiments no step takes a quarter of it; those of
-# long runs (--full) take longer.
+# Bound on processor time without a step, while the clock advances. No step of an experiment takes a quarter of it;
+# those of long runs (--full) take longer.
 QUIET_LIMIT_S = 120.0
 QUIET_LIMIT_FULL_S = 1800.0
-# And if it uses no processor time at all, on the host's clock.
+# Bound on host time without any processor time.
 STALL_LIMIT_S = 300.0
 LOOK_S = 1.0
 PACKAGES = ("services", "topologies", "experiments")
-# On the kernel's own clock: the times of an experiment are weeks at most. A processor needs half a minute to let so
-# long pass, since an idle kernel has its own timers (of the neighbour tables, for example).
+# Bound on virtual time: experiments take weeks at most. An idle kernel takes half a minute of a processor for so long a
+# time, for its own timers (of the neighbour tables, for example).
 VIRTUAL_LIMIT_S = 100 * 86_400.0
 
 
 def compile_packages() -> None:
-    """Compile what has changed of lab7: each kernel would do it again, and could not keep it."""
+    """Compile changed modules of lab7 to bytecode: each kernel would do so again, without keeping it."""
     for name in PACKAGES:
-        # One that may not be written is compiled inside, as before.
+        # A read-only folder is compiled in each kernel.
         compileall.compile_dir(job.PACKAGE_ROOT / name, quiet=2)
 
 
 def still_limit_s(environment: Mapping[str, str] = os.environ) -> float:
-    """Return the bound of processor time while the clock stands still, in s. Raises ValueError with a sentence."""
+    """Return the bound on processor time without an advance of the clock, in s. Raises ValueError with a sentence."""
     text = environment.get(STILL_VARIABLE, "")
     if not text:
         return STILL_LIMIT_S
@@ -78,10 +79,10 @@ class StoppedError(EmulationError):
 
 @dataclass
 class Relay:
-    """Copies what grows in a job's folder: its output, and its progress.
+    """Copies the growth of files in a job's folder: its output, and its progress.
 
-    grown, moved: there was output or progress, and the kernel's clock has moved, since they were last reset.
-    begun: a first step was told.
+    grown, moved: output or progress has appeared, and the kernel's clock has advanced, since they were last reset.
+    begun: a first step was reported.
     """
 
     folder: Path
@@ -93,7 +94,7 @@ class Relay:
     _read: dict[str, int] = field(default_factory=dict)
 
     def __call__(self) -> None:
-        """Copy what is new."""
+        """Copy new output and progress."""
         for line in self._new(PROGRESS).splitlines():
             with contextlib.suppress(ValueError):
                 what, share = json.loads(line)
@@ -104,7 +105,7 @@ class Relay:
             self.output()
 
     def output(self) -> None:
-        """Write what the job has written since."""
+        """Write the job's new output."""
         for name, stream in ((job.STDOUT, sys.stdout), (job.STDERR, sys.stderr)):
             if new := self._new(name):
                 self.grown = True
@@ -124,7 +125,9 @@ class Relay:
 
 
 class Patience:
-    """Ends a run that gets no further: its clock stands still, or no step is done, or it does not even compute."""
+    """Bounds on a run without progress: of processor time with a stopped clock or without a step, and of host time
+    idle.
+    """
 
     def __init__(
         self, machine: Machine, relay: Relay, quiet_limit_s: float, still_limit_s: float = STILL_LIMIT_S
@@ -136,7 +139,7 @@ class Patience:
         self._used_s = self._grown_used_s = self._moved_used_s = 0.0
 
     def check(self) -> None:
-        """Look, now and then. Raises OverdueError."""
+        """Check the bounds at most every LOOK_S. Raises OverdueError."""
         now_s = self._machine.real_s()
         if now_s - self._looked_s < LOOK_S:
             return
@@ -161,7 +164,7 @@ class Patience:
 
 @dataclass(frozen=True)
 class VirtualTime:
-    """The kernel for the runs of one command, and what ends them all."""
+    """The kernel for the runs of one command, and the event that stops them all."""
 
     kernel: kernel.Kernel
     seed: int = 1
@@ -171,11 +174,11 @@ class VirtualTime:
 
     @property
     def clock(self) -> clock.Clock:
-        """As a result names it."""
+        """The clock as recorded in a result."""
         return clock.Clock("virtual", self.kernel.version, self.kernel.recipe)
 
     def command(self, words: Sequence[str], what: str) -> int:
-        """Run a command line, its output as it comes; returns its exit code. Raises EmulationError."""
+        """Run a command line, relaying its output; return its exit code. Raises EmulationError."""
         made = self._job(words, {}, {})
         if sys.stdout.isatty() and sys.stderr.isatty():
             size = os.get_terminal_size(sys.stdout.fileno())
@@ -187,9 +190,9 @@ class VirtualTime:
         return ended.code
 
     def run(self, results: Path, name: str, request: Mapping[str, Any], step: Step) -> Path:
-        """Run an experiment or a matrix (see virtual_job) into a new result folder, which is returned.
+        """Run an experiment or a matrix (see job) into a new result folder, and return that.
 
-        Raises EmulationError; what was found until then is kept.
+        Raises EmulationError; captures up to then are kept.
         """
         started = datetime.now(UTC)
         try:
@@ -248,5 +251,5 @@ class VirtualTime:
                 f"{name} broke off in virtual time with exit code {ended.code}; `--time real` may show why"
             ) from None
         if error is not None:
-            # The folder has another name inside.
+            # The folder has another path in the kernel.
             raise EmulationError(error.replace(RESULT_PLACE, str(folder)))

@@ -1,1 +1,1 @@
-"""Theory of mail times: transfer, queue outages and mailbox access."""
+"""Closed forms of mail times: transfer, recovery after an outage, mailbox access."""

@@ -1,26 +1,26 @@
-"""Closed forms for the time in which a mailbox is read by POP3 and by IMAP, round trips counted one by one.
+"""Closed forms of mailbox access by POP3, IMAP and webmail, in round trips by term.
 
     tcp_handshake   1 RTT     SYN, SYN-ACK
     greeting        1 RTT     ACK, and the greeting of the server
-    authorization   a RTT     POP3: USER, PASS (2); IMAP: CAPABILITY, which clients ask first, and LOGIN (2)
-    selection       s RTT     POP3: STAT or LIST (1); IMAP: EXAMINE (1), and SEARCH where something is looked for (1)
+    authorization   a RTT     POP3: USER, PASS (2); IMAP: CAPABILITY, which clients send first, and LOGIN (2)
+    selection       s RTT     POP3: STAT or LIST (1); IMAP: EXAMINE (1), and SEARCH for a task that searches (1)
     retrieval       r RTT     POP3: a TOP or RETR for each message (n); IMAP: one FETCH for all of them (1), and
                               BODYSTRUCTURE before a part (1)
-    transmission    w RTT     for each window that TCP must be acknowledged before the answer goes on (slow start)
+    transmission    w RTT     for each window that TCP must be acknowledged before the answer continues (slow start)
     farewell        1 RTT     QUIT, LOGOUT
 
-So POP3 takes (6 + n) RTT for n messages where IMAP takes 7 RTT, whatever n; and where only a part is wanted IMAP need
-not move the rest. POP3 clients may send several commands at a time (RFC 2449 section 6.6), which poplib does not.
+So POP3 takes (6 + n) RTT for n messages where IMAP takes 7 RTT for any n; and for a part of a message IMAP need not
+transfer the rest. POP3 clients may pipeline commands (RFC 2449 section 6.6); poplib does not.
 
-By webmail, on one lasting connection, a request takes 1 RTT:
+By webmail, on one persistent connection, a request takes 1 RTT:
 
     tcp_handshake   1 RTT
-    request         the form to log in, the log-in, where that leads to (3); l lists of 50 messages each; a page for
-                    each message; for the picture a search, its message, itself (3)
+    request         the login form, the login, its redirect (3); l lists of 50 messages each; a page per message; for
+                    the picture a search, its message, the picture (3)
     transmission    as above
 
-The link has no rate here: what an answer takes beyond its round trip is slow start. A window of ten segments at first
-(RFC 6928) doubles with each round trip (RFC 5681 section 3.1); within one session it does not shrink.
+The link has no rate here: an answer takes longer than its round trip by slow start alone. A window of ten segments at
+first (RFC 6928) doubles with each round trip (RFC 5681 section 3.1); within one session it does not shrink.
 
 Source: RFC 1939 section 3 and RFC 3501 section 2.2 (a command, its response), counted here.
 """
@@ -43,7 +43,7 @@ LOG_IN_REQUESTS, LIST_MESSAGES = 3, 50
 
 @dataclass(frozen=True)
 class Reading:
-    """What a task asks of a protocol: commands of each kind, and the octets of each answer that is no short one."""
+    """Cost of a task by a protocol: commands of each kind, and the octets of each long answer."""
 
     authorization: int
     selection: int
@@ -53,8 +53,10 @@ class Reading:
 
 
 def reading(protocol: str, task: str, headers: Sequence[int], sizes: Sequence[int], attachment: int) -> Reading:
-    """What a task asks of a protocol; `headers`, `sizes`: octets of each message's header and of all of it;
-    `attachment`: octets of it as it is sent. Raises KeyError for a task or protocol that there is not.
+    """Return the cost of a task by a protocol.
+
+    headers, sizes: octets of each message's header section and of the whole message; attachment: octets of the
+    attachment as encoded. Raises KeyError for an unknown task or protocol.
     """
     n = len(sizes)
     return {
@@ -68,7 +70,7 @@ def reading(protocol: str, task: str, headers: Sequence[int], sizes: Sequence[in
 
 
 def mailbox_session(what: Reading, rtt_s: float) -> Theory:
-    """Return the time from the first SYN to the response that says farewell."""
+    """Return the time from the first SYN to the response to QUIT or LOGOUT."""
     terms = {
         "tcp_handshake": rtt_s,
         "greeting": rtt_s,
@@ -82,17 +84,17 @@ def mailbox_session(what: Reading, rtt_s: float) -> Theory:
 
 
 def list_pages(count: int) -> int:
-    """How many pages a list of so many messages has."""
+    """Return the number of pages of a list of so many messages."""
     return math.ceil(count / LIST_MESSAGES)
 
 
 def webmail_session(task: str, count: int, answers: Sequence[int], rtt_s: float) -> Theory:
-    """Return the time from the first SYN to the last octet of the last response, whose sizes are given in order.
+    """Return the time from the first SYN to the last octet of the last response; answers: sizes of responses, in order.
 
-    Raises KeyError for a task that there is not.
+    Raises KeyError for an unknown task.
     """
     pages = list_pages(count)
-    # The picture: a search, the message, and what is in it.
+    # The picture: a search, the message, the picture itself.
     opened = {"headers": pages, "attachment": 1 + 3, "everything": pages + count + 3}[task]
     formula = {"headers": "(4 + l) RTT", "attachment": "8 RTT", "everything": "(7 + l + n) RTT"}[task]
     terms = {
@@ -104,23 +106,22 @@ def webmail_session(task: str, count: int, answers: Sequence[int], rtt_s: float)
 
 
 def slow_start_windows(answers: Sequence[int]) -> int:
-    """How often a server waits for acknowledgements while it sends these answers one after the other."""
+    """Return the number of waits for acknowledgements while a server sends these answers one after the other."""
     window, waits = INITIAL_WINDOW_SEGMENTS, 0
     for size_bytes in answers:
         count = segments(size_bytes)
         rounds = slow_start_rounds(count, window)
         waits += max(0, rounds - 1)
-        # Linux lets the window grow only where it is used (RFC 7661); then by every segment that is acknowledged.
+        # Linux lets the window grow only where it is used (RFC 7661); then by every acknowledged segment.
         window += count if rounds > 1 else 0
     return waits
 
 
 def with_window(theory: Theory, beyond: Beyond) -> Theory:
-    """Return the same closed form with what the congestion window makes a server wait beyond the slow start in it.
+    """Return the same closed form plus the waits for the congestion window beyond the slow start in it.
 
-    The form counts whole windows of ten segments at first; on the wire a window is also let go of in an idle time
-    (RFC 2861), grows only where it is used (RFC 7661), and waits for an acknowledgement that is delayed (RFC 9293
-    section 3.8.6.3).
+    The form counts whole windows of ten segments at first; on the wire a window also decays in an idle time (RFC 2861),
+    grows only where it is used (RFC 7661), and waits for a delayed acknowledgement (RFC 9293 section 3.8.6.3).
     """
     terms = {**beyond.terms, "window": beyond.window_s - theory.terms["transmission"]}
     return theory.plus({name: round(value_s, 9) for name, value_s in terms.items()})

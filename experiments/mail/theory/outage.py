@@ -1,18 +1,18 @@
-"""How long a message waits for a server that is back: the attempt that failed last, a wait, and a dialogue.
+"""Closed forms of delivery after an outage: the last failed attempt, the retry interval, and the SMTP dialogue.
 
-    refusal         1 RTT where the peer's machine refuses
-    wait            the retry interval: the next attempt after the return is that long after the last one that failed,
-                    which where nobody answers takes the time-out of a connection
+    refusal         1 RTT     where the peer's machine refuses the connection (RST)
+    wait            the retry interval: the next attempt after the return is that long after the last failed one, which
+                    without any answer takes the connection time-out
     tcp_handshake   1 RTT     SYN, SYN-ACK
     dialogue        3 RTT     the greeting; EHLO; MAIL, RCPT and DATA together (RFC 2920)
     content         1 RTT     the message and its 250
 
-Frames take no time in this form: what links take for them is a term of its own, framing (see `completed`). A queue that
-tries a peer which stays away has 1 RTT + wait from one attempt to the next.
+Frames take no time in this form: their transmission time is a term of its own, framing (see `completed`). A queue that
+retries a peer which stays down has 1 RTT + wait from one attempt to the next.
 
-From the return on it takes a time between 0 and the interval until the next attempt: it comes when the schedule says,
-not when the peer is back. Source: RFC 5321 section 4.5.4.1 (a server that is out of reach is tried again after an
-interval) and section 3.3 (the dialogue), counted here.
+From the return on, delivery takes between 0 and one interval: the schedule, not the return of the peer, determines the
+next attempt. Source: RFC 5321 section 4.5.4.1 (an unreachable server is retried after an interval) and section 3.3 (the
+dialogue), counted here.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ DIALOGUE_TRIPS = 3
 
 
 def recovery(refused: bool, rtt_s: float, retry_s: float, connect_timeout_s: float) -> Theory:
-    """Return the time from the beginning of the last attempt that failed to the first 250 behind a message."""
+    """Return the time from the start of the last failed attempt to the first 250 after a message."""
     terms = {
         "refusal": rtt_s if refused else 0.0,
         "wait": retry_s + (0.0 if refused else connect_timeout_s),
@@ -44,14 +44,14 @@ def spacing(rtt_s: float, retry_s: float) -> Theory:
 
 
 def refusal_framing_s(rate_bps: float) -> float:
-    """Return what a link takes for a SYN and the RST that answers it."""
+    """Return the transmission time of a SYN and the RST that answers it."""
     return (SYN_FRAME_BYTES + RST_FRAME_BYTES) * 8 / rate_bps
 
 
 def completed(theory: Theory, refused: bool, rate_bps: float, beyond: Beyond | None) -> Theory:
-    """Return a closed form with terms for what it leaves out.
+    """Return a closed form with terms for the effects that it leaves out.
 
-    beyond: of the connection that is answered, from its SYN on; None where the path model cannot follow it.
+    beyond: of the answered connection, from its SYN on; None where the path model cannot follow it.
     """
     framing_s = refusal_framing_s(rate_bps) if refused else 0.0
     if beyond is None:

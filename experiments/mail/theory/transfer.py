@@ -1,4 +1,4 @@
-"""Closed forms for the time that a message takes, round trips counted one by one.
+"""Closed forms of mail transfer: SMTP connections, submission and a POP3 reader, in round trips by term.
 
 An SMTP connection from the SYN to the reply to QUIT, with n messages of one recipient each:
 
@@ -9,14 +9,15 @@ An SMTP connection from the SYN to the reply to QUIT, with n messages of one rec
                     1 RTT            QUIT
     transmission    the rest of X    X: the mail data on the link, headers of frames included
 
-so (4 + 4n) RTT + X, or (4 + 2n) RTT + X with PIPELINING. Where every message has a connection of its own these are paid
-n times: 8n RTT + X and 6n RTT + X. Before a connection come the lookups: dns, by whom they have to be asked. What the
-link takes for the first segment of the mail data, and for commands and replies, is part of the dialogue; if the mail
-data do not fit TCP's initial window, what slow start leaves idle is part of transmission (see `theory`).
+so (4 + 4n) RTT + X, or (4 + 2n) RTT + X with PIPELINING. With a connection per message these are paid n times: 8n RTT +
+X and 6n RTT + X. DNS lookups precede a connection: dns, by the number of queries. The transmission time of the first
+segment of the mail data, and of commands and replies, is part of the dialogue; if the mail data do not fit TCP's
+initial window, the idle time of slow start is part of transmission (see harness.theory).
 
 A reader's POP3 session up to the end of a message is 5 RTT + X: SYN, the greeting, USER, PASS, RETR (RFC 1939).
 
-What these forms leave out has terms of its own (see `completed`): window, acknowledgements, framing, server_waits.
+Effects that these forms leave out have terms of their own (see `completed`): window, acknowledgements, framing,
+server_waits.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ RFC_5321 = "RFC 5321, sections 3.1, 3.3 and 4.1.1: round trips counted"
 RFC_2920 = "RFC 5321, sections 3.1, 3.3 and 4.1.1, and RFC 2920, section 3.1: round trips counted"
 RFC_1035 = "RFC 1034, section 5.3.3, and RFC 5321, sections 3.1 and 5.1: round trips counted"
 RFC_1939 = "RFC 1939, sections 3 to 5: round trips counted"
-# What a command or its reply takes without its own text.
+# Size of a command or a reply, where its mean is not measured.
 MESSAGE_BYTES = 40
 # Round trips of a message: commands one at a time, and with MAIL, RCPT and DATA in one group.
 ONE_AT_A_TIME, PIPELINED = 4, 2
@@ -47,9 +48,9 @@ ONE_AT_A_TIME, PIPELINED = 4, 2
 
 @dataclass(frozen=True)
 class Leg:
-    """What lies between two hosts: round-trip time, rate (None: not limited), mean octets of a command or reply.
+    """The path between two hosts: round-trip time, rate (None: unlimited), mean octets of a command or reply.
 
-    `slow_start`: whether forms count the time for which slow start leaves the link idle.
+    slow_start: count the time for which slow start leaves the link idle.
     """
 
     rtt_s: float
@@ -59,20 +60,20 @@ class Leg:
 
     @property
     def handshake_s(self) -> float:
-        """SYN and SYN-ACK."""
+        """Time of SYN and SYN-ACK."""
         return self.rtt_s + (0.0 if self.rate_bps is None else 2 * SYN_FRAME_BYTES * 8 / self.rate_bps)
 
     @property
     def said_s(self) -> float:
-        """What the link takes for one command or reply."""
+        """Transmission time of one command or reply."""
         return transmission_time_s(self.message_bytes, self.rate_bps)
 
     def first_s(self, size_bytes: int) -> float:
-        """What it takes for the first segment of so many octets."""
+        """Return the transmission time of the first segment of so many octets."""
         return transmission_time_s(min(size_bytes, MSS_BYTES), self.rate_bps)
 
     def rest_s(self, size_bytes: int, window_segments: int = INITIAL_WINDOW_SEGMENTS) -> float:
-        """What it takes for all others, with the time for which slow start leaves the link idle."""
+        """Return the transmission time of the other segments, plus the idle time of slow start."""
         rest_s = transmission_time_s(size_bytes, self.rate_bps) - self.first_s(size_bytes)
         if not self.slow_start:
             return rest_s
@@ -80,14 +81,14 @@ class Leg:
 
 
 def lookup_s(asked: Sequence[int], server_rtt_s: float, local_rtt_s: float = 0.0) -> float:
-    """Return how long lookups take, one after the other: each asks so many name servers by way of the local one."""
+    """Return the time of DNS lookups, one after the other; asked: number of name servers that each queries."""
     return sum(local_rtt_s + count * server_rtt_s for count in asked)
 
 
 def smtp_connection(leg: Leg, sizes_bytes: Sequence[int], pipelining: bool, together: bool = True) -> Theory:
     """Return the time from the first SYN to the last 221, for messages of these sizes with one recipient each.
 
-    `together`: on one connection, else each on its own, one after the other. Raises ValueError without a message.
+    together: on one connection, else each on its own, one after the other. Raises ValueError without a message.
     """
     if not sizes_bytes:
         raise ValueError("a connection carries a message at least")
@@ -95,7 +96,7 @@ def smtp_connection(leg: Leg, sizes_bytes: Sequence[int], pipelining: bool, toge
     connections = 1 if together else n
     a_message = PIPELINED if pipelining else ONE_AT_A_TIME
     trips = 3 * connections + a_message * n
-    # Said: the greeting, EHLO, QUIT and their replies, four commands a message and their replies; the mail data are X.
+    # Messages: greeting, EHLO, QUIT and their replies, four commands per mail and their replies; the mail data are X.
     said = 5 * connections + (5 if pipelining else 7) * n
     first_s = sum(leg.first_s(size) for size in sizes_bytes)
     terms = {
@@ -109,7 +110,7 @@ def smtp_connection(leg: Leg, sizes_bytes: Sequence[int], pipelining: bool, toge
 
 
 def _on_connection(leg: Leg, sizes_bytes: Sequence[int], together: bool) -> list[float]:
-    """The rest of X for each message; a window that has grown for one stays grown for the next."""
+    """Return the rest of X of each message; a window grown by one message stays grown for the next."""
     window, rests = INITIAL_WINDOW_SEGMENTS, []
     for size in sizes_bytes:
         rests.append(leg.rest_s(size, window))
@@ -119,7 +120,7 @@ def _on_connection(leg: Leg, sizes_bytes: Sequence[int], together: bool) -> list
 
 
 def submission(leg: Leg, size_bytes: int, dns_s: float, log_in: int = 1) -> Theory:
-    """Return the time from the user agent's lookup to the 250 behind its message; `log_in`: round trips of AUTH."""
+    """Return the time from the user agent's lookup to the 250 after its message; log_in: round trips of AUTH."""
     trips = 2 + log_in + ONE_AT_A_TIME
     terms = {
         "dns": dns_s,
@@ -131,7 +132,7 @@ def submission(leg: Leg, size_bytes: int, dns_s: float, log_in: int = 1) -> Theo
 
 
 def connecting(leg: Leg, dns_s: float) -> Theory:
-    """Return the time from a server's first lookup to the greeting of the server that it sends to."""
+    """Return the time from a client's first lookup to the greeting of the server."""
     terms = {
         "dns": dns_s,
         "tcp_handshake": leg.handshake_s,
@@ -142,7 +143,7 @@ def connecting(leg: Leg, dns_s: float) -> Theory:
 
 
 def transfer(leg: Leg, size_bytes: int, pipelining: bool = True) -> Theory:
-    """Return the time from the greeting to the 250 behind one message."""
+    """Return the time from the greeting to the 250 after one message."""
     trips = 1 + (PIPELINED if pipelining else ONE_AT_A_TIME)
     said = 2 * trips - 1
     terms = {
@@ -155,7 +156,7 @@ def transfer(leg: Leg, size_bytes: int, pipelining: bool = True) -> Theory:
 
 
 def reading(leg: Leg, size_bytes: int, dns_s: float) -> Theory:
-    """Return the time from the reader's lookup to the last octet of one message, fetched by POP3."""
+    """Return the time from the reader's lookup to the last octet of one message, retrieved by POP3."""
     terms = {
         "dns": dns_s,
         "tcp_handshake": leg.handshake_s,
@@ -166,11 +167,11 @@ def reading(leg: Leg, size_bytes: int, dns_s: float) -> Theory:
 
 
 def completed(form: Callable[[Leg], Theory], leg: Leg, beyond: Beyond) -> Theory:
-    """Return a closed form of this leg with terms for what it leaves out.
+    """Return a closed form of this leg with terms for the effects that it leaves out.
 
-    window: what the congestion window holds back beyond the form's own slow start. acknowledgements: see
-    pathmodel.replay. framing: what links take for the frames of the sample beyond the commands, replies and mail data
-    that the form counts: DNS messages, short segments, lengths beside the mean. server_waits: see pathmodel.replay.
+    window: waits for the congestion window beyond the form's own slow start. acknowledgements, server_waits: see
+    pathmodel.replay. framing: transmission time of the sample's frames beyond the commands, replies and mail data of
+    the form: DNS messages, short segments, deviations from the mean length.
     """
     whole = form(leg)
     full_window_s = form(replace(leg, slow_start=False)).total_s
@@ -186,5 +187,5 @@ def completed(form: Callable[[Leg], Theory], leg: Leg, beyond: Beyond) -> Theory
 
 
 def to_ns(value_s: float) -> float:
-    """Return a time to the nanosecond, which is as exact as any of them is."""
+    """Round a time to the nanosecond, the resolution of all measured times."""
     return round(value_s, 9)

@@ -1,1 +1,1 @@
-"""Links and switches: cables with netem, wires, Open vSwitch and their devices."""
+"""Links and switches: netem cables, user-space wires, Open vSwitch, and the set-up of interfaces."""

@@ -1,9 +1,10 @@
-"""A link that the kernel shapes: between its two ends lies a cable, whose own two interfaces do the shaping.
+"""A link shaped by the kernel: a cable of two more interfaces between the ends of the link does the shaping.
 
     client-eth0 ═══ cable1a ─ netem ─ cable1b ═══ s1-eth1        ═══ a veth pair
 
-What comes in by one interface of the cable goes out by the other, and is shaped there. So each end of the link sees
-frames when they leave it and when they reach it, as on a wire. The cable lies where the switches are.
+A frame that enters by one interface of the cable leaves by the other, and is shaped there. So a capture at either end
+of the link shows frames when they leave it and when they reach it, as on a wire. The cable is in the switches'
+namespace.
 """
 
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ End = tuple[str, str, int]
 
 
 class Cable:
-    """One cable; `number` tells it from the others. Shapes are those of frames from end 1 to end 2, and back."""
+    """One cable. number: unique in its testbed; shapes: of frames from end 1 to end 2, and back."""
 
     def __init__(self, number: int, ends: Sequence[End], shapes: Sequence[Shape | None]) -> None:
         self.interfaces = (f"cable{number}a", f"cable{number}b")
@@ -27,20 +28,20 @@ class Cable:
         lines = [*netem.passing_on(near, far), *netem.passing_on(far, near)]
         for leaving, shape in zip((far, near), shapes, strict=True):
             lines += netem.commands(leaving, shape) if shape else []
-        # First what it does, then up: nothing passes a cable unshaped.
+        # Shaped before it is up: no frame passes unshaped.
         tools.batch("tc", lines)
         for inner in self.interfaces:
             ipv6_off(inner)
             device.bring_up(inner, arp=False)
 
     def delete(self) -> None:
-        """Remove the cable, and with it the ends of its link; some may be gone, with the host that they were in."""
+        """Remove the cable, and with it the ends of its link; some may be gone already, with their host."""
         for name in self.interfaces:
             remove(name)
 
 
 def veths(*pairs: tuple[End, End]) -> None:
-    """Make veth pairs with their ends where they belong."""
+    """Create veth pairs with each end in its namespace."""
     tools.batch("ip", [f"link add {_words(one)} type veth peer {_words(other)}" for one, other in pairs])
 
 

@@ -1,7 +1,7 @@
-"""Interfaces, as far as this process sets them itself: up or not, and without offload.
+"""Set-up of interfaces by ioctl: link state and offload, as `ip link set up` and `ethtool -K` do.
 
-What `ip link set up` and `ethtool -K` do. A program for every interface is most of what a network's start would take.
-Sources: netdevice(7) (struct ifreq), linux/if.h, linux/ethtool.h (commands and structures), linux/sockios.h.
+Running a program for every interface would take most of the start of a network. Sources: netdevice(7) (struct ifreq),
+linux/if.h, linux/ethtool.h (commands and structures), linux/sockios.h.
 """
 
 import ctypes
@@ -20,7 +20,7 @@ IFREQ_FLAGS, IFREQ_POINTER = struct.Struct("@16sH22x"), struct.Struct("@16sP16x"
 IFF_UP, IFF_NOARP = 0x1, 0x80
 GET_SET_INFO, GET_STRINGS, SET_FEATURES = 0x37, 0x1B, 0x3B
 FEATURES, NAME_BYTES, BLOCK_BITS = 4, 32, 32  # ETH_SS_FEATURES, ETH_GSTRING_LEN
-# As this kernel names them: tx, rx, sg, tso, gso and gro of ethtool(8).
+# Kernel names of the features tx, rx, sg, tso, gso and gro of ethtool(8).
 OFF = re.compile(rb"tx-checksum-.*|rx-checksum|tx-scatter-gather.*|tx-tcp.*|tx-generic-segmentation|rx-gro")
 
 
@@ -34,7 +34,7 @@ def bring_up(interface: str, pid: int = 0, *, arp: bool = True) -> None:
 
 
 def switch_offload_off(interface: str, pid: int = 0) -> None:
-    """No segmentation, no check sums by the device: a capture shows what a wire would carry. Raises EmulationError."""
+    """Turn segmentation and checksum offload off: a capture then shows the frames of a wire. Raises EmulationError."""
     with _asking(interface, pid) as sock:
         names = _feature_names(sock, interface)
         _ask(sock, interface, struct.pack("=II", SET_FEATURES, _blocks(names)) + requests(names))
@@ -50,7 +50,7 @@ def _asking(interface: str, pid: int) -> Iterator[socket.socket]:
 
 
 def requests(names: list[bytes]) -> bytes:
-    """Of struct ethtool_set_features_block, one for 32 features each: which of them are asked for, and to be what."""
+    """Encode an array of struct ethtool_set_features_block, one for 32 features: masks of the features to turn off."""
     mask = sum(1 << place for place, name in enumerate(names) if OFF.fullmatch(name))
     blocks = [(mask >> (BLOCK_BITS * block)) & 0xFFFFFFFF for block in range(_blocks(names))]
     return b"".join(struct.pack("=II", asked_for, 0) for asked_for in blocks)

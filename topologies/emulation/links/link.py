@@ -1,4 +1,4 @@
-"""Links: a veth pair where nothing is asked of them, else one of two back ends with TCLink's parameters."""
+"""Links with TCLink's parameters: a bare veth pair without any, else one of the two back ends, netem or wire."""
 
 import json
 from collections.abc import Iterator
@@ -21,7 +21,9 @@ CARRIER = "topologies.emulation.wire.carrier"
 
 @dataclass(frozen=True)
 class Wiring:
-    """What every link of a testbed needs: the back end ('wire' or 'netem'), how to start a wire, a cable's number."""
+    """Shared state of a testbed's links: the back end ('wire' or 'netem'), the fork server for wires, the seed, cable
+    numbers.
+    """
 
     backend: str
     forkserver: ForkServer
@@ -31,17 +33,17 @@ class Wiring:
 
 
 class EmulatedLink(Link):  # type: ignore[misc]
-    """A link of a drawing. `shapes`: what it does to frames from end 1 to end 2, and back (None: nothing)."""
+    """A link of a topology. `shapes`: of frames from end 1 to end 2, and back (None: unshaped)."""
 
     def __init__(self, node1: Any, node2: Any, *, wiring: Wiring, **options: Any) -> None:
         self._wiring = wiring
         self._carrier: Service | None = None
         self._cable: Cable | None = None
-        # Of a wire: by "INTERFACE to INTERFACE" the record of that direction (see wire.record).
+        # Of a wire: the record of each direction (see wire.record) by "INTERFACE to INTERFACE".
         self.wire_records: dict[str, Path] = {}
         both = {key: options.pop(key) for key in SHAPING if key in options}
         self.shapes = tuple(self._take_shape(options, key, both) for key in ("params1", "params2"))
-        # Mininet's own classes of interfaces give way to this one (see classes), which has both ends made at once.
+        # Stock classes of interfaces are replaced (see classes); `fast` creates both ends at once.
         options |= {"intf": Interface, "cls1": None, "cls2": None, "fast": True}
         super().__init__(node1, node2, **options)
 
@@ -62,7 +64,7 @@ class EmulatedLink(Link):  # type: ignore[misc]
         node2: Any,
         deleteIntfs: bool = True,  # noqa: ARG002, N803
     ) -> None:
-        """Make both ends where they belong. Overrides Mininet's class method of the same purpose."""
+        """Create both ends in their namespaces. Overrides Mininet's class method of the same purpose."""
         ends = ((name1, addr1, node1.namespace_pid), (name2, addr2, node2.namespace_pid))
         if not any(self.shapes):
             veths(ends)
@@ -99,7 +101,7 @@ class EmulatedLink(Link):  # type: ignore[misc]
         return carrier
 
     def delete(self) -> None:
-        """Remove the link; a wire's TAP devices go with its process."""
+        """Remove the link; a wire's TAP devices vanish with its process."""
         if self._carrier is not None:
             self._carrier.kill()
             self._carrier.stop()
@@ -108,5 +110,5 @@ class EmulatedLink(Link):  # type: ignore[misc]
         super().delete()
 
     def stop(self) -> None:
-        """See delete."""
+        """Remove the link; see delete."""
         self.delete()

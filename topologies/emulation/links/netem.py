@@ -1,12 +1,12 @@
-"""Links by the kernel: netem for loss, rate, queue, delay, jitter and reordering. Source: tc-netem(8).
+"""Links shaped by the kernel: netem for loss, rate, queue, delay, jitter and reordering. Source: tc-netem(8).
 
-A frame is lost, or waits for the transmitter, is sent, and flies, in that order; so rate and delay are a netem each,
-one below the other. Different from TCLink, which puts netem below an htb class: htb sends what is within its burst
-without the time that sending takes, and netem's limit then counts the frames that fly as if they waited.
+A frame is lost, or waits for the transmitter, is transmitted, and propagates, in that order; so rate and delay are a
+netem each, one below the other. TCLink differs: it puts netem below an htb class, htb transmits a burst without the
+time that its bits take, and netem's limit then counts propagating frames as if they were queued.
 
-Nothing of this sits on an interface of the drawing. A capture shows an outgoing frame when it has left the queueing
-discipline, so an interface that delays would show its own frames late; and the sender's queue would be the link's.
-Each link is a cable of two more interfaces instead (see cable), and these shape.
+No qdisc sits on an interface of the topology itself. A capture shows an outgoing frame when it has left the queueing
+discipline, so an interface that delays would show its own frames late; and the sender's queue would be the link's. Each
+link is a cable of two more interfaces instead (see cable), and these shape.
 """
 
 import subprocess
@@ -14,12 +14,12 @@ import sys
 
 from topologies.emulation.shape import Shape
 
-# How many frames may fly, a direction: as on a wire (see wire.carrier).
+# Capacity in propagating frames per direction: as of a wire (see wire.carrier).
 FLYING_FRAMES = 100_000
 
 
 def commands(interface: str, shape: Shape) -> list[str]:
-    """Lines for `tc -batch` that give an interface's outgoing direction this shape."""
+    """Return lines for `tc -batch` that give an interface's egress this shape."""
     stages = [words for words in (_transmitter(shape), _flight(shape)) if words]
     if shape.loss:
         stages = stages or [f"limit {FLYING_FRAMES}"]
@@ -31,7 +31,7 @@ def commands(interface: str, shape: Shape) -> list[str]:
 
 
 def _transmitter(shape: Shape) -> str:
-    """What sends: netem's rate gives every frame the time that its bits take, and its limit is the queue."""
+    """Return netem's words for the transmitter: each frame takes its transmission time, and the limit is the queue."""
     return "" if shape.rate_bps is None else f"rate {shape.rate_bps:.0f}bit limit {shape.queue_frames}"
 
 
@@ -44,7 +44,7 @@ def _flight(shape: Shape) -> str:
 
 
 def passing_on(source: str, target: str) -> list[str]:
-    """Lines for `tc -batch` that send on by one interface whatever comes in by another. tc-mirred(8)."""
+    """Return lines for `tc -batch` that forward the ingress of one interface to the egress of another; tc-mirred(8)."""
     return [
         f"qdisc add dev {source} ingress",
         f"filter add dev {source} ingress matchall action mirred egress redirect dev {target}",
@@ -52,7 +52,7 @@ def passing_on(source: str, target: str) -> list[str]:
 
 
 def available() -> bool:
-    """Whether this kernel has all of it: asked by shaping the loopback of a new network namespace."""
+    """Return whether this kernel supports all of it, by shaping the loopback of a new network namespace."""
     lines = [*commands("lo", Shape(rate_bps=1e6, delay_s=1e-3)), *passing_on("lo", "lo")]
     done = subprocess.run(
         ["unshare", "--net", "tc", "-batch", "-"],

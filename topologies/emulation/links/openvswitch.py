@@ -1,8 +1,8 @@
-"""Switches by Open vSwitch: `Testbed(topo, switch=OpenVSwitch)`, where the kernel has its data path.
+"""Open vSwitch as the switches of a testbed: `Testbed(topo, switch=OpenVSwitch)`, where the kernel has its data path.
 
-A sandbox is a network of its own, and the machine's ovs-vswitchd sees nothing of it: so a testbed in a sandbox has a
-database and a daemon of its own, in its folder, and they end with it. Without a sandbox the machine's are used.
-The switches learn like any other, without a controller. Sources: ovs-vsctl(8), ovs-vswitchd(8), ovsdb-server(1).
+The machine's ovs-vswitchd does not see the network namespace of a sandbox, so a testbed in a sandbox has a database and
+a daemon of its own, in its folder, and they end with it. Without a sandbox the machine's are used. The switches are
+learning bridges without a controller. Sources: ovs-vsctl(8), ovs-vswitchd(8), ovsdb-server(1).
 """
 
 import contextlib
@@ -24,14 +24,14 @@ SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
 SCRIPTS = "/usr/share/openvswitch/scripts"
 TIMEOUT_S = 20
 STOP_TIMEOUT_S = 3.0
-# Open vSwitch counts the processors when ten seconds have passed since it last did, the first time since the machine's
-# start (count_cpu_cores in its lib/ovs-thread.c). Before that it finds none: nobody answers for its data path, and no
-# packet gets through, then or later.
+# Open vSwitch counts the processors at most once in ten seconds, first ten seconds after boot (count_cpu_cores in its
+# lib/ovs-thread.c). Before that it finds none and starts no handler threads: no upcall is handled and no packet is
+# forwarded, then or later.
 COUNTS_PROCESSORS_FROM_S = 10.5
 
 
 class Daemons:
-    """Open vSwitch's programs in one network; `folder`: where their sockets are, None for the machine's own."""
+    """Open vSwitch's programs in one network namespace; folder: of their sockets, None for the machine's own."""
 
     def __init__(self, folder: Path | None, watch: Watch | None = None) -> None:
         self.watch = watch
@@ -40,7 +40,7 @@ class Daemons:
             self.environment |= {f"OVS_{name}DIR": str(folder) for name in ("RUN", "LOG", "DB")}
 
     def run(self, *words: str) -> str:
-        """Run one of the tools and return what it says. Raises EmulationError with its first complaint."""
+        """Run one of the tools and return its output. Raises EmulationError with its first error message."""
         try:
             done = subprocess.run(
                 words, env=self.environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
@@ -53,13 +53,13 @@ class Daemons:
         return done.stdout
 
     def control(self, *words: str) -> str:
-        """Ask ovs-vswitchd itself, by ovs-appctl(8). Raises EmulationError."""
+        """Send a command to ovs-vswitchd by ovs-appctl(8); return its output. Raises EmulationError."""
         place = self.environment.get("OVS_RUNDIR")
         target = [f"--target={place}/ovs-vswitchd.ctl"] if place else []
         return self.run("ovs-appctl", *target, *words)
 
     def start(self, folder: Path) -> Iterator["Daemon"]:
-        """Start a database and a daemon, each of which answers when it has been started."""
+        """Start a database and a daemon, each of which accepts commands once it is yielded."""
         time.sleep(max(0.0, COUNTS_PROCESSORS_FROM_S - time.monotonic()))
         database, socket = folder / "conf.db", folder / "db.sock"
         self.run("ovsdb-tool", "create", str(database), str(SCHEMA))
@@ -84,7 +84,7 @@ class Daemons:
 
 
 class Daemon:
-    """A program of Open vSwitch that stays our child, so that we can end it; on the watch until then."""
+    """A program of Open vSwitch that stays our child, so that we can stop it; on the watch until then."""
 
     def __init__(self, program: str, process: subprocess.Popen[bytes], log: Path, watch: Watch | None) -> None:
         self._process = process
@@ -96,7 +96,7 @@ class Daemon:
             watch.add(self._watched)
 
     def end(self) -> None:
-        """Ask it to end (SIGTERM), then insist (SIGKILL)."""
+        """Stop it: SIGTERM, then SIGKILL after STOP_TIMEOUT_S."""
         if self._watch is not None:
             self._watch.remove(self._watched)
         self._process.terminate()
@@ -110,7 +110,7 @@ class Daemon:
 
 @contextlib.contextmanager
 def daemons(workdir: Path, watch: Watch | None = None) -> Iterator[Daemons]:
-    """What drives the switches of one testbed. Raises MachineError where Open vSwitch is not installed."""
+    """Provide the Open vSwitch programs of one testbed. Raises MachineError where Open vSwitch is not installed."""
     ours = Daemons(workdir / "openvswitch" if sandbox.inside() else None, watch)
     if not SCHEMA.exists():
         raise MachineError("Open vSwitch is not here: `sudo apt-get install openvswitch-switch`")
@@ -126,14 +126,14 @@ def daemons(workdir: Path, watch: Watch | None = None) -> Iterator[Daemons]:
 
 
 class OpenVSwitch(Bridge):
-    """A switch of the drawing as a bridge of Open vSwitch."""
+    """A switch of a topology as a bridge of Open vSwitch."""
 
     def __init__(self, name: str, *, driver: Daemons, **params: Any) -> None:
         self._driver = driver
         super().__init__(name, **params)
 
     def start(self, _controllers: Sequence[Any]) -> None:
-        """Make the bridge with its ports; Open vSwitch answers when its data path has them."""
+        """Create the bridge with its ports; returns when the data path has them."""
         words = ["add-br", self.name, "--", "set-fail-mode", self.name, "standalone"]
         for interface in self.intfList():
             if interface.name != "lo":
@@ -148,11 +148,11 @@ class OpenVSwitch(Bridge):
         tools.batch("ip", [f"link set dev {self.name} up"])
 
     def teach(self, places: Iterable[tuple[str, str]]) -> None:
-        """See Bridge."""
+        """Install static forwarding entries; see Bridge."""
         for mac, port in places:
             self._driver.control("fdb/add", self.name, port, "0", mac)
 
     def stop(self, deleteIntfs: bool = True) -> None:  # noqa: N803, ARG002
-        """Remove the bridge; in a sandbox it goes with the daemon, which need not answer any more."""
+        """Remove the bridge; in a sandbox it ends with the daemon, so that no reply is awaited."""
         waiting = ["--no-wait"] if sandbox.inside() else []
         self._driver.run("ovs-vsctl", f"--timeout={TIMEOUT_S}", *waiting, "--if-exists", "del-br", self.name)

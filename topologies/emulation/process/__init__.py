@@ -1,1 +1,1 @@
-"""Processes of hosts: sandbox, namespaces, fork server, launcher and programs."""
+"""Processes of hosts: namespaces, fork server, launcher and external programs."""

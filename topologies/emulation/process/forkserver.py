@@ -1,16 +1,30 @@
-"""A small process that has imported the services once and forks one child for each that a host runs.
+"""The fork server: a process that has imported the services once and forks one child for each service of a host.
 
-It is a program of its own, and not multiprocessing's forkserver, for two reasons: that one imports the
-caller's main script again in every child (a person's lab script would build its network twice), and its
-children cannot be given another host's standard streams.
+Starting Python and importing a service takes about 0.2 s of a processor, and a topology has dozens of services: forked
+from a process that has done so, each starts in milliseconds and shares its pages with the others (gc.freeze keeps the
+garbage collector from touching, and so copying, them).
 
-One request a datagram on a SOCK_SEQPACKET socket, JSON with the child's stdin, stdout and stderr attached:
+Why not multiprocessing's forkserver: it imports the caller's main script again in every child (a user's lab script
+would build its network twice), and its children cannot be given another host's standard streams.
+
+The protocol. One request per datagram on a SOCK_SEQPACKET socket, JSON with the child's stdin, stdout and stderr
+attached as descriptors (SCM_RIGHTS):
 
     -> {"module": "services.http.origin", "argv": ["--port", "80"], "host_pid": 17, "cwd": "/run/...", "hostname": ..}
     <- {"pid": 23}                      with a pidfd of it attached
     <- {"pid": 23, "exit_code": 0}      when it ends (negative: the signal that ended it)
 
-When the other end of the socket closes, every child is killed: the server dies with the process that made it.
+A pidfd, unlike a process id, is never reused, so that the launcher can signal and watch a child without a race; it is
+opened before the child can have been reaped. The server is the children's parent and reaps them; SIGCHLD wakes its
+selector through a pipe (signal.set_wakeup_fd), so that requests and exits are handled by one loop, without threads,
+which would not survive a fork.
+
+In the child: reset signal handling, become the leader of a session (Ctrl-C is the command line's, which stops its
+services in order), have the kernel kill it with its parent, attach the streams, close all other descriptors, enter the
+host's namespaces, run main(argv), exit with its result.
+
+End of life. When the other end of the socket closes, however that process ended, the server kills its children and
+ends; when the server itself is killed, the kernel kills them (PR_SET_PDEATHSIG).
 """
 
 import contextlib
@@ -40,7 +54,7 @@ class _Server:
         self.children: set[int] = set()
 
     def serve(self) -> None:
-        """Answer requests and report ended children until the other end closes."""
+        """Handle requests and report exits until the other end closes."""
         wake_read, wake_write = socket.socketpair()
         wake_write.setblocking(False)
         wake_read.setblocking(False)
@@ -69,7 +83,7 @@ class _Server:
         self.children.add(pid)
         for descriptor in descriptors:
             os.close(descriptor)
-        # Taken here, where the child cannot have been reaped yet, so that its number cannot be another process's.
+        # Opened before the child can have been reaped, so that its number cannot be another process's.
         pidfd = os.pidfd_open(pid)
         self._tell({"pid": pid}, [pidfd])
         os.close(pidfd)
@@ -101,12 +115,14 @@ class _Server:
 
 
 def _become(request: dict[str, Any], descriptors: list[int]) -> NoReturn:
-    """In the child: take the streams, enter the host, run the module's main, exit with what it returns."""
+    """Turn the forked child into a service: attach streams, enter the host, run the module's main, exit with its
+    result.
+    """
     code = 1
     try:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        # Ctrl-C reaches the person's command line alone, which then stops its services in order.
+        # Ctrl-C is for the command line alone, which then stops its services in order.
         os.setsid()
         namespaces.die_with_parent()
         namespaces.set_name(_short(request["module"]))
@@ -127,7 +143,7 @@ def _become(request: dict[str, Any], descriptors: list[int]) -> NoReturn:
 
 
 def _short(module: str) -> str:
-    """What a module or a file is called in a list of processes, where all children would else look like the server."""
+    """Return the process name of a module or a file, without which all children would be listed as the fork server."""
     return Path(module).stem if user_module.is_own_file(module) else module.rpartition(".")[2]
 
 
@@ -144,7 +160,7 @@ def _run(module: str, argv: list[str]) -> int:
 
 
 def _main_of(name: str) -> Callable[[list[str]], int | str | None]:
-    """The main of a module, or of a file of a person's own. Raises SystemExit with a sentence."""
+    """Return the main function of a module or of a user's file. Raises SystemExit with a sentence."""
     if not user_module.is_own_file(name):
         return importlib.import_module(name).main  # type: ignore[no-any-return]
     try:
@@ -157,11 +173,11 @@ def _main_of(name: str) -> Callable[[list[str]], int | str | None]:
 
 
 def main(argv: list[str]) -> int:
-    """Serve on the descriptor argv[0] after importing the modules named in argv[1:]."""
+    """Import the modules named in argv[1:], then serve on the descriptor argv[0]."""
     namespaces.die_with_parent()
     for module in argv[1:]:
         importlib.import_module(module)
-    # What is imported stays: a collection in a child would touch, and so copy, every page of it.
+    # A garbage collection in a child would touch, and so copy, every page of the imported modules.
     gc.collect()
     gc.freeze()
     server = _Server(socket.socket(fileno=int(argv[0])))

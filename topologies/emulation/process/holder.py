@@ -1,7 +1,7 @@
-"""The process that is a host: it makes the host's namespaces, says READY and waits.
+"""The process that represents a host: it creates the host's namespaces, prints READY and sleeps.
 
-As long as it lives the host exists; commands and services enter its namespaces. Run by the fork server:
-`topologies.emulation.process.holder NAME FILES CONGESTION_CONTROL`, with FILES a folder of what to show as /etc/NAME.
+The host exists as long as it lives; commands and services enter its namespaces. Run by the fork server with the
+arguments NAME FILES CONGESTION_CONTROL; FILES is a folder whose files are bound over those of /etc.
 """
 
 import signal
@@ -10,14 +10,14 @@ from pathlib import Path
 
 from topologies.emulation.process import namespaces
 
-# Every host starts from the same state, whatever the machine's defaults are.
+# Every host starts from the same state, independent of the machine's defaults.
 SYSCTLS = {
     # One address family a capture: no router solicitations, no duplicate address detection.
     "net/ipv6/conf/all/disable_ipv6": "1",
     "net/ipv6/conf/default/disable_ipv6": "1",
-    # What one connection learned about the path must not speed up the next (tcp(7)).
+    # Cached path metrics of one connection must not speed up the next (tcp(7)).
     "net/ipv4/tcp_no_metrics_save": "1",
-    # Services bind their standard ports whatever user they run as.
+    # Services bind their standard ports as any user.
     "net/ipv4/ip_unprivileged_port_start": "0",
     # Ping sockets (icmp(7)) for root; a user namespace may not name groups that it does not map.
     "net/ipv4/ping_group_range": "0 0",
@@ -33,7 +33,7 @@ def _set(name: str, value: str) -> bool:
 
 
 def main(argv: list[str]) -> int:
-    """Become the host argv[0]; ends only by a signal."""
+    """Become the host argv[0]; ends by a signal only."""
     name, files, congestion_control = argv
     namespaces.unshare_host(name)
     for file in sorted(Path(files).iterdir()):

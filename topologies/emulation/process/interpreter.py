@@ -1,12 +1,11 @@
-"""The command line of a Python process that lab7 starts, which runs a module of this project.
+"""Command line of a Python process that runs a module of this project without the current directory on its path.
 
-`python -m MODULE` and `python -c CODE` put the current directory in front of the import path: a file `socket.py` where
-`lab7` is typed would be executed in the place of the standard library's. Option -P (Python 3.11, "Command line and
-environment" of its documentation) leaves it out. It holds for that process alone: a student's program that it starts
-imports what lies beside it, which the variable PYTHONSAFEPATH, once inherited, would forbid. PYTHONPATH means what it
-always means.
+`python -m MODULE` and `python -c CODE` put the current directory in front of the import path: a file `socket.py` there
+would shadow the standard library's. Option -P (Python 3.11, "Command line and environment" of its documentation) leaves
+it out, for that process alone: a student's program that it starts imports modules beside it, which the inherited
+variable PYTHONSAFEPATH would forbid. PYTHONPATH keeps its meaning.
 
-The project's root comes last on the path, for a checkout that is not installed: it hides nothing.
+The project's root is appended to the path, for a checkout that is not installed: it shadows nothing.
 """
 
 import sys
@@ -20,5 +19,7 @@ _START = (
 
 
 def module_command(module: str, *arguments: str) -> list[str]:
-    """The words that run a module of this project as `python -m` does, without the current directory on its path."""
+    """Return the words that run a module of this project as `python -m` does, without the current directory on its
+    path.
+    """
     return [sys.executable, "-P", "-c", _START, str(ROOT), module, *arguments]

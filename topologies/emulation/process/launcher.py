@@ -1,7 +1,8 @@
-"""Start modules (`services.http.origin --port 80`) in hosts by the fork server, and wait until they say READY.
+"""Launcher of services: start modules (`services.http.origin --port 80`) in hosts by the fork server and wait for
+READY.
 
-A file of a person's own (`/home/ann/time_server.py --port 37`) is such a module, if it has a main(argv). What is
-neither is a Program (see program).
+A user's file (`/home/ann/time_server.py --port 37`) is such a module if it has a main(argv). Any other command is a
+Program (see program).
 """
 
 import contextlib
@@ -35,9 +36,9 @@ ROOMS = ("services.", "topologies.", "experiments.")
 
 
 def readable(source: Any, timeout_s: float) -> bool:
-    """Wait until a descriptor, or an object that has one, can be read, or has ended; False when that took too long.
+    """Wait until a descriptor, or an object that has one, is readable or at its end; return False on a timeout.
 
-    By poll, since select knows no descriptors from 1024 on, and a program with many networks has such.
+    Uses poll, since select fails for descriptors from 1024 on, which a program with many networks has.
     """
     poll = select.poll()
     poll.register(source, select.POLLIN)
@@ -45,9 +46,9 @@ def readable(source: Any, timeout_s: float) -> bool:
 
 
 class ForkServer:
-    """The caller's end of topologies.emulation.process.forkserver. Close it to end every process that it started.
+    """Client of topologies.emulation.process.forkserver. Closing it kills every process that it started.
 
-    `watch`: of the testbed that it is for; `errors`: the file for what it says of its own.
+    watch: the testbed's; errors: file for the server's own standard error.
     """
 
     def __init__(self, preload: Iterable[str] = (), *, watch: Watch | None = None, errors: Path | None = None) -> None:
@@ -62,7 +63,7 @@ class ForkServer:
             )
         self.watch = watch
         self._channel = ours
-        # Of the channel, from which the watch's thread learns how a child has ended.
+        # Guards the channel, which the watch's thread reads as well for exit codes.
         self._lock = threading.Lock()
         self._exit_codes: dict[int, int] = {}
         self._pidfd = os.pidfd_open(self._program.pid)
@@ -79,7 +80,7 @@ class ForkServer:
         cwd: str = "/",
         streams: tuple[int, int, int] = (0, 1, 2),
     ) -> tuple[int, int]:
-        """Run `module arg ...` in the namespaces of `host_pid` (0: here); returns the new process's id and pidfd."""
+        """Run `module arg ...` in the namespaces of `host_pid` (0: here); return the new process's id and pidfd."""
         request = {"module": argv[0], "argv": list(argv[1:]), "host_pid": host_pid, "cwd": cwd}
         with self._lock:
             try:
@@ -94,18 +95,18 @@ class ForkServer:
                     return message["pid"], descriptors[0]
 
     def exit_code(self, pid: int, timeout_s: float = 0.0) -> int | None:
-        """How a process ended (negative: by that signal), or None if it still runs after `timeout_s`."""
+        """Return the exit code of a process (negative: a signal), or None if it still runs after `timeout_s`."""
         deadline = time.monotonic() + timeout_s
         while (code := self._collected(pid)) is None:
             left_s = deadline - time.monotonic()
             if left_s <= 0:
                 return None
-            # In slices: another thread may be the one that reads what this one waits for.
+            # In slices: another thread may read the message that this one waits for.
             readable(self._channel, min(left_s, SLICE_S))
         return code
 
     def close(self) -> None:
-        """End the server and with it every process that it started; safe to call twice."""
+        """Stop the server and with it every process that it started; idempotent."""
         if self._channel.fileno() < 0:
             return
         if self.watch is not None:
@@ -119,7 +120,7 @@ class ForkServer:
         os.close(self._pidfd)
 
     def _collected(self, pid: int) -> int | None:
-        """The exit code of a process, as far as it has been reported."""
+        """Return the exit code of a process if it has been reported."""
         if self._channel.fileno() < 0:
             return self._exit_codes.get(pid, -signal.SIGKILL)
         if not self._lock.acquire(timeout=SLICE_S):
@@ -133,7 +134,7 @@ class ForkServer:
             self._lock.release()
 
     def _receive(self) -> tuple[dict[str, int] | None, list[int]]:
-        """The server's next message with its descriptors; None when the server has ended."""
+        """Return the server's next message with its descriptors; None when the server has exited."""
         try:
             data, descriptors, _, _ = socket.recv_fds(self._channel, 65536, 1)
         except OSError:
@@ -151,10 +152,10 @@ class ForkServer:
 
 
 class Service:
-    """One running service of a host, started by a command line; its standard streams are pipes to here.
+    """One running service of a host, started by a command line, with pipes as its standard streams.
 
-    It is on the watch until it is stopped. Before it says READY, only a signal from elsewhere is the death of the lab;
-    afterwards each end with another exit code than 0 is one, and if it `lasts`, each end.
+    It is on the watch until it is stopped. Before READY, only a foreign signal is fatal to the lab; afterwards an exit
+    with a code other than 0, and if it `lasts`, any exit.
     """
 
     def __init__(
@@ -183,14 +184,16 @@ class Service:
             forkserver.watch.add(self._watched)
 
     def expect_to_serve(self) -> None:
-        """From READY on it is what its host serves, until it is stopped."""
+        """Declare it a permanent service: from READY on, any exit before `stop` is fatal."""
         self.lasts = self._watched.serves = True
 
     def _is_death(self, code: int) -> bool:
         return code < 0 or (bool(self.ready_line) and (self.lasts or code != 0))
 
     def wait_ready(self, timeout_s: float = READY_TIMEOUT_S) -> str:
-        """Wait for the line that begins with READY and return it. Raises EmulationError with what it said."""
+        """Wait for the line that begins with READY and return it. Raises EmulationError with the last line of its
+        output.
+        """
         line = self.read_line(timeout_s)
         if not line.startswith(READY):
             raise EmulationError(f"`{self.command}` said {line[:80]!r} instead of READY")
@@ -198,14 +201,16 @@ class Service:
         return self.ready_line
 
     def write_line(self, line: str) -> None:
-        """Write one line to its standard input. Raises EmulationError when it has ended."""
+        """Write one line to its standard input. Raises EmulationError if it has exited."""
         try:
             os.write(self._stdin, line.encode() + b"\n")
         except BrokenPipeError:
             raise EmulationError(f"`{self.command}` has ended{self._said()}") from None
 
     def read_line(self, timeout_s: float) -> bytes:
-        """The next line of its standard output, without its end. Raises EmulationError on its end or a time-out."""
+        """Return the next line of its standard output, without its end. Raises EmulationError on end of file or a
+        timeout.
+        """
         deadline = time.monotonic() + timeout_s
         while b"\n" not in self._received:
             piece = self._read(deadline)
@@ -218,7 +223,7 @@ class Service:
         return line
 
     def read_output(self, timeout_s: float) -> bytes:
-        """All that it writes to its standard output until it ends. Raises EmulationError on a time-out."""
+        """Return its standard output up to its exit. Raises EmulationError on a timeout."""
         deadline = time.monotonic() + timeout_s
         pieces = [self._received]
         while True:
@@ -230,7 +235,7 @@ class Service:
             pieces.append(piece)
 
     def finish(self, timeout_s: float) -> bytes:
-        """Wait for its end and return all its output. Raises EmulationError if it fails or does not end in time."""
+        """Wait for its exit and return its output. Raises EmulationError on failure or a timeout."""
         output = self.read_output(timeout_s)
         code = self.exit_code(timeout_s)
         self.stop()
@@ -239,18 +244,18 @@ class Service:
         return output
 
     def _read(self, deadline_s: float) -> bytes | None:
-        """What comes next; empty at the end, None if nothing comes in time."""
+        """Return the next octets; empty at end of file, None on a timeout."""
         left_s = max(0.0, deadline_s - time.monotonic())
         if not readable(self._stdout, left_s):
             return None
         return os.read(self._stdout, 65536)
 
     def exit_code(self, timeout_s: float = 0.0) -> int | None:
-        """Its exit code, or None if it still runs after `timeout_s` seconds."""
+        """Return its exit code, or None if it still runs after `timeout_s` seconds."""
         return self._forkserver.exit_code(self.pid, timeout_s)
 
     def errors(self) -> str:
-        """What it wrote to its standard error so far."""
+        """Return its standard error so far."""
         with contextlib.suppress(OSError):
             return self._errors.read_text(errors="replace").strip()
         return ""
@@ -261,12 +266,12 @@ class Service:
         return f": {said}" if said else ""
 
     def expect_end(self) -> None:
-        """Take it off the watch: from now on its end is no death of the lab."""
+        """Remove it from the watch: from now on its exit is not fatal."""
         if self._forkserver.watch is not None:
             self._forkserver.watch.remove(self._watched)
 
     def stop(self) -> None:
-        """Ask it to end (SIGTERM), then insist (SIGKILL); safe to call twice."""
+        """Stop it: SIGTERM, then SIGKILL after STOP_TIMEOUT_S; idempotent."""
         self.expect_end()
         for number, timeout_s in ((signal.SIGTERM, STOP_TIMEOUT_S), (signal.SIGKILL, STOP_TIMEOUT_S)):
             if self.exit_code() is None:
@@ -279,20 +284,20 @@ class Service:
                 os.close(descriptor)
 
     def send_signal(self, number: signal.Signals) -> None:
-        """Send it a signal; nothing happens where it has ended. One that ends it is sent after `expect_end`."""
+        """Send a signal; no effect after its exit. Call `expect_end` before a signal that ends it."""
         if self._open:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._pidfd, number)
 
     def kill(self) -> None:
-        """End it at once, as a crash would (SIGKILL)."""
+        """Kill it at once, as a crash would end it (SIGKILL)."""
         self.expect_end()
         self.send_signal(signal.SIGKILL)
         self.exit_code(STOP_TIMEOUT_S)
 
 
 def is_module(name: str) -> bool:
-    """Whether a command's first word names a module of this project that the fork server can run."""
+    """Return whether a command's first word names a module of this project that the fork server can run."""
     if not name.startswith(ROOMS):
         return False
     with contextlib.suppress(ModuleNotFoundError):
@@ -301,14 +306,14 @@ def is_module(name: str) -> bool:
 
 
 def is_service(name: str) -> bool:
-    """Whether a command's first word is a module of this project, or a Python file of a person's own."""
+    """Return whether a command's first word is a module of this project or a Python file."""
     return is_module(name) or is_own_file(name)
 
 
 def split_command(command: str | Sequence[str]) -> list[str]:
-    """A command line as a list of words, a file as its whole path.
+    """Split a command line into words; a Python file becomes an absolute path.
 
-    Raises EmulationError when it names a module or a Python file that does not exist.
+    Raises EmulationError for a module or a Python file that does not exist.
     """
     words = shlex.split(command) if isinstance(command, str) else list(command)
     if not words:
@@ -332,9 +337,9 @@ def start_service(
     called: str | None = None,
     rank: int = OTHER,
 ) -> Service:
-    """Start a module's main in a host, its standard error kept in `cwd`/NAME.err; does not wait for READY.
+    """Start a module's main in a host, its standard error kept in `cwd`/NAME.err, without waiting for READY.
 
-    `called`: what a sentence on its death calls it (None: its command line), `rank`: see the watch.
+    called: its description in a message on its exit (None: its command line); rank: see watch.
     """
     words = split_command(command)
     errors = cwd / f"{name}.err"

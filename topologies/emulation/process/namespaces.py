@@ -1,7 +1,7 @@
 """Linux namespaces for Python 3.11, whose os module lacks unshare(2) and setns(2).
 
-Sources: unshare(2), setns(2), mount(2), prctl(2), user_namespaces(7). Left out: clone3(2), which forks by
-itself and would leave the interpreter's state behind.
+Sources: unshare(2), setns(2), mount(2), prctl(2), user_namespaces(7). Left out: clone3(2), which forks by itself and
+would bypass the interpreter's fork handlers.
 """
 
 import ctypes
@@ -50,14 +50,14 @@ def setns(descriptor: int, kind: int) -> None:
 
 
 def mount(source: str, target: str, kind: str | None = None, flags: int = 0, data: str | None = None) -> None:
-    """mount(2). Raises OSError that names the target."""
+    """Mount a file system; mount(2). Raises OSError that names the target."""
     arguments = [None if value is None else os.fsencode(value) for value in (source, target, kind)]
     options = None if data is None else os.fsencode(data)
     _check(_libc.mount(*arguments, ctypes.c_ulong(flags), options), f"mount {target}")
 
 
 def unmount(target: Path) -> None:
-    """Take a mount away, at once for whoever looks and for good when nobody uses it; umount2(2). Raises OSError."""
+    """Detach a mount: it disappears at once and is released when no process uses it; umount2(2). Raises OSError."""
     _check(_libc.umount2(os.fsencode(target), MNT_DETACH), f"umount {target}")
 
 
@@ -67,12 +67,12 @@ def die_with_parent() -> None:
 
 
 def set_name(name: str) -> None:
-    """Name this process as ps and top show it; prctl(2) keeps 15 octets."""
+    """Set the name of this process in ps and top; prctl(2) keeps 15 octets."""
     _check(_libc.prctl(PR_SET_NAME, os.fsencode(name)), "prctl NAME")
 
 
 def tight_timers() -> None:
-    """Ask for timers with 1 ns of slack instead of the 50 us that ordinary processes get."""
+    """Request timers with 1 ns of slack instead of the 50 us of ordinary processes."""
     _check(_libc.prctl(PR_SET_TIMERSLACK, ctypes.c_ulong(1)), "prctl TIMERSLACK")
 
 
@@ -86,9 +86,9 @@ def enter(pid: int, kinds: tuple[str, ...] = ("net", "uts", "mnt")) -> None:
 
 @contextmanager
 def within_network(pid: int) -> Iterator[None]:
-    """Be in the network namespace of another process for a while, with what is started meanwhile (pid 0: stay).
+    """Switch this thread to the network namespace of another process for a block (pid 0: stay); setns(2).
 
-    Of this thread alone; setns(2). Raises OSError.
+    Processes that are started in the block are there as well. Raises OSError.
     """
     if not pid:
         yield
@@ -105,14 +105,14 @@ def within_network(pid: int) -> Iterator[None]:
 
 
 def unshare_host(hostname: str) -> None:
-    """Give the calling process a network, a mount table and a host name of its own."""
+    """Move the calling process into a new network, mount and UTS namespace."""
     unshare(CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWUTS)
     mount("none", "/", None, MS_REC | MS_PRIVATE)
     socket.sethostname(hostname)
 
 
 def bind_file(source: Path, target: Path) -> None:
-    """Show `source` in place of `target` in this mount namespace, following symbolic links of `target`."""
+    """Bind-mount `source` over `target` in this mount namespace, following symbolic links of `target`."""
     real = Path(os.path.realpath(target))
     if not real.exists():
         real.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""A program that is not ours as a host's service: ready when it listens, stopped as it was started."""
+"""An external program as a host's service: ready when it listens, stopped with its process groups."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from topologies.emulation.process.launcher import READY_TIMEOUT_S, STOP_TIMEOUT_
 from topologies.emulation.watch import Watch, Watched, last_line
 
 LISTEN = "0A"  # enum in the kernel's include/net/tcp_states.h
-UNCONNECTED = "07"  # TCP_CLOSE there: what a UDP socket is that is bound and connected to no peer
+UNCONNECTED = "07"  # TCP_CLOSE there: state of a UDP socket that is bound but not connected
 TCP_TABLES, UDP_TABLES = ("tcp", "tcp6"), ("udp", "udp6")
 POLL_S = 0.01
 
 
 class Program:
-    """One running program of a host. Its output goes to a file, whose last line explains an early end.
+    """One running program of a host. Its output goes to a file, whose last line explains an early exit.
 
-    It is put on the watch when it is ready (see `watch_over`), and is on it until it is stopped.
+    It is on the watch from when it is ready (see `watch_over`) until it is stopped.
     """
 
     def __init__(self, words: Sequence[str], entering: Sequence[str], host_pid: int, output: Path) -> None:
@@ -48,7 +48,7 @@ class Program:
         self._pidfd = os.pidfd_open(self.pid)
 
     def watch_over(self, watch: Watch | None, name: str, *, may_end: bool) -> None:
-        """From now on its end is the death of the lab; with `may_end` only one that is not with exit code 0."""
+        """Watch it: from now on its exit is fatal to the lab; with `may_end`, exit code 0 is not."""
         said = partial(last_line, self._output)
         self._watch = watch
         self._watched = Watched(
@@ -58,7 +58,7 @@ class Program:
             watch.add(self._watched)
 
     def expect_end(self) -> None:
-        """Take it off the watch: from now on its end is no death of the lab."""
+        """Remove it from the watch: from now on its exit is not fatal."""
         if self._watch is not None:
             self._watch.remove(self._watched)
 
@@ -70,7 +70,7 @@ class Program:
                 raise EmulationError(f"`{self.command}` ended before it listened on port {port}{self._said()}")
             if time.monotonic() > deadline:
                 raise EmulationError(f"`{self.command}` does not listen on port {port} after {timeout_s:g} s")
-            # The kernel has no event for "somebody listens"; this is a poll with a bound.
+            # The kernel has no event for a listening socket: poll, with a bound.
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(POLL_S)
 
@@ -88,15 +88,15 @@ class Program:
         return f": {said}" if said else ""
 
     def exit_code(self) -> int | None:
-        """Its exit code, or None while it runs."""
+        """Return its exit code, or None while it runs."""
         return self._process.poll()
 
     def send_signal(self, number: signal.Signals) -> None:
-        """Send it a signal; nothing happens where it has ended. One that ends it is sent after `expect_end`."""
+        """Send a signal; no effect after its exit. Call `expect_end` before a signal that ends it."""
         self._process.send_signal(number)
 
     def stop(self) -> None:
-        """Ask it and all that it has started to end, then insist; safe to call twice."""
+        """Stop it and its descendants: SIGTERM, then SIGKILL; idempotent."""
         self.expect_end()
         for number in (signal.SIGTERM, signal.SIGKILL):
             if self._process.poll() is None:
@@ -106,33 +106,33 @@ class Program:
         self._close()
 
     def kill(self) -> None:
-        """End it and all that it has started at once (SIGKILL)."""
+        """Kill it and its descendants at once (SIGKILL)."""
         self.expect_end()
         self._signal(signal.SIGKILL)
         self._process.wait()
         self._close()
 
     def _close(self) -> None:
-        # Once: the number of a closed descriptor soon is another file's.
+        # Once only: the number of a closed descriptor is soon reused.
         pidfd, self._pidfd = self._pidfd, -1
         if pidfd >= 0:
             os.close(pidfd)
 
     def _signal(self, number: signal.Signals) -> None:
-        # A daemon makes process groups of its own; whoever is born meanwhile is in one of them as well.
+        # A daemon creates process groups of its own; processes forked meanwhile are in one of these.
         for group in {self.pid, *(group for _, group in _offspring(self.pid))}:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(group, number)
 
 
 def _offspring(pid: int) -> list[tuple[int, int]]:
-    """The processes that a process has started, and those that they have, each with its process group."""
+    """Return all descendants of a process, each as (process id, process group)."""
     children: dict[int, list[tuple[int, int]]] = {}
     for name in os.listdir("/proc"):
         if not name.isdigit():
             continue
         with contextlib.suppress(OSError):
-            # proc(5): behind the name, which stands in parentheses, come the state, the parent and the group.
+            # proc(5): after the name in parentheses come the state, the parent and the group.
             _, parent, group, *_ = Path("/proc", name, "stat").read_text().rpartition(")")[2].split()
             children.setdefault(int(parent), []).append((int(name), int(group)))
     found = list(children.get(pid, []))

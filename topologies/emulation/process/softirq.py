@@ -1,7 +1,7 @@
-"""Run-queue delay of ksoftirqd, the kernel's threads that hand frames to sockets where the machine is busy.
+"""Run-queue delay of ksoftirqd, the kernel's threads that deliver frames to sockets where the machine is busy.
 
-A frame that has arrived waits for such a thread as a program waits for a processor (proc_pid_schedstat(5)). A sandbox
-has processes of its own in /proc, so that it is told of the descriptors that were opened outside of it:
+A received frame waits for such a thread as a program waits for a processor (proc_pid_schedstat(5)). A sandbox has its
+own /proc without kernel threads, so it inherits descriptors that were opened outside:
 
     pass_on()            # outside, before the sandbox is made
     schedstats()         # in it, or where there is none: descriptors to read with os.pread
@@ -21,7 +21,7 @@ READ_BYTES = 200
 
 
 def pass_on() -> None:
-    """Open the files, and let the commands of this process have their descriptors."""
+    """Open the files, and let the commands of this process inherit their descriptors."""
     descriptors = _opened()
     for one in descriptors:
         os.set_inheritable(one, True)
@@ -59,7 +59,7 @@ def _opened() -> list[int]:
 
 
 def _is_schedstat(descriptor: int) -> bool:
-    """Whether a descriptor is still what was passed on."""
+    """Return whether an inherited descriptor is still open on a schedstat file."""
     try:
         return len(os.pread(descriptor, READ_BYTES, 0).split()) == 3
     except OSError:

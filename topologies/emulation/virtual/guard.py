@@ -1,13 +1,13 @@
-"""The guard of a kernel: starts it, ends it, and removes its folder, also when lab7 dies without a word.
+"""Guard of a kernel: starts it, kills it, and removes its folder, also when lab7 is killed.
 
     lab7     holds one end of a pipe
       guard  in a session of its own: waits for the end of the kernel, or of the pipe
         linux    killed by the kernel of the host when the guard dies (PR_SET_PDEATHSIG)
           its processes, traced by it: they die with it (PTRACE_O_EXITKILL)
 
-`python guard.py LIFELINE FOLDER JOB_FD COMMAND ...`: LIFELINE is the pipe's descriptor; the kernel finds FOLDER open as
-descriptor JOB_FD. When the kernel ends its exit code is left in FOLDER/exit; FOLDER is removed when the pipe ends.
-Standard library alone: it starts in no time.
+`python guard.py LIFELINE FOLDER JOB_FD COMMAND ...`: LIFELINE is the pipe's descriptor; the kernel inherits FOLDER open
+as descriptor JOB_FD. At its exit, its exit code is written to FOLDER/exit; FOLDER is removed when the pipe is closed.
+Standard library alone, for a fast start.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ EXIT = "exit"
 
 
 def _become(folder: str, job_fd: int, command: list[str]) -> None:
-    """The kernel's process, from fork to exec. Never returns."""
+    """Exec the kernel in the forked child. Never returns."""
     try:
         os.setpgid(0, 0)
         libc = ctypes.CDLL(None)
@@ -35,7 +35,7 @@ def _become(folder: str, job_fd: int, command: list[str]) -> None:
         _fix_addresses(libc)
         if os.getppid() == 1:
             os._exit(FAILED)
-        # hostfs keeps a descriptor for each file that is in use.
+        # hostfs keeps a descriptor for each open file.
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -49,19 +49,19 @@ def _become(folder: str, job_fd: int, command: list[str]) -> None:
 
 
 def _fix_addresses(libc: ctypes.CDLL) -> None:
-    """Have the host load the kernel at the same addresses each time, where it allows that.
+    """Disable address space randomisation of the kernel's program, where the host allows it.
 
-    The kernel counts the gap between its program and its heap, which is random (up to 1 GB), as memory, and the sizes
-    of its hash tables follow from that: of the one for the identifications of datagrams, too.
+    The kernel counts the gap between its program and its heap, which is random (up to 1 GB), as memory, and derives the
+    sizes of its hash tables from that, for example of the table of IP identifications.
     """
     known = libc.personality(PERSONALITY_READ)
     if known >= 0:
-        # A container may forbid it (seccomp); then it is as it was.
+        # A container may forbid it (seccomp): ignored.
         libc.personality(known | ADDR_NO_RANDOMIZE)
 
 
 def main(argv: list[str]) -> int:
-    """Guard one kernel until it ends or is not wanted any more."""
+    """Guard one kernel until it exits or the pipe is closed."""
     lifeline, folder, job_fd, command = int(argv[0]), argv[1], int(argv[2]), argv[3:]
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
@@ -70,18 +70,18 @@ def main(argv: list[str]) -> int:
         if kernel == 0:
             os.close(lifeline)
             _become(folder, job_fd, command)
-        # Once more than in the child, so that the group exists whichever of the two runs first.
+        # In parent and child, so that the group exists in either order of execution.
         with contextlib.suppress(OSError):
             os.setpgid(kernel, kernel)
         select.select([os.pidfd_open(kernel), lifeline], [], [])
         with contextlib.suppress(ProcessLookupError):
-            # Its helpers as well: each is a process of the kernel's group.
+            # With its helpers, which are processes of the kernel's group.
             os.killpg(kernel, signal.SIGKILL)
         code = os.waitstatus_to_exitcode(os.waitpid(kernel, 0)[1])
         with open(f"{folder}/{EXIT}.part", "w") as file:
             file.write(str(code))
         os.rename(file.name, f"{folder}/{EXIT}")
-        # Nothing is written to it: it becomes readable when it ends.
+        # Nothing is ever written to it: read returns at end of file.
         os.read(lifeline, 1)
         return 0
     finally:

@@ -1,6 +1,6 @@
-"""Process 1 of a kernel: a root that can be written, in memory, above the host's own; then the job; then the end.
+"""Process 1 of the kernel of virtual time: mount a writable root in memory above the host's, run the job, power off.
 
-`python -m topologies.emulation.virtual.guest FOLDER`, FOLDER being the job's. Standard library alone.
+`python -m topologies.emulation.virtual.guest FOLDER`, FOLDER being the job's. Standard library alone, for a fast start.
 """
 
 import contextlib
@@ -44,16 +44,18 @@ SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
 # termios(3), VEOF.
 END_OF_INPUT = b"\x04"
 TUN_DEVICE = (10, 200)
-# Of all processes and threads together: a program that forks for ever gets an error.
+# Bound of all processes and threads together, against a fork bomb.
 THREADS_MAX = 4000
 # setitimer(2) counts microseconds, and 0 stops it.
 LEAST_TIMER_S = 1e-6
-# As topologies.emulation.sandbox sets it: a kernel that was booted for one run is its sandbox.
+# As set by topologies.emulation.sandbox: a kernel booted for one run is its sandbox.
 SANDBOX_MARK = "LAB7_SANDBOX"
 
 
 def _make_root(folder: str, folders: dict[str, str]) -> None:
-    """The host's root below one in memory; the job's folders of the host as they are."""
+    """Mount the host's root as the lower layer of an overlay in memory, and the job's folders of the host writable;
+    enter it.
+    """
     namespaces.mount("tmpfs", "/run", "tmpfs", data="mode=755")
     for name in ("upper", "work", "root"):
         os.mkdir(f"/run/{name}")
@@ -74,14 +76,14 @@ def _make_root(folder: str, folders: dict[str, str]) -> None:
         namespaces.mount("host", ROOT + target, "hostfs", data=source)
     os.makedirs(f"{ROOT}/{OLD_ROOT}")
     os.chdir(ROOT)
-    # Not chroot(2): user_namespaces(7) gives none to a process that was moved by it.
+    # Not chroot(2): user_namespaces(7) does not allow a user namespace to a chrooted process.
     if ctypes.CDLL(None, use_errno=True).syscall(SYS_PIVOT_ROOT, b".", OLD_ROOT.encode()) != 0:
         raise OSError(ctypes.get_errno(), "pivot_root")
     os.chdir("/")
 
 
 def _furnish(fixed_addresses: bool) -> None:
-    """What a machine has after its start: devices, the loopback interface, a host name."""
+    """Create devices, bring the loopback interface up, set the host name."""
     os.makedirs("/dev/net", exist_ok=True)
     if not os.path.exists("/dev/net/tun"):
         os.mknod("/dev/net/tun", 0o666 | stat.S_IFCHR, os.makedev(*TUN_DEVICE))
@@ -98,20 +100,20 @@ def _furnish(fixed_addresses: bool) -> None:
     os.mkdir(HOME)
     if fixed_addresses:
         Path("/proc/sys/kernel/randomize_va_space").write_text("0")
-        # Their times are those of the checkout, and a Last-Modified would tell them.
+        # Modification times vary by checkout and would appear in Last-Modified.
         for place, _, names in os.walk(PACKAGE_ROOT / PAGES):
             for name in sorted(names):
                 os.utime(Path(place, name), (WALL_CLOCK_S - DAY_S,) * 2)
 
 
 def _run(job: dict[str, Any]) -> dict[str, Any]:
-    """Run the job to its end or its limit, reaping what else ends."""
+    """Run the job to its end or its limit, reaping orphans; return how it ended."""
     child = os.fork()
     if child == 0:
         _become(job)
     overdue = False
     began_s = time.monotonic()
-    # hostfs keeps what is written until it is synced, and this is read meanwhile.
+    # hostfs buffers writes until a sync, and the host reads this file meanwhile.
     beats = os.open(f"{PLACE}/{BEATS}", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_SYNC | os.O_CLOEXEC)
 
     def beat(_number: int, _frame: object) -> None:
@@ -137,12 +139,12 @@ def _run(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def _become(job: dict[str, Any]) -> None:
-    """The job's process, from fork to exec. Never returns."""
+    """Exec the job in the forked child. Never returns."""
     try:
         for number, (path, flags) in enumerate(
             (
                 ("/dev/null", os.O_RDONLY),
-                # hostfs keeps what is written until a file is closed, and these are read meanwhile.
+                # hostfs buffers writes until close, and the host reads these files meanwhile.
                 (f"{PLACE}/{STDOUT}", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_SYNC),
                 (f"{PLACE}/{STDERR}", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_SYNC),
             )
@@ -162,10 +164,11 @@ def _become(job: dict[str, Any]) -> None:
 
 
 def _get_terminal(rows: int, columns: int) -> None:
-    """Go on in a child whose terminal passes its output on to what was standard output; this process ends as it does.
+    """Continue in a child with a pseudo-terminal, whose output is copied to standard output; exit with the child's
+    code.
 
-    It passes on what is written as it is, since the host's own terminal makes the ends of lines. Nothing is typed: time
-    would stand still meanwhile.
+    Output is copied unprocessed, since the host's terminal translates line ends. There is no input: virtual time would
+    stand still while a user types.
     """
     ours, its = os.openpty()
     fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
@@ -191,9 +194,9 @@ def _get_terminal(rows: int, columns: int) -> None:
 
 
 def main(argv: list[str]) -> None:
-    """From the kernel's first process to its end."""
+    """Run as the kernel's first process to power-off."""
     try:
-        # Before this kernel has a /proc of its own: the way to the folder is through the host's.
+        # Read before this kernel's own /proc is mounted: the path leads through the host's.
         job = json.loads(Path(argv[0], JOB).read_text())
         _make_root(argv[0], job["folders"])
         _furnish(job["fixed_addresses"])

@@ -1,8 +1,8 @@
-"""The job of a kernel: what is run in it, and the kernel's own command line. Pure: no process, no file.
+"""The job of a kernel: the command to run in it, and the kernel's own command line. Pure: no process, no file.
 
-The kernel's pool of random numbers takes its command line as an input, so that one is the same in every run: what
-differs (folders, the job) is in a file, in a folder that the kernel finds open as a descriptor (hostfs resolves
-/proc/self as the process that the kernel is).
+The kernel's random number pool takes its command line as an input, so the command line is the same in every run:
+varying data (folders, the job) are in a file, in a folder that the kernel inherits as an open descriptor (hostfs
+resolves /proc/self as the process that the kernel is).
 """
 
 import json
@@ -14,20 +14,20 @@ from pathlib import Path
 
 JOB_FD = 60
 JOB_FOLDER = f"/proc/self/fd/{JOB_FD}/"
-# Where a job finds that folder.
+# Mount point of that folder in the kernel.
 PLACE = "/run/lab7-job"
 JOB, INIT, ENDED, STDOUT, STDERR = "job.json", "init", "ended.json", "stdout", "stderr"
-# Grows by an octet as the kernel's clock moves: each five seconds, later each thousandth of what has passed, which
-# are a few thousand octets in a week. Reading the clock moves it by 32 ns (TIMER_MULTIPLIER of arch/um), so that a
-# program which spins for a second computes for a minute: that must not count as moving.
+# Heartbeat file: grows by an octet as the kernel's clock advances, every five seconds, later every thousandth of the
+# elapsed time, which are a few thousand octets in a week. Reading the clock advances it by 32 ns (TIMER_MULTIPLIER of
+# arch/um), so that a program which busy-waits for a second computes for a minute: that must not count as an advance.
 BEATS = "beats"
 BEAT_S, BEAT_SHARE = 5.0, 1e-3
 PACKAGE_ROOT = Path(__file__).resolve().parents[3]
 GUEST = "topologies.emulation.virtual.guest"
 
 MEMORY_MB = 1536
-# The wall clock when the kernel boots, 2030-01-01T00:00:00Z: after all files that it reads, so that none is from the
-# future (RFC 9110 section 8.8.2.1 on Last-Modified).
+# Wall clock at boot, 2030-01-01T00:00:00Z: later than the modification times of all files (RFC 9110 section 8.8.2.1:
+# a Last-Modified must not be in the future).
 WALL_CLOCK_S = 1_893_456_000
 HOME = "/run/home"
 SAME_EVERYWHERE = {
@@ -37,7 +37,7 @@ SAME_EVERYWHERE = {
     "LANG": "C.UTF-8",
     "TZ": "UTC0",
     "PYTHONHASHSEED": "0",
-    # What is written is in memory and gone with the kernel, and takes numbers of files that others would get.
+    # Bytecode files would be lost with the kernel, and would change the inode numbers of other files.
     "PYTHONDONTWRITEBYTECODE": "1",
 }
 PERSONAL = ("LC_", "XDG_", "SSH_", "GIT_", "SUDO_")
@@ -66,7 +66,7 @@ PERSONAL_NAMES = frozenset(
         "NO_PROXY",
     ]
 )
-# A clock at 0 s is "not yet" for some programs (ping); until then nothing is started.
+# Some programs take a clock at 0 s for unset (ping): start nothing before this time.
 SETTLE_S = 10.0
 
 
@@ -74,9 +74,9 @@ SETTLE_S = 10.0
 class Job:
     """A command line to run in a kernel.
 
-    folders: of the host, which it may write, and where it finds each. seed: fixes the kernel's entropy and the wall
-    clock; None: the host's. limit_s: when it is ended, in the kernel's own seconds. virtual: whether its clock is.
-    terminal: rows and columns of the terminal that its output goes to, None where it goes elsewhere.
+    folders: writable folders of the host and their mount points. seed: fixes the kernel's entropy and wall clock; None:
+    the host's. limit_s: bound in seconds of the kernel's own clock. virtual: the clock is virtual. terminal: rows and
+    columns of the terminal of its output, None where it is none.
     """
 
     command: tuple[str, ...]
@@ -89,7 +89,7 @@ class Job:
     terminal: tuple[int, int] | None = None
 
     def to_json(self) -> str:
-        """The job as process 1 reads it."""
+        """Encode the job for process 1."""
         settle_s = SETTLE_S if self.virtual else 0.0
         fixed = self.seed is not None
         return json.dumps(
@@ -105,7 +105,7 @@ class Job:
 
 
 def kernel_words(program: Path, job: Job) -> list[str]:
-    """The kernel's command line; of the job it knows no more than which clock it has."""
+    """Return the kernel's command line, which depends on the job's clock alone."""
     words = [
         str(program),
         f"mem={MEMORY_MB}M",
@@ -121,22 +121,22 @@ def kernel_words(program: Path, job: Job) -> list[str]:
 
 
 def kernel_environment(job: Job, outer: Mapping[str, str]) -> dict[str, str]:
-    """The environment of the kernel itself."""
+    """Return the environment of the kernel itself."""
     kept = {name: outer[name] for name in ("PATH", "HOME", "TMPDIR") if name in outer}
     return kept if job.seed is None else {**kept, "LAB7_ENTROPY": str(job.seed)}
 
 
 def init_script(python: str = sys.executable) -> str:
-    """What the kernel's shell runs as process 1."""
+    """Return the shell script that the kernel runs as process 1."""
     words = f"exec {shlex.quote(python)} -S -B -m {GUEST} {JOB_FOLDER}"
     return f"cd {shlex.quote(str(PACKAGE_ROOT))} && {words}\n"
 
 
 def handed_on(outer: Mapping[str, str], seed: int | None) -> dict[str, str]:
-    """The environment for a job: the caller's; where the run is seeded, without what could change a frame.
+    """Return the environment of a job: the caller's; in a seeded run, without variables that could change a frame.
 
-    A program's start-up files lie in the home folder, its language and its zone are variables: those are the same for
-    every user of every machine. Packages that a user has installed for Python alone are still found.
+    Start-up files of programs are in the home folder, language and time zone are variables: all are the same for every
+    user of every machine. Packages installed for Python in the user's home are still found.
     """
     if seed is None:
         return dict(outer)
@@ -149,6 +149,6 @@ def handed_on(outer: Mapping[str, str], seed: int | None) -> dict[str, str]:
 
 
 def said(lines: Sequence[str], count: int = 3) -> str:
-    """The last lines of a console, as a part of a sentence."""
+    """Join the last lines of a console for an error message."""
     kept = [line.strip() for line in lines if line.strip()]
     return " | ".join(kept[-count:])

@@ -1,7 +1,7 @@
-"""The kernel of virtual time: user-mode Linux with a configuration and patches of its own, and where it is kept.
+"""The kernel of virtual time: user-mode Linux with its own configuration and patches, and the cache of built kernels.
 
-One recipe (configuration and patches, which lie in the folder kernel beside this file) has one hash, and a kernel is
-kept as CACHE/lab7/kernels/RECIPE-VERSION/linux: a changed recipe is another kernel, and the old one is not used.
+A recipe (configuration and patches, in the folder kernel beside this file) has a hash, and a kernel is stored as
+CACHE/lab7/kernels/RECIPE-VERSION/linux: a changed recipe is another kernel, and the old one is not used.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ HOW_TO_GET_IT = "run `make virtual` once, which builds it in a few minutes"
 
 @dataclass(frozen=True)
 class Kernel:
-    """A kernel that was built: its program, the version of its source, the hash of its recipe."""
+    """A built kernel: its program, the version of its source, the hash of its recipe."""
 
     program: Path
     version: str
@@ -33,12 +33,12 @@ class Kernel:
 
 
 def patches() -> list[Path]:
-    """The patches, in the order in which they are applied."""
+    """Return the patches, in the order in which they are applied."""
     return sorted(RECIPE.glob("*.patch"))
 
 
 def recipe_hash() -> str:
-    """The hash of configuration and patches."""
+    """Return the hash of configuration and patches."""
     digest = hashlib.sha256()
     for file in (CONFIGURATION, *patches()):
         content = file.read_bytes()
@@ -47,14 +47,14 @@ def recipe_hash() -> str:
 
 
 def user_folder() -> Path:
-    """Where this user's kernels are kept. XDG Base Directory Specification, $XDG_CACHE_HOME."""
+    """Return the folder of this user's kernels. XDG Base Directory Specification, $XDG_CACHE_HOME."""
     cache = os.environ.get("XDG_CACHE_HOME", "")
     # "All paths set in these environment variables must be absolute. If [...] relative [...] ignore it."
     return (Path(cache) if cache.startswith("/") else Path.home() / ".cache") / "lab7" / "kernels"
 
 
 def unsupported() -> str:
-    """Why this machine cannot run user-mode Linux; empty if it can. In 6.1 it exists for x86 alone."""
+    """Return the reason why this machine cannot run user-mode Linux, which exists for x86 alone; empty if it can."""
     machine = platform.machine()
     if platform.system() != "Linux" or machine != "x86_64":
         return f"virtual time needs Linux on x86-64, which user-mode Linux is limited to; this is {machine}"
@@ -62,7 +62,7 @@ def unsupported() -> str:
 
 
 def find() -> Kernel | None:
-    """The kernel of today's recipe: this user's, else the machine's."""
+    """Return the kernel of the current recipe: this user's, else the machine's; None if there is none."""
     recipe = recipe_hash()
     for folder in (user_folder(), SHARED):
         for place in sorted(folder.glob(f"{recipe}-*"), reverse=True):
@@ -82,7 +82,7 @@ def _read(place: Path, recipe: str) -> Kernel | None:
 
 
 def require() -> Kernel:
-    """The kernel. Raises MachineError that says how to get it."""
+    """Return the kernel of the current recipe. Raises MachineError with how to build it."""
     if reason := unsupported():
         raise MachineError(reason)
     kernel = find()

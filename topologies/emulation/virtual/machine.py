@@ -1,9 +1,9 @@
-"""The host's side of a kernel: it boots, runs one job and ends; nothing of it is left, however this process ends.
+"""The host's side of a kernel: boot it, run one job, end it; nothing of it is left, however this process ends.
 
     with Machine(kernel.require(), job) as machine:
         ended = machine.wait()
 
-Of the host it needs no rights: the kernel is a program, its processes are processes of this user.
+It needs no rights on the host: the kernel is a program, its processes are processes of this user.
 """
 
 import contextlib
@@ -26,22 +26,24 @@ from topologies.emulation.virtual.job import Job
 from topologies.emulation.virtual.kernel import Kernel
 
 CONSOLE = "console"
-# From the start to the end of a job that does nothing, on a busy machine.
+# Bound of an empty job from start to end, on a busy machine.
 BOOT_TIMEOUT_S = 120.0
 POLL_S = 0.05
 # In memory, where this machine has enough of it.
 MEMORY_PLACES = ("/dev/shm", "/tmp", "/var/tmp")
-# What the kernel says when it is well: not of interest.
+# Console messages of an ordinary end.
 QUIET = ("reboot: Power down", "reboot: System halted")
 
 
 class OverdueError(MachineError):
-    """A job did not end within its bound, of the host's seconds or of the kernel's own."""
+    """A job exceeded its bound, in the host's seconds or in the kernel's."""
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How a job ended. took_s: on the kernel's own clock; real_s: on the host's, from the start of the kernel."""
+    """The end of a job. code: exit code; took_s: on the kernel's own clock; real_s: on the host's, from the kernel's
+    start.
+    """
 
     code: int
     took_s: float
@@ -49,9 +51,9 @@ class Ended:
 
 
 class Machine:
-    """A running kernel with its job; a context manager, at whose end nothing is left.
+    """A running kernel with its job; a context manager, which leaves nothing behind.
 
-    `folder` is the job's while it runs: it finds it as job.PLACE. first: the command before the kernel's, such as nice.
+    folder: the job's on the host while it runs, mounted as job.PLACE. first: command prefix, such as nice.
     """
 
     def __init__(self, kernel: Kernel, of: Job, first: Sequence[str] = ()) -> None:
@@ -94,7 +96,7 @@ class Machine:
                 stderr=subprocess.STDOUT,
                 env={**job.kernel_environment(self.job, os.environ), "TMPDIR": memory},
                 pass_fds=(lifeline,),
-                # Away from the terminal's foreground group, whose Ctrl-C is for this process.
+                # Outside the terminal's foreground group, whose Ctrl-C is for this process.
                 start_new_session=True,
             )
 
@@ -105,19 +107,21 @@ class Machine:
 
     @property
     def pid(self) -> int:
-        """The process that guards the kernel, in a session of its own."""
+        """Process id of the kernel's guard, the leader of a session of its own."""
         return self._guard.pid
 
     def real_s(self) -> float:
-        """How long it has run, on the host's clock."""
+        """Return the time since its start on the host's clock, in seconds."""
         return time.monotonic() - self._began_s
 
     def used_s(self) -> float:
-        """Processor time that the kernel and its processes, as far as they live, have used; proc(5)."""
+        """Return the processor time of the kernel and its living processes, in seconds; proc(5)."""
         return sum(_used_s(int(name), self.pid) for name in os.listdir("/proc") if name.isdigit())
 
     def poll(self) -> Ended | None:
-        """How the job ended, or None while it runs. Raises MachineError where the kernel ended without it."""
+        """Return how the job ended, or None while it runs. Raises MachineError where the kernel exited without a
+        result.
+        """
         exited = self._guard.poll() is not None or (self.folder / guard.EXIT).exists()
         found = self._read_ended()
         if found is not None or not exited:
@@ -126,7 +130,7 @@ class Machine:
         raise MachineError(f"the kernel of virtual time ended before its job did{self._signal()}: {said}")
 
     def _signal(self) -> str:
-        """The signal that ended the kernel, if one did."""
+        """Return the name of the signal that killed the kernel, in parentheses; empty if none did."""
         try:
             code = int((self.folder / guard.EXIT).read_text())
         except (OSError, ValueError):
@@ -143,9 +147,9 @@ class Machine:
         return Ended(int(found["code"]), float(found["took_s"]), self.real_s())
 
     def wait(self, limit_s: float | None, meanwhile: Callable[[], None] = lambda: None) -> Ended:
-        """Wait for the end of the job and call `meanwhile` again and again.
+        """Wait for the end of the job, calling `meanwhile` repeatedly.
 
-        limit_s: of the host's seconds, if any. Raises OverdueError, MachineError.
+        limit_s: bound in the host's seconds. Raises OverdueError, MachineError.
         """
         while True:
             ended = self.poll()
@@ -154,12 +158,12 @@ class Machine:
                 return ended
             if limit_s is not None and self.real_s() > limit_s:
                 raise OverdueError(f"not ended after {limit_s:g} s")
-            # There is no event for "a file is there" on all file systems: a poll with a bound.
+            # Not every file system has an event for a new file: poll, with a bound.
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._guard.wait(POLL_S)
 
     def console(self) -> list[str]:
-        """What the kernel and its first process said so far."""
+        """Return the console lines of the kernel and process 1 so far."""
         try:
             lines = (self.folder / CONSOLE).read_text(errors="replace").splitlines()
         except OSError:
@@ -167,14 +171,14 @@ class Machine:
         return [line for line in lines if line.strip() not in QUIET]
 
     def said(self) -> str:
-        """The last lines of the console."""
+        """Return the last lines of the console for an error message."""
         return job.said(self.console())
 
 
 def memory_place(outer: Mapping[str, str] = os.environ) -> str:
-    """The folder of the file that is the kernel's memory: $TMPDIR, else the first with room. Raises MachineError.
+    """Return the folder of the kernel's memory file: $TMPDIR, else the first with room. Raises MachineError.
 
-    A file that cannot grow to the whole memory would end the kernel by SIGBUS, whatever it does then.
+    A file that cannot grow to the whole memory would end the kernel by SIGBUS at any moment.
     """
     if given := outer.get("TMPDIR"):
         return given
@@ -192,15 +196,15 @@ def memory_place(outer: Mapping[str, str] = os.environ) -> str:
 
 
 def _folders_place() -> str | None:
-    """Where a job's folder is made: in memory where this machine allows it, since small files in it are synced."""
+    """Return the parent of job folders: in memory where this machine allows it, since small files in it are synced."""
     place = "/dev/shm"
     return place if os.access(place, os.W_OK | os.X_OK) else None
 
 
 def _used_s(pid: int, session: int) -> float:
-    """Processor time of a process and of the children that it has waited for; 0 for one of another session."""
+    """Return the processor time of a process and its waited-for children, in seconds; 0 for one of another session."""
     try:
-        # The second field is the program's name in brackets, and may hold anything.
+        # The second field is the program's name in parentheses, and may contain anything.
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return 0.0

@@ -1,13 +1,13 @@
-"""One process that carries the frames of one link between two TAP devices, each at its time.
+"""Carrier of one link: a process that reads frames from either of two TAP devices and writes them to the other in time.
 
 Run by the fork server with one argument, a JSON object:
 
     {"ends": [{"pid": 17, "name": "client-eth0"}, {"pid": 0, "name": "s1-eth1"}],
-     "shapes": [{...}, {...}],        one a direction: end 0 to end 1, then back (fields of Shape)
+     "shapes": [{...}, {...}],        one per direction: end 0 to end 1, then back (fields of Shape)
      "seeds": [1, 2],
-     "records": ["/run/.../wire-a-b.0", "/run/.../wire-a-b.1"]}    where to note each frame's times: see record
+     "records": ["/run/.../wire-a-b.0", "/run/.../wire-a-b.1"]}    file for each frame's times: see record
 
-What reading, waking up and writing cost is kept out of the delays: see clock.
+The cost of reading, waking up and writing is kept out of the delays: see clock.
 """
 
 import contextlib
@@ -28,13 +28,13 @@ from topologies.emulation.wire.record import Writer
 FRAME_MAX_BYTES = 65536
 # Frames in flight a direction: 60 s of delay at 10 Gbit/s would be gigabytes, so a full wire drops, as a queue does.
 FRAMES_MAX = 100_000
-# How many frames are read in one go before those that are due are written.
+# Frames read at most before due ones are written.
 BURST = 64
 PRIORITY = 10
 
 
 class Direction:
-    """Frames on their way from one TAP descriptor to another."""
+    """Frames in flight from one TAP descriptor to another."""
 
     def __init__(self, source: int, target: int, chain: effects.Chain, record: Writer) -> None:
         self._record = record
@@ -45,13 +45,13 @@ class Direction:
         self._count = 0
 
     def take_in(self, late_ns: int, waited_ns: int) -> None:
-        """Read the frames that the source has for us, at most a burst.
+        """Read the frames that the source has, at most a burst, and schedule them.
 
-        The first came `waited_ns` and `late_ns` ago, while this process slept and waited for a processor; the others
-        are taken to have come evenly in the time that it waited.
+        The first arrived `waited_ns` and `late_ns` ago, while this process waited for a processor and slept; the others
+        are taken to have arrived evenly in the time that it waited.
         """
         frames = []
-        # More to read than that, nothing more, or the device is down.
+        # Ends at a whole burst, without more frames, or with the device down.
         with contextlib.suppress(OSError):
             for _ in range(BURST):
                 frames.append(os.read(self.source, FRAME_MAX_BYTES))
@@ -60,18 +60,20 @@ class Direction:
             due_ns = self._chain.exit_ns(len(frame), now_ns - waited_ns * (len(frames) - place) // len(frames))
             if due_ns is None or len(self._flying) >= FRAMES_MAX:
                 continue
-            # The counter keeps frames of one time in order and bytes from being compared.
+            # The counter keeps frames of equal due time in order, and heapq from comparing their bytes.
             self._count += 1
             heapq.heappush(self._flying, (due_ns, self._count, frame))
 
     def let_out(self, early_ns: int) -> int | None:
-        """Write every frame that is due within `early_ns`; returns when the next one is, or None if none flies."""
+        """Write every frame that is due within `early_ns`; return the due time of the next one, or None without frames
+        in flight.
+        """
         flying = self._flying
         while flying:
             if flying[0][0] > time.monotonic_ns() + early_ns:
                 return flying[0][0]
             due_ns, _, frame = heapq.heappop(flying)
-            # A device that is down or full loses the frame, as a real one does.
+            # A device that is down or full drops the frame, as a real one does.
             with contextlib.suppress(OSError):
                 os.write(self._target, frame)
             self._record.add(due_ns, time.monotonic_ns())
@@ -79,7 +81,7 @@ class Direction:
 
 
 def carry(directions: tuple[Direction, Direction]) -> None:
-    """Carry frames for ever."""
+    """Carry frames until killed."""
     by_source = {direction.source: direction for direction in directions}
     sleeper = Sleeper(list(by_source))
     while True:
@@ -87,12 +89,12 @@ def carry(directions: tuple[Direction, Direction]) -> None:
         dues_ns = [due for due in (direction.let_out(early_ns) for direction in directions) if due is not None]
         ready = sleeper.wait(min(dues_ns) - early_ns if dues_ns else None)
         for source in ready:
-            # Of frames from both ends it is not known which came first and woke this process.
+            # With frames from both ends it is unknown which one woke this process.
             by_source[source].take_in(sleeper.awoke_late_ns, sleeper.waited_ns if len(ready) == 1 else 0)
 
 
 def open_ends(ends: list[dict[str, object]]) -> list[int]:
-    """One TAP descriptor an end, made in the network namespace of the end's process (pid 0: this one's)."""
+    """Open one TAP device per end, in the network namespace of the end's process (pid 0: this one's)."""
     home = os.open("/proc/self/ns/net", os.O_RDONLY)
     taps = []
     for end in ends:
@@ -106,14 +108,14 @@ def open_ends(ends: list[dict[str, object]]) -> list[int]:
 
 
 def run_urgently() -> None:
-    """Ask for the soonest wake-ups that this user may have: real-time scheduling, timers without slack."""
+    """Request the soonest wake-ups that this user may have: real-time scheduling, timers without slack."""
     with contextlib.suppress(OSError):
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(PRIORITY))
     namespaces.tight_timers()
 
 
 def main(argv: list[str]) -> int:
-    """Carry one link's frames until killed; says READY when both devices exist."""
+    """Carry one link's frames until killed; prints READY when both devices exist."""
     asked = json.loads(argv[0])
     try:
         first, second = open_ends(asked["ends"])

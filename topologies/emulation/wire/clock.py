@@ -1,14 +1,28 @@
-"""Sleep until a time and know how late the waking up was.
+"""Wake-up clock of a wire: sleep until a time, and estimate how late each wake-up was.
 
-A processor that has slept long wakes up late: 20 us after a sleep of 1 ms, 150 us after one of 50 ms (virtual
-machines and deep idle states alike). Two measures keep that out of the emulated delays:
+The problem. A wire delays frames in user space: a frame is read at its arrival, and written after its delay. Both times
+are those at which this process runs, not those of the frame. A processor that has been idle wakes up late: 20 us after
+a sleep of 1 ms, 150 us after one of 50 ms (virtual machines and deep idle states alike), and later still if another
+program has the processor. Uncorrected, each wire would add two such latencies to every frame, at arrival and departure.
 
-- a sleep ends in two steps, the last one so short that the processor stays awake for it;
-- how late a sleep of each length ends is learnt from the first steps, and the same lateness is taken off the
-  arrival time of a frame that woke us, which nobody else can tell us.
+Departures: sleep in two steps. The first step ends LAST_STEP_NS before the frame is due; the second is so short that
+the processor stays out of deep idle states for it. The lateness of last steps is nearly constant, so the sleep aims
+ahead of the due time by its mean (`early_ns`).
 
-A process that is awake may still wait for a processor. The kernel counts that (its run-queue delay), so it is learnt
-from no sleep, and what a frame waited for us in this way is taken off its arrival time exactly.
+Arrivals: subtract the expected lateness. The time at which a frame reached the device is unknown to this process (TAP
+devices have no receive time stamps). But a sleep that ends by a time-out measures its own lateness, woke - due. A mean
+of these by the length of the sleep (`Lateness`) predicts the lateness of a wake-up by a frame after a sleep of that
+length, and this much is subtracted from the time of reading. It is an exponentially weighted mean, since the machine's
+load changes, per power of two of the length, since deeper idle states take longer sleeps; and it never decreases with
+the length, so that lengths without samples inherit from shorter ones. Samples above LATENESS_MAX_NS are ignored: they
+are stolen processor time rather than idle-state exit latency.
+
+Run-queue delay: measured, not estimated. A process that is awake may still wait for a processor. The kernel counts that
+time per thread (proc_pid_schedstat(5)), so it is excluded from the samples of lateness, and is subtracted exactly from
+the arrival time of a frame. Not so where the wake-up was by time-out: then frames arrived at an unknown later time.
+
+The residue is the error of the estimates. The carrier records when each frame was due and when it left, so
+that the fidelity certificate knows the lateness of every departure.
 """
 
 import contextlib
@@ -18,9 +32,9 @@ import time
 from collections.abc import Sequence
 
 NS = 1_000_000_000
-# The last step of a sleep: longer than any usual lateness, short enough that the processor does not idle deeply.
+# The last step of a sleep: longer than any usual lateness, too short for a deep idle state.
 LAST_STEP_NS = 300_000
-# A lateness beyond this is the machine being elsewhere (a stolen processor), not its way of waking up.
+# Beyond this a lateness is stolen processor time, not wake-up latency.
 LATENESS_MAX_NS = 400_000
 LEARNING_RATE = 0.2
 FIRST_GUESS_NS = 30_000
@@ -30,7 +44,7 @@ SCHEDSTAT = "/proc/thread-self/schedstat"
 
 
 class RunQueue:
-    """The time that this thread has waited for a processor, in ns; 0 where the kernel does not count it."""
+    """Run-queue delay of this thread in ns; 0 where the kernel does not count it."""
 
     def __init__(self) -> None:
         self._descriptor: int | None = None
@@ -38,32 +52,31 @@ class RunQueue:
             self._descriptor = os.open(SCHEDSTAT, os.O_RDONLY | os.O_CLOEXEC)
 
     def waited_ns(self) -> int:
-        """Since the thread began."""
+        """Return the time that this thread has waited for a processor since it began."""
         return int(os.pread(self._descriptor, 100, 0).split()[1]) if self._descriptor is not None else 0
 
 
 class Lateness:
-    """How late sleeps end, by the power of two of their length; an exponentially weighted mean of what was seen."""
+    """Lateness of wake-ups by the power of two of the sleep's length: an exponentially weighted mean."""
 
     def __init__(self) -> None:
         self._late_ns = [float(FIRST_GUESS_NS)] * BUCKETS
 
     def learn(self, asleep_ns: int, late_ns: int) -> None:
-        """Note that a sleep of that length ended that late; absurd values are left out."""
+        """Add a sample: a sleep of that length ended that late. Out-of-range samples are ignored."""
         if 0 <= late_ns <= LATENESS_MAX_NS:
             bucket = min(asleep_ns.bit_length(), BUCKETS - 1)
             self._late_ns[bucket] += LEARNING_RATE * (late_ns - self._late_ns[bucket])
 
     def expected_ns(self, asleep_ns: int) -> int:
-        """How late a sleep of that length is expected to have ended: no less late than any shorter one."""
+        """Return the expected lateness of a sleep of that length: no less than that of any shorter one."""
         return round(max(self._late_ns[: asleep_ns.bit_length() + 1]))
 
 
 class Sleeper:
     """Waits for descriptors and for times.
 
-    After `wait`, `awoke_late_ns` tells how long ago the cause was as far as sleeping goes, and `waited_ns` how long the
-    process waited for a processor after that.
+    After `wait`, `awoke_late_ns` is the expected lateness of the wake-up, and `waited_ns` the run-queue delay after it.
     """
 
     def __init__(self, descriptors: Sequence[int]) -> None:
@@ -75,11 +88,13 @@ class Sleeper:
         self.waited_ns = 0
 
     def early_ns(self) -> int:
-        """How much before a time the last step of a sleep should end, for the act to happen at that time."""
+        """Return how far ahead of a time the last step should end, so that the caller acts at that time."""
         return self._last_step.expected_ns(LAST_STEP_NS)
 
     def wait(self, due_ns: int | None) -> list[int]:
-        """Sleep until a descriptor can be read (which are returned) or until about `due_ns`; None: no time."""
+        """Sleep until a descriptor is readable or until about `due_ns` (None: no time-out); return the readable
+        descriptors.
+        """
         before_ns = self._run_queue.waited_ns()
         began_ns = time.monotonic_ns()
         left_ns = 0 if due_ns is None else due_ns - began_ns
@@ -92,7 +107,7 @@ class Sleeper:
             learner.learn(asleep_ns if long else LAST_STEP_NS, woke_ns - began_ns - asleep_ns - waited_ns)
             return ready
         self.awoke_late_ns = self._lateness.expected_ns(woke_ns - began_ns) if asleep_ns or due_ns is None else 0
-        # Where the time was over when the waiting began, that woke us, and the frames came at an unknown time later.
+        # If the time-out had passed when the run-queue wait began, it was the cause: frames arrived at an unknown time.
         by_time = due_ns is not None and woke_ns - waited_ns >= began_ns + asleep_ns
         self.waited_ns = 0 if by_time else waited_ns
         return ready

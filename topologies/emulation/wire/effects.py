@@ -1,8 +1,8 @@
-"""What happens to a frame on a link, one effect a class, each a function of (size, arrival time, seeded random).
+"""Effects of a link on frames, one per class, each a function of (size, arrival time, seeded random).
 
-Every effect has one method, `exit_ns(size_bytes, now_ns) -> ns | None`: when a frame that comes in now goes
-out, or None if it is lost. A direction of a link is a chain of them. Times are integers in nanoseconds on one
-monotonic clock; sizes are those of the Ethernet frame without its check sum, as tc(8) counts them.
+Every effect has one method, `exit_ns(size_bytes, now_ns) -> ns | None`: the time at which a frame that enters now
+leaves, or None if it is lost. A direction of a link is a chain of them. Times are integers in nanoseconds on one
+monotonic clock; sizes are those of the Ethernet frame without its frame check sequence, as tc(8) counts them.
 """
 
 from collections import deque
@@ -16,26 +16,26 @@ NS = 1_000_000_000
 
 
 class Effect(Protocol):
-    """One effect of a link on frames."""
+    """Interface of an effect of a link on frames."""
 
     def exit_ns(self, size_bytes: int, now_ns: int) -> int | None:
-        """When a frame that comes in at `now_ns` goes out; None: never."""
+        """Return the time at which a frame that enters at `now_ns` leaves; None: it is lost."""
 
 
 class Loss:
-    """Loses each frame with a fixed probability, independently of the others (netem's `loss random`)."""
+    """Independent loss of each frame with a fixed probability (netem's `loss random`)."""
 
     def __init__(self, probability: float, random: Random) -> None:
         self._probability = probability
         self._random = random
 
     def exit_ns(self, size_bytes: int, now_ns: int) -> int | None:  # noqa: ARG002
-        """See Effect."""
+        """Return the exit time; see Effect."""
         return None if self._random.random() < self._probability else now_ns
 
 
 class Rate:
-    """A transmitter of fixed rate behind a drop-tail queue, counted in frames with the one being sent."""
+    """A transmitter of fixed rate with a drop-tail queue, whose capacity in frames includes the one in transmission."""
 
     def __init__(self, rate_bps: float, queue_frames: int) -> None:
         self._ns_per_byte = 8 * NS / rate_bps
@@ -43,7 +43,7 @@ class Rate:
         self._ends_ns: deque[int] = deque()
 
     def exit_ns(self, size_bytes: int, now_ns: int) -> int | None:
-        """See Effect."""
+        """Return the exit time; see Effect."""
         ends = self._ends_ns
         while ends and ends[0] <= now_ns:
             ends.popleft()
@@ -56,7 +56,7 @@ class Rate:
 
 
 class Delay:
-    """Propagation: a fixed time and jitter drawn evenly from [-jitter, +jitter]; frames may overtake, as in netem."""
+    """Propagation: a fixed delay plus jitter, uniform in [-jitter, +jitter]; frames may overtake, as in netem."""
 
     def __init__(self, delay_s: float, jitter_s: float, random: Random) -> None:
         self._delay_ns = round(delay_s * NS)
@@ -64,13 +64,13 @@ class Delay:
         self._random = random
 
     def exit_ns(self, size_bytes: int, now_ns: int) -> int | None:  # noqa: ARG002
-        """See Effect."""
+        """Return the exit time; see Effect."""
         extra_ns = self._random.randint(-self._jitter_ns, self._jitter_ns) if self._jitter_ns else 0
         return now_ns + self._delay_ns + extra_ns
 
 
 class Reorder:
-    """Lets a fraction of the frames skip the delay that the others suffer (netem's `reorder`)."""
+    """Reordering: a fraction of the frames skips the delay of the others (netem's `reorder`)."""
 
     def __init__(self, probability: float, delayed: Effect, random: Random) -> None:
         self._probability = probability
@@ -78,20 +78,20 @@ class Reorder:
         self._random = random
 
     def exit_ns(self, size_bytes: int, now_ns: int) -> int | None:
-        """See Effect."""
+        """Return the exit time; see Effect."""
         if self._random.random() < self._probability:
             return now_ns
         return self._delayed.exit_ns(size_bytes, now_ns)
 
 
 class Chain:
-    """Effects one after the other, each taking the exit time of the one before as its arrival time."""
+    """Effects in sequence, the exit time of each being the arrival time of the next."""
 
     def __init__(self, effects: Sequence[Effect]) -> None:
         self._effects = effects
 
     def exit_ns(self, size_bytes: int, now_ns: int) -> int | None:
-        """See Effect."""
+        """Return the exit time; see Effect."""
         for effect in self._effects:
             out_ns = effect.exit_ns(size_bytes, now_ns)
             if out_ns is None:
@@ -101,7 +101,7 @@ class Chain:
 
 
 def build(shape: Shape, random: Random) -> Chain:
-    """The chain of a shape, in the order of a wire: loss, transmitter with its queue, propagation."""
+    """Return the chain of a shape, in the order of a wire: loss, transmitter with its queue, propagation."""
     effects: list[Effect] = []
     if shape.loss:
         effects.append(Loss(shape.loss, random))

@@ -1,8 +1,8 @@
-"""The record of one direction of a wire: when each frame was due and when it left, in a file that is shared memory.
+"""Frame-time record of one direction of a wire: due time and departure of each frame, in shared memory.
 
-A ring of the last FRAMES_MAX frames behind a header of one number, how many frames there have been so far. Times are
-those of CLOCK_MONOTONIC in ns. The carrier writes it, any other process may read it at any time, also when the carrier
-has been killed:
+A ring buffer of the last FRAMES_MAX frames behind a header with the number of frames so far. Times are those of
+CLOCK_MONOTONIC in ns. The carrier writes it; any other process may read it at any time, also after the carrier was
+killed:
 
     reader = Reader(path)
     reader.news()      # array of due, left, due, left, ... of the frames since the last call
@@ -13,14 +13,14 @@ import struct
 from array import array
 from pathlib import Path
 
-# 4 MiB a direction, of which only what is written takes memory: 150 s of full frames at 20 Mbit/s between two readings.
+# 4 MiB per direction, allocated as it is written: 150 s of full frames at 20 Mbit/s between two readings.
 FRAMES_MAX = 1 << 18
 HEADER, ENTRY = struct.Struct("=q"), struct.Struct("=qq")
 SIZE_BYTES = HEADER.size + FRAMES_MAX * ENTRY.size
 
 
 class Writer:
-    """The carrier's end."""
+    """The carrier's end of a record."""
 
     def __init__(self, path: Path) -> None:
         with open(path, "w+b") as file:
@@ -29,15 +29,15 @@ class Writer:
         self._count = 0
 
     def add(self, due_ns: int, left_ns: int) -> None:
-        """Note one frame."""
+        """Append one frame."""
         ENTRY.pack_into(self._memory, HEADER.size + self._count % FRAMES_MAX * ENTRY.size, due_ns, left_ns)
         self._count += 1
-        # Last, so that a reader finds only frames that are whole.
+        # Written last, so that a reader finds complete entries only.
         HEADER.pack_into(self._memory, 0, self._count)
 
 
 class Reader:
-    """The other end. Raises OSError where there is no such record."""
+    """The reading end of a record. Raises OSError where there is no such record."""
 
     def __init__(self, path: Path) -> None:
         with open(path, "rb") as file:
@@ -45,7 +45,7 @@ class Reader:
         self._read = 0
 
     def news(self) -> "array[int]":
-        """The due and left times of all frames since the last call; of more than FRAMES_MAX the last ones."""
+        """Return the due and departure times of all frames since the last call, the last FRAMES_MAX at most."""
         count = HEADER.unpack_from(self._memory, 0)[0]
         found = array("q")
         first = max(self._read, count - FRAMES_MAX)

@@ -1,4 +1,4 @@
-"""Open TAP devices inside other processes' network namespaces (Linux: Documentation/networking/tuntap.rst)."""
+"""TAP devices, opened inside other processes' network namespaces (Linux: Documentation/networking/tuntap.rst)."""
 
 import fcntl
 import os
@@ -13,10 +13,10 @@ IFF_NO_PI = 0x1000
 
 
 def open_tap(name: str, descriptor_of_namespace: int) -> int:
-    """Make the TAP device `name` in a network namespace and return its non-blocking descriptor.
+    """Create the TAP device `name` in a network namespace and return its non-blocking descriptor.
 
-    The calling thread is in that namespace afterwards. Without IFF_VNET_HDR the kernel hands out frames of at
-    most the MTU with their check sums filled in. Raises OSError.
+    The calling thread is in that namespace afterwards. Without IFF_VNET_HDR the kernel delivers frames of at most the
+    MTU with their checksums filled in. Raises OSError.
     """
     namespaces.setns(descriptor_of_namespace, namespaces.CLONE_NEWNET)
     descriptor = os.open(TUN_DEVICE, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from topologies.emulation.errors import MachineError
-from topologies.emulation.virtual import building, kernel
+from topologies.emulation.virtual import builder, kernel
 
 
 @pytest.fixture
@@ -77,37 +77,37 @@ def test_every_patch_says_why_and_changes_something() -> None:
 
 
 def test_the_configuration_has_no_modules_and_what_links_need() -> None:
-    wanted = building.wanted_options(kernel.CONFIGURATION.read_text())
+    wanted = builder.wanted_options(kernel.CONFIGURATION.read_text())
     assert set(wanted.values()) <= {"y", "n", "4"}
     names = ("UML_TIME_TRAVEL_SUPPORT", "HOSTFS", "OVERLAY_FS", "NET_SCH_NETEM", "NET_ACT_MIRRED", "OPENVSWITCH", "TUN")
     assert [name for name in names if wanted.get(f"CONFIG_{name}") != "y"] == []
 
 
 def test_the_source_that_was_tried_is_taken_before_a_newer_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(building, "SOURCES", tmp_path)
+    monkeypatch.setattr(builder, "SOURCES", tmp_path)
     with pytest.raises(MachineError, match="no kernel source"):
-        building.find_source()
+        builder.find_source()
     for name in ("linux-source-6.8.0.tar.bz2", "linux-source-6.12.tar.xz", "linux-source-6.12.tar.xz.sig"):
         (tmp_path / name).touch()
-    assert building.find_source().name == "linux-source-6.12.tar.xz"
+    assert builder.find_source().name == "linux-source-6.12.tar.xz"
     (tmp_path / "linux-source-6.1.tar.xz").touch()
-    assert building.find_source().name == "linux-source-6.1.tar.xz"
+    assert builder.find_source().name == "linux-source-6.1.tar.xz"
 
 
 def test_a_patch_that_does_not_fit_ends_the_build_and_leaves_no_kernel(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(building, "SOURCES", tmp_path)
-    monkeypatch.setattr(building, "NEEDED_MB", 0)
-    monkeypatch.setattr(building, "PROGRAMS", {"patch": "patch", "tar": "tar"})
+    monkeypatch.setattr(builder, "SOURCES", tmp_path)
+    monkeypatch.setattr(builder, "NEEDED_MB", 0)
+    monkeypatch.setattr(builder, "PROGRAMS", {"patch": "patch", "tar": "tar"})
     source(tmp_path, "linux-source-9.9.tar.xz", {"Kconfig": "", "arch/um/os-Linux/util.c": "int other;\n"})
-    (cache / f"{building.UNFINISHED}left").mkdir(parents=True)
-    assert building.main([]) == 3
+    (cache / f"{builder.UNFINISHED}left").mkdir(parents=True)
+    assert builder.main([]) == 3
     said = capsys.readouterr().err
     first = kernel.patches()[0].name
     assert said.startswith(f"lab7: linux-source-9.9.tar.xz is not what {first} was made for")
     assert len(said.splitlines()) == 1
-    assert {one.name for one in cache.iterdir()} == {"lock", building.LOG}
+    assert {one.name for one in cache.iterdir()} == {"lock", builder.LOG}
 
 
 def test_programs_that_are_missing_are_named_by_their_packages(
@@ -116,7 +116,7 @@ def test_programs_that_are_missing_are_named_by_their_packages(
     monkeypatch.setenv("PATH", str(tmp_path))
     cache.mkdir(parents=True)
     with pytest.raises(MachineError, match=r"apt-get install .*bison flex gcc"):
-        building.check_machine(cache)
+        builder.check_machine(cache)
 
 
 def test_a_kernel_is_kept_whole_and_for_all_to_read(tmp_path: Path, cache: Path) -> None:
@@ -126,7 +126,7 @@ def test_a_kernel_is_kept_whole_and_for_all_to_read(tmp_path: Path, cache: Path)
     (folder / kernel.PROGRAM).chmod(0o755)
     made = kernel.Kernel(folder / kernel.PROGRAM, "6.1.9", kernel.recipe_hash())
     cache.mkdir(parents=True)
-    kept = building._keep(folder, made, {"version": "6.1.9"}, cache)
+    kept = builder._keep(folder, made, {"version": "6.1.9"}, cache)
     assert kernel.find() == kept
     assert os.stat(kept.program.parent).st_mode & 0o777 == 0o755
     assert json.loads((kept.program.parent / kernel.ABOUT).read_text()) == {"version": "6.1.9"}

@@ -1,14 +1,14 @@
-"""Building the kernel of virtual time from the distribution's kernel source package, once a recipe.
+"""Build of the kernel of virtual time from the distribution's kernel source package, once per recipe.
 
-    python -m topologies.emulation.virtual.building [--shared]
+    python -m topologies.emulation.virtual.builder [--shared]
 
-    /usr/src/linux-source-6.1.tar.xz   unpacked, without what no configuration for user-mode Linux reads
+    /usr/src/linux-source-6.1.tar.xz   unpacked, without files that no configuration for user-mode Linux reads
     kernel/*.patch                     applied; one that does not fit ends the build
-    kernel/config                      all that is in the kernel, nothing else
-    a boot in virtual time             an hour of sleep, then a netem: only a kernel that can do this is kept
+    kernel/config                      the whole configuration
+    a boot in virtual time             an hour of sleep, then a netem: only a kernel that passes is kept
 
-It is built in a folder beside the others and renamed into its place, so an interrupted build leaves no kernel, and the
-next one removes what it left; a lock keeps two builds apart. --shared: for all users of this machine.
+It is built in a temporary folder and renamed into place, so that an interrupted build leaves no kernel, and the next
+build removes its remains; a lock serialises builds. --shared: for all users of this machine.
 """
 
 import contextlib
@@ -33,14 +33,14 @@ from topologies.emulation.virtual.kernel import Kernel
 from topologies.emulation.virtual.machine import Machine
 
 SOURCES = Path("/usr/src")
-# The one that the patches are made for and tried with; of others the newest is taken, and may refuse them.
+# The release that the patches are made for; otherwise the newest is taken, which the patches may not fit.
 TRIED = "linux-source-6.1"
 SOURCE_NAME = re.compile(r"linux-source-(\d+(?:\.\d+)+)\.tar\.(?:xz|bz2|gz)")
 PROGRAMS = {"make": "make", "gcc": "gcc", "ld": "binutils", "flex": "flex", "bison": "bison", "bc": "bc"} | {
     "xz": "xz-utils",
     "patch": "patch",
 }
-# Never compiled here, and most of the source: their Kconfig files are read all the same.
+# Most of the source, never compiled here; their Kconfig files are needed.
 LEFT_OUT = (
     "*/Documentation/*/*",
     "*/arch/[!ux]*/*.[chS]",
@@ -50,7 +50,7 @@ LEFT_OUT = (
     "*/sound/*.[ch]",
     "*/tools/testing/*",
 )
-# What a kernel says of its maker goes into its pool of random numbers: the same everywhere.
+# The kernel's banner (build time, user, host) is an input of its random number pool: the same everywhere.
 MADE_BY = {
     "KBUILD_BUILD_TIMESTAMP": "2023-01-01",
     "KBUILD_BUILD_USER": "lab7",
@@ -66,7 +66,7 @@ CHECK_LIMIT_S = 120.0
 
 
 def find_source() -> Path:
-    """The kernel source package of this distribution. Raises MachineError that names it where there is none."""
+    """Return the kernel source package of this distribution. Raises MachineError that names it where there is none."""
     found = [
         (file, match) for file in SOURCES.glob("linux-source-*.tar.*") if (match := SOURCE_NAME.fullmatch(file.name))
     ]
@@ -83,7 +83,7 @@ def _number(version: str) -> tuple[int, ...]:
 
 
 def check_machine(place: Path) -> None:
-    """Raises MachineError for what is missing."""
+    """Check for the tools and disk space of a build. Raises MachineError."""
     if reason := kernel.unsupported():
         raise MachineError(reason)
     missing = sorted({package for program, package in PROGRAMS.items() if shutil.which(program) is None})
@@ -98,7 +98,7 @@ def check_machine(place: Path) -> None:
 
 
 def build(place: Path) -> Kernel:
-    """Build the kernel into a folder of kernels, unless it is there. Raises MachineError."""
+    """Build the kernel into a folder of kernels unless it exists. Raises MachineError."""
     try:
         place.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -129,7 +129,7 @@ def _locked(place: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _folder(place: Path) -> Iterator[Path]:
-    """A folder to build in; those of builds that were killed are removed, since the lock is ours."""
+    """Provide a folder to build in; the remains of killed builds are removed, which is safe under the lock."""
     for left in place.glob(f"{UNFINISHED}*"):
         shutil.rmtree(left, ignore_errors=True)
     folder = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=place))
@@ -145,7 +145,7 @@ def _build(folder: Path, source: Path, log: Path) -> Kernel:
     _run(["tar", "-xf", str(source), "-C", str(folder), *(f"--exclude={one}" for one in LEFT_OUT)], folder, log)
     tree = next(one for one in folder.iterdir() if (one / "Kconfig").exists())
     for patch in kernel.patches():
-        # No fuzz: a patch that only nearly fits is not known to do what it says.
+        # No fuzz: a patch with shifted context may apply in the wrong place.
         words = ["patch", "--strip=1", "--fuzz=0", "--batch", "--forward", f"--input={patch}"]
         _run(words, tree, log, f"{source.name} is not what {patch.name} was made for, which {TRIED} is")
     make = ["make", "ARCH=um", f"-j{os.cpu_count() or 1}"]
@@ -163,13 +163,13 @@ def _build(folder: Path, source: Path, log: Path) -> Kernel:
 
 
 def wanted_options(text: str) -> dict[str, str]:
-    """The options of a configuration and their values."""
+    """Parse a kernel configuration into options and values."""
     rows = [line.split("=", 1) for line in text.splitlines() if line.startswith("CONFIG_")]
     return dict(rows)
 
 
 def _check_configuration(file: Path) -> None:
-    """What the recipe asks for must have come out: an option of another release may have gone or need more."""
+    """Check that the resulting configuration has every option of the recipe: another release may lack one."""
     got = wanted_options(file.read_text())
     wanted = wanted_options(kernel.CONFIGURATION.read_text())
     if off := [name for name, value in wanted.items() if got.get(name, "n") != value]:
@@ -177,7 +177,7 @@ def _check_configuration(file: Path) -> None:
 
 
 def check(made: Kernel) -> None:
-    """Boot a kernel: an hour passes at once, and links can be shaped. Raises MachineError."""
+    """Boot a kernel: an hour of sleep passes, and links can be shaped. Raises MachineError."""
     words = f"sleep {CHECK_SLEEP_S} && exec {sys.executable} -m topologies.emulation.links.netem"
     job = Job(("sh", "-c", words), dict(os.environ), str(PACKAGE_ROOT), seed=1, limit_s=2.0 * CHECK_SLEEP_S)
     with Machine(made, job) as machine:
@@ -192,7 +192,7 @@ def _keep(folder: Path, made: Kernel, about: dict[str, object], place: Path) -> 
     whole.mkdir()
     made.program.rename(whole / kernel.PROGRAM)
     (whole / kernel.ABOUT).write_text(json.dumps(about) + "\n")
-    # A folder made by mkdtemp is its maker's alone, and this one may be for all users.
+    # mkdtemp creates a private folder; this one may be for all users.
     whole.chmod(0o755)
     target = place / f"{made.recipe}-{made.version}"
     shutil.rmtree(target, ignore_errors=True)
@@ -201,7 +201,7 @@ def _keep(folder: Path, made: Kernel, about: dict[str, object], place: Path) -> 
 
 
 def _run(words: list[str], directory: Path, log: Path, refusal: str = "") -> str:
-    """Run a step and return what it said; a failure is one sentence that names its first error and the log."""
+    """Run a build step and return its output. Raises MachineError with the first error line and the log."""
     with open(log, "ab+") as kept:
         begin = kept.seek(0, os.SEEK_END)
         code = _run_to_its_end(["nice", "-n", str(NICE), *words], directory, kept)
@@ -215,7 +215,7 @@ def _run(words: list[str], directory: Path, log: Path, refusal: str = "") -> str
 
 
 def _run_to_its_end(words: list[str], directory: Path, output: IO[bytes]) -> int:
-    """Run a program with all that it starts; when this process is stopped meanwhile, none of them is left."""
+    """Run a program and its descendants; if this process is interrupted, kill them all."""
     with subprocess.Popen(
         words,
         cwd=directory,
@@ -241,9 +241,9 @@ def _say(what: str) -> None:
 
 
 def main(argv: list[str]) -> int:
-    """Build the kernel, unless it is there."""
+    """Build the kernel unless it exists."""
     if argv not in ([], ["--shared"]):
-        print("usage: python -m topologies.emulation.virtual.building [--shared]", file=sys.stderr)
+        print("usage: python -m topologies.emulation.virtual.builder [--shared]", file=sys.stderr)
         return 2
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _stop)
