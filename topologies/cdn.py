@@ -115,13 +115,13 @@ def host_name(kind: str, region: str, number: int = 0) -> str:
 
 def _check(clients: int, replicas: int, cdn: str, resolver: str) -> None:
     if not 0 <= clients <= MOST_CLIENTS:
-        raise ValueError(f"clients={clients}: a region has up to {MOST_CLIENTS}")
+        raise ValueError(f"clients={clients}: must be 0 to {MOST_CLIENTS}")
     if not 1 <= replicas <= MOST_REPLICAS:
-        raise ValueError(f"replicas={replicas}: a region has 1 to {MOST_REPLICAS}")
+        raise ValueError(f"replicas={replicas}: must be 1 to {MOST_REPLICAS}")
     if cdn not in ("yes", "no"):
-        raise ValueError(f"cdn={cdn}: it takes yes or no")
+        raise ValueError(f"cdn={cdn}: must be yes or no")
     if resolver not in ("regional", "public", "subnet"):
-        raise ValueError(f"resolver={resolver}: it takes regional, public or subnet")
+        raise ValueError(f"resolver={resolver}: must be regional, public or subnet")
 
 
 class CdnParts(Topo):  # type: ignore[misc]

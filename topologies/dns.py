@@ -130,7 +130,7 @@ class DnsTopo(Topo):  # type: ignore[misc]
         mode.
         """
         if mode not in ("iterative", "recursive"):
-            raise ValueError(f"mode={mode!r}: there are iterative and recursive")
+            raise ValueError(f"mode={mode!r}: must be iterative or recursive")
         names = make_names(int(ttl), [int(each) for each in changing.split(",") if each])
         internet, campus = self.addSwitch("s1"), self.addSwitch("s2")
         self.addLink(internet, campus)

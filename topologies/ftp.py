@@ -64,7 +64,7 @@ class FtpTopo(Topo):  # type: ignore[misc]
         mirrors: s1 has a mirror port (yes or no); link: further TCLink parameters of that link. Raises ValueError.
         """
         if mirrors not in ("yes", "no"):
-            raise ValueError(f"mirrors={mirrors!r}: it takes yes or no")
+            raise ValueError(f"mirrors={mirrors!r}: must be yes or no")
         near, far = self.addSwitch("s1", mirrors=mirrors == "yes"), self.addSwitch("s2")
         self.addLink(self.addHost("client", ip=f"{CLIENT_ADDRESS}/24", defaultRoute="via 10.9.1.254"), near)
         self.addLink(self.addHost("eve", ip=f"{EVE_ADDRESS}/24", defaultRoute="via 10.9.1.254"), near)

@@ -129,7 +129,7 @@ class MailTopo(Topo):  # type: ignore[misc]
         flags_b: further flags of their MTAs. Raises ValueError for a parameter out of range.
         """
         if backup not in ("yes", "no"):
-            raise ValueError(f"backup={backup!r}: it takes yes or no")
+            raise ValueError(f"backup={backup!r}: must be yes or no")
         internet, near, far = self.addSwitch("s0"), self.addSwitch("s1"), self.addSwitch("s2")
         half = _half(between)
         self.addLink(near, internet, bw=float(bw), delay=half)
@@ -172,7 +172,7 @@ def _half(delay: str) -> str:
     try:
         return f"{float(number) / 2:g}{delay[len(number) :]}"
     except ValueError:
-        raise ValueError(f"between={delay!r} is no delay, such as 50ms") from None
+        raise ValueError(f"between={delay!r} is not a delay such as 50ms") from None
 
 
 SUBMITS = f"--server mail.example.org --port {SUBMISSION_PORT} --auth PLAIN --auth-user alice"

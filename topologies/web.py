@@ -64,9 +64,9 @@ class WebTopo(Topo):  # type: ignore[misc]
         out of range.
         """
         if cache != "none" and cache not in CACHES:
-            raise ValueError(f"cache={cache}: it takes none, {' or '.join(CACHES)}")
+            raise ValueError(f"cache={cache}: must be none, {' or '.join(CACHES)}")
         if not 1 <= int(clients) <= MOST_CLIENTS:
-            raise ValueError(f"clients={clients}: there can be 1 to {MOST_CLIENTS}")
+            raise ValueError(f"clients={clients}: must be 1 to {MOST_CLIENTS}")
         campus, isp = self.addSwitch("s1"), self.addSwitch("s2")
         self.addLink(campus, isp, bw=bw, delay=delay, **link)
         names = {origin_name(number): f"10.7.1.{number}" for number in range(1, int(origins) + 1)}

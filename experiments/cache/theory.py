@@ -40,7 +40,7 @@ def cached_visit(
     a visit to nothing.
     """
     if objects < 1:
-        raise ValueError("a visit is to at least one object")
+        raise ValueError("a visit needs at least one object")
     first_s = sum(transmission_time_s(min(size, MSS_BYTES), rate_bps) for size in responses_bytes)
     asking_s = transmission_time_s(request_size_bytes, rate_bps)
     terms = {

@@ -51,7 +51,7 @@ def ftp_session(
     ValueError for an unknown mode or no file.
     """
     if mode not in MODES or not sizes_bytes:
-        raise ValueError(f"there are the modes {' and '.join(MODES)}, and a session of theirs fetches a file at least")
+        raise ValueError(f"mode must be {' or '.join(MODES)}, with at least one file")
     n = len(sizes_bytes)
     syns_s = 2 * SYN_FRAME_BYTES * 8 / rate_bps
     said_s = transmission_time_s(message_bytes, rate_bps)

@@ -25,12 +25,14 @@ def load_experiment(file: str, taken: Collection[str]) -> Experiment:
     experiment = getattr(module, "EXPERIMENT", None)
     if experiment is None:
         hint = f"start its topology by `lab7 up {file}`, or " if hasattr(module, "topos") else ""
-        raise OwnFileError(f"{file} defines no EXPERIMENT: {hint}end it with  EXPERIMENT = Experiment(name=...)")
+        raise OwnFileError(f"{file} defines no EXPERIMENT: {hint}add  EXPERIMENT = Experiment(name=...)")
     if not isinstance(experiment, Experiment):
         kind = type(experiment).__name__
         raise OwnFileError(f"{file}: EXPERIMENT is of type {kind}; it must be an Experiment (see experiments.harness)")
     if not NAME.fullmatch(experiment.name):
-        raise OwnFileError(f"{file}: the name {experiment.name!r} must be of small letters, digits and hyphens")
+        raise OwnFileError(
+            f"{file}: the name {experiment.name!r} must consist of lower-case letters, digits and hyphens"
+        )
     if experiment.name in taken:
         raise OwnFileError(f"{file}: the name {experiment.name!r} is taken by an experiment of lab7: choose another")
     _check_claims(file, experiment)
@@ -47,7 +49,7 @@ def _check_claims(file: str, experiment: Experiment) -> None:
         if name not in course and name not in own:
             raise OwnFileError(
                 f"{file}: {name} is no claim of the course (see `lab7 claims`): "
-                f"say what it states by own_claims=(Claim({name!r}, ...),)"
+                f"declare it by own_claims=(Claim({name!r}, ...),)"
             )
 
 
@@ -60,7 +62,7 @@ def load_drawing(file: str, chosen: str) -> tuple[str, Any, str, tuple[str, ...]
     topos = getattr(module, "topos", None)
     if not topos or not isinstance(topos, dict):
         hint = f"run its experiment by `lab7 run {file}`, or " if hasattr(module, "EXPERIMENT") else ""
-        raise OwnFileError(f"{file} exports no topology: {hint}end it with  topos = {{'name': TheTopoClass}}")
+        raise OwnFileError(f"{file} exports no topology: {hint}add  topos = {{'name': TheTopoClass}}")
     if chosen and chosen not in topos:
         raise OwnFileError(f"{file} exports no topology {chosen!r}: it exports {', '.join(topos)}")
     if not chosen and len(topos) > 1:
@@ -69,7 +71,7 @@ def load_drawing(file: str, chosen: str) -> tuple[str, Any, str, tuple[str, ...]
     name = chosen or next(iter(topos))
     if not callable(topos[name]):
         kind = type(topos[name]).__name__
-        raise OwnFileError(f"{file}: topos[{name!r}] is of type {kind}; name the class itself, not one that is made")
+        raise OwnFileError(f"{file}: topos[{name!r}] is of type {kind}; name the class itself, not an instance")
     return name, topos[name], *described(module)
 
 

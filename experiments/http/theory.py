@@ -83,7 +83,7 @@ def http_page_load(
     """
     form, n = _FORMS[strategy], len(sizes_bytes)
     if n == 0:
-        raise ValueError("a page has at least its base page")
+        raise ValueError("a page needs a base page")
     sizes = [size + head_size_bytes for size in sizes_bytes]
     # A base page without references has no second round.
     handshakes, requests, awaited = (

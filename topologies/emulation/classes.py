@@ -47,9 +47,9 @@ def _check(place: str, kind: Any, stock: tuple[type, ...], instead: str) -> None
         return
     name = getattr(kind, "__name__", None)
     if name is None or not callable(kind):
-        raise DrawingError(f"{place} has the class {kind!r}, which is none: leave it out")
+        raise DrawingError(f"{place} has cls={kind!r}, which is not a class: leave it out")
     known = ", ".join(dict.fromkeys(one.__name__ for one in stock))
-    raise DrawingError(f"{place} is of the class {name}, and lab7 runs none but {known}: leave it out and {instead}")
+    raise DrawingError(f"{place} has the class {name}, which is not one of {known}: leave it out and {instead}")
 
 
 def _is_own_bridge(kind: Any) -> bool:

@@ -41,7 +41,7 @@ class Interface(Intf):  # type: ignore[misc]
         """
         if asked := [f"{name}={params[name]!r}" for name in SHAPING if params.get(name) is not None]:
             raise EmulationError(
-                f"the link of {self.name} is up and keeps its shape: "
+                f"the link of {self.name} is up and cannot be reshaped: "
                 f"give {', '.join(asked)} to addLink() and start again"
             )
         if not self.node.namespace_pid:
@@ -60,7 +60,7 @@ class Interface(Intf):  # type: ignore[misc]
     def setMAC(self, macstr: str) -> str:  # noqa: N802
         """Refuse: static forwarding and neighbour tables contain the address. Raises EmulationError."""
         raise EmulationError(
-            f"{self.name} is up and keeps its address {self.mac}, which all hosts and switches know: give "
+            f"{self.name} is up and keeps its address {self.mac}, which is in all hosts' and switches' tables: give "
             f"mac={macstr!r} to addHost(), or addr1 or addr2 to addLink(), and start again"
         )
 

@@ -58,7 +58,7 @@ def _resolvers(value: Any) -> str | None:
         for address in [value] if isinstance(value, str) else value:
             IPv4Address(str(address))
     except (AddressValueError, TypeError):
-        return "is not the IPv4 address of a name server, or a list of such"
+        return "is not the IPv4 address of a name server, nor a list of addresses"
     return None
 
 
@@ -82,7 +82,7 @@ def _private_folders(value: Any) -> str | None:
     if not isinstance(value, list | tuple) or not all(
         isinstance(each, str) or (isinstance(each, tuple) and len(each) == 2 and _texts(each)) for each in value
     ):
-        return "is not a list of folders, or of pairs of such: write privateDirs=['/var/log']"
+        return "is not a list of folders, or of pairs of folders: write privateDirs=['/var/log']"
     for each in value:
         folder = each if isinstance(each, str) else each[0]
         if RUN.is_relative_to(os.path.realpath(folder)):
@@ -91,7 +91,7 @@ def _private_folders(value: Any) -> str | None:
 
 
 def _own_namespace(value: Any) -> str | None:
-    return None if value else "asks for a host in the machine's own network, and every host here has one of its own"
+    return None if value else "is not supported: every host has its own network namespace"
 
 
 def _number(low: int, high: int, meaning: str) -> Check:
@@ -114,7 +114,7 @@ def _interface_name(value: Any) -> str | None:
 
 
 def _not_taken(instead: str) -> Check:
-    return lambda _value: f"is no option that is taken here: {instead}"
+    return lambda _value: f"is not supported: {instead}"
 
 
 def _unless_false(instead: str) -> Check:

@@ -100,7 +100,7 @@ def run(command: Sequence[str], salvage: Callable[[Path], None] | None = None) -
     folder = _unfinished_folder()
     if folder is not None and salvage is not None:
         salvage(folder)
-    print(f"lab7: {died}{f'; what was captured until then is in {folder}' if folder else ''}", file=sys.stderr)
+    print(f"lab7: {died}{f'; packets captured until then are in {folder}' if folder else ''}", file=sys.stderr)
     return CANNOT
 
 

@@ -54,11 +54,11 @@ def parse_shape(params: dict[str, Any]) -> Shape | None:
         queue_frames=_queue(asked.get("max_queue_size", Shape.queue_frames)),
     )
     if shape.delay_s > DELAY_MAX_S:
-        raise DrawingError(f"delay={asked['delay']} is longer than the {DELAY_MAX_S:g} s that a link carries")
+        raise DrawingError(f"delay={asked['delay']} exceeds {DELAY_MAX_S:g} s")
     if shape.jitter_s > shape.delay_s:
         raise DrawingError(f"jitter={asked['jitter']} is larger than delay={asked.get('delay', 0)}")
     if shape.reorder and not shape.delay_s:
-        raise DrawingError(f"reorder={asked['reorder']} needs a delay that the other frames suffer")
+        raise DrawingError(f"reorder={asked['reorder']} needs a delay")
     return shape
 
 

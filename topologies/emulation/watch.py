@@ -50,7 +50,7 @@ class LabDied(BaseException):
 
     def kept_in(self, folder: str) -> LabDied:
         """Return the same error with the folder of the packets that were captured until then."""
-        return type(self)(f"{self}; what was captured until then is in {folder}")
+        return type(self)(f"{self}; packets captured until then are in {folder}")
 
 
 class ServerDied(LabDied):

@@ -181,7 +181,7 @@ class Capture:
             raise self._dead()
         answer: dict[str, Any] = json.loads(line)
         if key not in answer:
-            raise CaptureError(answer.get("error", f"{NAME} said {line!r}"))
+            raise CaptureError(answer.get("error", f"{NAME} wrote {line!r}"))
         return answer[key]
 
     def _dead(self) -> CaptureError:

@@ -135,10 +135,10 @@ def _blocks(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
             raise PcapngError("the file ends inside a block")
         block_type, length = struct.unpack("<II", header)
         if length < 12 or length % 4:
-            raise PcapngError(f"a block says that it is {length} octets long")
+            raise PcapngError(f"invalid block length {length}")
         rest = stream.read(length - 8)
         if len(rest) != length - 8 or struct.unpack("<I", rest[-4:])[0] != length:
-            raise PcapngError("a block's two lengths disagree, or the file ends inside it")
+            raise PcapngError("the two lengths of a block differ, or the file ends inside it")
         yield block_type, rest[:-4]
 
 

@@ -34,15 +34,15 @@ if _IMPORTING:
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="lab7", prog_name="lab7")
 def lab7() -> None:
-    """The application layer as a laboratory: real protocols on an emulated network, judged from packets.
+    """Application-layer protocols on an emulated network, judged from captured packets.
 
     \b
-    lab7 run http-versions --set rtt=50ms     an experiment: packets, times beside theory, a report
-    lab7 shell web                            a network to live in; every host runs its service
-    lab7 doctor                               what this machine can do, and how to get the rest
+    lab7 run http-versions --set rtt=50ms     run an experiment: packets, times beside theory, a report
+    lab7 shell web                            start a topology with its services, open a command line
+    lab7 doctor                               check this machine and print remedies
 
-    Exit codes: 0 all claims shown, 1 a claim not shown, 2 wrong use, 3 this machine cannot, or a process of the network
-    died.
+    Exit codes: 0 all claims shown, 1 a claim not shown, 2 usage error, 3 not possible on this machine, or a process of
+    the network died.
     """
 
 

@@ -129,20 +129,20 @@ def settings(_context: click.Context, _option: click.Parameter, values: tuple[st
 
 
 set_option = click.option(
-    "--set", "given", metavar="NAME=VALUE", multiple=True, callback=settings, help="A parameter; may be repeated."
+    "--set", "given", metavar="NAME=VALUE", multiple=True, callback=settings, help="set a parameter (repeatable)"
 )
 links_option = click.option(
     "--links",
     type=click.Choice(BACKENDS),
     default="auto",
     show_default=True,
-    help="Shape links by the kernel (netem) or in user space (wire); auto: netem where the kernel has it.",
+    help="shape links in the kernel (netem) or in user space (wire); auto: netem if the kernel has it",
 )
 sandbox_option = click.option(
     "--sandbox/--no-sandbox",
     "sandboxed",
     default=True,
-    help="Without a sandbox (as root) interfaces can be seen from outside, as with plain Mininet.",
+    help="run in new namespaces; without them (as root) interfaces are visible from outside",
 )
 TIMES = ("auto", "virtual", "real")
 time_option = click.option(
@@ -152,7 +152,7 @@ time_option = click.option(
     default="auto",
     show_default=True,
     envvar="LAB7_TIME",
-    help="The clock: this machine's (real), or that of a kernel in which programs take no time (virtual); auto: real.",
+    help="clock: this machine's (real), or a kernel's in which programs take no time (virtual); auto: real",
 )
 run_time_option = click.option(
     "--time",
@@ -161,8 +161,8 @@ run_time_option = click.option(
     default="auto",
     show_default=True,
     envvar="LAB7_TIME",
-    help="The clock: this machine's (real), or that of a kernel in which programs take no time (virtual); auto: "
-    "virtual where that kernel is built (make virtual) and no option contradicts it, else real.",
+    help="clock: this machine's (real), or a kernel's in which programs take no time (virtual); auto: "
+    "virtual if that kernel is built (make virtual) and no option contradicts it, else real",
 )
 real_time_option = click.option(
     "--time",
@@ -171,15 +171,15 @@ real_time_option = click.option(
     default="auto",
     show_default=True,
     callback=lambda _context, _option, value: _only_real(value),
-    help="The clock: a network to live in has this machine's (real).",
+    help="clock: this machine's (real) only, for interactive use",
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
+json_option = click.option("--json", "as_json", is_flag=True, help="print JSON")
 results_option = click.option(
     "--results",
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("results"),
     show_default=True,
-    help="The folder of all results.",
+    help="folder for results",
 )
 
 
@@ -192,7 +192,7 @@ def into_sandbox(sandboxed: bool) -> None:
 def _only_real(timed: str) -> str:
     if timed == "virtual":
         raise click.BadParameter(
-            "a network to live in runs in real time: virtual time stands still while a person types, and an hour of "
+            "interactive use needs real time: virtual time stands still while a user types, and an hour of "
             "waiting would pass at once; `lab7 run` and `lab7 exec` have virtual time"
         )
     return timed

@@ -49,7 +49,7 @@ def list_command(as_json: bool) -> None:
 @common.results_option
 @common.json_option
 def claims_command(results: Path, as_json: bool) -> None:
-    """List every claim of the course with the verdict of the last run that judged it."""
+    """List the claims of the course with their latest verdicts."""
     from experiments.harness.claims import load_claims
     from experiments.harness.results.folder import find_latest
 
@@ -80,7 +80,7 @@ def claims_command(results: Path, as_json: bool) -> None:
 @click.command("doctor")
 @common.json_option
 def doctor_command(as_json: bool) -> None:
-    """Say what this machine can do, and how to get what is missing. Exits with 3 if lab7 cannot run here."""
+    """Check this machine's abilities and print a remedy for each missing one. Exits with 3 if lab7 cannot run here."""
     from dataclasses import asdict
 
     from experiments.harness.doctor import Ability, ability, examine

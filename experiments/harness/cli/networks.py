@@ -68,9 +68,9 @@ class Shell(CLI):  # type: ignore[misc]
 @common.sandbox_option
 @common.real_time_option
 def up_command(topology: str, given: dict[str, str], links: str, sandboxed: bool, timed: str) -> None:  # noqa: ARG001
-    """Start a topology with its services, say what is there and what to try, and keep it up until Ctrl-C.
+    """Start a topology with its services, print its hosts and example commands, and keep it up until Ctrl-C.
 
-    TOPOLOGY is a name (`lab7 list`) or a Python file that exports `topos`; so it is for shell and exec.
+    TOPOLOGY is a name (`lab7 list`) or a Python file that exports `topos`; the same holds for shell and exec.
     """
     with _testbed(topology, given, links, sandboxed) as (drawing, bed):
         _describe(drawing, bed)
@@ -91,7 +91,7 @@ def up_command(topology: str, given: dict[str, str], links: str, sandboxed: bool
 def shell_command(topology: str, given: dict[str, str], links: str, sandboxed: bool, timed: str) -> None:  # noqa: ARG001
     """Start a topology with its services and open Mininet's command line on it (HOST COMMAND, help, exit).
 
-    A server that ends meanwhile is told, and the network stays up.
+    If a server exits, a message is printed and the network stays up.
     """
     with _testbed(topology, given, links, sandboxed, server_died=_tell) as (drawing, bed):
         from experiments.harness.cli.networks import Shell
@@ -182,7 +182,7 @@ def draw(drawing: Drawing, given: dict[str, str]) -> Any:
         if where := explain(error):
             raise OwnFileError(where) from error
         if isinstance(error, TypeError | ValueError):
-            raise DrawingError(f"the topology {drawing.name} cannot be drawn with these parameters: {error}") from error
+            raise DrawingError(f"the topology {drawing.name} cannot be built with these parameters: {error}") from error
         raise
 
 

@@ -31,26 +31,24 @@ AGAIN_MAX = 20
 @click.command("run")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @common.set_option
-@click.option(
-    "--repeat", type=click.IntRange(1, REPEAT_MAX), help="Samples of each time; the experiment has a default."
-)
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=1, show_default=True, help="Fixes the workload.")
-@click.option("--full", is_flag=True, help="The long run of each experiment: more points, minutes instead of seconds.")
-@click.option("--strict", is_flag=True, help="Exit with 1 also when a run's fidelity is suspect.")
+@click.option("--repeat", type=click.IntRange(1, REPEAT_MAX), help="samples of each time (default: the experiment's)")
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=1, show_default=True, help="seed of the workload")
+@click.option("--full", is_flag=True, help="run the long sweeps: minutes instead of seconds")
+@click.option("--strict", is_flag=True, help="exit with 1 if the fidelity of a run is suspect")
 @click.option(
     "--again",
     type=click.IntRange(0, AGAIN_MAX),
     default=RERUNS,
     show_default=True,
     envvar="LAB7_AGAIN",
-    help="How often an experiment is run again at most when it is suspect, undecided or outside a tolerance.",
+    help="maximum reruns of an experiment that is suspect, undecided or outside a tolerance",
 )
 @click.option(
     "--replace",
     "replace",
     metavar="ROLE=WHAT",
     multiple=True,
-    help="A real server or client by name (origin=nginx), or a program of your own as a command line.",
+    help="replace a service by a real server or client (origin=nginx) or by a command line (repeatable)",
 )
 @common.links_option
 @common.sandbox_option
@@ -58,13 +56,13 @@ AGAIN_MAX = 20
 @click.option(
     "--twice",
     is_flag=True,
-    help="In virtual time: run each experiment a second time and compare everything; exits with 1 on a difference.",
+    help="run each experiment twice in virtual time and compare all results; exit with 1 on a difference",
 )
 @click.option(
     "--jobs",
     type=click.IntRange(1, JOBS_MAX),
     metavar="N",
-    help="Experiments side by side in virtual time, each in a kernel of its own; by default one for each processor.",
+    help="number of experiments in parallel, in virtual time (default: one per processor)",
 )
 @common.results_option
 @common.json_option

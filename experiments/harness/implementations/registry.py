@@ -195,7 +195,7 @@ def _words(text: str) -> list[str]:
     try:
         return shlex.split(text)
     except ValueError as error:
-        raise ReplacementError(f"the command line {text!r} cannot be read: {error}") from None
+        raise ReplacementError(f"cannot parse the command line {text!r}: {error}") from None
 
 
 def _as_template(text: str) -> str:

@@ -179,7 +179,7 @@ class _Reader:
         size = len(bytes(tcp.original)) - tcp.dataofs * 4
         offset = (tcp.seq - streams.base.setdefault(by_client, tcp.seq)) % MODULUS
         if size and offset != streams.sent[by_client]:
-            raise CausalOrderError(f"frame {frame.number} is a retransmission, or there is a hole before it")
+            raise CausalOrderError(f"frame {frame.number} is a retransmission, or follows a gap")
         if tcp.flags.A and not ours:
             self._acknowledged(streams, not by_client, tcp.ack)
         if size:
@@ -236,7 +236,7 @@ class _Reader:
         if tcp.flags.S and not tcp.flags.A:
             known = self._flows.get(key)
             if known is not None and known.base.get(True) == (tcp.seq + 1) % MODULUS:
-                raise CausalOrderError(f"frame {frame.number} is a SYN sent again")
+                raise CausalOrderError(f"frame {frame.number} is a retransmitted SYN")
             number = self._numbers[source, target] = self._numbers.get((source, target), 0) + 1
             self._flows[key] = _Streams(Flow(source, target, number))
             if ours:

@@ -84,4 +84,4 @@ class Clock:
                 return
             self.now_ns, _, action = heapq.heappop(self._events)
             action()
-        raise RuntimeError(f"the path model did not end within {EVENTS_MAX} events")
+        raise RuntimeError(f"the path model exceeded {EVENTS_MAX} events")

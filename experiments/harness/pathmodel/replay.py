@@ -91,7 +91,7 @@ class Replay:
             place = bisect_left(moments, arrival.total_bytes, key=lambda each: each[1])
             if place < len(moments):
                 return moments[place][0]
-        raise CausalOrderError(f"the model does not come to frame {frame.number}")
+        raise CausalOrderError(f"the model does not reach frame {frame.number}")
 
     def between_s(self, first: Frame, last: Frame) -> float:
         """Return the time from one frame to another, in seconds."""
@@ -251,7 +251,7 @@ def beyond_each(
         return _beyond_each(captured, topo, samples, frozenset(waiting))
     except (KeyError, StopIteration) as error:
         # A host that was not captured acted, or an address is not in the topology.
-        raise CausalOrderError(f"the model does not come to the end of a sample: {error}") from error
+        raise CausalOrderError(f"the model does not reach the end of a sample: {error}") from error
 
 
 def _beyond_each(captured: CaptureFile, topo: Topo, samples: Sequence[Sample], waiting: frozenset[str]) -> list[Beyond]:

@@ -69,7 +69,7 @@ def still_limit_s(environment: Mapping[str, str] = os.environ) -> float:
     except ValueError:
         given_s = math.nan
     if not 0 < given_s < math.inf:
-        raise ValueError(f"{STILL_VARIABLE}={text} cannot be: it takes seconds of processor time above 0, such as 60")
+        raise ValueError(f"{STILL_VARIABLE}={text} is invalid: give seconds of processor time above 0, such as 60")
     return given_s
 
 
@@ -155,11 +155,11 @@ class Patience:
         if not self._relay.begun:
             still_limit_s = max(still_limit_s, STILL_LIMIT_START_S)
         if used_s - self._moved_used_s > still_limit_s:
-            raise OverdueError(f"it computed for {still_limit_s:g} s while its clock stood still")
+            raise OverdueError(f"computed for {still_limit_s:g} s while its clock stood still")
         if used_s - self._grown_used_s > self._quiet_limit_s:
-            raise OverdueError(f"it computed for {self._quiet_limit_s:g} s without any progress")
+            raise OverdueError(f"computed for {self._quiet_limit_s:g} s without any progress")
         if now_s - self._computed_s > STALL_LIMIT_S:
-            raise OverdueError(f"it did nothing for {STALL_LIMIT_S:g} s")
+            raise OverdueError(f"idle for {STALL_LIMIT_S:g} s")
 
 
 @dataclass(frozen=True)
@@ -248,7 +248,7 @@ class VirtualTime:
             error = json.loads((machine.folder / ANSWER).read_text())["error"]
         except (OSError, ValueError):
             raise EmulationError(
-                f"{name} broke off in virtual time with exit code {ended.code}; `--time real` may show why"
+                f"{name} failed in virtual time with exit code {ended.code}; `--time real` may show why"
             ) from None
         if error is not None:
             # The folder has another path in the kernel.

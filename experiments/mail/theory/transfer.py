@@ -91,7 +91,7 @@ def smtp_connection(leg: Leg, sizes_bytes: Sequence[int], pipelining: bool, toge
     together: on one connection, else each on its own, one after the other. Raises ValueError without a message.
     """
     if not sizes_bytes:
-        raise ValueError("a connection carries a message at least")
+        raise ValueError("a connection needs at least one message")
     n = len(sizes_bytes)
     connections = 1 if together else n
     a_message = PIPELINED if pipelining else ONE_AT_A_TIME

@@ -203,7 +203,10 @@ def test_a_program_that_is_not_installed_is_told_with_its_package(replace: str, 
         ("client=nginx", "there is no client of that name; there are lab7, curl, wget, nghttp, h2load"),
         ("server=nginx", "the roles are origin, client"),
         ("nginx", "the roles are origin, client"),
-        ("origin=python3 'my server.py", "cannot be read: No closing quotation"),
+        (
+            "origin=python3 'my server.py",
+            'cannot parse the command line "python3 \'my server.py": No closing quotation',
+        ),
     ],
 )
 def test_a_slip_is_one_sentence_that_names_what_there_is(replace: str, sentence: str, tmp_path: Path) -> None:

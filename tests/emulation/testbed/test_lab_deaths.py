@@ -109,7 +109,7 @@ def kill(run: Run, kind: str, number: int = 0) -> str:
 
 def assert_kept(run: Run, sentence: str) -> None:
     """What was captured is a capture, the folder is marked, and the sentence names it."""
-    said, _, place = sentence.partition("; what was captured until then is in ")
+    said, _, place = sentence.partition("; packets captured until then are in ")
     folder = REPOSITORY / run.results.parent / place
     captures = [path for path in folder.iterdir() if path.suffix == ".pcapng"]
     assert captures

@@ -93,7 +93,9 @@ def test_a_host_s_mac_is_that_of_its_first_interface(bed: Testbed) -> None:
 
 
 def test_what_a_running_network_keeps_is_refused(bed: Testbed) -> None:
-    with pytest.raises(EmulationError, match=r"^the link of anna-eth0 is up and keeps its shape: give delay='9ms' to "):
+    with pytest.raises(
+        EmulationError, match=r"^the link of anna-eth0 is up and cannot be reshaped: give delay='9ms' to "
+    ):
         bed.host("anna").defaultIntf().config(delay="9ms")
     with pytest.raises(EmulationError, match=r"^anna-eth0 is up and keeps its address 02:00:00:00:01:01, "):
         bed.host("anna").setMAC(MAC)

@@ -113,7 +113,7 @@ def daemons(workdir: Path, watch: Watch | None = None) -> Iterator[Daemons]:
     """Provide the Open vSwitch programs of one testbed. Raises MachineError where Open vSwitch is not installed."""
     ours = Daemons(workdir / "openvswitch" if sandbox.inside() else None, watch)
     if not SCHEMA.exists():
-        raise MachineError("Open vSwitch is not here: `sudo apt-get install openvswitch-switch`")
+        raise MachineError("Open vSwitch is not installed: `sudo apt-get install openvswitch-switch`")
     running: list[Daemon] = []
     try:
         if sandbox.inside():
@@ -141,7 +141,7 @@ class OpenVSwitch(Bridge):
         self._driver.run("ovs-vsctl", f"--timeout={TIMEOUT_S}", "--retry", *words)
         wrong = self._driver.run("ovs-vsctl", "--bare", "--columns=name,error", "find", "Interface", "error!=[]")
         if wrong.strip():
-            raise MachineError(f"Open vSwitch could not plug in {' '.join(wrong.split())}")
+            raise MachineError(f"Open vSwitch could not attach {' '.join(wrong.split())}")
         if self.mirrors:
             self._driver.run("ovs-ofctl", "add-flow", self.name, "actions=flood")
         ipv6_off(self.name)

@@ -168,7 +168,7 @@ def _main_of(name: str) -> Callable[[list[str]], int | str | None]:
     except OwnFileError as error:
         raise SystemExit(str(error)) from None
     if not callable(found):
-        raise SystemExit(f"{name} has no main(argv): a service is started by it, and prints READY when it can be used")
+        raise SystemExit(f"{name} has no main(argv): define one that serves, and prints READY once it does")
     return found  # type: ignore[no-any-return]
 
 

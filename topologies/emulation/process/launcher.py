@@ -196,7 +196,7 @@ class Service:
         """
         line = self.read_line(timeout_s)
         if not line.startswith(READY):
-            raise EmulationError(f"`{self.command}` said {line[:80]!r} instead of READY")
+            raise EmulationError(f"`{self.command}` wrote {line[:80]!r} instead of READY")
         self.ready_line = line.decode(errors="replace")
         return self.ready_line
 
@@ -215,7 +215,7 @@ class Service:
         while b"\n" not in self._received:
             piece = self._read(deadline)
             if piece is None:
-                raise EmulationError(f"`{self.command}` said nothing within {timeout_s:g} s{self._said()}")
+                raise EmulationError(f"`{self.command}` wrote nothing within {timeout_s:g} s{self._said()}")
             if not piece or len(self._received) > LINE_MAX_BYTES:
                 raise EmulationError(f"`{self.command}` ended{self._said()}")
             self._received += piece
@@ -317,12 +317,12 @@ def split_command(command: str | Sequence[str]) -> list[str]:
     """
     words = shlex.split(command) if isinstance(command, str) else list(command)
     if not words:
-        raise EmulationError("a host was given an empty command to serve")
+        raise EmulationError("empty command in serves=")
     if words[0].startswith(ROOMS) and not is_module(words[0]):
-        raise EmulationError(f"there is no module {words[0]}: check the spelling of what the host serves")
+        raise EmulationError(f"there is no module {words[0]}: check the spelling in serves=")
     if is_own_file(words[0]):
         if not Path(words[0]).is_file():
-            raise EmulationError(f"there is no file {words[0]!r}: give the whole path of what the host serves")
+            raise EmulationError(f"there is no file {words[0]!r}: give the absolute path in serves=")
         words[0] = str(Path(words[0]).resolve())
     return words
 

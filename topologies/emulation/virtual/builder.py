@@ -173,7 +173,7 @@ def _check_configuration(file: Path) -> None:
     got = wanted_options(file.read_text())
     wanted = wanted_options(kernel.CONFIGURATION.read_text())
     if off := [name for name, value in wanted.items() if got.get(name, "n") != value]:
-        raise MachineError(f"this kernel source does not know what {TRIED} does: {', '.join(off)}")
+        raise MachineError(f"this kernel source lacks options of {TRIED}: {', '.join(off)}")
 
 
 def check(made: Kernel) -> None:

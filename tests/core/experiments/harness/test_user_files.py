@@ -77,7 +77,7 @@ def test_dataclasses_with_later_annotations_work_in_a_file(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("x = 1", "defines no EXPERIMENT: end it with  EXPERIMENT = Experiment(name=...)"),
+        ("x = 1", "defines no EXPERIMENT: add  EXPERIMENT = Experiment(name=...)"),
         ("topos = {'a': 1}", "defines no EXPERIMENT: start its topology by `lab7 up "),
         ("EXPERIMENT = {}", "EXPERIMENT is of type dict; it must be an Experiment"),
         ("class (", "cannot be read as Python: SyntaxError: "),
@@ -89,7 +89,10 @@ def test_dataclasses_with_later_annotations_work_in_a_file(tmp_path: Path) -> No
             "line 2, fails: TypeError",
         ),
         (OWN_EXPERIMENT.format(name="http-versions", claims="()", own="()"), "taken by an experiment of lab7"),
-        (OWN_EXPERIMENT.format(name="../x", claims="()", own="()"), "'../x' must be of small letters, digits and"),
+        (
+            OWN_EXPERIMENT.format(name="../x", claims="()", own="()"),
+            "'../x' must consist of lower-case letters, digits",
+        ),
         (
             OWN_EXPERIMENT.format(name="x", claims="('X1',)", own="()"),
             "X1 is no claim of the course (see `lab7 claims`)",
@@ -152,7 +155,7 @@ def test_one_of_several_topologies_is_chosen_by_its_name(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("end", "sentence"),
     [
-        ("", "exports no topology: end it with  topos = {'name': TheTopoClass}"),
+        ("", "exports no topology: add  topos = {'name': TheTopoClass}"),
         ("EXPERIMENT = 1", "exports no topology: run its experiment by `lab7 run "),
         ("topos = [Own]", "exports no topology"),
         ("topos = {'own': Own()}", "topos['own'] is of type Own; name the class itself"),

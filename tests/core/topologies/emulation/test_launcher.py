@@ -22,7 +22,7 @@ def test_a_command_is_split_as_a_shell_would(command: str | list[str], words: li
 
 @pytest.mark.parametrize("command", ["", "   ", []])
 def test_an_empty_command_is_refused(command: str | list[str]) -> None:
-    with pytest.raises(EmulationError, match=r"^a host was given an empty command to serve$"):
+    with pytest.raises(EmulationError, match=r"^empty command in serves=$"):
         split_command(command)
 
 
