@@ -86,10 +86,10 @@ class CdnPlan:
         served = {name: [f"{PREFIX}.{number}.0/24"] for name, (number, _) in REGIONS.items()}
         for network, name in self.networks.items():
             served[name].append(network)
-        lines = [f"cover {' '.join(network for some in served.values() for network in some)}"]
-        lines += [f"region {name} {' '.join(some)}" for name, some in served.items()]
+        lines = [f"cover {' '.join(network for networks in served.values() for network in networks)}"]
+        lines += [f"region {name} {' '.join(networks)}" for name, networks in served.items()]
         return lines + [
-            f"replica {name} {replica_address(name, each)}" for name in REGIONS for each in range(self.replicas)
+            f"replica {name} {replica_address(name, number)}" for name in REGIONS for number in range(self.replicas)
         ]
 
 

@@ -70,7 +70,7 @@ def make_names(ttl: int = 3600, changing: Sequence[int] = (), version: int = 0) 
     """
     addresses = {name: [address] for address, name in SERVERS.values()}
     servers = {f"server{number}.example.com.": [address] for number, address in enumerate(WEB.values(), start=1)}
-    canonical = {some[0]: name for name, some in (addresses | servers).items()}
+    canonical = {addresses_of_name[0]: name for name, addresses_of_name in (addresses | servers).items()}
     pool = {POOL: list(WEB.values())}
     shops = {
         "www.shop.org.": [WEB["web2"]],
@@ -83,7 +83,10 @@ def make_names(ttl: int = 3600, changing: Sequence[int] = (), version: int = 0) 
         Record("example.com.", "TXT", '"an organisation with a name server of its own"'),
         # More than a datagram takes: its answer is truncated and fetched again by TCP.
         Record(BIG, "TXT", " ".join(f'"{number:02d} {"x" * 150}"' for number in range(12))),
-        *(Record(changing_name(each), "A", VERSIONS[version % len(VERSIONS)], each) for each in changing),
+        *(
+            Record(changing_name(changing_ttl), "A", VERSIONS[version % len(VERSIONS)], changing_ttl)
+            for changing_ttl in changing
+        ),
     )
     zones = [
         Zone(".", (SERVERS["root"][1],)),
@@ -131,7 +134,7 @@ class DnsTopo(Topo):  # type: ignore[misc]
         """
         if mode not in ("iterative", "recursive"):
             raise ValueError(f"mode={mode!r}: must be iterative or recursive")
-        names = make_names(int(ttl), [int(each) for each in changing.split(",") if each])
+        names = make_names(int(ttl), [int(word) for word in changing.split(",") if word])
         internet, campus = self.addSwitch("s1"), self.addSwitch("s2")
         self.addLink(internet, campus)
         for host in [*self._name_servers(names, mode), *self._web_servers()]:

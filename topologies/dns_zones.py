@@ -81,7 +81,9 @@ class NamePlan:
         self.drawing = drawing
         self.addresses = addresses
         self.zones = {zone.origin: zone for zone in zones}
-        self.canonical = canonical or {some[0]: name for name, some in addresses.items() if len(some) == 1}
+        self.canonical = canonical or {
+            own_addresses[0]: name for name, own_addresses in addresses.items() if len(own_addresses) == 1
+        }
 
     def zone_of(self, name: str) -> Zone | None:
         """Return the zone that a name belongs to: the one with the longest origin above it."""
@@ -103,7 +105,8 @@ class NamePlan:
             *(Record(origin, "NS", server) for server in zone.servers),
         ]
         return tuple(
-            each if each.ttl is not None else replace(each, ttl=zone.ttl) for each in [*apex, *self._filled(zone)]
+            record if record.ttl is not None else replace(record, ttl=zone.ttl)
+            for record in [*apex, *self._filled(zone)]
         )
 
     def _filled(self, zone: Zone) -> list[Record]:
@@ -113,9 +116,9 @@ class NamePlan:
     def _hosts(self, zone: Zone) -> list[Record]:
         return [
             Record(name, "A", address)
-            for name, some in self.addresses.items()
+            for name, addresses in self.addresses.items()
             if self.zone_of(name) is zone
-            for address in some
+            for address in addresses
         ]
 
     def _reverse(self, zone: Zone) -> list[Record]:

@@ -76,13 +76,15 @@ def beyond_bound(bound: Theory, plan: Plan, topo: Topo, from_s: float, rtts_s: S
     acknowledgements: of TCP, see pathmodel.
     """
     full, windowless, ideal = (
-        [one for one in requests_of(topo, plan, options) if from_s <= one.at_s < plan.until_s]
+        [request for request in requests_of(topo, plan, options) if from_s <= request.at_s < plan.until_s]
         for options in (Options(), Options(window=False), Options(window=False, acknowledgements=False))
     )
     if not (full and windowless and ideal):
         return {}
-    full_s, windowless_s, ideal_s = (fmean(one.response_s for one in some) for some in (full, windowless, ideal))
-    internet_s = fmean(rtts_s[one.client] for one in ideal)
+    full_s, windowless_s, ideal_s = (
+        fmean(request.response_s for request in requests) for requests in (full, windowless, ideal)
+    )
+    internet_s = fmean(rtts_s[request.client] for request in ideal)
     # Requests do not queue: the remainder is the wait of the response.
     request_s = transmission_time_s(plan.request_bytes, plan.rate_bps)
     wait_s = ideal_s - internet_s - request_s - bound.terms["transmission"]

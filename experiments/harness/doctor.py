@@ -49,11 +49,11 @@ class Ability(Enum):
 
 def ability(findings: Sequence[Finding]) -> Ability:
     """Return the extent to which lab7 can run by these findings."""
-    lacking = [one for one in findings if one.needed and not one.good]
+    lacking = [finding for finding in findings if finding.needed and not finding.good]
     if not lacking:
         return Ability.ALL
-    virtual = any(one.name == VIRTUAL_TIME and one.good for one in findings)
-    return Ability.VIRTUAL_ALONE if virtual and all(one.real_alone for one in lacking) else Ability.NONE
+    virtual = any(finding.name == VIRTUAL_TIME and finding.good for finding in findings)
+    return Ability.VIRTUAL_ALONE if virtual and all(finding.real_alone for finding in lacking) else Ability.NONE
 
 
 def examine() -> list[Finding]:

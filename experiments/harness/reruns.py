@@ -47,7 +47,7 @@ def summary(results: Sequence[tuple[Path, Result]]) -> list[str]:
 
 
 def _disturbed(result: Result) -> bool:
-    return result.fidelity.verdict != "valid" or not all(one.within for one in result.comparisons)
+    return result.fidelity.verdict != "valid" or not all(comparison.within for comparison in result.comparisons)
 
 
 def _not_shown(result: Result) -> set[tuple[str, str]]:
@@ -58,8 +58,8 @@ def _open(folder: Path, result: Result) -> list[str]:
     name = result.experiment
     rows = [f"  {name} {claim.id} {claim.verdict}: {_advice(folder, result, claim)}" for claim in _open_claims(result)]
     if result.fidelity.verdict != "valid":
-        checks = [one for one in result.fidelity.checks if one.verdict != "valid"]
-        reasons = "; ".join(f"{one.name} {one.measured}, asked {one.asked}" for one in checks)
+        checks = [check for check in result.fidelity.checks if check.verdict != "valid"]
+        reasons = "; ".join(f"{check.name} {check.measured}, asked {check.asked}" for check in checks)
         rows.append(f"  {name} fidelity suspect ({reasons}): {_remedy(result)}")
     return rows
 

@@ -48,7 +48,7 @@ def _check(place: str, kind: Any, stock: tuple[type, ...], instead: str) -> None
     name = getattr(kind, "__name__", None)
     if name is None or not callable(kind):
         raise DrawingError(f"{place} has cls={kind!r}, which is not a class: leave it out")
-    known = ", ".join(dict.fromkeys(one.__name__ for one in stock))
+    known = ", ".join(dict.fromkeys(stock_class.__name__ for stock_class in stock))
     raise DrawingError(f"{place} has the class {name}, which is not one of {known}: leave it out and {instead}")
 
 

@@ -14,14 +14,14 @@ def find_loop(topo: Topo) -> list[str]:
     """Return the switches along the first loop of a topology, closed by the first again; empty if there is none."""
     switches = topo.switches()
     joined: dict[str, list[str]] = {switch: [] for switch in switches}
-    for one, other in topo.links():
-        if one not in joined or other not in joined:
+    for first, other in topo.links():
+        if first not in joined or other not in joined:
             continue
         # A link whose ends are connected already closes a loop.
-        if path := _path(joined, one, other):
+        if path := _path(joined, first, other):
             return _from_first(path, switches)
-        joined[one].append(other)
-        joined[other].append(one)
+        joined[first].append(other)
+        joined[other].append(first)
     return []
 
 

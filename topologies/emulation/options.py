@@ -42,7 +42,7 @@ def _address_with_prefix(value: Any) -> str | None:
 
 
 def _texts(value: Any) -> bool:
-    return isinstance(value, list | tuple) and all(isinstance(each, str) for each in value)
+    return isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
 
 
 def _text_or_texts(meaning: str) -> Check:
@@ -80,11 +80,11 @@ def _files(value: Any) -> str | None:
 
 def _private_folders(value: Any) -> str | None:
     if not isinstance(value, list | tuple) or not all(
-        isinstance(each, str) or (isinstance(each, tuple) and len(each) == 2 and _texts(each)) for each in value
+        isinstance(entry, str) or (isinstance(entry, tuple) and len(entry) == 2 and _texts(entry)) for entry in value
     ):
         return "is not a list of folders, or of pairs of folders: write privateDirs=['/var/log']"
-    for each in value:
-        folder = each if isinstance(each, str) else each[0]
+    for entry in value:
+        folder = entry if isinstance(entry, str) else entry[0]
         if RUN.is_relative_to(os.path.realpath(folder)):
             return f"hides {RUN}, where the folder of every host lies: name a folder in it, {RUN}/NAME"
     return None

@@ -337,10 +337,10 @@ class Testbed:
     def _set_neighbours(self) -> None:
         """Fill every host's neighbour table: ARP would add a round trip to each first exchange."""
         rows: dict[Host, list[str]] = {}
-        for one, other in permutations(self.net.hosts, 2):
-            for near, far in product(_addressed(one), _addressed(other)):
+        for host, other in permutations(self.net.hosts, 2):
+            for near, far in product(_addressed(host), _addressed(other)):
                 if IPv4Address(far.ip) in IPv4Interface(f"{near.ip}/{near.prefixLen}").network:
-                    rows.setdefault(one, []).append(f"neigh replace {far.ip} lladdr {far.mac} dev {near.name}")
+                    rows.setdefault(host, []).append(f"neigh replace {far.ip} lladdr {far.mac} dev {near.name}")
         for host, lines in rows.items():
             tools.batch("ip", lines, host.namespace_pid)
 

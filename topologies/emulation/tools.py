@@ -32,7 +32,7 @@ NEEDED = ("ip", "tc", "bridge", "nsenter", "unshare", "mnexec", "ifconfig")
 def search_system_folders() -> None:
     """Append SYSTEM_FOLDERS to the PATH of this process and its children."""
     folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
-    os.environ["PATH"] = os.pathsep.join([*folders, *(each for each in SYSTEM_FOLDERS if each not in folders)])
+    os.environ["PATH"] = os.pathsep.join([*folders, *(folder for folder in SYSTEM_FOLDERS if folder not in folders)])
 
 
 def require(*names: str) -> None:

@@ -116,8 +116,8 @@ class Watch:
         A process that has exited already did so by itself, and stays on the watch until the thread has handled it.
         """
         with self._lock:
-            for descriptor, one in self._watched.items():
-                if one is watched:
+            for descriptor, process in self._watched.items():
+                if process is watched:
                     if not _has_ended(descriptor):
                         self._take(descriptor)
                     return
@@ -125,7 +125,7 @@ class Watch:
     def stopped(self) -> list[str]:
         """Return the names of the processes that are suspended at this moment (SIGSTOP, Ctrl-Z)."""
         with self._lock:
-            return [one.name for one in self._watched.values() if _state(one.pid) in STOPPED]
+            return [process.name for process in self._watched.values() if _state(process.pid) in STOPPED]
 
     def close(self, failing: bool) -> None:
         """Stop interrupting. `failing`: an exception is propagating, which a process exit may have caused."""
@@ -176,9 +176,9 @@ class Watch:
         time.sleep(SETTLE_S)
         with self._lock:
             taken = [self._take(descriptor) for descriptor, _ in self._epoll.poll(0)]
-        ended = [(one, one.ended()) for one in taken if one is not None]
-        deaths = [(one, code) for one, code in ended if code is None or one.is_death(code)]
-        if self._server_died is not None and all(one.serves for one, _ in deaths):
+        ended = [(process, process.ended()) for process in taken if process is not None]
+        deaths = [(process, code) for process, code in ended if code is None or process.is_death(code)]
+        if self._server_died is not None and all(process.serves for process, _ in deaths):
             for death in deaths:
                 self._server_died(_sentence(*death))
             return False
@@ -223,8 +223,8 @@ def held() -> Iterator[None]:
 
 
 def _on_signal(*_: Any) -> None:
-    for one in list(_interrupting):
-        if (death := one.take_delivery()) is not None:
+    for watch in list(_interrupting):
+        if (death := watch.take_delivery()) is not None:
             if not _holds:
                 raise death
             _held_back.append(death)
@@ -254,9 +254,9 @@ def _has_ended(pidfd: int) -> bool:
     return bool(poll.poll(0))
 
 
-def _sentence(one: Watched, code: int | None) -> str:
-    said = one.said()[:LAST_WORDS_MAX]
-    return f"{one.name} {how_it_ended(code)}{f': {said}' if said else ''}"
+def _sentence(process: Watched, code: int | None) -> str:
+    said = process.said()[:LAST_WORDS_MAX]
+    return f"{process.name} {how_it_ended(code)}{f': {said}' if said else ''}"
 
 
 def how_it_ended(code: int | None) -> str:

@@ -21,24 +21,24 @@ def list_command(as_json: bool) -> None:
             {
                 "experiments": [
                     {
-                        "name": one.name,
-                        "question": one.question,
-                        "claims": list(one.claims),
+                        "name": experiment.name,
+                        "question": experiment.question,
+                        "claims": list(experiment.claims),
                         "parameters": {
                             name: {"default": parameter.default, "meaning": parameter.meaning}
-                            for name, parameter in one.parameters.items()
+                            for name, parameter in experiment.parameters.items()
                         },
                     }
-                    for one in experiments.values()
+                    for experiment in experiments.values()
                 ],
-                "topologies": [{"name": one.name, "text": one.text} for one in drawings.values()],
+                "topologies": [{"name": experiment.name, "text": experiment.text} for experiment in drawings.values()],
             }
         )
         return
     console = common.out()
-    for one in experiments.values():
-        console.print(f"[bold]{one.name}[/]  {one.question}  (claims {', '.join(one.claims)})")
-        for name, parameter in one.parameters.items():
+    for experiment in experiments.values():
+        console.print(f"[bold]{experiment.name}[/]  {experiment.question}  (claims {', '.join(experiment.claims)})")
+        for name, parameter in experiment.parameters.items():
             console.print(f"    --set {name}={parameter.default}  {parameter.meaning}")
     console.print("\n[bold]topologies[/]  (lab7 up NAME, lab7 shell NAME)")
     for drawing in drawings.values():
@@ -58,22 +58,22 @@ def claims_command(results: Path, as_json: bool) -> None:
         common.say_json(
             [
                 {
-                    "id": one.id,
-                    "group": one.group,
-                    "statement": one.statement,
-                    "check": one.check,
-                    "verdict": latest[one.id].verdict.verdict if one.id in latest else None,
-                    "result": str(latest[one.id].folder) if one.id in latest else None,
+                    "id": claim.id,
+                    "group": claim.group,
+                    "statement": claim.statement,
+                    "check": claim.check,
+                    "verdict": latest[claim.id].verdict.verdict if claim.id in latest else None,
+                    "result": str(latest[claim.id].folder) if claim.id in latest else None,
                 }
-                for one in claims.values()
+                for claim in claims.values()
             ]
         )
         return
     rows = []
-    for one in claims.values():
-        last = latest.get(one.id)
+    for claim in claims.values():
+        last = latest.get(claim.id)
         word = common.verdict(last.verdict.verdict) if last else "[dim]not run[/]"
-        rows.append([one.id, word, escape(one.statement), escape(one.check)])
+        rows.append([claim.id, word, escape(claim.statement), escape(claim.check)])
     common.out().print(common.table(["claim", "last run", "statement", "decided by"], rows))
 
 
@@ -89,12 +89,12 @@ def doctor_command(as_json: bool) -> None:
     found = ability(findings)
     able = found is not Ability.NONE
     if as_json:
-        common.say_json({"able": able, "findings": [asdict(one) for one in findings]})
+        common.say_json({"able": able, "findings": [asdict(finding) for finding in findings]})
     else:
         rows = []
-        for one in findings:
-            word = "[green]yes[/]" if one.good else "[bold red]no[/]" if one.needed else "[yellow]no[/]"
-            rows.append([one.name, word, escape(one.meaning), "" if one.good else escape(one.remedy)])
+        for finding in findings:
+            word = "[green]yes[/]" if finding.good else "[bold red]no[/]" if finding.needed else "[yellow]no[/]"
+            rows.append([finding.name, word, escape(finding.meaning), "" if finding.good else escape(finding.remedy)])
         common.out().print(common.table(["", "", "means", "to get it"], rows))
         click.echo(found.value)
     raise click.exceptions.Exit(common.SHOWN if able else common.CANNOT)

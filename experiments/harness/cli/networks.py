@@ -193,10 +193,12 @@ def _parameters(make: Any) -> dict[str, inspect.Parameter]:
     passes them on to build().
     """
     found = list(inspect.signature(make).parameters.values())
-    if hasattr(make, "build") and any(one.kind is one.VAR_KEYWORD for one in found):
+    if hasattr(make, "build") and any(parameter.kind is parameter.VAR_KEYWORD for parameter in found):
         found += inspect.signature(make.build).parameters.values()
     unnamed = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
-    return {one.name: one for one in found if one.name != "self" and one.kind not in unnamed}
+    return {
+        parameter.name: parameter for parameter in found if parameter.name != "self" and parameter.kind not in unnamed
+    }
 
 
 def _as_default(name: str, text: str, default: Any) -> Any:

@@ -92,8 +92,8 @@ def run_command(
     replacements = _replacements(chosen, replace)
     virtual = common.virtual_time(common.run_clock(timed, links, sandboxed), links, sandboxed, seed, full)
     if virtual is not None:
-        called = zip(names or [one.name for one in chosen], chosen, strict=True)
-        wanted = [(one, _request(name, one, given, repeat, full, replace)) for name, one in called]
+        called = zip(names or [experiment.name for experiment in chosen], chosen, strict=True)
+        wanted = [(experiment, _request(name, experiment, given, repeat, full, replace)) for name, experiment in called]
         told = Told(_told(as_json), lambda said: click.echo(said, err=as_json))
         done = run_side_by_side(virtual, wanted, results, jobs or os.cpu_count() or 1, told, twice)
         _conclude(done.found, results, strict, as_json, done.different)
@@ -113,7 +113,9 @@ def run_command(
                 repeat=repeat,
                 links=links,
                 sandboxed=sandboxed,
-                replacements={role: one for role, one in replacements.items() if role in experiment.roles},
+                replacements={
+                    role: implementation for role, implementation in replacements.items() if role in experiment.roles
+                },
                 full=full,
                 step=step,
                 attempt=attempt,
@@ -233,8 +235,12 @@ def _say_where(found: Sequence[tuple[Path, Result]], report: Path) -> None:
 def _why(result: Result) -> str:
     """Return the reasons of a rerun: open claims, times outside their tolerance, suspect checks."""
     reasons = [f"{claim.id} {claim.verdict}" for claim in result.claims if claim.verdict != "shown"]
-    reasons += [f"{one.name} at {one.ratio:.3f} of theory" for one in result.comparisons if not one.within]
-    reasons += [f"{one.name} {one.measured}" for one in result.fidelity.checks if one.verdict != "valid"]
+    reasons += [
+        f"{comparison.name} at {comparison.ratio:.3f} of theory"
+        for comparison in result.comparisons
+        if not comparison.within
+    ]
+    reasons += [f"{check.name} {check.measured}" for check in result.fidelity.checks if check.verdict != "valid"]
     return "; ".join(reasons)
 
 
@@ -253,33 +259,46 @@ def show(console: Console, result: Result) -> None:
     if result.comparisons:
         columns = ["", "formula", "theory ms", "measured ms", "left ms", "ratio", *_terms(result.comparisons)]
         console.print()
-        console.print(common.table(columns, [_row(one, result.comparisons) for one in result.comparisons], columns[2:]))
+        console.print(
+            common.table(
+                columns, [_row(comparison, result.comparisons) for comparison in result.comparisons], columns[2:]
+            )
+        )
         console.print("measured: median of the samples; terms in ms, measured/theory", style="dim")
-        if all(one.adds_up for one in result.comparisons):
+        if all(comparison.adds_up for comparison in result.comparisons):
             console.print("the terms of each median sample add up to it, to the nanosecond", style="dim")
-        if any(one.raw_s != one.measured_s for one in result.comparisons):
+        if any(comparison.raw_s != comparison.measured_s for comparison in result.comparisons):
             console.print(f"left: measured without {', '.join(TERMS)}; ratio: left/theory", style="dim")
-        for one in result.comparisons:
-            if one.disturbed:
-                numbers = ", ".join(str(number) for number in one.disturbed)
-                console.print(f"{one.name}: disturbed samples {numbers} of {len(one.samples_s)}", style="dim")
+        for comparison in result.comparisons:
+            if comparison.disturbed:
+                numbers = ", ".join(str(number) for number in comparison.disturbed)
+                console.print(
+                    f"{comparison.name}: disturbed samples {numbers} of {len(comparison.samples_s)}", style="dim"
+                )
     console.print(f"\n{escape(result.clock.sentence(result.seed))}", style="dim")
     console.print(f"fidelity {common.verdict(result.fidelity.verdict)}")
-    checks = [[each.name, each.asked, each.measured, common.verdict(each.verdict)] for each in result.fidelity.checks]
+    checks = [
+        [check.name, check.asked, check.measured, common.verdict(check.verdict)] for check in result.fidelity.checks
+    ]
     console.print(common.table(["check", "asked", "measured", ""], checks))
 
 
 def _terms(comparisons: Sequence[Comparison]) -> list[str]:
-    return list(dict.fromkeys(term for one in comparisons for term in one.terms if _weighs(one, term)))
+    return list(
+        dict.fromkeys(term for comparison in comparisons for term in comparison.terms if _weighs(comparison, term))
+    )
 
 
-def _weighs(one: Comparison, term: str) -> bool:
-    return bool(one.terms.get(term) or one.theory_terms.get(term))
+def _weighs(comparison: Comparison, term: str) -> bool:
+    return bool(comparison.terms.get(term) or comparison.theory_terms.get(term))
 
 
-def _row(one: Comparison, every: Sequence[Comparison]) -> list[str]:
-    style = "green" if one.within else "bold red"
-    ratio = f"[{style}]{one.ratio:.4f}[/]"
-    terms = [f"{one.terms.get(term, 0) * 1e3:.1f}/{one.theory_terms.get(term, 0) * 1e3:.1f}" for term in _terms(every)]
-    figures = [f"{value_s * 1e3:.2f}" for value_s in (one.theory_s, one.raw_s, one.measured_s)]
-    return [one.name, one.formula, *figures, ratio, *terms]
+def _row(comparison: Comparison, every: Sequence[Comparison]) -> list[str]:
+    style = "green" if comparison.within else "bold red"
+    ratio = f"[{style}]{comparison.ratio:.4f}[/]"
+    terms = [
+        f"{comparison.terms.get(term, 0) * 1e3:.1f}/{comparison.theory_terms.get(term, 0) * 1e3:.1f}"
+        for term in _terms(every)
+    ]
+    figures = [f"{value_s * 1e3:.2f}" for value_s in (comparison.theory_s, comparison.raw_s, comparison.measured_s)]
+    return [comparison.name, comparison.formula, *figures, ratio, *terms]

@@ -53,8 +53,8 @@ def run_side_by_side(
         ThreadPoolExecutor(jobs) as pool,
     ):
 
-        def run(one: Wanted, place: Path) -> Found:
-            experiment, request = one
+        def run(request_of_experiment: Wanted, place: Path) -> Found:
+            experiment, request = request_of_experiment
             with bars.bar(experiment.name) as step:
                 folder = virtual.run(place, experiment.name, {"kind": "run", **request}, step)
             return folder, Result.load(folder)
@@ -62,8 +62,8 @@ def run_side_by_side(
         places = [results, *seconds]
         running: dict[tuple[int, Path], Future[Found]] = {}
         # Longest first, so that the last ones run in parallel as well.
-        for number, one in sorted(enumerate(wanted), key=lambda each: -each[1][0].cost):
-            running |= {(number, place): pool.submit(run, one, place) for place in places}
+        for number, job in sorted(enumerate(wanted), key=lambda numbered: -numbered[1][0].cost):
+            running |= {(number, place): pool.submit(run, job, place) for place in places}
         try:
             for number, (_experiment, request) in enumerate(wanted):
                 done.found.append(running[number, results].result())

@@ -106,7 +106,7 @@ def probe_path(bed: Testbed, path: EmulatedPath) -> list[Check]:
         measurements += [partial(_rate_check, bed, path, *ends) for ends in _both_ways(bed, path)]
     if path.loss:
         measurements += [partial(_loss_check, bed, path, *ends) for ends in _both_ways(bed, path)]
-    return [_measured(each) for each in measurements]
+    return [_measured(measurement) for measurement in measurements]
 
 
 def _measured(measure: Callable[[], Check]) -> Check:
@@ -389,11 +389,14 @@ def _processor_times() -> tuple[int, int]:
 
 def undisturbed_check(comparisons: Iterable[Comparison]) -> list[Check]:
     """Return one check where disturbances were measured: each time needs one sample within the bound."""
-    every = [one for one in comparisons if one.disturbed is not None]
+    every = [comparison for comparison in comparisons if comparison.disturbed is not None]
     if not every:
         return []
-    without = [one.name for one in every if len(one.disturbed or ()) == len(one.samples_s)]
-    disturbed, total = sum(len(one.disturbed or ()) for one in every), sum(len(one.samples_s) for one in every)
+    without = [comparison.name for comparison in every if len(comparison.disturbed or ()) == len(comparison.samples_s)]
+    disturbed, total = (
+        sum(len(comparison.disturbed or ()) for comparison in every),
+        sum(len(comparison.samples_s) for comparison in every),
+    )
     measured = f"{disturbed} of {total} samples disturbed" + (f", all of {', '.join(without)}" if without else "")
     return [Check("undisturbed samples", "one of each time", measured, _word(not without))]
 

@@ -195,7 +195,7 @@ class Record:
         hosts = {task.host for task in self.tasks} - idle
         shares = [self._programs_ns(host, start_ns, end_ns) for host in sorted(hosts)]
         stolen_ns = self.stolen.growth_about(start_ns, end_ns)
-        softirq_ns = sum(each.growth_about(start_ns, end_ns) for each in self.softirq)
+        softirq_ns = sum(counter.growth_about(start_ns, end_ns) for counter in self.softirq)
         handed_ns = sum(share.softirq_ns for share in shares)
         latest = max(((max(wire.late_ns(start_ns, end_ns)), wire.name) for wire in used), default=(0, ""))
         return Disturbance(
@@ -221,7 +221,7 @@ class Record:
         due = [each for wire in self.wires if (each := wire.due_in(start_ns, end_ns))]
         if not due:
             return start_ns, end_ns
-        return min(each[0] for each in due), max(each[-1] for each in due)
+        return min(times[0] for times in due), max(times[-1] for times in due)
 
     def _programs_ns(self, host: str, start_ns: int, end_ns: int) -> _Share:
         """Return the waits and processor time of a host's programs, and the time stolen from them, in the turns of a
@@ -248,7 +248,7 @@ class Record:
             disk = min(left_ns, sum(task.disk.growth_about(first_ns, last_ns) for task in tasks))
             waited_ns, computed_ns, disk_ns = waited_ns + waited, computed_ns + computed, disk_ns + disk
             left_ns -= disk
-            handed = min(left_ns, max((each.growth_about(first_ns, last_ns) for each in self.softirq), default=0))
+            handed = min(left_ns, max((counter.growth_about(first_ns, last_ns) for counter in self.softirq), default=0))
             softirq_ns += handed
             stolen_ns += min(left_ns - handed, self.stolen.growth_about(first_ns, last_ns))
         return _Share(
@@ -282,7 +282,7 @@ def settled(
     found = {name: value_s - share * excess[name] for name, value_s in terms.items()} | taken
     # In whole nanoseconds, as the times of frames are; the rounding error goes to the largest term.
     found_ns = {name: round(value_s * NS) for name, value_s in found.items()}
-    found_ns[max(found_ns, key=found_ns.__getitem__)] += sum(round(each * NS) for each in terms.values()) - sum(
+    found_ns[max(found_ns, key=found_ns.__getitem__)] += sum(round(term * NS) for term in terms.values()) - sum(
         found_ns.values()
     )
     return {name: value_ns / NS for name, value_ns in found_ns.items()}

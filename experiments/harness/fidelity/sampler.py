@@ -76,7 +76,7 @@ class _TaskSeries:
     def task(self) -> Task:
         series = self.computed[:], self.waited[:], self.disk[:]
         times_ns = self.times_ns[:]
-        return Task(self.host, *(Counter(times_ns, each) for each in series))
+        return Task(self.host, *(Counter(times_ns, values) for values in series))
 
     def close(self) -> None:
         if self._descriptor is not None:
@@ -114,7 +114,7 @@ class Sampler:
         self._hosts: dict[str, str] = {}
         self._looked_ns = 0
         self._stolen_times_ns, self._stolen_ns = array("q"), array("q")
-        self._softirq = [(one, array("q"), array("q")) for one in softirq.schedstats()]
+        self._softirq = [(schedstat, array("q"), array("q")) for schedstat in softirq.schedstats()]
 
     def open(self) -> None:
         """Start reading the testbeds that are up."""
@@ -164,8 +164,8 @@ class Sampler:
             for wire in self._reading:
                 wire.read(_offset_ns())
             return Record(
-                [one.task() for one in self._tasks],
-                [each.wire() for each in (*self._wires, *self._reading)],
+                [task.task() for task in self._tasks],
+                [series.wire() for series in (*self._wires, *self._reading)],
                 Counter(self._stolen_times_ns[:], self._stolen_ns[:]),
                 softirq=[Counter(times_ns[:], waited[:]) for _, times_ns, waited in self._softirq],
             )

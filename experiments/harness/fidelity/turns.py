@@ -42,7 +42,7 @@ def turns_of(captured: CaptureFile, topo: Topo) -> dict[str, list[Turn]]:
         host = label.split(":")[0]
         # A router's further interfaces show the same arrivals again.
         found.setdefault(host, []).extend(_turns(captured.at(label), host, hosts))
-    return {host: sorted(some) for host, some in found.items()}
+    return {host: sorted(turns) for host, turns in found.items()}
 
 
 def _turns(frames: Iterable[Frame], host: str, hosts: Mapping[str, str]) -> list[Turn]:

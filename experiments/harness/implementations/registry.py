@@ -156,17 +156,17 @@ def implementations() -> dict[tuple[str, str], Implementation]:
     entries = tomllib.loads(REGISTRY.read_text())["implementation"]
     made = [Implementation(**{**entry, **{name: tuple(entry.get(name, ())) for name in LISTS}}) for entry in entries]
     made += [
-        replace(one, role=role, modes=(mode,))
+        replace(implementation, role=role, modes=(mode,))
         for role, (same, mode) in SAME.items()
-        for one in made
-        if one.role == same and mode in one.modes
+        for implementation in made
+        if implementation.role == same and mode in implementation.modes
     ]
-    return {(one.role, one.name): one for one in made}
+    return {(implementation.role, implementation.name): implementation for implementation in made}
 
 
 def of_role(role: str) -> list[Implementation]:
     """Return every implementation of the registry for a role."""
-    return [one for (its_role, _), one in implementations().items() if its_role == role]
+    return [implementation for (its_role, _), implementation in implementations().items() if its_role == role]
 
 
 def parse_replacement(text: str, roles: tuple[str, ...]) -> tuple[str, Implementation | None]:
@@ -182,7 +182,7 @@ def parse_replacement(text: str, roles: tuple[str, ...]) -> tuple[str, Implement
         return role, implementations()[role, what]
     words = _words(what)
     if len(words) < 2:
-        known = ", ".join([OURS, *(one.name for one in of_role(role))])
+        known = ", ".join([OURS, *(implementation.name for implementation in of_role(role))])
         raise ReplacementError(
             f"--replace {text!r}: there is no {role} of that name; there are {known}, or give a command line such as "
             f"'{role}=python3 my_{role}.py {HINTS.get(role, '--port {port}')}'"

@@ -23,8 +23,8 @@ class Network:
         self._clock = clock
         self._links: dict[tuple[str, str], Link] = {}
         self._neighbours: dict[str, list[str]] = {}
-        for one, other, info in topo.links(withInfo=True):
-            for near, far, key in ((one, other, "params1"), (other, one, "params2")):
+        for first, other, info in topo.links(withInfo=True):
+            for near, far, key in ((first, other, "params1"), (other, first, "params2")):
                 self._links.setdefault((near, far), _link(info, key, rates))
                 self._neighbours.setdefault(near, []).append(far)
         self._routes: dict[tuple[str, str], Route] = {}
@@ -59,8 +59,8 @@ def addresses(topo: Topo) -> dict[str, str]:
     for host in topo.hosts():
         if address := topo.nodeInfo(host).get("ip"):
             found[str(address).split("/")[0]] = host
-    for one, other, info in topo.links(withInfo=True):
-        for host, key in ((one, "params1"), (other, "params2")):
+    for first, other, info in topo.links(withInfo=True):
+        for host, key in ((first, "params1"), (other, "params2")):
             if address := (info.get(key) or {}).get("ip"):
                 found[str(address).split("/")[0]] = host
     return found
@@ -68,5 +68,5 @@ def addresses(topo: Topo) -> dict[str, str]:
 
 def _link(info: dict[str, Any], key: str, rates: bool) -> Link:
     asked = {name: value for name, value in info.items() if name in SHAPING}
-    shape = parse_shape({**asked, **{name: one for name, one in (info.get(key) or {}).items() if name in SHAPING}})
+    shape = parse_shape({**asked, **{name: value for name, value in (info.get(key) or {}).items() if name in SHAPING}})
     return Link() if shape is None else Link(shape.rate_bps if rates else None, shape.delay_s)

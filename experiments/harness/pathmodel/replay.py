@@ -88,7 +88,7 @@ class Replay:
             return self._datagram_ns[arrival.datagram]
         if arrival is not None and arrival.flow is not None and arrival.total_bytes:
             moments = self._end(arrival.flow, arrival.at_client).arrivals
-            place = bisect_left(moments, arrival.total_bytes, key=lambda each: each[1])
+            place = bisect_left(moments, arrival.total_bytes, key=lambda moment: moment[1])
             if place < len(moments):
                 return moments[place][0]
         raise CausalOrderError(f"the model does not reach frame {frame.number}")
@@ -196,7 +196,7 @@ def actions_by_host(frames: Iterable[Frame], interfaces: Mapping[str, str], topo
         if frame.number not in needless:
             by_host[interfaces[frame.interface]].append(frame)
     hosts = addresses(topo)
-    return {host: actions_of(some, host, hosts) for host, some in by_host.items()}
+    return {host: actions_of(own_frames, host, hosts) for host, own_frames in by_host.items()}
 
 
 @dataclass(frozen=True)
@@ -257,16 +257,16 @@ def beyond_each(
 def _beyond_each(captured: CaptureFile, topo: Topo, samples: Sequence[Sample], waiting: frozenset[str]) -> list[Beyond]:
     if not samples:
         return []
-    hosts, over_ns = set(topo.hosts()), max(one.last_ns for one in samples)
+    hosts, over_ns = set(topo.hosts()), max(sample.last_ns for sample in samples)
     interfaces = {label: host for label in captured.counts if (host := label.split(":")[0]) in hosts}
     acting = [frame for frame in captured.frames if frame.interface in interfaces and frame.time_ns <= over_ns]
-    spans = [(one.first_ns, one.last_ns) for one in samples]
+    spans = [(sample.first_ns, sample.last_ns) for sample in samples]
     read, every = actions_by_host(acting, interfaces, topo), [FULL, ANY_WINDOW, IDEAL, TRIPS]
     if waiting:
         every.append(replace(FULL, waiting=waiting))
     runs = [Replay(acting, interfaces, topo, spans, options, read) for options in every]
-    seen = {at: captured.at(at) for at in {one.at for one in samples}}
-    return [_beyond(runs, seen[one.at], one) for one in samples]
+    seen = {at: captured.at(at) for at in {sample.at for sample in samples}}
+    return [_beyond(runs, seen[sample.at], sample) for sample in samples]
 
 
 def _beyond(runs: Sequence[Replay], frames: Sequence[Frame], sample: Sample) -> Beyond:
@@ -286,15 +286,15 @@ def terms_of(
 
     Empty where TCP lost a segment: the capture without that loss is unknown.
     """
-    every = [one for some in samples.values() for one in some]
+    every = [sample for group in samples.values() for sample in group]
     try:
         found = iter(beyond_each(captured, topo, every, waiting))
     except CausalOrderError:
         return {name: {} for name in samples}
-    each = {name: [next(found).terms for _ in some] for name, some in samples.items()}
+    each = {name: [next(found).terms for _ in group] for name, group in samples.items()}
     return {
-        name: {term: statistics.median(one[term] for one in some) for term in (some[0] if some else {})}
-        for name, some in each.items()
+        name: {term: statistics.median(values[term] for values in terms) for term in (terms[0] if terms else {})}
+        for name, terms in each.items()
     }
 
 

@@ -283,7 +283,7 @@ class Endpoint:
         if self._scheduled and (self._pushed_twice or (self._pushed and not self._interactive)):
             self._acknowledge_now()
         ready = [condition for total, condition in self._awaited if total <= self.received_bytes]
-        self._awaited = [each for each in self._awaited if each[0] > self.received_bytes]
+        self._awaited = [awaited for awaited in self._awaited if awaited[0] > self.received_bytes]
         for condition in ready:
             condition.meet()
 

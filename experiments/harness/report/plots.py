@@ -42,7 +42,7 @@ def plot_comparisons(comparisons: Sequence[Comparison]) -> str:
         _dress(axes, comparisons)
         figure.legend(loc="outside upper center", ncols=LEGEND_COLUMNS, frameon=False, labelcolor=INK)
 
-    lines = sum(2 + len(one.formula) // FORMULA_COLUMNS for one in comparisons)
+    lines = sum(2 + len(comparison.formula) // FORMULA_COLUMNS for comparison in comparisons)
     return draw_svg((8.2, 1.5 + INCHES_A_LINE * lines), paint)
 
 
@@ -68,7 +68,7 @@ def draw_svg(size_inches: tuple[float, float], paint: Callable[[Any], None]) -> 
 
 def _colours(comparisons: Sequence[Comparison]) -> dict[str, str]:
     """Return a colour for every term that occurs, in stacking order."""
-    names = [name for one in comparisons for name in (*one.terms, *one.theory_terms)]
+    names = [name for comparison in comparisons for name in (*comparison.terms, *comparison.theory_terms)]
     known = {name: colour for name, colour in COLOURS.items() if name in names}
     others = [name for name in dict.fromkeys(names) if name not in COLOURS]
     free = [colour for colour in OTHER_COLOURS if colour not in known.values()]
@@ -79,17 +79,19 @@ def _colours(comparisons: Sequence[Comparison]) -> dict[str, str]:
 
 def _draw(axes: Any, comparisons: Sequence[Comparison], colours: Mapping[str, str]) -> None:
     drawn: set[str] = set()
-    for row, one in enumerate(comparisons):
+    for row, comparison in enumerate(comparisons):
         upper, lower = row - BAR / 2 - 0.02, row + BAR / 2 + 0.02
-        _stack(axes, upper, one.terms, colours, drawn, hatch="")
-        _stack(axes, lower, one.theory_terms, colours, drawn, hatch="////")
+        _stack(axes, upper, comparison.terms, colours, drawn, hatch="")
+        _stack(axes, lower, comparison.theory_terms, colours, drawn, hatch="////")
         label = "samples" if row == 0 else None
-        samples = [sample * 1e3 for sample in one.samples_s]
+        samples = [sample * 1e3 for sample in comparison.samples_s]
         axes.scatter(
             samples, [upper] * len(samples), s=16, color=INK, edgecolors="white", linewidths=0.6, zorder=3, label=label
         )
-        edge = max(*samples, one.theory_s * 1e3)
-        axes.annotate(f"ratio {one.ratio:.2f}", (edge, row), (8, 0), textcoords="offset points", va="center", color=INK)
+        edge = max(*samples, comparison.theory_s * 1e3)
+        axes.annotate(
+            f"ratio {comparison.ratio:.2f}", (edge, row), (8, 0), textcoords="offset points", va="center", color=INK
+        )
 
 
 def _stack(
@@ -114,7 +116,7 @@ def _stack(
 def _dress(axes: Any, comparisons: Sequence[Comparison]) -> None:
     axes.set_yticks(
         range(len(comparisons)),
-        [f"{one.name}\n{textwrap.fill(one.formula, FORMULA_COLUMNS)}" for one in comparisons],
+        [f"{comparison.name}\n{textwrap.fill(comparison.formula, FORMULA_COLUMNS)}" for comparison in comparisons],
         color=INK,
     )
     axes.invert_yaxis()

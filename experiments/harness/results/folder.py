@@ -52,7 +52,7 @@ def read_results(results: Path) -> Iterator[tuple[Path, Result]]:
             # Incomplete after a kill, or a foreign file: skip it.
             continue
         found.append((result.started, path.parent.name, path.parent, result))
-    for _, _, folder, result in sorted(found, key=lambda each: each[:2]):
+    for _, _, folder, result in sorted(found, key=lambda entry: entry[:2]):
         yield folder, result
 
 
@@ -71,28 +71,28 @@ def write_timings(folder: Path, timings: Mapping[str, Sequence[Timing]]) -> Path
     In real time the last columns are: whether the machine disturbed the sample beyond the bound, the total of the
     counted disturbance (its terms are no more than the sample's slack over theory), and the latest frame with its wire.
     """
-    every = [one for samples in timings.values() for one in samples]
-    terms = list(dict.fromkeys(term for one in every for term in one.terms))
-    real = any(one.disturbance is not None for one in every)
+    every = [sample for samples in timings.values() for sample in samples]
+    terms = list(dict.fromkeys(term for timing in every for term in timing.terms))
+    real = any(timing.disturbance is not None for timing in every)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     header = ["name", "sample", "total_s", *(f"{term}_s" for term in terms)]
     writer.writerow([*header, "disturbed", "counted_s", "latest_frame_s", "wire"] if real else header)
     for name, samples in timings.items():
-        for number, one in enumerate(samples, start=1):
-            cells = [f"{one.terms[term]:.9f}" if term in one.terms else "" for term in terms]
-            row = [name, number, f"{one.total_s:.9f}", *cells]
-            writer.writerow([*row, *_disturbed(one)] if real else row)
+        for number, timing in enumerate(samples, start=1):
+            cells = [f"{timing.terms[term]:.9f}" if term in timing.terms else "" for term in terms]
+            row = [name, number, f"{timing.total_s:.9f}", *cells]
+            writer.writerow([*row, *_disturbed(timing)] if real else row)
     return write_atomically(folder / TIMINGS_NAME, text.getvalue())
 
 
-def _disturbed(one: Timing) -> list[str]:
-    if one.disturbance is None:
+def _disturbed(timing: Timing) -> list[str]:
+    if timing.disturbance is None:
         return ["", "", "", ""]
-    counted_s = sum(one.disturbance.terms().values())
+    counted_s = sum(timing.disturbance.terms().values())
     return [
-        "yes" if one.disturbed else "no",
+        "yes" if timing.disturbed else "no",
         f"{counted_s:.9f}",
-        f"{one.disturbance.late_frame_s:.9f}",
-        one.disturbance.wire,
+        f"{timing.disturbance.late_frame_s:.9f}",
+        timing.disturbance.wire,
     ]

@@ -25,16 +25,16 @@ REAL_PROGRAM = (
 )
 
 
-def first_difference(one: Path, other: Path) -> str | None:
+def first_difference(first: Path, other: Path) -> str | None:
     """Return the first difference of two result folders in words that name the file; None if they are identical."""
-    names = [{path.name for path in folder.iterdir()} for folder in (one, other)]
+    names = [{path.name for path in folder.iterdir()} for folder in (first, other)]
     if alone := sorted(names[0] ^ names[1]):
         return f"{alone[0]} was written by one of the two runs alone"
-    dates = [Result.load(folder).started for folder in (one, other)]
+    dates = [Result.load(folder).started for folder in (first, other)]
     # Captures first: differences in the other files follow from theirs.
     for name in sorted(names[0], key=lambda name: (not name.endswith(CAPTURE_ENDING), name)):
-        contents = [(folder / name).read_bytes() for folder in (one, other)]
-        if contents[0] != contents[1] and (found := _difference(name, (one / name, other / name), contents, dates)):
+        contents = [(folder / name).read_bytes() for folder in (first, other)]
+        if contents[0] != contents[1] and (found := _difference(name, (first / name, other / name), contents, dates)):
             return f"{name}, {found}"
     return None
 
@@ -53,22 +53,22 @@ def _kept(result: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in result.items() if name not in MAY_DIFFER}
 
 
-def _of_fields(one: Any, other: Any, path: str) -> str | None:
-    if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
-        pairs: Iterator[tuple[Any, Any, str]] = ((one[name], other[name], f"{path}.{name}") for name in one)
-    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
-        pairs = ((*pair, f"{path}[{number}]") for number, pair in enumerate(zip(one, other, strict=True)))
+def _of_fields(first: Any, other: Any, path: str) -> str | None:
+    if isinstance(first, dict) and isinstance(other, dict) and first.keys() == other.keys():
+        pairs: Iterator[tuple[Any, Any, str]] = ((first[name], other[name], f"{path}.{name}") for name in first)
+    elif isinstance(first, list) and isinstance(other, list) and len(first) == len(other):
+        pairs = ((*pair, f"{path}[{number}]") for number, pair in enumerate(zip(first, other, strict=True)))
     else:
-        return None if one == other else f"{path}: {_shown(one)}, then {_shown(other)}"
+        return None if first == other else f"{path}: {_shown(first)}, then {_shown(other)}"
     return next((found for pair in pairs if (found := _of_fields(*pair))), None)
 
 
-def _of_captures(one: Path, other: Path) -> str:
+def _of_captures(first: Path, other: Path) -> str:
     # Imported here: scapy takes its time, and most runs are identical.
     from experiments.harness.judge.frames import read_capture
 
     try:
-        frames = zip_longest(*(read_capture(path).frames for path in (one, other)))
+        frames = zip_longest(*(read_capture(path).frames for path in (first, other)))
     except PcapngError as error:
         return str(error)
     for number, (here, there) in enumerate(frames, 1):
@@ -87,12 +87,12 @@ def _of_captures(one: Path, other: Path) -> str:
     return "behind its frames"
 
 
-def _first_octet(one: bytes, other: bytes) -> tuple[int, tuple[int, int]]:
-    return next((place, pair) for place, pair in enumerate(zip(one, other, strict=True)) if pair[0] != pair[1])
+def _first_octet(first: bytes, other: bytes) -> tuple[int, tuple[int, int]]:
+    return next((place, pair) for place, pair in enumerate(zip(first, other, strict=True)) if pair[0] != pair[1])
 
 
-def _of_texts(one: bytes, other: bytes) -> str | None:
-    for number, (here, there) in enumerate(zip_longest(one.splitlines(), other.splitlines()), 1):
+def _of_texts(first: bytes, other: bytes) -> str | None:
+    for number, (here, there) in enumerate(zip_longest(first.splitlines(), other.splitlines()), 1):
         if here != there:
             return f"line {number}: {_shown(here)}, then {_shown(there)}"
     return None

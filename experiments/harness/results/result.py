@@ -378,12 +378,12 @@ def _comparison(reader: Reader) -> Comparison:
 def _fidelity(reader: Reader) -> Fidelity:
     checks = tuple(
         Check(
-            name=each.text("name"),
-            asked=each.text("asked"),
-            measured=each.text("measured"),
-            verdict=each.word("verdict", FIDELITY_WORDS),  # type: ignore[arg-type]
+            name=check.text("name"),
+            asked=check.text("asked"),
+            measured=check.text("measured"),
+            verdict=check.word("verdict", FIDELITY_WORDS),  # type: ignore[arg-type]
         )
-        for each in reader.readers("checks")
+        for check in reader.readers("checks")
     )
     return Fidelity(reader.word("verdict", FIDELITY_WORDS), checks)  # type: ignore[arg-type]
 

@@ -42,7 +42,7 @@ class Cable:
 
 def veths(*pairs: tuple[End, End]) -> None:
     """Create veth pairs with each end in its namespace."""
-    tools.batch("ip", [f"link add {_words(one)} type veth peer {_words(other)}" for one, other in pairs])
+    tools.batch("ip", [f"link add {_words(near)} type veth peer {_words(other)}" for near, other in pairs])
 
 
 def _words(end: End) -> str:

@@ -78,8 +78,8 @@ class EmulatedLink(Link):  # type: ignore[misc]
     def _start_carrier(self, ends: tuple[End, End]) -> Service:
         wiring = self._wiring
         name = f"wire-{ends[0][0]}-{ends[1][0]}"
-        names = [f"{one[0]} to {other[0]}" for one, other in (ends, ends[::-1])]
-        records = {each: wiring.workdir / f"{name}.{place}" for place, each in enumerate(names)}
+        names = [f"{near[0]} to {other[0]}" for near, other in (ends, ends[::-1])]
+        records = {direction: wiring.workdir / f"{name}.{place}" for place, direction in enumerate(names)}
         asked = {
             "ends": [{"pid": pid, "name": name} for name, _, pid in ends],
             "shapes": [asdict(shape or Shape()) for shape in self.shapes],

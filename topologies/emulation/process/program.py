@@ -136,6 +136,6 @@ def _offspring(pid: int) -> list[tuple[int, int]]:
             _, parent, group, *_ = Path("/proc", name, "stat").read_text().rpartition(")")[2].split()
             children.setdefault(int(parent), []).append((int(name), int(group)))
     found = list(children.get(pid, []))
-    for one, _ in found:
-        found += children.get(one, [])
+    for child, _ in found:
+        found += children.get(child, [])
     return found

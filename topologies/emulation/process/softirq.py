@@ -23,8 +23,8 @@ READ_BYTES = 200
 def pass_on() -> None:
     """Open the files, and let the commands of this process inherit their descriptors."""
     descriptors = _opened()
-    for one in descriptors:
-        os.set_inheritable(one, True)
+    for descriptor in descriptors:
+        os.set_inheritable(descriptor, True)
     os.environ[VARIABLE] = " ".join(map(str, descriptors))
 
 
@@ -38,9 +38,9 @@ def schedstats() -> list[int]:
     if passed is None:
         return _opened()
     descriptors = [int(word) for word in passed.split() if _is_schedstat(int(word))]
-    for one in descriptors:
+    for descriptor in descriptors:
         # They are for this process, not for the programs of its hosts.
-        os.set_inheritable(one, False)
+        os.set_inheritable(descriptor, False)
     return descriptors
 
 
@@ -51,7 +51,7 @@ def waited_ns(descriptor: int) -> int:
 
 def _opened() -> list[int]:
     found = []
-    for folder in sorted(each for each in PROC.iterdir() if each.name.isdigit()):
+    for folder in sorted(entry for entry in PROC.iterdir() if entry.name.isdigit()):
         with suppress(OSError):
             if (folder / "comm").read_text().startswith(NAME):
                 found.append(os.open(folder / "schedstat", os.O_RDONLY | os.O_CLOEXEC))

@@ -75,7 +75,7 @@ def find_source() -> Path:
             f"there is no kernel source in {SOURCES}: `make virtual` installs it, or `sudo apt-get install {TRIED}` "
             "(on another release its linux-source)"
         )
-    return max(found, key=lambda one: (one[0].name.startswith(f"{TRIED}."), _number(one[1][1])))[0]
+    return max(found, key=lambda source: (source[0].name.startswith(f"{TRIED}."), _number(source[1][1])))[0]
 
 
 def _number(version: str) -> tuple[int, ...]:
@@ -142,8 +142,8 @@ def _folder(place: Path) -> Iterator[Path]:
 def _build(folder: Path, source: Path, log: Path) -> Kernel:
     log.write_text("")
     _say(f"unpacking {source}")
-    _run(["tar", "-xf", str(source), "-C", str(folder), *(f"--exclude={one}" for one in LEFT_OUT)], folder, log)
-    tree = next(one for one in folder.iterdir() if (one / "Kconfig").exists())
+    _run(["tar", "-xf", str(source), "-C", str(folder), *(f"--exclude={pattern}" for pattern in LEFT_OUT)], folder, log)
+    tree = next(entry for entry in folder.iterdir() if (entry / "Kconfig").exists())
     for patch in kernel.patches():
         # No fuzz: a patch with shifted context may apply in the wrong place.
         words = ["patch", "--strip=1", "--fuzz=0", "--batch", "--forward", f"--input={patch}"]

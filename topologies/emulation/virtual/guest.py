@@ -71,7 +71,7 @@ def _make_root(folder: str, folders: dict[str, str]) -> None:
         os.makedirs(ROOT + place, exist_ok=True)
         namespaces.mount(kind, ROOT + place, kind, data=data)
     # A folder within another one is mounted after it.
-    for source, target in sorted([(folder, PLACE), *folders.items()], key=lambda one: one[1]):
+    for source, target in sorted([(folder, PLACE), *folders.items()], key=lambda mount: mount[1]):
         os.makedirs(ROOT + target, exist_ok=True)
         namespaces.mount("host", ROOT + target, "hostfs", data=source)
     os.makedirs(f"{ROOT}/{OLD_ROOT}")
