@@ -73,12 +73,12 @@ class NamePlan:
 
     def __init__(
         self,
-        drawing: str,
+        topology: str,
         addresses: Mapping[str, Sequence[str]],
         zones: Iterable[Zone],
         canonical: Mapping[str, str] | None = None,
     ) -> None:
-        self.drawing = drawing
+        self.topology = topology
         self.addresses = addresses
         self.zones = {zone.origin: zone for zone in zones}
         self.canonical = canonical or {
@@ -93,7 +93,7 @@ class NamePlan:
     def master_file(self, origin: str) -> str:
         """Return one zone in master-file format (RFC 1035 section 5)."""
         zone = self.zones[origin]
-        return _template().render(zone=zone, records=self.records(origin), drawing=self.drawing)
+        return _template().render(zone=zone, records=self.records(origin), topology=self.topology)
 
     def records(self, origin: str) -> tuple[Record, ...]:
         """Return all records of one zone with their TTLs, the SOA and NS sets included."""

@@ -55,10 +55,10 @@ from experiments.harness.theory.queueing import (
     Lru,
     Queue,
     WaitInterval,
+    cache_outcomes,
     characteristic_hit_rate,
     entries_for,
     most_under_way,
-    passages,
     poisson_s,
     waits_s,
     zipf_weights,
@@ -365,7 +365,7 @@ def _left_out(one: CaseFigures, workload: Workload, cache: Lru | Sequence[bool] 
     if len(one.forwarded) != len(workload.arrivals_s):
         return {}
     setting, service_s = one.setting, one.queue.service_s
-    found = passages(workload.arrivals_s, workload.objects, setting.rtt_s, service_s, cache)
+    found = cache_outcomes(workload.arrivals_s, workload.objects, setting.rtt_s, service_s, cache)
     crossed = fmean(each.crossed for each in found)
     waits_s, joined_s = (fmean(getattr(each, name) for each in found) for name in ("wait_s", "joined_s"))
     return {

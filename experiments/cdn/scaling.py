@@ -41,7 +41,7 @@ from experiments.harness.experiment import Experiment, Outcome, Parameter, Run
 from experiments.harness.judge.frames import CaptureFile, read_capture
 from experiments.harness.measurement import Evidence, first_interface, measured, site_folder
 from experiments.harness.parameters import factor, listed, megabits, seconds, whole
-from experiments.harness.pathmodel.interactive import Client, Plan
+from experiments.harness.pathmodel.interactive_system import Client, Plan
 from experiments.harness.report.line_plots import Panel, Series, plot_lines
 from experiments.harness.results.result import Comparison, Timing
 from experiments.harness.theory.tcp import Theory, transmission_time_s
@@ -217,7 +217,7 @@ def _point(context: Run, captured: CaptureFile, clients: int, stay: Stay, found:
         link=link_use(captured, first_interface("origin"), stay.span),
         theory_s=theory.total_s,
         theory_utilisation=cdn_theory.utilisation(rtts_s, service_s, asked["think"]),
-        needs=cdn_theory.asked_for(rtts_s, service_s, asked["think"]),
+        needs=cdn_theory.offered_load(rtts_s, service_s, asked["think"]),
         frames=found.frames,
         problem=found.problem,
         wrong=found.wrong,

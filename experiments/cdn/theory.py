@@ -23,7 +23,7 @@ from statistics import fmean
 
 from mininet.topo import Topo
 
-from experiments.harness.pathmodel.interactive import Plan, requests_of
+from experiments.harness.pathmodel.interactive_system import Plan, requests_of
 from experiments.harness.pathmodel.tcp import Options
 from experiments.harness.theory.tcp import Theory, transmission_time_s
 
@@ -44,19 +44,19 @@ def by_name(visit: Theory, lookup_s: float, formula: str) -> Theory:
 
 def wait_s(rtts_s: Sequence[float], service_s: float, think_s: float) -> float:
     """Return the common wait at the link of clients with these round-trip times, in s; 0 below the knee."""
-    if asked_for(rtts_s, service_s, think_s) <= 1:
+    if offered_load(rtts_s, service_s, think_s) <= 1:
         return 0.0
     # An upper bound: with this wait the offered load is below 1.
     low, high = 0.0, len(rtts_s) * service_s
     for _ in range(STEPS):
         middle = (low + high) / 2
-        low, high = (middle, high) if asked_for(rtts_s, service_s, think_s, middle) > 1 else (low, middle)
+        low, high = (middle, high) if offered_load(rtts_s, service_s, think_s, middle) > 1 else (low, middle)
     return high
 
 
 def utilisation(rtts_s: Sequence[float], service_s: float, think_s: float) -> float:
     """Return the share of time in which the link transmits."""
-    return min(1.0, asked_for(rtts_s, service_s, think_s, wait_s(rtts_s, service_s, think_s)))
+    return min(1.0, offered_load(rtts_s, service_s, think_s, wait_s(rtts_s, service_s, think_s)))
 
 
 def interactive(rtts_s: Sequence[float], service_s: float, think_s: float) -> Theory:
@@ -97,6 +97,6 @@ def beyond_bound(bound: Theory, plan: Plan, topo: Topo, from_s: float, rtts_s: S
     }
 
 
-def asked_for(rtts_s: Sequence[float], service_s: float, think_s: float, wait: float = 0.0) -> float:
+def offered_load(rtts_s: Sequence[float], service_s: float, think_s: float, wait: float = 0.0) -> float:
     """Return the offered load of the link if each client waits for `wait`."""
     return sum(service_s / (rtt_s + wait + service_s + think_s) for rtt_s in rtts_s)

@@ -16,7 +16,7 @@ import topologies
 from experiments.harness import user_files
 from experiments.harness.experiment import Experiment
 from experiments.harness.matrix import Matrix
-from topologies.emulation.user_module import is_own_file
+from topologies.emulation.user_module import is_user_file
 
 
 class UnknownNameError(ValueError):
@@ -24,7 +24,7 @@ class UnknownNameError(ValueError):
 
 
 @dataclass(frozen=True)
-class Drawing:
+class TopologyEntry:
     """A topology by name: its class, its module's docstring, and example commands.
 
     called: its name on a command line, which for a user's file is the file.
@@ -69,7 +69,7 @@ def find_experiments(names: tuple[str, ...]) -> list[Experiment]:
     """
     known = all_experiments()
     for name in names:
-        if name not in known and not is_own_file(name):
+        if name not in known and not is_user_file(name):
             raise UnknownNameError(
                 f"there is no experiment {name!r}: there are {', '.join(known)}; a file of your own ends in .py"
             )
@@ -91,20 +91,20 @@ def find_matrix(name: str) -> Matrix:
     return known[name]
 
 
-def all_drawings() -> dict[str, Drawing]:
+def all_topologies() -> dict[str, TopologyEntry]:
     """Return every topology by name: the exports `topos` of the modules of `topologies`, as for Mininet's --custom."""
-    return {drawing.name: drawing for module in _modules(topologies) for drawing in _drawings(module)}
+    return {entry.name: entry for module in _modules(topologies) for entry in _topology_entries(module)}
 
 
-def find_drawing(name: str) -> Drawing:
+def find_topology(name: str) -> TopologyEntry:
     """Return a topology by name, or from a file (`my_lab.py`, or `my_lab.py:NAME` if it exports several).
 
     Raises UnknownNameError, UserFileError.
     """
     file, _, chosen = name.partition(":")
-    if is_own_file(file):
-        return Drawing(*user_files.load_drawing(file, chosen), called=name)
-    known = all_drawings()
+    if is_user_file(file):
+        return TopologyEntry(*user_files.load_topology(file, chosen), called=name)
+    known = all_topologies()
     if name not in known:
         raise UnknownNameError(
             f"there is no topology {name!r}: there are {', '.join(known)}; a file of your own ends in .py"
@@ -112,6 +112,6 @@ def find_drawing(name: str) -> Drawing:
     return known[name]
 
 
-def _drawings(module: ModuleType) -> list[Drawing]:
-    text, tries = user_files.described(module)
-    return [Drawing(name, make, text, tries) for name, make in getattr(module, "topos", {}).items()]
+def _topology_entries(module: ModuleType) -> list[TopologyEntry]:
+    text, tries = user_files.module_description(module)
+    return [TopologyEntry(name, make, text, tries) for name, make in getattr(module, "topos", {}).items()]

@@ -24,7 +24,7 @@ from experiments.harness.implementations.registry import OURS, Implementation
 from experiments.harness.judge.verdict import Verdict, Word
 from experiments.harness.results.incomplete import complete, make_folder, unfinished, writing
 from experiments.harness.results.result import write_atomically
-from experiments.harness.templating import render
+from experiments.harness.template_engine import render
 
 CellWord = Literal["pass", "fail", "unused", "unsupported", "not installed"]
 FORMAT = 1

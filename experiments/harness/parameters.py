@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from topologies.emulation.errors import DrawingError
+from topologies.emulation.errors import TopologyError
 from topologies.emulation.shape import parse_time_s
 
 
@@ -13,7 +13,7 @@ def seconds(text: str) -> float:
     """Parse a time such as 50ms, 300us or 1s; return seconds, from 1us to 60s."""
     try:
         value = parse_time_s(text)
-    except DrawingError:
+    except TopologyError:
         value = 0.0
     if not 0 < value <= 60:
         raise ValueError("it takes a time from 1us to 60s")

@@ -17,20 +17,20 @@ from experiments.harness.results.result import Result
 RERUNS = 2
 
 
-def unsettled(result: Result) -> bool:
+def is_inconclusive(result: Result) -> bool:
     """Return whether another run of the same experiment could end differently."""
     undecided = any(claim.verdict == "undecided" for claim in result.claims)
     return _disturbed(result) or undecided
 
 
-def worth_a_rerun(attempts: Sequence[Result]) -> bool:
+def should_rerun(attempts: Sequence[Result]) -> bool:
     """Return whether to run an experiment again after these attempts, oldest first.
 
     Two runs that neither the machine nor a time disturbed and that leave the same claims undecided have shown that the
     reason lies elsewhere, for example in a parameter.
     """
     last = attempts[-1]
-    if not unsettled(last):
+    if not is_inconclusive(last):
         return False
     if len(attempts) == 1 or _disturbed(last):
         return True

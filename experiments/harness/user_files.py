@@ -12,7 +12,7 @@ from typing import Any
 
 from experiments.harness.claims import load_claims
 from experiments.harness.experiment import Experiment
-from topologies.emulation.errors import OwnFileError
+from topologies.emulation.errors import UserFileError
 from topologies.emulation.user_module import load
 
 # The name of an experiment becomes the name of a folder of results.
@@ -25,16 +25,16 @@ def load_experiment(file: str, taken: Collection[str]) -> Experiment:
     experiment = getattr(module, "EXPERIMENT", None)
     if experiment is None:
         hint = f"start its topology by `lab7 up {file}`, or " if hasattr(module, "topos") else ""
-        raise OwnFileError(f"{file} defines no EXPERIMENT: {hint}add  EXPERIMENT = Experiment(name=...)")
+        raise UserFileError(f"{file} defines no EXPERIMENT: {hint}add  EXPERIMENT = Experiment(name=...)")
     if not isinstance(experiment, Experiment):
         kind = type(experiment).__name__
-        raise OwnFileError(f"{file}: EXPERIMENT is of type {kind}; it must be an Experiment (see experiments.harness)")
+        raise UserFileError(f"{file}: EXPERIMENT is of type {kind}; it must be an Experiment (see experiments.harness)")
     if not NAME.fullmatch(experiment.name):
-        raise OwnFileError(
+        raise UserFileError(
             f"{file}: the name {experiment.name!r} must consist of lower-case letters, digits and hyphens"
         )
     if experiment.name in taken:
-        raise OwnFileError(f"{file}: the name {experiment.name!r} is taken by an experiment of lab7: choose another")
+        raise UserFileError(f"{file}: the name {experiment.name!r} is taken by an experiment of lab7: choose another")
     _check_claims(file, experiment)
     return experiment
 
@@ -44,17 +44,17 @@ def _check_claims(file: str, experiment: Experiment) -> None:
     course, own = load_claims(), [claim.id for claim in experiment.own_claims]
     for name in own:
         if name in course:
-            raise OwnFileError(f"{file}: {name} is a claim of the course: give your own claim another id")
+            raise UserFileError(f"{file}: {name} is a claim of the course: give your own claim another id")
     for name in experiment.claims:
         if name not in course and name not in own:
-            raise OwnFileError(
+            raise UserFileError(
                 f"{file}: {name} is no claim of the course (see `lab7 claims`): "
                 f"declare it by own_claims=(Claim({name!r}, ...),)"
             )
 
 
-def load_drawing(file: str, chosen: str) -> tuple[str, Any, str, tuple[str, ...]]:
-    """Return the topology that a file exports as `topos`: its name, its constructor, and the result of described().
+def load_topology(file: str, chosen: str) -> tuple[str, Any, str, tuple[str, ...]]:
+    """Return the topology that a file exports as `topos`: its name, its constructor, and its module_description().
 
     chosen: name of one of several, or empty. Raises UserFileError.
     """
@@ -62,19 +62,19 @@ def load_drawing(file: str, chosen: str) -> tuple[str, Any, str, tuple[str, ...]
     topos = getattr(module, "topos", None)
     if not topos or not isinstance(topos, dict):
         hint = f"run its experiment by `lab7 run {file}`, or " if hasattr(module, "EXPERIMENT") else ""
-        raise OwnFileError(f"{file} exports no topology: {hint}add  topos = {{'name': TheTopoClass}}")
+        raise UserFileError(f"{file} exports no topology: {hint}add  topos = {{'name': TheTopoClass}}")
     if chosen and chosen not in topos:
-        raise OwnFileError(f"{file} exports no topology {chosen!r}: it exports {', '.join(topos)}")
+        raise UserFileError(f"{file} exports no topology {chosen!r}: it exports {', '.join(topos)}")
     if not chosen and len(topos) > 1:
         several = " or ".join(f"{file}:{name}" for name in topos)
-        raise OwnFileError(f"{file} exports several topologies: say which one, {several}")
+        raise UserFileError(f"{file} exports several topologies: say which one, {several}")
     name = chosen or next(iter(topos))
     if not callable(topos[name]):
         kind = type(topos[name]).__name__
-        raise OwnFileError(f"{file}: topos[{name!r}] is of type {kind}; name the class itself, not an instance")
-    return name, topos[name], *described(module)
+        raise UserFileError(f"{file}: topos[{name!r}] is of type {kind}; name the class itself, not an instance")
+    return name, topos[name], *module_description(module)
 
 
-def described(module: ModuleType) -> tuple[str, tuple[str, ...]]:
+def module_description(module: ModuleType) -> tuple[str, tuple[str, ...]]:
     """Return a topology module's docstring and its example commands."""
     return module.__doc__ or "", tuple(getattr(module, "TRY", ()))

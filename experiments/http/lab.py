@@ -19,7 +19,7 @@ from experiments.harness.judge.frames import CaptureFile
 from experiments.harness.measurement import Window, first_interface, make_testbed
 from experiments.harness.pathmodel.replay import Sample, terms_of
 from experiments.harness.results.result import Timing
-from experiments.harness.templating import render
+from experiments.harness.template_engine import render
 from experiments.harness.theory.tcp import transmission_time_s
 from experiments.http.claims.delivery import undelivered
 from experiments.http.wire.http1 import Conversation, Exchange

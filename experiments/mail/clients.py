@@ -19,7 +19,7 @@ from experiments.harness.implementations.registry import (
     of_role,
 )
 from experiments.harness.measurement import Window
-from experiments.harness.templating import render
+from experiments.harness.template_engine import render
 from experiments.mail.peers import PEERS
 from experiments.mail.servers import MailHost
 from topologies.emulation.errors import EmulationError

@@ -24,7 +24,7 @@ from contextlib import ExitStack, contextmanager
 from itertools import count
 from pathlib import Path
 
-from experiments.harness.templating import render
+from experiments.harness.template_engine import render
 from tests.bench.load import READ_OCTETS, request_octets, response_octets
 from tests.bench.ports import free_port
 

@@ -24,7 +24,7 @@ def measure(rtt_ms: float) -> tuple[str, list[float]]:
     """(link back end, excess of each round trip over what was asked in ms), the echo's own transmission taken off."""
     with Testbed(WebTopo(delay=f"{rtt_ms / 2}ms", bw=RATE_MBIT)) as bed:
         client = bed.host("client")
-        # The first echoes teach the wire how late this machine wakes up.
+        # The first echoes add_static_entries the wire how late this machine wakes up.
         client.start(f"{PROBE} rtt 10.7.1.1 10", wait=False).finish(TIMEOUT_S)
         echo = client.start(f"{PROBE} rtt 10.7.1.1 {ECHOES}", wait=False)
         rtts_s = json.loads(echo.finish(TIMEOUT_S))["rtts_s"]

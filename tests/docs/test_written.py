@@ -10,8 +10,8 @@ import click
 import pytest
 
 from experiments.harness.cli import lab7
-from experiments.harness.cli.networks import draw
-from experiments.harness.discovery import all_drawings, all_experiments, find_drawing, find_experiments, find_matrix
+from experiments.harness.cli.networks import make_topology
+from experiments.harness.discovery import all_experiments, all_topologies, find_experiments, find_matrix, find_topology
 from experiments.harness.implementations.registry import parse_replacement
 from tests.docs.reading import GUIDES, REPOSITORY, Block, Command, blocks, every_command, short
 from topologies.emulation.errors import EmulationError
@@ -38,7 +38,7 @@ def drawing(words: list[str]) -> tuple[str, dict[str, str]]:
 
 
 def require(topology: str, block_marks: dict[str, str]) -> None:
-    if block_marks.get("topology") == topology and topology not in all_drawings():
+    if block_marks.get("topology") == topology and topology not in all_topologies():
         pytest.skip(f"this checkout has no topology {topology} yet")
 
 
@@ -76,7 +76,7 @@ def check_run(context: click.Context) -> None:
 
 
 def check_network(context: click.Context) -> None:
-    topo = draw(find_drawing(context.params["topology"]), context.params["given"])
+    topo = make_topology(find_topology(context.params["topology"]), context.params["given"])
     if "host" in context.params:
         assert context.params["host"] in topo.hosts()
 
@@ -142,7 +142,7 @@ def test_a_line_at_the_prompt_begins_with_a_host_or_a_command_of_mininet(one: Co
     assert one.network is not None
     topology, given = drawing(one.network.split())
     require(topology, one.block.marks)
-    topo = draw(find_drawing(topology), given)
+    topo = make_topology(find_topology(topology), given)
     assert one.text.split()[0] in {*topo.hosts(), *MININET}, one.where
 
 

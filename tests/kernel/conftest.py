@@ -23,7 +23,7 @@ def why_not() -> str:
         return "netem, Open vSwitch and virtual time are tested in a kernel of their own: make test-kernel"
     if reason := kernel.unsupported():
         return reason
-    return "" if kernel.find() else f"the kernel of virtual time is not built: {kernel.HOW_TO_GET_IT}"
+    return "" if kernel.find() else f"the kernel of virtual time is not built: {kernel.BUILD_HINT}"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

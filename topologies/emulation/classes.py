@@ -9,7 +9,7 @@ from typing import Any
 from mininet import link, node, nodelib
 from mininet.topo import Topo
 
-from topologies.emulation.errors import DrawingError
+from topologies.emulation.errors import TopologyError
 from topologies.emulation.links.link import EmulatedLink
 from topologies.emulation.links.openvswitch import OpenVSwitch
 from topologies.emulation.node import Bridge, Host, Interface
@@ -47,9 +47,9 @@ def _check(place: str, kind: Any, stock: tuple[type, ...], instead: str) -> None
         return
     name = getattr(kind, "__name__", None)
     if name is None or not callable(kind):
-        raise DrawingError(f"{place} has cls={kind!r}, which is not a class: leave it out")
+        raise TopologyError(f"{place} has cls={kind!r}, which is not a class: leave it out")
     known = ", ".join(dict.fromkeys(stock_class.__name__ for stock_class in stock))
-    raise DrawingError(f"{place} has the class {name}, which is not one of {known}: leave it out and {instead}")
+    raise TopologyError(f"{place} has the class {name}, which is not one of {known}: leave it out and {instead}")
 
 
 def _is_own_bridge(kind: Any) -> bool:

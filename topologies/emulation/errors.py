@@ -9,9 +9,9 @@ class MachineError(EmulationError):
     """This machine cannot do it: a tool, a kernel feature or a permission is missing."""
 
 
-class DrawingError(EmulationError):
+class TopologyError(EmulationError):
     """An invalid topology: a duplicate address, a name too long, a parameter out of range."""
 
 
-class OwnFileError(DrawingError):
+class UserFileError(TopologyError):
     """An unusable file of the user; the message names the file and, where it is known, the line."""

@@ -25,7 +25,7 @@ from topologies.emulation.shape import SHAPING
 from topologies.emulation.watch import HOLDER as HOLDER_RANK
 from topologies.emulation.watch import program_of
 
-HOLDER = "topologies.emulation.process.holder"
+HOST_PROCESS = "topologies.emulation.process.host_process"
 RUN_TIMEOUT_S = 60.0
 # Where ip-netns(8) looks for names.
 NAMED = Path("/run/netns")
@@ -54,7 +54,7 @@ class Interface(Intf):  # type: ignore[misc]
 
     def setIP(self, ipstr: str, prefixLen: int | None = None) -> str:  # noqa: N802, N803
         """Set the address: '10.0.0.1/24', or an address and a prefix length."""
-        tools.batch("ip", self.take_address(ipstr, prefixLen), self.node.namespace_pid)
+        tools.batch("ip", self.assign_address(ipstr, prefixLen), self.node.namespace_pid)
         return ""
 
     def setMAC(self, macstr: str) -> str:  # noqa: N802
@@ -64,7 +64,7 @@ class Interface(Intf):  # type: ignore[misc]
             f"mac={macstr!r} to addHost(), or addr1 or addr2 to addLink(), and start again"
         )
 
-    def take_address(self, ip: str, prefix_length: int | None = None) -> list[str]:
+    def assign_address(self, ip: str, prefix_length: int | None = None) -> list[str]:
         """Record the address; return the lines for `ip -batch` that set it."""
         self.ip, _, length = ip.partition("/")
         self.prefixLen = length or str(prefix_length)
@@ -169,8 +169,8 @@ class Host(_LazyShell):
             (self.workdir / name).parent.mkdir(parents=True, exist_ok=True)
             (self.workdir / name).write_text(text)
         self.files.mkdir(parents=True, exist_ok=True)
-        command = [HOLDER, self.name, str(self.files), self._congestion_control]
-        called = f"the holder of host {self.name}'s namespaces ({HOLDER})"
+        command = [HOST_PROCESS, self.name, str(self.files), self._congestion_control]
+        called = f"the process of host {self.name}'s namespaces ({HOST_PROCESS})"
         self.holder = start_service(
             self.forkserver, command, host_pid=0, cwd=self.workdir, name="host", called=called, rank=HOLDER_RANK
         )
@@ -194,7 +194,7 @@ class Host(_LazyShell):
         lines = []
         interface = self.defaultIntf()
         if interface is not None and ip is not None and interface.ip is None:
-            lines += interface.take_address(ip, 8)
+            lines += interface.assign_address(ip, 8)
         if defaultRoute is not None:
             # As in Node.setDefaultRoute: a single word is the name of an interface.
             route = defaultRoute if " " in defaultRoute else f"dev {defaultRoute}"
@@ -300,7 +300,7 @@ class Bridge(_LazyShell, Switch):  # type: ignore[misc]
         tools.batch("ip", [f"link add {self.name} type {kind}", *plugs, f"link set dev {self.name} up"])
         ipv6_off(self.name)
 
-    def teach(self, places: Iterable[tuple[str, str]]) -> None:
+    def add_static_entries(self, places: Iterable[tuple[str, str]]) -> None:
         """Install static forwarding entries (MAC address, port): nothing is learned, flooded or aged."""
         tools.batch("bridge", [f"fdb replace {mac} dev {port} master static" for mac, port in places])
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from mininet.topo import Topo
 
-from topologies.emulation.errors import DrawingError
+from topologies.emulation.errors import TopologyError
 from topologies.emulation.shape import SHAPING, parse_shape
 
 # Parent of the hosts' working directories.
@@ -179,12 +179,12 @@ def check(topo: Topo) -> None:
             _check(f"{place}, {side}", own, END)
             try:
                 parse_shape({key: {**params, **own}.get(key) for key in SHAPING})
-            except DrawingError as error:
-                raise DrawingError(f"{place}: {error}") from None
+            except TopologyError as error:
+                raise TopologyError(f"{place}: {error}") from None
 
 
 def _check(place: str, given: Mapping[str, Any], known: Mapping[str, Check]) -> None:
     for name, value in given.items():
         wrong = known[name](value) if name in known and value is not None else None
         if wrong:
-            raise DrawingError(f"{place}: {name}={value!r} {wrong}")
+            raise TopologyError(f"{place}: {name}={value!r} {wrong}")

@@ -86,16 +86,16 @@ def run(command: Sequence[str], salvage: Callable[[Path], None] | None = None) -
     """
     tools.search_system_folders()
     tools.require("ip")
-    softirq.pass_on()
+    softirq.share_descriptors()
     _unshare_all()
-    told, telling = os.pipe()
-    with _passed_on() as former:
+    report, report_fd = os.pipe()
+    with _signals_blocked() as blocked_before:
         init = os.fork()
         if init == 0:
-            _be_init(command, former, telling)
-        os.close(telling)
+            _run_init(command, blocked_before, report_fd)
+        os.close(report_fd)
         status = _wait(init)
-    if (died := _death(command, status, os.read(told, 64))) is None:
+    if (died := _describe_kill(command, status, os.read(report, 64))) is None:
         return _exit_code(status)
     folder = _unfinished_folder()
     if folder is not None and salvage is not None:
@@ -104,15 +104,15 @@ def run(command: Sequence[str], salvage: Callable[[Path], None] | None = None) -
     return CANNOT
 
 
-def _death(command: Sequence[str], status: int, told: bytes) -> str | None:
+def _describe_kill(command: Sequence[str], status: int, report: bytes) -> str | None:
     """Describe a killed process of the sandbox, by the wait status of process 1 and its message; None for an ordinary
     end.
     """
     code = os.waitstatus_to_exitcode(status)
     if code < 0 and -code not in USUAL:
         return f"process 1 of the sandbox {how_it_ended(code)}"
-    if told:
-        return f"the process in the sandbox that runs `{shorten(shlex.join(command))}` {how_it_ended(int(told))}"
+    if report:
+        return f"the process in the sandbox that runs `{shorten(shlex.join(command))}` {how_it_ended(int(report))}"
     return None
 
 
@@ -222,10 +222,10 @@ def _write_maps(pid: int, uids: list[str], gids: list[str]) -> int:
     return 0
 
 
-def _be_init(command: Sequence[str], former: Iterable[int], telling: int) -> None:
+def _run_init(command: Sequence[str], blocked_before: Iterable[int], report_fd: int) -> None:
     """Run as process 1: prepare the mounts, start the command, reap until it exits. Never returns.
 
-    former: signals to block in the command; telling: descriptor to report the signal that killed the command.
+    blocked_before: signals to block in the command; report_fd: descriptor to report the signal that killed the command.
     """
     code = 3
     try:
@@ -234,12 +234,12 @@ def _be_init(command: Sequence[str], former: Iterable[int], telling: int) -> Non
         environment = dict(os.environ, **{MARK: _network_namespace()})
         child = os.fork()
         if child == 0:
-            signal.pthread_sigmask(signal.SIG_SETMASK, former)
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked_before)
             os.execvpe(command[0], list(command), environment)
         status = _wait(child)
         code = _exit_code(status)
         if (died := os.waitstatus_to_exitcode(status)) < 0 and -died not in USUAL:
-            os.write(telling, str(died).encode())
+            os.write(report_fd, str(died).encode())
     except OSError as error:
         print(f"lab7: the sandbox could not be prepared: {error.strerror}; run lab7 with sudo", file=sys.stderr)
     finally:
@@ -259,13 +259,13 @@ def _prepare() -> None:
 
 
 @contextlib.contextmanager
-def _passed_on() -> Iterator[set[int]]:
+def _signals_blocked() -> Iterator[set[int]]:
     """Block signals, so that `_wait` receives them instead of their ending this process; yield those blocked before."""
-    former = {int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, WAITED_FOR)}
+    blocked_before = {int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, WAITED_FOR)}
     try:
-        yield former
+        yield blocked_before
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, former)
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked_before)
 
 
 def _wait(pid: int) -> int:

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from topologies.emulation.errors import DrawingError
+from topologies.emulation.errors import TopologyError
 
 # TCLink's parameter names.
 SHAPING = ("bw", "delay", "jitter", "loss", "max_queue_size", "reorder")
@@ -36,29 +36,29 @@ def parse_time_s(text: str | float, name: str = "delay") -> float:
     """
     match = _TIME.fullmatch(str(text))
     if match is None:
-        raise DrawingError(f"{name}={text!r} is not a time: write it as 5ms, 300us or 1s")
+        raise TopologyError(f"{name}={text!r} is not a time: write it as 5ms, 300us or 1s")
     return float(match[1]) * _SCALE_S[(match[2] or "us")[0]]
 
 
 def parse_shape(params: dict[str, Any]) -> Shape | None:
     """Return the shape that a link's parameters describe, or None without any. Raises TopologyError."""
-    asked = {key: value for key, value in params.items() if key in SHAPING and value is not None}
-    if not asked:
+    given = {key: value for key, value in params.items() if key in SHAPING and value is not None}
+    if not given:
         return None
     shape = Shape(
-        rate_bps=_rate_bps(asked.get("bw")),
-        delay_s=parse_time_s(asked.get("delay", 0.0)),
-        jitter_s=parse_time_s(asked.get("jitter", 0.0), "jitter"),
-        loss=_fraction(asked, "loss"),
-        reorder=_fraction(asked, "reorder"),
-        queue_frames=_queue(asked.get("max_queue_size", Shape.queue_frames)),
+        rate_bps=_rate_bps(given.get("bw")),
+        delay_s=parse_time_s(given.get("delay", 0.0)),
+        jitter_s=parse_time_s(given.get("jitter", 0.0), "jitter"),
+        loss=_fraction(given, "loss"),
+        reorder=_fraction(given, "reorder"),
+        queue_frames=_queue(given.get("max_queue_size", Shape.queue_frames)),
     )
     if shape.delay_s > DELAY_MAX_S:
-        raise DrawingError(f"delay={asked['delay']} exceeds {DELAY_MAX_S:g} s")
+        raise TopologyError(f"delay={given['delay']} exceeds {DELAY_MAX_S:g} s")
     if shape.jitter_s > shape.delay_s:
-        raise DrawingError(f"jitter={asked['jitter']} is larger than delay={asked.get('delay', 0)}")
+        raise TopologyError(f"jitter={given['jitter']} is larger than delay={given.get('delay', 0)}")
     if shape.reorder and not shape.delay_s:
-        raise DrawingError(f"reorder={asked['reorder']} needs a delay")
+        raise TopologyError(f"reorder={given['reorder']} needs a delay")
     return shape
 
 
@@ -66,7 +66,7 @@ def _number(value: Any, name: str, unit: str) -> float:
     try:
         return float(value)
     except (TypeError, ValueError):
-        raise DrawingError(f"{name}={value!r} is not a number of {unit}") from None
+        raise TopologyError(f"{name}={value!r} is not a number of {unit}") from None
 
 
 def _rate_bps(bw: Any) -> float | None:
@@ -74,14 +74,14 @@ def _rate_bps(bw: Any) -> float | None:
         return None
     mbit = _number(bw, "bw", "Mbit/s")
     if not 0 < mbit <= BW_MAX_MBIT:
-        raise DrawingError(f"bw={bw} is outside of 0 to {BW_MAX_MBIT:g} Mbit/s")
+        raise TopologyError(f"bw={bw} is outside of 0 to {BW_MAX_MBIT:g} Mbit/s")
     return mbit * 1e6
 
 
-def _fraction(asked: dict[str, Any], name: str) -> float:
-    percent = _number(asked.get(name, 0), name, "percent")
+def _fraction(given: dict[str, Any], name: str) -> float:
+    percent = _number(given.get(name, 0), name, "percent")
     if not 0 <= percent <= 100:
-        raise DrawingError(f"{name}={asked[name]} is not a percentage from 0 to 100")
+        raise TopologyError(f"{name}={given[name]} is not a percentage from 0 to 100")
     return percent / 100
 
 
@@ -89,5 +89,5 @@ def _queue(value: Any) -> int:
     frames = _number(value, "max_queue_size", "frames")
     # The first comparison is written so that it fails for NaN too, and infinity is no whole number.
     if not frames >= 1 or not frames.is_integer():
-        raise DrawingError(f"max_queue_size={value} is not a whole number of frames from 1")
+        raise TopologyError(f"max_queue_size={value} is not a whole number of frames from 1")
     return int(frames)

@@ -30,7 +30,7 @@ from topologies.emulation.errors import EmulationError, MachineError
 from topologies.emulation.links import netem, openvswitch
 from topologies.emulation.links.link import EmulatedLink, Wiring
 from topologies.emulation.links.openvswitch import OpenVSwitch
-from topologies.emulation.node import HOLDER, Bridge, Host
+from topologies.emulation.node import HOST_PROCESS, Bridge, Host
 from topologies.emulation.process.launcher import ForkServer, Service, is_module, is_service, split_command
 from topologies.emulation.process.program import Program
 from topologies.emulation.watch import LabDied, Watch
@@ -221,7 +221,7 @@ class Testbed:
         self.backend = choose_backend(self._asked_links)
         self.congestion_control = congestion_control()
         self.workdir = self._make_workdir(stack)
-        modules = [HOLDER, "topologies.emulation.wire.carrier", *self._modules()]
+        modules = [HOST_PROCESS, "topologies.emulation.wire.carrier", *self._modules()]
         self.forkserver = ForkServer(modules, watch=self._watch, errors=self.workdir / "forkserver.err")
         stack.callback(self.forkserver.close)
         self.net = self._build(stack)
@@ -353,7 +353,7 @@ class Testbed:
         for bridge in self.net.switches:
             if not isinstance(bridge, Bridge) or bridge.mirrors:
                 continue
-            bridge.teach(
+            bridge.add_static_entries(
                 (mac, port.name) for port, far in neighbours.get(bridge, []) for mac in _reached(far, neighbours)
             )
 

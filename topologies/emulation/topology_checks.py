@@ -7,7 +7,7 @@ from typing import Any
 from mininet.topo import Topo
 
 from topologies.emulation import classes, options
-from topologies.emulation.errors import DrawingError, EmulationError
+from topologies.emulation.errors import EmulationError, TopologyError
 from topologies.emulation.loops import find_loop
 from topologies.emulation.options import INTERFACE_NAME_MAX
 from topologies.emulation.process.launcher import split_command
@@ -35,7 +35,7 @@ def check(topo: Topo) -> None:
             try:
                 split_command(command)
             except (EmulationError, ValueError) as error:
-                raise DrawingError(f"the host {host}: {error}") from None
+                raise TopologyError(f"the host {host}: {error}") from None
 
 
 def _check_names(topo: Topo) -> None:
@@ -44,17 +44,17 @@ def _check_names(topo: Topo) -> None:
         longest = max((f"{node}-eth{port}" for port in ports), key=len, default=node)
         if len(longest) > INTERFACE_NAME_MAX:
             over = len(longest) - INTERFACE_NAME_MAX
-            raise DrawingError(
+            raise TopologyError(
                 f"the name {node!r} is too long: its interface {longest!r} has {len(longest)} characters and Linux "
                 f"allows {INTERFACE_NAME_MAX}; shorten it by {over}"
             )
         if not node.replace("-", "").replace("_", "").isalnum() or not node.isascii():
-            raise DrawingError(f"the name {node!r} is not a host name: use letters, digits and hyphens")
+            raise TopologyError(f"the name {node!r} is not a host name: use letters, digits and hyphens")
 
 
 def _check_loops(topo: Topo) -> None:
     if loop := find_loop(topo):
-        raise DrawingError(
+        raise TopologyError(
             f"the switches {'-'.join(loop)} form a loop, in which a broadcast would circulate for ever, since switches "
             "here run no spanning tree protocol: leave out one of these links"
         )
@@ -66,9 +66,9 @@ def _check_addresses(topo: Topo) -> None:
         try:
             address = IPv4Interface(ip).ip
         except ValueError:
-            raise DrawingError(f"the host {host} has ip={ip!r}, which is not an IPv4 address") from None
+            raise TopologyError(f"the host {host} has ip={ip!r}, which is not an IPv4 address") from None
         if owners.setdefault(address, host) != host:
-            raise DrawingError(f"the hosts {owners[address]} and {host} both have the address {address}")
+            raise TopologyError(f"the hosts {owners[address]} and {host} both have the address {address}")
 
 
 def host_addresses(topo: Topo) -> dict[str, str]:

@@ -13,7 +13,7 @@ from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
 
-from topologies.emulation.errors import OwnFileError
+from topologies.emulation.errors import UserFileError
 
 SUFFIX = ".py"
 # Folders of the loaded files: an error in one of them is the user's to mend.
@@ -40,7 +40,7 @@ class _FinderBesideFiles(MetaPathFinder):
 _finder = _FinderBesideFiles()
 
 
-def is_own_file(name: str) -> bool:
+def is_user_file(name: str) -> bool:
     """Return whether a name on a command line, or the first word of `serves`, is a Python file and no module."""
     return name.endswith(SUFFIX)
 
@@ -49,7 +49,7 @@ def load(name: str, kind: str) -> ModuleType:
     """Execute a file as a module; `kind` completes the error message for a missing file. Raises UserFileError."""
     path = Path(name).resolve()
     if not path.is_file():
-        raise OwnFileError(f"there is no file {name!r}: give the path of a Python file that {kind}")
+        raise UserFileError(f"there is no file {name!r}: give the path of a Python file that {kind}")
     spec = importlib.util.spec_from_file_location(f"own_{path.stem}", path)
     assert spec is not None
     assert spec.loader is not None
@@ -62,12 +62,12 @@ def load(name: str, kind: str) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except (SyntaxError, UnicodeDecodeError) as error:
-        raise OwnFileError(f"{name} cannot be read as Python: {type(error).__name__}: {error}") from error
+        raise UserFileError(f"{name} cannot be read as Python: {type(error).__name__}: {error}") from error
     except (Exception, SystemExit) as error:
         # Python before 3.11.4 raises ValueError for a file that contains NUL, before any line runs.
         if isinstance(error, ValueError) and explain(error) is None:
-            raise OwnFileError(f"{name} cannot be read as Python: {_named(error)}") from error
-        raise OwnFileError(explain(error) or f"{name} fails: {_named(error)}") from error
+            raise UserFileError(f"{name} cannot be read as Python: {_named(error)}") from error
+        raise UserFileError(explain(error) or f"{name} fails: {_named(error)}") from error
     return module
 
 

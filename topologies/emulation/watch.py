@@ -119,7 +119,7 @@ class Watch:
             for descriptor, process in self._watched.items():
                 if process is watched:
                     if not _has_ended(descriptor):
-                        self._take(descriptor)
+                        self._unregister(descriptor)
                     return
 
     def stopped(self) -> list[str]:
@@ -135,7 +135,7 @@ class Watch:
         if self.death is None:
             os.eventfd_read(self._wake)
             if self._epoll.poll(GRACE_S if failing else 0):
-                self._look()
+                self._collect_exits()
         if self in _interrupting:
             _interrupting.remove(self)
         if threading.current_thread() is threading.main_thread():
@@ -145,19 +145,19 @@ class Watch:
         """Close all descriptors."""
         with self._lock:
             for descriptor in list(self._watched):
-                self._take(descriptor)
+                self._unregister(descriptor)
             if not self._epoll.closed:
                 self._epoll.close()
                 os.close(self._wake)
 
-    def take_delivery(self) -> LabDied | None:
+    def undelivered_death(self) -> LabDied | None:
         """Return the fatal exit that the main thread has not handled yet; called by the signal handler."""
         if self.death is None or self._delivered:
             return None
         self._delivered = True
         return None if self._closing else self.death
 
-    def _take(self, descriptor: int) -> Watched | None:
+    def _unregister(self, descriptor: int) -> Watched | None:
         watched = self._watched.pop(descriptor, None)
         if watched is not None:
             self._epoll.unregister(descriptor)
@@ -167,15 +167,15 @@ class Watch:
     def _run(self) -> None:
         while not self._closing:
             self._epoll.poll()
-            if not self._closing and self._look():
+            if not self._closing and self._collect_exits():
                 self._interrupt()
                 return
 
-    def _look(self) -> bool:
+    def _collect_exits(self) -> bool:
         """Remove exited processes from the watch; return whether one of the exits is fatal."""
         time.sleep(SETTLE_S)
         with self._lock:
-            taken = [self._take(descriptor) for descriptor, _ in self._epoll.poll(0)]
+            taken = [self._unregister(descriptor) for descriptor, _ in self._epoll.poll(0)]
         ended = [(process, process.ended()) for process in taken if process is not None]
         deaths = [(process, code) for process, code in ended if code is None or process.is_death(code)]
         if self._server_died is not None and all(process.serves for process, _ in deaths):
@@ -207,7 +207,7 @@ def current() -> Watch | None:
 
 
 @contextmanager
-def held() -> Iterator[None]:
+def interrupts_deferred() -> Iterator[None]:
     """Defer interruption of the main thread: an exit within this block is raised when the block ends."""
     global _holds
     if threading.current_thread() is not threading.main_thread():
@@ -224,7 +224,7 @@ def held() -> Iterator[None]:
 
 def _on_signal(*_: Any) -> None:
     for watch in list(_interrupting):
-        if (death := watch.take_delivery()) is not None:
+        if (death := watch.undelivered_death()) is not None:
             if not _holds:
                 raise death
             _held_back.append(death)

@@ -29,7 +29,7 @@ from experiments.harness.capture.pcapng import InterfaceCounts
 from experiments.harness.capture.recorder import salvage
 from topologies.emulation.errors import EmulationError
 from topologies.emulation.process.interpreter import module_command
-from topologies.emulation.watch import Watch, Watched, current, held, how_it_ended, last_line
+from topologies.emulation.watch import Watch, Watched, current, how_it_ended, interrupts_deferred, last_line
 
 MODULE = "experiments.harness.capture.recorder"
 NAME = f"the capturing process ({MODULE})"
@@ -105,7 +105,7 @@ class Capture:
             raise CaptureError("this capture was never started")
         if not self.statistics:
             # Defer an interruption, so that the packets reach the file; the recorder's own exit ends the wait.
-            with held():
+            with interrupts_deferred():
                 try:
                     self._send("stop")
                     counts: dict[str, dict[str, int]] = self._receive("statistics")
@@ -138,7 +138,7 @@ class Capture:
 
     def _spawn(self, descriptors: list[int]) -> None:
         # A new interpreter rather than a fork: it inherits no socket or pipe of the experiment, and no held lock.
-        with held():
+        with interrupts_deferred():
             self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - it lasts as long as the process
             self._process = subprocess.Popen(
                 module_command(MODULE),
@@ -150,7 +150,7 @@ class Capture:
             )
             self._pidfd = os.pidfd_open(self._process.pid)
             self._watched = Watched(
-                self._pidfd, self._process.pid, NAME, self._process.poll, self._said, self._is_death
+                self._pidfd, self._process.pid, NAME, self._process.poll, self._last_output, self._is_death
             )
             self._watch = current()
             if self._watch is not None:
@@ -160,7 +160,7 @@ class Capture:
         """Return whether an exit is fatal to the lab: a recorder that fails to start reports its reason itself."""
         return code != 0 if self._ready else code < 0
 
-    def _said(self) -> str:
+    def _last_output(self) -> str:
         """Return the last line of the recorder's standard error."""
         return last_line(Path(f"/proc/self/fd/{self._errors.fileno()}"))
 
@@ -186,7 +186,7 @@ class Capture:
 
     def _dead(self) -> CaptureError:
         assert self._process is not None
-        said = self._said()
+        said = self._last_output()
         return CaptureError(f"{NAME} {how_it_ended(self._process.wait())}{f': {said}' if said else ''}")
 
     def _abandon(self) -> None:

@@ -21,10 +21,10 @@ if _IMPORTING:
 
 import click
 
-from experiments.harness.cli import inspect, matrices, networks, running
+from experiments.harness.cli import inspect, matrices, networks, runs
 from experiments.harness.cli.common import CANNOT, USAGE
 from topologies.emulation import tools
-from topologies.emulation.errors import DrawingError, EmulationError
+from topologies.emulation.errors import EmulationError, TopologyError
 from topologies.emulation.watch import LabDied
 
 if _IMPORTING:
@@ -48,7 +48,7 @@ def lab7() -> None:
 
 for command in (
     inspect.list_command,
-    running.run_command,
+    runs.run_command,
     matrices.matrix_command,
     inspect.claims_command,
     networks.up_command,
@@ -72,7 +72,7 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(USAGE)
-    except DrawingError as error:
+    except TopologyError as error:
         click.echo(f"lab7: {error}", err=True)
         sys.exit(USAGE)
     except EmulationError as error:

@@ -8,16 +8,16 @@ import click
 from rich.markup import escape
 
 from experiments.harness.cli import common
-from experiments.harness.discovery import all_drawings, all_experiments
+from experiments.harness.discovery import all_experiments, all_topologies
 
 
 @click.command("list")
 @common.json_option
 def list_command(as_json: bool) -> None:
     """List the experiments with their parameters, and the topologies."""
-    experiments, drawings = all_experiments(), all_drawings()
+    experiments, topologies = all_experiments(), all_topologies()
     if as_json:
-        common.say_json(
+        common.print_json(
             {
                 "experiments": [
                     {
@@ -31,7 +31,9 @@ def list_command(as_json: bool) -> None:
                     }
                     for experiment in experiments.values()
                 ],
-                "topologies": [{"name": experiment.name, "text": experiment.text} for experiment in drawings.values()],
+                "topologies": [
+                    {"name": experiment.name, "text": experiment.text} for experiment in topologies.values()
+                ],
             }
         )
         return
@@ -41,8 +43,8 @@ def list_command(as_json: bool) -> None:
         for name, parameter in experiment.parameters.items():
             console.print(f"    --set {name}={parameter.default}  {parameter.meaning}")
     console.print("\n[bold]topologies[/]  (lab7 up NAME, lab7 shell NAME)")
-    for drawing in drawings.values():
-        console.print(f"    {drawing.name}  {drawing.text.strip().splitlines()[0]}")
+    for topology in topologies.values():
+        console.print(f"    {topology.name}  {topology.text.strip().splitlines()[0]}")
 
 
 @click.command("claims")
@@ -55,7 +57,7 @@ def claims_command(results: Path, as_json: bool) -> None:
 
     claims, latest = load_claims(), find_latest(results)
     if as_json:
-        common.say_json(
+        common.print_json(
             [
                 {
                     "id": claim.id,
@@ -89,7 +91,7 @@ def doctor_command(as_json: bool) -> None:
     found = ability(findings)
     able = found is not Ability.NONE
     if as_json:
-        common.say_json({"able": able, "findings": [asdict(finding) for finding in findings]})
+        common.print_json({"able": able, "findings": [asdict(finding) for finding in findings]})
     else:
         rows = []
         for finding in findings:

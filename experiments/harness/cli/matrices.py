@@ -42,7 +42,7 @@ def matrix_command(name: str, links: str, sandboxed: bool, timed: str, results: 
             folder = virtual.run(results, f"matrix-{name}", {"kind": "matrix", "name": name}, step)
             cells = load_cells(folder)
     if as_json:
-        common.say_json({"matrix": name, "folder": str(folder), "cells": [asdict(cell) for cell in cells]})
+        common.print_json({"matrix": name, "folder": str(folder), "cells": [asdict(cell) for cell in cells]})
     else:
         _show(matrix, cells)
         click.echo(f"matrix: {folder}/matrix.html")

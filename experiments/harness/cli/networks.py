@@ -16,8 +16,8 @@ from mininet.log import error, output
 from rich.markup import escape
 
 from experiments.harness.cli import common
-from experiments.harness.discovery import Drawing, UnknownNameError, find_drawing
-from topologies.emulation.errors import DrawingError, EmulationError, OwnFileError
+from experiments.harness.discovery import TopologyEntry, UnknownNameError, find_topology
+from topologies.emulation.errors import EmulationError, TopologyError, UserFileError
 from topologies.emulation.process.interpreter import module_command
 from topologies.emulation.testbed import Testbed
 from topologies.emulation.user_module import explain
@@ -72,8 +72,8 @@ def up_command(topology: str, given: dict[str, str], links: str, sandboxed: bool
 
     TOPOLOGY is a name (`lab7 list`) or a Python file that exports `topos`; the same holds for shell and exec.
     """
-    with _testbed(topology, given, links, sandboxed) as (drawing, bed):
-        _describe(drawing, bed)
+    with _testbed(topology, given, links, sandboxed) as (entry, bed):
+        _describe(entry, bed)
         ended = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: ended.set())
@@ -93,10 +93,10 @@ def shell_command(topology: str, given: dict[str, str], links: str, sandboxed: b
 
     If a server exits, a message is printed and the network stays up.
     """
-    with _testbed(topology, given, links, sandboxed, server_died=_tell) as (drawing, bed):
+    with _testbed(topology, given, links, sandboxed, server_died=_tell) as (entry, bed):
         from experiments.harness.cli.networks import Shell
 
-        _describe(drawing, bed)
+        _describe(entry, bed)
         Shell(bed.net)
 
 
@@ -123,7 +123,7 @@ def exec_command(
         words = ["exec", "--links", "netem", *settings, topology, host, *command]
         code = virtual.command(module_command("experiments.harness.cli", *words), f"the command in {host}")
         raise click.exceptions.Exit(code)
-    with network as (_drawing, bed):
+    with network as (_entry, bed):
         # click passes the `--` before the command on.
         words = list(command[1:] if command[0] == "--" else command)
         process = bed.host(host).popen(words, stdin=None, stdout=None, stderr=None)
@@ -144,20 +144,20 @@ class _testbed:  # noqa: N801 - used as a function
         server_died: Callable[[str], None] | None = None,
     ) -> None:
         try:
-            self._drawing = find_drawing(topology)
+            self._entry = find_topology(topology)
         except UnknownNameError as error:
             raise click.UsageError(str(error)) from error
-        topo = draw(self._drawing, given)
+        topo = make_topology(self._entry, given)
         if host is not None and host not in topo.hosts():
             raise click.UsageError(
-                f"the topology {self._drawing.name} has no host {host!r}: it has {', '.join(topo.hosts())}"
+                f"the topology {self._entry.name} has no host {host!r}: it has {', '.join(topo.hosts())}"
             )
         self._bed = Testbed(topo, links=links, sandboxed=sandboxed, server_died=server_died)
         self._sandboxed = sandboxed
 
-    def __enter__(self) -> tuple[Drawing, Testbed]:
+    def __enter__(self) -> tuple[TopologyEntry, Testbed]:
         common.into_sandbox(self._sandboxed)
-        return self._drawing, self._bed.__enter__()
+        return self._entry, self._bed.__enter__()
 
     def __exit__(self, *error: Any) -> None:
         self._bed.__exit__(*error)
@@ -167,22 +167,22 @@ def _tell(sentence: str) -> None:
     click.echo(f"lab7: {sentence}", err=True)
 
 
-def draw(drawing: Drawing, given: dict[str, str]) -> Any:
+def make_topology(entry: TopologyEntry, given: dict[str, str]) -> Any:
     """Build the topology with these parameters. Raises UsageError that lists the parameters of its build()."""
-    known = _parameters(drawing.make)
+    known = _parameters(entry.make)
     for name in given:
         if name not in known:
             there = ", ".join(known) or "none"
-            raise click.UsageError(f"the topology {drawing.name} has no parameter {name!r}: it has {there}")
+            raise click.UsageError(f"the topology {entry.name} has no parameter {name!r}: it has {there}")
     values = {name: _as_default(name, text, known[name].default) for name, text in given.items()}
     try:
-        return drawing.make(**values)
+        return entry.make(**values)
     except Exception as error:
         # An error in a user's file is theirs to mend; one in lab7's topologies is a bug.
         if where := explain(error):
-            raise OwnFileError(where) from error
+            raise UserFileError(where) from error
         if isinstance(error, TypeError | ValueError):
-            raise DrawingError(f"the topology {drawing.name} cannot be built with these parameters: {error}") from error
+            raise TopologyError(f"the topology {entry.name} cannot be built with these parameters: {error}") from error
         raise
 
 
@@ -211,9 +211,9 @@ def _as_default(name: str, text: str, default: Any) -> Any:
         raise click.UsageError(f"{name}={text!r} is not a number, for example {name}={default}") from None
 
 
-def _describe(drawing: Drawing, bed: Testbed) -> None:
+def _describe(entry: TopologyEntry, bed: Testbed) -> None:
     console = common.out()
-    console.print(escape(drawing.text.strip()), style="dim")
+    console.print(escape(entry.text.strip()), style="dim")
     rows = []
     for host in bed.net.hosts:
         names = ", ".join(host.params.get("names", []))
@@ -222,8 +222,8 @@ def _describe(drawing: Drawing, bed: Testbed) -> None:
     console.print()
     console.print(common.table(["host", "address", "names", "serves"], rows))
     console.print(f"links: {bed.backend}; congestion control: {bed.congestion_control}")
-    if drawing.tries:
+    if entry.tries:
         what = "lab7 exec" if not sys.stdin.isatty() else "in `lab7 shell`"
-        console.print(f"\ntry ({what} {drawing.called or drawing.name}):")
-        for line in drawing.tries:
+        console.print(f"\ntry ({what} {entry.called or entry.name}):")
+        for line in entry.tries:
             console.print(f"    {escape(line)}")

@@ -27,7 +27,7 @@ SECOND = "-second"
 
 
 @dataclass(frozen=True)
-class Told:
+class Callbacks:
     """Callbacks for each result in its turn, and for the sentence that compares it with a second run."""
 
     result: Callable[[Result], None]
@@ -35,18 +35,18 @@ class Told:
 
 
 @dataclass
-class SideBySide:
+class ParallelRuns:
     """Finished runs: each folder with its result, and the number that differ from their second run."""
 
     found: list[Found] = field(default_factory=list)
     different: int = 0
 
 
-def run_side_by_side(
-    virtual: VirtualTime, wanted: Sequence[Wanted], results: Path, jobs: int, told: Told, twice: bool = False
-) -> SideBySide:
+def run_in_parallel(
+    virtual: VirtualTime, wanted: Sequence[Wanted], results: Path, jobs: int, callbacks: Callbacks, twice: bool = False
+) -> ParallelRuns:
     """Run the experiments, at most `jobs` at a time, and with `twice` each a second time. Raises EmulationError."""
-    done = SideBySide()
+    done = ParallelRuns()
     with (
         _scratch(results, twice) as seconds,
         common.Bars() as bars,
@@ -68,11 +68,11 @@ def run_side_by_side(
             for number, (_experiment, request) in enumerate(wanted):
                 done.found.append(running[number, results].result())
                 with bars.away():
-                    told.result(done.found[-1][1])
+                    callbacks.result(done.found[-1][1])
                 if twice:
                     second = running[number, places[1]].result()
                     with bars.away():
-                        done.different += _compare(done.found[-1], second, request, told)
+                        done.different += _compare(done.found[-1], second, request, callbacks)
         except BaseException:
             virtual.stopped.set()
             pool.shutdown(cancel_futures=True)
@@ -91,13 +91,13 @@ def _scratch(results: Path, twice: bool) -> Iterator[list[Path]]:
         yield [Path(folder)]
 
 
-def _compare(first: Found, second: Found, request: Mapping[str, Any], told: Told) -> bool:
+def _compare(first: Found, second: Found, request: Mapping[str, Any], callbacks: Callbacks) -> bool:
     """Report the comparison of two runs; return whether they differ, in which case the second one is kept."""
     difference = first_difference(first[0], second[0])
-    said = sentence(first[1], difference, [text.partition("=")[0] for text in request["replace"]])
+    sentence_text = sentence(first[1], difference, [text.partition("=")[0] for text in request["replace"]])
     if difference is not None:
         kept = first[0].with_name(first[0].name + SECOND)
         shutil.copytree(second[0], kept)
-        said += f"; the second run: {kept}"
-    told.comparison(said)
+        sentence_text += f"; the second run: {kept}"
+    callbacks.comparison(sentence_text)
     return difference is not None

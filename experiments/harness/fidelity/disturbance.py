@@ -14,20 +14,22 @@ Five terms, each measured independently of the packets, in the order in which th
 Not all of this is on a sample's critical path: programs of two hosts wait at the same time, a server writes its log
 after its response. These rules keep the terms from explaining too much:
 
-- Programs are counted during their host's turns (see turns), in each turn no more than it lasted: first their run-queue
-delay, then processor time, then disk waits, then stolen time, each between the last reading before the turn and the
-first one after it; and for all turns of a host in a sample together, no more than was counted in the sample. For a host
-that was not captured (a name server behind others) all counts. Neither this command nor the captures are counted.
-- The run-queue delay of ksoftirqd is the machine's, as stolen time is: of a turn the remainder that no program accounts
-for, by the thread of one processor, since a frame is on one; of a sample no more than these threads waited in it.
+- Programs are counted during their host's turns (see turns), in each turn no more than it lasted: first their
+  run-queue delay, then processor time, then disk waits, then stolen time, each between the last reading before the
+  turn and the first one after it; and for all turns of a host in a sample together, no more than was counted in the
+  sample. For a host that was not captured (a name server behind others) all counts. Neither this command nor the
+  captures are counted.
+- The run-queue delay of ksoftirqd is the machine's, as stolen time is: of a turn the remainder that no program
+  accounts for, by the thread of one processor, since a frame is on one; of a sample no more than these threads waited
+  in it.
 - A host is ignored if its own wires carried no frame in the sample's window. The processor time and waits of a wire's
-process appear as lateness of its frames.
+  process appear as lateness of its frames.
 - While the turns are unknown (a sample has just been taken), all counts between the first frame on a wire and the last
-one: a client that is started for the sample computes before it sends anything.
+  one: a client that is started for the sample computes before it sends anything.
 - Frames of one direction that are due within BURST_NS are one burst, of which the latest frame counts: the following
-ones would have waited for it anyway, or for their predecessor on the link.
-- `settled` takes out no more than the sample's slack (its excess over theory), so that no sample becomes shorter than
-its theory; and from each measured term no more than that term's own excess.
+  ones would have waited for it anyway, or for their predecessor on the link.
+- `without_disturbance` takes out no more than the sample's slack (its excess over theory), so that no sample becomes
+  shorter than its theory; and from each measured term no more than that term's own excess.
 
 So a server's constant waste (a sleep, a round trip too many) stays visible: nothing measured here accounts for it.
 """
@@ -265,7 +267,7 @@ def beyond_bound(machine_s: float, total_s: float) -> bool:
     return machine_s > DISTURBED_SHARE * total_s
 
 
-def settled(
+def without_disturbance(
     total_s: float, terms: Mapping[str, float], theory: Mapping[str, float], disturbance: Disturbance
 ) -> dict[str, float]:
     """Return the measured terms of a sample without the disturbance, and the disturbance as further terms; same sum.

@@ -53,7 +53,7 @@ def _turns(frames: Iterable[Frame], host: str, hosts: Mapping[str, str]) -> list
         if IP not in packet:
             continue
         ours = hosts.get(packet[IP].src) == host
-        if not _told(packet, ours):
+        if not _involves_programs(packet, ours):
             continue
         if not ours:
             since_ns = frame.time_ns
@@ -70,7 +70,7 @@ def _between(since_ns: int, sent_ns: int) -> list[Turn]:
     return [(since_ns, since_ns + TIMER_NS), (sent_ns - TIMER_NS, sent_ns)]
 
 
-def _told(packet: Any, ours: bool) -> bool:
+def _involves_programs(packet: Any, ours: bool) -> bool:
     """Return whether programs cause a frame of this host, or receive a frame that arrived at it."""
     if UDP in packet:
         return True

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from experiments.harness.templating import environment, render
+from experiments.harness.template_engine import environment, render
 from topologies.emulation.errors import EmulationError, MachineError
 from topologies.emulation.node import Host
 from topologies.emulation.process.program import Program
@@ -166,7 +166,9 @@ def implementations() -> dict[tuple[str, str], Implementation]:
 
 def of_role(role: str) -> list[Implementation]:
     """Return every implementation of the registry for a role."""
-    return [implementation for (its_role, _), implementation in implementations().items() if its_role == role]
+    return [
+        implementation for (registered_role, _), implementation in implementations().items() if registered_role == role
+    ]
 
 
 def parse_replacement(text: str, roles: tuple[str, ...]) -> tuple[str, Implementation | None]:

@@ -183,7 +183,7 @@ class Replay:
             routes = self._network.route(client, server), self._network.route(server, client)
             self._connections[flow] = Connection(self._clock, *routes, self._options)
             if not flow.number:
-                self._connections[flow].stand()
+                self._connections[flow].establish()
         return self._connections[flow]
 
 

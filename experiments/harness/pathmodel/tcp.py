@@ -332,7 +332,7 @@ class Connection:
         self._there.send(SYN_FRAME_BYTES, self._accept)
         return self.client.established
 
-    def stand(self) -> None:
+    def establish(self) -> None:
         """Establish it at once, as a connection that was opened before."""
         self.client.established.meet()
         self.server.established.meet()

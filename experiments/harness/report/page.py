@@ -19,7 +19,7 @@ from experiments.harness.judge.verdict import Verdict
 from experiments.harness.report.plots import PlotUnavailable, plot_comparisons
 from experiments.harness.results.folder import Latest, find_latest, read_results
 from experiments.harness.results.result import Comparison, Result, write_atomically
-from experiments.harness.templating import environment, render
+from experiments.harness.template_engine import environment, render
 
 REPORT_NAME = "report.html"
 MOST_FRAMES = 12

@@ -42,17 +42,17 @@ def unfinished(folder: Path) -> Iterator[None]:
     try:
         yield
     except LabDied as death:
-        if leave(folder, str(death)):
+        if mark_failed(folder, str(death)):
             raise death.kept_in(str(folder)) from None
         raise
     except BaseException as error:
-        leave(folder, str(error) or type(error).__name__)
+        mark_failed(folder, str(error) or type(error).__name__)
         raise
     finally:
         sandbox.unfinished(None)
 
 
-def leave(folder: Path, why: str) -> bool:
+def mark_failed(folder: Path, why: str) -> bool:
     """Leave the folder of a failed run; return whether there is anything in it."""
     mark = folder / INCOMPLETE_NAME
     kept = any(path.name != INCOMPLETE_NAME for path in folder.iterdir())

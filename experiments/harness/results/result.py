@@ -26,7 +26,13 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from experiments.harness.clock import CLOCK_WORDS, Clock
-from experiments.harness.fidelity.disturbance import MACHINE_TERMS, TERMS, Disturbance, beyond_bound, settled
+from experiments.harness.fidelity.disturbance import (
+    MACHINE_TERMS,
+    TERMS,
+    Disturbance,
+    beyond_bound,
+    without_disturbance,
+)
 from experiments.harness.judge.verdict import WORDS, Verdict
 from experiments.harness.theory.tcp import Theory
 
@@ -160,10 +166,10 @@ class Timing:
     disturbance: Disturbance | None = None
 
     def beside(self, theory_terms: Mapping[str, float]) -> Timing:
-        """Return the sample with its disturbance as separate terms; see disturbance.settled."""
+        """Return the sample with its disturbance as separate terms; see disturbance.without_disturbance."""
         if self.disturbance is None:
             return self
-        terms = settled(self.total_s, self.terms, theory_terms, self.disturbance)
+        terms = without_disturbance(self.total_s, self.terms, theory_terms, self.disturbance)
         return Timing(self.total_s, terms, self.disturbance)
 
     @property

@@ -134,7 +134,7 @@ class WaitInterval:
 
 
 @dataclass(frozen=True)
-class Passage:
+class CacheOutcome:
     """One request at a cache in front of a link: a hit (all 0), a miss that crossed the link, or a collapsed request.
 
     wait_s: before its response was sent; joined_s: for the rest of a response to another request.
@@ -145,13 +145,13 @@ class Passage:
     joined_s: float = 0.0
 
 
-def passages(
+def cache_outcomes(
     arrivals_s: Sequence[float],
     objects: Sequence[int],
     rtt_s: float,
     service_s: float,
     cache: Lru | Sequence[bool] | None = None,
-) -> list[Passage]:
+) -> list[CacheOutcome]:
     """Return the outcome of each request at a cache (None: no cache) whose misses queue at a link.
 
     service_s: transmission time of one object on the link; rtt_s: from a request to the start of its response, without
@@ -160,25 +160,25 @@ def passages(
     Lindley's recursion gives the waits.
     """
     if cache is None:
-        return [Passage(True, wait_s) for wait_s in waits_s(arrivals_s, service_s)]
+        return [CacheOutcome(True, wait_s) for wait_s in waits_s(arrivals_s, service_s)]
     lru = cache if isinstance(cache, Lru) else Lru(len(objects))
     forwarded = [None] * len(objects) if isinstance(cache, Lru) else list(cache)
     on_the_way: OrderedDict[int, float] = OrderedDict()
-    free_s, found = -math.inf, list[Passage]()
+    free_s, found = -math.inf, list[CacheOutcome]()
     for arrival_s, number, forwards in zip(arrivals_s, objects, forwarded, strict=True):
         # Responses complete in the order of the requests, as the link has one queue.
         while on_the_way and next(iter(on_the_way.values())) <= arrival_s:
             lru.put(on_the_way.popitem(last=False)[0])
         if number in on_the_way and not forwards:
-            found.append(Passage(joined_s=on_the_way[number] - arrival_s))
+            found.append(CacheOutcome(joined_s=on_the_way[number] - arrival_s))
         elif lru.find(number) if forwards is None else not forwards:
-            found.append(Passage())
+            found.append(CacheOutcome())
         else:
             start_s = max(arrival_s, free_s)
             free_s = start_s + service_s
             # Of two responses in flight the earlier one ends a collapsed request's wait.
             on_the_way.setdefault(number, free_s + rtt_s)
-            found.append(Passage(True, start_s - arrival_s))
+            found.append(CacheOutcome(True, start_s - arrival_s))
     return found
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import click
 
-from topologies.emulation.errors import EmulationError, OwnFileError
+from topologies.emulation.errors import EmulationError, UserFileError
 from topologies.emulation.user_module import explain
 from topologies.emulation.virtual.job import PLACE
 from topologies.emulation.watch import LabDied
@@ -93,7 +93,7 @@ def main() -> int:
         where = explain(failure)
         if not where:
             raise
-        error = str(OwnFileError(where))
+        error = str(UserFileError(where))
     Path(PLACE, ANSWER).write_text(json.dumps({"error": error}))
     return 0
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from experiments.harness import clock
 from experiments.harness.results.folder import new_folder
-from experiments.harness.results.incomplete import leave, salvage_captures
+from experiments.harness.results.incomplete import mark_failed, salvage_captures
 from experiments.harness.virtual_time.job import ANSWER, PROGRESS, REQUEST, RESULT_PLACE
 from topologies.emulation.errors import EmulationError
 from topologies.emulation.process.interpreter import module_command
@@ -124,7 +124,7 @@ class Relay:
         return new
 
 
-class Patience:
+class ProgressLimits:
     """Bounds on a run without progress: of processor time with a stopped clock or without a step, and of host time
     idle.
     """
@@ -210,13 +210,13 @@ class VirtualTime:
         except BaseException as error:
             salvage_captures(folder)
             with contextlib.suppress(OSError):
-                leave(folder, str(error) or type(error).__name__)
+                mark_failed(folder, str(error) or type(error).__name__)
             raise
         return folder
 
     def _job(self, words: Sequence[str], more: Mapping[str, str], places: Mapping[str, str]) -> Job:
         here = os.getcwd()
-        environment = {**job.handed_on(os.environ, self.seed), **more, clock.VARIABLE: self.clock.to_text()}
+        environment = {**job.job_environment(os.environ, self.seed), **more, clock.VARIABLE: self.clock.to_text()}
         environment["PYTHONPATH"] = os.pathsep.join(
             [str(job.PACKAGE_ROOT), *filter(None, [environment.get("PYTHONPATH")])]
         )
@@ -224,13 +224,13 @@ class VirtualTime:
         return Job(tuple(words), environment, here, {**shown, **places}, VIRTUAL_LIMIT_S, self.seed)
 
     def _wait(self, machine: Machine, relay: Relay, what: str) -> Ended:
-        patience = Patience(machine, relay, self.quiet_limit_s, self.still_limit_s)
+        limits = ProgressLimits(machine, relay, self.quiet_limit_s, self.still_limit_s)
 
         def meanwhile() -> None:
             relay()
             if self.stopped.is_set():
                 raise StoppedError("stopped")
-            patience.check()
+            limits.check()
 
         try:
             return machine.wait(None, meanwhile)

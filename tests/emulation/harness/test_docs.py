@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from experiments.harness.discovery import all_drawings
+from experiments.harness.discovery import all_topologies
 from experiments.harness.implementations.registry import implementations
 from tests.docs.reading import GUIDES, REPOSITORY, Command, agrees, commands, every_command, short
 from tests.docs.sessions import Session, checkout, run_in_terminal
@@ -50,7 +50,7 @@ def missing(one: Command) -> str:
 def is_there(one: Command) -> bool:
     """Whether this checkout has what a block says that it needs."""
     topology = one.block.marks.get("topology")
-    return topology is None or topology in all_drawings()
+    return topology is None or topology in all_topologies()
 
 
 def network_of(one: Command) -> str:

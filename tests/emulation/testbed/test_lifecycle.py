@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.emulation.support import PairTopo, pair
-from topologies.emulation.errors import DrawingError, EmulationError
+from topologies.emulation.errors import EmulationError, TopologyError
 from topologies.emulation.testbed import Testbed
 
 # In the environment of all that a test here starts; other tests run beside it in the same sandbox.
@@ -55,7 +55,7 @@ def test_bash_is_started_by_the_first_cmd() -> None:
 
 def test_a_drawing_that_cannot_be_is_refused_before_anything_is_built() -> None:
     before = footprint()
-    with pytest.raises(DrawingError, match=r"^the link client-s1: loss=200 "):
+    with pytest.raises(TopologyError, match=r"^the link client-s1: loss=200 "):
         pair(loss=200)
     assert footprint() == before
 

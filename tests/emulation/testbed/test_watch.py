@@ -20,7 +20,7 @@ from tests.emulation.processes import Process
 from tests.emulation.support import PATIENCE_S, REPOSITORY, PairTopo, environment, eventually, pair, read_until
 from topologies.emulation.process.launcher import Service
 from topologies.emulation.testbed import Testbed
-from topologies.emulation.watch import LabDied, ServerDied, held
+from topologies.emulation.watch import LabDied, ServerDied, interrupts_deferred
 
 # Longer than a death takes, so that what is not interrupted is found.
 ENDS_WITHIN_S = 30.0
@@ -109,7 +109,7 @@ def test_a_death_waits_for_the_end_of_a_block_that_holds_it(root: Path) -> None:
     reached: list[str] = []
 
     def body(bed: Testbed) -> None:
-        with held():
+        with interrupts_deferred():
             os.kill(server(bed).pid, signal.SIGKILL)
             assert eventually(lambda: bed.death is not None)
             time.sleep(0.1)

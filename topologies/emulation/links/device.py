@@ -27,7 +27,7 @@ OFF = re.compile(rb"tx-checksum-.*|rx-checksum|tx-scatter-gather.*|tx-tcp.*|tx-g
 def bring_up(interface: str, pid: int = 0, *, arp: bool = True) -> None:
     """Bring up an interface in the network namespace of process `pid` (0: this one's). Raises EmulationError."""
     wanted = IFF_UP if arp else IFF_UP | IFF_NOARP
-    with _asking(interface, pid) as sock:
+    with _socket_of(interface, pid) as sock:
         name = interface.encode()
         flags = IFREQ_FLAGS.unpack(fcntl.ioctl(sock, SIOCGIFFLAGS, IFREQ_FLAGS.pack(name, 0)))[1]
         fcntl.ioctl(sock, SIOCSIFFLAGS, IFREQ_FLAGS.pack(name, flags | wanted))
@@ -35,13 +35,13 @@ def bring_up(interface: str, pid: int = 0, *, arp: bool = True) -> None:
 
 def switch_offload_off(interface: str, pid: int = 0) -> None:
     """Turn segmentation and checksum offload off: a capture then shows the frames of a wire. Raises EmulationError."""
-    with _asking(interface, pid) as sock:
+    with _socket_of(interface, pid) as sock:
         names = _feature_names(sock, interface)
-        _ask(sock, interface, struct.pack("=II", SET_FEATURES, _blocks(names)) + requests(names))
+        _ethtool(sock, interface, struct.pack("=II", SET_FEATURES, _blocks(names)) + requests(names))
 
 
 @contextmanager
-def _asking(interface: str, pid: int) -> Iterator[socket.socket]:
+def _socket_of(interface: str, pid: int) -> Iterator[socket.socket]:
     try:
         with namespaces.within_network(pid), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             yield sock
@@ -53,7 +53,7 @@ def requests(names: list[bytes]) -> bytes:
     """Encode an array of struct ethtool_set_features_block, one for 32 features: masks of the features to turn off."""
     mask = sum(1 << place for place, name in enumerate(names) if OFF.fullmatch(name))
     blocks = [(mask >> (BLOCK_BITS * block)) & 0xFFFFFFFF for block in range(_blocks(names))]
-    return b"".join(struct.pack("=II", asked_for, 0) for asked_for in blocks)
+    return b"".join(struct.pack("=II", wanted, 0) for wanted in blocks)
 
 
 def _blocks(names: list[bytes]) -> int:
@@ -61,14 +61,14 @@ def _blocks(names: list[bytes]) -> int:
 
 
 def _feature_names(sock: socket.socket, interface: str) -> list[bytes]:
-    info = _ask(sock, interface, struct.pack("=IIQI", GET_SET_INFO, 0, 1 << FEATURES, 0))
+    info = _ethtool(sock, interface, struct.pack("=IIQI", GET_SET_INFO, 0, 1 << FEATURES, 0))
     count = struct.unpack_from("=I", info, 16)[0]
-    asked = struct.pack("=III", GET_STRINGS, FEATURES, count) + bytes(count * NAME_BYTES)
-    strings = _ask(sock, interface, asked)[12:]
+    command = struct.pack("=III", GET_STRINGS, FEATURES, count) + bytes(count * NAME_BYTES)
+    strings = _ethtool(sock, interface, command)[12:]
     return [strings[place : place + NAME_BYTES].split(b"\0")[0] for place in range(0, len(strings), NAME_BYTES)]
 
 
-def _ask(sock: socket.socket, interface: str, command: bytes) -> bytes:
+def _ethtool(sock: socket.socket, interface: str, command: bytes) -> bytes:
     buffer = ctypes.create_string_buffer(command, len(command))
     fcntl.ioctl(sock, SIOCETHTOOL, IFREQ_POINTER.pack(interface.encode(), ctypes.addressof(buffer)))
     return buffer.raw

@@ -42,13 +42,13 @@ class EmulatedLink(Link):  # type: ignore[misc]
         # Of a wire: the record of each direction (see wire.record) by "INTERFACE to INTERFACE".
         self.wire_records: dict[str, Path] = {}
         both = {key: options.pop(key) for key in SHAPING if key in options}
-        self.shapes = tuple(self._take_shape(options, key, both) for key in ("params1", "params2"))
+        self.shapes = tuple(self._pop_shape(options, key, both) for key in ("params1", "params2"))
         # Stock classes of interfaces are replaced (see classes); `fast` creates both ends at once.
         options |= {"intf": Interface, "cls1": None, "cls2": None, "fast": True}
         super().__init__(node1, node2, **options)
 
     @staticmethod
-    def _take_shape(options: dict[str, Any], key: str, both: dict[str, Any]) -> Shape | None:
+    def _pop_shape(options: dict[str, Any], key: str, both: dict[str, Any]) -> Shape | None:
         params = dict(options.get(key) or {})
         own = {name: params.pop(name) for name in SHAPING if name in params}
         options[key] = params
@@ -80,13 +80,13 @@ class EmulatedLink(Link):  # type: ignore[misc]
         name = f"wire-{ends[0][0]}-{ends[1][0]}"
         names = [f"{near[0]} to {other[0]}" for near, other in (ends, ends[::-1])]
         records = {direction: wiring.workdir / f"{name}.{place}" for place, direction in enumerate(names)}
-        asked = {
+        request = {
             "ends": [{"pid": pid, "name": name} for name, _, pid in ends],
             "shapes": [asdict(shape or Shape()) for shape in self.shapes],
             "seeds": [wiring.random.getrandbits(64) for _ in ends],
             "records": [str(path) for path in records.values()],
         }
-        command = [CARRIER, json.dumps(asked)]
+        command = [CARRIER, json.dumps(request)]
         carrier = start_service(
             wiring.forkserver,
             command,

@@ -147,7 +147,7 @@ class OpenVSwitch(Bridge):
         ipv6_off(self.name)
         tools.batch("ip", [f"link set dev {self.name} up"])
 
-    def teach(self, places: Iterable[tuple[str, str]]) -> None:
+    def add_static_entries(self, places: Iterable[tuple[str, str]]) -> None:
         """Install static forwarding entries; see Bridge."""
         for mac, port in places:
             self._driver.control("fdb/add", self.name, port, "0", mac)

@@ -42,7 +42,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from topologies.emulation import user_module
-from topologies.emulation.errors import OwnFileError
+from topologies.emulation.errors import UserFileError
 from topologies.emulation.process import namespaces
 
 REQUEST_MAX_BYTES = 256 * 1024
@@ -66,26 +66,26 @@ class _Server:
             while True:
                 for key, _ in selector.select():
                     if key.fileobj is self.channel:
-                        if not self._answer():
+                        if not self._handle_request():
                             return
                     else:
                         with contextlib.suppress(BlockingIOError):
                             wake_read.recv(4096)
                         self._reap()
 
-    def _answer(self) -> bool:
+    def _handle_request(self) -> bool:
         data, descriptors, _, _ = socket.recv_fds(self.channel, REQUEST_MAX_BYTES, 3)
         if not data:
             return False
         pid = os.fork()
         if pid == 0:
-            _become(json.loads(data), descriptors)
+            _run_service(json.loads(data), descriptors)
         self.children.add(pid)
         for descriptor in descriptors:
             os.close(descriptor)
         # Opened before the child can have been reaped, so that its number cannot be another process's.
         pidfd = os.pidfd_open(pid)
-        self._tell({"pid": pid}, [pidfd])
+        self._send({"pid": pid}, [pidfd])
         os.close(pidfd)
         return True
 
@@ -98,9 +98,9 @@ class _Server:
             if pid == 0:
                 return
             self.children.discard(pid)
-            self._tell({"pid": pid, "exit_code": os.waitstatus_to_exitcode(status)})
+            self._send({"pid": pid, "exit_code": os.waitstatus_to_exitcode(status)})
 
-    def _tell(self, message: dict[str, int], descriptors: Sequence[int] = ()) -> None:
+    def _send(self, message: dict[str, int], descriptors: Sequence[int] = ()) -> None:
         data = [json.dumps(message).encode()]
         with contextlib.suppress(OSError):
             if descriptors:
@@ -114,7 +114,7 @@ class _Server:
                 os.kill(pid, signal.SIGKILL)
 
 
-def _become(request: dict[str, Any], descriptors: list[int]) -> NoReturn:
+def _run_service(request: dict[str, Any], descriptors: list[int]) -> NoReturn:
     """Turn the forked child into a service: attach streams, enter the host, run the module's main, exit with its
     result.
     """
@@ -125,7 +125,7 @@ def _become(request: dict[str, Any], descriptors: list[int]) -> NoReturn:
         # Ctrl-C is for the command line alone, which then stops its services in order.
         os.setsid()
         namespaces.die_with_parent()
-        namespaces.set_name(_short(request["module"]))
+        namespaces.set_name(_process_name(request["module"]))
         for target, descriptor in enumerate(descriptors):
             os.dup2(descriptor, target)
         os.closerange(3, 64)
@@ -142,9 +142,9 @@ def _become(request: dict[str, Any], descriptors: list[int]) -> NoReturn:
         os._exit(code)
 
 
-def _short(module: str) -> str:
+def _process_name(module: str) -> str:
     """Return the process name of a module or a file, without which all children would be listed as the fork server."""
-    return Path(module).stem if user_module.is_own_file(module) else module.rpartition(".")[2]
+    return Path(module).stem if user_module.is_user_file(module) else module.rpartition(".")[2]
 
 
 def _run(module: str, argv: list[str]) -> int:
@@ -161,11 +161,11 @@ def _run(module: str, argv: list[str]) -> int:
 
 def _main_of(name: str) -> Callable[[list[str]], int | str | None]:
     """Return the main function of a module or of a user's file. Raises SystemExit with a sentence."""
-    if not user_module.is_own_file(name):
+    if not user_module.is_user_file(name):
         return importlib.import_module(name).main  # type: ignore[no-any-return]
     try:
         found = getattr(user_module.load(name, "has a main(argv)"), "main", None)
-    except OwnFileError as error:
+    except UserFileError as error:
         raise SystemExit(str(error)) from None
     if not callable(found):
         raise SystemExit(f"{name} has no main(argv): define one that serves, and prints READY once it does")

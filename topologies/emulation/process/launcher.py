@@ -23,7 +23,7 @@ from typing import Any
 
 from topologies.emulation.errors import EmulationError
 from topologies.emulation.process.interpreter import module_command
-from topologies.emulation.user_module import is_own_file
+from topologies.emulation.user_module import is_user_file
 from topologies.emulation.watch import FORK_SERVER, OTHER, STATUS_TIMEOUT_S, Watch, Watched, last_line
 
 READY = b"READY"
@@ -32,7 +32,7 @@ STOP_TIMEOUT_S = 3.0
 SLICE_S = 0.05
 NAME = "the fork server, which starts the services (topologies.emulation.process.forkserver),"
 LINE_MAX_BYTES = 4 * 1024 * 1024
-ROOMS = ("services.", "topologies.", "experiments.")
+PACKAGES = ("services.", "topologies.", "experiments.")
 
 
 def readable(source: Any, timeout_s: float) -> bool:
@@ -67,8 +67,10 @@ class ForkServer:
         self._lock = threading.Lock()
         self._exit_codes: dict[int, int] = {}
         self._pidfd = os.pidfd_open(self._program.pid)
-        self._said = partial(last_line, errors) if errors else str
-        self._watched = Watched(self._pidfd, self._program.pid, NAME, self._program.poll, self._said, rank=FORK_SERVER)
+        self._last_output = partial(last_line, errors) if errors else str
+        self._watched = Watched(
+            self._pidfd, self._program.pid, NAME, self._program.poll, self._last_output, rank=FORK_SERVER
+        )
         if watch is not None:
             watch.add(self._watched)
 
@@ -147,7 +149,7 @@ class ForkServer:
         return message, descriptors
 
     def _gone(self) -> EmulationError:
-        said = self._said()
+        said = self._last_output()
         return EmulationError(f"{NAME} has ended{f': {said}' if said else ''}; run `lab7 doctor`")
 
 
@@ -205,7 +207,7 @@ class Service:
         try:
             os.write(self._stdin, line.encode() + b"\n")
         except BrokenPipeError:
-            raise EmulationError(f"`{self.command}` has ended{self._said()}") from None
+            raise EmulationError(f"`{self.command}` has ended{self._last_output()}") from None
 
     def read_line(self, timeout_s: float) -> bytes:
         """Return the next line of its standard output, without its end. Raises EmulationError on end of file or a
@@ -215,9 +217,9 @@ class Service:
         while b"\n" not in self._received:
             piece = self._read(deadline)
             if piece is None:
-                raise EmulationError(f"`{self.command}` wrote nothing within {timeout_s:g} s{self._said()}")
+                raise EmulationError(f"`{self.command}` wrote nothing within {timeout_s:g} s{self._last_output()}")
             if not piece or len(self._received) > LINE_MAX_BYTES:
-                raise EmulationError(f"`{self.command}` ended{self._said()}")
+                raise EmulationError(f"`{self.command}` ended{self._last_output()}")
             self._received += piece
         line, _, self._received = self._received.partition(b"\n")
         return line
@@ -240,7 +242,7 @@ class Service:
         code = self.exit_code(timeout_s)
         self.stop()
         if code != 0:
-            raise EmulationError(f"`{self.command}` failed{self._said()}")
+            raise EmulationError(f"`{self.command}` failed{self._last_output()}")
         return output
 
     def _read(self, deadline_s: float) -> bytes | None:
@@ -260,7 +262,7 @@ class Service:
             return self._errors.read_text(errors="replace").strip()
         return ""
 
-    def _said(self) -> str:
+    def _last_output(self) -> str:
         self.exit_code(0.5)
         said = last_line(self._errors)
         return f": {said}" if said else ""
@@ -298,7 +300,7 @@ class Service:
 
 def is_module(name: str) -> bool:
     """Return whether a command's first word names a module of this project that the fork server can run."""
-    if not name.startswith(ROOMS):
+    if not name.startswith(PACKAGES):
         return False
     with contextlib.suppress(ModuleNotFoundError):
         return importlib.util.find_spec(name) is not None
@@ -307,7 +309,7 @@ def is_module(name: str) -> bool:
 
 def is_service(name: str) -> bool:
     """Return whether a command's first word is a module of this project or a Python file."""
-    return is_module(name) or is_own_file(name)
+    return is_module(name) or is_user_file(name)
 
 
 def split_command(command: str | Sequence[str]) -> list[str]:
@@ -318,9 +320,9 @@ def split_command(command: str | Sequence[str]) -> list[str]:
     words = shlex.split(command) if isinstance(command, str) else list(command)
     if not words:
         raise EmulationError("empty command in serves=")
-    if words[0].startswith(ROOMS) and not is_module(words[0]):
+    if words[0].startswith(PACKAGES) and not is_module(words[0]):
         raise EmulationError(f"there is no module {words[0]}: check the spelling in serves=")
-    if is_own_file(words[0]):
+    if is_user_file(words[0]):
         if not Path(words[0]).is_file():
             raise EmulationError(f"there is no file {words[0]!r}: give the absolute path in serves=")
         words[0] = str(Path(words[0]).resolve())

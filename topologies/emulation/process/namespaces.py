@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from topologies.emulation.watch import held
+from topologies.emulation.watch import interrupts_deferred
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWUTS = 0x04000000
@@ -94,7 +94,7 @@ def within_network(pid: int) -> Iterator[None]:
         yield
         return
     # An interruption on the way back would leave this thread in the wrong network.
-    with held():
+    with interrupts_deferred():
         home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         try:
             enter(pid, ("net",))

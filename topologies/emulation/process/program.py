@@ -67,7 +67,7 @@ class Program:
         deadline = time.monotonic() + timeout_s
         while not (self._listens(port) or (by_udp and self._listens(port, UDP_TABLES, UNCONNECTED))):
             if self._process.poll() is not None:
-                raise EmulationError(f"`{self.command}` ended before it listened on port {port}{self._said()}")
+                raise EmulationError(f"`{self.command}` ended before it listened on port {port}{self._last_output()}")
             if time.monotonic() > deadline:
                 raise EmulationError(f"`{self.command}` does not listen on port {port} after {timeout_s:g} s")
             # The kernel has no event for a listening socket: poll, with a bound.
@@ -83,7 +83,7 @@ class Program:
                     return True
         return False
 
-    def _said(self) -> str:
+    def _last_output(self) -> str:
         said = last_line(self._output)
         return f": {said}" if said else ""
 

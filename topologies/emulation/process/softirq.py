@@ -3,7 +3,7 @@
 A received frame waits for such a thread as a program waits for a processor (proc_pid_schedstat(5)). A sandbox has its
 own /proc without kernel threads, so it inherits descriptors that were opened outside:
 
-    pass_on()            # outside, before the sandbox is made
+    share_descriptors()            # outside, before the sandbox is made
     schedstats()         # in it, or where there is none: descriptors to read with os.pread
 """
 
@@ -20,7 +20,7 @@ NAME = "ksoftirqd/"
 READ_BYTES = 200
 
 
-def pass_on() -> None:
+def share_descriptors() -> None:
     """Open the files, and let the commands of this process inherit their descriptors."""
     descriptors = _opened()
     for descriptor in descriptors:

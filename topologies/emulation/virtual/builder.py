@@ -51,7 +51,7 @@ LEFT_OUT = (
     "*/tools/testing/*",
 )
 # The kernel's banner (build time, user, host) is an input of its random number pool: the same everywhere.
-MADE_BY = {
+BUILD_IDENTITY = {
     "KBUILD_BUILD_TIMESTAMP": "2023-01-01",
     "KBUILD_BUILD_USER": "lab7",
     "KBUILD_BUILD_HOST": "lab7",
@@ -222,7 +222,7 @@ def _run_to_its_end(words: list[str], directory: Path, output: IO[bytes]) -> int
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=output,
-        env={**os.environ, **MADE_BY},
+        env={**os.environ, **BUILD_IDENTITY},
         start_new_session=True,
     ) as process:
         try:

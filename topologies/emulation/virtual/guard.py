@@ -26,7 +26,7 @@ FAILED = 127
 EXIT = "exit"
 
 
-def _become(folder: str, job_fd: int, command: list[str]) -> None:
+def _exec_kernel(folder: str, job_fd: int, command: list[str]) -> None:
     """Exec the kernel in the forked child. Never returns."""
     try:
         os.setpgid(0, 0)
@@ -69,7 +69,7 @@ def main(argv: list[str]) -> int:
         kernel = os.fork()
         if kernel == 0:
             os.close(lifeline)
-            _become(folder, job_fd, command)
+            _exec_kernel(folder, job_fd, command)
         # In parent and child, so that the group exists in either order of execution.
         with contextlib.suppress(OSError):
             os.setpgid(kernel, kernel)

@@ -82,7 +82,7 @@ def _make_root(folder: str, folders: dict[str, str]) -> None:
     os.chdir("/")
 
 
-def _furnish(fixed_addresses: bool) -> None:
+def _set_up(fixed_addresses: bool) -> None:
     """Create devices, bring the loopback interface up, set the host name."""
     os.makedirs("/dev/net", exist_ok=True)
     if not os.path.exists("/dev/net/tun"):
@@ -107,10 +107,10 @@ def _furnish(fixed_addresses: bool) -> None:
 
 
 def _run(job: dict[str, Any]) -> dict[str, Any]:
-    """Run the job to its end or its limit, reaping orphans; return how it ended."""
+    """Run the job to its end or limit, reaping orphans; return how it ended."""
     child = os.fork()
     if child == 0:
-        _become(job)
+        _exec_job(job)
     overdue = False
     began_s = time.monotonic()
     # hostfs buffers writes until a sync, and the host reads this file meanwhile.
@@ -138,7 +138,7 @@ def _run(job: dict[str, Any]) -> dict[str, Any]:
     return {"code": code if code >= 0 else 128 - code, "overdue": overdue}
 
 
-def _become(job: dict[str, Any]) -> None:
+def _exec_job(job: dict[str, Any]) -> None:
     """Exec the job in the forked child. Never returns."""
     try:
         for number, (path, flags) in enumerate(
@@ -152,7 +152,7 @@ def _become(job: dict[str, Any]) -> None:
             os.dup2(os.open(path, flags), number)
         os.setsid()
         if job["terminal"]:
-            _get_terminal(*job["terminal"])
+            _attach_terminal(*job["terminal"])
         os.chdir(job["directory"])
         environment = dict(job["environment"])
         if job["virtual"]:
@@ -163,31 +163,31 @@ def _become(job: dict[str, Any]) -> None:
     os._exit(127)
 
 
-def _get_terminal(rows: int, columns: int) -> None:
+def _attach_terminal(rows: int, columns: int) -> None:
     """Continue in a child with a pseudo-terminal, whose output is copied to standard output; exit with the child's
     code.
 
     Output is copied unprocessed, since the host's terminal translates line ends. There is no input: virtual time would
     stand still while a user types.
     """
-    ours, its = os.openpty()
-    fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-    settings = termios.tcgetattr(its)
+    primary, secondary = os.openpty()
+    fcntl.ioctl(secondary, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+    settings = termios.tcgetattr(secondary)
     settings[1] &= ~termios.OPOST
-    termios.tcsetattr(its, termios.TCSANOW, settings)
+    termios.tcsetattr(secondary, termios.TCSANOW, settings)
     child = os.fork()
     if child == 0:
-        os.close(ours)
+        os.close(primary)
         os.setsid()
-        fcntl.ioctl(its, termios.TIOCSCTTY, 0)
+        fcntl.ioctl(secondary, termios.TIOCSCTTY, 0)
         for number in range(3):
-            os.dup2(its, number)
+            os.dup2(secondary, number)
         return
-    os.close(its)
-    os.write(ours, END_OF_INPUT)
+    os.close(secondary)
+    os.write(primary, END_OF_INPUT)
     with contextlib.suppress(OSError):
         # Ends with EIO when the last process that has the terminal open ends.
-        while piece := os.read(ours, 65_536):
+        while piece := os.read(primary, 65_536):
             os.write(1, piece)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     os._exit(code if code >= 0 else 128 - code)
@@ -199,7 +199,7 @@ def main(argv: list[str]) -> None:
         # Read before this kernel's own /proc is mounted: the path leads through the host's.
         job = json.loads(Path(argv[0], JOB).read_text())
         _make_root(argv[0], job["folders"])
-        _furnish(job["fixed_addresses"])
+        _set_up(job["fixed_addresses"])
         time.sleep(job["settle_s"])
         began_s = time.monotonic()
         ended = _run(job)

@@ -132,7 +132,7 @@ def init_script(python: str = sys.executable) -> str:
     return f"cd {shlex.quote(str(PACKAGE_ROOT))} && {words}\n"
 
 
-def handed_on(outer: Mapping[str, str], seed: int | None) -> dict[str, str]:
+def job_environment(outer: Mapping[str, str], seed: int | None) -> dict[str, str]:
     """Return the environment of a job: the caller's; in a seeded run, without variables that could change a frame.
 
     Start-up files of programs are in the home folder, language and time zone are variables: all are the same for every
@@ -148,7 +148,7 @@ def handed_on(outer: Mapping[str, str], seed: int | None) -> dict[str, str]:
     return kept | SAME_EVERYWHERE
 
 
-def said(lines: Sequence[str], count: int = 3) -> str:
+def console_tail(lines: Sequence[str], count: int = 3) -> str:
     """Join the last lines of a console for an error message."""
     kept = [line.strip() for line in lines if line.strip()]
     return " | ".join(kept[-count:])

@@ -20,7 +20,7 @@ SHARED = Path("/var/cache/lab7/kernels")
 PROGRAM = "linux"
 ABOUT = "about.json"
 HASH_DIGITS = 12
-HOW_TO_GET_IT = "run `make virtual` once, which builds it in a few minutes"
+BUILD_HINT = "run `make virtual` once, which builds it in a few minutes"
 
 
 @dataclass(frozen=True)
@@ -87,5 +87,5 @@ def require() -> Kernel:
         raise MachineError(reason)
     kernel = find()
     if kernel is None:
-        raise MachineError(f"the kernel of virtual time is not built: {HOW_TO_GET_IT}")
+        raise MachineError(f"the kernel of virtual time is not built: {BUILD_HINT}")
     return kernel

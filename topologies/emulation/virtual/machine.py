@@ -85,7 +85,7 @@ class Machine:
         self._stack.close()
 
     def _start(self, lifeline: int) -> subprocess.Popen[bytes]:
-        memory = memory_place()
+        memory = memory_folder()
         kernel_words = job.kernel_words(self.kernel.program, self.job)
         words = [sys.executable, "-I", "-S", "-B", guard.__file__, str(lifeline), str(self.folder), str(job.JOB_FD)]
         with open(self.folder / CONSOLE, "wb") as console:
@@ -126,7 +126,7 @@ class Machine:
         found = self._read_ended()
         if found is not None or not exited:
             return found
-        said = self.said() or "it said nothing"
+        said = self.console_tail() or "no console output"
         raise MachineError(f"the kernel of virtual time ended before its job did{self._signal()}: {said}")
 
     def _signal(self) -> str:
@@ -170,25 +170,25 @@ class Machine:
             return []
         return [line for line in lines if line.strip() not in QUIET]
 
-    def said(self) -> str:
+    def console_tail(self) -> str:
         """Return the last lines of the console for an error message."""
-        return job.said(self.console())
+        return job.console_tail(self.console())
 
 
-def memory_place(outer: Mapping[str, str] = os.environ) -> str:
+def memory_folder(outer: Mapping[str, str] = os.environ) -> str:
     """Return the folder of the kernel's memory file: $TMPDIR, else the first with room. Raises MachineError.
 
     A file that cannot grow to the whole memory would end the kernel by SIGBUS at any moment.
     """
     if given := outer.get("TMPDIR"):
         return given
-    rooms = {}
+    free_mb = {}
     for place in MEMORY_PLACES:
         with contextlib.suppress(OSError):
-            rooms[place] = shutil.disk_usage(place).free // 2**20
-            if rooms[place] >= job.MEMORY_MB and os.access(place, os.W_OK | os.X_OK):
+            free_mb[place] = shutil.disk_usage(place).free // 2**20
+            if free_mb[place] >= job.MEMORY_MB and os.access(place, os.W_OK | os.X_OK):
                 return place
-    free = " and ".join(f"{room} MB in {place}" for place, room in rooms.items())
+    free = " and ".join(f"{megabytes} MB in {place}" for place, megabytes in free_mb.items())
     raise MachineError(
         f"the kernel of virtual time needs {job.MEMORY_MB} MB for its memory, and there are {free}: name a folder with "
         "more by TMPDIR (for a container: --shm-size 2g)"

@@ -44,7 +44,7 @@ class Direction:
         self._flying: list[tuple[int, int, bytes]] = []
         self._count = 0
 
-    def take_in(self, late_ns: int, waited_ns: int) -> None:
+    def receive(self, late_ns: int, waited_ns: int) -> None:
         """Read the frames that the source has, at most a burst, and schedule them.
 
         The first arrived `waited_ns` and `late_ns` ago, while this process waited for a processor and slept; the others
@@ -64,7 +64,7 @@ class Direction:
             self._count += 1
             heapq.heappush(self._flying, (due_ns, self._count, frame))
 
-    def let_out(self, early_ns: int) -> int | None:
+    def send_due(self, early_ns: int) -> int | None:
         """Write every frame that is due within `early_ns`; return the due time of the next one, or None without frames
         in flight.
         """
@@ -86,11 +86,11 @@ def carry(directions: tuple[Direction, Direction]) -> None:
     sleeper = Sleeper(list(by_source))
     while True:
         early_ns = sleeper.early_ns()
-        dues_ns = [due for due in (direction.let_out(early_ns) for direction in directions) if due is not None]
+        dues_ns = [due for due in (direction.send_due(early_ns) for direction in directions) if due is not None]
         ready = sleeper.wait(min(dues_ns) - early_ns if dues_ns else None)
         for source in ready:
             # With frames from both ends it is unknown which one woke this process.
-            by_source[source].take_in(sleeper.awoke_late_ns, sleeper.waited_ns if len(ready) == 1 else 0)
+            by_source[source].receive(sleeper.awoke_late_ns, sleeper.waited_ns if len(ready) == 1 else 0)
 
 
 def open_ends(ends: list[dict[str, object]]) -> list[int]:
@@ -116,16 +116,17 @@ def run_urgently() -> None:
 
 def main(argv: list[str]) -> int:
     """Carry one link's frames until killed; prints READY when both devices exist."""
-    asked = json.loads(argv[0])
+    request = json.loads(argv[0])
     try:
-        first, second = open_ends(asked["ends"])
+        first, second = open_ends(request["ends"])
     except OSError as error:
         print(f"a TAP device could not be made ({error.strerror}): run `lab7 doctor`", file=sys.stderr)
         return 3
     chains = [
-        effects.build(Shape(**shape), Random(seed)) for shape, seed in zip(asked["shapes"], asked["seeds"], strict=True)
+        effects.build(Shape(**shape), Random(seed))
+        for shape, seed in zip(request["shapes"], request["seeds"], strict=True)
     ]
-    records = [Writer(Path(path)) for path in asked["records"]]
+    records = [Writer(Path(path)) for path in request["records"]]
     directions = (Direction(first, second, chains[0], records[0]), Direction(second, first, chains[1], records[1]))
     run_urgently()
     print("READY", flush=True)

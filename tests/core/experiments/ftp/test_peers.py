@@ -23,7 +23,7 @@ from experiments.harness.implementations.registry import (
     implementations,
     of_role,
 )
-from experiments.harness.templating import TEMPLATES, render
+from experiments.harness.template_engine import TEMPLATES, render
 
 DEEDS = {f"{what}-{mode}" for what in WHATS for mode in MODES}
 SERVERS, CLIENTS = [*of_role(FTP_SERVER), *of_role(SFTP_SERVER)], of_role(FTP_CLIENT)

@@ -25,7 +25,7 @@ from experiments.harness.implementations.registry import (
     of_role,
     parse_replacement,
 )
-from experiments.harness.templating import TEMPLATES, render
+from experiments.harness.template_engine import TEMPLATES, render
 from experiments.http.theory import STRATEGIES
 from topologies.emulation.errors import EmulationError, MachineError
 

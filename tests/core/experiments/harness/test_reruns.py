@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from experiments.harness.judge.verdict import Verdict
-from experiments.harness.reruns import summary, unsettled, worth_a_rerun
+from experiments.harness.reruns import is_inconclusive, should_rerun, summary
 from experiments.harness.results.result import Check, Fidelity, Result
 from tests.core.experiments.harness.samples import sample_result
 
@@ -29,14 +29,14 @@ LATE = sample_result(
     ("result", "expected"), [(GOOD, False), (FAILED, False), (SUSPECT, True), (UNDECIDED, True), (LATE, True)]
 )
 def test_what_the_machine_may_have_decided_is_unsettled(result: Result, expected: bool) -> None:
-    assert unsettled(result) is expected
-    assert worth_a_rerun([result]) is expected
+    assert is_inconclusive(result) is expected
+    assert should_rerun([result]) is expected
 
 
 def test_a_second_undisturbed_run_with_the_same_undecided_claims_ends_the_reruns() -> None:
-    assert not worth_a_rerun([UNDECIDED, UNDECIDED])
-    assert worth_a_rerun([SUSPECT, UNDECIDED])
-    assert worth_a_rerun([UNDECIDED, SUSPECT])
+    assert not should_rerun([UNDECIDED, UNDECIDED])
+    assert should_rerun([SUSPECT, UNDECIDED])
+    assert should_rerun([UNDECIDED, SUSPECT])
 
 
 def test_all_shown_is_one_line() -> None:

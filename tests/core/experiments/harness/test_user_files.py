@@ -8,11 +8,11 @@ from textwrap import dedent
 import pytest
 
 from experiments.harness.claims import Claim, load_claims
-from experiments.harness.discovery import UnknownNameError, find_drawing, find_experiments
+from experiments.harness.discovery import UnknownNameError, find_experiments, find_topology
 from experiments.harness.report.page import write_index
 from experiments.harness.results.folder import new_folder
 from tests.core.experiments.harness.samples import sample_result
-from topologies.emulation.errors import OwnFileError
+from topologies.emulation.errors import UserFileError
 from topologies.emulation.user_module import explain, load
 
 OWN_EXPERIMENT = """
@@ -23,7 +23,7 @@ OWN_EXPERIMENT = """
 """
 X1 = "(Claim('X1', 'Own', 'It is so.', 'A look'),)"
 OWN_TOPOLOGY = """
-    '''A drawing of my own.'''
+    '''A topology of my own.'''
     from mininet.topo import Topo
 
     class Own(Topo):
@@ -104,7 +104,7 @@ def test_dataclasses_with_later_annotations_work_in_a_file(tmp_path: Path) -> No
     ],
 )
 def test_a_mistake_in_an_experiment_is_one_sentence(text: str, sentence: str, tmp_path: Path) -> None:
-    with pytest.raises(OwnFileError) as caught:
+    with pytest.raises(UserFileError) as caught:
         find_experiments((written(tmp_path, text),))
     assert sentence in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -112,44 +112,44 @@ def test_a_mistake_in_an_experiment_is_one_sentence(text: str, sentence: str, tm
 
 @pytest.mark.parametrize("name", ["nowhere.py", "./nowhere.py", ".py"])
 def test_a_file_that_is_not_there_is_said_so(name: str) -> None:
-    with pytest.raises(OwnFileError, match="there is no file"):
+    with pytest.raises(UserFileError, match="there is no file"):
         find_experiments((name,))
-    with pytest.raises(OwnFileError, match="there is no file"):
-        find_drawing(name)
+    with pytest.raises(UserFileError, match="there is no file"):
+        find_topology(name)
 
 
 def test_a_folder_and_octets_that_are_no_text_are_no_files_to_run(tmp_path: Path) -> None:
     (tmp_path / "folder.py").mkdir()
-    with pytest.raises(OwnFileError, match="there is no file"):
+    with pytest.raises(UserFileError, match="there is no file"):
         find_experiments((str(tmp_path / "folder.py"),))
     (tmp_path / "mine.py").write_bytes(b"\xff\xfe\x00x = 1")
-    with pytest.raises(OwnFileError, match="cannot be read as Python"):
+    with pytest.raises(UserFileError, match="cannot be read as Python"):
         find_experiments((str(tmp_path / "mine.py"),))
 
 
 def test_a_wrong_name_says_that_a_file_ends_in_py() -> None:
-    for find in (lambda: find_experiments(("my_lab",)), lambda: find_drawing("my_lab")):
+    for find in (lambda: find_experiments(("my_lab",)), lambda: find_topology("my_lab")):
         with pytest.raises(UnknownNameError, match=r"a file of your own ends in \.py"):
             find()
 
 
 def test_a_topology_says_what_it_is_and_what_to_try(tmp_path: Path) -> None:
     file = written(tmp_path, OWN_TOPOLOGY + "\n    topos = {'own': Own}")
-    drawing = find_drawing(file)
-    assert (drawing.name, drawing.called, drawing.tries) == ("own", file, ("anna hostname",))
-    assert drawing.text == "A drawing of my own."
-    assert drawing.make().hosts() == ["anna"]
+    topology = find_topology(file)
+    assert (topology.name, topology.called, topology.tries) == ("own", file, ("anna hostname",))
+    assert topology.text == "A topology of my own."
+    assert topology.make().hosts() == ["anna"]
 
 
 def test_one_of_several_topologies_is_chosen_by_its_name(tmp_path: Path) -> None:
     file = written(tmp_path, OWN_TOPOLOGY + "\n    topos = {'one': Own, 'two': lambda: Own()}")
-    assert [find_drawing(f"{file}:{name}").name for name in ("one", "two")] == ["one", "two"]
+    assert [find_topology(f"{file}:{name}").name for name in ("one", "two")] == ["one", "two"]
     with pytest.raises(
-        OwnFileError, match=r"exports several topologies: say which one, .*mine\.py:one or .*mine\.py:two"
+        UserFileError, match=r"exports several topologies: say which one, .*mine\.py:one or .*mine\.py:two"
     ):
-        find_drawing(file)
-    with pytest.raises(OwnFileError, match="exports no topology 'three': it exports one, two"):
-        find_drawing(f"{file}:three")
+        find_topology(file)
+    with pytest.raises(UserFileError, match="exports no topology 'three': it exports one, two"):
+        find_topology(f"{file}:three")
 
 
 @pytest.mark.parametrize(
@@ -162,8 +162,8 @@ def test_one_of_several_topologies_is_chosen_by_its_name(tmp_path: Path) -> None
     ],
 )
 def test_a_mistake_in_a_topology_is_one_sentence(end: str, sentence: str, tmp_path: Path) -> None:
-    with pytest.raises(OwnFileError) as caught:
-        find_drawing(written(tmp_path, f"{OWN_TOPOLOGY}\n    {end}"))
+    with pytest.raises(UserFileError) as caught:
+        find_topology(written(tmp_path, f"{OWN_TOPOLOGY}\n    {end}"))
     assert sentence in str(caught.value)
 
 

@@ -16,7 +16,7 @@ from experiments.harness.clock import Clock
 from experiments.harness.fidelity.certificate import MachineWatch
 from experiments.harness.reruns import summary
 from experiments.harness.results.result import Check, Fidelity
-from experiments.harness.virtual_time.kernel_run import Patience, Relay, still_limit_s
+from experiments.harness.virtual_time.kernel_run import ProgressLimits, Relay, still_limit_s
 from tests.core.experiments.harness.samples import sample_result
 from topologies.emulation.virtual import kernel
 from topologies.emulation.virtual.machine import OverdueError
@@ -136,7 +136,7 @@ def beats(folder: Path) -> None:
 def test_a_run_that_computes_without_progress_is_ended_and_one_with_progress_is_not(tmp_path: Path) -> None:
     machine, told = Spinning(), []
     relay = Relay(tmp_path, lambda what, share: told.append((what, share)), live=False)
-    patience = Patience(machine, relay, 100.0)  # type: ignore[arg-type]
+    patience = ProgressLimits(machine, relay, 100.0)  # type: ignore[arg-type]
     for second in range(2, 200, 2):
         machine.now_s = float(second)
         steps(tmp_path, [["measuring", second / 1000]])
@@ -165,7 +165,7 @@ def test_a_run_whose_clock_stands_still_while_it_computes_is_ended(
 ) -> None:
     machine = Spinning()
     relay = Relay(tmp_path, lambda _what, _share: None, live=False)
-    patience = Patience(machine, relay, 1e6, still_limit_s(given))  # type: ignore[arg-type]
+    patience = ProgressLimits(machine, relay, 1e6, still_limit_s(given))  # type: ignore[arg-type]
     beats(tmp_path)
     if begun:
         steps(tmp_path, [["measuring", 0.1]])
@@ -191,7 +191,7 @@ def test_a_run_that_uses_no_processor_time_is_ended(tmp_path: Path, monkeypatch:
     machine = Spinning()
     monkeypatch.setattr(machine, "used_s", lambda: 1.0)
     relay = Relay(tmp_path, lambda _what, _share: None, live=False)
-    patience = Patience(machine, relay, 1e6)  # type: ignore[arg-type]
+    patience = ProgressLimits(machine, relay, 1e6)  # type: ignore[arg-type]
     for second in range(2, 300, 2):
         machine.now_s = float(second)
         patience.check()

@@ -18,7 +18,7 @@ from experiments.harness.implementations.registry import (
     implementations,
     of_role,
 )
-from experiments.harness.templating import render
+from experiments.harness.template_engine import render
 from experiments.mail.peers import PEERS
 from experiments.mail.servers import Schedule
 from topologies.emulation.errors import MachineError

@@ -11,7 +11,7 @@ from mininet.topo import Topo
 from mininet.util import custom
 
 from topologies.emulation import topology_checks
-from topologies.emulation.errors import DrawingError
+from topologies.emulation.errors import TopologyError
 from topologies.emulation.links.openvswitch import OpenVSwitch
 from topologies.emulation.node import Bridge
 
@@ -37,7 +37,7 @@ def pair(host: Any = None, switch: Any = None, cls: Any = None, **options: Any) 
 
 
 def complaint(topo: Topo) -> str:
-    with pytest.raises(DrawingError) as raised:
+    with pytest.raises(TopologyError) as raised:
         topology_checks.check(topo)
     assert "\n" not in str(raised.value)
     return str(raised.value)

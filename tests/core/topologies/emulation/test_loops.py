@@ -7,7 +7,7 @@ from mininet.topo import LinearTopo, SingleSwitchTopo, Topo
 from mininet.topolib import TorusTopo, TreeTopo
 
 from topologies.emulation import topology_checks
-from topologies.emulation.errors import DrawingError
+from topologies.emulation.errors import TopologyError
 from topologies.emulation.loops import find_loop
 
 
@@ -64,5 +64,5 @@ def test_a_host_at_two_switches_closes_none() -> None:
 
 
 def test_a_loop_is_refused_in_one_sentence() -> None:
-    with pytest.raises(DrawingError, match=r"^the switches s1x1-s1x2-s1x3-s1x1 form a loop, .*: leave out one of "):
+    with pytest.raises(TopologyError, match=r"^the switches s1x1-s1x2-s1x3-s1x1 form a loop, .*: leave out one of "):
         topology_checks.check(TorusTopo(3, 3))

@@ -8,7 +8,7 @@ import pytest
 from mininet.topo import Topo
 
 from topologies.emulation import topology_checks
-from topologies.emulation.errors import DrawingError
+from topologies.emulation.errors import TopologyError
 
 
 def topology(host: dict[str, Any], link: dict[str, Any], switch: dict[str, Any]) -> Topo:
@@ -20,7 +20,7 @@ def topology(host: dict[str, Any], link: dict[str, Any], switch: dict[str, Any])
 def complaint(
     host: dict[str, Any] | None = None, link: dict[str, Any] | None = None, switch: dict[str, Any] | None = None
 ) -> str:
-    with pytest.raises(DrawingError) as raised:
+    with pytest.raises(TopologyError) as raised:
         topology_checks.check(topology(host or {}, link or {}, switch or {}))
     assert "\n" not in str(raised.value)
     return str(raised.value)

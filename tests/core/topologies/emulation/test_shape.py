@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from topologies.emulation.errors import DrawingError
+from topologies.emulation.errors import TopologyError
 from topologies.emulation.shape import Shape, parse_shape, parse_time_s
 
 
@@ -36,7 +36,7 @@ def test_a_time_is_read_with_the_units_of_tc(text: str | float, seconds: float) 
 
 @pytest.mark.parametrize("text", ["", "fast", "-5ms", "5 minutes", "5m", "ms", "1e3ms", "5ms 6ms", "nan", None])
 def test_what_is_no_time_is_said_with_an_example(text: Any) -> None:
-    with pytest.raises(DrawingError, match=r"^delay=.* is not a time: write it as 5ms, 300us or 1s$"):
+    with pytest.raises(TopologyError, match=r"^delay=.* is not a time: write it as 5ms, 300us or 1s$"):
         parse_time_s(text)
 
 
@@ -90,6 +90,6 @@ def test_no_rate_asked_is_no_limit() -> None:
     ],
 )
 def test_each_bad_value_is_one_sentence_that_names_it(asked: dict[str, Any], complaint: str) -> None:
-    with pytest.raises(DrawingError) as raised:
+    with pytest.raises(TopologyError) as raised:
         parse_shape(asked)
     assert str(raised.value) == complaint

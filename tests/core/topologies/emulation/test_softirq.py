@@ -31,7 +31,7 @@ def test_the_threads_are_found_by_their_name() -> None:
 
 
 def test_what_is_passed_on_is_read_where_the_processes_are_others(proc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    softirq.pass_on()
+    softirq.share_descriptors()
     monkeypatch.setattr(softirq, "PROC", proc / "none")
     descriptors = softirq.schedstats()
     assert [softirq.waited_ns(one) for one in descriptors] == [16, 23]

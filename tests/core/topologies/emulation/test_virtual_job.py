@@ -11,7 +11,7 @@ import pytest
 from topologies.emulation.errors import MachineError
 from topologies.emulation.virtual import job
 from topologies.emulation.virtual.job import Job
-from topologies.emulation.virtual.machine import memory_place
+from topologies.emulation.virtual.machine import memory_folder
 
 PROGRAM = Path("/cache/linux")
 
@@ -64,11 +64,11 @@ def test_a_seeded_run_has_one_order_of_hashes() -> None:
     outer = {"A": "b", "PYTHONHASHSEED": "random", "PATH": "/bin"}
     one = {"HOME": "/home/one", "LANG": "de_DE.UTF-8", "LC_ALL": "C", "USER": "one", "http_proxy": "http://one:3128"}
     other = {"HOME": "/root", "TZ": "Asia/Tokyo", "HOSTNAME": "other", "EMAIL": "other@example.com"}
-    seen = [job.handed_on({**outer, **user}, 1) for user in (one, other)]
+    seen = [job.job_environment({**outer, **user}, 1) for user in (one, other)]
     assert [each.pop("PYTHONUSERBASE") for each in seen] == ["/home/one/.local", "/root/.local"]
     assert seen[0] == seen[1]
     assert (seen[0]["A"], seen[0]["PATH"], seen[0]["PYTHONHASHSEED"]) == ("b", "/bin", "0")
-    assert job.handed_on({"A": "b"}, None) == {"A": "b"}
+    assert job.job_environment({"A": "b"}, None) == {"A": "b"}
 
 
 class Usage:
@@ -98,11 +98,11 @@ def test_the_kernels_memory_is_where_there_is_room(
 ) -> None:
     monkeypatch.setattr("topologies.emulation.virtual.machine.shutil.disk_usage", Usage(free_mb))
     monkeypatch.setattr("topologies.emulation.virtual.machine.os.access", lambda _place, _mode: True)
-    assert memory_place({}) == place
-    assert memory_place({"TMPDIR": "/mine"}) == "/mine"
+    assert memory_folder({}) == place
+    assert memory_folder({"TMPDIR": "/mine"}) == "/mine"
 
 
 def test_without_room_for_the_kernels_memory_one_sentence_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("topologies.emulation.virtual.machine.shutil.disk_usage", Usage({"/dev/shm": 64, "/tmp": 65}))
     with pytest.raises(MachineError, match=r"needs 1536 MB .* 64 MB in /dev/shm and 65 MB in /tmp: .* TMPDIR"):
-        memory_place({})
+        memory_folder({})

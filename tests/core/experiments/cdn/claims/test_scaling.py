@@ -16,7 +16,7 @@ from experiments.cdn.claims.scaling import (
     decide_response_time_under_load,
     responses,
 )
-from experiments.cdn.theory import asked_for, by_name, interactive, utilisation, wait_s
+from experiments.cdn.theory import offered_load, by_name, interactive, utilisation, wait_s
 from experiments.dns.wire.traffic import DnsTraffic
 from experiments.harness.theory.tcp import transmission_time_s
 from experiments.http.theory import http_page_load
@@ -42,7 +42,7 @@ def test_clients_of_different_distance_wait_in_one_queue() -> None:
     rtts = [0.03, 0.1, 0.07] * 10
     wait = wait_s(rtts, 0.02, 0.1)
     assert wait > 0
-    assert asked_for(rtts, 0.02, 0.1, wait) == pytest.approx(1)
+    assert offered_load(rtts, 0.02, 0.1, wait) == pytest.approx(1)
     theory = interactive(rtts, 0.02, 0.1)
     assert sum(theory.terms.values()) == pytest.approx(theory.total_s)
     # Little's law: the clients are either thinking or waiting for a response.

@@ -21,7 +21,7 @@ from experiments.harness.fidelity.disturbance import (
     Task,
     Wire,
     lateness_s,
-    settled,
+    without_disturbance,
 )
 from experiments.harness.fidelity.sampler import _TaskSeries, state_of
 from experiments.harness.results.result import Comparison, Timing
@@ -188,7 +188,9 @@ def test_time_that_was_stolen_once_is_not_taken_by_two_hosts() -> None:
 
 
 def test_a_sample_is_relieved_of_what_disturbed_it() -> None:
-    found = settled(0.125, {"request": 0.124, "residual": 0.001}, {"request": 0.1}, Disturbance(waiting_s=0.02))
+    found = without_disturbance(
+        0.125, {"request": 0.124, "residual": 0.001}, {"request": 0.1}, Disturbance(waiting_s=0.02)
+    )
     assert found[WAITING] == 0.02
     assert found["request"] == pytest.approx(0.1048)
     assert sum(found.values()) == pytest.approx(0.125)
@@ -212,7 +214,7 @@ def test_no_sample_becomes_shorter_than_its_theory() -> None:
 
 
 def test_a_sample_that_is_shorter_than_theory_is_left_as_it_is() -> None:
-    found = settled(0.09, {"request": 0.09}, {"request": 0.1}, Disturbance(programs_s=0.5))
+    found = without_disturbance(0.09, {"request": 0.09}, {"request": 0.1}, Disturbance(programs_s=0.5))
     assert found["request"] == 0.09
     assert found[PROGRAMS] == 0.0
 
@@ -222,7 +224,7 @@ def test_the_terms_still_add_up_and_none_falls_below_its_theory(
     terms: dict[str, float], theory: dict[str, float], each_s: float
 ) -> None:
     total_s = sum(terms.values())
-    found = settled(total_s, terms, theory, Disturbance(each_s, each_s, each_s, each_s, disk_s=each_s))
+    found = without_disturbance(total_s, terms, theory, Disturbance(each_s, each_s, each_s, each_s, disk_s=each_s))
     assert sum(found.values()) == pytest.approx(total_s, abs=1e-8)
     for name, value_s in terms.items():
         assert found[name] >= min(value_s, theory.get(name, 0.0)) - 1e-8

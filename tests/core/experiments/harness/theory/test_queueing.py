@@ -15,14 +15,13 @@ from experiments.cache.workload import NEAR, Plan, representative
 from experiments.harness.theory.queueing import (
     BATCHES,
     Lru,
-    Passage,
     Queue,
     WaitInterval,
     batch_means,
+    cache_outcomes,
     characteristic_hit_rate,
     entries_for,
     most_under_way,
-    passages,
     poisson_s,
     waits_s,
     zipf_weights,
@@ -140,34 +139,34 @@ def test_a_workload_is_typical_and_the_same_for_a_seed(seed: int) -> None:
 
 def test_without_a_cache_every_request_crosses_the_link() -> None:
     arrivals = [0.0, 0.1, 0.15, 5.0]
-    found = passages(arrivals, [7, 7, 7, 7], 1.0, 0.2)
-    assert found == [Passage(True, wait_s) for wait_s in waits_s(arrivals, 0.2)]
+    found = cache_outcomes(arrivals, [7, 7, 7, 7], 1.0, 0.2)
+    assert found == [CacheOutcome(True, wait_s) for wait_s in waits_s(arrivals, 0.2)]
 
 
 def test_a_request_for_what_is_on_its_way_waits_for_that_and_no_longer() -> None:
     # 7 is there at 1.2 s, 8 behind it at 1.4 s; 9 was held, and is the one that leaves for both.
-    found = passages([0.0, 0.1, 0.5, 0.6, 2.0, 2.1, 2.2], [7, 8, 7, 9, 7, 8, 9], 1.0, 0.2, Lru(2, [6, 9]))
+    found = cache_outcomes([0.0, 0.1, 0.5, 0.6, 2.0, 2.1, 2.2], [7, 8, 7, 9, 7, 8, 9], 1.0, 0.2, Lru(2, [6, 9]))
     joined = found.pop(2)
     assert (joined.crossed, joined.wait_s) == (False, 0.0)
     assert joined.joined_s == pytest.approx(0.7)
     assert [one.crossed for one in found] == [True, True, False, False, False, True]
     assert found[1].wait_s == pytest.approx(0.1)
-    assert found[2] == found[3] == Passage()
+    assert found[2] == found[3] == CacheOutcome()
 
 
 def test_another_cache_is_held_to_what_it_forwards() -> None:
     # It fetches 7 twice although that is on its way, and answers 9, which it never asked for.
-    found = passages([0.0, 0.1, 0.5, 0.6], [7, 7, 7, 9], 1.0, 0.2, [True, True, False, False])
+    found = cache_outcomes([0.0, 0.1, 0.5, 0.6], [7, 7, 7, 9], 1.0, 0.2, [True, True, False, False])
     assert [one.crossed for one in found] == [True, True, False, False]
     assert found[1].wait_s == pytest.approx(0.1)
     assert found[2].joined_s == pytest.approx(0.7)
-    assert found[3] == Passage()
+    assert found[3] == CacheOutcome()
 
 
 @given(st.lists(st.tuples(st.floats(0, 2), st.integers(0, 5)), max_size=40), st.integers(1, 6))
 def test_passages_with_instant_responses_are_those_of_the_list(asked: list[tuple[float, int]], entries: int) -> None:
     arrivals, objects = list(accumulate(gap_s for gap_s, _ in asked)), [number for _, number in asked]
     lru = Lru(entries)
-    assert [one.crossed for one in passages(arrivals, objects, 0.0, 0.0, Lru(entries))] == [
+    assert [one.crossed for one in cache_outcomes(arrivals, objects, 0.0, 0.0, Lru(entries))] == [
         not lru.ask(number) for number in objects
     ]

@@ -10,7 +10,7 @@ from mininet.topo import Topo
 
 from experiments.cdn.theory import beyond_bound, interactive
 from experiments.harness.pathmodel.dialogue import IDEAL
-from experiments.harness.pathmodel.interactive import Client, Plan, requests_of
+from experiments.harness.pathmodel.interactive_system import Client, Plan, requests_of
 from experiments.harness.theory.tcp import SYN_FRAME_BYTES, transmission_time_s
 
 RATE_BPS, RTT_S, THINK_S = 5e6, 0.03, 0.1

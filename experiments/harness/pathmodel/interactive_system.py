@@ -45,7 +45,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Asked:
+class Request:
     """One request: its client, its time since the start of the clients, and its response time, in s."""
 
     client: int
@@ -53,20 +53,20 @@ class Asked:
     response_s: float
 
 
-def requests_of(topo: Topo, plan: Plan, options: Options | None = None) -> list[Asked]:
+def requests_of(topo: Topo, plan: Plan, options: Options | None = None) -> list[Request]:
     """Return every request of the plan, in the order of their responses."""
-    clock, asked = Clock(), list[Asked]()
+    clock, requests = Clock(), list[Request]()
     network = Network(topo, clock)
     for number, client in enumerate(plan.clients):
         routes = network.route(client.host, plan.server), network.route(plan.server, client.host)
         connection = Connection(clock, *routes, options)
         clock.start(_serve(connection, plan))
-        clock.start(_ask(clock, connection, plan, number, asked))
+        clock.start(_ask(clock, connection, plan, number, requests))
     clock.run()
-    return asked
+    return requests
 
 
-def _ask(clock: Clock, connection: Connection, plan: Plan, number: int, asked: list[Asked]) -> Application:
+def _ask(clock: Clock, connection: Connection, plan: Plan, number: int, requests: list[Request]) -> Application:
     end, until_ns, received = connection.client, round(plan.until_s * NS), 0
     yield connection.connect()
     yield clock.after(round(plan.clients[number].first_think_s * NS))
@@ -75,7 +75,7 @@ def _ask(clock: Clock, connection: Connection, plan: Plan, number: int, asked: l
         end.write(plan.request_bytes)
         received += plan.response_bytes
         yield end.received(received)
-        asked.append(Asked(number, at_ns / NS, (clock.now_ns - at_ns) / NS))
+        requests.append(Request(number, at_ns / NS, (clock.now_ns - at_ns) / NS))
         yield clock.after(round(plan.think_s * NS))
     end.close()
 

@@ -8,7 +8,7 @@ import pytest
 from mininet.topo import Topo
 
 from topologies.emulation import topology_checks
-from topologies.emulation.errors import DrawingError
+from topologies.emulation.errors import TopologyError
 
 
 def draw(hosts: dict[str, dict[str, Any]], **link: Any) -> Topo:
@@ -21,7 +21,7 @@ def draw(hosts: dict[str, dict[str, Any]], **link: Any) -> Topo:
 
 
 def complaint(topo: Topo) -> str:
-    with pytest.raises(DrawingError) as raised:
+    with pytest.raises(TopologyError) as raised:
         topology_checks.check(topo)
     text = str(raised.value)
     assert "\n" not in text

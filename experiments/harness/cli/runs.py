@@ -13,14 +13,14 @@ from rich.console import Console
 from rich.markup import escape
 
 from experiments.harness.cli import common
-from experiments.harness.cli.virtual_runs import Told, run_side_by_side
+from experiments.harness.cli.virtual_runs import Callbacks, run_in_parallel
 from experiments.harness.discovery import UnknownNameError, find_experiments
 from experiments.harness.experiment import Experiment, ParameterError
 from experiments.harness.fidelity.disturbance import TERMS
 from experiments.harness.implementations.registry import Implementation, ReplacementError, parse_replacement
-from experiments.harness.reruns import RERUNS, summary, worth_a_rerun
+from experiments.harness.reruns import RERUNS, should_rerun, summary
 from experiments.harness.results.result import Comparison, Result
-from topologies.emulation.errors import EmulationError, OwnFileError
+from topologies.emulation.errors import EmulationError, UserFileError
 from topologies.emulation.user_module import explain
 
 REPEAT_MAX = 1000
@@ -94,8 +94,8 @@ def run_command(
     if virtual is not None:
         called = zip(names or [experiment.name for experiment in chosen], chosen, strict=True)
         wanted = [(experiment, _request(name, experiment, given, repeat, full, replace)) for name, experiment in called]
-        told = Told(_told(as_json), lambda said: click.echo(said, err=as_json))
-        done = run_side_by_side(virtual, wanted, results, jobs or os.cpu_count() or 1, told, twice)
+        callbacks = Callbacks(_on_result(as_json), lambda sentence: click.echo(sentence, err=as_json))
+        done = run_in_parallel(virtual, wanted, results, jobs or os.cpu_count() or 1, callbacks, twice)
         _conclude(done.found, results, strict, as_json, done.different)
     if twice:
         raise click.UsageError("in real time no two runs are identical: --twice needs virtual time (--time virtual)")
@@ -104,7 +104,7 @@ def run_command(
     from experiments.harness.runner import run_experiment
 
     def run_once(experiment: Experiment, attempt: int) -> tuple[Path, Result]:
-        with common.progress(experiment.name) as step, _blaming_own_files():
+        with common.progress(experiment.name) as step, _user_file_errors():
             done = run_experiment(
                 experiment,
                 _of(experiment, given),
@@ -120,13 +120,13 @@ def run_command(
                 step=step,
                 attempt=attempt,
             )
-        _told(as_json)(done[1])
+        _on_result(as_json)(done[1])
         return done
 
     _conclude(_run_again(chosen, run_once, again, as_json), results, strict, as_json)
 
 
-def _told(as_json: bool) -> Callable[[Result], None]:
+def _on_result(as_json: bool) -> Callable[[Result], None]:
     """Return the callback for each finished result: print it, or nothing with --json."""
     return (lambda _result: None) if as_json else (lambda result: show(common.out(), result))
 
@@ -142,7 +142,7 @@ def _run_again(
     # Reruns come after all first runs, when the disturbance may have ended.
     for number in range(1, again + 1):
         for experiment, runs in zip(chosen, attempts, strict=True):
-            if len(runs) == number and worth_a_rerun([result for _, result in runs]):
+            if len(runs) == number and should_rerun([result for _, result in runs]):
                 click.echo(
                     f"{experiment.name} is run again ({number} of at most {again}): {_why(runs[-1][1])}", err=as_json
                 )
@@ -172,7 +172,7 @@ def _conclude(
     with writing(results):
         report = write_index(results, load_claims())
     if as_json:
-        common.say_json({"results": [result.to_json() for _, result in found]})
+        common.print_json({"results": [result.to_json() for _, result in found]})
     else:
         _say_where(found, report)
     code = _exit_code([result for _, result in found], strict)
@@ -180,7 +180,7 @@ def _conclude(
 
 
 @contextmanager
-def _blaming_own_files() -> Iterator[None]:
+def _user_file_errors() -> Iterator[None]:
     """Convert an error in a user's experiment to one sentence with its line."""
     try:
         yield
@@ -188,7 +188,7 @@ def _blaming_own_files() -> Iterator[None]:
         raise
     except Exception as error:
         if where := explain(error):
-            raise OwnFileError(where) from error
+            raise UserFileError(where) from error
         raise
 
 
