@@ -18,9 +18,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from experiments.harness.theory.round_trips import RTT, RoundTrips
 from experiments.harness.theory.tcp import MSS_BYTES, SYN_FRAME_BYTES, Theory, transmission_time_s
 
-HIT, FORMULA = "(n+1) RTT campus", "(n+1) RTT campus + (m+c) RTT + X"
+CAMPUS = "RTT campus"
 SOURCE = "Kurose and Ross, Computer Networking: A Top-Down Approach, sections 2.2.2 and 2.2.5"
 
 
@@ -43,12 +44,13 @@ def cached_visit(
         raise ValueError("a visit needs at least one object")
     first_s = sum(transmission_time_s(min(size, MSS_BYTES), rate_bps) for size in responses_bytes)
     asking_s = transmission_time_s(request_size_bytes, rate_bps)
-    terms = {
-        "tcp_handshake": campus_rtt_s,
-        "request": objects * campus_rtt_s,
-        "origin_handshake": connections * (rtt_s + 2 * SYN_FRAME_BYTES * 8 / rate_bps),
-        "origin_request": len(responses_bytes) * (rtt_s + asking_s) + first_s,
-        "transmission": sum(transmission_time_s(size, rate_bps) for size in responses_bytes) - first_s,
-    }
-    formula = FORMULA if responses_bytes or connections else HIT
-    return Theory(sum(terms.values()), terms, formula, SOURCE)
+    rest_s = sum(transmission_time_s(size, rate_bps) for size in responses_bytes) - first_s
+    rtts_s = {CAMPUS: campus_rtt_s, RTT: rtt_s}
+    visit = RoundTrips(rtts_s, compact=True, n=objects, m=len(responses_bytes), c=connections)
+    visit.trips("tcp_handshake", 1, rtt=CAMPUS)
+    visit.trips("request", n=1, rtt=CAMPUS)
+    visit.trips("origin_handshake", c=1, frames_s=2 * SYN_FRAME_BYTES * 8 / rate_bps)
+    visit.trips("origin_request", m=1, frames_s=asking_s, more_s=(first_s,))
+    # A hit has no part on the access link.
+    visit.add("transmission", rest_s, "X" if responses_bytes or connections else "")
+    return visit.theory(SOURCE)

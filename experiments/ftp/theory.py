@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from experiments.harness.theory.round_trips import RoundTrips
 from experiments.harness.theory.tcp import (
     INITIAL_WINDOW_SEGMENTS,
     MSS_BYTES,
@@ -54,20 +55,19 @@ def ftp_session(
         raise ValueError(f"mode must be {' or '.join(MODES)}, with at least one file")
     n = len(sizes_bytes)
     syns_s = 2 * SYN_FRAME_BYTES * 8 / rate_bps
-    said_s = transmission_time_s(message_bytes, rate_bps)
+    message_s = transmission_time_s(message_bytes, rate_bps)
     x_s = sum(transmission_time_s(size, rate_bps) for size in sizes_bytes)
     first_s = sum(transmission_time_s(min(size, MSS_BYTES), rate_bps) for size in sizes_bytes)
     # The 150 goes ahead of the data on the same link; the 226 follows them.
-    terms = {
-        "control_handshake": rtt_s + syns_s,
-        "dialogue": (1 + dialogue) * rtt_s + (1 + 2 * dialogue) * said_s,
-        "announcement": n * (rtt_s + 2 * said_s),
-        "data_handshake": n * (rtt_s + syns_s),
-        "request": n * (rtt_s + 2 * said_s) + first_s,
-        "transmission": x_s - first_s,
-        "confirmation": n * said_s,
-    }
-    return Theory(sum(terms.values()), terms, f"({2 + dialogue} + 3n) RTT + X", RFC_959)
+    session = RoundTrips(rtt_s, n=n)
+    session.trips("control_handshake", 1, frames_s=syns_s)
+    session.trips("dialogue", 1 + dialogue, more_s=((1 + 2 * dialogue) * message_s,))
+    session.trips("announcement", n=1, frames_s=2 * message_s)
+    session.trips("data_handshake", n=1, frames_s=syns_s)
+    session.trips("request", n=1, frames_s=2 * message_s, more_s=(first_s,))
+    session.add("transmission", x_s - first_s, "X")
+    session.add("confirmation", n * message_s)
+    return session.theory(RFC_959)
 
 
 def framing_s(

@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from experiments.harness.theory.round_trips import RoundTrips
 from experiments.harness.theory.tcp import (
     INITIAL_WINDOW_SEGMENTS,
     MSS_BYTES,
@@ -38,7 +39,7 @@ RFC_9113 = "RFC 9113, sections 5 and 8.4"
 
 @dataclass(frozen=True)
 class _Form:
-    """Round trips of a strategy as functions of n, and the formula's text.
+    """Round trips of a strategy as functions of n.
 
     awaited: number of responses that the client waits for with nothing else arriving.
     """
@@ -46,17 +47,16 @@ class _Form:
     handshakes: int | None  # None: one for each object
     requests: int | None
     awaited: int | None
-    formula: str
     source: str
 
 
 _FORMS: Mapping[str, _Form] = {
-    "1.0-serial": _Form(None, None, None, "2n RTT + X", KUROSE_ROSS),
-    "1.0-parallel": _Form(2, 2, 2, "4 RTT + X", KUROSE_ROSS),
-    "1.1-persistent": _Form(1, None, None, "(n+1) RTT + X", KUROSE_ROSS),
-    "1.1-pipelined": _Form(1, 2, 2, "3 RTT + X", KUROSE_ROSS),
-    "2": _Form(1, 2, 2, "3 RTT + X", RFC_9113),
-    "2-push": _Form(1, 1, 1, "2 RTT + X", RFC_9113),
+    "1.0-serial": _Form(None, None, None, KUROSE_ROSS),
+    "1.0-parallel": _Form(2, 2, 2, KUROSE_ROSS),
+    "1.1-persistent": _Form(1, None, None, KUROSE_ROSS),
+    "1.1-pipelined": _Form(1, 2, 2, KUROSE_ROSS),
+    "2": _Form(1, 2, 2, RFC_9113),
+    "2-push": _Form(1, 1, 1, RFC_9113),
 }
 
 
@@ -85,26 +85,29 @@ def http_page_load(
     if n == 0:
         raise ValueError("a page needs a base page")
     sizes = [size + head_size_bytes for size in sizes_bytes]
-    # A base page without references has no second round.
-    handshakes, requests, awaited = (
-        n if count is None else min(count, n) for count in (form.handshakes, form.requests, form.awaited)
-    )
+    awaited = n if form.awaited is None else min(form.awaited, n)
     x_s = sum(transmission_time_s(size, rate_bps, mss_bytes) for size in sizes)
     first_s = sum(transmission_time_s(min(size, mss_bytes), rate_bps, mss_bytes) for size in sizes[:awaited])
     syns_s = asking_s = 0.0
     if request_size_bytes is not None and rate_bps is not None:
         syns_s = 2 * SYN_FRAME_BYTES * 8 / rate_bps
         asking_s = transmission_time_s(request_size_bytes, rate_bps, mss_bytes)
-    terms = {
-        "tcp_handshake": handshakes * (rtt_s + syns_s),
-        "request": requests * (rtt_s + asking_s) + first_s,
-        "transmission": x_s - first_s,
-    }
-    formula = form.formula
+    load = RoundTrips(rtt_s, compact=True, n=n)
+    for term, count, frames_s, more_s in (
+        ("tcp_handshake", form.handshakes, syns_s, ()),
+        ("request", form.requests, asking_s, (first_s,)),
+    ):
+        if count is None:
+            load.trips(term, n=1, frames_s=frames_s, more_s=more_s)
+        else:
+            # A base page without references has no second round.
+            load.trips(term, count, at_most=n, frames_s=frames_s, more_s=more_s)
     if slow_start:
-        terms["transmission"] += page_stall_s(strategy, rtt_s, sizes, rate_bps, mss_bytes)
-        formula += " + slow start"
-    return Theory(sum(terms.values()), terms, formula, form.source)
+        stall_s = page_stall_s(strategy, rtt_s, sizes, rate_bps, mss_bytes)
+        load.add("transmission", x_s - first_s + stall_s, "X + slow start")
+    else:
+        load.add("transmission", x_s - first_s, "X")
+    return load.theory(form.source)
 
 
 def within_initial_window(

@@ -32,6 +32,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from experiments.harness.pathmodel.replay import Beyond
+from experiments.harness.theory.round_trips import RoundTrips
 from experiments.harness.theory.tcp import INITIAL_WINDOW_SEGMENTS, Theory, segments, slow_start_rounds
 
 RFCS = "RFC 1939, section 3; RFC 3501, section 2.2; RFC 5681, section 3.1: round trips counted"
@@ -43,13 +44,24 @@ LOG_IN_REQUESTS, LIST_MESSAGES = 3, 50
 
 @dataclass(frozen=True)
 class Reading:
-    """Cost of a task by a protocol: commands of each kind, and the octets of each long answer."""
+    """Cost of a task by a protocol: commands of each kind, and the octets of each long answer.
+
+    retrieval, message_retrieval: commands that retrieve, fixed and for each message; fits: the answers fit the initial
+    window.
+    """
 
     authorization: int
     selection: int
     retrieval: int
+    message_retrieval: int
     answers: tuple[int, ...]
-    formula: str
+    messages: int
+    fits: bool = False
+
+    @property
+    def retrievals(self) -> int:
+        """Number of commands that retrieve."""
+        return self.retrieval + self.message_retrieval * self.messages
 
 
 def reading(protocol: str, task: str, headers: Sequence[int], sizes: Sequence[int], attachment: int) -> Reading:
@@ -60,27 +72,23 @@ def reading(protocol: str, task: str, headers: Sequence[int], sizes: Sequence[in
     """
     n = len(sizes)
     return {
-        ("POP3", "headers"): Reading(2, 1, n, tuple(headers), "(6 + n) RTT"),
-        ("POP3", "attachment"): Reading(2, 1, 1, (max(sizes),), "7 RTT + slow start"),
-        ("POP3", "everything"): Reading(2, 1, n, tuple(sizes), "(6 + n) RTT + slow start"),
-        ("IMAP", "headers"): Reading(2, 1, 1, (sum(headers),), "7 RTT + slow start"),
-        ("IMAP", "attachment"): Reading(2, 2, 2, (attachment,), "9 RTT + slow start"),
-        ("IMAP", "everything"): Reading(2, 1, 1, (sum(sizes),), "7 RTT + slow start"),
+        ("POP3", "headers"): Reading(2, 1, 0, 1, tuple(headers), n, fits=True),
+        ("POP3", "attachment"): Reading(2, 1, 1, 0, (max(sizes),), n),
+        ("POP3", "everything"): Reading(2, 1, 0, 1, tuple(sizes), n),
+        ("IMAP", "headers"): Reading(2, 1, 1, 0, (sum(headers),), n),
+        ("IMAP", "attachment"): Reading(2, 2, 2, 0, (attachment,), n),
+        ("IMAP", "everything"): Reading(2, 1, 1, 0, (sum(sizes),), n),
     }[protocol, task]
 
 
 def mailbox_session(what: Reading, rtt_s: float) -> Theory:
     """Return the time from the first SYN to the response to QUIT or LOGOUT."""
-    terms = {
-        "tcp_handshake": rtt_s,
-        "greeting": rtt_s,
-        "authorization": what.authorization * rtt_s,
-        "selection": what.selection * rtt_s,
-        "retrieval": what.retrieval * rtt_s,
-        "transmission": slow_start_windows(what.answers) * rtt_s,
-        "farewell": rtt_s,
-    }
-    return Theory(sum(terms.values()), terms, what.formula, RFCS)
+    session = RoundTrips(rtt_s, n=what.messages)
+    session.trips("tcp_handshake", 1).trips("greeting", 1)
+    session.trips("authorization", what.authorization).trips("selection", what.selection)
+    session.trips("retrieval", what.retrieval, n=what.message_retrieval)
+    session.add("transmission", slow_start_windows(what.answers) * rtt_s, "" if what.fits else "slow start")
+    return session.trips("farewell", 1).theory(RFCS)
 
 
 def list_pages(count: int) -> int:
@@ -93,16 +101,13 @@ def webmail_session(task: str, count: int, answers: Sequence[int], rtt_s: float)
 
     Raises KeyError for an unknown task.
     """
-    pages = list_pages(count)
-    # The picture: a search, the message, the picture itself.
-    opened = {"headers": pages, "attachment": 1 + 3, "everything": pages + count + 3}[task]
-    formula = {"headers": "(4 + l) RTT", "attachment": "8 RTT", "everything": "(7 + l + n) RTT"}[task]
-    terms = {
-        "tcp_handshake": rtt_s,
-        "request": (LOG_IN_REQUESTS + opened) * rtt_s,
-        "transmission": slow_start_windows(answers) * rtt_s,
-    }
-    return Theory(sum(terms.values()), terms, f"{formula} + slow start", RFCS)
+    # Requests after the login, fixed and by variable. The picture takes 3: a search, the message, the picture itself.
+    fixed, lists, messages = {"headers": (0, 1, 0), "attachment": (1 + 3, 0, 0), "everything": (3, 1, 1)}[task]
+    session = RoundTrips(rtt_s, l=list_pages(count), n=count)
+    session.trips("tcp_handshake", 1)
+    session.trips("request", LOG_IN_REQUESTS + fixed, l=lists, n=messages)
+    session.add("transmission", slow_start_windows(answers) * rtt_s, "slow start")
+    return session.theory(RFCS)
 
 
 def slow_start_windows(answers: Sequence[int]) -> int:

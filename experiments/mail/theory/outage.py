@@ -18,6 +18,7 @@ dialogue), counted here.
 from __future__ import annotations
 
 from experiments.harness.pathmodel.replay import Beyond
+from experiments.harness.theory.round_trips import RoundTrips
 from experiments.harness.theory.tcp import SYN_FRAME_BYTES, Theory
 
 # A RST in answer to a SYN carries no options: Ethernet, IPv4 and TCP headers (RFC 9293 section 3.10.7.1).
@@ -28,19 +29,18 @@ DIALOGUE_TRIPS = 3
 
 def recovery(refused: bool, rtt_s: float, retry_s: float, connect_timeout_s: float) -> Theory:
     """Return the time from the start of the last failed attempt to the first 250 after a message."""
-    terms = {
-        "refusal": rtt_s if refused else 0.0,
-        "wait": retry_s + (0.0 if refused else connect_timeout_s),
-        "tcp_handshake": rtt_s,
-        "dialogue": DIALOGUE_TRIPS * rtt_s,
-        "content": rtt_s,
-    }
-    return Theory(sum(terms.values()), terms, "6 RTT + wait" if refused else "time-out + wait + 5 RTT", RFC_5321)
+    form = RoundTrips(rtt_s)
+    if refused:
+        form.trips("refusal", 1).add("wait", retry_s, "wait")
+    else:
+        form.add("refusal", 0.0).add("wait", retry_s + connect_timeout_s, "time-out + wait")
+    form.trips("tcp_handshake", 1).trips("dialogue", DIALOGUE_TRIPS).trips("content", 1)
+    return form.theory(RFC_5321)
 
 
 def spacing(rtt_s: float, retry_s: float) -> Theory:
     """Return the time from one attempt that the peer's machine refuses to the next one."""
-    return Theory(rtt_s + retry_s, {"refusal": rtt_s, "wait": retry_s}, "RTT + wait", RFC_5321)
+    return RoundTrips(rtt_s).trips("refusal", 1).add("wait", retry_s, "wait").theory(RFC_5321)
 
 
 def refusal_framing_s(rate_bps: float) -> float:

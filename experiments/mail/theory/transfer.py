@@ -26,6 +26,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from experiments.harness.pathmodel.replay import Beyond
+from experiments.harness.theory.round_trips import RoundTrips
 from experiments.harness.theory.tcp import (
     INITIAL_WINDOW_SEGMENTS,
     MSS_BYTES,
@@ -59,12 +60,12 @@ class Leg:
     slow_start: bool = True
 
     @property
-    def handshake_s(self) -> float:
-        """Time of SYN and SYN-ACK."""
-        return self.rtt_s + (0.0 if self.rate_bps is None else 2 * SYN_FRAME_BYTES * 8 / self.rate_bps)
+    def syns_s(self) -> float:
+        """Transmission time of SYN and SYN-ACK."""
+        return 0.0 if self.rate_bps is None else 2 * SYN_FRAME_BYTES * 8 / self.rate_bps
 
     @property
-    def said_s(self) -> float:
+    def message_s(self) -> float:
         """Transmission time of one command or reply."""
         return transmission_time_s(self.message_bytes, self.rate_bps)
 
@@ -95,18 +96,18 @@ def smtp_connection(leg: Leg, sizes_bytes: Sequence[int], pipelining: bool, toge
     n = len(sizes_bytes)
     connections = 1 if together else n
     a_message = PIPELINED if pipelining else ONE_AT_A_TIME
-    trips = 3 * connections + a_message * n
     # Messages: greeting, EHLO, QUIT and their replies, four commands per mail and their replies; the mail data are X.
-    said = 5 * connections + (5 if pipelining else 7) * n
-    first_s = sum(leg.first_s(size) for size in sizes_bytes)
-    terms = {
-        "dns": 0.0,
-        "tcp_handshake": connections * leg.handshake_s,
-        "dialogue": trips * leg.rtt_s + said * leg.said_s + first_s,
-        "transmission": sum(_on_connection(leg, sizes_bytes, together)),
-    }
-    formula = f"(4 + {a_message}n) RTT + X" if together else f"{4 + a_message}n RTT + X"
-    return Theory(sum(terms.values()), terms, formula, RFC_2920 if pipelining else RFC_5321)
+    messages = 5 * connections + (5 if pipelining else 7) * n
+    more_s = messages * leg.message_s, sum(leg.first_s(size) for size in sizes_bytes)
+    form = RoundTrips(leg.rtt_s, n=n).add("dns", 0.0)
+    if together:
+        form.trips("tcp_handshake", 1, frames_s=leg.syns_s)
+        form.trips("dialogue", 3, n=a_message, more_s=more_s)
+    else:
+        form.trips("tcp_handshake", n=1, frames_s=leg.syns_s)
+        form.trips("dialogue", n=3 + a_message, more_s=more_s)
+    form.add("transmission", sum(_on_connection(leg, sizes_bytes, together)), "X")
+    return form.theory(RFC_2920 if pipelining else RFC_5321)
 
 
 def _on_connection(leg: Leg, sizes_bytes: Sequence[int], together: bool) -> list[float]:
@@ -122,48 +123,34 @@ def _on_connection(leg: Leg, sizes_bytes: Sequence[int], together: bool) -> list
 def submission(leg: Leg, size_bytes: int, dns_s: float, log_in: int = 1) -> Theory:
     """Return the time from the user agent's lookup to the 250 after its message; log_in: round trips of AUTH."""
     trips = 2 + log_in + ONE_AT_A_TIME
-    terms = {
-        "dns": dns_s,
-        "tcp_handshake": leg.handshake_s,
-        "dialogue": trips * leg.rtt_s + (2 * trips - 2) * leg.said_s + leg.first_s(size_bytes),
-        "transmission": leg.rest_s(size_bytes),
-    }
-    return Theory(sum(terms.values()), terms, f"DNS + {1 + trips} RTT + X", RFC_5321)
+    form = RoundTrips(leg.rtt_s).add("dns", dns_s, "DNS")
+    form.trips("tcp_handshake", 1, frames_s=leg.syns_s)
+    form.trips("dialogue", trips, more_s=((2 * trips - 2) * leg.message_s, leg.first_s(size_bytes)))
+    return form.add("transmission", leg.rest_s(size_bytes), "X").theory(RFC_5321)
 
 
 def connecting(leg: Leg, dns_s: float) -> Theory:
     """Return the time from a client's first lookup to the greeting of the server."""
-    terms = {
-        "dns": dns_s,
-        "tcp_handshake": leg.handshake_s,
-        "dialogue": leg.rtt_s + leg.said_s,
-        "transmission": 0.0,
-    }
-    return Theory(sum(terms.values()), terms, "DNS + 2 RTT", RFC_1035)
+    form = RoundTrips(leg.rtt_s).add("dns", dns_s, "DNS")
+    form.trips("tcp_handshake", 1, frames_s=leg.syns_s)
+    form.trips("dialogue", 1, more_s=(leg.message_s,))
+    return form.add("transmission", 0.0).theory(RFC_1035)
 
 
 def transfer(leg: Leg, size_bytes: int, pipelining: bool = True) -> Theory:
     """Return the time from the greeting to the 250 after one message."""
     trips = 1 + (PIPELINED if pipelining else ONE_AT_A_TIME)
-    said = 2 * trips - 1
-    terms = {
-        "dns": 0.0,
-        "tcp_handshake": 0.0,
-        "dialogue": trips * leg.rtt_s + said * leg.said_s + leg.first_s(size_bytes),
-        "transmission": leg.rest_s(size_bytes),
-    }
-    return Theory(sum(terms.values()), terms, f"{trips} RTT + X", RFC_2920 if pipelining else RFC_5321)
+    form = RoundTrips(leg.rtt_s).add("dns", 0.0).add("tcp_handshake", 0.0)
+    form.trips("dialogue", trips, more_s=((2 * trips - 1) * leg.message_s, leg.first_s(size_bytes)))
+    return form.add("transmission", leg.rest_s(size_bytes), "X").theory(RFC_2920 if pipelining else RFC_5321)
 
 
 def reading(leg: Leg, size_bytes: int, dns_s: float) -> Theory:
     """Return the time from the reader's lookup to the last octet of one message, retrieved by POP3."""
-    terms = {
-        "dns": dns_s,
-        "tcp_handshake": leg.handshake_s,
-        "dialogue": 4 * leg.rtt_s + 7 * leg.said_s + leg.first_s(size_bytes),
-        "transmission": leg.rest_s(size_bytes),
-    }
-    return Theory(sum(terms.values()), terms, "DNS + 5 RTT + X", RFC_1939)
+    form = RoundTrips(leg.rtt_s).add("dns", dns_s, "DNS")
+    form.trips("tcp_handshake", 1, frames_s=leg.syns_s)
+    form.trips("dialogue", 4, more_s=(7 * leg.message_s, leg.first_s(size_bytes)))
+    return form.add("transmission", leg.rest_s(size_bytes), "X").theory(RFC_1939)
 
 
 def completed(form: Callable[[Leg], Theory], leg: Leg, beyond: Beyond) -> Theory:

@@ -138,7 +138,7 @@ def test_the_formulas_are_written_as_they_are_counted() -> None:
         "one by one, together": "(4 + 4n) RTT + X",
         "one by one, apart": "8n RTT + X",
     }
-    with pytest.raises(ValueError, match="a message at least"):
+    with pytest.raises(ValueError, match="at least one message"):
         smtp_connection(FAST, [], pipelining=True)
 
 

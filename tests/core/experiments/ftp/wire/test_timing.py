@@ -78,7 +78,7 @@ def test_a_lasting_connection_for_all_saves_two_round_trips_a_file() -> None:
 
 @pytest.mark.parametrize(("mode", "sizes"), [("both", [1]), ("active", [])])
 def test_what_is_no_session_is_refused(mode: str, sizes: list[int]) -> None:
-    with pytest.raises(ValueError, match="modes active and passive"):
+    with pytest.raises(ValueError, match="active or passive, with at least one file"):
         ftp_session(mode, 0.1, sizes, 1e7, 3)
 
 

@@ -73,9 +73,9 @@ def test_what_a_script_says_is_what_theory_counts(protocol: str, task: str) -> N
     what = reading(protocol, task, [50] * 20, [1000] * 20, 5000)
     steps = [name for name, *_ in reading_steps(protocol, task, 20, "a picture")]
     # imaplib asks for the capabilities before the script begins.
-    asked = what.authorization - (protocol == "IMAP") + what.selection + what.retrieval + 1
+    asked = what.authorization - (protocol == "IMAP") + what.selection + what.retrievals + 1
     assert len(steps) == asked
-    assert sum(name in ("top", "retr", "fetch") for name in steps) == what.retrieval
+    assert sum(name in ("top", "retr", "fetch") for name in steps) == what.retrievals
 
 
 def test_webmail_s_script_asks_for_what_theory_counts() -> None:

@@ -1,0 +1,94 @@
+"""Closed forms in round trips: a builder that derives the formula's text and its value from the same steps.
+
+    form = RoundTrips(0.1, n=4)                          # RTT in seconds, variables of the formula
+    form.trips("tcp_handshake", 1)
+    form.trips("request", n=1)                           # one round trip for each of n
+    form.add("transmission", 0.02, "X")
+    form.theory("RFC 9112")                              # (1 + n) RTT + X, 0.52 s
+
+Each step adds a term. Round trips of the same RTT are collected into one factor, at the place of the first of them:
+constants and coefficients are summed, so that the text cannot disagree with the terms. A step without a text has a
+value but no part in the formula, such as the transmission time of a reply that a textbook neglects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from experiments.harness.theory.tcp import Theory
+
+RTT = "RTT"
+
+
+class RoundTrips:
+    """Builder of a closed form.
+
+    rtts_s: the round-trip time in seconds, or several by name; compact: write (n+1) as textbooks do, not (1 + n);
+    variables: the values of the formula's variables, in the order in which it names them.
+    """
+
+    def __init__(self, rtts_s: float | Mapping[str, float], *, compact: bool = False, **variables: int) -> None:
+        self._rtts_s = {RTT: rtts_s} if isinstance(rtts_s, int | float) else dict(rtts_s)
+        self._compact = compact
+        self._variables = variables
+        self._terms: dict[str, float] = {}
+        # Parts of the formula in order: a text, or the name of an RTT, whose factor is in `_factors`.
+        self._parts: list[str] = []
+        self._factors: dict[str, dict[str, int]] = {}
+
+    def trips(
+        self,
+        term: str,
+        fixed: int = 0,
+        *,
+        rtt: str = RTT,
+        frames_s: float = 0.0,
+        more_s: Sequence[float] = (),
+        at_most: int | None = None,
+        **per: int,
+    ) -> RoundTrips:
+        """Add a term of `fixed` round trips, plus per[v] for each of a variable v.
+
+        frames_s: transmission time of the frames of each round trip; more_s: of frames beyond these; at_most: bound of
+        the number in this instance, which the formula does not state.
+        """
+        count = fixed + sum(number * self._variables[name] for name, number in per.items())
+        count = count if at_most is None else min(count, at_most)
+        self._terms[term] = sum(more_s, start=count * (self._rtts_s[rtt] + frames_s))
+        if rtt not in self._factors:
+            self._factors[rtt] = {"": 0, **dict.fromkeys(self._variables, 0)}
+            self._parts.append(rtt)
+        for name, number in {"": fixed, **per}.items():
+            self._factors[rtt][name] += number
+        return self
+
+    def add(self, term: str, value_s: float, text: str = "") -> RoundTrips:
+        """Add a term of another kind, written as `text` in the formula (empty: left out of it)."""
+        self._terms[term] = value_s
+        if text:
+            self._parts.append(text)
+        return self
+
+    def theory(self, source: str) -> Theory:
+        """Return the closed form."""
+        return Theory(sum(self._terms.values()), dict(self._terms), self.formula, source)
+
+    @property
+    def formula(self) -> str:
+        """The formula's text; round trips of variables that are all 0 are left out."""
+        texts = (self._factor(part) if part in self._factors else part for part in self._parts)
+        return " + ".join(text for text in texts if text)
+
+    def _factor(self, rtt: str) -> str:
+        factors = self._factors[rtt]
+        fixed, per = factors[""], {name: number for name, number in factors.items() if name and number}
+        if not fixed and not any(self._variables[name] for name in per):
+            return ""
+        words = [f"{number if number > 1 else ''}{name}" for name, number in per.items()]
+        if fixed:
+            words = [*words, str(fixed)] if self._compact else [str(fixed), *words]
+        if words == ["1"]:
+            return rtt
+        if len(words) == 1:
+            return f"{words[0]} {rtt}"
+        return f"({('+' if self._compact else ' + ').join(words)}) {rtt}"
