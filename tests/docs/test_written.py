@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
-from experiments.harness.cli import lab7
+from experiments.harness.cli import COMMANDS, load_command
 from experiments.harness.cli.networks import make_topology
 from experiments.harness.discovery import all_experiments, all_topologies, find_experiments, find_matrix, find_topology
 from experiments.harness.implementations.registry import parse_replacement
@@ -33,7 +33,7 @@ def named(some: list[Command]) -> list[str]:
 
 def drawing(words: list[str]) -> tuple[str, dict[str, str]]:
     """The topology and the parameters of `lab7 shell WORDS`."""
-    context = lab7.commands["shell"].make_context("shell", list(words))
+    context = load_command("shell").make_context("shell", list(words))
     return context.params["topology"], context.params["given"]
 
 
@@ -95,9 +95,9 @@ def check_lab7(one: Command) -> None:
     name, *words = one.words[1:]
     if name in ("--help", "--version", "-h"):
         return
-    assert name in lab7.commands, one.where
+    assert name in COMMANDS, one.where
     try:
-        context = lab7.commands[name].make_context(name, words)
+        context = load_command(name).make_context(name, words)
     except click.exceptions.Exit:
         # --help
         return

@@ -10,6 +10,8 @@ from topologies.emulation.errors import TopologyError
 SHAPING = ("bw", "delay", "jitter", "loss", "max_queue_size", "reorder")
 _TIME = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(us|usecs?|ms|msecs?|s|secs?)?\s*")
 _SCALE_S = {"u": 1e-6, "m": 1e-3, "s": 1.0}
+# Back ends of links; auto: netem where the kernel has it.
+BACKENDS = ("auto", "netem", "wire")
 DELAY_MAX_S = 60.0
 BW_MAX_MBIT = 10_000.0
 

@@ -33,11 +33,11 @@ from topologies.emulation.links.openvswitch import OpenVSwitch
 from topologies.emulation.node import HOST_PROCESS, Bridge, Host
 from topologies.emulation.process.launcher import ForkServer, Service, is_module, is_service, split_command
 from topologies.emulation.process.program import Program
+from topologies.emulation.shape import BACKENDS
 from topologies.emulation.watch import LabDied, Watch
 
 # Starts a host's service and returns it when it is ready.
 Starter = Callable[[Host], Service | Program]
-BACKENDS = ("auto", "netem", "wire")
 # The testbeds of this process that are up.
 _running: "list[Testbed]" = []
 CONGESTION_CONTROLS = ("cubic", "reno")

@@ -7,6 +7,7 @@ this machine, or a process of the network died.
 from __future__ import annotations
 
 import gc
+import importlib
 import select
 import signal
 import sys
@@ -21,8 +22,6 @@ if _IMPORTING:
 
 import click
 
-from experiments.harness.cli import inspect, matrices, networks, runs
-from experiments.harness.cli.common import CANNOT, USAGE
 from topologies.emulation import tools
 from topologies.emulation.errors import EmulationError, TopologyError
 from topologies.emulation.watch import LabDied
@@ -30,8 +29,46 @@ from topologies.emulation.watch import LabDied
 if _IMPORTING:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+SHOWN, FAILED, USAGE, CANNOT = 0, 1, 2, 3
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+# Command: its module in this package, the object there, its line in `lab7 --help`.
+COMMANDS = {
+    "claims": ("inspect", "claims_command", "list the claims of the course with their latest verdicts"),
+    "doctor": ("inspect", "doctor_command", "check this machine and print a remedy for each missing ability"),
+    "exec": ("networks", "exec_command", "run one command in a host of a topology"),
+    "list": ("inspect", "list_command", "list experiments, their parameters, and topologies"),
+    "matrix": ("matrices", "matrix_command", "test every server with every client, or every cache"),
+    "run": ("runs", "run_command", "run experiments and judge their claims"),
+    "shell": ("networks", "shell_command", "start a topology and open Mininet's command line on it"),
+    "up": ("networks", "up_command", "start a topology and keep it up until Ctrl-C"),
+}
+
+
+class LazyGroup(click.Group):
+    """Group that imports the module of a command when the command is used: scapy and mininet take two seconds."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Return the names of the commands."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Return a command by name, or None."""
+        return load_command(cmd_name) if cmd_name in COMMANDS else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name][2]) for name in self.list_commands(ctx)])
+
+
+def load_command(name: str) -> click.Command:
+    """Import a command. Raises KeyError for an unknown name."""
+    module, attribute, _ = COMMANDS[name]
+    command: click.Command = getattr(importlib.import_module(f"{__name__}.{module}"), attribute)
+    return command
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="lab7", prog_name="lab7")
 def lab7() -> None:
     """Application-layer protocols on an emulated network, judged from captured packets.
@@ -44,19 +81,6 @@ def lab7() -> None:
     Exit codes: 0 all claims shown, 1 a claim not shown, 2 usage error, 3 not possible on this machine, or a process of
     the network died.
     """
-
-
-for command in (
-    inspect.list_command,
-    runs.run_command,
-    matrices.matrix_command,
-    inspect.claims_command,
-    networks.up_command,
-    networks.shell_command,
-    networks.exec_command,
-    inspect.doctor_command,
-):
-    lab7.add_command(command)
 
 
 def main() -> None:

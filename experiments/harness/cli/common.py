@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
@@ -15,19 +15,15 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from experiments.harness import clock
-from experiments.harness.results.incomplete import salvage_captures
-from experiments.harness.virtual_time.kernel_run import (
-    QUIET_LIMIT_FULL_S,
-    QUIET_LIMIT_S,
-    VirtualTime,
-    compile_packages,
-    still_limit_s,
-)
+from experiments.harness.cli import CANNOT, FAILED, SHOWN, USAGE
 from topologies.emulation import sandbox
-from topologies.emulation.testbed import BACKENDS
+from topologies.emulation.shape import BACKENDS
 from topologies.emulation.virtual import kernel
 
-SHOWN, FAILED, USAGE, CANNOT = 0, 1, 2, 3
+if TYPE_CHECKING:
+    from experiments.harness.virtual_time.kernel_run import VirtualTime
+
+__all__ = ["CANNOT", "FAILED", "SHOWN", "USAGE"]
 VERDICT_STYLES = {
     "shown": "green",
     "failed": "bold red",
@@ -186,6 +182,8 @@ results_option = click.option(
 def into_sandbox(sandboxed: bool) -> None:
     """Re-execute the command in a sandbox if one is wanted. Call it when all arguments have been validated."""
     if sandboxed:
+        from experiments.harness.results.incomplete import salvage_captures
+
         sandbox.enter(salvage_captures)
 
 
@@ -213,6 +211,14 @@ def virtual_time(timed: str, links: str, sandboxed: bool, seed: int = 1, full: b
         raise click.UsageError("virtual time shapes links by its kernel: leave --links wire out, or use --time real")
     if not sandboxed:
         raise click.UsageError("virtual time runs in a kernel of its own: leave --no-sandbox out, or use --time real")
+    from experiments.harness.virtual_time.kernel_run import (
+        QUIET_LIMIT_FULL_S,
+        QUIET_LIMIT_S,
+        VirtualTime,
+        compile_packages,
+        still_limit_s,
+    )
+
     try:
         still_s = still_limit_s()
     except ValueError as error:

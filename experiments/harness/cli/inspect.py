@@ -8,13 +8,14 @@ import click
 from rich.markup import escape
 
 from experiments.harness.cli import common
-from experiments.harness.discovery import all_experiments, all_topologies
 
 
 @click.command("list")
 @common.json_option
 def list_command(as_json: bool) -> None:
     """List the experiments with their parameters, and the topologies."""
+    from experiments.harness.discovery import all_experiments, all_topologies
+
     experiments, topologies = all_experiments(), all_topologies()
     if as_json:
         common.print_json(

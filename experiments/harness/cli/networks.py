@@ -94,8 +94,6 @@ def shell_command(topology: str, given: dict[str, str], links: str, sandboxed: b
     If a server exits, a message is printed and the network stays up.
     """
     with _testbed(topology, given, links, sandboxed, server_died=_tell) as (entry, bed):
-        from experiments.harness.cli.networks import Shell
-
         _describe(entry, bed)
         Shell(bed.net)
 
