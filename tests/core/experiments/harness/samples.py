@@ -1,4 +1,4 @@
-"""A result to write, read and show in tests."""
+"""Sample results for tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The list of claims is complete and well formed, and says nothing about verdicts."""
+"""The list of claims is complete and well formed, and has no verdicts."""
 
 from __future__ import annotations
 

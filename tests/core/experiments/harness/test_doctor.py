@@ -1,4 +1,4 @@
-"""What the findings about a machine come to."""
+"""The extent to which lab7 can run, by the findings about a machine."""
 
 from __future__ import annotations
 

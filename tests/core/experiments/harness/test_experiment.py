@@ -1,4 +1,4 @@
-"""Parameters of an experiment are read as a person types them, and a slip says what would be right."""
+"""Parameters of an experiment are parsed from text, and an error gives the correct form."""
 
 from __future__ import annotations
 

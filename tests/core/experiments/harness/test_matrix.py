@@ -1,4 +1,4 @@
-"""A matrix is written as data and as a page, which takes hostile text as text."""
+"""A matrix is written as data and as a page, which escapes hostile text."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ CHECKED = tuple(
 
 
 def made(folder: Path, cells: Sequence[Cell] = CELLS, name: str = "sample", question: str = "Why?") -> Path:
-    """Where a matrix of these cells was written."""
+    """Return the folder in which a matrix of these cells was written."""
 
     def fill(run: MatrixRun) -> list[Cell]:
         run.step("half of it", 0.5)

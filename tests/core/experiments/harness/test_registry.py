@@ -1,4 +1,4 @@
-"""Every implementation of the registry can be started or asked, and --replace is read as a person means it."""
+"""The registry of implementations: each can be started or queried, and --replace is parsed as documented."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two runs of one seed: identical, or the file, the frame and what of it differs first."""
+"""Comparison of two runs of one seed: identical, or the first difference by file, frame and field."""
 
 from __future__ import annotations
 

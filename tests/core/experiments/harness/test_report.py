@@ -1,4 +1,4 @@
-"""The page shows what the result says, needs nothing but itself, and takes hostile text as text."""
+"""The page shows the result, is self-contained, and escapes hostile text."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_the_page_makes_no_request() -> None:
     pytest.importorskip("matplotlib")
     page = render_report(sample_result(), load_claims())
     assert "<svg" in page
-    # Names of XML namespaces are the only addresses, and nobody fetches those.
+    # Names of XML namespaces are the only URLs, and are not fetched.
     bare = re.sub(r'(xmlns(:\w+)?|rdf:\w+)="[^"]*"', "", page)
     assert not re.search(r"(src|href)=\"(https?:)?//|url\(\s*['\"]?http|@import|<script|<link", bare)
 

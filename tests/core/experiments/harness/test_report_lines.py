@@ -1,4 +1,4 @@
-"""The plot of lines is one SVG that names its series, its axes and its panels."""
+"""The line plot is one SVG that names its series, its axes and its panels."""
 
 from __future__ import annotations
 

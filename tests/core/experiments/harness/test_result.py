@@ -1,4 +1,4 @@
-"""A result comes back from disk as it was, and nothing else passes for one."""
+"""A result survives a round trip through JSON, and invalid data is refused."""
 
 from __future__ import annotations
 

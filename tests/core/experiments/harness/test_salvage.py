@@ -1,4 +1,4 @@
-"""Salvage of a killed capture: its raw records become a capture file, as far as they go."""
+"""Salvage of a killed recorder's raw records into a capture file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HEADER = json.dumps(["here", "there"]).encode() + b"\n"
 
 
 def records() -> list[bytes]:
-    """Three of them, the later ones first."""
+    """Return three records, the later ones first."""
     times_ns = (3_000, 2_000, 1_000)
     return [
         RECORD.pack(number % 2, len(frame), len(frame), time_ns) + frame

@@ -1,4 +1,4 @@
-"""Experiments and topologies from a person's own files: found, and every mistake one sentence."""
+"""User files: experiments and topologies are loaded, and every error is one sentence."""
 
 from __future__ import annotations
 

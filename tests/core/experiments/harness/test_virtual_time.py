@@ -1,4 +1,4 @@
-"""Virtual time as the command line and a result see it, without a kernel."""
+"""Virtual time on the command line and in a result, without a kernel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests ask of a verdict."""
+"""Assertions on verdicts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.core.experiments.harness.wire import Wire
 
 
 def said(verdict: Verdict, word: str, *parts: str) -> Verdict:
-    """The verdict, which must be this word, and whose evidence must be a sentence that says these parts."""
+    """Assert the word of a verdict and parts of its evidence, which must be a sentence; return the verdict."""
     assert verdict.verdict == word, verdict.evidence
     for part in parts:
         assert part in verdict.evidence
@@ -17,7 +17,7 @@ def said(verdict: Verdict, word: str, *parts: str) -> Verdict:
 
 
 def holds(load: PageLoad, number: int, octets: bytes) -> bool:
-    """Whether a packet brought the first of these octets."""
+    """Return whether a packet brought the first of these octets."""
     for conversation in load.conversations:
         for direction in (conversation.connection.from_client, conversation.connection.from_server):
             at = direction.stream.data.find(octets)
@@ -27,7 +27,7 @@ def holds(load: PageLoad, number: int, octets: bytes) -> bool:
 
 
 def lose_one(wire: Wire) -> Wire:
-    """The capture without the second packet that carries anything."""
+    """Return the capture without the second packet that has a payload."""
     carrying = [place for place, (_, octets) in enumerate(wire.packets) if len(octets) > 60]
     del wire.packets[carrying[1]]
     return wire

@@ -1,4 +1,4 @@
-"""Build captures packet by packet with scapy, as an interface of the client would see them."""
+"""Captures built packet by packet with scapy, as seen at an interface of the client."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ START_NS = 1_800_000_000_000_000_000
 
 @dataclass
 class Wire:
-    """A capture in the making; `now_ms` is the time of the next packet."""
+    """A capture under construction; `now_ms` is the time of the next packet."""
 
     packets: list[tuple[int, bytes]] = field(default_factory=list)
     now_ms: float = 0.0
@@ -43,7 +43,7 @@ class Wire:
 
 @dataclass
 class Tcp:
-    """One connection on a wire: each method is a packet at the wire's present time."""
+    """One connection on a wire: each method appends a packet at the wire's current time."""
 
     wire: Wire
     port: int = 40000

@@ -1,4 +1,4 @@
-"""Classes in a topology: Mininet's own that do no more than lab7's are taken, others are named in one sentence."""
+"""Classes in a topology: stock classes are substituted, others are refused in one sentence."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from topologies.emulation.node import Bridge
 
 
 class Router(node.Node):  # type: ignore[misc]
-    """What a course's example has: it switches forwarding on."""
+    """A router as in many courses' examples: it switches forwarding on."""
 
     def config(self, **params: Any) -> dict[str, Any]:
         result: dict[str, Any] = super().config(**params)
@@ -26,7 +26,7 @@ class Router(node.Node):  # type: ignore[misc]
 
 
 class Mirror(Bridge):
-    """A person's own switch on top of lab7's."""
+    """A user's switch class derived from lab7's."""
 
 
 def pair(host: Any = None, switch: Any = None, cls: Any = None, **options: Any) -> Topo:

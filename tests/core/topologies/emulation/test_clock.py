@@ -1,4 +1,4 @@
-"""How late sleeps end is learnt from what was seen, and absurd lateness is not."""
+"""Lateness of wake-ups is learnt from samples, without outliers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which features of a device are switched off, whatever this kernel counts them as."""
+"""Offload features are switched off by name, independent of the kernel's numbering."""
 
 from __future__ import annotations
 

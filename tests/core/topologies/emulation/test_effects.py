@@ -1,4 +1,4 @@
-"""What a link does to frames: exact times, counted queues, and chance within the bounds of its distribution."""
+"""Effects of a link on frames: exact times, bounded queues, and losses within the bounds of their distribution."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ERRORS = 5
 
 
 def fates(effect: Loss | Rate | Delay | Reorder | Chain, arrivals: list[tuple[int, int]]) -> list[int | None]:
-    """The exit times of frames given as (size, arrival time)."""
+    """Return the exit times of frames given as (size, arrival time)."""
     return [effect.exit_ns(size, now) for size, now in arrivals]
 
 

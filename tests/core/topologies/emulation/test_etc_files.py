@@ -1,4 +1,4 @@
-"""The texts of hosts(5), resolv.conf(5) and nsswitch.conf(5) that a host sees."""
+"""Format of a host's hosts(5), resolv.conf(5) and nsswitch.conf(5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which MAC addresses lie behind a port of a switch, however many switches are in between."""
+"""Static forwarding: the MAC addresses behind a port of a switch, across any number of switches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a host serves, as words; a module that does not exist is named."""
+"""Commands of hosts are split into words; a module that does not exist is named."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Loops between switches are found and named; a tree of switches has none."""
+"""Loops between switches are detected and named; a tree of switches has none."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from topologies.emulation.loops import find_loop
 
 
 def switches(*links: str) -> Topo:
-    """A topology of switches, one letter each, from pairs of letters."""
+    """Return a topology of switches, one letter each, from pairs of letters."""
     topo = Topo()
     for name in sorted(set("".join(links))):
         topo.addSwitch(name)

@@ -1,4 +1,4 @@
-"""The lines for tc(8) say what a shape asks for, in the words of tc-netem(8)."""
+"""Lines for tc(8) describe a shape in the syntax of tc-netem(8)."""
 
 from __future__ import annotations
 

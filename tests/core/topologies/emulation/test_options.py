@@ -1,4 +1,4 @@
-"""Options of addHost(), addSwitch() and addLink() whose type or value cannot be: one sentence names node and option."""
+"""Invalid options of addHost(), addSwitch() and addLink(): one sentence names node and option."""
 
 from __future__ import annotations
 

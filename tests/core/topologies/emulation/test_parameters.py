@@ -1,4 +1,4 @@
-"""Parameters of an experiment, read from what a person types; a slip names what there is."""
+"""Parameters of an experiment, parsed from text; an error lists the valid ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The record of a wire: a ring in shared memory that one process writes and another reads at any time."""
+"""The frame-time record of a wire: a ring buffer in shared memory, written by one process and read by others."""
 
 from __future__ import annotations
 

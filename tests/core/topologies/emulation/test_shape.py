@@ -1,4 +1,4 @@
-"""TCLink's parameters are read once, in one unit each; what cannot be is one clear sentence."""
+"""TCLink's parameters are parsed into one unit each; an invalid value is one clear sentence."""
 
 from __future__ import annotations
 

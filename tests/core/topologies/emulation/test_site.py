@@ -1,4 +1,4 @@
-"""A site made to measure has exact sizes, pictures that decode, and the same octets for the same seed."""
+"""A generated site has exact sizes, pictures that decode, and the same octets for the same seed."""
 
 from __future__ import annotations
 

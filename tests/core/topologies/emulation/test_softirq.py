@@ -1,4 +1,4 @@
-"""The kernel's threads that hand frames to sockets: found by name, and told to a sandbox by their descriptors."""
+"""ksoftirqd threads: found by name, and inherited by a sandbox as descriptors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A drawing that cannot become a network is refused before anything is built, with the place of the mistake."""
+"""A topology that cannot become a network is refused before anything is built, with the place of the error."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from topologies.emulation.errors import TopologyError
 
 
 def draw(hosts: dict[str, dict[str, Any]], **link: Any) -> Topo:
-    """Hosts around one switch; `link` shapes the link of the first one."""
+    """Return a topology of hosts around one switch; `link` shapes the link of the first one."""
     topo = Topo()
     switch = topo.addSwitch("s1")
     for number, (name, params) in enumerate(hosts.items()):

@@ -22,7 +22,7 @@ def a_job(**changes: object) -> Job:
 
 
 def test_the_command_line_is_the_same_whatever_is_run_and_wherever() -> None:
-    """The kernel mixes it into its pool of random numbers."""
+    """The kernel mixes its command line into its pool of random numbers."""
     one = a_job()
     other = a_job(command=("lab7", "run"), environment={"A": "b"}, directory="/home/x", folders={"/r": "/s"}, seed=2)
     assert job.kernel_words(PROGRAM, one) == job.kernel_words(PROGRAM, other)
@@ -72,7 +72,7 @@ def test_a_seeded_run_has_one_order_of_hashes() -> None:
 
 
 class Usage:
-    """As shutil.disk_usage: so much is free in each place."""
+    """Substitute for shutil.disk_usage with this much free space in each folder."""
 
     def __init__(self, free: dict[str, int]) -> None:
         self._free = free

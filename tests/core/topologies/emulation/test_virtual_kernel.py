@@ -1,4 +1,4 @@
-"""Kernel of virtual time: the places it is looked for, and the errors of its build."""
+"""Kernel of virtual time: discovery of built kernels, and errors of the build."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the pcapng writer writes, scapy and tcpdump read."""
+"""scapy and tcpdump parse the files of the pcapng writer."""
 
 from __future__ import annotations
 

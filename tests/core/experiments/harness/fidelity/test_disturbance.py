@@ -1,4 +1,4 @@
-"""Disturbance of a sample: from series of readings to terms, and the part of them that is taken out of its time."""
+"""Disturbance of a sample: from series of readings to terms, and the part that is taken out of its time."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SECONDS = st.floats(0, 2, allow_nan=False)
 
 
 def steps(*readings: tuple[float, float]) -> Counter:
-    """A counter read at these times, both in ms."""
+    """Return a counter read at these times, both in ms."""
     return Counter([round(at * MS) for at, _ in readings], [round(value * MS) for _, value in readings])
 
 

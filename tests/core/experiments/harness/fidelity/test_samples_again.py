@@ -1,4 +1,4 @@
-"""Samples that the machine disturbed are taken again, and path measurements that are off are made again."""
+"""Disturbed samples are taken again, and failed path measurements are repeated."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def watch_that_reads(monkeypatch: pytest.MonkeyPatch, record: Record) -> Iterato
 
 
 def waiting_in(*windows: int) -> Record:
-    """A host's program that waited 40 ms for a processor in each of these windows."""
+    """Return the record of a host's program that waited 40 ms for a processor in each of these windows."""
     readings, waited = [(0.0, 0.0)], 0.0
     for number in range(10):
         waited += 40 if number in windows else 0

@@ -1,4 +1,4 @@
-"""Turns of hosts: from what a host's programs learn of to what they send next."""
+"""Turns of hosts: from an arrival for a host's programs to their next transmission."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def two_hosts() -> Topo:
 
 
 def turns(*packets: tuple[int, str, object]) -> list[Turn]:
-    """The client's turns in ms, of packets at its interface: when, from where, what."""
+    """Return the client's turns in ms, for packets at its interface given as (time, source, kind)."""
     frames = []
     for number, (at_ms, source, layer) in enumerate(packets, start=1):
         target = SERVER if source == CLIENT else CLIENT

@@ -1,4 +1,4 @@
-"""Frames of which only what a judge needs is dissected: the same headers as scapy finds in the whole frame."""
+"""Frames dissected as far as a judge needs: the same headers as scapy finds in the whole frame."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Connections and their octets come out right however the segments arrive."""
+"""Connections and their octets are reassembled correctly for any order of segments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Interactive system on the path model against its bounds, and the terms that it gives to them."""
+"""Interactive system on the path model, against the asymptotic bounds and its own terms."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Star(Topo):  # type: ignore[misc]
     """One user and an origin behind a narrow link."""
 
     def build(self) -> None:
-        """Draw it."""
+        """Build the topology."""
         middle = self.addSwitch("s0")
         self.addLink(self.addHost("user", ip="10.0.0.1/8"), middle)
         self.addLink(self.addHost("origin", ip="10.0.0.2/8"), middle, bw=5, delay="15ms")

@@ -1,4 +1,4 @@
-"""The path model: without window and acknowledgements it is the closed form; with them it counts what those take."""
+"""The path model equals the closed form without window and acknowledgements, and counts their time with them."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_a_link_sends_one_frame_after_the_other() -> None:
 
 
 def segments_acknowledged(turns: list[Turn]) -> list[int]:
-    """How many octets each empty segment of the client acknowledged, as its server saw them."""
+    """Return the octets that each empty segment of the client acknowledged, as its server received them."""
     clock = Clock()
     there, back = Route(clock, [Link(None, 0.05)]), Route(clock, [Link(None, 0.05)])
     connection, seen = Connection(clock, there, back), []
@@ -131,9 +131,9 @@ def test_a_missed_delayed_acknowledgement_ends_interactive_mode() -> None:
 
 
 def last_acknowledged_after_ms(think_ms: int) -> float:
-    """How long after the server's third and last message its acknowledgement comes, over 50 ms each way.
+    """Return the delay of the acknowledgement of the server's third and last message, over 50 ms each way.
 
-    Before it asks for that the client waits for `think_ms`, and behind it says nothing.
+    The client waits for `think_ms` before the request for that message, and is silent afterwards.
     """
     clock = Clock()
     there, back = Route(clock, [Link(None, 0.05)]), Route(clock, [Link(None, 0.05)])

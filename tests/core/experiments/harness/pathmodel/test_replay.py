@@ -1,4 +1,4 @@
-"""Replay of captures in the path model: what it adds to a closed form, and what it must not explain away."""
+"""Replay of captures in the path model: its terms beyond a closed form, and the waste that it must not explain away."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ HEADERS = [("Timestamp", (1, 1)), ("NOP", None), ("NOP", None)]
 
 @dataclass
 class Path:
-    """Frames of a connection at both of its ends, ONE_WAY_MS apart; each call is a frame at the present time."""
+    """Frames of a connection at both of its ends, ONE_WAY_MS apart; each call is a frame at the current time."""
 
     client: str = "client"
     port: int = 40000
@@ -36,7 +36,7 @@ class Path:
     said: dict[bool, int] = field(default_factory=lambda: {True: 0, False: 0})
 
     def send(self, by_client: bool, flags: str, payload: bytes = b"") -> Path:
-        """A frame that leaves now."""
+        """Append a frame that leaves now."""
         ends = [(self.client, self.port), ("origin", 80)]
         (source, sport), (target, dport) = ends if by_client else ends[::-1]
         tcp = TCP(sport=sport, dport=dport, flags=flags, options=HEADERS)
@@ -47,12 +47,12 @@ class Path:
         return self
 
     def pass_on(self, milliseconds: float = ONE_WAY_MS) -> Path:
-        """Let time pass."""
+        """Advance the time."""
         self.now_ms += milliseconds
         return self
 
     def open(self) -> Path:
-        """The handshake."""
+        """Append the handshake."""
         self.send(True, "S").pass_on().send(False, "SA").pass_on()
         return self.send(True, "A")
 
@@ -70,29 +70,29 @@ REQUEST, RESPONSE = request("/", "1.1"), response(b"x" * 900, "1.1")
 
 
 def good(path: Path) -> None:
-    """It answers when it has the request."""
+    """Server that answers when it has the request."""
     path.send(True, "PA", REQUEST).pass_on().send(False, "PA", RESPONSE)
 
 
 def waits(path: Path) -> None:
-    """It answers a round trip later than it could."""
+    """Server that answers a round trip late."""
     path.send(True, "PA", REQUEST).pass_on().pass_on(RTT_MS).send(False, "PA", RESPONSE)
 
 
 def corks(path: Path) -> None:
-    """It answers by two segments, the first one after a millisecond, and holds the second one back for 200 ms."""
+    """Server that answers by two segments, the first after a millisecond, and holds the second back for 200 ms."""
     path.send(True, "PA", REQUEST).pass_on().pass_on(1).send(False, "PA", RESPONSE[:100])
     path.pass_on(200).send(False, "FPA", RESPONSE[100:])
 
 
 def waits_for_an_acknowledgement(path: Path) -> None:
-    """It sends the content when the head has been acknowledged, as Nagle's algorithm does (RFC 9293 section 3.7.4)."""
+    """Server with Nagle's algorithm: content is sent when the head is acknowledged (RFC 9293 section 3.7.4)."""
     path.send(True, "PA", REQUEST).pass_on().send(False, "PA", RESPONSE[:60]).pass_on()
     path.send(True, "A").pass_on().send(False, "PA", RESPONSE[60:])
 
 
 def wants_to_be_asked_twice(path: Path) -> None:
-    """It lets the client go on before it answers: a round trip for each."""
+    """Server that needs a second request before it answers: a round trip for each."""
     path.send(True, "PA", REQUEST[:30]).pass_on().send(False, "PA", b"HTTP/1.1 100 Continue\r\n\r\n").pass_on()
     path.send(True, "PA", REQUEST[30:]).pass_on().send(False, "PA", RESPONSE)
 
@@ -169,7 +169,7 @@ def test_what_was_captured_elsewhere_or_later_plays_no_part() -> None:
 
 
 def probed(both_arrive: bool) -> dict[str, dict[str, float]]:
-    """The terms of a visit whose response the origin sends once more 45 ms later, as a tail loss probe."""
+    """Return the terms of a visit whose response is retransmitted 45 ms later, as a tail loss probe."""
     path = visit("client", 0)
     path.pass_on(45)
     path.said[False] -= len(RESPONSE)

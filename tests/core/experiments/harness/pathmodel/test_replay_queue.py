@@ -1,4 +1,4 @@
-"""Replays: what a sample finds on the link is what the capture has sent before it."""
+"""Replay: a sample finds the frames on the link that the capture has sent before it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ def sending_ns(size: int) -> int:
 
 
 def captured(folder: Path, pause_ns: int) -> tuple[CaptureFile, Sample]:
-    """b asks; a sends a large datagram at once, and after a pause a small one, which b answers: that is the sample."""
+    """Return a capture: b requests; a sends a large datagram at once, and after a pause a small one that b answers (the
+    sample).
+    """
     delay_ns = DELAY_MS * MS
     asked_ns = sending_ns(SMALL) + delay_ns
     began_ns = asked_ns + pause_ns

@@ -1,4 +1,4 @@
-"""Queueing formulas against simulations and known values; workloads that are typical."""
+"""Queueing formulas against simulations and known values; workloads that are representative."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The closed forms against sums done by hand."""
+"""Closed forms against sums computed by hand."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_slow_start_waits_less_while_the_window_keeps_the_link_busy() -> None:
 
 
 def full(count: int) -> int:
-    """The octets that fill so many segments."""
+    """Return the octets of so many full segments."""
     return count * 1448
 
 
@@ -124,13 +124,13 @@ def test_a_page_alone_stalls_behind_every_window_but_the_last(count: int, round_
         # Side by side the longest counts.
         ("1.0-parallel", [11, 11, 31], 1 + 2),
         ("1.0-parallel", [10, 31, 31], 2),
-        # The window has grown by what was acknowledged: 10, then 10 + 10, then 10 + 10 + 20.
+        # The window has grown by every acknowledged segment: 10, then 10 + 10, then 10 + 10 + 20.
         ("1.1-persistent", [10, 20, 40], 0),
         ("1.1-persistent", [10, 21, 42], 1 + 1),
         ("1.1-persistent", [11, 21, 42], 1),
         ("1.1-persistent", [1, 11, 22], 0),
         ("1.1-persistent", [1, 12, 1], 1),
-        # All that the page names is one burst behind it.
+        # All objects that the page references are one burst.
         ("1.1-pipelined", [10, 10, 10], 0),
         ("1.1-pipelined", [10, 10, 11], 1),
         ("2", [10, 10, 10], 0),
