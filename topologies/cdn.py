@@ -140,8 +140,8 @@ class CdnParts(Topo):  # type: ignore[misc]
                 files["regions"] = plan.region_map()
                 checks = f"--check-path {STATUS_PATH} --interval {plan.interval_s:g} --timeout {plan.interval_s:g}"
                 serves = f"services.dns.cdn --zone own.zone --map regions {checks} --listen {address} --port 53"
-            made = self.addHost(host, ip=f"{address}/16", names=[name.rstrip(".")], files=files, serves=serves)
-            self.addLink(made, internet)
+            node = self.addHost(host, ip=f"{address}/16", names=[name.rstrip(".")], files=files, serves=serves)
+            self.addLink(node, internet)
 
     def add_origin(self, internet: str, bw: float, scale: float, root: str, max_age: int) -> None:
         """Add the origin behind its narrow link; see build."""

@@ -64,8 +64,8 @@ def reverse_name(address: str) -> str:
 @cache
 def _template() -> Template:
     text = resources.files("topologies").joinpath("templates/zone.j2").read_text()
-    made = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
-    return made.from_string(text)
+    jinja = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
+    return jinja.from_string(text)
 
 
 class NamePlan:

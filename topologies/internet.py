@@ -106,8 +106,8 @@ class InternetTopo(CdnParts):
             ("c-cache", CACHE, CACHE_NAME, "services.http.proxy --name c-cache --listen 0.0.0.0 --port 3128"),
             ("c-www", SITE, SITE_NAME, f"services.http.origin --root {shlex.quote(root)} --listen 0.0.0.0 --port 80"),
         ):
-            made = self.addHost(host, ip=f"{address}/16", names=[name.rstrip(".")], resolver=LOCAL, serves=serves)
-            self.addLink(made, switch)
+            node = self.addHost(host, ip=f"{address}/16", names=[name.rstrip(".")], resolver=LOCAL, serves=serves)
+            self.addLink(node, switch)
         server = mail_server("campus.edu", CAMPUS_MAIL_NAME.rstrip("."), f"alice:{PASSWORDS['alice']}\n")
         self.addLink(self.addHost("c-mail", ip=f"{CAMPUS_MAIL}/16", resolver=LOCAL, **server), switch)
         for person, address in PEOPLE.items():

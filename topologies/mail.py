@@ -142,8 +142,8 @@ class MailTopo(Topo):  # type: ignore[misc]
         self.addLink(self.addHost("alice", ip=f"{ALICE_ADDRESS}/16", resolver=LOCAL_A), near, delay=sender)
         self.addLink(self.addHost("bob", ip=f"{BOB_ADDRESS}/16", resolver=LOCAL_B), far, delay=receiver)
         if backup == "yes":
-            made = backup_server("example.com", BACKUP.rstrip("."))
-            host = self.addHost("backup", ip=_ip(BACKUP), resolver=LOCAL_B, **made)
+            node = backup_server("example.com", BACKUP.rstrip("."))
+            host = self.addHost("backup", ip=_ip(BACKUP), resolver=LOCAL_B, **node)
             self.addLink(host, internet, delay=f"{BACKUP_LEG_MS:g}ms")
 
     def _name_servers(self, internet: str, delay: str, backup: bool) -> None:
@@ -151,8 +151,8 @@ class MailTopo(Topo):  # type: ignore[misc]
         for host, (address, name, origin) in SERVERS.items():
             files = {"own.zone": plan.master_file(origin)}
             serves = f"services.dns.authoritative --zone own.zone --listen {address} --port 53"
-            made = self.addHost(host, ip=f"{address}/16", names=[name.rstrip(".")], files=files, serves=serves)
-            self.addLink(made, internet, delay=delay)
+            node = self.addHost(host, ip=f"{address}/16", names=[name.rstrip(".")], files=files, serves=serves)
+            self.addLink(node, internet, delay=delay)
 
     def _site(self, switch: str, letter: str, local: str, server: Mapping[str, Any], name: str) -> None:
         """Add a domain's mail server and its recursive resolver."""

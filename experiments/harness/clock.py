@@ -35,7 +35,7 @@ class Clock:
         return f"{VIRTUAL_MEANING} (kernel {self.kernel}, configuration {self.configuration}, seed {seed})"
 
     def to_text(self) -> str:
-        """Encode for the environment of the run in the kernel."""
+        """Encode the clock for the environment of a run in the kernel."""
         return json.dumps(asdict(self))
 
 

@@ -58,8 +58,10 @@ def _experiment_modules() -> Iterator[ModuleType]:
 
 def all_experiments() -> dict[str, Experiment]:
     """Return every experiment by name, in the order of the names."""
-    found = (getattr(module, "EXPERIMENT", None) for module in _experiment_modules())
-    return {item.name: item for item in sorted((e for e in found if isinstance(e, Experiment)), key=lambda e: e.name)}
+    definitions = (getattr(module, "EXPERIMENT", None) for module in _experiment_modules())
+    return {
+        item.name: item for item in sorted((e for e in definitions if isinstance(e, Experiment)), key=lambda e: e.name)
+    }
 
 
 def find_experiments(names: tuple[str, ...]) -> list[Experiment]:
@@ -79,8 +81,8 @@ def find_experiments(names: tuple[str, ...]) -> list[Experiment]:
 
 def all_matrices() -> dict[str, Matrix]:
     """Return every matrix by name, in the order of the names."""
-    found = (getattr(module, "MATRIX", None) for module in _experiment_modules())
-    return {item.name: item for item in sorted((m for m in found if isinstance(m, Matrix)), key=lambda m: m.name)}
+    definitions = (getattr(module, "MATRIX", None) for module in _experiment_modules())
+    return {item.name: item for item in sorted((m for m in definitions if isinstance(m, Matrix)), key=lambda m: m.name)}
 
 
 def find_matrix(name: str) -> Matrix:

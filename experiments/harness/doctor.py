@@ -62,11 +62,11 @@ def examine() -> list[Finding]:
 
 
 def _sandbox() -> Finding:
-    done = subprocess.run(module_command(SANDBOX, "true"), capture_output=True, text=True, check=False)
-    who = "as root" if os.geteuid() == 0 else "as an ordinary user, no sudo"
-    good = done.returncode == 0
-    said = done.stderr.strip().removeprefix("lab7: ")
-    return Finding("sandbox", good, f"namespaces can be made {who}", "" if good else said, real_alone=True)
+    completed = subprocess.run(module_command(SANDBOX, "true"), capture_output=True, text=True, check=False)
+    rights = "as root" if os.geteuid() == 0 else "as an ordinary user, no sudo"
+    good = completed.returncode == 0
+    message = completed.stderr.strip().removeprefix("lab7: ")
+    return Finding("sandbox", good, f"namespaces can be made {rights}", "" if good else message, real_alone=True)
 
 
 def _tap() -> Finding:

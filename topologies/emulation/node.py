@@ -39,10 +39,10 @@ class Interface(Intf):  # type: ignore[misc]
 
         Raises EmulationError for shaping parameters: a link is shaped when it is created.
         """
-        if asked := [f"{name}={params[name]!r}" for name in SHAPING if params.get(name) is not None]:
+        if shaping := [f"{name}={params[name]!r}" for name in SHAPING if params.get(name) is not None]:
             raise EmulationError(
                 f"the link of {self.name} is up and cannot be reshaped: "
-                f"give {', '.join(asked)} to addLink() and start again"
+                f"give {', '.join(shaping)} to addLink() and start again"
             )
         if not self.node.namespace_pid:
             ipv6_off(self.name)

@@ -216,8 +216,8 @@ def _subordinate_range(file: Path, uid: int) -> tuple[str, str] | None:
 
 def _write_maps(pid: int, uids: list[str], gids: list[str]) -> int:
     for tool, arguments in (("newuidmap", uids), ("newgidmap", gids)):
-        done = subprocess.run([tool, str(pid), *arguments], capture_output=True, check=False)
-        if done.returncode != 0:
+        completed = subprocess.run([tool, str(pid), *arguments], capture_output=True, check=False)
+        if completed.returncode != 0:
             return 1
     return 0
 

@@ -137,14 +137,14 @@ def _reached(far: Any, neighbours: dict[Any, list[tuple[Any, Any]]]) -> list[str
 
     Terminates, since topology_checks has excluded loops.
     """
-    found, waiting = [], [far]
+    addresses, waiting = [], [far]
     while waiting:
         end = waiting.pop()
         if isinstance(end.node, Bridge):
             waiting.extend(beyond for near, beyond in neighbours[end.node] if near is not end)
         else:
-            found.append(end.mac)
-    return found
+            addresses.append(end.mac)
+    return addresses
 
 
 class Testbed:

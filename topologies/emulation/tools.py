@@ -52,12 +52,12 @@ def batch(tool: str, lines: Iterable[str], pid: int = 0, *, all_of_them: bool = 
     text = "\n".join(lines)
     if not text:
         return
-    done = _run([tool, *(["-force"] if all_of_them else []), "-batch", "-"], pid, text + "\n")
-    if done.returncode != 0:
-        complaint = (done.stderr.strip() or done.stdout.strip()).splitlines()
-        reason = complaint[0] if complaint else f"exit code {done.returncode}"
+    completed = _run([tool, *(["-force"] if all_of_them else []), "-batch", "-"], pid, text + "\n")
+    if completed.returncode != 0:
+        complaint = (completed.stderr.strip() or completed.stdout.strip()).splitlines()
+        reason = complaint[0] if complaint else f"exit code {completed.returncode}"
         # Both tools report the line number of the batch at which they stopped.
-        refused = _FAILED_LINE.search(done.stderr)
+        refused = _FAILED_LINE.search(completed.stderr)
         line = text.splitlines()[int(refused[1]) - 1 if refused else 0]
         raise EmulationError(f"`{tool}` refused a command ({reason}): {line}")
 

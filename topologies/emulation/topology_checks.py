@@ -78,15 +78,15 @@ def host_addresses(topo: Topo) -> dict[str, str]:
     It is the address of the interface of the lowest port, which a link may set as well. A host with ip=None has none.
     """
     on_links = {(node, port): ip for node, port, ip in _ends(topo) if ip}
-    found = {}
+    addresses = {}
     for number, host in enumerate(topo.hosts(), start=1):
         ports = topo.ports.get(host)
         counted = f"{DEFAULT_NETWORK[number]}/{DEFAULT_NETWORK.prefixlen}" if ports else None
         address = on_links.get((host, min(ports))) if ports else None
         address = address or topo.nodeInfo(host).get("ip", counted)
         if address:
-            found[host] = address
-    return found
+            addresses[host] = address
+    return addresses
 
 
 def _ends(topo: Topo) -> Iterator[tuple[str, int, str | None]]:
@@ -97,6 +97,6 @@ def _ends(topo: Topo) -> Iterator[tuple[str, int, str | None]]:
 
 
 def _addresses(topo: Topo) -> list[tuple[str, str]]:
-    found = list(host_addresses(topo).items())
-    found += [(node, ip) for node, _, ip in _ends(topo) if ip and (node, ip) not in found]
-    return found
+    addresses = list(host_addresses(topo).items())
+    addresses += [(node, ip) for node, _, ip in _ends(topo) if ip and (node, ip) not in addresses]
+    return addresses

@@ -175,8 +175,8 @@ class Watch:
         """Remove exited processes from the watch; return whether one of the exits is fatal."""
         time.sleep(SETTLE_S)
         with self._lock:
-            taken = [self._unregister(descriptor) for descriptor, _ in self._epoll.poll(0)]
-        ended = [(process, process.ended()) for process in taken if process is not None]
+            exited = [self._unregister(descriptor) for descriptor, _ in self._epoll.poll(0)]
+        ended = [(process, process.ended()) for process in exited if process is not None]
         deaths = [(process, code) for process, code in ended if code is None or process.is_death(code)]
         if self._server_died is not None and all(process.serves for process, _ in deaths):
             for death in deaths:
@@ -255,8 +255,8 @@ def _has_ended(pidfd: int) -> bool:
 
 
 def _sentence(process: Watched, code: int | None) -> str:
-    said = process.said()[:LAST_WORDS_MAX]
-    return f"{process.name} {how_it_ended(code)}{f': {said}' if said else ''}"
+    output = process.said()[:LAST_WORDS_MAX]
+    return f"{process.name} {how_it_ended(code)}{f': {output}' if output else ''}"
 
 
 def how_it_ended(code: int | None) -> str:

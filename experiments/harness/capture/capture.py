@@ -186,8 +186,8 @@ class Capture:
 
     def _dead(self) -> CaptureError:
         assert self._process is not None
-        said = self._last_output()
-        return CaptureError(f"{NAME} {how_it_ended(self._process.wait())}{f': {said}' if said else ''}")
+        output = self._last_output()
+        return CaptureError(f"{NAME} {how_it_ended(self._process.wait())}{f': {output}' if output else ''}")
 
     def _abandon(self) -> None:
         """End the recorder if it still runs, and close its descriptors; idempotent."""

@@ -143,11 +143,11 @@ def _blocks(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
 
 
 def _options(data: bytes) -> dict[int, bytes]:
-    found: dict[int, bytes] = {}
+    options: dict[int, bytes] = {}
     while len(data) >= 4:
         code, length = struct.unpack_from("<HH", data)
         if code == OPTION_END:
             break
-        found[code] = data[4 : 4 + length]
+        options[code] = data[4 : 4 + length]
         data = data[4 + length + -length % 4 :]
-    return found
+    return options

@@ -48,12 +48,12 @@ def print_json(data: Any) -> None:
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str] = ()) -> Table:
     """Return a table without borders; cells may contain rich's markup."""
-    made = Table(box=None, pad_edge=False, header_style="bold")
+    result_table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        made.add_column(column, justify="right" if column in right else "left", overflow="fold")
+        result_table.add_column(column, justify="right" if column in right else "left", overflow="fold")
     for row in rows:
-        made.add_row(*row)
-    return made
+        result_table.add_row(*row)
+    return result_table
 
 
 def verdict(word: str) -> str:
@@ -223,6 +223,6 @@ def virtual_time(timed: str, links: str, sandboxed: bool, seed: int = 1, full: b
         still_s = still_limit_s()
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    found = kernel.require()
+    built = kernel.require()
     compile_packages()
-    return VirtualTime(found, seed, QUIET_LIMIT_FULL_S if full else QUIET_LIMIT_S, still_s)
+    return VirtualTime(built, seed, QUIET_LIMIT_FULL_S if full else QUIET_LIMIT_S, still_s)

@@ -89,8 +89,8 @@ def doctor_command(as_json: bool) -> None:
     from experiments.harness.doctor import Ability, ability, examine
 
     findings = examine()
-    found = ability(findings)
-    able = found is not Ability.NONE
+    extent = ability(findings)
+    able = extent is not Ability.NONE
     if as_json:
         common.print_json({"able": able, "findings": [asdict(finding) for finding in findings]})
     else:
@@ -99,5 +99,5 @@ def doctor_command(as_json: bool) -> None:
             word = "[green]yes[/]" if finding.good else "[bold red]no[/]" if finding.needed else "[yellow]no[/]"
             rows.append([finding.name, word, escape(finding.meaning), "" if finding.good else escape(finding.remedy)])
         common.out().print(common.table(["", "", "means", "to get it"], rows))
-        click.echo(found.value)
+        click.echo(extent.value)
     raise click.exceptions.Exit(common.SHOWN if able else common.CANNOT)

@@ -190,12 +190,14 @@ def _parameters(make: Any) -> dict[str, inspect.Parameter]:
     `topos` may export a function, as in Mininet's own examples. An __init__() that accepts any keyword, as Topo's does,
     passes them on to build().
     """
-    found = list(inspect.signature(make).parameters.values())
-    if hasattr(make, "build") and any(parameter.kind is parameter.VAR_KEYWORD for parameter in found):
-        found += inspect.signature(make.build).parameters.values()
+    parameters = list(inspect.signature(make).parameters.values())
+    if hasattr(make, "build") and any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        parameters += inspect.signature(make.build).parameters.values()
     unnamed = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
     return {
-        parameter.name: parameter for parameter in found if parameter.name != "self" and parameter.kind not in unnamed
+        parameter.name: parameter
+        for parameter in parameters
+        if parameter.name != "self" and parameter.kind not in unnamed
     }
 
 

@@ -148,10 +148,10 @@ def _train(bed: Testbed, source: str, target: str, address: str, count: int, siz
 
 def _rate_check(bed: Testbed, path: EmulatedPath, source: str, target: str, address: str) -> Check:
     assert path.rate_bps is not None
-    found = _train(bed, source, target, address, TRAIN_FRAMES, TRAIN_FRAME_BYTES)
-    rate_bps = found["rate_bps"] or 0.0
-    good = abs(rate_bps / path.rate_bps - 1) <= RATE_TOLERANCE and found["received"] == TRAIN_FRAMES
-    lost = TRAIN_FRAMES - int(found["received"])
+    train = _train(bed, source, target, address, TRAIN_FRAMES, TRAIN_FRAME_BYTES)
+    rate_bps = train["rate_bps"] or 0.0
+    good = abs(rate_bps / path.rate_bps - 1) <= RATE_TOLERANCE and train["received"] == TRAIN_FRAMES
+    lost = TRAIN_FRAMES - int(train["received"])
     measured = f"{rate_bps / 1e6:.3g} Mbit/s" + (f", {lost} of {TRAIN_FRAMES} lost" if lost else "")
     return Check(f"rate {source} to {target}", f"{path.rate_bps / 1e6:.3g} Mbit/s", measured, _word(good))
 
@@ -241,17 +241,17 @@ class MachineWatch:
 
     def samples(self, take: Callable[[], Sample], retakes: int = RETAKES) -> list[Sample]:
         """Take a sample, and again where the machine disturbed it beyond the bound; return all, the last one last."""
-        taken: list[Sample] = []
-        while len(taken) <= retakes:
+        samples: list[Sample] = []
+        while len(samples) <= retakes:
             self.begin_sample()
-            taken.append(take())
-            if not self.disturbed(taken[-1]):
+            samples.append(take())
+            if not self.disturbed(samples[-1]):
                 break
-        return taken
+        return samples
 
     @property
     def watching(self) -> bool:
-        """Whether it monitors the machine now: never in virtual time."""
+        """True while it monitors the machine: never in virtual time."""
         return self._thread is not None
 
     def begin_sample(self) -> None:

@@ -220,7 +220,7 @@ class Record:
 
     def on_wires(self, start_ns: int, end_ns: int) -> tuple[int, int]:
         """Return the part of a window from its first frame on a wire to its last; all of it without recorded wires."""
-        due = [each for wire in self.wires if (each := wire.due_in(start_ns, end_ns))]
+        due = [windows for wire in self.wires if (windows := wire.due_in(start_ns, end_ns))]
         if not due:
             return start_ns, end_ns
         return min(times[0] for times in due), max(times[-1] for times in due)

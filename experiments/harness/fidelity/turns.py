@@ -46,7 +46,7 @@ def turns_of(captured: CaptureFile, topo: Topo) -> dict[str, list[Turn]]:
 
 
 def _turns(frames: Iterable[Frame], host: str, hosts: Mapping[str, str]) -> list[Turn]:
-    found: list[Turn] = []
+    turns: list[Turn] = []
     since_ns: int | None = None
     for frame in frames:
         packet = frame.packet
@@ -58,9 +58,9 @@ def _turns(frames: Iterable[Frame], host: str, hosts: Mapping[str, str]) -> list
         if not ours:
             since_ns = frame.time_ns
         elif since_ns is not None:
-            found += _between(since_ns, frame.time_ns)
+            turns += _between(since_ns, frame.time_ns)
             since_ns = frame.time_ns
-    return found
+    return turns
 
 
 def _between(since_ns: int, sent_ns: int) -> list[Turn]:

@@ -124,7 +124,7 @@ class Implementation:
             return self.name
         words = expand(self.version, {"program": self.path() or self.program})
         try:
-            done = subprocess.run(
+            completed = subprocess.run(
                 [(self.path() or words[0]) if words[0] == self.program else words[0], *words[1:]],
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
@@ -135,7 +135,7 @@ class Implementation:
         except (OSError, subprocess.TimeoutExpired):
             return self.name
         # The first version number; curl and wget print more lines.
-        number = re.search(r"\d+\.\d+[\w.]*", done.stdout or done.stderr)
+        number = re.search(r"\d+\.\d+[\w.]*", completed.stdout or completed.stderr)
         return f"{self.name} {number[0]}" if number else self.name
 
 
@@ -144,24 +144,26 @@ def _imports(program: str, module: str) -> bool:
     """Return whether a Python interpreter finds a module."""
     look = "import importlib.util, sys; sys.exit(importlib.util.find_spec(sys.argv[1]) is None)"
     try:
-        done = subprocess.run([program, "-I", "-c", look, module], timeout=VERSION_TIMEOUT_S, check=False)
+        completed = subprocess.run([program, "-I", "-c", look, module], timeout=VERSION_TIMEOUT_S, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return False
-    return done.returncode == 0
+    return completed.returncode == 0
 
 
 @cache
 def implementations() -> dict[tuple[str, str], Implementation]:
     """Return all of the registry by (role, name)."""
     entries = tomllib.loads(REGISTRY.read_text())["implementation"]
-    made = [Implementation(**{**entry, **{name: tuple(entry.get(name, ())) for name in LISTS}}) for entry in entries]
-    made += [
+    registered = [
+        Implementation(**{**entry, **{name: tuple(entry.get(name, ())) for name in LISTS}}) for entry in entries
+    ]
+    registered += [
         replace(implementation, role=role, modes=(mode,))
         for role, (same, mode) in SAME.items()
-        for implementation in made
+        for implementation in registered
         if implementation.role == same and mode in implementation.modes
     ]
-    return {(implementation.role, implementation.name): implementation for implementation in made}
+    return {(implementation.role, implementation.name): implementation for implementation in registered}
 
 
 def of_role(role: str) -> list[Implementation]:

@@ -38,35 +38,35 @@ class Network:
         return self._routes[source, target]
 
     def _path(self, source: str, target: str) -> list[str]:
-        came_from, waiting = {source: source}, deque([source])
+        previous, waiting = {source: source}, deque([source])
         while waiting:
             node = waiting.popleft()
             if node == target:
                 break
             for neighbour in self._neighbours.get(node, []):
-                if neighbour not in came_from:
-                    came_from[neighbour] = node
+                if neighbour not in previous:
+                    previous[neighbour] = node
                     waiting.append(neighbour)
         path = [target]
         while path[-1] != source:
-            path.append(came_from[path[-1]])
+            path.append(previous[path[-1]])
         return path[::-1]
 
 
 def addresses(topo: Topo) -> dict[str, str]:
     """Return the host of each address that the topology gives."""
-    found: dict[str, str] = {}
+    hosts: dict[str, str] = {}
     for host in topo.hosts():
         if address := topo.nodeInfo(host).get("ip"):
-            found[str(address).split("/")[0]] = host
+            hosts[str(address).split("/")[0]] = host
     for first, other, info in topo.links(withInfo=True):
         for host, key in ((first, "params1"), (other, "params2")):
             if address := (info.get(key) or {}).get("ip"):
-                found[str(address).split("/")[0]] = host
-    return found
+                hosts[str(address).split("/")[0]] = host
+    return hosts
 
 
 def _link(info: dict[str, Any], key: str, rates: bool) -> Link:
-    asked = {name: value for name, value in info.items() if name in SHAPING}
-    shape = parse_shape({**asked, **{name: value for name, value in (info.get(key) or {}).items() if name in SHAPING}})
+    shared = {name: value for name, value in info.items() if name in SHAPING}
+    shape = parse_shape({**shared, **{name: value for name, value in (info.get(key) or {}).items() if name in SHAPING}})
     return Link() if shape is None else Link(shape.rate_bps if rates else None, shape.delay_s)

@@ -123,7 +123,7 @@ class Replay:
         """Run the application of one host: each action after its trigger, in order."""
         for action in actions:
             yield self._condition(action.trigger)
-            if self._by_its_own_plan(action):
+            if self._is_untriggered(action):
                 # At the capture's time: the pause after the trigger would drift against other hosts.
                 yield self._clock.at_time(action.frame.time_ns - self._began_ns)
             elif action.lag_ns and action.host in self._options.waiting:
@@ -131,7 +131,7 @@ class Replay:
             self._times_ns[action.frame.number] = self._clock.now_ns
             self._do(action)
 
-    def _by_its_own_plan(self, action: Action) -> bool:
+    def _is_untriggered(self, action: Action) -> bool:
         """Return whether the application chose the time of an action: before a sample, or at its start."""
         # Even a short time before a sample determines the frames that its first one finds on the link.
         if any(action.frame.time_ns == first_ns for first_ns, _ in self._spans):
@@ -291,10 +291,10 @@ def terms_of(
         found = iter(beyond_each(captured, topo, every, waiting))
     except CausalOrderError:
         return {name: {} for name in samples}
-    each = {name: [next(found).terms for _ in group] for name, group in samples.items()}
+    terms_by_name = {name: [next(found).terms for _ in group] for name, group in samples.items()}
     return {
         name: {term: statistics.median(values[term] for values in terms) for term in (terms[0] if terms else {})}
-        for name, terms in each.items()
+        for name, terms in terms_by_name.items()
     }
 
 

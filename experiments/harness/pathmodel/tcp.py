@@ -322,10 +322,10 @@ class Connection:
     """A TCP connection of the model, from the client to the server over two routes."""
 
     def __init__(self, clock: Clock, there: Route, back: Route, options: Options | None = None) -> None:
-        asked = options or Options()
-        self.client, self.server = Endpoint(clock, there, asked), Endpoint(clock, back, asked)
+        chosen = options or Options()
+        self.client, self.server = Endpoint(clock, there, chosen), Endpoint(clock, back, chosen)
         self.client.peer, self.server.peer = self.server, self.client
-        self._there, self._back, self._options = there, back, asked
+        self._there, self._back, self._options = there, back, chosen
 
     def connect(self) -> Condition:
         """Send the SYN; return the condition that the client has the SYN-ACK."""

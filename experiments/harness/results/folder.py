@@ -44,15 +44,15 @@ def new_folder(results: Path, experiment: str, now: datetime | None = None) -> P
 
 def read_results(results: Path) -> Iterator[tuple[Path, Result]]:
     """Yield (folder, result) for every complete result, newest last; folders without one are skipped."""
-    found: list[tuple[str, str, Path, Result]] = []
+    entries: list[tuple[str, str, Path, Result]] = []
     for path in results.glob(f"*/*/{RESULT_NAME}"):
         try:
             result = Result.load(path.parent)
         except (OSError, ResultError):
             # Incomplete after a kill, or a foreign file: skip it.
             continue
-        found.append((result.started, path.parent.name, path.parent, result))
-    for _, _, folder, result in sorted(found, key=lambda entry: entry[:2]):
+        entries.append((result.started, path.parent.name, path.parent, result))
+    for _, _, folder, result in sorted(entries, key=lambda entry: entry[:2]):
         yield folder, result
 
 

@@ -34,15 +34,17 @@ def first_difference(first: Path, other: Path) -> str | None:
     # Captures first: differences in the other files follow from theirs.
     for name in sorted(names[0], key=lambda name: (not name.endswith(CAPTURE_ENDING), name)):
         contents = [(folder / name).read_bytes() for folder in (first, other)]
-        if contents[0] != contents[1] and (found := _difference(name, (first / name, other / name), contents, dates)):
-            return f"{name}, {found}"
+        if contents[0] != contents[1] and (
+            difference := _difference(name, (first / name, other / name), contents, dates)
+        ):
+            return f"{name}, {difference}"
     return None
 
 
 def _difference(name: str, paths: tuple[Path, Path], contents: list[bytes], dates: list[str]) -> str | None:
     if name == RESULT_NAME:
-        one, other = (_kept(json.loads(content)) for content in contents)
-        return _of_fields(one, other, "result")
+        first, other = (_kept(json.loads(content)) for content in contents)
+        return _of_fields(first, other, "result")
     if name.endswith(CAPTURE_ENDING):
         return _of_captures(*paths)
     texts = [content.replace(date.encode(), b"") for content, date in zip(contents, dates, strict=True)]
@@ -60,7 +62,7 @@ def _of_fields(first: Any, other: Any, path: str) -> str | None:
         pairs = ((*pair, f"{path}[{number}]") for number, pair in enumerate(zip(first, other, strict=True)))
     else:
         return None if first == other else f"{path}: {_shown(first)}, then {_shown(other)}"
-    return next((found for pair in pairs if (found := _of_fields(*pair))), None)
+    return next((difference for pair in pairs if (difference := _of_fields(*pair))), None)
 
 
 def _of_captures(first: Path, other: Path) -> str:
@@ -109,10 +111,10 @@ def sentence(result: Result, difference: str | None, replaced: list[str]) -> str
     """Describe the comparison of two runs; `replaced`: roles taken by external programs."""
     if difference is None:
         hashed = f"; SHA-256 of {result.files.capture}: {result.files.capture_sha256}" if result.files.capture else ""
-        said = f"{result.experiment} twice: identical{hashed}"
+        text = f"{result.experiment} twice: identical{hashed}"
     else:
-        said = f"{result.experiment} twice: different: {difference}"
+        text = f"{result.experiment} twice: different: {difference}"
     if replaced:
         names = ", ".join(f"{role}: {result.implementations.get(role, 'a program')}" for role in replaced)
-        said += f" ({REAL_PROGRAM.format(names=names)})"
-    return said
+        text += f" ({REAL_PROGRAM.format(names=names)})"
+    return text

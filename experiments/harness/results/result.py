@@ -179,7 +179,7 @@ class Timing:
 
     @property
     def disturbed(self) -> bool:
-        """Whether the machine disturbed the sample beyond the bound; after `beside`, judged by the terms that were
+        """True if the machine disturbed the sample beyond the bound; after `beside`, judged by the terms that were
         taken out.
         """
         if self.disturbance is None:
@@ -239,13 +239,13 @@ class Comparison:
 
     @property
     def adds_up(self) -> bool:
-        """Whether the terms of the median sample add up to it, to the nanosecond."""
+        """True if the terms of the median sample add up to it, to the nanosecond."""
         terms_ns = sum(round(value_s * 1e9) for value_s in self.terms.values())
         return terms_ns in {round(sample_s * 1e9) for sample_s in self.samples_s}
 
     @property
     def within(self) -> bool:
-        """Whether measured and theory agree within the tolerance."""
+        """True if measured and theory agree within the tolerance."""
         return abs(self.ratio - 1) <= self.tolerance
 
 

@@ -164,22 +164,22 @@ def cache_outcomes(
     lru = cache if isinstance(cache, Lru) else Lru(len(objects))
     forwarded = [None] * len(objects) if isinstance(cache, Lru) else list(cache)
     on_the_way: OrderedDict[int, float] = OrderedDict()
-    free_s, found = -math.inf, list[CacheOutcome]()
+    free_s, outcomes = -math.inf, list[CacheOutcome]()
     for arrival_s, number, forwards in zip(arrivals_s, objects, forwarded, strict=True):
         # Responses complete in the order of the requests, as the link has one queue.
         while on_the_way and next(iter(on_the_way.values())) <= arrival_s:
             lru.put(on_the_way.popitem(last=False)[0])
         if number in on_the_way and not forwards:
-            found.append(CacheOutcome(joined_s=on_the_way[number] - arrival_s))
+            outcomes.append(CacheOutcome(joined_s=on_the_way[number] - arrival_s))
         elif lru.find(number) if forwards is None else not forwards:
-            found.append(CacheOutcome())
+            outcomes.append(CacheOutcome())
         else:
             start_s = max(arrival_s, free_s)
             free_s = start_s + service_s
             # Of two responses in flight the earlier one ends a collapsed request's wait.
             on_the_way.setdefault(number, free_s + rtt_s)
-            found.append(CacheOutcome(True, start_s - arrival_s))
-    return found
+            outcomes.append(CacheOutcome(True, start_s - arrival_s))
+    return outcomes
 
 
 def zipf_weights(count: int, exponent: float) -> list[float]:

@@ -179,11 +179,11 @@ class VirtualTime:
 
     def command(self, words: Sequence[str], what: str) -> int:
         """Run a command line, relaying its output; return its exit code. Raises EmulationError."""
-        made = self._job(words, {}, {})
+        kernel_job = self._job(words, {}, {})
         if sys.stdout.isatty() and sys.stderr.isatty():
             size = os.get_terminal_size(sys.stdout.fileno())
-            made = replace(made, terminal=(size.lines, size.columns))
-        with Machine(self.kernel, made) as machine:
+            kernel_job = replace(kernel_job, terminal=(size.lines, size.columns))
+        with Machine(self.kernel, kernel_job) as machine:
             relay = Relay(machine.folder, lambda _what, _share: None, live=True)
             ended = self._wait(machine, relay, what)
             relay.output()
@@ -201,11 +201,11 @@ class VirtualTime:
             raise EmulationError(
                 f"no results can be kept in {results} ({error.strerror}): name a folder by --results"
             ) from error
-        whole = {**request, "started": started.isoformat(), "seed": self.seed}
+        full_request = {**request, "started": started.isoformat(), "seed": self.seed}
         words = module_command("experiments.harness.virtual_time.job")
-        made = self._job(words, {REQUEST: json.dumps(whole)}, {str(folder.resolve()): RESULT_PLACE})
+        kernel_job = self._job(words, {REQUEST: json.dumps(full_request)}, {str(folder.resolve()): RESULT_PLACE})
         try:
-            with Machine(self.kernel, made) as machine:
+            with Machine(self.kernel, kernel_job) as machine:
                 self._answer(machine, Relay(machine.folder, step, live=False), name, folder)
         except BaseException as error:
             salvage_captures(folder)

@@ -54,14 +54,14 @@ def passing_on(source: str, target: str) -> list[str]:
 def available() -> bool:
     """Return whether this kernel supports all of it, by shaping the loopback of a new network namespace."""
     lines = [*commands("lo", Shape(rate_bps=1e6, delay_s=1e-3)), *passing_on("lo", "lo")]
-    done = subprocess.run(
+    completed = subprocess.run(
         ["unshare", "--net", "tc", "-batch", "-"],
         input="\n".join(lines) + "\n",
         text=True,
         capture_output=True,
         check=False,
     )
-    return done.returncode == 0
+    return completed.returncode == 0
 
 
 if __name__ == "__main__":

@@ -42,15 +42,17 @@ class Daemons:
     def run(self, *words: str) -> str:
         """Run one of the tools and return its output. Raises EmulationError with its first error message."""
         try:
-            done = subprocess.run(
+            completed = subprocess.run(
                 words, env=self.environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
             )
         except subprocess.TimeoutExpired:
             raise EmulationError(f"`{words[0]}` took longer than {TIMEOUT_S} s") from None
-        if done.returncode != 0:
-            complaint = (done.stderr.strip() or done.stdout.strip() or f"exit code {done.returncode}").splitlines()
+        if completed.returncode != 0:
+            complaint = (
+                completed.stderr.strip() or completed.stdout.strip() or f"exit code {completed.returncode}"
+            ).splitlines()
             raise EmulationError(f"`{words[0]}` refused a command ({complaint[0]})")
-        return done.stdout
+        return completed.stdout
 
     def control(self, *words: str) -> str:
         """Send a command to ovs-vswitchd by ovs-appctl(8); return its output. Raises EmulationError."""

@@ -164,12 +164,12 @@ def _main_of(name: str) -> Callable[[list[str]], int | str | None]:
     if not user_module.is_user_file(name):
         return importlib.import_module(name).main  # type: ignore[no-any-return]
     try:
-        found = getattr(user_module.load(name, "has a main(argv)"), "main", None)
+        function = getattr(user_module.load(name, "has a main(argv)"), "main", None)
     except UserFileError as error:
         raise SystemExit(str(error)) from None
-    if not callable(found):
+    if not callable(function):
         raise SystemExit(f"{name} has no main(argv): define one that serves, and prints READY once it does")
-    return found  # type: ignore[no-any-return]
+    return function  # type: ignore[no-any-return]
 
 
 def main(argv: list[str]) -> int:

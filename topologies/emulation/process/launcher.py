@@ -149,8 +149,8 @@ class ForkServer:
         return message, descriptors
 
     def _gone(self) -> EmulationError:
-        said = self._last_output()
-        return EmulationError(f"{NAME} has ended{f': {said}' if said else ''}; run `lab7 doctor`")
+        output = self._last_output()
+        return EmulationError(f"{NAME} has ended{f': {output}' if output else ''}; run `lab7 doctor`")
 
 
 class Service:
@@ -180,8 +180,8 @@ class Service:
         self._received = b""
         self._errors = errors
         self._forkserver = forkserver
-        ended, said = partial(self.exit_code, STATUS_TIMEOUT_S), partial(last_line, errors)
-        self._watched = Watched(self._pidfd, self.pid, name or command, ended, said, self._is_death, rank)
+        ended, output = partial(self.exit_code, STATUS_TIMEOUT_S), partial(last_line, errors)
+        self._watched = Watched(self._pidfd, self.pid, name or command, ended, output, self._is_death, rank)
         if forkserver.watch is not None:
             forkserver.watch.add(self._watched)
 
@@ -264,8 +264,8 @@ class Service:
 
     def _last_output(self) -> str:
         self.exit_code(0.5)
-        said = last_line(self._errors)
-        return f": {said}" if said else ""
+        output = last_line(self._errors)
+        return f": {output}" if output else ""
 
     def expect_end(self) -> None:
         """Remove it from the watch: from now on its exit is not fatal."""

@@ -49,10 +49,10 @@ class Program:
 
     def watch_over(self, watch: Watch | None, name: str, *, may_end: bool) -> None:
         """Watch it: from now on its exit is fatal to the lab; with `may_end`, exit code 0 is not."""
-        said = partial(last_line, self._output)
+        output = partial(last_line, self._output)
         self._watch = watch
         self._watched = Watched(
-            self._pidfd, self.pid, name, self._process.poll, said, lambda code: code != 0 or not may_end, serves=True
+            self._pidfd, self.pid, name, self._process.poll, output, lambda code: code != 0 or not may_end, serves=True
         )
         if watch is not None:
             watch.add(self._watched)
@@ -84,8 +84,8 @@ class Program:
         return False
 
     def _last_output(self) -> str:
-        said = last_line(self._output)
-        return f": {said}" if said else ""
+        output = last_line(self._output)
+        return f": {output}" if output else ""
 
     def exit_code(self) -> int | None:
         """Return its exit code, or None while it runs."""
@@ -135,7 +135,7 @@ def _offspring(pid: int) -> list[tuple[int, int]]:
             # proc(5): after the name in parentheses come the state, the parent and the group.
             _, parent, group, *_ = Path("/proc", name, "stat").read_text().rpartition(")")[2].split()
             children.setdefault(int(parent), []).append((int(name), int(group)))
-    found = list(children.get(pid, []))
-    for child, _ in found:
-        found += children.get(child, [])
-    return found
+    descendants = list(children.get(pid, []))
+    for child, _ in descendants:
+        descendants += children.get(child, [])
+    return descendants

@@ -50,12 +50,12 @@ def waited_ns(descriptor: int) -> int:
 
 
 def _opened() -> list[int]:
-    found = []
+    descriptors = []
     for folder in sorted(entry for entry in PROC.iterdir() if entry.name.isdigit()):
         with suppress(OSError):
             if (folder / "comm").read_text().startswith(NAME):
-                found.append(os.open(folder / "schedstat", os.O_RDONLY | os.O_CLOEXEC))
-    return found
+                descriptors.append(os.open(folder / "schedstat", os.O_RDONLY | os.O_CLOEXEC))
+    return descriptors
 
 
 def _is_schedstat(descriptor: int) -> bool:

@@ -67,15 +67,15 @@ CHECK_LIMIT_S = 120.0
 
 def find_source() -> Path:
     """Return the kernel source package of this distribution. Raises MachineError that names it where there is none."""
-    found = [
+    sources = [
         (file, match) for file in SOURCES.glob("linux-source-*.tar.*") if (match := SOURCE_NAME.fullmatch(file.name))
     ]
-    if not found:
+    if not sources:
         raise MachineError(
             f"there is no kernel source in {SOURCES}: `make virtual` installs it, or `sudo apt-get install {TRIED}` "
             "(on another release its linux-source)"
         )
-    return max(found, key=lambda source: (source[0].name.startswith(f"{TRIED}."), _number(source[1][1])))[0]
+    return max(sources, key=lambda source: (source[0].name.startswith(f"{TRIED}."), _number(source[1][1])))[0]
 
 
 def _number(version: str) -> tuple[int, ...]:
@@ -104,16 +104,20 @@ def build(place: Path) -> Kernel:
     except OSError as error:
         raise MachineError(f"no kernel can be kept in {place} ({error.strerror})") from error
     with _locked(place):
-        there = kernel.find()
-        if there is not None and place in there.program.parents:
-            return there
+        existing = kernel.find()
+        if existing is not None and place in existing.program.parents:
+            return existing
         check_machine(place)
         source = find_source()
         began_s = time.monotonic()
         with _folder(place) as folder:
-            made = _build(folder, source, place / LOG)
-            about = {"version": made.version, "source": source.name, "built_in_s": round(time.monotonic() - began_s)}
-            return _keep(folder, made, about, place)
+            kernel_built = _build(folder, source, place / LOG)
+            about = {
+                "version": kernel_built.version,
+                "source": source.name,
+                "built_in_s": round(time.monotonic() - began_s),
+            }
+            return _keep(folder, kernel_built, about, place)
 
 
 @contextlib.contextmanager
@@ -156,10 +160,10 @@ def _build(folder: Path, source: Path, log: Path) -> Kernel:
     version = _run([*make, "-s", "kernelversion"], tree, log).split()[-1]
     program = folder / kernel.PROGRAM
     _run(["strip", "-o", str(program), str(tree / kernel.PROGRAM)], tree, log)
-    made = Kernel(program, version, kernel.recipe_hash())
+    kernel_built = Kernel(program, version, kernel.recipe_hash())
     _say("booting it in virtual time")
-    check(made)
-    return made
+    check(kernel_built)
+    return kernel_built
 
 
 def wanted_options(text: str) -> dict[str, str]:
@@ -182,9 +186,9 @@ def check(made: Kernel) -> None:
     job = Job(("sh", "-c", words), dict(os.environ), str(PACKAGE_ROOT), seed=1, limit_s=2.0 * CHECK_SLEEP_S)
     with Machine(made, job) as machine:
         ended = machine.wait(CHECK_LIMIT_S)
-        said = (machine.folder / "stderr").read_text(errors="replace").strip()
+        output = (machine.folder / "stderr").read_text(errors="replace").strip()
     if ended.code != 0 or ended.took_s < CHECK_SLEEP_S:
-        raise MachineError(f"the kernel that was built does not shape links ({said or f'exit code {ended.code}'})")
+        raise MachineError(f"the kernel that was built does not shape links ({output or f'exit code {ended.code}'})")
 
 
 def _keep(folder: Path, made: Kernel, about: dict[str, object], place: Path) -> Kernel:
@@ -206,12 +210,12 @@ def _run(words: list[str], directory: Path, log: Path, refusal: str = "") -> str
         begin = kept.seek(0, os.SEEK_END)
         code = _run_to_its_end(["nice", "-n", str(NICE), *words], directory, kept)
         kept.seek(begin)
-        said = kept.read().decode(errors="replace")
+        output = kept.read().decode(errors="replace")
     if code != 0:
-        lines = [line.strip() for line in said.splitlines() if line.strip()]
+        lines = [line.strip() for line in output.splitlines() if line.strip()]
         first = next((line for line in lines if "rror" in line or "No space" in line), lines[-1] if lines else "")
         raise MachineError(f"{refusal or f'the kernel could not be built: {words[0]} failed'} ({first}; see {log})")
-    return said
+    return output
 
 
 def _run_to_its_end(words: list[str], directory: Path, output: IO[bytes]) -> int:
@@ -248,14 +252,14 @@ def main(argv: list[str]) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _stop)
     try:
-        made = build(kernel.SHARED if argv else kernel.user_folder())
+        kernel_built = build(kernel.SHARED if argv else kernel.user_folder())
     except EmulationError as error:
         print(f"lab7: {error}", file=sys.stderr)
         return 3
     except KeyboardInterrupt:
         print("lab7: stopped; nothing is left of this build", file=sys.stderr)
         return 130
-    _say(f"{made.version}, recipe {made.recipe}: {made.program}")
+    _say(f"{kernel_built.version}, recipe {kernel_built.recipe}: {kernel_built.program}")
     return 0
 
 

@@ -123,11 +123,11 @@ class Machine:
         result.
         """
         exited = self._guard.poll() is not None or (self.folder / guard.EXIT).exists()
-        found = self._read_ended()
-        if found is not None or not exited:
-            return found
-        said = self.console_tail() or "no console output"
-        raise MachineError(f"the kernel of virtual time ended before its job did{self._signal()}: {said}")
+        ended = self._read_ended()
+        if ended is not None or not exited:
+            return ended
+        output = self.console_tail() or "no console output"
+        raise MachineError(f"the kernel of virtual time ended before its job did{self._signal()}: {output}")
 
     def _signal(self) -> str:
         """Return the name of the signal that killed the kernel, in parentheses; empty if none did."""
@@ -139,12 +139,12 @@ class Machine:
 
     def _read_ended(self) -> Ended | None:
         try:
-            found = json.loads((self.folder / job.ENDED).read_text())
+            ended = json.loads((self.folder / job.ENDED).read_text())
         except OSError:
             return None
-        if found["overdue"]:
+        if ended["overdue"]:
             raise OverdueError(f"not ended after {self.job.limit_s:g} s of its own clock")
-        return Ended(int(found["code"]), float(found["took_s"]), self.real_s())
+        return Ended(int(ended["code"]), float(ended["took_s"]), self.real_s())
 
     def wait(self, limit_s: float | None, meanwhile: Callable[[], None] = lambda: None) -> Ended:
         """Wait for the end of the job, calling `meanwhile` repeatedly.

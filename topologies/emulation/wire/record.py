@@ -47,13 +47,13 @@ class Reader:
     def news(self) -> "array[int]":
         """Return the due and departure times of all frames since the last call, the last FRAMES_MAX at most."""
         count = HEADER.unpack_from(self._memory, 0)[0]
-        found = array("q")
+        times = array("q")
         first = max(self._read, count - FRAMES_MAX)
         while first < count:
             place = first % FRAMES_MAX
             last = min(count, first - place + FRAMES_MAX)
             start = HEADER.size + place * ENTRY.size
-            found.frombytes(self._memory[start : start + (last - first) * ENTRY.size])
+            times.frombytes(self._memory[start : start + (last - first) * ENTRY.size])
             first = last
         self._read = count
-        return found
+        return times
