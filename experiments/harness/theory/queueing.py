@@ -96,7 +96,7 @@ def batch_means(waits: Sequence[float]) -> tuple[float, float]:
     """
     size = len(waits) // BATCHES
     if not size:
-        raise ValueError(f"there are to be at least {BATCHES} waits, one a batch")
+        raise ValueError(f"at least {BATCHES} waits are needed")
     means = [statistics.fmean(waits[number * size : (number + 1) * size]) for number in range(BATCHES)]
     return statistics.fmean(means), statistics.stdev(means) / math.sqrt(BATCHES)
 

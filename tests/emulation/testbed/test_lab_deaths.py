@@ -148,8 +148,8 @@ def test_a_death_during_http_versions_is_one_sentence(start: Callable[..., Run],
     [
         (WEB, "forkserver", 0, r"the fork server, "),
         (WEB, "init", 0, r"process 1 of the sandbox "),
-        (WEB, "holder", 0, r"the process of host client's namespaces "),
-        (WEB, "holder", 1, r"the process of host origin's namespaces "),
+        (WEB, "host_process", 0, r"the process of host client's namespaces "),
+        (WEB, "host_process", 1, r"the process of host origin's namespaces "),
         (WEB, "loader", 0, r"the program experiments\.http\.drivers\.loader of host client "),
         (DNS, "authoritative", 0, r"the program services\.dns\.authoritative .* of host \S+ "),
         (DNS, "resolver", 0, r"the program services\.dns\.resolver .* of host local "),
@@ -161,7 +161,7 @@ def test_a_death_during_http_versions_is_one_sentence(start: Callable[..., Run],
         (MAIL, "pop3", 0, r"the program services\.mail\.pop3 .* of host mail-"),
         (MAIL, "smtp", 0, r"the program experiments\.mail\.drivers\.smtp of host alice "),
         (MAIL, "carrier", 1, r"the carrier of the link "),
-        (MAIL, "holder", 3, r"the process of host .*'s namespaces "),
+        (MAIL, "host_process", 3, r"the process of host .*'s namespaces "),
         (MAIL, "capture", 0, r"the capturing process "),
         (MAIL, "forkserver", 0, r"the fork server, "),
         (MAIL, "inner", 0, r"the process in the sandbox that runs "),
@@ -175,7 +175,7 @@ def test_a_death_during_an_experiment_is_one_sentence(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("words", "kind"), [(WEB, "forkserver"), (WEB, "holder"), (DNS, "carrier"), (MAIL, "mta"), (WEB, "inner")]
+    ("words", "kind"), [(WEB, "forkserver"), (WEB, "host_process"), (DNS, "carrier"), (MAIL, "mta"), (WEB, "inner")]
 )
 def test_a_death_while_the_network_is_built_leaves_no_folder(
     start: Callable[..., Run], words: tuple[str, ...], kind: str

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from experiments.cache.workload import NEAR, Plan, representative
 from experiments.harness.theory.queueing import (
     BATCHES,
+    CacheOutcome,
     Lru,
     Queue,
     WaitInterval,
