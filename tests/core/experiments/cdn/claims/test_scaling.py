@@ -16,7 +16,7 @@ from experiments.cdn.claims.scaling import (
     decide_response_time_under_load,
     responses,
 )
-from experiments.cdn.theory import offered_load, by_name, interactive, utilisation, wait_s
+from experiments.cdn.theory import by_name, interactive, offered_load, utilisation, wait_s
 from experiments.dns.wire.traffic import DnsTraffic
 from experiments.harness.theory.tcp import transmission_time_s
 from experiments.http.theory import http_page_load
