@@ -17,8 +17,8 @@ from services.mail.agent.drafts import Attachment, ComposeError, Draft, parse_ma
 from services.mail.agent.errors import AgentError
 from services.mail.agent.limits import TIMEOUT_S
 from services.mail.agent.terminal import attachment_lines, message_text, strip_controls
-from services.mail.reading.contents import Contents
-from services.mail.reading.file_names import safe_file_name
+from services.mail.message_content.contents import Contents
+from services.mail.message_content.file_names import safe_file_name
 from services.tls import Trust, client_context
 
 EXIT_FAILED = 1

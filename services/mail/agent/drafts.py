@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from services.mail.address import Mailbox, MailboxError, PathError, parse_mailbox
 from services.mail.agent.limits import ATTACHMENTS_MAX, RECIPIENTS_MAX, TEXT_OCTETS
-from services.mail.reading.address_list import UncheckedNameAddr, parse_name_addrs
-from services.mail.reading.limits import FILE_NAME_OCTETS
+from services.mail.message_content.address_list import UncheckedNameAddr, parse_name_addrs
+from services.mail.message_content.limits import FILE_NAME_OCTETS
 
 # Controls, Unicode line separators and lone surrogates.
 _NOT_IN_FIELDS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")

@@ -21,9 +21,9 @@ from typing import Any, Protocol
 from services.mail.agent.errors import AgentError, failure_reason
 from services.mail.agent.limits import LISTED_MAX, TIMEOUT_S
 from services.mail.agent.terminal import MessageSummary
+from services.mail.message_content.contents import Contents
 from services.mail.mime.header import parse_header
 from services.mail.mime.words import decode_transfer
-from services.mail.reading.contents import Contents
 
 PORTS = {"imap": 143, "pop3": 110}
 _FIELDS = "BODY.PEEK[HEADER.FIELDS (FROM TO SUBJECT DATE)]"

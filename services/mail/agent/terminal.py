@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from html import unescape
 
+from services.mail.message_content.contents import HTML, Contents, LeafPart
 from services.mail.mime.header import parse_header
 from services.mail.mime.words import decode_words
-from services.mail.reading.contents import HTML, Contents, LeafPart
 
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _FIELDS = (b"date", b"from", b"to", b"cc", b"subject")

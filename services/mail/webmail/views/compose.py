@@ -10,8 +10,8 @@ from services.mail.agent.composition import compose_message
 from services.mail.agent.drafts import Attachment, ComposeError, Draft, NameAddr, parse_mailbox_list
 from services.mail.maildir.delivery import NewMessage
 from services.mail.maildir.errors import MaildirError
-from services.mail.reading.contents import Contents
-from services.mail.reading.file_names import safe_file_name
+from services.mail.message_content.contents import Contents
+from services.mail.message_content.file_names import safe_file_name
 from services.mail.smtp.client_session import Envelope
 from services.mail.webmail.message_url import MessageLocation, find_message
 from services.mail.webmail.pages import Pages, link, see_other

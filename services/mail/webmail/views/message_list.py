@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 from services.mail.maildir.errors import MaildirError
 from services.mail.maildir.folder import Folder
+from services.mail.message_content.address_list import parse_name_addrs
 from services.mail.mime.header import Header, parse_header
 from services.mail.mime.words import decode_words
-from services.mail.reading.address_list import parse_name_addrs
 from services.mail.webmail.limits import BATCH_MESSAGES, PAGE_MESSAGES, SEARCH_CHARACTERS, SEARCH_MESSAGES_MAX
 from services.mail.webmail.message_url import MessageLocation, parse_number
 from services.mail.webmail.pages import Pages

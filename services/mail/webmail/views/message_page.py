@@ -7,7 +7,7 @@ import re
 
 from services.http.messages import Response
 from services.mail.maildir.errors import MaildirError
-from services.mail.reading.contents import HTML, Contents, LeafPart
+from services.mail.message_content.contents import HTML, Contents, LeafPart
 from services.mail.webmail.limits import LINKED_CHARACTERS, PICTURES_MAX, SOURCE_CHARACTERS
 from services.mail.webmail.message_url import MessageLocation, requested_message
 from services.mail.webmail.pages import Pages

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from services.mail.address import Mailbox
-from services.mail.reading.address_list import parse_name_addrs
-from services.mail.reading.contents import HTML, Contents
+from services.mail.message_content.address_list import parse_name_addrs
+from services.mail.message_content.contents import HTML, Contents
 from services.mail.webmail.limits import QUOTED_CHARACTERS
 from services.mail.webmail.views.safe_html import TooMuchHtmlError, plain_text
 

@@ -1,4 +1,4 @@
-"""The rules of the house that can be read off the files: who imports whom, how long things are, what may be written."""
+"""Code rules that can be read off the files: imports, the world that cores may not touch, lengths, texts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-ROOMS = ("services", "topologies", "experiments")
+PACKAGES = ("services", "topologies", "experiments")
 FILE_LINES_MAX = 600
 FUNCTION_LINES_MAX = 60
 
@@ -104,8 +104,8 @@ def module_name(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def sources(*rooms: str) -> list[Path]:
-    return sorted(path for room in rooms for path in (REPOSITORY / room).rglob("*.py"))
+def sources(*packages: str) -> list[Path]:
+    return sorted(path for package in packages for path in (REPOSITORY / package).rglob("*.py"))
 
 
 @cache
@@ -160,8 +160,8 @@ def test_topologies_import_neither_services_nor_experiments() -> None:
     )
 
 
-def test_rooms_import_no_tests() -> None:
-    assert broken({module_name(path): roots(path) & {"tests"} for path in sources(*ROOMS)}) == []
+def test_packages_import_no_tests() -> None:
+    assert broken({module_name(path): roots(path) & {"tests"} for path in sources(*PACKAGES)}) == []
 
 
 def test_parsers_of_captures_and_claims_import_nothing_of_services() -> None:
@@ -181,7 +181,7 @@ def test_only_the_shells_of_services_touch_the_world() -> None:
     assert touching == set(SHELLS)
 
 
-@pytest.mark.parametrize("path", sources(*ROOMS, "tests", "docs"), ids=module_name)
+@pytest.mark.parametrize("path", sources(*PACKAGES, "tests", "docs"), ids=module_name)
 def test_a_file_is_short_and_so_are_its_functions(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= FILE_LINES_MAX
     functions = (node for node in ast.walk(tree(path)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
@@ -195,8 +195,8 @@ def _lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     return (node.end_lineno or node.lineno) - body[0].lineno + 1 if body else 0
 
 
-def test_every_module_of_the_rooms_says_what_it_is_for() -> None:
-    assert [module_name(path) for path in sources(*ROOMS) if not ast.get_docstring(tree(path))] == []
+def test_every_module_has_a_docstring() -> None:
+    assert [module_name(path) for path in sources(*PACKAGES) if not ast.get_docstring(tree(path))] == []
 
 
 def committed_texts() -> Iterator[tuple[str, str]]:

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.mail.agent.terminal import message_text
+from services.mail.message_content.contents import HTML, PLAIN, Contents
+from services.mail.message_content.file_names import parameter_text, safe_file_name
+from services.mail.message_content.limits import FILE_NAME_OCTETS, LEAF_PARTS_MAX
 from services.mail.mime.parameters import parse_parametric
-from services.mail.reading.contents import HTML, PLAIN, Contents
-from services.mail.reading.file_names import parameter_text, safe_file_name
-from services.mail.reading.limits import FILE_NAME_OCTETS, LEAF_PARTS_MAX
 
 
 def part(media_type: bytes, body: bytes = b"", *fields: bytes) -> bytes:

@@ -13,11 +13,11 @@ MIME parser goes, and embedded messages, are files.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from services.mail.message_content.file_names import parameter_text, safe_file_name
+from services.mail.message_content.limits import LEAF_PARTS_MAX, TEXT_CHARACTERS
 from services.mail.mime.parameters import parse_parametric
 from services.mail.mime.structure import Part, parse
 from services.mail.mime.words import decode_transfer, decode_words, text_of
-from services.mail.reading.file_names import parameter_text, safe_file_name
-from services.mail.reading.limits import LEAF_PARTS_MAX, TEXT_CHARACTERS
 
 PLAIN, HTML = "text/plain", "text/html"
 _ENDINGS = {"text/plain": ".txt", "text/html": ".html", "message/rfc822": ".eml", "image/jpeg": ".jpg"}
