@@ -36,7 +36,7 @@ def test_a_dns_query_and_its_response_are_decoded() -> None:
 
 
 def test_cache_decisions_follow_freshness_and_directives() -> None:
-    decisions = [line[27:].rstrip() for line in output("cache_decision.py")]
+    decisions = [line[26:].rstrip() for line in output("cache_decision.py")]
     assert decisions == [
         "serve, Age: 10, fresh",
         'forward, fwd=request, If-None-Match: "v1"',
