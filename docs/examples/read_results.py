@@ -2,7 +2,7 @@
 
     python docs/examples/read_results.py results/http-versions/*/
 
-The arguments are folders of results; two columns of times are measured and theory.
+The arguments are folders of results. Of each term it prints the measured time and the one of theory.
 """
 
 from __future__ import annotations

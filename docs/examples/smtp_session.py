@@ -16,7 +16,7 @@ from services.mail.smtp.server_session import Offer, ServerSession
 LINES = """\
 EHLO client.example.org
 MAIL FROM:<alice@example.org>
-RCPT TO:<nobody@example.com>
+RCPT TO:<dave@example.com>
 RCPT TO:<bob@example.com>
 RCPT TO:<carol@example.net>
 DATA

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from tests.core.experiments.harness.samples import sample_result
-from tests.docs.reading import REPOSITORY
+from tests.docs.reading import GUIDES, REPOSITORY
 
 TIMEOUT_S = 60.0
 
@@ -61,3 +61,10 @@ def test_a_result_is_read_with_its_terms(tmp_path: Path) -> None:
     assert "H9 shown Three requests back to back." in lines
     assert "1.1-pipelined: 3 RTT + X, ratio 1.033, within the tolerance" in lines
     assert "request 200.00 ms 200.00 ms" in lines
+
+
+def test_every_script_names_its_command_and_is_listed_in_a_guide() -> None:
+    guides = "".join(guide.read_text(encoding="utf-8") for guide in GUIDES)
+    for script in sorted((REPOSITORY / "docs" / "examples").glob("*.py")):
+        assert f"docs/examples/{script.name}" in script.read_text(encoding="utf-8"), script.name
+        assert script.name in guides, script.name
