@@ -1,4 +1,4 @@
-"""The connection set of a TCP service: admission, deadlines and shutdown of all connections, on all its ports.
+"""The connection set of a TCP service: admission, deadlines and shutdown of its connections on all ports.
 
     connections = ConnectionSet(loop, ConnectionLimits(1000), refusal, log)
     slot = connections.admit(accepted, "192.0.2.7", speaks_tls=False)   # None: refused, with the protocol's reply

@@ -30,7 +30,7 @@ from services.errors import ServiceError
 from services.eventlog import EventLog, open_log
 from services.listener import Factory, Listener
 
-# Other hosts reach a service only where --listen says so, as with Redis, PostgreSQL and Unbound.
+# Only loopback by default, unless --listen has another address, as with Redis, PostgreSQL and Unbound.
 DEFAULT_LISTEN = ("127.0.0.1", "::1")
 
 # Connections that wait for accept(): Linux's own maximum, net.core.somaxconn, is 4096 since 5.4.

@@ -40,7 +40,7 @@ def _restrict(context: ssl.SSLContext, protocols: Sequence[str]) -> ssl.SSLConte
 
 @lru_cache(maxsize=16)
 def client_context(trust: Trust, protocol: str) -> ssl.SSLContext:
-    """Return a client's context that offers `protocol` by ALPN; raises OSError where the authorities cannot be read."""
+    """Return a client's context that offers `protocol` by ALPN; raises OSError for unreadable CA certificates."""
     context = ssl.create_default_context(cafile=trust.authorities)
     if trust.blind:
         context.check_hostname = False

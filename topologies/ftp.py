@@ -26,7 +26,7 @@ SERVER_NAME = "ftp.example.com"
 CLIENT_ADDRESS, EVE_ADDRESS, SERVER_ADDRESS = "10.9.1.1", "10.9.1.66", "10.9.2.1"
 PASSWORDS = {"ann": "correct-horse", "ben": "battery-staple"}
 QUOTA_OCTETS = 20_000
-# Accounts in the format of services.ftp.accounts. Plain passwords will do: FTP sends them in the clear anyway.
+# Accounts in the format of services.ftp.accounts. Plain-text passwords suffice: FTP transmits them in clear text.
 USERS = f"""\
 [users.ann]
 password = "plain:{PASSWORDS["ann"]}"

@@ -27,7 +27,7 @@ from topologies.dns_hierarchy import plug_in
 PAGES = Path(str(resources.files("topologies"))) / "www"
 PROXY_ADDRESS = "10.7.0.100"
 PROXY_NAME = "cache.example.com"
-# One more would have the proxy's address.
+# One client more would get the proxy's address.
 MOST_CLIENTS = 99
 # By `cache`: the flags of the proxy, in its host.
 CACHES = {

@@ -69,7 +69,7 @@ def delegation_in(answer: Answer) -> Delegation | None:
 
 
 def _remaining_question(question: Question, answer: Answer) -> Question:
-    """Return the question about the last name of the alias chain in the answer."""
+    """Return the question that remains after following the CNAME chain: about its last name."""
     rdata = answer.answers[-1].rdatas[0] if answer.answers else None
     return replace(question, name=rdata.target) if isinstance(rdata, CNAME) else question
 

@@ -150,7 +150,7 @@ def main() -> int:
 
 
 def check_credential(account: Account | None, request: Authenticate) -> Admitted | Rejected:
-    """Return the result of a login step; an unknown user (None) is asked for a password like all others."""
+    """Return the result of a login step; an unknown user (None) also gets 331, as all others."""
     if request.credential is Credential.NAME:
         if account is None or account.password is not None or account.anonymous:
             return Admitted(Credential.PASSWORD)

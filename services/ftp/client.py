@@ -105,7 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=int, default=DEFAULT_PORT, metavar="N", help="port of the server (default: 21)")
     parser.add_argument("--user", default="anonymous", metavar="NAME", help="user name (default: anonymous)")
     parser.add_argument("--password", default="guest@", metavar="P", help="password (default: guest@)")
-    parser.add_argument("--account", default="", metavar="A", help="argument of ACCT, if the server asks for it")
+    parser.add_argument("--account", default="", metavar="A", help="argument of ACCT, if the server requests it")
     parser.add_argument("--active", action="store_true", help="use active mode (PORT) instead of passive mode (PASV)")
     parser.add_argument("--extended", action="store_true", help="use EPRT and EPSV instead of PORT and PASV")
     parser.add_argument("--resume", action="store_true", help="resume earlier transfers (REST)")

@@ -26,7 +26,7 @@ OFFSET_DIGITS = 19
 # RFC 3659 section 4 lets a server refuse an expensive SIZE: in TYPE A it has to read the whole file.
 ASCII_SIZE_OCTETS = 64 * 1024 * 1024
 
-# Entries of one listing; it is truncated there, and the reply says so.
+# Maximum entries of one listing; the reply reports a truncated one.
 LISTED_ENTRIES = 100_000
 
 # Lines of a STAT or a SITE reply on the control connection.

@@ -53,7 +53,7 @@ WAITED_FOR = (signal.SIGCHLD, *FORWARDED)
 USUAL = (*FORWARDED, signal.SIGQUIT, signal.SIGPIPE)
 SI_KERNEL = 0x80  # asm-generic/siginfo.h: sent by the kernel, for instance by a terminal
 CANNOT = 3
-# Holds the folder of the result that the inner command is writing; the outer process sees the same /run.
+# A file with the path of the result folder in progress: written inside the sandbox, read by the outer process.
 UNFINISHED = Path("/run/lab7-unfinished")
 SUBUID_FILE = Path("/etc/subuid")
 SUBGID_FILE = Path("/etc/subgid")

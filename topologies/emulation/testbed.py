@@ -250,7 +250,7 @@ class Testbed:
     def _kill_all(self) -> None:
         """Kill all processes and delete the remaining links at once: faster than an orderly tear-down.
 
-        Tearing the network down has little to do afterwards.
+        The orderly tear-down afterwards finds little left.
         """
         for host in self.net.hosts if self.net is not None else []:
             for service in host.services:

@@ -16,7 +16,7 @@ from types import ModuleType
 from topologies.emulation.errors import UserFileError
 
 SUFFIX = ".py"
-# Folders of the loaded files: an error in one of them is the user's to mend.
+# Folders of the loaded files: errors in these are reported as the user's.
 _folders: set[Path] = set()
 
 
@@ -72,7 +72,7 @@ def load(name: str, kind: str) -> ModuleType:
 
 
 def explain(error: BaseException) -> str | None:
-    """Describe an error with the line of the user file that it arose in; None if no user file took part."""
+    """Describe an error with its line in a user file; None if no user file is in the traceback."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         path = Path(frame.filename)
         if path.parent in _folders:

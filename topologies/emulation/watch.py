@@ -1,4 +1,4 @@
-"""Process monitor of a lab: a process that exits without having been stopped ends the run, with one sentence.
+"""Process monitor of a lab: an unexpected exit of any process ends the run with a one-sentence error.
 
 Every process is watched through its pidfd (pidfd_open(2)), all of them by one thread with epoll(7). On an exit, the
 thread sends a signal to the main thread, which interrupts any blocking call there (a pipe, a child, a sleep:
@@ -105,7 +105,7 @@ class Watch:
         """Watch a process until it is removed or has exited."""
         with self._lock:
             if not self._epoll.closed:
-                # A duplicate, so that the owner may close its own at any time.
+                # Duplicate the descriptor: the owner may close the original at any time.
                 descriptor = fcntl.fcntl(watched.pidfd, fcntl.F_DUPFD_CLOEXEC, 0)
                 self._watched[descriptor] = watched
                 self._epoll.register(descriptor, select.EPOLLIN)

@@ -21,9 +21,9 @@ delegations for IPv6 transport, because the networks here have IPv4 between serv
 #   infra cache      address of a server          RTT, timeouts, EDNS, lameness    900 s          waiting for slow, dead
 #                                                                                                 and lame servers
 #
-# A query passes them in this order. The response cache (server.response_cache) knows nothing of DNS but the offsets of
-# TTLs. It makes a frequent query cheap, and losing an entry of it costs no upstream query, since the RRset cache can
-# answer: the two never disagree, because an encoded response expires with the lowest TTL in it.
+# A query passes them in this order. The response cache (server.response_cache) interprets nothing of a message but the
+# offsets of its TTLs. It makes a frequent query cheap, and losing an entry of it costs no upstream query, since the
+# RRset cache can answer: the two never disagree, because an encoded response expires with the lowest TTL in it.
 #
 # The RRset cache (this module) is the only one that holds DNS data with a meaning, so all rules of trust are here. An
 # entry is replaced only by data of equal or higher rank (Trust), so an answer without AA cannot displace one with AA.

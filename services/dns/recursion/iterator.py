@@ -387,7 +387,7 @@ class Iteration:
         except BudgetExceededError:
             raise
         except UnansweredError:
-            # Cached, unlike other errors: those depend on the question in progress and say nothing about the host.
+            # Cached, unlike other errors: those depend on the question in progress, not on the host.
             self._context.cache.put_failure(host, RRType.A, self._budget.now)
             return ()
         except ResolutionError:

@@ -35,7 +35,7 @@ class Limits:
 
     # BIND's tcp-clients default is 150, NSD's tcp-count 100.
     connections: int = 150
-    # RFC 7766 section 6.2.3 asks for seconds; BIND's tcp-idle-timeout is 30 s.
+    # RFC 7766 section 6.2.3 recommends a few seconds; BIND's tcp-idle-timeout is 30 s.
     idle_s: float = 30.0
     # A client that does not read its responses gets as long as one that sends no queries.
     write_s: float = 30.0

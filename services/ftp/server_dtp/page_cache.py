@@ -1,4 +1,4 @@
-"""Page cache queries: can octets of a file be read without waiting for a disk?
+"""Page cache queries: test for octets of a file that can be read without disk access.
 
 The event loop sends cached octets itself and leaves the others to a worker thread, since a disk may be slow.
 """

@@ -49,7 +49,8 @@ ACTION_CODES = {
     Cause.LOCAL_ERROR: 451,
     Cause.DISK_FULL: 452,
     Cause.QUOTA_USED_UP: 452,
-    # RFC 3659 section 5.3 has no code; 554 is that of section 5.4 for a transfer that cannot begin where REST said.
+    # RFC 3659 section 5.3 has no code; 554 is that of section 5.4 for a transfer that cannot start at the offset of
+    # REST.
     Cause.BAD_RESTART: 554,
 }
 

@@ -71,7 +71,7 @@ def options(session: ServerSession, argument: str) -> None:
     """Handle OPTS (RFC 2389 section 4): UTF8, which is always on, and the facts of MLST."""
     name, _, rest = argument.partition(" ")
     if name.upper() == "UTF8":
-        # draft-ietf-ftpext-utf-8-option: ON is confirmed; RFC 2640 knows no off.
+        # draft-ietf-ftpext-utf-8-option: ON is confirmed; RFC 2640 defines no OFF.
         on = rest.strip().upper() in ("", "ON")
         session.reply(*((200, "Names are in UTF-8.") if on else (501, "Names are always in UTF-8.")))
     elif name.upper() == "MLST":

@@ -48,7 +48,7 @@ class ClientConnection(Connection):
         return self.open_request(request) + self.send_data(body) + self.send_end()
 
     def open_request(self, request: Request) -> bytes:
-        """Encode a request's head; content, framed as its fields say, follows with send_data() and send_end()."""
+        """Encode a request's head; send_data() and send_end() add the content, framed by its fields."""
         framing = request_framing(request)
         octets = format_request_head(request)
         self.sending = move(self.sending, Signal.HEAD)

@@ -119,7 +119,7 @@ class HeaderDecoder:
             ) from error
 
     def decode_request(self, block: bytes, parse: Callable[[list[FieldLine]], Request]) -> Request:
-        """Decode a request's block; `parse`, which may raise, is called with its header list unless that is cached."""
+        """Decode the header block of a request and parse it with `parse`, unless the result is cached."""
         request = self._cache.get(block)
         if request is None:
             request = parse(self.decode(block))

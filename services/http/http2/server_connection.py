@@ -474,7 +474,7 @@ class Http2ServerConnection:
     def _close_stream(self, stream: Stream) -> None:
         """Close a stream on which this side has sent its last frame."""
         if stream.state is StreamState.HALF_CLOSED_LOCAL:
-            # RFC 9113 section 8.1: after a complete response this asks the client to stop sending the request.
+            # RFC 9113 section 8.1: after a complete response, RST_STREAM with NO_ERROR aborts the rest of the request.
             self._scheduler.send(encode_frame(Kind.RST_STREAM, 0, stream.stream_id, encode_uint32(ErrorCode.NO_ERROR)))
             stream.move(Signal.RESET)
             stream.closing = Closing.BY_OUR_RESET

@@ -1,4 +1,4 @@
-"""Reports on a page load: one record an object and a connection; times in seconds since the start of the load."""
+"""Reports on a page load: one record per object and per connection; times in seconds since the start of the load."""
 
 from dataclasses import asdict, dataclass
 

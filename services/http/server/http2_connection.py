@@ -147,7 +147,9 @@ class Http2Connection(asyncio.Protocol):
         self._transport.abort()
 
     def evict(self) -> None:
-        """Close to make room for another client; GOAWAY tells which requests may be retried (RFC 9113 section 6.8)."""
+        """Close to make room for another client; GOAWAY identifies the requests that may be retried (RFC 9113 section
+        6.8).
+        """
         self._core.stop()
         self._advance()
         if self.phase is not Phase.LINGER:

@@ -1,4 +1,4 @@
-"""A response after whose head another protocol takes over the connection: CONNECT (RFC 9110 section 9.3.6)."""
+"""Protocol takeover: a response after whose header another protocol uses the connection (RFC 9110 section 9.3.6)."""
 
 import asyncio
 

@@ -65,7 +65,7 @@ def encode_head(head: Head) -> bytes:
 def decode_head(octets: bytes) -> Head:
     """Decode the octets of encode_head(); raises FormatError for all others."""
     guard, line_end, rest = octets.partition(b"\n")
-    # Compared and not parsed: only one notation of the numbers is valid.
+    # Compared with the expected line instead of parsed, so that only the canonical notation of the numbers is valid.
     if len(octets) > HEAD_OCTETS or guard + line_end != _guard(rest):
         raise FormatError("the head is damaged, or of another version")
     try:

@@ -1,4 +1,4 @@
-"""Writer of an arriving response into the store, and readers that follow it.
+"""Store writer: saves a response while its content arrives, and serves it to concurrent readers.
 
     writer = store.begin(stored)
     follower = writer.reader()

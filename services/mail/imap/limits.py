@@ -21,7 +21,7 @@ NUMBER_MAX = 4_294_967_295
 # Consecutive syntax errors before the session ends; Dovecot allows 20.
 BAD_COMMANDS_MAX = 20
 
-# Failed logins per connection; RFC 3501 section 11.2 asks for protection against guessing.
+# Failed logins per connection; RFC 3501 section 11.2 recommends protection against guessing.
 FAILED_LOGINS_MAX = 5
 
 # Nesting depth of SEARCH keys in parentheses, NOT and OR.

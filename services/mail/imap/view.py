@@ -33,7 +33,7 @@ class View:
         self._revision = folder.revision
 
     def number(self, uid: int) -> int | None:
-        """Return a message's sequence number; None if the client does not know the UID."""
+        """Return a message's sequence number; None for a UID not announced to the client."""
         position = bisect_left(self.uids, uid)
         return position + 1 if position < len(self.uids) and self.uids[position] == uid else None
 
@@ -57,7 +57,7 @@ class View:
         self._sent_flags[uid] = self.folder.message(uid).flags
 
     def is_current(self, uid: int) -> bool:
-        """Return whether the client knows a message's current flags."""
+        """Return whether a message's current flags have been sent to the client."""
         return self._sent_flags.get(uid) == self.folder.message(uid).flags
 
     def flag_lines(self) -> list[bytes]:

@@ -123,7 +123,7 @@ class Journal:
         return octets
 
     def release(self, oldest_open: int | None) -> None:
-        """Remove the segments before the oldest one with an open entry; None means that no entry is open."""
+        """Remove the segments before number `oldest_open`, the oldest with an open entry (None: no entry is open)."""
         active = self._active
         if active is not None and oldest_open is None and active.end >= IDLE_SEGMENT_OCTETS:
             self._close_active()

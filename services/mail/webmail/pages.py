@@ -29,7 +29,7 @@ MESSAGE_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; form-action 'none'; base-uri 'none'; "
     "frame-ancestors 'self'; sandbox allow-same-origin allow-popups allow-popups-to-escape-sandbox"
 )
-# For downloads, in case a browser displays them.
+# Content-Security-Policy of downloads, for browsers that display them nevertheless.
 _FILE_POLICY = "default-src 'none'; sandbox; frame-ancestors 'none'"
 _ALWAYS: tuple[FieldLine, ...] = (
     (b"X-Content-Type-Options", b"nosniff"),

@@ -1,4 +1,4 @@
-"""Requests to a page handler, and the I/O requests that it yields."""
+"""Page handler interface: the HTTP request passed to a handler, and the I/O requests that it yields."""
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field

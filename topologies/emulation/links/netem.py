@@ -31,7 +31,7 @@ def commands(interface: str, shape: Shape) -> list[str]:
 
 
 def _transmitter(shape: Shape) -> str:
-    """Return netem's words for the transmitter: each frame takes its transmission time, and the limit is the queue."""
+    """Return netem's parameters of the transmitter: its rate, and the limit of its queue."""
     return "" if shape.rate_bps is None else f"rate {shape.rate_bps:.0f}bit limit {shape.queue_frames}"
 
 

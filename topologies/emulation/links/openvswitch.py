@@ -1,4 +1,4 @@
-"""Open vSwitch as the switches of a testbed: `Testbed(topo, switch=OpenVSwitch)`, where the kernel has its data path.
+"""Open vSwitch as the switches of a testbed: `Testbed(topo, switch=OpenVSwitch)`, if the kernel has its data path.
 
 The machine's ovs-vswitchd does not see the network namespace of a sandbox, so a testbed in a sandbox has a database and
 a daemon of its own, in its folder, and they end with it. Without a sandbox the machine's are used. The switches are
@@ -86,7 +86,7 @@ class Daemons:
 
 
 class Daemon:
-    """A program of Open vSwitch that stays our child, so that we can stop it; on the watch until then."""
+    """A program of Open vSwitch as a child of this process, monitored for an early exit until it is stopped."""
 
     def __init__(self, program: str, process: subprocess.Popen[bytes], log: Path, watch: Watch | None) -> None:
         self._process = process

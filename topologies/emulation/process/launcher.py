@@ -1,5 +1,4 @@
-"""Launcher of services: start modules (`services.http.origin --port 80`) in hosts by the fork server and wait for
-READY.
+"""Launcher of services: starts modules (`services.http.origin --port 80`) in hosts and waits for READY.
 
 A user's file (`/home/ann/time_server.py --port 37`) is such a module if it has a main(argv). Any other command is a
 Program (see program).
@@ -103,7 +102,7 @@ class ForkServer:
             left_s = deadline - time.monotonic()
             if left_s <= 0:
                 return None
-            # In slices: another thread may read the message that this one waits for.
+            # Wait in short intervals: another thread may read the awaited message.
             readable(self._channel, min(left_s, SLICE_S))
         return code
 

@@ -88,7 +88,7 @@ def enter(pid: int, kinds: tuple[str, ...] = ("net", "uts", "mnt")) -> None:
 def within_network(pid: int) -> Iterator[None]:
     """Switch this thread to the network namespace of another process for a block (pid 0: stay); setns(2).
 
-    Processes that are started in the block are there as well. Raises OSError.
+    Processes started in the block inherit that namespace. Raises OSError.
     """
     if not pid:
         yield

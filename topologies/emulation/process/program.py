@@ -1,4 +1,4 @@
-"""An external program as a host's service: ready when it listens, stopped with its process groups."""
+"""External program as a service of a host: readiness by its listening socket, termination by process groups."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""Run-queue delay of ksoftirqd, the kernel's threads that deliver frames to sockets where the machine is busy.
+"""Run-queue delay of ksoftirqd, the kernel threads that process received frames under load.
 
 A received frame waits for such a thread as a program waits for a processor (proc_pid_schedstat(5)). A sandbox has its
 own /proc without kernel threads, so it inherits descriptors that were opened outside:
 
-    share_descriptors()            # outside, before the sandbox is made
-    schedstats()         # in it, or where there is none: descriptors to read with os.pread
+    share_descriptors()            # outside, before the sandbox is created
+    schedstats()         # inside, or without a sandbox: descriptors to read with os.pread
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ PERSONAL_NAMES = frozenset(
         "NO_PROXY",
     ]
 )
-# Some programs take a clock at 0 s for unset (ping): start nothing before this time.
+# Some programs (ping) interpret a clock at 0 s as unset: start nothing before this time.
 SETTLE_S = 10.0
 
 

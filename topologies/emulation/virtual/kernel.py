@@ -82,7 +82,7 @@ def _read(place: Path, recipe: str) -> Kernel | None:
 
 
 def require() -> Kernel:
-    """Return the kernel of the current recipe. Raises MachineError with how to build it."""
+    """Return the kernel of the current recipe. Raises MachineError with build instructions."""
     if reason := unsupported():
         raise MachineError(reason)
     kernel = find()

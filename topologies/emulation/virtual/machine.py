@@ -1,4 +1,4 @@
-"""The host's side of a kernel: boot it, run one job, end it; nothing of it is left, however this process ends.
+"""The host's side of a kernel: boot, one job, shutdown, and removal of everything however this process ends.
 
     with Machine(kernel.require(), job) as machine:
         ended = machine.wait()

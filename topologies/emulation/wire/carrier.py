@@ -1,4 +1,4 @@
-"""Carrier of one link: a process that reads frames from either of two TAP devices and writes them to the other in time.
+"""Carrier of one link: a process that forwards frames between two TAP devices, each at its due time.
 
 Run by the fork server with one argument, a JSON object:
 
@@ -48,7 +48,7 @@ class Direction:
         """Read the frames that the source has, at most a burst, and schedule them.
 
         The first arrived `waited_ns` and `late_ns` ago, while this process waited for a processor and slept; the others
-        are taken to have arrived evenly in the time that it waited.
+        are assumed to have arrived evenly distributed over that wait.
         """
         frames = []
         # Ends at a whole burst, without more frames, or with the device down.

@@ -91,7 +91,7 @@ def list_mailboxes(session: SessionState, reader: Reader) -> Steps:
     """Handle LIST (RFC 3501 section 6.3.8)."""
     reference, pattern = _read(reader)
     if not pattern:
-        # RFC 3501 section 6.3.8: an empty pattern asks for the hierarchy separator and the root of the reference.
+        # RFC 3501 section 6.3.8: an empty pattern requests the hierarchy delimiter and the root of the reference.
         root = SEPARATOR if reference.startswith(SEPARATOR) else ""
         yield _line(b"LIST", (b"\\Noselect",), root)
         return "List completed."
