@@ -1,1 +1,1 @@
-"""One question a file: topology, workload, claims, theory."""
+"""Experiments: one question per module, with its topology, workload, claims and theory."""

@@ -93,17 +93,17 @@ CASES = {"slow": SLOW, "faster": FASTER, "cache": CACHE}
 HEAD_BYTES = 280
 # No revalidation: that is the subject of the experiment web-cache.
 ORIGIN_FLAGS = "--cache-control '*=max-age=86400'"
-# A connection carries a request at a time: Little's law at twice the mean delay of the worst case.
+# A connection carries one request at a time: Little's law with twice the mean delay of the slowest case.
 CONNECTIONS = 100
 # Beyond the largest number of simultaneous requests in theory.
 SPARE_CONNECTIONS = 2
-# Above the longest queue: one that drops is not M/D/1.
+# Longer than the longest queue: an M/D/1 queue never drops.
 QUEUE_PACKETS = 20_000
 RUN_TIMEOUT_S = 300.0
 DAY_S = 86_400
 # Linux: TCP_RTO_MIN. RFC 6298 section 2.4 has 1 s.
 LINUX_RTO_MIN_S = 0.2
-# Fewer are no sample of a queue's mean.
+# Minimum number of arrivals for an estimate of the mean wait.
 FEWEST_ARRIVALS = 100
 LINES_TO = 0.99
 
@@ -118,7 +118,7 @@ class Case:
 
 
 def run(context: Run) -> Outcome:
-    """Run the cases, judge, compare."""
+    """Run the cases, decide the claims, compare times with theory."""
     asked = context.parameters
     if asked["span"]:
         return _all_arrivals(context)
@@ -140,7 +140,7 @@ def run(context: Run) -> Outcome:
             found = _measure(context, folder, case, setting, workload, entries, evidence)
             cache: Lru | Sequence[bool] | None = Lru(entries, workload.held) if case.cached else None
             if case.cached and "proxy" in context.replacements:
-                # Its capacity is not configured: the theory uses its measured hit rate.
+                # The capacity of a replacement is not configured: the theory uses its measured hit rate.
                 found = replace(found, setting=replace(setting, hit_rate=found.hit_rate))
                 cache = found.forwarded
             found = replace(found, beyond=_left_out(found, workload, cache), tolerance=tolerance(judge.WITHIN))
@@ -166,14 +166,14 @@ def run(context: Run) -> Outcome:
 
 
 def _cases(context: Run) -> list[Case]:
-    """The cases that are asked for."""
+    """Return the cases that the parameter `cases` selects."""
     asked = context.parameters
     every = [Case(SLOW, 1, False), Case(FASTER, asked["faster"], False), Case(CACHE, 1, True)]
     return [case for case in every if case.name in {CASES[word] for word in asked["cases"]}]
 
 
 def _all_arrivals(context: Run) -> Outcome:
-    """Send all arrivals of a span over a link without a cache; set each beside Lindley's recursion."""
+    """Send all arrivals of a span over a link without a cache; compare each with Lindley's recursion."""
     asked, (case, *more) = context.parameters, _cases(context)
     if more or case.cached:
         raise EmulationError("a span is that of one link without a cache: say --set cases=slow or --set cases=faster")
@@ -224,9 +224,9 @@ def _measure_span(
     plan = {
         "connect": [NAME, DEFAULT_PORT],
         "host": NAME,
-        # Each is looked after by the origin for the whole span: no more than there have to be.
+        # The origin keeps every connection open for the whole span: open no more than necessary.
         "connections": most_under_way(arrivals_s, delays_s) + SPARE_CONNECTIONS,
-        # For the programs' first time; the connections need nothing but to be open.
+        # One request warms up the programs; the other connections only have to be open.
         "warm": ["/0.bin"],
         "requests": [[at, f"/{number}.bin"] for at, number in zip(arrivals_s, targets, strict=True)],
         "timeout_s": RUN_TIMEOUT_S + longest_s,
@@ -249,7 +249,7 @@ def _measure_span(
 
 
 def _let_tcp_wait(bed: Testbed, name: str, rto_min_s: float) -> None:
-    """Set the least retransmission time-out of a host's connections, where it is not Linux's own.
+    """Set the minimum retransmission time-out (rto_min) of a host's connections, unless it is Linux's default.
 
     Tail loss probes (RFC 8985 section 7), which come after two round trips whatever that is, are switched off then.
     """
@@ -268,7 +268,7 @@ def _let_tcp_wait(bed: Testbed, name: str, rto_min_s: float) -> None:
 
 
 def _compare_span(name: str, one: SpanFigures, allowed: float) -> Comparison:
-    """The mean of all requests beside the formula, which these arrivals' own waits are added to."""
+    """Compare the mean of all requests with the formula, corrected for the waits of these very arrivals."""
     terms = {"internet": one.setting.rtt_s, "queueing": one.queue.wait_s, "transmission": one.service_s}
     theory = Theory(sum(terms.values()), terms, "RTT + W + S", f"{TEXTBOOK}; W: {POLLACZEK_KHINCHINE}")
     left_out = {

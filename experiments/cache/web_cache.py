@@ -160,7 +160,7 @@ class Visits:
 
 @dataclass(frozen=True)
 class Campus:
-    """One network's visits: its capture, their spans, their page loads by phase, and the origin's objects."""
+    """One network, with or without the cache: its capture, its visits and their page loads, the origin's objects."""
 
     captured: CaptureFile
     visits: Visits
@@ -175,7 +175,7 @@ class Campus:
 
 
 def run(context: Run) -> Outcome:
-    """Visit without and with the cache, keep asking, judge, compare."""
+    """Measure visits and the load, without and with the cache; decide the claims, compare times with theory."""
     asked, evidence = context.parameters, Evidence()
     _check_max_age(asked)
     mode = choose_mode(context, asked["mode"])
@@ -275,7 +275,7 @@ def _visit(
     spares = _spares(context)
 
     def go(phase: str, visitor: Visitor, number: int, spare: list[int] | None = None) -> int:
-        """Visit a page, and where the machine disturbed that a spare one (None: the same) again; which one was last."""
+        """Visit a page; after a disturbance, visit a spare one (None: the same again); return the last page."""
         numbers = [number, *([number] * RETAKES if spare is None else spare)]
         each = iter(numbers)
         windows = watch.samples(lambda: visitor.visit(pages.paths(next(each))), min(RETAKES, len(numbers) - 1))
@@ -314,7 +314,7 @@ def _spares(context: Run) -> range:
 
 
 def _keep_asking(context: Run, visitors: Sequence[Visitor], live: LiveObjects) -> Span:
-    """Let all clients request the live objects while these are replaced at times drawn from the seed."""
+    """Run requests of all clients for the live objects while these are replaced at times drawn from the seed."""
     asked, random = context.parameters, Random(context.seed)
     began_s = time.monotonic()
     for number, visitor in enumerate(visitors):

@@ -76,7 +76,7 @@ def draw(plan: Plan, weights: Sequence[float], random: Random) -> Workload:
 
 
 def representative(plan: Plan, service_s: float, seed: int) -> Workload:
-    """Return the first sequence that is typical, or of DRAWS ones the most typical (`distance` says how far off).
+    """Return the first sequence that is typical, or of DRAWS ones the most typical (smallest `distance`).
 
     `service_s`: the time that one object takes on the link, with and without the cache in front of it.
     """
@@ -85,7 +85,7 @@ def representative(plan: Plan, service_s: float, seed: int) -> Workload:
     expected = characteristic_hit_rate(weights, plan.entries)
     best: Workload | None = None
     for _ in range(DRAWS):
-        # The arrivals are the most selective and cheapest criterion: they reject most sequences.
+        # Check the arrivals first: this is the cheapest criterion, and rejects most sequences.
         one = _measured(draw(plan, weights, random), plan, service_s, expected)
         if best is None or one.distance < best.distance:
             best = one

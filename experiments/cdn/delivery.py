@@ -78,7 +78,7 @@ FORMULAS: Mapping[tuple[str, str], str] = {
 }
 CROWD = "crowd.png"
 FARTHEST = max(REGIONS, key=lambda region: REGIONS[region][1])
-# A resolver may round a time to live up to whole seconds.
+# A resolver may round a TTL up to whole seconds.
 TOO_OLD_S = 1.1
 
 
@@ -117,7 +117,7 @@ class Visits:
 
 @dataclass(frozen=True)
 class Measured:
-    """One of the two networks: its capture, the spans of its visits, and the origin's objects."""
+    """One network, with or without the CDN: its capture, the spans of its visits, and the origin's objects."""
 
     captured: CaptureFile
     visits: Visits

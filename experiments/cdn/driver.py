@@ -63,7 +63,7 @@ class Users:
         think_s, end_s = request["think_s"], time.monotonic() + request["for_s"]
 
         def paths(random: Random) -> Iterable[str]:
-            # First requests are spread over the think time, so that the mean over the run is that of a long time.
+            # First requests are spread over the think time, so that the short run has the mean of a long one.
             time.sleep(first_think_s(random, think_s))
             while time.monotonic() < end_s:
                 yield request["stay"]

@@ -76,7 +76,7 @@ DAY_S = 86_400
 
 
 def run(context: Run) -> Outcome:
-    """Let a replica fail once for each kind of fault and TTL; judge."""
+    """Cause one failure of a replica for each kind of fault and TTL, and decide the claim."""
     asked, evidence = context.parameters, Evidence()
     _check_interval(context)
     if asked["faults"]:
@@ -106,7 +106,7 @@ def run(context: Run) -> Outcome:
 
 
 def _many(context: Run, evidence: Evidence) -> Outcome:
-    """Let the replica fail again and again in one network, at moments drawn from seeds, and judge the distribution."""
+    """Cause many failures of a replica in one network, at times drawn from seeds; decide by their distribution."""
     asked = context.parameters
     kind, ttl = asked["fault"][0], asked["ttl"][0]
     theory = FailOverTheory(ttl, asked["every"], asked["interval"])
@@ -181,18 +181,18 @@ def _one_of_many(
     _lose(bed, kind)
     asker.done(lasts_s)
     _restore(bed, kind)
-    # Until the checks have noticed the return, and every answer has expired.
+    # Until a check has detected the return, and every cached answer has expired.
     time.sleep(theory.ttl_s + theory.interval_s + RESTART_S)
     return start_ns, _fault(context, kind, int(theory.ttl_s), began_ns)
 
 
 def _sleep_until(start_ns: int, after_s: float) -> None:
-    """Sleep until so long after a moment."""
+    """Sleep until a given time after a moment."""
     time.sleep(max(0.0, after_s - (time.time_ns() - start_ns) / judge.NS))
 
 
 def _asked_of_cdn(traffic: DnsTraffic) -> DnsTraffic:
-    """Return the queries to the CDN's name server."""
+    """Return the queries received by the CDN's name server."""
     address, _, _ = SERVERS["ns-cdn"]
     return replace(traffic, exchanges=tuple(one for one in traffic.exchanges if one.query.target == address))
 
@@ -243,7 +243,7 @@ def _distribution(theory: FailOverTheory, every_s: Sequence[float]) -> list[Pane
 
 
 def _check_interval(context: Run) -> None:
-    """Raise EmulationError if the CDN's name server cannot check its replicas that often."""
+    """Raise EmulationError if the check interval is too short for the CDN's name server."""
     server = context.replacements.get("cdn-dns")
     if server is None or context.parameters["interval"] >= server.least_interval_s:
         return
@@ -341,7 +341,7 @@ def _fault(context: Run, kind: str, ttl: int, began_ns: int = 0, back_ns: int | 
 
 
 def _lose(bed: Testbed, kind: str) -> None:
-    """Kill the replica, as a crash would, or pull its cable."""
+    """Kill the replica, as in a crash, or take its link down."""
     if kind == LINK:
         unplug(bed, host_name("edge", REGION))
         return

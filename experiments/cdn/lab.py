@@ -183,9 +183,9 @@ def clear_caches(bed: Testbed, region: str, cdn: bool) -> None:
 
 
 def wait_for_steering(context: Run, bed: Testbed) -> None:
-    """Wait until the CDN's name server sends every region to its own replica.
+    """Wait until the CDN's name server answers every region with its own replica.
 
-    All servers come up side by side, and who was not there at its first check is left out until the next one. Foreign
+    All servers start in parallel, and a replica that failed its first check is excluded until the next one. Foreign
     replicas are restarted before: the checks of their health have opened connections to the origin already, of which
     a capture would lack the beginning, where lab7's own answers them itself.
     """
@@ -197,7 +197,7 @@ def wait_for_steering(context: Run, bed: Testbed) -> None:
 
 
 def _wait_until_named(bed: Testbed, region: str) -> None:
-    """Wait until the CDN's name server sends a region to its own replica."""
+    """Wait until the CDN's name server answers a region with its own replica."""
     address, _, _ = SERVERS["ns-cdn"]
     until_s = time.monotonic() + PATIENCE_S
     dns_client = DnsClient(bed.host(host_name("user", region)), address)

@@ -140,7 +140,7 @@ def _sweep(context: Run, folder: Path, case: str, evidence: SweepEvidence) -> li
 
 
 def _stay(context: Run, users: Sequence[User], clients: int, case: str) -> Stay:
-    """Let a number of clients send requests for a while; return the span of their steady state."""
+    """Run a workload of a number of clients; return the span of its steady state."""
     asked = context.parameters
     settle_s = asked["think"]
     if case == ALONE:
@@ -160,7 +160,7 @@ def _stay(context: Run, users: Sequence[User], clients: int, case: str) -> Stay:
 
 
 def _rtts_s(context: Run, clients: int) -> list[float]:
-    """Return the round-trip times of the clients to the origin; clients are dealt out to the regions in turn."""
+    """Return the round-trip times of the clients to the origin; clients are assigned to the regions in turn."""
     regions = list(REGIONS)
     return [origin_rtt_s(regions[number % len(regions)], context.parameters["scale"]) for number in range(clients)]
 

@@ -37,7 +37,7 @@ STEPS = 60
 
 
 def by_name(visit: Theory, lookup_s: float, formula: str) -> Theory:
-    """Return a visit, with this formula, preceded by the DNS lookup."""
+    """Return the closed form of a visit with its DNS lookup added."""
     terms: Mapping[str, float] = {"dns": lookup_s, **visit.terms}
     return Theory(visit.total_s + lookup_s, terms, f"DNS + {formula}", visit.source)
 

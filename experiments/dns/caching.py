@@ -73,7 +73,7 @@ class Sweep:
 
 
 def run(context: Run) -> Outcome:
-    """Measure both workloads, judge."""
+    """Measure both workloads and decide the claims."""
     evidence = Evidence()
     context.step("without a cache", 0.02)
     workloads = {cache: _zipf(context, cache, evidence) for cache in ("no", "yes")}
@@ -128,7 +128,7 @@ def _sweep(context: Run, evidence: Evidence) -> Sweep:
     network = dns_testbed(context, scale=asked["scale"], clients=1, changing=ttls)
     with measured(context, network, evidence=evidence, progress=None) as lab:
         server, dns_client = lab.bed.host("example"), DnsClient(lab.bed.host("client"))
-        # On the server's own host, where nothing is captured.
+        # Check on the server's own host, so that these queries are not captured.
         observer = DnsClient(server, ADDRESSES["example"])
         dns_client.try_query("www.example.com")
         with lab.recording(["client", "local"], TTL_CAPTURE, label="TTLs"):

@@ -1,4 +1,4 @@
-"""DNS query driver: a stub resolver that sends one query a request.
+"""DNS query driver: a stub resolver that sends one query per request.
 
 A driver (see experiments.harness.driver_process):
 
@@ -49,7 +49,7 @@ def _by_udp(server: str, query: bytes) -> bytes:
 
 def _by_tcp(server: str, query: bytes) -> bytes:
     with socket.create_connection((server, PORT), TIMEOUT_S) as sock:
-        # RFC 1035 section 4.2.2: two octets of length go before the message.
+        # RFC 1035 section 4.2.2: a length of two octets precedes the message.
         sock.sendall(len(query).to_bytes(2, "big") + query)
         return _receive(sock, int.from_bytes(_receive(sock, 2), "big"))
 

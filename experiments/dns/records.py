@@ -48,7 +48,7 @@ QUESTIONS: Mapping[str, tuple[str, str]] = {
 
 
 def run(context: Run) -> Outcome:
-    """Send the queries; judge."""
+    """Send the queries and decide the claims."""
     scale = context.parameters["scale"]
     reverse = ".".join(reversed(WEB["web1"].split("."))) + ".in-addr.arpa"
     questions = {**QUESTIONS, "reverse": (reverse, "PTR")}

@@ -55,7 +55,7 @@ class Lookups:
 
 
 def run(context: Run) -> Outcome:
-    """Measure, judge, compare."""
+    """Measure lookups, decide the claims, compare times with theory."""
     evidence = Evidence()
     kinds = {
         ITERATIVE: _look_up(context, ITERATIVE, evidence, ITERATIVE),
@@ -80,7 +80,7 @@ def run(context: Run) -> Outcome:
 
 
 def _look_up(context: Run, kind: str, evidence: Evidence, mode: str) -> Lookups:
-    """Resolve the name several times, each time on a local server that has cached nothing of it, or has cached it."""
+    """Resolve the name several times, on a local server without the name in its cache, or with it."""
     context.step(f"{kind} resolution", {ITERATIVE: 0.05, RECURSIVE: 0.35, CACHED: 0.65}[kind])
     scale = context.parameters["scale"]
     paths = [] if evidence.checks else dns_paths(scale)
@@ -101,7 +101,7 @@ def _look_up(context: Run, kind: str, evidence: Evidence, mode: str) -> Lookups:
 
 
 def _ask(bed: Testbed, dns_client: DnsClient, kind: str) -> Window:
-    """Resolve the name on a local server that has cached it, or has just started."""
+    """Resolve the name once, on a restarted local server or on one with the name in its cache."""
     if kind != CACHED:
         bed.restart("local")
         _warm_up(dns_client)
@@ -114,7 +114,7 @@ def _warm_up(dns_client: DnsClient) -> None:
 
 
 class _NotTaken(Exception):  # noqa: N818 - a finding about the traffic, not an error of the program
-    """A lookup took another path than that of its time's terms; the verdict on its packets has the details."""
+    """A lookup took another path than the theory's; the verdict on its packets has the details."""
 
 
 def _timings(kind: str, lookups: Lookups, watch: MachineWatch) -> list[Timing]:
@@ -206,7 +206,7 @@ def _verdicts(kinds: Mapping[str, Lookups], comparisons: Mapping[str, Comparison
 
 
 def _timed(packets: Verdict, comparisons: Mapping[str, Comparison], kind: str) -> Verdict:
-    """Join a verdict with the time; a failure by packets alone may have no time."""
+    """Combine the verdict on packets with the measured time, which a failed verdict may lack."""
     one = comparisons.get(kind)
     if one is not None:
         return timed(packets, one.measured_s, one.theory_s, one.tolerance)

@@ -62,7 +62,7 @@ class Transfers:
 
 
 def run(context: Run) -> Outcome:
-    """Fetch by both, listen, judge."""
+    """Fetch the file by FTP and by SFTP under capture, and decide the claims."""
     asked = context.parameters
     secret = Secret(USER, PASSWORD, FILE, Random(context.seed).randbytes(asked["size"]))
     network = ftp_testbed(context, asked["rtt"], asked["bw"], {FILE: secret.content})

@@ -47,7 +47,7 @@ ASYNCSSH_SCRIPT = PEERS / "asyncssh_sftp.py"
 TIMEOUT_S = 120.0
 # A client's folder, in its host's: what it stores, and what it has fetched.
 TRANSFERS = "transfers"
-# Room on the user's disk beyond the files that are put there.
+# Free space on the user's disk beyond the uploaded files.
 SPARE_OCTETS = 512 * 1024
 
 
@@ -78,7 +78,7 @@ def disk_of(host: Host) -> Path:
 def add_account(host: Host, home: Path) -> None:
     """Create an account for the user in a host's own /etc/passwd and /etc/shadow; the machine's stay unchanged."""
     script = "print crypt($ARGV[0], $ARGV[1])"
-    # crypt(5): SHA-512 with the least rounds, since the login is part of what is timed.
+    # crypt(5): SHA-512 with the minimum of rounds, since the login is part of the measured time.
     words = ["perl", "-e", script, PASSWORD, "$6$rounds=1000$lab7lab7$"]
     hashed = subprocess.run(words, capture_output=True, text=True, check=True).stdout
     lines = {
@@ -155,7 +155,7 @@ def run_client(host: Host, client: Implementation | None, what: str, mode: str, 
     folder = host.workdir / TRANSFERS
     folder.mkdir(exist_ok=True)
     for name in names if what == "get" else ():
-        # Some clients skip files that an earlier session has fetched.
+        # Some clients skip files that already exist from an earlier session.
         (folder / name).unlink(missing_ok=True)
     if client is not None:
         return run_command(host, expand(_template(client, what, mode), _values(folder, what, mode, names)))

@@ -76,8 +76,7 @@ BESIDE: dict[str, tuple[What, str]] = {f"{what} {mode}": (what, mode) for mode i
 class Sessions:
     """Time spans of the sessions by name, and their failures.
 
-    `broken_off`: the spans of failed sessions; `folder`: the expected content of the user's folder when a session lists
-    it.
+    `broken_off`: the spans of failed sessions; `folder`: the expected content of the user's folder at a listing.
     """
 
     windows: dict[str, list[Window]] = field(default_factory=dict)
@@ -86,7 +85,7 @@ class Sessions:
     failures: dict[str, str] = field(default_factory=dict)
 
     def each(self, traffic: FtpTraffic, *names: str, broken_off: bool = False) -> list[FtpTraffic]:
-        """Return the sessions of these names one by one; `broken_off`: including those that broke off."""
+        """Return the sessions of these names one by one; `broken_off`: including aborted ones."""
         windows = [one for name in names for one in self.windows.get(name, [])]
         windows += [one for name in names for one in self.broken_off.get(name, [])] if broken_off else []
         return [traffic.between(one.start_ns, one.end_ns) for one in windows]
@@ -117,13 +116,13 @@ class Sessions:
             return []
 
     def broken(self, claim: str, names: Sequence[str]) -> Verdict | None:
-        """Return a verdict on a claim with a session that broke off, else None."""
+        """Return the verdict on a claim if one of its sessions was aborted, else None."""
         first = next((name for name in names if name in self.failures), None)
         return None if first is None else failed(claim, f"The session {first} broke off: {self.failures[first]}.")
 
 
 def run(context: Run) -> Outcome:
-    """Fetch, list, store, have the dialogues; judge, compare."""
+    """Run all sessions and dialogues, decide the claims, compare times with theory."""
     asked = context.parameters
     rtt_s, bw = asked["rtt"], asked["bw"]
     files = _files(asked["files"], asked["size"], context.seed)
@@ -159,7 +158,7 @@ def _uploads(seed: int) -> dict[str, bytes]:
 
 
 def _too_much(seed: int) -> dict[str, bytes]:
-    """Return files that fit the user's disk one at a time, and not together."""
+    """Return two files of which the user's disk can hold either, but not both."""
     random = Random(f"ballast {seed}")
     shares = {BALLAST: BALLAST_SHARE, LATER: LATER_SHARE}
     return {name: random.randbytes(int(share * SPARE_OCTETS)) for name, share in shares.items()}
@@ -332,7 +331,7 @@ def _verdicts(
     whole, every_one = sessions.of(traffic, *names, BACK), sessions.each(traffic, *names, broken_off=True)
     scenarios = {code: sessions.of(traffic, str(code)) for code in ftp_dialogue.CODES}
     verdicts = {
-        # A session that breaks off has a control connection and commands all the same.
+        # An aborted session is still evidence for the control connection and the commands.
         "F1": ([], connections.decide_control_connection(every_one)),
         "F2": (
             [*names, BACK],
@@ -359,7 +358,7 @@ EXPERIMENT = Experiment(
         "rtt": Parameter("100ms", seconds, "the round-trip time between client and server"),
         "bw": Parameter("10", megabits, "the rate of the link in Mbit/s"),
         "files": Parameter("3", whole(2, 100), "how many files a session fetches", full="20"),
-        # More would not fit the initial window, and every data connection would wait in slow start.
+        # Larger files would exceed the initial window: every data connection would wait in slow start.
         "size": Parameter("4000", whole(100, 14_000), "the size of each file in octets"),
     },
     run=run,

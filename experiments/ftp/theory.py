@@ -58,7 +58,7 @@ def ftp_session(
     message_s = transmission_time_s(message_bytes, rate_bps)
     x_s = sum(transmission_time_s(size, rate_bps) for size in sizes_bytes)
     first_s = sum(transmission_time_s(min(size, MSS_BYTES), rate_bps) for size in sizes_bytes)
-    # The 150 goes ahead of the data on the same link; the 226 follows them.
+    # On the same link the 150 precedes the data and the 226 follows them.
     session = RoundTrips(rtt_s, n=n)
     session.trips("control_handshake", 1, frames_s=syns_s)
     session.trips("dialogue", 1 + dialogue, more_s=((1 + 2 * dialogue) * message_s,))

@@ -152,7 +152,7 @@ def run_matrix(
 ) -> tuple[Path, list[Cell]]:
     """Fill a matrix into a result folder (matrix.json, matrix.html, captures); return the folder and the cells.
 
-    `folder` and `started` are given by a caller that has made the folder.
+    `folder` and `started`: a result folder that the caller has created, and its time.
     """
     started = started or datetime.now(UTC)
     folder = folder or make_folder(results, f"matrix-{matrix.name}", started)

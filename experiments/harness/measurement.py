@@ -1,4 +1,4 @@
-"""Measurement frame of an experiment: testbed, path probes, machine watch, capture and fidelity certificate.
+"""Measurement context of an experiment: testbed, path probes, machine watch, capture and fidelity certificate.
 
     with measured(context, topo, [EmulatedPath("client", "server", "10.0.0.2", rtt_s)]) as lab:
         client = lab.bed.host("client").start(COMMAND)      # before the capture starts
@@ -37,7 +37,7 @@ from experiments.harness.results.result import Check, Fidelity
 from topologies.emulation.testbed import Starter, Testbed
 
 CAPTURE_NAME = "capture.pcapng"
-# The share of a run that is done when its paths are probed.
+# Progress of a run after its path probes, as a share.
 PROBING = 0.05
 
 
@@ -59,7 +59,7 @@ class LoadFailedError(Exception):
 
 @dataclass
 class Evidence:
-    """Evidence of a run's fidelity: the checks so far, and the watch over the machine."""
+    """Evidence of a run's fidelity: the checks so far, and the monitor of the machine."""
 
     checks: list[Check] = field(default_factory=list)
     watch: MachineWatch = field(default_factory=MachineWatch)
@@ -85,7 +85,7 @@ class Lab:
 
     @property
     def watch(self) -> MachineWatch:
-        """The watch over the machine."""
+        """The monitor of the machine."""
         return self.evidence.watch
 
     @contextmanager
@@ -94,7 +94,7 @@ class Lab:
     ) -> Iterator[None]:
         """Capture at these interfaces into the file `name`, and watch the machine meanwhile.
 
-        `interfaces`: see `capture_at`. `label` tells the captures of several networks apart in the certificate.
+        `interfaces`: see `capture_at`. `label` identifies the capture in a certificate over several networks.
         """
         self.path = self.context.folder / name
         with self.watch, capture_at(self.bed, self.path, interfaces) as capture:
@@ -103,7 +103,7 @@ class Lab:
         self.evidence.checks += capture_checks(counts)
 
     def read_capture(self) -> CaptureFile:
-        """Read the capture, and note in the watch when each host was waiting for a frame or acting."""
+        """Read the capture, and extract the turns of the hosts for the watch."""
         return self.watch.read_capture(self.path, self.bed.topo)
 
     def fidelity(self, *, times: bool = True) -> Fidelity:
@@ -121,7 +121,7 @@ def measured(
 ) -> Iterator[Lab]:
     """Start a network, probe its paths, and yield it; it is stopped afterwards.
 
-    `evidence`: that of the networks before; `progress`: the share of the run that is done by then, None: not reported.
+    `evidence`: that of the networks before; `progress`: the reported share of the run at that time, None: not reported.
     """
     evidence = evidence or Evidence()
     with make_testbed(context, network) if isinstance(network, Topo) else network as bed:
@@ -144,7 +144,7 @@ class NetworkSettings(Protocol):
 
     @property
     def sandboxed(self) -> bool:
-        """True if the network lives in a sandbox."""
+        """True if the network runs in a sandbox."""
 
 
 def make_testbed(context: NetworkSettings, topo: Topo, starters: Mapping[str, Starter] | None = None) -> Testbed:

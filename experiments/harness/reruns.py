@@ -38,7 +38,7 @@ def should_rerun(attempts: Sequence[Result]) -> bool:
 
 
 def summary(results: Sequence[tuple[Path, Result]]) -> list[str]:
-    """Return the closing lines: how many claims were shown, then each that is open with what to do, one per line."""
+    """Return the closing lines: the number of claims shown, then each open claim with its remedy, one per line."""
     claims = [claim for _, result in results for claim in result.claims]
     shown = sum(claim.verdict == "shown" for claim in claims)
     rows = [row for folder, result in results for row in _open(folder, result)]

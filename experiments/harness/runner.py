@@ -41,7 +41,8 @@ def run_experiment(
     """Run an experiment with `given` parameters; return its folder and its result.
 
     `step` receives progress as a text and a share; `attempt` counts the runs of one command (see reruns). `folder` and
-    `started` are given by a caller that has made the folder. Raises ParameterError, EmulationError, LabDied.
+    `started`: a result folder that the caller has created, and its time. Raises ParameterError, EmulationError,
+    LabDied.
     """
     parameters = experiment.read_parameters(given, full)
     started, began_s = started or datetime.now(UTC), time.monotonic()

@@ -35,7 +35,7 @@ class OurClient:
         self._driver = Driver(host, [LOADER])
 
     def supports(self, strategy: str) -> bool:  # noqa: ARG002
-        """Return True: the loader knows every strategy."""
+        """Return True: the loader implements every strategy."""
         return True
 
     def load(self, strategy: str, url: str, objects: Sequence[str] = ()) -> Window:  # noqa: ARG002
@@ -63,7 +63,7 @@ class CommandClient:
         self._implementation = implementation
 
     def supports(self, strategy: str) -> bool:
-        """Return True if its entry has a command for the strategy; any command loads single objects."""
+        """Return True if its registry entry has a command for the strategy; any command can load single objects."""
         return strategy == SINGLE or self._implementation.supports(strategy)
 
     def load(self, strategy: str, url: str, objects: Sequence[str] = ()) -> Window:

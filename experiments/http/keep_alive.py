@@ -73,7 +73,7 @@ class Visits:
 
 
 def run(context: Run) -> Outcome:
-    """Request, wait, request again; judge, compare."""
+    """Run pairs of requests, decide the claims, compare times with theory."""
     asked, evidence = context.parameters, Evidence()
     long_s, short_s = 2 * asked["idle"], asked["idle"] / 2
     beds: list[tuple[list[str], dict[str, Any]]] = [
@@ -177,7 +177,7 @@ def _timings(case: str, visits: Visits, watch: MachineWatch) -> list[Timing]:
     timings = []
     for number, load in enumerate(visits.at_client):
         sample = _sample(case, load)
-        # The time is spent on the proxy's connection to the origin.
+        # The measured time is that of the proxy's connection to the origin.
         asked = visits.at_proxy[number] if case == PROXY else load
         second = asked.exchanges[1]
         assert second.response is not None

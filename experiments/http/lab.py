@@ -38,7 +38,7 @@ MODIFIED = 1_700_000_000
 def make_site(folder: Path, objects: int, size_bytes: int, seed: int) -> list[Path]:
     """Write a base page and `objects` - 1 pictures, each of `size_bytes` octets; return their paths, the page first.
 
-    A page whose names need more octets than that has as many as they need.
+    A page is larger if its references take more octets than that.
     """
     folder.mkdir(parents=True, exist_ok=True)
     random = Random(seed)
@@ -94,7 +94,7 @@ def web_testbed(
 ) -> Testbed:
     """Return the testbed of the web topology, with origin and proxy or their replacements; the origin serves `folder`.
 
-    `objects`: what its page names; `drawing`: further parameters of the topology.
+    `objects`: those that its page references; `drawing`: further parameters of the topology.
     """
     topo = WebTopo(bw=bw_mbit, delay=f"{rtt_s / 2 * 1e6:.0f}us", root=str(folder), **drawing)
     origin, proxy = context.replacements.get("origin"), context.replacements.get("proxy")
@@ -159,12 +159,12 @@ def has_response(load: PageLoad) -> bool:
 
 
 def delivered(loads: Iterable[PageLoad]) -> bool:
-    """Return True if all these loads delivered the files of their page; else their times are no evidence."""
+    """Return True if all these loads delivered the files of their page, so that their times are evidence."""
     return all(undelivered(load, load.files or {}) is None for load in loads)
 
 
 def failure_seen(loads: Sequence[PageLoad]) -> str:
-    """Return the fault in the packets of failed loads, as the rest of a sentence; empty if there is none."""
+    """Return the fault that the packets of failed loads show, as a clause; empty without one."""
     found = (undelivered(load, load.files or {}) for load in loads if load.conversations)
     wrong = next((one for one in found if one is not None), None)
     return f"; in the packets, {wrong.evidence}" if wrong is not None else ""

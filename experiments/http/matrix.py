@@ -26,7 +26,7 @@ from topologies.emulation.watch import ServerDied
 from topologies.web import WebTopo
 
 OBJECTS, SIZE_BYTES, SEED = 3, 3000, 1
-# By the strategy of lab7's client, the protocol that the packets must show.
+# Strategy of lab7's client -> protocol that the packets must show.
 OUR_STRATEGIES: Mapping[str, str] = {
     "1.0-serial": "1.0",
     "1.0-parallel": "1.0",
@@ -36,7 +36,7 @@ OUR_STRATEGIES: Mapping[str, str] = {
     "2-upgrade": "2-upgrade",
     "2-push": "2-push",
 }
-# By protocol, the strategy with which a server of the registry declares it.
+# Protocol -> strategy by which a server's registry entry declares it.
 NEEDS: Mapping[str, str] = {
     "1.0": "1.0-serial",
     "1.1": "1.1-persistent",
@@ -112,7 +112,7 @@ def _row(context: MatrixRun, server: Implementation | None, site: Path, files: M
 def _fetch_all(
     bed: Testbed, server: Implementation | None, objects: list[str]
 ) -> Iterator[tuple[_Column, Window | str]]:
-    """Load the page by every column; yield the time span of the load, or the client's error."""
+    """Load the page with every client; yield the time span of each load, or the client's error."""
     host = bed.host("client")
     ours = OurClient(host)
     for column in _columns():

@@ -53,7 +53,7 @@ FRAME_BYTES = 16384
 
 
 def run(context: Run) -> Outcome:
-    """Measure, judge, compare."""
+    """Measure both strategies, decide the claims, compare times with theory."""
     rtt_s, bw = context.parameters["rtt"], context.parameters["bw"]
     with site_folder(context) as folder:
         names = _make_objects(context, folder)
@@ -66,7 +66,7 @@ def run(context: Run) -> Outcome:
     captured = lab.read_capture()
     every: Mapping[str, Files] = dict.fromkeys(windows, files)
     loads = loads_in(context, captured, AT_CLIENT, windows, every)
-    # Undelivered loads have no time.
+    # Loads that did not deliver their files have no time.
     good = [strategy for strategy, some in loads.items() if strategy not in failures and delivered(some)]
     beyond = {strategy: _left_out(captured, lab.bed.topo, loads[strategy], bw * 1e6) for strategy in good}
     timings = {_name(strategy): [_timing(load, lab.watch) for load in loads[strategy]] for strategy in good}
@@ -155,10 +155,10 @@ def _theory(strategy: str, load: PageLoad, context: Run) -> Theory:
     before = large if strategy == PIPELINED else min(large, FRAME_BYTES)
     waiting_s, small_s = transmission_time_s(before, rate_bps), transmission_time_s(small, rate_bps)
     if strategy == PIPELINED:
-        # Nothing of the small response comes before the large one has ended.
+        # The small response starts after the end of the large one.
         terms = {"request": rtt_s + waiting_s + small_s, "transmission": 0.0}
         return Theory(sum(terms.values()), terms, "RTT + X(large) + X(small)", KUROSE_ROSS)
-    # The fields of all responses come first, in HEADERS frames, then a frame of the large one, then the small one.
+    # Order on the wire: HEADERS frames of all responses, one DATA frame of the large object, the small object.
     terms = {"request": rtt_s, "transmission": waiting_s + small_s}
     return Theory(sum(terms.values()), terms, "RTT + X(one frame) + X(small)", RFC_9113)
 
@@ -186,7 +186,7 @@ def _framing_s(load: PageLoad, rate_bps: float) -> float:
     if isinstance(conversation, Http2Conversation):
         large_bytes = min(large_bytes, FRAME_BYTES)
         other = sum(frame.size_bytes for frame in conversation.server_frames if frame.kind != Kind.DATA)
-        # By round robin, wherever the small object really was.
+        # Assume round robin, independently of the small object's actual position.
         needed = math.ceil((large_bytes + other + small_bytes) / MSS_BYTES) * MSS_BYTES
         carrying = [min(needed, sum(size for _, size in served))]
     else:

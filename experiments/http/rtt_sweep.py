@@ -92,7 +92,7 @@ class SweepResults:
     failures: dict[str, Verdict] = field(default_factory=dict)
 
     def fail(self, name: str, strategy: str, loads: Sequence[PageLoad], said: str) -> None:
-        """Record a point with an undelivered page; `said`: the error of its loads, empty if the client reports none."""
+        """Record a point with an undelivered page; `said`: the client's error, empty without one."""
         why = f"could not be loaded: {said}" if said else "was not delivered"
         wrong = (undelivered(load, load.files or {}) for load in loads if load.conversations)
         frames = [one.frame for one in wrong if one is not None][:1]
@@ -108,7 +108,7 @@ class SweepResults:
 
 
 def run(context: Run) -> Outcome:
-    """Measure every point, one emulated network an RTT."""
+    """Measure every point, in one emulated network per RTT."""
     asked = context.parameters
     found = SweepResults()
     evidence = Evidence()
@@ -161,7 +161,7 @@ def _at(context: Run, rtt_s: float, evidence: Evidence, found: SweepResults) -> 
 
 
 def _work(context: Run, client: PageClient, pages: Mapping[int, Sequence[Path]], watch: MachineWatch) -> Tried:
-    """Load every page by every strategy that client and origin are able to."""
+    """Load every page by every strategy that client and origin support."""
     supported = [name for name in context.parameters["strategies"] if _supported(context, client.supports(name), name)]
     for name in supported:
         # Once, to warm client and origin up; it is captured, but in no window.
@@ -186,7 +186,7 @@ def _supported(context: Run, client_can: bool, strategy: str) -> bool:
 
 
 def _load(context: Run, client: PageClient, strategy: str, page: Sequence[Path]) -> Window:
-    """Load one page; when that was. Raises LoadFailedError."""
+    """Load one page; return the time span. Raises LoadFailedError."""
     url = f"{base_url(context, strategy)}/{page[0].parent.name}/"
     return client.load(strategy, url, sorted(url + path.name for path in page[1:]))
 

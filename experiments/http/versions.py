@@ -48,7 +48,7 @@ from experiments.http.lab import (
 from experiments.http.theory import http_page_load, within_initial_window
 from experiments.http.wire.page_load import Files, PageLoad
 
-# strategy: the claim that its time and its packets decide
+# strategy: the claim about its time and its packets
 STRATEGY_CLAIMS: Mapping[str, tuple[str, Callable[[Sequence[PageLoad]], Verdict]]] = {
     "1.0-serial": ("H6", judge_strategies.decide_serial_connections),
     "1.0-parallel": ("H7", judge_strategies.decide_parallel_connections),
@@ -59,7 +59,7 @@ STRATEGY_CLAIMS: Mapping[str, tuple[str, Callable[[Sequence[PageLoad]], Verdict]
 }
 STRATEGIES = tuple(STRATEGY_CLAIMS)
 NON_PERSISTENT = ("1.0-serial", "1.0-parallel")
-# The page of more objects, for "whatever n": how many times more, and small enough for the initial window.
+# The second page, to vary n: its multiple of objects, and a size within the initial window.
 MORE, MORE_TIMES, MORE_SIZE_BYTES = "2, more objects", 3, 1200
 ORDERS = ("in order", "reversed")
 Loads = Mapping[str, list[PageLoad]]
@@ -115,7 +115,7 @@ class Pages:
 
 
 def run(context: Run) -> Outcome:
-    """Measure, judge, compare."""
+    """Measure all loads, decide the claims, compare times with theory."""
     rtt_s, bw = context.parameters["rtt"], context.parameters["bw"]
     with site_folder(context) as folder:
         pages = _make_pages(context, folder)
@@ -271,7 +271,7 @@ def _one_object_each(seen: Captured, workload: Workload) -> list[Verdict]:
     for name in NON_PERSISTENT:
         if name in workload.failures:
             return [failed("H5", _not_loaded(name, seen, workload))]
-    # The side that closes first is visible at the server: at the client its FIN may cross the client's own.
+    # Decide at the server which side closes first: at the client the two FINs may cross.
     loads = [load for name in NON_PERSISTENT for load in seen.at_origin.get(name, [])]
     return [judge_http.decide_connection_per_object(loads)] if loads else []
 
@@ -292,7 +292,7 @@ def _of_strategy(
     verdict = decide([load for each in chosen for load in seen.loads[each]])
     for each in chosen:
         if each not in comparisons:
-            # An undelivered load has failed already, and its time is no evidence.
+            # A load that did not deliver its files has failed; its time is no evidence.
             continue
         one = comparisons[each]
         if not one.within and verdict.verdict == "shown" and not _theory(each, seen.loads[each][0], context)[1]:

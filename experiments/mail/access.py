@@ -96,7 +96,7 @@ from topologies.emulation.node import Host
 from topologies.emulation.testbed import Testbed
 from topologies.mail import ADDRESSES, ALICE_ADDRESS, WEB
 
-# Beside the reading leg: RTTs from Alice to her server and between the servers, and the rate there.
+# The other legs: RTTs from Alice to her server and between the servers, and the rate between the servers.
 SENDER_S, BETWEEN_S, BW_MBIT = 0.02, 0.04, 10.0
 PICTURE, PICTURE_BYTES = "ring.png", 12_000
 VISITOR, BROWSER = "experiments.http.drivers.visitor", "experiments.mail.drivers.webmail"
@@ -113,7 +113,7 @@ NOTE = (
 
 
 def run(context: Run) -> Outcome:
-    """Fill the mailbox, read it in every way, judge, compare."""
+    """Fill the mailbox, read it by every protocol, decide the claims, compare times with theory."""
     asked = context.parameters
     written = generate_messages(asked["messages"], asked["attachment"], context.seed)
     mails = {name: _mail(name, context.seed) for name in PASSWORDS}
@@ -233,7 +233,7 @@ def _browser(bed: Testbed, servers: Mapping[str, MailHost], user: str) -> Driver
 
 
 def _by_webmail(bed: Testbed, servers: Mapping[str, MailHost], seed: int, done: Sessions) -> None:
-    """Send a message from Alice to Bob by webmail, and read it in his."""
+    """Send a message from Alice to Bob by webmail, and read it in Bob's webmail."""
     subject, there = "by webmail", held(servers["bob"], "bob")
     writes = writing_steps("alice", BOB, subject, _said(seed))
     done.attempt("writes", partial(_browser(bed, servers, "alice").request, writes))
@@ -245,12 +245,12 @@ def _by_webmail(bed: Testbed, servers: Mapping[str, MailHost], seed: int, done: 
 
 
 def _token(seed: int) -> str:
-    """Return a word that is in one message only."""
+    """Return a word that occurs in one message only."""
     return f"{Random(f'token {seed}').getrandbits(64):016x}"
 
 
 def _said(seed: int) -> str:
-    """Return Alice's text in webmail."""
+    """Return the text of Alice's webmail message."""
     return f"It goes by {_token(seed)}, says Alice."
 
 
@@ -347,7 +347,7 @@ def _panels(context: Run, traffic: Traffic, comparisons: Sequence[Comparison], w
     wanted = [sum(written.headers), written.attached, sum(written.sizes)]
     octets, trips = [], []
     for number, protocol in enumerate(WAYS):
-        # Beside each other, so that points of one task do not hide each other.
+        # Offset horizontally, so that points of one task do not cover each other.
         tasks = [(place + (number - 1) * BESIDE, task) for place, task in enumerate(TASKS, start=1)]
         mine = [(x, f"{protocol} {task}") for x, task in tasks if f"{protocol} {task}" in by_name]
         moved = [(x, traffic.octets(protocol, name) / 1000) for x, name in mine]

@@ -55,7 +55,7 @@ def supports(client: Implementation | None, operation: str) -> bool:
 
 
 def check_supported(client: Implementation | None, operation: str) -> None:
-    """Raise EmulationError unless a client can do this, MachineError unless it is here."""
+    """Raise EmulationError if a client does not support the operation, MachineError if it is not installed."""
     if not supports(client, operation):
         there = ", ".join(one.name for one in of_role(AGENT_ROLE) if supports(one, operation))
         raise EmulationError(f"{client.name if client else OURS} does not do that ({operation}): there are {there}")
@@ -79,7 +79,7 @@ def run_client(host: Host, client: Implementation | None, task: Task) -> Window:
     if client.config is not None:
         values["config"] = str(folder / client.config.removesuffix(".j2"))
         Path(values["config"]).write_text(render(f"implementations/{client.config}", **values))
-        # A file with a password is readable by its owner only.
+        # Files with a password must be readable by their owner only.
         Path(values["config"]).chmod(0o600)
     return run_command(host, expand(client.command or client.commands[task.operation], values))
 

@@ -45,7 +45,7 @@ __all__ = ["ALICE", "BOB", "IMAP_PORT", "PASSWORDS", "POP3_PORT", "SMTP_PORT", "
 
 USER, VISITOR = "experiments.mail.drivers.smtp", "experiments.http.drivers.visitor"
 TIMEOUT_S = 60.0
-# Its number in the kernel's include/net/tcp_states.h.
+# TCP_TIME_WAIT in the kernel's include/net/tcp_states.h, in hexadecimal.
 TIME_WAIT = "06"
 # Polling interval of a mailbox; the time of a delivery is the file system's.
 POLL_S = 0.005
@@ -127,7 +127,7 @@ class UserAgent:
         port: int = SMTP_PORT,
         at: Callable[[str], None] | None = None,
     ) -> Window:
-        """Run one SMTP session by steps; `at` is called with the word of each step `tell`. Raises EmulationError."""
+        """Run one SMTP session by steps; `at` gets the argument of each step `tell`. Raises EmulationError."""
         return self._request({"dialogue": steps, "server": address, "port": port}, at)
 
     def _request(self, request: Mapping[str, Any], at: Callable[[str], None] | None = None) -> Window:
@@ -139,7 +139,8 @@ class UserAgent:
                     try:
                         at(response["reached"])
                     except EmulationError as error:
-                        # Let the driver finish: its remaining lines would be taken for the next request's response.
+                        # Read the driver's remaining lines, which would be mistaken for the response to the next
+                        # request.
                         broken = error
                 response = self._driver.call("on", TIMEOUT_S)
         except DriverError:

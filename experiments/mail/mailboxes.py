@@ -44,7 +44,7 @@ WORDS = (
     "goes",
     "home",
 )
-# Seconds since 1970 of the first message's arrival; each comes a second after the one before.
+# Arrival of the first message in seconds since 1970; one more message per second.
 FIRST_ARRIVAL = 1_760_000_000
 Steps = Sequence[Sequence[Any]]
 
@@ -146,7 +146,7 @@ def held(server: MailHost, user: str) -> int:
 
 
 def contents_of(server: MailHost, user: str) -> list[bytes]:
-    """Return the messages in a user's INBOX, as the files have them."""
+    """Return the messages in a user's INBOX as stored."""
     found = []
     for path in (path for place in ("new", "cur") for path in (server.mailbox(user) / place).glob("*")):
         # A server may rename a message meanwhile.

@@ -41,7 +41,7 @@ from topologies.emulation.watch import ServerDied
 
 RELAY = "relay"
 LEGS = Legs(0.004, 0.01, 0.004, 100.0)
-# In the mailbox: plain messages, and one with a file.
+# Contents of the mailbox: plain messages, and one with an attachment.
 LETTERS = generate_messages(3, 3000, seed=7)
 MESSAGE = generate_messages(2, 10, seed=8).contents[0]
 DELIVERY_S, SETTLE_S, POLL_S = 20.0, 0.5, 0.02
@@ -117,7 +117,7 @@ def _testbed(context: MatrixRun, mta: Party, peer: Party, mailbox: Party) -> Ite
 
 
 def _transfer(context: MatrixRun, mta: Party, peer: Party) -> dict[Key, Cell]:
-    """Relay a message from one server to another; where both are the same, every client submits to it as well."""
+    """Relay a message from one server to another; if both are the same program, every client also submits to it."""
     relay = name_of(peer), MailColumn(mta, RELAY)
     sending = [each for each in columns() if each.operation == "send"] if name_of(mta) == name_of(peer) else []
     keys = [relay, *((name_of(mta), each) for each in sending)]

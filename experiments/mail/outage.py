@@ -66,11 +66,11 @@ WORDS = {
     EXPIRE: "it stays away",
     DAYS: "it stays away for days",
 }
-# Cases in which it does not come back.
+# Cases in which the receiver does not return.
 FOR_GOOD = (EXPIRE, DAYS)
 # RFC 5321 section 4.5.4.1: the retry interval is at least 30 minutes, and a message is given up after 4 to 5 days.
 RFC_RETRY_S, RFC_KEPT_S, RFC_GIVE_UP_S = 1800, 4 * 86_400, 5 * 86_400
-# Each message causes one report; more of them would add nothing.
+# Number of messages in these cases: each causes one DSN, so that few suffice.
 DAYS_MESSAGES = 4
 # Round-trip times of the legs beside that between the servers, and its rate; delays of the name servers.
 NEAR_S, BW_MBIT, NAMES_DELAY = 0.005, 10.0, "1ms"
@@ -79,7 +79,7 @@ CONNECT_TIMEOUT_S = 1
 GIVE_UP_S, LONG_S = 2, 86_400
 # The sender's server is killed after this share of the outage, and again after this share of the deliveries.
 KILL_AT, KILL_BEHIND = 0.5, 0.25
-# Delay of programs and the machine's scheduler until a due attempt is on the wire.
+# Maximum delay from the due time of an attempt to its SYN, by programs and the machine's scheduler.
 SLACK_S = 0.5
 # Time for servers to close a session, beside its round trips.
 GOODBYE_S = 0.2
@@ -129,7 +129,7 @@ class MailNetwork:
 
 
 def run(context: Run) -> Outcome:
-    """Run each kind of outage in a network of its own; judge, compare."""
+    """Run each kind of outage in a network of its own, decide the claim, compare times with theory."""
     check_supported(context.replacements.get(AGENT_ROLE), "send")
     if DAYS in context.parameters["case"] and clock.current().word != "virtual":
         raise EmulationError("the case days of mail-outage takes five days of time: run it with --time virtual")
@@ -194,7 +194,7 @@ def _seen(context: Run, case: str, name: str, evidence: OutageEvidence) -> Seen:
 
 
 def _read_at(case: str) -> list[str]:
-    """Return the hosts at which the fate of messages is captured: the receiver's server and Bob's host, or Alice's."""
+    """Return the hosts with captures of messages or DSNs: the receiver's server and Bob's host, or Alice's."""
     return ["alice"] if case in FOR_GOOD else ["mail-b", "bob"]
 
 
@@ -223,12 +223,12 @@ def _outage(context: Run, network: MailNetwork, case: str) -> Outage:
     asked, kills = context.parameters, []
     _hand_in(network, _messages(1, "before", context.seed))
     _wait_for(network.receiver, "bob", 1)
-    # Let the servers close their session: an open connection would hang once the cable is pulled.
+    # Let the servers close their session first: an open connection would hang when the link goes down.
     time.sleep(GOODBYE_S + 4 * asked["rtt"])
     began_ns = time.time_ns()
     _lose(network, case)
     _hand_in(network, _messages(asked["messages"], "during", context.seed))
-    # From now on there are messages to retry. Without a refusal an attempt takes longer.
+    # From now on the queue has messages to retry. An attempt without a refusal takes until its time-out.
     away_ns, away_s = time.time_ns(), asked["down"] + (CONNECT_TIMEOUT_S if case == LINK else 0)
     _until(away_ns, away_s * KILL_AT)
     if case == SERVICE:
@@ -253,7 +253,7 @@ def _count(context: Run, case: str) -> int:
 
 
 def _give_up(context: Run, network: MailNetwork, case: str) -> Outage:
-    """Stop the receiver for good."""
+    """Stop the receiver permanently, and wait until the sender's server gives up."""
     count, keeping = _count(context, case), None
     began_ns = time.time_ns()
     network.receiver.kill_mta()
@@ -268,7 +268,7 @@ def _give_up(context: Run, network: MailNetwork, case: str) -> Outage:
 
 
 def _wait_for(server: MailHost, user: str, count: int) -> None:
-    """Wait for messages; the judge finds those that do not arrive in time."""
+    """Wait for messages, with a bound; the check reports those that do not arrive in time."""
     with suppress(EmulationError):
         wait_for_count(server, user, count, PATIENCE_S + count * A_MESSAGE_S)
 
@@ -292,7 +292,7 @@ def _messages(count: int, kind: str, seed: int) -> list[bytes]:
 
 
 def _hand_in(network: MailNetwork, messages: Sequence[bytes]) -> None:
-    """Submit messages at Alice's server: on one connection, or by one program each."""
+    """Submit messages to Alice's server: on one connection, or by one client process each."""
     alice, paths = network.bed.host("alice"), []
     for number, message in enumerate(messages):
         path: Path = alice.workdir / f"message{number}"

@@ -70,7 +70,7 @@ from topologies.emulation.process.program import Program
 from topologies.emulation.testbed import Testbed
 
 BW_MBIT = 10.0
-# For these the server is restarted with further flags, without its state about clients and its disk.
+# For these codes the server is restarted with further flags, without its state on clients and disk.
 FRESH = {450: f"--greylist {GREYLIST_S:g}", 451: "", 421: ""}
 DISK_MIB = 16
 # Time-out of a delivery: the network's delay is negligible.
@@ -162,7 +162,7 @@ class Scenarios:
         return Window(window.start_ns, time.time_ns()), self._facts
 
     def _at(self, code: int, word: str) -> None:
-        """Handle the word of a step `tell` in the server's host."""
+        """Execute the argument of a step `tell` in the server's host."""
         acts: dict[tuple[int, str], Callable[[], None]] = {
             (421, STOP): self._stop,
             (451, FREEZE): self._freeze,
@@ -175,7 +175,7 @@ class Scenarios:
         acts[code, word]()
 
     def _afterwards(self, code: int) -> None:
-        """Complete a scenario after its dialogue."""
+        """Run the part of a scenario that follows its dialogue."""
         if code == 250:
             wait_for_messages(mailbox(self._server), 1, PATIENCE_S)
             self._reader.fetch()
@@ -189,7 +189,7 @@ class Scenarios:
         elif code == 421:
             self._mta.stop()
             with suppress(EmulationError):
-                # The refused connection is the finding.
+                # The refused connection is the evidence.
                 self._stranger.dialogue(())
 
     def _stop(self) -> None:
@@ -223,7 +223,7 @@ class Scenarios:
 
 
 def run(context: Run) -> Outcome:
-    """Run the dialogues; judge."""
+    """Run the dialogues and decide the claim."""
     rtt_s = context.parameters["rtt"]
     legs = Legs(rtt_s / 2, rtt_s, rtt_s / 2, BW_MBIT)
     topo = legs.topology(backup="no", accounts_a=AT_SENDER_DOMAIN, accounts_b=AT_RECEIVER_DOMAIN)

@@ -34,7 +34,7 @@ from topologies.emulation.process.program import Program
 from topologies.mail import MailTopo
 
 MTA_MODULE, ACCESS_MODULES = "services.mail.mta", ("services.mail.pop3", "services.mail.imap")
-# A user of every Debian (base-passwd), with mailboxes that real servers accept.
+# A user of every Debian system (base-passwd); real servers accept it as the owner of mailboxes.
 OWNER = "mail"
 MAILDIRS = "maildirs"
 # For ports below 1024, and for files of other users, such as lab7's.
@@ -77,7 +77,7 @@ class MailHost:
     def start(self, host: Host) -> Service | Program:
         """Start all servers; return the MTA, for whose READY the testbed waits."""
         self._host = host
-        # The MTA first: it makes the mailboxes' folder.
+        # The MTA first: it creates the folder of the mailboxes.
         self._running = self._start_mta(host, wait=False)
         if self.access is not None:
             server_starter(self.access, self._values)(host)
@@ -157,7 +157,7 @@ class MailHost:
 def mail_host(
     topo: MailTopo, name: str, replacements: Mapping[str, Implementation], schedule: Schedule | None = None
 ) -> MailHost:
-    """Return a mail server of the topology by the name of its host, with the replacements of its parts."""
+    """Return the mail server on a host of the topology, with its own MTA and access servers or replacements."""
     info = topo.nodeInfo(name)
     serves = list(info["serves"])
     words = shlex.split(serves[0])
@@ -166,7 +166,7 @@ def mail_host(
         words[words.index("--domain") + 1],
         info["names"][0],
         dict(_users(info["files"]["accounts"])),
-        # The topology gives every site 256 addresses.
+        # The topology assigns a /24 to every site.
         str(IPv4Network(f"{info['ip'].partition('/')[0]}/24", strict=False)),
         replacements.get(MTA_ROLE),
         replacements.get(ACCESS_ROLE),
@@ -178,7 +178,7 @@ def _users(accounts: str) -> Iterable[tuple[str, str]]:
     """Parse an accounts file; return passwords by user."""
     for line in accounts.splitlines():
         name, colon, rest = line.partition(":")
-        # A list has a blank behind its colon, a forward an arrow and no colon.
+        # A mailing list has a space after its colon; a forward has an arrow and no colon.
         if colon and not rest.startswith(" "):
             yield name, rest.partition(":")[0]
 

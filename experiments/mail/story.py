@@ -89,7 +89,7 @@ TEXTBOOK = (
 
 @dataclass(frozen=True)
 class StoryRun:
-    """One story: its time span, the facts that no packet shows, and the composed message."""
+    """One story: its time span, its times without packets, and the composed message."""
 
     start_ns: int
     end_ns: int
@@ -104,7 +104,7 @@ class StoryRun:
 
 @dataclass(frozen=True)
 class RelayRun:
-    """Messages relayed in one way: the time span, and the delivered bodies."""
+    """Messages relayed in one of the ways (pipelining, connections): the time span, and the delivered bodies."""
 
     start_ns: int
     end_ns: int
@@ -132,7 +132,7 @@ class Done:
     failures: dict[str, str] = field(default_factory=dict)
 
     def note(self, what: str, problems: Sequence[str]) -> None:
-        """Record the errors of a part of the workload; its packets are judged all the same."""
+        """Record the errors of a part of the workload; its packets are still judged."""
         if problems:
             self.failures[what] = "; ".join(problems)
 
@@ -198,7 +198,7 @@ class Correspondence:
         return Window(began_ns, time.time_ns())
 
     def _attempt(self, act: Callable[[], object]) -> None:
-        """Call a function that the servers may make fail, and record its error; the judge reads its packets."""
+        """Call a function that fails with a faulty server, and record its error; its packets are judged."""
         try:
             act()
         except EmulationError as error:
@@ -224,10 +224,10 @@ class Correspondence:
 
 
 def run(context: Run) -> Outcome:
-    """Send, pass on, read; judge, compare."""
+    """Run the workload, decide the claims, compare times with theory."""
     asked = context.parameters
     if 2 * asked["near"] > asked["rtt"]:
-        # Else her server relays each message before the next is submitted, on a connection of its own.
+        # Otherwise the server relays each message, on a connection of its own, before the next one is submitted.
         raise EmulationError(
             "near is more than half of rtt: Alice's letters would come too slowly to share a connection"
         )

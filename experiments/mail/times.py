@@ -1,4 +1,6 @@
-"""Times of a mail transfer from packets, beside their theory: the steps of a message, and the ways between servers."""
+"""Times of a mail transfer from packets, beside their theory: the steps of a message, and the ways of relaying between
+servers.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,7 @@ from experiments.mail.wire.smtp_grammar import Command
 from experiments.mail.wire.smtp_timing import divide, line_intervals, lookups, smtp_intervals
 
 # Number of name servers that the local one queries: with an empty cache the root's, the top-level domain's and the
-# domain's own; with the others' answers cached the last one only.
+# domain's own; with the delegations cached the last one only.
 ALL, LAST = 3, 1
 
 
@@ -101,7 +103,7 @@ class Closed:
 
 
 def step_timings(story: Story, legs: MailLegs, asked: Lookups, begun_ns: int) -> dict[str, Timed]:
-    """Return the time of each step on the wire of a story; a step starts with its lookups."""
+    """Return the time of each step of a story from its packets; a step starts with its DNS lookups."""
     who, relay = legs.who, story.relay
     assert story.handed.sent.final is not None
     assert story.passed.sent.final is not None
@@ -135,7 +137,7 @@ def step_theories(story: Story, legs: Legs, names_rtt_s: float, exchanges: int) 
     near, far = Leg(legs.sender_s), Leg(legs.receiver_s)
     between = Leg(legs.between_s, legs.bw_mbit * 1e6, _said_bytes([story.relay]))
     handed, passed = len(story.handed.data.octets), len(story.passed.data.octets)
-    # The sender's server asks for MX, then A and AAAA of each host, one after the other (RFC 5321 section 5.1).
+    # The sender's server queries MX, then A and AAAA of each host, one after the other (RFC 5321 section 5.1).
     for_mx = transfer.lookup_s([ALL, *[LAST] * (2 * exchanges)], server_s)
     for_submission = transfer.lookup_s([ALL], server_s, legs.sender_s)
     # Bob's name server has cached the answer.

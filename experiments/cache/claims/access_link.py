@@ -17,7 +17,7 @@ from experiments.harness.theory.queueing import Queue
 from experiments.harness.theory.tcp import transmission_time_s
 from experiments.http.wire.bulk import BulkExchange, Traffic
 
-# How far measured may lie from theory, and times by the machine's clock: the textbook's sum is meant to a tenth.
+# Permitted deviation from theory, and of times by the machine's clock: the textbook's example is accurate to a tenth.
 WITHIN = 0.10
 FEW_REPEATED = 10
 
@@ -65,12 +65,12 @@ class CaseFigures:
 
     @property
     def hit_rate(self) -> float:
-        """The share of requests that did not cross the link."""
+        """Return the share of requests that did not cross the link."""
         return 1 - self.crossed / self.requests
 
     @property
     def utilisation(self) -> float:
-        """The share of the link's capacity that the responses took, from the first request to the last."""
+        """Return the share of the link's capacity used by responses, from the first request to the last."""
         return self.link_bytes * 8 / (self.setting.rate_bps * self.length_s)
 
     @property
@@ -155,9 +155,7 @@ def _forwarded(asked: Sequence[BulkExchange], near: Traffic) -> Iterator[bool]:
 
 
 def _joined(asked: Sequence[BulkExchange], near: Traffic) -> Iterator[int]:
-    """Return for each request the ns that it waited for a response already under way to the cache, whose endpoint is
-    `near`.
-    """
+    """Return each request's wait in ns for a response in transit to the cache, whose endpoint is `near`."""
     on_the_way: dict[bytes, list[BulkExchange]] = {}
     for one in near.crossings:
         on_the_way.setdefault(one.path, []).append(one)
@@ -184,7 +182,7 @@ def _problem(
         return f"{unseen} of {len(asked)} responses were not captured whole"
     if paired < len(fetched):
         return f"{len(fetched) - paired} responses of the origin were not seen at the link's other end"
-    # One in a hundred changes no mean by a tenth; a few are spurious retransmissions when a queue grows fast.
+    # One retransmission in a hundred changes no mean by a tenth; a fast-growing queue causes a few spurious ones.
     if repeated > max(FEW_REPEATED, len(asked) / 100):
         return f"{repeated} segments were sent again, which is load that no formula has"
     return None

@@ -1,5 +1,4 @@
-"""Access link claim W8 over a long span: every arrival compared with Lindley's recursion, from packets at the client
-alone.
+"""Access link claim W8 over a long span: every arrival against Lindley's recursion, from the client's packets alone.
 
 The time of a response beyond that of a request which met an idle link is its wait in the link's queue:
 
@@ -27,7 +26,7 @@ from experiments.harness.theory.queueing import LEVEL, Queue, WaitInterval, wait
 from experiments.harness.theory.tcp import transmission_time_s
 from experiments.http.wire.bulk import Traffic
 
-# How late a request may be sent, as a share of a response's transmission: later ones are other arrivals.
+# Permitted delay of a request after its scheduled time, as a share of a response's transmission time.
 LATE = 0.01
 
 

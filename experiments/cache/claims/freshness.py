@@ -22,7 +22,7 @@ WHOLE_SECONDS_S = 1.0
 
 @dataclass(frozen=True)
 class Version:
-    """One version of an object; `replaced_ns`: the next one had surely taken its place then (None: it never did)."""
+    """One version of an object; `replaced_ns`: latest time of its replacement (None: never replaced)."""
 
     body: bytes
     replaced_ns: int | None
@@ -38,10 +38,10 @@ class LiveObject:
 
 @dataclass(frozen=True)
 class Delivery:
-    """One 200 response that a client got, times in ns when they were seen at the proxy.
+    """One 200 response to a client; times in ns, as captured at the proxy.
 
-    `staleness_s`: for how long its version had been replaced (0: it had not); `age_s`: since the origin was last asked
-    about the path; `from_cache`: without asking the origin meanwhile.
+    `staleness_s`: time since the replacement of its version (0: current); `age_s`: time since the last request to the
+    origin for the path; `from_cache`: no request to the origin meanwhile.
     """
 
     path: bytes
@@ -56,7 +56,7 @@ class Delivery:
 
     @property
     def too_old(self) -> bool:
-        """True if the freshness rules exclude it."""
+        """Return True if the freshness rules forbid this response."""
         if self.max_age_s is None:
             return self.replaced_ns is not None and self.asked_ns > self.replaced_ns
         oldest = self.max_age_s + WHOLE_SECONDS_S
@@ -64,9 +64,9 @@ class Delivery:
 
 
 def deliveries(legs: Legs, live: Mapping[bytes, LiveObject], spans: Sequence[Span]) -> list[Delivery]:
-    """Return every copy of these objects (by path) that clients got within the spans.
+    """Return every response with these objects (by path) to clients within the spans.
 
-    Raises Contradiction for a response that is no version of its object: another body, another status, none at all.
+    Raises Contradiction for a response with another body or status than its object's versions, or for none.
     """
     known = {path: {each.body: each for each in one.versions} for path, one in live.items()}
     found = []

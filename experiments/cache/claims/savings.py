@@ -1,5 +1,4 @@
-"""Cache savings claims W1 and W2: response time, and octets on the access link; decomposition of a visit through a
-proxy.
+"""Cache savings claims W1 and W2: response time, octets on the access link, decomposition of a visit via a proxy.
 
 A visit through a proxy is decomposed like any page load (see `decomposition`), with the proxy's own waits, captured at
 the proxy's interface, subtracted from the client's:
@@ -32,7 +31,7 @@ _AT_LINK = ReliefWording("the same visits", "the access link", "the link's own e
 def decide_visit_time(
     claim: str, without: Sequence[float], cached: Sequence[float], disagreeing: Sequence[str]
 ) -> Verdict:
-    """Decide W1 by the times of the same visits in s, without and with the cache.
+    """Decide W1 from the times in s of the same visits, without and with the cache.
 
     Undecided if measured times disagree with theory, of which `disagreeing` names the cases.
     """

@@ -33,9 +33,9 @@ from experiments.http.wire.http1 import Conversation, Exchange, Message
 
 @decides("W3")
 def decide_conditional_requests(claim: str, legs: Legs, spans: Sequence[Span]) -> Verdict:
-    """Decide W3 by the spans in which every copy is stale: the origin is asked under the condition of its validators.
+    """Decide W3 by the spans in which every stored response is stale: the cache sends conditional requests.
 
-    Failed if a copy is not asked for, or unconditionally, or with another value than the origin gave.
+    Failed if it sends none, an unconditional one, or another validator than the origin's.
     """
 
     def check() -> tuple[str, list[int]]:
@@ -68,7 +68,7 @@ def decide_conditional_requests(claim: str, legs: Legs, spans: Sequence[Span]) -
 
 @decides("W4")
 def decide_not_modified(claim: str, legs: Legs, spans: Sequence[Span], objects: Objects) -> Verdict:
-    """Decide W4 by the spans in which copies are stale and nothing has changed: 304 without a body, 200 for clients."""
+    """Decide W4 by the spans in which stored responses are stale and unchanged: 304 without content, 200 to clients."""
 
     def check() -> tuple[str, list[int]]:
         frames: list[int] = []
@@ -93,7 +93,7 @@ def decide_not_modified(claim: str, legs: Legs, spans: Sequence[Span], objects: 
 def decide_replaced_copy(
     claim: str, legs: Legs, changed: Sequence[Span], again: Sequence[Span], objects: Objects
 ) -> Verdict:
-    """Decide W5 by the spans in which stale copies of changed objects are asked for, and those in which they are again.
+    """Decide W5 by the spans of requests for changed objects with stale stored responses, and of their repetitions.
 
     Undecided if the cache does not keep the new response; failed if a client gets the old one, or if the new one is not
     the newest of the object's versions.
@@ -119,7 +119,7 @@ def decide_replaced_copy(
 
 @decides("W7")
 def decide_both_roles(claim: str, legs: Legs, on_link: Sequence[Connection], proxy: str, origin: str) -> Verdict:
-    """Decide W7: clients' SYNs go to the proxy, its own to the origin; `on_link`: all that cross the access link."""
+    """Decide W7: clients connect to the proxy, the proxy to the origin; `on_link`: all SYNs on the access link."""
 
     def check() -> tuple[str, list[int]]:
         for connection in on_link:
@@ -190,7 +190,7 @@ def _nothing_asked(legs: Legs, spans: Iterable[Span]) -> Exception:
 
 
 def _asked_for(legs: Legs, served: Served) -> None:
-    """Require a request to the origin for the response that a client got from a stale copy."""
+    """Require a request to the origin before a client's response from a stale stored response."""
     if served.upstream is None and served.exchange.response is not None and _copy_for(legs, served.exchange):
         frame = served.exchange.response.frames[0]
         raise Contradiction(f"{text(served.path)} is answered in frame {frame} without a request to the origin.", frame)
@@ -241,7 +241,7 @@ def _not_modified(legs: Legs, served: Served, objects: Objects) -> list[int]:
 
 
 def _nothing_behind(legs: Legs, upstream: Sequence[Exchange | None]) -> None:
-    """Require that no 304 has a body: it is followed by the next response, or by the end of the stream."""
+    """Require that no 304 has content: the next octets are another response, or the stream ends."""
     # Octets in front of another response are no status line: a violation, which `decide` has found.
     for conversation in legs.origin.conversations:
         if conversation.leftover and conversation.exchanges and conversation.exchanges[-1] in upstream:
@@ -273,7 +273,7 @@ def _changed(legs: Legs, served: Served, objects: Objects) -> tuple[Message, lis
 
 
 def _in_its_place(served: Served, fresh: Message) -> int:
-    """Return the frame in which the next client gets the new copy from the cache."""
+    """Return the frame of the new stored response at the next client."""
     given = response_of(served.exchange)
     _gets(given, fresh.body, validators_of(fresh), f"the new copy of frame {fresh.frames[0]}")
     if served.upstream is not None:
@@ -283,7 +283,7 @@ def _in_its_place(served: Served, fresh: Message) -> int:
 
 
 def _gets(given: Message, body: bytes, validators: Mapping[bytes, bytes], what: str) -> None:
-    """Require that a client gets a copy, and no other validator than the copy's."""
+    """Require that a client receives the stored response, with none of its validators altered."""
     if status_of(given) != 200 or given.body != body:
         raise Contradiction(
             f"In frame {given.frames[0]} the client gets {status_of(given)} with SHA-256 {_hash(given.body)}, not "

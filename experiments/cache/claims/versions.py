@@ -79,7 +79,7 @@ def confirm(
 
 
 def bulk_difference(traffics: Iterable[Traffic], objects: Objects) -> str | None:
-    """Return the same for exchanges parsed from headers alone: the difference of a response from its object, or None.
+    """Return the difference of a bulk exchange's response from its object, None if it is equal.
 
     A response without its end, or with a gap, is no evidence, and is counted with the bulk exchanges.
     """

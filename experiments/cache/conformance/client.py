@@ -22,7 +22,7 @@ from typing import Any
 
 # Longer than any reply takes, shorter than a proxy's own time-out for a silent origin.
 ANSWER_S = 8.0
-# All at once would be a burst of connections, which tests queues only.
+# Interval between the starts of parallel checks: a burst of connections would test the listen queue only.
 APART_S = 0.03
 WARM_UP_S = 10.0
 WARM_UP_PAUSE_S = 0.1
@@ -58,7 +58,7 @@ def _go_through(address: tuple[str, int], check: Mapping[str, Any]) -> None:
 
 
 def main(argv: list[str]) -> int:
-    """Run the script once."""
+    """Run the script and print READY and DONE."""
     script, host, port = argv
     first, *checks = json.loads(Path(script).read_text(encoding="utf-8"))
     print("READY", flush=True)

@@ -51,7 +51,7 @@ def _own_error(seen: CheckSeen) -> Contradiction | None:
     for number, step in enumerate(seen.steps, 1):
         for asked in step.client:
             answer, directives = asked.answer, b", ".join(asked.values("cache-control"))
-            # RFC 9111 section 5.2.1.7: only-if-cached wants 504 where nothing is stored.
+            # RFC 9111 section 5.2.1.7: only-if-cached requires 504 without a stored response.
             if answer is None or answer.status < 400 or step.origin or b"only-if-cached" in directives:
                 continue
             if answer.status not in {one.answer.status for each in seen.steps for one in each.origin if one.answer}:
@@ -117,7 +117,7 @@ def relayed(code: int) -> Expectation:
 def from_store(source: int) -> Expectation:
     """Expect a stored response: that of an earlier step, without a request to the origin.
 
-    That is the stored response, 304 where the client asked under a condition, a part where it asked for one.
+    That is the stored response, 304 to a conditional request, or 206 to a range request.
     """
 
     def check(seen: CheckSeen, number: int) -> None:

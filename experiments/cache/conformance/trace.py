@@ -25,7 +25,7 @@ Fields = tuple[tuple[bytes, bytes], ...]
 
 @dataclass(frozen=True)
 class Answer:
-    """A final response: its content without framing; `whole`: it ended as its framing says."""
+    """A final response; `content` is decoded from its framing, `whole` is True for a complete one."""
 
     status: int
     fields: Fields
@@ -119,7 +119,7 @@ def _is_of(name: str, asked: RequestSeen) -> bool:
 
 
 def _of(connection: Connection) -> list[RequestSeen]:
-    """Parse the requests on one connection: the well-formed ones, and the rest as far as possible."""
+    """Parse the requests on one connection, malformed ones as far as possible."""
     conversation = converse(connection)
     closed = connection.from_server.fin is not None or connection.from_server.reset is not None
     found = [_asked(exchange.request, exchange.response, closed) for exchange in conversation.exchanges]

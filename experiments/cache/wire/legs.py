@@ -22,7 +22,7 @@ from experiments.harness.judge.verdict import Contradiction
 from experiments.http.wire.http1 import Conversation, Exchange, Message
 from experiments.http.wire.page_load import PageLoad, page_load
 
-# When something happened, [start, end) in ns on the capture's clock.
+# A time span, [start, end) in ns on the capture's clock.
 Span = tuple[int, int]
 # RFC 3986 section 3: scheme and authority, which the request for a proxy has in front of the path.
 _ABSOLUTE = re.compile(rb"[A-Za-z][A-Za-z0-9+.\-]*://[^/?]*")
@@ -31,7 +31,7 @@ CONDITIONS: Mapping[bytes, bytes] = {b"if-modified-since": b"last-modified", b"i
 
 @dataclass(frozen=True)
 class Copy:
-    """A stored response by the origin's messages: the body of the newest 200, the newest validators, and its frame."""
+    """A stored response, inferred from the origin's responses: content of the latest 200, latest validators, frame."""
 
     body: bytes
     validators: Mapping[bytes, bytes]
@@ -47,7 +47,7 @@ class Served:
 
     @property
     def path(self) -> bytes:
-        """The path that was asked for."""
+        """The requested path."""
         return path_of(self.exchange)
 
 
@@ -57,7 +57,7 @@ class Legs:
 
     clients: PageLoad
     origin: PageLoad
-    # Whether the proxy sent octets to a server on a connection that began before the capture.
+    # True if the proxy sent octets to a server on a connection older than the capture.
     unseen: bool = False
 
     @property
@@ -117,7 +117,7 @@ class Legs:
         return [Served(exchange, self._meanwhile(exchange)) for exchange in self.asked(spans)]
 
     def answers_before(self, path: bytes, time_ns: int) -> list[Exchange]:
-        """Return the exchanges with the origin on a path whose response had begun by then."""
+        """Return the exchanges with the origin on a path with a response before a time."""
         return [
             each
             for each in self._upstream.get(path, [])
@@ -125,7 +125,7 @@ class Legs:
         ]
 
     def copy(self, path: bytes, time_ns: int) -> Copy | None:
-        """Return the response that the proxy may have stored for a path by then; None if there is none."""
+        """Return the response that the proxy may have stored for a path at a time; None without one."""
         found: Copy | None = None
         for exchange in self.answers_before(path, time_ns):
             response = exchange.response
@@ -188,7 +188,7 @@ def status_of(message: Message) -> int:
 
 
 def text(octets: bytes) -> str:
-    """Return octets of a message as text for an evidence."""
+    """Format octets of a message for evidence texts."""
     return octets.decode("ascii", "backslashreplace")
 
 

@@ -25,10 +25,10 @@ class ReliefWording:
 
     workload: str
     link: str
-    # Whose end of the link was captured.
+    # The captured end of the link.
     end: str
     saver: str
-    # Whence a response came that did not cross the link.
+    # The source of responses that did not cross the link.
     copy: str
 
 
@@ -46,7 +46,7 @@ def link_use(captured: CaptureFile, interface: str, span: Span, but: Sequence[Sp
 
 
 def decide_relief(claim: str, words: ReliefWording, without: LinkUse, relieved: LinkUse, from_copies: int) -> Verdict:
-    """Decide from the octets that the same workload put on a link, without the saver and with it.
+    """Decide from the octets of the same workload on a link, without and with a cache or CDN (the saver).
 
     `from_copies`: number of responses served from copies alone. A saver that stores nothing may save octets as well, by
     persistent connections; the verdict is then undecided.
@@ -68,5 +68,5 @@ def decide_relief(claim: str, words: ReliefWording, without: LinkUse, relieved: 
 
 
 def change(before: float, after: float) -> str:
-    """Return by how much something changed, in words."""
+    """Format a relative change for evidence texts."""
     return f"{abs(1 - after / before):.0%} {'less' if after <= before else 'more'}"

@@ -44,29 +44,29 @@ class Fault:
 
     @property
     def noticed_ns(self) -> int:
-        """From when on no answer may name it."""
+        """The time after which no answer may contain the failed replica."""
         return self.began_ns + round((self.interval_s + self.timeout_s + self.slack_s) * NS)
 
     @property
     def over_ns(self) -> int:
-        """From when on no request may fail."""
+        """The time after which no request may fail."""
         return self.noticed_ns + round(self.ttl_s * NS)
 
     @property
     def allowed_s(self) -> float:
-        """For how long after the fault requests may fail."""
+        """The permitted time of failed requests after the fault, in seconds."""
         return (self.over_ns - self.began_ns) / NS
 
     @property
     def used_again_ns(self) -> int | None:
-        """By when users are sent to it again, if it is back."""
+        """The time by which a returned replica must serve users again; None if it does not return."""
         waits_s = self.ttl_s + self.interval_s + self.timeout_s + self.slack_s
         return None if self.back_ns is None else self.back_ns + round(waits_s * NS)
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """One request of a user, from its first packet on; `failure` says why it was not served, None if it was."""
+    """One request of a user, from its first packet on; `failure` is the reason why it failed, None for success."""
 
     began_ns: int
     frame: int
@@ -161,7 +161,7 @@ def decide_failover(claim: str, episodes: Sequence[Episode]) -> Verdict:
 def check_episode(episode: Episode) -> list[int]:
     """Check one fault; return the frames of the first failure, the last one and the request served next.
 
-    A fault that ended before a request came has none of them. Raises Contradiction, Inconclusive.
+    A fault that ended before the next request has none of them. Raises Contradiction, Inconclusive.
     """
     _names_servers(episode)
     for user in episode.users:
@@ -214,7 +214,7 @@ def recovery(episode: Episode, user: User) -> Recovery | None:
 
 
 def _gets_objects(user: User) -> None:
-    """Require that each 200 brings the object."""
+    """Require that the content of each 200 is the object."""
     exchanges = [
         exchange
         for exchange in user.load.exchanges
@@ -224,7 +224,7 @@ def _gets_objects(user: User) -> None:
 
 
 def _names_servers(episode: Episode) -> None:
-    """Require that each answer names servers of the object, with the TTL that was asked for."""
+    """Require that each answer has addresses of the object's servers, with the configured TTL."""
     for answer, addresses in _answers(episode):
         strangers = addresses - episode.serving
         if strangers:
@@ -259,7 +259,7 @@ def _before(attempt: Attempt, fault: Fault) -> bool:
 
 
 def _course(episode: Episode) -> _Course:
-    """Follow one fault to its end."""
+    """Determine the course of one fault."""
     fault = episode.fault
     named = _no_longer_named(episode)
     users = [_served_again(user, fault) for user in episode.users]
@@ -290,7 +290,7 @@ def _answers(episode: Episode) -> list[tuple[DnsMessage, set[str]]]:
 
 
 def _no_longer_named(episode: Episode) -> DnsMessage:
-    """Return the last answer with the replica before the fault took effect; no later answer may have it."""
+    """Return the last answer with the replica's address; there must be none after the fault is detected."""
     fault = episode.fault
     until_ns = fault.back_ns or max(
         (attempt.began_ns for user in episode.users for attempt in attempts(user)), default=0
@@ -349,7 +349,7 @@ def _served_before(user: User, before: Iterable[Attempt], fault: Fault) -> None:
 
 
 def _back(episode: Episode) -> str:
-    """Describe the return of a replica: it must be answered again, and serve users again, in time."""
+    """Describe the return of a replica: it must be in answers and serve users again within the bound."""
     fault = episode.fault
     if fault.back_ns is None or fault.used_again_ns is None:
         return ""

@@ -43,17 +43,17 @@ class FailOverTheory:
 
     @property
     def cycle_s(self) -> float:
-        """The time between two fetches: a whole number of the users' periods."""
+        """Return the time between two fetches of an answer: a whole number of request periods."""
         return self.every_s * math.ceil(self.ttl_s / self.every_s)
 
     @property
     def mean_s(self) -> float:
-        """The mean fail-over time."""
+        """Return the mean fail-over time."""
         return (self.cycle_s + self.interval_s) / 2
 
     @property
     def deviation_s(self) -> float:
-        """Its standard deviation, by the density of `share`."""
+        """Return the standard deviation of the fail-over time, by the density of `share`."""
         cycle_s, check_s = self.cycle_s, self.interval_s
         # E[R^2] + P-weighted 2RC + C^2 over R < D, where the density of R and R < D is (1 - r / I) / C.
         square = cycle_s**2 / 3 + 2 * check_s**2 / 6 + cycle_s * check_s / 2
@@ -95,11 +95,10 @@ class FailOverTheory:
 
 
 def fail_over(episode: Episode) -> Timing | None:
-    """Return the duration of one fault for its first user, from the fault to the first successful request; None without
-    one.
+    """Return the time from one fault to the first successful request of its first user; None without one.
 
     If the fault met no request, the next request counts. Terms: the remaining TTL of the answer in the cache, further
-    lifetimes of answers fetched before the check detected the fault, and the time until a request came.
+    lifetimes of answers fetched before the check detected the fault, and the time until the next request.
     """
     served = first_served(episode, episode.users[0])
     answers = naming_answers(episode)
@@ -117,7 +116,7 @@ def fail_over(episode: Episode) -> Timing | None:
 
 @decides("C8")
 def decide_failover_times(claim: str, episodes: Sequence[Episode], theory: FailOverTheory) -> Verdict:
-    """Decide C8 by many faults, each within its own bound; the evidence names mean, quartiles and distance.
+    """Decide C8 from many faults, each within its own bound; the evidence has mean, quartiles and distance.
 
     Undecided under the conditions of `failover.decide_failover`.
     """

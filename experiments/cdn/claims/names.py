@@ -84,7 +84,7 @@ def decide_alias_to_cdn(claim: str, local: DnsTraffic, name: str, alias: str, ad
 
 
 def _answers(region: Region, name: str) -> tuple[dict[int, set[str]], list[int]]:
-    """Return (addresses of each answer by its time, frames of the answers) for the name, at the users of a region."""
+    """Return the addresses by the time of each answer to a region's users for the name, and the answers' frames."""
     found: dict[int, set[str]] = {}
     frames = []
     for _, answer in answered_queries([region.dns], name, "A"):
@@ -145,7 +145,7 @@ def _walk(local: DnsTraffic, name: str, addresses: Addresses) -> tuple[DnsExchan
 
 
 def _tells_alias(inner: Sequence[DnsExchange], name: str, alias: str, addresses: Addresses) -> DnsExchange:
-    """Return the exchange that brought the CNAME, authoritatively and from the provider's own name server."""
+    """Return the exchange with the CNAME in an authoritative answer of the provider's name server."""
     for one in inner:
         answer = answer_of(one)
         aliases = [each for each in answer.answer if each.name == canonical(name) and each.type == "CNAME"]
@@ -164,7 +164,7 @@ def _tells_alias(inner: Sequence[DnsExchange], name: str, alias: str, addresses:
 
 
 def _refers_to_cdn(inner: Sequence[DnsExchange], alias: str, addresses: Addresses) -> int:
-    """Return the frame of the referral, from another server, with the address of the CDN's."""
+    """Return the frame of the referral, from another server, with the address of the CDN's name server."""
     cdn = addresses_of(addresses, "cdn")
     for one in inner:
         answer = answer_of(one)
@@ -176,9 +176,7 @@ def _refers_to_cdn(inner: Sequence[DnsExchange], alias: str, addresses: Addresse
 
 
 def _answers_alias(inner: Sequence[DnsExchange], alias: str, addresses: Addresses, cname: DnsExchange) -> DnsExchange:
-    """Return the exchange in which the CDN's server, queried after the CNAME came, answers authoritatively for the
-    alias.
-    """
+    """Return the exchange with the CDN's authoritative answer for the alias, queried after the CNAME was received."""
     for one in inner:
         answer = answer_of(one)
         question = one.query.question

@@ -34,7 +34,7 @@ class Region:
 
     @cached_property
     def objects(self) -> frozenset[bytes]:
-        """The paths that its users asked for."""
+        """The paths that its users requested."""
         return frozenset(path_of(exchange) for exchange in self.load.exchanges)
 
 
@@ -48,7 +48,7 @@ def require_valid(loads: Iterable[PageLoad]) -> None:
 def decide_identical_copies(claim: str, regions: Sequence[Region], origin: PageLoad, objects: Objects) -> Verdict:
     """Decide C2: replicas serve the origin's response, equal in its octets and validators.
 
-    Undecided if no response of a region came from its replica's own copy.
+    Undecided if a region's replica served no response from its cache.
     """
 
     legs = [origin, *(leg for region in regions for leg in (region.legs.clients, region.legs.origin))]
@@ -213,7 +213,7 @@ def _crowd(region: Region, span: Span, users: int, objects: Objects) -> tuple[st
     paths = {path_of(request) for request in requests}
     if len(paths) > 1:
         raise Inconclusive("Those who asked at once asked for different objects.")
-    # Wherever it asked for this: before and after the crowd counts as well.
+    # All requests for this object count, also those before and after the simultaneous ones.
     fetched = [exchange for exchange in region.legs.origin.exchanges if path_of(exchange) in paths]
     frames = [exchange.request.frames[0] for exchange in fetched]
     if len(fetched) != 1:

@@ -64,7 +64,7 @@ def decide_link_relief(claim: str, without: LinkUse, through: LinkUse, from_copi
 
 
 def decompose_by_name(load: PageLoad, lookups: DnsTraffic, legs: Legs | None, span: Span) -> Decomposition:
-    """Divide a visit that begins with a lookup; `legs` are the replica's, None where the origin is asked.
+    """Divide a visit with its DNS lookup into terms; `legs` are the replica's, None for visits to the origin.
 
     `load` and `lookups` are of the user's own interface and the visit's span. Raises ValueError without a response.
     """

@@ -1,4 +1,4 @@
-"""Caching claims D10 to D12: cache hits, TTL countdown, and queries that the root is spared.
+"""Caching claims D10 to D12: cache hits, TTL countdown, and the reduction of queries to the root.
 
 All functions take traffic (see `wire.traffic`) at the clients, the local server or the root; `addresses` maps the roles
 local and root to addresses.
@@ -29,7 +29,7 @@ from experiments.dns.wire.message import DnsMessage, canonical
 from experiments.dns.wire.traffic import DnsExchange, DnsTraffic, merged
 from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, decides, listed
 
-# Seconds are counted whole: a cache may round up or down.
+# TTLs are whole seconds: a cache may round up or down.
 TTL_TOLERANCE_S = 1.0
 
 
@@ -43,7 +43,7 @@ class Workload:
 
 @dataclass(frozen=True)
 class _Told:
-    """An answer: the frame of the fetch it goes back to, the time since that, the ttl it tells, and its frame."""
+    """An answer from a cache: the frame of the upstream response, the time since that, its TTL, its frame."""
 
     fetched: int
     elapsed_s: float
@@ -205,9 +205,7 @@ def decide_ttl_countdown(
 def _fetches(
     traffic: DnsTraffic, local: frozenset[str], name: str, qtype: str, invented: DnsMessage | None
 ) -> list[DnsExchange]:
-    """Return the local server's queries for a name that fetched it, in order of time; an answer without one is
-    invented.
-    """
+    """Return the local server's upstream queries that fetched a name, in order of time; an answer requires one."""
     found = [
         one
         for one in sent_by(traffic, local)
@@ -222,7 +220,7 @@ def _fetches(
 
 
 def _ttl(response: DnsMessage, name: str) -> int:
-    """Return the TTL of the records that a name owns in an answer; all must be equal (RFC 2181 section 5.2)."""
+    """Return the TTL of a name's RRset in an answer; all records must have the same (RFC 2181 section 5.2)."""
     ttls = {record.ttl for record in response.answer if record.name == canonical(name)}
     if len(ttls) != 1:
         what = f"{len(ttls)} different TTLs" if ttls else "no records"
@@ -241,7 +239,7 @@ def has_ttl(fetched: DnsMessage, name: str, ttl_s: float) -> None:
 
 
 def _counted_down(fetched: DnsMessage, told: DnsMessage, name: str, tolerance_s: float) -> _Told:
-    """Require a TTL of the original one less the time since the fetch, and no answer with an expired record."""
+    """Require a TTL equal to the original one minus the time since the fetch, and no answer with an expired record."""
     whole, ttl = _ttl(fetched, name), _ttl(told, name)
     elapsed = (told.time_ns - fetched.time_ns) / 1e9
     since = f"{elapsed:.1f} s after it was fetched with {whole} s (frame {fetched.frame})"
@@ -287,11 +285,10 @@ def decide_root_relief(
     zones: GivenZones | None = None,
     cold: bool = False,
 ) -> Verdict:
-    """Decide D12: with caches the root gets at most 1/`ratio` of the queries that it gets without, for the same
-    workload.
+    """Decide D12: with caches the root receives at most 1/`ratio` of the queries of the same workload without caches.
 
-    With `zones`, the clients must get the zones' records: a server that answers with arbitrary data spares the root as
-    well. `cold`: the caches were empty, so that the root must be queried even with caching.
+    With `zones`, the clients must get the zones' records: invented answers reduce the root's load as well. `cold`: the
+    caches were empty, so that the root must be queried even with caching.
     """
     root = addresses_of(addresses, "root")
 

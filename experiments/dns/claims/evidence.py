@@ -26,7 +26,7 @@ def addresses_of(addresses: Addresses, role: str) -> frozenset[str]:
 
 
 def asks_for(exchange: DnsExchange, name: str, qtype: str | None = None) -> bool:
-    """Return True if a query asks for this name and, if given, this type."""
+    """Return True for a query with this QNAME and, if given, this QTYPE."""
     question = exchange.query.question
     return question is not None and question.qname == canonical(name) and qtype in (None, question.qtype)
 
@@ -54,7 +54,7 @@ def part_shown(question: Question) -> str:
 def answered_queries(traffics: Sequence[DnsTraffic], name: str, qtype: str) -> list[tuple[DnsExchange, DnsMessage]]:
     """Return queries for a name with their answers, in order of time; there must be one.
 
-    A truncated answer counts as none (RFC 2181 section 9), nor does a query that is lost and asked again.
+    A truncated answer counts as none (RFC 2181 section 9); an unanswered query is ignored if its client repeats it.
     """
     wanted = sorted(
         (exchange for traffic in traffics for exchange in traffic.exchanges if asks_for(exchange, name, qtype)),
@@ -79,7 +79,7 @@ def sent_by(traffic: DnsTraffic, sources: Collection[str]) -> list[DnsExchange]:
 
 
 def answer_of(exchange: DnsExchange) -> DnsMessage:
-    """Return the response to a query, which must be there and be no error."""
+    """Return the response to a query; its absence or an error contradicts the claim."""
     query, response = exchange.query, exchange.response
     if response is None:
         raise Contradiction(f"The query for {query.question} in frame {query.frame} gets no response.", query.frame)
@@ -94,7 +94,7 @@ def answer_of(exchange: DnsExchange) -> DnsMessage:
 
 
 def follow(message: DnsMessage, name: str, qtype: str) -> tuple[list[DnsRecord], list[DnsRecord]]:
-    """Return the CNAME records that lead from a name onwards, and the records of this type that they lead to.
+    """Return the CNAME chain that starts at a name, and the records of this type at its end.
 
     RFC 1034 section 3.6.2. Both are from the answer section.
     """
@@ -124,5 +124,5 @@ def referred_zone(message: DnsMessage) -> str | None:
 
 
 def words(items: Iterable[str]) -> str:
-    """Return text to read: sorted, with commas; "nothing" if there is none."""
+    """Format names for evidence texts: sorted, separated by commas; "nothing" if there are none."""
     return ", ".join(sorted(items)) or "nothing"

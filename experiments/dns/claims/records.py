@@ -32,11 +32,11 @@ from experiments.dns.wire.message import DnsMessage, DnsRecord, canonical, is_wi
 from experiments.dns.wire.traffic import DnsExchange, DnsTraffic
 from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, decides, listed
 
-# Fewer rounds of all addresses than this say nothing about their order.
+# Minimum number of rounds through all addresses for a decision about their order.
 FEWEST_ROUNDS = 2
-# The chi-square test wants five expected in every cell (Cochran, Biometrics 10, 1954).
+# The chi-square test requires an expected count of five per cell (Cochran, Biometrics 10, 1954).
 FEWEST_EXPECTED = 5
-# The 0.999 quantile of the normal distribution: one in a thousand honest random orders is taken for uneven.
+# The 0.999 quantile of the normal distribution: one in a thousand truly random orders is rejected.
 QUANTILE = 3.0902
 LARGEST_TTL = 2**31 - 1  # RFC 2181 section 8
 
@@ -76,7 +76,7 @@ def decide_reverse_lookup(claim: str, traffic: DnsTraffic, address: str, name: s
 def decide_alias(
     claim: str, traffic: DnsTraffic, alias: str, canonical_name: str, addresses: Collection[str] = ()
 ) -> Verdict:
-    """Decide D4: the alias has a CNAME record, and behind it come the canonical name's addresses (if given: these)."""
+    """Decide D4: the answer has the alias's CNAME record, then the canonical name's addresses (if given: these)."""
     target = canonical(canonical_name)
 
     def check() -> Finding:
@@ -130,10 +130,11 @@ def _ranked(servers: Sequence[tuple[int, str]]) -> str:
 
 @decides("D6")
 def decide_address_rotation(claim: str, traffic: DnsTraffic, name: str, addresses: Collection[str]) -> Verdict:
-    """Decide D6: over many queries every answer has all addresses, and each of them stands first about equally often.
+    """Decide D6: every answer of many has all addresses, and each address is first about equally often.
 
-    Equally: every address first at least once and the counts at most one apart (a cyclic order), or the counts
-    within the chi-square bound of an equal chance (a random order, or a cyclic one that others' queries turn, too).
+    Equally: every address first at least once and the counts at most one apart (a cyclic order), or the counts within
+    the chi-square bound of an equal chance (a random order, or a cyclic one that queries of other clients advance as
+    well).
     """
 
     def check() -> Finding:
@@ -155,7 +156,7 @@ def decide_address_rotation(claim: str, traffic: DnsTraffic, name: str, addresse
 
 
 def _evenly(firsts: Counter[str], frames: list[int]) -> str:
-    """Return by which rule these counts are equal; unequal counts contradict, few say nothing."""
+    """Return the rule by which these counts are equal. Raises Contradiction if unequal, Inconclusive if too few."""
     total, spread = firsts.total(), max(firsts.values()) - min(firsts.values())
     counts = ", ".join(f"{address} {count}" for address, count in sorted(firsts.items()))
     if total < FEWEST_ROUNDS * len(firsts):
@@ -235,7 +236,7 @@ def _asks_somebody(traffic: DnsTraffic, local: frozenset[str]) -> None:
 
 
 def _as_given(response: DnsMessage, zones: GivenZones, local: frozenset[str]) -> None:
-    """Compare the name server records of a response, and its TTLs, with the zones; a cache counts TTLs down."""
+    """Compare the NS records of a response, and its TTLs, with the zones; TTLs from a cache may be lower."""
     from_cache = response.source in local
     for record in response.answer:
         if record.type == "NS" and record.rdata not in zones.values(record.name, "NS"):

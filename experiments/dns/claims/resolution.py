@@ -154,8 +154,8 @@ def decide_zone_hosting(
 ) -> Verdict:
     """Decide D15, at the local server: an organisation's own name server, and a provider's that serves zones of others.
 
-    `own` and `hired` are (domain, name of its server). NS of the former names a server within the domain, NS of the
-    latter one outside, which answers authoritatively for all of them; with `zones`, the records must match.
+    `own` and `hired` are (domain, name of its server). The NS of `own` are servers within the domain, those of `hired`
+    a server outside, which is authoritative for all of them; with `zones`, the records must match.
     """
 
     def check() -> Finding:
@@ -182,7 +182,7 @@ def decide_zone_hosting(
 
 
 def _only_local(at_clients: Sequence[DnsTraffic], addresses: Addresses, roles: Iterable[str]) -> int:
-    """Count the clients' queries, which are those of no server; all must go to the local one."""
+    """Count the clients' queries (those from no server's address); all must be sent to the local server."""
     servers = addresses_of(addresses, "local").union(*(addresses_of(addresses, role) for role in roles))
     queries = [
         exchange.query
@@ -267,7 +267,7 @@ def _on_behalf(traffic: DnsTraffic, outer: DnsExchange, name: str, local: frozen
         for at, one in enumerate(inner)
         if one.response is None and any(later.query.question == one.query.question for later in inner[at + 1 :])
     ]
-    # A truncated answer is asked for again by TCP.
+    # A truncated answer is retried by TCP.
     return [one for one in inner if one not in lost and not answer_of(one).tc]
 
 
@@ -303,7 +303,7 @@ def _role(address: str, addresses: Addresses) -> str:
 
 
 def _link(traffic: DnsTraffic, name: str, addresses: Addresses, asker: str, asked: str) -> DnsExchange:
-    """Return the client's first query for a name, which must go to `asked` and be answered with data."""
+    """Return the client's first query for a name; it must be sent to `asked` and answered with data."""
     queries = [one for one in sent_by(traffic, addresses_of(addresses, asker)) if asks_for(one, name)]
     if not queries and asker == "client":
         raise Inconclusive(f"The client does not ask for {canonical(name)}.")
@@ -332,7 +332,7 @@ def _asks_only(traffic: DnsTraffic, asker: str, asked: str, addresses: Addresses
 
 
 def _nested(outer: DnsExchange, inner: DnsExchange) -> None:
-    """Require that the inner exchange lies within the outer one and brings its answer."""
+    """Require that the inner exchange happens during the outer one and has its answer."""
     whole, part = answer_of(outer), answer_of(inner)
     if not outer.query.time_ns <= inner.query.time_ns <= part.time_ns <= whole.time_ns:
         raise Contradiction(

@@ -97,14 +97,14 @@ def _fits(query: DnsMessage, response: DnsMessage) -> None:
 
 
 def _retried(traffic: DnsTraffic) -> list[tuple[DnsExchange, DnsExchange]]:
-    """Pair every truncated answer with the exchange by TCP that follows it and brings more."""
+    """Pair every truncated answer with the later TCP exchange that has the whole answer."""
     pairs = []
     for exchange in traffic.exchanges:
         response = exchange.response
         if exchange.query.transport != "udp":
             continue
         if response is None or not response.tc:
-            # An error instead of a truncated answer is none of the two.
+            # An error response is neither a small nor a truncated answer.
             answer_of(exchange)
             continue
         _fits(exchange.query, response)
@@ -139,5 +139,5 @@ def _again_by_tcp(exchange: DnsExchange, cut: DnsMessage, traffic: DnsTraffic) -
 
 
 def _data(message: DnsMessage) -> set[tuple[str, str, str]]:
-    # Without the ttl, which a cache may have counted down in between.
+    # Compare without TTLs, which a cache may have counted down in between.
     return {(record.name, record.type, record.rdata) for record in message.answer}

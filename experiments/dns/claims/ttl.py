@@ -20,7 +20,7 @@ from experiments.harness.judge.verdict import Contradiction, Finding, Verdict, d
 
 # The time of a change is the end of the zone's reload, a moment after the new data are served.
 CHANGE_TOLERANCE_NS = 1_000_000_000
-# With two points everything is monotone.
+# Minimum number of points: two are always monotone.
 FEWEST_POINTS = 3
 
 
@@ -66,7 +66,7 @@ def _is_stale(
 ) -> bool:
     values = {record.rdata for record in follow(response, name, "A")[1]}
     asked_ns = exchange.query.time_ns
-    # The zone may have been read before the time that is noted for its change.
+    # The server may have read the zone before the recorded time of its change.
     so_far = [(time_ns, set(some)) for time_ns, some in changes if time_ns <= response.time_ns + CHANGE_TOLERANCE_NS]
     if so_far and values not in [some for _, some in so_far]:
         raise Contradiction(

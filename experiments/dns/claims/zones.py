@@ -1,4 +1,4 @@
-"""Zone data that name servers were given, for comparison with their answers.
+"""Zone data of the name servers, for comparison with their answers.
 
     zones = GivenZones([GivenRecord("www.example.com.", "CNAME", 3600, "server1.example.com."), ...])
     zones.answer("www.example.com.", "A")      ([www CNAME server1], [server1 A 10.53.4.1])
@@ -25,7 +25,7 @@ _NAME_TYPES = ("NS", "CNAME", "PTR", "MX")
 
 @dataclass(frozen=True)
 class GivenRecord:
-    """One record of a zone: owner, type, TTL in seconds, and value as a master file has it."""
+    """One record of a zone: owner, type, TTL in seconds, and value in master-file format."""
 
     owner: str
     type: str
@@ -43,15 +43,15 @@ class GivenZones:
             values.setdefault(_written(record.type, record.value), set()).add(record.ttl)
 
     def values(self, name: str, rtype: str) -> frozenset[str]:
-        """Return the values of a set, none where there is no such set."""
+        """Return the values of an RRset, none without such an RRset."""
         return frozenset(self._values.get((canonical(name), rtype), ()))
 
     def ttls(self, name: str, rtype: str) -> frozenset[int]:
-        """Return the TTLs that a set has, in its own zone and in the one above."""
+        """Return the TTLs of an RRset in its own zone and in the parent zone."""
         return frozenset(ttl for some in self._values.get((canonical(name), rtype), {}).values() for ttl in some)
 
     def answer(self, name: str, rtype: str) -> tuple[list[tuple[str, str]], frozenset[str]]:
-        """Return the aliases (owner, target) on the way from a name, and the values of the type at its end."""
+        """Return the CNAME chain (owner, target) that starts at a name, and the values of this type at its end."""
         aliases: list[tuple[str, str]] = []
         at = canonical(name)
         while not self.values(at, rtype) and (targets := self.values(at, "CNAME")):
@@ -65,9 +65,9 @@ class GivenZones:
     # Differences from the zones.
 
     def answered(self, response: DnsMessage, name: str, rtype: str, whole: bool = True) -> None:
-        """Raise Contradiction unless an answer is the one that the zones have, and nothing beside it.
+        """Raise Contradiction unless an answer is exactly that of the zones.
 
-        With `whole` False the answer may end at an alias, as that of a server does which does not serve the target.
+        With `whole` False the answer may end at an alias, as from a server that is not authoritative for its target.
         """
         wanted_aliases, wanted = self.answer(name, rtype)
         aliases, records = follow(response, name, rtype)
@@ -89,7 +89,7 @@ class GivenZones:
                 )
 
     def has(self, record: DnsRecord, frame: int) -> None:
-        """Raise Contradiction unless a record is one of the zones, with its TTL."""
+        """Raise Contradiction unless a record is in the zones, with this TTL."""
         what = f"{record.name} {record.type} {record.rdata}"
         values = self.values(record.name, record.type)
         if record.rdata not in values:
@@ -99,7 +99,7 @@ class GivenZones:
         self.lives(record, frame)
 
     def lives(self, record: DnsRecord, frame: int) -> None:
-        """Raise Contradiction if a server of the zones tells a set of theirs with another TTL."""
+        """Raise Contradiction if an authoritative server's RRset has another TTL than in its zone."""
         ttls = self.ttls(record.name, record.type)
         if ttls and record.ttl not in ttls:
             raise Contradiction(
@@ -109,7 +109,7 @@ class GivenZones:
             )
 
     def lives_no_longer(self, record: DnsRecord, frame: int) -> None:
-        """Raise Contradiction if a cache tells a set of theirs with a TTL above theirs (RFC 1035 section 3.2.1)."""
+        """Raise Contradiction if a cached RRset has a higher TTL than in its zone (RFC 1035 section 3.2.1)."""
         ttls = self.ttls(record.name, record.type)
         if ttls and record.ttl > max(ttls):
             raise Contradiction(

@@ -32,7 +32,7 @@ Transport = Literal["udp", "tcp"]
 
 HEADER_BYTES = 12  # RFC 1035 section 4.1.1
 UDP_SIZE_BYTES = 512  # RFC 1035 section 4.2.1: without OPT, no more by UDP
-# Scapy would take a record whose end is missing: this octet behind the message shows whether one reached beyond it.
+# Scapy accepts truncated records: if this octet, appended to the message, is consumed, a record exceeded the message.
 SENTINEL = b"\0"
 
 
@@ -54,7 +54,7 @@ class Question:
 
 @dataclass(frozen=True)
 class DnsRecord:
-    """A resource record: owner name, type, class, time to live in seconds, and value as a master file writes it.
+    """A resource record: owner name, type, class, time to live in seconds, and value in master-file format.
 
     Of an OPT record, class is the sender's UDP size (CLASS1232) and ttl its flags (RFC 6891 section 6.1.3).
     """
@@ -132,7 +132,7 @@ def canonical(name: str) -> str:
 
 
 def is_within(name: str, domain: str) -> bool:
-    """Return True if a name is the domain or lies below it (RFC 9499: subdomain); both are canonical."""
+    """Return True if a name is the domain or a subdomain of it (RFC 9499); both are canonical."""
     return name == domain or domain == "." or name.endswith("." + domain)
 
 
@@ -198,7 +198,7 @@ def _records(section: Iterable[Any]) -> tuple[DnsRecord, ...]:
         DnsRecord(
             _name(record.rrname),
             _type(record.type),
-            # Scapy takes the upper bit for multicast DNS; here it is part of the class.
+            # Scapy interprets the upper bit as in multicast DNS; here it is part of the class.
             _class(record.rclass | getattr(record, "cacheflush", 0) << 15),
             _opt_ttl(record) if isinstance(record, DNSRROPT) else record.ttl,
             _rdata(record),

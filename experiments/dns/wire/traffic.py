@@ -63,7 +63,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class DnsExchange:
-    """A query, its response if one came, and the same query sent again meanwhile."""
+    """A query, its response (None: unanswered), and its retransmissions."""
 
     query: DnsMessage
     response: DnsMessage | None
@@ -158,7 +158,7 @@ def dns_exchanges(capture: CaptureFile, interface: str, port: int = DNS_PORT) ->
 
 
 def pair(messages: list[DnsMessage]) -> tuple[tuple[DnsExchange, ...], tuple[DnsMessage, ...]]:
-    """Join queries and responses, given in order of time; return exchanges, and responses to nothing."""
+    """Match responses to queries, given in order of time; return the exchanges, and the unmatched responses."""
     queries: list[list[DnsMessage]] = []
     responses: dict[int, DnsMessage] = {}
     open_by_key: dict[_Key, list[int]] = {}
@@ -197,7 +197,7 @@ def _answers(response: DnsMessage, query: DnsMessage) -> bool:
 
 
 def _note(messages: list[DnsMessage], problems: list[Problem], octets: bytes | str, carrier: Carrier) -> None:
-    """Read one message, or note why it cannot be read; text instead of octets says why not."""
+    """Parse one message, or record a problem; a text in place of octets is the reason why there are none."""
     if isinstance(octets, bytes):
         try:
             messages.append(read_message(octets, carrier))
@@ -210,7 +210,7 @@ def _note(messages: list[DnsMessage], problems: list[Problem], octets: bytes | s
 
 def _datagram(frame: Frame, packet: Any) -> bytes | str:
     udp = packet[UDP]
-    # The octets from its header on: `packet` may end behind that.
+    # Octets from the UDP header on, since `packet` may end with that header.
     original = frame.data[len(packet.original) - len(udp.original) :]
     if not UDP_HEADER_BYTES <= udp.len <= len(original):
         return f"a datagram of {udp.len} octets of which the frame holds {len(original)}"

@@ -50,13 +50,13 @@ VERBS: Mapping[str, tuple[str, ...]] = {
 LONG_LINE = re.compile(r"[-dlbcps][-rwxsStT]{9}[+.@]?\s+\d+\s+\S+\s+\S+\s+(?P<size>\d+)\s+\S+\s+\S+\s+\S+ (?P<name>.+)")
 # RFC 3659 section 7.2: facts, each ended by a semicolon, a space, and the name.
 FACTS_LINE = re.compile(r"(?P<facts>(?:[A-Za-z.-]+=[^;]*;)+) (?P<name>.+)")
-# So many octets of a file are looked for on the control connection: more than a listing or a reply repeats by chance.
+# Minimum number of a file's octets searched for on the control connection: more than a reply repeats by chance.
 SAMPLE_OCTETS = 32
 
 
 @decides("F1")
 def decide_control_connection(claim: str, traffic: Sequence[FtpTraffic]) -> Verdict:
-    """Decide F1: each of these sessions has one control connection to port 21, there before and after its data."""
+    """Decide F1: each session has one control connection to port 21, open from before to after its data transfers."""
 
     without = sum(not one.sessions for one in traffic)
     if 0 < without < len(traffic) and not any(one.dropped for one in traffic):
@@ -158,7 +158,7 @@ def decide_command_lines(claim: str, traffic: FtpTraffic) -> Verdict:
                 raise Contradiction(f"{one.verb} in frame {one.frame} has octets above 127.", one.frame)
         first = {verb: next(one for one in said if one.verb == verb) for verb in NAMED_VERBS}
         for verb, one in first.items():
-            # A line that the server never takes is no command of it.
+            # A line that the server does not recognise is no command.
             if verb not in taken:
                 raise Contradiction(
                     f"The server takes no {verb}, of which the first is in frame {one.frame}.", one.frame
@@ -243,7 +243,7 @@ def _opened(transfer: Transfer, mode: Mode) -> Connection:
 
 
 def _stays(session: FtpSession) -> int:
-    """Return the frame that first closes a control connection, after all other activity. Raises Contradiction."""
+    """Return the frame with the first FIN of a control connection, after all other activity. Raises Contradiction."""
     control, syn = session.connection, session.connection.syn
     if not control.established:
         raise Contradiction(f"The connection of frame {syn.frame} to {control.server} was not established.", syn.frame)
@@ -273,7 +273,7 @@ def _closings(*ways: Direction) -> list[Mark]:
 
 
 def _own_connection(transfer: Transfer, files: Mapping[str, bytes]) -> int:
-    """Return the frame that opens a transfer's data connection, whose octets are the file's. Raises Contradiction."""
+    """Return the SYN of a transfer's own data connection, which must carry the file. Raises Contradiction."""
     command = transfer.exchange.command
     if transfer.connection is None or not transfer.connection.established:
         raise Contradiction(f"{command.text!r} in frame {command.frame} has no data connection.", command.frame)
@@ -290,7 +290,7 @@ def _own_connection(transfer: Transfer, files: Mapping[str, bytes]) -> int:
 
 
 def _carried_out(assignment: Assignment, files: Mapping[str, bytes]) -> None:
-    """Raise Contradiction unless all of an assignment was done."""
+    """Raise Contradiction unless the client completed its assignment."""
     traffic, what = assignment.traffic, assignment.what
     done = [transfer for transfer in traffic.transfers if transfer.verb in VERBS[what] and transfer.done]
     frame = traffic.sessions[0].connection.syn.frame if traffic.sessions else 0
@@ -310,8 +310,9 @@ def _carried_out(assignment: Assignment, files: Mapping[str, bytes]) -> None:
 def is_listing(transfer: Transfer, folder: Collection[str], sizes: Mapping[str, int]) -> None:
     """Raise Contradiction unless a listing has a line for every name of a folder and for nothing else.
 
-    `sizes`: in octets, of the files whose size a line has to say where it says one. RFC 959 section 4.1.3 leaves the
-    form of LIST open; read are that of `ls -l`, which servers in use have, names alone (NLST) and facts (RFC 3659).
+    `sizes`: in octets, of the files whose size must be right where a line has one. RFC 959 section 4.1.3 does not
+    specify the format of LIST; accepted are that of `ls -l`, used by common servers, names alone (NLST) and facts (RFC
+    3659).
     """
     frame = transfer.exchange.command.frame
     entries = [_entry(line) for line in transfer.stream.data.decode(errors="replace").splitlines()]
@@ -351,7 +352,7 @@ def _digest(octets: bytes) -> str:
 
 
 def _out_of_band(session: FtpSession, files: Mapping[str, bytes]) -> None:
-    """Raise Contradiction if the octets of a file are on the control connection."""
+    """Raise Contradiction if the control connection carries octets of a file."""
     for way in (session.connection.from_client, session.connection.from_server):
         for name, octets in files.items():
             if len(octets) >= SAMPLE_OCTETS and octets[:SAMPLE_OCTETS] in way.stream.data:

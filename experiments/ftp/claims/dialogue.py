@@ -33,7 +33,7 @@ QUOTED = re.compile(rb'[^"]*"((?:[^"]|"")*)"')
 def decide_reply_codes(
     claim: str, scenarios: Mapping[int, FtpTraffic], uploads: Mapping[str, bytes] | None = None
 ) -> Verdict:
-    """Decide F4 from four scenarios by the code that each is to bring about; `uploads`: the files that are stored."""
+    """Decide F4 from four scenarios, each by the reply code that it should cause; `uploads`: the stored files."""
     missing = [code for code in CODES if code not in scenarios]
     if missing:
         return undecided(claim, f"There is no scenario for {', '.join(map(str, missing))}.")
@@ -93,7 +93,7 @@ def _first(session: FtpSession, code: int, *verbs: str) -> FtpExchange | None:
 
 
 def _login(session: FtpSession) -> tuple[FtpExchange, FtpExchange]:
-    """Return a command refused by 530, and the same one done after 230. Raises Contradiction."""
+    """Return a command refused with 530, and the same command executed after 230. Raises Contradiction."""
     inside = _need(_first(session, LOGGED_IN, "PASS", "USER"), session, "nobody logs in")
     place = session.exchanges.index(inside)
     early = [exchange for exchange in session.exchanges[:place] if exchange.command.verb in NEED_LOGIN]
@@ -115,7 +115,7 @@ def _login(session: FtpSession) -> tuple[FtpExchange, FtpExchange]:
 
 
 def _relative(session: FtpSession) -> tuple[FtpExchange, FtpExchange, FtpExchange]:
-    """Return RETR of one name, refused before CWD and done after it, and that CWD. Raises Contradiction."""
+    """Return RETR of one name, refused before CWD and successful after it, and that CWD. Raises Contradiction."""
     retrievals = session.exchanges_of("RETR")
     for before in retrievals:
         for after in retrievals[retrievals.index(before) + 1 :]:
@@ -141,7 +141,7 @@ def _is_file(transfer: Transfer, files: Mapping[str, bytes]) -> None:
 
 
 def _directories(session: FtpSession, moved: FtpExchange) -> None:
-    """Raise Contradiction unless PWD follows CWD and CDUP, and stays where CWD is refused."""
+    """Raise Contradiction unless PWD reflects every CWD and CDUP, and is unchanged after a refused CWD."""
     seen: list[tuple[FtpExchange, bytes]] = []
     place = session.exchanges.index(moved)
     home: bytes | None = None
@@ -170,7 +170,7 @@ def _directories(session: FtpSession, moved: FtpExchange) -> None:
 
 
 def _starts_where(first: FtpSession, second: FtpSession) -> None:
-    """Raise Contradiction if the next session begins in another directory than the one before did."""
+    """Raise Contradiction unless the next session starts in the same directory as the previous one."""
     start, later = (_first(one, DIRECTORY, "PWD") for one in (first, second))
     if start is not None and later is not None and _directory(start) != _directory(later):
         frame = later.command.frame
@@ -188,7 +188,7 @@ def _directory(exchange: FtpExchange) -> bytes:
 
 
 def _begins_anew(session: FtpSession, known: FtpExchange) -> FtpExchange:
-    """Return a command done in another session, here refused again. Raises Contradiction."""
+    """Return a command refused for lack of state, although an earlier session executed it. Raises Contradiction."""
     again = next(
         (exchange for exchange in session.exchanges_of("RETR") if exchange.command.argument == known.command.argument),
         None,
@@ -267,7 +267,7 @@ def _open_already(traffic: FtpTraffic) -> Finding:
     if stood is None:
         frame = exchange.command.frame
         raise Contradiction(f"125 answers frame {frame}, and the data connection was not open then.", frame)
-    # A 125 independent of the connection's state would prove nothing.
+    # A server that always sends 125 proves nothing: another transfer must have 150 with no connection open.
     waited = (one for one in session.transfers if 150 in one.exchange.codes and _stood_before(one) is None)
     other = next(waited, None)
     if other is None:
@@ -295,7 +295,7 @@ def _cannot_open(traffic: FtpTraffic) -> Finding:
     command = exchange.command
     place = named_port(command)
     if place is not None:
-        # The server tried as soon as it was told where, and refuses PORT itself.
+        # The server connected on receipt of PORT, and refuses PORT itself.
         made = next(
             (
                 connection

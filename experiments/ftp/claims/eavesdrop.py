@@ -121,18 +121,18 @@ def eavesdrop(captured: CaptureFile, interface: str, address: str) -> Overheard:
 
 
 def _forms(word: bytes) -> list[bytes]:
-    """Return a word, its encodings within base64 (whole groups of three octets, at each alignment), and hexadecimal."""
+    """Return the searched forms of a word: clear text, base64 (the whole groups at each alignment), and hexadecimal."""
     forms = [word, word.hex().encode(), word.hex().upper().encode()]
     for skipped in range(3):
         whole = word[skipped : skipped + (len(word) - skipped) // 3 * 3]
-        # Fewer octets than that are found in any stream by chance.
+        # Shorter encodings occur in any stream by chance.
         forms += [base64.b64encode(whole)] if len(whole) >= 6 else []
     return forms
 
 
 @decides("F8")
 def decide_eavesdropping(claim: str, ftp: Overheard, secret: Secret) -> Verdict:
-    """Decide F8: from the frames of a third host alone, the user, the password and the file."""
+    """Decide F8: user name, password and file are recovered from the frames of a third host alone."""
 
     def check() -> Finding:
         users, passwords = ftp.credentials["USER"], ftp.credentials["PASS"]
@@ -188,7 +188,7 @@ def _recovered(heard: Overheard, secret: Secret) -> list[tuple[str, list[int]]]:
         for one in heard.credentials[kind]:
             found.append((f"{kind} {one.what!r} in frame {one.frame}", [one.frame]))
     for what, word in (("the user's name", secret.user), ("the password", secret.password)):
-        # Names as short as that are found in random octets by chance.
+        # Names of this length occur in random octets by chance.
         frames = heard.words(word) if len(word) >= 5 else []
         found += [(f"{what} in frames {listed(frames)}", frames)] if frames else []
     frames = heard.words(secret.file_name)

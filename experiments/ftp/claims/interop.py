@@ -57,7 +57,7 @@ def _succeeded(transfer: Transfer) -> None:
 
 
 def _moved(transfers: list[Transfer], files: Mapping[str, bytes]) -> None:
-    """Raise Contradiction unless each file is the data of a transfer of its name."""
+    """Raise Contradiction unless a transfer of its name carried each file."""
     got = {transfer.base_name: transfer for transfer in transfers}
     for name, octets in files.items():
         if name not in got:
@@ -68,7 +68,7 @@ def _moved(transfers: list[Transfer], files: Mapping[str, bytes]) -> None:
 
 
 def _kept(transfers: list[Transfer], files: Mapping[str, bytes], stored: Mapping[str, bytes]) -> None:
-    """Raise Contradiction unless the server has every file as it was put."""
+    """Raise Contradiction unless the server stored every uploaded file unaltered."""
     for transfer in transfers:
         expected, kept, frame = (
             files.get(transfer.base_name),

@@ -55,7 +55,7 @@ async def get(host: str, port: str, user: str, password: str, name: str, into: s
 
 
 def main(argv: list[str]) -> int:
-    """Run one of the two. Raises asyncssh's errors, whose last line the caller sees."""
+    """Run the server or the client. Raises asyncssh's errors; the last line of standard error describes them."""
     what, *words = argv
     asyncio.run(serve(*words) if what == "serve" else get(*words))
     return 0

@@ -65,7 +65,7 @@ def read_commands(stream: Stream) -> Iterator[Command]:
         if found is None:
             raise FtpGrammarError(f"not a command: {_excerpt(rest)}")
         end = start + found.end()
-        # Telnet's commands are not the line's own; ABOR's frame is the line's.
+        # Telnet commands are not part of the line; the frame of ABOR is that of its line.
         first = start + found.start(1)
         yield Command(stream.data[first:end], stream.span(first, end), found[1].decode().upper(), found[2] or b"")
         start = end

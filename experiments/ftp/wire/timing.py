@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from experiments.ftp.wire.sessions import FtpExchange, FtpSession, Transfer
 from experiments.harness.judge.decomposition import Decomposition, Interval, sum_up
 
-# In order of priority: a moment that several intervals cover counts as the first of these.
+# In order of priority: overlapping intervals count as the first of these terms.
 FTP_TERMS = (
     "transmission",
     "data_handshake",
@@ -44,7 +44,7 @@ def decompose_session(session: FtpSession) -> Decomposition:
 
 
 def span_of(session: FtpSession) -> tuple[int, int]:
-    """Return when a session begins, and when its last transfer ends, in ns. Raises ValueError without a transfer."""
+    """Return the start of a session and the end of its last transfer, in ns. Raises ValueError without a transfer."""
     ends = [
         transfer.exchange.final.last_ns
         for transfer in session.transfers
@@ -106,7 +106,7 @@ def _of_transfer(transfer: Transfer, session: FtpSession) -> Iterator[Interval]:
 
 
 def _handshake(transfer: Transfer, session: FtpSession) -> Iterator[Interval]:
-    """Return one round trip at the client: its SYN to the SYN-ACK, or its SYN-ACK to the ACK."""
+    """Return the round trip of a handshake at the client: SYN to SYN-ACK, or (as the accepting side) SYN-ACK to ACK."""
     made = transfer.connection
     if made is None:
         return

@@ -138,7 +138,7 @@ sandbox_option = click.option(
     "--sandbox/--no-sandbox",
     "sandboxed",
     default=True,
-    help="run in new namespaces; without them (as root) interfaces are visible from outside",
+    help="run in new Linux namespaces; --no-sandbox (as root) creates the interfaces in the machine's own",
 )
 TIMES = ("auto", "virtual", "real")
 time_option = click.option(
@@ -167,7 +167,7 @@ real_time_option = click.option(
     default="auto",
     show_default=True,
     callback=lambda _context, _option, value: _only_real(value),
-    help="clock: this machine's (real) only, for interactive use",
+    help="clock: only real time is possible for interactive use (auto: real)",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="print JSON")
 results_option = click.option(
@@ -180,7 +180,7 @@ results_option = click.option(
 
 
 def into_sandbox(sandboxed: bool) -> None:
-    """Re-execute the command in a sandbox if one is wanted. Call it when all arguments have been validated."""
+    """Re-execute the command in a sandbox if the options require one. Call it after validation of all arguments."""
     if sandboxed:
         from experiments.harness.results.incomplete import salvage_captures
 

@@ -26,7 +26,7 @@ def matrix_command(name: str, links: str, sandboxed: bool, timed: str, results: 
     """Run every server against every client (`lab7 matrix http`, ftp, mail), or every cache against every check of RFC
     9111 (`lab7 matrix cache`), and judge each pair from its packets.
 
-    Exits with 1 if a cell fails without a known cause. Programs that are not installed are listed with how to get them.
+    Exits with 1 if a cell fails without a known cause. Missing programs are listed with installation instructions.
     """
     try:
         matrix = find_matrix(name)

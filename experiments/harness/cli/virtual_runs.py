@@ -1,6 +1,4 @@
-"""Experiments in virtual time, in parallel, each in a kernel of its own; results are reported in the order of the
-names.
-"""
+"""Parallel runs in virtual time, each in a kernel of its own, reported in the order of their names."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ def probe_path(bed: Testbed, path: EmulatedPath) -> list[Check]:
 
 
 def _measured(measure: Callable[[], Check]) -> Check:
-    """Measure, and again where the check fails."""
+    """Measure a path, and repeat the measurement while its check fails."""
     check = measure()
     for again in range(1, PROBES if clock.current().word == "real" else 1):
         if check.verdict == "valid":
@@ -222,7 +222,7 @@ class MachineWatch:
         self._step_s = max(self._step_s, abs(_clock_offset_s() - self._offset_s))
 
     def _watch(self) -> None:
-        # From the moment at which the thread was started: a suspension before its first reading counts as well.
+        # Start at the creation of the thread, to include a suspension before its first reading.
         began_s = self._started_s
         look_s = began_s + STOPPED_PERIOD_S
         waited_s = _waited_s()
@@ -240,7 +240,7 @@ class MachineWatch:
             began_s, stopped = time.monotonic(), self._stop.is_set()
 
     def samples(self, take: Callable[[], Sample], retakes: int = RETAKES) -> list[Sample]:
-        """Take a sample, and again where the machine disturbed it beyond the bound; return all, the last one last."""
+        """Take a sample, and repeat it while the machine disturbs it beyond the bound; return all, in order."""
         samples: list[Sample] = []
         while len(samples) <= retakes:
             self.begin_sample()
@@ -352,7 +352,7 @@ class MachineWatch:
         ]
 
     def _bounded(self, times: bool, name: str, figure: str, value_s: float, bound_s: float, more: str = "") -> Check:
-        """Return a check of a time: bounded, unless each sample accounts for its own part of it."""
+        """Return a check of a time, with a bound unless the samples account for it."""
         measured = f"{figure}{value_s * 1e3:.2f} ms{more}"
         if not times:
             return Check(name, "any: no time depends on it", measured, "valid")

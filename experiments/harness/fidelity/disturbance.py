@@ -1,4 +1,4 @@
-"""Disturbance of a sample in real time: the part of a measured time that the machine, and no protocol, has added.
+"""Disturbance of a sample in real time: the part of a measured time caused by the machine instead of the protocol.
 
     record.within(start_ns, end_ns)    # Disturbance(late_s=0.0004, stolen_s=0.0, waiting_s=0.003, programs_s=0.0021)
 
@@ -47,7 +47,7 @@ DISK = "waiting_for_disk"
 TERMS = (LATE_FRAMES, WAITING, PROGRAMS, DISK, STOLEN)
 # The programs' processor time is no disturbance by the machine: it is the same each time.
 MACHINE_TERMS = (LATE_FRAMES, WAITING, DISK, STOLEN)
-# Longer than a full frame takes at 5 Mbit/s, shorter than a round trip of any topology here.
+# Maximum gap within a burst: more than a full frame at 5 Mbit/s, less than a round trip of any topology.
 BURST_NS = 3_000_000
 # Beyond this share a sample is marked as disturbed and taken again. It is a share and no time, since each exchange of a
 # long dialogue has its turns: a session of fifty commands waits fifty times as often as one of a single command.
@@ -65,11 +65,11 @@ class Counter:
     values: Sequence[int]
 
     def growth(self, start_ns: int, end_ns: int) -> float:
-        """Return its growth between two times, interpolated."""
+        """Return the counter's growth between two times, interpolated."""
         return self._at(end_ns) - self._at(start_ns)
 
     def growth_about(self, start_ns: int, end_ns: int) -> int:
-        """Return the upper bound of its growth: from the last reading before a time to the first one after another."""
+        """Return an upper bound of the growth: from the last reading before a time to the first one after another."""
         if not self.times_ns:
             return 0
         first = max(0, bisect_right(self.times_ns, start_ns) - 1)
@@ -159,13 +159,13 @@ class Disturbance:
         return sum(self.terms().values())
 
     def beyond_bound(self, total_s: float) -> bool:
-        """Return whether the machine disturbed a sample of this time so much that it should be taken again."""
+        """Return whether the disturbance of a sample of this duration exceeds the bound for a repetition."""
         return beyond_bound(sum(self.terms()[name] for name in MACHINE_TERMS), total_s)
 
 
 @dataclass(frozen=True)
 class _Share:
-    """Part of one host's programs in a sample."""
+    """Disturbance of one host's programs in a sample."""
 
     waited_ns: float
     computed_ns: float
@@ -263,7 +263,7 @@ class Record:
 
 
 def beyond_bound(machine_s: float, total_s: float) -> bool:
-    """Return whether the machine's part of a sample exceeds the bound."""
+    """Return whether the disturbance of a sample exceeds the bound."""
     return machine_s > DISTURBED_SHARE * total_s
 
 

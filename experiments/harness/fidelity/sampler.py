@@ -28,7 +28,7 @@ from topologies.emulation.wire.record import Reader
 # Period of scans for programs that have started or exited.
 LOOK_NS = 100_000_000
 READ_BYTES = 200
-# Precision of a reading's time, and attempts to reach it.
+# Maximum duration of one reading, and the number of attempts to stay below it.
 READING_NS, READINGS = 1_000_000, 3
 # Of proc_pid_stat(5) the state is read, the first word after the name of at most 16 octets.
 STAT_BYTES = 64

@@ -63,7 +63,7 @@ class Implementation:
 
     files: further configuration files in its folder, by name, with their templates. modes: forward or reverse, of a
     proxy. least_interval_s: shortest period of health checks of a CDN's name server. module: import required of its
-    program, a Python. get: how to install it, if not by its package. own: a user's program.
+    program, a Python. get: installation instructions, if not by its package. own: a user's program.
     """
 
     name: str
@@ -86,7 +86,7 @@ class Implementation:
     own: bool = False
 
     def supports(self, strategy: str) -> bool:
-        """Return whether it supports a page load by this strategy; a user's program is assumed to, and tested."""
+        """Return whether it supports a page load by this strategy; True for any user's program."""
         return self.own or strategy in self.speaks or strategy in self.commands
 
     @property
@@ -109,11 +109,11 @@ class Implementation:
         return self.path() is not None and (not self.module or _imports(self.program, self.module))
 
     def how_to_get(self) -> str:
-        """Return how to install it; empty for a user's program."""
+        """Return the installation instructions; empty for a user's program."""
         return self.get or (f"`sudo apt-get install {self.package}`" if self.package else "")
 
     def require(self) -> None:
-        """Check that it is installed. Raises MachineError with how to install it."""
+        """Check that it is installed. Raises MachineError with the installation instructions."""
         if not self.installed():
             how = f": {self.how_to_get()}" if self.how_to_get() else ""
             raise MachineError(f"{self.program if self.own else self.name} is not installed{how}")

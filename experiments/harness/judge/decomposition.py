@@ -29,7 +29,7 @@ from scapy.layers.inet import UDP
 
 from experiments.harness.judge.frames import Frame
 
-# In order of priority: a moment that several intervals cover counts as the first of these.
+# In order of priority: overlapping intervals count as the first of these terms.
 TERMS = ("transmission", "request", "tcp_handshake", "dns")
 RESIDUAL = "residual"
 
@@ -78,7 +78,7 @@ def dns_intervals(frames: Iterable[Frame]) -> list[Interval]:
             continue
         udp, dns = packet[UDP], packet[DNS]
         if not dns.qr:
-            # A repeated query began to wait when it was first sent.
+            # The wait for a retransmitted query starts with its first transmission.
             asked.setdefault((udp.sport, dns.id), frame.time_ns)
         elif (udp.dport, dns.id) in asked:
             intervals.append(Interval("dns", asked.pop((udp.dport, dns.id)), frame.time_ns))

@@ -40,7 +40,7 @@ class Line:
 
     @property
     def last_ns(self) -> int:
-        """The time of the octet that was captured last, which need not be the final one."""
+        """The latest time of any of its octets, not necessarily that of the final octet."""
         return max(piece.time_ns for piece in self.pieces)
 
     @property

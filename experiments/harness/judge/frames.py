@@ -30,8 +30,8 @@ _FRAGMENT = struct.Struct("!H")
 class Frame:
     """One captured frame.
 
-    `number` counts from 1 through the file, as Wireshark counts; `interface` is the label it was captured
-    under; `wire_length` is in octets, and more than `len(data)` if the capture cut the frame short.
+    `number` counts from 1 through the file, as Wireshark counts; `interface` is its label in the capture; `wire_length`
+    is in octets, greater than `len(data)` for a truncated frame.
     """
 
     number: int
@@ -81,7 +81,7 @@ class CaptureFile:
         return tuple(frame for frame in self.frames if frame.interface == interface)
 
     def dropped(self, interface: str) -> int:
-        """Return how many packets the kernel dropped on this interface before they could be captured."""
+        """Return the number of packets that the kernel dropped on this interface before their capture."""
         return self.counts[interface].dropped
 
 

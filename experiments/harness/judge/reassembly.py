@@ -26,7 +26,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class Piece:
-    """The octets [start, end) of a stream, and the frame that brought them first."""
+    """The octets [start, end) of a stream, and the first frame that carried them."""
 
     start: int
     end: int
@@ -48,7 +48,7 @@ class Stream:
         self._starts = [piece.start for piece in self.pieces]
 
     def span(self, start: int, end: int) -> tuple[Piece, ...]:
-        """Return the pieces that brought the octets [start, end), which must lie within `data`."""
+        """Return the pieces that carried the octets [start, end), a range within `data`."""
         if not 0 <= start < end <= len(self.data):
             raise IndexError(f"octets {start} to {end} of a stream of {len(self.data)}")
         first = bisect_right(self._starts, start) - 1
@@ -57,7 +57,7 @@ class Stream:
 
 
 def reassemble(first_sequence: int, segments: Iterable[Segment], end: int | None = None) -> Stream:
-    """Return the stream that these segments make, given in order of arrival.
+    """Reassemble a stream from its segments, given in order of arrival.
 
     `first_sequence` is the sequence number of the first octet (the SYN's plus one); `end` is the length of the stream
     as given by the sender's FIN, if one was captured.
@@ -78,7 +78,7 @@ def reassemble(first_sequence: int, segments: Iterable[Segment], end: int | None
 
 
 def unwrap(distance: int, near: int) -> int:
-    """Return the number congruent to `distance` modulo 2^32 that lies nearest to `near`."""
+    """Return the number congruent to `distance` modulo 2^32 that is nearest to `near`."""
     half = SEQUENCE_SPACE // 2
     return near + (distance - near + half) % SEQUENCE_SPACE - half
 

@@ -1,4 +1,4 @@
-"""Verdict on a claim, with its evidence and frame numbers; `decide` is the frame of every check."""
+"""Verdict on a claim, with its evidence and frame numbers; `decide` runs every check."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ class Network:
 
 
 def addresses(topo: Topo) -> dict[str, str]:
-    """Return the host of each address that the topology gives."""
+    """Return the host of each address in the topology."""
     hosts: dict[str, str] = {}
     for host in topo.hosts():
         if address := topo.nodeInfo(host).get("ip"):

@@ -124,7 +124,8 @@ class Replay:
         for action in actions:
             yield self._condition(action.trigger)
             if self._is_untriggered(action):
-                # At the capture's time: the pause after the trigger would drift against other hosts.
+                # Start at the captured time instead of a pause after the trigger, which would drift against other
+                # hosts.
                 yield self._clock.at_time(action.frame.time_ns - self._began_ns)
             elif action.lag_ns and action.host in self._options.waiting:
                 yield self._clock.after(action.lag_ns)
@@ -158,7 +159,7 @@ class Replay:
             met.meet()
 
         target = self._hosts.get(key[2])
-        # To no host, such as a multicast group: nothing of a sample waits for it.
+        # Datagrams to no host (a multicast group) delay nothing in a sample.
         if target is not None:
             self._network.route(action.host, target).send(action.size_bytes, deliver)
 
@@ -250,7 +251,7 @@ def beyond_each(
     try:
         return _beyond_each(captured, topo, samples, frozenset(waiting))
     except (KeyError, StopIteration) as error:
-        # A host that was not captured acted, or an address is not in the topology.
+        # The frames involve a host without a capture, or an address outside of the topology.
         raise CausalOrderError(f"the model does not reach the end of a sample: {error}") from error
 
 

@@ -30,7 +30,7 @@ STYLE = {"svg.fonttype": "none", "svg.hashsalt": "lab7", "font.family": "sans-se
 
 
 class PlotUnavailable(RuntimeError):  # noqa: N818 - a state of the installation, told to the reader of the page
-    """matplotlib is not installed; the message says how to install it."""
+    """matplotlib is not installed; the message has the installation instructions."""
 
 
 def plot_comparisons(comparisons: Sequence[Comparison]) -> str:

@@ -21,7 +21,7 @@ TIMINGS_NAME = "timings.csv"
 
 @dataclass(frozen=True)
 class Latest:
-    """The newest verdict on a claim, and the run it comes from."""
+    """The latest verdict on a claim, and its run."""
 
     verdict: Verdict
     experiment: str
@@ -57,7 +57,7 @@ def read_results(results: Path) -> Iterator[tuple[Path, Result]]:
 
 
 def find_latest(results: Path) -> dict[str, Latest]:
-    """Return, for every claim that any run under `results` has judged, the newest verdict."""
+    """Return the latest verdict on every claim in the runs under `results`."""
     return {
         verdict.id: Latest(verdict, result.experiment, result.started, result.fidelity.verdict, folder)
         for folder, result in read_results(results)

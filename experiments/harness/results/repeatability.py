@@ -66,7 +66,7 @@ def _of_fields(first: Any, other: Any, path: str) -> str | None:
 
 
 def _of_captures(first: Path, other: Path) -> str:
-    # Imported here: scapy takes its time, and most runs are identical.
+    # Imported here: importing scapy is slow, and most runs are identical.
     from experiments.harness.judge.frames import read_capture
 
     try:

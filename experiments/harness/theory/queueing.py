@@ -25,7 +25,7 @@ from random import Random
 POLLACZEK_KHINCHINE = "Pollaczek-Khinchine formula for M/D/1: Kleinrock, Queueing Systems, volume 1, section 5.6"
 CHE = "Che, Tung and Wang, Hierarchical Web Caching Systems, IEEE JSAC 20(7), 2002"
 BATCH_MEANS = "batch means: Law, Simulation Modeling and Analysis, section 9.5.3"
-# Few and long ones: each many times as long as the queue remembers. And how many spans calibrate an interval of LEVEL.
+# Number of batches (few, each many relaxation times long), number of spans for calibration, confidence level.
 BATCHES, SPANS, LEVEL = 10, 500, 0.99
 # Bisection on a characteristic time: each step halves the interval.
 STEPS = 100
@@ -63,7 +63,7 @@ def waits_s(arrivals_s: Iterable[float], service_s: float | Iterable[float]) -> 
     waits: list[float] = []
     free_s = -math.inf
     services_s = repeat(service_s) if isinstance(service_s, float) else service_s
-    # The constant has no end.
+    # A constant service time is an infinite iterator.
     for arrival_s, takes_s in zip(arrivals_s, services_s):  # noqa: B905
         start_s = max(arrival_s, free_s)
         waits.append(start_s - arrival_s)
@@ -72,10 +72,10 @@ def waits_s(arrivals_s: Iterable[float], service_s: float | Iterable[float]) -> 
 
 
 def most_under_way(arrivals_s: Sequence[float], delays_s: Sequence[float]) -> int:
-    """Return how many of these requests, in the order of their arrival, are under way at once at most."""
+    """Return the maximum number of simultaneous requests, given in the order of their arrival."""
     changes = [(at_s, 1) for at_s in arrivals_s]
     changes += [(at_s + delay_s, -1) for at_s, delay_s in zip(arrivals_s, delays_s, strict=True)]
-    # Of one moment the ends come first.
+    # At equal times process ends before starts.
     return max(accumulate(change for _, change in sorted(changes)), default=0)
 
 
@@ -91,7 +91,7 @@ def poisson_s(rate: float, span_s: float, random: Random) -> list[float]:
 def batch_means(waits: Sequence[float]) -> tuple[float, float]:
     """Return the mean of BATCHES batches of equal size, and the standard error that their differences give it.
 
-    What is left over of the waits, fewer than there are batches, is left out. Raises ValueError for fewer waits than
+    The remaining waits, fewer than BATCHES, are ignored. Raises ValueError for fewer waits than
     batches.
     """
     size = len(waits) // BATCHES

@@ -1,5 +1,4 @@
-"""The host's side of a run in virtual time: create a result folder, boot a kernel, supervise its job, collect the
-result.
+"""The host's side of a run in virtual time: result folder, boot of a kernel, supervision of its job, results.
 
 Each run has a kernel of its own, so that parallel runs do not affect each other's times.
 """

@@ -19,9 +19,9 @@ from experiments.http.wire.http1 import Exchange, Message
 from experiments.http.wire.page_load import Files, PageLoad
 
 OK = b"200"
-# RFC 9112 section 3.2.2: a server takes absolute-form as well.
+# RFC 9112 section 3.2.2: a server must accept absolute-form as well.
 ABSOLUTE = re.compile(rb"(?i)http://[^/?]*")
-# RFC 9110 section 8.4.1: coding, and the window bits by which zlib reads it (RFC 1950, RFC 1952).
+# RFC 9110 section 8.4.1: content coding, and zlib's window bits for it (RFC 1950, RFC 1952).
 WINDOW_BITS: Mapping[bytes, int] = {b"gzip": 31, b"x-gzip": 31, b"deflate": 15}
 # More than any header and trailer of these codings (RFC 1952 section 2.3).
 CODING_OVERHEAD_BYTES = 1024
@@ -107,7 +107,7 @@ def content_of(response: Message, limit: int | None = None) -> bytes:
             continue
         if coding not in WINDOW_BITS:
             raise _CodingError(f"its content coding is {_text(coding)}")
-        # Data below another coding may be longer than the content, but not by much.
+        # An intermediate coding may be slightly longer than the content.
         content = _inflated(content, coding, None if limit is None else 2 * limit + CODING_OVERHEAD_BYTES)
     return content if limit is None else content[:limit]
 

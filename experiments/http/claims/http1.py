@@ -42,7 +42,7 @@ def decide_delivered(
     check: Callable[[], Finding],
     as_page: bool = True,
 ) -> Verdict:
-    """Decide a claim on objects, which needs loads that delivered their files as well.
+    """Decide a claim on page loads, which also requires that they delivered their files.
 
     `as_page`: see `undelivered`.
     """
@@ -105,8 +105,8 @@ def decide_statelessness(claim: str, first: PageLoad, second: PageLoad, others: 
 
     `others` are all further loads: a request in them must have the same status and content as the same request, octet
     by octet, elsewhere. Undecided if the two loads did not send the same requests, or sent them in the same order.
-    Failed also if the responses are equal, but not the files: an origin whose state had saturated before the first of
-    them would send equal responses, too.
+    Failed also if the responses are equal, but not the origin's files: an origin may have changed its state before the
+    first load.
     """
     compared = [first, second, *(load for load in others if load.conversations)]
     unfit = _not_reordered(first, second)
@@ -142,7 +142,7 @@ def decide_statelessness(claim: str, first: PageLoad, second: PageLoad, others: 
 
 
 def _always_the_same(loads: Sequence[PageLoad]) -> None:
-    """Require that equal requests got equal status and content wherever they were sent."""
+    """Require equal status and content in the responses to equal requests of all loads."""
     known: dict[bytes, tuple[tuple[bytes, bytes], int]] = {}
     for exchange in (exchange for load in loads for exchange in load.exchanges):
         response = exchange.response
@@ -188,7 +188,7 @@ def decide_connection_per_object(claim: str, loads: Sequence[PageLoad]) -> Verdi
 
 
 def response_of(exchange: Exchange) -> Message:
-    """Return the response of an exchange; its absence contradicts every claim."""
+    """Return the response of an exchange. Raises Contradiction without one."""
     if exchange.response is None:
         frame = exchange.request.frames[0]
         raise Contradiction(f"The request in frame {frame} gets no whole response.", frame)
@@ -217,7 +217,7 @@ def of_version(exchange: Exchange, version: bytes) -> None:
 
 
 def sound(conversation: Conversation) -> None:
-    """Require that both streams of a connection are whole messages within the grammar, and nothing else."""
+    """Require that both streams of a connection consist of complete, valid messages."""
     syn = conversation.connection.syn.frame
     if conversation.problem is not None:
         raise Contradiction(f"On the connection opened in frame {syn}: {conversation.problem}.", syn)
@@ -243,9 +243,9 @@ def _opens_asks_gets(conversation: Conversation, port: int) -> None:
         ack, response = connection.from_client.first_ack, exchange.response
         assert ack is not None
         if response is None:
-            # RFC 9112 section 9.3.2: a server may close before it has answered every pipelined request.
+            # RFC 9112 section 9.3.2: a server may close before it has responded to every pipelined request.
             continue
-        # A request without content is complete before anything can respond to it.
+        # A request without content must be complete before its response.
         if not ack.frame <= exchange.request.frames[0] <= max(exchange.request.frames) < response.frames[0]:
             raise Contradiction(
                 f"On the connection opened in frame {syn}, handshake, request and response are out of order.",
@@ -256,14 +256,14 @@ def _opens_asks_gets(conversation: Conversation, port: int) -> None:
 
 
 def sound_requests(conversation: Conversation) -> None:
-    """Require that the client's stream is whole requests within the grammar, and nothing else."""
+    """Require that the client's stream consists of complete, valid requests."""
     if conversation.request_problem is not None:
         syn = conversation.connection.syn.frame
         raise Contradiction(f"On the connection opened in frame {syn}: {conversation.request_problem}.", syn)
 
 
 def _proper_response(exchange: Exchange) -> Message | None:
-    """Return the response of an exchange, if there is one; it must have a status code and a version of HTTP/1."""
+    """Return the response of an exchange, None without one; it must have a valid status code and an HTTP/1 version."""
     response = exchange.response
     if response is None:
         return None

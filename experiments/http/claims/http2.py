@@ -23,7 +23,7 @@ TEXT = re.compile(rb"[\t\r\n\x20-\x7e]*")
 
 @decides("H10")
 def decide_binary_framing(claim: str, text_loads: Sequence[PageLoad], binary_loads: Sequence[PageLoad]) -> Verdict:
-    """Decide H10: the heads of 1.x are lines of ASCII text, those of 2 are frames of binary data."""
+    """Decide H10: header sections are lines of ASCII text in HTTP/1.x, and binary frames in HTTP/2."""
     missing = [name for name, loads in (("1.x", text_loads), ("2", binary_loads)) if not loads]
     if missing:
         return undecided(claim, f"No page load by HTTP/{missing[0]} in the capture.")
@@ -79,7 +79,7 @@ def _binary_frames(loads: Sequence[PageLoad]) -> tuple[list[Http2Frame], list[Ht
             frames += [*conversation.client_frames, *conversation.server_frames]
     blocks = [frame for frame in frames if frame.kind == Kind.HEADERS]
     for block in blocks:
-        # An empty one is continued in the next frame.
+        # An empty HEADERS frame is continued in the next frame.
         if block.payload and TEXT.fullmatch(block.payload):
             raise Contradiction(f"The header block in frame {block.packet} is text.", block.packet)
     if not blocks:
@@ -106,8 +106,8 @@ def decide_multiplexing(
 ) -> Verdict:
     """Decide H11: 1.1 delivers `small` after `large`; 2 interleaves both and delivers `small` first.
 
-    `large` and `small` are request-targets, requested in this order by both. By 2, no other response may wait for the
-    end of `large` either.
+    `large` and `small` are request-targets, requested in this order by both versions. By 2, the end of `large` may
+    delay no other response either.
     """
     loads = [*pipelined, *multiplexed]
     if not pipelined or not multiplexed:
@@ -175,7 +175,7 @@ def _asked_in_order(load: PageLoad, large: bytes, small: bytes) -> tuple[Message
 
 
 def _interleaved(load: PageLoad, large: bytes, small: bytes) -> tuple[float, list[int]]:
-    """Return (ms, frames): DATA of the small stream must lie between DATA of the large one, on one connection."""
+    """Return (ms, frames); on one connection, DATA of the small stream must be between DATA of the large one."""
     (conversation,) = _one(load)
     ids = {exchange.target: stream_id for stream_id, exchange in conversation.streams}
     second, _, delivered = _asked_in_order(load, large, small)
@@ -244,7 +244,7 @@ def _response_blocks(loads: Sequence[PageLoad]) -> tuple[int, int]:
     for response in (
         exchange.response for load in loads for exchange in load.exchanges if exchange.response is not None
     ):
-        # RFC 7541 section 6.2.2: an octet and two lengths of an octet each, name and value as they are.
+        # RFC 7541 section 6.2.2: one octet, then name and value uncompressed, each with a length of one octet.
         fields = sum(3 + len(name) + len(value) for name, value in response.fields)
         # The status is an octet of the static table (appendix A); that alone compresses no field.
         if fields and len(response.header_block) >= 1 + fields:
@@ -261,7 +261,7 @@ def _response_blocks(loads: Sequence[PageLoad]) -> tuple[int, int]:
 
 
 def _with_objects(fewest: int, verdict: Verdict, loads: Sequence[PageLoad]) -> Verdict:
-    """Return the verdict, or undecided if the loads are valid but have too few objects."""
+    """Return the verdict; undecided for valid loads with too few objects."""
     objects = min((len(load.exchanges) for load in loads), default=0)
     if verdict.verdict == "shown" and objects < fewest:
         return undecided(verdict.id, f"A page of {objects} {'object' if objects == 1 else 'objects'} is too small.")

@@ -53,7 +53,7 @@ def _every_file(load: PageLoad, files: Files) -> None:
 
 
 def _all_pushed(load: PageLoad, files: Files) -> None:
-    """Require that every object but the page came by a promise."""
+    """Require that every object but the page was pushed, with a PUSH_PROMISE."""
     conversations = [conversation for conversation in load.conversations if isinstance(conversation, Http2Conversation)]
     promised = {
         path_of(exchange)

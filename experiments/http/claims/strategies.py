@@ -1,4 +1,4 @@
-"""Page load strategy claims H6 to H9, decided as far as packets go.
+"""Page load strategy claims H6 to H9: the part of each that packets decide, without times.
 
 The capture must be taken at the client, so that "after" refers to the client's own order of receiving and sending. Each
 strategy's formula assumes an order of events; the checks here find those events in the packets, and `verdict.timed`
@@ -23,7 +23,7 @@ from experiments.http.claims.http1 import decide_delivered, of_version, only_exc
 from experiments.http.wire.http1 import Exchange
 from experiments.http.wire.page_load import PageLoad
 
-# With fewer named objects than two, parallel or pipelined look like one at a time.
+# Minimum number of referenced objects: with one, parallel or pipelined requests look like serial ones.
 FEWEST_OBJECTS = 3
 
 _Check = Callable[[PageLoad], tuple[str, list[int]]]
@@ -164,7 +164,7 @@ def _one_connection(load: PageLoad) -> tuple[Exchange, ...]:
     for exchange in conversation.exchanges:
         of_version(exchange, b"HTTP/1.1")
         response = response_of(exchange)
-        # RFC 9110 section 2.5: a server says the highest version that it conforms to.
+        # RFC 9110 section 2.5: a server sends the highest version to which it conforms.
         if response.start_line[0] != b"HTTP/1.1":
             frame, said = response.frames[0], response.start_line[0].decode("latin-1")
             raise Contradiction(f"The response in frame {frame} is {said}, not HTTP/1.1.", frame)

@@ -19,7 +19,7 @@ from services.http.client import LoadError, load_page
 from services.http.page_load.strategies import load_objects
 from services.shell import run_loop
 
-# The formula of parallel connections has one for every object.
+# As many parallel connections as the formula assumes: one per object.
 ALL_AT_ONCE = 1000
 
 

@@ -102,11 +102,12 @@ class OpenLoop:
         self._late_s = 0.0
 
     async def warm_up(self) -> None:
-        """Open the connections, request the warm targets on them, and wait until no packet of that is in flight.
+        """Open the connections, request the warm-up targets on them, and wait until the link's queue is empty.
 
-        All at once they fill the link's queue for longer than TCP's probe timeout, two round trips (RFC 8985 section
-        7.2). What TCP then sends again is under way when the last response has come, and would count as load of the
-        workload; it left before that, so the queue has passed it on after as long again.
+        Simultaneous requests fill the link's queue for longer than TCP's probe timeout, two round trips (RFC 8985
+        section 7.2), so that TCP retransmits. The retransmissions may still be in the queue at the last response, and
+        would count as load of the workload. They were sent before that response, so that the queue is empty after as
+        long again.
         """
         began_s = asyncio.get_running_loop().time()
         self._idle.extend(await asyncio.gather(*(self._open() for _ in range(self._plan["connections"]))))

@@ -64,9 +64,9 @@ class BulkExchange:
 
     @property
     def content(self) -> bytes | None:
-        """The response's content as its head frames it (RFC 9112 section 6.3), None where it was not seen whole.
+        """The response's content as its head frames it (RFC 9112 section 6.3), None if it was not captured completely.
 
-        Octets that are more or fewer than the head says are part of it, so that they are noticed.
+        Missing or excess octets remain visible, so that the check finds them.
         """
         octets = b"".join(self.pieces)
         if not octets or len(octets) != self.octets:
@@ -89,7 +89,7 @@ class BulkExchange:
 
 @dataclass
 class Traffic:
-    """All exchanges in the order of their requests, and how many segments repeated octets that were seen before."""
+    """All exchanges in the order of their requests, and the number of retransmitted segments."""
 
     crossings: list[BulkExchange] = field(default_factory=list)
     repeated: int = 0

@@ -21,7 +21,7 @@ LONGEST_PADDING_BITS = 7
 
 
 class HeaderBlockError(ValueError):
-    """The octets are no header block; the message says why."""
+    """The octets are no valid header block; the message has the reason."""
 
 
 class HeaderTable:

@@ -1,5 +1,4 @@
-"""HTTP/1 messages of a connection: its two streams parsed into requests and responses, with the frames that carried
-them.
+"""HTTP/1 messages of a connection: both streams parsed into requests and responses, with the frames of each.
 
 RFC 9112 section 6.3 determines the length of a body: none by rule (HEAD, 1xx, 204, 304), chunked, Content-Length, or,
 for a response, everything until the connection closes. Responses are matched to requests in order (section 9.3). An
@@ -130,7 +129,7 @@ class Message:
 
     @property
     def last_ns(self) -> int:
-        """The time of the octet that was captured last, which need not be the final one."""
+        """The latest time of any of its octets, not necessarily that of the final octet."""
         return max(piece.time_ns for piece in self.pieces)
 
     @property
@@ -145,14 +144,14 @@ class Message:
 
 @dataclass(frozen=True)
 class Exchange:
-    """A request and the response to it, if one came."""
+    """A request and its response (None: no response)."""
 
     request: Message
     response: Message | None
 
     @property
     def target(self) -> bytes:
-        """The request-target: which object was asked for."""
+        """The request-target."""
         return self.request.start_line[1]
 
 

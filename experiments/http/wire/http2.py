@@ -41,12 +41,12 @@ END_STREAM, ACK, END_HEADERS, PADDED, PRIORITY = 0x1, 0x1, 0x4, 0x8, 0x20
 
 
 class Http2Error(Exception):
-    """The octets are not HTTP/2; the message says where."""
+    """The octets are not valid HTTP/2; the message has the position."""
 
 
 @dataclass(frozen=True)
 class Http2Frame:
-    """One HTTP/2 frame: where it lies in its stream of octets, and the packets that carried it."""
+    """One HTTP/2 frame: its offset in the stream of octets, and the packets that carried it."""
 
     kind: int
     flags: int
@@ -57,7 +57,7 @@ class Http2Frame:
 
     @property
     def packet(self) -> int:
-        """The number of the packet that brought its first octet."""
+        """The number of the packet with its first octet."""
         return self.pieces[0].frame
 
     @property
@@ -83,7 +83,7 @@ class Http2Conversation(Conversation):
 
 @dataclass
 class _Half:
-    """One direction of one stream: header fields and frames as they come."""
+    """Parser state of one direction of one stream: its header fields and frames so far."""
 
     fields: list[tuple[bytes, bytes]] = field(default_factory=list)
     frames: list[Http2Frame] = field(default_factory=list)
@@ -253,7 +253,7 @@ def _end_block(block: _Block, table: HeaderTable, frame: Http2Frame) -> None:
         block.half.frames.clear()
     else:
         block.half.fields += fields
-        # Behind content come trailer fields (RFC 9113 section 8.1), in a block of their own.
+        # Trailer fields follow the content (RFC 9113 section 8.1), in a field block of their own.
         block.half.block = block.half.block or octets
 
 

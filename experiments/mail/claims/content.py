@@ -58,7 +58,7 @@ def decoded(part: EmailMessage) -> bytes:
 
 @decides("S8")
 def decide_mime_picture(claim: str, legs: MailLegs, picture: bytes) -> Verdict:
-    """Decide S8: all mail data are 7-bit, and a JPEG picture, which is not, arrives by MIME octet by octet.
+    """Decide S8: all mail data are 7-bit, and a JPEG picture, which is 8-bit, arrives unaltered by MIME.
 
     The picture must also be in the message that the receiver's agent gets.
     """
@@ -115,7 +115,7 @@ def _read_picture(legs: MailLegs, picture: bytes, sent: Message) -> Arrival:
 
 @decides("S9")
 def decide_multipart(claim: str, legs: MailLegs, objects: Mapping[str, bytes]) -> Verdict:
-    """Decide S9: all of these objects come in one message of several parts; by HTTP each has its own response."""
+    """Decide S9: one multipart message has all of these objects; by HTTP each has its own response."""
     if insufficiency([legs.retrieval]) is not None or any(not one.whole for one in legs.web):
         return undecided(claim, "Nothing can be said: the capture at the receiver's agent has a hole.")
     if len(objects) < 2 or not legs.web:
@@ -150,7 +150,7 @@ def decide_multipart(claim: str, legs: MailLegs, objects: Mapping[str, bytes]) -
 
 @decides("S11")
 def decide_dot_stuffing(claim: str, legs: MailLegs, body: bytes) -> Verdict:
-    """Decide S11: a body with lines that begin with dots is the same on every leg, though dots were added."""
+    """Decide S11: a body with lines that begin with dots is unaltered on every leg, despite dot-stuffing."""
     dotted = len(LINE_WITH_DOT.findall(body))
 
     def check() -> Finding:
@@ -223,7 +223,7 @@ def _with_body(traffic: SmtpTraffic, body: bytes) -> tuple[SmtpSession, Message]
 
 
 def _at_edges(session: SmtpSession, message: Message) -> int:
-    """Count the added dots that are the first or the last octet of a segment's payload."""
+    """Count the stuffed dots that are the first or the last octet of a segment's payload."""
     stream: Stream = session.connection.from_client.stream
     edges = {piece.start for piece in stream.pieces} | {piece.end - 1 for piece in stream.pieces}
     return sum(1 for at in message.data.stuffed_at if at in edges or at + 1 in edges)

@@ -19,7 +19,7 @@ from experiments.mail.wire import imap, pop3
 from experiments.mail.wire.imap_grammar import ImapGrammarError
 
 BLANK_LINE = b"\r\n\r\n"
-# A field: its name, and all of its octets with the lines that it is folded over (RFC 5322 section 2.2).
+# A field: its name, and all of its octets, folding included (RFC 5322 section 2.2).
 FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:[^\r\n]*\r\n(?:[ \t][^\r\n]*\r\n)*")
 MAY_GO = frozenset((b"return-path", b"bcc"))
 # Originator, destination and MIME fields: no server may add them.
@@ -76,7 +76,7 @@ def _text(octets: bytes) -> str:
 
 
 def arrivals(connection: Connection) -> list[Arrival]:
-    """Return the whole messages that a reader's agent got on a connection. Raises Contradiction for an invalid
+    """Return the complete messages retrieved on a connection. Raises Contradiction for an invalid
     dialogue.
     """
     if connection.server.port == pop3.POP3_PORT:
@@ -102,9 +102,9 @@ def _sound(problem: str | None, connection: Connection) -> None:
 
 
 def find_arrival(content: bytes, connections: Iterable[Connection]) -> tuple[Connection, Arrival] | None:
-    """Return the connection on which a message came to a reader's agent, unaltered. Raises Contradiction if altered.
+    """Return the connection on which a reader's agent retrieved a message. Raises Contradiction if it was altered.
 
-    None if no message with its body came.
+    None without a message with its body.
     """
     body, altered = content.partition(BLANK_LINE)[2], None
     for connection in connections:

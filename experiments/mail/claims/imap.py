@@ -101,7 +101,7 @@ def _check(course: ImapCourse, contents: Sequence[bytes], asked: MailboxTask) ->
 
 
 def _one(session: ImapSession, verb: str) -> ImapExchange:
-    """Return the first exchange of this name, which must succeed."""
+    """Return the first exchange of the command with this name, which must succeed."""
     every = session.exchanges_of(verb)
     if not every:
         raise Inconclusive(f"The session of frame {session.frame} has no {verb}.")
@@ -190,7 +190,7 @@ def _partial(session: ImapSession, stored: Mapping[int, bytes]) -> int:
         if not exchange.ok or not parts:
             raise Contradiction(f"{exchange.text!r} in frame {exchange.frames[0]} brings nothing.", *exchange.frames)
         for number, part in parts:
-            # RFC 3501 section 6.4.5: the octets from the origin on, as many as were asked for or are there.
+            # RFC 3501 section 6.4.5: the octets from the origin on, up to the requested number or the end.
             if part != stored.get(number, b"")[start : start + most]:
                 what = f"{len(part)} octets come" if isinstance(part, bytes) else "No part comes"
                 raise Contradiction(
@@ -298,7 +298,7 @@ def _flagged(session: ImapSession, number: int, of: ImapExchange) -> ImapExchang
 
 
 def _exists(session: ImapSession, count: int) -> ImapExchange:
-    """Return the exchange that opens the mailbox, which must still have this number of messages."""
+    """Return the SELECT or EXAMINE of the mailbox, which must still have this number of messages."""
     opened = next(iter(session.exchanges_of("SELECT", "EXAMINE")), None)
     if opened is None or not opened.ok:
         raise Inconclusive(f"The session of frame {session.frame} opens no mailbox.")
@@ -309,7 +309,7 @@ def _exists(session: ImapSession, count: int) -> ImapExchange:
 
 
 def _volume(course: ImapCourse, stored: Mapping[int, bytes]) -> str:
-    """Describe the octets of all headers; raise Contradiction unless IMAP transfers less than a download."""
+    """Describe the octets of fetching all headers; raise Contradiction unless they are fewer than for a download."""
     imap, top, download = course.headers.sessions[0], course.top.sessions[0], course.download.sessions[0]
     needed = sum(len(octets.partition(b"\r\n\r\n")[0]) + 4 for octets in stored.values())
     items = [each for exchange in imap.exchanges_of("FETCH") for each in exchange.fetched().items()]

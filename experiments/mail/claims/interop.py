@@ -1,6 +1,4 @@
-"""Mail interoperability checks: submission by a client, relaying by a server, retrieval by a client, decided from
-packets.
-"""
+"""Mail interoperability checks, decided from packets: submission and retrieval by a client, relaying by a server."""
 
 from __future__ import annotations
 
@@ -47,7 +45,7 @@ def sent(cell_id: str, traffic: SmtpTraffic, message: bytes, recipient: str) -> 
 def relayed(
     cell_id: str, traffic: SmtpTraffic, message: bytes, recipient: str, mailbox: Sequence[bytes] | None = None
 ) -> Verdict:
-    """Decide that a message was relayed for this recipient unaltered, and is stored so in the mailbox (its files)."""
+    """Decide that a message was relayed to this recipient and stored in the mailbox (its files) unaltered."""
 
     def check() -> Finding:
         same = [one for one in traffic.messages if one.taken and why_altered(message, one.content) is None]
@@ -134,7 +132,7 @@ def fetched_by_imap(cell_id: str, traffic: ImapTraffic, contents: Sequence[bytes
 
 
 def _are(contents: Iterable[bytes], got: Iterable[bytes], frame: int) -> None:
-    """Raise Contradiction unless the retrieved messages are all of the expected ones, and no others."""
+    """Raise Contradiction unless the retrieved messages are exactly the expected ones."""
     wanted, found = Counter(contents), Counter(got)
     for octets in found:
         if octets not in wanted:

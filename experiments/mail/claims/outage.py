@@ -30,16 +30,16 @@ from experiments.mail.wire.smtp import BLANK_LINE, SMTP_PORT, Message, SmtpTraff
 from experiments.mail.wire.smtp_grammar import Command
 
 FINAL_RECIPIENT = re.compile(rb"(?im)^Final-Recipient:([^\r\n]*)")
-# A server records a delivery as soon as the disk lets it; half a second is a very slow disk.
+# Maximum time to record a delivery on disk: half a second is a very slow disk.
 NOTED_NS = NS // 2
 
 
 @dataclass(frozen=True)
 class Outage:
-    """Times of the peer's failure and return (None: it stayed away), and of the sender's server's kill and restart.
+    """Times of the peer's failure and return (None: no return), and of kill and restart of the sender's server.
 
-    `bound_s`: permitted time from the return to the next attempt; `receiver`: the peer's address; `keeping`: the
-    required retry intervals for a peer that stays away, if they are the RFC's.
+    `bound_s`: permitted time from the return to the next attempt; `receiver`: the peer's address; `keeping`: the RFC's
+    retry intervals, if required, for a peer that does not return.
     """
 
     kind: str
@@ -54,7 +54,7 @@ class Outage:
 @dataclass(frozen=True)
 class Episode:
     """One outage: messages into and out of the sender's server, at its interface; messages to the peer, at the peer's;
-    and the mailbox in the end (the sender's own, if the peer stayed away).
+    and the final mailbox (the sender's, if the peer did not return).
 
     `composed`: the messages to be submitted, if known.
     """
@@ -117,7 +117,7 @@ def decide_outage(claim: str, episodes: Sequence[Episode], given_up: Sequence[Ep
     """Decide S5 by outages that end, and by those that do not."""
     every = [*episodes, *given_up]
     traffic = [part for one in every for part in (one.submitted, one.mailbox)]
-    # That nothing is delivered at all is for the checks to find.
+    # Without any session: the check decides that nothing was delivered.
     passed = [part for episode in episodes for part in (episode.leaving, episode.arriving) if part is not None]
     traffic += [part for part in passed if part.sessions or part.dropped]
 
@@ -160,7 +160,7 @@ def _taken(episode: Episode) -> dict[bytes, Message]:
     found = {message.body: message for message in traffic.messages if message.taken}
     if not found:
         raise Inconclusive("The sender's server took no message over.")
-    # Some agents put an empty line behind a message.
+    # Some agents append an empty line to a message.
     handed = {body.rstrip(b"\r\n") for body in found}
     missing = sum(_body(one).rstrip(b"\r\n") not in handed for one in episode.composed)
     if missing:
@@ -177,7 +177,7 @@ def _body(content: bytes) -> bytes:
 
 
 def _none_altered(taken: dict[bytes, Message], contents: Sequence[bytes]) -> None:
-    """Raise Contradiction if a message of the mailbox is not as it was taken over (see mail_delivery)."""
+    """Raise Contradiction if a message in the mailbox differs from the accepted one (see claims.delivery)."""
     for content in contents:
         message = taken.get(_body(content))
         why = why_altered(message.content, content) if message is not None else None
@@ -191,7 +191,7 @@ def _tried(episode: Episode) -> list[Attempt]:
     """Return the failed attempts; the peer must have been retried repeatedly, and must not have accepted a message."""
     outage, failed = episode.outage, during(episode)
     for attempt in attempts(episode):
-        # A SYN that is sent again, because it was lost, may be answered behind the return.
+        # A retransmitted SYN may be answered after the peer's return.
         if attempt.answered_ns is not None and outage.began_ns <= attempt.answered_ns < (outage.back_ns or 0):
             raise Inconclusive(f"The peer answers in frame {attempt.frame}, where it was to be away.")
     if not was_retried(failed):
@@ -282,7 +282,7 @@ def _is_in_doubt(message: Message, kills: Iterable[tuple[int, int]]) -> bool:
 def _killed(
     episode: Episode, kill: tuple[int, int], taken: dict[bytes, Message], sent: dict[bytes, list[Message]]
 ) -> str:
-    """Describe a kill with the number of queued messages, which must be positive while the peer is away."""
+    """Describe a kill with the number of queued messages, which must be positive during the outage."""
     killed_ns, _ = kill
     queued = [
         body
@@ -301,7 +301,7 @@ def _is_done(message: Message, at_ns: int) -> bool:
 
 
 def _reported(episode: Episode) -> Finding:
-    """Describe the messages to a peer that stays away: each is returned as a report."""
+    """Describe the messages to a peer that does not return: each must cause a DSN."""
     failed, taken = during(episode), _taken(episode)
     if not was_retried(failed):
         raise Contradiction(f"{episode.outage.kind}: {len(failed)} attempts at once before it gives up.")
@@ -324,7 +324,7 @@ def _keeping(outage: Outage, failed: Sequence[Attempt]) -> str:
 
 
 def _reports(traffic: ImapTraffic) -> Iterator[bytes]:
-    """Return the messages of the mailbox that are reports of a failed delivery (RFC 3464), with all octets."""
+    """Return the DSNs of failed delivery (RFC 3464) in the mailbox, with all octets."""
     for content in fetched_messages(traffic.sessions[-1]).values():
         made = email.message_from_bytes(content)
         if made.get_content_type() != "multipart/report":
@@ -336,14 +336,14 @@ def _reports(traffic: ImapTraffic) -> Iterator[bytes]:
 
 
 def _is_of(report: bytes, message: Message) -> bool:
-    """Return True if a report returns a message, and names a recipient of it as failed (RFC 3464 section 2.3)."""
+    """Return True if a DSN contains a message, and a failed recipient of it (RFC 3464 section 2.3)."""
     recipients = [recipient.command.path for recipient in message.recipients if isinstance(recipient.command, Command)]
     named = [one.decode(errors="replace").lower() for one in FINAL_RECIPIENT.findall(report)]
     return _token(message.body) in report and any(recipient.lower() in one for recipient in recipients for one in named)
 
 
 def _token(body: bytes) -> bytes:
-    """Return the first line of a message, which identifies it in a report."""
+    """Return the first line of a message, which identifies it in a DSN."""
     return body.partition(b"\r\n")[0]
 
 

@@ -88,7 +88,7 @@ def _refused(session: Pop3Session) -> Pop3Exchange:
 
 
 def _dropped(session: Pop3Session) -> Pop3Exchange:
-    """Return the DELE of a session that ends without QUIT, so that it deletes nothing (RFC 1939 section 6)."""
+    """Return the DELE of a session without QUIT, which must delete nothing (RFC 1939 section 6)."""
     marked = next((exchange for exchange in session.exchanges_of("DELE") if exchange.ok), None)
     if marked is None or session.exchanges_of("QUIT"):
         raise Inconclusive("No session marks a message and ends without QUIT.")
@@ -148,7 +148,7 @@ def _kept(course: Pop3Course, contents: Sequence[bytes]) -> list[Pop3Exchange]:
 
 
 def _are(asked: Sequence[Pop3Exchange], contents: Sequence[bytes]) -> None:
-    """Raise Contradiction if a download is none of the messages, or one is handed out more often than it is there."""
+    """Raise Contradiction unless the downloads are messages of the maildrop, each as often as it is there at most."""
     left = Counter(contents)
     for one in asked:
         if not left[one.content]:
@@ -161,7 +161,7 @@ def _are(asked: Sequence[Pop3Exchange], contents: Sequence[bytes]) -> None:
 
 
 def _deleted(course: Pop3Course, contents: Sequence[bytes]) -> list[Pop3Exchange]:
-    """Return the DELEs of the session that deletes; raise Contradiction unless these messages alone are gone."""
+    """Return the DELEs of the session that deletes; raise Contradiction unless exactly these messages are deleted."""
     session = course.deletes.sessions[0]
     asked, got = session.exchanges_of("DELE"), {one.command.argument for one in downloaded(course.deletes)}
     _are(downloaded(course.deletes), contents)

@@ -45,7 +45,7 @@ class Push:
 
 @decides("M4")
 def decide_push_and_pull(claim: str, pulls: Sequence[Pull], pushes: Sequence[Push]) -> Verdict:
-    """Decide M4 by some loads and some deliveries; those of mail in both directions between two servers, best."""
+    """Decide M4 from loads by HTTP and deliveries by SMTP, ideally in both directions between two servers."""
 
     def check() -> Finding:
         pulled = [_pulled(one) for one in pulls]
@@ -64,7 +64,7 @@ def decide_push_and_pull(claim: str, pulls: Sequence[Pull], pushes: Sequence[Pus
 
 
 def _pulled(pull: Pull) -> int:
-    """Return the SYN of the connection on which the payload came to its client. Raises Contradiction."""
+    """Return the SYN of the connection on which the client received the payload. Raises Contradiction."""
     for conversation in pull.load.conversations:
         for exchange in conversation.exchanges:
             if exchange.response is not None and exchange.response.body == pull.payload:

@@ -1,4 +1,4 @@
-"""SMTP refusals: the cause required for each reply code from 421 on, and another reply without that cause.
+"""SMTP refusals: the required cause of each reply code from 421 on, and another reply without that cause.
 
     421          unsolicited, after a signal to the server; it closes the connection and accepts no new one
     450          a mailbox unavailable for now; the same RCPT is refused again within the delay, accepted after it
@@ -39,7 +39,7 @@ POSITIVE = (250, 251)
 
 
 def shutting_down(scenario: Scenario) -> Finding:
-    """Check 421: the server, told to stop, sends it unsolicited, closes the connection, and accepts no other."""
+    """Check 421: a server that shuts down sends it unsolicited, closes the connection, and accepts no new one."""
     for session in scenario.sessions:
         for reply in (one for one in session.unsolicited if one.code == 421):
             fin = session.connection.from_server.fin
@@ -63,7 +63,7 @@ def shutting_down(scenario: Scenario) -> Finding:
 
 
 def mailbox_unavailable(scenario: Scenario) -> Finding:
-    """Check 450: the recipient is refused for now; the same RCPT is accepted once the delay is over, and not before."""
+    """Check 450: the recipient is temporarily rejected; the same RCPT is accepted after the greylisting delay only."""
     _, first = answered(scenario, 450, "RCPT")
     second = repeated_exchange(scenario, first, *POSITIVE)
     waited_s = (second.command.first_ns - first.command.first_ns) / 1e9
@@ -82,7 +82,7 @@ def mailbox_unavailable(scenario: Scenario) -> Finding:
 
 
 def local_error(scenario: Scenario) -> Finding:
-    """Check 451: the server cannot write to its queue; the same message is accepted when it can."""
+    """Check 451: the server cannot write to its queue; the same message is accepted afterwards."""
     _, first = answered(scenario, 451, ".")
     if not scenario.facts.get("read_only"):
         raise Contradiction("451, and the queue could be written to.", first.command.frame)
@@ -108,7 +108,7 @@ def insufficient_storage(scenario: Scenario) -> Finding:
 
 
 def _taken_before(scenario: Scenario, refused: SmtpExchange) -> None:
-    """Raise Contradiction unless the same command was accepted before its cause arose: else every one is refused."""
+    """Raise Contradiction unless the same command was accepted before, which shows that the refusal has a cause."""
     for session in scenario.sessions:
         for exchange in session.exchanges:
             if exchange is refused:
@@ -179,7 +179,7 @@ def parameter_not_implemented(scenario: Scenario) -> Finding:
 
 
 def unknown_user(scenario: Scenario) -> Finding:
-    """Check 550: no such user; another one of the same domain is accepted."""
+    """Check 550: no such user; another user of the same domain is accepted."""
     _, asked = answered(scenario, 550, "RCPT")
     other = similar_exchange(scenario, asked, 250)
     if command(asked).path.rpartition("@")[2] != command(other).path.rpartition("@")[2]:
@@ -205,7 +205,7 @@ def user_moved(scenario: Scenario) -> Finding:
 
 
 def quota_exceeded(scenario: Scenario) -> Finding:
-    """Check 552: a message accepted before exceeds the quota now, and is accepted once the mailbox was emptied."""
+    """Check 552: a message exceeds the quota; the same message is accepted before, and after the mailbox is emptied."""
     messages = [message for session in scenario.sessions for message in session.messages]
     refused = next((message for message in messages if message.sent.code == 552), None)
     if refused is None:
@@ -234,7 +234,7 @@ def _emptied(scenario: Scenario, refused: Message, after: Message) -> None:
 
 
 def invalid_mailbox(scenario: Scenario) -> Finding:
-    """Check 553: the path is no mailbox by the grammar; one that is, is accepted."""
+    """Check 553: the path violates the grammar of a mailbox; a valid one is accepted."""
     _, asked = answered(scenario, 553, "RCPT", "MAIL", "VRFY")
     why = command(asked).why_malformed
     if why is None or not command(asked).path:

@@ -1,4 +1,4 @@
-"""SMTP reply code claim S6: each of the 21 reply codes of the course has its real cause.
+"""SMTP reply code claim S6: each of the 21 reply codes in the course is sent for its specified cause.
 
 A code alone is no proof: a server could send 452 at any time. For each code a scenario must therefore show the command
 and the cause, as far as packets show it; for a cause inside the host (a full disk), `Scenario.facts` has the
@@ -63,7 +63,7 @@ Check = Callable[[Scenario], Finding]
 def decide_reply_causes(
     claim: str, scenarios: Mapping[int, Scenario], checks: Mapping[int, Check], broken: Mapping[int, str] | None = None
 ) -> Verdict:
-    """Decide S6 from a scenario for each code; `checks`: the check of each code.
+    """Decide S6 from one scenario per reply code; `checks`: the check of each code.
 
     `broken`: the scenarios that could not be completed, and the reasons.
     """

@@ -23,7 +23,7 @@ from experiments.mail.claims.delivery import arrivals
 from experiments.mail.claims.transfer import MailLegs
 from experiments.mail.wire.smtp import Message, SmtpSession, SmtpTraffic
 
-# Linux stamps files by its tick: 10 ms where CONFIG_HZ is 100, the least there is.
+# Resolution of Linux's file time stamps: one tick, 10 ms at the lowest CONFIG_HZ (100).
 TICK_NS = 10_000_000
 STEPS = ("compose", "queue", "connect", "transfer", "mailbox", "read")
 
@@ -76,7 +76,7 @@ def _first(sessions: Iterable[SmtpSession]) -> tuple[SmtpSession, Message] | Non
 
 @decides("S3")
 def decide_delivery_steps(claim: str, legs: MailLegs, inside: Inside) -> Verdict:
-    """Decide S3 for one message on its way."""
+    """Decide S3 from one message on its three legs."""
 
     def check() -> Finding:
         story = follow(legs)
@@ -107,7 +107,7 @@ class _Moment:
 
 
 def _seen(traffic: SmtpTraffic, story: Story) -> Message:
-    """Return the message as it arrived at a server's interface. Raises Contradiction."""
+    """Return the message as captured at a server's interface. Raises Contradiction."""
     found = next((message for message in traffic.messages if message.body == story.handed.body), None)
     if found is None or story.relay.greeting is None:
         raise Contradiction("A server's interface has not seen the message.", story.handed.data.frame)

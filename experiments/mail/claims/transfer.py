@@ -137,7 +137,7 @@ def decide_relaying(claim: str, legs: MailLegs, composed: Sequence[bytes] = ()) 
 
 @decides("S2")
 def decide_push_between_servers(claim: str, legs: MailLegs) -> Verdict:
-    """Decide S2: between servers SMTP goes to port 25, on a connection opened by the server that sends the message."""
+    """Decide S2: servers use SMTP to port 25, on a connection opened by the server that sends the message."""
     both = [legs.relayed, legs.at_sender.to(legs.who.sender)]
 
     def check() -> Finding:
@@ -193,9 +193,9 @@ def decide_smtp_dialogue(claim: str, traffic: Sequence[SmtpTraffic]) -> Verdict:
 def decide_messages_per_connection(
     claim: str, traffic: SmtpTraffic, count: int, delivered: Sequence[bytes] | None = None
 ) -> Verdict:
-    """Decide S7: this number of messages follow each other on one connection, each accepted with its own 250.
+    """Decide S7: one connection carries this number of messages in turn, each accepted with its own 250.
 
-    `delivered`: the bodies then in the receiver's mailbox, each of them to be there; None if not inspected.
+    `delivered`: the bodies in the receiver's mailbox, which must include all of them; None if not inspected.
     """
 
     def check() -> Finding:
@@ -303,7 +303,7 @@ def _passed_on(message: Message, relayed: SmtpTraffic) -> Message:
 
 
 def _same(content: bytes, among: Sequence[Message], what: str, frame: int) -> Message:
-    """Return the message among these that equals another one, unaltered. Raises Contradiction."""
+    """Return the one of these messages that equals another one, apart from permitted changes. Raises Contradiction."""
     body = content.partition(BLANK_LINE)[2]
     same = [one for one in among if one.body == body]
     if not same:
@@ -316,7 +316,7 @@ def _same(content: bytes, among: Sequence[Message], what: str, frame: int) -> Me
 
 
 def _read(message: Message, legs: MailLegs) -> tuple[Connection, Arrival]:
-    """Return the connection by which the reader's agent got a message, and its arrival. Raises Contradiction."""
+    """Return the connection on which the reader's agent retrieved a message, and its arrival. Raises Contradiction."""
     mine = [one for one in legs.reading if one.server.address == legs.who.receiver]
     found = find_arrival(message.content, mine)
     if found is None:

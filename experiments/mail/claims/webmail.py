@@ -47,9 +47,7 @@ class Webmail:
 
 @decides("M3")
 def decide_webmail(claim: str, webmail: Webmail) -> Verdict:
-    """Decide M3; the token occurs in the message and nowhere else, and the whole text between the servers and at the
-    reader.
-    """
+    """Decide M3; the token identifies the message; the SMTP transfer and the reader's response must have the text."""
 
     def check() -> Finding:
         for screen in (webmail.writes, webmail.reads):

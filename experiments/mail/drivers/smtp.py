@@ -81,7 +81,7 @@ def _dialogue(request: dict[str, Any]) -> None:
             _STEPS[step](client, *rest)
         _wait_for_close(client)
     except smtplib.SMTPServerDisconnected:
-        # The server may end a session; the capture shows it.
+        # The server may close a session early; the capture shows that.
         pass
     finally:
         client.close()

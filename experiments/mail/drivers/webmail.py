@@ -113,14 +113,14 @@ class Browser:
             self.open(action, urlencode(fields).encode(), "application/x-www-form-urlencoded")
 
     def follow(self, what: str) -> None:
-        """Follow a link, by its text or by something in its address."""
+        """Follow a link, selected by its text or by a part of its address."""
         found = next((address for address, text in self._page.links if what in address or what in text), None)
         if found is None:
             raise PageError(f"there is no link {what!r}")
         self.open(found)
 
     def each(self, what: str) -> None:
-        """Open every link with this in its address."""
+        """Open every link with this text in its address."""
         page = self._page
         for address in dict.fromkeys(address for address, _ in page.links if what in address):
             self.open(address)

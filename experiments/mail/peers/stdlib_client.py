@@ -20,7 +20,7 @@ TIMEOUT_S = 30.0
 
 
 def send(host: str, port: str, user: str, password: str, sender: str, recipient: str, *files: str) -> None:
-    """Send messages on one connection. Raises smtplib's errors, whose last line the caller sees."""
+    """Send messages on one connection. Raises smtplib's errors; the last line of standard error describes them."""
     with smtplib.SMTP(host, int(port), timeout=TIMEOUT_S) as client:
         client.ehlo_or_helo_if_needed()
         if user != "-" and client.has_extn("auth"):

@@ -19,7 +19,7 @@ _READ_ONLY: Steps = [*_IMAP, ("select", "INBOX", True)]
 
 
 def reading_steps(protocol: str, task: str, count: int, subject: str) -> Steps:
-    """Return the steps of a task by a protocol; `count`: messages, `subject`: of the one with the attachment."""
+    """Return the POP3 or IMAP steps of a task; `count`: messages, `subject`: of the one with the attachment."""
     every = range(1, count + 1)
     return {
         ("POP3", "headers"): [*_POP3, ("stat",), *(("top", number, 0) for number in every), ("quit",)],
@@ -60,7 +60,7 @@ def working_steps(subject: str) -> Steps:
 
 
 def looking_steps() -> Steps:
-    """Return IMAP steps that read the flags and folders afterwards."""
+    """Return IMAP steps that read the flags and folders after working_steps()."""
     return [
         *_READ_ONLY,
         ("search", None, "FLAGGED"),
@@ -79,7 +79,7 @@ def folder_steps() -> Steps:
 # POP3: a wrong password and commands after it; a STAT; a download with deletion of some messages.
 REFUSED: Steps = [("user", USER), ("pass_", f"{PASSWORD}s"), ("stat",), ("retr", 1), ("quit",)]
 COUNT: Steps = [*_POP3, ("stat",), ("quit",)]
-# A message is marked, and the connection closed without QUIT.
+# DELE of a message, then close without QUIT.
 DROP: Steps = [*_POP3, ("dele", 1), ("close",)]
 DELETE: Steps = [
     *_POP3,
@@ -101,7 +101,7 @@ def log_in_steps(user: str) -> Steps:
 
 
 def webmail_steps(task: str, count: int, subject: str) -> Steps:
-    """Return the steps of a task by webmail."""
+    """Return the webmail steps of a task."""
     later: Steps = [("open", f"/folder?name=INBOX&page={page}") for page in range(2, list_pages(count) + 1)]
     if task == "headers":
         return [*log_in_steps(USER), *later]

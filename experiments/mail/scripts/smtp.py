@@ -21,7 +21,7 @@ dave => {ALICE}
 erin -> erin@example.org
 """
 AT_SENDER_DOMAIN = f"{ACCOUNTS_A}erin:red-queen\n"
-# Greylisting delay; and a little more, so that it is over.
+# Greylisting delay, and a wait that is longer.
 GREYLIST_S, GREYLIST_PATIENCE_S = 2.0, 2.3
 STOP, FILL, EMPTY, FREEZE, THAW, READ = "stop", "fill", "empty", "freeze", "thaw", "read"
 
@@ -74,13 +74,13 @@ DIALOGUES: Mapping[int, Steps] = {
     ),
     553: (HELLO, MAIL, rcpt("no one"), rcpt("bob"), QUIT),
     554: (HELLO, MAIL, rcpt("nobody"), DATA, rcpt("bob"), DATA, letter("somebody at last"), QUIT),
-    # With the queue on a disk that fills up.
+    # 452: the queue is on a disk that fills up.
     452: (HELLO, MAIL, RSET, ("tell", FILL), MAIL, ("tell", EMPTY), *whole("bob", "there is room"), QUIT),
-    # With a server that greylists.
+    # 450: the server uses greylisting.
     450: (HELLO, MAIL, rcpt("bob"), rcpt("bob"), ("pause", GREYLIST_PATIENCE_S), rcpt("bob"), QUIT),
-    # With the queue on a disk that is read-only for a while.
+    # 451: the queue is on a disk that is temporarily read-only.
     451: (HELLO, ("tell", FREEZE), *whole("bob", "keep this"), ("tell", THAW), *whole("bob", "keep this"), QUIT),
     421: (HELLO, ("tell", STOP), ("listen",)),
 }
-# The dialogue with the server of the mailbox in the 551.
+# The dialogue with the server of the forward-path in the 551.
 AT_NEW_PLACE: Steps = (HELLO, MAIL, rcpt("erin", "example.org"), QUIT)

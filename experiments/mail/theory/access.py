@@ -117,13 +117,13 @@ def slow_start_windows(answers: Sequence[int]) -> int:
         count = segments(size_bytes)
         rounds = slow_start_rounds(count, window)
         waits += max(0, rounds - 1)
-        # Linux lets the window grow only where it is used (RFC 7661); then by every acknowledged segment.
+        # Linux: the window grows by every acknowledged segment, but only while it limits the sender (RFC 7661).
         window += count if rounds > 1 else 0
     return waits
 
 
 def with_window(theory: Theory, beyond: Beyond) -> Theory:
-    """Return the same closed form plus the waits for the congestion window beyond the slow start in it.
+    """Return a closed form with the waits for the congestion window beyond those for slow start added.
 
     The form counts whole windows of ten segments at first; on the wire a window also decays in an idle time (RFC 2861),
     grows only where it is used (RFC 7661), and waits for a delayed acknowledgement (RFC 9293 section 3.8.6.3).

@@ -39,7 +39,7 @@ def recovery(refused: bool, rtt_s: float, retry_s: float, connect_timeout_s: flo
 
 
 def spacing(rtt_s: float, retry_s: float) -> Theory:
-    """Return the time from one attempt that the peer's machine refuses to the next one."""
+    """Return the time from one attempt refused by the peer's host to the next one."""
     return RoundTrips(rtt_s).trips("refusal", 1).add("wait", retry_s, "wait").theory(RFC_5321)
 
 
@@ -51,7 +51,7 @@ def refusal_framing_s(rate_bps: float) -> float:
 def completed(theory: Theory, refused: bool, rate_bps: float, beyond: Beyond | None) -> Theory:
     """Return a closed form with terms for the effects that it leaves out.
 
-    beyond: of the answered connection, from its SYN on; None where the path model cannot follow it.
+    beyond: effects on the answered connection, from its SYN on; None where the path model has no causal order for it.
     """
     framing_s = refusal_framing_s(rate_bps) if refused else 0.0
     if beyond is None:

@@ -82,7 +82,7 @@ class Leg:
 
 
 def lookup_s(asked: Sequence[int], server_rtt_s: float, local_rtt_s: float = 0.0) -> float:
-    """Return the time of DNS lookups, one after the other; asked: number of name servers that each queries."""
+    """Return the time of DNS lookups, one after the other; asked: number of name servers queried for each."""
     return sum(local_rtt_s + count * server_rtt_s for count in asked)
 
 
@@ -111,7 +111,7 @@ def smtp_connection(leg: Leg, sizes_bytes: Sequence[int], pipelining: bool, toge
 
 
 def _on_connection(leg: Leg, sizes_bytes: Sequence[int], together: bool) -> list[float]:
-    """Return the rest of X of each message; a window grown by one message stays grown for the next."""
+    """Return the transmission time of each message beyond its first segment; messages share a congestion window."""
     window, rests = INITIAL_WINDOW_SEGMENTS, []
     for size in sizes_bytes:
         rests.append(leg.rest_s(size, window))

@@ -13,13 +13,13 @@ from itertools import pairwise
 from experiments.harness.judge.verdict import Contradiction
 
 NS = 1_000_000_000
-# A connection this much later than a first attempt is a retry, and not a further connection of the same attempt.
+# Minimum time between attempts: connections closer together belong to one attempt.
 AGAIN_NS = 3 * NS // 10
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """A connection of the sender's server to the peer: the times of its SYN, and of its answer or failure."""
+    """A connection of the sender's server to the peer: the times of its SYN, and of the answer to it or its failure."""
 
     frame: int
     began_ns: int
@@ -30,7 +30,7 @@ class Attempt:
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """Retry policy of a queue for a peer that stays away, in seconds.
+    """Retry policy of a queue for an unreachable peer, in seconds.
 
     interval: the least time between attempts; longest: the greatest time that counts as continued retrying; keep: the
     least time before it gives up.
@@ -59,7 +59,7 @@ def describe_retries(kind: str, keeping: RetryPolicy, failed: Sequence[Attempt])
     """Describe the attempts of a queue that keeps its intervals. Raises Contradiction."""
     every = attempts_by_time(failed)
     # "The sender MUST delay retrying a particular destination after one attempt has failed. In general, the retry
-    # interval SHOULD be at least 30 minutes": from the failure on, which is behind the attempt's begin.
+    # interval SHOULD be at least 30 minutes": counted from the failure, which is later than the start of the attempt.
     for one, other in pairwise(every):
         # Rounded to seconds: timers of the operating system have a tick.
         gap_s = round((other.began_ns - (one.failed_ns or one.began_ns)) / NS)

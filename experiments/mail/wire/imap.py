@@ -28,7 +28,7 @@ from experiments.mail.wire.imap_grammar import (
 )
 
 IMAP_PORT = 143
-# Behind AUTHENTICATE the client sends base64, or "*" (section 6.2.2); IDLE ends with DONE (RFC 2177).
+# After AUTHENTICATE the client sends base64, or "*" (section 6.2.2); IDLE ends with DONE (RFC 2177).
 _NO_COMMAND = {
     "AUTHENTICATE": re.compile(rb"(?:[A-Za-z0-9+/]+={0,2}|=|\*)?\r\n"),
     "IDLE": re.compile(rb"DONE\r\n", re.IGNORECASE),

@@ -29,7 +29,7 @@ NAMED = re.compile(rb"([A-Za-z0-9-]+)(?: (.*))?\Z", re.DOTALL)
 LITERAL_END = re.compile(rb"\{(\d+)\+?\}\Z")
 LITERAL = re.compile(rb"\{(\d+)\+?\}\r\n")
 QUOTED = re.compile(rb'"((?:[^"\\\r\n]|\\["\\])*)"')
-# An atom, perhaps with a section in brackets, which may have spaces and parentheses in it, and the origin of a part.
+# An atom, with an optional section in brackets (spaces and parentheses allowed) and an optional origin octet.
 ATOM = re.compile(rb"[^\x00-\x20\x7f()\[\]\"{]+(?:\[[^\]\r\n]*\](?:<\d+>)?)?|\[[^\]\r\n]*\]")
 UNTAGGED, CONTINUE = "*", "+"
 Value = str | bytes | list["Value"]

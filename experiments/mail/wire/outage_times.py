@@ -50,7 +50,7 @@ def spacings(episode: Episode) -> list[Timing]:
 
 
 def round_of(failed_s: Sequence[float], at_s: float, every_s: float) -> float:
-    """Return the ordinal of an attempt: connections within half an interval are one attempt."""
+    """Return the number of the attempt of a connection: those within half an interval belong to one attempt."""
     number, began_s = 1, failed_s[0]
     for one in failed_s:
         if one > at_s:

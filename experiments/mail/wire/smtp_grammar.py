@@ -22,10 +22,11 @@ from experiments.harness.judge.dialogue import Line, Request
 from experiments.harness.judge.reassembly import Stream
 
 EXCERPT_OCTETS = 60
-# Section 4.5.3.1: octets with CRLF. Extensions let MAIL be longer (section 4.1.1.11); servers in use say more.
+# Section 4.5.3.1: octets with CRLF. Extensions permit longer MAIL commands (section 4.1.1.11), and deployed servers
+# send longer replies.
 COMMAND_OCTETS, REPLY_OCTETS, TEXT_OCTETS = 1_024, 512, 1_000
 LINE = re.compile(rb"([^\r\n]*)\r\n")
-# The verb of mail data, which are no command.
+# Placeholder verb for mail data, which are no command.
 MAIL_DATA = "."
 # Section 4.2: the first digit is 2 to 5, the second 0 to 5; text is tab and printable ASCII.
 REPLY_LINE = re.compile(rb"([2-5][0-5][0-9])(?:([ -])([\t -~]*))?\r\n")
@@ -59,7 +60,7 @@ ARGUMENTS: dict[str, re.Pattern[bytes]] = {
     "AUTH": re.compile(rb"[A-Za-z0-9_-]{1,20}(?: (?:=|[A-Za-z0-9+/]+={0,2}))?\Z"),
     "STARTTLS": re.compile(rb"\Z"),
 }
-# Verbs that some RFC has had: 821 (SEND SOML SAML TURN), 1985 (ETRN), 2645 (ATRN), 3030 (BDAT), 4468 (BURL).
+# Verbs of further RFCs: 821 (SEND SOML SAML TURN), 1985 (ETRN), 2645 (ATRN), 3030 (BDAT), 4468 (BURL).
 OTHER_VERBS = frozenset(("SEND", "SOML", "SAML", "TURN", "ETRN", "ATRN", "BDAT", "BURL"))
 
 
@@ -104,7 +105,7 @@ class MailData(Request):
     """The lines after 354, the final dot included; `content` is without dot-stuffing."""
 
     content: bytes
-    # Offsets in the stream of the lines that begin with a dot that was added.
+    # Stream offsets of the lines with a stuffed dot.
     stuffed_at: tuple[int, ...]
 
     @property
@@ -152,7 +153,7 @@ def _reply(stream: Stream, start: int) -> tuple[int, int, list[str]]:
 
 
 def read_mail_data(stream: Stream, start: int) -> MailData | None:
-    """Return the mail data that begin at an octet, None where their end is not there. Raises SmtpGrammarError."""
+    """Return the mail data that begin at an octet, None without their end. Raises SmtpGrammarError."""
     lines: list[bytes] = []
     stuffed: list[int] = []
     at = start

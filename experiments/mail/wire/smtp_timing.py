@@ -24,7 +24,7 @@ from experiments.harness.judge.frames import Frame
 from experiments.harness.judge.tcp import Connection
 from experiments.mail.wire.smtp import SmtpSession, SmtpTraffic
 
-# In order of priority: a moment that several intervals cover counts as the first of these.
+# In order of priority: overlapping intervals count as the first of these terms.
 MAIL_TERMS = ("transmission", "dialogue", "tcp_handshake", "dns")
 
 
@@ -43,7 +43,7 @@ def smtp_intervals(sessions: Iterable[SmtpSession], at_server: SmtpTraffic) -> I
 
 
 def _is_same(there: SmtpSession, here: SmtpSession) -> bool:
-    """Return True for one connection captured at both ends: ports may be reused, but not before it has ended."""
+    """Return True if two captures show the same connection at its two ends; ports may be reused after its end."""
     begun, ended = here.connection.syn.time_ns, max((reply.last_ns for reply in here.replies), default=0)
     return there.connection.client == here.connection.client and begun <= there.connection.syn.time_ns <= ended
 
