@@ -1,4 +1,4 @@
-"""A listening socket on asyncio: accepts connections, and has a ConnectionSet admit each of them.
+"""A listening socket on asyncio: accepts connections and passes each to a ConnectionSet for admission.
 
     connections = ConnectionSet(loop, ConnectionLimits(1000), refusal)
     listener = Listener(loop, listening_socket, factory, connections)     # factory(slot) returns a protocol

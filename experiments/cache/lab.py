@@ -129,7 +129,7 @@ class LiveObjects:
         versions.append((body, None))
 
     def seen(self) -> dict[bytes, LiveObject]:
-        """Return every version of the objects for the judge, by path."""
+        """Return every version of the objects by path, as the claims need them."""
         return {
             f"/live/{name}".encode(): LiveObject(LIVE[name][0], [Version(*one) for one in versions])
             for name, versions in self._versions.items()

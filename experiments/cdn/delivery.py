@@ -128,14 +128,14 @@ class Measured:
 
     @property
     def visited(self) -> list[PageLoad]:
-        """Page loads of all users' visits."""
+        """Return the page loads of all users' visits."""
         return [
             self.loads[region].between(*span) for region in REGIONS for span in self.visits.spans(region, FIRST, AGAIN)
         ]
 
 
 def run(context: Run) -> Outcome:
-    """Visit without and with the CDN, judge, compare."""
+    """Measure visits without and with the CDN, decide the claims, compare times with theory."""
     evidence = Evidence()
     with site_folder(context) as folder:
         pages = _make_pages(context, folder)

@@ -27,9 +27,9 @@ from typing import Any
 from experiments.harness.driver_process import serve
 
 PORT = 80
-# For requests to a server that is up.
+# Time-out of a request to a server that is up.
 TIMEOUT_S = 15.0
-# Far more than two of the longest round trips of the topology cdn: a server without a response by then is down.
+# Time-out of a request to a server that may be down: far above two of the longest round trips of the topology cdn.
 RETURN_TIMEOUT_S = 0.5
 ERRORS = (OSError, HTTPException)
 
@@ -45,7 +45,7 @@ class Users:
         return self._on_one_connection(request["visit"]), 0
 
     def crowd(self, request: Mapping[str, Any]) -> tuple[int, int]:
-        """Send the requests of many users at the same moment. Raises OSError, HTTPException."""
+        """Send the requests of many users simultaneously. Raises OSError, HTTPException."""
         users = request["users"]
         start = threading.Barrier(users, timeout=TIMEOUT_S)
 
@@ -59,7 +59,7 @@ class Users:
         return sum(_side_by_side(users, work)), 0
 
     def stay(self, request: Mapping[str, Any]) -> tuple[int, int]:
-        """Let many users send requests with think times in between. Raises OSError, HTTPException."""
+        """Run many users that send requests with think times in between. Raises OSError, HTTPException."""
         think_s, end_s = request["think_s"], time.monotonic() + request["for_s"]
 
         def paths(random: Random) -> Iterable[str]:
@@ -153,7 +153,7 @@ def _handle(users: Users, request: dict[str, Any]) -> dict[str, int]:
 
 
 def main(argv: list[str]) -> int:
-    """Let the users act until the end of the standard input."""
+    """Execute requests for the users until the end of the standard input."""
     # Import the codec of internationalised names, which the first lookup would import.
     argv[0].encode("idna")
     return serve(partial(_handle, Users(argv[0])), errors=ERRORS)

@@ -70,7 +70,7 @@ NOTE_TIMES = (
     "points: the share of faults that were over by then; line: theory, where what is left of the TTL is uniform and an "
     "answer fetched before the next check names the failed replica once more"
 )
-# Of the mean by the machine's clock: programs take part in each of its times.
+# Tolerance of the mean by the machine's clock: each of its times includes programs.
 WITHIN = 0.03
 DAY_S = 86_400
 
@@ -113,7 +113,7 @@ def _many(context: Run, evidence: Evidence) -> Outcome:
     if theory.interval_s > theory.cycle_s:
         raise EmulationError("replicas are to be checked within a TTL: say --set interval= with less than ttl")
     user, resolver = host_name("user", REGION), host_name("dns", REGION)
-    # The moment of each fault within its cycle: after a first answer and before the next one.
+    # Time of each fault within its cycle, between two answers of the CDN's name server.
     phases_s = [
         BEFORE_S + Random(f"fault {context.seed + number}").random() * (theory.cycle_s - 2 * BEFORE_S)
         for number in range(asked["faults"])
@@ -284,7 +284,7 @@ def _fail(context: Run, folder: Path, kind: str, ttl: int, comes_back: bool, evi
 
 
 def _disturbed_s(fault: Fault, users: Sequence[judge.User], watch: MachineWatch) -> float:
-    """Return the machine's delay, in seconds: of the checks that notice fault and return, and of one request.
+    """Return the machine's delay, in seconds: of the checks that detect fault and return, and of one request.
 
     A request lasts from its lookup to its SYN: in that time the last answer with the failed replica is delivered and
     used.
@@ -305,7 +305,9 @@ def _under_way(user: judge.User) -> list[tuple[int, int]]:
 
 
 def _under_load(context: Run, bed: Testbed, askers: Sequence[User], kind: str, ttl: int, comes_back: bool) -> Fault:
-    """Let users send requests, the replica fail and, with `comes_back`, return; return the times of the fault."""
+    """Run the users' requests during a failure and, with `comes_back`, the replica's return; return the times of the
+    fault.
+    """
     fault = _fault(context, kind, ttl)
     waits_s = (fault.over_ns - fault.began_ns) / judge.NS + AFTER_S
     lasts_s = BEFORE_S + waits_s * (2 if comes_back else 1) + RESTART_S * comes_back
@@ -335,7 +337,7 @@ def _fault(context: Run, kind: str, ttl: int, began_ns: int = 0, back_ns: int | 
         interval_s=asked["interval"],
         # The topology's time-out of a check is one interval.
         timeout_s=asked["interval"] if kind == LINK else 0.0,
-        # A refused check takes a round trip, and an answer half of one before its TTL starts.
+        # Beyond the TTL: one round trip of a refused check, and half of one until the answer reaches the resolver.
         slack_s=2 * region_rtt_s(REGION, asked["scale"]),
     )
 
@@ -404,7 +406,7 @@ EXPERIMENT = Experiment(
             "0: one fault for each TTL; more: that many, of the first kind with the first TTL, at moments drawn",
             full_virtual="100",
         ),
-        # No divisor of a TTL of 300 s: no request coincides with the end of an answer's TTL.
+        # The period is no divisor of a TTL of 300 s, so that no request coincides with the end of a TTL.
         "every": Parameter("150ms", seconds, "the time between two requests of a user", full_virtual="59s"),
         "users": Parameter("2", whole(1, 20), "how many users the region has (of many faults: one)"),
         "scale": Parameter("1", factor, "a factor on all delays of the topology"),

@@ -104,7 +104,7 @@ SITE = NAME.rstrip(".")
 ROLES = ("replica", "cdn-dns")
 OURS: Mapping[str, str] = {"replica": "services.http.proxy", "cdn-dns": "services.dns.cdn"}
 POLL_S = 0.1
-# Grace period added to a workload's duration.
+# Time-out of a workload beyond its duration, in seconds.
 PATIENCE_S = 60.0
 
 
@@ -139,7 +139,8 @@ class User:
 def cdn_testbed(context: Run, folder: Path, **drawing: Any) -> Testbed:
     """Return the testbed of the topology cdn, with replicas and the CDN's name server or their replacements.
 
-    The origin serves `folder`, in which the status page of foreign replicas is put: they fetch it like any object.
+    The origin serves `folder`, with a status page for health checks of foreign replicas, which fetch it like any
+    object.
     """
     (folder / STATUS_PATH.lstrip("/")).write_text("{}\n")
     topo = CdnTopo(root=str(folder), **drawing)

@@ -53,7 +53,7 @@ OBJECT = "picture.png"
 ALONE, THROUGH = "origin alone", "CDN"
 # Estimated octets of a response's header section, for planning before the first response.
 HEAD_BYTES = 300
-# Clients start within one think time, and the queue is steady after this many requests of each.
+# Number of requests of each client until the queue is in its steady state; clients start within one think time.
 SETTLE_CYCLES = 2
 NOTE = (
     "points: measured means; lines: max(RTT + S, N S - Z) and min(1, N S / (RTT + S + Z)) for N clients that think "
@@ -78,7 +78,7 @@ class SweepEvidence(Evidence):
 
 
 def run(context: Run) -> Outcome:
-    """Sweep over the number of clients without and with the CDN; judge, compare."""
+    """Sweep over the number of clients, without and with the CDN; decide the claims, compare times with theory."""
     evidence = SweepEvidence()
     with site_folder(context) as folder:
         write_picture(folder / OBJECT, context.parameters["size"], context.seed)

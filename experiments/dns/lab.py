@@ -23,7 +23,7 @@ from topologies.emulation.testbed import Starter, Testbed
 
 DRIVER = "experiments.dns.driver"
 QUERY_TIMEOUT_S = 30.0
-# Each of them takes the driver's time-out, 10 s; a server that fails for one kind of query has fewer.
+# Maximum of unanswered queries, each of which takes the driver's time-out of 10 s.
 UNANSWERED_MAX = 2
 CLIENT = "10.53.9.1"
 ADDRESSES: Mapping[str, str] = {
@@ -109,7 +109,7 @@ def server_names(context: Run) -> dict[str, str]:
 
 
 def given_zones(names: NamePlan) -> GivenZones:
-    """Return the zones of the topology's name servers, for the judge."""
+    """Return the zones of the topology's name servers, for comparison with answers."""
     records = [(zone, each) for zone in names.zones.values() for each in names.records(zone.origin)]
     given = [GivenRecord(each.owner, each.type, each.ttl or 0, each.value) for _, each in records]
     # RFC 2308 section 3: in negative answers the SOA has the lesser of its TTL and its minimum.

@@ -37,7 +37,7 @@ from topologies.dns import make_names
 from topologies.emulation.testbed import Testbed
 
 NAME = "server1.example.com"
-# Queried first on a restarted local server: it is then warm and has cached the root, but nothing of com.
+# First query to a restarted local server: it warms the server up, and caches the root's data but none of com.
 ELSEWHERE = ("www.shop.org", "www.bookshop.uk", "nobody.shop.org", "nobody.bookshop.uk", "mail.provider.org")
 VANTAGES = ("client", "local", "root", "com", "example")
 PATH = ("root", "com", "example")

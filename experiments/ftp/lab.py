@@ -251,7 +251,7 @@ class ScriptedClient(Driver):
 
 
 class WebClient(Driver):
-    """A client of the web server beside the FTP server: http.client, one persistent connection a session."""
+    """A client of the web server beside the FTP server: http.client, one persistent connection per session."""
 
     def __init__(self, host: Host) -> None:
         super().__init__(host, [VISITOR, SERVER_ADDRESS, str(DEFAULT_PORT), SERVER_NAME])

@@ -23,7 +23,7 @@ VIRTUAL_TIME = "virtual time"
 
 @dataclass(frozen=True)
 class Finding:
-    """One ability of the machine, its meaning, and the remedy if it is missing.
+    """One capability of the machine, its meaning, and the remedy if it is missing.
 
     needed: lab7 cannot run without it; real_alone: virtual time does not need it.
     """

@@ -152,7 +152,7 @@ class UserAgent:
 
 
 class WebClient:
-    """Bob's web client, Python's http.client, on one persistent connection a visit."""
+    """Bob's web client, Python's http.client, on one persistent connection per visit."""
 
     def __init__(self, host: Host) -> None:
         name = WEB.rstrip(".")

@@ -135,7 +135,7 @@ def _transfer(context: MatrixRun, mta: Party, peer: Party) -> dict[Key, Cell]:
             windows = _send_all(bed, near, sending, path)
             send(bed.host("alice"), near, "alice", BOB, path)
             _wait_for_delivery(far)
-            # The reply may still be in transit: Exim sends it together with that to a pipelined QUIT.
+            # The reply to the mail data may still be in transit: Exim sends it with the one to a pipelined QUIT.
             time.sleep(SETTLE_S)
             delivered = contents_of(far, "bob")
     except (EmulationError, LoadFailedError, ServerDied) as error:

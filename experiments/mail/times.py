@@ -75,7 +75,7 @@ def _dns(frames: Iterable[Frame]) -> Iterable[Frame]:
 
 @dataclass(frozen=True)
 class Timed:
-    """A sample: its interface, its first and last moment there in ns, and its terms."""
+    """A sample: its interface, its start and end there in ns, and its terms."""
 
     at: str
     first_ns: int

@@ -56,12 +56,12 @@ class SpanFigures:
 
     @property
     def queue(self) -> Queue:
-        """The link as a queue."""
+        """Return the link as an M/D/1 queue."""
         return Queue(self.setting.arrival_rate, self.service_s)
 
     @property
     def utilisation(self) -> float:
-        """The share of the link's capacity used by responses."""
+        """Return the share of the link's capacity used by responses."""
         return self.link_bytes * 8 / (self.setting.rate_bps * self.span_s)
 
     @property
@@ -81,7 +81,7 @@ class SpanFigures:
 
     @property
     def mean(self) -> Timing:
-        """The mean of all requests with its terms."""
+        """Return the mean time of all requests, with its terms."""
         terms = {
             "internet": self.propagation_s,
             "queueing": statistics.fmean(self.waits),

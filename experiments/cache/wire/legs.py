@@ -69,7 +69,7 @@ class Legs:
     @property
     def loads(self) -> list[PageLoad]:
         """The legs that are evidence."""
-        # A proxy without requests to the origin is not a gap in the capture: the check has to judge it.
+        # No request to the origin is not a gap in the capture, but a finding for the check.
         return [self.clients] if self.alone else [self.clients, self.origin]
 
     @property

@@ -153,7 +153,7 @@ def decide_ttl_countdown(
     ttl_s: int | None = None,
     cold: bool = False,
 ) -> Verdict:
-    """Decide D11: the TTL in answers counts down from the moment the record was fetched to 0; then it is fetched again.
+    """Decide D11: the TTL in answers counts down to 0 from the time of the fetch; then the record is fetched again.
 
     `ttl_s`: the record's TTL in its zone. `cold`: the name was not in the local server's cache when the capture began.
     """

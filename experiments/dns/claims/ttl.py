@@ -18,7 +18,7 @@ from experiments.dns.wire.message import DnsMessage, canonical
 from experiments.dns.wire.traffic import DnsExchange, DnsTraffic, merged
 from experiments.harness.judge.verdict import Contradiction, Finding, Verdict, decide, decides, failed, shown, undecided
 
-# The time of a change is the end of the zone's reload, a moment after the new data are served.
+# The time of a change is the end of the zone's reload, slightly later than the first answer with the new data.
 CHANGE_TOLERANCE_NS = 1_000_000_000
 # Minimum number of points: two are always monotone.
 FEWEST_POINTS = 3

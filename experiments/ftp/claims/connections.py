@@ -37,9 +37,9 @@ from experiments.harness.judge.verdict import (
 )
 
 NAMED_VERBS = ("USER", "PASS", "LIST", "RETR", "STOR")
-# RFC 959 section 4.2.1: not understood, not implemented, not for that parameter.
+# RFC 959 section 4.2: command unrecognised, not implemented, not implemented for that parameter.
 NOT_IMPLEMENTED = (500, 502, 504)
-# The verbs by which a client lists, gets and puts.
+# The FTP commands of each client operation: list, get, put.
 What = Literal["list", "get", "put"]
 VERBS: Mapping[str, tuple[str, ...]] = {
     "list": ("LIST", "NLST", "MLSD"),

@@ -57,7 +57,7 @@ PAUSE_S = 0.004
 # Pause with a small receive buffer, where a large one is not permitted.
 SHORT_PAUSE_S = 0.0005
 LARGE_BUFFER_BYTES = 8 << 20
-# A packet that left one interface may still be on its way through the kernel's backlog to another.
+# Wait for packets in the kernel's backlog between two interfaces.
 SETTLE_S = 0.02
 FILE_BUFFER_BYTES = 1 << 20
 RAW_SUFFIX = ".raw"
@@ -234,7 +234,7 @@ def finalise(raw_path: Path, target: Path, taps: list[Tap]) -> None:
 def salvage(target: Path) -> None:
     """Make a capture of the raw records of a recorder that died; it has no drop counts.
 
-    Without room on the disk, the raw records stay.
+    If the disk is full, the raw records are kept.
     """
     raw_path, partial = raw_of(target), target.with_name(target.name + ".part")
     try:
@@ -304,11 +304,11 @@ def _record(order: dict[str, Any], raw_path: Path) -> None:
 
 
 def main() -> int:
-    """Run one capture as ordered on standard input; return 1 if it could not start."""
+    """Run one capture as specified on standard input; return 1 if it could not start."""
     # Ctrl-C reaches the whole process group, but the parent ends the capture.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     line = b""
-    while not line.endswith(b"\n"):  # unbuffered, so that a "stop" after the order stays in the pipe
+    while not line.endswith(b"\n"):  # unbuffered, so that a "stop" after the first line remains in the pipe
         octet = os.read(sys.stdin.fileno(), 1)
         if not octet:
             return 1

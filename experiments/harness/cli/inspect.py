@@ -83,7 +83,9 @@ def claims_command(results: Path, as_json: bool) -> None:
 @click.command("doctor")
 @common.json_option
 def doctor_command(as_json: bool) -> None:
-    """Check this machine's abilities and print a remedy for each missing one. Exits with 3 if lab7 cannot run here."""
+    """Check the capabilities of this machine and print a remedy for each missing one. Exits with 3 if lab7 cannot run
+    here.
+    """
     from dataclasses import asdict
 
     from experiments.harness.doctor import Ability, ability, examine

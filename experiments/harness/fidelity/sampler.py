@@ -193,8 +193,8 @@ class Sampler:
 def _at_a_time(read: Callable[[], Value]) -> tuple[int, Value] | None:
     """Return the time of a reading and its value; None where the time is not known to READING_NS.
 
-    This thread waits for a processor, too: a value read after such a wait, with the time before it, would place growth
-    before a turn that it happened in. Without that reading the growth lies between the two around it.
+    If this thread waits for a processor during a reading, the value may include growth after the noted time, and
+    attribute it to an earlier turn. Without that reading, the growth is between the two adjacent ones.
     """
     for _ in range(READINGS):
         before_ns = time.time_ns()

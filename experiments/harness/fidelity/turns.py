@@ -29,7 +29,7 @@ from experiments.harness.pathmodel.network import addresses
 
 # Beyond this a host acts on a timer rather than on an arrival.
 TURN_MAX_NS = 1_000_000_000
-# A tenth of the shortest timer here: beyond that a sample is disturbed anyway (see disturbance).
+# A tenth of the shortest timer: a sample with a longer delay counts as disturbed (see disturbance).
 TIMER_NS = round(DISTURBED_SHARE * TURN_MAX_NS)
 Turn = tuple[int, int]
 

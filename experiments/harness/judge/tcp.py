@@ -34,7 +34,7 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Mark:
-    """A moment in a capture: the frame and its timestamp."""
+    """A point in time of a capture: the frame and its timestamp."""
 
     frame: int
     time_ns: int

@@ -48,7 +48,7 @@ class Endpoint:
         self._clock, self._route, self._options = clock, route, options
         self.peer: Endpoint = self
         self.established = Condition()
-        # The peer's FIN has arrived.
+        # Condition: the peer's FIN has arrived.
         self.finished = Condition()
         self.received_bytes = 0
         # (when, octets received by then), in order of time.
@@ -88,7 +88,7 @@ class Endpoint:
                 self._transmit()
 
     def received(self, total_bytes: int) -> Condition:
-        """Return the condition that so many octets have been received since the start of the connection."""
+        """Return the condition that this many octets have been received since the start of the connection."""
         condition = Condition(self.received_bytes >= total_bytes)
         if not condition.holds:
             self._awaited.append((total_bytes, condition))

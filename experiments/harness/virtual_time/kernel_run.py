@@ -73,7 +73,7 @@ def still_limit_s(environment: Mapping[str, str] = os.environ) -> float:
 
 
 class StoppedError(EmulationError):
-    """The run was stopped from outside."""
+    """The run was stopped by its caller."""
 
 
 @dataclass

@@ -159,7 +159,7 @@ class OpenLoop:
         except (OSError, TimeoutError) as error:
             self._failures[str(error) or "no response came in time"] += 1
         else:
-            # Reuse the latest connection first: few stay warm, as in a browser.
+            # Reuse the most recently used connection first, so that few connections stay warm, as in a browser.
             if connection.usable:
                 self._idle.append(connection)
 

@@ -90,7 +90,7 @@ class Visitor:
 
 def _close_if_ended(connection: HTTPConnection) -> None:
     """Close a connection that the server has closed (RFC 9112 section 9.5); http.client then connects anew."""
-    # No octets are due between two responses: a readable socket is at its end.
+    # Between responses the server sends no octets: a readable socket means that it has closed the connection.
     if connection.sock is not None and select.select([connection.sock], [], [], 0)[0]:
         connection.close()
 

@@ -70,7 +70,7 @@ def field_lines(data: bytes, start: int, end: int) -> list[tuple[bytes, bytes]]:
 
 
 def chunked_body(data: bytes, start: int) -> tuple[bytes, int]:
-    """Return the decoded body of a chunked message and the offset behind it (RFC 9112 section 7.1).
+    """Return the decoded body of a chunked message and its end offset (RFC 9112 section 7.1).
 
     Raises GrammarError if it breaks the grammar, EOFError if the data end before it does.
     """

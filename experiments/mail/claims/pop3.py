@@ -148,7 +148,7 @@ def _kept(course: Pop3Course, contents: Sequence[bytes]) -> list[Pop3Exchange]:
 
 
 def _are(asked: Sequence[Pop3Exchange], contents: Sequence[bytes]) -> None:
-    """Raise Contradiction unless the downloads are messages of the maildrop, each as often as it is there at most."""
+    """Raise Contradiction unless each download is a message of the maildrop, and no message is returned twice."""
     left = Counter(contents)
     for one in asked:
         if not left[one.content]:

@@ -38,7 +38,7 @@ class ClientSubnet:
         family, source, scope = reader.u16(), reader.u8(), reader.u8()
         size = _FAMILIES.get(family, 0)
         address = reader.octets(reader.remaining)
-        # RFC 7871 section 6: as many octets as the prefix needs, and the bits behind it are zero.
+        # RFC 7871 section 6: as many octets as the prefix needs, and the remaining bits are zero.
         if source > 8 * size or scope > 8 * size or len(address) != (source + 7) // 8:
             raise WireError("client subnet with inconsistent family, prefix and address")
         padded = address.ljust(size, b"\0")

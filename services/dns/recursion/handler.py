@@ -1,4 +1,4 @@
-"""Resolver request handler: access list, RD and RA, client subnet, and the response cache around the scheduler.
+"""Resolver request handler: access list, RD and RA, client subnet, and the response cache before the scheduler.
 
     query  www.example.com. A  rd  from 10.0.0.5   ->  scheduler.resolve()   ->  response with RA, without AA
 

@@ -167,7 +167,7 @@ class Index:
         return evicted
 
     def may_reserve(self, memory_octets: int, disk_octets: int) -> bool:
-        """Return True where that much more may arrive, even if all entries must be evicted for it."""
+        """Return True if this much more content fits the limits, after eviction of all entries if necessary."""
         return (
             self.pending_memory + memory_octets <= self.limits.memory_octets
             and self.pending_disk + disk_octets <= self.limits.disk_octets

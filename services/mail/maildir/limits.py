@@ -6,7 +6,7 @@ FILE_NAME_OCTETS = 255
 # Letters that stand for keywords in a file's name: a to z, as in Dovecot's Maildirs.
 KEYWORDS_MAX = 26
 
-# Length of a keyword; no client in use comes near it, and 26 of them fit in any response.
+# Length of a keyword; longer than those of all common clients; 26 of them fit in any response.
 KEYWORD_OCTETS = 128
 
 # Nesting of folders; Dovecot's mailbox_list_max_depth is similar, and FILE_NAME_OCTETS is a limit too.

@@ -14,7 +14,7 @@ from services.eventlog import EventLog
 from services.mail.queue.entry import Change, ContentLocation, Entry
 from services.mail.queue.journal import Journal, JournalItem
 
-# Size limit of a batch, which bounds the delay of the records behind it.
+# Size limit of a batch, which bounds the delay of the following records.
 BATCH_OCTETS = 8 * 1024 * 1024
 # Memory for contents of entries not yet delivered; beyond it they are read back from the journal.
 CACHED_OCTETS = 64 * 1024 * 1024
