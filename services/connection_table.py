@@ -44,7 +44,7 @@ IPV6_PREFIX_BITS = 56
 OPENING_GRACE_S = 3.0
 # Active connections of one address that are not evicted whatever its share: browsers open 6 to one host.
 PROTECTED_PER_ADDRESS = 8
-# The same for a prefix: eight such hosts.
+# Active connections of one prefix that are not evicted whatever its share: those of eight such hosts.
 PROTECTED_PER_PREFIX = 64
 
 

@@ -26,7 +26,7 @@ from mininet.topo import Topo
 
 from topologies.dns_zones import NamePlan, Record, Zone
 
-# Not by __file__: `mn --custom` executes this text without one.
+# Located without __file__, which `mn --custom` does not define.
 PAGES = Path(str(resources.files("topologies"))) / "www"
 PREFIX = "10.8"
 # region: its number in addresses, the one-way delay of its link in ms
@@ -42,7 +42,7 @@ SERVERS: Mapping[str, tuple[str, str, str]] = {
     "ns-example": (f"{PREFIX}.0.4", "ns.example.com.", "example.com."),
     "ns-cdn": (f"{PREFIX}.0.5", "ns.cdn.net.", "cdn.net."),
 }
-# Of a region: its local name server, its first replica, its first client.
+# Host numbers in a region's network: its local name server, its first replica, its first client.
 LOCAL, REPLICA, CLIENT = 2, 10, 101
 MOST_CLIENTS, MOST_REPLICAS = 64, 8
 STATUS_PATH = "/lab7-status"

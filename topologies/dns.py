@@ -81,7 +81,7 @@ def make_names(ttl: int = 3600, changing: Sequence[int] = (), version: int = 0) 
         Record("example.com.", "MX", "10 server2.example.com."),
         Record("example.com.", "MX", "20 server3.example.com."),
         Record("example.com.", "TXT", '"an organisation with a name server of its own"'),
-        # More than a datagram takes: its answer is truncated and fetched again by TCP.
+        # Larger than a UDP response: its answer is truncated and retried by TCP.
         Record(BIG, "TXT", " ".join(f'"{number:02d} {"x" * 150}"' for number in range(12))),
         *(
             Record(changing_name(changing_ttl), "A", VERSIONS[version % len(VERSIONS)], changing_ttl)

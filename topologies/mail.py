@@ -33,7 +33,7 @@ from mininet.topo import Topo
 from topologies.dns_zones import NamePlan, Record, Zone
 
 PREFIX = "10.25"
-# Not by __file__: `mn --custom` executes this text without one.
+# Located without __file__, which `mn --custom` does not define.
 PAGES = Path(str(resources.files("topologies"))) / "www"
 PICTURE = PAGES / "picture.jpg"
 ALICE, BOB = "alice@example.org", "bob@example.com"

@@ -23,13 +23,13 @@ from mininet.topo import Topo
 
 from topologies.dns_hierarchy import plug_in
 
-# Not by __file__: `mn --custom` executes this text without one.
+# Located without __file__, which `mn --custom` does not define.
 PAGES = Path(str(resources.files("topologies"))) / "www"
 PROXY_ADDRESS = "10.7.0.100"
 PROXY_NAME = "cache.example.com"
 # One client more would get the proxy's address.
 MOST_CLIENTS = 99
-# By `cache`: the flags of the proxy, in its host.
+# Parameter `cache` -> flags of the proxy.
 CACHES = {
     "forward": "--port 3128",
     "reverse": "--port 80 --origin http://www.example.com:80",

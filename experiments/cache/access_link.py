@@ -95,7 +95,7 @@ HEAD_BYTES = 280
 ORIGIN_FLAGS = "--cache-control '*=max-age=86400'"
 # A connection carries one request at a time: Little's law with twice the mean delay of the slowest case.
 CONNECTIONS = 100
-# Beyond the largest number of simultaneous requests in theory.
+# Connections to open in addition to the theory's maximum of simultaneous requests.
 SPARE_CONNECTIONS = 2
 # Longer than the longest queue: an M/D/1 queue never drops.
 QUEUE_PACKETS = 20_000

@@ -129,7 +129,7 @@ def _many(context: Run, evidence: Evidence) -> Outcome:
             asker = User(bed, user)
             wait_for_steering(context, bed)
             fill_replicas(bed, user, f"/{OBJECT}")
-            # Not at the CDN's name server: its checks would be most of the capture; the resolver sees its answers.
+            # Capture no packets at the CDN's name server, mostly health checks: the resolver receives its answers.
             with lab.recording([user, resolver], _capture_name(kind, ttl)):
                 for number, phase_s in enumerate(phases_s):
                     context.step(f"fault {number + 1} of {asked['faults']}", 0.05 + 0.8 * number / asked["faults"])
@@ -170,7 +170,8 @@ def _one_of_many(
     fault = _fault(context, kind, int(theory.ttl_s))
     # Answers that name it are fetched until the check, and used for a TTL.
     lasts_s = phase_s + (fault.over_ns - fault.began_ns) / judge.NS + theory.every_s + AFTER_S
-    # Between the first request, which fetches the answer, and the last one before the fault, each would use the cache.
+    # Send only the first request, which fetches the answer, and the last before the fault: the cache answers the
+    # others.
     passed_s = phase_s // theory.every_s * theory.every_s
     if passed_s:
         asker.visit([f"/{OBJECT}"])
@@ -181,7 +182,7 @@ def _one_of_many(
     _lose(bed, kind)
     asker.done(lasts_s)
     _restore(bed, kind)
-    # Until a check has detected the return, and every cached answer has expired.
+    # Wait until a check has detected the return, and every cached answer has expired.
     time.sleep(theory.ttl_s + theory.interval_s + RESTART_S)
     return start_ns, _fault(context, kind, int(theory.ttl_s), began_ns)
 

@@ -20,7 +20,7 @@ from topologies.emulation.node import Host
 from topologies.emulation.watch import LabDied, how_it_ended, program_of
 
 TIMEOUT_S = 120.0
-# Of a program that is started for one load.
+# Time-out of a client program that is started for one load.
 LOAD_TIMEOUT_S = 120.0
 
 

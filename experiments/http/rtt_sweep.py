@@ -48,9 +48,9 @@ from experiments.http.theory import STRATEGIES, http_page_load
 from experiments.http.wire.page_load import PageLoad
 
 MULTIPLEXED = "2"
-# By strategy: the claim on its time.
+# Strategy -> the claim on its time.
 CLAIMS = dict(zip(STRATEGIES, ("H6", "H7", "H8", "H9", "H14", "H13"), strict=True))
-# By strategy and number of objects: the time spans of the loads, and the error of a failed one, or empty.
+# (strategy, number of objects) -> time spans of the loads, and the error of a failed one (empty: none).
 Tried = dict[tuple[str, int], tuple[list[Window], str]]
 NOTE = (
     "points: measured (median); solid: the textbook's formula; dashed: with slow start, "

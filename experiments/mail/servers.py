@@ -37,7 +37,7 @@ MTA_MODULE, ACCESS_MODULES = "services.mail.mta", ("services.mail.pop3", "servic
 # A user of every Debian system (base-passwd); real servers accept it as the owner of mailboxes.
 OWNER = "mail"
 MAILDIRS = "maildirs"
-# For ports below 1024, and for files of other users, such as lab7's.
+# Capabilities for ports below 1024, and for reading files of other users, such as lab7's.
 _CAPABILITIES = "+net_bind_service,+dac_read_search"
 
 

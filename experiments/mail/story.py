@@ -235,7 +235,7 @@ def run(context: Run) -> Outcome:
     with site_folder(context) as folder:
         objects = _objects(folder)
         topo = legs.topology(names=f"{asked['names'] / 2 * 1e6:.0f}us", root=str(folder))
-        # At every host: on the way of a message name servers act as well (see pathmodel.replay).
+        # Capture at every host: the replay needs name servers, too (see pathmodel.replay).
         with measured(context, mail_testbed(context, topo), legs.paths()) as lab, lab.recording(topo.hosts()):
             done = _work(context, lab.bed, folder, lab.watch)
     context.step("judging the packets", 0.9)

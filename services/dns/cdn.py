@@ -38,7 +38,7 @@ DEFAULT_CHECK_PATH = "/lab7-status"
 # HAProxy checks every 2 s.
 DEFAULT_INTERVAL_S = 2.0
 DEFAULT_TIMEOUT_S = 1.0
-# From a very fast check for experiments to one per hour.
+# Permitted intervals of health checks: from very short ones for experiments to an hour.
 SECONDS_MIN, SECONDS_MAX = 0.05, 3600.0
 FAILURES_MAX = 100
 

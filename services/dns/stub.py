@@ -37,7 +37,7 @@ RESOLV_CONF = Path("/etc/resolv.conf")
 TRIES = 3
 TIMEOUT_S = 5.0
 TRIES_MAX = 100
-# From practically no wait to a day.
+# Permitted time-outs: from practically no wait to a day.
 TIMEOUT_MIN_S, TIMEOUT_MAX_S = 0.001, 86_400.0
 
 

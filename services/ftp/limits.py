@@ -71,18 +71,18 @@ class Limits:
 
     # pyftpdlib's max_cons default.
     sessions: int = 512
-    # So that one host cannot take all of them; vsftpd and pyftpdlib have such a limit, off by default.
+    # Sessions of one address, against exhaustion by one host; vsftpd and pyftpdlib have such a limit, off by default.
     sessions_an_address: int = 256
     # RFC 1123 section 4.1.3.2: five minutes at least.
     idle_s: float = 300.0
-    # From the connection to the login, whatever the client sends meanwhile: OpenSSH's LoginGraceTime.
+    # Time-out from the connection to the login, whatever the client sends meanwhile: OpenSSH's LoginGraceTime.
     login_s: float = 120.0
     # vsftpd's delay_failed_login; RFC 2577 section 5 suggests 5 s.
     wrong_password_s: float = 1.0
     # Commands of one session: far more than any client sends over any network.
     commands_a_second: float = 2000.0
-    # From the last reply to an abort, for a client that does not read it.
+    # Time from the last reply to an abort, if the client does not read the reply.
     linger_s: float = 5.0
-    # For commands and transfers under way at shutdown; Docker kills after 10 s.
+    # Grace period of commands and transfers at shutdown; Docker kills after 10 s.
     drain_s: float = 5.0
     sweep_s: float = 0.5

@@ -27,7 +27,7 @@ _FORMATS = (
     re.compile(rb"(?:%b) %b (?P<day>[ \d]\d) %b (?P<year>\d{4})" % (_DAY, _MONTH, _TIME)),
 )
 
-# For the rule on two-digit years.
+# Threshold of the rule on two-digit years (RFC 9110 section 5.6.7).
 _FIFTY_YEARS_S = 50 * 365.2425 * 86_400
 
 

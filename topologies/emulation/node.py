@@ -72,7 +72,7 @@ class Interface(Intf):  # type: ignore[misc]
 
     def delete(self) -> None:
         """Remove the interface from the switches' namespace; a host's vanishes with its peer or its namespace."""
-        # At once, because the kernel removes a dead namespace's interfaces some time later.
+        # Delete immediately: the kernel removes a dead namespace's interfaces some time later.
         if not self.node.namespace_pid:
             remove(self.name)
         self.node.delIntf(self)

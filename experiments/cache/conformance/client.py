@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-# Longer than any reply takes, shorter than a proxy's own time-out for a silent origin.
+# Time-out of a response: longer than any reply takes, shorter than a proxy's own time-out for a silent origin.
 ANSWER_S = 8.0
 # Interval between the starts of parallel checks: a burst of connections would test the listen queue only.
 APART_S = 0.03

@@ -27,7 +27,7 @@ from experiments.harness.fidelity.disturbance import DISTURBED_SHARE
 from experiments.harness.judge.frames import CaptureFile, Frame
 from experiments.harness.pathmodel.network import addresses
 
-# Beyond this a host acts on a timer rather than on an arrival.
+# Maximum length of a turn: after a longer delay a host acts on a timer, not on an arrival.
 TURN_MAX_NS = 1_000_000_000
 # A tenth of the shortest timer: a sample with a longer delay counts as disturbed (see disturbance).
 TIMER_NS = round(DISTURBED_SHARE * TURN_MAX_NS)

@@ -213,7 +213,7 @@ def expand(template: str, values: Mapping[str, Any]) -> list[str]:
         return shlex.split(environment().from_string(template).render(**values))
     except Exception as error:
         known = ", ".join(f"{{{name}}}" for name in values)
-        # In the user's notation.
+        # Convert the template back to the user's notation for the message.
         typed = re.sub(r"\{\{ (\w+)(?: \| [^}]*)? \}\}", r"{\1}", template)
         raise EmulationError(f"the command {typed!r} cannot be filled in ({error}): it may use {known}") from error
 

@@ -38,7 +38,7 @@ from experiments.harness.pathmodel.tcp import Connection, Endpoint, Options
 FULL, ANY_WINDOW, IDEAL = Options(), Options(window=False), Options(window=False, acknowledgements=False)
 TRIPS = Options(window=False, acknowledgements=False, rates=False)
 Span = tuple[int, int]
-# By host: its actions, and its arrivals by frame number.
+# Host -> its actions, and its arrivals by frame number.
 ByHost = Mapping[str, tuple[list[Action], dict[int, Arrival]]]
 
 

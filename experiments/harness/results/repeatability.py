@@ -16,7 +16,7 @@ from experiments.harness.capture.pcapng import PcapngError
 from experiments.harness.results.result import RESULT_NAME, Result
 
 CAPTURE_ENDING = ".pcapng"
-# Of result.json.
+# Fields of result.json that may differ between two identical runs.
 MAY_DIFFER = ("started", "duration_s")
 SHOWN_LETTERS = 80
 REAL_PROGRAM = (

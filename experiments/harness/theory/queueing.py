@@ -123,7 +123,7 @@ class WaitInterval:
             mean_s, error_s = batch_means(waits)
             found.append((mean_s - queue.wait_s) / error_s)
         found.sort()
-        # Of n samples the one of rank k has a share of k / (n + 1) below it in the mean.
+        # The expected share of a distribution below the k-th smallest of n samples is k / (n + 1).
         rank = int((SPANS + 1) * (1 - LEVEL) / 2)
         return cls(found[rank - 1], found[-rank])
 
@@ -176,7 +176,7 @@ def cache_outcomes(
         else:
             start_s = max(arrival_s, free_s)
             free_s = start_s + service_s
-            # Of two responses in flight the earlier one ends a collapsed request's wait.
+            # A collapsed request waits for the earlier of two responses in flight.
             on_the_way.setdefault(number, free_s + rtt_s)
             outcomes.append(CacheOutcome(True, start_s - arrival_s))
     return outcomes

@@ -23,7 +23,7 @@ OK = b"200"
 ABSOLUTE = re.compile(rb"(?i)http://[^/?]*")
 # RFC 9110 section 8.4.1: content coding, and zlib's window bits for it (RFC 1950, RFC 1952).
 WINDOW_BITS: Mapping[bytes, int] = {b"gzip": 31, b"x-gzip": 31, b"deflate": 15}
-# More than any header and trailer of these codings (RFC 1952 section 2.3).
+# Maximum size of header and trailer of these codings (RFC 1952 section 2.3), with a margin.
 CODING_OVERHEAD_BYTES = 1024
 
 

@@ -35,7 +35,7 @@ from services.mail.agent.drafts import Attachment, ComposeError, Draft, parse_ma
 from services.mail.agent.errors import AgentError
 
 TIMEOUT_S = 20.0
-# Between the last reply and the server's close.
+# Time-out of the server's close after its last reply.
 FAREWELL_S = 2.0
 READ_OCTETS = 4096
 POP3_PORT = 110

@@ -28,7 +28,7 @@ KINDS = {
     "farewell": ("QUIT", "LOGOUT"),
 }
 _KIND = {verb: kind for kind, verbs in KINDS.items() for verb in verbs}
-# Of each exchange: its verb, the time of its command, and the first and last octet of the reply.
+# An exchange: its verb, and the times of its command and of the first and last octet of its reply.
 Step = tuple[str, int, int, int]
 
 

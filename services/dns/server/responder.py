@@ -42,7 +42,7 @@ ErrorCallback = Callable[[Exception], None]
 
 def accept(data: bytes) -> Message | bytes | None:
     """Decode a query; return an encoded error response if it is invalid, None if it must be dropped."""
-    # At least a header, so that an error response is never longer than the query.
+    # Respond only to a complete header, so that an error response is never longer than the query.
     if len(data) < HEADER_OCTETS or data[2] & 0x80:
         return None
     if data[2] >> 3 & 0xF != Opcode.QUERY:

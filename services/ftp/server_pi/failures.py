@@ -35,7 +35,7 @@ class Failed:
     detail: str = ""
 
 
-# Before a file is read, created, moved or removed. 450 where a retry may succeed.
+# Replies to failures of reading, creating, moving or removing a file: 450 where a retry may succeed.
 ACTION_CODES = {
     Cause.NOT_FOUND: 550,
     Cause.DENIED: 550,
@@ -54,7 +54,7 @@ ACTION_CODES = {
     Cause.BAD_RESTART: 554,
 }
 
-# Before a file is stored or renamed: section 5.4 lists 553 there, and not 550.
+# Replies to failures of storing or renaming a file, for which section 5.4 lists 553 instead of 550.
 NAMING_CODES = ACTION_CODES | dict.fromkeys(
     (
         Cause.NOT_FOUND,
@@ -68,7 +68,7 @@ NAMING_CODES = ACTION_CODES | dict.fromkeys(
     553,
 )
 
-# After reply 125 or 150.
+# Replies to failures of a transfer, after 125 or 150.
 TRANSFER_CODES = {
     Cause.NO_CONNECTION: 425,
     Cause.CONNECTION_BROKEN: 426,

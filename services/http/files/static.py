@@ -83,7 +83,7 @@ class StaticFiles:
         """Return whether an entry is valid: the path leads to the same unchanged file, and stays below the root."""
         path = entry.representation.path
         try:
-            # For every request, so realpath() is called only if there was a link.
+            # Runs for every request, so realpath() is called only for paths with a symbolic link.
             if entry.directories is None and os.path.realpath(entry.name, strict=True) != path:
                 return False
             for directory in entry.directories or ():

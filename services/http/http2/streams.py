@@ -102,7 +102,7 @@ class Stream:
     parent: "Stream | None" = None
     held: tuple[Response, bytes] | None = None
     pushes: "list[Stream]" = field(default_factory=list)
-    # For the log and for the deadline of the request's content.
+    # Start of the request, for the log and for the deadline of its content.
     begun: float = 0.0
     deadline: float = 0.0
     sent_octets: int = 0

@@ -25,7 +25,7 @@ SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade
 
 # RFC 7540 section 3.2.1: base64url without padding.
 _BASE64URL = re.compile(rb"[A-Za-z0-9\-_]*+")
-# More than enough for a SETTINGS payload with every setting twice.
+# Maximum SETTINGS payload: more than every setting twice.
 _SETTINGS_OCTETS = 1024
 
 

@@ -98,7 +98,7 @@ class CachingProxy(Proxy):
             "evictions": stored.evictions,
         }
 
-    # From storage.
+    # Responses from storage.
 
     def _decide(self, routed: RoutedRequest, *arriving: StoredResponse) -> Serve | Forward | Unsatisfiable:
         stored = (*arriving, *self._store.find(routed.key)) if arriving else self._store.find(routed.key)

@@ -126,7 +126,7 @@ class Connector:
     @asynccontextmanager
     async def open(self, origin: Origin, protocol: str = HTTP_1) -> AsyncIterator[NetworkStream]:
         """Open a connection for the length of a `with`, offering `protocol` with ALPN in TLS; raises LoadError."""
-        # Before the clock: loading CA certificates is not part of a reported time.
+        # Create the context before the clock starts: loading CA certificates is not part of a reported time.
         context = self._context(origin, protocol)
         opened_s = self.elapsed_s()
         addresses = await self._resolve(origin)

@@ -509,7 +509,7 @@ class Http1Connection(asyncio.Protocol):
         if self._core.is_sent:
             self._await_client()
         elif self._has_responded and self._response_body is None and self._task is None:
-            # Once a response, not once a read: octets that trickle in must not extend the deadline.
+            # Extend the deadline once per response, not once per read: octets that trickle in must not extend it.
             self._has_responded = False
             self._batch = 0
             self._await_request(begun=waiting > 0 or self._request is not None)

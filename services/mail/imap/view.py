@@ -91,7 +91,7 @@ class View:
             yield b"* %d RECENT\r\n" % len(self.recent)
         yield from self.new_keywords()
         yield from self._flag_changes()
-        # With EXPUNGEs outstanding, the next call must look again.
+        # While EXPUNGEs are outstanding, the next call must compare again.
         self._revision = self.folder.revision if may_expunge or not expunged else -1
 
     def _expunges(self, expunged: list[int]) -> Iterator[bytes]:

@@ -49,7 +49,7 @@ CHANGE = b"C"
 SEGMENT_OCTETS = 16 * 1024 * 1024
 # Preallocation step.
 PREALLOCATION_OCTETS = 4 * 1024 * 1024
-# Beyond this number of segments, the open entries of the oldest are copied.
+# Maximum number of segments; above it, the open entries of the oldest are copied.
 SEGMENTS_MAX = 8
 # Size from which a segment without open entries is closed, so that it can be removed.
 IDLE_SEGMENT_OCTETS = 4 * 1024 * 1024

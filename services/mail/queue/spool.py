@@ -20,7 +20,7 @@ BATCH_OCTETS = 8 * 1024 * 1024
 CACHED_OCTETS = 64 * 1024 * 1024
 # Retry interval after a failed write of changes.
 RETRY_S = 1.0
-# Above any segment number.
+# A number above that of any segment.
 _NEWEST = 1 << 62
 
 

@@ -23,8 +23,8 @@ _PAGE_POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; frame-src 'self'; form-action 'self'; "
     "base-uri 'none'; frame-ancestors 'none'"
 )
-# For a message's own HTML: inline styles and the message's pictures. allow-same-origin makes the browser send the
-# session cookie for the pictures, and without allow-scripts grants nothing else.
+# Content-Security-Policy of a message's own HTML: inline styles and the message's pictures. allow-same-origin makes the
+# browser send the session cookie for the pictures, and without allow-scripts grants nothing else.
 MESSAGE_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; form-action 'none'; base-uri 'none'; "
     "frame-ancestors 'self'; sandbox allow-same-origin allow-popups allow-popups-to-escape-sandbox"

@@ -39,7 +39,7 @@ class EmulatedLink(Link):  # type: ignore[misc]
         self._wiring = wiring
         self._carrier: Service | None = None
         self._cable: Cable | None = None
-        # Of a wire: the record of each direction (see wire.record) by "INTERFACE to INTERFACE".
+        # Frame-time records of a wire (see wire.record) by direction: "INTERFACE to INTERFACE".
         self.wire_records: dict[str, Path] = {}
         both = {key: options.pop(key) for key in SHAPING if key in options}
         self.shapes = tuple(self._pop_shape(options, key, both) for key in ("params1", "params2"))

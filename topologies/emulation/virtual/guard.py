@@ -70,12 +70,12 @@ def main(argv: list[str]) -> int:
         if kernel == 0:
             os.close(lifeline)
             _exec_kernel(folder, job_fd, command)
-        # In parent and child, so that the group exists in either order of execution.
+        # Called in parent and child, so that the group exists in either order of execution.
         with contextlib.suppress(OSError):
             os.setpgid(kernel, kernel)
         select.select([os.pidfd_open(kernel), lifeline], [], [])
         with contextlib.suppress(ProcessLookupError):
-            # With its helpers, which are processes of the kernel's group.
+            # Kill the whole group: the kernel has helper processes.
             os.killpg(kernel, signal.SIGKILL)
         code = os.waitstatus_to_exitcode(os.waitpid(kernel, 0)[1])
         with open(f"{folder}/{EXIT}.part", "w") as file:

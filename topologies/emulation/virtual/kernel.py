@@ -15,7 +15,7 @@ from topologies.emulation.errors import MachineError
 
 RECIPE = Path(__file__).parent / "kernel"
 CONFIGURATION = RECIPE / "config"
-# For all users of a machine, as `scripts/provision.sh --vm` sets it up.
+# Kernels for all users of a machine, as built by `scripts/provision.sh --vm`.
 SHARED = Path("/var/cache/lab7/kernels")
 PROGRAM = "linux"
 ABOUT = "about.json"

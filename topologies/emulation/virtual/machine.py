@@ -29,7 +29,7 @@ CONSOLE = "console"
 # Bound of an empty job from start to end, on a busy machine.
 BOOT_TIMEOUT_S = 120.0
 POLL_S = 0.05
-# In memory, where this machine has enough of it.
+# Places for files in memory, in order of preference.
 MEMORY_PLACES = ("/dev/shm", "/tmp", "/var/tmp")
 # Console messages of an ordinary end.
 QUIET = ("reboot: Power down", "reboot: System halted")

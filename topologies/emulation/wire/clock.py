@@ -34,7 +34,7 @@ from collections.abc import Sequence
 NS = 1_000_000_000
 # The last step of a sleep: longer than any usual lateness, too short for a deep idle state.
 LAST_STEP_NS = 300_000
-# Beyond this a lateness is stolen processor time, not wake-up latency.
+# Maximum wake-up latency: a greater lateness is stolen processor time.
 LATENESS_MAX_NS = 400_000
 LEARNING_RATE = 0.2
 FIRST_GUESS_NS = 30_000
