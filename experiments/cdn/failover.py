@@ -58,7 +58,7 @@ SERVICE, LINK = "service", "link"
 # Time for a user's lookup and first requests before the fault; and time of requests after the bound, in which all must
 # succeed (in real time plus the machine's delay).
 BEFORE_S, AFTER_S = 0.5, 1.0
-# Time for a new replica to be ready, or a cable to be plugged in.
+# Time until a restarted replica is ready, or a link is up again.
 RESTART_S = 0.5
 NOTE = (
     "a point is a user of the region: when after the fault the last request began that failed; lines: TTL and interval "

@@ -178,7 +178,7 @@ class Correspondence:
     def relay(self, count: int, flags: str) -> RelayRun:
         """Submit messages at once, which Alice's server relays in one way."""
         restart_mta(self._bed, "mail-a", flags)
-        # Each has a body of its own.
+        # Number the messages, so that their bodies differ.
         numbers = range(self._count + 1, self._count + 1 + count)
         paths = [self.compose(f"letter {number}", f"{number:04}. {LETTER}")[0] for number in numbers]
         began_ns = time.time_ns()

@@ -235,7 +235,7 @@ def decide_queueing_theory(claim: str, cases: Mapping[str, CaseFigures]) -> Verd
         for name, one in cases.items()
     )
     good = all(_near(one) and abs(one.utilisation / one.queue.utilisation - 1) <= WITHIN for one in cases.values())
-    # Each case has a capture of its own; the last one's is the run's.
+    # Cite frames of the last case: each case has its own capture, and the run keeps the last one.
     frames = list(cases.values())[-1].frames
     return (shown if good else failed)(claim, f"{said[0].upper()}{said[1:]}.", frames)
 

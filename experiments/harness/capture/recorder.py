@@ -244,7 +244,7 @@ def salvage(target: Path) -> None:
             partial.replace(target)
         raw_path.unlink()
     except ValueError:
-        # It died before its first write.
+        # The recorder died before its first write.
         raw_path.unlink()
     except OSError:
         pass

@@ -150,7 +150,8 @@ class Endpoint:
 
     def _segment(self, size: int) -> None:
         now_ns = self._clock.now_ns
-        # It acknowledges as well. Soon after the latest arrival it is a reply, and the connection interactive.
+        # A data segment acknowledges as well. Soon after the latest arrival it is a reply: the connection is
+        # interactive.
         self._acknowledge_sent()
         self._last_sent_ns = now_ns
         if now_ns - self._last_received_ns < self._interval_ns:

@@ -29,7 +29,7 @@ from services.dns.codec.ttl import ttl_from_text
 DEFAULT_TTL_S = 20
 # Far more networks than a topology has hosts.
 MAP_OCTETS_MAX = 1_048_576
-# Each has a health check per interval.
+# Maximum number of replicas: each has one health check per interval.
 REPLICAS_MAX = 1000
 CAPACITY_MAX = 1e12
 

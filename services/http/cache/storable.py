@@ -51,7 +51,7 @@ UNDERSTOOD = frozenset(
 # A 304 updates stored responses, 407 is from the proxy; RFC 6585 sections 3 to 6 forbid storing 428, 429, 431 and 511.
 NEVER_STORED_STATUS = frozenset((304, 407, 428, 429, 431, 511))
 # Statuses caused by request fields that are not in the cache key (RFC 9110 sections 15.5.13, 15.5.17 and 15.5.18).
-# They are stored only where the request has none of these fields.
+# A response with such a status is stored only if the request has none of these fields.
 ANSWERS_TO_FIELDS = {412: CLIENT_PRECONDITIONS, 416: (b"range",), 417: (b"expect",)}
 
 

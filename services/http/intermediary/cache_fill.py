@@ -119,7 +119,7 @@ class CacheFill:
         if reader in self._readers:
             self._readers.remove(reader)
             self.check()
-            # Its full buffer may have paused the source.
+            # Resume the source, which a full buffer of this reader may have paused.
             self.pump()
 
     def _share(self, data: bytes) -> None:
@@ -203,7 +203,7 @@ class FillReader(StreamedBody):
             return data
         if self._fill.is_storing:
             return None
-        # All stored octets are read; the rest, and the end, are in the tail.
+        # The stored octets are read completely; the remaining ones, and the end, are in the tail.
         self._stored.close()
         self._stored = None
         return self.tail.read(limit_octets)

@@ -171,7 +171,7 @@ class CachingProxy(Proxy):
         try:
             outcome = await collapsed.join()
         except asyncio.CancelledError:
-            # This client disconnected, others may still wait: its unread content must not pause the source.
+            # Discard the content for the disconnected client: unread, it would pause the source for the others.
             collapsed.outcome.add_done_callback(_discard)
             raise
         if isinstance(outcome, UpstreamError):

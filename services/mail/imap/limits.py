@@ -3,7 +3,7 @@
 # One command line, literals not counted. Dovecot's imap_max_line_length is 64 KiB.
 LINE_OCTETS = 65_536
 
-# All literals of one command, except a message to APPEND; the same as for a line.
+# Total of the literals of one command, except a message to APPEND; the same limit as for a line.
 LITERAL_OCTETS = 65_536
 
 # A literal before authentication; RFC 7888 section 5: a LITERAL- client may send 4096 octets without waiting.

@@ -39,7 +39,7 @@ def schedstats() -> list[int]:
         return _opened()
     descriptors = [int(word) for word in passed.split() if _is_schedstat(int(word))]
     for descriptor in descriptors:
-        # They are for this process, not for the programs of its hosts.
+        # The descriptors are for this process, not for the programs of its hosts.
         os.set_inheritable(descriptor, False)
     return descriptors
 
