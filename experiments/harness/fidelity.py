@@ -184,6 +184,7 @@ class MachineWatch:
         self._lags_s: list[float] = []
         self._gap_s = 0.0
         self._thread: threading.Thread | None = None
+        self._started_s = 0.0
         self._began = (0, 0)
         self._ticks = [0, 0]
         self._offset_s = 0.0
@@ -202,6 +203,7 @@ class MachineWatch:
         self._stop.clear()
         self._record = None
         self._sampler.open()
+        self._started_s = time.monotonic()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
         return self
@@ -220,10 +222,13 @@ class MachineWatch:
         self._step_s = max(self._step_s, abs(_clock_offset_s() - self._offset_s))
 
     def _watch(self) -> None:
-        look_s = time.monotonic() + STOPPED_PERIOD_S
+        # From the moment at which the thread was started: a suspension before its first reading counts as well.
+        began_s = self._started_s
+        look_s = began_s + STOPPED_PERIOD_S
         waited_s = _waited_s()
-        while not self._stop.is_set():
-            began_s, before_s = time.monotonic(), waited_s
+        stopped = False
+        while not stopped:
+            before_s = waited_s
             time.sleep(LAG_PERIOD_S)
             woke_s, waited_s = time.monotonic(), _waited_s()
             self._lags_s.append(woke_s - began_s - LAG_PERIOD_S)
@@ -232,6 +237,7 @@ class MachineWatch:
             if woke_s >= look_s and (network := current()) is not None:
                 self._stopped.update(network.stopped())
                 look_s = woke_s + STOPPED_PERIOD_S
+            began_s, stopped = time.monotonic(), self._stop.is_set()
 
     def samples(self, take: Callable[[], Sample], retakes: int = RETAKES) -> list[Sample]:
         """Take a sample, and again where the machine disturbed it beyond the bound; returns all, the last one last."""
