@@ -6,6 +6,15 @@ that answers two requests of five. Rates are multiplied and times divided by `sc
 rate as they are and ends in seconds. Arrivals are Poisson, popularity is Zipf's, the cache has room for as many objects
 as Che's approximation wants for the hit rate.
 
+A long run in virtual time (`--full`) has all arrivals of an hour (`span`), as the seed draws them, at the slow link
+alone: one request a second over a link that is busy for nine tenths of the time. A queue so near saturation needs many
+minutes to forget, so that minutes of arrivals are no sample of its mean. The time of each request is compared with what
+Lindley's recursion gives it, and the mean wait with the Pollaczek-Khinchine formula by a confidence interval. What
+keeps TCP out of it: responses fit its initial window, connections are open before, and `rto_min` makes retransmission
+time-outs longer than the longest wait (a round trip with the wait of half a minute in it looks like a loss otherwise);
+no segment may be sent twice. Packets are captured at the client alone, which keeps an hour's capture at 50 MB: what a
+request waited is what it took beyond the fastest one.
+
 The Internet's delay is put on the access link, whose queue comes before it: the sum of the two is the same.
 
 In real time no sample knows what disturbed it, and the tolerance is that of the load model. Requests come whether or
@@ -15,6 +24,7 @@ behind it in the queue, or hides in the wait of the link, and no part of the mea
 
 from __future__ import annotations
 
+import ipaddress
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,7 +34,18 @@ from statistics import fmean
 from typing import Any
 
 from experiments.harness.clock import tolerance
-from experiments.harness.experiment import Experiment, Outcome, Parameter, Run, megabits, share, whole
+from experiments.harness.experiment import (
+    Experiment,
+    Outcome,
+    Parameter,
+    Run,
+    choices,
+    megabits,
+    per_second,
+    seconds,
+    share,
+    whole,
+)
 from experiments.harness.fidelity import MachineWatch, capture_checks, certificate, probe_path
 from experiments.harness.http_lab import (
     AT_CLIENT,
@@ -43,29 +64,41 @@ from experiments.harness.http_lab import (
 from experiments.harness.implementations.registry import DEFAULT_PORT, PROXY_PORTS
 from experiments.harness.judge import access_link as judge
 from experiments.harness.judge.access_link import CaseFigures, Setting
+from experiments.harness.judge.access_link_span import SpanFigures, span_figures, w8_span
 from experiments.harness.judge.crossings import crossings
 from experiments.harness.judge.frames import read_capture
 from experiments.harness.judge.versions import objects_in
 from experiments.harness.queueing import (
+    BATCH_MEANS,
+    BATCHES,
     CHE,
     POLLACZEK_KHINCHINE,
     Lru,
+    Queue,
+    WaitInterval,
     characteristic_hit_rate,
     entries_for,
     passages,
+    poisson_s,
+    waits_s,
     zipf_weights,
 )
 from experiments.harness.report_lines import Panel, Series, plot_lines
 from experiments.harness.result import Check, Comparison, Timing
 from experiments.harness.theory import SEGMENT_OVERHEAD_BYTES, Theory, segments
 from experiments.harness.workload import Plan, Workload, representative
+from topologies.emulation import tools
+from topologies.emulation.errors import EmulationError
+from topologies.emulation.testbed import Testbed
 from topologies.web import PROXY_ADDRESS
 
 # The textbook's figures: Kurose and Ross, Computer Networking: A Top-Down Approach, section 2.2.5.
-REQUESTS_PER_S, OBJECT_BITS, INTERNET_S = 15.0, 100_000, 2.0
+OBJECT_BITS, INTERNET_S = 100_000, 2.0
 TEXTBOOK = "Kurose and Ross, Computer Networking: A Top-Down Approach, section 2.2.5"
 ZIPF_EXPONENT = 0.8
 SLOW, FASTER, CACHE = "slow link", "faster link", "slow link and cache"
+# As the parameter `cases` has them.
+CASES = {"slow": SLOW, "faster": FASTER, "cache": CACHE}
 # The octets of a response's head; what is measured goes into the theory.
 HEAD_BYTES = 280
 # No object is asked for again because it might have changed: that is the experiment web-cache.
@@ -75,6 +108,11 @@ CONNECTIONS = 100
 # Room for all that ever wait: a queue that drops is no M/D/1.
 QUEUE_PACKETS = 20_000
 RUN_TIMEOUT_S = 300.0
+DAY_S = 86_400
+# Linux: TCP_RTO_MIN. RFC 6298 section 2.4 has 1 s.
+LINUX_RTO_MIN_S = 0.2
+# Fewer are no sample of a queue's mean.
+FEWEST_ARRIVALS = 100
 LINES_TO = 0.99
 
 
@@ -96,16 +134,18 @@ class Evidence:
 
 
 def run(context: Run) -> Outcome:
-    """Run the three cases, judge, compare."""
+    """Run the cases, judge, compare."""
     asked = context.parameters
+    if asked["span"]:
+        return _all_arrivals(context)
     weights = zipf_weights(asked["objects"], ZIPF_EXPONENT)
     entries = entries_for(weights, asked["hit_rate"])
-    rate, link_bps = REQUESTS_PER_S * asked["scale"], asked["link"] * 1e6 * asked["scale"]
+    rate, link_bps = asked["rate"] * asked["scale"], asked["link"] * 1e6 * asked["scale"]
     context.step("drawing the workload", 0.02)
     plan = Plan(rate, asked["requests"], asked["objects"], ZIPF_EXPONENT, entries)
     workload = representative(plan, OBJECT_BITS / link_bps, context.seed)
     evidence = Evidence([], MachineWatch())
-    cases = [Case(SLOW, 1, False), Case(FASTER, asked["faster"], False), Case(CACHE, 1, True)]
+    cases = _cases(context)
     figures: dict[str, CaseFigures] = {}
     with site_folder(context) as folder:
         _make_objects(folder, asked["objects"], context.seed)
@@ -121,19 +161,152 @@ def run(context: Run) -> Outcome:
                 cache = found.forwarded
             found = replace(found, beyond=_left_out(found, workload, cache), tolerance=tolerance(judge.WITHIN))
             figures[case.name] = found
+    both = SLOW in figures and CACHE in figures
+    of_both = [decide(figures[SLOW], figures[CACHE]) for decide in (judge.w1, judge.w2)] if both else []
     return Outcome(
-        claims=(
-            judge.w1(figures[SLOW], figures[CACHE]),
-            judge.w2(figures[SLOW], figures[CACHE]),
-            judge.w8(figures),
-        ),
+        claims=(*of_both, judge.w8(figures)),
         comparisons=tuple(_compare(name, one) for name, one in figures.items()),
         fidelity=certificate([*evidence.checks, *evidence.watch.checks()]),
         implementations={"proxy": proxy_name(context), "origin": origin_name(context)},
         timings={name: [Timing(one.delay_s, one.terms())] for name, one in figures.items()},
-        capture=_capture_name(CACHE),
+        capture=_capture_name(cases[-1].name),
         plot=plot_lines(_panels(figures), _note(workload)),
     )
+
+
+def _cases(context: Run) -> list[Case]:
+    """The cases that are asked for."""
+    asked = context.parameters
+    every = [Case(SLOW, 1, False), Case(FASTER, asked["faster"], False), Case(CACHE, 1, True)]
+    return [case for case in every if case.name in {CASES[word] for word in asked["cases"]}]
+
+
+def _all_arrivals(context: Run) -> Outcome:
+    """Send all arrivals of a span over a link without a cache; set each beside Lindley's recursion."""
+    asked, (case, *more) = context.parameters, _cases(context)
+    if more or case.cached:
+        raise EmulationError("a span is that of one link without a cache: say --set cases=slow or --set cases=faster")
+    rate, rate_bps = asked["rate"] * asked["scale"], asked["link"] * 1e6 * asked["scale"] * case.times
+    setting = Setting(rate, rate_bps, INTERNET_S / asked["scale"], 0.0)
+    queue, span_s = Queue(rate, OBJECT_BITS / rate_bps), asked["span"]
+    if queue.utilisation >= 1 or rate * span_s < FEWEST_ARRIVALS:
+        raise EmulationError(
+            f"of {rate * span_s:g} arrivals at utilisation {queue.utilisation:.2f} no mean wait can be said: say --set "
+            f"rate=, link= or span= with a utilisation below 1 and at least {FEWEST_ARRIVALS} arrivals"
+        )
+    random = Random(f"arrivals {context.seed}")
+    arrivals_s = poisson_s(rate, span_s, random)
+    targets = random.choices(range(asked["objects"]), zipf_weights(asked["objects"], ZIPF_EXPONENT), k=len(arrivals_s))
+    evidence = Evidence([], MachineWatch())
+    with site_folder(context) as folder:
+        _make_objects(folder, asked["objects"], context.seed)
+        one = _measure_span(context, folder, case, setting, arrivals_s, targets, evidence)
+    allowed = tolerance(judge.WITHIN)
+    context.step("calibrating the confidence interval", 0.95)
+    interval = WaitInterval.of(queue, span_s, context.seed)
+    return Outcome(
+        claims=(w8_span(case.name, one, interval, allowed),),
+        comparisons=(_compare_span(case.name, one, allowed),) if one.delays else (),
+        fidelity=certificate([*evidence.checks, *evidence.watch.checks()]),
+        implementations={"origin": origin_name(context)},
+        timings={case.name: [one.mean]} if one.delays else {},
+        capture=_capture_name(case.name),
+        plot=plot_lines(_panels_span(one, arrivals_s), _note_span()) if one.delays else None,
+    )
+
+
+def _measure_span(
+    context: Run,
+    folder: Path,
+    case: Case,
+    setting: Setting,
+    arrivals_s: Sequence[float],
+    targets: Sequence[int],
+    evidence: Evidence,
+) -> SpanFigures:
+    """Run all arrivals of a span, captured at the client alone."""
+    asked, mbit = context.parameters, setting.rate_bps / 1e6
+    waits = waits_s(arrivals_s, OBJECT_BITS / setting.rate_bps)
+    longest_s = max(waits) + setting.rtt_s + 2 * OBJECT_BITS / setting.rate_bps
+    plan = {
+        "connect": [NAME, DEFAULT_PORT],
+        "host": NAME,
+        "connections": CONNECTIONS,
+        # For the programs' first time; the connections need nothing but to be open.
+        "warm": ["/0.bin"],
+        "requests": [[at, f"/{number}.bin"] for at, number in zip(arrivals_s, targets, strict=True)],
+        "timeout_s": RUN_TIMEOUT_S + longest_s,
+    }
+    path = context.folder / _capture_name(case.name)
+    flags = f"{ORIGIN_FLAGS} --idle {asked['span'] + RUN_TIMEOUT_S:g}"
+    with web_testbed(context, folder, setting.rtt_s, mbit, origin_flags=flags, max_queue_size=QUEUE_PACKETS) as bed:
+        context.step("measuring the path", 0.05)
+        evidence.checks += probe_path(bed, access_path(setting.rtt_s, mbit))
+        for name in HOSTS:
+            _let_tcp_wait(bed, name, asked["rto_min"])
+        client = bed.host("client")
+        file = client.workdir / "plan.json"
+        file.write_text(json.dumps(plan))
+        load = client.start(["experiments.harness.open_loop", str(file)])
+        context.step(f"{case.name}: {len(arrivals_s)} requests in {asked['span']} s", 0.1)
+        with evidence.watch, capture_hosts(bed, path, ["client"]) as capture:
+            load.write_line("go")
+            report = json.loads(load.read_line(asked["span"] + longest_s + RUN_TIMEOUT_S))
+    evidence.checks += capture_checks(capture.statistics)
+    context.step("judging the packets", 0.75)
+    client_side = crossings(read_capture(path).at(AT_CLIENT), DEFAULT_PORT, keep_content=True)
+    return span_figures(setting, asked["span"], client_side, report["began_ns"], arrivals_s, objects_in(folder))
+
+
+def _let_tcp_wait(bed: Testbed, name: str, rto_min_s: float) -> None:
+    """Set the least retransmission time-out of a host's connections, where it is not Linux's own.
+
+    Tail loss probes (RFC 8985 section 7), which come after two round trips whatever that is, are switched off then.
+    """
+    if rto_min_s <= LINUX_RTO_MIN_S:
+        return
+    host = bed.host(name)
+    network = f"{host.IP()}/{host.defaultIntf().prefixLen}"
+    subnet = ipaddress.ip_interface(network).network
+    route = f"route replace {subnet} dev {host.defaultIntf()} proto kernel scope link src {host.IP()}"
+    tools.batch("ip", [f"{route} rto_min {rto_min_s * 1e3:.0f}ms"], host.namespace_pid)
+    done = host.run(["sh", "-c", "echo 0 > /proc/sys/net/ipv4/tcp_early_retrans"])
+    if done.returncode:
+        raise EmulationError(
+            f"tail loss probes of {name} cannot be switched off ({done.stderr.decode().strip()}): take --time virtual"
+        )
+
+
+def _compare_span(name: str, one: SpanFigures, allowed: float) -> Comparison:
+    """The mean of all requests beside the formula, which these arrivals' own waits are added to."""
+    terms = {"internet": one.setting.rtt_s, "queueing": one.queue.wait_s, "transmission": one.service_s}
+    theory = Theory(sum(terms.values()), terms, "RTT + W + S", f"{TEXTBOOK}; W: {POLLACZEK_KHINCHINE}")
+    left_out = {"arrivals": fmean(one.expected_waits) - one.queue.wait_s, "request": one.request_s}
+    return Comparison.of(name, [one.mean], theory.plus(left_out), allowed)
+
+
+def _note_span() -> str:
+    return (
+        f"points: each request, and means of {BATCHES} batches ({BATCH_MEANS}); lines: Lindley's recursion for these "
+        "arrivals, and the mean wait of M/D/1"
+    )
+
+
+def _panels_span(one: SpanFigures, arrivals_s: Sequence[float]) -> list[Panel]:
+    """The wait of each request over the time of its arrival, and the means of batches."""
+    size = len(one.waits) // BATCHES
+    starts = [number * size for number in range(BATCHES)]
+    means = [(arrivals_s[at + size // 2] / 60, fmean(one.waits[at : at + size])) for at in starts]
+    formula = [(0.0, one.queue.wait_s), (one.span_s / 60, one.queue.wait_s)]
+    minutes = [at_s / 60 for at_s in arrivals_s]
+    # A point for each of thousands would be a black area, and a large file.
+    few = slice(None, None, max(1, len(minutes) // 200))
+    measured = list(zip(minutes, one.waits, strict=True))[few]
+    lindley = list(zip(minutes, one.expected_waits, strict=True))
+    return [
+        Panel("each request", "arrival in min", "wait in s", [Series("requests", measured, lindley)]),
+        Panel("means", "arrival in min", "mean wait in s", [Series("batches", means, formula)]),
+    ]
 
 
 def _capture_name(case: str) -> str:
@@ -254,12 +427,31 @@ EXPERIMENT = Experiment(
     question="Is it better to buy a faster access link, or to put a cache in front of it?",
     claims=("W1", "W2", "W8"),
     parameters={
-        "scale": Parameter("20", whole(1, 100), "how many times faster than the textbook's sum everything runs"),
-        "link": Parameter("1.54", megabits, "the rate of the access link before scaling, in Mbit/s"),
+        "scale": Parameter(
+            "20", whole(1, 100), "how many times faster than the textbook's sum everything runs", full_virtual="1"
+        ),
+        "rate": Parameter("15", per_second, "how many requests come a second, before scaling", full_virtual="1"),
+        # 100 kbit a second: utilisation 0.9.
+        "link": Parameter(
+            "1.54", megabits, "the rate of the access link before scaling, in Mbit/s", full_virtual="0.111"
+        ),
         "faster": Parameter("5", whole(2, 100), "how many times faster the faster link is"),
         "hit_rate": Parameter("0.4", share, "the share of requests that the cache is to answer"),
         "objects": Parameter("1000", whole(10, 20_000), "how many different objects there are"),
+        "cases": Parameter("all", choices(tuple(CASES)), f"which cases, of {','.join(CASES)}", full_virtual="slow"),
         "requests": Parameter("1500", whole(100, 100_000), "how many requests each case gets", full="12000"),
+        "span": Parameter(
+            "0",
+            whole(0, DAY_S),
+            "0: a typical sample of `requests`; more: all arrivals of that many seconds, in one case without a cache",
+            full_virtual="3600",
+        ),
+        "rto_min": Parameter(
+            "200ms",
+            seconds,
+            "with a span: the least retransmission time-out of TCP; above 200ms tail loss probes are off",
+            full_virtual="60s",
+        ),
     },
     run=run,
     repeat=1,

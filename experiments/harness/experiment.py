@@ -203,6 +203,17 @@ def listed(read: Callable[[str], Any]) -> Callable[[str], list[Any]]:
     return read_all
 
 
+def per_second(text: str) -> float:
+    """Read a rate of events, such as 15 or 0.5, a second."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0.01 <= value <= 1000:
+        raise ValueError("it takes a rate from 0.01 to 1000 a second")
+    return value
+
+
 def megabits(text: str) -> float:
     """Read a rate in Mbit/s, such as 10 or 1.54."""
     try:

@@ -3,11 +3,11 @@
     python -m experiments.harness.open_loop FILE      in a host
 
 FILE is JSON: {"connect": [host, port], "host": name, "connections": n, "warm": [target, ...],
-"requests": [[offset_s, target], ...]}. It opens n connections and asks for the warm targets over them, one after the
-other on each; lets the link's queue empty; prints READY; waits for a line on its standard input; then sends each
-request at its offset on a connection that is idle, on a new one where none is; and prints one JSON line: began_ns and
-ended_ns (CLOCK_REALTIME, the capture's clock), late_s (how late the latest request left), opened (connections beyond
-n), failures (by sentence, how many).
+"requests": [[offset_s, target], ...]}, and perhaps "timeout_s", for each response. It opens n connections and asks for
+the warm targets over them, one after the other on each; lets the link's queue empty; prints READY; waits for a line on
+its standard input; then sends each request at its offset on a connection that is idle, on a new one where none is; and
+prints one JSON line: began_ns and ended_ns (CLOCK_REALTIME, the capture's clock), late_s (how late the latest request
+left), opened (connections beyond n), failures (by sentence, how many).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from services.http.fields import Fields
 from services.http.messages import Closed, EndOfMessage, Fault, Request, Response
 from services.shell import run_loop
 
-# For one response, and for all that are still open when the last request is sent.
+# For one response, and for all that are still open when the last request is sent, where the plan has no other.
 RESPONSE_TIMEOUT_S = 30.0
 
 
@@ -94,6 +94,7 @@ class OpenLoop:
         self._host, self._port = plan["connect"]
         self._name = plan["host"].encode()
         self._plan = plan
+        self._timeout_s = plan.get("timeout_s", RESPONSE_TIMEOUT_S)
         self._idle: deque[_Connection] = deque()
         self._failures: Counter[str] = Counter()
         self._opened = 0
@@ -150,7 +151,7 @@ class OpenLoop:
         try:
             connection = await self._take_idle()
             request = Request(b"GET", target.encode(), Fields(((b"Host", self._name),)))
-            status = await asyncio.wait_for(connection.send(request), RESPONSE_TIMEOUT_S)
+            status = await asyncio.wait_for(connection.send(request), self._timeout_s)
             if status != 200:
                 self._failures[f"status {status}"] += 1
         except (OSError, TimeoutError) as error:

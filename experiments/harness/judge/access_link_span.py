@@ -1,0 +1,144 @@
+"""All arrivals of a long span at an access link, from the packets at the client alone, and what W8 makes of them.
+
+What one response took beyond that of a request which met an idle link is its wait in the link's queue:
+
+    client   ──GET──────────────────────────────────┐                          asked
+    link            RTT, request's frame, wait W, transmission S of the response
+    client   <──last segment────────────────────────┘                          last
+
+Each of these times is set beside the one that Lindley's recursion gives this arrival, and the mean wait beside the
+formula of Pollaczek and Khinchine by a confidence interval.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from experiments.harness.judge.access_link import WITHIN, Setting
+from experiments.harness.judge.crossings import Traffic
+from experiments.harness.judge.verdict import Verdict, failed, shown, undecided
+from experiments.harness.judge.versions import Objects, crossed_wrongly
+from experiments.harness.queueing import LEVEL, Queue, WaitInterval, waits_s
+from experiments.harness.result import Timing
+from experiments.harness.theory import transmission_time_s
+
+
+@dataclass(frozen=True)
+class SpanFigures:
+    """Every request of a span, in the order of its arrival: what it took by its packets, and what it is to take.
+
+    `waits`: without what the fastest took; `expected`: terms of theory by name, for each; `problem` says why it is no
+    evidence, `wrong` which response is no object of the origin's. Times in s.
+    """
+
+    setting: Setting
+    span_s: float
+    delays: tuple[float, ...]
+    waits: tuple[float, ...]
+    expected_waits: tuple[float, ...]
+    propagation_s: float
+    service_s: float
+    request_s: float
+    link_bytes: int
+    frames: tuple[int, ...]
+    problem: str | None = None
+    wrong: str | None = None
+
+    @property
+    def queue(self) -> Queue:
+        """The link as theory has it."""
+        return Queue(self.setting.arrival_rate, self.service_s)
+
+    @property
+    def utilisation(self) -> float:
+        """The share of the link's capacity that the responses took."""
+        return self.link_bytes * 8 / (self.setting.rate_bps * self.span_s)
+
+    @property
+    def expected_s(self) -> list[float]:
+        """What theory gives each request: RTT, its own frame, the wait by Lindley's recursion, transmission."""
+        constant_s = self.setting.rtt_s + self.request_s + self.service_s
+        return [constant_s + wait_s for wait_s in self.expected_waits]
+
+    @property
+    def worst(self) -> float:
+        """The largest distance of a request's time from what theory gives it, as a share of that."""
+        pairs = zip(self.delays, self.expected_s, strict=True)
+        return max(abs(delay_s / expected_s - 1) for delay_s, expected_s in pairs)
+
+    @property
+    def mean(self) -> Timing:
+        """The mean of all requests with its terms."""
+        terms = {
+            "internet": self.propagation_s,
+            "queueing": statistics.fmean(self.waits),
+            "transmission": self.service_s,
+            "request": self.request_s,
+        }
+        delay_s = statistics.fmean(self.delays)
+        return Timing(delay_s, {**terms, "residual": delay_s - sum(terms.values())})
+
+
+def span_figures(
+    setting: Setting, span_s: float, client: Traffic, began_ns: int, arrivals_s: Sequence[float], objects: Objects
+) -> SpanFigures:
+    """Put the crossings at the client together; `began_ns` is when the span began, `arrivals_s` its plan."""
+    asked = [one for one in client.crossings if one.asked_ns >= began_ns]
+    whole = len(asked) == len(arrivals_s) and all(one.end for one in asked)
+    problem = None
+    if not whole:
+        answered = sum(bool(one.end) for one in asked)
+        problem = f"of {len(arrivals_s)} requests {len(asked)} were sent and {answered} have a response"
+    elif client.repeated:
+        problem = (
+            f"{client.repeated} segments were sent again, which is load that no formula has: a longer rto_min lets "
+            "TCP wait"
+        )
+    if not whole or not asked:
+        return SpanFigures(setting, span_s, (), (), (), 0.0, 0.0, 0.0, 0, (), problem or "there are no requests")
+    service_s = statistics.fmean(one.wire_bytes for one in asked) * 8 / setting.rate_bps
+    request_s = statistics.fmean(transmission_time_s(one.request_bytes, setting.rate_bps) for one in asked)
+    delays = tuple((one.last_ns - one.asked_ns) / 1e9 for one in asked)
+    # The fastest met an idle link.
+    fastest_s = min(delays)
+    return SpanFigures(
+        setting=setting,
+        span_s=span_s,
+        delays=delays,
+        waits=tuple(delay_s - fastest_s for delay_s in delays),
+        expected_waits=tuple(waits_s(arrivals_s, service_s)),
+        propagation_s=fastest_s - service_s - request_s,
+        service_s=service_s,
+        request_s=request_s,
+        link_bytes=sum(one.wire_bytes for one in asked),
+        frames=tuple(one.frame for one in asked[:3]),
+        problem=problem,
+        wrong=crossed_wrongly([client], objects),
+    )
+
+
+def w8_span(name: str, one: SpanFigures, interval: WaitInterval, tolerance: float) -> Verdict:
+    """Each request takes what Lindley's recursion gives it, within `tolerance`, and the mean wait is the formula's.
+
+    Undecided where these very arrivals, whose waits are as they must be, are too unusual a sample for the formula.
+    """
+    if one.wrong:
+        return failed("W8", f"{name}: {one.wrong}")
+    if one.problem:
+        return undecided("W8", f"Nothing can be concluded from {name}: {one.problem}.")
+    low_s, high_s = interval.around(one.waits)
+    said = (
+        f"{name}, {len(one.delays)} requests in {one.span_s:g} s: utilisation {one.utilisation:.3f} (theory "
+        f"{one.queue.utilisation:.3f}); the time of each request within {one.worst:.2%} of what Lindley's recursion "
+        f"gives it ({tolerance:.1%} are allowed); mean wait {statistics.fmean(one.waits):.3f} s, whose {LEVEL:.0%} "
+        f"confidence interval {low_s:.2f} to {high_s:.2f} s is to hold the mean of M/D/1, {one.queue.wait_s:.3f} s; "
+        f"longest wait {max(one.waits):.1f} s"
+    )
+    said = f"{said[0].upper()}{said[1:]}."
+    if one.worst > tolerance or abs(one.utilisation / one.queue.utilisation - 1) > WITHIN:
+        return failed("W8", said, one.frames)
+    if not low_s <= one.queue.wait_s <= high_s:
+        return undecided("W8", f"{said} These arrivals are too unusual a sample: take another seed or more seconds.")
+    return shown("W8", said, one.frames)
