@@ -281,7 +281,11 @@ def _compare_span(name: str, one: SpanFigures, allowed: float) -> Comparison:
     """The mean of all requests beside the formula, which these arrivals' own waits are added to."""
     terms = {"internet": one.setting.rtt_s, "queueing": one.queue.wait_s, "transmission": one.service_s}
     theory = Theory(sum(terms.values()), terms, "RTT + W + S", f"{TEXTBOOK}; W: {POLLACZEK_KHINCHINE}")
-    left_out = {"arrivals": fmean(one.expected_waits) - one.queue.wait_s, "request": one.request_s}
+    left_out = {
+        "arrivals": fmean(one.expected_waits) - one.queue.wait_s,
+        "request": one.request_s,
+        "acknowledgements": fmean(one.acknowledgements),
+    }
     return Comparison.of(name, [one.mean], theory.plus(left_out), allowed)
 
 

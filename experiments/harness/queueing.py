@@ -19,6 +19,7 @@ import statistics
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from random import Random
 
 POLLACZEK_KHINCHINE = "Pollaczek-Khinchine formula for M/D/1: Kleinrock, Queueing Systems, volume 1, section 5.6"
@@ -54,14 +55,19 @@ class Queue:
         return math.inf if self.utilisation >= 1 else self.service_s / (1 - self.utilisation) ** 2
 
 
-def waits_s(arrivals_s: Iterable[float], service_s: float) -> list[float]:
-    """Return how long each arrival waits for a server that is idle at first (Lindley's recursion, 1952)."""
+def waits_s(arrivals_s: Iterable[float], service_s: float | Iterable[float]) -> list[float]:
+    """Return how long each arrival waits for a server that is idle at first (Lindley's recursion, 1952).
+
+    `service_s`: what each takes, or one for each arrival.
+    """
     waits: list[float] = []
     free_s = -math.inf
-    for arrival_s in arrivals_s:
+    services_s = repeat(service_s) if isinstance(service_s, float) else service_s
+    # The constant has no end.
+    for arrival_s, takes_s in zip(arrivals_s, services_s):  # noqa: B905
         start_s = max(arrival_s, free_s)
         waits.append(start_s - arrival_s)
-        free_s = start_s + service_s
+        free_s = start_s + takes_s
     return waits
 
 

@@ -7,7 +7,9 @@ What one response took beyond that of a request which met an idle link is its wa
     client   <──last segment────────────────────────┘                          last
 
 Each of these times is set beside the one that Lindley's recursion gives this arrival, and the mean wait beside the
-formula of Pollaczek and Khinchine by a confidence interval.
+formula of Pollaczek and Khinchine by a confidence interval. A server's TCP that acknowledges a request at once, as it
+does while a connection is new, sends a frame more through the queue in front of its response: it is seen, and is part
+of that request's service in the recursion.
 """
 
 from __future__ import annotations
@@ -29,14 +31,16 @@ from experiments.harness.theory import transmission_time_s
 class SpanFigures:
     """Every request of a span, in the order of its arrival: what it took by its packets, and what it is to take.
 
-    `waits`: without what the fastest took; `expected`: terms of theory by name, for each; `problem` says why it is no
-    evidence, `wrong` which response is no object of the origin's. Times in s.
+    `delays`, `waits`: what each took, and without what the fastest took and its own acknowledgement;
+    `acknowledgements`: what those took on the link; `expected_waits`: by Lindley's recursion; `problem` says why it is
+    no evidence, `wrong` which response is no object of the origin's. Times in s; the other figures are means.
     """
 
     setting: Setting
     span_s: float
     delays: tuple[float, ...]
     waits: tuple[float, ...]
+    acknowledgements: tuple[float, ...]
     expected_waits: tuple[float, ...]
     propagation_s: float
     service_s: float
@@ -58,9 +62,11 @@ class SpanFigures:
 
     @property
     def expected_s(self) -> list[float]:
-        """What theory gives each request: RTT, its own frame, the wait by Lindley's recursion, transmission."""
+        """What theory gives each request: RTT, its own frame, the wait by Lindley's recursion, transmission of what
+        the server sends."""
         constant_s = self.setting.rtt_s + self.request_s + self.service_s
-        return [constant_s + wait_s for wait_s in self.expected_waits]
+        pairs = zip(self.expected_waits, self.acknowledgements, strict=True)
+        return [constant_s + wait_s + acknowledgement_s for wait_s, acknowledgement_s in pairs]
 
     @property
     def worst(self) -> float:
@@ -76,6 +82,7 @@ class SpanFigures:
             "queueing": statistics.fmean(self.waits),
             "transmission": self.service_s,
             "request": self.request_s,
+            "acknowledgements": statistics.fmean(self.acknowledgements),
         }
         delay_s = statistics.fmean(self.delays)
         return Timing(delay_s, {**terms, "residual": delay_s - sum(terms.values())})
@@ -97,18 +104,21 @@ def span_figures(
             "TCP wait"
         )
     if not whole or not asked:
-        return SpanFigures(setting, span_s, (), (), (), 0.0, 0.0, 0.0, 0, (), problem or "there are no requests")
+        return SpanFigures(setting, span_s, (), (), (), (), 0.0, 0.0, 0.0, 0, (), problem or "there are no requests")
     service_s = statistics.fmean(one.wire_bytes for one in asked) * 8 / setting.rate_bps
     request_s = statistics.fmean(transmission_time_s(one.request_bytes, setting.rate_bps) for one in asked)
     delays = tuple((one.last_ns - one.asked_ns) / 1e9 for one in asked)
+    acknowledgements = tuple(one.acknowledgement_bytes * 8 / setting.rate_bps for one in asked)
+    sent = [delay_s - own_s for delay_s, own_s in zip(delays, acknowledgements, strict=True)]
     # The fastest met an idle link.
-    fastest_s = min(delays)
+    fastest_s = min(sent)
     return SpanFigures(
         setting=setting,
         span_s=span_s,
         delays=delays,
-        waits=tuple(delay_s - fastest_s for delay_s in delays),
-        expected_waits=tuple(waits_s(arrivals_s, service_s)),
+        waits=tuple(delay_s - fastest_s for delay_s in sent),
+        acknowledgements=acknowledgements,
+        expected_waits=tuple(waits_s(arrivals_s, (service_s + own_s for own_s in acknowledgements))),
         propagation_s=fastest_s - service_s - request_s,
         service_s=service_s,
         request_s=request_s,

@@ -33,7 +33,8 @@ class Crossing:
 
     `end` is the sequence number of the response's last octet, by which the same response is known elsewhere;
     `wire_bytes` is what the response's frames took, their headers included; `pieces` are its octets, if they are kept;
-    `request_bytes` are the octets of the request's first segment, which is all of it here.
+    `request_bytes` are the octets of the request's first segment, which is all of it here; `acknowledgement_bytes` what
+    frames of the server without data took before the response (RFC 9293 section 3.8.6.3: an acknowledgement at once).
     """
 
     client: Address
@@ -49,6 +50,7 @@ class Crossing:
     start: int = 0
     pieces: list[bytes] = field(default_factory=list)
     request_bytes: int = 0
+    acknowledgement_bytes: int = 0
 
     @property
     def octets(self) -> int:
@@ -108,6 +110,11 @@ def crossings(frames: Iterable[Frame], port: int, keep_content: bool = False) ->
     highest: dict[tuple[Address, Address], int] = {}
     for frame, segment in _segments(frames):
         way = segment.source, segment.target
+        if not segment.payload:
+            asked = current.get((way[1], way[0]))
+            if asked is not None and not asked.first_ns:
+                asked.acknowledgement_bytes += frame.wire_length
+            continue
         end = (segment.sequence + len(segment.payload)) % 2**32
         if way in highest and not _is_after(end, highest[way]):
             traffic.repeated += 1
@@ -140,7 +147,7 @@ def _is_after(sequence: int, other: int) -> bool:
 
 
 def _segments(frames: Iterable[Frame]) -> Iterator[tuple[Frame, _Segment]]:
-    """Every TCP segment with a payload."""
+    """Every TCP segment."""
     for frame in frames:
         data = frame.data
         if len(data) < ETHERNET_BYTES + 40 or _ETHERTYPE.unpack_from(data)[0] != IPV4:
@@ -152,6 +159,5 @@ def _segments(frames: Iterable[Frame]) -> Iterator[tuple[Frame, _Segment]]:
         start = ETHERNET_BYTES + header
         source_port, target_port, sequence, _ = _TCP.unpack_from(data, start)
         payload = data[start + (data[start + 12] >> 4) * 4 : ETHERNET_BYTES + total]
-        if payload:
-            source, target = data[ETHERNET_BYTES + 12 : ETHERNET_BYTES + 16], data[ETHERNET_BYTES + 16 : start]
-            yield frame, _Segment((source, source_port), (target[:4], target_port), sequence, payload)
+        source, target = data[ETHERNET_BYTES + 12 : ETHERNET_BYTES + 16], data[ETHERNET_BYTES + 16 : start]
+        yield frame, _Segment((source, source_port), (target[:4], target_port), sequence, payload)
