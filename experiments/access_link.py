@@ -78,6 +78,7 @@ from experiments.harness.queueing import (
     WaitInterval,
     characteristic_hit_rate,
     entries_for,
+    most_under_way,
     passages,
     poisson_s,
     waits_s,
@@ -105,6 +106,8 @@ HEAD_BYTES = 280
 ORIGIN_FLAGS = "--cache-control '*=max-age=86400'"
 # A connection carries a request at a time: Little's law at twice the mean delay of the worst case.
 CONNECTIONS = 100
+# Beyond those that are under way in theory.
+SPARE_CONNECTIONS = 2
 # Room for all that ever wait: a queue that drops is no M/D/1.
 QUEUE_PACKETS = 20_000
 RUN_TIMEOUT_S = 300.0
@@ -227,11 +230,14 @@ def _measure_span(
     """Run all arrivals of a span, captured at the client alone."""
     asked, mbit = context.parameters, setting.rate_bps / 1e6
     waits = waits_s(arrivals_s, OBJECT_BITS / setting.rate_bps)
-    longest_s = max(waits) + setting.rtt_s + 2 * OBJECT_BITS / setting.rate_bps
+    # Two transmissions: the request's own frame takes less than one.
+    delays_s = [wait_s + setting.rtt_s + 2 * OBJECT_BITS / setting.rate_bps for wait_s in waits]
+    longest_s = max(delays_s)
     plan = {
         "connect": [NAME, DEFAULT_PORT],
         "host": NAME,
-        "connections": CONNECTIONS,
+        # Each is looked after by the origin for the whole span: no more than there have to be.
+        "connections": most_under_way(arrivals_s, delays_s) + SPARE_CONNECTIONS,
         # For the programs' first time; the connections need nothing but to be open.
         "warm": ["/0.bin"],
         "requests": [[at, f"/{number}.bin"] for at, number in zip(arrivals_s, targets, strict=True)],

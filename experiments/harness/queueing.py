@@ -19,7 +19,7 @@ import statistics
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import repeat
+from itertools import accumulate, repeat
 from random import Random
 
 POLLACZEK_KHINCHINE = "Pollaczek-Khinchine formula for M/D/1: Kleinrock, Queueing Systems, volume 1, section 5.6"
@@ -69,6 +69,14 @@ def waits_s(arrivals_s: Iterable[float], service_s: float | Iterable[float]) -> 
         waits.append(start_s - arrival_s)
         free_s = start_s + takes_s
     return waits
+
+
+def most_under_way(arrivals_s: Sequence[float], delays_s: Sequence[float]) -> int:
+    """Return how many of these requests, in the order of their arrival, are under way at once at most."""
+    changes = [(at_s, 1) for at_s in arrivals_s]
+    changes += [(at_s + delay_s, -1) for at_s, delay_s in zip(arrivals_s, delays_s, strict=True)]
+    # Of one moment the ends come first.
+    return max(accumulate(change for _, change in sorted(changes)), default=0)
 
 
 def poisson_s(rate: float, span_s: float, random: Random) -> list[float]:

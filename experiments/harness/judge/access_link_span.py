@@ -26,6 +26,9 @@ from experiments.harness.queueing import LEVEL, Queue, WaitInterval, waits_s
 from experiments.harness.result import Timing
 from experiments.harness.theory import transmission_time_s
 
+# How late a request may be sent, as a share of a response's transmission: later ones are other arrivals.
+LATE = 0.01
+
 
 @dataclass(frozen=True)
 class SpanFigures:
@@ -105,7 +108,10 @@ def span_figures(
         )
     if not whole or not asked:
         return SpanFigures(setting, span_s, (), (), (), (), 0.0, 0.0, 0.0, 0, (), problem or "there are no requests")
+    late_s = max((one.asked_ns - began_ns) / 1e9 - at_s for one, at_s in zip(asked, arrivals_s, strict=True))
     service_s = statistics.fmean(one.wire_bytes for one in asked) * 8 / setting.rate_bps
+    if problem is None and late_s > LATE * service_s:
+        problem = f"a request was sent {late_s:.3f} s after its time, as where a connection is opened for it first"
     request_s = statistics.fmean(transmission_time_s(one.request_bytes, setting.rate_bps) for one in asked)
     delays = tuple((one.last_ns - one.asked_ns) / 1e9 for one in asked)
     acknowledgements = tuple(one.acknowledgement_bytes * 8 / setting.rate_bps for one in asked)

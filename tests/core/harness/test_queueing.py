@@ -12,12 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from experiments.harness.queueing import (
+    BATCHES,
     Lru,
     Passage,
     Queue,
+    WaitInterval,
+    batch_means,
     characteristic_hit_rate,
     entries_for,
+    most_under_way,
     passages,
+    poisson_s,
     waits_s,
     zipf_weights,
 )
@@ -49,6 +54,53 @@ def test_lindley_serves_in_order_one_at_a_time(gaps: list[float], service_s: flo
     starts = [at + wait for at, wait in zip(arrivals, waits_s(arrivals, service_s), strict=True)]
     assert all(start >= at for start, at in zip(starts, arrivals, strict=True))
     assert all(later - earlier >= service_s * 0.999 for earlier, later in pairwise(starts))
+
+
+def test_each_arrival_can_have_a_service_time_of_its_own() -> None:
+    assert waits_s([0.0, 1.0, 2.0], [2.0, 0.5, 1.0]) == [0.0, 1.0, 0.5]
+    assert waits_s([0.0, 1.0, 2.0], 2.0) == [0.0, 1.0, 2.0]
+
+
+def test_requests_under_way_are_counted() -> None:
+    assert most_under_way([], []) == 0
+    # The second begins when the first ends; the third while the second is under way.
+    assert most_under_way([0.0, 1.0, 2.0], [1.0, 1.5, 1.0]) == 2
+    assert most_under_way([0.0, 1.0, 2.0], [1.0, 1.0, 1.0]) == 1
+
+
+def test_poisson_arrivals_fill_their_span() -> None:
+    arrivals = poisson_s(2.0, 5000.0, Random(3))
+    assert len(arrivals) == pytest.approx(10_000, abs=4 * math.sqrt(10_000))
+    assert arrivals == sorted(arrivals)
+    assert 4990 < arrivals[-1] <= 5000
+    gaps = [later - earlier for earlier, later in pairwise(arrivals)]
+    # The standard deviation of an exponential distribution is its mean.
+    assert statistics.stdev(gaps) == pytest.approx(statistics.fmean(gaps), rel=0.05)
+
+
+def test_batch_means_are_of_equal_batches() -> None:
+    waits = [float(number // 4) for number in range(4 * BATCHES)] + [1000.0]
+    mean_s, error_s = batch_means(waits)
+    assert mean_s == pytest.approx((BATCHES - 1) / 2)
+    assert error_s == pytest.approx(statistics.stdev(range(BATCHES)) / math.sqrt(BATCHES))
+    with pytest.raises(ValueError, match="at least 10"):
+        batch_means([1.0] * (BATCHES - 1))
+
+
+def test_the_interval_holds_the_formulas_mean_and_not_another_queues() -> None:
+    queue, span_s = Queue(1.0, 0.8), 600.0
+    interval = WaitInterval.of(queue, span_s, seed=1)
+    # Long waits are rare: the interval reaches further up than down.
+    assert -interval.low > interval.high > 0
+
+    def held(other: Queue) -> float:
+        """The share of spans of another queue whose interval holds the mean of this one."""
+        spans = (waits_s(poisson_s(1.0, span_s, Random(f"{seed}")), other.service_s) for seed in range(200))
+        ends = [interval.around(waits) for waits in spans]
+        return statistics.fmean(low_s <= queue.wait_s <= high_s for low_s, high_s in ends)
+
+    assert held(queue) > 0.96
+    assert held(Queue(1.0, 0.4)) < 0.01
 
 
 def test_che_agrees_with_a_simulated_lru_cache() -> None:
