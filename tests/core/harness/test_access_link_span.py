@@ -8,12 +8,16 @@ from random import Random
 
 import pytest
 
+from experiments.access_link import CASES, EXPERIMENT, OBJECT_BITS, SLOW
+from experiments.harness.clock import VARIABLE, Clock
+from experiments.harness.experiment import Run
 from experiments.harness.judge.access_link import Setting
 from experiments.harness.judge.access_link_span import SpanFigures, span_figures, w8_span
 from experiments.harness.judge.crossings import Crossing, Traffic, crossings
 from experiments.harness.queueing import Queue, WaitInterval, poisson_s, waits_s
 from tests.core.harness.verdicts import said
 from tests.core.harness.wire import INTERFACE, START_NS, Tcp, Wire, request, response
+from topologies.emulation.errors import EmulationError
 
 BODY = b"x" * 9_000
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n"
@@ -120,5 +124,34 @@ def test_an_acknowledgement_before_the_response_is_seen(tmp_path: Path) -> None:
         tcp.server("A")
         wire.after(5)
     first, second = crossings(wire.capture(tmp_path).at(INTERFACE), 80).crossings
-    assert first.acknowledgement_bytes == 54
+    # The shortest Ethernet frame, without its check sequence.
+    assert first.acknowledgement_bytes == 60
     assert second.acknowledgement_bytes == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "part"),
+    [
+        ({}, "cases=slow"),
+        ({"cases": "cache"}, "without a cache"),
+        ({"cases": "slow", "link": "1"}, "utilisation 1.50"),
+        ({"cases": "slow", "rate": "0.1"}, "at least 100 arrivals"),
+    ],
+)
+def test_a_span_that_says_nothing_of_a_mean_wait_is_refused(given: dict[str, str], part: str, tmp_path: Path) -> None:
+    parameters = EXPERIMENT.read_parameters({"span": "20", **given})
+    run = Run(parameters, 1, 1, "netem", True, tmp_path, lambda _what, _share: None)
+    with pytest.raises(EmulationError, match=part):
+        EXPERIMENT.run(run)
+
+
+def test_the_long_run_in_virtual_time_is_an_hour_near_saturation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, Clock("virtual").to_text())
+    asked = EXPERIMENT.read_parameters({}, full=True)
+    queue = Queue(asked["rate"] * asked["scale"], OBJECT_BITS / (asked["link"] * asked["scale"] * 1e6))
+    assert (asked["span"], [CASES[word] for word in asked["cases"]]) == (3600, [SLOW])
+    assert queue.utilisation == pytest.approx(0.9, abs=0.01)
+    # Near saturation waits are distributed exponentially (Kingman 1962): e^-10 of them exceed ten times their mean.
+    assert asked["rto_min"] > 10 * queue.service_s / (2 * (1 - queue.utilisation))
+    monkeypatch.delenv(VARIABLE)
+    assert EXPERIMENT.read_parameters({}, full=True)["span"] == 0
