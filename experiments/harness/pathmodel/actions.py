@@ -1,8 +1,10 @@
 """Actions of applications in a capture, each with the arrival that triggered it: the causal order, without times.
 
 An application opens a connection, writes, closes, or sends a datagram. Its trigger is the latest arrival of octets, of
-a FIN or of a handshake's end at its host before that. Frames that TCP sends by itself (acknowledgements, the segments
-of a write that its window held back) are no actions. Every host that acts has to be captured.
+a FIN or of a handshake's end at its host before that; an action on a connection also comes after the latest arrival on
+that connection. The peer's FIN on a connection that this end has closed triggers nothing, since no application reads
+it. Frames that TCP sends by itself (acknowledgements, the segments of a write that its window held back) are no
+actions. Every host that acts has to be captured.
 """
 
 from __future__ import annotations
@@ -54,8 +56,8 @@ class Arrival:
 class Action:
     """One action of a host, with its trigger and its first frame.
 
-    pause_ns: time after its trigger, if that is a pause, else 0; lag_ns: time after the later of its trigger and the
-    host's previous action.
+    own: the latest arrival on its own flow before it; pause_ns: time after its trigger, if that is a pause, else 0;
+    lag_ns: time after the later of its trigger and the host's previous action.
     """
 
     host: str
@@ -68,6 +70,7 @@ class Action:
     frame: Frame
     datagram: tuple[Any, ...] | None = None
     lag_ns: int = 0
+    own: Arrival | None = None
 
 
 class CausalOrderError(ValueError):
@@ -88,6 +91,8 @@ class _Streams:
         # Ends of the segments in flight by sender, and their number before the latest acknowledgement.
         self.flight: dict[bool, deque[int]] = {True: deque(), False: deque()}
         self.flight_before: dict[bool, int] = {True: 0, False: 0}
+        # The latest arrival at the host whose frames are read.
+        self.latest: Arrival | None = None
 
 
 def actions_of(
@@ -141,6 +146,8 @@ class _Reader:
         self._numbers: dict[tuple[tuple[str, int], tuple[str, int]], int] = {}
         self._datagrams: dict[tuple[Any, ...], int] = {}
         self._latest: tuple[Arrival, int] | None = None
+        # The latest arrival before the present one, if that came on a connection that this host has closed.
+        self._before_closed: tuple[Arrival, int] | None = None
         self.actions: list[Action] = []
         self.arrivals: dict[int, Arrival] = {}
 
@@ -148,7 +155,7 @@ class _Reader:
         key = (network.src, udp.sport, network.dst, udp.dport)
         number = self._datagrams[key] = self._datagrams.get(key, 0) + 1
         if self._addresses.get(network.src) == self._host:
-            self._act(frame, Kind.DATAGRAM, None, True, frame.wire_length, (*key, number))
+            self._act(frame, Kind.DATAGRAM, frame.wire_length, datagram=(*key, number))
         elif self._addresses.get(network.dst) == self._host:
             self._arrive(frame, Arrival(None, True, datagram=(*key, number)))
 
@@ -162,17 +169,19 @@ class _Reader:
             return
         by_client = source == streams.flow.client
         if tcp.flags.R:
+            if ours:
+                self._unread(streams.flow)
             return
         if tcp.flags.S:
             streams.base[by_client] = (tcp.seq + 1) % MODULUS
             if not by_client and not ours:
                 streams.established = True
-                self._arrive(frame, Arrival(streams.flow, True, established=True))
+                self._arrive(frame, Arrival(streams.flow, True, established=True), streams)
             return
         if not streams.established and by_client:
             streams.established = True
             if not ours:
-                self._arrive(frame, Arrival(streams.flow, False, established=True))
+                self._arrive(frame, Arrival(streams.flow, False, established=True), streams)
         self._segment(frame, streams, by_client, ours, tcp)
 
     def _segment(self, frame: Frame, streams: _Streams, by_client: bool, ours: bool, tcp: Any) -> None:
@@ -188,16 +197,25 @@ class _Reader:
                 streams.flight[by_client].append(streams.sent[by_client])
                 self._write(frame, streams, by_client, size, bool(tcp.flags.P))
             else:
-                self._arrive(frame, Arrival(streams.flow, not by_client, total_bytes=streams.sent[by_client]))
+                total_bytes = streams.sent[by_client]
+                before = self._latest if streams.fin[not by_client] else None
+                self._arrive(frame, Arrival(streams.flow, not by_client, total_bytes=total_bytes), streams)
+                self._before_closed = before
         if tcp.flags.F and not streams.fin[by_client]:
             streams.fin[by_client] = True
             if ours:
-                self._act(frame, Kind.CLOSE, streams.flow, by_client, 0)
+                self._act(frame, Kind.CLOSE, 0, streams, by_client)
             else:
                 fin = Arrival(streams.flow, not by_client, fin=True)
-                self._latest = (fin, frame.time_ns)
+                if not streams.fin[not by_client]:
+                    streams.latest, self._latest = fin, (fin, frame.time_ns)
                 # If the frame has octets as well, keep their arrival, since samples end by octets.
                 self.arrivals.setdefault(frame.number, fin)
+
+    def _unread(self, flow: Flow) -> None:
+        """Take octets that were answered by a RST back as a trigger: no application was there to read them."""
+        if self._before_closed is not None and self._latest is not None and self._latest[0].flow == flow:
+            self._latest, self._before_closed = self._before_closed, None
 
     def _write(self, frame: Frame, streams: _Streams, by_client: bool, size: int, pushed: bool) -> None:
         """Assign a segment to a write: one without PSH is continued by the next segment (RFC 9293 section 3.9.1.2)."""
@@ -205,7 +223,7 @@ class _Reader:
         if current is None and self._held_back(streams, by_client):
             current = streams.written[by_client]
         if current is None:
-            current = self._act(frame, Kind.WRITE, streams.flow, by_client, 0)
+            current = self._act(frame, Kind.WRITE, 0, streams, by_client)
         current.size_bytes += size
         streams.written[by_client] = current
         streams.writing[by_client] = None if pushed else current
@@ -240,7 +258,7 @@ class _Reader:
             number = self._numbers[source, target] = self._numbers.get((source, target), 0) + 1
             self._flows[key] = _Streams(Flow(source, target, number))
             if ours:
-                self._act(frame, Kind.OPEN, self._flows[key].flow, True, 0)
+                self._act(frame, Kind.OPEN, 0, self._flows[key])
         elif key not in self._flows:
             # Opened before the capture began: the higher port is the client's.
             client, server = (source, target) if source[1] > target[1] else (target, source)
@@ -248,12 +266,20 @@ class _Reader:
             self._flows[key].established = True
         return self._flows[key]
 
-    def _arrive(self, frame: Frame, arrival: Arrival) -> None:
+    def _arrive(self, frame: Frame, arrival: Arrival, streams: _Streams | None = None) -> None:
         self._latest = (arrival, frame.time_ns)
+        if streams is not None:
+            streams.latest = arrival
         self.arrivals[frame.number] = arrival
 
     def _act(
-        self, frame: Frame, kind: Kind, flow: Flow | None, by_client: bool, size: int, datagram: Any = None
+        self,
+        frame: Frame,
+        kind: Kind,
+        size: int,
+        streams: _Streams | None = None,
+        by_client: bool = True,
+        datagram: tuple[Any, ...] | None = None,
     ) -> Action:
         trigger, pause_ns, lag_ns = None, 0, 0
         if self._latest is not None:
@@ -262,6 +288,7 @@ class _Reader:
             before_ns = self.actions[-1].frame.time_ns if self.actions else since_ns
             lag_ns = frame.time_ns - max(since_ns, before_ns)
         pause_ns = pause_ns if pause_ns > PAUSE_NS else 0
-        action = Action(self._host, kind, flow, by_client, size, trigger, pause_ns, frame, datagram, lag_ns)
+        flow, own = (None, None) if streams is None else (streams.flow, streams.latest)
+        action = Action(self._host, kind, flow, by_client, size, trigger, pause_ns, frame, datagram, lag_ns, own)
         self.actions.append(action)
         return action

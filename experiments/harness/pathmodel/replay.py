@@ -123,6 +123,8 @@ class Replay:
         """Run the application of one host: each action after its trigger, in order."""
         for action in actions:
             yield self._condition(action.trigger)
+            # In the model, the host's latest arrival can come before the one on the action's own connection.
+            yield self._condition(action.own)
             if self._is_untriggered(action):
                 # Start at the captured time instead of a pause after the trigger, which would drift against other
                 # hosts.

@@ -152,6 +152,29 @@ def test_visits_of_two_clients_are_replayed_at_their_own_times() -> None:
     assert first.acknowledgements_s > 0
 
 
+@pytest.mark.parametrize("reset", [False, True])
+def test_the_end_of_an_earlier_connection_triggers_no_request(reset: bool) -> None:
+    # The client closes some time later and opens the next connection; the last frames of the earlier one arrive between
+    # the handshake and the request. The model closes at once, so that they arrive before the handshake there.
+    earlier = visit("client", 0).pass_on(ONE_WAY_MS)
+    opened_ms = earlier.now_ms + 5
+    earlier.pass_on(4).send(True, "FA").pass_on(ONE_WAY_MS + 1.5)
+    if reset:
+        earlier.send(False, "PA", b"farewell")
+    earlier.send(False, "FA").pass_on()
+    if reset:
+        earlier.send(True, "R")
+    later = Path("client", 40001, opened_ms).send(True, "S").pass_on().send(False, "SA").pass_on().send(True, "A")
+    later.pass_on(1).send(True, "PA", REQUEST).pass_on().send(False, "PA", RESPONSE)
+    topo, last_ns = WebTopo(bw=10, delay="50ms"), round((later.now_ms + ONE_WAY_MS) * MS)
+    (found,) = beyond_each(captured(earlier, later), topo, [Sample(AT_CLIENT, round(opened_ms * MS), last_ns)])
+    alone = visit("client", 0)
+    sample = Sample(AT_CLIENT, 0, round((alone.now_ms + ONE_WAY_MS) * MS))
+    (expected,) = beyond_each(captured(alone), topo, [sample])
+    assert found.ideal_s == pytest.approx(expected.ideal_s, abs=2e-4)
+    assert found.window_s == 0
+
+
 def test_what_was_captured_elsewhere_or_later_plays_no_part() -> None:
     path = visit("client", 0)
     capture, topo = captured(path), WebTopo(clients=2, bw=10, delay="50ms")
