@@ -30,7 +30,7 @@ from experiments.dns.wire.message import (
     canonical,
     read_message,
 )
-from experiments.harness.judge.frames import UDP as UDP_PROTOCOL
+from experiments.harness.judge.frames import UDP_PROTOCOL
 from experiments.harness.judge.frames import UDP_HEADER_BYTES, CaptureFile, Frame
 from experiments.harness.judge.tcp import Connection, Direction, Endpoint, connections
 from experiments.harness.judge.verdict import Contradiction

@@ -19,7 +19,7 @@ from scapy.utils import RawPcapNgReader
 from experiments.harness.capture.pcapng import InterfaceCounts, read_counts
 
 # RFC 894; RFC 791 section 3.1, offsets within the frame; RFC 768.
-IPV4, TCP, UDP = b"\x08\x00", 6, 17
+IPV4, TCP_PROTOCOL, UDP_PROTOCOL = b"\x08\x00", 6, 17
 ETHERNET_BYTES, IPV4_FRAGMENT, IPV4_PROTOCOL, IPV4_OPTIONS = 14, 20, 23, 34
 DONT_FRAGMENT = 0x4000
 UDP_HEADER_BYTES = 8
@@ -58,7 +58,7 @@ class Frame:
 
         The payload is dissected once, by the parser of its protocol.
         """
-        if self.data[12:14] != IPV4 or len(self.data) < IPV4_OPTIONS or self.data[IPV4_PROTOCOL] != UDP:
+        if self.data[12:14] != IPV4 or len(self.data) < IPV4_OPTIONS or self.data[IPV4_PROTOCOL] != UDP_PROTOCOL:
             return self.packet
         end = ETHERNET_BYTES + 4 * (self.data[ETHERNET_BYTES] & 0x0F) + UDP_HEADER_BYTES
         if len(self.data) < end:

@@ -16,7 +16,7 @@ from typing import Any
 from scapy.layers.inet import IP, TCP
 from scapy.layers.inet6 import IPv6
 
-from experiments.harness.judge.frames import TCP as TCP_PROTOCOL
+from experiments.harness.judge.frames import TCP_PROTOCOL
 from experiments.harness.judge.frames import Frame
 from experiments.harness.judge.reassembly import Segment, Stream, reassemble, unwrap
 

@@ -82,11 +82,11 @@ def write_timings(folder: Path, timings: Mapping[str, Sequence[Timing]]) -> Path
         for number, timing in enumerate(samples, start=1):
             cells = [f"{timing.terms[term]:.9f}" if term in timing.terms else "" for term in terms]
             row = [name, number, f"{timing.total_s:.9f}", *cells]
-            writer.writerow([*row, *_disturbed(timing)] if real else row)
+            writer.writerow([*row, *_disturbed_cells(timing)] if real else row)
     return write_atomically(folder / TIMINGS_NAME, text.getvalue())
 
 
-def _disturbed(timing: Timing) -> list[str]:
+def _disturbed_cells(timing: Timing) -> list[str]:
     if timing.disturbance is None:
         return ["", "", "", ""]
     counted_s = sum(timing.disturbance.terms().values())

@@ -36,7 +36,7 @@ def locked(path: str) -> Iterator[int]:
         os.close(descriptor)
 
 
-_CREATE = os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+_REPLACEMENT = os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 def replace_file(path: str, content: bytes) -> None:
@@ -45,7 +45,7 @@ def replace_file(path: str, content: bytes) -> None:
     The caller holds a lock, since the temporary file has a fixed name.
     """
     new = f"{path}.new"
-    descriptor = os.open(new, _CREATE, 0o600)
+    descriptor = os.open(new, _REPLACEMENT, 0o600)
     try:
         write_all(descriptor, content)
         os.fsync(descriptor)

@@ -6,7 +6,7 @@ from services.mail.maildir.files import locked, read_file, replace_file
 from services.mail.maildir.limits import KEYWORD_OCTETS, KEYWORDS_MAX
 
 FILE = "lab7-keywords"
-LOCK = "lab7-keywords.lock"
+KEYWORDS_LOCK = "lab7-keywords.lock"
 
 
 class Keywords:
@@ -14,7 +14,7 @@ class Keywords:
 
     def __init__(self, folder: str) -> None:
         self._path = f"{folder}/{FILE}"
-        self._lock = f"{folder}/{LOCK}"
+        self._lock = f"{folder}/{KEYWORDS_LOCK}"
         self.names: list[str] = []
         self._flags: dict[str, frozenset[str]] = {}
 

@@ -13,7 +13,7 @@ from services.mail.maildir.file_names import split_name, stored_size
 from services.mail.maildir.files import locked, read_file, replace_file
 from services.mail.maildir.limits import SUMS_AGE_S, SUMS_OCTETS
 
-FILE = "maildirsize"
+QUOTA_FILE = "maildirsize"
 
 
 class Quota:
@@ -21,8 +21,8 @@ class Quota:
 
     def __init__(self, root: str, quota_octets: int, folders: Callable[[], list[str]]) -> None:
         self.quota_octets = quota_octets
-        self._path = f"{root}/{FILE}"
-        self._lock = f"{root}/{FILE}.lock"
+        self._path = f"{root}/{QUOTA_FILE}"
+        self._lock = f"{root}/{QUOTA_FILE}.lock"
         self._folders = folders
 
     def usage(self) -> tuple[int, int]:

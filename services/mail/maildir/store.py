@@ -27,14 +27,14 @@ from services.mail.maildir.quota import Quota
 
 # Subscribed names need not be those of existing folders (RFC 3501 section 6.3.6).
 
-FILE = "subscriptions"
+SUBSCRIPTIONS_FILE = "subscriptions"
 
 
 class Subscriptions:
     """The file `subscriptions` of a user's directory, one name per line, as Dovecot has it."""
 
     def __init__(self, root: str) -> None:
-        self._path = f"{root}/{FILE}"
+        self._path = f"{root}/{SUBSCRIPTIONS_FILE}"
 
     def names(self) -> list[str]:
         """Return the names, in the order of subscription."""

@@ -18,7 +18,7 @@ from services.buffer import OctetBuffer
 from services.errors import LimitExceededError
 from services.mail.imap.limits import LINE_OCTETS, MESSAGE_OCTETS
 
-_LITERAL = re.compile(rb"\{(\d{1,20})(\+?)\}\Z")
+_ANNOUNCED_LITERAL = re.compile(rb"\{(\d{1,20})(\+?)\}\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ class Framer:
     def _end_line(self, line: bytes, with_literals: bool) -> Line | AnnouncedLiteral:
         text = line[:-2] if line.endswith(b"\r\n") else line[:-1]
         self._command += text
-        match = _LITERAL.search(text) if with_literals else None
+        match = _ANNOUNCED_LITERAL.search(text) if with_literals else None
         if match is not None:
             self._pending_literal = AnnouncedLiteral(bytes(self._command), int(match[1]), not match[2])
             return self._pending_literal
@@ -112,7 +112,7 @@ class Framer:
 
     def _continue_discarding(self, line: bytes) -> None:
         """Continue discarding at the end of a line: a non-synchronising literal follows it (RFC 7888 section 4)."""
-        match = _LITERAL.search(line.rstrip(b"\r\n"))
+        match = _ANNOUNCED_LITERAL.search(line.rstrip(b"\r\n"))
         self._discarding = match is not None and bool(match[2])
         if match is not None and match[2]:
             self._skipped_octets = int(match[1])

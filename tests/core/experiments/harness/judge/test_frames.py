@@ -47,15 +47,15 @@ def test_headers_and_protocols_are_those_of_the_whole_frame(packet: Any) -> None
         if layer in whole:
             there, here = whole[layer].fields, headers[layer].fields
             assert here == there
-    for protocol, layer in ((frames.UDP, UDP), (frames.TCP, TCP)):
+    for protocol, layer in ((frames.UDP_PROTOCOL, UDP), (frames.TCP_PROTOCOL, TCP)):
         assert one.may_carry(protocol) or layer not in whole
 
 
 def test_what_a_datagram_carries_is_not_dissected() -> None:
     one = frame(V4 / UDP_53)
     assert not one.headers[UDP].payload
-    assert not one.may_carry(frames.TCP)
-    assert not frame(V4 / TCP()).may_carry(frames.UDP)
+    assert not one.may_carry(frames.TCP_PROTOCOL)
+    assert not frame(V4 / TCP()).may_carry(frames.UDP_PROTOCOL)
 
 
 @pytest.mark.parametrize("length", [14, 20, 33, 34, 41])
@@ -63,4 +63,4 @@ def test_a_frame_that_is_cut_short_is_read_as_far_as_it_goes(length: int) -> Non
     data = bytes(Ether() / V4 / UDP_53)[:length]
     one = Frame(1, "a:a-eth0", 0, data, 100)
     assert one.headers is one.packet
-    one.may_carry(frames.UDP)
+    one.may_carry(frames.UDP_PROTOCOL)
