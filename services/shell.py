@@ -24,11 +24,9 @@ from dataclasses import dataclass, field
 from random import Random, SystemRandom
 from typing import Any, TypeVar
 
-from services.connection_table import ConnectionLimits
-from services.connections import ConnectionSet
+from services.connections import ConnectionLimits, ConnectionSet, Factory, Listener
 from services.errors import ServiceError
 from services.eventlog import EventLog, open_log
-from services.listener import Factory, Listener
 
 # Only loopback by default, unless --listen has another address, as with Redis, PostgreSQL and Unbound.
 DEFAULT_LISTEN = ("127.0.0.1", "::1")

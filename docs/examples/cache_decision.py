@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from services.http.cache.decisions import DEFAULT_POLICY, Forward, Serve
 from services.http.cache.lookup import decide
-from services.http.cache.storable import storable
-from services.http.dates import format_date
-from services.http.fields import Fields
+from services.http.cache.response import storable
+from services.http.fields import Fields, format_date
 from services.http.messages import Request, Response
 
 URI, STORED_AT = b"http://www.example.com/", 1_700_000_000

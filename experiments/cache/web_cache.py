@@ -45,14 +45,13 @@ from experiments.harness.experiment import Experiment, Outcome, Parameter, Run
 from experiments.harness.fidelity.certificate import EmulatedPath, MachineWatch
 from experiments.harness.fidelity.disturbance import RETAKES
 from experiments.harness.implementations.registry import DEFAULT_PORT, PROXY_PORTS
-from experiments.harness.judge.frames import CaptureFile
-from experiments.harness.judge.tcp import connections
+from experiments.harness.judge.frames import CaptureFile, connections
 from experiments.harness.judge.verdict import Contradiction, Verdict
 from experiments.harness.measurement import Evidence, Window, measured, site_folder
 from experiments.harness.parameters import megabits, one_of, seconds, whole
 from experiments.harness.pathmodel.replay import Sample, terms_of
 from experiments.harness.report.line_plots import Panel, Series, plot_lines
-from experiments.harness.report.plots import PlotUnavailable, plot_comparisons
+from experiments.harness.report.page import PlotUnavailable, plot_comparisons
 from experiments.harness.results.result import Comparison, Timing
 from experiments.harness.theory.tcp import Theory, tolerance_of_round_trips
 from experiments.http.lab import (

@@ -49,7 +49,7 @@ from experiments.harness.judge.verdict import Verdict
 from experiments.harness.measurement import Evidence, Window, first_interface, measured, site_folder
 from experiments.harness.parameters import factor, megabits, whole
 from experiments.harness.pathmodel.replay import Sample, terms_of
-from experiments.harness.report.plots import PlotUnavailable, plot_comparisons
+from experiments.harness.report.page import PlotUnavailable, plot_comparisons
 from experiments.harness.results.result import Comparison, Timing
 from experiments.harness.theory.tcp import TOLERANCE_OF_DIALOGUE, Theory, tolerance_of_round_trips
 from experiments.http.lab import make_site, request_size, response_sizes, sample_of, turns_framing_s, write_picture

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from experiments.dns.claims.zones import GivenRecord, GivenZones
+from experiments.dns.claims.evidence import GivenRecord, GivenZones
 from experiments.dns.wire.traffic import DnsTraffic, dns_exchanges
 from experiments.harness.driver import Driver, DriverError, window_of
 from experiments.harness.experiment import Run

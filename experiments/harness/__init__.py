@@ -44,12 +44,10 @@ MODULES: dict[str, tuple[str, ...]] = {
     ),
     "experiments.harness.judge.frames": (
         "CaptureFile",
-        "Frame",
-        "read_capture",
-    ),
-    "experiments.harness.judge.tcp": (
         "Connection",
+        "Frame",
         "connections",
+        "read_capture",
     ),
     "experiments.harness.results.result": (
         "Check",

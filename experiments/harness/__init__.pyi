@@ -18,10 +18,10 @@ from experiments.harness.fidelity.certificate import capture_checks as capture_c
 from experiments.harness.fidelity.certificate import certificate as certificate
 from experiments.harness.fidelity.certificate import probe_path as probe_path
 from experiments.harness.judge.frames import CaptureFile as CaptureFile
+from experiments.harness.judge.frames import Connection as Connection
 from experiments.harness.judge.frames import Frame as Frame
+from experiments.harness.judge.frames import connections as connections
 from experiments.harness.judge.frames import read_capture as read_capture
-from experiments.harness.judge.tcp import Connection as Connection
-from experiments.harness.judge.tcp import connections as connections
 from experiments.harness.judge.verdict import Contradiction as Contradiction
 from experiments.harness.judge.verdict import Verdict as Verdict
 from experiments.harness.judge.verdict import failed as failed

@@ -15,9 +15,8 @@ from experiments.harness.experiment import Experiment, Outcome, Run
 from experiments.harness.fidelity.certificate import certificate, undisturbed_check
 from experiments.harness.implementations.registry import Implementation
 from experiments.harness.report.page import write_report
-from experiments.harness.results.folder import TIMINGS_NAME, write_timings
 from experiments.harness.results.incomplete import complete, make_folder, unfinished, writing
-from experiments.harness.results.result import Files, Result, Timing
+from experiments.harness.results.result import TIMINGS_NAME, Files, Result, Timing, write_timings
 
 REPORT_NAME = "report.html"
 

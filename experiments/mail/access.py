@@ -25,8 +25,7 @@ from experiments.harness.driver import Driver
 from experiments.harness.experiment import Experiment, Outcome, Parameter, Run
 from experiments.harness.fidelity.certificate import MachineWatch
 from experiments.harness.implementations.registry import ACCESS_ROLE, DEFAULT_PORT, MTA_ROLE, SMTP_PORT, SUBMISSION_PORT
-from experiments.harness.judge.frames import CaptureFile
-from experiments.harness.judge.tcp import connections
+from experiments.harness.judge.frames import CaptureFile, connections
 from experiments.harness.judge.verdict import Verdict, undecided
 from experiments.harness.measurement import Window, make_testbed, measured, site_folder
 from experiments.harness.parameters import seconds, whole

@@ -24,8 +24,7 @@ from pathlib import Path
 
 from experiments.harness.experiment import Experiment, Outcome, Parameter, Run
 from experiments.harness.implementations.registry import MTA_ROLE
-from experiments.harness.judge.frames import CaptureFile, read_capture
-from experiments.harness.judge.tcp import connections
+from experiments.harness.judge.frames import CaptureFile, connections, read_capture
 from experiments.harness.judge.verdict import Verdict
 from experiments.harness.measurement import Window, measured
 from experiments.harness.parameters import seconds

@@ -33,8 +33,7 @@ from services.dns.recursion.iterator import Result
 from services.dns.recursion.root_hints import root_delegation
 from services.dns.recursion.scheduler import Scheduler
 from services.dns.recursion.transport import Upstream
-from services.dns.server.responder import Responder
-from services.dns.server.response_cache import AGING_RESPONSES_MAX, AgingResponseCache
+from services.dns.server.responder import AGING_RESPONSES_MAX, AgingResponseCache, Responder
 from services.dns.server.server import DNSServer
 from services.errors import ServiceError
 from services.shell import Shell, add_common_flags, run_service

@@ -18,8 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Lock
 
-from services.connection_table import ConnectionLimits, Refusal
-from services.connections import ConnectionSet, Slot
+from services.connections import ConnectionLimits, ConnectionSet, Refusal, Slot
 from services.errors import ServiceError
 from services.ftp.accounts import Account, Accounts, load_accounts, parse_account
 from services.ftp.files.jailed_tree import JailedTree

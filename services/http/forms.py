@@ -18,7 +18,7 @@ from enum import Enum, auto
 from urllib.parse import parse_qsl
 
 from services.http.errors import HTTPError
-from services.http.syntax import QUOTED_STRING, TCHAR
+from services.http.fields import QUOTED_STRING, TCHAR
 
 # Fields of a form: a list of 50 messages with check boxes has about sixty.
 FIELDS_MAX = 500

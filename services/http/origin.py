@@ -22,19 +22,15 @@ from services.errors import ServiceError
 from services.http import limits
 from services.http.conditional import CONDITIONAL_NAMES, precondition_status, range_applies
 from services.http.errors import HTTPError
-from services.http.fields import FieldLine, Fields
-from services.http.files.cache_rules import CacheRule, parse_rule
+from services.http.fields import FieldLine, Fields, lower_tokens
 from services.http.files.partial import full_response, partial_response
-from services.http.files.representation import UNKNOWN_TYPE, Representation
-from services.http.files.static import Directory, StaticFiles
+from services.http.files.static import UNKNOWN_TYPE, CacheRule, Directory, Representation, StaticFiles, parse_rule
 from services.http.flags import add_idle_flag
-from services.http.messages import HTTP_1_1, Request, Response
+from services.http.messages import ASTERISK, HTTP_1_1, Request, Response, Target, normalised, split_target
 from services.http.ranges import select_ranges
 from services.http.server.context import Limits
 from services.http.server.error_pages import page_response
 from services.http.server.server import HTTPServer
-from services.http.syntax import lower_tokens
-from services.http.targets import ASTERISK, Target, normalised, split_target
 from services.shell import Shell, add_common_flags, run_service
 from services.tls import self_signed_context, server_context
 

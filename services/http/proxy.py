@@ -23,8 +23,9 @@ from ipaddress import ip_network
 from pathlib import Path
 
 from services.errors import ServiceError
-from services.http.cache.cache_status import identifier
 from services.http.cache.decisions import Policy
+from services.http.cache.reuse import identifier
+from services.http.fields import is_token
 from services.http.flags import add_idle_flag
 from services.http.intermediary.caching_proxy import CachingProxy
 from services.http.intermediary.proxy import Proxy
@@ -35,7 +36,6 @@ from services.http.server.error_pages import page_response
 from services.http.server.server import HTTPServer
 from services.http.storage import limits as storage
 from services.http.storage.store import Store
-from services.http.syntax import is_token
 from services.http.urls import Origin, parse_url
 from services.shell import Shell, add_common_flags, run_service
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from urllib.parse import quote, urljoin, urlsplit
 
-from services.http.targets import is_host
+from services.http.messages import is_host
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 # Characters that are not percent-encoded, as in browsers.

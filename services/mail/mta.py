@@ -40,10 +40,9 @@ from services.mail.smtp.client_session import SessionOptions
 from services.mail.smtp.commands import Accept
 from services.mail.smtp.greylist import Greylist
 from services.mail.smtp.policy import Client, Policy
-from services.mail.smtp.reply import Reply
-from services.mail.smtp.server import SMTPServer
-from services.mail.smtp.server_context import Limits, Port
+from services.mail.smtp.server import Limits, Port, SMTPServer
 from services.mail.smtp.server_session import Offer
+from services.mail.smtp.syntax import Reply
 from services.shell import Shell, run_service
 from services.tls import Trust, client_context, self_signed_context, server_context
 

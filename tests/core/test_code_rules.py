@@ -17,6 +17,12 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 PACKAGES = ("services", "topologies", "experiments")
 FILE_LINES_MAX = 600
 FUNCTION_LINES_MAX = 60
+# Longer files that were reviewed: each is one concept.
+REVIEWED = {
+    "services.connections": "admission, deadlines and shutdown decide about the same connections",
+    "services.http.server.server": "the server, and its connections from accept to close",
+    "services.http.storage.store": "the store, and the writers and readers of its responses",
+}
 
 # What services may use beside the standard library: each carries a hard part that is not the lesson.
 SERVICE_LIBRARIES = {"h2", "hpack", "jinja2", "nh3", "uvloop"}
@@ -28,9 +34,7 @@ PURE_TIME = {"gmtime", "struct_time"}
 # Modules of services that touch the world, and why. All others are cores.
 SHELLS = {
     "services.shell": "the asyncio shell that all services share: sockets, signals, the wall clock",
-    "services.connections": "the connections of a service, their deadlines and their shutdown",
-    "services.listener": "listening sockets, and the connections that they accept",
-    "services.sweep": "when deadlines of connections are looked at",
+    "services.connections": "listening sockets, connections, their deadlines and their shutdown",
     "services.dns.authoritative": "the program that serves zones",
     "services.dns.cdn": "the program that answers by region",
     "services.dns.steering.health_checker": "connections for health checks, and their schedule",
@@ -60,21 +64,16 @@ SHELLS = {
     "services.http.page_load.http2_strategies": "concurrent connections of HTTP/2",
     "services.http.origin": "program: origin server",
     "services.http.page_load.load_state": "concurrent tasks of a page load",
-    "services.http.server.server": "the server's connections and deadlines",
+    "services.http.server.server": "the HTTP/1 server: its connections, and their deadlines",
     "services.http.proxy": "program: caching proxy",
     "services.http.intermediary.caching_proxy": "requests under way through a cache",
-    "services.http.intermediary.collapsed_request": "one request that several clients wait for",
-    "services.http.intermediary.upstream_connection": "one connection to an origin",
-    "services.http.intermediary.pool": "the connections to origins",
+    "services.http.intermediary.pool": "connections to origins",
     "services.http.intermediary.proxy": "requests under way through a proxy",
     "services.http.intermediary.tunnel": "octets both ways",
-    "services.http.server.connection": "HTTP/1 connection of the server",
     "services.http.page_load.connector": "name resolution, sockets and clock of a page load",
     "services.http.page_load.strategies": "page loads and their time limit",
     "services.http.page_load.http1_strategies": "concurrent connections of HTTP/1",
-    "services.mail.access.connection": "one connection of a server for mailboxes",
-    "services.mail.access.context": "the event loop and password checks of all connections of such a server",
-    "services.mail.access.server": "all connections of such a server",
+    "services.mail.access.server": "a server for mailboxes: its connections, and their event loop",
     "services.mail.access.program": "the flags and the start of such a server",
     "services.mail.agent.__main__": "the user agent, as it is called",
     "services.mail.agent.command": "its command line",
@@ -89,9 +88,7 @@ SHELLS = {
     "services.mail.delivery.local": "messages that wait for the disk",
     "services.mail.mta": "the program that takes, keeps and delivers mail",
     "services.mail.smtp.client": "one connection of a client",
-    "services.mail.smtp.server": "all connections of the server",
-    "services.mail.smtp.server_context": "the event loop and password checks of all connections of the server",
-    "services.mail.smtp.server_connection": "one connection of the server",
+    "services.mail.smtp.server": "the SMTP server: its connections, and their event loop",
     "services.mail.webmail.__main__": "the program that serves mailboxes to browsers, as it is called",
     "services.mail.webmail.submission": "its connection to the server that takes mail",
     "services.mail.webmail.program": "its content, its waits, and what its pages ask of the world",
@@ -183,7 +180,8 @@ def test_only_the_shells_of_services_touch_the_world() -> None:
 
 @pytest.mark.parametrize("path", sources(*PACKAGES, "tests", "docs"), ids=module_name)
 def test_a_file_is_short_and_so_are_its_functions(path: Path) -> None:
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= FILE_LINES_MAX
+    short = len(path.read_text(encoding="utf-8").splitlines()) <= FILE_LINES_MAX
+    assert short != (module_name(path) in REVIEWED)
     functions = (node for node in ast.walk(tree(path)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
     long = {node.name: length for node in functions if (length := _lines(node)) > FUNCTION_LINES_MAX}
     assert long == {}

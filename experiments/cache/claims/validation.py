@@ -25,7 +25,7 @@ from experiments.cache.wire.legs import (
     text,
     validators_of,
 )
-from experiments.harness.judge.tcp import Connection
+from experiments.harness.judge.frames import Connection
 from experiments.harness.judge.verdict import Contradiction, Inconclusive, Verdict, decide, decides, listed
 from experiments.http.claims.http1 import response_of
 from experiments.http.wire.http1 import Conversation, Exchange, Message

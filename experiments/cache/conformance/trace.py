@@ -12,9 +12,8 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from experiments.harness.judge.frames import CaptureFile
+from experiments.harness.judge.frames import CaptureFile, Connection, connections
 from experiments.harness.judge.reassembly import Stream
-from experiments.harness.judge.tcp import Connection, connections
 from experiments.http.wire.http1 import Conversation, Message, converse
 
 STATUS = re.compile(rb"HTTP/1\.[01] ([0-9]{3})")

@@ -20,8 +20,7 @@ from experiments.dns.claims.evidence import (
     sent_by,
     words,
 )
-from experiments.dns.wire.message import canonical, is_within
-from experiments.dns.wire.traffic import DnsExchange, DnsTraffic, merged
+from experiments.dns.wire.traffic import DnsExchange, DnsTraffic, canonical, is_within, merged
 from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, decides
 
 

@@ -15,6 +15,7 @@ from itertools import pairwise
 
 from experiments.dns.claims.evidence import (
     Addresses,
+    GivenZones,
     addresses_of,
     answer_of,
     answered_queries,
@@ -24,9 +25,7 @@ from experiments.dns.claims.evidence import (
     sent_by,
     words,
 )
-from experiments.dns.claims.zones import GivenZones
-from experiments.dns.wire.message import DnsMessage, canonical
-from experiments.dns.wire.traffic import DnsExchange, DnsTraffic, merged
+from experiments.dns.wire.traffic import DnsExchange, DnsMessage, DnsTraffic, canonical, merged
 from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, decides, listed
 
 # TTLs are whole seconds: a cache may round up or down.

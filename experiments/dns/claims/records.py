@@ -19,6 +19,7 @@ from ipaddress import ip_address
 from experiments.dns.claims.evidence import (
     ADDRESS_TYPES,
     Addresses,
+    GivenZones,
     addresses_of,
     answered_queries,
     follow,
@@ -27,9 +28,7 @@ from experiments.dns.claims.evidence import (
     referred_zone,
     words,
 )
-from experiments.dns.claims.zones import GivenZones
-from experiments.dns.wire.message import DnsMessage, DnsRecord, canonical, is_within
-from experiments.dns.wire.traffic import DnsExchange, DnsTraffic
+from experiments.dns.wire.traffic import DnsExchange, DnsMessage, DnsRecord, DnsTraffic, canonical, is_within
 from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, decides, listed
 
 # Minimum number of rounds through all addresses for a decision about their order.

@@ -15,6 +15,7 @@ from itertools import groupby, pairwise
 from experiments.dns.claims.evidence import (
     ADDRESS_TYPES,
     Addresses,
+    GivenZones,
     addresses_of,
     answer_of,
     asks_for,
@@ -24,9 +25,7 @@ from experiments.dns.claims.evidence import (
     sent_by,
     words,
 )
-from experiments.dns.claims.zones import GivenZones
-from experiments.dns.wire.message import DnsMessage, canonical, is_within
-from experiments.dns.wire.traffic import DnsExchange, DnsTraffic, merged
+from experiments.dns.wire.traffic import DnsExchange, DnsMessage, DnsTraffic, canonical, is_within, merged
 from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, decides, listed
 
 

@@ -6,10 +6,8 @@ above. Sources: RFC 1035 section 4.2, RFC 6891 section 6.2, RFC 7766 section 5.
 
 from __future__ import annotations
 
-from experiments.dns.claims.evidence import answer_of
-from experiments.dns.claims.zones import GivenZones
-from experiments.dns.wire.message import UDP_SIZE_BYTES, DnsMessage
-from experiments.dns.wire.traffic import DNS_PORT, DnsExchange, DnsTraffic, merged
+from experiments.dns.claims.evidence import GivenZones, answer_of
+from experiments.dns.wire.traffic import DNS_PORT, UDP_SIZE_BYTES, DnsExchange, DnsMessage, DnsTraffic, merged
 from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, decides
 
 

@@ -14,8 +14,7 @@ from typing import NamedTuple
 
 from experiments.dns.claims.caching import TTL_TOLERANCE_S, has_ttl
 from experiments.dns.claims.evidence import Addresses, addresses_of, answered_queries, asks_for, follow, sent_by, words
-from experiments.dns.wire.message import DnsMessage, canonical
-from experiments.dns.wire.traffic import DnsExchange, DnsTraffic, merged
+from experiments.dns.wire.traffic import DnsExchange, DnsMessage, DnsTraffic, canonical, merged
 from experiments.harness.judge.verdict import Contradiction, Finding, Verdict, decide, decides, failed, shown, undecided
 
 # The time of a change is the end of the zone's reload, slightly later than the first answer with the new data.

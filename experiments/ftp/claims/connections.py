@@ -23,7 +23,7 @@ from experiments.ftp.wire.sessions import (
     Mode,
     Transfer,
 )
-from experiments.harness.judge.tcp import Connection, Direction, Mark
+from experiments.harness.judge.frames import Connection, Direction, Mark
 from experiments.harness.judge.verdict import (
     Contradiction,
     Finding,

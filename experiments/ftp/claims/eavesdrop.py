@@ -15,9 +15,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from experiments.harness.judge.frames import CaptureFile
+from experiments.harness.judge.frames import CaptureFile, Connection, ConnectionTraffic, connections
 from experiments.harness.judge.reassembly import Stream
-from experiments.harness.judge.tcp import Connection, ConnectionTraffic, connections
 from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, decides, listed
 
 SAID = re.compile(rb"^(USER|PASS) ([^\r\n]*)\r\n", re.IGNORECASE | re.MULTILINE)

@@ -16,9 +16,8 @@ from typing import Literal
 
 from experiments.ftp.wire.grammar import Command, FtpGrammarError, Reply, read_commands, read_replies
 from experiments.harness.judge.dialogue import Dialogue, DialogueTraffic, Exchange
-from experiments.harness.judge.frames import CaptureFile
+from experiments.harness.judge.frames import CaptureFile, Connection, Direction, Endpoint, connections
 from experiments.harness.judge.reassembly import Stream
-from experiments.harness.judge.tcp import Connection, Direction, Endpoint, connections
 
 CONTROL_PORT, DATA_PORT = 21, 20
 TO_SERVER = ("STOR", "STOU", "APPE")

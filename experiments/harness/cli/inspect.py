@@ -54,7 +54,7 @@ def list_command(as_json: bool) -> None:
 def claims_command(results: Path, as_json: bool) -> None:
     """List the claims of the course with their latest verdicts."""
     from experiments.harness.claims import load_claims
-    from experiments.harness.results.folder import find_latest
+    from experiments.harness.results.result import find_latest
 
     claims, latest = load_claims(), find_latest(results)
     if as_json:

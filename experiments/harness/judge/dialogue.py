@@ -16,8 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
+from experiments.harness.judge.frames import Connection
 from experiments.harness.judge.reassembly import Piece
-from experiments.harness.judge.tcp import Connection
 from experiments.harness.judge.verdict import Contradiction
 
 

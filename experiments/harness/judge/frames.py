@@ -7,16 +7,19 @@ access, since scapy is slow and most checks use one interface only.
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from scapy.layers.inet import IP, TCP
+from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 from scapy.utils import RawPcapNgReader
 
 from experiments.harness.capture.pcapng import InterfaceCounts, read_counts
+from experiments.harness.judge.reassembly import Segment, Stream, reassemble, unwrap
 
 # RFC 894; RFC 791 section 3.1, offsets within the frame; RFC 768.
 IPV4, TCP_PROTOCOL, UDP_PROTOCOL = b"\x08\x00", 6, 17
@@ -95,3 +98,161 @@ def read_capture(path: Path) -> CaptureFile:
                 time_ns = (meta.tshigh << 32) | meta.tslow
                 frames.append(Frame(number, meta.ifname.decode(), time_ns, data, meta.wirelen))
     return CaptureFile(tuple(frames), counts)
+
+
+# TCP connections among the frames of one interface.
+#
+# RFC 9293. The client is the sender of the SYN. A connection begins with its SYN; segments of connections opened before
+# the capture began are skipped, because the start of their streams is unknown. Ports may be reused: a SYN with another
+# initial sequence number opens another connection, one with the same is a retransmission. Left out: IP fragments (TCP
+# avoids them), and the urgent pointer.
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One end of a connection."""
+
+    address: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A point in time of a capture: the frame and its timestamp."""
+
+    frame: int
+    time_ns: int
+
+
+@dataclass
+class Direction:
+    """The segments of one end: SYN (or SYN-ACK), segments with payload in order of arrival, FIN and RST."""
+
+    syn: Mark | None = None
+    syn_count: int = 0
+    initial_sequence: int | None = None
+    segments: list[Segment] = field(default_factory=list)
+    fin: Mark | None = None
+    fin_sequence: int | None = None
+    reset: Mark | None = None
+    first_ack: Mark | None = None
+
+    @cached_property
+    def stream(self) -> Stream:
+        """The octets this end sent, in order; empty and not whole if its SYN was not captured."""
+        if self.initial_sequence is None:
+            return Stream(b"", (), whole=not self.segments)
+        first = self.initial_sequence + 1
+        end = None if self.fin_sequence is None else unwrap(self.fin_sequence - first, _sent(self.segments))
+        return reassemble(first, self.segments, end)
+
+
+@dataclass
+class Connection:
+    """One TCP connection as captured at one interface."""
+
+    client: Endpoint
+    server: Endpoint
+    from_client: Direction
+    from_server: Direction
+
+    @property
+    def syn(self) -> Mark:
+        """The first SYN."""
+        assert self.from_client.syn is not None
+        return self.from_client.syn
+
+    @property
+    def established(self) -> bool:
+        """True if SYN, SYN-ACK and ACK were captured in that order."""
+        answer, ack = self.from_server.syn, self.from_client.first_ack
+        return answer is not None and ack is not None and self.syn.frame < answer.frame < ack.frame
+
+    @property
+    def whole(self) -> bool:
+        """True if both streams were captured without a gap."""
+        return self.from_client.stream.whole and self.from_server.stream.whole
+
+
+@dataclass(frozen=True)
+class ConnectionTraffic:
+    """Connections of any protocol at one interface, as evidence for a claim (`verdict.Traffic`)."""
+
+    connections: tuple[Connection, ...]
+    dropped: int = 0
+
+    @property
+    def absence(self) -> str | None:
+        """None: the interface may have seen no connection."""
+        return None
+
+    @property
+    def gap(self) -> str | None:
+        """The first connection that was not captured whole."""
+        cut = next((connection for connection in self.connections if not connection.whole), None)
+        return None if cut is None else f"the capture of the connection opened in frame {cut.syn.frame} has a hole"
+
+    @property
+    def violation(self) -> None:
+        """None: no grammar applies to all of them."""
+        return None
+
+
+def connections(frames: Iterable[Frame]) -> list[Connection]:
+    """Return the connections among the frames of one interface, in the order of their SYNs."""
+    found: list[Connection] = []
+    current: dict[frozenset[Endpoint], Connection] = {}
+    for frame in frames:
+        if not frame.may_carry(TCP_PROTOCOL):
+            continue
+        packet = frame.packet
+        if TCP not in packet:
+            continue
+        source, target = _endpoints(packet)
+        tcp, key = packet[TCP], frozenset((source, target))
+        if _opens(tcp, source, current.get(key)):
+            current[key] = Connection(source, target, Direction(), Direction())
+            found.append(current[key])
+        if key in current:
+            connection = current[key]
+            _note(connection.from_client if source == connection.client else connection.from_server, frame, tcp)
+    return found
+
+
+def _sent(segments: list[Segment]) -> int:
+    return sum(len(segment.payload) for segment in segments)
+
+
+def _endpoints(packet: Any) -> tuple[Endpoint, Endpoint]:
+    network = packet[IP] if IP in packet else packet[IPv6]
+    return Endpoint(network.src, packet[TCP].sport), Endpoint(network.dst, packet[TCP].dport)
+
+
+def _opens(tcp: Any, source: Endpoint, known: Connection | None) -> bool:
+    if not tcp.flags.S or tcp.flags.A:
+        return False
+    if known is None or source != known.client:
+        return True
+    return bool(known.from_client.initial_sequence != tcp.seq)
+
+
+def _note(direction: Direction, frame: Frame, tcp: Any) -> None:
+    mark = Mark(frame.number, frame.time_ns)
+    # The octets the layer was dissected from, without the padding of short Ethernet frames.
+    payload = bytes(tcp.original)[tcp.dataofs * 4 :]
+    first = tcp.seq + 1 if tcp.flags.S else tcp.seq
+    if tcp.flags.S:
+        direction.syn_count += 1
+        direction.syn = direction.syn or mark
+        direction.initial_sequence = tcp.seq
+    elif tcp.flags.A:
+        direction.first_ack = direction.first_ack or mark
+    if payload:
+        direction.segments.append(Segment(first, payload, frame.number, frame.time_ns))
+    if tcp.flags.F and direction.fin is None:
+        direction.fin, direction.fin_sequence = mark, first + len(payload)
+    if tcp.flags.R:
+        direction.reset = direction.reset or mark

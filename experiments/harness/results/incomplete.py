@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from experiments.harness.capture.recorder import RAW_SUFFIX, salvage
-from experiments.harness.results.folder import new_folder
+from experiments.harness.results.result import new_folder
 from topologies.emulation import sandbox
 from topologies.emulation.errors import EmulationError
 from topologies.emulation.watch import LabDied

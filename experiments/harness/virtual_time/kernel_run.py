@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from experiments.harness import clock
-from experiments.harness.results.folder import new_folder
 from experiments.harness.results.incomplete import mark_failed, salvage_captures
+from experiments.harness.results.result import new_folder
 from experiments.harness.virtual_time.job import ANSWER, PROGRESS, REQUEST, RESULT_PLACE
 from topologies.emulation.errors import EmulationError
 from topologies.emulation.process.interpreter import module_command

@@ -24,7 +24,7 @@ from typing import Any, cast
 
 from experiments.harness.driver_process import send
 from services.http.fields import Fields
-from services.http.http1.client_connection import ClientConnection
+from services.http.http1.connection import ClientConnection
 from services.http.messages import Closed, EndOfMessage, Fault, Request, Response
 from services.shell import run_loop
 

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import zip_longest
 
+from experiments.harness.judge.frames import Connection
 from experiments.harness.judge.reassembly import Piece, Stream
-from experiments.harness.judge.tcp import Connection
 
 # Grammar of an HTTP/1 message head, as regular expressions over octets, from the ABNF of RFC 9112 (sections 2.1, 3, 4,
 # 5), RFC 9110 (5.5, 5.6.2) and RFC 3986 (appendix A). It is independent of the services' parser, and strict: a bare LF,

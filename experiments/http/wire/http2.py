@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
 
+from experiments.harness.judge.frames import Connection
 from experiments.harness.judge.reassembly import Piece, Stream
-from experiments.harness.judge.tcp import Connection
 from experiments.http.wire.hpack import HeaderBlockError, HeaderTable
 from experiments.http.wire.http1 import END_OF_HEAD, Conversation, Exchange, Message
 

@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from experiments.harness.judge.decomposition import Decomposition, Interval, dns_intervals, sum_up
-from experiments.harness.judge.frames import CaptureFile, Frame
-from experiments.harness.judge.tcp import Connection, connections
+from experiments.harness.judge.frames import CaptureFile, Connection, Frame, connections
 from experiments.harness.judge.verdict import Contradiction
 from experiments.http.wire.http1 import Conversation, Exchange, converse
 from experiments.http.wire.http2 import converse_http2, is_http2

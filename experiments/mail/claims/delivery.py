@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from experiments.harness.judge.tcp import Connection
+from experiments.harness.judge.frames import Connection
 from experiments.harness.judge.verdict import Contradiction
 from experiments.mail.claims.evidence import digest
 from experiments.mail.claims.imap import fetched_messages

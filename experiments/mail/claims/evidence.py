@@ -6,7 +6,7 @@ import hashlib
 from typing import Any
 
 from experiments.harness.judge.dialogue import Dialogue
-from experiments.harness.judge.tcp import Connection
+from experiments.harness.judge.frames import Connection
 
 
 def digest(octets: bytes) -> str:

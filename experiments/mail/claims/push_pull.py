@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from experiments.cache.wire.legs import status_of
-from experiments.harness.judge.tcp import Connection
+from experiments.harness.judge.frames import Connection
 from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, decides
 from experiments.http.claims.http1 import response_of
 from experiments.http.wire.http1 import Conversation

@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from experiments.harness.judge.tcp import Connection
+from experiments.harness.judge.frames import Connection
 from experiments.harness.judge.verdict import (
     Contradiction,
     Finding,

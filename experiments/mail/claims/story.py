@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
-from experiments.harness.judge.tcp import Connection
+from experiments.harness.judge.frames import Connection
 from experiments.harness.judge.verdict import Contradiction, Finding, Verdict, decide, decides
 from experiments.mail.claims.delivery import arrivals
 from experiments.mail.claims.transfer import MailLegs

@@ -13,8 +13,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from experiments.harness.judge.frames import CaptureFile
-from experiments.harness.judge.tcp import Connection, ConnectionTraffic, connections
+from experiments.harness.judge.frames import CaptureFile, Connection, ConnectionTraffic, connections
 from experiments.harness.judge.verdict import Contradiction, Finding, Verdict, decide, decides, listed
 from experiments.mail.claims.delivery import Arrival, find_arrival, why_altered
 from experiments.mail.wire.smtp import (

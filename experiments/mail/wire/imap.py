@@ -12,9 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from experiments.harness.judge.dialogue import Dialogue, DialogueTraffic, Exchange
-from experiments.harness.judge.frames import CaptureFile
+from experiments.harness.judge.frames import CaptureFile, Connection, connections
 from experiments.harness.judge.reassembly import Stream
-from experiments.harness.judge.tcp import Connection, connections
 from experiments.mail.wire.imap_grammar import (
     CONTINUE,
     UNTAGGED,

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from experiments.harness.judge.decomposition import Decomposition, Interval, sum_up
-from experiments.harness.judge.tcp import Connection
+from experiments.harness.judge.frames import Connection
 from experiments.mail.wire.imap import ImapSession
 from experiments.mail.wire.pop3 import Pop3Session
 

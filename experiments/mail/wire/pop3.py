@@ -11,8 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from experiments.harness.judge.dialogue import Dialogue, DialogueTraffic, Exchange
-from experiments.harness.judge.frames import CaptureFile
-from experiments.harness.judge.tcp import Connection, connections
+from experiments.harness.judge.frames import CaptureFile, Connection, connections
 from experiments.mail.wire.pop3_grammar import (
     Command,
     Pop3GrammarError,

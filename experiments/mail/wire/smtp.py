@@ -12,9 +12,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from experiments.harness.judge.dialogue import Dialogue, DialogueTraffic, Exchange, Line
-from experiments.harness.judge.frames import CaptureFile
+from experiments.harness.judge.frames import CaptureFile, Connection, connections
 from experiments.harness.judge.reassembly import Stream
-from experiments.harness.judge.tcp import Connection, connections
 from experiments.mail.wire.smtp_grammar import (
     Command,
     MailData,

@@ -20,8 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from experiments.harness.judge.decomposition import Decomposition, Interval, dns_intervals, sum_up
-from experiments.harness.judge.frames import Frame
-from experiments.harness.judge.tcp import Connection
+from experiments.harness.judge.frames import Connection, Frame
 from experiments.mail.wire.smtp import SmtpSession, SmtpTraffic
 
 # In order of priority: overlapping intervals count as the first of these terms.

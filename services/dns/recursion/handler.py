@@ -22,8 +22,7 @@ from services.dns.codec.errors import WireError
 from services.dns.codec.message import Message, Question, records_of
 from services.dns.recursion.context import ResolverContext
 from services.dns.recursion.iterator import Result, from_cache
-from services.dns.server.responder import Client, Handled, Responder, Response, accept
-from services.dns.server.response_cache import AgingResponseCache
+from services.dns.server.responder import AgingResponseCache, Client, Handled, Responder, Response, accept
 
 # RFC 1918, RFC 6598 (shared), RFC 3927 and RFC 4291 (link-local), RFC 4193, loopback; and the networks for
 # documentation and benchmarks (RFC 5737, RFC 2544, RFC 3849), which the topologies use for hosts.

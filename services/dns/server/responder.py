@@ -1,4 +1,4 @@
-"""Responder: decodes a query, calls the handler, and encodes the response with EDNS and truncation.
+"""Responder and response cache: decodes a query, calls the handler, and encodes the response with EDNS and truncation.
 
     respond = Responder(handler)
     respond(octets, Client("192.0.2.1", 53124, over_tcp=False))   -> octets, None to drop the query, or an awaitable
@@ -7,22 +7,229 @@ A handler is a callable of a query and a client that returns a response, None to
 either. It does not get responses (dropped, because two servers could exchange them for ever), opcodes other than QUERY
 (NOTIMP), malformed messages and those without exactly one question (FORMERR; RFC 1035 section 4.1.1, RFC 9619), EDNS
 versions other than 0 (BADVERS; RFC 6891 section 6.1.3). An exception of the handler is a SERVFAIL.
+
+The response cache keeps encoded UDP responses, for queries that differ in message id and case of the qname only.
 """
 
+from __future__ import annotations
+
+import struct
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from math import ceil
 
-from services.dns.codec.codes import Opcode, Rcode
+from services.bounded_dict import BoundedDict
+from services.dns.codec.codes import ADDRESS_TYPES, Opcode, Rcode, RRType
 from services.dns.codec.errors import WireError
 from services.dns.codec.message import (
     EDNS,
     HEADER_OCTETS,
     MESSAGE_OCTETS_MAX,
+    TC,
     UDP_SIZE_DEFAULT,
     Message,
     encode,
     udp_limit,
 )
+from services.dns.codec.name import Reader
+
+# Response cache: encoded UDP responses, reused for queries that differ in message id and case of the qname only.
+#
+#     query     id=7   WWW.example.com. A   rd      ->  key: everything behind the id, qname in lower case
+#     response  id=7   WWW.example.com. A   [header, TTLs and rdata from the cache]
+#
+# A response is stored without its id and its question; `get` puts those of the new query in front of the rest. Names in
+# the rest are compressed to pointers into the question (RFC 1035 section 4.1.4), so they follow the case of each query.
+# StaticResponseCache serves an authoritative server, whose TTLs are constant; AgingResponseCache serves a resolver,
+# whose TTLs count down. Both rotate the order of addresses (RFC 1794 section 3). services.dns.recursion.cache explains
+# the difference from the RRset cache and the infra cache.
+#
+# Not stored: responses to queries with EDNS options, which mostly differ in each query (cookies, client subnets), and
+# responses to queries whose own qname is compressed, because the offset of the rest would differ.
+
+# Authoritative responses; at about 600 octets each, 40 MiB at most.
+STATIC_RESPONSES_MAX = 65_536
+# Responses of a resolver, of at most 1232 octets: 25 MiB in the worst case.
+AGING_RESPONSES_MAX = 20_000
+# Rotations stored for one response. A larger address set is encoded anew (static) or keeps its order (aging).
+ROTATIONS_MAX = 32
+
+_U32 = struct.Struct("!I")
+_CACHEABLE_RCODES = (Rcode.NOERROR, Rcode.NXDOMAIN)
+
+
+def _key(data: bytes) -> bytes:
+    """Return the cache key of a query: its octets without the id, with the qname in lower case.
+
+    Length octets in a name are below 64, where ASCII has no letters, so lower() leaves them alone. A label that
+    contains a zero octet ends the folding early; two spellings then have two keys, which costs a miss and no more.
+    """
+    name_end = data.find(0, HEADER_OCTETS)
+    return data[2:HEADER_OCTETS] + data[HEADER_OCTETS:name_end].lower() + data[name_end:]
+
+
+def _question_end(data: bytes, query: Message) -> int | None:
+    """Return the offset behind the question section, None where responses to this query cannot be stored."""
+    if query.edns is not None and query.edns.options:
+        return None
+    name = query.questions[0].name.to_wire()
+    end = HEADER_OCTETS + len(name) + 4
+    return end if data[HEADER_OCTETS : end - 4] == name else None
+
+
+class _StaticResponse:
+    """An encoded response: header without the id, the octets behind the question per rotation, the shared counter."""
+
+    __slots__ = ("counter", "header", "question_end", "rests")
+
+    def __init__(self, header: bytes, rests: list[bytes], counter: list[int], question_end: int) -> None:
+        self.header = header
+        self.rests = rests
+        self.counter = counter
+        self.question_end = question_end
+
+
+class StaticResponseCache:
+    """Cache of at most `responses_max` responses whose TTLs do not change; 0 disables it."""
+
+    def __init__(self, responses_max: int = STATIC_RESPONSES_MAX) -> None:
+        self._responses_max = responses_max
+        self._responses: dict[bytes, _StaticResponse] = {}
+
+    def __len__(self) -> int:
+        return len(self._responses)
+
+    def get(self, data: bytes) -> bytes | None:
+        """Return the encoded response to the query `data`, None on a miss."""
+        # The same as _key(), without a call: most queries take this path.
+        name_end = data.find(0, HEADER_OCTETS)
+        stored = self._responses.get(data[2:HEADER_OCTETS] + data[HEADER_OCTETS:name_end].lower() + data[name_end:])
+        if stored is None:
+            return None
+        rests = stored.rests
+        if len(rests) == 1:
+            return data[:2] + stored.header + data[HEADER_OCTETS : stored.question_end] + rests[0]
+        rotation = stored.counter[0]
+        stored.counter[0] = rotation + 1
+        return data[:2] + stored.header + data[HEADER_OCTETS : stored.question_end] + rests[rotation % len(rests)]
+
+    def accepts(self, data: bytes, query: Message, rotations: int) -> bool:
+        """Tell whether a response to `query`, received as `data`, can be stored in so many rotations."""
+        return self._responses_max > 0 and rotations <= ROTATIONS_MAX and _question_end(data, query) is not None
+
+    def put(self, data: bytes, query: Message, rotations: list[bytes], counter: list[int]) -> None:
+        """Store the encoded response, one per rotation; `counter[0]` is the next rotation of this question."""
+        end = _question_end(data, query)
+        if end is None:
+            return
+        if len(self._responses) >= self._responses_max:
+            self._responses.clear()
+        rests = [wire[end:] for wire in rotations]
+        self._responses[_key(data)] = _StaticResponse(rotations[0][2:HEADER_OCTETS], rests, counter, end)
+
+
+class _AgingResponse:
+    """An encoded response with the offsets of its TTLs and of its last run of address records."""
+
+    __slots__ = (
+        "age_s",
+        "expires",
+        "header",
+        "question_end",
+        "rest",
+        "rotation",
+        "rotations",
+        "run",
+        "stored",
+        "ttl_offsets",
+        "ttls",
+    )
+
+    def __init__(self, wire: bytes, question_end: int, now: float) -> None:
+        self.header = wire[2:HEADER_OCTETS]
+        self.question_end = question_end
+        self.rest = bytearray(wire[question_end:])
+        self.ttl_offsets, self.run = _ttl_offsets(wire, question_end)
+        self.ttls = [_U32.unpack_from(self.rest, offset)[0] for offset in self.ttl_offsets]
+        self.stored = now
+        self.expires = now + min(self.ttls, default=0)
+        self.rotation = 1
+        self.age_s = -1
+        self.rotations: list[bytes] = []
+
+    def rest_at(self, now: float) -> bytes:
+        """Return the octets behind the question with the TTLs left at `now`, in the next rotation."""
+        # Remaining TTLs are rounded down, as in the RRset cache; they are rewritten at most once a second.
+        age_s = ceil(now - self.stored)
+        if age_s != self.age_s:
+            self.age_s = age_s
+            for offset, ttl in zip(self.ttl_offsets, self.ttls, strict=True):
+                _U32.pack_into(self.rest, offset, ttl - age_s)
+            self.rotations = self._rotated()
+        rotation = self.rotation
+        self.rotation = rotation + 1
+        return self.rotations[rotation % len(self.rotations)]
+
+    def _rotated(self) -> list[bytes]:
+        # The records of the run have equal sizes, so a rotation is a matter of slicing.
+        begin, size, count = self.run
+        end = begin + size * count
+        whole = bytes(self.rest)
+        if not 1 < count <= ROTATIONS_MAX:
+            return [whole]
+        cuts = range(begin, end, size)
+        return [whole[:begin] + whole[cut:end] + whole[begin:cut] + whole[end:] for cut in cuts]
+
+
+class AgingResponseCache:
+    """LRU cache of at most `responses_max` responses, each of which expires with its lowest TTL; 0 disables it."""
+
+    def __init__(self, responses_max: int = AGING_RESPONSES_MAX) -> None:
+        self._responses: BoundedDict[bytes, _AgingResponse] = BoundedDict(responses_max)
+
+    def get(self, data: bytes, now: float) -> bytes | None:
+        """Return the encoded response to the query `data`, None on a miss and where one of its TTLs has expired."""
+        key = _key(data)
+        stored = self._responses.get(key)
+        if stored is None:
+            return None
+        if now >= stored.expires:
+            self._responses.drop(key)
+            return None
+        return data[:2] + stored.header + data[HEADER_OCTETS : stored.question_end] + stored.rest_at(now)
+
+    def put(self, data: bytes, query: Message, wire: bytes, now: float) -> None:
+        """Store the encoded response `wire`, unless it is truncated, an error, or has no TTL above 0."""
+        flags = int.from_bytes(wire[2:4], "big")
+        if flags & TC or flags & 0xF not in _CACHEABLE_RCODES:
+            return
+        end = _question_end(data, query)
+        if end is None:
+            return
+        response = _AgingResponse(wire, end, now)
+        if response.expires > now:
+            self._responses.put(_key(data), response)
+
+
+def _ttl_offsets(wire: bytes, question_end: int) -> tuple[list[int], tuple[int, int, int]]:
+    """Return the offsets of TTLs behind the question, and the last run of address records: begin, size, count."""
+    reader, offsets = Reader(wire, question_end), list[int]()
+    answers = int.from_bytes(wire[6:8], "big")
+    begin, size, run_owner, count = 0, 0, b"", 0
+    for number in range(sum(int.from_bytes(wire[field : field + 2], "big") for field in (6, 8, 10))):
+        start = reader.offset
+        reader.name()
+        reader.octets(4)
+        rtype = int.from_bytes(wire[reader.offset - 4 : reader.offset - 2], "big")
+        if rtype != RRType.OPT:
+            offsets.append(reader.offset - question_end)
+        owner = wire[start : reader.offset]
+        reader.octets(4)
+        reader.octets(reader.u16())
+        if number < answers and rtype in ADDRESS_TYPES:
+            begin, count = (begin, count + 1) if owner == run_owner else (start - question_end, 1)
+            size, run_owner = reader.offset - start, owner
+    return offsets, (begin, size, count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +242,14 @@ class Client:
 
 
 Handled = Message | None | Awaitable[Message | None]
+
+
 Handler = Callable[[Message, Client], Handled]
+
+
 Response = bytes | None | Awaitable[bytes | None]
+
+
 ErrorCallback = Callable[[Exception], None]
 
 

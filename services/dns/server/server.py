@@ -13,11 +13,13 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import cast
 
-from services.connection_table import ConnectionLimits, Stage
-from services.connections import ConnectionSet, Slot
+from services.connections import ConnectionLimits, ConnectionSet, Slot, Stage
 from services.dns.codec.codes import class_to_text, rcode_to_text, type_to_text
 from services.dns.codec.errors import WireError
-from services.dns.codec.message import Message, encode
+from services.dns.codec.message import (
+    Message,
+    encode,
+)
 from services.dns.server.responder import Client, Response, accept
 from services.eventlog import EventLog
 

@@ -25,7 +25,7 @@ from math import isfinite
 
 from services.dns.address_space import Address
 from services.http.fields import Fields
-from services.http.http1.client_connection import ClientConnection
+from services.http.http1.connection import ClientConnection
 from services.http.messages import Data, EndOfMessage, Event, Fault, Request, Response
 
 # Size of the status content.

@@ -12,8 +12,7 @@ from dataclasses import replace
 
 from services.dns.codec.codes import ADDRESS_TYPES, META_TYPES, Rcode, RRType
 from services.dns.codec.message import UDP_SIZE_DEFAULT, Message, Question, records_of
-from services.dns.server.responder import Client, accept, encode_reply
-from services.dns.server.response_cache import STATIC_RESPONSES_MAX, StaticResponseCache
+from services.dns.server.responder import STATIC_RESPONSES_MAX, Client, StaticResponseCache, accept, encode_reply
 from services.dns.zones.zone import Answer, Zones, answer_question
 
 # Questions whose rotation counter is stored.

@@ -8,8 +8,7 @@ import socket
 from collections.abc import Callable
 from typing import TypeVar, cast
 
-from services.connection_table import Stage
-from services.connections import Slot
+from services.connections import Slot, Stage
 from services.ftp.accounts import Account, check_credential
 from services.ftp.files.jailed_tree import FileError
 from services.ftp.files.paths import format_path

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from services.http.cache.structured_fields import Value, parse_dictionary
-from services.http.syntax import QUOTED_STRING, is_token, list_members
+from services.http.fields import QUOTED_STRING, is_token, list_members
 
 # RFC 9111 section 1.2.2: the value of every delta-seconds that is greater.
 INFINITY_S = 2_147_483_648

@@ -11,13 +11,11 @@ from dataclasses import dataclass
 from enum import Enum
 from math import floor
 
-from services.http.cache import cache_status
+from services.http.cache import reuse as cache_reuse
 from services.http.cache.decisions import DEFAULT_POLICY, Decision, Forward, Policy, Serve, Unsatisfiable
-from services.http.cache.derived import Candidate, DerivedMetadata, derived_metadata
 from services.http.cache.directives import NO_REQUEST_DIRECTIVES, RequestDirectives, request_directives
-from services.http.cache.ranges import is_range_request, is_suitable
-from services.http.cache.reuse import serve
-from services.http.cache.storable import has_content
+from services.http.cache.freshness import Candidate, DerivedMetadata, derived_metadata
+from services.http.cache.reuse import is_range_request, is_suitable, serve
 from services.http.cache.stored import StoredResponse
 from services.http.cache.validation import (
     CLIENT_PRECONDITIONS,
@@ -26,7 +24,7 @@ from services.http.cache.validation import (
     without_preconditions,
 )
 from services.http.conditional import CONDITIONAL_NAMES
-from services.http.messages import Request, Response
+from services.http.messages import Request, Response, has_content
 
 # Fields without which a GET is plain: no precondition, range, directive or content.
 _NOT_PLAIN = CONDITIONAL_NAMES | {b"cache-control", b"pragma", b"content-length", b"transfer-encoding"}
@@ -111,7 +109,7 @@ def _plain_hit(
         return None
     latest = metadata.latest
     if latest is None or latest.age_s != floor(age):
-        line = cache_status.hit_line(policy, uri, metadata.lifetime_s - floor(age))
+        line = cache_reuse.hit_line(policy, uri, metadata.lifetime_s - floor(age))
         latest = metadata.latest = serve(request, candidate, now, policy, line)
     return latest
 
@@ -179,7 +177,7 @@ def _served(request: Request, candidate: _AssessedCandidate, uri: bytes, now: fl
         wanted = without_preconditions(Request(b"GET", request.request_target, request.fields, request.version))
         asking, about = add_validators(wanted, [(candidate.stored, candidate.metadata)])
         revalidate = Forward(wanted, asking, b"stale", about, may_collapse=True)
-    line = cache_status.hit_line(policy, uri, candidate.metadata.lifetime_s - floor(candidate.metadata.age_s(now)))
+    line = cache_reuse.hit_line(policy, uri, candidate.metadata.lifetime_s - floor(candidate.metadata.age_s(now)))
     return serve(request, candidate.stored, now, policy, line, revalidate=revalidate)
 
 

@@ -7,17 +7,201 @@ Cache-Status: lab7; hit; ttl=240
 """
 
 import hashlib
+import re
 from math import floor
 
-from services.http.cache.decisions import Forward, Policy, Serve
-from services.http.cache.derived import DerivedMetadata, derived_metadata
+from services.http.cache.decisions import Forward, Piece, Policy, Serve
 from services.http.cache.directives import INFINITY_S
-from services.http.cache.ranges import select_spans, to_content_span
-from services.http.cache.stored import StoredResponse
-from services.http.conditional import Validators, precondition_status
+from services.http.cache.freshness import DerivedMetadata, derived_metadata
+from services.http.cache.stored import ContentSpan, StoredResponse
+from services.http.conditional import Validators, precondition_status, range_applies
 from services.http.fields import FieldLine, Fields
 from services.http.messages import Request, Response
-from services.http.ranges import Span
+from services.http.ranges import Span, select_ranges
+
+# Cache-Status response field: hit, forward reason, TTL and key (RFC 9211).
+#
+# Cache-Status: lab7; hit; ttl=376
+# Cache-Status: lab7; fwd=stale; fwd-status=304; ttl=60
+
+NAME = b"Cache-Status"
+
+# RFC 8941 section 3.3.3: octets that a String cannot contain unescaped; they are percent-encoded in a key.
+_NOT_IN_STRING = re.compile(rb'[^\x20-\x7e]|["\\]')
+# RFC 8941 section 3.3.4. A host name may begin with a digit, a Token may not.
+_TOKEN = re.compile(rb"[A-Za-z*][!#$%&'*+.^_`|~0-9A-Za-z:/-]*+")
+
+
+def identifier(name: bytes) -> bytes:
+    """Encode a cache's name, in visible ASCII, as a Token where possible, else as a String (RFC 9211 section 2)."""
+    return name if _TOKEN.fullmatch(name) else b'"%b"' % name.replace(b"\\", b"\\\\").replace(b'"', b'\\"')
+
+
+def hit_line(policy: Policy, uri: bytes, ttl_s: int, detail: bytes | None = None) -> FieldLine:
+    """Return the field line of a hit (RFC 9211 section 2.1); `detail` is a token."""
+    return NAME, b"%b; hit; ttl=%d%b%b" % (policy.identifier, ttl_s, _key(policy, uri), _detail(detail))
+
+
+def forward_line(
+    policy: Policy,
+    uri: bytes,
+    forward: Forward,
+    *,
+    forward_status: int | None = None,
+    ttl_s: int | None = None,
+    is_stored: bool = False,
+    detail: bytes | None = None,
+) -> FieldLine:
+    """Return the field line of a response to a forwarded request (RFC 9211 sections 2.2 to 2.5).
+
+    `forward_status` is the status received from upstream; None where the client gets the same one.
+    """
+    value = b"%b; fwd=%b" % (policy.identifier, forward.reason)
+    if forward_status is not None:
+        value += b"; fwd-status=%d" % forward_status
+    if ttl_s is not None:
+        value += b"; ttl=%d" % ttl_s
+    if is_stored:
+        value += b"; stored"
+    return NAME, value + _key(policy, uri) + _detail(detail)
+
+
+def mark_collapsed(response: Response, policy: Policy, forward: Forward, is_reused: bool = True) -> Response:
+    """Return a head with `collapsed` in its last Cache-Status line (RFC 9211 section 2.6).
+
+    `forward` is the decision for the collapsed request. `is_reused` is False where the shared response did not satisfy
+    it and the request was forwarded separately.
+    """
+    lines = list(response.fields.lines)
+    at = max((number for number, line in enumerate(lines) if line[0] == NAME), default=None)
+    if at is None:
+        return response
+    hit, collapsed = b"%b; hit" % policy.identifier, b"; collapsed" if is_reused else b"; collapsed=?0"
+    value = lines[at][1]
+    if value.startswith(hit):
+        value = b"%b; fwd=%b%b%b" % (policy.identifier, forward.reason, collapsed, value[len(hit) :])
+    else:
+        value += collapsed
+    lines[at] = (NAME, value)
+    return Response(response.status, Fields(tuple(lines)), response.body, response.reason, response.version)
+
+
+def _key(policy: Policy, uri: bytes) -> bytes:
+    if not policy.show_key:
+        return b""
+    return b'; key="%b"' % _NOT_IN_STRING.sub(lambda match: b"%%%02X" % match[0][0], uri)
+
+
+def _detail(detail: bytes | None) -> bytes:
+    return b"" if detail is None else b"; detail=" + detail
+
+
+# Range requests and partial responses in a cache (RFC 9110 section 14, RFC 9111 sections 3.3 and 3.4).
+#
+# Spans are positions in the representation, as in Range and Content-Range; to_content_span() converts them to positions
+# in the stored content. A stored and an arriving part are combined where they have the same strong entity tag and touch
+# or overlap (RFC 9111 section 3.4, RFC 9110 section 15.3.7.3). Left out: storing multipart/byteranges.
+
+
+def is_same_representation(metadata: DerivedMetadata, head: Response) -> bool:
+    """Return True where an arriving head has the same strong entity tag as the stored response."""
+    return metadata.has_strong_tag and head.fields.get(b"etag") == metadata.entity_tag
+
+
+def union(old: ContentSpan, new: ContentSpan) -> ContentSpan | None:
+    """Return the union of two parts; None where they do not touch, or disagree on the complete length."""
+    lengths = {span.complete_length for span in (old, new)} - {None}
+    if len(lengths) > 1 or old.last + 1 < new.first or new.last + 1 < old.first:
+        return None
+    length = next(iter(lengths), None)
+    last = max(old.last, new.last)
+    if length is not None and length <= last:
+        return None
+    return ContentSpan(min(old.first, new.first), last, length)
+
+
+def is_complete(span: ContentSpan) -> bool:
+    """Return True where a part is the complete representation."""
+    return span.first == 0 and span.complete_length == span.last + 1
+
+
+def pieces(stored: StoredResponse, old: ContentSpan, new: ContentSpan) -> tuple[Piece, ...]:
+    """Return the content of the union of two parts: the arriving one, extended on both sides by the stored one."""
+    parts = []
+    if old.first < new.first:
+        parts.append(Piece(stored, Span(0, new.first - old.first - 1)))
+    parts.append(Piece(None, Span(0, len(new) - 1)))
+    if old.last > new.last:
+        parts.append(Piece(stored, Span(new.last + 1 - old.first, old.last - old.first)))
+    return tuple(parts)
+
+
+# RFC 9110 section 14.4. Positions of more digits are beyond any content that can be stored.
+_CONTENT_RANGE = re.compile(rb"bytes (\d{1,19})-(\d{1,19})/(?:(\d{1,19})|\*)", re.IGNORECASE)
+_CLOSED_RANGE = re.compile(rb"bytes=(\d{1,19})-(\d{1,19})", re.IGNORECASE)
+
+
+def parse_content_range(fields: Fields) -> ContentSpan | None:
+    """Parse the Content-Range of a 206; return None where it is absent, invalid, or not a single byte range."""
+    match = _CONTENT_RANGE.fullmatch(fields.get(b"content-range") or b"")
+    if match is None:
+        return None
+    first, last = int(match[1]), int(match[2])
+    complete = None if match[3] is None else int(match[3])
+    # RFC 9110 section 14.4: an inconsistent Content-Range is invalid.
+    if last < first or (complete is not None and complete <= last):
+        return None
+    return ContentSpan(first, last, complete)
+
+
+def is_range_request(request: Request) -> bool:
+    """Return True for a GET with Range; other methods ignore that field (RFC 9110 section 14.2)."""
+    return request.method == b"GET" and b"range" in request.fields
+
+
+def select_spans(stored: StoredResponse, metadata: DerivedMetadata, request: Request) -> list[Span] | None:
+    """Return the spans of a stored response that a request's Range selects; an empty list means 416.
+
+    None: Range is ignored (absent, malformed, If-Range does not match, not a 200). In a partial response, with or
+    without a known complete length, only spans that it covers are selected.
+    """
+    if stored.response.status != 200 or not is_range_request(request):
+        return None
+    # RFC 9110 section 13.1.5; Last-Modified is a strong validator where Date is sufficiently later (section 8.8.2.2).
+    modified = -1 if metadata.last_modified is None else metadata.last_modified
+    if not range_applies(request.fields, Validators(metadata.entity_tag or b"", modified), metadata.date):
+        return None
+    value = request.fields.get(b"range") or b""
+    if stored.span is None:
+        return None if stored.size_octets is None else select_ranges(value, stored.size_octets)
+    return _within(value, stored.span)
+
+
+def is_suitable(stored: StoredResponse, metadata: DerivedMetadata, request: Request) -> bool:
+    """Return True where the stored content can satisfy a request (RFC 9111 section 3.3).
+
+    A partial response satisfies only ranges that it covers; one whose content is still arriving, no range at all.
+    """
+    if stored.span is not None:
+        return bool(select_spans(stored, metadata, request))
+    return stored.size_octets is not None or stored.method == b"HEAD" or not is_range_request(request)
+
+
+def to_content_span(stored: StoredResponse, span: Span) -> Span:
+    """Convert a span of the representation to one of the stored content."""
+    first = 0 if stored.span is None else stored.span.first
+    return Span(span.first - first, span.last - first)
+
+
+def _within(value: bytes, span: ContentSpan) -> list[Span] | None:
+    if span.complete_length is None:
+        # Without the complete length, neither an open-ended nor a suffix range can be resolved.
+        match = _CLOSED_RANGE.fullmatch(value)
+        spans = [Span(int(match[1]), int(match[2]))] if match else []
+    else:
+        spans = select_ranges(value, span.complete_length) or []
+    return spans if all(span.first <= requested.first <= requested.last <= span.last for requested in spans) else None
+
 
 # RFC 9110 section 15.4.5: a 304 has no representation metadata except validators and the fields that update a cache.
 _NOT_IN_304 = frozenset(

@@ -13,11 +13,10 @@ from collections.abc import Iterable, Sequence
 from services.http import limits
 from services.http.errors import HTTPError, LocalProtocolError
 from services.http.fields import FieldLine, Fields
-from services.http.http1.framing import content_length
+from services.http.http1.codec import content_length
 from services.http.http2.errors import MalformedError
 from services.http.http2.limits import HEADER_LIST_OCTETS
-from services.http.messages import Request, Version
-from services.http.targets import is_host, split_target
+from services.http.messages import Request, Version, is_host, split_target
 
 HTTP_2: Version = (2, 0)
 

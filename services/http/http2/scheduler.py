@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 
-from services.http.http1.framing import has_no_content
+from services.http.http1.codec import has_no_content
 from services.http.http2 import limits
 from services.http.http2.errors import ErrorCode, Http2ConnectionError, Http2StreamError
 from services.http.http2.frames import (

@@ -12,11 +12,11 @@ readers, and stored as a partial response or not at all (RFC 9111 section 3.3).
 
 from collections.abc import Callable
 
-from services.http.cache.storable import truncated
+from services.http.cache.response import truncated
 from services.http.cache.stored import StoredResponse
 from services.http.messages import StreamedBody, do_nothing
 from services.http.server.body_stream import BodyStream
-from services.http.storage.writer import Reader, State, Writer
+from services.http.storage.store import Reader, State, Writer
 
 PIECE_OCTETS = 262_144
 # With at most this much missing, the content is fetched to its end although all clients have disconnected. squid has

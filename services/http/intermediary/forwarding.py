@@ -8,16 +8,72 @@ sections 6.5.1, 6.6.1, 7.2, 7.6.2, 7.6.3, 9.3.7, 9.3.8 and 10.1.4; RFC 9112 sect
 transformation of content (section 7.7), so no-transform is always obeyed.
 """
 
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 from services.http.errors import HTTPError
-from services.http.fields import FieldLine, Fields
-from services.http.http1.head import format_request_head
-from services.http.intermediary.routing import Route
-from services.http.messages import HTTP_1_1, Request, Response, Version
+from services.http.fields import FieldLine, Fields, list_members, lower_tokens
+from services.http.http1.codec import format_request_head
+from services.http.intermediary.cache_fill import FillReader
+from services.http.messages import ASTERISK, HTTP_1_1, Body, Request, Response, StreamedBody, Version, split_target
+from services.http.server.body_stream import BUFFER_OCTETS, BodyStream
 from services.http.server.error_pages import page_response
-from services.http.syntax import list_members, lower_tokens
+from services.http.urls import DEFAULT_PORTS, Origin
+
+# Request routing: origin, Host and request target (RFC 9112 sections 3.2 and 3.3, RFC 9110 sections 7.1 and 7.2).
+#
+#     >>> route(Request(b"GET", b"http://example.com/a?b", Fields(((b"Host", b"other"),))), None)
+#     Route(origin=Origin(host='example.com', port=80, scheme='http'), authority=b'example.com', request_target=b'/a?b')
+#
+# A forward proxy requires absolute-form and ignores Host. A reverse proxy sends every request to its single origin,
+# whatever host the request names; that name is forwarded in Host and is part of the cache key. The forwarded target is
+# neither decoded nor normalised.
+
+_SCHEME_AND_AUTHORITY = re.compile(rb"[^:/?]++://[^/?]++")
+HTTP_PORT = DEFAULT_PORTS["http"]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Destination of a request: the server to connect to, the Host to send, and the target in origin-form."""
+
+    origin: Origin
+    authority: bytes
+    request_target: bytes
+
+
+def route(request: Request, origin: Origin | None) -> Route:
+    """Route a request by its target, or to a reverse proxy's `origin`; raises HTTPError."""
+    target = split_target(request.method, request.request_target)
+    if target.authority is None:
+        if origin is None:
+            # RFC 9110 section 7.4: the request is directed at this server, which has no resources of its own.
+            raise HTTPError(421, "the request target of a forward proxy must be in absolute-form")
+        # RFC 9112 section 3.3: an HTTP/1.0 request may lack Host; the origin's authority is the default.
+        authority = request.fields.get(b"host") or origin.authority
+        return Route(origin, authority, request.request_target)
+    rest = _SCHEME_AND_AUTHORITY.sub(b"", request.request_target, count=1)
+    if not rest.startswith(b"/"):
+        # RFC 9112 sections 3.2.1 and 3.2.4: an empty path is sent as a slash, and for OPTIONS as an asterisk.
+        rest = ASTERISK if target.path == ASTERISK else b"/" + rest
+    return Route(origin or authority_origin(target.authority), target.authority, rest)
+
+
+def authority_origin(authority: bytes, default_port: int = HTTP_PORT) -> Origin:
+    """Return the origin of a syntactically valid authority; raises HTTPError 400 for an empty host or port 0."""
+    host, _, port = authority.rpartition(b":") if _has_port(authority) else (authority, b"", b"")
+    name = host.decode("ascii").strip("[]").lower()
+    number = int(port or default_port)
+    if not name or number == 0:
+        raise HTTPError(400, "the target's authority has no host, or port 0")
+    return Origin(name, number)
+
+
+def _has_port(authority: bytes) -> bool:
+    return b":" in authority.rpartition(b"]")[2]
+
 
 # RFC 9110 section 7.6.1: hop-by-hop fields; section 11.7: fields of a proxy's own authentication.
 HOP_BY_HOP = frozenset(
@@ -159,3 +215,92 @@ def via(version: Version, name: bytes) -> bytes:
     """Return this intermediary's member of Via (RFC 9110 section 7.6.3)."""
     major, minor = version
     return b"%d %b" % (major, name) if major > 1 else b"%d.%d %b" % (major, minor, name)
+
+
+# Responses of a proxy to its clients: Via, content and its length (RFC 9110 section 7.6.3, RFC 9112 section 6.3).
+#
+# The connection to the client adds the framing fields.
+
+
+class ConcatenatedBody(StreamedBody):
+    """Concatenated content of stored and arriving parts (RFC 9111 section 3.4); read() raises OSError as they do."""
+
+    def __init__(self, bodies: Sequence[Body | StreamedBody]) -> None:
+        sizes = [body.size_octets for body in bodies]
+        super().__init__(sum(size for size in sizes if size is not None) if None not in sizes else None)
+        self._bodies = list(reversed(bodies))
+        for body in bodies:
+            if isinstance(body, StreamedBody):
+                body.on_more = self._more
+
+    def read(self, limit_octets: int) -> bytes | None:
+        """Return the next octets, b"" at the end, None while none are available."""
+        while self._bodies:
+            data = self._bodies[-1].read(limit_octets)
+            if data is None or data:
+                return data
+            self._bodies.pop().close()
+        return b""
+
+    def close(self) -> None:
+        """Close all parts."""
+        while self._bodies:
+            self._bodies.pop().close()
+
+    def _more(self) -> None:
+        self.on_more()
+
+
+_REPLACED = HOP_BY_HOP | {b"content-length"}
+# Content-Length values of more digits than 2^63 has are ignored.
+_DIGITS = 19
+
+
+class EmptyBody(StreamedBody):
+    """The empty body of a response to HEAD, with the length of the content that GET would get."""
+
+    def read(self, limit_octets: int) -> bytes | None:
+        """Return the end."""
+        del limit_octets
+        return b""
+
+    def close(self) -> None:
+        """Do nothing: there is no content to release."""
+
+
+def parse_content_length(head: Response) -> int | None:
+    """Parse a head's Content-Length; return None where it is absent or invalid."""
+    value = head.fields.get(b"content-length")
+    return int(value) if value is not None and value.isdigit() and len(value) <= _DIGITS else None
+
+
+def build_response(
+    method: bytes, head: Response, body: bytes | Body | StreamedBody, name: bytes, version: Version = HTTP_1_1
+) -> Response:
+    """Build the response to `method` for the client; small content that has arrived completely becomes bytes.
+
+    `version` is the HTTP version of the received head, for Via. Of the body of a response to HEAD only the length is
+    used.
+    """
+    fields = Fields((*head.fields.without(_REPLACED).lines, (b"Via", via(version, name))))
+    if method == b"HEAD":
+        length = parse_content_length(head)
+        if not isinstance(body, bytes):
+            length = body.size_octets if length is None else length
+            body.close()
+        body = EmptyBody(length)
+    elif isinstance(body, FillReader | BodyStream):
+        body = buffered_content(body)
+    return Response(head.status, fields, body, head.reason)
+
+
+def buffered_content(body: FillReader | BodyStream) -> bytes | StreamedBody:
+    """Return small, completely buffered content as bytes, the cheapest form to send; else the body itself."""
+    waiting = body.remaining_octets
+    if waiting is None or waiting > BUFFER_OCTETS or len(body.trailers):
+        return body
+    pieces = []
+    while piece := body.read(BUFFER_OCTETS):
+        pieces.append(piece)
+    body.close()
+    return b"".join(pieces)

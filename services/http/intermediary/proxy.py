@@ -13,31 +13,31 @@ from dataclasses import asdict, dataclass
 from ipaddress import ip_address
 
 from services.eventlog import EventLog
-from services.http.cache.headers import relayed
 from services.http.cache.keys import cache_key
+from services.http.cache.validation import relayed
 from services.http.errors import HTTPError
 from services.http.fields import Fields
-from services.http.http1.framing import content_length
+from services.http.http1.codec import content_length
 from services.http.intermediary.forwarding import (
+    Route,
+    authority_origin,
+    build_response,
     check_request,
     forwarded_request,
     own_response,
     remaining_forwards,
+    route,
     strip_hop_by_hop,
     takes_trailers,
 )
-from services.http.intermediary.pool import Pool
-from services.http.intermediary.responses import build_response
-from services.http.intermediary.routing import Route, authority_origin, route
+from services.http.intermediary.pool import OnInterim, Pool, UpstreamError
 from services.http.intermediary.settings import Settings, is_connect_permitted
 from services.http.intermediary.tunnel import open_tunnel
-from services.http.intermediary.upstream_connection import OnInterim, UpstreamError
-from services.http.messages import Request, Response
+from services.http.messages import Request, Response, split_target
 from services.http.server.body_stream import BodyStream
+from services.http.server.context import LazyResponse
 from services.http.server.error_pages import page_response
 from services.http.server.inbound import Inbound
-from services.http.server.lazy import LazyResponse
-from services.http.targets import split_target
 
 # Cache of validated and routed requests: clients repeat their heads, and the result depends on the request only. As
 # many as the parser caches, and only those with few fields.

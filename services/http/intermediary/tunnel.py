@@ -9,10 +9,9 @@ that does not read pauses reading from the other. An idle tunnel is closed after
 import asyncio
 from typing import cast
 
-from services.connection_table import Stage
-from services.connections import Slot
+from services.connections import Slot, Stage
+from services.http.intermediary.pool import UpstreamError
 from services.http.intermediary.settings import UpstreamLimits
-from services.http.intermediary.upstream_connection import UpstreamError
 from services.http.server.context import Served, ServerContext
 from services.http.server.phase import Phase
 from services.http.server.takeover import Takeover

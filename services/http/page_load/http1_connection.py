@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from services.http.fields import FieldLine
-from services.http.http1.client_connection import ClientConnection
+from services.http.http1.connection import ClientConnection
 from services.http.messages import HTTP_1_1, Closed, Data, EndOfMessage, Event, Fault, Response, Version
 from services.http.page_load.connector import (
     Connector,

@@ -4,9 +4,9 @@ A connection holds this object and never the server, which is above it.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 from services.connections import Connection, Slot
 from services.eventlog import EventLog
@@ -15,8 +15,27 @@ from services.http.http2.limits import TimeLimits
 from services.http.messages import Request, Response
 from services.http.server.error_pages import page_response
 from services.http.server.inbound import Inbound
-from services.http.server.lazy import LazyResponse
 from services.http.server.phase import Phase
+
+# A coroutine that starts when it is awaited, so that a cancelled request does no work.
+#
+# LazyResponse(handle, request)        # handle(request) is called by `await`
+
+Result = TypeVar("Result")
+
+
+class LazyResponse(Generic[Result]):
+    """A coroutine function with its arguments; unlike a coroutine it may be dropped without being awaited."""
+
+    __slots__ = ("_arguments", "_function")
+
+    def __init__(self, function: Callable[..., Coroutine[Any, Any, Result]], *arguments: object) -> None:
+        self._function = function
+        self._arguments = arguments
+
+    def __await__(self) -> Generator[Any, None, Result]:
+        return self._function(*self._arguments).__await__()
+
 
 Handler = Callable[[Request, bytes], Response | Awaitable[Response]]
 # A handler that is called at the head of a request; its coroutine is cancelled when the client disconnects.

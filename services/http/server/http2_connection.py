@@ -9,10 +9,9 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Iterable
 
-from services.connection_table import Stage
-from services.connections import Slot
-from services.http.dates import format_date
+from services.connections import Slot, Stage
 from services.http.errors import LocalProtocolError
+from services.http.fields import format_date
 from services.http.http2 import limits
 from services.http.http2.events import ConnectionTerminated, Event, RequestReceived, RequestRejected, StreamCancelled
 from services.http.http2.push import promised_requests

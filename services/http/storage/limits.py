@@ -27,7 +27,7 @@ HEAD_OCTETS = 512 * 1024
 HELD_CONTENT_OCTETS = 65_536
 
 # Memory of the CPython objects of a stored response: per entry, and per field line of its two heads. Measured 1200 and
-# 300; the rest is for the derived metadata (services/http/cache/derived.py).
+# 300; the rest is for the derived metadata (services/http/cache/freshness.py).
 ENTRY_OVERHEAD_OCTETS = 2000
 LINE_OVERHEAD_OCTETS = 400
 

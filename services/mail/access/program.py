@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Protocol
 
 from services.errors import ServiceError
-from services.mail.access.context import CONNECTIONS_MAX, IDLE_S, LOGIN_S, Limits
 from services.mail.access.requests import Session
-from services.mail.access.server import AccessServer
+from services.mail.access.server import CONNECTIONS_MAX, IDLE_S, LOGIN_S, AccessServer, Limits
 from services.mail.accounts import Accounts
 from services.mail.maildir.root import check_root
 from services.shell import Shell, add_common_flags, run_service

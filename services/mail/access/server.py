@@ -1,18 +1,348 @@
 """POP3 and IMAP server on asyncio: accepts connections, limits their number, and shuts down."""
 
 import asyncio
+import hashlib
+import hmac
 import ssl
+from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
+from weakref import WeakValueDictionary
 
-from services.connection_table import ConnectionLimits, Refusal
-from services.connections import ConnectionSet, Slot
-from services.mail.access.connection import Connection
-from services.mail.access.context import Limits, ServerContext
-from services.mail.access.open_mailboxes import OpenMailboxes
-from services.mail.access.requests import Session
-from services.mail.accounts import Accounts
+from services.connections import ConnectionLimits, ConnectionSet, Refusal, Slot, Stage, paid_deadline
+from services.errors import ServiceError
+from services.eventlog import EventLog
+from services.mail.access.requests import Challenge, LogIn, Opened, Output, Outputs, Session
+from services.mail.accounts import Account, Accounts
+from services.mail.maildir.store import Maildir
 from services.shell import Shell
+
+# Cache of open mailboxes: one Maildir object per user, shared by all sessions, with an LRU of recently used ones.
+
+# Mailboxes kept open after their last session; each costs a few hundred octets per message.
+MAILBOXES_KEPT = 64
+
+
+class OpenMailboxes:
+    """Open mailboxes below the directory `root`."""
+
+    def __init__(self, root: Path, wall_clock: Callable[[], float]) -> None:
+        self._root = root
+        self._wall_clock = wall_clock
+        self._open: WeakValueDictionary[Account, Maildir] = WeakValueDictionary()
+        self._kept: OrderedDict[Account, Maildir] = OrderedDict()
+
+    def of(self, account: Account) -> Maildir:
+        """Return a user's mailbox, created if missing; raise OSError."""
+        maildir = self._open.get(account)
+        if maildir is None:
+            maildir = Maildir(account.directory(self._root), account.quota_octets or 0, self._wall_clock)
+            maildir.clean()
+            self._open[account] = maildir
+        self._kept[account] = maildir
+        self._kept.move_to_end(account)
+        if len(self._kept) > MAILBOXES_KEPT:
+            self._kept.popitem(last=False)
+        return maildir
+
+
+# Dovecot's client_limit is 1000.
+CONNECTIONS_MAX = 1000
+
+
+# Dovecot allows 3 minutes from connection to login, independent of activity.
+LOGIN_S = 180.0
+
+
+# RFC 3501 section 5.4: an idle time-out of at least 30 minutes; RFC 1939 section 3: at least 10.
+IDLE_S = 1830.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Limits of one server: counts and seconds."""
+
+    connections: int = CONNECTIONS_MAX
+    idle_s: float = IDLE_S
+    login_s: float = LOGIN_S
+    # A command received at a lower rate than this uses up its time-out, as mail data does in SMTP.
+    rate_octets_s: float = 100.0
+    write_s: float = 300.0
+    handshake_s: float = 20.0
+    failed_login_s: float = 1.0
+    # Time for the client to read its last response.
+    linger_s: float = 5.0
+    # Interval of polling for changes by other programs during IDLE.
+    poll_s: float = 0.25
+
+
+@dataclass(slots=True)
+class ServerContext:
+    """Context of all connections; `accounts` may be replaced and applies to later logins."""
+
+    accounts: Accounts
+    log: EventLog
+    loop: asyncio.AbstractEventLoop
+    mailboxes: OpenMailboxes
+    limits: Limits
+    tls: ssl.SSLContext | None = None
+
+    def tls_context(self) -> ssl.SSLContext:
+        """Return the TLS context; raise ServiceError if none is configured."""
+        if self.tls is None:
+            raise ServiceError("there is no certificate: name one with --tls")
+        return self.tls
+
+    async def log_in(self, request: LogIn | Challenge) -> Opened | None:
+        """Authenticate; return the user's mailbox or None. Password hashing runs in a thread, as it takes long."""
+        if isinstance(request, Challenge):
+            account = self._challenged(request)
+        else:
+            check = self.accounts.check
+            account = await self.loop.run_in_executor(None, check, request.user, request.password)
+        if account is None:
+            return None
+        return Opened(f"{account.user}@{account.domain}", self.mailboxes.of(account))
+
+    def _challenged(self, request: Challenge) -> Account | None:
+        """Verify an APOP digest (RFC 1939 section 7)."""
+        found = self.accounts.plain_password(request.user)
+        if found is None:
+            return None
+        account, password = found
+        # RFC 1939 prescribes MD5.
+        digest = hashlib.md5(request.timestamp + password.encode("utf-8"), usedforsecurity=False).hexdigest()
+        return account if hmac.compare_digest(digest.encode("ascii"), request.digest) else None
+
+
+# Client connection of the POP3 and IMAP servers: transfers octets, enforces time-outs, starts TLS.
+#
+# Protocol decisions are the session's. Reading pauses while a session's outputs are sent, so that a client that sends
+# ahead fills its own buffers; a client that does not read is disconnected after a time-out.
+
+# Output is buffered up to this size before it is written.
+FLUSH_OCTETS = 65_536
+# Input is buffered up to this size; beyond it reading pauses.
+INBOX_OCTETS = 262_144
+# Time slice of a session before others are scheduled.
+TURN_S = 0.01
+
+
+class Connection(asyncio.Protocol):
+    """Connection that drives one session."""
+
+    def __init__(self, context: ServerContext, session: Session, slot: Slot) -> None:
+        self._context = context
+        self._slot = slot
+        self._farewell = "The server is shutting down."
+        # Deadline of the current phase: login, or receiving a complete command.
+        self._deadline = 0.0
+        self._answered = False
+        self._session = session
+        self._inbox = bytearray()
+        self._at_end = False
+        self._woken = asyncio.Event()
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self._pending: list[bytes] = []
+        self._pending_octets = 0
+        self._task: asyncio.Task[None] | None = None
+        self._peer = ""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Start the session; called again when TLS is active."""
+        self._transport = cast(asyncio.Transport, transport)
+        if self._task is None:
+            host, port = (transport.get_extra_info("peername") or ("?", 0))[:2]
+            self._deadline = asyncio.get_running_loop().time() + self._context.limits.login_s
+            self._slot.on_evict = self._evict
+            self._peer = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+            self._task = self._slot.start(self._serve())
+            self._task.add_done_callback(self._log_failure)
+
+    def data_received(self, data: bytes) -> None:
+        """Buffer input and pause reading beyond INBOX_OCTETS."""
+        self._inbox += data
+        if len(self._inbox) > INBOX_OCTETS:
+            self._transport.pause_reading()
+        self._woken.set()
+
+    def eof_received(self) -> bool:
+        """Finish reading; the client may still read."""
+        self._at_end = True
+        self._woken.set()
+        # asyncio does not support half-closed TLS connections and would log a warning for True.
+        return self._transport.can_write_eof()
+
+    def connection_lost(self, _: Exception | None) -> None:
+        """End the session and release the connection's slot."""
+        self._at_end = True
+        self._woken.set()
+        self._writable.set()
+        self._slot.release()
+
+    def _log_failure(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._context.log.write("failed", error=f"{type(error).__name__}: {error}")
+
+    def _evict(self) -> None:
+        self._farewell = "Too many connections: try again later."
+        if self._task is not None:
+            self._task.cancel()
+
+    def pause_writing(self) -> None:
+        """Suspend writing: the client reads too slowly."""
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        """Resume writing."""
+        self._writable.set()
+
+    async def _serve(self) -> None:
+        session = self._session
+        try:
+            await self._write(session.greeting())
+            while not session.ended and not self._transport.is_closing():
+                data = await self._read()
+                if data is None:
+                    await self._send(session.poll())
+                elif not data:
+                    break
+                else:
+                    await self._send(session.receive(data))
+                    self._time(len(data))
+        except TimeoutError:
+            self._transport.write(session.end("Nothing came for too long."))
+        except asyncio.CancelledError:
+            self._transport.write(session.end(self._farewell))
+        finally:
+            session.release()
+            self._transport.close()
+            loop = asyncio.get_running_loop()
+            loop.call_later(self._context.limits.linger_s, self._transport.abort)
+
+    async def _read(self) -> bytes | None:
+        """Return buffered input, empty at end of file, None if the session ended while polled; raise TimeoutError."""
+        if asyncio.get_running_loop().time() > self._deadline:
+            raise TimeoutError
+        if not self._inbox and not self._at_end:
+            self._woken.clear()
+            while not self._woken.is_set():
+                if not await self._wake(self._deadline):
+                    return None
+        data = bytes(self._inbox)
+        self._inbox.clear()
+        self._transport.resume_reading()
+        return data
+
+    def _time(self, octets: int) -> None:
+        """Restart the idle time-out after a complete command, or extend it by the octets of an incomplete one.
+
+        The login deadline is fixed.
+        """
+        if not self._session.logged_in:
+            return
+        limits, now = self._context.limits, asyncio.get_running_loop().time()
+        if self._answered:
+            self._deadline = now + limits.idle_s
+            self._slot.complete(Stage.ACTIVE)
+        else:
+            self._deadline = paid_deadline(self._deadline, octets, limits.rate_octets_s, now + limits.idle_s)
+        self._answered = False
+
+    async def _wake(self, deadline: float) -> bool:
+        """Wait for input until the deadline, polling a session that waits; return False if it ended meanwhile."""
+        if not self._session.waits:
+            async with asyncio.timeout_at(deadline):
+                await self._woken.wait()
+            return True
+        try:
+            async with asyncio.timeout(self._context.limits.poll_s):
+                await self._woken.wait()
+        except TimeoutError:
+            return await self._polled(deadline)
+        return True
+
+    async def _polled(self, deadline: float) -> bool:
+        """Poll the session; return False if it ended. The deadline also ends IDLE (RFC 2177 section 3)."""
+        if asyncio.get_running_loop().time() > deadline:
+            raise TimeoutError
+        await self._send(self._session.poll())
+        return not self._session.ended
+
+    async def _send(self, outputs: Outputs | object) -> None:
+        loop = asyncio.get_running_loop()
+        turn = loop.time() + TURN_S
+        steps = cast(Outputs, outputs)
+        answer: object = None
+        while True:
+            try:
+                output: Output = steps.send(answer)
+            except StopIteration:
+                break
+            answer = None
+            if not isinstance(output, bytes):
+                await self._flush()
+                answer = await self._answer(output)
+            elif output:
+                self._answered = True
+                self._pending.append(output)
+                self._pending_octets += len(output)
+            if self._pending_octets >= FLUSH_OCTETS:
+                await self._flush()
+            if loop.time() > turn:
+                await asyncio.sleep(0)
+                turn = loop.time() + TURN_S
+        await self._flush()
+
+    async def _flush(self) -> None:
+        data = b"".join(self._pending)
+        self._pending.clear()
+        self._pending_octets = 0
+        if data:
+            await self._write(data)
+
+    async def _write(self, data: bytes) -> None:
+        if self._transport.is_closing():
+            return
+        self._transport.write(data)
+        if not self._writable.is_set():
+            latest = asyncio.get_running_loop().time() + self._context.limits.write_s
+            async with asyncio.timeout_at(latest if self._session.logged_in else min(latest, self._deadline)):
+                await self._writable.wait()
+
+    async def _answer(self, request: Output) -> object:
+        if isinstance(request, LogIn | Challenge):
+            opened = await self._context.log_in(request)
+            self._context.log.write("login", peer=self._peer, user=request.user, ok=opened is not None)
+            if opened is None:
+                # RFC 3501 section 11.2: delay after a failed login, against guessing.
+                await asyncio.sleep(self._context.limits.failed_login_s)
+            return opened
+        await self._start_tls()
+        return None
+
+    async def _start_tls(self) -> None:
+        self._transport.pause_reading()
+        # Discard cleartext that was sent ahead of TLS.
+        self._inbox.clear()
+        limits, loop = self._context.limits, asyncio.get_running_loop()
+        try:
+            made = await loop.start_tls(
+                self._transport,
+                self,
+                self._context.tls_context(),
+                server_side=True,
+                ssl_handshake_timeout=limits.handshake_s,
+            )
+        except OSError:
+            self._transport.abort()
+            return
+        if made is not None:
+            self._transport = made
 
 
 class AccessServer:
@@ -45,3 +375,8 @@ class AccessServer:
     def _refusal(self, _: Refusal) -> bytes:
         """Return the response to a refused connection: BYE as IMAP greeting (RFC 3501 section 7.1.5), -ERR in POP3."""
         return self._session().end("Too many connections: try again later.")
+
+
+# Shared context of a mailbox server's connections: accounts, open mailboxes, limits, log and TLS.
+#
+# Connections depend on this object, not on the server, which depends on the connections.

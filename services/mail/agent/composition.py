@@ -28,7 +28,7 @@ from email.message import Message
 from email.policy import compat32
 from hashlib import sha256
 
-from services.http.files.representation import UNKNOWN_TYPE, content_type
+from services.http.files.static import UNKNOWN_TYPE, content_type
 from services.mail.agent import fields
 from services.mail.agent.drafts import Attachment, ComposeError, Draft, field_text, validate
 from services.mail.agent.limits import LINE_OCTETS, MESSAGE_OCTETS, REFERENCES_MAX

@@ -21,7 +21,7 @@ from services.mail.delivery.remote import Destination, Job, Remote
 from services.mail.queue.entry import Change, Entry, Recipient, Schedule
 from services.mail.queue.spool import Spool
 from services.mail.smtp.policy import NO_SUCH_USER
-from services.mail.smtp.reply import Reply
+from services.mail.smtp.syntax import Reply
 
 # Retry interval of a bounce that could not be written because the disk was full.
 BOUNCE_RETRY_S = 10.0

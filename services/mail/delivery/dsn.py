@@ -14,7 +14,7 @@ from services.mail.address import POSTMASTER, Mailbox
 from services.mail.delivery.trace import date_time
 from services.mail.queue.entry import Recipient
 from services.mail.smtp.content import header_section
-from services.mail.smtp.reply import Reply
+from services.mail.smtp.syntax import Reply
 
 # Of a longer message only the header section is returned; Postfix's bounce_size_limit is 50,000.
 RETURNED_OCTETS_MAX = 50_000

@@ -19,14 +19,12 @@ from pathlib import Path
 
 from services.mail.accounts import Account
 from services.mail.delivery.trace import return_path_field, without_return_path
-from services.mail.maildir.delivery import stored_form
+from services.mail.maildir.delivery import host_part, stored_form, sync_directory, write_all
 from services.mail.maildir.errors import MaildirError, MessageTooLargeError
-from services.mail.maildir.file_names import host_part
-from services.mail.maildir.files import sync_directory, write_all
 from services.mail.maildir.store import Maildir
 from services.mail.queue.entry import Entry
 from services.mail.queue.spool import Spool
-from services.mail.smtp.reply import Reply
+from services.mail.smtp.syntax import Reply
 
 # Messages per batch; more than a handful gain little.
 BATCH_MESSAGES = 64

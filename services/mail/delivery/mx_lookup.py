@@ -11,7 +11,7 @@ from services.dns.recursion.query import Replied, UpstreamQuery
 from services.dns.recursion.transport import Upstream
 from services.eventlog import EventLog
 from services.mail.delivery.routes import Answer, Host, Lookup, find_route
-from services.mail.smtp.reply import Reply
+from services.mail.smtp.syntax import Reply
 
 # As in the C library's resolver: two tries of five seconds per server.
 TRIES = 2

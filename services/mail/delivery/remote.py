@@ -19,7 +19,7 @@ from services.mail.queue.entry import Entry, Schedule
 from services.mail.queue.spool import Spool
 from services.mail.smtp.client import Connection, ConnectionFailedError, Timeouts
 from services.mail.smtp.client_session import ClientSession, Envelope, SessionOptions, Step
-from services.mail.smtp.reply import Reply
+from services.mail.smtp.syntax import Reply
 
 # Postfix's limit is 20; emulated servers are small and gain nothing from more than a few.
 CONNECTIONS_MAX = 4

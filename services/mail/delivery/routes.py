@@ -19,7 +19,7 @@ from services.dns.codec.message import Message, Record
 from services.dns.codec.name import ROOT, Name
 from services.dns.codec.rdata import AAAA, CNAME, MX, A
 from services.mail.address import literal_address
-from services.mail.smtp.reply import Reply
+from services.mail.smtp.syntax import Reply
 
 # Limit on MX hosts: section 5.1 requires at least two; Postfix's smtp_mx_address_limit is 5.
 HOSTS_MAX = 8

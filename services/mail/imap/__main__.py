@@ -4,8 +4,8 @@ import argparse
 import sys
 
 from services.mail.access.program import access_parser, run_access
-from services.mail.imap.capabilities import Capabilities
 from services.mail.imap.session import Session
+from services.mail.imap.session_state import Capabilities
 
 DEFAULT_PORT = 143
 

@@ -8,8 +8,7 @@ from services.mail.imap.commands.table import parse_command
 from services.mail.imap.errors import BadError, NoError, store_failure_text
 from services.mail.imap.limits import EARLY_LITERAL_OCTETS, LITERAL_OCTETS, MESSAGE_OCTETS, NUMBER_MAX
 from services.mail.imap.session_state import SessionState, State
-from services.mail.imap.syntax.framer import AnnouncedLiteral
-from services.mail.imap.syntax.reader import TAG, Reader
+from services.mail.imap.syntax.reader import TAG, AnnouncedLiteral, Reader
 from services.mail.maildir.errors import MaildirError
 
 

@@ -13,15 +13,13 @@ from collections.abc import Iterator
 
 from services.errors import LimitExceededError
 from services.mail.access.requests import Outputs, StartTls
-from services.mail.imap.capabilities import Capabilities
 from services.mail.imap.command import Command, ContinuationRequest, Steps
 from services.mail.imap.commands.table import parse_command
 from services.mail.imap.errors import BadError, ByeError, NoError, store_failure_text
 from services.mail.imap.limits import BAD_COMMANDS_MAX, MESSAGE_OCTETS, PIPELINE_OCTETS
 from services.mail.imap.literals import literal_refusal
-from services.mail.imap.session_state import SessionState, State
-from services.mail.imap.syntax.framer import AnnouncedLiteral, Framer, Line, OverlongLine
-from services.mail.imap.syntax.reader import TAG, Reader
+from services.mail.imap.session_state import Capabilities, SessionState, State
+from services.mail.imap.syntax.reader import TAG, AnnouncedLiteral, Framer, Line, OverlongLine, Reader
 from services.mail.maildir.errors import MaildirError
 
 _CONTINUE = b"+ OK\r\n"

@@ -5,14 +5,140 @@ them exist, and none in part.
 """
 
 import contextlib
+import fcntl
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 
 from services.mail.maildir.errors import MessageTooLargeError
-from services.mail.maildir.file_names import unique_name, with_flag_letters
-from services.mail.maildir.files import sync_directory, write_all
-from services.mail.maildir.limits import MESSAGE_OCTETS
+from services.mail.maildir.limits import MESSAGE_OCTETS, SUMS_AGE_S, SUMS_OCTETS
+
+# Maildir file names: unique part, sizes and flags: `1700000000.M20046P77Q3R9c.host,S=1040,W=1064:2,FS`.
+#
+# The part before the colon identifies the message for ever: time, delivering process, random number, and the size as
+# stored (S) and with CRLF line ends (W). After `:2,` follow the flags in the order of their letters. Names written by
+# other programs are parsed as far as possible and kept unchanged.
+
+# https://cr.yp.to/proto/maildir.html; P (passed) is preserved but not interpreted.
+LETTERS = {"D": "\\Draft", "F": "\\Flagged", "R": "\\Answered", "S": "\\Seen", "T": "\\Deleted"}
+FLAGS = {flag: letter for letter, flag in LETTERS.items()}
+_INFO = ":2,"
+_SIZE = re.compile(r",W=(\d{1,18})(?=,|$)")
+_STORED = re.compile(r",S=(\d{1,18})(?=,|$)")
+_TIME = re.compile(r"(\d{1,18})(?:\.(?:[A-LN-Z]\w*?)?(?:M(\d{1,9}))?(?:P(\d{1,9}))?(?:Q(\d{1,18}))?)?")
+_counter = count()
+
+
+def host_part(host: str) -> str:
+    """Escape the characters of a host name that have a meaning in file names."""
+    return host.replace("/", "\\057").replace(":", "\\072").replace(",", "\\054")
+
+
+_HOST = host_part(os.uname().nodename)
+
+
+def unique_name(written: os.stat_result, stored_octets: int, size_octets: int) -> str:
+    """Return a unique name for a file `written` in tmp/."""
+    seconds, nanoseconds = divmod(written.st_mtime_ns, 1_000_000_000)
+    number = os.urandom(8).hex()
+    place = f"{seconds}.M{nanoseconds // 1000:06}P{os.getpid()}Q{next(_counter)}R{number}"
+    return f"{place}.{_HOST},S={stored_octets},W={size_octets}"
+
+
+def split_name(file_name: str) -> tuple[str, str]:
+    """Return (the unique part, the letters of the flags)."""
+    base, colon, letters = file_name.partition(_INFO)
+    return base, letters if colon else ""
+
+
+def with_flag_letters(base: str, letters: str) -> str:
+    """Return the name in cur/ of a message with these flags."""
+    return base + _INFO + "".join(sorted(set(letters)))
+
+
+def wire_size(base: str) -> int | None:
+    """Return the size with CRLF line ends, or None if the name lacks it."""
+    match = _SIZE.search(base)
+    return int(match[1]) if match else None
+
+
+def stored_size(base: str) -> int | None:
+    """Return the size of the file, or None if the name lacks it."""
+    match = _STORED.search(base)
+    return int(match[1]) if match else None
+
+
+def sort_key(base: str) -> tuple[int, int, int, str]:
+    """Return a sort key for the time of delivery, as far as the name has it."""
+    match = _TIME.match(base)
+    if match is None:
+        return (1 << 62, 0, 0, base)
+    return (int(match[1]), int(match[2] or 0), int(match[4] or 0), base)
+
+
+# Small files of the store: file locks and atomic replacement.
+
+_OPEN = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+
+
+def sync_directory(path: str) -> None:
+    """Sync a directory, so that its names are on disk."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write all octets at the file's position; raises OSError."""
+    with memoryview(data) as view:
+        done = 0
+        while done < len(view):
+            done += os.write(descriptor, view[done:])
+
+
+@contextmanager
+def locked(path: str) -> Iterator[int]:
+    """Hold an exclusive lock on the file `path`, yield its descriptor; the kernel releases it if the process dies."""
+    descriptor = os.open(path, _OPEN, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+_REPLACEMENT = os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+
+
+def replace_file(path: str, content: bytes) -> None:
+    """Replace a file atomically with `content`, on disk on return; raises OSError.
+
+    The caller holds a lock, since the temporary file has a fixed name.
+    """
+    new = f"{path}.new"
+    descriptor = os.open(new, _REPLACEMENT, 0o600)
+    try:
+        write_all(descriptor, content)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    os.rename(new, path)
+    sync_directory(os.path.dirname(path))
+
+
+def read_file(path: str) -> bytes | None:
+    """Return the content of a file, or None if it does not exist."""
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
+
 
 _CREATE = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 
@@ -86,3 +212,95 @@ def _write(folder: str, message: NewMessage) -> tuple[str, str]:
         os.close(descriptor)
     # Names in new/ carry no flags.
     return temporary, f"cur/{with_flag_letters(base, message.letters)}" if message.letters else f"new/{base}"
+
+
+# Quota accounting in `maildirsize`, the file of Maildir++ that other programs maintain as well.
+#
+# 10000000S          the quota in octets
+# 52345 17           octets and messages: usage is the sum of the lines
+# 1040 1             one message added
+# -2044 -2           two messages removed
+
+QUOTA_FILE = "maildirsize"
+
+
+class Quota:
+    """The usage of one user; `folders` lists the directories; a quota of 0 octets disables accounting."""
+
+    def __init__(self, root: str, quota_octets: int, folders: Callable[[], list[str]]) -> None:
+        self.quota_octets = quota_octets
+        self._path = f"{root}/{QUOTA_FILE}"
+        self._lock = f"{root}/{QUOTA_FILE}.lock"
+        self._folders = folders
+
+    def usage(self) -> tuple[int, int]:
+        """Return (octets, messages) stored now."""
+        with locked(self._lock):
+            return self._read_sums() or self._recalculate()
+
+    def allows(self, octets: int, messages: int) -> bool:
+        """Return True if this much more fits; recalculates before a refusal based on old sums."""
+        if not self.quota_octets:
+            return True
+        with locked(self._lock):
+            used, _ = self._read_sums() or self._recalculate()
+            if used + octets > self.quota_octets and self._may_be_stale(messages):
+                used, _ = self._recalculate()
+            return used + octets <= self.quota_octets
+
+    def add(self, octets: int, messages: int) -> None:
+        """Record added, or with negative numbers removed, messages."""
+        if not self.quota_octets:
+            return
+        with locked(self._lock):
+            if self._read_sums() is None:
+                self._recalculate()
+                return
+            with open(self._path, "ab") as file:
+                file.write(b"%d %d\n" % (octets, messages))
+
+    def _may_be_stale(self, messages: int) -> bool:
+        octets = read_file(self._path) or b""
+        if octets.count(b"\n") > 2:
+            return True
+        # Touch the lock file to get the file system's time.
+        os.utime(self._lock)
+        age_s = os.stat(self._lock).st_mtime - os.stat(self._path).st_mtime
+        return age_s > SUMS_AGE_S and messages > 0
+
+    def _read_sums(self) -> tuple[int, int] | None:
+        octets = read_file(self._path)
+        if octets is None or len(octets) > SUMS_OCTETS or not octets.endswith(b"\n"):
+            return None
+        first, *lines = octets[:-1].split(b"\n")
+        if first != b"%dS" % self.quota_octets:
+            return None
+        try:
+            pairs = [line.split() for line in lines]
+            return sum(int(pair[0]) for pair in pairs), sum(int(pair[1]) for pair in pairs)
+        except (ValueError, IndexError):
+            return None
+
+    def _recalculate(self) -> tuple[int, int]:
+        octets = messages = 0
+        for folder in self._folders():
+            for place in ("new", "cur"):
+                for size in _sizes(f"{folder}/{place}"):
+                    octets += size
+                    messages += 1
+        if self.quota_octets:
+            replace_file(self._path, b"%dS\n%d %d\n" % (self.quota_octets, octets, messages))
+        return octets, messages
+
+
+def _sizes(directory: str) -> list[int]:
+    sizes = []
+    for name in os.listdir(directory):
+        size = stored_size(split_name(name)[0])
+        if size is None:
+            try:
+                size = os.stat(f"{directory}/{name}").st_size
+            except FileNotFoundError:
+                continue
+        sizes.append(size)
+    return sizes

@@ -16,23 +16,155 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from services.mail.maildir.delivery import NewMessage, deliver_files, wire_form
-from services.mail.maildir.errors import MessageGoneError, QuotaExceededError
-from services.mail.maildir.file_names import (
+from services.mail.maildir.delivery import (
     FLAGS,
+    LETTERS,
+    NewMessage,
+    Quota,
+    deliver_files,
+    locked,
+    read_file,
+    replace_file,
     sort_key,
     split_name,
     stored_size,
+    sync_directory,
     unique_name,
+    wire_form,
     wire_size,
     with_flag_letters,
 )
-from services.mail.maildir.files import locked, sync_directory
-from services.mail.maildir.keywords import Keywords
-from services.mail.maildir.limits import HEADER_PIECE_OCTETS, KEYWORDS_MAX
-from services.mail.maildir.quota import Quota
-from services.mail.maildir.scanner import Scanner
+from services.mail.maildir.errors import MessageGoneError, NoFolderError, QuotaExceededError, TooManyKeywordsError
+from services.mail.maildir.limits import HEADER_PIECE_OCTETS, KEYWORD_OCTETS, KEYWORDS_MAX, SCANS_MAX, SETTLED_S
 from services.mail.maildir.uid_index import LOCK, UidIndex
+
+# Directory scan of a folder's new/ and cur/, repeated only if their mtimes changed.
+
+PLACES = ("new", "cur")
+_Times = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The file names in new/ and cur/."""
+
+    new: list[str]
+    cur: list[str]
+
+
+class Scanner:
+    """Lists a folder; `wall_clock`, if given, decides if a directory's mtime is old enough to be trusted."""
+
+    def __init__(self, folder: str, wall_clock: Callable[[], float] | None) -> None:
+        self._paths = [f"{folder}/{place}" for place in PLACES]
+        self._wall_clock = wall_clock
+        self._trusted: _Times | None = None
+
+    def scan(self) -> Listing | None:
+        """List the folder, or return None if it is unchanged; raises NoFolderError and OSError."""
+        before = self._times()
+        if before == self._trusted:
+            return None
+        for _ in range(SCANS_MAX):
+            now = self._wall_clock() if self._wall_clock is not None else 0.0
+            # new/ first: a file renamed to cur/ during the scan is then seen twice, not missed.
+            listing = Listing(*(self._list(path) for path in self._paths))
+            after = self._times()
+            if after == before:
+                break
+            before = after
+        settled = before == after and max(after) / 1e9 < now - SETTLED_S
+        self._trusted = after if settled else None
+        return listing
+
+    def _times(self) -> _Times:
+        try:
+            new, cur = (os.stat(path).st_mtime_ns for path in self._paths)
+        except (FileNotFoundError, NotADirectoryError):
+            raise NoFolderError("The mailbox has been removed.") from None
+        return new, cur
+
+    def _list(self, path: str) -> list[str]:
+        try:
+            names = os.listdir(path)
+        except FileNotFoundError:
+            raise NoFolderError("The mailbox has been removed.") from None
+        # https://cr.yp.to/proto/maildir.html: names that begin with a dot are ignored.
+        return [name for name in names if not name.startswith(".") and "\n" not in name]
+
+
+# Keyword letters of a folder: the file that maps letters a to z of file names to keywords (RFC 3501 section 2.3.2).
+
+FILE = "lab7-keywords"
+KEYWORDS_LOCK = "lab7-keywords.lock"
+
+
+class Keywords:
+    """The keywords of one folder; other processes may add some, so call read() before a listing."""
+
+    def __init__(self, folder: str) -> None:
+        self._path = f"{folder}/{FILE}"
+        self._lock = f"{folder}/{KEYWORDS_LOCK}"
+        self.names: list[str] = []
+        self._flags: dict[str, frozenset[str]] = {}
+
+    def read(self) -> None:
+        """Read the current keywords."""
+        octets = read_file(self._path) or b""
+        names = octets.decode("ascii", "replace").split("\n")[:-1][:KEYWORDS_MAX]
+        if names != self.names:
+            self.names = names
+            self._flags.clear()
+
+    def flags_of(self, letters: str) -> frozenset[str]:
+        """Decode letters as flags; unknown letters are ignored."""
+        flags = self._flags.get(letters)
+        if flags is None:
+            flags = frozenset(flag for letter in letters if (flag := self._flag(letter)) is not None)
+            self._flags[letters] = flags
+        return flags
+
+    def _flag(self, letter: str) -> str | None:
+        place = ord(letter) - ord("a")
+        if 0 <= place < len(self.names):
+            return self.names[place]
+        return LETTERS.get(letter)
+
+    def letters_of(self, flags: frozenset[str]) -> str:
+        """Encode flags as letters, adding new keywords; raises TooManyKeywordsError and OSError."""
+        letters = []
+        for flag in sorted(flags):
+            known = FLAGS.get(flag) or self._find(flag)
+            letters.append(known or self._add(flag))
+        return "".join(letters)
+
+    def letters_known(self, flags: frozenset[str]) -> str:
+        """Encode the flags that have a letter; others are ignored."""
+        return "".join(FLAGS.get(flag) or self._find(flag) or "" for flag in flags)
+
+    def _find(self, keyword: str) -> str | None:
+        for place, name in enumerate(self.names):
+            # RFC 3501 section 9: keywords are case-insensitive.
+            if name.lower() == keyword.lower():
+                return chr(ord("a") + place)
+        return None
+
+    def _add(self, keyword: str) -> str:
+        if len(keyword) > KEYWORD_OCTETS:
+            raise TooManyKeywordsError("The keyword is too long.")
+        with locked(self._lock):
+            self.read()
+            known = self._find(keyword)
+            if known is not None:
+                return known
+            if len(self.names) >= KEYWORDS_MAX:
+                raise TooManyKeywordsError(f"There are {KEYWORDS_MAX} keywords in this mailbox already.")
+            names = [*self.names, keyword]
+            replace_file(self._path, "".join(f"{name}\n" for name in names).encode("ascii"))
+            self.names = names
+            self._flags.clear()
+        return chr(ord("a") + len(self.names) - 1)
+
 
 SYSTEM_FLAGS = tuple(FLAGS)
 

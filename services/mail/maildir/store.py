@@ -15,15 +15,23 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from services.mail.maildir.delivery import NewMessage, deliver_files
+from services.mail.maildir.delivery import (
+    FLAGS,
+    NewMessage,
+    Quota,
+    deliver_files,
+    locked,
+    read_file,
+    replace_file,
+    split_name,
+    stored_size,
+    sync_directory,
+)
 from services.mail.maildir.errors import FolderExistsError, FolderNameError, MaildirError, NoFolderError
 from services.mail.maildir.errors import QuotaExceededError as QuotaExceededError
-from services.mail.maildir.file_names import FLAGS, split_name, stored_size
-from services.mail.maildir.files import locked, read_file, replace_file, sync_directory
 from services.mail.maildir.folder import Folder
 from services.mail.maildir.folder_names import INBOX, SEPARATOR, checked, directory_of, name_of
 from services.mail.maildir.limits import ABANDONED_S, FOLDERS_MAX, SUBSCRIPTIONS_MAX
-from services.mail.maildir.quota import Quota
 
 # Subscribed names need not be those of existing folders (RFC 3501 section 6.3.6).
 

@@ -29,7 +29,7 @@ tells clients to discard their cached UIDs. The same holds for a folder deleted 
 import os
 from collections.abc import Iterable
 
-from services.mail.maildir.files import replace_file, write_all
+from services.mail.maildir.delivery import replace_file, write_all
 from services.mail.maildir.limits import DEAD_LINES_MAX
 
 FILE = "lab7-uids"

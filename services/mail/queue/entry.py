@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from services.mail.address import Mailbox
-from services.mail.smtp.reply import Reply
+from services.mail.smtp.syntax import Reply
 
 # Default schedule (RFC 5321 section 4.5.4.1).
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from services.mail.smtp.client_session import ClientSession, Envelope, Outcome, SessionOptions, Step
-from services.mail.smtp.reply import Reply
+from services.mail.smtp.syntax import Reply
 
 READ_OCTETS = 65_536
 WRITE_OCTETS = 65_536

@@ -24,7 +24,7 @@ from services.buffer import OctetBuffer
 from services.errors import LimitExceededError
 from services.mail.address import Mailbox
 from services.mail.smtp.content import stuffed
-from services.mail.smtp.reply import REPLY_LINE_OCTETS_MAX, Reply, ReplyError, ReplyReader
+from services.mail.smtp.syntax import REPLY_LINE_OCTETS_MAX, Reply, ReplyError, ReplyReader
 
 # Limit on buffered replies: one per command of a group, some lines each.
 _UNREAD_OCTETS = 1 << 20

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from services.mail.address import Mailbox
-from services.mail.smtp.reply import Reply
+from services.mail.smtp.syntax import Reply
 
 
 class State(Enum):

@@ -10,7 +10,7 @@ bare CR is rejected.
 import re
 
 from services.mail.smtp import limits
-from services.mail.smtp.reply import Reply
+from services.mail.smtp.syntax import Reply
 
 CRLF = b"\r\n"
 END = b"\r\n.\r\n"

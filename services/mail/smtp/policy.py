@@ -13,7 +13,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 from services.mail.accounts import Account, Accounts, Forward, Known, MailingList
 from services.mail.address import POSTMASTER, Mailbox, MailboxError, PathError, parse_mailbox
 from services.mail.smtp.greylist import Greylist
-from services.mail.smtp.reply import Reply
+from services.mail.smtp.syntax import Reply
 
 Network = IPv4Network | IPv6Network
 

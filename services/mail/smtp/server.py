@@ -1,16 +1,262 @@
 """The SMTP server on asyncio: its ports, its connections and its shutdown."""
 
 import asyncio
+import socket
 import ssl
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import cast
 
-from services.connection_table import ConnectionLimits, Refusal
-from services.connections import ConnectionSet
+from services.connections import ConnectionLimits, ConnectionSet, Factory, Refusal, Slot, Stage, paid_deadline
 from services.eventlog import EventLog
-from services.listener import Factory
-from services.mail.smtp.policy import Policy
-from services.mail.smtp.reply import Reply
-from services.mail.smtp.server_connection import ServerConnection
-from services.mail.smtp.server_context import Limits, Port, ServerContext
+from services.mail.accounts import Account
+from services.mail.smtp.commands import Accept, CheckPassword, Request, State
+from services.mail.smtp.policy import Client, Policy
+from services.mail.smtp.server_session import Offer, ServerSession
+from services.mail.smtp.syntax import Reply
+
+# SMTP server connection on asyncio: octets to the session, replies to the socket, requests to the server.
+#
+# Makes no protocol decisions. While a message is written to the queue or a password is validated, reading is paused.
+
+# The context that all connections of an SMTP server share: policy, limits, log, TLS and clock.
+#
+# A connection holds this object and never the server, which is above it.
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The server's limits beyond those of the protocol."""
+
+    # Postfix's default_process_limit is 100, but sessions here are not processes.
+    connections: int = 1_000
+    connections_of_client: int = 256
+    # RFC 5321 section 4.5.3.2.7
+    idle_s: float = 300.0
+    # Minimum rate of mail data; below it the deadline is not extended.
+    rate_octets_s: float = 100.0
+    # Limit on the octets buffered for all clients before they are on disk.
+    held_octets: int = 256 * 1024 * 1024
+    handshake_s: float = 20.0
+    linger_s: float = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """One listening port: its offer, and the function that makes a message durable; accept() may raise OSError."""
+
+    offer: Offer
+    accept: Callable[[Accept, Client], Awaitable[Reply]]
+
+
+@dataclass(slots=True)
+class ServerContext:
+    """State shared by all connections; `held_octets` counts the received octets buffered for all clients."""
+
+    policy: Policy
+    log: EventLog
+    loop: asyncio.AbstractEventLoop
+    limits: Limits
+    tls: ssl.SSLContext | None = None
+    held_octets: int = 0
+
+    def now(self) -> float:
+        """Return the event loop's time in seconds."""
+        return self.loop.time()
+
+    async def check_password(self, user: str, password: str) -> Account | None:
+        """Validate a password in a thread, since a hashed one takes some 50 ms of CPU time."""
+        return await self.loop.run_in_executor(None, self.policy.accounts.check, user, password)
+
+
+_LOCAL_ERROR = Reply(451, "Local error in processing", "4.3.0")
+
+
+def _stage_of(session: ServerSession) -> Stage:
+    if session.client.account is not None or session.state is State.DATA:
+        return Stage.ACTIVE
+    return Stage.IDLE if session.client.hello else Stage.OPENING
+
+
+class ServerConnection(asyncio.Protocol):
+    """One client's connection; `deadline` is enforced by the server's sweep, `task` handles the session's request."""
+
+    def __init__(self, context: ServerContext, port: Port, slot: Slot) -> None:
+        self._context = context
+        self._slot = slot
+        self._port = port
+        self._session: ServerSession | None = None
+        self.task: asyncio.Task[None] | None = None
+        self._lingers = False
+        self._stopping = False
+        self._ended = False
+        self._held_octets = 0
+        self._in_handshake = False
+        self.deadline = 0.0
+        self.address = ""
+
+    # What asyncio calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        if self._session is not None:
+            # Called again by start_tls().
+            return
+        raw = transport.get_extra_info("socket")
+        if raw is not None:
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.address = str((transport.get_extra_info("peername") or ("?",))[0])
+        session = self._session = ServerSession(self._context.policy, self._port.offer, Client(self.address))
+        self.deadline = self._context.now() + self._context.limits.idle_s
+        self._slot.attach(self)
+        self._transport.write(session.greeting())
+
+    def data_received(self, data: bytes) -> None:
+        session = self._session
+        if self._lingers or session is None:
+            return
+        out = session.receive(data)
+        self._extend_deadline(session, len(data), bool(out))
+        self._send(session, out)
+
+    def eof_received(self) -> bool:
+        # After its half-close the client may still read its last reply.
+        self._ended = True
+        return self.task is not None and self._transport.can_write_eof()
+
+    def pause_writing(self) -> None:
+        self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        if self.task is None:
+            self._transport.resume_reading()
+
+    def connection_lost(self, _: Exception | None) -> None:
+        self._held(0)
+        self._slot.release()
+
+    # Methods that the ConnectionSet calls.
+
+    def stop(self) -> None:
+        """End the session with 421, after the reply that is under way."""
+        self._stop("Closing down: try again later")
+
+    def abort(self) -> None:
+        """Close at once, and discard unsent octets."""
+        self._transport.abort()
+
+    def evict(self) -> None:
+        """End the session with 421, because another connection takes the place of this one."""
+        if self._lingers:
+            self._transport.abort()
+        else:
+            self._stop("Too many connections: try again later")
+
+    def check_deadline(self, now: float) -> None:
+        """End the session with 421 where the client was silent for too long."""
+        if now < self.deadline:
+            return
+        if self._lingers or self._in_handshake or self._session is None:
+            self._transport.abort()
+        elif self.task is None:
+            self._transport.write(self._session.stop("Nothing came for too long", "4.4.2"))
+            self._end()
+
+    # Octets, requests of the session, and the end.
+
+    def _stop(self, reason: str) -> None:
+        self._stopping = True
+        if self.task is None and self._session is not None and not self._lingers:
+            self._transport.write(self._session.stop(reason))
+            self._end()
+
+    def _send(self, session: ServerSession, out: bytes) -> None:
+        if out:
+            self._transport.write(out)
+        if session.request is not None and self.task is None:
+            self._transport.pause_reading()
+            if isinstance(session.request, Accept):
+                self._slot.stage = Stage.ACTIVE
+            self.task = self._slot.start(self._handle_request(session, session.request))
+        elif session.state is State.CLOSED:
+            self._end()
+        self._held(session.held_octets)
+
+    def _extend_deadline(self, session: ServerSession, octets: int, answered: bool) -> None:
+        """Start a command's time at the previous reply; extend that of mail data while it keeps the minimum rate."""
+        limits = self._context.limits
+        latest = self._context.now() + limits.idle_s
+        if answered:
+            self.deadline = latest
+            self._slot.complete(_stage_of(session))
+        elif session.state is State.DATA:
+            self.deadline = paid_deadline(self.deadline, octets, limits.rate_octets_s, latest)
+
+    def _held(self, octets: int) -> None:
+        self._context.held_octets += octets - self._held_octets
+        self._held_octets = octets
+        if octets and self._context.held_octets > self._context.limits.held_octets:
+            self._stop("Too much mail at once: try again later")
+
+    async def _handle_request(self, session: ServerSession, request: Request) -> None:
+        """Handle a request of the session, and the requests that follow it."""
+        out = b""
+        if isinstance(request, Accept):
+            try:
+                reply = await self._port.accept(request, session.client)
+            except OSError:
+                reply = _LOCAL_ERROR
+            out = session.accepted(reply)
+        elif isinstance(request, CheckPassword):
+            account = await self._context.check_password(request.user, request.password)
+            self._context.log.write("login", user=request.user, peer=self.address, ok=account is not None)
+            out = session.authenticated(account)
+        else:
+            await self._start_tls(session)
+        self.task = None
+        if self._transport.is_closing():
+            return
+        self.deadline = self._context.now() + self._context.limits.idle_s
+        self._slot.complete(_stage_of(session))
+        self._send(session, out)
+        if self.task is None and not self._lingers:
+            if self._stopping:
+                self.stop()
+            elif self._ended:
+                self._transport.close()
+            else:
+                self._transport.resume_reading()
+
+    async def _start_tls(self, session: ServerSession) -> None:
+        tls = self._context.tls
+        if tls is None:
+            raise RuntimeError("STARTTLS was offered without a certificate")
+        self._in_handshake = True
+        try:
+            transport = await self._context.loop.start_tls(
+                self._transport, self, tls, server_side=True, ssl_handshake_timeout=self._context.limits.handshake_s
+            )
+        except (OSError, TimeoutError):
+            # The handshake failed midway: no reply can be sent, in TLS or in plain text.
+            self._transport.abort()
+            return
+        self._in_handshake = False
+        if transport is None:
+            self._transport.abort()
+            return
+        self._transport = transport
+        session.tls_started(transport.get_extra_info("ssl_object").version())
+
+    def _end(self) -> None:
+        """Half-close (RFC 5321 section 4.1.1.10) and read on, since a reset would discard the last reply."""
+        self._lingers = True
+        self.deadline = self._context.now() + self._context.limits.linger_s
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+            self._transport.resume_reading()
+        else:
+            self._transport.close()
+
 
 # Seconds between two sweeps, and the longest time that a stop waits for messages on their way to the disk.
 SWEEP_S = 1.0

@@ -24,13 +24,12 @@ from dataclasses import dataclass
 
 from services.mail.accounts import Account
 from services.mail.address import Mailbox
-from services.mail.smtp import auth, limits, parameters
+from services.mail.smtp import auth, limits, syntax
 from services.mail.smtp import commands as replies
 from services.mail.smtp.commands import COMMANDS, Accept, CheckPassword, Request, StartTLS, State
 from services.mail.smtp.content import SMUGGLING_SUSPECTED, ContentReader
-from services.mail.smtp.lines import CommandLines, EndlessLineError, line_limit
 from services.mail.smtp.policy import AUTH_REQUIRED, Client, Policy
-from services.mail.smtp.reply import Reply
+from services.mail.smtp.syntax import CommandLines, EndlessLineError, Reply, line_limit
 
 # HELO's argument: a domain or a bracketed literal; section 4.1.4 forbids rejection for a wrong name.
 _HELLO = re.compile(r"(?:[A-Za-z0-9._-]{1,255}|\[[!-Z^-~]{1,255}\])\Z")
@@ -214,8 +213,8 @@ class ServerSession:
             self._reply(AUTH_REQUIRED)
             return
         try:
-            mail = parameters.parse_mail(argument, with_auth=self._offer.auth)
-        except parameters.ParameterError as error:
+            mail = syntax.parse_mail(argument, with_auth=self._offer.auth)
+        except syntax.ParameterError as error:
             self._reply(error.reply)
             return
         # RFC 1870 section 6.1: 552 if the size exceeds the limit, 452 if storage is short for now.
@@ -235,8 +234,8 @@ class ServerSession:
             self._reply(replies.TOO_MANY_RECIPIENTS)
             return
         try:
-            mailbox = parameters.parse_rcpt(argument)
-        except parameters.ParameterError as error:
+            mailbox = syntax.parse_rcpt(argument)
+        except syntax.ParameterError as error:
             self._reply(error.reply)
             self._refused_recipients += 1
             return
@@ -370,7 +369,7 @@ class ServerSession:
 
     def _reset(self) -> None:
         """Discard the transaction (RFC 5321 section 4.1.1.5)."""
-        self._transaction = parameters.MailParameters(None)
+        self._transaction = syntax.MailParameters(None)
         self._recipients: dict[tuple[str, str], Mailbox] = {}
         self._refused_recipients = 0
         self._content = None

@@ -16,8 +16,8 @@ from services.http.server.context import Limits
 from services.http.server.inbound import Inbound
 from services.http.server.request_body import read_body
 from services.http.server.server import HTTPServer
-from services.mail.access.open_mailboxes import OpenMailboxes
 from services.mail.access.program import add_mailbox_flags, certificate_context, load_accounts, reload_accounts
+from services.mail.access.server import OpenMailboxes
 from services.mail.flags import endpoint
 from services.mail.maildir.root import check_root
 from services.mail.webmail.limits import BUFFERED_OCTETS, CHECKS_MAX, MESSAGE_FORM_OCTETS

@@ -8,7 +8,7 @@ from services.http.forms import Form
 from services.http.messages import Response
 from services.mail.maildir.store import Maildir
 from services.mail.smtp.client_session import Envelope, Outcome
-from services.mail.smtp.reply import Reply
+from services.mail.smtp.syntax import Reply
 from services.mail.webmail.sessions import Session
 
 

@@ -11,8 +11,7 @@ from services.http.cookies import cookies
 from services.http.errors import HTTPError
 from services.http.fields import FieldLine
 from services.http.forms import Form, url_fields
-from services.http.messages import Request, Response
-from services.http.targets import split_target
+from services.http.messages import Request, Response, split_target
 from services.mail.accounts import Account, Accounts
 from services.mail.maildir.store import Maildir
 from services.mail.webmail.csrf import STRANGE_FORM, check_origin, check_token

@@ -8,7 +8,7 @@ from services.eventlog import EventLog
 from services.mail.address import is_domain
 from services.mail.smtp.client import SendResult, Timeouts, send
 from services.mail.smtp.client_session import SessionOptions
-from services.mail.smtp.reply import Reply
+from services.mail.smtp.syntax import Reply
 from services.mail.webmail.limits import CONNECT_S, SEND_S
 from services.mail.webmail.requests import Submit, Submitted
 

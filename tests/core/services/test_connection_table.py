@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.connection_table import (
+from services.connections import (
     OPENING_GRACE_S,
     Admission,
     ConnectionLimits,

@@ -7,8 +7,7 @@ import socket
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from services.connection_table import ConnectionLimits
-from services.connections import ConnectionSet, Slot
+from services.connections import ConnectionLimits, ConnectionSet, Slot
 
 
 class RecordedConnection:

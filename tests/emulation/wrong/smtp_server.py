@@ -20,8 +20,8 @@ from collections.abc import Callable
 from typing import Any
 
 from services.mail.mta import MTA, main
-from services.mail.smtp import content, policy, server_connection, server_session
-from services.mail.smtp.reply import Reply
+from services.mail.smtp import content, policy, server, server_session
+from services.mail.smtp.syntax import Reply
 
 QUEUED = Reply(250, "Queued, of course", "2.0.0")
 
@@ -90,7 +90,7 @@ def _open_after_quit() -> None:
         self.deadline = self._context.now() + self._context.limits.idle_s
         self._transport.resume_reading()
 
-    patch(server_connection.ServerConnection, "_end", stays)
+    patch(server.ServerConnection, "_end", stays)
 
 
 def _quit_250() -> None:

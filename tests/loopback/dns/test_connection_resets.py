@@ -19,12 +19,12 @@ import dns.message
 import dns.query
 import pytest
 
+from services.connections import Listener
 from services.dns.codec.master_file import parse_master_file
 from services.dns.codec.message import Message
 from services.dns.server.responder import Client, Responder
 from services.dns.server.server import DNSServer, Limits
 from services.eventlog import EventLog
-from services.listener import Listener
 from tests.loopback.dns.authority import HOST, PATIENCE_S, framed
 from tests.loopback.dns.internet import free_net, played, ready_port
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import dns.message
 
+from services.connections import Listener
 from services.dns.codec.codes import Rcode
 from services.dns.codec.message import Message
 from services.dns.server.responder import Client, Handler, Responder
 from services.dns.server.server import DNSServer, Limits
 from services.eventlog import EventLog
-from services.listener import Listener
 from tests.loopback.dns.authority import HOST, PATIENCE_S, framed
 
 QUERY = dns.message.make_query("www.example.com", "A", id=1).to_wire()

@@ -15,11 +15,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from services.connections import Listener
 from services.eventlog import EventLog
 from services.http.origin import Origin
 from services.http.server.context import Handler, Limits
 from services.http.server.server import HTTPServer
-from services.listener import Listener
 
 HOST = "127.0.0.1"
 # The time limit for expected input: never a measurement.

@@ -20,7 +20,7 @@ from services.mail.queue.journal import Journal
 from services.mail.queue.spool import Spool
 from services.mail.smtp.client import Timeouts
 from services.mail.smtp.client_session import SessionOptions
-from services.mail.smtp.reply import Reply
+from services.mail.smtp.syntax import Reply
 
 PATIENCE_S = 20.0
 STALLED_S = 0.1

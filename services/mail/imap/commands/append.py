@@ -6,8 +6,8 @@ from services.mail.imap.command import Steps
 from services.mail.imap.errors import BadError, NoError
 from services.mail.imap.session_state import SessionState
 from services.mail.imap.syntax.dates import read_date_time
+from services.mail.imap.syntax.fetch_items import format_sequence_set
 from services.mail.imap.syntax.reader import Reader, read_flag
-from services.mail.imap.syntax.sequence_set import format_sequence_set
 from services.mail.maildir.delivery import NewMessage
 from services.mail.maildir.errors import NoFolderError
 from services.mail.maildir.folder import Folder

@@ -3,17 +3,14 @@
 from collections.abc import Iterator
 
 from services.mail.imap.command import Steps
-from services.mail.imap.commands.message_set import read_message_set
 from services.mail.imap.errors import NoError
 from services.mail.imap.limits import TURN_MESSAGES
-from services.mail.imap.message_cache import CachedMessage
-from services.mail.imap.session_state import SessionState
+from services.mail.imap.session_state import CachedMessage, SessionState, View, read_message_set
 from services.mail.imap.syntax import encoder
 from services.mail.imap.syntax.dates import date_time
 from services.mail.imap.syntax.fetch_items import Item, Section, read_items, section_octets, select_fields
 from services.mail.imap.syntax.reader import Reader
 from services.mail.imap.syntax.structures import body_structure, envelope
-from services.mail.imap.view import View
 from services.mail.maildir.errors import MessageGoneError
 
 SEEN = "\\Seen"

@@ -7,16 +7,10 @@ from collections.abc import Iterable
 
 from services.mail.imap.command import Steps
 from services.mail.imap.commands.append import target_folder
-from services.mail.imap.commands.message_set import read_message_set
 from services.mail.imap.errors import BadError, NoError
-from services.mail.imap.session_state import SessionState
+from services.mail.imap.session_state import SessionState, View, read_message_set
+from services.mail.imap.syntax.fetch_items import format_sequence_set, read_sequence_set, uids_in
 from services.mail.imap.syntax.reader import Reader, read_flags
-from services.mail.imap.syntax.sequence_set import (
-    format_sequence_set,
-    read_sequence_set,
-    uids_in,
-)
-from services.mail.imap.view import View
 from services.mail.maildir.errors import MessageGoneError
 from services.mail.maildir.folder import Folder
 

@@ -5,12 +5,11 @@ from collections.abc import Generator
 from services.mail.access.requests import Output
 from services.mail.imap.command import Steps
 from services.mail.imap.errors import BadError, NoError
-from services.mail.imap.session_state import SessionState
+from services.mail.imap.session_state import SessionState, View
 from services.mail.imap.syntax import encoder
+from services.mail.imap.syntax.fetch_items import format_sequence_set
 from services.mail.imap.syntax.reader import Reader
 from services.mail.imap.syntax.search_keys import Candidate, KeyReader, Predicate
-from services.mail.imap.syntax.sequence_set import format_sequence_set
-from services.mail.imap.view import View
 from services.mail.maildir.errors import MessageGoneError
 
 # RFC 3501 section 6.4.4: US-ASCII is mandatory; UTF-8 covers all other texts.

@@ -28,7 +28,6 @@ SEARCH, whose arguments or results are sequence numbers that the client has just
 
 from services.mail.imap.command import Command
 from services.mail.imap.commands import (
-    any_state,
     append,
     fetch,
     idle,
@@ -49,11 +48,11 @@ _SELECTED = frozenset((State.SELECTED,))
 
 COMMANDS: dict[bytes, Command] = {
     # RFC 3501 section 6.1
-    b"CAPABILITY": Command(_ANY, any_state.capability),
-    b"NOOP": Command(_ANY, any_state.noop),
-    b"LOGOUT": Command(_ANY, any_state.logout),
+    b"CAPABILITY": Command(_ANY, not_authenticated.capability),
+    b"NOOP": Command(_ANY, not_authenticated.noop),
+    b"LOGOUT": Command(_ANY, not_authenticated.logout),
     # RFC 2971
-    b"ID": Command(_ANY, any_state.identify),
+    b"ID": Command(_ANY, not_authenticated.identify),
     # RFC 3501 section 6.2
     b"STARTTLS": Command(_NOT_YET, not_authenticated.starttls),
     b"AUTHENTICATE": Command(_NOT_YET, not_authenticated.authenticate),

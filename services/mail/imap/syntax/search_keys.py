@@ -9,12 +9,11 @@ from dataclasses import dataclass
 
 from services.mail.imap.errors import BadError, NoError
 from services.mail.imap.limits import SEARCH_DEPTH_MAX, SEARCH_KEYS_MAX, SEARCH_TEXTS_MAX
-from services.mail.imap.message_cache import CachedMessage
+from services.mail.imap.session_state import CachedMessage, View
 from services.mail.imap.syntax.dates import day_of, read_date, sent_day
+from services.mail.imap.syntax.fetch_items import SequenceSet, read_sequence_set, uids_in
 from services.mail.imap.syntax.reader import Reader
-from services.mail.imap.syntax.sequence_set import SequenceSet, read_sequence_set, uids_in
 from services.mail.imap.text_search import addresses_contain, body_contains, fold, header_contains, text_contains
-from services.mail.imap.view import View
 from services.mail.maildir.folder import Message
 
 

@@ -6,7 +6,7 @@ On disk and in URLs a folder has its IMAP name; pages show it decoded from modif
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from services.mail.maildir import utf7
+from services.mail.maildir import folder_names
 from services.mail.maildir.errors import FolderNameError, MaildirError, NoFolderError
 from services.mail.maildir.folder import Folder
 from services.mail.maildir.folder_names import INBOX
@@ -32,7 +32,7 @@ class FolderEntry:
 def title_of(name: str) -> str:
     """Decode a folder's name for display."""
     try:
-        return "Inbox" if name == INBOX else utf7.decode(name)
+        return "Inbox" if name == INBOX else folder_names.decode(name)
     except ValueError:
         return name
 
@@ -74,7 +74,7 @@ def open_folder(maildir: Maildir, name: str) -> Folder:
 def create_folder(maildir: Maildir, title: str) -> str:
     """Create a folder with this title and return its name; raise PageError 400."""
     try:
-        name = utf7.encode(title.strip())
+        name = folder_names.encode(title.strip())
         maildir.create(name)
     except UnicodeEncodeError:
         raise PageError(400, "The name has half a character in it.") from None

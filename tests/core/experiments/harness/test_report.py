@@ -13,8 +13,7 @@ import pytest
 from experiments.harness.claims import load_claims
 from experiments.harness.judge.verdict import Verdict
 from experiments.harness.report.page import render_report, term_rows, write_index, write_report
-from experiments.harness.results.folder import new_folder
-from experiments.harness.results.result import Check, Fidelity, Files
+from experiments.harness.results.result import Check, Fidelity, Files, new_folder
 from tests.core.experiments.harness.samples import sample_result
 
 HOSTILE = "<script>alert('x')</script>&\"]]>"

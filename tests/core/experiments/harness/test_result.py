@@ -10,8 +10,16 @@ from typing import Any
 import pytest
 
 from experiments.harness.judge.verdict import Verdict
-from experiments.harness.results.folder import find_latest, new_folder, read_results, write_timings
-from experiments.harness.results.result import Comparison, Fidelity, Result, ResultError
+from experiments.harness.results.result import (
+    Comparison,
+    Fidelity,
+    Result,
+    ResultError,
+    find_latest,
+    new_folder,
+    read_results,
+    write_timings,
+)
 from experiments.harness.theory.tcp import Theory
 from tests.core.experiments.harness.samples import TIMINGS, sample_result
 

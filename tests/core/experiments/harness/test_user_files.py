@@ -10,7 +10,7 @@ import pytest
 from experiments.harness.claims import Claim, load_claims
 from experiments.harness.discovery import UnknownNameError, find_experiments, find_topology
 from experiments.harness.report.page import write_index
-from experiments.harness.results.folder import new_folder
+from experiments.harness.results.result import new_folder
 from tests.core.experiments.harness.samples import sample_result
 from topologies.emulation.errors import UserFileError
 from topologies.emulation.user_module import explain, load

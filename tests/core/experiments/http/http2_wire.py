@@ -8,8 +8,8 @@ from itertools import pairwise
 
 from hpack import Encoder
 
+from experiments.harness.judge.frames import Connection, Direction, Endpoint, Mark
 from experiments.harness.judge.reassembly import Segment
-from experiments.harness.judge.tcp import Connection, Direction, Endpoint, Mark
 from experiments.http.wire.http2 import (
     ACK,
     END_HEADERS,

@@ -4,14 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.http.dates import format_date, parse_date
 from services.http.errors import HTTPError
-from services.http.fields import Fields
-from services.http.messages import PHRASES
+from services.http.fields import Fields, format_date, list_members, parse_date
+from services.http.messages import PHRASES, is_host, normalised, percent_decode, split_target
 from services.http.page_load.html_links import find_objects
 from services.http.ranges import Span, select_ranges
-from services.http.syntax import list_members
-from services.http.targets import is_host, normalised, percent_decode, split_target
 from services.http.urls import parse_url
 
 NOW = 1_800_000_000.0

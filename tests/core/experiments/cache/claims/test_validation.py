@@ -11,7 +11,7 @@ from scapy.layers.l2 import Ether
 
 from experiments.cache.claims import validation
 from experiments.cache.wire.legs import Legs, Span
-from experiments.harness.judge.tcp import Connection, connections
+from experiments.harness.judge.frames import Connection, connections
 from experiments.harness.judge.verdict import Verdict
 from tests.core.experiments.cache.claims.cache_wire import (
     FIRST,

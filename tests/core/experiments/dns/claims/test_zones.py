@@ -9,9 +9,9 @@ import pytest
 
 from experiments.dns.claims import records as dns_records
 from experiments.dns.claims import resolution, transport
-from experiments.dns.claims.zones import GivenRecord, GivenZones
+from experiments.dns.claims.evidence import GivenRecord, GivenZones
 from experiments.dns.lab import given_zones
-from experiments.dns.wire.message import DnsMessage
+from experiments.dns.wire.traffic import DnsMessage
 from experiments.harness.judge.verdict import Contradiction, Verdict
 from tests.core.experiments.dns.dns_lookups import NAME, WEB, cached, iterative, referral
 from tests.core.experiments.dns.dns_wire import ADDRESSES, Net, a, mx, opt, rr

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.harness.judge.tcp import connections
+from experiments.harness.judge.frames import connections
 from experiments.http.wire.page_load import PageLoad, page_load
 from experiments.mail.claims.push_pull import Pull, Push, decide_push_and_pull
 from experiments.mail.claims.webmail import Screen, Webmail, decide_webmail

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.harness.judge.tcp import connections
+from experiments.harness.judge.frames import connections
 from experiments.harness.judge.verdict import Contradiction
 from experiments.mail.claims.refusals import CHECKS
 from experiments.mail.claims.replies import CODES, Scenario, decide_reply_causes

@@ -12,8 +12,7 @@ from services.dns.codec.codes import Rcode, RRType
 from services.dns.codec.master_file import parse_master_file
 from services.dns.codec.message import EDNS, Message, Option, Question
 from services.dns.codec.name import Name
-from services.dns.server.responder import Client, encode_reply
-from services.dns.server.response_cache import AgingResponseCache
+from services.dns.server.responder import AgingResponseCache, Client, encode_reply
 
 CLIENT = Client("127.0.0.1", 5000)
 ANSWERS = "alias.example.com. 300 CNAME www.example.com.\n" + "".join(

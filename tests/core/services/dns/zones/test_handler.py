@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 from services.dns.codec.codes import RRType
 from services.dns.codec.message import EDNS, Message, Option, Question
 from services.dns.codec.name import Name
-from services.dns.server.responder import Client
-from services.dns.server.response_cache import STATIC_RESPONSES_MAX
+from services.dns.server.responder import STATIC_RESPONSES_MAX, Client
 from services.dns.zones.handler import AuthoritativeResponder, Authority
 from services.dns.zones.zone import Zones
 from tests.core.services.dns.transcripts import zone

@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from services.http.cache.decisions import DEFAULT_POLICY, Forward, Policy, ResponseActions, Serve
+from services.http.cache.keys import same_key
 from services.http.cache.lookup import decide
-from services.http.cache.response import handle_failure, handle_response
-from services.http.cache.storable import storable
+from services.http.cache.response import handle_failure, handle_response, storable
 from services.http.cache.stored import StoredResponse
-from services.http.cache.vary import same_key
-from services.http.dates import format_date
-from services.http.fields import Fields
+from services.http.fields import Fields, format_date
 from services.http.messages import Request, Response
 from services.http.ranges import Span
 

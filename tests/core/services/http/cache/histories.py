@@ -8,8 +8,7 @@ from random import Random
 from hypothesis import strategies as st
 
 from services.http.cache.decisions import Policy
-from services.http.dates import format_date
-from services.http.fields import FieldLine, Fields
+from services.http.fields import FieldLine, Fields, format_date
 from services.http.messages import Request
 from tests.core.services.http.cache.client_view import check_answer
 from tests.core.services.http.cache.honest_origin import PATHS, Mood, Origin

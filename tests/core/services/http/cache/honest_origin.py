@@ -14,8 +14,7 @@ import hashlib
 from dataclasses import dataclass
 from itertools import count
 
-from services.http.dates import format_date
-from services.http.fields import FieldLine, Fields
+from services.http.fields import FieldLine, Fields, format_date
 from services.http.messages import Request
 from tests.core.services.http.cache import oracle
 

@@ -9,12 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from itertools import count
 
-from services.http.cache import lookup, storable, vary
+from services.http.cache import keys, lookup
 from services.http.cache import response as cache_response
 from services.http.cache.decisions import Forward, Policy, ResponseActions, Serve, Unsatisfiable
 from services.http.cache.stored import StoredResponse
-from services.http.dates import format_date
-from services.http.fields import Fields
+from services.http.fields import Fields, format_date
 from services.http.messages import Request, Response
 from services.http.ranges import Span
 from tests.core.services.http.cache import examining, oracle
@@ -151,7 +150,7 @@ class ModelCache:
             held = self._combined(received, store, held, said)
         assert oracle.unstorable(request, uri, said.status, said.fields) == []
         if len(said.content) < len(said.whole):
-            shorter = storable.truncated(store, len(content))
+            shorter = cache_response.truncated(store, len(content))
             if shorter is None:
                 return
             store = shorter
@@ -164,7 +163,7 @@ class ModelCache:
         store = replace(store, name=name, size_octets=len(content))
         if self.replaces:
             gone = [old for old, _ in self.entries.values() if old.uri == uri and old.method == store.method]
-            for old in [old for old in gone if vary.same_key(old, store)]:
+            for old in [old for old in gone if keys.same_key(old, store)]:
                 del self.entries[old.name]
         self.entries[name] = (store, held)
         self.known[name], self.contents[name] = held, content

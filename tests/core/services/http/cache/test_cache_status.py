@@ -2,9 +2,9 @@
 
 import pytest
 
-from services.http.cache.cache_status import identifier, mark_collapsed
 from services.http.cache.decisions import DEFAULT_POLICY, Policy
 from services.http.cache.response import handle_response
+from services.http.cache.reuse import identifier, mark_collapsed
 from services.http.messages import Request, Response
 from tests.core.services.http.cache.exchanges import NOW, URI, Cache, date, entry, fields, forwarded, get, ok, served
 

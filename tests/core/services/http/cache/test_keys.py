@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.http.cache.keys import cache_key, origin_of, resolved_key
-from services.http.targets import split_target
+from services.http.messages import split_target
 
 
 @pytest.mark.parametrize(

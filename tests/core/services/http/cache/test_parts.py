@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.http.cache import ranges
-from services.http.cache.storable import truncated
+from services.http.cache import reuse
+from services.http.cache.response import truncated
 from services.http.cache.stored import ContentSpan
 from services.http.messages import Request, Response
 from tests.core.services.http.cache.exchanges import (
@@ -341,8 +341,8 @@ def test_4_3_1_a_subrange_of_what_has_only_a_date_is_not_validated() -> None:
     ],
 )
 def test_3_4_parts_agree_on_the_complete_length(old: ContentSpan, new: ContentSpan, whole: ContentSpan | None) -> None:
-    assert ranges.union(old, new) == whole
-    assert ranges.union(new, old) == whole
+    assert reuse.union(old, new) == whole
+    assert reuse.union(new, old) == whole
 
 
 SPANS = st.tuples(st.integers(0, 9), st.integers(0, 9)).map(sorted)
@@ -352,13 +352,13 @@ SPANS = st.tuples(st.integers(0, 9), st.integers(0, 9)).map(sorted)
 def test_3_4_pieces_are_the_union(old: list[int], new: list[int]) -> None:
     stored = entry(*CONTROL)
     spans = ContentSpan(old[0], old[1], 10), ContentSpan(new[0], new[1], 10)
-    whole = ranges.union(*spans)
+    whole = reuse.union(*spans)
     touches = not (old[1] + 1 < new[0] or new[1] + 1 < old[0])
     assert (whole is not None) is touches
     if whole is None:
         return
     contents = {True: WHOLE[old[0] : old[1] + 1], False: WHOLE[new[0] : new[1] + 1]}
-    pieces = ranges.pieces(stored, *spans)
+    pieces = reuse.pieces(stored, *spans)
     cut = [contents[one.stored is not None][one.span.first : one.span.last + 1] for one in pieces]
     assert b"".join(cut) == WHOLE[whole.first : whole.last + 1]
     assert all(len(one) == len(piece.span) > 0 for one, piece in zip(cut, pieces, strict=True))

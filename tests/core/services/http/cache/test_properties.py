@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.http.cache.decisions import DEFAULT_POLICY, Forward, Serve, Unsatisfiable
-from services.http.cache.derived import derived_metadata
+from services.http.cache.freshness import derived_metadata
 from services.http.cache.lookup import decide
 from services.http.cache.response import handle_failure, handle_response
 from services.http.cache.stored import StoredResponse

@@ -3,7 +3,7 @@
 import pytest
 
 from services.http.cache.decisions import DEFAULT_POLICY
-from services.http.cache.storable import storable, truncated
+from services.http.cache.response import storable, truncated
 from services.http.cache.stored import ContentSpan
 from services.http.messages import Response
 from tests.core.services.http.cache.exchanges import NOW, URI, date, entry, fields, get, is_stored, ok

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.http.cache import vary as vary_rules
+from services.http.cache import keys as vary_rules
+from services.http.cache.keys import nominated_fields, normalised_value, same_key
 from services.http.cache.stored import StoredResponse
-from services.http.cache.vary import nominated_fields, normalised_value, same_key
 from services.http.messages import Response
 from tests.core.services.http.cache.exchanges import (
     NOW,

@@ -5,9 +5,7 @@ from pathlib import Path
 import pytest
 
 from services.http.fields import Fields
-from services.http.files.cache_rules import CacheRule, cache_control, parse_rule
-from services.http.files.representation import Representation
-from services.http.files.static import StaticFiles
+from services.http.files.static import CacheRule, Representation, StaticFiles, cache_control, parse_rule
 from services.http.messages import Request
 from services.http.origin import Origin
 

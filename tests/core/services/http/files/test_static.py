@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from services.http.files.representation import Representation
-from services.http.files.static import StaticFiles
+from services.http.files.static import Representation, StaticFiles
 
 # Far later than any file's change, so that every file may be cached.
 LATER = 4_000_000_000.0

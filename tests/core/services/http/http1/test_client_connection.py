@@ -4,8 +4,7 @@ from hypothesis import strategies as st
 
 from services.http.errors import LocalProtocolError
 from services.http.fields import Fields
-from services.http.http1.client_connection import ClientConnection
-from services.http.http1.server_connection import ServerConnection
+from services.http.http1.connection import ClientConnection, ServerConnection
 from services.http.messages import END, Closed, Data, EndOfMessage, Event, Fault, Request, Response
 from tests.core.services.http.http1.pieces import feed, joined, octet_by_octet
 

@@ -6,8 +6,7 @@ from hypothesis import strategies as st
 
 from services.http.errors import LocalProtocolError
 from services.http.fields import Fields
-from services.http.http1.connection import HalfState
-from services.http.http1.server_connection import ServerConnection
+from services.http.http1.connection import HalfState, ServerConnection
 from services.http.messages import (
     END,
     HTTP_1_0,

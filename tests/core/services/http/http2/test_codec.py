@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from services.http.errors import HTTPError, LocalProtocolError
 from services.http.fields import Fields
-from services.http.http1.version_detection import Detected, VersionDetector
 from services.http.http2.client_connection import DataReceived, Http2ClientConnection, StreamEnded
 from services.http.http2.errors import ErrorCode, Http2ConnectionError, MalformedError
 from services.http.http2.frames import (
@@ -32,6 +31,7 @@ from services.http.http2.settings import Setting, encode_settings, parse_setting
 from services.http.http2.streams import TRANSITIONS, Signal, StreamState, move
 from services.http.http2.upgrade import upgrade_settings, upgraded
 from services.http.messages import HTTP_1_0, Request, Response
+from services.http.server.server import Detected, VersionDetector
 
 DATE = b"Sun, 06 Nov 1994 08:49:37 GMT"
 GET = [(b":method", b"GET"), (b":scheme", b"http"), (b":path", b"/"), (b":authority", b"a")]

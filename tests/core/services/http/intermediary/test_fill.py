@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from services.http.cache.stored import StoredResponse
 from services.http.fields import Fields
 from services.http.intermediary.cache_fill import QUICK_ABORT_OCTETS, CacheFill
-from services.http.intermediary.responses import ConcatenatedBody
+from services.http.intermediary.forwarding import ConcatenatedBody
 from services.http.messages import Response, StreamedBody
 from services.http.server.body_stream import BUFFER_OCTETS, BodyStream
 from services.http.storage.store import Store

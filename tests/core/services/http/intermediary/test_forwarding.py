@@ -4,19 +4,19 @@ import pytest
 
 from services.http.errors import HTTPError
 from services.http.fields import Fields
-from services.http.http1.head import parse_request_head
+from services.http.http1.codec import parse_request_head
 from services.http.intermediary.forwarding import (
+    build_response,
     check_request,
     forwarded_request,
     forwarded_trailers,
     own_response,
     remaining_forwards,
+    route,
     strip_hop_by_hop,
     takes_trailers,
     via,
 )
-from services.http.intermediary.responses import build_response
-from services.http.intermediary.routing import route
 from services.http.intermediary.settings import is_connect_permitted, parse_connect_target
 from services.http.messages import HTTP_1_0, Request, Response
 from services.http.urls import Origin

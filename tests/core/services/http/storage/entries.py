@@ -3,8 +3,7 @@
 from services.http.cache.stored import ContentSpan, StoredResponse
 from services.http.fields import Fields
 from services.http.messages import Body, Response
-from services.http.storage.store import Store
-from services.http.storage.writer import Writer
+from services.http.storage.store import Store, Writer
 
 URI = b"http://www.example.com/"
 

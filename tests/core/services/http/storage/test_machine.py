@@ -14,8 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from services.http.cache.stored import StoredResponse
 from services.http.storage import limits
-from services.http.storage.store import Store
-from services.http.storage.writer import Reader, Writer
+from services.http.storage.store import Reader, Store, Writer
 from tests.core.services.http.storage.entries import URI, content_of, read_all, response, same_key
 
 uris = st.integers(0, 3).map(lambda number: URI + b"%d" % number)

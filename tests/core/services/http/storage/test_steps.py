@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from services.http.cache.stored import StoredResponse
-from services.http.storage import content, folder, limits
+from services.http.storage import folder, limits
+from services.http.storage import store as storage_store
 from services.http.storage.store import Store
 from tests.core.services.http.storage.entries import URI, content_of, putting, response, same_key
 
@@ -64,7 +65,7 @@ def ended_after(steps: int, act: Callable[[], None], patch: pytest.MonkeyPatch) 
     with patch.context() as mortal:
         names = Mortal(steps).names
         mortal.setattr(folder, "os", names)
-        mortal.setattr(content, "os", names)
+        mortal.setattr(storage_store, "os", names)
         try:
             act()
         except EndedError:

@@ -9,8 +9,7 @@ from services.http.fields import Fields
 from services.http.ranges import Span
 from services.http.storage import limits
 from services.http.storage.index import head_octets
-from services.http.storage.store import Store
-from services.http.storage.writer import Writer
+from services.http.storage.store import Store, Writer
 from tests.core.services.http.storage.entries import (
     URI,
     arriving,

@@ -17,7 +17,7 @@ from services.mail.delivery.routes import (
     Host,
     find_route,
 )
-from services.mail.smtp.reply import Reply
+from services.mail.smtp.syntax import Reply
 from tests.core.services.dns.transcripts import zone
 
 ZONE = zone(

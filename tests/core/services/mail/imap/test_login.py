@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from services.mail.imap.capabilities import Capabilities
 from services.mail.imap.limits import BAD_COMMANDS_MAX, FAILED_LOGINS_MAX
-from services.mail.imap.session_state import State
+from services.mail.imap.session_state import Capabilities, State
 from tests.core.services.mail.imap.transcripts import Client, mailbox
 
 

@@ -16,9 +16,8 @@ from services.mail.imap.commands.mailbox_list import matches
 from services.mail.imap.errors import BadError
 from services.mail.imap.syntax import encoder
 from services.mail.imap.syntax.dates import date_time, read_date_time
-from services.mail.imap.syntax.framer import AnnouncedLiteral, Framer, Line
-from services.mail.imap.syntax.reader import Reader
-from services.mail.imap.syntax.sequence_set import format_sequence_set, numbers_in, parse_sequence_set, uids_in
+from services.mail.imap.syntax.fetch_items import format_sequence_set, numbers_in, parse_sequence_set, uids_in
+from services.mail.imap.syntax.reader import AnnouncedLiteral, Framer, Line, Reader
 from tests.core.services.mail.imap.transcripts import Client, mailbox
 
 NUMBERS = st.integers(1, 50)

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from services.mail.access.requests import LogIn, Opened, Output, Outputs, StartTls
-from services.mail.imap.capabilities import Capabilities
 from services.mail.imap.session import Session
+from services.mail.imap.session_state import Capabilities
 from services.mail.maildir.store import Maildir
 
 MESSAGE = b"From: Ann <ann@example.com>\r\nTo: bob@example.com\r\nSubject: %b\r\n\r\nThe text of %b.\r\n"

@@ -14,7 +14,7 @@ from services.mail.address import Mailbox
 from services.mail.queue import journal as module
 from services.mail.queue.entry import Change, Entry, Recipient
 from services.mail.queue.journal import CHANGE, ENTRY, Journal, encode_record, read_entries, scan_records, segments
-from services.mail.smtp.reply import Reply
+from services.mail.smtp.syntax import Reply
 
 ANN, BOB = Mailbox("ann", "example.net"), Mailbox("b ob", "example.com")
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from services.mail.smtp.commands import State
 from services.mail.smtp.content import ContentReader, stuffed
-from services.mail.smtp.reply import Reply
 from services.mail.smtp.server_session import Offer
+from services.mail.smtp.syntax import Reply
 from tests.core.services.mail.smtp.transcripts import World, in_data
 
 HEAD = b"Subject: x\r\n\r\n"

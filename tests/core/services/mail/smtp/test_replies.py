@@ -7,8 +7,8 @@ import pytest
 from services.mail.smtp.commands import State
 from services.mail.smtp.greylist import Greylist
 from services.mail.smtp.policy import Client
-from services.mail.smtp.reply import Reply
 from services.mail.smtp.server_session import Offer, ServerSession
+from services.mail.smtp.syntax import Reply
 from tests.core.services.mail.smtp.transcripts import HELLO, IN_DATA, TO_BOB, World, check, policy, session
 
 FROM_ANN = HELLO + "C: MAIL FROM:<ann@example.net>\nS: 250\n"

@@ -10,8 +10,8 @@ from typing import Any
 from services.mail.accounts import Accounts
 from services.mail.smtp.commands import Accept, CheckPassword, StartTLS, State
 from services.mail.smtp.policy import Client, Policy
-from services.mail.smtp.reply import Reply
 from services.mail.smtp.server_session import Offer, ServerSession
+from services.mail.smtp.syntax import Reply
 
 ACCOUNTS = """
 alice:secret:100000

@@ -14,7 +14,7 @@ from services.http.messages import Request, Response
 from services.mail.accounts import Account, Accounts
 from services.mail.maildir.store import Maildir
 from services.mail.smtp.client_session import Outcome
-from services.mail.smtp.reply import Reply
+from services.mail.smtp.syntax import Reply
 from services.mail.webmail.requests import CheckPassword, Submit, Submitted
 from services.mail.webmail.site import Admitted, Site
 

@@ -11,7 +11,7 @@ import pytest
 from services.http.forms import FormFile
 from services.http.messages import Response
 from services.mail.accounts import Accounts
-from services.mail.smtp.reply import Reply
+from services.mail.smtp.syntax import Reply
 from services.mail.webmail.limits import FAILURES_OF_PEER_MAX, FAILURES_OF_USER_MAX, FAILURES_S, IDLE_S, PAGE_MESSAGES
 from tests.core.services.mail.webmail.sites import World, text, value_of
 

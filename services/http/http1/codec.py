@@ -1,0 +1,472 @@
+"""Start line and field lines of an HTTP/1 message: parser and formatter (RFC 9112 sections 2 to 5).
+
+    >>> parse_request_head(b"GET / HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n").method
+    b'GET'
+
+Left out: bare LF as a line end, more than one space in a start line, and folded lines. A recipient may accept these,
+but recipients that disagree on them permit request smuggling, so all are rejected.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Protocol
+
+from services.buffer import OctetBuffer
+from services.errors import LimitExceededError
+from services.http import limits
+from services.http.errors import HTTPError, LocalProtocolError, TruncatedError
+from services.http.fields import QUOTED_STRING, TCHAR, FieldLine, Fields, lower_tokens
+from services.http.messages import (
+    END,
+    HTTP_1_1,
+    NO_FIELDS,
+    Data,
+    EndOfMessage,
+    Request,
+    Response,
+    Version,
+    is_host,
+    split_target,
+)
+
+# Message framing and persistence of HTTP/1: body length, keep-alive (RFC 9112 sections 6.3 and 9.3).
+#
+#     >>> request_framing(Request(b"GET", b"/", Fields(((b"Host", b"a"),))))
+#     Framing(length=0, persistent=True, expects_continue=False)
+#
+# Ambiguous framing, which permits request smuggling (section 11.2), is rejected and never repaired: both length fields
+# at once, a Content-Length that is a list, and a transfer coding that does not end in chunked.
+
+CHUNKED = -1
+UNTIL_CLOSE = -2
+
+_DIGITS = re.compile(rb"\d++")
+
+
+@dataclass(frozen=True, slots=True)
+class Framing:
+    """`length` in octets, CHUNKED or UNTIL_CLOSE; `persistent`: another message may follow."""
+
+    length: int
+    persistent: bool
+    expects_continue: bool = False
+
+
+def request_framing(request: Request) -> Framing:
+    """Determine a request's framing; raises HTTPError 400, 413 or 501."""
+    fields = request.fields
+    # RFC 9112 section 6.3, rules 5 to 7: without either field a request has no content.
+    length = _request_coding(request) if b"transfer-encoding" in fields else content_length(fields) or 0
+    return Framing(length, is_persistent(request.version, fields), _expects_continue(request, length))
+
+
+def _request_coding(request: Request) -> int:
+    fields = request.fields
+    # RFC 9112 section 6.1: HTTP/1.0 has no transfer codings, so the framing is treated as faulty.
+    if request.version < HTTP_1_1:
+        raise HTTPError(400, "Transfer-Encoding in an HTTP/1.0 request")
+    # RFC 9112 section 6.3, rule 3
+    if b"content-length" in fields:
+        raise HTTPError(400, "both Transfer-Encoding and Content-Length")
+    codings = lower_tokens(fields.get(b"transfer-encoding"))
+    # RFC 9112 section 6.3, rule 4: chunked is last; 7.1: applied once, without parameters.
+    if codings[-1:] != [b"chunked"] or codings.count(b"chunked") > 1:
+        raise HTTPError(400, "the last transfer coding is not chunked, applied once")
+    # RFC 9112 section 6.1
+    if len(codings) > 1:
+        raise HTTPError(501, "a transfer coding that this server does not know")
+    return CHUNKED
+
+
+def content_length(fields: Fields) -> int | None:
+    """Parse Content-Length; return None if absent; raises HTTPError 400, or 413 for a number with too many digits."""
+    values = fields.get_all(b"content-length")
+    if not values:
+        return None
+    # RFC 9112 section 6.3, rule 5: a list, even of equal numbers, may be rejected.
+    if len(values) > 1 or _DIGITS.fullmatch(values[0]) is None:
+        raise HTTPError(400, "Content-Length is not one number")
+    digits = values[0].lstrip(b"0")
+    if len(digits) > limits.CONTENT_LENGTH_DIGITS:
+        raise HTTPError(413, "Content-Length is beyond all bounds")
+    return int(digits or b"0")
+
+
+def is_persistent(version: Version, fields: Fields) -> bool:
+    """Return whether the connection persists after this message (RFC 9112 section 9.3)."""
+    options = lower_tokens(fields.get(b"connection"))
+    if b"close" in options:
+        return False
+    return version >= HTTP_1_1 or b"keep-alive" in options
+
+
+def _expects_continue(request: Request, length: int) -> bool:
+    """Return whether the client expects 100 (RFC 9110 section 10.1.1); the handler checks other expectations."""
+    if request.version < HTTP_1_1 or length == 0:
+        return False
+    return b"100-continue" in lower_tokens(request.fields.get(b"expect"))
+
+
+def has_no_content(method: bytes, status: int) -> bool:
+    """Return whether such a response has no content (RFC 9112 section 6.3, rules 1 and 2)."""
+    if status in (204, 304) or status < 200:
+        return True
+    return method == b"HEAD" or (method == b"CONNECT" and status < 300)
+
+
+def response_framing(method: bytes, response: Response) -> Framing:
+    """Determine the framing of a response to `method`; raises HTTPError 502 if it is ambiguous."""
+    fields = response.fields
+    persistent = is_persistent(response.version, fields)
+    if has_no_content(method, response.status):
+        return Framing(0, persistent)
+    if b"transfer-encoding" in fields:
+        return _response_coding(response, persistent)
+    length = _response_length(fields)
+    # RFC 9112 section 6.3, rule 8: otherwise the content is close-delimited.
+    return Framing(UNTIL_CLOSE, False) if length is None else Framing(length, persistent)
+
+
+def _response_coding(response: Response, persistent: bool) -> Framing:
+    codings = lower_tokens(response.fields.get(b"transfer-encoding"))
+    # RFC 9112 sections 6.1 and 11.1: faulty framing may indicate response splitting.
+    if b"content-length" in response.fields or response.version < HTTP_1_1:
+        raise HTTPError(502, "the response's framing cannot be relied on")
+    if codings != [b"chunked"]:
+        raise HTTPError(502, "the response has a transfer coding that was not asked for")
+    return Framing(CHUNKED, persistent)
+
+
+def _response_length(fields: Fields) -> int | None:
+    try:
+        return content_length(fields)
+    except HTTPError as error:
+        # RFC 9112 section 6.3, rule 5: for a client an invalid length is an unrecoverable error.
+        raise HTTPError(502, error.detail) from error
+
+
+HEAD_END = b"\r\n\r\n"
+
+# RFC 9112 section 5: name, colon, value, with no control characters but HTAB (RFC 9110 section 5.5).
+_FIELD_LINES = re.compile(rb"(?:%b++:[\t\x20-\x7e\x80-\xff]*+\r\n)*+" % TCHAR)
+_REQUEST_LINE = re.compile(rb"(%b++) ([^\x00-\x20\x7f]++) HTTP/(\d)\.(\d)" % TCHAR)
+_VERSION_AT_END = re.compile(rb".* HTTP/\d\.\d", re.DOTALL)
+_STATUS_LINE = re.compile(rb"HTTP/(\d)\.(\d) ([1-9]\d\d)(?: ([\t\x20-\x7e\x80-\xff]*+))?")
+# RFC 9112 section 2.2: a bare CR, or (this server's choice) a bare LF.
+_BARE_LINE_END = re.compile(rb"\r(?!\n|\Z)|(?<!\r)\n")
+_SPACE_BEFORE_COLON = re.compile(rb"^%b+[ \t]+:" % TCHAR, re.MULTILINE)
+_FOLD = re.compile(rb"(?:\A|\n)[ \t]")
+_SENT_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*+")
+_NAME = re.compile(TCHAR + rb"++")
+
+
+def parse_request_head(head: bytes) -> Request:
+    """Parse a request's head, with its empty line; raises HTTPError."""
+    line, _, rest = head.partition(b"\r\n")
+    method, request_target, version = parse_request_line(line)
+    request = Request(method, request_target, parse_field_lines(rest[:-2]), version)
+    _check_host(request)
+    split_target(method, request_target)
+    return request
+
+
+def parse_request_line(line: bytes) -> tuple[bytes, bytes, Version]:
+    """Parse a request line, without its line end, into method, target and version; raises HTTPError 400, 414 or 505."""
+    check_line_length(line)
+    match = _REQUEST_LINE.fullmatch(line)
+    if match is None:
+        raise HTTPError(400, _why_bad_request_line(line))
+    method, request_target, major, minor = match.groups()
+    # RFC 9110 section 15.6.6: the major version is not supported.
+    if major != b"1":
+        raise HTTPError(505, "this server speaks HTTP/1.0 and HTTP/1.1")
+    return method, request_target, (1, int(minor))
+
+
+def parse_response_head(head: bytes) -> Response:
+    """Parse a response's head, with its empty line; raises HTTPError 502."""
+    line, _, rest = head.partition(b"\r\n")
+    match = _STATUS_LINE.fullmatch(line)
+    if match is None:
+        raise HTTPError(502, "the status line is malformed")
+    major, minor, status, reason = match.groups()
+    if major != b"1":
+        raise HTTPError(502, "the response is not HTTP/1")
+    return Response(int(status), parse_field_lines(rest[:-2]), reason=reason or b"", version=(1, int(minor)))
+
+
+def parse_field_lines(block: bytes) -> Fields:
+    """Parse a header or trailer section, without its empty line; raises HTTPError 400 or 431."""
+    if _FIELD_LINES.fullmatch(block) is None:
+        raise HTTPError(400, _why_bad_field_lines(block))
+    lines: list[FieldLine] = []
+    for line in block.split(b"\r\n")[:-1]:
+        name, _, value = line.partition(b":")
+        lines.append((name, value.strip(b" \t")))
+    if len(lines) > limits.FIELD_LINES:
+        raise HTTPError(431, f"more than {limits.FIELD_LINES} field lines")
+    return Fields(tuple(lines))
+
+
+def _check_host(request: Request) -> None:
+    """Require a valid Host field in HTTP/1.1, and at most one in any version (RFC 9112 section 3.2)."""
+    hosts = request.fields.get_all(b"host")
+    if len(hosts) > 1:
+        raise HTTPError(400, "more than one Host field")
+    if hosts and not is_host(hosts[0]):
+        raise HTTPError(400, "the Host field is not a host with an optional port")
+    if not hosts and request.version >= (1, 1):
+        raise HTTPError(400, "an HTTP/1.1 request needs a Host field")
+
+
+def _why_bad_request_line(line: bytes) -> str:
+    if _BARE_LINE_END.search(line):
+        return "a CR or an LF stands alone"
+    if _VERSION_AT_END.fullmatch(line) is None:
+        return "the request line does not end in an HTTP version"
+    return "the request line is not method, space, target, space, version"
+
+
+def _why_bad_field_lines(block: bytes) -> str:
+    # RFC 9112 section 5.1
+    if _SPACE_BEFORE_COLON.search(block):
+        return "white space between a field name and its colon"
+    # RFC 9112 sections 2.2 and 5.2
+    if _FOLD.search(block):
+        return "a field line begins with white space"
+    if _BARE_LINE_END.search(block):
+        return "a CR or an LF stands alone"
+    return "a field line is not name, colon, value"
+
+
+def check_partial_head(partial: bytes) -> None:
+    """Check an incomplete head; raises HTTPError 400 if it cannot become valid."""
+    if _BARE_LINE_END.search(partial):
+        raise HTTPError(400, "a CR or an LF stands alone")
+
+
+def check_line_length(line: bytes) -> None:
+    """Check the length of a complete or incomplete request line; raises HTTPError 414."""
+    # RFC 9112 section 3; RFC 9110 section 15.5.15
+    if len(line) > limits.REQUEST_LINE_OCTETS:
+        raise HTTPError(414, f"the request line is longer than {limits.REQUEST_LINE_OCTETS} octets")
+
+
+def format_field_lines(fields: Fields) -> bytes:
+    """Format field lines; raises LocalProtocolError on an invalid name or value."""
+    out = []
+    for name, value in fields:
+        # RFC 9110 section 5.5: no CR, LF or NUL in a value.
+        if _NAME.fullmatch(name) is None or _SENT_VALUE.fullmatch(value) is None:
+            raise LocalProtocolError(f"not a field line: {name!r}: {value!r}")
+        out.append(b"%b: %b\r\n" % (name, value))
+    return b"".join(out)
+
+
+def format_request_head(request: Request) -> bytes:
+    """Format the head of a request, with its empty line; raises LocalProtocolError if it is invalid."""
+    line = b"%b %b HTTP/%d.%d" % (request.method, request.request_target, *request.version)
+    if _REQUEST_LINE.fullmatch(line) is None:
+        raise LocalProtocolError(f"not a request line: {line!r}")
+    return b"%b\r\n%b\r\n" % (line, format_field_lines(request.fields))
+
+
+def format_response_head(response: Response) -> bytes:
+    """Format the head of a response, with its empty line; raises LocalProtocolError if it is invalid."""
+    # RFC 9112 section 4: the space after the status code is sent even if the reason phrase is empty.
+    line = b"HTTP/%d.%d %d %b" % (*response.version, response.status, response.phrase)
+    if _STATUS_LINE.fullmatch(line) is None:
+        raise LocalProtocolError(f"not a status line: {line!r}")
+    return b"%b\r\n%b\r\n" % (line, format_field_lines(response.fields))
+
+
+# HTTP/1 message body codec: Content-Length, chunked, and close-delimited framing (RFC 9112 sections 6 and 7).
+#
+# decode() consumes octets of the buffer and returns Data, EndOfMessage, or None while it needs more input:
+#
+#     4\r\nWiki\r\n0\r\n\r\n   ->   Data(b"Wiki"), EndOfMessage()
+#
+# Chunk extensions are parsed and ignored (section 7.1.1). Left out: the gzip, deflate and compress transfer codings.
+
+# RFC 9112 section 7.1.1; with BWS, as in its grammar.
+_EXTENSION = rb"[ \t]*+;[ \t]*+%b++(?:[ \t]*+=[ \t]*+(?:%b++|%b))?" % (TCHAR, TCHAR, QUOTED_STRING)
+TOO_LARGE = "the content is larger than this service takes"
+_CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]++)((?:%b)*+)" % _EXTENSION)
+
+
+class BodyDecoder(Protocol):
+    """Decoder of one message's content."""
+
+    def decode(self, buffer: OctetBuffer) -> Data | EndOfMessage | None:
+        """Return the next event, or None until there is more input; raises HTTPError."""
+        ...
+
+    def at_eof(self) -> EndOfMessage:
+        """Handle the end of the connection: return the end of the message, or raise TruncatedError."""
+        ...
+
+
+class LengthDecoder:
+    """Content framed by Content-Length."""
+
+    def __init__(self, length: int) -> None:
+        self._remaining = length
+
+    def decode(self, buffer: OctetBuffer) -> Data | EndOfMessage | None:
+        if self._remaining == 0:
+            return END
+        data = buffer.take(self._remaining)
+        self._remaining -= len(data)
+        return Data(data) if data else None
+
+    def at_eof(self) -> EndOfMessage:
+        # RFC 9112 section 8: content shorter than its length is incomplete.
+        raise TruncatedError(f"the connection ended {self._remaining} octets before the content did")
+
+
+class CloseDecoder:
+    """Content of a response that ends with the connection; raises HTTPError 413 above `limit_octets`."""
+
+    def __init__(self, limit_octets: int) -> None:
+        self._allowed = limit_octets
+
+    def decode(self, buffer: OctetBuffer) -> Data | EndOfMessage | None:
+        data = buffer.take(len(buffer))
+        self._allowed -= len(data)
+        if self._allowed < 0:
+            raise HTTPError(413, TOO_LARGE)
+        return Data(data) if data else None
+
+    def at_eof(self) -> EndOfMessage:
+        return END
+
+
+class ChunkedDecoder:
+    """Content in the chunked transfer coding; raises HTTPError 413 above `limit_octets`."""
+
+    def __init__(self, limit_octets: int) -> None:
+        self._allowed = limit_octets
+        self._extensions_allowed = limits.CHUNK_EXTENSION_OCTETS
+        self._remaining = 0
+        self._in_chunk = False
+        self._trailer: list[bytes] | None = None
+
+    def decode(self, buffer: OctetBuffer) -> Data | EndOfMessage | None:
+        while True:
+            if self._remaining:
+                data = buffer.take(self._remaining)
+                self._remaining -= len(data)
+                return Data(data) if data else None
+            if self._trailer is not None:
+                return self._read_trailer(buffer, self._trailer)
+            if not (self._end_chunk(buffer) if self._in_chunk else self._read_chunk_line(buffer)):
+                return None
+
+    def at_eof(self) -> EndOfMessage:
+        raise TruncatedError("the connection ended before the last chunk")
+
+    def _end_chunk(self, buffer: OctetBuffer) -> bool:
+        end = buffer.peek(2)
+        if not b"\r\n".startswith(end):
+            raise HTTPError(400, "a chunk's data does not end where its size says")
+        if len(end) < 2:
+            return False
+        buffer.take(2)
+        self._in_chunk = False
+        return True
+
+    def _read_chunk_line(self, buffer: OctetBuffer) -> bool:
+        line = _take_line(buffer, limits.CHUNK_LINE_OCTETS, 400, "a chunk's size line is too long")
+        if line is None:
+            return False
+        match = _CHUNK_LINE.fullmatch(line)
+        if match is None:
+            raise HTTPError(400, "a chunk's size line is malformed")
+        self._open_chunk(match[1], len(match[2]))
+        return True
+
+    def _open_chunk(self, digits: bytes, extension_octets: int) -> None:
+        # RFC 9112 section 7.1: recipients must anticipate large sizes and prevent overflows.
+        if len(digits) > limits.CHUNK_SIZE_DIGITS:
+            raise HTTPError(400, "a chunk's size has too many digits")
+        self._extensions_allowed -= extension_octets
+        if self._extensions_allowed < 0:
+            raise HTTPError(400, "the chunk extensions are longer than any use of them")
+        self._remaining = int(digits, 16)
+        self._allowed -= self._remaining
+        if self._allowed < 0:
+            raise HTTPError(413, TOO_LARGE)
+        self._in_chunk = self._remaining > 0
+        if not self._in_chunk:
+            self._trailer = []
+
+    def _read_trailer(self, buffer: OctetBuffer, lines: list[bytes]) -> EndOfMessage | None:
+        while True:
+            allowed = limits.TRAILER_OCTETS - sum(len(line) for line in lines)
+            line = _take_line(buffer, allowed, 431, "the trailer section is too long")
+            if line is None:
+                return None
+            if not line:
+                return EndOfMessage(parse_field_lines(b"".join(lines))) if lines else END
+            lines.append(line + b"\r\n")
+
+
+def _take_line(buffer: OctetBuffer, limit_octets: int, status: int, detail: str) -> bytes | None:
+    try:
+        line = buffer.take_line(max(limit_octets, 0))
+    except LimitExceededError as error:
+        raise HTTPError(status, detail) from error
+    if b"\n" in (buffer.peek(limit_octets) if line is None else line):
+        raise HTTPError(400, "an LF stands alone")
+    return line
+
+
+def body_decoder(length: int, limit_octets: int) -> BodyDecoder:
+    """Return the decoder for a framing length; raises HTTPError 413 for a Content-Length above `limit_octets`."""
+    if length == CHUNKED:
+        return ChunkedDecoder(limit_octets)
+    if length == UNTIL_CLOSE:
+        return CloseDecoder(limit_octets)
+    # RFC 9110 section 15.5.14
+    if length > limit_octets:
+        raise HTTPError(413, TOO_LARGE)
+    return LengthDecoder(length)
+
+
+class BodyEncoder:
+    """Encoder of one message's content; raises LocalProtocolError unless it has the length of its framing."""
+
+    def __init__(self, length: int) -> None:
+        self._length = length
+        self._remaining = length
+
+    @property
+    def is_chunked(self) -> bool:
+        """True if the content is chunked, so that trailer fields can be sent."""
+        return self._length == CHUNKED
+
+    @property
+    def ends_with_connection(self) -> bool:
+        """True if the content is delimited by the end of the connection."""
+        return self._length == UNTIL_CLOSE
+
+    def encode_data(self, data: bytes) -> bytes:
+        """Encode a piece of content; raises LocalProtocolError beyond Content-Length."""
+        if self._length == CHUNKED:
+            # RFC 9112 section 7.1: a chunk of size zero would end the content.
+            return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
+        if self._length >= 0:
+            self._remaining -= len(data)
+            if self._remaining < 0:
+                raise LocalProtocolError("more content than Content-Length said")
+        return data
+
+    def encode_end(self, trailers: Fields = NO_FIELDS) -> bytes:
+        """Encode the end of the content; raises LocalProtocolError if octets are missing or trailers not possible."""
+        if self._length == CHUNKED:
+            return b"0\r\n%b\r\n" % format_field_lines(trailers)
+        if self._remaining > 0:
+            raise LocalProtocolError(f"{self._remaining} octets of content were not sent")
+        if len(trailers):
+            raise LocalProtocolError("only chunked content has a trailer section")
+        return b""

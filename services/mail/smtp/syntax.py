@@ -1,0 +1,257 @@
+"""SMTP replies: three-digit code, lines of text, enhanced status code (RFC 5321 section 4.2, RFC 2034, RFC 3463).
+
+    >>> Reply(550, "No such user here", "5.1.1").to_wire()
+    b'550 5.1.1 No such user here\\r\\n'
+
+RFC 2034 section 3: all 2xx, 4xx and 5xx replies carry an enhanced code, except the greeting and those to HELO and EHLO.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from services.mail.address import Mailbox, MailboxError, PathError, PathTooLongError, parse_path
+from services.mail.smtp import limits
+
+# Framing of command lines: split received octets at CRLF, with limits (RFC 5321 sections 2.3.7, 4.5.3.1).
+#
+# Only CRLF ends a line. The octets of a line that is too long for any command are discarded as they are received, so
+# that its end is found and the next command parsed; an endless line ends the connection.
+
+CRLF = b"\r\n"
+
+
+class EndlessLineError(Exception):
+    """A line exceeds ENDLESS_LINE_OCTETS."""
+
+
+class CommandLines:
+    """Buffer of received octets, consumed as lines or as they are."""
+
+    def __init__(self) -> None:
+        self._octets = bytearray()
+        self._searched = 0
+        self._skipped = 0
+
+    def __len__(self) -> int:
+        return len(self._octets)
+
+    def feed(self, data: bytes) -> None:
+        """Append octets; the connection stops reading while they are not consumed."""
+        self._octets += data
+
+    def pop_all(self) -> bytes:
+        """Remove and return all octets."""
+        octets_read = bytes(self._octets)
+        self.clear()
+        return octets_read
+
+    def clear(self) -> None:
+        """Discard all octets."""
+        self._octets.clear()
+        self._searched = self._skipped = 0
+
+    def pop_line(self) -> tuple[bytes, int] | None:
+        """Return a line as (retained octets without CRLF, length with CRLF), or None if it is incomplete.
+
+        Raises EndlessLineError.
+        """
+        end = self._octets.find(CRLF, self._searched)
+        if end >= 0 and self._skipped + end <= limits.ENDLESS_LINE_OCTETS:
+            line = bytes(self._octets[:end])
+            octets = self._skipped + end + len(CRLF)
+            del self._octets[: end + len(CRLF)]
+            self._searched = self._skipped = 0
+            return line, octets
+        if self._skipped + len(self._octets) > limits.ENDLESS_LINE_OCTETS + 1:
+            raise EndlessLineError
+        # The last octet may be the CR of the end.
+        self._searched = max(0, len(self._octets) - 1)
+        if len(self._octets) > limits.AUTH_LINE_OCTETS:
+            self._skipped += self._searched
+            del self._octets[: self._searched]
+            self._searched = 0
+        return None
+
+
+def line_limit(verb: bytes) -> int:
+    """Return the maximum length of a command's line, CRLF counted."""
+    if verb == b"MAIL":
+        return limits.MAIL_LINE_OCTETS
+    return limits.AUTH_LINE_OCTETS if verb == b"AUTH" else limits.COMMAND_LINE_OCTETS
+
+
+# RFC 5321 section 4.5.3.1.5, code and CRLF counted.
+REPLY_LINE_OCTETS_MAX = 512
+# Limit on the lines of one reply: an EHLO reply of a large server has some twenty.
+REPLY_LINES_MAX = 256
+_LINE = re.compile(rb"([2-5][0-5][0-9])(?:([ -])(.*))?\Z", re.DOTALL)
+_ENHANCED = re.compile(r"([245]\.[0-9]{1,3}\.[0-9]{1,3})(?: |\Z)")
+_UNPRINTABLE = re.compile(r"[^ -~]")
+
+
+class ReplyError(ValueError):
+    """Not a reply: a syntax error of the peer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One reply; `text` has its lines separated by newlines, `enhanced` is empty or a code of RFC 3463."""
+
+    code: int
+    text: str = ""
+    enhanced: str = ""
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines of text."""
+        return self.text.split("\n")
+
+    @property
+    def is_positive(self) -> bool:
+        """True for 2yz and 3yz replies (RFC 5321 section 4.2.1)."""
+        return self.code < 400
+
+    @property
+    def is_permanent(self) -> bool:
+        """True for 5yz replies: a retry would fail again."""
+        return self.code >= 500
+
+    def to_wire(self) -> bytes:
+        """Encode the reply; characters other than printable ASCII become `?`."""
+        prefix = f"{self.enhanced} " if self.enhanced else ""
+        *first, last = (_UNPRINTABLE.sub("?", prefix + line) for line in self.lines)
+        return "".join([*(f"{self.code}-{line}\r\n" for line in first), f"{self.code} {last}\r\n"]).encode("ascii")
+
+    def __str__(self) -> str:
+        return f"{self.code} {self.enhanced} {self.text}" if self.enhanced else f"{self.code} {self.text}"
+
+
+class ReplyReader:
+    """Parser of multi-line replies."""
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+        self._code: bytes | None = None
+
+    def feed(self, line: bytes) -> Reply | None:
+        """Parse one line without its CRLF; returns the reply if this is its last line; raises ReplyError."""
+        match = _LINE.match(line)
+        if match is None or (self._code or match[1]) != match[1]:
+            raise ReplyError(f"no reply line: {line[:80]!r}")
+        self._code = match[1]
+        self._lines.append((match[3] or b"").decode("ascii", "replace"))
+        if len(self._lines) > REPLY_LINES_MAX:
+            raise ReplyError(f"a reply of more than {REPLY_LINES_MAX} lines")
+        if match[2] == b"-":
+            return None
+        lines, self._lines, self._code = self._lines, [], None
+        return _reply(int(match[1]), lines)
+
+
+def _reply(code: int, lines: Iterable[str]) -> Reply:
+    """Split the enhanced code from the text if every line has the same one."""
+    texts = list(lines)
+    codes = {match[1] if (match := _ENHANCED.match(text)) else "" for text in texts}
+    enhanced = codes.pop() if len(codes) == 1 else ""
+    if enhanced[:1] != str(code)[:1]:
+        return Reply(code, "\n".join(texts))
+    return Reply(code, "\n".join(text[len(enhanced) + 1 :] for text in texts), enhanced)
+
+
+# Parameters of MAIL and RCPT: paths and extension values (RFC 5321 sections 4.1.1.2, 4.1.1.3, 4.1.1.11).
+#
+# Supported on MAIL: SIZE (RFC 1870), BODY (RFC 6152) and AUTH (RFC 4954 section 5), which is validated and otherwise
+# ignored. RCPT supports none.
+
+_KEYWORD = re.compile(rb"([A-Za-z0-9][A-Za-z0-9-]*)(?:=([!-<>-~]+))?\Z")
+# RFC 1870 section 4: up to 20 digits.
+_SIZE = re.compile(rb"[0-9]{1,20}\Z")
+
+NOT_TAKEN = Reply(555, "This server does not know the parameter", "5.5.4")
+NOT_UNDERSTOOD = Reply(501, "The parameter has no such value", "5.5.4")
+TWICE = Reply(501, "The parameter is there twice", "5.5.4")
+NOT_IMPLEMENTED = Reply(504, "This server does not implement that value of BODY", "5.5.4")
+
+
+class ParameterError(Exception):
+    """An invalid parameter of a command; `reply` is the reply to send."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(str(reply))
+        self.reply = reply
+
+
+@dataclass(frozen=True, slots=True)
+class MailParameters:
+    """The parsed MAIL command: a reverse_path of None is the null one; a size of 0 was not declared."""
+
+    reverse_path: Mailbox | None
+    size_octets: int = 0
+    is_8bit: bool = False
+
+
+def parse_mail(argument: bytes, with_auth: bool) -> MailParameters:
+    """Parse the argument of MAIL; raises ParameterError. `with_auth` allows the parameter AUTH."""
+    mailbox, rest = _path(argument, b"FROM:", "5.1.7")
+    if mailbox is not None and not mailbox.domain:
+        raise ParameterError(Reply(553, "The mailbox has no domain", "5.1.7"))
+    values = _keywords(rest)
+    size, body = 0, b""
+    for keyword, value in values.items():
+        if keyword == b"SIZE":
+            if not _SIZE.match(value):
+                raise ParameterError(NOT_UNDERSTOOD)
+            size = int(value)
+        elif keyword == b"BODY":
+            body = _body(value)
+        elif not (keyword == b"AUTH" and with_auth and value):
+            raise ParameterError(NOT_TAKEN)
+    return MailParameters(mailbox, size, body == b"8BITMIME")
+
+
+def parse_rcpt(argument: bytes) -> Mailbox:
+    """Parse the argument of RCPT; raises ParameterError."""
+    mailbox, rest = _path(argument, b"TO:", "5.1.3")
+    if mailbox is None:
+        raise ParameterError(Reply(553, "A message is for somebody", "5.1.3"))
+    if _keywords(rest):
+        raise ParameterError(NOT_TAKEN)
+    return mailbox
+
+
+def _body(value: bytes) -> bytes:
+    body = value.upper()
+    # BINARYMIME (RFC 3030 section 3) requires BDAT, which is not implemented.
+    if body == b"BINARYMIME":
+        raise ParameterError(NOT_IMPLEMENTED)
+    if body not in (b"7BIT", b"8BITMIME"):
+        raise ParameterError(NOT_UNDERSTOOD)
+    return body
+
+
+def _path(argument: bytes, prefix: bytes, enhanced: str) -> tuple[Mailbox | None, bytes]:
+    if argument[: len(prefix)].upper() != prefix:
+        raise ParameterError(Reply(501, f"The syntax is {prefix.decode()}<mailbox>", "5.5.4"))
+    try:
+        # Section 3.3 allows no space after the colon, but many programs send one.
+        return parse_path(argument[len(prefix) :].lstrip(b" "))
+    except PathTooLongError as error:
+        raise ParameterError(Reply(501, f"The mailbox cannot be used: {error}", enhanced)) from None
+    except PathError as error:
+        raise ParameterError(Reply(501, f"The syntax is {prefix.decode()}<mailbox>: {error}", "5.5.4")) from None
+    except MailboxError as error:
+        raise ParameterError(Reply(553, f"The mailbox cannot be used: {error}", enhanced)) from None
+
+
+def _keywords(octets: bytes) -> dict[bytes, bytes]:
+    values: dict[bytes, bytes] = {}
+    for word in octets.split():
+        match = _KEYWORD.match(word)
+        if match is None:
+            raise ParameterError(NOT_UNDERSTOOD)
+        keyword = match[1].upper()
+        if keyword in values:
+            raise ParameterError(TWICE)
+        values[keyword] = match[2] or b""
+    return values
