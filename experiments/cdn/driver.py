@@ -77,8 +77,8 @@ class Users:
     def return_regularly(self, request: Mapping[str, Any]) -> tuple[int, int]:
         """Send a request at regular times, also after failures."""
         asked = failed = 0
-        start_s = time.monotonic()
-        while (now_s := time.monotonic()) < start_s + request["for_s"]:
+        end_s = time.monotonic() + request["for_s"]
+        while (now_s := time.monotonic()) < end_s:
             asked += 1
             try:
                 connection = self._connect(RETURN_TIMEOUT_S)
@@ -89,7 +89,7 @@ class Users:
             except ERRORS:
                 failed += 1
             periods = (time.monotonic() - now_s) // request["every_s"] + 1
-            time.sleep(max(0.0, now_s + periods * request["every_s"] - time.monotonic()))
+            time.sleep(max(0.0, min(now_s + periods * request["every_s"], end_s) - time.monotonic()))
         return asked, failed
 
     def _on_one_connection(self, paths: Iterable[str]) -> int:

@@ -43,7 +43,7 @@ from experiments.harness.clock import tolerance
 from experiments.harness.experiment import Experiment, Outcome, Parameter, Run
 from experiments.harness.fidelity.certificate import MachineWatch
 from experiments.harness.measurement import Evidence, first_interface, measured, site_folder
-from experiments.harness.parameters import choices, factor, listed, seconds, whole
+from experiments.harness.parameters import choices, factor, listed, period, whole
 from experiments.harness.report.line_plots import Panel, Series, plot_lines
 from experiments.harness.results.result import Comparison, Timing
 from experiments.harness.theory.tcp import Theory
@@ -393,7 +393,7 @@ EXPERIMENT = Experiment(
             full="1,2,3,5,8",
             full_virtual="300",
         ),
-        "interval": Parameter("500ms", seconds, "how often the CDN checks its replicas", full_virtual="60s"),
+        "interval": Parameter("500ms", period, "how often the CDN checks its replicas", full_virtual="60s"),
         "fault": Parameter(
             SERVICE,
             choices((SERVICE, LINK)),
@@ -408,7 +408,7 @@ EXPERIMENT = Experiment(
             full_virtual="100",
         ),
         # The period is no divisor of a TTL of 300 s, so that no request coincides with the end of a TTL.
-        "every": Parameter("150ms", seconds, "the time between two requests of a user", full_virtual="59s"),
+        "every": Parameter("150ms", period, "the time between two requests of a user", full_virtual="151s"),
         "users": Parameter("2", whole(1, 20), "how many users the region has (of many faults: one)"),
         "scale": Parameter("1", factor, "a factor on all delays of the topology"),
     },

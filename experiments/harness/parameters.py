@@ -11,12 +11,21 @@ from topologies.emulation.shape import parse_time_s
 
 def seconds(text: str) -> float:
     """Parse a time such as 50ms, 300us or 1s; return seconds, from 1us to 60s."""
+    return _time_s(text, 60)
+
+
+def period(text: str) -> float:
+    """Parse the time between two events, such as 500ms or 150s; return seconds, from 1us to 3600s."""
+    return _time_s(text, 3600)
+
+
+def _time_s(text: str, high_s: int) -> float:
     try:
         value = parse_time_s(text)
     except TopologyError:
         value = 0.0
-    if not 0 < value <= 60:
-        raise ValueError("it takes a time from 1us to 60s")
+    if not 0 < value <= high_s:
+        raise ValueError(f"it takes a time from 1us to {high_s}s")
     return value
 
 
