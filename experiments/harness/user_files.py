@@ -12,16 +12,23 @@ from typing import Any
 
 from experiments.harness.claims import load_claims
 from experiments.harness.experiment import Experiment
+from experiments.harness.judge import layers
+from topologies.emulation import user_module
 from topologies.emulation.errors import UserFileError
-from topologies.emulation.user_module import load
 
 # The name of an experiment becomes the name of a folder of results.
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
+def _load(file: str, purpose: str) -> ModuleType:
+    # The file may import scapy by itself.
+    layers.load()
+    return user_module.load(file, purpose)
+
+
 def load_experiment(file: str, taken: Collection[str]) -> Experiment:
     """Return the experiment that a file defines; `taken`: names of other experiments. Raises UserFileError."""
-    module = load(file, "defines EXPERIMENT")
+    module = _load(file, "defines EXPERIMENT")
     experiment = getattr(module, "EXPERIMENT", None)
     if experiment is None:
         hint = f"start its topology by `lab7 up {file}`, or " if hasattr(module, "topos") else ""
@@ -58,7 +65,7 @@ def load_topology(file: str, chosen: str) -> tuple[str, Any, str, tuple[str, ...
 
     chosen: name of one of several, or empty. Raises UserFileError.
     """
-    module = load(file, "exports `topos`")
+    module = _load(file, "exports `topos`")
     topos = getattr(module, "topos", None)
     if not topos or not isinstance(topos, dict):
         hint = f"run its experiment by `lab7 run {file}`, or " if hasattr(module, "EXPERIMENT") else ""

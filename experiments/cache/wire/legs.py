@@ -15,8 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from scapy.layers.inet import IP, TCP
-
+from experiments.harness.judge import layers
 from experiments.harness.judge.frames import CaptureFile
 from experiments.harness.judge.verdict import Contradiction
 from experiments.http.wire.http1 import Conversation, Exchange, Message
@@ -166,9 +165,11 @@ def read_legs(captured: CaptureFile, interface: str, proxy: str, ports: Iterable
 def _asks(captured: CaptureFile, interface: str, proxy: str, ports: set[int]) -> bool:
     """Return True if the proxy sends a server any octets, on any connection."""
     return any(
-        frame.packet[IP].src == proxy and frame.packet[TCP].dport in ports and bytes(frame.packet[TCP].payload)
+        frame.packet[layers.IP].src == proxy
+        and frame.packet[layers.TCP].dport in ports
+        and bytes(frame.packet[layers.TCP].payload)
         for frame in captured.at(interface)
-        if IP in frame.packet and TCP in frame.packet
+        if layers.IP in frame.packet and layers.TCP in frame.packet
     )
 
 

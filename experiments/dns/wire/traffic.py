@@ -19,20 +19,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any, Literal
 
-from scapy.layers.dns import (
-    DNS,
-    DNSQR,
-    DNSRRMX,
-    DNSRROPT,
-    DNSRRSOA,
-    DNSRRSRV,
-    dnsclasses,
-    dnsqtypes,
-)
-from scapy.layers.inet import IP, UDP
-from scapy.layers.inet6 import IPv6
-from scapy.packet import Raw
-
+from experiments.harness.judge import layers
 from experiments.harness.judge.frames import (
     UDP_HEADER_BYTES,
     UDP_PROTOCOL,
@@ -166,7 +153,7 @@ def is_within(name: str, domain: str) -> bool:
 def read_message(octets: bytes, carrier: Carrier) -> DnsMessage:
     """Parse one message. Raises MalformedMessage with the reason."""
     packet = _dissect(octets)
-    opt = next((record for record in packet.ar if isinstance(record, DNSRROPT)), None)
+    opt = next((record for record in packet.ar if isinstance(record, layers.DNSRROPT)), None)
     extended = 0 if opt is None else opt.extrcode << 4
     return DnsMessage(
         **vars(carrier),
@@ -191,13 +178,13 @@ def _dissect(octets: bytes) -> Any:
     if len(octets) < HEADER_BYTES:
         raise MalformedMessage(f"a message of {len(octets)} octets has no whole header")
     try:
-        packet = DNS(octets + SENTINEL)
+        packet = layers.DNS(octets + SENTINEL)
     except Exception as error:
         # scapy's fields raise arbitrary exceptions on malformed octets.
         raise MalformedMessage(f"no DNS message ({type(error).__name__})") from error
     for section in ("qd", "an", "ns", "ar"):
         promised, found = getattr(packet, section + "count"), getattr(packet, section)
-        read = [record for record in found if not isinstance(record, Raw) and not record.payload]
+        read = [record for record in found if not isinstance(record, layers.Raw) and not record.payload]
         if len(found) != promised or len(read) != promised:
             raise MalformedMessage(f"{len(read)} of the {promised} records of section {section} can be read")
     rest = bytes(packet.payload)
@@ -215,7 +202,7 @@ def _question(section: Iterable[Any]) -> Question | None:
     if not questions:
         return None
     (one,) = questions
-    if not isinstance(one, DNSQR):
+    if not isinstance(one, layers.DNSQR):
         raise MalformedMessage("a question that cannot be read")
     return Question(_name(one.qname), _type(one.qtype), _class(one.unicastresponse << 15 | one.qclass))
 
@@ -227,7 +214,7 @@ def _records(section: Iterable[Any]) -> tuple[DnsRecord, ...]:
             _type(record.type),
             # Scapy interprets the upper bit as in multicast DNS; here it is part of the class.
             _class(record.rclass | getattr(record, "cacheflush", 0) << 15),
-            _opt_ttl(record) if isinstance(record, DNSRROPT) else record.ttl,
+            _opt_ttl(record) if isinstance(record, layers.DNSRROPT) else record.ttl,
             _rdata(record),
         )
         for record in section
@@ -240,14 +227,14 @@ def _opt_ttl(record: Any) -> int:
 
 def _rdata(record: Any) -> str:
     """Format the RDATA of a record as in a master file (RFC 1035 sections 3.3 and 5.1); for DNSSEC, scapy's fields."""
-    if isinstance(record, DNSRRMX):
+    if isinstance(record, layers.DNSRRMX):
         return f"{record.preference} {_name(record.exchange)}"
-    if isinstance(record, DNSRRSOA):
+    if isinstance(record, layers.DNSRRSOA):
         names = f"{_name(record.mname)} {_name(record.rname)}"
         return f"{names} {record.serial} {record.refresh} {record.retry} {record.expire} {record.minimum}"
-    if isinstance(record, DNSRRSRV):
+    if isinstance(record, layers.DNSRRSRV):
         return f"{record.priority} {record.weight} {record.port} {_name(record.target)}"
-    if isinstance(record, DNSRROPT):
+    if isinstance(record, layers.DNSRROPT):
         return f"{len(record.rdata)} options"
     value: Any = getattr(record, "rdata", None)
     if isinstance(value, str):
@@ -266,11 +253,11 @@ def _name(octets: bytes) -> str:
 
 
 def _type(number: int) -> str:
-    return str(dnsqtypes.get(number, f"TYPE{number}"))  # RFC 3597 section 5
+    return str(layers.dnsqtypes.get(number, f"TYPE{number}"))  # RFC 3597 section 5
 
 
 def _class(number: int) -> str:
-    return str(dnsclasses.get(number, f"CLASS{number}"))
+    return str(layers.dnsclasses.get(number, f"CLASS{number}"))
 
 
 __all__ = [
@@ -379,7 +366,7 @@ def dns_exchanges(capture: CaptureFile, interface: str, port: int = DNS_PORT) ->
         if not frame.may_carry(UDP_PROTOCOL):
             continue
         packet = frame.headers
-        if UDP in packet and port in (packet[UDP].sport, packet[UDP].dport):
+        if layers.UDP in packet and port in (packet[layers.UDP].sport, packet[layers.UDP].dport):
             _note(messages, problems, _datagram(frame, packet), _udp_carrier(frame, packet))
     holes = []
     for connection in connections(frames):
@@ -447,7 +434,7 @@ def _note(messages: list[DnsMessage], problems: list[Problem], octets: bytes | s
 
 
 def _datagram(frame: Frame, packet: Any) -> bytes | str:
-    udp = packet[UDP]
+    udp = packet[layers.UDP]
     # Octets from the UDP header on, since `packet` may end with that header.
     original = frame.data[len(packet.original) - len(udp.original) :]
     if not UDP_HEADER_BYTES <= udp.len <= len(original):
@@ -456,12 +443,12 @@ def _datagram(frame: Frame, packet: Any) -> bytes | str:
 
 
 def _udp_carrier(frame: Frame, packet: Any) -> Carrier:
-    network, udp = _network(packet), packet[UDP]
+    network, udp = _network(packet), packet[layers.UDP]
     return Carrier(frame.number, frame.time_ns, network.src, udp.sport, network.dst, udp.dport, "udp")
 
 
 def _network(packet: Any) -> Any:
-    return packet[IP] if IP in packet else packet[IPv6]
+    return packet[layers.IP] if layers.IP in packet else packet[layers.IPv6]
 
 
 def _both_ways(connection: Connection) -> Iterator[tuple[bytes | str, Carrier]]:

@@ -21,9 +21,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mininet.topo import Topo
-from scapy.layers.inet import IP, TCP, UDP
 
 from experiments.harness.fidelity.disturbance import DISTURBED_SHARE
+from experiments.harness.judge import layers
 from experiments.harness.judge.frames import CaptureFile, Frame
 from experiments.harness.pathmodel.network import addresses
 
@@ -50,9 +50,9 @@ def _turns(frames: Iterable[Frame], host: str, hosts: Mapping[str, str]) -> list
     since_ns: int | None = None
     for frame in frames:
         packet = frame.packet
-        if IP not in packet:
+        if layers.IP not in packet:
             continue
-        ours = hosts.get(packet[IP].src) == host
+        ours = hosts.get(packet[layers.IP].src) == host
         if not _involves_programs(packet, ours):
             continue
         if not ours:
@@ -72,14 +72,14 @@ def _between(since_ns: int, sent_ns: int) -> list[Turn]:
 
 def _involves_programs(packet: Any, ours: bool) -> bool:
     """Return whether programs cause a frame of this host, or receive a frame that arrived at it."""
-    if UDP in packet:
+    if layers.UDP in packet:
         return True
-    if TCP not in packet:
+    if layers.TCP not in packet:
         return False
-    tcp = packet[TCP]
+    tcp = packet[layers.TCP]
     if tcp.flags.S:
         # The client's own SYN, and its answer at the client.
         return bool(tcp.flags.A) != ours
-    size = packet[IP].len - packet[IP].ihl * 4 - tcp.dataofs * 4
+    size = packet[layers.IP].len - packet[layers.IP].ihl * 4 - tcp.dataofs * 4
     # The kernel sends a RST, but the peer's program receives an error (RFC 9293 section 3.10.7.3).
     return size > 0 or bool(tcp.flags.F) or (bool(tcp.flags.R) and not ours)

@@ -24,9 +24,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from scapy.layers.dns import DNS
-from scapy.layers.inet import UDP
-
+from experiments.harness.judge import layers
 from experiments.harness.judge.frames import Frame
 
 # In order of priority: overlapping intervals count as the first of these terms.
@@ -74,9 +72,9 @@ def dns_intervals(frames: Iterable[Frame]) -> list[Interval]:
     intervals: list[Interval] = []
     for frame in frames:
         packet = frame.packet
-        if UDP not in packet or DNS not in packet:
+        if layers.UDP not in packet or layers.DNS not in packet:
             continue
-        udp, dns = packet[UDP], packet[DNS]
+        udp, dns = packet[layers.UDP], packet[layers.DNS]
         if not dns.qr:
             # The wait for a retransmitted query starts with its first transmission.
             asked.setdefault((udp.sport, dns.id), frame.time_ns)

@@ -13,12 +13,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from scapy.layers.inet import IP, TCP
-from scapy.layers.inet6 import IPv6
-from scapy.layers.l2 import Ether
-from scapy.utils import RawPcapNgReader
-
 from experiments.harness.capture.pcapng import InterfaceCounts, read_counts
+from experiments.harness.judge import layers
 from experiments.harness.judge.reassembly import Segment, Stream, reassemble, unwrap
 
 # RFC 894; RFC 791 section 3.1, offsets within the frame; RFC 768.
@@ -46,7 +42,7 @@ class Frame:
     @cached_property
     def packet(self) -> Any:
         """The frame as a scapy Ether packet."""
-        return Ether(self.data)
+        return layers.Ether(self.data)
 
     def may_carry(self, protocol: int) -> bool:
         """Return True if the frame may carry this IPv4 protocol; a cheap filter, so that scapy need not dissect the
@@ -67,7 +63,7 @@ class Frame:
         if len(self.data) < end:
             return self.packet
         (fragment,) = _FRAGMENT.unpack_from(self.data, IPV4_FRAGMENT)
-        return self.packet if fragment & ~DONT_FRAGMENT else Ether(self.data[:end])
+        return self.packet if fragment & ~DONT_FRAGMENT else layers.Ether(self.data[:end])
 
 
 @dataclass(frozen=True)
@@ -93,7 +89,7 @@ def read_capture(path: Path) -> CaptureFile:
     counts = read_counts(path)
     frames: list[Frame] = []
     if any(count.packets for count in counts.values()):
-        with RawPcapNgReader(str(path)) as reader:
+        with layers.RawPcapNgReader(str(path)) as reader:
             for number, (data, meta) in enumerate(reader, start=1):
                 time_ns = (meta.tshigh << 32) | meta.tslow
                 frames.append(Frame(number, meta.ifname.decode(), time_ns, data, meta.wirelen))
@@ -209,10 +205,10 @@ def connections(frames: Iterable[Frame]) -> list[Connection]:
         if not frame.may_carry(TCP_PROTOCOL):
             continue
         packet = frame.packet
-        if TCP not in packet:
+        if layers.TCP not in packet:
             continue
         source, target = _endpoints(packet)
-        tcp, key = packet[TCP], frozenset((source, target))
+        tcp, key = packet[layers.TCP], frozenset((source, target))
         if _opens(tcp, source, current.get(key)):
             current[key] = Connection(source, target, Direction(), Direction())
             found.append(current[key])
@@ -227,8 +223,8 @@ def _sent(segments: list[Segment]) -> int:
 
 
 def _endpoints(packet: Any) -> tuple[Endpoint, Endpoint]:
-    network = packet[IP] if IP in packet else packet[IPv6]
-    return Endpoint(network.src, packet[TCP].sport), Endpoint(network.dst, packet[TCP].dport)
+    network = packet[layers.IP] if layers.IP in packet else packet[layers.IPv6]
+    return Endpoint(network.src, packet[layers.TCP].sport), Endpoint(network.dst, packet[layers.TCP].dport)
 
 
 def _opens(tcp: Any, source: Endpoint, known: Connection | None) -> bool:

@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from scapy.layers.inet import IP, TCP, UDP
-
+from experiments.harness.judge import layers
 from experiments.harness.judge.frames import Frame
 from experiments.harness.theory.tcp import INITIAL_WINDOW_SEGMENTS
 
@@ -106,12 +105,12 @@ def actions_of(
     reader = _Reader(host, addresses)
     for frame in frames:
         packet = frame.packet
-        if IP not in packet:
+        if layers.IP not in packet:
             continue
-        if TCP in packet:
-            reader.tcp(frame, packet[IP], packet[TCP])
-        elif UDP in packet:
-            reader.udp(frame, packet[IP], packet[UDP])
+        if layers.TCP in packet:
+            reader.tcp(frame, packet[layers.IP], packet[layers.TCP])
+        elif layers.UDP in packet:
+            reader.udp(frame, packet[layers.IP], packet[layers.UDP])
     return reader.actions, reader.arrivals
 
 
@@ -125,9 +124,9 @@ def needless_retransmissions(frames: Iterable[Frame]) -> set[int]:
     seen: dict[tuple[Any, ...], dict[str, list[int]]] = {}
     for frame in frames:
         packet = frame.packet
-        if IP not in packet or TCP not in packet:
+        if layers.IP not in packet or layers.TCP not in packet:
             continue
-        network, tcp = packet[IP], packet[TCP]
+        network, tcp = packet[layers.IP], packet[layers.TCP]
         size = network.len - network.ihl * 4 - tcp.dataofs * 4
         if size > 0:
             key = (network.src, tcp.sport, network.dst, tcp.dport, tcp.seq, size)

@@ -146,7 +146,8 @@ def _dress(axes: Any, comparisons: Sequence[Comparison]) -> None:
 
 REPORT_NAME = "report.html"
 MOST_FRAMES = 12
-OWN_CLAIMS = "Beside the course"
+# Group of the claims that experiments declare as `own_claims`.
+OWN_CLAIMS = "Claims of single experiments"
 
 
 @dataclass(frozen=True)
@@ -199,18 +200,18 @@ def render_index(runs: Sequence[IndexRow], latest: Mapping[str, Latest], claims:
     groups: dict[str, list[Claim]] = {}
     for claim in claims.values():
         groups.setdefault(claim.group, []).append(claim)
-    # Claims of user experiments; their statements are in the reports of their runs.
+    # Their statements are in the reports of their runs.
     if own := [Claim(name, OWN_CLAIMS, "", "") for name in latest if name not in claims]:
         groups[OWN_CLAIMS] = own
-    verdicts = [latest[name].verdict for name in claims if name in latest]
     return render(
         "index.html.j2",
         runs=runs,
         latest=latest,
         groups=groups,
-        counts=_counts(verdicts),
-        judged=len(verdicts),
-        total=len(claims),
+        counts=_counts([one.verdict for one in latest.values()]),
+        judged=len(latest),
+        own=len(own),
+        total=len(claims) + len(own),
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 
-from scapy.contrib.http2 import HPackHdrTable, HPackZString
+from experiments.harness.judge import layers
 
 Field = tuple[bytes, bytes]
 DEFAULT_SIZE = 4096  # RFC 9113 section 6.5.2
@@ -121,14 +121,14 @@ def _size(field: Field) -> int:
 
 @cache
 def _static_entry(index: int) -> Field:
-    entry = HPackHdrTable()[index]
+    entry = layers.HPackHdrTable()[index]
     return entry.name().encode(), entry.value().encode()
 
 
 @cache
 def _symbols() -> Mapping[tuple[int, int], int]:
     """Return the symbols of the Huffman code (appendix B) by (code, its length in bits)."""
-    return {(code, length): symbol for symbol, (code, length) in enumerate(HPackZString.static_huffman_code)}
+    return {(code, length): symbol for symbol, (code, length) in enumerate(layers.HPackZString.static_huffman_code)}
 
 
 def _unpacked(octets: bytes) -> bytes:

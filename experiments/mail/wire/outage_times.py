@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from scapy.layers.inet import IP, TCP
-
+from experiments.harness.judge import layers
 from experiments.harness.judge.frames import CaptureFile, Frame
 from experiments.harness.results.result import Timing
 from experiments.mail.claims.outage import Episode, Resumption, during
@@ -22,13 +21,13 @@ def between_servers(captured: CaptureFile, sample: Timed) -> CaptureFile:
     """Return the TCP frames between the two servers during a sample."""
     frames = [frame for frame in captured.frames if sample.first_ns <= frame.time_ns <= sample.last_ns]
     return CaptureFile(
-        tuple(frame for frame in frames if TCP in frame.packet and _ends(frame) == SERVERS), captured.counts
+        tuple(frame for frame in frames if layers.TCP in frame.packet and _ends(frame) == SERVERS), captured.counts
     )
 
 
 def _ends(frame: Frame) -> set[str]:
     """Return the addresses of a frame."""
-    return {frame.packet[IP].src, frame.packet[IP].dst}
+    return {frame.packet[layers.IP].src, frame.packet[layers.IP].dst}
 
 
 def recovery_timing(found: Resumption) -> Timing:

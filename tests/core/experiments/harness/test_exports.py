@@ -44,3 +44,22 @@ def test_a_driver_imports_neither_scapy_nor_mininet() -> None:
     code = "import sys; from experiments.harness import serve; print({'scapy', 'mininet', 'click'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["list"], ["claims"], ["claims", "--json"]], ids=" ".join)
+def test_commands_without_a_capture_do_not_import_scapy(arguments: list[str]) -> None:
+    code = (
+        "import sys; from experiments.harness.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: print('scapy' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "False"
+
+
+def test_scapy_is_imported_at_first_use_and_writes_no_settings(tmp_path: Path) -> None:
+    code = "from experiments.harness.judge import layers; print(layers.TCP.__module__, layers.DNS.__module__)"
+    environment = {"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path / "config"), "PATH": ""}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout.split() == ["scapy.layers.inet", "scapy.layers.dns"]
+    assert list(tmp_path.iterdir()) == []

@@ -110,5 +110,13 @@ def test_the_index_links_every_run_and_lists_every_claim(tmp_path: Path) -> None
     assert "suspect run" in page
 
 
+def test_the_index_counts_the_claims_that_an_experiment_declares(tmp_path: Path) -> None:
+    own = tuple(Verdict(name, "shown", "It was captured.", (1,)) for name in ("K1", "K2", "K3"))
+    sample_result(experiment="http-keep-alive", claims=own).save(new_folder(tmp_path, "http-keep-alive"))
+    page = write_index(tmp_path, load_claims()).read_text(encoding="utf-8")
+    assert "3 of 72 claims have been judged" in page
+    assert re.search(r">\s*3 shown", page)
+
+
 def test_an_index_of_nothing_says_so(tmp_path: Path) -> None:
     assert "No experiment has been run yet" in write_index(tmp_path, load_claims()).read_text(encoding="utf-8")

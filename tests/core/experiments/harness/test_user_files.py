@@ -177,15 +177,15 @@ def test_only_what_fails_in_a_person_s_file_is_theirs(tmp_path: Path) -> None:
     assert explain(ours.value) is None
 
 
-def test_the_index_counts_the_course_s_claims_and_lists_a_person_s_own(tmp_path: Path) -> None:
+def test_the_index_counts_and_lists_the_claims_of_an_experiment(tmp_path: Path) -> None:
     result = sample_result()
     own = sample_result(experiment="mine", claims=(type(result.claims[0])("X1", "shown", "It was seen.", (3,)),))
     for each in (result, own):
         each.save(new_folder(tmp_path, each.experiment))
     claims = {"H9": find_claim("H9")}
     page = write_index(tmp_path, claims).read_text(encoding="utf-8")
-    assert "1 of 1 claims" in page
-    assert "Beside the course" in page
+    assert "2 of 2 claims have been judged; 1 of them is declared by an experiment" in page
+    assert "Claims of single experiments" in page
     assert "It was seen." in page
 
 

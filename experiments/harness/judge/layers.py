@@ -1,0 +1,68 @@
+"""scapy's packet classes, imported together at the first use of one of them (PEP 562).
+
+    from experiments.harness.judge import layers
+
+    if layers.TCP in frame.packet: ...
+
+Importing scapy takes a second, which commands that read no capture (`lab7 list`) save. All modules are imported at
+once: a module binds its layers to ports on import, so that a later import would change the dissection of later packets.
+
+On import, scapy creates settings and pickled caches in XDG_CONFIG_HOME and XDG_CACHE_HOME; a run must write nothing
+outside of its result folder. With both variables pointing to a path that cannot be a directory, scapy works without
+them. A program that runs a file which imports scapy by itself calls `load` before.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+MODULES = {
+    "scapy.layers.l2": ("Ether",),
+    "scapy.layers.inet": ("IP", "TCP", "UDP"),
+    "scapy.layers.inet6": ("IPv6",),
+    "scapy.layers.dns": (
+        "DNS",
+        "DNSQR",
+        "DNSRRMX",
+        "DNSRROPT",
+        "DNSRRSOA",
+        "DNSRRSRV",
+        "dnsclasses",
+        "dnsqtypes",
+    ),
+    "scapy.contrib.http2": ("HPackHdrTable", "HPackZString"),
+    "scapy.packet": ("Raw",),
+    "scapy.utils": ("RawPcapNgReader",),
+}
+_NAMES = {name for names in MODULES.values() for name in names}
+_FOLDERS = ("XDG_CONFIG_HOME", "XDG_CACHE_HOME")
+
+
+@cache
+def load() -> None:
+    """Import scapy and define its names in this module."""
+    kept = {name: os.environ.get(name) for name in _FOLDERS}
+    os.environ.update(dict.fromkeys(_FOLDERS, os.devnull))
+    try:
+        for module in ("scapy.config", "scapy.data", "scapy.main"):
+            import_module(module)
+    finally:
+        for name, value in kept.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+    for module, names in MODULES.items():
+        loaded = import_module(module)
+        globals().update({name: getattr(loaded, name) for name in names})
+
+
+def __getattr__(name: str) -> Any:
+    """Return a class of scapy. Raises AttributeError for a name that is not in MODULES."""
+    if name not in _NAMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    load()
+    return globals()[name]
