@@ -143,7 +143,7 @@ def run(context: Run) -> Outcome:
                 # The capacity of a replacement is not configured: the theory uses its measured hit rate.
                 found = replace(found, setting=replace(setting, hit_rate=found.hit_rate))
                 cache = found.forwarded
-            found = replace(found, beyond=_left_out(found, workload, cache), tolerance=tolerance(judge.WITHIN))
+            found = replace(found, omitted=_left_out(found, workload, cache), tolerance=tolerance(judge.WITHIN))
             figures[case.name] = found
     both = SLOW in figures and CACHE in figures
     of_both = (
@@ -380,7 +380,7 @@ def _compare(name: str, one: CaseFigures) -> Comparison:
     formula = "RTT + W + S" if not one.setting.hit_rate else "(1 - h)(RTT + W + S)"
     terms = one.theory_terms()
     theory = Theory(sum(terms.values()), terms, formula, f"{TEXTBOOK}; W: {POLLACZEK_KHINCHINE}; h: {CHE}")
-    return Comparison.of(name, [Timing(one.delay_s, one.terms())], theory.plus(one.beyond), one.tolerance)
+    return Comparison.of(name, [Timing(one.delay_s, one.terms())], theory.plus(one.omitted), one.tolerance)
 
 
 def _note(workload: Workload) -> str:

@@ -183,7 +183,7 @@ def run(context: Run) -> Outcome:
     context.step("judging the packets", 0.9)
     legs = read_legs(cached.captured, AT_PROXY, PROXY_ADDRESS, PORTS)
     timings = _timings(direct, cached, legs, evidence.watch)
-    beyond = _left_out(context, direct, cached, legs)
+    omitted = _left_out(context, direct, cached, legs)
     # A hit takes round trips on the campus, a miss the same number on the access link as well.
     campus_s, both_s = asked["campus_rtt"], asked["campus_rtt"] + asked["rtt"]
     rtts_s = {DIRECT: both_s, WARM: campus_s, AGAIN: campus_s}
@@ -191,7 +191,7 @@ def run(context: Run) -> Outcome:
         name: Comparison.of(
             name,
             timings[name],
-            _theory(context, name, direct, cached, legs).plus(beyond[name]),
+            _theory(context, name, direct, cached, legs).plus(omitted[name]),
             tolerance(tolerance_of_round_trips(rtts_s.get(name, both_s / 2))),
         )
         for name in timings

@@ -150,9 +150,9 @@ def run(context: Run) -> Outcome:
         for found in [_timings(measured, region, phase, evidence.watch)]
     }
     comparisons = [
-        _compare(context, region, case, phase, measured, timings, beyond)
+        _compare(context, region, case, phase, measured, timings, omitted)
         for case, measured in ((WITHOUT, without), (THROUGH, through))
-        for beyond in [_left_out(measured, case)]
+        for omitted in [_left_out(measured, case)]
         for region in REGIONS
         for phase in (FIRST, AGAIN)
     ]
@@ -279,12 +279,12 @@ def _compare(
     phase: str,
     measured: Measured,
     timings: Mapping[str, list[Timing]],
-    beyond: Mapping[str, Mapping[str, float]],
+    omitted: Mapping[str, Mapping[str, float]],
 ) -> Comparison:
     asked, name = context.parameters, _name(region, case, phase)
     lookup_s = LOOKUPS[case, phase] * region_rtt_s(region, asked["scale"])
     theory = by_name(_visit_theory(context, region, case, phase, measured), lookup_s, FORMULAS[case, phase])
-    left_out = beyond[name]
+    left_out = omitted[name]
     if left_out:
         asked_for = _at_origin(measured, region, case, phase)
         left_out = {**left_out, "framing": turns_framing_s(asked_for, asked["bw"] * 1e6)}

@@ -121,7 +121,7 @@ def _timings(kind: str, lookups: Lookups, watch: MachineWatch) -> list[Timing]:
     """Return the timings of one kind, none if a lookup took another path."""
     try:
         return [
-            watch.noted(_timing(kind, one), window.start_ns, window.end_ns)
+            watch.with_disturbance(_timing(kind, one), window.start_ns, window.end_ns)
             for one, window in zip(lookups.traffic, lookups.windows, strict=True)
         ]
     except _NotTaken:

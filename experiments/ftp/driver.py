@@ -85,7 +85,7 @@ def _nobody(ftp: FTP, command: str) -> None:
         _finish(ftp)
 
 
-def follow(ftp: FTP, steps: list[list[str]]) -> None:
+def run_steps(ftp: FTP, steps: list[list[str]]) -> None:
     """Execute the steps. Raises OSError, EOFError and, for an unknown step, ValueError."""
     for kind, command, *rest in steps:
         path = rest[0] if rest else None
@@ -104,7 +104,7 @@ def follow(ftp: FTP, steps: list[list[str]]) -> None:
 def _session(address: str, port: int, steps: list[list[str]]) -> None:
     with FTP(timeout=TIMEOUT_S) as ftp:
         ftp.connect(address, port)
-        follow(ftp, steps)
+        run_steps(ftp, steps)
 
 
 def main(argv: list[str]) -> int:

@@ -272,16 +272,18 @@ def _compare_all(
     loads = loads if all(has_response(load) for load in loads) else []
     samples = {mode: [Sample(AT_CLIENT, *span_of(one)) for one in some] for mode, some in every.items()}
     samples |= {HTTP: [sample_of(load, AT_CLIENT) for load in loads]} if loads else {}
-    beyond = terms_of(captured, topo, samples, context.waiting({FTP_SERVER: "server"}))
+    omitted = terms_of(captured, topo, samples, context.waiting({FTP_SERVER: "server"}))
     timings: dict[str, list[Timing]] = {}
     comparisons: list[Comparison] = []
     for mode, some in every.items():
         parts = [(decompose_session(one), span_of(one)) for one in some]
-        timings[mode] = [watch.noted(Timing(one.total_s, one.terms), *span) for one, span in parts]
-        comparisons.append(_comparison(context, mode, timings[mode], _ftp_theory(context, mode, some[0], beyond[mode])))
+        timings[mode] = [watch.with_disturbance(Timing(one.total_s, one.terms), *span) for one, span in parts]
+        comparisons.append(
+            _comparison(context, mode, timings[mode], _ftp_theory(context, mode, some[0], omitted[mode]))
+        )
     if loads:
         timings[HTTP] = [timing(load, watch) for load in loads]
-        comparisons.append(_comparison(context, HTTP, timings[HTTP], _http_theory(context, loads[0], beyond[HTTP])))
+        comparisons.append(_comparison(context, HTTP, timings[HTTP], _http_theory(context, loads[0], omitted[HTTP])))
     return timings, comparisons
 
 
@@ -289,7 +291,7 @@ def _comparison(context: Run, name: str, timings: list[Timing], theory: Theory) 
     return Comparison.of(name, timings, theory, clock.tolerance(tolerance_of_round_trips(context.parameters["rtt"])))
 
 
-def _ftp_theory(context: Run, mode: str, session: FtpSession, beyond: Mapping[str, float]) -> Theory:
+def _ftp_theory(context: Run, mode: str, session: FtpSession, omitted: Mapping[str, float]) -> Theory:
     """Return the theory with this client's commands beside the transfers, and the sizes of its files."""
     said = [len(one.octets) for one in (*session.replies, *(each.command for each in session.exchanges))]
     sizes = [len(one.stream.data) for one in session.transfers if one.done]
@@ -299,16 +301,16 @@ def _ftp_theory(context: Run, mode: str, session: FtpSession, beyond: Mapping[st
         round(statistics.mean(said)),
     )
     theory = ftp_session(mode, context.parameters["rtt"], sizes, rate_bps, dialogue, mean)
-    if not beyond:
+    if not omitted:
         return theory
     framing = framing_s(*segment_sizes(session), sizes, rate_bps, dialogue, mean)
-    return theory.plus({**beyond, "framing": framing})
+    return theory.plus({**omitted, "framing": framing})
 
 
-def _http_theory(context: Run, load: PageLoad, beyond: Mapping[str, float]) -> Theory:
+def _http_theory(context: Run, load: PageLoad, omitted: Mapping[str, float]) -> Theory:
     sizes, rtt_s, rate_bps = response_sizes(load), context.parameters["rtt"], context.parameters["bw"] * 1e6
     theory = http_page_load(HTTP_STRATEGY, rtt_s, sizes, rate_bps, request_size_bytes=request_size(load))
-    return theory.plus({**beyond, "framing": http_framing_s(load, rate_bps)}) if beyond else theory
+    return theory.plus({**omitted, "framing": http_framing_s(load, rate_bps)}) if omitted else theory
 
 
 def _assignments(traffic: FtpTraffic, sessions: Sessions, names: Sequence[str]) -> Iterator[Assignment]:

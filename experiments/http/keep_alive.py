@@ -84,7 +84,7 @@ def run(context: Run) -> Outcome:
         ),
     ]
     visits: dict[str, Visits] = {}
-    beyond: dict[str, dict[str, float]] = {}
+    omitted: dict[str, dict[str, float]] = {}
     with site_folder(context) as folder:
         files = site_files(make_site(folder, 1, asked["size"], context.seed))
         for cases, drawing in beds:
@@ -94,13 +94,13 @@ def run(context: Run) -> Outcome:
             samples = {
                 case: [_sample(case, load) for load in one.at_client] for case, one in found.items() if one.complete
             }
-            beyond |= terms_of(captured, topo, samples)
+            omitted |= terms_of(captured, topo, samples)
     timings = {case: _timings(case, one, evidence.watch) for case, one in visits.items() if one.complete}
     comparisons = {
         case: Comparison.of(
             case,
             some,
-            _theory(context, case, visits[case], beyond[case]),
+            _theory(context, case, visits[case], omitted[case]),
             clock.tolerance(tolerance_of_round_trips(asked["rtt"])),
         )
         for case, some in timings.items()
@@ -194,7 +194,7 @@ def _timings(case: str, visits: Visits, watch: MachineWatch) -> list[Timing]:
     return timings
 
 
-def _theory(context: Run, case: str, visits: Visits, beyond: Mapping[str, float]) -> Theory:
+def _theory(context: Run, case: str, visits: Visits, omitted: Mapping[str, float]) -> Theory:
     """Return the theory of one object: 2 RTT + X with the handshake, RTT + X on a kept connection."""
     asked = context.parameters
     second = (visits.at_proxy if case == PROXY else visits.at_client)[0].exchanges[1]
@@ -208,7 +208,7 @@ def _theory(context: Run, case: str, visits: Visits, beyond: Mapping[str, float]
         formula = "RTT + X"
         del terms["tcp_handshake"]
     theory = Theory(sum(terms.values()), terms, formula, KUROSE_ROSS)
-    return theory.plus({**beyond, "framing": turns_framing_s([second], rate_bps)}) if beyond else theory
+    return theory.plus({**omitted, "framing": turns_framing_s([second], rate_bps)}) if omitted else theory
 
 
 def _verdicts(

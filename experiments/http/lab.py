@@ -177,7 +177,7 @@ def timing(load: PageLoad, watch: MachineWatch | None = None) -> Timing:
     if watch is None:
         return timed
     span = sample_of(load, AT_CLIENT)
-    return watch.noted(timed, span.first_ns, span.last_ns)
+    return watch.with_disturbance(timed, span.first_ns, span.last_ns)
 
 
 def left_out(

@@ -22,7 +22,7 @@ from experiments.harness.judge.frames import CaptureFile
 from experiments.harness.judge.verdict import Verdict, failed
 from experiments.harness.measurement import LoadFailedError, Window, measured, site_folder
 from experiments.harness.parameters import megabits, seconds, whole
-from experiments.harness.pathmodel.replay import CausalOrderError, beyond
+from experiments.harness.pathmodel.replay import CausalOrderError, Sample, omitted_terms
 from experiments.harness.results.result import Comparison, Timing
 from experiments.harness.theory.tcp import MSS_BYTES, Theory, tolerance_of_round_trips, transmission_time_s
 from experiments.http.claims import http2
@@ -68,7 +68,7 @@ def run(context: Run) -> Outcome:
     loads = loads_in(context, captured, AT_CLIENT, windows, every)
     # Loads that did not deliver their files have no time.
     good = [strategy for strategy, some in loads.items() if strategy not in failures and delivered(some)]
-    beyond = {strategy: _left_out(captured, lab.bed.topo, loads[strategy], bw * 1e6) for strategy in good}
+    omitted = {strategy: _left_out(captured, lab.bed.topo, loads[strategy], bw * 1e6) for strategy in good}
     timings = {_name(strategy): [_timing(load, lab.watch) for load in loads[strategy]] for strategy in good}
     return Outcome(
         claims=(_interleaving(loads, failures), http2.decide_header_compression(loads[PIPELINED], loads[MULTIPLEXED])),
@@ -76,7 +76,7 @@ def run(context: Run) -> Outcome:
             Comparison.of(
                 _name(each),
                 timings[_name(each)],
-                _theory(each, loads[each][0], context).plus(beyond[each]),
+                _theory(each, loads[each][0], context).plus(omitted[each]),
                 tolerance(tolerance_of_round_trips(rtt_s)),
             )
             for each in good
@@ -167,7 +167,7 @@ def _left_out(captured: CaptureFile, topo: Topo, loads: Sequence[PageLoad], rate
     """Return the terms that the closed form of these loads lacks, by name, in seconds: see http.lab.left_out."""
     spans = [(one.request.last_ns, one.response.last_ns) for one in map(_small, loads) if one.response is not None]
     try:
-        found = beyond(captured, topo, AT_CLIENT, spans)
+        found = omitted_terms(captured, topo, [Sample(AT_CLIENT, *span) for span in spans])
     except CausalOrderError:
         return {}
     terms = {name: statistics.median(one.terms[name] for one in found) for name in found[0].terms}

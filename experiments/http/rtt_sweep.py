@@ -150,10 +150,10 @@ def _at(context: Run, rtt_s: float, evidence: Evidence, found: SweepResults) -> 
     loads = loads_in(context, captured, AT_CLIENT, windows, {name: files[count] for name, (_, count) in names.items()})
     good = {name: some for name, some in loads.items() if not tried[names[name]][1] and delivered(some)}
     waiting = context.waiting({"origin": "origin"})
-    beyond = left_out(captured, lab.bed.topo, good, asked["bw"] * 1e6, waiting=waiting)
+    omitted = left_out(captured, lab.bed.topo, good, asked["bw"] * 1e6, waiting=waiting)
     for name, (strategy, count) in names.items():
         if name in good:
-            found.points.append(_point(context, strategy, count, rtt_s, loads[name], beyond[name], lab.watch))
+            found.points.append(_point(context, strategy, count, rtt_s, loads[name], omitted[name], lab.watch))
             found.multiplexed += loads[name] if strategy == MULTIPLEXED else []
         else:
             found.fail(name, strategy, loads[name], tried[strategy, count][1])
@@ -197,13 +197,13 @@ def _point(
     objects: int,
     rtt_s: float,
     loads: Sequence[PageLoad],
-    beyond: Mapping[str, float],
+    omitted: Mapping[str, float],
     watch: MachineWatch,
 ) -> Point:
     rate_bps = context.parameters["bw"] * 1e6
     sizes, request = response_sizes(loads[0]), request_size(loads[0])
     textbook = http_page_load(strategy, rtt_s, sizes, rate_bps, request_size_bytes=request)
-    refined = textbook.plus(beyond)
+    refined = textbook.plus(omitted)
     return Point(strategy, objects, rtt_s, tuple(timing(load, watch) for load in loads), textbook, refined)
 
 

@@ -129,8 +129,8 @@ def run(context: Run) -> Outcome:
     seen = _seen(context, captured, workload, pages)
     timed = {name: some for name, some in seen.loads.items() if some and name not in ORDERS and delivered(some)}
     timings = {name: [timing(load, lab.watch) for load in some] for name, some in timed.items()}
-    beyond = left_out(captured, lab.bed.topo, timed, bw * 1e6, waiting=context.waiting({"origin": "origin"}))
-    comparisons = {name: _compare(name, timed[name], timings[name], beyond[name], context) for name in timed}
+    omitted = left_out(captured, lab.bed.topo, timed, bw * 1e6, waiting=context.waiting({"origin": "origin"}))
+    comparisons = {name: _compare(name, timed[name], timings[name], omitted[name], context) for name in timed}
     return Outcome(
         claims=tuple(_verdicts(seen, comparisons, workload, context)),
         comparisons=tuple(comparisons.values()),
@@ -226,9 +226,9 @@ def _theory(name: str, load: PageLoad, context: Run) -> tuple[Theory, bool]:
 
 
 def _compare(
-    name: str, loads: Sequence[PageLoad], timings: list[Timing], beyond: Mapping[str, float], context: Run
+    name: str, loads: Sequence[PageLoad], timings: list[Timing], omitted: Mapping[str, float], context: Run
 ) -> Comparison:
-    theory = _theory(name, loads[0], context)[0].plus(beyond)
+    theory = _theory(name, loads[0], context)[0].plus(omitted)
     return Comparison.of(name, timings, theory, tolerance(tolerance_of_round_trips(context.parameters["rtt"])))
 
 

@@ -51,6 +51,7 @@ from experiments.mail.lab import (
     SENDER_ADDRESS,
     Legs,
 )
+from experiments.mail.mailbox_sessions import Sessions, Traffic
 from experiments.mail.mailboxes import (
     Messages,
     Reader,
@@ -88,7 +89,6 @@ from experiments.mail.theory.access import (
 )
 from experiments.mail.times import compared, left_out
 from experiments.mail.wire.imap import imap_traffic
-from experiments.mail.wire.mailbox_sessions import Sessions, Traffic
 from experiments.mail.wire.pop3 import pop3_traffic
 from experiments.mail.wire.smtp import smtp_traffic
 from topologies.emulation.node import Host
@@ -325,9 +325,9 @@ def _compare_all(
     by_name: dict[str, list[tuple[Timing, Theory]]] = {}
     waiting = context.waiting(dict.fromkeys((MTA_ROLE, ACCESS_ROLE), SERVERS["bob"]))
     left = left_out(captured, topo, [one for _, one in samples], waiting)
-    for (name, timed), beyond in zip(samples, left, strict=True):
-        theory = theories[name] if beyond is None else with_window(theories[name], beyond)
-        timing = watch.noted(timed.timing, timed.first_ns, timed.last_ns)
+    for (name, timed), omitted in zip(samples, left, strict=True):
+        theory = theories[name] if omitted is None else with_window(theories[name], omitted)
+        timing = watch.with_disturbance(timed.timing, timed.first_ns, timed.last_ns)
         by_name.setdefault(name, []).append((timing, theory))
     timings = {name: [timing for timing, _ in some] for name, some in by_name.items()}
     return timings, [compared(name, some, tolerance_of_round_trips(rtt_s)) for name, some in by_name.items()]

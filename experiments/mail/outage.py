@@ -46,12 +46,12 @@ from experiments.mail.lab import (
     Legs,
 )
 from experiments.mail.mailboxes import Reader, send, text, wait_for_count
+from experiments.mail.outage_times import between_servers, recovery_timing, round_of, spacings
 from experiments.mail.servers import MailHost, Schedule, mail_host, names_of
 from experiments.mail.theory.outage import completed, recovery, spacing
 from experiments.mail.times import Timed, compared, left_out
 from experiments.mail.wire.attempts import NS, RetryPolicy
 from experiments.mail.wire.imap import imap_traffic
-from experiments.mail.wire.outage_times import between_servers, recovery_timing, round_of, spacings
 from experiments.mail.wire.smtp import smtp_traffic
 from topologies.emulation.errors import EmulationError
 from topologies.emulation.testbed import Testbed, plug_in, unplug
@@ -356,10 +356,10 @@ def _timed(
         return []
     asked, is_refused = context.parameters, case == SERVICE
     sample = Timed(AT_SENDER, found.first.began_ns, found.taken_ns, recovery_timing(found))
-    (beyond,) = left_out(between_servers(captured, sample), topo, [sample])
+    (omitted,) = left_out(between_servers(captured, sample), topo, [sample])
     theory = recovery(is_refused, asked["rtt"], asked["retry"], CONNECT_TIMEOUT_S)
-    timing = watch.noted(sample.timing, sample.first_ns, sample.last_ns)
-    return [(timing, completed(theory, is_refused, BW_MBIT * 1e6, beyond))]
+    timing = watch.with_disturbance(sample.timing, sample.first_ns, sample.last_ns)
+    return [(timing, completed(theory, is_refused, BW_MBIT * 1e6, omitted))]
 
 
 def _tolerance(context: Run) -> float:

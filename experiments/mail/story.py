@@ -305,7 +305,7 @@ def _compare(
     for told in done.stories:
         part = _within(every, told.window)
         try:
-            story = mail_story.follow(part)
+            story = mail_story.message_path(part)
         except Contradiction:
             continue
         closed = step_theories(story, legs, names_s, exchanges=2)
@@ -319,7 +319,7 @@ def _compare(
     predicted = theories(captured, topo, [(timed, closed) for _, timed, closed in samples], waiting)
     by_name: dict[str, list[tuple[Timing, Theory]]] = {}
     for (name, timed, _), theory in zip(samples, predicted, strict=True):
-        timing = watch.noted(timed.timing, timed.first_ns, timed.last_ns)
+        timing = watch.with_disturbance(timed.timing, timed.first_ns, timed.last_ns)
         by_name.setdefault(name, []).append((timing, theory))
     comparisons = [compared(name, some, TOLERANCE_OF_DIALOGUE) for name, some in by_name.items()]
     return {name: [timing for timing, _ in some] for name, some in by_name.items()}, comparisons

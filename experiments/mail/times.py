@@ -13,7 +13,7 @@ from mininet.topo import Topo
 from experiments.harness import clock
 from experiments.harness.judge.decomposition import Interval
 from experiments.harness.judge.frames import CaptureFile, Frame
-from experiments.harness.pathmodel.replay import Beyond, CausalOrderError, Sample, beyond_each
+from experiments.harness.pathmodel.replay import CausalOrderError, OmittedTerms, Sample, omitted_terms
 from experiments.harness.results.result import Comparison, Timing
 from experiments.harness.theory.tcp import Theory
 from experiments.mail.claims.story import Story
@@ -178,19 +178,19 @@ def theories(
     """
     found = left_out(captured, topo, [timed for timed, _ in samples], waiting)
     return [
-        closed.theory if beyond is None else transfer.completed(closed.form, closed.leg, beyond)
-        for (_, closed), beyond in zip(samples, found, strict=True)
+        closed.theory if omitted is None else transfer.completed(closed.form, closed.leg, omitted)
+        for (_, closed), omitted in zip(samples, found, strict=True)
     ]
 
 
 def left_out(
     captured: CaptureFile, topo: Topo, samples: Sequence[Timed], waiting: Collection[str] = ()
-) -> list[Beyond] | list[None]:
+) -> list[OmittedTerms] | list[None]:
     """Return the terms that closed forms lack for these samples; all None after a lost segment or at an uncaptured
     host.
     """
     try:
-        return beyond_each(captured, topo, [Sample(one.at, one.first_ns, one.last_ns) for one in samples], waiting)
+        return omitted_terms(captured, topo, [Sample(one.at, one.first_ns, one.last_ns) for one in samples], waiting)
     except CausalOrderError:
         return [None] * len(samples)
 

@@ -116,6 +116,18 @@ def test_experiments_are_layered() -> None:
     assert wrong == []
 
 
+def test_wire_only_parses_captures() -> None:
+    """A parser of captures knows neither the set-up of an experiment nor its programs, and decides no claim."""
+    wrong = [
+        f"{name} imports {target}"
+        for name, targets in imports().items()
+        if "wire" in name.split(".") and name.startswith("experiments.")
+        for target in targets
+        if {"claims", "drivers", "lab"} & set(target.split("."))
+    ]
+    assert wrong == []
+
+
 def test_every_protocol_package_has_a_layer() -> None:
     packages = {path.name for path in (REPOSITORY / "experiments").iterdir() if (path / "__init__.py").exists()}
     assert packages - {"assignments"} == set(LAYERS)

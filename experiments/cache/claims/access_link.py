@@ -39,7 +39,7 @@ class CaseFigures:
     """Measurements of a case: means over all requests, in seconds; `problem` is the reason why they are no evidence.
 
     `wrong`: a response that is not the origin's object, and the difference; `joined_s`: waits of collapsed requests for
-    a response already requested; `request_s`: transmission of a request's frame on the link; `beyond`: terms that
+    a response already requested; `request_s`: transmission of a request's frame on the link; `omitted`: terms that
     theory adds to the textbook's formula, by name; `tolerance`: permitted deviation of a mean from theory; `forwarded`:
     flags of the requests, in order, that crossed the link.
     """
@@ -59,7 +59,7 @@ class CaseFigures:
     wrong: str | None = None
     joined_s: float = 0.0
     request_s: float = 0.0
-    beyond: Mapping[str, float] = field(default_factory=dict)
+    omitted: Mapping[str, float] = field(default_factory=dict)
     tolerance: float = WITHIN
     forwarded: tuple[bool, ...] = ()
 
@@ -84,7 +84,7 @@ class CaseFigures:
         """The mean response time in theory: misses take a round trip, queueing and transmission, plus the terms that
         the textbook's formula omits.
         """
-        return sum(self.theory_terms().values()) + sum(self.beyond.values())
+        return sum(self.theory_terms().values()) + sum(self.omitted.values())
 
     def theory_terms(self) -> dict[str, float]:
         """The terms of the textbook's formula, each averaged over all requests."""

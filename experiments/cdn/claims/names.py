@@ -12,9 +12,9 @@ from experiments.cdn.claims.replicas import Region, require_valid
 from experiments.dns.claims.evidence import (
     Addresses,
     addresses_of,
+    alias_chain,
     answer_of,
     answered_queries,
-    follow,
     part_shown,
     referred_zone,
     sent_by,
@@ -63,8 +63,8 @@ def decide_alias_to_cdn(claim: str, local: DnsTraffic, name: str, alias: str, ad
         referral = _refers_to_cdn(inner, alias, addresses)
         final = _answers_alias(inner, alias, addresses, cname)
         order = [_role(one.query.target, addresses) for one in inner]
-        got = {record.rdata for record in follow(answer_of(outer), name, "A")[1]}
-        if got != {record.rdata for record in follow(answer_of(final), alias, "A")[1]}:
+        got = {record.rdata for record in alias_chain(answer_of(outer), name, "A")[1]}
+        if got != {record.rdata for record in alias_chain(answer_of(final), alias, "A")[1]}:
             raise Contradiction(
                 f"The client is told {words(got)} in frame {answer_of(outer).frame}, which is not what the CDN's name "
                 f"server said in frame {answer_of(final).frame}.",
@@ -87,7 +87,7 @@ def _answers(region: Region, name: str) -> tuple[dict[int, set[str]], list[int]]
     found: dict[int, set[str]] = {}
     frames = []
     for _, answer in answered_queries([region.dns], name, "A"):
-        addresses = {record.rdata for record in follow(answer, name, "A")[1]}
+        addresses = {record.rdata for record in alias_chain(answer, name, "A")[1]}
         if not addresses or not addresses <= region.replicas:
             raise Contradiction(
                 f"The answer in frame {answer.frame} sends {region.name} to {words(addresses)}; its own region has "
@@ -179,7 +179,7 @@ def _answers_alias(inner: Sequence[DnsExchange], alias: str, addresses: Addresse
     for one in inner:
         answer = answer_of(one)
         question = one.query.question
-        if question is None or part_shown(question) != canonical(alias) or not follow(answer, alias, "A")[1]:
+        if question is None or part_shown(question) != canonical(alias) or not alias_chain(answer, alias, "A")[1]:
             continue
         if one.query.target not in addresses_of(addresses, "cdn") or not answer.aa:
             raise Contradiction(

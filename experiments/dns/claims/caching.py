@@ -17,11 +17,11 @@ from experiments.dns.claims.evidence import (
     Addresses,
     GivenZones,
     addresses_of,
+    alias_chain,
     answer_of,
     answered_queries,
     asks_for,
     asks_towards,
-    follow,
     sent_by,
     words,
 )
@@ -130,7 +130,7 @@ def _upstream(traffic: DnsTraffic, local: frozenset[str], name: str, qtype: str)
 
 
 def _same(first: DnsMessage, again: DnsMessage, name: str, qtype: str) -> None:
-    values = [{record.rdata for record in follow(one, name, qtype)[1]} for one in (first, again)]
+    values = [{record.rdata for record in alias_chain(one, name, qtype)[1]} for one in (first, again)]
     if not values[0] or values[0] != values[1]:
         raise Contradiction(
             f"The answer in frame {again.frame} is {words(values[1])}; in frame {first.frame} it was "

@@ -94,7 +94,7 @@ def answer_of(exchange: DnsExchange) -> DnsMessage:
     return response
 
 
-def follow(message: DnsMessage, name: str, qtype: str) -> tuple[list[DnsRecord], list[DnsRecord]]:
+def alias_chain(message: DnsMessage, name: str, qtype: str) -> tuple[list[DnsRecord], list[DnsRecord]]:
     """Return the CNAME chain that starts at a name, and the records of this type at its end.
 
     RFC 1034 section 3.6.2. Both are from the answer section.
@@ -190,7 +190,7 @@ class GivenZones:
         With `whole` False the answer may end at an alias, as from a server that is not authoritative for its target.
         """
         wanted_aliases, wanted = self.answer(name, rtype)
-        aliases, records = follow(response, name, rtype)
+        aliases, records = alias_chain(response, name, rtype)
         found_aliases = [(alias.name, alias.rdata) for alias in aliases]
         found = [one.rdata for one in records]
         ends_at_alias = not whole and not found and bool(found_aliases)

@@ -21,8 +21,8 @@ from experiments.dns.claims.evidence import (
     Addresses,
     GivenZones,
     addresses_of,
+    alias_chain,
     answered_queries,
-    follow,
     is_referral,
     part_shown,
     referred_zone,
@@ -47,7 +47,7 @@ def decide_address_lookup(claim: str, traffic: DnsTraffic, name: str, addresses:
     def check() -> Finding:
         found = answered_queries([traffic], name, "A")
         for exchange, response in found:
-            aliases, values = follow(response, name, "A")
+            aliases, values = alias_chain(response, name, "A")
             _exactly(values, addresses, exchange, response)
             _only(response, [*aliases, *values])
         return _told(found, f"A {words(addresses)}")
@@ -63,7 +63,7 @@ def decide_reverse_lookup(claim: str, traffic: DnsTraffic, address: str, name: s
     def check() -> Finding:
         found = answered_queries([traffic], reverse, "PTR")
         for exchange, response in found:
-            aliases, values = follow(response, reverse, "PTR")
+            aliases, values = alias_chain(response, reverse, "PTR")
             _exactly(values, [canonical(name)], exchange, response)
             _only(response, [*aliases, *values])
         return _told(found, f"PTR {canonical(name)}, the name of {address}")
@@ -81,7 +81,7 @@ def decide_alias(
     def check() -> Finding:
         found = answered_queries([traffic], alias, "A")
         for exchange, response in found:
-            aliases, values = follow(response, alias, "A")
+            aliases, values = alias_chain(response, alias, "A")
             _exactly(aliases[-1:], [target], exchange, response)
             if not values:
                 raise Contradiction(f"The answer in frame {response.frame} has no address of {target}.", response.frame)
@@ -91,7 +91,7 @@ def decide_alias(
             # RFC 1034 section 4.3.2, step 3a: the CNAME is copied first, then its target's records.
             if [response.answer.index(one) for one in aliases] != list(range(len(aliases))):
                 raise Contradiction(f"In frame {response.frame} addresses precede the CNAME.", response.frame)
-        values = follow(found[0][1], alias, "A")[1]
+        values = alias_chain(found[0][1], alias, "A")[1]
         return _told(found, f"CNAME {target} and behind it A {words(one.rdata for one in values)}")
 
     return decide(claim, [traffic], check)
@@ -108,7 +108,7 @@ def decide_mail_exchange(claim: str, traffic: DnsTraffic, domain: str, expected:
     def check() -> Finding:
         found = answered_queries([traffic], domain, "MX")
         for _, response in found:
-            aliases, values = follow(response, domain, "MX")
+            aliases, values = alias_chain(response, domain, "MX")
             got = sorted(record.mx for record in values)
             if got != wanted:
                 raise Contradiction(
@@ -142,7 +142,7 @@ def decide_address_rotation(claim: str, traffic: DnsTraffic, name: str, addresse
         found = answered_queries([traffic], name, "A")
         firsts: Counter[str] = Counter(dict.fromkeys(addresses, 0))
         for exchange, response in found:
-            aliases, values = follow(response, name, "A")
+            aliases, values = alias_chain(response, name, "A")
             _exactly(values, addresses, exchange, response)
             _only(response, [*aliases, *values])
             firsts[values[0].rdata] += 1

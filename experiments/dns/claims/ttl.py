@@ -13,7 +13,15 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from experiments.dns.claims.caching import TTL_TOLERANCE_S, has_ttl
-from experiments.dns.claims.evidence import Addresses, addresses_of, answered_queries, asks_for, follow, sent_by, words
+from experiments.dns.claims.evidence import (
+    Addresses,
+    addresses_of,
+    alias_chain,
+    answered_queries,
+    asks_for,
+    sent_by,
+    words,
+)
 from experiments.dns.wire.traffic import DnsExchange, DnsMessage, DnsTraffic, canonical, merged
 from experiments.harness.judge.verdict import Contradiction, Finding, Verdict, decide, decides, failed, shown, undecided
 
@@ -63,7 +71,7 @@ def _is_stale(
     changes: Sequence[tuple[int, Collection[str]]],
     ttl_s: float,
 ) -> bool:
-    values = {record.rdata for record in follow(response, name, "A")[1]}
+    values = {record.rdata for record in alias_chain(response, name, "A")[1]}
     asked_ns = exchange.query.time_ns
     # The server may have read the zone before the recorded time of its change.
     so_far = [(time_ns, set(some)) for time_ns, some in changes if time_ns <= response.time_ns + CHANGE_TOLERANCE_NS]

@@ -193,7 +193,7 @@ class MachineWatch:
         self._sampler = Sampler()
         self._record: Record | None = None
         self._turns: dict[str, list[Turn]] = {}
-        self._noted = False
+        self._has_samples = False
 
     def __enter__(self) -> MachineWatch:
         if clock.current().word == "virtual":
@@ -273,10 +273,10 @@ class MachineWatch:
     def read_capture(self, path: Path, topo: Topo) -> CaptureFile:
         """Read a capture that was made during monitoring, and extract the turns of the hosts."""
         captured = read_capture(path)
-        self.follow(captured, topo)
+        self.add_turns(captured, topo)
         return captured
 
-    def follow(self, captured: CaptureFile, topo: Topo) -> None:
+    def add_turns(self, captured: CaptureFile, topo: Topo) -> None:
         """Extract the turns of the hosts from a capture that was made during monitoring."""
         if clock.current().word == "virtual":
             return
@@ -286,13 +286,13 @@ class MachineWatch:
 
     def timing(self, total_s: float, terms: Mapping[str, float], start_ns: int, end_ns: int) -> Timing:
         """Return the timing of a sample in this window, with its disturbance."""
-        return self.noted(Timing(total_s, terms), start_ns, end_ns)
+        return self.with_disturbance(Timing(total_s, terms), start_ns, end_ns)
 
-    def noted(self, timing: Timing, start_ns: int, end_ns: int) -> Timing:
+    def with_disturbance(self, timing: Timing, start_ns: int, end_ns: int) -> Timing:
         """Return a sample in this window with its disturbance."""
         if clock.current().word == "virtual":
             return timing
-        self._noted = True
+        self._has_samples = True
         return replace(timing, disturbance=self.record.within(start_ns, end_ns))
 
     def disturbance(self, start_ns: int, end_ns: int, hosts: Collection[str] | None = None) -> Disturbance:
@@ -303,7 +303,7 @@ class MachineWatch:
         """
         if clock.current().word == "virtual":
             return Disturbance()
-        self._noted = True
+        self._has_samples = True
         return self.record.of_hosts(hosts).within(start_ns, end_ns)
 
     @property
@@ -318,7 +318,7 @@ class MachineWatch:
     def checks(self, times: bool = True) -> list[Check]:
         """Return the checks of the machine; none in virtual time.
 
-        Lag and lateness are bounded if no sample was `noted`; else undisturbed_check decides on times. times False: for
+        Lag and lateness are bounded if no sample was taken; else undisturbed_check decides on times. times False: for
         an experiment that judges no time, or whole seconds only; then they are not bounded either.
         """
         if clock.current().word == "virtual":
@@ -356,7 +356,7 @@ class MachineWatch:
         measured = f"{figure}{value_s * 1e3:.2f} ms{more}"
         if not times:
             return Check(name, "any: no time depends on it", measured, "valid")
-        if self._noted:
+        if self._has_samples:
             return Check(name, "accounted for in each sample", measured, "valid")
         return Check(name, f"{figure}at most {bound_s * 1e3:g} ms", measured, _word(value_s <= bound_s))
 

@@ -1,8 +1,8 @@
-"""Dialogue over one connection of the path model: messages in turns, and their time beyond round trips and X.
+"""Dialogue over one connection of the path model: messages in turns, and the terms that a closed form leaves out.
 
     path = Path((Hop(10e6, 0.05),))
     turns = [Turn.of_client(120), Turn.of_server(4200)]
-    beyond(path, turns)       # {"window": 0.0, "acknowledgements": 0.0000528}
+    omitted_terms(path, turns)     # {"window": 0.0, "acknowledgements": 0.0000528}
 
 A turn starts when all of the previous turn has been received. That models every protocol of commands and replies (SMTP,
 POP3, IMAP, FTP's control connection), and HTTP/1.1 without pipelining.
@@ -94,8 +94,8 @@ def session_s(path: Path, turns: Sequence[Turn], options: Options = FULL, connec
     return (ended_ns - began_ns) / NS
 
 
-def beyond(path: Path, turns: Sequence[Turn], connect: bool = True) -> dict[str, float]:
-    """Return the time of a dialogue beyond its round trips and transmissions, by name, in seconds.
+def omitted_terms(path: Path, turns: Sequence[Turn], connect: bool = True) -> dict[str, float]:
+    """Return the terms of a dialogue other than round trips and transmissions, by name, in seconds.
 
     window: waits of the sender for the congestion window. acknowledgements: their transmission on the links, ahead of
     application data.

@@ -2,11 +2,11 @@
 
     replay = Replay(capture.frames, {"client:client-eth0": "client", ...}, topo)
     replay.between_s(first_frame, last_frame)                          # predicted time of a sample
-    beyond(capture, topo, "client:client-eth0", [(first_ns, last_ns), ...])   # terms that a closed form leaves out
+    omitted_terms(capture, topo, [Sample("client:client-eth0", first_ns, last_ns), ...])
 
 Only sizes and causal order come from the capture; every time comes from the links' rates and delays and from TCP. A
 pause inside of a sample is left out, so that a server that waits without a cause differs from its prediction; timers of
-a real server that replaces lab7's are a term (see `Beyond`). Outside of samples, untriggered actions happen at the
+a real server that replaces lab7's are a term (see `OmittedTerms`). Outside of samples, untriggered actions happen at the
 capture's times: so consecutive samples do not drift into each other, nor hosts whose order no packet shows.
 """
 
@@ -203,8 +203,8 @@ def actions_by_host(frames: Iterable[Frame], interfaces: Mapping[str, str], topo
 
 
 @dataclass(frozen=True)
-class Beyond:
-    """Effects that the closed form of one sample leaves out, in seconds.
+class OmittedTerms:
+    """Terms that the closed form of one sample leaves out, in seconds.
 
     window: waits for the congestion window. acknowledgements: transmission of acknowledgements and FINs. ideal: the
     remainder, which the closed form should give. sending: the part of it that is transmission of all other frames; the
@@ -236,28 +236,25 @@ class Sample:
     last_ns: int
 
 
-def beyond(captured: CaptureFile, topo: Topo, at: str, samples: Sequence[Span]) -> list[Beyond]:
-    """Return the effects that the closed forms of these samples of one interface leave out; see `beyond_each`."""
-    return beyond_each(captured, topo, [Sample(at, first_ns, last_ns) for first_ns, last_ns in samples])
-
-
-def beyond_each(
+def omitted_terms(
     captured: CaptureFile, topo: Topo, samples: Sequence[Sample], waiting: Collection[str] = ()
-) -> list[Beyond]:
-    """Return the effects that the closed forms of these samples leave out.
+) -> list[OmittedTerms]:
+    """Return the terms that the closed forms of these samples leave out.
 
     captured: at the interfaces `HOST:INTERFACE` of every host that acts; other labels are ignored, and so are frames
     after the last sample. waiting: hosts whose programs wait by timers of their own (see tcp.Options). Raises
     CausalOrderError for a capture with loss, and for one with a sample that the model cannot follow.
     """
     try:
-        return _beyond_each(captured, topo, samples, frozenset(waiting))
+        return _omitted_terms(captured, topo, samples, frozenset(waiting))
     except (KeyError, StopIteration) as error:
         # The frames involve a host without a capture, or an address outside of the topology.
         raise CausalOrderError(f"the model does not reach the end of a sample: {error}") from error
 
 
-def _beyond_each(captured: CaptureFile, topo: Topo, samples: Sequence[Sample], waiting: frozenset[str]) -> list[Beyond]:
+def _omitted_terms(
+    captured: CaptureFile, topo: Topo, samples: Sequence[Sample], waiting: frozenset[str]
+) -> list[OmittedTerms]:
     if not samples:
         return []
     hosts, over_ns = set(topo.hosts()), max(sample.last_ns for sample in samples)
@@ -269,17 +266,17 @@ def _beyond_each(captured: CaptureFile, topo: Topo, samples: Sequence[Sample], w
         every.append(replace(FULL, waiting=waiting))
     runs = [Replay(acting, interfaces, topo, spans, options, read) for options in every]
     seen = {at: captured.at(at) for at in {sample.at for sample in samples}}
-    return [_beyond(runs, seen[sample.at], sample) for sample in samples]
+    return [_sample_terms(runs, seen[sample.at], sample) for sample in samples]
 
 
-def _beyond(runs: Sequence[Replay], frames: Sequence[Frame], sample: Sample) -> Beyond:
+def _sample_terms(runs: Sequence[Replay], frames: Sequence[Frame], sample: Sample) -> OmittedTerms:
     times = [frame.time_ns for frame in frames]
     first, last = bisect_left(times, sample.first_ns), frames[bisect_right(times, sample.last_ns) - 1]
     full, windowless, ideal, trips, *with_waits = (
         run.between_s(run.first_known(frames, first), run.last_arrival(frames, last)) for run in runs
     )
     waits_s = with_waits[0] - full if with_waits else 0.0
-    return Beyond(full - windowless, windowless - ideal, ideal, ideal - trips, waits_s)
+    return OmittedTerms(full - windowless, windowless - ideal, ideal, ideal - trips, waits_s)
 
 
 def terms_of(
@@ -291,7 +288,7 @@ def terms_of(
     """
     every = [sample for group in samples.values() for sample in group]
     try:
-        found = iter(beyond_each(captured, topo, every, waiting))
+        found = iter(omitted_terms(captured, topo, every, waiting))
     except CausalOrderError:
         return {name: {} for name in samples}
     terms_by_name = {name: [next(found).terms for _ in group] for name, group in samples.items()}
@@ -301,4 +298,4 @@ def terms_of(
     }
 
 
-__all__ = ["Beyond", "CausalOrderError", "Replay", "Sample", "beyond", "beyond_each", "terms_of"]
+__all__ = ["CausalOrderError", "OmittedTerms", "Replay", "Sample", "omitted_terms", "terms_of"]

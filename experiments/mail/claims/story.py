@@ -50,7 +50,7 @@ class Story:
     read_frame: int
 
 
-def follow(legs: MailLegs) -> Story:
+def message_path(legs: MailLegs) -> Story:
     """Return the path of the first submitted message. Raises Contradiction if it is lost."""
     first = _first(legs.submitted.sessions)
     if first is None:
@@ -79,7 +79,7 @@ def decide_delivery_steps(claim: str, legs: MailLegs, inside: Inside) -> Verdict
     """Decide S3 from one message on its three legs."""
 
     def check() -> Finding:
-        story = follow(legs)
+        story = message_path(legs)
         at_sender, at_receiver = (_seen(traffic, story) for traffic in (legs.at_sender, legs.at_receiver))
         moments = _moments(story, inside, at_sender, at_receiver)
         for early, late in pairwise(moments):

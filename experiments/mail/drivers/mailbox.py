@@ -24,7 +24,7 @@ TIMEOUT_S = 30.0
 REFUSED = (poplib.error_proto, imaplib.IMAP4.error)
 
 
-def follow(client: Any, steps: Sequence[Sequence[Any]]) -> None:
+def run_steps(client: Any, steps: Sequence[Sequence[Any]]) -> None:
     """Call the methods of the steps. Raises OSError, EOFError and imaplib's abort."""
     known: dict[str, str] = {}
     for method, *arguments in steps:
@@ -46,9 +46,9 @@ def _filled(argument: Any, known: dict[str, str]) -> Any:
 
 def _session(address: str, request: dict[str, Any]) -> None:
     if "pop3" in request:
-        follow(poplib.POP3(address, timeout=TIMEOUT_S), request["pop3"])
+        run_steps(poplib.POP3(address, timeout=TIMEOUT_S), request["pop3"])
     else:
-        follow(imaplib.IMAP4(address, timeout=TIMEOUT_S), request["imap"])
+        run_steps(imaplib.IMAP4(address, timeout=TIMEOUT_S), request["imap"])
 
 
 def main(argv: list[str]) -> int:

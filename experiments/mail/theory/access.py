@@ -31,7 +31,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from experiments.harness.pathmodel.replay import Beyond
+from experiments.harness.pathmodel.replay import OmittedTerms
 from experiments.harness.theory.round_trips import RoundTrips
 from experiments.harness.theory.tcp import INITIAL_WINDOW_SEGMENTS, Theory, segments, slow_start_rounds
 
@@ -122,11 +122,11 @@ def slow_start_windows(answers: Sequence[int]) -> int:
     return waits
 
 
-def with_window(theory: Theory, beyond: Beyond) -> Theory:
+def with_window(theory: Theory, omitted: OmittedTerms) -> Theory:
     """Return a closed form with the waits for the congestion window beyond those for slow start added.
 
     The form counts whole windows of ten segments at first; on the wire a window also decays in an idle time (RFC 2861),
     grows only where it is used (RFC 7661), and waits for a delayed acknowledgement (RFC 9293 section 3.8.6.3).
     """
-    terms = {**beyond.terms, "window": beyond.window_s - theory.terms["transmission"]}
+    terms = {**omitted.terms, "window": omitted.window_s - theory.terms["transmission"]}
     return theory.plus({name: round(value_s, 9) for name, value_s in terms.items()})

@@ -17,7 +17,7 @@ dialogue), counted here.
 
 from __future__ import annotations
 
-from experiments.harness.pathmodel.replay import Beyond
+from experiments.harness.pathmodel.replay import OmittedTerms
 from experiments.harness.theory.round_trips import RoundTrips
 from experiments.harness.theory.tcp import SYN_FRAME_BYTES, Theory
 
@@ -48,17 +48,17 @@ def refusal_framing_s(rate_bps: float) -> float:
     return (SYN_FRAME_BYTES + RST_FRAME_BYTES) * 8 / rate_bps
 
 
-def completed(theory: Theory, refused: bool, rate_bps: float, beyond: Beyond | None) -> Theory:
+def completed(theory: Theory, refused: bool, rate_bps: float, omitted: OmittedTerms | None) -> Theory:
     """Return a closed form with terms for the effects that it leaves out.
 
-    beyond: effects on the answered connection, from its SYN on; None where the path model has no causal order for it.
+    omitted: terms of the answered connection, from its SYN on; None where the path model has no causal order for it.
     """
     framing_s = refusal_framing_s(rate_bps) if refused else 0.0
-    if beyond is None:
+    if omitted is None:
         return theory.plus({"framing": round(framing_s, 9)})
     terms = {
-        "window": beyond.window_s,
-        "acknowledgements": beyond.acknowledgements_s,
-        "framing": framing_s + beyond.sending_s,
+        "window": omitted.window_s,
+        "acknowledgements": omitted.acknowledgements_s,
+        "framing": framing_s + omitted.sending_s,
     }
     return theory.plus({name: round(value_s, 9) for name, value_s in terms.items()})

@@ -25,7 +25,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from experiments.harness.pathmodel.replay import Beyond
+from experiments.harness.pathmodel.replay import OmittedTerms
 from experiments.harness.theory.round_trips import RoundTrips
 from experiments.harness.theory.tcp import (
     INITIAL_WINDOW_SEGMENTS,
@@ -153,7 +153,7 @@ def reading(leg: Leg, size_bytes: int, dns_s: float) -> Theory:
     return form.add("transmission", leg.rest_s(size_bytes), "X").theory(RFC_1939)
 
 
-def completed(form: Callable[[Leg], Theory], leg: Leg, beyond: Beyond) -> Theory:
+def completed(form: Callable[[Leg], Theory], leg: Leg, omitted: OmittedTerms) -> Theory:
     """Return a closed form of this leg with terms for the effects that it leaves out.
 
     window: waits for the congestion window beyond the form's own slow start. acknowledgements, server_waits: see
@@ -165,10 +165,10 @@ def completed(form: Callable[[Leg], Theory], leg: Leg, beyond: Beyond) -> Theory
     trips_s = form(replace(leg, slow_start=False, rate_bps=None)).total_s
     return whole.plus(
         {
-            "window": to_ns(beyond.window_s - (whole.total_s - full_window_s)),
-            "acknowledgements": to_ns(beyond.acknowledgements_s),
-            "framing": to_ns(beyond.sending_s - (full_window_s - trips_s)),
-            "server_waits": to_ns(beyond.server_waits_s),
+            "window": to_ns(omitted.window_s - (whole.total_s - full_window_s)),
+            "acknowledgements": to_ns(omitted.acknowledgements_s),
+            "framing": to_ns(omitted.sending_s - (full_window_s - trips_s)),
+            "server_waits": to_ns(omitted.server_waits_s),
         }
     )
 

@@ -165,11 +165,11 @@ def test_what_the_formula_leaves_out_counts_and_its_tolerance_decides() -> None:
     exact = replace(late, tolerance=0.003)
     said(decide_response_time_under_load(exact, CACHED), "failed")
     said(
-        decide_response_time_under_load(replace(exact, beyond={"arrivals": 0.001}), CACHED),
+        decide_response_time_under_load(replace(exact, omitted={"arrivals": 0.001}), CACHED),
         "shown",
         "(theory: 150.5 and",
     )
-    said(decide_queueing_theory({"slow": replace(exact, beyond={"arrivals": 0.001})}), "shown")
+    said(decide_queueing_theory({"slow": replace(exact, omitted={"arrivals": 0.001})}), "shown")
 
 
 def test_what_is_off_by_more_than_a_tenth_fails() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from experiments.ftp.modes import Sessions as FtpSessions
 from experiments.harness.measurement import Window
-from experiments.mail.wire.mailbox_sessions import Sessions as MailboxSessions
+from experiments.mail.mailbox_sessions import Sessions as MailboxSessions
 from topologies.emulation.errors import EmulationError
 
 TAKEN = [Window(1, 2), Window(3, 4)]

@@ -10,10 +10,10 @@ import pytest
 
 from experiments.harness.clock import VARIABLE
 from experiments.harness.judge.verdict import Contradiction
-from experiments.harness.pathmodel.replay import Beyond
+from experiments.harness.pathmodel.replay import OmittedTerms
 from experiments.harness.results.result import Timing
 from experiments.harness.theory.tcp import Theory
-from experiments.mail.claims.story import TICK_NS, Inside, decide_delivery_steps, follow
+from experiments.mail.claims.story import TICK_NS, Inside, decide_delivery_steps, message_path
 from experiments.mail.claims.transfer import MailLegs
 from experiments.mail.theory.transfer import (
     Leg,
@@ -93,7 +93,7 @@ def test_the_file_systems_tick_is_no_contradiction(tmp_path: Path) -> None:
 def test_a_story_without_a_message_is_none(tmp_path: Path) -> None:
     legs = Legs().legs(tmp_path)
     with pytest.raises(Contradiction, match="No message is handed in"):
-        follow(replace(legs, at_alice=SmtpWire().begin().quit().traffic(tmp_path / "none")))
+        message_path(replace(legs, at_alice=SmtpWire().begin().quit().traffic(tmp_path / "none")))
 
 
 def session_of(way: Way, count: int) -> SmtpWire:
@@ -151,7 +151,7 @@ def test_a_connection_that_has_no_end_has_no_duration(tmp_path: Path) -> None:
 
 def test_each_step_takes_its_round_trips(tmp_path: Path) -> None:
     legs = Legs().legs(tmp_path)
-    found = {name: one.timing for name, one in step_timings(follow(legs), legs, Lookups((), (), ()), 0).items()}
+    found = {name: one.timing for name, one in step_timings(message_path(legs), legs, Lookups((), (), ()), 0).items()}
     assert found["queue"].total_s == pytest.approx(submission(FAST, 100, 0.0).total_s, abs=1e-3)
     assert found["connect"].total_s == pytest.approx(connecting(FAST, 0.0).total_s, abs=1e-3)
     assert found["transfer"].total_s == pytest.approx(transfer(FAST, 100, pipelining=False).total_s, abs=1e-3)
@@ -211,7 +211,7 @@ def test_a_reader_waits_for_the_greeting_and_each_answer(tmp_path: Path) -> None
 
 def test_the_terms_of_each_sample_add_up_to_it_exactly(tmp_path: Path) -> None:
     legs = Legs().legs(tmp_path / "steps")
-    some = list(step_timings(follow(legs), legs, Lookups((), (), ()), 0).values())
+    some = list(step_timings(message_path(legs), legs, Lookups((), (), ()), 0).values())
     some += [way_timing(relay(tmp_path / way.name, way, 2), Lookups((), (), ())) for way in WAYS]
     for one in some:
         assert sum(round(value_s * 1e9) for value_s in one.timing.terms.values()) == one.last_ns - one.first_ns
@@ -230,13 +230,13 @@ def counted_s() -> tuple[float, float]:
 
 def test_what_the_form_counts_is_not_counted_again() -> None:
     stalls_s, frames_s = counted_s()
-    theory = completed(FORM, SLOW, Beyond(stalls_s, 0.0, 9.0, frames_s))
+    theory = completed(FORM, SLOW, OmittedTerms(stalls_s, 0.0, 9.0, frames_s))
     assert theory == FORM(SLOW)
 
 
 def test_what_the_form_leaves_out_has_terms_of_its_own() -> None:
     stalls_s, frames_s = counted_s()
-    theory = completed(FORM, SLOW, Beyond(stalls_s + 0.003, 0.002, 9.0, frames_s - 0.001))
+    theory = completed(FORM, SLOW, OmittedTerms(stalls_s + 0.003, 0.002, 9.0, frames_s - 0.001))
     assert theory.formula == FORM(SLOW).formula
     added = {name: value_s for name, value_s in theory.terms.items() if name not in FORM(SLOW).terms}
     assert added == pytest.approx({"window": 0.003, "acknowledgements": 0.002, "framing": -0.001})
@@ -245,7 +245,7 @@ def test_what_the_form_leaves_out_has_terms_of_its_own() -> None:
 
 def test_theory_is_not_fitted_to_round_trips_that_a_server_wastes() -> None:
     # They are in the model's ideal time, and in no term.
-    seen = [completed(FORM, SLOW, Beyond(0.0, 0.0, ideal_s, 0.1)) for ideal_s in (0.5, 0.5 + RTT_S)]
+    seen = [completed(FORM, SLOW, OmittedTerms(0.0, 0.0, ideal_s, 0.1)) for ideal_s in (0.5, 0.5 + RTT_S)]
     assert seen[0] == seen[1]
 
 

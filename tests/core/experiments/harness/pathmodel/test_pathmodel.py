@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mininet.topo import Topo
 
-from experiments.harness.pathmodel.dialogue import IDEAL, Hop, Path, Turn, beyond, session_s
+from experiments.harness.pathmodel.dialogue import IDEAL, Hop, Path, Turn, omitted_terms, session_s
 from experiments.harness.pathmodel.events import Clock, Condition
 from experiments.harness.pathmodel.links import Link, Route
 from experiments.harness.pathmodel.network import Network
@@ -37,18 +37,18 @@ def test_the_ideal_dialogue_is_the_closed_form(sizes: list[int], rtt_s: float) -
 
 @pytest.mark.parametrize(("size", "stalls"), [(20_000, 1), (100_000, 2)])
 def test_the_window_is_what_slow_start_leaves_idle(size: int, stalls: int) -> None:
-    found = beyond(ACCESS, page([size]))
+    found = omitted_terms(ACCESS, page([size]))
     # Each stall ends with an acknowledgement, which the link has to send.
     closed = slow_start_stall_s(size, 0.1, 10e6) + stalls * EMPTY_FRAME_S
     assert found["window"] == pytest.approx(closed, abs=200 * NS)
 
 
 def test_the_first_request_waits_behind_the_handshakes_acknowledgement_and_its_response_behind_its_own() -> None:
-    assert beyond(ACCESS, page([1000]))["acknowledgements"] == pytest.approx(2 * EMPTY_FRAME_S, abs=2 * NS)
+    assert omitted_terms(ACCESS, page([1000]))["acknowledgements"] == pytest.approx(2 * EMPTY_FRAME_S, abs=2 * NS)
 
 
 def test_a_link_without_a_rate_gives_acknowledgements_no_time() -> None:
-    assert beyond(Path((Hop(None, 0.05),)), page([4000, 4000])) == {"window": 0.0, "acknowledgements": 0.0}
+    assert omitted_terms(Path((Hop(None, 0.05),)), page([4000, 4000])) == {"window": 0.0, "acknowledgements": 0.0}
 
 
 def test_a_second_hop_stores_each_frame_before_it_forwards_it() -> None:
@@ -168,7 +168,7 @@ def test_a_window_that_is_used_at_all_is_not_let_go_of() -> None:
     short = [turn for _ in range(25) for turn in (Turn.of_client(100), Turn.of_server(4 * 1448))]
     page = [Turn.of_client(100), Turn.of_server(20 * 1448)]
     unlimited = Path((Hop(None, 0.02),))
-    once, twice = (beyond(unlimited, turns)["window"] for turns in (page, [*page, *short, *page]))
+    once, twice = (omitted_terms(unlimited, turns)["window"] for turns in (page, [*page, *short, *page]))
     assert once == pytest.approx(0.04)
     assert twice == pytest.approx(0.04)
 

@@ -11,7 +11,7 @@ from scapy.layers.l2 import Ether
 
 from experiments.harness.capture.pcapng import InterfaceCounts
 from experiments.harness.judge.frames import CaptureFile, Frame
-from experiments.harness.pathmodel.replay import Sample, beyond_each, terms_of
+from experiments.harness.pathmodel.replay import Sample, omitted_terms, terms_of
 from experiments.harness.results.result import Comparison
 from experiments.http.lab import AT_CLIENT, left_out, request_size, response_sizes, timing, turns_framing_s
 from experiments.http.theory import http_page_load
@@ -147,7 +147,7 @@ def test_visits_of_two_clients_are_replayed_at_their_own_times() -> None:
         Sample(f"{path.client}:{path.client}-eth0", round(begin_ms * MS), round((path.now_ms + ONE_WAY_MS) * MS))
         for path, begin_ms in ((one, 0), (other, 1000))
     ]
-    first, second = beyond_each(capture, topo, samples)
+    first, second = omitted_terms(capture, topo, samples)
     assert second == first
     assert first.acknowledgements_s > 0
 
@@ -167,10 +167,10 @@ def test_the_end_of_an_earlier_connection_triggers_no_request(reset: bool) -> No
     later = Path("client", 40001, opened_ms).send(True, "S").pass_on().send(False, "SA").pass_on().send(True, "A")
     later.pass_on(1).send(True, "PA", REQUEST).pass_on().send(False, "PA", RESPONSE)
     topo, last_ns = WebTopo(bw=10, delay="50ms"), round((later.now_ms + ONE_WAY_MS) * MS)
-    (found,) = beyond_each(captured(earlier, later), topo, [Sample(AT_CLIENT, round(opened_ms * MS), last_ns)])
+    (found,) = omitted_terms(captured(earlier, later), topo, [Sample(AT_CLIENT, round(opened_ms * MS), last_ns)])
     alone = visit("client", 0)
     sample = Sample(AT_CLIENT, 0, round((alone.now_ms + ONE_WAY_MS) * MS))
-    (expected,) = beyond_each(captured(alone), topo, [sample])
+    (expected,) = omitted_terms(captured(alone), topo, [sample])
     assert found.ideal_s == pytest.approx(expected.ideal_s, abs=2e-4)
     assert found.window_s == 0
 

@@ -11,7 +11,7 @@ from scapy.layers.l2 import Ether
 
 from experiments.harness.capture.pcapng import PcapngWriter
 from experiments.harness.judge.frames import CaptureFile, read_capture
-from experiments.harness.pathmodel.replay import Sample, beyond_each
+from experiments.harness.pathmodel.replay import Sample, omitted_terms
 from tests.core.experiments.harness.wire import MS, START_NS
 
 ADDRESSES = {"a": "10.0.0.1", "b": "10.0.0.2"}
@@ -66,5 +66,5 @@ def captured(folder: Path, pause_ns: int) -> tuple[CaptureFile, Sample]:
 @pytest.mark.parametrize("pause_ns", [0, 200_000, 2 * MS])
 def test_a_sample_waits_for_what_is_still_on_the_link_when_it_begins(tmp_path: Path, pause_ns: int) -> None:
     capture, sample = captured(tmp_path, pause_ns)
-    (found,) = beyond_each(capture, Line(), [sample])
+    (found,) = omitted_terms(capture, Line(), [sample])
     assert found.ideal_s == pytest.approx((sample.last_ns - sample.first_ns) / 1e9, abs=1e-9)

@@ -10,7 +10,7 @@ import pytest
 from experiments.harness.clock import VARIABLE
 from experiments.harness.experiment import Run
 from experiments.harness.fidelity.disturbance import RETAKES, Disturbance
-from experiments.harness.pathmodel.replay import Beyond
+from experiments.harness.pathmodel.replay import OmittedTerms
 from experiments.harness.results.result import Timing
 from experiments.harness.theory.tcp import Theory
 from experiments.mail import outage
@@ -217,7 +217,7 @@ def test_theory_counts_the_wait_and_six_round_trips() -> None:
 
 
 def test_frames_have_a_term_of_their_own() -> None:
-    refused = completed(recovery(True, 0.1, 2.0, 1.0), True, 1e6, Beyond(0.0, 0.002, 9.0, 0.003))
+    refused = completed(recovery(True, 0.1, 2.0, 1.0), True, 1e6, OmittedTerms(0.0, 0.002, 9.0, 0.003))
     assert refused.formula == "6 RTT + wait"
     # A SYN of 74 octets and a RST of 54 at 1 Mbit/s, and what the answered connection's frames take.
     assert refused.terms["framing"] == pytest.approx(0.003 + 128 * 8e-6)

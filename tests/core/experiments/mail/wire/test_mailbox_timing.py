@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.harness.pathmodel.replay import Beyond
+from experiments.harness.pathmodel.replay import OmittedTerms
 from experiments.mail.mailboxes import generate_messages
 from experiments.mail.scripts.mailbox import reading_steps, webmail_steps
 from experiments.mail.theory.access import (
@@ -100,8 +100,8 @@ def test_the_window_is_what_the_counted_slow_start_leaves_out() -> None:
     closed = mailbox_session(reading("POP3", "attachment", [50], [45_000], 100), RTT_S)
     waits_s = closed.terms["transmission"]
     assert waits_s == pytest.approx(2 * RTT_S)
-    assert with_window(closed, Beyond(waits_s, 0.0, 9.0)) == closed
-    more = with_window(closed, Beyond(waits_s + RTT_S, 0.001, 9.0))
+    assert with_window(closed, OmittedTerms(waits_s, 0.0, 9.0)) == closed
+    more = with_window(closed, OmittedTerms(waits_s + RTT_S, 0.001, 9.0))
     assert more.formula == closed.formula
     assert more.total_s == pytest.approx(closed.total_s + RTT_S + 0.001)
     assert (more.terms["window"], more.terms["acknowledgements"]) == pytest.approx((RTT_S, 0.001))
