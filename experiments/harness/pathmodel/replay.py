@@ -6,8 +6,8 @@
 
 Only sizes and causal order come from the capture; every time comes from the links' rates and delays and from TCP. A
 pause inside of a sample is left out, so that a server that waits without a cause differs from its prediction; timers of
-a real server that replaces lab7's are a term (see `OmittedTerms`). Outside of samples, untriggered actions happen at the
-capture's times: so consecutive samples do not drift into each other, nor hosts whose order no packet shows.
+a real server that replaces lab7's are a term (see `OmittedTerms`). Outside of samples, untriggered actions happen at
+the capture's times: so consecutive samples do not drift into each other, nor hosts whose order no packet shows.
 """
 
 from __future__ import annotations
