@@ -1,4 +1,8 @@
-"""POP3 and IMAP server on asyncio: accepts connections, limits their number, and shuts down."""
+"""POP3 and IMAP server on asyncio: drives one session per connection, with limits and time-outs.
+
+Protocol decisions are the session's (access.requests). RFC 1939 sections 3 and 7, RFC 3501 sections 5.4 and 11.2, RFC
+2177 section 3. A connection refers to the ServerContext, not to the server that creates the connections.
+"""
 
 import asyncio
 import hashlib
@@ -19,14 +23,24 @@ from services.mail.accounts import Account, Accounts
 from services.mail.maildir.store import Maildir
 from services.shell import Shell
 
-# Cache of open mailboxes: one Maildir object per user, shared by all sessions, with an LRU of recently used ones.
-
 # Mailboxes kept open after their last session; each costs a few hundred octets per message.
 MAILBOXES_KEPT = 64
+# Dovecot's client_limit is 1000.
+CONNECTIONS_MAX = 1000
+# Dovecot allows 3 minutes from connection to login, independent of activity.
+LOGIN_S = 180.0
+# RFC 3501 section 5.4: an idle time-out of at least 30 minutes; RFC 1939 section 3: at least 10.
+IDLE_S = 1830.0
+# Output is buffered up to this size before it is written.
+FLUSH_OCTETS = 65_536
+# Input is buffered up to this size; beyond it reading pauses.
+INBOX_OCTETS = 262_144
+# Time slice of a session before others are scheduled.
+TURN_S = 0.01
 
 
 class OpenMailboxes:
-    """Open mailboxes below the directory `root`."""
+    """Cache of the mailboxes below `root`: one Maildir object per user, shared by the user's sessions; LRU eviction."""
 
     def __init__(self, root: Path, wall_clock: Callable[[], float]) -> None:
         self._root = root
@@ -46,18 +60,6 @@ class OpenMailboxes:
         if len(self._kept) > MAILBOXES_KEPT:
             self._kept.popitem(last=False)
         return maildir
-
-
-# Dovecot's client_limit is 1000.
-CONNECTIONS_MAX = 1000
-
-
-# Dovecot allows 3 minutes from connection to login, independent of activity.
-LOGIN_S = 180.0
-
-
-# RFC 3501 section 5.4: an idle time-out of at least 30 minutes; RFC 1939 section 3: at least 10.
-IDLE_S = 1830.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,7 @@ class Limits:
 
 @dataclass(slots=True)
 class ServerContext:
-    """Context of all connections; `accounts` may be replaced and applies to later logins."""
+    """State shared by all connections; `accounts` may be replaced and applies to later logins."""
 
     accounts: Accounts
     log: EventLog
@@ -117,21 +119,12 @@ class ServerContext:
         return account if hmac.compare_digest(digest.encode("ascii"), request.digest) else None
 
 
-# Client connection of the POP3 and IMAP servers: transfers octets, enforces time-outs, starts TLS.
-#
-# Protocol decisions are the session's. Reading pauses while a session's outputs are sent, so that a client that sends
-# ahead fills its own buffers; a client that does not read is disconnected after a time-out.
-
-# Output is buffered up to this size before it is written.
-FLUSH_OCTETS = 65_536
-# Input is buffered up to this size; beyond it reading pauses.
-INBOX_OCTETS = 262_144
-# Time slice of a session before others are scheduled.
-TURN_S = 0.01
-
-
 class Connection(asyncio.Protocol):
-    """Connection that drives one session."""
+    """Client connection that drives one session.
+
+    Reading pauses while the session's outputs are sent, so that a client that sends ahead fills its own buffers; a
+    client that does not read is disconnected after a time-out.
+    """
 
     def __init__(self, context: ServerContext, session: Session, slot: Slot) -> None:
         self._context = context
@@ -375,8 +368,3 @@ class AccessServer:
     def _refusal(self, _: Refusal) -> bytes:
         """Return the response to a refused connection: BYE as IMAP greeting (RFC 3501 section 7.1.5), -ERR in POP3."""
         return self._session().end("Too many connections: try again later.")
-
-
-# Shared context of a mailbox server's connections: accounts, open mailboxes, limits, log and TLS.
-#
-# Connections depend on this object, not on the server, which depends on the connections.

@@ -1,6 +1,7 @@
-"""IMAP session state, as command handlers read and change it (RFC 3501 section 3).
+"""IMAP session state, as command handlers read and change it: capabilities, selected mailbox, state.
 
-Handlers depend on this module, the session depends on the handlers; commands/table.py explains the states.
+RFC 3501 sections 3 (states), 6.4.8 and 9 (message sets), 7 (responses, capabilities). Handlers depend on this module,
+the session depends on the handlers; commands/table.py has the states in which each command is permitted.
 """
 
 from bisect import bisect_left, bisect_right
@@ -20,7 +21,10 @@ from services.mail.maildir.store import Maildir
 from services.mail.mime.header import Header, header_end, parse_header
 from services.mail.mime.structure import Part, parse
 
-# Lazy parsing of messages in the selected mailbox, with a cache of the last message.
+RECENT = "\\Recent"
+_ALWAYS = "IMAP4rev1 SASL-IR LITERAL+ ID IDLE"
+_AFTER_LOG_IN = "CHILDREN ESEARCH MOVE MULTIAPPEND NAMESPACE UIDPLUS UNSELECT"
+_MECHANISMS = "AUTH=PLAIN AUTH=LOGIN"
 
 
 class CachedMessage:
@@ -92,16 +96,9 @@ class MessageCache:
         return self._last
 
 
-# CAPABILITY response, before and after authentication (RFC 3501 section 7.2.1).
-
-_ALWAYS = "IMAP4rev1 SASL-IR LITERAL+ ID IDLE"
-_AFTER_LOG_IN = "CHILDREN ESEARCH MOVE MULTIAPPEND NAMESPACE UIDPLUS UNSELECT"
-_MECHANISMS = "AUTH=PLAIN AUTH=LOGIN"
-
-
 @dataclass(slots=True)
 class Capabilities:
-    """Capabilities that depend on configuration and on TLS.
+    """The CAPABILITY response, before and after authentication (RFC 3501 section 7.2.1).
 
     `tls` is true while STARTTLS can be offered: a certificate is configured and TLS is not active yet. With `needs_tls`
     LOGINDISABLED is sent until TLS is active (RFC 3501 section 6.2.3).
@@ -127,7 +124,11 @@ class Capabilities:
 
 
 class View:
-    """One session's view of `folder`; `read_only` after EXAMINE."""
+    """One client's view of the selected mailbox: sequence numbers, and the updates not sent yet (RFC 3501 section 7).
+
+    `read_only` after EXAMINE. The folder may change at any time; sequence numbers change only with an EXPUNGE or EXISTS
+    response, at a point where the protocol permits it.
+    """
 
     def __init__(self, folder: Folder, read_only: bool) -> None:
         self.folder = folder
@@ -304,17 +305,6 @@ class SessionState:
         if view.read_only:
             raise NoError("The mailbox is open for reading only.", "READ-ONLY")
         return view
-
-
-# A client's view of the selected mailbox: sequence numbers, and the updates not sent yet (RFC 3501 section 7).
-#
-# The folder may change at any time. Sequence numbers change only with an EXPUNGE or EXISTS response, at a point where
-# the protocol permits it.
-
-RECENT = "\\Recent"
-
-
-# Message sets: sequence sets of a command resolved against the selected mailbox (RFC 3501 sections 6.4.8 and 9).
 
 
 def read_message_set(session: SessionState, reader: Reader, by_uid: bool) -> list[int]:

@@ -1,7 +1,10 @@
-"""Maildir delivery: write a message to tmp/, sync, rename into new/ or cur/.
+"""Maildir delivery: file names, durable writes, and the quota of Maildir++.
 
-After deliver_files() has returned, the messages survive kill -9 and a power failure. Before that, none, some or all of
-them exist, and none in part.
+    1700000000.M20046P77Q3R9c.host,S=1040,W=1064:2,FS       a file name
+
+The part before the colon identifies the message for ever: time, delivering process, random number, and the size as
+stored (S) and with CRLF line ends (W). After `:2,` follow the flags in the order of their letters. Names written by
+other programs are parsed as far as possible and kept unchanged. See https://cr.yp.to/proto/maildir.html.
 """
 
 import contextlib
@@ -16,13 +19,7 @@ from itertools import count
 from services.mail.maildir.errors import MessageTooLargeError
 from services.mail.maildir.limits import MESSAGE_OCTETS, SUMS_AGE_S, SUMS_OCTETS
 
-# Maildir file names: unique part, sizes and flags: `1700000000.M20046P77Q3R9c.host,S=1040,W=1064:2,FS`.
-#
-# The part before the colon identifies the message for ever: time, delivering process, random number, and the size as
-# stored (S) and with CRLF line ends (W). After `:2,` follow the flags in the order of their letters. Names written by
-# other programs are parsed as far as possible and kept unchanged.
-
-# https://cr.yp.to/proto/maildir.html; P (passed) is preserved but not interpreted.
+# The letter P (passed) is preserved but not interpreted.
 LETTERS = {"D": "\\Draft", "F": "\\Flagged", "R": "\\Answered", "S": "\\Seen", "T": "\\Deleted"}
 FLAGS = {flag: letter for letter, flag in LETTERS.items()}
 _INFO = ":2,"
@@ -30,6 +27,10 @@ _SIZE = re.compile(r",W=(\d{1,18})(?=,|$)")
 _STORED = re.compile(r",S=(\d{1,18})(?=,|$)")
 _TIME = re.compile(r"(\d{1,18})(?:\.(?:[A-LN-Z]\w*?)?(?:M(\d{1,9}))?(?:P(\d{1,9}))?(?:Q(\d{1,18}))?)?")
 _counter = count()
+_OPEN = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+_REPLACE = os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+_CREATE = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+QUOTA_FILE = "maildirsize"
 
 
 def host_part(host: str) -> str:
@@ -79,11 +80,6 @@ def sort_key(base: str) -> tuple[int, int, int, str]:
     return (int(match[1]), int(match[2] or 0), int(match[4] or 0), base)
 
 
-# Small files of the store: file locks and atomic replacement.
-
-_OPEN = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
-
-
 def sync_directory(path: str) -> None:
     """Sync a directory, so that its names are on disk."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -112,16 +108,13 @@ def locked(path: str) -> Iterator[int]:
         os.close(descriptor)
 
 
-_REPLACEMENT = os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
-
-
 def replace_file(path: str, content: bytes) -> None:
     """Replace a file atomically with `content`, on disk on return; raises OSError.
 
     The caller holds a lock, since the temporary file has a fixed name.
     """
     new = f"{path}.new"
-    descriptor = os.open(new, _REPLACEMENT, 0o600)
+    descriptor = os.open(new, _REPLACE, 0o600)
     try:
         write_all(descriptor, content)
         os.fsync(descriptor)
@@ -138,9 +131,6 @@ def read_file(path: str) -> bytes | None:
             return file.read()
     except FileNotFoundError:
         return None
-
-
-_CREATE = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +157,9 @@ def wire_form(stored: bytes) -> bytes:
 def deliver_files(folder: str, messages: Sequence[NewMessage]) -> list[str]:
     """Deliver messages to the folder in the directory `folder`; returns their relative names, in order.
 
-    Raises OSError and MessageTooLargeError; then none of them was delivered.
+    Each is written to tmp/, synced, and renamed into new/ or cur/. On return the messages survive kill -9 and a power
+    failure; before, none, some or all of them exist, and none in part. Raises OSError and MessageTooLargeError; then
+    none of them was delivered.
     """
     written: list[tuple[str, str]] = []
     done: list[str] = []
@@ -214,18 +206,16 @@ def _write(folder: str, message: NewMessage) -> tuple[str, str]:
     return temporary, f"cur/{with_flag_letters(base, message.letters)}" if message.letters else f"new/{base}"
 
 
-# Quota accounting in `maildirsize`, the file of Maildir++ that other programs maintain as well.
-#
-# 10000000S          the quota in octets
-# 52345 17           octets and messages: usage is the sum of the lines
-# 1040 1             one message added
-# -2044 -2           two messages removed
-
-QUOTA_FILE = "maildirsize"
-
-
 class Quota:
-    """The usage of one user; `folders` lists the directories; a quota of 0 octets disables accounting."""
+    """Quota accounting of one user in `maildirsize`, the file of Maildir++ that other programs maintain as well.
+
+        10000000S          the quota in octets
+        52345 17           octets and messages: usage is the sum of the lines
+        1040 1             one message added
+        -2044 -2           two messages removed
+
+    `folders` lists the directories; a quota of 0 octets disables accounting.
+    """
 
     def __init__(self, root: str, quota_octets: int, folders: Callable[[], list[str]]) -> None:
         self.quota_octets = quota_octets

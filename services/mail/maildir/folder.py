@@ -1,4 +1,4 @@
-"""Maildir folder: messages in order of their UIDs, flags, append, copy, expunge.
+"""Maildir folder: messages in order of their UIDs, flags and keywords, append, copy, expunge.
 
     folder = Maildir(path).folder("INBOX")
     folder.refresh()                                   rescan the directory
@@ -38,9 +38,10 @@ from services.mail.maildir.errors import MessageGoneError, NoFolderError, QuotaE
 from services.mail.maildir.limits import HEADER_PIECE_OCTETS, KEYWORD_OCTETS, KEYWORDS_MAX, SCANS_MAX, SETTLED_S
 from services.mail.maildir.uid_index import LOCK, UidIndex
 
-# Directory scan of a folder's new/ and cur/, repeated only if their mtimes changed.
-
+SYSTEM_FLAGS = tuple(FLAGS)
 PLACES = ("new", "cur")
+FILE = "lab7-keywords"
+KEYWORDS_LOCK = "lab7-keywords.lock"
 _Times = tuple[int, int]
 
 
@@ -53,7 +54,10 @@ class Listing:
 
 
 class Scanner:
-    """Lists a folder; `wall_clock`, if given, decides if a directory's mtime is old enough to be trusted."""
+    """Lists new/ and cur/ of a folder, unless their mtimes are unchanged.
+
+    `wall_clock`, if given, decides if a directory's mtime is old enough to be trusted.
+    """
 
     def __init__(self, folder: str, wall_clock: Callable[[], float] | None) -> None:
         self._paths = [f"{folder}/{place}" for place in PLACES]
@@ -93,14 +97,11 @@ class Scanner:
         return [name for name in names if not name.startswith(".") and "\n" not in name]
 
 
-# Keyword letters of a folder: the file that maps letters a to z of file names to keywords (RFC 3501 section 2.3.2).
-
-FILE = "lab7-keywords"
-KEYWORDS_LOCK = "lab7-keywords.lock"
-
-
 class Keywords:
-    """The keywords of one folder; other processes may add some, so call read() before a listing."""
+    """The keywords of one folder (RFC 3501 section 2.3.2): a file that maps letters a to z of file names to them.
+
+    Other processes may add some, so call read() before a listing.
+    """
 
     def __init__(self, folder: str) -> None:
         self._path = f"{folder}/{FILE}"
@@ -164,9 +165,6 @@ class Keywords:
             self.names = names
             self._flags.clear()
         return chr(ord("a") + len(self.names) - 1)
-
-
-SYSTEM_FLAGS = tuple(FLAGS)
 
 
 @dataclass(slots=True)

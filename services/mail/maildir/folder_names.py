@@ -1,5 +1,8 @@
-"""Folder names of IMAP and their Maildir++ directories: `Work/2026` is `.Work.2026`.
+"""Folder names of IMAP in modified UTF-7, and their Maildir++ directories: `Work/2026` is `.Work.2026`.
 
+    decode("Entw&APw-rfe") == "Entwürfe"        encode("R&D") == "R&-D"
+
+RFC 3501 section 5.1.3. Only the canonical encoding of a name is accepted, so that no two names mean the same folder.
 A directory name begins with a dot and has no slash, so that no folder name leads out of the user's directory. A dot
 within a name is stored as `&AC4-`; modified UTF-7 never encodes a dot in this way, so that the mapping is unique.
 """
@@ -10,26 +13,18 @@ import binascii
 from services.mail.maildir.errors import FolderNameError
 from services.mail.maildir.limits import FILE_NAME_OCTETS, FOLDER_DEPTH
 
-# Modified UTF-7, the encoding of mailbox names (RFC 3501 section 5.1.3).
-#
-#     decode("Entw&APw-rfe") == "Entwürfe"        encode("R&D") == "R&-D"
-#
-# Only the canonical encoding of a name is accepted, so that no two names mean the same folder.
-
-# RFC 3501 section 5.1.3: these characters represent themselves, except "&".
-_FIRST, _LAST = " ", "~"
-
-
-def _is_direct(character: str) -> bool:
-    return _FIRST <= character <= _LAST
+INBOX = "INBOX"
+SEPARATOR = "/"
+_DOT = "&AC4-"
 
 
 def encode(text: str) -> str:
-    """Encode text; lone surrogates raise UnicodeEncodeError."""
+    """Encode text in modified UTF-7; lone surrogates raise UnicodeEncodeError."""
     written: list[str] = []
     shifted = ""
     for character in [*text, ""]:
-        if character and not _is_direct(character):
+        # RFC 3501 section 5.1.3: printable ASCII represents itself, except "&".
+        if character and not " " <= character <= "~":
             shifted += character
             continue
         if shifted:
@@ -45,7 +40,7 @@ def _shift(text: str) -> str:
 
 
 def decode(name: str) -> str:
-    """Decode a name; raises ValueError if it is not the canonical encoding."""
+    """Decode modified UTF-7; raises ValueError if it is not the canonical encoding."""
     pieces: list[str] = []
     direct, *shifts = name.split("&")
     pieces.append(direct)
@@ -67,11 +62,6 @@ def _unshift(encoded: str) -> str:
         return base64.b64decode(padded.encode("ascii"), validate=True).decode("utf-16-be")
     except (binascii.Error, UnicodeError) as error:
         raise ValueError(f"no UTF-16 in base64: {encoded}") from error
-
-
-INBOX = "INBOX"
-SEPARATOR = "/"
-_DOT = "&AC4-"
 
 
 def canonical(name: str) -> str:

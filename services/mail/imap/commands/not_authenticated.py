@@ -1,6 +1,8 @@
-"""Commands of the not authenticated state: STARTTLS, LOGIN, AUTHENTICATE (RFC 3501 section 6.2).
+"""Commands that need no authentication: those of every state, and those of the not authenticated state.
 
-Mechanisms are PLAIN (RFC 4616) and LOGIN, with an initial response (SASL-IR, RFC 4959).
+Every state: CAPABILITY, NOOP, LOGOUT (RFC 3501 section 6.1) and ID (RFC 2971). Not authenticated: STARTTLS, LOGIN,
+AUTHENTICATE (RFC 3501 section 6.2) with the mechanisms PLAIN (RFC 4616) and LOGIN, and an initial response (SASL-IR,
+RFC 4959).
 """
 
 import base64
@@ -13,8 +15,6 @@ from services.mail.imap.limits import FAILED_LOGINS_MAX, ID_PAIRS_MAX
 from services.mail.imap.session_state import SessionState
 from services.mail.imap.syntax import encoder
 from services.mail.imap.syntax.reader import Reader
-
-# Commands valid in every state: CAPABILITY, NOOP, LOGOUT (RFC 3501 section 6.1) and ID (RFC 2971).
 
 
 def capability(session: SessionState, reader: Reader) -> Steps:

@@ -1,4 +1,4 @@
-"""FETCH data items and body sections: parsing, and extraction from a message (RFC 3501 sections 6.4.5 and 9)."""
+"""Sequence sets (`2,4:7,9,12:*`), FETCH data items and body sections (RFC 3501 sections 6.4.5 and 9)."""
 
 import re
 from bisect import bisect_left, bisect_right
@@ -12,15 +12,12 @@ from services.mail.imap.syntax.reader import Reader
 from services.mail.mime.header import Header
 from services.mail.mime.structure import Part, find
 
-# Sequence sets of message numbers or UIDs: `2,4:7,9,12:*` (RFC 3501 section 9).
-#
-# A set is kept as a list of ranges, so that 1:4294967295 costs no more than 1:2.
-
 _SET = re.compile(rb"[\d*:,]+")
 _RANGE = re.compile(rb"(\*|[1-9]\d{0,9})(?::(\*|[1-9]\d{0,9}))?\Z")
 # Stands for `*` until the largest number in use is known.
 LAST = NUMBER_MAX + 1
 
+# Message numbers or UIDs as ranges, so that 1:4294967295 costs no more than 1:2.
 SequenceSet = tuple[tuple[int, int], ...]
 
 

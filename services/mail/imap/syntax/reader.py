@@ -1,6 +1,12 @@
-"""Argument parser for one command, by the formal syntax (RFC 3501 section 9).
+"""IMAP command parser: framing of lines and literals, then the arguments by the formal syntax.
 
-Each method parses one production and advances, or raises BadError. Arguments are separated by exactly one space.
+RFC 3501 sections 2.2, 4.3, 7.5 and 9, RFC 7888 (LITERAL+).
+
+    framer.feed(b"a LOGIN {5}\\r\\nalice {6}\\r\\nsecret\\r\\n")
+    framer.next() == AnnouncedLiteral(b"a LOGIN {5}", 5, is_synchronizing=True)
+    framer.accept()
+    ...
+    framer.next() == Line(b"a LOGIN {5}\\r\\nalice {6}\\r\\nsecret")
 """
 
 import re
@@ -13,18 +19,6 @@ from services.errors import LimitExceededError
 from services.mail.imap.errors import BadError
 from services.mail.imap.limits import LINE_OCTETS, MESSAGE_OCTETS, NUMBER_MAX
 from services.mail.maildir.folder import SYSTEM_FLAGS
-
-# Command framing: lines and the literals they announce (RFC 3501 sections 2.2, 4.3 and 7.5; RFC 7888).
-#
-#     framer.feed(b"a LOGIN {5}\r\nalice {6}\r\nsecret\r\n")
-#     framer.next() == AnnouncedLiteral(b"a LOGIN {5}", 5, is_synchronizing=True)
-#     framer.accept()
-#     ...
-#     framer.next() == Line(b"a LOGIN {5}\r\nalice {6}\r\nsecret")
-#
-# A Line includes its literals as received, so that the argument parser works on one buffer. AnnouncedLiteral precedes
-# every literal: accept() buffers the literal, refuse() ends the command. A line may end in bare LF, as typed in a
-# terminal.
 
 _ANNOUNCED_LITERAL = re.compile(rb"\{(\d{1,20})(\+?)\}\Z")
 
@@ -53,7 +47,11 @@ class OverlongLine:
 
 
 class Framer:
-    """Splits input into commands; at most `limit_octets` are buffered beside one line."""
+    """Splits input into commands; at most `limit_octets` are buffered beside one line.
+
+    A Line includes its literals as received, so that the Reader works on one buffer. AnnouncedLiteral precedes every
+    literal: accept() buffers the literal, refuse() ends the command. A line may end in bare LF, as typed in a terminal.
+    """
 
     def __init__(self, limit_octets: int) -> None:
         self._buffer = OctetBuffer(limit_octets + LINE_OCTETS)
@@ -162,7 +160,10 @@ Item = TypeVar("Item")
 
 
 class Reader:
-    """Parser over the octets of a command, starting at `position`."""
+    """Parser of the arguments of one command, starting at `position`.
+
+    Each method parses one production and advances, or raises BadError. Arguments are separated by exactly one space.
+    """
 
     def __init__(self, octets: bytes, position: int = 0) -> None:
         self.octets = octets
