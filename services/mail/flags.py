@@ -1,180 +1,120 @@
-"""Command-line flags of the MTA."""
+"""Command-line flags that programs of mail share: argument types, accounts and mailboxes, TLS."""
 
 import argparse
-from ipaddress import IPv4Network, IPv6Network, ip_network
+import ssl
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
-from services.mail.delivery.remote import CONNECTIONS_MAX, MESSAGES_MAX
-from services.mail.queue.entry import EXPIRE_S, RETRY_S, parse_intervals
-from services.mail.smtp import limits
-from services.shell import add_common_flags
+from services.errors import ServiceError
+from services.mail.accounts import Accounts
+from services.shell import Shell
+from services.tls import self_signed_context, server_context
 
-DEFAULT_PORT = 25
-# RFC 5321 section 4.5.3.2.7
-IDLE_S = 300.0
-# Postfix's smtp_connect_timeout.
-CONNECT_S = 30.0
-CONNECTIONS = 1_000
+# Subject names of a self-signed certificate, beside those of the program.
+_SELF_SIGNED_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
-def _intervals(text: str) -> tuple[float, ...]:
+def seconds_or_zero(text: str) -> float:
+    """Parse a time in seconds, 0 included."""
     try:
-        return parse_intervals(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
+        number = float(text)
     except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds < float("inf"):
+        number = -1.0
+    if not 0 <= number < float("inf"):
         raise argparse.ArgumentTypeError(f"{text!r} is not a time in seconds")
-    return seconds
+    return number
 
 
-def _count(text: str) -> int:
+def seconds(text: str) -> float:
+    """Parse a positive time in seconds."""
+    number = seconds_or_zero(text)
+    if not number:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number of seconds")
+    return number
+
+
+def count(text: str) -> int:
+    """Parse a positive integer."""
     if not (text.isascii() and text.isdigit() and int(text) > 0):
         raise argparse.ArgumentTypeError(f"{text!r} is not a positive integer")
     return int(text)
 
 
-def _port(text: str) -> int:
+def port(text: str) -> int:
+    """Parse a port number."""
     if not (text.isascii() and text.isdigit() and int(text) <= 65535):
         raise argparse.ArgumentTypeError(f"{text!r} is not a port number from 0 to 65535")
     return int(text)
-
-
-def _network(text: str) -> IPv4Network | IPv6Network:
-    try:
-        return ip_network(text, strict=False)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def endpoint(text: str) -> tuple[str, int | None]:
     """Parse `host`, `host:port`, `[address]:port` or an IPv6 address; the port is None if it is missing."""
     if text.startswith("["):
         host, _, rest = text[1:].partition("]")
-        return host, _port(rest[1:]) if rest.startswith(":") else None
-    host, colon, port = text.rpartition(":")
+        return host, port(rest[1:]) if rest.startswith(":") else None
+    host, colon, number = text.rpartition(":")
     if not colon or ":" in host:
         return text, None
-    return host, _port(port)
+    return host, port(number)
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the argument parser of the MTA."""
-    flags = argparse.ArgumentParser(prog="python -m services.mail.mta", description="Accept, queue and deliver mail.")
-    flags.add_argument(
-        "--domain", action="append", required=True, metavar="NAME", help="local domain to accept mail for (repeatable)"
+def add_mailbox_flags(parser: argparse.ArgumentParser, tls_help: str) -> None:
+    """Add the flags of every program that serves mailboxes: --maildirs, --accounts, --domain and --tls."""
+    parser.add_argument(
+        "--maildirs", type=Path, required=True, metavar="DIR", help="directory of mailboxes, DIR/domain/user"
     )
-    flags.add_argument("--hostname", metavar="NAME", help="name of this server (default: first --domain)")
-    flags.add_argument("--accounts", type=Path, required=True, metavar="FILE", help="file of users, lists and forwards")
-    flags.add_argument(
-        "--maildirs", type=Path, required=True, metavar="DIR", help="root of the mailboxes, DIR/domain/user"
-    )
-    flags.add_argument("--queue", type=Path, required=True, metavar="DIR", help="directory of the queue")
-    _add_policy(flags)
-    _add_delivery(flags)
-    add_common_flags(flags, DEFAULT_PORT)
-    return flags
-
-
-def _add_policy(flags: argparse.ArgumentParser) -> None:
-    flags.add_argument(
-        "--submission-port", type=_port, metavar="N", help="submission port, requires AUTH (usually 587)"
-    )
-    flags.add_argument(
-        "--tls", nargs="*", metavar="FILE", help="enable STARTTLS with a certificate and key (default: self-signed)"
-    )
-    flags.add_argument("--auth-in-clear", action="store_true", help="allow AUTH outside TLS even with --tls")
-    flags.add_argument(
-        "--relay-from",
-        type=_network,
+    parser.add_argument("--accounts", type=Path, required=True, metavar="FILE", help="accounts file")
+    parser.add_argument(
+        "--domain",
         action="append",
-        default=[],
-        metavar="NET",
-        help="network allowed to relay (repeatable)",
-    )
-    flags.add_argument(
-        "--relay-for",
-        type=str.lower,
-        action="append",
-        default=[],
         metavar="NAME",
-        help="domain to relay for as its backup MX (repeatable)",
+        help="domain to serve (repeatable); users of the first may log in without @NAME",
     )
-    flags.add_argument(
-        "--refuse",
-        type=_network,
-        action="append",
-        default=[],
-        metavar="NET",
-        help="reject connections from this network with 554 (repeatable)",
-    )
-    flags.add_argument("--greylist", type=_seconds, metavar="S", help="greylist unknown senders for S seconds")
-    flags.add_argument("--no-verify", action="store_true", help="disable VRFY (252) and EXPN (550)")
-    flags.add_argument(
-        "--max-size", type=_count, default=limits.MESSAGE_OCTETS, metavar="OCTETS", help="maximum message size"
-    )
-    flags.add_argument(
-        "--max-connections",
-        type=_count,
-        default=CONNECTIONS,
-        metavar="N",
-        help="maximum concurrent connections; more get 421",
-    )
-    flags.add_argument(
-        "--idle", type=_seconds, default=IDLE_S, metavar="S", help="close idle connections after S seconds with 421"
-    )
+    parser.add_argument("--tls", nargs="*", metavar="FILE", help=tls_help)
 
 
-def _add_delivery(flags: argparse.ArgumentParser) -> None:
-    flags.add_argument(
-        "--resolver", type=endpoint, metavar="ADDR[:PORT]", help="DNS resolver for MX lookups (default: the system's)"
-    )
-    flags.add_argument(
-        "--smarthost", type=endpoint, metavar="HOST[:PORT]", help="relay all non-local mail through this host"
-    )
-    flags.add_argument(
-        "--remote-port", type=_port, default=25, metavar="N", help="SMTP port of remote servers (default: 25)"
-    )
-    flags.add_argument("--remote-tls", action="store_true", help="use STARTTLS with remote servers that support it")
-    flags.add_argument("--no-pipelining", action="store_true", help="disable PIPELINING with remote servers")
-    flags.add_argument(
-        "--remote-connections",
-        type=_count,
-        default=CONNECTIONS_MAX,
-        metavar="N",
-        help="maximum concurrent connections per domain (default: %(default)s)",
-    )
-    flags.add_argument(
-        "--remote-messages",
-        type=_count,
-        default=MESSAGES_MAX,
-        metavar="N",
-        help="maximum messages per connection (default: %(default)s)",
-    )
-    flags.add_argument(
-        "--retry",
-        type=_intervals,
-        default=RETRY_S,
-        metavar="S,S,...",
-        help="retry intervals in seconds; the last one repeats",
-    )
-    flags.add_argument(
-        "--expire",
-        type=_seconds,
-        default=EXPIRE_S,
-        metavar="S",
-        help="return undelivered mail to its sender after S seconds",
-    )
-    flags.add_argument(
-        "--connect-timeout",
-        type=_seconds,
-        default=CONNECT_S,
-        metavar="S",
-        help="timeout of a connection attempt (default: %(default)s)",
-    )
+class HasAccounts(Protocol):
+    """A server, policy or site whose accounts are replaced by a reload."""
+
+    accounts: Accounts
+
+
+def load_accounts(options: argparse.Namespace) -> Accounts:
+    """Load the accounts file; raise ServiceError."""
+    return Accounts.load(options.accounts, options.domain or ["localhost"])
+
+
+def reload_accounts(shell: Shell, server: HasAccounts, options: argparse.Namespace) -> None:
+    """Replace the accounts; keep the old ones and log an event if the file is invalid."""
+    try:
+        server.accounts = load_accounts(options)
+    except ServiceError as error:
+        shell.log.write("accounts", error=str(error))
+
+
+def certificate_context(options: argparse.Namespace, names: Sequence[str] = ()) -> ssl.SSLContext | None:
+    """Return the TLS context of --tls; raise ServiceError.
+
+    Without files its certificate is self-signed, for the loopback addresses and `names`.
+    """
+    if options.tls is None:
+        return None
+    if len(options.tls) not in (0, 2):
+        raise ServiceError("--tls takes a certificate and its key, or nothing")
+    if options.tls:
+        return server_context(*options.tls)
+    return self_signed_context([*names, *_SELF_SIGNED_NAMES])
+
+
+def starttls_context(options: argparse.Namespace, names: Sequence[str] = ()) -> ssl.SSLContext | None:
+    """Return the TLS context of --tls for STARTTLS; raise ServiceError.
+
+    It sends no TLS 1.3 session tickets, which are optional (RFC 8446 section 4.6.1). A client that takes every octet
+    after the handshake for a response blocks on one, as the reader thread of offlineimap does; a ticket sent to a
+    client that has already closed causes a reset, which loses the last reply.
+    """
+    context = certificate_context(options, names)
+    if context is not None:
+        context.num_tickets = 0
+    return context

@@ -16,7 +16,6 @@ import errno
 import json
 import os
 import signal
-import ssl
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -30,8 +29,9 @@ from services.mail.delivery.mx_lookup import Resolver
 from services.mail.delivery.remote import Remote
 from services.mail.delivery.routes import Host
 from services.mail.delivery.trace import complete_submission, received_field
-from services.mail.flags import parser
+from services.mail.flags import starttls_context
 from services.mail.maildir.root import check_root
+from services.mail.mta_flags import parser
 from services.mail.queue.entry import Schedule
 from services.mail.queue.journal import Journal
 from services.mail.queue.spool import Spool
@@ -44,7 +44,7 @@ from services.mail.smtp.server import Limits, Port, SMTPServer
 from services.mail.smtp.server_session import Offer
 from services.mail.smtp.syntax import Reply
 from services.shell import Shell, run_service
-from services.tls import Trust, client_context, self_signed_context, server_context
+from services.tls import Trust, client_context
 
 RESOLV_CONF = Path("/etc/resolv.conf")
 NO_ROOM = Reply(452, "No room on the disk for the queue", "4.3.1")
@@ -67,7 +67,8 @@ class MTA:
         service = DispatcherContext(shell.loop, shell.wall_clock, shell.random, shell.log, self.hostname, schedule)
         self._dispatcher = Dispatcher(service, self.spool, lambda: self.accounts, options.maildirs)
         self._dispatcher.set_remote(self._remote(schedule))
-        self.server = SMTPServer(self._policy(), shell.log, shell.loop, self._limits(), _tls(options, self.hostname))
+        tls = starttls_context(options, [self.hostname])
+        self.server = SMTPServer(self._policy(), shell.log, shell.loop, self._limits(), tls)
 
     def recover(self) -> None:
         """Resume the open entries that an earlier process left in the queue; raises ServiceError."""
@@ -221,21 +222,6 @@ def _system_servers() -> list[str]:
         return servers_of(RESOLV_CONF.read_text(encoding="latin-1"))
     except OSError:
         return []
-
-
-def _tls(options: argparse.Namespace, hostname: str) -> ssl.SSLContext | None:
-    if options.tls is None:
-        return None
-    if len(options.tls) not in (0, 2):
-        raise ServiceError("--tls takes a certificate and its key, or no arguments")
-    if options.tls:
-        context = server_context(*options.tls)
-    else:
-        context = self_signed_context([hostname, "localhost", "127.0.0.1", "::1"])
-    # RFC 8446 section 4.6.1: session tickets are optional. Mail clients rarely resume, and a ticket sent to a client
-    # that has already closed causes a reset, which loses the last reply.
-    context.num_tickets = 0
-    return context
 
 
 def main(argv: list[str] | None = None) -> int:

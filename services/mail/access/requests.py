@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from services.mail.maildir.store import Maildir
+from services.mail.sasl import Credentials, Exchange
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,28 @@ Request = LogIn | Challenge | StartTls
 # Octets to send, or a request that generator.send() answers.
 Output = bytes | Request
 Outputs = Generator[Output, Any, None]
+
+
+@dataclass(frozen=True, slots=True)
+class ContinuationRequest:
+    """Send `prompt`; the client's next line is the answer (RFC 3501 section 7.5, RFC 5034 section 4)."""
+
+    prompt: bytes
+
+
+# A command handler; the value returned is the text of the final response (OK or +OK).
+Steps = Generator[Output | ContinuationRequest, Any, str]
+
+
+def continue_exchange(exchange: Exchange) -> Generator[ContinuationRequest, Any, Credentials]:
+    """Run a SASL exchange by continuation requests; raise SASLError."""
+    try:
+        challenge = next(exchange)
+        while True:
+            challenge = exchange.send((yield ContinuationRequest(b"+ %b\r\n" % challenge)))
+    except StopIteration as done:
+        credentials: Credentials = done.value
+        return credentials
 
 
 class Session(Protocol):

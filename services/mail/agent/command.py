@@ -17,6 +17,7 @@ from services.mail.agent.drafts import Attachment, ComposeError, Draft, parse_ma
 from services.mail.agent.errors import AgentError
 from services.mail.agent.limits import TIMEOUT_S
 from services.mail.agent.terminal import attachment_lines, message_text, strip_controls
+from services.mail.flags import seconds
 from services.mail.message_content.contents import Contents
 from services.mail.message_content.file_names import safe_file_name
 from services.tls import Trust, client_context
@@ -255,7 +256,7 @@ def _add_log_in(parser: argparse.ArgumentParser, required: bool) -> None:
     parser.add_argument("--authorities", type=Path, metavar="FILE", help="CA certificates to verify the server with")
     parser.add_argument("--insecure", action="store_true", help="do not verify the server's certificate")
     parser.add_argument(
-        "--timeout", type=_seconds, default=TIMEOUT_S, metavar="S", help="time-out in seconds (default: %(default)s)"
+        "--timeout", type=seconds, default=TIMEOUT_S, metavar="S", help="time-out in seconds (default: %(default)s)"
     )
 
 
@@ -263,13 +264,3 @@ def _number(text: str) -> int:
     if not (text.isascii() and text.isdigit() and 0 < int(text) <= 0xFFFFFFFF):
         raise argparse.ArgumentTypeError(f"{text!r} is not a message number")
     return int(text)
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number of seconds")
-    return seconds

@@ -1,9 +1,8 @@
 """Program of the IMAP server: `python -m services.mail.imap`."""
 
-import argparse
 import sys
 
-from services.mail.access.program import access_parser, run_access
+from services.mail.access.program import run_access
 from services.mail.imap.session import Session
 from services.mail.imap.session_state import Capabilities
 
@@ -12,12 +11,11 @@ DEFAULT_PORT = 143
 
 def main(argv: list[str] | None = None) -> int:
     """Serve IMAP until SIGTERM; return the exit status."""
-    options = access_parser("services.mail.imap", "Serve mailboxes by IMAP.", DEFAULT_PORT).parse_args(argv)
-    return run_access("imap", options, _session)
+    return run_access("imap", "Serve mailboxes by IMAP.", DEFAULT_PORT, _session, argv)
 
 
-def _session(options: argparse.Namespace) -> Session:
-    return Session(Capabilities(tls=options.tls is not None, needs_tls=options.need_tls))
+def _session(tls: bool, needs_tls: bool) -> Session:
+    return Session(Capabilities(tls, needs_tls))
 
 
 if __name__ == "__main__":

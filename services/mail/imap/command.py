@@ -5,23 +5,13 @@ line); the value that it returns is the text of the tagged OK. A long response i
 and at each yield the connection can schedule other sessions.
 """
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-from services.mail.access.requests import Output
+from services.mail.access.requests import Steps
 from services.mail.imap.session_state import SessionState, State
 from services.mail.imap.syntax.reader import Reader
 
-
-@dataclass(frozen=True, slots=True)
-class ContinuationRequest:
-    """A command continuation request (RFC 3501 section 7.5): sends `prompt`; the client's next line is the answer."""
-
-    prompt: bytes
-
-
-Steps = Generator[Output | ContinuationRequest, Any, str]
 Handler = Callable[[SessionState, Reader], Steps]
 
 

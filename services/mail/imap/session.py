@@ -12,8 +12,8 @@ and further input is ignored.
 from collections.abc import Iterator
 
 from services.errors import LimitExceededError
-from services.mail.access.requests import Outputs, StartTls
-from services.mail.imap.command import Command, ContinuationRequest, Steps
+from services.mail.access.requests import ContinuationRequest, Outputs, StartTls, Steps
+from services.mail.imap.command import Command
 from services.mail.imap.commands.table import parse_command
 from services.mail.imap.errors import BadError, ByeError, NoError, store_failure_text
 from services.mail.imap.limits import BAD_COMMANDS_MAX, MESSAGE_OCTETS, PIPELINE_OCTETS

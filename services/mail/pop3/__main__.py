@@ -1,11 +1,10 @@
 """Program of the POP3 server: `python -m services.mail.pop3`."""
 
-import argparse
 import os
 import sys
 from itertools import count
 
-from services.mail.access.program import access_parser, run_access
+from services.mail.access.program import run_access
 from services.mail.pop3.session import Session
 from services.mail.pop3.session_state import Capabilities
 
@@ -15,16 +14,13 @@ _numbers = count(1)
 
 def main(argv: list[str] | None = None) -> int:
     """Serve POP3 until SIGTERM; return the exit status."""
-    options = access_parser("services.mail.pop3", "Serve maildrops by POP3.", DEFAULT_PORT).parse_args(argv)
-    return run_access("pop3", options, _session)
+    return run_access("pop3", "Serve maildrops by POP3.", DEFAULT_PORT, _session, argv)
 
 
-def _session(options: argparse.Namespace) -> Session:
+def _session(tls: bool, needs_tls: bool) -> Session:
     # RFC 1939 section 7: the timestamp differs in every greeting.
     unique = f"<{os.getpid()}.{next(_numbers)}.{os.urandom(8).hex()}@{os.uname().nodename}>"
-    return Session(
-        Capabilities(tls=options.tls is not None, needs_tls=options.need_tls, timestamp=unique.encode("ascii"))
-    )
+    return Session(Capabilities(tls, needs_tls, unique.encode("ascii")))
 
 
 if __name__ == "__main__":

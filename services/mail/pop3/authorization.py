@@ -1,11 +1,9 @@
 """AUTHORIZATION state commands: USER, PASS, APOP (RFC 1939 sections 4 and 7), AUTH (5034), STLS (2595), CAPA (2449)."""
 
-import base64
-import binascii
 import re
 
-from services.mail.access.requests import Challenge, LogIn, Opened
-from services.mail.pop3.command import ContinuationRequest, Steps
+from services.mail import sasl
+from services.mail.access.requests import Challenge, LogIn, Opened, Steps, continue_exchange
 from services.mail.pop3.errors import RefusedError, SyntaxRefusedError
 from services.mail.pop3.limits import FAILED_LOGINS_MAX
 from services.mail.pop3.maildrop import InUseError, Maildrop
@@ -48,16 +46,14 @@ def auth(session: SessionState, arguments: list[bytes]) -> Steps:
     if arguments[0].upper() != b"PLAIN":
         raise RefusedError("There is no such mechanism here.")
     _check_privacy(session)
-    response = arguments[1] if len(arguments) > 1 else (yield ContinuationRequest(b"+ \r\n"))
-    if response == b"*":
-        raise RefusedError("Authentication was ended.")
+    initial = arguments[1] if len(arguments) > 1 else None
     try:
-        parts = base64.b64decode(response, validate=True).split(b"\0")
-    except binascii.Error:
-        raise SyntaxRefusedError("The response is not written in base64.") from None
-    if len(parts) != 3 or parts[0] not in (b"", parts[1]):
-        raise SyntaxRefusedError("The response of PLAIN has three parts, and you may only act as yourself.")
-    opened = yield LogIn(_text(parts[1]), _text(parts[2]))
+        credentials = yield from continue_exchange(sasl.exchange("PLAIN", initial))
+    except sasl.CancelledError:
+        raise RefusedError("Authentication was ended.") from None
+    except sasl.SASLError as error:
+        raise SyntaxRefusedError(f"Not accepted: {error}.") from None
+    opened = yield LogIn(credentials.user, credentials.password)
     return _open(session, opened)
 
 

@@ -11,9 +11,8 @@ from collections.abc import Iterator
 
 from services.buffer import OctetBuffer
 from services.errors import LimitExceededError
-from services.mail.access.requests import Outputs, StartTls
+from services.mail.access.requests import ContinuationRequest, Outputs, StartTls, Steps
 from services.mail.maildir.errors import MaildirError
-from services.mail.pop3.command import ContinuationRequest, Steps
 from services.mail.pop3.commands import COMMANDS, REST_OF_LINE
 from services.mail.pop3.errors import RefusedError, SyntaxRefusedError
 from services.mail.pop3.limits import BAD_COMMANDS_MAX, LINE_OCTETS, PIPELINE_OCTETS

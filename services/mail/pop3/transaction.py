@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterator
 
+from services.mail.access.requests import Steps
 from services.mail.maildir.errors import MessageGoneError
-from services.mail.pop3.command import Steps
 from services.mail.pop3.errors import RefusedError, SyntaxRefusedError
 from services.mail.pop3.limits import SEND_OCTETS
 from services.mail.pop3.maildrop import Maildrop

@@ -19,13 +19,13 @@ STARTTLS (RFC 3207), AUTH (RFC 4954), submission (RFC 6409). Left out: CHUNKING,
 """
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 
+from services.mail import sasl
 from services.mail.accounts import Account
 from services.mail.address import Mailbox
-from services.mail.smtp import auth, limits, syntax
 from services.mail.smtp import commands as replies
+from services.mail.smtp import limits, syntax
 from services.mail.smtp.commands import COMMANDS, Accept, CheckPassword, Request, StartTLS, State
 from services.mail.smtp.content import SMUGGLING_SUSPECTED, ContentReader
 from services.mail.smtp.policy import AUTH_REQUIRED, Client, Policy
@@ -62,7 +62,7 @@ class ServerSession:
         self._input = CommandLines()
         self._output: list[bytes] = []
         self._content: ContentReader | None = None
-        self._exchange: auth.AuthExchange | None = None
+        self._exchange: sasl.Exchange | None = None
         self._errors = self._auth_failures = 0
         self._reset()
 
@@ -202,7 +202,7 @@ class ServerSession:
         if self._offer.starttls and self.client.tls is None:
             lines.append("STARTTLS")
         if self._may_authenticate():
-            lines.append("AUTH " + " ".join(auth.MECHANISMS))
+            lines.append("AUTH " + " ".join(sasl.MECHANISMS))
         return lines
 
     def _may_authenticate(self) -> bool:
@@ -302,15 +302,15 @@ class ServerSession:
             self._reply(Reply(503, "You are authenticated already", "5.5.1"))
         elif not mechanism:
             self._reply(replies.NEEDS_ARGUMENT)
-        elif mechanism not in auth.MECHANISMS:
+        elif mechanism not in sasl.MECHANISMS:
             self._reply(Reply(504, "This server has no such mechanism", "5.5.4"))
         elif not self._may_authenticate():
             # RFC 4954 section 6
             self._reply(Reply(538, "Encryption required: STARTTLS comes first", "5.7.11"))
         else:
-            exchange = self._exchange = auth.AuthExchange(mechanism)
+            self._exchange = sasl.exchange(mechanism, initial.strip() or None)
             self.state = State.AUTH
-            self._handle_auth_step(lambda: exchange.begin(initial.strip() or None))
+            self._continue_exchange(self._exchange, None)
 
     def _starttls(self, argument: bytes) -> None:
         if not self._offer.starttls:
@@ -332,22 +332,24 @@ class ServerSession:
         if octets > limits.AUTH_LINE_OCTETS or exchange is None:
             # RFC 4954 section 4
             self._end_exchange(Reply(500, "The response is too long", "5.5.6"))
-        elif line == b"*":
-            self._end_exchange(Reply(501, "Authentication cancelled", "5.7.0"))
         else:
-            self._handle_auth_step(lambda: exchange.respond(line))
+            self._continue_exchange(exchange, line)
 
-    def _handle_auth_step(self, step: Callable[[], bytes | auth.Credentials]) -> None:
+    def _continue_exchange(self, exchange: sasl.Exchange, response: bytes | None) -> None:
+        """Send the next challenge, or request the check of the password; an error gets its reply of RFC 4954."""
         try:
-            outcome = step()
-        except auth.AuthError as error:
-            self._end_exchange(Reply(error.code, f"Not accepted: {error}", error.status))
-            return
-        if isinstance(outcome, bytes):
-            self._reply(Reply(334, outcome.decode("ascii")))
-        else:
+            challenge = exchange.send(response)
+        except StopIteration as done:
             self._exchange = None
-            self._set_request(CheckPassword(outcome.user, outcome.password))
+            self._set_request(CheckPassword(done.value.user, done.value.password))
+        except sasl.CancelledError:
+            self._end_exchange(Reply(501, "Authentication cancelled", "5.7.0"))
+        except sasl.AuthorizationError as error:
+            self._end_exchange(Reply(535, f"Not accepted: {error}", "5.7.8"))
+        except sasl.SASLError as error:
+            self._end_exchange(Reply(501, f"Not accepted: {error}", "5.5.2"))
+        else:
+            self._reply(Reply(334, challenge.decode("ascii")))
 
     def _end_exchange(self, reply: Reply) -> None:
         self._exchange = None

@@ -16,9 +16,8 @@ from services.http.server.context import Limits
 from services.http.server.inbound import Inbound
 from services.http.server.request_body import read_body
 from services.http.server.server import HTTPServer
-from services.mail.access.program import add_mailbox_flags, certificate_context, load_accounts, reload_accounts
 from services.mail.access.server import OpenMailboxes
-from services.mail.flags import endpoint
+from services.mail.flags import add_mailbox_flags, certificate_context, endpoint, load_accounts, reload_accounts
 from services.mail.maildir.root import check_root
 from services.mail.webmail.limits import BUFFERED_OCTETS, CHECKS_MAX, MESSAGE_FORM_OCTETS
 from services.mail.webmail.requests import CheckPassword, Steps, Submit, YieldControl
@@ -187,7 +186,7 @@ def _submission(shell: Shell, options: argparse.Namespace) -> Submission:
 
 
 def _https_context(options: argparse.Namespace) -> ssl.SSLContext | None:
-    context = certificate_context(options)
+    context = certificate_context(options, options.listen or ())
     if context is not None:
         context.set_alpn_protocols([HTTP_1])
     return context

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from services.mail.imap.command import Steps
+from services.mail.access.requests import Steps
 from services.mail.imap.errors import BadError, NoError
 from services.mail.imap.session_state import SessionState
 from services.mail.imap.syntax.dates import read_date_time

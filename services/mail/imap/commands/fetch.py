@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from services.mail.imap.command import Steps
+from services.mail.access.requests import Steps
 from services.mail.imap.errors import NoError
 from services.mail.imap.limits import TURN_MESSAGES
 from services.mail.imap.session_state import CachedMessage, SessionState, View, read_message_set

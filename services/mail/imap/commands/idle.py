@@ -1,6 +1,6 @@
 """IDLE: mailbox updates are sent as they happen (RFC 2177)."""
 
-from services.mail.imap.command import ContinuationRequest, Steps
+from services.mail.access.requests import ContinuationRequest, Steps
 from services.mail.imap.errors import BadError
 from services.mail.imap.session_state import SessionState
 from services.mail.imap.syntax.reader import Reader

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from services.mail.imap.command import Steps
+from services.mail.access.requests import Steps
 from services.mail.imap.errors import NoError
 from services.mail.imap.limits import PATTERN_OCTETS
 from services.mail.imap.session_state import SessionState

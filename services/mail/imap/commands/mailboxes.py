@@ -1,6 +1,6 @@
 """Commands on mailboxes: SELECT, CREATE, DELETE, RENAME, STATUS etc. (RFC 3501 section 6.3), NAMESPACE (RFC 2342)."""
 
-from services.mail.imap.command import Steps
+from services.mail.access.requests import Steps
 from services.mail.imap.errors import BadError
 from services.mail.imap.session_state import SessionState, View
 from services.mail.imap.syntax import encoder

@@ -5,7 +5,7 @@ Also UNSELECT (RFC 3691), UID EXPUNGE (RFC 4315) and MOVE (RFC 6851).
 
 from collections.abc import Iterable
 
-from services.mail.imap.command import Steps
+from services.mail.access.requests import Steps
 from services.mail.imap.commands.append import target_folder
 from services.mail.imap.errors import BadError, NoError
 from services.mail.imap.session_state import SessionState, View, read_message_set

@@ -5,11 +5,8 @@ AUTHENTICATE (RFC 3501 section 6.2) with the mechanisms PLAIN (RFC 4616) and LOG
 RFC 4959).
 """
 
-import base64
-import binascii
-
-from services.mail.access.requests import LogIn
-from services.mail.imap.command import ContinuationRequest, Steps
+from services.mail import sasl
+from services.mail.access.requests import LogIn, Steps, continue_exchange
 from services.mail.imap.errors import BadError, ByeError, NoError
 from services.mail.imap.limits import FAILED_LOGINS_MAX, ID_PAIRS_MAX
 from services.mail.imap.session_state import SessionState
@@ -86,7 +83,7 @@ def login(session: SessionState, reader: Reader) -> Steps:
     reader.expect_space()
     password = reader.astring()
     reader.expect_end()
-    return (yield from _log_in(session, user, password))
+    return (yield from _log_in(session, user.decode("utf-8", "replace"), password.decode("utf-8", "replace")))
 
 
 def authenticate(session: SessionState, reader: Reader) -> Steps:
@@ -98,52 +95,22 @@ def authenticate(session: SessionState, reader: Reader) -> Steps:
         initial = reader.octets[reader.position :]
     else:
         reader.expect_end()
-    if mechanism == b"PLAIN":
-        return (yield from _plain(session, initial))
-    if mechanism == b"LOGIN":
-        return (yield from _login_mechanism(session, initial))
-    raise NoError("There is no such mechanism here.", "CANNOT")
-
-
-def _plain(session: SessionState, initial: bytes | None) -> Steps:
-    """Run the PLAIN mechanism: authzid NUL authcid NUL passwd (RFC 4616 section 2)."""
-    if initial is None:
-        initial = yield ContinuationRequest(b"+ \r\n")
-    parts = _decode_base64(initial).split(b"\0")
-    if len(parts) != 3:
-        raise BadError("The response of PLAIN has three parts.")
-    authzid, user, password = parts
-    if authzid and authzid != user:
-        raise NoError("You may only act as yourself.", "AUTHORIZATIONFAILED")
-    return (yield from _log_in(session, user, password))
-
-
-def _login_mechanism(session: SessionState, initial: bytes | None) -> Steps:
-    """Run the LOGIN mechanism, which has no RFC: the server prompts for user name and password in turn."""
-    if initial is None:
-        initial = yield ContinuationRequest(b"+ " + base64.b64encode(b"Username:") + b"\r\n")
-    user = _decode_base64(initial)
-    line = yield ContinuationRequest(b"+ " + base64.b64encode(b"Password:") + b"\r\n")
-    return (yield from _log_in(session, user, _decode_base64(line)))
-
-
-def _decode_base64(line: bytes) -> bytes:
-    # RFC 3501 section 6.2.2: "*" cancels the exchange; RFC 4959 section 3: "=" is an empty response.
-    if line == b"*":
-        raise BadError("Authentication was ended.")
-    if line == b"=":
-        return b""
+    name = mechanism.decode("ascii")
+    if name not in sasl.MECHANISMS:
+        raise NoError("There is no such mechanism here.", "CANNOT")
     try:
-        return base64.b64decode(line, validate=True)
-    except binascii.Error:
-        raise BadError("The response is not written in base64.") from None
+        credentials = yield from continue_exchange(sasl.exchange(name, initial))
+    except sasl.AuthorizationError as error:
+        raise NoError(f"Not accepted: {error}.", "AUTHORIZATIONFAILED") from None
+    except sasl.SASLError as error:
+        raise BadError(f"Not accepted: {error}.") from None
+    return (yield from _log_in(session, credentials.user, credentials.password))
 
 
-def _log_in(session: SessionState, user: bytes, password: bytes) -> Steps:
+def _log_in(session: SessionState, user: str, password: str) -> Steps:
     if not session.capabilities.login_allowed:
         raise NoError("Begin TLS first.", "PRIVACYREQUIRED")
-    name = user.decode("utf-8", "replace")
-    opened = yield LogIn(name, password.decode("utf-8", "replace"))
+    opened = yield LogIn(user, password)
     if opened is None:
         session.failed_logins += 1
         if session.failed_logins >= FAILED_LOGINS_MAX:

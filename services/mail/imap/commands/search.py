@@ -2,8 +2,7 @@
 
 from collections.abc import Generator
 
-from services.mail.access.requests import Output
-from services.mail.imap.command import Steps
+from services.mail.access.requests import Output, Steps
 from services.mail.imap.errors import BadError, NoError
 from services.mail.imap.session_state import SessionState, View
 from services.mail.imap.syntax import encoder
