@@ -14,11 +14,9 @@ from experiments.harness.claims import load_claims
 from experiments.harness.experiment import Experiment, Outcome, Run
 from experiments.harness.fidelity.certificate import certificate, undisturbed_check
 from experiments.harness.implementations.registry import Implementation
-from experiments.harness.report.page import write_report
+from experiments.harness.report.page import REPORT_NAME, write_report
 from experiments.harness.results.incomplete import complete, make_folder, unfinished, writing
 from experiments.harness.results.result import TIMINGS_NAME, Files, Result, Timing, write_timings
-
-REPORT_NAME = "report.html"
 
 
 def run_experiment(

@@ -1,5 +1,9 @@
-"""Common checks of the DNS claims: validity of a capture as evidence, and inspection of answers.
+"""Common checks of the DNS claims: answers in a capture, and their comparison with the data of the zones.
 
+    zones = GivenZones([GivenRecord("www.example.com.", "CNAME", 3600, "server1.example.com."), ...])
+    zones.answer("www.example.com.", "A")      ([www CNAME server1], [server1 A 10.53.4.1])
+
+RFC 1034 sections 3.6.2 (aliases) and 4.2.1 (zone cuts), RFC 2181 section 9 (truncation), RFC 9156 (QNAME minimisation).
 A message that cannot be parsed contradicts every claim, as for HTTP.
 """
 
@@ -18,6 +22,8 @@ Addresses = Mapping[str, str | Collection[str]]
 # RFC 1035 section 4.1.1, RFC 6891 section 9.
 RCODES = {0: "NOERROR", 1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN", 4: "NOTIMP", 5: "REFUSED", 16: "BADVERS"}
 ADDRESS_TYPES = ("A", "AAAA")
+# Types with RDATA that is a name, or ends with one.
+_NAME_TYPES = ("NS", "CNAME", "PTR", "MX")
 
 
 def addresses_of(addresses: Addresses, role: str) -> frozenset[str]:
@@ -129,20 +135,6 @@ def words(items: Iterable[str]) -> str:
     return ", ".join(sorted(items)) or "nothing"
 
 
-# Zone data of the name servers, for comparison with their answers.
-#
-#     zones = GivenZones([GivenRecord("www.example.com.", "CNAME", 3600, "server1.example.com."), ...])
-#     zones.answer("www.example.com.", "A")      ([www CNAME server1], [server1 A 10.53.4.1])
-#
-# A claim about a name system holds only if the answers are its servers' data: a valid answer with another value, a
-# record of no zone, or a TTL of no zone contradicts it. Names are canonical, and values are formatted as
-# `wire.message` formats them. RFC 1034 sections 3.6.2 (aliases) and 4.2.1 (the NS set and the glue of a zone cut are
-# in the parent zone, too: such a record may have a TTL in each).
-
-# Types with RDATA that is a name, or ends with one.
-_NAME_TYPES = ("NS", "CNAME", "PTR", "MX")
-
-
 @dataclass(frozen=True)
 class GivenRecord:
     """One record of a zone: owner, type, TTL in seconds, and value in master-file format."""
@@ -154,7 +146,12 @@ class GivenRecord:
 
 
 class GivenZones:
-    """All records of all zones that the servers of a capture were given."""
+    """All records of all zones that the servers of a capture load; names and values as `wire.traffic` formats them.
+
+    A claim about a name system holds only if the answers are its servers' data: a valid answer with another value, a
+    record of no zone, or a TTL of no zone contradicts it. The NS set and the glue of a zone cut are in the parent zone
+    too (RFC 1034 section 4.2.1): such a record may have a TTL in each.
+    """
 
     def __init__(self, records: Iterable[GivenRecord]) -> None:
         self._values: dict[tuple[str, str], dict[str, set[int]]] = {}

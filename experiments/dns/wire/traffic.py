@@ -1,4 +1,4 @@
-"""DNS exchanges at one interface: messages by UDP and TCP, each response matched to its query.
+"""DNS messages and exchanges at one interface: by UDP and TCP, each response matched to its query.
 
     traffic = dns_exchanges(capture, "local:local-eth0").between(start_ns, end_ns)
     for exchange in traffic.exchanges:
@@ -8,8 +8,13 @@ RFC 1035 section 4.2: by UDP a datagram is a message; by TCP each message follow
 matches the query with the same id and question between the same two endpoints (RFC 5452 section 9.1); an error response
 may omit the question. A retransmitted query is the same exchange.
 
-Left out: IP fragments, the first of which is reported as a problem, and more than one response to a query, as zone
-transfers have: they are among the strays.
+scapy dissects the messages: RFC 1035 sections 3.3 (RDATA) and 4 (messages), RFC 6891 section 6.1 (OPT), RFC 3597
+section 5 (RDATA of unknown types). Names are canonical: text in lower case with a final dot, since names are compared
+case-insensitively (RFC 1035 section 2.3.3) and a resolver may randomise their case.
+
+Left out: IP fragments, the first of which is reported as a problem; more than one response to a query, as zone
+transfers have: they are among the strays; dots inside of labels, and loops of compression pointers, which scapy cuts
+off without an error.
 """
 
 from __future__ import annotations
@@ -32,18 +37,10 @@ from experiments.harness.judge.frames import (
 )
 from experiments.harness.judge.verdict import Contradiction
 
-# DNS message model, converted from scapy's dissection.
-#
-# RFC 1035 section 4 (messages), 3.3 (RDATA), RFC 6891 section 6.1 (OPT), RFC 3597 section 5 (RDATA of unknown types).
-# Every name is text in lower case with a final dot, since names are compared case-insensitively (RFC 1035 section
-# 2.3.3) and a resolver may randomise their case: `canonical` converts one.
-#
-# scapy skips malformed parts without an error, so a message counts as whole only if its four sections hold the number
-# of records in its header, every record fills its length, and no octets precede or follow the message. Left out: dots
-# inside of labels, and loops of compression pointers, which scapy cuts off without an error.
-
 Transport = Literal["udp", "tcp"]
 
+DNS_PORT = 53
+LENGTH_BYTES = 2  # RFC 1035 section 4.2.2
 HEADER_BYTES = 12  # RFC 1035 section 4.1.1
 UDP_SIZE_BYTES = 512  # RFC 1035 section 4.2.1: without OPT, no more by UDP
 # Scapy accepts truncated records: if this octet, appended to the message, is consumed, a record exceeded the message.
@@ -175,6 +172,11 @@ def read_message(octets: bytes, carrier: Carrier) -> DnsMessage:
 
 
 def _dissect(octets: bytes) -> Any:
+    """Return the message as scapy dissects it. Raises MalformedMessage.
+
+    scapy skips malformed parts without an error: so a message counts as whole only if its four sections hold the number
+    of records in its header, every record fills its length, and no octets follow the message.
+    """
     if len(octets) < HEADER_BYTES:
         raise MalformedMessage(f"a message of {len(octets)} octets has no whole header")
     try:
@@ -260,20 +262,7 @@ def _class(number: int) -> str:
     return str(layers.dnsclasses.get(number, f"CLASS{number}"))
 
 
-__all__ = [
-    "DnsExchange",
-    "DnsMessage",
-    "DnsRecord",
-    "DnsTraffic",
-    "Problem",
-    "Question",
-    "canonical",
-    "dns_exchanges",
-]
-
-DNS_PORT = 53
-LENGTH_BYTES = 2  # RFC 1035 section 4.2.2
-
+# The endpoint of the client, then that of the server, the transport and the id.
 _Key = tuple[str, str, int, str, int, int]
 
 

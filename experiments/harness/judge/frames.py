@@ -1,7 +1,15 @@
-"""Captured frames: number, interface, time, and the packet as scapy dissects it.
+"""Captured frames, and the TCP connections among the frames of one interface.
+
+    captured = read_capture(path)
+    for connection in connections(captured.at("client:client-eth0")): ...
 
 scapy, an independent implementation, reads the pcapng file and dissects the layers. A frame is dissected on first
 access, since scapy is slow and most checks use one interface only.
+
+Connections (RFC 9293): the client is the sender of the SYN. A connection begins with its SYN; segments of connections
+opened before the capture began are skipped, because the start of their streams is unknown. Ports may be reused: a SYN
+with another initial sequence number opens another connection, one with the same is a retransmission. Left out: IP
+fragments (TCP avoids them), and the urgent pointer.
 """
 
 from __future__ import annotations
@@ -94,14 +102,6 @@ def read_capture(path: Path) -> CaptureFile:
                 time_ns = (meta.tshigh << 32) | meta.tslow
                 frames.append(Frame(number, meta.ifname.decode(), time_ns, data, meta.wirelen))
     return CaptureFile(tuple(frames), counts)
-
-
-# TCP connections among the frames of one interface.
-#
-# RFC 9293. The client is the sender of the SYN. A connection begins with its SYN; segments of connections opened before
-# the capture began are skipped, because the start of their streams is unknown. Ports may be reused: a SYN with another
-# initial sequence number opens another connection, one with the same is a retransmission. Left out: IP fragments (TCP
-# avoids them), and the urgent pointer.
 
 
 @dataclass(frozen=True)

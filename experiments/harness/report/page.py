@@ -2,6 +2,10 @@
 
 The page opens with the claims and their verdicts and the fidelity verdict, and sets every measured time beside its
 theory, term by term. It makes no request: style and plot are embedded. Text from the result is escaped by jinja2.
+
+The plot has the measured terms beside theory's as stacked bars, and every sample as a dot. matplotlib is optional (the
+extra `plots`). The colours are those of Okabe and Ito (Color Universal Design, 2008), which colour-blind readers can
+distinguish; theory is hatched as well, so that the two bars differ without colour.
 """
 
 from __future__ import annotations
@@ -22,11 +26,10 @@ from experiments.harness.judge.verdict import Verdict
 from experiments.harness.results.result import Comparison, Latest, Result, find_latest, read_results, write_atomically
 from experiments.harness.template_engine import environment, render
 
-# Bar plots of comparisons: measured terms beside theory's as stacked bars, every sample as a dot.
-#
-# matplotlib is optional (the extra `plots`). The colours are those of Okabe and Ito (Color Universal Design, 2008),
-# which colour-blind readers can distinguish; theory is hatched as well, so that the two bars differ without colour.
-
+REPORT_NAME = "report.html"
+MOST_FRAMES = 12
+# Group of the claims that experiments declare as `own_claims`.
+OWN_CLAIMS = "Claims of single experiments"
 COLOURS = {
     "dns": "#CC79A7",
     "tcp_handshake": "#0072B2",
@@ -142,12 +145,6 @@ def _dress(axes: Any, comparisons: Sequence[Comparison]) -> None:
     axes.tick_params(axis="both", length=0, labelcolor=INK)
     for spine in axes.spines.values():
         spine.set_visible(False)
-
-
-REPORT_NAME = "report.html"
-MOST_FRAMES = 12
-# Group of the claims that experiments declare as `own_claims`.
-OWN_CLAIMS = "Claims of single experiments"
 
 
 @dataclass(frozen=True)

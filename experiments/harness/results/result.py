@@ -1,4 +1,8 @@
-"""result.json and timings.csv: the data of an experiment's result, in stable formats.
+"""Results: result.json and timings.csv in stable formats, and the folder of a run that holds them.
+
+    folder = new_folder(Path("results"), "http_versions")   # results/http_versions/20300102T030405Z-9f01ab
+
+result.json:
 
     experiment, question, parameters, seed, started, duration_s, implementations {role: name}
     claims       [{id, verdict: shown | failed | undecided, evidence, frames}]
@@ -39,6 +43,12 @@ from experiments.harness.fidelity.disturbance import (
 )
 from experiments.harness.judge.verdict import WORDS, Verdict
 from experiments.harness.theory.tcp import Theory
+
+FORMAT = 1
+RESULT_NAME = "result.json"
+TIMINGS_NAME = "timings.csv"
+FidelityWord = Literal["valid", "suspect"]
+FIDELITY_WORDS: tuple[str, ...] = get_args(FidelityWord)
 
 
 class ResultError(ValueError):
@@ -141,24 +151,6 @@ def _values(fits: Callable[[Any], bool]) -> Callable[[Any], bool]:
 
 def _kind(value: Any) -> str:
     return "nothing" if value is None else type(value).__name__
-
-
-__all__ = [
-    "Check",
-    "Comparison",
-    "Fidelity",
-    "FidelityWord",
-    "Files",
-    "Result",
-    "ResultError",
-    "Timing",
-]
-
-FORMAT = 1
-RESULT_NAME = "result.json"
-
-FidelityWord = Literal["valid", "suspect"]
-FIDELITY_WORDS: tuple[str, ...] = get_args(FidelityWord)
 
 
 @dataclass(frozen=True)
@@ -407,13 +399,6 @@ def _files(reader: Reader) -> Files:
 def _clock(reader: Reader) -> Clock:
     word = reader.word("word", CLOCK_WORDS)
     return Clock(word, reader.optional("kernel"), reader.optional("configuration"))  # type: ignore[arg-type]
-
-
-# Result folders: results/<experiment>/<UTC time>-<6 hex>, one per run.
-#
-# folder = new_folder(Path("results"), "http_versions")   # results/http_versions/20300102T030405Z-9f01ab
-
-TIMINGS_NAME = "timings.csv"
 
 
 @dataclass(frozen=True)

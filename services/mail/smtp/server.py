@@ -1,4 +1,8 @@
-"""The SMTP server on asyncio: its ports, its connections and its shutdown."""
+"""SMTP server on asyncio: drives one session per connection, with limits, time-outs and shutdown.
+
+Protocol decisions are the session's (server_session). RFC 5321 sections 3.8, 4.1.1.10, 4.2.3 and 4.5.3.2.7. A
+connection refers to the ServerContext, not to the server that creates the connections.
+"""
 
 import asyncio
 import socket
@@ -15,13 +19,12 @@ from services.mail.smtp.policy import Client, Policy
 from services.mail.smtp.server_session import Offer, ServerSession
 from services.mail.smtp.syntax import Reply
 
-# SMTP server connection on asyncio: octets to the session, replies to the socket, requests to the server.
-#
-# Makes no protocol decisions. While a message is written to the queue or a password is validated, reading is paused.
-
-# The context that all connections of an SMTP server share: policy, limits, log, TLS and clock.
-#
-# A connection holds this object and never the server, which is above it.
+# Seconds between two sweeps, and the longest time that a stop waits for messages on their way to the disk.
+SWEEP_S = 1.0
+STOP_S = 5.0
+# Seconds that it then waits for clients to read their 421 and close.
+FAREWELL_S = 0.5
+_LOCAL_ERROR = Reply(451, "Local error in processing", "4.3.0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +72,6 @@ class ServerContext:
         return await self.loop.run_in_executor(None, self.policy.accounts.check, user, password)
 
 
-_LOCAL_ERROR = Reply(451, "Local error in processing", "4.3.0")
-
-
 def _stage_of(session: ServerSession) -> Stage:
     if session.client.account is not None or session.state is State.DATA:
         return Stage.ACTIVE
@@ -79,7 +79,11 @@ def _stage_of(session: ServerSession) -> Stage:
 
 
 class ServerConnection(asyncio.Protocol):
-    """One client's connection; `deadline` is enforced by the server's sweep, `task` handles the session's request."""
+    """Client connection that drives one session.
+
+    `deadline` is enforced by the server's sweep; `task` handles the session's request: while a message is written to
+    the queue or a password is validated, reading is paused.
+    """
 
     def __init__(self, context: ServerContext, port: Port, slot: Slot) -> None:
         self._context = context
@@ -95,7 +99,7 @@ class ServerConnection(asyncio.Protocol):
         self.deadline = 0.0
         self.address = ""
 
-    # What asyncio calls.
+    # Callbacks of asyncio.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -256,13 +260,6 @@ class ServerConnection(asyncio.Protocol):
             self._transport.resume_reading()
         else:
             self._transport.close()
-
-
-# Seconds between two sweeps, and the longest time that a stop waits for messages on their way to the disk.
-SWEEP_S = 1.0
-STOP_S = 5.0
-# Seconds that it then waits for clients to read their 421 and close.
-FAREWELL_S = 0.5
 
 
 class SMTPServer:

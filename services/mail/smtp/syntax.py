@@ -1,9 +1,11 @@
-"""SMTP replies: three-digit code, lines of text, enhanced status code (RFC 5321 section 4.2, RFC 2034, RFC 3463).
+"""SMTP syntax: command lines, replies, and the parameters of MAIL and RCPT.
 
-    >>> Reply(550, "No such user here", "5.1.1").to_wire()
-    b'550 5.1.1 No such user here\\r\\n'
+    C: MAIL FROM:<alice@example.com> SIZE=1000 BODY=8BITMIME
+    S: 550 5.1.1 No such user here
 
-RFC 2034 section 3: all 2xx, 4xx and 5xx replies carry an enhanced code, except the greeting and those to HELO and EHLO.
+RFC 5321 sections 2.3.7, 4.1.1.2, 4.1.1.3, 4.1.1.11, 4.2 and 4.5.3.1. Enhanced status codes (RFC 3463): all 2xx, 4xx and
+5xx replies carry one, except the greeting and those to HELO and EHLO (RFC 2034 section 3). Parameters of MAIL: SIZE
+(RFC 1870), BODY (RFC 6152), and AUTH (RFC 4954 section 5), which is validated and otherwise ignored; RCPT has none.
 """
 
 import re
@@ -13,12 +15,17 @@ from dataclasses import dataclass
 from services.mail.address import Mailbox, MailboxError, PathError, PathTooLongError, parse_path
 from services.mail.smtp import limits
 
-# Framing of command lines: split received octets at CRLF, with limits (RFC 5321 sections 2.3.7, 4.5.3.1).
-#
-# Only CRLF ends a line. The octets of a line that is too long for any command are discarded as they are received, so
-# that its end is found and the next command parsed; an endless line ends the connection.
-
 CRLF = b"\r\n"
+# RFC 5321 section 4.5.3.1.5, code and CRLF counted.
+REPLY_LINE_OCTETS_MAX = 512
+# Limit on the lines of one reply: an EHLO reply of a large server has some twenty.
+REPLY_LINES_MAX = 256
+_LINE = re.compile(rb"([2-5][0-5][0-9])(?:([ -])(.*))?\Z", re.DOTALL)
+_ENHANCED = re.compile(r"([245]\.[0-9]{1,3}\.[0-9]{1,3})(?: |\Z)")
+_UNPRINTABLE = re.compile(r"[^ -~]")
+_KEYWORD = re.compile(rb"([A-Za-z0-9][A-Za-z0-9-]*)(?:=([!-<>-~]+))?\Z")
+# RFC 1870 section 4: up to 20 digits.
+_SIZE = re.compile(rb"[0-9]{1,20}\Z")
 
 
 class EndlessLineError(Exception):
@@ -26,7 +33,11 @@ class EndlessLineError(Exception):
 
 
 class CommandLines:
-    """Buffer of received octets, consumed as lines or as they are."""
+    """Buffer of received octets, consumed as lines or as they are.
+
+    Only CRLF ends a line. The octets of a line that is too long for any command are discarded as they are received, so
+    that its end is found and the next command parsed; an endless line ends the connection.
+    """
 
     def __init__(self) -> None:
         self._octets = bytearray()
@@ -79,15 +90,6 @@ def line_limit(verb: bytes) -> int:
     if verb == b"MAIL":
         return limits.MAIL_LINE_OCTETS
     return limits.AUTH_LINE_OCTETS if verb == b"AUTH" else limits.COMMAND_LINE_OCTETS
-
-
-# RFC 5321 section 4.5.3.1.5, code and CRLF counted.
-REPLY_LINE_OCTETS_MAX = 512
-# Limit on the lines of one reply: an EHLO reply of a large server has some twenty.
-REPLY_LINES_MAX = 256
-_LINE = re.compile(rb"([2-5][0-5][0-9])(?:([ -])(.*))?\Z", re.DOTALL)
-_ENHANCED = re.compile(r"([245]\.[0-9]{1,3}\.[0-9]{1,3})(?: |\Z)")
-_UNPRINTABLE = re.compile(r"[^ -~]")
 
 
 class ReplyError(ValueError):
@@ -159,15 +161,6 @@ def _reply(code: int, lines: Iterable[str]) -> Reply:
     return Reply(code, "\n".join(text[len(enhanced) + 1 :] for text in texts), enhanced)
 
 
-# Parameters of MAIL and RCPT: paths and extension values (RFC 5321 sections 4.1.1.2, 4.1.1.3, 4.1.1.11).
-#
-# Supported on MAIL: SIZE (RFC 1870), BODY (RFC 6152) and AUTH (RFC 4954 section 5), which is validated and otherwise
-# ignored. RCPT supports none.
-
-_KEYWORD = re.compile(rb"([A-Za-z0-9][A-Za-z0-9-]*)(?:=([!-<>-~]+))?\Z")
-# RFC 1870 section 4: up to 20 digits.
-_SIZE = re.compile(rb"[0-9]{1,20}\Z")
-
 NOT_TAKEN = Reply(555, "This server does not know the parameter", "5.5.4")
 NOT_UNDERSTOOD = Reply(501, "The parameter has no such value", "5.5.4")
 TWICE = Reply(501, "The parameter is there twice", "5.5.4")
@@ -214,7 +207,7 @@ def parse_rcpt(argument: bytes) -> Mailbox:
     """Parse the argument of RCPT; raises ParameterError."""
     mailbox, rest = _path(argument, b"TO:", "5.1.3")
     if mailbox is None:
-        raise ParameterError(Reply(553, "A message is for somebody", "5.1.3"))
+        raise ParameterError(Reply(553, "A recipient has a mailbox: the null path is for MAIL only", "5.1.3"))
     if _keywords(rest):
         raise ParameterError(NOT_TAKEN)
     return mailbox

@@ -18,8 +18,8 @@ def run(mechanism: str, initial: bytes | None, *responses: bytes) -> tuple[list[
             challenges.append(base64.b64decode(challenge))
             challenge = steps.send(next(answers))
     except StopIteration as done:
-        assert isinstance(done.value, Credentials)
-        return challenges, done.value
+        credentials: Credentials = done.value
+    return challenges, credentials
 
 
 def encoded(text: str) -> bytes:
