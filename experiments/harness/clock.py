@@ -6,10 +6,9 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 ClockWord = Literal["real", "virtual"]
-CLOCK_WORDS: tuple[str, ...] = get_args(ClockWord)
 # Environment variable with the clock of a run in a kernel.
 VARIABLE = "LAB7_CLOCK"
 VIRTUAL_MEANING = (

@@ -141,33 +141,40 @@ sandbox_option = click.option(
     help="run in new Linux namespaces; --no-sandbox (as root) creates the interfaces in the machine's own",
 )
 TIMES = ("auto", "virtual", "real")
-time_option = click.option(
-    "--time",
-    "timed",
-    type=click.Choice(TIMES),
-    default="auto",
-    show_default=True,
-    envvar="LAB7_TIME",
-    help="clock: this machine's (real), or a kernel's in which programs take no time (virtual); auto: real",
+
+
+def _time_option(meaning: str, **more: Any) -> Callable[[Any], Any]:
+    return click.option(
+        "--time",
+        "timed",
+        type=click.Choice(TIMES),
+        default="auto",
+        show_default=True,
+        help=f"clock: {meaning}",
+        **more,
+    )
+
+
+def _only_real(timed: str) -> str:
+    if timed == "virtual":
+        raise click.BadParameter(
+            "interactive use needs real time: virtual time stands still while a user types, and an hour of "
+            "waiting would pass at once; `lab7 run` and `lab7 exec` have virtual time"
+        )
+    return timed
+
+
+time_option = _time_option(
+    "this machine's (real), or a kernel's in which programs take no time (virtual); auto: real", envvar="LAB7_TIME"
 )
-run_time_option = click.option(
-    "--time",
-    "timed",
-    type=click.Choice(TIMES),
-    default="auto",
-    show_default=True,
-    envvar="LAB7_TIME",
-    help="clock: this machine's (real), or a kernel's in which programs take no time (virtual); auto: "
+run_time_option = _time_option(
+    "this machine's (real), or a kernel's in which programs take no time (virtual); auto: "
     "virtual if that kernel is built (make virtual) and no option contradicts it, else real",
+    envvar="LAB7_TIME",
 )
-real_time_option = click.option(
-    "--time",
-    "timed",
-    type=click.Choice(TIMES),
-    default="auto",
-    show_default=True,
+real_time_option = _time_option(
+    "only real time is possible for interactive use (auto: real)",
     callback=lambda _context, _option, value: _only_real(value),
-    help="clock: only real time is possible for interactive use (auto: real)",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="print JSON")
 results_option = click.option(
@@ -185,15 +192,6 @@ def into_sandbox(sandboxed: bool) -> None:
         from experiments.harness.results.incomplete import salvage_captures
 
         sandbox.enter(salvage_captures)
-
-
-def _only_real(timed: str) -> str:
-    if timed == "virtual":
-        raise click.BadParameter(
-            "interactive use needs real time: virtual time stands still while a user types, and an hour of "
-            "waiting would pass at once; `lab7 run` and `lab7 exec` have virtual time"
-        )
-    return timed
 
 
 def run_clock(timed: str, links: str, sandboxed: bool) -> str:

@@ -12,11 +12,11 @@ with its exchanges in order, and the sessions at one interface as evidence for a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
-from experiments.harness.judge.frames import Connection
+from experiments.harness.judge.frames import CaptureFile, Connection, connections
 from experiments.harness.judge.reassembly import Piece
 from experiments.harness.judge.verdict import Contradiction
 
@@ -104,6 +104,14 @@ class Exchange(Generic[Q, R]):
         return f"{self.command.text} - {self.outcome}"
 
 
+def early_reply(exchanges: Iterable[Exchange[Any, Any]]) -> str | None:
+    """Return the violation of the first exchange whose final reply precedes the end of its command."""
+    for exchange in exchanges:
+        if exchange.final is not None and exchange.final.last_ns < exchange.command.last_ns:
+            return f"the reply in frame {exchange.final.frame} precedes its command in frame {exchange.command.frame}"
+    return None
+
+
 E = TypeVar("E", bound=Exchange[Any, Any])
 # The greeting: one reply or None; in FTP, which has preliminary replies, a tuple.
 G = TypeVar("G")
@@ -150,6 +158,20 @@ class DialogueTraffic(Generic[D]):
     # The wording of a protocol in evidence texts.
     session_name: ClassVar[str]
     connection_name: ClassVar[str] = "connection"
+
+    @classmethod
+    def at(
+        cls, captured: CaptureFile, interface: str, ports: Collection[int], read_session: Callable[[Connection], D]
+    ) -> Self:
+        """Return the sessions with servers at these ports that began while `interface` was captured.
+
+        Connections that were not established are among the others. Raises KeyError if the capture has no such
+        interface.
+        """
+        sessions, others = list[Connection](), list[Connection]()
+        for connection in connections(captured.at(interface)):
+            (sessions if connection.server.port in ports and connection.established else others).append(connection)
+        return cls(tuple(map(read_session, sessions)), tuple(others), captured.dropped(interface))
 
     def select(self, predicate: Callable[[Connection], bool]) -> Self:
         """Return the part whose connections satisfy a predicate."""

@@ -27,13 +27,14 @@ import math
 import os
 import secrets
 import statistics
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, get_args
+from types import UnionType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from experiments.harness.clock import CLOCK_WORDS, Clock
+from experiments.harness.clock import Clock
 from experiments.harness.fidelity.disturbance import (
     MACHINE_TERMS,
     TERMS,
@@ -41,116 +42,66 @@ from experiments.harness.fidelity.disturbance import (
     beyond_bound,
     without_disturbance,
 )
-from experiments.harness.judge.verdict import WORDS, Verdict
+from experiments.harness.judge.verdict import Verdict
 from experiments.harness.theory.tcp import Theory
 
 FORMAT = 1
 RESULT_NAME = "result.json"
 TIMINGS_NAME = "timings.csv"
 FidelityWord = Literal["valid", "suspect"]
-FIDELITY_WORDS: tuple[str, ...] = get_args(FidelityWord)
+# JSON scalars: what an error message says, and the types that are accepted.
+_SCALARS: dict[Any, tuple[str, Any]] = {
+    str: ("a string", str),
+    int: ("an integer", int),
+    float: ("a finite number", int | float),
+}
 
 
 class ResultError(ValueError):
     """Invalid data; the message names the field by its path."""
 
 
-class Reader:
-    """A JSON object with typed accessors; errors name the field by its path."""
+def decode(kind: Any, value: Any, path: str) -> Any:
+    """Return JSON data as a value of an annotated type; raise ResultError.
 
-    def __init__(self, data: Any, path: str) -> None:
-        if not isinstance(data, dict):
-            raise ResultError(f"{path}: expected an object, found {_kind(data)}")
-        self._data = data
-        self._path = path
-
-    def has(self, name: str) -> bool:
-        """Return whether the field exists."""
-        return name in self._data
-
-    def text(self, name: str) -> str:
-        """Return a string field."""
-        return str(self._take(name, "a string", lambda value: isinstance(value, str)))
-
-    def optional(self, name: str) -> str | None:
-        """Return a string field that may be null."""
-        value = self._take(name, "a string or null", lambda value: value is None or isinstance(value, str))
-        return None if value is None else str(value)
-
-    def word(self, name: str, words: Sequence[str]) -> str:
-        """Return a string field that must be one of these words."""
-        return str(self._take(name, "one of " + ", ".join(words), lambda value: value in words))
-
-    def integer(self, name: str) -> int:
-        """Return an integer field."""
-        return int(self._take(name, "an integer", _is_integer))
-
-    def number(self, name: str) -> float:
-        """Return a finite number."""
-        return float(self._take(name, "a finite number", _is_number))
-
-    def integers(self, name: str) -> list[int]:
-        """Return an array of integers."""
-        return list(self._take(name, "an array of integers", _each(_is_integer)))
-
-    def optional_integers(self, name: str) -> tuple[int, ...] | None:
-        """Return an array of integers that may be null."""
-        if self._data.get(name, ...) is None:
-            return None
-        return tuple(self.integers(name))
-
-    def numbers(self, name: str) -> list[float]:
-        """Return an array of finite numbers."""
-        return [float(value) for value in self._take(name, "an array of numbers", _each(_is_number))]
-
-    def mapping(self, name: str) -> Mapping[str, Any]:
-        """Return an object field as it is."""
-        return dict(self._take(name, "an object", lambda value: isinstance(value, dict)))
-
-    def texts(self, name: str) -> Mapping[str, str]:
-        """Return an object whose values are strings."""
-        return dict(self._take(name, "an object of strings", _values(lambda value: isinstance(value, str))))
-
-    def seconds(self, name: str) -> Mapping[str, float]:
-        """Return an object whose values are numbers."""
-        return dict(self._take(name, "an object of numbers", _values(_is_number)))
-
-    def reader(self, name: str) -> Reader:
-        """Return a reader of an object field."""
-        return Reader(self.mapping(name), f"{self._path}.{name}")
-
-    def readers(self, name: str) -> list[Reader]:
-        """Return a reader of each object in an array."""
-        values = self._take(name, "an array", lambda value: isinstance(value, list))
-        return [Reader(value, f"{self._path}.{name}[{index}]") for index, value in enumerate(values)]
-
-    def _take(self, name: str, expected: str, fits: Callable[[Any], bool]) -> Any:
-        if name not in self._data:
-            raise ResultError(f"{self._path}.{name}: missing")
-        value = self._data[name]
-        if not fits(value):
-            raise ResultError(f"{self._path}.{name}: expected {expected}, found {value!r:.60}")
-        return value
+    kind: a dataclass, of which fields with a default may be missing; str, int, float, None, Any, a Literal, a union,
+    tuple[X, ...] or Mapping[str, X].
+    """
+    origin, arguments = get_origin(kind), get_args(kind)
+    if is_dataclass(kind):
+        return _decode_fields(kind, value, path)
+    if origin is UnionType:
+        return None if value is None else decode(arguments[0], value, path)
+    if origin is tuple:
+        _require(isinstance(value, list), value, "an array", path)
+        return tuple(decode(arguments[0], item, f"{path}[{index}]") for index, item in enumerate(value))
+    if origin is Mapping:
+        _require(isinstance(value, dict), value, "an object", path)
+        return {name: decode(arguments[1], item, f"{path}.{name}") for name, item in value.items()}
+    if origin is Literal:
+        _require(value in arguments, value, "one of " + ", ".join(arguments), path)
+    elif kind in _SCALARS:
+        expected, types = _SCALARS[kind]
+        fits = isinstance(value, types) and not isinstance(value, bool)
+        _require(fits and (kind is str or math.isfinite(value)), value, expected, path)
+        return kind(value)
+    return value
 
 
-def _is_integer(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+def _decode_fields(kind: Any, value: Any, path: str) -> Any:
+    _require(isinstance(value, dict), value, "an object", path)
+    types, given = get_type_hints(kind), {}
+    for each in fields(kind):
+        if each.name in value:
+            given[each.name] = decode(types[each.name], value[each.name], f"{path}.{each.name}")
+        elif each.default is MISSING and each.default_factory is MISSING:
+            raise ResultError(f"{path}.{each.name}: missing")
+    return kind(**given)
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _each(fits: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, list) and all(fits(item) for item in value)
-
-
-def _values(fits: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, dict) and all(fits(item) for item in value.values())
-
-
-def _kind(value: Any) -> str:
-    return "nothing" if value is None else type(value).__name__
+def _require(fits: bool, value: Any, expected: str, path: str) -> None:
+    if not fits:
+        raise ResultError(f"{path}: expected {expected}, found {'null' if value is None else f'{value!r:.60}'}")
 
 
 @dataclass(frozen=True)
@@ -206,8 +157,13 @@ class Comparison:
     formula: str
     source: str
     tolerance: float
-    raw_s: float
+    # Not in older results, of which it is measured_s.
+    raw_s: float = math.nan
     disturbed: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if math.isnan(self.raw_s):
+            object.__setattr__(self, "raw_s", self.measured_s)
 
     @classmethod
     def of(cls, name: str, timings: Sequence[Timing], theory: Theory, tolerance: float) -> Comparison:
@@ -300,26 +256,11 @@ class Result:
     @classmethod
     def from_json(cls, data: Any) -> Result:
         """Return the result that JSON data describe. Raises ResultError, which names the offending field."""
-        top = Reader(data, "result")
-        if top.integer("format") != FORMAT:
-            raise ResultError(f"result.format: {data['format']}, but this reader knows {FORMAT}")
-        return cls(
-            experiment=top.text("experiment"),
-            question=top.text("question"),
-            parameters=top.mapping("parameters"),
-            seed=top.integer("seed"),
-            started=top.text("started"),
-            duration_s=top.number("duration_s"),
-            implementations=top.texts("implementations"),
-            claims=tuple(_verdict(reader) for reader in top.readers("claims")),
-            comparisons=tuple(_comparison(reader) for reader in top.readers("comparisons")),
-            fidelity=_fidelity(top.reader("fidelity")),
-            files=_files(top.reader("files")),
-            # Older results have no `attempt`.
-            attempt=top.integer("attempt") if top.has("attempt") else 1,
-            # Older results have no `clock`.
-            clock=_clock(top.reader("clock")) if top.has("clock") else Clock(),
-        )
+        _require(isinstance(data, dict), data, "an object", "result")
+        if data.get("format") != FORMAT:
+            raise ResultError(f"result.format: expected {FORMAT}, found {data.get('format', 'none')!r}")
+        result: Result = decode(cls, data, "result")
+        return result
 
     def save(self, folder: Path) -> Path:
         """Write result.json into a folder atomically; return its path."""
@@ -348,57 +289,6 @@ def _disturbed(timings: Sequence[Timing]) -> tuple[int, ...] | None:
     if all(timing.disturbance is None for timing in timings):
         return None
     return tuple(number for number, timing in enumerate(timings, start=1) if timing.disturbed)
-
-
-def _verdict(reader: Reader) -> Verdict:
-    return Verdict(
-        id=reader.text("id"),
-        verdict=reader.word("verdict", WORDS),  # type: ignore[arg-type]
-        evidence=reader.text("evidence"),
-        frames=tuple(reader.integers("frames")),
-    )
-
-
-def _comparison(reader: Reader) -> Comparison:
-    return Comparison(
-        name=reader.text("name"),
-        samples_s=tuple(reader.numbers("samples_s")),
-        measured_s=reader.number("measured_s"),
-        theory_s=reader.number("theory_s"),
-        ratio=reader.number("ratio"),
-        terms=reader.seconds("terms"),
-        theory_terms=reader.seconds("theory_terms"),
-        formula=reader.text("formula"),
-        source=reader.text("source"),
-        tolerance=reader.number("tolerance"),
-        # Older results have neither of the next two.
-        raw_s=reader.number("raw_s") if reader.has("raw_s") else reader.number("measured_s"),
-        disturbed=reader.optional_integers("disturbed") if reader.has("disturbed") else None,
-    )
-
-
-def _fidelity(reader: Reader) -> Fidelity:
-    checks = tuple(
-        Check(
-            name=check.text("name"),
-            asked=check.text("asked"),
-            measured=check.text("measured"),
-            verdict=check.word("verdict", FIDELITY_WORDS),  # type: ignore[arg-type]
-        )
-        for check in reader.readers("checks")
-    )
-    return Fidelity(reader.word("verdict", FIDELITY_WORDS), checks)  # type: ignore[arg-type]
-
-
-def _files(reader: Reader) -> Files:
-    # Older results have no hash.
-    hashed = reader.optional("capture_sha256") if reader.has("capture_sha256") else None
-    return Files(reader.optional("capture"), reader.optional("timings"), reader.optional("report"), hashed)
-
-
-def _clock(reader: Reader) -> Clock:
-    word = reader.word("word", CLOCK_WORDS)
-    return Clock(word, reader.optional("kernel"), reader.optional("configuration"))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)

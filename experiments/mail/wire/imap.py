@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from experiments.harness.judge.dialogue import Dialogue, DialogueTraffic, Exchange
-from experiments.harness.judge.frames import CaptureFile, Connection, connections
+from experiments.harness.judge.dialogue import Dialogue, DialogueTraffic, Exchange, early_reply
+from experiments.harness.judge.frames import CaptureFile, Connection
 from experiments.harness.judge.reassembly import Stream
 from experiments.mail.wire.imap_grammar import (
     CONTINUE,
@@ -77,16 +77,8 @@ class ImapTraffic(DialogueTraffic[ImapSession]):
 
 
 def imap_traffic(captured: CaptureFile, interface: str, port: int = IMAP_PORT) -> ImapTraffic:
-    """Return the IMAP sessions with servers at this port that began while `interface` was captured.
-
-    Raises KeyError if the capture has no such interface.
-    """
-    every = [
-        connection
-        for connection in connections(captured.at(interface))
-        if connection.server.port == port and connection.established
-    ]
-    return ImapTraffic(tuple(read_session(connection) for connection in every), dropped=captured.dropped(interface))
+    """Return the IMAP sessions at one interface; see DialogueTraffic.at."""
+    return ImapTraffic.at(captured, interface, [port], read_session)
 
 
 def read_session(connection: Connection) -> ImapSession:
@@ -138,9 +130,4 @@ def _order(greeting: Response | None, exchanges: list[ImapExchange]) -> str | No
     """
     if greeting is not None and (greeting.tag != UNTAGGED or greeting.status not in ("OK", "PREAUTH", "BYE")):
         return f"no greeting in frame {greeting.frame}"
-    for exchange in exchanges:
-        if exchange.final is not None and exchange.final.last_ns < exchange.command.last_ns:
-            return (
-                f"the completion in frame {exchange.final.frame} precedes its command in frame {exchange.command.frame}"
-            )
-    return None
+    return early_reply(exchanges)

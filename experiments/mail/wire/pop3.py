@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from experiments.harness.judge.dialogue import Dialogue, DialogueTraffic, Exchange
-from experiments.harness.judge.frames import CaptureFile, Connection, connections
+from experiments.harness.judge.dialogue import Dialogue, DialogueTraffic, Exchange, early_reply
+from experiments.harness.judge.frames import CaptureFile, Connection
 from experiments.mail.wire.pop3_grammar import (
     Command,
     Pop3GrammarError,
@@ -64,16 +64,8 @@ class Pop3Traffic(DialogueTraffic[Pop3Session]):
 
 
 def pop3_traffic(captured: CaptureFile, interface: str, port: int = POP3_PORT) -> Pop3Traffic:
-    """Return the POP3 sessions with servers at this port that began while `interface` was captured.
-
-    Raises KeyError if the capture has no such interface.
-    """
-    every = [
-        connection
-        for connection in connections(captured.at(interface))
-        if connection.server.port == port and connection.established
-    ]
-    return Pop3Traffic(tuple(read_session(connection) for connection in every), dropped=captured.dropped(interface))
+    """Return the POP3 sessions at one interface; see DialogueTraffic.at."""
+    return Pop3Traffic.at(captured, interface, [port], read_session)
 
 
 @dataclass
@@ -132,9 +124,4 @@ def _order(reading: _SessionParser) -> str | None:
     """
     if reading.greeting is not None and reading.greeting.status == "+":
         return "the greeting asks for more"
-    for exchange in reading.exchanges:
-        if exchange.final is not None and exchange.final.last_ns < exchange.command.last_ns:
-            return (
-                f"the response in frame {exchange.final.frame} precedes its command in frame {exchange.command.frame}"
-            )
-    return None
+    return early_reply(reading.exchanges)

@@ -8,11 +8,11 @@ message is the content of a transaction: MAIL, the accepted RCPTs, the mail data
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from experiments.harness.judge.dialogue import Dialogue, DialogueTraffic, Exchange, Line
-from experiments.harness.judge.frames import CaptureFile, Connection, connections
+from experiments.harness.judge.dialogue import Dialogue, DialogueTraffic, Exchange, early_reply
+from experiments.harness.judge.frames import CaptureFile, Connection
 from experiments.harness.judge.reassembly import Stream
 from experiments.mail.wire.smtp_grammar import (
     Command,
@@ -112,15 +112,8 @@ class SmtpTraffic(DialogueTraffic[SmtpSession]):
 
 
 def smtp_traffic(captured: CaptureFile, interface: str, ports: Collection[int] = PORTS) -> SmtpTraffic:
-    """Return the SMTP sessions with servers at these ports that began while `interface` was captured.
-
-    Connections that were not established are among the others. Raises KeyError if the capture has no such interface.
-    """
-    smtp, others = list[Connection](), list[Connection]()
-    for connection in connections(captured.at(interface)):
-        (smtp if connection.server.port in ports and connection.established else others).append(connection)
-    sessions = tuple(read_session(connection) for connection in smtp)
-    return SmtpTraffic(sessions, tuple(others), captured.dropped(interface))
+    """Return the SMTP sessions at one interface; see DialogueTraffic.at."""
+    return SmtpTraffic.at(captured, interface, ports, read_session)
 
 
 @dataclass
@@ -204,14 +197,12 @@ def _update_transaction(reading: _SessionParser, exchange: SmtpExchange) -> None
         reading.mail, reading.recipients = None, []
 
 
-def _order(greeting: Reply | None, exchanges: Iterable[SmtpExchange], left: Iterable[Reply]) -> str | None:
+def _order(greeting: Reply | None, exchanges: Sequence[SmtpExchange], left: Iterable[Reply]) -> str | None:
     """Return a violation of the order: replies after their commands; only 421 may be unsolicited (section 4.2)."""
-    first: Line | None = greeting
-    for exchange in exchanges:
-        if first is not None and exchange.command.first_ns < first.last_ns:
-            return f"{exchange.text!r} in frame {exchange.command.frame} does not wait for the greeting"
-        first = None
-        if exchange.final is not None and exchange.final.last_ns < exchange.command.last_ns:
-            return f"the reply in frame {exchange.final.frame} precedes its command in frame {exchange.command.frame}"
+    first = next(iter(exchanges), None)
+    if first is not None and greeting is not None and first.command.first_ns < greeting.last_ns:
+        return f"{first.text!r} in frame {first.command.frame} does not wait for the greeting"
+    if (early := early_reply(exchanges)) is not None:
+        return early
     unasked = [one for one in left if one.code != CLOSING_DOWN]
     return f"the reply in frame {unasked[0].frame} answers nothing" if unasked else None

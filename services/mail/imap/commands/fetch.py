@@ -16,17 +16,8 @@ from services.mail.maildir.errors import MessageGoneError
 SEEN = "\\Seen"
 
 
-def fetch(session: SessionState, reader: Reader) -> Steps:
-    """Handle FETCH (RFC 3501 section 6.4.5)."""
-    return _fetch(session, reader, by_uid=False)
-
-
-def uid_fetch(session: SessionState, reader: Reader) -> Steps:
-    """Handle UID FETCH (RFC 3501 section 6.4.8); every response includes the UID."""
-    return _fetch(session, reader, by_uid=True)
-
-
-def _fetch(session: SessionState, reader: Reader, by_uid: bool) -> Steps:
+def fetch(session: SessionState, reader: Reader, by_uid: bool = False) -> Steps:
+    """Handle FETCH (RFC 3501 section 6.4.5), and UID FETCH (section 6.4.8), whose responses include the UID."""
     uids = read_message_set(session, reader, by_uid)
     reader.expect_space()
     items = read_items(reader)

@@ -68,17 +68,8 @@ def uid_expunge(session: SessionState, reader: Reader) -> Steps:
     return "Expunge completed."
 
 
-def store(session: SessionState, reader: Reader) -> Steps:
-    """Handle STORE (RFC 3501 section 6.4.6)."""
-    return _store(session, reader, by_uid=False)
-
-
-def uid_store(session: SessionState, reader: Reader) -> Steps:
-    """Handle UID STORE (RFC 3501 section 6.4.8)."""
-    return _store(session, reader, by_uid=True)
-
-
-def _store(session: SessionState, reader: Reader, by_uid: bool) -> Steps:
+def store(session: SessionState, reader: Reader, by_uid: bool = False) -> Steps:
+    """Handle STORE (RFC 3501 section 6.4.6) and UID STORE (section 6.4.8)."""
     uids = read_message_set(session, reader, by_uid)
     reader.expect_space()
     sign = b"+" if reader.accept(b"+") else b"-" if reader.accept(b"-") else b""
@@ -122,17 +113,8 @@ def without(flags: frozenset[str], less: frozenset[str]) -> frozenset[str]:
     return frozenset(flag for flag in flags if flag.lower() not in lower)
 
 
-def copy(session: SessionState, reader: Reader) -> Steps:
-    """Handle COPY (RFC 3501 section 6.4.7)."""
-    return _copy(session, reader, by_uid=False)
-
-
-def uid_copy(session: SessionState, reader: Reader) -> Steps:
-    """Handle UID COPY (RFC 3501 section 6.4.8)."""
-    return _copy(session, reader, by_uid=True)
-
-
-def _copy(session: SessionState, reader: Reader, by_uid: bool) -> Steps:
+def copy(session: SessionState, reader: Reader, by_uid: bool = False) -> Steps:
+    """Handle COPY (RFC 3501 section 6.4.7) and UID COPY (section 6.4.8)."""
     uids, name = _read_copy(session, reader, by_uid)
     yield b""
     code = _copy_messages(session.selected(), uids, target_folder(session, name))[1]
@@ -160,17 +142,8 @@ def _copy_messages(view: View, uids: list[int], target: Folder) -> tuple[list[in
     return [uid for uid, _ in pairs], f"COPYUID {target.uidvalidity} {here} {there}"
 
 
-def move(session: SessionState, reader: Reader) -> Steps:
-    """Handle MOVE (RFC 6851 section 3)."""
-    return _move(session, reader, by_uid=False)
-
-
-def uid_move(session: SessionState, reader: Reader) -> Steps:
-    """Handle UID MOVE (RFC 6851 section 3.2)."""
-    return _move(session, reader, by_uid=True)
-
-
-def _move(session: SessionState, reader: Reader, by_uid: bool) -> Steps:
+def move(session: SessionState, reader: Reader, by_uid: bool = False) -> Steps:
+    """Handle MOVE (RFC 6851 section 3) and UID MOVE (section 3.2)."""
     uids, name = _read_copy(session, reader, by_uid)
     view = session.writable()
     copied, code = _copy_messages(view, uids, target_folder(session, name))

@@ -16,17 +16,8 @@ CHARSETS = {b"US-ASCII": "ascii", b"UTF-8": "utf-8", b"ISO-8859-1": "latin-1"}
 _RETURNS = (b"MIN", b"MAX", b"ALL", b"COUNT")
 
 
-def search(session: SessionState, reader: Reader) -> Steps:
-    """Handle SEARCH (RFC 3501 section 6.4.4), which returns sequence numbers."""
-    return _search(session, reader, by_uid=False)
-
-
-def uid_search(session: SessionState, reader: Reader) -> Steps:
-    """Handle UID SEARCH (RFC 3501 section 6.4.8), which returns UIDs."""
-    return _search(session, reader, by_uid=True)
-
-
-def _search(session: SessionState, reader: Reader, by_uid: bool) -> Steps:
+def search(session: SessionState, reader: Reader, by_uid: bool = False) -> Steps:
+    """Handle SEARCH (RFC 3501 section 6.4.4), which returns sequence numbers, and UID SEARCH, which returns UIDs."""
     reader.expect_space()
     returns = _read_returns(reader)
     charset = _read_charset(reader)

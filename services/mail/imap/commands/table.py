@@ -26,6 +26,8 @@ before every tagged response, but EXPUNGE renumbers messages. RFC 3501 section 7
 SEARCH, whose arguments or results are sequence numbers that the client has just used; the UID variants may send it.
 """
 
+from functools import partial
+
 from services.mail.imap.command import Command
 from services.mail.imap.commands import (
     append,
@@ -88,12 +90,12 @@ COMMANDS: dict[bytes, Command] = {
 
 # RFC 3501 section 6.4.8, RFC 4315 section 2.1, RFC 6851
 UID_COMMANDS: dict[bytes, Command] = {
-    b"COPY": Command(_SELECTED, messages.uid_copy),
+    b"COPY": Command(_SELECTED, partial(messages.copy, by_uid=True)),
     b"EXPUNGE": Command(_SELECTED, messages.uid_expunge),
-    b"FETCH": Command(_SELECTED, fetch.uid_fetch),
-    b"MOVE": Command(_SELECTED, messages.uid_move),
-    b"SEARCH": Command(_SELECTED, search.uid_search),
-    b"STORE": Command(_SELECTED, messages.uid_store),
+    b"FETCH": Command(_SELECTED, partial(fetch.fetch, by_uid=True)),
+    b"MOVE": Command(_SELECTED, partial(messages.move, by_uid=True)),
+    b"SEARCH": Command(_SELECTED, partial(search.search, by_uid=True)),
+    b"STORE": Command(_SELECTED, partial(messages.store, by_uid=True)),
 }
 
 

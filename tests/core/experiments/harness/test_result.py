@@ -87,14 +87,14 @@ def spoil(data: Any, path: tuple[str | int, ...], value: Any) -> Any:
     [
         (("seed",), None, "result.seed: missing"),
         (("seed",), True, "result.seed: expected an integer"),
-        (("format",), 99, "result.format: 99"),
+        (("format",), 99, "result.format: expected 1, found 99"),
         (("duration_s",), "long", "result.duration_s: expected a finite number"),
         (("duration_s",), float("nan"), "result.duration_s: expected a finite number"),
         (("claims", 0, "verdict"), "proved", "result.claims[0].verdict: expected one of shown, failed, undecided"),
-        (("claims", 0, "frames"), ["1"], "result.claims[0].frames: expected an array of integers"),
-        (("comparisons", 0, "terms"), {"x": "y"}, "result.comparisons[0].terms: expected an object of numbers"),
+        (("claims", 0, "frames"), ["1"], "result.claims[0].frames[0]: expected an integer"),
+        (("comparisons", 0, "terms"), {"x": "y"}, "result.comparisons[0].terms.x: expected a finite number"),
         (("fidelity",), [], "result.fidelity: expected an object"),
-        (("files", "capture"), 3, "result.files.capture: expected a string or null"),
+        (("files", "capture"), 3, "result.files.capture: expected a string, found 3"),
     ],
 )
 def test_an_error_names_the_field(path: tuple[str | int, ...], value: Any, message: str) -> None:
