@@ -4,8 +4,8 @@ All functions take traffic (see `wire.traffic`) and names with or without their 
 "undecided" means that the capture dropped packets, has a gap, or lacks such traffic; "failed" cites the contradiction.
 D2 to D6 concern answers to clients: capture at the client, where no referrals are seen.
 
-Answers are compared with the values in the servers' zones (see `evidence.GivenZones`), so that an answer of valid format with other
-content contradicts the claim, at whichever server it was forged.
+Answers are compared with the values in the servers' zones (see `evidence.GivenZones`), so that an answer of valid
+format with other content contradicts the claim, at whichever server it was forged.
 
 Sources: RFC 1034 sections 3.6 and 4.3, RFC 1035 sections 3 and 4, RFC 2181, RFC 5321 section 5.1.
 """
