@@ -14,7 +14,7 @@ from experiments.http.wire.page_load import PageLoad
 from experiments.mail.claims.evidence import connection_octets, octets_of
 from experiments.mail.lab import AT_BOB
 from experiments.mail.theory.access import WEBMAIL
-from experiments.mail.times import Timed
+from experiments.mail.times import TimedSample
 from experiments.mail.wire.imap import ImapTraffic
 from experiments.mail.wire.mailbox_timing import decompose_imap, decompose_pop3
 from experiments.mail.wire.pop3 import Pop3Traffic
@@ -75,7 +75,7 @@ class Traffic:
         window = self.sessions.first(name)
         return self.http.between(window.start_ns, window.end_ns)
 
-    def timed(self, protocol: str, window: Window) -> list[Timed]:
+    def timed(self, protocol: str, window: Window) -> list[TimedSample]:
         """Return the duration of the session within a window; empty without a reply."""
         start_ns, end_ns = window.start_ns, window.end_ns
         try:
@@ -102,7 +102,7 @@ class Traffic:
         return sum(octets_of(one) for one in mine)
 
 
-def _timed(first_ns: int, found: Timing | Decomposition) -> Timed:
+def _timed(first_ns: int, found: Timing | Decomposition) -> TimedSample:
     """Return a sample at Bob's interface, from its first SYN on."""
     last_ns = first_ns + round(found.total_s * 1e9)
-    return Timed(AT_BOB, first_ns, last_ns, Timing(found.total_s, found.terms))
+    return TimedSample(AT_BOB, first_ns, last_ns, Timing(found.total_s, found.terms))

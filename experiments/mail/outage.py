@@ -46,10 +46,10 @@ from experiments.mail.lab import (
     Legs,
 )
 from experiments.mail.mailboxes import Reader, send, text, wait_for_count
-from experiments.mail.outage_times import between_servers, recovery_timing, round_of, spacings
+from experiments.mail.outage_times import attempt_number, between_servers, recovery_timing, retry_intervals
 from experiments.mail.servers import MailHost, Schedule, mail_host, names_of
 from experiments.mail.theory.outage import completed, recovery, spacing
-from experiments.mail.times import Timed, compared, left_out
+from experiments.mail.times import TimedSample, compared, left_out
 from experiments.mail.wire.attempts import NS, RetryPolicy
 from experiments.mail.wire.imap import imap_traffic
 from experiments.mail.wire.smtp import smtp_traffic
@@ -350,12 +350,12 @@ def _timed(
         return []
     if case == DAYS:
         theory = completed(spacing(context.parameters["rtt"], RFC_RETRY_S), True, BW_MBIT * 1e6, None)
-        return [(timing, theory) for timing in spacings(episode)]
+        return [(timing, theory) for timing in retry_intervals(episode)]
     found = resumption(episode)
     if found is None:
         return []
     asked, is_refused = context.parameters, case == SERVICE
-    sample = Timed(AT_SENDER, found.first.began_ns, found.taken_ns, recovery_timing(found))
+    sample = TimedSample(AT_SENDER, found.first.began_ns, found.taken_ns, recovery_timing(found))
     (omitted,) = left_out(between_servers(captured, sample), topo, [sample])
     theory = recovery(is_refused, asked["rtt"], asked["retry"], CONNECT_TIMEOUT_S)
     timing = watch.with_disturbance(sample.timing, sample.first_ns, sample.last_ns)
@@ -373,7 +373,7 @@ def _panels(context: Run, episodes: Mapping[str, Episode]) -> list[Panel]:
         began_ns = episode.outage.began_ns
         failed = [(one.began_ns - began_ns) / NS for one in during(episode)]
         every_s = _schedule(context, case).retry_s + (CONNECT_TIMEOUT_S if case == LINK else 0)
-        points = [(at_s, round_of(failed, at_s, every_s)) for at_s in failed]
+        points = [(at_s, attempt_number(failed, at_s, every_s)) for at_s in failed]
         line = [(failed[0] + (number - 1) * every_s, number) for number in sorted({number for _, number in points})]
         tries.append(Series(WORDS[case], points, line))
         arrived = episode.arriving.messages if episode.arriving is not None else []

@@ -10,14 +10,14 @@ from experiments.harness.judge.frames import CaptureFile, Frame
 from experiments.harness.results.result import Timing
 from experiments.mail.claims.outage import Episode, Resumption, during
 from experiments.mail.lab import RECEIVER_ADDRESS, SENDER_ADDRESS
-from experiments.mail.times import Timed
+from experiments.mail.times import TimedSample
 from experiments.mail.wire.attempts import NS, attempts_by_time
 
 SERVERS = {SENDER_ADDRESS, RECEIVER_ADDRESS}
 TERMS = ("refusal", "wait", "tcp_handshake", "dialogue", "content")
 
 
-def between_servers(captured: CaptureFile, sample: Timed) -> CaptureFile:
+def between_servers(captured: CaptureFile, sample: TimedSample) -> CaptureFile:
     """Return the TCP frames between the two servers during a sample."""
     frames = [frame for frame in captured.frames if sample.first_ns <= frame.time_ns <= sample.last_ns]
     return CaptureFile(
@@ -38,7 +38,7 @@ def recovery_timing(found: Resumption) -> Timing:
     return Timing((marks[-1] - marks[0]) / NS, terms)
 
 
-def spacings(episode: Episode) -> list[Timing]:
+def retry_intervals(episode: Episode) -> list[Timing]:
     """Return the time from each attempt to the next one."""
     found = []
     for one, other in pairwise(attempts_by_time(during(episode))):
@@ -48,7 +48,7 @@ def spacings(episode: Episode) -> list[Timing]:
     return found
 
 
-def round_of(failed_s: Sequence[float], at_s: float, every_s: float) -> float:
+def attempt_number(failed_s: Sequence[float], at_s: float, every_s: float) -> float:
     """Return the number of the attempt of a connection: those within half an interval belong to one attempt."""
     number, began_s = 1, failed_s[0]
     for one in failed_s:

@@ -32,7 +32,7 @@ from experiments.harness.theory.tcp import TOLERANCE_OF_DIALOGUE, Theory
 from experiments.mail.claims import content, transfer
 from experiments.mail.claims import story as mail_story
 from experiments.mail.claims.delivery import BLANK_LINE, stored_bodies
-from experiments.mail.claims.story import Inside
+from experiments.mail.claims.story import HostTimes
 from experiments.mail.claims.transfer import Addresses, MailLegs, mail_legs
 from experiments.mail.lab import (
     ALICE,
@@ -53,9 +53,9 @@ from experiments.mail.lab import (
 from experiments.mail.servers import names_of
 from experiments.mail.times import (
     WAYS,
-    Closed,
+    ClosedForm,
     Lookups,
-    Timed,
+    TimedSample,
     compared,
     step_theories,
     step_timings,
@@ -93,7 +93,7 @@ class StoryRun:
 
     start_ns: int
     end_ns: int
-    inside: Inside
+    inside: HostTimes
     composed: bytes
 
     @property
@@ -167,7 +167,7 @@ class Correspondence:
         path, composing = self.compose(subject, text, files)
         self._attempt(lambda: self.alice.send([path]))
         filed = self._arrived(1)
-        inside = Inside(composing.start_ns, composing.end_ns, filed[0].stat().st_ctime_ns if filed else 0)
+        inside = HostTimes(composing.start_ns, composing.end_ns, filed[0].stat().st_ctime_ns if filed else 0)
         self._quiet()
         if filed:
             self._attempt(self.bob.fetch)
@@ -300,7 +300,7 @@ def _compare(
     waiting: Collection[str],
 ) -> tuple[dict[str, list[Timing]], list[Comparison]]:
     """Compare every measured time with its theory."""
-    samples: list[tuple[str, Timed, Closed]] = []
+    samples: list[tuple[str, TimedSample, ClosedForm]] = []
     asked = Lookups.of(captured)
     for told in done.stories:
         part = _within(every, told.window)
@@ -333,7 +333,7 @@ def _verdicts(context: Run, every: MailLegs, done: Done, objects: Mapping[str, b
     dots, textbook = _within(every, done.dots), _within(every, done.textbook)
     whole = _within(every, Window(0, 1 << 63))
     picture = objects[PICTURES[0]]
-    inside, composed = (first[0].inside, first[0].composed) if first else (Inside(0, 0, 0), b"")
+    inside, composed = (first[0].inside, first[0].composed) if first else (HostTimes(0, 0, 0), b"")
     delivered = passed[0].bodies if passed else []
     verdicts = (
         transfer.decide_relaying(story, [composed]),

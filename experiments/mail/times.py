@@ -16,7 +16,7 @@ from experiments.harness.judge.frames import CaptureFile, Frame
 from experiments.harness.pathmodel.replay import CausalOrderError, OmittedTerms, Sample, omitted_terms
 from experiments.harness.results.result import Comparison, Timing
 from experiments.harness.theory.tcp import Theory
-from experiments.mail.claims.story import Story
+from experiments.mail.claims.story import MessagePath
 from experiments.mail.claims.transfer import MailLegs
 from experiments.mail.lab import AT_ALICE, AT_BOB, AT_SENDER, Legs
 from experiments.mail.theory import transfer
@@ -74,7 +74,7 @@ def _dns(frames: Iterable[Frame]) -> Iterable[Frame]:
 
 
 @dataclass(frozen=True)
-class Timed:
+class TimedSample:
     """A sample: its interface, its start and end there in ns, and its terms."""
 
     at: str
@@ -83,14 +83,14 @@ class Timed:
     timing: Timing
 
     @classmethod
-    def of(cls, at: str, intervals: Sequence[Interval], first_ns: int, last_ns: int) -> Timed:
+    def of(cls, at: str, intervals: Sequence[Interval], first_ns: int, last_ns: int) -> TimedSample:
         """Return the sample of these intervals."""
         found = divide(intervals, first_ns, last_ns)
         return cls(at, first_ns, last_ns, Timing(found.total_s, found.terms))
 
 
 @dataclass(frozen=True)
-class Closed:
+class ClosedForm:
     """A closed form for the sizes of one sample, and the leg that it is for."""
 
     form: Callable[[Leg], Theory]
@@ -102,7 +102,7 @@ class Closed:
         return self.form(self.leg)
 
 
-def step_timings(story: Story, legs: MailLegs, asked: Lookups, begun_ns: int) -> dict[str, Timed]:
+def step_timings(story: MessagePath, legs: MailLegs, asked: Lookups, begun_ns: int) -> dict[str, TimedSample]:
     """Return the time of each step of a story from its packets; a step starts with its DNS lookups."""
     who, relay = legs.who, story.relay
     assert story.handed.sent.final is not None
@@ -122,16 +122,16 @@ def step_timings(story: Story, legs: MailLegs, asked: Lookups, begun_ns: int) ->
     return {
         "queue": _timed(AT_ALICE, [*names["queue"], *submitted], queued_ns),
         "connect": _timed(AT_SENDER, [*names["connect"], *relayed], greeted_ns),
-        "transfer": Timed.of(AT_SENDER, relayed, greeted_ns, story.passed.sent.final.last_ns),
+        "transfer": TimedSample.of(AT_SENDER, relayed, greeted_ns, story.passed.sent.final.last_ns),
         "read": _timed(AT_BOB, read, story.read_ns),
     }
 
 
-def _timed(at: str, intervals: Sequence[Interval], end_ns: int) -> Timed:
-    return Timed.of(at, intervals, min(one.start_ns for one in intervals), end_ns)
+def _timed(at: str, intervals: Sequence[Interval], end_ns: int) -> TimedSample:
+    return TimedSample.of(at, intervals, min(one.start_ns for one in intervals), end_ns)
 
 
-def step_theories(story: Story, legs: Legs, names_rtt_s: float, exchanges: int) -> dict[str, Closed]:
+def step_theories(story: MessagePath, legs: Legs, names_rtt_s: float, exchanges: int) -> dict[str, ClosedForm]:
     """Return the closed form of each step for the sizes sent; `exchanges`: the number of the domain's MX hosts."""
     server_s = legs.between_s / 2 + names_rtt_s
     near, far = Leg(legs.sender_s), Leg(legs.receiver_s)
@@ -143,14 +143,14 @@ def step_theories(story: Story, legs: Legs, names_rtt_s: float, exchanges: int) 
     # Bob's name server has cached the answer.
     for_reading = transfer.lookup_s([0], 0.0, legs.receiver_s)
     return {
-        "queue": Closed(lambda leg: transfer.submission(leg, handed, for_submission), near),
-        "connect": Closed(lambda leg: transfer.connecting(leg, for_mx), between),
-        "transfer": Closed(lambda leg: transfer.transfer(leg, passed), between),
-        "read": Closed(lambda leg: transfer.reading(leg, passed, for_reading), far),
+        "queue": ClosedForm(lambda leg: transfer.submission(leg, handed, for_submission), near),
+        "connect": ClosedForm(lambda leg: transfer.connecting(leg, for_mx), between),
+        "transfer": ClosedForm(lambda leg: transfer.transfer(leg, passed), between),
+        "read": ClosedForm(lambda leg: transfer.reading(leg, passed, for_reading), far),
     }
 
 
-def way_timing(legs: MailLegs, asked: Lookups) -> Timed:
+def way_timing(legs: MailLegs, asked: Lookups) -> TimedSample:
     """Return the time from the first SYN between the servers to the last reply to QUIT. Raises ValueError."""
     sessions = [one for one in legs.relayed.sessions if one.messages]
     ends = [one.final.last_ns for session in sessions for one in session.exchanges_of("QUIT") if one.final is not None]
@@ -158,19 +158,19 @@ def way_timing(legs: MailLegs, asked: Lookups) -> Timed:
         raise ValueError("a connection between the servers has no end")
     begun_ns = sessions[0].connection.syn.time_ns
     names = lookups(asked.sender, legs.who.sender, begun_ns, max(ends))
-    return Timed.of(AT_SENDER, [*names, *smtp_intervals(sessions, legs.at_receiver)], begun_ns, max(ends))
+    return TimedSample.of(AT_SENDER, [*names, *smtp_intervals(sessions, legs.at_receiver)], begun_ns, max(ends))
 
 
-def way_theory(way: Way, legs: MailLegs, between: Legs) -> Closed:
+def way_theory(way: Way, legs: MailLegs, between: Legs) -> ClosedForm:
     """Return the closed form for the messages sent."""
     sessions = [one for one in legs.relayed.sessions if one.messages]
     leg = Leg(between.between_s, between.bw_mbit * 1e6, _said_bytes(sessions))
     sizes = [len(message.data.octets) for session in sessions for message in session.messages]
-    return Closed(lambda each: transfer.smtp_connection(each, sizes, way.pipelining, way.together), leg)
+    return ClosedForm(lambda each: transfer.smtp_connection(each, sizes, way.pipelining, way.together), leg)
 
 
 def theories(
-    captured: CaptureFile, topo: Topo, samples: Sequence[tuple[Timed, Closed]], waiting: Collection[str] = ()
+    captured: CaptureFile, topo: Topo, samples: Sequence[tuple[TimedSample, ClosedForm]], waiting: Collection[str] = ()
 ) -> list[Theory]:
     """Return the theory of each sample, with terms that its closed form lacks (see theory.transfer.completed).
 
@@ -184,7 +184,7 @@ def theories(
 
 
 def left_out(
-    captured: CaptureFile, topo: Topo, samples: Sequence[Timed], waiting: Collection[str] = ()
+    captured: CaptureFile, topo: Topo, samples: Sequence[TimedSample], waiting: Collection[str] = ()
 ) -> list[OmittedTerms] | list[None]:
     """Return the terms that closed forms lack for these samples; all None after a lost segment or at an uncaptured
     host.

@@ -47,8 +47,8 @@ from services.shell import Shell, run_service
 from services.tls import Trust, client_context
 
 RESOLV_CONF = Path("/etc/resolv.conf")
-NO_ROOM = Reply(452, "No room on the disk for the queue", "4.3.1")
-QUEUE_FAULT = Reply(451, "The queue cannot be written to", "4.3.0")
+NO_ROOM = Reply(452, "No disk space for the queue", "4.3.1")
+QUEUE_FAULT = Reply(451, "Cannot write to the queue", "4.3.0")
 _NO_ROOM_ERRORS = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 
 

@@ -40,17 +40,24 @@ QUANTILE = 3.0902
 LARGEST_TTL = 2**31 - 1  # RFC 2181 section 8
 
 
+def _exact_answers(
+    traffic: DnsTraffic, name: str, qtype: str, expected: Collection[str]
+) -> list[tuple[DnsExchange, DnsMessage]]:
+    """Return the queries for a name with their answers, which must have exactly these values and their aliases."""
+    found = answered_queries([traffic], name, qtype)
+    for exchange, response in found:
+        aliases, values = alias_chain(response, name, qtype)
+        _exactly(values, expected, exchange, response)
+        _only(response, [*aliases, *values])
+    return found
+
+
 @decides("D2")
 def decide_address_lookup(claim: str, traffic: DnsTraffic, name: str, addresses: Collection[str]) -> Verdict:
     """Decide D2: a query for A of a name is answered with exactly these addresses, in any order."""
 
     def check() -> Finding:
-        found = answered_queries([traffic], name, "A")
-        for exchange, response in found:
-            aliases, values = alias_chain(response, name, "A")
-            _exactly(values, addresses, exchange, response)
-            _only(response, [*aliases, *values])
-        return _told(found, f"A {words(addresses)}")
+        return _told(_exact_answers(traffic, name, "A", addresses), f"A {words(addresses)}")
 
     return decide(claim, [traffic], check)
 
@@ -61,11 +68,7 @@ def decide_reverse_lookup(claim: str, traffic: DnsTraffic, address: str, name: s
     reverse = canonical(ip_address(address).reverse_pointer)
 
     def check() -> Finding:
-        found = answered_queries([traffic], reverse, "PTR")
-        for exchange, response in found:
-            aliases, values = alias_chain(response, reverse, "PTR")
-            _exactly(values, [canonical(name)], exchange, response)
-            _only(response, [*aliases, *values])
+        found = _exact_answers(traffic, reverse, "PTR", [canonical(name)])
         return _told(found, f"PTR {canonical(name)}, the name of {address}")
 
     return decide(claim, [traffic], check)
@@ -139,13 +142,9 @@ def decide_address_rotation(claim: str, traffic: DnsTraffic, name: str, addresse
     def check() -> Finding:
         if len(set(addresses)) < 2:
             raise Inconclusive("One address has no order.")
-        found = answered_queries([traffic], name, "A")
+        found = _exact_answers(traffic, name, "A", addresses)
         firsts: Counter[str] = Counter(dict.fromkeys(addresses, 0))
-        for exchange, response in found:
-            aliases, values = alias_chain(response, name, "A")
-            _exactly(values, addresses, exchange, response)
-            _only(response, [*aliases, *values])
-            firsts[values[0].rdata] += 1
+        firsts.update(alias_chain(response, name, "A")[1][0].rdata for _, response in found)
         rule = _evenly(firsts, [response.frame for _, response in found])
         counts = ", ".join(f"{address} {count}" for address, count in sorted(firsts.items()))
         evidence, frames = _told(found, f"all {len(firsts)} addresses")

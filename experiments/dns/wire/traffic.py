@@ -84,12 +84,8 @@ class DnsRecord:
 
 
 @dataclass(frozen=True)
-class DnsMessage:
-    """A message and the frame that completed it; `question` is None for an empty question section.
-
-    `size_bytes` is the message's own, without headers; `edns_size_bytes` is the UDP payload size in its OPT, None
-    without OPT. `rcode` includes the upper bits that OPT carries.
-    """
+class Carrier:
+    """Transport of a message: the frame, its time, the two endpoints, and UDP or TCP."""
 
     frame: int
     time_ns: int
@@ -98,6 +94,16 @@ class DnsMessage:
     target: str
     target_port: int
     transport: Transport
+
+
+@dataclass(frozen=True)
+class DnsMessage(Carrier):
+    """A message and the frame that completed it; `question` is None for an empty question section.
+
+    `size_bytes` is the message's own, without headers; `edns_size_bytes` is the UDP payload size in its OPT, None
+    without OPT. `rcode` includes the upper bits that OPT carries.
+    """
+
     size_bytes: int
     id: int
     is_response: bool
@@ -122,19 +128,6 @@ class DnsMessage:
     def udp_limit_bytes(self) -> int:
         """The UDP payload size that the sender accepts (RFC 6891 section 6.2.3: less than 512 counts as 512)."""
         return max(self.edns_size_bytes or 0, UDP_SIZE_BYTES)
-
-
-@dataclass(frozen=True)
-class Carrier:
-    """Transport of a message: the frame, its time, the two endpoints, and UDP or TCP."""
-
-    frame: int
-    time_ns: int
-    source: str
-    source_port: int
-    target: str
-    target_port: int
-    transport: Transport
 
 
 def canonical(name: str) -> str:

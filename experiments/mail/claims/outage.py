@@ -31,7 +31,7 @@ from experiments.mail.wire.smtp_grammar import Command
 
 FINAL_RECIPIENT = re.compile(rb"(?im)^Final-Recipient:([^\r\n]*)")
 # Maximum time to record a delivery on disk: half a second is a very slow disk.
-NOTED_NS = NS // 2
+RECORDED_NS = NS // 2
 
 
 @dataclass(frozen=True)
@@ -276,7 +276,7 @@ def _is_in_doubt(message: Message, kills: Iterable[tuple[int, int]]) -> bool:
     reply = message.sent.final
     if reply is None:
         return True
-    return any(message.data.first_ns <= killed_ns <= reply.last_ns + NOTED_NS for killed_ns, _ in kills)
+    return any(message.data.first_ns <= killed_ns <= reply.last_ns + RECORDED_NS for killed_ns, _ in kills)
 
 
 def _killed(

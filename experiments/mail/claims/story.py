@@ -29,8 +29,8 @@ STEPS = ("compose", "queue", "connect", "transfer", "mailbox", "read")
 
 
 @dataclass(frozen=True)
-class Inside:
-    """Times without packets, in nanoseconds of CLOCK_REALTIME: composition and storage of a message."""
+class HostTimes:
+    """Times of events that no packet shows, by CLOCK_REALTIME in ns: composition and storage of the message."""
 
     composing_ns: int
     composed_ns: int
@@ -38,8 +38,8 @@ class Inside:
 
 
 @dataclass(frozen=True)
-class Story:
-    """One message on its three legs."""
+class MessagePath:
+    """The path of one message: submission, relaying between the servers, retrieval."""
 
     submission: SmtpSession
     handed: Message
@@ -50,7 +50,7 @@ class Story:
     read_frame: int
 
 
-def message_path(legs: MailLegs) -> Story:
+def message_path(legs: MailLegs) -> MessagePath:
     """Return the path of the first submitted message. Raises Contradiction if it is lost."""
     first = _first(legs.submitted.sessions)
     if first is None:
@@ -66,7 +66,7 @@ def message_path(legs: MailLegs) -> Story:
         raise Contradiction("The message is not passed on to the receiver's server.", handed.data.frame)
     for reading in legs.reading:
         if (got := next((arrival for arrival in arrivals(reading) if arrival.body == body), None)) is not None:
-            return Story(submission, handed, *relay, reading, got.time_ns, got.frame)
+            return MessagePath(submission, handed, *relay, reading, got.time_ns, got.frame)
     raise Contradiction("The message does not come to the receiver's agent.", relay[1].data.frame)
 
 
@@ -75,7 +75,7 @@ def _first(sessions: Iterable[SmtpSession]) -> tuple[SmtpSession, Message] | Non
 
 
 @decides("S3")
-def decide_delivery_steps(claim: str, legs: MailLegs, inside: Inside) -> Verdict:
+def decide_delivery_steps(claim: str, legs: MailLegs, inside: HostTimes) -> Verdict:
     """Decide S3 from one message on its three legs."""
 
     def check() -> Finding:
@@ -106,7 +106,7 @@ class _Moment:
     frame: int = 0
 
 
-def _seen(traffic: SmtpTraffic, story: Story) -> Message:
+def _seen(traffic: SmtpTraffic, story: MessagePath) -> Message:
     """Return the message as captured at a server's interface. Raises Contradiction."""
     found = next((message for message in traffic.messages if message.body == story.handed.body), None)
     if found is None or story.relay.greeting is None:
@@ -114,7 +114,7 @@ def _seen(traffic: SmtpTraffic, story: Story) -> Message:
     return found
 
 
-def _moments(story: Story, inside: Inside, at_sender: Message, at_receiver: Message) -> list[_Moment]:
+def _moments(story: MessagePath, inside: HostTimes, at_sender: Message, at_receiver: Message) -> list[_Moment]:
     """Return the moments of a story in their required order."""
     first, syn, greeting = story.submission.connection.syn, story.relay.connection.syn, story.relay.greeting
     assert greeting is not None
@@ -131,7 +131,7 @@ def _moments(story: Story, inside: Inside, at_sender: Message, at_receiver: Mess
     ]
 
 
-def _durations(story: Story, inside: Inside, at_receiver: Message) -> list[tuple[str, int]]:
+def _durations(story: MessagePath, inside: HostTimes, at_receiver: Message) -> list[tuple[str, int]]:
     """Return the duration of each step, in nanoseconds."""
     greeting, handed, passed = story.relay.greeting, story.handed.sent.final, story.passed.sent.final
     assert greeting is not None

@@ -208,7 +208,7 @@ class Connection(asyncio.Protocol):
                     await self._send(session.receive(data))
                     self._time(len(data))
         except TimeoutError:
-            self._transport.write(session.end("Nothing came for too long."))
+            self._transport.write(session.end("Idle for too long."))
         except asyncio.CancelledError:
             self._transport.write(session.end(self._farewell))
         finally:

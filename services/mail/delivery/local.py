@@ -33,9 +33,9 @@ THREADS = 2
 
 DELIVERED = Reply(250, "Delivered to the mailbox", "2.1.5")
 MAILBOX_FULL = Reply(552, "The mailbox is full", "5.2.2")
-TOO_LARGE = Reply(552, "The message is larger than the mailbox takes", "5.3.4")
-DISK_FULL = Reply(452, "No room on the disk", "4.3.1")
-DISK_FAULT = Reply(451, "The mailbox cannot be written to", "4.3.0")
+TOO_LARGE = Reply(552, "The message exceeds the size limit of the mailbox", "5.3.4")
+DISK_FULL = Reply(452, "No disk space", "4.3.1")
+DISK_FAULT = Reply(451, "Cannot write to the mailbox", "4.3.0")
 
 _CREATE = os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 _HOST = host_part(os.uname().nodename)

@@ -53,7 +53,7 @@ class Session:
                 self._framer.feed(data[begin : begin + PIPELINE_OCTETS])
                 yield from self._process()
         except LimitExceededError:
-            yield from self._bye("Too much was sent ahead.")
+            yield from self._bye("Too much pipelined input.")
         except ByeError as error:
             yield from self._bye(str(error))
 
@@ -132,7 +132,7 @@ class Session:
         yield b"%b BAD %b\r\n" % (tag, str(error).encode("ascii", "replace"))
         self._bad_commands += 1
         if self._bad_commands >= BAD_COMMANDS_MAX:
-            raise ByeError("Too many commands that cannot be read.")
+            raise ByeError("Too many invalid commands.")
 
     def _handle_literal(self, unit: AnnouncedLiteral) -> Outputs:
         refusal = literal_refusal(self._state, unit)
@@ -143,7 +143,7 @@ class Session:
             return
         yield refusal
         if not self._framer.refuse():
-            raise ByeError(f"No literal has more than {MESSAGE_OCTETS} octets.")
+            raise ByeError(f"A literal is longer than {MESSAGE_OCTETS} octets.")
 
     def _handle_overlong_line(self, unit: OverlongLine) -> Outputs:
         self._running = None

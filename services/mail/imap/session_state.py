@@ -303,7 +303,7 @@ class SessionState:
         """Return the selected mailbox; raise NoError if it is read-only."""
         view = self.selected()
         if view.read_only:
-            raise NoError("The mailbox is open for reading only.", "READ-ONLY")
+            raise NoError("The mailbox is read-only.", "READ-ONLY")
         return view
 
 

@@ -379,7 +379,7 @@ class Folder:
         """
         size = sum(len(message.content) for message in messages)
         if not self._quota.allows(size, len(messages)):
-            raise QuotaExceededError("There is no room left for the message.")
+            raise QuotaExceededError("Quota exceeded.")
         lettered = [self.keywords.letters_of(message_flags) for message_flags in flags] or [
             message.letters for message in messages
         ]
@@ -405,7 +405,7 @@ class Folder:
         messages = [self.messages[uid] for uid in uids if uid in self.messages]
         sizes = [stored_size(message.base) or self.size_octets(message.uid) for message in messages]
         if not self._quota.allows(sum(sizes), len(sizes)):
-            raise QuotaExceededError("There is no room left for the messages.")
+            raise QuotaExceededError("Quota exceeded.")
         letters = {message.uid: target.keywords.letters_of(message.flags) for message in messages}
         names: dict[int, str] = {}
         try:

@@ -105,7 +105,7 @@ class Maildir:
 
     def _deliver(self, messages: Sequence[NewMessage]) -> list[str]:
         if not self.quota.allows(sum(len(message.content) for message in messages), len(messages)):
-            raise QuotaExceededError("There is no room left in the mailbox.")
+            raise QuotaExceededError("Quota exceeded.")
         names = deliver_files(self._root, messages)
         bases = [split_name(name[4:])[0] for name in names]
         self.quota.add(sum(stored_size(base) or 0 for base in bases), len(bases))
@@ -140,7 +140,7 @@ class Maildir:
         """Create a folder; raises FolderNameError, FolderExistsError, and MaildirError if there are too many."""
         name = checked(name)
         if self.exists(name):
-            raise FolderExistsError("There is a mailbox of this name already.")
+            raise FolderExistsError("The mailbox already exists.")
         if len(self.names()) >= FOLDERS_MAX:
             raise MaildirError(f"There are {FOLDERS_MAX} mailboxes already.")
         path = self._path(name)
@@ -172,7 +172,7 @@ class Maildir:
         """
         name, new_name = checked(name), checked(new_name)
         if self.exists(new_name):
-            raise FolderExistsError("There is a mailbox of the new name already.")
+            raise FolderExistsError("The new mailbox already exists.")
         if name == INBOX:
             self._move_inbox(new_name)
             return
@@ -184,7 +184,7 @@ class Maildir:
         moves = [(old, checked(new_name + old[len(name) :])) for old in [name, *below] if self.exists(old)]
         for _, new in moves:
             if self.exists(new):
-                raise FolderExistsError(f"There is a mailbox {new} already.")
+                raise FolderExistsError(f"The mailbox {new} already exists.")
         for old, new in moves:
             os.rename(self._path(old), self._path(new))
             folder = self._folders.pop(old, None)

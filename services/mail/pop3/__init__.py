@@ -5,7 +5,7 @@
 
     S: +OK lab7 is ready. <77.1795442557@lab7>
     C: USER alice
-    S: +OK The password, please.
+    S: +OK Send the password.
     C: PASS secret
     S: +OK 2 messages (320 octets).
     C: RETR 1

@@ -17,7 +17,7 @@ def user(session: SessionState, arguments: list[bytes]) -> Steps:
     _check_privacy(session)
     yield b""
     session.user = arguments[0]
-    return "The password, please."
+    return "Send the password."
 
 
 def password(session: SessionState, arguments: list[bytes]) -> Steps:
@@ -44,13 +44,13 @@ def auth(session: SessionState, arguments: list[bytes]) -> Steps:
         yield b"+OK\r\nPLAIN\r\n.\r\n"
         return ""
     if arguments[0].upper() != b"PLAIN":
-        raise RefusedError("There is no such mechanism here.")
+        raise RefusedError("Unsupported mechanism.")
     _check_privacy(session)
     initial = arguments[1] if len(arguments) > 1 else None
     try:
         credentials = yield from continue_exchange(sasl.exchange("PLAIN", initial))
     except sasl.CancelledError:
-        raise RefusedError("Authentication was ended.") from None
+        raise RefusedError("Authentication cancelled.") from None
     except sasl.SASLError as error:
         raise SyntaxRefusedError(f"Not accepted: {error}.") from None
     opened = yield LogIn(credentials.user, credentials.password)
@@ -60,7 +60,7 @@ def auth(session: SessionState, arguments: list[bytes]) -> Steps:
 def stls(session: SessionState, _arguments: list[bytes]) -> Steps:
     """Handle STLS (RFC 2595 section 4)."""
     if not session.capabilities.tls:
-        raise RefusedError("There is no TLS here.")
+        raise RefusedError("TLS is not available.")
     yield b""
     session.tls_requested = True
     return "Begin TLS negotiation now."
@@ -75,13 +75,13 @@ def capa(session: SessionState, _arguments: list[bytes]) -> Steps:
     else:
         words += ["USER"]
     lines = "".join(f"{word}\r\n" for word in words)
-    yield f"+OK What there is:\r\n{lines}.\r\n".encode("ascii")
+    yield f"+OK Capability list follows.\r\n{lines}.\r\n".encode("ascii")
     return ""
 
 
 def _check_privacy(session: SessionState) -> None:
     if not session.capabilities.login_allowed:
-        raise RefusedError("Begin TLS first.", "AUTH")
+        raise RefusedError("Start TLS first.", "AUTH")
 
 
 def _text(octets: bytes) -> str:
@@ -94,7 +94,7 @@ def _open(session: SessionState, opened: Opened | None) -> str:
         if session.failed_logins >= FAILED_LOGINS_MAX:
             session.end()
         # RFC 3206 section 4
-        raise RefusedError("The name or the password is wrong.", "AUTH")
+        raise RefusedError("Wrong user name or password.", "AUTH")
     try:
         maildrop = Maildrop(opened.maildir)
     except InUseError as error:

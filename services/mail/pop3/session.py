@@ -104,14 +104,14 @@ class Session:
         name = word.upper()
         command = COMMANDS.get(name)
         if command is None:
-            raise SyntaxRefusedError("There is no such command.")
+            raise SyntaxRefusedError("Unknown command.")
         if self.state not in command.states:
-            raise SyntaxRefusedError("This is not the state for this command.")
+            raise SyntaxRefusedError("The command is not valid in this state.")
         # RFC 1939 section 3: a single space separates arguments.
         arguments = [rest] if name in REST_OF_LINE and rest else rest.split(b" ") if rest else []
         least, most = command.arguments
         if not least <= len(arguments) <= most or b"" in arguments:
-            raise SyntaxRefusedError("The command does not take these arguments.")
+            raise SyntaxRefusedError("Wrong number of arguments.")
         if name != b"PASS":
             self._state.user = None
         return (yield from command.handler(self._state, arguments))

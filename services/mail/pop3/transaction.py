@@ -12,7 +12,7 @@ from services.mail.pop3.session_state import SessionState
 
 def _count(argument: bytes) -> int:
     if not argument.isdigit() or len(argument) > 10:
-        raise SyntaxRefusedError("This is no number.")
+        raise SyntaxRefusedError("The argument is not a number.")
     return int(argument)
 
 

@@ -101,7 +101,7 @@ class Connection:
         await self._until(Step.READY)
         if self.session.step is not Step.READY:
             self.abort()
-            raise ConnectionFailedError(self.session.failure or Reply(451, "The server hung up", "4.4.2"))
+            raise ConnectionFailedError(self.session.failure or Reply(451, "The server closed the connection", "4.4.2"))
 
     async def deliver(self, envelope: Envelope) -> Outcome:
         """Send one message; the connection can send another if the session is READY again."""

@@ -31,8 +31,8 @@ _UNREAD_OCTETS = 1 << 20
 # Servers send longer lines than the RFC's 512 octets; accept them.
 _LINE_OCTETS = 4 * REPLY_LINE_OCTETS_MAX
 
-NOT_SEVEN_BIT = Reply(554, "The message has octets beyond ASCII, and the next server does not take them", "5.6.3")
-TOO_BIG = Reply(552, "The message is bigger than the next server takes", "5.3.4")
+NOT_SEVEN_BIT = Reply(554, "The message is not ASCII, and the next server does not support 8BITMIME", "5.6.3")
+TOO_BIG = Reply(552, "The message exceeds the size limit of the next server", "5.3.4")
 NO_TLS = Reply(454, "The server offers no TLS", "4.7.0")
 NO_AUTH = Reply(530, "The server offers no way to authenticate", "5.7.0")
 
@@ -176,7 +176,7 @@ class ClientSession:
         elif self.step is not Step.OVER:
             # A loss before the first reply inside TLS counts as a TLS failure.
             self.tls_failed = self.step is Step.TLS or (self.uses_tls and self.step is Step.HELLO)
-            self._end(Reply(451, f"The connection is gone: {reason}", "4.4.2"))
+            self._end(Reply(451, f"The connection was lost: {reason}", "4.4.2"))
 
     # Replies, in the order of a session.
 
@@ -204,7 +204,7 @@ class ClientSession:
         if self.step is Step.QUIT:
             self.step = Step.OVER
             return b""
-        return self._end(Reply(451, f"A reply to nothing: {reply}", "4.5.0"))
+        return self._end(Reply(451, f"Unexpected reply: {reply}", "4.5.0"))
 
     def _hello(self, verb: str) -> bytes:
         self._extended = verb == "EHLO"
@@ -313,7 +313,7 @@ class ClientSession:
     def _finish(self, transaction: _Transaction, deciding: Reply | None) -> None:
         """Set the outcome: rejected recipients keep their own reply, the others get the deciding one."""
         self.in_doubt = False
-        missing = Reply(451, "The transaction was given up", "4.5.0")
+        missing = Reply(451, "The transaction was aborted", "4.5.0")
         known: Iterable[Reply] = transaction.replies
         replies = [deciding or missing if reply.is_positive else reply for reply in known]
         replies += [deciding or missing] * (len(transaction.envelope.forward_paths) - len(replies))

@@ -19,14 +19,14 @@ _SMUGGLED = re.compile(rb"\n\.\n|(?<!\r)\n\.\r\n")
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 _RECEIVED = re.compile(rb"^received[ \t]*:", re.IGNORECASE | re.MULTILINE)
 
-TOO_BIG = Reply(552, "The message is bigger than this server takes", "5.3.4")
-HEADER_TOO_BIG = Reply(552, "The header section is bigger than this server takes", "5.3.4")
-SMUGGLING = Reply(550, "The message holds a bare CR, or a lone dot on a line that ends in a bare LF", "5.6.0")
-NUL = Reply(550, "The message holds an octet of zero", "5.6.0")
+TOO_BIG = Reply(552, "The message exceeds the size limit", "5.3.4")
+HEADER_TOO_BIG = Reply(552, "The header section exceeds the size limit", "5.3.4")
+SMUGGLING = Reply(550, "The message contains a bare CR, or a lone dot on a line that ends in a bare LF", "5.6.0")
+NUL = Reply(550, "The message contains a NUL octet", "5.6.0")
 # The octets after such a message may be its hidden part, for a server that accepts other line ends than CRLF.
 SMUGGLING_SUSPECTED = frozenset((SMUGGLING, NUL))
-LINE_TOO_LONG = Reply(500, "The message holds a line of more than 1000 octets", "5.6.0")
-LOOP = Reply(554, "The message went through too many servers: it goes in a circle", "5.4.6")
+LINE_TOO_LONG = Reply(500, "The message contains a line of more than 1000 octets", "5.6.0")
+LOOP = Reply(554, "Too many Received fields: mail loop", "5.4.6")
 
 
 class ContentReader:

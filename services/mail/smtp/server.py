@@ -143,7 +143,7 @@ class ServerConnection(asyncio.Protocol):
 
     def stop(self) -> None:
         """End the session with 421, after the reply that is under way."""
-        self._stop("Closing down: try again later")
+        self._stop("Shutting down: try again later")
 
     def abort(self) -> None:
         """Close at once, and discard unsent octets."""
@@ -163,7 +163,7 @@ class ServerConnection(asyncio.Protocol):
         if self._lingers or self._in_handshake or self._session is None:
             self._transport.abort()
         elif self.task is None:
-            self._transport.write(self._session.stop("Nothing came for too long", "4.4.2"))
+            self._transport.write(self._session.stop("Idle for too long", "4.4.2"))
             self._end()
 
     # Octets, requests of the session, and the end.
@@ -200,7 +200,7 @@ class ServerConnection(asyncio.Protocol):
         self._context.held_octets += octets - self._held_octets
         self._held_octets = octets
         if octets and self._context.held_octets > self._context.limits.held_octets:
-            self._stop("Too much mail at once: try again later")
+            self._stop("Too much mail in transit: try again later")
 
     async def _handle_request(self, session: ServerSession, request: Request) -> None:
         """Handle a request of the session, and the requests that follow it."""

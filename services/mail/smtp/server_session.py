@@ -141,7 +141,7 @@ class ServerSession:
         try:
             line = self._input.pop_line()
         except EndlessLineError:
-            self._close(Reply(421, f"{self._offer.hostname} The line does not end", "4.5.2"))
+            self._close(Reply(421, f"{self._offer.hostname} The line is too long", "4.5.2"))
             return False
         if line is None:
             return False
@@ -168,7 +168,7 @@ class ServerSession:
         elif self.state is State.REFUSED:
             self._reply(replies.NOT_SERVED)
         elif self.state is State.DISTRUSTED:
-            self._close(Reply(421, f"{self._offer.hostname} Nothing is taken behind such a message", "4.7.0"))
+            self._close(Reply(421, f"{self._offer.hostname} Suspected SMTP smuggling: connection closed", "4.7.0"))
         elif command is not None:
             self._reply(replies.ORDER.get((verb, self.state), replies.OUT_OF_ORDER))
         else:
@@ -279,7 +279,7 @@ class ServerSession:
         if command is not None:
             self._reply(Reply(214, command.usage, "2.0.0"))
         elif argument:
-            self._reply(Reply(504, "There is no help on that", "5.5.4"))
+            self._reply(Reply(504, "No help on that topic", "5.5.4"))
         else:
             verbs = " ".join(verb.decode() for verb in COMMANDS)
             self._reply(Reply(211, f"{self._offer.hostname} is up, you are {self.client.address}\n{verbs}", "2.0.0"))
@@ -299,11 +299,11 @@ class ServerSession:
         if not self._offer.auth:
             self._reply(replies.NO_COMMAND)
         elif self.client.account is not None:
-            self._reply(Reply(503, "You are authenticated already", "5.5.1"))
+            self._reply(Reply(503, "Already authenticated", "5.5.1"))
         elif not mechanism:
             self._reply(replies.NEEDS_ARGUMENT)
         elif mechanism not in sasl.MECHANISMS:
-            self._reply(Reply(504, "This server has no such mechanism", "5.5.4"))
+            self._reply(Reply(504, "Unsupported mechanism", "5.5.4"))
         elif not self._may_authenticate():
             # RFC 4954 section 6
             self._reply(Reply(538, "Encryption required: STARTTLS comes first", "5.7.11"))
@@ -316,7 +316,7 @@ class ServerSession:
         if not self._offer.starttls:
             self._reply(replies.NO_COMMAND)
         elif self.client.tls is not None:
-            self._reply(Reply(503, "TLS is on already", "5.5.1"))
+            self._reply(Reply(503, "TLS is already active", "5.5.1"))
         elif argument:
             self._reply(replies.NO_ARGUMENT)
         else:

@@ -161,10 +161,10 @@ def _reply(code: int, lines: Iterable[str]) -> Reply:
     return Reply(code, "\n".join(text[len(enhanced) + 1 :] for text in texts), enhanced)
 
 
-NOT_TAKEN = Reply(555, "This server does not know the parameter", "5.5.4")
-NOT_UNDERSTOOD = Reply(501, "The parameter has no such value", "5.5.4")
-TWICE = Reply(501, "The parameter is there twice", "5.5.4")
-NOT_IMPLEMENTED = Reply(504, "This server does not implement that value of BODY", "5.5.4")
+NOT_TAKEN = Reply(555, "Unsupported parameter", "5.5.4")
+NOT_UNDERSTOOD = Reply(501, "Invalid value of a parameter", "5.5.4")
+TWICE = Reply(501, "Duplicate parameter", "5.5.4")
+NOT_IMPLEMENTED = Reply(504, "Unsupported value of BODY", "5.5.4")
 
 
 class ParameterError(Exception):
@@ -207,7 +207,7 @@ def parse_rcpt(argument: bytes) -> Mailbox:
     """Parse the argument of RCPT; raises ParameterError."""
     mailbox, rest = _path(argument, b"TO:", "5.1.3")
     if mailbox is None:
-        raise ParameterError(Reply(553, "A recipient has a mailbox: the null path is for MAIL only", "5.1.3"))
+        raise ParameterError(Reply(553, "RCPT needs a mailbox: the null path is for MAIL only", "5.1.3"))
     if _keywords(rest):
         raise ParameterError(NOT_TAKEN)
     return mailbox

@@ -60,7 +60,7 @@ class LoginThrottle:
 
 SESSION_COOKIE = "session"
 FORM_COOKIE = "login"
-_WRONG = "The name or the password is wrong."
+_WRONG = "Wrong user name or password."
 
 
 class LoginPages:

@@ -115,7 +115,7 @@ def _first_mail_452() -> None:
             mail(self, argument)
         else:
             self.asked_before = True
-            self._reply(Reply(452, "Not enough room on the disk", "4.3.1"))
+            self._reply(Reply(452, "Not enough disk space", "4.3.1"))
 
     patch(server_session.ServerSession, "_mail", refused)
 

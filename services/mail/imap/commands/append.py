@@ -28,7 +28,7 @@ def append(session: SessionState, reader: Reader) -> Steps:
     while not reader.at_end:
         messages.append(_read_message(reader))
     if not messages:
-        raise BadError("There is no message.")
+        raise BadError("A message is missing.")
     yield b""
     folder = target_folder(session, name)
     folder.refresh()
@@ -68,7 +68,7 @@ def check_literal(session: SessionState, received: bytes, position: int, size_oc
         return
     folder = target_folder(session, name)
     if not folder.has_room(size_octets):
-        raise NoError("There is no room left for the message.", "OVERQUOTA")
+        raise NoError("Quota exceeded.", "OVERQUOTA")
 
 
 def target_folder(session: SessionState, name: str) -> Folder:

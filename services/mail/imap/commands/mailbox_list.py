@@ -75,7 +75,7 @@ def _full_pattern(reference: str, pattern: str) -> str:
     """Prepend the reference to the pattern (RFC 3501 section 6.3.8)."""
     whole = reference + pattern
     if len(whole) > PATTERN_OCTETS:
-        raise NoError(f"No name has more than {PATTERN_OCTETS} octets.")
+        raise NoError(f"The pattern is longer than {PATTERN_OCTETS} octets.")
     return whole
 
 

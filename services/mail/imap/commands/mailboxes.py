@@ -105,7 +105,7 @@ def status(session: SessionState, reader: Reader) -> Steps:
     items = reader.in_parentheses(lambda: reader.word("item"))
     reader.expect_end()
     if not STATUS_ITEMS.issuperset(items):
-        raise BadError("STATUS has no such item.")
+        raise BadError("Unknown STATUS item.")
     folder = session.user_maildir().folder(name)
     folder.refresh()
     values = {

@@ -75,7 +75,7 @@ def store(session: SessionState, reader: Reader, by_uid: bool = False) -> Steps:
     sign = b"+" if reader.accept(b"+") else b"-" if reader.accept(b"-") else b""
     word = reader.word("FLAGS")
     if word not in (b"FLAGS", b"FLAGS.SILENT"):
-        raise BadError("STORE changes FLAGS.")
+        raise BadError("STORE takes FLAGS, +FLAGS or -FLAGS.")
     reader.expect_space()
     flags = read_flags(reader)
     reader.expect_end()

@@ -69,7 +69,7 @@ def starttls(session: SessionState, reader: Reader) -> Steps:
     """Handle STARTTLS (RFC 3501 section 6.2.1)."""
     reader.expect_end()
     if not session.capabilities.tls:
-        raise BadError("There is no TLS here.")
+        raise BadError("TLS is not available.")
     # The tagged OK is the last response in cleartext: TLS starts after it, so the request follows the command's end.
     yield b""
     session.tls_requested = True
@@ -97,7 +97,7 @@ def authenticate(session: SessionState, reader: Reader) -> Steps:
         reader.expect_end()
     name = mechanism.decode("ascii")
     if name not in sasl.MECHANISMS:
-        raise NoError("There is no such mechanism here.", "CANNOT")
+        raise NoError("Unsupported mechanism.", "CANNOT")
     try:
         credentials = yield from continue_exchange(sasl.exchange(name, initial))
     except sasl.AuthorizationError as error:
@@ -109,12 +109,12 @@ def authenticate(session: SessionState, reader: Reader) -> Steps:
 
 def _log_in(session: SessionState, user: str, password: str) -> Steps:
     if not session.capabilities.login_allowed:
-        raise NoError("Begin TLS first.", "PRIVACYREQUIRED")
+        raise NoError("Start TLS first.", "PRIVACYREQUIRED")
     opened = yield LogIn(user, password)
     if opened is None:
         session.failed_logins += 1
         if session.failed_logins >= FAILED_LOGINS_MAX:
-            raise ByeError("Too many log-ins failed.")
-        raise NoError("The name or the password is wrong.", "AUTHENTICATIONFAILED")
+            raise ByeError("Too many failed logins.")
+        raise NoError("Wrong user name or password.", "AUTHENTICATIONFAILED")
     session.log_in(opened)
     return f"[{session.capability().decode('ascii')}] Logged in."

@@ -39,7 +39,7 @@ def _read_returns(reader: Reader) -> frozenset[bytes] | None:
     options = frozenset(reader.in_parentheses(lambda: reader.word("return option"), may_be_empty=True))
     reader.expect_space()
     if not options <= set(_RETURNS):
-        raise BadError("SEARCH returns no such thing.")
+        raise BadError("Unknown RETURN option of SEARCH.")
     return options or frozenset((b"ALL",))
 
 
@@ -50,7 +50,7 @@ def _read_charset(reader: Reader) -> str:
     charset = CHARSETS.get(reader.astring().upper())
     if charset is None:
         names = b" ".join(CHARSETS).decode("ascii")
-        raise NoError("The character set is not known here.", f"BADCHARSET ({names})")
+        raise NoError("Unsupported character set.", f"BADCHARSET ({names})")
     reader.expect_space()
     return charset
 

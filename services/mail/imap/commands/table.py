@@ -108,7 +108,7 @@ def parse_command(reader: Reader, state: State) -> Command:
     else:
         command = COMMANDS.get(word)
     if command is None:
-        raise BadError("There is no such command.")
+        raise BadError("Unknown command.")
     if state not in command.states:
         raise BadError(_wrong_state_text(command))
     return command

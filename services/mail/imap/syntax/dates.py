@@ -30,7 +30,7 @@ def read_date(reader: Reader) -> date:
     try:
         return date(int(match[3]), _month(match[2]), int(match[1]))
     except ValueError:
-        raise BadError("There is no such day.") from None
+        raise BadError("The date does not exist.") from None
 
 
 def read_date_time(reader: Reader) -> float:
@@ -46,7 +46,7 @@ def read_date_time(reader: Reader) -> float:
         # POSIX time has no leap seconds.
         return datetime(year, month, day, hour, minute, min(second, 59), tzinfo=zone).timestamp()
     except (ValueError, OverflowError):
-        raise BadError("There is no such time.") from None
+        raise BadError("The time does not exist.") from None
 
 
 def day_of(seconds: float) -> date:

@@ -55,7 +55,7 @@ def numbers_in(sequence_set: SequenceSet, count: int) -> list[int]:
     """
     for ends in sequence_set:
         if count == 0 or any(count < end < LAST for end in ends):
-            raise BadError("There is no message of that number.")
+            raise BadError("There is no message with that number.")
     return uids_in(sequence_set, range(1, count + 1))
 
 
@@ -151,7 +151,7 @@ def _read_item(reader: Reader) -> Item:
         return name
     if name in _RFC822:
         return _RFC822[name]
-    raise BadError("FETCH has no such item.")
+    raise BadError("Unknown FETCH item.")
 
 
 def _read_section(reader: Reader, sets_seen: bool) -> Section:
@@ -166,7 +166,7 @@ def _read_section(reader: Reader, sets_seen: bool) -> Section:
             fields = tuple(reader.in_parentheses(reader.astring))
         # RFC 3501 section 9: MIME requires a part number.
         elif text not in (b"HEADER", b"TEXT") and not (text == b"MIME" and numbers):
-            raise BadError("There is no such section.")
+            raise BadError("Unknown section.")
     reader.expect(b"]")
     partial = _read_partial(reader)
     return Section(_label(numbers, text, fields, partial), numbers, text, fields, partial, sets_seen)

@@ -177,7 +177,7 @@ class Reader:
     def expect_end(self) -> None:
         """Require the end of the command."""
         if not self.at_end:
-            raise BadError("There is more than the command takes.")
+            raise BadError("Too many arguments.")
 
     def starts_with(self, mark: bytes) -> bool:
         """Return whether the input continues with these octets."""
@@ -193,7 +193,7 @@ class Reader:
     def expect(self, mark: bytes) -> None:
         """Consume exactly these octets."""
         if not self.accept(mark):
-            raise BadError(f"There is no {mark.decode('ascii')!r} where there should be one.")
+            raise BadError(f"Expected {mark.decode('ascii')!r}.")
 
     def expect_space(self) -> None:
         """Consume one space."""
@@ -204,7 +204,7 @@ class Reader:
         """Consume and return the match of a pattern; `what` names it in the error."""
         match = pattern.match(self.octets, self.position)
         if match is None:
-            raise BadError(f"There is no {what} where there should be one.")
+            raise BadError(f"Expected {what}.")
         self.position = match.end()
         return match[0]
 
@@ -230,7 +230,7 @@ class Reader:
         """Parse a literal, which framing has made complete."""
         match = _LITERAL.match(self.octets, self.position)
         if match is None:
-            raise BadError("There is no string where there should be one.")
+            raise BadError("Expected a string.")
         end = match.end() + int(match[1])
         if end > len(self.octets):
             raise BadError("The literal is not complete.")
@@ -238,7 +238,7 @@ class Reader:
         octets = self.octets[match.end() : end]
         # RFC 3501 section 9: CHAR8 excludes NUL.
         if b"\0" in octets:
-            raise BadError("There is a NUL in a literal.")
+            raise BadError("A literal contains a NUL octet.")
         return octets
 
     def astring(self) -> bytes:
@@ -252,7 +252,7 @@ class Reader:
         if self.starts_with(b'"') or self.starts_with(b"{"):
             return self.string()
         if self.word("string") != b"NIL":
-            raise BadError("There is no string where there should be one.")
+            raise BadError("Expected a string.")
         return None
 
     def mailbox(self) -> str:

@@ -144,7 +144,7 @@ class KeyReader:
             reader.expect_space()
             second = self._key()
             return lambda message: first(message) or second(message)
-        raise BadError("SEARCH has no such key.")
+        raise BadError("Unknown search key.")
 
     def _needle(self) -> str:
         octets = self._reader.astring()

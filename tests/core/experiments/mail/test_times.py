@@ -13,7 +13,7 @@ from experiments.harness.judge.verdict import Contradiction
 from experiments.harness.pathmodel.replay import OmittedTerms
 from experiments.harness.results.result import Timing
 from experiments.harness.theory.tcp import Theory
-from experiments.mail.claims.story import TICK_NS, Inside, decide_delivery_steps, message_path
+from experiments.mail.claims.story import TICK_NS, HostTimes, decide_delivery_steps, message_path
 from experiments.mail.claims.transfer import MailLegs
 from experiments.mail.theory.transfer import (
     Leg,
@@ -37,8 +37,8 @@ FAST = Leg(RTT_S, 1e12)
 MAIL, RCPT = ("MAIL FROM:<a@x>", 250), ("RCPT TO:<b@x>", 250)
 
 
-def inside(composed_ms: float = -10, filed_ms: float = 1350) -> Inside:
-    return Inside(START_NS - 20 * MS, START_NS + round(composed_ms * MS), START_NS + round(filed_ms * MS))
+def inside(composed_ms: float = -10, filed_ms: float = 1350) -> HostTimes:
+    return HostTimes(START_NS - 20 * MS, START_NS + round(composed_ms * MS), START_NS + round(filed_ms * MS))
 
 
 def test_the_steps_follow_each_other(tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_the_steps_follow_each_other(tmp_path: Path) -> None:
         (inside(filed_ms=3500), "The reader connects"),
     ],
 )
-def test_s3_wants_each_step_behind_the_one_before(tmp_path: Path, known: Inside, why: str) -> None:
+def test_s3_wants_each_step_behind_the_one_before(tmp_path: Path, known: HostTimes, why: str) -> None:
     said(decide_delivery_steps(Legs().legs(tmp_path), known), "failed", why)
 
 
@@ -86,7 +86,7 @@ def test_s3_wants_the_message_on_its_way(tmp_path: Path) -> None:
 def test_the_file_systems_tick_is_no_contradiction(tmp_path: Path) -> None:
     legs = Legs().legs(tmp_path)
     arrived = legs.at_receiver.messages[0].data.last_ns
-    known = Inside(START_NS - 20 * MS, START_NS - 10 * MS, arrived - TICK_NS // 2)
+    known = HostTimes(START_NS - 20 * MS, START_NS - 10 * MS, arrived - TICK_NS // 2)
     said(decide_delivery_steps(legs, known), "shown", "5 mailbox 0 ms")
 
 

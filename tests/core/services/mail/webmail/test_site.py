@@ -77,7 +77,7 @@ def test_a_wrong_password_opens_nothing(world: World) -> None:
     ):
         response = world.log_in(user, password)
         assert response.status == 403
-        assert "The name or the password is wrong." in text(response)
+        assert "Wrong user name or password." in text(response)
     assert len(world.site.sessions) == 0
 
 
