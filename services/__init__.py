@@ -2,10 +2,7 @@
 
     http/ dns/ mail/ ftp/       one package per protocol
     shell.py                    flags, listening sockets, READY and shutdown of a service program
-    listener.py                 accept()
-    connections.py              admission, deadlines and shutdown of a service's connections
-    connection_table.py         the order of eviction, without I/O
-    sweep.py                    one timer for all deadlines
+    connections.py              listening sockets; admission, eviction, deadlines and shutdown of connections
     buffer.py bounded_dict.py   bounded input, bounded caches
     passwords.py tls.py         scrypt hashes of passwords, TLS contexts
     eventlog.py errors.py       JSON lines of events, shared errors

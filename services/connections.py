@@ -1,18 +1,22 @@
-"""The connection set of a TCP service: admission, deadlines and shutdown of its connections on all ports.
+"""Connections of a TCP service on asyncio: listening sockets, admission, eviction, deadlines and shutdown.
 
     connections = ConnectionSet(loop, ConnectionLimits(1000), refusal, log)
-    slot = connections.admit(accepted, "192.0.2.7", speaks_tls=False)   # None: refused, with the protocol's reply
+    listener = Listener(loop, listening_socket, factory, connections)   # factory(slot) returns a protocol
+
     slot.attach(connection)                         # in connection_made(): sweep, evict and stop it from here on
     slot.start(coroutine)                           # a task of the connection
     slot.complete(Stage.IDLE)                       # a command, request or query is complete
     slot.release()                                  # in connection_lost()
+
     await connections.drain(task_s=5.0, close_s=5.0)
     await connections.cancel()                      # instead, where each connection is one task that ends it
 
-A connection knows its Slot and never its server, so that modules of connections do not import those of servers. The
-connection table (connection_table.py) decides which connection is admitted, evicted or refused. One sweep (sweep.py)
-calls check_deadline() of every attached connection. The socket is admitted before TLS begins, so that a connection
-that never completes its handshake counts as well.
+A Listener accepts. The ConnectionTable decides, without I/O, which connection is admitted, evicted or refused
+(RFC 4732 section 3.4, RFC 7766 sections 6.2.2 and 6.2.3, RFC 9112 section 9.5). The ConnectionSet carries that out for
+all ports of the service, and its Sweep calls check_deadline() of every attached connection. The socket is admitted
+before TLS begins, so that a connection that never completes its handshake counts as well.
+
+A connection has its Slot and no reference to the server, so that modules of connections do not import those of servers.
 """
 
 import asyncio
@@ -30,17 +34,13 @@ from typing import Any, Protocol
 
 from services.eventlog import EventLog
 
-# A sweep: one periodic timer for the deadlines of all connections, which runs only while there is any.
-#
-#     sweep = Sweep(loop, 0.5, look)      # look() checks all deadlines, and returns whether any connection is left
-#     sweep.wake()                        # schedules look() one period later, unless it is scheduled already
-#
-# One timer for all connections costs less than one for each. Without connections there is no timer, so that an idle
-# server does not wake the processor: in virtual time, where hours cost nothing, its timer would be the only cost.
-
 
 class Sweep:
-    """Calls `look` every `period_s` after wake(), until it returns False."""
+    """A periodic timer for the deadlines of all connections: calls `look` every `period_s` until it returns False.
+
+    One timer for all connections costs less than one for each. Without connections there is no timer, so that an idle
+    server does not wake the processor; in virtual time, where hours cost nothing, its timer would be the only cost.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, period_s: float, look: Callable[[], bool]) -> None:
         self._loop = loop
@@ -65,30 +65,14 @@ class Sweep:
             self.wake()
 
 
-# The connection table of a TCP service: admission of new connections, eviction of old ones, and refusal.
-#
-#     table = ConnectionTable(ConnectionLimits(1000))
-#     admitted = table.admit("192.0.2.7", now)       # Admission(entry, evicted=None) or Refusal.FULL
-#     admitted.entry.stage = Stage.ACTIVE            # the service sets the stage
-#     admitted.entry.complete(now)                   # a command, request or query was complete
-#     table.remove(admitted.entry)
-#
-# A full table that refuses new connections is a lock-out: one client that opens all connections and keeps them open
-# denies service to all others. So a new connection evicts the least useful one (RFC 4732 section 3.4 and RFC 7766
-# section 6.2.2 leave the choice to the server). The order of eviction:
-#
-#     1. connections without a complete command, or not logged in, once OPENING_GRACE_S have passed
-#     2. idle ones between two commands (RFC 9112 section 9.5, RFC 7766 section 6.2.3: a server may close them any time)
-#     3. active or logged-in ones of an address or prefix that holds far more than its share
-#     4. connections that have only just been opened
-#
-# and among equals the prefix with the most connections, then the address with the most, then the connection that has
-# been longest without a complete command. An active or logged-in connection of any other address is never evicted. A
-# new connection never evicts one of an address that holds fewer than its own, unless that was silent for the grace
-# time: an attacker that connects again and again evicts only its own connections.
-#
-# The limits of an address and a prefix are shares of the table that count only when it is nearly full, so a single host
-# (a benchmark, a network behind one NAT) has nearly all of it while it is alone. No I/O and no clock.
+def paid_deadline(deadline: float, octets: int, rate_octets_s: float, latest: float) -> float:
+    """Return a deadline after `octets` of content: extended by the time that they take at the minimum rate.
+
+    A client that sends more slowly reaches its deadline however often it sends; `latest` is the maximum. Apache's
+    mod_reqtimeout (MinRate) is the model.
+    """
+    return max(deadline, min(deadline + octets / rate_octets_s, latest))
+
 
 # Postfix: smtpd_client_connection_count_limit is 50 of default_process_limit's 100.
 ADDRESS_SHARE = 0.5
@@ -136,8 +120,8 @@ class ConnectionLimits:
 
 
 @dataclass(eq=False, slots=True)
-class Entry:
-    """One connection of the table."""
+class TableEntry:
+    """A connection in the table: its source, its stage, and the time of its last complete command."""
 
     address: str
     prefix: str
@@ -153,8 +137,8 @@ class Entry:
 class Admission:
     """An admitted connection, and the one that the caller has to close for it, if any."""
 
-    entry: Entry
-    evicted: Entry | None = None
+    entry: TableEntry
+    evicted: TableEntry | None = None
 
 
 def prefix_of(address: str) -> str:
@@ -172,22 +156,45 @@ def prefix_of(address: str) -> str:
 
 @dataclass(slots=True)
 class ConnectionTable:
-    """All connections of one service, on all its ports."""
+    """The connections of one service, on all its ports: admits, evicts and refuses. No I/O and no clock.
+
+        table = ConnectionTable(ConnectionLimits(1000))
+        admitted = table.admit("192.0.2.7", now)       # Admission(entry, evicted=None) or Refusal.FULL
+        admitted.entry.complete(now)                   # a command, request or query is complete
+        table.remove(admitted.entry)
+
+    If a full table refused new connections, one client that keeps all of them open would deny service to all others. So
+    a new connection evicts another one (RFC 4732 section 3.4 and RFC 7766 section 6.2.2 leave the choice to the
+    server). The order of eviction:
+
+        1. connections without a complete command, or not logged in, once OPENING_GRACE_S have passed
+        2. idle ones between two commands (a server may close them any time: RFC 9112 section 9.5, RFC 7766 6.2.3)
+        3. active or logged-in ones of an address or prefix that holds far more than its share
+        4. connections that have only just been opened
+
+    and among equals the prefix with the most connections, then the address with the most, then the connection that has
+    been longest without a complete command. An active or logged-in connection of any other address is never evicted. A
+    new connection never evicts one of an address that holds fewer than its own, unless that was silent for the grace
+    time: an attacker that connects again and again evicts only its own connections.
+
+    The limits of an address and a prefix are shares of the table that count only when it is nearly full, so a single
+    host (a benchmark, a network behind one NAT) has nearly all of it while it is alone.
+    """
 
     limits: ConnectionLimits
-    _entries: dict[Entry, None] = field(default_factory=dict)
+    _entries: dict[TableEntry, None] = field(default_factory=dict)
     _by_address: Counter[str] = field(default_factory=Counter)
     _by_prefix: Counter[str] = field(default_factory=Counter)
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def __contains__(self, entry: Entry) -> bool:
+    def __contains__(self, entry: TableEntry) -> bool:
         return entry in self._entries
 
     def admit(self, address: str, now: float) -> Admission | Refusal:
         """Add a new connection, if need be instead of another, which is removed; or refuse it."""
-        new_entry = Entry(address, prefix_of(address), now)
+        new_entry = TableEntry(address, prefix_of(address), now)
         refusal, candidates = self._exceeded_limit(new_entry)
         evicted = None
         if refusal is not None:
@@ -200,7 +207,7 @@ class ConnectionTable:
         self._by_prefix[new_entry.prefix] += 1
         return Admission(new_entry, evicted)
 
-    def remove(self, entry: Entry) -> None:
+    def remove(self, entry: TableEntry) -> None:
         """Remove a connection, if it is in the table."""
         if entry not in self._entries:
             return
@@ -210,14 +217,14 @@ class ConnectionTable:
             if not counter[key]:
                 del counter[key]
 
-    def evict_any(self, now: float) -> Entry | None:
+    def evict_any(self, now: float) -> TableEntry | None:
         """Remove and return the least useful connection, whatever the limits; None where none may be evicted."""
-        evicted = self._least_useful(Entry("", "", now), list(self._entries), now)
+        evicted = self._least_useful(TableEntry("", "", now), list(self._entries), now)
         if evicted is not None:
             self.remove(evicted)
         return evicted
 
-    def _exceeded_limit(self, new_entry: Entry) -> tuple[Refusal | None, list[Entry]]:
+    def _exceeded_limit(self, new_entry: TableEntry) -> tuple[Refusal | None, list[TableEntry]]:
         """Return the limit that a new connection exceeds, if any, and the connections that it may evict."""
         maximum, limits = self.limits.connections, self.limits
         address_count, prefix_count = self._by_address[new_entry.address], self._by_prefix[new_entry.prefix]
@@ -229,13 +236,13 @@ class ConnectionTable:
             return Refusal.FULL, [entry for entry in self._entries if entry.prefix == new_entry.prefix]
         return (None, []) if len(self._entries) < maximum else (Refusal.FULL, list(self._entries))
 
-    def _least_useful(self, new_entry: Entry, candidates: list[Entry], now: float) -> Entry | None:
+    def _least_useful(self, new_entry: TableEntry, candidates: list[TableEntry], now: float) -> TableEntry | None:
         by_address, by_prefix = self._by_address, self._by_prefix
         address_share = self._fair_share(by_address, new_entry.address, PROTECTED_PER_ADDRESS)
         prefix_share = self._fair_share(by_prefix, new_entry.prefix, PROTECTED_PER_PREFIX)
         own_weight = (by_prefix[new_entry.prefix], by_address[new_entry.address])
         best: tuple[int, int, int, float] | None = None
-        evicted: Entry | None = None
+        evicted: TableEntry | None = None
         for entry in candidates:
             prefix_count, address_count = by_prefix[entry.prefix], by_address[entry.address]
             is_large = address_count > address_share or prefix_count > prefix_share
@@ -256,7 +263,7 @@ class ConnectionTable:
         return evicted
 
     @staticmethod
-    def _may_evict(new_entry: Entry, entry: Entry, is_young: bool) -> bool:
+    def _may_evict(new_entry: TableEntry, entry: TableEntry, is_young: bool) -> bool:
         """Return whether a connection is evicted for one of an address that holds as many or more."""
         if entry.stage is Stage.ACTIVE:
             return False
@@ -265,15 +272,6 @@ class ConnectionTable:
     def _fair_share(self, counts: Counter[str], key: str, protected: int) -> int:
         sources = len(counts) + (key not in counts)
         return max(protected, self.limits.connections // sources)
-
-
-def paid_deadline(deadline: float, octets: int, rate_octets_s: float, latest: float) -> float:
-    """Return a deadline after `octets` of content: extended by the time that they take at the minimum rate.
-
-    A client that sends more slowly reaches its deadline however often it sends; `latest` is the maximum. Apache's
-    mod_reqtimeout (MinRate) is the model.
-    """
-    return max(deadline, min(deadline + octets / rate_octets_s, latest))
 
 
 # Seconds that an evicted or refused client has to read its last reply, before the socket is shut down.
@@ -320,7 +318,7 @@ def fit_to_open_files(limits: ConnectionLimits) -> ConnectionLimits:
 class Slot:
     """The place of one connection in a ConnectionSet, from accept() until connection_lost()."""
 
-    def __init__(self, connections: "ConnectionSet", entry: Entry, accepted: socket.socket) -> None:
+    def __init__(self, connections: "ConnectionSet", entry: TableEntry, accepted: socket.socket) -> None:
         self.on_evict: Callable[[], object] | None = None
         """Closes the connection with a last reply; attach() sets it. None: the socket is shut down without one."""
         self._connections = connections
@@ -398,7 +396,7 @@ class ConnectionSet:
         self._loop = loop
         self._refusal = refusal
         self._log = log
-        self._slots: dict[Entry, Slot] = {}
+        self._slots: dict[TableEntry, Slot] = {}
         self._attached: dict[Slot, Connection] = {}
         self._tasks: dict[asyncio.Task[None], None] = {}
         self._sweep = Sweep(loop, sweep_s, self.sweep)
@@ -441,7 +439,7 @@ class ConnectionSet:
         task.add_done_callback(self._tasks.pop)
         return task
 
-    def forget(self, entry: Entry, slot: Slot) -> None:
+    def forget(self, entry: TableEntry, slot: Slot) -> None:
         """Remove a connection that is closed."""
         self._remove(entry)
         self._attached.pop(slot, None)
@@ -536,7 +534,7 @@ class ConnectionSet:
         self._refused.add(accepted)
         self.start_farewell(accepted)
 
-    def _remove(self, entry: Entry) -> None:
+    def _remove(self, entry: TableEntry) -> None:
         self.table.remove(entry)
         self._slots.pop(entry, None)
 
@@ -546,14 +544,6 @@ class ConnectionSet:
             if slot.is_closed:
                 self._remove(entry)
 
-
-# A listening socket on asyncio: accepts connections and passes each to a ConnectionSet for admission.
-#
-#     connections = ConnectionSet(loop, ConnectionLimits(1000), refusal)
-#     listener = Listener(loop, listening_socket, factory, connections)     # factory(slot) returns a protocol
-#
-# Out of file descriptors, it evicts a connection and pauses: the listening socket stays readable, so accepting again at
-# once would take the processor and nothing else.
 
 # Connections accepted in one turn of the event loop, before the open ones have theirs.
 ACCEPTS_PER_TURN = 128
@@ -566,7 +556,11 @@ Factory = Callable[[Slot], asyncio.BaseProtocol]
 
 
 class Listener:
-    """One listening socket."""
+    """A listening socket: accepts connections, and passes each to the ConnectionSet for admission.
+
+    Out of file descriptors, it evicts a connection and pauses: the listening socket stays readable, so an immediate
+    accept() would only use the processor.
+    """
 
     def __init__(
         self,

@@ -1,11 +1,20 @@
-"""Header and trailer fields: field lines in their order and case, with access by name (RFC 9110 section 5).
+"""Header and trailer fields: names, values, lists and dates (RFC 9110 section 5).
 
     >>> fields = Fields(((b"Via", b"1.1 a"), (b"via", b"1.1 b")))
     >>> fields.get(b"via")
     b'1.1 a, 1.1 b'
+    >>> list_members(b'a, "b, c" ,, d')
+    [b'a', b'"b, c"', b'd']
+    >>> format_date(784111777)
+    b'Sun, 06 Nov 1994 08:49:37 GMT'
+    >>> parse_date(b"Sunday, 06-Nov-94 08:49:37 GMT", now=784111777)
+    784111777
 
-RFC 9110 sections 5.1 (names are case-insensitive) and 5.2, 5.3 (lines of one name combine, in order).
-The methods expect names in lower case: callers pass literals, so the hot path needs no case folding.
+RFC 9110 sections 5.1 (names are case-insensitive), 5.2 and 5.3 (lines of one name combine, in order), 5.6 (tokens,
+lists, quoted strings) and 5.6.7 (HTTP-date: all three formats are parsed; only IMF-fixdate is written). Left out:
+parameters and weights; no field that the origin interprets has them.
+
+The methods of Fields expect names in lower case: callers pass literals, so the hot path needs no case folding.
 """
 
 import calendar
@@ -14,82 +23,7 @@ import time
 from collections.abc import Collection, Iterator
 from functools import lru_cache
 
-# HTTP-date: parsing and formatting (RFC 9110 section 5.6.7).
-#
-#     >>> format_date(784111777)
-#     b'Sun, 06 Nov 1994 08:49:37 GMT'
-#     >>> parse_date(b"Sunday, 06-Nov-94 08:49:37 GMT", now=784111777)
-#     784111777
-#
-# All three formats are parsed; only IMF-fixdate is written.
-
-_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_MONTH_NUMBER = {name.encode(): number for number, name in enumerate(_MONTHS, 1)}
-_DAY = "|".join(_DAYS).encode()
-_LONG_DAY = b"Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday"
-_MONTH = b"(?P<month>" + "|".join(_MONTHS).encode() + b")"
-_TIME = rb"(?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d)"
-
-_FORMATS = (
-    re.compile(rb"(?:%b), (?P<day>\d\d) %b (?P<year>\d{4}) %b GMT" % (_DAY, _MONTH, _TIME)),
-    re.compile(rb"(?:%b), (?P<day>\d\d)-%b-(?P<year>\d\d) %b GMT" % (_LONG_DAY, _MONTH, _TIME)),
-    re.compile(rb"(?:%b) %b (?P<day>[ \d]\d) %b (?P<year>\d{4})" % (_DAY, _MONTH, _TIME)),
-)
-
-# Threshold of the rule on two-digit years (RFC 9110 section 5.6.7).
-_FIFTY_YEARS_S = 50 * 365.2425 * 86_400
-
-
-@lru_cache(maxsize=256)
-def format_date(seconds: int) -> bytes:
-    """Format a time, in whole seconds since 1970 UTC, as IMF-fixdate."""
-    moment = time.gmtime(seconds)
-    day, month = _DAYS[moment.tm_wday], _MONTHS[moment.tm_mon - 1]
-    clock = f"{moment.tm_hour:02}:{moment.tm_min:02}:{moment.tm_sec:02}"
-    return f"{day}, {moment.tm_mday:02} {month} {moment.tm_year:04} {clock} GMT".encode("ascii")
-
-
-def parse_date(value: bytes, now: float) -> int | None:
-    """Parse any of the three formats into seconds since 1970 UTC; return None for an invalid value.
-
-    `now`, in the same unit, resolves a two-digit year.
-    """
-    for pattern in _FORMATS:
-        match = pattern.fullmatch(value)
-        if match:
-            return _seconds(match, now)
-    return None
-
-
-def _seconds(match: re.Match[bytes], now: float) -> int | None:
-    day, hour, minute, second = (int(match[name]) for name in ("day", "hour", "minute", "second"))
-    month, year = _MONTH_NUMBER[match["month"]], int(match["year"])
-    if len(match["year"]) == 2:
-        year = _full_year(year, month, day, now)
-    # RFC 9110 section 5.6.7: second 60 is a leap second.
-    if not (1 <= day <= calendar.monthrange(2000, month)[1] and hour < 24 and minute < 60 and second <= 60):
-        return None
-    if month == 2 and day == 29 and not calendar.isleap(year):
-        return None
-    return calendar.timegm((year, month, day, hour, minute, second)) if year else None
-
-
-def _full_year(year: int, month: int, day: int, now: float) -> int:
-    """Resolve a two-digit year: more than 50 years ahead means the last century (RFC 9110 section 5.6.7)."""
-    century = time.gmtime(now).tm_year // 100 * 100
-    full = century + year
-    if calendar.timegm((full, month, min(day, 28), 0, 0, 0)) - now > _FIFTY_YEARS_S:
-        return full - 100
-    return full
-
-
-# Common syntax of HTTP fields: tokens, lists, quoted strings (RFC 9110 section 5.6).
-#
-#     >>> list_members(b'a, "b, c" ,, d')
-#     [b'a', b'"b, c"', b'd']
-#
-# Left out: parameters and weights; no field that the origin interprets has them.
+# Tokens, lists and quoted strings (RFC 9110 section 5.6).
 
 TCHAR = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 QUOTED_STRING = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t \x21-\x7e\x80-\xff])*+"'
@@ -114,6 +48,71 @@ def lower_tokens(value: bytes | None) -> list[bytes]:
     """Return the members of a list of case-insensitive tokens, in lower case; [] for an absent field."""
     return [] if value is None else list_members(value.lower())
 
+
+# HTTP-date (RFC 9110 section 5.6.7).
+
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_MONTH_NUMBER = {name.encode(): number for number, name in enumerate(_MONTHS, 1)}
+_DAY = "|".join(_DAYS).encode()
+_LONG_DAY = b"Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday"
+_MONTH = b"(?P<month>" + "|".join(_MONTHS).encode() + b")"
+_TIME = rb"(?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d)"
+
+_DATE_FORMATS = (
+    re.compile(rb"(?:%b), (?P<day>\d\d) %b (?P<year>\d{4}) %b GMT" % (_DAY, _MONTH, _TIME)),
+    re.compile(rb"(?:%b), (?P<day>\d\d)-%b-(?P<year>\d\d) %b GMT" % (_LONG_DAY, _MONTH, _TIME)),
+    re.compile(rb"(?:%b) %b (?P<day>[ \d]\d) %b (?P<year>\d{4})" % (_DAY, _MONTH, _TIME)),
+)
+
+# Threshold of the rule on two-digit years (RFC 9110 section 5.6.7).
+_FIFTY_YEARS_S = 50 * 365.2425 * 86_400
+
+
+@lru_cache(maxsize=256)
+def format_date(seconds: int) -> bytes:
+    """Format a time, in whole seconds since 1970 UTC, as IMF-fixdate."""
+    moment = time.gmtime(seconds)
+    day, month = _DAYS[moment.tm_wday], _MONTHS[moment.tm_mon - 1]
+    clock = f"{moment.tm_hour:02}:{moment.tm_min:02}:{moment.tm_sec:02}"
+    return f"{day}, {moment.tm_mday:02} {month} {moment.tm_year:04} {clock} GMT".encode("ascii")
+
+
+def parse_date(value: bytes, now: float) -> int | None:
+    """Parse any of the three formats into seconds since 1970 UTC; return None for an invalid value.
+
+    `now`, in the same unit, resolves a two-digit year.
+    """
+    for pattern in _DATE_FORMATS:
+        match = pattern.fullmatch(value)
+        if match:
+            return _epoch_seconds(match, now)
+    return None
+
+
+def _epoch_seconds(match: re.Match[bytes], now: float) -> int | None:
+    day, hour, minute, second = (int(match[name]) for name in ("day", "hour", "minute", "second"))
+    month, year = _MONTH_NUMBER[match["month"]], int(match["year"])
+    if len(match["year"]) == 2:
+        year = _full_year(year, month, day, now)
+    # RFC 9110 section 5.6.7: second 60 is a leap second.
+    if not (1 <= day <= calendar.monthrange(2000, month)[1] and hour < 24 and minute < 60 and second <= 60):
+        return None
+    if month == 2 and day == 29 and not calendar.isleap(year):
+        return None
+    return calendar.timegm((year, month, day, hour, minute, second)) if year else None
+
+
+def _full_year(year: int, month: int, day: int, now: float) -> int:
+    """Resolve a two-digit year: more than 50 years ahead means the last century (RFC 9110 section 5.6.7)."""
+    century = time.gmtime(now).tm_year // 100 * 100
+    full = century + year
+    if calendar.timegm((full, month, min(day, 28), 0, 0, 0)) - now > _FIFTY_YEARS_S:
+        return full - 100
+    return full
+
+
+# Sections of fields.
 
 FieldLine = tuple[bytes, bytes]
 

@@ -1,11 +1,14 @@
-"""HTTP messages and connection events, for all versions (RFC 9110 section 6).
+"""HTTP messages, request targets and connection events, for all versions (RFC 9110 section 6, RFC 9112 section 3.2).
 
 A connection decodes octets into a Request or a Response, then Data for each piece of content, then EndOfMessage:
 
     Request(b"GET", b"/", fields=Fields(...)), EndOfMessage()
 
 A Fault is an error of the peer, after which no further input is parsed; Closed is the end of the connection between
-two messages.
+two messages. A request target has one of four forms:
+
+    >>> split_target(b"GET", b"http://www.example/a%20b?q=1")
+    Target(authority=b'www.example', path=b'/a%20b', query=b'q=1')
 """
 
 import re
@@ -18,119 +21,6 @@ from typing import Protocol
 
 from services.http.errors import HTTPError
 from services.http.fields import Fields
-
-# Request targets: their four forms, hosts, and percent-encoding (RFC 9112 section 3.2).
-#
-# >>> split_target(b"GET", b"http://www.example/a%20b?q=1")
-# Target(authority=b'www.example', path=b'/a%20b', query=b'q=1')
-
-# RFC 3986 sections 2.1 to 2.3
-_PERCENT_ENCODED = rb"%[0-9A-Fa-f]{2}"
-_UNRESERVED = rb"0-9A-Za-z\-._~"
-_SUB_DELIMS = rb"!$&'()*+,;="
-# RFC 3986 section 3.2.2: an IP literal or a registered name, then an optional port, any number of digits.
-_HOST = re.compile(
-    rb"(?:\[(?:(?P<ipv6>[0-9A-Fa-f:.]++)|[Vv][0-9A-Fa-f]++\.[%b%b:]++)\]|(?:[%b%b]|%b)*+)(?::(?P<port>\d*+))?"
-    % (_UNRESERVED, _SUB_DELIMS, _UNRESERVED, _SUB_DELIMS, _PERCENT_ENCODED)
-)
-# RFC 3986 sections 3.3 and 3.4: path and query. No fragment: RFC 9112 section 3.2.1.
-_PATH_AND_QUERY = re.compile(rb"(?:[%b%b:@/?]|%b)*+" % (_UNRESERVED, _SUB_DELIMS, _PERCENT_ENCODED))
-_ABSOLUTE = re.compile(rb"(?P<scheme>[A-Za-z][0-9A-Za-z+\-.]*)://(?P<authority>[^/?]*)(?P<rest>.*)")
-_ENCODED_UNRESERVED = re.compile(rb"%(2[DEde]|3[0-9]|[46][1-9A-Fa-f]|[57][0-9Aa]|5[Ff]|7[Ee])")
-_BAD_PERCENT = re.compile(rb"%(?![0-9A-Fa-f]{2})")
-_PERCENT = re.compile(rb"%([0-9A-Fa-f]{2})")
-
-LARGEST_PORT = 65535
-ASTERISK = b"*"
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """The components of a request target, still percent-encoded; authority is None if the target has none."""
-
-    authority: bytes | None
-    path: bytes
-    query: bytes | None
-
-
-def is_host(value: bytes) -> bool:
-    """Return whether `value` is uri-host [":" port] (RFC 9110 section 7.2)."""
-    match = _HOST.fullmatch(value)
-    if match is None or (match["ipv6"] is not None and not _is_ipv6(match["ipv6"])):
-        return False
-    # int() is only called on a short number; leading zeros are allowed.
-    port = (match["port"] or b"").lstrip(b"0")
-    return len(port) <= len(str(LARGEST_PORT)) and int(port or b"0") <= LARGEST_PORT
-
-
-def _is_ipv6(digits: bytes) -> bool:
-    try:
-        IPv6Address(digits.decode("ascii"))
-    except AddressValueError:
-        return False
-    return True
-
-
-@lru_cache(maxsize=1024)
-def split_target(method: bytes, request_target: bytes) -> Target:
-    """Split a request target into its components; raises HTTPError 400, or 421 for a scheme that is not served."""
-    # RFC 9112 section 3.2.3: authority-form is used with CONNECT only, and CONNECT uses no other form.
-    if method == b"CONNECT":
-        return _authority_form(request_target)
-    if request_target.startswith(b"/"):
-        return Target(None, *_path_and_query(request_target))
-    # RFC 9112 section 3.2.4: asterisk-form is used with OPTIONS only.
-    if request_target == ASTERISK and method == b"OPTIONS":
-        return Target(None, ASTERISK, None)
-    return _absolute_form(method, request_target)
-
-
-def _authority_form(request_target: bytes) -> Target:
-    host, _, port = request_target.rpartition(b":")
-    if not (host and port and is_host(request_target)):
-        raise HTTPError(400, "CONNECT needs a host and a port")
-    return Target(request_target, b"", None)
-
-
-def _absolute_form(method: bytes, request_target: bytes) -> Target:
-    """Split absolute-form, which a server accepts from any client (RFC 9112 section 3.2.2)."""
-    match = _ABSOLUTE.fullmatch(request_target)
-    if match is None:
-        raise HTTPError(400, "the request target has none of the four forms")
-    scheme, authority = match["scheme"].lower(), match["authority"]
-    # RFC 9110 section 7.4: this connection is not authoritative for another scheme.
-    if scheme != b"http":
-        raise HTTPError(421, "this server speaks for http resources only")
-    # RFC 9110 sections 4.2.1 (an empty host is invalid) and 4.2.4 (user information is an error).
-    if not authority or authority.startswith(b":") or not is_host(authority):
-        raise HTTPError(400, "the request target's authority is not valid")
-    path, query = _path_and_query(match["rest"])
-    # RFC 9112 section 3.2.4: OPTIONS for a URI without path and query is a request about the server.
-    empty = ASTERISK if method == b"OPTIONS" and query is None else b"/"
-    return Target(authority, path or empty, query)
-
-
-def _path_and_query(octets: bytes) -> tuple[bytes, bytes | None]:
-    # RFC 9112 section 3: recipients that repair an invalid target may disagree on it (request smuggling).
-    if _PATH_AND_QUERY.fullmatch(octets) is None:
-        raise HTTPError(400, "the request target has characters that no target may have, or a percent sign alone")
-    path, mark, query = octets.partition(b"?")
-    return path, query if mark else None
-
-
-def normalised(path: bytes) -> bytes:
-    """Decode percent-encoded unreserved characters of `path` (RFC 3986 section 6.2.2.2)."""
-    return _ENCODED_UNRESERVED.sub(lambda match: bytes((int(match[1], 16),)), path) if b"%" in path else path
-
-
-def percent_decode(path: bytes) -> bytes:
-    """Percent-decode `path`; raises HTTPError 400 on a % without two hexadecimal digits."""
-    if b"%" not in path:
-        return path
-    if _BAD_PERCENT.search(path):
-        raise HTTPError(400, "a percent sign in the path is not followed by two hexadecimal digits")
-    return _PERCENT.sub(lambda match: bytes((int(match[1], 16),)), path)
-
 
 Version = tuple[int, int]
 HTTP_1_0: Version = (1, 0)
@@ -244,3 +134,113 @@ def has_content(request: Request) -> bool:
     """Return True where a request's framing announces content (RFC 9112 section 6.3)."""
     length = request.fields.get(b"content-length")
     return b"transfer-encoding" in request.fields or (length is not None and length.strip(b"0") != b"")
+
+
+# Request targets (RFC 9112 section 3.2) and their percent-encoding (RFC 3986 section 2.1).
+
+# RFC 3986 sections 2.1 to 2.3
+_PERCENT_ENCODED = rb"%[0-9A-Fa-f]{2}"
+_UNRESERVED = rb"0-9A-Za-z\-._~"
+_SUB_DELIMS = rb"!$&'()*+,;="
+# RFC 3986 section 3.2.2: an IP literal or a registered name, then an optional port, any number of digits.
+_HOST = re.compile(
+    rb"(?:\[(?:(?P<ipv6>[0-9A-Fa-f:.]++)|[Vv][0-9A-Fa-f]++\.[%b%b:]++)\]|(?:[%b%b]|%b)*+)(?::(?P<port>\d*+))?"
+    % (_UNRESERVED, _SUB_DELIMS, _UNRESERVED, _SUB_DELIMS, _PERCENT_ENCODED)
+)
+# RFC 3986 sections 3.3 and 3.4: path and query. No fragment: RFC 9112 section 3.2.1.
+_PATH_AND_QUERY = re.compile(rb"(?:[%b%b:@/?]|%b)*+" % (_UNRESERVED, _SUB_DELIMS, _PERCENT_ENCODED))
+_ABSOLUTE = re.compile(rb"(?P<scheme>[A-Za-z][0-9A-Za-z+\-.]*)://(?P<authority>[^/?]*)(?P<rest>.*)")
+_ENCODED_UNRESERVED = re.compile(rb"%(2[DEde]|3[0-9]|[46][1-9A-Fa-f]|[57][0-9Aa]|5[Ff]|7[Ee])")
+_BAD_PERCENT = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_PERCENT = re.compile(rb"%([0-9A-Fa-f]{2})")
+
+LARGEST_PORT = 65535
+ASTERISK = b"*"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The components of a request target, still percent-encoded; authority is None if the target has none."""
+
+    authority: bytes | None
+    path: bytes
+    query: bytes | None
+
+
+def is_host(value: bytes) -> bool:
+    """Return whether `value` is uri-host [":" port] (RFC 9110 section 7.2)."""
+    match = _HOST.fullmatch(value)
+    if match is None or (match["ipv6"] is not None and not _is_ipv6(match["ipv6"])):
+        return False
+    # int() is only called on a short number; leading zeros are allowed.
+    port = (match["port"] or b"").lstrip(b"0")
+    return len(port) <= len(str(LARGEST_PORT)) and int(port or b"0") <= LARGEST_PORT
+
+
+def _is_ipv6(digits: bytes) -> bool:
+    try:
+        IPv6Address(digits.decode("ascii"))
+    except AddressValueError:
+        return False
+    return True
+
+
+@lru_cache(maxsize=1024)
+def split_target(method: bytes, request_target: bytes) -> Target:
+    """Split a request target into its components; raises HTTPError 400, or 421 for a scheme that is not served."""
+    # RFC 9112 section 3.2.3: authority-form is used with CONNECT only, and CONNECT uses no other form.
+    if method == b"CONNECT":
+        return _authority_form(request_target)
+    if request_target.startswith(b"/"):
+        return Target(None, *_path_and_query(request_target))
+    # RFC 9112 section 3.2.4: asterisk-form is used with OPTIONS only.
+    if request_target == ASTERISK and method == b"OPTIONS":
+        return Target(None, ASTERISK, None)
+    return _absolute_form(method, request_target)
+
+
+def _authority_form(request_target: bytes) -> Target:
+    host, _, port = request_target.rpartition(b":")
+    if not (host and port and is_host(request_target)):
+        raise HTTPError(400, "CONNECT needs a host and a port")
+    return Target(request_target, b"", None)
+
+
+def _absolute_form(method: bytes, request_target: bytes) -> Target:
+    """Split absolute-form, which a server accepts from any client (RFC 9112 section 3.2.2)."""
+    match = _ABSOLUTE.fullmatch(request_target)
+    if match is None:
+        raise HTTPError(400, "the request target has none of the four forms")
+    scheme, authority = match["scheme"].lower(), match["authority"]
+    # RFC 9110 section 7.4: this connection is not authoritative for another scheme.
+    if scheme != b"http":
+        raise HTTPError(421, "this server speaks for http resources only")
+    # RFC 9110 sections 4.2.1 (an empty host is invalid) and 4.2.4 (user information is an error).
+    if not authority or authority.startswith(b":") or not is_host(authority):
+        raise HTTPError(400, "the request target's authority is not valid")
+    path, query = _path_and_query(match["rest"])
+    # RFC 9112 section 3.2.4: OPTIONS for a URI without path and query is a request about the server.
+    empty = ASTERISK if method == b"OPTIONS" and query is None else b"/"
+    return Target(authority, path or empty, query)
+
+
+def _path_and_query(octets: bytes) -> tuple[bytes, bytes | None]:
+    # RFC 9112 section 3: recipients that repair an invalid target may disagree on it (request smuggling).
+    if _PATH_AND_QUERY.fullmatch(octets) is None:
+        raise HTTPError(400, "the request target has characters that no target may have, or a percent sign alone")
+    path, mark, query = octets.partition(b"?")
+    return path, query if mark else None
+
+
+def decode_unreserved(path: bytes) -> bytes:
+    """Decode percent-encoded unreserved characters of `path` (RFC 3986 section 6.2.2.2)."""
+    return _ENCODED_UNRESERVED.sub(lambda match: bytes((int(match[1], 16),)), path) if b"%" in path else path
+
+
+def percent_decode(path: bytes) -> bytes:
+    """Percent-decode `path`; raises HTTPError 400 on a % without two hexadecimal digits."""
+    if b"%" not in path:
+        return path
+    if _BAD_PERCENT.search(path):
+        raise HTTPError(400, "a percent sign in the path is not followed by two hexadecimal digits")
+    return _PERCENT.sub(lambda match: bytes((int(match[1], 16),)), path)

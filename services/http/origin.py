@@ -26,7 +26,7 @@ from services.http.fields import FieldLine, Fields, lower_tokens
 from services.http.files.partial import full_response, partial_response
 from services.http.files.static import UNKNOWN_TYPE, CacheRule, Directory, Representation, StaticFiles, parse_rule
 from services.http.flags import add_idle_flag
-from services.http.messages import ASTERISK, HTTP_1_1, Request, Response, Target, normalised, split_target
+from services.http.messages import ASTERISK, HTTP_1_1, Request, Response, Target, decode_unreserved, split_target
 from services.http.ranges import select_ranges
 from services.http.server.context import Limits
 from services.http.server.error_pages import page_response
@@ -61,7 +61,7 @@ class Origin:
     ) -> None:
         self._files = StaticFiles(root, wall_clock, cache_rules)
         self._wall_clock = wall_clock
-        self._echo_path = None if echo_path is None else normalised(echo_path.encode("utf-8"))
+        self._echo_path = None if echo_path is None else decode_unreserved(echo_path.encode("utf-8"))
 
     def __call__(self, request: Request, body: bytes) -> Response:
         """Handle a request whose content is complete."""
@@ -69,7 +69,7 @@ class Origin:
             if b"expect" in request.fields:
                 _check_expectations(request)
             target = split_target(request.method, request.request_target)
-            if self._echo_path is not None and normalised(target.path) == self._echo_path:
+            if self._echo_path is not None and decode_unreserved(target.path) == self._echo_path:
                 return _echo(request, body)
             return self._answer(request, target)
         except HTTPError as error:

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from services.errors import ServiceError
 from services.http.cache.decisions import Policy
-from services.http.cache.reuse import identifier
+from services.http.cache.reuse import cache_identifier
 from services.http.fields import is_token
 from services.http.flags import add_idle_flag
 from services.http.intermediary.caching_proxy import CachingProxy
@@ -164,7 +164,7 @@ def _proxy(options: argparse.Namespace, shell: Shell) -> Proxy:
         entries_max=options.entries,
         log=shell.log,
     )
-    policy = Policy(identifier(settings.name))
+    policy = Policy(cache_identifier(settings.name))
     return CachingProxy(settings, shell.loop, shell.log, shell.wall_clock, store, policy)
 
 

@@ -1,14 +1,29 @@
-"""Responder and response cache: decodes a query, calls the handler, and encodes the response with EDNS and truncation.
+"""Responder and response cache: from the octets of a query to the octets of its response.
 
     respond = Responder(handler)
     respond(octets, Client("192.0.2.1", 53124, over_tcp=False))   -> octets, None to drop the query, or an awaitable
 
-A handler is a callable of a query and a client that returns a response, None to drop the query, or an awaitable of
-either. It does not get responses (dropped, because two servers could exchange them for ever), opcodes other than QUERY
-(NOTIMP), malformed messages and those without exactly one question (FORMERR; RFC 1035 section 4.1.1, RFC 9619), EDNS
-versions other than 0 (BADVERS; RFC 6891 section 6.1.3). An exception of the handler is a SERVFAIL.
+The responder decodes a query, calls the handler, and encodes the response, with EDNS (RFC 6891 section 6.1.1, RFC 3225
+section 3) and truncated where it has to be. A handler is a callable of a query and a client that returns a response,
+None to drop the query, or an awaitable of either. Not passed to it are: responses (dropped, because two servers could
+exchange them for ever), opcodes other than QUERY (NOTIMP), malformed messages and those without exactly one question
+(FORMERR; RFC 1035 section 4.1.1, RFC 9619), EDNS versions other than 0 (BADVERS; RFC 6891 section 6.1.3). An exception
+of the handler is a SERVFAIL.
 
-The response cache keeps encoded UDP responses, for queries that differ in message id and case of the qname only.
+The response cache stands before the responder. It has encoded UDP responses, and reuses them for queries that differ in
+message id and case of the qname only:
+
+    query     id=7   WWW.example.com. A   rd      ->  key: everything behind the id, qname in lower case
+    response  id=7   WWW.example.com. A   [header, TTLs and rdata from the cache]
+
+A response is stored without its id and its question; `get` puts those of the new query in front of the rest. Names in
+the rest are compressed to pointers into the question (RFC 1035 section 4.1.4), so they follow the case of each query.
+StaticResponseCache serves an authoritative server, whose TTLs are constant; AgingResponseCache serves a resolver,
+whose TTLs count down. Both rotate the order of addresses (RFC 1794 section 3). services.dns.recursion.cache explains
+the difference from the RRset cache and the infra cache.
+
+Not stored: responses to queries with EDNS options, which mostly differ in each query (cookies, client subnets), and
+responses to queries whose own qname is compressed, because the offset of the rest would differ.
 """
 
 from __future__ import annotations
@@ -33,19 +48,96 @@ from services.dns.codec.message import (
 )
 from services.dns.codec.name import Reader
 
-# Response cache: encoded UDP responses, reused for queries that differ in message id and case of the qname only.
-#
-#     query     id=7   WWW.example.com. A   rd      ->  key: everything behind the id, qname in lower case
-#     response  id=7   WWW.example.com. A   [header, TTLs and rdata from the cache]
-#
-# A response is stored without its id and its question; `get` puts those of the new query in front of the rest. Names in
-# the rest are compressed to pointers into the question (RFC 1035 section 4.1.4), so they follow the case of each query.
-# StaticResponseCache serves an authoritative server, whose TTLs are constant; AgingResponseCache serves a resolver,
-# whose TTLs count down. Both rotate the order of addresses (RFC 1794 section 3). services.dns.recursion.cache explains
-# the difference from the RRset cache and the infra cache.
-#
-# Not stored: responses to queries with EDNS options, which mostly differ in each query (cookies, client subnets), and
-# responses to queries whose own qname is compressed, because the offset of the rest would differ.
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """The client's address and port, and the transport."""
+
+    host: str
+    port: int
+    over_tcp: bool = False
+
+
+Handled = Message | None | Awaitable[Message | None]
+Handler = Callable[[Message, Client], Handled]
+Response = bytes | None | Awaitable[bytes | None]
+ErrorCallback = Callable[[Exception], None]
+
+
+def accept(data: bytes) -> Message | bytes | None:
+    """Decode a query; return an encoded error response if it is invalid, None if it must be dropped."""
+    # Respond only to a complete header, so that an error response is never longer than the query.
+    if len(data) < HEADER_OCTETS or data[2] & 0x80:
+        return None
+    if data[2] >> 3 & 0xF != Opcode.QUERY:
+        return _error_response(data, Rcode.NOTIMP)
+    if data[4:6] != b"\x00\x01":
+        return _error_response(data, Rcode.FORMERR)
+    try:
+        query = Message.from_wire(data)
+    except WireError:
+        return _error_response(data, Rcode.FORMERR)
+    if query.edns is not None and query.edns.version > 0:
+        return replace(query.reply(Rcode.BADVERS), edns=EDNS()).to_wire()
+    return query
+
+
+def _error_response(data: bytes, rcode: int) -> bytes:
+    """Encode a header without sections: the query's id, opcode and RD, and the rcode."""
+    return data[:2] + bytes((0x80 | data[2] & 0x79, rcode)) + bytes(8)
+
+
+def encode_reply(query: Message, reply: Message, client: Client, udp_size_max: int) -> bytes:
+    """Encode a reply: with EDNS if the query has it, truncated to the size that the client accepts."""
+    if query.edns is None:
+        # RFC 6891 section 6.1.1: no OPT in a response to a query without; an extended rcode becomes SERVFAIL.
+        reply = replace(reply, edns=None, rcode=reply.rcode if reply.rcode <= 0xF else Rcode.SERVFAIL)
+    elif reply.edns is None:
+        # RFC 3225 section 3: DO is copied.
+        reply = replace(reply, edns=EDNS(udp_size_max, do=query.edns.do))
+    return encode(reply, MESSAGE_OCTETS_MAX if client.over_tcp else udp_limit(query, udp_size_max))
+
+
+class Responder:
+    """Responder around `handler`; `on_error` is called with the exceptions that the handler raises."""
+
+    def __init__(
+        self, handler: Handler, udp_size_max: int = UDP_SIZE_DEFAULT, on_error: ErrorCallback | None = None
+    ) -> None:
+        self._handler = handler
+        self._udp_size_max = udp_size_max
+        self._on_error = on_error
+
+    def __call__(self, data: bytes, client: Client) -> Response:
+        """Return the encoded response, None to drop the query, or an awaitable of either."""
+        query = accept(data)
+        return self.respond(query, client) if isinstance(query, Message) else query
+
+    def respond(self, query: Message, client: Client) -> Response:
+        """Dispatch a decoded query to the handler and return the encoded response, as __call__ does."""
+        try:
+            handled = self._handler(query, client)
+        except Exception as error:
+            return self._servfail(query, client, error)
+        if handled is None or isinstance(handled, Message):
+            return self._encode(query, handled, client)
+        return self._wait(query, handled, client)
+
+    async def _wait(self, query: Message, handled: Awaitable[Message | None], client: Client) -> bytes | None:
+        try:
+            reply = await handled
+        except Exception as error:
+            return self._servfail(query, client, error)
+        return self._encode(query, reply, client)
+
+    def _encode(self, query: Message, reply: Message | None, client: Client) -> bytes | None:
+        return None if reply is None else encode_reply(query, reply, client, self._udp_size_max)
+
+    def _servfail(self, query: Message, client: Client, error: Exception) -> bytes:
+        if self._on_error is not None:
+            self._on_error(error)
+        return encode_reply(query, query.reply(Rcode.SERVFAIL), client, self._udp_size_max)
+
 
 # Authoritative responses; at about 600 octets each, 40 MiB at most.
 STATIC_RESPONSES_MAX = 65_536
@@ -58,7 +150,7 @@ _U32 = struct.Struct("!I")
 _CACHEABLE_RCODES = (Rcode.NOERROR, Rcode.NXDOMAIN)
 
 
-def _key(data: bytes) -> bytes:
+def _cache_key(data: bytes) -> bytes:
     """Return the cache key of a query: its octets without the id, with the qname in lower case.
 
     Length octets in a name are below 64, where ASCII has no letters, so lower() leaves them alone. A label that
@@ -101,7 +193,7 @@ class StaticResponseCache:
 
     def get(self, data: bytes) -> bytes | None:
         """Return the encoded response to the query `data`, None on a miss."""
-        # The same as _key(), without a call: most queries take this path.
+        # The same as _cache_key(), without a call: most queries take this path.
         name_end = data.find(0, HEADER_OCTETS)
         stored = self._responses.get(data[2:HEADER_OCTETS] + data[HEADER_OCTETS:name_end].lower() + data[name_end:])
         if stored is None:
@@ -125,7 +217,7 @@ class StaticResponseCache:
         if len(self._responses) >= self._responses_max:
             self._responses.clear()
         rests = [wire[end:] for wire in rotations]
-        self._responses[_key(data)] = _StaticResponse(rotations[0][2:HEADER_OCTETS], rests, counter, end)
+        self._responses[_cache_key(data)] = _StaticResponse(rotations[0][2:HEADER_OCTETS], rests, counter, end)
 
 
 class _AgingResponse:
@@ -189,7 +281,7 @@ class AgingResponseCache:
 
     def get(self, data: bytes, now: float) -> bytes | None:
         """Return the encoded response to the query `data`, None on a miss and where one of its TTLs has expired."""
-        key = _key(data)
+        key = _cache_key(data)
         stored = self._responses.get(key)
         if stored is None:
             return None
@@ -208,7 +300,7 @@ class AgingResponseCache:
             return
         response = _AgingResponse(wire, end, now)
         if response.expires > now:
-            self._responses.put(_key(data), response)
+            self._responses.put(_cache_key(data), response)
 
 
 def _ttl_offsets(wire: bytes, question_end: int) -> tuple[list[int], tuple[int, int, int]]:
@@ -230,99 +322,3 @@ def _ttl_offsets(wire: bytes, question_end: int) -> tuple[list[int], tuple[int, 
             begin, count = (begin, count + 1) if owner == run_owner else (start - question_end, 1)
             size, run_owner = reader.offset - start, owner
     return offsets, (begin, size, count)
-
-
-@dataclass(frozen=True, slots=True)
-class Client:
-    """The client's address and port, and the transport."""
-
-    host: str
-    port: int
-    over_tcp: bool = False
-
-
-Handled = Message | None | Awaitable[Message | None]
-
-
-Handler = Callable[[Message, Client], Handled]
-
-
-Response = bytes | None | Awaitable[bytes | None]
-
-
-ErrorCallback = Callable[[Exception], None]
-
-
-def accept(data: bytes) -> Message | bytes | None:
-    """Decode a query; return an encoded error response if it is invalid, None if it must be dropped."""
-    # Respond only to a complete header, so that an error response is never longer than the query.
-    if len(data) < HEADER_OCTETS or data[2] & 0x80:
-        return None
-    if data[2] >> 3 & 0xF != Opcode.QUERY:
-        return _error(data, Rcode.NOTIMP)
-    if data[4:6] != b"\x00\x01":
-        return _error(data, Rcode.FORMERR)
-    try:
-        query = Message.from_wire(data)
-    except WireError:
-        return _error(data, Rcode.FORMERR)
-    if query.edns is not None and query.edns.version > 0:
-        return replace(query.reply(Rcode.BADVERS), edns=EDNS()).to_wire()
-    return query
-
-
-def _error(data: bytes, rcode: int) -> bytes:
-    """Encode a header without sections: the query's id, opcode and RD, and the rcode."""
-    return data[:2] + bytes((0x80 | data[2] & 0x79, rcode)) + bytes(8)
-
-
-def encode_reply(query: Message, reply: Message, client: Client, udp_size_max: int) -> bytes:
-    """Encode a reply: with EDNS if the query has it, truncated to the size that the client accepts."""
-    if query.edns is None:
-        # RFC 6891 section 6.1.1: no OPT in a response to a query without; an extended rcode becomes SERVFAIL.
-        reply = replace(reply, edns=None, rcode=reply.rcode if reply.rcode <= 0xF else Rcode.SERVFAIL)
-    elif reply.edns is None:
-        # RFC 3225 section 3: DO is copied.
-        reply = replace(reply, edns=EDNS(udp_size_max, do=query.edns.do))
-    return encode(reply, MESSAGE_OCTETS_MAX if client.over_tcp else udp_limit(query, udp_size_max))
-
-
-class Responder:
-    """Responder around `handler`; `on_error` is called with the exceptions that the handler raises."""
-
-    def __init__(
-        self, handler: Handler, udp_size_max: int = UDP_SIZE_DEFAULT, on_error: ErrorCallback | None = None
-    ) -> None:
-        self._handler = handler
-        self._udp_size_max = udp_size_max
-        self._on_error = on_error
-
-    def __call__(self, data: bytes, client: Client) -> Response:
-        """Return the encoded response, None to drop the query, or an awaitable of either."""
-        query = accept(data)
-        return self.respond(query, client) if isinstance(query, Message) else query
-
-    def respond(self, query: Message, client: Client) -> Response:
-        """Dispatch a decoded query to the handler and return the encoded response, as __call__ does."""
-        try:
-            handled = self._handler(query, client)
-        except Exception as error:
-            return self._servfail(query, client, error)
-        if handled is None or isinstance(handled, Message):
-            return self._encode(query, handled, client)
-        return self._wait(query, handled, client)
-
-    async def _wait(self, query: Message, handled: Awaitable[Message | None], client: Client) -> bytes | None:
-        try:
-            reply = await handled
-        except Exception as error:
-            return self._servfail(query, client, error)
-        return self._encode(query, reply, client)
-
-    def _encode(self, query: Message, reply: Message | None, client: Client) -> bytes | None:
-        return None if reply is None else encode_reply(query, reply, client, self._udp_size_max)
-
-    def _servfail(self, query: Message, client: Client, error: Exception) -> bytes:
-        if self._on_error is not None:
-            self._on_error(error)
-        return encode_reply(query, query.reply(Rcode.SERVFAIL), client, self._udp_size_max)

@@ -10,7 +10,7 @@ The three functions decide and change nothing: the store (services/http/storage)
 A request passes through up to three decisions.
 
 1. Reuse (lookup.decide, RFC 9111 section 4). The cache key is the target URI (keys.py). Of the responses stored under
-   it, those remain whose Vary fields match the request (vary.py, section 4.1). Each of them is FRESH, STALE where the
+   it, those remain whose Vary fields match the request (section 4.1). Each of them is FRESH, STALE where the
    client's max-stale accepts that, WHILE_REVALIDATED within stale-while-revalidate (RFC 5861 section 3), or not
    reusable. Fresh means that current_age is less than the freshness lifetime (freshness.py, sections 4.2.1 to 4.2.3).
    The most recent reusable response becomes a Serve: 200, or 304 to the client's own precondition, or 206 to its Range
@@ -24,7 +24,7 @@ A request passes through up to three decisions.
 
 3. Storing (response.handle_response, sections 3, 3.2 to 3.4, 4.3.3 to 4.4). A 304 freshens the stored responses that it
    identifies, and the client gets one of them. A 206 is combined with stored parts of the same representation. Any
-   other response is relayed, and stored where method, status, request and directives all permit it (storable.py). A
+   other response is relayed, and stored where method, status, request and directives all permit it (response.py). A
    response to an unsafe method invalidates the target URI. A 5xx, or no response (response.handle_failure), is
    replaced by a stale response where stale-if-error or the policy permits it and no directive prohibits it.
 
@@ -32,7 +32,7 @@ Directives have one order of precedence: the first valid targeted field (RFC 921
 then the heuristic. freshness.effective_control() applies it, and all later code uses its result.
 
 Hits are the frequent case. Everything that depends on the stored response alone is derived once and cached with it
-(derived.py), and within one second all hits of a plain GET share one Serve.
+(freshness.py), and within one second all hits of a plain GET share one Serve.
 
 Left out: caching for a single user (a private cache), multipart/byteranges as a stored form, and the ranking of stored
 variants by preference weights, which section 4.1 permits.

@@ -1,10 +1,12 @@
-"""Freshness lifetime and age of a response (RFC 9111 sections 4.2.1 to 4.2.3, 5.1 and 5.3; RFC 9213 section 2.2).
+"""Freshness of a stored response: effective directives, freshness lifetime and age (RFC 9111 section 4.2).
 
     freshness_lifetime    = s-maxage, else max-age, else Expires - Date, else a fraction of Date - Last-Modified
     corrected_initial_age = max(apparent_age, age_value + response_delay)
     current_age           = corrected_initial_age + now - response_time
 
-A response is fresh while freshness_lifetime > current_age.
+A response is fresh while freshness_lifetime > current_age. RFC 9111 sections 4.2.1 to 4.2.3, 5.1 and 5.3; RFC 9213
+section 2.2. DerivedMetadata has all of this that does not depend on the request: it is computed at the first use and
+cached with the stored response, so that the hit of a fresh response parses nothing.
 """
 
 from dataclasses import dataclass
@@ -134,15 +136,9 @@ def _heuristic(response: Response, response_time: float, policy: Policy) -> int:
     return min(max(0, int(interval * policy.heuristic_fraction)), policy.heuristic_most_s)
 
 
-# Derived metadata of a stored response: parsed directives, freshness lifetime, validators, normalised Vary values.
-#
-# They do not depend on the request. They are computed at the first use and cached with the stored response, so that the
-# hit of a fresh response parses nothing.
-
-
 @dataclass(slots=True)
 class DerivedMetadata:
-    """Metadata of one stored response under one policy.
+    """Metadata of one stored response under one policy: directives, lifetime, validators, selecting field values.
 
     is_prohibited_stale  a directive prohibits serving it stale (RFC 9111 section 4.2.4)
     names, values        the fields nominated by Vary, and their normalised values in the original request; names is
@@ -225,11 +221,11 @@ def _derive(stored: StoredResponse, policy: Policy) -> DerivedMetadata:
         last_modified=http_date(response.fields.get(b"last-modified"), stored.response_time),
         names=names,
         values=() if names is None else selecting_values(stored.request_fields, names),
-        lines=_lines(stored),
+        lines=_common_lines(stored),
     )
 
 
-def _lines(stored: StoredResponse) -> tuple[FieldLine, ...]:
+def _common_lines(stored: StoredResponse) -> tuple[FieldLine, ...]:
     """Return the lines to send; a stored response to HEAD keeps its Content-Length as received (RFC 9110 9.3.2)."""
     size = stored.size_octets
     # RFC 9110 section 8.6: a 204 has none.

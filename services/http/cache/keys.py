@@ -1,10 +1,16 @@
-"""Cache keys: normalised target URIs (RFC 9111 section 2, RFC 9110 section 4.2.3).
+"""Cache keys: the normalised target URI, and the request fields nominated by Vary (RFC 9111 sections 2 and 4.1).
 
     >>> cache_key(split_target(b"GET", b"/%7euser?a=%c3"), b"WWW.Example:80")
     b'http://www.example/~user?a=%C3'
+    >>> selecting_values(Fields(((b"Accept-Language", b"de;q=0.50 , EN"),)), (b"accept-language",))
+    (b'de;q=0.5,en',)
 
-Left out: removing dot segments (RFC 3986 section 6.2.2.3). Some origins treat them literally, and would then have two
-resources under one key.
+URIs are normalised by RFC 9110 section 4.2.3 and RFC 3986 sections 6.2.2.1 and 6.2.2.2. Left out: removing dot segments
+(RFC 3986 section 6.2.2.3). Some origins treat them literally, and would then have two resources under one key.
+
+Field values are normalised as the field's definition permits: white space and empty members of lists, combined lines,
+and for the fields of content negotiation (RFC 9110 section 12.5) also case, order and the notation of weights. Left
+out: ranking stored responses by weights, which RFC 9111 section 4.1 permits; the most recent one is chosen.
 """
 
 import re
@@ -13,118 +19,7 @@ from urllib.parse import urljoin, urlsplit
 
 from services.http.cache.stored import StoredResponse
 from services.http.fields import Fields, is_token, list_members
-from services.http.messages import Target, normalised
-
-# Vary: match requests with stored responses by the nominated fields (RFC 9111 section 4.1).
-#
-#     >>> selecting(Fields(((b"Accept-Language", b"de;q=0.50 , EN"),)), (b"accept-language",))
-#     (b'de;q=0.5,en',)
-#
-# Values are normalised as the field's definition permits: white space and empty members of lists, combined lines, and
-# for the fields of content negotiation (RFC 9110 section 12.5) also case, order and the notation of weights. Left out:
-# ranking stored responses by weights, which section 4.1 permits; the most recent one is chosen.
-
-VALUES_KEPT = 4096
-
-# RFC 9110 sections 12.5.1 to 12.5.4 and 10.1.4: members with weights, whose order is insignificant. In Accept the value
-# of a media type's parameter may be case-sensitive (section 8.3.1).
-_NEGOTIATED = frozenset((b"accept", b"accept-charset", b"accept-encoding", b"accept-language", b"te"))
-# Fields that are not lists: a comma and the white space around it are part of the value.
-_SINGLE = frozenset(
-    (
-        b"authorization",
-        b"cookie",
-        b"date",
-        b"from",
-        b"host",
-        b"if-modified-since",
-        b"if-range",
-        b"if-unmodified-since",
-        b"origin",
-        b"range",
-        b"referer",
-        b"user-agent",
-    )
-)
-_AROUND_MARKS = re.compile(rb"[ \t]*+([;=])[ \t]*+")
-_WEIGHT = re.compile(rb";q=([01])(?:\.(\d{0,3}))?(?=;|$)", re.IGNORECASE)
-_PARAMETER = re.compile(rb";([^;=]*+)")
-
-
-def nominated_fields(fields: Fields) -> tuple[bytes, ...] | None:
-    """Parse Vary into sorted lower-case field names; None where it has "*" or an invalid name."""
-    value = fields.get(b"vary")
-    return () if value is None else _names(value)
-
-
-@lru_cache(maxsize=VALUES_KEPT)
-def _names(value: bytes) -> tuple[bytes, ...] | None:
-    names = set(list_members(value.lower()))
-    # RFC 9110 section 12.5.5: "*" includes aspects beyond the fields, such as the client's address. Invalid names are
-    # treated like it.
-    return None if b"*" in names or not all(map(is_token, names)) else tuple(sorted(names))
-
-
-def selecting_values(fields: Fields, names: tuple[bytes, ...]) -> tuple[bytes | None, ...]:
-    """Return a request's normalised values of the named fields; None for an absent field."""
-    values = ((name, fields.get(name)) for name in names)
-    return tuple(None if value is None else normalised_value(name, value) for name, value in values)
-
-
-@lru_cache(maxsize=VALUES_KEPT)
-def normalised_value(name: bytes, value: bytes) -> bytes:
-    """Normalise a field's combined value, so that equivalent values are equal octets (RFC 9111 section 4.1)."""
-    if name in _SINGLE:
-        return value.strip(b" \t")
-    members = list_members(value)
-    if name in _NEGOTIATED:
-        members = sorted(_member(name, member) for member in members)
-    return b",".join(members)
-
-
-def _member(name: bytes, member: bytes) -> bytes:
-    member = _AROUND_MARKS.sub(rb"\1", member)
-    if name == b"accept":
-        kind, mark, rest = member.partition(b";")
-        member = kind.lower() + _PARAMETER.sub(lambda match: match[0].lower(), mark + rest)
-    else:
-        member = member.lower()
-    return _WEIGHT.sub(_weight, member)
-
-
-def _weight(match: re.Match[bytes]) -> bytes:
-    """Normalise a weight: omit the default 1 and trailing zeros (RFC 9110 section 12.4.2)."""
-    decimals = (match[2] or b"").rstrip(b"0")
-    if match[1] == b"1" and not decimals:
-        return b""
-    return b";q=%b.%b" % (match[1], decimals) if decimals else b";q=" + match[1]
-
-
-def matches(stored: StoredResponse, fields: Fields) -> bool:
-    """Return True where a request with these fields matches a stored response under Vary."""
-    names = nominated_fields(stored.response.fields)
-    if names is None:
-        return False
-    return not names or selecting_values(stored.request_fields, names) == selecting_values(fields, names)
-
-
-def same_key(old: StoredResponse, new: StoredResponse) -> bool:
-    """Return True where storing `new` replaces `old`, of the same URI and method.
-
-    It does where `old` matches the request of `new`. A part of the same representation is replaced only where the new
-    part covers it.
-    """
-    if not matches(old, new.request_fields):
-        return False
-    if new.span is None or old.span is None or not _is_same_representation(old, new):
-        return True
-    return new.span.first <= old.span.first and old.span.last <= new.span.last
-
-
-def _is_same_representation(old: StoredResponse, new: StoredResponse) -> bool:
-    tag = new.response.fields.get(b"etag")
-    return tag is not None and tag.startswith(b'"') and tag == old.response.fields.get(b"etag")
-
+from services.http.messages import Target, decode_unreserved
 
 DEFAULT_PORTS = {b"http": b"80", b"https": b"443"}
 URIS_KEPT = 4096
@@ -180,5 +75,109 @@ def _build_key(scheme: bytes, authority: bytes, rest: bytes) -> bytes:
         rest = b"/" + rest
     # RFC 3986 sections 6.2.2.1 and 6.2.2.2
     if b"%" in rest:
-        rest = _LOWER_HEX.sub(lambda match: match[0].upper(), normalised(rest))
+        rest = _LOWER_HEX.sub(lambda match: match[0].upper(), decode_unreserved(rest))
     return b"%b://%b%b" % (scheme, authority, rest)
+
+
+# The request fields nominated by Vary.
+
+VALUES_KEPT = 4096
+
+# RFC 9110 sections 12.5.1 to 12.5.4 and 10.1.4: members with weights, whose order is insignificant. In Accept the value
+# of a media type's parameter may be case-sensitive (section 8.3.1).
+_NEGOTIATED = frozenset((b"accept", b"accept-charset", b"accept-encoding", b"accept-language", b"te"))
+# Fields that are not lists: a comma and the white space around it are part of the value.
+_SINGLE = frozenset(
+    (
+        b"authorization",
+        b"cookie",
+        b"date",
+        b"from",
+        b"host",
+        b"if-modified-since",
+        b"if-range",
+        b"if-unmodified-since",
+        b"origin",
+        b"range",
+        b"referer",
+        b"user-agent",
+    )
+)
+_AROUND_MARKS = re.compile(rb"[ \t]*+([;=])[ \t]*+")
+_WEIGHT = re.compile(rb";q=([01])(?:\.(\d{0,3}))?(?=;|$)", re.IGNORECASE)
+_PARAMETER = re.compile(rb";([^;=]*+)")
+
+
+def nominated_fields(fields: Fields) -> tuple[bytes, ...] | None:
+    """Parse Vary into sorted lower-case field names; None where it has "*" or an invalid name."""
+    value = fields.get(b"vary")
+    return () if value is None else _field_names(value)
+
+
+@lru_cache(maxsize=VALUES_KEPT)
+def _field_names(value: bytes) -> tuple[bytes, ...] | None:
+    names = set(list_members(value.lower()))
+    # RFC 9110 section 12.5.5: "*" includes aspects beyond the fields, such as the client's address. Invalid names are
+    # treated like it.
+    return None if b"*" in names or not all(map(is_token, names)) else tuple(sorted(names))
+
+
+def selecting_values(fields: Fields, names: tuple[bytes, ...]) -> tuple[bytes | None, ...]:
+    """Return a request's normalised values of the named fields; None for an absent field."""
+    values = ((name, fields.get(name)) for name in names)
+    return tuple(None if value is None else normalised_value(name, value) for name, value in values)
+
+
+@lru_cache(maxsize=VALUES_KEPT)
+def normalised_value(name: bytes, value: bytes) -> bytes:
+    """Normalise a field's combined value, so that equivalent values are equal octets (RFC 9111 section 4.1)."""
+    if name in _SINGLE:
+        return value.strip(b" \t")
+    members = list_members(value)
+    if name in _NEGOTIATED:
+        members = sorted(_normalised_member(name, member) for member in members)
+    return b",".join(members)
+
+
+def _normalised_member(name: bytes, member: bytes) -> bytes:
+    member = _AROUND_MARKS.sub(rb"\1", member)
+    if name == b"accept":
+        kind, mark, rest = member.partition(b";")
+        member = kind.lower() + _PARAMETER.sub(lambda match: match[0].lower(), mark + rest)
+    else:
+        member = member.lower()
+    return _WEIGHT.sub(_normalised_weight, member)
+
+
+def _normalised_weight(match: re.Match[bytes]) -> bytes:
+    """Normalise a weight: omit the default 1 and trailing zeros (RFC 9110 section 12.4.2)."""
+    decimals = (match[2] or b"").rstrip(b"0")
+    if match[1] == b"1" and not decimals:
+        return b""
+    return b";q=%b.%b" % (match[1], decimals) if decimals else b";q=" + match[1]
+
+
+def matches(stored: StoredResponse, fields: Fields) -> bool:
+    """Return True where a request with these fields matches a stored response under Vary."""
+    names = nominated_fields(stored.response.fields)
+    if names is None:
+        return False
+    return not names or selecting_values(stored.request_fields, names) == selecting_values(fields, names)
+
+
+def same_key(old: StoredResponse, new: StoredResponse) -> bool:
+    """Return True where storing `new` replaces `old`, of the same URI and method.
+
+    It does where `old` matches the request of `new`. A part of the same representation is replaced only where the new
+    part covers it.
+    """
+    if not matches(old, new.request_fields):
+        return False
+    if new.span is None or old.span is None or not _is_same_representation(old, new):
+        return True
+    return new.span.first <= old.span.first and old.span.last <= new.span.last
+
+
+def _is_same_representation(old: StoredResponse, new: StoredResponse) -> bool:
+    tag = new.response.fields.get(b"etag")
+    return tag is not None and tag.startswith(b'"') and tag == old.response.fields.get(b"etag")

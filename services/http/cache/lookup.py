@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from enum import Enum
 from math import floor
 
-from services.http.cache import reuse as cache_reuse
 from services.http.cache.decisions import DEFAULT_POLICY, Decision, Forward, Policy, Serve, Unsatisfiable
 from services.http.cache.directives import NO_REQUEST_DIRECTIVES, RequestDirectives, request_directives
 from services.http.cache.freshness import Candidate, DerivedMetadata, derived_metadata
-from services.http.cache.reuse import is_range_request, is_suitable, serve
+from services.http.cache.reuse import cache_status_hit, is_range_request, is_suitable, serve
 from services.http.cache.stored import StoredResponse
 from services.http.cache.validation import (
     CLIENT_PRECONDITIONS,
@@ -109,7 +108,7 @@ def _plain_hit(
         return None
     latest = metadata.latest
     if latest is None or latest.age_s != floor(age):
-        line = cache_reuse.hit_line(policy, uri, metadata.lifetime_s - floor(age))
+        line = cache_status_hit(policy, uri, metadata.lifetime_s - floor(age))
         latest = metadata.latest = serve(request, candidate, now, policy, line)
     return latest
 
@@ -177,7 +176,7 @@ def _served(request: Request, candidate: _AssessedCandidate, uri: bytes, now: fl
         wanted = without_preconditions(Request(b"GET", request.request_target, request.fields, request.version))
         asking, about = add_validators(wanted, [(candidate.stored, candidate.metadata)])
         revalidate = Forward(wanted, asking, b"stale", about, may_collapse=True)
-    line = cache_reuse.hit_line(policy, uri, candidate.metadata.lifetime_s - floor(candidate.metadata.age_s(now)))
+    line = cache_status_hit(policy, uri, candidate.metadata.lifetime_s - floor(candidate.metadata.age_s(now)))
     return serve(request, candidate.stored, now, policy, line, revalidate=revalidate)
 
 

@@ -1,16 +1,20 @@
-"""Responses to forwarded requests: freshen, combine, store, invalidate (RFC 9111 sections 3, 4.3 and 4.4; RFC 5861).
+"""Responses to forwarded requests: freshen, combine, store, relay or invalidate (RFC 9111 sections 3 and 4.3 to 4.4).
 
     actions = handle_response(uri, forward, response, request_time, response_time, store.find(uri), policy)
 
 A 304 to the cache's own validators freshens a stored response, which the client gets; any other response is relayed,
-and stored where that is permitted. A stale response replaces a server error where stale-if-error permits it.
+and stored where method, status, request and directives all permit it, and where it can ever be reused or validated. A
+stale response replaces a server error where stale-if-error permits it (RFC 5861 section 4).
+
+RFC 9111 sections 3 to 3.5, 4.3.3 to 4.4 and 5.2; RFC 9110 sections 9.3 and 15.3.7. Not stored: responses to methods
+other than GET, HEAD, POST and PATCH, whose definitions allow no caching or define no key; 206 with several ranges; and
+"Vary: *", which never matches a request.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import floor
 
-from services.http.cache import reuse
 from services.http.cache.decisions import DEFAULT_POLICY, Forward, Policy, ResponseActions, Serve
 from services.http.cache.directives import ResponseDirectives, request_directives
 from services.http.cache.freshness import (
@@ -23,7 +27,18 @@ from services.http.cache.freshness import (
 )
 from services.http.cache.keys import resolved_key
 from services.http.cache.lookup import directives_of, find_candidates
-from services.http.cache.reuse import is_complete, is_range_request, is_suitable, parse_content_range, serve
+from services.http.cache.reuse import (
+    cache_status_forward,
+    cache_status_hit,
+    is_complete,
+    is_range_request,
+    is_same_representation,
+    is_suitable,
+    parse_content_range,
+    pieces,
+    serve,
+    union,
+)
 from services.http.cache.stored import ContentSpan, StoredResponse
 from services.http.cache.validation import (
     CLIENT_PRECONDITIONS,
@@ -38,11 +53,7 @@ from services.http.conditional import entity_tags, is_same_tag
 from services.http.fields import FieldLine, Fields
 from services.http.messages import Request, Response, has_content
 
-# Storable responses and invalidation (RFC 9111 sections 3 to 3.3, 3.5 and 4.4; RFC 9110 section 9.3).
-#
-# A response is stored where method, status, request and directives all permit it, and where it can ever be reused or
-# validated. Left out: responses to methods other than GET, HEAD, POST and PATCH, whose definitions allow no caching or
-# define no key; 206 with several ranges; and "Vary: *", which never matches a request.
+# Invalidation.
 
 # The safe methods of RFC 9110 section 9.2.1, and of the IANA registry of methods: PROPFIND (RFC 4918), REPORT
 # (RFC 3253), SEARCH (RFC 5323). All others are treated as unsafe.
@@ -65,6 +76,8 @@ def invalidated(method: bytes, uri: bytes, response: Response) -> tuple[bytes, .
                 keys.append(key)
     return tuple(keys)
 
+
+# Storable responses.
 
 # RFC 9110 section 9.3.3 and RFC 5789 section 2: with Content-Location, a response to these may satisfy a later GET.
 _WITH_CONTENT_LOCATION = frozenset((b"POST", b"PATCH"))
@@ -90,7 +103,7 @@ def storable(
 ) -> StoredResponse | None:
     """Return the response to store, None where storing is forbidden or useless.
 
-    `request` is the forwarded request without the cache's preconditions; `response` comes from headers.relayed.
+    `request` is the forwarded request without the cache's preconditions; `response` comes from validation.relayed().
     """
     control = effective_control(response, policy)
     if not (
@@ -233,11 +246,12 @@ def _is_useful(metadata: DerivedMetadata, control: EffectiveControl) -> bool:
     return bool(is_meant_to_stay) and not metadata.is_prohibited_stale
 
 
+# Decision about a received response.
+
 # RFC 5861 section 4: the errors that stale-if-error applies to.
 SERVER_ERRORS = frozenset((500, 502, 503, 504))
 # Statuses that describe the resource's current state for all clients, so that older stored responses are outdated.
 _CURRENT = frozenset((*range(200, 206), 300, 301, 302, 303, 307, 308, 404, 410))
-
 
 Pairs = tuple[tuple[StoredResponse, StoredResponse], ...]
 
@@ -276,7 +290,7 @@ class _Exchange:
 
     def status_line(self, stored: StoredResponse | None, *, is_stored: bool, status: int | None = None) -> FieldLine:
         ttl_s = None if stored is None else ttl(stored, self.response_time, self.policy)
-        return reuse.forward_line(
+        return cache_status_forward(
             self.policy, self.uri, self.forward, forward_status=status, ttl_s=ttl_s, is_stored=is_stored
         )
 
@@ -353,9 +367,9 @@ def _stale_fallback(forward: Forward, now: float, policy: Policy, status: int | 
         return None
     ttl_s = ttl(stored, now, policy)
     if status is None:
-        line = reuse.hit_line(policy, uri, ttl_s, detail=b"unreachable")
+        line = cache_status_hit(policy, uri, ttl_s, detail=b"unreachable")
     else:
-        line = reuse.forward_line(policy, uri, forward, forward_status=status, ttl_s=ttl_s)
+        line = cache_status_forward(policy, uri, forward, forward_status=status, ttl_s=ttl_s)
     return serve(forward.original, stored, now, policy, line)
 
 
@@ -406,9 +420,9 @@ def _completed(exchange: _Exchange, part: StoredResponse) -> ResponseActions:
     new = parse_content_range(exchange.head.fields) if exchange.head.status == 206 else None
     old = part.span
     metadata = derived_metadata(part, exchange.policy)
-    whole = None if new is None or old is None else reuse.union(old, new)
-    is_whole = whole is not None and reuse.is_complete(whole) and new is not None and old is not None
-    if not is_whole or not reuse.is_same_representation(metadata, exchange.head) or new is None or old is None:
+    whole = None if new is None or old is None else union(old, new)
+    is_whole = whole is not None and is_complete(whole) and new is not None and old is not None
+    if not is_whole or not is_same_representation(metadata, exchange.head) or new is None or old is None:
         return ResponseActions(
             exchange.head, retry=Forward(original, original, exchange.forward.reason), removals=(part,)
         )
@@ -426,7 +440,7 @@ def _completed(exchange: _Exchange, part: StoredResponse) -> ResponseActions:
     return ResponseActions(
         Response(200, fields),
         store=merged if is_stored else None,
-        pieces=reuse.pieces(part, old, new),
+        pieces=pieces(part, old, new),
         relays_pieces=True,
     )
 
@@ -438,9 +452,9 @@ def _combined(exchange: _Exchange) -> ResponseActions | None:
     if new is None or fresh is None:
         return None
     for stored, metadata in exchange.candidates:
-        if not reuse.is_same_representation(metadata, exchange.head) or stored.response.status != 200:
+        if not is_same_representation(metadata, exchange.head) or stored.response.status != 200:
             continue
-        whole = None if stored.span is None else reuse.union(stored.span, new)
+        whole = None if stored.span is None else union(stored.span, new)
         if whole == stored.span:
             # The stored content covers the new part: only the fields are updated.
             relay = _add_field_line(exchange.head, exchange.status_line(None, is_stored=False))
@@ -453,10 +467,10 @@ def _combined(exchange: _Exchange) -> ResponseActions | None:
 def _joined(
     exchange: _Exchange, stored: StoredResponse, old: ContentSpan, new: ContentSpan, whole: ContentSpan
 ) -> ResponseActions:
-    span = None if reuse.is_complete(whole) else whole
+    span = None if is_complete(whole) else whole
     merged = replace(exchange.freshen(stored), span=span, size_octets=None, name="")
     relay = _add_field_line(exchange.head, exchange.status_line(merged, is_stored=True))
-    return ResponseActions(relay, store=merged, pieces=reuse.pieces(stored, old, new))
+    return ResponseActions(relay, store=merged, pieces=pieces(stored, old, new))
 
 
 def _after_head(exchange: _Exchange) -> ResponseActions:

@@ -1,9 +1,16 @@
-"""Responses built from a stored response: complete, 304, 206 or 416, with Age (RFC 9111 sections 4, 4.3.2 and 5.1).
+"""Reuse of a stored response: the 200, 206, 304 or 416 built from it, with Age and Cache-Status (RFC 9111 section 4).
 
-HTTP/1.1 206 Partial Content
-Content-Range: bytes 0-4/10
-Age: 60
-Cache-Status: lab7; hit; ttl=240
+    HTTP/1.1 206 Partial Content
+    Content-Range: bytes 0-4/10
+    Age: 60
+    Cache-Status: lab7; hit; ttl=240
+
+RFC 9111 sections 3.3 and 3.4 (partial responses), 4.3.2 (preconditions of the client) and 5.1 (Age); RFC 9110 section
+14 (range requests); RFC 9211 (Cache-Status).
+
+Spans are positions in the representation, as in Range and Content-Range; to_content_span() converts them to positions
+in the stored content. A stored and an arriving part are combined where they have the same strong entity tag and touch
+or overlap (RFC 9111 section 3.4, RFC 9110 section 15.3.7.3). Left out: storing multipart/byteranges.
 """
 
 import hashlib
@@ -19,12 +26,9 @@ from services.http.fields import FieldLine, Fields
 from services.http.messages import Request, Response
 from services.http.ranges import Span, select_ranges
 
-# Cache-Status response field: hit, forward reason, TTL and key (RFC 9211).
-#
-# Cache-Status: lab7; hit; ttl=376
-# Cache-Status: lab7; fwd=stale; fwd-status=304; ttl=60
+# Cache-Status (RFC 9211).
 
-NAME = b"Cache-Status"
+CACHE_STATUS = b"Cache-Status"
 
 # RFC 8941 section 3.3.3: octets that a String cannot contain unescaped; they are percent-encoded in a key.
 _NOT_IN_STRING = re.compile(rb'[^\x20-\x7e]|["\\]')
@@ -32,17 +36,22 @@ _NOT_IN_STRING = re.compile(rb'[^\x20-\x7e]|["\\]')
 _TOKEN = re.compile(rb"[A-Za-z*][!#$%&'*+.^_`|~0-9A-Za-z:/-]*+")
 
 
-def identifier(name: bytes) -> bytes:
+def cache_identifier(name: bytes) -> bytes:
     """Encode a cache's name, in visible ASCII, as a Token where possible, else as a String (RFC 9211 section 2)."""
     return name if _TOKEN.fullmatch(name) else b'"%b"' % name.replace(b"\\", b"\\\\").replace(b'"', b'\\"')
 
 
-def hit_line(policy: Policy, uri: bytes, ttl_s: int, detail: bytes | None = None) -> FieldLine:
+def cache_status_hit(policy: Policy, uri: bytes, ttl_s: int, detail: bytes | None = None) -> FieldLine:
     """Return the field line of a hit (RFC 9211 section 2.1); `detail` is a token."""
-    return NAME, b"%b; hit; ttl=%d%b%b" % (policy.identifier, ttl_s, _key(policy, uri), _detail(detail))
+    return CACHE_STATUS, b"%b; hit; ttl=%d%b%b" % (
+        policy.identifier,
+        ttl_s,
+        _key_parameter(policy, uri),
+        _detail_parameter(detail),
+    )
 
 
-def forward_line(
+def cache_status_forward(
     policy: Policy,
     uri: bytes,
     forward: Forward,
@@ -63,7 +72,7 @@ def forward_line(
         value += b"; ttl=%d" % ttl_s
     if is_stored:
         value += b"; stored"
-    return NAME, value + _key(policy, uri) + _detail(detail)
+    return CACHE_STATUS, value + _key_parameter(policy, uri) + _detail_parameter(detail)
 
 
 def mark_collapsed(response: Response, policy: Policy, forward: Forward, is_reused: bool = True) -> Response:
@@ -73,7 +82,7 @@ def mark_collapsed(response: Response, policy: Policy, forward: Forward, is_reus
     it and the request was forwarded separately.
     """
     lines = list(response.fields.lines)
-    at = max((number for number, line in enumerate(lines) if line[0] == NAME), default=None)
+    at = max((number for number, line in enumerate(lines) if line[0] == CACHE_STATUS), default=None)
     if at is None:
         return response
     hit, collapsed = b"%b; hit" % policy.identifier, b"; collapsed" if is_reused else b"; collapsed=?0"
@@ -82,25 +91,21 @@ def mark_collapsed(response: Response, policy: Policy, forward: Forward, is_reus
         value = b"%b; fwd=%b%b%b" % (policy.identifier, forward.reason, collapsed, value[len(hit) :])
     else:
         value += collapsed
-    lines[at] = (NAME, value)
+    lines[at] = (CACHE_STATUS, value)
     return Response(response.status, Fields(tuple(lines)), response.body, response.reason, response.version)
 
 
-def _key(policy: Policy, uri: bytes) -> bytes:
+def _key_parameter(policy: Policy, uri: bytes) -> bytes:
     if not policy.show_key:
         return b""
     return b'; key="%b"' % _NOT_IN_STRING.sub(lambda match: b"%%%02X" % match[0][0], uri)
 
 
-def _detail(detail: bytes | None) -> bytes:
+def _detail_parameter(detail: bytes | None) -> bytes:
     return b"" if detail is None else b"; detail=" + detail
 
 
-# Range requests and partial responses in a cache (RFC 9110 section 14, RFC 9111 sections 3.3 and 3.4).
-#
-# Spans are positions in the representation, as in Range and Content-Range; to_content_span() converts them to positions
-# in the stored content. A stored and an arriving part are combined where they have the same strong entity tag and touch
-# or overlap (RFC 9111 section 3.4, RFC 9110 section 15.3.7.3). Left out: storing multipart/byteranges.
+# Range requests and partial responses.
 
 
 def is_same_representation(metadata: DerivedMetadata, head: Response) -> bool:
@@ -203,6 +208,8 @@ def _within(value: bytes, span: ContentSpan) -> list[Span] | None:
     return spans if all(span.first <= requested.first <= requested.last <= span.last for requested in spans) else None
 
 
+# Responses built from a stored response.
+
 # RFC 9110 section 15.4.5: a 304 has no representation metadata except validators and the fields that update a cache.
 _NOT_IN_304 = frozenset(
     (b"content-encoding", b"content-language", b"content-length", b"content-range", b"content-type", b"last-modified")
@@ -229,7 +236,7 @@ def serve(
     revalidate: Forward | None = None,
     extra: tuple[FieldLine, ...] = (),
 ) -> Serve:
-    """Build the response to a GET or HEAD request from a stored response that satisfies it (ranges.is_suitable).
+    """Build the response to a GET or HEAD request from a stored response that satisfies it (is_suitable).
 
     `status_line` is the Cache-Status line. `with_age` is False after a validation by the origin itself (RFC 9111
     section 5.1). `extra` are field lines that are not stored.

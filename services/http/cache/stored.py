@@ -52,5 +52,5 @@ class StoredResponse:
     size_octets: int | None = None
     span: ContentSpan | None = None
     name: str = ""
-    # Derived metadata, computed at the first use (derived.py). A copy starts without it.
+    # Derived metadata, computed at the first use (freshness.py). A copy starts without it.
     memo: object = field(default=None, init=False, compare=False, repr=False)

@@ -1,11 +1,13 @@
-"""Validation of stored responses: conditional requests, and freshening by a 304 or HEAD (RFC 9111 sections 4.3, 3.3).
+"""Validation of stored responses: conditional requests, freshening by a 304 or HEAD, and the header fields to store.
 
     GET /a HTTP/1.1
     If-None-Match: "v1", "v2"
     If-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT
 
-Left out: sending validators of stored responses whose Vary does not match the request, which section 4.3.1 permits. Too
-many origins give all variants of a resource one entity tag, and their 304 would select the wrong variant.
+RFC 9111 sections 3.1 and 3.2 (header fields to relay, to store and to update), 3.3 and 4.3. Left out: trailer fields,
+which section 3.1 lets a cache discard; and validators of stored responses whose Vary does not match the request, which
+section 4.3.1 permits to send. Too many origins give all variants of a resource one entity tag, and their 304 would
+select the wrong variant.
 """
 
 from collections.abc import Sequence
@@ -20,10 +22,6 @@ from services.http.cache.stored import StoredResponse
 from services.http.conditional import CONDITIONAL_NAMES, entity_tags, is_entity_tag, is_same_tag
 from services.http.fields import FieldLine, Fields, format_date, lower_tokens
 from services.http.messages import Request, Response
-
-# Header fields to relay, to store and to update (RFC 9111 sections 3.1 and 3.2).
-#
-# Left out: trailer fields, which section 3.1 lets a cache discard.
 
 # RFC 9110 section 7.6.1: hop-by-hop fields, even if Connection does not list them.
 HOP_BY_HOP = frozenset(

@@ -1,10 +1,20 @@
-"""Static files below a root directory, with a cache of small ones and protection against path traversal.
+"""Static files below a root directory: lookup without path traversal, representations, and Cache-Control rules.
 
-    files = StaticFiles(Path("www"), time.time)
+    rules = [parse_rule("/news/*=no-cache"), parse_rule("*=max-age=60, public")]
+    files = StaticFiles(Path("www"), time.time, rules)
     files.find(b"/a.html")        # Representation, Directory (redirect to the path with a slash), or None
 
 A path cannot leave the root by dot segments, an encoded slash or NUL, or a symbolic link. Small files are cached in
 memory; for each request stat() verifies that the path still leads to the same unchanged file.
+
+A representation (RFC 9110 sections 3.2 and 8) has a strong entity tag (section 8.8.1): a hash of the content. For a
+file too large to cache it is made of attributes that the file system changes with every write: the inode, the size and
+the time of the inode's last change (ctime) in nanoseconds. The modification time is not used, since programs can set it
+back.
+
+The pattern of a Cache-Control rule (RFC 9111 section 5.2) is a shell pattern (fnmatch) for the path below the root; its
+`*` also matches slashes, and the first rule that matches applies. Left out: the semantics of the directives, which are
+for caches; every value that fits the grammar is sent.
 """
 
 import os
@@ -23,11 +33,7 @@ from services.http.conditional import Validators
 from services.http.fields import FieldLine, Fields, format_date
 from services.http.messages import Response, percent_decode
 
-# Representation of a file: validators, header fields and content (RFC 9110 sections 3.2 and 8).
-#
-# The entity tag is strong (RFC 9110 section 8.8.1): a hash of the content. For a file too large to cache it is made of
-# attributes that the file system changes with every write: the inode, the size and the time of the inode's last change
-# (ctime) in nanoseconds. The modification time is not used, since programs can set it back.
+# Representations.
 
 # Python's built-in MIME table only, so that responses do not depend on the host.
 _TYPES = MimeTypes(filenames=())
@@ -134,13 +140,7 @@ class FileBody:
             os.close(descriptor)
 
 
-# Cache-Control rules: file patterns with a field value, of which the first match applies (RFC 9111 section 5.2).
-#
-#     rules = [parse_rule("/news/*=no-cache"), parse_rule("*=max-age=60, public")]
-#     cache_control(rules, "/news/today.html")    # b"no-cache"
-#
-# A pattern is a shell pattern (fnmatch) for the path below the root; its `*` also matches slashes. Left out: the
-# semantics of the directives, which are for caches; every value that fits the grammar is sent.
+# Cache-Control rules.
 
 # RFC 9110 sections 5.6.2 and 5.6.4
 _TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"

@@ -1,6 +1,48 @@
-"""HTTP/1 connection states, and the base class of the client's and the server's connection (RFC 9112 section 9).
+r"""HTTP/1 connections of client and server, sans-IO: octets in, events out; messages in, octets out (RFC 9112).
+
+    client = ClientConnection()
+    client.send_request(Request(b"GET", b"/", Fields(((b"Host", b"a"),))))   # b"GET / HTTP/1.1\r\n..."
+    client.receive_data(b"HTTP/1.1 204 No Content\r\n\r\n")                # [Response(...), EndOfMessage()]
+
+    server = ServerConnection(limits.REQUEST_BODY_OCTETS)
+    server.receive_data(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")               # [Request(...), EndOfMessage()]
+    server.send_response(Response(200, body=b"hi"), date)                   # b"HTTP/1.1 200 OK\r\n..."
+    server.next_exchange()                                                  # events of a pipelined request
 
 An error of the peer is returned as a Fault event, the last event; an error of this side raises LocalProtocolError.
+
+States. A connection has two halves, one for each direction, and each half has its own state. Messages of one direction
+follow each other without overlap, so one state a half is enough; HTTP/2 needs one a stream (http2/streams.py). All
+transitions of both halves and of both roles are in TRANSITIONS. A signal that has no entry for the current state is a
+LocalProtocolError: the caller tried to send something out of order. Input cannot raise it, because a half in BODY
+calls a decoder, a half in IDLE parses a head, and in all other states input stays in the buffer.
+
+             HEAD                      END
+    IDLE ------------> BODY ------------------------> DONE
+     | \  WHOLE      (DATA: stays)                     |  |
+     |  `--------------------------------------------->'  | NEXT: back to IDLE
+     |  (INTERIM: stays)                               |
+     `---------------------> CLOSED <------------------'       FAULT: from IDLE, BODY or DONE to FAILED
+           CLOSE                          CLOSE                CLOSE: from FAILED to CLOSED
+
+HEAD is a head with content to follow; WHOLE is a message that ends with its head or is sent in one piece; INTERIM is
+a 1xx response, after which a final one is still due (RFC 9110 section 15.2).
+
+The server couples its halves: one exchange is a request in the receiving half and the response in the sending half.
+While the response is not complete, the receiving half stays in DONE and pipelined requests stay in the buffer
+(RFC 9112 section 9.3.2); that bounds the work that a client can cause. next_exchange() then applies NEXT to both
+halves if the connection persists, else CLOSE. A response may be complete before the request is: then the receiving
+half is still in BODY, the response was sent with `Connection: close`, and the rest of the request is discarded.
+
+    receiving   IDLE -HEAD-> BODY -END-> DONE ........................... DONE -NEXT-> IDLE
+    sending     IDLE ....................... -HEAD-> BODY -END-> DONE ........ -NEXT-> IDLE
+
+The client does not couple them: it may send several requests ahead of their responses. So it applies NEXT to the
+sending half as soon as a request is sent, and keeps the methods of unanswered requests in a queue, since the method
+decides whether a response has content (section 6.3).
+
+`persistent` is not a state but the decision for the end of the exchange. It is set by the framing of each message
+(section 9.3) and only ever cleared by other causes: a fault, the peer's end, a stop of the server.
 """
 
 from collections import deque
@@ -34,41 +76,6 @@ from services.http.http1.codec import (
     response_framing,
 )
 from services.http.messages import END, HTTP_1_1, NO_FIELDS, Closed, Data, Event, Fault, Request, Response
-
-# The state machine of an HTTP/1 connection.
-#
-# A connection has two halves, one for each direction, and each half has its own state. Messages of one direction follow
-# each other without overlap, so one state a half is enough; HTTP/2 needs one a stream (http2/streams.py). All
-# transitions of both halves and of both roles are in TRANSITIONS. A signal that has no entry for the current state is a
-# LocalProtocolError: the caller tried to send something out of order. Input cannot raise it, because a half in BODY
-# asks a decoder, a half in IDLE parses a head, and in all other states input stays in the buffer.
-#
-#              HEAD                      END
-#     IDLE ------------> BODY ------------------------> DONE
-#      | \  WHOLE      (DATA: stays)                     |  |
-#      |  `--------------------------------------------->'  | NEXT: back to IDLE
-#      |  (INTERIM: stays)                               |
-#      `---------------------> CLOSED <------------------'       FAULT: from IDLE, BODY or DONE to FAILED
-#            CLOSE                          CLOSE                CLOSE: from FAILED to CLOSED
-#
-# HEAD is a head with content to follow; WHOLE is a message that ends with its head or is sent in one piece; INTERIM is
-# a 1xx response, after which a final one is still due (RFC 9110 section 15.2).
-#
-# The server couples its halves: one exchange is a request in the receiving half and the response in the sending half.
-# While the response is not complete, the receiving half stays in DONE and pipelined requests stay in the buffer
-# (RFC 9112 section 9.3.2); that bounds the work that a client can cause. next_exchange() then applies NEXT to both
-# halves if the connection persists, else CLOSE. A response may be complete before the request is: then the receiving
-# half is still in BODY, the response was sent with `Connection: close`, and the rest of the request is discarded.
-#
-#     receiving   IDLE -HEAD-> BODY -END-> DONE ........................... DONE -NEXT-> IDLE
-#     sending     IDLE ....................... -HEAD-> BODY -END-> DONE ........ -NEXT-> IDLE
-#
-# The client does not couple them: it may send several requests ahead of their responses. So it applies NEXT to the
-# sending half as soon as a request is sent, and keeps the methods of unanswered requests in a queue, since the method
-# decides whether a response has content (section 6.3).
-#
-# `persistent` is not a state but the decision for the end of the exchange. It is set by the framing of each message
-# (section 9.3) and only ever cleared by other causes: a fault, the peer's end, a stop of the server.
 
 
 class HalfState(IntEnum):
@@ -164,18 +171,12 @@ class Connection:
         return [event]
 
 
-# HTTP/1 client connection, sans-IO: requests in, octets out; octets in, events out (RFC 9112).
-#
-#     client = ClientConnection()
-#     client.send_request(Request(b"GET", b"/", Fields(((b"Host", b"a"),))))   # b"GET / HTTP/1.1\r\n..."
-#     client.receive_data(b"HTTP/1.1 204 No Content\r\n\r\n")                # [Response(...), EndOfMessage()]
-#
-# RFC 9112 sections 6.3 (length of a response), 9.2, 9.3.2 (pipelining) and 9.6; connection.py explains the states. Left
-# out: CONNECT. Upgrade is supported as far as leaving HTTP/1: has_switched and take_rest().
-
-
 class ClientConnection(Connection):
-    """The client's end of a connection, with pipelining (section 9.3.2)."""
+    """The client's end of a connection, with pipelining.
+
+    RFC 9112 sections 6.3 (length of a response), 9.2, 9.3.2 (pipelining) and 9.6. Left out: CONNECT. Upgrade is
+    supported as far as leaving HTTP/1: has_switched and take_rest().
+    """
 
     def __init__(self, body_limit_octets: int = limits.RESPONSE_BODY_OCTETS) -> None:
         super().__init__(body_limit_octets)
@@ -314,18 +315,6 @@ class ClientConnection(Connection):
         return response
 
 
-# HTTP/1 server connection, sans-IO: octets in, events out; responses in, octets out (RFC 9112).
-#
-#     server = ServerConnection(limits.REQUEST_BODY_OCTETS)
-#     server.receive_data(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")   # [Request(...), EndOfMessage()]
-#     server.send_response(Response(200, body=b"hi"), date)           # b"HTTP/1.1 200 OK\r\n..."
-#     server.next_exchange()                                          # events of a pipelined request
-#
-# RFC 9112 sections 2.2, 6.3, 9.3 (persistence), 9.3.2 (pipelining) and 9.6; RFC 9110 sections 6.6.1 and 10.1.1;
-# RFC 9931 sections 4 (a refused Upgrade leaves the connection open) and 7 (a refused CONNECT closes it). The states are
-# explained in connection.py. CONNECT and Upgrade are supported as far as leaving HTTP/1, with take_rest() and switch();
-# intermediary/tunnel.py and http2/upgrade.py do the rest.
-
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 # Cache of parsed heads: parsing is a pure function, and clients repeat their heads. Only short ones are stored.
@@ -364,7 +353,13 @@ _HEAD = b"HEAD "
 
 
 class ServerConnection(Connection):
-    """The server's end of a connection: one exchange at a time; pipelined requests stay in the buffer."""
+    """The server's end of a connection: one exchange at a time; pipelined requests stay in the buffer.
+
+    RFC 9112 sections 2.2, 6.3, 9.3 (persistence), 9.3.2 (pipelining) and 9.6; RFC 9110 sections 6.6.1 and 10.1.1; RFC
+    9931 sections 4 (a refused Upgrade leaves the connection open) and 7 (a refused CONNECT closes it). CONNECT and
+    Upgrade are supported as far as leaving HTTP/1, with take_rest() and switch(); services/http/intermediary/tunnel.py
+    and services/http/http2/upgrade.py do the rest.
+    """
 
     def __init__(self, body_limit_octets: int) -> None:
         super().__init__(body_limit_octets)

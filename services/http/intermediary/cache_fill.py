@@ -16,7 +16,7 @@ from services.http.cache.response import truncated
 from services.http.cache.stored import StoredResponse
 from services.http.messages import StreamedBody, do_nothing
 from services.http.server.body_stream import BodyStream
-from services.http.storage.store import Reader, State, Writer
+from services.http.storage.store import StoreReader, StoreWriter, WriterState
 
 PIECE_OCTETS = 262_144
 # With at most this much missing, the content is fetched to its end although all clients have disconnected. squid has
@@ -34,7 +34,7 @@ class CacheFill:
     def __init__(
         self,
         source: StreamedBody,
-        writer: Writer | None,
+        writer: StoreWriter | None,
         is_wanted: Callable[[], bool] = _never,
         continues_unread: bool = False,
     ) -> None:
@@ -164,7 +164,7 @@ class CacheFill:
 class FillReader(StreamedBody):
     """The body for one client: the octets in the store, then those that the store did not accept."""
 
-    def __init__(self, fill: CacheFill, stored: Reader | None) -> None:
+    def __init__(self, fill: CacheFill, stored: StoreReader | None) -> None:
         super().__init__(fill.source.size_octets)
         self.tail = BodyStream()
         self._fill = fill
@@ -196,7 +196,7 @@ class FillReader(StreamedBody):
         except OSError:
             # After an abort, the octets stored until then have been read. Any other error is one of the disk.
             writer = self._fill.writer
-            if writer is None or writer.state is not State.ABORTED:
+            if writer is None or writer.state is not WriterState.ABORTED:
                 raise
             data = b""
         if data:

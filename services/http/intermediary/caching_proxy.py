@@ -3,8 +3,8 @@
     proxy = CachingProxy(settings, loop, log, time.time, Store(), Policy(b"lab7"))
 
 A hit is sent at once, a stale one within stale-while-revalidate as well, followed by a background validation (RFC 5861
-section 3). Concurrent misses of one URI are collapsed into a single forwarded request (collapsed_request.py). The path
-of a request through these modules is described in __init__.py.
+section 3). Concurrent misses of one URI are collapsed into a single forwarded request. The path of a request through
+these modules is described in __init__.py.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from services.eventlog import EventLog
 from services.http.cache.decisions import Forward, Policy, ResponseActions, Serve, Unsatisfiable
 from services.http.cache.lookup import decide
 from services.http.cache.response import handle_failure, handle_response
-from services.http.cache.reuse import forward_line, mark_collapsed
+from services.http.cache.reuse import cache_status_forward, mark_collapsed
 from services.http.cache.stored import StoredResponse
 from services.http.fields import Fields
 from services.http.intermediary.cache_fill import CacheFill
@@ -30,12 +30,6 @@ from services.http.server.context import LazyResponse
 from services.http.server.error_pages import page_response
 from services.http.server.inbound import Inbound
 from services.http.storage.store import Store
-
-# Collapsed request: one forwarded request (single flight) that several clients wait for (RFC 9111 section 4).
-#
-# A cache may collapse concurrent requests for one URI: the response to one may satisfy all of them, if it is stored and
-# each of them may be satisfied by the stored response. The exchange runs as its own task, so that the first client can
-# disconnect without failing the others.
 
 
 @dataclass(slots=True)
@@ -65,7 +59,13 @@ class Outcome:
 
 
 class CollapsedRequest:
-    """One collapsed request; the result of `outcome` is an UpstreamError where there is no response."""
+    """One forwarded request (single flight) that several clients wait for (RFC 9111 section 4).
+
+    A cache may collapse concurrent requests for one URI: the response to one may satisfy all of them, if it is stored
+    and each of them may be satisfied by the stored response. The exchange runs as its own task, so that the first
+    client can disconnect without failing the others. The result of `outcome` is an UpstreamError where there is no
+    response.
+    """
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, unregister: Callable[["CollapsedRequest"], None], is_background: bool
@@ -467,7 +467,7 @@ class CachingProxy(Proxy):
                 return response
         # RFC 9111 section 5.2.2.2: 504 where a stale response is stored and its reuse is prohibited.
         page = self.failure(routed, error if forward.fallback is None else UpstreamError(504, error.detail))
-        line = forward_line(self._policy, routed.key, forward)
+        line = cache_status_forward(self._policy, routed.key, forward)
         return Response(page.status, page.fields.adding(line), page.body)
 
 

@@ -1,11 +1,20 @@
-"""Message forwarding: changes that an intermediary makes to requests, responses and trailers (RFC 9110 section 7.6).
+"""Message forwarding: routes, and changes to requests, responses and trailers (RFC 9110 section 7.6).
+
+    >>> route(Request(b"GET", b"http://example.com/a?b", Fields(((b"Host", b"other"),))), None)
+    Route(origin=Origin(host='example.com', port=80, scheme='http'), authority=b'example.com', request_target=b'/a?b')
 
     forwarded_request(strip_hop_by_hop(request), route, b"lab7")     # Host, Via; Content-Length or chunked
+    build_response(b"GET", head, body, b"lab7")                      # Via; the connection adds the framing fields
+
+A forward proxy requires absolute-form and ignores Host. A reverse proxy sends every request to its single origin,
+whatever host the request names; that name is forwarded in Host and is part of the cache key. The forwarded target is
+neither decoded nor normalised.
 
 Removed are the fields listed in Connection and all hop-by-hop fields (section 7.6.1), including Proxy-Authorization and
-Proxy-Authenticate: this proxy has no authentication, and must not forward credentials meant for one. Obeyed: RFC 9110
-sections 6.5.1, 6.6.1, 7.2, 7.6.2, 7.6.3, 9.3.7, 9.3.8 and 10.1.4; RFC 9112 sections 6.3, 7.1.2 and 9.3. Left out:
-transformation of content (section 7.7), so no-transform is always obeyed.
+Proxy-Authenticate: this proxy has no authentication, and must not forward credentials meant for one.
+
+RFC 9110 sections 6.5.1, 6.6.1, 7.1, 7.2, 7.6.2, 7.6.3, 9.3.7, 9.3.8 and 10.1.4; RFC 9112 sections 3.2, 3.3, 6.3, 7.1.2
+and 9.3. Left out: transformation of content (RFC 9110 section 7.7), so no-transform is always obeyed.
 """
 
 import re
@@ -22,14 +31,7 @@ from services.http.server.body_stream import BUFFER_OCTETS, BodyStream
 from services.http.server.error_pages import page_response
 from services.http.urls import DEFAULT_PORTS, Origin
 
-# Request routing: origin, Host and request target (RFC 9112 sections 3.2 and 3.3, RFC 9110 sections 7.1 and 7.2).
-#
-#     >>> route(Request(b"GET", b"http://example.com/a?b", Fields(((b"Host", b"other"),))), None)
-#     Route(origin=Origin(host='example.com', port=80, scheme='http'), authority=b'example.com', request_target=b'/a?b')
-#
-# A forward proxy requires absolute-form and ignores Host. A reverse proxy sends every request to its single origin,
-# whatever host the request names; that name is forwarded in Host and is part of the cache key. The forwarded target is
-# neither decoded nor normalised.
+# Routes (RFC 9112 sections 3.2 and 3.3).
 
 _SCHEME_AND_AUTHORITY = re.compile(rb"[^:/?]++://[^/?]++")
 HTTP_PORT = DEFAULT_PORTS["http"]
@@ -74,6 +76,8 @@ def authority_origin(authority: bytes, default_port: int = HTTP_PORT) -> Origin:
 def _has_port(authority: bytes) -> bool:
     return b":" in authority.rpartition(b"]")[2]
 
+
+# Requests and trailers.
 
 # RFC 9110 section 7.6.1: hop-by-hop fields; section 11.7: fields of a proxy's own authentication.
 HOP_BY_HOP = frozenset(
@@ -217,9 +221,7 @@ def via(version: Version, name: bytes) -> bytes:
     return b"%d %b" % (major, name) if major > 1 else b"%d.%d %b" % (major, minor, name)
 
 
-# Responses of a proxy to its clients: Via, content and its length (RFC 9110 section 7.6.3, RFC 9112 section 6.3).
-#
-# The connection to the client adds the framing fields.
+# Responses to clients.
 
 
 class ConcatenatedBody(StreamedBody):

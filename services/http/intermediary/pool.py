@@ -1,6 +1,6 @@
-"""Connection pool: persistent connections to origins, bounded per origin and in total (RFC 9112 section 9.3).
+"""Connections to origins: a pool of persistent ones, bounded per origin and in total (RFC 9112 sections 9.3 to 9.6).
 
-    response = await pool.exchange(origin, request, None, None)
+    response = await pool.exchange(origin, request, None, None)     # the head; response.body is a BodyStream
 
 RFC 9112 section 9.3.1 and RFC 9110 section 9.2.2: a request on a persistent connection that the origin closes before
 its response is retried once on a new connection, where its method is idempotent and it has no content. All other
@@ -25,13 +25,6 @@ from services.http.messages import Data, EndOfMessage, Event, Fault, Request, Re
 from services.http.server.body_stream import BodyStream
 from services.http.urls import Origin
 
-# Upstream connection on asyncio: one exchange at a time, request and response content streamed (RFC 9112 section 9).
-#
-#     response = await connection.send_request(request, content, on_interim)  # the head; response.body is a BodyStream
-#
-# Backpressure works in both directions: reading from the origin pauses while the client's buffer is full, and reading
-# from the client while the origin's is. A truncated response is truncated for the client, too.
-
 # Maximum request content per write to the origin.
 PIECE_OCTETS = 65_536
 
@@ -55,9 +48,11 @@ class ClosedEarlyError(UpstreamError):
 
 
 class UpstreamConnection(asyncio.Protocol):
-    """A connection to one origin.
+    """A connection to one origin on asyncio: one exchange at a time, request and response content streamed.
 
-    `on_free` is called with the connection when it is idle, `on_lost` when it has been closed.
+    Backpressure works in both directions: reading from the origin pauses while the client's buffer is full, and reading
+    from the client while the origin's is. A truncated response is truncated for the client, too. `on_free` is called
+    with the connection when it is idle, `on_lost` when it has been closed.
     """
 
     def __init__(
@@ -211,7 +206,7 @@ class UpstreamConnection(asyncio.Protocol):
         head, self._head = self._head, None
         self._progressed_at = self._now()
         self._note_keep_alive(response)
-        body = self._body = BodyStream(_size(response))
+        body = self._body = BodyStream(_announced_size(response))
         body.on_room = self._resume
         body.on_close = self.close
         if head is not None and not head.done():
@@ -274,7 +269,7 @@ class UpstreamConnection(asyncio.Protocol):
                 self.idle_s = min(self._limits.idle_s, max(int(value) - KEEP_ALIVE_MARGIN_S, 0.0))
 
 
-def _size(response: Response) -> int | None:
+def _announced_size(response: Response) -> int | None:
     try:
         return content_length(response.fields)
     except HTTPError:

@@ -17,15 +17,14 @@ from services.http.server.error_pages import page_response
 from services.http.server.inbound import Inbound
 from services.http.server.phase import Phase
 
-# A coroutine that starts when it is awaited, so that a cancelled request does no work.
-#
-# LazyResponse(handle, request)        # handle(request) is called by `await`
-
 Result = TypeVar("Result")
 
 
 class LazyResponse(Generic[Result]):
-    """A coroutine function with its arguments; unlike a coroutine it may be dropped without being awaited."""
+    """A coroutine that starts when it is awaited: LazyResponse(handle, request) calls handle(request) on `await`.
+
+    Unlike a coroutine it may be dropped without being awaited, so a cancelled request does no work.
+    """
 
     __slots__ = ("_arguments", "_function")
 

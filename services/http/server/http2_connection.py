@@ -1,4 +1,4 @@
-"""HTTP/2 connection of the server on asyncio; connection.py hands the transport over to it.
+"""HTTP/2 connection of the server on asyncio; the Http1Connection in server.py hands the transport over to it.
 
 It owns the socket, back-pressure and deadlines, and takes no decision of the protocol. Requests are handled while they
 are parsed, and the responses to one batch go out in one write. Content is read and written in slices as the socket

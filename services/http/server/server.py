@@ -1,4 +1,4 @@
-"""HTTP server on asyncio: its handler, its limits, and the sweep that enforces deadlines.
+"""HTTP server on asyncio: the server, and its HTTP/1 connections from accept to close or to another protocol.
 
     server = HTTPServer(handler, log, time.time)
     await shell.open_tcp(server.protocol, connections=server.connections)
@@ -6,6 +6,9 @@
 `handler` is a function of a Request and its content that returns a Response, or an awaitable of one. A client that
 stalls in a request gets 408 and is closed; an idle connection is closed silently. When all connections are in use,
 services/connections.py decides which one is evicted for a new one.
+
+The version of a cleartext connection is HTTP/2 where the client begins with the connection preface (prior knowledge,
+RFC 9113 sections 3.3 and 3.4), else HTTP/1; no HTTP/1 request begins with the preface. Over TLS it is that of ALPN.
 """
 
 import asyncio
@@ -29,18 +32,9 @@ from services.http.server.http2_connection import Http2Connection
 from services.http.server.phase import Phase
 from services.http.server.takeover import Takeover
 
-# Version detection on a cleartext connection: HTTP/1, or HTTP/2 by prior knowledge (RFC 9113 section 3.3).
-#
-#     detector = VersionDetector()
-#     detector.feed(b"PRI * HT")     # Detected.UNDECIDED
-#     detector.feed(b"TP/2.0\r\n")   # Detected.UNDECIDED
-#     detector.feed(b"\r\nSM\r\n\r\n")  # Detected.HTTP_2
-#
-# No HTTP/1 request starts with the connection preface of HTTP/2 (section 3.4); any other octets are HTTP/1.
 
-
-class Detected(Enum):
-    """Results of version detection."""
+class DetectedVersion(Enum):
+    """Result of version detection: UNDECIDED until there are enough octets."""
 
     UNDECIDED = auto()
     HTTP_1 = auto()
@@ -48,26 +42,23 @@ class Detected(Enum):
 
 
 class VersionDetector:
-    """Buffers octets until they determine the version; `octets` are all octets received."""
+    """Version detection on a cleartext connection; `octets` are all octets received.
+
+    detector.feed(b"PRI * HT")        # DetectedVersion.UNDECIDED
+    detector.feed(b"TP/2.0\\r\\n")      # DetectedVersion.UNDECIDED
+    detector.feed(b"\\r\\nSM\\r\\n\\r\\n")  # DetectedVersion.HTTP_2
+    """
 
     def __init__(self) -> None:
         self.octets = b""
 
-    def feed(self, data: bytes) -> Detected:
+    def feed(self, data: bytes) -> DetectedVersion:
         """Add octets and return the result so far."""
         self.octets += data
         if self.octets.startswith(PREFACE):
-            return Detected.HTTP_2
-        return Detected.UNDECIDED if PREFACE.startswith(self.octets) else Detected.HTTP_1
+            return DetectedVersion.HTTP_2
+        return DetectedVersion.UNDECIDED if PREFACE.startswith(self.octets) else DetectedVersion.HTTP_1
 
-
-# HTTP/1 connection of the server on asyncio: from accept, with version detection, to close or to another protocol.
-#
-# It passes octets to ServerConnection (http1/server_connection.py), requests to the handler, and responses to the
-# socket. It owns reading, back-pressure and the phase with its deadline, which the server's sweep checks, and takes no
-# decision of the protocol. The responses to one batch of pipelined requests go out in one write. A relay is called as
-# soon as a request's head is complete and streams the content; any other handler is called when the content is
-# complete.
 
 # Content read and written at a time: a full window of a fast path.
 SLICE_OCTETS = 262_144
@@ -80,7 +71,13 @@ BATCH_REQUESTS = 32
 
 
 class Http1Connection(asyncio.Protocol):
-    """One accepted connection."""
+    """An accepted connection: passes octets to its ServerConnection, requests to the handler, responses to the socket.
+
+    It owns reading, back-pressure and the phase with its deadline, which the server's sweep checks, and takes no
+    decision of the protocol. The responses to one batch of pipelined requests go out in one write. A relay is called as
+    soon as a request's head is complete and streams the content; any other handler is called when the content is
+    complete.
+    """
 
     def __init__(self, context: ServerContext, slot: Slot) -> None:
         self.slot = slot
@@ -135,9 +132,9 @@ class Http1Connection(asyncio.Protocol):
             return
         if self._version_detector is not None:
             detected, octets = self._version_detector.feed(data), self._version_detector.octets
-            if detected is not Detected.HTTP_1:
+            if detected is not DetectedVersion.HTTP_1:
                 self._enter_request_phase()
-                if detected is Detected.HTTP_2:
+                if detected is DetectedVersion.HTTP_2:
                     self._switch_to_http2(octets)
                 return
             self._version_detector, data = None, octets
@@ -573,7 +570,7 @@ class Http1Connection(asyncio.Protocol):
 
 
 class HTTPServer:
-    """Calls `handler` for the requests of any number of connections."""
+    """Accepts any number of connections, and calls `handler` for their requests."""
 
     def __init__(
         self,

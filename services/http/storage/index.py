@@ -1,11 +1,12 @@
-"""Index of stored responses by cache key, with limits and eviction of the least recently used (LRU). No I/O.
+"""Index of stored responses by cache key, and accounting of their space: limits, and LRU eviction.
 
     index.add(entry)           -> the entries whose place it takes: of the same request fields, or too many of the URI
     index.make_room()          -> the entries that leave so that every limit holds again
     index.find(b"http://a/")   -> the stored responses of a URI, the newest first
 
 RFC 9111 section 2: the cache key is at least the URI; section 4.1: variants of one URI differ in the request fields
-that Vary nominates. The function `same_key` compares them.
+that Vary nominates. The function `same_key` compares them. The Index counts, without I/O; the Space removes the files
+of the entries that leave.
 """
 
 from collections import OrderedDict
@@ -21,8 +22,8 @@ SameKey = Callable[[StoredResponse, StoredResponse], bool]
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """Limits of all entries together; `disk_octets` 0 means that there is no disk."""
+class IndexLimits:
+    """IndexLimits of all entries together; `disk_octets` 0 means that there is no disk."""
 
     memory_octets: int = limits.MEMORY_OCTETS
     disk_octets: int = 0
@@ -69,7 +70,7 @@ class Index:
     `pending_memory` and `pending_disk` are octets of arriving responses: they count towards the limits, too.
     """
 
-    def __init__(self, most: Limits, same_key: SameKey) -> None:
+    def __init__(self, most: IndexLimits, same_key: SameKey) -> None:
         self.limits = most
         self.memory_octets = 0
         self.disk_octets = 0
@@ -209,16 +210,14 @@ class Index:
             self._held.pop(entry.stored.name, None)
 
 
-# Storage accounting: the memory and disk space of entries and of content that arrives, and eviction where it is full.
-#
-#     space.reserve(memory_octets, disk_octets)   # False where other arriving content takes all the space
-#     space.evict()  # entries leave, the one unused for longest first, until all limits hold
-#
-# The index (index.py) counts; this module removes the files of what leaves, and notes failures of the disk.
-
-
 class Space:
-    """The space of one store; `object_octets` is the largest content that is stored."""
+    """Memory and disk space of one store: reserves it for content that arrives, and evicts entries where it is full.
+
+        space.reserve(memory_octets, disk_octets)   # False where other arriving content takes all the space
+        space.evict()                               # the least recently used entries leave, until all limits hold
+
+    `object_octets` is the largest content that is stored. Failures of the disk are counted, and the first is logged.
+    """
 
     def __init__(self, index: Index, folder: Folder | None, object_octets: int, log: EventLog | None) -> None:
         self.folder = folder

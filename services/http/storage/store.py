@@ -1,7 +1,10 @@
 """Store of responses in memory, or with a directory on disk, persistent over restarts.
 
     store = Store(memory_octets=64 << 20, directory=Path("cache"))
-    writer = store.begin(stored); writer.write(b"..."); writer.commit()
+    writer = store.begin(stored)
+    follower = writer.reader()    # a body for a client, read while the content arrives
+    writer.write(b"...")          # False once the writer is closed
+    writer.commit()               # the StoredResponse, which find() returns from now on; or writer.abort()
     [stored] = store.find(b"http://www.example.com/")
     body = store.open(stored)
 
@@ -27,10 +30,10 @@ from services.http.ranges import Span
 from services.http.storage import limits
 from services.http.storage.folder import Folder, blocks, write_all
 from services.http.storage.format import Head, encode_head
-from services.http.storage.index import Entry, Index, Limits, SameKey, Space, head_octets
+from services.http.storage.index import Entry, Index, IndexLimits, SameKey, Space, head_octets
 from services.http.storage.limits import HELD_CONTENT_OCTETS, PIECE_OCTETS
 
-# Content of stored responses: buffers for arriving content, bodies in memory, and verification of content files.
+# Content, in memory and in files.
 
 Segment = bytes | tuple[int, int]
 
@@ -137,35 +140,30 @@ def verify_content(descriptor: int, size_octets: int, checksum: int | None) -> N
         raise OSError("checksum mismatch")
 
 
-# Store writer: saves a response while its content arrives, and serves it to concurrent readers.
-#
-#     writer = store.begin(stored)
-#     follower = writer.reader()
-#     follower.wake = ...           # called when there are more octets, or the end
-#     writer.write(b"...")          # False once the writer is closed
-#     writer.commit()               # the StoredResponse, which find() returns from now on; or writer.abort()
-#
-# A writer aborts by itself where the content exceeds a limit, where other arriving responses take all the space, and
-# where the disk fails. Further writes are ignored.
+# Arriving content: one writer, concurrent readers.
 
 
-class State(Enum):
-    """State of the content."""
+class WriterState(Enum):
+    """State of arriving content."""
 
     ARRIVING = auto()
     COMPLETE = auto()
     ABORTED = auto()
 
 
-class Writer:
-    """An arriving response; created by Store.begin()."""
+class StoreWriter:
+    """A response whose content arrives; created by Store.begin().
+
+    It aborts by itself where the content exceeds a limit, where other arriving responses take all the space, and where
+    the disk fails. Further writes are ignored.
+    """
 
     def __init__(
-        self, space: Space, stored: StoredResponse, finish: Callable[["Writer", StoredResponse | None], bool]
+        self, space: Space, stored: StoredResponse, finish: Callable[["StoreWriter", StoredResponse | None], bool]
     ) -> None:
         """`finish(writer, stored)` stores the content, or discards it for None; returns True where it is stored."""
         self.stored = stored
-        self.state = State.ARRIVING
+        self.state = WriterState.ARRIVING
         self.size_octets = 0
         self.checksum = 0
         self.content: MemoryContent | FileContent = MemoryContent()
@@ -175,12 +173,12 @@ class Writer:
         self._finish = finish
         self._memory_octets = 0
         self._disk_octets = 0
-        self._readers: set[Reader] = set()
+        self._readers: set[StoreReader] = set()
 
     @property
     def is_open(self) -> bool:
         """True while the content arrives and is accepted."""
-        return self.state is State.ARRIVING
+        return self.state is WriterState.ARRIVING
 
     def write(self, data: bytes) -> bool:
         """Append octets; return is_open."""
@@ -202,7 +200,7 @@ class Writer:
             self.abort()
             return None
         is_stored = self._finish(self, stored)
-        self._end(State.COMPLETE)
+        self._end(WriterState.COMPLETE)
         return stored if is_stored else None
 
     def abort(self) -> None:
@@ -210,20 +208,20 @@ class Writer:
         if not self.is_open:
             return
         self._finish(self, None)
-        self._end(State.ABORTED)
+        self._end(WriterState.ABORTED)
 
-    def reader(self, first: int = 0, last: int | None = None) -> "Reader":
+    def reader(self, first: int = 0, last: int | None = None) -> "StoreReader":
         """Return a body of octets `first` to `last` that follows the arriving content.
 
         Raises ValueError after the end; use Store.open() then.
         """
         if not self.is_open:
             raise ValueError("the content no longer arrives")
-        reader = Reader(self, first, last)
+        reader = StoreReader(self, first, last)
         self._readers.add(reader)
         return reader
 
-    def forget(self, reader: "Reader") -> None:
+    def forget(self, reader: "StoreReader") -> None:
         """Remove a closed reader; after the end, the last one closes the file."""
         self._readers.discard(reader)
         self._close_unread()
@@ -279,7 +277,7 @@ class Writer:
             self.reserve(-size_before, 0)
         return True
 
-    def _end(self, state: State) -> None:
+    def _end(self, state: WriterState) -> None:
         self.state = state
         self.release()
         self._close_unread()
@@ -295,18 +293,18 @@ class Writer:
                 reader.wake()
 
 
-class Reader:
+class StoreReader:
     """A body that follows arriving content, unaffected by removal of the entry.
 
     It has read() and close() of services.http.messages.Body, with one difference: b"" means that no octets are
     available yet, and `is_finished` is True at the end.
     """
 
-    def __init__(self, writer: Writer, first: int, last: int | None) -> None:
+    def __init__(self, writer: StoreWriter, first: int, last: int | None) -> None:
         self.size_octets: int | None = None if last is None else last - first + 1
         self.wake: Callable[[], None] | None = None
         """Called by write(), commit() and abort() for new octets or the end."""
-        self._writer: Writer | None = writer
+        self._writer: StoreWriter | None = writer
         self._next = first
         self._end = last
 
@@ -317,7 +315,7 @@ class Reader:
             return b""
         end = writer.size_octets if self._end is None else min(self._end + 1, writer.size_octets)
         data = writer.content.read(self._next, min(limit_octets, max(end - self._next, 0)))
-        if not data and writer.state is State.ABORTED:
+        if not data and writer.state is WriterState.ABORTED:
             raise OSError("the content was truncated")
         self._next += len(data)
         return data
@@ -328,7 +326,7 @@ class Reader:
         writer = self._writer
         if writer is None or (self._end is not None and self._next > self._end):
             return True
-        return writer.state is State.COMPLETE and self._next >= writer.size_octets
+        return writer.state is WriterState.COMPLETE and self._next >= writer.size_octets
 
     def close(self) -> None:
         """Release the content; idempotent."""
@@ -337,6 +335,8 @@ class Reader:
         if writer is not None:
             writer.forget(self)
 
+
+# The store.
 
 # Errors of an overloaded system; a file that cannot be opened because of them is not damaged.
 _NOT_NOW = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
@@ -375,8 +375,8 @@ class Store:
         9111 section 4.1). `object_octets` limits the content of one response, `memory_octets` the memory and
         `disk_octets` the disk space of all, including heads and arriving content."""
         self.folder = None if directory is None else Folder(directory)
-        self._index = Index(Limits(memory_octets, 0 if directory is None else disk_octets, entries_max), same_key)
-        self._writers: dict[bytes, set[Writer]] = {}
+        self._index = Index(IndexLimits(memory_octets, 0 if directory is None else disk_octets, entries_max), same_key)
+        self._writers: dict[bytes, set[StoreWriter]] = {}
         self._space = Space(self._index, self.folder, object_octets, log)
         self._log = log
         self._last_name = 0
@@ -388,7 +388,7 @@ class Store:
         """Return the stored responses of a URI, the newest first."""
         return self._index.find(uri)
 
-    def begin(self, stored: StoredResponse, expected_octets: int = 0) -> Writer:
+    def begin(self, stored: StoredResponse, expected_octets: int = 0) -> StoreWriter:
         """Start storing a response; return the writer for its content, which is aborted where storing is impossible.
 
         `expected_octets` is the length of the content, 0 where unknown. It avoids evictions for a response that turns
@@ -396,7 +396,7 @@ class Store:
         """
         self._last_name += 1
         stored = replace(stored, name=f"{self._last_name:016x}")
-        writer = Writer(self._space, stored, self._finish)
+        writer = StoreWriter(self._space, stored, self._finish)
         self._writers.setdefault(stored.uri, set()).add(writer)
         octets = head_octets(stored)
         is_small = len(stored.uri) <= limits.URI_OCTETS and octets <= limits.HEAD_OCTETS
@@ -490,7 +490,7 @@ class Store:
 
     # The end of a writer.
 
-    def _finish(self, writer: Writer, stored: StoredResponse | None) -> bool:
+    def _finish(self, writer: StoreWriter, stored: StoredResponse | None) -> bool:
         """Store the content of a writer as `stored`, or discard it for None; return True where it is stored."""
         if stored is None:
             self._discard(writer)
@@ -501,7 +501,7 @@ class Store:
             self._writers.pop(writer.stored.uri, None)
         return is_stored
 
-    def _keep(self, writer: Writer, stored: StoredResponse) -> bool:
+    def _keep(self, writer: StoreWriter, stored: StoredResponse) -> bool:
         is_outdated = writer.is_revoked or self._index.has_newer(stored)
         entry = None if is_outdated else self._write_files(writer, stored)
         if entry is None:
@@ -513,7 +513,7 @@ class Store:
         self._stored += 1
         return self._index.get(stored.name) is entry
 
-    def _discard(self, writer: Writer) -> None:
+    def _discard(self, writer: StoreWriter) -> None:
         self._aborted += 1
         if self.folder is not None:
             self.folder.remove(writer.stored.name)
@@ -532,7 +532,7 @@ class Store:
         room = (octets, 0) if is_small else (0, blocks(octets))
         return octets <= self._space.object_octets and self._index.may_reserve(*room)
 
-    def _write_files(self, writer: Writer, stored: StoredResponse) -> Entry | None:
+    def _write_files(self, writer: StoreWriter, stored: StoredResponse) -> Entry | None:
         held = writer.held
         if self.folder is None:
             return Entry(stored, writer.checksum, 0, held)

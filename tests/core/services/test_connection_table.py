@@ -13,9 +13,9 @@ from services.connections import (
     Admission,
     ConnectionLimits,
     ConnectionTable,
-    Entry,
     Refusal,
     Stage,
+    TableEntry,
     paid_deadline,
     prefix_of,
 )
@@ -27,14 +27,14 @@ def table_of(size: int, per_address: int | None = None) -> ConnectionTable:
     return ConnectionTable(ConnectionLimits(size, per_address))
 
 
-def admit(table: ConnectionTable, address: str, now: float = OLD, stage: Stage = Stage.OPENING) -> Entry:
+def admit(table: ConnectionTable, address: str, now: float = OLD, stage: Stage = Stage.OPENING) -> TableEntry:
     admitted = table.admit(address, now)
     assert isinstance(admitted, Admission)
     admitted.entry.stage = stage
     return admitted.entry
 
 
-def evicted_for(table: ConnectionTable, address: str, now: float = YOUNG) -> Entry | None:
+def evicted_for(table: ConnectionTable, address: str, now: float = YOUNG) -> TableEntry | None:
     admitted = table.admit(address, now)
     assert isinstance(admitted, Admission)
     return admitted.evicted
@@ -218,7 +218,7 @@ def test_the_table_never_holds_more_than_it_may_and_counts_right(
     steps: list[tuple[int, Stage, float, bool]], size: int
 ) -> None:
     table, now = table_of(size), 0.0
-    held: list[Entry] = []
+    held: list[TableEntry] = []
     for number, stage, passed, removes in steps:
         now += passed
         result = table.admit(f"10.{number % 3}.0.{number}", now)

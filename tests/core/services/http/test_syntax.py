@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from services.http.errors import HTTPError
 from services.http.fields import Fields, format_date, list_members, parse_date
-from services.http.messages import PHRASES, is_host, normalised, percent_decode, split_target
+from services.http.messages import PHRASES, decode_unreserved, is_host, percent_decode, split_target
 from services.http.page_load.html_links import find_objects
 from services.http.ranges import Span, select_ranges
 from services.http.urls import parse_url
@@ -141,7 +141,7 @@ def test_unreserved_characters_are_decoded(octet: int) -> None:
     character = bytes((octet,))
     needs_none = character.isalnum() or character in (b"-", b".", b"_", b"~")
     for encoded in (b"%%%02x" % octet, b"%%%02X" % octet):
-        assert normalised(b"/a" + encoded) == b"/a" + (character if needs_none else encoded)
+        assert decode_unreserved(b"/a" + encoded) == b"/a" + (character if needs_none else encoded)
 
 
 def test_phrases_are_those_of_the_rfc() -> None:

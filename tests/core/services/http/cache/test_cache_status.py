@@ -4,7 +4,7 @@ import pytest
 
 from services.http.cache.decisions import DEFAULT_POLICY, Policy
 from services.http.cache.response import handle_response
-from services.http.cache.reuse import identifier, mark_collapsed
+from services.http.cache.reuse import cache_identifier, mark_collapsed
 from services.http.messages import Request, Response
 from tests.core.services.http.cache.exchanges import NOW, URI, Cache, date, entry, fields, forwarded, get, ok, served
 
@@ -32,8 +32,8 @@ def relayed(response: Response, request: Request | None = None, policy: Policy =
     ],
 )
 def test_2_a_cache_is_a_token_or_a_string(name: bytes, item: bytes) -> None:
-    assert identifier(name) == item
-    line = status_of(relayed(ok(MAX_AGE), policy=Policy(identifier(name))))
+    assert cache_identifier(name) == item
+    line = status_of(relayed(ok(MAX_AGE), policy=Policy(cache_identifier(name))))
     assert line == item + b"; fwd=uri-miss; ttl=60; stored"
 
 

@@ -31,7 +31,7 @@ from services.http.http2.settings import Setting, encode_settings, parse_setting
 from services.http.http2.streams import TRANSITIONS, Signal, StreamState, move
 from services.http.http2.upgrade import upgrade_settings, upgraded
 from services.http.messages import HTTP_1_0, Request, Response
-from services.http.server.server import Detected, VersionDetector
+from services.http.server.server import DetectedVersion, VersionDetector
 
 DATE = b"Sun, 06 Nov 1994 08:49:37 GMT"
 GET = [(b":method", b"GET"), (b":scheme", b"http"), (b":path", b"/"), (b":authority", b"a")]
@@ -242,12 +242,12 @@ def test_the_table_of_transitions_is_all_there_is() -> None:
 @pytest.mark.parametrize("octets", [PREFACE[:cut] for cut in range(len(PREFACE))])
 def test_the_version_is_open_until_the_preface_is_whole_or_broken(octets: bytes) -> None:
     opening = VersionDetector()
-    assert opening.feed(octets) is Detected.UNDECIDED
-    assert opening.feed(b"\xff") is Detected.HTTP_1
+    assert opening.feed(octets) is DetectedVersion.UNDECIDED
+    assert opening.feed(b"\xff") is DetectedVersion.HTTP_1
     assert opening.octets == octets + b"\xff"
     opening = VersionDetector()
     opening.feed(octets)
-    assert opening.feed(PREFACE[len(octets) :] + b"more") is Detected.HTTP_2
+    assert opening.feed(PREFACE[len(octets) :] + b"more") is DetectedVersion.HTTP_2
 
 
 def test_header_sizes_are_without_padding_priority_and_promised_number() -> None:

@@ -3,7 +3,7 @@
 from services.http.cache.stored import ContentSpan, StoredResponse
 from services.http.fields import Fields
 from services.http.messages import Body, Response
-from services.http.storage.store import Store, Writer
+from services.http.storage.store import Store, StoreWriter
 
 URI = b"http://www.example.com/"
 
@@ -46,7 +46,7 @@ def putting(store: Store, stored: StoredResponse, content: bytes = b"content") -
     return kept
 
 
-def arriving(store: Store, stored: StoredResponse, content: bytes) -> Writer:
+def arriving(store: Store, stored: StoredResponse, content: bytes) -> StoreWriter:
     """Start storing a response without completing it."""
     writer = store.begin(stored)
     writer.write(content)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.http.storage.index import Entry, Index, Limits, head_octets
+from services.http.storage.index import Entry, Index, IndexLimits, head_octets
 from services.http.storage.limits import LINE_OVERHEAD_OCTETS
 from tests.core.services.http.storage.entries import response, same_key
 
@@ -27,7 +27,7 @@ def found(index: Index, uri: bytes = b"/0") -> list[int]:
 
 
 def test_the_newest_of_a_uri_is_found_first() -> None:
-    index = Index(Limits(), same_key)
+    index = Index(IndexLimits(), same_key)
     for number in range(3):
         assert index.add(entry(number, language=b"%d" % number)) == []
     assert found(index) == [2, 1, 0]
@@ -35,7 +35,7 @@ def test_the_newest_of_a_uri_is_found_first() -> None:
 
 
 def test_a_response_to_the_same_request_fields_takes_the_place_of_the_older() -> None:
-    index = Index(Limits(), same_key)
+    index = Index(IndexLimits(), same_key)
     index.add(entry(0, language=b"en"))
     index.add(entry(1, language=b"de"))
     assert names(index.add(entry(2, language=b"en"))) == [0]
@@ -43,7 +43,7 @@ def test_a_response_to_the_same_request_fields_takes_the_place_of_the_older() ->
 
 
 def test_a_response_to_another_method_takes_no_place() -> None:
-    index = Index(Limits(), same_key)
+    index = Index(IndexLimits(), same_key)
     index.add(entry(0))
     other = entry(1)
     other.stored = replace(other.stored, method=b"HEAD")
@@ -52,7 +52,7 @@ def test_a_response_to_another_method_takes_no_place() -> None:
 
 
 def test_a_freshened_response_is_the_newest() -> None:
-    index = Index(Limits(), same_key)
+    index = Index(IndexLimits(), same_key)
     for number in range(3):
         index.add(entry(number, language=b"%d" % number))
     old = index.get(f"{0:016x}")
@@ -64,7 +64,7 @@ def test_a_freshened_response_is_the_newest() -> None:
 
 
 def test_of_too_many_variants_the_one_unused_for_longest_leaves() -> None:
-    index = Index(Limits(variants=3), same_key)
+    index = Index(IndexLimits(variants=3), same_key)
     for number in range(3):
         index.add(entry(number, language=b"%d" % number))
     index.touch(f"{0:016x}")
@@ -73,7 +73,7 @@ def test_of_too_many_variants_the_one_unused_for_longest_leaves() -> None:
 
 
 def test_what_was_not_used_for_longest_leaves_first() -> None:
-    index = Index(Limits(entries=3), same_key)
+    index = Index(IndexLimits(entries=3), same_key)
     for number in range(5):
         index.add(entry(number, b"/%d" % number))
     index.touch(f"{0:016x}")
@@ -82,7 +82,7 @@ def test_what_was_not_used_for_longest_leaves_first() -> None:
 
 
 def test_heads_count_as_well_as_content() -> None:
-    index = Index(Limits(memory_octets=3 * (HEAD + 10)), same_key)
+    index = Index(IndexLimits(memory_octets=3 * (HEAD + 10)), same_key)
     for number in range(4):
         index.add(entry(number, b"/%d" % number))
     assert names(index.make_room()) == [0]
@@ -90,7 +90,7 @@ def test_heads_count_as_well_as_content() -> None:
 
 
 def test_content_that_has_a_file_leaves_memory_before_any_entry_does() -> None:
-    index = Index(Limits(memory_octets=3 * HEAD + 10, disk_octets=1000), same_key)
+    index = Index(IndexLimits(memory_octets=3 * HEAD + 10, disk_octets=1000), same_key)
     for number in range(3):
         index.add(entry(number, b"/%d" % number, file_octets=100))
     index.touch(f"{0:016x}")
@@ -100,7 +100,7 @@ def test_content_that_has_a_file_leaves_memory_before_any_entry_does() -> None:
 
 
 def test_entries_leave_where_the_disk_is_full() -> None:
-    index = Index(Limits(disk_octets=250), same_key)
+    index = Index(IndexLimits(disk_octets=250), same_key)
     for number in range(3):
         index.add(entry(number, b"/%d" % number, file_octets=100))
     assert names(index.make_room()) == [0]
@@ -108,7 +108,7 @@ def test_entries_leave_where_the_disk_is_full() -> None:
 
 
 def test_what_arrives_counts_and_is_refused_where_it_fits_in_no_case() -> None:
-    index = Index(Limits(memory_octets=HEAD + 100), same_key)
+    index = Index(IndexLimits(memory_octets=HEAD + 100), same_key)
     index.add(entry(0))
     assert index.may_reserve(HEAD + 100, 0)
     assert not index.may_reserve(HEAD + 101, 0)
@@ -130,7 +130,7 @@ def test_what_arrives_counts_and_is_refused_where_it_fits_in_no_case() -> None:
     )
 )
 def test_the_sums_are_those_of_the_entries_and_within_the_bounds(steps: list[tuple[str, int, int, int]]) -> None:
-    bounds = Limits(memory_octets=5 * HEAD, disk_octets=1000, entries=6, variants=2)
+    bounds = IndexLimits(memory_octets=5 * HEAD, disk_octets=1000, entries=6, variants=2)
     index = Index(bounds, same_key)
     live: dict[str, Entry] = {}
     for count, (step, number, uri, size) in enumerate(steps):
@@ -167,7 +167,7 @@ def test_the_sums_are_those_of_the_entries_and_within_the_bounds(steps: list[tup
 
 
 def test_dropping_what_is_not_there_drops_nothing() -> None:
-    index = Index(Limits(), same_key)
+    index = Index(IndexLimits(), same_key)
     assert index.drop(f"{1:016x}") is None
     index.touch(f"{1:016x}")
     assert len(index) == 0

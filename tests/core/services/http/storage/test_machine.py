@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from services.http.cache.stored import StoredResponse
 from services.http.storage import limits
-from services.http.storage.store import Reader, Store, Writer
+from services.http.storage.store import Store, StoreReader, StoreWriter
 from tests.core.services.http.storage.entries import URI, content_of, read_all, response, same_key
 
 uris = st.integers(0, 3).map(lambda number: URI + b"%d" % number)
@@ -32,8 +32,8 @@ def key_of(stored: StoredResponse) -> Key:
 class Arriving:
     """A writer, the octets written to it, and a reader that reads at intervals."""
 
-    writer: Writer
-    reader: Reader
+    writer: StoreWriter
+    reader: StoreReader
     expected: bytes
     is_revoked: bool = False
     read: bytes = b""

@@ -9,7 +9,7 @@ from services.http.fields import Fields
 from services.http.ranges import Span
 from services.http.storage import limits
 from services.http.storage.index import head_octets
-from services.http.storage.store import Store, Writer
+from services.http.storage.store import Store, StoreWriter
 from tests.core.services.http.storage.entries import (
     URI,
     arriving,
@@ -222,7 +222,7 @@ def test_a_large_response_that_cannot_be_stored_drives_nothing_out() -> None:
 # Reading while it arrives.
 
 
-def follow(writer: Writer, first: int = 0, last: int | None = None) -> tuple[list[bytes], list[str]]:
+def follow(writer: StoreWriter, first: int = 0, last: int | None = None) -> tuple[list[bytes], list[str]]:
     """Read the available octets at each wake-up by the writer; return the pieces and the writer's end state."""
     reader, pieces, ends = writer.reader(first, last), list[bytes](), list[str]()
 
