@@ -3,6 +3,7 @@
     http/ dns/ mail/ ftp/       one package per protocol
     shell.py                    flags, listening sockets, READY and shutdown of a service program
     connections.py              listening sockets; admission, eviction, deadlines and shutdown of connections
+    flags.py                    argument types of argparse
     buffer.py bounded_dict.py   bounded input, bounded caches
     passwords.py tls.py         scrypt hashes of passwords, TLS contexts
     eventlog.py errors.py       JSON lines of events, shared errors

@@ -27,6 +27,7 @@ from typing import Any, TypeVar
 from services.connections import ConnectionLimits, ConnectionSet, Factory, Listener
 from services.errors import ServiceError
 from services.eventlog import EventLog, open_log
+from services.flags import port
 
 # Only loopback by default, unless --listen has another address, as with Redis, PostgreSQL and Unbound.
 DEFAULT_LISTEN = ("127.0.0.1", "::1")
@@ -141,12 +142,6 @@ def _cannot_listen(address: str, port: int, error: OSError) -> str:
     return f"cannot listen on {address} port {port} ({error}): choose others with --listen and --port"
 
 
-def _port(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text) <= 65535):
-        raise argparse.ArgumentTypeError(f"{text!r} is no port number from 0 to 65535")
-    return int(text)
-
-
 def add_common_flags(parser: argparse.ArgumentParser, default_port: int) -> None:
     """Add --listen, --port and --log, which every service takes."""
     parser.add_argument(
@@ -157,7 +152,7 @@ def add_common_flags(parser: argparse.ArgumentParser, default_port: int) -> None
     )
     parser.add_argument(
         "--port",
-        type=_port,
+        type=port,
         default=default_port,
         metavar="N",
         help=f"port to listen on; 0 for a free one, which READY prints (default: {default_port})",

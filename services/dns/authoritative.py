@@ -14,13 +14,14 @@ from collections.abc import Awaitable, Callable
 
 from services.dns.codec.codes import DNS_PORT
 from services.dns.codec.message import UDP_SIZE_DEFAULT, UDP_SIZE_MIN
-from services.dns.flags import add_zone_flags, integer, network
+from services.dns.flags import add_zone_flags
 from services.dns.server.server import DNSServer
 from services.dns.server.workers import WorkerProcesses
 from services.dns.zones.handler import AuthoritativeResponder, Authority
 from services.dns.zones.loading import load_zones
 from services.dns.zones.transfer import Transfers
 from services.errors import ServiceError
+from services.flags import integer, network
 from services.shell import Shell, add_common_flags, run_service
 
 # RFC 6891 section 6.2.5 suggests to begin with 4096, which fragments on most paths.
@@ -70,8 +71,6 @@ def main(argv: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
 
     async def start(shell: Shell) -> Callable[[], Awaitable[None]]:
-        if not options.zone and not options.zones:
-            raise ServiceError("no zone: use --zone FILE")
         zones = load_zones(options.zone, options.zones)
         respond = AuthoritativeResponder(Authority(zones), options.udp_size, options.rotate)
         server = DNSServer(respond, shell.log, Transfers(zones, options.allow_transfer), respond.cached)
@@ -92,8 +91,7 @@ def main(argv: list[str] | None = None) -> int:
             shell.log.write("reloaded")
 
         shell.on_hangup(reload)
-        await shell.open_tcp(server.stream_protocol, connections=server.connections)
-        await shell.open_udp(server.datagram_protocol)
+        await server.listen(shell)
         await workers.start(shell.port)
 
         async def finish() -> None:

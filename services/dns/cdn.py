@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from services.dns.address_space import Address
 from services.dns.codec.codes import DNS_PORT
-from services.dns.flags import PORT_MAX, add_zone_flags, integer, seconds
+from services.dns.flags import add_zone_flags
 from services.dns.server.responder import Responder
 from services.dns.server.server import DNSServer
 from services.dns.steering.handler import SteeringHandler, add_names
@@ -32,6 +32,7 @@ from services.dns.zones.handler import Authority
 from services.dns.zones.loading import load_zones
 from services.dns.zones.zone import Zones
 from services.errors import ServiceError
+from services.flags import PORT_MAX, integer, seconds
 from services.shell import Shell, add_common_flags, run_service
 
 DEFAULT_CHECK_PATH = "/lab7-status"
@@ -103,8 +104,6 @@ class _Loaded(NamedTuple):
 
 def _load(options: argparse.Namespace) -> _Loaded:
     """Load the zones and the region map; raises ServiceError."""
-    if not options.zone:
-        raise ServiceError("no zone: use --zone FILE")
     zones = load_zones(options.zone, ())
     try:
         regions = read_region_map(Path(options.map))
@@ -132,8 +131,7 @@ class _NameServer:
         loaded = _load(self._options)
         await self._start_checks(loaded)
         self.server = DNSServer(self._responder(loaded), self._shell.log)
-        await self._shell.open_tcp(self.server.stream_protocol, connections=self.server.connections)
-        await self._shell.open_udp(self.server.datagram_protocol)
+        await self.server.listen(self._shell)
         self._shell.on_hangup(self._request_reload)
 
     async def stop(self) -> None:

@@ -1,61 +1,14 @@
-"""Command-line flags and argument types that the DNS programs share."""
+"""Command-line flags that the DNS programs share."""
 
 import argparse
-from collections.abc import Callable
-from ipaddress import ip_address, ip_network
 from pathlib import Path
 
-from services.dns.address_space import Network
 from services.dns.codec.client_subnet import PREFIX6_RECOMMENDED, SubnetPolicy
 from services.dns.codec.codes import DNS_PORT
 from services.dns.recursion.cache import Delegation
 from services.dns.recursion.root_hints import named_roots, roots_from_file
 from services.errors import ServiceError
-
-PORT_MAX = 65_535
-
-
-def integer(minimum: int, maximum: int) -> Callable[[str], int]:
-    """Return an argument type for decimal numbers from `minimum` to `maximum`."""
-
-    def parse(text: str) -> int:
-        # Seven digits are more than any maximum here; int() is slow for very long numbers.
-        if not (text.isascii() and text.isdigit() and len(text) <= 7 and minimum <= int(text) <= maximum):
-            raise argparse.ArgumentTypeError(f"invalid value {text!r}: expected a number from {minimum} to {maximum}")
-        return int(text)
-
-    return parse
-
-
-def seconds(minimum: float, maximum: float) -> Callable[[str], float]:
-    """Return an argument type for seconds from `minimum` to `maximum`."""
-
-    def parse(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = -1.0
-        if not minimum <= value <= maximum:
-            raise argparse.ArgumentTypeError(f"invalid value {text!r}: expected {minimum:g} to {maximum:g} seconds")
-        return value
-
-    return parse
-
-
-def network(text: str) -> Network:
-    """Parse an address or a network."""
-    try:
-        return ip_network(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"invalid address or network {text!r}") from error
-
-
-def address(text: str) -> str:
-    """Parse an address; return it in its usual form."""
-    try:
-        return str(ip_address(text))
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"invalid address {text!r}") from error
+from services.flags import PORT_MAX, address, integer, network
 
 
 def prefix_lengths(text: str) -> SubnetPolicy:

@@ -13,7 +13,6 @@ which the client has to follow.
 """
 
 import argparse
-import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -28,14 +27,12 @@ from services.dns.recursion.classification import delegation_from
 from services.dns.recursion.handler import PRIVATE, AccessList
 from services.dns.recursion.iterator import Result
 from services.dns.recursion.scheduler import Scheduler
-from services.dns.recursion.transport import Upstream
-from services.dns.resolver import resolver_context
+from services.dns.resolver import open_scheduler, stop_all
 from services.dns.server.responder import Client, Handled, Responder
 from services.dns.server.server import DNSServer
 from services.dns.zones.handler import Authority, response
 from services.dns.zones.loading import load_zones
 from services.dns.zones.zone import Answer
-from services.errors import ServiceError
 from services.shell import Shell, add_common_flags, run_service
 
 
@@ -103,22 +100,12 @@ def main(argv: list[str] | None = None) -> int:
     options = parser().parse_args(argv)
 
     async def start(shell: Shell) -> Callable[[], Awaitable[None]]:
-        if not options.zone and not options.zones:
-            raise ServiceError("no zone: use --zone FILE")
         authority = Authority(load_zones(options.zone, options.zones))
-        context = resolver_context(shell, options, root_servers(options), options.cache)
-        upstream = Upstream(shell.loop, shell.random, shell.log, options.upstream_port, options.outgoing or "")
-        await upstream.check_source()
-        scheduler = Scheduler(context, upstream, shell.loop.time)
+        scheduler = await open_scheduler(shell, options, root_servers(options), options.cache)
         handler = RecursiveAuthority(authority, scheduler, AccessList(options.allow or PRIVATE))
         server = DNSServer(Responder(handler, on_error=lambda error: server.log_error(error)), shell.log)
-        await shell.open_tcp(server.stream_protocol, connections=server.connections)
-        await shell.open_udp(server.datagram_protocol)
-
-        async def finish() -> None:
-            await asyncio.gather(server.stop(), scheduler.stop())
-
-        return finish
+        await server.listen(shell)
+        return stop_all(server, scheduler)
 
     return run_service("recursive", options, start)
 

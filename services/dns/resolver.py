@@ -22,7 +22,7 @@ from services.dns.codec.codes import DNS_PORT, Rcode, RRType
 from services.dns.codec.message import Question
 from services.dns.codec.name import ROOT, Name
 from services.dns.codec.rdata import NS
-from services.dns.flags import add_upstream_flags, address, prefix_lengths, root_servers
+from services.dns.flags import add_upstream_flags, prefix_lengths, root_servers
 from services.dns.recursion.cache import ENTRIES_MAX, Cache, Delegation, Service
 from services.dns.recursion.classification import addresses_of
 from services.dns.recursion.context import ResolverContext
@@ -36,6 +36,7 @@ from services.dns.recursion.transport import Upstream
 from services.dns.server.responder import AGING_RESPONSES_MAX, AgingResponseCache, Responder
 from services.dns.server.server import DNSServer
 from services.errors import ServiceError
+from services.flags import address
 from services.shell import Shell, add_common_flags, run_service
 
 # The client of the resolver's own questions, in the scheduler's limits per client.
@@ -81,10 +82,10 @@ def starting_delegation(options: argparse.Namespace) -> Delegation:
     return root_delegation({Name((b"forwarder",)): tuple(options.forward)}, Service.FORWARDER)
 
 
-def resolver_context(shell: Shell, options: argparse.Namespace, roots: Delegation, caching: bool) -> ResolverContext:
-    """Return the context with empty caches and the settings of the flags."""
+async def open_scheduler(shell: Shell, options: argparse.Namespace, roots: Delegation, caching: bool) -> Scheduler:
+    """Return a scheduler with empty caches and the settings of the flags; raises ServiceError."""
     policy = getattr(options, "client_subnet", None)
-    return ResolverContext(
+    context = ResolverContext(
         roots=roots,
         cache=Cache(ENTRIES_MAX if caching else 0),
         infra_cache=InfraCache(shell.random),
@@ -93,6 +94,18 @@ def resolver_context(shell: Shell, options: argparse.Namespace, roots: Delegatio
         randomise_case=options.case_randomisation,
         ecs_cache=None if policy is None else ECSCache(policy, QUESTIONS_MAX if caching else 0),
     )
+    upstream = Upstream(shell.loop, shell.random, shell.log, options.upstream_port, options.outgoing or "")
+    await upstream.check_source()
+    return Scheduler(context, upstream, shell.loop.time)
+
+
+def stop_all(server: DNSServer, scheduler: Scheduler) -> Callable[[], Awaitable[None]]:
+    """Return the function that ends a service of these two."""
+
+    async def finish() -> None:
+        await asyncio.gather(server.stop(), scheduler.stop())
+
+    return finish
 
 
 async def prime(scheduler: Scheduler) -> None:
@@ -120,8 +133,7 @@ async def open_server(shell: Shell, scheduler: Scheduler, access: AccessList, ca
     cache = AgingResponseCache(AGING_RESPONSES_MAX if caching and scheduler.context.ecs_cache is None else 0)
     responder = Responder(handler, on_error=lambda error: server.log_error(error))
     server = DNSServer(RecursiveResponder(responder, access, scheduler.now, cache), shell.log)
-    await shell.open_tcp(server.stream_protocol, connections=server.connections)
-    await shell.open_udp(server.datagram_protocol)
+    await server.listen(shell)
     return server
 
 
@@ -131,18 +143,11 @@ def main(argv: list[str] | None = None) -> int:
 
     async def start(shell: Shell) -> Callable[[], Awaitable[None]]:
         caching = not options.no_cache
-        context = resolver_context(shell, options, starting_delegation(options), caching)
-        upstream = Upstream(shell.loop, shell.random, shell.log, options.upstream_port, options.outgoing or "")
-        await upstream.check_source()
-        scheduler = Scheduler(context, upstream, shell.loop.time)
+        scheduler = await open_scheduler(shell, options, starting_delegation(options), caching)
         if options.prime and not options.forward:
             await prime(scheduler)
         server = await open_server(shell, scheduler, AccessList(options.allow or PRIVATE), caching)
-
-        async def finish() -> None:
-            await asyncio.gather(server.stop(), scheduler.stop())
-
-        return finish
+        return stop_all(server, scheduler)
 
     return run_service("resolver", options, start)
 

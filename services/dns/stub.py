@@ -24,11 +24,11 @@ from services.dns.codec.errors import TextError
 from services.dns.codec.message import UDP_SIZE_DEFAULT, Question
 from services.dns.codec.name import ROOT, Name
 from services.dns.dig_output import Received, as_json, as_short, as_text
-from services.dns.flags import PORT_MAX, integer, seconds
 from services.dns.recursion.query import Outcome, Replied, UpstreamQuery
 from services.dns.recursion.transport import Upstream
 from services.dns.resolv_conf import servers_of
 from services.eventlog import EventLog
+from services.flags import PORT_MAX, integer, seconds
 
 EXIT_USAGE = 1
 EXIT_NO_REPLY = 9

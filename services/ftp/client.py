@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from services.flags import port, positive_seconds
 from services.ftp.limits import RECEIVE_OCTETS
 from services.ftp.user.report import SessionReport
 from services.ftp.user.user_dtp import ClientSettings, UserAgent
@@ -71,16 +72,6 @@ def _pieces(local: Path, offset: int) -> Iterator[bytes]:
         yield from iter(lambda: file.read(RECEIVE_OCTETS), b"")
 
 
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above zero")
-    return seconds
-
-
 def _command(text: str) -> list[str]:
     try:
         words = shlex.split(text)
@@ -102,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="COMMAND",
         help="get, put, ls, nlst, mlsd, cd, mkdir or delete with its arguments, quoted; repeatable",
     )
-    parser.add_argument("--port", type=int, default=DEFAULT_PORT, metavar="N", help="port of the server (default: 21)")
+    parser.add_argument("--port", type=port, default=DEFAULT_PORT, metavar="N", help="port of the server (default: 21)")
     parser.add_argument("--user", default="anonymous", metavar="NAME", help="user name (default: anonymous)")
     parser.add_argument("--password", default="guest@", metavar="P", help="password (default: guest@)")
     parser.add_argument("--account", default="", metavar="A", help="argument of ACCT, if the server requests it")
@@ -113,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--transcript", action="store_true", help="print commands and replies on standard error")
     parser.add_argument(
         "--timeout",
-        type=_seconds,
+        type=positive_seconds,
         default=ClientSettings().wait_s,
         metavar="S",
         help="timeout of each wait in seconds (default: %(default)s)",

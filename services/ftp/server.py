@@ -20,6 +20,7 @@ from threading import Lock
 
 from services.connections import ConnectionLimits, ConnectionSet, Refusal, Slot
 from services.errors import ServiceError
+from services.flags import port, positive_integer, positive_seconds
 from services.ftp.accounts import Account, Accounts, load_accounts, parse_account
 from services.ftp.files.jailed_tree import JailedTree
 from services.ftp.files.quota import Quota
@@ -88,22 +89,6 @@ def _ports(text: str) -> tuple[int, int]:
     return int(low), int(high)
 
 
-def _positive(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number above zero")
-    return value
-
-
-def _count(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text) > 0):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 on")
-    return int(text)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m services.ftp.server", description="FTP server (RFC 959).")
     parser.add_argument(
@@ -129,7 +114,7 @@ def _parser() -> argparse.ArgumentParser:
         help="address in the reply to PASV (default: that of the control connection)",
     )
     parser.add_argument(
-        "--data-port", type=int, metavar="N", help="source port in active mode (default: control port - 1)"
+        "--data-port", type=port, metavar="N", help="source port in active mode (default: control port - 1)"
     )
     parser.add_argument(
         "--fsync",
@@ -138,19 +123,16 @@ def _parser() -> argparse.ArgumentParser:
         help="sync uploads to disk when they replace a file, always, or never (default: %(default)s)",
     )
     limits, data = Limits(), DataSettings.__dataclass_fields__
+    count, wait = positive_integer, positive_seconds
+    connect_s, stall_s = data["connect_s"].default, data["stall_s"].default
     for flag, kind, default, text in (
-        ("--max-sessions", _count, limits.sessions, "maximum concurrent sessions"),
-        ("--max-per-address", _count, limits.sessions_an_address, "maximum concurrent sessions of one address"),
-        ("--idle", _positive, limits.idle_s, "end a session after N seconds without a command"),
-        ("--login-timeout", _positive, limits.login_s, "end a session without a login after N seconds"),
-        ("--password-delay", _positive, limits.wrong_password_s, "delay the reply to a wrong password by N seconds"),
-        (
-            "--connect-timeout",
-            _positive,
-            data["connect_s"].default,
-            "wait N seconds for a data connection to be established",
-        ),
-        ("--stall-timeout", _positive, data["stall_s"].default, "abort a transfer after N seconds without an octet"),
+        ("--max-sessions", count, limits.sessions, "maximum concurrent sessions"),
+        ("--max-per-address", count, limits.sessions_an_address, "maximum concurrent sessions of one address"),
+        ("--idle", wait, limits.idle_s, "end a session after N seconds without a command"),
+        ("--login-timeout", wait, limits.login_s, "end a session without a login after N seconds"),
+        ("--password-delay", wait, limits.wrong_password_s, "delay the reply to a wrong password by N seconds"),
+        ("--connect-timeout", wait, connect_s, "wait N seconds for a data connection to be established"),
+        ("--stall-timeout", wait, stall_s, "abort a transfer after N seconds without an octet"),
     ):
         parser.add_argument(flag, type=kind, default=default, metavar="N", help=f"{text} (default: {default})")
     add_common_flags(parser, DEFAULT_PORT)

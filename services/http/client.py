@@ -14,7 +14,7 @@ import json
 import sys
 from contextlib import ExitStack
 
-from services.http.flags import seconds
+from services.flags import positive_integer, positive_seconds
 from services.http.page_load.connector import LoadError, LoadLimits, Sink
 from services.http.page_load.strategies import DEFAULT_PARALLEL, SINGLE, STRATEGIES, load_objects, load_page
 from services.http.page_load.timing import PageReport
@@ -23,12 +23,6 @@ from services.tls import Trust
 __all__ = ["LoadError", "LoadLimits", "PageReport", "Trust", "load_objects", "load_page", "main"]
 
 EXIT_NOT_LOADED = 1
-
-
-def _count(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text) > 0):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of 1 or more")
-    return int(text)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -46,21 +40,21 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--json", action="store_true", help="print the report as a JSON object")
     parser.add_argument(
         "--parallel",
-        type=_count,
+        type=positive_integer,
         default=DEFAULT_PARALLEL,
         metavar="N",
         help="concurrent connections of 1.0-parallel (default: %(default)s)",
     )
     parser.add_argument(
         "--timeout",
-        type=seconds,
+        type=positive_seconds,
         default=LoadLimits().wait_s,
         metavar="S",
         help="time limit for each network operation (default: 30)",
     )
     parser.add_argument(
         "--max-time",
-        type=seconds,
+        type=positive_seconds,
         default=LoadLimits().page_s,
         metavar="S",
         help="time limit for the whole page (default: 300)",

@@ -19,6 +19,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from services.errors import ServiceError
+from services.flags import octets
 from services.http import limits
 from services.http.conditional import CONDITIONAL_NAMES, precondition_status, range_applies
 from services.http.errors import HTTPError
@@ -186,7 +187,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--max-body",
-        type=int,
+        type=octets,
         default=limits.REQUEST_BODY_OCTETS,
         metavar="OCTETS",
         help="maximum size of a request's content (default: %(default)s)",

@@ -19,17 +19,17 @@ import os
 import socket
 import sys
 from collections.abc import Awaitable, Callable
-from ipaddress import ip_network
 from pathlib import Path
 
 from services.errors import ServiceError
+from services.flags import network, octets, positive_integer
 from services.http.cache.decisions import Policy
 from services.http.cache.reuse import cache_identifier
 from services.http.fields import is_token
 from services.http.flags import add_idle_flag
 from services.http.intermediary.caching_proxy import CachingProxy
 from services.http.intermediary.proxy import Proxy
-from services.http.intermediary.settings import REQUEST_OCTETS, ConnectTarget, Network, Settings, parse_connect_target
+from services.http.intermediary.settings import REQUEST_OCTETS, ConnectTarget, Settings, parse_connect_target
 from services.http.messages import Request, Response
 from services.http.server.context import Limits
 from services.http.server.error_pages import page_response
@@ -59,25 +59,6 @@ def _allowed(text: str) -> ConnectTarget:
         raise argparse.ArgumentTypeError(f"{error}; the host may be *") from error
 
 
-def _network(text: str) -> Network:
-    try:
-        return ip_network(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
-
-
-def _octets(text: str) -> int:
-    if not (text.isascii() and text.isdigit()):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of octets")
-    return int(text)
-
-
-def _entries(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text) >= 1):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of 1 or more")
-    return int(text)
-
-
 def _name(text: str) -> bytes:
     host, _, port = text.partition(":")
     if not (text.isascii() and is_token(host.encode("ascii")) and (not port or port.isdigit())):
@@ -93,11 +74,11 @@ def _add_store_flags(parser: argparse.ArgumentParser) -> None:
         ("--disk-octets", storage.DISK_OCTETS, "disk space for stored responses"),
     ):
         parser.add_argument(
-            flag, type=_octets, default=default, metavar="OCTETS", help=f"maximum {quantity} (default: {default})"
+            flag, type=octets, default=default, metavar="OCTETS", help=f"maximum {quantity} (default: {default})"
         )
     parser.add_argument(
         "--entries",
-        type=_entries,
+        type=positive_integer,
         default=storage.ENTRIES_MAX,
         metavar="N",
         help="maximum number of stored responses (default: %(default)s)",
@@ -124,7 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--allow-client",
-        type=_network,
+        type=network,
         action="append",
         default=[],
         metavar="NETWORK",

@@ -16,12 +16,10 @@ from typing import cast
 from services.connections import ConnectionLimits, ConnectionSet, Slot, Stage
 from services.dns.codec.codes import class_to_text, rcode_to_text, type_to_text
 from services.dns.codec.errors import WireError
-from services.dns.codec.message import (
-    Message,
-    encode,
-)
+from services.dns.codec.message import Message, encode
 from services.dns.server.responder import Client, Response, accept
 from services.eventlog import EventLog
+from services.shell import Shell
 
 # RFC 768: the length field has two octets.
 DATAGRAM_OCTETS_MAX = 65_535
@@ -100,6 +98,11 @@ class DNSServer:
     def busy(self) -> bool:
         """True at the limit of pending responses; further datagrams are dropped, and clients retry."""
         return len(self._pending) >= self.limits.pending
+
+    async def listen(self, shell: Shell) -> None:
+        """Receive queries by TCP and UDP on the shell's addresses; raises ServiceError."""
+        await shell.open_tcp(self.stream_protocol, connections=self.connections)
+        await shell.open_udp(self.datagram_protocol)
 
     async def stop(self) -> None:
         """Cancel all connections and pending responses."""

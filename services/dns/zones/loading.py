@@ -5,7 +5,7 @@
 --zones LIST                  a file with a line `origin<TAB>file` per zone, files relative to its folder
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from services.dns.codec.errors import MasterFileError, TextError, ZoneError
@@ -25,8 +25,10 @@ def load_zone(path: Path, origin: Name | None = None) -> Zone:
         raise ServiceError(f"{path}: {error}") from error
 
 
-def load_zones(arguments: Iterable[str], lists: Iterable[str]) -> Zones:
-    """Load the zones of --zone arguments and --zones lists; raises ServiceError."""
+def load_zones(arguments: Sequence[str], lists: Sequence[str]) -> Zones:
+    """Load the zones of --zone arguments and --zones lists; raises ServiceError, also where there are neither."""
+    if not arguments and not lists:
+        raise ServiceError("no zone: use --zone FILE")
     zones = Zones()
     for path, origin in _files(arguments, lists):
         try:
