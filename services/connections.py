@@ -66,7 +66,7 @@ class Sweep:
 
 
 def paid_deadline(deadline: float, octets: int, rate_octets_s: float, latest: float) -> float:
-    """Return a deadline after `octets` of content: extended by the time that they take at the minimum rate.
+    """Return the deadline after the receipt of `octets` of content: later by their time at the minimum rate.
 
     A client that sends more slowly reaches its deadline however often it sends; `latest` is the maximum. Apache's
     mod_reqtimeout (MinRate) is the model.
@@ -264,7 +264,7 @@ class ConnectionTable:
 
     @staticmethod
     def _may_evict(new_entry: TableEntry, entry: TableEntry, is_young: bool) -> bool:
-        """Return whether a connection is evicted for one of an address that holds as many or more."""
+        """Return whether `entry` may be evicted although the address of `new_entry` has as many connections or more."""
         if entry.stage is Stage.ACTIVE:
             return False
         return not is_young or (entry.stage is Stage.IDLE and entry.address == new_entry.address)
@@ -280,8 +280,8 @@ FAREWELL_S = 1.0
 FAREWELL_SHARE = 1 / 8
 # Seconds between two sweeps.
 SWEEP_S = 0.5
-# File descriptors that are not connections: libraries, logs, listening sockets; and the share of the others that
-# connections may have, for many need a second one, for a file or another server. nginx only warns of a low limit.
+# File descriptors reserved for libraries, logs and listening sockets, and the share of all others that connections may
+# take: many connections need a second descriptor, for a file or another server. nginx only warns of a low limit.
 OTHER_FILES = 64
 CONNECTIONS_OF_FILES = 0.75
 
@@ -545,7 +545,7 @@ class ConnectionSet:
                 self._remove(entry)
 
 
-# Connections accepted in one turn of the event loop, before the open ones have theirs.
+# Connections accepted in one turn of the event loop, so that open connections are served in between.
 ACCEPTS_PER_TURN = 128
 # Seconds until the next accept() without descriptors: an evicted connection has given its own back by then.
 ACCEPT_AGAIN_S = 0.02

@@ -2,28 +2,28 @@
 
 from dataclasses import dataclass
 
-# Linux's PATH_MAX is 4096 octets; a verb, a space and the end of the line come on top.
+# Length of a command line: Linux's PATH_MAX, 4096 octets, and a verb, a space and the end of the line.
 LINE_OCTETS = 4096 + 16
 
-# Commands buffered while one is executed: far more than any client pipelines. Then reading is paused.
+# Commands buffered while one is executed, after which reading is paused: far more than any client pipelines.
 WAITING_COMMANDS = 64
 
-# Octets buffered beside them: the size of one read.
+# Octets buffered while a command is executed: the size of one read.
 READ_OCTETS = 65_536
 
-# Consecutive 5yz replies after which a session is ended. ProFTPD's mod_ban and the like act on tens of them.
+# Consecutive 5yz replies after which a session is ended. ProFTPD's mod_ban acts on some tens.
 REFUSALS_IN_A_ROW = 100
 
-# RFC 2577 section 5 suggests a limit on wrong passwords; vsftpd's max_login_fails is 3.
+# Wrong passwords after which a session is ended: RFC 2577 section 5 suggests a limit; vsftpd's max_login_fails is 3.
 LOGIN_ATTEMPTS = 3
 
-# RFC 2577 section 3: no data connection to a port below this one.
+# Lowest port of a data connection (RFC 2577 section 3: none to well-known ports).
 DATA_PORT_MIN = 1024
 
-# A file offset is a signed 64-bit number, 19 digits at most.
+# Digits of a file offset, which is a signed 64-bit number.
 OFFSET_DIGITS = 19
 
-# RFC 3659 section 4 lets a server refuse an expensive SIZE: in TYPE A it has to read the whole file.
+# Largest file whose SIZE in TYPE A is computed, for which the whole file is read; RFC 3659 section 4 permits a refusal.
 ASCII_SIZE_OCTETS = 64 * 1024 * 1024
 
 # Maximum entries of one listing; the reply reports a truncated one.
@@ -38,8 +38,8 @@ LINKS_FOLLOWED = 40
 # Depth of a path; resolving it holds one file descriptor for each level.
 PATH_SEGMENTS = 100
 
-# Octets that one of many transfers sends in one turn of the event loop, some 0.2 ms, and a single transfer. With more,
-# a turn fills the socket's buffer, and the next one has to wait for the peer.
+# Octets that a transfer sends in one turn of the event loop: beside other transfers (about 0.2 ms), and alone. With
+# more, a turn fills the socket's buffer, and the next one has to wait for the peer.
 TURN_OCTETS = 512 * 1024
 SOLE_TURN_OCTETS = 4 * 1024 * 1024
 
@@ -69,15 +69,15 @@ REPLY_OCTETS = 1024 * 1024
 class Limits:
     """Limits of one server that its command line sets: counts and seconds."""
 
-    # pyftpdlib's max_cons default.
+    # Concurrent sessions: pyftpdlib's max_cons default.
     sessions: int = 512
     # Sessions of one address, against exhaustion by one host; vsftpd and pyftpdlib have such a limit, off by default.
     sessions_an_address: int = 256
-    # RFC 1123 section 4.1.3.2: five minutes at least.
+    # Time without a command: RFC 1123 section 4.1.3.2 requires five minutes at least.
     idle_s: float = 300.0
     # Time-out from the connection to the login, whatever the client sends meanwhile: OpenSSH's LoginGraceTime.
     login_s: float = 120.0
-    # vsftpd's delay_failed_login; RFC 2577 section 5 suggests 5 s.
+    # Delay of the reply to a wrong password: vsftpd's delay_failed_login; RFC 2577 section 5 suggests 5 s.
     wrong_password_s: float = 1.0
     # Commands of one session: far more than any client sends over any network.
     commands_a_second: float = 2000.0

@@ -1,23 +1,24 @@
 """Limits of the HTTP services, each with its source."""
 
-# RFC 9112 section 3 recommends to support at least 8000 octets.
+# Length of a request line: RFC 9112 section 3 recommends to support at least 8000 octets.
 REQUEST_LINE_OCTETS = 8192
 
-# RFC 9110 section 5.4 leaves the limit to the server; Node.js and Envoy have one of this order.
+# Size of a head with its start line. RFC 9110 section 5.4 leaves it to the server; Node.js: 16 KiB; Envoy: 60 KiB.
 HEAD_OCTETS = 65_536
 
-# Apache's LimitRequestFields default.
+# Field lines of a header section: Apache's LimitRequestFields default.
 FIELD_LINES = 100
 
 # RFC 9112 section 2.2: a server should ignore at least one empty line before the request line.
 EMPTY_LINES_BEFORE_REQUEST = 4
 
-# RFC 9112 section 7.1: recipients limit chunk sizes (here 16 hexadecimal digits, 64 bits); 7.1.1: and extensions.
+# Limits of the chunked coding (RFC 9112 sections 7.1 and 7.1.1): hexadecimal digits of a chunk size (64 bits), the line
+# with the size, and the extensions of all chunks of a message.
 CHUNK_SIZE_DIGITS = 16
 CHUNK_LINE_OCTETS = 1024
 CHUNK_EXTENSION_OCTETS = 16_384
 
-# The size of a small header section.
+# Size of a trailer section: that of a small header section.
 TRAILER_OCTETS = 8192
 
 # Content of a request, which is buffered until the response is sent. nginx's default is 1 MiB.
@@ -29,8 +30,8 @@ RESPONSE_BODY_OCTETS = 1024 * 1024 * 1024
 # Unparsed input in the buffer; above it the connection stops reading, which bounds pipelining.
 UNPARSED_OCTETS = 1024 * 1024
 
-# Requests in a client's pipeline.
+# Requests that a client sends ahead of their responses (pipelining).
 PIPELINED_REQUESTS = 256
 
-# Enough for every 63-bit file size.
+# Digits of Content-Length: enough for every 63-bit file size.
 CONTENT_LENGTH_DIGITS = 19

@@ -213,7 +213,7 @@ class Iteration:
             self._budget.in_progress.discard(key)
 
     def _nearest(self, question: Question) -> Delegation:
-        """Return the best servers that are known (RFC 1034 section 5.3.3 step 2)."""
+        """Return the delegation to begin with: of the closest enclosing zone known (RFC 1034 section 5.3.3 step 2)."""
         if self._start is not None:
             return self._start
         if self._context.roots.service is Service.FORWARDER:

@@ -34,18 +34,21 @@ from services.dns.recursion.infra_cache import InfraEntry
 
 T = TypeVar("T")
 
-# BIND's max-recursion-queries as introduced for CVE-2014-8500, and PowerDNS Recursor's max-qperq.
+# Upstream queries per question: BIND's max-recursion-queries, introduced for CVE-2014-8500, and PowerDNS Recursor's
+# max-qperq.
 QUERIES_MAX = 50
-# BIND's max-recursion-depth: resolutions of name server addresses nested in one another.
+# Nesting of resolutions of name server addresses: BIND's max-recursion-depth.
 DEPTH_MAX = 7
-# PowerDNS Recursor's max-ns-address-qperq, against NXNSAttack: resolutions of name server addresses per question.
+# Resolutions of name server addresses per question: PowerDNS Recursor's max-ns-address-qperq, against NXNSAttack.
 HOST_LOOKUPS_MAX = 10
-# BIND's resolver-query-timeout.
+# Time limit of the resolution of a question, in seconds: BIND's resolver-query-timeout.
 SECONDS_MAX = 10.0
-# UDP, TCP, and each once more without EDNS or with plain case; with a client subnet, two more without it.
+# Tries at one server: UDP and TCP, each also without EDNS or with the case of the name as it is. With a client subnet,
+# both also without the subnet.
 ATTEMPTS_MAX = 4
 ATTEMPTS_WITH_SUBNET_MAX = 6
-# A recursive server has to query others first, and may have to retry; stubs wait 5 s for theirs.
+# Shortest timeout of a query to a recursive server, which has to query others first and may have to retry; stub
+# resolvers wait 5 s for an answer.
 RECURSION_TIMEOUT_MIN_S = 2.0
 
 # Rcodes of servers that do not support EDNS (RFC 6891 section 7; some use NOTIMP).

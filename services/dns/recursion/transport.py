@@ -19,7 +19,7 @@ from services.eventlog import EventLog
 
 # RFC 6056 section 3.2: all ports but the privileged ones.
 SOURCE_PORT_MIN, SOURCE_PORT_MAX = 1024, 65_535
-# Random ports tried, in case they are in use, before the kernel chooses one.
+# Random source ports that are tried, since each may be in use, before the kernel chooses a port.
 PORT_ATTEMPTS = 8
 
 # A message and its size in octets.

@@ -28,9 +28,9 @@ from services.http.fields import Fields
 from services.http.http1.connection import ClientConnection
 from services.http.messages import Data, EndOfMessage, Event, Fault, Request, Response
 
-# Size of the status content.
+# Largest content of a response to a health check.
 STATUS_OCTETS_MAX = 65_536
-# Size of the whole response, with the largest header section and some interim responses.
+# Largest response to a health check: content, header section and some interim responses.
 RESPONSE_OCTETS_MAX = 4 * STATUS_OCTETS_MAX
 # Keys of the load, in order of preference; capacities in the region map have the same unit.
 LOAD_KEYS = ("load", "requests_under_way", "requests_per_s")

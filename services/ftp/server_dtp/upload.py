@@ -112,7 +112,7 @@ class Upload:
         finally:
             self._close()
 
-    # How it is opened.
+    # Opening.
 
     def _open(self, storing: StoreMode, offset: int) -> None:
         size_before = size_or_none(self._directory, self.name)
@@ -152,7 +152,7 @@ class Upload:
         name = partial_name(self.name)
         self._file = os.open(name, os.O_RDWR | os.O_CREAT | _FLAGS, _NEW_MODE, dir_fd=self._directory)
         fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # The holder of the lock may have renamed it meanwhile: then this is the complete file, which must not change.
+        # The holder of the lock may have renamed the file meanwhile: then the upload is complete, and must not change.
         opened, named = os.fstat(self._file), os.stat(name, dir_fd=self._directory, follow_symlinks=False)
         if (opened.st_dev, opened.st_ino) != (named.st_dev, named.st_ino) or not stat.S_ISREG(opened.st_mode):
             raise FileError(Cause.BUSY)
@@ -174,7 +174,7 @@ class Upload:
         finally:
             os.close(source)
 
-    # How it ends.
+    # End of the upload.
 
     def _replace(self) -> None:
         with suppress(FileNotFoundError):

@@ -228,7 +228,7 @@ def _derive(stored: StoredResponse, policy: Policy) -> DerivedMetadata:
 def _common_lines(stored: StoredResponse) -> tuple[FieldLine, ...]:
     """Return the lines to send; a stored response to HEAD keeps its Content-Length as received (RFC 9110 9.3.2)."""
     size = stored.size_octets
-    # RFC 9110 section 8.6: a 204 has none.
+    # RFC 9110 section 8.6: a 204 has no Content-Length.
     if size is None or stored.span is not None or stored.method == b"HEAD" or stored.response.status == 204:
         return stored.response.fields.without((b"age",)).lines
     return (*stored.response.fields.without((b"age", b"content-length")).lines, (b"Content-Length", b"%d" % size))

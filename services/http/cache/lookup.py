@@ -149,7 +149,7 @@ def _reuse(metadata: DerivedMetadata, requested: RequestDirectives, age: float) 
     # Sections 5.2.1.4 and 5.2.2.4
     if requested.no_cache or directives.no_cache:
         return refused if requested.no_cache else Reuse.TOO_STALE
-    # Section 5.2.1.3: it must stay fresh for at least that time.
+    # Section 5.2.1.3: the response must stay fresh for at least min-fresh.
     if requested.min_fresh is not None and -staleness < requested.min_fresh:
         return refused
     # Section 5.2.1.1. RFC 8246 section 2: a fresh immutable response is not revalidated.

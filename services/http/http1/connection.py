@@ -563,7 +563,8 @@ class ServerConnection(Connection):
         unchecked = self._buffer.peek(limits.HEAD_OCTETS, self._checked - ends_in_cr)
         check_partial_head(unchecked)
         if not self._has_line and b"\r\n" in unchecked:
-            # Parsed early: a client that omits the version (HTTP/0.9) sends no more and waits for the response.
+            # Parse the request line before the head is complete: a client of HTTP/0.9, which sends no version, sends
+            # nothing else and waits for the response.
             self._has_line = True
             parse_request_line(self._buffer.peek(limits.REQUEST_LINE_OCTETS + 2).partition(b"\r\n")[0])
         if self._checked <= limits.REQUEST_LINE_OCTETS < len(self._buffer):

@@ -8,7 +8,7 @@ from services.http.http2.errors import ErrorCode, Http2ConnectionError
 from services.http.http2.frames import Kind, encode_frame, encode_uint32
 from services.http.http2.streams import Stream
 
-# How this server uses flow control, in both directions.
+# Flow control of this server, in both directions.
 #
 # HTTP/2 has two levels of windows: one for each stream and one for the connection, and a DATA frame must fit into both.
 # Only the payload of DATA frames counts, padding included. Each direction has its own windows; the receiver of the
@@ -74,7 +74,7 @@ class ReceiveWindows:
             self._send(encode_frame(Kind.WINDOW_UPDATE, 0, stream.stream_id, encode_uint32(increment)))
 
     def complete(self, stream: Stream, now: float) -> None:
-        """Note that a stream's content is complete, and widen those that waited for it."""
+        """Note that a stream's content is complete, and widen the windows of the next streams in the queue."""
         self._growing.discard(stream.stream_id)
         self._widen_waiting(now)
 

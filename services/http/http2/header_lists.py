@@ -118,7 +118,7 @@ def _check_field(name: bytes, value: bytes) -> None:
 
 def _required(pseudo: dict[bytes, bytes], name: bytes) -> bytes:
     value = pseudo.get(name)
-    # RFC 9113 section 8.3.1: exactly one, and :path is not empty.
+    # RFC 9113 section 8.3.1: a required pseudo-header field occurs exactly once, and :path is not empty.
     if not value:
         raise MalformedError(f"no {name.decode('ascii')}")
     return value

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from services.http.http2.errors import ErrorCode, Http2ConnectionError
 
-# RFC 9113 section 6.5.2: the initial value, which this server keeps; larger frames would only delay other streams.
+# Size of a frame: the initial SETTINGS_MAX_FRAME_SIZE (RFC 9113 section 6.5.2). Larger ones would delay other streams.
 FRAME_OCTETS = 16_384
 
-# RFC 9113 section 6.5.2 recommends no less than 100.
+# SETTINGS_MAX_CONCURRENT_STREAMS: RFC 9113 section 6.5.2 recommends no less than 100.
 CONCURRENT_STREAMS = 100
 
 # RFC 9113 section 6.9.2: the initial window of every stream and of the connection.
@@ -19,21 +19,22 @@ INITIAL_WINDOW = 65_535
 # Content sent right after 101, before the client's preface has arrived: the size of TCP's initial window of ten
 # segments (RFC 6928). curl fails if more than 32 KiB arrive there.
 EARLY_OCTETS = 16_384
-# RFC 9113 section 6.9.1
+# Largest flow-control window (RFC 9113 section 6.9.1).
 LARGEST_WINDOW = 2**31 - 1
 
-# Receive window of the connection, and of a stream that uploads much: a path of 80 Mbit/s and 100 ms.
+# Receive window of the connection, and of a stream with a large upload: fills a path of 80 Mbit/s and 100 ms RTT.
 UPLOAD_WINDOW = 1024 * 1024
-# Concurrent uploads of one connection that may exceed the initial window.
+# Streams of one connection that have UPLOAD_WINDOW at the same time; the others keep the initial window.
 GROWING_BODIES = 4
 
 # The SETTINGS_MAX_HEADER_LIST_SIZE announced: the same as for an HTTP/1 head (services.http.limits.HEAD_OCTETS).
 HEADER_LIST_OCTETS = 65_536
-# A header list between the two sizes is decoded and gets 431; a larger one ends the connection (HPACK bomb).
+# A header list larger than HEADER_LIST_OCTETS, up to this size, is decoded and gets 431; beyond it the connection ends
+# (HPACK bomb).
 DECODED_OCTETS = 4 * HEADER_LIST_OCTETS
 # An encoded header block, summed over its HEADERS and CONTINUATION frames.
 HEADER_BLOCK_OCTETS = 65_536
-# nghttp2's default (NGHTTP2_DEFAULT_MAX_CONTINUATIONS), set after CVE-2024-27316.
+# CONTINUATION frames of one header block: NGHTTP2_DEFAULT_MAX_CONTINUATIONS of nghttp2, set after CVE-2024-27316.
 CONTINUATION_FRAMES = 8
 # RFC 9113 section 6.5.2: the initial SETTINGS_HEADER_TABLE_SIZE; a larger table that the peer offers is not used.
 HEADER_TABLE_OCTETS = 4096
@@ -48,7 +49,7 @@ RESETS_PER_S = 33.0
 # WINDOW_UPDATE (CVE-2019-9511 to 9518). nghttp2's glitch limit has the same numbers.
 IDLE_FRAMES_BURST = 1000
 IDLE_FRAMES_PER_S = 33.0
-# Envoy's max_inbound_window_update_frames_per_data_frame_sent.
+# WINDOW_UPDATE frames per DATA frame sent: Envoy's max_inbound_window_update_frames_per_data_frame_sent.
 WINDOW_UPDATES_PER_DATA = 10
 
 # Closed streams whose Closing is stored, to classify late frames.

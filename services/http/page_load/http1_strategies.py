@@ -29,14 +29,14 @@ async def single(load: LoadState) -> None:
 
 
 async def serial(load: LoadState) -> None:
-    """1.0-serial: a connection for each object, sequentially."""
+    """Strategy 1.0-serial: a connection for each object, sequentially."""
     load.fetched.append(await _fetch_alone(load, load.link, load.sink))
     for link in load.links():
         load.fetched.append(await _fetch_alone(load, link))
 
 
 async def parallel(load: LoadState) -> None:
-    """1.0-parallel: a connection for each object, up to load.parallel at once."""
+    """Strategy 1.0-parallel: a connection for each object, up to load.parallel at once."""
     load.fetched.append(await _fetch_alone(load, load.link, load.sink))
     slots = asyncio.Semaphore(load.parallel)
 
@@ -69,7 +69,7 @@ class Http1Connections:
 
 
 async def persistent(load: LoadState) -> None:
-    """1.1-persistent: one connection, each request after the previous response."""
+    """Strategy 1.1-persistent: one connection, each request after the previous response."""
     async with AsyncExitStack() as stack:
         connections = Http1Connections(load.connector, stack)
         load.fetched += await fetch_pipelined(connections, [load.link], load.sink)
@@ -78,7 +78,7 @@ async def persistent(load: LoadState) -> None:
 
 
 async def pipelined(load: LoadState) -> None:
-    """1.1-pipelined: one connection, the requests for all objects in one write."""
+    """Strategy 1.1-pipelined: one connection, the requests for all objects in one write."""
     async with AsyncExitStack() as stack:
         connections = Http1Connections(load.connector, stack)
         load.fetched += await fetch_pipelined(connections, [load.link], load.sink)

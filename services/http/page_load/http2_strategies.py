@@ -42,12 +42,12 @@ class Http2Connections:
 
 
 async def multiplexed(load: LoadState) -> None:
-    """2: the page, then all its objects at once, with push disabled."""
+    """Strategy 2: the page, then all its objects at once, with push disabled."""
     await _load(load, push=False)
 
 
 async def pushed(load: LoadState) -> None:
-    """2-push: the page with pushed objects; only the others are requested."""
+    """Strategy 2-push: the page with pushed objects; only the others are requested."""
     await _load(load, push=True)
 
 
@@ -80,7 +80,7 @@ async def fetch_streams(connections: Http2Connections, links: Sequence[Link], si
 
 
 async def upgraded(load: LoadState) -> None:
-    """2-upgrade: the page's request offers h2c; the rest is loaded by HTTP/2, or by HTTP/1.1 if the server declines."""
+    """Strategy 2-upgrade: the page's request offers h2c; if the server declines, the rest is loaded by HTTP/1.1."""
     if load.link.origin.scheme != "http":
         raise LoadError(f"{load.link.url} is an https URL: the version is negotiated with ALPN, not by Upgrade")
     async with AsyncExitStack() as stack:

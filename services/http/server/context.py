@@ -54,7 +54,7 @@ class Served(Connection, Protocol):
 class Limits:
     """Limits for the clients of one server: counts, octets and seconds."""
 
-    # nginx's worker_connections default.
+    # Concurrent connections: nginx's worker_connections default.
     connections: int = 1024
     body_octets: int = limits.REQUEST_BODY_OCTETS
     # Apache's mod_reqtimeout defaults: 20 s for a head; content 20 s, longer while 500 octets a second come.

@@ -17,10 +17,10 @@ ENTRIES_MAX = 100_000
 # varies on User-Agent creates a variant for each browser.
 VARIANTS_MAX = 64
 
-# RFC 9112 section 3: request lines of at least 8000 octets should be supported; a key is not longer than its line.
+# Length of a cache key, at most that of a request line (services.http.limits.REQUEST_LINE_OCTETS).
 URI_OCTETS = 8192
 
-# The field lines of a response and a request at their limits (services.http.limits), and the overhead of the format.
+# Size of a file of metadata: the largest heads of a response and its request, and the overhead of the format.
 HEAD_OCTETS = 512 * 1024
 
 # Content up to this size is cached in memory even with a disk; the same as for an origin's files.
@@ -31,7 +31,7 @@ HELD_CONTENT_OCTETS = 65_536
 ENTRY_OVERHEAD_OCTETS = 2000
 LINE_OVERHEAD_OCTETS = 400
 
-# Disk space is counted in blocks, of the size used by ext4, xfs and btrfs.
+# Unit in which disk space is counted: the block size of ext4, xfs and btrfs.
 BLOCK_OCTETS = 4096
 
 # Size of a read when content is verified.

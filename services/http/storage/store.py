@@ -226,7 +226,7 @@ class StoreWriter:
         self._readers.discard(reader)
         self._close_unread()
 
-    # What the store calls.
+    # Methods that the Store calls.
 
     @property
     def held(self) -> bytes | bytearray | None:
