@@ -116,6 +116,13 @@ def _full_year(year: int, month: int, day: int, now: float) -> int:
 
 FieldLine = tuple[bytes, bytes]
 
+# RFC 9110 section 7.6.1: hop-by-hop fields, even if Connection does not list them.
+HOP_BY_HOP = frozenset(
+    (b"connection", b"keep-alive", b"proxy-connection", b"te", b"transfer-encoding", b"upgrade", b"http2-settings")
+)
+# RFC 9110 section 11.7: fields of a proxy's own authentication.
+PROXY_AUTHENTICATION = frozenset((b"proxy-authenticate", b"proxy-authentication-info", b"proxy-authorization"))
+
 
 class Fields:
     """An immutable header or trailer section."""

@@ -157,8 +157,8 @@ def _normalised_weight(match: re.Match[bytes]) -> bytes:
     return b";q=%b.%b" % (match[1], decimals) if decimals else b";q=" + match[1]
 
 
-def matches(stored: StoredResponse, fields: Fields) -> bool:
-    """Return True where a request with these fields matches a stored response under Vary."""
+def matches_vary(stored: StoredResponse, fields: Fields) -> bool:
+    """Return True where a request with these fields matches_vary a stored response under Vary."""
     names = nominated_fields(stored.response.fields)
     if names is None:
         return False
@@ -168,10 +168,10 @@ def matches(stored: StoredResponse, fields: Fields) -> bool:
 def same_key(old: StoredResponse, new: StoredResponse) -> bool:
     """Return True where storing `new` replaces `old`, of the same URI and method.
 
-    It does where `old` matches the request of `new`. A part of the same representation is replaced only where the new
+    It does where `old` matches_vary the request of `new`. A part of the same representation is replaced only where the new
     part covers it.
     """
-    if not matches(old, new.request_fields):
+    if not matches_vary(old, new.request_fields):
         return False
     if new.span is None or old.span is None or not _is_same_representation(old, new):
         return True

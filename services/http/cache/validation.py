@@ -20,15 +20,11 @@ from services.http.cache.freshness import Candidate, effective_control, http_dat
 from services.http.cache.reuse import is_range_request, is_suitable
 from services.http.cache.stored import StoredResponse
 from services.http.conditional import CONDITIONAL_NAMES, entity_tags, is_entity_tag, is_same_tag
-from services.http.fields import FieldLine, Fields, format_date, lower_tokens
+from services.http.fields import HOP_BY_HOP, PROXY_AUTHENTICATION, FieldLine, Fields, format_date, lower_tokens
 from services.http.messages import Request, Response
 
-# RFC 9110 section 7.6.1: hop-by-hop fields, even if Connection does not list them.
-HOP_BY_HOP = frozenset(
-    (b"connection", b"keep-alive", b"proxy-connection", b"te", b"transfer-encoding", b"upgrade", b"http2-settings")
-)
-# RFC 9111 section 3.1: fields of the proxy's own authentication. Trailer goes because trailer fields are not stored.
-NEVER_STORED = HOP_BY_HOP | {b"proxy-authenticate", b"proxy-authentication-info", b"proxy-authorization", b"trailer"}
+# RFC 9111 section 3.1. Trailer is removed because trailer fields are not stored.
+NEVER_STORED = HOP_BY_HOP | PROXY_AUTHENTICATION | {b"trailer"}
 # RFC 9111 section 3.2: Content-Length is never updated, and Content-Range is processed when a response is stored.
 _NOT_UPDATED = frozenset((b"content-length", b"content-range"))
 

@@ -7,12 +7,10 @@ Content-Range: bytes 0-4/10
 import hashlib
 
 from services.http.fields import Fields
-from services.http.files.static import FileBody, Representation, StaticFiles
+from services.http.files.static import FileBody, Representation, Segment, StaticFiles
 from services.http.messages import Response
 from services.http.ranges import Span
 from services.http.server.error_pages import page_response
-
-Segment = bytes | tuple[int, int]
 
 
 class HeadBody:

@@ -107,10 +107,14 @@ def _entity_tag(status: os.stat_result, content: bytes | None) -> bytes:
     return b'"%s"' % blake2b(content, digest_size=TAG_OCTETS).hexdigest().encode("ascii")
 
 
+# Literal octets, or (offset, length) of stored content.
+Segment = bytes | tuple[int, int]
+
+
 class FileBody:
     """A body that is read from an open file, with literal octets in between (multipart/byteranges)."""
 
-    def __init__(self, descriptor: int, segments: Sequence[bytes | tuple[int, int]]) -> None:
+    def __init__(self, descriptor: int, segments: Sequence[Segment]) -> None:
         """`segments` are literal octets and (offset, length) of the file. The body owns the descriptor."""
         self.size_octets: int | None = sum(len(s) if isinstance(s, bytes) else s[1] for s in segments)
         self._descriptor = descriptor

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 
 from services.http import limits
 from services.http.errors import HTTPError, LocalProtocolError
-from services.http.fields import FieldLine, Fields
+from services.http.fields import FieldLine, Fields, is_token
 from services.http.http1.codec import content_length
 from services.http.http2.errors import MalformedError
 from services.http.http2.limits import HEADER_LIST_OCTETS
@@ -27,7 +27,6 @@ CONNECTION_SPECIFIC = frozenset((b"connection", b"keep-alive", b"proxy-connectio
 # RFC 9113 section 8.2.1: lower-case names; values without control characters and without white space around them.
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]++")
 _VALUE = re.compile(rb"(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?")
-_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++")
 # RFC 9113 section 6.5.2: the overhead of a field in the size of a header list.
 _FIELD_OVERHEAD = 32
 
@@ -36,7 +35,7 @@ def parse_request(lines: Sequence[FieldLine], scheme: bytes) -> Request:
     """Parse a request's header list; `scheme` is the connection's. Raises MalformedError and HTTPError."""
     pseudo, fields = _split(lines)
     method = _required(pseudo, _METHOD)
-    if _TOKEN.fullmatch(method) is None:
+    if not is_token(method):
         raise MalformedError("the method is no token")
     # RFC 9113 section 8.5: CONNECT has neither :scheme nor :path.
     if method == b"CONNECT":

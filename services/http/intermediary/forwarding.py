@@ -23,9 +23,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from services.http.errors import HTTPError
-from services.http.fields import FieldLine, Fields, list_members, lower_tokens
+from services.http.fields import HOP_BY_HOP, PROXY_AUTHENTICATION, FieldLine, Fields, list_members, lower_tokens
 from services.http.http1.codec import format_request_head
 from services.http.intermediary.cache_fill import FillReader
+from services.http.limits import CONTENT_LENGTH_DIGITS
 from services.http.messages import ASTERISK, HTTP_1_1, Body, Request, Response, StreamedBody, Version, split_target
 from services.http.server.body_stream import BUFFER_OCTETS, BodyStream
 from services.http.server.error_pages import page_response
@@ -79,24 +80,11 @@ def _has_port(authority: bytes) -> bool:
 
 # Requests and trailers.
 
-# RFC 9110 section 7.6.1: hop-by-hop fields; section 11.7: fields of a proxy's own authentication.
-HOP_BY_HOP = frozenset(
-    (
-        b"connection",
-        b"keep-alive",
-        b"proxy-connection",
-        b"te",
-        b"transfer-encoding",
-        b"upgrade",
-        b"http2-settings",
-        b"proxy-authenticate",
-        b"proxy-authentication-info",
-        b"proxy-authorization",
-    )
-)
+# Fields that are not forwarded: for this connection, or for the authentication of another proxy.
+NOT_FORWARDED = HOP_BY_HOP | PROXY_AUTHENTICATION
 FRAMING = frozenset((b"content-length", b"transfer-encoding"))
 # RFC 9110 section 6.5.1: fields for framing, routing, authentication or request modification are no trailer fields.
-NEVER_TRAILERS = HOP_BY_HOP | {
+NEVER_TRAILERS = NOT_FORWARDED | {
     b"age",
     b"authorization",
     b"cache-control",
@@ -140,9 +128,9 @@ def strip_hop_by_hop(request: Request) -> Request:
 
 def without_hop_by_hop(fields: Fields) -> Fields:
     """Return fields without hop-by-hop ones and those listed in Connection."""
-    if not fields.has_any(HOP_BY_HOP):
+    if not fields.has_any(NOT_FORWARDED):
         return fields
-    return fields.without(HOP_BY_HOP | set(lower_tokens(fields.get(b"connection"))))
+    return fields.without(NOT_FORWARDED | set(lower_tokens(fields.get(b"connection"))))
 
 
 def check_request(request: Request, name: bytes) -> None:
@@ -253,9 +241,7 @@ class ConcatenatedBody(StreamedBody):
         self.on_more()
 
 
-_REPLACED = HOP_BY_HOP | {b"content-length"}
-# Content-Length values of more digits than 2^63 has are ignored.
-_DIGITS = 19
+_REPLACED = NOT_FORWARDED | {b"content-length"}
 
 
 class EmptyBody(StreamedBody):
@@ -273,7 +259,10 @@ class EmptyBody(StreamedBody):
 def parse_content_length(head: Response) -> int | None:
     """Parse a head's Content-Length; return None where it is absent or invalid."""
     value = head.fields.get(b"content-length")
-    return int(value) if value is not None and value.isdigit() and len(value) <= _DIGITS else None
+    if value is None or not value.isdigit():
+        return None
+    digits = value.lstrip(b"0")
+    return int(digits or b"0") if len(digits) <= CONTENT_LENGTH_DIGITS else None
 
 
 def build_response(

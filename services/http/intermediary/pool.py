@@ -15,11 +15,9 @@ from dataclasses import replace
 from typing import cast
 
 from services.connections import Sweep
-from services.http.errors import HTTPError
 from services.http.fields import lower_tokens
-from services.http.http1.codec import content_length
 from services.http.http1.connection import ClientConnection
-from services.http.intermediary.forwarding import forwarded_trailers
+from services.http.intermediary.forwarding import forwarded_trailers, parse_content_length
 from services.http.intermediary.settings import INTERIM_RESPONSES, KEEP_ALIVE_MARGIN_S, RESPONSE_OCTETS, UpstreamLimits
 from services.http.messages import Data, EndOfMessage, Event, Fault, Request, Response, do_nothing
 from services.http.server.body_stream import BodyStream
@@ -206,7 +204,7 @@ class UpstreamConnection(asyncio.Protocol):
         head, self._head = self._head, None
         self._progressed_at = self._now()
         self._note_keep_alive(response)
-        body = self._body = BodyStream(_announced_size(response))
+        body = self._body = BodyStream(parse_content_length(response))
         body.on_room = self._resume
         body.on_close = self.close
         if head is not None and not head.done():
@@ -267,14 +265,6 @@ class UpstreamConnection(asyncio.Protocol):
             name, _, value = parameter.partition(b"=")
             if name == b"timeout" and value.isdigit() and len(value) < 10:
                 self.idle_s = min(self._limits.idle_s, max(int(value) - KEEP_ALIVE_MARGIN_S, 0.0))
-
-
-def _announced_size(response: Response) -> int | None:
-    try:
-        return content_length(response.fields)
-    except HTTPError:
-        # An invalid length in a response that has no content: to HEAD, or 204 and 304.
-        return None
 
 
 IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))

@@ -24,7 +24,7 @@ from pathlib import Path
 from services.eventlog import EventLog
 from services.http.cache.keys import same_key
 from services.http.cache.stored import StoredResponse
-from services.http.files.static import FileBody
+from services.http.files.static import FileBody, Segment
 from services.http.messages import Body
 from services.http.ranges import Span
 from services.http.storage import limits
@@ -34,8 +34,6 @@ from services.http.storage.index import Entry, Index, IndexLimits, SameKey, Spac
 from services.http.storage.limits import HELD_CONTENT_OCTETS, PIECE_OCTETS
 
 # Content, in memory and in files.
-
-Segment = bytes | tuple[int, int]
 
 
 class MemoryBody:

@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.http.cache import keys as vary_rules
-from services.http.cache.keys import nominated_fields, normalised_value, same_key
+from services.http.cache.keys import matches_vary, nominated_fields, normalised_value, same_key
 from services.http.cache.stored import StoredResponse
 from services.http.messages import Response
 from tests.core.services.http.cache.exchanges import (
@@ -26,7 +25,7 @@ from tests.core.services.http.cache.exchanges import (
 
 def matches(vary: list[str], first: list[str], second: list[str]) -> bool:
     stored = entry(*(f"Vary: {value}" for value in vary), "Cache-Control: max-age=60", request=get(*first))
-    return vary_rules.matches(stored, get(*second).fields)
+    return matches_vary(stored, get(*second).fields)
 
 
 @pytest.mark.parametrize(
