@@ -158,7 +158,7 @@ def _normalised_weight(match: re.Match[bytes]) -> bytes:
 
 
 def matches_vary(stored: StoredResponse, fields: Fields) -> bool:
-    """Return True where a request with these fields matches_vary a stored response under Vary."""
+    """Return True where a request with these fields matches a stored response under Vary."""
     names = nominated_fields(stored.response.fields)
     if names is None:
         return False
@@ -168,7 +168,7 @@ def matches_vary(stored: StoredResponse, fields: Fields) -> bool:
 def same_key(old: StoredResponse, new: StoredResponse) -> bool:
     """Return True where storing `new` replaces `old`, of the same URI and method.
 
-    It does where `old` matches_vary the request of `new`. A part of the same representation is replaced only where the new
+    It does where `old` matches the request of `new`. A part of the same representation is replaced only where the new
     part covers it.
     """
     if not matches_vary(old, new.request_fields):

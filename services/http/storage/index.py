@@ -23,7 +23,7 @@ SameKey = Callable[[StoredResponse, StoredResponse], bool]
 
 @dataclass(frozen=True, slots=True)
 class IndexLimits:
-    """IndexLimits of all entries together; `disk_octets` 0 means that there is no disk."""
+    """Limits of all entries together; `disk_octets` 0 means that there is no disk."""
 
     memory_octets: int = limits.MEMORY_OCTETS
     disk_octets: int = 0
