@@ -155,7 +155,7 @@ def run(context: Run) -> Outcome:
 
 
 def _outages(context: Run, case: str, evidence: OutageEvidence) -> list[Seen]:
-    """Run an outage, and repeat it while the machine disturbs it beyond the bound, up to a limit."""
+    """Return the runs of an outage: the first that the machine did not disturb is the last; at most 1 + RETAKES."""
     seen: list[Seen] = []
     while len(seen) <= RETAKES:
         seen.append(_seen(context, case, f"capture-{case}{f'-{len(seen) + 1}' if seen else ''}.pcapng", evidence))

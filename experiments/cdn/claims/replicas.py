@@ -179,7 +179,7 @@ def _from_copy(region: Region, exchange: Exchange) -> bool:
 
 
 def _fetched_once(region: Region, visits: Sequence[Span], objects: Objects) -> tuple[list[int], int]:
-    """Return (frames of the only request to the origin for each object, number of later user requests)."""
+    """Check that the replica fetched each object once; return (its request frames, number of later user requests)."""
     frames, repeats, seen = [], 0, set()
     for served in (one for one in region.legs.served(visits) if is_of_user(region, one)):
         require([served.exchange], objects)

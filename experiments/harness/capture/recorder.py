@@ -57,7 +57,7 @@ PAUSE_S = 0.004
 # Pause with a small receive buffer, where a large one is not permitted.
 SHORT_PAUSE_S = 0.0005
 LARGE_BUFFER_BYTES = 8 << 20
-# Wait for packets in the kernel's backlog between two interfaces.
+# Pause before the last read: packets still in the kernel's backlog reach the sockets.
 SETTLE_S = 0.02
 FILE_BUFFER_BYTES = 1 << 20
 RAW_SUFFIX = ".raw"

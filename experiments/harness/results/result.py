@@ -338,7 +338,7 @@ def find_latest(results: Path) -> dict[str, Latest]:
 
 
 def write_timings(folder: Path, timings: Mapping[str, Sequence[Timing]]) -> Path:
-    """Write timings.csv: one row per sample, with its comparison's name, total and terms in seconds.
+    """Write timings.csv: one row per sample: the comparison's name, the total and its terms, in seconds.
 
     In real time the last columns are: whether the machine disturbed the sample beyond the bound, the total of the
     counted disturbance (its terms are no more than the sample's slack over theory), and the latest frame with its wire.

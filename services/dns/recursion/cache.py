@@ -115,7 +115,7 @@ class Negative:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A resolution failure, the `count`th in a row after the first."""
+    """A resolution failure; `count` is the number of consecutive failures before it."""
 
     count: int
     ttl_s: int

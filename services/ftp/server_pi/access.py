@@ -42,7 +42,7 @@ def account(session: ServerSession, argument: str) -> None:
 
 
 def reinitialise(session: ServerSession, _: str) -> None:
-    """Handle REIN: reset the session as after the greeting; a transfer under way has ended before."""
+    """Handle REIN: reset the session as after the greeting; a transfer under way ends first, as with QUIT."""
     session.log_out()
     session.reply(220, "Ready for a new user.")
 

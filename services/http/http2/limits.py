@@ -16,7 +16,7 @@ CONCURRENT_STREAMS = 100
 
 # RFC 9113 section 6.9.2: the initial window of every stream and of the connection.
 INITIAL_WINDOW = 65_535
-# Content sent right after 101, before the client's preface has arrived: the size of TCP's initial window of ten
+# Content sent right after 101, before the client's preface has arrived: about TCP's initial window of ten
 # segments (RFC 6928). curl fails if more than 32 KiB arrive there.
 EARLY_OCTETS = 16_384
 # Largest flow-control window (RFC 9113 section 6.9.1).

@@ -24,7 +24,7 @@ SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade
 
 # RFC 7540 section 3.2.1: base64url without padding.
 _BASE64URL = re.compile(rb"[A-Za-z0-9\-_]*+")
-# Maximum SETTINGS payload: more than every setting twice.
+# Maximum length of the base64url text; all six settings of RFC 9113 take 48.
 _SETTINGS_OCTETS = 1024
 
 

@@ -186,7 +186,7 @@ class Http1Connection(asyncio.Protocol):
         unsent = self._transport.get_write_buffer_size()
         writes = self._response_body is not None or unsent > 0
         if (writes and self._has_progressed()) or self._is_blocked_elsewhere(unsent):
-            # Also during the next request: a client that still receives the last response must not lose it.
+            # Also while the next request is received: to close would cut off the response that the client still reads.
             self.deadline = now + self._context.limits.stall_s
         elif self.phase is Phase.REQUEST:
             self._handle(self._core.time_out())

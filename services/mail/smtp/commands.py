@@ -1,4 +1,4 @@
-"""Command table of the SMTP server session, its states and its requests to the connection (RFC 5321 section 4.1).
+"""SMTP server session: command table, states, and the requests that the shell completes (RFC 5321 section 4.1).
 
 The table maps a verb to (states in which it is allowed, handler method, help text). A command in another state gets 503
 (section 4.1.4), a verb of an RFC that is not implemented 502, any other 500 (section 4.2.4).
