@@ -19,6 +19,7 @@ from topologies.emulation import sandbox, tools
 from topologies.emulation.errors import EmulationError
 from topologies.emulation.links import device
 from topologies.emulation.process import namespaces
+from topologies.emulation.process.host_process import NAMED
 from topologies.emulation.process.launcher import ForkServer, Service, start_service
 from topologies.emulation.process.program import Program
 from topologies.emulation.shape import SHAPING
@@ -27,8 +28,6 @@ from topologies.emulation.watch import program_of
 
 HOST_PROCESS = "topologies.emulation.process.host_process"
 RUN_TIMEOUT_S = 60.0
-# Where ip-netns(8) looks for names.
-NAMED = Path("/run/netns")
 
 
 class Interface(Intf):  # type: ignore[misc]

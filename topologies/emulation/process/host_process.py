@@ -4,12 +4,15 @@ The host exists as long as it lives; commands and services enter its namespaces.
 arguments NAME FILES CONGESTION_CONTROL; FILES is a folder whose files are bound over those of /etc.
 """
 
+import contextlib
 import signal
 import sys
 from pathlib import Path
 
 from topologies.emulation.process import namespaces
 
+# Where ip-netns(8) looks for names.
+NAMED = Path("/run/netns")
 # Every host starts from the same state, independent of the machine's defaults.
 SYSCTLS = {
     # One address family a capture: no router solicitations, no duplicate address detection.
@@ -32,10 +35,21 @@ def _set(name: str, value: str) -> bool:
     return True
 
 
+def _mount_own_network() -> None:
+    """Mount /sys of this network namespace, and an empty folder over the names of the other hosts' (ip-netns(8))."""
+    # brctl(8), ethtool(8) and scripts read /sys/class/net. Some containers refuse it, as in sandbox.
+    with contextlib.suppress(OSError):
+        namespaces.mount("sysfs", "/sys", "sysfs")
+    # The names are no namespaces as seen from here: ip(8) would print an error for each.
+    if NAMED.is_dir():
+        namespaces.mount("tmpfs", str(NAMED), "tmpfs", data="mode=755")
+
+
 def main(argv: list[str]) -> int:
     """Become the host argv[0]; ends by a signal only."""
     name, files, congestion_control = argv
     namespaces.unshare_host(name)
+    _mount_own_network()
     for file in sorted(Path(files).iterdir()):
         namespaces.bind_file(file, Path("/etc") / file.name)
     for sysctl, value in SYSCTLS.items():
