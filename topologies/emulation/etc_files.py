@@ -6,9 +6,9 @@ from pathlib import Path
 NSSWITCH = Path("/etc/nsswitch.conf")
 
 
-def hosts_text(own_name: str, entries: Iterable[tuple[str, Sequence[str]]]) -> str:
+def hosts_text(own_name: str, entries: Iterable[tuple[str, Sequence[str]]], *, with_ipv6: bool = False) -> str:
     """Format hosts(5) from (address, names) pairs, the loopback first."""
-    lines = ["127.0.0.1 localhost"]
+    lines = ["127.0.0.1 localhost", *(["::1 localhost ip6-localhost ip6-loopback"] if with_ipv6 else [])]
     lines += [f"{address} {' '.join(names)}" for address, names in entries]
     if not any(own_name in line.split()[1:] for line in lines):
         lines.append(f"127.0.1.1 {own_name}")
@@ -28,10 +28,17 @@ def nsswitch_text() -> str:
     return "\n".join([*(line for line in lines if not line.startswith("hosts:")), "hosts: files dns"]) + "\n"
 
 
-def write(folder: Path, name: str, entries: Iterable[tuple[str, Sequence[str]]], resolvers: Iterable[str]) -> None:
+def write(
+    folder: Path,
+    name: str,
+    entries: Iterable[tuple[str, Sequence[str]]],
+    resolvers: Iterable[str],
+    *,
+    with_ipv6: bool = False,
+) -> None:
     """Write the files that a host shows as its own /etc."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "hosts").write_text(hosts_text(name, entries))
+    (folder / "hosts").write_text(hosts_text(name, entries, with_ipv6=with_ipv6))
     (folder / "resolv.conf").write_text(resolv_text(resolvers))
     (folder / "nsswitch.conf").write_text(nsswitch_text())
     (folder / "hostname").write_text(name + "\n")

@@ -31,9 +31,14 @@ RUN_TIMEOUT_S = 60.0
 
 
 class Interface(Intf):  # type: ignore[misc]
-    """An interface created by its link, with its MAC address, in the node's namespace."""
+    """An interface created by its link, with its MAC address, in the node's namespace.
 
-    def config(self, ip: str | None = None, **params: Any) -> dict[str, Any]:
+    ip6: the IPv6 address that the link's parameters set, with the length of its prefix.
+    """
+
+    ip6: str | None = None
+
+    def config(self, ip: str | None = None, ip6: str | None = None, **params: Any) -> dict[str, Any]:
         """Bring the interface up with offload off, and set its address if the link's parameters have one.
 
         Raises EmulationError for shaping parameters: a link is shaped when it is created.
@@ -49,6 +54,7 @@ class Interface(Intf):  # type: ignore[misc]
         device.switch_offload_off(self.name, self.node.namespace_pid)
         if ip is not None:
             self.setIP(ip)
+        self.ip6 = ip6 or self.ip6
         return {}
 
     def setIP(self, ipstr: str, prefixLen: int | None = None) -> str:  # noqa: N802, N803
@@ -67,7 +73,11 @@ class Interface(Intf):  # type: ignore[misc]
         """Record the address; return the lines for `ip -batch` that set it."""
         self.ip, _, length = ip.partition("/")
         self.prefixLen = length or str(prefix_length)
-        return [f"address flush dev {self.name}", f"address add {self.ip}/{self.prefixLen} brd + dev {self.name}"]
+        # Those of IPv6 stay, the link-local one of the kernel included.
+        return [
+            f"address flush dev {self.name} to 0.0.0.0/0",
+            f"address add {self.ip}/{self.prefixLen} brd + dev {self.name}",
+        ]
 
     def delete(self) -> None:
         """Remove the interface from the switches' namespace; a host's vanishes with its peer or its namespace."""
@@ -146,16 +156,25 @@ class Host(_LazyShell):
     Parameters beside Mininet's: `serves` (a command line or a list of them: modules of the project, Python files with a
     main(argv), or programs, which are ready when they listen on the TCP port `listens`), `names` (domain names of the
     host), `resolver` (address of its recursive resolver), `files` (path to text: initial contents of its folder),
-    `forwards` (IP forwarding is on: the host is a router).
+    `forwards` (IP forwarding is on: the host is a router), `routes` (static routes, in words of ip-route(8)), `ip6`
+    (IPv6 address with prefix length, of the first interface).
     """
 
     def __init__(
-        self, name: str, *, forkserver: ForkServer, workdir: Path, congestion_control: str, **params: Any
+        self,
+        name: str,
+        *,
+        forkserver: ForkServer,
+        workdir: Path,
+        congestion_control: str,
+        ipv6: bool = False,
+        **params: Any,
     ) -> None:
         self.forkserver = forkserver
         self.workdir = workdir / name
         self.files = workdir / "etc" / name
         self._congestion_control = congestion_control
+        self.has_ipv6 = ipv6
         self._started = 0
         self.services: list[Service | Program] = []
         params["privateDirs"] = params.get("privateDirs") or []
@@ -169,6 +188,7 @@ class Host(_LazyShell):
             (self.workdir / name).write_text(text)
         self.files.mkdir(parents=True, exist_ok=True)
         command = [HOST_PROCESS, self.name, str(self.files), self._congestion_control]
+        command += ["ipv6"] if self.has_ipv6 else []
         called = f"the process of host {self.name}'s namespaces ({HOST_PROCESS})"
         self.holder = start_service(
             self.forkserver, command, host_pid=0, cwd=self.workdir, name="host", called=called, rank=HOLDER_RANK
@@ -200,7 +220,9 @@ class Host(_LazyShell):
             lines.append(f"route replace default {route}")
         tools.batch("ip", lines, self.namespace_pid)
         if self.params.get("forwards"):
-            self.run(["sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward"])
+            switches = ["/proc/sys/net/ipv4/ip_forward"]
+            switches += ["/proc/sys/net/ipv6/conf/all/forwarding"] if self.has_ipv6 else []
+            self.run(["sh", "-c", f"echo 1 | tee {' '.join(switches)}"])
         return {}
 
     def popen(self, *args: Any, **kwargs: Any) -> subprocess.Popen[bytes]:

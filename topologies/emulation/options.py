@@ -7,7 +7,7 @@ options are ignored, as by stock Mininet, whose classes accept options of any na
 import os
 import re
 from collections.abc import Callable, Mapping
-from ipaddress import AddressValueError, IPv4Address, IPv4Interface
+from ipaddress import AddressValueError, IPv4Address, IPv4Interface, IPv6Interface, ip_network
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -39,6 +39,25 @@ def _address_with_prefix(value: Any) -> str | None:
     except ValueError:
         good = False
     return None if good else "is not an IPv4 address with the length of its prefix: write 'ip': '10.0.0.1/24'"
+
+
+def _ipv6_with_prefix(value: Any) -> str | None:
+    try:
+        good = isinstance(value, str) and "/" in value and bool(IPv6Interface(value))
+    except ValueError:
+        good = False
+    return None if good else "is not an IPv6 address with the length of its prefix: write ip6='2001:db8::1/64'"
+
+
+def _routes(value: Any) -> str | None:
+    try:
+        for route in value if _texts(value) else [""]:
+            destination, _, rest = route.partition(" ")
+            if not rest or (destination != "default" and not ip_network(destination)):
+                raise ValueError
+    except ValueError:
+        return "is not a list of routes: write routes=['10.2.0.0/16 via 10.0.0.2']"
+    return None
 
 
 def _texts(value: Any) -> bool:
@@ -128,6 +147,8 @@ HOST: Mapping[str, Check] = {
     "ip": _of(str, "an IPv4 address: write ip='10.0.0.1/24'"),
     "mac": _mac,
     "defaultRoute": _of(str, "a route: write defaultRoute='via 10.0.0.254'"),
+    "ip6": _ipv6_with_prefix,
+    "routes": _routes,
     "serves": _text_or_texts("a command line or a list of them"),
     "listens": _number(1, PORT_MAX, f"a TCP port from 1 to {PORT_MAX}"),
     "names": _names,
@@ -138,6 +159,7 @@ HOST: Mapping[str, Check] = {
     "forkserver": _RESERVED,
     "workdir": _RESERVED,
     "congestion_control": _RESERVED,
+    "ipv6": _not_taken("all hosts of a network have it or none: set the topology's attribute ipv6"),
 }
 SWITCH: Mapping[str, Check] = {"dpid": _dpid, "driver": _RESERVED}
 LINK: Mapping[str, Check] = {
@@ -158,6 +180,7 @@ LINK: Mapping[str, Check] = {
 }
 END: Mapping[str, Check] = {
     "ip": _address_with_prefix,
+    "ip6": _ipv6_with_prefix,
     "port": _PORT,
     "mac": _not_taken("write addr1= or addr2= beside params1 or params2"),
     "name": _not_taken("write intfName1= or intfName2= beside params1 or params2"),

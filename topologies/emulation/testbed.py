@@ -9,14 +9,13 @@ Mininet does, so that the interfaces are visible from outside.
 
 import contextlib
 import os
+import re
 import resource
 import shutil
 import signal
 import tempfile
 from collections.abc import Callable, Mapping
 from functools import partial
-from ipaddress import IPv4Address, IPv4Interface
-from itertools import permutations, product
 from pathlib import Path
 from random import Random
 from types import TracebackType
@@ -26,6 +25,7 @@ from mininet.net import Mininet
 from mininet.topo import Topo
 
 from topologies.emulation import classes, etc_files, options, sandbox, tools, topology_checks
+from topologies.emulation.addressing import arp_of, hosts_file, ipv6_of, tables
 from topologies.emulation.errors import EmulationError, MachineError
 from topologies.emulation.links import netem, openvswitch
 from topologies.emulation.links.link import EmulatedLink, Wiring
@@ -118,6 +118,12 @@ def choose_backend(asked: str) -> str:
     return "wire"
 
 
+def listening_on_both(command: str) -> str:
+    """Return the command line of one of lab7's services with all IPv6 addresses beside all of IPv4."""
+    ours = command.split()[0].startswith("services.")
+    return re.sub(r"--listen 0\.0\.0\.0(?=\s|$)", "--listen 0.0.0.0 --listen ::", command) if ours else command
+
+
 def _raise_open_files() -> None:
     """Raise this process's limit of open files for many hosts. Mininet's own way also changes the machine's sysctls."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -127,35 +133,18 @@ def _raise_open_files() -> None:
     Mininet.inited = True
 
 
-def _addressed(host: Host) -> list[Any]:
-    """Return the interfaces of a host that have an address."""
-    return [interface for interface in host.intfList() if interface.ip is not None and interface.name != "lo"]
-
-
-def _reached(far: Any, neighbours: dict[Any, list[tuple[Any, Any]]]) -> list[str]:
-    """Return the MAC addresses of hosts behind the far end of a bridge's port; only bridges forward frames.
-
-    Terminates, since topology_checks has excluded loops.
-    """
-    addresses, waiting = [], [far]
-    while waiting:
-        end = waiting.pop()
-        if isinstance(end.node, Bridge):
-            waiting.extend(beyond for near, beyond in neighbours[end.node] if near is not end)
-        else:
-            addresses.append(end.mac)
-    return addresses
-
-
 class Testbed:
     """A running network made from a Mininet topology; a context manager.
 
     links: 'auto', 'netem' or 'wire'. seed: fixes loss, jitter and reordering of wires. switch: Bridge or OpenVSwitch.
     host_names: every host's /etc/hosts lists all others (None: as the topology's `host_names` says; one with name
-    servers sets it to False). starters: by host name, functions that start something else than the topology's `serves`
-    (a real server, a user's program). server_died: called in a thread of its own, with one sentence, when a host's
-    service exits; the network then stays up. Raises TopologyError, MachineError and EmulationError, each one sentence;
-    and LabDied within the block, when a process of the network exits without having been stopped.
+    servers sets it to False). arp: 'static' (permanent neighbour and forwarding tables) or 'dynamic' (ARP, neighbour
+    discovery, learning switches); ipv6: hosts have IPv6 beside IPv4 (None: as the topology's attributes `arp` and
+    `ipv6` say, by default 'static' and False). starters: by host name, functions that start something else than the
+    topology's `serves` (a real server, a user's program). server_died: called in a thread of its own, with one
+    sentence, when a host's service exits; the network then stays up. Raises TopologyError, MachineError and
+    EmulationError, each one sentence; and LabDied within the block, when a process of the network exits without having
+    been stopped.
     """
 
     __test__ = False  # not a test class, whatever its name suggests to pytest
@@ -169,6 +158,8 @@ class Testbed:
         sandboxed: bool = True,
         switch: Any = Bridge,
         host_names: bool | None = None,
+        arp: str | None = None,
+        ipv6: bool | None = None,
         starters: Mapping[str, Starter] | None = None,
         server_died: Callable[[str], None] | None = None,
     ) -> None:
@@ -178,6 +169,8 @@ class Testbed:
         self._sandboxed = sandboxed
         self._switch = switch
         self._host_names = bool(getattr(topo, "host_names", True)) if host_names is None else host_names
+        self.arp = arp_of(topo, arp)
+        self.ipv6 = ipv6_of(topo, ipv6)
         self._starters = dict(starters or {})
         self._server_died = server_died
         self._asked_links = links
@@ -225,8 +218,10 @@ class Testbed:
         self.forkserver = ForkServer(modules, watch=self._watch, errors=self.workdir / "forkserver.err")
         stack.callback(self.forkserver.close)
         self.net = self._build(stack)
-        self._set_neighbours()
-        self._set_forwarding()
+        tables.set_addresses_and_routes(self.net, with_ipv6=self.ipv6)
+        if self.arp == "static":
+            tables.set_neighbours(self.net, with_ipv6=self.ipv6)
+            tables.set_forwarding(self.net)
         self.services = self._start_services()
 
     def _take_down(self, error: BaseException | None) -> None:
@@ -295,7 +290,8 @@ class Testbed:
         return [line.split()[0] for line in lines if is_module(line.split()[0])]
 
     def _serves(self, host: str) -> list[str]:
-        return topology_checks.commands(self.topo.nodeInfo(host).get("serves"))
+        lines = topology_checks.commands(self.topo.nodeInfo(host).get("serves"))
+        return [listening_on_both(line) for line in lines] if self.ipv6 else lines
 
     def _build(self, stack: contextlib.ExitStack) -> Mininet:
         self._write_names()
@@ -305,6 +301,7 @@ class Testbed:
             forkserver=self.forkserver,
             workdir=self.workdir,
             congestion_control=self.congestion_control,
+            ipv6=self.ipv6,
         )
         net = _Network(
             topo=self.topo,
@@ -326,36 +323,11 @@ class Testbed:
         return partial(OpenVSwitch, driver=stack.enter_context(openvswitch.daemons(self.workdir, self._watch)))
 
     def _write_names(self) -> None:
-        entries = []
-        for host, address in topology_checks.host_addresses(self.topo).items() if self._host_names else ():
-            entries.append((address.split("/")[0], [*(self.topo.nodeInfo(host).get("names") or []), host]))
         for host in self.topo.hosts():
             resolver = self.topo.nodeInfo(host).get("resolver") or []
             resolvers = [resolver] if isinstance(resolver, str) else resolver
-            etc_files.write(self.workdir / "etc" / host, host, entries, resolvers)
-
-    def _set_neighbours(self) -> None:
-        """Fill every host's neighbour table: ARP would add a round trip to each first exchange."""
-        rows: dict[Host, list[str]] = {}
-        for host, other in permutations(self.net.hosts, 2):
-            for near, far in product(_addressed(host), _addressed(other)):
-                if IPv4Address(far.ip) in IPv4Interface(f"{near.ip}/{near.prefixLen}").network:
-                    rows.setdefault(host, []).append(f"neigh replace {far.ip} lladdr {far.mac} dev {near.name}")
-        for host, lines in rows.items():
-            tools.batch("ip", lines, host.namespace_pid)
-
-    def _set_forwarding(self) -> None:
-        """Fill every bridge's forwarding table: a learning bridge would flood the first frames."""
-        neighbours: dict[Any, list[tuple[Any, Any]]] = {}
-        for link in self.net.links:
-            for near, far in ((link.intf1, link.intf2), (link.intf2, link.intf1)):
-                neighbours.setdefault(near.node, []).append((near, far))
-        for bridge in self.net.switches:
-            if not isinstance(bridge, Bridge) or bridge.mirrors:
-                continue
-            bridge.add_static_entries(
-                (mac, port.name) for port, far in neighbours.get(bridge, []) for mac in _reached(far, neighbours)
-            )
+            entries = hosts_file.entries(self.topo, host, with_ipv6=self.ipv6) if self._host_names else []
+            etc_files.write(self.workdir / "etc" / host, host, entries, resolvers, with_ipv6=self.ipv6)
 
     def restart(self, name: str) -> None:
         """Stop a host's services and start them again with empty state, as after a reboot."""

@@ -1,12 +1,13 @@
 """Validation of a topology before anything is built from it, and the addresses and commands of its hosts."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from ipaddress import IPv4Interface, IPv4Network
 from typing import Any
 
 from mininet.topo import Topo
 
 from topologies.emulation import classes, options
+from topologies.emulation.addressing import segments
 from topologies.emulation.errors import EmulationError, TopologyError
 from topologies.emulation.loops import find_loop
 from topologies.emulation.options import INTERFACE_NAME_MAX
@@ -61,14 +62,17 @@ def _check_loops(topo: Topo) -> None:
 
 
 def _check_addresses(topo: Topo) -> None:
+    # An address has to be unique in its segment only: see addressing.segments.
+    domains = segments.of_topology(topo)
     owners: dict[Any, str] = {}
-    for host, ip in _addresses(topo):
+    for host, port, ip in _addresses(topo):
         try:
             address = IPv4Interface(ip).ip
         except ValueError:
             raise TopologyError(f"the host {host} has ip={ip!r}, which is not an IPv4 address") from None
-        if owners.setdefault(address, host) != host:
-            raise TopologyError(f"the hosts {owners[address]} and {host} both have the address {address}")
+        place = (domains.get((host, port), host), address)
+        if owners.setdefault(place, host) != host:
+            raise TopologyError(f"the hosts {owners[place]} and {host} both have the address {address}")
 
 
 def host_addresses(topo: Topo) -> dict[str, str]:
@@ -77,26 +81,32 @@ def host_addresses(topo: Topo) -> dict[str, str]:
 
     It is the address of the interface of the lowest port, which a link may set as well. A host with ip=None has none.
     """
-    on_links = {(node, port): ip for node, port, ip in _ends(topo) if ip}
+    given = on_links(topo, "ip")
     addresses = {}
     for number, host in enumerate(topo.hosts(), start=1):
         ports = topo.ports.get(host)
         counted = f"{DEFAULT_NETWORK[number]}/{DEFAULT_NETWORK.prefixlen}" if ports else None
-        address = on_links.get((host, min(ports))) if ports else None
+        address = given.get((host, min(ports))) if ports else None
         address = address or topo.nodeInfo(host).get("ip", counted)
         if address:
             addresses[host] = address
     return addresses
 
 
-def _ends(topo: Topo) -> Iterator[tuple[str, int, str | None]]:
-    """Yield both ends of every link: node, port, and the address that the link assigns."""
+def on_links(topo: Topo, name: str) -> dict[tuple[str, int], str]:
+    """Return the value that a link's params1 and params2 give to that parameter (ip or ip6), by node and port."""
+    found = {}
     for first, second, params in topo.links(withInfo=True):
-        yield params.get("node1", first), params["port1"], (params.get("params1") or {}).get("ip")
-        yield params.get("node2", second), params["port2"], (params.get("params2") or {}).get("ip")
+        for number, node in ((1, first), (2, second)):
+            if value := (params.get(f"params{number}") or {}).get(name):
+                found[params.get(f"node{number}", node), params[f"port{number}"]] = value
+    return found
 
 
-def _addresses(topo: Topo) -> list[tuple[str, str]]:
-    addresses = list(host_addresses(topo).items())
-    addresses += [(node, ip) for node, _, ip in _ends(topo) if ip and (node, ip) not in addresses]
-    return addresses
+def _addresses(topo: Topo) -> list[tuple[str, int | None, str]]:
+    """Return all addresses of hosts as (host, port, address); port None: of a host without a link."""
+    found: list[tuple[str, int | None, str]] = []
+    for host, ip in host_addresses(topo).items():
+        found.append((host, min(topo.ports.get(host) or {}, default=None), ip))
+    found += [row for (node, port), ip in on_links(topo, "ip").items() if (row := (node, port, ip)) not in found]
+    return found

@@ -17,6 +17,7 @@ from rich.table import Table
 from experiments.harness import clock
 from experiments.harness.cli import CANNOT, FAILED, SHOWN, USAGE
 from topologies.emulation import sandbox
+from topologies.emulation.addressing import ARP
 from topologies.emulation.shape import BACKENDS
 from topologies.emulation.virtual import kernel
 
@@ -139,6 +140,17 @@ sandbox_option = click.option(
     "sandboxed",
     default=True,
     help="run in new Linux namespaces; --no-sandbox (as root) creates the interfaces in the machine's own",
+)
+arp_option = click.option(
+    "--arp",
+    type=click.Choice(ARP),
+    help="how hosts find MAC addresses: from permanent entries (static), or by ARP and neighbour discovery, with "
+    "switches that learn (dynamic); default: as the topology says, else static",
+)
+ipv6_option = click.option(
+    "--ipv6/--no-ipv6",
+    default=None,
+    help="give hosts IPv6 addresses beside those of IPv4; default: as the topology says, else off",
 )
 TIMES = ("auto", "virtual", "real")
 

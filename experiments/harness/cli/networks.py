@@ -6,7 +6,6 @@ import inspect
 import signal
 import sys
 import threading
-from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -66,13 +65,15 @@ class Shell(CLI):  # type: ignore[misc]
 @common.set_option
 @common.links_option
 @common.sandbox_option
+@common.arp_option
+@common.ipv6_option
 @common.real_time_option
-def up_command(topology: str, given: dict[str, str], links: str, sandboxed: bool, timed: str) -> None:  # noqa: ARG001
+def up_command(topology: str, given: dict[str, str], timed: str, **options: Any) -> None:  # noqa: ARG001
     """Start a topology with its services, print its hosts and example commands, and keep it up until Ctrl-C.
 
     TOPOLOGY is a name (`lab7 list`) or a Python file that exports `topos`; the same holds for shell and exec.
     """
-    with _testbed(topology, given, links, sandboxed) as (entry, bed):
+    with _testbed(topology, given, **options) as (entry, bed):
         _describe(entry, bed)
         ended = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -87,13 +88,15 @@ def up_command(topology: str, given: dict[str, str], links: str, sandboxed: bool
 @common.set_option
 @common.links_option
 @common.sandbox_option
+@common.arp_option
+@common.ipv6_option
 @common.real_time_option
-def shell_command(topology: str, given: dict[str, str], links: str, sandboxed: bool, timed: str) -> None:  # noqa: ARG001
+def shell_command(topology: str, given: dict[str, str], timed: str, **options: Any) -> None:  # noqa: ARG001
     """Start a topology with its services and open Mininet's command line on it (HOST COMMAND, help, exit).
 
     If a server exits, a message is printed and the network stays up.
     """
-    with _testbed(topology, given, links, sandboxed, server_died=_tell) as (entry, bed):
+    with _testbed(topology, given, server_died=_tell, **options) as (entry, bed):
         _describe(entry, bed)
         Shell(bed.net)
 
@@ -102,22 +105,26 @@ def shell_command(topology: str, given: dict[str, str], links: str, sandboxed: b
 @common.set_option
 @common.links_option
 @common.sandbox_option
+@common.arp_option
+@common.ipv6_option
 @common.time_option
 @click.argument("topology")
 @click.argument("host")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def exec_command(
-    topology: str, host: str, command: tuple[str, ...], given: dict[str, str], links: str, sandboxed: bool, timed: str
+    topology: str, host: str, command: tuple[str, ...], given: dict[str, str], timed: str, **options: Any
 ) -> None:
     """Start a topology, run COMMAND in HOST, take it down; exits as COMMAND does.
 
     \b
     lab7 exec web client -- curl -s http://www.example.com/
     """
-    virtual = common.virtual_time(timed, links, sandboxed)
-    network = _testbed(topology, given, links, sandboxed, host)
+    virtual = common.virtual_time(timed, options["links"], options["sandboxed"])
+    network = _testbed(topology, given, host=host, **options)
     if virtual is not None:
         settings = [word for name, value in given.items() for word in ("--set", f"{name}={value}")]
+        settings += ["--arp", options["arp"]] if options["arp"] else []
+        settings += ["--ipv6" if options["ipv6"] else "--no-ipv6"] if options["ipv6"] is not None else []
         words = ["exec", "--links", "netem", *settings, topology, host, *command]
         code = virtual.command(module_command("experiments.harness.cli", *words), f"the command in {host}")
         raise click.exceptions.Exit(code)
@@ -136,11 +143,12 @@ class _testbed:  # noqa: N801 - used as a function
         self,
         topology: str,
         given: dict[str, str],
-        links: str,
+        *,
         sandboxed: bool,
         host: str | None = None,
-        server_died: Callable[[str], None] | None = None,
+        **options: Any,
     ) -> None:
+        """host: must be in the topology; options: further ones of Testbed."""
         try:
             self._entry = find_topology(topology)
         except UnknownNameError as error:
@@ -150,7 +158,7 @@ class _testbed:  # noqa: N801 - used as a function
             raise click.UsageError(
                 f"the topology {self._entry.name} has no host {host!r}: it has {', '.join(topo.hosts())}"
             )
-        self._bed = Testbed(topo, links=links, sandboxed=sandboxed, server_died=server_died)
+        self._bed = Testbed(topo, sandboxed=sandboxed, **options)
         self._sandboxed = sandboxed
 
     def __enter__(self) -> tuple[TopologyEntry, Testbed]:
@@ -221,7 +229,10 @@ def _describe(entry: TopologyEntry, bed: Testbed) -> None:
         rows.append([host.name, host.IP() or "", names, escape(serves)])
     console.print()
     console.print(common.table(["host", "address", "names", "serves"], rows))
-    console.print(f"links: {bed.backend}; congestion control: {bed.congestion_control}")
+    families = "IPv4 and IPv6" if bed.ipv6 else "IPv4"
+    console.print(
+        f"links: {bed.backend}; congestion control: {bed.congestion_control}; ARP: {bed.arp}; addresses: {families}"
+    )
     if entry.tries:
         what = "lab7 exec" if not sys.stdin.isatty() else "in `lab7 shell`"
         console.print(f"\ntry ({what} {entry.called or entry.name}):")

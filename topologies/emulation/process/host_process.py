@@ -1,7 +1,7 @@
 """The process that represents a host: it creates the host's namespaces, prints READY and sleeps.
 
 The host exists as long as it lives; commands and services enter its namespaces. Run by the fork server with the
-arguments NAME FILES CONGESTION_CONTROL; FILES is a folder whose files are bound over those of /etc.
+arguments NAME FILES CONGESTION_CONTROL [ipv6]; FILES is a folder whose files are bound over those of /etc.
 """
 
 import contextlib
@@ -15,9 +15,6 @@ from topologies.emulation.process import namespaces
 NAMED = Path("/run/netns")
 # Every host starts from the same state, independent of the machine's defaults.
 SYSCTLS = {
-    # One address family a capture: no router solicitations, no duplicate address detection.
-    "net/ipv6/conf/all/disable_ipv6": "1",
-    "net/ipv6/conf/default/disable_ipv6": "1",
     # Cached path metrics of one connection must not speed up the next (tcp(7)).
     "net/ipv4/tcp_no_metrics_save": "1",
     # Services bind their standard ports as any user.
@@ -25,6 +22,8 @@ SYSCTLS = {
     # Ping sockets (icmp(7)) for root; a user namespace may not name groups that it does not map.
     "net/ipv4/ping_group_range": "0 0",
 }
+# Without IPv6, one address family a capture: no router solicitations, no duplicate address detection.
+IPV6_OFF = ("net/ipv6/conf/all/disable_ipv6", "net/ipv6/conf/default/disable_ipv6")
 
 
 def _set(name: str, value: str) -> bool:
@@ -47,13 +46,15 @@ def _mount_own_network() -> None:
 
 def main(argv: list[str]) -> int:
     """Become the host argv[0]; ends by a signal only."""
-    name, files, congestion_control = argv
+    name, files, congestion_control, *families = argv
     namespaces.unshare_host(name)
     _mount_own_network()
     for file in sorted(Path(files).iterdir()):
         namespaces.bind_file(file, Path("/etc") / file.name)
     for sysctl, value in SYSCTLS.items():
         _set(sysctl, value)
+    for sysctl in IPV6_OFF:
+        _set(sysctl, "0" if families else "1")
     _set("net/ipv4/tcp_congestion_control", congestion_control)
     print("READY", flush=True)
     sys.stdout.close()

@@ -7,8 +7,8 @@ from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
 
+from topologies.emulation.addressing.tables import reached
 from topologies.emulation.node import Bridge
-from topologies.emulation.testbed import _reached
 
 
 def test_a_chain_longer_than_the_limit_of_recursion() -> None:
@@ -27,4 +27,4 @@ def test_a_chain_longer_than_the_limit_of_recursion() -> None:
     for host, bridge in zip(hosts, (bridges[0], bridges[length // 2], bridges[-1]), strict=True):
         neighbours[bridge].append((SimpleNamespace(node=bridge), SimpleNamespace(node=host, mac=host.mac)))
     onwards = neighbours[bridges[0]][0][1]
-    assert sorted(_reached(onwards, neighbours)) == ["host 1", "host 2"]
+    assert sorted(reached(onwards, neighbours)) == ["host 1", "host 2"]

@@ -66,8 +66,15 @@ def test_a_duplicate_address_names_both_hosts() -> None:
 
 def test_a_duplicate_address_given_on_a_link_is_found_as_well() -> None:
     topo = draw({"anna": {"ip": "10.0.0.1/24"}, "bert": {"ip": "10.0.0.2/24"}})
-    topo.addLink("bert", topo.addSwitch("s2"), params1={"ip": "10.0.0.1/24"})
+    topo.addLink("s1", topo.addSwitch("s2"))
+    topo.addLink("bert", "s2", params1={"ip": "10.0.0.1/24"})
     assert complaint(topo) == "the hosts anna and bert both have the address 10.0.0.1"
+
+
+def test_two_segments_may_use_the_same_private_address() -> None:
+    topo = draw({"anna": {"ip": "192.168.1.2/24"}, "router": {"ip": "192.168.1.1/24"}})
+    topo.addLink("router", topo.addSwitch("s2"), params1={"ip": "192.168.1.2/24"})
+    topology_checks.check(topo)
 
 
 def test_an_address_that_mininet_counts_up_to_is_one_as_well() -> None:

@@ -1,0 +1,40 @@
+"""Addressing of a network: broadcast domains, IPv6 addresses beside those of IPv4, neighbour and forwarding tables."""
+
+from typing import Any
+
+from mininet.topo import Topo
+
+from topologies.emulation.errors import TopologyError
+
+# How hosts find each other's MAC addresses: permanent entries, or ARP (RFC 826) and neighbour discovery (RFC 4861).
+ARP = ("static", "dynamic")
+
+
+def arp_of(topo: Topo, chosen: str | None = None) -> str:
+    """Return 'static' or 'dynamic': the one chosen, else the topology's attribute `arp`. Raises TopologyError."""
+    value: Any = getattr(topo, "arp", ARP[0]) if chosen is None else chosen
+    if value not in ARP:
+        raise TopologyError(f"arp={value!r} is neither 'static' nor 'dynamic'")
+    return str(value)
+
+
+def ipv6_of(topo: Topo, chosen: bool | None = None) -> bool:
+    """Return whether hosts have IPv6: as chosen, else as the topology's attribute `ipv6` says, else if an `ip6` or a
+    route of IPv6 is in it.
+
+    Raises TopologyError.
+    """
+    value: Any = getattr(topo, "ipv6", None) if chosen is None else chosen
+    if value is None:
+        return any(_names_ipv6(topo.nodeInfo(host)) for host in topo.hosts()) or any(
+            _names_ipv6(params.get(side) or {})
+            for _, _, params in topo.links(withInfo=True)
+            for side in ("params1", "params2")
+        )
+    if not isinstance(value, bool):
+        raise TopologyError(f"ipv6={value!r} is neither True nor False")
+    return value
+
+
+def _names_ipv6(params: dict[str, Any]) -> bool:
+    return bool(params.get("ip6")) or any(":" in route for route in params.get("routes") or [])

@@ -1,0 +1,77 @@
+"""IPv6 addresses of hosts: beside each IPv4 address one of IPv6 that is derived from it, in one network per network.
+
+    10.9.1.254/24  ->  2001:db8:a09:100::fe/64      10.9.0.0/16  ->  2001:db8:a09::/48
+
+RFC 3849 keeps 2001:db8::/32 for documentation, so these never belong to a network outside. Bits 32 to 63 are those of
+the IPv4 network, the interface identifier is the host's number in it; so an IPv4 prefix of length L is an IPv6 prefix
+of length 32 + L, and every route has its counterpart. `ip6=` of addHost(), or of params1 and params2, sets another
+address. Link-local addresses are the kernel's (RFC 4291 section 2.5.6).
+"""
+
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
+from typing import Any
+
+PREFIX = IPv6Network("2001:db8::/32")
+LENGTH = 64
+INTERFACE_BITS = 64
+
+
+def derived(ip: str) -> str:
+    """Return the IPv6 address, with its prefix length, beside an IPv4 one ('10.0.0.1/24')."""
+    given = IPv4Interface(ip)
+    number = int(given.ip) - int(given.network.network_address)
+    value = int(PREFIX.network_address) | int(given.network.network_address) << INTERFACE_BITS | number
+    return str(IPv6Interface((value, LENGTH)))
+
+
+def derived_network(network: str) -> str:
+    """Return the IPv6 prefix beside an IPv4 one ('10.9.0.0/16')."""
+    given = IPv4Network(network, strict=False)
+    value = int(PREFIX.network_address) | int(given.network_address) << INTERFACE_BITS
+    return str(IPv6Network((value, PREFIX.prefixlen + given.prefixlen)))
+
+
+def derived_route(route: str, addresses: dict[str, str]) -> str | None:
+    """Return the IPv6 route beside an IPv4 one ('10.2.0.0/16 via 10.0.0.2'), in words of ip-route(8); None without one.
+
+    addresses: the IPv6 address of each IPv4 address (both without lengths) that can be a gateway. The default route is
+    written as ::/0, by which ip(8) knows the family.
+    """
+    destination, *words = route.split()
+    for place, word in enumerate(words):
+        if word == "via" and place + 1 < len(words):
+            if words[place + 1] not in addresses:
+                return None
+            words[place + 1] = addresses[words[place + 1]]
+    # A preferred source has no counterpart that is certain.
+    if "src" in words:
+        return None
+    try:
+        return " ".join(["::/0" if destination == "default" else derived_network(destination), *words])
+    except ValueError:
+        return None
+
+
+def address_of(interface: Any) -> str | None:
+    """Return the IPv6 address of a host's interface with its length: its own, else derived, None without an address."""
+    node = interface.node
+    own = interface.ip6 or (node.params.get("ip6") if interface is node.defaultIntf() else None)
+    if own:
+        return str(own)
+    if interface.ip is None:
+        return None
+    return derived(f"{interface.ip}/{interface.prefixLen}")
+
+
+def without_length(address: str) -> str:
+    """Return an address without its prefix length."""
+    return address.partition("/")[0]
+
+
+def gateways(interfaces: list[Any]) -> dict[str, str]:
+    """Return the IPv6 address of each IPv4 address of some interfaces, both without lengths."""
+    return {
+        str(IPv4Address(interface.ip)): without_length(address)
+        for interface in interfaces
+        if interface.ip is not None and (address := address_of(interface)) is not None
+    }

@@ -1,0 +1,112 @@
+"""Tables of a network: routes and IPv6 addresses of every host, and its neighbours; MAC addresses of every switch.
+
+With `arp` static each host has a permanent entry for every address of its segments, and each switch one for every MAC
+address: an exchange of ARP (RFC 826) or of neighbour discovery (RFC 4861) would add a round trip to the first exchange,
+and a learning switch would flood its first frame. With `arp` dynamic both tables fill as in any network.
+"""
+
+from collections.abc import Iterator
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
+from itertools import product
+from typing import Any
+
+from topologies.emulation import tools
+from topologies.emulation.addressing import ipv6, segments
+from topologies.emulation.node import Bridge
+
+
+def set_neighbours(net: Any, *, with_ipv6: bool) -> None:
+    """Fill every host's neighbour table with the addresses of its segments. Raises EmulationError."""
+    domains = segments.of_network(net)
+    addressed = {host: _addressed(host) for host in net.hosts}
+    for host in net.hosts:
+        lines = []
+        for other in net.hosts:
+            for near, far in product(addressed[host], addressed[other]) if other is not host else ():
+                if domains.get(near) == domains.get(far):
+                    lines += _entries(near, far, with_ipv6)
+        tools.batch("ip", lines, host.namespace_pid)
+
+
+def _addressed(host: Any) -> list[Any]:
+    """Return the interfaces of a host that have an address."""
+    return [interface for interface in host.intfList() if interface.ip is not None and interface.name != "lo"]
+
+
+def _entries(near: Any, far: Any, with_ipv6: bool) -> Iterator[str]:
+    """Yield the lines for `ip -batch` that give the host of `near` permanent entries for `far`."""
+    if IPv4Address(far.ip) in IPv4Interface(f"{near.ip}/{near.prefixLen}").network:
+        yield f"neigh replace {far.ip} lladdr {far.mac} dev {near.name}"
+    own, its = (ipv6.address_of(interface) if with_ipv6 else None for interface in (near, far))
+    if own and its and IPv6Address(ipv6.without_length(its)) in IPv6Interface(own).network:
+        yield f"neigh replace {ipv6.without_length(its)} lladdr {far.mac} dev {near.name}"
+
+
+def set_forwarding(net: Any) -> None:
+    """Fill every bridge's forwarding table. Raises EmulationError."""
+    neighbours: dict[Any, list[tuple[Any, Any]]] = {}
+    for link in net.links:
+        for near, far in ((link.intf1, link.intf2), (link.intf2, link.intf1)):
+            neighbours.setdefault(near.node, []).append((near, far))
+    for bridge in net.switches:
+        if not isinstance(bridge, Bridge) or bridge.mirrors:
+            continue
+        bridge.add_static_entries(
+            (mac, port.name) for port, far in neighbours.get(bridge, []) for mac in reached(far, neighbours)
+        )
+
+
+def reached(far: Any, neighbours: dict[Any, list[tuple[Any, Any]]]) -> list[str]:
+    """Return the MAC addresses of hosts behind the far end of a bridge's port; only bridges forward frames.
+
+    Terminates, since topology_checks has excluded loops.
+    """
+    addresses, waiting = [], [far]
+    while waiting:
+        end = waiting.pop()
+        if isinstance(end.node, Bridge):
+            waiting.extend(beyond for near, beyond in neighbours[end.node] if near is not end)
+        else:
+            addresses.append(end.mac)
+    return addresses
+
+
+def set_addresses_and_routes(net: Any, *, with_ipv6: bool) -> None:
+    """Set the routes of addHost(routes=[...]); with IPv6, set the addresses and the counterparts of all routes, too.
+
+    Raises EmulationError.
+    """
+    domains = segments.of_network(net)
+    members: dict[int, list[Any]] = {}
+    for interface, domain in domains.items():
+        members.setdefault(domain, []).append(interface)
+    for host in net.hosts:
+        routes = host.params.get("routes") or []
+        lines = [f"route replace {route}" for route in routes if ":" not in route]
+        if with_ipv6:
+            own = [interface for interface in host.intfList() if interface in domains]
+            lines += _ipv6_addresses(own)
+            near = ipv6.gateways([each for interface in own for each in members[domains[interface]]])
+            counterparts = (ipv6.derived_route(route, near) for route in _ipv4_routes(host))
+            lines += [f"route replace {route}" for route in counterparts if route is not None]
+            lines += [f"route replace {route}" for route in routes if ":" in route]
+        tools.batch("ip", lines, host.namespace_pid)
+
+
+def _ipv6_addresses(interfaces: list[Any]) -> list[str]:
+    # No duplicate address detection: the address is of use at once (RFC 4862 section 5.4).
+    return [
+        f"address replace {address} dev {interface.name} nodad"
+        for interface in interfaces
+        if (address := ipv6.address_of(interface)) is not None
+    ]
+
+
+def _ipv4_routes(host: Any) -> list[str]:
+    """Return a host's IPv4 routes in words of ip-route(8), the default route first."""
+    routes = [route for route in host.params.get("routes") or [] if ":" not in route]
+    default = host.params.get("defaultRoute")
+    if default is None:
+        return routes
+    # As in Node.setDefaultRoute: a single word is the name of an interface.
+    return [f"default {default if ' ' in default else f'dev {default}'}", *routes]
