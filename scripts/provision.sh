@@ -92,6 +92,11 @@ mutt:mutt              read mail
 offlineimap:offlineimap3       copy mailboxes
 postconf:postfix       a mail server
 msmtp:msmtp            send mail
+nft:nftables           NAT in a router
+iptables:iptables      NAT in a router
+dnsmasq:dnsmasq-base   a DHCP server
+udhcpc:udhcpc          a DHCP client
+iperf:iperf            the commands iperf and iperfudp of the command line of Mininet
 '
 
 # For tests in a kernel with netem and Open vSwitch.

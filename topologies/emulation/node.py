@@ -157,7 +157,8 @@ class Host(_LazyShell):
     main(argv), or programs, which are ready when they listen on the TCP port `listens`), `names` (domain names of the
     host), `resolver` (address of its recursive resolver), `files` (path to text: initial contents of its folder),
     `forwards` (IP forwarding is on: the host is a router), `routes` (static routes, in words of ip-route(8)), `ip6`
-    (IPv6 address with prefix length, of the first interface).
+    (IPv6 address with prefix length, of the first interface), `setup` (command lines of a shell, run to completion
+    before any service starts).
     """
 
     def __init__(
@@ -246,6 +247,16 @@ class Host(_LazyShell):
             return subprocess.run([*self.entering(), *words], timeout=timeout_s, check=False, **kwargs)
         except subprocess.TimeoutExpired:
             raise EmulationError(f"`{shlex.join(words)}` in {self.name} took longer than {timeout_s:g} s") from None
+
+    def set_up(self) -> None:
+        """Run the command lines of `setup`. Raises EmulationError with the last error message of one that fails."""
+        lines = self.params.get("setup") or []
+        for line in [lines] if isinstance(lines, str) else lines:
+            done = self.run(["sh", "-c", line])
+            if done.returncode != 0:
+                said = (done.stderr or done.stdout).decode(errors="replace").strip().splitlines()
+                reason = said[-1].strip() if said else f"exit code {done.returncode}"
+                raise EmulationError(f"the set-up command `{line}` of {self.name} failed: {reason}")
 
     def start(self, command: str | Sequence[str], *, wait: bool = True, serves: bool = False) -> Service:
         """Start a module's main in the host; by default, wait for READY.

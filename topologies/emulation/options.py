@@ -149,6 +149,7 @@ HOST: Mapping[str, Check] = {
     "defaultRoute": _of(str, "a route: write defaultRoute='via 10.0.0.254'"),
     "ip6": _ipv6_with_prefix,
     "routes": _routes,
+    "setup": _text_or_texts("a command line or a list of them"),
     "serves": _text_or_texts("a command line or a list of them"),
     "listens": _number(1, PORT_MAX, f"a TCP port from 1 to {PORT_MAX}"),
     "names": _names,

@@ -222,6 +222,8 @@ class Testbed:
         if self.arp == "static":
             tables.set_neighbours(self.net, with_ipv6=self.ipv6)
             tables.set_forwarding(self.net)
+        for host in self.net.hosts:
+            host.set_up()
         self.services = self._start_services()
 
     def _take_down(self, error: BaseException | None) -> None:
