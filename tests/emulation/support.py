@@ -80,7 +80,9 @@ def lab7(
     )
 
 
-def lab7_with_programs(*words: str, cwd: Path, programs: Iterable[str]) -> subprocess.CompletedProcess[str]:
+def lab7_with_programs(
+    *words: str, cwd: Path, programs: Iterable[str], stdin: str = ""
+) -> subprocess.CompletedProcess[str]:
     """Run `lab7 WORDS` on a machine that has no programs but these."""
     with tempfile.TemporaryDirectory() as folder:
         for name in programs:
@@ -95,7 +97,7 @@ def lab7_with_programs(*words: str, cwd: Path, programs: Iterable[str]) -> subpr
             f'{hiding}; exec "$@"',
             "sh",
         )
-        return lab7(*words, cwd=cwd, changes={"PATH": folder}, entering=entering)
+        return lab7(*words, cwd=cwd, stdin=stdin, changes={"PATH": folder, "HOME": str(cwd)}, entering=entering)
 
 
 def start_lab7(

@@ -212,7 +212,7 @@ class Host(_LazyShell):
         """Set the default interface's address and the default route ('via 10.0.0.1')."""
         device.bring_up("lo", self.namespace_pid)
         lines = []
-        interface = self.defaultIntf()
+        interface = self.defaultIntf() if self.intfs else None
         if interface is not None and ip is not None and interface.ip is None:
             lines += interface.assign_address(ip, 8)
         if defaultRoute is not None:
@@ -225,6 +225,14 @@ class Host(_LazyShell):
             switches += ["/proc/sys/net/ipv6/conf/all/forwarding"] if self.has_ipv6 else []
             self.run(["sh", "-c", f"echo 1 | tee {' '.join(switches)}"])
         return {}
+
+    def IP(self, intf: Any = None) -> str | None:  # noqa: N802
+        """Return the address of an interface, by default of the first; None without address or without a link."""
+        return super().IP(intf) if self.intfs else None
+
+    def MAC(self, intf: Any = None) -> str | None:  # noqa: N802
+        """Return the MAC address of an interface, by default of the first; None without a link."""
+        return super().MAC(intf) if self.intfs else None
 
     def popen(self, *args: Any, **kwargs: Any) -> subprocess.Popen[bytes]:
         """Start a program in the host, given as a list of words or one string; keywords as for subprocess.Popen."""

@@ -21,6 +21,7 @@ from random import Random
 from types import TracebackType
 from typing import Any
 
+from mininet.log import output
 from mininet.net import Mininet
 from mininet.topo import Topo
 
@@ -31,6 +32,7 @@ from topologies.emulation.links import netem, openvswitch
 from topologies.emulation.links.link import EmulatedLink, Wiring
 from topologies.emulation.links.openvswitch import OpenVSwitch
 from topologies.emulation.node import HOST_PROCESS, Bridge, Host
+from topologies.emulation.process import iperf
 from topologies.emulation.process.launcher import ForkServer, Service, is_module, is_service, split_command
 from topologies.emulation.process.program import Program
 from topologies.emulation.shape import BACKENDS
@@ -69,17 +71,34 @@ class _Network(Mininet):  # type: ignore[misc]
             options.setdefault(f"addr{end}", f"02:00:00:{number >> 8:02x}:{number & 255:02x}:{end:02x}")
         return super().addLink(node1, node2, **options)
 
-    def iperf(self, hosts: Any = None, l4Type: str = "TCP", *args: Any, **options: Any) -> Any:  # noqa: N803
-        """Run iperf by UDP; see Mininet. Raises EmulationError for TCP."""
-        # Mininet waits for a second server report, of the connection that probed the port. iperf 2.1 reports no
-        # connection without data, so Mininet would wait for ever.
-        if l4Type == "TCP":
-            client, server = hosts or (self.hosts[0], self.hosts[-1])
-            raise EmulationError(
-                "Mininet's TCP test does not end with iperf from 2.1 on: "
-                f"type `{server} iperf -s &`, then `{client} iperf -c {server}`"
-            )
-        return super().iperf(hosts, l4Type, *args, **options)
+    def iperf(
+        self,
+        hosts: Any = None,
+        l4Type: str = "TCP",  # noqa: N803
+        udpBw: str = "10M",  # noqa: N803
+        fmt: str | None = None,
+        seconds: float = iperf.DURATION_S,
+        port: int = iperf.PORT,
+    ) -> list[str]:
+        """Run iperf between two hosts (by default the first and the last); return the rates; see Mininet and iperf."""
+        pair = list(hosts or dict.fromkeys(self.hosts[:1] + self.hosts[-1:]))
+        if len(pair) != 2 or not all(node in self.hosts for node in pair):
+            raise EmulationError("iperf measures between two hosts: write `iperf HOST HOST`")
+        if l4Type not in ("TCP", "UDP"):
+            raise EmulationError(f"l4Type={l4Type!r} is neither 'TCP' nor 'UDP'")
+        client, server = pair
+        output(f"*** Iperf: testing {l4Type} bandwidth between {client} and {server}\n")
+        bandwidth = udpBw if l4Type == "UDP" else None
+        options = ["-f", fmt] if fmt else []
+        rates = iperf.measure(client, server, options, udp_bandwidth=bandwidth, port=port, seconds=seconds)
+        result = [*([udpBw] if bandwidth else []), *rates]
+        output(f"*** Results: {result}\n")
+        return result
+
+    def stopXterms(self) -> None:  # noqa: N802
+        """Kill the terminals of this network; Mininet's own method kills socat processes of others as well."""
+        for terminal in self.terms:
+            terminal.kill()
 
     def _mac_of_first_interface(self, node: Any, port: int | None) -> str | None:
         """Return the address of addHost(mac=...), which is that of the interface of the lowest port."""

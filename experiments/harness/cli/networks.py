@@ -14,7 +14,7 @@ from mininet.cli import CLI
 from mininet.log import error, output
 from rich.markup import escape
 
-from experiments.harness.cli import common
+from experiments.harness.cli import common, terminals
 from experiments.harness.discovery import TopologyEntry, UnknownNameError, find_topology
 from topologies.emulation.errors import EmulationError, TopologyError, UserFileError
 from topologies.emulation.process.interpreter import module_command
@@ -30,12 +30,31 @@ class Shell(CLI):  # type: ignore[misc]
     identchars = CLI.identchars + "-"
 
     def onecmd(self, line: str) -> bool:
-        """Run one line; print an EmulationError as one sentence and go on with the next line."""
+        """Run one line; print an error as one sentence and go on with the next line: the network stays up."""
         try:
             return bool(super().onecmd(line))
         except EmulationError as refused:
             error(f"{refused}\n")
-            return False
+        except Exception as failure:
+            error(f"`{line}` failed: {type(failure).__name__}: {failure}\n")
+        return False
+
+    def do_xterm(self, line: str, term: str = "xterm") -> None:
+        """Open a terminal window of each node. Usage: xterm NODE ..."""
+        if line.split() and (reason := terminals.refusal(term)):
+            error(f"{term}: {reason}\n")
+        else:
+            super().do_xterm(line, term)
+
+    def do_x(self, line: str) -> None:
+        """Run a program with windows in a node. Usage: x NODE COMMAND"""
+        words = line.split()
+        if words and words[0] not in self.mn:
+            error(f"node '{words[0]}' not in network\n")
+        elif words and (reason := terminals.refusal()):
+            error(f"x: {reason}\n")
+        else:
+            super().do_x(line)
 
     def default(self, line: str) -> None:
         """Run a command in a host.

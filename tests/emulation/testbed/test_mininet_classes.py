@@ -99,8 +99,6 @@ def test_what_a_running_network_keeps_is_refused(bed: Testbed) -> None:
         bed.host("anna").defaultIntf().config(delay="9ms")
     with pytest.raises(EmulationError, match=r"^anna-eth0 is up and keeps its address 02:00:00:00:01:01, "):
         bed.host("anna").setMAC(MAC)
-    with pytest.raises(EmulationError, match=r"^Mininet's TCP test does not end .* `bert iperf -s &`, then `anna "):
-        bed.net.iperf()
 
 
 def test_parameters_of_an_init_of_one_s_own_are_known(tmp_path: Path) -> None:
@@ -126,8 +124,8 @@ def test_a_wrong_type_while_drawing_names_the_line(tmp_path: Path) -> None:
 
 
 def test_what_the_network_refuses_does_not_end_its_command_line(tmp_path: Path) -> None:
-    lines = "py client.setMAC('00:00:00:00:00:11')\niperf client origin\nclient hostname\nexit\n"
+    lines = "py client.setMAC('00:00:00:00:00:11')\nclient hostname\nexit\n"
     done = lab7("shell", "web", cwd=tmp_path, stdin=lines, changes={"HOME": str(tmp_path)})
     assert done.returncode == 0
-    for text in ("client-eth0 is up and keeps its address", "Mininet's TCP test does not end", "client\n"):
+    for text in ("client-eth0 is up and keeps its address", "client\n"):
         assert text in done.stderr.replace("\r", "")

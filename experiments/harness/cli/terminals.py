@@ -1,0 +1,37 @@
+"""Terminals of hosts in windows (xterm, gterm, x): the reason where they cannot be opened.
+
+Windows need the X server of the user: DISPLAY names it, by a socket in /tmp/.X11-unix, or by a TCP port (ssh -X), which
+the network namespace of a sandbox cannot reach.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+from topologies.emulation import sandbox
+
+# Programs and their Debian packages, by Mininet's name of the terminal.
+PROGRAMS = {"xterm": ("xterm", "xterm"), "gterm": ("gnome-terminal", "gnome-terminal")}
+INSTEAD = "use `HOST COMMAND`, or `lab7 exec TOPOLOGY HOST -- bash` in another terminal for a network of its own"
+
+
+def refusal(term: str | None = None) -> str | None:
+    """Return why a terminal (None: any client of X) cannot be opened here, with a remedy; None if it can."""
+    display = os.environ.get("DISPLAY", "")
+    if not display:
+        return f"there is no display for windows (DISPLAY is not set): {INSTEAD}"
+    by_tcp = display.split(":")[0] not in ("", "unix")
+    if by_tcp and sandbox.inside():
+        return (
+            f"the display {display} is reached by TCP, which the sandbox has not: start lab7 with --no-sandbox as root"
+        )
+    program, package = PROGRAMS.get(term or "", ("", ""))
+    needed = [
+        *([(program, package)] if program else []),
+        ("socat", "socat") if by_tcp else ("xhost", "x11-xserver-utils"),
+    ]
+    for name, where in needed:
+        if shutil.which(name) is None:
+            return f"the program {name} is missing: `sudo apt-get install {where}`"
+    return None
