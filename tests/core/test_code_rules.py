@@ -70,6 +70,7 @@ SHELLS = {
     "services.http.intermediary.pool": "connections to origins",
     "services.http.intermediary.proxy": "requests under way through a proxy",
     "services.http.intermediary.tunnel": "octets both ways",
+    "services.http.page_load.happy_eyeballs": "race of connection attempts to the addresses of a host",
     "services.http.page_load.connector": "name resolution, sockets and clock of a page load",
     "services.http.page_load.strategies": "page loads and their time limit",
     "services.http.page_load.http1_strategies": "concurrent connections of HTTP/1",

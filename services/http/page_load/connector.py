@@ -18,6 +18,8 @@ from typing import TypeVar
 
 from services.http.fields import FieldLine, Fields
 from services.http.messages import NO_FIELDS, Request, Version
+from services.http.page_load import happy_eyeballs
+from services.http.page_load.happy_eyeballs import Address
 from services.http.page_load.timing import ConnectionReport, ObjectReport
 from services.http.urls import Link, Origin
 from services.tls import HTTP_1, Trust, client_context
@@ -179,18 +181,19 @@ class Connector:
         return self._addresses[origin]
 
     async def _open(
-        self, origin: Origin, addresses: Sequence[tuple[str, int]]
+        self, origin: Origin, addresses: Sequence[Address]
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, str]:
-        last_error: Exception | None = None
-        for address, port in addresses:
-            try:
-                connecting = asyncio.open_connection(address, port)
-                reader, writer = await self.with_timeout(connecting, f"no connection to {address} port {port}")
-            except (OSError, LoadError) as error:
-                last_error = error
-            else:
-                return reader, writer, address
-        raise LoadError(f"{origin.host} port {origin.port} cannot be reached: {last_error}")
+        async def attempt(address: Address) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+            connecting = asyncio.open_connection(*address)
+            return await self.with_timeout(connecting, f"no connection to {address[0]} port {address[1]}")
+
+        try:
+            (reader, writer), address = await happy_eyeballs.connect(
+                addresses, attempt, lambda opened: opened[1].close()
+            )
+        except (OSError, LoadError) as error:
+            raise LoadError(f"{origin.host} port {origin.port} cannot be reached: {error}") from error
+        return reader, writer, address[0]
 
     async def with_timeout(self, step: Awaitable[Result], failure: str) -> Result:
         """Await one network operation with the time limit; raises LoadError with `failure` on a timeout."""

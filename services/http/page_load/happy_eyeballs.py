@@ -1,0 +1,70 @@
+"""Happy eyeballs: connect to the first address that answers, of both families (RFC 8305).
+
+    reader, writer, address = await connect(addresses, attempt, abandon)
+
+Section 4: addresses alternate between the families, the first being that of the first address, as getaddrinfo(3) has
+sorted them (RFC 6724). Section 5: attempts start one after the other, each CONNECTION_ATTEMPT_DELAY_S after the one
+before or when that has failed; the first to succeed ends the others.
+
+Left out: section 3, the queries for A and AAAA, which are getaddrinfo's. Addresses of one family are tried one after
+the other without a race: one slow server is then asked once, as by clients without happy eyeballs.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from itertools import chain, zip_longest
+from typing import TypeVar
+
+Result = TypeVar("Result")
+Address = tuple[str, int]
+
+# RFC 8305 section 5: the recommended value; section 8: no less than 10 ms.
+CONNECTION_ATTEMPT_DELAY_S = 0.25
+
+
+def is_ipv6(address: Address) -> bool:
+    """Return whether an address is of IPv6."""
+    return ":" in address[0]
+
+
+def interleaved(addresses: Sequence[Address]) -> list[Address]:
+    """Return the addresses with the families alternating, in the order of each (RFC 8305 section 4)."""
+    first = [address for address in addresses if is_ipv6(address) == is_ipv6(addresses[0])]
+    second = [address for address in addresses if address not in first]
+    return [address for address in chain(*zip_longest(first, second)) if address is not None]
+
+
+async def connect(
+    addresses: Sequence[Address],
+    attempt: Callable[[Address], Awaitable[Result]],
+    abandon: Callable[[Result], object],
+) -> tuple[Result, Address]:
+    """Return the first connection and its address. Raises the exception of the last attempt that failed.
+
+    attempt: opens a connection; abandon: closes one that came second.
+    """
+    waiting = interleaved(addresses)
+    races = len({is_ipv6(address) for address in addresses}) > 1
+    attempts: dict[asyncio.Future[Result], Address] = {}
+    failure: BaseException = OSError("the name has no address")
+    try:
+        while waiting or attempts:
+            if waiting:
+                address = waiting.pop(0)
+                attempts[asyncio.ensure_future(attempt(address))] = address
+            delay_s = CONNECTION_ATTEMPT_DELAY_S if waiting and races else None
+            done, _ = await asyncio.wait(attempts, timeout=delay_s, return_when=asyncio.FIRST_COMPLETED)
+            for future in done:
+                address = attempts.pop(future)
+                error = future.exception()
+                if error is None:
+                    return future.result(), address
+                failure = error
+    finally:
+        for future in attempts:
+            future.cancel()
+        await asyncio.gather(*attempts, return_exceptions=True)
+        for future in attempts:
+            if not future.cancelled() and future.exception() is None:
+                abandon(future.result())
+    raise failure
