@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from experiments.harness.judge import layers
-from experiments.harness.judge.frames import CaptureFile
+from experiments.harness.judge.frames import CaptureFile, network_layer, payload_bytes
 from experiments.harness.judge.verdict import Contradiction
 from experiments.http.wire.http1 import Conversation, Exchange, Message
 from experiments.http.wire.page_load import PageLoad, page_load
@@ -165,11 +165,11 @@ def read_legs(captured: CaptureFile, interface: str, proxy: str, ports: Iterable
 def _asks(captured: CaptureFile, interface: str, proxy: str, ports: set[int]) -> bool:
     """Return True if the proxy sends a server any octets, on any connection."""
     return any(
-        frame.packet[layers.IP].src == proxy
+        network_layer(frame.packet).src == proxy
         and frame.packet[layers.TCP].dport in ports
-        and bytes(frame.packet[layers.TCP].payload)
+        and payload_bytes(frame.packet[layers.TCP])
         for frame in captured.at(interface)
-        if layers.IP in frame.packet and layers.TCP in frame.packet
+        if network_layer(frame.packet) is not None and layers.TCP in frame.packet
     )
 
 

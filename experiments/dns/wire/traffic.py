@@ -34,6 +34,7 @@ from experiments.harness.judge.frames import (
     Endpoint,
     Frame,
     connections,
+    network_layer,
 )
 from experiments.harness.judge.verdict import Contradiction
 
@@ -425,12 +426,8 @@ def _datagram(frame: Frame, packet: Any) -> bytes | str:
 
 
 def _udp_carrier(frame: Frame, packet: Any) -> Carrier:
-    network, udp = _network(packet), packet[layers.UDP]
+    network, udp = network_layer(packet), packet[layers.UDP]
     return Carrier(frame.number, frame.time_ns, network.src, udp.sport, network.dst, udp.dport, "udp")
-
-
-def _network(packet: Any) -> Any:
-    return packet[layers.IP] if layers.IP in packet else packet[layers.IPv6]
 
 
 def _both_ways(connection: Connection) -> Iterator[tuple[bytes | str, Carrier]]:

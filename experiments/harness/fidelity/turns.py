@@ -24,7 +24,7 @@ from mininet.topo import Topo
 
 from experiments.harness.fidelity.disturbance import DISTURBED_SHARE
 from experiments.harness.judge import layers
-from experiments.harness.judge.frames import CaptureFile, Frame
+from experiments.harness.judge.frames import CaptureFile, Frame, network_layer, payload_bytes
 from experiments.harness.pathmodel.network import addresses
 
 # Maximum length of a turn: after a longer delay a host acts on a timer, not on an arrival.
@@ -50,9 +50,10 @@ def _turns(frames: Iterable[Frame], host: str, hosts: Mapping[str, str]) -> list
     since_ns: int | None = None
     for frame in frames:
         packet = frame.packet
-        if layers.IP not in packet:
+        network = network_layer(packet)
+        if network is None:
             continue
-        ours = hosts.get(packet[layers.IP].src) == host
+        ours = hosts.get(network.src) == host
         if not _involves_programs(packet, ours):
             continue
         if not ours:
@@ -80,6 +81,5 @@ def _involves_programs(packet: Any, ours: bool) -> bool:
     if tcp.flags.S:
         # The client's own SYN, and its answer at the client.
         return bool(tcp.flags.A) != ours
-    size = packet[layers.IP].len - packet[layers.IP].ihl * 4 - tcp.dataofs * 4
     # The kernel sends a RST, but the peer's program receives an error (RFC 9293 section 3.10.7.3).
-    return size > 0 or bool(tcp.flags.F) or (bool(tcp.flags.R) and not ours)
+    return payload_bytes(tcp) > 0 or bool(tcp.flags.F) or (bool(tcp.flags.R) and not ours)

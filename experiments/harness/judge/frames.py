@@ -28,6 +28,9 @@ from experiments.harness.judge.reassembly import Segment, Stream, reassemble, un
 # RFC 894; RFC 791 section 3.1, offsets within the frame; RFC 768.
 IPV4, TCP_PROTOCOL, UDP_PROTOCOL = b"\x08\x00", 6, 17
 ETHERNET_BYTES, IPV4_FRAGMENT, IPV4_PROTOCOL, IPV4_OPTIONS = 14, 20, 23, 34
+# RFC 2464 section 3; RFC 8200 section 3. ICMPv6 is 58 (RFC 4443); other next headers may be of extensions.
+IPV6, IPV6_NEXT_HEADER, IPV6_PAYLOAD, ICMPV6_PROTOCOL = b"\x86\xdd", 20, 54, 58
+UPPER_LAYERS = (TCP_PROTOCOL, UDP_PROTOCOL, ICMPV6_PROTOCOL)
 DONT_FRAGMENT = 0x4000
 UDP_HEADER_BYTES = 8
 _FRAGMENT = struct.Struct("!H")
@@ -53,18 +56,23 @@ class Frame:
         return layers.Ether(self.data)
 
     def may_carry(self, protocol: int) -> bool:
-        """Return True if the frame may carry this IPv4 protocol; a cheap filter, so that scapy need not dissect the
-        others.
-        """
-        return self.data[12:14] != IPV4 or len(self.data) < IPV4_OPTIONS or self.data[IPV4_PROTOCOL] == protocol
+        """Return True if the frame may carry this protocol; a cheap filter, so that scapy need not dissect others."""
+        kind = self.data[12:14]
+        if kind == IPV4 and len(self.data) >= IPV4_OPTIONS:
+            return self.data[IPV4_PROTOCOL] == protocol
+        if kind == IPV6 and len(self.data) >= IPV6_PAYLOAD and self.data[IPV6_NEXT_HEADER] in UPPER_LAYERS:
+            return self.data[IPV6_NEXT_HEADER] == protocol
+        return True
 
     @property
     def headers(self) -> Any:
-        """The frame up to its UDP header as a scapy packet; the full packet if it is not a whole IPv4 datagram with
-        UDP.
+        """The frame up to its UDP header as a scapy packet; the full packet if it is not a whole datagram with UDP.
 
         The payload is dissected once, by the parser of its protocol.
         """
+        if self.data[12:14] == IPV6 and self.data[IPV6_NEXT_HEADER : IPV6_NEXT_HEADER + 1] == bytes([UDP_PROTOCOL]):
+            end = IPV6_PAYLOAD + UDP_HEADER_BYTES
+            return self.packet if len(self.data) < end else layers.Ether(self.data[:end])
         if self.data[12:14] != IPV4 or len(self.data) < IPV4_OPTIONS or self.data[IPV4_PROTOCOL] != UDP_PROTOCOL:
             return self.packet
         end = ETHERNET_BYTES + 4 * (self.data[ETHERNET_BYTES] & 0x0F) + UDP_HEADER_BYTES
@@ -218,12 +226,22 @@ def connections(frames: Iterable[Frame]) -> list[Connection]:
     return found
 
 
+def network_layer(packet: Any) -> Any:
+    """Return the IPv4 or IPv6 layer of a scapy packet; None without one."""
+    return next((packet[layer] for layer in (layers.IP, layers.IPv6) if layer in packet), None)
+
+
+def payload_bytes(tcp: Any) -> int:
+    """Return the number of octets that a TCP segment carries, without the padding of a short Ethernet frame."""
+    return len(tcp.original) - int(tcp.dataofs) * 4
+
+
 def _sent(segments: list[Segment]) -> int:
     return sum(len(segment.payload) for segment in segments)
 
 
 def _endpoints(packet: Any) -> tuple[Endpoint, Endpoint]:
-    network = packet[layers.IP] if layers.IP in packet else packet[layers.IPv6]
+    network = network_layer(packet)
     return Endpoint(network.src, packet[layers.TCP].sport), Endpoint(network.dst, packet[layers.TCP].dport)
 
 

@@ -16,7 +16,7 @@ from enum import Enum
 from typing import Any
 
 from experiments.harness.judge import layers
-from experiments.harness.judge.frames import Frame
+from experiments.harness.judge.frames import Frame, network_layer, payload_bytes
 from experiments.harness.theory.tcp import INITIAL_WINDOW_SEGMENTS
 
 # An action later than this after the latest arrival is not triggered by it: a pause.
@@ -105,12 +105,13 @@ def actions_of(
     reader = _Reader(host, addresses)
     for frame in frames:
         packet = frame.packet
-        if layers.IP not in packet:
+        network = network_layer(packet)
+        if network is None:
             continue
         if layers.TCP in packet:
-            reader.tcp(frame, packet[layers.IP], packet[layers.TCP])
+            reader.tcp(frame, network, packet[layers.TCP])
         elif layers.UDP in packet:
-            reader.udp(frame, packet[layers.IP], packet[layers.UDP])
+            reader.udp(frame, network, packet[layers.UDP])
     return reader.actions, reader.arrivals
 
 
@@ -124,10 +125,11 @@ def needless_retransmissions(frames: Iterable[Frame]) -> set[int]:
     seen: dict[tuple[Any, ...], dict[str, list[int]]] = {}
     for frame in frames:
         packet = frame.packet
-        if layers.IP not in packet or layers.TCP not in packet:
+        network = network_layer(packet)
+        if network is None or layers.TCP not in packet:
             continue
-        network, tcp = packet[layers.IP], packet[layers.TCP]
-        size = network.len - network.ihl * 4 - tcp.dataofs * 4
+        tcp = packet[layers.TCP]
+        size = payload_bytes(tcp)
         if size > 0:
             key = (network.src, tcp.sport, network.dst, tcp.dport, tcp.seq, size)
             seen.setdefault(key, {}).setdefault(frame.interface, []).append(frame.number)
@@ -184,7 +186,7 @@ class _Reader:
         self._segment(frame, streams, by_client, ours, tcp)
 
     def _segment(self, frame: Frame, streams: _Streams, by_client: bool, ours: bool, tcp: Any) -> None:
-        size = len(bytes(tcp.original)) - tcp.dataofs * 4
+        size = payload_bytes(tcp)
         offset = (tcp.seq - streams.base.setdefault(by_client, tcp.seq)) % MODULUS
         if size and offset != streams.sent[by_client]:
             raise CausalOrderError(f"frame {frame.number} is a retransmission, or follows a gap")

@@ -10,6 +10,7 @@ from mininet.topo import Topo
 
 from experiments.harness.pathmodel.events import Clock
 from experiments.harness.pathmodel.links import Link, Route
+from topologies.emulation.addressing import ipv6
 from topologies.emulation.shape import SHAPING, parse_shape
 
 
@@ -54,16 +55,21 @@ class Network:
 
 
 def addresses(topo: Topo) -> dict[str, str]:
-    """Return the host of each address in the topology."""
+    """Return the host of each address in the topology, of IPv6 as well."""
     hosts: dict[str, str] = {}
     for host in topo.hosts():
-        if address := topo.nodeInfo(host).get("ip"):
-            hosts[str(address).split("/")[0]] = host
+        hosts |= dict.fromkeys(_of_interface(topo.nodeInfo(host)), host)
     for first, other, info in topo.links(withInfo=True):
         for host, key in ((first, "params1"), (other, "params2")):
-            if address := (info.get(key) or {}).get("ip"):
-                hosts[str(address).split("/")[0]] = host
+            hosts |= dict.fromkeys(_of_interface(info.get(key) or {}), host)
     return hosts
+
+
+def _of_interface(options: dict[str, Any]) -> list[str]:
+    """Return the addresses that the options of a host, or of one end of a link, give to an interface."""
+    ip, ip6 = options.get("ip"), options.get("ip6")
+    found = [str(ip), ip6 or ipv6.derived(str(ip))] if ip else [ip6] if ip6 else []
+    return [ipv6.without_length(address) for address in found]
 
 
 def _link(info: dict[str, Any], key: str, rates: bool) -> Link:

@@ -17,8 +17,9 @@ INTERFACE_BITS = 64
 
 
 def derived(ip: str) -> str:
-    """Return the IPv6 address, with its prefix length, beside an IPv4 one ('10.0.0.1/24')."""
-    given = IPv4Interface(ip)
+    """Return the IPv6 address, with its prefix length, beside an IPv4 one ('10.0.0.1/24'; without a length: /8)."""
+    # Mininet's prefix length of an address without one.
+    given = IPv4Interface(ip if "/" in ip else f"{ip}/8")
     number = int(given.ip) - int(given.network.network_address)
     value = int(PREFIX.network_address) | int(given.network.network_address) << INTERFACE_BITS | number
     return str(IPv6Interface((value, LENGTH)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from mininet.topo import Topo
 from scapy.layers.inet import IP, TCP, UDP
+from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 
 from experiments.harness.capture.pcapng import InterfaceCounts
@@ -24,18 +25,21 @@ def two_hosts() -> Topo:
     return topo
 
 
-def turns(*packets: tuple[int, str, object]) -> list[Turn]:
+def turns(*packets: tuple[int, str, object], by_ipv6: bool = False) -> list[Turn]:
     """Return the client's turns in ms, for packets at its interface given as (time, source, kind)."""
     frames = []
+    ends = {CLIENT: "2001:db8:a00::1", SERVER: "2001:db8:a00::2"}
     for number, (at_ms, source, layer) in enumerate(packets, start=1):
         target = SERVER if source == CLIENT else CLIENT
-        data = bytes(Ether() / IP(src=source, dst=target) / layer)
+        network = IPv6(src=ends[source], dst=ends[target]) if by_ipv6 else IP(src=source, dst=target)
+        data = bytes(Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02") / network / layer)
         frames.append(Frame(number, LABEL, at_ms * MS, data, len(data)))
     captured = CaptureFile(tuple(frames), {LABEL: InterfaceCounts(len(frames), 0)})
     return [(start // MS, end // MS) for start, end in turns_of(captured, two_hosts())["client"]]
 
 
-def test_a_handshake_and_an_exchange() -> None:
+@pytest.mark.parametrize("by_ipv6", [False, True])
+def test_a_handshake_and_an_exchange(by_ipv6: bool) -> None:
     assert turns(
         (0, CLIENT, TCP(flags="S")),
         (100, SERVER, TCP(flags="SA")),
@@ -45,6 +49,7 @@ def test_a_handshake_and_an_exchange() -> None:
         (203, SERVER, TCP(flags="PA") / b"response"),
         (203, CLIENT, TCP(flags="A")),
         (205, CLIENT, TCP(flags="FA")),
+        by_ipv6=by_ipv6,
     ) == [(100, 103), (203, 205)]
 
 

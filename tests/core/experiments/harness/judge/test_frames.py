@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from scapy.layers.inet import ICMP, IP, TCP, UDP
-from scapy.layers.inet6 import IPv6
+from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6, IPv6ExtHdrDestOpt, IPv6ExtHdrFragment
 from scapy.layers.l2 import ARP, Dot1Q, Ether
 from scapy.packet import Raw
 
@@ -32,6 +32,11 @@ def frame(packet: Any) -> Frame:
         IP(frag=3, proto=17) / Raw(bytes(60)),
         IP(proto=17) / Raw(b"\0\1"),
         IPv6() / UDP_53,
+        IPv6() / IPv6ExtHdrDestOpt() / UDP_53,
+        IPv6() / IPv6ExtHdrFragment(m=1) / UDP_53,
+        IPv6(nh=17) / Raw(b"\0\1"),
+        IPv6() / TCP(dport=53),
+        IPv6() / ICMPv6EchoRequest(),
         Dot1Q(vlan=7) / V4 / UDP_53,
         V4 / TCP(dport=53),
         V4 / ICMP(),
@@ -52,10 +57,11 @@ def test_headers_and_protocols_are_those_of_the_whole_frame(packet: Any) -> None
 
 
 def test_what_a_datagram_carries_is_not_dissected() -> None:
-    one = frame(V4 / UDP_53)
-    assert not one.headers[UDP].payload
-    assert not one.may_carry(frames.TCP_PROTOCOL)
-    assert not frame(V4 / TCP()).may_carry(frames.UDP_PROTOCOL)
+    for network in (V4, IPv6()):
+        one = frame(network / UDP_53)
+        assert not one.headers[UDP].payload
+        assert not one.may_carry(frames.TCP_PROTOCOL)
+        assert not frame(network / TCP()).may_carry(frames.UDP_PROTOCOL)
 
 
 @pytest.mark.parametrize("length", [14, 20, 33, 34, 41])
