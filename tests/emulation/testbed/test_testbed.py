@@ -79,6 +79,24 @@ def test_offload_is_off_on_wires_and_on_plain_links(bed: Testbed, host: str) -> 
 
 
 @pytest.mark.parametrize("host", HOSTS)
+def test_a_host_sees_its_own_network_alone(bed: Testbed, host: str) -> None:
+    own = sorted([f"{host}-eth0", "lo"])
+    for folder in ("/sys/class/net", "/sys/devices/virtual/net"):
+        assert sorted(output(bed, host, "ls", folder).split()) == own
+    assert sorted(set(output(bed, host, "ls", "/proc/sys/net/ipv4/conf").split()) - {"all", "default"}) == own
+    assert sorted(line.split(":")[0].strip() for line in open_lines(bed, host, "/proc/net/dev")[2:]) == own
+    # The switches' bridges, the other hosts' names and namespaces.
+    assert output(bed, host, "brctl", "show") == ""
+    assert output(bed, host, "ip", "netns") == ""
+    assert bed.host(host).run(["ip", "link"]).stderr == b""
+    assert output(bed, host, "cat", f"/sys/class/net/{host}-eth0/operstate") == "up\n"
+
+
+def open_lines(bed: Testbed, host: str, path: str) -> list[str]:
+    return output(bed, host, "cat", path).splitlines()
+
+
+@pytest.mark.parametrize("host", HOSTS)
 def test_ipv6_is_off(bed: Testbed, host: str) -> None:
     assert output(bed, host, "ip", "-6", "address") == ""
 

@@ -73,7 +73,8 @@ class EmulatedLink(Link):  # type: ignore[misc]
         else:
             self._carrier = self._start_carrier(ends)
             for name, address, pid in ends:
-                tools.batch("ip", [f"link set dev {name} address {address}"], pid)
+                # A TAP device reports no operational state (RFC 2863), which tools show as UNKNOWN.
+                tools.batch("ip", [f"link set dev {name} address {address} state up"], pid)
 
     def _start_carrier(self, ends: tuple[End, End]) -> Service:
         wiring = self._wiring
