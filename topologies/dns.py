@@ -15,6 +15,9 @@ The zones come from this address plan (see dns_zones). mode: `iterative` (the lo
 domain and authoritative server in turn) or `recursive` (each server queries the next on behalf of the one before; RFC
 1034 section 4.3.1).
 
+ipv6: every host has an address of IPv6 beside its own, in 2001:db8:a35::/48, and the zones have AAAA records and a
+reverse mapping of it below ip6.arpa.
+
     sudo mn --custom topologies/dns.py --topo dns --switch lxbr
 """
 
@@ -24,6 +27,7 @@ from typing import Any
 from mininet.topo import Topo
 
 from topologies.dns_zones import NamePlan, Record, Zone
+from topologies.emulation.addressing.ipv6 import derived, without_length
 
 LEGS_MS = {"root": 30, "com": 45, "org": 50, "uk": 55, "arpa": 35, "example": 25, "provider": 60, "web": 25}
 CLIENT_LEG_MS = 10
@@ -47,6 +51,9 @@ SERVED = {
     "example": ("example.com.", "53.10.in-addr.arpa."),
     "provider": ("provider.org.", "shop.org.", "bookshop.uk."),
 }
+# The zones that ipv6 adds to these: the reverse mapping of 2001:db8:a35::/48.
+REVERSE_IPV6 = "5.3.a.0.8.b.d.0.1.0.0.2.ip6.arpa."
+SERVED_IPV6 = {"arpa": ("ip6.arpa.",), "example": (REVERSE_IPV6,)}
 WEB = {"web1": "10.53.4.1", "web2": "10.53.4.2", "web3": "10.53.4.3"}
 LOCAL = "10.53.9.53"
 POOL = "pool.example.com."
@@ -62,11 +69,17 @@ def changing_name(ttl: int) -> str:
     return f"ttl{ttl}.example.com."
 
 
-def make_names(ttl: int = 3600, changing: Sequence[int] = (), version: int = 0) -> NamePlan:
+def _ipv6(address: str) -> str:
+    """Return the IPv6 address of a host of this topology."""
+    return without_length(derived(f"{address}/16"))
+
+
+def make_names(ttl: int = 3600, changing: Sequence[int] = (), version: int = 0, *, with_ipv6: bool = False) -> NamePlan:
     """Return the zones of this topology.
 
     ttl: of the records of example.com, in seconds; changing: TTLs of the names whose address changes, one name each;
-    version: number of changes so far, from which the zone's serial number follows as well.
+    version: number of changes so far, from which the zone's serial number follows as well; with_ipv6: AAAA records and
+    their reverse mapping, too.
     """
     addresses = {name: [address] for address, name in SERVERS.values()}
     servers = {f"server{number}.example.com.": [address] for number, address in enumerate(WEB.values(), start=1)}
@@ -101,7 +114,12 @@ def make_names(ttl: int = 3600, changing: Sequence[int] = (), version: int = 0) 
         Zone("shop.org.", (SERVERS["provider"][1],)),
         Zone("bookshop.uk.", (SERVERS["provider"][1],)),
     ]
-    return NamePlan("dns", addresses | servers | pool | shops, zones, canonical)
+    names = addresses | servers | pool | shops
+    if with_ipv6:
+        names = {name: [*found, *map(_ipv6, found)] for name, found in names.items()}
+        canonical |= {_ipv6(address): name for address, name in canonical.items()}
+        zones += [Zone("ip6.arpa.", (SERVERS["arpa"][1],)), Zone(REVERSE_IPV6, (SERVERS["example"][1],))]
+    return NamePlan("dns", names, zones, canonical)
 
 
 def zone_file(origin: str) -> str:
@@ -123,18 +141,20 @@ class DnsTopo(Topo):  # type: ignore[misc]
         ttl: int = 3600,
         cache: str = "yes",
         changing: str = "",
+        ipv6: str = "no",
         **link: Any,
     ) -> None:
         """Build the topology.
 
         clients: number of them; scale: factor of all delays; mode: iterative or recursive; ttl: of example.com's
         records in seconds; cache: the local server caches (yes or no); changing: TTLs of the names whose address
-        changes, separated by commas; link: further TCLink parameters of the legs. Raises ValueError for an unknown
-        mode.
+        changes, separated by commas; ipv6: addresses, records and reverse mapping of IPv6, too (yes or no); link:
+        further TCLink parameters of the legs. Raises ValueError for an unknown mode.
         """
         if mode not in ("iterative", "recursive"):
             raise ValueError(f"mode={mode!r}: must be iterative or recursive")
-        names = make_names(int(ttl), [int(word) for word in changing.split(",") if word])
+        self.ipv6 = ipv6 == "yes"
+        names = make_names(int(ttl), [int(word) for word in changing.split(",") if word], with_ipv6=self.ipv6)
         internet, campus = self.addSwitch("s1"), self.addSwitch("s2")
         self.addLink(internet, campus)
         for host in [*self._name_servers(names, mode), *self._web_servers()]:
@@ -148,8 +168,10 @@ class DnsTopo(Topo):  # type: ignore[misc]
 
     def _name_servers(self, names: NamePlan, mode: str) -> list[str]:
         for host, (address, name) in SERVERS.items():
-            files = {zone_file(origin): names.master_file(origin) for origin in SERVED[host]}
+            origins = SERVED[host] + (SERVED_IPV6.get(host, ()) if self.ipv6 else ())
+            files = {zone_file(origin): names.master_file(origin) for origin in origins}
             zones = " ".join(f"--zone {file}" for file in files)
+            beside = f" --listen {_ipv6(address)}" if self.ipv6 else ""
             recursive = mode == "recursive" and host in ("root", "com", "org", "uk", "arpa")
             module = "services.dns.recursive" if recursive else "services.dns.authoritative"
             self.addHost(
@@ -157,7 +179,7 @@ class DnsTopo(Topo):  # type: ignore[misc]
                 ip=f"{address}/16",
                 names=[name.rstrip(".")],
                 files=files,
-                serves=f"{module} {zones} --listen {address} --port 53",
+                serves=f"{module} {zones} --listen {address}{beside} --port 53",
             )
         return list(SERVERS)
 

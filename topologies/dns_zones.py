@@ -1,8 +1,8 @@
 """DNS zones of a topology: master files of the whole hierarchy, generated from the topology's address plan.
 
 A topology declares its zones and their servers; the addresses of names are declared at its hosts already. From that one
-source come the addresses (A), the reverse mapping (PTR, in-addr.arpa), the delegations (NS) and their glue, so that
-nothing is typed twice. Sources: RFC 1034 section 4.2, RFC 1035 sections 3.5 and 5.
+source come the addresses (A, AAAA), the reverse mapping (PTR below in-addr.arpa and ip6.arpa), the delegations (NS)
+and their glue, so that nothing is typed twice. Sources: RFC 1034 section 4.2, RFC 1035 sections 3.5 and 5, RFC 3596.
 
     plan = NamePlan("dns", addresses={"server1.example.com.": ["10.53.4.1"]}, zones=[
         Zone(".", ("a.root-servers.net.",)),
@@ -18,11 +18,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
-from ipaddress import IPv4Address
+from ipaddress import ip_address
 
 from jinja2 import Environment, StrictUndefined, Template
 
-REVERSE = "in-addr.arpa."
+REVERSE = ("in-addr.arpa.", "ip6.arpa.")
 TTL_S = 3600
 NEGATIVE_TTL_S = 300
 # SOA timers of secondary servers, which no topology has; the order of magnitude is that of RFC 1912 section 2.2.
@@ -57,8 +57,13 @@ def is_below(name: str, origin: str) -> bool:
 
 
 def reverse_name(address: str) -> str:
-    """Return the name under in-addr.arpa that maps an address to its name (RFC 1035 section 3.5)."""
-    return IPv4Address(address).reverse_pointer + "."
+    """Return the name that maps an address to its name (RFC 1035 section 3.5; RFC 3596 section 2.5)."""
+    return ip_address(address).reverse_pointer + "."
+
+
+def address_record(name: str, address: str) -> Record:
+    """Return the A or AAAA record of a name."""
+    return Record(name, "AAAA" if ":" in address else "A", address)
 
 
 @cache
@@ -115,14 +120,14 @@ class NamePlan:
 
     def _hosts(self, zone: Zone) -> list[Record]:
         return [
-            Record(name, "A", address)
+            address_record(name, address)
             for name, addresses in self.addresses.items()
             if self.zone_of(name) is zone
             for address in addresses
         ]
 
     def _reverse(self, zone: Zone) -> list[Record]:
-        if not is_below(zone.origin, REVERSE):
+        if not any(is_below(zone.origin, tree) for tree in REVERSE):
             return []
         owners = ((reverse_name(address), name) for address, name in self.canonical.items())
         return [Record(owner, "PTR", name) for owner, name in owners if self.zone_of(owner) is zone]
@@ -137,7 +142,7 @@ class NamePlan:
                 records.append(Record(child.origin, "NS", server))
                 # Glue for a server without an authoritative address in the zone, which a resolver could not reach.
                 if is_below(server, zone.origin) and self.zone_of(server) is not zone:
-                    records += [Record(server, "A", address) for address in self.addresses.get(server, ())]
+                    records += [address_record(server, address) for address in self.addresses.get(server, ())]
         return records
 
     def _parent(self, child: Zone) -> Zone | None:

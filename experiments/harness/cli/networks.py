@@ -172,6 +172,9 @@ class _testbed:  # noqa: N801 - used as a function
             self._entry = find_topology(topology)
         except UnknownNameError as error:
             raise click.UsageError(str(error)) from error
+        # A topology whose zones have AAAA records where it has IPv6 needs to know it when it is built.
+        if options.get("ipv6") is not None and "ipv6" in _parameters(self._entry.make):
+            given = {"ipv6": "yes" if options["ipv6"] else "no", **given}
         topo = make_topology(self._entry, given)
         if host is not None and host not in topo.hosts():
             raise click.UsageError(
