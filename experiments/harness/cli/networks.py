@@ -16,6 +16,7 @@ from rich.markup import escape
 
 from experiments.harness.cli import common, terminals
 from experiments.harness.discovery import TopologyEntry, UnknownNameError, find_topology
+from topologies.emulation.addressing import ipv6
 from topologies.emulation.errors import EmulationError, TopologyError, UserFileError
 from topologies.emulation.process.interpreter import module_command
 from topologies.emulation.testbed import Testbed
@@ -59,13 +60,19 @@ class Shell(CLI):  # type: ignore[misc]
     def default(self, line: str) -> None:
         """Run a command in a host.
 
-        Mininet replaces host names by addresses, in user names too: the word after a long option, as in `alice swaks
-        --auth-user alice`, is quoted against that.
+        Mininet replaces host names by IPv4 addresses, in user names too: the word after a long option, as in `alice
+        swaks --auth-user alice`, is quoted against that. In a command about IPv6 (`a ping -6 b`) names are replaced by
+        IPv6 addresses.
         """
         words = line.split(" ")
+        by_ipv6 = "-6" in words or words[1:2] in (["ping6"], ["traceroute6"], ["tracepath6"])
         for place, (before, word) in enumerate(pairwise(words), start=1):
-            if before.startswith("--") and word in self.mn:
+            if word not in self.mn:
+                continue
+            if before.startswith("--"):
                 words[place] = f"'{word}'"
+            elif by_ipv6 and (addresses := _addresses(self.mn[word], with_ipv6=True)):
+                words[place] = addresses[-1]
         super().default(" ".join(words))
 
     def waitForNode(self, node: Any) -> None:  # noqa: N802
@@ -241,6 +248,13 @@ def _as_default(name: str, text: str, default: Any) -> Any:
         raise click.UsageError(f"{name}={text!r} is not a number, for example {name}={default}") from None
 
 
+def _addresses(host: Any, with_ipv6: bool) -> list[str]:
+    """Return the addresses of a host's first interface, without the lengths of their prefixes."""
+    has_ipv6 = with_ipv6 and getattr(host, "has_ipv6", False) and host.intfs
+    six = ipv6.address_of(host.defaultIntf()) if has_ipv6 else None
+    return [address for address in (host.IP(), ipv6.without_length(six) if six else None) if address]
+
+
 def _describe(entry: TopologyEntry, bed: Testbed) -> None:
     console = common.out()
     console.print(escape(entry.text.strip()), style="dim")
@@ -248,7 +262,7 @@ def _describe(entry: TopologyEntry, bed: Testbed) -> None:
     for host in bed.net.hosts:
         names = ", ".join(host.params.get("names", []))
         serves = "; ".join(service.command for service in bed.services.get(host.name, []))
-        rows.append([host.name, host.IP() or "", names, escape(serves)])
+        rows.append([host.name, ", ".join(_addresses(host, bed.ipv6)), names, escape(serves)])
     console.print()
     console.print(common.table(["host", "address", "names", "serves"], rows))
     families = "IPv4 and IPv6" if bed.ipv6 else "IPv4"
