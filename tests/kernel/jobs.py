@@ -9,6 +9,8 @@ from dataclasses import dataclass
 RTT_S, BW_MBIT, OBJECTS, SIZE_BYTES, REPEAT = 0.2, 0.5, 3, 4000, 5
 STRATEGIES = ("1.0-serial", "1.1-persistent", "2")
 DNS_SCALE, DNS_REPEAT = 2, 2
+# A host with both families, whose neighbours it asks for.
+DUAL_STACK = "ping -6 -c 1 origin && ping -4 -c 1 origin && ip neigh"
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ KERNELS: tuple[tuple[Job, ...], ...] = (
         Job("ordinary-user", "python -m pytest -p no:cacheprovider tests/emulation/testbed/test_ordinary_user.py"),
     ),
     (
+        Job("dual-stack", f"lab7 exec --links netem --arp dynamic --ipv6 web client -- sh -c '{DUAL_STACK}'"),
         Job("switches", "python -m tests.kernel.switches {findings}", 90.0),
         Job("stock-mininet", "python -m topologies.emulation.sandbox sh tests/kernel/stock_mininet.sh"),
         Job("dns-netem", _run("netem", "dns-resolution", DNS_REPEAT, scale=DNS_SCALE), 300.0),

@@ -119,3 +119,12 @@ def test_loss_is_what_was_asked_for(found: dict[str, Any]) -> None:
     frames, loss = TRAINS["lossy"][0], LINKS["lossy"]["loss"] / 100
     lost = 1 - found["trains"]["lossy"]["received"] / frames
     assert abs(lost - loss) <= LOSS_ERRORS * math.sqrt(loss * (1 - loss) / frames)
+
+
+def test_a_link_of_the_kernel_carries_arp_and_neighbour_discovery(lane: Lane) -> None:
+    done = lane.job("dual-stack")
+    assert (done.code, done.stderr) == (0, "")
+    assert done.stdout.count("1 packets transmitted, 1 received") == 2
+    for address in ("10.7.1.1", "2001:db8:a07::101"):
+        (entry,) = (line for line in done.stdout.splitlines() if line.startswith(f"{address} dev client-eth0 lladdr "))
+        assert "PERMANENT" not in entry

@@ -226,11 +226,11 @@ class Host(_LazyShell):
             self.run(["sh", "-c", f"echo 1 | tee {' '.join(switches)}"])
         return {}
 
-    def IP(self, intf: Any = None) -> str | None:  # noqa: N802
+    def IP(self, intf: Any = None) -> Any:  # noqa: N802
         """Return the address of an interface, by default of the first; None without address or without a link."""
         return super().IP(intf) if self.intfs else None
 
-    def MAC(self, intf: Any = None) -> str | None:  # noqa: N802
+    def MAC(self, intf: Any = None) -> Any:  # noqa: N802
         """Return the MAC address of an interface, by default of the first; None without a link."""
         return super().MAC(intf) if self.intfs else None
 

@@ -70,7 +70,8 @@ def _check_addresses(topo: Topo) -> None:
             address = IPv4Interface(ip).ip
         except ValueError:
             raise TopologyError(f"the host {host} has ip={ip!r}, which is not an IPv4 address") from None
-        place = (domains.get((host, port), host), address)
+        # A host without a link is alone.
+        place = (host if port is None else domains.get((host, port), host), address)
         if owners.setdefault(place, host) != host:
             raise TopologyError(f"the hosts {owners[place]} and {host} both have the address {address}")
 

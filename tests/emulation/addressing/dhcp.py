@@ -50,4 +50,5 @@ def ask(interface: str) -> None:
 
 
 if __name__ == "__main__":
-    {"serve": serve, "ask": ask}[sys.argv[1]](*sys.argv[2:])
+    kind, *words = sys.argv[1:]
+    serve(*words) if kind == "serve" else ask(*words)

@@ -137,6 +137,7 @@ def test_a_host_without_address_gets_one_by_dhcp(dhcp: Testbed) -> None:
     else:
         words = ["env", f"PYTHONPATH={':'.join(sys.path)}", sys.executable, str(DHCP)]
         server = dhcp.host("server").popen([*words, "serve", "server-eth0", "192.168.1.1", LEASED])
+        assert server.stdout is not None
         assert server.stdout.readline() == b"listening\n"
         leased = output(dhcp, "h1", *words, "ask", "h1-eth0").strip()
         assert server.wait() == 0

@@ -20,7 +20,7 @@ def set_neighbours(net: Any, *, with_ipv6: bool) -> None:
     domains = segments.of_network(net)
     addressed = {host: _addressed(host) for host in net.hosts}
     for host in net.hosts:
-        lines = []
+        lines: list[str] = []
         for other in net.hosts:
             for near, far in product(addressed[host], addressed[other]) if other is not host else ():
                 if domains.get(near) == domains.get(far):
