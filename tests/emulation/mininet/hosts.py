@@ -38,7 +38,7 @@ def _without(pattern: str, replacement: str = "") -> Callable[[str], str]:
 
 
 # The number of the peer's interface, MAC addresses that Mininet draws at random, times, counters, IPv6.
-_PEER = _without(r"@if\d+| link-netnsid \d+")
+_PEER = _without(r"@if\d+ *| link-netnsid \d+", " ")
 _TIMES = _without(r"time[= ][\d.]+ ?ms|(?<=mdev = )[\d./]+")
 _IPV6 = _without(r"^ *inet6 .*\n")
 
