@@ -35,8 +35,16 @@ HOUR_S = 3600.0
 NOBODY = "65534"
 
 
-def in_kernel(command: str, *, seed: int = 1, limit_s: float = 10 * HOUR_S, real_s: float = PATIENCE_S) -> Ended:
-    with Machine(kernel.require(), Job(("sh", "-c", command), dict(os.environ), "/", {}, limit_s, seed)) as machine:
+def in_kernel(
+    command: str,
+    *,
+    seed: int = 1,
+    limit_s: float = 10 * HOUR_S,
+    real_s: float = PATIENCE_S,
+    folders: dict[str, str] | None = None,
+) -> Ended:
+    job = Job(("sh", "-c", command), dict(os.environ), "/", folders or {}, limit_s, seed)
+    with Machine(kernel.require(), job) as machine:
         return machine.wait(real_s)
 
 
@@ -139,6 +147,15 @@ def test_the_host_is_read_and_not_written(tmp_path: Path) -> None:
     (tmp_path / "own").write_text("mine")
     assert in_kernel(f"test $(cat {tmp_path}/own) = mine && echo x > {tmp_path}/own && rm -r {tmp_path}").code == 0
     assert (tmp_path / "own").read_text() == "mine"
+
+
+@pytest.mark.usefixtures("scratch")
+def test_the_pages_of_a_checkout_keep_their_dates() -> None:
+    page = REPOSITORY / "topologies" / "www" / "index.html"
+    before_ns = page.stat().st_mtime_ns
+    # The checkout is among the folders that the kernel may write to, as with results inside of it.
+    assert in_kernel(f"test $(date -r {page} +%Y) = 2029", folders={str(REPOSITORY): str(REPOSITORY)}).code == 0
+    assert page.stat().st_mtime_ns == before_ns
 
 
 @pytest.mark.usefixtures("scratch")
