@@ -12,15 +12,18 @@ scapy dissects the messages: RFC 1035 sections 3.3 (RDATA) and 4 (messages), RFC
 section 5 (RDATA of unknown types). Names are canonical: text in lower case with a final dot, since names are compared
 case-insensitively (RFC 1035 section 2.3.3) and a resolver may randomise their case.
 
-Left out: IP fragments, the first of which is reported as a problem; more than one response to a query, as zone
-transfers have: they are among the strays; dots inside of labels, and loops of compression pointers, which scapy cuts
-off without an error.
+A dynamic update (RFC 2136) is an exchange as well: its zone is in the place of the question, its prerequisites and
+updates in those of the answer and authority sections. A datagram of which a part was not captured is a hole.
+
+Left out: more than one response to a query, as zone transfers have: they are among the strays; dots inside of labels,
+and loops of compression pointers, which scapy cuts off without an error.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from ipaddress import ip_address
 from typing import Any, Literal
 
@@ -34,6 +37,7 @@ from experiments.harness.judge.frames import (
     Endpoint,
     Frame,
     connections,
+    datagrams,
     network_layer,
 )
 from experiments.harness.judge.verdict import Contradiction
@@ -43,7 +47,10 @@ Transport = Literal["udp", "tcp"]
 DNS_PORT = 53
 LENGTH_BYTES = 2  # RFC 1035 section 4.2.2
 HEADER_BYTES = 12  # RFC 1035 section 4.1.1
+RECORD_BYTES = 10  # RFC 1035 section 4.1.3: type, class, TTL, RDLENGTH
 UDP_SIZE_BYTES = 512  # RFC 1035 section 4.2.1: without OPT, no more by UDP
+OPCODE_UPDATE = 5  # RFC 2136 section 2.2
+CLASS_NONE, CLASS_ANY = 254, 255  # RFC 2136 sections 2.4 and 2.5
 # Scapy accepts truncated records: if this octet, appended to the message, is consumed, a record exceeded the message.
 SENTINEL = b"\0"
 
@@ -165,6 +172,47 @@ def read_message(octets: bytes, carrier: Carrier) -> DnsMessage:
     )
 
 
+@cache
+def _update_layer() -> Any:
+    """Return scapy's DNS layer for updates: records of the classes ANY and NONE may have no RDATA, whatever their type
+    (RFC 2136 sections 2.4 and 2.5).
+    """
+
+    class EmptyRecord(layers.Packet):  # type: ignore[misc]
+        name = "DNS record without RDATA"
+        fields_desc = (
+            layers.DNSStrField("rrname", ""),
+            layers.ShortEnumField("type", 1, layers.dnsqtypes),
+            layers.BitField("cacheflush", 0, 1),
+            layers.BitEnumField("rclass", CLASS_ANY, 15, layers.dnsclasses),
+            layers.IntField("ttl", 0),
+            layers.ShortField("rdlen", 0),
+        )
+
+        def default_payload_class(self, _payload: bytes) -> Any:
+            return layers.Padding
+
+    def record(octets: bytes, **options: Any) -> Any:
+        _, rest = layers.dns_get_str(octets, _ignore_compression=True)
+        rclass, length = int.from_bytes(rest[2:4], "big"), int.from_bytes(rest[8:10], "big")
+        if rclass not in (CLASS_NONE, CLASS_ANY) or length or len(rest) < RECORD_BYTES:
+            return layers.DNS.fields_desc[-1].cls(octets, **options)
+        end = len(octets) - len(rest) + RECORD_BYTES
+        return EmptyRecord(octets[:end], **options) / layers.Padding(octets[end:])
+
+    class Update(layers.DNS):  # type: ignore[misc]
+        # Zone, prerequisites, updates, additional data: the last three hold records.
+        fields_desc = (
+            *layers.DNS.fields_desc[:-3],
+            *(
+                type(section)(section.name, [], record, count_from=section.count_from)
+                for section in layers.DNS.fields_desc[-3:]
+            ),
+        )
+
+    return Update
+
+
 def _dissect(octets: bytes) -> Any:
     """Return the message as scapy dissects it. Raises MalformedMessage.
 
@@ -173,8 +221,9 @@ def _dissect(octets: bytes) -> Any:
     """
     if len(octets) < HEADER_BYTES:
         raise MalformedMessage(f"a message of {len(octets)} octets has no whole header")
+    message = _update_layer() if octets[2] >> 3 & 0x0F == OPCODE_UPDATE else layers.DNS
     try:
-        packet = layers.DNS(octets + SENTINEL)
+        packet = message(octets + SENTINEL)
     except Exception as error:
         # scapy's fields raise arbitrary exceptions on malformed octets.
         raise MalformedMessage(f"no DNS message ({type(error).__name__})") from error
@@ -253,7 +302,7 @@ def _type(number: int) -> str:
 
 
 def _class(number: int) -> str:
-    return str(layers.dnsclasses.get(number, f"CLASS{number}"))
+    return "NONE" if number == CLASS_NONE else str(layers.dnsclasses.get(number, f"CLASS{number}"))
 
 
 # The endpoint of the client, then that of the server, the transport and the id.
@@ -288,7 +337,7 @@ class DnsTraffic:
     """Exchanges in the order of their queries, and problems, losses and unmatched responses.
 
     `problems` are messages that cannot be parsed; `dropped` counts packets that the capture lost; `holes` are TCP
-    connections captured with gaps; `strays` are responses without a query in the capture.
+    connections captured with gaps, and datagrams captured in part; `strays` are responses without a query.
     """
 
     exchanges: tuple[DnsExchange, ...] = ()
@@ -314,10 +363,8 @@ class DnsTraffic:
 
     @property
     def gap(self) -> str | None:
-        """The first TCP connection that was not captured whole."""
-        if not self.holes:
-            return None
-        return f"the capture of the TCP connection opened in frame {self.holes[0].frame} has a hole"
+        """The first message or TCP connection that was not captured whole."""
+        return self.holes[0].text if self.holes else None
 
     @property
     def violation(self) -> Contradiction | None:
@@ -345,18 +392,22 @@ def dns_exchanges(capture: CaptureFile, interface: str, port: int = DNS_PORT) ->
     frames = capture.at(interface)
     messages: list[DnsMessage] = []
     problems: list[Problem] = []
-    for frame in frames:
+    holes = []
+    for frame in datagrams(frames):
         if not frame.may_carry(UDP_PROTOCOL):
             continue
         packet = frame.headers
         if layers.UDP in packet and port in (packet[layers.UDP].sport, packet[layers.UDP].dport):
-            _note(messages, problems, _datagram(frame, packet), _udp_carrier(frame, packet))
-    holes = []
+            if frame.truncated:
+                holes.append(Problem(frame.number, frame.time_ns, f"frame {frame.number} was captured in part"))
+            else:
+                _note(messages, problems, _datagram(frame, packet), _udp_carrier(frame, packet))
     for connection in connections(frames):
         if connection.server.port != port:
             continue
         if not connection.whole:
-            holes.append(Problem(connection.syn.frame, connection.syn.time_ns, "a TCP connection with a hole"))
+            text = f"the capture of the TCP connection opened in frame {connection.syn.frame} has a hole"
+            holes.append(Problem(connection.syn.frame, connection.syn.time_ns, text))
         for octets, carrier in _both_ways(connection):
             _note(messages, problems, octets, carrier)
     messages.sort(key=lambda message: (message.time_ns, message.frame))
@@ -400,8 +451,12 @@ def _key(message: DnsMessage) -> _Key:
 
 
 def _answers(response: DnsMessage, query: DnsMessage) -> bool:
-    # RFC 5452 section 9.1; a server that could not read the question, or refuses it, may not repeat it.
-    return response.question == query.question or (response.question is None and response.rcode != 0)
+    # RFC 5452 section 9.1; a server that could not read the question, or refuses it, may not repeat it. The response to
+    # an update may be a header alone (RFC 2136 section 3.8).
+    if response.opcode != query.opcode:
+        return False
+    may_omit = response.rcode != 0 or query.opcode == OPCODE_UPDATE
+    return response.question == query.question or (response.question is None and may_omit)
 
 
 def _note(messages: list[DnsMessage], problems: list[Problem], octets: bytes | str, carrier: Carrier) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from experiments.ftp.wire.grammar import Command, FtpGrammarError, Reply, read_commands, read_replies
-from experiments.harness.judge.dialogue import Dialogue, DialogueTraffic, Exchange
+from experiments.harness.judge.dialogue import Dialogue, DialogueTraffic, Exchange, valid_lines
 from experiments.harness.judge.frames import CaptureFile, Connection, Direction, Endpoint, connections
 from experiments.harness.judge.reassembly import Stream
 
@@ -29,6 +29,8 @@ DONE = (226, 250)
 HOST_PORT = re.compile(rb"(\d{1,3}),(\d{1,3}),(\d{1,3}),(\d{1,3}),(\d{1,3}),(\d{1,3})")
 # RFC 2428 sections 2 and 3: |protocol|address|port|, any one printable character as delimiter.
 EXTENDED = re.compile(rb"([!-~])([12]?)\1([0-9A-Fa-f:.]*)\1(\d{1,5})\1")
+# RFC 2228 section 4.1.1: the security data exchange is complete.
+AUTH_DONE = 234
 Mode = Literal["active", "passive"]
 
 
@@ -189,24 +191,39 @@ class _SessionParser:
 
 
 def _session(control: Connection, free: list[Connection]) -> FtpSession:
-    try:
-        commands = list(read_commands(control.from_client.stream))
-        replies = list(read_replies(control.from_server.stream))
-    except FtpGrammarError as error:
-        return FtpSession(control, (), (), problem=str(error))
+    commands, wrong_command = valid_lines(read_commands(control.from_client.stream), FtpGrammarError)
+    replies, wrong_reply = valid_lines(read_replies(control.from_server.stream), FtpGrammarError)
     greeting, rest = _until_final(replies)
     exchanges: list[FtpExchange] = []
+    encrypted = None
     reading = _SessionParser(control, free)
     for command in commands:
         said, rest = _until_final(rest)
         final = said[-1] if said and not said[-1].preliminary else None
         exchanges.append(FtpExchange(command, final, tuple(one for one in said if one.preliminary)))
         reading.record(exchanges[-1])
+        if _starts_tls(exchanges[-1]):
+            encrypted = exchanges[-1].frames[-1]
+            break
     reading.finish()
-    problem = _order(exchanges, rest)
+    if encrypted is None and (wrong := wrong_command or wrong_reply):
+        return FtpSession(control, (), (), problem=str(wrong))
+    problem = _order(exchanges, rest if encrypted is None else [])
     return FtpSession(
-        control, tuple(greeting), tuple(exchanges), problem, tuple(reading.transfers), tuple(reading.spare)
+        control,
+        tuple(greeting),
+        tuple(exchanges),
+        problem,
+        tuple(reading.transfers),
+        tuple(reading.spare),
+        encrypted=encrypted,
     )
+
+
+def _starts_tls(exchange: FtpExchange) -> bool:
+    """Return True if TLS follows the reply (RFC 4217 section 4; TLS-C, TLS-P and SSL are its older names)."""
+    mechanism = exchange.command.argument.upper()
+    return exchange.verb == "AUTH" and exchange.code == AUTH_DONE and mechanism.startswith((b"TLS", b"SSL"))
 
 
 def _until_final(replies: Sequence[Reply]) -> tuple[list[Reply], list[Reply]]:

@@ -1,4 +1,4 @@
-"""pcapng files: a writer, and a reader of the packet and drop counts that close them.
+"""pcapng files: a writer (`reader` reads them).
 
 Follows draft-ietf-opsawg-pcapng: one Section Header Block, one Interface Description Block per interface (if_name,
 if_tsresol), one Enhanced Packet Block per packet, and one Interface Statistics Block per interface at the end. Every
@@ -15,9 +15,8 @@ Left out: name resolution, decryption secrets, comments and packet direction, si
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import BinaryIO
 
 SECTION_HEADER = 0x0A0D0D0A
@@ -39,13 +38,10 @@ OPTION_ISB_IFDROP = 5
 NANOSECONDS = 9  # if_tsresol: a negative power of ten
 
 
-class PcapngError(ValueError):
-    """The file is not a complete little-endian pcapng capture."""
-
-
 @dataclass(frozen=True)
 class InterfaceCounts:
-    """Counts of one interface: packets in the file, and packets that the kernel dropped before they were read."""
+    """Counts of one interface: packets in the file, and packets that the kernel dropped before they were read
+    (0 where the file does not say)."""
 
     packets: int
     dropped: int
@@ -89,28 +85,6 @@ class PcapngWriter:
         self._stream.write(struct.pack("<II", block_type, length) + body + struct.pack("<I", length))
 
 
-def read_counts(path: Path) -> dict[str, InterfaceCounts]:
-    """Return the counts of every interface of a capture that `PcapngWriter` wrote.
-
-    An interface without a statistics block is absent: its drops are unknown. Raises PcapngError if the file is
-    truncated or is no little-endian pcapng.
-    """
-    names: list[str] = []
-    packets: dict[int, int] = {}
-    dropped: dict[int, int] = {}
-    with path.open("rb") as stream:
-        for block_type, body in _blocks(stream):
-            if block_type == INTERFACE_DESCRIPTION:
-                names.append(_options(body[8:]).get(OPTION_IF_NAME, b"").decode("utf-8", "replace"))
-            elif block_type == ENHANCED_PACKET:
-                (interface,) = struct.unpack_from("<I", body)
-                packets[interface] = packets.get(interface, 0) + 1
-            elif block_type == INTERFACE_STATISTICS:
-                (interface,) = struct.unpack_from("<I", body)
-                (dropped[interface],) = struct.unpack("<Q", _options(body[12:])[OPTION_ISB_IFDROP])
-    return {names[index]: InterfaceCounts(packets.get(index, 0), lost) for index, lost in dropped.items()}
-
-
 def _interface_body(name: str) -> bytes:
     options = (
         _option(OPTION_IF_NAME, name.encode("utf-8"))
@@ -126,28 +100,3 @@ def _option(code: int, value: bytes) -> bytes:
 
 def _padded(data: bytes) -> bytes:
     return data + bytes(-len(data) % 4)
-
-
-def _blocks(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """Yield (block type, body) for every block up to the end of the file."""
-    while header := stream.read(8):
-        if len(header) < 8:
-            raise PcapngError("the file ends inside a block")
-        block_type, length = struct.unpack("<II", header)
-        if length < 12 or length % 4:
-            raise PcapngError(f"invalid block length {length}")
-        rest = stream.read(length - 8)
-        if len(rest) != length - 8 or struct.unpack("<I", rest[-4:])[0] != length:
-            raise PcapngError("the two lengths of a block differ, or the file ends inside it")
-        yield block_type, rest[:-4]
-
-
-def _options(data: bytes) -> dict[int, bytes]:
-    options: dict[int, bytes] = {}
-    while len(data) >= 4:
-        code, length = struct.unpack_from("<HH", data)
-        if code == OPTION_END:
-            break
-        options[code] = data[4 : 4 + length]
-        data = data[4 + length + -length % 4 :]
-    return options

@@ -13,7 +13,7 @@ with its exchanges in order, and the sessions at one interface as evidence for a
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from experiments.harness.judge.frames import CaptureFile, Connection, connections
@@ -54,6 +54,23 @@ class Request(Line):
     """A line of the client that the server replies to; `verb` in capitals."""
 
     verb: str
+
+
+L = TypeVar("L", bound=Line)
+
+
+def valid_lines(lines: Iterable[L], violation: type[ValueError]) -> tuple[list[L], ValueError | None]:
+    """Return the lines before the first violation of the grammar, and the violation.
+
+    Octets behind the reply that starts TLS break every grammar, so that a violation counts only where none was started.
+    """
+    found: list[L] = []
+    try:
+        for line in lines:
+            found.append(line)
+    except violation as error:
+        return found, error
+    return found, None
 
 
 Q = TypeVar("Q", bound=Request)
@@ -121,13 +138,15 @@ G = TypeVar("G")
 class Dialogue(Generic[E, G]):
     """One session: its connection, the greeting, and the exchanges in order.
 
-    `problem`: a violation of the grammar, if any; the exchanges are those before it.
+    `problem`: a violation of the grammar, if any; the exchanges are those before it. `encrypted`: the frame of the
+    reply that starts TLS (to STARTTLS, STLS or AUTH TLS), if any; the exchanges are those before.
     """
 
     connection: Connection
     greeting: G
     exchanges: tuple[E, ...]
     problem: str | None = None
+    encrypted: int | None = field(default=None, kw_only=True)
 
     def exchanges_of(self, *verbs: str) -> list[E]:
         """Return the exchanges of these verbs."""
@@ -192,7 +211,11 @@ class DialogueTraffic(Generic[D]):
 
     @property
     def gap(self) -> str | None:
-        """The first connection of a session that was not captured whole."""
+        """The first connection of a session that was not captured whole, or cannot be read."""
+        for session in self.sessions:
+            if session.encrypted is not None:
+                opened = f"the {self.connection_name} opened in frame {session.frame}"
+                return f"{opened} is encrypted behind frame {session.encrypted}"
         for connection in (connection for session in self.sessions for connection in session.connections):
             if not connection.whole:
                 return f"the capture of the connection opened in frame {connection.syn.frame} has a hole"

@@ -3,26 +3,29 @@
     captured = read_capture(path)
     for connection in connections(captured.at("client:client-eth0")): ...
 
-scapy, an independent implementation, reads the pcapng file and dissects the layers. A frame is dissected on first
-access, since scapy is slow and most checks use one interface only.
+scapy, an independent implementation, dissects the layers, on first access of a frame, since it is slow and most checks
+use one interface only.
 
 Connections (RFC 9293): the client is the sender of the SYN. A connection begins with its SYN; segments of connections
 opened before the capture began are skipped, because the start of their streams is unknown. Ports may be reused: a SYN
-with another initial sequence number opens another connection, one with the same is a retransmission. Left out: IP
-fragments (TCP avoids them), and the urgent pointer.
+with another initial sequence number opens another connection, one with the same is a retransmission. Left out: the
+urgent pointer.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from experiments.harness.capture.pcapng import InterfaceCounts, read_counts
+from experiments.harness.capture.pcapng import InterfaceCounts
+from experiments.harness.capture.reader import read_packets
 from experiments.harness.judge import layers
+from experiments.harness.judge.fragments import Reassembler, ipv4_offset
 from experiments.harness.judge.reassembly import Segment, Stream, reassemble, unwrap
 
 # RFC 894; RFC 791 section 3.1, offsets within the frame; RFC 768.
@@ -52,8 +55,15 @@ class Frame:
 
     @cached_property
     def packet(self) -> Any:
-        """The frame as a scapy Ether packet."""
-        return layers.Ether(self.data)
+        """The frame as a scapy Ether packet; Raw if it is too short for that or scapy fails on it."""
+        return _dissected(self.data)
+
+    @property
+    def truncated(self) -> bool:
+        """True if a part of the frame's packet was not captured (snap length)."""
+        start = ipv4_offset(self.data)
+        length = int.from_bytes(self.data[start + 2 : start + 4], "big") if start else 0
+        return len(self.data) < min(self.wire_length, start + length if length else self.wire_length)
 
     def may_carry(self, protocol: int) -> bool:
         """Return True if the frame may carry this protocol; a cheap filter, so that scapy need not dissect others."""
@@ -79,7 +89,15 @@ class Frame:
         if len(self.data) < end:
             return self.packet
         (fragment,) = _FRAGMENT.unpack_from(self.data, IPV4_FRAGMENT)
-        return self.packet if fragment & ~DONT_FRAGMENT else layers.Ether(self.data[:end])
+        return self.packet if fragment & ~DONT_FRAGMENT else _dissected(self.data[:end])
+
+
+def _dissected(data: bytes) -> Any:
+    if len(data) >= ETHERNET_BYTES:
+        # scapy's fields raise arbitrary exceptions on malformed octets.
+        with suppress(Exception):
+            return layers.Ether(data)
+    return layers.Raw(data)
 
 
 @dataclass(frozen=True)
@@ -101,15 +119,26 @@ class CaptureFile:
 
 
 def read_capture(path: Path) -> CaptureFile:
-    """Read a capture written by this harness. Raises PcapngError if it is truncated or malformed."""
-    counts = read_counts(path)
-    frames: list[Frame] = []
-    if any(count.packets for count in counts.values()):
-        with layers.RawPcapNgReader(str(path)) as reader:
-            for number, (data, meta) in enumerate(reader, start=1):
-                time_ns = (meta.tshigh << 32) | meta.tslow
-                frames.append(Frame(number, meta.ifname.decode(), time_ns, data, meta.wirelen))
+    """Read a capture, a pcap or pcapng file of any program. Raises CaptureReadError, one sentence (see `reader`)."""
+    packets, counts = read_packets(path)
+    frames = (
+        Frame(number, packet.interface, packet.time_ns, packet.data, packet.wire_length)
+        for number, packet in enumerate(packets, start=1)
+    )
     return CaptureFile(tuple(frames), counts)
+
+
+def datagrams(frames: Iterable[Frame]) -> Iterator[Frame]:
+    """Yield the frames of one interface; of a fragmented IPv4 datagram one frame, with number and time of the fragment
+    that completed it.
+    """
+    reassembler = Reassembler()
+    for frame in frames:
+        data = reassembler.add(frame.data, frame.time_ns)
+        if data is frame.data:
+            yield frame
+        elif data is not None:
+            yield replace(frame, data=data, wire_length=len(data))
 
 
 @dataclass(frozen=True)
@@ -143,6 +172,7 @@ class Direction:
     fin_sequence: int | None = None
     reset: Mark | None = None
     first_ack: Mark | None = None
+    truncated: bool = False  # a part of a payload was not captured
 
     @cached_property
     def stream(self) -> Stream:
@@ -178,7 +208,7 @@ class Connection:
     @property
     def whole(self) -> bool:
         """True if both streams were captured without a gap."""
-        return self.from_client.stream.whole and self.from_server.stream.whole
+        return all(way.stream.whole and not way.truncated for way in (self.from_client, self.from_server))
 
 
 @dataclass(frozen=True)
@@ -209,11 +239,11 @@ def connections(frames: Iterable[Frame]) -> list[Connection]:
     """Return the connections among the frames of one interface, in the order of their SYNs."""
     found: list[Connection] = []
     current: dict[frozenset[Endpoint], Connection] = {}
-    for frame in frames:
+    for frame in datagrams(frames):
         if not frame.may_carry(TCP_PROTOCOL):
             continue
         packet = frame.packet
-        if layers.TCP not in packet:
+        if layers.TCP not in packet or not (layers.IP in packet or layers.IPv6 in packet):
             continue
         source, target = _endpoints(packet)
         tcp, key = packet[layers.TCP], frozenset((source, target))
@@ -264,6 +294,7 @@ def _note(direction: Direction, frame: Frame, tcp: Any) -> None:
         direction.initial_sequence = tcp.seq
     elif tcp.flags.A:
         direction.first_ack = direction.first_ack or mark
+    direction.truncated |= frame.truncated
     if payload:
         direction.segments.append(Segment(first, payload, frame.number, frame.time_ns))
     if tcp.flags.F and direction.fin is None:

@@ -30,12 +30,14 @@ MODULES = {
         "DNSRROPT",
         "DNSRRSOA",
         "DNSRRSRV",
+        "DNSStrField",
+        "dns_get_str",
         "dnsclasses",
         "dnsqtypes",
     ),
     "scapy.contrib.http2": ("HPackHdrTable", "HPackZString"),
-    "scapy.packet": ("Raw",),
-    "scapy.utils": ("RawPcapNgReader",),
+    "scapy.fields": ("BitEnumField", "BitField", "IntField", "ShortEnumField", "ShortField"),
+    "scapy.packet": ("Packet", "Padding", "Raw"),
 }
 _NAMES = {name for names in MODULES.values() for name in names}
 _FOLDERS = ("XDG_CONFIG_HOME", "XDG_CACHE_HOME")

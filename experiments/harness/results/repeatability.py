@@ -12,7 +12,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from experiments.harness.capture.pcapng import PcapngError
+from experiments.harness.capture.reader import CaptureReadError
 from experiments.harness.results.result import RESULT_NAME, Result
 
 CAPTURE_ENDING = ".pcapng"
@@ -71,7 +71,7 @@ def _of_captures(first: Path, other: Path) -> str:
 
     try:
         frames = zip_longest(*(read_capture(path).frames for path in (first, other)))
-    except PcapngError as error:
+    except CaptureReadError as error:
         return str(error)
     for number, (here, there) in enumerate(frames, 1):
         if here is None or there is None:

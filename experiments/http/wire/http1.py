@@ -2,8 +2,9 @@
 
 RFC 9112 section 6.3 determines the length of a body: none by rule (HEAD, 1xx, 204, 304), chunked, Content-Length, or,
 for a response, everything until the connection closes. Responses are matched to requests in order (section 9.3). An
-interim response (1xx) belongs to the final one after it and is skipped. Left out: CONNECT and Upgrade, after which the
-octets are no longer HTTP/1.
+interim response (1xx) belongs to the final one after it and is skipped. A final response may come before the request
+has ended, and its client may then give up the rest (RFC 9110 section 7.5, RFC 9112 section 9.3): the request is that
+which was sent. Left out: CONNECT and Upgrade, after which the octets are no longer HTTP/1.
 """
 
 from __future__ import annotations
@@ -42,10 +43,20 @@ FIELD_LINE = re.compile(rb"(" + TOKEN + rb"):[\t ]*(" + TEXT + rb")\r\n")
 # RFC 9112 section 7.1: chunk-size [ chunk-ext ] CRLF
 CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]+)(?:[\t ]*;" + TEXT + rb")?\r\n")
 END_OF_HEAD = b"\r\n\r\n"
+# RFC 9110 section 15.5.9: the server did not receive a complete request in time, a fault of the client.
+REQUEST_TIMEOUT = b"408"
 
 
 class GrammarError(ValueError):
     """Octets violate the grammar; the message has the rule and an excerpt."""
+
+
+class _CutShortError(EOFError):
+    """The octets end inside the body of a message; carries what there is of it."""
+
+    def __init__(self, found: _Read) -> None:
+        super().__init__()
+        self.found = found
 
 
 def start_line(pattern: re.Pattern[bytes], data: bytes, start: int) -> re.Match[bytes]:
@@ -112,7 +123,8 @@ class Message:
 
     `start_line` holds the three words of the first line (method, request-target, version; or version, status code,
     reason phrase); `fields` have names in lower case; `octets` is the whole message as captured; `header_block` is the
-    HTTP/2 encoding of its fields, empty in HTTP/1.
+    HTTP/2 encoding of its fields, empty in HTTP/1. `whole` is False for a request that was answered before its end and
+    then given up; `body` are the octets behind its head.
     """
 
     start_line: tuple[bytes, bytes, bytes]
@@ -121,6 +133,7 @@ class Message:
     octets: bytes
     pieces: tuple[Piece, ...]
     header_block: bytes = b""
+    whole: bool = True
 
     @property
     def first_ns(self) -> int:
@@ -172,10 +185,15 @@ class Conversation:
 
 def converse(connection: Connection) -> Conversation:
     """Return the requests and responses on a connection."""
-    requests, request_problem, request_rest = _messages(connection.from_client.stream, _request_reader())
+    requests, request_problem, given_up = _messages(connection.from_client.stream, _request_reader())
     closed = connection.from_server.fin is not None
-    read_response = _response_reader([message.start_line[0] for message in requests], closed)
+    begun = [*requests, given_up] if isinstance(given_up, Message) else requests
+    read_response = _response_reader([message.start_line[0] for message in begun], closed)
     responses, response_problem, response_rest = _messages(connection.from_server.stream, read_response)
+    if isinstance(given_up, Message) and _answered_early(connection, responses[len(requests) :]):
+        requests.append(given_up)
+        given_up = False
+    request_rest = bool(given_up)
     pairs = zip_longest(requests, responses)
     exchanges = tuple(Exchange(request, response) for request, response in pairs if request is not None)
     problem = request_problem or response_problem
@@ -183,7 +201,15 @@ def converse(connection: Connection) -> Conversation:
         problem = f"{len(responses)} responses to {len(requests)} requests"
     if request_problem is None and request_rest:
         request_problem = "the client's octets end inside a request"
-    return Conversation(connection, exchanges, problem, request_rest or response_rest, request_problem)
+    return Conversation(connection, exchanges, problem, request_rest or bool(response_rest), request_problem)
+
+
+def _answered_early(connection: Connection, responses: list[Message]) -> bool:
+    """Return True if the client ended its last request because of the response, and not for lack of the rest."""
+    if not responses or responses[0].start_line[1] == REQUEST_TIMEOUT:
+        return False
+    fin = connection.from_client.fin
+    return fin is None or responses[0].first_ns <= fin.time_ns
 
 
 @dataclass(frozen=True)
@@ -199,8 +225,10 @@ class _Read:
 _Reader = Callable[[bytes, int], _Read]
 
 
-def _messages(stream: Stream, read: _Reader) -> tuple[list[Message], str | None, bool]:
-    """Return the messages of a stream, the violation of the grammar, and a flag for octets left over."""
+def _messages(stream: Stream, read: _Reader) -> tuple[list[Message], str | None, bool | Message]:
+    """Return the messages of a stream, the violation of the grammar, and a flag for octets left over: instead of it the
+    message to which they belong, if its head is whole.
+    """
     messages: list[Message] = []
     start = 0
     while start < len(stream.data):
@@ -208,6 +236,10 @@ def _messages(stream: Stream, read: _Reader) -> tuple[list[Message], str | None,
             found = read(stream.data, start)
         except GrammarError as error:
             return messages, str(error), False
+        except _CutShortError as error:
+            cut = error.found
+            octets, pieces = stream.data[start:], stream.span(start, cut.end)
+            return messages, None, Message(cut.start_line, cut.fields, cut.body, octets, pieces, whole=False)
         except EOFError:
             return messages, None, True
         octets, pieces = stream.data[start : found.end], stream.span(start, found.end)
@@ -222,7 +254,10 @@ def _request_reader() -> _Reader:
     def read(data: bytes, start: int) -> _Read:
         line, fields, body_start = _head(REQUEST_LINE, data, start)
         # RFC 9112 section 6.3: a request without either field has no body.
-        body, end = _framed(data, body_start, fields) or (b"", body_start)
+        try:
+            body, end = _framed(data, body_start, fields) or (b"", body_start)
+        except EOFError:
+            raise _CutShortError(_Read(line, fields, data[body_start:], len(data))) from None
         return _Read(line, fields, body, end)
 
     return read

@@ -116,6 +116,7 @@ def _http_intervals(load: PageLoad) -> list[Interval]:
             if exchange.response is None:
                 continue
             first, last = exchange.response.first_ns, exchange.response.last_ns
-            intervals.append(Interval("request", exchange.request.last_ns, first))
+            # A final response may come before the request has ended (RFC 9110 section 7.5).
+            intervals.append(Interval("request", min(exchange.request.last_ns, first), first))
             intervals.append(Interval("transmission", first, last))
     return intervals

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from experiments.harness.judge.dialogue import Dialogue, DialogueTraffic, Exchange, early_reply
+from experiments.harness.judge.dialogue import Dialogue, DialogueTraffic, Exchange, early_reply, valid_lines
 from experiments.harness.judge.frames import CaptureFile, Connection
 from experiments.harness.judge.reassembly import Stream
 from experiments.mail.wire.imap_grammar import (
@@ -83,14 +83,29 @@ def imap_traffic(captured: CaptureFile, interface: str, port: int = IMAP_PORT) -
 
 def read_session(connection: Connection) -> ImapSession:
     """Parse a connection into exchanges; a violation of the grammar becomes `problem`."""
+    commands, wrong_command = valid_lines(_commands(connection.from_client.stream), ImapGrammarError)
+    responses, wrong_response = valid_lines(read_responses(connection.from_server.stream), ImapGrammarError)
+    started = _tls_start(commands, responses)
+    if started is not None:
+        commands, responses = commands[: started[0]], responses[: started[1]]
+    elif wrong := wrong_command or wrong_response:
+        return ImapSession(connection, None, (), str(wrong))
+    encrypted = responses[-1].frame if started is not None else None
+    greeting = responses.pop(0) if responses else None
     try:
-        commands = list(_commands(connection.from_client.stream))
-        responses = read_responses(connection.from_server.stream)
-        greeting = responses.pop(0) if responses else None
         exchanges = _pair(commands, responses)
     except ImapGrammarError as error:
         return ImapSession(connection, None, (), str(error))
-    return ImapSession(connection, greeting, tuple(exchanges), _order(greeting, exchanges))
+    return ImapSession(connection, greeting, tuple(exchanges), _order(greeting, exchanges), encrypted=encrypted)
+
+
+def _tls_start(commands: list[Command], responses: list[Response]) -> tuple[int, int] | None:
+    """Return the numbers of commands and responses up to a completed STARTTLS (section 6.2.1); None without one."""
+    for at, command in enumerate(commands, 1):
+        for place, response in enumerate(responses, 1):
+            if command.verb == "STARTTLS" and response.tag == command.tag and response.status == "OK":
+                return at, place
+    return None
 
 
 def _commands(stream: Stream) -> Iterator[Command]:

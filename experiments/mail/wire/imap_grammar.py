@@ -13,6 +13,7 @@ A response is a continuation request (+), untagged (*) or has the tag of the com
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from experiments.harness.judge.dialogue import Line, Request
@@ -98,14 +99,12 @@ def read_command(stream: Stream, start: int) -> Command | None:
     return Command(octets, pieces, found[3].decode().upper(), found[1].decode(), bool(found[2]), found[4] or b"")
 
 
-def read_responses(stream: Stream) -> list[Response]:
-    """Return the responses of a server's stream. Raises ImapGrammarError."""
-    found: list[Response] = []
+def read_responses(stream: Stream) -> Iterator[Response]:
+    """Yield the responses of a server's stream. Raises ImapGrammarError."""
     at = 0
     while (octets := read_line(stream, at)) is not None:
-        found.append(_response(octets, stream, at))
+        yield _response(octets, stream, at)
         at += len(octets)
-    return found
 
 
 def _response(octets: bytes, stream: Stream, start: int) -> Response:

@@ -77,6 +77,7 @@ class _SessionParser:
     got: int = 0
     greeting: Response | None = None
     exchanges: list[Pop3Exchange] = field(default_factory=list)
+    encrypted: int | None = None
 
     def response(self, has_lines: bool = False) -> Response | None:
         found = read_response(self.connection.from_server.stream, self.got, has_lines)
@@ -102,7 +103,7 @@ def read_session(connection: Connection) -> Pop3Session:
         problem = _order(reading)
     except Pop3GrammarError as error:
         problem = str(error)
-    return Pop3Session(connection, reading.greeting, tuple(reading.exchanges), problem)
+    return Pop3Session(connection, reading.greeting, tuple(reading.exchanges), problem, encrypted=reading.encrypted)
 
 
 def _read(reading: _SessionParser) -> None:
@@ -113,6 +114,7 @@ def _read(reading: _SessionParser) -> None:
             response = reading.response()
         reading.exchanges.append(Pop3Exchange(command, response))
         if command.verb == "STLS" and response is not None and response.ok:
+            reading.encrypted = response.frame
             return
     if reading.got < len(reading.connection.from_server.stream.data):
         raise Pop3GrammarError("a response answers nothing")

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from experiments.harness.judge.dialogue import Dialogue, DialogueTraffic, Exchange, early_reply
+from experiments.harness.judge.dialogue import Dialogue, DialogueTraffic, Exchange, early_reply, valid_lines
 from experiments.harness.judge.frames import CaptureFile, Connection
 from experiments.harness.judge.reassembly import Stream
 from experiments.mail.wire.smtp_grammar import (
@@ -27,6 +27,7 @@ from experiments.mail.wire.smtp_grammar import (
 SMTP_PORT, SUBMISSION_PORT = 25, 587
 PORTS = (SMTP_PORT, SUBMISSION_PORT)
 START_MAIL_INPUT, CONTINUE_AUTH, CLOSING_DOWN = 354, 334, 421
+READY = 220  # to STARTTLS: TLS follows (RFC 3207 section 4)
 BLANK_LINE = b"\r\n\r\n"
 
 
@@ -127,6 +128,7 @@ class _SessionParser:
     messages: list[Message] = field(default_factory=list)
     mail: SmtpExchange | None = None
     recipients: list[SmtpExchange] = field(default_factory=list)
+    encrypted: int | None = None
 
     def next_reply(self) -> Reply | None:
         return self.replies.pop(0) if self.replies else None
@@ -141,10 +143,7 @@ class _SessionParser:
 
 def read_session(connection: Connection) -> SmtpSession:
     """Parse a connection into exchanges; a violation of the grammar becomes `problem`."""
-    try:
-        replies = read_replies(connection.from_server.stream)
-    except SmtpGrammarError as error:
-        return SmtpSession(connection, None, (), problem=str(error))
+    replies, wrong_reply = valid_lines(read_replies(connection.from_server.stream), SmtpGrammarError)
     greeting = replies.pop(0) if replies else None
     reading = _SessionParser(connection.from_client.stream, replies)
     problem = None
@@ -152,9 +151,19 @@ def read_session(connection: Connection) -> SmtpSession:
         _read(reading)
     except SmtpGrammarError as error:
         problem = str(error)
-    unasked = tuple(reading.replies) if problem is None else ()
+    if wrong_reply is not None and reading.encrypted is None:
+        return SmtpSession(connection, None, (), problem=str(wrong_reply))
+    unasked = tuple(reading.replies) if problem is None and reading.encrypted is None else ()
     problem = problem or _order(greeting, reading.exchanges, unasked)
-    return SmtpSession(connection, greeting, tuple(reading.exchanges), problem, tuple(reading.messages), unasked)
+    return SmtpSession(
+        connection,
+        greeting,
+        tuple(reading.exchanges),
+        problem,
+        tuple(reading.messages),
+        unasked,
+        encrypted=reading.encrypted,
+    )
 
 
 def _read(reading: _SessionParser) -> None:
@@ -165,6 +174,9 @@ def _read(reading: _SessionParser) -> None:
         elif exchange.verb == "DATA" and exchange.code == START_MAIL_INPUT:
             if not _read_data(reading, exchange):
                 return
+        elif exchange.verb == "STARTTLS" and exchange.code == READY:
+            reading.encrypted = exchange.frames[-1]
+            return
         else:
             _update_transaction(reading, exchange)
 

@@ -16,6 +16,7 @@ accepted, since section 4.1.2 has servers accept them. Left out: SMTPUTF8 (RFC 6
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from experiments.harness.judge.dialogue import Line, Request
@@ -126,15 +127,13 @@ def read_line(stream: Stream, start: int) -> Command | None:
     return Command(octets, stream.span(start, found.end()), verb, argument)
 
 
-def read_replies(stream: Stream) -> list[Reply]:
-    """Return the replies of a server's stream. Raises SmtpGrammarError."""
-    replies: list[Reply] = []
+def read_replies(stream: Stream) -> Iterator[Reply]:
+    """Yield the replies of a server's stream. Raises SmtpGrammarError."""
     start = 0
     while start < len(stream.data):
         end, code, lines = _reply(stream, start)
-        replies.append(Reply(stream.data[start:end], stream.span(start, end), code, tuple(lines)))
+        yield Reply(stream.data[start:end], stream.span(start, end), code, tuple(lines))
         start = end
-    return replies
 
 
 def _reply(stream: Stream, start: int) -> tuple[int, int, list[str]]:

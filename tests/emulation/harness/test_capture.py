@@ -11,7 +11,7 @@ import pytest
 from scapy.layers.inet import UDP
 from scapy.utils import PcapNgReader
 
-from experiments.harness.capture.pcapng import read_counts
+from experiments.harness.capture.reader import read_packets
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 DATAGRAMS = 500
@@ -96,7 +96,7 @@ def test_counts_agree_with_the_file_and_nothing_else_is_left(tmp_path: Path) -> 
     run = scenario(path)
     assert run.returncode == 0, run.stderr
     told = {line.split()[0]: line.split()[1:] for line in run.stdout.splitlines()}
-    counts = read_counts(path)
+    _, counts = read_packets(path)
     assert {label: [str(c.packets), str(c.dropped)] for label, c in counts.items()} == told
     assert all(c.dropped == 0 for c in counts.values())
     assert os.listdir(tmp_path) == ["capture.pcapng"]

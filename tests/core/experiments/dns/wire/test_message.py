@@ -248,3 +248,58 @@ def test_a_tcp_stream_that_ends_inside_a_message_is_a_problem() -> None:
     net.frames = kept[:-2]
     (problem,) = net.at("client").problems
     assert "30 octets into a message" in problem.text
+
+
+# A dynamic update (RFC 2136) of example.com., zone class IN, and its records' octets.
+ZONE = b"\7example\3com\0\0\6\0\1"
+OWNER = b"\1a\xc0\x0c"
+DELETE_A = OWNER + bytes.fromhex("0001 00ff 00000000 0000")  # section 2.5.2: class ANY
+DELETE_ALL = OWNER + bytes.fromhex("00ff 00ff 00000000 0000")  # section 2.5.3: type and class ANY
+NO_NAME = OWNER + bytes.fromhex("00ff 00fe 00000000 0000")  # section 2.4.5: class NONE
+NO_MX = OWNER + bytes.fromhex("000f 00fe 00000000 0000")  # section 2.4.3
+DELETE_ONE = OWNER + bytes.fromhex("0001 00fe 00000000 0004 0a000001")  # section 2.5.4: class NONE, with RDATA
+ADD = OWNER + bytes.fromhex("0001 0001 0000003c 0004 0a000001")  # section 2.5.1
+
+
+def update(prerequisites: list[bytes], updates: list[bytes], opcode: int = 5, flags: int = 0) -> bytes:
+    counts = (1, len(prerequisites), len(updates), 0)
+    head = bytes([0, 1, flags << 7 | opcode << 3, 0]) + b"".join(count.to_bytes(2, "big") for count in counts)
+    return head + ZONE + b"".join(prerequisites) + b"".join(updates)
+
+
+def test_an_update_has_records_without_rdata() -> None:
+    message = read_message(update([NO_NAME, NO_MX], [DELETE_A, DELETE_ALL, DELETE_ONE, ADD]), CARRIER)
+    assert (message.opcode, message.question) == (5, Question("example.com.", "SOA", "IN"))
+    found = [(one.name, one.type, one.rclass, one.rdata) for one in message.records]
+    assert found == [
+        ("a.example.com.", "ALL", "NONE", ""),
+        ("a.example.com.", "MX", "NONE", ""),
+        ("a.example.com.", "A", "ANY", ""),
+        ("a.example.com.", "ALL", "ANY", ""),
+        ("a.example.com.", "A", "NONE", "10.0.0.1"),
+        ("a.example.com.", "A", "IN", "10.0.0.1"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        update([], [DELETE_A], opcode=0),  # only an update may have such a record
+        update([], [ADD[:-6] + b"\0\0"]),  # class IN without RDATA: RFC 2136 section 3.4.1.2, FORMERR
+        update([], [DELETE_A])[:-1],
+        update([], [DELETE_A]) + b"\0",
+    ],
+)
+def test_a_record_without_rdata_elsewhere_is_malformed(octets: bytes) -> None:
+    with pytest.raises(MalformedMessage):
+        read_message(octets, CARRIER)
+
+
+def test_an_update_is_an_exchange_with_its_response() -> None:
+    net = Net()
+    net.add("client", "local", UDP(sport=5000, dport=53), update([], [DELETE_A, ADD]))
+    net.add("local", "client", UDP(sport=53, dport=5000), b"\0\1\xa8\0" + bytes(8))
+    traffic = net.at("client")
+    (exchange,) = traffic.exchanges
+    assert exchange.response is not None
+    assert (traffic.problems, traffic.strays) == ((), ())

@@ -13,7 +13,7 @@ from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
 from scapy.utils import PcapNgReader, RawPcapNgReader
 
-from experiments.harness.capture.pcapng import InterfaceCounts, PcapngError, PcapngWriter, read_counts
+from experiments.harness.capture.pcapng import PcapngWriter
 
 FRAME = bytes(Ether() / IP(src="10.0.0.1", dst="10.0.0.2") / UDP(sport=1, dport=53) / b"four")
 TIME_NS = 1_700_000_000_123_456_789
@@ -50,20 +50,6 @@ def test_tcpdump_reads_the_file(tmp_path: Path) -> None:
     assert "10.0.0.1.1 > 10.0.0.2.53" in lines[0]
 
 
-def test_counts_are_read_back_per_interface(tmp_path: Path) -> None:
-    path = tmp_path / "two.pcapng"
-    write(path, ["a", "b"], [(1, TIME_NS, FRAME), (1, TIME_NS, FRAME)])
-    assert read_counts(path) == {"a": InterfaceCounts(0, 0), "b": InterfaceCounts(2, 1)}
-
-
-def test_a_file_cut_off_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "cut.pcapng"
-    write(path, ["a"], [(0, TIME_NS, FRAME)])
-    path.write_bytes(path.read_bytes()[:-5])
-    with pytest.raises(PcapngError):
-        read_counts(path)
-
-
 @given(
     names=st.lists(st.text(min_size=1, max_size=20), min_size=1, max_size=4, unique=True),
     data=st.data(),
@@ -76,8 +62,7 @@ def test_every_packet_comes_back(
     path = tmp_path_factory.mktemp("capture") / "any.pcapng"
     write(path, names, packets)
     if not packets:
-        assert all(counts.packets == 0 for counts in read_counts(path).values())
-        return
+        return  # scapy refuses a file without packets
     with RawPcapNgReader(str(path)) as reader:
         back = [(meta.ifname, (meta.tshigh << 32) | meta.tslow, octets) for octets, meta in reader]
     assert back == [(names[index].encode(), time_ns, octets) for index, time_ns, octets in packets]

@@ -5,13 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6, IPv6ExtHdrDestOpt, IPv6ExtHdrFragment
 from scapy.layers.l2 import ARP, Dot1Q, Ether
 from scapy.packet import Raw
 
+from experiments.dns.wire.traffic import dns_exchanges
+from experiments.ftp.wire.sessions import ftp_traffic
+from experiments.harness.capture.pcapng import InterfaceCounts
 from experiments.harness.judge import frames
-from experiments.harness.judge.frames import Frame
+from experiments.harness.judge.frames import CaptureFile, Frame, connections
+from experiments.http.wire.page_load import page_load
+from experiments.mail.wire.imap import imap_traffic
+from experiments.mail.wire.pop3 import pop3_traffic
+from experiments.mail.wire.smtp import smtp_traffic
+
+AT = "a:a-eth0"
 
 UDP_53 = UDP(sport=5000, dport=53) / Raw(b"\1\2" + bytes(40))
 V4 = IP(src="10.0.0.1", dst="10.0.0.2")
@@ -70,3 +81,80 @@ def test_a_frame_that_is_cut_short_is_read_as_far_as_it_goes(length: int) -> Non
     one = Frame(1, "a:a-eth0", 0, data, 100)
     assert one.headers is one.packet
     one.may_carry(frames.UDP_PROTOCOL)
+
+
+def read_by_all(*octets: bytes, cut: int = 0) -> None:
+    """Every reader of a capture; `cut` octets of each frame were not captured."""
+    every = [Frame(number, AT, number, data, len(data) + cut) for number, data in enumerate(octets, 1)]
+    capture = CaptureFile(tuple(every), {AT: InterfaceCounts(len(every), 0)})
+    for connection in connections(every):
+        assert connection.from_client.stream.data is not None
+    dns_exchanges(capture, AT)
+    page_load(capture, AT)
+    ftp_traffic(capture, AT)
+    smtp_traffic(capture, AT)
+    pop3_traffic(capture, AT)
+    imap_traffic(capture, AT)
+
+
+@pytest.mark.parametrize("length", range(61))
+def test_a_frame_of_any_length_is_read(length: int) -> None:
+    for packet in (
+        V4 / UDP_53,
+        V4 / TCP(dport=80, flags="S") / bytes(20),
+        IPv6() / UDP_53,
+        Dot1Q(vlan=7) / V4 / UDP_53,
+    ):
+        data = bytes(Ether() / packet)
+        read_by_all(data[:length])
+        read_by_all(data[:length], cut=len(data) - length)
+        Frame(1, AT, 0, data[:length], length).packet.show2(dump=True)
+
+
+@given(st.lists(st.binary(max_size=90), max_size=3))
+def test_any_octets_are_frames(octets: list[bytes]) -> None:
+    read_by_all(*octets)
+
+
+TCP_AND_UDP = [
+    bytes(Ether() / V4 / TCP(sport=40000, dport=port, flags="S", seq=9)) for port in (21, 25, 53, 80, 110, 143)
+] + [
+    bytes(Ether() / V4 / TCP(sport=40000, dport=port, flags="PA", seq=10) / b"a1 GET / X 1\r\n\r\n")
+    for port in (21, 25, 53, 80, 110, 143)
+]
+
+
+@given(
+    octets=st.lists(st.sampled_from([*TCP_AND_UDP, bytes(Ether() / V4 / UDP_53)]), max_size=6),
+    changes=st.lists(st.tuples(st.integers(12, 80), st.integers(0, 255)), max_size=8),
+)
+def test_damaged_headers_are_frames(octets: list[bytes], changes: list[tuple[int, int]]) -> None:
+    damaged = [bytearray(data) for data in octets]
+    for number, (place, value) in enumerate(changes):
+        if damaged:
+            data = damaged[number % len(damaged)]
+            data[place % len(data)] = value
+    read_by_all(*map(bytes, damaged))
+
+
+def test_a_datagram_and_a_stream_captured_in_part_are_a_hole_and_no_violation() -> None:
+    query = bytes(Ether() / V4 / UDP_53)
+    cut = [Frame(1, AT, 0, query[:50], len(query))]
+    traffic = dns_exchanges(CaptureFile(tuple(cut), {AT: InterfaceCounts(1, 0)}), AT)
+    assert traffic.gap == "frame 1 was captured in part"
+    assert traffic.violation is None
+    there = {"sport": 5000, "dport": 80}
+    octets = [
+        bytes(Ether() / V4 / TCP(**there, flags="S", seq=9)),
+        bytes(Ether() / V4 / TCP(**there, flags="PA", seq=10) / b"GET /"),
+    ]
+    first, last = (Frame(number, AT, 0, data, len(data)) for number, data in enumerate(octets, 1))
+    (whole,) = connections([first, last])
+    (part,) = connections([first, Frame(2, AT, 0, octets[1][:-2], len(octets[1]))])
+    assert (whole.whole, part.whole) == (True, False)
+
+
+def test_padding_and_a_frame_check_sequence_that_were_not_captured_are_no_hole() -> None:
+    data = bytes(Ether() / V4 / UDP(sport=5000, dport=53) / b"four")
+    assert not Frame(1, AT, 0, data, 64).truncated
+    assert Frame(1, AT, 0, data[:-1], 64).truncated

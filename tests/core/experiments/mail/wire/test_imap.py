@@ -82,7 +82,7 @@ def test_what_are_no_values_is_an_error(text: bytes) -> None:
 @given(st.lists(st.binary(max_size=40), min_size=1, max_size=4))
 def test_any_octets_come_back_from_literals(contents: list[bytes]) -> None:
     data = b"".join(b"* " + literal(number, "BODY[]", one) + b"\r\n" for number, one in enumerate(contents, 1))
-    found = read_responses(stream(data + b"a1 OK done\r\n"))
+    found = list(read_responses(stream(data + b"a1 OK done\r\n")))
     assert [one.values for one in found[:-1]] == [[["BODY[]", one]] for one in contents]
 
 

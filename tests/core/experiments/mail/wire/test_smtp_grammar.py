@@ -75,7 +75,7 @@ def test_a_command_ends_in_crlf(octets: bytes) -> None:
 
 def test_replies_have_lines_codes_and_frames() -> None:
     octets = b"220 mail ESMTP\r\n250-mail\r\n250-SIZE 10\r\n250 HELP\r\n221\r\n"
-    found = read_replies(stream(octets))
+    found = list(read_replies(stream(octets)))
     assert [(one.code, one.lines) for one in found] == [
         (220, ("mail ESMTP",)),
         (250, ("mail", "SIZE 10", "HELP")),
@@ -100,7 +100,7 @@ def test_replies_have_lines_codes_and_frames() -> None:
 )
 def test_what_is_no_reply(octets: bytes, why: str) -> None:
     with pytest.raises(SmtpGrammarError, match=why):
-        read_replies(stream(octets))
+        list(read_replies(stream(octets)))
 
 
 def test_dots_that_were_added_are_taken_away_again() -> None:

@@ -1,0 +1,391 @@
+"""Reader of capture files: pcap and pcapng of any program, also compressed, as frames with an Ethernet header.
+
+Follows draft-ietf-opsawg-pcap and draft-ietf-opsawg-pcapng: both byte orders, time stamps of any resolution, several
+sections and interfaces, Enhanced, Simple and (obsolete) Packet Blocks, and the drop counts of Interface Statistics
+Blocks. gzip, bzip2 and xz are decompressed.
+
+A packet with another link header (Linux cooked capture, raw IP, BSD loopback) gets an Ethernet header in its place,
+with the addresses that are known, so that whatever reads frames knows one format only; VLAN tags remain. A packet that
+is shorter than its link header is an empty frame.
+
+Every defect of a file is a CaptureReadError, one sentence. A file that ends within a packet is refused rather than read
+up to there: the part that is missing may be the evidence. Left out: name resolution, decryption secrets, comments.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, NoReturn, Protocol
+
+from experiments.harness.capture.pcapng import (
+    BYTE_ORDER_MAGIC,
+    ENHANCED_PACKET,
+    INTERFACE_DESCRIPTION,
+    INTERFACE_STATISTICS,
+    LINKTYPE_ETHERNET,
+    OPTION_END,
+    OPTION_IF_NAME,
+    OPTION_IF_TSRESOL,
+    OPTION_ISB_IFDROP,
+    SECTION_HEADER,
+    SNAP_LENGTH,
+    InterfaceCounts,
+)
+from topologies.emulation.errors import EmulationError
+
+NS = 1_000_000_000
+# Resolution of time stamps by magic number; draft-ietf-opsawg-pcap section 4.
+PCAP_MAGICS = {0xA1B2C3D4: 1_000_000, 0xA1B23C4D: NS}
+PCAP_MAJOR = 2
+PCAP_HEADER_BYTES, PCAP_PACKET_BYTES = 24, 16
+SIMPLE_PACKET, OBSOLETE_PACKET = 3, 2
+OPTION_IF_TSOFFSET, OPTION_ISB_OSDROP = 14, 7
+DEFAULT_TSRESOL = 6  # draft-ietf-opsawg-pcapng section 4.2: microseconds
+BLOCK_BYTES_MIN = 12
+# Wireshark's bound (MAX_BLOCK_SIZE in wiretap/pcapng.c).
+BLOCK_BYTES_MAX = 16 << 20
+# Bound on compressed files: a gigabyte of zeros compresses to a megabyte.
+DECOMPRESSED_BYTES_MAX = 2 << 30
+
+
+class _Readable(Protocol):
+    def read(self, size: int, /) -> bytes:
+        """Return up to `size` octets, fewer only at the end."""
+
+
+# Magic numbers, and the function that decompresses a file of that format.
+COMPRESSIONS: dict[bytes, Callable[[IO[bytes]], _Readable]] = {
+    b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file),
+    b"BZh": bz2.BZ2File,
+    b"\xfd7zXZ\x00": lzma.LZMAFile,
+}
+# Formats of which a user may think that they are read: what they are, and how to convert them.
+FOREIGN = {
+    b"\x28\xb5\x2f\xfd": ("is compressed by Zstandard", "decompress it first, by `unzstd`"),
+    b"\x04\x22\x4d\x18": ("is compressed by LZ4", "decompress it first, by `unlz4`"),
+    b"PK\x03\x04": ("is a ZIP archive", "extract the capture from it first"),
+    b"snoop\x00\x00\x00": ("is a snoop capture", "convert it by `editcap -F pcapng`"),
+    b"\x34\xcd\xb2\xa1": ("is a modified pcap capture", "convert it by `editcap -F pcapng`"),
+    b"\xa1\xb2\xcd\x34": ("is a modified pcap capture", "convert it by `editcap -F pcapng`"),
+}
+MAGIC_BYTES_MAX = max(map(len, (*COMPRESSIONS, *FOREIGN)))
+
+# Link types: https://www.tcpdump.org/linktypes.html
+LINKTYPE_NULL, LINKTYPE_RAW, LINKTYPE_LOOP, LINKTYPE_LINUX_SLL = 0, 101, 108, 113
+LINKTYPE_IPV4, LINKTYPE_IPV6, LINKTYPE_LINUX_SLL2 = 228, 229, 276
+# The values of DLT_RAW in the headers of several systems.
+DLT_RAW = (12, 14)
+ETHERNET_BYTES, ADDRESS_BYTES = 14, 6
+ETHERTYPE_IPV4, ETHERTYPE_IPV6 = 0x0800, 0x86DD
+# IEEE 802: the first local experimental EtherType, for the protocols of another link that have none.
+ETHERTYPE_NONE, ETHERTYPE_MIN = 0x88B5, 0x0600
+# AF_INET everywhere; AF_INET6 of Linux, NetBSD and OpenBSD, FreeBSD, and macOS.
+FAMILIES = {2: ETHERTYPE_IPV4, **dict.fromkeys((10, 24, 28, 30), ETHERTYPE_IPV6)}
+_SLL, _SLL2 = struct.Struct("!HHH8sH"), struct.Struct("!HHIHBB8s")
+
+
+class CaptureReadError(EmulationError):
+    """A capture file cannot be read; the message is one sentence."""
+
+
+class _FormatError(Exception):
+    """The octets of a file are at fault; the message continues a sentence that begins with the file's name."""
+
+
+@dataclass(frozen=True)
+class Packet:
+    """A packet of a capture file: interface, time since 1970, frame with an Ethernet header, length on the wire."""
+
+    interface: str
+    time_ns: int
+    data: bytes
+    wire_length: int
+
+
+@dataclass
+class _Interface:
+    """An interface description, and its counts so far."""
+
+    name: str
+    link_type: int
+    snap_length: int = 0
+    resolution: int = 1_000_000
+    offset_s: int = 0
+    packets: int = 0
+    dropped: int = 0
+
+
+def read_packets(path: Path) -> tuple[list[Packet], dict[str, InterfaceCounts]]:
+    """Return the packets of a capture file and the counts of every interface, whose name is `interface 0` without one.
+
+    Where the file has no drop counts (pcap, or a pcapng that another program has saved), `dropped` is 0. Raises
+    CaptureReadError.
+    """
+    interfaces: list[_Interface] = []
+    try:
+        with path.open("rb") as file:
+            packets = list(_packets(_opened(file), interfaces))
+    except _FormatError as error:
+        raise CaptureReadError(f"{path} {error}") from None
+    except EOFError:
+        raise CaptureReadError(f"{path} was cut short: its compressed data have no end") from None
+    except (gzip.BadGzipFile, zlib.error, lzma.LZMAError) as error:
+        raise CaptureReadError(f"{path} cannot be decompressed ({error})") from None
+    except OSError as error:
+        raise CaptureReadError(f"{path} cannot be read ({error.strerror or error})") from None
+    counts: dict[str, InterfaceCounts] = {}
+    for one in interfaces:
+        other = counts.get(one.name, InterfaceCounts(0, 0))
+        counts[one.name] = InterfaceCounts(other.packets + one.packets, other.dropped + one.dropped)
+    return packets, counts
+
+
+class _Source:
+    """A stream of octets, which names what it ends within."""
+
+    def __init__(self, stream: _Readable, compressed: bool) -> None:
+        self._stream = stream
+        self._left = DECOMPRESSED_BYTES_MAX if compressed else None
+        self.packets = 0
+
+    def take(self, size: int) -> bytes:
+        """Return that many octets. Raises _FormatError at the end of the file."""
+        octets = self.take_any(size)
+        if len(octets) < size:
+            self.cut_short()
+        return octets
+
+    def take_any(self, size: int) -> bytes:
+        """Return that many octets, or fewer at the end of the file."""
+        octets = self._stream.read(size)
+        if self._left is not None:
+            self._left -= len(octets)
+            if self._left < 0:
+                raise _FormatError(f"decompresses to more than {DECOMPRESSED_BYTES_MAX >> 30} GiB")
+        return octets
+
+    def cut_short(self) -> NoReturn:
+        """Raise the error of a file that ends too early."""
+        if not self.packets:
+            raise _FormatError("was cut short: it ends before its first packet")
+        raise _FormatError(f"was cut short: it ends behind packet {self.packets}; `editcap` keeps what is before that")
+
+
+def _opened(file: IO[bytes]) -> _Source:
+    magic = file.read(MAGIC_BYTES_MAX)
+    file.seek(0)
+    if not magic:
+        raise _FormatError("is empty")
+    for start, (what, remedy) in FOREIGN.items():
+        if magic.startswith(start):
+            raise _FormatError(f"{what}: {remedy}")
+    for start, decompress in COMPRESSIONS.items():
+        if magic.startswith(start):
+            return _Source(decompress(file), compressed=True)
+    return _Source(file, compressed=False)
+
+
+def _packets(source: _Source, interfaces: list[_Interface]) -> Iterator[Packet]:
+    """Yield the packets, and append to `interfaces` those of the file."""
+    magic = source.take(4)
+    if int.from_bytes(magic, "big") == SECTION_HEADER:
+        return _pcapng(source, magic, interfaces)
+    for order in ("<", ">"):
+        resolution = PCAP_MAGICS.get(struct.unpack(f"{order}I", magic)[0])
+        if resolution is not None:
+            return _pcap(source, order, resolution, interfaces)
+    raise _FormatError("is no capture: it begins neither as a pcap nor as a pcapng file")
+
+
+def _pcap(source: _Source, order: str, resolution: int, interfaces: list[_Interface]) -> Iterator[Packet]:
+    header = source.take(PCAP_HEADER_BYTES - 4)
+    major, minor, _, _, _, network = struct.unpack(f"{order}HHIIII", header)
+    if major != PCAP_MAJOR:
+        raise _FormatError(f"has version {major}.{minor} of the pcap format, of which {PCAP_MAJOR}.4 is read")
+    # The upper 16 bits tell whether frames end with a check sequence.
+    interface = _Interface("interface 0", network & 0xFFFF, resolution=resolution)
+    interfaces.append(interface)
+    head = struct.Struct(f"{order}IIII")
+    while octets := source.take_any(PCAP_PACKET_BYTES):
+        if len(octets) < PCAP_PACKET_BYTES:
+            source.cut_short()
+        seconds, fraction, captured, wire_length = head.unpack(octets)
+        _check_length(source, captured)
+        time_ns = seconds * NS + fraction * NS // resolution
+        yield _packet(source, interface, time_ns, source.take(captured), wire_length)
+
+
+def _check_length(source: _Source, captured: int) -> None:
+    if captured > SNAP_LENGTH:
+        raise _FormatError(
+            f"is damaged: its packet {source.packets + 1} is said to have {captured} octets, more than {SNAP_LENGTH}"
+        )
+
+
+def _packet(source: _Source, interface: _Interface, time_ns: int, data: bytes, wire_length: int) -> Packet:
+    source.packets += 1
+    interface.packets += 1
+    if interface.link_type != LINKTYPE_ETHERNET:
+        frame = _with_ethernet_header(interface.link_type, data, source.packets)
+        wire_length, data = max(0, wire_length + len(frame) - len(data)), frame
+    return Packet(interface.name, time_ns, data, max(wire_length, len(data)))
+
+
+# pcapng.
+
+
+def _pcapng(source: _Source, magic: bytes, interfaces: list[_Interface]) -> Iterator[Packet]:
+    order, here = "<", 0  # interfaces are numbered per section, from `here` on
+    head = magic + source.take(4)
+    while head:
+        if len(head) < 8:
+            source.cut_short()
+        if int.from_bytes(head[:4], "big") == SECTION_HEADER:
+            order, here = _byte_order(byte_order := source.take(4)), len(interfaces)
+            _block(source, order, head, byte_order)
+        else:
+            block_type, body = _block(source, order, head)
+            section = interfaces[here:]
+            if block_type == INTERFACE_DESCRIPTION:
+                interfaces.append(_interface(order, body, len(interfaces)))
+            elif block_type in (ENHANCED_PACKET, OBSOLETE_PACKET):
+                yield _timed_packet(source, order, block_type, body, section)
+            elif block_type == SIMPLE_PACKET:
+                yield _simple_packet(source, order, body, section)
+            elif block_type == INTERFACE_STATISTICS:
+                _note_drops(order, body, section)
+        head = source.take_any(8)
+
+
+def _byte_order(octets: bytes) -> str:
+    for order in ("<", ">"):
+        if struct.unpack(f"{order}I", octets)[0] == BYTE_ORDER_MAGIC:
+            return order
+    raise _FormatError("is damaged: the byte-order magic of a section is wrong")
+
+
+def _block(source: _Source, order: str, head: bytes, already: bytes = b"") -> tuple[int, bytes]:
+    """Return type and body of a block whose head (and `already` more) has been read."""
+    block_type, length = struct.unpack(f"{order}II", head)
+    if not BLOCK_BYTES_MIN <= length <= BLOCK_BYTES_MAX or length % 4:
+        raise _FormatError(f"is damaged behind packet {source.packets}: a block of {length} octets")
+    rest = already + source.take(length - len(head) - len(already))
+    if struct.unpack(f"{order}I", rest[-4:])[0] != length:
+        raise _FormatError(f"is damaged behind packet {source.packets}: the two lengths of a block differ")
+    return block_type, rest[:-4]
+
+
+def _fields(order: str, layout: str, body: bytes) -> tuple[int, ...]:
+    try:
+        return struct.unpack_from(order + layout, body)
+    except struct.error:
+        raise _FormatError(f"is damaged: a block of {len(body)} octets is too short for its fields") from None
+
+
+def _interface(order: str, body: bytes, number: int) -> _Interface:
+    link_type, _, snap_length = _fields(order, "HHI", body)
+    options = _options(order, body[8:])
+    name = options.get(OPTION_IF_NAME, b"").rstrip(b"\0").decode("utf-8", "replace")
+    # section 4.2: a power of ten, or with the upper bit of two.
+    (resolution,) = options.get(OPTION_IF_TSRESOL, b"")[:1] or (DEFAULT_TSRESOL,)
+    exponent = resolution & 0x7F
+    offset = options.get(OPTION_IF_TSOFFSET, b"")
+    return _Interface(
+        name or f"interface {number}",
+        link_type,
+        snap_length,
+        2**exponent if resolution & 0x80 else 10**exponent,
+        struct.unpack(f"{order}q", offset)[0] if len(offset) == 8 else 0,
+    )
+
+
+def _options(order: str, data: bytes) -> dict[int, bytes]:
+    options: dict[int, bytes] = {}
+    while len(data) >= 4:
+        code, length = struct.unpack_from(f"{order}HH", data)
+        if code == OPTION_END:
+            break
+        options[code] = data[4 : 4 + length]
+        data = data[4 + length + -length % 4 :]
+    return options
+
+
+def _of(interfaces: list[_Interface], number: int, source: _Source) -> _Interface:
+    if number >= len(interfaces):
+        raise _FormatError(f"is damaged: its packet {source.packets + 1} is of an interface that it does not describe")
+    return interfaces[number]
+
+
+def _timed_packet(source: _Source, order: str, block_type: int, body: bytes, interfaces: list[_Interface]) -> Packet:
+    # Section 4.3, and appendix A for the obsolete block: two octets of interface, two of drops.
+    number, high, low, captured, wire_length = _fields(order, "IIIII", body)
+    if block_type == OBSOLETE_PACKET:
+        (number,) = _fields(order, "H", body)
+    interface = _of(interfaces, number, source)
+    time_ns = interface.offset_s * NS + (high << 32 | low) * NS // interface.resolution
+    return _packet(source, interface, time_ns, _captured(source, body[20:], captured), wire_length)
+
+
+def _simple_packet(source: _Source, order: str, body: bytes, interfaces: list[_Interface]) -> Packet:
+    # Section 4.4: of the first interface, without a time; its length is that on the wire or the snap length.
+    (wire_length,) = _fields(order, "I", body)
+    interface = _of(interfaces, 0, source)
+    captured = min(wire_length, interface.snap_length or wire_length)
+    return _packet(source, interface, 0, _captured(source, body[4:], captured), wire_length)
+
+
+def _captured(source: _Source, data: bytes, length: int) -> bytes:
+    if length > len(data):
+        raise _FormatError(f"is damaged: its packet {source.packets + 1} is longer than its block")
+    return data[:length]
+
+
+def _note_drops(order: str, body: bytes, interfaces: list[_Interface]) -> None:
+    """Set an interface's count: each statistics block has the sum since the capture's start (section 4.6)."""
+    (number,) = _fields(order, "I", body)
+    options = _options(order, body[12:])
+    lost = [options[code] for code in (OPTION_ISB_IFDROP, OPTION_ISB_OSDROP) if len(options.get(code, b"")) == 8]
+    if number < len(interfaces):
+        interfaces[number].dropped = sum(struct.unpack(f"{order}Q", octets)[0] for octets in lost)
+
+
+# Link headers.
+
+
+def _with_ethernet_header(link_type: int, data: bytes, number: int) -> bytes:
+    """Return a packet of another link type with an Ethernet header, or nothing if it is shorter than its own header."""
+    if link_type in (LINKTYPE_RAW, LINKTYPE_IPV4, LINKTYPE_IPV6, *DLT_RAW):
+        version = data[0] >> 4 if data else 0
+        return _frame({4: ETHERTYPE_IPV4, 6: ETHERTYPE_IPV6}.get(version, 0), data) if data else b""
+    if link_type in (LINKTYPE_NULL, LINKTYPE_LOOP):
+        # In the byte order of the capturing machine, which need not be that of the file.
+        family = min(int.from_bytes(data[:4], "big"), int.from_bytes(data[:4], "little"))
+        return _frame(FAMILIES.get(family, 0), data[4:]) if len(data) >= 4 else b""
+    if link_type == LINKTYPE_LINUX_SLL:
+        if len(data) < _SLL.size:
+            return b""
+        _, _, length, address, protocol = _SLL.unpack_from(data)
+        return _frame(protocol, data[_SLL.size :], address[:length])
+    if link_type == LINKTYPE_LINUX_SLL2:
+        if len(data) < _SLL2.size:
+            return b""
+        protocol, _, _, _, _, length, address = _SLL2.unpack_from(data)
+        return _frame(protocol, data[_SLL2.size :], address[:length])
+    raise _FormatError(
+        f"has packets of link type {link_type} (the first is packet {number}): read are Ethernet, Linux cooked capture "
+        "(SLL, SLL2), raw IP and BSD loopback"
+    )
+
+
+def _frame(ethertype: int, payload: bytes, source: bytes = b"") -> bytes:
+    """Return a frame; `source` is the sender's address, if it is one of Ethernet."""
+    address = source if len(source) == ADDRESS_BYTES else bytes(ADDRESS_BYTES)
+    number = ethertype if ethertype >= ETHERTYPE_MIN else ETHERTYPE_NONE
+    return bytes(ADDRESS_BYTES) + address + number.to_bytes(2, "big") + payload
