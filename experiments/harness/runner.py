@@ -12,7 +12,7 @@ from typing import Any
 from experiments.harness import clock
 from experiments.harness.claims import load_claims
 from experiments.harness.experiment import Experiment, Outcome, Run
-from experiments.harness.fidelity.certificate import certificate, undisturbed_check
+from experiments.harness.fidelity.certificate import certificate, undisturbed_check, without_standstill
 from experiments.harness.implementations.registry import Implementation
 from experiments.harness.report.page import REPORT_NAME, write_report
 from experiments.harness.results.incomplete import complete, make_folder, unfinished, writing
@@ -55,7 +55,7 @@ def run_experiment(
         started=started.isoformat(timespec="seconds"),
         duration_s=round(time.monotonic() - began_s, 3),
         implementations=outcome.implementations,
-        claims=outcome.claims,
+        claims=without_standstill(outcome.claims, outcome.fidelity.checks),
         comparisons=outcome.comparisons,
         fidelity=certificate([*outcome.fidelity.checks, *undisturbed_check(outcome.comparisons)]),
         files=Files(outcome.capture, TIMINGS_NAME, REPORT_NAME, _sha256(folder, outcome.capture)),

@@ -327,7 +327,16 @@ class Bridge(_LazyShell, Switch):  # type: ignore[misc]
     def __init__(self, name: str, mirrors: bool = False, **params: Any) -> None:
         self.mirrors = mirrors
         # The data path id, which Switch would derive from the name, is for OpenFlow only: any name is allowed.
+        self._made = False
         super().__init__(name, **{**params, "dpid": params.get("dpid") or "1"})
+        self._made = True
+
+    def cmd(self, *args: Any, **kwargs: Any) -> str:
+        """Run a command in the shell; see Mininet. While the switch is made nothing is run.
+
+        Mininet brings the loopback interface up then, which is up already: each switch would keep a bash of its own.
+        """
+        return super().cmd(*args, **kwargs) if self._made else ""
 
     def start(self, _controllers: Sequence[Any]) -> None:
         """Create the bridge and attach its ports."""

@@ -22,8 +22,8 @@ environment variable LAB7_SANDBOX holds the identity of the network namespace, b
 it is inside (an inherited variable alone would be believed in the wrong namespace).
 
 Signals and exit codes. The outer process and process 1 wait for signals (sigwaitinfo) rather than handle them, so that
-none is lost between two calls. A terminal sends Ctrl-C to the whole foreground group, so that a signal from the kernel
-is not forwarded once more. If an inner process is killed by another signal (SIGKILL for lack of memory, SIGSEGV), the
+none is lost between two calls. A terminal sends Ctrl-C to the whole foreground group, so that it is not forwarded once
+more. If an inner process is killed by another signal (SIGKILL for lack of memory, SIGSEGV), the
 outer process prints a message, saves the captures of an unfinished result, and exits with 3.
 
 Sources: unshare(1), newuidmap(1), user_namespaces(7), pid_namespaces(7). From a shell: `python -P -m
@@ -46,6 +46,7 @@ from topologies.emulation.errors import MachineError
 from topologies.emulation.process import namespaces, softirq
 from topologies.emulation.watch import how_it_ended, shorten
 
+Salvage = Callable[[Path, str], bool]
 MARK = "LAB7_SANDBOX"
 FORWARDED = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 WAITED_FOR = (signal.SIGCHLD, *FORWARDED)
@@ -66,10 +67,11 @@ def inside() -> bool:
     return os.environ.get(MARK) == _network_namespace()
 
 
-def enter(salvage: Callable[[Path], None] | None = None) -> None:
+def enter(salvage: Salvage | None = None) -> None:
     """Re-execute this process's command line in a sandbox and exit with its code; inside a sandbox, do nothing.
 
-    salvage: called with the folder of an unfinished result (see `unfinished`) when the inner command has been killed.
+    salvage: called with the folder of an unfinished result (see `unfinished`) and the reason when the inner command has
+    been killed; returns whether there are packets in it.
     Raises MachineError where the kernel refuses.
     """
     if not inside():
@@ -78,7 +80,7 @@ def enter(salvage: Callable[[Path], None] | None = None) -> None:
         sys.exit(run([sys.executable, *sys.orig_argv[1:]], salvage))
 
 
-def run(command: Sequence[str], salvage: Callable[[Path], None] | None = None) -> int:
+def run(command: Sequence[str], salvage: Salvage | None = None) -> int:
     """Run a command in a new sandbox; return its exit code (128 + signal number after a forwarded signal).
 
     Raises MachineError where the kernel refuses or `ip` is missing. The calling process moves into the new namespaces
@@ -94,14 +96,24 @@ def run(command: Sequence[str], salvage: Callable[[Path], None] | None = None) -
         if init == 0:
             _run_init(command, blocked_before, report_fd)
         os.close(report_fd)
-        status = _wait(init)
-    if (died := _describe_kill(command, status, os.read(report, 64))) is None:
-        return _exit_code(status)
+        status, received = _wait(init)
+    killed_by = os.read(report, 64)
+    if (died := _describe_kill(command, status, killed_by)) is not None:
+        _tell_kill(died, salvage)
+        return CANNOT
+    # A signal that ended the inner process before it could handle it: it has said nothing.
+    if killed_by and -int(killed_by) in received:
+        _tell_kill(f"stopped by {signal.Signals(-int(killed_by)).name}", salvage)
+    return _exit_code(status)
+
+
+def _tell_kill(died: str, salvage: Salvage | None) -> None:
+    """Save the captures of an unfinished result, and print the reason."""
     folder = _unfinished_folder()
-    if folder is not None and salvage is not None:
-        salvage(folder)
-    print(f"lab7: {died}{f'; packets captured until then are in {folder}' if folder else ''}", file=sys.stderr)
-    return CANNOT
+    kept = folder is not None and salvage is not None and salvage(folder, died)
+    # The terminal may be closed, by which SIGHUP comes.
+    with contextlib.suppress(OSError):
+        print(f"lab7: {died}{f'; packets captured until then are in {folder}' if kept else ''}", file=sys.stderr)
 
 
 def _describe_kill(command: Sequence[str], status: int, report: bytes) -> str | None:
@@ -111,7 +123,7 @@ def _describe_kill(command: Sequence[str], status: int, report: bytes) -> str | 
     code = os.waitstatus_to_exitcode(status)
     if code < 0 and -code not in USUAL:
         return f"process 1 of the sandbox {how_it_ended(code)}"
-    if report:
+    if report and -int(report) not in USUAL:
         return f"the process in the sandbox that runs `{shorten(shlex.join(command))}` {how_it_ended(int(report))}"
     return None
 
@@ -236,9 +248,9 @@ def _run_init(command: Sequence[str], blocked_before: Iterable[int], report_fd: 
         if child == 0:
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked_before)
             os.execvpe(command[0], list(command), environment)
-        status = _wait(child)
+        status, _ = _wait(child)
         code = _exit_code(status)
-        if (died := os.waitstatus_to_exitcode(status)) < 0 and -died not in USUAL:
+        if (died := os.waitstatus_to_exitcode(status)) < 0:
             os.write(report_fd, str(died).encode())
     except OSError as error:
         print(f"lab7: the sandbox could not be prepared: {error.strerror}; run lab7 with sudo", file=sys.stderr)
@@ -268,20 +280,25 @@ def _signals_blocked() -> Iterator[set[int]]:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked_before)
 
 
-def _wait(pid: int) -> int:
-    """Wait for one child, forwarding signals to it and reaping all others that exit before; return its wait status."""
+def _wait(pid: int) -> tuple[int, set[int]]:
+    """Wait for one child, forwarding signals to it and reaping all others that exit before; return its wait status and
+    the signals received.
+    """
+    signals: set[int] = set()
     while True:
         received = signal.sigwaitinfo(WAITED_FOR)
-        # A terminal signals the whole foreground group: the inner process has received it already.
         if received.si_signo != signal.SIGCHLD:
-            if received.si_code != SI_KERNEL:
+            signals.add(received.si_signo)
+            # Ctrl-C of a terminal is sent to the whole foreground group: the inner process has received it already. A
+            # hang-up is sent to the session leader alone, which may be this process (tty_ioctl(4)).
+            if received.si_code != SI_KERNEL or received.si_signo == signal.SIGHUP:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, received.si_signo)
             continue
         # One signal may stand for several children.
         while (ended := _reap()) is not None:
             if ended[0] == pid:
-                return ended[1]
+                return ended[1], signals
 
 
 def _reap() -> tuple[int, int] | None:

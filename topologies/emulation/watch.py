@@ -34,6 +34,8 @@ STATUS_TIMEOUT_S = 5.0
 # After an error that an exit may have caused (a reset connection), wait this long for the pidfd.
 GRACE_S = 0.2
 COMMAND_MAX = 120
+# SIGINT is Python's own: KeyboardInterrupt.
+STOPPING = (signal.SIGTERM, signal.SIGHUP)
 STOPPED = ("T", "t")  # proc(5): by a signal, by a tracer
 LAST_WORDS_MAX = 300
 
@@ -50,7 +52,26 @@ class LabDied(BaseException):
 
     def kept_in(self, folder: str) -> LabDied:
         """Return the same error with the folder of the packets that were captured until then."""
-        return type(self)(f"{self}; packets captured until then are in {folder}")
+        return type(self)(f"{self}; {_kept_in(folder)}")
+
+
+def _kept_in(folder: str) -> str:
+    return f"packets captured until then are in {folder}"
+
+
+class Stopped(BaseException):
+    """The command was told to end by a signal, `number`; the message is one sentence.
+
+    No Exception, for the same reason as LabDied.
+    """
+
+    def __init__(self, number: int, sentence: str = "") -> None:
+        super().__init__(sentence or f"stopped by {signal.Signals(number).name}")
+        self.number = number
+
+    def kept_in(self, folder: str) -> Stopped:
+        """Return the same error with the folder of the packets that were captured until then."""
+        return type(self)(self.number, f"{self}; {_kept_in(folder)}")
 
 
 class ServerDied(LabDied):
@@ -198,7 +219,7 @@ class Watch:
 _interrupting: list[Watch] = []
 _installed: list[Any] = []
 _holds = 0
-_held_back: list[LabDied] = []
+_held_back: list[LabDied | Stopped] = []
 
 
 def current() -> Watch | None:
@@ -225,9 +246,29 @@ def interrupts_deferred() -> Iterator[None]:
 def _on_signal(*_: Any) -> None:
     for watch in list(_interrupting):
         if (death := watch.undelivered_death()) is not None:
-            if not _holds:
-                raise death
-            _held_back.append(death)
+            _raise(death)
+
+
+def _raise(error: LabDied | Stopped) -> None:
+    """Raise an interruption, at the end of the block that defers it where there is one."""
+    if not _holds:
+        raise error
+    _held_back.append(error)
+
+
+def stop_by_signals() -> None:
+    """Raise Stopped in the main thread on SIGTERM or SIGHUP, instead of ending at once, so that what was captured is
+    kept; further ones are ignored while that propagates.
+    """
+    for number in STOPPING:
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _on_stop)
+
+
+def _on_stop(number: int, _frame: Any) -> None:
+    for each in STOPPING:
+        signal.signal(each, signal.SIG_IGN)
+    _raise(Stopped(number))
 
 
 def _install() -> None:

@@ -225,14 +225,14 @@ def finalise(raw_path: Path, target: Path, taps: list[Tap]) -> None:
     """Sort the raw records by time and write them as pcapng; the target appears complete or not at all."""
     partial = target.with_name(target.name + ".part")
     with partial.open("wb", FILE_BUFFER_BYTES) as stream:
-        writer = _write_sorted(raw_path, stream)
+        writer, _ = _write_sorted(raw_path, stream)
         for tap in taps:
             writer.statistics(tap.index, received=tap.packets + tap.dropped, dropped=tap.dropped)
     partial.replace(target)
 
 
 def salvage(target: Path) -> None:
-    """Make a capture of the raw records of a recorder that died; it has no drop counts.
+    """Make a capture of the raw records of a recorder that died; it has no drop counts. No records make no capture.
 
     If the disk is full, the raw records are kept.
     """
@@ -240,8 +240,9 @@ def salvage(target: Path) -> None:
     try:
         if not target.exists():
             with partial.open("wb", FILE_BUFFER_BYTES) as stream:
-                _write_sorted(raw_path, stream)
-            partial.replace(target)
+                _, packets = _write_sorted(raw_path, stream)
+            if packets:
+                partial.replace(target)
         raw_path.unlink()
     except ValueError:
         # The recorder died before its first write.
@@ -257,9 +258,10 @@ def raw_of(target: Path) -> Path:
     return target.with_name(target.name + RAW_SUFFIX)
 
 
-def _write_sorted(raw_path: Path, stream: BinaryIO) -> PcapngWriter:
-    """Write the records of a raw file sorted by time; return the writer. Raises ValueError if the line of labels is
-    missing.
+def _write_sorted(raw_path: Path, stream: BinaryIO) -> tuple[PcapngWriter, int]:
+    """Write the records of a raw file sorted by time; return the writer and the number of packets.
+
+    Raises ValueError if the line of labels is missing.
     """
     stamps, offsets = array("Q"), array("Q")
     with raw_path.open("rb") as raw:
@@ -280,7 +282,7 @@ def _write_sorted(raw_path: Path, stream: BinaryIO) -> PcapngWriter:
                 interface, captured, length, time_ns = RECORD.unpack_from(records, start)
                 data = records[start + RECORD.size : start + RECORD.size + captured]
                 writer.packet(interface, time_ns, data, length)
-    return writer
+    return writer, len(stamps)
 
 
 def _say(message: dict[str, Any]) -> None:

@@ -1,7 +1,7 @@
 """The command `lab7`: its group of subcommands and its error handling.
 
 Exit codes: 0 all claims shown; 1 a claim not shown (or, with --strict, a suspect run); 2 usage error; 3 not possible on
-this machine, or a process of the network died.
+this machine, or a process of the network died; 128 and the signal's number, if one ended it (130: Ctrl-C).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import select
 import signal
 import sys
 import threading
+from contextlib import suppress
 
 # ruff: noqa: E402 - imports follow this block: during the imports, Ctrl-C ends the command without a traceback.
 _IMPORTING = threading.current_thread() is threading.main_thread() and (
@@ -24,7 +25,7 @@ import click
 
 from topologies.emulation import tools
 from topologies.emulation.errors import EmulationError, TopologyError
-from topologies.emulation.watch import LabDied
+from topologies.emulation.watch import LabDied, Stopped
 
 if _IMPORTING:
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -105,6 +106,11 @@ def main() -> None:
     except LabDied as death:
         click.echo(f"lab7: {death}", err=True)
         sys.exit(CANNOT)
+    except Stopped as stop:
+        # The terminal may be closed, by which SIGHUP comes.
+        with suppress(OSError):
+            click.echo(f"lab7: {stop}", err=True)
+        sys.exit(128 + stop.number)
     except BrokenPipeError:
         if not _reader_has_left():
             raise

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from experiments.harness import clock
 from experiments.harness.cli import CANNOT, FAILED, SHOWN, USAGE
-from topologies.emulation import sandbox
+from topologies.emulation import sandbox, watch
 from topologies.emulation.addressing import ARP
 from topologies.emulation.shape import BACKENDS
 from topologies.emulation.virtual import kernel
@@ -201,9 +201,10 @@ results_option = click.option(
 def into_sandbox(sandboxed: bool) -> None:
     """Re-execute the command in a sandbox if the options require one. Call it after validation of all arguments."""
     if sandboxed:
-        from experiments.harness.results.incomplete import salvage_captures
+        from experiments.harness.results.incomplete import mark_failed
 
-        sandbox.enter(salvage_captures)
+        sandbox.enter(mark_failed)
+    watch.stop_by_signals()
 
 
 def run_clock(timed: str, links: str, sandboxed: bool) -> str:

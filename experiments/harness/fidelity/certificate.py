@@ -26,6 +26,7 @@ from experiments.harness.fidelity.disturbance import NS, RETAKES, Disturbance, R
 from experiments.harness.fidelity.sampler import Sampler
 from experiments.harness.fidelity.turns import Turn, turns_of
 from experiments.harness.judge.frames import CaptureFile, read_capture
+from experiments.harness.judge.verdict import Verdict, undecided
 from experiments.harness.results.result import Check, Comparison, Fidelity, FidelityWord, Timing
 from topologies.emulation.testbed import Testbed
 from topologies.emulation.watch import current
@@ -164,6 +165,10 @@ def _loss_check(bed: Testbed, path: EmulatedPath, source: str, target: str, addr
     error = math.sqrt(path.loss * (1 - path.loss) / LOSS_FRAMES)
     good = abs(measured - path.loss) <= LOSS_ERRORS * error
     return Check(f"loss {source} to {target}", f"{path.loss:.2%}", f"{measured:.2%}", _word(good))
+
+
+LONGEST_SUSPENSION, PROCESSES_SUSPENDED, CLOCK_STEP = "longest suspension", "processes suspended", "clock step"
+STANDSTILLS = (LONGEST_SUSPENSION, PROCESSES_SUSPENDED, CLOCK_STEP)
 
 
 class MachineWatch:
@@ -337,14 +342,14 @@ class MachineWatch:
                 for name, (p99_s, largest_s) in lateness_s(self.record.wires).items()
             ),
             Check(
-                "longest suspension",
+                LONGEST_SUSPENSION,
                 f"at most {GAP_MAX_S * 1e3:g} ms",
                 f"{self._gap_s * 1e3:.2f} ms",
                 _word(self._gap_s <= GAP_MAX_S),
             ),
-            Check("processes suspended", "none", ", ".join(sorted(self._stopped)) or "none", _word(not self._stopped)),
+            Check(PROCESSES_SUSPENDED, "none", ", ".join(sorted(self._stopped)) or "none", _word(not self._stopped)),
             Check(
-                "clock step",
+                CLOCK_STEP,
                 f"at most {CLOCK_STEP_MAX_S * 1e3:g} ms",
                 f"{self._step_s * 1e3:.2f} ms",
                 _word(self._step_s <= CLOCK_STEP_MAX_S),
@@ -409,6 +414,22 @@ def capture_checks(statistics_: dict[str, InterfaceCounts]) -> list[Check]:
         )
         for label, count in statistics_.items()
     ]
+
+
+def without_standstill(claims: Iterable[Verdict], checks: Iterable[Check]) -> tuple[Verdict, ...]:
+    """Return the claims, the failed ones as undecided if the run, a process of it or its clock stood still meanwhile: a
+    reply that came too late then says nothing about its server.
+    """
+    stood = [one for one in checks if one.name in STANDSTILLS and one.verdict == "suspect"]
+    if not stood:
+        return tuple(claims)
+    why = "; ".join(f"{one.name}: {one.measured}" for one in stood)
+    return tuple(
+        undecided(one.id, f"{one.evidence} But the run was suspended ({why}).", one.frames)
+        if one.verdict == "failed"
+        else one
+        for one in claims
+    )
 
 
 def certificate(checks: Iterable[Check]) -> Fidelity:

@@ -6,6 +6,7 @@ It exists from the start of a run, so that a killed run leaves it behind as well
 from __future__ import annotations
 
 import contextlib
+import signal
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ from experiments.harness.capture.recorder import RAW_SUFFIX, salvage
 from experiments.harness.results.result import new_folder
 from topologies.emulation import sandbox
 from topologies.emulation.errors import EmulationError
-from topologies.emulation.watch import LabDied
+from topologies.emulation.watch import LabDied, Stopped
 
 INCOMPLETE_NAME = "incomplete"
 
@@ -41,10 +42,15 @@ def unfinished(folder: Path) -> Iterator[None]:
     sandbox.unfinished(folder)
     try:
         yield
-    except LabDied as death:
-        if mark_failed(folder, str(death)):
-            raise death.kept_in(str(folder)) from None
+    except (LabDied, Stopped) as end:
+        if mark_failed(folder, str(end)):
+            raise end.kept_in(str(folder)) from None
         raise
+    except KeyboardInterrupt:
+        stop = Stopped(signal.SIGINT)
+        if mark_failed(folder, str(stop)):
+            raise stop.kept_in(str(folder)) from None
+        raise stop from None
     except BaseException as error:
         mark_failed(folder, str(error) or type(error).__name__)
         raise
@@ -54,10 +60,12 @@ def unfinished(folder: Path) -> Iterator[None]:
 
 def mark_failed(folder: Path, why: str) -> bool:
     """Leave the folder of a failed run; return whether there is anything in it."""
-    mark = folder / INCOMPLETE_NAME
-    kept = any(path.name != INCOMPLETE_NAME for path in folder.iterdir())
+    mark, kept = folder / INCOMPLETE_NAME, False
     # A full disk leaves the mark as it is; a mounted folder cannot be removed from inside.
     with contextlib.suppress(OSError):
+        # A recorder that was interrupted while it started or ended has left its records.
+        salvage_captures(folder)
+        kept = any(path.name != INCOMPLETE_NAME for path in folder.iterdir())
         if kept:
             mark.write_text(f"This run did not end: {why}\n")
         else:

@@ -5,21 +5,23 @@ Each kind of process of three experiments is killed (SIGKILL) while the packets 
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from scapy.utils import PcapNgReader
 
-from tests.emulation.processes import Process, descendants, namespaces
+from tests.emulation.processes import Process
+from tests.emulation.running_lab import CANNOT, ENDS_WITHIN_S, Run, end_by, finish, kill, start_run
 from tests.emulation.support import (
     LAB7,
     PATIENCE_S,
@@ -32,44 +34,10 @@ from tests.emulation.support import (
     start_lab7,
 )
 
-CANNOT, USUAL_TERM = 3, 128 + signal.SIGTERM
-# No measure of a death, which takes a fraction of a second: what hangs is found by it, also on a busy machine.
-ENDS_WITHIN_S = 30.0
+USUAL_TERM = 128 + signal.SIGTERM
 WEB = ("http-versions", "--repeat", "500", "--set", "rtt=20ms")
 DNS = ("dns-resolution", "--repeat", "500")
 MAIL = ("smtp-replies",)
-
-
-@dataclass(frozen=True)
-class Run:
-    """A running `lab7 run` and what it writes to."""
-
-    process: subprocess.Popen[bytes]
-    results: Path
-
-    @property
-    def family(self) -> list[Process]:
-        return descendants(self.process.pid)
-
-    def find(self, kind: str, number: int = 0) -> Process | None:
-        """One of its processes: init, inner, forkserver, capture, or by the name of the module that it runs."""
-        family = sorted(self.family, key=lambda one: one.pid)
-        init = [one for one in family if one.parent == self.process.pid]
-        inner = [one for one in family if one.parent in {each.pid for each in init} and "run" in one.words]
-        inside = [one for one in family if one.parent in {each.pid for each in inner}]
-        server = [one for one in inside if "topologies.emulation.process.forkserver" in one.words]
-        children = [one for one in family if one.parent in {each.pid for each in server}]
-        found = {
-            "init": init,
-            "inner": inner,
-            "forkserver": server,
-            "capture": [one for one in inside if "experiments.harness.capture.recorder" in one.words],
-        }.get(kind, [one for one in children if one.name == kind[:15]])
-        return found[number] if len(found) > number else None
-
-    def captures(self) -> bool:
-        """Whether packets are being captured, and some are in the file."""
-        return any(path.stat().st_size > 1000 for path in self.results.glob("*/*/*.raw"))
 
 
 @pytest.fixture
@@ -77,37 +45,15 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Run]]:
     started: list[Run] = []
 
     def begin(*words: str) -> Run:
-        started.append(Run(start_lab7("run", *words, cwd=tmp_path), tmp_path / "results"))
+        started.append(start_run(*words, cwd=tmp_path))
         return started[-1]
 
     yield begin
     for run in started:
-        run.process.kill()
-        run.process.communicate(timeout=PATIENCE_S)
+        finish(run)
 
 
-def kill(run: Run, kind: str, number: int = 0) -> str:
-    """Kill one process, check that nothing is left, and return the one sentence that lab7 says."""
-    assert eventually(lambda: run.find(kind, number) is not None or run.process.poll() is not None)
-    victim = run.find(kind, number)
-    assert victim is not None, run.process.communicate()
-    family = run.family
-    made = set().union(*(namespaces(one.pid) for one in family)) - namespaces(os.getpid())
-    began_s = time.monotonic()
-    os.kill(victim.pid, signal.SIGKILL)
-    output, errors = run.process.communicate(timeout=ENDS_WITHIN_S)
-    print(f"{kind}: ended after {time.monotonic() - began_s:.2f} s")
-    assert run.process.returncode == CANNOT, (output, errors)
-    assert output == b""
-    assert eventually(lambda: not any(one.lives for one in family)), [one.words for one in family if one.lives]
-    assert eventually(lambda: not any(namespaces(one.pid) & made for one in Process.all()))
-    done = subprocess.CompletedProcess(run.process.args, CANNOT, "", errors.decode())
-    sentence = one_sentence(done)
-    assert sentence.startswith("lab7: ")
-    return sentence.removeprefix("lab7: ")
-
-
-def assert_kept(run: Run, sentence: str) -> None:
+def assert_kept(run: Run, sentence: str, why: str = "run") -> None:
     """What was captured is a capture, the folder is marked, and the sentence names it."""
     said, _, place = sentence.partition("; packets captured until then are in ")
     folder = REPOSITORY / run.results.parent / place
@@ -116,13 +62,13 @@ def assert_kept(run: Run, sentence: str) -> None:
     for path in captures:
         with PcapNgReader(str(path)) as reader:
             assert list(reader)
-    assert "run" in (folder / "incomplete").read_text()
+    assert why in (folder / "incomplete").read_text()
     assert said
     assert sorted(path.name for path in folder.iterdir()) == sorted([*(path.name for path in captures), "incomplete"])
 
 
 def died_while_capturing(run: Run, kind: str, says: str, number: int = 0) -> None:
-    assert eventually(lambda: run.captures() or run.process.poll() is not None)
+    run.wait(run.captures)
     sentence = kill(run, kind, number)
     assert re.match(says, sentence), sentence
     assert " was killed by SIGKILL" in sentence
@@ -173,6 +119,138 @@ def test_a_death_during_an_experiment_is_one_sentence(
     died_while_capturing(start(*words), kind, says, number)
 
 
+# ---- The table: every process at every moment.
+
+EXPERIMENTS = (WEB, DNS, ("mail-story",))
+MOMENTS: dict[str, Callable[[Run], bool]] = {
+    "a host exists": lambda run: run.find("host_process") is not None,
+    "the links exist": lambda run: run.find("carrier", 1) is not None,
+    "the links are measured": lambda run: run.find("probe") is not None,
+    "packets are captured": lambda run: run.captures(),
+    "many packets are captured": lambda run: run.captures(100_000),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("words", EXPERIMENTS, ids=lambda words: words[0])
+def test_every_process_is_missed_at_every_moment(
+    start: Callable[..., Run], words: tuple[str, ...], moment: str
+) -> None:
+    """Kill one process of each role, each in a run of its own; the roles are those of the first run at that moment."""
+    roles: list[str] = []
+    done: set[str] = set()
+    while not done or set(roles) - done:
+        run = start(*words)
+        run.wait(lambda run=run: MOMENTS[moment](run))  # type: ignore[misc]
+        roles = roles or list(run.roles())
+        role = next(each for each in roles if each not in done)
+        done.add(role)
+        victim = run.find(role)
+        if victim is None:  # a client that comes and goes
+            finish(run)
+            continue
+        sentence = end_by(run, victim, signal.SIGKILL)
+        print(f"{words[0]}, {moment}, {role}: {sentence}")
+        assert " was killed by SIGKILL" in sentence
+        assert not list(run.results.glob("*/*/result.json"))
+        if "packets" in moment:
+            assert_kept(run, sentence)
+        for folder in run.results.glob("*/*"):
+            shutil.rmtree(folder)
+    assert {"init", "inner", "forkserver", "host_process"} <= done
+
+
+SUSPENSION_S = 5.0
+SHORT = (("http-versions", "--repeat", "5"), ("dns-resolution", "--repeat", "5"), ("mail-story",))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("role", ["inner", "forkserver", "capture", "host_process", "carrier", "a service", "all"])
+@pytest.mark.parametrize("words", SHORT, ids=lambda words: words[0])
+def test_a_suspended_process_makes_the_run_suspect(
+    start: Callable[..., Run], words: tuple[str, ...], role: str
+) -> None:
+    """Suspend a process for a while, or all of them, as Ctrl-Z does: the run goes on, and its result is suspect."""
+    run = start(*words)
+    run.wait(run.captures)
+    roles = run.roles()
+    service = next(name for name in ("origin", "resolver", "mta", "authoritative") if name in roles)
+    victims = run.family if role == "all" else roles[service if role == "a service" else role][-1:]
+    for victim in victims:
+        os.kill(victim.pid, signal.SIGSTOP)
+    time.sleep(SUSPENSION_S)
+    for victim in victims:
+        os.kill(victim.pid, signal.SIGCONT)
+    _, errors = run.process.communicate(timeout=4 * PATIENCE_S)
+    assert run.process.returncode in (0, 1), errors
+    assert errors == b""
+    (path,) = run.results.glob("*/*/result.json")
+    result = json.loads(path.read_text())
+    fidelity = result["fidelity"]
+    assert not [claim for claim in result["claims"] if claim["verdict"] == "failed"]
+    suspect = [check["name"] for check in fidelity["checks"] if check["verdict"] == "suspect"]
+    print(f"{words[0]}, {role}: {suspect}")
+    assert {"longest suspension", "processes suspended"} & set(suspect)
+    assert fidelity["verdict"] == "suspect"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_to_lab7_ends_a_run_with_its_packets(start: Callable[..., Run], number: signal.Signals) -> None:
+    run = start(*WEB)
+    run.wait(run.captures)
+    lab7_itself = Process.read(run.process.pid)
+    assert lab7_itself is not None
+    sentence = end_by(run, lab7_itself, number, code=128 + number)
+    assert sentence.startswith(f"stopped by {number.name}; packets captured until then are in ")
+    assert_kept(run, sentence, f"stopped by {number.name}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("role", ["inner", "forkserver", "host_process"])
+def test_a_signal_while_a_network_is_built_leaves_no_folder(
+    start: Callable[..., Run], number: signal.Signals, role: str
+) -> None:
+    run = start(*WEB)
+    run.wait(lambda: run.find(role) is not None)
+    lab7_itself = Process.read(run.process.pid)
+    assert lab7_itself is not None
+    assert end_by(run, lab7_itself, number, code=128 + number) == f"stopped by {number.name}"
+    assert not list(run.results.glob("*/*"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "words", [("run", *WEB, "--time", "real"), ("up", "web"), ("shell", "web")], ids=["run", "up", "shell"]
+)
+def test_a_closed_terminal_ends_lab7(tmp_path: Path, words: tuple[str, ...]) -> None:
+    near, far = pty.openpty()
+    process = subprocess.Popen(
+        # A terminal program (xterm -e, ssh -t) starts a command so: it leads the session.
+        ["setsid", "--ctty", "--wait", str(LAB7), *words],
+        cwd=tmp_path,
+        env=environment(),
+        stdin=far,
+        stdout=far,
+        stderr=subprocess.PIPE,
+    )
+    os.close(far)
+    try:
+        run = Run(process, tmp_path / "results")
+        run.wait(lambda: run.find("origin") is not None)
+        family = run.family
+        os.close(near)
+        _, errors = process.communicate(timeout=ENDS_WITHIN_S)
+        assert process.returncode == 128 + signal.SIGHUP
+        assert errors.decode().startswith("lab7: stopped by SIGHUP")
+        assert len(errors.splitlines()) == 1
+        assert eventually(lambda: not any(one.lives for one in family))
+    finally:
+        process.kill()
+        process.communicate()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "kind"), [(WEB, "forkserver"), (WEB, "host_process"), (DNS, "carrier"), (MAIL, "mta"), (WEB, "inner")]
@@ -183,9 +261,7 @@ def test_a_death_while_the_network_is_built_leaves_no_folder(
     run = start(*words)
     sentence = kill(run, kind)
     assert " was killed by SIGKILL" in sentence
-    # The inner process cannot remove what it has begun: there it is marked.
-    left = [path.name for path in run.results.glob("*/*/*")]
-    assert left == (["incomplete"] if left and kind == "inner" else [])
+    assert not list(run.results.glob("*/*"))
 
 
 CRASHING = """
@@ -287,8 +363,11 @@ def test_ctrl_c_during_the_imports_of_lab7_ends_it_silently(tmp_path: Path) -> N
     assert b"Traceback" not in output
 
 
-def test_a_results_folder_without_room_is_one_sentence(tmp_path: Path) -> None:
-    mounting = 'mount -t tmpfs -o size=8k none "$1" && shift && exec "$@"'
+@pytest.mark.parametrize(
+    "size", ["8k", pytest.param("64k", marks=pytest.mark.slow), pytest.param("512k", marks=pytest.mark.slow)]
+)
+def test_a_results_folder_without_room_is_one_sentence(tmp_path: Path, size: str) -> None:
+    mounting = f'mount -t tmpfs -o size={size} none "$1" && shift && exec "$@"'
     process = start_lab7(
         *("run", *WEB, "--results", str(tmp_path)),
         cwd=tmp_path,

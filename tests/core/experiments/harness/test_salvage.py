@@ -44,7 +44,7 @@ def test_a_hole_that_the_end_of_a_kernel_left_in_the_file_is_no_record(tmp_path:
         assert [bytes(packet) for packet in reader] == [FRAMES[0]]
 
 
-@pytest.mark.parametrize("octets", [b"", HEADER[:5]])
+@pytest.mark.parametrize("octets", [b"", HEADER[:5], HEADER, HEADER + records()[0][:-1]])
 def test_of_nothing_no_capture_is_made(tmp_path: Path, octets: bytes) -> None:
     target = tmp_path / "capture.pcapng"
     raw_of(target).write_bytes(octets)

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from typing import Literal
 
 import pytest
 
 from experiments.harness.clock import VARIABLE, Clock
 from experiments.harness.fidelity import certificate as fidelity_certificate
 from experiments.harness.fidelity import sampler
-from experiments.harness.fidelity.certificate import PROBES, MachineWatch, certificate, undisturbed_check
+from experiments.harness.fidelity.certificate import (
+    PROBES,
+    MachineWatch,
+    certificate,
+    undisturbed_check,
+    without_standstill,
+)
 from experiments.harness.fidelity.disturbance import RETAKES, Disturbance, Record, Task, Wire
+from experiments.harness.judge.verdict import Verdict
 from experiments.harness.measurement import Window
 from experiments.harness.results.result import Check, Comparison
 from tests.core.experiments.harness.fidelity.test_disturbance import NOTHING, steps
@@ -159,3 +167,24 @@ def test_a_thread_that_waits_for_a_processor_was_not_suspended(
 def verdict_of(watch: MachineWatch, name: str) -> str:
     (found,) = (check.verdict for check in watch.checks() if check.name == name)
     return found
+
+
+CLAIMS = (
+    Verdict("H1", "shown", "It is.", (1,)),
+    Verdict("H2", "failed", "The response in frame 9 is late.", (9,)),
+    Verdict("H3", "undecided", "Nothing can be said.", ()),
+)
+
+
+@pytest.mark.parametrize("name", ["longest suspension", "processes suspended", "clock step"])
+def test_a_claim_does_not_fail_in_a_run_that_stood_still(name: str) -> None:
+    suspect = Check(name, "none", "the carrier", "suspect")
+    shown, late, open_ = without_standstill(CLAIMS, [suspect])
+    assert (shown, open_) == (CLAIMS[0], CLAIMS[2])
+    evidence = f"The response in frame 9 is late. But the run was suspended ({name}: the carrier)."
+    assert late == Verdict("H2", "undecided", evidence, (9,))
+
+
+@pytest.mark.parametrize(("name", "word"), [("clock step", "valid"), ("scheduler lag (99% of wake-ups)", "suspect")])
+def test_a_claim_fails_in_a_run_that_did_not(name: str, word: Literal["valid", "suspect"]) -> None:
+    assert without_standstill(CLAIMS, [Check(name, "", "", word)]) == CLAIMS
