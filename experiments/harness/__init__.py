@@ -72,6 +72,7 @@ MODULES: dict[str, tuple[str, ...]] = {
         "Capture",
         "CaptureInterface",
     ),
+    "experiments.harness.capture.reader": ("CaptureReadError",),
     "experiments.harness.measurement": (
         "Evidence",
         "Lab",

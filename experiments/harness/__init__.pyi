@@ -1,5 +1,6 @@
 from experiments.harness.capture.capture import Capture as Capture
 from experiments.harness.capture.capture import CaptureInterface as CaptureInterface
+from experiments.harness.capture.reader import CaptureReadError as CaptureReadError
 from experiments.harness.claims import Claim as Claim
 from experiments.harness.clock import tolerance as tolerance
 from experiments.harness.driver import Driver as Driver
