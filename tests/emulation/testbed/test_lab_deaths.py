@@ -124,7 +124,7 @@ def test_a_death_during_an_experiment_is_one_sentence(
 EXPERIMENTS = (WEB, DNS, ("mail-story",))
 MOMENTS: dict[str, Callable[[Run], bool]] = {
     "a host exists": lambda run: run.find("host_process") is not None,
-    "the links exist": lambda run: run.find("carrier", 1) is not None,
+    "the links exist": lambda run: run.find("carrier") is not None,
     "the links are measured": lambda run: run.find("probe") is not None,
     "packets are captured": lambda run: run.captures(),
     "many packets are captured": lambda run: run.captures(100_000),
