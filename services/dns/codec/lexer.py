@@ -17,17 +17,18 @@ _TOKEN = re.compile(
       | (?P<newline>\n)
       | (?P<parenthesis>[()])
       | "(?P<quoted>(?:[^"\\\n]|\\[^\n])*)"
-      | (?P<plain>(?:[^\s;()"\\]|\\[^\n])+)""",
+      | (?P<plain>(?:[^ \t\r\n;()"\\]|\\[^\n])+)""",
     re.VERBOSE,
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token with its escapes; `quoted` if it was in quotes."""
+    """A token with its escapes; `quoted` if it was in quotes, `joined` if there was no blank in front of it."""
 
     text: str
     quoted: bool = False
+    joined: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ def lex(text: str) -> Iterator[Line]:
     """Yield the lines that have tokens; raises LexError."""
     position, number, depth = 0, 1, 0
     tokens: list[Token] = []
-    first, indented, at_start = 1, False, True
+    first, indented, at_start, token_end = 1, False, True, -1
     while position < len(text):
         match = _TOKEN.match(text, position)
         if match is None:
@@ -72,7 +73,8 @@ def lex(text: str) -> Iterator[Line]:
             if depth < 0:
                 raise LexError(number, "unmatched closing parenthesis")
         elif kind == "quoted" or kind == "plain":
-            tokens.append(Token(match.group(kind), kind == "quoted"))
+            tokens.append(Token(match.group(kind), kind == "quoted", match.start() == token_end))
+            token_end = position
     if depth:
         raise LexError(first, "parenthesis is never closed")
     if tokens:

@@ -29,8 +29,9 @@ from services.dns.codec.codes import (
     type_to_text,
 )
 from services.dns.codec.errors import NameTooLongError, WireError
+from services.dns.codec.fields import Rdata
 from services.dns.codec.name import ROOT, Name, Reader, Writer
-from services.dns.codec.rdata import CNAME, Rdata, SingleName, read_rdata
+from services.dns.codec.rdata import CNAME, SingleName, read_rdata
 from services.dns.codec.ttl import TTL_MAX
 
 HEADER_OCTETS = 12

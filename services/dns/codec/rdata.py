@@ -3,316 +3,83 @@ r"""Rdata: one class per RR type, declared as a list of fields; Opaque for all o
     >>> rdata_from_text(RRType.MX, "10 mail", origin=Name.from_text("example.com."))
     MX(preference=10, exchange=Name('mail.example.com.'))
 
-A FieldKind encodes, decodes, parses and prints a field; `shape` of an rdata class lists its fields in wire order.
-RFC 1035 sections 3.3 and 5.1, RFC 3596 (AAAA), 2782 (SRV), 6672 (DNAME), 8659 (CAA), 3597 (\# and opaque rdata), and
-the types whose names may be received compressed (RFC 3597 section 4): as octets, their pointers would be broken.
-Left out: SIG and NXT, which are obsolete, and the DNSSEC types other than DS; they are Opaque here.
+Here are the registry of all types, and the types of RFC 1035 and their kin; those of addresses, of security and of
+service bindings have a module each. RFC 1035 sections 3.3 and 5.1, RFC 3596 (AAAA), 2782 (SRV), 3403 (NAPTR), 6672
+(DNAME), 7553 (URI), 9859 (DSYNC), 3597 (\# and opaque rdata). Left out: the presentation format of UNSPEC, which is
+BIND's own, and of types that have none (NULL, UINFO, UID, GID).
 """
 
-from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
-from typing import Any, ClassVar, Generic, TypeVar
 
-from services.dns.codec.codes import RRClass, RRType
+from services.dns.codec.codes import RRClass, RRType, type_to_text
 from services.dns.codec.errors import NameTooLongError, TextError, WireError
+from services.dns.codec.fields import (
+    BASE64,
+    COVERED_TYPE,
+    IPV4,
+    IPV6,
+    OCTETS,
+    PLAIN_NAME,
+    QUOTED,
+    RECEIVED_NAME,
+    SECONDS,
+    STRING,
+    STRINGS,
+    U8,
+    U16,
+    U32,
+    VERBATIM_NAME,
+    WELL_KNOWN_NAME,
+    Mnemonic,
+    Opaque,
+    Rdata,
+)
 from services.dns.codec.lexer import Token, Tokens, lex
-from services.dns.codec.name import ROOT, Name, Reader, Writer
-from services.dns.codec.ttl import ttl_from_text
-
-T = TypeVar("T")
-
-CHARACTER_STRING_MAX = 255
-
-
-class FieldKind(ABC, Generic[T]):
-    """Codec for one kind of field, with values of type T."""
-
-    @abstractmethod
-    def read(self, reader: Reader) -> T:
-        """Decode the field; raises WireError."""
-
-    @abstractmethod
-    def write(self, writer: Writer, value: T) -> None:
-        """Encode the field."""
-
-    def write_canonical(self, writer: Writer, value: T) -> None:
-        """Encode the field in canonical form, for ordering and equality (RFC 4034 section 6.2)."""
-        self.write(writer, value)
-
-    @abstractmethod
-    def from_tokens(self, tokens: Tokens, label: str) -> T:
-        """Parse the field from a master file's tokens; raises TextError, which calls the field `label`."""
-
-    @abstractmethod
-    def to_text(self, value: T) -> str:
-        """Return the field in presentation format."""
-
-
-class Unsigned(FieldKind[int]):
-    """An unsigned number of `octets` octets."""
-
-    def __init__(self, octets: int) -> None:
-        self._octets = octets
-        self._maximum = (1 << 8 * octets) - 1
-
-    def read(self, reader: Reader) -> int:
-        return int.from_bytes(reader.octets(self._octets), "big")
-
-    def write(self, writer: Writer, value: int) -> None:
-        writer.write(value.to_bytes(self._octets, "big"))
-
-    def from_tokens(self, tokens: Tokens, label: str) -> int:
-        return tokens.number(label, self._maximum)
-
-    def to_text(self, value: int) -> str:
-        return str(value)
-
-
-class Seconds(Unsigned):
-    """A 32-bit time in seconds; master files may use units."""
-
-    def __init__(self) -> None:
-        super().__init__(4)
-
-    def from_tokens(self, tokens: Tokens, label: str) -> int:
-        return ttl_from_text(tokens.token(label).text, label)
-
-
-class DomainName(FieldKind[Name]):
-    """A name; it is compressed when `sent`, and may be compressed when `received`."""
-
-    def __init__(self, sent: bool, received: bool) -> None:
-        self._sent = sent
-        self._received = received
-
-    def read(self, reader: Reader) -> Name:
-        return reader.name(self._received)
-
-    def write(self, writer: Writer, value: Name) -> None:
-        writer.name(value, self._sent)
-
-    def write_canonical(self, writer: Writer, value: Name) -> None:
-        writer.write(value.canonical())
-
-    def from_tokens(self, tokens: Tokens, label: str) -> Name:
-        return tokens.name(label)
-
-    def to_text(self, value: Name) -> str:
-        return value.to_text()
-
-
-class AddressV4(FieldKind[IPv4Address]):
-    """An IPv4 address."""
-
-    def read(self, reader: Reader) -> IPv4Address:
-        return IPv4Address(reader.octets(4))
-
-    def write(self, writer: Writer, value: IPv4Address) -> None:
-        writer.write(value.packed)
-
-    def from_tokens(self, tokens: Tokens, label: str) -> IPv4Address:
-        text = tokens.token(label).text
-        try:
-            return IPv4Address(text)
-        except ValueError as error:
-            raise TextError(f"invalid IPv4 address {text!r}") from error
-
-    def to_text(self, value: IPv4Address) -> str:
-        return str(value)
-
-
-class AddressV6(FieldKind[IPv6Address]):
-    """An IPv6 address (RFC 3596 section 2.2)."""
-
-    def read(self, reader: Reader) -> IPv6Address:
-        return IPv6Address(reader.octets(16))
-
-    def write(self, writer: Writer, value: IPv6Address) -> None:
-        writer.write(value.packed)
-
-    def from_tokens(self, tokens: Tokens, label: str) -> IPv6Address:
-        text = tokens.token(label).text
-        try:
-            if "%" in text:
-                raise ValueError("a zone index is valid on one host only")
-            return IPv6Address(text)
-        except ValueError as error:
-            raise TextError(f"invalid IPv6 address {text!r}") from error
-
-    def to_text(self, value: IPv6Address) -> str:
-        return str(value)
-
-
-class CharacterString(FieldKind[bytes]):
-    """A character-string: a length octet and up to 255 octets."""
-
-    def read(self, reader: Reader) -> bytes:
-        return reader.character_string()
-
-    def write(self, writer: Writer, value: bytes) -> None:
-        writer.u8(len(value))
-        writer.write(value)
-
-    def from_tokens(self, tokens: Tokens, label: str) -> bytes:
-        octets = tokens.octets(label)
-        if len(octets) > CHARACTER_STRING_MAX:
-            raise TextError(f"{label} has {len(octets)} octets, at most {CHARACTER_STRING_MAX} are allowed")
-        return octets
-
-    def to_text(self, value: bytes) -> str:
-        return quoted(value)
-
-
-class CharacterStrings(FieldKind[tuple[bytes, ...]]):
-    """One or more character-strings, up to the end of the rdata."""
-
-    _string = CharacterString()
-
-    def read(self, reader: Reader) -> tuple[bytes, ...]:
-        strings = [reader.character_string()]
-        while reader.remaining:
-            strings.append(reader.character_string())
-        return tuple(strings)
-
-    def write(self, writer: Writer, value: tuple[bytes, ...]) -> None:
-        for string in value:
-            self._string.write(writer, string)
-
-    def from_tokens(self, tokens: Tokens, label: str) -> tuple[bytes, ...]:
-        strings = [self._string.from_tokens(tokens, label)]
-        while len(tokens):
-            strings.append(self._string.from_tokens(tokens, label))
-        return tuple(strings)
-
-    def to_text(self, value: tuple[bytes, ...]) -> str:
-        return " ".join(map(quoted, value))
-
-
-class Octets(FieldKind[bytes]):
-    """Octets up to the end of the rdata, in hexadecimal in presentation format."""
-
-    def read(self, reader: Reader) -> bytes:
-        return reader.octets(reader.remaining)
-
-    def write(self, writer: Writer, value: bytes) -> None:
-        writer.write(value)
-
-    def from_tokens(self, tokens: Tokens, label: str) -> bytes:
-        digits = "".join(tokens.token(label).text for _ in range(max(len(tokens), 1)))
-        try:
-            return bytes.fromhex(digits)
-        except ValueError as error:
-            raise TextError(f"{label} is {digits!r}, expected pairs of hexadecimal digits") from error
-
-    def to_text(self, value: bytes) -> str:
-        return value.hex().upper()
-
-
-class QuotedOctets(Octets):
-    """Octets up to the end of the rdata, as one quoted string in presentation format (RFC 8659 section 4.1)."""
-
-    def from_tokens(self, tokens: Tokens, label: str) -> bytes:
-        return tokens.octets(label)
-
-    def to_text(self, value: bytes) -> str:
-        return quoted(value)
-
-
-def quoted(octets: bytes) -> str:
-    """Return octets as a quoted string, with escapes."""
-    return '"' + "".join(map(_quoted, octets)) + '"'
-
-
-def _quoted(octet: int) -> str:
-    if octet in b'"\\':
-        return "\\" + chr(octet)
-    return chr(octet) if 0x20 <= octet <= 0x7E else f"\\{octet:03d}"
-
-
-U8, U16, U32 = Unsigned(1), Unsigned(2), Unsigned(4)
-
-SECONDS = Seconds()
-
-# RFC 3597 section 4: names in types of RFC 1035 are compressed; those in the listed types up to SRV may be received
-# compressed but are not sent so; those in later types are never compressed.
-WELL_KNOWN_NAME = DomainName(sent=True, received=True)
-
-RECEIVED_NAME = DomainName(sent=False, received=True)
-
-PLAIN_NAME = DomainName(sent=False, received=False)
-
-IPV4 = AddressV4()
-
-IPV6 = AddressV6()
-
-STRING = CharacterString()
-
-STRINGS = CharacterStrings()
-
-OCTETS = Octets()
-
-QUOTED = QuotedOctets()
-
-Shape = tuple[tuple[str, FieldKind[Any]], ...]
-
-Self = TypeVar("Self", bound="Rdata")
+from services.dns.codec.name import ROOT, Name, Reader
+from services.dns.codec.rdata_address import (
+    A6,
+    AMTRELAY,
+    APL,
+    ATMA,
+    EUI48,
+    EUI64,
+    GPOS,
+    ISDN,
+    L32,
+    LOC,
+    LP,
+    NSAP,
+    WKS,
+    X25,
+    Locator64,
+)
+from services.dns.codec.rdata_security import (
+    CAA,
+    CERT,
+    CSYNC,
+    DNSKEY,
+    DS,
+    HIP,
+    IPSECKEY,
+    NSEC,
+    NSEC3,
+    NSEC3PARAM,
+    NXT,
+    RRSIG,
+    SSHFP,
+    TKEY,
+    TLSA,
+    TSIG,
+    ZONEMD,
+    Base64Data,
+)
+from services.dns.codec.service_binding import SVCB
 
 RDATA_OCTETS_MAX = 65_535
-
 GENERIC = "\\#"
-
-
-@dataclass(frozen=True, slots=True)
-class Rdata:
-    """Base class of rdata; `shape` lists the fields in wire order."""
-
-    shape: ClassVar[Shape] = ()
-
-    @classmethod
-    def read(cls: type[Self], reader: Reader) -> Self:
-        """Decode the fields; raises WireError."""
-        return cls(*[kind.read(reader) for _, kind in cls.shape])
-
-    @classmethod
-    def from_tokens(cls: type[Self], tokens: Tokens) -> Self:
-        """Parse the fields from a master file's tokens; raises TextError."""
-        return cls(*[kind.from_tokens(tokens, name) for name, kind in cls.shape])
-
-    def write(self, writer: Writer) -> None:
-        """Encode the fields."""
-        for name, kind in self.shape:
-            kind.write(writer, getattr(self, name))
-
-    def canonical(self) -> bytes:
-        """Encode in canonical form: no compression, names in lower case (RFC 4034 section 6.2)."""
-        writer = Writer()
-        for name, kind in self.shape:
-            kind.write_canonical(writer, getattr(self, name))
-        return bytes(writer.octets)
-
-    def to_wire(self) -> bytes:
-        """Encode without compression."""
-        writer = Writer()
-        for name, kind in self.shape:
-            value = getattr(self, name)
-            writer.write(value.to_wire()) if isinstance(value, Name) else kind.write(writer, value)
-        return bytes(writer.octets)
-
-    def to_text(self) -> str:
-        """Return the presentation format."""
-        return " ".join(kind.to_text(getattr(self, name)) for name, kind in self.shape)
-
-
-@dataclass(frozen=True, slots=True)
-class Opaque(Rdata):
-    """Rdata of an unknown type or class (RFC 3597)."""
-
-    shape = (("data", OCTETS),)
-    data: bytes
-
-    def to_text(self) -> str:
-        return f"{GENERIC} {len(self.data)} {self.data.hex().upper()}".rstrip()
+# RFC 9859 section 2.1: the scheme of DSYNC
+_DSYNC_SCHEME = Mnemonic(1, {"NOTIFY": 1})
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,6 +119,13 @@ class CNAME(SingleName):
 @dataclass(frozen=True, slots=True)
 class PTR(SingleName):
     """A pointer, mostly from a reverse-mapping name to a host name."""
+
+
+@dataclass(frozen=True, slots=True)
+class NsapPointer(SingleName):
+    """NSAP-PTR: a pointer from an OSI address to a name (RFC 1706 section 6)."""
+
+    shape = (("target", RECEIVED_NAME),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -483,28 +257,95 @@ class NAPTR(Rdata):
 
 
 @dataclass(frozen=True, slots=True)
-class DS(Rdata):
-    """The digest of a child zone's key, at the parent's side of the zone cut (RFC 4034 section 5)."""
+class KX(Rdata):
+    """A key exchanger of the owner (RFC 2230 section 3)."""
 
-    shape = (("key_tag", U16), ("algorithm", U8), ("digest_type", U8), ("digest", OCTETS))
-    key_tag: int
-    algorithm: int
-    digest_type: int
-    digest: bytes
+    shape = (("preference", U16), ("exchanger", PLAIN_NAME))
+    preference: int
+    exchanger: Name
 
 
 @dataclass(frozen=True, slots=True)
-class CAA(Rdata):
-    """Certification authority authorization for the owner (RFC 8659)."""
+class URI(Rdata):
+    """The URI of a service (RFC 7553 section 4)."""
 
-    shape = (("flags", U8), ("tag", STRING), ("value", QUOTED))
-    flags: int
-    tag: bytes
-    value: bytes
+    shape = (("priority", U16), ("weight", U16), ("target", QUOTED))
+    priority: int
+    weight: int
+    target: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TALINK(Rdata):
+    """The previous and the next name of a list of trust anchors."""
+
+    shape = (("previous", VERBATIM_NAME), ("next", VERBATIM_NAME))
+    previous: Name
+    next: Name
+
+
+@dataclass(frozen=True, slots=True)
+class DSYNC(Rdata):
+    """The target of notifications about a type (RFC 9859 section 2)."""
+
+    shape = (("notified_type", COVERED_TYPE), ("scheme", _DSYNC_SCHEME), ("port", U16), ("target", VERBATIM_NAME))
+    notified_type: int
+    scheme: int
+    port: int
+    target: Name
+
+
+@dataclass(frozen=True, slots=True)
+class SINK(Rdata):
+    """Octets in a stated coding: the kitchen sink, never an RFC."""
+
+    shape = (("meaning", U8), ("coding", U8), ("subcoding", U8), ("data", BASE64))
+    meaning: int
+    coding: int
+    subcoding: int
+    data: bytes
+
+    @classmethod
+    def from_tokens(cls, tokens: Tokens) -> "SINK":
+        """Parse the fields; the data may be absent."""
+        numbers = [U8.from_tokens(tokens, name) for name, _ in cls.shape[:3]]
+        return cls(*numbers, data=BASE64.from_tokens(tokens, "data") if len(tokens) else b"")
+
+
+@dataclass(frozen=True, slots=True)
+class DOA(Rdata):
+    """A digital object, or the place where it is; never an RFC."""
+
+    shape = (("enterprise", U32), ("object_type", U32), ("location", U8), ("media_type", STRING), ("data", BASE64))
+    enterprise: int
+    object_type: int
+    location: int
+    media_type: bytes
+    data: bytes
+
+    @classmethod
+    def from_tokens(cls, tokens: Tokens) -> "DOA":
+        """Parse the fields; data of no octets is a hyphen."""
+        enterprise, object_type = U32.from_tokens(tokens, "enterprise"), U32.from_tokens(tokens, "object type")
+        location, media_type = U8.from_tokens(tokens, "location"), STRING.from_tokens(tokens, "media type")
+        first = tokens.peek()
+        if first is not None and first.text == "-":
+            tokens.token("data")
+            return cls(enterprise, object_type, location, media_type, b"")
+        return cls(enterprise, object_type, location, media_type, BASE64.from_tokens(tokens, "data"))
 
     def to_text(self) -> str:
-        # RFC 8659 section 4.1.1: the tag has letters and digits only, so it needs no quotes.
-        return f"{self.flags} {self.tag.decode('latin-1')} {quoted(self.value)}"
+        """Return the presentation format."""
+        fields = f"{self.enterprise} {self.object_type} {self.location} {STRING.to_text(self.media_type)}"
+        return f"{fields} {BASE64.to_text(self.data) or '-'}"
+
+
+@dataclass(frozen=True, slots=True)
+class HexData(Rdata):
+    """Octets in hexadecimal: EID and NIMLOC, of the Nimrod routing architecture."""
+
+    shape = (("data", OCTETS),)
+    data: bytes
 
 
 # Types whose rdata has the same format in every class.
@@ -524,22 +365,112 @@ _ANY_CLASS: dict[int, type[Rdata]] = {
     RRType.TXT: TXT,
     RRType.RP: RP,
     RRType.AFSDB: NumberedHost,
+    RRType.X25: X25,
+    RRType.ISDN: ISDN,
     RRType.RT: NumberedHost,
+    RRType.SIG: RRSIG,
+    RRType.KEY: DNSKEY,
+    RRType.GPOS: GPOS,
+    RRType.LOC: LOC,
+    RRType.NXT: NXT,
+    RRType.CERT: CERT,
     RRType.DNAME: DNAME,
+    RRType.SINK: SINK,
     RRType.DS: DS,
+    RRType.SSHFP: SSHFP,
+    RRType.IPSECKEY: IPSECKEY,
+    RRType.RRSIG: RRSIG,
+    RRType.NSEC: NSEC,
+    RRType.DNSKEY: DNSKEY,
+    RRType.NSEC3: NSEC3,
+    RRType.NSEC3PARAM: NSEC3PARAM,
+    RRType.TLSA: TLSA,
+    RRType.SMIMEA: TLSA,
+    RRType.HIP: HIP,
+    RRType.NINFO: TXT,
+    RRType.RKEY: DNSKEY,
+    RRType.TALINK: TALINK,
+    RRType.CDS: DS,
+    RRType.CDNSKEY: DNSKEY,
+    RRType.OPENPGPKEY: Base64Data,
+    RRType.CSYNC: CSYNC,
+    RRType.ZONEMD: ZONEMD,
+    RRType.DSYNC: DSYNC,
+    RRType.HHIT: Base64Data,
+    RRType.BRID: Base64Data,
     RRType.SPF: TXT,
+    RRType.NID: Locator64,
+    RRType.L32: L32,
+    RRType.L64: Locator64,
+    RRType.LP: LP,
+    RRType.EUI48: EUI48,
+    RRType.EUI64: EUI64,
+    RRType.TKEY: TKEY,
+    RRType.TSIG: TSIG,
+    RRType.URI: URI,
     RRType.CAA: CAA,
+    RRType.AVC: TXT,
+    RRType.DOA: DOA,
+    RRType.AMTRELAY: AMTRELAY,
+    RRType.RESINFO: TXT,
+    RRType.WALLET: TXT,
+    RRType.TA: DS,
+    RRType.DLV: DS,
 }
 
 # Types whose rdata has this format in class IN only: an A record of Chaosnet is different.
 _INTERNET: dict[int, type[Rdata]] = {
     **_ANY_CLASS,
     RRType.A: A,
-    RRType.AAAA: AAAA,
+    RRType.WKS: WKS,
+    RRType.NSAP: NSAP,
+    RRType.NSAP_PTR: NsapPointer,
     RRType.PX: PX,
+    RRType.AAAA: AAAA,
+    RRType.EID: HexData,
+    RRType.NIMLOC: HexData,
     RRType.SRV: SRV,
+    RRType.ATMA: ATMA,
     RRType.NAPTR: NAPTR,
+    RRType.KX: KX,
+    RRType.A6: A6,
+    RRType.APL: APL,
+    RRType.DHCID: Base64Data,
+    RRType.SVCB: SVCB,
+    RRType.HTTPS: SVCB,
 }
+
+# Types whose malformed rdata makes a message malformed: their names may be compressed, so that octets alone are of no
+# use (RFC 3597 section 4), or the servers and resolvers here interpret them. That of other types is kept as octets.
+_INTERPRETED = frozenset(
+    {
+        RRType.A,
+        RRType.NS,
+        RRType.MD,
+        RRType.MF,
+        RRType.CNAME,
+        RRType.SOA,
+        RRType.MB,
+        RRType.MG,
+        RRType.MR,
+        RRType.PTR,
+        RRType.HINFO,
+        RRType.MINFO,
+        RRType.MX,
+        RRType.TXT,
+        RRType.RP,
+        RRType.AFSDB,
+        RRType.RT,
+        RRType.PX,
+        RRType.AAAA,
+        RRType.SRV,
+        RRType.NAPTR,
+        RRType.DNAME,
+        RRType.DS,
+        RRType.SPF,
+        RRType.CAA,
+    }
+)
 
 
 def rdata_class(rtype: int, rclass: int = RRClass.IN) -> type[Rdata]:
@@ -549,12 +480,25 @@ def rdata_class(rtype: int, rclass: int = RRClass.IN) -> type[Rdata]:
 
 def read_rdata(reader: Reader, rtype: int, rclass: int, size: int) -> Rdata:
     """Decode `size` octets of rdata; raises WireError."""
-    message_end = reader.end
+    begin = reader.offset
     if size > reader.remaining:
         raise WireError(f"rdata of {size} octets, {reader.remaining} are left")
-    reader.end = reader.offset + size
     # RFC 2136 sections 2.4 and 2.5: in an UPDATE, empty rdata is a wildcard.
-    rdata = rdata_class(rtype, rclass).read(reader) if size or rclass == RRClass.IN else Opaque(b"")
+    kind = rdata_class(rtype, rclass) if size or rclass == RRClass.IN else Opaque
+    if rtype in _INTERPRETED:
+        return _decode(kind, reader, size)
+    message_end = reader.end
+    try:
+        return _decode(kind, reader, size)
+    except (WireError, NameTooLongError):
+        reader.offset, reader.end = begin, message_end
+        return Opaque(reader.octets(size))
+
+
+def _decode(kind: type[Rdata], reader: Reader, size: int) -> Rdata:
+    message_end = reader.end
+    reader.end = reader.offset + size
+    rdata = kind.read(reader)
     if reader.remaining:
         raise WireError(f"{reader.remaining} trailing octets in the rdata")
     reader.end = message_end
@@ -568,7 +512,7 @@ def rdata_from_tokens(rtype: int, rclass: int, tokens: Tokens) -> Rdata:
         return _generic(rtype, rclass, tokens)
     kind = rdata_class(rtype, rclass)
     if kind is Opaque:
-        raise TextError(f"rdata of this type must have the form {GENERIC} LENGTH HEX")
+        raise TextError(f"rdata of {type_to_text(rtype)} must have the form {GENERIC} LENGTH HEX")
     rdata = kind.from_tokens(tokens)
     tokens.finish()
     return rdata
@@ -582,7 +526,7 @@ def _generic(rtype: int, rclass: int, tokens: Tokens) -> Rdata:
     if len(data) != size:
         raise TextError(f"{len(data)} octets of rdata, but the length is {size}")
     try:
-        return read_rdata(Reader(data), rtype, rclass, size)
+        return _decode(rdata_class(rtype, rclass), Reader(data), size)
     except (WireError, NameTooLongError) as error:
         raise TextError(f"invalid rdata for its type: {error}") from error
 

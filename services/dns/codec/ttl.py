@@ -8,6 +8,7 @@ import re
 from services.dns.codec.errors import TextError
 
 TTL_MAX = 2**31 - 1
+U32_MAX = 2**32 - 1
 
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
@@ -21,11 +22,11 @@ def is_ttl(text: str) -> bool:
     return _TTL.fullmatch(text.lower()) is not None
 
 
-def ttl_from_text(text: str, label: str = "the TTL") -> int:
+def ttl_from_text(text: str, label: str = "the TTL", maximum: int = TTL_MAX) -> int:
     """Parse a TTL such as 3600 or 1h30m into seconds; raises TextError, which calls the value `label`."""
     if not is_ttl(text):
         raise TextError(f"{label} is {text!r}, expected seconds or a time such as 1h30m")
     seconds = sum(int(count) * _UNITS[unit] for count, unit in _TERM.findall(text.lower()))
-    if seconds > TTL_MAX:
-        raise TextError(f"{label} is {text!r}, more than {TTL_MAX} seconds")
+    if seconds > maximum:
+        raise TextError(f"{label} is {text!r}, more than {maximum} seconds")
     return seconds

@@ -16,9 +16,10 @@ from services.dns.address_space import VERSIONS, Address, host_address
 from services.dns.codec.client_subnet import QuerySubnet, query_subnet, with_subnet
 from services.dns.codec.codes import Rcode, RRClass, RRType, rcode_to_text, type_to_text
 from services.dns.codec.errors import WireError
+from services.dns.codec.fields import Rdata
 from services.dns.codec.message import Message, Question, RRset
 from services.dns.codec.name import Name
-from services.dns.codec.rdata import AAAA, Rdata, SingleName
+from services.dns.codec.rdata import AAAA, SingleName
 from services.dns.codec.rdata import A as AData
 from services.dns.server.responder import Client
 from services.dns.steering.placement import Choice, Location, Placement

@@ -51,10 +51,11 @@ from enum import Enum
 
 from services.dns.codec.codes import ADDRESS_TYPES, Rcode, RRClass, RRType, type_to_text
 from services.dns.codec.errors import ZoneError
+from services.dns.codec.fields import Rdata
 from services.dns.codec.master_file import Entry
 from services.dns.codec.message import Question, RRset, synthesize_cname
 from services.dns.codec.name import ASTERISK, ROOT, Name
-from services.dns.codec.rdata import MX, SOA, SRV, Rdata, SingleName
+from services.dns.codec.rdata import MX, SOA, SRV, SingleName
 
 Node = dict[int, RRset]
 

@@ -6,14 +6,13 @@ from hypothesis import strategies as st
 
 from services.dns.codec.codes import RRType
 from services.dns.codec.errors import NameTooLongError
+from services.dns.codec.fields import Opaque, Rdata
 from services.dns.codec.message import EDNS, Message, Option, Question, Record
 from services.dns.codec.name import Name
 from services.dns.codec.rdata import (
     AAAA,
-    CAA,
     CNAME,
     DNAME,
-    DS,
     HINFO,
     MX,
     NAPTR,
@@ -24,9 +23,8 @@ from services.dns.codec.rdata import (
     SRV,
     TXT,
     A,
-    Opaque,
-    Rdata,
 )
+from services.dns.codec.rdata_security import CAA, DS
 
 U8, U16, U31, U32 = (st.integers(0, (1 << bits) - 1) for bits in (8, 16, 31, 32))
 LABELS = st.one_of(

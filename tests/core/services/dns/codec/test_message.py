@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from services.dns.codec.client_subnet import ClientSubnet
 from services.dns.codec.codes import RRType
 from services.dns.codec.errors import WireError
+from services.dns.codec.fields import Rdata
 from services.dns.codec.message import Message, Option, Question, Record
 from services.dns.codec.name import Name, Reader
-from services.dns.codec.rdata import DNAME, MX, SRV, Rdata, rdata_class, rdata_from_text
+from services.dns.codec.rdata import DNAME, MX, SRV, rdata_class, rdata_from_text
 from tests.core.services.dns.strategies import messages
 
 QUERY = bytes.fromhex("1234 0100 0001 0000 0000 0000")

@@ -6,10 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.dns.codec.codes import Rcode, type_from_text, type_to_text
+from services.dns.codec.fields import Rdata
 from services.dns.codec.master_file import parse_master_file
 from services.dns.codec.message import Question, RRset
 from services.dns.codec.name import Name
-from services.dns.codec.rdata import AAAA, MX, SOA, TXT, A, Rdata, SingleName
+from services.dns.codec.rdata import AAAA, MX, SOA, TXT, A, SingleName
 from services.dns.zones.zone import Zone, Zones, answer_question
 from tests.core.services.dns.zones.oracle import Labels, Oracle, Row
 

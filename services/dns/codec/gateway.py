@@ -1,0 +1,55 @@
+"""Gateway field of IPSECKEY and AMTRELAY: nothing, an IPv4 or IPv6 address, or a name, by a type in another field.
+
+RFC 4025 sections 2.3 to 2.5, RFC 8777 section 4.2.
+"""
+
+from ipaddress import IPv4Address, IPv6Address
+
+from services.dns.codec.errors import TextError, WireError
+from services.dns.codec.fields import IPV4, IPV6
+from services.dns.codec.lexer import Tokens
+from services.dns.codec.name import Name, Reader, Writer
+
+Gateway = IPv4Address | IPv6Address | Name | None
+
+
+def read_gateway(reader: Reader, gateway_type: int) -> Gateway:
+    """Decode a gateway of a type from 0 to 3; raises WireError."""
+    if gateway_type == 0:
+        return None
+    if gateway_type == 1:
+        return IPV4.read(reader)
+    if gateway_type == 2:
+        return IPV6.read(reader)
+    if gateway_type == 3:
+        return reader.name(compressed=False)
+    raise WireError(f"unknown gateway type {gateway_type}")
+
+
+def gateway_from_tokens(tokens: Tokens, gateway_type: int, label: str) -> Gateway:
+    """Parse a gateway of a type from 0 to 3; raises TextError, which calls it `label`."""
+    if gateway_type == 0:
+        text = tokens.token(label).text
+        if text != ".":
+            raise TextError(f"{label} is {text!r}, expected . for type 0, which is none")
+        return None
+    if gateway_type == 1:
+        return IPV4.from_tokens(tokens, label)
+    if gateway_type == 2:
+        return IPV6.from_tokens(tokens, label)
+    if gateway_type == 3:
+        return tokens.name(label)
+    raise TextError(f"{label} has the unknown type {gateway_type}, expected 0 to 3")
+
+
+def write_gateway(writer: Writer, gateway: Gateway) -> None:
+    """Encode a gateway; a name is not compressed."""
+    if isinstance(gateway, Name):
+        writer.write(gateway.to_wire())
+    elif gateway is not None:
+        writer.write(gateway.packed)
+
+
+def gateway_to_text(gateway: Gateway) -> str:
+    """Return the presentation format; that of none is a dot."""
+    return "." if gateway is None else str(gateway)

@@ -1,0 +1,439 @@
+"""Rdata of security types: DNSSEC, keys, certificates, and digests of them.
+
+RFC 4034 and 3755 (DNSKEY, RRSIG, NSEC, DS and their forerunners KEY, SIG, NXT), RFC 5155 (NSEC3, NSEC3PARAM), RFC 7344
+(CDS, CDNSKEY), RFC 7477 (CSYNC), RFC 8976 (ZONEMD), RFC 6698 and 8162 (TLSA, SMIMEA), RFC 4255 (SSHFP), RFC 4398 (CERT),
+RFC 7929 (OPENPGPKEY), RFC 4701 (DHCID), RFC 4025 (IPSECKEY), RFC 8005 (HIP), RFC 8659 (CAA), RFC 2930 (TKEY) and 8945
+(TSIG), which are in messages only. Left out: signing and validation.
+"""
+
+import base64
+from dataclasses import dataclass
+
+from services.dns.codec.errors import TextError, WireError
+from services.dns.codec.fields import (
+    BASE64,
+    CHARACTER_STRING_MAX,
+    COVERED_TYPE,
+    OCTETS,
+    PLAIN_NAME,
+    QUOTED,
+    STRING,
+    TIME,
+    TYPES,
+    U8,
+    U16,
+    U32,
+    VERBATIM_NAME,
+    VERBATIM_NAMES,
+    CountedOctets,
+    FieldKind,
+    Mnemonic,
+    Rdata,
+    Unsigned,
+    bitmap_of,
+    bits_of,
+    octets_from_base64,
+    octets_from_hex,
+    quoted,
+)
+from services.dns.codec.gateway import Gateway, gateway_from_tokens, gateway_to_text, read_gateway, write_gateway
+from services.dns.codec.lexer import Tokens
+from services.dns.codec.name import Name, Reader, Writer
+
+# Mnemonics of the IANA registry of DNSSEC algorithm numbers, as BIND accepts them in place of numbers.
+_ALGORITHMS = {
+    "DELETE": 0,
+    "RSAMD5": 1,
+    "DH": 2,
+    "DSA": 3,
+    "RSASHA1": 5,
+    "DSA-NSEC3-SHA1": 6,
+    "NSEC3DSA": 6,
+    "RSASHA1-NSEC3-SHA1": 7,
+    "NSEC3RSASHA1": 7,
+    "RSASHA256": 8,
+    "RSASHA512": 10,
+    "ECC-GOST": 12,
+    "ECCGOST": 12,
+    "ECDSAP256SHA256": 13,
+    "ECDSA256": 13,
+    "ECDSAP384SHA384": 14,
+    "ECDSA384": 14,
+    "ED25519": 15,
+    "ED448": 16,
+    "INDIRECT": 252,
+    "PRIVATEDNS": 253,
+    "PRIVATEOID": 254,
+}
+_DIGESTS = {"SHA-1": 1, "SHA1": 1, "SHA-256": 2, "SHA256": 2, "GOST": 3, "SHA-384": 4, "SHA384": 4}
+# RFC 4398 section 2.1
+_CERTIFICATES = {
+    "PKIX": 1,
+    "SPKI": 2,
+    "PGP": 3,
+    "IPKIX": 4,
+    "ISPKI": 5,
+    "IPGP": 6,
+    "ACPKIX": 7,
+    "IACPKIX": 8,
+    "URI": 253,
+    "OID": 254,
+}
+# RFC 2535 section 3.1.3, of the KEY type
+_PROTOCOLS = {"NONE": 0, "TLS": 1, "EMAIL": 2, "DNSSEC": 3, "IPSEC": 4, "ALL": 255}
+ALGORITHM = Mnemonic(1, _ALGORITHMS)
+_DIGEST_TYPE = Mnemonic(1, _DIGESTS)
+_CERTIFICATE_TYPE = Mnemonic(2, _CERTIFICATES)
+_KEY_PROTOCOL = Mnemonic(1, _PROTOCOLS)
+_SALT = CountedOctets()
+_NEXT_HASH = CountedOctets(base32=True)
+# NXT has a bitmap without windows (RFC 2535 section 5.2), of the types below 128.
+_NXT_OCTETS_MAX = 16
+
+
+@dataclass(frozen=True, slots=True)
+class DS(Rdata):
+    """The digest of a child zone's key, at the parent's side of the zone cut (RFC 4034 section 5); CDS, DLV and TA."""
+
+    shape = (("key_tag", U16), ("algorithm", ALGORITHM), ("digest_type", _DIGEST_TYPE), ("digest", OCTETS))
+    key_tag: int
+    algorithm: int
+    digest_type: int
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DNSKEY(Rdata):
+    """A public key (RFC 4034 section 2); also CDNSKEY, KEY and RKEY, which have its format."""
+
+    shape = (("flags", U16), ("protocol", _KEY_PROTOCOL), ("algorithm", ALGORITHM), ("key", BASE64))
+    flags: int
+    protocol: int
+    algorithm: int
+    key: bytes
+
+    @classmethod
+    def from_tokens(cls, tokens: Tokens) -> "DNSKEY":
+        """Parse the fields; the key may be absent, which a KEY can say (RFC 2535 section 3.1.2)."""
+        flags, protocol, algorithm, key = cls.shape
+        return cls(
+            flags[1].from_tokens(tokens, flags[0]),
+            protocol[1].from_tokens(tokens, protocol[0]),
+            algorithm[1].from_tokens(tokens, algorithm[0]),
+            key[1].from_tokens(tokens, key[0]) if len(tokens) else b"",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RRSIG(Rdata):
+    """The signature of an RRset (RFC 4034 section 3); SIG has its format."""
+
+    shape = (
+        ("type_covered", COVERED_TYPE),
+        ("algorithm", ALGORITHM),
+        ("labels", U8),
+        ("original_ttl", U32),
+        ("expiration", TIME),
+        ("inception", TIME),
+        ("key_tag", U16),
+        ("signer", PLAIN_NAME),
+        ("signature", BASE64),
+    )
+    type_covered: int
+    algorithm: int
+    labels: int
+    original_ttl: int
+    expiration: int
+    inception: int
+    key_tag: int
+    signer: Name
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class NSEC(Rdata):
+    """The next name of a zone in canonical order, and the types of the owner (RFC 4034 section 4)."""
+
+    shape = (("next", VERBATIM_NAME), ("types", TYPES))
+    next: Name
+    types: tuple[int, ...]
+
+
+class _NxtTypes(FieldKind[tuple[int, ...]]):
+    """Types below 128 in one bitmap (RFC 2535 section 5.2)."""
+
+    def read(self, reader: Reader) -> tuple[int, ...]:
+        octets = reader.octets(reader.remaining)
+        if not 1 <= len(octets) <= _NXT_OCTETS_MAX or not octets[-1]:
+            raise WireError("invalid type bitmap of NXT")
+        return tuple(bits_of(octets))
+
+    def write(self, writer: Writer, value: tuple[int, ...]) -> None:
+        writer.write(bitmap_of(value))
+
+    def from_tokens(self, tokens: Tokens, label: str) -> tuple[int, ...]:
+        types = TYPES.from_tokens(tokens, label)
+        if types and types[-1] >= 8 * _NXT_OCTETS_MAX:
+            raise TextError(f"{label} has a type above {8 * _NXT_OCTETS_MAX - 1}, which NXT cannot express")
+        return types
+
+    def to_text(self, value: tuple[int, ...]) -> str:
+        return TYPES.to_text(value)
+
+
+@dataclass(frozen=True, slots=True)
+class NXT(Rdata):
+    """The forerunner of NSEC (RFC 2535 section 5.2)."""
+
+    shape = (("next", PLAIN_NAME), ("types", _NxtTypes()))
+    next: Name
+    types: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NSEC3(Rdata):
+    """The next hash of a zone's names, and the types of the name with the owner's hash (RFC 5155 section 3)."""
+
+    shape = (
+        ("hash_algorithm", U8),
+        ("flags", U8),
+        ("iterations", U16),
+        ("salt", _SALT),
+        ("next_hash", _NEXT_HASH),
+        ("types", TYPES),
+    )
+    hash_algorithm: int
+    flags: int
+    iterations: int
+    salt: bytes
+    next_hash: bytes
+    types: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NSEC3PARAM(Rdata):
+    """The parameters of a zone's NSEC3 hashes (RFC 5155 section 4)."""
+
+    shape = (("hash_algorithm", U8), ("flags", U8), ("iterations", U16), ("salt", _SALT))
+    hash_algorithm: int
+    flags: int
+    iterations: int
+    salt: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CSYNC(Rdata):
+    """The types that a parent is to copy from its child (RFC 7477 section 2)."""
+
+    shape = (("serial", U32), ("flags", U16), ("types", TYPES))
+    serial: int
+    flags: int
+    types: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ZONEMD(Rdata):
+    """The digest of a whole zone (RFC 8976 section 2)."""
+
+    shape = (("serial", U32), ("scheme", U8), ("hash_algorithm", U8), ("digest", OCTETS))
+    serial: int
+    scheme: int
+    hash_algorithm: int
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TLSA(Rdata):
+    """The certificate of a service (RFC 6698 section 2) or, in SMIMEA, of a mailbox (RFC 8162 section 2)."""
+
+    shape = (("usage", U8), ("selector", U8), ("matching_type", U8), ("data", OCTETS))
+    usage: int
+    selector: int
+    matching_type: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SSHFP(Rdata):
+    """The fingerprint of an SSH host key (RFC 4255 section 3)."""
+
+    shape = (("algorithm", U8), ("fingerprint_type", U8), ("fingerprint", OCTETS))
+    algorithm: int
+    fingerprint_type: int
+    fingerprint: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CERT(Rdata):
+    """A certificate or a revocation list (RFC 4398 section 2)."""
+
+    shape = (("certificate_type", _CERTIFICATE_TYPE), ("key_tag", U16), ("algorithm", ALGORITHM), ("data", BASE64))
+    certificate_type: int
+    key_tag: int
+    algorithm: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Base64Data(Rdata):
+    """Octets in base64: OPENPGPKEY (RFC 7929), DHCID (RFC 4701), HHIT and BRID (RFC 9886)."""
+
+    shape = (("data", BASE64),)
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class IPSECKEY(Rdata):
+    """A key for IPsec, and the gateway that uses it (RFC 4025 section 2)."""
+
+    precedence: int
+    gateway_type: int
+    algorithm: int
+    gateway: Gateway
+    key: bytes
+
+    @classmethod
+    def read(cls, reader: Reader) -> "IPSECKEY":
+        """Decode the fields; the gateway has the format that its type says."""
+        precedence, gateway_type, algorithm = reader.u8(), reader.u8(), reader.u8()
+        gateway = read_gateway(reader, gateway_type)
+        return cls(precedence, gateway_type, algorithm, gateway, BASE64.read(reader))
+
+    @classmethod
+    def from_tokens(cls, tokens: Tokens) -> "IPSECKEY":
+        """Parse the fields; the key may be absent (algorithm 0)."""
+        precedence = U8.from_tokens(tokens, "precedence")
+        gateway_type = U8.from_tokens(tokens, "gateway_type")
+        algorithm = U8.from_tokens(tokens, "algorithm")
+        gateway = gateway_from_tokens(tokens, gateway_type, "gateway")
+        key = BASE64.from_tokens(tokens, "key") if len(tokens) else b""
+        return cls(precedence, gateway_type, algorithm, gateway, key)
+
+    def write(self, writer: Writer) -> None:
+        """Encode the fields."""
+        writer.write(bytes((self.precedence, self.gateway_type, self.algorithm)))
+        write_gateway(writer, self.gateway)
+        writer.write(self.key)
+
+    def to_text(self) -> str:
+        """Return the presentation format (RFC 4025 section 3.1)."""
+        numbers = f"{self.precedence} {self.gateway_type} {self.algorithm}"
+        return f"{numbers} {gateway_to_text(self.gateway)} {BASE64.to_text(self.key)}".rstrip()
+
+
+@dataclass(frozen=True, slots=True)
+class HIP(Rdata):
+    """A host identity and its rendezvous servers (RFC 8005 section 5)."""
+
+    algorithm: int
+    hit: bytes
+    key: bytes
+    servers: tuple[Name, ...]
+
+    @classmethod
+    def read(cls, reader: Reader) -> "HIP":
+        """Decode the fields; the lengths of both octet fields precede them."""
+        hit_octets, algorithm, key_octets = reader.u8(), reader.u8(), reader.u16()
+        hit, key = reader.octets(hit_octets), reader.octets(key_octets)
+        return cls(algorithm, hit, key, VERBATIM_NAMES.read(reader))
+
+    @classmethod
+    def from_tokens(cls, tokens: Tokens) -> "HIP":
+        """Parse the fields; the identity tag and the key are one token each."""
+        algorithm = U8.from_tokens(tokens, "algorithm")
+        hit = octets_from_hex(tokens.token("hit").text, "hit")
+        if len(hit) > CHARACTER_STRING_MAX:
+            raise TextError(f"hit has {len(hit)} octets, at most {CHARACTER_STRING_MAX} are allowed")
+        key = octets_from_base64(tokens.token("key").text, "key")
+        return cls(algorithm, hit, key, VERBATIM_NAMES.from_tokens(tokens, "rendezvous server"))
+
+    def to_text(self) -> str:
+        """Return the presentation format (RFC 8005 section 6)."""
+        words = [str(self.algorithm), self.hit.hex().upper(), base64.b64encode(self.key).decode("ascii")]
+        return " ".join([*words, *map(Name.to_text, self.servers)])
+
+    def write(self, writer: Writer) -> None:
+        """Encode the fields."""
+        writer.u8(len(self.hit))
+        writer.u8(self.algorithm)
+        writer.u16(len(self.key))
+        writer.write(self.hit + self.key)
+        VERBATIM_NAMES.write(writer, self.servers)
+
+
+@dataclass(frozen=True, slots=True)
+class CAA(Rdata):
+    """Certification authority authorization for the owner (RFC 8659)."""
+
+    shape = (("flags", U8), ("tag", STRING), ("value", QUOTED))
+    flags: int
+    tag: bytes
+    value: bytes
+
+    def to_text(self) -> str:
+        # RFC 8659 section 4.1.1: the tag has letters and digits only, so it needs no quotes.
+        return f"{self.flags} {self.tag.decode('latin-1')} {quoted(self.value)}"
+
+
+class _SizedOctets(FieldKind[bytes]):
+    """A length of 16 bits and so many octets; in presentation format the length, and base64 if it is not 0."""
+
+    def read(self, reader: Reader) -> bytes:
+        return reader.octets(reader.u16())
+
+    def write(self, writer: Writer, value: bytes) -> None:
+        writer.u16(len(value))
+        writer.write(value)
+
+    def from_tokens(self, tokens: Tokens, label: str) -> bytes:
+        raise TextError(f"{label} is in messages only, never in a master file")
+
+    def to_text(self, value: bytes) -> str:
+        return f"{len(value)} {base64.b64encode(value).decode('ascii')}".rstrip()
+
+
+_SIZED = _SizedOctets()
+
+
+@dataclass(frozen=True, slots=True)
+class TSIG(Rdata):
+    """The signature of a message with a shared key (RFC 8945 section 4.2); it is printed only."""
+
+    shape = (
+        ("algorithm", PLAIN_NAME),
+        ("time_signed", Unsigned(6)),
+        ("fudge", U16),
+        ("mac", _SIZED),
+        ("original_id", U16),
+        ("error", U16),
+        ("other", _SIZED),
+    )
+    algorithm: Name
+    time_signed: int
+    fudge: int
+    mac: bytes
+    original_id: int
+    error: int
+    other: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TKEY(Rdata):
+    """The establishment of a shared key (RFC 2930 section 2); it is printed only."""
+
+    shape = (
+        ("algorithm", PLAIN_NAME),
+        ("inception", U32),
+        ("expiration", U32),
+        ("mode", U16),
+        ("error", U16),
+        ("key", _SIZED),
+        ("other", _SIZED),
+    )
+    algorithm: Name
+    inception: int
+    expiration: int
+    mode: int
+    error: int
+    key: bytes
+    other: bytes
