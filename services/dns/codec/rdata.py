@@ -308,8 +308,9 @@ class SINK(Rdata):
     @classmethod
     def from_tokens(cls, tokens: Tokens) -> "SINK":
         """Parse the fields; the data may be absent."""
-        numbers = [U8.from_tokens(tokens, name) for name, _ in cls.shape[:3]]
-        return cls(*numbers, data=BASE64.from_tokens(tokens, "data") if len(tokens) else b"")
+        meaning, coding = U8.from_tokens(tokens, "meaning"), U8.from_tokens(tokens, "coding")
+        subcoding = U8.from_tokens(tokens, "subcoding")
+        return cls(meaning, coding, subcoding, BASE64.from_tokens(tokens, "data") if len(tokens) else b"")
 
 
 @dataclass(frozen=True, slots=True)

@@ -294,11 +294,10 @@ class LOC(Rdata):
         if not 0 <= altitude <= _U32_MAX:
             raise TextError("altitude is not from -100000.00 m to 42849672.95 m")
         # RFC 1876 section 3: the defaults are 1 m, 10 km and 10 m.
-        precision = [0x12, 0x16, 0x13]
-        for index, label in enumerate(("size", "horizontal precision", "vertical precision")):
-            if len(tokens):
-                precision[index] = _digit_and_exponent(_centimetres(tokens, label), label)
-        return cls(0, *precision, latitude, longitude, altitude)
+        size = _digit_and_exponent(tokens, "size", 0x12)
+        horizontal = _digit_and_exponent(tokens, "horizontal precision", 0x16)
+        vertical = _digit_and_exponent(tokens, "vertical precision", 0x13)
+        return cls(0, size, horizontal, vertical, latitude, longitude, altitude)
 
     def to_text(self) -> str:
         """Return the presentation format, with all fields."""
@@ -346,16 +345,19 @@ def _centimetres(tokens: Tokens, label: str) -> int:
     return int(Decimal(match[1]) * 100)
 
 
-def _digit_and_exponent(centimetres: int, label: str) -> int:
-    """Encode centimetres as a digit and an exponent of ten, rounded down as in the code of RFC 1876 Appendix A."""
+def _digit_and_exponent(tokens: Tokens, label: str, default: int) -> int:
+    """Parse metres into a digit and an exponent of ten, rounded down as in the code of RFC 1876 Appendix A."""
+    if not len(tokens):
+        return default
+    centimetres = _centimetres(tokens, label)
     if not 0 <= centimetres <= _DIAMETER_CM_MAX:
         raise TextError(f"{label} is not from 0 to {_DIAMETER_CM_MAX // 100} m")
-    exponent = len(str(centimetres)) - 1
-    return centimetres // 10**exponent << 4 | exponent
+    digits = str(centimetres)
+    return int(digits[0]) << 4 | len(digits) - 1
 
 
 def _metres(digit_exponent: int) -> str:
-    centimetres: int = (digit_exponent >> 4) * 10 ** (digit_exponent & 0xF)
+    centimetres = int(str(digit_exponent >> 4) + "0" * (digit_exponent & 0xF))
     return f"{centimetres // 100}.{centimetres % 100:02d}m" if centimetres % 100 else f"{centimetres // 100}m"
 
 
@@ -450,9 +452,8 @@ class _Groups(FieldKind[bytes]):
         groups = text.split(self._separator)
         # In a locator, leading zeros of a group may be left out, as in IPv6 addresses (RFC 6742 section 2.1.2).
         least = self._digits if self._digits == 2 else 1
-        if len(groups) != 2 * self._octets // self._digits or not all(
-            least <= len(one) <= self._digits for one in groups
-        ):
+        valid = all(least <= len(one) <= self._digits for one in groups)
+        if not valid or len(groups) != 2 * self._octets // self._digits:
             raise TextError(f"{label} is {text!r}, expected one such as {self.to_text(bytes(self._octets))}")
         return octets_from_hex("".join(one.zfill(self._digits) for one in groups), label)
 

@@ -1,8 +1,8 @@
 """Rdata of security types: DNSSEC, keys, certificates, and digests of them.
 
 RFC 4034 and 3755 (DNSKEY, RRSIG, NSEC, DS and their forerunners KEY, SIG, NXT), RFC 5155 (NSEC3, NSEC3PARAM), RFC 7344
-(CDS, CDNSKEY), RFC 7477 (CSYNC), RFC 8976 (ZONEMD), RFC 6698 and 8162 (TLSA, SMIMEA), RFC 4255 (SSHFP), RFC 4398 (CERT),
-RFC 7929 (OPENPGPKEY), RFC 4701 (DHCID), RFC 4025 (IPSECKEY), RFC 8005 (HIP), RFC 8659 (CAA), RFC 2930 (TKEY) and 8945
+(CDS, CDNSKEY), RFC 7477 (CSYNC), RFC 8976 (ZONEMD), RFC 6698 and 8162 (TLSA, SMIMEA), RFC 4255 (SSHFP), RFC 4398
+(CERT), RFC 7929 (OPENPGPKEY), RFC 4701 (DHCID), RFC 4025 (IPSECKEY), RFC 8005 (HIP), RFC 8659 (CAA), RFC 2930 (TKEY) and 8945
 (TSIG), which are in messages only. Left out: signing and validation.
 """
 
@@ -386,7 +386,7 @@ class _SizedOctets(FieldKind[bytes]):
         writer.write(value)
 
     def from_tokens(self, tokens: Tokens, label: str) -> bytes:
-        raise TextError(f"{label} is in messages only, never in a master file")
+        raise TextError(f"{label} {tokens.token(label).text!r} is of a type that is in messages only")
 
     def to_text(self, value: bytes) -> str:
         return f"{len(value)} {base64.b64encode(value).decode('ascii')}".rstrip()

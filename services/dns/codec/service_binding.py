@@ -2,8 +2,8 @@ r"""Service bindings: rdata of SVCB and HTTPS, and the presentation and wire for
 
     1 svc.example. alpn="h2,h3" port=8443 ipv4hint=192.0.2.1
 
-RFC 9460 sections 2 (format), 7 and 8 (alpn, no-default-alpn, port, hints, mandatory) and Appendix A (escapes: first those
-of a character-string, then \, and \\ in a list), RFC 9461 (dohpath), RFC 9540 (ohttp), RFC 9848 (ech).
+RFC 9460 sections 2 (format), 7 and 8 (alpn, no-default-alpn, port, hints, mandatory) and Appendix A (escapes: first
+those of a character-string, then \, and \\ in a list), RFC 9461 (dohpath), RFC 9540 (ohttp), RFC 9848 (ech).
 """
 
 import re
