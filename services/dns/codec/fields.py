@@ -399,6 +399,8 @@ def octets_from_base64(text: str, label: str) -> bytes:
 
 def _from_base32hex(text: str, label: str) -> bytes:
     try:
+        if "=" in text:
+            raise ValueError("padding")
         return base64.b32hexdecode(text.upper() + "=" * (-len(text) % 8))
     except ValueError as error:
         raise TextError(f"{label} is {text!r}, expected base32hex without padding (RFC 5155 section 3.3)") from error

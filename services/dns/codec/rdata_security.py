@@ -2,8 +2,8 @@
 
 RFC 4034 and 3755 (DNSKEY, RRSIG, NSEC, DS and their forerunners KEY, SIG, NXT), RFC 5155 (NSEC3, NSEC3PARAM), RFC 7344
 (CDS, CDNSKEY), RFC 7477 (CSYNC), RFC 8976 (ZONEMD), RFC 6698 and 8162 (TLSA, SMIMEA), RFC 4255 (SSHFP), RFC 4398
-(CERT), RFC 7929 (OPENPGPKEY), RFC 4701 (DHCID), RFC 4025 (IPSECKEY), RFC 8005 (HIP), RFC 8659 (CAA), RFC 2930 (TKEY) and 8945
-(TSIG), which are in messages only. Left out: signing and validation.
+(CERT), RFC 7929 (OPENPGPKEY), RFC 4701 (DHCID), RFC 4025 (IPSECKEY), RFC 8005 (HIP), RFC 8659 (CAA), RFC 2930 (TKEY)
+and 8945 (TSIG), which are in messages only. Left out: signing and validation.
 """
 
 import base64
