@@ -302,13 +302,19 @@ class Base64Octets(Octets):
 
 
 class CountedOctets(FieldKind[bytes]):
-    """A length octet and so many octets, as one token: "-" for none, or hexadecimal or, where `base32`, base32hex."""
+    """A length octet and so many octets, as one token: "-" for none, or hexadecimal or, where `base32`, base32hex.
+
+    In base32hex there is no form for none, as the hash of NSEC3 always has octets (RFC 5155 section 3.1.7).
+    """
 
     def __init__(self, base32: bool = False) -> None:
         self._base32 = base32
 
     def read(self, reader: Reader) -> bytes:
-        return reader.character_string()
+        octets = reader.character_string()
+        if self._base32 and not octets:
+            raise WireError("hash of no octets")
+        return octets
 
     def write(self, writer: Writer, value: bytes) -> None:
         writer.u8(len(value))

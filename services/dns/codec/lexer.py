@@ -16,7 +16,7 @@ _TOKEN = re.compile(
       | (?P<comment>;[^\n]*)
       | (?P<newline>\n)
       | (?P<parenthesis>[()])
-      | "(?P<quoted>(?:[^"\\\n]|\\[^\n])*)"
+      | "(?P<quoted>(?:[^"\\\n]|\\(?s:.))*)"
       | (?P<plain>(?:[^ \t\r\n;()"\\]|\\[^\n])+)""",
     re.VERBOSE,
 )
@@ -73,6 +73,8 @@ def lex(text: str) -> Iterator[Line]:
             if depth < 0:
                 raise LexError(number, "unmatched closing parenthesis")
         elif kind == "quoted" or kind == "plain":
+            # In quotes a line end may be escaped.
+            number += match.group().count("\n")
             tokens.append(Token(match.group(kind), kind == "quoted", match.start() == token_end))
             token_end = position
     if depth:

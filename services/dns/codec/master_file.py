@@ -8,20 +8,21 @@
     *.dev   IN 30m CNAME www
 
 RFC 1035 section 5 (5.1: TTL and class in either order, both optional), RFC 2308 section 4 ($TTL), RFC 3597 section 5.
-An $INCLUDE must stay in the folder of the first file. Left out: BIND's $GENERATE, which is in no RFC.
+An $INCLUDE must stay in the folder of the first file. $GENERATE is BIND's: see generate.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from services.dns.codec.codes import META_TYPES, RRClass, class_from_text, class_to_text, type_from_text, type_to_text
 from services.dns.codec.errors import MasterFileError, TextError
+from services.dns.codec.generate import generated
 from services.dns.codec.lexer import LexError, Line, Tokens, lex
 from services.dns.codec.message import Record, RRset
 from services.dns.codec.name import Name
 from services.dns.codec.rdata import SOA, rdata_from_tokens
-from services.dns.codec.ttl import is_ttl, ttl_from_text
+from services.dns.codec.ttl import TTL_MAX, U32_MAX, is_ttl, ttl_from_text
 
 # Nesting of $INCLUDE; BIND has no bound, and fails when it runs out of descriptors.
 INCLUDE_DEPTH_MAX = 8
@@ -29,6 +30,13 @@ INCLUDE_DEPTH_MAX = 8
 FILE_OCTETS_MAX = 64 * 1024 * 1024
 # Parsed owner names that are cached: an owner is mostly repeated soon.
 NAMES_MAX = 4096
+
+# Takes a sentence about something that is loaded in spite of a mistake; it begins with `file:line:`.
+Warn = Callable[[str], None]
+
+
+def no_warning(_: str) -> None:
+    """Ignore a warning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,29 +52,32 @@ class Entry:
         return MasterFileError(self.file, self.line, detail)
 
 
-def read_master_file(path: Path, origin: Name | None = None) -> list[Entry]:
+def read_master_file(path: Path, origin: Name | None = None, warn: Warn = no_warning) -> list[Entry]:
     """Parse a file and its includes; raises MasterFileError.
 
     `origin` completes relative names until the first $ORIGIN; without either a relative name is an error.
     """
-    return list(_Parser(path.parent.resolve()).read(path, origin, 0))
+    return list(_Parser(path.parent.resolve(), warn).read(path, origin, 0))
 
 
 def parse_master_file(text: str, origin: Name | None = None, file: str = "zone") -> list[Entry]:
     """Parse text without $INCLUDE; raises MasterFileError, which calls the text `file`."""
-    return list(_Parser(None).parse(text, file, origin, 0))
+    return list(_Parser(None, no_warning).parse(text, file, origin, 0))
 
 
 class _Parser:
     """Parser state that lasts from line to line (RFC 1035 section 5.1): last owner, TTL and class; the root folder."""
 
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(self, folder: Path | None, warn: Warn) -> None:
         self._folder = folder
+        self._warn = warn
         self._owner: Name | None = None
         self._default_ttl: int | None = None
         self._last_ttl: int | None = None
         self._class: int | None = None
         self._names: dict[tuple[str, Name | None], Name] = {}
+        # File and line of what is parsed, for warnings.
+        self._place = ""
 
     def read(self, path: Path, origin: Name | None, depth: int) -> Iterator[Entry]:
         try:
@@ -81,12 +92,13 @@ class _Parser:
     def parse(self, text: str, file: str, origin: Name | None, depth: int) -> Iterator[Entry]:
         try:
             for line in lex(text):
+                self._place = f"{file}:{line.number}"
                 try:
                     if not line.indented and line.tokens[0].text.startswith("$") and not line.tokens[0].quoted:
                         included, origin = self._directive(line, file, origin, depth)
                         yield from included
                     else:
-                        yield Entry(self._record(line, origin), file, line.number)
+                        yield self._entry(line, file, origin)
                 except TextError as error:
                     raise MasterFileError(file, line.number, str(error)) from error
         except LexError as error:
@@ -100,13 +112,15 @@ class _Parser:
         if verb == "$ORIGIN":
             origin = tokens.name("the origin")
         elif verb == "$TTL":
-            self._default_ttl = ttl_from_text(tokens.token("the TTL").text)
+            self._default_ttl = self._ttl(tokens.token("the TTL").text)
+        elif verb == "$GENERATE":
+            return self._generate(line, file, origin), origin
         elif verb == "$INCLUDE":
             # RFC 1035 section 5.1: $INCLUDE does not change the origin of the parent file.
             name = tokens.octets("the file").decode("latin-1")
             included = self._include(name, file, tokens.name("the origin") if len(tokens) else origin, depth)
         else:
-            raise TextError(f"unknown directive {verb}: expected $ORIGIN, $TTL or $INCLUDE")
+            raise TextError(f"unknown directive {verb}: expected $ORIGIN, $TTL, $INCLUDE or $GENERATE")
         tokens.finish()
         return included, origin
 
@@ -122,24 +136,40 @@ class _Parser:
         yield from self.read(path, origin, depth + 1)
         self._owner = owner
 
-    def _record(self, line: Line, origin: Name | None) -> Record:
+    def _generate(self, line: Line, file: str, origin: Name | None) -> Iterator[Entry]:
+        owner = self._owner
+        for tokens in generated(line.tokens[1:]):
+            yield self._entry(Line(line.number, tokens, indented=False), file, origin)
+        self._owner = owner
+
+    def _entry(self, line: Line, file: str, origin: Name | None) -> Entry:
+        record, stated = self._record(line, origin)
+        entry = Entry(record, file, line.number)
+        if not stated and self._default_ttl is None and self._last_ttl is None:
+            # MINIMUM was the default TTL before RFC 2308. BIND and dnspython take it as such where there is no other.
+            self._default_ttl = record.ttl
+            self._warn(str(entry.error(f"no TTL and no $TTL: the SOA's MINIMUM, {record.ttl} s, is the default TTL")))
+        self._last_ttl = record.ttl
+        return entry
+
+    def _record(self, line: Line, origin: Name | None) -> tuple[Record, bool]:
+        """Parse a record; the second value tells whether it states its TTL."""
         tokens = Tokens(line.tokens, origin)
         if not line.indented:
             self._owner = self._name(tokens, origin)
         if self._owner is None:
             raise TextError("the first record has no owner name")
         ttl, rclass, rtype = self._ttl_class_type(tokens)
+        stated = ttl is not None
         rdata = rdata_from_tokens(rtype, rclass, tokens)
         if ttl is None:
-            # RFC 2308 section 4: $TTL; without it, RFC 1035 section 5.1: the last TTL stated. For an SOA without
-            # either, all servers use its MINIMUM, which was the default TTL before RFC 2308.
+            # RFC 2308 section 4: $TTL; without it, RFC 1035 section 5.1: the last TTL stated.
             ttl = self._default_ttl if self._default_ttl is not None else self._last_ttl
             if ttl is None and isinstance(rdata, SOA):
                 ttl = rdata.minimum
             if ttl is None:
                 raise TextError("no TTL and no previous $TTL")
-        self._last_ttl = ttl
-        return Record(self._owner, rtype, rclass, ttl, rdata)
+        return Record(self._owner, rtype, rclass, ttl, rdata), stated
 
     def _name(self, tokens: Tokens, origin: Name | None) -> Name:
         key = (first.text, origin) if (first := tokens.peek()) else ("", origin)
@@ -152,6 +182,14 @@ class _Parser:
             self._names[key] = name
         return name
 
+    def _ttl(self, word: str) -> int:
+        """Parse a TTL; one of 32 bits counts as 0, as RFC 2181 section 8 treats it in messages, and BIND in files."""
+        ttl = ttl_from_text(word, maximum=U32_MAX)
+        if ttl > TTL_MAX:
+            self._warn(f"{self._place}: the TTL {word} is more than {TTL_MAX} seconds, and counts as 0")
+            return 0
+        return ttl
+
     def _ttl_class_type(self, tokens: Tokens) -> tuple[int | None, int, int]:
         """Parse TTL and class, in either order and each optional, and the type (RFC 1035 section 5.1)."""
         ttl: int | None = None
@@ -159,7 +197,7 @@ class _Parser:
         while True:
             word = tokens.token("the type").text
             if ttl is None and is_ttl(word):
-                ttl = ttl_from_text(word)
+                ttl = self._ttl(word)
             elif rclass is None and _is_class(word):
                 rclass = class_from_text(word)
             else:

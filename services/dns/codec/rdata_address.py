@@ -280,8 +280,9 @@ class LOC(Rdata):
         """Decode the fields; raises WireError for a version or values that have no presentation format."""
         values = [kind.read(reader) for _, kind in cls.shape]
         digits = [nibble for octet in values[1:4] for nibble in (octet >> 4, octet & 0xF)]
+        zeros = all(octet == 0 or octet >> 4 for octet in values[1:4])
         angles = abs(values[4] - _EQUATOR) <= 90 * _DEGREE_MS and abs(values[5] - _EQUATOR) <= 180 * _DEGREE_MS
-        if values[0] or max(digits) > 9 or not angles:
+        if values[0] or max(digits) > 9 or not zeros or not angles:
             raise WireError("invalid location")
         return cls(*values)
 
@@ -522,6 +523,8 @@ class A6(Rdata):
         if length > 128:
             raise WireError("invalid prefix length of A6")
         suffix = IPv6Address(reader.octets((135 - length) // 8).rjust(16, b"\0"))
+        if int(suffix) >> 128 - length:
+            raise WireError("A6 suffix with bits of the prefix")
         return cls(length, suffix, reader.name(compressed=False) if length else ROOT)
 
     @classmethod

@@ -17,6 +17,7 @@ from services.dns.codec.fields import (
     OCTETS,
     PLAIN_NAME,
     QUOTED,
+    SECONDS,
     STRING,
     TIME,
     TYPES,
@@ -132,7 +133,7 @@ class RRSIG(Rdata):
         ("type_covered", COVERED_TYPE),
         ("algorithm", ALGORITHM),
         ("labels", U8),
-        ("original_ttl", U32),
+        ("original_ttl", SECONDS),
         ("expiration", TIME),
         ("inception", TIME),
         ("key_tag", U16),
@@ -372,7 +373,8 @@ class CAA(Rdata):
 
     def to_text(self) -> str:
         # RFC 8659 section 4.1.1: the tag has letters and digits only, so it needs no quotes.
-        return f"{self.flags} {self.tag.decode('latin-1')} {quoted(self.value)}"
+        tag = self.tag.decode("ascii") if self.tag.isalnum() else quoted(self.tag)
+        return f"{self.flags} {tag} {quoted(self.value)}"
 
 
 class _SizedOctets(FieldKind[bytes]):

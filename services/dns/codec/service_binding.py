@@ -30,8 +30,8 @@ _KEYS = {
     "ohttp": OHTTP,
 }
 _KEY_NAMES = {number: name for name, number in _KEYS.items()}
-# RFC 9460 section 14.3.2: key65535 is reserved as invalid.
-_KEY_MAX = 65_534
+# RFC 9460 section 14.3.2 reserves key65535 as invalid; BIND, NSD and dnspython take it all the same.
+_KEY_MAX = 65_535
 _KEY_NUMBER = re.compile(r"key(0|[1-9][0-9]{0,4})", re.ASCII)
 _COMMA, _BACKSLASH = ord(","), ord("\\")
 
@@ -168,6 +168,10 @@ def _path_from_text(value: bytes) -> bytes:
 
 
 def _path_to_text(value: bytes) -> str:
+    try:
+        value.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise WireError("invalid dohpath") from error
     return quoted(value)
 
 
@@ -221,6 +225,10 @@ class _ParameterList(FieldKind[Parameters]):
             _PARAMETERS.get(key, _OPAQUE).to_text(value)
             parameters.append((key, value))
             previous = key
+        try:
+            _check(dict(parameters))
+        except TextError as error:
+            raise WireError(str(error)) from error
         return tuple(parameters)
 
     def write(self, writer: Writer, value: Parameters) -> None:

@@ -14,6 +14,7 @@ from services.dns.codec.master_file import parse_master_file, read_master_file, 
 from services.dns.codec.message import Record, RRset, rrsets_of
 from services.dns.codec.name import Name
 from tests.core.services.dns.strategies import RDATAS, U31
+from tests.loopback.dns.authority import run
 
 ORIGIN = Name.from_text("example.com.")
 
@@ -62,12 +63,73 @@ def test_omitted_fields_take_the_last_value() -> None:
     ]
 
 
-def test_without_a_default_the_last_ttl_holds_and_an_soa_has_its_minimum() -> None:
-    assert lines("@ SOA a b 1 2 3 4 5\na A 192.0.2.1\nb 9 A 192.0.2.1\nc A 192.0.2.1")[1:] == [
-        "a.example.com. 5 IN A 192.0.2.1",
-        "b.example.com. 9 IN A 192.0.2.1",
-        "c.example.com. 9 IN A 192.0.2.1",
+@pytest.mark.parametrize(
+    ("soa", "ttls"), [("@ SOA a b 1 2 3 4 5", [5, 5, 9, 5]), ("@ 7 SOA a b 1 2 3 4 5", [7, 7, 9, 9])]
+)
+def test_without_a_default_the_soas_minimum_or_the_last_ttl_holds(soa: str, ttls: list[int]) -> None:
+    text = soa + "\na A 192.0.2.1\nb 9 A 192.0.2.1\nc A 192.0.2.1\n"
+    assert [entry.record.ttl for entry in parse_master_file(text, ORIGIN)] == ttls
+
+
+def test_a_ttl_of_32_bits_counts_as_0(tmp_path: Path) -> None:
+    (tmp_path / "zone").write_text("$TTL 2147483648\na A 192.0.2.1\nb 4294967295 A 192.0.2.1\nc 2147483647 A 192.0.2.1")
+    warnings: list[str] = []
+    entries = read_master_file(tmp_path / "zone", ORIGIN, warnings.append)
+    assert [entry.record.ttl for entry in entries] == [0, 0, 2**31 - 1]
+    assert [warning.partition(" ")[0] for warning in warnings] == [f"{tmp_path}/zone:{line}:" for line in (1, 3)]
+
+
+def test_a_line_end_in_quotes_is_escaped() -> None:
+    entries = list(parse_master_file('a 60 TXT "x\\\ny"\nb 60 TXT "z"\n', ORIGIN))
+    assert [entry.record.rdata.to_wire() for entry in entries] == [b"\x03x\ny", b"\x01z"]
+    assert [entry.line for entry in entries] == [1, 3]
+
+
+def test_a_default_from_the_soa_is_told(tmp_path: Path) -> None:
+    (tmp_path / "zone").write_text("\n@ SOA a b 1 2 3 4 5\na A 192.0.2.1\n")
+    warnings: list[str] = []
+    read_master_file(tmp_path / "zone", ORIGIN, warnings.append)
+    assert warnings == [f"{tmp_path}/zone:2: no TTL and no $TTL: the SOA's MINIMUM, 5 s, is the default TTL"]
+
+
+GENERATED = r"""$TTL 60
+@ SOA ns host 1 2 3 4 5
+  NS ns
+ns A 192.0.2.1
+$GENERATE 1-3 host-$ A 192.0.2.$
+$GENERATE 0-10/5 a${10,5,x}b${-0,3} 9 IN CNAME x$
+$GENERATE 0-300/100 ${0,8,n}${0,0,N} PTR t${1,2,X}-${0,1,o}.
+$GENERATE 1-2 d$$-$ TXT "a$ b"
+$GENERATE 1-2 e\$-$ TXT a\$$ ; a comment
+$GENERATE 1-2 f$ MX "10 mail-$"
+$GENERATE 5-5 g${-5} A 192.0.2.2
+ns2 A 192.0.2.3
+"""
+
+
+def test_generated_records_are_those_of_named_compilezone(tmp_path: Path) -> None:
+    (tmp_path / "zone").write_text(GENERATED)
+    output = run(
+        "named-compilezone", "-k", "ignore", "-o", str(tmp_path / "out"), "example.com", str(tmp_path / "zone")
+    )
+    assert output.rstrip().endswith("OK"), output
+    theirs = rrsets_of(entry.record for entry in parse_master_file((tmp_path / "out").read_text(), ORIGIN))
+    assert canonical(rrsets_of(entry.record for entry in parse_master_file(GENERATED, ORIGIN))) == canonical(theirs)
+
+
+def test_generated_records() -> None:
+    assert lines("b 9 A 192.0.2.9\n$GENERATE 8-10/2 n${0,3}.${0,3,n} 60 PTR \\$${1}$$.\n  TXT x\n") == [
+        "b.example.com. 9 IN A 192.0.2.9",
+        "n008.8.0.example.com. 60 IN PTR \\$9\\$.",
+        "n010.a.0.example.com. 60 IN PTR \\$11\\$.",
+        'b.example.com. 60 IN TXT "x"',
     ]
+
+
+def test_any_octet_that_is_no_blank_belongs_to_a_word() -> None:
+    text = "".join(chr(octet) for octet in range(1, 256) if chr(octet) not in ' \t\r\n;()"\\')
+    (entry,) = parse_master_file(f"a 60 TXT {text}\r\n", ORIGIN)
+    assert entry.record.rdata.to_wire()[1:] == text.encode("latin-1")
 
 
 @pytest.mark.parametrize(
@@ -86,7 +148,7 @@ def test_without_a_default_the_last_ttl_holds_and_an_soa_has_its_minimum() -> No
         ("a 60 TYPE65280 \\# 1 0", 1, "hexadecimal"),
         ("a 60 ANY x", 1, "a query type"),
         ("a A 192.0.2.1", 1, "no TTL"),
-        ("a 3000000000 A 192.0.2.1", 1, "more than"),
+        ("a 4294967296 A 192.0.2.1", 1, "more than 4294967295"),
         ("  60 A 192.0.2.1", 1, "no owner name"),
         ("a 60 IN A 192.0.2.1\nb 60 CH TXT x", 2, "after records of another class"),
         ("a 60 TXT (\nb\n", 1, "never closed"),
@@ -95,7 +157,16 @@ def test_without_a_default_the_last_ttl_holds_and_an_soa_has_its_minimum() -> No
         ("a..b 60 A 192.0.2.1", 1, "empty label"),
         (f"{'a' * 64} 60 A 192.0.2.1", 1, "64 octets"),
         (f"a 60 TXT {'a' * 256}", 1, "256 octets"),
-        ("$GENERATE 1-2 a A 192.0.2.$", 1, "unknown directive $GENERATE"),
+        ("$GENERATE 1-2 a A", 1, "needs a range, an owner name, a type and rdata"),
+        ("$GENERATE 2-1 a$ 9 A 192.0.2.$", 1, "must go up"),
+        ("$GENERATE 1-2/0 a$ 9 A 192.0.2.$", 1, "steps of 1 or more"),
+        ("$GENERATE 1 a$ 9 A 192.0.2.$", 1, "expected one such as 1-254"),
+        ("$GENERATE 0-262144 a$ 9 A 192.0.2.1", 1, "at most 262144"),
+        ("$GENERATE 0-1 a${-1} 9 A 192.0.2.1", 1, "is -1, expected 0"),
+        ("$GENERATE 0-1 a${0,256} 9 A 192.0.2.1", 1, "wider than 255"),
+        ("$GENERATE 0-1 a${0,1,q} 9 A 192.0.2.1", 1, "no place for a number"),
+        ("\n$GENERATE 255-256 a$ 9 A 192.0.2.$", 2, "invalid IPv4 address '192.0.2.256'"),
+        ("$INCREASE 1", 1, "unknown directive $INCREASE"),
         ("$ORIGIN", 1, "the origin is missing"),
         ("$TTL x", 1, "the TTL is 'x'"),
         ("$INCLUDE other", 1, "in files only"),

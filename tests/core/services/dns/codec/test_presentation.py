@@ -117,7 +117,7 @@ RECORDS = [
     ("SVCB", '16 foo.example.org. alpn=h2,h3-19 mandatory=ipv4hint,alpn ipv4hint=192.0.2.1'),
     ("SVCB", '16 foo alpn="f\\\\\\\\oo\\\\,bar,h2"'),
     ("SVCB", '16 foo alpn=f\\\\\\092oo\\092,bar,h2'),
-    ("SVCB", '1 foo key667="hello\\210qoo" key65534 key400=""'),
+    ("SVCB", '1 foo key667="hello\\210qoo" key65535 key400=""'),
     ("SVCB", '1 foo port=53 key3333=a dohpath="/q{?dns}"'),
     ("SVCB", '1 foo ipv6hint="2001:db8::1,2001:db8::53:1"'),
     ("HTTPS", "1 . alpn=h2"),
@@ -220,7 +220,7 @@ def test_types_without_a_format_have_the_generic_one(rtype: str, text: str) -> N
         ("SVCB", "1 . mandatory=port,port port=1", "a key twice"),
         ("SVCB", "1 . port=65536", "up to 65535"),
         ("SVCB", "1 . ipv4hint=192.0.2", "no IPv4 address"),
-        ("SVCB", "1 . key65535=a", "unknown service parameter"),
+        ("SVCB", "1 . key65536=a", "unknown service parameter"),
         ("SVCB", "1 . key01=a", "unknown service parameter"),
         ("SVCB", "1 . colour=red", "unknown service parameter"),
         ("SVCB", "1 . ech=???", "base64"),
@@ -289,6 +289,11 @@ DECODED = sorted(number for number in RRType if rdata_class(number) is not Opaqu
 @example(RRType.NSEC, bytes.fromhex("00 0001 00"))
 @example(RRType.SVCB, bytes.fromhex("0001 00 0003 0001 00"))
 @example(RRType.WKS, bytes.fromhex("c0000201 06 00"))
+@example(RRType.LOC, bytes.fromhex("00 33 02 13 89172dd0 70be15f0 00988d20"))
+@example(RRType.SVCB, bytes.fromhex("0001 00 0000 0002 0003"))
+@example(RRType.A6, bytes.fromhex("46 8006708d65666978 00"))
+@example(RRType.CAA, bytes.fromhex("00 02 7409 61"))
+@example(RRType.ISDN, bytes.fromhex("01 31 00"))
 def test_any_octets_keep_their_value_as_text(rtype: int, wire: bytes) -> None:
     """Rdata that cannot be understood is kept, and printed in the generic form."""
     try:
@@ -302,7 +307,7 @@ def test_any_octets_keep_their_value_as_text(rtype: int, wire: bytes) -> None:
         again = rdata_from_text(rtype, rdata.to_text())
     except TextError as error:
         # Octets that are there but empty have no presentation format, such as a digest of no octets.
-        if "missing" not in str(error) and rtype != RRType.CAA:
+        if "missing" not in str(error):
             raise
         return
     assert again.to_wire() == rdata.to_wire()
@@ -312,7 +317,8 @@ def test_any_octets_keep_their_value_as_text(rtype: int, wire: bytes) -> None:
         peer = dns.rdata.from_wire("IN", type_to_text(rtype), wire, 0, len(wire))
     except dns.exception.DNSException:
         return
-    assert ours(type_to_text(rtype), peer.to_text()) == rdata.to_wire()
+    # dnspython drops an empty subaddress of ISDN.
+    assert ours(type_to_text(rtype), peer.to_text()) == peer.to_wire()
 
 
 def zone_of(records: list[tuple[str, str]]) -> str:
