@@ -215,10 +215,17 @@ class Message:
         return self.questions[0] if self.questions else None
 
     @classmethod
-    def from_wire(cls, data: bytes) -> "Message":
-        """Decode a message; raises WireError, with the message id if `data` has two octets or more."""
+    def from_wire(cls, data: bytes, ignore_trailing: bool = False) -> "Message":
+        """Decode a message; raises WireError, with the message id if `data` has two octets or more.
+
+        Octets behind the message are an error, unless `ignore_trailing`.
+        """
+        reader = Reader(data)
         try:
-            return _read_message(Reader(data))
+            message = _read_message(reader)
+            if reader.remaining and not ignore_trailing:
+                raise WireError(f"{reader.remaining} trailing octets after the message")
+            return message
         except (WireError, NameTooLongError) as error:
             message_id = int.from_bytes(data[:2], "big") if len(data) >= 2 else None
             raise WireError(str(error), message_id) from error
@@ -320,8 +327,6 @@ def _read_message(reader: Reader) -> Message:
     answers = _read_records(reader, counts[1])
     authority = _read_records(reader, counts[2])
     additional, opt = _read_additional(reader, counts[3])
-    if reader.remaining:
-        raise WireError(f"{reader.remaining} trailing octets after the message")
     return Message(
         id=message_id,
         qr=bool(flags & QR),
@@ -393,7 +398,9 @@ def encode(message: Message, limit_octets: int = MESSAGE_OCTETS_MAX) -> bytes:
     answers, complete = _write_section(writer, message.answers, limit_octets)
     authority, complete = _write_section(writer, message.authority, limit_octets) if complete else (0, False)
     additional = 0
-    if complete:
+    if not complete and _is_answered(message, answers):
+        complete = True
+    elif complete:
         additional, complete = _write_section(writer, message.additional, limit_octets)
         complete = complete or not _lacks_glue(message, additional)
     if message.edns is not None:
@@ -433,6 +440,17 @@ def _write_section(writer: Writer, section: Sequence[Record], limit_octets: int)
 def _rrsets(section: Sequence[Record]) -> Iterator[list[Record]]:
     for _, records in groupby(section, key=lambda record: (record.name, record.rtype, record.rclass)):
         yield list(records)
+
+
+def _is_answered(message: Message, written: int) -> bool:
+    """Tell whether all answers were written and the authority section has no more than the NS set of their zone.
+
+    RFC 2181 section 9: TC is not set because of records that could be included but are not required.
+    """
+    if not message.aa or not message.answers or written < len(message.answers):
+        return False
+    last = message.answers[-1].name
+    return all(record.rtype == RRType.NS and last.is_below(record.name) for record in message.authority)
 
 
 def _lacks_glue(message: Message, written: int) -> bool:

@@ -37,6 +37,7 @@ from services.bounded_dict import BoundedDict
 from services.dns.codec.codes import ADDRESS_TYPES, Opcode, Rcode, RRType
 from services.dns.codec.errors import WireError
 from services.dns.codec.message import (
+    CD,
     EDNS,
     HEADER_OCTETS,
     MESSAGE_OCTETS_MAX,
@@ -71,20 +72,23 @@ def accept(data: bytes) -> Message | bytes | None:
         return None
     if data[2] >> 3 & 0xF != Opcode.QUERY:
         return _error_response(data, Rcode.NOTIMP)
-    if data[4:6] != b"\x00\x01":
-        return _error_response(data, Rcode.FORMERR)
     try:
-        query = Message.from_wire(data)
+        # As BIND and NSD do, octets behind the message are ignored.
+        query = Message.from_wire(data, ignore_trailing=True)
     except WireError:
         return _error_response(data, Rcode.FORMERR)
+    if len(query.questions) != 1:
+        # RFC 6891 section 6.1.1: with OPT, as the query has it.
+        edns = None if query.edns is None else EDNS()
+        return replace(query.reply(Rcode.FORMERR), questions=(), edns=edns).to_wire()
     if query.edns is not None and query.edns.version > 0:
         return replace(query.reply(Rcode.BADVERS), edns=EDNS()).to_wire()
     return query
 
 
 def _error_response(data: bytes, rcode: int) -> bytes:
-    """Encode a header without sections: the query's id, opcode and RD, and the rcode."""
-    return data[:2] + bytes((0x80 | data[2] & 0x79, rcode)) + bytes(8)
+    """Encode a header without sections: the query's id, opcode, RD and CD, and the rcode."""
+    return data[:2] + bytes((0x80 | data[2] & 0x79, data[3] & CD | rcode)) + bytes(8)
 
 
 def encode_reply(query: Message, reply: Message, client: Client, udp_size_max: int) -> bytes:

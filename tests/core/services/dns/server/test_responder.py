@@ -48,7 +48,6 @@ def test_silence(data: bytes) -> None:
         (changed(4, b"\x00\x00"), Rcode.FORMERR),
         (changed(4, b"\x00\x02"), Rcode.FORMERR),
         (QUERY.to_wire()[:-1], Rcode.FORMERR),
-        (QUERY.to_wire() + b"\x00", Rcode.FORMERR),
         (QUERY.to_wire()[:12], Rcode.FORMERR),
     ],
 )
@@ -64,6 +63,26 @@ def test_errors_have_the_id_and_no_more_octets_than_the_query(data: bytes, rcode
         response_message.rcode,
         response_message.questions,
     ) == (7, True, True, rcode, ())
+
+
+@pytest.mark.parametrize("flags", [0, 0x0100, 0x0010, 0x0110])
+@pytest.mark.parametrize("opcode", [1, 2, 4, 5, 6, 15])
+def test_other_opcodes_are_notimp_with_the_flags_rd_and_cd_of_the_query(opcode: int, flags: int) -> None:
+    response = accept(changed(2, (opcode << 11 | flags).to_bytes(2, "big")))
+    assert response == b"\x00\x07" + (0x8000 | opcode << 11 | flags | Rcode.NOTIMP).to_bytes(2, "big") + bytes(8)
+
+
+def test_octets_behind_a_query_are_ignored() -> None:
+    assert accept(QUERY.to_wire() + b"\x00") == QUERY
+
+
+@pytest.mark.parametrize("questions", [(), QUERY.questions * 2])
+def test_a_query_without_one_question_is_a_formerr_with_opt_if_it_has_opt(questions: tuple[Question, ...]) -> None:
+    for edns in (None, EDNS()):
+        response = accept(replace(QUERY, questions=questions, edns=edns).to_wire())
+        assert isinstance(response, bytes)
+        message = Message.from_wire(response)
+        assert (message.rcode, message.questions, message.edns is None) == (Rcode.FORMERR, (), edns is None)
 
 
 def test_a_later_version_of_edns_is_badvers() -> None:
