@@ -30,6 +30,11 @@ class EventLog:
         self._stream = stream
         self._wall_clock = wall_clock
 
+    @property
+    def on_standard_error(self) -> bool:
+        """True if the events go to standard error, which has no place for other lines then."""
+        return self._stream is sys.stderr
+
     def write(self, event: str, **values: object) -> None:
         """Write one event; values that JSON cannot encode are written as text."""
         if self._stream is None:

@@ -4,7 +4,8 @@
     READY dns 127.0.0.1:5353 [::1]:5353
     $ dig @127.0.0.1 -p 5353 www.example.com
 
-SIGHUP reloads the zones; if one is invalid, the old ones stay. With --processes, worker processes share the port
+A zone that cannot be loaded does not keep the others from being served; the server ends if none can. SIGHUP reloads the
+zones; an invalid one stays as it was. With --processes, worker processes share the port
 (SO_REUSEPORT), each with its own copy of the zones.
 """
 
@@ -14,12 +15,12 @@ from collections.abc import Awaitable, Callable
 
 from services.dns.codec.codes import DNS_PORT
 from services.dns.codec.message import UDP_SIZE_DEFAULT, UDP_SIZE_MIN
-from services.dns.flags import add_zone_flags
+from services.dns.flags import add_zone_flags, zone_files
 from services.dns.server.server import DNSServer
 from services.dns.server.workers import WorkerProcesses
-from services.dns.zones.handler import AuthoritativeResponder, Authority
-from services.dns.zones.loading import load_zones
+from services.dns.zones.handler import AuthoritativeResponder, Authority, MinimalResponses
 from services.dns.zones.transfer import Transfers
+from services.dns.zones.zone import Zones
 from services.errors import ServiceError
 from services.flags import integer, network
 from services.shell import Shell, add_common_flags, run_service
@@ -48,6 +49,13 @@ def parser() -> argparse.ArgumentParser:
         help="rotate the addresses of a name from response to response (default: yes)",
     )
     flags.add_argument(
+        "--minimal-responses",
+        choices=[mode.value for mode in MinimalResponses],
+        default=MinimalResponses.NO_AUTH_RECURSIVE.value,
+        help="leave out records that a client can do without, as BIND's option of this name: yes; no; no-auth, the NS "
+        "set in positive answers; no-auth-recursive, the same for queries with RD (default: %(default)s)",
+    )
+    flags.add_argument(
         "--udp-size",
         type=integer(UDP_SIZE_MIN, UDP_SIZE_MAX),
         default=UDP_SIZE_DEFAULT,
@@ -71,22 +79,29 @@ def main(argv: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
 
     async def start(shell: Shell) -> Callable[[], Awaitable[None]]:
-        zones = load_zones(options.zone, options.zones)
-        respond = AuthoritativeResponder(Authority(zones), options.udp_size, options.rotate)
-        server = DNSServer(respond, shell.log, Transfers(zones, options.allow_transfer), respond.cached)
+        files = zone_files("dns", options, shell.log)
+
+        def responder(zones: Zones, transfers: Transfers) -> AuthoritativeResponder:
+            authority = Authority(zones, MinimalResponses(options.minimal_responses))
+            return AuthoritativeResponder(authority, options.udp_size, options.rotate, transfers=transfers)
+
+        zones = files.load()
+        transfers = Transfers(zones, options.allow_transfer)
+        respond = responder(zones, transfers)
+        server = DNSServer(respond, shell.log, transfers, respond.cached)
         workers = WorkerProcesses(options.processes, arguments)
         shell.reuse_port = workers.reuse_port
 
         def reload() -> None:
             try:
-                zones = load_zones(options.zone, options.zones)
+                zones = files.load()
             except ServiceError as error:
-                # Keep serving the old zones: an error in a file must not cause an outage.
+                # Keep serving the old zones: an error in a list must not cause an outage.
                 shell.log.write("reload_failed", reason=str(error))
                 return
-            respond = AuthoritativeResponder(Authority(zones), options.udp_size, options.rotate)
+            server.transfer = transfers = Transfers(zones, options.allow_transfer)
+            respond = responder(zones, transfers)
             server.respond, server.shortcut = respond, respond.cached
-            server.transfer = Transfers(zones, options.allow_transfer)
             workers.reload()
             shell.log.write("reloaded")
 

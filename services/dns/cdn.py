@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from services.dns.address_space import Address
 from services.dns.codec.codes import DNS_PORT
-from services.dns.flags import add_zone_flags
+from services.dns.flags import add_zone_flags, zone_files
 from services.dns.server.responder import Responder
 from services.dns.server.server import DNSServer
 from services.dns.steering.handler import SteeringHandler, add_names
@@ -29,7 +29,7 @@ from services.dns.steering.health_checker import HealthChecker, Probe
 from services.dns.steering.placement import Placement
 from services.dns.steering.region_map import RegionMap, RegionMapError, read_region_map
 from services.dns.zones.handler import Authority
-from services.dns.zones.loading import load_zones
+from services.dns.zones.loading import ZoneFiles
 from services.dns.zones.zone import Zones
 from services.errors import ServiceError
 from services.flags import PORT_MAX, integer, seconds
@@ -102,11 +102,11 @@ class _Loaded(NamedTuple):
         return {replica.address for replica in self.regions.replicas}
 
 
-def _load(options: argparse.Namespace) -> _Loaded:
+def _load(files: ZoneFiles, region_map: Path) -> _Loaded:
     """Load the zones and the region map; raises ServiceError."""
-    zones = load_zones(options.zone, ())
+    zones = files.load()
     try:
-        regions = read_region_map(Path(options.map))
+        regions = read_region_map(region_map)
         add_names(zones, regions)
     except RegionMapError as error:
         raise ServiceError(str(error)) from error
@@ -118,7 +118,8 @@ class _NameServer:
 
     def __init__(self, shell: Shell, options: argparse.Namespace) -> None:
         self._shell = shell
-        self._options = options
+        self._files = zone_files("cdn", options, shell.log)
+        self._map = Path(options.map)
         self._health = HealthTable(failures_max=options.failures)
         probe = Probe(options.check_path, options.check_port, options.interval, options.timeout)
         self._checker = HealthChecker(shell.loop, probe, self._checked)
@@ -128,7 +129,7 @@ class _NameServer:
 
     async def start(self) -> None:
         """Check all replicas once, then listen."""
-        loaded = _load(self._options)
+        loaded = _load(self._files, self._map)
         await self._start_checks(loaded)
         self.server = DNSServer(self._responder(loaded), self._shell.log)
         await self.server.listen(self._shell)
@@ -151,7 +152,7 @@ class _NameServer:
         while self._reload_requested:
             self._reload_requested = False
             try:
-                loaded = _load(self._options)
+                loaded = _load(self._files, self._map)
             except ServiceError as error:
                 self._shell.log.write("reload_failed", reason=str(error))
                 continue

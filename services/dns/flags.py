@@ -1,13 +1,16 @@
 """Command-line flags that the DNS programs share."""
 
 import argparse
+import sys
 from pathlib import Path
 
 from services.dns.codec.client_subnet import PREFIX6_RECOMMENDED, SubnetPolicy
 from services.dns.codec.codes import DNS_PORT
 from services.dns.recursion.cache import Delegation
 from services.dns.recursion.root_hints import named_roots, roots_from_file
+from services.dns.zones.loading import ZoneFiles
 from services.errors import ServiceError
+from services.eventlog import EventLog
 from services.flags import PORT_MAX, address, integer, network
 
 
@@ -38,6 +41,18 @@ def add_zone_flags(flags: argparse.ArgumentParser, lists: bool = True) -> None:
             metavar="LIST",
             help="file with a line `origin<TAB>file` per zone (repeatable)",
         )
+
+
+def zone_files(name: str, options: argparse.Namespace, log: EventLog) -> ZoneFiles:
+    """Return the zones of --zone and --zones; what is wrong with them goes to the log and to standard error."""
+
+    def report(event: str, sentence: str) -> None:
+        log.write(event, reason=sentence)
+        if not log.on_standard_error:
+            label = "warning: " if event == "zone_warning" else ""
+            print(f"{name}: {label}{sentence}", file=sys.stderr)
+
+    return ZoneFiles(options.zone, getattr(options, "zones", ()), report)
 
 
 def add_upstream_flags(flags: argparse.ArgumentParser) -> None:

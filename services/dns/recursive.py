@@ -21,7 +21,7 @@ from services.dns.codec.codes import DNS_PORT, Rcode, RRType
 from services.dns.codec.message import Message, Question, records_of
 from services.dns.codec.name import ROOT
 from services.dns.codec.rdata import CNAME
-from services.dns.flags import add_upstream_flags, add_zone_flags, root_servers
+from services.dns.flags import add_upstream_flags, add_zone_flags, root_servers, zone_files
 from services.dns.recursion.cache import Delegation, Service
 from services.dns.recursion.classification import delegation_from
 from services.dns.recursion.handler import PRIVATE, AccessList
@@ -31,7 +31,6 @@ from services.dns.resolver import open_scheduler, stop_all
 from services.dns.server.responder import Client, Handled, Responder
 from services.dns.server.server import DNSServer
 from services.dns.zones.handler import Authority, response
-from services.dns.zones.loading import load_zones
 from services.dns.zones.zone import Answer
 from services.shell import Shell, add_common_flags, run_service
 
@@ -100,7 +99,7 @@ def main(argv: list[str] | None = None) -> int:
     options = parser().parse_args(argv)
 
     async def start(shell: Shell) -> Callable[[], Awaitable[None]]:
-        authority = Authority(load_zones(options.zone, options.zones))
+        authority = Authority(zone_files("recursive", options, shell.log).load())
         scheduler = await open_scheduler(shell, options, root_servers(options), options.cache)
         handler = RecursiveAuthority(authority, scheduler, AccessList(options.allow or PRIVATE))
         server = DNSServer(Responder(handler, on_error=lambda error: server.log_error(error)), shell.log)

@@ -9,11 +9,13 @@ section 3: each response begins one address further on). RA is never set, becaus
 """
 
 from dataclasses import replace
+from enum import Enum
 
 from services.dns.codec.codes import ADDRESS_TYPES, META_TYPES, Rcode, RRType
 from services.dns.codec.message import UDP_SIZE_DEFAULT, Message, Question, records_of
 from services.dns.server.responder import STATIC_RESPONSES_MAX, Client, StaticResponseCache, accept, encode_reply
-from services.dns.zones.zone import Answer, Zones, answer_question
+from services.dns.zones.transfer import Transfers
+from services.dns.zones.zone import Answer, Completeness, Zones, answer_question
 
 # Questions whose rotation counter is stored.
 QUESTIONS_MAX = 65_536
@@ -23,26 +25,45 @@ _TRANSFERS = (RRType.AXFR, RRType.IXFR)
 _NOT_IMPLEMENTED = META_TYPES - {RRType.ANY, RRType.OPT, *_TRANSFERS}
 
 
+class MinimalResponses(Enum):
+    """Records that a response leaves out, as by BIND's option minimal-responses."""
+
+    YES = "yes"
+    NO = "no"
+    NO_AUTH = "no-auth"
+    # BIND's default: a resolver, which clears RD, can use the NS set; the stub that sets RD cannot.
+    NO_AUTH_RECURSIVE = "no-auth-recursive"
+
+
+_COMPLETENESS = {
+    MinimalResponses.YES: (Completeness.REQUIRED, Completeness.REQUIRED),
+    MinimalResponses.NO: (Completeness.NAME_SERVERS, Completeness.NAME_SERVERS),
+    MinimalResponses.NO_AUTH: (Completeness.ADDRESSES, Completeness.ADDRESSES),
+    MinimalResponses.NO_AUTH_RECURSIVE: (Completeness.NAME_SERVERS, Completeness.ADDRESSES),
+}
+
+
 class Authority:
     """Handler that answers queries from `zones`."""
 
-    def __init__(self, zones: Zones) -> None:
+    def __init__(self, zones: Zones, minimal: MinimalResponses = MinimalResponses.NO_AUTH) -> None:
         self.zones = zones
+        self._completeness = _COMPLETENESS[minimal]
 
     def __call__(self, query: Message, _: Client) -> Message:
         """Return the response to a query, address sets in the order of the zone."""
-        return response(query, self.answer(query.questions[0]))
+        return response(query, self.answer(query.questions[0], query.rd))
 
-    def answer(self, question: Question) -> Answer:
+    def answer(self, question: Question, recursion_desired: bool = True) -> Answer:
         """Return the sections that answer a question."""
         if question.rtype in _TRANSFERS:
-            # RFC 5936 section 4.2: no AXFR over UDP. AXFR over TCP takes many messages: see zones.transfer.
+            # RFC 5936 section 4.2: no AXFR over UDP. Transfers over TCP take many messages: see zones.transfer.
             return Answer(Rcode.REFUSED)
         if question.rtype in _NOT_IMPLEMENTED:
             return Answer(Rcode.NOTIMP)
         if question.rtype == RRType.OPT:
             return Answer(Rcode.FORMERR)
-        return answer_question(self.zones, question)
+        return answer_question(self.zones, question, self._completeness[recursion_desired])
 
 
 def response(query: Message, answer: Answer, rotation: int = 0) -> Message:
@@ -77,7 +98,9 @@ class AuthoritativeResponder:
         udp_size_max: int = UDP_SIZE_DEFAULT,
         rotate: bool = True,
         responses_max: int = STATIC_RESPONSES_MAX,
+        transfers: Transfers | None = None,
     ) -> None:
+        self._transfers = transfers
         self._authority = authority
         self._udp_size_max = udp_size_max
         self._rotate = rotate
@@ -96,7 +119,11 @@ class AuthoritativeResponder:
         query = accept(data)
         if not isinstance(query, Message):
             return query
-        answer = self._authority.answer(query.questions[0])
+        if self._transfers is not None and query.questions[0].rtype == RRType.IXFR and not client.over_tcp:
+            return encode_reply(
+                query, self._transfers.by_datagram(query, client, self._udp_size_max), client, self._udp_size_max
+            )
+        answer = self._authority.answer(query.questions[0], query.rd)
         count = rotation_count(answer) if self._rotate else 1
         counter = self._counter(query) if count > 1 else [0]
         rotation = counter[0]

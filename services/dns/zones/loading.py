@@ -1,41 +1,92 @@
-"""Zone loading from the arguments of --zone and --zones; errors name the file and line.
+"""Zone loading from the arguments of --zone and --zones; errors and warnings name the file and line.
 
 --zone example.com.zone       the origin is the owner of the SOA; relative names need an $ORIGIN
 --zone example.com=FILE       relative names are completed with example.com. until the first $ORIGIN
 --zones LIST                  a file with a line `origin<TAB>file` per zone, files relative to its folder
+
+A zone that cannot be loaded does not keep the others from being served. As in BIND and NSD its names are answered with
+SERVFAIL (with REFUSED where its origin is not given, as it is unknown), and at a reload the zone loaded before stays.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from services.dns.codec.errors import MasterFileError, TextError, ZoneError
-from services.dns.codec.master_file import read_master_file
+from services.dns.codec.master_file import Warn, no_warning, read_master_file
 from services.dns.codec.name import Name
+from services.dns.zones.checks import host_warnings
 from services.dns.zones.zone import Zone, Zones
 from services.errors import ServiceError
 
+# Warnings about one zone that are reported one by one.
+WARNINGS_MAX = 20
 
-def load_zone(path: Path, origin: Name | None = None) -> Zone:
+# Takes the kind of an event, zone_warning or zone_failed, and its sentence.
+Report = Callable[[str, str], None]
+
+
+def load_zone(path: Path, origin: Name | None = None, warn: Warn = no_warning) -> Zone:
     """Load one zone; raises ServiceError."""
     try:
-        return Zone.from_entries(read_master_file(path, origin), origin)
+        entries = read_master_file(path, origin, warn)
+        zone = Zone.from_entries(entries, origin, warn)
     except MasterFileError as error:
         raise ServiceError(str(error)) from error
     except ZoneError as error:
         raise ServiceError(f"{path}: {error}") from error
+    for warning in host_warnings(zone, entries):
+        warn(warning)
+    return zone
 
 
-def load_zones(arguments: Sequence[str], lists: Sequence[str]) -> Zones:
-    """Load the zones of --zone arguments and --zones lists; raises ServiceError, also where there are neither."""
-    if not arguments and not lists:
-        raise ServiceError("no zone: use --zone FILE")
-    zones = Zones()
-    for path, origin in _files(arguments, lists):
+class ZoneFiles:
+    """The zones of --zone arguments and --zones lists, which can be loaded again; `report` gets what is wrong."""
+
+    def __init__(self, arguments: Iterable[str], lists: Iterable[str], report: Report) -> None:
+        self._arguments = tuple(arguments)
+        self._lists = tuple(lists)
+        self._report = report
+        self._loaded: dict[tuple[Path, Name | None], Zone] = {}
+
+    def load(self) -> Zones:
+        """Load the zones; raises ServiceError for wrong arguments, and where no zone can be served."""
+        if not self._arguments and not self._lists:
+            raise ServiceError("no zone: use --zone FILE")
+        zones, failures = Zones(), list[str]()
+        loaded: dict[tuple[Path, Name | None], Zone] = {}
+        for path, origin in _files(self._arguments, self._lists):
+            zone = self._load(path, origin, failures)
+            if zone is None and origin is not None:
+                zones.add_unloaded(origin)
+            if zone is None:
+                continue
+            try:
+                zones.add(zone)
+            except ZoneError as error:
+                raise ServiceError(f"{path}: {error}") from error
+            loaded[path, origin] = zone
+        last = failures.pop() if failures and not len(zones) else None
+        for failure in failures:
+            self._report("zone_failed", failure)
+        if last is not None:
+            raise ServiceError(last)
+        self._loaded = loaded
+        return zones
+
+    def _load(self, path: Path, origin: Name | None, failures: list[str]) -> Zone | None:
+        """Load a zone, or return the one loaded before where that fails; None without one."""
+        warnings = list[str]()
         try:
-            zones.add(load_zone(path, origin))
-        except ZoneError as error:
-            raise ServiceError(f"{path}: {error}") from error
-    return zones
+            zone = load_zone(path, origin, warnings.append)
+        except ServiceError as error:
+            before = self._loaded.get((path, origin))
+            failures.append(f"{error}" if before is None else f"{error} (the zone loaded before stays)")
+            return before
+        for warning in warnings[:WARNINGS_MAX]:
+            self._report("zone_warning", warning)
+        if len(warnings) > WARNINGS_MAX:
+            self._report("zone_warning", f"{path}: {len(warnings) - WARNINGS_MAX} more warnings")
+        return zone
 
 
 def _files(arguments: Iterable[str], lists: Iterable[str]) -> Iterator[tuple[Path, Name | None]]:

@@ -8,8 +8,8 @@ about the last name of an alias chain), RFC 6672 section 3.2 (DNAME), RFC 8020 (
 8482 (ANY returns every RRset of the name, as its section 4 permits).
 
 A zone is rejected at load for: no SOA or two, no NS at the apex, a CNAME with other data, two CNAMEs or DNAMEs at a
-name, names outside of the zone. Left out: DNSSEC, whose records are served like any others; the NS RRset in the
-authority section of positive answers, which RFC 1034 does not require; wildcard expansion in the additional section.
+name. Records outside of the zone are left out, and differing TTLs in an RRset become the lowest, with a warning. Left
+out: DNSSEC, whose records are served like any others; wildcard expansion in the additional section.
 """
 
 # The lookup order
@@ -52,7 +52,7 @@ from enum import Enum
 from services.dns.codec.codes import ADDRESS_TYPES, Rcode, RRClass, RRType, type_to_text
 from services.dns.codec.errors import ZoneError
 from services.dns.codec.fields import Rdata
-from services.dns.codec.master_file import Entry
+from services.dns.codec.master_file import Entry, Warn, no_warning
 from services.dns.codec.message import Question, RRset, synthesize_cname
 from services.dns.codec.name import ASTERISK, ROOT, Name
 from services.dns.codec.rdata import MX, SOA, SRV, SingleName
@@ -100,8 +100,8 @@ class Zone:
         self.negative_soa = self.soa.with_ttl(_negative_ttl(self.soa))
 
     @classmethod
-    def from_entries(cls, entries: Iterable[Entry], origin: Name | None = None) -> "Zone":
-        """Build a zone from the entries of a master file.
+    def from_entries(cls, entries: Iterable[Entry], origin: Name | None = None, warn: Warn = no_warning) -> "Zone":
+        """Build a zone from the entries of a master file; records outside of it are left out, as BIND does.
 
         Raises MasterFileError for an invalid entry, ZoneError where one is missing or `origin` is not the owner of
         the SOA.
@@ -112,9 +112,10 @@ class Zone:
         names: dict[tuple[bytes, ...], dict[int, _RRsetBuilder]] = {}
         for entry in listed:
             if not entry.record.name.is_below(zone_origin):
-                raise entry.error(f"{entry.record.name} is outside of the zone {zone_origin}")
+                warn(str(entry.error(f"{entry.record.name} is outside of the zone {zone_origin}: record left out")))
+                continue
             types = names.setdefault(entry.record.name.folded, {})
-            types.setdefault(entry.record.rtype, _RRsetBuilder(entry)).add(entry)
+            types.setdefault(entry.record.rtype, _RRsetBuilder(entry)).add(entry, warn)
         for types in names.values():
             _check_node(types)
         nodes = {key: {rtype: builder.rrset() for rtype, builder in types.items()} for key, types in names.items()}
@@ -180,10 +181,14 @@ class _RRsetBuilder:
         self.ttl = first.record.ttl
         self.entries: dict[Rdata, Entry] = {}
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: Entry, warn: Warn) -> None:
         # RFC 2181 section 5: duplicates are dropped. Section 5.2: one TTL, the lowest, as receivers treat it.
         self.entries.setdefault(entry.record.rdata, entry)
-        self.ttl = min(self.ttl, entry.record.ttl)
+        if entry.record.ttl != self.ttl:
+            kind, lowest = type_to_text(entry.record.rtype), min(self.ttl, entry.record.ttl)
+            detail = f"{entry.record.name} {kind} has the TTL {entry.record.ttl} after {self.ttl}: all get {lowest}"
+            warn(str(entry.error(detail)))
+            self.ttl = lowest
 
     def rrset(self) -> RRset:
         record = next(iter(self.entries.values())).record
@@ -228,10 +233,11 @@ def _add_empty_non_terminals(nodes: dict[tuple[bytes, ...], Node], origin: Name)
 
 
 class Zones:
-    """The zones of a server, by origin."""
+    """The zones of a server by origin, and the origins of those that could not be loaded."""
 
     def __init__(self, zones: Iterable[Zone] = ()) -> None:
         self._zones: dict[tuple[bytes, ...], Zone] = {}
+        self._unloaded: set[tuple[bytes, ...]] = set()
         for zone in zones:
             self.add(zone)
 
@@ -246,6 +252,21 @@ class Zones:
         if zone.origin.folded in self._zones:
             raise ZoneError(f"the zone {zone.origin} is given twice")
         self._zones[zone.origin.folded] = zone
+
+    def add_unloaded(self, origin: Name) -> None:
+        """Add the origin of a zone that could not be loaded."""
+        self._unloaded.add(origin.folded)
+
+    def lacks(self, qname: Name) -> bool:
+        """Tell whether a name is in a zone that could not be loaded, and in no other zone below that one."""
+        if not self._unloaded:
+            return False
+        for ancestor in qname.ancestors():
+            if ancestor.folded in self._zones:
+                return False
+            if ancestor.folded in self._unloaded:
+                return True
+        return False
 
     def get(self, origin: Name) -> Zone | None:
         """Return the zone with exactly this origin."""
@@ -270,7 +291,11 @@ class Zones:
 
 @dataclass(slots=True)
 class Answer:
-    """The sections of a response; `spells_qname` if rdata repeats a part of the qname, in its case."""
+    """The sections of a response.
+
+    `spells_qname` if rdata repeats a part of the qname, in its case; `leaves` if the last name of an alias chain was
+    not looked up: it is in no zone of this server, the chain is a loop, or the synthesized alias was the question.
+    """
 
     rcode: int = Rcode.NOERROR
     aa: bool = False
@@ -278,10 +303,21 @@ class Answer:
     authority: list[RRset] = field(default_factory=list)
     additional: list[RRset] = field(default_factory=list)
     spells_qname: bool = False
+    leaves: bool = False
 
 
-def answer_question(zones: Zones, question: Question) -> Answer:
-    """Answer a question from the zones; REFUSED if none of them contains the qname."""
+class Completeness(Enum):
+    """Records in a response beside those that are required: those of referrals and negative answers are."""
+
+    REQUIRED = "no others"
+    ADDRESSES = "the addresses of hosts in the answer"
+    NAME_SERVERS = "those, the zone's NS set, and the addresses of its hosts"
+
+
+def answer_question(zones: Zones, question: Question, completeness: Completeness = Completeness.ADDRESSES) -> Answer:
+    """Answer a question from the zones; REFUSED if none contains the qname, SERVFAIL if its zone is not loaded."""
+    if zones.lacks(question.name):
+        return Answer(Rcode.SERVFAIL)
     answer = Answer()
     qname: Name | None = question.name
     seen = {question.name}
@@ -292,17 +328,28 @@ def answer_question(zones: Zones, question: Question) -> Answer:
         zone = zones.closest(qname, question.rtype)
         if zone is None or question.rclass not in (zone.rclass, RRClass.ANY):
             # An alias chain that leaves the zones of this server ends here; the resolver continues it.
+            answer.leaves = True
             if not answer.answers:
                 answer.rcode = Rcode.REFUSED
             break
         last = zone
         qname = _answer_name(answer, zone, qname, question.rtype)
+        if answer.leaves:
+            break
         if qname in seen:
+            answer.leaves = True
             break
         if qname is not None:
             seen.add(qname)
     if last is not None:
-        _add_additional(answer, last)
+        positive = answer.rcode == Rcode.NOERROR and not answer.authority
+        # As in BIND and NSD, DS gets no NS set: a resolver that asks for it knows the parent's.
+        complete = completeness is Completeness.NAME_SERVERS and question.rtype != RRType.DS
+        if positive and complete and not answer.leaves:
+            _add_name_servers(answer, last)
+        # As in BIND, ANY gets no addresses: all of the name's own records are there.
+        if not positive or (completeness is not Completeness.REQUIRED and question.rtype != RRType.ANY):
+            _add_additional(answer, last)
     # RFC 1035 section 6.2: an answer for QCLASS=* cannot be authoritative.
     answer.aa = answer.aa and question.rclass != RRClass.ANY
     return answer
@@ -328,7 +375,8 @@ def _answer_name(answer: Answer, zone: Zone, qname: Name, qtype: int) -> Name | 
 def _answer_node(answer: Answer, zone: Zone, match: Match, qname: Name, qtype: int) -> Name | None:
     """Answer from the node of the qname or of the wildcard that covers it; NODATA without the type."""
     alias = match.node.get(RRType.CNAME)
-    if alias is not None and qtype not in (RRType.CNAME, RRType.ANY):
+    # RFC 4035 section 2.5: an alias has RRSIG and NSEC records of its own.
+    if alias is not None and qtype != RRType.ANY and qtype not in match.node:
         answer.answers.append(_expanded(alias, match, qname))
         rdata = alias.rdatas[0]
         return rdata.target if isinstance(rdata, SingleName) else None
@@ -362,8 +410,17 @@ def _answer_dname(answer: Answer, dname: RRset, qname: Name, qtype: int) -> Name
     cname, target = synthesized
     answer.answers.append(cname)
     answer.spells_qname = True
-    # A query for the alias itself is answered; all servers stop here, as at a stored CNAME.
+    # A DNAME that leads below itself would be applied until the name is too long; NSD ends here as well. A query for
+    # the alias itself is answered; all servers stop here, as at a stored CNAME.
+    answer.leaves = qtype == RRType.CNAME or target.is_below(dname.name)
     return None if qtype in (RRType.CNAME, RRType.ANY) else target
+
+
+def _add_name_servers(answer: Answer, zone: Zone) -> None:
+    """Add the zone's NS set to the authority section, unless it is in the answer (RFC 1034 section 3.7)."""
+    ns = zone.apex[RRType.NS]
+    if all(rrset is not ns for rrset in answer.answers):
+        answer.authority.append(ns)
 
 
 def _add_additional(answer: Answer, zone: Zone) -> None:
@@ -376,7 +433,7 @@ def _add_additional(answer: Answer, zone: Zone) -> None:
         if rrset.rtype not in HOST_TYPES:
             continue
         for rdata in rrset.rdatas:
-            node = zone.nodes.get(_host(rdata).folded, {})
+            node = zone.nodes.get(host_of(rdata).folded, {})
             for rtype in ADDRESS_TYPES:
                 addresses = node.get(rtype)
                 if addresses is not None and (addresses.name, rtype) not in present:
@@ -384,7 +441,8 @@ def _add_additional(answer: Answer, zone: Zone) -> None:
                     answer.additional.append(addresses)
 
 
-def _host(rdata: Rdata) -> Name:
+def host_of(rdata: Rdata) -> Name:
+    """Return the host that an NS, MX or SRV record names; the root for any other."""
     if isinstance(rdata, MX):
         return rdata.exchange
     return rdata.target if isinstance(rdata, SRV | SingleName) else ROOT

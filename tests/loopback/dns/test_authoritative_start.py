@@ -6,6 +6,7 @@ from pathlib import Path
 
 import dns.message
 import dns.query
+import dns.rcode
 import pytest
 
 from services.dns.codec.master_file import parse_master_file, write_master_file
@@ -36,6 +37,25 @@ def test_a_broken_zone_is_one_sentence(tmp_path: Path, text: str, reason: str) -
     assert code == 2
     assert reason in output
     assert output.count("\n") == 1
+
+
+def test_a_broken_zone_is_servfail_and_the_others_are_served(tmp_path: Path) -> None:
+    (tmp_path / "broken").write_text("@ 60 SOA ns\n")
+    command = [sys.executable, "-m", "services.dns.authoritative", "--port", "0", "--listen", HOST]
+    command += ["--zone", f"example.com={tmp_path / 'good'}", "--zone", f"example.net={tmp_path / 'broken'}"]
+    (tmp_path / "good").write_text(ZONE)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        port = int(process.stdout.readline().rpartition(":")[2])
+        found = [
+            dns.query.udp(dns.message.make_query(name, "A"), HOST, port=port, timeout=PATIENCE_S).rcode()
+            for name in ("www.example.com", "www.example.net", "www.example.org")
+        ]
+        process.terminate()
+        assert process.wait(PATIENCE_S) == 0
+        assert process.stderr.read() == f"dns: {tmp_path / 'broken'}:1: rname is missing\n"
+    assert found == [dns.rcode.NOERROR, dns.rcode.SERVFAIL, dns.rcode.REFUSED]
 
 
 def test_no_zone_is_one_sentence() -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -9,7 +10,7 @@ from services.dns.codec.codes import RRType
 from services.dns.codec.message import EDNS, Message, Option, Question
 from services.dns.codec.name import Name
 from services.dns.server.responder import STATIC_RESPONSES_MAX, Client
-from services.dns.zones.handler import AuthoritativeResponder, Authority
+from services.dns.zones.handler import AuthoritativeResponder, Authority, MinimalResponses
 from services.dns.zones.zone import Zones
 from tests.core.services.dns.transcripts import zone
 
@@ -112,6 +113,32 @@ def test_the_question_has_the_spelling_of_the_query() -> None:
         message = ask(server, name)
         assert [str(one.name) for one in message.questions] == [name]
         assert [str(one.name) for one in message.answers] == [name] * 3
+
+
+@pytest.mark.parametrize(
+    ("minimal", "with_rd", "without_rd"),
+    [
+        ("no", (1, 2), (1, 2)),
+        ("no-auth-recursive", (0, 1), (1, 2)),
+        ("no-auth", (0, 1), (0, 1)),
+        ("yes", (0, 0), (0, 0)),
+    ],
+)
+def test_minimal_responses(minimal: str, with_rd: tuple[int, int], without_rd: tuple[int, int]) -> None:
+    """RRsets of name servers, and hosts whose addresses are there."""
+    server = AuthoritativeResponder(Authority(ZONES, MinimalResponses(minimal)), rotate=False)
+    for _ in range(2):
+        for rd, expected in ((True, with_rd), (False, without_rd)):
+            found = ask(server, "example.", rd=rd, questions=(Question(Name.from_text("example."), RRType.MX),))
+            assert (len(found.authority), len({record.name for record in found.additional})) == expected
+
+
+def test_an_ns_set_that_does_not_fit_is_left_out_without_tc() -> None:
+    # The answer ends at octet 503; 512 fit.
+    text = 'big TXT "{}" "{}"\n'.format("t" * 240, "t" * 220)
+    server = AuthoritativeResponder(Authority(Zones([zone(text)]), MinimalResponses.NO))
+    found = ask(server, "big.example.", questions=(Question(Name.from_text("big.example."), RRType.TXT),))
+    assert (found.tc, len(found.answers), found.authority, found.additional) == (False, 1, (), ())
 
 
 def test_the_response_cache_is_bounded() -> None:

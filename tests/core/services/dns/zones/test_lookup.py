@@ -3,7 +3,8 @@
 import pytest
 
 from services.dns.codec.codes import RRClass
-from services.dns.zones.zone import CHAIN_MAX, Zones
+from services.dns.codec.name import Name
+from services.dns.zones.zone import CHAIN_MAX, Completeness, Zones
 from tests.core.services.dns.transcripts import ask, zone
 
 SOA = "authority example. 30 SOA ns.example. hostmaster.example. 1 2 3 4 30"
@@ -197,6 +198,77 @@ def test_additional_addresses_come_from_the_zone_and_are_not_said_twice() -> Non
         "example. 60 MX 2 mail.other.",
         "additional ns.example. 60 A 192.0.2.1",
     ]
+
+
+NS_SET = [
+    "authority example. 60 NS ns.example.",
+    "authority example. 60 NS ns.other.",
+    "additional ns.example. 60 A 192.0.2.1",
+]
+SERVERS = zone(
+    """
+@        NS    ns.other.
+@        MX    1 mail
+mail     A     192.0.2.2
+*.w      A     192.0.2.3
+alias    CNAME mail
+out      CNAME www.other.
+sub      NS    ns.sub
+ns.sub   A     192.0.2.4
+tosub    CNAME x.sub
+d        DNAME a.d
+e        DNAME f
+x.f      A     192.0.2.5
+"""
+)
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("mail.example. A", ["mail.example. 60 A 192.0.2.2", *NS_SET]),
+        ("a.w.example. A", ["a.w.example. 60 A 192.0.2.3", *NS_SET]),
+        ("alias.example. A", ["alias.example. 60 CNAME mail.example.", "mail.example. 60 A 192.0.2.2", *NS_SET]),
+        ("alias.example. ANY", ["alias.example. 60 CNAME mail.example.", *NS_SET[:2]]),
+        ("x.e.example. A", ["e.example. 60 DNAME f.example.", "x.e.example. 60 CNAME x.f.example.",
+                            "x.f.example. 60 A 192.0.2.5", *NS_SET]),
+        ("example. MX", ["example. 60 MX 1 mail.example.", *NS_SET[:2], "additional mail.example. 60 A 192.0.2.2",
+                         NS_SET[2]]),
+        # The NS set is in the answer, or what follows is not in the zone, or it is no positive answer.
+        ("example. NS", ["example. 60 NS ns.example.", "example. 60 NS ns.other.", NS_SET[2]]),
+        ("out.example. A", ["out.example. 60 CNAME www.other."]),
+        ("x.d.example. A", ["d.example. 60 DNAME a.d.example.", "x.d.example. 60 CNAME x.a.d.example."]),
+        ("tosub.example. A", ["tosub.example. 60 CNAME x.sub.example.", "authority sub.example. 60 NS ns.sub.example.",
+                              "additional ns.sub.example. 60 A 192.0.2.4"]),
+        ("mail.example. TXT", [SOA]),
+        ("none.example. A", [SOA]),
+    ],
+)  # fmt: skip
+def test_the_name_servers_of_the_zone_are_with_positive_answers(question: str, answer: list[str]) -> None:
+    assert ask(SERVERS, question, completeness=Completeness.NAME_SERVERS)[1:] == answer
+
+
+def test_only_the_required_records_are_left_where_no_others_are_wanted() -> None:
+    required = Completeness.REQUIRED
+    assert ask(SERVERS, "example. MX", completeness=required) == ["NOERROR aa", "example. 60 MX 1 mail.example."]
+    assert ask(SERVERS, "x.sub.example. A", completeness=required)[1:] == [
+        "authority sub.example. 60 NS ns.sub.example.",
+        "additional ns.sub.example. 60 A 192.0.2.4",
+    ]
+
+
+def test_an_alias_answers_for_the_types_that_it_has_itself() -> None:
+    signed = zone("a CNAME b\na NSEC c CNAME NSEC\nb A 192.0.2.1\nc CNAME b\n")
+    assert ask(signed, "a.example. NSEC") == ["NOERROR aa", "a.example. 60 NSEC c.example. CNAME NSEC"]
+    assert ask(signed, "c.example. NSEC") == ["NOERROR aa", "c.example. 60 CNAME b.example.", SOA]
+
+
+def test_a_zone_that_could_not_be_loaded_is_servfail() -> None:
+    zones = Zones([zone("a A 192.0.2.1\n"), zone("b A 192.0.2.2\n", "low.mid.example.")])
+    zones.add_unloaded(Name.from_text("mid.example."))
+    assert ask(zones, "x.mid.example. A") == ["SERVFAIL"]
+    assert ask(zones, "a.example. A") == ["NOERROR aa", "a.example. 60 A 192.0.2.1"]
+    assert ask(zones, "b.low.mid.example. A") == ["NOERROR aa", "b.low.mid.example. 60 A 192.0.2.2"]
 
 
 def test_any_gets_every_set() -> None:

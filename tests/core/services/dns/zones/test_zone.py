@@ -8,26 +8,32 @@ from services.dns.codec.codes import RRType
 from services.dns.codec.errors import MasterFileError, ZoneError
 from services.dns.codec.master_file import parse_master_file, write_master_file
 from services.dns.codec.name import Name
-from services.dns.zones.loading import load_zones
+from services.dns.zones.loading import WARNINGS_MAX, ZoneFiles
 from services.dns.zones.zone import Zone
 from services.errors import ServiceError
 from tests.core.services.dns.transcripts import zone
 
 ORIGIN = Name.from_text("example.")
 SOA = "@ 60 SOA ns host 1 2 3 4 5\n"
-NS = "@ 60 NS ns\n"
+NS = "@ 60 NS ns\nns 60 A 192.0.2.53\n"
+Reports = list[tuple[str, str]]
+
+
+def zone_files(arguments: list[str], lists: list[str] | None = None, reports: Reports | None = None) -> ZoneFiles:
+    """Zones whose reports are collected in a list."""
+    collected: Reports = [] if reports is None else reports
+    return ZoneFiles(arguments, lists or [], lambda event, sentence: collected.append((event, sentence)))
 
 
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        (SOA + NS + "a 60 CNAME b\na 60 A 192.0.2.1\n", ":4: a.example. has a CNAME and other data"),
-        (SOA + NS + "a 60 A 192.0.2.1\na 60 CNAME b\n", ":4: a.example. has a CNAME and other data"),
-        (SOA + NS + "@ 60 CNAME b\n", ":3: example. has a CNAME and other data"),
-        (SOA + NS + "a 60 CNAME b\na 60 CNAME c\n", ":4: a.example. has a second CNAME"),
-        (SOA + NS + "a 60 DNAME b\na 60 DNAME c\n", ":4: a.example. has a second DNAME"),
-        (SOA + NS + "a.other. 60 A 192.0.2.1\n", ":3: a.other. is outside of the zone example."),
-        (SOA + NS + "sub 60 SOA ns host 1 2 3 4 5\n", ":3: a second SOA"),
+        (SOA + NS + "a 60 CNAME b\na 60 A 192.0.2.1\n", ":5: a.example. has a CNAME and other data"),
+        (SOA + NS + "a 60 A 192.0.2.1\na 60 CNAME b\n", ":5: a.example. has a CNAME and other data"),
+        (SOA + NS + "@ 60 CNAME b\n", ":4: example. has a CNAME and other data"),
+        (SOA + NS + "a 60 CNAME b\na 60 CNAME c\n", ":5: a.example. has a second CNAME"),
+        (SOA + NS + "a 60 DNAME b\na 60 DNAME c\n", ":5: a.example. has a second DNAME"),
+        (SOA + NS + "sub 60 SOA ns host 1 2 3 4 5\n", ":4: a second SOA"),
         (NS, "no SOA"),
         (SOA, "no NS record at its apex"),
         ("", "no SOA"),
@@ -63,7 +69,7 @@ def test_zones_are_named_by_file_by_origin_and_by_list(tmp_path: Path) -> None:
     (tmp_path / "one").write_text("$ORIGIN one.\n" + SOA + NS)
     (tmp_path / "two").write_text(SOA + NS)
     (tmp_path / "list").write_text("# zones\nthree.\ttwo\nfour\ttwo\n")
-    zones = load_zones([str(tmp_path / "one"), f"two={tmp_path / 'two'}"], [str(tmp_path / "list")])
+    zones = zone_files([str(tmp_path / "one"), f"two={tmp_path / 'two'}"], [str(tmp_path / "list")]).load()
     assert [str(one.origin) for one in zones] == ["one.", "two.", "three.", "four."]
 
 
@@ -84,7 +90,7 @@ def test_a_zone_that_cannot_be_loaded_is_one_sentence(
     Path("one").write_text("$ORIGIN one.\n" + SOA + NS)
     Path("two").write_text(SOA + NS)
     with pytest.raises(ServiceError) as caught:
-        load_zones(arguments, [])
+        zone_files(arguments).load()
     assert reason in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -92,6 +98,92 @@ def test_a_zone_that_cannot_be_loaded_is_one_sentence(
 def test_a_list_has_an_origin_and_a_file_on_each_line(tmp_path: Path) -> None:
     (tmp_path / "list").write_text("\nexample.com zone\n")
     with pytest.raises(ServiceError, match=r"list:2: expected"):
-        load_zones([], [str(tmp_path / "list")])
+        zone_files([], [str(tmp_path / "list")]).load()
     with pytest.raises(ServiceError, match="cannot read the list"):
-        load_zones([], [str(tmp_path / "none")])
+        zone_files([], [str(tmp_path / "none")]).load()
+
+
+def test_records_outside_of_the_zone_are_left_out_with_a_warning() -> None:
+    warnings: list[str] = []
+    entries = parse_master_file(SOA + NS + "a.other. 60 A 192.0.2.1\nb 60 A 192.0.2.2\n", ORIGIN)
+    made = Zone.from_entries(entries, ORIGIN, warnings.append)
+    assert [str(rrset.name) for rrset in made.rrsets()] == ["example.", "example.", "b.example.", "ns.example."]
+    assert warnings == ["zone:4: a.other. is outside of the zone example.: record left out"]
+
+
+def warnings_of(tmp_path: Path, text: str) -> Reports:
+    """What is reported about a zone with the name server ns.example. and these records in addition."""
+    reports: Reports = []
+    (tmp_path / "zone").write_text("$TTL 60\n" + SOA + NS + text)
+    zone_files([f"example={tmp_path / 'zone'}"], reports=reports).load()
+    return [(event, sentence.removeprefix(f"{tmp_path}/")) for event, sentence in reports]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "warning"),
+    [
+        ("a CNAME ns\n@ MX 1 a\n", 6, "the MX record of example. names a.example., which is an alias"),
+        ("a CNAME ns\n@ NS a\n", 6, "the NS record of example. names a.example., which is an alias"),
+        ("a CNAME ns\nsub NS a\n", 6, "the NS record of sub.example. names a.example., which is an alias"),
+        ("a CNAME ns\n_s SRV 1 1 1 a\n", 6, "the SRV record of _s.example. names a.example., which is an alias"),
+        ("d DNAME e\n@ MX 1 x.d\n", 6, "names x.d.example., which is an alias"),
+        ("*.w CNAME ns\n@ MX 1 x.w\n", 6, "names x.w.example., which is an alias"),
+        ("@ NS none\n", 5, "the NS record of example. names none.example., which has no address"),
+        ("@ MX 1 b\nb TXT x\n", 5, "names b.example., which has no address"),
+        ("a 5 A 192.0.2.1\na 9 A 192.0.2.2\n", 6, "a.example. A has the TTL 9 after 5: all get 5"),
+        ("x.test. A 192.0.2.1\n", 5, "x.test. is outside of the zone example."),
+    ],
+)
+def test_doubtful_records_are_loaded_with_a_warning(tmp_path: Path, text: str, line: int, warning: str) -> None:
+    ((event, sentence),) = warnings_of(tmp_path, text)
+    assert event == "zone_warning"
+    assert sentence.startswith(f"zone:{line}: ")
+    assert warning in sentence
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "@ MX 0 .\n",
+        "_s SRV 0 0 0 .\n",
+        "@ MX 1 mail.other.\n",
+        "sub NS ns.sub\nns.sub A 192.0.2.1\n@ MX 1 x.sub\n",
+        "*.w A 192.0.2.1\n@ MX 1 x.w\n",
+        "m AAAA 2001:db8::1\n@ MX 1 m\n",
+        "a 5 A 192.0.2.1\na 5 A 192.0.2.1\n",
+    ],
+)
+def test_sound_records_give_no_warning(tmp_path: Path, text: str) -> None:
+    assert warnings_of(tmp_path, text) == []
+
+
+def test_many_warnings_are_counted(tmp_path: Path) -> None:
+    reports = warnings_of(tmp_path, "".join(f"a.test{number}. A 192.0.2.1\n" for number in range(WARNINGS_MAX + 5)))
+    assert len(reports) == WARNINGS_MAX + 1
+    assert reports[-1] == ("zone_warning", "zone: 5 more warnings")
+
+
+def test_a_zone_that_cannot_be_loaded_does_not_keep_others_from_it(tmp_path: Path) -> None:
+    (tmp_path / "good").write_text(SOA + NS)
+    (tmp_path / "bad").write_text("@ 60 SOA ns\n")
+    reports: Reports = []
+    files = zone_files([f"one={tmp_path / 'good'}", f"two={tmp_path / 'bad'}"], reports=reports)
+    zones = files.load()
+    assert [str(one.origin) for one in zones] == ["one."]
+    assert reports == [("zone_failed", f"{tmp_path / 'bad'}:1: rname is missing")]
+    assert zones.lacks(Name.from_text("www.two."))
+    assert not zones.lacks(Name.from_text("www.one."))
+    # The next load finds both; then a zone that has become invalid stays as it was.
+    (tmp_path / "bad").write_text(SOA + NS)
+    assert len(files.load()) == 2
+    (tmp_path / "bad").write_text("@ 60 SOA ns\n")
+    assert len(files.load()) == 2
+    assert reports[-1] == ("zone_failed", f"{tmp_path / 'bad'}:1: rname is missing (the zone loaded before stays)")
+
+
+def test_without_any_zone_the_last_failure_is_the_error(tmp_path: Path) -> None:
+    (tmp_path / "bad").write_text("@ 60 SOA ns\n")
+    reports: Reports = []
+    with pytest.raises(ServiceError, match="rname is missing"):
+        zone_files([f"one={tmp_path / 'bad'}", f"two={tmp_path / 'bad'}"], reports=reports).load()
+    assert len(reports) == 1

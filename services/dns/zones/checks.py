@@ -1,0 +1,37 @@
+"""Checks of a loaded zone whose findings are warnings: hosts that are aliases, and hosts without an address.
+
+RFC 2181 section 10.3 (NS and MX must not point to an alias), RFC 2782 (neither must SRV), RFC 1912 section 2.8. A zone
+that has them is served, as by BIND with its defaults for MX and SRV and by NSD. Names in other zones are not checked.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from services.dns.codec.codes import ADDRESS_TYPES, RRType, type_to_text
+from services.dns.codec.master_file import Entry
+from services.dns.codec.name import ROOT, Name
+from services.dns.zones.zone import HOST_TYPES, MatchKind, Zone, host_of
+
+
+def host_warnings(zone: Zone, entries: Iterable[Entry]) -> Iterator[str]:
+    """Yield a sentence for each NS, MX and SRV record whose host is an alias or has no address in the zone."""
+    for entry in entries:
+        record = entry.record
+        if record.rtype not in HOST_TYPES or not record.name.is_below(zone.origin):
+            continue
+        host = host_of(record.rdata)
+        # A target of the root is none (RFC 2782, RFC 7505).
+        problem = _problem(zone, host) if host != ROOT and host.is_below(zone.origin) else None
+        if problem is not None:
+            kind = type_to_text(record.rtype)
+            yield str(entry.error(f"the {kind} record of {record.name} names {host}, which {problem}"))
+
+
+def _problem(zone: Zone, host: Name) -> str | None:
+    match = zone.find(host)
+    if match.kind is MatchKind.DELEGATION:
+        return None
+    if match.kind is MatchKind.DNAME or RRType.CNAME in match.node:
+        return "is an alias: name its canonical name (RFC 2181 section 10.3)"
+    if match.node.keys().isdisjoint(ADDRESS_TYPES):
+        return "has no address: add an A or AAAA record"
+    return None
