@@ -105,8 +105,9 @@ def _set_up(fixed_addresses: bool) -> None:
 
 
 def _date_pages() -> None:
-    """Mount a copy of the origin's pages with a fixed modification time: that of a checkout varies, and the origin sends
-    it as Last-Modified. The pages themselves can be files of the host.
+    """Mount a copy of the origin's pages with a fixed modification time, which becomes their Last-Modified.
+
+    The times in a checkout vary, and its files can be those of the host, which must not change.
     """
     shutil.copytree(PACKAGE_ROOT / PAGES, PAGES_COPY)
     for place, _, names in os.walk(PAGES_COPY):
