@@ -6,9 +6,14 @@ Every error is one sentence: the part that is missing or invalid, and the correc
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
+
+from mininet.net import Mininet
+from mininet.node import Node
+from mininet.topo import Topo
 
 from experiments.harness.claims import load_claims
 from experiments.harness.experiment import Experiment
@@ -60,14 +65,52 @@ def _check_claims(file: str, experiment: Experiment) -> None:
             )
 
 
+_BY_HAND = (
+    "{} builds its network by Mininet() itself: put what it adds into build() of a class derived from Topo (addHost, "
+    "addSwitch and addLink are the same there), and its commands into `lab7 exec` or `lab7 shell`"
+)
+
+
+@contextmanager
+def no_networks(file: str) -> Iterator[None]:
+    """Raise UserFileError if the file, while it is loaded, makes a network or a node: outside of any sandbox."""
+    stock = {kind: kind.__init__ for kind in (Mininet, Node)}
+
+    def refuse(*_args: Any, **_options: Any) -> None:
+        raise UserFileError(_BY_HAND.format(file))
+
+    for kind in stock:
+        kind.__init__ = refuse
+    try:
+        yield
+    finally:
+        for kind, constructor in stock.items():
+            kind.__init__ = constructor
+
+
+def _topology_classes(module: ModuleType) -> dict[str, type]:
+    """Return the classes that a module derives from Topo, by name, without those that it derives others from."""
+    own = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, Topo) and value.__module__ == module.__name__
+    ]
+    bases = {base for kind in own for base in kind.__mro__[1:]}
+    return {kind.__name__: kind for kind in own if kind not in bases}
+
+
 def load_topology(file: str, chosen: str) -> tuple[str, Any, str, tuple[str, ...]]:
     """Return the topology that a file exports as `topos`: its name, its constructor, and its module_description().
 
-    chosen: name of one of several, or empty. Raises UserFileError.
+    Without `topos` the classes count that the file derives from Topo, by their names. chosen: name of one of several,
+    or empty. Raises UserFileError.
     """
-    module = _load(file, "exports `topos`")
-    topos = getattr(module, "topos", None)
+    with no_networks(file):
+        module = _load(file, "exports `topos`")
+    topos = getattr(module, "topos", None) or _topology_classes(module)
     if not topos or not isinstance(topos, dict):
+        if {Mininet, Node} & {value for value in vars(module).values() if isinstance(value, type)}:
+            raise UserFileError(_BY_HAND.format(file))
         hint = f"run its experiment by `lab7 run {file}`, or " if hasattr(module, "EXPERIMENT") else ""
         raise UserFileError(f"{file} exports no topology: {hint}add  topos = {{'name': TheTopoClass}}")
     if chosen and chosen not in topos:

@@ -44,7 +44,8 @@ class LinksTopo(Topo):  # type: ignore[misc]
 
     def build(self) -> None:
         """Without parameters."""
-        client = self.addHost("client")
+        # Its addresses are those of its links: without ip=None the first would be Mininet's, 10.0.0.1.
+        client = self.addHost("client", ip=None)
         for number, (name, asked) in enumerate(LINKS.items(), start=1):
             ends = ({"ip": f"10.8.{number}.1/24"}, {"ip": f"10.8.{number}.2/24"})
             params = {f"params{end}": {**ends[end - 1], **asked.get(f"params{end}", {})} for end in (1, 2)}
@@ -88,6 +89,9 @@ def main(argv: list[str]) -> int:
         with Capture(Path(findings, f"links-{backend}.pcapng"), watched):
             pings = {name: ping_ms(bed, name, count) for name, count in PINGED.items()}
             trains = {name: train(bed, name) for name in TRAINS}
+        # Not watched, and after the measurements: another shape of one direction.
+        bed.host("client").intf("client-eth0").config(delay="100ms")
+        pings["reshaped"] = ping_ms(bed, "delayed", PINGED["delayed"])
         found = {"backend": bed.backend, "ping_ms": pings, "trains": trains}
     print(json.dumps(found))
     return 0

@@ -57,6 +57,12 @@ def test_a_delay_that_was_not_asked_for_is_found_out(found: dict[str, Any], fact
     assert not near(measured_s, factor * 2 * asked_s("delayed"))
 
 
+def test_a_running_link_takes_another_delay(found: dict[str, Any]) -> None:
+    rtts_s = [ms / 1e3 for ms in found["ping_ms"]["reshaped"]]
+    assert len(rtts_s) == PINGED["delayed"]
+    assert near(min(rtts_s), 0.1 + asked_s("delayed"))
+
+
 @pytest.mark.parametrize(("kind", "direction"), [(ECHO_REQUEST, "params1"), (ECHO_REPLY, "params2")])
 def test_each_direction_has_its_own_delay_and_captures_show_it(lane: Lane, kind: int, direction: str) -> None:
     assert lane.job("links").code == 0

@@ -1,9 +1,16 @@
-"""Substitution of Mininet's classes of nodes, links and interfaces (`cls=` in a topology).
+"""Mininet's classes of nodes, links and interfaces (`cls=` in a topology), and their place in a testbed.
 
-A testbed makes hosts, switches and links of its own classes. Where a topology names a stock class without further
-behaviour, `cls=TCLink` or `cls=OVSSwitch`, the testbed's takes its place. Any other class is refused.
+A testbed makes hosts, switches, links and interfaces of its own classes, which are derived from Mininet's. Where a
+topology names a stock class without further behaviour, `cls=TCLink` or `cls=OVSSwitch`, the testbed's takes its place.
+A subclass of a stock class is combined with the testbed's (class LinuxRouter(Node) becomes a class with the bases
+LinuxRouter and Host): its own methods come first, super() leads to the testbed's, and methods that it calls by name,
+Node.config(self, ...), are Mininet's. What needs programs or kernel features that a testbed lacks is refused.
 """
 
+from collections.abc import Callable, Mapping
+from functools import cache, partial
+from inspect import getclosurevars, isfunction
+from types import new_class
 from typing import Any
 
 from mininet import link, node, nodelib
@@ -14,45 +21,132 @@ from topologies.emulation.links.link import EmulatedLink
 from topologies.emulation.links.openvswitch import OpenVSwitch
 from topologies.emulation.node import Bridge, Host, Interface
 
-HOSTS = (node.Node, node.Host, Host)
-# OVSKernelSwitch is OVSSwitch by another name. Without a controller all of them are learning bridges.
+# Stock classes without behaviour that a testbed's would lack. OVSKernelSwitch is OVSSwitch by another name; without a
+# controller all switches are learning bridges. TCULink turns checksum offload off, as every link here does; OVSLink is
+# an optimisation between two OVSSwitches. A CPULimitedHost without limits (see options) is a host.
+HOSTS = (node.Node, node.Host, node.CPULimitedHost, Host)
 SWITCHES = (node.Switch, node.OVSSwitch, node.OVSBridge, nodelib.LinuxBridge, Bridge)
-# TCULink turns checksum offload off, as every link here does; OVSLink is an optimisation between two OVSSwitches.
 LINKS = (link.Link, link.TCLink, link.TCULink, link.OVSLink, EmulatedLink)
 INTERFACES = (link.Intf, link.TCIntf, Interface)
 INTERFACE_OPTIONS = ("intf", "cls1", "cls2")
+
+_NO_CONTROLLER = "a testbed has no OpenFlow controller: leave it out, its switches learn and forward without one"
+_ROUTER = "give addHost() forwards=True for a router, or derive a class from Node"
+# Why a class, or one derived from it, cannot be used, and what to do. The first that fits counts.
+_REFUSED: Mapping[type, str] = {
+    node.Controller: _NO_CONTROLLER,
+    nodelib.NAT: f"it changes files of the machine (/etc/network/interfaces): {_ROUTER}",
+    node.CPULimitedHost: "it needs control groups of version 1, which a sandbox has none of: derive it from Host",
+    node.UserSwitch: "it needs the OpenFlow reference switch: write cls=LinuxBridge",
+    node.IVSSwitch: "it needs the Indigo virtual switch: write cls=LinuxBridge",
+    OpenVSwitch: "for Open vSwitch call Testbed(topo, switch=OpenVSwitch)",
+    node.OVSSwitch: "it needs the daemons of Open vSwitch: derive it from LinuxBridge, which has stp=True as well",
+    link.OVSIntf: "it is a patch port of Open vSwitch: write TCIntf",
+    link.OVSLink: "it is a patch link of Open vSwitch: derive it from TCLink",
+}
 
 
 def check(topo: Topo) -> None:
     """Validate the classes of a topology. Raises TopologyError for the first that a testbed cannot use."""
     for host in topo.hosts():
-        _check(f"the host {host}", topo.nodeInfo(host).get("cls"), HOSTS, _INSTEAD_OF_HOST)
+        _check(f"the host {host}", topo.nodeInfo(host).get("cls"), HOSTS, node.Node)
     for switch in topo.switches():
-        kind = topo.nodeInfo(switch).get("cls")
-        if not _is_own_bridge(kind):
-            _check(f"the switch {switch}", kind, SWITCHES, _INSTEAD_OF_SWITCH)
+        _check(f"the switch {switch}", topo.nodeInfo(switch).get("cls"), SWITCHES, node.Switch)
     for first, second, params in topo.links(withInfo=True):
-        _check(f"the link {first}-{second}", params.get("cls"), LINKS, _INSTEAD_OF_LINK)
+        _check(f"the link {first}-{second}", params.get("cls"), LINKS, link.Link)
         for option in INTERFACE_OPTIONS:
-            _check(f"the link {first}-{second}, option {option},", params.get(option), INTERFACES, _INSTEAD_OF_LINK)
+            _check(f"the link {first}-{second}, option {option},", params.get(option), INTERFACES, link.Intf)
 
 
-_INSTEAD_OF_HOST = "give addHost() what it does: forwards=True for a router, serves='COMMAND' for a program"
-_INSTEAD_OF_SWITCH = "for Open vSwitch call Testbed(topo, switch=OpenVSwitch), for a mirror port set mirrors=True"
-_INSTEAD_OF_LINK = "give addLink() what it does: bw, delay, jitter, loss, max_queue_size, reorder"
-
-
-def _check(place: str, kind: Any, stock: tuple[type, ...], instead: str) -> None:
+def _check(place: str, kind: Any, stock: tuple[type, ...], base: type) -> None:
     if kind is None or kind in stock:
         return
-    name = getattr(kind, "__name__", None)
-    if name is None or not callable(kind):
+    if not isinstance(kind, type):
         raise TopologyError(f"{place} has cls={kind!r}, which is not a class: leave it out")
-    known = ", ".join(dict.fromkeys(stock_class.__name__ for stock_class in stock))
-    raise TopologyError(f"{place} has the class {name}, which is not one of {known}: leave it out and {instead}")
+    for refused, reason in _REFUSED.items():
+        if issubclass(kind, refused) and not (refused is node.OVSSwitch and _is_only_set_up(kind)):
+            raise TopologyError(f"{place} has the class {kind.__name__}, which cannot be used: {reason}")
+    if not issubclass(kind, base) or (base is node.Node and issubclass(kind, node.Switch)):
+        known = ", ".join(dict.fromkeys(stock_class.__name__ for stock_class in stock))
+        raise TopologyError(
+            f"{place} has the class {kind.__name__}, which is not derived from one of {known}: leave it out"
+        )
+    if base is link.Link and _definer(kind, "makeIntfPair") not in LINKS:
+        raise TopologyError(
+            f"{place} has the class {kind.__name__} with a makeIntfPair() of its own, which cannot be used: a testbed "
+            "creates both interfaces, so leave that method out"
+        )
 
 
-def _is_own_bridge(kind: Any) -> bool:
-    """Return whether a class is derived from lab7's own switch, whose constructor takes a name and options."""
-    # Open vSwitch needs its daemons, which a testbed starts only if all of its switches are Open vSwitches.
-    return isinstance(kind, type) and issubclass(kind, Bridge) and not issubclass(kind, OpenVSwitch)
+def _is_only_set_up(kind: type) -> bool:
+    """Return whether a class derived from OVSSwitch has no method of OVSSwitch's but a constructor."""
+    own = kind.__mro__[: kind.__mro__.index(node.OVSSwitch)]
+    changed = {name for base in own if base not in SWITCHES for name in vars(base) if not name.startswith("__")}
+    return not changed & {name for base in node.OVSSwitch.__mro__[:-1] for name in vars(base)}
+
+
+def _definer(kind: type, method: str) -> type | None:
+    return next((base for base in kind.__mro__ if method in vars(base)), None)
+
+
+def unwrap(options: dict[str, Any]) -> None:
+    """Replace functools.partial(CLASS, ...) and mininet.util.custom(CLASS, ...) as `cls` by the class, in place.
+
+    Their options join the others: those of partial() as defaults, those of custom() instead of others.
+    """
+    while True:
+        kind = options.get("cls")
+        if isinstance(kind, partial) and not kind.args:
+            options |= {**kind.keywords, **options, "cls": kind.func}
+        elif isfunction(kind) and kind.__module__ == "mininet.util" and "customized" in kind.__qualname__:
+            closure = getclosurevars(kind).nonlocals
+            options |= {**closure["params"], "cls": closure["cls"]}
+        else:
+            return
+
+
+def unwrapped(topo: Topo) -> Topo:
+    """Unwrap the classes of a topology, in place; return the topology."""
+    for name in topo.nodes():
+        unwrap(topo.nodeInfo(name))
+    for _, _, params in topo.links(withInfo=True):
+        unwrap(params)
+    return topo
+
+
+class _Alone:
+    """What a switch of OVSSwitch's constructor lacks, and what OVSSwitch does with several."""
+
+    prio = None
+
+    @classmethod
+    def batchStartup(cls, switches: Any) -> Any:  # noqa: N802
+        """Start none together: start() has."""
+        return switches
+
+    @classmethod
+    def batchShutdown(cls, switches: Any) -> Any:  # noqa: N802, ARG003
+        """Stop none together: stop() does."""
+        return ()
+
+
+@cache
+def combined(kind: type | None, own: type) -> type:
+    """Return the class to make for `cls=kind` in place of the testbed's own class."""
+    if kind is None or kind in HOSTS + SWITCHES + LINKS + INTERFACES:
+        return own
+    if issubclass(kind, own):
+        return kind
+    members: dict[str, Any] = {"__module__": kind.__module__}
+    if issubclass(kind, node.OVSSwitch):
+        # Its methods would call ovs-vsctl: a bridge's come first, and no two switches start in one batch.
+        members |= {name: value for base in (Bridge, _Alone) for name, value in vars(base).items() if name[:2] != "__"}
+    return new_class(kind.__name__, (kind, own), exec_body=lambda body: body.update(members))
+
+
+def construct(kind: Any, equip: Callable[[Any], None], *args: Any, **options: Any) -> Any:
+    """Make an object of a combined class; `equip` gives it what it needs of its testbed before its constructor runs."""
+    made = kind.__new__(kind)
+    equip(made)
+    made.__init__(*args, **options)
+    return made

@@ -42,3 +42,9 @@ def write(
     (folder / "resolv.conf").write_text(resolv_text(resolvers))
     (folder / "nsswitch.conf").write_text(nsswitch_text())
     (folder / "hostname").write_text(name + "\n")
+
+
+def add_entry(folder: Path, address: str, names: Sequence[str]) -> None:
+    """Add a line to the hosts(5) file that `write` has written, also while a host shows it."""
+    with open(folder / "hosts", "a") as file:
+        file.write(f"{address} {' '.join(names)}\n")

@@ -1,20 +1,29 @@
 """Detection of loops between switches, where a broadcast frame would circulate until the network is taken down.
 
-IEEE 802.1D breaks loops by a spanning tree, which the switches here do not run: they forward at once. So a topology
-must have none. Two links between the same two switches are a loop.
+IEEE 802.1D breaks loops by a spanning tree. A switch takes part in it with stp=True, and blocks one of its ports to
+every loop that it is in, since the other switches pass its messages on. A loop of switches that do not is refused. Two
+links between the same two switches are a loop.
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from mininet.topo import Topo
 
 
-def find_loop(topo: Topo) -> list[str]:
-    """Return the switches along the first loop of a topology, closed by the first again; empty if there is none."""
-    switches = topo.switches()
+def find_loop(topo: Topo, *, spanning_tree: bool = True) -> list[str]:
+    """Return the switches along the first loop of a topology, closed by the first again; empty if there is none.
+
+    spanning_tree: leave out loops that a switch with stp=True breaks.
+    """
+    cutting = {switch for switch in topo.switches() if spanning_tree and topo.nodeInfo(switch).get("stp")}
+    return find_loop_among([switch for switch in topo.switches() if switch not in cutting], topo.links())
+
+
+def find_loop_among(switches: Sequence[str], links: Iterable[tuple[str, str]]) -> list[str]:
+    """Return the first loop among these switches; links of others are left out."""
     joined: dict[str, list[str]] = {switch: [] for switch in switches}
-    for first, other in topo.links():
+    for first, other in links:
         if first not in joined or other not in joined:
             continue
         # A link whose ends are connected already closes a loop.
@@ -46,7 +55,7 @@ def _backwards(before: dict[str, str], end: str) -> Iterable[str]:
         end = before[end]
 
 
-def _from_first(path: list[str], switches: list[str]) -> list[str]:
+def _from_first(path: list[str], switches: Sequence[str]) -> list[str]:
     """Rotate a loop to start at its first switch in topology order, in the direction of the lower neighbour."""
     start = min(range(len(path)), key=lambda place: switches.index(path[place]))
     loop = path[start:] + path[:start]

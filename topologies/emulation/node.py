@@ -5,15 +5,18 @@ held by one small process of the fork server, addresses are set by `ip -batch`, 
 and Mininet's bash per node is started by the first call of cmd().
 """
 
+import json
 import os
 import shlex
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from mininet.link import Intf
-from mininet.node import Node, Switch
+from mininet.link import TCIntf
+from mininet.node import Node
+from mininet.nodelib import LinuxBridge
 
 from topologies.emulation import sandbox, tools
 from topologies.emulation.errors import EmulationError
@@ -22,56 +25,92 @@ from topologies.emulation.process import namespaces
 from topologies.emulation.process.host_process import NAMED
 from topologies.emulation.process.launcher import ForkServer, Service, start_service
 from topologies.emulation.process.program import Program
-from topologies.emulation.shape import SHAPING
 from topologies.emulation.watch import HOLDER as HOLDER_RANK
 from topologies.emulation.watch import program_of
 
 HOST_PROCESS = "topologies.emulation.process.host_process"
 RUN_TIMEOUT_S = 60.0
+# The smallest times that IEEE 802.1D-1998 allows (table 8-3): a port forwards after twice the forward delay. In
+# hundredths of a second, as ip-link(8) takes them.
+SPANNING_TREE = "forward_delay 400 hello_time 100 max_age 600"
 
 
-class Interface(Intf):  # type: ignore[misc]
-    """An interface created by its link, with its MAC address, in the node's namespace.
+class Interface(TCIntf):  # type: ignore[misc]
+    """An interface of a link, which creates it with its MAC address in the node's namespace.
 
     ip6: the IPv6 address that the link's parameters set, with the length of its prefix.
     """
 
     ip6: str | None = None
 
-    def config(self, ip: str | None = None, ip6: str | None = None, **params: Any) -> dict[str, Any]:
-        """Bring the interface up with offload off, and set its address if the link's parameters have one.
+    def __init__(
+        self,
+        name: str,
+        node: Any = None,
+        port: int | None = None,
+        link: Any = None,
+        mac: str | None = None,
+        **params: Any,
+    ) -> None:
+        """Attach to the node; the device exists, and is configured, once the link knows its other end too."""
+        self.node, self.name, self.link, self.mac = node, name, link, mac
+        self.ip: str | None = None
+        self.prefixLen: str | None = None
+        params.pop("moveIntfFn", None)
+        node.addIntf(self, port=port, moveIntfFn=_stay)
+        self.params = params
+        link.add_end(self)
 
-        Raises EmulationError for shaping parameters: a link is shaped when it is created.
+    def config(
+        self,
+        mac: str | None = None,
+        ip: str | None = None,
+        ip6: str | None = None,
+        ifconfig: str | None = None,
+        up: bool = True,
+        **params: Any,
+    ) -> dict[str, Any]:
+        """Set addresses, state and shape of the interface; see Mininet.
+
+        As there, shaping parameters replace those before, and without any the shape stays. Raises TopologyError and
+        EmulationError.
         """
-        if shaping := [f"{name}={params[name]!r}" for name in SHAPING if params.get(name) is not None]:
-            raise EmulationError(
-                f"the link of {self.name} is up and cannot be reshaped: "
-                f"give {', '.join(shaping)} to addLink() and start again"
-            )
+        if self.link is not None:
+            self.link.reshape(self, params)
         if not self.node.namespace_pid:
             ipv6_off(self.name)
-        device.bring_up(self.name, self.node.namespace_pid)
+        if up:
+            device.bring_up(self.name, self.node.namespace_pid)
         device.switch_offload_off(self.name, self.node.namespace_pid)
+        if mac is not None and mac != self.mac:
+            self.setMAC(mac)
         if ip is not None:
             self.setIP(ip)
+        if ifconfig is not None:
+            self.ifconfig(ifconfig)
         self.ip6 = ip6 or self.ip6
         return {}
 
     def setIP(self, ipstr: str, prefixLen: int | None = None) -> str:  # noqa: N802, N803
-        """Set the address: '10.0.0.1/24', or an address and a prefix length."""
+        """Set the address: '10.0.0.1/24', or an address and a prefix length. Raises EmulationError."""
+        if "/" not in str(ipstr) and prefixLen is None:
+            raise EmulationError(f"the address {ipstr} of {self.name} lacks the length of its prefix: write {ipstr}/24")
         tools.batch("ip", self.assign_address(ipstr, prefixLen), self.node.namespace_pid)
+        if self.link is not None:
+            self.link.changed()
         return ""
 
     def setMAC(self, macstr: str) -> str:  # noqa: N802
-        """Refuse: static forwarding and neighbour tables contain the address. Raises EmulationError."""
-        raise EmulationError(
-            f"{self.name} is up and keeps its address {self.mac}, which is in all hosts' and switches' tables: give "
-            f"mac={macstr!r} to addHost(), or addr1 or addr2 to addLink(), and start again"
-        )
+        """Set the MAC address, also of a running network. Raises EmulationError."""
+        tools.batch("ip", [f"link set dev {self.name} address {macstr}"], self.node.namespace_pid)
+        self.mac = macstr
+        if self.link is not None:
+            self.link.changed()
+        return ""
 
     def assign_address(self, ip: str, prefix_length: int | None = None) -> list[str]:
         """Record the address; return the lines for `ip -batch` that set it."""
-        self.ip, _, length = ip.partition("/")
+        self.ip, _, length = str(ip).partition("/")
         self.prefixLen = length or str(prefix_length)
         # Those of IPv6 stay, the link-local one of the kernel included.
         return [
@@ -86,6 +125,10 @@ class Interface(Intf):  # type: ignore[misc]
             remove(self.name)
         self.node.delIntf(self)
         self.link = None
+
+
+def _stay(*_: Any) -> None:
+    """Leave an interface where it is: its link has created it in the namespace of its node."""
 
 
 def remove(interface: str) -> None:
@@ -107,19 +150,41 @@ def ipv6_off(interface: str) -> None:
         switch.write_text("1")
 
 
+# Attributes of a node's bash.
+SHELL = ("shell", "stdin", "stdout", "pollOut", "master", "slave")
+
+
 class _LazyShell(Node):  # type: ignore[misc]
-    """A node whose bash is started by the first cmd(), in the node's own namespaces."""
+    """A node whose bash is started by the first use of it (cmd(), `shell`, `stdout`), in the node's own namespaces."""
 
     namespace_pid = 0
 
     def startShell(self, mnopts: str | None = None) -> None:  # noqa: N802, ARG002
-        """Defer: the shell is started by the first command."""
+        """Defer: the shell is started by its first use."""
+        for name in SHELL:
+            self.__dict__.pop(name, None)
         self.pid = self.namespace_pid or os.getpid()
 
+    def __getattr__(self, name: str) -> Any:
+        """Start the shell for an attribute of it."""
+        if name not in SHELL:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        self._open_shell()
+        return self.__dict__[name]
+
     def _open_shell(self) -> None:
-        if self.shell is None:
-            super().startShell("-cd" if not self.inNamespace else "-c")
-            self.pid = self.namespace_pid or self.pid
+        self.__dict__.update(dict.fromkeys(SHELL))
+        super().startShell("-cd" if not self.inNamespace else "-c")
+        self.pid = self.namespace_pid or self.pid
+
+    def terminate(self) -> None:
+        """End the shell if it was started; see Mininet."""
+        if "shell" not in self.__dict__:
+            self.shell = None
+        super().terminate()
+
+    def unmountPrivateDirs(self) -> None:  # noqa: N802
+        """Leave the private folders: they vanish with the mount namespace of the host."""
 
     def _popen(self, cmd: list[str], **params: Any) -> subprocess.Popen[bytes]:
         # Mininet runs its shell through mnexec and its programs through `mnexec -da PID`; replace both by nsenter.
@@ -138,17 +203,6 @@ class _LazyShell(Node):  # type: ignore[misc]
 
     workdir: Path = Path("/")
 
-    def sendCmd(self, *args: Any, **kwargs: Any) -> None:  # noqa: N802
-        """Send a command to the shell, starting the shell if there is none; see Mininet."""
-        self._open_shell()
-        kwargs.pop("printPid", None)
-        super().sendCmd(*args, **kwargs)
-
-    def cmd(self, *args: Any, **kwargs: Any) -> str:
-        """Run a command in the shell, starting the shell if there is none; see Mininet."""
-        self._open_shell()
-        return str(super().cmd(*args, **kwargs))
-
 
 class Host(_LazyShell):
     """A host of a topology: its own network, mounts, host name, /etc/hosts and /etc/resolv.conf.
@@ -161,28 +215,23 @@ class Host(_LazyShell):
     before any service starts).
     """
 
-    def __init__(
-        self,
-        name: str,
-        *,
-        forkserver: ForkServer,
-        workdir: Path,
-        congestion_control: str,
-        ipv6: bool = False,
-        **params: Any,
-    ) -> None:
+    forkserver: ForkServer
+    has_ipv6 = False
+
+    def equip(self, *, forkserver: ForkServer, workdir: Path, congestion_control: str, ipv6: bool = False) -> None:
+        """Provide what a host needs of its testbed; called before the constructor, which may be a subclass's own."""
         self.forkserver = forkserver
-        self.workdir = workdir / name
-        self.files = workdir / "etc" / name
+        self._testbed_folder = workdir
         self._congestion_control = congestion_control
         self.has_ipv6 = ipv6
         self._started = 0
+        self._terminated = False
         self.services: list[Service | Program] = []
-        params["privateDirs"] = params.get("privateDirs") or []
-        super().__init__(name, **params)
 
     def startShell(self, mnopts: str | None = None) -> None:  # noqa: N802
         """Start the process that holds the host's namespaces."""
+        self.workdir = self._testbed_folder / self.name
+        self.files = self._testbed_folder / "etc" / self.name
         self.workdir.mkdir()
         for name, text in (self.params.get("files") or {}).items():
             (self.workdir / name).parent.mkdir(parents=True, exist_ok=True)
@@ -202,24 +251,46 @@ class Host(_LazyShell):
             namespaces.bind_file(Path(f"/proc/{self.namespace_pid}/ns/net"), NAMED / self.name)
         super().startShell(mnopts)
 
+    def mountPrivateDirs(self) -> None:  # noqa: N802
+        """Mount the private folders; see Mininet. The testbed's folder stays visible in a private /run."""
+        super().mountPrivateDirs()
+        if self.privateDirs and not self.run_in_namespaces(["test", "-d", str(self.workdir)]):
+            # The shell's own folder is below the mount: `-c` keeps mount(8) from looking its path up again.
+            self.cmd(f"mkdir -p {self._testbed_folder}; mount -c --bind .. {self._testbed_folder}; cd {self.workdir}")
+
+    def run_in_namespaces(self, words: Sequence[str]) -> bool:
+        """Run a program in the host with the folder / and return whether it succeeded."""
+        return subprocess.run([*self.entering("/"), *words], capture_output=True, check=False).returncode == 0
+
     def config(
         self,
+        mac: str | None = None,
         ip: str | None = None,
-        mac: str | None = None,  # noqa: ARG002 - its link has set it
         defaultRoute: str | None = None,  # noqa: N803
+        lo: str = "up",
         **_params: Any,
     ) -> dict[str, Any]:
-        """Set the default interface's address and the default route ('via 10.0.0.1')."""
-        device.bring_up("lo", self.namespace_pid)
-        lines = []
+        """Set the default interface's addresses and the default route ('via 10.0.0.1'); see Mininet.
+
+        As there, `ip` replaces an address that the link's parameters gave to that interface.
+        """
+        if lo == "up":
+            device.bring_up("lo", self.namespace_pid)
+        else:
+            tools.batch("ip", [f"link set dev lo {lo}"], self.namespace_pid)
         interface = self.defaultIntf() if self.intfs else None
-        if interface is not None and ip is not None and interface.ip is None:
+        if interface is not None and mac is not None and mac != interface.mac:
+            interface.setMAC(mac)
+        lines = []
+        if interface is not None and ip is not None:
             lines += interface.assign_address(ip, 8)
         if defaultRoute is not None:
             # As in Node.setDefaultRoute: a single word is the name of an interface.
-            route = defaultRoute if " " in defaultRoute else f"dev {defaultRoute}"
+            route = defaultRoute if " " in str(defaultRoute) else f"dev {defaultRoute}"
             lines.append(f"route replace default {route}")
         tools.batch("ip", lines, self.namespace_pid)
+        if interface is not None and lines:
+            interface.link.changed()
         if self.params.get("forwards"):
             switches = ["/proc/sys/net/ipv4/ip_forward"]
             switches += ["/proc/sys/net/ipv6/conf/all/forwarding"] if self.has_ipv6 else []
@@ -307,7 +378,13 @@ class Host(_LazyShell):
         return program
 
     def terminate(self) -> None:
-        """Stop the services, the shell and the namespace holder; the namespaces vanish with the last process."""
+        """Stop the services, the shell and the namespace holder; the namespaces vanish with the last process.
+
+        Idempotent: Mininet's delHost() calls it twice.
+        """
+        if self._terminated:
+            return
+        self._terminated = True
         for service in self.services:
             service.stop()
         super().terminate()
@@ -318,17 +395,19 @@ class Host(_LazyShell):
         self.holder.stop()
 
 
-class Bridge(_LazyShell, Switch):  # type: ignore[misc]
-    """A switch: one Linux bridge without spanning tree and without a learning delay.
+class Bridge(_LazyShell, LinuxBridge):  # type: ignore[misc]
+    """A switch: one Linux bridge, which forwards at once, or with `stp` takes part in the spanning tree protocol.
 
     mirrors: every port gets a copy of every frame, as a mirror (SPAN) port does, for a sniffer in promiscuous mode.
+    stp, prio: spanning tree (IEEE 802.1D), and the priority of this bridge; the lowest becomes the root.
     """
+
+    mirrors = False
 
     def __init__(self, name: str, mirrors: bool = False, **params: Any) -> None:
         self.mirrors = mirrors
-        # The data path id, which Switch would derive from the name, is for OpenFlow only: any name is allowed.
         self._made = False
-        super().__init__(name, **{**params, "dpid": params.get("dpid") or "1"})
+        super().__init__(name, **params)
         self._made = True
 
     def cmd(self, *args: Any, **kwargs: Any) -> str:
@@ -338,21 +417,80 @@ class Bridge(_LazyShell, Switch):  # type: ignore[misc]
         """
         return super().cmd(*args, **kwargs) if self._made else ""
 
+    @classmethod
+    def setup(cls) -> None:
+        """Require nothing: the testbed has checked its tools."""
+
+    def equip(self, changed: Callable[[], None]) -> None:
+        """Provide a function to call when ports of the running bridge have changed."""
+        self._changed = changed
+        self._attached: list[Any] = []
+        self._entries: list[tuple[str, str]] = []
+
+    def defaultDpid(self, dpid: str | None = None) -> str:  # noqa: N802
+        """Return the data path id, for which a name without a number is no error: it is for OpenFlow only."""
+        return str(super().defaultDpid(dpid or (None if any(map(str.isdigit, self.name)) else "1")))
+
     def start(self, _controllers: Sequence[Any]) -> None:
-        """Create the bridge and attach its ports."""
-        ports = [intf.name for intf in self.intfList() if intf.name != "lo"]
-        plugs = [f"link set dev {port} master {self.name}" for port in ports]
-        # A bridge with learning off floods every frame. ageing_time 0 floods too, but br_fdb_cleanup() of Linux then
-        # scans for old entries every 10 ms: 8.6 million times a day.
-        plugs += [f"link set dev {port} type bridge_slave learning off" for port in ports if self.mirrors]
+        """Create the bridge and attach its ports, with the forwarding entries that it had."""
+        self._attached = [intf for intf in self.intfList() if intf.name != "lo"]
+        plugs = [line for port in self._attached for line in self._attaching(port.name)]
         kind = "bridge forward_delay 0 stp_state 0 mcast_snooping 0"
+        if self.stp:
+            priority = f"priority {self.prio}" if self.prio is not None else ""
+            kind = f"bridge {SPANNING_TREE} {priority} stp_state 1 mcast_snooping 0"
         tools.batch("ip", [f"link add {self.name} type {kind}", *plugs, f"link set dev {self.name} up"])
         ipv6_off(self.name)
+        self._install(self._entries)
+
+    def _attaching(self, port: str) -> list[str]:
+        lines = [f"link set dev {port} master {self.name}"]
+        # A bridge with learning off floods every frame. ageing_time 0 floods too, but br_fdb_cleanup() of Linux then
+        # scans for old entries every 10 ms: 8.6 million times a day.
+        return lines + [f"link set dev {port} type bridge_slave learning off"] * self.mirrors
+
+    def attach(self, intf: Any) -> None:
+        """Make an interface a port of the running bridge, as OVSSwitch.attach does."""
+        port = self.intf(intf)
+        tools.batch("ip", self._attaching(port.name))
+        self._attached.append(port)
+        self._changed()
+
+    def detach(self, intf: Any) -> None:
+        """Take a port from the running bridge, as OVSSwitch.detach does."""
+        port = self.intf(intf)
+        tools.batch("ip", [f"link set dev {port.name} nomaster"])
+        self._attached.remove(port)
+        self._changed()
+
+    def connected(self) -> bool:
+        """Return whether every port forwards, or is blocked by the spanning tree."""
+        return not (self.stp and {"listening", "learning"} & set(self._port_states()))
+
+    def _port_states(self) -> list[str]:
+        found = subprocess.run(["bridge", "-json", "link", "show"], capture_output=True, text=True, check=False)
+        return [row["state"] for row in json.loads(found.stdout or "[]") if row.get("master") == self.name]
 
     def add_static_entries(self, places: Iterable[tuple[str, str]]) -> None:
         """Install static forwarding entries (MAC address, port): nothing is learned, flooded or aged."""
-        tools.batch("bridge", [f"fdb replace {mac} dev {port} master static" for mac, port in places])
+        self._entries = list(places)
+        self._install(self._entries)
 
-    def stop(self, deleteIntfs: bool = True) -> None:  # noqa: N803, ARG002
-        """Remove the bridge; its interfaces went with their links."""
+    def remove_static_entries(self) -> None:
+        """Remove the static forwarding entries, some of which may have gone with their port."""
+        lines = [f"fdb del {mac} dev {port} master static" for mac, port in self._entries]
+        with suppress(EmulationError):
+            tools.batch("bridge", lines, all_of_them=True)
+        self._entries = []
+
+    def _install(self, entries: Iterable[tuple[str, str]]) -> None:
+        ports = {port.name for port in self._attached}
+        entries = [(mac, port) for mac, port in entries if port in ports]
+        tools.batch("bridge", [f"fdb replace {mac} dev {port} master static" for mac, port in entries])
+
+    def stop(self, deleteIntfs: bool = True) -> None:  # noqa: N803
+        """Remove the bridge, and with `deleteIntfs` its interfaces, if they are not gone with their links."""
         remove(self.name)
+        self._attached = []
+        if deleteIntfs:
+            self.deleteIntfs()

@@ -1,7 +1,8 @@
 """Validation of the options of addHost(), addSwitch() and addLink(): types and values, before anything is built.
 
 The names are Mininet's (Node.config, Intf.config, Link.__init__) and those that lab7's hosts and switches add. Unknown
-options are ignored, as by stock Mininet, whose classes accept options of any name.
+options are ignored, as by stock Mininet, whose classes accept options of any name. Those of OpenFlow (failMode,
+protocols, datapath, listenPort ...) have no effect without a controller; use_hfsc asks for what every link does.
 """
 
 import os
@@ -104,13 +105,28 @@ def _private_folders(value: Any) -> str | None:
         return "is not a list of folders, or of pairs of folders: write privateDirs=['/var/log']"
     for entry in value:
         folder = entry if isinstance(entry, str) else entry[0]
-        if RUN.is_relative_to(os.path.realpath(folder)):
-            return f"hides {RUN}, where the folder of every host lies: name a folder in it, {RUN}/NAME"
+        if os.path.realpath(folder) == "/":
+            return "hides every file of the host: name a folder in it"
     return None
 
 
 def _own_namespace(value: Any) -> str | None:
-    return None if value else "is not supported: every host has its own network namespace"
+    return None if value else "is not supported: every host has its own network namespace, so leave it out"
+
+
+def _shared_namespace(value: Any) -> str | None:
+    return "is not supported: all switches are in one network namespace, so leave it out" if value else None
+
+
+def _state(value: Any) -> str | None:
+    return None if value in ("up", "down") else "is not a state: write lo='up' or lo='down'"
+
+
+def _no_limit(value: Any) -> str | None:
+    # -1 is Mininet's default of `cpu`.
+    if value in (-1, None):
+        return None
+    return "is not supported: it limits a host by control groups, of which a sandbox has none; leave it out"
 
 
 def _number(low: int, high: int, meaning: str) -> Check:
@@ -140,6 +156,10 @@ def _unless_false(instead: str) -> Check:
     return lambda value: f"is not supported: {instead}" if value else None
 
 
+def _if_false(instead: str) -> Check:
+    return lambda value: None if value else f"is not supported: {instead}"
+
+
 _PORT = _number(0, PORT_MAX, f"a number from 0 to {PORT_MAX}")
 _RESERVED = _not_taken("leave it out")
 
@@ -157,12 +177,17 @@ HOST: Mapping[str, Check] = {
     "files": _files,
     "privateDirs": _private_folders,
     "inNamespace": _own_namespace,
-    "forkserver": _RESERVED,
-    "workdir": _RESERVED,
-    "congestion_control": _RESERVED,
+    "lo": _state,
+    "cpu": _no_limit,
+    "cores": _no_limit,
     "ipv6": _not_taken("all hosts of a network have it or none: set the topology's attribute ipv6"),
 }
-SWITCH: Mapping[str, Check] = {"dpid": _dpid, "driver": _RESERVED}
+SWITCH: Mapping[str, Check] = {
+    "dpid": _dpid,
+    "privateDirs": _not_taken("a switch has no folders of its own"),
+    "inNamespace": _shared_namespace,
+    "prio": _number(0, PORT_MAX, f"a bridge priority from 0 to {PORT_MAX}"),
+}
 LINK: Mapping[str, Check] = {
     "port1": _PORT,
     "port2": _PORT,
@@ -177,7 +202,10 @@ LINK: Mapping[str, Check] = {
     "name": _not_taken("write intfName1= and intfName2= for the two ends"),
     "enable_red": _unless_false("a queue drops its newest frame; leave it out, or set max_queue_size"),
     "enable_ecn": _unless_false("a queue drops its newest frame; leave it out, or set max_queue_size"),
-    **dict.fromkeys(("link", "node", "wiring", "moveIntfFn"), _RESERVED),
+    "use_tbf": _unless_false("a queue holds a number of frames; leave it out, and set max_queue_size"),
+    **dict.fromkeys(("gro", "txo", "rxo"), _unless_false("offload is off on every link; leave it out")),
+    "disable_gro": _if_false("offload is off on every link; leave it out"),
+    **dict.fromkeys(("link", "node", "moveIntfFn"), _RESERVED),
 }
 END: Mapping[str, Check] = {
     "ip": _address_with_prefix,
@@ -202,7 +230,7 @@ def check(topo: Topo) -> None:
             own = params.get(side) or {}
             _check(f"{place}, {side}", own, END)
             try:
-                parse_shape({key: {**params, **own}.get(key) for key in SHAPING})
+                parse_shape({key: {**own, **params}.get(key) for key in SHAPING})
             except TopologyError as error:
                 raise TopologyError(f"{place}: {error}") from None
 

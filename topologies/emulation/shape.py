@@ -8,8 +8,11 @@ from topologies.emulation.errors import TopologyError
 
 # TCLink's parameter names.
 SHAPING = ("bw", "delay", "jitter", "loss", "max_queue_size", "reorder")
-_TIME = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(us|usecs?|ms|msecs?|s|secs?)?\s*")
-_SCALE_S = {"u": 1e-6, "m": 1e-3, "s": 1.0}
+# As get_time64() of iproute2 reads them: strtod(3), then a unit in either case.
+_TIME = re.compile(
+    r"\s*((?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*(s|secs?|ms|msecs?|us|usecs?|ns|nsecs?)?\s*", re.IGNORECASE
+)
+_SCALE_S = {"n": 1e-9, "u": 1e-6, "m": 1e-3, "s": 1.0}
 # Back ends of links; auto: netem where the kernel has it.
 BACKENDS = ("auto", "netem", "wire")
 DELAY_MAX_S = 60.0
@@ -32,14 +35,14 @@ class Shape:
 
 
 def parse_time_s(text: str | float, name: str = "delay") -> float:
-    """Parse a time in tc's format ('5ms', '300us', '1s'; a bare number is in microseconds) and return it in seconds.
+    """Parse a time in tc's format ('5ms', '.3MS', '1s'; a bare number is in microseconds) and return it in seconds.
 
     Raises TopologyError.
     """
     match = _TIME.fullmatch(str(text))
     if match is None:
         raise TopologyError(f"{name}={text!r} is not a time: write it as 5ms, 300us or 1s")
-    return float(match[1]) * _SCALE_S[(match[2] or "us")[0]]
+    return float(match[1]) * _SCALE_S[(match[2] or "us")[0].lower()]
 
 
 def parse_shape(params: dict[str, Any]) -> Shape | None:

@@ -14,8 +14,10 @@ import resource
 import shutil
 import signal
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
+from itertools import count
 from pathlib import Path
 from random import Random
 from types import TracebackType
@@ -27,11 +29,12 @@ from mininet.topo import Topo
 
 from topologies.emulation import classes, etc_files, options, sandbox, tools, topology_checks
 from topologies.emulation.addressing import arp_of, hosts_file, ipv6_of, tables
-from topologies.emulation.errors import EmulationError, MachineError
+from topologies.emulation.errors import EmulationError, MachineError, TopologyError
 from topologies.emulation.links import netem, openvswitch
 from topologies.emulation.links.link import EmulatedLink, Wiring
 from topologies.emulation.links.openvswitch import OpenVSwitch
-from topologies.emulation.node import HOST_PROCESS, Bridge, Host
+from topologies.emulation.loops import find_loop_among
+from topologies.emulation.node import HOST_PROCESS, Bridge, Host, Interface
 from topologies.emulation.process import iperf
 from topologies.emulation.process.launcher import ForkServer, Service, is_module, is_service, split_command
 from topologies.emulation.process.program import Program
@@ -44,32 +47,117 @@ Starter = Callable[[Host], Service | Program]
 _running: "list[Testbed]" = []
 CONGESTION_CONTROLS = ("cubic", "reno")
 OPEN_FILES = 8192
+# A port forwards 8 s after the last change of the tree (see node.SPANNING_TREE), of which a large one has several.
+FORWARDING_TIMEOUT_S = 60.0
+FORWARDING_POLL_S = 0.1
 
 
 class _Network(Mininet):  # type: ignore[misc]
-    """Mininet without its machine-wide settings, with lab7's nodes and links, and with deterministic MAC addresses."""
+    """Mininet without its machine-wide settings, with lab7's nodes and links, and with deterministic MAC addresses.
 
-    def addHost(self, name: str, cls: Any = None, **options: Any) -> Any:  # noqa: N802
-        """Add a host; a stock Mininet class is replaced by lab7's."""
-        return super().addHost(name, cls=None if cls in classes.HOSTS else cls, **options)
+    equips: by class, functions that give a new node or link what it needs of its testbed; switch: class of switches.
+    """
 
-    def addSwitch(self, name: str, cls: Any = None, **options: Any) -> Any:  # noqa: N802
-        """Add a switch; a stock Mininet class is replaced by lab7's."""
-        return super().addSwitch(name, cls=None if cls in classes.SWITCHES else cls, **options)
+    def __init__(
+        self, topo: Topo, equips: Mapping[type, Callable[[Any], None]], switch: type, testbed: "Testbed"
+    ) -> None:
+        self._equips = equips
+        self._testbed = testbed
+        self._link_numbers = count(1)
+        self.is_up = False
+        super().__init__(topo=topo, switch=switch, controller=None, build=False)
 
-    def addLink(self, node1: Any, node2: Any, **options: Any) -> Any:  # noqa: N802
-        """Add a link; a stock Mininet class is replaced by lab7's."""
-        if options.get("cls") in classes.LINKS:
-            del options["cls"]
-        for end, node in ((1, node1), (2, node2)):
-            mac = self._mac_of_first_interface(node, options.get(f"port{end}"))
-            if mac is not None:
+    def addHost(self, name: str, **options: Any) -> Any:  # noqa: N802
+        """Add a host, of a class that is combined with lab7's. Raises TopologyError, EmulationError."""
+        if options.get("privateDirs", ()) is None:
+            del options["privateDirs"]
+        if not self.is_up:
+            return super().addHost(name, **self._with_class(options, Host))
+        self._check_new(name)
+        topology_checks.check_host(name, options)
+        self._testbed.prepare_names(name, options)
+        made = super().addHost(name, **self._with_class(options, Host))
+        self._testbed.publish_name(made)
+        return made
+
+    def addSwitch(self, name: str, **options: Any) -> Any:  # noqa: N802
+        """Add a switch, of a class that is combined with lab7's."""
+        kind = options.get("cls")
+        # A class of one's own is a Linux bridge also where all others are Open vSwitches.
+        own = self.switch if kind is None or kind in classes.SWITCHES else Bridge
+        if self.is_up:
+            self._check_new(name)
+            topology_checks.check_switch(name, options)
+        return super().addSwitch(name, **self._with_class(options, own))
+
+    def addLink(self, node1: Any, node2: Any, port1: Any = None, port2: Any = None, **options: Any) -> Any:  # noqa: N802
+        """Add a link, of a class that is combined with lab7's, between nodes or names."""
+        nodes = [self[node] if isinstance(node, str) else node for node in (node1, node2)]
+        if self.is_up:
+            topology_checks.check_link([(node.name, node in self.switches) for node in nodes], options)
+            self._check_loop((nodes[0].name, nodes[1].name))
+        number = next(self._link_numbers)
+        intf = options.pop("intf", None)
+        for end, (node, port) in enumerate(zip(nodes, (port1, port2), strict=True), start=1):
+            if mac := self._mac_of_first_interface(node, port):
                 options.setdefault(f"addr{end}", mac)
-        number = len(self.links) + 1
-        for end in (1, 2):
             # RFC 7042 section 2.1: the second lowest bit of the first octet marks a locally administered address.
-            options.setdefault(f"addr{end}", f"02:00:00:{number >> 8:02x}:{number & 255:02x}:{end:02x}")
-        return super().addLink(node1, node2, **options)
+            address = f"02:00:00:{number >> 8:02x}:{number & 255:02x}:{end:02x}"
+            if options.get(f"addr{end}") is None:
+                options[f"addr{end}"] = address
+            kind = options.get(f"cls{end}") or intf
+            options[f"cls{end}"] = classes.combined(kind, Interface)
+        made = super().addLink(*nodes, port1, port2, **self._with_class(options, EmulatedLink))
+        self._testbed.renew_tables()
+        return made
+
+    def _check_new(self, name: str) -> None:
+        if name in self:
+            raise EmulationError(f"there is a node {name!r} in this network already: give the new one another name")
+
+    def _check_loop(self, new: tuple[str, str]) -> None:
+        forwarding = [switch.name for switch in self.switches if not getattr(switch, "stp", False)]
+        if loop := find_loop_among(forwarding, [*self.names_of_links(), new]):
+            raise TopologyError(topology_checks.loop_message(loop))
+
+    def names_of_links(self) -> list[tuple[str, str]]:
+        """Return the names of the two nodes of every link."""
+        return [(link.intf1.node.name, link.intf2.node.name) for link in self.links]
+
+    def delLink(self, link: Any) -> None:  # noqa: N802
+        """Remove a link, also from the tables of the other nodes."""
+        super().delLink(link)
+        self._testbed.renew_tables()
+
+    def delNode(self, node: Any, nodes: Any = None) -> None:  # noqa: N802
+        """Remove a node with its links, which Mininet would leave behind without an interface."""
+        for link in [link for link in self.links if node in (link.intf1.node, link.intf2.node)]:
+            self.delLink(link)
+        super().delNode(node, nodes)
+
+    def start(self) -> None:
+        """Start the network; see Mininet."""
+        super().start()
+        self.is_up = True
+
+    def stop(self) -> None:
+        """Stop the network; see Mininet."""
+        self.is_up = False
+        super().stop()
+
+    def addController(self, name: Any = "c0", *_args: Any, **_params: Any) -> Any:  # noqa: N802
+        """Refuse a controller. Raises EmulationError."""
+        raise EmulationError(
+            f"a testbed has no OpenFlow controller, so {name} cannot be added: its switches learn and forward without"
+        )
+
+    def _with_class(self, options: dict[str, Any], own: type) -> dict[str, Any]:
+        """Return the options with a constructor as `cls`: of its class, combined with lab7's."""
+        classes.unwrap(options)
+        kind = classes.combined(options.get("cls"), own)
+        # The last that fits is the most derived.
+        equip = [equip for base, equip in self._equips.items() if issubclass(own, base)][-1]
+        return {**options, "cls": partial(classes.construct, kind, equip)}
 
     def iperf(
         self,
@@ -102,10 +190,9 @@ class _Network(Mininet):  # type: ignore[misc]
 
     def _mac_of_first_interface(self, node: Any, port: int | None) -> str | None:
         """Return the address of addHost(mac=...), which is that of the interface of the lowest port."""
-        name = node if isinstance(node, str) else node.name
-        if port is None or port != min(self.topo.ports.get(name, {}), default=None):
-            return None
-        mac: str | None = self[name].params.get("mac")
+        ports = self.topo.ports.get(node.name) or {node.portBase: None}
+        first = node.newPort() if port is None else port
+        mac: str | None = node.params.get("mac") if isinstance(node, Host) and first == min(ports) else None
         return mac
 
 
@@ -137,6 +224,10 @@ def choose_backend(asked: str) -> str:
     return "wire"
 
 
+def _equip(made: Any, **options: Any) -> None:
+    made.equip(**options)
+
+
 def listening_on_both(command: str) -> str:
     """Return the command line of one of lab7's services with all IPv6 addresses beside all of IPv4."""
     ours = command.split()[0].startswith("services.")
@@ -159,7 +250,8 @@ class Testbed:
     host_names: every host's /etc/hosts lists all others (None: as the topology's `host_names` says; one with name
     servers sets it to False). arp: 'static' (permanent neighbour and forwarding tables) or 'dynamic' (ARP, neighbour
     discovery, learning switches); ipv6: hosts have IPv6 beside IPv4 (None: as the topology's attributes `arp` and
-    `ipv6` say, by default 'static' and False). starters: by host name, functions that start something else than the
+    `ipv6` say, by default 'static' and False). stp: every switch takes part in a spanning tree, but for
+    those with stp=False. starters: by host name, functions that start something else than the
     topology's `serves` (a real server, a user's program). server_died: called in a thread of its own, with one
     sentence, when a host's service exits; the network then stays up. Raises TopologyError, MachineError and
     EmulationError, each one sentence; and LabDied within the block, when a process of the network exits without having
@@ -179,10 +271,15 @@ class Testbed:
         host_names: bool | None = None,
         arp: str | None = None,
         ipv6: bool | None = None,
+        stp: bool = False,
         starters: Mapping[str, Starter] | None = None,
         server_died: Callable[[str], None] | None = None,
     ) -> None:
-        topology_checks.check(topo)
+        for name in topo.switches() if stp else ():
+            topo.nodeInfo(name).setdefault("stp", True)
+        topology_checks.check(classes.unwrapped(topo))
+        if issubclass(switch, OpenVSwitch) and any(topo.nodeInfo(name).get("stp") for name in topo.switches()):
+            raise TopologyError("stp=True needs Linux bridges, and these are Open vSwitches: leave one of the two out")
         self.topo = topo
         self.seed = seed
         self._sandboxed = sandboxed
@@ -238,12 +335,40 @@ class Testbed:
         stack.callback(self.forkserver.close)
         self.net = self._build(stack)
         tables.set_addresses_and_routes(self.net, with_ipv6=self.ipv6)
-        if self.arp == "static":
-            tables.set_neighbours(self.net, with_ipv6=self.ipv6)
-            tables.set_forwarding(self.net)
+        self._set_tables()
+        self._await_forwarding()
         for host in self.net.hosts:
             host.set_up()
         self.services = self._start_services()
+
+    def _set_tables(self) -> None:
+        if self.arp != "static":
+            return
+        tables.set_neighbours(self.net, with_ipv6=self.ipv6)
+        # Where a spanning tree blocks ports, only learning finds the way.
+        if not find_loop_among([switch.name for switch in self.net.switches], self.net.names_of_links()):
+            tables.set_forwarding(self.net)
+
+    def renew_tables(self) -> None:
+        """Set all tables of the running network anew, after a node, a link or an address has changed."""
+        if self.net is None or not self.net.is_up or self.arp != "static":
+            return
+        for host in self.net.hosts:
+            tools.batch("ip", ["neigh flush all nud permanent"], host.namespace_pid)
+        for bridge in self.net.switches:
+            bridge.remove_static_entries()
+        self._set_tables()
+
+    def _await_forwarding(self) -> None:
+        """Wait until the spanning tree protocol has decided on every port of every switch."""
+        deadline_s = time.monotonic() + FORWARDING_TIMEOUT_S
+        while waiting := [switch.name for switch in self.net.switches if not switch.connected()]:
+            if time.monotonic() > deadline_s:
+                raise EmulationError(
+                    f"the ports of {', '.join(waiting)} do not forward {FORWARDING_TIMEOUT_S:g} s after the start of "
+                    "the spanning tree protocol: start it again"
+                )
+            time.sleep(FORWARDING_POLL_S)
 
     def _take_down(self, error: BaseException | None) -> None:
         """Stop everything; `error`: the exception that is propagating. Raises LabDied where a process has died."""
@@ -316,32 +441,27 @@ class Testbed:
 
     def _build(self, stack: contextlib.ExitStack) -> Mininet:
         self._write_names()
-        wiring = Wiring(self.backend, self.forkserver, self.workdir, Random(self.seed))
-        make_host = partial(
-            Host,
-            forkserver=self.forkserver,
-            workdir=self.workdir,
-            congestion_control=self.congestion_control,
-            ipv6=self.ipv6,
-        )
-        net = _Network(
-            topo=self.topo,
-            host=make_host,
-            switch=self._make_switch(stack),
-            link=partial(EmulatedLink, wiring=wiring),
-            controller=None,
-            build=False,
-        )
+        wiring = Wiring(self.backend, self.forkserver, self.workdir, Random(self.seed), changed=self.renew_tables)
+        equips: dict[type, Callable[[Any], None]] = {
+            Host: partial(
+                _equip,
+                forkserver=self.forkserver,
+                workdir=self.workdir,
+                congestion_control=self.congestion_control,
+                ipv6=self.ipv6,
+            ),
+            Bridge: partial(_equip, changed=self.renew_tables),
+            EmulatedLink: partial(_equip, wiring=wiring),
+        }
+        if issubclass(self._switch, OpenVSwitch):
+            driver = stack.enter_context(openvswitch.daemons(self.workdir, self._watch))
+            equips[OpenVSwitch] = partial(_equip, changed=self.renew_tables, driver=driver)
+        net = _Network(self.topo, equips, self._switch, self)
         self.net = net
         stack.callback(net.stop)
         net.build()
         net.start()
         return net
-
-    def _make_switch(self, stack: contextlib.ExitStack) -> Any:
-        if self._switch is not OpenVSwitch:
-            return self._switch
-        return partial(OpenVSwitch, driver=stack.enter_context(openvswitch.daemons(self.workdir, self._watch)))
 
     def _write_names(self) -> None:
         for host in self.topo.hosts():
@@ -349,6 +469,23 @@ class Testbed:
             resolvers = [resolver] if isinstance(resolver, str) else resolver
             entries = hosts_file.entries(self.topo, host, with_ipv6=self.ipv6) if self._host_names else []
             etc_files.write(self.workdir / "etc" / host, host, entries, resolvers, with_ipv6=self.ipv6)
+
+    def prepare_names(self, name: str, given: Mapping[str, Any]) -> None:
+        """Write the files of /etc for a host that is about to join the running network."""
+        resolver = given.get("resolver") or []
+        entries = [(host.IP(), [*(host.params.get("names") or []), host.name]) for host in self.net.hosts if host.IP()]
+        resolvers = [resolver] if isinstance(resolver, str) else resolver
+        etc_files.write(
+            self.workdir / "etc" / name, name, entries if self._host_names else [], resolvers, with_ipv6=self.ipv6
+        )
+
+    def publish_name(self, host: Host) -> None:
+        """Add a host that has joined the running network to /etc/hosts of all hosts."""
+        address = host.params.get("ip")
+        if self._host_names and address:
+            names = [*(host.params.get("names") or []), host.name]
+            for other in self.net.hosts:
+                etc_files.add_entry(other.files, address.split("/")[0], names)
 
     def restart(self, name: str) -> None:
         """Stop a host's services and start them again with empty state, as after a reboot."""

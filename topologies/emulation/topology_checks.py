@@ -1,6 +1,7 @@
 """Validation of a topology before anything is built from it, and the addresses and commands of its hosts."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Interface, IPv4Network
 from typing import Any
 
@@ -13,6 +14,7 @@ from topologies.emulation.loops import find_loop
 from topologies.emulation.options import INTERFACE_NAME_MAX
 from topologies.emulation.process.launcher import split_command
 
+HOST_NAME = re.compile(r"(?=.*[A-Za-z0-9])[A-Za-z0-9_.-]+")
 # Mininet gives a host without an address the next one of this network (ipBase of mininet.net.Mininet).
 DEFAULT_NETWORK = IPv4Network("10.0.0.0/8")
 
@@ -39,26 +41,73 @@ def check(topo: Topo) -> None:
                 raise TopologyError(f"the host {host}: {error}") from None
 
 
+def check_host(name: str, given: Mapping[str, Any]) -> None:
+    """Validate a host that is added to a running network. Raises TopologyError."""
+    topo = Topo()
+    topo.addHost(name, **given)
+    check(classes.unwrapped(topo))
+
+
+def check_switch(name: str, given: Mapping[str, Any]) -> None:
+    """Validate a switch that is added to a running network. Raises TopologyError."""
+    topo = Topo()
+    topo.addSwitch(name, **given)
+    check(classes.unwrapped(topo))
+
+
+def check_link(ends: Sequence[tuple[str, bool]], given: Mapping[str, Any]) -> None:
+    """Validate a link that is added to a running network; ends: name of each node, and whether it is a switch.
+
+    Raises TopologyError.
+    """
+    topo = Topo()
+    for name, is_switch in ends:
+        if is_switch:
+            topo.addSwitch(name)
+        else:
+            topo.addHost(name, ip=None)
+    topo.addLink(*(name for name, _ in ends), **given)
+    check(classes.unwrapped(topo))
+
+
 def _check_names(topo: Topo) -> None:
+    given = _interface_names(topo)
     for node in topo.nodes():
-        ports = topo.ports.get(node, {})
-        longest = max((f"{node}-eth{port}" for port in ports), key=len, default=node)
+        # A switch is an interface itself: its bridge.
+        names = [node] if topo.isSwitch(node) else []
+        names += [f"{node}-eth{port}" for port in topo.ports.get(node, {}) if (node, port) not in given]
+        longest = max(names, key=len, default="")
         if len(longest) > INTERFACE_NAME_MAX:
             over = len(longest) - INTERFACE_NAME_MAX
             raise TopologyError(
                 f"the name {node!r} is too long: its interface {longest!r} has {len(longest)} characters and Linux "
                 f"allows {INTERFACE_NAME_MAX}; shorten it by {over}"
             )
-        if not node.replace("-", "").replace("_", "").isalnum() or not node.isascii():
+        if not HOST_NAME.fullmatch(node):
             raise TopologyError(f"the name {node!r} is not a host name: use letters, digits and hyphens")
+
+
+def _interface_names(topo: Topo) -> set[tuple[str, int]]:
+    """Return node and port of the interfaces that intfName1 and intfName2 of a link name."""
+    return {
+        (params[f"node{end}"], params[f"port{end}"])
+        for _, _, params in topo.links(withInfo=True)
+        for end in (1, 2)
+        if params.get(f"intfName{end}")
+    }
 
 
 def _check_loops(topo: Topo) -> None:
     if loop := find_loop(topo):
-        raise TopologyError(
-            f"the switches {'-'.join(loop)} form a loop, in which a broadcast would circulate for ever, since switches "
-            "here run no spanning tree protocol: leave out one of these links"
-        )
+        raise TopologyError(loop_message(loop))
+
+
+def loop_message(loop: Sequence[str]) -> str:
+    """Describe a loop of switches, with the remedies."""
+    return (
+        f"the switches {'-'.join(loop)} form a loop, in which a broadcast would circulate for ever: leave out one of "
+        "these links, or run a spanning tree: addSwitch(..., stp=True), or `--stp` for all switches"
+    )
 
 
 def _check_addresses(topo: Topo) -> None:
@@ -80,15 +129,16 @@ def host_addresses(topo: Topo) -> dict[str, str]:
     """Return the address of every host that has one, as '10.0.0.1/24': its own, or the one that Mininet assigns by
     counting.
 
-    It is the address of the interface of the lowest port, which a link may set as well. A host with ip=None has none.
+    It is the address of the interface of the lowest port. As in Mininet, one that a link gives to that interface counts
+    only with ip=None, and a host with neither has none.
     """
     given = on_links(topo, "ip")
     addresses = {}
     for number, host in enumerate(topo.hosts(), start=1):
         ports = topo.ports.get(host)
         counted = f"{DEFAULT_NETWORK[number]}/{DEFAULT_NETWORK.prefixlen}" if ports else None
-        address = given.get((host, min(ports))) if ports else None
-        address = address or topo.nodeInfo(host).get("ip", counted)
+        address = topo.nodeInfo(host).get("ip", counted)
+        address = address or (given.get((host, min(ports))) if ports else None)
         if address:
             addresses[host] = address
     return addresses

@@ -61,6 +61,8 @@ def load(name: str, kind: str) -> ModuleType:
         sys.meta_path.append(_finder)
     try:
         spec.loader.exec_module(module)
+    except UserFileError:
+        raise
     except (SyntaxError, UnicodeDecodeError) as error:
         raise UserFileError(f"{name} cannot be read as Python: {type(error).__name__}: {error}") from error
     except (Exception, SystemExit) as error:

@@ -141,6 +141,12 @@ sandbox_option = click.option(
     default=True,
     help="run in new Linux namespaces; --no-sandbox (as root) creates the interfaces in the machine's own",
 )
+stp_option = click.option(
+    "--stp",
+    is_flag=True,
+    help="switches run a spanning tree protocol (IEEE 802.1D), as with `mn --switch lxbr,stp=1`: needed where they "
+    "form a loop; the network then starts 8 s later",
+)
 arp_option = click.option(
     "--arp",
     type=click.Choice(ARP),

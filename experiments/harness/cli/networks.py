@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import signal
 import sys
@@ -12,6 +13,8 @@ from typing import Any
 import click
 from mininet.cli import CLI
 from mininet.log import error, output
+from mininet.topo import Topo
+from mininet.util import makeNumeric
 from rich.markup import escape
 
 from experiments.harness.cli import common, terminals
@@ -21,6 +24,8 @@ from topologies.emulation.errors import EmulationError, TopologyError, UserFileE
 from topologies.emulation.process.interpreter import module_command
 from topologies.emulation.testbed import Testbed
 from topologies.emulation.user_module import explain
+
+TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
 class Shell(CLI):  # type: ignore[misc]
@@ -91,13 +96,15 @@ class Shell(CLI):  # type: ignore[misc]
 @common.set_option
 @common.links_option
 @common.sandbox_option
+@common.stp_option
 @common.arp_option
 @common.ipv6_option
 @common.real_time_option
 def up_command(topology: str, given: dict[str, str], timed: str, **options: Any) -> None:  # noqa: ARG001
     """Start a topology with its services, print its hosts and example commands, and keep it up until Ctrl-C.
 
-    TOPOLOGY is a name (`lab7 list`) or a Python file that exports `topos`; the same holds for shell and exec.
+    TOPOLOGY is a name (`lab7 list`) or a Python file that exports `topos`, or has classes derived from Topo (FILE:NAME
+    for one of several); the same holds for shell and exec.
     """
     with _testbed(topology, given, **options) as (entry, bed):
         _describe(entry, bed)
@@ -114,6 +121,7 @@ def up_command(topology: str, given: dict[str, str], timed: str, **options: Any)
 @common.set_option
 @common.links_option
 @common.sandbox_option
+@common.stp_option
 @common.arp_option
 @common.ipv6_option
 @common.real_time_option
@@ -131,6 +139,7 @@ def shell_command(topology: str, given: dict[str, str], timed: str, **options: A
 @common.set_option
 @common.links_option
 @common.sandbox_option
+@common.stp_option
 @common.arp_option
 @common.ipv6_option
 @common.time_option
@@ -149,6 +158,7 @@ def exec_command(
     network = _testbed(topology, given, host=host, **options)
     if virtual is not None:
         settings = [word for name, value in given.items() for word in ("--set", f"{name}={value}")]
+        settings += ["--stp"] if options["stp"] else []
         settings += ["--arp", options["arp"]] if options["arp"] else []
         settings += ["--ipv6" if options["ipv6"] else "--no-ipv6"] if options["ipv6"] is not None else []
         words = ["exec", "--links", "netem", *settings, topology, host, *command]
@@ -209,9 +219,12 @@ def make_topology(entry: TopologyEntry, given: dict[str, str]) -> Any:
         if name not in known:
             there = ", ".join(known) or "none"
             raise click.UsageError(f"the topology {entry.name} has no parameter {name!r}: it has {there}")
+    for name in _required(entry.make):
+        if name in known and name not in given:
+            raise click.UsageError(f"the topology {entry.name} needs {name}: give it by --set {name}=VALUE")
     values = {name: _as_default(name, text, known[name].default) for name, text in given.items()}
     try:
-        return entry.make(**values)
+        return _checked(entry.make(**values), entry.name)
     except Exception as error:
         # An error in a user's file is theirs to mend; one in lab7's topologies is a bug.
         if where := explain(error):
@@ -219,6 +232,16 @@ def make_topology(entry: TopologyEntry, given: dict[str, str]) -> Any:
         if isinstance(error, TypeError | ValueError):
             raise TopologyError(f"the topology {entry.name} cannot be built with these parameters: {error}") from error
         raise
+
+
+def _checked(topo: Any, name: str) -> Topo:
+    if not isinstance(topo, Topo):
+        kind = type(topo).__name__
+        raise TopologyError(f"the topology {name} is of type {kind}: let topos name a class derived from Topo")
+    for node in topo.g.nodes():
+        if not isinstance(node, str):
+            raise TopologyError(f"the name {node!r} in the topology {name} is not text: write {str(node)!r}")
+    return topo
 
 
 def _parameters(make: Any) -> dict[str, inspect.Parameter]:
@@ -229,7 +252,9 @@ def _parameters(make: Any) -> dict[str, inspect.Parameter]:
     """
     parameters = list(inspect.signature(make).parameters.values())
     if hasattr(make, "build") and any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
-        parameters += inspect.signature(make.build).parameters.values()
+        names = {parameter.name for parameter in parameters}
+        there = inspect.signature(make.build).parameters.values()
+        parameters += [parameter for parameter in there if parameter.name not in names]
     unnamed = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
     return {
         parameter.name: parameter
@@ -238,14 +263,42 @@ def _parameters(make: Any) -> dict[str, inspect.Parameter]:
     }
 
 
+def _required(make: Any) -> list[str]:
+    """Return the parameters without a default: of the constructor, or of build() where the constructor is Topo's."""
+    called = make.build if getattr(make, "__init__", None) is Topo.__init__ else make
+    parameters = inspect.signature(called).parameters.values()
+    unnamed = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+    return [
+        parameter.name
+        for parameter in parameters
+        if parameter.default is parameter.empty and parameter.kind not in unnamed
+    ]
+
+
 def _as_default(name: str, text: str, default: Any) -> Any:
-    """Convert a parameter's text to the type of its default."""
-    if isinstance(default, bool) or not isinstance(default, int | float):
+    """Convert a parameter's text to the type of its default; without a default, by its form, as `mn` does."""
+    if isinstance(default, bool):
+        if text.lower() not in TRUTH:
+            raise click.UsageError(f"{name}={text!r} is neither true nor false, for example {name}={default}")
+        return TRUTH[text.lower()]
+    if default is None or default is inspect.Parameter.empty:
+        with contextlib.suppress(ValueError):
+            return makeNumeric(text)
+        return text
+    if not isinstance(default, int | float):
         return text
     try:
-        return type(default)(text)
+        return type(default)(text) if isinstance(default, float) else _number(text)
     except ValueError:
         raise click.UsageError(f"{name}={text!r} is not a number, for example {name}={default}") from None
+
+
+def _number(text: str) -> int | float:
+    """Return the number that a text is; a whole one as int. Raises ValueError."""
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
 
 
 def _addresses(host: Any, with_ipv6: bool) -> list[str]:

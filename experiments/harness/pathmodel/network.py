@@ -74,5 +74,7 @@ def _of_interface(options: dict[str, Any]) -> list[str]:
 
 def _link(info: dict[str, Any], key: str, rates: bool) -> Link:
     shared = {name: value for name, value in info.items() if name in SHAPING}
-    shape = parse_shape({**shared, **{name: value for name, value in (info.get(key) or {}).items() if name in SHAPING}})
+    own = {name: value for name, value in (info.get(key) or {}).items() if name in SHAPING}
+    # As in Mininet, options of the link replace those of one end.
+    shape = parse_shape({**own, **shared})
     return Link() if shape is None else Link(shape.rate_bps if rates else None, shape.delay_s)

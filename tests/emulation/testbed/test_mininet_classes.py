@@ -4,21 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import click
 import pytest
 from mininet.link import TCIntf, TCLink
-from mininet.node import Host, Node, OVSKernelSwitch
+from mininet.node import Host, Node, OVSKernelSwitch, OVSSwitch
 from mininet.nodelib import LinuxBridge
 from mininet.topo import Topo
 
+from experiments.harness.cli.networks import make_topology
+from experiments.harness.discovery import find_topology
 from tests.emulation.support import lab7, one_sentence
-from topologies.emulation.errors import EmulationError
+from topologies.emulation.errors import EmulationError, TopologyError
 from topologies.emulation.links.link import EmulatedLink
 from topologies.emulation.node import Bridge, Interface
 from topologies.emulation.node import Host as OwnHost
 from topologies.emulation.testbed import Testbed
 
 USAGE = 2
+# One message of the spanning tree protocol a second, for the 8 s until ports forward and those of the command.
+BPDUS_AND_ECHOES_MAX = 60
 MAC = "00:00:00:00:00:11"
 HUB = """
 from mininet.topo import Topo
@@ -55,6 +61,13 @@ topos = {"broken": Broken}
 """
 
 
+class TutorialSwitch(OVSSwitch):  # type: ignore[misc]
+    """A switch with a constructor only."""
+
+    def __init__(self, name: str, **params: Any) -> None:
+        super().__init__(name, protocols="OpenFlow13", **params)
+
+
 class ClassesTopo(Topo):  # type: ignore[misc]
     """anna ── s1 ── s2 ── bert, each by a class of Mininet's; no host is given an address."""
 
@@ -63,6 +76,8 @@ class ClassesTopo(Topo):  # type: ignore[misc]
         near, far = self.addSwitch("s1", cls=OVSKernelSwitch), self.addSwitch("s2", cls=LinuxBridge, stp=True)
         self.addLink(self.addHost("anna", cls=Host), near, cls=TCLink, delay="5ms")
         self.addLink(near, far, intf=TCIntf, cls1=TCIntf, fast=False)
+        self.addLink(near, self.addSwitch("s3", cls=TutorialSwitch, failMode="standalone"))
+        self.addLink("s3", self.addHost("carl"))
         self.addLink(far, self.addHost("bert", cls=Node, mac=MAC), intfName2="eth0")
 
 
@@ -74,7 +89,9 @@ def bed() -> Iterator[Testbed]:
 
 def test_its_classes_give_way_to_those_of_lab7(bed: Testbed) -> None:
     assert {type(host) for host in bed.net.hosts} == {OwnHost}
-    assert {type(switch) for switch in bed.net.switches} == {Bridge}
+    assert {type(switch) for switch in bed.net.switches[:2]} == {Bridge}
+    assert (bed.net["s3"].protocols, bed.net["s3"].failMode) == ("OpenFlow13", "standalone")
+    assert bed.host("anna").run(["ping", "-c", "1", "-W", "5", "carl"]).returncode == 0
     assert {type(link) for link in bed.net.links} == {EmulatedLink}
     assert {type(end) for link in bed.net.links for end in (link.intf1, link.intf2)} == {Interface}
     assert [bool(shape and shape.delay_s) for shape in bed.net.links[0].shapes] == [True, True]
@@ -92,13 +109,11 @@ def test_a_host_s_mac_is_that_of_its_first_interface(bed: Testbed) -> None:
     assert MAC in bed.host("anna").run(["ip", "neighbour"]).stdout.decode()
 
 
-def test_what_a_running_network_keeps_is_refused(bed: Testbed) -> None:
-    with pytest.raises(
-        EmulationError, match=r"^the link of anna-eth0 is up and cannot be reshaped: give delay='9ms' to "
-    ):
-        bed.host("anna").defaultIntf().config(delay="9ms")
-    with pytest.raises(EmulationError, match=r"^anna-eth0 is up and keeps its address 02:00:00:00:01:01, "):
-        bed.host("anna").setMAC(MAC)
+def test_what_a_running_network_cannot_do_is_refused(bed: Testbed) -> None:
+    with pytest.raises(EmulationError, match=r"^a testbed has no OpenFlow controller, so c0 cannot be added: "):
+        bed.net.addController("c0")
+    with pytest.raises(EmulationError, match=r"^the link of eth0 was made without a shape, "):
+        bed.host("bert").defaultIntf().config(delay="9ms")
 
 
 def test_parameters_of_an_init_of_one_s_own_are_known(tmp_path: Path) -> None:
@@ -113,7 +128,19 @@ def test_a_loop_of_switches_is_one_sentence_before_anything_starts(ring: int, lo
     (tmp_path / "ring.py").write_text(RING)
     done = lab7("exec", "--set", f"ring={ring}", "ring.py", "h1", "--", "true", cwd=tmp_path)
     assert done.returncode == USAGE
-    assert f"the switches {loop} form a loop, " in one_sentence(done)
+    said = one_sentence(done)
+    assert f"the switches {loop} form a loop, " in said
+    assert "`--stp` for all switches" in said
+
+
+def test_two_links_between_two_switches_run_a_spanning_tree(tmp_path: Path) -> None:
+    (tmp_path / "ring.py").write_text(RING)
+    # Without a tree the broadcast would still circulate, and be among what h1 receives.
+    script = "ping -b -c 1 -W 1 10.255.255.255; awk '/h1-eth0/ { print $3 }' /proc/net/dev"
+    words = ("exec", "--stp", "--set", "ring=2", "ring.py", "h1", "--", "sh", "-c", script)
+    done = lab7(*words, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert int(done.stdout.split()[-1]) < BPDUS_AND_ECHOES_MAX
 
 
 def test_a_wrong_type_while_drawing_names_the_line(tmp_path: Path) -> None:
@@ -123,9 +150,68 @@ def test_a_wrong_type_while_drawing_names_the_line(tmp_path: Path) -> None:
     assert "broken.py, line 6, fails: TypeError: can only concatenate str" in one_sentence(done)
 
 
+@pytest.mark.parametrize(
+    ("parameters", "given", "printed"),
+    [
+        ("n", {"n": "3"}, "3 int"),
+        ("n", {"n": "2.5"}, "2.5 float"),
+        ("n", {"n": "5ms"}, "5ms str"),
+        ("n=None", {"n": "7"}, "7 int"),
+        ("n=2", {"n": "0.5"}, "0.5 float"),
+        ("n=2.0", {"n": "3"}, "3.0 float"),
+        ("n=True", {"n": "no"}, "False bool"),
+        ("n='50ms'", {"n": "50"}, "50 str"),
+    ],
+)
+def test_a_parameter_has_the_type_of_its_default_or_of_its_form(
+    parameters: str, given: dict[str, str], printed: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "typed.py"
+    file.write_text(
+        f"from mininet.topo import Topo\nclass Typed(Topo):\n    def build(self, {parameters}):\n        self.n = n\n"
+    )
+    topo = make_topology(find_topology(str(file)), given)
+    assert f"{topo.n} {type(topo.n).__name__}" == printed
+
+
+@pytest.mark.parametrize(
+    ("text", "given", "said"),
+    [
+        ("class Own(Topo):\n    def build(self, n): pass", {}, "the topology Own needs n: give it by --set n=VALUE"),
+        ("class Own(Topo):\n    def build(self, n=1): pass", {"n": "x"}, "n='x' is not a number, for example n=1"),
+        ("class Own(Topo):\n    def build(self, n=True): pass", {"n": "x"}, "n='x' is neither true nor false"),
+        ("class One(Topo): pass\nclass Two(Topo): pass", {}, "typed.py:One or "),
+        (
+            "topos = {'own': lambda: None}",
+            {},
+            "the topology own is of type NoneType: let topos name a class derived from",
+        ),
+        (
+            "class Own(Topo):\n    def build(self): self.addHost(1)",
+            {},
+            "the name 1 in the topology Own is not text: write ",
+        ),
+        ("net = Mininet(topo=Topo())", {}, "typed.py builds its network by Mininet() itself: put what it adds into "),
+        (
+            "def run():\n    net = Mininet()",
+            {},
+            "typed.py builds its network by Mininet() itself: put what it adds into ",
+        ),
+    ],
+)
+def test_a_file_that_cannot_be_a_topology_is_one_sentence(
+    text: str, given: dict[str, str], said: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "typed.py"
+    file.write_text(f"from mininet.net import Mininet\nfrom mininet.topo import Topo\n{text}\n")
+    with pytest.raises((TopologyError, click.UsageError)) as raised:
+        make_topology(find_topology(str(file)), given)
+    assert said in str(raised.value)
+
+
 def test_what_the_network_refuses_does_not_end_its_command_line(tmp_path: Path) -> None:
-    lines = "py client.setMAC('00:00:00:00:00:11')\nclient hostname\nexit\n"
+    lines = "py net.addController('c0')\nclient hostname\nexit\n"
     done = lab7("shell", "web", cwd=tmp_path, stdin=lines, changes={"HOME": str(tmp_path)})
     assert done.returncode == 0
-    for text in ("client-eth0 is up and keeps its address", "client\n"):
+    for text in ("a testbed has no OpenFlow controller", "client\n"):
         assert text in done.stderr.replace("\r", "")

@@ -26,13 +26,21 @@ class Cable:
         near, far = self.interfaces
         veths(*((outer, (inner, "", 0)) for inner, outer in zip(self.interfaces, ends, strict=True)))
         lines = [*netem.passing_on(near, far), *netem.passing_on(far, near)]
-        for leaving, shape in zip((far, near), shapes, strict=True):
+        self._leaving = (far, near)
+        self._shapes = list(shapes)
+        for leaving, shape in zip(self._leaving, shapes, strict=True):
             lines += netem.commands(leaving, shape) if shape else []
         # Shaped before it is up: no frame passes unshaped.
         tools.batch("tc", lines)
         for inner in self.interfaces:
             ipv6_off(inner)
             device.bring_up(inner, arp=False)
+
+    def reshape(self, direction: int, shape: Shape) -> None:
+        """Replace the shape of one direction: 0 from end 1 to end 2, 1 back. Frames in flight are lost."""
+        leaving = self._leaving[direction]
+        tools.batch("tc", [*netem.removal(leaving, self._shapes[direction]), *netem.commands(leaving, shape)])
+        self._shapes[direction] = shape
 
     def delete(self) -> None:
         """Remove the cable, and with it the ends of its link; some may be gone already, with their host."""

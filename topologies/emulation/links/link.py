@@ -1,28 +1,31 @@
 """Links with TCLink's parameters: a bare veth pair without any, else one of the two back ends, netem or wire."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import count
 from pathlib import Path
 from random import Random
 from typing import Any
 
-from mininet.link import Link
+from mininet.link import TCLink
 
 from topologies.emulation import tools
+from topologies.emulation.errors import EmulationError
+from topologies.emulation.links import netem
 from topologies.emulation.links.cable import Cable, End, veths
 from topologies.emulation.node import Interface
 from topologies.emulation.process.launcher import ForkServer, Service, start_service
 from topologies.emulation.shape import SHAPING, Shape, parse_shape
 
 CARRIER = "topologies.emulation.wire.carrier"
+RESHAPE_TIMEOUT_S = 5.0
 
 
 @dataclass(frozen=True)
 class Wiring:
     """Shared state of a testbed's links: the back end ('wire' or 'netem'), the fork server for wires, the seed, cable
-    numbers.
+    numbers; changed: called when an address of a running network has changed.
     """
 
     backend: str
@@ -30,42 +33,91 @@ class Wiring:
     workdir: Path
     random: Random
     numbers: Iterator[int] = field(default_factory=lambda: count(1))
+    changed: Callable[[], None] = lambda: None
 
 
-class EmulatedLink(Link):  # type: ignore[misc]
-    """A link of a topology. `shapes`: of frames from end 1 to end 2, and back (None: unshaped)."""
+class EmulatedLink(TCLink):  # type: ignore[misc]
+    """A link of a topology. `shapes`: of frames from end 1 to end 2, and back (None: unshaped).
 
-    def __init__(self, node1: Any, node2: Any, *, wiring: Wiring, **options: Any) -> None:
+    A link is made when both of its interfaces are known, with their parameters, whichever constructor of Mininet's
+    classes a subclass calls.
+    """
+
+    def equip(self, wiring: Wiring) -> None:
+        """Provide what a link needs of its testbed; called before the constructor, which may be a subclass's own."""
         self._wiring = wiring
         self._carrier: Service | None = None
         self._cable: Cable | None = None
+        self._ends: list[Interface] = []
+        self._addresses: tuple[str, str] = ("", "")
+        self.shapes: tuple[Shape | None, ...] = (None, None)
         # Frame-time records of a wire (see wire.record) by direction: "INTERFACE to INTERFACE".
         self.wire_records: dict[str, Path] = {}
-        both = {key: options.pop(key) for key in SHAPING if key in options}
-        self.shapes = tuple(self._pop_shape(options, key, both) for key in ("params1", "params2"))
-        # Stock classes of interfaces are replaced (see classes); `fast` creates both ends at once.
-        options |= {"intf": Interface, "cls1": None, "cls2": None, "fast": True}
-        super().__init__(node1, node2, **options)
-
-    @staticmethod
-    def _pop_shape(options: dict[str, Any], key: str, both: dict[str, Any]) -> Shape | None:
-        params = dict(options.get(key) or {})
-        own = {name: params.pop(name) for name in SHAPING if name in params}
-        options[key] = params
-        return parse_shape({**both, **own})
 
     def makeIntfPair(  # noqa: N802
         self,
-        name1: str,
-        name2: str,
+        name1: str,  # noqa: ARG002
+        name2: str,  # noqa: ARG002
         addr1: str,
         addr2: str,
-        node1: Any,
-        node2: Any,
+        node1: Any = None,  # noqa: ARG002
+        node2: Any = None,  # noqa: ARG002
         deleteIntfs: bool = True,  # noqa: ARG002, N803
     ) -> None:
-        """Create both ends in their namespaces. Overrides Mininet's class method of the same purpose."""
-        ends = ((name1, addr1, node1.namespace_pid), (name2, addr2, node2.namespace_pid))
+        """Keep the addresses: the pair is created with its shapes, by `add_end`. Overrides Mininet's class method."""
+        self._addresses = (addr1, addr2)
+
+    def add_end(self, interface: Interface) -> None:
+        """Register an interface; the second one's registration creates both devices and configures them."""
+        self._ends.append(interface)
+        if len(self._ends) < len(self._addresses):
+            return
+        self.shapes = tuple(_shape_of(end, end.params) for end in self._ends)
+        self._create()
+        for end in self._ends:
+            end.config(**end.params)
+
+    def changed(self) -> None:
+        """Report a changed address, for the tables of the other nodes."""
+        self._wiring.changed()
+
+    def reshape(self, interface: Interface, params: Mapping[str, Any]) -> None:
+        """Give the frames that leave by an interface the shape of these parameters; without any, change nothing.
+
+        Raises TopologyError for a value, EmulationError where this link cannot be shaped any more.
+        """
+        shape = _shape_of(interface, params)
+        if interface not in self._ends:
+            raise EmulationError(
+                f"{type(interface).__name__} configures {interface.name} before its link exists: let its constructor "
+                "call super().__init__() and no other"
+            )
+        place = self._ends.index(interface)
+        if shape is None or shape == self.shapes[place]:
+            return
+        if self._carrier is not None:
+            seed = self._wiring.random.getrandbits(64)
+            self._carrier.write_line(json.dumps({"direction": place, "shape": asdict(shape), "seed": seed}))
+            self._carrier.read_line(RESHAPE_TIMEOUT_S)
+        elif self._cable is not None:
+            self._cable.reshape(place, shape)
+        elif self._wiring.backend == "netem":
+            # As stock Mininet: on the interface itself, where a capture shows an outgoing frame after its delay.
+            old = netem.removal(interface.name, self.shapes[place])
+            tools.batch("tc", [*old, *netem.commands(interface.name, shape)], interface.node.namespace_pid)
+        else:
+            raise EmulationError(
+                f"the link of {interface.name} was made without a shape, and a wire can only be given another one: "
+                "give bw, delay or loss to addLink(), for instance delay='0ms'"
+            )
+        self.shapes = tuple(shape if number == place else old for number, old in enumerate(self.shapes))
+
+    def _create(self) -> None:
+        near, far = (
+            (end.name, address or "", end.node.namespace_pid)
+            for end, address in zip(self._ends, self._addresses, strict=True)
+        )
+        ends: tuple[End, End] = near, far
         if not any(self.shapes):
             veths(ends)
         elif self._wiring.backend == "netem":
@@ -74,9 +126,10 @@ class EmulatedLink(Link):  # type: ignore[misc]
             self._carrier = self._start_carrier(ends)
             for name, address, pid in ends:
                 # A TAP device reports no operational state (RFC 2863), which tools show as UNKNOWN.
-                tools.batch("ip", [f"link set dev {name} address {address} state up"], pid)
+                words = f"address {address} state up" if address else "state up"
+                tools.batch("ip", [f"link set dev {name} {words}"], pid)
 
-    def _start_carrier(self, ends: tuple[End, End]) -> Service:
+    def _start_carrier(self, ends: Sequence[End]) -> Service:
         wiring = self._wiring
         name = f"wire-{ends[0][0]}-{ends[1][0]}"
         names = [f"{near[0]} to {other[0]}" for near, other in (ends, ends[::-1])]
@@ -102,14 +155,23 @@ class EmulatedLink(Link):  # type: ignore[misc]
         return carrier
 
     def delete(self) -> None:
-        """Remove the link; a wire's TAP devices vanish with its process."""
+        """Remove the link; a wire's TAP devices vanish with its process. Idempotent."""
         if self._carrier is not None:
             self._carrier.kill()
             self._carrier.stop()
         if self._cable is not None:
             self._cable.delete()
-        super().delete()
+        if self.intf1 is not None:
+            super().delete()
 
     def stop(self) -> None:
         """Remove the link; see delete."""
         self.delete()
+
+
+def _shape_of(interface: Interface, params: Mapping[str, Any]) -> Shape | None:
+    given = {name: params.get(name) for name in SHAPING}
+    # TCIntf.bwCmds: a node whose name begins with s sends with this rate.
+    if given["bw"] is not None and params.get("speedup") and interface.node.name.startswith("s"):
+        given["bw"] = params["speedup"]
+    return parse_shape(given)

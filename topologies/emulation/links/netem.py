@@ -30,6 +30,11 @@ def commands(interface: str, shape: Shape) -> list[str]:
     ]
 
 
+def removal(interface: str, shape: Shape | None) -> list[str]:
+    """Return lines for `tc -batch` that remove the shape an interface's egress has; with it go the frames in it."""
+    return [f"qdisc del dev {interface} root"] if shape is not None and commands(interface, shape) else []
+
+
 def _transmitter(shape: Shape) -> str:
     """Return netem's parameters of the transmitter: its rate, and the limit of its queue."""
     return "" if shape.rate_bps is None else f"rate {shape.rate_bps:.0f}bit limit {shape.queue_frames}"

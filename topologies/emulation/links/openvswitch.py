@@ -9,7 +9,7 @@ import contextlib
 import os
 import subprocess
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -130,16 +130,18 @@ def daemons(workdir: Path, watch: Watch | None = None) -> Iterator[Daemons]:
 class OpenVSwitch(Bridge):
     """A switch of a topology as a bridge of Open vSwitch."""
 
-    def __init__(self, name: str, *, driver: Daemons, **params: Any) -> None:
+    def equip(self, changed: Callable[[], None], driver: Daemons | None = None) -> None:
+        """Provide what a switch needs of its testbed; see Bridge. driver: the daemons."""
+        super().equip(changed)
+        assert driver is not None
         self._driver = driver
-        super().__init__(name, **params)
 
     def start(self, _controllers: Sequence[Any]) -> None:
         """Create the bridge with its ports; returns when the data path has them."""
+        self._attached = [intf for intf in self.intfList() if intf.name != "lo"]
         words = ["add-br", self.name, "--", "set-fail-mode", self.name, "standalone"]
-        for interface in self.intfList():
-            if interface.name != "lo":
-                words += ["--", "add-port", self.name, interface.name]
+        for interface in self._attached:
+            words += ["--", "add-port", self.name, interface.name]
         self._driver.run("ovs-vsctl", f"--timeout={TIMEOUT_S}", "--retry", *words)
         wrong = self._driver.run("ovs-vsctl", "--bare", "--columns=name,error", "find", "Interface", "error!=[]")
         if wrong.strip():
@@ -148,13 +150,37 @@ class OpenVSwitch(Bridge):
             self._driver.run("ovs-ofctl", "add-flow", self.name, "actions=flood")
         ipv6_off(self.name)
         tools.batch("ip", [f"link set dev {self.name} up"])
+        self._install(self._entries)
 
-    def add_static_entries(self, places: Iterable[tuple[str, str]]) -> None:
-        """Install static forwarding entries; see Bridge."""
-        for mac, port in places:
+    def attach(self, intf: Any) -> None:
+        """Make an interface a port of the running switch; see Mininet's OVSSwitch."""
+        port = self.intf(intf)
+        self._driver.run("ovs-vsctl", f"--timeout={TIMEOUT_S}", "add-port", self.name, port.name)
+        self._attached.append(port)
+        self._changed()
+
+    def detach(self, intf: Any) -> None:
+        """Take a port from the running switch; see Mininet's OVSSwitch."""
+        port = self.intf(intf)
+        self._driver.run("ovs-vsctl", f"--timeout={TIMEOUT_S}", "del-port", self.name, port.name)
+        self._attached.remove(port)
+        self._changed()
+
+    def remove_static_entries(self) -> None:
+        """Remove the static forwarding entries; see Bridge."""
+        for mac, _ in self._entries:
+            with contextlib.suppress(EmulationError):
+                self._driver.control("fdb/del", self.name, "0", mac)
+        self._entries = []
+
+    def _install(self, entries: Iterable[tuple[str, str]]) -> None:
+        for mac, port in entries:
             self._driver.control("fdb/add", self.name, port, "0", mac)
 
-    def stop(self, deleteIntfs: bool = True) -> None:  # noqa: N803, ARG002
-        """Remove the bridge; in a sandbox it ends with the daemon, so that no reply is awaited."""
-        waiting = ["--no-wait"] if sandbox.inside() else []
+    def stop(self, deleteIntfs: bool = True) -> None:  # noqa: N803
+        """Remove the bridge; at the end of a sandbox it goes with the daemon, so that no reply is awaited."""
+        waiting = ["--no-wait"] if sandbox.inside() and deleteIntfs else []
         self._driver.run("ovs-vsctl", f"--timeout={TIMEOUT_S}", *waiting, "--if-exists", "del-br", self.name)
+        self._attached = []
+        if deleteIntfs:
+            self.deleteIntfs()

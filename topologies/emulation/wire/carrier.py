@@ -7,6 +7,10 @@ Run by the fork server with one argument, a JSON object:
      "seeds": [1, 2],
      "records": ["/run/.../wire-a-b.0", "/run/.../wire-a-b.1"]}    file for each frame's times: see record
 
+A line of its standard input gives one direction another shape, and is answered by a line:
+
+    {"direction": 0, "shape": {...}, "seed": 3}
+
 The cost of reading, waking up and writing is kept out of the delays: see clock.
 """
 
@@ -14,10 +18,12 @@ import contextlib
 import heapq
 import json
 import os
+import signal
 import sys
 import time
 from pathlib import Path
 from random import Random
+from typing import IO
 
 from topologies.emulation.process import namespaces
 from topologies.emulation.shape import Shape
@@ -43,6 +49,10 @@ class Direction:
         self._chain = chain
         self._flying: list[tuple[int, int, bytes]] = []
         self._count = 0
+
+    def reshape(self, chain: effects.Chain) -> None:
+        """Replace the effects; frames in flight keep their due times."""
+        self._chain = chain
 
     def receive(self, late_ns: int, waited_ns: int) -> None:
         """Read the frames that the source has, at most a burst, and schedule them.
@@ -80,17 +90,33 @@ class Direction:
         return None
 
 
-def carry(directions: tuple[Direction, Direction]) -> None:
-    """Carry frames until killed."""
+def carry(directions: tuple[Direction, Direction], commands: IO[bytes]) -> None:
+    """Carry frames until killed; commands: source of new shapes."""
     by_source = {direction.source: direction for direction in directions}
-    sleeper = Sleeper(list(by_source))
+    control = commands.fileno()
+    sleeper = Sleeper([*by_source, control])
     while True:
         early_ns = sleeper.early_ns()
         dues_ns = [due for due in (direction.send_due(early_ns) for direction in directions) if due is not None]
         ready = sleeper.wait(min(dues_ns) - early_ns if dues_ns else None)
+        if control in ready:
+            ready.remove(control)
+            obey(commands, directions)
         for source in ready:
             # With frames from both ends it is unknown which one woke this process.
             by_source[source].receive(sleeper.awoke_late_ns, sleeper.waited_ns if len(ready) == 1 else 0)
+
+
+def obey(commands: IO[bytes], directions: tuple[Direction, Direction]) -> None:
+    """Read one command, give a direction its new shape, and acknowledge."""
+    line = commands.readline()
+    if not line:
+        # The testbed has gone, and kills this process next.
+        signal.pause()
+    command = json.loads(line)
+    chain = effects.build(Shape(**command["shape"]), Random(command["seed"]))
+    directions[command["direction"]].reshape(chain)
+    print("RESHAPED", flush=True)
 
 
 def open_ends(ends: list[dict[str, object]]) -> list[int]:
@@ -130,5 +156,6 @@ def main(argv: list[str]) -> int:
     directions = (Direction(first, second, chains[0], records[0]), Direction(second, first, chains[1], records[1]))
     run_urgently()
     print("READY", flush=True)
-    carry(directions)
+    with open(0, "rb", buffering=0, closefd=False) as commands:
+        carry(directions, commands)
     return 0

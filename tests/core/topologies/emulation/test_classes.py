@@ -1,4 +1,4 @@
-"""Classes in a topology: stock classes are substituted, others are refused in one sentence."""
+"""Classes in a topology: stock classes are substituted, subclasses combined, others refused in one sentence."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from mininet import link, node, nodelib
 from mininet.topo import Topo
 from mininet.util import custom
 
-from topologies.emulation import topology_checks
+from topologies.emulation import classes, topology_checks
 from topologies.emulation.errors import TopologyError
 from topologies.emulation.links.openvswitch import OpenVSwitch
-from topologies.emulation.node import Bridge
+from topologies.emulation.node import Bridge, Host
 
 
 class Router(node.Node):  # type: ignore[misc]
@@ -27,6 +27,33 @@ class Router(node.Node):  # type: ignore[misc]
 
 class Mirror(Bridge):
     """A user's switch class derived from lab7's."""
+
+
+class Limited(node.CPULimitedHost):  # type: ignore[misc]
+    """A host of a course on scheduling."""
+
+
+class SpanningTree(node.OVSSwitch):  # type: ignore[misc]
+    """A switch that calls ovs-vsctl."""
+
+    def start(self, controllers: Any) -> None:
+        super().start(controllers)
+        self.cmd("ovs-vsctl set Bridge", self, "stp_enable=true")
+
+
+class Tutorial(node.OVSSwitch):  # type: ignore[misc]
+    """A switch with options of its own, which calls nothing."""
+
+    def __init__(self, name: str, **params: Any) -> None:
+        super().__init__(name, protocols="OpenFlow13", **params)
+
+
+class OwnBridge(nodelib.LinuxBridge):  # type: ignore[misc]
+    """A switch that calls brctl."""
+
+
+class Slow(link.TCLink):  # type: ignore[misc]
+    """A link with a delay of its own."""
 
 
 def pair(host: Any = None, switch: Any = None, cls: Any = None, **options: Any) -> Topo:
@@ -43,20 +70,21 @@ def complaint(topo: Topo) -> str:
     return str(raised.value)
 
 
-@pytest.mark.parametrize("kind", [None, node.Node, node.Host])
-def test_mininet_s_plain_hosts_are_taken(kind: Any) -> None:
+@pytest.mark.parametrize("kind", [None, node.Node, node.Host, node.CPULimitedHost, Router])
+def test_mininet_s_hosts_and_those_derived_from_them_are_taken(kind: Any) -> None:
     topology_checks.check(pair(host=kind))
 
 
 @pytest.mark.parametrize(
-    "kind", [node.OVSSwitch, node.OVSKernelSwitch, node.OVSBridge, nodelib.LinuxBridge, node.Switch, Bridge, Mirror]
+    "kind",
+    [node.OVSSwitch, node.OVSKernelSwitch, node.OVSBridge, nodelib.LinuxBridge, node.Switch, Bridge, Mirror, Tutorial],
 )
 def test_mininet_s_learning_switches_and_lab7_s_are_taken(kind: Any) -> None:
     topology_checks.check(pair(switch=kind))
 
 
-@pytest.mark.parametrize("kind", [link.Link, link.TCLink, link.TCULink, link.OVSLink])
-def test_mininet_s_links_are_taken(kind: Any) -> None:
+@pytest.mark.parametrize("kind", [link.Link, link.TCLink, link.TCULink, link.OVSLink, Slow])
+def test_mininet_s_links_and_those_derived_from_them_are_taken(kind: Any) -> None:
     topology_checks.check(pair(cls=kind, bw=10))
 
 
@@ -66,31 +94,71 @@ def test_mininet_s_interfaces_are_taken(option: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "name"),
-    [(Router, "Router"), (node.CPULimitedHost, "CPULimitedHost"), (nodelib.NAT, "NAT")],
+    ("kind", "reason"),
+    [
+        (Limited, "the host anna has the class Limited, which cannot be used: it needs control groups"),
+        (nodelib.NAT, "the host anna has the class NAT, which cannot be used: it changes files of the machine"),
+        (node.RemoteController, "the host anna has the class RemoteController, which cannot be used: a testbed has no"),
+        (dict, "the host anna has the class dict, which is not derived from one of Node, Host, CPULimitedHost"),
+        (nodelib.LinuxBridge, "the host anna has the class LinuxBridge, which is not derived from one of Node, Host, "),
+    ],
 )
-def test_another_host_is_named_with_its_class_and_what_to_do(kind: Any, name: str) -> None:
-    said = complaint(pair(host=kind))
-    assert said.startswith(f"the host anna has the class {name}, which is not one of Node, Host: ")
-    assert "forwards=True for a router" in said
+def test_another_host_is_named_with_its_class_and_what_to_do(kind: Any, reason: str) -> None:
+    assert complaint(pair(host=kind)).startswith(reason)
 
 
-@pytest.mark.parametrize(("kind", "name"), [(node.UserSwitch, "UserSwitch"), (OpenVSwitch, "OpenVSwitch")])
-def test_another_switch_is_named_with_its_class_and_what_to_do(kind: Any, name: str) -> None:
-    said = complaint(pair(switch=kind))
-    assert said.startswith(f"the switch s1 has the class {name}, which is not one of Switch, ")
-    assert "Testbed(topo, switch=OpenVSwitch)" in said
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        (
+            node.UserSwitch,
+            "the switch s1 has the class UserSwitch, which cannot be used: it needs the OpenFlow reference",
+        ),
+        (OpenVSwitch, "the switch s1 has the class OpenVSwitch, which cannot be used: for Open vSwitch call Testbed("),
+        (SpanningTree, "the switch s1 has the class SpanningTree, which cannot be used: it needs the daemons of Open "),
+        (node.Host, "the switch s1 has the class Host, which is not derived from one of Switch, OVSSwitch, "),
+    ],
+)
+def test_another_switch_is_named_with_its_class_and_what_to_do(kind: Any, reason: str) -> None:
+    assert complaint(pair(switch=kind)).startswith(reason)
 
 
 def test_another_link_or_interface_is_named_with_its_class() -> None:
-    class Slow(link.TCLink):  # type: ignore[misc]
-        pass
+    class Tunnel(link.Link):  # type: ignore[misc]
+        @classmethod
+        def makeIntfPair(cls, *args: Any, **options: Any) -> None:  # noqa: N802
+            pass
 
-    assert complaint(pair(cls=Slow)).startswith("the link anna-s1 has the class Slow, which is not one of Link, ")
+    assert complaint(pair(cls=Tunnel)).startswith("the link anna-s1 has the class Tunnel with a makeIntfPair() of its")
     assert complaint(pair(intf=link.OVSIntf)).startswith("the link anna-s1, option intf, has the class OVSIntf, ")
-    assert complaint(pair(cls=custom(link.TCLink, bw=1))).startswith("the link anna-s1 has the class custom(")
 
 
-@pytest.mark.parametrize("kind", [5, "Host", partial(node.Host, cpu=1)])
+@pytest.mark.parametrize("kind", [5, "Host", partial(node.Host, "name")])
 def test_what_is_no_class_is_said(kind: Any) -> None:
     assert complaint(pair(host=kind)).startswith("the host anna has cls=")
+
+
+@pytest.mark.parametrize(
+    ("kind", "result"),
+    [
+        (partial(link.TCLink, bw=1, delay="1ms"), {"bw": 5, "delay": "1ms"}),
+        (custom(link.TCLink, bw=1, delay="1ms"), {"bw": 1, "delay": "1ms"}),
+        (custom(partial(link.TCLink, loss=2), delay="1ms"), {"bw": 5, "delay": "1ms", "loss": 2}),
+    ],
+)
+def test_options_in_a_partial_class_are_those_of_the_link(kind: Any, result: dict[str, Any]) -> None:
+    options = {"bw": 5, "cls": kind}
+    classes.unwrap(options)
+    assert options == {**result, "cls": link.TCLink}
+
+
+def test_methods_of_one_s_own_come_before_those_of_the_testbed() -> None:
+    kind = classes.combined(Router, Host)
+    assert [base.__name__ for base in kind.__mro__[:3]] == ["Router", "Router", "Host"]
+    assert classes.combined(node.Host, Host) is Host
+    assert classes.combined(Mirror, Bridge) is Mirror
+    bridges = [base.__name__ for base in classes.combined(OwnBridge, Bridge).__mro__]
+    assert bridges.index("Bridge") < bridges.index("LinuxBridge")
+    # Not OVSSwitch.start, which calls ovs-vsctl.
+    tutorial: Any = classes.combined(Tutorial, Bridge)
+    assert tutorial.start is Bridge.start

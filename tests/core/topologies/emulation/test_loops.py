@@ -64,5 +64,18 @@ def test_a_host_at_two_switches_closes_none() -> None:
 
 
 def test_a_loop_is_refused_in_one_sentence() -> None:
-    with pytest.raises(TopologyError, match=r"^the switches s1x1-s1x2-s1x3-s1x1 form a loop, .*: leave out one of "):
+    with pytest.raises(
+        TopologyError, match=r"^the switches s1x1-s1x2-s1x3-s1x1 form a loop, .*: leave out one of these links, or run "
+    ):
         topology_checks.check(TorusTopo(3, 3))
+
+
+@pytest.mark.parametrize(
+    ("with_stp", "loop"), [("", "abca"), ("a", ""), ("c", ""), ("abc", ""), ("d", "abca"), ("e", "abca")]
+)
+def test_a_switch_with_a_spanning_tree_breaks_the_loops_that_it_is_in(with_stp: str, loop: str) -> None:
+    topo = switches("ab", "bc", "ca", "cd", "de")
+    for name in with_stp:
+        topo.nodeInfo(name)["stp"] = True
+    assert find_loop(topo) == list(loop)
+    assert find_loop(topo, spanning_tree=False) == list("abca")

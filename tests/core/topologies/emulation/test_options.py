@@ -53,10 +53,10 @@ def complaint(
         {"privateDirs": [5]},
         {"privateDirs": [("/var/log",)]},
         {"privateDirs": ["/"]},
-        {"privateDirs": [("/run", "/tmp/%(name)s")]},
         {"inNamespace": False},
-        {"forkserver": 5},
-        {"workdir": "/tmp"},
+        {"lo": "sideways"},
+        {"cpu": 0.5},
+        {"cores": [0]},
     ],
     ids=str,
 )
@@ -83,6 +83,10 @@ def test_an_option_of_a_host(options: dict[str, Any]) -> None:
         {"link": 5},
         {"moveIntfFn": 5},
         {"enable_red": True},
+        {"use_tbf": True},
+        {"gro": True},
+        {"txo": True},
+        {"disable_gro": False},
     ],
     ids=str,
 )
@@ -100,7 +104,11 @@ def test_an_option_of_one_end_of_a_link(options: dict[str, Any], side: str) -> N
     assert complaint(link={side: options}).startswith(f"the link anna-s1, {side}: {name}={value!r} ")
 
 
-@pytest.mark.parametrize("options", [{"dpid": 5}, {"dpid": "x"}, {"dpid": "0" * 17}, {"driver": 5}], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [{"dpid": 5}, {"dpid": "x"}, {"dpid": "0" * 17}, {"prio": -1}, {"inNamespace": True}, {"privateDirs": ["/a"]}],
+    ids=str,
+)
 def test_an_option_of_a_switch(options: dict[str, Any]) -> None:
     ((name, value),) = options.items()
     assert complaint(switch=options).startswith(f"the switch s1: {name}={value!r} ")
@@ -114,11 +122,20 @@ def test_what_can_be_passes() -> None:
         "names": ("www.example.com",),
         "resolver": ["10.0.0.53"],
         "files": {"zones/own.zone": "text"},
-        "privateDirs": ["/var/log", "/run/sshd", ("/var/mail", "/tmp/%(name)s/mail")],
+        "privateDirs": ["/var/log", "/var/run", "/run/sshd", ("/var/mail", "/tmp/%(name)s/mail")],
         "inNamespace": True,
         "unknown": object(),
     }
-    link = {"bw": 10, "use_htb": True, "params1": {"delay": "1ms", "ip": "10.0.0.1/8"}, "intfName1": "eth0", "port1": 3}
+    link: dict[str, Any] = {
+        "bw": 10,
+        "use_htb": True,
+        "use_hfsc": True,
+        "txo": False,
+        "gro": False,
+        "disable_gro": True,
+        "fast": False,
+    }
+    link |= {"params1": {"delay": "1ms", "ip": "10.0.0.1/8"}, "intfName1": "eth0", "port1": 3}
     topology_checks.check(topology(host, link, {"dpid": "00:00:00:00:00:00:00:01", "stp": True}))
 
 

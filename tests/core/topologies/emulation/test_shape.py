@@ -25,6 +25,12 @@ from topologies.emulation.shape import Shape, parse_shape, parse_time_s
         ("2secs", 2.0),
         ("0.5ms", 0.0005),
         ("1.25s", 1.25),
+        (".5ms", 0.0005),
+        ("5.ms", 0.005),
+        ("5MS", 0.005),
+        ("2SECS", 2.0),
+        ("1e3ms", 1.0),  # strtod(3)
+        ("500ns", 5e-7),
         ("250", 0.00025),  # tc-netem(8): a bare number is microseconds
         (250, 0.00025),
         (0, 0.0),
@@ -34,7 +40,7 @@ def test_a_time_is_read_with_the_units_of_tc(text: str | float, seconds: float) 
     assert parse_time_s(text) == pytest.approx(seconds)
 
 
-@pytest.mark.parametrize("text", ["", "fast", "-5ms", "5 minutes", "5m", "ms", "1e3ms", "5ms 6ms", "nan", None])
+@pytest.mark.parametrize("text", ["", "fast", "-5ms", "5 minutes", "5m", "ms", ".ms", "e3ms", "5ms 6ms", "nan", None])
 def test_what_is_no_time_is_said_with_an_example(text: Any) -> None:
     with pytest.raises(TopologyError, match=r"^delay=.* is not a time: write it as 5ms, 300us or 1s$"):
         parse_time_s(text)

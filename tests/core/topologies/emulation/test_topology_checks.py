@@ -54,7 +54,7 @@ def test_the_longest_interface_of_a_node_counts() -> None:
     assert "its interface 'switch-one-eth10' has 16 characters" in complaint(topo)
 
 
-@pytest.mark.parametrize("name", ["a b", "a.b", "a/b", "höst", "-"])
+@pytest.mark.parametrize("name", ["a b", "a:b", "a/b", "höst", "-", "."])
 def test_a_name_that_no_host_can_have_is_named(name: str) -> None:
     assert complaint(draw({name: {}})) == f"the name {name!r} is not a host name: use letters, digits and hyphens"
 
@@ -85,10 +85,30 @@ def test_an_address_that_mininet_counts_up_to_is_one_as_well() -> None:
     )
 
 
-def test_an_address_that_a_link_gives_to_the_first_interface_is_the_host_s() -> None:
+def test_a_name_may_be_longer_if_its_links_name_its_interfaces() -> None:
+    topo = Topo()
+    topo.addLink(topo.addHost("headquarters-server"), topo.addSwitch("s1"), intfName1="eth0")
+    topology_checks.check(topo)
+    topo.addLink("headquarters-server", "s1")
+    assert "its interface 'headquarters-server-eth1' has 24 characters" in complaint(topo)
+
+
+def test_the_name_of_a_switch_is_that_of_an_interface() -> None:
+    topo = Topo()
+    topo.addSwitch("aggregation-switch")
+    assert "its interface 'aggregation-switch' has 18 characters" in complaint(topo)
+
+
+def test_an_address_that_a_link_gives_to_the_first_interface_gives_way_to_mininet_s() -> None:
+    topo = Topo()
+    topo.addLink(topo.addHost("anna"), topo.addSwitch("s1"), params1={"ip": "10.1.0.1/24"})
+    assert topology_checks.host_addresses(topo) == {"anna": "10.0.0.1/8"}
+
+
+def test_an_address_that_a_link_gives_to_the_first_interface_is_that_of_a_host_without() -> None:
     topo = Topo()
     switch = topo.addSwitch("s1")
-    topo.addLink(switch, topo.addHost("anna"), params2={"ip": "10.1.0.1/24"})
+    topo.addLink(switch, topo.addHost("anna", ip=None), params2={"ip": "10.1.0.1/24"})
     topo.addLink("anna", switch, params1={"ip": "10.2.0.1/24"})
     topo.addHost("alone")
     assert topology_checks.host_addresses(topo) == {"anna": "10.1.0.1/24"}
