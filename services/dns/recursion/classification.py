@@ -77,6 +77,9 @@ class ClassifiedResponse:
 def classify_response(message: Message, question: Question, queried: Delegation) -> ClassifiedResponse:
     """Classify the response to `question` of a server of the delegation `queried`."""
     rcode = message.rcode
+    if message.tc:
+        # TC over UDP has led to TCP, where it must not be set: the sections are incomplete.
+        return ClassifiedResponse(ResponseKind.FAILED, question.name, detail="a truncated response over TCP")
     if rcode in (Rcode.REFUSED, Rcode.NOTAUTH):
         return ClassifiedResponse(ResponseKind.LAME, question.name, detail=rcode_to_text(rcode))
     if rcode not in (Rcode.NOERROR, Rcode.NXDOMAIN, Rcode.YXDOMAIN):

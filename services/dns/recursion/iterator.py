@@ -323,7 +323,11 @@ class Iteration:
                 error = UnansweredError if pool.queries else ResolutionError
                 raise error(f"no server of {delegation.zone} answered for {question.name}: {detail}")
             pool.queries[address] = pool.queries.get(address, 0) + 1
-            message = yield from Exchange(self._context, self._budget, address, question, delegation, subnet).run()
+            exchange = Exchange(self._context, self._budget, address, question, delegation, subnet)
+            message = yield from exchange.run()
+            if message is None and exchange.unusable:
+                pool.queries[address], detail = QUERIES_PER_SERVER_MAX, f"{address} returned a response to no question"
+                continue
             if message is None:
                 detail = f"{address} did not respond"
                 continue

@@ -1,17 +1,26 @@
 """Upstream queries: the query to one server, its outcome, response matching, retries, and the query budget.
 
-UpstreamQuery is one query, and Replied, TimedOut or Unreachable its outcome. ResponseMatcher encodes the query and
-accepts the matching response. Exchange repeats a query to one server until it has a usable response: over TCP after a
-truncated response, without EDNS, without client subnet, or without random case for servers that do not support them
-(Unbound's "serviced query"). QueryBudget bounds the work for one client question.
+UpstreamQuery is one query, and Replied, Mismatched, TimedOut or Unreachable its outcome. ResponseMatcher encodes the
+query and accepts the matching response. Exchange repeats a query to one server until it has a usable response: over TCP
+after a truncated response, without EDNS, without client subnet, or without random case for servers that do not support
+them (Unbound's "serviced query"). QueryBudget bounds the work for one client question.
 
-RFC 5452 section 9.1: id, question, address and port must match (the transport's connected socket checks the last two),
-else the response is dropped and the wait continues. The case of the qname is random ("0x20",
-draft-vixie-dnsext-dns0x20), which a spoofed response must match too. A response with changed case is retried over TCP,
-which cannot be spoofed off path; if its case is changed as well, the server does not preserve case and is queried in
-lower case from then on. RFC 6891 section 6.2.2: a server that fails with EDNS is retried without. RFC 7766 section 5:
-TC leads to TCP. RFC 7871 section 7.3: a response for another network than the query's is dropped, an unsolicited client
-subnet is ignored, and a server that refuses a query with the option is retried without it.
+RFC 5452 section 9.1: id, question, address and port must match; the transport's connected socket checks the last two. A
+datagram with another id is dropped, and the wait continues. The case of the qname is random ("0x20",
+draft-vixie-dnsext-dns0x20), which a spoofed response must match too. A response that has the id and differs otherwise
+is spoofed, or of a server that will respond no better. The genuine response to a spoofed one is awaited for
+MISMATCH_GRACE_S, and then the query is sent again at once:
+
+- A response that differs in case only: in plain case. A second response with the same content comes from a server that
+  does not preserve case; an attacker would have had to guess two ids and two ports. If the content differs, TCP
+  decides, which cannot be spoofed off path.
+- A response without a question, to another question, or malformed: over TCP, and without EDNS if malformed. As in
+  Unbound and BIND, only an error may lack the question (RFC 6891 section 7); an answer without one is never used.
+
+Octets behind a message are ignored. RFC 6891 section 6.2.2: a server that returns an error for EDNS is retried without;
+one that drops such queries counts as dead, as agreed on the DNS flag day 2019. RFC 7766 section 5: TC leads to TCP.
+RFC 7871 section 7.3: an unsolicited client subnet is ignored, and a server that refuses a query with the option is
+retried without it.
 
 RFC 1034 section 5.3.3 ("bound the amount of work") requires the budget; CVE-2014-8500 (endless delegations) and
 CVE-2020-12662 (NXNSAttack: many name servers without addresses) are attacks on resolvers without one.
@@ -26,7 +35,7 @@ from services.dns.address_space import EVERYTHING, Network
 from services.dns.codec.client_subnet import OPTION_CLIENT_SUBNET, ClientSubnet, response_subnet
 from services.dns.codec.codes import Opcode, Rcode
 from services.dns.codec.errors import WireError
-from services.dns.codec.message import EDNS, HEADER_OCTETS, UDP_SIZE_DEFAULT, Message, Question
+from services.dns.codec.message import EDNS, HEADER_OCTETS, UDP_SIZE_DEFAULT, Message, Question, Record, rrsets_of
 from services.dns.codec.name import Name
 from services.dns.recursion.cache import Delegation, Service
 from services.dns.recursion.context import ResolverContext
@@ -43,16 +52,20 @@ DEPTH_MAX = 7
 HOST_LOOKUPS_MAX = 10
 # Time limit of the resolution of a question, in seconds: BIND's resolver-query-timeout.
 SECONDS_MAX = 10.0
-# Tries at one server: UDP and TCP, each also without EDNS or with the case of the name as it is. With a client subnet,
-# both also without the subnet.
-ATTEMPTS_MAX = 4
-ATTEMPTS_WITH_SUBNET_MAX = 6
+# Tries at one server: UDP and TCP, each also without EDNS, and UDP also with the case of the name as it is. With a
+# client subnet, two more without it.
+ATTEMPTS_MAX = 5
+ATTEMPTS_WITH_SUBNET_MAX = 7
+# Wait for the genuine response after one that does not match, in seconds: a spoofed one is earlier by less than this.
+MISMATCH_GRACE_S = 0.05
 # Shortest timeout of a query to a recursive server, which has to query others first and may have to retry; stub
 # resolvers wait 5 s for an answer.
 RECURSION_TIMEOUT_MIN_S = 2.0
 
 # Rcodes of servers that do not support EDNS (RFC 6891 section 7; some use NOTIMP).
 _EDNS_UNSUPPORTED = (Rcode.FORMERR, Rcode.NOTIMP, Rcode.BADVERS)
+# Rcodes of responses that need a question section.
+_ANSWERS = (Rcode.NOERROR, Rcode.NXDOMAIN, Rcode.YXDOMAIN)
 
 
 class ResolutionError(Exception):
@@ -90,7 +103,7 @@ class UpstreamQuery:
 
 @dataclass(frozen=True, slots=True)
 class Replied:
-    """A matching response after `rtt_s`; `case_mangled` if it, or an earlier one, differed in case."""
+    """A matching response after `rtt_s`; `case_mangled` if the case of the qname differs."""
 
     message: Message
     rtt_s: float
@@ -99,10 +112,17 @@ class Replied:
 
 
 @dataclass(frozen=True, slots=True)
-class TimedOut:
-    """No matching response before the timeout; `case_mangled` if one differed in case only."""
+class Mismatched:
+    """Only a response that does not match the query but for its id; `message` is set if it differs in case only."""
 
-    case_mangled: bool = False
+    message: Message | None
+    malformed: bool
+    rtt_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class TimedOut:
+    """No response before the timeout."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,24 +130,28 @@ class Unreachable:
     """An ICMP error, a refused connection, or a connection closed without a response."""
 
 
-Outcome = Replied | TimedOut | Unreachable
+Outcome = Replied | Mismatched | TimedOut | Unreachable
 Steps = Generator[UpstreamQuery, Outcome, T]
 
 
 class ResponseMatcher:
-    """Match of responses to one query with a message id.
-
-    `case_mangled` is set by a response that differs in case, whether it is accepted or dropped.
-    """
+    """Match of responses to one query with a message id; `mismatched` after one that has the id and is not accepted."""
 
     def __init__(self, query: UpstreamQuery, message_id: int) -> None:
         self._query = query
         self._id = message_id
-        self.case_mangled = False
+        self._case_mangled = False
+        self._other_case: Message | None = None
+        self._malformed = False
+        self.mismatched = False
 
     def reply(self, message: Message, rtt_s: float, size_octets: int) -> Replied:
         """Return the outcome for an accepted message."""
-        return Replied(message, rtt_s, self.case_mangled, size_octets)
+        return Replied(message, rtt_s, self._case_mangled, size_octets)
+
+    def mismatch(self, rtt_s: float) -> Mismatched:
+        """Return the outcome where no message was accepted, and one was dropped that has the id."""
+        return Mismatched(self._other_case, self._malformed, rtt_s)
 
     def to_wire(self) -> bytes:
         """Encode the query."""
@@ -139,8 +163,14 @@ class ResponseMatcher:
 
     def accept(self, data: bytes) -> Message | None:
         """Decode a response; None drops it, because it does not match the query."""
-        if int.from_bytes(data[:2], "big") != self._id:
+        # Not counted as a mismatch: other ids, and queries, which an attacker could reflect.
+        if len(data) < HEADER_OCTETS or int.from_bytes(data[:2], "big") != self._id or not data[2] & 0x80:
             return None
+        message = self._decode(data)
+        self.mismatched = self.mismatched or message is None
+        return message
+
+    def _decode(self, data: bytes) -> Message | None:
         sent, qname = self._query.spelling.to_wire(), self._query.question.name.to_wire()
         question_end = HEADER_OCTETS + len(sent)
         case_preserved = data[HEADER_OCTETS:question_end] == sent
@@ -148,8 +178,9 @@ class ResponseMatcher:
             # Restore the original case, so that compression pointers to the qname decode without 0x20 noise.
             data = data[:HEADER_OCTETS] + qname + data[question_end:]
         try:
-            message = Message.from_wire(data)
+            message = Message.from_wire(data, ignore_trailing=True)
         except WireError:
+            self._malformed = True
             return None
         if self._query.subnet is None or not self._query.edns:
             message = message.without_option(OPTION_CLIENT_SUBNET)
@@ -166,15 +197,18 @@ class ResponseMatcher:
         return subnet is None or subnet.network == self._query.subnet
 
     def _matches(self, message: Message, case_preserved: bool) -> bool:
-        if not message.qr or message.opcode != Opcode.QUERY:
+        if message.opcode != Opcode.QUERY:
             return False
         # RFC 6891 section 7: a server without EDNS support may respond FORMERR with a header only.
         if not message.questions:
-            return self._query.edns and message.rcode == Rcode.FORMERR
+            return message.rcode not in _ANSWERS
         if message.questions != (self._query.question,):
             return False
-        self.case_mangled = self.case_mangled or not case_preserved
-        return case_preserved or not self._query.exact_case
+        if not case_preserved and self._query.exact_case:
+            self._other_case = message
+            return False
+        self._case_mangled = not case_preserved
+        return True
 
 
 def random_case(name: Name, random: Random) -> Name:
@@ -218,7 +252,10 @@ class QueryBudget:
 
 
 class Exchange:
-    """The queries about one question to one server of `delegation`, until a usable response."""
+    """The queries about one question to one server of `delegation`, until a usable response.
+
+    `unusable` is set where the server responds, and no response matches.
+    """
 
     def __init__(
         self,
@@ -240,26 +277,42 @@ class Exchange:
         self._subnet = subnet if server.accepts_subnet else None
         self._attempts_max = ATTEMPTS_MAX if self._subnet is None else ATTEMPTS_WITH_SUBNET_MAX
         self._random_case = context.randomise_case and server.preserves_case
+        # The response that differs in case only, and the response to the query in plain case.
+        self._other_case: Message | None = None
+        self._plain_case: Message | None = None
+        self.unusable = False
 
     def run(self) -> Steps[Message | None]:
         """Return the server's response, None without a usable one."""
-        case_mangled = False
         for _ in range(self._attempts_max):
             query = self._query()
             outcome = yield self._budget.spend(query)
             if isinstance(outcome, Replied):
-                message = self._usable(query, outcome, case_mangled)
-                if message is not None:
-                    return message
-            elif isinstance(outcome, TimedOut) and outcome.case_mangled:
-                case_mangled = self._tcp = True
-            elif case_mangled and self._tcp:
-                # The server has no TCP: fall back to UDP with plain case.
-                self._tcp = self._random_case = False
+                message = self._usable(query, outcome)
+            elif isinstance(outcome, Mismatched) and not query.tcp:
+                message = self._mismatched(outcome)
+            elif self._plain_case is not None:
+                # The server has no TCP: the response in plain case stands, as it does from now on.
+                self._server().preserves_case = False
+                return self._plain_case
             else:
-                self._context.infra_cache.timed_out(self._address, self._budget.now)
+                self.unusable = isinstance(outcome, Mismatched)
+                if not self.unusable:
+                    self._context.infra_cache.timed_out(self._address, self._budget.now)
                 return None
+            if message is not None:
+                return message
+        self.unusable = True
         return None
+
+    def _mismatched(self, outcome: Mismatched) -> None:
+        """Change the form of the query after a response over UDP that does not match."""
+        self._context.infra_cache.answered(self._address, outcome.rtt_s, self._budget.now)
+        if outcome.message is not None and self._other_case is None:
+            self._other_case, self._random_case = outcome.message, False
+            return
+        self._tcp = True
+        self._edns = self._edns and not outcome.malformed
 
     def _server(self) -> InfraEntry:
         return self._context.infra_cache.get(self._address, self._budget.now)
@@ -282,12 +335,17 @@ class Exchange:
             subnet=self._subnet if self._edns else None,
         )
 
-    def _usable(self, query: UpstreamQuery, reply: Replied, case_mangled: bool) -> Message | None:
+    def _usable(self, query: UpstreamQuery, reply: Replied) -> Message | None:
         """Return the message if it is final; None if the query must be retried in another form."""
         message, server = reply.message, self._server()
         if not query.tcp:
             self._context.infra_cache.answered(self._address, reply.rtt_s, self._budget.now)
-        if case_mangled and (reply.case_mangled or not self._random_case):
+        if self._other_case is not None and self._plain_case is None and not query.tcp:
+            if not _is_same_content(message, self._other_case):
+                self._plain_case, self._tcp, self._random_case = message, True, True
+                return None
+            self._other_case, server.preserves_case = None, False
+        elif reply.case_mangled:
             server.preserves_case = False
         if message.tc and not query.tcp:
             self._tcp = True
@@ -308,3 +366,17 @@ class Exchange:
         """Return prefix length 0 for a forwarder (RFC 7871 section 7.1.3), no option for others (section 7.3)."""
         forwards = self._delegation.service is Service.FORWARDER
         return EVERYTHING[refused.version] if forwards and refused.prefixlen else None
+
+
+def _is_same_content(message: Message, other: Message) -> bool:
+    """Tell whether two responses have the same flags, rcode, answers and authority, in any order."""
+
+    def content(message: Message) -> tuple[object, ...]:
+        answers, authority = _canonical(message.answers), _canonical(message.authority)
+        return message.aa, message.tc, message.rcode, answers, authority
+
+    return content(message) == content(other)
+
+
+def _canonical(records: tuple[Record, ...]) -> set[tuple[Name, int, int, tuple[bytes, ...]]]:
+    return {rrset.canonical() for rrset in rrsets_of(records)}

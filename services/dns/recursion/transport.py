@@ -1,7 +1,8 @@
 """Upstream transport: each query from a socket of its own, with a random id and a random source port.
 
 RFC 5452 section 9.2 (unpredictable ids and ports; a connected socket receives datagrams from the server's address and
-port only), RFC 7766 (TCP). Responses that do not match the query are dropped, and the wait continues.
+port only), RFC 7766 (TCP). Responses that do not match the query are dropped. The wait continues, for MISMATCH_GRACE_S
+after one that has the query's id.
 """
 
 import asyncio
@@ -13,7 +14,16 @@ from random import Random
 from services.dns.codec.client_subnet import response_subnet
 from services.dns.codec.codes import DNS_PORT, rcode_to_text, type_to_text
 from services.dns.codec.message import Message
-from services.dns.recursion.query import Outcome, Replied, ResponseMatcher, TimedOut, Unreachable, UpstreamQuery
+from services.dns.recursion.query import (
+    MISMATCH_GRACE_S,
+    Mismatched,
+    Outcome,
+    Replied,
+    ResponseMatcher,
+    TimedOut,
+    Unreachable,
+    UpstreamQuery,
+)
 from services.errors import ServiceError
 from services.eventlog import EventLog
 
@@ -22,8 +32,11 @@ SOURCE_PORT_MIN, SOURCE_PORT_MAX = 1024, 65_535
 # Random source ports that are tried, since each may be in use, before the kernel chooses a port.
 PORT_ATTEMPTS = 8
 
-# A message and its size in octets.
-Received = tuple[Message, int]
+# Log values of the outcomes without a usable response.
+_FAILURES = {Mismatched: "mismatch", TimedOut: "timeout", Unreachable: "unreachable"}
+
+# A message and its size in octets; no message where only a response came that does not match.
+Received = tuple[Message | None, int]
 
 
 class Upstream:
@@ -68,9 +81,10 @@ class Upstream:
             transport.sendto(matcher.to_wire())
             async with asyncio.timeout(query.timeout_s):
                 message, size = await received
-                return matcher.reply(message, self._loop.time() - started, size)
+            rtt_s = self._loop.time() - started
+            return matcher.mismatch(rtt_s) if message is None else matcher.reply(message, rtt_s, size)
         except TimeoutError:
-            return TimedOut(matcher.case_mangled)
+            return TimedOut()
         except OSError:
             return Unreachable()
         finally:
@@ -114,10 +128,11 @@ class Upstream:
                 # RFC 7766 section 8: length and message in one write.
                 writer.write(len(data).to_bytes(2, "big") + data)
                 message = None
-                while message is None:
+                while message is None and not matcher.mismatched:
                     size = int.from_bytes(await reader.readexactly(2), "big")
                     message = matcher.accept(await reader.readexactly(size))
-                return matcher.reply(message, self._loop.time() - started, size)
+                rtt_s = self._loop.time() - started
+                return matcher.mismatch(rtt_s) if message is None else matcher.reply(message, rtt_s, size)
         except TimeoutError:
             return TimedOut()
         except (OSError, asyncio.IncompleteReadError):
@@ -134,6 +149,7 @@ class _QueryProtocol(asyncio.DatagramProtocol):
         self._matcher = matcher
         self._received = received
         self._server = server
+        self._grace: asyncio.TimerHandle | None = None
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         # Datagrams that arrive between bind() and connect() may have any source.
@@ -142,12 +158,20 @@ class _QueryProtocol(asyncio.DatagramProtocol):
         message = self._matcher.accept(data)
         if message is not None:
             self._received.set_result((message, len(data)))
+        elif self._matcher.mismatched and self._grace is None:
+            self._grace = self._received.get_loop().call_later(MISMATCH_GRACE_S, self._end_grace)
+
+    def _end_grace(self) -> None:
+        if not self._received.done():
+            self._received.set_result((None, 0))
 
     def error_received(self, exc: Exception) -> None:
         if not self._received.done():
             self._received.set_exception(exc)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self._grace is not None:
+            self._grace.cancel()
         if exc is not None:
             self.error_received(exc)
 
@@ -176,4 +200,4 @@ def _log_fields(query: UpstreamQuery, outcome: Outcome) -> dict[str, object]:
             "rtt_s": round(outcome.rtt_s, 6),
             **counts,
         }
-    return fields | {"rcode": None, "failure": "timeout" if isinstance(outcome, TimedOut) else "unreachable"}
+    return fields | {"rcode": None, "failure": _FAILURES[type(outcome)]}

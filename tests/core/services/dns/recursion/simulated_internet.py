@@ -15,7 +15,14 @@ from services.dns.recursion.cache import Cache, Delegation, Service
 from services.dns.recursion.context import ResolverContext
 from services.dns.recursion.infra_cache import InfraCache
 from services.dns.recursion.iterator import Resolution, Result
-from services.dns.recursion.query import Outcome, ResponseMatcher, TimedOut, Unreachable, UpstreamQuery
+from services.dns.recursion.query import (
+    MISMATCH_GRACE_S,
+    Outcome,
+    ResponseMatcher,
+    TimedOut,
+    Unreachable,
+    UpstreamQuery,
+)
 from services.dns.recursion.root_hints import root_delegation
 from services.dns.server.responder import Client
 from services.dns.zones.handler import Authority
@@ -150,8 +157,11 @@ class World:
                 if message is not None:
                     self.now += rtt_s
                     return matcher.reply(message, rtt_s, len(data))
+        if matcher.mismatched:
+            self.now += rtt_s + MISMATCH_GRACE_S
+            return matcher.mismatch(rtt_s)
         self.now += ask.timeout_s
-        return TimedOut(matcher.case_mangled)
+        return TimedOut()
 
 
 def texts(rrsets: Iterable[RRset]) -> list[str]:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from random import Random
 
 import pytest
 
 from services.dns.codec.codes import Rcode, RRType
 from services.dns.codec.message import Message, Question, RRset
 from services.dns.codec.name import Name
-from services.dns.recursion.query import UpstreamQuery
+from services.dns.recursion.cache import Cache
+from services.dns.recursion.infra_cache import InfraCache
+from services.dns.recursion.query import MISMATCH_GRACE_S, UpstreamQuery
 from tests.core.services.dns.recursion.simulated_internet import (
     EXAMPLE_ZONE,
     ROOT_ZONE,
+    RTT_S,
     Behaviour,
     World,
     authoritative,
@@ -156,26 +160,100 @@ def folding(data: bytes, _: UpstreamQuery) -> Iterable[bytes]:
     ).to_wire()
 
 
-def test_servers_that_do_not_keep_case_are_asked_over_tcp_and_then_in_plain_case() -> None:
+def test_servers_that_do_not_preserve_case_are_queried_again_at_once_in_plain_case() -> None:
     internet = World(world().servers, wire=folding)
+    begun = internet.now
     assert texts(internet.resolve("www.example.com").answers) == GOOD
-    assert [ask.tcp for ask in internet.asked] == [False, True] * 3
+    assert [(ask.tcp, ask.exact_case) for ask in internet.asked] == [(False, True), (False, False)] * 3
+    assert internet.now - begun == pytest.approx(3 * (2 * RTT_S + MISMATCH_GRACE_S))
     for number in range(6):
         internet.resolve(f"n{number}.example.com")
     internet.resolve("last.example.com")
     assert [(ask.tcp, ask.exact_case) for ask in internet.asked] == [(False, False)]
 
 
-def test_servers_that_do_not_keep_case_and_have_no_tcp_are_asked_in_plain_case() -> None:
-    def wire(data: bytes, ask: UpstreamQuery) -> Iterable[bytes]:
-        return () if ask.tcp else folding(data, ask)
+@pytest.mark.parametrize("has_tcp", [True, False])
+def test_responses_in_other_case_whose_content_differs_are_compared_over_tcp(has_tcp: bool) -> None:
+    def changing(data: bytes, ask: UpstreamQuery) -> Iterable[bytes]:
+        if ask.tcp:
+            yield from (folding(data, ask) if has_tcp else ())
+            return
+        for folded in folding(data, ask):
+            message = Message.from_wire(folded)
+            texts = f"{message.questions[0].name} 300 A 203.0.113.{len(internet.asked)}"
+            yield replace(message, answers=saying(texts)(message, ask).answers).to_wire()
 
-    internet = World(world().servers, wire=wire)
+    internet = world()
+    internet.resolve("mail.example.com")
+    internet.wire = changing
+    result = internet.resolve("www.example.com")
+    forms = [(ask.tcp, ask.exact_case) for ask in internet.asked]
+    assert forms == [(False, True), (False, False), (True, False)]
+    # Without TCP there is nothing better than the response in plain case.
+    assert texts(result.answers) == (GOOD if has_tcp else ["www.example.com. A 203.0.113.2"])
+    internet.resolve("n.example.com")
+    assert [ask.exact_case for ask in internet.asked if ask.address == internet.asked[0].address] == [False]
+
+
+def without_question(data: bytes, _: UpstreamQuery) -> Iterable[bytes]:
+    yield replace(Message.from_wire(data), questions=()).to_wire()
+
+
+def cut_short(data: bytes, _: UpstreamQuery) -> Iterable[bytes]:
+    yield data[:-1]
+
+
+@pytest.mark.parametrize("defect", [without_question, cut_short])
+def test_responses_that_cannot_match_are_queried_again_at_once_over_tcp(
+    defect: Callable[[bytes, UpstreamQuery], Iterable[bytes]],
+) -> None:
+    internet = world()
+    internet.resolve("mail.example.com")
+    begun, internet.wire = internet.now, lambda data, ask: (data,) if ask.tcp else defect(data, ask)
     assert texts(internet.resolve("www.example.com").answers) == GOOD
-    assert [(ask.tcp, ask.exact_case) for ask in internet.asked[:3]] == [(False, True), (True, False), (False, False)]
-    # And cached.
-    internet.resolve("n.com")
-    assert [(ask.tcp, ask.exact_case) for ask in internet.asked] == [(False, False)]
+    assert [ask.tcp for ask in internet.asked] == [False, True]
+    assert internet.now - begun == pytest.approx(2 * RTT_S + MISMATCH_GRACE_S)
+    # A server that does so over TCP as well has no usable response, and the failure takes no timeout.
+    begun, internet.wire = internet.now, defect
+    assert internet.resolve("n.example.com").rcode == Rcode.SERVFAIL
+    assert [ask.tcp for ask in internet.asked] == [False, True] * 2
+    assert internet.now - begun == pytest.approx(2 * (2 * RTT_S + 2 * MISMATCH_GRACE_S))
+
+
+@pytest.mark.parametrize("rcode", [Rcode.SERVFAIL, Rcode.REFUSED, Rcode.NOTIMP, Rcode.FORMERR])
+def test_errors_may_lack_the_question(rcode: int) -> None:
+    """RFC 6891 section 7: a server may return a header only."""
+
+    def bare(query: Message, _: UpstreamQuery) -> Message:
+        return replace(query.reply(rcode), questions=())
+
+    for seed in range(4):
+        internet = World(world(s3=bare).servers, seed=seed)
+        begun = internet.now
+        assert texts(internet.resolve("www.example.com").answers) == GOOD
+        assert internet.now - begun == pytest.approx(len(internet.asked) * RTT_S)
+
+
+def test_octets_behind_a_message_are_ignored() -> None:
+    internet = World(world().servers, wire=lambda data, _: (data + b"\0trailing",))
+    result = internet.resolve("www.example.com")
+    assert (texts(result.answers), result.queries) == (GOOD, 3)
+
+
+def test_a_truncated_response_over_tcp_is_no_answer() -> None:
+    def short(query: Message, ask: UpstreamQuery) -> Message | None:
+        reply = EXAMPLE(query, ask)
+        return None if reply is None else replace(reply, tc=True, answers=reply.answers[:1])
+
+    internet = world(s3=short)
+    for number in range(4):
+        internet.context.infra_cache = InfraCache(Random(number))
+        internet.context.cache = Cache()
+        assert texts(internet.resolve("www.example.com").answers) == GOOD
+        # RFC 9520 section 3.1: the same query is not repeated.
+        assert internet.asked_of("127.0.1.3") in (0, 2)
+    internet = world(s3=short, s4=short)
+    assert internet.resolve("www.example.com").rcode == Rcode.SERVFAIL
 
 
 def test_a_truncated_answer_is_asked_for_again_over_tcp() -> None:
