@@ -1,11 +1,14 @@
 """RRset cache and delegation cache of the resolver: answers with their trust, negative answers, failures, delegations.
 
-RFC 1034 section 5.3.3 and RFC 2181 sections 5.4 and 5.4.1 (ranking), RFC 2308 (negative answers), RFC 8020 (NXDOMAIN
-covers all names below), RFC 9520 (resolution failures). Time comes in as `now` in seconds. A TTL is returned as the
-seconds left, rounded down, so that no downstream cache keeps data longer than its origin allowed.
+RFC 1034 section 5.3.3 and RFC 2181 sections 5.4 and 5.4.1 (ranking), RFC 2308 (negative answers), RFC 9520 (resolution
+failures). Time comes in as `now` in seconds. A TTL is returned as the seconds left, rounded down, so that no downstream
+cache keeps data longer than its origin allowed.
 
-Left out: serving stale data (RFC 8767), which would hide the effect of TTLs that experiments measure; glue and
-delegations for IPv6 transport, because the networks here have IPv4 between servers.
+A DNAME and an NXDOMAIN are about all names below them (RFC 6672 section 3.4, RFC 8020 section 2), so one forged
+response would answer for a whole zone. Without DNSSEC they are used for the name only that was queried, as in Unbound
+(BIND and Knot Resolver likewise reuse no unsigned NXDOMAIN): all other names are queried.
+
+Left out: serving stale data (RFC 8767), which would hide the effect of TTLs that experiments measure.
 """
 
 # The three caches of a resolver
@@ -63,6 +66,8 @@ FAILURE_TTL_MAX_S = 300
 
 # The type in the key of an NXDOMAIN entry, which is about all types.
 ANY_TYPE = -1
+# The type in the key of the DNAME that a name's CNAME is synthesized from. The owner of the DNAME is an ancestor.
+DNAME_ABOVE = -2
 
 
 class Service(Enum):
@@ -75,11 +80,12 @@ class Service(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Delegation:
-    """A delegation (RFC 1034 section 4.2.1): a zone, the hosts that serve it, and their glue as IPv4 addresses.
+    """A delegation (RFC 1034 section 4.2.1): a zone, the hosts that serve it, and their glue, of both IP versions.
 
         example.com.  NS  ns.example.com., ns.provider.net.     glue: ns.example.com. -> 192.0.2.53
 
-    `expires` is never later than that of the delegation whose servers gave it.
+    `expires` is never later than that of the delegation whose servers gave it, which is `parent`. `apex_hosts` are the
+    name servers in the zone's own NS RRset, if it has been queried.
     """
 
     zone: Name
@@ -88,6 +94,8 @@ class Delegation:
     ttl: int = 0
     service: Service = Service.ITERATIVE
     expires: float = inf
+    parent: "Delegation | None" = field(default=None, repr=False, compare=False)
+    apex_hosts: tuple[Name, ...] = ()
 
     def ns_rrset(self, ttl: int) -> RRset:
         """Return the NS RRset of the delegation."""
@@ -162,10 +170,16 @@ class Cache:
         """Store an RRset, unless there is an unexpired one of higher trust (RFC 2181 section 5.4.1)."""
         self._put((rrset.name.folded, rrset.rtype), rrset, trust, min(rrset.ttl, self._ttl_max_s), now)
 
-    def put_negative(self, name: Name, rtype: int, rcode: int, soa: RRset, now: float) -> None:
+    def put_dname(self, name: Name, dname: RRset, trust: Trust, now: float) -> None:
+        """Store the DNAME of an ancestor for a name below it, and for no other."""
+        self._put((name.folded, DNAME_ABOVE), dname, trust, min(dname.ttl, self._ttl_max_s), now)
+
+    def put_negative(
+        self, name: Name, rtype: int, rcode: int, soa: RRset, now: float, trust: Trust = Trust.AUTHORITATIVE_ANSWER
+    ) -> None:
         """Store a negative answer: NXDOMAIN, or NODATA for `rtype`; `soa` is the result of negative_soa()."""
         key = (name.folded, ANY_TYPE if rcode == Rcode.NXDOMAIN else rtype)
-        self._put(key, Negative(rcode, soa), Trust.AUTHORITATIVE_ANSWER, min(soa.ttl, self._ttl_max_s), now)
+        self._put(key, Negative(rcode, soa), trust, min(soa.ttl, self._ttl_max_s), now)
 
     def capped(self, rrset: RRset) -> RRset:
         """Return an RRset with its TTL capped at the maximum of the cache."""
@@ -189,13 +203,9 @@ class Cache:
         return self._get((name.folded, rtype), now)
 
     def nonexistence(self, name: Name, now: float) -> Negative | None:
-        """Return a cached NXDOMAIN of this name or of an ancestor (RFC 8020 section 2)."""
-        folded = name.folded
-        for begin in range(len(folded)):
-            value = self._get((folded[begin:], ANY_TYPE), now)
-            if isinstance(value, Negative):
-                return value
-        return None
+        """Return the cached NXDOMAIN of this name, which is about all types."""
+        value = self._get((name.folded, ANY_TYPE), now)
+        return value if isinstance(value, Negative) else None
 
     def _put(self, key: Key, value: Value, trust: Trust, ttl: int, now: float) -> None:
         # RFC 1035 section 3.2.1: TTL 0 is for the transaction in progress, and is not cached.

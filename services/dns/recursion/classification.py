@@ -4,8 +4,13 @@
 
 RFC 1034 sections 4.3.1 and 5.3.3 step 4, RFC 2308 section 2 (negative answers), RFC 6672 section 3.4 (DNAME). Records
 out of bailiwick, that is outside of the zone that the server was queried for, are ignored in all sections. Lame are:
-REFUSED and NOTAUTH, an upward or sideways referral, the negative answer of an ancestor zone, and an empty answer
-without AA.
+REFUSED and NOTAUTH, an upward or sideways referral, with AA as well, the negative answer of an ancestor zone, and an
+empty answer without AA. As in BIND, a response without AA that has the NS RRset of a delegation in its answer section
+is a referral.
+
+A negative answer with the SOA of the zone needs no AA: RFC 2308 section 2 recognizes it by the SOA. Two kinds of
+response are usable but weak, and other servers are queried first: those with RA and without AA, which are from the
+cache of a recursive server, and NXDOMAIN with neither AA nor SOA.
 
 Behind an alias, RFC 2181 section 5.4.1: "only the record describing that alias is necessarily authoritative". The
 target may be in another zone, even one label below the zone queried, and the response cannot prove that it is not. So
@@ -20,14 +25,14 @@ is returned with this answer and cached under no name, so a spoofed reply lasts 
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from services.dns.codec.client_subnet import ClientSubnet
-from services.dns.codec.codes import Rcode, RRClass, RRType, rcode_to_text
+from services.dns.codec.codes import ADDRESS_TYPES, Rcode, RRClass, RRType, rcode_to_text
 from services.dns.codec.message import Message, Question, Record, RRset, rrsets_of, synthesize_cname
 from services.dns.codec.name import Name
-from services.dns.codec.rdata import CNAME, NS, A
+from services.dns.codec.rdata import AAAA, CNAME, NS, A
 from services.dns.recursion.cache import Delegation, Service, Trust
 
 # Aliases followed in one response; BIND follows 16. The iterator bounds the whole chain by itself.
@@ -62,7 +67,7 @@ class ClassifiedResponse:
 
     `answers` is the alias chain in order with the answer, `name` its last name, which a negative answer is about (RFC
     2308 section 2.1, RFC 6604 section 3). `detail` is the reason for LAME and FAILED. `subnet` is the client subnet of
-    the response, if the query had one.
+    the response, if the query had one. `authoritative` is AA; a `weak` response is used if no other server has another.
     """
 
     kind: ResponseKind
@@ -72,6 +77,8 @@ class ClassifiedResponse:
     delegation: Delegation | None = None
     detail: str = ""
     subnet: ClientSubnet | None = None
+    authoritative: bool = False
+    weak: bool = False
 
 
 def classify_response(message: Message, question: Question, queried: Delegation) -> ClassifiedResponse:
@@ -84,7 +91,10 @@ def classify_response(message: Message, question: Question, queried: Delegation)
         return ClassifiedResponse(ResponseKind.LAME, question.name, detail=rcode_to_text(rcode))
     if rcode not in (Rcode.NOERROR, Rcode.NXDOMAIN, Rcode.YXDOMAIN):
         return ClassifiedResponse(ResponseKind.FAILED, question.name, detail=rcode_to_text(rcode))
-    return _Classifier(message, question, queried).classify()
+    response = _Classifier(message, question, queried).classify()
+    cached = queried.service is Service.ITERATIVE and message.ra and not message.aa
+    weak = response.weak or (cached and response.kind is not ResponseKind.REFERRAL)
+    return replace(response, authoritative=message.aa, weak=weak)
 
 
 def delegation_from(ns: RRset, additional: Iterable[RRset], bailiwick: Name) -> Delegation:
@@ -93,19 +103,24 @@ def delegation_from(ns: RRset, additional: Iterable[RRset], bailiwick: Name) -> 
     RFC 2181 section 5.4.1: glue is valid for this delegation only. It must be in the `bailiwick` of the server that
     gave it, which is the parent zone. The TTL is the lowest of the NS RRset and the glue.
     """
-    hosts = tuple(rdata.target for rdata in ns.rdatas if isinstance(rdata, NS))[:HOSTS_MAX]
+    hosts = hosts_of(ns)
     targets, glue, ttl = set(hosts), dict[Name, tuple[str, ...]](), ns.ttl
     for rrset in additional:
-        if rrset.rtype != RRType.A or rrset.name not in targets or not rrset.name.is_below(bailiwick):
+        if rrset.rtype not in ADDRESS_TYPES or rrset.name not in targets or not rrset.name.is_below(bailiwick):
             continue
-        glue[rrset.name] = addresses_of(rrset)
+        glue[rrset.name] = glue.get(rrset.name, ()) + addresses_of(rrset)
         ttl = min(ttl, rrset.ttl)
     return Delegation(ns.name, hosts, glue, ttl)
 
 
+def hosts_of(ns: RRset) -> tuple[Name, ...]:
+    """Return the name servers of an NS RRset, at most HOSTS_MAX."""
+    return tuple(rdata.target for rdata in ns.rdatas if isinstance(rdata, NS))[:HOSTS_MAX]
+
+
 def addresses_of(rrset: RRset) -> tuple[str, ...]:
-    """Return the addresses of an A RRset as text, at most ADDRESSES_MAX."""
-    return tuple(str(rdata.address) for rdata in rrset.rdatas if isinstance(rdata, A))[:ADDRESSES_MAX]
+    """Return the addresses of an A or AAAA RRset as text, at most ADDRESSES_MAX."""
+    return tuple(str(rdata.address) for rdata in rrset.rdatas if isinstance(rdata, (A, AAAA)))[:ADDRESSES_MAX]
 
 
 class _Classifier:
@@ -115,8 +130,6 @@ class _Classifier:
         self._message = message
         self._question = question
         self._queried = queried
-        # RFC 1034 section 4.3.1: the answer of a recursive server has no AA.
-        self._authoritative = message.aa or queried.service is not Service.ITERATIVE
         self._answers = {(rrset.name, rrset.rtype): rrset for rrset in self._in_bailiwick(message.answers)}
         self._authority = self._in_bailiwick(message.authority)
 
@@ -125,6 +138,9 @@ class _Classifier:
         return [rrset for rrset in rrsets_of(records) if rrset.name.is_below(zone) and rrset.rclass == RRClass.IN]
 
     def classify(self) -> ClassifiedResponse:
+        misplaced = self._referral_in_answer()
+        if misplaced is not None:
+            return self._referred_to(misplaced)
         name, chain, too_long = self._chain()
         if too_long:
             return ClassifiedResponse(ResponseKind.TOO_LONG, name, chain)
@@ -183,25 +199,33 @@ class _Classifier:
         return None
 
     def _negative(self, name: Name, chain: tuple[Link, ...]) -> ClassifiedResponse | None:
-        """Return the negative answer about the last name (RFC 2308 section 2); it needs an SOA, or AA."""
+        """Return the negative answer about the last name (RFC 2308 section 2)."""
         soa = next(
             (rrset for rrset in self._authority if rrset.rtype == RRType.SOA and name.is_below(rrset.name)), None
         )
-        if soa is None and (chain or not self._message.aa or self._has_foreign_soa()):
+        denied = self._message.rcode == Rcode.NXDOMAIN
+        if soa is None and not self._is_negative_without_soa(name, chain, denied):
             return None
-        if not self._authoritative:
-            return None
-        if self._message.rcode == Rcode.NXDOMAIN:
-            return ClassifiedResponse(ResponseKind.NO_NAME, name, chain, soa)
-        # RFC 2308 section 2.2: without an SOA, an NS RRset below the zone makes it a referral.
-        if soa is None and self._referral(name) is not None:
-            return None
-        return ClassifiedResponse(ResponseKind.NO_DATA, name, chain, soa)
+        weak = soa is None and not self._message.aa and self._queried.service is Service.ITERATIVE
+        kind = ResponseKind.NO_NAME if denied else ResponseKind.NO_DATA
+        return ClassifiedResponse(kind, name, chain, soa, weak=weak)
 
-    def _has_foreign_soa(self) -> bool:
-        """Tell whether there is an SOA out of bailiwick: the negative answer of another zone."""
-        zone = self._queried.zone
-        return any(record.rtype == RRType.SOA and not record.name.is_below(zone) for record in self._message.authority)
+    def _is_negative_without_soa(self, name: Name, chain: tuple[Link, ...], denied: bool) -> bool:
+        """Tell whether a response without an SOA for the name is negative, and no referral, up, down or sideways."""
+        if chain or self._has_foreign_authority():
+            return False
+        if denied:
+            return True
+        # RFC 2308 section 2.2: without an SOA, an NS RRset below the zone makes it a referral.
+        if self._referral(name) is not None:
+            return False
+        recursive = self._queried.service is not Service.ITERATIVE and self._message.ra and not self._has_ns()
+        return self._message.aa or recursive
+
+    def _has_foreign_authority(self) -> bool:
+        """Tell whether an SOA or NS is out of bailiwick: a negative answer of another zone, or an upward referral."""
+        zone, types = self._queried.zone, (RRType.SOA, RRType.NS)
+        return any(record.rtype in types and not record.name.is_below(zone) for record in self._message.authority)
 
     def _referral_or_lame(self, name: Name) -> ClassifiedResponse:
         referral = self._referral(name)
@@ -209,18 +233,35 @@ class _Classifier:
         if referral is None or forwards or self._message.rcode != Rcode.NOERROR:
             detail = "a referral that does not lead down" if self._has_ns() else "an empty answer without authority"
             return ClassifiedResponse(ResponseKind.LAME, name, detail=detail)
-        delegation = delegation_from(referral, rrsets_of(self._message.additional), self._queried.zone)
-        return ClassifiedResponse(ResponseKind.REFERRAL, name, delegation=delegation)
+        return self._referred_to(referral)
+
+    def _referred_to(self, referral: RRset) -> ClassifiedResponse:
+        additional = rrsets_of((*self._message.answers, *self._message.additional))
+        delegation = delegation_from(referral, additional, self._queried.zone)
+        return ClassifiedResponse(ResponseKind.REFERRAL, self._question.name, delegation=delegation)
 
     def _referral(self, name: Name) -> RRset | None:
         """Return the NS RRset of a delegation below the zone queried, nearest to the name (RFC 1034 section 5.3.3)."""
-        zone = self._queried.zone
-        referrals = [
-            rrset
-            for rrset in self._authority
-            if rrset.rtype == RRType.NS and rrset.name.is_strictly_below(zone) and name.is_below(rrset.name)
-        ]
-        return max(referrals, key=lambda rrset: len(rrset.name), default=None)
+        return _nearest_ns(self._authority, self._queried.zone, name)
+
+    def _referral_in_answer(self) -> RRset | None:
+        """Return the NS RRset of a referral that is in the answer section: without AA, and beside no other answer."""
+        if self._message.aa or self._queried.service is not Service.ITERATIVE:
+            return None
+        rtypes = {rtype for (name, rtype) in self._answers if name == self._question.name}
+        if rtypes & {self._question.rtype, RRType.CNAME} and self._question.rtype != RRType.NS:
+            return None
+        return _nearest_ns(self._answers.values(), self._queried.zone, self._question.name)
 
     def _has_ns(self) -> bool:
         return any(rrset.rtype == RRType.NS for rrset in self._authority)
+
+
+def _nearest_ns(rrsets: Iterable[RRset], zone: Name, name: Name) -> RRset | None:
+    """Return the NS RRset of the zone cut below `zone` that is nearest to `name`."""
+    cuts = [
+        rrset
+        for rrset in rrsets
+        if rrset.rtype == RRType.NS and rrset.name.is_strictly_below(zone) and name.is_below(rrset.name)
+    ]
+    return max(cuts, key=lambda rrset: len(rrset.name), default=None)

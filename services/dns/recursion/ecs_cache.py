@@ -128,5 +128,5 @@ class ECSView:
         return entry[0]
 
     def nonexistence(self, name: Name, now: float) -> Negative | None:
-        """Return a cached NXDOMAIN of the name or of an ancestor, which is valid for all clients."""
+        """Return the cached NXDOMAIN of the name, which is valid for all clients."""
         return self._cache.nonexistence(name, now)

@@ -6,10 +6,9 @@
     # step is a Result
 
 RFC 1034 section 5.3.3; RFC 2181 sections 5.4.1 (an address that was resolved is preferred to glue) and 10.3 (the name
-of a server is no alias); RFC 6672 section 3.4 and RFC 8020 section 2 (answers from cached DNAMEs and NXDOMAINs); RFC
-7871 section 12.1 (client subnets are not sent to the servers of the root and of top-level domains); RFC 9156 (QNAME
-minimisation, as an option); RFC 9520 (resolution failures). Left out: DNSSEC validation, and parallel queries to
-several servers, which would make a capture hard to read.
+of a server is no alias); RFC 6672 section 3.4 (DNAME); RFC 7871 section 12.1 (client subnets are not sent to servers of
+the root and of top-level domains); RFC 9156 (QNAME minimisation, as an option); RFC 9520 (resolution failures). Left
+out: DNSSEC validation, and parallel queries to several servers, which would make a capture hard to read.
 """
 
 # The iterator
@@ -24,7 +23,7 @@ several servers, which would make a capture hard to read.
 #            a  answer or name error: cache it and return it                Iteration._store, _lookup_result
 #            b  a better delegation: cache it and go to step 3              Iteration._referred, in the loop of _iterate
 #            c  an alias: go to step 1 with the canonical name              Resolution._resolve_chain
-#            d  lame or failed: next server, step 3                         Iteration._query_servers
+#            d  lame, weak or failed: next server, step 3                   Iteration._query_servers
 #
 # Resolution is the outer loop over the names of an alias chain, Iteration the inner one over the delegations of one
 # name. Both are generators. Where the algorithm needs the network they yield an UpstreamQuery, and are resumed with its
@@ -40,8 +39,16 @@ several servers, which would make a capture hard to read.
 #          ns.provider.net. A      a nested Iteration: root, net., provider.net.
 #     -> 127.0.1.6  (example.com.) answer: cached and returned
 #
-# Addresses of servers without glue are resolved only when all known addresses of the delegation have failed or are
-# known to be poor, because each of them is an Iteration of its own. That recursion is the weak point of every resolver:
+# The servers of a delegation are queried in this order, each group by RTT whatever the IP version:
+#
+#   1. addresses that are known: cached answers for the hosts, else glue. The hosts are from the zone's own NS RRset, if
+#      it has been queried while this delegation is in force, else from the parent's.
+#   2. addresses of hosts without any, resolved: AAAA where there is no A. A host in the zone itself can be resolved by
+#      its own servers only, so the parent's servers are queried for the missing glue.
+#   3. the parent's hosts and glue, where the zone's own data differ and lead to no server
+#
+# Hosts without addresses are resolved only when all known addresses of the delegation have failed or are known to be
+# poor, because each of them is an Iteration of its own. That recursion is the weak point of every resolver:
 # a domain's owner can make it deep (hosts that need hosts), wide (many hosts, NXNSAttack) or circular. So all
 # iterations of one client question share one QueryBudget, which bounds queries, nesting, host lookups and time, and
 # knows which questions are in progress. Exceeding it gives SERVFAIL.
@@ -61,8 +68,23 @@ from services.dns.codec.codes import ADDRESS_TYPES, Rcode, RRType
 from services.dns.codec.message import Question, RRset, synthesize_cname
 from services.dns.codec.name import Name
 from services.dns.codec.rdata import SingleName
-from services.dns.recursion.cache import Delegation, Failure, Negative, Service, Value, negative_soa
-from services.dns.recursion.classification import ClassifiedResponse, ResponseKind, addresses_of, classify_response
+from services.dns.recursion.cache import (
+    DNAME_ABOVE,
+    Delegation,
+    Failure,
+    Negative,
+    Service,
+    Trust,
+    Value,
+    negative_soa,
+)
+from services.dns.recursion.classification import (
+    ClassifiedResponse,
+    ResponseKind,
+    addresses_of,
+    classify_response,
+    hosts_of,
+)
 from services.dns.recursion.context import ResolverContext
 from services.dns.recursion.ecs_cache import ECSCache, ECSView, is_global
 from services.dns.recursion.query import (
@@ -88,6 +110,8 @@ MINIMISED_ONE_LABEL = 4
 
 # Zones with fewer labels are the root and top-level domains.
 _SUBNET_LABELS_MIN = 2
+# Marks the query for the glue of a host among the questions in progress.
+_GLUE = 1 << 16
 _RCODES = {ResponseKind.NO_NAME: Rcode.NXDOMAIN, ResponseKind.TOO_LONG: Rcode.YXDOMAIN}
 
 
@@ -101,7 +125,7 @@ class CacheView(Protocol):
         """Return the entry for exactly this name and type."""
 
     def nonexistence(self, name: Name, now: float) -> Negative | None:
-        """Return a cached NXDOMAIN of the name or of an ancestor."""
+        """Return the cached NXDOMAIN of the name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +154,7 @@ def look_up_for(
 
 
 def look_up(cache: CacheView, name: Name, rtype: int, now: float) -> LookupResult | None:
-    """Look up a name: its RRset, negative answer or failure, an alias, or a DNAME or NXDOMAIN above; None on a miss."""
+    """Look up a name: its RRset, negative answer, failure, or alias, also by a DNAME; None on a miss."""
     # RFC 8482 section 4.1: the cached RRsets of a name may be incomplete, so ANY is always a miss.
     if rtype == RRType.ANY:
         return None
@@ -148,19 +172,19 @@ def look_up(cache: CacheView, name: Name, rtype: int, now: float) -> LookupResul
     nxdomain = cache.nonexistence(name, now)
     if nxdomain is not None:
         return LookupResult(nxdomain.rcode, soa=nxdomain.soa)
-    return _look_up_dname(cache, name, now)
+    return _look_up_dname(cache, name, rtype, now)
 
 
-def _look_up_dname(cache: CacheView, name: Name, now: float) -> LookupResult | None:
-    for ancestor in name.parent.ancestors() if len(name) else ():
-        dname = cache.get(ancestor, RRType.DNAME, now)
-        if not isinstance(dname, RRset):
-            continue
-        synthesized = synthesize_cname(dname, name)
-        if synthesized is None:
-            return LookupResult(Rcode.YXDOMAIN, (dname,))
-        return LookupResult(Rcode.NOERROR, (dname, synthesized[0]), synthesized[1])
-    return None
+def _look_up_dname(cache: CacheView, name: Name, rtype: int, now: float) -> LookupResult | None:
+    dname = cache.get(name, DNAME_ABOVE, now)
+    if not isinstance(dname, RRset):
+        return None
+    synthesized = synthesize_cname(dname, name)
+    if synthesized is None:
+        return LookupResult(Rcode.YXDOMAIN, (dname,))
+    # A query for CNAME is answered by the alias itself.
+    target = None if rtype == RRType.CNAME else synthesized[1]
+    return LookupResult(Rcode.NOERROR, (dname, synthesized[0]), target)
 
 
 # Steps 2 to 4: one name, from the nearest delegation down.
@@ -168,11 +192,15 @@ def _look_up_dname(cache: CacheView, name: Name, now: float) -> LookupResult | N
 
 @dataclass(slots=True)
 class _ServerPool:
-    """Candidate servers of one delegation: queries per address, and the hosts whose address is not resolved yet."""
+    """Candidate servers of one delegation: queries per address, and the hosts whose address is not resolved yet.
+
+    `last_resort` has the parent's addresses that the zone's own data contradict.
+    """
 
     delegation: Delegation
     addresses: list[str]
     hosts: list[Name]
+    last_resort: list[str]
     queries: dict[str, int] = field(default_factory=dict)
 
 
@@ -240,6 +268,7 @@ class Iteration:
                 delegation = self._referred(delegation, response.delegation)
             elif labels >= labels_all and response is not None:
                 self.delegation = delegation
+                self._note_apex_hosts(delegation, question, response)
                 return self._lookup_result(response)
             elif response is None or response.kind not in (ResponseKind.ANSWER, ResponseKind.NO_DATA):
                 # RFC 9156 section 2.3: an error about a minimised qname does not apply to the whole qname.
@@ -275,7 +304,20 @@ class Iteration:
         """Cache a referral and return it; a referral of a recursive server leads to recursive servers."""
         if queried.service is not Service.ITERATIVE:
             return replace(delegation, service=queried.service)
+        delegation = replace(delegation, parent=queried)
         return self._context.cache.put_delegation(delegation, self._budget.now, queried.expires)
+
+    def _note_apex_hosts(self, delegation: Delegation, question: Question, response: ClassifiedResponse) -> None:
+        """Store the zone's own NS RRset with its delegation, if it was queried for (RFC 2181 section 5.4.1).
+
+        An NS RRset that comes unrequested in the authority section is ignored, because one spoofed response to any name
+        could replace all servers of the zone (CVE-2025-11411). The delegation still ends with the parent's TTL.
+        """
+        if question != Question(delegation.zone, RRType.NS) or delegation is self._context.roots:
+            return
+        if response.kind is ResponseKind.ANSWER and response.authoritative and delegation.expires > self._budget.now:
+            known = replace(delegation, apex_hosts=hosts_of(response.answers[0][0]))
+            self._context.cache.put_delegation(known, self._budget.now, delegation.expires)
 
     def _store(self, response: ClassifiedResponse, question: Question) -> None:
         """Store the answers that may be cached (RFC 1034 section 5.3.3 step 4a)."""
@@ -283,7 +325,9 @@ class Iteration:
         for rrset, trust in response.answers:
             if trust is None:
                 continue
-            if ecs_cache is not None and response.subnet is not None:
+            if rrset.rtype == RRType.DNAME and rrset.name != question.name:
+                cache.put_dname(question.name, rrset, trust, now)
+            elif ecs_cache is not None and response.subnet is not None:
                 ecs_cache.put(rrset, response.subnet, now)
             else:
                 cache.put(rrset, trust, now)
@@ -292,7 +336,8 @@ class Iteration:
         negative = response.kind in (ResponseKind.NO_NAME, ResponseKind.NO_DATA)
         if negative and response.soa is not None and not response.answers:
             rcode = _RCODES.get(response.kind, Rcode.NOERROR)
-            cache.put_negative(response.name, question.rtype, rcode, negative_soa(response.soa), now)
+            trust = Trust.AUTHORITATIVE_ANSWER if response.authoritative else Trust.ANSWER
+            cache.put_negative(response.name, question.rtype, rcode, negative_soa(response.soa), now, trust)
 
     def _ecs_cache_for(self, response: ClassifiedResponse) -> ECSCache | None:
         """Return the cache for answers that are valid for some clients only; None if valid for all."""
@@ -317,8 +362,11 @@ class Iteration:
     ) -> Steps[ClassifiedResponse]:
         """Query the servers of a delegation in turn until a response is usable; raises ResolutionError."""
         pool, detail = self._pool(delegation), "no server address"
+        weak: ClassifiedResponse | None = None
         while True:
             address = yield from self._select(pool)
+            if weak is not None and (address is None or address in pool.queries):
+                return weak
             if address is None:
                 error = UnansweredError if pool.queries else ResolutionError
                 raise error(f"no server of {delegation.zone} answered for {question.name}: {detail}")
@@ -332,34 +380,63 @@ class Iteration:
                 detail = f"{address} did not respond"
                 continue
             response = classify_response(message, question, delegation)
-            if response.kind not in (ResponseKind.LAME, ResponseKind.FAILED):
-                return response if subnet is None else replace(response, subnet=response_subnet(message))
+            usable = response.kind not in (ResponseKind.LAME, ResponseKind.FAILED)
+            if usable:
+                response = response if subnet is None else replace(response, subnet=response_subnet(message))
+                if not response.weak:
+                    return response
+                weak = weak or response
             # The same query would get the same response, so the server is not queried again.
             pool.queries[address], detail = QUERIES_PER_SERVER_MAX, f"{address} returned {response.detail}"
-            if response.kind is ResponseKind.LAME:
+            if usable or response.kind is ResponseKind.LAME:
                 self._context.infra_cache.mark_lame(address, delegation.zone, self._budget.now)
 
     def _pool(self, delegation: Delegation) -> _ServerPool:
         addresses: dict[str, None] = {}
-        hosts = []
-        for host in delegation.hosts:
-            # RFC 2181 section 5.4.1: an address from an answer is preferred to glue.
-            known = self._cached_addresses(host) or delegation.glue.get(host, ())
+        hosts, others = [], []
+        for host in delegation.apex_hosts or delegation.hosts:
+            known = self._addresses_known(host, delegation)
             addresses.update(dict.fromkeys(known))
             if not known:
                 hosts.append(host)
         self._context.random.shuffle(hosts)
-        return _ServerPool(delegation, list(addresses), hosts[:HOSTS_PER_DELEGATION_MAX])
+        last_resort: dict[str, None] = {}
+        for host in delegation.hosts:
+            given = (*self._addresses_known(host, delegation), *self._glue(host, delegation))
+            last_resort.update(dict.fromkeys(address for address in given if address not in addresses))
+            if not given and host not in hosts:
+                others.append(host)
+        # The last one is resolved first.
+        unresolved = [*hosts, *others][:HOSTS_PER_DELEGATION_MAX][::-1]
+        return _ServerPool(delegation, list(addresses), unresolved, list(last_resort))
 
-    def _cached_addresses(self, host: Name) -> tuple[str, ...]:
-        value = self._context.cache.get(host, RRType.A, self._budget.now)
-        return addresses_of(value) if isinstance(value, RRset) else ()
+    def _addresses_known(self, host: Name, delegation: Delegation) -> tuple[str, ...]:
+        """Return the addresses of a host; RFC 2181 section 5.4.1: those of an answer are preferred to glue."""
+        glue = self._glue(host, delegation)
+        cached = {rtype: self._context.cache.get(host, rtype, self._budget.now) for rtype in ADDRESS_TYPES}
+        known: list[str] = []
+        for rtype, value in cached.items():
+            if isinstance(value, RRset):
+                known += self._context.upstream_addresses.usable(addresses_of(value))
+            else:
+                known += [address for address in glue if (":" in address) == (rtype == RRType.AAAA)]
+        return tuple(known)
+
+    def _glue(self, host: Name, delegation: Delegation) -> tuple[str, ...]:
+        glue = delegation.glue.get(host, ())
+        # Root hints, forwarders and the zone cuts of the operator's own zones are not from outside.
+        if delegation is self._context.roots or delegation is self._start:
+            return glue
+        return self._context.upstream_addresses.usable(glue)
 
     def _select(self, pool: _ServerPool) -> Steps[str | None]:
         """Return the next server: one not queried yet, else of a host that is resolved now, else one queried before."""
         while pool.hosts and not any(self._untried(pool)):
             addresses = yield from self._resolve_host(pool.hosts.pop(), pool.delegation)
             pool.addresses += [address for address in addresses if address not in pool.addresses]
+        if pool.last_resort and not any(self._untried(pool)):
+            pool.addresses += [address for address in pool.last_resort if address not in pool.addresses]
+            pool.last_resort = []
         infra_cache, now = self._context.infra_cache, self._budget.now
         usable = [address for address in pool.addresses if pool.queries.get(address, 0) < self._queries_max(address)]
         return infra_cache.best(usable, pool.delegation.zone, pool.queries, now)
@@ -379,25 +456,61 @@ class Iteration:
         return 1 if self._context.infra_cache.is_unresponsive(address, self._budget.now) else QUERIES_PER_SERVER_MAX
 
     def _resolve_host(self, host: Name, delegation: Delegation) -> Steps[tuple[str, ...]]:
-        """Return the addresses of a name server without glue; none on failure."""
-        # A host in the zone itself can only be resolved by the servers of the zone: it needs glue.
-        if host.is_below(delegation.zone) or not self._budget.spend_host_lookup(self._depth):
-            return ()
-        try:
-            result = look_up(self._context.cache, host, RRType.A, self._budget.now)
-            if result is None:
-                nested = Iteration(self._context, self._budget, None, self._depth + 1)
-                result = yield from nested.resolve(host, RRType.A)
-        except BudgetExceededError:
-            raise
-        except UnansweredError:
-            # Cached, unlike other errors: those depend on the question in progress, not on the host.
-            self._context.cache.put_failure(host, RRType.A, self._budget.now)
-            return ()
-        except ResolutionError:
-            return ()
+        """Return the addresses of a name server without glue, A or else AAAA; none on failure."""
+        in_zone = host.is_below(delegation.zone)
+        resolve = self._missing_glue if in_zone else self._host_addresses
+        for rtype in ADDRESS_TYPES:
+            if not self._budget.spend_host_lookup(self._depth):
+                break
+            try:
+                addresses = yield from resolve(host, rtype, delegation)
+            except BudgetExceededError:
+                raise
+            except UnansweredError:
+                # Cached, unlike other errors: those depend on the question in progress, not on the host.
+                self._context.cache.put_failure(host, rtype, self._budget.now)
+                break
+            except ResolutionError:
+                break
+            if addresses is None:
+                break
+            usable = self._context.upstream_addresses.usable(addresses)
+            if usable and in_zone and delegation.expires > self._budget.now:
+                known = replace(delegation, glue={**delegation.glue, host: usable})
+                self._context.cache.put_delegation(known, self._budget.now, delegation.expires)
+            if usable:
+                return usable
+        return ()
+
+    def _host_addresses(self, host: Name, rtype: int, _: Delegation) -> Steps[tuple[str, ...] | None]:
+        """Resolve the addresses of a name server in another zone; None if it has none of either type."""
+        result = look_up(self._context.cache, host, rtype, self._budget.now)
+        if result is None:
+            nested = Iteration(self._context, self._budget, None, self._depth + 1)
+            result = yield from nested.resolve(host, rtype)
         # RFC 2181 section 10.3: the name of a server must not be an alias.
-        return () if result.target is not None or not result.answers else addresses_of(result.answers[-1])
+        if result.target is not None or result.rcode != Rcode.NOERROR:
+            return None
+        return addresses_of(result.answers[-1]) if result.answers else ()
+
+    def _missing_glue(self, host: Name, rtype: int, delegation: Delegation) -> Steps[tuple[str, ...] | None]:
+        """Query the servers of the parent zone for glue that their referral did not have (RFC 1034 section 5.3.3).
+
+        A host in the zone itself can be resolved by no other servers. Like all glue, its addresses are no answer.
+        """
+        key = (host, rtype | _GLUE)
+        if delegation.parent is None or key in self._budget.in_progress:
+            return None
+        self._budget.in_progress.add(key)
+        try:
+            response = yield from self._query_servers(delegation.parent, Question(host, rtype))
+        finally:
+            self._budget.in_progress.discard(key)
+        if response.delegation is not None:
+            # A referral again, whose glue may be of either type.
+            return response.delegation.glue.get(host, ())
+        answers = [rrset for rrset, _ in response.answers if rrset.name == host and rrset.rtype == rtype]
+        return addresses_of(answers[0]) if answers else ()
 
 
 # The whole question: the alias chain.

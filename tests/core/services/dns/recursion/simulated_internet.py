@@ -24,6 +24,7 @@ from services.dns.recursion.query import (
     UpstreamQuery,
 )
 from services.dns.recursion.root_hints import root_delegation
+from services.dns.recursion.upstream_addresses import UpstreamAddresses
 from services.dns.server.responder import Client
 from services.dns.zones.handler import Authority
 from services.dns.zones.zone import Zone, Zones
@@ -108,6 +109,7 @@ class World:
     minimise: bool = False
     randomise_case: bool = True
     entries_max: int = 1000
+    ipv6: bool = True
     roots: Delegation = field(default_factory=lambda: root_delegation({name("a.root.test"): (ROOT_ADDRESS,)}))
     asked: list[UpstreamQuery] = field(default_factory=list)
     # Changes the octets of a response, for errors that a Message cannot express.
@@ -116,7 +118,15 @@ class World:
     def __post_init__(self) -> None:
         random = Random(self.seed)
         self.context = ResolverContext(
-            self.roots, Cache(self.entries_max), InfraCache(random), random, self.minimise, self.randomise_case
+            self.roots,
+            Cache(self.entries_max),
+            InfraCache(random),
+            random,
+            self.minimise,
+            self.randomise_case,
+            upstream_addresses=UpstreamAddresses(
+                configured=[address for given in self.roots.glue.values() for address in given], ipv6=self.ipv6
+            ),
         )
 
     def resolve(

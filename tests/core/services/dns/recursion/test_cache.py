@@ -80,12 +80,13 @@ def test_a_negative_answer_lives_as_long_as_the_lesser_of_ttl_and_minimum(
     assert cache.get(WWW, RRType.A, 0) is None
 
 
-def test_nxdomain_is_for_every_type_and_all_below() -> None:
+def test_nxdomain_is_for_every_type_of_the_name_and_for_no_other() -> None:
     cache = Cache()
     cache.put_negative(EXAMPLE, RRType.A, Rcode.NXDOMAIN, soa(60, 60), 0)
-    assert cache.nonexistence(WWW, 1) is not None
+    assert cache.nonexistence(EXAMPLE, 1) is not None
+    assert cache.nonexistence(WWW, 1) is None
     assert cache.nonexistence(EXAMPLE.parent, 1) is None
-    assert cache.nonexistence(WWW, 60) is None
+    assert cache.nonexistence(EXAMPLE, 60) is None
 
 
 def test_less_trust_replaces_nothing_that_lives() -> None:
@@ -97,6 +98,15 @@ def test_less_trust_replaces_nothing_that_lives() -> None:
     assert cache.get(WWW, RRType.A, 10) == address(1000, 3)
     cache.put(address(20, 4), Trust.AUTHORITATIVE_ANSWER, 11)
     assert cache.get(WWW, RRType.A, 11) == address(20, 4)
+
+
+def test_a_negative_answer_without_aa_replaces_none_with_aa() -> None:
+    cache = Cache()
+    cache.put(address(60), Trust.AUTHORITATIVE_ANSWER, 0)
+    cache.put_negative(WWW, RRType.A, Rcode.NOERROR, soa(60, 60), 0, Trust.ANSWER)
+    assert isinstance(cache.get(WWW, RRType.A, 1), RRset)
+    cache.put_negative(WWW, RRType.A, Rcode.NOERROR, soa(60, 60), 0)
+    assert isinstance(cache.get(WWW, RRType.A, 1), Negative)
 
 
 def test_a_failure_replaces_no_answer_and_an_answer_every_failure() -> None:

@@ -125,7 +125,7 @@ def test_aliases_without_end_fail() -> None:
     assert result.queries <= 3 + iterator.ALIASES_MAX
 
 
-def test_a_dname_stands_for_all_below_it() -> None:
+def test_a_dname_is_cached_for_the_name_that_was_queried() -> None:
     internet = world()
     result = internet.resolve("a.old.example.com")
     assert texts(result.answers) == [
@@ -133,9 +133,13 @@ def test_a_dname_stands_for_all_below_it() -> None:
         "a.old.example.com. CNAME a.new.example.com.",
         "a.new.example.com. A 192.0.2.9",
     ]
+    again = internet.resolve("a.old.example.com")
+    assert (texts(again.answers), again.queries) == (texts(result.answers), 0)
+    alias = internet.resolve("a.old.example.com", "CNAME")
+    assert (texts(alias.answers), alias.queries) == (texts(result.answers)[:2], 0)
     other = internet.resolve("b.old.example.com")
-    # The DNAME is cached; the existence of the new name is not.
-    assert (other.rcode, other.queries) == (Rcode.NXDOMAIN, 1)
+    # Its own query, and that for the new name.
+    assert (other.rcode, other.queries) == (Rcode.NXDOMAIN, 2)
 
 
 def test_a_dname_into_another_zone() -> None:
@@ -178,11 +182,26 @@ def test_negative_answers_live_as_long_as_the_soas_minimum() -> None:
         assert internet.resolve(qname, rtype).queries > 0
 
 
-def test_nxdomain_covers_all_types_and_all_below() -> None:
+def test_nxdomain_covers_all_types_of_the_name() -> None:
     internet = world()
     internet.resolve("nope.example.com")
-    for qname in ("nope.example.com", "below.nope.example.com", "far.below.nope.example.com"):
-        assert (internet.resolve(qname, "MX").rcode, len(internet.asked)) == (Rcode.NXDOMAIN, 0)
+    assert (internet.resolve("nope.example.com", "MX").rcode, len(internet.asked)) == (Rcode.NXDOMAIN, 0)
+
+
+def test_nxdomain_of_an_empty_non_terminal_hides_no_name_below() -> None:
+    """RFC 8020 section 2 lets it cover all names below; without DNSSEC, resolvers query for those."""
+    whole = world().servers["127.0.1.3"]
+
+    def denying(query: Message, ask: UpstreamQuery) -> Message | None:
+        if query.questions[0].name == name("below.example.com"):
+            return saying("example.com. SOA a. b. 1 1 1 1 60", "authority", rcode=Rcode.NXDOMAIN)(query, ask)
+        return whole(query, ask)
+
+    internet = world(s3=denying, s4=denying)
+    assert internet.resolve("below.example.com").rcode == Rcode.NXDOMAIN
+    assert texts(internet.resolve("deep.down.below.example.com").answers) == [
+        "deep.down.below.example.com. A 192.0.2.5"
+    ]
 
 
 def test_an_empty_non_terminal_is_no_nxdomain() -> None:

@@ -47,7 +47,8 @@ USELESS = {
     "referral sideways": saying("other.com. NS ns.other.com.", "authority", aa=False),
     "referral to itself": saying("example.com. NS ns1.example.com.", "authority", aa=False),
     "nothing, without authority": saying("", aa=False),
-    "nxdomain, without authority": saying("", aa=False, rcode=Rcode.NXDOMAIN),
+    "referral upward, with AA": saying("@ NS a.root.test.", "authority"),
+    "referral to the parent, with AA": saying("com. NS a.gtld.test.", "authority"),
     "nxdomain of the zone above": saying("com. SOA a. b. 1 1 1 1 60", "authority", rcode=Rcode.NXDOMAIN),
     "not authoritative for the zone": saying("", rcode=Rcode.NOTAUTH),
 }
@@ -162,7 +163,10 @@ def test_a_host_with_dead_servers_is_a_cached_failure() -> None:
 def test_a_zone_that_needs_itself_to_be_found_fails() -> None:
     com = zone("com.", "@ NS a.gtld.test.\na NS ns.a\n")
     internet = world(s2=authoritative(com))
-    assert (internet.resolve("www.a.com").rcode, len(internet.asked)) == (Rcode.SERVFAIL, 2)
+    assert internet.resolve("www.a.com").rcode == Rcode.SERVFAIL
+    # RFC 1034 section 5.3.3: after the referral, the parent's server is queried for the missing glue.
+    assert internet.path == ["1", "2", "2", "2"]
+    assert [str(ask.question.name) for ask in internet.asked[2:]] == ["ns.a.com."] * 2
 
 
 def test_the_host_of_a_zone_is_no_alias() -> None:

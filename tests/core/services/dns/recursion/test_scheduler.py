@@ -44,7 +44,7 @@ class Held:
 
 def resolving(held: Held, bounds: Limits) -> Scheduler:
     random = Random(1)
-    roots = root_delegation({Name.from_text("r."): ("127.0.0.1",)})
+    roots = root_delegation({Name.from_text("r."): ("192.0.2.53",)})
     return Scheduler(ResolverContext(roots, Cache(), InfraCache(random), random), held, lambda: 0.0, bounds)
 
 
@@ -104,7 +104,7 @@ def telling(upstream: Telling, clock: Callable[[], float] = lambda: 0.0) -> Sche
         root_delegation({}), Cache(), InfraCache(random), random, ecs_cache=ECSCache(SubnetPolicy())
     )
     zone = Name.from_text("example.com.")
-    context.cache.put_delegation(Delegation(zone, (zone,), {zone: ("127.0.0.1",)}, 300), 0.0)
+    context.cache.put_delegation(Delegation(zone, (zone,), {zone: ("192.0.2.53",)}, 300), 0.0)
     return Scheduler(context, upstream, clock)
 
 
@@ -236,7 +236,7 @@ def test_a_stop_leaves_nothing_under_way() -> None:
 
 def test_access_list() -> None:
     access = AccessList()
-    assert [access.allows(host) for host in ("127.0.0.1", "10.53.0.1", "192.168.1.1", "::1", "fe80::1%eth0")] == [
+    assert [access.allows(host) for host in ("192.0.2.53", "10.53.0.1", "192.168.1.1", "::1", "fe80::1%eth0")] == [
         True
     ] * 5
     assert [access.allows(host) for host in ("8.8.8.8", "2600::1", "::ffff:8.8.8.8")] == [False] * 3
