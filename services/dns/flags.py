@@ -80,6 +80,20 @@ def add_upstream_flags(flags: argparse.ArgumentParser) -> None:
         default=True,
         help="randomise the case of query names against spoofing (default: yes)",
     )
+    flags.add_argument(
+        "--ipv6",
+        action=argparse.BooleanOptionalAction,
+        help="query servers over IPv6, too (default: if this host has a global IPv6 address)",
+    )
+    flags.add_argument(
+        "--may-query",
+        action="append",
+        default=[],
+        type=network,
+        metavar="NETWORK",
+        help="query servers in this loopback, link-local, multicast or reserved network (repeatable; default: only if "
+        "the address of a root server or forwarder is in it)",
+    )
 
 
 def root_servers(options: argparse.Namespace) -> Delegation:

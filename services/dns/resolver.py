@@ -5,7 +5,8 @@
     $ python -m services.dns.stub www.example.com @127.0.0.1 --port 5353
 
 By default it iterates from the root. With --forward it queries only these servers, with RD. With --no-cache every
-question takes the whole path, for comparison with a cache. RFC 1034 section 5, RFC 1035 section 7, RFC 7766, RFC 6891;
+question takes the whole path, for comparison with a cache. It queries over IPv4 and IPv6, and no special addresses that
+zones name (recursion.upstream_addresses). RFC 1034 section 5, RFC 1035 section 7, RFC 7766, RFC 6891;
 services.dns.recursion describes its modules and their limits.
 
 With --client-subnet 24 it sends the /24 of the client (RFC 7871) to servers below the top-level domains, and caches
@@ -18,13 +19,12 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 
-from services.dns.codec.codes import DNS_PORT, Rcode, RRType
+from services.dns.codec.codes import ADDRESS_TYPES, DNS_PORT, Rcode, RRType
 from services.dns.codec.message import Question
 from services.dns.codec.name import ROOT, Name
-from services.dns.codec.rdata import NS
 from services.dns.flags import add_upstream_flags, prefix_lengths, root_servers
 from services.dns.recursion.cache import ENTRIES_MAX, Cache, Delegation, Service
-from services.dns.recursion.classification import addresses_of
+from services.dns.recursion.classification import addresses_of, hosts_of
 from services.dns.recursion.context import ResolverContext
 from services.dns.recursion.ecs_cache import QUESTIONS_MAX, ECSCache
 from services.dns.recursion.handler import PRIVATE, AccessList, RecursionHandler, RecursiveResponder
@@ -32,7 +32,8 @@ from services.dns.recursion.infra_cache import InfraCache
 from services.dns.recursion.iterator import Result
 from services.dns.recursion.root_hints import root_delegation
 from services.dns.recursion.scheduler import Scheduler
-from services.dns.recursion.transport import Upstream
+from services.dns.recursion.transport import Upstream, has_ipv6
+from services.dns.recursion.upstream_addresses import UpstreamAddresses
 from services.dns.server.responder import AGING_RESPONSES_MAX, AgingResponseCache, Responder
 from services.dns.server.server import DNSServer
 from services.errors import ServiceError
@@ -93,8 +94,10 @@ async def open_scheduler(shell: Shell, options: argparse.Namespace, roots: Deleg
         minimise=getattr(options, "qname_minimisation", False),
         randomise_case=options.case_randomisation,
         ecs_cache=None if policy is None else ECSCache(policy, QUESTIONS_MAX if caching else 0),
+        upstream_addresses=upstream_addresses(options, roots),
     )
-    upstream = Upstream(shell.loop, shell.random, shell.log, options.upstream_port, options.outgoing or "")
+    source = options.outgoing or ""
+    upstream = Upstream(shell.loop, shell.random, shell.log, options.upstream_port, source, shell.addresses)
     await upstream.check_source()
     return Scheduler(context, upstream, shell.loop.time)
 
@@ -108,16 +111,27 @@ def stop_all(server: DNSServer, scheduler: Scheduler) -> Callable[[], Awaitable[
     return finish
 
 
+def upstream_addresses(options: argparse.Namespace, roots: Delegation) -> UpstreamAddresses:
+    """Return the addresses that may be queried, by the flags and the addresses of root servers or forwarders."""
+    configured = [address for addresses in roots.glue.values() for address in addresses]
+    named = any(":" in address for address in configured)
+    ipv6 = (named or has_ipv6()) if options.ipv6 is None else options.ipv6
+    return UpstreamAddresses(options.may_query, configured, ipv6)
+
+
 async def prime(scheduler: Scheduler) -> None:
-    """Replace the root hints by the root's own NS RRset and addresses, if there is an answer (RFC 8109 section 3)."""
+    """Replace the root hints by the root's own NS RRset and addresses, if there is an answer (RFC 9609 section 3)."""
     answer = await _resolve_own(scheduler, Question(ROOT, RRType.NS))
-    hosts = [rdata.target for rrset in answer.answers for rdata in rrset.rdatas if isinstance(rdata, NS)]
-    addresses: dict[Name, tuple[str, ...]] = {}
+    hosts = [host for rrset in answer.answers if rrset.rtype == RRType.NS for host in hosts_of(rrset)]
+    found: dict[Name, tuple[str, ...]] = {}
     for host in hosts:
-        for rrset in (await _resolve_own(scheduler, Question(host, RRType.A))).answers:
-            addresses[host] = addresses_of(rrset)
-    if addresses:
-        scheduler.context.roots = root_delegation(addresses)
+        for rtype in ADDRESS_TYPES:
+            for rrset in (await _resolve_own(scheduler, Question(host, rtype))).answers:
+                usable = scheduler.context.upstream_addresses.usable(addresses_of(rrset))
+                if usable:
+                    found[host] = found.get(host, ()) + usable
+    if found:
+        scheduler.context.roots = root_delegation(found)
 
 
 async def _resolve_own(scheduler: Scheduler, question: Question) -> Result:

@@ -289,8 +289,10 @@ class Exchange:
             outcome = yield self._budget.spend(query)
             if isinstance(outcome, Replied):
                 message = self._usable(query, outcome)
+                if message is not None:
+                    return message
             elif isinstance(outcome, Mismatched) and not query.tcp:
-                message = self._mismatched(outcome)
+                self._change_form(outcome)
             elif self._plain_case is not None:
                 # The server has no TCP: the response in plain case stands, as it does from now on.
                 self._server().preserves_case = False
@@ -300,12 +302,10 @@ class Exchange:
                 if not self.unusable:
                     self._context.infra_cache.timed_out(self._address, self._budget.now)
                 return None
-            if message is not None:
-                return message
         self.unusable = True
         return None
 
-    def _mismatched(self, outcome: Mismatched) -> None:
+    def _change_form(self, outcome: Mismatched) -> None:
         """Change the form of the query after a response over UDP that does not match."""
         self._context.infra_cache.answered(self._address, outcome.rtt_s, self._budget.now)
         if outcome.message is not None and self._other_case is None:

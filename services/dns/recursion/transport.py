@@ -7,8 +7,9 @@ after one that has the query's id.
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 from random import Random
 
 from services.dns.codec.client_subnet import response_subnet
@@ -39,17 +40,40 @@ _FAILURES = {Mismatched: "mismatch", TimedOut: "timeout", Unreachable: "unreacha
 Received = tuple[Message | None, int]
 
 
+# Linux: a line per IPv6 address, with its scope in the fourth column, 00 for global and unique local addresses.
+_IPV6_ADDRESSES = Path("/proc/net/if_inet6")
+
+
+def has_ipv6() -> bool:
+    """Tell whether this host has an IPv6 address beyond link-local ones and ::1."""
+    try:
+        lines = _IPV6_ADDRESSES.read_text().splitlines()
+    except OSError:
+        return False
+    return any(line.split()[3] == "00" for line in lines)
+
+
 class Upstream:
-    """Transport for upstream queries, from the address `source` to port `port` of the servers."""
+    """Transport for upstream queries, from the address `source` to port `port` of the servers.
+
+    `own` are the addresses and ports that this program listens on: a query to one would come back.
+    """
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, random: Random, log: EventLog, port: int = DNS_PORT, source: str = ""
+        self,
+        loop: asyncio.AbstractEventLoop,
+        random: Random,
+        log: EventLog,
+        port: int = DNS_PORT,
+        source: str = "",
+        own: Sequence[tuple[str, int]] = (),
     ) -> None:
         self._loop = loop
         self._random = random
         self._log = log
         self._port = port
         self._source = source
+        self._own = own
 
     async def check_source(self) -> None:
         """Verify that `source` is an address of this host; raises ServiceError."""
@@ -64,10 +88,26 @@ class Upstream:
     async def send(self, query: UpstreamQuery) -> Outcome:
         """Send a query and return its outcome."""
         matcher = ResponseMatcher(query, self._random.getrandbits(16))
-        outcome = await (self._over_tcp(query, matcher) if query.tcp else self._over_udp(query, matcher))
+        outcome: Outcome = Unreachable()
+        if not self._is_own(query.address):
+            outcome = await (self._over_tcp(query, matcher) if query.tcp else self._over_udp(query, matcher))
         if self._log.enabled:
             self._log.write("upstream", **_log_fields(query, outcome))
         return outcome
+
+    def _is_own(self, address: str) -> bool:
+        """Tell whether this program listens on an address and the upstream port."""
+        family, every = (socket.AF_INET6, "::") if ":" in address else (socket.AF_INET, "0.0.0.0")
+        if (address, self._port) in self._own:
+            return True
+        if (every, self._port) not in self._own:
+            return False
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.bind((address, 0))
+            except OSError:
+                return False
+        return True
 
     async def _over_udp(self, query: UpstreamQuery, matcher: ResponseMatcher) -> Outcome:
         received: asyncio.Future[Received] = self._loop.create_future()

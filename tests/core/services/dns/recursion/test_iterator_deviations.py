@@ -31,12 +31,12 @@ EXAMPLE = authoritative(EXAMPLE_ZONE)
 SOA = "example.com. SOA a. b. 1 1 1 1 60"
 
 
-def changed(server: Behaviour, **flags: bool) -> Behaviour:
+def changed(server: Behaviour, aa: bool = False, ra: bool = False) -> Behaviour:
     """Return a server whose responses have other flags."""
 
     def answer(query: Message, ask: UpstreamQuery) -> Message | None:
         reply = server(query, ask)
-        return None if reply is None else replace(reply, **flags)
+        return None if reply is None else replace(reply, aa=aa, ra=ra)
 
     return answer
 
@@ -273,7 +273,7 @@ glueless NS ns6.provider.net.
 )
 
 
-def six_world(**options: bool) -> World:
+def six_world(ipv6: bool = True) -> World:
     """Return an Internet where six.com has IPv6 only, dual.com both, and glueless.com an IPv6 server without glue."""
     dual = authoritative(zone("dual.com.", "@ NS ns\nns A 127.0.1.20\nns AAAA 2001:db8::20\n*.w A 192.0.2.20\n"))
     provider = zone("provider.net.", "@ NS ns\nns A 127.0.1.6\nns6 AAAA 2001:db8::7\n")
@@ -290,7 +290,7 @@ def six_world(**options: bool) -> World:
         "2001:db8::7": authoritative(zone("glueless.com.", "@ NS ns6.provider.net.\nwww A 192.0.2.7\n")),
         "2001:db8::20": dual,
     }
-    return World(servers, **options)
+    return World(servers, ipv6=ipv6)
 
 
 @pytest.mark.parametrize("domain", ["six", "glueless"])

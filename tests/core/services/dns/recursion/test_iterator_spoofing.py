@@ -180,8 +180,10 @@ def test_responses_in_other_case_whose_content_differs_are_compared_over_tcp(has
             return
         for folded in folding(data, ask):
             message = Message.from_wire(folded)
-            texts = f"{message.questions[0].name} 300 A 203.0.113.{len(internet.asked)}"
-            yield replace(message, answers=saying(texts)(message, ask).answers).to_wire()
+            text = f"{message.questions[0].name} 300 A 203.0.113.{len(internet.asked)}"
+            changed = saying(text)(message, ask)
+            assert changed is not None
+            yield replace(message, answers=changed.answers).to_wire()
 
     internet = world()
     internet.resolve("mail.example.com")
