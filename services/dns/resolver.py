@@ -19,7 +19,7 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 
-from services.dns.codec.codes import ADDRESS_TYPES, DNS_PORT, Rcode, RRType
+from services.dns.codec.codes import DNS_PORT, Rcode, RRType
 from services.dns.codec.message import Question
 from services.dns.codec.name import ROOT, Name
 from services.dns.flags import add_upstream_flags, prefix_lengths, root_servers
@@ -125,7 +125,7 @@ async def prime(scheduler: Scheduler) -> None:
     hosts = [host for rrset in answer.answers if rrset.rtype == RRType.NS for host in hosts_of(rrset)]
     found: dict[Name, tuple[str, ...]] = {}
     for host in hosts:
-        for rtype in ADDRESS_TYPES:
+        for rtype in scheduler.context.upstream_addresses.rtypes:
             for rrset in (await _resolve_own(scheduler, Question(host, rtype))).answers:
                 usable = scheduler.context.upstream_addresses.usable(addresses_of(rrset))
                 if usable:

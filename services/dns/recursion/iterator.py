@@ -459,7 +459,7 @@ class Iteration:
         """Return the addresses of a name server without glue, A or else AAAA; none on failure."""
         in_zone = host.is_below(delegation.zone)
         resolve = self._missing_glue if in_zone else self._host_addresses
-        for rtype in ADDRESS_TYPES:
+        for rtype in self._context.upstream_addresses.rtypes:
             if not self._budget.spend_host_lookup(self._depth):
                 break
             try:

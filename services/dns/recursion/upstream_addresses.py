@@ -18,6 +18,7 @@ from collections.abc import Iterable, Sequence
 from ipaddress import IPv6Address, ip_address, ip_network
 
 from services.dns.address_space import Network
+from services.dns.codec.codes import ADDRESS_TYPES
 
 DO_NOT_QUERY: tuple[Network, ...] = tuple(
     ip_network(text)
@@ -39,10 +40,11 @@ DO_NOT_QUERY: tuple[Network, ...] = tuple(
 class UpstreamAddresses:
     """The addresses that may be queried: all but DO_NOT_QUERY without the networks in `allowed`; IPv6 with `ipv6`.
 
-    The special networks of the `configured` addresses are allowed too.
+    The special networks of the `configured` addresses are allowed too. `rtypes` are the types of the addresses.
     """
 
     def __init__(self, allowed: Sequence[Network] = (), configured: Iterable[str] = (), ipv6: bool = True) -> None:
+        self.rtypes = ADDRESS_TYPES if ipv6 else ADDRESS_TYPES[:1]
         self._ipv6 = ipv6
         special = [network for text in configured for network in DO_NOT_QUERY if ip_address(text) in network]
         self._allowed = (*allowed, *special)

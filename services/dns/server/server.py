@@ -4,14 +4,16 @@
     await shell.open_tcp(server.stream_protocol, connections=server.connections)
     await shell.open_udp(server.datagram_protocol)
 
-`respond` is a services.dns.server.responder.Responder, or a callable with its signature. RFC 1035 section 4.2, RFC 7766
-(several queries on a connection, answered in order; idle connections are closed).
+`respond` is a services.dns.server.responder.Responder, or a callable with its signature. RFC 1035 section 4.2. RFC 7766
+sections 6.2.1.1 and 7: queries that come on one connection without waiting for responses are processed concurrently,
+and each response is sent as soon as it is ready, whatever the order; only the messages of a zone transfer keep theirs
+(RFC 5936 section 2.2). Section 6.2.3: idle connections are closed.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 from services.connections import ConnectionLimits, ConnectionSet, Slot, Stage
 from services.dns.codec.codes import class_to_text, rcode_to_text, type_to_text
@@ -43,6 +45,8 @@ class Limits:
     linger_s: float = 2.0
     # Datagrams whose response is awaited; Unbound's outgoing-range is of this order.
     pending: int = 4096
+    # Queries of one connection whose response is awaited; as many as BIND's. More are read when one is answered.
+    pending_per_connection: int = 23
 
 
 class DNSServer:
@@ -179,7 +183,7 @@ class _DatagramProtocol(asyncio.DatagramProtocol):
 
 
 class _Connection:
-    """Queries received on one TCP connection, answered in order."""
+    """Queries received on one TCP connection, whose responses are sent as they become ready."""
 
     def __init__(
         self, server: DNSServer, slot: Slot, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -188,43 +192,103 @@ class _Connection:
         self._slot = slot
         self._reader = reader
         self._writer = writer
+        # Length of the message that is being received.
+        self._size: int | None = None
+        self._pending: set[asyncio.Task[None]] = set()
+        # RFC 7766 section 6.2.1.1: "the ordering of responses is only significant for zone transfers".
+        self._transfers = asyncio.Lock()
         host, port = (writer.get_extra_info("peername") or ("0.0.0.0", 0))[:2]
         self._client = Client(host, port, over_tcp=True)
 
     async def serve(self) -> None:
         """Answer queries until the client closes, stalls, or sends a query that is dropped."""
         try:
-            while True:
-                async with asyncio.timeout(self._server.limits.idle_s):
-                    # RFC 1035 section 4.2.2: two octets of length before each message.
-                    size = int.from_bytes(await self._reader.readexactly(2), "big")
-                    data = await self._reader.readexactly(size)
-                self._slot.complete(Stage.ACTIVE)
-                if not await self._answer(data):
-                    break
-                self._slot.complete(Stage.IDLE)
-        except (asyncio.IncompleteReadError, TimeoutError, OSError):
+            while (data := await self._receive()) is not None and await self._answer(data):
+                while len(self._pending) >= self._server.limits.pending_per_connection:
+                    await asyncio.wait(self._pending, return_when=asyncio.FIRST_COMPLETED)
+            # A client may close its direction only, and still read the responses.
+            while self._pending and not self._writer.transport.is_closing():
+                await asyncio.wait(self._pending, return_when=asyncio.FIRST_COMPLETED)
+        except (TimeoutError, OSError):
             pass
         finally:
+            for task in self._pending:
+                task.cancel()
             self._writer.close()
             # Unsent data must not keep the connection open.
             asyncio.get_running_loop().call_later(self._server.limits.linger_s, self._writer.transport.abort)
 
+    async def _receive(self) -> bytes | None:
+        """Return the next query, None at the end of the stream; raises TimeoutError on an idle connection."""
+        while True:
+            try:
+                async with asyncio.timeout(self._server.limits.idle_s):
+                    return await self._read()
+            except TimeoutError:
+                # With a response pending the connection is not idle.
+                if not self._pending:
+                    raise
+
+    async def _read(self) -> bytes | None:
+        try:
+            # RFC 1035 section 4.2.2: two octets of length before each message.
+            if self._size is None:
+                self._size = int.from_bytes(await self._reader.readexactly(2), "big")
+            data = await self._reader.readexactly(self._size)
+        except asyncio.IncompleteReadError:
+            return None
+        self._size = None
+        return data
+
     async def _answer(self, data: bytes) -> bool:
-        """Answer one query; False if the query is dropped, and the connection must be closed."""
+        """Answer one query, at once or by a task; False if it is dropped, and the connection must be closed."""
+        self._slot.complete(Stage.ACTIVE)
         transfer = self._transfer(data)
         if transfer is not None:
-            for message in transfer:
-                await self._send(encode(message), data)
+            self._run(self._send_transfer(transfer, data))
             return True
         response = self._server.respond(data, self._client)
-        if response is not None and not isinstance(response, bytes):
-            response = await response
         if response is None:
             self._server.log_query(None, self._client, data)
             return False
-        await self._send(response, data)
+        if isinstance(response, bytes):
+            await self._send(response, data)
+            self._settle()
+        else:
+            self._run(self._send_later(response, data))
         return True
+
+    def _run(self, answering: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(answering)
+        self._pending.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: "asyncio.Task[None]") -> None:
+        self._pending.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            # The client is gone or does not read: all that is pending for it is in vain.
+            self._writer.transport.abort()
+        if isinstance(error, Exception) and not isinstance(error, (OSError, TimeoutError)):
+            self._server.log_error(error)
+        self._settle()
+
+    def _settle(self) -> None:
+        if not self._pending:
+            self._slot.complete(Stage.IDLE)
+
+    async def _send_later(self, response: Awaitable[bytes | None], data: bytes) -> None:
+        octets = await response
+        if octets is None:
+            self._server.log_query(None, self._client, data)
+            self._writer.close()
+        else:
+            await self._send(octets, data)
+
+    async def _send_transfer(self, transfer: Iterator[Message], data: bytes) -> None:
+        async with self._transfers:
+            for message in transfer:
+                await self._send(encode(message), data)
 
     def _transfer(self, data: bytes) -> Iterator[Message] | None:
         query = accept(data) if self._server.transfer is not None else None

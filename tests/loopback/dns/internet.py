@@ -158,10 +158,10 @@ class Resolver:
 
 
 @contextmanager
-def resolver(folder: Path, *flags: str) -> Iterator[Resolver]:
+def resolver(folder: Path, *flags: str, listen: str = CLIENT_HOST) -> Iterator[Resolver]:
     """Run a resolver."""
     log = folder / f"resolver{len(list(folder.glob('resolver*')))}"
-    common = ["--listen", CLIENT_HOST, "--port", "0", "--log", os.fspath(log)]
+    common = ["--listen", listen, "--port", "0", "--log", os.fspath(log)]
     process = start("services.dns.resolver", *common, *flags)
     try:
         yield Resolver(ready_port(process), log)
@@ -179,13 +179,15 @@ def played(addresses: Sequence[tuple[str, int]], play: Play) -> Iterator[list[Da
     """Behave as a server at the first address, with sockets at the others for spoofing; yield the received queries."""
     received: list[Datagram] = []
     with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in addresses]
+        family = socket.AF_INET6 if ":" in addresses[0][0] else socket.AF_INET
+        sockets = [stack.enter_context(socket.socket(family, socket.SOCK_DGRAM)) for _ in addresses]
         for one, address in zip(sockets, addresses, strict=True):
             one.bind(address)
 
         def serve() -> None:
             while True:
                 data, client = sockets[0].recvfrom(65_535)
+                client = client[:2]
                 if not data:
                     return
                 received.append((data, client))
@@ -197,6 +199,6 @@ def played(addresses: Sequence[tuple[str, int]], play: Play) -> Iterator[list[Da
         try:
             yield received
         finally:
-            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ender:
+            with socket.socket(family, socket.SOCK_DGRAM) as ender:
                 ender.sendto(b"", addresses[0])
             thread.join(PATIENCE_S)

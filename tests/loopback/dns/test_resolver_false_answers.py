@@ -52,6 +52,9 @@ def lying(answers: str, authority: str = "", rcode: int = Rcode.NOERROR) -> Play
 LIES = {
     "an address": lying(f"r1.example.com. 300 CNAME www.example.com.\nwww.example.com. 300 A {FORGED}"),
     "no name": lying("r1.example.com. 300 CNAME example.com.", SOA, Rcode.NXDOMAIN),
+    "a DNAME of the whole zone": lying(
+        "example.com. 300 DNAME evil.example.\nr1.example.com. 300 CNAME r1.evil.example."
+    ),
     "no data": lying("r1.example.com. 300 CNAME www.example.com.", SOA),
 }
 

@@ -1,26 +1,35 @@
-"""DNS server: connection limits, timeouts, and handlers that wait or fail."""
+"""DNS server: connection limits, timeouts, pipelined queries, and handlers that wait or fail."""
 
 import asyncio
 import io
 import json
 import socket
 import time
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from dataclasses import replace
+from ipaddress import IPv4Address
+from typing import Any, Protocol
 
 import dns.message
 
 from services.connections import Listener
-from services.dns.codec.codes import Rcode
-from services.dns.codec.message import Message
-from services.dns.server.responder import Client, Handler, Responder
-from services.dns.server.server import DNSServer, Limits
+from services.dns.codec.codes import Rcode, RRClass, RRType
+from services.dns.codec.message import Message, Record
+from services.dns.codec.name import Name
+from services.dns.codec.rdata import A
+from services.dns.server.responder import Client, Handled, Handler, Responder
+from services.dns.server.server import DNSServer, Limits, Transfer
 from services.eventlog import EventLog
 from tests.loopback.dns.authority import HOST, PATIENCE_S, framed
 
 QUERY = dns.message.make_query("www.example.com", "A", id=1).to_wire()
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-Connect = Callable[[], Awaitable[Streams]]
+
+
+class Connect(Protocol):
+    """Opens a connection to the server, from an address."""
+
+    def __call__(self, source: str = HOST) -> Awaitable[Streams]: ...
 
 
 def refusing(query: Message, _: Client) -> Message:
@@ -32,17 +41,18 @@ def with_server(
     bounds: Limits,
     body: Callable[[Connect], Coroutine[Any, Any, None]],
     log: io.StringIO | None = None,
+    transfer: Transfer | None = None,
 ) -> None:
     async def run() -> None:
         events = EventLog(log, time.time)
-        server = DNSServer(Responder(handler), events, limits=bounds)
+        server = DNSServer(Responder(handler), events, transfer, limits=bounds)
         server.respond = Responder(handler, on_error=server.log_error)
         bound = socket.create_server((HOST, 0))
         bound.setblocking(False)
         port = bound.getsockname()[1]
         listening = Listener(asyncio.get_running_loop(), bound, server.stream_protocol, server.connections)
         async with asyncio.timeout(PATIENCE_S):
-            await body(lambda: asyncio.open_connection(HOST, port))
+            await body(lambda source=HOST: asyncio.open_connection(HOST, port, local_addr=(source, 0)))
         listening.close()
         await server.stop()
 
@@ -119,6 +129,120 @@ def test_a_handler_that_waits_is_waited_for_and_one_that_fails_is_servfail() -> 
     events = [json.loads(line) for line in log.getvalue().splitlines()]
     assert [event["event"] for event in events] == ["query", "failed", "query"]
     assert events[1]["error"] == "RuntimeError: no"
+
+
+class Slow:
+    """Handler that answers at once but for odd ids, for which it waits until `release`."""
+
+    def __init__(self) -> None:
+        self.release = asyncio.Event()
+        self.waiting = 0
+
+    def __call__(self, query: Message, _: Client) -> Handled:
+        return self._later(query) if query.id % 2 else query.reply()
+
+    async def _later(self, query: Message) -> Message:
+        self.waiting += 1
+        await self.release.wait()
+        return query.reply()
+
+
+def numbered(*ids: int) -> bytes:
+    return framed(*(number.to_bytes(2, "big") + QUERY[2:] for number in ids))
+
+
+async def read_id(reader: asyncio.StreamReader) -> int:
+    return Message.from_wire(await reader.readexactly(int.from_bytes(await reader.readexactly(2), "big"))).id
+
+
+def test_pipelined_queries_are_answered_as_responses_become_ready() -> None:
+    """RFC 7766 section 6.2.1.1."""
+    slow = Slow()
+
+    async def body(connect: Connect) -> None:
+        reader, writer = await connect()
+        writer.write(numbered(1, 2, 3, 4))
+        assert [await read_id(reader) for _ in range(2)] == [2, 4]
+        slow.release.set()
+        assert {await read_id(reader) for _ in range(2)} == {1, 3}
+        writer.close()
+
+    with_server(slow, Limits(), body)
+
+
+def test_a_response_that_is_pending_outlives_the_idle_timeout_and_the_end_of_queries() -> None:
+    slow = Slow()
+
+    async def body(connect: Connect) -> None:
+        reader, writer = await connect()
+        # The second query is incomplete when the idle timeout ends, several times.
+        writer.write(numbered(1) + numbered(2)[:7])
+        await asyncio.sleep(0.2)
+        writer.write(numbered(2)[7:])
+        writer.write_eof()
+        assert await read_id(reader) == 2
+        slow.release.set()
+        assert await read_id(reader) == 1
+        assert await reader.read() == b""
+        writer.close()
+
+    with_server(slow, Limits(idle_s=0.05), body)
+
+
+def test_the_pending_queries_of_a_connection_are_bounded() -> None:
+    slow = Slow()
+
+    async def body(connect: Connect) -> None:
+        reader, writer = await connect()
+        writer.write(numbered(1, 3, 5, 7, 9, 2))
+        while slow.waiting < 3:
+            await asyncio.sleep(0)
+        await asyncio.sleep(0.05)
+        assert slow.waiting == 3
+        # Another connection is served meanwhile.
+        other = await connect()
+        assert (await ask(other, numbered(4)[2:])).id == 4
+        slow.release.set()
+        assert {await read_id(reader) for _ in range(6)} == {1, 3, 5, 7, 9, 2}
+        writer.close()
+        other[1].close()
+
+    with_server(slow, Limits(pending_per_connection=3), body)
+
+
+def test_the_messages_of_zone_transfers_keep_their_order() -> None:
+    """RFC 5936 section 2.2; other responses may come between them."""
+
+    def transfer(query: Message, _: Client) -> Iterator[Message] | None:
+        if query.id < 100:
+            return None
+        records = (Record(Name((b"n",)), RRType.A, RRClass.IN, number, A(IPv4Address(number))) for number in range(200))
+        return (replace(query.reply(), answers=(record,) * 100) for record in records)
+
+    async def body(connect: Connect) -> None:
+        reader, writer = await connect()
+        writer.write(numbered(1, 101, 102, 2))
+        seen: dict[int, list[int]] = {}
+        for _ in range(401):
+            message = Message.from_wire(await reader.readexactly(int.from_bytes(await reader.readexactly(2), "big")))
+            seen.setdefault(message.id, []).extend(record.ttl for record in message.answers[:1])
+        assert set(seen) == {101, 102, 2}
+        assert seen[101] == seen[102] == list(range(200))
+        writer.close()
+
+    with_server(Slow(), Limits(), body, transfer=transfer)
+
+
+def test_200_silent_connections_of_one_client_shut_out_no_other_client() -> None:
+    async def body(connect: Connect) -> None:
+        silent = [await connect() for _ in range(200)]
+        # A connection that is refused ends with no response.
+        other = await connect("127.0.0.2")
+        assert (await ask(other)).rcode == Rcode.REFUSED
+        for _, writer in (*silent, other):
+            writer.close()
+
+    with_server(refusing, Limits(), body)
 
 
 def test_datagrams_over_the_pending_limit_are_dropped() -> None:
