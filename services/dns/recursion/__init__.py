@@ -17,7 +17,7 @@ The path of one query through the modules, from a client to an authoritative ser
     recursion.transport        sends the query from a random port, receives the response                    yes
     recursion.classification   response -> answer, alias, referral, negative answer, lame
     recursion.ecs_cache        with EDNS Client Subnet only: answers by the client's network
-    upstream_addresses         addresses of servers that may be queried
+    recursion.upstream_addresses   the addresses that may be queried
     recursion.context          the state that all resolutions share: root hints, caches, settings
     recursion.root_hints       parses --root and --root-hints
 

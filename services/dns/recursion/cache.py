@@ -45,12 +45,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum, IntEnum
 from math import inf
+from typing import Protocol
 
 from services.bounded_dict import BoundedDict
 from services.dns.codec.codes import Rcode, RRClass, RRType
-from services.dns.codec.message import RRset
+from services.dns.codec.message import RRset, synthesize_cname
 from services.dns.codec.name import Name
-from services.dns.codec.rdata import NS, SOA
+from services.dns.codec.rdata import NS, SOA, SingleName
 
 # RRsets, negative answers and failures; Unbound's default of 4 MiB for RRsets has room for about as many.
 ENTRIES_MAX = 50_000
@@ -251,3 +252,64 @@ class Cache:
                 yield delegation, int(delegation.expires - now)
             else:
                 self._delegations.drop(folded[begin:])
+
+
+# Lookup: the answer to one name and type, an alias, or a miss (RFC 1034 section 5.3.3 step 1).
+
+
+class CacheView(Protocol):
+    """The RRset cache, or the view of it for the clients of one network."""
+
+    def get(self, name: Name, rtype: int, now: float) -> Value | None:
+        """Return the entry for exactly this name and type."""
+
+    def nonexistence(self, name: Name, now: float) -> Negative | None:
+        """Return the cached NXDOMAIN of the name."""
+
+
+@dataclass(frozen=True, slots=True)
+class LookupResult:
+    """The answer for one name of an alias chain; `target` is the next name of the chain, None at its end.
+
+    `scope` is the client subnet's scope prefix length that the answer is valid for (RFC 7871), 0 for all clients.
+    """
+
+    rcode: int
+    answers: tuple[RRset, ...] = ()
+    target: Name | None = None
+    soa: RRset | None = None
+    scope: int = 0
+
+
+def look_up(cache: CacheView, name: Name, rtype: int, now: float) -> LookupResult | None:
+    """Look up a name: its RRset, negative answer, failure, or alias, also by a DNAME; None on a miss."""
+    # RFC 8482 section 4.1: the cached RRsets of a name may be incomplete, so ANY is always a miss.
+    if rtype == RRType.ANY:
+        return None
+    value = cache.get(name, rtype, now)
+    if isinstance(value, RRset):
+        return LookupResult(Rcode.NOERROR, (value,))
+    if isinstance(value, Failure):
+        return LookupResult(Rcode.SERVFAIL)
+    if isinstance(value, Negative):
+        return LookupResult(value.rcode, soa=value.soa)
+    alias = cache.get(name, RRType.CNAME, now)
+    if isinstance(alias, RRset):
+        rdata = alias.rdatas[0]
+        return LookupResult(Rcode.NOERROR, (alias,), rdata.target) if isinstance(rdata, SingleName) else None
+    nxdomain = cache.nonexistence(name, now)
+    if nxdomain is not None:
+        return LookupResult(nxdomain.rcode, soa=nxdomain.soa)
+    return _look_up_dname(cache, name, rtype, now)
+
+
+def _look_up_dname(cache: CacheView, name: Name, rtype: int, now: float) -> LookupResult | None:
+    dname = cache.get(name, DNAME_ABOVE, now)
+    if not isinstance(dname, RRset):
+        return None
+    synthesized = synthesize_cname(dname, name)
+    if synthesized is None:
+        return LookupResult(Rcode.YXDOMAIN, (dname,))
+    # A query for CNAME is answered by the alias itself.
+    target = None if rtype == RRType.CNAME else synthesized[1]
+    return LookupResult(Rcode.NOERROR, (dname, synthesized[0]), target)

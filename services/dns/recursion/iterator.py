@@ -16,7 +16,7 @@ out: DNSSEC validation, and parallel queries to several servers, which would mak
 #
 # RFC 1034 section 5.3.3 describes the resolver as four steps in a loop. Each has its function here:
 #
-#   step 1   look in the cache for the answer, or an alias                  look_up_for
+#   step 1   look in the cache for the answer, or an alias                  ecs_cache.look_up_for, cache.look_up
 #   step 2   find the best servers: the nearest known delegation            Iteration._nearest
 #   step 3   send them queries until one returns a response                 Iteration._query_servers, query.Exchange
 #   step 4   analyze the response (classification.classify_response)
@@ -60,22 +60,18 @@ out: DNSSEC validation, and parallel queries to several servers, which would mak
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 from services.dns.address_space import Network
 from services.dns.codec.client_subnet import response_subnet
 from services.dns.codec.codes import ADDRESS_TYPES, Rcode, RRType
-from services.dns.codec.message import Question, RRset, synthesize_cname
+from services.dns.codec.message import Question, RRset
 from services.dns.codec.name import Name
-from services.dns.codec.rdata import SingleName
 from services.dns.recursion.cache import (
-    DNAME_ABOVE,
     Delegation,
-    Failure,
-    Negative,
+    LookupResult,
     Service,
     Trust,
-    Value,
+    look_up,
     negative_soa,
 )
 from services.dns.recursion.classification import (
@@ -86,7 +82,7 @@ from services.dns.recursion.classification import (
     hosts_of,
 )
 from services.dns.recursion.context import ResolverContext
-from services.dns.recursion.ecs_cache import ECSCache, ECSView, is_global
+from services.dns.recursion.ecs_cache import ECSCache, is_global, look_up_for
 from services.dns.recursion.query import (
     BudgetExceededError,
     Exchange,
@@ -113,78 +109,6 @@ _SUBNET_LABELS_MIN = 2
 # Marks the query for the glue of a host among the questions in progress.
 _GLUE = 1 << 16
 _RCODES = {ResponseKind.NO_NAME: Rcode.NXDOMAIN, ResponseKind.TOO_LONG: Rcode.YXDOMAIN}
-
-
-# Step 1: the cache.
-
-
-class CacheView(Protocol):
-    """The RRset cache, or the view of it for the clients of one network."""
-
-    def get(self, name: Name, rtype: int, now: float) -> Value | None:
-        """Return the entry for exactly this name and type."""
-
-    def nonexistence(self, name: Name, now: float) -> Negative | None:
-        """Return the cached NXDOMAIN of the name."""
-
-
-@dataclass(frozen=True, slots=True)
-class LookupResult:
-    """The answer for one name of an alias chain; `target` is the next name of the chain, None at its end.
-
-    `scope` is the client subnet's scope prefix length that the answer is valid for (RFC 7871), 0 for all clients.
-    """
-
-    rcode: int
-    answers: tuple[RRset, ...] = ()
-    target: Name | None = None
-    soa: RRset | None = None
-    scope: int = 0
-
-
-def look_up_for(
-    context: ResolverContext, name: Name, rtype: int, subnet: Network | None, now: float
-) -> LookupResult | None:
-    """Look up the caches for clients in `subnet`; None on a miss."""
-    if context.ecs_cache is None or subnet is None:
-        return look_up(context.cache, name, rtype, now)
-    view = ECSView(context.cache, context.ecs_cache, subnet)
-    result = look_up(view, name, rtype, now)
-    return None if result is None else replace(result, scope=view.scope)
-
-
-def look_up(cache: CacheView, name: Name, rtype: int, now: float) -> LookupResult | None:
-    """Look up a name: its RRset, negative answer, failure, or alias, also by a DNAME; None on a miss."""
-    # RFC 8482 section 4.1: the cached RRsets of a name may be incomplete, so ANY is always a miss.
-    if rtype == RRType.ANY:
-        return None
-    value = cache.get(name, rtype, now)
-    if isinstance(value, RRset):
-        return LookupResult(Rcode.NOERROR, (value,))
-    if isinstance(value, Failure):
-        return LookupResult(Rcode.SERVFAIL)
-    if isinstance(value, Negative):
-        return LookupResult(value.rcode, soa=value.soa)
-    alias = cache.get(name, RRType.CNAME, now)
-    if isinstance(alias, RRset):
-        rdata = alias.rdatas[0]
-        return LookupResult(Rcode.NOERROR, (alias,), rdata.target) if isinstance(rdata, SingleName) else None
-    nxdomain = cache.nonexistence(name, now)
-    if nxdomain is not None:
-        return LookupResult(nxdomain.rcode, soa=nxdomain.soa)
-    return _look_up_dname(cache, name, rtype, now)
-
-
-def _look_up_dname(cache: CacheView, name: Name, rtype: int, now: float) -> LookupResult | None:
-    dname = cache.get(name, DNAME_ABOVE, now)
-    if not isinstance(dname, RRset):
-        return None
-    synthesized = synthesize_cname(dname, name)
-    if synthesized is None:
-        return LookupResult(Rcode.YXDOMAIN, (dname,))
-    # A query for CNAME is answered by the alias itself.
-    target = None if rtype == RRType.CNAME else synthesized[1]
-    return LookupResult(Rcode.NOERROR, (dname, synthesized[0]), target)
 
 
 # Steps 2 to 4: one name, from the nearest delegation down.
@@ -590,7 +514,9 @@ class Resolution:
             if name in seen or len(chain) > 2 * ALIASES_MAX or len(seen) > ALIASES_MAX:
                 raise ResolutionError("alias chain too long, or circular")
             seen.add(name)
-            result = look_up_for(self._context, name, rtype, self._subnet, self._budget.now)
+            result = look_up_for(
+                self._context.cache, self._context.ecs_cache, name, rtype, self._subnet, self._budget.now
+            )
             if result is None:
                 iteration = Iteration(self._context, self._budget, self._start, subnet=self._subnet, near=near)
                 result = yield from iteration.resolve(name, rtype)
@@ -623,7 +549,7 @@ def from_cache(context: ResolverContext, question: Question, now: float, subnet:
     name, seen, scope = question.name, set[Name](), 0
     while name not in seen and len(seen) <= ALIASES_MAX:
         seen.add(name)
-        result = look_up_for(context, name, question.rtype, subnet, now)
+        result = look_up_for(context.cache, context.ecs_cache, name, question.rtype, subnet, now)
         if result is None:
             break
         chain += result.answers
