@@ -125,6 +125,7 @@ class _ServerPool:
     addresses: list[str]
     hosts: list[Name]
     last_resort: list[str]
+    queries_max: int = QUERIES_PER_SERVER_MAX
     queries: dict[str, int] = field(default_factory=dict)
 
 
@@ -216,7 +217,7 @@ class Iteration:
         """Query for an A record of a minimised qname; None on failure."""
         question = Question(name, RRType.A)
         try:
-            response = yield from self._query_servers(delegation, question)
+            response = yield from self._query_servers(delegation, question, minimised=True)
         except ResolutionError:
             return None
         # RFC 9156 section 2.3: broken servers return NXDOMAIN for an empty non-terminal, so it is not cached.
@@ -282,10 +283,15 @@ class Iteration:
     # Step 3: the servers of one delegation.
 
     def _query_servers(
-        self, delegation: Delegation, question: Question, subnet: Network | None = None
+        self, delegation: Delegation, question: Question, subnet: Network | None = None, minimised: bool = False
     ) -> Steps[ClassifiedResponse]:
-        """Query the servers of a delegation in turn until a response is usable; raises ResolutionError."""
+        """Query the servers of a delegation in turn until a response is usable; raises ResolutionError.
+
+        RFC 9156 section 2.3: some servers refuse or drop queries with a `minimised` qname. They are sent once to each
+        server, and no response to them makes it lame.
+        """
         pool, detail = self._pool(delegation), "no server address"
+        pool.queries_max = 1 if minimised else QUERIES_PER_SERVER_MAX
         weak: ClassifiedResponse | None = None
         while True:
             address = yield from self._select(pool)
@@ -312,7 +318,7 @@ class Iteration:
                 weak = weak or response
             # The same query would get the same response, so the server is not queried again.
             pool.queries[address], detail = QUERIES_PER_SERVER_MAX, f"{address} returned {response.detail}"
-            if usable or response.kind is ResponseKind.LAME:
+            if not minimised and (usable or response.kind is ResponseKind.LAME):
                 self._context.infra_cache.mark_lame(address, delegation.zone, self._budget.now)
 
     def _pool(self, delegation: Delegation) -> _ServerPool:
@@ -362,7 +368,9 @@ class Iteration:
             pool.addresses += [address for address in pool.last_resort if address not in pool.addresses]
             pool.last_resort = []
         infra_cache, now = self._context.infra_cache, self._budget.now
-        usable = [address for address in pool.addresses if pool.queries.get(address, 0) < self._queries_max(address)]
+        usable = [
+            address for address in pool.addresses if pool.queries.get(address, 0) < self._queries_max(pool, address)
+        ]
         return infra_cache.best(usable, pool.delegation.zone, pool.queries, now)
 
     def _untried(self, pool: _ServerPool) -> Iterator[str]:
@@ -375,9 +383,9 @@ class Iteration:
         infra_cache = self._context.infra_cache
         return not (infra_cache.is_lame(address, zone, now) or infra_cache.is_unresponsive(address, now))
 
-    def _queries_max(self, address: str) -> int:
+    def _queries_max(self, pool: _ServerPool, address: str) -> int:
         """Return 1 for an unresponsive server, which may be back (RFC 9520 section 3.1)."""
-        return 1 if self._context.infra_cache.is_unresponsive(address, self._budget.now) else QUERIES_PER_SERVER_MAX
+        return 1 if self._context.infra_cache.is_unresponsive(address, self._budget.now) else pool.queries_max
 
     def _resolve_host(self, host: Name, delegation: Delegation) -> Steps[tuple[str, ...]]:
         """Return the addresses of a name server without glue, A or else AAAA; none on failure."""
@@ -431,8 +439,8 @@ class Iteration:
         finally:
             self._budget.in_progress.discard(key)
         if response.delegation is not None:
-            # A referral again, whose glue may be of either type.
-            return response.delegation.glue.get(host, ())
+            # A referral again, whose glue is of both types.
+            return response.delegation.glue.get(host)
         answers = [rrset for rrset, _ in response.answers if rrset.name == host and rrset.rtype == rtype]
         return addresses_of(answers[0]) if answers else ()
 

@@ -15,11 +15,15 @@ from services.dns.recursion.iterator import from_cache
 from services.dns.recursion.query import UpstreamQuery
 from services.dns.recursion.root_hints import root_delegation
 from tests.core.services.dns.recursion.simulated_internet import (
+    Behaviour,
     World,
     authoritative,
+    failing,
     forwarding,
     name,
+    refusing,
     saying,
+    silent,
     texts,
     world,
     zone,
@@ -319,6 +323,42 @@ def test_minimised_a_server_that_denies_an_empty_non_terminal_hides_nothing() ->
     assert texts(internet.resolve("deep.down.below.example.com").answers) == [
         "deep.down.below.example.com. A 192.0.2.5"
     ]
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("broken", [refusing, failing, silent, saying("", aa=False), saying("", rcode=Rcode.FORMERR)])
+def test_minimised_a_server_that_fails_for_an_empty_non_terminal_hides_nothing(broken: Behaviour, seed: int) -> None:
+    """RFC 9156 section 2.3."""
+    whole = world().servers["127.0.1.3"]
+
+    def picky(query: Message, ask: UpstreamQuery) -> Message | None:
+        return (broken if query.questions[0].name == name("below.example.com") else whole)(query, ask)
+
+    internet = World(world(s3=picky, s4=picky).servers, minimise=True, seed=seed)
+    assert texts(internet.resolve("deep.down.below.example.com").answers) == [
+        "deep.down.below.example.com. A 192.0.2.5"
+    ]
+    assert not internet.context.infra_cache.is_lame("127.0.1.3", name("example.com"), internet.now)
+
+
+def test_minimised_an_alias_at_a_name_above_is_no_answer() -> None:
+    aliased = zone("example.com.", "@ NS ns1\nbelow CNAME www\nwww A 192.0.2.1\nd.below A 192.0.2.5\nold DNAME new\n")
+    internet = World(world(s3=authoritative(aliased), s4=authoritative(aliased)).servers, minimise=True)
+    assert texts(internet.resolve("d.below.example.com").answers) == ["d.below.example.com. A 192.0.2.5"]
+    result = internet.resolve("a.b.old.example.com")
+    assert texts(result.answers) == [
+        "old.example.com. DNAME new.example.com.",
+        "a.b.old.example.com. CNAME a.b.new.example.com.",
+    ]
+    assert result.rcode == Rcode.NXDOMAIN
+
+
+def test_minimised_a_wildcard_and_ds_are_found() -> None:
+    wild = zone("example.com.", "@ NS ns1\n*.w A 192.0.2.7\n")
+    internet = World(world(s3=authoritative(wild), s4=authoritative(wild)).servers, minimise=True)
+    assert texts(internet.resolve("a.b.c.w.example.com").answers) == ["a.b.c.w.example.com. A 192.0.2.7"]
+    assert internet.resolve("example.com", "DS").rcode == Rcode.NOERROR
+    assert internet.path == ["2"]
 
 
 def test_minimised_a_name_of_many_labels_costs_a_bounded_number_of_queries() -> None:

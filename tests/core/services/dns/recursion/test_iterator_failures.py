@@ -165,8 +165,8 @@ def test_a_zone_that_needs_itself_to_be_found_fails() -> None:
     internet = world(s2=authoritative(com))
     assert internet.resolve("www.a.com").rcode == Rcode.SERVFAIL
     # RFC 1034 section 5.3.3: after the referral, the parent's server is queried for the missing glue.
-    assert internet.path == ["1", "2", "2", "2"]
-    assert [str(ask.question.name) for ask in internet.asked[2:]] == ["ns.a.com."] * 2
+    assert internet.path == ["1", "2", "2"]
+    assert str(internet.asked[-1].question.name) == "ns.a.com."
 
 
 def test_the_host_of_a_zone_is_no_alias() -> None:
