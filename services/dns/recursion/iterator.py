@@ -45,7 +45,8 @@ out: DNSSEC validation, and parallel queries to several servers, which would mak
 #      it has been queried while this delegation is in force, else from the parent's.
 #   2. addresses of hosts without any, resolved: AAAA where there is no A. A host in the zone itself can be resolved by
 #      its own servers only, so the parent's servers are queried for the missing glue.
-#   3. the parent's hosts and glue, where the zone's own data differ and lead to no server
+#   3. the parent's hosts and glue, where the zone's own data differ and lead to no server; and for a host in another
+#      zone, the glue in the delegation of that zone
 #
 # Hosts without addresses are resolved only when all known addresses of the delegation have failed or are known to be
 # poor, because each of them is an Iteration of its own. That recursion is the weak point of every resolver:
@@ -118,13 +119,13 @@ _RCODES = {ResponseKind.NO_NAME: Rcode.NXDOMAIN, ResponseKind.TOO_LONG: Rcode.YX
 class _ServerPool:
     """Candidate servers of one delegation: queries per address, and the hosts whose address is not resolved yet.
 
-    `last_resort` has the parent's addresses that the zone's own data contradict.
+    `exhausted` is set when all other addresses that are known for a host have been added as the last resort.
     """
 
     delegation: Delegation
     addresses: list[str]
     hosts: list[Name]
-    last_resort: list[str]
+    exhausted: bool = False
     queries_max: int = QUERIES_PER_SERVER_MAX
     queries: dict[str, int] = field(default_factory=dict)
 
@@ -323,22 +324,29 @@ class Iteration:
 
     def _pool(self, delegation: Delegation) -> _ServerPool:
         addresses: dict[str, None] = {}
-        hosts, others = [], []
+        hosts = []
         for host in delegation.apex_hosts or delegation.hosts:
             known = self._addresses_known(host, delegation)
             addresses.update(dict.fromkeys(known))
             if not known:
                 hosts.append(host)
         self._context.random.shuffle(hosts)
-        last_resort: dict[str, None] = {}
-        for host in delegation.hosts:
-            given = (*self._addresses_known(host, delegation), *self._glue(host, delegation))
-            last_resort.update(dict.fromkeys(address for address in given if address not in addresses))
-            if not given and host not in hosts:
-                others.append(host)
+        others = [
+            host for host in delegation.hosts if host not in hosts and not self._addresses_known(host, delegation)
+        ]
         # The last one is resolved first.
         unresolved = [*hosts, *others][:HOSTS_PER_DELEGATION_MAX][::-1]
-        return _ServerPool(delegation, list(addresses), unresolved, list(last_resort))
+        return _ServerPool(delegation, list(addresses), unresolved)
+
+    def _last_resort(self, delegation: Delegation) -> Iterator[str]:
+        """Yield all addresses of the parent's hosts: known ones, their glue, and glue in other delegations."""
+        unresponsive, now = self._context.infra_cache.is_unresponsive, self._budget.now
+        for host in delegation.hosts:
+            yield from self._addresses_known(host, delegation)
+            yield from self._glue(host, delegation)
+            for other, _ in self._context.cache.delegations(host, now):
+                # An unresponsive address has failed for the host's own zone.
+                yield from (address for address in self._glue(host, other) if not unresponsive(address, now))
 
     def _addresses_known(self, host: Name, delegation: Delegation) -> tuple[str, ...]:
         """Return the addresses of a host; RFC 2181 section 5.4.1: those of an answer are preferred to glue."""
@@ -364,9 +372,9 @@ class Iteration:
         while pool.hosts and not any(self._untried(pool)):
             addresses = yield from self._resolve_host(pool.hosts.pop(), pool.delegation)
             pool.addresses += [address for address in addresses if address not in pool.addresses]
-        if pool.last_resort and not any(self._untried(pool)):
-            pool.addresses += [address for address in pool.last_resort if address not in pool.addresses]
-            pool.last_resort = []
+        if not pool.exhausted and not any(self._untried(pool)):
+            pool.exhausted = True
+            pool.addresses = list(dict.fromkeys([*pool.addresses, *self._last_resort(pool.delegation)]))
         infra_cache, now = self._context.infra_cache, self._budget.now
         usable = [
             address for address in pool.addresses if pool.queries.get(address, 0) < self._queries_max(pool, address)

@@ -236,6 +236,15 @@ def test_glue_is_the_last_resort_where_the_zones_own_address_is_wrong() -> None:
     assert internet.path[-1] in "34"
 
 
+def test_glue_of_the_hosts_own_zone_is_the_last_resort() -> None:
+    """provided.com is served by ns.provider.net, whose own zone has another address for it than net has."""
+    wrong = zone("provider.net.", "@ NS ns\nns A 127.0.1.77\n")
+    right = zone("provided.com.", "@ NS ns.provider.net.\nwww A 192.0.2.61\n")
+    internet = world(s6=authoritative(wrong, right))
+    assert texts(internet.resolve("www.provided.com").answers) == ["www.provided.com. A 192.0.2.61"]
+    assert internet.path[-2:] == ["77", "6"]
+
+
 # Forged data about all names below.
 
 
