@@ -4,13 +4,15 @@
 
 RFC 1034 sections 4.3.1 and 5.3.3 step 4, RFC 2308 section 2 (negative answers), RFC 6672 section 3.4 (DNAME). Records
 out of bailiwick, that is outside of the zone that the server was queried for, are ignored in all sections. Lame are:
-REFUSED and NOTAUTH, an upward or sideways referral, with AA as well, the negative answer of an ancestor zone, and an
-empty answer without AA. As in BIND, a response without AA that has the NS RRset of a delegation in its answer section
-is a referral.
+REFUSED and NOTAUTH, an upward or sideways referral, with AA as well, a NODATA response with the SOA of an ancestor
+zone, and answers to other questions only. As in BIND, a response without AA that has the NS RRset of a delegation in
+its answer section is a referral. As in BIND and Unbound, a CNAME comes before other data of its name (RFC 2181 section
+10.1), and of several CNAMEs or DNAMEs of one name the first is used, as in Unbound.
 
-A negative answer with the SOA of the zone needs no AA: RFC 2308 section 2 recognizes it by the SOA. Two kinds of
-response are usable but weak, and other servers are queried first: those with RA and without AA, which are from the
-cache of a recursive server, and NXDOMAIN with neither AA nor SOA.
+A negative answer with the SOA of the zone needs no AA: RFC 2308 section 2 recognizes it by the SOA. Responses of these
+kinds are usable but weak, and all other servers of the zone are queried first: those with RA and without AA, which are
+from the cache of a recursive server; an empty response with neither AA nor SOA; and NXDOMAIN with the SOA or an NS
+RRset of another zone. BIND and Unbound use all of them at once.
 
 Behind an alias, RFC 2181 section 5.4.1: "only the record describing that alias is necessarily authoritative". The
 target may be in another zone, even one label below the zone queried, and the response cannot prove that it is not. So
@@ -56,6 +58,9 @@ class ResponseKind(Enum):
     LAME = "the server is not authoritative for the zone"
     FAILED = "a server failure"
 
+
+# Types of which a name has one record (RFC 2181 section 10.1, RFC 6672 section 2.4).
+_SINGLETONS = (RRType.CNAME, RRType.DNAME)
 
 # An RRset of an alias chain, and the trust to cache it with; None for one that is synthesized or behind an alias.
 Link = tuple[RRset, Trust | None]
@@ -135,7 +140,8 @@ class _Classifier:
 
     def _in_bailiwick(self, records: Iterable[Record]) -> list[RRset]:
         zone = self._queried.zone
-        return [rrset for rrset in rrsets_of(records) if rrset.name.is_below(zone) and rrset.rclass == RRClass.IN]
+        rrsets = [rrset for rrset in rrsets_of(records) if rrset.name.is_below(zone) and rrset.rclass == RRClass.IN]
+        return [replace(rrset, rdatas=rrset.rdatas[:1]) if rrset.rtype in _SINGLETONS else rrset for rrset in rrsets]
 
     def classify(self) -> ClassifiedResponse:
         misplaced = self._referral_in_answer()
@@ -167,11 +173,16 @@ class _Classifier:
         rrset = self._answers.get((name, self._question.rtype))
         return [] if rrset is None else [rrset]
 
+    def _is_answered(self, name: Name) -> bool:
+        """Tell whether there is data for a name that is no alias; RFC 2181 section 10.1: an alias has no other data."""
+        is_alias = (name, RRType.CNAME) in self._answers and self._question.rtype not in (RRType.CNAME, RRType.ANY)
+        return not is_alias and bool(self._answers_for(name))
+
     def _chain(self) -> tuple[Name, tuple[Link, ...], bool]:
         """Follow the aliases in the answer section; return the last name, the links, and True for YXDOMAIN."""
         name, links, seen = self._question.name, list[Link](), set[Name]()
         aliases_max = 1 if self._queried.service is Service.ITERATIVE else CHAIN_MAX
-        while name not in seen and len(seen) < aliases_max and not self._answers_for(name):
+        while name not in seen and len(seen) < aliases_max and not self._is_answered(name):
             seen.add(name)
             dname = self._dname_above(name)
             if dname is not None:
@@ -206,21 +217,23 @@ class _Classifier:
         denied = self._message.rcode == Rcode.NXDOMAIN
         if soa is None and not self._is_negative_without_soa(name, chain, denied):
             return None
-        weak = soa is None and not self._message.aa and self._queried.service is Service.ITERATIVE
+        doubtful = not self._message.aa or self._has_foreign_authority()
+        weak = soa is None and doubtful and self._queried.service is Service.ITERATIVE
         kind = ResponseKind.NO_NAME if denied else ResponseKind.NO_DATA
         return ClassifiedResponse(kind, name, chain, soa, weak=weak)
 
     def _is_negative_without_soa(self, name: Name, chain: tuple[Link, ...], denied: bool) -> bool:
         """Tell whether a response without an SOA for the name is negative, and no referral, up, down or sideways."""
-        if chain or self._has_foreign_authority():
+        if chain or self._message.answers:
             return False
         if denied:
             return True
         # RFC 2308 section 2.2: without an SOA, an NS RRset below the zone makes it a referral.
-        if self._referral(name) is not None:
+        if self._has_foreign_authority() or self._referral(name) is not None:
             return False
-        recursive = self._queried.service is not Service.ITERATIVE and self._message.ra and not self._has_ns()
-        return self._message.aa or recursive
+        if self._queried.service is not Service.ITERATIVE and not self._message.ra:
+            return False
+        return self._message.aa or not self._has_ns()
 
     def _has_foreign_authority(self) -> bool:
         """Tell whether an SOA or NS is out of bailiwick: a negative answer of another zone, or an upward referral."""

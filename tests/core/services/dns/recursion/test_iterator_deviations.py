@@ -63,8 +63,16 @@ def test_a_negative_answer_with_the_soa_needs_no_aa(rcode: int) -> None:
     assert internet.resolve("x.example.com").queries == 0
 
 
-def test_nxdomain_with_neither_aa_nor_soa_is_the_last_resort() -> None:
-    bare = saying("", aa=False, rcode=Rcode.NXDOMAIN)
+WEAK = {
+    "nxdomain, without AA": saying("", aa=False, rcode=Rcode.NXDOMAIN),
+    "nxdomain of the zone above": saying("com. SOA a. b. 1 1 1 1 60", "authority", rcode=Rcode.NXDOMAIN),
+    "nxdomain of another zone": saying("other.com. SOA a. b. 1 1 1 1 60", "authority", rcode=Rcode.NXDOMAIN),
+    "nothing, without AA": saying("", aa=False),
+}
+
+
+@pytest.mark.parametrize("bare", WEAK.values(), ids=WEAK.keys())
+def test_a_doubtful_negative_answer_is_the_last_resort(bare: Behaviour) -> None:
     for seed in range(4):
         internet = World(world(s3=bare).servers, seed=seed)
         assert texts(internet.resolve("www.example.com").answers) == GOOD
@@ -72,8 +80,20 @@ def test_nxdomain_with_neither_aa_nor_soa_is_the_last_resort() -> None:
     internet = world(s3=bare, s4=bare)
     result = internet.resolve("www.example.com")
     # Each server once, and cached by none.
-    assert (result.rcode, result.queries) == (Rcode.NXDOMAIN, 4)
+    assert (result.answers, result.authority, result.queries) == ((), (), 4)
+    assert result.rcode in (Rcode.NXDOMAIN, Rcode.NOERROR)
     assert internet.resolve("www.example.com").queries == 2
+
+
+def test_an_alias_comes_before_other_data_and_is_one() -> None:
+    """RFC 2181 section 10.1."""
+    both = saying(
+        "x.example.com. CNAME www.example.com.\nx.example.com. CNAME mail.example.com.\nx.example.com. A 192.0.2.9"
+    )
+    server = for_name("x.example.com", both, EXAMPLE)
+    internet = world(s3=server, s4=server)
+    assert texts(internet.resolve("x.example.com").answers) == ["x.example.com. CNAME www.example.com.", *GOOD]
+    assert texts(internet.resolve("x.example.com", "CNAME").answers) == ["x.example.com. CNAME www.example.com."]
 
 
 def test_a_recursive_server_is_used_where_no_authoritative_one_answers() -> None:

@@ -46,10 +46,11 @@ USELESS = {
     "referral upward": upward,
     "referral sideways": saying("other.com. NS ns.other.com.", "authority", aa=False),
     "referral to itself": saying("example.com. NS ns1.example.com.", "authority", aa=False),
-    "nothing, without authority": saying("", aa=False),
+    "an answer to another question": saying("mail.example.com. A 192.0.2.8"),
+    "an answer of another class": saying("www.example.com. CH A \\# 4 c0000208"),
     "referral upward, with AA": saying("@ NS a.root.test.", "authority"),
     "referral to the parent, with AA": saying("com. NS a.gtld.test.", "authority"),
-    "nxdomain of the zone above": saying("com. SOA a. b. 1 1 1 1 60", "authority", rcode=Rcode.NXDOMAIN),
+    "no data, of the zone above": saying("com. SOA a. b. 1 1 1 1 60", "authority"),
     "not authoritative for the zone": saying("", rcode=Rcode.NOTAUTH),
 }
 
