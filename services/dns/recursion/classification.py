@@ -150,6 +150,8 @@ class _Classifier:
         name, chain, too_long = self._chain()
         if too_long:
             return ClassifiedResponse(ResponseKind.TOO_LONG, name, chain)
+        if self._message.rcode == Rcode.YXDOMAIN and not chain:
+            return ClassifiedResponse(ResponseKind.FAILED, name, detail="YXDOMAIN without a DNAME")
         if chain and self._queried.service is Service.ITERATIVE:
             return ClassifiedResponse(ResponseKind.ALIAS, name, chain)
         rrsets = self._answers_for(name)

@@ -243,6 +243,10 @@ class QueryBudget:
         self.queries += 1
         return query
 
+    def bounded(self, timeout_s: float) -> float:
+        """Return a timeout that ends no later than the whole resolution may last."""
+        return min(timeout_s, self.started + SECONDS_MAX - self.now)
+
     def spend_host_lookup(self, depth: int) -> bool:
         """Count the resolution of one name server address at nesting `depth`; False if it exceeds the budget."""
         if depth >= DEPTH_MAX or self.host_lookups >= HOST_LOOKUPS_MAX:
@@ -327,7 +331,7 @@ class Exchange:
             spelling=random_case(name, self._context.random) if self._random_case else name,
             zone=self._delegation.zone,
             # A connection needs one more round trip for its handshake.
-            timeout_s=2 * timeout_s if self._tcp else timeout_s,
+            timeout_s=self._budget.bounded(2 * timeout_s if self._tcp else timeout_s),
             tcp=self._tcp,
             edns=self._edns,
             recursion_desired=recursion_desired,

@@ -132,7 +132,9 @@ class _StreamProtocol(asyncio.StreamReaderProtocol):
         self._slot = slot
 
     def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
+        # A reset ends the queries as a close does. With its exception, StreamReaderProtocol would keep a future that is
+        # never retrieved, which the event loop reports with a traceback.
+        super().connection_lost(None)
         self._slot.release()
 
 
