@@ -131,7 +131,7 @@ class _StreamProtocol(asyncio.StreamReaderProtocol):
         super().__init__(asyncio.StreamReader(), lambda reader, writer: connected(slot, reader, writer))
         self._slot = slot
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, _: Exception | None) -> None:
         # A reset ends the queries as a close does. With its exception, StreamReaderProtocol would keep a future that is
         # never retrieved, which the event loop reports with a traceback.
         super().connection_lost(None)
