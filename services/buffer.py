@@ -6,7 +6,7 @@
     buffer.feed(b"\\r\\nMAIL")
     buffer.take_line(512)           # b"EHLO client"
 
-Every parser of the services reads from it, so that no peer can have a service buffer more than its limit. A search
+Every parser of the services reads from such a buffer, so that no peer can make a service store more. A search
 that did not find its delimiter resumes where it stopped, so feeding octet by octet stays linear.
 """
 
@@ -14,7 +14,7 @@ from services.errors import LimitExceededError
 
 CRLF = b"\r\n"
 
-# Taken octets are removed from the front only when there are this many: one move instead of many.
+# Taken octets are deleted from the front of the buffer once they are this many: one move instead of many.
 COMPACT_OCTETS = 65_536
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 PORT_MAX = 65_535
-# More digits than any limit or size here has; int() is slow for very long numbers.
+# Maximum digits of a number: more than any value of a flag has; int() is slow for very long texts.
 DIGITS_MAX = 18
 
 
@@ -69,7 +69,7 @@ def network(text: str) -> IPv4Network | IPv6Network:
 
 
 def address(text: str) -> str:
-    """Parse an address; return it in its usual form."""
+    """Parse an IP address; return its canonical text."""
     try:
         return str(ip_address(text))
     except ValueError as error:

@@ -11,12 +11,11 @@ import hashlib
 import hmac
 from dataclasses import dataclass
 
-# RFC 7914 section 2 leaves the cost to its user; 2^14, 8, 1 is the interactive setting of scrypt's paper: about 50 ms
-# and 16 MiB for one password.
+# Cost of a hash: the interactive setting of scrypt's paper (RFC 7914 section 2 sets none); about 50 ms and 16 MiB.
 COST_N, BLOCK_SIZE_R, PARALLELISM_P = 1 << 14, 8, 1
 SALT_OCTETS = 16
 DIGEST_OCTETS = 32
-# OpenSSL's own limit is 32 MiB.
+# Most memory that a stored hash may need; OpenSSL's default is 32 MiB.
 MEMORY_OCTETS = 64 * 1024 * 1024
 
 

@@ -32,19 +32,19 @@ from services.flags import port
 # Only loopback by default, unless --listen has another address, as with Redis, PostgreSQL and Unbound.
 DEFAULT_LISTEN = ("127.0.0.1", "::1")
 
-# Connections that wait for accept(): Linux's own maximum, net.core.somaxconn, is 4096 since 5.4.
+# Maximum of connections that wait for accept(): that of Linux itself, net.core.somaxconn, since 5.4.
 BACKLOG = 4096
 
 # Concurrent connections of a service without a limit of its own: nginx's worker_connections is 512, of late 1024.
 CONNECTIONS = 1024
 
-# The soft limit of open files, so that a service reaches its limit of connections before.
+# Soft limit of open files: so high that a service reaches its limit of connections first.
 OPEN_FILES = 8192
 
-# Apache's mod_reqtimeout suggests 20 s for a handshake.
+# Time-out of a TLS handshake, as Apache's mod_reqtimeout suggests.
 TLS_HANDSHAKE_S = 20.0
 
-# Exit status of a service that cannot start; argparse has the same for a wrong flag.
+# Exit status of a service that cannot start; the same as that of argparse for a wrong flag.
 EXIT_CANNOT_START = 2
 
 Result = TypeVar("Result")
@@ -164,7 +164,7 @@ def add_common_flags(parser: argparse.ArgumentParser, default_port: int) -> None
 
 def default_addresses() -> list[str]:
     """Return the loopback addresses of this machine: ::1 is missing where IPv6 is disabled."""
-    # Without any, binding the first one raises the error that names the cause.
+    # Without any loopback address, return the first: to bind it raises the error that names the cause.
     return [address for address in DEFAULT_LISTEN if _has_address(address)] or [DEFAULT_LISTEN[0]]
 
 

@@ -27,7 +27,7 @@ from topologies.dns_hierarchy import plug_in
 PAGES = Path(str(resources.files("topologies"))) / "www"
 PROXY_ADDRESS = "10.7.0.100"
 PROXY_NAME = "cache.example.com"
-# One client more would get the proxy's address.
+# Maximum of clients: the next one would get the proxy's address.
 MOST_CLIENTS = 99
 # Parameter `cache` -> flags of the proxy.
 CACHES = {

@@ -150,7 +150,7 @@ def main() -> int:
 
 
 def check_credential(account: Account | None, request: Authenticate) -> Admitted | Rejected:
-    """Return the result of a login step; an unknown user (None) also gets 331, as all others."""
+    """Return the result of a login step; USER with an unknown name (None) gets 331, as a name with a password."""
     if request.credential is Credential.NAME:
         if account is None or account.password is not None or account.anonymous:
             return Admitted(Credential.PASSWORD)
@@ -167,7 +167,7 @@ def check_credential(account: Account | None, request: Authenticate) -> Admitted
 
 def _reject(account: Account | None) -> Rejected:
     if account is None:
-        # An unknown name must not be recognisable by a faster reply.
+        # Hash the password all the same: a faster reply would show that the name is unknown.
         check_password(None, "")
     return Rejected()
 

@@ -28,7 +28,7 @@ DEFAULT_PORT = 21
 EXIT_FAILED = 1
 _LISTINGS = {"ls": "LIST", "nlst": "NLST", "mlsd": "MLSD"}
 _NAMES = {"cd": "CWD", "mkdir": "MKD", "delete": "DELE"}
-# The minimum and maximum number of arguments of each command.
+# Minimum and maximum number of arguments, by command.
 _WORDS = {"get": (1, 2), "put": (1, 2), **dict.fromkeys(_LISTINGS, (0, 1)), **dict.fromkeys(_NAMES, (1, 1))}
 
 
@@ -58,7 +58,7 @@ async def _get(agent: UserAgent, remote: str, local: str, resume: bool) -> None:
 async def _put(agent: UserAgent, local: Path, remote: str, resume: bool) -> None:
     offset = 0
     if resume:
-        # Without a size, for a file that does not exist, the transfer starts at 0.
+        # SIZE fails for a file that does not exist: the upload then starts at 0.
         with suppress(ReplyError):
             await agent.command("TYPE", "I")
             offset = int((await agent.command("SIZE", remote, codes=(213,))).lines[-1])
@@ -138,7 +138,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run the commands; return 0, or 1 where one of them failed."""
     options = _parser().parse_intermixed_args(argv)
     try:
-        # Python's own loop also where uvloop is installed: its clock has microseconds, uvloop's milliseconds.
+        # asyncio's own loop even where uvloop is installed: uvloop's clock has a resolution of milliseconds only.
         report = asyncio.run(_session(options))
     except (ReplyError, OSError, ValueError) as error:
         print(f"client: {str(error) or 'timed out'}", file=sys.stderr)

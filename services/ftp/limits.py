@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 
-# Length of a command line: Linux's PATH_MAX, 4096 octets, and a verb, a space and the end of the line.
+# Maximum length of a command line: Linux's PATH_MAX, 4096 octets, and a verb, a space and the end of the line.
 LINE_OCTETS = 4096 + 16
 
-# Commands buffered while one is executed, after which reading is paused: far more than any client pipelines.
+# Maximum commands buffered while one is executed; then reading is paused. No client pipelines nearly as many.
 WAITING_COMMANDS = 64
 
-# Octets buffered while a command is executed: the size of one read.
+# Maximum octets buffered while a command is executed: the size of one read.
 READ_OCTETS = 65_536
 
 # Consecutive 5yz replies after which a session is ended. ProFTPD's mod_ban acts on some tens.
@@ -17,10 +17,10 @@ REFUSALS_IN_A_ROW = 100
 # Wrong passwords after which a session is ended: RFC 2577 section 5 suggests a limit; vsftpd's max_login_fails is 3.
 LOGIN_ATTEMPTS = 3
 
-# Lowest port of a data connection (RFC 2577 section 3: none to well-known ports).
+# Lowest port to which a data connection is opened (RFC 2577 section 3: not to well-known ports).
 DATA_PORT_MIN = 1024
 
-# Digits of a file offset, which is a signed 64-bit number.
+# Maximum digits of a file offset, which is a signed 64-bit number.
 OFFSET_DIGITS = 19
 
 # Largest file whose SIZE in TYPE A is computed, for which the whole file is read; RFC 3659 section 4 permits a refusal.
@@ -29,21 +29,21 @@ ASCII_SIZE_OCTETS = 64 * 1024 * 1024
 # Maximum entries of one listing; the reply reports a truncated one.
 LISTED_ENTRIES = 100_000
 
-# Lines of a STAT or a SITE reply on the control connection.
+# Maximum lines of a reply to STAT or SITE on the control connection.
 STATUS_LINES = 1000
 
-# Linux follows at most 40 symbolic links while it resolves a path (path_resolution(7)).
+# Maximum symbolic links followed in one path: that of Linux (path_resolution(7)).
 LINKS_FOLLOWED = 40
 
-# Depth of a path; resolving it holds one file descriptor for each level.
+# Maximum depth of a path: while it is resolved, one file descriptor is open for each level.
 PATH_SEGMENTS = 100
 
-# Octets that a transfer sends in one turn of the event loop: beside other transfers (about 0.2 ms), and alone. With
-# more, a turn fills the socket's buffer, and the next one has to wait for the peer.
+# Maximum octets that a transfer sends before the event loop does other work: beside other transfers (about 0.2 ms), and
+# alone. More would fill the socket's buffer, and the transfer would have to wait for the peer.
 TURN_OCTETS = 512 * 1024
 SOLE_TURN_OCTETS = 4 * 1024 * 1024
 
-# Octets of one step in a worker thread, so that ABOR is handled soon and other transfers have their turn.
+# Most octets that a worker thread transfers at a time: then ABOR is handled, and the thread serves another transfer.
 STEP_OCTETS = 16 * 1024 * 1024
 
 # Size of one read from a data connection; loopback and fast links fill it.
@@ -55,13 +55,13 @@ ASCII_OCTETS = 256 * 1024
 # Milliseconds that a worker thread waits for the peer before it takes another transfer.
 STEP_WAIT_MS = 2
 
-# Worker threads that read and write files for all sessions.
+# Number of worker threads that read and write files for all sessions.
 WORKERS = 8
 
 # Refused connections from other hosts to one passive port, after which the port is closed.
 REFUSED_PEERS = 64
 
-# A reply that the client accepts: RFC 959 has no limit; STAT and FEAT of known servers are far shorter.
+# Longest reply that the client accepts: RFC 959 has no limit; STAT and FEAT of known servers are far shorter.
 REPLY_OCTETS = 1024 * 1024
 
 
@@ -69,19 +69,19 @@ REPLY_OCTETS = 1024 * 1024
 class Limits:
     """Limits of one server that its command line sets: counts and seconds."""
 
-    # Concurrent sessions: pyftpdlib's max_cons default.
+    # Maximum of concurrent sessions: pyftpdlib's max_cons default.
     sessions: int = 512
-    # Sessions of one address, against exhaustion by one host; vsftpd and pyftpdlib have such a limit, off by default.
+    # Maximum sessions of one address, so that one host cannot take all; vsftpd and pyftpdlib have no limit by default.
     sessions_an_address: int = 256
-    # Time without a command: RFC 1123 section 4.1.3.2 requires five minutes at least.
+    # Maximum time without a command: RFC 1123 section 4.1.3.2 requires five minutes at least.
     idle_s: float = 300.0
     # Time-out from the connection to the login, whatever the client sends meanwhile: OpenSSH's LoginGraceTime.
     login_s: float = 120.0
     # Delay of the reply to a wrong password: vsftpd's delay_failed_login; RFC 2577 section 5 suggests 5 s.
     wrong_password_s: float = 1.0
-    # Commands of one session: far more than any client sends over any network.
+    # Rate of commands in one session: far higher than that of any client over any network.
     commands_a_second: float = 2000.0
-    # Time from the last reply to an abort, if the client does not read the reply.
+    # Time after which the connection is aborted if the client does not read the last reply.
     linger_s: float = 5.0
     # Grace period of commands and transfers at shutdown; Docker kills after 10 s.
     drain_s: float = 5.0

@@ -52,7 +52,7 @@ class TelnetLines:
         self._limit = limit_octets
         self._line = bytearray()
         self._is_long = False
-        # An incomplete Telnet command: IAC, and the octet after it.
+        # Octets of an incomplete Telnet command: IAC, and the octet after it.
         self._signal = bytearray()
         self._in_negotiation = False
 

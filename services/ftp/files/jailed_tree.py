@@ -73,7 +73,7 @@ class JailedTree:
     def parent(self, path: VirtualPath, follow: bool = False) -> Iterator[tuple[int, str]]:
         """Resolve a path to a descriptor of the last name's directory, and that name; "." for the root itself.
 
-        With `follow` a link as the last name is resolved too, so the name is not that of a link. Raises FileError.
+        With `follow`, a last name that is a link is resolved as well: the returned name is no link. Raises FileError.
         """
         walk = _Walk(self._root)
         try:
@@ -146,7 +146,7 @@ class _Walk:
                 self.name = name
                 return self._here
             self._opened.append(os.open(name, _DIRECTORY, dir_fd=self._here))
-        # The root, or a link whose last name was "..": the directory itself.
+        # The path was the root, or a link that ended in "..": name the directory itself.
         self.name = "."
         return self._here
 

@@ -15,7 +15,7 @@ from enum import Enum, auto
 from services.ftp.replies import printable
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-# ls(1) shows the year instead of the hour for files older than six months, or of the future.
+# Half a year: for files older than that, or of the future, the year is shown instead of the hour, as by ls(1).
 RECENT_S = 365.2425 * 86400 / 2
 _FUTURE_S = 86400.0
 

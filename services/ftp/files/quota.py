@@ -7,7 +7,7 @@ from services.ftp.server_pi.failures import Cause
 
 
 class Quota:
-    """`limit_bytes` None is no limit; `lock` serialises several threads."""
+    """Octets used below one home; `limit_bytes` None is no limit; `lock` serialises several threads."""
 
     def __init__(self, limit_bytes: int | None, lock: AbstractContextManager[object] | None = None) -> None:
         self.limit_bytes = limit_bytes

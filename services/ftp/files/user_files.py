@@ -20,7 +20,7 @@ from services.ftp.server_pi.actions import Change, ChangeName, OpenWrite, StoreM
 from services.ftp.server_pi.failures import Cause
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-# Base of the name for STOU without a path.
+# First part of the name that STOU chooses if its path is a directory.
 _UNIQUE_NAME = "upload"
 
 Entry = tuple[str, FileStatus]
@@ -139,7 +139,7 @@ class UserFiles:
             return sum(piece.count(b"\n") for piece in iter(lambda: file.read(ASCII_OCTETS), b""))
 
     def _names_file(self, path: VirtualPath) -> bool:
-        """Return whether the argument of STOU is a file name, and not a directory to create a name in."""
+        """Return whether the argument of STOU is a file name; False for a directory, in which a name is chosen."""
         try:
             return not stat.S_ISDIR(self.tree.status(path).st_mode)
         except FileError:
@@ -179,7 +179,7 @@ class UserFiles:
         try:
             size = size_or_none(parent, name)
         except OSError as error:
-            # The name of an incomplete upload is longer, and may be too long.
+            # The name of an incomplete upload is longer than that of the file, and may be too long for the file system.
             if cause_of(error) is Cause.NAME_REFUSED:
                 return None
             raise

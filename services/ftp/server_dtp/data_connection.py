@@ -47,7 +47,7 @@ from services.ftp.server_pi.failures import Cause, Failed
 
 # Seconds to read and discard a failed upload; Apache's lingering close waits as long.
 LINGER_S = 2.0
-# The client connects once; connections from other hosts must not fill the queue before it.
+# More than the client's one connection, so that those of other hosts do not fill the queue.
 _LISTEN_BACKLOG = 8
 
 
@@ -65,9 +65,9 @@ class DataSettings:
     passive_address: str | None = None
     # Source port in active mode; None for the control port - 1.
     data_port: int | None = None
-    # vsftpd's accept_timeout and connect_timeout.
+    # Time-out of the data connection's set-up: vsftpd's accept_timeout and connect_timeout.
     connect_s: float = 60.0
-    # vsftpd's data_connection_timeout is 300 s; short enough here to be observed in a lab.
+    # Time-out without an octet: vsftpd's data_connection_timeout is 300 s, too long to be observed in a lab.
     stall_s: float = 60.0
     load: TransferLoad = field(default_factory=TransferLoad)
 
@@ -124,7 +124,7 @@ class DataConnection:
         try:
             connection, address = self._listener.accept()
         except OSError:
-            # The connection was closed before accept().
+            # The client closed the connection before accept().
             return
         if address[0] == self._peer_host:
             connection.setblocking(False)
@@ -176,7 +176,7 @@ class DataConnection:
         try:
             failed = await self._run(transfer, target, aborted)
             if failed is None and not transfer.sends:
-                # Two turns of the loop, so that what the control connection has received by now is handled first.
+                # Two iterations of the event loop: an ABOR or the end of the control connection is handled first.
                 await asyncio.sleep(0)
                 await asyncio.sleep(0)
                 if is_gone():
@@ -184,7 +184,7 @@ class DataConnection:
                 elif aborted.done():
                     failed = Failed(aborted.result())
             if transfer.sends:
-                # Nothing is written, so no worker thread is needed.
+                # To abandon a sender only closes its file: no worker thread is needed.
                 transfer.abandon()
             else:
                 await self._run_in_thread(transfer.abandon if failed else transfer.finish)

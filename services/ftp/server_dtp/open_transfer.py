@@ -1,6 +1,6 @@
 """File actions of server-DTP: open the files of a transfer, and carry out requests that need no data connection.
 
-All of it blocks on the file system, runs in a worker thread and raises FileError.
+All functions block on the file system, run in a worker thread and raise FileError.
 """
 
 import os

@@ -9,7 +9,7 @@ from functools import lru_cache
 
 # File systems without a disk.
 _IN_MEMORY = frozenset(("tmpfs", "ramfs"))
-# Distance of the octets that are probed; Linux reads half as many ahead by default.
+# Distance between two probed octets: twice what Linux reads ahead by default.
 _PROBE_OCTETS = 256 * 1024
 _MOUNTS = "/proc/self/mountinfo"
 

@@ -16,18 +16,18 @@ from services.ftp.server_pi.failures import Cause
 
 @dataclass(slots=True)
 class TransferLoad:
-    """The number of transfers under way."""
+    """The number of transfers under way, which share the event loop."""
 
     transfers: int = 0
 
     @property
     def turn_octets(self) -> int:
-        """Octets that one transfer may send in one turn."""
+        """Maximum octets that one transfer sends before the event loop serves another."""
         return max(TURN_OCTETS, SOLE_TURN_OCTETS // max(1, self.transfers))
 
 
 class SendfileLoop:
-    """The turns of one transfer; run() returns Turn.DONE, Turn.DISK or the cause of a failure."""
+    """Sends one file in short turns on the event loop; run() returns Turn.DONE, Turn.DISK or the cause of a failure."""
 
     def __init__(
         self,

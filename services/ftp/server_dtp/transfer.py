@@ -20,7 +20,7 @@ from services.ftp.server_dtp.ascii_mode import AsciiDecoder, encode_ascii
 from services.ftp.server_dtp.page_cache import is_cached
 from services.ftp.server_dtp.upload import Upload
 
-# Octets of one sendfile(2).
+# Maximum octets of one call of sendfile(2).
 _SENDFILE_OCTETS = 8 * 1024 * 1024
 
 
@@ -41,7 +41,7 @@ class Transfer(Protocol):
     def step(self, connection: socket.socket, waits_for_peer: bool = True) -> bool:
         """Transfer some octets; return True once all are. Raises OSError and FileError.
 
-        `waits_for_peer` waits STEP_WAIT_MS for the peer, for the case that no other transfer needs the thread.
+        With `waits_for_peer`, wait STEP_WAIT_MS for the peer; for use while no other transfer needs the thread.
         """
         ...
 
@@ -181,7 +181,7 @@ class Receiver:
         self._upload.commit()
 
     def abandon(self) -> None:
-        # In TYPE A an offset in the file is not one on the connection, so REST could not resume there.
+        # In TYPE A offsets in the file differ from those on the connection: REST could not resume the upload.
         self._upload.keep(resumable=self._decoder is None)
 
 

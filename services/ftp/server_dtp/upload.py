@@ -6,7 +6,7 @@
     APPE a      continues at the end of .a.part where there is no a; else octets are appended to a itself
 
 SIZE returns the length of .a.part where there is no a: clients use it to resume (curl: SIZE, then APPE; lftp: SIZE,
-REST, STOR). With both, APPE could mix two files, so it is refused (450) until the upload is completed, restarted or
+REST, STOR). If both files exist, APPE could mix them: it is refused (450) until the upload is completed, restarted or
 deleted. A lock on .a.part excludes two uploads of one name. So kill -9 leaves the old file, and the part of the new.
 """
 
@@ -24,9 +24,9 @@ from services.ftp.server_pi.failures import Cause
 
 _FLAGS = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _NEW_MODE = 0o644
-# Octets of one copy_file_range(2).
+# Maximum octets of one call of copy_file_range(2).
 _COPY_OCTETS = 64 * 1024 * 1024
-# Names tried for STOU.
+# Maximum number of names tried for STOU.
 _UNIQUE_NAMES = 10_000
 
 
@@ -61,7 +61,7 @@ class Upload:
         self._sync = sync
         self._file = -1
         self._in_place = False
-        # Octets of the file that is replaced: they count for the new one, since they will be free.
+        # Octets of the old file, which the rename will free: so many of the new one need no quota (left, and in total).
         self._credit = self._replaced = 0
 
     def open(self, storing: StoreMode, offset: int) -> None:
@@ -101,13 +101,13 @@ class Upload:
             if self._in_place:
                 return
             if size and resumable:
-                # The old file stays, and counts again.
+                # The old file stays: count the octets of the new one that used its share of the quota.
                 self._quota.add(self._replaced - self._credit)
                 return
             os.unlink(partial_name(self.name), dir_fd=self._directory)
             self._quota.release(size - (self._replaced - self._credit))
         except OSError:
-            # Another session has removed it.
+            # Another session has removed the incomplete upload.
             return
         finally:
             self._close()
@@ -152,7 +152,7 @@ class Upload:
         name = partial_name(self.name)
         self._file = os.open(name, os.O_RDWR | os.O_CREAT | _FLAGS, _NEW_MODE, dir_fd=self._directory)
         fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # The holder of the lock may have renamed the file meanwhile: then the upload is complete, and must not change.
+        # Between open() and flock() the other session may have renamed the file: a complete upload must not change.
         opened, named = os.fstat(self._file), os.stat(name, dir_fd=self._directory, follow_symlinks=False)
         if (opened.st_dev, opened.st_ino) != (named.st_dev, named.st_ino) or not stat.S_ISREG(opened.st_mode):
             raise FileError(Cause.BUSY)
@@ -187,7 +187,7 @@ class Upload:
         os.rename(partial_name(self.name), self.name, src_dir_fd=self._directory, dst_dir_fd=self._directory)
         if is_synced:
             os.fsync(self._directory)
-        # The new file is shorter than the old one by this.
+        # Octets by which the new file is shorter than the old one.
         self._quota.release(self._credit)
 
     def _close(self) -> None:

@@ -77,7 +77,7 @@ def _refuse(session: ServerSession) -> None:
     if session.attempts >= LOGIN_ATTEMPTS:
         session.close(421, "Too many wrong passwords.")
         return
-    # A wrong ACCT does not log a user out; before the login is complete, it starts anew.
+    # After a complete login a wrong ACCT changes nothing; before that, the client has to start again with USER.
     if not session.is_logged_in:
         session.forget_user()
     session.reply(530, "The login is incorrect.")

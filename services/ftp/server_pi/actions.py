@@ -41,7 +41,7 @@ class CloseData:
 
 @dataclass(frozen=True, slots=True)
 class AbortTransfer:
-    """Abort the transfer under way; its result is Failed(ABORTED), or its own if it has ended before."""
+    """Abort the transfer under way; the result is Failed(ABORTED) unless the transfer has ended already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class OpenPassive:
 
 @dataclass(frozen=True, slots=True)
 class Stat:
-    """Return a file's status, as StatResult or Failed; with `directory`, only that of an accessible directory."""
+    """Return a file's status, as StatResult or Failed; with `directory`, fail unless it is an accessible directory."""
 
     path: VirtualPath
     directory: bool = False
@@ -237,7 +237,7 @@ class Lines:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """The transfer can start; its size where that is known, its `name` where the server chose that (STOU)."""
+    """The transfer can start; its size, None if unknown; the `name` that the server chose (STOU)."""
 
     octets: int | None = None
     name: str = ""

@@ -1,6 +1,6 @@
 """The context that all control connections of an FTP server share: accounts, files, limits, log and clock.
 
-A connection holds this object and never the server, which is above it.
+A connection holds this object and not the server, which is the layer above the connections.
 """
 
 import asyncio

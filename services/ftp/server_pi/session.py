@@ -52,7 +52,7 @@ LOGGED_IN = frozenset((State.READY, State.RENAMING))
 
 Continuation = Callable[[Result], None]
 
-# Commands executed before other sessions have their turn.
+# Buffered commands of one session that are executed before the event loop serves other sessions.
 BATCH_COMMANDS = 32
 
 
@@ -138,7 +138,7 @@ class ServerSession:
             if isinstance(event, Answer):
                 self._actions.append(Send(event.octets))
             elif isinstance(event, Interrupt):
-                # RFC 959 section 4.1: without effect of its own; the command after it has one.
+                # RFC 959 section 4.1: Interrupt Process only announces the command after it, such as ABOR.
                 continue
             else:
                 self._buffer_line(None if isinstance(event, LongLine) else event)
@@ -157,7 +157,7 @@ class ServerSession:
         return self._take_actions()
 
     def resume(self) -> list[Action]:
-        """Execute buffered commands; the connection calls it after other sessions had their turn."""
+        """Execute further buffered commands, after the event loop has served other sessions."""
         self._run()
         return self._take_actions()
 

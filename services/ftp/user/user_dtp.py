@@ -24,7 +24,7 @@ from services.ftp.user.user_pi import Reply, ReplyError, ReplyReader
 Sink = Callable[[bytes], object]
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
-# Replies buffered: a server sends at most two for each command.
+# Maximum of buffered replies: a server sends at most two for each command.
 _REPLIES_WAITING = 64
 
 
