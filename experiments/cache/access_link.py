@@ -2,14 +2,14 @@
 
 The textbook's sum: a campus requests 15 objects of 100 kbit a second over an access link of 1.54 Mbit/s, behind which
 the Internet takes 2 s. One workload runs three times: as it is, with a faster link, and with a cache that serves two
-requests of five. Rates are multiplied and times divided by `scale`, which keeps utilisation and hit rate and ends in
+requests of five. Rates are multiplied and times divided by `scale`, which keeps utilisation and hit rate, for a run of
 seconds. Arrivals are Poisson, popularity is Zipf's, and the cache has as many entries as Che's approximation requires
 for the hit rate.
 
 A long run in virtual time (`--full`) sends all arrivals of an hour (`span`), as the seed draws them, over the slow link
-alone: one request a second, at a utilisation of nine tenths. A queue so near saturation needs many minutes to forget
-its past, so that minutes of arrivals are no sample of its mean. The time of each request is compared with Lindley's
-recursion, and the mean wait with the Pollaczek-Khinchine formula by a confidence interval. TCP has no influence:
+alone: one request a second, at a utilisation of nine tenths. Waits are then correlated over many minutes, so that
+a few minutes say little about their mean. The time of each request is compared with Lindley's recursion, and the mean
+wait with the Pollaczek-Khinchine formula by a confidence interval. TCP has no influence:
 responses fit its initial window, connections are opened before, and `rto_min` makes retransmission time-outs longer
 than the longest wait (otherwise a round trip with a wait of half a minute looks like a loss); no segment may be sent
 twice. Packets are captured at the client alone, which limits an hour's capture to 50 MB: the wait of a request is its
@@ -17,9 +17,9 @@ time beyond that of the fastest one.
 
 The Internet's delay is put on the access link, behind its queue: the sum of the two is the same.
 
-In real time no sample is corrected for the machine's disturbance, and the tolerance is that of the load model. Requests
-are sent in an open loop, so that dozens are in flight: the processor wait of one passes to those behind it in the
-queue, or disappears in the queueing delay of the link, and no part of the mean belongs to one request.
+In real time no sample is corrected for the machine's disturbance; the tolerance is WITHIN. Requests are sent in an open
+loop, so that dozens are in flight: the processor wait of one request delays those behind it in the queue, or disappears
+in the queueing delay of the link, and no part of the mean belongs to one request.
 """
 
 from __future__ import annotations
@@ -91,17 +91,17 @@ SLOW, FASTER, CACHE = "slow link", "faster link", "slow link and cache"
 CASES = {"slow": SLOW, "faster": FASTER, "cache": CACHE}
 # Estimated octets of a response's header section; the theory uses the measured ones.
 HEAD_BYTES = 280
-# No revalidation: that is the subject of the experiment web-cache.
+# Objects stay fresh during the run: revalidation is the subject of the experiment web-cache.
 ORIGIN_FLAGS = "--cache-control '*=max-age=86400'"
 # 15 requests/s, each on a connection for 3.3 s in the slowest case: 49 in use by Little's law, and as many spare.
 CONNECTIONS = 100
 # Connections to open in addition to the theory's maximum of simultaneous requests.
 SPARE_CONNECTIONS = 2
-# Longer than the longest queue: an M/D/1 queue never drops.
+# Limit of the link's queue, which no run reaches: an M/D/1 queue drops no packet.
 QUEUE_PACKETS = 20_000
 RUN_TIMEOUT_S = 300.0
 DAY_S = 86_400
-# Linux: TCP_RTO_MIN. RFC 6298 section 2.4 has 1 s.
+# Minimum retransmission time-out of Linux, TCP_RTO_MIN; RFC 6298 section 2.4 has 1 s.
 LINUX_RTO_MIN_S = 0.2
 # Minimum number of arrivals for an estimate of the mean wait.
 FEWEST_ARRIVALS = 100
@@ -140,7 +140,7 @@ def run(context: Run) -> Outcome:
             found = _measure(context, folder, case, setting, workload, entries, evidence)
             cache: Lru | Sequence[bool] | None = Lru(entries, workload.held) if case.cached else None
             if case.cached and "proxy" in context.replacements:
-                # The capacity of a replacement is not configured: the theory uses its measured hit rate.
+                # Only lab7's proxy is configured to hold `entries`: for another one theory uses the measured hit rate.
                 found = replace(found, setting=replace(setting, hit_rate=found.hit_rate))
                 cache = found.forwarded
             found = replace(found, omitted=_left_out(found, workload, cache), tolerance=tolerance(judge.WITHIN))
@@ -218,7 +218,7 @@ def _measure_span(
     """Run all arrivals of a span, captured at the client alone."""
     asked, mbit = context.parameters, setting.rate_bps / 1e6
     waits = waits_s(arrivals_s, OBJECT_BITS / setting.rate_bps)
-    # Two transmissions: the request's own frame takes less than one.
+    # Two transmissions: that of the response, and more than that of the request's frame.
     delays_s = [wait_s + setting.rtt_s + 2 * OBJECT_BITS / setting.rate_bps for wait_s in waits]
     longest_s = max(delays_s)
     plan = {
@@ -251,7 +251,7 @@ def _measure_span(
 def _let_tcp_wait(bed: Testbed, name: str, rto_min_s: float) -> None:
     """Set the minimum retransmission time-out (rto_min) of a host's connections, unless it is Linux's default.
 
-    Tail loss probes (RFC 8985 section 7), which come after two round trips whatever that is, are switched off then.
+    Then tail loss probes, sent after two round trips whatever rto_min is (RFC 8985 section 7), are switched off.
     """
     if rto_min_s <= LINUX_RTO_MIN_S:
         return
@@ -287,13 +287,13 @@ def _note_span() -> str:
 
 
 def _panels_span(one: SpanFigures, arrivals_s: Sequence[float]) -> list[Panel]:
-    """The wait of each request over the time of its arrival, and the means of batches."""
+    """Return the panels: waits of requests, and means of batches of requests, over the time of arrival."""
     size = len(one.waits) // BATCHES
     starts = [number * size for number in range(BATCHES)]
     means = [(arrivals_s[at + size // 2] / 60, fmean(one.waits[at : at + size])) for at in starts]
     formula = [(0.0, one.queue.wait_s), (one.span_s / 60, one.queue.wait_s)]
     minutes = [at_s / 60 for at_s in arrivals_s]
-    # A point for each of thousands would be a black area, and a large file.
+    # Plot about 200 requests: points of thousands would merge into an area, in a large file.
     few = slice(None, None, max(1, len(minutes) // 200))
     points = list(zip(minutes, one.waits, strict=True))[few]
     lindley = list(zip(minutes, one.expected_waits, strict=True))
@@ -401,7 +401,7 @@ def _panels(figures: Mapping[str, CaseFigures]) -> list[Panel]:
 
 
 def _line(one: CaseFigures) -> list[tuple[float, float]]:
-    """Return the mean delay over the request rate, all else equal."""
+    """Return the points (utilisation, mean response time in ms) of theory for the hit rate and RTT of a case."""
     share, queue = 1 - one.setting.hit_rate, one.queue
     loads = [LINES_TO * step / 200 for step in range(200)]
     waits = [load * queue.service_s / (2 * (1 - load)) for load in loads]
@@ -417,15 +417,15 @@ EXPERIMENT = Experiment(
     claims=("W1", "W2", "W8"),
     parameters={
         "scale": Parameter(
-            "20", whole(1, 100), "how many times faster than the textbook's sum everything runs", full_virtual="1"
+            "20", whole(1, 100), "factor by which rates are multiplied and times divided", full_virtual="1"
         ),
-        "rate": Parameter("15", per_second, "how many requests come a second, before scaling", full_virtual="1"),
+        "rate": Parameter("15", per_second, "requests per second, before scaling", full_virtual="1"),
         # 100 kbit a second: utilisation 0.9.
         "link": Parameter(
             "1.54", megabits, "the rate of the access link before scaling, in Mbit/s", full_virtual="0.111"
         ),
         "faster": Parameter("5", whole(2, 100), "how many times faster the faster link is"),
-        "hit_rate": Parameter("0.4", share, "the share of requests that the cache is to answer"),
+        "hit_rate": Parameter("0.4", share, "the hit rate for which the cache is sized"),
         "objects": Parameter("1000", whole(10, 20_000), "how many different objects there are"),
         "cases": Parameter("all", choices(tuple(CASES)), f"which cases, of {','.join(CASES)}", full_virtual="slow"),
         "requests": Parameter("1500", whole(100, 100_000), "how many requests each case gets", full="12000"),

@@ -1,6 +1,6 @@
 """Set-up of the web-cache experiment: changing pages and objects, clients, and the interfaces of its captures.
 
-Every version of a file has a modification time of its own, one second after that of the version before and long ago.
+Every version of a file has its own modification time, long ago and one second after that of the previous version.
 Last-Modified, in whole seconds, thereby distinguishes versions that are milliseconds old, and is a strong validator
 (RFC 9110 section 8.8.2.2). Entity tags do not need this.
 """
@@ -94,7 +94,7 @@ class Pages:
         """Replace the content of every file by as many other octets, with a later modification time."""
         self._version += 1
         for path in (path for files in self._files for path in files):
-            # Pictures are not displayed: different octets suffice.
+            # A changed picture need not be valid: no client displays it.
             mark = f"<!-- {self._random.randbytes(8).hex()} -->".encode()
             self._contents[path].append(path.read_bytes()[: -len(mark)] + mark)
             replace_file(path, self._contents[path][-1], self._version)

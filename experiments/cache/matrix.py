@@ -34,14 +34,14 @@ ORIGIN = "http://www.example.com:80"
 ORIGIN_PORT = 80
 SCRIPTED_CLIENT = "experiments.cache.conformance.client"
 SCRIPTED_ORIGIN = "experiments.cache.conformance.origin"
-# The slowest check waits for a proxy that retries its origin; the client's own time-out is shorter.
+# Time-out of all checks of a cache: the slowest one waits for a proxy that retries its origin.
 DONE_TIMEOUT_S = 90.0
-# Repeated until the cache responds; not judged.
+# Sent repeatedly until the cache responds; not judged.
 WARM_UP = Check("warm-up", "", "required", "", (Step(reply=Reply((("Cache-Control", "no-store"),))),))
 
 
 def columns() -> list[tuple[Implementation | None, str]]:
-    """Return every cache with the mode of its checks: lab7's (None) in both, others in their first mode."""
+    """Return (cache, mode) of every column: lab7's (None) in both modes, others in the first one that they support."""
     return [(None, "reverse"), (None, "forward"), *((one, one.modes[0]) for one in of_role("proxy"))]
 
 

@@ -6,12 +6,11 @@ access link:
 
     (n+1) RTT_campus + (m+c) RTT + X
 
-A hit (m = 0) never crosses the access link; a validation costs a round trip, but X has no body in it; a miss costs a
-request without the cache plus the campus. Without a cache all n cross both: (n+1) (RTT_campus + RTT) + X, as
-experiments.http.theory gives.
+A hit (m = 0) never crosses the access link; a validation costs a round trip, but X has no body in it; a miss costs
+what a request without the cache costs, and the round trip on the campus. Without a cache all n requests cross both
+links: (n+1) (RTT_campus + RTT) + X, as in experiments.http.theory.
 
-Left out, as there: processing time, acknowledgements, loss. Valid while a response fits the initial window of ten
-segments.
+Left out: processing time, acknowledgements, loss. Valid while a response fits the initial window of ten segments.
 """
 
 from __future__ import annotations
@@ -51,6 +50,6 @@ def cached_visit(
     visit.trips("request", n=1, rtt=CAMPUS)
     visit.trips("origin_handshake", c=1, frames_s=2 * SYN_FRAME_BYTES * 8 / rate_bps)
     visit.trips("origin_request", m=1, frames_s=asking_s, more_s=(first_s,))
-    # A hit has no part on the access link.
+    # Without a request to the origin, X is not in the formula.
     visit.add("transmission", rest_s, "X" if responses_bytes or connections else "")
     return visit.theory(SOURCE)

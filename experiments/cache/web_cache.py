@@ -125,7 +125,7 @@ PORTS = (DEFAULT_PORT, *PROXY_PORTS.values())
 
 @dataclass
 class Visits:
-    """Time spans of the visits by phase, and the live objects with the time of their load.
+    """Time spans of the visits by phase; the live objects, and the span in which clients kept requesting them.
 
     A visit is a list: a visit that the machine disturbed is followed by its repetitions.
     """
@@ -141,7 +141,7 @@ class Visits:
 
     @property
     def counted(self) -> list[Span]:
-        """Spans of all visits that were not repeated: the same number without a cache and with it."""
+        """Span of the last repetition of each visit: the same number without a cache and with it."""
         return [(some[-1].start_ns, some[-1].end_ns) for phase in PHASES for some in self.windows[phase]]
 
     @property
@@ -152,7 +152,7 @@ class Visits:
 
     @property
     def not_counted(self) -> list[Span]:
-        """Spans of the other visits, and of those that only filled the cache."""
+        """Spans of the visits that were repeated, and of those that only filled the cache."""
         filling = [(one.start_ns, one.end_ns) for one in self.filling]
         return [*filling, *(set(self.spans(*PHASES)) - set(self.counted))]
 
@@ -265,9 +265,7 @@ def _paths(context: Run, mode: str) -> list[EmulatedPath]:
 def _visit(
     context: Run, visitors: Sequence[Visitor], pages: Pages, mode: str, share: float, watch: MachineWatch
 ) -> Visits:
-    """Visit every page in each phase; a page of its own warms up all programs. Without a cache there are no stale
-    copies.
-    """
+    """Visit every page in each phase; without a cache nothing gets stale. One more page warms up all programs."""
     visits, max_age_s = Visits(), context.parameters["max_age"]
     for visitor in visitors:
         visitor.visit(pages.paths(context.repeat))
@@ -344,7 +342,7 @@ def _live(cached: Campus) -> dict[bytes, freshness.LiveObject]:
 
 
 def _delivered(cached: Campus, legs: Legs) -> list[freshness.Delivery]:
-    """Return the deliveries of the load for the plot; none after a response with unknown content, which W6 reports."""
+    """Return the deliveries for the plot; none if a response has unknown content, which W6 reports."""
     try:
         return freshness.deliveries(legs, _live(cached), cached.visits.load)
     except Contradiction:
@@ -442,13 +440,13 @@ EXPERIMENT = Experiment(
         "bw": Parameter("10", megabits, "the rate of the access link in Mbit/s"),
         "objects": Parameter("4", whole(1, 30), "how many objects a page has, itself included"),
         "size": Parameter("4000", whole(1000, 13_000), "the size of each object in octets"),
-        "max_age": Parameter("2", whole(1, 60), "for how many seconds the pages may be kept"),
+        "max_age": Parameter("2", whole(1, 60), "max-age of the pages in seconds"),
         "mode": Parameter(
-            "any", one_of("any", *MODES), f"what the proxy is, of {','.join(MODES)}; any: forward, if it can be that"
+            "any", one_of("any", *MODES), f"mode of the proxy, of {','.join(MODES)}; any: forward where supported"
         ),
-        "load": Parameter("4s", seconds, "for how long clients ask for objects that change", full="60s"),
-        "every": Parameter("100ms", seconds, "the mean time between two requests of a client for one of them"),
-        "change": Parameter("700ms", seconds, "the mean time between two changes of one of them"),
+        "load": Parameter("4s", seconds, "for how long clients request objects that change", full="60s"),
+        "every": Parameter("100ms", seconds, "the mean time between two requests of a client for such an object"),
+        "change": Parameter("700ms", seconds, "the mean time between two changes of such an object"),
     },
     run=run,
     repeat=2,

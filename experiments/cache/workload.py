@@ -18,9 +18,9 @@ from random import Random
 
 from experiments.harness.theory.queueing import Lru, Queue, characteristic_hit_rate, waits_s, zipf_weights
 
-# Requests that only bring the LRU list into its steady state: many times its size.
+# Requests per entry of the LRU list that bring it into its steady state before the workload.
 SETTLE = 20
-# Accepted distance of a sample from the long run, and maximum number of draws.
+# Largest relative deviation of an accepted sequence from the long-run formulas, and maximum number of draws.
 NEAR, DRAWS = 0.03, 2000
 
 
@@ -85,7 +85,6 @@ def representative(plan: Plan, service_s: float, seed: int) -> Workload:
     expected = characteristic_hit_rate(weights, plan.entries)
     best: Workload | None = None
     for _ in range(DRAWS):
-        # Check the arrivals first: this is the cheapest criterion, and rejects most sequences.
         one = _measured(draw(plan, weights, random), plan, service_s, expected)
         if best is None or one.distance < best.distance:
             best = one
@@ -103,7 +102,7 @@ def _measured(one: Workload, plan: Plan, service_s: float, expected: float) -> W
         abs(one.arrivals_s[-1] / length_s - 1),
         abs(one.mean_wait_s(service_s, cached=False) / direct - 1),
         abs(one.hit_rate / expected - 1) if expected else 0.0,
-        # A short wait matters less: it is a small part of the response time.
+        # Relative to wait and service time: the wait alone is a small part of the response time.
         abs(one.mean_wait_s(service_s, cached=True) - behind) / (behind + service_s),
     )
     return Workload(one.arrivals_s, one.objects, one.hits, one.held, distance)

@@ -78,7 +78,7 @@ FORMULAS: Mapping[tuple[str, str], str] = {
 }
 CROWD = "crowd.png"
 FARTHEST = max(REGIONS, key=lambda region: REGIONS[region][1])
-# A resolver may round a TTL up to whole seconds.
+# Wait beyond the TTL until no resolver uses a cached answer: one may round TTLs up to whole seconds.
 TOO_OLD_S = 1.1
 
 
@@ -111,7 +111,7 @@ class Visits:
 
     @property
     def not_counted(self) -> list[Span]:
-        """Spans of the repeated visits, which do not count: the rest is the same without the CDN and with it."""
+        """Spans of the visits that were repeated: the other visits are the same without the CDN and with it."""
         return [(one.start_ns, one.end_ns) for every in self.windows.values() for some in every for one in some[:-1]]
 
 
@@ -168,7 +168,7 @@ def run(context: Run) -> Outcome:
 
 
 def _make_pages(context: Run, folder: Path) -> list[list[str]]:
-    """Write the pages and the crowd's object into the folder; return the paths of each page, its own first.
+    """Write the pages and the crowd's object into the folder; return the paths of each page, the page's first.
 
     A first visit that the machine disturbed is made again to another page, which no replica holds.
     """
@@ -420,10 +420,10 @@ EXPERIMENT = Experiment(
     parameters={
         "bw": Parameter("5", megabits, "the rate of the origin's link in Mbit/s"),
         "scale": Parameter("1", factor, "a factor on all delays of the topology"),
-        "ttl": Parameter("1", whole(1, 60), "for how many seconds the CDN's addresses may be used"),
+        "ttl": Parameter("1", whole(1, 60), "the TTL of the CDN's answers in seconds"),
         "objects": Parameter("4", whole(1, 30), "how many objects a page has, itself included"),
         "size": Parameter("4000", whole(1000, 13_000), "the size of each object in octets"),
-        "crowd": Parameter("64", whole(2, 500), "how many users ask at once for an object that their replica lacks"),
+        "crowd": Parameter("64", whole(2, 500), "how many users request at once an object that their replica lacks"),
     },
     run=run,
     repeat=2,

@@ -6,7 +6,7 @@ answers with another one, but earlier answers may be used for their TTL. For eac
 request is compared with TTL and check interval; after the first fault the replica returns, and is used again.
 
 The replica is lost soon after an answer was fetched, so that almost the whole TTL remains. In real time the machine's
-delay of the checks and of a request is measured, and allowed in addition to the bound.
+delay of the checks and of a request is measured, and added to the permitted time.
 
 In the long run in virtual time the TTL is 300 s, and a replica fails a hundred times, at moments drawn from seeds: the
 distribution of the fail-over time is compared with theory (claims.failover_times).
@@ -55,8 +55,8 @@ from topologies.emulation.testbed import Testbed, plug_in, unplug
 
 REGION, OBJECT, OBJECT_BYTES = "eu", "ring.png", 1000
 SERVICE, LINK = "service", "link"
-# Time for a user's lookup and first requests before the fault; and time of requests after the bound, in which all must
-# succeed (in real time plus the machine's delay).
+# Time for a user's lookup and first requests before the fault; and time after the permitted outage in which all
+# requests must succeed (in real time plus the machine's delay).
 BEFORE_S, AFTER_S = 0.5, 1.0
 # Time until a restarted replica is ready, or a link is up again.
 RESTART_S = 0.5
@@ -70,7 +70,7 @@ NOTE_TIMES = (
     "points: the share of faults that were over by then; line: theory, where what is left of the TTL is uniform and an "
     "answer fetched before the next check names the failed replica once more"
 )
-# Tolerance of the mean by the machine's clock: each of its times includes programs.
+# Tolerance of the mean fail-over time in real time: each of the times includes the delays of programs.
 WITHIN = 0.03
 DAY_S = 86_400
 
@@ -168,7 +168,7 @@ def _one_of_many(
     """Cause one fault within a cycle that starts now, and wait for recovery; return the start and the fault."""
     start_ns = time.time_ns()
     fault = _fault(context, kind, int(theory.ttl_s))
-    # Answers that name it are fetched until the check, and used for a TTL.
+    # Answers with the failed replica are fetched until the check detects the fault, and used for a TTL.
     lasts_s = phase_s + (fault.over_ns - fault.began_ns) / judge.NS + theory.every_s + AFTER_S
     # Send only the first request, which fetches the answer, and the last before the fault: the cache answers the
     # others.
@@ -306,9 +306,7 @@ def _under_way(user: judge.User) -> list[tuple[int, int]]:
 
 
 def _under_load(context: Run, bed: Testbed, askers: Sequence[User], kind: str, ttl: int, comes_back: bool) -> Fault:
-    """Run the users' requests during a failure and, with `comes_back`, the replica's return; return the times of the
-    fault.
-    """
+    """Run the users' requests during a failure and, with `comes_back`, the replica's return; return the fault."""
     fault = _fault(context, kind, ttl)
     waits_s = (fault.over_ns - fault.began_ns) / judge.NS + AFTER_S
     lasts_s = BEFORE_S + waits_s * (2 if comes_back else 1) + RESTART_S * comes_back
@@ -389,27 +387,27 @@ EXPERIMENT = Experiment(
         "ttl": Parameter(
             "1,2,3",
             listed(whole(1, DAY_S)),
-            "the times to live of the CDN's answers in s",
+            "the TTLs of the CDN's answers in s",
             full="1,2,3,5,8",
             full_virtual="300",
         ),
-        "interval": Parameter("500ms", period, "how often the CDN checks its replicas", full_virtual="60s"),
+        "interval": Parameter("500ms", period, "the period of the CDN's health checks", full_virtual="60s"),
         "fault": Parameter(
             SERVICE,
             choices((SERVICE, LINK)),
-            "what fails: service (it is killed), link (it is cut off), or all",
+            "the fault: service (the replica is killed), link (its link is down), or all",
             full="all",
             full_virtual=SERVICE,
         ),
         "faults": Parameter(
             "0",
             whole(0, 10_000),
-            "0: one fault for each TTL; more: that many, of the first kind with the first TTL, at moments drawn",
+            "0: one fault for each TTL; more: number of faults at random times, of the first kind, with the first TTL",
             full_virtual="100",
         ),
         # The period is no divisor of a TTL of 300 s, so that no request coincides with the end of a TTL.
         "every": Parameter("150ms", period, "the time between two requests of a user", full_virtual="151s"),
-        "users": Parameter("2", whole(1, 20), "how many users the region has (of many faults: one)"),
+        "users": Parameter("2", whole(1, 20), "how many users the region has (with many faults: one)"),
         "scale": Parameter("1", factor, "a factor on all delays of the topology"),
     },
     run=run,

@@ -187,8 +187,8 @@ def wait_for_steering(context: Run, bed: Testbed) -> None:
     """Wait until the CDN's name server answers every region with its own replica.
 
     All servers start in parallel, and a replica that failed its first check is excluded until the next one. Foreign
-    replicas are restarted before: the checks of their health have opened connections to the origin already, of which
-    a capture would lack the beginning, where lab7's own answers them itself.
+    replicas are restarted first: for health checks they have opened connections to the origin, whose beginning a
+    capture would lack; lab7's replica answers health checks itself.
     """
     if "replica" in context.replacements:
         for region in REGIONS:
@@ -202,7 +202,7 @@ def _wait_until_named(bed: Testbed, region: str) -> None:
     address, _, _ = SERVERS["ns-cdn"]
     until_s = time.monotonic() + PATIENCE_S
     dns_client = DnsClient(bed.host(host_name("user", region)), address)
-    # Name servers do not report a healthy replica: poll, with a bound.
+    # Name servers do not report a healthy replica: poll, with a time-out.
     while replica_address(region) not in _told(dns_client):
         if time.monotonic() > until_s:
             raise EmulationError(f"the CDN's name server does not send {region} to its own replica")
@@ -250,7 +250,7 @@ def paths(scale: float, rate_bps: float) -> list[EmulatedPath]:
 
 
 def region_paths(region: str, scale: float) -> list[EmulatedPath]:
-    """Return the paths of one region with the CDN: user to replica, and its name server to the CDN's."""
+    """Return the paths of one region with the CDN: user to replica, and local name server to the CDN's."""
     cdn, _, _ = SERVERS["ns-cdn"]
     return [
         EmulatedPath(host_name("user", region), host_name("edge", region), replica_address(region), 0.0),

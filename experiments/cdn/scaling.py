@@ -5,8 +5,8 @@ origin behind its narrow link, and from the replicas of their regions, which hav
 utilisation of the origin's link grows in proportion to the clients; beyond it the link is saturated, and each further
 client adds to the wait of all. A client is a connection: those of a region are on one host.
 
-In real time no sample is corrected for the machine's disturbance, and the tolerance is that of the load model. A time
-is the mean over all requests of many simultaneous clients: the processor wait of a program is shared by all clients of
+In real time no sample is corrected for the machine's disturbance; the tolerance is WITHIN of the claims. A time is the
+mean over all requests of many simultaneous clients: the processor wait of a program is shared by all clients of
 its host, disappears in the wait at the saturated link, or delays a client's next request instead of its response.
 """
 
@@ -63,7 +63,7 @@ NOTE = (
 
 @dataclass(frozen=True)
 class Stay:
-    """Time span of the steady state with a number of clients, its delay, and the end of the last response."""
+    """Span of the steady state, the time from the start of the clients to it, and the end of the last response."""
 
     span: Span
     settle_s: float
@@ -166,7 +166,7 @@ def _rtts_s(context: Run, clients: int) -> list[float]:
 
 
 def _service_s(context: Run, response_bytes: int = 0) -> float:
-    """Return the origin link's service time of a response of that size, or of the object with a typical header."""
+    """Return the time of a response on the origin's link; `response_bytes` 0: the object with an estimated header."""
     asked = context.parameters
     return transmission_time_s(response_bytes or asked["size"] + HEAD_BYTES, asked["bw"] * 1e6)
 
@@ -178,7 +178,7 @@ def _found(context: Run, captured: CaptureFile, stay: Stay, objects: Objects) ->
 
 
 def _theory(context: Run, clients: int, found: Responses, stay: Stay, topo: Topo | None) -> Theory:
-    """Return the bound for a number of clients and, with the topology of the origin alone, the terms that it lacks."""
+    """Return the bound of the response time; with the topology of the origin alone, also the terms that it lacks."""
     asked, rtts_s = context.parameters, _rtts_s(context, clients)
     bound = cdn_theory.interactive(rtts_s, _service_s(context, found.response_bytes), asked["think"])
     if topo is None or not found.count:
@@ -226,7 +226,7 @@ def _point(context: Run, captured: CaptureFile, clients: int, stay: Stay, found:
 
 
 def _crossings(captured: CaptureFile, host: str, stay: Stay) -> Traffic:
-    """Return a host's exchanges of a span, with responses that end after it; users' with their content."""
+    """Return a host's exchanges of a span, with responses that end after it; at users with the content."""
     frames = (frame for frame in captured.at(first_interface(host)) if stay.span[0] <= frame.time_ns < stay.over_ns)
     return crossings(frames, 80, keep_content=host != "origin")
 

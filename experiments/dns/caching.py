@@ -54,13 +54,13 @@ NOTE = (
     "points: measured; lines: one query a TTL and name, and the mean age of a cached answer against the time between "
     "changes"
 )
-# Time-out and polling interval of a zone reload; the judge finds slower ones in the packets.
+# Time-out and polling interval of a zone reload; the judge finds slower reloads in the packets.
 RELOAD_MAX_S, RELOAD_POLL_S = 1.0, 0.01
 DAY_S, WEEK_S = 86_400, 604_800
-# The long run in virtual time: TTLs of hours, a day and a week, for fifteen days. No TTL is a multiple of its period,
-# so that no query coincides with the end of a TTL.
+# The long run in virtual time: TTLs of hours, a day and a week, for fifteen days. No TTL is a multiple of the
+# queries' period, so that no query coincides with the end of a TTL.
 LONG_PERIOD_S = 3000
-# The least factor by which a cache reduces the root's load; it grows with the length of the workload.
+# Least factor by which a cache must reduce the root's queries: the longer the workload, the greater the factor.
 FEWER_BY = 5
 
 
@@ -128,7 +128,7 @@ def _sweep(context: Run, evidence: Evidence) -> Sweep:
     network = dns_testbed(context, scale=asked["scale"], clients=1, changing=ttls)
     with measured(context, network, evidence=evidence, progress=None) as lab:
         server, dns_client = lab.bed.host("example"), DnsClient(lab.bed.host("client"))
-        # Check on the server's own host, so that these queries are not captured.
+        # Poll the reloads from the server's own host, so that these queries are not captured.
         observer = DnsClient(server, ADDRESSES["example"])
         dns_client.try_query("www.example.com")
         with lab.recording(["client", "local"], TTL_CAPTURE, label="TTLs"):
@@ -211,17 +211,17 @@ EXPERIMENT = Experiment(
         "periods": Parameter(
             "50",
             whole(10, 100_000),
-            "how often every changing name is asked for",
+            "number of queries for every changing name",
             "600",
             str(15 * DAY_S // LONG_PERIOD_S),
         ),
         "period_ms": Parameter(
             "200",
             whole(50, 1000 * DAY_S),
-            "the time between two questions for a name in ms",
+            "the time between two queries for a name in ms",
             full_virtual=str(1000 * LONG_PERIOD_S),
         ),
-        "per_change": Parameter("9", whole(1, 100_000), "after how many periods the addresses change", None, "37"),
+        "per_change": Parameter("9", whole(1, 100_000), "queries between two changes of the addresses", None, "37"),
     },
     run=run,
     repeat=1,

@@ -54,7 +54,7 @@ class DnsClient:
     def try_query(self, name: str, rtype: str = "A") -> Window:
         """Send a query whose answer is judged from packets; a missing one is a finding, not an error.
 
-        Raises EmulationError after more than UNANSWERED_MAX of them: the server is down.
+        Raises EmulationError after more than UNANSWERED_MAX missing answers: the server is down.
         """
         began_ns = time.time_ns()
         try:
@@ -139,5 +139,5 @@ def traffic_at(captured: CaptureFile, hosts: Sequence[str]) -> dict[str, DnsTraf
 
 
 def within(traffic: Mapping[str, DnsTraffic], window: Window) -> dict[str, DnsTraffic]:
-    """Return the part of all hosts' traffic within a window."""
+    """Return the part of all hosts' traffic within a time span."""
     return {host: each.between(window.start_ns, window.end_ns) for host, each in traffic.items()}

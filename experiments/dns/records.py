@@ -98,7 +98,7 @@ EXPERIMENT = Experiment(
     claims=("D1", "D2", "D3", "D4", "D5", "D6", "D14", "D15"),
     parameters={
         "scale": Parameter("0.2", factor, "a factor on all delays of the topology"),
-        "queries": Parameter("30", whole(6, 1000), "how often the name with several addresses is asked for"),
+        "queries": Parameter("30", whole(6, 1000), "number of queries for the name with several addresses"),
     },
     run=run,
     repeat=1,

@@ -148,7 +148,7 @@ def _timing(kind: str, seen: Mapping[str, DnsTraffic]) -> Timing:
         terms = {"client-local": total_s - _busy_s(seen), **terms}
     elif kind == RECURSIVE:
         chain = ("local", *PATH)
-        # The wait of a server for the next is within the wait of the previous one for it.
+        # Waits are nested: while a server waits for the next one, the previous one waits for it.
         waits = [_duration_s(seen[one], other) for one, other in pairwise(chain)]
         inner = [*waits[1:], 0.0]
         names = [f"{one}-{other}" for one, other in pairwise(chain)]
@@ -206,7 +206,7 @@ def _verdicts(kinds: Mapping[str, Lookups], comparisons: Mapping[str, Comparison
 
 
 def _timed(packets: Verdict, comparisons: Mapping[str, Comparison], kind: str) -> Verdict:
-    """Combine the verdict on packets with the measured time, which a failed verdict may lack."""
+    """Combine the verdict on packets with the measured time; without a time a shown claim becomes undecided."""
     one = comparisons.get(kind)
     if one is not None:
         return timed(packets, one.measured_s, one.theory_s, one.tolerance)

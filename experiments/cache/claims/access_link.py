@@ -17,7 +17,7 @@ from experiments.harness.theory.queueing import Queue
 from experiments.harness.theory.tcp import transmission_time_s
 from experiments.http.wire.bulk import BulkExchange, Traffic
 
-# Permitted deviation from theory, and of times by the machine's clock: the textbook's example is accurate to a tenth.
+# Permitted relative deviation of utilisation, traffic and real-time delays: the precision of the textbook's example.
 WITHIN = 0.10
 FEW_REPEATED = 10
 
@@ -36,7 +36,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class CaseFigures:
-    """Measurements of a case: means over all requests, in seconds; `problem` is the reason why they are no evidence.
+    """Measurements of a case: means over all requests, in seconds; `problem` is the reason why they prove nothing.
 
     `wrong`: a response that is not the origin's object, and the difference; `joined_s`: waits of collapsed requests for
     a response already requested; `request_s`: transmission of a request's frame on the link; `omitted`: terms that
@@ -143,7 +143,7 @@ def case_figures(
 
 
 def _forwarded(asked: Sequence[BulkExchange], near: Traffic) -> Iterator[bool]:
-    """Return for each request True if the cache, whose endpoint is `near`, requested its object meanwhile."""
+    """Yield for each request True if the cache, captured at `near`, requested the object before it responded."""
     begun: dict[bytes, list[int]] = {}
     for one in near.crossings:
         begun.setdefault(one.path, []).append(one.asked_ns)
@@ -155,7 +155,7 @@ def _forwarded(asked: Sequence[BulkExchange], near: Traffic) -> Iterator[bool]:
 
 
 def _joined(asked: Sequence[BulkExchange], near: Traffic) -> Iterator[int]:
-    """Return each request's wait in ns for a response in transit to the cache, whose endpoint is `near`."""
+    """Yield the response times in ns of collapsed requests: sent while the object was in transit to the cache."""
     on_the_way: dict[bytes, list[BulkExchange]] = {}
     for one in near.crossings:
         on_the_way.setdefault(one.path, []).append(one)
@@ -221,9 +221,7 @@ def decide_link_use_under_load(claim: str, without: CaseFigures, cached: CaseFig
 
 @decides("W8")
 def decide_queueing_theory(claim: str, cases: Mapping[str, CaseFigures]) -> Verdict:
-    """Decide W8: utilisation and mean delay of every case agree with theory, and the cases are ordered as in the
-    textbook.
-    """
+    """Decide W8: utilisation and mean delay of every case agree with theory; their order is that of the textbook."""
     for name, one in cases.items():
         if one.wrong:
             return failed(claim, f"{name}: {one.wrong}")

@@ -26,7 +26,7 @@ from experiments.harness.theory.queueing import LEVEL, Queue, WaitInterval, wait
 from experiments.harness.theory.tcp import transmission_time_s
 from experiments.http.wire.bulk import Traffic
 
-# Permitted delay of a request after its scheduled time, as a share of a response's transmission time.
+# Permitted lateness of a request after its scheduled time, as a share of a response's transmission time.
 LATE = 0.01
 
 
@@ -118,7 +118,7 @@ def span_figures(
     delays = tuple((one.last_ns - one.asked_ns) / 1e9 for one in asked)
     acknowledgements = tuple(one.acknowledgement_bytes * 8 / setting.rate_bps for one in asked)
     sent = [delay_s - own_s for delay_s, own_s in zip(delays, acknowledgements, strict=True)]
-    # The fastest met an idle link.
+    # The request with the shortest time met an idle link.
     fastest_s = min(sent)
     return SpanFigures(
         setting=setting,
@@ -144,7 +144,7 @@ def decide_waits_over_span(
     """Decide W8: each request takes the time of Lindley's recursion within `tolerance`, and the mean wait is the
     formula's.
 
-    Undecided if these arrivals, whose waits are as computed, are too unusual a sample for the formula.
+    Undecided if the waits agree with the recursion, but these arrivals are too unusual a sample for the formula.
     """
     if one.wrong:
         return failed(claim, f"{name}: {one.wrong}")

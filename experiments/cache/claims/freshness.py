@@ -16,7 +16,7 @@ from experiments.cache.wire.legs import Legs, Served, Span, status_of, text
 from experiments.harness.judge.verdict import Contradiction, Inconclusive, Verdict, decide, decides
 from experiments.http.claims.http1 import response_of
 
-# RFC 9111 section 1.2.2: delta-seconds are whole.
+# Resolution of ages and lifetimes in a cache (RFC 9111 section 1.2.2: delta-seconds are whole).
 WHOLE_SECONDS_S = 1.0
 
 

@@ -33,7 +33,7 @@ def decide_visit_time(
 ) -> Verdict:
     """Decide W1 from the times in s of the same visits, without and with the cache.
 
-    Undecided if measured times disagree with theory, of which `disagreeing` names the cases.
+    `disagreeing`: cases whose measured times disagree with theory; with any, W1 is undecided.
     """
     if not without or len(without) != len(cached):
         return undecided(claim, f"{len(without)} visits without the cache and {len(cached)} with it are not the same.")
@@ -51,9 +51,7 @@ def decide_visit_time(
 
 @decides("W2")
 def decide_link_relief(claim: str, without: LinkUse, cached: LinkUse, hits: int) -> Verdict:
-    """Decide W2 from the octets of the same visits on the access link; `hits`: responses served from the cache without
-    validation.
-    """
+    """Decide W2 from the octets of the same visits on the access link; `hits`: cache hits without validation."""
     return decide_relief(claim, _AT_LINK, without, cached, hits)
 
 

@@ -190,7 +190,7 @@ def _nothing_asked(legs: Legs, spans: Iterable[Span]) -> Exception:
 
 
 def _asked_for(legs: Legs, served: Served) -> None:
-    """Require a request to the origin before a client's response from a stale stored response."""
+    """Require that the cache asked the origin before it served a stale stored response."""
     if served.upstream is None and served.exchange.response is not None and _copy_for(legs, served.exchange):
         frame = served.exchange.response.frames[0]
         raise Contradiction(f"{text(served.path)} is answered in frame {frame} without a request to the origin.", frame)
@@ -242,7 +242,7 @@ def _not_modified(legs: Legs, served: Served, objects: Objects) -> list[int]:
 
 def _nothing_behind(legs: Legs, upstream: Sequence[Exchange | None]) -> None:
     """Require that no 304 has content: the next octets are another response, or the stream ends."""
-    # Octets in front of another response are no status line: a violation, which `decide` has found.
+    # Content followed by another response fails as a malformed status line, which `decide` has checked.
     for conversation in legs.origin.conversations:
         if conversation.leftover and conversation.exchanges and conversation.exchanges[-1] in upstream:
             frame = response_of(conversation.exchanges[-1]).frames[-1]
@@ -273,7 +273,7 @@ def _changed(legs: Legs, served: Served, objects: Objects) -> tuple[Message, lis
 
 
 def _in_its_place(served: Served, fresh: Message) -> int:
-    """Return the frame of the new stored response at the next client."""
+    """Return the frame in which a later client gets the new response; Inconclusive if the cache did not store it."""
     given = response_of(served.exchange)
     _gets(given, fresh.body, validators_of(fresh), f"the new copy of frame {fresh.frames[0]}")
     if served.upstream is not None:

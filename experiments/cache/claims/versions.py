@@ -61,7 +61,7 @@ def confirm(
 ) -> Verdict:
     """Return the verdict if clients got the origin's objects in all loads; failed if not, undecided if unknown.
 
-    `elsewhere`: loads of a capture whose frames are not the verdict's.
+    `elsewhere`: loads of another capture, whose frames the verdict cannot cite.
     """
     if verdict.verdict == "failed":
         return verdict
@@ -81,7 +81,7 @@ def confirm(
 def bulk_difference(traffics: Iterable[Traffic], objects: Objects) -> str | None:
     """Return the difference of a bulk exchange's response from its object, None if it is equal.
 
-    A response without its end, or with a gap, is no evidence, and is counted with the bulk exchanges.
+    Responses without their end, or with a gap, are skipped: the caller reports their number.
     """
     for crossing in (crossing for traffic in traffics for crossing in traffic.crossings):
         content, path = crossing.content, crossing.path

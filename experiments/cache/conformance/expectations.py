@@ -14,9 +14,9 @@ from typing import Literal
 from experiments.cache.conformance.trace import Answer, CheckSeen, Expectation, RequestSeen, StepSeen
 from experiments.harness.judge.verdict import Contradiction
 
-# Age is a difference of two clock readings in whole seconds (RFC 9111 section 5.1); packets take some time as well.
+# Permitted deviation of Age: a difference of readings in whole seconds (RFC 9111 section 5.1), and packets take time.
 AGE_SLACK_S = 1.2
-# Octets of a content that evidence quotes.
+# Most octets of a response's content that evidence quotes.
 TOLD_OCTETS = 40
 Word = Literal["pass", "fail", "unused"]
 
@@ -47,11 +47,11 @@ def judge(seen: CheckSeen, expected: Iterable[tuple[Expectation, ...]]) -> tuple
 
 
 def _own_error(seen: CheckSeen) -> Contradiction | None:
-    """Return True for an error of the cache's own in place of a response, which no unused permission justifies."""
+    """Return an error that the cache made up without asking the origin, None without one; no permission covers that."""
     for number, step in enumerate(seen.steps, 1):
         for asked in step.client:
             answer, directives = asked.answer, b", ".join(asked.values("cache-control"))
-            # RFC 9111 section 5.2.1.7: only-if-cached requires 504 without a stored response.
+            # RFC 9111 section 5.2.1.7: to only-if-cached a cache without a stored response replies 504.
             if answer is None or answer.status < 400 or step.origin or b"only-if-cached" in directives:
                 continue
             if answer.status not in {one.answer.status for each in seen.steps for one in each.origin if one.answer}:
@@ -86,7 +86,7 @@ def may(expectation: Expectation) -> Expectation:
 
 
 def answer_of(seen: CheckSeen, number: int) -> Answer:
-    """Return the response to the client in a step (to the first copy)."""
+    """Return the response to the first copy of a step's request. Raises Contradiction without one."""
     asked = seen.steps[number - 1].client[0]
     if asked.answer is None:
         raise Contradiction(f"The request in frame {asked.frame} (step {number}) gets no response.", asked.frame)
@@ -115,9 +115,9 @@ def relayed(code: int) -> Expectation:
 
 
 def from_store(source: int) -> Expectation:
-    """Expect a stored response: that of an earlier step, without a request to the origin.
+    """Expect the stored response of step `source`, without a request to the origin.
 
-    That is the stored response, 304 to a conditional request, or 206 to a range request.
+    Permitted are the whole stored response, 304 to a conditional request, and 206 to a range request.
     """
 
     def check(seen: CheckSeen, number: int) -> None:
@@ -330,7 +330,7 @@ def framed_once(seen: CheckSeen, number: int) -> None:
 
 
 def answer_framed_once(seen: CheckSeen, number: int) -> None:
-    """Expect the same of the response at the client."""
+    """Expect no response at the client with both Transfer-Encoding and Content-Length, or with several lengths."""
     answer = answer_of(seen, number)
     _framed_once(answer.values("transfer-encoding"), answer.values("content-length"), "response", answer.frame)
 

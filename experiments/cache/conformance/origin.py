@@ -2,10 +2,10 @@
 
     python -m experiments.cache.conformance.origin SCRIPT PORT
 
-SCRIPT is a JSON file, {check: [reply of its first step, ...]}; a reply has the fields of scenario.Reply. The check of a
-request is the first segment of its path, its step is in the field Lab-Step; in a request that a cache generates without
-this field, it is the latest step requested. It prints READY when it listens. Requests are parsed leniently: the packets
-are judged, and not here.
+SCRIPT is a JSON file, {check: [reply of its first step, ...]}; a reply has the fields of scenario.Reply. The first
+segment of a request's path names the check, the field Lab-Step the step; a request that a cache generates without this
+field belongs to the latest step requested. The server prints READY when it listens, and parses requests leniently: only
+the packets are judged.
 """
 
 from __future__ import annotations

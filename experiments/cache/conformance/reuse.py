@@ -19,7 +19,7 @@ from experiments.cache.conformance.scenario import Check, Reply, Step
 from experiments.cache.conformance.storage import MINUTE, asked, kept, not_kept
 from experiments.cache.conformance.trace import Expectation
 
-# Expired lifetimes are of one second, and expired for more than one: caches read their clocks in whole seconds.
+# Wait until a lifetime of 1 s has expired, also for a cache that counts whole seconds.
 PASSED_S = 2.5
 SHORT = ("Cache-Control", "max-age=1")
 FAR = ("Expires", "{now+3600}")
@@ -33,12 +33,12 @@ def passed(name: str, section: str, says: str, *fields: tuple[str, str], more_s:
 
 
 def preferred(name: str, section: str, says: str, directive: str, *expect: Expectation) -> Check:
-    """Return a check of a request directive: section 5.2.1 calls them advisory, so that none is required."""
+    """Return a check that a request directive is obeyed; allowed only, since section 5.2.1 calls them advisory."""
     first = Step(reply=Reply(fields=(MINUTE,)))
     second = Step(
         fields=(("Cache-Control", directive),), wait_s=PASSED_S, expect=(may(from_origin), of_origin, *expect)
     )
-    # The directive is a choice only if a response is stored.
+    # First show that the response is stored: without that, a request to the origin is no effect of the directive.
     return Check(name, section, "allowed", says, (first, Step(expect=(may(from_store(1)),)), second))
 
 

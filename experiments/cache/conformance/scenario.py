@@ -20,7 +20,7 @@ from experiments.cache.conformance.trace import Expectation
 
 Level = Literal["required", "allowed"]
 NAME = "www.example.com"
-# A cache may store a response after it has been relayed.
+# Pause between two steps: a cache may store a response only after it has relayed it.
 SETTLE_S = 0.25
 
 
@@ -49,8 +49,8 @@ class Reply:
 class Step:
     """A request, sent `wait_s` after the previous response, in `copies` at once.
 
-    `path` is appended to the check's own. `octets`: the whole request in the place of what the other values make, in
-    which {target} and {host} stand for the request-target and the host.
+    `path` is appended to the check's own. `octets`: the whole request instead of the other values; {target} and {host}
+    in it are replaced by the request-target and the host.
     """
 
     method: str = "GET"

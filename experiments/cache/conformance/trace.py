@@ -1,6 +1,6 @@
 """Trace of a cache conformance check: its requests and responses at the client and at the origin, step by step.
 
-A request belongs to the check in the first segment of its path. At the client every request has a connection of its
+The first segment of a request's path names its check. At the client every request has a connection of its
 own, in the order of the steps. At the origin a request belongs to the step during which it was sent: after that step's
 request and before the next step's. Malformed messages are parsed as far as possible, since some checks are about them.
 Left out: HTTP/2 on either side.
@@ -162,7 +162,7 @@ def _broken_request(stream: Stream, start: int, closed: bool) -> RequestSeen:
 
 
 def _with_rest(asked: RequestSeen, conversation: Conversation) -> RequestSeen:
-    """Return a request without a complete response, with the part of it that arrived."""
+    """Return a request whose response is incomplete, with the part of the response that arrived."""
     stream = conversation.connection.from_server.stream
     used = sum(len(one.response.octets) for one in conversation.exchanges if one.response is not None)
     start = _final(stream.data, used)

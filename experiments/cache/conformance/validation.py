@@ -22,7 +22,7 @@ MATCHING, OTHER = ("If-None-Match", '"1"'), ("If-None-Match", '"0"')
 
 
 def invalidates(method: str) -> Check:
-    """Return a check that a response that a successful unsafe request may have changed is not reused."""
+    """Return a check that a successful unsafe request invalidates the stored response of its target."""
     return Check(
         f"invalidated-{method.lower()}",
         "9111 4.4",

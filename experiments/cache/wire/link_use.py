@@ -33,7 +33,7 @@ class ReliefWording:
 
 
 def link_use(captured: CaptureFile, interface: str, span: Span, but: Sequence[Span] = ()) -> LinkUse:
-    """Count the frames of one end of a link within a span, but not those within others.
+    """Count the frames at one end of a link within a span, except within the spans `but`.
 
     Raises KeyError without such an interface.
     """

@@ -7,7 +7,7 @@ complete response (at the user's). An answer may be given until the next check h
     no answer names it later than      interval + timeout + slack
     no request fails later than  TTL + interval + timeout + slack      after the fault
 
-`timeout` counts if a check gets no response at all; if the replica's machine refuses connections it takes no time. A
+`timeout` counts if a check gets no response at all; a check whose connection is refused takes no time. A
 200 with other content than the object contradicts the claim at any time, as does an answer without a server of the
 object, or with another TTL.
 """
@@ -31,7 +31,7 @@ NS = 1_000_000_000
 
 @dataclass(frozen=True)
 class Fault:
-    """The failed replica, the times of its failure and return (None: none), and the bounds of recovery, in s."""
+    """The failed replica, its times of failure and return (None: none), and terms of the permitted time in s."""
 
     address: str
     began_ns: int
@@ -160,7 +160,7 @@ def decide_failover(claim: str, episodes: Sequence[Episode]) -> Verdict:
 def check_episode(episode: Episode) -> list[int]:
     """Check one fault; return the frames of the first failure, the last one and the request served next.
 
-    A fault that ended before the next request has none of them. Raises Contradiction, Inconclusive.
+    The list is empty if no request failed. Raises Contradiction, Inconclusive.
     """
     _names_servers(episode)
     for user in episode.users:
@@ -253,12 +253,12 @@ def _attempt(conversation: Conversation) -> Attempt:
 
 
 def _before(attempt: Attempt, fault: Fault) -> bool:
-    """Return True if it ended before the replica failed; requests under way may fail with the replica."""
+    """Return True if the attempt ended before the replica failed; requests under way may fail with the replica."""
     return attempt.ended_ns is not None and attempt.ended_ns < fault.began_ns
 
 
 def _course(episode: Episode) -> _Course:
-    """Determine the course of one fault."""
+    """Check all users during one fault, and return its course. Raises Contradiction, Inconclusive."""
     fault = episode.fault
     named = _no_longer_named(episode)
     users = [_served_again(user, fault) for user in episode.users]
@@ -267,7 +267,7 @@ def _course(episode: Episode) -> _Course:
 
 
 def _terms(episodes: Sequence[Episode]) -> str:
-    """Describe the allowance beside the TTL."""
+    """Describe the terms of the permitted time beside the TTL, for evidence texts."""
     fault, timeout_s = episodes[-1].fault, max(episode.fault.timeout_s for episode in episodes)
     waits = f", {timeout_s:g} s until a check without an answer has failed" if timeout_s else ""
     return f"{fault.interval_s:g} s to the next check{waits} and {fault.slack_s:g} s for what is under way"
@@ -278,7 +278,7 @@ def _after(time_ns: int, fault: Fault) -> float:
 
 
 def _answers(episode: Episode) -> list[tuple[DnsMessage, set[str]]]:
-    """Return the answers of the CDN's name server for the name, in order of time, with the addresses."""
+    """Return (answer, its addresses) of the CDN's name server for the name, in order of time."""
     found = []
     for exchange in episode.server.exchanges:
         question, answer = exchange.query.question, exchange.response
@@ -314,7 +314,7 @@ def _no_longer_named(episode: Episode) -> DnsMessage:
 
 
 def _served_again(user: User, fault: Fault) -> tuple[Attempt, Attempt, Attempt]:
-    """Return (first failed request, last failed one, next successful one); none may fail outside the bound."""
+    """Return (first failed request, last failed one, next successful one); none may fail outside the permitted time."""
     every = attempts(user)
     before = [attempt for attempt in every if _before(attempt, fault)]
     during = [attempt for attempt in every if not _before(attempt, fault)]
@@ -348,7 +348,7 @@ def _served_before(user: User, before: Iterable[Attempt], fault: Fault) -> None:
 
 
 def _back(episode: Episode) -> str:
-    """Describe the return of a replica: it must be in answers and serve users again within the bound."""
+    """Describe the return of a replica: it must be in answers and serve users again in the permitted time."""
     fault = episode.fault
     if fault.back_ns is None or fault.used_again_ns is None:
         return ""

@@ -29,7 +29,7 @@ from experiments.harness.results.result import Timing
 REMAINING, EARLY, PERIOD = "remaining TTL", "fetched before the check", "next request"
 SOURCE = "inspection paradox of a deterministic renewal process: Kleinrock, Queueing Systems, volume 1, section 5.2"
 QUANTILES = (0.25, 0.5, 0.75)
-# Two-sided, of the standard normal distribution; of Kolmogorov's at the same level (Smirnov 1948).
+# Confidence level, and its two-sided quantiles of the standard normal and Kolmogorov's distribution (Smirnov 1948).
 LEVEL, NORMAL_Z, KOLMOGOROV = 0.99, 2.5758, 1.6276
 
 
@@ -116,7 +116,7 @@ def fail_over(episode: Episode) -> Timing | None:
 
 @decides("C8")
 def decide_failover_times(claim: str, episodes: Sequence[Episode], theory: FailOverTheory) -> Verdict:
-    """Decide C8 from many faults, each within its own bound; the evidence has mean, quartiles and distance.
+    """Decide C8 from many faults, each over in the permitted time; the evidence has mean, quartiles and distance.
 
     Undecided under the conditions of `failover.decide_failover`.
     """

@@ -34,7 +34,7 @@ class Region:
 
     @cached_property
     def objects(self) -> frozenset[bytes]:
-        """The paths that its users requested."""
+        """The paths that the region's users requested."""
         return frozenset(path_of(exchange) for exchange in self.load.exchanges)
 
 
@@ -120,9 +120,7 @@ def decide_single_fetch(
 
 
 def _used(legs: Iterable[PageLoad]) -> list[PageLoad]:
-    """Return the legs with connections: a replica without requests to the origin is not a gap in the evidence, since
-    its responses are checked.
-    """
+    """Return the legs with connections; one without any is no gap in the evidence: responses to users are checked."""
     return [leg for leg in legs if leg.conversations]
 
 
@@ -204,7 +202,7 @@ def _fetched_once(region: Region, visits: Sequence[Span], objects: Objects) -> t
 
 
 def _crowd(region: Region, span: Span, users: int, objects: Objects) -> tuple[str, int]:
-    """Describe simultaneous requests, and return the frame of the only request to the origin."""
+    """Check that simultaneous requests caused one request to the origin; return (description, its frame)."""
     requests = [one for one in region.legs.asked([span]) if path_of(one) in region.objects]
     if len(requests) < users:
         raise Inconclusive(f"Of {users} users who were to ask at once, {len(requests)} did.")

@@ -57,9 +57,7 @@ def decide_visit_time(
 
 @decides("C6")
 def decide_link_relief(claim: str, without: LinkUse, through: LinkUse, from_copies: int) -> Verdict:
-    """Decide C6 from the octets of the same requests on the origin's link; `from_copies`: responses served by replicas
-    alone.
-    """
+    """Decide C6 from the octets of the same requests on the origin's link; `from_copies`: hits at replicas."""
     return decide_relief(claim, _AT_ORIGIN, without, through, from_copies)
 
 

@@ -17,7 +17,7 @@ from experiments.harness.judge.verdict import Verdict, decides, failed, shown, u
 from experiments.harness.theory.tcp import transmission_time_s
 from experiments.http.wire.bulk import BulkExchange, Traffic
 
-# Permitted deviation of the link utilisation from its bound, and of times by the machine's clock from theory.
+# Permitted relative deviation from theory: of the link utilisation, and of response times in real time.
 WITHIN = 0.15
 # Utilisation of a saturated link, and the offered load (as a multiple of the link's rate) well beyond the knee.
 FULL, BEYOND = 0.9, 1.2
@@ -29,7 +29,7 @@ class Point:
 
     `theory_s` is the response time in theory and `tolerance` the permitted deviation; `theory_utilisation` is the
     closed form's; `needs` is the offered load: the share of the link that the clients would use without queueing;
-    `problem` is the reason why it is no evidence, `wrong` a response that is not the object.
+    `problem` is the reason why the point is no evidence, `wrong` a response that is not the object.
     """
 
     clients: int
@@ -124,7 +124,7 @@ def _problem(asked: Sequence[BulkExchange], done: Sequence[BulkExchange], traffi
     if unseen:
         return f"{unseen} of {len(asked)} responses were not captured whole"
     repeated = sum(traffic.repeated for traffic in traffics)
-    # One request in a hundred changes no mean by a tenth.
+    # One retransmission per hundred requests changes no mean by a tenth.
     if repeated > len(asked) / 100:
         return f"{repeated} segments were sent again, which is load that no formula has"
     return None

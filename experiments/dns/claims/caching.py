@@ -28,7 +28,7 @@ from experiments.dns.claims.evidence import (
 from experiments.dns.wire.traffic import DnsExchange, DnsMessage, DnsTraffic, canonical, merged
 from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, decides, listed
 
-# TTLs are whole seconds: a cache may round up or down.
+# Permitted deviation of a TTL: TTLs are whole seconds, and a cache may round up or down.
 TTL_TOLERANCE_S = 1.0
 
 
@@ -42,7 +42,7 @@ class Workload:
 
 @dataclass(frozen=True)
 class _Told:
-    """An answer from a cache: the frame of the upstream response, the time since that, its TTL, its frame."""
+    """An answer from a cache: the upstream response's frame, the time since then, the answer's own TTL and frame."""
 
     fetched: int
     elapsed_s: float
@@ -64,9 +64,9 @@ def decide_cache_hit(
 ) -> Verdict:
     """Decide D10: a query for a cached name is answered without a query upstream.
 
-    `second` is the window [start_ns, end_ns) of the later queries; the first one precedes it. With `zones`, all answers
-    must match the zones' records. `cold`: the name was not in the local server's cache before, so that it must query
-    upstream once.
+    `second` is the time span [start_ns, end_ns) of the later queries; the first one precedes it. With `zones`, all
+    answers must match the zones' records. `cold`: the name was not in the local server's cache before, so that the
+    server must query upstream once.
     """
     local = addresses_of(addresses, "local")
 
@@ -204,7 +204,7 @@ def decide_ttl_countdown(
 def _fetches(
     traffic: DnsTraffic, local: frozenset[str], name: str, qtype: str, invented: DnsMessage | None
 ) -> list[DnsExchange]:
-    """Return the local server's upstream queries that fetched a name, in order of time; an answer requires one."""
+    """Return the local server's queries that fetched a name, in order; Contradiction for `invented` without one."""
     found = [
         one
         for one in sent_by(traffic, local)

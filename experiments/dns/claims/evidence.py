@@ -22,7 +22,7 @@ Addresses = Mapping[str, str | Collection[str]]
 # RFC 1035 section 4.1.1, RFC 6891 section 9.
 RCODES = {0: "NOERROR", 1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN", 4: "NOTIMP", 5: "REFUSED", 16: "BADVERS"}
 ADDRESS_TYPES = ("A", "AAAA")
-# Types with RDATA that is a name, or ends with one.
+# Types with a name as RDATA, or at its end.
 _NAME_TYPES = ("NS", "CNAME", "PTR", "MX")
 
 
@@ -59,7 +59,7 @@ def part_shown(question: Question) -> str:
 
 
 def answered_queries(traffics: Sequence[DnsTraffic], name: str, qtype: str) -> list[tuple[DnsExchange, DnsMessage]]:
-    """Return queries for a name with their answers, in order of time; there must be one.
+    """Return the queries for a name with their answers, in order of time. Raises Inconclusive without any.
 
     A truncated answer counts as none (RFC 2181 section 9); an unanswered query is ignored if its client repeats it.
     """
@@ -86,7 +86,7 @@ def sent_by(traffic: DnsTraffic, sources: Collection[str]) -> list[DnsExchange]:
 
 
 def answer_of(exchange: DnsExchange) -> DnsMessage:
-    """Return the response to a query; its absence or an error contradicts the claim."""
+    """Return the response to a query. Raises Contradiction without a response, or for an error response."""
     query, response = exchange.query, exchange.response
     if response is None:
         raise Contradiction(f"The query for {query.question} in frame {query.frame} gets no response.", query.frame)
@@ -179,7 +179,7 @@ class GivenZones:
             at = target
         return aliases, self.values(at, rtype)
 
-    # Differences from the zones.
+    # Comparisons with the zones.
 
     def answered(self, response: DnsMessage, name: str, rtype: str, whole: bool = True) -> None:
         """Raise Contradiction unless an answer is exactly that of the zones.

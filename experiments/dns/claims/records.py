@@ -43,7 +43,7 @@ LARGEST_TTL = 2**31 - 1  # RFC 2181 section 8
 def _exact_answers(
     traffic: DnsTraffic, name: str, qtype: str, expected: Collection[str]
 ) -> list[tuple[DnsExchange, DnsMessage]]:
-    """Return the queries for a name with their answers, which must have exactly these values and their aliases."""
+    """Return the queries for a name with their answers, which must have these values and the aliases to them alone."""
     found = answered_queries([traffic], name, qtype)
     for exchange, response in found:
         aliases, values = alias_chain(response, name, qtype)
@@ -185,8 +185,7 @@ def chi_square_bound(degrees: int) -> float:
 def decide_record_fields(
     claim: str, traffic: DnsTraffic, addresses: Addresses, zones: GivenZones | None = None, cold: bool = False
 ) -> Verdict:
-    """Decide D14, at the local server: records have name, value, type, class and TTL; NS records determine its next
-    query.
+    """Decide D14: records have name, value, type, class and TTL; NS records determine the local server's next query.
 
     `addresses` needs the role local. The addresses of the servers that an NS set names are those captured before, in
     additional sections or in answers; a referral to servers without a captured address is skipped. With `zones`, every
@@ -248,9 +247,7 @@ def _as_given(response: DnsMessage, zones: GivenZones, local: frozenset[str]) ->
 
 
 def _complete(record: DnsRecord, frame: int) -> None:
-    """Require all fields of a record (RFC 1034 section 3.6); OPT is a pseudo-record and exempt (RFC 6891 section
-    6.1.1).
-    """
+    """Require all fields of a record (RFC 1034 section 3.6); OPT is a pseudo-record (RFC 6891 section 6.1.1)."""
     what = f"{record.name} {record.type}"
     if record.rclass != "IN":
         raise Contradiction(f"{what} in frame {frame} has class {record.rclass}, not IN.", frame)
@@ -263,9 +260,7 @@ def _complete(record: DnsRecord, frame: int) -> None:
 def _next_steps(
     traffic: DnsTraffic, responses: Sequence[DnsMessage], local: frozenset[str]
 ) -> list[tuple[DnsMessage, str, DnsMessage]]:
-    """Return (referral, its zone, the local server's next query) triples; each query must go to a server that the
-    referral names.
-    """
+    """Return (referral, its zone, the local server's next query), which must go to a server in the referral."""
     steps = []
     queries = [exchange.query for exchange in traffic.exchanges if exchange.query.source in local]
     for referral in responses:

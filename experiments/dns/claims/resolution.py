@@ -38,8 +38,7 @@ def decide_resolution_path(
     addresses: Addresses,
     zones: GivenZones | None = None,
 ) -> Verdict:
-    """Decide D7: clients query the local server only, which follows referrals down the hierarchy, for each name its
-    path.
+    """Decide D7: clients query the local server alone, and it follows referrals along the path of each name.
 
     `lookups`: name -> path; `addresses`: the role local and every role of a path. With `zones`, the answers of the last
     server and of the local one must match them.
@@ -229,7 +228,7 @@ def _walk(
 
 
 def _as_given(response: DnsMessage, exchange: DnsExchange, zones: GivenZones | None) -> None:
-    """Require that the answers match the zones."""
+    """Require that the answers match the zones, if these are given."""
     question = exchange.query.question
     if zones is not None and question is not None:
         zones.answered(response, question.qname, question.qtype)
@@ -255,7 +254,7 @@ def _offers_recursion(response: DnsMessage) -> None:
 
 
 def _on_behalf(traffic: DnsTraffic, outer: DnsExchange, name: str, local: frozenset[str]) -> list[DnsExchange]:
-    """Return the local server's queries towards a name while its client waits; each is answered, or else repeated."""
+    """Return the local server's queries towards a name while the client waits; lost ones must be repeated."""
     end_ns, question = answer_of(outer).time_ns, outer.query.question
     qtype = question.qtype if question else ""
     inner = [
@@ -271,9 +270,7 @@ def _on_behalf(traffic: DnsTraffic, outer: DnsExchange, name: str, local: frozen
 
 
 def _descends(responses: Sequence[DnsMessage]) -> None:
-    """Require referrals, each to a zone nearer to the name, then an authoritative answer (RFC 1034 section 4.3.2, step
-    3).
-    """
+    """Require referrals, each to a zone nearer to the name, then an authoritative answer (RFC 1034 section 4.3.2)."""
     zone = "."
     for response in responses[:-1]:
         below = referred_zone(response)
@@ -291,7 +288,7 @@ def _descends(responses: Sequence[DnsMessage]) -> None:
 
 
 def _owned(exchange: DnsExchange, zones: GivenZones) -> None:
-    """Require the records of the server's own zones; an alias may lead out of them."""
+    """Require that an answer has the records of the zones; it may end at an alias to another server's zone."""
     question = exchange.query.question
     if question is not None and any(zones.answer(question.qname, question.qtype)):
         zones.answered(answer_of(exchange), question.qname, question.qtype, whole=False)

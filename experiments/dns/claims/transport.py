@@ -19,8 +19,7 @@ def decide_transport(
     upstream: DnsTraffic | None = None,
     zones: GivenZones | None = None,
 ) -> Verdict:
-    """Decide D1: small answers use UDP port 53; one that is truncated there is retried and received whole by TCP port
-    53.
+    """Decide D1: small answers use UDP port 53; a truncated one is retried and received whole by TCP port 53.
 
     `upstream` are the exchanges of the local server with the servers above for the same answers, to which the same
     applies. With `zones`, answers by TCP must match them.
@@ -102,7 +101,7 @@ def _retried(traffic: DnsTraffic) -> list[tuple[DnsExchange, DnsExchange]]:
         if exchange.query.transport != "udp":
             continue
         if response is None or not response.tc:
-            # An error response is neither a small nor a truncated answer.
+            # Raise Contradiction without a response, and for an error response.
             answer_of(exchange)
             continue
         _fits(exchange.query, response)

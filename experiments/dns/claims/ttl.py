@@ -25,7 +25,7 @@ from experiments.dns.claims.evidence import (
 from experiments.dns.wire.traffic import DnsExchange, DnsMessage, DnsTraffic, canonical, merged
 from experiments.harness.judge.verdict import Contradiction, Finding, Verdict, decide, decides, failed, shown, undecided
 
-# The time of a change is the end of the zone's reload, slightly later than the first answer with the new data.
+# Tolerance of the time of a change: it is recorded at the end of the reload, after the first answers with new data.
 CHANGE_TOLERANCE_NS = 1_000_000_000
 # Minimum number of points: two are always monotone.
 FEWEST_POINTS = 3
@@ -51,7 +51,7 @@ def ttl_point(
     """Count, for D13, answers, stale ones among them, and queries upstream for a name.
 
     `changes` are (time_ns, addresses from then on), in order of time; the name has `ttl_s` in its zone. An answer is
-    stale if its values had been replaced when it was requested. Raises Inconclusive as `asked` does, and Contradiction
+    stale if its values had been replaced when it was requested. Raises Inconclusive without answers, and Contradiction
     also for an answer with another TTL, with values that the name never had until then, or with values replaced longer
     ago than its TTL: the sweep would then not compare its TTLs.
     """
@@ -111,8 +111,8 @@ def sweep_ttl(
 def decide_ttl_trade_off(claim: str, points: Sequence[tuple[float, int, int, int]], tolerance: float = 0.05) -> Verdict:
     """Decide D13 from points (ttl_s, upstream_queries, stale_answers, answers), as `ttl_point` counts them.
 
-    With the TTL, queries upstream an answer must fall and stale answers rise: from the least to the greatest TTL
-    strictly, and from each point to the next against the trend by no more than `tolerance` of the largest value.
+    As the TTL grows, queries upstream per answer must fall and stale answers must rise: strictly from the least to the
+    greatest TTL, and between neighbours against the trend by no more than `tolerance` of the largest value.
     """
     swept = sorted(TtlPoint(*point) for point in points)
     if len({point.ttl_s for point in swept}) < max(FEWEST_POINTS, len(swept)):
