@@ -56,7 +56,7 @@ def _passive(ftp: FTP, command: str, path: str | None, early: bool) -> None:
     address, port = ftp.makepasv()
     data = socket.create_connection((address, port), TIMEOUT_S)
     if early:
-        # One more exchange, so that the data connection is established at the server's end as well.
+        # After one more round trip the server's end has accepted the data connection as well.
         _say(ftp, "NOOP")
     if _say(ftp, command).startswith("1"):
         _move(data, command, path)
@@ -78,7 +78,7 @@ def _nobody(ftp: FTP, command: str) -> None:
         port = unused.getsockname()[1]
     assert ftp.sock is not None
     host = ftp.sock.getsockname()[0]
-    # A server may connect immediately after PORT, and may refuse PORT itself.
+    # A server that connects immediately after PORT may refuse PORT itself.
     if not _say(ftp, f"PORT {host.replace('.', ',')},{port // 256},{port % 256}").startswith("2"):
         return
     if _say(ftp, command).startswith("1"):

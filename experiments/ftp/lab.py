@@ -45,7 +45,7 @@ SCRIPTED, VISITOR = "experiments.ftp.driver", "experiments.http.drivers.visitor"
 ANY, OPENSSH, ASYNCSSH = "any", "openssh", "asyncssh"
 ASYNCSSH_SCRIPT = PEERS / "asyncssh_sftp.py"
 TIMEOUT_S = 120.0
-# A client's folder, in its host's: what it stores, and what it has fetched.
+# Folder of a client in the folder of its host, with the files to store and the fetched ones.
 TRANSFERS = "transfers"
 # Free space on the user's disk beyond the uploaded files.
 SPARE_OCTETS = 512 * 1024
@@ -150,7 +150,7 @@ def supports(client: Implementation | None, what: str, mode: str) -> bool:
 def run_client(host: Host, client: Implementation | None, what: str, mode: str, names: Sequence[str]) -> Window:
     """Run one session of a client: list, get or put, in active or passive mode; `client` None: lab7's own.
 
-    Its files are in the folder TRANSFERS of its host. Raises LoadFailedError, EmulationError.
+    The client's files are in the folder TRANSFERS of `host`. Raises LoadFailedError, EmulationError.
     """
     folder = host.workdir / TRANSFERS
     folder.mkdir(exist_ok=True)

@@ -2,9 +2,9 @@
 
 One client, one server, a router between them, and a link with a rate and a delay. The client fetches n small files in
 one session in active mode, in another in passive mode, and, for contrast, by HTTP/1.1 on one persistent connection;
-each time is compared with its round trips, term by term. It lists and stores files as well. Then scripted dialogues
-show the server's state and the causes of the reply codes 331, 125, 425 and 452; the user's disk is small and really
-full.
+each time is compared with its round trips, term by term. The client also lists and stores files. Then scripted
+dialogues show the server's state and the causes of the reply codes 331, 125, 425 and 452; the user's disk is small and
+really full.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ LETTER, LETTERS = "alice.txt", "letters"
 UPLOADS = {mode: f"upload-{mode}.bin" for mode in MODES}
 BACK = "back"
 BALLAST, LATER = "ballast.bin", "later.bin"
-# Shares of the disk's free space: the first file, and the one that then does not fit.
+# Shares of the disk's free space: of the first file, and of a second one, which does not fit beside it.
 BALLAST_SHARE, LATER_SHARE = 0.75, 0.5
 STATE = "state"
 WRONG_PASSWORD = f"{PASSWORD}s"
@@ -100,11 +100,11 @@ class Sessions:
         )
 
     def attempt(self, name: str, session: Callable[[], Window]) -> Window | None:
-        """Run a session, unless one of that name has failed before; return its time span."""
+        """Run a session, unless one of that name has failed; return its time span, None if not run or failed."""
         return next(iter(self.attempt_several(name, lambda: [session()])), None)
 
     def attempt_several(self, name: str, sessions: Callable[[], list[Window]]) -> list[Window]:
-        """Run consecutive sessions, unless one of that name has failed before; return their time spans."""
+        """Run consecutive sessions, unless one of that name has failed; return their time spans, none if one fails."""
         if name in self.failures:
             return []
         began_ns = time.time_ns()
@@ -171,7 +171,7 @@ def _work(context: Run, bed: Testbed, names: Sequence[str], watch: MachineWatch)
     (host.workdir / TRANSFERS).mkdir()
     for name, octets in _uploads(context.seed).items():
         (host.workdir / TRANSFERS / name).write_bytes(octets)
-    # The first round, of one file, warms up all programs; it is captured, but it is in no window.
+    # The first round, of one file, warms up all programs; it is captured, but not measured.
     for number in range(context.repeat + 1):
         which = names if number else names[:1]
         for place, way in enumerate((*MODES, HTTP)):

@@ -32,9 +32,9 @@ from experiments.harness.theory.tcp import (
 
 RFC_959 = "RFC 959, sections 3.3, 5.4 and 6: round trips counted"
 MODES = ("active", "passive")
-# Size of a command or a reply, where its mean is not measured.
+# Assumed size of a command or a reply, where the mean size is not measured.
 MESSAGE_BYTES = 30
-# PORT or PASV and its reply, RETR, 150, 226.
+# Messages on the control connection per file: PORT or PASV, the reply, RETR, 150, 226.
 MESSAGES_A_FILE = 5
 
 
@@ -81,8 +81,8 @@ def framing_s(
     """Return the transmission time of a session's segments beyond those that `ftp_session` counts, in seconds.
 
     control_bytes: octets of each segment on the control connection up to the last 226; data_bytes: of each segment on
-    the data connections; the rest as there. Messages longer or shorter than the mean, replies of several segments and
-    short data segments have this term; it is negative for fewer segments.
+    the data connections; the other parameters as for ftp_session. The term is due to messages longer or shorter than
+    the mean, replies of several segments and short data segments; it is negative for fewer segments.
     """
     messages = 1 + 2 * dialogue + MESSAGES_A_FILE * len(sizes_bytes)
     sent_s = sum(transmission_time_s(size, rate_bps) for size in (*control_bytes, *data_bytes))

@@ -20,7 +20,7 @@ class PageClient(Protocol):
     name: str
 
     def supports(self, strategy: str) -> bool:
-        """Return True if it can load a page by this strategy."""
+        """Return True if the client can load a page by this strategy."""
 
     def load(self, strategy: str, url: str, objects: Sequence[str] = ()) -> Window:
         """Load a page, which names `objects` (URLs). Raises LoadFailedError."""
@@ -63,7 +63,7 @@ class CommandClient:
         self._implementation = implementation
 
     def supports(self, strategy: str) -> bool:
-        """Return True if its registry entry has a command for the strategy; any command can load single objects."""
+        """Return True if the registry has a command of the client for the strategy; any one can load single objects."""
         return strategy == SINGLE or self._implementation.supports(strategy)
 
     def load(self, strategy: str, url: str, objects: Sequence[str] = ()) -> Window:

@@ -255,7 +255,7 @@ EXPERIMENT = Experiment(
     own_claims=OWN_CLAIMS,
     parameters={
         "idle": Parameter(
-            "2", whole(1, 86_400), "how long the client is silent, in s", full_virtual=str(TEN_MINUTES_S)
+            "2", whole(1, 86_400), "the idle time between two requests in s", full_virtual=str(TEN_MINUTES_S)
         ),
         "rtt": Parameter("100ms", seconds, "the round-trip time between client and origin"),
         "bw": Parameter("10", megabits, "the rate of the access link in Mbit/s"),

@@ -31,14 +31,14 @@ from topologies.web import WebTopo
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 SIDE_PIXELS = 16
-# Site files get one fixed modification time, so that responses of two runs are the same octets.
+# Modification time of all files of the site: with a fixed one, responses of two runs are the same octets.
 MODIFIED = 1_700_000_000
 
 
 def make_site(folder: Path, objects: int, size_bytes: int, seed: int) -> list[Path]:
     """Write a base page and `objects` - 1 pictures, each of `size_bytes` octets; return their paths, the page first.
 
-    A page is larger if its references take more octets than that.
+    The page is larger if its references take more octets.
     """
     folder.mkdir(parents=True, exist_ok=True)
     random = Random(seed)
@@ -236,9 +236,9 @@ def _framing_s(conversation: Conversation, rate_bps: float, request_size_bytes: 
 
 
 def turns_framing_s(exchanges: Sequence[Exchange], rate_bps: float) -> float:
-    """Return the transmission time of exchanges in turn beyond that of the closed form, in seconds; see framing_s.
+    """Return the transmission time of consecutive exchanges beyond that of the closed form, in seconds; see framing_s.
 
-    That is a request of the largest size for each, and each response in as few segments as can be.
+    The closed form has a request of the largest size per exchange, and each response in as few segments as can be.
     """
     answered = [(one.request, one.response) for one in exchanges if one.response is not None]
     largest = max((len(request.octets) for request, _ in answered), default=0)

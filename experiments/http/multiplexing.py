@@ -66,7 +66,7 @@ def run(context: Run) -> Outcome:
     captured = lab.read_capture()
     every: Mapping[str, Files] = dict.fromkeys(windows, files)
     loads = loads_in(context, captured, AT_CLIENT, windows, every)
-    # Loads that did not deliver their files have no time.
+    # Times of loads that did not deliver their files are no evidence.
     good = [strategy for strategy, some in loads.items() if strategy not in failures and delivered(some)]
     omitted = {strategy: _left_out(captured, lab.bed.topo, loads[strategy], bw * 1e6) for strategy in good}
     timings = {_name(strategy): [_timing(load, lab.watch) for load in loads[strategy]] for strategy in good}
@@ -146,9 +146,7 @@ def _timing(load: PageLoad, watch: MachineWatch) -> Timing:
 
 
 def _theory(strategy: str, load: PageLoad, context: Run) -> Theory:
-    """Return the theory: RTT, and the transmission of the octets before the small object: the large one, or one frame
-    of it.
-    """
+    """Return the theory: RTT, and the transmission of the octets ahead of the small object and of its own."""
     rate_bps = context.parameters["bw"] * 1e6
     rtt_s = context.parameters["rtt"] + transmission_time_s(request_size(load), rate_bps)
     large, small = (_response_size(load, name) for name in (LARGE, SMALL))
@@ -177,7 +175,8 @@ def _left_out(captured: CaptureFile, topo: Topo, loads: Sequence[PageLoad], rate
 def _framing_s(load: PageLoad, rate_bps: float) -> float:
     """Return the transmission time before the small object's end beyond that of the closed form, in seconds.
 
-    Requests that share the first one's segment; frames other than DATA; the rest of the small object's last segment.
+    Counted are requests in the segment of the first one, frames other than DATA, and the octets behind the small object
+    in its last segment.
     """
     (conversation,), first, small = load.conversations, load.exchanges[0].request, _small(load).response
     large_bytes, small_bytes = (_response_size(load, name) for name in (LARGE, SMALL))
@@ -214,7 +213,7 @@ EXPERIMENT = Experiment(
         "bw": Parameter("2", megabits, "the rate of the access link in Mbit/s"),
         "large": Parameter("100000", whole(20_000, 10_000_000), "the size of the large object in octets"),
         "small": Parameter("1000", whole(500, 100_000), "the size of each small object in octets"),
-        "count": Parameter("4", whole(1, 50), "how many small objects are asked for behind the large one"),
+        "count": Parameter("4", whole(1, 50), "how many small objects are requested after the large one"),
     },
     run=run,
     repeat=3,

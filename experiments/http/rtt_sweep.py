@@ -164,7 +164,7 @@ def _work(context: Run, client: PageClient, pages: Mapping[int, Sequence[Path]],
     """Load every page by every strategy that client and origin support."""
     supported = [name for name in context.parameters["strategies"] if _supported(context, client.supports(name), name)]
     for name in supported:
-        # Once, to warm client and origin up; it is captured, but in no window.
+        # A first load warms up client and origin; it is captured, but not measured.
         with contextlib.suppress(LoadFailedError):
             _load(context, client, name, pages[min(pages)])
     tried: Tried = {}
@@ -236,11 +236,11 @@ EXPERIMENT = Experiment(
     question="What do round trips cost each strategy, as RTT and the number of objects grow?",
     claims=("H14",),
     parameters={
-        "rtt": Parameter("20ms,40ms,60ms", listed(seconds), "the RTTs", full="10ms,20ms,50ms,100ms,200ms"),
-        "objects": Parameter("3,9", listed(whole(1, 100)), "the numbers of objects", full="3,10,30"),
+        "rtt": Parameter("20ms,40ms,60ms", listed(seconds), "the round-trip times", full="10ms,20ms,50ms,100ms,200ms"),
+        "objects": Parameter("3,9", listed(whole(1, 100)), "the numbers of objects per page", full="3,10,30"),
         "size": Parameter("4000", whole(1000, 10_000_000), "the size of each object in octets"),
         "bw": Parameter("10", megabits, "the rate of the access link in Mbit/s"),
-        "strategies": Parameter("all", choices(STRATEGIES), f"by which strategies, of {','.join(STRATEGIES)}"),
+        "strategies": Parameter("all", choices(STRATEGIES), f"the strategies, of {','.join(STRATEGIES)}"),
     },
     run=run,
     repeat=1,

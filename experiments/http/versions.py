@@ -59,7 +59,7 @@ STRATEGY_CLAIMS: Mapping[str, tuple[str, Callable[[Sequence[PageLoad]], Verdict]
 }
 STRATEGIES = tuple(STRATEGY_CLAIMS)
 NON_PERSISTENT = ("1.0-serial", "1.0-parallel")
-# The second page, to vary n: its multiple of objects, and a size within the initial window.
+# The second page, to vary n: factor of the number of objects, and their size, within the initial window.
 MORE, MORE_TIMES, MORE_SIZE_BYTES = "2, more objects", 3, 1200
 ORDERS = ("in order", "reversed")
 Loads = Mapping[str, list[PageLoad]]
@@ -108,8 +108,8 @@ class Pages:
     more_files: Files
 
     def files_by_name(self) -> dict[str, Files]:
-        """Return the files of the page of each load, by its name."""
-        # Single objects are named by their files, the page as well.
+        """Return the expected files of each kind of load, by the name of the load."""
+        # Loads of single objects request the page by its file name, too, instead of by the path /.
         single = {f"/{name}".encode(): octets for name, octets in zip(self.names, self.files.values(), strict=True)}
         return {**dict.fromkeys(STRATEGIES, self.files), **dict.fromkeys(ORDERS, single), MORE: self.more_files}
 
@@ -180,7 +180,7 @@ def _work(client: PageClient, context: Run, pages: Pages, watch: MachineWatch) -
     ]
     plan = [(name, name, "/", pages.names) for name in supported]
     plan += [(MORE, "2", "/more/", pages.more)] if "2" in supported else []
-    # The first round warms client and origin up; it is captured, but it is in no window.
+    # The first round warms up client and origin; it is captured, but not measured.
     rounds = [(number, *each) for number in range(context.repeat + 1) for each in plan]
     for position, (number, label, strategy, place, names) in enumerate(rounds):
         context.step(f"{label}, {number or 'warming up'} of {context.repeat}", 0.1 + 0.7 * position / len(rounds))
@@ -315,7 +315,7 @@ EXPERIMENT = Experiment(
         "bw": Parameter("10", megabits, "the rate of the access link in Mbit/s"),
         "objects": Parameter("3", whole(1, 100), "how many objects the page has, itself included"),
         "size": Parameter("4000", whole(1000, 10_000_000), "the size of each object in octets"),
-        "strategies": Parameter("all", choices(STRATEGIES), f"by which strategies, of {','.join(STRATEGIES)}"),
+        "strategies": Parameter("all", choices(STRATEGIES), f"the strategies, of {','.join(STRATEGIES)}"),
     },
     run=run,
     roles=("origin", "client"),

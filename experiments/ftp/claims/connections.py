@@ -1,8 +1,8 @@
 """FTP connection claims F1, F2, F3, F6 and F7: control and data connections, commands, active and passive mode.
 
 The capture must be taken at the client, so that "before" refers to the client's own order of sending and receiving. All
-functions take the sessions of one window (see `wire.sessions`) and return a Verdict; "undecided" means that the capture
-dropped packets, has a gap, or lacks such traffic.
+functions take the sessions of a time span (see `wire.sessions`) and return a Verdict; "undecided" means that the
+capture dropped packets, has a gap, or lacks such traffic.
 
 Source: RFC 959 sections 2.3, 3.2, 3.3 and 5.3, and RFC 2428 for EPRT and EPSV.
 """
@@ -37,7 +37,7 @@ from experiments.harness.judge.verdict import (
 )
 
 NAMED_VERBS = ("USER", "PASS", "LIST", "RETR", "STOR")
-# RFC 959 section 4.2: command unrecognised, not implemented, not implemented for that parameter.
+# Replies of RFC 959 section 4.2: command unrecognised, not implemented, not implemented for that parameter.
 NOT_IMPLEMENTED = (500, 502, 504)
 # The FTP commands of each client operation: list, get, put.
 What = Literal["list", "get", "put"]
@@ -46,9 +46,9 @@ VERBS: Mapping[str, tuple[str, ...]] = {
     "get": ("RETR",),
     "put": ("STOR", "STOU", "APPE"),
 }
-# type and rights, links, owner, group, size, three words of a date, name.
+# A line of `ls -l`: type and rights, links, owner, group, size, three words of a date, name.
 LONG_LINE = re.compile(r"[-dlbcps][-rwxsStT]{9}[+.@]?\s+\d+\s+\S+\s+\S+\s+(?P<size>\d+)\s+\S+\s+\S+\s+\S+ (?P<name>.+)")
-# RFC 3659 section 7.2: facts, each ended by a semicolon, a space, and the name.
+# A line of MLSD (RFC 3659 section 7.2): facts, each ended by a semicolon, a space, and the name.
 FACTS_LINE = re.compile(r"(?P<facts>(?:[A-Za-z.-]+=[^;]*;)+) (?P<name>.+)")
 # Minimum number of a file's octets searched for on the control connection: more than a reply repeats by chance.
 SAMPLE_OCTETS = 32
@@ -106,7 +106,7 @@ def decide_data_connections(
     """Decide F2: every transfer has its own data connection, which carries its data and nothing else.
 
     `files`: content by name, for RETR and STOR; a transfer of another name is not compared. `assignments`: the clients'
-    tasks, which must be complete, and a listing must be that of the folder.
+    tasks: each must be completed, and each listing must be that of the folder.
     """
     done = [transfer for transfer in traffic.transfers if transfer.done]
     if insufficiency([traffic]) is None and len(done) < 2 and not assignments:
@@ -361,7 +361,7 @@ def _out_of_band(session: FtpSession, files: Mapping[str, bytes]) -> None:
 
 
 def _between_the_same(connection: Connection, traffic: FtpTraffic) -> bool:
-    """Return True if a connection joins the hosts of a session, beyond its well-known port, during the session."""
+    """Return True if a connection joins the two hosts of a session, to a port that is not well-known."""
     ends = {connection.client.address, connection.server.address}
     return any(
         ends == {session.connection.client.address, session.connection.server.address} and connection.server.port > 1023

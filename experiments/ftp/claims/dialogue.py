@@ -295,7 +295,7 @@ def _cannot_open(traffic: FtpTraffic) -> Finding:
     command = exchange.command
     place = named_port(command)
     if place is not None:
-        # The server connected on receipt of PORT, and refuses PORT itself.
+        # A server may connect as soon as it has PORT, and reply 425 to PORT itself.
         made = next(
             (
                 connection

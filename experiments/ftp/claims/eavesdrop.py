@@ -20,9 +20,9 @@ from experiments.harness.judge.reassembly import Stream
 from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, decides, listed
 
 SAID = re.compile(rb"^(USER|PASS) ([^\r\n]*)\r\n", re.IGNORECASE | re.MULTILINE)
-# RFC 4253 section 4.2: the identification with which both sides begin, in the clear.
+# Identification string that both sides of SSH send first, in clear text (RFC 4253 section 4.2).
 SSH_BANNER = re.compile(rb"\ASSH-2\.0-([!-~]+)")
-# The probability of a chance match of such a block is 2^-256.
+# Size of the blocks of a file that are searched for: one occurs by chance with probability 2^-256.
 BLOCK_OCTETS = 32
 
 
@@ -57,7 +57,7 @@ class Overheard(ConnectionTraffic):
 
     @property
     def absence(self) -> str | None:
-        """The missing connection; None if there are some."""
+        """The reason why the frames are no evidence, as a clause: no connection of others; None with some."""
         return None if self.connections else f"{self.address} saw no connection of others"
 
     def between(self, start_ns: int, end_ns: int) -> Overheard:
@@ -109,9 +109,7 @@ class Overheard(ConnectionTraffic):
 
 
 def eavesdrop(captured: CaptureFile, interface: str, address: str) -> Overheard:
-    """Return the connections of other hosts captured at an interface. Raises KeyError if the capture has no such
-    interface.
-    """
+    """Return the connections of other hosts captured at an interface. Raises KeyError without such an interface."""
     every = connections(captured.at(interface))
     theirs = tuple(
         connection for connection in every if address not in (connection.client.address, connection.server.address)
@@ -124,7 +122,7 @@ def _forms(word: bytes) -> list[bytes]:
     forms = [word, word.hex().encode(), word.hex().upper().encode()]
     for skipped in range(3):
         whole = word[skipped : skipped + (len(word) - skipped) // 3 * 3]
-        # Shorter encodings occur in any stream by chance.
+        # Search for base64 of six octets or more: shorter text occurs in any stream by chance.
         forms += [base64.b64encode(whole)] if len(whole) >= 6 else []
     return forms
 
@@ -187,7 +185,7 @@ def _recovered(heard: Overheard, secret: Secret) -> list[tuple[str, list[int]]]:
         for one in heard.credentials[kind]:
             found.append((f"{kind} {one.what!r} in frame {one.frame}", [one.frame]))
     for what, word in (("the user's name", secret.user), ("the password", secret.password)):
-        # Names of this length occur in random octets by chance.
+        # Names shorter than five octets occur in random octets by chance.
         frames = heard.words(word) if len(word) >= 5 else []
         found += [(f"{what} in frames {listed(frames)}", frames)] if frames else []
     frames = heard.words(secret.file_name)

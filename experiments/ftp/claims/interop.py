@@ -57,7 +57,7 @@ def _succeeded(transfer: Transfer) -> None:
 
 
 def _moved(transfers: list[Transfer], files: Mapping[str, bytes]) -> None:
-    """Raise Contradiction unless a transfer of its name carried each file."""
+    """Raise Contradiction unless each file was carried by a transfer of its name."""
     got = {transfer.base_name: transfer for transfer in transfers}
     for name, octets in files.items():
         if name not in got:

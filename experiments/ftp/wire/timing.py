@@ -9,8 +9,8 @@
     confirmation       last octet received                  to  the final reply
 
 The total runs from the first SYN to the final reply of the last transfer; later commands (QUIT) are not part of it. A
-moment that several intervals cover counts as the one further down the protocol: a handshake that the server begins in
-answer to RETR is data_handshake, not request. Time that no interval covers is residual: the client's own. The terms
+moment that several intervals cover counts as the term that comes first in FTP_TERMS: a handshake that the server begins
+in answer to RETR is data_handshake, not request. Time that no interval covers is residual: the client's own. The terms
 therefore sum to the total exactly. For uploads, request ends with the first octet that the client sends.
 """
 
@@ -56,7 +56,7 @@ def span_of(session: FtpSession) -> tuple[int, int]:
 
 
 def segment_sizes(session: FtpSession) -> tuple[list[int], list[int]]:
-    """Return the octets of each segment up to the end of the last transfer: on the control connection, of the data."""
+    """Return the segment sizes up to the end of the last transfer: (on the control connection, on data connections)."""
     _, end_ns = span_of(session)
     # Commands that the client sends right after the last reply are not part of the total.
     control = [len(segment.payload) for segment in session.connection.from_client.segments if segment.time_ns < end_ns]

@@ -79,7 +79,7 @@ def _binary_frames(loads: Sequence[PageLoad]) -> tuple[list[Http2Frame], list[Ht
             frames += [*conversation.client_frames, *conversation.server_frames]
     blocks = [frame for frame in frames if frame.kind == Kind.HEADERS]
     for block in blocks:
-        # An empty HEADERS frame is continued in the next frame.
+        # An empty HEADERS frame has no text; the next frame continues its block.
         if block.payload and TEXT.fullmatch(block.payload):
             raise Contradiction(f"The header block in frame {block.packet} is text.", block.packet)
     if not blocks:
@@ -139,7 +139,7 @@ def _exchange(load: PageLoad, target: bytes) -> Exchange:
 
 
 def _behind(load: PageLoad, large: bytes, small: bytes) -> tuple[float, list[int]]:
-    """Return (ms from request to end of the small object, frames): its response must follow the large one's."""
+    """Return (ms from request to end of the small object, frames); the large object's response must come first."""
     _one_text(load)
     second, ended, began = _asked_in_order(load, large, small)
     return (began.last_ns - second.last_ns) / 1e6, [ended.frames[-1], began.frames[0]]
@@ -156,9 +156,7 @@ def _one_text(load: PageLoad) -> None:
 
 
 def _asked_in_order(load: PageLoad, large: bytes, small: bytes) -> tuple[Message, Message, Message]:
-    """Return (request for the small object, response to the large one, response to the small one), requested in this
-    order.
-    """
+    """Return (request for the small object, response to the large one, to the small one); large is requested first."""
     first, second = _exchange(load, large), _exchange(load, small)
     if first.request.first_ns > second.request.first_ns:
         frame = second.request.frames[0]
@@ -175,7 +173,7 @@ def _asked_in_order(load: PageLoad, large: bytes, small: bytes) -> tuple[Message
 
 
 def _interleaved(load: PageLoad, large: bytes, small: bytes) -> tuple[float, list[int]]:
-    """Return (ms, frames); on one connection, DATA of the small stream must be between DATA of the large one."""
+    """Return (ms from request to end of the small object, frames); its DATA must be between DATA of the large one."""
     (conversation,) = _one(load)
     ids = {exchange.target: stream_id for stream_id, exchange in conversation.streams}
     second, _, delivered = _asked_in_order(load, large, small)
@@ -204,9 +202,7 @@ def _interleaved(load: PageLoad, large: bytes, small: bytes) -> tuple[float, lis
 
 @decides("H12")
 def decide_header_compression(claim: str, text_loads: Sequence[PageLoad], binary_loads: Sequence[PageLoad]) -> Verdict:
-    """Decide H12: from the second request on, headers take fewer octets by 2 than by 1.1, and than the first; the
-    fields of each response take fewer octets than uncompressed.
-    """
+    """Decide H12: HTTP/2 compresses headers: of later requests, against the first one and against 1.1; of responses."""
     if not text_loads or not binary_loads:
         return undecided(claim, "A page load by HTTP/1.1 and one by HTTP/2 are needed.")
 
@@ -246,7 +242,7 @@ def _response_blocks(loads: Sequence[PageLoad]) -> tuple[int, int]:
     ):
         # RFC 7541 section 6.2.2: one octet, then name and value uncompressed, each with a length of one octet.
         fields = sum(3 + len(name) + len(value) for name, value in response.fields)
-        # The status is an octet of the static table (appendix A); that alone compresses no field.
+        # By the static table (appendix A) :status takes one octet; that alone does not compress the fields.
         if fields and len(response.header_block) >= 1 + fields:
             raise Contradiction(
                 f"The header block of the response in frame {response.frames[0]} has {len(response.header_block)} "
@@ -261,7 +257,7 @@ def _response_blocks(loads: Sequence[PageLoad]) -> tuple[int, int]:
 
 
 def _with_objects(fewest: int, verdict: Verdict, loads: Sequence[PageLoad]) -> Verdict:
-    """Return the verdict; undecided for valid loads with too few objects."""
+    """Return the verdict, or undecided instead of shown if a page has fewer than `fewest` objects."""
     objects = min((len(load.exchanges) for load in loads), default=0)
     if verdict.verdict == "shown" and objects < fewest:
         return undecided(verdict.id, f"A page of {objects} {'object' if objects == 1 else 'objects'} is too small.")
@@ -318,9 +314,7 @@ def _pushed(load: PageLoad) -> tuple[str, list[int]]:
 
 
 def _promised_in_time(conversation: Http2Conversation) -> None:
-    """Require each promise before the end of the response that refers to the promised object (RFC 9113 sections 6.6 and
-    8.4.1).
-    """
+    """Require each promise before the end of the response that refers to its object (RFC 9113 sections 6.6, 8.4.1)."""
     ended: set[int] = set()
     for frame in conversation.server_frames:
         if frame.kind == Kind.PUSH_PROMISE and frame.stream_id in ended:

@@ -16,7 +16,7 @@ from experiments.http.claims.http1 import decide_delivered, response_of
 from experiments.http.wire.http1 import Conversation, Exchange
 from experiments.http.wire.page_load import PageLoad
 
-# Servers check their time-outs periodically: lab7's every half second (server.Limits.sweep_s).
+# Permitted lateness of a server's close: lab7's checks time-outs every half second (server.Limits.sweep_s).
 LATE_S = 1.0
 EARLY_S = 0.01
 

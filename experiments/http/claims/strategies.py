@@ -43,7 +43,7 @@ def decide_parallel_connections(claim: str, loads: Sequence[PageLoad]) -> Verdic
 
 @decides("H8")
 def decide_persistent_connection(claim: str, loads: Sequence[PageLoad]) -> Verdict:
-    """Decide H8 from packets: HTTP/1.1, one connection, each request behind the response before it."""
+    """Decide H8 from packets: HTTP/1.1, one connection, each request sent after the previous response."""
     return _every_load(claim, loads, _persistent, fewest=2)
 
 

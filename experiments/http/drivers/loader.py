@@ -19,7 +19,7 @@ from services.http.client import LoadError, load_page
 from services.http.page_load.strategies import load_objects
 from services.shell import run_loop
 
-# As many parallel connections as the formula assumes: one per object.
+# Limit of parallel connections, above any page's number of objects: the formula assumes one per object.
 ALL_AT_ONCE = 1000
 
 

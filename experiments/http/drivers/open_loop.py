@@ -105,9 +105,8 @@ class OpenLoop:
         """Open the connections, request the warm-up targets on them, and wait until the link's queue is empty.
 
         Simultaneous requests fill the link's queue for longer than TCP's probe timeout, two round trips (RFC 8985
-        section 7.2), so that TCP retransmits. The retransmissions may still be in the queue at the last response, and
-        would count as load of the workload. They were sent before that response, so that the queue is empty after as
-        long again.
+        section 7.2), so that TCP retransmits. Retransmissions may still be in the queue at the last response, and would
+        count as load. To empty the queue takes no longer than the warm-up took: wait for as long again.
         """
         began_s = asyncio.get_running_loop().time()
         self._idle.extend(await asyncio.gather(*(self._open() for _ in range(self._plan["connections"]))))

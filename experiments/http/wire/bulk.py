@@ -66,7 +66,7 @@ class BulkExchange:
     def content(self) -> bytes | None:
         """The response's content as its head frames it (RFC 9112 section 6.3), None if it was not captured completely.
 
-        Missing or excess octets remain visible, so that the check finds them.
+        If Content-Length is wrong it is the whole response, head included, which equals no object.
         """
         octets = b"".join(self.pieces)
         if not octets or len(octets) != self.octets:
@@ -83,7 +83,7 @@ class BulkExchange:
 
     @property
     def key(self) -> tuple[Address, Address, int]:
-        """The same for one response at every interface."""
+        """Identity of the response, which is the same at every interface."""
         return self.client, self.server, self.end
 
 

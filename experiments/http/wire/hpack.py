@@ -1,6 +1,6 @@
 """HPACK decoder for HTTP/2 header blocks: RFC 7541 with its dynamic table.
 
-The static table and the Huffman code are scapy's. Its own decoder is not used, because it ignores table size updates
+The static table and the Huffman code are scapy's. scapy's decoder is not used: it ignores table size updates
 (section 6.3), continues after an invalid index, and alters octets that are not UTF-8. Left out: the limit of
 SETTINGS_HEADER_TABLE_SIZE, whose moment of effect only the endpoints know.
 """

@@ -57,12 +57,12 @@ class Http2Frame:
 
     @property
     def packet(self) -> int:
-        """The number of the packet with its first octet."""
+        """The number of the packet with the frame's first octet."""
         return self.pieces[0].frame
 
     @property
     def size_bytes(self) -> int:
-        """Its size with the frame header."""
+        """Size in octets, frame header included."""
         return len(self.octets)
 
 
