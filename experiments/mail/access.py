@@ -95,7 +95,7 @@ from topologies.emulation.node import Host
 from topologies.emulation.testbed import Testbed
 from topologies.mail import ADDRESSES, ALICE_ADDRESS, WEB
 
-# The other legs: RTTs from Alice to her server and between the servers, and the rate between the servers.
+# Legs that are not varied: RTT from Alice to her server, RTT and rate between the servers.
 SENDER_S, BETWEEN_S, BW_MBIT = 0.02, 0.04, 10.0
 PICTURE, PICTURE_BYTES = "ring.png", 12_000
 VISITOR, BROWSER = "experiments.http.drivers.visitor", "experiments.mail.drivers.webmail"
@@ -183,7 +183,7 @@ def _work(
     """Run the sessions on Bob's mailbox: the timed ones, and then those that change it."""
     done, reader, browser = Sessions(), Reader(bed.host("bob"), RECEIVER_ADDRESS), _browser(bed, servers, "bob")
     count, subject = len(written.contents), written.subject.decode()
-    # The first round is read-only and warms up all programs; it is captured, but it is in no window.
+    # The first round is read-only and warms up all programs; it is captured, but not measured.
     done.attempt("warming up", lambda: reader.session("POP3", COUNT))
     done.attempt("warming up", lambda: reader.session("IMAP", looking_steps()))
     done.attempt("warming up", lambda: browser.request(log_in_steps("bob")))
@@ -244,7 +244,7 @@ def _by_webmail(bed: Testbed, servers: Mapping[str, MailHost], seed: int, done: 
 
 
 def _token(seed: int) -> str:
-    """Return a word that occurs in one message only."""
+    """Return a word that occurs only in the message of this seed."""
     return f"{Random(f'token {seed}').getrandbits(64):016x}"
 
 
@@ -370,7 +370,7 @@ EXPERIMENT = Experiment(
     parameters={
         "rtt": Parameter("40ms", seconds, "the round-trip time between Bob and his server"),
         "messages": Parameter("50", whole(10, 1000), "how many messages the mailbox has", full="200"),
-        "attachment": Parameter("60000", whole(1000, 1_000_000), "the size of the picture in one of them in octets"),
+        "attachment": Parameter("60000", whole(1000, 1_000_000), "the size of the attached picture in octets"),
     },
     run=run,
     repeat=1,

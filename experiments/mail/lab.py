@@ -47,7 +47,7 @@ USER, VISITOR = "experiments.mail.drivers.smtp", "experiments.http.drivers.visit
 TIMEOUT_S = 60.0
 # TCP_TIME_WAIT in the kernel's include/net/tcp_states.h, in hexadecimal.
 TIME_WAIT = "06"
-# Polling interval of a mailbox; the time of a delivery is the file system's.
+# Polling interval of a mailbox; the time of delivery is that of the file, not of the poll.
 POLL_S = 0.005
 # Interfaces of the captures: on each leg the side that opens the connection, and the receiver's server.
 LEG_HOSTS = ("alice", "mail-a", "mail-b", "bob")

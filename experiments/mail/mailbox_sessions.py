@@ -1,4 +1,4 @@
-"""Mailbox sessions by POP3, IMAP and webmail: their windows, failures, and captured traffic."""
+"""Mailbox sessions by POP3, IMAP and webmail: time spans, failures, and captured traffic."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from topologies.emulation.errors import EmulationError
 
 @dataclass
 class Sessions:
-    """Windows of the sessions by name, and the failures among them."""
+    """Time spans of the sessions by name, and the failures among them."""
 
     windows: dict[str, list[Window]] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
@@ -42,7 +42,7 @@ class Sessions:
             self.failures[name] = str(error)
 
     def first(self, name: str) -> Window:
-        """Return the window of the first session of this name; an empty window without one."""
+        """Return the time span of the first session of this name; an empty one without such a session."""
         return next(iter(self.windows.get(name, [])), Window(0, 0))
 
     def broken(self, claim: str, *names: str) -> Verdict | None:
@@ -76,7 +76,7 @@ class Traffic:
         return self.http.between(window.start_ns, window.end_ns)
 
     def timed(self, protocol: str, window: Window) -> list[TimedSample]:
-        """Return the duration of the session within a window; empty without a reply."""
+        """Return the duration and terms of the session in a time span, as a list; empty without a reply."""
         start_ns, end_ns = window.start_ns, window.end_ns
         try:
             if protocol == WEBMAIL:

@@ -135,7 +135,7 @@ def _transfer(context: MatrixRun, mta: Party, peer: Party) -> dict[Key, Cell]:
             windows = _send_all(bed, near, sending, path)
             send(bed.host("alice"), near, "alice", BOB, path)
             _wait_for_delivery(far)
-            # The reply to the mail data may still be in transit: Exim sends it with the one to a pipelined QUIT.
+            # The reply to the mail data may still be in transit: Exim sends it together with that to a pipelined QUIT.
             time.sleep(SETTLE_S)
             delivered = contents_of(far, "bob")
     except (EmulationError, LoadFailedError, ServerDied) as error:
@@ -150,7 +150,7 @@ def _transfer(context: MatrixRun, mta: Party, peer: Party) -> dict[Key, Cell]:
 
 
 def _wait_for_delivery(server: MailHost) -> None:
-    """Wait until the message is in the mailbox unaltered; the judge finds one that does not arrive in time."""
+    """Wait until the message is in the mailbox unaltered; that none arrives in time is left to the judge."""
     deadline_s = time.monotonic() + DELIVERY_S
     while time.monotonic() < deadline_s:
         if any(why_altered(MESSAGE, with_crlf(one)) is None for one in contents_of(server, "bob")):

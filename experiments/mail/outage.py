@@ -6,8 +6,8 @@ back, the content of his mailbox is compared with the accepted messages, and the
 schedule. In a third network his server stays down until Alice's gives up: the messages return as delivery status
 notifications. The long run has a fourth case, with the five days of RFC 5321, in virtual time only.
 
-Disturbance by the machine is measured for times that contain a dialogue: that of the resumed delivery. An outage that
-is disturbed beyond the bound is repeated in a network of its own. The schedule of days has no such terms: it runs in
+Disturbance by the machine is measured for times that contain a dialogue: that of the resumed delivery. An outage
+with a disturbed time is repeated in a network of its own. The schedule of days has no such terms: it runs in
 virtual time alone, and milliseconds of processor wait are negligible beside an interval of half an hour.
 """
 
@@ -70,9 +70,9 @@ WORDS = {
 FOR_GOOD = (EXPIRE, DAYS)
 # RFC 5321 section 4.5.4.1: the retry interval is at least 30 minutes, and a message is given up after 4 to 5 days.
 RFC_RETRY_S, RFC_KEPT_S, RFC_GIVE_UP_S = 1800, 4 * 86_400, 5 * 86_400
-# Number of messages in these cases: each causes one DSN, so that few suffice.
+# Number of messages in the case DAYS: each causes one DSN, so that few suffice.
 DAYS_MESSAGES = 4
-# Round-trip times of the legs beside that between the servers, and its rate; delays of the name servers.
+# RTT of the legs of Alice and Bob, rate between the servers, one-way delay of the name servers.
 NEAR_S, BW_MBIT, NAMES_DELAY = 0.005, 10.0, "1ms"
 CONNECT_TIMEOUT_S = 1
 # Give-up times in seconds: of the cases that wait for it, and of the others.
@@ -83,7 +83,7 @@ KILL_AT, KILL_BEHIND = 0.5, 0.25
 SLACK_S = 0.5
 # Time for servers to close a session, beside its round trips.
 GOODBYE_S = 0.2
-# lab7's server schedules from each failure; others scan their queues once an interval.
+# Tolerance of retry times for other servers: they scan their queues once an interval; lab7's schedules from failures.
 TOLERANCE_OF_OTHERS = 1.0
 # Time-out of a delivery, and additional time for each message.
 PATIENCE_S, A_MESSAGE_S = 10.0, 0.5
@@ -95,7 +95,7 @@ NOTE = (
 
 @dataclass
 class OutageEvidence(Evidence):
-    """Evidence of the run, with the outages by case; all but the last of a case were disturbed by the machine."""
+    """Evidence of the run, with the outages by case; the machine disturbed all of a case but the last."""
 
     outages: dict[str, list[Seen]] = field(default_factory=dict)
 
@@ -114,7 +114,7 @@ class Seen:
 
     @property
     def disturbed(self) -> bool:
-        """True if the machine disturbed one of its times beyond the bound."""
+        """True if the machine disturbed one of the times of the outage."""
         return any(timing.beside(theory.terms).disturbed for timing, theory in self.times)
 
 
@@ -175,7 +175,7 @@ def _legs(context: Run) -> Legs:
 
 
 def _seen(context: Run, case: str, name: str, evidence: OutageEvidence) -> Seen:
-    """Run one outage in a network of its own, and read its capture."""
+    """Run one outage in a network of its own, and read the capture."""
     schedule, what = _schedule(context, case), Path(name).stem.removeprefix("capture-")
     flags = {"flags_a": schedule.flags, "flags_b": schedule.flags}
     topo = _legs(context).topology(backup="no", names=NAMES_DELAY, **flags)
@@ -240,7 +240,7 @@ def _outage(context: Run, network: MailNetwork, case: str) -> Outage:
         _wait_for(network.receiver, "bob", 1 + int(KILL_BEHIND * asked["messages"]))
         kills.append(_kill_sender(network))
     _wait_for(network.receiver, "bob", 1 + asked["messages"])
-    # A duplicate would arrive within an interval; without a killed server, at once.
+    # Wait for duplicates: after a kill one may arrive with the next retry, else at once.
     time.sleep(_bound_s(context) if kills else SLACK_S)
     _read(network, "bob", RECEIVER_ADDRESS)
     return Outage(WORDS[case], RECEIVER_ADDRESS, began_ns, back_ns, tuple(kills), _bound_s(context, case))
@@ -274,7 +274,7 @@ def _wait_for(server: MailHost, user: str, count: int) -> None:
 
 
 def _bound_s(context: Run, case: str = SERVICE) -> float:
-    """Return the bound of the next attempt after the peer's return, in seconds."""
+    """Return the permitted time from the peer's return to the next attempt, in seconds."""
     retry_s = context.parameters["retry"] * (2 if MTA_ROLE in context.replacements else 1)
     return float(retry_s + SLACK_S + (CONNECT_TIMEOUT_S if case == LINK else 0))
 
@@ -392,13 +392,13 @@ EXPERIMENT = Experiment(
     claims=("S5",),
     parameters={
         "rtt": Parameter("100ms", seconds, "the round-trip time between the two servers"),
-        "messages": Parameter("20", whole(4, 1000), "how many messages are handed in while it is down", full="200"),
-        "retry": Parameter("1", whole(1, 60), "how many seconds the sender's server waits before it tries again"),
-        "down": Parameter("2s", seconds, "how long the receiving server is down with messages for it"),
+        "messages": Parameter("20", whole(4, 1000), "how many messages are submitted during the outage", full="200"),
+        "retry": Parameter("1", whole(1, 60), "the retry interval of the sender's server in seconds"),
+        "down": Parameter("2s", seconds, "how long the outage lasts once all messages are submitted"),
         "case": Parameter(
             ",".join(SHORT_CASES),
             choices(CASES),
-            "how: service (killed), link (cut off), expire (for good), days (for five days, in virtual time), or all",
+            "service (server killed), link (link down), expire (for good), days (five days, in virtual time), or all",
             full="all",
         ),
     },

@@ -188,7 +188,7 @@ class Scenarios:
         elif code == 421:
             self._mta.stop()
             with suppress(EmulationError):
-                # The refused connection is the evidence.
+                # The packets of the refused connection are the evidence.
                 self._stranger.dialogue(())
 
     def _stop(self) -> None:

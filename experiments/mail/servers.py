@@ -1,6 +1,6 @@
 """Mail server host: its MTA and its POP3 and IMAP servers, lab7's own or their replacements.
 
-A replaced MTA has its own queue; all share the mailboxes: a Maildir for each user, in MAILDIRS/DOMAIN/USER of the
+A replaced MTA has its own queue; all servers share mailboxes: a Maildir for each user, in MAILDIRS/DOMAIN/USER of the
 host's folder. Real servers refuse mailboxes of root, so with a replacement they belong to the user `mail`, and lab7's
 MTA runs as that user.
 """

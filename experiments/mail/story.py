@@ -120,7 +120,7 @@ class RelayRun:
 class Done:
     """Results of the workload: the stories, the messages by way, and the traffic of single claims.
 
-    A story, or the messages of a way, that the machine disturbed are included beside the repetitions.
+    Stories and messages that the machine disturbed are included beside their repetitions.
     """
 
     stories: list[StoryRun] = field(default_factory=list)
@@ -205,7 +205,7 @@ class Correspondence:
             self._problems.append(str(error))
 
     def _arrived(self, count: int) -> list[Path]:
-        """Wait for a number of messages; return the present ones in order of arrival."""
+        """Wait for a number of messages; return those that have arrived by then, in order."""
         self._attempt(lambda: wait_for_messages(self._box, count, DELIVERY_S))
         return sorted(self._box.glob("*"), key=lambda path: path.stat().st_ctime_ns)
 
@@ -227,7 +227,7 @@ def run(context: Run) -> Outcome:
     """Run the workload, decide the claims, compare times with theory."""
     asked = context.parameters
     if 2 * asked["near"] > asked["rtt"]:
-        # Otherwise the server relays each message, on a connection of its own, before the next one is submitted.
+        # With slower submission each message is relayed, on its own connection, before the next one is submitted.
         raise EmulationError(
             "near is more than half of rtt: Alice's letters would come too slowly to share a connection"
         )
@@ -355,7 +355,7 @@ def _verdicts(context: Run, every: MailLegs, done: Done, objects: Mapping[str, b
 
 
 def _within(every: MailLegs, *windows: Window | None) -> MailLegs:
-    """Return the traffic of some windows."""
+    """Return the traffic within these time spans."""
     return every.within([(one.start_ns, one.end_ns) for one in windows if one is not None])
 
 
@@ -369,11 +369,11 @@ EXPERIMENT = Experiment(
     claims=("S1", "S2", "S3", "S4", "S7", "S8", "S9", "S10", "S11"),
     parameters={
         "rtt": Parameter("100ms", seconds, "the round-trip time between the two mail servers"),
-        "near": Parameter("20ms", seconds, "that between Alice and her server"),
-        "far": Parameter("40ms", seconds, "that between Bob and his server"),
-        "names": Parameter("30ms", seconds, "that between the Internet and each name server"),
+        "near": Parameter("20ms", seconds, "the round-trip time between Alice and her server"),
+        "far": Parameter("40ms", seconds, "the round-trip time between Bob and his server"),
+        "names": Parameter("30ms", seconds, "the round-trip time between the Internet and each name server"),
         "bw": Parameter("10", megabits, "the rate between the servers in Mbit/s"),
-        "messages": Parameter("2", whole(2, 20), "how many letters go from server to server at a time", full="10"),
+        "messages": Parameter("2", whole(2, 20), "how many messages are relayed at a time", full="10"),
     },
     run=run,
     repeat=2,

@@ -1,6 +1,4 @@
-"""Times of a mail transfer from packets, beside their theory: the steps of a message, and the ways of relaying between
-servers.
-"""
+"""Times of a mail transfer from packets, and in theory: the steps of a message, the ways of relaying several."""
 
 from __future__ import annotations
 
@@ -25,8 +23,8 @@ from experiments.mail.wire.smtp import SmtpSession
 from experiments.mail.wire.smtp_grammar import Command
 from experiments.mail.wire.smtp_timing import divide, line_intervals, lookups, smtp_intervals
 
-# Number of name servers that the local one queries: with an empty cache the root's, the top-level domain's and the
-# domain's own; with the delegations cached the last one only.
+# Number of name servers that the local one queries: with an empty cache those of the root, the top-level domain and
+# the domain; with the delegations in its cache that of the domain only.
 ALL, LAST = 3, 1
 
 
@@ -186,9 +184,7 @@ def theories(
 def left_out(
     captured: CaptureFile, topo: Topo, samples: Sequence[TimedSample], waiting: Collection[str] = ()
 ) -> list[OmittedTerms] | list[None]:
-    """Return the terms that closed forms lack for these samples; all None after a lost segment or at an uncaptured
-    host.
-    """
+    """Return the terms that closed forms lack for these samples; all None for a capture with loss or without a host."""
     try:
         return omitted_terms(captured, topo, [Sample(one.at, one.first_ns, one.last_ns) for one in samples], waiting)
     except CausalOrderError:
@@ -196,7 +192,7 @@ def left_out(
 
 
 def compared(name: str, samples: Sequence[tuple[Timing, Theory]], tolerance: float) -> Comparison:
-    """Compare samples with the theory of the median one; `tolerance`: by the machine's clock."""
+    """Compare samples with the theory of the median one; `tolerance`: in real time."""
     median = sorted(samples, key=lambda each: each[0].total_s)[(len(samples) - 1) // 2][1]
     return Comparison.of(name, [timing for timing, _ in samples], median, clock.tolerance(round(tolerance, 4)))
 

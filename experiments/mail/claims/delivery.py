@@ -76,9 +76,7 @@ def _text(octets: bytes) -> str:
 
 
 def arrivals(connection: Connection) -> list[Arrival]:
-    """Return the complete messages retrieved on a connection. Raises Contradiction for an invalid
-    dialogue.
-    """
+    """Return the complete messages retrieved on a connection. Raises Contradiction for an invalid dialogue."""
     if connection.server.port == pop3.POP3_PORT:
         session = pop3.read_session(connection)
         _sound(session.problem, connection)

@@ -23,14 +23,14 @@ from experiments.mail.wire.imap_grammar import ImapGrammarError, Value
 from experiments.mail.wire.pop3 import Pop3Traffic
 
 WHOLE = "BODY[]"
-# RFC 3501 section 6.4.5: <origin.octets> behind a section.
+# RFC 3501 section 6.4.5: a partial FETCH has <origin.octets> behind the section.
 PARTIAL = re.compile(rb"(?i)BODY(?:\.PEEK)?\[\]<(\d+)\.(\d+)>")
 PART_NUMBER = re.compile(r"BODY\[[1-9][0-9.]*\]")
-# Section 6.4.6, of one message.
+# RFC 3501 section 6.4.6: arguments of a STORE on one message.
 STORED = re.compile(rb"(?i)(\d+) ([+-])FLAGS(?:\.SILENT)? \(([^)]*)\)\Z")
-# Section 2.3.2: flags that only STORE sets here.
+# RFC 3501 section 2.3.2: flags that no command of these sessions but STORE sets.
 TOUCHED = frozenset(("\\flagged", "\\answered", "\\deleted", "\\draft"))
-# Section 6.4.5: items that have two names.
+# RFC 3501 section 6.4.5: FETCH items that have two names.
 SAME = {"RFC822": WHOLE, "RFC822.HEADER": "BODY[HEADER]", "RFC822.TEXT": "BODY[TEXT]"}
 
 
@@ -127,7 +127,7 @@ def fetched_messages(session: ImapSession) -> dict[int, bytes]:
 
 
 def _stored(session: ImapSession, contents: Sequence[bytes]) -> dict[int, bytes]:
-    """Return the messages by number; raise Contradiction unless they are the known ones."""
+    """Return the fetched messages by number; raise Contradiction unless they are `contents`."""
     found = fetched_messages(session)
     strange = Counter(found.values()) - Counter(contents)
     for number, octets in found.items():

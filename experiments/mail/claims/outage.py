@@ -114,10 +114,10 @@ def next_attempt(episode: Episode) -> Attempt | None:
 
 @decides("S5")
 def decide_outage(claim: str, episodes: Sequence[Episode], given_up: Sequence[Episode] = ()) -> Verdict:
-    """Decide S5 by outages that end, and by those that do not."""
+    """Decide S5 by outages after which the peer returns, and by those after which it does not (`given_up`)."""
     every = [*episodes, *given_up]
     traffic = [part for one in every for part in (one.submitted, one.mailbox)]
-    # Without any session: the check decides that nothing was delivered.
+    # A server without any session is evidence, too: then the check finds that nothing was delivered.
     passed = [part for episode in episodes for part in (episode.leaving, episode.arriving) if part is not None]
     traffic += [part for part in passed if part.sessions or part.dropped]
 
@@ -136,7 +136,7 @@ def decide_outage(claim: str, episodes: Sequence[Episode], given_up: Sequence[Ep
 
 
 def _course(episode: Episode) -> Finding:
-    """Describe the course of one outage."""
+    """Check one outage; return a description and its frames. Raises Contradiction, Inconclusive."""
     outage, taken = episode.outage, _taken(episode)
     contents = list(fetched_messages(episode.mailbox.sessions[-1]).values())
     held, sent, arrived = Counter(map(_body, contents)), _sent(episode), _arrived(episode)
@@ -254,7 +254,7 @@ def _none_lost(taken: dict[bytes, Message], held: Counter[bytes], sent: dict[byt
 
 
 def _duplicates(episode: Episode, held: Counter[bytes], sent: dict[bytes, list[Message]]) -> str:
-    """Describe duplicate messages; each extra copy must have a transfer in doubt."""
+    """Describe duplicate messages; each extra copy needs a transfer whose outcome the sender cannot know."""
     twice = {body: copies for body, copies in held.items() if copies > 1}
     for body, copies in twice.items():
         transfers = sent.get(body, [])

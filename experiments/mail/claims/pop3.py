@@ -126,9 +126,7 @@ def downloaded(traffic: Pop3Traffic) -> list[Pop3Exchange]:
 
 
 def _kept(course: Pop3Course, contents: Sequence[bytes]) -> list[Pop3Exchange]:
-    """Return the downloads of the session that keeps; raise Contradiction unless they are the messages, and these
-    remain.
-    """
+    """Return the downloads of the session that keeps; Contradiction unless they are all messages, and all remain."""
     asked = downloaded(course.keeps)
     _are(asked, contents)
     if len(asked) != len(contents):

@@ -95,9 +95,7 @@ def _opened_by(connection: Connection, address: str, why: str) -> None:
 
 
 def message_with(traffic: SmtpTraffic, content: bytes) -> tuple[SmtpSession, Message] | None:
-    """Return the session that carried a message, unaltered but for permitted changes by servers, and the message as
-    captured.
-    """
+    """Return the session that carried a message, with permitted changes only, and the message as captured."""
     for session in traffic.sessions:
         for message in session.messages:
             if message.taken and why_altered(content, message.content) is None:

@@ -163,9 +163,7 @@ def bad_sequence(scenario: Scenario) -> Finding:
 
 
 def parameter_not_implemented(scenario: Scenario) -> Finding:
-    """Check 504: a well-formed parameter that the server does not support; with a supported one the command is
-    accepted.
-    """
+    """Check 504: a well-formed parameter that the server does not support; a supported one is accepted."""
     session, asked = answered(scenario, 504)
     said = command(asked)
     if said.why_malformed is not None or b" " not in said.argument:

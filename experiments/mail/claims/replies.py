@@ -94,7 +94,7 @@ def decide_reply_causes(
     return shown(claim, "\n".join([f"All {len(CODES)} codes, each by its cause:", *evidence]), frames)
 
 
-# Common checks.
+# Functions that several checks share.
 
 
 def answered(scenario: Scenario, code: int, *verbs: str) -> tuple[SmtpSession, SmtpExchange]:
@@ -151,7 +151,7 @@ def of_both(first: SmtpExchange, second: SmtpExchange) -> list[int]:
     return [*first.frames, *second.frames]
 
 
-# 211 to 354.
+# Checks of the codes from 211 to 354.
 
 
 def system_status(scenario: Scenario) -> Finding:

@@ -72,7 +72,7 @@ class MailLegs:
         return ConnectionTraffic(self.reading, self.dropped_at_bob)
 
     def within(self, windows: Sequence[tuple[int, int]]) -> MailLegs:
-        """Return the part whose connections begin within one of these windows [start_ns, end_ns)."""
+        """Return the part whose connections begin within one of these time spans [start_ns, end_ns)."""
 
         def is_in(connection: Connection) -> bool:
             return any(start <= connection.syn.time_ns < end for start, end in windows)
@@ -103,10 +103,9 @@ def mail_legs(captured: CaptureFile, interfaces: Sequence[str], who: Addresses) 
 
 @decides("S1")
 def decide_relaying(claim: str, legs: MailLegs, composed: Sequence[bytes] = ()) -> Verdict:
-    """Decide S1: every message that the agent submits to its server is relayed to the receiver's, and is retrieved
-    there.
+    """Decide S1: every message submitted by the agent is relayed to the receiver's server, and retrieved there.
 
-    No server may change it beyond RFC 5321 and RFC 6409 (see `delivery`). `composed`: the messages as the agent
+    No server may change a message beyond RFC 5321 and RFC 6409 (see `delivery`). `composed`: the messages as the agent
     composed them, all of which must be submitted.
     """
 

@@ -22,7 +22,7 @@ MAIL_PORTS = {25: "SMTP", 465: "SMTP", 587: "SMTP", 110: "POP3", 995: "POP3", 14
 
 @dataclass(frozen=True)
 class Screen:
-    """The connections at one user's interface while webmail was used, and those of HTTP."""
+    """The connections at one user's interface while webmail was used, and the HTTP ones as a page load."""
 
     connections: Sequence[Connection]
     load: PageLoad

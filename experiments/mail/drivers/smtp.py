@@ -35,7 +35,7 @@ from services.mail.agent.drafts import Attachment, ComposeError, Draft, parse_ma
 from services.mail.agent.errors import AgentError
 
 TIMEOUT_S = 20.0
-# Time-out of the server's close after its last reply.
+# Time-out for the server to close the connection after the last reply.
 FAREWELL_S = 2.0
 READ_OCTETS = 4096
 POP3_PORT = 110
@@ -88,7 +88,7 @@ def _dialogue(request: dict[str, Any]) -> None:
 
 
 def _wait_for_close(client: smtplib.SMTP) -> None:
-    """Wait for the server's close: a client that closed at once could be the first in the capture."""
+    """Wait for the server's close: a client that closed at once might send the first FIN in the capture."""
     if client.sock is not None:
         client.sock.settimeout(FAREWELL_S)
         with suppress(OSError):

@@ -80,7 +80,7 @@ class Browser:
             status, location = self._ask(path, body, kind)
             if not 300 <= status < 400:
                 break
-            # RFC 9110 section 15.4.4: see other, by GET.
+            # Follow by GET, as after 303 See Other (RFC 9110 section 15.4.4).
             path, body = location, None
         if status != 200:
             raise PageError(f"{path} is answered with {status}")
@@ -105,7 +105,7 @@ class Browser:
             raise PageError(f"no form goes to {action}")
         fields = {**form[2], **given}
         if form[1] == "multipart/form-data":
-            # RFC 7578 section 4.
+            # Encode as multipart/form-data (RFC 7578 section 4).
             head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="'
             parts = "".join(f'{head}{name}"\r\n\r\n{value}\r\n' for name, value in fields.items())
             self.open(action, f"{parts}--{BOUNDARY}--\r\n".encode(), f"multipart/form-data; boundary={BOUNDARY}")

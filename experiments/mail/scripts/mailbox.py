@@ -76,7 +76,7 @@ def folder_steps() -> Steps:
     return [*_IMAP, ("select", FOLDER, True), ("fetch", "1:*", "(BODY.PEEK[])"), ("logout",)]
 
 
-# POP3: a wrong password and commands after it; a STAT; a download with deletion of some messages.
+# POP3 sessions: a wrong password and commands after it; a STAT; a download with deletion of some messages.
 REFUSED: Steps = [("user", USER), ("pass_", f"{PASSWORD}s"), ("stat",), ("retr", 1), ("quit",)]
 COUNT: Steps = [*_POP3, ("stat",), ("quit",)]
 # DELE of a message, then close without QUIT.

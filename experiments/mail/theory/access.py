@@ -19,8 +19,8 @@ By webmail, on one persistent connection, a request takes 1 RTT:
                     the picture a search, its message, the picture (3)
     transmission    as above
 
-The link has no rate here: an answer takes longer than its round trip by slow start alone. A window of ten segments at
-first (RFC 6928) doubles with each round trip (RFC 5681 section 3.1); within one session it does not shrink.
+The link has no rate here: an answer takes longer than its round trip by slow start alone. The window, ten segments at
+first (RFC 6928), doubles with each round trip (RFC 5681 section 3.1); within one session it does not shrink.
 
 Source: RFC 1939 section 3 and RFC 3501 section 2.2 (a command, its response), counted here.
 """

@@ -41,7 +41,7 @@ RFC_5321 = "RFC 5321, sections 3.1, 3.3 and 4.1.1: round trips counted"
 RFC_2920 = "RFC 5321, sections 3.1, 3.3 and 4.1.1, and RFC 2920, section 3.1: round trips counted"
 RFC_1035 = "RFC 1034, section 5.3.3, and RFC 5321, sections 3.1 and 5.1: round trips counted"
 RFC_1939 = "RFC 1939, sections 3 to 5: round trips counted"
-# Size of a command or a reply, where its mean is not measured.
+# Assumed size of a command or a reply, where the mean size is not measured.
 MESSAGE_BYTES = 40
 # Round trips of a message: commands one at a time, and with MAIL, RCPT and DATA in one group.
 ONE_AT_A_TIME, PIPELINED = 4, 2

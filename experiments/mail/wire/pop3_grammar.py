@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from experiments.harness.judge.dialogue import Line, Request
 from experiments.harness.judge.reassembly import Stream
 
-# RFC 2449 section 4: octets with CRLF.
+# Maximum octets of a command and of a status line, CRLF included (RFC 2449 section 4).
 COMMAND_OCTETS, STATUS_OCTETS = 255, 512
 EXCERPT_OCTETS = 60
 # RFC 1939 section 3: keywords and arguments are printable ASCII; PASS may have spaces within its argument.
@@ -28,7 +28,7 @@ COMMAND = re.compile(rb"([A-Za-z]{3,4})(?: ([ -~]*))?\r\n")
 STATUS = re.compile(rb"(\+OK|-ERR|\+)(?: ([^\r\n]*))?\r\n")
 TEXT_LINE = re.compile(rb"([^\r\n]*)\r\n")
 END = b".\r\n"
-# Commands with a multi-line response: without an argument only, and in any case.
+# Commands with a multi-line response: only without an argument, and always.
 LISTINGS, CONTENTS = ("LIST", "UIDL", "AUTH"), ("RETR", "TOP", "CAPA")
 
 
