@@ -14,7 +14,7 @@ VARIABLE = "LAB7_CLOCK"
 VIRTUAL_MEANING = (
     "the clock was virtual: programs take no time; for order, content and formulas, not for the speed of programs"
 )
-# In virtual time theory leaves out nothing but the 32 ns of each reading of the clock.
+# Tolerance of a time in virtual time: theory leaves out nothing but the 32 ns of each reading of the clock.
 VIRTUAL_TOLERANCE = 0.003
 REAL_MEANING = "the clock was this machine's: programs and the machine's other work take part in every time"
 
@@ -28,7 +28,7 @@ class Clock:
     configuration: str | None = None
 
     def sentence(self, seed: int) -> str:
-        """Return the meaning of the clock for the figures of a run."""
+        """Return a sentence for reports: what the clock means for the figures of a run."""
         if self.word == "real":
             return REAL_MEANING
         return f"{VIRTUAL_MEANING} (kernel {self.kernel}, configuration {self.configuration}, seed {seed})"

@@ -27,7 +27,7 @@ class UnknownNameError(ValueError):
 class TopologyEntry:
     """A topology by name: its class, its module's docstring, and example commands.
 
-    called: its name on a command line, which for a user's file is the file.
+    called: the topology's name on a command line; for a user's file, the file.
     """
 
     name: str
@@ -37,7 +37,7 @@ class TopologyEntry:
     called: str = ""
 
 
-# Marks a module of the packages of experiments: one of these names, assigned at the top level.
+# Modules with one of these names at the start of a line define an experiment or a matrix.
 _DEFINES = re.compile(r"^(EXPERIMENT|MATRIX)\b", re.MULTILINE)
 
 

@@ -112,7 +112,7 @@ class Experiment:
     cost: float = 15.0
 
     def read_parameters(self, given: Mapping[str, str], full: bool = False) -> dict[str, Any]:
-        """Parse all parameters, `given` in place of the defaults; `full`: those of the long run by this clock.
+        """Parse all parameters, `given` in place of the defaults, which `full` and this process's clock select.
 
         Raises ParameterError.
         """

@@ -53,7 +53,7 @@ class Cell:
 
     @property
     def column(self) -> str:
-        """Heading of its column."""
+        """Heading of the cell's column."""
         return f"{self.client} {self.protocol}"
 
 
@@ -152,7 +152,7 @@ def run_matrix(
 ) -> tuple[Path, list[Cell]]:
     """Fill a matrix into a result folder (matrix.json, matrix.html, captures); return the folder and the cells.
 
-    `folder` and `started`: a result folder that the caller has created, and its time.
+    `folder` and `started`: a result folder made by the caller, and the start of the run.
     """
     started = started or datetime.now(UTC)
     folder = folder or make_folder(results, f"matrix-{matrix.name}", started)

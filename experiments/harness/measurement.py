@@ -37,7 +37,7 @@ from experiments.harness.results.result import Check, Fidelity
 from topologies.emulation.testbed import Starter, Testbed
 
 CAPTURE_NAME = "capture.pcapng"
-# Progress of a run after its path probes, as a share.
+# Share of a run's progress that is reported when the paths have been probed.
 PROBING = 0.05
 
 
@@ -121,7 +121,7 @@ def measured(
 ) -> Iterator[Lab]:
     """Start a network, probe its paths, and yield it; it is stopped afterwards.
 
-    `evidence`: that of the networks before; `progress`: the reported share of the run at that time, None: not reported.
+    `evidence`: of the run's earlier networks; `progress`: the share of the run to report after the probes, or None.
     """
     evidence = evidence or Evidence()
     with make_testbed(context, network) if isinstance(network, Topo) else network as bed:

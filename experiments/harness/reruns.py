@@ -13,7 +13,7 @@ from pathlib import Path
 from experiments.harness.judge.verdict import Verdict
 from experiments.harness.results.result import Result
 
-# Default bound of reruns per experiment (`lab7 run --again N`).
+# Default maximum of reruns per experiment (`lab7 run --again N`).
 RERUNS = 2
 
 

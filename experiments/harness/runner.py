@@ -38,7 +38,7 @@ def run_experiment(
     """Run an experiment with `given` parameters; return its folder and its result.
 
     `step` receives progress as a text and a share; `attempt` counts the runs of one command (see reruns). `folder` and
-    `started`: a result folder that the caller has created, and its time. Raises ParameterError, EmulationError,
+    `started`: a result folder made by the caller, and the start of the run. Raises ParameterError, EmulationError,
     LabDied.
     """
     parameters = experiment.read_parameters(given, full)

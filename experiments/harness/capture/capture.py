@@ -6,7 +6,7 @@
     capture.statistics["client:client-eth0"]  # InterfaceCounts(packets=412, dropped=0)
 
 Entering returns once every socket is bound; leaving returns once everything sent so far is in the file. Another process
-reads the sockets (`recorder`), so that a busy experiment neither delays it nor is delayed by it. Time stamps are the
+(`recorder`) reads the sockets, so that a busy experiment and the reading do not delay each other. Time stamps are the
 kernel's (CLOCK_REALTIME, nanoseconds), so that all interfaces share one clock with `time.time_ns()`.
 
 Needs CAP_NET_RAW in each namespace and CAP_SYS_ADMIN over it: root, or the owner of the user namespace around it.
@@ -62,7 +62,7 @@ class Capture:
     """A running capture; a context manager, or `start` and `stop`.
 
     If the body of the `with` statement raises, the capture is still finished, since it shows the failure; if the
-    recorder dies, its records up to then become the file. Within a testbed the recorder is on the testbed's watch.
+    recorder dies, its records up to then become the file. Within a testbed, the testbed watches the recorder.
     """
 
     def __init__(self, path: Path, interfaces: Sequence[CaptureInterface]) -> None:

@@ -161,7 +161,7 @@ def _request(
 def _conclude(
     found: list[tuple[Path, Result]], results: Path, strict: bool, as_json: bool, different: int = 0
 ) -> NoReturn:
-    """Write the report over all results, print its path, and exit by their verdicts.
+    """Write the report over all results, print its path, and exit with a status by the verdicts.
 
     different: number of results that differ from a second run.
     """
@@ -198,7 +198,7 @@ def _choose(names: tuple[str, ...], given: dict[str, str]) -> list[Experiment]:
         chosen = find_experiments(names)
         nobodys = [name for name in given if all(name not in experiment.parameters for experiment in chosen)]
         for experiment in chosen:
-            # A parameter of a part of the experiments applies to those.
+            # A parameter that only some of the experiments have applies to those.
             experiment.read_parameters({**_of(experiment, given), **{name: given[name] for name in nobodys}})
     except (UnknownNameError, ParameterError) as error:
         raise click.UsageError(str(error)) from error

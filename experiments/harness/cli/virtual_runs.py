@@ -26,7 +26,7 @@ SECOND = "-second"
 
 @dataclass(frozen=True)
 class Callbacks:
-    """Callbacks for each result in its turn, and for the sentence that compares it with a second run."""
+    """Callbacks for each result, in order, and for the sentence that compares a result with a second run."""
 
     result: Callable[[Result], None]
     comparison: Callable[[str], None]
@@ -90,7 +90,7 @@ def _scratch(results: Path, twice: bool) -> Iterator[list[Path]]:
 
 
 def _compare(first: Found, second: Found, request: Mapping[str, Any], callbacks: Callbacks) -> bool:
-    """Report the comparison of two runs; return whether they differ, in which case the second one is kept."""
+    """Report the comparison of two runs; return whether they differ, and keep a second run that does."""
     difference = first_difference(first[0], second[0])
     sentence_text = sentence(first[1], difference, [text.partition("=")[0] for text in request["replace"]])
     if difference is not None:

@@ -47,13 +47,13 @@ RATE_TOLERANCE = 0.03
 LOSS_FRAMES = 1500
 LOSS_BURST = 250
 LOSS_ERRORS = 4
-# Bounds of the machine during the run: share of time stolen by the hypervisor, lateness of a thread's wake-ups.
+# Limits of the machine during a run: share of time stolen by the hypervisor; lateness of a thread's wake-ups (LAG_*).
 STEAL_MAX = 0.05
 LAG_MAX_S = 0.005
 LAG_QUANTILE = 0.99
 LAG_PERIOD_S = 0.01
-# A lateness beyond this plus the run-queue delay means that the run, or the machine, was suspended (SIGSTOP, Ctrl-Z, a
-# paused VM).
+# A wake-up later than by this plus the run-queue delay shows that the run, or the machine, was suspended (SIGSTOP,
+# Ctrl-Z, a paused VM).
 GAP_MAX_S = 0.5
 # Tolerated change of CLOCK_REALTIME, the capture's clock, against CLOCK_MONOTONIC: half an hour of NTP's slewing at the
 # usual 20 ppm, but no step (adjtimex(2)), nor a suspended machine, where CLOCK_MONOTONIC stands still.
@@ -61,7 +61,7 @@ CLOCK_STEP_MAX_S = 0.05
 CLOCK_READINGS = 5
 # Period of the check for suspended processes.
 STOPPED_PERIOD_S = 0.25
-# Bound on the lateness of a wire's frames.
+# Limit of the lateness of a wire's frames.
 LATE_MAX_S = 0.005
 
 
@@ -179,9 +179,8 @@ class MachineWatch:
         captured = watch.read_capture(path, bed.topo)           # with the turns of the hosts
         timing = watch.timing(total_s, terms, start_ns, end_ns) # with its disturbance
 
-    In virtual time it does nothing: the machine's other load has no effect on any time.
-
-    Leave it before packets are judged: that load delays the monitor's own thread.
+    In virtual time it does nothing: the machine's other load has no effect on any time. Leave the context before
+    packets are judged: a busy judge would delay the thread of the monitor.
     """
 
     def __init__(self) -> None:
@@ -245,7 +244,7 @@ class MachineWatch:
             began_s, stopped = time.monotonic(), self._stop.is_set()
 
     def samples(self, take: Callable[[], Sample], retakes: int = RETAKES) -> list[Sample]:
-        """Take a sample, and repeat it while the machine disturbs it beyond the bound; return all, in order."""
+        """Take a sample, and repeat it while the machine disturbs it (see `disturbed`); return all, in order."""
         samples: list[Sample] = []
         while len(samples) <= retakes:
             self.begin_sample()
@@ -256,7 +255,7 @@ class MachineWatch:
 
     @property
     def watching(self) -> bool:
-        """True while it monitors the machine: never in virtual time."""
+        """True while the machine is monitored: never in virtual time."""
         return self._thread is not None
 
     def begin_sample(self) -> None:
@@ -265,9 +264,7 @@ class MachineWatch:
             self._sampler.read()
 
     def disturbed(self, sample: Span) -> bool:
-        """Return whether the machine disturbed a sample beyond the bound, by the counters alone, before packets are
-        read.
-        """
+        """Return whether the machine disturbed more than DISTURBED_SHARE of a sample, by counters alone."""
         if self._thread is None:
             return False
         self._sampler.read()
@@ -276,7 +273,7 @@ class MachineWatch:
         return record.within(start_ns, end_ns).beyond_bound((end_ns - start_ns) / 1e9)
 
     def read_capture(self, path: Path, topo: Topo) -> CaptureFile:
-        """Read a capture that was made during monitoring, and extract the turns of the hosts."""
+        """Read a capture that was made during monitoring, and extract the turns of the hosts (see fidelity.turns)."""
         captured = read_capture(path)
         self.add_turns(captured, topo)
         return captured
@@ -290,21 +287,20 @@ class MachineWatch:
         self._record = None
 
     def timing(self, total_s: float, terms: Mapping[str, float], start_ns: int, end_ns: int) -> Timing:
-        """Return the timing of a sample in this window, with its disturbance."""
+        """Return the timing of a sample between these times, with its disturbance."""
         return self.with_disturbance(Timing(total_s, terms), start_ns, end_ns)
 
     def with_disturbance(self, timing: Timing, start_ns: int, end_ns: int) -> Timing:
-        """Return a sample in this window with its disturbance."""
+        """Return the timing of a sample between these times with its disturbance added."""
         if clock.current().word == "virtual":
             return timing
         self._has_samples = True
         return replace(timing, disturbance=self.record.within(start_ns, end_ns))
 
     def disturbance(self, start_ns: int, end_ns: int, hosts: Collection[str] | None = None) -> Disturbance:
-        """Return the disturbance of these hosts (None: all) in a window in which they act by timers, not only on
-        arrivals.
+        """Return the disturbance of these hosts (None: all) between two times; zero in virtual time.
 
-        Zero in virtual time.
+        For hosts that act by timers and not only on arrivals: their programs count outside of turns as well.
         """
         if clock.current().word == "virtual":
             return Disturbance()
@@ -323,8 +319,8 @@ class MachineWatch:
     def checks(self, times: bool = True) -> list[Check]:
         """Return the checks of the machine; none in virtual time.
 
-        Lag and lateness are bounded if no sample was taken; else undisturbed_check decides on times. times False: for
-        an experiment that judges no time, or whole seconds only; then they are not bounded either.
+        Lag and lateness have limits unless a sample was taken: then undisturbed_check decides on times. times False:
+        they have no limits either, for an experiment that judges no time, or whole seconds only.
         """
         if clock.current().word == "virtual":
             return []
@@ -357,7 +353,7 @@ class MachineWatch:
         ]
 
     def _bounded(self, times: bool, name: str, figure: str, value_s: float, bound_s: float, more: str = "") -> Check:
-        """Return a check of a time, with a bound unless the samples account for it."""
+        """Return a check of a time; `bound_s` applies unless the samples account for it, or `times` is False."""
         measured = f"{figure}{value_s * 1e3:.2f} ms{more}"
         if not times:
             return Check(name, "any: no time depends on it", measured, "valid")
@@ -369,8 +365,8 @@ class MachineWatch:
 def _waited_s() -> float:
     """Return the run-queue delay of this process's main thread and the calling one (proc_pid_schedstat(5)).
 
-    It does not grow while they, or the machine, are suspended; the calling thread waits for the main thread to release
-    the interpreter's lock.
+    It does not grow while the threads, or the machine, are suspended. The main thread counts as well: the calling one
+    waits for it to release the interpreter's lock.
     """
     words = [Path("/proc", place, "schedstat").read_text().split() for place in ("self", "thread-self")]
     return sum(int(waited_ns) for _, waited_ns, _ in words) / NS
@@ -393,7 +389,7 @@ def _processor_times() -> tuple[int, int]:
 
 
 def undisturbed_check(comparisons: Iterable[Comparison]) -> list[Check]:
-    """Return one check where disturbances were measured: each time needs one sample within the bound."""
+    """Return the check that every time has an undisturbed sample; none if no disturbance was measured."""
     every = [comparison for comparison in comparisons if comparison.disturbed is not None]
     if not every:
         return []

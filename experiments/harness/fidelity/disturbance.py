@@ -14,15 +14,15 @@ Five terms, each measured independently of the packets, in the order in which th
 Not all of this is on a sample's critical path: programs of two hosts wait at the same time, a server writes its log
 after its response. These rules keep the terms from explaining too much:
 
-- Programs are counted during their host's turns (see turns), in each turn no more than it lasted: first their
-  run-queue delay, then processor time, then disk waits, then stolen time, each between the last reading before the
-  turn and the first one after it; and for all turns of a host in a sample together, no more than was counted in the
-  sample. For a host that was not captured (a name server behind others) all counts. Neither this command nor the
-  captures are counted.
+- Programs are counted during the turns of their host (while the network waits for it, see turns), in each turn no more
+  than it lasted: first their run-queue delay, then processor time, disk waits and stolen time, each between the last
+  reading before the turn and the first one after it; and for all turns of a host in a sample, no more than was counted
+  in the sample. For a host that was not captured (a name server behind others) all counts. Neither this command nor
+  the captures are counted.
 - The run-queue delay of ksoftirqd is the machine's, as stolen time is: of a turn the remainder that no program
   accounts for, by the thread of one processor, since a frame is on one; of a sample no more than these threads waited
   in it.
-- A host is ignored if its own wires carried no frame in the sample's window. The processor time and waits of a wire's
+- A host is ignored if its own wires carried no frame during the sample. The processor time and waits of a wire's
   process appear as lateness of its frames.
 - While the turns are unknown (a sample has just been taken), all counts between the first frame on a wire and the last
   one: a client that is started for the sample computes before it sends anything.
@@ -45,14 +45,14 @@ NS = 1_000_000_000
 LATE_FRAMES, STOLEN, WAITING, PROGRAMS = "late_frames", "stolen", "waiting_for_processor", "programs"
 DISK = "waiting_for_disk"
 TERMS = (LATE_FRAMES, WAITING, PROGRAMS, DISK, STOLEN)
-# The programs' processor time is no disturbance by the machine: it is the same each time.
+# Terms that make a sample a disturbed one: not the programs' processor time, which is the same in each sample.
 MACHINE_TERMS = (LATE_FRAMES, WAITING, DISK, STOLEN)
 # Maximum gap within a burst: more than a full frame at 5 Mbit/s, less than a round trip of any topology.
 BURST_NS = 3_000_000
-# Beyond this share a sample is marked as disturbed and taken again. It is a share and no time, since each exchange of a
-# long dialogue has its turns: a session of fifty commands waits fifty times as often as one of a single command.
+# Above this share of its time a sample counts as disturbed and is taken again. It is a share and no time: a session of
+# fifty commands waits for a processor fifty times as often as one of a single command.
 DISTURBED_SHARE = 0.1
-# Bound of repetitions of one sample.
+# Maximum number of repetitions of one sample.
 RETAKES = 3
 LATE_QUANTILE = 0.99
 
@@ -69,7 +69,7 @@ class Counter:
         return self._at(end_ns) - self._at(start_ns)
 
     def growth_about(self, start_ns: int, end_ns: int) -> int:
-        """Return an upper bound of the growth: from the last reading before a time to the first one after another."""
+        """Return an upper bound of the growth: from the last reading before `start_ns` to the first after `end_ns`."""
         if not self.times_ns:
             return 0
         first = max(0, bisect_right(self.times_ns, start_ns) - 1)
@@ -101,9 +101,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Wire:
-    """One direction of a wire: the hosts at its ends, and the due time and departure of each frame, in order of due
-    time.
-    """
+    """One direction of a wire: the hosts at its ends, and each frame's due time and departure, in order of due time."""
 
     name: str
     hosts: tuple[str, ...]
@@ -111,22 +109,22 @@ class Wire:
     left_ns: Sequence[int]
 
     def due_in(self, start_ns: int, end_ns: int) -> Sequence[int]:
-        """Return the due times in a window, in order."""
+        """Return the due times within a time span, in order."""
         return self.due_ns[bisect_left(self.due_ns, start_ns) : bisect_right(self.due_ns, end_ns)]
 
     def late_ns(self, start_ns: int = 0, end_ns: int = 1 << 63) -> list[int]:
-        """Return the lateness of each frame that was due in a window, in order of due time."""
+        """Return the lateness of each frame that was due within a time span, in order of due time."""
         first, last = bisect_left(self.due_ns, start_ns), bisect_right(self.due_ns, end_ns)
         pairs = zip(self.due_ns[first:last], self.left_ns[first:last], strict=True)
         return [max(0, left - due) for due, left in pairs]
 
     def bursts_ns(self, start_ns: int, end_ns: int) -> list[int]:
-        """Return the lateness of the latest frame of each burst in a window."""
+        """Return the lateness of the latest frame of each burst within a time span."""
         first = bisect_left(self.due_ns, start_ns)
         found: list[int] = []
         last_due_ns = -BURST_NS
         for due_ns, late_ns in zip(self.due_ns[first:], self.late_ns(start_ns, end_ns), strict=False):
-            # Count lateness up to the window's end only.
+            # Count lateness up to the end of the time span only.
             late_in_window_ns = min(late_ns, end_ns - due_ns)
             if due_ns - last_due_ns <= BURST_NS and found:
                 found[-1] = max(found[-1], late_in_window_ns)
@@ -159,7 +157,7 @@ class Disturbance:
         return sum(self.terms().values())
 
     def beyond_bound(self, total_s: float) -> bool:
-        """Return whether the disturbance of a sample of this duration exceeds the bound for a repetition."""
+        """Return whether the machine disturbed more than DISTURBED_SHARE of a sample of this duration."""
         return beyond_bound(sum(self.terms()[name] for name in MACHINE_TERMS), total_s)
 
 
@@ -214,21 +212,19 @@ class Record:
         """Return the part of these hosts (None: of all), counting their programs in and outside of turns."""
         if hosts is None:
             return replace(self, turns=None)
-        # A wire between switches may be on their path.
+        # A wire without hosts, between switches, may carry frames of these hosts.
         wires = [wire for wire in self.wires if not wire.hosts or set(wire.hosts) & set(hosts)]
         return Record([task for task in self.tasks if task.host in hosts], wires, self.stolen)
 
     def on_wires(self, start_ns: int, end_ns: int) -> tuple[int, int]:
-        """Return the part of a window from its first frame on a wire to its last; all of it without recorded wires."""
+        """Return the part of a time span from the first frame due on a wire to the last; all of it without any."""
         due = [windows for wire in self.wires if (windows := wire.due_in(start_ns, end_ns))]
         if not due:
             return start_ns, end_ns
         return min(times[0] for times in due), max(times[-1] for times in due)
 
     def _programs_ns(self, host: str, start_ns: int, end_ns: int) -> _Share:
-        """Return the waits and processor time of a host's programs, and the time stolen from them, in the turns of a
-        sample.
-        """
+        """Return waits and processor time of a host's programs, and time stolen, during the turns of a sample."""
         tasks = [task for task in self.tasks if task.host == host]
         if self.turns is None or host not in self.turns:
             return _Share(
@@ -263,7 +259,7 @@ class Record:
 
 
 def beyond_bound(machine_s: float, total_s: float) -> bool:
-    """Return whether the disturbance of a sample exceeds the bound."""
+    """Return whether a disturbance is more than DISTURBED_SHARE of a sample's duration."""
     return machine_s > DISTURBED_SHARE * total_s
 
 
@@ -272,7 +268,7 @@ def without_disturbance(
 ) -> dict[str, float]:
     """Return the measured terms of a sample without the disturbance, and the disturbance as further terms; same sum.
 
-    The amount taken out is bounded by the sample's slack over theory, and in each term by that term's own.
+    The amount taken out is at most the sample's excess over theory, and in each term at most the term's own excess.
     """
     slack_s = max(0.0, total_s - sum(theory.values()))
     excess = {name: max(0.0, value_s - theory.get(name, 0.0)) for name, value_s in terms.items()}

@@ -4,8 +4,8 @@ The machine's monitor (see certificate) calls it every few milliseconds and at t
 are found by its network namespace; a program that starts and exits between two scans is missed, and so is the last
 growth of one that has exited.
 
-Debian's kernel does not count disk waits of a thread (kernel.task_delayacct is off). So its state is sampled: between
-two readings it waited all the time if it was in state D at both, half of it if at one of them.
+Debian's kernel does not count disk waits of a thread (kernel.task_delayacct is off). So the thread's state is sampled:
+of the time between two readings all counts as disk wait if the state is D at both, half if it is D at one of them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ LOOK_NS = 100_000_000
 READ_BYTES = 200
 # Maximum duration of one reading, and the number of attempts to stay below it.
 READING_NS, READINGS = 1_000_000, 3
-# Of proc_pid_stat(5) the state is read, the first word after the name of at most 16 octets.
+# Octets to read of proc_pid_stat(5): enough for the state, the first word after the name of at most 16 octets.
 STAT_BYTES = 64
 ON_DISK = b"D"
 

@@ -30,7 +30,7 @@ FTP_PORT, SSH_PORT = 21, 22
 DNS_ROLES = ("authoritative", "local")
 # The CDN's name server in the topology cdn (request routing by region).
 CDN_DNS_ROLE = "cdn-dns"
-# Roles filled by the implementations of another: a replica of a CDN is a reverse proxy.
+# Roles filled by the implementations of another role: a replica of a CDN is a reverse proxy.
 SAME: Mapping[str, tuple[str, str]] = {"replica": ("proxy", "reverse")}
 FTP_SERVER, FTP_CLIENT, SFTP_SERVER = "ftp-server", "ftp-client", "sftp-server"
 # In the topology mail: MTAs (SMTP to Maildirs), access servers (POP3 and IMAP on the same Maildirs), user agents.
@@ -48,7 +48,7 @@ HINTS: Mapping[str, str] = {
     FTP_CLIENT: "{what} {host} {names}",
     AGENT_ROLE: "{what} {host} {user} {message}",
 }
-# `make peers` unpacks programs here whose packages conflict with others.
+# Folder into which `make peers` unpacks programs whose packages conflict with others.
 UNPACKED = f"{sys.prefix}/peers/usr/sbin"
 LISTS = ("speaks", "modes")
 
@@ -62,8 +62,8 @@ class Implementation:
     """A program that can take a role. Servers have `command`, clients `commands` by strategy.
 
     files: further configuration files in its folder, by name, with their templates. modes: forward or reverse, of a
-    proxy. least_interval_s: shortest period of health checks of a CDN's name server. module: import required of its
-    program, a Python. get: installation instructions, if not by its package. own: a user's program.
+    proxy. least_interval_s: shortest period of health checks of a CDN's name server. module: module that the program, a
+    Python interpreter, must find. get: installation instructions, if not by its package. own: a user's program.
     """
 
     name: str
@@ -113,7 +113,7 @@ class Implementation:
         return self.get or (f"`sudo apt-get install {self.package}`" if self.package else "")
 
     def require(self) -> None:
-        """Check that it is installed. Raises MachineError with the installation instructions."""
+        """Raise MachineError with the installation instructions unless the program is installed."""
         if not self.installed():
             how = f": {self.how_to_get()}" if self.how_to_get() else ""
             raise MachineError(f"{self.program if self.own else self.name} is not installed{how}")

@@ -11,7 +11,7 @@ import heapq
 from collections.abc import Callable, Generator
 from itertools import count
 
-# Bound on the events of one model, against a workload without end.
+# Maximum number of events of one model, against a workload without end.
 EVENTS_MAX = 5_000_000
 
 

@@ -77,7 +77,7 @@ class Replay:
         self._clock.run()
 
     def time_ns(self, frame: Frame) -> int:
-        """Return the model's time of a frame, the first one of an action or an arrival.
+        """Return the model's time of a frame, which is the first one of an action, or an arrival.
 
         Raises CausalOrderError if the model has no such frame, or ends before it.
         """
@@ -123,7 +123,7 @@ class Replay:
         """Run the application of one host: each action after its trigger, in order."""
         for action in actions:
             yield self._condition(action.trigger)
-            # In the model, the host's latest arrival can come before the one on the action's own connection.
+            # Wait for the action's own connection as well: in the model its octets may come after the host's latest.
             yield self._condition(action.own)
             if self._is_untriggered(action):
                 # Start at the captured time instead of a pause after the trigger, which would drift against other

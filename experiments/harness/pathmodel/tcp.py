@@ -27,7 +27,7 @@ UNLIMITED = 1 << 30
 
 @dataclass(frozen=True)
 class Options:
-    """Modelled mechanisms of TCP. Switched off, it is ideal: an unlimited window; acknowledgements that occupy no link.
+    """Modelled mechanisms of TCP; without them TCP has an unlimited window, and acknowledgements that occupy no link.
 
     rates false: a replay's links have no transmission times (see network). waiting: hosts whose programs lag behind
     their triggers as in the capture, in a replay; those of all others act at once.
@@ -210,7 +210,7 @@ class Endpoint:
         if self._options.window:
             if self._options.hystart and self._window < self._threshold:
                 self._hystart(rtt_ns)
-            # Beyond slow start the window grows by less than a segment in the round trips of an exchange.
+            # Growth after slow start is left out: it is less than a segment in the round trips of an exchange.
             if self._may_grow() and self._window < self._threshold:
                 self._window = min(self._window + count, self._threshold)
         self._transmit()
@@ -334,7 +334,7 @@ class Connection:
         return self.client.established
 
     def establish(self) -> None:
-        """Establish it at once, as a connection that was opened before."""
+        """Establish the connection without a handshake, as one that was opened before."""
         self.client.established.meet()
         self.server.established.meet()
 

@@ -197,7 +197,7 @@ def render_index(runs: Sequence[IndexRow], latest: Mapping[str, Latest], claims:
     groups: dict[str, list[Claim]] = {}
     for claim in claims.values():
         groups.setdefault(claim.group, []).append(claim)
-    # Their statements are in the reports of their runs.
+    # Claims of single experiments have no statement here: it is in the reports of their runs.
     if own := [Claim(name, OWN_CLAIMS, "", "") for name in latest if name not in claims]:
         groups[OWN_CLAIMS] = own
     return render(

@@ -126,9 +126,7 @@ class Timing:
 
     @property
     def disturbed(self) -> bool:
-        """True if the machine disturbed the sample beyond the bound; after `beside`, judged by the terms that were
-        taken out.
-        """
+        """True if the machine disturbed the sample (DISTURBED_SHARE); after `beside`, by the terms taken out."""
         if self.disturbance is None:
             return False
         if any(name in self.terms for name in TERMS):
@@ -140,7 +138,7 @@ class Timing:
 class Comparison:
     """One quantity measured several times, beside its theory.
 
-    samples_s: the measured times; disturbed: the numbers (from 1) of those that the machine disturbed beyond the bound
+    samples_s: the measured times; disturbed: the numbers (from 1) of those that the machine disturbed (DISTURBED_SHARE)
     (None: not measured). The figures are of the undisturbed samples if there are any: raw_s is their median, measured_s
     the median of their times without disturbance (see disturbance), ratio is measured_s over theory. terms are those of
     the median sample (of an even number, the lower of the middle two) and add up to its raw time; tolerance is the
@@ -157,7 +155,7 @@ class Comparison:
     formula: str
     source: str
     tolerance: float
-    # Not in older results, of which it is measured_s.
+    # Missing in older results, which have it in measured_s.
     raw_s: float = math.nan
     disturbed: tuple[int, ...] | None = None
 
@@ -191,7 +189,7 @@ class Comparison:
 
     @property
     def adds_up(self) -> bool:
-        """True if the terms of the median sample add up to it, to the nanosecond."""
+        """True if the terms of the median sample add up to its time, to the nanosecond."""
         terms_ns = sum(round(value_s * 1e9) for value_s in self.terms.values())
         return terms_ns in {round(sample_s * 1e9) for sample_s in self.samples_s}
 
@@ -321,7 +319,7 @@ def read_results(results: Path) -> Iterator[tuple[Path, Result]]:
         try:
             result = Result.load(path.parent)
         except (OSError, ResultError):
-            # Incomplete after a kill, or a foreign file: skip it.
+            # Skip a result that a kill left incomplete, and a file of another program.
             continue
         entries.append((result.started, path.parent.name, path.parent, result))
     for _, _, folder, result in sorted(entries, key=lambda entry: entry[:2]):
@@ -340,7 +338,7 @@ def find_latest(results: Path) -> dict[str, Latest]:
 def write_timings(folder: Path, timings: Mapping[str, Sequence[Timing]]) -> Path:
     """Write timings.csv: one row per sample: the comparison's name, the total and its terms, in seconds.
 
-    In real time the last columns are: whether the machine disturbed the sample beyond the bound, the total of the
+    In real time the last columns are: whether the machine disturbed the sample (DISTURBED_SHARE), the total of the
     counted disturbance (its terms are no more than the sample's slack over theory), and the latest frame with its wire.
     """
     every = [sample for samples in timings.values() for sample in samples]

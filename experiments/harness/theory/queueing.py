@@ -8,7 +8,7 @@
 
 A link that sends objects of one size at one rate, with an unbounded queue, is an M/D/1 queue where requests are a
 Poisson process. Its mean wait is reached after a long time: the nearer the utilisation is to 1, the longer
-(`relaxation_s`). A run of seconds is a sample of it, so a representative workload is drawn (`representative` of the
+(`relaxation_s`). A run of seconds is only a sample, so a representative workload is drawn (`representative` of the
 cache experiments), from its arrivals alone and never from measurements.
 """
 
@@ -155,8 +155,8 @@ def cache_outcomes(
     """Return the outcome of each request at a cache (None: no cache) whose misses queue at a link.
 
     service_s: transmission time of one object on the link; rtt_s: from a request to the start of its response, without
-    the wait. An object is stored when its response is complete; a request for it meanwhile waits for that (a collapsed
-    request, RFC 9111 section 4). For a cache that is no LRU list, `cache` says of each request whether it is forwarded.
+    the wait. An object is stored when its response is complete; a request for it before that waits until then (a
+    collapsed request, RFC 9111 section 4). For a cache that is no LRU list, `cache` is True for each forwarded request.
     Lindley's recursion gives the waits.
     """
     if cache is None:

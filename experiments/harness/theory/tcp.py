@@ -16,7 +16,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-# Ethernet (RFC 894) 14, IPv4 (RFC 791) 20, TCP (RFC 9293) 20, time stamps option with padding (RFC 7323) 12.
+# Headers: Ethernet (RFC 894) 14, IPv4 (RFC 791) 20, TCP (RFC 9293) 20, padded time stamps option (RFC 7323) 12.
 SEGMENT_OVERHEAD_BYTES = 14 + 20 + 20 + 12
 MSS_BYTES = 1500 - 20 - 20 - 12
 # A SYN carries 20 octets of options (RFC 9293 section 3.2, RFC 7323): maximum segment size, time stamps, ...

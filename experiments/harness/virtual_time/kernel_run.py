@@ -1,7 +1,4 @@
-"""The host's side of a run in virtual time: result folder, boot of a kernel, supervision of its job, results.
-
-Each run has a kernel of its own, so that parallel runs do not affect each other's times.
-"""
+"""The host's side of a run in virtual time: result folder, boot of a kernel, supervision of its job, results."""
 
 from __future__ import annotations
 
@@ -29,37 +26,36 @@ from topologies.emulation.virtual.job import Job
 from topologies.emulation.virtual.machine import Ended, Machine, OverdueError
 
 Step = Callable[[str, float], None]
-# A program that computes for ever stops virtual time, so that no time-out of the run itself can fire. The run is ended
-# after this much processor time without an advance of the clock or a step: a bound independent of other load of the
-# machine. Judges compute while the clock stands still, too, but for less than half of it.
+# Maximum processor time without an advance of the clock or a step, whatever the other load of the machine: judges
+# compute while the clock stands still, too, but for less than half of this.
 STILL_LIMIT_S = 60.0
-# Environment variable that overrides it: for a slow machine, and for tests.
+# Environment variable that overrides STILL_LIMIT_S: for a slow machine, and for tests.
 STILL_VARIABLE = "LAB7_STILL_LIMIT"
-# The same until the first step: a network starts within a moment of virtual time, which takes 10 s of a processor, or
-# 25 s of a loaded one. A command (lab7 exec) has no steps.
+# The least such limit before the first step: a network starts within a moment of virtual time, which takes 10 s of a
+# processor, or 25 s of a loaded one. A command (lab7 exec) has no steps.
 STILL_LIMIT_START_S = 120.0
-# Bound on processor time without a step, while the clock advances. No step of an experiment takes a quarter of it;
-# those of long runs (--full) take longer.
+# Maximum processor time without a step, while the clock advances: more than four times that of any step. Steps of long
+# runs (--full) take longer, and have the second limit.
 QUIET_LIMIT_S = 120.0
 QUIET_LIMIT_FULL_S = 1800.0
-# Bound on host time without any processor time.
+# Maximum host time during which the kernel uses no processor time.
 STALL_LIMIT_S = 300.0
 LOOK_S = 1.0
 PACKAGES = ("services", "topologies", "experiments")
-# Bound on virtual time: experiments take weeks at most. An idle kernel takes half a minute of a processor for so long a
-# time, for its own timers (of the neighbour tables, for example).
+# Maximum virtual time of a run: experiments take weeks at most. For 100 days the timers of an idle kernel (of the
+# neighbour tables, for example) take half a minute of a processor.
 VIRTUAL_LIMIT_S = 100 * 86_400.0
 
 
 def compile_packages() -> None:
     """Compile changed modules of lab7 to bytecode: each kernel would do so again, without keeping it."""
     for name in PACKAGES:
-        # A read-only folder is compiled in each kernel.
+        # A folder that cannot be written is compiled in each kernel instead.
         compileall.compile_dir(job.PACKAGE_ROOT / name, quiet=2)
 
 
 def still_limit_s(environment: Mapping[str, str] = os.environ) -> float:
-    """Return the bound on processor time without an advance of the clock, in s. Raises ValueError with a sentence."""
+    """Return the limit of processor time without an advance of the clock, in s. Raises ValueError with a sentence."""
     text = environment.get(STILL_VARIABLE, "")
     if not text:
         return STILL_LIMIT_S
@@ -80,7 +76,7 @@ class StoppedError(EmulationError):
 class Relay:
     """Copies the growth of files in a job's folder: its output, and its progress.
 
-    grown, moved: output or progress has appeared, and the kernel's clock has advanced, since they were last reset.
+    grown: output or progress has appeared; moved: the kernel's clock has advanced; both since the caller's last reset.
     begun: a first step was reported.
     """
 
@@ -124,9 +120,7 @@ class Relay:
 
 
 class ProgressLimits:
-    """Bounds on a run without progress: of processor time with a stopped clock or without a step, and of host time
-    idle.
-    """
+    """Limits of a run without progress: processor time with a stopped clock or without a step, and idle host time."""
 
     def __init__(
         self, machine: Machine, relay: Relay, quiet_limit_s: float, still_limit_s: float = STILL_LIMIT_S
@@ -250,5 +244,5 @@ class VirtualTime:
                 f"{name} failed in virtual time with exit code {ended.code}; `--time real` may show why"
             ) from None
         if error is not None:
-            # The folder has another path in the kernel.
+            # The message has the path of the result folder in the kernel, which differs from that on the host.
             raise EmulationError(error.replace(RESULT_PLACE, str(folder)))
