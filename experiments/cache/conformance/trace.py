@@ -66,7 +66,7 @@ class StepSeen:
 
 @dataclass(frozen=True)
 class CheckSeen:
-    """A check, step by step; `contents` are those of the origin's replies, by step."""
+    """A check as captured, step by step; `contents`: the content prepared for the origin's reply of each step."""
 
     steps: tuple[StepSeen, ...]
     contents: tuple[bytes, ...]

@@ -63,8 +63,8 @@ FILE_BUFFER_BYTES = 1 << 20
 RAW_SUFFIX = ".raw"
 # Interval of flushes: later records are lost when this process is killed.
 FLUSH_S = 0.25
-# Interval of fsyncs in virtual time, against the kernel being killed: in seconds of its clock, and as a share of the
-# elapsed time, so that a run of days syncs some hundred times and not a hundred thousand.
+# Interval of fsyncs in virtual time, so that records outlive a killed kernel: the longer of SYNC_S and the share
+# SYNC_SHARE of the elapsed time, so that a run of days syncs some hundreds of times and not a hundred thousand.
 SYNC_S, SYNC_SHARE = 1.0, 0.02
 
 

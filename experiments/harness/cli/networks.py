@@ -165,7 +165,7 @@ def exec_command(
         code = virtual.command(module_command("experiments.harness.cli", *words), f"the command in {host}")
         raise click.exceptions.Exit(code)
     with network as (_entry, bed):
-        # click passes the `--` before the command on.
+        # click leaves a `--` that precedes the command in `command`.
         words = list(command[1:] if command[0] == "--" else command)
         process = bed.host(host).popen(words, stdin=None, stdout=None, stderr=None)
         code = process.wait()

@@ -1,4 +1,4 @@
-"""Sampler of disturbances: reads the kernel's counters of the hosts' programs, and the records of the wires.
+"""Sampler of the machine's disturbance of a run: the kernel's counters of programs, and the wires' lateness.
 
 The machine's monitor (see certificate) calls it every few milliseconds and at the ends of samples. Programs of a host
 are found by its network namespace; a program that starts and exits between two scans is missed, and so is the last

@@ -1,4 +1,4 @@
-"""The server's control connection on asyncio: octets to the session, and its actions to files and data connection.
+"""The server's control connection on asyncio: passes octets to the session, carries out its actions.
 
 Takes no decision of the protocol. Owns back-pressure, deadlines and the log; blocking file actions run in threads.
 """

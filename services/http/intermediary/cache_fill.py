@@ -194,7 +194,7 @@ class FillReader(StreamedBody):
         try:
             data = self._stored.read(limit_octets)
         except OSError:
-            # After an abort, the octets stored until then have been read. Any other error is one of the disk.
+            # After an abort, reading fails once all stored octets have been read. Any other error is the disk's.
             writer = self._fill.writer
             if writer is None or writer.state is not WriterState.ABORTED:
                 raise

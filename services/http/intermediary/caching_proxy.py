@@ -112,8 +112,8 @@ class CollapsedRequest:
             self.task.cancel()
 
 
-# Cache of complete responses, valid for the second in which Age does not change: a maximum number, and a maximum size
-# of content, so that its memory is small beside the store's.
+# Limits of the encoded responses kept for reuse while their Age stays the same (a second): their number, and the octets
+# of content in each, so that they take little memory beside the store.
 READY_RESPONSES = 1024
 READY_OCTETS = 16_384
 # Limit of retries in another form (ResponseActions.retry) for one request.

@@ -57,7 +57,7 @@ class _Finder(HTMLParser):
 
 
 def find_links(page: bytes, url: str) -> list[Link]:
-    """Return the objects of an HTML page at `url`, without duplicates and the page itself, in document order."""
+    """Return the objects of an HTML page at `url`, in document order: each once, and never the page itself."""
     finder = _Finder(url)
     finder.feed(page.decode("utf-8", "replace"))
     finder.close()

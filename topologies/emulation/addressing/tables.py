@@ -43,7 +43,7 @@ def _entries(near: Any, far: Any, with_ipv6: bool) -> Iterator[str]:
 
 
 def set_forwarding(net: Any) -> None:
-    """Fill every bridge's forwarding table. Raises EmulationError."""
+    """Fill the forwarding table of every bridge that does not mirror. Raises EmulationError."""
     neighbours: dict[Any, list[tuple[Any, Any]]] = {}
     for link in net.links:
         for near, far in ((link.intf1, link.intf2), (link.intf2, link.intf1)):

@@ -62,7 +62,7 @@ def unsupported() -> str:
 
 
 def find() -> Kernel | None:
-    """Return the kernel of the current recipe: this user's, else the machine's; None if there is none."""
+    """Return the kernel of the present patches, in this user's cache or else the machine's; None without."""
     recipe = recipe_hash()
     for folder in (user_folder(), SHARED):
         for place in sorted(folder.glob(f"{recipe}-*"), reverse=True):
