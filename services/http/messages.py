@@ -168,8 +168,10 @@ class Target:
 
 
 def is_host(value: bytes) -> bool:
-    """Return whether `value` is uri-host [":" port] (RFC 9110 section 7.2)."""
-    match = _HOST.fullmatch(value)
+    """Return whether `value` is uri-host [":" port] (RFC 9110 section 7.2), or empty."""
+    # RFC 9112 section 3.2: Host is empty for a URI without an authority. RFC 9110 section 4.2.1: an authority of http
+    # has a host, so a port alone is invalid.
+    match = None if value.startswith(b":") else _HOST.fullmatch(value)
     if match is None or (match["ipv6"] is not None and not _is_ipv6(match["ipv6"])):
         return False
     # int() is only called on a short number; leading zeros are allowed.
@@ -216,7 +218,7 @@ def _absolute_form(method: bytes, request_target: bytes) -> Target:
     if scheme != b"http":
         raise HTTPError(421, "this server speaks for http resources only")
     # RFC 9110 sections 4.2.1 (an empty host is invalid) and 4.2.4 (user information is an error).
-    if not authority or authority.startswith(b":") or not is_host(authority):
+    if not authority or not is_host(authority):
         raise HTTPError(400, "the request target's authority is not valid")
     path, query = _path_and_query(match["rest"])
     # RFC 9112 section 3.2.4: OPTIONS for a URI without path and query is a request about the server.

@@ -15,7 +15,7 @@ proxy accepts HTTP/2 by prior knowledge; a forward proxy does not.
 """
 
 import argparse
-import os
+import secrets
 import socket
 import sys
 from collections.abc import Awaitable, Callable
@@ -111,7 +111,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NETWORK",
         help="permit clients of NETWORK, an address or address/bits; repeatable (default: all clients)",
     )
-    parser.add_argument("--name", type=_name, metavar="ID", help="name in Via and Cache-Status (default: host:port)")
+    parser.add_argument("--name", type=_name, metavar="ID", help="name in Via and Cache-Status (default: host name and a random number)")
     _add_store_flags(parser)
     add_idle_flag(parser, Limits().idle_s)
     parser.add_argument("--status", metavar="PATH", help="serve counters as JSON under PATH")
@@ -119,17 +119,21 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _default_name(port: int) -> bytes:
-    """Return a name for Via that differs between proxies in a chain, since forwarding loops are detected by it."""
+def _default_name() -> bytes:
+    """Return a pseudonym for Via that no other process has, since forwarding loops are detected by it.
+
+    Host name and port do not suffice: the hosts of an emulated network share the machine's name, and their proxies
+    usually have the same port. The random part has a constant length, so that sizes do not differ between runs.
+    """
     host = "".join(letter if is_token(letter.encode("utf-8")) else "-" for letter in socket.gethostname())
-    return f"{host}:{port}".encode("ascii") if port else f"{host}-{os.getpid()}".encode("ascii")
+    return f"{host}-{secrets.token_hex(4)}".encode("ascii")
 
 
 def _settings(options: argparse.Namespace) -> Settings:
     if options.status is not None and not options.status.startswith("/"):
         raise ServiceError("the path of --status must start with a slash")
     status = None if options.status is None else options.status.encode("utf-8")
-    name = options.name or _default_name(options.port)
+    name = options.name or _default_name()
     return Settings(name, options.origin, tuple(options.allow_connect), tuple(options.allow_client), status)
 
 

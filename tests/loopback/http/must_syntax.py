@@ -52,6 +52,7 @@ SYNTAX = [
     Must("9112 3.2", "a Host with a path earns 400", get().replace(b"Host: a", b"Host: a/b"), REFUSED),
     Must("9112 3.2", "a Host's port is digits", get().replace(b"Host: a", b"Host: a:b"), REFUSED),
     Must("9112 3.2", "a Host with port is valid", get().replace(b"Host: a", b"Host: a:80"), WHOLE),
+    Must("9112 3.2", "a Host with a port alone earns 400", get().replace(b"Host: a", b"Host: :80"), statuses(400)),
     Must("9112 3.2", "an IPv6 Host is valid", get().replace(b"Host: a", b"Host: [::1]:8080"), WHOLE),
     Must("9112 3.2", "an empty Host is valid", get().replace(b"Host: a", b"Host:"), WHOLE),
     Must("9112 3.2", "an HTTP/1.0 request may have no Host", b"GET /a.txt HTTP/1.0\r\n\r\n", WHOLE),

@@ -125,13 +125,13 @@ class RunningProxy:
 
 
 @contextmanager
-def proxy_process(*flags: str) -> Iterator[RunningProxy]:
-    """Run the proxy by its command line."""
-    command = [sys.executable, "-m", "services.http.proxy", "--port", "0", "--listen", HOST, *flags]
+def proxy_process(*flags: str, host: str = HOST) -> Iterator[RunningProxy]:
+    """Run the proxy by its command line, on the loopback address `host`."""
+    command = [sys.executable, "-m", "services.http.proxy", "--port", "0", "--listen", host, *flags]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             ready = process.stdout.readline() if process.stdout else ""
-            assert ready.startswith(f"READY proxy {HOST}:"), ready
+            assert ready.startswith(f"READY proxy {host}:"), ready
             yield RunningProxy(int(ready.rpartition(":")[2]), process.pid)
         finally:
             process.send_signal(signal.SIGTERM)

@@ -252,6 +252,22 @@ def test_a_proxy_whose_origin_is_itself_says_so() -> None:
         assert exchange(reverse.port, ask(free, "/x"), b"\r\n\r\n").startswith(b"HTTP/1.1 508 ")
 
 
+def test_chained_proxies_on_one_port_are_no_loop() -> None:
+    # The hosts of an emulated network share the machine's name, and their proxies have one port.
+    with socket.create_server((HOST, 0)) as taken, raw_origin(always(HELLO)) as origin:
+        port = str(taken.getsockname()[1])
+        taken.close()
+        with (
+            proxy_process("--port", port, "--origin", origin.base, host="127.0.0.2") as inner,
+            proxy_process("--port", port, "--origin", f"http://127.0.0.2:{port}") as outer,
+        ):
+            done = curl("-i", f"{outer.url}/x")
+    assert inner.port == outer.port
+    assert done.stdout.endswith(b"hello")
+    first, second = field_values(origin.requests[0], b"via")
+    assert first != second
+
+
 def test_the_numbers_can_be_asked_for(proxy: RunningProxy) -> None:
     numbers = json.loads(curl(f"{proxy.url}/numbers").stdout)
     assert numbers["requests"] > 0

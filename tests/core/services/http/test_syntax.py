@@ -119,7 +119,7 @@ def test_valid_hosts(host: bytes) -> None:
     [
         *(b"[1::2::3]", b"[12345::]", b"[127.0.0.1]", b"[::ffff:1.2.3.400]", b"[1:2:3:4:5:6:7:8:9]", b"[:]", b"[.]"),
         *(b"[]", b"[::1%25lo]", b"[v.a]", b"[v1.]", b"[::1]a", b"::1", b"a:65536", b"a:" + b"9" * 5000, b"a b"),
-        *(b"a%2", b"a@b"),
+        *(b"a%2", b"a@b", b":", b":80", b":0"),
     ],
 )
 def test_invalid_hosts(host: bytes) -> None:
