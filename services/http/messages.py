@@ -9,6 +9,11 @@ two messages. A request target has one of four forms:
 
     >>> split_target(b"GET", b"http://www.example/a%20b?q=1")
     Target(authority=b'www.example', path=b'/a%20b', query=b'q=1')
+
+Path and query may have any visible ASCII character but "#", and a percent sign alone, as in nginx and Apache: browsers
+send some that RFC 3986 excludes (WHATWG URL sections 1.3 and 4.4), such as "[]", "{}", "|" and "^" in a query. They are
+taken as they are and never repaired, so that no two recipients read a target differently. percent_encode() makes a URI
+of such a target.
 """
 
 import re
@@ -147,8 +152,10 @@ _HOST = re.compile(
     rb"(?:\[(?:(?P<ipv6>[0-9A-Fa-f:.]++)|[Vv][0-9A-Fa-f]++\.[%b%b:]++)\]|(?:[%b%b]|%b)*+)(?::(?P<port>\d*+))?"
     % (_UNRESERVED, _SUB_DELIMS, _UNRESERVED, _SUB_DELIMS, _PERCENT_ENCODED)
 )
-# RFC 3986 sections 3.3 and 3.4: path and query. No fragment: RFC 9112 section 3.2.1.
-_PATH_AND_QUERY = re.compile(rb"(?:[%b%b:@/?]|%b)*+" % (_UNRESERVED, _SUB_DELIMS, _PERCENT_ENCODED))
+# No white space, control character or non-ASCII octet, and no fragment: RFC 9112 sections 3 and 3.2.1.
+_PATH_AND_QUERY = re.compile(rb"[\x21\x22\x24-\x7e]*+")
+# What RFC 3986 sections 3.3 and 3.4 exclude from path and query.
+_NOT_IN_URI = re.compile(rb"%%(?![0-9A-Fa-f]{2})|[^%b%b:@/?%%]" % (_UNRESERVED, _SUB_DELIMS))
 _ABSOLUTE = re.compile(rb"(?P<scheme>[A-Za-z][0-9A-Za-z+\-.]*)://(?P<authority>[^/?]*)(?P<rest>.*)")
 _ENCODED_UNRESERVED = re.compile(rb"%(2[DEde]|3[0-9]|[46][1-9A-Fa-f]|[57][0-9Aa]|5[Ff]|7[Ee])")
 _BAD_PERCENT = re.compile(rb"%(?![0-9A-Fa-f]{2})")
@@ -229,20 +236,29 @@ def _absolute_form(method: bytes, request_target: bytes) -> Target:
 def _path_and_query(octets: bytes) -> tuple[bytes, bytes | None]:
     # RFC 9112 section 3: recipients that repair an invalid target may disagree on it (request smuggling).
     if _PATH_AND_QUERY.fullmatch(octets) is None:
-        raise HTTPError(400, "the request target has characters that no target may have, or a percent sign alone")
+        raise HTTPError(400, "the request target has white space, control or non-ASCII characters, or a fragment")
     path, mark, query = octets.partition(b"?")
     return path, query if mark else None
 
 
 def decode_unreserved(path: bytes) -> bytes:
-    """Decode percent-encoded unreserved characters of `path` (RFC 3986 section 6.2.2.2)."""
-    return _ENCODED_UNRESERVED.sub(lambda match: bytes((int(match[1], 16),)), path) if b"%" in path else path
+    """Decode percent-encoded unreserved characters (RFC 3986 section 6.2.2.2), unless there is a percent sign alone."""
+    # Decoding "%%37e" to "%7e" would change its meaning.
+    if b"%" not in path or has_bad_percent(path):
+        return path
+    return _ENCODED_UNRESERVED.sub(lambda match: bytes((int(match[1], 16),)), path)
+
+
+def has_bad_percent(octets: bytes) -> bool:
+    """Return whether a percent sign is not followed by two hexadecimal digits (RFC 3986 section 2.1)."""
+    return _BAD_PERCENT.search(octets) is not None
 
 
 def percent_decode(path: bytes) -> bytes:
-    """Percent-decode `path`; raises HTTPError 400 on a % without two hexadecimal digits."""
-    if b"%" not in path:
-        return path
-    if _BAD_PERCENT.search(path):
-        raise HTTPError(400, "a percent sign in the path is not followed by two hexadecimal digits")
-    return _PERCENT.sub(lambda match: bytes((int(match[1], 16),)), path)
+    """Percent-decode `path`; a percent sign without two hexadecimal digits stays (WHATWG URL section 1.3)."""
+    return _PERCENT.sub(lambda match: bytes((int(match[1], 16),)), path) if b"%" in path else path
+
+
+def percent_encode(octets: bytes) -> bytes:
+    """Percent-encode the octets that a URI's path and query must not have, and percent signs that stand alone."""
+    return _NOT_IN_URI.sub(lambda match: b"%%%02X" % match[0][0], octets)

@@ -27,7 +27,16 @@ from services.http.fields import FieldLine, Fields, lower_tokens
 from services.http.files.partial import full_response, partial_response
 from services.http.files.static import UNKNOWN_TYPE, CacheRule, Directory, Representation, StaticFiles, parse_rule
 from services.http.flags import add_idle_flag
-from services.http.messages import ASTERISK, HTTP_1_1, Request, Response, Target, decode_unreserved, split_target
+from services.http.messages import (
+    ASTERISK,
+    HTTP_1_1,
+    Request,
+    Response,
+    Target,
+    decode_unreserved,
+    percent_encode,
+    split_target,
+)
 from services.http.ranges import select_ranges
 from services.http.server.context import Limits
 from services.http.server.error_pages import page_response
@@ -158,11 +167,12 @@ def _echo(request: Request, body: bytes) -> Response:
 
 
 def _redirect(target: Target) -> Response:
-    # Two leading slashes would start an authority (RFC 3986 section 4.2).
+    # Two leading slashes would start an authority (RFC 3986 section 4.2), and browsers take a backslash for a slash.
     location = b"/" + target.path.lstrip(b"/") + b"/"
     if target.query is not None:
         location += b"?" + target.query
-    return page_response(301, "The resource is a directory; its name ends in a slash.", (b"Location", location))
+    value = percent_encode(location)
+    return page_response(301, "The resource is a directory; its name ends in a slash.", (b"Location", value))
 
 
 def _not_modified(representation: Representation) -> Response:

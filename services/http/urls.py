@@ -1,13 +1,22 @@
-"""http and https URLs: parsing into origin and request target, resolution of references (RFC 9110 section 4.2)."""
+"""http and https URLs: parsing into origin and request target, resolution of references (RFC 9110 section 4.2).
 
+    >>> parse_url("http://h/a|b?x[]=ü", "iso-8859-1").request_target
+    b'/a%7Cb?x%5B%5D=%FC'
+
+As in browsers (WHATWG URL section 4.4) the path is encoded in UTF-8, the query in the character encoding of the page
+that has the URL, and a backslash before the query is a slash. Unlike them every character is percent-encoded that RFC
+3986 excludes, so that servers which insist on it answer.
+"""
+
+import re
 from dataclasses import dataclass
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import urljoin, urlsplit
 
-from services.http.messages import is_host
+from services.http.messages import is_host, percent_encode
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
-# Characters that are not percent-encoded, as in browsers.
-_KEPT = "%/:=&?~!$'()*+,;@-._[]|"
+UTF_8 = "utf-8"
+_BEFORE_QUERY = re.compile(r"[^?#]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +44,12 @@ class Link:
     request_target: bytes
 
 
-def parse_url(url: str) -> Link:
-    """Parse an absolute http or https URL; raises ValueError with a reason of one clause."""
-    parts = urlsplit(url)
+def parse_url(url: str, charset: str = UTF_8) -> Link:
+    """Parse an absolute http or https URL; raises ValueError with a reason of one clause.
+
+    `charset` is the name of a Python codec, for the query.
+    """
+    parts = urlsplit(_with_slashes(url))
     if parts.scheme not in DEFAULT_PORTS or not parts.hostname:
         raise ValueError(f"{url} is not an http or https URL with a host")
     try:
@@ -48,15 +60,35 @@ def parse_url(url: str) -> Link:
         raise ValueError(f"{url} has no valid host and port") from error
     if not is_host(authority):
         raise ValueError(f"{url} has no valid host and port")
-    path = quote(parts.path or "/", safe=_KEPT)
-    query = f"?{quote(parts.query, safe=_KEPT)}" if parts.query else ""
-    return Link(parts._replace(fragment="").geturl(), origin, (path + query).encode("ascii"))
+    target = percent_encode((parts.path or "/").encode(UTF_8, "surrogateescape"))
+    if parts.query:
+        target += b"?" + percent_encode(_encode_query(parts.query, charset))
+    return Link(parts._replace(fragment="").geturl(), origin, target)
 
 
-def resolve(base: str, reference: str) -> Link | None:
-    """Resolve a reference in the page `base`; return None unless it is a URL with the page's scheme."""
+def _with_slashes(url: str) -> str:
+    return _BEFORE_QUERY.sub(lambda match: match[0].replace("\\", "/"), url, count=1)
+
+
+def _encode_query(query: str, charset: str) -> bytes:
+    """Encode a query; a character that the encoding lacks becomes a reference (WHATWG URL section 1.3)."""
     try:
-        link = parse_url(urljoin(base, reference.strip()))
+        return query.encode(charset, "surrogateescape")
+    except UnicodeEncodeError:
+        return b"".join(_encode_character(character, charset) for character in query)
+
+
+def _encode_character(character: str, charset: str) -> bytes:
+    try:
+        return character.encode(charset, "surrogateescape")
+    except UnicodeEncodeError:
+        return b"%%26%%23%d%%3B" % ord(character)
+
+
+def resolve(base: str, reference: str, charset: str = UTF_8) -> Link | None:
+    """Resolve a reference in the page `base`, encoded in `charset`; None unless it has the page's scheme."""
+    try:
+        link = parse_url(urljoin(base, _with_slashes(reference.strip())), charset)
     except ValueError:
         return None
     return link if link.origin.scheme == urlsplit(base).scheme else None

@@ -5,8 +5,10 @@
     >>> selecting_values(Fields(((b"Accept-Language", b"de;q=0.50 , EN"),)), (b"accept-language",))
     (b'de;q=0.5,en',)
 
-URIs are normalised by RFC 9110 section 4.2.3 and RFC 3986 sections 6.2.2.1 and 6.2.2.2. Left out: removing dot segments
-(RFC 3986 section 6.2.2.3). Some origins treat them literally, and would then have two resources under one key.
+URIs are normalised by RFC 9110 section 4.2.3 and RFC 3986 sections 6.2.2.1 and 6.2.2.2. A cache forwards the normalised
+URI, as section 4.2.3 permits: an origin that treats two spellings as two resources, against RFC 3986, never sees the
+other one, so that its response is not stored under the wrong URI. A path or query with a percent sign alone is left as
+it is. Left out: removing dot segments (RFC 3986 section 6.2.2.3), which some origins treat literally.
 
 Field values are normalised as the field's definition permits: white space and empty members of lists, combined lines,
 and for the fields of content negotiation (RFC 9110 section 12.5) also case, order and the notation of weights. Left
@@ -19,7 +21,7 @@ from urllib.parse import urljoin, urlsplit
 
 from services.http.cache.stored import StoredResponse
 from services.http.fields import Fields, is_token, list_members
-from services.http.messages import Target, decode_unreserved
+from services.http.messages import Target, decode_unreserved, has_bad_percent
 
 DEFAULT_PORTS = {b"http": b"80", b"https": b"443"}
 URIS_KEPT = 4096
@@ -65,7 +67,14 @@ def origin_of(key: bytes) -> bytes:
 
 
 def _build_key(scheme: bytes, authority: bytes, rest: bytes) -> bytes:
-    """Join with lower-case scheme and host, no default port, "/" for an empty path (RFC 9110 section 4.2.3)."""
+    return b"%b://%b%b" % (scheme, *normalised(scheme, authority, rest))
+
+
+def normalised(scheme: bytes, authority: bytes, rest: bytes) -> tuple[bytes, bytes]:
+    """Normalise authority, and path with query, of a URI with a lower-case scheme (RFC 9110 section 4.2.3).
+
+    The host is in lower case, the default port is omitted, an empty path is "/"; user information is removed.
+    """
     authority = authority.rpartition(b"@")[2].lower()
     host, colon, port = authority.rpartition(b":")
     if colon and (not port or port.isdigit()):
@@ -74,9 +83,9 @@ def _build_key(scheme: bytes, authority: bytes, rest: bytes) -> bytes:
     if not rest.startswith(b"/") and rest != b"*":
         rest = b"/" + rest
     # RFC 3986 sections 6.2.2.1 and 6.2.2.2
-    if b"%" in rest:
+    if b"%" in rest and not has_bad_percent(rest):
         rest = _LOWER_HEX.sub(lambda match: match[0].upper(), decode_unreserved(rest))
-    return b"%b://%b%b" % (scheme, authority, rest)
+    return authority, rest
 
 
 # The request fields nominated by Vary.

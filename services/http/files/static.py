@@ -7,10 +7,11 @@
 A path cannot leave the root by dot segments, an encoded slash or NUL, or a symbolic link. Small files are cached in
 memory; for each request stat() verifies that the path still leads to the same unchanged file.
 
-A representation (RFC 9110 sections 3.2 and 8) has a strong entity tag (section 8.8.1): a hash of the content. For a
-file too large to cache it is made of attributes that the file system changes with every write: the inode, the size and
-the time of the inode's last change (ctime) in nanoseconds. The modification time is not used, since programs can set it
-back.
+A representation (RFC 9110 sections 3.2 and 8) has an entity tag (section 8.8.3): a hash of the content. For a file too
+large to cache it is made of modification time and size, as in nginx, but of nanoseconds: copies that keep the time have
+one tag on all servers, and no tag shows the inode. It is strong once a further change would change the time (section
+8.8.1), and weak before that. Left out, as in nginx: a program that changes a large file, keeps its size and sets its
+time back.
 
 The pattern of a Cache-Control rule (RFC 9111 section 5.2) is a shell pattern (fnmatch) for the path below the root; its
 `*` also matches slashes, and the first rule that matches applies. Left out: the semantics of the directives, which are
@@ -40,6 +41,9 @@ _TYPES = MimeTypes(filenames=())
 _COMPRESSED = {"gzip": "application/gzip", "bzip2": "application/x-bzip2", "xz": "application/x-xz"}
 UNKNOWN_TYPE = "application/octet-stream"
 
+# A second change within the file system's clock tick (4 to 10 ms) may be invisible in stat(), so younger files are not
+# cached, and their times are no strong validator.
+SETTLED_S = 0.1
 # 96 bits: enough to make collisions negligible among the files of an origin.
 TAG_OCTETS = 12
 
@@ -82,7 +86,7 @@ def represent(
     size = status.st_size
     # RFC 9110 section 8.8.2.1: Last-Modified is not later than Date.
     last_modified = int(min(status.st_mtime_ns // 1_000_000_000, now))
-    tag = _entity_tag(status, content)
+    tag = _entity_tag(status, content, now)
     kind = content_type(path)
     fields = Fields(
         (
@@ -98,13 +102,19 @@ def represent(
     return Representation(path, identity_of(status), size, validators, kind, response, content)
 
 
-def _entity_tag(status: os.stat_result, content: bytes | None) -> bytes:
-    """Return a strong validator, which depends on the content alone if that is given."""
+def _entity_tag(status: os.stat_result, content: bytes | None, now: float) -> bytes:
+    """Return a validator, strong and dependent on the content alone if that is given."""
     # RFC 9110 section 8.8.3.1: "a combination of various file attributes", or "a collision-resistant hash of
     # representation content".
-    if content is None:
-        return b'"%x-%x-%x"' % (status.st_ino, status.st_size, status.st_ctime_ns)
-    return b'"%s"' % blake2b(content, digest_size=TAG_OCTETS).hexdigest().encode("ascii")
+    if content is not None:
+        return b'"%s"' % blake2b(content, digest_size=TAG_OCTETS).hexdigest().encode("ascii")
+    tag = b'"%x-%x"' % (status.st_mtime_ns, status.st_size)
+    return tag if _is_settled(status, now) else b"W/" + tag
+
+
+def _is_settled(status: os.stat_result, now: float) -> bool:
+    """Return whether a further change of a file would change its times."""
+    return now - status.st_ctime > SETTLED_S
 
 
 # Literal octets, or (offset, length) of stored content.
@@ -183,9 +193,6 @@ INDEX = "index.html"
 CACHED_FILE_OCTETS = 65_536
 # The size of the cache.
 CACHE_OCTETS = 64 * 1024 * 1024
-# A second change within the file system's clock tick (4 to 10 ms) may be invisible in stat(), so younger files are not
-# cached.
-SETTLED_S = 0.1
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
 
 
@@ -221,7 +228,7 @@ class StaticFiles:
         self._cached_octets = 0
 
     def find(self, path: bytes) -> Representation | Directory | None:
-        """Return the resource at a request's path, None if there is none; raises HTTPError 400 and PermissionError."""
+        """Return the resource at a request's path, None if there is none; raises PermissionError."""
         entry = self._cache.get(path)
         if entry is not None and self._is_current(entry):
             return entry.representation
@@ -297,7 +304,7 @@ class StaticFiles:
         representation = represent(real, status, content, now, self._further_fields(real))
         if content is not None and len(content) != status.st_size:
             raise FileNotFoundError(real)
-        if now - status.st_ctime > SETTLED_S:
+        if _is_settled(status, now):
             self._store(path, _CacheEntry(representation, name, self._directories(name, real)))
         return representation
 

@@ -32,16 +32,16 @@ def promised_requests(request: Request, response: Response, scheme: bytes) -> It
     kept: list[FieldLine] = [(b"host", authority)]
     kept += [(name, value) for name in _COPIED for value in request.fields.get_all(name)]
     fields = Fields(tuple(kept))
-    for target in _targets(response.body, b"%b://%b%b" % (scheme, authority, request.request_target)):
+    for target in _targets(response.body, b"%b://%b%b" % (scheme, authority, request.request_target), kind):
         yield Request(b"GET", target, fields, HTTP_2)
 
 
 @lru_cache(maxsize=CACHED_PAGES)
-def _targets(page: bytes, url: bytes) -> tuple[bytes, ...]:
+def _targets(page: bytes, url: bytes, content_type: bytes) -> tuple[bytes, ...]:
     try:
         own = parse_url(url.decode("ascii"))
     except ValueError:
         return ()
     # RFC 9113 section 8.4: the server must be authoritative for a promised request.
-    links = find_links(page, own.url)
+    links = find_links(page, own.url, content_type)
     return tuple(link.request_target for link in links if link.origin == own.origin)[:PUSHED_OBJECTS]

@@ -20,11 +20,17 @@ from services.http.cache.reuse import cache_status_forward, mark_collapsed
 from services.http.cache.stored import StoredResponse
 from services.http.fields import Fields
 from services.http.intermediary.cache_fill import CacheFill
-from services.http.intermediary.forwarding import ConcatenatedBody, build_response, parse_content_length
+from services.http.intermediary.forwarding import (
+    ConcatenatedBody,
+    Route,
+    build_response,
+    normal_route,
+    parse_content_length,
+)
 from services.http.intermediary.pool import OnInterim, UpstreamError
 from services.http.intermediary.proxy import EventualResponse, Proxy, RoutedRequest
 from services.http.intermediary.settings import Settings
-from services.http.messages import HTTP_1_1, Body, Response, StreamedBody, Version
+from services.http.messages import HTTP_1_1, Body, Request, Response, StreamedBody, Version
 from services.http.server.body_stream import BodyStream
 from services.http.server.context import LazyResponse
 from services.http.server.error_pages import page_response
@@ -148,6 +154,10 @@ class CachingProxy(Proxy):
         if isinstance(decision, Response):
             return decision
         return LazyResponse(self._fetch, routed, decision, self._store.find(routed.key), inbound)
+
+    def route(self, request: Request) -> Route:
+        """Return the route in the normal form: what is forwarded is what the response is stored under."""
+        return normal_route(super().route(request))
 
     def _respond_or_forward(self, routed: RoutedRequest) -> Response | Forward:
         """Return the response to a request that needs no forwarding, or the Forward."""

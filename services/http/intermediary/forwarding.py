@@ -7,8 +7,8 @@
     build_response(b"GET", head, body, b"lab7")                      # Via; the connection adds the framing fields
 
 A forward proxy requires absolute-form and ignores Host. A reverse proxy sends every request to its single origin,
-whatever host the request names; that name is forwarded in Host and is part of the cache key. The forwarded target is
-neither decoded nor normalised.
+whatever host the request names; that name is forwarded in Host and is part of the cache key. The target is forwarded as
+sent (section 7.7), but by a cache in its normal form, which is the cache key (section 4.2.3, cache/keys.py).
 
 Removed are the fields listed in Connection and all hop-by-hop fields (section 7.6.1), including Proxy-Authorization and
 Proxy-Authenticate: this proxy has no authentication, and must not forward credentials meant for one.
@@ -22,6 +22,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from services.http.cache.keys import normalised
 from services.http.errors import HTTPError
 from services.http.fields import HOP_BY_HOP, PROXY_AUTHENTICATION, FieldLine, Fields, list_members, lower_tokens
 from services.http.http1.codec import format_request_head
@@ -62,6 +63,11 @@ def route(request: Request, origin: Origin | None) -> Route:
         # RFC 9112 sections 3.2.1 and 3.2.4: an empty path is sent as a slash, and for OPTIONS as an asterisk.
         rest = ASTERISK if target.path == ASTERISK else b"/" + rest
     return Route(origin or authority_origin(target.authority), target.authority, rest)
+
+
+def normal_route(sent: Route) -> Route:
+    """Return a route with Host and target in the normal form, that of the cache key (cache/keys.py)."""
+    return Route(sent.origin, *normalised(b"http", sent.authority, sent.request_target))
 
 
 def authority_origin(authority: bytes, default_port: int = HTTP_PORT) -> Origin:

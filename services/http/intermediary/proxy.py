@@ -137,6 +137,10 @@ class Proxy:
         """Return the response to a request that may be forwarded."""
         return LazyResponse(self._forward, routed, inbound)
 
+    def route(self, request: Request) -> Route:
+        """Return where and under what name a request is forwarded; raises HTTPError."""
+        return route(request, self.settings.origin)
+
     async def close(self) -> None:
         """Close all connections to origins."""
         self.pool.close()
@@ -157,7 +161,7 @@ class Proxy:
         return any(address in network for network in self.settings.clients)
 
     def _route(self, request: Request) -> RoutedRequest:
-        destination = route(request, self.settings.origin)
+        destination = self.route(request)
         key = cache_key(split_target(request.method, request.request_target), destination.authority)
         routed = RoutedRequest(strip_hop_by_hop(request), destination, key, takes_trailers(request.fields))
         if len(request.fields) <= MEMO_FIELDS and remaining_forwards(request) is None:

@@ -3,13 +3,16 @@
     >>> find_objects(b'<img src="a.png"><script src="/b.js"></script>', "http://h/p/")
     ['http://h/p/a.png', 'http://h/b.js']
 
+The page's character encoding, in which queries are sent, is detected by charsets.py.
+
 Left out: links in style sheets and scripts, srcset (a browser selects one of several), and URLs with a scheme other
 than that of the page.
 """
 
 from html.parser import HTMLParser
 
-from services.http.urls import Link, resolve
+from services.http.page_load.charsets import detect_charset
+from services.http.urls import UTF_8, Link, resolve
 
 # Elements with an object that browsers load with the page, and the attribute for its URL.
 SOURCES = {
@@ -28,8 +31,9 @@ LOADED_LINKS = frozenset(("stylesheet", "icon", "apple-touch-icon", "preload", "
 
 
 class _Finder(HTMLParser):
-    def __init__(self, base: str) -> None:
+    def __init__(self, base: str, charset: str) -> None:
         super().__init__()
+        self._charset = charset
         self.links: dict[str, Link] = {}
         self._page = base
         self._base = base
@@ -51,15 +55,20 @@ class _Finder(HTMLParser):
                 self._add(values.get("poster"))
 
     def _add(self, reference: str | None) -> None:
-        link = resolve(self._base, reference) if reference else None
+        link = resolve(self._base, reference, self._charset) if reference else None
         if link is not None:
             self.links.setdefault(link.url, link)
 
 
-def find_links(page: bytes, url: str) -> list[Link]:
-    """Return the objects of an HTML page at `url`, in document order: each once, and never the page itself."""
-    finder = _Finder(url)
-    finder.feed(page.decode("utf-8", "replace"))
+def find_links(page: bytes, url: str, content_type: bytes = b"") -> list[Link]:
+    """Return the objects of an HTML page at `url`, in document order: each once, and never the page itself.
+
+    `content_type` is the value of the page's Content-Type field.
+    """
+    charset = detect_charset(page, content_type)
+    # WHATWG Encoding section 4.3: a page in UTF-16 is decoded as such, and its queries are encoded in UTF-8.
+    finder = _Finder(url, UTF_8 if charset.startswith("utf-") else charset)
+    finder.feed(page.decode(charset, "replace"))
     finder.close()
     finder.links.pop(url, None)
     return list(finder.links.values())

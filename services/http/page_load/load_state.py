@@ -38,7 +38,7 @@ class LoadState:
         kind = self.fetched[0].fields.get(b"content-type") or b""
         if not kind.lower().startswith((b"text/html", b"application/xhtml")):
             return []
-        links = find_links(bytes(self._page), self.link.url)
+        links = find_links(bytes(self._page), self.link.url, kind)
         if len(links) > self.connector.limits.objects:
             raise LoadError(f"{self.link.url} links to more than {self.connector.limits.objects} objects")
         return links

@@ -1,15 +1,25 @@
 """Dates, ranges, preconditions, request targets, fields, URLs and HTML links."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.http.errors import HTTPError
 from services.http.fields import Fields, format_date, list_members, parse_date
-from services.http.messages import PHRASES, decode_unreserved, is_host, percent_decode, split_target
-from services.http.page_load.html_links import find_objects
+from services.http.messages import (
+    PHRASES,
+    decode_unreserved,
+    is_host,
+    percent_decode,
+    percent_encode,
+    split_target,
+)
+from services.http.page_load.charsets import detect_charset
+from services.http.page_load.html_links import find_links, find_objects
 from services.http.ranges import Span, select_ranges
-from services.http.urls import parse_url
+from services.http.urls import parse_url, resolve
 
 NOW = 1_800_000_000.0
 
@@ -126,14 +136,43 @@ def test_invalid_hosts(host: bytes) -> None:
     assert not is_host(host)
 
 
-@pytest.mark.parametrize("before", [b"/", b"/?", b"http://h/", b"http://h?"])
-@pytest.mark.parametrize(
-    "wrong", [b"%c" % octet for octet in b'<>"\\^{}|`[]#'] + [b"%", b"%g0", b"%0g", b"\x80", b"%0"]
-)
-def test_characters_invalid_in_a_uri_are_rejected(before: bytes, wrong: bytes) -> None:
+TARGETS_BEFORE = [b"/", b"/?", b"http://h/", b"http://h?"]
+
+
+@pytest.mark.parametrize("before", TARGETS_BEFORE)
+@pytest.mark.parametrize("wrong", [b"%c" % octet for octet in (*range(0x21), *range(0x7F, 0x100), ord("#"))])
+def test_octets_that_no_target_may_have_are_rejected(before: bytes, wrong: bytes) -> None:
     with pytest.raises(HTTPError) as caught:
         split_target(b"GET", before + wrong)
     assert caught.value.status == 400
+
+
+@pytest.mark.parametrize("before", TARGETS_BEFORE)
+@pytest.mark.parametrize(
+    ("odd", "encoded"),
+    [
+        *((b"%c" % octet, b"%%%02X" % octet) for octet in b'<>"\\^{}|`[]'),
+        *((b"%", b"%25"), (b"%g0", b"%25g0"), (b"%0g", b"%250g"), (b"%0", b"%250"), (b"%%37e", b"%25%37e")),
+    ],
+)
+def test_characters_that_browsers_send_are_taken_as_they_are(before: bytes, odd: bytes, encoded: bytes) -> None:
+    target = split_target(b"GET", before + odd)
+    assert odd in (target.path.removeprefix(b"/"), target.query)
+    assert percent_encode(odd) == encoded
+    assert percent_decode(encoded) == percent_decode(odd)
+
+
+@given(st.binary(max_size=20))
+def test_percent_encoding_makes_a_uri_once(octets: bytes) -> None:
+    encoded = percent_encode(octets)
+    assert re.fullmatch(rb"(?:[\w.~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*", encoded)
+    assert percent_encode(encoded) == encoded
+    assert percent_decode(encoded) == percent_decode(octets)
+
+
+@pytest.mark.parametrize("path", [b"/%%37e", b"/%zz%41", b"/%4%31"])
+def test_a_percent_sign_alone_keeps_its_meaning(path: bytes) -> None:
+    assert decode_unreserved(path) == path
 
 
 @given(st.integers(0, 255))
@@ -181,6 +220,62 @@ def test_a_page_s_objects_are_found_as_a_browser_finds_them() -> None:
         "http://h/x/a b.png",
         "http://h/x/f.html",
     ]
+
+
+@pytest.mark.parametrize(
+    ("content_type", "page", "charset"),
+    [
+        (b"text/html", b"plain", "utf-8"),
+        (b"text/html", "\u00fc".encode(), "utf-8"),
+        (b"text/html", b"\xfc", "cp1252"),
+        (b"text/html; charset=ISO-8859-2", b"<meta charset=koi8-r>", "iso8859-2"),
+        (b'text/html;a=b; Charset="Shift_JIS"', b"", "cp932"),
+        (b"text/html; charset=unheard-of", b"<META CHARSET='KOI8-R'>", "koi8-r"),
+        (b"text/html", b'<meta http-equiv=content-type content="text/html; charset=gb2312">', "gb18030"),
+        (b"text/html", b"<!-- <meta charset=koi8-r> --><meta charset=big5>", "big5hkscs"),
+        (b"text/html", b" " * 1024 + b"<meta charset=big5>", "utf-8"),
+        (b"text/html", b"<meta charset=utf-16>", "utf-8"),
+        (b"text/html; charset=big5", b"\xef\xbb\xbf<meta charset=koi8-r>", "utf-8-sig"),
+        (b"text/html", b"\xff\xfea\0", "utf-16"),
+        # Python codecs that are no character encodings of the web.
+        (b"text/html; charset=rot13", b"", "utf-8"),
+        (b"text/html; charset=utf-7", b"", "utf-8"),
+    ],
+)
+def test_the_character_encoding_of_a_page(content_type: bytes, page: bytes, charset: str) -> None:
+    assert detect_charset(page, content_type) == charset
+
+
+@pytest.mark.parametrize(
+    ("charset", "target"),
+    [
+        ("utf-8", b"/%C3%BC?q=%C3%BC&s=%E2%82%AC%C5%91"),
+        ("iso-8859-1", b"/%C3%BC?q=%FC&s=%80%26%23337%3B"),
+        ("iso-8859-2", b"/%C3%BC?q=%FC&s=%26%238364%3B%F5"),
+        ("utf-16", b"/%C3%BC?q=%C3%BC&s=%E2%82%AC%C5%91"),
+    ],
+)
+def test_a_path_is_sent_in_utf_8_and_a_query_in_the_page_s_encoding(charset: str, target: bytes) -> None:
+    page = '<img src="\u00fc?q=\u00fc&amp;s=\u20ac\u0151">'
+    octets = page.encode("utf-16") if charset == "utf-16" else page.encode("ascii", "xmlcharrefreplace")
+    links = find_links(octets, "http://h/", f"text/html; charset={charset}".encode())
+    assert [link.request_target for link in links] == [target]
+
+
+@pytest.mark.parametrize(
+    ("reference", "target"),
+    [
+        ("a|b[1].css?x[]={y}^`", b"/p/a%7Cb%5B1%5D.css?x%5B%5D=%7By%7D%5E%60"),
+        ("100%.png?50%&%zz&%20", b"/p/100%25.png?50%25&%25zz&%20"),
+        ('a"<b>', b"/p/a%22%3Cb%3E"),
+        ("\\x\\y?a\\b", b"/x/y?a%5Cb"),
+        ("~a'!$&()*+,;=:@", b"/p/~a'!$&()*+,;=:@"),
+    ],
+)
+def test_a_client_encodes_what_no_uri_may_have(reference: str, target: bytes) -> None:
+    link = resolve("http://h/p/", reference)
+    assert link is not None
+    assert link.request_target == target
 
 
 def test_a_url_s_parts() -> None:

@@ -31,6 +31,10 @@ from services.http.messages import split_target
         (b"/a%2fb", b"h", b"http://h/a%2Fb"),
         (b"/%41", b"h", b"http://h/A"),
         (b"/?%41=%2b", b"h", b"http://h/?A=%2B"),
+        # Characters that browsers send are not repaired; decoding behind a percent sign alone would change the meaning.
+        (b"/a|b?x[]=%41", b"h", b"http://h/a|b?x[]=A"),
+        (b"/a%7cb", b"h", b"http://h/a%7Cb"),
+        (b"/%%37e?%e4%zz", b"h", b"http://h/%%37e?%e4%zz"),
         # Left alone: dot segments, empty segments.
         (b"/a/../b//c", b"h", b"http://h/a/../b//c"),
     ],

@@ -123,3 +123,31 @@ def test_one_content_has_one_entity_tag_wherever_and_whenever_it_was_written(sit
         assert isinstance(representation, Representation)
         tags.append(representation.validators.entity_tag)
     assert tags[0] == tags[1]
+
+
+LARGE_OCTETS = 100_000
+
+
+def large_tag(path: Path, now: float) -> bytes:
+    found = StaticFiles(path.parent, lambda: now).find(b"/" + path.name.encode())
+    assert isinstance(found, Representation)
+    assert found.content is None
+    return found.validators.entity_tag
+
+
+def test_copies_of_a_large_file_have_one_strong_tag_without_the_inode(site: Site) -> None:
+    one, other = site.root / "large", site.outside / "large"
+    for path in (one, other):
+        path.write_bytes(bytes(LARGE_OCTETS))
+        os.utime(path, ns=(0, 1_000_000_000_000_000_007))
+    tags = {large_tag(path, LATER) for path in (one, other)}
+    assert tags == {b'"%x-%x"' % (1_000_000_000_000_000_007, LARGE_OCTETS)}
+    os.utime(other, ns=(0, 1_000_000_000_000_000_008))
+    assert large_tag(other, LATER) not in tags
+
+
+def test_the_tag_of_a_large_file_that_has_just_changed_is_weak(site: Site) -> None:
+    path = site.root / "large"
+    path.write_bytes(bytes(LARGE_OCTETS))
+    written = path.stat().st_ctime
+    assert large_tag(path, written + 0.01) == b"W/" + large_tag(path, written + 1)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from services.http.cache.keys import cache_key
 from services.http.errors import HTTPError
 from services.http.fields import Fields
 from services.http.http1.codec import parse_request_head
@@ -10,6 +11,7 @@ from services.http.intermediary.forwarding import (
     check_request,
     forwarded_request,
     forwarded_trailers,
+    normal_route,
     own_response,
     remaining_forwards,
     route,
@@ -18,7 +20,7 @@ from services.http.intermediary.forwarding import (
     via,
 )
 from services.http.intermediary.settings import is_connect_permitted, parse_connect_target
-from services.http.messages import HTTP_1_0, Request, Response
+from services.http.messages import HTTP_1_0, Request, Response, split_target
 from services.http.urls import Origin
 
 NAME = b"lab7:3128"
@@ -176,6 +178,19 @@ def test_an_absolute_target_alone_says_where_to(
 ) -> None:
     found = route(request(start=b"GET " + target + b" HTTP/1.1"), None)
     assert (found.origin, found.authority, found.request_target) == (Origin(host, port), authority, sent)
+
+
+@pytest.mark.parametrize("host", [b"A.Example:80", b"a.example:", b"*.a"])
+@pytest.mark.parametrize(
+    "target", [b"/%7ea%2f?%41", b"http://B.example:080", b"http://b.example/%%37e?x[]=%7e", b"/a|b", b"*"]
+)
+def test_a_cache_forwards_its_key(target: bytes, host: bytes) -> None:
+    method = b"OPTIONS" if target == b"*" else b"GET"
+    came = request(start=b"%b %b HTTP/1.1" % (method, target))
+    came = Request(came.method, came.request_target, Fields(((b"Host", host),)))
+    found = normal_route(route(came, ORIGIN))
+    authority = route(came, ORIGIN).authority
+    assert b"http://" + found.authority + found.request_target == cache_key(split_target(method, target), authority)
 
 
 def test_options_for_a_whole_server_is_sent_as_an_asterisk() -> None:
