@@ -17,5 +17,14 @@ class TruncatedError(HTTPError):
         super().__init__(400, detail)
 
 
+class UpstreamError(Exception):
+    """No usable response of an origin: status 502 for an invalid or missing one, 504 for a timeout."""
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+
+
 class LocalProtocolError(Exception):
     """An attempt of this side to send something that the connection's state or the message's framing forbids."""

@@ -10,8 +10,9 @@ Forwarding (intermediary/): RFC 9110 sections 7.1 to 7.7, 9.3.6 and 10.1.1, RFC 
 refused CONNECT closes the connection. Caching (cache/, storage/): RFC 9111.
 
 Left out: proxy authentication (RFC 9110 section 11.7; --allow-client restricts the clients), https origins (an https
-target gets 421; CONNECT reaches them), Upgrade, which is not forwarded (section 7.8), and HTTP/2 to origins. A reverse
-proxy accepts HTTP/2 by prior knowledge; a forward proxy does not.
+target gets 421; CONNECT reaches them), Upgrade to other protocols than WebSocket (RFC 6455), which is not forwarded
+(section 7.8), WebSocket in HTTP/2 (RFC 8441), and HTTP/2 to origins. A reverse proxy accepts HTTP/2 by prior knowledge;
+a forward proxy does not.
 """
 
 import argparse
@@ -111,7 +112,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NETWORK",
         help="permit clients of NETWORK, an address or address/bits; repeatable (default: all clients)",
     )
-    parser.add_argument("--name", type=_name, metavar="ID", help="name in Via and Cache-Status (default: host name and a random number)")
+    parser.add_argument(
+        "--name", type=_name, metavar="ID", help="name in Via and Cache-Status (default: host name and a random number)"
+    )
     _add_store_flags(parser)
     add_idle_flag(parser, Limits().idle_s)
     parser.add_argument("--status", metavar="PATH", help="serve counters as JSON under PATH")

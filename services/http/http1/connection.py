@@ -454,9 +454,11 @@ class ServerConnection(Connection):
         if self._method == b"CONNECT" and response.status >= 300:
             # RFC 9931 section 7: input after CONNECT may be data for the tunnel and not requests.
             self.persistent = False
-        option = self._connection_option()
-        if self._method == b"CONNECT":
-            # RFC 9110 section 9.3.6: after a 2xx the connection is a tunnel.
+        is_switch = response.status == 101
+        # RFC 9110 section 7.8: Upgrade is listed in Connection.
+        option = b"Upgrade" if is_switch else self._connection_option()
+        if self._method == b"CONNECT" or is_switch:
+            # RFC 9110 sections 9.3.6 and 7.8: after a 2xx, or 101, the connection is a tunnel.
             self.persistent = False
         head = _final_head(response.status, response.reason, response.fields, date, length, option)
         if length is None or has_no_content(self._method, response.status):

@@ -18,6 +18,7 @@ from services.http.cache.lookup import decide
 from services.http.cache.response import handle_failure, handle_response
 from services.http.cache.reuse import cache_status_forward, mark_collapsed
 from services.http.cache.stored import StoredResponse
+from services.http.errors import UpstreamError
 from services.http.fields import Fields
 from services.http.intermediary.cache_fill import CacheFill
 from services.http.intermediary.forwarding import (
@@ -27,7 +28,7 @@ from services.http.intermediary.forwarding import (
     normal_route,
     parse_content_length,
 )
-from services.http.intermediary.pool import OnInterim, UpstreamError
+from services.http.intermediary.pool import OnInterim
 from services.http.intermediary.proxy import EventualResponse, Proxy, RoutedRequest
 from services.http.intermediary.settings import Settings
 from services.http.messages import HTTP_1_1, Body, Request, Response, StreamedBody, Version

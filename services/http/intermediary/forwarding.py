@@ -118,6 +118,7 @@ NEVER_TRAILERS = NOT_FORWARDED | {
 SECRET = (b"authorization", b"cookie", b"proxy-authorization")
 # RFC 9110 section 8.6: methods that define a meaning for content; a Content-Length of 0 is sent, too.
 WITH_CONTENT = frozenset((b"POST", b"PUT", b"PATCH"))
+WEBSOCKET = b"websocket"
 # RFC 5842 section 7.2. RFC 9110 section 7.6.3 leaves the reaction to a forwarding loop to the intermediary.
 LOOP_DETECTED = 508
 
@@ -178,11 +179,29 @@ def takes_trailers(fields: Fields) -> bool:
     return b"te" in fields and b"trailers" in lower_tokens(fields.get(b"te"))
 
 
-def forwarded_request(request: Request, route: Route, name: bytes, length: int | None, trailers: bool) -> Request:
+def offers_websocket(request: Request) -> bool:
+    """Return True where a request offers WebSocket (RFC 6455 section 4.1), the one upgrade that is forwarded.
+
+    Others, such as h2c, would take the requests that follow past this intermediary.
+    """
+    fields = request.fields
+    return (
+        b"upgrade" in fields
+        and request.method == b"GET"
+        and request.version == HTTP_1_1
+        and WEBSOCKET in lower_tokens(fields.get(b"upgrade"))
+        and b"upgrade" in lower_tokens(fields.get(b"connection"))
+        and not fields.has_any(FRAMING)
+    )
+
+
+def forwarded_request(
+    request: Request, route: Route, name: bytes, length: int | None, trailers: bool, upgrade: bool = False
+) -> Request:
     """Build the request to send along `route` from a stripped one.
 
     `length` is the size of the content in octets, 0 without content, None for chunked. `trailers` is True where the
-    client accepts trailer fields.
+    client accepts trailer fields, `upgrade` where WebSocket is offered.
     """
     # RFC 9112 section 3.2: Host is the target's authority, and the first field.
     lines: list[FieldLine] = [(b"Host", route.authority)]
@@ -194,7 +213,9 @@ def forwarded_request(request: Request, route: Route, name: bytes, length: int |
     if left is not None:
         lines.append((b"Max-Forwards", b"%d" % (left - 1)))
     lines.append((b"Via", via(request.version, name)))
-    if trailers:
+    if upgrade:
+        lines += [(b"Upgrade", WEBSOCKET), (b"Connection", b"Upgrade")]
+    elif trailers:
         lines += [(b"TE", b"trailers"), (b"Connection", b"TE")]
     if length is None:
         lines.append((b"Transfer-Encoding", b"chunked"))
@@ -289,6 +310,12 @@ def build_response(
     elif isinstance(body, FillReader | BodyStream):
         body = buffered_content(body)
     return Response(head.status, fields, body, head.reason)
+
+
+def switching_response(head: Response, body: StreamedBody, name: bytes) -> Response:
+    """Build the 101 to WebSocket for the client (RFC 6455 section 4.2.2); the connection adds Connection."""
+    lines = (*head.fields.without(_REPLACED).lines, (b"Via", via(head.version, name)), (b"Upgrade", WEBSOCKET))
+    return Response(head.status, Fields(lines), body, head.reason)
 
 
 def buffered_content(body: FillReader | BodyStream) -> bytes | StreamedBody:

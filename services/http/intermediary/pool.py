@@ -4,7 +4,8 @@
 
 RFC 9112 section 9.3.1 and RFC 9110 section 9.2.2: a request on a persistent connection that the origin closes before
 its response is retried once on a new connection, where its method is idempotent and it has no content. All other
-requests get a new connection at once, as in squid.
+requests get a new connection at once, as in squid. So does one with Upgrade; after 101 its connection leaves the pool
+and is the far end of a tunnel, which is the response's body.
 """
 
 import asyncio
@@ -15,10 +16,12 @@ from dataclasses import replace
 from typing import cast
 
 from services.connections import Sweep
+from services.http.errors import UpstreamError
 from services.http.fields import lower_tokens
 from services.http.http1.connection import ClientConnection
 from services.http.intermediary.forwarding import forwarded_trailers, parse_content_length
 from services.http.intermediary.settings import INTERIM_RESPONSES, KEEP_ALIVE_MARGIN_S, RESPONSE_OCTETS, UpstreamLimits
+from services.http.intermediary.tunnel import Tunnel, TunnelEnd
 from services.http.messages import Data, EndOfMessage, Event, Fault, Request, Response, do_nothing
 from services.http.server.body_stream import BodyStream
 from services.http.urls import Origin
@@ -27,15 +30,6 @@ from services.http.urls import Origin
 PIECE_OCTETS = 65_536
 
 OnInterim = Callable[[Response], None]
-
-
-class UpstreamError(Exception):
-    """No usable response: status 502 for an invalid or missing one, 504 for a timeout."""
-
-    def __init__(self, status: int, detail: str) -> None:
-        super().__init__(detail)
-        self.status = status
-        self.detail = detail
 
 
 class ClosedEarlyError(UpstreamError):
@@ -138,7 +132,7 @@ class UpstreamConnection(asyncio.Protocol):
     async def send_request(
         self, request: Request, content: BodyStream | None, on_interim: OnInterim | None
     ) -> Response:
-        """Send a request and return the response's head, whose body is a BodyStream; raises UpstreamError.
+        """Send a request and return the response's head, whose body is a BodyStream or a Tunnel; raises UpstreamError.
 
         Cancelling the exchange closes the connection, as does closing the body before its end.
         """
@@ -194,13 +188,33 @@ class UpstreamConnection(asyncio.Protocol):
                 self._abort(UpstreamError(502, f"invalid response from the origin: {event.detail}"))
 
     def _handle_head(self, response: Response) -> None:
-        if response.status < 200:
+        if response.status == 101:
+            self._switch(response)
+        elif response.status < 200:
             self._interims += 1
             if self._interims > INTERIM_RESPONSES:
                 self._abort(UpstreamError(502, "too many interim responses from the origin"))
             elif self._on_interim is not None:
                 self._on_interim(response)
-            return
+        else:
+            self._start_response(response)
+
+    def _switch(self, response: Response) -> None:
+        """Leave HTTP after 101 (RFC 9110 section 7.8): the connection becomes the far end of a tunnel."""
+        far = TunnelEnd()
+        self._transport.pause_reading()
+        self._transport.set_protocol(far)
+        far.adopt(self._transport)
+        if rest := self._core.take_rest():
+            far.data_received(rest)
+        head, self._head = self._head, None
+        self._on_lost(self)
+        if head is None or head.done():
+            far.abort()
+        else:
+            head.set_result(replace(response, body=Tunnel(far, self._limits.tunnel_idle_s)))
+
+    def _start_response(self, response: Response) -> None:
         head, self._head = self._head, None
         self._progressed_at = self._now()
         self._note_keep_alive(response)
@@ -303,8 +317,11 @@ class Pool:
     async def exchange(
         self, origin: Origin, request: Request, content: BodyStream | None, on_interim: OnInterim | None
     ) -> Response:
-        """Send a request to `origin` and return the response's head, its body a BodyStream; raises UpstreamError."""
-        may_repeat = request.method in IDEMPOTENT and content is None
+        """Send a request to `origin` and return the response's head; raises UpstreamError.
+
+        Its body is a BodyStream, that of a 101 a Tunnel.
+        """
+        may_repeat = request.method in IDEMPOTENT and content is None and b"upgrade" not in request.fields
         connection = await self._connection(origin, is_new=not may_repeat)
         try:
             return await connection.send_request(request, content, on_interim)

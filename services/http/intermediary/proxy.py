@@ -15,24 +15,27 @@ from ipaddress import ip_address
 from services.eventlog import EventLog
 from services.http.cache.keys import cache_key
 from services.http.cache.validation import relayed
-from services.http.errors import HTTPError
-from services.http.fields import Fields
+from services.http.errors import HTTPError, UpstreamError
+from services.http.fields import Fields, lower_tokens
 from services.http.http1.codec import content_length
 from services.http.intermediary.forwarding import (
+    WEBSOCKET,
     Route,
     authority_origin,
     build_response,
     check_request,
     forwarded_request,
+    offers_websocket,
     own_response,
     remaining_forwards,
     route,
     strip_hop_by_hop,
+    switching_response,
     takes_trailers,
 )
-from services.http.intermediary.pool import OnInterim, Pool, UpstreamError
+from services.http.intermediary.pool import OnInterim, Pool
 from services.http.intermediary.settings import Settings, is_connect_permitted
-from services.http.intermediary.tunnel import open_tunnel
+from services.http.intermediary.tunnel import Tunnel, open_tunnel
 from services.http.messages import Request, Response, split_target
 from services.http.server.body_stream import BodyStream
 from services.http.server.context import LazyResponse
@@ -51,13 +54,14 @@ EventualResponse = Response | Awaitable[Response]
 class RoutedRequest:
     """A request that may be forwarded: without hop-by-hop fields, with its route and its cache key.
 
-    `trailers` is True where the client accepts trailer fields.
+    `trailers` is True where the client accepts trailer fields, `upgrade` where it offers WebSocket.
     """
 
     request: Request
     route: Route
     key: bytes
     trailers: bool
+    upgrade: bool = False
 
 
 @dataclass(slots=True)
@@ -73,7 +77,7 @@ class Metrics:
     collapsed       satisfied by the response to another client's request
     failures        without a usable response from the origin
     refused         by this proxy's own rules
-    tunnels         opened by CONNECT
+    tunnels         opened by CONNECT or WebSocket
     """
 
     requests: int = 0
@@ -121,7 +125,7 @@ class Proxy:
             return self._refuse(request, inbound, HTTPError(403, "the client's address is not permitted"))
         routed = self._memo.get(request)
         if routed is not None:
-            return self.respond(routed, inbound)
+            return self._dispatch(routed, inbound)
         try:
             own = self._own_response(request)
             if own is not None:
@@ -129,9 +133,12 @@ class Proxy:
             check_request(request, self.settings.name)
             if request.method == b"CONNECT":
                 return self._connect(request)
-            return self.respond(self._route(request), inbound)
+            return self._dispatch(self._route(request), inbound)
         except HTTPError as error:
             return self._refuse(request, inbound, error)
+
+    def _dispatch(self, routed: RoutedRequest, inbound: Inbound) -> EventualResponse:
+        return LazyResponse(self._forward, routed, inbound) if routed.upgrade else self.respond(routed, inbound)
 
     def respond(self, routed: RoutedRequest, inbound: Inbound) -> EventualResponse:
         """Return the response to a request that may be forwarded."""
@@ -163,7 +170,9 @@ class Proxy:
     def _route(self, request: Request) -> RoutedRequest:
         destination = self.route(request)
         key = cache_key(split_target(request.method, request.request_target), destination.authority)
-        routed = RoutedRequest(strip_hop_by_hop(request), destination, key, takes_trailers(request.fields))
+        routed = RoutedRequest(
+            strip_hop_by_hop(request), destination, key, takes_trailers(request.fields), offers_websocket(request)
+        )
         if len(request.fields) <= MEMO_FIELDS and remaining_forwards(request) is None:
             if len(self._memo) >= MEMO_REQUESTS:
                 self._memo.clear()
@@ -197,6 +206,8 @@ class Proxy:
             response = await self.exchange(routed, routed.request, inbound.content, self.interim_to(inbound))
         except UpstreamError as error:
             return self.failure(routed, error)
+        if isinstance(response.body, Tunnel):
+            return self._switched(routed, response, response.body)
         head = relayed(response, self._wall_clock())
         return build_response(routed.request.method, head, response.body, self.settings.name, response.version)
 
@@ -205,11 +216,11 @@ class Proxy:
     ) -> Response:
         """Send `request`, the client's or a modified one, and return the head of its response as received.
 
-        Its body is a BodyStream. Raises UpstreamError.
+        Its body is a BodyStream, that of a 101 a Tunnel. Raises UpstreamError.
         """
         # RFC 9112 section 6.3: content without a length is chunked, and forwarded as chunked.
         length = 0 if content is None else content_length(request.fields)
-        sent = forwarded_request(request, routed.route, self.settings.name, length, routed.trailers)
+        sent = forwarded_request(request, routed.route, self.settings.name, length, routed.trailers, routed.upgrade)
         return await self.pool.exchange(routed.route.origin, sent, content, on_interim)
 
     def failure(self, routed: RoutedRequest, error: UpstreamError) -> Response:
@@ -226,7 +237,15 @@ class Proxy:
 
         return pass_on
 
-    # CONNECT.
+    # CONNECT and WebSocket.
+
+    def _switched(self, routed: RoutedRequest, response: Response, tunnel: Tunnel) -> Response:
+        # RFC 9110 section 7.8: a server must not switch to a protocol that was not offered.
+        if lower_tokens(response.fields.get(b"upgrade")) != [WEBSOCKET]:
+            tunnel.close()
+            return self.failure(routed, UpstreamError(502, "the origin switched to a protocol that was not offered"))
+        self.metrics.tunnels += 1
+        return switching_response(response, tunnel, self.settings.name)
 
     def _connect(self, request: Request) -> EventualResponse:
         if self.settings.origin is not None:

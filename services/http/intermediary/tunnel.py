@@ -1,6 +1,7 @@
-"""CONNECT tunnel: relays octets in both directions between a client and a server (RFC 9110 section 9.3.6).
+"""Tunnel after CONNECT or 101: relays octets between a client and a server (RFC 9110 sections 9.3.6 and 7.8).
 
     CONNECT www.example.com:443 HTTP/1.1        ->  HTTP/1.1 200 OK, then the octets of both sides
+    GET /chat HTTP/1.1, Upgrade: websocket      ->  HTTP/1.1 101 Switching Protocols, the same
 
 The permitted targets are in settings.py. Each direction is half-closed separately. Backpressure is end to end: a side
 that does not read pauses reading from the other. An idle tunnel is closed after a timeout.
@@ -10,7 +11,7 @@ import asyncio
 from typing import cast
 
 from services.connections import Slot, Stage
-from services.http.intermediary.pool import UpstreamError
+from services.http.errors import UpstreamError
 from services.http.intermediary.settings import UpstreamLimits
 from services.http.server.context import Served, ServerContext
 from services.http.server.phase import Phase

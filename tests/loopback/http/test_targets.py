@@ -106,7 +106,7 @@ def test_without_a_cache_the_target_goes_on_as_sent() -> None:
 
 
 @pytest.mark.parametrize("strategy", [name for name in STRATEGIES if name != "single"])
-def test_the_client_encodes_the_links_of_a_page(odd_port: int, odd_root: Path, strategy: str) -> None:
+def test_the_client_encodes_the_links_of_a_page(odd_port: int, strategy: str) -> None:
     report = asyncio.run(load_page(f"http://{HOST}:{odd_port}/", strategy))
     assert [item.status for item in report.objects] == [200] * 4
     assert sorted(item.size_bytes for item in report.objects[1:]) == [7, 8, 10]
