@@ -113,7 +113,10 @@ def _parser() -> argparse.ArgumentParser:
         help="permit clients of NETWORK, an address or address/bits; repeatable (default: all clients)",
     )
     parser.add_argument(
-        "--name", type=_name, metavar="ID", help="name in Via and Cache-Status (default: host name and a random number)"
+        "--name",
+        type=_name,
+        metavar="ID",
+        help="name in Via (default: host name and random number) and Cache-Status (default: host:port)",
     )
     _add_store_flags(parser)
     add_idle_flag(parser, Limits().idle_s)
@@ -122,21 +125,29 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _default_name() -> bytes:
+def _host_name() -> str:
+    return "".join(letter if is_token(letter.encode("utf-8")) else "-" for letter in socket.gethostname())
+
+
+def _unique_name() -> bytes:
     """Return a pseudonym for Via that no other process has, since forwarding loops are detected by it.
 
-    Host name and port do not suffice: the hosts of an emulated network share the machine's name, and their proxies
+    Host name and port do not suffice: containers and Mininet's hosts may share the machine's name, and their proxies
     usually have the same port. The random part has a constant length, so that sizes do not differ between runs.
     """
-    host = "".join(letter if is_token(letter.encode("utf-8")) else "-" for letter in socket.gethostname())
-    return f"{host}-{secrets.token_hex(4)}".encode("ascii")
+    return f"{_host_name()}-{secrets.token_hex(4)}".encode("ascii")
+
+
+def _cache_name(port: int) -> bytes:
+    """Return a name for Cache-Status that tells people which cache it is."""
+    return (f"{_host_name()}:{port}" if port else _host_name()).encode("ascii")
 
 
 def _settings(options: argparse.Namespace) -> Settings:
     if options.status is not None and not options.status.startswith("/"):
         raise ServiceError("the path of --status must start with a slash")
     status = None if options.status is None else options.status.encode("utf-8")
-    name = options.name or _default_name()
+    name = options.name or _unique_name()
     return Settings(name, options.origin, tuple(options.allow_connect), tuple(options.allow_client), status)
 
 
@@ -152,7 +163,7 @@ def _proxy(options: argparse.Namespace, shell: Shell) -> Proxy:
         entries_max=options.entries,
         log=shell.log,
     )
-    policy = Policy(cache_identifier(settings.name))
+    policy = Policy(cache_identifier(options.name or _cache_name(options.port)))
     return CachingProxy(settings, shell.loop, shell.log, shell.wall_clock, store, policy)
 
 

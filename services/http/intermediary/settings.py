@@ -80,7 +80,7 @@ Network = IPv4Network | IPv6Network
 class Settings:
     """Settings of one intermediary.
 
-    name      its pseudonym, for Via and Cache-Status: a token, or host:port (RFC 9110 section 7.6.3)
+    name      its pseudonym in Via, unique in a chain of proxies: a token, or host:port (RFC 9110 section 7.6.3)
     origin    the origin of a reverse proxy; None for a forward proxy
     allowed   permitted targets of CONNECT
     clients   permitted networks of clients; () for all

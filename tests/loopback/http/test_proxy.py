@@ -253,7 +253,7 @@ def test_a_proxy_whose_origin_is_itself_says_so() -> None:
 
 
 def test_chained_proxies_on_one_port_are_no_loop() -> None:
-    # The hosts of an emulated network share the machine's name, and their proxies have one port.
+    # Containers and Mininet's hosts may share the machine's name, and their proxies have one port.
     with socket.create_server((HOST, 0)) as taken, raw_origin(always(HELLO)) as origin:
         port = str(taken.getsockname()[1])
         taken.close()
