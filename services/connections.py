@@ -21,9 +21,12 @@ A connection has its Slot and no reference to the server, so that modules of con
 
 import asyncio
 import errno
+import fcntl
 import resource
 import socket
 import ssl
+import struct
+import termios
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import suppress
@@ -91,6 +94,25 @@ OPENING_GRACE_S = 3.0
 PROTECTED_PER_ADDRESS = 8
 # Active connections of one prefix that are not evicted whatever its share: those of eight such hosts.
 PROTECTED_PER_PREFIX = 64
+
+
+class _HasDescriptor(Protocol):
+    def fileno(self) -> int: ...
+
+
+def send_queue_octets(connection: _HasDescriptor | None) -> int:
+    """Return the octets that the kernel holds for a peer: not sent yet, or not acknowledged (tcp(7), SIOCOUTQ).
+
+    A socket becomes writable only when a large share of this queue, of up to 4 MiB, is free; its length shows that a
+    slow peer receives. 0 where it cannot be read.
+    """
+    if connection is None:
+        return 0
+    try:
+        octets: int = struct.unpack("i", fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(4)))[0]
+    except (OSError, ValueError):
+        return 0
+    return octets
 
 
 class Stage(IntEnum):

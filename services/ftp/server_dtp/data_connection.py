@@ -36,6 +36,7 @@ from functools import partial
 from random import Random
 from typing import Any
 
+from services.connections import send_queue_octets
 from services.eventlog import EventLog
 from services.ftp.files.jailed_tree import FileError
 from services.ftp.grammar import DataAddress
@@ -311,7 +312,11 @@ class DataConnection:
         (loop.add_writer if to_send else loop.add_reader)(descriptor, wake)
         try:
             waited: set[asyncio.Future[Any]] = {ready, aborted}
-            await asyncio.wait(waited, timeout=stall_s, return_when=asyncio.FIRST_COMPLETED)
+            before, queued = -1, 0
+            while not (ready.done() or aborted.done()) and queued != before:
+                await asyncio.wait(waited, timeout=stall_s, return_when=asyncio.FIRST_COMPLETED)
+                # Not writable, but the peer receives: the kernel's queue has become shorter.
+                before, queued = queued, send_queue_octets(connection) if to_send else 0
         finally:
             (loop.remove_writer if to_send else loop.remove_reader)(descriptor)
         if aborted.done():

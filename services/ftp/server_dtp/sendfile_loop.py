@@ -9,6 +9,7 @@ import asyncio
 import socket
 from dataclasses import dataclass
 
+from services.connections import send_queue_octets
 from services.ftp.limits import SOLE_TURN_OCTETS, TURN_OCTETS
 from services.ftp.server_dtp.transfer import FileSender, Turn
 from services.ftp.server_pi.failures import Cause
@@ -40,6 +41,7 @@ class SendfileLoop:
         self._loop, self._connection, self._sender, self._load = loop, connection, sender, load
         self._stall_s = stall_s
         self._sent_at = loop.time()
+        self._queued_octets = -1
         self._ended: asyncio.Future[Turn | Cause] = loop.create_future()
 
     async def run(self, aborted: asyncio.Future[Cause]) -> Turn | Cause:
@@ -80,6 +82,11 @@ class SendfileLoop:
         remaining_s = self._sent_at + self._stall_s - self._loop.time()
         if remaining_s > 0:
             self._stall_timer = self._loop.call_later(remaining_s, self._check_stall)
+            return
+        # The socket is not writable before a large share of the kernel's queue is free, however the peer receives.
+        before, self._queued_octets = self._queued_octets, send_queue_octets(self._connection)
+        if self._queued_octets != before:
+            self._stall_timer = self._loop.call_later(self._stall_s, self._check_stall)
         elif not self._ended.done():
             self._ended.set_result(Cause.STALLED)
 

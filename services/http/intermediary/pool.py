@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import cast
 
-from services.connections import Sweep
+from services.connections import Sweep, send_queue_octets
 from services.http.errors import UpstreamError
 from services.http.fields import lower_tokens
 from services.http.http1.connection import ClientConnection
@@ -67,6 +67,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._content: BodyStream | None = None
         self._on_interim: OnInterim | None = None
         self._progressed_at = 0.0
+        self._queued_octets = -1
         self._exchanges = 0
         self._interims = 0
         self._has_responded = False
@@ -119,13 +120,20 @@ class UpstreamConnection(asyncio.Protocol):
             if now - self.free_since >= self.idle_s:
                 self._transport.close()
         elif not self._core.is_request_sent:
-            if self._write_paused and waited >= self._limits.stall_s:
+            if self._write_paused and waited >= self._limits.stall_s and not self._origin_receives(now):
                 self._abort(UpstreamError(504, "timeout while sending the request to the origin"))
         elif self._head is not None:
             if waited >= self._limits.head_s:
                 self._abort(UpstreamError(504, "timeout while waiting for the origin's response"))
         elif not self._read_paused and waited >= self._limits.stall_s:
             self._abort(UpstreamError(504, "timeout while receiving the origin's response"))
+
+    def _origin_receives(self, now: float) -> bool:
+        """Return whether the origin has received anything since the last check, though the socket is not writable."""
+        before, self._queued_octets = self._queued_octets, send_queue_octets(self._transport.get_extra_info("socket"))
+        if self._queued_octets != before:
+            self._progressed_at = now
+        return self._queued_octets != before
 
     # Exchange.
 

@@ -9,7 +9,7 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Iterable
 
-from services.connections import Slot, Stage
+from services.connections import Slot, Stage, send_queue_octets
 from services.http.errors import LocalProtocolError
 from services.http.fields import format_date
 from services.http.http2 import limits
@@ -133,7 +133,8 @@ class Http2Connection(asyncio.Protocol):
 
     def _has_progressed(self) -> bool:
         """Return whether the client has received anything since the last check."""
-        before, self._progress = self._progress, self._written_octets - self._transport.get_write_buffer_size()
+        queued = self._transport.get_write_buffer_size() + send_queue_octets(self._transport.get_extra_info("socket"))
+        before, self._progress = self._progress, self._written_octets - queued
         return self._progress != before
 
     def stop(self) -> None:

@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from enum import Enum, auto
 from typing import cast
 
-from services.connections import ConnectionLimits, ConnectionSet, Refusal, Slot, Stage, paid_deadline
+from services.connections import ConnectionLimits, ConnectionSet, Refusal, Slot, Stage, paid_deadline, send_queue_octets
 from services.eventlog import EventLog
 from services.http.fields import format_date
 from services.http.http1.connection import ServerConnection
@@ -204,7 +204,8 @@ class Http1Connection(asyncio.Protocol):
 
     def _has_progressed(self) -> bool:
         """Return whether the client has received anything since the last check."""
-        before, self._progress = self._progress, self._sent_octets - self._transport.get_write_buffer_size()
+        queued = self._transport.get_write_buffer_size() + send_queue_octets(self._transport.get_extra_info("socket"))
+        before, self._progress = self._progress, self._sent_octets - queued
         return self._progress != before
 
     def stop(self) -> None:
