@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable
 from typing import TypeVar, cast
 
-from services.connections import Slot, Stage
+from services.connections import Slot, Stage, acknowledge
 from services.ftp.accounts import Account, check_credential
 from services.ftp.files.jailed_tree import FileError
 from services.ftp.files.paths import format_path
@@ -62,7 +62,11 @@ class ControlConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._session is None:
             return
-        self._perform(self._session.receive(data))
+        actions_to_perform = self._session.receive(data)
+        self._perform(actions_to_perform)
+        if not actions_to_perform:
+            # Part of a command: the client may wait for the acknowledgement to send the rest.
+            acknowledge(self._transport)
 
     def eof_received(self) -> bool:
         self._ended = True

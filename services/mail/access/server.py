@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import cast
 from weakref import WeakValueDictionary
 
-from services.connections import ConnectionLimits, ConnectionSet, Refusal, Slot, Stage, paid_deadline
+from services.connections import ConnectionLimits, ConnectionSet, Refusal, Slot, Stage, acknowledge, paid_deadline
 from services.errors import ServiceError
 from services.eventlog import EventLog
 from services.mail.access.requests import Challenge, LogIn, Opened, Output, Outputs, Session
@@ -205,7 +205,11 @@ class Connection(asyncio.Protocol):
                 elif not data:
                     break
                 else:
+                    self._answered = False
                     await self._send(session.receive(data))
+                    if not self._answered:
+                        # Part of a command or literal: the client may wait for the acknowledgement to send the rest.
+                        acknowledge(self._transport)
                     self._time(len(data))
         except TimeoutError:
             self._transport.write(session.end("Idle for too long."))
@@ -244,7 +248,6 @@ class Connection(asyncio.Protocol):
             self._slot.complete(Stage.ACTIVE)
         else:
             self._deadline = paid_deadline(self._deadline, octets, limits.rate_octets_s, now + limits.idle_s)
-        self._answered = False
 
     async def _wake(self, deadline: float) -> bool:
         """Wait for input until the deadline, polling a session that waits; return False if it ended meanwhile."""

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import cast
 
-from services.connections import ConnectionLimits, ConnectionSet, Factory, Refusal, Slot, Stage, paid_deadline
+from services.connections import ConnectionLimits, ConnectionSet, Factory, Refusal, Slot, Stage, acknowledge, paid_deadline
 from services.eventlog import EventLog
 from services.mail.accounts import Account
 from services.mail.smtp.commands import Accept, CheckPassword, Request, State
@@ -122,6 +122,9 @@ class ServerConnection(asyncio.Protocol):
         out = session.receive(data)
         self._extend_deadline(session, len(data), bool(out))
         self._send(session, out)
+        if not out and session.request is None:
+            # Part of a command or of mail data: the client may wait for the acknowledgement to send the rest.
+            acknowledge(self._transport)
 
     def eof_received(self) -> bool:
         # After its half-close the client may still read its last reply.
