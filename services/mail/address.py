@@ -3,8 +3,8 @@
     >>> parse_path(b"<@relay.example:bob@example.com> SIZE=100")
     (Mailbox(local_part='bob', domain='example.com'), b' SIZE=100')
 
-A source route is parsed and ignored (appendix C); quoted local parts are stored unquoted. Left out: SMTPUTF8 (RFC
-6531), so octets beyond ASCII are invalid, and comments, which only header fields have.
+A source route is parsed and ignored (appendix C); quoted local parts are stored unquoted. parse_loose_path() accepts
+what Postfix does beyond the grammar. Left out: SMTPUTF8 (RFC 6531), so octets beyond ASCII are invalid.
 """
 
 import re
@@ -27,6 +27,14 @@ _SOURCE_ROUTE = re.compile(rf"@{_SUB_DOMAIN}(?:\.{_SUB_DOMAIN})*(?:,@{_SUB_DOMAI
 # A path up to its ">"; a quoted local part may contain ">" as well.
 _PATH = re.compile(rb'<((?:[^<>"\\]|"(?:[^"\\]|\\.)*")*)>')
 _QUOTED_PAIR = re.compile(r"\\(.)")
+# One word of a command: no space outside quotes, brackets and comments.
+_LOOSE_PATH = re.compile(rb"""(?:[^\s"<(]|"(?:[^"\\]|\\.)*"|<(?:[^<>"\\]|"(?:[^"\\]|\\.)*")*>|<|\([^()]*\))+""")
+_COMMENT = re.compile(r"""("(?:[^"\\]|\\.)*")|\([^()]*\)""")
+_IN_ANGLES = re.compile(r"""(?:[^<>"]|"(?:[^"\\]|\\.)*")*<((?:[^<>"]|"(?:[^"\\]|\\.)*")*)>?\Z""")
+_LOOSE_LOCAL_PART = re.compile(rf"""(?:{_ATOM}|\.|"(?:[ !#-\[\]-~]|\\[ -~])*")+\Z""")
+_WORD = re.compile(r""""((?:[^"\\]|\\.)*)"|[^"]+""")
+# Names of hosts with an underscore are in use, although the grammar of SMTP has none.
+_LOOSE_DOMAIN = re.compile(r"[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\Z")
 
 POSTMASTER = "postmaster"
 
@@ -82,7 +90,7 @@ def _local_part(text: str) -> str:
     if _DOT_STRING.match(text):
         return text
     quoted_string = _QUOTED_STRING.match(text)
-    if quoted_string is None or not quoted_string[1]:
+    if quoted_string is None:
         raise MailboxError("the local part is neither a dot-string nor a quoted string")
     return _QUOTED_PAIR.sub(r"\1", quoted_string[1])
 
@@ -139,3 +147,46 @@ def parse_path(octets: bytes) -> tuple[Mailbox | None, bytes]:
     if inner.lower() == POSTMASTER:
         return Mailbox(inner, ""), rest
     return parse_mailbox(inner), rest
+
+
+def parse_loose_path(octets: bytes) -> tuple[Mailbox | None, bytes]:
+    """Parse a path as parse_path(), or as Postfix does without strict_rfc821_envelopes.
+
+    Accepts a mailbox without angle brackets, with one of them or with blanks inside, a display name or comment without
+    blanks before the next word, dots anywhere in the local part, underscores and a final dot in the domain, and no
+    domain at all, which is then empty. Raises the errors of parse_path().
+    """
+    try:
+        return parse_path(octets)
+    except PathTooLongError:
+        raise
+    except (PathError, MailboxError) as error:
+        failure = error
+    match = _LOOSE_PATH.match(octets)
+    if match is None or not match[0].isascii():
+        raise failure
+    if match.end() > PATH_OCTETS_MAX:
+        raise PathTooLongError("path too long")
+    text = _COMMENT.sub(lambda found: found[1] or "", match[0].decode("ascii")).strip()
+    in_angles = _IN_ANGLES.match(text)
+    inner = (in_angles[1] if in_angles is not None else text.removesuffix(">")).strip()
+    route = _SOURCE_ROUTE.match(inner)
+    local_part, at, domain = (inner[route.end() :] if route is not None else inner).rpartition("@")
+    if not at:
+        local_part, domain = domain, ""
+    mailbox = _loose_mailbox(local_part.strip(), domain.strip().removesuffix("."))
+    if mailbox is None or (at and not mailbox.domain):
+        raise failure
+    return mailbox, octets[match.end() :]
+
+
+def _loose_mailbox(local_part: str, domain: str) -> Mailbox | None:
+    if _LOOSE_LOCAL_PART.match(local_part) is None:
+        return None
+    if domain and not _LOOSE_DOMAIN.match(domain) and not is_address_literal(domain):
+        return None
+    words = _WORD.finditer(local_part)
+    plain = "".join(word[0] if word[1] is None else _QUOTED_PAIR.sub(r"\1", word[1]) for word in words)
+    if len(plain) > LOCAL_PART_OCTETS_MAX or len(domain) > DOMAIN_OCTETS_MAX:
+        raise PathTooLongError("local part or domain too long")
+    return Mailbox(plain, domain)

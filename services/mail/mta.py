@@ -84,13 +84,14 @@ class MTA:
         """Open the listeners; raises ServiceError."""
         options, shell = self._options, self._shell
         has_tls = self.server.context.tls is not None
-        relay = Offer(self.hostname, options.max_size, starttls=has_tls)
+        strict = options.strict_syntax
+        relay = Offer(self.hostname, options.max_size, starttls=has_tls, strict_syntax=strict)
         connections = self.server.connections
         await shell.open_tcp(self.server.protocol(Port(relay, self._accept)), connections=connections)
         if options.submission_port is None:
             return
         in_clear = options.auth_in_clear or not has_tls
-        submission = Offer(self.hostname, options.max_size, has_tls, True, in_clear, auth_required=True)
+        submission = Offer(self.hostname, options.max_size, has_tls, True, in_clear, True, strict)
         shell.port = options.submission_port
         await shell.open_tcp(self.server.protocol(Port(submission, self._accept_submitted)), connections=connections)
 

@@ -83,6 +83,11 @@ def _add_policy(flags: argparse.ArgumentParser) -> None:
     flags.add_argument("--greylist", type=seconds_or_zero, metavar="S", help="greylist unknown senders for S seconds")
     flags.add_argument("--no-verify", action="store_true", help="disable VRFY (252) and EXPN (550)")
     flags.add_argument(
+        "--strict-syntax",
+        action="store_true",
+        help="reject addresses beyond the grammar of RFC 5321, such as MAIL FROM:a@b, and lines above 1000 octets",
+    )
+    flags.add_argument(
         "--max-size", type=count, default=limits.MESSAGE_OCTETS, metavar="OCTETS", help="maximum message size"
     )
     flags.add_argument(

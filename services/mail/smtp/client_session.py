@@ -10,8 +10,8 @@
 
 Falls back to HELO if EHLO is rejected. SIZE (RFC 1870) and BODY=8BITMIME (RFC 6152) are sent if the server announces
 them; a message with octets beyond ASCII is not sent to a server without 8BITMIME. STARTTLS (RFC 3207) and AUTH PLAIN
-(RFC 4954) are used if the options require them. Left out: pipelining the next message's commands after the end of the
-mail data.
+(RFC 4954) are used if the options require them. Lines above 998 octets are shortened (short_lines.py). Left out:
+pipelining the next message's commands after the end of the mail data.
 """
 
 import base64
@@ -24,6 +24,7 @@ from services.buffer import OctetBuffer
 from services.errors import LimitExceededError
 from services.mail.address import Mailbox
 from services.mail.smtp.content import stuffed
+from services.mail.smtp.short_lines import shorten_lines
 from services.mail.smtp.syntax import REPLY_LINE_OCTETS_MAX, Reply, ReplyError, ReplyReader
 
 # Limit on buffered replies: one per command of a group, some lines each.
@@ -153,6 +154,8 @@ class ClientSession:
         if not envelope.forward_paths:
             raise ValueError("no recipients")
         self.outcome = None
+        # Before MAIL declares the size.
+        envelope = replace(envelope, content=shorten_lines(envelope.content))
         refusal = self._cannot_send(envelope)
         if refusal is not None:
             self.outcome = Outcome((refusal,) * len(envelope.forward_paths))

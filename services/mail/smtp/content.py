@@ -5,6 +5,9 @@ a sequence, lets a sender hide a second message in the first ("SMTP smuggling").
 message that contains one is rejected, and its connection accepts nothing but QUIT afterwards. Other lines that end in a
 bare LF, as programs send that pass a Unix file unchanged, are converted to CRLF, so that only CRLF is ever relayed; a
 bare CR is rejected.
+
+The 1,000 octets of section 4.5.3.1.6 are what a server has to accept at least: longer lines are accepted up to the
+message's size, unless `strict`, and shortened before they are relayed (short_lines.py).
 """
 
 import re
@@ -32,8 +35,10 @@ LOOP = Reply(554, "Too many Received fields: mail loop", "5.4.6")
 class ContentReader:
     """Buffer for mail data up to its end; beyond `limit_octets` it discards data and counts on."""
 
-    def __init__(self, limit_octets: int) -> None:
+    def __init__(self, limit_octets: int, strict: bool = False) -> None:
+        """With `strict`, a message with a line beyond TEXT_LINE_OCTETS is rejected."""
         self._limit_octets = limit_octets
+        self._strict = strict
         # The end may be the first line: the CRLF before it is the one of the DATA command.
         self._octets = bytearray(CRLF)
         self._searched = 0
@@ -72,7 +77,7 @@ class ContentReader:
         # Same limit, independent of the number of reads.
         if self._dropped or self._exceeds_limit(len(raw) + len(CRLF)):
             return TOO_BIG
-        fault = _check_data(raw)
+        fault = _check_data(raw, self._strict)
         if fault is not None:
             return fault
         # RFC 5321 section 4.5.2: remove the first dot of a line, regardless of the octets after it.
@@ -84,15 +89,13 @@ class ContentReader:
         return check_header(octets) or octets
 
 
-def _check_data(raw: bytes) -> Reply | None:
+def _check_data(raw: bytes, strict: bool) -> Reply | None:
     if b"\0" in raw:
         return NUL
     if raw.count(b"\r") != raw.count(CRLF) or _SMUGGLED.search(raw) is not None:
         return SMUGGLING
     # `line` lacks its LF: one octet less. A stuffed dot does not count (section 4.5.3.1.6).
-    if len(raw) > limits.TEXT_LINE_OCTETS and any(
-        len(line) >= limits.TEXT_LINE_OCTETS + line.startswith(b".") for line in raw.split(b"\n")
-    ):
+    if strict and any(len(line) >= limits.TEXT_LINE_OCTETS + line.startswith(b".") for line in raw.split(b"\n")):
         return LINE_TOO_LONG
     return None
 

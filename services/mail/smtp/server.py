@@ -11,7 +11,16 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import cast
 
-from services.connections import ConnectionLimits, ConnectionSet, Factory, Refusal, Slot, Stage, acknowledge, paid_deadline
+from services.connections import (
+    ConnectionLimits,
+    ConnectionSet,
+    Factory,
+    Refusal,
+    Slot,
+    Stage,
+    acknowledge,
+    paid_deadline,
+)
 from services.eventlog import EventLog
 from services.mail.accounts import Account
 from services.mail.smtp.commands import Accept, CheckPassword, Request, State

@@ -19,11 +19,11 @@ STARTTLS (RFC 3207), AUTH (RFC 4954), submission (RFC 6409). Left out: CHUNKING,
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from services.mail import sasl
 from services.mail.accounts import Account
-from services.mail.address import Mailbox
+from services.mail.address import POSTMASTER, Mailbox
 from services.mail.smtp import commands as replies
 from services.mail.smtp import limits, syntax
 from services.mail.smtp.commands import COMMANDS, Accept, CheckPassword, Request, StartTLS, State
@@ -48,6 +48,8 @@ class Offer:
     # RFC 4954 section 4: no plain-text passwords outside TLS if TLS is available.
     auth_in_clear: bool = False
     auth_required: bool = False
+    # Reject paths beyond the grammar of RFC 5321, and lines beyond section 4.5.3.1.6, instead of accepting them.
+    strict_syntax: bool = False
 
 
 class ServerSession:
@@ -213,7 +215,7 @@ class ServerSession:
             self._reply(AUTH_REQUIRED)
             return
         try:
-            mail = syntax.parse_mail(argument, with_auth=self._offer.auth)
+            mail = syntax.parse_mail(argument, self._offer.auth, self._offer.strict_syntax)
         except syntax.ParameterError as error:
             self._reply(error.reply)
             return
@@ -225,7 +227,8 @@ class ServerSession:
         if refusal is not None:
             self._reply(refusal)
             return
-        self._transaction = mail
+        sender = mail.reverse_path
+        self._transaction = mail if sender is None else replace(mail, reverse_path=self._with_domain(sender))
         self.state = State.MAIL
         self._reply(Reply(250, "Sender ok", "2.1.0"))
 
@@ -234,11 +237,13 @@ class ServerSession:
             self._reply(replies.TOO_MANY_RECIPIENTS)
             return
         try:
-            mailbox = syntax.parse_rcpt(argument)
+            mailbox = syntax.parse_rcpt(argument, self._offer.strict_syntax)
         except syntax.ParameterError as error:
             self._reply(error.reply)
             self._refused_recipients += 1
             return
+        if mailbox.local_part.lower() != POSTMASTER:
+            mailbox = self._with_domain(mailbox)
         mail = self._transaction
         reply = self._policy.recipient(mailbox, mail.reverse_path, mail.size_octets, self.client)
         self._reply(reply)
@@ -255,7 +260,7 @@ class ServerSession:
             # RFC 5321 section 3.3: 503 or 554 if no recipient was accepted.
             self._reply(replies.NO_RECIPIENTS if self._refused_recipients else replies.RCPT_FIRST)
         else:
-            self._content = ContentReader(self._offer.size_octets)
+            self._content = ContentReader(self._offer.size_octets, self._offer.strict_syntax)
             self.state = State.DATA
             self._reply(replies.START_MAIL_INPUT)
 
@@ -326,6 +331,10 @@ class ServerSession:
             self._set_request(StartTLS())
 
     # Shared by several handlers.
+
+    def _with_domain(self, mailbox: Mailbox) -> Mailbox:
+        """Complete a mailbox without a domain by this server's own, as Postfix does (append_at_myorigin)."""
+        return mailbox if mailbox.domain else replace(mailbox, domain=self._policy.accounts.domains[0])
 
     def _handle_auth_response(self, line: bytes, octets: int) -> None:
         exchange = self._exchange

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from services.mail.address import Mailbox, MailboxError, PathError, PathTooLongError, parse_path
+from services.mail.address import Mailbox, MailboxError, PathError, PathTooLongError, parse_loose_path, parse_path
 from services.mail.smtp import limits
 
 CRLF = b"\r\n"
@@ -184,10 +184,13 @@ class MailParameters:
     is_8bit: bool = False
 
 
-def parse_mail(argument: bytes, with_auth: bool) -> MailParameters:
-    """Parse the argument of MAIL; raises ParameterError. `with_auth` allows the parameter AUTH."""
-    mailbox, rest = _path(argument, b"FROM:", "5.1.7")
-    if mailbox is not None and not mailbox.domain:
+def parse_mail(argument: bytes, with_auth: bool, strict: bool = True) -> MailParameters:
+    """Parse the argument of MAIL; raises ParameterError. `with_auth` allows the parameter AUTH.
+
+    Unless `strict`, paths beyond the grammar are accepted, and the domain may be missing.
+    """
+    mailbox, rest = _path(argument, b"FROM:", "5.1.7", strict)
+    if strict and mailbox is not None and not mailbox.domain:
         raise ParameterError(Reply(553, "The mailbox has no domain", "5.1.7"))
     values = _keywords(rest)
     size, body = 0, b""
@@ -203,9 +206,9 @@ def parse_mail(argument: bytes, with_auth: bool) -> MailParameters:
     return MailParameters(mailbox, size, body == b"8BITMIME")
 
 
-def parse_rcpt(argument: bytes) -> Mailbox:
-    """Parse the argument of RCPT; raises ParameterError."""
-    mailbox, rest = _path(argument, b"TO:", "5.1.3")
+def parse_rcpt(argument: bytes, strict: bool = True) -> Mailbox:
+    """Parse the argument of RCPT, as parse_mail(); raises ParameterError."""
+    mailbox, rest = _path(argument, b"TO:", "5.1.3", strict)
     if mailbox is None:
         raise ParameterError(Reply(553, "RCPT needs a mailbox: the null path is for MAIL only", "5.1.3"))
     if _keywords(rest):
@@ -223,12 +226,12 @@ def _body(value: bytes) -> bytes:
     return body
 
 
-def _path(argument: bytes, prefix: bytes, enhanced: str) -> tuple[Mailbox | None, bytes]:
+def _path(argument: bytes, prefix: bytes, enhanced: str, strict: bool) -> tuple[Mailbox | None, bytes]:
     if argument[: len(prefix)].upper() != prefix:
         raise ParameterError(Reply(501, f"The syntax is {prefix.decode()}<mailbox>", "5.5.4"))
     try:
         # Section 3.3 allows no space after the colon, but many programs send one.
-        return parse_path(argument[len(prefix) :].lstrip(b" "))
+        return (parse_path if strict else parse_loose_path)(argument[len(prefix) :].lstrip(b" "))
     except PathTooLongError as error:
         raise ParameterError(Reply(501, f"The mailbox cannot be used: {error}", enhanced)) from None
     except PathError as error:

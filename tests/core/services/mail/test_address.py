@@ -11,6 +11,7 @@ from services.mail.address import (
     PathTooLongError,
     is_domain,
     literal_address,
+    parse_loose_path,
     parse_mailbox,
     parse_path,
 )
@@ -25,6 +26,7 @@ from services.mail.address import (
         (b"<@r.example:a@b>", Mailbox("a", "b"), b""),
         (b'<"a@b c"@d.example>', Mailbox("a@b c", "d.example"), b""),
         (b'<"\\"\\\\"@d>', Mailbox('"\\', "d"), b""),
+        (b'<""@d>', Mailbox("", "d"), b""),
         (b"<a@[192.0.2.1]>", Mailbox("a", "[192.0.2.1]"), b""),
         (b"<a@[IPv6:2001:db8::1]>", Mailbox("a", "[IPv6:2001:db8::1]"), b""),
         (b"<Postmaster>", Mailbox("Postmaster", ""), b""),
@@ -47,7 +49,7 @@ def test_what_is_no_path(octets: bytes) -> None:
     "octets",
     [
         b"<a>", b"<@b>", b"<a@>", b"<.a@b>", b"<a.@b>", b"<a..b@c>", b"<a b@c>", b"<a@b..c>", b"<a@-b>", b"<a@b->",
-        b"<a@b_c>", b"<a@[300.1.1.1]>", b"<a@[x]>", b'<""@b>', b"<\xc3\xa4@b>", b"<a@b.>", b"<a,b@c>", b"< >",
+        b"<a@b_c>", b"<a@[300.1.1.1]>", b"<a@[x]>", b"<\xc3\xa4@b>", b"<a@b.>", b"<a,b@c>", b"< >",
     ],
 )  # fmt: skip
 def test_what_is_no_mailbox(octets: bytes) -> None:
@@ -84,4 +86,57 @@ def test_any_octets_are_a_path_or_an_error(octets: bytes) -> None:
     except (PathError, MailboxError):
         return
     assert octets.endswith(rest)
-    assert mailbox is None or mailbox.local_part
+    assert mailbox is None or mailbox.local_part or b'""@' in octets
+
+
+@pytest.mark.parametrize(
+    ("octets", "mailbox", "rest"),
+    [
+        (b"a@b.example", Mailbox("a", "b.example"), b""),
+        (b"a@b.example SIZE=10", Mailbox("a", "b.example"), b" SIZE=10"),
+        (b"< a@b.example >  SIZE=10", Mailbox("a", "b.example"), b"  SIZE=10"),
+        (b"<a@b.example", Mailbox("a", "b.example"), b""),
+        (b"a@b.example>", Mailbox("a", "b.example"), b""),
+        (b"@relay.example:a@b.example", Mailbox("a", "b.example"), b""),
+        (b"< @r.example,@s.example:a@b.example>", Mailbox("a", "b.example"), b""),
+        (b"Ann<a@b.example>", Mailbox("a", "b.example"), b""),
+        (b'"Ann < B"<a@b.example>(comment here) SIZE=1', Mailbox("a", "b.example"), b" SIZE=1"),
+        (b"a@b.example(Ann B)", Mailbox("a", "b.example"), b""),
+        (b"<a..b@c.example>", Mailbox("a..b", "c.example"), b""),
+        (b"<.a.@c.example>", Mailbox(".a.", "c.example"), b""),
+        (b'<a."b c".d@e.example>', Mailbox("a.b c.d", "e.example"), b""),
+        (b'"a b"@c.example', Mailbox("a b", "c.example"), b""),
+        (b'""@c.example', Mailbox("", "c.example"), b""),
+        (b"<a@b_c.example>", Mailbox("a", "b_c.example"), b""),
+        (b"<a@b.example.>", Mailbox("a", "b.example"), b""),
+        (b"a@[192.0.2.1]", Mailbox("a", "[192.0.2.1]"), b""),
+        (b"ann", Mailbox("ann", ""), b""),
+        (b"<ann>", Mailbox("ann", ""), b""),
+        (b"<>", None, b""),
+    ],
+)
+def test_loose_paths_are_accepted(octets: bytes, mailbox: Mailbox | None, rest: bytes) -> None:
+    assert parse_loose_path(octets) == (mailbox, rest)
+    if mailbox is not None and mailbox.domain and "_" not in mailbox.domain:
+        # The next server gets it in the strict grammar.
+        assert parse_path(f"<{mailbox}>".encode()) == (mailbox, b"")
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [b"", b"<@b>", b"a@", b"<a@>", b"<a@b>x", b"<a@b><c@d>", b"<a@b..c>", b"<a@@b>", b"a,b@c", b"<a\xe9@b>", b"<a@[x]>",
+     b"(a@b)", b"< >"],
+)  # fmt: skip
+def test_no_mailbox_in_a_loose_path(octets: bytes) -> None:
+    with pytest.raises((PathError, MailboxError)):
+        parse_loose_path(octets)
+
+
+@given(st.text(st.sampled_from('a@b<>" \\().,;:'), max_size=30))
+def test_any_loose_path_is_a_mailbox_that_can_be_written_or_an_error(text: str) -> None:
+    try:
+        mailbox, _ = parse_loose_path(text.encode())
+    except (PathError, MailboxError):
+        return
+    if mailbox is not None and mailbox.domain:
+        assert parse_path(f"<{mailbox}>".encode()) == (mailbox, b"")

@@ -12,6 +12,7 @@ from services.mail.smtp.server_session import Offer
 from services.mail.smtp.syntax import Reply
 from tests.core.services.mail.smtp.transcripts import World, in_data
 
+STRICT = Offer("mx", strict_syntax=True)
 HEAD = b"Subject: x\r\n\r\n"
 # The octets after the sequence are the smuggled second message.
 HIDDEN = b"MAIL FROM:<evil@example.net>\r\nRCPT TO:<bob@example.com>\r\nDATA\r\nSubject: smuggled\r\n\r\nx"
@@ -100,13 +101,19 @@ def test_stuffing_is_undone_wherever_the_reads_are_cut(lines: list[bytes], data:
 
 
 @pytest.mark.parametrize(("octets", "code"), [(998, b"250"), (999, b"500 5.6.0"), (100_000, b"500 5.6.0")])
-def test_a_line_of_text_has_1000_octets_with_its_crlf(octets: int, code: bytes) -> None:
-    assert World().talk(in_data(), HEAD + b"x" * octets + b"\r\n.\r\n").startswith(code)
+def test_a_line_of_text_has_1000_octets_with_its_crlf_where_syntax_is_strict(octets: int, code: bytes) -> None:
+    assert World().talk(in_data(offer=STRICT), HEAD + b"x" * octets + b"\r\n.\r\n").startswith(code)
 
 
 def test_the_dot_that_stuffs_a_line_is_not_counted() -> None:
-    assert World().talk(in_data(), HEAD + b".." + b"x" * 997 + b"\r\n.\r\n").startswith(b"250")
-    assert World().talk(in_data(), HEAD + b".." + b"x" * 998 + b"\r\n.\r\n").startswith(b"500")
+    assert World().talk(in_data(offer=STRICT), HEAD + b".." + b"x" * 997 + b"\r\n.\r\n").startswith(b"250")
+    assert World().talk(in_data(offer=STRICT), HEAD + b".." + b"x" * 998 + b"\r\n.\r\n").startswith(b"500")
+
+
+def test_lines_up_to_the_size_of_a_message_are_accepted_unchanged() -> None:
+    world, long = World(), b"x" * 1_000_000 + b"\r\n"
+    assert world.talk(in_data(), HEAD + long + b".\r\n").startswith(b"250")
+    assert world.messages[0].content == HEAD + long
 
 
 @pytest.mark.parametrize(("hops", "code"), [(100, b"250"), (101, b"554 5.4.6")])

@@ -11,6 +11,7 @@ from services.mail.smtp.server_session import Offer, ServerSession
 from services.mail.smtp.syntax import Reply
 from tests.core.services.mail.smtp.transcripts import HELLO, IN_DATA, TO_BOB, World, check, policy, session
 
+STRICT = Offer("mx.example.com", strict_syntax=True)
 FROM_ANN = HELLO + "C: MAIL FROM:<ann@example.net>\nS: 250\n"
 ANN_100001 = HELLO + "C: MAIL FROM:<> SIZE=100001\nS: 250\n"
 END = "C: x: y\nC: .\n"
@@ -68,7 +69,24 @@ END = "C: x: y\nC: .\n"
 )
 def test_a_reply_and_its_cause(cause: str, script: str) -> None:
     assert f"S: {cause[:3]}" in script
-    check(script)
+    check(script, session(offer=STRICT))
+
+
+@pytest.mark.parametrize("sender", ["ann@example.net", " < ann@example.net >", "<ann@example.net", "ann", "<>"])
+@pytest.mark.parametrize(
+    "recipient", ["bob@example.com", " <bob@example.com> ", "Bob<bob@example.com>", "<@r.net:bob@example.com>", "bob"]
+)
+def test_addresses_beyond_the_grammar_are_accepted_unless_it_is_strict(sender: str, recipient: str) -> None:
+    script = f"C: MAIL FROM:{sender} SIZE=10\nS: 250\nC: RCPT TO:{recipient}\nS: 250\nC: DATA\nS: 354\n{END}S: 250\n"
+    world = World()
+    check(HELLO + script, world=world)
+    wanted = {"<>": "None", "ann": "ann@example.com"}.get(sender, "ann@example.net")
+    assert str(world.messages[0].reverse_path) == wanted
+    assert [str(found) for found in world.messages[0].recipients] == ["bob@example.com"]
+
+
+def test_a_mailbox_with_an_empty_local_part_is_unknown_and_no_syntax_error() -> None:
+    check(FROM_ANN + 'C: RCPT TO:<""@example.com>\nS: 550 5.1.1\n', session(offer=STRICT))
 
 
 def test_220_and_554_greet() -> None:
