@@ -19,7 +19,7 @@ from pathlib import Path
 
 from services.mail.accounts import Account
 from services.mail.delivery.trace import return_path_field, without_return_path
-from services.mail.maildir.delivery import host_part, stored_form, sync_directory, write_all
+from services.mail.maildir.delivery import host_part, stored_form, sync_directory, wire_octets, write_all
 from services.mail.maildir.errors import MaildirError, MessageTooLargeError
 from services.mail.maildir.store import Maildir
 from services.mail.queue.entry import Entry
@@ -100,8 +100,7 @@ def _write(path: str, maildir: Maildir, message: LocalMessage, at: int, before_o
     if maildir.quota.quota_octets and not maildir.quota.allows(before_octets + len(stored), 1):
         raise MailboxFullError("The mailbox is full")
     seconds, fraction = divmod(int(message.date_s * 1_000_000), 1_000_000)
-    size_octets = len(stored) + stored.count(b"\n")
-    base = f"{seconds}.M{fraction:06}Q{message.key}.{_HOST},S={len(stored)},W={size_octets}"
+    base = f"{seconds}.M{fraction:06}Q{message.key}.{_HOST},S={len(stored)},W={wire_octets(stored)}"
     # The same name for every attempt: a file left in tmp/ by a crash is overwritten.
     temporary = f"{path}/tmp/{base}"
     descriptor = os.open(temporary, _CREATE, 0o600)

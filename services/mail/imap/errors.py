@@ -23,6 +23,10 @@ _CODES: tuple[tuple[type[Exception], str], ...] = (
 )
 
 
+# RFC 5530 section 3: in the OK of a command on messages, some of which another session expunged.
+EXPUNGED_CODE = "[EXPUNGEISSUED] "
+
+
 def store_failure_text(error: Exception) -> str:
     """Return the text of the tagged NO for a failure of the store; details of an OSError are not disclosed."""
     if isinstance(error, OSError):

@@ -158,6 +158,15 @@ class View:
         message = self.folder.messages.get(uid)
         return self._sent_flags.get(uid, frozenset()) if message is None else message.flags
 
+    def sent_flags(self, uid: int) -> frozenset[str]:
+        r"""Return the flags that the client knows of a message, without \Recent."""
+        return self._sent_flags.get(uid, frozenset())
+
+    def set_flags_of_expunged(self, uid: int, flags: frozenset[str]) -> None:
+        """Change the flags of a message that is expunged, in this view; keywords that the folder lacks are left out."""
+        keywords = set(self.folder.keywords.names)
+        self._sent_flags[uid] = frozenset(flag for flag in flags if flag.startswith("\\") or flag in keywords)
+
     def flags_item(self, uid: int) -> bytes:
         """Encode the FLAGS item of FETCH and record it as sent."""
         self._sent_flags[uid] = self._flags(uid)

@@ -23,6 +23,8 @@ from services.mail.maildir.limits import MESSAGE_OCTETS, SUMS_AGE_S, SUMS_OCTETS
 LETTERS = {"D": "\\Draft", "F": "\\Flagged", "R": "\\Answered", "S": "\\Seen", "T": "\\Deleted"}
 FLAGS = {flag: letter for letter, flag in LETTERS.items()}
 _INFO = ":2,"
+# A CRLF that no CR precedes.
+_LINE_END = re.compile(rb"(?<!\r)\r\n")
 _SIZE = re.compile(r",W=(\d{1,18})(?=,|$)")
 _STORED = re.compile(r",S=(\d{1,18})(?=,|$)")
 _TIME = re.compile(r"(\d{1,18})(?:\.(?:[A-LN-Z]\w*?)?(?:M(\d{1,9}))?(?:P(\d{1,9}))?(?:Q(\d{1,18}))?)?")
@@ -143,7 +145,12 @@ class NewMessage:
 
 
 def stored_form(content: bytes) -> bytes:
-    """Convert a message to its stored form, with LF line ends."""
+    """Convert a message to its stored form, with LF line ends.
+
+    A CR before a CRLF is kept with it, so that wire_form() restores every octet of a message with CRLF line ends.
+    """
+    if b"\r\r\n" in content:
+        return _LINE_END.sub(b"\n", content)
     return content.replace(b"\r\n", b"\n") if b"\r\n" in content else content
 
 
@@ -152,6 +159,11 @@ def wire_form(stored: bytes) -> bytes:
     if b"\r\n" in stored:
         stored = stored.replace(b"\r\n", b"\n")
     return stored.replace(b"\n", b"\r\n")
+
+
+def wire_octets(stored: bytes) -> int:
+    """Return the length of wire_form(), without the copy."""
+    return len(stored) + stored.count(b"\n") - stored.count(b"\r\n")
 
 
 def deliver_files(folder: str, messages: Sequence[NewMessage]) -> list[str]:
@@ -186,7 +198,7 @@ def _undo(folder: str, names: Sequence[str]) -> None:
 def _write(folder: str, message: NewMessage) -> tuple[str, str]:
     """Write and sync a message in tmp/; returns that name and its final name."""
     stored = stored_form(message.content)
-    size_octets = len(stored) + stored.count(b"\n")
+    size_octets = wire_octets(stored)
     if size_octets > MESSAGE_OCTETS:
         raise MessageTooLargeError(f"The message is larger than {MESSAGE_OCTETS} octets.")
     temporary = f"tmp/{os.getpid()}.{os.urandom(12).hex()}"

@@ -25,19 +25,28 @@ class Address:
     host: bytes | None
 
 
-def parse_addresses(octets: bytes) -> list[Address]:
-    """Parse an address list; malformed parts are parsed as far as possible."""
+def parse_addresses(octets: bytes, to_error: bool = False) -> list[Address]:
+    """Parse an address list; malformed parts are parsed as far as possible.
+
+    With `to_error`, the list ends at the first octet that cannot follow an address, as in Dovecot's ENVELOPE: what
+    follows it is part of no address.
+    """
     lexer = Lexer(octets)
     addresses: list[Address] = []
     in_group = False
     # Words before this offset are neither a group nor a display name: do not parse them as one again (linear time).
     barren = 0
+    separated = True
     while len(addresses) < ADDRESSES_MAX:
         lexer.skip_blanks()
         if lexer.at_end:
             break
         if lexer.accept(b","):
+            separated = True
             continue
+        if to_error and not (separated or (in_group and lexer.next_is(b";"))):
+            break
+        separated = False
         if lexer.accept(b";"):
             if in_group:
                 addresses.append(Address(None, None, None, None))
@@ -47,13 +56,17 @@ def parse_addresses(octets: bytes) -> list[Address]:
         name = _phrase(lexer) if begin >= barren else None
         if name is not None and not in_group and lexer.accept(b":"):
             addresses.append(Address(None, None, name, None))
-            in_group = True
+            in_group = separated = True
         elif lexer.accept(b"<"):
             addresses.append(_in_angles(lexer, name))
         else:
             barren = max(barren, lexer.place)
             lexer.place = begin
-            addresses.append(_bare(lexer))
+            address = _bare(lexer)
+            if to_error and lexer.place < barren:
+                # Several words without an address are a display name.
+                lexer.place, address = barren, Address(name, None, MISSING_MAILBOX, MISSING_HOST)
+            addresses.append(address)
     if in_group:
         addresses.append(Address(None, None, None, None))
     return addresses

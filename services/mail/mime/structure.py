@@ -135,6 +135,9 @@ class _Parser:
             self._delimiter = self._next_delimiter(len(self._octets))
 
     def _close(self, part: Part) -> None:
+        if self._delimiter is not None and self._delimiter.begin == part.body_begin:
+            # RFC 2046 section 5.1.1: the CRLF before a delimiter belongs to it, so that there is no empty line.
+            part.body_begin = self._before(self._delimiter.begin, part.header_begin)
         end = len(self._octets) if self._delimiter is None else self._before(self._delimiter.begin, part.body_begin)
         part.body_end = max(end, part.body_begin)
         part.lines = self._octets.count(b"\n", part.body_begin, part.body_end)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from services.mail.access.requests import Steps
-from services.mail.imap.errors import NoError
+from services.mail.imap.errors import EXPUNGED_CODE
 from services.mail.imap.limits import TURN_MESSAGES
 from services.mail.imap.session_state import CachedMessage, SessionState, View, read_message_set
 from services.mail.imap.syntax import encoder
@@ -12,8 +12,19 @@ from services.mail.imap.syntax.fetch_items import Item, Section, read_items, sec
 from services.mail.imap.syntax.reader import Reader
 from services.mail.imap.syntax.structures import body_structure, envelope
 from services.mail.maildir.errors import MessageGoneError
+from services.mail.mime.header import parse_header
+from services.mail.mime.structure import parse
 
 SEEN = "\\Seen"
+# RFC 2180 section 4.1.3: data of a message that is gone.
+_EMPTY_HEADER, _EMPTY_PART = parse_header(b""), parse(b"")
+_EMPTY = {
+    b"RFC822.SIZE": b"0",
+    b"INTERNALDATE": date_time(0.0),
+    b"ENVELOPE": envelope(_EMPTY_HEADER),
+    b"BODY": body_structure(_EMPTY_PART, extended=False),
+    b"BODYSTRUCTURE": body_structure(_EMPTY_PART, extended=True),
+}
 
 
 def fetch(session: SessionState, reader: Reader, by_uid: bool = False) -> Steps:
@@ -26,7 +37,6 @@ def fetch(session: SessionState, reader: Reader, by_uid: bool = False) -> Steps:
         items.insert(0, b"UID")
     view = session.selected()
     reads = not view.read_only and any(isinstance(item, Section) and item.sets_seen for item in items)
-    # RFC 2180 section 4.1: a client may fetch a message before it has received the EXPUNGE; such messages are skipped.
     any_expunged = False
     for index, uid in enumerate(uids):
         if index % TURN_MESSAGES == 0:
@@ -34,11 +44,11 @@ def fetch(session: SessionState, reader: Reader, by_uid: bool = False) -> Steps:
         try:
             yield from _fetch_response(view, uid, items, reads)
         except MessageGoneError:
-            any_expunged = True
-    # RFC 3501 section 6.4.8: a UID that does not exist is ignored without an error.
-    if any_expunged and not by_uid:
-        raise NoError("Some of the messages have been removed.", "EXPUNGEISSUED")
-    return "Fetch completed."
+            # RFC 3501 section 6.4.8: a UID that does not exist is ignored; the EXPUNGE follows.
+            if not by_uid:
+                any_expunged = True
+                yield _expunged_response(view, uid, items)
+    return f"{EXPUNGED_CODE}Fetch completed." if any_expunged else "Fetch completed."
 
 
 def _fetch_response(view: View, uid: int, items: list[Item], reads: bool) -> Iterator[bytes]:
@@ -49,6 +59,8 @@ def _fetch_response(view: View, uid: int, items: list[Item], reads: bool) -> Ite
         view.folder.set_flags(uid, view.folder.message(uid).flags | {SEEN})
     # RFC 3501 section 6.4.5: flags changed by the FETCH should be included in the response.
     response_items = [*items, b"FLAGS"] if becomes_seen and b"FLAGS" not in items else items
+    # A keyword must be known to the client before a message has it.
+    yield from view.new_keywords()
     # Read errors must be raised before the response has begun.
     encoded = {item: _encode_item(view, content, item) for item in response_items if isinstance(item, bytes)}
     _load(content, response_items)
@@ -57,6 +69,19 @@ def _fetch_response(view: View, uid: int, items: list[Item], reads: bool) -> Ite
         item_octets = item.label + b" " + _section(content, item) if isinstance(item, Section) else encoded[item]
         yield b" " + item_octets if index else item_octets
     yield b")\r\n"
+
+
+def _expunged_response(view: View, uid: int, items: list[Item]) -> bytes:
+    """Encode the FETCH response for a message that another session expunged, whose EXPUNGE cannot be sent yet.
+
+    It has the UID and the flags of this session's view; all other data is empty (RFC 2180 section 4.1.3).
+    """
+    known = {b"UID": b"UID %d" % uid, b"FLAGS": b"FLAGS " + encoder.flag_list(view.flags(uid))}
+    encoded = [
+        item.label + b" " + encoder.NIL if isinstance(item, Section) else known.get(item) or item + b" " + _EMPTY[item]
+        for item in items
+    ]
+    return b"* %d FETCH (%b)\r\n" % (view.number(uid) or 0, b" ".join(encoded))
 
 
 def _load(content: CachedMessage, items: list[Item]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from services.mail.access.requests import Steps
 from services.mail.imap.commands.append import target_folder
-from services.mail.imap.errors import BadError, NoError
+from services.mail.imap.errors import EXPUNGED_CODE, BadError, NoError
 from services.mail.imap.session_state import SessionState, View, read_message_set
 from services.mail.imap.syntax.fetch_items import format_sequence_set, read_sequence_set, uids_in
 from services.mail.imap.syntax.reader import Reader, read_flags
@@ -83,16 +83,22 @@ def store(session: SessionState, reader: Reader, by_uid: bool = False) -> Steps:
 
 
 def _change(view: View, uids: list[int], sign: bytes, flags: frozenset[str], silent: bool, by_uid: bool) -> Steps:
+    def changed(old: frozenset[str]) -> frozenset[str]:
+        return {b"+": old | flags, b"-": without(old, flags)}.get(sign, flags)
+
     any_expunged = False
     for uid in uids:
         try:
             # A change by another session must still be reported, even after .SILENT.
             was_current = view.is_current(uid)
-            old = view.folder.message(uid).flags
-            view.folder.set_flags(uid, {b"+": old | flags, b"-": without(old, flags)}.get(sign, flags))
+            view.folder.set_flags(uid, changed(view.folder.message(uid).flags))
         except MessageGoneError:
+            # RFC 3501 section 6.4.8: a UID that does not exist is ignored; the EXPUNGE follows.
+            if by_uid:
+                continue
             any_expunged = True
-            continue
+            view.set_flags_of_expunged(uid, changed(view.sent_flags(uid)))
+            was_current = False
         if silent:
             if was_current:
                 view.mark_sent(uid)
@@ -100,11 +106,7 @@ def _change(view: View, uids: list[int], sign: bytes, flags: frozenset[str], sil
         yield from view.new_keywords()
         flags_item = view.flags_item(uid)
         yield b"* %d FETCH (%b%b)\r\n" % (view.number(uid) or 0, b"UID %d " % uid if by_uid else b"", flags_item)
-    # RFC 3501 section 6.4.8: a UID that does not exist is no error; RFC 2180 section 4.2.1: nor is a .SILENT change
-    # of an expunged message.
-    if any_expunged and not (by_uid or silent):
-        raise NoError(_GONE, "EXPUNGEISSUED")
-    return "Store completed."
+    return f"{EXPUNGED_CODE}Store completed." if any_expunged else "Store completed."
 
 
 def without(flags: frozenset[str], less: frozenset[str]) -> frozenset[str]:

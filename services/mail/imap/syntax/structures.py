@@ -29,8 +29,7 @@ def envelope(header: Header) -> bytes:
 
 
 def _addresses(header: Header, name: bytes) -> list[Address]:
-    value = b",".join(header.all(name))
-    return parse_addresses(value)
+    return [address for value in header.all(name) for address in parse_addresses(value, to_error=True)]
 
 
 def _address_list(addresses: Sequence[Address]) -> bytes:

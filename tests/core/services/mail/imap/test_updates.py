@@ -35,8 +35,12 @@ def test_no_message_loses_its_number_during_fetch_store_and_search(pair: tuple[C
         S: c OK ...
         C: d FETCH 1 FLAGS
         S: * 1 FETCH (FLAGS ())
-        S: d OK ...
+        S: d OK Fetch ...
+        C: d1 FETCH 1 (UID FLAGS RFC822.SIZE INTERNALDATE BODY)
+        S: * 1 FETCH (UID 1 FLAGS () RFC822.SIZE 0 INTERNALDATE "01-Jan-1970 00:00:00 +0000" BODY (... 0 0))
+        S: d1 OK [EXPUNGEISSUED] ...
         C: d2 FETCH 1:2 BODY.PEEK[]
+        S: * 1 FETCH (BODY[] NIL)
         S: * 2 FETCH (BODY[] {84}
         S: From: ...
         S: To: ...
@@ -44,11 +48,16 @@ def test_no_message_loses_its_number_during_fetch_store_and_search(pair: tuple[C
         S:
         S: The text ...
         S: )
-        S: d2 NO [EXPUNGEISSUED] ...
-        C: d3 STORE 1 FLAGS (\\\\Seen)
-        S: d3 NO [EXPUNGEISSUED] ...
-        C: d4 STORE 1 FLAGS.SILENT (\\\\Seen)
-        S: d4 OK ...
+        S: d2 OK [EXPUNGEISSUED] ...
+        C: d3 STORE 1:2 +FLAGS (\\\\Flagged)
+        S: * 1 FETCH (FLAGS (\\\\Flagged))
+        S: * 2 FETCH (FLAGS (\\\\Seen \\\\Flagged))
+        S: d3 OK [EXPUNGEISSUED] ...
+        C: d4 STORE 1 FLAGS.SILENT (\\\\Seen unheard-of)
+        S: d4 OK [EXPUNGEISSUED] ...
+        C: d5 FETCH 1 (FLAGS ENVELOPE)
+        S: * 1 FETCH (FLAGS (\\\\Seen) ENVELOPE (NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL))
+        S: d5 OK [EXPUNGEISSUED] ...
         C: e NOOP
         S: * 1 EXPUNGE
         S: e OK ...
@@ -99,6 +108,36 @@ def test_flags_that_another_changed(pair: tuple[Client, Client]) -> None:
         C: b NOOP
         S: b OK ...
     """)
+
+
+def test_a_keyword_of_another_session_is_announced_before_a_message_has_it(pair: tuple[Client, Client]) -> None:
+    one, two = pair
+    one.send(b"a STORE 2 FLAGS (new)\r\n")
+    two.play("""
+        C: a FETCH 1:2 FLAGS
+        S: * FLAGS (... new)
+        S: * OK [PERMANENTFLAGS (... new \\\\*)] ...
+        S: * 1 FETCH (FLAGS ())
+        S: * 2 FETCH (FLAGS (new))
+        S: a OK ...
+    """)
+    one.send(b"b STORE 2 FLAGS (newer)\r\n")
+    two.play("""
+        C: b STORE 2 +FLAGS (\\\\Seen)
+        S: * FLAGS (... newer)
+        S: * OK [PERMANENTFLAGS (... newer \\\\*)] ...
+        S: * 2 FETCH (FLAGS (\\\\Seen newer))
+        S: b OK ...
+    """)
+
+
+def test_every_octet_of_a_message_with_cr_cr_lf_is_kept_and_counted(pair: tuple[Client, Client]) -> None:
+    content = b"Subject: x\r\r\n\r\n\r\r\na\r\r\r\n\r\nb\r\n"
+    client, _ = pair
+    client.send(b"a APPEND INBOX {%d+}\r\n%b\r\n" % (len(content), content))
+    # The size first: it is that of the file's name, before the file is read.
+    assert b"RFC822.SIZE %d)" % len(content) in client.send(b"b FETCH 4 RFC822.SIZE\r\n")
+    assert b"BODY[] {%d}\r\n%b)" % (len(content), content) in client.send(b"c FETCH 4 BODY.PEEK[]\r\n")
 
 
 def test_a_silent_store_still_tells_what_another_changed(pair: tuple[Client, Client]) -> None:

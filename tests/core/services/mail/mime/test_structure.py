@@ -39,6 +39,33 @@ def test_the_line_end_before_a_delimiter_belongs_to_it() -> None:
     assert bodies(octets) == [b"one", b"two\r\n", b""]
 
 
+def test_an_empty_line_that_belongs_to_a_delimiter_is_not_part_of_a_header() -> None:
+    octets = multipart(b"x", b"A: b\r\n", b"A: b\r\n\r\n", b"", b"Content-Type: message/rfc822\r\n\r\nB: c\r\n")
+    parts = parse(octets).children
+    assert [octets[part.header_begin : part.body_begin] for part in parts[:3]] == [b"A: b\r\n", b"A: b\r\n\r\n", b""]
+    inner = parts[3].message
+    assert inner is not None
+    assert octets[inner.header_begin : inner.body_begin] == b"B: c\r\n"
+
+
+@pytest.mark.parametrize(
+    ("field", "boxes"),
+    [
+        (b"a@b <c@d>", b'((NIL NIL "a" "b"))'),
+        (b"[X] Name <a@b>", b'((NIL NIL "MISSING_MAILBOX" "MISSING_DOMAIN"))'),
+        (b"a@b, [X] Name <c@d>, e@f", b'((NIL NIL "a" "b")(NIL NIL "MISSING_MAILBOX" "MISSING_DOMAIN"))'),
+        (b"Name <a@b> x, c@d", b'(("Name" NIL "a" "b"))'),
+        (b"a@b; c@d", b'((NIL NIL "a" "b"))'),
+        (b"x: [Y] Z <a@b>;", b'((NIL NIL "x" NIL)(NIL NIL "MISSING_MAILBOX" "MISSING_DOMAIN")(NIL NIL NIL NIL))'),
+        (b"x: a@b; c@d", b'((NIL NIL "x" NIL)(NIL NIL "a" "b")(NIL NIL NIL NIL))'),
+        (b"a b, c", b'(("a b" NIL "MISSING_MAILBOX" "MISSING_DOMAIN")(NIL NIL "c" "MISSING_DOMAIN"))'),
+        (b"a@b <x>\r\nFrom: c@d", b'((NIL NIL "a" "b")(NIL NIL "c" "d"))'),
+    ],
+)
+def test_an_address_list_of_an_envelope_ends_at_an_error_as_dovecots(field: bytes, boxes: bytes) -> None:
+    assert envelope(parse_header(b"From: " + field + b"\r\n\r\n")).startswith(b"(NIL NIL " + boxes + b" ")
+
+
 def test_a_boundary_that_begins_like_another_is_another() -> None:
     inner = multipart(b"xy", b"\r\ninner")
     assert bodies(multipart(b"x", inner, b"\r\nouter")) == [b"inner", b"outer"]
