@@ -33,7 +33,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return command(options)
     except (AgentError, ComposeError) as error:
-        print(f"agent: {error}", file=sys.stderr)
+        # The text may be a server's response.
+        print(f"agent: {strip_controls(str(error))}", file=sys.stderr)
     except OSError as error:
         print(f"agent: {error.filename or 'input'}: {error.strerror or error}", file=sys.stderr)
     return EXIT_FAILED
@@ -66,7 +67,7 @@ def _send(options: argparse.Namespace) -> int:
     messages = [submission.prepare(_read(path), options.sender, options.to) for path in options.messages]
     refused = submission.send(server, messages)
     for name, reply in refused.items():
-        print(f"agent: {name} was refused: {reply}", file=sys.stderr)
+        print(f"agent: {name} was refused: {strip_controls(str(reply))}", file=sys.stderr)
     return EXIT_FAILED if refused else 0
 
 
@@ -120,7 +121,7 @@ def _save_message(options: argparse.Namespace, content: bytes) -> None:
         for leaf in contents.files:
             _write(options.directory, leaf.file_name, contents.decoded(leaf))
     for line in attachment_lines(contents):
-        print(strip_controls(line))
+        print(line)
 
 
 def _finish(options: argparse.Namespace, mailbox: mailbox_client.Mailbox) -> None:

@@ -92,7 +92,7 @@ def parse_single_mailbox(text: str, what: str) -> NameAddr:
 
 def _validated(name_addr: UncheckedNameAddr) -> NameAddr:
     try:
-        return NameAddr(name_addr.name, parse_mailbox(str(name_addr.mailbox)))
+        return NameAddr(name_addr.name, parse_mailbox(name_addr.mailbox_text))
     except (MailboxError, PathError) as error:
         raise ComposeError(f"{name_addr.display_text!r} is not a mailbox such as name@example.com: {error}.") from None
 

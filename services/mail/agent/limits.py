@@ -19,6 +19,9 @@ MESSAGE_OCTETS = 64 * 1024 * 1024
 # Message-IDs in References; RFC 5322 section 3.6.4 has no limit. The first and the latest are kept.
 REFERENCES_MAX = 20
 
+# One line of a POP3 response: RFC 5322 limits none that servers keep to; poplib's own limit is 2,048.
+POP3_LINE_OCTETS = MESSAGE_OCTETS
+
 # Time-out for each server response: shorter than RFC 5321 section 4.5.3.2 (5 minutes), for an interactive program.
 TIMEOUT_S = 60.0
 

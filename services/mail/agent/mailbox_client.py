@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from services.mail.agent.errors import AgentError, failure_reason
-from services.mail.agent.limits import LISTED_MAX, TIMEOUT_S
+from services.mail.agent.limits import LISTED_MAX, POP3_LINE_OCTETS, TIMEOUT_S
 from services.mail.agent.terminal import MessageSummary
 from services.mail.message_content.contents import Contents
 from services.mail.mime.header import parse_header
@@ -109,11 +109,23 @@ def _no_server(access: Access) -> AgentError:
     return AgentError(f"No {access.protocol.upper()} server answers at {access.host} port {access.port}.")
 
 
+class _LongLineClient(poplib.POP3):
+    """poplib's client for lines of any message: its own limit of 2,048 octets also ends the session."""
+
+    def _getline(self) -> tuple[bytes, int]:
+        line = self.file.readline(POP3_LINE_OCTETS + 1)
+        if len(line) > POP3_LINE_OCTETS:
+            raise poplib.error_proto("line too long")
+        if not line:
+            raise poplib.error_proto("-ERR EOF")
+        return line.removesuffix(b"\n").removesuffix(b"\r"), len(line)
+
+
 class _Pop3:
     def __init__(self, access: Access) -> None:
         self._deleted = 0
         try:
-            self._client = poplib.POP3(access.host, access.port, access.timeout_s)
+            self._client = _LongLineClient(access.host, access.port, access.timeout_s)
         except poplib.error_proto as error:
             # RFC 1939 section 3: a response without -ERR comes from no POP3 server.
             if _error_text(error).startswith("-ERR"):

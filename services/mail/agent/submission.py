@@ -65,7 +65,7 @@ def prepare(content: bytes, sender: str = "", recipients: Sequence[str] = ()) ->
 
 
 def _mailboxes(values: Sequence[bytes]) -> list[Mailbox]:
-    return [_mailbox(str(name_addr.mailbox)) for value in values for name_addr in parse_name_addrs(value)]
+    return [_mailbox(name_addr.mailbox_text) for value in values for name_addr in parse_name_addrs(value)]
 
 
 def _mailbox(text: str) -> Mailbox:

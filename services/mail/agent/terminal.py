@@ -1,6 +1,7 @@
 """Terminal output of messages: header fields, text and attachment list.
 
-Control characters are removed, so that a message cannot send escape sequences to the terminal.
+Control characters are removed, so that a message cannot send escape sequences to the terminal; so are those that change
+the direction of text (Unicode property Bidi_Control, UTR 36 section 3.3), which make a name look like another.
 """
 
 import re
@@ -12,7 +13,10 @@ from services.mail.message_content.contents import HTML, Contents, LeafPart
 from services.mail.mime.header import parse_header
 from services.mail.mime.words import decode_words
 
-_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_CONTROLS = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+_LINE_CONTROLS = re.compile("[\t\n]")
 _FIELDS = (b"date", b"from", b"to", b"cc", b"subject")
 _TAG = re.compile(r"<[^<>]{0,10000}>")
 # Column widths of name and subject in the message list.
@@ -31,19 +35,26 @@ class MessageSummary:
     def line(self) -> str:
         """One line: number, size, sender, subject."""
         header = parse_header(self.header)
-        sender, subject = (strip_controls(decode_words(header.first(name) or b"")) for name in (b"from", b"subject"))
+        sender, subject = (one_line(decode_words(header.first(name) or b"")) for name in (b"from", b"subject"))
         return f"{self.number:>4} {self.size_octets:>9} {sender[:_NAME_COLUMNS]:<30} {subject[:_SUBJECT_COLUMNS]}"
 
 
 def strip_controls(text: str) -> str:
-    """Remove control characters from a text."""
+    """Remove control characters from a text, except tabs and line ends."""
     return _CONTROLS.sub("", text)
+
+
+def one_line(text: str) -> str:
+    """Remove control characters from a text that must stay one line, such as a field with encoded words."""
+    return _LINE_CONTROLS.sub(" ", strip_controls(text))
 
 
 def message_text(octets: bytes) -> str:
     """Format a message for a terminal; HTML without its tags if there is no plain text."""
     contents = Contents(octets)
-    lines = [f"{name.decode().capitalize()}: {contents.field(name)}" for name in _FIELDS if contents.field(name)]
+    lines = [
+        f"{name.decode().capitalize()}: {one_line(contents.field(name))}" for name in _FIELDS if contents.field(name)
+    ]
     texts = [_text(contents, leaf) for leaf in contents.texts(html=False)]
     files = [f"[{line}]" for line in attachment_lines(contents)]
     return strip_controls("\n".join([*lines, "", *texts, *files]).rstrip("\n")) + "\n"
@@ -57,4 +68,4 @@ def _text(contents: Contents, leaf: LeafPart) -> str:
 def attachment_lines(contents: Contents) -> Iterator[str]:
     """List attachments, one a line: section, media type, name, size."""
     for leaf in contents.files:
-        yield f"{leaf.number} {leaf.media_type} {leaf.file_name} {len(contents.decoded(leaf))} octets"
+        yield one_line(f"{leaf.number} {leaf.media_type} {leaf.file_name} {len(contents.decoded(leaf))} octets")

@@ -19,6 +19,11 @@ class UncheckedNameAddr:
         """The display name, or the mailbox if there is none."""
         return self.name or str(self.mailbox)
 
+    @property
+    def mailbox_text(self) -> str:
+        """The mailbox to validate; without a local part it is not that of an empty quoted string."""
+        return str(self.mailbox) if self.mailbox.local_part else f"@{self.mailbox.domain}"
+
 
 def parse_name_addrs(value: bytes) -> list[UncheckedNameAddr]:
     """Parse the mailboxes of an address field in order, including the members of groups."""

@@ -15,16 +15,74 @@ _NO_CHARSETS = frozenset(("punycode", "idna", "unicode_escape", "raw_unicode_esc
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]+")
 
 
+# Supersets that mail programs mean by a name, as in the Encoding Standard (https://encoding.spec.whatwg.org/#names-and-
+# labels), by the name of Python's codec.
+_SUPERSETS = {
+    "iso8859-1": "cp1252",
+    "iso8859-9": "cp1254",
+    "iso8859-11": "cp874",
+    "tis-620": "cp874",
+    "gb2312": "gb18030",
+    "gbk": "gb18030",
+    "euc_kr": "cp949",
+    "shift_jis": "cp932",
+    "big5": "big5hkscs",
+    "iso2022_jp": "iso2022_jp_ext",
+}
+# Names that Python does not know.
+_CODECS = {
+    "windows-31j": "cp932",
+    "windows-932": "cp932",
+    "sjis": "cp932",
+    "windows-949": "cp949",
+    "windows-936": "gb18030",
+    "windows-950": "cp950",
+    "windows-874": "cp874",
+    "dos-874": "cp874",
+    "iso-8859-8-i": "iso8859-8",
+    "iso-8859-8-e": "iso8859-8",
+    "iso-8859-6-i": "iso8859-6",
+    "iso-8859-6-e": "iso8859-6",
+    "visual": "iso8859-8",
+    "logical": "iso8859-8",
+    "unicode-1-1-utf-7": "utf-7",
+    "unicode-1-1-utf-8": "utf-8",
+    "koi8-ru": "koi8-u",
+    "koi8": "koi8-r",
+    "koi": "koi8-r",
+    "iso-2022-jp-ms": "iso2022_jp_ext",
+    "cp50221": "iso2022_jp_ext",
+    "mac": "mac_roman",
+    "mac-cyrillic": "mac_cyrillic",
+    "cn-gb": "gb18030",
+    "cn-big5": "big5hkscs",
+}
+
+
+def _codec(charset: bytes) -> str:
+    """Return the codec of a character set as mail programs name it; raises LookupError and ValueError."""
+    name = charset.decode("ascii").strip().lower()
+    try:
+        codec = codecs.lookup(_CODECS.get(name, name)).name
+    except LookupError:
+        # Names that are not registered begin with "x-".
+        bare = name.removeprefix("x-").removeprefix("x-")
+        codec = codecs.lookup(_CODECS.get(bare, bare)).name
+    if codec.replace("-", "_") in _NO_CHARSETS:
+        raise LookupError(f"{codec} is no character set")
+    return _SUPERSETS.get(codec, codec)
+
+
 def text_of(octets: bytes, charset: bytes | None) -> str:
     """Decode octets of a character set; undecodable octets become U+FFFD.
 
-    Octets beyond ASCII without a declared character set are decoded as UTF-8.
+    Octets beyond ASCII without a declared character set are decoded as UTF-8. Names stand for what mail programs mean by
+    them: ISO-8859-1 for windows-1252, GB2312 for GB18030.
     """
     if charset is None or charset.lower() == b"us-ascii":
         return octets.decode("utf-8", "replace")
     try:
-        codec = codecs.lookup(charset.decode("ascii", "replace")).name
-        return octets.decode("utf-8" if codec.replace("-", "_") in _NO_CHARSETS else codec, "replace")
+        return octets.decode(_codec(charset), "replace")
     except (LookupError, ValueError):
         return octets.decode("utf-8", "replace")
 

@@ -207,3 +207,19 @@ def test_what_is_saved_replaces_nothing(root: Path, tmp_path: Path) -> None:
         assert error.count("\n") == 1
     names = {path.name for path in tmp_path.rglob("*") if path.is_file()}
     assert names == {"message-1.eml", "message-1-2.eml", "evil.sh", "evil-2.sh"}
+
+
+def test_long_lines_are_read_by_either_protocol(root: Path, protocol: str, access: int) -> None:
+    long = b"x" * 3000
+    maildir_of(root, "user7").deliver_many(
+        [
+            b"Subject: body\r\n\r\n" + long,
+            b"Subject: head\r\nX-Long: " + long + b"\r\n\r\nb",
+            b"Subject: third\r\n\r\nc",
+        ]
+    )
+    words = ["read", f"--{protocol}", HOST, "--port", access, "--user", "user7", "--password", "secret"]
+    listed, _ = agent(*words, "list")
+    assert [line.split()[-1] for line in listed.splitlines()][:3] == ["body", "head", "third"]
+    shown, _ = agent(*words, "show", "1")
+    assert long.decode() in shown

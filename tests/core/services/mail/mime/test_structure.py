@@ -255,3 +255,31 @@ def test_a_codec_that_is_no_character_set_is_not_used(charset: bytes) -> None:
     """Python's punycode codec takes quadratic time: ten seconds for this text, hours for a large message."""
     octets = b"abc-" + b"a9b8c7" * 100_000 + b"\\u0041"
     assert text_of(octets, charset) == octets.decode("ascii")
+
+
+@pytest.mark.parametrize(
+    ("charset", "octets", "text"),
+    [
+        (b"iso-8859-1", b"\x93a\x94", "\u201ca\u201d"),
+        (b"Latin1", b"\x80", "\u20ac"),
+        (b"ISO-8859-9", b"\x80\xfd", "\u20ac\u0131"),
+        (b"gb2312", "\u9555".encode("gbk"), "\u9555"),
+        (b"x-gbk", "\u9555".encode("gbk"), "\u9555"),
+        (b"ks_c_5601-1987", "\ub620".encode("cp949"), "\ub620"),
+        (b"EUC-KR", "\ub620".encode("cp949"), "\ub620"),
+        (b"x-windows-949", "\ub620".encode("cp949"), "\ub620"),
+        (b"Windows-31J", "\u2460".encode("cp932"), "\u2460"),
+        (b"shift_jis", "\u2460".encode("cp932"), "\u2460"),
+        (b"x-sjis", "\u2460".encode("cp932"), "\u2460"),
+        (b"iso-8859-8-i", "\u05e9".encode("iso8859_8"), "\u05e9"),
+        (b"windows-874", "\u0e44".encode("cp874"), "\u0e44"),
+        (b"TIS-620", "\u0e44".encode("cp874"), "\u0e44"),
+        (b"koi8-r", "\u044f".encode("koi8_r"), "\u044f"),
+        (b"x-mac-cyrillic", "\u044f".encode("mac_cyrillic"), "\u044f"),
+        (b"no-such-charset", "\u044f".encode(), "\u044f"),
+        (b"\xff", "\u044f".encode(), "\u044f"),
+        (b"x-idna", b"a", "a"),
+    ],
+)
+def test_character_sets_as_mail_programs_name_them(charset: bytes, octets: bytes, text: str) -> None:
+    assert text_of(octets, charset) == text
