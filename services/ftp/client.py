@@ -3,8 +3,7 @@
     $ python -m services.ftp.client 127.0.0.1 --port 2121 'get a.txt' 'put b.txt'
     $ python -m services.ftp.client 127.0.0.1 --user ann --password secret --active --resume --json 'put big.bin'
 
-Commands: `get REMOTE [LOCAL]`, `put LOCAL [REMOTE]`, `ls [PATH]`, `nlst [PATH]`, `mlsd [PATH]`, `cd PATH`,
-`mkdir PATH`, `delete PATH`. A LOCAL of `-` is standard output. With --resume, get continues at the size of the local
+The commands are in _USAGE, `help` prints them. A LOCAL of `-` is standard output. With --resume, get continues at the size of the local
 file, and put at the size that SIZE returns for the remote one. TYPE A is used for listings only.
 """
 
@@ -14,12 +13,13 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 from services.flags import port, positive_seconds
 from services.ftp.limits import RECEIVE_OCTETS
+from services.ftp.replies import printable
 from services.ftp.user.report import SessionReport
 from services.ftp.user.user_dtp import ClientSettings, UserAgent
 from services.ftp.user.user_pi import ReplyError
@@ -28,8 +28,18 @@ DEFAULT_PORT = 21
 EXIT_FAILED = 1
 _LISTINGS = {"ls": "LIST", "nlst": "NLST", "mlsd": "MLSD"}
 _NAMES = {"cd": "CWD", "mkdir": "MKD", "delete": "DELE"}
-# Minimum and maximum number of arguments, by command.
-_WORDS = {"get": (1, 2), "put": (1, 2), **dict.fromkeys(_LISTINGS, (0, 1)), **dict.fromkeys(_NAMES, (1, 1))}
+# The arguments of each command, those in brackets optional, and its purpose.
+_USAGE = {
+    "get": ("REMOTE [LOCAL]", "retrieve a file; a LOCAL of - is standard output"),
+    "put": ("LOCAL [REMOTE]", "store a file"),
+    "ls": ("[PATH]", "list a directory (LIST)"),
+    "nlst": ("[PATH]", "list the names in a directory (NLST)"),
+    "mlsd": ("[PATH]", "list the facts of the files in a directory (MLSD)"),
+    "cd": ("PATH", "change the directory"),
+    "mkdir": ("PATH", "create a directory"),
+    "delete": ("PATH", "delete a file"),
+    "help": ("[COMMAND]", "print the commands, or one of them"),
+}
 
 
 async def run_commands(agent: UserAgent, commands: list[list[str]], resume: bool, quiet: bool) -> None:
@@ -39,11 +49,24 @@ async def run_commands(agent: UserAgent, commands: list[list[str]], resume: bool
             await _get(agent, words[0], words[-1] if len(words) > 1 else Path(words[0]).name, resume)
         elif name == "put":
             await _put(agent, Path(words[0]), words[-1] if len(words) > 1 else Path(words[0]).name, resume)
+        elif name == "help":
+            print("\n".join(_usage_lines(words or list(_USAGE))))
         elif name in _LISTINGS:
-            show = (lambda _: None) if quiet else sys.stdout.buffer.write
+            show = (lambda _: None) if quiet else _show
             await agent.listing(_LISTINGS[name], words[0] if words else "", show)
         else:
             await agent.command(_NAMES[name], words[0])
+
+
+def _usage_lines(names: Iterable[str]) -> list[str]:
+    return [f"{name + ' ' + _USAGE[name][0]:<22} {_USAGE[name][1]}" for name in names]
+
+
+def _show(octets: bytes) -> None:
+    """Write octets of a listing; on a terminal without control characters, which names may have."""
+    if sys.stdout.isatty():
+        octets = printable(octets.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+    sys.stdout.buffer.write(octets)
 
 
 async def _get(agent: UserAgent, remote: str, local: str, resume: bool) -> None:
@@ -77,21 +100,30 @@ def _command(text: str) -> list[str]:
         words = shlex.split(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{text!r}: {error}") from error
-    least, most = _WORDS.get(words[0] if words else "", (1, 0))
-    if not least <= len(words) - 1 <= most:
-        raise argparse.ArgumentTypeError(f"{text!r}: unknown command, or wrong number of arguments")
+    name, arguments = (words[0], words[1:]) if words else ("", [])
+    if name not in _USAGE or (name == "help" and not set(arguments) <= _USAGE.keys()):
+        raise argparse.ArgumentTypeError(f"{text!r}: unknown command: use {', '.join(_USAGE)}")
+    wanted = _USAGE[name][0].split()
+    required = sum(not word.startswith("[") for word in wanted)
+    if not required <= len(arguments) <= len(wanted):
+        raise argparse.ArgumentTypeError(f"{text!r}: the syntax is {name} {_USAGE[name][0]}")
     return words
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m services.ftp.client", description="FTP client (RFC 959).")
+    parser = argparse.ArgumentParser(
+        prog="python -m services.ftp.client",
+        description="FTP client (RFC 959).",
+        epilog="commands:\n  " + "\n  ".join(_usage_lines(_USAGE)),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("host", metavar="HOST", help="name or address of the server")
     parser.add_argument(
         "commands",
         nargs="*",
         type=_command,
         metavar="COMMAND",
-        help="get, put, ls, nlst, mlsd, cd, mkdir or delete with its arguments, quoted; repeatable",
+        help="a command below with its arguments, quoted; repeatable",
     )
     parser.add_argument("--port", type=port, default=DEFAULT_PORT, metavar="N", help="port of the server (default: 21)")
     parser.add_argument("--user", default="anonymous", metavar="NAME", help="user name (default: anonymous)")
@@ -114,7 +146,7 @@ def _parser() -> argparse.ArgumentParser:
 
 async def _session(options: argparse.Namespace) -> SessionReport:
     choices = ClientSettings(options.active, options.extended, wait_s=options.timeout)
-    show = (lambda line: print(line, file=sys.stderr)) if options.transcript else (lambda _: None)
+    show = (lambda line: print(printable(line), file=sys.stderr)) if options.transcript else (lambda _: None)
     agent = await UserAgent.connect(options.host, options.port, choices, show)
     try:
         connected_s = agent.now_s()
@@ -137,11 +169,15 @@ async def _session(options: argparse.Namespace) -> SessionReport:
 def main(argv: list[str] | None = None) -> int:
     """Run the commands; return 0, or 1 where one of them failed."""
     options = _parser().parse_intermixed_args(argv)
+    if options.commands and all(name == "help" for name, *_ in options.commands):
+        # It needs no server.
+        print("\n".join(line for _, *names in options.commands for line in _usage_lines(names or _USAGE)))
+        return 0
     try:
         # asyncio's own loop even where uvloop is installed: uvloop's clock has a resolution of milliseconds only.
         report = asyncio.run(_session(options))
     except (ReplyError, OSError, ValueError) as error:
-        print(f"client: {str(error) or 'timed out'}", file=sys.stderr)
+        print(f"client: {printable(str(error)) or 'timed out'}", file=sys.stderr)
         return EXIT_FAILED
     sys.stdout.flush()
     print(json.dumps(report.as_json()) if options.json else report.as_table())

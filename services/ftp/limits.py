@@ -35,6 +35,9 @@ STATUS_LINES = 1000
 # Maximum symbolic links followed in one path: that of Linux (path_resolution(7)).
 LINKS_FOLLOWED = 40
 
+# Maximum length of a file name: Linux's NAME_MAX.
+NAME_OCTETS = 255
+
 # Maximum depth of a path: while it is resolved, one file descriptor is open for each level.
 PATH_SEGMENTS = 100
 

@@ -8,7 +8,9 @@ b'211-Features:\\r\\n SIZE\\r\\n211 End.\\r\\n'
 
 from collections.abc import Sequence
 
-_CONTROLS = dict.fromkeys((*range(32), 127), "?")
+# They would end the line: a name has them in no listing, and no command can have them either.
+_LINE_ENDS = dict.fromkeys(map(ord, "\0\r\n"), "?")
+_CONTROLS = dict.fromkeys(({*range(32)} - set(map(ord, "\t\r\n"))) | {*range(127, 160)}, "?")
 
 
 def reply(code: int, *lines: str) -> bytes:
@@ -16,9 +18,9 @@ def reply(code: int, *lines: str) -> bytes:
     if not 100 <= code <= 599 or not lines:
         raise ValueError(f"no reply: {code} {lines!r}")
     if len(lines) == 1:
-        return f"{code} {_one_line(lines[0])}\r\n".encode("utf-8", "surrogateescape")
+        return f"{code} {one_line(lines[0])}\r\n".encode("utf-8", "surrogateescape")
     middle = [_indented(line) for line in lines[1:-1]]
-    text = "\r\n".join((f"{code}-{_one_line(lines[0])}", *middle, f"{code} {_one_line(lines[-1])}"))
+    text = "\r\n".join((f"{code}-{one_line(lines[0])}", *middle, f"{code} {one_line(lines[-1])}"))
     return (text + "\r\n").encode("utf-8", "surrogateescape")
 
 
@@ -33,8 +35,13 @@ def host_port(address: str, port: int) -> str:
     return ",".join((*address.split("."), str(port >> 8), str(port & 0xFF)))
 
 
+def one_line(text: str) -> str:
+    """Replace the characters that would end a line by `?`; all others are kept, so that a name is what it is."""
+    return text if text.isprintable() else text.translate(_LINE_ENDS)
+
+
 def printable(text: str) -> str:
-    """Replace control characters, which would end a line or act on a terminal, by `?`."""
+    """Replace control characters, which would act on a terminal, by `?`, except line ends and tabs."""
     return text if text.isprintable() else text.translate(_CONTROLS)
 
 
@@ -48,11 +55,7 @@ def columns(names: Sequence[str], width: int = 8) -> list[str]:
     return [" " + " ".join(names[begin : begin + width]) for begin in range(0, len(names), width)]
 
 
-def _one_line(text: str) -> str:
-    return printable(text)
-
-
 def _indented(line: str) -> str:
     """Indent a middle line, so that no client parses leading digits as the last line (RFC 959 section 4.2)."""
-    line = printable(line)
+    line = one_line(line)
     return line if line.startswith(" ") else " " + line

@@ -3,21 +3,25 @@
     -rw-r--r--   1 ftp      ftp            1024 Nov 23 12:00 a.txt
     type=file;size=1024;modify=20261123120000;perm=r;unique=fd01g1a2b; a.txt
 
-RFC 959 leaves the format of LIST open; clients parse that of ls. Times are UTC, names of months English.
+RFC 959 leaves the format of LIST open; clients parse that of ls. Times are UTC, names of months English. Names are sent as they are, with
+control characters other than line ends (RFC 3659 section 2.2), so that a client can use them.
 """
 
+import re
 import stat
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import Enum, auto
 
-from services.ftp.replies import printable
+from services.ftp.replies import one_line
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 # Half a year: for files older than that, or of the future, the year is shown instead of the hour, as by ls(1).
 RECENT_S = 365.2425 * 86400 / 2
 _FUTURE_S = 86400.0
+_TIME_VALUE = re.compile(r"([0-9]{14})(\.[0-9]{1,9})?")
 
 FACTS = ("type", "size", "modify", "perm", "unique", "UNIX.mode")
 DEFAULT_FACTS = FACTS
@@ -55,7 +59,7 @@ def long_line(name: str, status: FileStatus, now: float) -> str:
     kind = stat.S_IFDIR if status.kind is Kind.DIRECTORY else stat.S_IFREG
     modes = stat.filemode(kind | status.mode)
     when = _when(status.modified_s, now)
-    return f"{modes} {status.links:3} ftp      ftp      {status.size_bytes:12} {when} {printable(name)}"
+    return f"{modes} {status.links:3} ftp      ftp      {status.size_bytes:12} {when} {one_line(name)}"
 
 
 def facts_line(name: str, status: FileStatus, writable: bool, enabled: Collection[str], is_home: bool = False) -> str:
@@ -70,7 +74,7 @@ def facts_line(name: str, status: FileStatus, writable: bool, enabled: Collectio
         "UNIX.mode": f"0{status.mode:03o}",
     }
     parts = (f"{fact}={values[fact]};" for fact in FACTS if fact in enabled and values[fact] is not None)
-    return "".join(parts) + " " + printable(name)
+    return "".join(parts) + " " + one_line(name)
 
 
 def time_value(modified_s: float) -> str:
@@ -78,6 +82,18 @@ def time_value(modified_s: float) -> str:
     moment = time.gmtime(max(0, int(modified_s)))
     date = f"{moment.tm_year:04}{moment.tm_mon:02}{moment.tm_mday:02}"
     return f"{date}{moment.tm_hour:02}{moment.tm_min:02}{moment.tm_sec:02}"
+
+
+def parse_time_value(text: str) -> float | None:
+    """Parse a time-val (RFC 3659 section 2.3): seconds since 1970 UTC; None for any other text, or an earlier time."""
+    match = _TIME_VALUE.fullmatch(text)
+    if match is None:
+        return None
+    try:
+        moment = datetime.strptime(match[1], "%Y%m%d%H%M%S").replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        return None
+    return moment + float(match[2] or 0) if moment >= 0 else None
 
 
 def parse_facts(argument: str) -> tuple[str, ...]:

@@ -10,7 +10,10 @@ outside of the root; symbolic links are resolved by jailed_tree.py. Names are UT
 unchanged (surrogateescape).
 """
 
-from services.ftp.limits import PATH_SEGMENTS
+import hashlib
+import os
+
+from services.ftp.limits import NAME_OCTETS, PATH_SEGMENTS
 
 
 def matches(pattern: str, name: str) -> bool:
@@ -76,6 +79,7 @@ VirtualPath = tuple[str, ...]
 
 # The name of an incomplete upload, reserved: users cannot give it to a file.
 PARTIAL_PREFIX, PARTIAL_SUFFIX = ".", ".part"
+_DIGEST_DIGITS = 32
 _REFUSED_CHARACTERS = frozenset("\0\r\n")
 _WILDCARDS = frozenset("*?[")
 
@@ -105,7 +109,15 @@ def format_path(path: VirtualPath) -> str:
 
 
 def partial_name(name: str) -> str:
-    """Return the name that an upload of `name` has until it is complete."""
+    """Return the name that an upload of `name` has until it is complete.
+
+    Where that is longer than the file system permits, the end of `name` is replaced by its digest.
+    """
+    octets = os.fsencode(name)
+    room = NAME_OCTETS - len(PARTIAL_PREFIX + PARTIAL_SUFFIX)
+    if room < len(octets) <= NAME_OCTETS:
+        digest = hashlib.sha256(octets).hexdigest()[:_DIGEST_DIGITS]
+        name = os.fsdecode(octets[: room - _DIGEST_DIGITS]) + digest
     return PARTIAL_PREFIX + name + PARTIAL_SUFFIX
 
 

@@ -85,7 +85,7 @@ class UserFiles:
             return upload, (*path[:-1], name)
 
     def change(self, request: ChangeName) -> None:
-        """Create, remove or rename a name, or change its mode."""
+        """Create, remove or rename a name, or change its mode or time."""
         self._check_writable()
         {
             Change.MAKE_DIRECTORY: self._make_directory,
@@ -93,6 +93,7 @@ class UserFiles:
             Change.REMOVE_FILE: self._remove_file,
             Change.RENAME: self._rename,
             Change.CHANGE_MODE: self._change_mode,
+            Change.CHANGE_TIME: self._change_time,
         }[request.change](request)
 
     def entries(self, path: VirtualPath, pattern: str | None) -> tuple[list[Entry], bool, bool]:
@@ -179,7 +180,7 @@ class UserFiles:
         try:
             size = size_or_none(parent, name)
         except OSError as error:
-            # The name of an incomplete upload is longer than that of the file, and may be too long for the file system.
+            # A name that is too long is that of no file.
             if cause_of(error) is Cause.NAME_REFUSED:
                 return None
             raise
@@ -203,6 +204,14 @@ class UserFiles:
             descriptor = os.open(name, _READ, dir_fd=parent)
             try:
                 os.fchmod(descriptor, request.mode)
+            finally:
+                os.close(descriptor)
+
+    def _change_time(self, request: ChangeName) -> None:
+        with self._named(request.path) as (parent, name):
+            descriptor = os.open(name, _READ, dir_fd=parent)
+            try:
+                os.utime(descriptor, (os.fstat(descriptor).st_atime, request.modified_s))
             finally:
                 os.close(descriptor)
 

@@ -11,7 +11,7 @@ from services.ftp.files.paths import format_path
 from services.ftp.files.user_files import Entry, UserFiles
 from services.ftp.grammar import DataType
 from services.ftp.limits import STATUS_LINES
-from services.ftp.replies import printable
+from services.ftp.replies import one_line
 from services.ftp.server_dtp.page_cache import is_in_memory
 from services.ftp.server_dtp.transfer import FileSender, PieceSender, Receiver, Transfer, ascii_pieces, line_pieces
 from services.ftp.server_pi.actions import (
@@ -104,7 +104,7 @@ def describe(files: UserFiles, request: Describe, now: float) -> Lines:
 def _line(files: UserFiles, entry: Entry, style: Style, prefix: str, facts: tuple[str, ...], now: float) -> str:
     name, status = entry
     if style is Style.NAMES:
-        return prefix + printable(name)
+        return prefix + one_line(name)
     if style is Style.FACTS:
         return facts_line(name, status, files.writable, facts)
     return long_line(name, status, now)

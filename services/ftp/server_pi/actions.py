@@ -113,16 +113,21 @@ class Change(Enum):
     REMOVE_FILE = auto()
     RENAME = auto()
     CHANGE_MODE = auto()
+    CHANGE_TIME = auto()
 
 
 @dataclass(frozen=True, slots=True)
 class ChangeName:
-    """Change the file system; answered with Done or Failed. `to` is for RENAME, `mode` for CHANGE_MODE."""
+    """Change the file system; answered with Done or Failed.
+
+    `to` is for RENAME, `mode` for CHANGE_MODE, `modified_s`, in seconds since 1970 UTC, for CHANGE_TIME.
+    """
 
     change: Change
     path: VirtualPath
     to: VirtualPath = ()
     mode: int = 0
+    modified_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

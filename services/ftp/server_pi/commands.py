@@ -62,6 +62,8 @@ VERBS: dict[bytes, Verb] = {
     b"OPTS": Verb(ALWAYS, information.options, "UTF8 ON or MLST facts"),
     b"SIZE": Verb(LOGGED_IN, file_commands.size, _PATH),
     b"MDTM": Verb(LOGGED_IN, file_commands.modification_time, _PATH),
+    # draft-somers-ftp-mfxx-04
+    b"MFMT": Verb(LOGGED_IN, file_commands.set_modification_time, "YYYYMMDDhhmmss path"),
     b"MLST": Verb(LOGGED_IN, file_commands.list_one, _ANY_PATH),
     b"MLSD": Verb(LOGGED_IN, transfer_commands.list_facts, _ANY_PATH),
 }

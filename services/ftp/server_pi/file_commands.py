@@ -1,12 +1,12 @@
-"""File commands without a data connection: CWD, CDUP, PWD, MKD, RMD, DELE, RNFR, RNTO, SIZE, MDTM, MLST, SITE CHMOD.
+"""File commands without a data connection: CWD, CDUP, PWD, MKD, RMD, DELE, RNFR, RNTO, SIZE, MDTM, MFMT, MLST, CHMOD.
 
-RFC 959 sections 4.1.1 and 4.1.3, RFC 3659. CDUP has the replies of CWD, as section 4.1.1 says (250; the list in section
+RFC 959 sections 4.1.1 and 4.1.3, RFC 3659; MFMT: draft-somers-ftp-mfxx-04, as clients use it after an upload. CDUP has the replies of CWD, as section 4.1.1 says (250; the list in section
 5.4 has 200).
 """
 
 from collections.abc import Mapping
 
-from services.ftp.files.listing import Kind, Style, time_value
+from services.ftp.files.listing import Kind, Style, parse_time_value, time_value
 from services.ftp.files.paths import VirtualPath, format_path
 from services.ftp.replies import quoted
 from services.ftp.server_pi.actions import (
@@ -102,6 +102,18 @@ def modification_time(session: ServerSession, argument: str) -> None:
             session.reply(550, "That is not a plain file.")
 
     session.attempt(Stat(session.path(argument)), on_status)
+
+
+def set_modification_time(session: ServerSession, argument: str) -> None:
+    """Handle MFMT time-val path, which clients send after an upload to preserve the time of the file."""
+    value, _, name = argument.partition(" ")
+    modified_s = parse_time_value(value)
+    if modified_s is None or not name:
+        session.reply(501, "The syntax is: MFMT YYYYMMDDhhmmss path, with a time from 1970 on in UTC")
+        return
+    path = session.path(name)
+    text = f"Modify={time_value(modified_s)}; {format_path(path)}"
+    _change(session, ChangeName(Change.CHANGE_TIME, path, modified_s=modified_s), 213, text)
 
 
 def list_one(session: ServerSession, argument: str) -> None:

@@ -77,3 +77,16 @@ def test_what_fails_is_said(server: Server, tmp_path: Path, words: list[str]) ->
     assert done.returncode == 1
     assert done.stderr.startswith("client: ")
     assert "Traceback" not in done.stderr
+
+
+def test_help_names_the_commands_and_an_unknown_one_is_told_them(server: Server, tmp_path: Path) -> None:
+    shown = client(server, tmp_path, "help")
+    assert shown.returncode == 0
+    assert [line.split()[0] for line in shown.stdout.splitlines()] == (
+        ["get", "put", "ls", "nlst", "mlsd", "cd", "mkdir", "delete", "help"]
+    )
+    assert client(server, tmp_path, "help put").stdout.startswith("put LOCAL [REMOTE] ")
+    assert "use get, put, ls" in client(server, tmp_path, "fetch a.txt").stderr
+    assert client(server, tmp_path, "get").stderr.endswith("'get': the syntax is get REMOTE [LOCAL]\n")
+    within = client(server, tmp_path, "cd sub", "help cd")
+    assert within.stdout.startswith("cd PATH "), within.stderr

@@ -107,6 +107,22 @@ def test_lftp_mirrors_a_tree_both_ways(server: Server, tmp_path: Path, passive: 
     assert digests(tmp_path / "back") == expected
 
 
+@needs("lftp")
+def test_lftp_keeps_times_and_odd_names(server: Server, tmp_path: Path) -> None:
+    names = ["plain", "a\tb", "n" * 255]
+    (tmp_path / "tree").mkdir()
+    for number, name in enumerate(names):
+        (tmp_path / "tree" / name).write_text(name)
+        os.utime(tmp_path / "tree" / name, (number, 1_000_000_000 + number))
+    up = run("lftp", "-c", f"open {url(server)}; mirror -R {tmp_path / 'tree'} tree")
+    assert up.returncode == 0, up.stderr
+    times = {name: (server.root / "tree" / name).stat().st_mtime for name in names}
+    assert times == {name: 1_000_000_000 + number for number, name in enumerate(names)}
+    down = run("lftp", "-c", f"open {url(server)}; mirror tree {tmp_path / 'back'}")
+    assert down.returncode == 0, down.stderr
+    assert digests(tmp_path / "back") == digests(tmp_path / "tree")
+
+
 @needs("wget")
 @pytest.mark.parametrize("mode", [[], ["--no-passive-ftp"]])
 def test_wget_gets_a_tree(server: Server, tmp_path: Path, mode: list[str]) -> None:

@@ -44,6 +44,15 @@ LONG_NAME = "n" * 300
         (["SIZE nowhere"], [550]),
         (["MDTM sub"], [550]),
         (["MDTM nowhere"], [550]),
+        (["MFMT 20200102030405 a.txt", "MDTM a.txt"], [213, 213]),
+        (["MFMT 20200102030405.678 sub"], [213]),
+        (["MFMT 20200102030405 nowhere"], [550]),
+        (["MFMT 20200102030405 out.txt"], [550]),
+        (["MFMT 20201302030405 a.txt"], [501]),
+        (["MFMT 19691231235959 a.txt"], [501]),
+        (["MFMT 2020010203040 a.txt"], [501]),
+        (["MFMT 20200102030405"], [501]),
+        (["MFMT a.txt"], [501]),
         (["MLST nowhere"], [550]),
         (["STAT nowhere"], [550]),
         (["STAT a.txt"], [213]),
@@ -103,6 +112,23 @@ def test_the_time_is_utc(desk: FakeConnection) -> None:
     assert desk.say("MDTM a.txt") == ["213 19941106084937"]
 
 
+def test_the_time_of_a_file_is_set(desk: FakeConnection, root: Path) -> None:
+    assert desk.say("MFMT 20200102030405 a.txt") == ["213 Modify=20200102030405; /a.txt"]
+    assert desk.say("MDTM a.txt") == ["213 20200102030405"]
+    assert (root / "a.txt").stat().st_mtime == 1_577_934_245
+    assert " MFMT" in desk.say("FEAT")
+
+
+@pytest.mark.parametrize("name", ["a\tb", "a\x1b[2Jb", "a\x7fb", "a\x85b"])
+def test_names_with_control_characters_are_sent_as_they_are(desk: FakeConnection, root: Path, name: str) -> None:
+    (root / "sub" / "b.bin").rename(root / "sub" / name)
+    for command, ending in (("NLST sub", f"sub/{name}"), ("LIST sub", f" {name}"), ("MLSD sub", f"; {name}")):
+        assert desk.codes("PASV", command)[-1] == 226
+        assert desk.sent[-1].decode().removesuffix("\r\n").endswith(ending)
+    assert desk.say(f"MLST sub/{name}")[1].endswith(f"; /sub/{name}")
+    assert desk.codes("PASV", f"RETR sub/{name}")[-1] == 226
+
+
 def test_facts_of_one_file(desk: FakeConnection) -> None:
     first, facts, last = desk.say("MLST a.txt")
     assert (first[:4], last[:4]) == ("250-", "250 ")
@@ -130,7 +156,16 @@ def test_deleting_frees_the_quota_of_a_renamed_over_file(root: Path, stranger: F
 
 @pytest.mark.parametrize(
     "command",
-    ["STOR x", "APPE a.txt", "STOU", "DELE a.txt", "MKD x", "RMD sub", "SITE CHMOD 600 a.txt"],
+    [
+        "STOR x",
+        "APPE a.txt",
+        "STOU",
+        "DELE a.txt",
+        "MKD x",
+        "RMD sub",
+        "SITE CHMOD 600 a.txt",
+        "MFMT 20200102030405 a.txt",
+    ],
 )
 def test_anonymous_users_change_nothing(stranger: FakeConnection, root: Path, command: str) -> None:
     before = sorted(root.rglob("*"))

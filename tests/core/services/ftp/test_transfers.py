@@ -186,6 +186,22 @@ def test_a_broken_upload_leaves_the_old_file_and_rest_goes_on(desk: FakeConnecti
     assert not (root / ".a.txt.part").exists()
 
 
+@pytest.mark.parametrize("name", ["n" * 250, "n" * 255, "\u00e9" * 127])
+def test_a_name_as_long_as_the_file_system_permits_can_be_stored_and_resumed(
+    desk: FakeConnection, root: Path, name: str
+) -> None:
+    broken(desk, name, b"01234")
+    other = name[:-1] + "o"
+    broken(desk, other, b"x")
+    assert desk.say(f"SIZE {name}") == ["213 5"]
+    desk.data = b"56789"
+    assert desk.codes("REST 5", "PASV", f"STOR {name}") == [350, 227, 150, 226]
+    assert (root / name).read_bytes() == b"0123456789"
+    assert desk.codes(f"DELE {other}", f"DELE {name}") == [250, 250]
+    assert [entry for entry in os.listdir(root) if entry.endswith(".part")] == []
+    assert desk.codes("PASV", "STOR " + "n" * 256)[-1] == 553
+
+
 def test_size_tells_where_a_broken_upload_of_a_new_file_goes_on(desk: FakeConnection, root: Path) -> None:
     broken(desk, "new", b"01234")
     assert not (root / "new").exists()
