@@ -3,8 +3,8 @@
     $ python -m services.ftp.client 127.0.0.1 --port 2121 'get a.txt' 'put b.txt'
     $ python -m services.ftp.client 127.0.0.1 --user ann --password secret --active --resume --json 'put big.bin'
 
-The commands are in _USAGE, `help` prints them. A LOCAL of `-` is standard output. With --resume, get continues at the size of the local
-file, and put at the size that SIZE returns for the remote one. TYPE A is used for listings only.
+The commands are in _USAGE, `help` prints them. With --resume, get continues at the size of the local file, and put at
+the size that SIZE returns for the remote one. TYPE A is used for listings only.
 """
 
 import argparse

@@ -3,8 +3,8 @@
     -rw-r--r--   1 ftp      ftp            1024 Nov 23 12:00 a.txt
     type=file;size=1024;modify=20261123120000;perm=r;unique=fd01g1a2b; a.txt
 
-RFC 959 leaves the format of LIST open; clients parse that of ls. Times are UTC, names of months English. Names are sent as they are, with
-control characters other than line ends (RFC 3659 section 2.2), so that a client can use them.
+RFC 959 leaves the format of LIST open; clients parse that of ls. Times are UTC, names of months English. Names are sent
+as they are, with all control characters but line ends (RFC 3659 section 2.2), so that a client can use them.
 """
 
 import re

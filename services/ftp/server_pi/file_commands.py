@@ -1,7 +1,7 @@
 """File commands without a data connection: CWD, CDUP, PWD, MKD, RMD, DELE, RNFR, RNTO, SIZE, MDTM, MFMT, MLST, CHMOD.
 
-RFC 959 sections 4.1.1 and 4.1.3, RFC 3659; MFMT: draft-somers-ftp-mfxx-04, as clients use it after an upload. CDUP has the replies of CWD, as section 4.1.1 says (250; the list in section
-5.4 has 200).
+RFC 959 sections 4.1.1 and 4.1.3, RFC 3659; MFMT: draft-somers-ftp-mfxx-04. CDUP has the replies of CWD, as RFC 959
+section 4.1.1 says (250; the list in section 5.4 has 200).
 """
 
 from collections.abc import Mapping

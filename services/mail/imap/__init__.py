@@ -13,7 +13,8 @@
     C: c FETCH 2 (FLAGS BODY.PEEK[HEADER.FIELDS (SUBJECT)])
 
 Extensions: IDLE (RFC 2177), NAMESPACE (2342), ID (2971), CHILDREN (3348), MULTIAPPEND (3502), UNSELECT (3691), UIDPLUS
-(4315), ESEARCH (4731), SASL-IR (4959), MOVE (6851), LITERAL+ (7888), and STARTTLS if the server has a certificate.
+(4315), ESEARCH (4731), SASL-IR (4959), ENABLE (5161), LIST-EXTENDED (5258), LIST-STATUS (5819), SPECIAL-USE (6154),
+MOVE (6851), LITERAL+ (7888), and STARTTLS if the server has a certificate.
 Left out: CONDSTORE and QRESYNC, which need a log of changes beside the Maildir; SORT and THREAD; IMAP4rev2.
 """
 

@@ -39,6 +39,9 @@ SEARCH_TEXTS_MAX = 32
 # A LIST pattern; no mailbox name is longer.
 PATTERN_OCTETS = 1024
 
+# Patterns of one LIST command (RFC 5258); clients send two or three.
+PATTERNS_MAX = 32
+
 # Messages handled before other sessions are scheduled.
 TURN_MESSAGES = 50
 

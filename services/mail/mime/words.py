@@ -76,8 +76,8 @@ def _codec(charset: bytes) -> str:
 def text_of(octets: bytes, charset: bytes | None) -> str:
     """Decode octets of a character set; undecodable octets become U+FFFD.
 
-    Octets beyond ASCII without a declared character set are decoded as UTF-8. Names stand for what mail programs mean by
-    them: ISO-8859-1 for windows-1252, GB2312 for GB18030.
+    Octets beyond ASCII without a declared character set are decoded as UTF-8. A name stands for what mail programs mean
+    by it: ISO-8859-1 for windows-1252, GB2312 for GB18030.
     """
     if charset is None or charset.lower() == b"us-ascii":
         return octets.decode("utf-8", "replace")

@@ -1,24 +1,40 @@
 """LIST and LSUB (RFC 3501 sections 6.3.8 and 6.3.9) with the CHILDREN attributes (RFC 3348).
 
+Extensions of LIST: LIST-EXTENDED (RFC 5258), LIST-STATUS (RFC 5819) and SPECIAL-USE (RFC 6154).
+
 Mailbox patterns are matched by a bit-parallel automaton (shift-and): the active positions in the pattern are the bits
 of one integer, so that the time is linear in the length of the name, whatever the wildcards.
 """
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 
 from services.mail.access.requests import Steps
-from services.mail.imap.errors import NoError
-from services.mail.imap.limits import PATTERN_OCTETS
+from services.mail.imap.commands.mailboxes import read_status_items, status_response
+from services.mail.imap.errors import BadError, NoError
+from services.mail.imap.limits import PATTERN_OCTETS, PATTERNS_MAX
 from services.mail.imap.session_state import SessionState
 from services.mail.imap.syntax import encoder
 from services.mail.imap.syntax.reader import Reader
+from services.mail.maildir.errors import NoFolderError
 from services.mail.maildir.folder_names import INBOX, SEPARATOR, canonical, parents
 
 _WILDCARDS = re.compile(r"[*%]{2,}")
 _PATTERNS_KEPT = 64
+# Special uses by the name of the mailbox, as webmail and mail programs create them (RFC 6154 section 2).
+SPECIAL_USES = {
+    "Archive": b"\\Archive",
+    "Drafts": b"\\Drafts",
+    "Junk": b"\\Junk",
+    "Sent": b"\\Sent",
+    "Trash": b"\\Trash",
+}
+_BASE_SELECTIONS = frozenset((b"SUBSCRIBED", b"SPECIAL-USE"))
+_SELECTIONS = _BASE_SELECTIONS | {b"REMOTE", b"RECURSIVEMATCH"}
+_RETURNS = frozenset((b"SUBSCRIBED", b"CHILDREN", b"SPECIAL-USE", b"STATUS"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +82,11 @@ def _read(reader: Reader) -> tuple[str, str]:
     return reference, pattern
 
 
-def _line(word: bytes, attributes: Iterable[bytes], name: str) -> bytes:
+def _line(word: bytes, attributes: Iterable[bytes], name: str, extended: bytes = b"") -> bytes:
+    """Encode a response; `extended` is the extended data behind the name (RFC 5258 section 6)."""
     attribute_list = encoder.parenthesized(attributes)
-    return b'* %b %b "%b" %b\r\n' % (word, attribute_list, SEPARATOR.encode("ascii"), encoder.mailbox(name))
+    separator = SEPARATOR.encode("ascii")
+    return b'* %b %b "%b" %b%b\r\n' % (word, attribute_list, separator, encoder.mailbox(name), extended)
 
 
 def _full_pattern(reference: str, pattern: str) -> str:
@@ -87,23 +105,94 @@ def _matches_any_case(pattern: str, name: str) -> bool:
     return first == INBOX and matches(pattern.upper() if not rest else canonical(pattern), name)
 
 
+@dataclass(frozen=True, slots=True)
+class _ListCommand:
+    """A LIST command: selection options, reference, patterns and return options (RFC 5258 section 3)."""
+
+    selection: frozenset[bytes]
+    reference: str
+    patterns: list[str]
+    returns: frozenset[bytes]
+    status_items: list[bytes]
+
+    def is_matched(self, name: str) -> bool:
+        """Return whether a name matches one of the patterns."""
+        return any(_matches_any_case(_full_pattern(self.reference, pattern), name) for pattern in self.patterns)
+
+
+def _read_list(reader: Reader) -> _ListCommand:
+    reader.expect_space()
+    selection: frozenset[bytes] = frozenset()
+    if reader.starts_with(b"("):
+        selection = frozenset(reader.in_parentheses(lambda: reader.word("selection option"), may_be_empty=True))
+        reader.expect_space()
+    if not selection <= _SELECTIONS or (selection & {b"RECURSIVEMATCH"} and not selection & _BASE_SELECTIONS):
+        raise BadError("Unknown selection options of LIST, or RECURSIVEMATCH without another one.")
+    reference = reader.mailbox()
+    reader.expect_space()
+    if reader.starts_with(b"("):
+        patterns = reader.in_parentheses(reader.list_mailbox)
+        if len(patterns) > PATTERNS_MAX:
+            raise NoError(f"LIST takes {PATTERNS_MAX} patterns at most.")
+    else:
+        patterns = [reader.list_mailbox()]
+    returns: list[bytes] = []
+    status_items: list[bytes] = []
+    if reader.accept(b" "):
+        if reader.word("RETURN") != b"RETURN":
+            raise BadError("Too many arguments.")
+        reader.expect_space()
+        returns = reader.in_parentheses(lambda: _read_return(reader, status_items), may_be_empty=True)
+    reader.expect_end()
+    names = [pattern.decode("latin-1") for pattern in patterns]
+    return _ListCommand(selection, reference, names, frozenset(returns), status_items)
+
+
+def _read_return(reader: Reader, status_items: list[bytes]) -> bytes:
+    option = reader.word("return option")
+    if option not in _RETURNS:
+        raise BadError("Unknown RETURN option of LIST.")
+    if option == b"STATUS":
+        reader.expect_space()
+        status_items += read_status_items(reader)
+    return option
+
+
 def list_mailboxes(session: SessionState, reader: Reader) -> Steps:
-    """Handle LIST (RFC 3501 section 6.3.8)."""
-    reference, pattern = _read(reader)
-    if not pattern:
+    """Handle LIST (RFC 3501 section 6.3.8, RFC 5258), with STATUS (RFC 5819) and special uses (RFC 6154)."""
+    command = _read_list(reader)
+    if command.patterns == [""]:
         # RFC 3501 section 6.3.8: an empty pattern requests the hierarchy delimiter and the root of the reference.
-        root = SEPARATOR if reference.startswith(SEPARATOR) else ""
+        root = SEPARATOR if command.reference.startswith(SEPARATOR) else ""
         yield _line(b"LIST", (b"\\Noselect",), root)
         return "List completed."
-    full_pattern = _full_pattern(reference, pattern)
-    folders = session.user_maildir().names()
-    existing = set(folders)
-    superiors = {parent for name in folders for parent in parents(name)}
-    for name in _ordered(existing | superiors):
-        if _matches_any_case(full_pattern, name):
-            attributes = [] if name in existing else [b"\\Noselect"]
-            attributes.append(b"\\HasChildren" if name in superiors else b"\\HasNoChildren")
-            yield _line(b"LIST", attributes, name)
+    maildir = session.user_maildir()
+    existing = set(maildir.names())
+    subscribed = set(maildir.subscriptions.names())
+    superiors = {parent for name in existing for parent in parents(name)}
+    selected = existing | superiors
+    if b"SUBSCRIBED" in command.selection:
+        selected = subscribed
+    if b"SPECIAL-USE" in command.selection:
+        selected = selected & existing & SPECIAL_USES.keys()
+    above = {parent for name in selected for parent in parents(name)}
+    recursive = b"RECURSIVEMATCH" in command.selection
+    shows_subscribed = b"SUBSCRIBED" in command.selection | command.returns
+    for name in _ordered(selected | above if recursive else selected):
+        if not command.is_matched(name):
+            continue
+        attributes = [] if name in existing else [b"\\Noselect"]
+        if name not in existing and (command.selection or command.returns):
+            attributes.append(b"\\NonExistent")
+        attributes += [b"\\Subscribed"] if shows_subscribed and name in subscribed else []
+        attributes.append(b"\\HasChildren" if name in superiors else b"\\HasNoChildren")
+        attributes += [SPECIAL_USES[name]] if name in SPECIAL_USES and name in existing else []
+        kinds = encoder.parenthesized(encoder.string(kind) for kind in sorted(command.selection & _BASE_SELECTIONS))
+        yield _line(b"LIST", attributes, name, b' ("CHILDINFO" %b)' % kinds if recursive and name in above else b"")
+        if command.status_items and name in existing:
+            # Another session may have removed the mailbox meanwhile.
+            with suppress(NoFolderError):
+                yield status_response(session, name, command.status_items)
     return "List completed."
 
 

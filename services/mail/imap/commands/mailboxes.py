@@ -1,5 +1,7 @@
 """Commands on mailboxes: SELECT, CREATE, DELETE, RENAME, STATUS etc. (RFC 3501 section 6.3), NAMESPACE (RFC 2342)."""
 
+from collections.abc import Iterable
+
 from services.mail.access.requests import Steps
 from services.mail.imap.errors import BadError
 from services.mail.imap.session_state import SessionState, View
@@ -102,10 +104,22 @@ def status(session: SessionState, reader: Reader) -> Steps:
     """Handle STATUS (RFC 3501 section 6.3.10)."""
     name = read_name(reader)
     reader.expect_space()
-    items = reader.in_parentheses(lambda: reader.word("item"))
+    items = read_status_items(reader)
     reader.expect_end()
+    yield status_response(session, name, items)
+    return "Status completed."
+
+
+def read_status_items(reader: Reader) -> list[bytes]:
+    """Parse a list of STATUS items; raise BadError."""
+    items = reader.in_parentheses(lambda: reader.word("item"))
     if not STATUS_ITEMS.issuperset(items):
         raise BadError("Unknown STATUS item.")
+    return items
+
+
+def status_response(session: SessionState, name: str, items: Iterable[bytes]) -> bytes:
+    """Encode the STATUS response of a mailbox (RFC 3501 section 7.2.4); raise NoFolderError."""
     folder = session.user_maildir().folder(name)
     folder.refresh()
     values = {
@@ -116,8 +130,7 @@ def status(session: SessionState, reader: Reader) -> Steps:
         b"UNSEEN": sum("\\Seen" not in message.flags for message in folder.messages.values()),
     }
     status_items = encoder.parenthesized(b"%b %d" % (item, values[item]) for item in items)
-    yield b"* STATUS %b %b\r\n" % (encoder.mailbox(canonical(name)), status_items)
-    return "Status completed."
+    return b"* STATUS %b %b\r\n" % (encoder.mailbox(canonical(name)), status_items)
 
 
 def _recent(session: SessionState, folder: Folder) -> int:

@@ -46,6 +46,17 @@ def identify(_session: SessionState, reader: Reader) -> Steps:
     return "ID completed."
 
 
+def enable(_session: SessionState, reader: Reader) -> Steps:
+    """Handle ENABLE (RFC 5161 section 3.1): no extension of this server has to be enabled, and others are ignored."""
+    reader.expect_space()
+    reader.word("capability")
+    while reader.accept(b" "):
+        reader.word("capability")
+    reader.expect_end()
+    yield b"* ENABLED\r\n"
+    return "Enable completed."
+
+
 def _read_parameters(reader: Reader) -> None:
     if not reader.starts_with(b"("):
         if reader.word("list") != b"NIL":

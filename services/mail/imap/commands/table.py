@@ -46,6 +46,7 @@ from services.mail.imap.syntax.reader import Reader
 _ANY = frozenset((State.NOT_AUTHENTICATED, State.AUTHENTICATED, State.SELECTED))
 _NOT_YET = frozenset((State.NOT_AUTHENTICATED,))
 _LOGGED_IN = frozenset((State.AUTHENTICATED, State.SELECTED))
+_AUTHENTICATED = frozenset((State.AUTHENTICATED,))
 _SELECTED = frozenset((State.SELECTED,))
 
 COMMANDS: dict[bytes, Command] = {
@@ -71,6 +72,8 @@ COMMANDS: dict[bytes, Command] = {
     b"LSUB": Command(_LOGGED_IN, mailbox_list.list_subscribed),
     b"STATUS": Command(_LOGGED_IN, mailboxes.status),
     b"APPEND": Command(_LOGGED_IN, append.append),
+    # RFC 5161
+    b"ENABLE": Command(_AUTHENTICATED, not_authenticated.enable),
     # RFC 2342
     b"NAMESPACE": Command(_LOGGED_IN, mailboxes.namespace),
     # RFC 2177
@@ -110,11 +113,13 @@ def parse_command(reader: Reader, state: State) -> Command:
     if command is None:
         raise BadError("Unknown command.")
     if state not in command.states:
-        raise BadError(_wrong_state_text(command))
+        raise BadError(_wrong_state_text(command, state))
     return command
 
 
-def _wrong_state_text(command: Command) -> str:
+def _wrong_state_text(command: Command, state: State) -> str:
+    if state is State.SELECTED and State.AUTHENTICATED in command.states:
+        return "A mailbox is selected already."
     if State.NOT_AUTHENTICATED in command.states:
         return "You are logged in already."
     return "No mailbox is selected." if State.AUTHENTICATED not in command.states else "Log in first."

@@ -272,3 +272,79 @@ def test_deleting_the_selected_mailbox_ends_its_selection_and_other_sessions(cli
         S: * BYE ...
     """)
     assert other.session.ended
+
+
+def test_list_extended_with_subscriptions_and_children(client: Client) -> None:
+    client.send(
+        b"a CREATE Work/2026\r\nb CREATE Home\r\nc SUBSCRIBE Work/2026\r\nd SUBSCRIBE Home\r\ne DELETE Home\r\n"
+    )
+    client.play("""
+        C: a LIST (SUBSCRIBED) "" "*"
+        S: * LIST (\\\\Noselect \\\\NonExistent \\\\Subscribed \\\\HasNoChildren) "/" Home
+        S: * LIST (\\\\Subscribed \\\\HasNoChildren) "/" Work/2026
+        S: a OK ...
+        C: b LIST (SUBSCRIBED RECURSIVEMATCH) "" "%"
+        S: * LIST (\\\\Noselect \\\\NonExistent \\\\Subscribed \\\\HasNoChildren) "/" Home
+        S: * LIST (\\\\Noselect \\\\NonExistent \\\\HasChildren) "/" Work ("CHILDINFO" ("SUBSCRIBED"))
+        S: b OK ...
+        C: c LIST "" ("INBOX" "Work/%") RETURN (SUBSCRIBED CHILDREN)
+        S: * LIST (\\\\HasNoChildren) "/" INBOX
+        S: * LIST (\\\\Subscribed \\\\HasNoChildren) "/" Work/2026
+        S: c OK ...
+        C: d LIST () "" INBOX RETURN ()
+        S: * LIST (\\\\HasNoChildren) "/" INBOX
+        S: d OK ...
+        C: e LIST (RECURSIVEMATCH) "" "*"
+        S: e BAD ...
+        C: f LIST (NEWEST) "" "*"
+        S: f BAD ...
+        C: g LIST "" "*" RETURN (NEWEST)
+        S: g BAD ...
+        C: h LIST "" "*" AGAIN (CHILDREN)
+        S: h BAD ...
+    """)
+
+
+def test_list_with_status_asks_once_for_all_mailboxes(client: Client) -> None:
+    client.send(b"a CREATE Work/2026\r\n")
+    client.play("""
+        C: a LIST "" "*" RETURN (STATUS (MESSAGES UNSEEN) CHILDREN)
+        S: * LIST (\\\\HasNoChildren) "/" INBOX
+        S: * STATUS INBOX (MESSAGES 2 UNSEEN 2)
+        S: * LIST (\\\\Noselect \\\\NonExistent \\\\HasChildren) "/" Work
+        S: * LIST (\\\\HasNoChildren) "/" Work/2026
+        S: * STATUS Work/2026 (MESSAGES 0 UNSEEN 0)
+        S: a OK ...
+        C: b LIST "" "*" RETURN (STATUS (NOTHING))
+        S: b BAD ...
+    """)
+
+
+def test_special_uses_are_told_by_the_names_of_mailboxes(client: Client) -> None:
+    client.send(b"a CREATE Sent\r\nb CREATE Other/Sent\r\nc CREATE Trash/old\r\n")
+    client.play("""
+        C: a LIST (SPECIAL-USE) "" "*"
+        S: * LIST (\\\\HasNoChildren \\\\Sent) "/" Sent
+        S: a OK ...
+        C: b LIST "" "%" RETURN (SPECIAL-USE)
+        S: * LIST (\\\\HasNoChildren) "/" INBOX
+        S: * LIST (\\\\Noselect \\\\NonExistent \\\\HasChildren) "/" Other
+        S: * LIST (\\\\HasNoChildren \\\\Sent) "/" Sent
+        S: * LIST (\\\\Noselect \\\\NonExistent \\\\HasChildren) "/" Trash
+        S: b OK ...
+    """)
+
+
+def test_enable_is_answered_before_a_mailbox_is_selected(client: Client) -> None:
+    client.play("""
+        C: a ENABLE CONDSTORE X-SOMETHING
+        S: * ENABLED
+        S: a OK ...
+        C: b ENABLE
+        S: b BAD ...
+    """)
+    client.send(b"c SELECT INBOX\r\n")
+    client.play("""
+        C: d ENABLE CONDSTORE
+        S: d BAD ...
+    """)

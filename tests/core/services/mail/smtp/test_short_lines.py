@@ -24,7 +24,7 @@ def longest(octets: bytes) -> int:
 def leaves(octets: bytes) -> list[tuple[str, bytes]]:
     message: Message = email.message_from_bytes(octets, policy=email.policy.compat32)
     return [
-        (part.get_content_type(), bytes(part.get_payload(decode=True) or b""))  # type: ignore[arg-type]
+        (part.get_content_type(), bytes(part.get_payload(decode=True) or b""))
         for part in message.walk()
         if not part.is_multipart()
     ]
