@@ -125,3 +125,26 @@ def test_msmtp_submits(server: Server, auth: str) -> None:
 def test_the_queue_is_empty_in_the_end(server: Server) -> None:
     wait_until(lambda: server.queued() == "")
     assert os.listdir(server.queue)
+
+
+def test_long_lines_and_loose_addresses_reach_a_strict_server(tmp_path: Path) -> None:
+    text = "x" * 5_000 + "\n.\n" + "\u00e9 = " * 1_000 + "\n"
+    content = "Subject: " + "word " * 500 + "end\nContent-Type: text/plain; charset=utf-8\n\n" + text
+    data = content.replace("\n", "\r\n").encode()
+    with mta(tmp_path / "there", "--strict-syntax") as there:
+        flags = ("--smarthost", f"{HOST}:{there.port}", "--relay-from", "127.0.0.0/8")
+        with mta(tmp_path / "here", *flags, domain="here.test") as here, here.client() as client:
+            client.ehlo()
+            for command in ("MAIL FROM:ann@here.test", "RCPT TO: < alice@example.com >"):
+                assert client.docmd(command)[0] == 250
+            assert client.data(data)[0] == 250
+            (message,) = there.wait_for("alice", 1)
+        with there.client() as client:
+            client.ehlo()
+            assert client.docmd("MAIL FROM:ann@here.test")[0] == 501
+            assert client.docmd("MAIL FROM:<ann@here.test>")[0] == 250
+            assert client.docmd("RCPT TO:<alice@example.com>")[0] == 250
+            assert client.data(data)[0] == 500
+    assert max(map(len, message.as_bytes().splitlines())) <= 998
+    assert bytes(message.get_payload(decode=True)).decode() == text
+    assert str(message["Subject"]).split() == ["word"] * 500 + ["end"]

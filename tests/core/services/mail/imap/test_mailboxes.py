@@ -346,5 +346,5 @@ def test_enable_is_answered_before_a_mailbox_is_selected(client: Client) -> None
     client.send(b"c SELECT INBOX\r\n")
     client.play("""
         C: d ENABLE CONDSTORE
-        S: d BAD ...
+        S: d BAD A mailbox is selected already.
     """)
