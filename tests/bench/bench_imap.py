@@ -1,19 +1,25 @@
 """Sessions a second of the IMAP server beside Dovecot and, where it is installed, pymap, in one run.
 
     python -m tests.bench.bench_imap [--seconds 3] [--rounds 3] [--clients 10]
+    python -m tests.bench.bench_imap --append
 
 A session is what a mail checker does: connect, LOGIN, SELECT, FETCH one message of 4 KiB, LOGOUT. As many clients as
 asked for run at once, each session after the other. The servers take turns within each round, and the medians are
 compared; the project asks for half of Dovecot's, which is in C and has a process for each session.
+
+With --append, messages a second that imaplib appends on one connection instead: it writes a literal and the CRLF after
+it apart, so that a server without an early acknowledgement serves 25 a second at most, by the client's Nagle algorithm.
 """
 
 import argparse
 import asyncio
+import imaplib
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -130,6 +136,25 @@ async def _rate(port: int, user: str, password: str, clients: int, seconds: floa
     return done / (loop.time() - begin)
 
 
+def _append_rate(port: int, user: str, password: str, seconds: float) -> float:
+    client = imaplib.IMAP4(HOST, port, PATIENCE_S)
+    client.login(user, password)
+    begin, done = time.monotonic(), 0
+    while time.monotonic() < begin + seconds:
+        if client.append("INBOX", "", "", CONTENT)[0] != "OK":
+            raise SystemExit("a message was not appended")
+        done += 1
+    rate = done / (time.monotonic() - begin)
+    client.logout()
+    return rate
+
+
+def measure_appends(name: str, server: Server, seconds: float) -> float:
+    """Return the messages that imaplib appends a second to one server, which runs for as long."""
+    with tempfile.TemporaryDirectory(prefix="lab7-bench-") as folder, server(Path(folder) / name) as reached:
+        return _append_rate(*reached, seconds)
+
+
 def measure(name: str, server: Server, clients: int, seconds: float) -> float:
     """Return the sessions a second of one server, which runs for as long."""
     with tempfile.TemporaryDirectory(prefix="lab7-bench-") as folder, server(Path(folder) / name) as reached:
@@ -144,15 +169,22 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--clients", type=int, default=10)
+    parser.add_argument("--append", action="store_true", help="measure APPEND by imaplib instead of sessions")
     options = parser.parse_args(argv)
     found = servers()
     rates: dict[str, list[float]] = {name: [] for name in found}
     for _ in range(options.rounds):
         for name, server in found.items():
-            rates[name].append(measure(name, server, options.clients, options.seconds))
+            if options.append:
+                rates[name].append(measure_appends(name, server, options.seconds))
+            else:
+                rates[name].append(measure(name, server, options.clients, options.seconds))
     medians = {name: statistics.median(values) for name, values in rates.items()}
     for name, value in medians.items():
-        print(f"{name:12} {value:8.0f} sessions/s   of {', '.join(f'{one:.0f}' for one in rates[name])}")
+        unit = "messages/s" if options.append else "sessions/s"
+        print(f"{name:12} {value:8.0f} {unit}   of {', '.join(f'{one:.0f}' for one in rates[name])}")
+    if options.append:
+        return 0
     if DOVECOT not in medians:
         print("Dovecot is not here: nothing to compare with")
         return 0
