@@ -403,6 +403,8 @@ class Bridge(_LazyShell, LinuxBridge):  # type: ignore[misc]
     """
 
     mirrors = False
+    # False while this constructor runs; a class of the user may call that of another class instead.
+    _made = True
 
     def __init__(self, name: str, mirrors: bool = False, **params: Any) -> None:
         self.mirrors = mirrors

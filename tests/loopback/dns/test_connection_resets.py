@@ -131,7 +131,9 @@ def play(data: bytes, _: tuple[str, int]) -> Iterable[tuple[int, bytes]]:
 def test_a_reset_during_resolution_leaves_no_traceback(service: str, tmp_path: Path) -> None:
     net, port = free_net()
     zone = tmp_path / "zone"
-    zone.write_text(f"$ORIGIN .\n$TTL 60\n@ SOA a. b. 1 1 1 1 1\n@ NS a.\ncom NS ns.com.\nns.com. A {net}.1\n")
+    zone.write_text(
+        f"$ORIGIN .\n$TTL 60\n@ SOA a. b. 1 1 1 1 1\n@ NS a.\na. A {net}.2\ncom NS ns.com.\nns.com. A {net}.1\n"
+    )
     asks = {"resolver": ["--root", f"r.test={net}.1"], "recursive": ["--zone", str(zone)]}[service]
     command = [sys.executable, "-m", f"services.dns.{service}", "--listen", HOST, "--port", "0", *asks]
     command += ["--upstream-port", str(port)]

@@ -153,17 +153,17 @@ def test_one_of_several_topologies_is_chosen_by_its_name(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("end", "sentence"),
+    ("text", "sentence"),
     [
-        ("", "exports no topology: add  topos = {'name': TheTopoClass}"),
-        ("EXPERIMENT = 1", "exports no topology: run its experiment by `lab7 run "),
-        ("topos = [Own]", "exports no topology"),
-        ("topos = {'own': Own()}", "topos['own'] is of type Own; name the class itself"),
+        ("    HOSTS = 3", "exports no topology: add  topos = {'name': TheTopoClass}"),
+        ("    EXPERIMENT = 1", "exports no topology: run its experiment by `lab7 run "),
+        (f"{OWN_TOPOLOGY}\n    topos = [Own]", "exports no topology"),
+        (f"{OWN_TOPOLOGY}\n    topos = {{'own': Own()}}", "topos['own'] is of type Own; name the class itself"),
     ],
 )
-def test_a_mistake_in_a_topology_is_one_sentence(end: str, sentence: str, tmp_path: Path) -> None:
+def test_a_mistake_in_a_topology_is_one_sentence(text: str, sentence: str, tmp_path: Path) -> None:
     with pytest.raises(UserFileError) as caught:
-        find_topology(written(tmp_path, f"{OWN_TOPOLOGY}\n    {end}"))
+        find_topology(written(tmp_path, text))
     assert sentence in str(caught.value)
 
 
