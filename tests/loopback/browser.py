@@ -58,6 +58,9 @@ class Browser:
         os.close(their_end)
         os.close(theirs)
         self._reader, self._writer = own_end, own
+        # select(2) takes no descriptor above 1023, which a long run of tests can have.
+        self._poll = select.poll()
+        self._poll.register(own_end, select.POLLIN)
         self._received = b""
         self._messages: deque[dict[str, Any]] = deque()
         self._number = 0
@@ -103,7 +106,7 @@ class Browser:
     def _next(self) -> dict[str, Any]:
         end = time.monotonic() + PATIENCE_S
         while b"\0" not in self._received:
-            ready, _, _ = select.select([self._reader], [], [], max(end - time.monotonic(), 0))
+            ready = self._poll.poll(max(end - time.monotonic(), 0) * 1e3)
             assert ready, "the browser says nothing"
             came = os.read(self._reader, 1 << 20)
             assert came, "the browser is gone"

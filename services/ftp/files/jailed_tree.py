@@ -9,6 +9,7 @@ climb above it are not (Cause.DENIED). Linux's openat2(2) with RESOLVE_BENEATH d
 import errno
 import os
 import stat
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -64,10 +65,11 @@ class JailedTree:
             self._root = os.open(os.path.realpath(root), _DIRECTORY)
         except OSError as error:
             raise ServiceError(f"{root} cannot be served ({error.strerror}): name a directory that is there") from error
+        self._close = weakref.finalize(self, os.close, self._root)
 
     def close(self) -> None:
         """Close the root directory."""
-        os.close(self._root)
+        self._close()
 
     @contextmanager
     def parent(self, path: VirtualPath, follow: bool = False) -> Iterator[tuple[int, str]]:

@@ -46,8 +46,10 @@ def _read(descriptor: int) -> bytes:
     """Read until the last program on the terminal has exited (EIO)."""
     shown = b""
     end = time.monotonic() + PATIENCE_S
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
     with contextlib.suppress(OSError):
-        while select.select([descriptor], [], [], max(0.0, end - time.monotonic()))[0]:
+        while poll.poll(max(0.0, end - time.monotonic()) * 1e3):
             shown += os.read(descriptor, 65_536)
         raise AssertionError(f"it does not end: {shown!r}")
     return shown
