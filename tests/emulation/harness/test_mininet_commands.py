@@ -42,6 +42,7 @@ def shell(folder: Path, *lines: str, **changes: str) -> str:
     return printed
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("iperf") is None, reason="needs iperf")
 def test_iperf_ends_and_prints_two_rates(tmp_path: Path) -> None:
     printed = shell(tmp_path, "iperf h1 h2", "px net.iperf((h1, h2), l4Type='UDP', udpBw='1M', seconds=1)")
@@ -51,6 +52,7 @@ def test_iperf_ends_and_prints_two_rates(tmp_path: Path) -> None:
     assert udp.count("bits/sec") == 2
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("iperf") is None, reason="needs iperf")
 def test_iperf_without_a_path_says_so(tmp_path: Path) -> None:
     printed = shell(tmp_path, "iperf h1 h3", "iperf h1 h4", "iperf h1 s1", "iperfudp 1M h1 h9")

@@ -133,6 +133,7 @@ def test_a_loop_of_switches_is_one_sentence_before_anything_starts(ring: int, lo
     assert "`--stp` for all switches" in said
 
 
+@pytest.mark.slow
 def test_two_links_between_two_switches_run_a_spanning_tree(tmp_path: Path) -> None:
     (tmp_path / "ring.py").write_text(RING)
     # Without a tree the broadcast would still circulate, and be among what h1 receives.
