@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from experiments.harness.fidelity.disturbance import RETAKES
 from experiments.harness.judge.frames import read_capture
 from tests.emulation.support import PATIENCE_S, lab7, lab7_with_programs, one_sentence, read_until, start_lab7
 from topologies.emulation import tools
@@ -86,11 +87,14 @@ def test_the_frames_that_a_claim_cites_are_in_the_capture(run: tuple[int, dict[s
 def test_every_time_stands_beside_its_theory(run: tuple[int, dict[str, Any], Path]) -> None:
     names = [one["name"] for one in run[1]["comparisons"]]
     assert names[: len(STRATEGIES)] == STRATEGIES
+    samples = 0
     for one in run[1]["comparisons"]:
-        assert len(one["samples_s"]) == 1
+        # One, and others where the machine disturbed it.
+        samples += len(one["samples_s"])
+        assert 1 <= len(one["samples_s"]) <= 1 + RETAKES
         assert one["ratio"] == pytest.approx(one["measured_s"] / one["theory_s"])
     rows = (folder_of(run) / "timings.csv").read_text().splitlines()
-    assert len(rows) == 1 + len(names)
+    assert len(rows) == 1 + samples
 
 
 def test_claims_afterwards_have_the_verdicts_of_the_run(run: tuple[int, dict[str, Any], Path]) -> None:

@@ -195,7 +195,14 @@ def test_a_suspended_process_makes_the_run_suspect(
     assert fidelity["verdict"] == "suspect"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGINT,
+        pytest.param(signal.SIGTERM, marks=pytest.mark.slow),
+        pytest.param(signal.SIGHUP, marks=pytest.mark.slow),
+    ],
+)
 def test_a_signal_to_lab7_ends_a_run_with_its_packets(start: Callable[..., Run], number: signal.Signals) -> None:
     run = start(*WEB)
     run.wait(run.captures)
