@@ -154,7 +154,7 @@ _HOST = re.compile(
 )
 # No white space, control character or non-ASCII octet, and no fragment: RFC 9112 sections 3 and 3.2.1.
 _PATH_AND_QUERY = re.compile(rb"[\x21\x22\x24-\x7e]*+")
-# What RFC 3986 sections 3.3 and 3.4 exclude from path and query.
+# Characters that RFC 3986 sections 3.3 and 3.4 exclude from path and query.
 _NOT_IN_URI = re.compile(rb"%%(?![0-9A-Fa-f]{2})|[^%b%b:@/?%%]" % (_UNRESERVED, _SUB_DELIMS))
 _ABSOLUTE = re.compile(rb"(?P<scheme>[A-Za-z][0-9A-Za-z+\-.]*)://(?P<authority>[^/?]*)(?P<rest>.*)")
 _ENCODED_UNRESERVED = re.compile(rb"%(2[DEde]|3[0-9]|[46][1-9A-Fa-f]|[57][0-9Aa]|5[Ff]|7[Ee])")

@@ -32,7 +32,7 @@ INTERFACE_OPTIONS = ("intf", "cls1", "cls2")
 
 _NO_CONTROLLER = "a testbed has no OpenFlow controller: leave it out, its switches learn and forward without one"
 _ROUTER = "give addHost() forwards=True for a router, or derive a class from Node"
-# Why a class, or one derived from it, cannot be used, and what to do. The first that fits counts.
+# Reasons against a class and those derived from it, each with a remedy. The first that fits counts.
 _REFUSED: Mapping[type, str] = {
     node.Controller: _NO_CONTROLLER,
     nodelib.NAT: f"it changes files of the machine (/etc/network/interfaces): {_ROUTER}",
@@ -115,7 +115,7 @@ def unwrapped(topo: Topo) -> Topo:
 
 
 class _Alone:
-    """What a switch of OVSSwitch's constructor lacks, and what OVSSwitch does with several."""
+    """Methods of OVSSwitch that need no Open vSwitch: its defaults, and its treatment of several switches."""
 
     prio = None
 

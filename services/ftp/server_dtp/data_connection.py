@@ -312,11 +312,12 @@ class DataConnection:
         (loop.add_writer if to_send else loop.add_reader)(descriptor, wake)
         try:
             waited: set[asyncio.Future[Any]] = {ready, aborted}
-            before, queued = -1, 0
-            while not (ready.done() or aborted.done()) and queued != before:
+            receives = True
+            while receives and not (ready.done() or aborted.done()):
+                before = send_queue_octets(connection)
                 await asyncio.wait(waited, timeout=stall_s, return_when=asyncio.FIRST_COMPLETED)
                 # Not writable, but the peer receives: the kernel's queue has become shorter.
-                before, queued = queued, send_queue_octets(connection) if to_send else 0
+                receives = to_send and send_queue_octets(connection) < before
         finally:
             (loop.remove_writer if to_send else loop.remove_reader)(descriptor)
         if aborted.done():

@@ -74,6 +74,7 @@ class SendfileLoop:
             self._ended.set_exception(error)
             return
         self._sent_at = self._loop.time()
+        self._queued_octets = send_queue_octets(self._connection)
         if turn is not Turn.MORE:
             self._ended.set_result(turn)
 

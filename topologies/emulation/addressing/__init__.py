@@ -6,7 +6,7 @@ from mininet.topo import Topo
 
 from topologies.emulation.errors import TopologyError
 
-# How hosts find each other's MAC addresses: permanent entries, or ARP (RFC 826) and neighbour discovery (RFC 4861).
+# Resolution of MAC addresses: permanent entries, or ARP (RFC 826) and neighbour discovery (RFC 4861).
 ARP = ("static", "dynamic")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from topologies.emulation.process import namespaces
 
-# Where ip-netns(8) looks for names.
+# Folder of the names of ip-netns(8).
 NAMED = Path("/run/netns")
 # Every host starts from the same state, independent of the machine's defaults.
 SYSCTLS = {
