@@ -1,0 +1,457 @@
+"""Message rules of HTTP/1: line ends, start lines, fields, message framing, persistence and conditional requests.
+
+RFC 9112 sections 2 to 7 and 9, RFC 9110 sections 5, 6.6, 8.6, 13 and 15. A message is parsed tolerantly: a bare LF ends
+a line, and the content ends by its fields, by the next status line, or with the connection. Left out: CONNECT and
+Upgrade, behind which the octets are no longer HTTP/1; HTTP/2 (`http2`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from experiments.analysis.rules.rule import Rule, Source, Violation
+from experiments.harness.judge.frames import CaptureFile, Connection, connections
+from experiments.http.wire.http1 import CHUNK_LINE, REQUEST_TARGET, TEXT, TOKEN, VERSION
+from experiments.http.wire.http2 import is_http2
+
+LINE_END = Rule("http-line-end", "http", "Every line of a message head ends in CRLF.", "RFC 9112 section 2.2")
+REQUEST_LINE = Rule(
+    "http-request-line",
+    "http",
+    "A request line is method SP request-target SP HTTP-version CRLF.",
+    "RFC 9112 section 3",
+)
+STATUS_LINE = Rule(
+    "http-status-line",
+    "http",
+    "A status line is HTTP-version SP status-code SP [reason-phrase] CRLF.",
+    "RFC 9112 section 4",
+)
+FIELD_LINE = Rule(
+    "http-field-line", "http", "A field line is field-name, a colon at once, and field-value.", "RFC 9112 section 5"
+)
+HEAD_END = Rule("http-head-end", "http", "An empty line ends the message head.", "RFC 9112 section 2.1")
+HOST = Rule("http-host", "http", "A request of HTTP/1.1 has exactly one Host field.", "RFC 9112 section 3.2")
+CONTENT_LENGTH = Rule(
+    "http-content-length", "http", "Content-Length is the number of octets of the content.", "RFC 9110 section 8.6"
+)
+FRAMING = Rule(
+    "http-framing", "http", "A message has Transfer-Encoding or Content-Length, not both.", "RFC 9112 section 6.2"
+)
+CHUNK_SIZE = Rule(
+    "http-chunk-size",
+    "http",
+    "A chunk size is the number of octets of the chunk in hexadecimal.",
+    "RFC 9112 section 7.1",
+)
+CHUNK_END = Rule("http-chunk-end", "http", "A chunk of size 0 ends chunked content.", "RFC 9112 section 7.1")
+NO_CONTENT = Rule(
+    "http-no-content",
+    "http",
+    "A 1xx, 204 or 304 response, and a response to HEAD, ends with its head.",
+    "RFC 9112 section 6.3",
+)
+UNREQUESTED = Rule("http-unrequested", "http", "A response answers a request.", "RFC 9112 section 9.2")
+PERSISTENCE = Rule(
+    "http-persistence",
+    "http",
+    "A server that will close the connection sends Connection: close in its last response.",
+    "RFC 9112 section 9.6",
+)
+DATE_FORMAT = Rule(
+    "http-date-format",
+    "http",
+    "A date is an IMF-fixdate, for example Sun, 06 Nov 1994 08:49:37 GMT.",
+    "RFC 9110 section 5.6.7",
+)
+NOT_MODIFIED = Rule(
+    "http-not-modified", "http", "304 answers a conditional GET or HEAD only.", "RFC 9110 section 15.4.5"
+)
+VALIDATOR = Rule(
+    "http-validator",
+    "http",
+    "If-Modified-Since repeats the Last-Modified, and If-None-Match the ETag, of the stored response.",
+    "RFC 9111 section 4.3.1",
+)
+RULES = (
+    LINE_END, REQUEST_LINE, STATUS_LINE, FIELD_LINE, HEAD_END, HOST, CONTENT_LENGTH, FRAMING, CHUNK_SIZE, CHUNK_END,
+    NO_CONTENT, UNREQUESTED, PERSISTENCE, DATE_FORMAT, NOT_MODIFIED, VALIDATOR,
+)  # fmt: skip
+
+_REQUEST = re.compile(rb"(" + TOKEN + rb") (" + REQUEST_TARGET + rb") (" + VERSION + rb")\Z")
+_STATUS = re.compile(rb"(" + VERSION + rb") ([1-5][0-9]{2}) (" + TEXT + rb")\Z")
+_FIELD = re.compile(rb"(" + TOKEN + rb"):[\t ]*(" + TEXT + rb")\Z")
+_NEXT_RESPONSE = re.compile(rb"HTTP/[0-9]\.[0-9] [0-9]{3}[ \r\n]")
+_DECIMAL = re.compile(rb"[0-9]+\Z")
+_IMF_FIXDATE = "%a, %d %b %Y %H:%M:%S GMT"
+_DATES = (b"date", b"last-modified", b"if-modified-since", b"if-unmodified-since")
+# A server that closes sooner after its response than this has not waited for another request.
+IDLE_NS = 1_000_000_000
+
+
+@dataclass
+class Head:
+    """A message head as sent: offsets of its first octet and of its content, the words of its start line, its fields.
+
+    `fields`: name in lower case, value, offset of the line.
+    """
+
+    start: int
+    content: int
+    words: tuple[bytes, bytes, bytes]
+    fields: list[tuple[bytes, bytes, int]] = field(default_factory=list)
+    end: int = 0
+
+    def values(self, name: bytes) -> list[bytes]:
+        """Return the values of all field lines of a name in lower case."""
+        return [value for known, value, _ in self.fields if known == name]
+
+    def tokens(self, name: bytes) -> set[bytes]:
+        """Return the list elements of a field, in lower case."""
+        return {one.strip().lower() for value in self.values(name) for one in value.split(b",")}
+
+    def line_of(self, name: bytes) -> tuple[bytes, int]:
+        """Return value and offset of the first field line of a name. Raises StopIteration without one."""
+        return next((value, at) for known, value, at in self.fields if known == name)
+
+
+class _StopError(Exception):
+    """The stream cannot be parsed beyond this point."""
+
+
+@dataclass
+class _StreamParser:
+    """A tolerant parser of one direction of a connection; collects violations."""
+
+    source: Source
+    closed: bool
+    violations: list[Violation] = field(default_factory=list)
+    bare_lf: bool = False
+
+    @property
+    def data(self) -> bytes:
+        return self.source.stream.data
+
+    def note(self, rule: Rule, start: int, end: int, found: str, expected: str) -> None:
+        self.violations.append(self.source.violation(rule, start, end, found, expected))
+
+    def line(self, at: int) -> tuple[bytes, int]:
+        """Return the line at an offset without its end, and the offset behind it. Raises _StopError at the end."""
+        end = self.data.find(b"\n", at)
+        if end < 0:
+            raise _StopError
+        if end > at and self.data[end - 1 : end] == b"\r":
+            return self.data[at : end - 1], end + 1
+        if not self.bare_lf:
+            # Reported once per direction: a program that ends one line by LF alone ends all of them so.
+            self.bare_lf = True
+            shown = self.data[max(at, end - 40) : end]
+            self.note(LINE_END, max(at, end - 40), end + 1, "the line ends in LF alone", f"{_text(shown)}\\r\\n")
+        return self.data[at:end], end + 1
+
+    def head(self, at: int, rule: Rule) -> Head:
+        """Parse a message head. Raises _StopError if it has no valid start line or no end."""
+        # RFC 9112 section 2.2: a server ignores an empty line before a request line.
+        start, (line, after) = at, self.line(at)
+        pattern = _REQUEST if rule is REQUEST_LINE else _STATUS
+        words = pattern.match(line)
+        if words is None:
+            example = "GET /index.html HTTP/1.1\\r\\n" if rule is REQUEST_LINE else "HTTP/1.1 200 OK\\r\\n"
+            self.note(rule, start, after, f"not a {'request' if rule is REQUEST_LINE else 'status'} line", example)
+            raise _StopError
+        head = Head(start, after, (words[1], words[2], words[3]))
+        while True:
+            at = after
+            try:
+                line, after = self.line(at)
+            except _StopError:
+                if self.closed:
+                    self.note(HEAD_END, at, len(self.data), "the stream ends inside of a message head", "\\r\\n")
+                raise
+            if not line:
+                head.content = after
+                return head
+            self.field(head, line, at, after)
+
+    def field(self, head: Head, line: bytes, at: int, after: int) -> None:
+        """Parse one field line into a head."""
+        parts = _FIELD.match(line)
+        if parts is not None:
+            head.fields.append((parts[1].lower(), parts[2].rstrip(b" \t"), at))
+            return
+        name, colon, value = line.partition(b":")
+        if line[:1] in b" \t":
+            found, expected = "a line folded with leading white space (obs-fold)", "the field value on one line"
+        elif colon and name != name.rstrip(b" \t"):
+            found, expected = "white space between field name and colon", _text(name.rstrip() + b":" + value)
+        else:
+            found, expected = "not a field line", "Name: value\\r\\n"
+        self.note(FIELD_LINE, at, after, found, expected)
+
+    def content_end(self, head: Head, until_close: bool, next_message: re.Pattern[bytes] | None) -> int:
+        """Return the offset behind the content of a message; its framing is checked."""
+        lengths = head.values(b"content-length")
+        chunked = b"chunked" in head.tokens(b"transfer-encoding")
+        if chunked and lengths:
+            value, at = head.line_of(b"content-length")
+            self.note(FRAMING, at, at + 16 + len(value), "Content-Length beside Transfer-Encoding", "one of the two")
+        if chunked:
+            return self.chunks(head.content)
+        if not lengths:
+            return len(self.data) if until_close else head.content
+        value, at = head.line_of(b"content-length")
+        if not _DECIMAL.match(value) or len(set(lengths)) > 1:
+            self.note(CONTENT_LENGTH, at, at + 16 + len(value), f"Content-Length {_text(value)}", "one decimal number")
+            raise _StopError
+        return self.counted(head, int(value), at, next_message)
+
+    def counted(self, head: Head, size: int, at: int, next_message: re.Pattern[bytes] | None) -> int:
+        """Return the end of content with a Content-Length, at `at`, which is compared with the octets sent."""
+        end, width = head.content + size, len(b"Content-Length: ") + len(str(size))
+        sent = len(self.data) - head.content
+        if sent < size:
+            following = next_message.search(self.data, head.content) if next_message else None
+            if following is not None:
+                sent = following.start() - head.content
+            if following is not None or self.closed:
+                self.note(
+                    CONTENT_LENGTH,
+                    at,
+                    at + width,
+                    f"Content-Length {size} before {sent} octets",
+                    f"Content-Length: {sent}",
+                )
+            return head.content + sent
+        if next_message is not None and end < len(self.data) and not next_message.match(self.data, end):
+            following = next_message.search(self.data, end)
+            actual = (following.start() if following else len(self.data)) - head.content
+            self.note(
+                CONTENT_LENGTH,
+                at,
+                at + width,
+                f"Content-Length {size} before {actual} octets",
+                f"Content-Length: {actual}",
+            )
+            return head.content + actual
+        return end
+
+    def chunks(self, at: int) -> int:
+        """Return the end of chunked content; sizes are compared with the octets sent. Raises _StopError if broken."""
+        while True:
+            start = at
+            try:
+                line, at = self.line(start)
+            except _StopError:
+                if self.closed:
+                    self.note(
+                        CHUNK_END, start, len(self.data), "the stream ends without the last chunk", "0\\r\\n\\r\\n"
+                    )
+                raise
+            if not CHUNK_LINE.match(line + b"\r\n"):
+                self.note(CHUNK_SIZE, start, at, "not a chunk size", "the size in hexadecimal, for example 1a\\r\\n")
+                raise _StopError
+            digits = line.partition(b";")[0].strip()
+            size = int(digits, 16)
+            if size == 0:
+                while (pair := self.line(at))[0]:
+                    at = pair[1]
+                return pair[1]
+            at = self.chunk(start, at, digits, size)
+
+    def chunk(self, start: int, at: int, digits: bytes, size: int) -> int:
+        """Return the offset behind a chunk of `size` octets at `at`; its size line begins at `start`."""
+        if self.data[at + size : at + size + 2] == b"\r\n":
+            return at + size + 2
+        in_decimal = int(digits) if _DECIMAL.match(digits) else 0
+        if in_decimal and self.data[at + in_decimal : at + in_decimal + 2] == b"\r\n":
+            found, expected = f"chunk size {_text(digits)} in decimal", f"{in_decimal:x}\\r\\n"
+        elif at + size + 2 > len(self.data) and not self.closed:
+            raise _StopError
+        else:
+            found, expected = f"no CRLF behind the {size} octets of the chunk", "the number of octets of the chunk"
+        self.note(CHUNK_SIZE, start, at, found, expected)
+        if not in_decimal:
+            raise _StopError
+        return at + in_decimal + 2
+
+
+def check(captured: CaptureFile, interface: str) -> Iterator[Violation]:
+    """Yield the violations in the HTTP/1 connections of one interface, in the order of their connections."""
+    exchanges: list[tuple[str, Head, Source, Head | None]] = []
+    for connection in connections(captured.at(interface)):
+        if not _is_http1(connection):
+            continue
+        yield from _connection(connection, interface, exchanges)
+    yield from _validators(exchanges)
+
+
+def _is_http1(connection: Connection) -> bool:
+    if is_http2(connection):
+        return False
+    sent, got = connection.from_client.stream.data, connection.from_server.stream.data
+    return connection.server.port in (80, 8080, 3128) or bool(
+        _NEXT_RESPONSE.match(got) or re.match(TOKEN + rb" [^\r\n]* HTTP/1\.[01]\r?\n", sent)
+    )
+
+
+def _connection(
+    connection: Connection, interface: str, exchanges: list[tuple[str, Head, Source, Head | None]]
+) -> Iterator[Violation]:
+    client = _StreamParser(
+        Source(interface, str(connection.client), connection.from_client.stream), connection.from_client.fin is not None
+    )
+    server = _StreamParser(
+        Source(interface, str(connection.server), connection.from_server.stream), connection.from_server.fin is not None
+    )
+    requests = _requests(client)
+    responses = _responses(server, [head.words[0] for head in requests])
+    for place, request in enumerate(requests):
+        final = responses[place] if place < len(responses) else None
+        exchanges.append((f"{connection.client.address} {connection.server}", request, client.source, final))
+        _check_request(client, request)
+        if final is not None:
+            _check_response(server, request, final)
+    _check_persistence(server, connection, requests, responses)
+    for place, head in enumerate(responses[len(requests) :]):
+        if not (place == 0 and head.words[1] == b"408") and not client.violations:
+            server.note(UNREQUESTED, head.start, head.content, "a response without a request", "no octets")
+    yield from sorted(client.violations + server.violations, key=lambda one: (one.time_ns, one.frame, one.offset))
+
+
+def _requests(parser: _StreamParser) -> list[Head]:
+    """Parse the requests of a connection up to the first that cannot be parsed."""
+    heads: list[Head] = []
+    at = 0
+    try:
+        while at < len(parser.data):
+            if parser.data[at : at + 2] == b"\r\n":
+                at += 2
+                continue
+            head = parser.head(at, REQUEST_LINE)
+            heads.append(head)
+            if head.words[0] == b"CONNECT":
+                break
+            at = head.end = parser.content_end(head, until_close=False, next_message=None)
+    except _StopError:
+        pass
+    return heads
+
+
+def _responses(parser: _StreamParser, methods: list[bytes]) -> list[Head]:
+    """Parse the final responses of a connection up to the first that cannot be parsed."""
+    heads: list[Head] = []
+    at = 0
+    try:
+        while at < len(parser.data):
+            head = parser.head(at, STATUS_LINE)
+            status, method = head.words[1], methods[len(heads)] if len(heads) < len(methods) else b"GET"
+            interim = status.startswith(b"1")
+            if not interim:
+                heads.append(head)
+            if status == b"101" or (method == b"CONNECT" and status.startswith(b"2")):
+                break
+            if interim or status in (b"204", b"304") or method == b"HEAD":
+                at = head.end = _no_content(parser, head, method)
+            else:
+                at = head.end = parser.content_end(head, until_close=True, next_message=_NEXT_RESPONSE)
+    except _StopError:
+        pass
+    return heads
+
+
+def _no_content(parser: _StreamParser, head: Head, method: bytes) -> int:
+    """Return the offset behind a response without content; octets that are no status line violate the rule."""
+    if head.content == len(parser.data) or _NEXT_RESPONSE.match(parser.data, head.content):
+        return head.content
+    following = _NEXT_RESPONSE.search(parser.data, head.content)
+    end = following.start() if following else len(parser.data)
+    reason = "a response to HEAD" if method == b"HEAD" else f"a {_text(head.words[1])} response"
+    parser.note(NO_CONTENT, head.content, end, f"{end - head.content} octets behind the head of {reason}", "no octets")
+    return end
+
+
+def _check_request(parser: _StreamParser, head: Head) -> None:
+    hosts = head.values(b"host")
+    if head.words[2] == b"HTTP/1.1" and len(hosts) != 1:
+        parser.note(
+            HOST, head.start, head.content, f"{len(hosts) or 'no'} Host fields", "Host: name-of-the-server\\r\\n"
+        )
+    _check_dates(parser, head)
+
+
+def _check_response(parser: _StreamParser, request: Head, head: Head) -> None:
+    conditional = {b"if-modified-since", b"if-none-match"} & {name for name, _, _ in request.fields}
+    if head.words[1] == b"304" and not conditional:
+        end = parser.data.find(b"\n", head.start) + 1
+        parser.note(NOT_MODIFIED, head.start, end, "304 to a request without a condition", "HTTP/1.1 200 OK\\r\\n")
+    _check_dates(parser, head)
+
+
+def _check_dates(parser: _StreamParser, head: Head) -> None:
+    for name, value, at in head.fields:
+        if name in _DATES and not _is_imf_fixdate(value):
+            found = f"{_text(value)!r} is no IMF-fixdate"
+            parser.note(DATE_FORMAT, at, at + len(name) + 2 + len(value), found, "Day, DD Mon YYYY hh:mm:ss GMT")
+
+
+def _is_imf_fixdate(value: bytes) -> bool:
+    try:
+        text = value.decode("ascii")
+        return datetime.strptime(text, _IMF_FIXDATE).strftime(_IMF_FIXDATE) == text
+    except ValueError:
+        return False
+
+
+def _check_persistence(
+    parser: _StreamParser, connection: Connection, requests: list[Head], responses: list[Head]
+) -> None:
+    """Check that a server that closes after a response announced it (the client had not closed before)."""
+    fin, client_fin = connection.from_server.fin, connection.from_client.fin
+    if fin is None or not responses or len(responses) > len(requests) or parser.violations:
+        return
+    if client_fin is not None and client_fin.time_ns <= fin.time_ns:
+        return
+    head, request = responses[-1], requests[len(responses) - 1]
+    announced = b"close" in head.tokens(b"connection") or b"close" in request.tokens(b"connection")
+    keeps = head.words[0] == b"HTTP/1.1" or b"keep-alive" in head.tokens(b"connection")
+    old_client = request.words[2] == b"HTTP/1.0" and b"keep-alive" not in request.tokens(b"connection")
+    framed = head.values(b"content-length") or b"chunked" in head.tokens(b"transfer-encoding")
+    ends_with_head = head.end == head.content
+    last = max(piece.time_ns for piece in parser.source.stream.span(head.start, max(head.end, head.start + 1)))
+    if announced or not keeps or old_client or not (framed or ends_with_head) or fin.time_ns - last >= IDLE_NS:
+        return
+    parser.note(
+        PERSISTENCE,
+        head.start,
+        head.content,
+        f"the server closes (FIN in frame {fin.frame}) after a response without Connection: close",
+        "Connection: close\\r\\n in this response, or a connection kept open",
+    )
+
+
+def _validators(exchanges: list[tuple[str, Head, Source, Head | None]]) -> Iterator[Violation]:
+    """Yield conditional requests whose validator is not that of the latest 200 for the same target and peers."""
+    stored: dict[tuple[str, bytes, bytes], Head] = {}
+    for peers, request, source, response in exchanges:
+        host = next(iter(request.values(b"host")), b"")
+        key = (peers, host, request.words[1])
+        if (known := stored.get(key)) is not None:
+            for name, validator in ((b"if-modified-since", b"last-modified"), (b"if-none-match", b"etag")):
+                for value in request.values(name):
+                    kept = known.values(validator)
+                    if kept and kept[0] not in (value, *(one.strip() for one in value.split(b","))):
+                        at = request.line_of(name)[1]
+                        yield source.violation(
+                            VALIDATOR, at, at + len(name) + 2 + len(value),
+                            f"{_text(name.title())} is {_text(value)}, stored is {_text(kept[0])}",
+                            f"{_text(name.title())}: {_text(kept[0])}\\r\\n",
+                        )  # fmt: skip
+        if response is not None and response.words[1] == b"200":
+            stored[key] = response
+
+
+def _text(octets: bytes) -> str:
+    return octets.decode("ascii", "backslashreplace").encode("unicode_escape").decode("ascii")
