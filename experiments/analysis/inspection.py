@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from experiments.analysis.rules import dns, http1
-from experiments.analysis.rules.rule import Rule, Violation
+from experiments.analysis.rules import dns, ftp, http1, imap, pop3, smtp
+from experiments.analysis.rules.rule import Checked, Rule, Violation
 from experiments.harness.judge.frames import CaptureFile
 
-Check = Callable[[CaptureFile, str], Iterator[Violation]]
+Check = Callable[[CaptureFile, str], Checked]
 # The check of each protocol, and its rules.
 CHECKS: Mapping[str, tuple[Check, tuple[Rule, ...]]] = {
     "dns": (dns.check, dns.RULES),
     "http": (http1.check, http1.RULES),
+    "ftp": (ftp.check, ftp.RULES),
+    "smtp": (smtp.check, smtp.RULES),
+    "pop3": (pop3.check, pop3.RULES),
+    "imap": (imap.check, imap.RULES),
 }
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """The violations in a capture, in the order of their frames; each once, at the first interface that has it."""
+    """The violations in a capture, in the order of their frames; each once, at the first interface that has it.
 
+    `messages`: the number of messages (of line protocols: lines) that were checked, by protocol, at all interfaces.
+    """
+
+    messages: Mapping[str, int]
     violations: tuple[Violation, ...]
 
     @property
@@ -37,10 +45,14 @@ def rules() -> dict[str, Rule]:
 def inspect(captured: CaptureFile, protocols: tuple[str, ...] = tuple(CHECKS)) -> Inspection:
     """Check every interface of a capture by the rules of these protocols."""
     found: dict[tuple[str, str, int, bytes], Violation] = {}
+    messages: dict[str, int] = {}
     for interface in captured.counts:
         for protocol in protocols:
-            for one in CHECKS[protocol][0](captured, interface):
+            checked = CHECKS[protocol][0](captured, interface)
+            messages[protocol] = messages.get(protocol, 0) + checked.messages
+            for one in checked.violations:
                 key = (one.rule.id, one.sender, one.offset, one.octets)
                 if key not in found or one.time_ns < found[key].time_ns:
                     found[key] = one
-    return Inspection(tuple(sorted(found.values(), key=lambda one: (one.time_ns, one.frame, one.offset))))
+    in_order = sorted(found.values(), key=lambda one: (one.time_ns, one.frame, one.offset))
+    return Inspection({name: count for name, count in messages.items() if count}, tuple(in_order))

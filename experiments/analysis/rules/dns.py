@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from experiments.analysis.rules import dns_octets
 from experiments.analysis.rules.dns_octets import CNAME, MX, NS, SOA, Message, Record
-from experiments.analysis.rules.rule import EXCERPT_OCTETS, Rule, Violation
+from experiments.analysis.rules.rule import EXCERPT_OCTETS, Checked, Rule, Violation
 from experiments.harness.judge import layers
 from experiments.harness.judge.frames import (
     UDP_HEADER_BYTES,
@@ -94,8 +94,8 @@ class Datum:
         )
 
 
-def check(captured: CaptureFile, interface: str) -> Iterator[Violation]:
-    """Yield the violations in the DNS messages of one interface, in order of time."""
+def check(captured: CaptureFile, interface: str) -> Checked:
+    """Check the DNS messages of one interface, in order of time."""
     messages = sorted(_messages(captured, interface), key=lambda one: (one.time_ns, one.frame, one.offset))
     found = [
         *_formats(messages),
@@ -105,7 +105,7 @@ def check(captured: CaptureFile, interface: str) -> Iterator[Violation]:
         *_lame(messages),
         *_ttls(messages, captured),
     ]
-    yield from sorted(found, key=lambda one: (one.time_ns, one.frame, one.offset))
+    return Checked(len(messages), tuple(sorted(found, key=lambda one: (one.time_ns, one.frame, one.offset))))
 
 
 def _messages(captured: CaptureFile, interface: str) -> Iterator[Datum]:
@@ -207,7 +207,7 @@ def _contents(messages: Iterable[Datum]) -> Iterator[Violation]:
 def _negative(one: Datum) -> Iterator[Violation]:
     message = one.message
     negative = message.rcode == NXDOMAIN or (message.rcode == NOERROR and not message.section(1))
-    if message.aa and negative and not any(record.rtype == SOA for record in message.section(2)):
+    if message.aa and not message.tc and negative and not any(record.rtype == SOA for record in message.section(2)):
         kind = "NXDOMAIN" if message.rcode == NXDOMAIN else "NODATA"
         yield one.violation(NEGATIVE, 2, 4, f"{kind} without SOA", "the SOA of the zone in the authority section")
 
@@ -319,25 +319,35 @@ def _longest(zones: Iterable[str], name: str | None) -> str:
 def _ttls(messages: Iterable[Datum], captured: CaptureFile) -> Iterator[Violation]:
     """Yield cached answers whose TTL did not decrease with the time since the server's earlier answer.
 
-    A server that asked upstream between the two answers, as far as the capture has its queries, may have a new TTL.
+    An answer is from the cache if the capture has queries of its server, none of them for this name since the earlier
+    answer, or if it took less than half of the time of the earlier one.
     """
-    stored: dict[tuple[object, ...], tuple[int, int]] = {}
+    stored: dict[tuple[object, ...], tuple[int, int, int]] = {}
     asked = _upstream_queries(captured)
+    visible = {address for address, _ in asked}
+    sent: dict[tuple[object, ...], int] = {}
     reported: set[tuple[object, ...]] = set()
     for one in messages:
         message = one.message
-        if not message.is_response or message.aa or message.fault is not None or message.rcode != NOERROR:
+        if not message.is_response:
+            sent[(one.source, one.target, message.id)] = one.time_ns
             continue
+        took_ns = one.time_ns - sent.get((one.target, one.source, message.id), one.time_ns)
+        if message.aa or message.fault is not None or message.rcode != NOERROR:
+            continue
+        server = one.source[0]
         for record in message.section(1):
-            key = (one.source[0], record.owner, record.rtype, record.rdata)
+            key = (server, record.owner, record.rtype, record.rdata)
             before = stored.get(key)
-            stored[key] = (one.time_ns, record.ttl)
+            if before is None or took_ns > before[2] // 2:
+                stored[key] = (one.time_ns, record.ttl, took_ns)
             if before is None or key in reported:
                 continue
             since_ns, ttl = one.time_ns - before[0], before[1]
-            renewed = any(before[0] < when <= one.time_ns for when in asked.get((one.source[0], record.owner), ()))
+            renewed = any(before[0] < when <= one.time_ns for when in asked.get((server, record.owner), ()))
+            cached = not renewed and (server in visible or took_ns < before[2] // 2)
             # One second for the rounding of both TTLs.
-            if not renewed and since_ns >= 2 * NS_PER_S and since_ns < ttl * NS_PER_S and record.ttl >= ttl:
+            if cached and since_ns >= 2 * NS_PER_S and since_ns < ttl * NS_PER_S and record.ttl >= ttl:
                 reported.add(key)
                 at = record.end - len(record.rdata) - 6
                 what = f"TTL {record.ttl} of {record.owner} {record.type_name}"

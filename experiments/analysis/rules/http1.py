@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from experiments.analysis.rules.rule import Rule, Source, Violation
+from experiments.analysis.rules.rule import Checked, Rule, Source, Violation
 from experiments.harness.judge.frames import CaptureFile, Connection, connections
 from experiments.http.wire.http1 import CHUNK_LINE, REQUEST_TARGET, TEXT, TOKEN, VERSION
 from experiments.http.wire.http2 import is_http2
@@ -88,8 +88,9 @@ _NEXT_RESPONSE = re.compile(rb"HTTP/[0-9]\.[0-9] [0-9]{3}[ \r\n]")
 _DECIMAL = re.compile(rb"[0-9]+\Z")
 _IMF_FIXDATE = "%a, %d %b %Y %H:%M:%S GMT"
 _DATES = (b"date", b"last-modified", b"if-modified-since", b"if-unmodified-since")
-# A server that closes sooner after its response than this has not waited for another request.
-IDLE_NS = 1_000_000_000
+# A server that closes sooner after its response than this has not waited for another request: no idle time-out is as
+# short (Apache's default KeepAliveTimeout is 5 s).
+IDLE_NS = 50_000_000
 
 
 @dataclass
@@ -278,14 +279,15 @@ class _StreamParser:
         return at + in_decimal + 2
 
 
-def check(captured: CaptureFile, interface: str) -> Iterator[Violation]:
-    """Yield the violations in the HTTP/1 connections of one interface, in the order of their connections."""
+def check(captured: CaptureFile, interface: str) -> Checked:
+    """Check the HTTP/1 connections of one interface, in the order of their SYNs."""
     exchanges: list[tuple[str, Head, Source, Head | None]] = []
+    found: list[Violation] = []
     for connection in connections(captured.at(interface)):
-        if not _is_http1(connection):
-            continue
-        yield from _connection(connection, interface, exchanges)
-    yield from _validators(exchanges)
+        if _is_http1(connection):
+            found += _connection(connection, interface, exchanges)
+    found += _validators(exchanges)
+    return Checked(sum(1 + (response is not None) for *_, response in exchanges), tuple(found))
 
 
 def _is_http1(connection: Connection) -> bool:
@@ -433,24 +435,25 @@ def _check_persistence(
 
 
 def _validators(exchanges: list[tuple[str, Head, Source, Head | None]]) -> Iterator[Violation]:
-    """Yield conditional requests whose validator is not that of the latest 200 for the same target and peers."""
-    stored: dict[tuple[str, bytes, bytes], Head] = {}
-    for peers, request, source, response in exchanges:
-        host = next(iter(request.values(b"host")), b"")
-        key = (peers, host, request.words[1])
-        if (known := stored.get(key)) is not None:
-            for name, validator in ((b"if-modified-since", b"last-modified"), (b"if-none-match", b"etag")):
-                for value in request.values(name):
-                    kept = known.values(validator)
-                    if kept and kept[0] not in (value, *(one.strip() for one in value.split(b","))):
-                        at = request.line_of(name)[1]
-                        yield source.violation(
-                            VALIDATOR, at, at + len(name) + 2 + len(value),
-                            f"{_text(name.title())} is {_text(value)}, stored is {_text(kept[0])}",
-                            f"{_text(name.title())}: {_text(kept[0])}\\r\\n",
-                        )  # fmt: skip
-        if response is not None and response.words[1] == b"200":
-            stored[key] = response
+    """Yield conditional requests with a validator that no response to this client had, though earlier ones had some."""
+    known: dict[tuple[str, bytes, bytes, bytes], list[bytes]] = {}
+    # Several connections of one client may be open at a time.
+    in_order = sorted(exchanges, key=lambda one: one[2].stream.span(one[1].start, one[1].start + 1)[0].time_ns)
+    for peers, request, source, response in in_order:
+        target = (peers, next(iter(request.values(b"host")), b""), request.words[1])
+        for name, validator in ((b"if-modified-since", b"last-modified"), (b"if-none-match", b"etag")):
+            received = known.setdefault((*target, validator), [])
+            sent = [one.strip() for value in request.values(name) for one in _validators_in(name, value)]
+            if received and sent and not set(sent) & set(received):
+                value, at = request.line_of(name)
+                found = f"{_text(name.title())} is {_text(value)}, and no response to this client had it"
+                expected = f"{_text(name.title())}: {_text(received[-1])}\\r\\n"
+                yield source.violation(VALIDATOR, at, at + len(name) + 2 + len(value), found, expected)
+            received += response.values(validator) if response is not None else []
+
+
+def _validators_in(name: bytes, value: bytes) -> list[bytes]:
+    return [value] if name == b"if-modified-since" else value.split(b",")
 
 
 def _text(octets: bytes) -> str:

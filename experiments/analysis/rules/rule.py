@@ -5,7 +5,7 @@ A rule module defines its rules as constants and a `check` that yields violation
     CONTENT_LENGTH = Rule("http-content-length", "http", "Content-Length is the number of octets of the content.",
                           "RFC 9110 section 8.6")
 
-    def check(captured: CaptureFile, interface: str) -> Iterator[Violation]: ...
+    def check(captured: CaptureFile, interface: str) -> Checked: ...
 
 Checks read captured octets and import nothing of the services. They are tolerant: after a violation they resume at the
 next octets that can only be the start of another message, so that one fault gives one violation.
@@ -63,6 +63,25 @@ class Violation:
         """The octets as ASCII; others, CR and LF among them, as escapes."""
         return self.octets.decode("ascii", "backslashreplace").encode("unicode_escape").decode("ascii")
 
+    def as_json(self) -> dict[str, object]:
+        """Return the violation as an object for JSON."""
+        return {
+            "rule": self.rule.id,
+            "protocol": self.rule.protocol,
+            "level": self.rule.level,
+            "section": self.rule.section,
+            "statement": self.rule.statement,
+            "interface": self.interface,
+            "frame": self.frame,
+            "time_ns": self.time_ns,
+            "sender": self.sender,
+            "offset": self.offset,
+            "octets": self.octets.hex(),
+            "text": self.text,
+            "found": self.found,
+            "expected": self.expected,
+        }
+
     @property
     def sentence(self) -> str:
         """The violation in one sentence, with frame, offset, section and correction."""
@@ -70,6 +89,14 @@ class Violation:
             f"Frame {self.frame}, octet {self.offset} from {self.sender}: {self.found} ({self.rule.section}: "
             f"{self.rule.statement.rstrip('.')}); correct: {self.expected}."
         )
+
+
+@dataclass(frozen=True)
+class Checked:
+    """The result of a check at one interface: the number of messages (or lines) parsed, and their violations."""
+
+    messages: int
+    violations: tuple[Violation, ...]
 
 
 @dataclass(frozen=True)

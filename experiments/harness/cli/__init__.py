@@ -32,16 +32,21 @@ if _IMPORTING:
 
 SHOWN, FAILED, USAGE, CANNOT = 0, 1, 2, 3
 
-# Command: its module in this package, the object there, its line in `lab7 --help`.
+# Command: its module (".name": in this package), the object there, its line in `lab7 --help`.
 COMMANDS = {
-    "claims": ("inspect", "claims_command", "list the claims of the course with their latest verdicts"),
-    "doctor": ("inspect", "doctor_command", "check this machine and print a remedy for each missing ability"),
-    "exec": ("networks", "exec_command", "run one command in a host of a topology"),
-    "list": ("inspect", "list_command", "list experiments, their parameters, and topologies"),
-    "matrix": ("matrices", "matrix_command", "test every server with every client, or every cache"),
-    "run": ("runs", "run_command", "run experiments and judge their claims"),
-    "shell": ("networks", "shell_command", "start a topology and open Mininet's command line on it"),
-    "up": ("networks", "up_command", "start a topology and keep it up until Ctrl-C"),
+    "claims": (".inspect", "claims_command", "list the claims of the course with their latest verdicts"),
+    "doctor": (".inspect", "doctor_command", "check this machine and print a remedy for each missing ability"),
+    "exec": (".networks", "exec_command", "run one command in a host of a topology"),
+    "judge": (
+        "experiments.analysis.cli",
+        "judge_command",
+        "check the messages in a capture file by the rules of the RFCs",
+    ),
+    "list": (".inspect", "list_command", "list experiments, their parameters, and topologies"),
+    "matrix": (".matrices", "matrix_command", "test every server with every client, or every cache"),
+    "run": (".runs", "run_command", "run experiments and judge their claims"),
+    "shell": (".networks", "shell_command", "start a topology and open Mininet's command line on it"),
+    "up": (".networks", "up_command", "start a topology and keep it up until Ctrl-C"),
 }
 
 
@@ -65,7 +70,7 @@ class LazyGroup(click.Group):
 def load_command(name: str) -> click.Command:
     """Import a command. Raises KeyError for an unknown name."""
     module, attribute, _ = COMMANDS[name]
-    command: click.Command = getattr(importlib.import_module(f"{__name__}.{module}"), attribute)
+    command: click.Command = getattr(importlib.import_module(module, __name__), attribute)
     return command
 
 

@@ -83,7 +83,7 @@ def imap_traffic(captured: CaptureFile, interface: str, port: int = IMAP_PORT) -
 
 def read_session(connection: Connection) -> ImapSession:
     """Parse a connection into exchanges; a violation of the grammar becomes `problem`."""
-    commands, wrong_command = valid_lines(_commands(connection.from_client.stream), ImapGrammarError)
+    commands, wrong_command = valid_lines(read_commands(connection.from_client.stream), ImapGrammarError)
     responses, wrong_response = valid_lines(read_responses(connection.from_server.stream), ImapGrammarError)
     started = _tls_start(commands, responses)
     if started is not None:
@@ -108,7 +108,8 @@ def _tls_start(commands: list[Command], responses: list[Response]) -> tuple[int,
     return None
 
 
-def _commands(stream: Stream) -> Iterator[Command]:
+def read_commands(stream: Stream) -> Iterator[Command]:
+    """Yield the commands of a client's stream, without the lines of AUTHENTICATE and IDLE. Raises ImapGrammarError."""
     at, last = 0, ""
     while (octets := read_line(stream, at)) is not None:
         if last in _NO_COMMAND and _NO_COMMAND[last].fullmatch(octets):
