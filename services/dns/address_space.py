@@ -23,7 +23,7 @@ EVERYTHING: dict[int, Network] = {4: IPv4Network("0.0.0.0/0"), 6: IPv6Network(":
 
 
 class OverlapError(Exception):
-    """Two networks overlap; `earlier` and `later` are their indices in the input."""
+    """Error for two networks that overlap; `earlier` and `later` are their indices in the input."""
 
     def __init__(self, earlier: int, later: int) -> None:
         super().__init__(f"networks {earlier} and {later} overlap")
@@ -32,7 +32,7 @@ class OverlapError(Exception):
 
 
 class AddressSpace(Generic[Label]):
-    """Disjoint networks with labels; raises OverlapError where two overlap."""
+    """Lookup table from disjoint networks to labels; raises OverlapError where two networks overlap."""
 
     def __init__(self, labelled: Iterable[tuple[Network, Label]]) -> None:
         given = list(labelled)
@@ -46,7 +46,7 @@ class AddressSpace(Generic[Label]):
             self._starts[version] = [int(given[index][0].network_address) for index in order]
 
     def find(self, address: Address) -> tuple[Network, Label] | None:
-        """Return the network that contains an address, and its label."""
+        """Return (network, label) for the network that contains an address; None if no network does."""
         index = bisect_right(self._starts[address.version], int(address)) - 1
         if index < 0:
             return None
@@ -54,7 +54,7 @@ class AddressSpace(Generic[Label]):
         return candidate if address in candidate[0] else None
 
     def around(self, address: Address) -> Network:
-        """Return the largest network around an address outside of the space that overlaps none of its networks."""
+        """Return the largest network that contains an uncovered address and overlaps no network of the space."""
         number, version = int(address), address.version
         after = bisect_right(self._starts[version], number)
         networks = self._networks[version]
@@ -81,12 +81,12 @@ class AddressSpace(Generic[Label]):
         return _between(expected, last, whole.version) if expected <= last else None
 
     def versions(self) -> list[int]:
-        """Return the IP versions of the networks."""
+        """Return the IP versions (4, 6) of which the space has networks."""
         return [version for version in VERSIONS if self._networks[version]]
 
 
 def _check_disjoint(given: Sequence[tuple[Network, Label]], order: Sequence[int]) -> None:
-    # Sorted by first address, networks overlap only if two neighbours do.
+    # Networks sorted by first address overlap only if two neighbours in that order overlap.
     for before, index in pairwise(order):
         if int(given[index][0].network_address) <= int(given[before][0].broadcast_address):
             raise OverlapError(min(before, index), max(before, index))

@@ -25,7 +25,7 @@ from services.errors import ServiceError
 from services.flags import integer, network
 from services.shell import Shell, add_common_flags, run_service
 
-# RFC 6891 section 6.2.5 suggests to begin with 4096, which fragments on most paths.
+# Default maximum UDP response size in octets (RFC 6891 section 6.2.5); responses near it fragment on most paths.
 UDP_SIZE_MAX = 4096
 PROCESSES_MAX = 64
 
@@ -52,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
         "--minimal-responses",
         choices=[mode.value for mode in MinimalResponses],
         default=MinimalResponses.NO_AUTH_RECURSIVE.value,
-        help="leave out records that a client can do without, as BIND's option of this name: yes; no; no-auth, the NS "
+        help="records to leave out, as BIND's minimal-responses does: yes, all optional ones; no; no-auth, the NS "
         "set in positive answers; no-auth-recursive, the same for queries with RD (default: %(default)s)",
     )
     flags.add_argument(
@@ -96,7 +96,7 @@ def main(argv: list[str] | None = None) -> int:
             try:
                 zones = files.load()
             except ServiceError as error:
-                # Keep serving the old zones: an error in a list must not cause an outage.
+                # After a failed reload the old zones are served on: an error in a zone list must not cause an outage.
                 shell.log.write("reload_failed", reason=str(error))
                 return
             server.transfer = transfers = Transfers(zones, options.allow_transfer)

@@ -36,10 +36,10 @@ from services.flags import PORT_MAX, integer, seconds
 from services.shell import Shell, add_common_flags, run_service
 
 DEFAULT_CHECK_PATH = "/lab7-status"
-# HAProxy checks every 2 s.
+# Default interval between health checks of a replica, in seconds: HAProxy's.
 DEFAULT_INTERVAL_S = 2.0
 DEFAULT_TIMEOUT_S = 1.0
-# Permitted intervals of health checks: from very short ones for experiments to an hour.
+# Permitted values of --interval and --timeout in seconds: from very short ones for experiments to an hour.
 SECONDS_MIN, SECONDS_MAX = 0.05, 3600.0
 FAILURES_MAX = 100
 
@@ -62,14 +62,14 @@ def parser() -> argparse.ArgumentParser:
         type=_path,
         default=DEFAULT_CHECK_PATH,
         metavar="PATH",
-        help="path of health checks; the response may have the load in JSON (default: %(default)s)",
+        help="path that health checks request by HTTP; the JSON response may report the load (default: %(default)s)",
     )
     flags.add_argument(
         "--check-port",
         type=integer(1, PORT_MAX),
         default=80,
         metavar="N",
-        help="port of health checks (default: %(default)s)",
+        help="TCP port of the replicas for health checks (default: %(default)s)",
     )
     for flag, default, text in (
         ("--interval", DEFAULT_INTERVAL_S, "seconds between health checks of a replica"),
@@ -114,7 +114,7 @@ def _load(files: ZoneFiles, region_map: Path) -> _Loaded:
 
 
 class _NameServer:
-    """Server, health checker and handler, and their replacement on reload."""
+    """DNS server with health checker; a reload replaces zones, region map and request handler."""
 
     def __init__(self, shell: Shell, options: argparse.Namespace) -> None:
         self._shell = shell
@@ -143,7 +143,7 @@ class _NameServer:
         await asyncio.gather(self._checker.stop(), self.server.stop())
 
     def _request_reload(self) -> None:
-        # One reload at a time. After a signal during a reload it runs again, because files may have changed again.
+        # Reloads do not overlap; SIGHUP during a reload requests another one, because files may have changed again.
         self._reload_requested = True
         if self._reload_task is None or self._reload_task.done():
             self._reload_task = self._shell.loop.create_task(self._reload())
@@ -156,7 +156,7 @@ class _NameServer:
             except ServiceError as error:
                 self._shell.log.write("reload_failed", reason=str(error))
                 continue
-            # New replicas are checked before they are used, so that a region with new replicas only has one that is up.
+            # New replicas are checked before the new map is used, so that a region of new replicas has one that is up.
             await self._start_checks(loaded)
             self.server.respond = self._responder(loaded)
             await self._checker.retain(loaded.addresses)

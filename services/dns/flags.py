@@ -44,7 +44,7 @@ def add_zone_flags(flags: argparse.ArgumentParser, lists: bool = True) -> None:
 
 
 def zone_files(name: str, options: argparse.Namespace, log: EventLog) -> ZoneFiles:
-    """Return the zones of --zone and --zones; what is wrong with them goes to the log and to standard error."""
+    """Return the zone files of --zone and --zones; errors in them are reported to the log and to standard error."""
 
     def report(event: str, sentence: str) -> None:
         log.write(event, reason=sentence)

@@ -40,7 +40,7 @@ from services.errors import ServiceError
 from services.flags import address
 from services.shell import Shell, add_common_flags, run_service
 
-# The client of the resolver's own questions, in the scheduler's limits per client.
+# Client name under which the resolver's own questions count in the scheduler's limit per client.
 OWN_CLIENT = "resolver"
 
 
@@ -103,7 +103,7 @@ async def open_scheduler(shell: Shell, options: argparse.Namespace, roots: Deleg
 
 
 def stop_all(server: DNSServer, scheduler: Scheduler) -> Callable[[], Awaitable[None]]:
-    """Return the function that ends a service of these two."""
+    """Return a function that stops the server and the scheduler, for the end of the service."""
 
     async def finish() -> None:
         await asyncio.gather(server.stop(), scheduler.stop())

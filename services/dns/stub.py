@@ -37,7 +37,7 @@ RESOLV_CONF = Path("/etc/resolv.conf")
 TRIES = 3
 TIMEOUT_S = 5.0
 TRIES_MAX = 100
-# Permitted time-outs: from practically no wait to a day.
+# Permitted values of --timeout in seconds: from practically no wait to a day.
 TIMEOUT_MIN_S, TIMEOUT_MAX_S = 0.001, 86_400.0
 
 
@@ -50,7 +50,12 @@ class _Parser(argparse.ArgumentParser):
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     flags = _Parser(prog="python -m services.dns.stub", description="Query a name server and print the response.")
-    flags.add_argument("words", nargs="*", metavar="NAME [TYPE] [@SERVER]", help="default: . NS")
+    flags.add_argument(
+        "words",
+        nargs="*",
+        metavar="NAME [TYPE] [@SERVER]",
+        help="question and server (default: . NS at the servers of /etc/resolv.conf)",
+    )
     flags.add_argument("-x", dest="reverse", metavar="ADDRESS", help="reverse lookup: query PTR for an address")
     port, size, tries = integer(1, PORT_MAX), integer(0, 65_535), integer(1, TRIES_MAX)
     timeout = seconds(TIMEOUT_MIN_S, TIMEOUT_MAX_S)
@@ -144,14 +149,14 @@ async def _run(options: argparse.Namespace, question: Question, server: str | No
 def main(argv: list[str] | None = None) -> int:
     """Send one query; return the exit code dig would."""
     flags = parser()
-    # Arguments and flags in any order, as with dig.
+    # Arguments and flags may be in any order, as with dig.
     options = flags.parse_intermixed_args(argv)
     try:
         question, server = question_of(options.words, options.reverse)
     except TextError as error:
         flags.error(str(error))
     try:
-        # asyncio's own loop even where uvloop is installed: its clock has microseconds, uvloop's milliseconds.
+        # asyncio's own event loop is used even if uvloop is installed, whose clock has a resolution of milliseconds.
         received = asyncio.run(_run(options, question, server))
     except OSError as error:
         print(f"stub: {error}", file=sys.stderr)

@@ -79,7 +79,7 @@ class QuerySubnet:
     network: Network | None
 
     def echoed(self, scope: int) -> Option:
-        """Return the option of the response: equal but for the scope (RFC 7871 section 7.2.1)."""
+        """Return the option for the response: the query's, with the scope prefix length set (RFC 7871 7.2.1)."""
         octets = bytearray(self.option.data)
         octets[_SCOPE_OFFSET] = scope
         return Option(self.option.code, bytes(octets))
@@ -116,7 +116,7 @@ def response_subnet(message: Message) -> ClientSubnet | None:
 
 
 def with_subnet(query: Message, reply: Message, subnet: QuerySubnet | None, scope: int) -> Message:
-    """Return a reply with the option of the query and a scope; unchanged if the query has no option."""
+    """Return `reply` with the query's client subnet and `scope`; unchanged if the query has no client subnet."""
     if subnet is None or query.edns is None:
         return reply
     # RFC 3225 section 3: DO is copied.
@@ -142,7 +142,7 @@ class SubnetPolicy:
         7.1.1 and 7.1.2).
         """
         if subnet is not None and subnet.network is None:
-            # RFC 7871 section 7.1.2: the family is then that of the transport, and upstream queries use IPv4.
+            # RFC 7871 section 7.1.2: SOURCE 0 discloses no network, so its family is the transport's, here always IPv4.
             return network_of(host_address("0.0.0.0"), 0)
         if subnet is not None and subnet.network is not None:
             return self._truncated(subnet.network.network_address, subnet.network.prefixlen)

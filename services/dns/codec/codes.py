@@ -154,7 +154,7 @@ class Rcode(IntEnum):
 META_TYPES = frozenset({RRType.OPT, *range(128, 256)})
 ADDRESS_TYPES = (RRType.A, RRType.AAAA)
 
-# NSAP-PTR is the only mnemonic with a hyphen.
+# NSAP-PTR is the only mnemonic with a hyphen, which an enum member cannot have.
 _TYPE_NAMES = {int(rtype): rtype.name.replace("_", "-") for rtype in RRType}
 _CLASS_NAMES = {int(rclass): rclass.name for rclass in RRClass}
 _TYPES = {name: number for number, name in _TYPE_NAMES.items()}

@@ -45,7 +45,7 @@ class FieldKind(ABC, Generic[T]):
 
     @abstractmethod
     def from_tokens(self, tokens: Tokens, label: str) -> T:
-        """Parse the field from a master file's tokens; raises TextError, which calls the field `label`."""
+        """Parse the field from a master file's tokens; raises TextError, with `label` as the field's name."""
 
     @abstractmethod
     def to_text(self, value: T) -> str:
@@ -141,7 +141,7 @@ class CoveredType(Unsigned):
 
 
 class DomainName(FieldKind[Name]):
-    """A name; it is compressed when `sent`, may be compressed when `received`, and is lower case in canonical form.
+    """A domain name: compressed when `sent`, accepted compressed when `received`, lower case in canonical form.
 
     `folded` False keeps its case there: RFC 4034 section 6.2 lists the types whose names are folded (and RFC 6840
     section 5.1 removes NSEC).
@@ -302,7 +302,7 @@ class Base64Octets(Octets):
 
 
 class CountedOctets(FieldKind[bytes]):
-    """A length octet and so many octets, as one token: "-" for none, or hexadecimal or, where `base32`, base32hex.
+    """A length octet and that many octets; in text one token of hexadecimal (base32hex if `base32`), "-" for none.
 
     In base32hex there is no form for none, as the hash of NSEC3 always has octets (RFC 5155 section 3.1.7).
     """
@@ -370,12 +370,12 @@ class TypeBitmap(FieldKind[tuple[int, ...]]):
 
 
 def bits_of(bitmap: bytes) -> list[int]:
-    """Return the numbers of the bits that are set, bit 0 the most significant one of the first octet."""
+    """Return the indices of the set bits; bit 0 is the most significant bit of the first octet."""
     return [8 * index + bit for index, octet in enumerate(bitmap) for bit in range(8) if octet & 0x80 >> bit]
 
 
 def bitmap_of(bits: Iterable[int]) -> bytes:
-    """Return the shortest bitmap in which these bits are set."""
+    """Return the shortest bitmap in which the bits with these indices are set."""
     numbers = set(bits)
     bitmap = bytearray(max(numbers, default=-1) // 8 + 1)
     for number in numbers:
@@ -441,12 +441,13 @@ TIME = Time()
 
 SECONDS = Seconds()
 
-# RFC 3597 section 4: names in types of RFC 1035 are compressed; those in the listed types up to SRV may be received
-# compressed but are not sent so; those in later types are never compressed.
+# RFC 3597 section 4: names in the types of RFC 1035 may be compressed.
 WELL_KNOWN_NAME = DomainName(sent=True, received=True)
 
+# RFC 3597 section 4: names in RP, AFSDB, RT, SIG, PX, NXT, NAPTR and SRV are decompressed, but not sent compressed.
 RECEIVED_NAME = DomainName(sent=False, received=True)
 
+# RFC 3597 section 4: names in all later types are never compressed.
 PLAIN_NAME = DomainName(sent=False, received=False)
 
 VERBATIM_NAME = DomainName(sent=False, received=False, folded=False)

@@ -1,4 +1,4 @@
-"""Gateway field of IPSECKEY and AMTRELAY: nothing, an IPv4 or IPv6 address, or a name, by a type in another field.
+"""Gateway field of IPSECKEY and AMTRELAY: empty, IPv4, IPv6 or a name, as the record's gateway type field says.
 
 RFC 4025 sections 2.3 to 2.5, RFC 8777 section 4.2.
 """
@@ -27,7 +27,7 @@ def read_gateway(reader: Reader, gateway_type: int) -> Gateway:
 
 
 def gateway_from_tokens(tokens: Tokens, gateway_type: int, label: str) -> Gateway:
-    """Parse a gateway of a type from 0 to 3; raises TextError, which calls it `label`."""
+    """Parse a gateway of a type from 0 to 3; raises TextError, with `label` as the field's name."""
     if gateway_type == 0:
         text = tokens.token(label).text
         if text != ".":
@@ -51,5 +51,5 @@ def write_gateway(writer: Writer, gateway: Gateway) -> None:
 
 
 def gateway_to_text(gateway: Gateway) -> str:
-    """Return the presentation format; that of none is a dot."""
+    """Return a gateway in presentation format; a dot stands for no gateway."""
     return "." if gateway is None else str(gateway)

@@ -14,10 +14,10 @@ from collections.abc import Iterator
 from services.dns.codec.errors import TextError
 from services.dns.codec.lexer import Token, lex
 
-# Records of one directive: four times the /16 of a reverse zone. BIND has no bound below 2^31.
+# Maximum number of records of one $GENERATE: four times a /16 reverse zone. BIND has no bound below 2^31.
 GENERATED_MAX = 262_144
 _NUMBER_MAX = 2**31 - 1
-# A name has 255 octets at most, and so have all numbers in it together.
+# Maximum width of a number in octets: a whole name has at most 255.
 _WIDTH_MAX = 255
 _RANGE = re.compile(r"([0-9]{1,10})-([0-9]{1,10})(?:/([0-9]{1,10}))?", re.ASCII)
 _PLACE = re.compile(
@@ -53,7 +53,7 @@ def _numbers(text: str) -> range:
 
 
 def _check(text: str) -> None:
-    """Raise TextError for a `${` that does not have the form of a place."""
+    """Raise TextError for a `${` that is not followed by a valid `OFFSET[,WIDTH[,BASE]]}`."""
     for match in _PLACE.finditer(text):
         if match.group() == "$" and text[match.end() : match.end() + 1] == "{":
             raise TextError(f"{text[match.start() :]!r} is no place for a number, expected ${{OFFSET,WIDTH,BASE}}")
@@ -64,7 +64,7 @@ def _check(text: str) -> None:
 def _rdata(tokens: list[Token], number: int) -> Iterator[Token]:
     for token in tokens:
         if token.quoted:
-            # As in BIND, a quoted token is rdata of several words, such as "10 mail-$" of an MX.
+            # As in BIND, a quoted token holds several rdata fields, such as "10 mail-$" of an MX, so it is split again.
             yield from (word for line in lex(_substituted(token, number).text) for word in line.tokens)
         else:
             yield _substituted(token, number)

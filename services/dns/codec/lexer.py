@@ -24,7 +24,7 @@ _TOKEN = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token with its escapes; `quoted` if it was in quotes, `joined` if there was no blank in front of it."""
+    """A token, its escapes not decoded; `quoted` if it was in quotes, `joined` if no blank was in front of it."""
 
     text: str
     quoted: bool = False
@@ -41,7 +41,7 @@ class Line:
 
 
 class LexError(TextError):
-    """A lexical error in line `line`."""
+    """Error for text that cannot be split into tokens; `line` is the line number."""
 
     def __init__(self, line: int, detail: str) -> None:
         super().__init__(detail)
@@ -73,7 +73,7 @@ def lex(text: str) -> Iterator[Line]:
             if depth < 0:
                 raise LexError(number, "unmatched closing parenthesis")
         elif kind == "quoted" or kind == "plain":
-            # In quotes a line end may be escaped.
+            # A quoted string may contain line ends, which count for line numbers.
             number += match.group().count("\n")
             tokens.append(Token(match.group(kind), kind == "quoted", match.start() == token_end))
             token_end = position
@@ -92,7 +92,7 @@ def _lexical_error(text: str, position: int) -> str:
 
 
 class Tokens:
-    """Reader for the tokens of one line; relative names are completed with `origin`, or errors where it is None."""
+    """Reader for the tokens of one line; `origin` completes relative names, which are errors if it is None."""
 
     def __init__(self, tokens: list[Token], origin: Name | None = ROOT) -> None:
         self.origin = origin
@@ -103,11 +103,11 @@ class Tokens:
         return len(self._tokens) - self._next
 
     def peek(self) -> Token | None:
-        """Return the next token without consuming it."""
+        """Return the next token without consuming it; None at the end of the line."""
         return self._tokens[self._next] if self._next < len(self._tokens) else None
 
     def token(self, label: str) -> Token:
-        """Consume the next token; raises TextError if `label`, the name of the field in errors, is missing."""
+        """Consume the next token; raises TextError, with `label` as the field's name, if none is left."""
         if self._next >= len(self._tokens):
             raise TextError(f"{label} is missing")
         self._next += 1
@@ -121,9 +121,9 @@ class Tokens:
         return int(text)
 
     def name(self, label: str) -> Name:
-        """Consume a name; it is relative to the origin without a final dot, and @ is the origin itself."""
+        """Consume a domain name; without a final dot it is relative to the origin, and @ is the origin itself."""
         token = self.token(label)
-        # RFC 1035 section 5.1: a free-standing @
+        # RFC 1035 section 5.1: a free-standing, unquoted @ is the origin.
         is_origin = token.text == "@" and not token.quoted
         if self.origin is None and (is_origin or not is_absolute(token.text)):
             raise TextError(f"{label} {token.text!r} is relative, and there is no $ORIGIN")
@@ -136,7 +136,7 @@ class Tokens:
         return unescaped(self.token(label).text)
 
     def finish(self) -> None:
-        """Raise TextError when tokens are left."""
+        """Raise TextError if tokens of the line have not been consumed."""
         extra = self.peek()
         if extra is not None:
             raise TextError(f"unexpected {extra.text!r} after the record")

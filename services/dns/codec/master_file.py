@@ -24,19 +24,19 @@ from services.dns.codec.name import Name
 from services.dns.codec.rdata import SOA, rdata_from_tokens
 from services.dns.codec.ttl import TTL_MAX, U32_MAX, is_ttl, ttl_from_text
 
-# Nesting of $INCLUDE; BIND has no bound, and fails when it runs out of descriptors.
+# Maximum nesting depth of $INCLUDE; BIND has no bound, and fails when it runs out of file descriptors.
 INCLUDE_DEPTH_MAX = 8
-# Size of one file; zones of a lab have a few KiB.
+# Maximum size of a master file in octets; zones of an emulated network have a few KiB.
 FILE_OCTETS_MAX = 64 * 1024 * 1024
-# Parsed owner names that are cached: an owner is mostly repeated soon.
+# Maximum number of parsed owner names in the cache; successive records mostly share their owner.
 NAMES_MAX = 4096
 
-# Takes a sentence about something that is loaded in spite of a mistake; it begins with `file:line:`.
+# Callback for the message (`file:line: ...`) about a mistake that does not keep the zone from being loaded.
 Warn = Callable[[str], None]
 
 
 def no_warning(_: str) -> None:
-    """Ignore a warning."""
+    """Ignore a warning; the default of parameters of type Warn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +61,12 @@ def read_master_file(path: Path, origin: Name | None = None, warn: Warn = no_war
 
 
 def parse_master_file(text: str, origin: Name | None = None, file: str = "zone") -> list[Entry]:
-    """Parse text without $INCLUDE; raises MasterFileError, which calls the text `file`."""
+    """Parse text without $INCLUDE; raises MasterFileError, with `file` as the file name."""
     return list(_Parser(None, no_warning).parse(text, file, origin, 0))
 
 
 class _Parser:
-    """Parser state that lasts from line to line (RFC 1035 section 5.1): last owner, TTL and class; the root folder."""
+    """Parser of master files; it keeps the last owner, TTL and class for lines without (RFC 1035 section 5.1)."""
 
     def __init__(self, folder: Path | None, warn: Warn) -> None:
         self._folder = folder
@@ -76,7 +76,7 @@ class _Parser:
         self._last_ttl: int | None = None
         self._class: int | None = None
         self._names: dict[tuple[str, Name | None], Name] = {}
-        # File and line of what is parsed, for warnings.
+        # `file:line` of the record being parsed, for warnings.
         self._place = ""
 
     def read(self, path: Path, origin: Name | None, depth: int) -> Iterator[Entry]:
@@ -146,7 +146,7 @@ class _Parser:
         record, stated = self._record(line, origin)
         entry = Entry(record, file, line.number)
         if not stated and self._default_ttl is None and self._last_ttl is None:
-            # MINIMUM was the default TTL before RFC 2308. BIND and dnspython take it as such where there is no other.
+            # Without any TTL stated, MINIMUM is the default TTL, as before RFC 2308 and in BIND and dnspython.
             self._default_ttl = record.ttl
             self._warn(str(entry.error(f"no TTL and no $TTL: the SOA's MINIMUM, {record.ttl} s, is the default TTL")))
         self._last_ttl = record.ttl
@@ -163,7 +163,7 @@ class _Parser:
         stated = ttl is not None
         rdata = rdata_from_tokens(rtype, rclass, tokens)
         if ttl is None:
-            # RFC 2308 section 4: $TTL; without it, RFC 1035 section 5.1: the last TTL stated.
+            # An omitted TTL is that of $TTL (RFC 2308 section 4), else the last one stated (RFC 1035 section 5.1).
             ttl = self._default_ttl if self._default_ttl is not None else self._last_ttl
             if ttl is None and isinstance(rdata, SOA):
                 ttl = rdata.minimum
@@ -183,7 +183,7 @@ class _Parser:
         return name
 
     def _ttl(self, word: str) -> int:
-        """Parse a TTL; one of 32 bits counts as 0, as RFC 2181 section 8 treats it in messages, and BIND in files."""
+        """Parse a TTL in seconds; a value of 32 bits counts as 0, as in messages (RFC 2181 section 8) and in BIND."""
         ttl = ttl_from_text(word, maximum=U32_MAX)
         if ttl > TTL_MAX:
             self._warn(f"{self._place}: the TTL {word} is more than {TTL_MAX} seconds, and counts as 0")
@@ -191,7 +191,7 @@ class _Parser:
         return ttl
 
     def _ttl_class_type(self, tokens: Tokens) -> tuple[int | None, int, int]:
-        """Parse TTL and class, in either order and each optional, and the type (RFC 1035 section 5.1)."""
+        """Parse optional TTL and class, in either order, and type (RFC 1035 5.1); return (TTL or None, class, type)."""
         ttl: int | None = None
         rclass: int | None = None
         while True:

@@ -36,9 +36,9 @@ from services.dns.codec.ttl import TTL_MAX
 
 HEADER_OCTETS = 12
 MESSAGE_OCTETS_MAX = 65_535
-# RFC 6891 section 6.2.3: smaller sizes count as 512.
+# Minimum UDP payload size in octets; smaller values in OPT count as 512 (RFC 6891 section 6.2.3).
 UDP_SIZE_MIN = 512
-# The recommendation of the DNS flag day 2020: it passes practically every path without IP fragmentation.
+# Default UDP payload size in octets, from DNS flag day 2020: it avoids IP fragmentation on practically every path.
 UDP_SIZE_DEFAULT = 1232
 
 QR, AA, TC, RD, RA, AD, CD = 0x8000, 0x0400, 0x0200, 0x0100, 0x0080, 0x0020, 0x0010
@@ -130,9 +130,10 @@ def records_of(rrsets: Iterable[RRset]) -> tuple[Record, ...]:
 
 
 def synthesize_cname(dname: RRset, qname: Name) -> tuple[RRset, Name] | None:
-    """Return the CNAME that a DNAME implies for a name below its owner, and its target (RFC 6672 section 3.1).
+    """Return (CNAME RRset, target) synthesized from a DNAME for `qname`; None if the target is too long.
 
-    None where the target would be longer than 255 octets. The CNAME has the TTL of the DNAME.
+    RFC 6672 section 3.1: `qname` is below the owner of the DNAME, the CNAME has the TTL of the DNAME, and a target has
+    at most 255 octets.
     """
     rdata = dname.rdatas[0]
     if not isinstance(rdata, SingleName):
@@ -146,7 +147,7 @@ def synthesize_cname(dname: RRset, qname: Name) -> tuple[RRset, Name] | None:
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """An EDNS option as it is on the wire."""
+    """An EDNS option: its code, and its data in wire format."""
 
     code: int
     data: bytes
@@ -211,7 +212,7 @@ class Message:
 
     @property
     def question(self) -> Question | None:
-        """The first question."""
+        """The first entry of the question section; None if the section is empty."""
         return self.questions[0] if self.questions else None
 
     @classmethod
@@ -304,7 +305,7 @@ def write_question(writer: Writer, question: Question) -> None:
 
 
 def write_record(writer: Writer, record: Record) -> None:
-    """Encode a record, its RDLENGTH after the rdata is known."""
+    """Encode a record; RDLENGTH is filled in after the rdata."""
     writer.name(record.name)
     writer.u16(record.rtype)
     writer.u16(record.rclass)
@@ -368,7 +369,7 @@ def _read_additional(reader: Reader, count: int) -> tuple[tuple[Record, ...], _O
         if not isinstance(record, _Opt):
             records.append(record)
         elif opt is not None:
-            # RFC 6891 section 6.1.1: a second one is a FORMERR.
+            # RFC 6891 section 6.1.1: a message with a second OPT is a FORMERR.
             raise WireError("more than one OPT in the message")
         else:
             opt = record
@@ -393,7 +394,7 @@ def encode(message: Message, limit_octets: int = MESSAGE_OCTETS_MAX) -> bytes:
     write_header(writer, message)
     for question in message.questions:
         write_question(writer, question)
-    # RFC 6891 section 7: OPT always fits, so its octets are reserved first.
+    # RFC 6891 section 7: OPT must be in the response even if other records are left out, so its octets are reserved.
     limit_octets -= _opt_octets(message)
     answers, complete = _write_section(writer, message.answers, limit_octets)
     authority, complete = _write_section(writer, message.authority, limit_octets) if complete else (0, False)
@@ -424,7 +425,7 @@ def _opt_octets(message: Message) -> int:
 
 
 def _write_section(writer: Writer, section: Sequence[Record], limit_octets: int) -> tuple[int, bool]:
-    """Encode the RRsets of a section while they fit; return the number of records written, and True if all fit."""
+    """Encode the RRsets of a section while they fit; return (number of records written, whether all were)."""
     count = 0
     for rrset in _rrsets(section):
         before = len(writer)

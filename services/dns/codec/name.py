@@ -32,7 +32,7 @@ _SPECIAL = frozenset(b'".;\\()@$')
 
 @total_ordering
 class Name:
-    """An absolute domain name; `labels` are in order without the root's empty label, `folded` the same in lower case.
+    """An absolute domain name; `labels` excludes the root's empty label, `folded` has the same labels in lower case.
 
     Raises NameTooLongError for an empty label, a label over 63 octets, and a name over 255 octets.
     """
@@ -154,7 +154,7 @@ def _escaped(octet: int) -> str:
 
 
 def _split(text: str) -> tuple[list[bytes], bool]:
-    """Return the labels of a name in presentation format, and True if it ends in a dot."""
+    """Return (labels, whether the name is absolute) of a name in presentation format."""
     labels: list[bytes] = []
     label = bytearray()
     for octet, escaped in octets_of(text):
@@ -188,7 +188,7 @@ def octets_of(text: str) -> Iterator[tuple[int, bool]]:
 
 
 def _escape_at(text: str, position: int) -> tuple[int, int]:
-    """Decode the escape behind a backslash at `position`: \\DDD or \\X (RFC 1035 section 5.1); return the next one."""
+    """Decode an escape, \\DDD or \\X (RFC 1035 section 5.1), behind its backslash; return (octet, next position)."""
     digits = text[position : position + 3]
     if not digits:
         raise TextError(f"{text!r} ends in a backslash")
@@ -226,7 +226,7 @@ class Reader:
         return self.end - self.offset
 
     def octets(self, count: int) -> bytes:
-        """Read `count` octets; raises WireError when fewer are left, as all methods do."""
+        """Read `count` octets; raises WireError if fewer are left."""
         begin, after = self.offset, self.offset + count
         if after > self.end:
             raise WireError(f"expected {count} octets at {begin}, got {self.end - begin}")

@@ -185,7 +185,7 @@ class HINFO(Rdata):
 
 @dataclass(frozen=True, slots=True)
 class MINFO(Rdata):
-    """The mailboxes responsible for a mailing list, and for errors of it."""
+    """The mailboxes responsible for a mailing list and for its error messages."""
 
     shape = (("rmailbx", WELL_KNOWN_NAME), ("emailbx", WELL_KNOWN_NAME))
     rmailbx: Name
@@ -297,7 +297,7 @@ class DSYNC(Rdata):
 
 @dataclass(frozen=True, slots=True)
 class SINK(Rdata):
-    """Octets in a stated coding: the kitchen sink, never an RFC."""
+    """The "kitchen sink": octets with codes for their coding (an Internet-Draft that never became an RFC)."""
 
     shape = (("meaning", U8), ("coding", U8), ("subcoding", U8), ("data", BASE64))
     meaning: int
@@ -315,7 +315,7 @@ class SINK(Rdata):
 
 @dataclass(frozen=True, slots=True)
 class DOA(Rdata):
-    """A digital object, or the place where it is; never an RFC."""
+    """A digital object, or its location (an Internet-Draft that never became an RFC)."""
 
     shape = (("enterprise", U32), ("object_type", U32), ("location", U8), ("media_type", STRING), ("data", BASE64))
     enterprise: int
@@ -441,8 +441,8 @@ _INTERNET: dict[int, type[Rdata]] = {
     RRType.HTTPS: SVCB,
 }
 
-# Types whose malformed rdata makes a message malformed: their names may be compressed, so that octets alone are of no
-# use (RFC 3597 section 4), or the servers and resolvers here interpret them. That of other types is kept as octets.
+# Types whose malformed rdata makes the message malformed; malformed rdata of other types is kept as octets.
+# Names in these types may be compressed (RFC 3597 section 4), or the services interpret the rdata.
 _INTERPRETED = frozenset(
     {
         RRType.A,

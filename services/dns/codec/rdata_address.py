@@ -1,4 +1,4 @@
-"""Rdata of addresses other than A and AAAA: of networks, hosts and interfaces, and of places.
+"""Rdata of address types other than A and AAAA: network, host and interface addresses, geographic positions.
 
 RFC 1035 section 3.4.2 (WKS), RFC 1183 section 3 (X25, ISDN), RFC 1706 (NSAP), RFC 1712 (GPOS), RFC 1876 (LOC), RFC 2874
 (A6, historic), RFC 3123 (APL), RFC 6742 (NID, L32, L64, LP), RFC 7043 (EUI48, EUI64), RFC 8777 (AMTRELAY), and the ATM
@@ -30,8 +30,8 @@ from services.dns.codec.gateway import Gateway, gateway_from_tokens, gateway_to_
 from services.dns.codec.lexer import Tokens
 from services.dns.codec.name import ROOT, Name, Reader, Writer
 
-# Protocols and services of WKS that have a name in master files (RFC 1010, which RFC 1035 cites); all others are
-# numbers. The services of today's hosts are named in /etc/services, which differs from host to host.
+# Names of protocols and services in WKS, from RFC 1010, which RFC 1035 cites; all others are written as numbers.
+# /etc/services is not used, because it differs from host to host.
 _PROTOCOLS = {"ICMP": 1, "IGMP": 2, "GGP": 3, "TCP": 6, "EGP": 8, "PUP": 12, "UDP": 17, "HMP": 20, "XNS-IDP": 22}
 _SERVICES = {
     "ECHO": 7,
@@ -142,7 +142,7 @@ class X25(Rdata):
 
 @dataclass(frozen=True, slots=True)
 class ISDN(Rdata):
-    """An ISDN address, and a subaddress or nothing (RFC 1183 section 3.2)."""
+    """An ISDN address with an optional subaddress (RFC 1183 section 3.2)."""
 
     strings: tuple[bytes, ...]
 
@@ -169,7 +169,7 @@ class ISDN(Rdata):
 
 
 class _Dotted(FieldKind[bytes]):
-    """Octets up to the end of the rdata: 0x and hexadecimal digits, dots anywhere between them."""
+    """Octets up to the end of the rdata; in text 0x and hexadecimal digits, with optional dots between them."""
 
     def read(self, reader: Reader) -> bytes:
         return reader.octets(reader.remaining)
@@ -518,7 +518,7 @@ class A6(Rdata):
 
     @classmethod
     def read(cls, reader: Reader) -> "A6":
-        """Decode the fields: the suffix has as many octets as it needs, the name is there unless the prefix is 0."""
+        """Decode the fields: the suffix has the octets that the prefix leaves, and a prefix length of 0 has no name."""
         length = reader.u8()
         if length > 128:
             raise WireError("invalid prefix length of A6")
@@ -551,7 +551,7 @@ class A6(Rdata):
 
 @dataclass(frozen=True, slots=True)
 class AMTRELAY(Rdata):
-    """A relay of multicast, and whether it needs discovery first (RFC 8777 section 4)."""
+    """A relay of automatic multicast tunneling, and whether it needs discovery first (RFC 8777 section 4)."""
 
     precedence: int
     discovery: bool
@@ -560,7 +560,7 @@ class AMTRELAY(Rdata):
 
     @classmethod
     def read(cls, reader: Reader) -> "AMTRELAY":
-        """Decode the fields; the relay has the format that its type says."""
+        """Decode the fields; the relay type field determines the format of the relay."""
         precedence, kind = reader.u8(), reader.u8()
         return cls(precedence, bool(kind & 0x80), kind & 0x7F, read_gateway(reader, kind & 0x7F))
 

@@ -94,7 +94,7 @@ _NXT_OCTETS_MAX = 16
 
 @dataclass(frozen=True, slots=True)
 class DS(Rdata):
-    """The digest of a child zone's key, at the parent's side of the zone cut (RFC 4034 section 5); CDS, DLV and TA."""
+    """The digest of a child zone's key, in the parent zone (RFC 4034 section 5); also CDS, DLV and TA."""
 
     shape = (("key_tag", U16), ("algorithm", ALGORITHM), ("digest_type", _DIGEST_TYPE), ("digest", OCTETS))
     key_tag: int
@@ -295,7 +295,7 @@ class IPSECKEY(Rdata):
 
     @classmethod
     def read(cls, reader: Reader) -> "IPSECKEY":
-        """Decode the fields; the gateway has the format that its type says."""
+        """Decode the fields; the gateway type field determines the format of the gateway."""
         precedence, gateway_type, algorithm = reader.u8(), reader.u8(), reader.u8()
         gateway = read_gateway(reader, gateway_type)
         return cls(precedence, gateway_type, algorithm, gateway, BASE64.read(reader))
@@ -378,7 +378,7 @@ class CAA(Rdata):
 
 
 class _SizedOctets(FieldKind[bytes]):
-    """A length of 16 bits and so many octets; in presentation format the length, and base64 if it is not 0."""
+    """A 16-bit length and that many octets; in text the length, and base64 if the length is not 0."""
 
     def read(self, reader: Reader) -> bytes:
         return reader.octets(reader.u16())
@@ -399,7 +399,7 @@ _SIZED = _SizedOctets()
 
 @dataclass(frozen=True, slots=True)
 class TSIG(Rdata):
-    """The signature of a message with a shared key (RFC 8945 section 4.2); it is printed only."""
+    """The signature of a message with a shared key (RFC 8945 section 4.2); printed, but not parsed from text."""
 
     shape = (
         ("algorithm", PLAIN_NAME),
@@ -421,7 +421,7 @@ class TSIG(Rdata):
 
 @dataclass(frozen=True, slots=True)
 class TKEY(Rdata):
-    """The establishment of a shared key (RFC 2930 section 2); it is printed only."""
+    """The establishment of a shared key (RFC 2930 section 2); printed, but not parsed from text."""
 
     shape = (
         ("algorithm", PLAIN_NAME),

@@ -30,7 +30,7 @@ _KEYS = {
     "ohttp": OHTTP,
 }
 _KEY_NAMES = {number: name for name, number in _KEYS.items()}
-# RFC 9460 section 14.3.2 reserves key65535 as invalid; BIND, NSD and dnspython take it all the same.
+# RFC 9460 section 14.3.2 reserves key65535 as invalid; BIND, NSD and dnspython accept it nevertheless.
 _KEY_MAX = 65_535
 _KEY_NUMBER = re.compile(r"key(0|[1-9][0-9]{0,4})", re.ASCII)
 _COMMA, _BACKSLASH = ord(","), ord("\\")
@@ -77,7 +77,7 @@ def _listed(items: list[bytes]) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class _Parameter:
-    """Format of one parameter: the value's wire format from its text, and back; the latter raises WireError."""
+    """Format of one parameter: conversion of the value from text to wire format and back, which raises WireError."""
 
     from_text: Callable[[bytes], bytes]
     to_text: Callable[[bytes], str]
@@ -219,7 +219,7 @@ class _ParameterList(FieldKind[Parameters]):
         previous = -1
         while reader.remaining:
             key, value = reader.u16(), reader.octets(reader.u16())
-            # RFC 9460 section 2.2: strictly increasing keys; a value that is malformed makes the whole record so.
+            # RFC 9460 section 2.2: keys strictly increase, and a malformed value makes the whole record malformed.
             if not previous < key <= _KEY_MAX:
                 raise WireError("service parameters out of order")
             _PARAMETERS.get(key, _OPAQUE).to_text(value)
@@ -259,7 +259,7 @@ class _ParameterList(FieldKind[Parameters]):
 
 
 def _value(key: int, name: str, text: bytes) -> bytes:
-    """Return the value in wire format; that of keyNNN is its octets, for known keys as well (RFC 9460 section 2.1)."""
+    """Return a parameter's value in wire format; a value given as keyNNN=... is octets (RFC 9460 section 2.1)."""
     if not name.lower().startswith("key"):
         if not text and _PARAMETERS[key] is not _EMPTY:
             raise TextError(f"the service parameter {name} needs a value")

@@ -9,37 +9,37 @@ response would answer for a whole zone. Without DNSSEC they are used for the nam
 (BIND and Knot Resolver likewise reuse no unsigned NXDOMAIN): all other names are queried.
 
 Left out: serving stale data (RFC 8767), which would hide the effect of TTLs that experiments measure.
-"""
 
-# The three caches of a resolver
-# ------------------------------
-#
-# The resolver has three caches. They differ in their key, in what makes an entry invalid, and in what a hit saves.
-#
-#   cache            key                          value                            expires        a hit saves
-#   response cache   octets of the query          octets of the response           lowest TTL     decoding, resolution
-#                    without the id                                                               and encoding
-#   RRset cache      name and type                RRset, negative answer,          its TTL        the upstream queries
-#                                                 failure                                         for the question
-#   infra cache      address of a server          RTT, timeouts, EDNS, lameness    900 s          waiting for slow, dead
-#                                                                                                 and lame servers
-#
-# A query passes them in this order. The response cache (server.response_cache) interprets nothing of a message but the
-# offsets of its TTLs. It makes a frequent query cheap, and losing an entry of it costs no upstream query, since the
-# RRset cache can answer: the two never disagree, because an encoded response expires with the lowest TTL in it.
-#
-# The RRset cache (this module) is the only one that holds DNS data with a meaning, so all rules of trust are here. An
-# entry is replaced only by data of equal or higher rank (Trust), so an answer without AA cannot displace one with AA.
-# With EDNS Client Subnet, answers that are valid for a part of the clients are in recursion.ecs_cache instead.
-#
-# Delegations and glue are in a store of their own, which lookups of answers do not see: a referral can lead to the
-# servers of its zone and nowhere else. A delegation expires no later than the delegation whose servers gave it. When
-# the parent's TTL is over, the parent is queried again, and a revoked zone disappears with everything below it. Without
-# that bound, the servers of a revoked zone can renew it for ever by delegating ever longer names ("phoenix domains",
-# CVE-2022-30698 and CVE-2022-30699).
-#
-# The infra cache (recursion.infra_cache) is about servers and not about data. It has no influence on an answer, only on
-# the choice of the server and the timeout, so its entries need no trust and a fixed lifetime is enough.
+The three caches of a resolver
+------------------------------
+
+The resolver has three caches. They differ in their key, in what makes an entry invalid, and in what a hit saves.
+
+  cache            key                          value                            expires        a hit saves
+  response cache   octets of the query          octets of the response           lowest TTL     decoding, resolution
+                   without the id                                                               and encoding
+  RRset cache      name and type                RRset, negative answer,          its TTL        the upstream queries
+                                                failure                                         for the question
+  infra cache      address of a server          RTT, timeouts, EDNS, lameness    900 s          waiting for slow, dead
+                                                                                                and lame servers
+
+A query passes them in this order. The response cache (server.response_cache) interprets nothing of a message but the
+offsets of its TTLs. It makes a frequent query cheap, and losing an entry of it costs no upstream query, since the
+RRset cache can answer: the two never disagree, because an encoded response expires with the lowest TTL in it.
+
+The RRset cache (this module) is the only one that holds DNS data with a meaning, so all rules of trust are here. An
+entry is replaced only by data of equal or higher rank (Trust), so an answer without AA cannot displace one with AA.
+With EDNS Client Subnet, answers that are valid for a part of the clients are in recursion.ecs_cache instead.
+
+Delegations and glue are in a store of their own, which lookups of answers do not see: a referral can lead to the
+servers of its zone and nowhere else. A delegation expires no later than the delegation whose servers gave it. When
+the parent's TTL is over, the parent is queried again, and a revoked zone disappears with everything below it. Without
+that bound, the servers of a revoked zone can renew it for ever by delegating ever longer names ("phoenix domains",
+CVE-2022-30698 and CVE-2022-30699).
+
+The infra cache (recursion.infra_cache) is about servers and not about data. It has no influence on an answer, only on
+the choice of the server and the timeout, so its entries need no trust and a fixed lifetime is enough.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -53,26 +53,25 @@ from services.dns.codec.message import RRset, synthesize_cname
 from services.dns.codec.name import Name
 from services.dns.codec.rdata import NS, SOA, SingleName
 
-# RRsets, negative answers and failures; Unbound's default of 4 MiB for RRsets has room for about as many.
+# Maximum number of RRsets, negative answers and failures, about as many as fit in Unbound's default of 4 MiB.
 ENTRIES_MAX = 50_000
 DELEGATIONS_MAX = 10_000
-# RFC 8767 section 4: "a recommended cap of 604,800 seconds (7 days)", as BIND's max-cache-ttl; Unbound's is a day.
+# Maximum TTL of a cached RRset in seconds (RFC 8767 section 4: 7 days), as BIND's max-cache-ttl; Unbound's is a day.
 TTL_MAX_S = 604_800
-# RFC 2308 section 5: one to three hours are sensible, and more than a day is not. BIND's max-ncache-ttl is 3 hours.
+# Maximum TTL of a negative answer in seconds (RFC 2308 section 5: one to three hours), as BIND's max-ncache-ttl.
 NEGATIVE_TTL_MAX_S = 10_800
-# RFC 9520 section 3.2: at least a second, at most five minutes, with exponential back-off. Experiments stop servers and
-# restart them, so the first failure is cached for the minimum.
+# Time in seconds that a failure is cached: from the first to the longest of the back-off (RFC 9520 section 3.2).
 FAILURE_TTL_MIN_S = 1
 FAILURE_TTL_MAX_S = 300
 
-# The type in the key of an NXDOMAIN entry, which is about all types.
+# RR type in the key of an NXDOMAIN entry, which denies all types of a name.
 ANY_TYPE = -1
-# The type in the key of the DNAME that a name's CNAME is synthesized from. The owner of the DNAME is an ancestor.
+# RR type in the key of a DNAME that is stored under a name below its owner, to synthesize that name's CNAME.
 DNAME_ABOVE = -2
 
 
 class Service(Enum):
-    """Service requested from the servers of a delegation (RFC 1034 section 4.3.1)."""
+    """Kind of service requested from the servers of a delegation: recursive or not (RFC 1034 section 4.3.1)."""
 
     ITERATIVE = "non-recursive: answers and referrals"
     RECURSIVE = "recursive: answers; referrals are followed too"
@@ -146,7 +145,7 @@ class _Entry:
 
 
 def negative_soa(soa: RRset) -> RRset:
-    """Return the SOA of a negative answer with its TTL: the lower of TTL and MINIMUM, capped (RFC 2308 section 5)."""
+    """Return an SOA with the TTL of its negative answer: the lower of TTL and MINIMUM, capped (RFC 2308 section 5)."""
     rdata = soa.rdatas[0]
     minimum = rdata.minimum if isinstance(rdata, SOA) else 0
     return soa.with_ttl(min(soa.ttl, minimum, NEGATIVE_TTL_MAX_S))
@@ -200,11 +199,11 @@ class Cache:
         self._entries.put(key, _Entry(Failure(count, ttl), Trust.ANSWER, now, ttl))
 
     def get(self, name: Name, rtype: int, now: float) -> Value | None:
-        """Return the entry for exactly this name and type, with the TTL that is left."""
+        """Return the entry for exactly this name and type, with the TTL that is left; None on a miss."""
         return self._get((name.folded, rtype), now)
 
     def nonexistence(self, name: Name, now: float) -> Negative | None:
-        """Return the cached NXDOMAIN of this name, which is about all types."""
+        """Return the cached NXDOMAIN of this name; None on a miss."""
         value = self._get((name.folded, ANY_TYPE), now)
         return value if isinstance(value, Negative) else None
 
@@ -235,14 +234,14 @@ class Cache:
     # Delegations.
 
     def put_delegation(self, delegation: Delegation, now: float, expires: float = inf) -> Delegation:
-        """Store a delegation and return it with its expiry, which is at most `expires`, that of its parent."""
+        """Store a delegation; return it with its expiry, at most `expires`, the expiry of the parent's delegation."""
         stored = replace(delegation, expires=min(now + min(delegation.ttl, self._ttl_max_s), expires))
         if stored.expires > now:
             self._delegations.put(stored.zone.folded, stored)
         return stored
 
     def delegations(self, name: Name, now: float) -> Iterator[tuple[Delegation, int]]:
-        """Yield the unexpired delegations of a name and its ancestors, nearest first, with the TTL left of each."""
+        """Yield (delegation, TTL left in seconds) of a name and its ancestors, nearest first, without expired ones."""
         folded = name.folded
         for begin in range(len(folded) + 1):
             delegation = self._delegations.get(folded[begin:])
@@ -261,10 +260,10 @@ class CacheView(Protocol):
     """The RRset cache, or the view of it for the clients of one network."""
 
     def get(self, name: Name, rtype: int, now: float) -> Value | None:
-        """Return the entry for exactly this name and type."""
+        """Return the entry for exactly this name and type; None on a miss."""
 
     def nonexistence(self, name: Name, now: float) -> Negative | None:
-        """Return the cached NXDOMAIN of the name."""
+        """Return the cached NXDOMAIN of the name; None on a miss."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,17 +37,16 @@ from services.dns.codec.name import Name
 from services.dns.codec.rdata import AAAA, CNAME, NS, A
 from services.dns.recursion.cache import Delegation, Service, Trust
 
-# Aliases followed in one response; BIND follows 16. The iterator bounds the whole chain by itself.
+# Maximum number of aliases followed within one response, as in BIND; iterator.ALIASES_MAX bounds the whole chain.
 CHAIN_MAX = 16
-# Name servers used of one delegation, against NXNSAttack (CVE-2020-12662). The root has 13, and no registry accepts
-# more than that.
+# Maximum number of name servers used per delegation, against NXNSAttack (CVE-2020-12662); the root has 13.
 HOSTS_MAX = 16
-# Addresses used of one name server, against the same attack.
+# Maximum number of addresses used per name server, against NXNSAttack.
 ADDRESSES_MAX = 8
 
 
 class ResponseKind(Enum):
-    """Kinds of response."""
+    """Kind of a response to an upstream query, by the step that the iterator takes next."""
 
     ANSWER = "records of the type"
     ALIAS = "a chain of aliases, whose last target must be resolved"
@@ -62,7 +61,7 @@ class ResponseKind(Enum):
 # Types of which a name has one record (RFC 2181 section 10.1, RFC 6672 section 2.4).
 _SINGLETONS = (RRType.CNAME, RRType.DNAME)
 
-# An RRset of an alias chain, and the trust to cache it with; None for one that is synthesized or behind an alias.
+# (RRset of an alias chain, trust in the cache); the trust is None for an RRset synthesized or behind an alias.
 Link = tuple[RRset, Trust | None]
 
 
@@ -87,10 +86,10 @@ class ClassifiedResponse:
 
 
 def classify_response(message: Message, question: Question, queried: Delegation) -> ClassifiedResponse:
-    """Classify the response to `question` of a server of the delegation `queried`."""
+    """Classify the response to `question` from a server of the delegation `queried`."""
     rcode = message.rcode
     if message.tc:
-        # TC over UDP has led to TCP, where it must not be set: the sections are incomplete.
+        # TC in UDP was retried over TCP; with TC over TCP, too, the sections are incomplete.
         return ClassifiedResponse(ResponseKind.FAILED, question.name, detail="a truncated response over TCP")
     if rcode in (Rcode.REFUSED, Rcode.NOTAUTH):
         return ClassifiedResponse(ResponseKind.LAME, question.name, detail=rcode_to_text(rcode))
@@ -129,7 +128,7 @@ def addresses_of(rrset: RRset) -> tuple[str, ...]:
 
 
 class _Classifier:
-    """The records of a response that are in bailiwick."""
+    """Classifier of one response, by its records in bailiwick."""
 
     def __init__(self, message: Message, question: Question, queried: Delegation) -> None:
         self._message = message
@@ -181,7 +180,7 @@ class _Classifier:
         return not is_alias and bool(self._answers_for(name))
 
     def _chain(self) -> tuple[Name, tuple[Link, ...], bool]:
-        """Follow the aliases in the answer section; return the last name, the links, and True for YXDOMAIN."""
+        """Follow the aliases in the answer section; return (last name, links, whether it ends in YXDOMAIN)."""
         name, links, seen = self._question.name, list[Link](), set[Name]()
         aliases_max = 1 if self._queried.service is Service.ITERATIVE else CHAIN_MAX
         while name not in seen and len(seen) < aliases_max and not self._is_answered(name):
@@ -212,7 +211,7 @@ class _Classifier:
         return None
 
     def _negative(self, name: Name, chain: tuple[Link, ...]) -> ClassifiedResponse | None:
-        """Return the negative answer about the last name (RFC 2308 section 2)."""
+        """Return the negative answer about the last name (RFC 2308 section 2); None if the response is not one."""
         soa = next(
             (rrset for rrset in self._authority if rrset.rtype == RRType.SOA and name.is_below(rrset.name)), None
         )
@@ -225,7 +224,7 @@ class _Classifier:
         return ClassifiedResponse(kind, name, chain, soa, weak=weak)
 
     def _is_negative_without_soa(self, name: Name, chain: tuple[Link, ...], denied: bool) -> bool:
-        """Tell whether a response without an SOA for the name is negative, and no referral, up, down or sideways."""
+        """Tell whether a response without SOA for the name is a negative answer, and not a referral of any kind."""
         if chain or self._message.answers:
             return False
         if denied:
@@ -256,11 +255,11 @@ class _Classifier:
         return ClassifiedResponse(ResponseKind.REFERRAL, self._question.name, delegation=delegation)
 
     def _referral(self, name: Name) -> RRset | None:
-        """Return the NS RRset of a delegation below the zone queried, nearest to the name (RFC 1034 section 5.3.3)."""
+        """Return the NS RRset of a zone cut between the zone queried and `name`, the nearest; None without one."""
         return _nearest_ns(self._authority, self._queried.zone, name)
 
     def _referral_in_answer(self) -> RRset | None:
-        """Return the NS RRset of a referral that is in the answer section: without AA, and beside no other answer."""
+        """Return the NS RRset of a referral in the answer section (no AA, no other answer); None without one."""
         if self._message.aa or self._queried.service is not Service.ITERATIVE:
             return None
         rtypes = {rtype for (name, rtype) in self._answers if name == self._question.name}
@@ -273,7 +272,7 @@ class _Classifier:
 
 
 def _nearest_ns(rrsets: Iterable[RRset], zone: Name, name: Name) -> RRset | None:
-    """Return the NS RRset of the zone cut below `zone` that is nearest to `name`."""
+    """Return the NS RRset of the zone cut below `zone` that is nearest to `name`; None without one."""
     cuts = [
         rrset
         for rrset in rrsets

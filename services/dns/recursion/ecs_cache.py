@@ -19,7 +19,7 @@ from services.dns.codec.message import RRset
 from services.dns.codec.name import Name
 from services.dns.recursion.cache import ENTRIES_MAX, TTL_MAX_S, Cache, LookupResult, Negative, Value, look_up
 
-# RFC 7871 section 11.3 requires both bounds; their product is the size of the RRset cache.
+# Maximum number of networks per question, and of questions (RFC 7871 section 11.3): ENTRIES_MAX entries in total.
 NETWORKS_MAX = 100
 QUESTIONS_MAX = ENTRIES_MAX // NETWORKS_MAX
 
@@ -48,7 +48,7 @@ class ECSCache:
         )
 
     def put(self, rrset: RRset, subnet: ClientSubnet, now: float) -> None:
-        """Store an RRset of a response with this option, whose scope is not global."""
+        """Store an RRset from a response with the option `subnet`, which is not valid for all clients."""
         ttl = min(rrset.ttl, TTL_MAX_S)
         if ttl <= 0:
             return
@@ -61,7 +61,7 @@ class ECSCache:
         networks.put(key, _Entry(rrset.with_ttl(ttl), scope, now + ttl))
 
     def get(self, name: Name, rtype: int, subnet: Network, now: float) -> tuple[RRset, int] | None:
-        """Return the RRset for a client's network by longest match, with the TTL left, and its scope."""
+        """Return (RRset with the TTL left, scope prefix length) by longest match on `subnet`; None on a miss."""
         networks = self._questions.get((name.folded, rtype))
         if networks is None:
             return None
@@ -75,7 +75,7 @@ class ECSCache:
         return None
 
     def validity(self, subnet: ClientSubnet) -> tuple[Key, int]:
-        """Return the key to store a response under, and the scope to return to clients (RFC 7871 section 7.3.1)."""
+        """Return (cache key of a response, scope prefix length for clients) (RFC 7871 section 7.3.1)."""
         network, scope = subnet.network, subnet.scope_prefix
         source = network.prefixlen
         if source == 0:
@@ -88,7 +88,7 @@ class ECSCache:
 
 
 def is_global(subnet: ClientSubnet) -> bool:
-    """Tell whether a response with this option is valid for all clients; one to prefix length 0 is not."""
+    """Tell whether a response with this option is valid for all clients; a response to SOURCE 0 is not."""
     return subnet.scope_prefix == 0 and subnet.network.prefixlen > 0
 
 

@@ -24,8 +24,8 @@ from services.dns.recursion.context import ResolverContext
 from services.dns.recursion.iterator import Result, from_cache
 from services.dns.server.responder import AgingResponseCache, Client, Handled, Responder, Response, accept
 
-# RFC 1918, RFC 6598 (shared), RFC 3927 and RFC 4291 (link-local), RFC 4193, loopback; and the networks for
-# documentation and benchmarks (RFC 5737, RFC 2544, RFC 3849), which the topologies use for hosts.
+# Networks that may query by default: private and shared (RFC 1918, RFC 4193, RFC 6598), link-local, loopback.
+# Networks for documentation and benchmarks (RFC 5737, RFC 2544, RFC 3849) are included: topologies use them.
 PRIVATE = tuple(
     ip_network(text)
     for text in (
@@ -45,11 +45,11 @@ PRIVATE = tuple(
         "2001:db8::/32",
     )
 )
-# Clients whose access decision is cached.
+# Maximum number of clients whose access decision is cached.
 CLIENTS_MAX = 4096
 # Query types that are refused: transfers, and RFC 1035 section 3.2.3's obsolete types for mail.
 NOT_RESOLVED = frozenset({RRType.OPT, RRType.TKEY, RRType.TSIG, RRType.IXFR, RRType.AXFR, RRType.MAILB, RRType.MAILA})
-# Range of the random rotation of an address set; larger than any set.
+# Exclusive bound of the random rotation of an address set; it is larger than any set.
 ROTATIONS = 1 << 16
 
 Now = Callable[[], float]
@@ -77,7 +77,7 @@ class AccessList:
 
 
 class Resolve(Protocol):
-    """Signature of Scheduler.resolve, as the handler calls it."""
+    """Signature of Scheduler.resolve, which the handler calls for each question."""
 
     def __call__(self, question: Question, client: str, *, subnet: Network | None = None) -> Result | Awaitable[Result]:
         """Return the result at once if it is cached, else an awaitable of it; `subnet` is the clients' network."""

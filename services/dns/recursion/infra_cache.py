@@ -15,18 +15,17 @@ from random import Random
 from services.bounded_dict import BoundedDict
 from services.dns.codec.name import Name
 
-# Unbound's infra-cache-numhosts is 10 000 and its infra-host-ttl 900 s.
+# Maximum number of entries and their lifetime in seconds: Unbound's infra-cache-numhosts and infra-host-ttl.
 SERVERS_MAX = 10_000
 ENTRY_TTL_S = 900.0
-# BIND's lame-ttl was 600 s.
+# Time in seconds that a server counts as lame for a zone: BIND's former lame-ttl.
 LAME_TTL_S = 600.0
-# BIND waits 0.8 s for a first response; Unbound's initial estimate is 0.376 s.
+# Timeout in seconds for a server whose RTT is unknown: BIND's; Unbound's initial estimate is 0.376 s.
 TIMEOUT_UNKNOWN_S = 0.8
 TIMEOUT_MIN_S = 0.4
-# RFC 1035 section 7.2: retries back off; BIND's limit is 10 s for a whole question, in which three of these fit.
+# Maximum timeout in seconds (RFC 1035 section 7.2: retries back off); three fit in BIND's 10 s per question.
 TIMEOUT_MAX_S = 3.2
-# RFC 9520 section 3.1: after three timeouts a server counts as unresponsive. It is then selected last, for one query,
-# during a back-off of 1 s, 2 s, 4 s and so on.
+# RFC 9520 section 3.1: after three timeouts in a row a server is in back-off (1 s, 2 s, 4 s ...) and selected last.
 TIMEOUTS_BEFORE_BACKOFF = 3
 BACKOFF_MAX_S = 60.0
 
@@ -67,7 +66,7 @@ class InfraCache:
         self._lame: BoundedDict[tuple[str, Name], float] = BoundedDict(SERVERS_MAX)
 
     def get(self, address: str, now: float) -> InfraEntry:
-        """Return the entry of a server, a new one after ENTRY_TTL_S."""
+        """Return the entry of a server; a new one if there is none or the old one is older than ENTRY_TTL_S."""
         server = self._servers.get(address)
         if server is None or now >= server.expires:
             server = InfraEntry(expires=now + ENTRY_TTL_S)
@@ -103,12 +102,12 @@ class InfraCache:
         self._lame.put((address, zone), now + LAME_TTL_S)
 
     def is_lame(self, address: str, zone: Name, now: float) -> bool:
-        """Tell whether a server is lame for a zone: delegated to, and not authoritative."""
+        """Tell whether a server is lame for a zone: the zone is delegated to it, but it is not authoritative."""
         until = self._lame.get((address, zone))
         return until is not None and now < until
 
     def best(self, addresses: Iterable[str], zone: Name, queries: dict[str, int], now: float) -> str | None:
-        """Select a server: fewest `queries` so far, not lame, not in back-off, fastest; ties are broken at random."""
+        """Select the address with fewest `queries`, then not lame, not in back-off, fastest, random; None for none."""
 
         def order(address: str) -> tuple[int, bool, bool, float, float]:
             server = self.get(address, now)

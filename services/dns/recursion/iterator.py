@@ -9,55 +9,55 @@ RFC 1034 section 5.3.3; RFC 2181 sections 5.4.1 (an address that was resolved is
 of a server is no alias); RFC 6672 section 3.4 (DNAME); RFC 7871 section 12.1 (client subnets are not sent to servers of
 the root and of top-level domains); RFC 9156 (QNAME minimisation, as an option); RFC 9520 (resolution failures). Left
 out: DNSSEC validation, and parallel queries to several servers, which would make a capture hard to read.
-"""
 
-# The iterator
-# ------------
-#
-# RFC 1034 section 5.3.3 describes the resolver as four steps in a loop. Each has its function here:
-#
-#   step 1   look in the cache for the answer, or an alias                  ecs_cache.look_up_for, cache.look_up
-#   step 2   find the best servers: the nearest known delegation            Iteration._nearest
-#   step 3   send them queries until one returns a response                 Iteration._query_servers, query.Exchange
-#   step 4   analyze the response (classification.classify_response)
-#            a  answer or name error: cache it and return it                Iteration._store, _lookup_result
-#            b  a better delegation: cache it and go to step 3              Iteration._referred, in the loop of _iterate
-#            c  an alias: go to step 1 with the canonical name              Resolution._resolve_chain
-#            d  lame, weak or failed: next server, step 3                   Iteration._query_servers
-#
-# Resolution is the outer loop over the names of an alias chain, Iteration the inner one over the delegations of one
-# name. Both are generators. Where the algorithm needs the network they yield an UpstreamQuery, and are resumed with its
-# Outcome; the state between queries is simply their local variables and the stack of generators. Resolution.start and
-# Resolution.receive drive the outermost generator, so that for a caller a resolution is an object that returns either
-# the next query or the result. It has neither sockets nor a clock: time comes in as `now`.
-#
-# An example, with empty caches:
-#
-#   www.example.com. A       step 1: nothing cached; step 2: the root
-#     -> 127.0.1.1  (.)            referral to com.           step 4b
-#     -> 127.0.1.2  (com.)         referral to example.com., whose server ns.provider.net. has no glue
-#          ns.provider.net. A      a nested Iteration: root, net., provider.net.
-#     -> 127.0.1.6  (example.com.) answer: cached and returned
-#
-# The servers of a delegation are queried in this order, each group by RTT whatever the IP version:
-#
-#   1. addresses that are known: cached answers for the hosts, else glue. The hosts are from the zone's own NS RRset, if
-#      it has been queried while this delegation is in force, else from the parent's.
-#   2. addresses of hosts without any, resolved: AAAA where there is no A. A host in the zone itself can be resolved by
-#      its own servers only, so the parent's servers are queried for the missing glue.
-#   3. the parent's hosts and glue, where the zone's own data differ and lead to no server; and for a host in another
-#      zone, the glue in the delegation of that zone
-#
-# Hosts without addresses are resolved only when all known addresses of the delegation have failed or are known to be
-# poor, because each of them is an Iteration of its own. That recursion is the weak point of every resolver:
-# a domain's owner can make it deep (hosts that need hosts), wide (many hosts, NXNSAttack) or circular. So all
-# iterations of one client question share one QueryBudget, which bounds queries, nesting, host lookups and time, and
-# knows which questions are in progress. Exceeding it gives SERVFAIL.
-#
-# Errors: a ResolutionError ends an Iteration. In Resolution it becomes SERVFAIL, and is cached as a failure of the
-# client's question. In a nested Iteration for the address of a host, the host is skipped; only UnansweredError (its
-# servers gave no usable response) is cached as a failure of the host, because other errors depend on the question that
-# led there. BudgetExceededError is not caught in a nested Iteration: it ends the whole resolution.
+The iterator
+------------
+
+RFC 1034 section 5.3.3 describes the resolver as four steps in a loop. Each has its function here:
+
+  step 1   look in the cache for the answer, or an alias                  ecs_cache.look_up_for, cache.look_up
+  step 2   find the best servers: the nearest known delegation            Iteration._nearest
+  step 3   send them queries until one returns a response                 Iteration._query_servers, query.Exchange
+  step 4   analyze the response (classification.classify_response)
+           a  answer or name error: cache it and return it                Iteration._store, _lookup_result
+           b  a better delegation: cache it and go to step 3              Iteration._referred, in the loop of _iterate
+           c  an alias: go to step 1 with the canonical name              Resolution._resolve_chain
+           d  lame, weak or failed: next server, step 3                   Iteration._query_servers
+
+Resolution is the outer loop over the names of an alias chain, Iteration the inner one over the delegations of one
+name. Both are generators. Where the algorithm needs the network they yield an UpstreamQuery, and are resumed with its
+Outcome; the state between queries is simply their local variables and the stack of generators. Resolution.start and
+Resolution.receive drive the outermost generator, so that for a caller a resolution is an object that returns either
+the next query or the result. It has neither sockets nor a clock: time comes in as `now`.
+
+An example, with empty caches:
+
+  www.example.com. A       step 1: nothing cached; step 2: the root
+    -> 127.0.1.1  (.)            referral to com.           step 4b
+    -> 127.0.1.2  (com.)         referral to example.com., whose server ns.provider.net. has no glue
+         ns.provider.net. A      a nested Iteration: root, net., provider.net.
+    -> 127.0.1.6  (example.com.) answer: cached and returned
+
+The servers of a delegation are queried in this order, each group by RTT whatever the IP version:
+
+  1. addresses that are known: cached answers for the hosts, else glue. The hosts are from the zone's own NS RRset, if
+     it has been queried while this delegation is in force, else from the parent's.
+  2. addresses of hosts without any, resolved: AAAA where there is no A. A host in the zone itself can be resolved by
+     its own servers only, so the parent's servers are queried for the missing glue.
+  3. the parent's hosts and glue, where the zone's own data differ and lead to no server; and for a host in another
+     zone, the glue in the delegation of that zone
+
+Hosts without addresses are resolved only when all known addresses of the delegation have failed or are known to be
+poor, because each of them is an Iteration of its own. That recursion is the weak point of every resolver:
+a domain's owner can make it deep (hosts that need hosts), wide (many hosts, NXNSAttack) or circular. So all
+iterations of one client question share one QueryBudget, which bounds queries, nesting, host lookups and time, and
+knows which questions are in progress. Exceeding it gives SERVFAIL.
+
+Errors: a ResolutionError ends an Iteration. In Resolution it becomes SERVFAIL, and is cached as a failure of the
+client's question. In a nested Iteration for the address of a host, the host is skipped; only UnansweredError (its
+servers gave no usable response) is cached as a failure of the host, because other errors depend on the question that
+led there. BudgetExceededError is not caught in a nested Iteration: it ends the whole resolution.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -95,9 +95,9 @@ from services.dns.recursion.query import (
     UpstreamQuery,
 )
 
-# BIND follows 16 aliases, Unbound 11.
+# Maximum number of aliases followed per question; BIND follows 16, Unbound 11.
 ALIASES_MAX = 16
-# BIND gives a delegation up after four of its hosts had no address (NS_FAIL_LIMIT).
+# Maximum number of name servers of a delegation whose addresses are resolved: BIND's NS_FAIL_LIMIT.
 HOSTS_PER_DELEGATION_MAX = 4
 # RFC 9520 section 3.1: at most three queries for the same question to one server.
 QUERIES_PER_SERVER_MAX = 3
@@ -105,9 +105,9 @@ QUERIES_PER_SERVER_MAX = 3
 MINIMISED_MAX = 10
 MINIMISED_ONE_LABEL = 4
 
-# Zones with fewer labels are the root and top-level domains.
+# Client subnets are sent only to servers of zones with this number of labels: not to the root or a TLD.
 _SUBNET_LABELS_MIN = 2
-# Marks the query for the glue of a host among the questions in progress.
+# Flag in the RR type of a question in progress: it marks a query for glue at the parent's servers.
 _GLUE = 1 << 16
 _RCODES = {ResponseKind.NO_NAME: Rcode.NXDOMAIN, ResponseKind.TOO_LONG: Rcode.YXDOMAIN}
 
@@ -257,8 +257,7 @@ class Iteration:
                 ecs_cache.put(rrset, response.subnet, now)
             else:
                 cache.put(rrset, trust, now)
-        # RFC 2308 section 5: a negative answer without an SOA is not cached. One behind an alias is about a name that
-        # was not queried for, and not cached either, like the records behind an alias.
+        # A negative answer is not cached without an SOA (RFC 2308 section 5), nor behind an alias, like records there.
         negative = response.kind in (ResponseKind.NO_NAME, ResponseKind.NO_DATA)
         if negative and response.soa is not None and not response.answers:
             rcode = _RCODES.get(response.kind, Rcode.NOERROR)
@@ -317,7 +316,7 @@ class Iteration:
                 if not response.weak:
                     return response
                 weak = weak or response
-            # The same query would get the same response, so the server is not queried again.
+            # The same query would get the same response, so the server is not queried again for this question.
             pool.queries[address], detail = QUERIES_PER_SERVER_MAX, f"{address} returned {response.detail}"
             if not minimised and (usable or response.kind is ResponseKind.LAME):
                 self._context.infra_cache.mark_lame(address, delegation.zone, self._budget.now)
@@ -334,7 +333,7 @@ class Iteration:
         others = [
             host for host in delegation.hosts if host not in hosts and not self._addresses_known(host, delegation)
         ]
-        # The last one is resolved first.
+        # The list is a stack: the last host is resolved first.
         unresolved = [*hosts, *others][:HOSTS_PER_DELEGATION_MAX][::-1]
         return _ServerPool(delegation, list(addresses), unresolved)
 
@@ -345,7 +344,7 @@ class Iteration:
             yield from self._addresses_known(host, delegation)
             yield from self._glue(host, delegation)
             for other, _ in self._context.cache.delegations(host, now):
-                # An unresponsive address has failed for the host's own zone.
+                # Addresses in back-off are left out: they have just failed for the host's own zone.
                 yield from (address for address in self._glue(host, other) if not unresponsive(address, now))
 
     def _addresses_known(self, host: Name, delegation: Delegation) -> tuple[str, ...]:
@@ -362,13 +361,13 @@ class Iteration:
 
     def _glue(self, host: Name, delegation: Delegation) -> tuple[str, ...]:
         glue = delegation.glue.get(host, ())
-        # Root hints, forwarders and the zone cuts of the operator's own zones are not from outside.
+        # Root hints, forwarders and the operator's own zone cuts are trusted; only other glue is filtered by address.
         if delegation is self._context.roots or delegation is self._start:
             return glue
         return self._context.upstream_addresses.usable(glue)
 
     def _select(self, pool: _ServerPool) -> Steps[str | None]:
-        """Return the next server: one not queried yet, else of a host that is resolved now, else one queried before."""
+        """Select the next server: not queried yet, else of a host resolved now, else queried before; None if none."""
         while pool.hosts and not any(self._untried(pool)):
             addresses = yield from self._resolve_host(pool.hosts.pop(), pool.delegation)
             pool.addresses += [address for address in addresses if address not in pool.addresses]
@@ -392,11 +391,11 @@ class Iteration:
         return not (infra_cache.is_lame(address, zone, now) or infra_cache.is_unresponsive(address, now))
 
     def _queries_max(self, pool: _ServerPool, address: str) -> int:
-        """Return 1 for an unresponsive server, which may be back (RFC 9520 section 3.1)."""
+        """Return the maximum number of queries to a server: 1 in back-off (RFC 9520 section 3.1)."""
         return 1 if self._context.infra_cache.is_unresponsive(address, self._budget.now) else pool.queries_max
 
     def _resolve_host(self, host: Name, delegation: Delegation) -> Steps[tuple[str, ...]]:
-        """Return the addresses of a name server without glue, A or else AAAA; none on failure."""
+        """Resolve the A, else the AAAA addresses of a name server without glue; an empty tuple on failure."""
         in_zone = host.is_below(delegation.zone)
         resolve = self._missing_glue if in_zone else self._host_addresses
         for rtype in self._context.upstream_addresses.rtypes:
@@ -407,7 +406,7 @@ class Iteration:
             except BudgetExceededError:
                 raise
             except UnansweredError:
-                # Cached, unlike other errors: those depend on the question in progress, not on the host.
+                # Only this error is cached for the host; other errors depend on the question in progress.
                 self._context.cache.put_failure(host, rtype, self._budget.now)
                 break
             except ResolutionError:
@@ -447,7 +446,7 @@ class Iteration:
         finally:
             self._budget.in_progress.discard(key)
         if response.delegation is not None:
-            # A referral again, whose glue is of both types.
+            # The servers sent another referral, whose glue has both A and AAAA addresses.
             return response.delegation.glue.get(host)
         answers = [rrset for rrset, _ in response.answers if rrset.name == host and rrset.rtype == rtype]
         return addresses_of(answers[0]) if answers else ()
@@ -458,7 +457,7 @@ class Iteration:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The answer to a question, and the number of queries it took; `detail` is the reason for SERVFAIL.
+    """The answer to a question, and the number of upstream queries it took; `detail` is the reason for SERVFAIL.
 
     `scope` is the client subnet's scope prefix length that the answer is valid for (RFC 7871), 0 for all clients.
     """
@@ -493,7 +492,7 @@ class Resolution:
 
     @property
     def queries(self) -> int:
-        """The number of queries so far."""
+        """Number of upstream queries so far."""
         return self._budget.queries
 
     def start(self, now: float) -> UpstreamQuery | Result:

@@ -43,28 +43,26 @@ from services.dns.recursion.infra_cache import InfraEntry
 
 T = TypeVar("T")
 
-# Upstream queries per question: BIND's max-recursion-queries, introduced for CVE-2014-8500, and PowerDNS Recursor's
-# max-qperq.
+# Maximum number of upstream queries per question: BIND's max-recursion-queries (CVE-2014-8500), PowerDNS's max-qperq.
 QUERIES_MAX = 50
-# Nesting of resolutions of name server addresses: BIND's max-recursion-depth.
+# Maximum nesting of resolutions of name server addresses: BIND's max-recursion-depth.
 DEPTH_MAX = 7
-# Resolutions of name server addresses per question: PowerDNS Recursor's max-ns-address-qperq, against NXNSAttack.
+# Maximum number of name server addresses resolved per question, against NXNSAttack: PowerDNS's max-ns-address-qperq.
 HOST_LOOKUPS_MAX = 10
 # Time limit of the resolution of a question, in seconds: BIND's resolver-query-timeout.
 SECONDS_MAX = 10.0
-# Tries at one server: UDP and TCP, each also without EDNS, and UDP also with the case of the name as it is. With a
-# client subnet, two more without it.
+# Maximum number of queries to one server per question: UDP and TCP, each with and without EDNS, and UDP in plain case.
 ATTEMPTS_MAX = 5
+# With a client subnet, two more queries are permitted, to repeat the question without it.
 ATTEMPTS_WITH_SUBNET_MAX = 7
-# Wait for the genuine response after one that does not match, in seconds: a spoofed one is earlier by less than this.
+# Time in seconds to wait for the genuine response after a mismatch; a spoofed response is earlier by less than this.
 MISMATCH_GRACE_S = 0.05
-# Shortest timeout of a query to a recursive server, which has to query others first and may have to retry; stub
-# resolvers wait 5 s for an answer.
+# Minimum timeout in seconds for a recursive server, which must query others first; stub resolvers wait 5 s.
 RECURSION_TIMEOUT_MIN_S = 2.0
 
 # Rcodes of servers that do not support EDNS (RFC 6891 section 7; some use NOTIMP).
 _EDNS_UNSUPPORTED = (Rcode.FORMERR, Rcode.NOTIMP, Rcode.BADVERS)
-# Rcodes of responses that need a question section.
+# Rcodes whose responses must have a question section; responses with other rcodes may lack it.
 _ANSWERS = (Rcode.NOERROR, Rcode.NXDOMAIN, Rcode.YXDOMAIN)
 
 
@@ -113,7 +111,7 @@ class Replied:
 
 @dataclass(frozen=True, slots=True)
 class Mismatched:
-    """Only a response that does not match the query but for its id; `message` is set if it differs in case only."""
+    """Only a response with the right id that does not match otherwise; `message` is set if just the case differs."""
 
     message: Message | None
     malformed: bool
@@ -150,7 +148,7 @@ class ResponseMatcher:
         return Replied(message, rtt_s, self._case_mangled, size_octets)
 
     def mismatch(self, rtt_s: float) -> Mismatched:
-        """Return the outcome where no message was accepted, and one was dropped that has the id."""
+        """Return the outcome for a query whose only response had the right id and did not match."""
         return Mismatched(self._other_case, self._malformed, rtt_s)
 
     def to_wire(self) -> bytes:
@@ -162,8 +160,8 @@ class ResponseMatcher:
         return Message(id=self._id, rd=query.recursion_desired, questions=questions, edns=edns).to_wire()
 
     def accept(self, data: bytes) -> Message | None:
-        """Decode a response; None drops it, because it does not match the query."""
-        # Not counted as a mismatch: other ids, and queries, which an attacker could reflect.
+        """Decode a response; None if it must be dropped because it does not match the query."""
+        # Messages with another id, and queries, which an attacker could reflect, do not count as mismatches.
         if len(data) < HEADER_OCTETS or int.from_bytes(data[:2], "big") != self._id or not data[2] & 0x80:
             return None
         message = self._decode(data)
@@ -175,7 +173,7 @@ class ResponseMatcher:
         question_end = HEADER_OCTETS + len(sent)
         case_preserved = data[HEADER_OCTETS:question_end] == sent
         if case_preserved:
-            # Restore the original case, so that compression pointers to the qname decode without 0x20 noise.
+            # The qname's original case is restored, so that names compressed to pointers at the qname have it, too.
             data = data[:HEADER_OCTETS] + qname + data[question_end:]
         try:
             message = Message.from_wire(data, ignore_trailing=True)
@@ -281,7 +279,7 @@ class Exchange:
         self._subnet = subnet if server.accepts_subnet else None
         self._attempts_max = ATTEMPTS_MAX if self._subnet is None else ATTEMPTS_WITH_SUBNET_MAX
         self._random_case = context.randomise_case and server.preserves_case
-        # The response that differs in case only, and the response to the query in plain case.
+        # Responses that match but for the case: the one to the query in random case, and the one to plain case.
         self._other_case: Message | None = None
         self._plain_case: Message | None = None
         self.unusable = False
@@ -298,7 +296,7 @@ class Exchange:
             elif isinstance(outcome, Mismatched) and not query.tcp:
                 self._change_form(outcome)
             elif self._plain_case is not None:
-                # The server has no TCP: the response in plain case stands, as it does from now on.
+                # Without TCP the response in plain case is accepted, from now on without a comparison.
                 self._server().preserves_case = False
                 return self._plain_case
             else:
@@ -330,7 +328,7 @@ class Exchange:
             question=self._question,
             spelling=random_case(name, self._context.random) if self._random_case else name,
             zone=self._delegation.zone,
-            # A connection needs one more round trip for its handshake.
+            # The timeout is doubled for TCP, whose handshake takes one more round trip.
             timeout_s=self._budget.bounded(2 * timeout_s if self._tcp else timeout_s),
             tcp=self._tcp,
             edns=self._edns,
@@ -367,7 +365,7 @@ class Exchange:
         return message
 
     def _fallback_subnet(self, refused: Network) -> Network | None:
-        """Return prefix length 0 for a forwarder (RFC 7871 section 7.1.3), no option for others (section 7.3)."""
+        """Return prefix length 0 for a forwarder (RFC 7871 section 7.1.3), None (no option) for others (7.3)."""
         forwards = self._delegation.service is Service.FORWARDER
         return EVERYTHING[refused.version] if forwards and refused.prefixlen else None
 

@@ -33,11 +33,11 @@ from services.dns.recursion.query import SECONDS_MAX, Outcome, UpstreamQuery
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds on the resolutions in progress."""
+    """Maximum numbers of resolutions in progress, in total and per client; further questions get SERVFAIL."""
 
     # BIND's recursive-clients.
     resolutions: int = 1000
-    # A tenth of it, so that one client cannot exhaust it.
+    # Resolutions that one client may wait for: a tenth of the total, so that one client cannot exhaust it.
     waiting_per_client: int = 100
 
 
@@ -49,7 +49,7 @@ class QuerySender(Protocol):
 
 
 class Scheduler:
-    """The resolutions in progress."""
+    """Scheduler of concurrent resolutions, which clients with the same question share."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class Scheduler:
         self._upstream = upstream
         self._limits = limits or Limits()
         self._in_progress: dict[tuple[Question, Name | None, Network | None], asyncio.Task[Result]] = {}
-        # The last task in the queue of those that have the question in common and differ in the client's network.
+        # Last task of each queue; a queue has resolutions of the same question for different client networks.
         self._queue_tails: dict[tuple[Question, Name | None], asyncio.Task[Result]] = {}
         self._outstanding: dict[Question, tuple[UpstreamQuery, asyncio.Future[Outcome]]] = {}
         self._waiting: Counter[str] = Counter()
@@ -120,7 +120,7 @@ class Scheduler:
     async def _run_after(
         self, tail: "asyncio.Task[Result]", question: Question, start: Delegation | None, subnet: Network | None
     ) -> Result:
-        """Resolve after the task before it in the queue, whose answer may be valid for this network too."""
+        """Resolve after `tail`, the task before it in the queue, whose cached answer may be valid for `subnet` too."""
         started = self.now()
         await asyncio.wait([tail])
         if self.now() - started >= SECONDS_MAX:
@@ -138,7 +138,7 @@ class Scheduler:
         return step
 
     async def _send(self, query: UpstreamQuery) -> Outcome | None:
-        """Return the outcome of a query of which one may be outstanding; None where it had to wait too long."""
+        """Send a query, one per question at a time; return the outcome, None if the wait for its turn was too long."""
         question, started = query.question, self.now()
         while (outstanding := self._outstanding.get(question)) is not None:
             other, answered = outstanding
@@ -155,7 +155,7 @@ class Scheduler:
             answered.set_exception(error)
         finally:
             del self._outstanding[question]
-            # When the server stops, the future has neither a result nor an exception.
+            # If the server stops, the future has neither result nor exception: cancel it for the tasks that await it.
             answered.cancel()
         return await answered
 

@@ -28,19 +28,19 @@ from services.dns.recursion.query import (
 from services.errors import ServiceError
 from services.eventlog import EventLog
 
-# RFC 6056 section 3.2: all ports but the privileged ones.
+# Range of random source ports: all but the privileged ones (RFC 6056 section 3.2).
 SOURCE_PORT_MIN, SOURCE_PORT_MAX = 1024, 65_535
-# Random source ports that are tried, since each may be in use, before the kernel chooses a port.
+# Number of random source ports tried, each of which may be in use, before the kernel chooses a port.
 PORT_ATTEMPTS = 8
 
 # Log values of the outcomes without a usable response.
 _FAILURES = {Mismatched: "mismatch", TimedOut: "timeout", Unreachable: "unreachable"}
 
-# A message and its size in octets; no message where only a response came that does not match.
+# (message, size in octets); the message is None if only a response came that does not match the query.
 Received = tuple[Message | None, int]
 
 
-# Linux: a line per IPv6 address, with its scope in the fourth column, 00 for global and unique local addresses.
+# Linux lists an IPv6 address per line here; the fourth column is its scope, 00 for global and unique local ones.
 _IPV6_ADDRESSES = Path("/proc/net/if_inet6")
 
 
@@ -142,7 +142,7 @@ class Upstream:
     async def _bound(
         self, factory: Callable[[], asyncio.DatagramProtocol], port: int, server: tuple[str, int]
     ) -> asyncio.DatagramTransport:
-        # Bind and connect here: given addresses, uvloop resolves them in a thread, as if they were names.
+        # The socket is bound and connected here, because uvloop would pass even IP addresses to a resolver thread.
         family = socket.AF_INET6 if ":" in server[0] else socket.AF_INET
         sock = socket.socket(family, socket.SOCK_DGRAM)
         try:
@@ -183,7 +183,7 @@ class Upstream:
 
 
 class _QueryProtocol(asyncio.DatagramProtocol):
-    """Protocol of one query's socket."""
+    """Datagram protocol for one query's socket; it accepts the matching response and drops all others."""
 
     def __init__(self, matcher: ResponseMatcher, received: "asyncio.Future[Received]", server: tuple[str, int]) -> None:
         self._matcher = matcher

@@ -1,4 +1,4 @@
-"""Do-not-query addresses: those that a delegation may name and that no name server on the Internet has.
+"""Do-not-query addresses: special-purpose addresses to which no query is sent even if a delegation names them.
 
     policy = UpstreamAddresses(ipv6=False)
     policy.usable(("192.0.2.53", "127.0.0.1", "2001:db8::53"))   -> ("192.0.2.53",)
@@ -38,7 +38,7 @@ DO_NOT_QUERY: tuple[Network, ...] = tuple(
 
 
 class UpstreamAddresses:
-    """The addresses that may be queried: all but DO_NOT_QUERY without the networks in `allowed`; IPv6 with `ipv6`.
+    """Filter for upstream addresses: all but DO_NOT_QUERY, plus the networks in `allowed`; IPv6 only with `ipv6`.
 
     The special networks of the `configured` addresses are allowed too. `rtypes` are the types of the addresses.
     """

@@ -78,7 +78,7 @@ def accept(data: bytes) -> Message | bytes | None:
     except WireError:
         return _error_response(data, Rcode.FORMERR)
     if len(query.questions) != 1:
-        # RFC 6891 section 6.1.1: with OPT, as the query has it.
+        # RFC 6891 section 6.1.1: an error response has OPT if the query has one.
         edns = None if query.edns is None else EDNS()
         return replace(query.reply(Rcode.FORMERR), questions=(), edns=edns).to_wire()
     if query.edns is not None and query.edns.version > 0:
@@ -143,11 +143,11 @@ class Responder:
         return encode_reply(query, query.reply(Rcode.SERVFAIL), client, self._udp_size_max)
 
 
-# Authoritative responses; at about 600 octets each, 40 MiB at most.
+# Maximum number of cached authoritative responses: 40 MiB at about 600 octets each.
 STATIC_RESPONSES_MAX = 65_536
-# Responses of a resolver, of at most 1232 octets: 25 MiB in the worst case.
+# Maximum number of cached responses of a resolver: 25 MiB at 1232 octets each, the maximum.
 AGING_RESPONSES_MAX = 20_000
-# Rotations stored for one response. A larger address set is encoded anew (static) or keeps its order (aging).
+# Maximum number of rotations stored per response; a larger address set is encoded anew (static) or not rotated (aging).
 ROTATIONS_MAX = 32
 
 _U32 = struct.Struct("!I")
@@ -197,7 +197,7 @@ class StaticResponseCache:
 
     def get(self, data: bytes) -> bytes | None:
         """Return the encoded response to the query `data`, None on a miss."""
-        # The same as _cache_key(), without a call: most queries take this path.
+        # The key of _cache_key() is computed inline, because most queries take this path.
         name_end = data.find(0, HEADER_OCTETS)
         stored = self._responses.get(data[2:HEADER_OCTETS] + data[HEADER_OCTETS:name_end].lower() + data[name_end:])
         if stored is None:
@@ -210,7 +210,7 @@ class StaticResponseCache:
         return data[:2] + stored.header + data[HEADER_OCTETS : stored.question_end] + rests[rotation % len(rests)]
 
     def accepts(self, data: bytes, query: Message, rotations: int) -> bool:
-        """Tell whether a response to `query`, received as `data`, can be stored in so many rotations."""
+        """Tell whether a response to `query`, received as `data`, can be stored with this number of rotations."""
         return self._responses_max > 0 and rotations <= ROTATIONS_MAX and _question_end(data, query) is not None
 
     def put(self, data: bytes, query: Message, rotations: list[bytes], counter: list[int]) -> None:
@@ -267,7 +267,7 @@ class _AgingResponse:
         return self.rotations[rotation % len(self.rotations)]
 
     def _rotated(self) -> list[bytes]:
-        # The records of the run have equal sizes, so a rotation is a matter of slicing.
+        # All address records of the run have the same size, so that slicing rotates them.
         begin, size, count = self.run
         end = begin + size * count
         whole = bytes(self.rest)
@@ -308,7 +308,7 @@ class AgingResponseCache:
 
 
 def _ttl_offsets(wire: bytes, question_end: int) -> tuple[list[int], tuple[int, int, int]]:
-    """Return the offsets of TTLs behind the question, and the last run of address records: begin, size, count."""
+    """Return (TTL offsets, (begin, record size, count) of the last run of address records) behind the question."""
     reader, offsets = Reader(wire, question_end), list[int]()
     answers = int.from_bytes(wire[6:8], "big")
     begin, size, run_owner, count = 0, 0, b"", 0

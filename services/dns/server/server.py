@@ -23,7 +23,7 @@ from services.dns.server.responder import Client, Response, accept
 from services.eventlog import EventLog
 from services.shell import Shell
 
-# RFC 768: the length field has two octets.
+# Maximum size of a UDP datagram in octets (RFC 768: a length field of 16 bits).
 DATAGRAM_OCTETS_MAX = 65_535
 
 Respond = Callable[[bytes, Client], Response]
@@ -35,17 +35,17 @@ Shortcut = Callable[[bytes], bytes | None]
 class Limits:
     """Bounds on connections, timeouts in seconds, and pending responses."""
 
-    # BIND's tcp-clients default is 150, NSD's tcp-count 100.
+    # Maximum number of TCP connections: BIND's default of tcp-clients; NSD's tcp-count is 100.
     connections: int = 150
-    # RFC 7766 section 6.2.3 recommends a few seconds; BIND's tcp-idle-timeout is 30 s.
+    # Idle timeout of a TCP connection in seconds: BIND's tcp-idle-timeout; RFC 7766 section 6.2.3 recommends a few.
     idle_s: float = 30.0
-    # A client that does not read its responses gets as long as one that sends no queries.
+    # Timeout in seconds for a client that does not read its responses; as long as the idle timeout.
     write_s: float = 30.0
-    # Time to deliver the last response after close; HTTP servers wait as long.
+    # Time in seconds to deliver the last response after close, as long as HTTP servers take.
     linger_s: float = 2.0
-    # Datagrams whose response is awaited; Unbound's outgoing-range is of this order.
+    # Maximum number of datagrams whose response is pending; of the order of Unbound's outgoing-range.
     pending: int = 4096
-    # Queries of one connection whose response is awaited; as many as BIND's. More are read when one is answered.
+    # Maximum number of pending queries per TCP connection, as in BIND; the next is read when one is answered.
     pending_per_connection: int = 23
 
 
@@ -93,7 +93,7 @@ class DNSServer:
         self._log.write("failed", error=f"{type(error).__name__}: {error}")
 
     def run(self, awaitable: Awaitable[None]) -> None:
-        """Run the awaitable that sends a datagram's response later."""
+        """Run, as a task, the awaitable that sends the response to a datagram."""
         task = asyncio.ensure_future(awaitable)
         self._pending.add(task)
         task.add_done_callback(self._pending.discard)
@@ -123,7 +123,7 @@ class DNSServer:
 
 
 class _StreamProtocol(asyncio.StreamReaderProtocol):
-    """Reader and writer of one connection; its slot is released when it is lost."""
+    """Stream protocol of one TCP connection, whose slot is released when the connection is lost."""
 
     def __init__(
         self, slot: Slot, connected: Callable[[Slot, asyncio.StreamReader, asyncio.StreamWriter], None]
@@ -132,8 +132,7 @@ class _StreamProtocol(asyncio.StreamReaderProtocol):
         self._slot = slot
 
     def connection_lost(self, _: Exception | None) -> None:
-        # A reset ends the queries as a close does. With its exception, StreamReaderProtocol would keep a future that is
-        # never retrieved, which the event loop reports with a traceback.
+        # A reset is treated as a close: the event loop would log the exception, which nothing retrieves.
         super().connection_lost(None)
         self._slot.release()
 
@@ -147,8 +146,7 @@ class _DatagramProtocol(asyncio.DatagramProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.DatagramTransport, transport)
-        # asyncio's transport allocates 256 KiB for each datagram, for which the allocator uses system calls; a third
-        # of the throughput. No datagram is longer than this.
+        # asyncio allocates 256 KiB per datagram by system calls, a third of the throughput; 64 KiB are enough.
         if hasattr(transport, "max_size"):
             setattr(transport, "max_size", DATAGRAM_OCTETS_MAX)  # noqa: B010
 
@@ -194,7 +192,7 @@ class _Connection:
         self._slot = slot
         self._reader = reader
         self._writer = writer
-        # Length of the message that is being received.
+        # Length in octets of the message being received; None before its length field is read.
         self._size: int | None = None
         self._pending: set[asyncio.Task[None]] = set()
         # RFC 7766 section 6.2.1.1: "the ordering of responses is only significant for zone transfers".
@@ -208,7 +206,7 @@ class _Connection:
             while (data := await self._receive()) is not None and await self._answer(data):
                 while len(self._pending) >= self._server.limits.pending_per_connection:
                     await asyncio.wait(self._pending, return_when=asyncio.FIRST_COMPLETED)
-            # A client may close its direction only, and still read the responses.
+            # A client may half-close the connection and still read the pending responses.
             while self._pending and not self._writer.transport.is_closing():
                 await asyncio.wait(self._pending, return_when=asyncio.FIRST_COMPLETED)
         except (TimeoutError, OSError):
@@ -217,7 +215,7 @@ class _Connection:
             for task in self._pending:
                 task.cancel()
             self._writer.close()
-            # Unsent data must not keep the connection open.
+            # Unsent data must not keep the connection open, so it is aborted after linger_s.
             asyncio.get_running_loop().call_later(self._server.limits.linger_s, self._writer.transport.abort)
 
     async def _receive(self) -> bytes | None:
@@ -227,7 +225,7 @@ class _Connection:
                 async with asyncio.timeout(self._server.limits.idle_s):
                     return await self._read()
             except TimeoutError:
-                # With a response pending the connection is not idle.
+                # A connection with a pending response is not idle, so it has no timeout.
                 if not self._pending:
                     raise
 
@@ -269,7 +267,7 @@ class _Connection:
         self._pending.discard(task)
         error = None if task.cancelled() else task.exception()
         if error is not None:
-            # The client is gone or does not read: all that is pending for it is in vain.
+            # The client has disconnected or does not read, so its pending responses are discarded.
             self._writer.transport.abort()
         if isinstance(error, Exception) and not isinstance(error, (OSError, TimeoutError)):
             self._server.log_error(error)
@@ -299,8 +297,7 @@ class _Connection:
         return self._server.transfer(query, self._client)
 
     async def _send(self, response: bytes, data: bytes) -> None:
-        # A client may reset the connection while its response is pending. write() then does nothing in asyncio, and
-        # raises RuntimeError in uvloop, which would be logged as an error of this program.
+        # After a reset by the client, uvloop's write() raises RuntimeError, which would be logged as an internal error.
         if self._writer.transport.is_closing():
             raise ConnectionResetError("connection closed by the client before the response")
         self._writer.write(len(response).to_bytes(2, "big") + response)
@@ -310,7 +307,7 @@ class _Connection:
 
 
 def _log_fields(query: bytes, response: bytes | None, client: Client) -> dict[str, object]:
-    """Return the log fields for a query and its response; those of a malformed query are its peer and the error."""
+    """Return the log fields of a query and its response; for a malformed query, the client and the error."""
     host = f"[{client.host}]" if ":" in client.host else client.host
     fields: dict[str, object] = {"peer": f"{host}:{client.port}", "over": "tcp" if client.over_tcp else "udp"}
     try:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from services.errors import ServiceError
 
-# Environment variable of a worker: the file descriptor of the pipe's read end.
+# Environment variable that tells a worker the file descriptor of the read end of the pipe.
 _VARIABLE = "LAB7_DNS_WORKER"
 _MODULE = "services.dns.authoritative"
 _ROOT = Path(__file__).resolve().parents[3]
@@ -25,7 +25,7 @@ _START = (
 
 
 class WorkerProcesses:
-    """The workers of a service; in a worker itself, the watch on the main process."""
+    """The worker processes of a service; within a worker, the watch for the end of the main process."""
 
     def __init__(self, count: int, arguments: Sequence[str]) -> None:
         self._watched_pipe = os.environ.get(_VARIABLE)

@@ -28,13 +28,13 @@ from services.dns.zones.handler import Authority, response
 from services.dns.zones.zone import Answer, MatchKind, Zones
 
 _FAMILIES: dict[int, int] = {4: RRType.A, 6: RRType.AAAA}
-# Called with the log fields of each answer by region.
+# Callback with the log fields of each answer by region.
 LogAnswer = Callable[[dict[str, object]], None]
 
 
 @dataclass(frozen=True, slots=True)
 class _Requester:
-    """The address that an answer is for; it is from `subnet` if the query has a client subnet with a network."""
+    """Client address that decides the region: from the query's client subnet if it has a network, else the source."""
 
     address: Address
     subnet: QuerySubnet | None
@@ -45,7 +45,7 @@ class _Requester:
 
 
 class SteeringHandler:
-    """Handler that answers from zones, and for the names of a map by placement; `log_answer` gets the latter."""
+    """Handler that answers names of the region map by placement, others from zones; `log_answer` logs the former."""
 
     def __init__(self, authority: Authority, regions: RegionMap, placement: Placement, log_answer: LogAnswer) -> None:
         self._authority = authority
@@ -72,7 +72,7 @@ class SteeringHandler:
     ) -> int:
         """Add the chosen addresses to an answer; return its scope prefix length."""
         if answer.answers and question.rtype != RRType.ANY and question.name != name:
-            # The alias alone; the resolver queries for its target.
+            # Only the alias is returned; the resolver queries for its target separately.
             answer.authority.clear()
             return 0
         versions = [version for version in VERSIONS if self._is_queried(question.rtype, version)]

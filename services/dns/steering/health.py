@@ -28,9 +28,9 @@ from services.http.fields import Fields
 from services.http.http1.connection import ClientConnection
 from services.http.messages import Data, EndOfMessage, Event, Fault, Request, Response
 
-# Largest content of a response to a health check.
+# Maximum size in octets of the content of a response to a health check.
 STATUS_OCTETS_MAX = 65_536
-# Largest response to a health check: content, header section and some interim responses.
+# Maximum size in octets of a response to a health check: content, header section and interim responses.
 RESPONSE_OCTETS_MAX = 4 * STATUS_OCTETS_MAX
 # Keys of the load, in order of preference; capacities in the region map have the same unit.
 LOAD_KEYS = ("load", "requests_under_way", "requests_per_s")
@@ -62,7 +62,7 @@ class Change:
     detail: str
 
 
-# (state, result of the check) -> state. UP to DOWN takes `failures_max` consecutive failures.
+# Table (state, success of the check) -> state; UP becomes DOWN only after `failures_max` consecutive failures.
 _NEXT = {
     (State.UNKNOWN, True): State.UP,
     (State.UNKNOWN, False): State.DOWN,
@@ -174,7 +174,7 @@ def load_in(content: bytes) -> float | None:
     """Parse the load, a number from 0 on, from the content of a status response; None without a valid one."""
     try:
         status = json.loads(content)
-    # Deeply nested content exhausts the parser's stack.
+    # The JSON parser raises RecursionError for deeply nested content.
     except (ValueError, RecursionError):
         return None
     if not isinstance(status, dict):

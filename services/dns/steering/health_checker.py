@@ -14,8 +14,8 @@ from services.dns.address_space import Address
 from services.dns.steering.health import CheckResult, HealthCheck
 
 READ_OCTETS = 65_536
-# Grace period for replicas that start together with this server: a new replica is checked at short intervals before it
-# counts as down. Services here are ready within half a second, real caches within one.
+# Time in seconds for which a new replica is checked at short intervals before it counts as down.
+# Services of this project are ready within 0.5 s of their start, other HTTP caches within 1 s.
 START_GRACE_S = 1.5
 START_INTERVAL_S = 0.1
 
@@ -84,7 +84,7 @@ class HealthChecker:
         except OSError as error:
             return CheckResult(False, detail=f"connection failed ({error.strerror or type(error).__name__})")
         except Exception as error:
-            # No response of a replica may end the loop of checks.
+            # An unexpected error is a failed check: no response of a replica may end the loop of checks.
             return CheckResult(False, detail=f"{type(error).__name__}: {error}")
 
     async def _request(self, address: Address) -> CheckResult:

@@ -18,7 +18,7 @@ from services.dns.address_space import Address, AddressSpace, Network
 from services.dns.steering.health import HealthTable
 from services.dns.steering.region_map import Region, RegionMap, Replica
 
-# Addresses in one answer; clients rarely try more.
+# Maximum number of addresses in one answer; clients rarely try more.
 ADDRESSES_MAX = 8
 
 
@@ -39,7 +39,7 @@ class Choice:
 
 
 class Placement:
-    """Choice of replicas of a region map by their health."""
+    """Choice of replicas for the clients of a region, by health, load and spill order."""
 
     def __init__(self, regions: RegionMap, health: HealthTable) -> None:
         self._map = regions

@@ -25,9 +25,9 @@ from services.dns.codec.errors import DNSError, TextError
 from services.dns.codec.name import Name
 from services.dns.codec.ttl import ttl_from_text
 
-# Akamai's TTL (Pang et al., "On the Responsiveness of DNS-based Network Control", IMC 2004).
+# Default TTL of answers in seconds: Akamai's (Pang et al., "On the Responsiveness of DNS-based Network Control", 2004).
 DEFAULT_TTL_S = 20
-# Far more networks than a topology has hosts.
+# Maximum size of a region map file in octets: room for far more networks than a topology has hosts.
 MAP_OCTETS_MAX = 1_048_576
 # Maximum number of replicas: each has one health check per interval.
 REPLICAS_MAX = 1000
@@ -78,7 +78,7 @@ class RegionMap:
 
     @property
     def replicas(self) -> list[Replica]:
-        """All replicas, by region."""
+        """All replicas, grouped by region."""
         return [replica for region in self.regions.values() for replica in region.replicas]
 
     def error(self, line: int, detail: str) -> RegionMapError:

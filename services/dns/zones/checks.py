@@ -19,7 +19,7 @@ def host_warnings(zone: Zone, entries: Iterable[Entry]) -> Iterator[str]:
         if record.rtype not in HOST_TYPES or not record.name.is_below(zone.origin):
             continue
         host = host_of(record.rdata)
-        # A target of the root is none (RFC 2782, RFC 7505).
+        # The root as a host means that there is no host (RFC 2782, RFC 7505).
         problem = _problem(zone, host) if host != ROOT and host.is_below(zone.origin) else None
         if problem is not None:
             kind = type_to_text(record.rtype)

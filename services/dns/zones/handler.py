@@ -17,7 +17,7 @@ from services.dns.server.responder import STATIC_RESPONSES_MAX, Client, StaticRe
 from services.dns.zones.transfer import Transfers
 from services.dns.zones.zone import Answer, Completeness, Zones, answer_question
 
-# Questions whose rotation counter is stored.
+# Maximum number of questions whose rotation counter is stored.
 QUESTIONS_MAX = 65_536
 
 _TRANSFERS = (RRType.AXFR, RRType.IXFR)
@@ -26,7 +26,7 @@ _NOT_IMPLEMENTED = META_TYPES - {RRType.ANY, RRType.OPT, *_TRANSFERS}
 
 
 class MinimalResponses(Enum):
-    """Records that a response leaves out, as by BIND's option minimal-responses."""
+    """Value of --minimal-responses: the optional records that a response leaves out, as BIND's option."""
 
     YES = "yes"
     NO = "no"
@@ -106,7 +106,7 @@ class AuthoritativeResponder:
         self._rotate = rotate
         self._cache = StaticResponseCache(responses_max)
         self._counters: dict[tuple[tuple[bytes, ...], int], list[int]] = {}
-        # The server calls it for each datagram before anything else.
+        # DNSServer calls this cache lookup first for each datagram.
         self.cached = self._cache.get
 
     def __call__(self, data: bytes, client: Client) -> bytes | None:
@@ -128,7 +128,7 @@ class AuthoritativeResponder:
         counter = self._counter(query) if count > 1 else [0]
         rotation = counter[0]
         counter[0] = rotation + 1
-        # Rdata that repeats the qname (DNAME) would have to follow the case of each query.
+        # A response whose rdata repeats the qname (DNAME) is not cached: it would have to follow each query's case.
         if not (client.over_tcp or answer.spells_qname) and self._cache.accepts(data, query, count):
             rotations = [self._encode(query, answer, client, number) for number in range(count)]
             self._cache.put(data, query, rotations, counter)

@@ -18,10 +18,10 @@ from services.dns.zones.checks import host_warnings
 from services.dns.zones.zone import Zone, Zones
 from services.errors import ServiceError
 
-# Warnings about one zone that are reported one by one.
+# Maximum number of warnings reported one by one for a zone; the rest are counted.
 WARNINGS_MAX = 20
 
-# Takes the kind of an event, zone_warning or zone_failed, and its sentence.
+# Callback with the kind of an event, zone_warning or zone_failed, and its message.
 Report = Callable[[str, str], None]
 
 
@@ -40,7 +40,7 @@ def load_zone(path: Path, origin: Name | None = None, warn: Warn = no_warning) -
 
 
 class ZoneFiles:
-    """The zones of --zone arguments and --zones lists, which can be loaded again; `report` gets what is wrong."""
+    """The zone files of --zone and --zones, which can be reloaded; `report` is called with errors and warnings."""
 
     def __init__(self, arguments: Iterable[str], lists: Iterable[str], report: Report) -> None:
         self._arguments = tuple(arguments)
@@ -74,7 +74,7 @@ class ZoneFiles:
         return zones
 
     def _load(self, path: Path, origin: Name | None, failures: list[str]) -> Zone | None:
-        """Load a zone, or return the one loaded before where that fails; None without one."""
+        """Load a zone; return the one loaded before if that fails, None if there is none."""
         warnings = list[str]()
         try:
             zone = load_zone(path, origin, warnings.append)

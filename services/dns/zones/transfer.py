@@ -16,10 +16,10 @@ from services.dns.codec.rdata import SOA
 from services.dns.server.responder import Client
 from services.dns.zones.zone import Zone, Zones
 
-# Uncompressed size of the records in one message: compression pointers reach 16 KiB.
+# Maximum uncompressed size in octets of the records in one message: compression pointers reach 16 KiB.
 BATCH_OCTETS = 16_000
 _RECORD_OCTETS = 10
-# OPT without options (RFC 6891 section 6.1.2).
+# Size in octets of an OPT record without options (RFC 6891 section 6.1.2).
 _OPT_OCTETS = 11
 _TRANSFERS = (RRType.AXFR, RRType.IXFR)
 
@@ -67,7 +67,7 @@ class Transfers:
         return replace(soa, answers=tuple(records))
 
     def _zone(self, query: Message, client: Client) -> Zone | Message:
-        """Return the zone of the query, or the error response."""
+        """Return the zone that the query requests; an error response if it must not be transferred."""
         if not self._allows(client.host):
             return query.reply(Rcode.REFUSED)
         zone = self._zones.get(query.questions[0].name)
@@ -82,7 +82,7 @@ class Transfers:
 
 
 def _serial(query: Message, zone: Zone) -> int | None:
-    """Return the serial number of the SOA in the authority section of an IXFR query (RFC 1995 section 3)."""
+    """Return the serial number of the SOA in an IXFR query (RFC 1995 section 3); None without one."""
     for record in query.authority:
         if record.name == zone.origin and isinstance(record.rdata, SOA):
             return record.rdata.serial

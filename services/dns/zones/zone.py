@@ -10,40 +10,40 @@ about the last name of an alias chain), RFC 6672 section 3.2 (DNAME), RFC 8020 (
 A zone is rejected at load for: no SOA or two, no NS at the apex, a CNAME with other data, two CNAMEs or DNAMEs at a
 name. Records outside of the zone are left out, and differing TTLs in an RRset become the lowest, with a warning. Left
 out: DNSSEC, whose records are served like any others; wildcard expansion in the additional section.
-"""
 
-# The lookup order
-# ----------------
-#
-# RFC 1034 section 4.3.2, as clarified for wildcards by RFC 4592 section 3.3.1 and for DNAME by RFC 6672 section 3.2:
-#
-#   step 1   set RA                                                        not here: this server does no recursion
-#   step 2   find the zone that is the nearest ancestor of the qname       Zones.closest
-#   step 3   match down, label by label, from the apex                     Zone.find
-#            a  the whole qname matches: its RRset, a CNAME, or NODATA     EXACT       _answer_node
-#            b  a node with NS: referral                                   DELEGATION  _answer_name
-#            -  a node with DNAME above the qname: synthesize a CNAME      DNAME       _answer_dname
-#            c  a label does not match: the wildcard at the closest        WILDCARD    _answer_node
-#               encloser, or else NXDOMAIN                                 MISSING     _answer_name
-#   step 4   answer from the cache                                         not here: see recursion.iterator.from_cache
-#   step 5   answer by the resolver's algorithm                            not here: see services.dns.recursive
-#   step 6   additional section                                            _add_additional
-#
-# The order of step 3 matters. It starts at the apex and not at the qname, so a zone cut or a DNAME hides everything
-# below it: the address of a name server below a cut is glue, which is returned in the additional section and never as
-# an answer. A node exists if it has records or a descendant has (an empty non-terminal, RFC 4592 section 2.2.2), so the
-# closest encloser is the last node of the walk. Only `*` directly below it is a source of synthesis: with *.example.
-# and b.example. in the zone, a.b.example. does not exist, because its closest encloser is b.example.
-#
-#   zone example.:   *  A          qname x.example.      WILDCARD     answer owned by x.example.
-#                    b  TXT        qname a.b.example.    MISSING      NXDOMAIN
-#                    c.d  A        qname d.example.      EXACT        NODATA, an empty non-terminal
-#                    sub  NS       qname w.sub.example.  DELEGATION   referral
-#                    old  DNAME    qname k.old.example.  DNAME        a CNAME for k.old.example.
-#                                  qname old.example.    EXACT        the owner of a DNAME is not redirected
-#
-# An alias, stored or synthesized, restarts at step 2 with its target, in any zone of this server, as in NSD and
-# PowerDNS (BIND and Knot DNS stop at the end of the zone). AA is about the first name, the rcode about the last one.
+The lookup order
+----------------
+
+RFC 1034 section 4.3.2, as clarified for wildcards by RFC 4592 section 3.3.1 and for DNAME by RFC 6672 section 3.2:
+
+  step 1   set RA                                                        not here: this server does no recursion
+  step 2   find the zone that is the nearest ancestor of the qname       Zones.closest
+  step 3   match down, label by label, from the apex                     Zone.find
+           a  the whole qname matches: its RRset, a CNAME, or NODATA     EXACT       _answer_node
+           b  a node with NS: referral                                   DELEGATION  _answer_name
+           -  a node with DNAME above the qname: synthesize a CNAME      DNAME       _answer_dname
+           c  a label does not match: the wildcard at the closest        WILDCARD    _answer_node
+              encloser, or else NXDOMAIN                                 MISSING     _answer_name
+  step 4   answer from the cache                                         not here: see recursion.iterator.from_cache
+  step 5   answer by the resolver's algorithm                            not here: see services.dns.recursive
+  step 6   additional section                                            _add_additional
+
+The order of step 3 matters. It starts at the apex and not at the qname, so a zone cut or a DNAME hides everything
+below it: the address of a name server below a cut is glue, which is returned in the additional section and never as
+an answer. A node exists if it has records or a descendant has (an empty non-terminal, RFC 4592 section 2.2.2), so the
+closest encloser is the last node of the walk. Only `*` directly below it is a source of synthesis: with *.example.
+and b.example. in the zone, a.b.example. does not exist, because its closest encloser is b.example.
+
+  zone example.:   *  A          qname x.example.      WILDCARD     answer owned by x.example.
+                   b  TXT        qname a.b.example.    MISSING      NXDOMAIN
+                   c.d  A        qname d.example.      EXACT        NODATA, an empty non-terminal
+                   sub  NS       qname w.sub.example.  DELEGATION   referral
+                   old  DNAME    qname k.old.example.  DNAME        a CNAME for k.old.example.
+                                 qname old.example.    EXACT        the owner of a DNAME is not redirected
+
+An alias, stored or synthesized, restarts at step 2 with its target, in any zone of this server, as in NSD and
+PowerDNS (BIND and Knot DNS stop at the end of the zone). AA is about the first name, the rcode about the last one.
+"""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -59,7 +59,7 @@ from services.dns.codec.rdata import MX, SOA, SRV, SingleName
 
 Node = dict[int, RRset]
 
-# Aliases followed; BIND follows 11 to 16, Knot DNS 20.
+# Maximum number of aliases followed per query; BIND follows 11 to 16, Knot DNS 20.
 CHAIN_MAX = 16
 # Types whose rdata names a host, the addresses of which go into the additional section.
 HOST_TYPES = frozenset({RRType.NS, RRType.MX, RRType.SRV})
@@ -81,7 +81,7 @@ class MatchKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """The node that a name leads to (its own, the wildcard's, or the cut's), and the name of that node."""
+    """Result of the walk: the node (of the name, a wildcard, a DNAME or a zone cut), and the name of that node."""
 
     kind: MatchKind
     name: Name
@@ -173,7 +173,7 @@ def _negative_ttl(soa: RRset) -> int:
 
 
 class _RRsetBuilder:
-    """The entries of one name and type."""
+    """Builder of an RRset from the master file entries of one name and type."""
 
     __slots__ = ("entries", "ttl")
 
@@ -269,7 +269,7 @@ class Zones:
         return False
 
     def get(self, origin: Name) -> Zone | None:
-        """Return the zone with exactly this origin."""
+        """Return the zone with exactly this origin; None without one."""
         return self._zones.get(origin.folded)
 
     def closest(self, qname: Name, qtype: int = RRType.A) -> Zone | None:
@@ -307,7 +307,7 @@ class Answer:
 
 
 class Completeness(Enum):
-    """Records in a response beside those that are required: those of referrals and negative answers are."""
+    """Optional records in a positive response; referrals and negative answers always have theirs."""
 
     REQUIRED = "no others"
     ADDRESSES = "the addresses of hosts in the answer"
@@ -343,11 +343,11 @@ def answer_question(zones: Zones, question: Question, completeness: Completeness
             seen.add(qname)
     if last is not None:
         positive = answer.rcode == Rcode.NOERROR and not answer.authority
-        # As in BIND and NSD, DS gets no NS set: a resolver that asks for it knows the parent's.
+        # As in BIND and NSD, a response to DS has no NS set: a resolver that queries for DS knows the parent's NS set.
         complete = completeness is Completeness.NAME_SERVERS and question.rtype != RRType.DS
         if positive and complete and not answer.leaves:
             _add_name_servers(answer, last)
-        # As in BIND, ANY gets no addresses: all of the name's own records are there.
+        # As in BIND, a response to ANY has no additional addresses: it has all of the name's own records.
         if not positive or (completeness is not Completeness.REQUIRED and question.rtype != RRType.ANY):
             _add_additional(answer, last)
     # RFC 1035 section 6.2: an answer for QCLASS=* cannot be authoritative.
@@ -356,7 +356,7 @@ def answer_question(zones: Zones, question: Question, completeness: Completeness
 
 
 def _answer_name(answer: Answer, zone: Zone, qname: Name, qtype: int) -> Name | None:
-    """Answer for one name (RFC 1034 section 4.3.2 step 3) and return the target of an alias, if there is one."""
+    """Answer for one name (RFC 1034 section 4.3.2 step 3); return the target if it is an alias, else None."""
     match = zone.find(qname, at_parent=qtype == RRType.DS)
     if match.kind is MatchKind.DELEGATION:
         answer.authority.append(match.node[RRType.NS])
@@ -373,7 +373,7 @@ def _answer_name(answer: Answer, zone: Zone, qname: Name, qtype: int) -> Name | 
 
 
 def _answer_node(answer: Answer, zone: Zone, match: Match, qname: Name, qtype: int) -> Name | None:
-    """Answer from the node of the qname or of the wildcard that covers it; NODATA without the type."""
+    """Answer from the node of the qname or of its wildcard; return the target if it is an alias, else None."""
     alias = match.node.get(RRType.CNAME)
     # RFC 4035 section 2.5: an alias has RRSIG and NSEC records of its own.
     if alias is not None and qtype != RRType.ANY and qtype not in match.node:
@@ -410,8 +410,7 @@ def _answer_dname(answer: Answer, dname: RRset, qname: Name, qtype: int) -> Name
     cname, target = synthesized
     answer.answers.append(cname)
     answer.spells_qname = True
-    # A DNAME that leads below itself would be applied until the name is too long; NSD ends here as well. A query for
-    # the alias itself is answered; all servers stop here, as at a stored CNAME.
+    # A query for CNAME ends here; so does a DNAME that leads below itself and would apply again and again, as in NSD.
     answer.leaves = qtype == RRType.CNAME or target.is_below(dname.name)
     return None if qtype in (RRType.CNAME, RRType.ANY) else target
 
