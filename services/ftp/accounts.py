@@ -44,7 +44,7 @@ class Account:
 
 
 class Accounts:
-    """All users by name."""
+    """The user accounts of a server, by user name."""
 
     def __init__(self, accounts: Iterable[Account], anonymous: Account | None = None) -> None:
         self._by_name = {account.name: account for account in accounts}
@@ -56,14 +56,14 @@ class Accounts:
             yield self._anonymous
 
     def find(self, name: str) -> Account | None:
-        """Return the user of a name, None where it is unknown."""
+        """Return the user with this name; None if the name is unknown."""
         if name.lower() in ANONYMOUS_NAMES and self._anonymous is not None:
             return self._anonymous
         return self._by_name.get(name)
 
 
 def hash_password(password: str) -> str:
-    """Return the scrypt hash of a password, as the file has it."""
+    """Return the scrypt hash of a password in the format of the accounts file."""
     stored = ScryptHash.create(_octets(password), os.urandom(SALT_OCTETS))
     return f"scrypt:{stored.n}:{stored.r}:{stored.p}:{stored.salt.hex()}:{stored.digest.hex()}"
 
@@ -150,7 +150,7 @@ def main() -> int:
 
 
 def check_credential(account: Account | None, request: Authenticate) -> Admitted | Rejected:
-    """Return the result of a login step; USER with an unknown name (None) gets 331, as a name with a password."""
+    """Return the result of a login step; an unknown user (`account` None) is asked for a password like any other."""
     if request.credential is Credential.NAME:
         if account is None or account.password is not None or account.anonymous:
             return Admitted(Credential.PASSWORD)
@@ -167,7 +167,7 @@ def check_credential(account: Account | None, request: Authenticate) -> Admitted
 
 def _reject(account: Account | None) -> Rejected:
     if account is None:
-        # Hash the password all the same: a faster reply would show that the name is unknown.
+        # A password is hashed for an unknown user, too: a faster reply would show that the name is unknown.
         check_password(None, "")
     return Rejected()
 

@@ -28,7 +28,7 @@ DEFAULT_PORT = 21
 EXIT_FAILED = 1
 _LISTINGS = {"ls": "LIST", "nlst": "NLST", "mlsd": "MLSD"}
 _NAMES = {"cd": "CWD", "mkdir": "MKD", "delete": "DELE"}
-# The arguments of each command, those in brackets optional, and its purpose.
+# Command -> (arguments, those in brackets being optional; purpose), for --help.
 _USAGE = {
     "get": ("REMOTE [LOCAL]", "retrieve a file; a LOCAL of - is standard output"),
     "put": ("LOCAL [REMOTE]", "store a file"),
@@ -81,7 +81,7 @@ async def _get(agent: UserAgent, remote: str, local: str, resume: bool) -> None:
 async def _put(agent: UserAgent, local: Path, remote: str, resume: bool) -> None:
     offset = 0
     if resume:
-        # SIZE fails for a file that does not exist: the upload then starts at 0.
+        # SIZE fails if the remote file does not exist; the upload then starts at offset 0.
         with suppress(ReplyError):
             await agent.command("TYPE", "I")
             offset = int((await agent.command("SIZE", remote, codes=(213,))).lines[-1])
@@ -123,7 +123,7 @@ def _parser() -> argparse.ArgumentParser:
         nargs="*",
         type=_command,
         metavar="COMMAND",
-        help="a command below with its arguments, quoted; repeatable",
+        help="FTP command with its arguments, in quotes, from the list below; repeatable",
     )
     parser.add_argument("--port", type=port, default=DEFAULT_PORT, metavar="N", help="port of the server (default: 21)")
     parser.add_argument("--user", default="anonymous", metavar="NAME", help="user name (default: anonymous)")
@@ -170,11 +170,11 @@ def main(argv: list[str] | None = None) -> int:
     """Run the commands; return 0, or 1 where one of them failed."""
     options = _parser().parse_intermixed_args(argv)
     if options.commands and all(name == "help" for name, *_ in options.commands):
-        # It needs no server.
+        # The command `help` needs no server.
         print("\n".join(line for _, *names in options.commands for line in _usage_lines(names or _USAGE)))
         return 0
     try:
-        # asyncio's own loop even where uvloop is installed: uvloop's clock has a resolution of milliseconds only.
+        # asyncio's own event loop is used even if uvloop is installed, whose clock has a resolution of milliseconds.
         report = asyncio.run(_session(options))
     except (ReplyError, OSError, ValueError) as error:
         print(f"client: {printable(str(error)) or 'timed out'}", file=sys.stderr)

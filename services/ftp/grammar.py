@@ -8,7 +8,7 @@ from services.ftp.limits import OFFSET_DIGITS
 
 
 class ArgumentError(ValueError):
-    """A syntax error in an argument; the text is for the reply."""
+    """Syntax error in the argument of an FTP command; the message is the text of reply 501."""
 
 
 class DataType(Enum):
@@ -35,7 +35,7 @@ def parse_host_port(text: str) -> DataAddress:
 
 
 def parse_extended(text: str) -> tuple[int, DataAddress]:
-    """Parse `|protocol|address|port|` (EPRT, RFC 2428 section 2) into the protocol's number and the address.
+    """Parse `|protocol|address|port|` (EPRT, RFC 2428 section 2); return (protocol number, address and port).
 
     The address is validated for protocols 1 (IPv4) and 2 (IPv6) only: others are refused by number.
     """

@@ -1,4 +1,4 @@
-"""Every limit of the FTP services, named once, each with its source."""
+"""Limits of the FTP services: buffers, counts and times, each with the source of its value."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ WAITING_COMMANDS = 64
 # Maximum octets buffered while a command is executed: the size of one read.
 READ_OCTETS = 65_536
 
-# Consecutive 5yz replies after which a session is ended. ProFTPD's mod_ban acts on some tens.
+# Consecutive 5yz replies after which a session is ended; ProFTPD's mod_ban acts on some tens.
 REFUSALS_IN_A_ROW = 100
 
 # Wrong passwords after which a session is ended: RFC 2577 section 5 suggests a limit; vsftpd's max_login_fails is 3.
@@ -41,12 +41,12 @@ NAME_OCTETS = 255
 # Maximum depth of a path: while it is resolved, one file descriptor is open for each level.
 PATH_SEGMENTS = 100
 
-# Maximum octets that a transfer sends before the event loop does other work: beside other transfers (about 0.2 ms), and
-# alone. More would fill the socket's buffer, and the transfer would have to wait for the peer.
+# Maximum octets that a transfer sends on the event loop in one turn beside other transfers: about 0.2 ms.
 TURN_OCTETS = 512 * 1024
+# Maximum octets in one turn of the only transfer: more would fill the socket's buffer.
 SOLE_TURN_OCTETS = 4 * 1024 * 1024
 
-# Most octets that a worker thread transfers at a time: then ABOR is handled, and the thread serves another transfer.
+# Maximum octets that a worker thread transfers before ABOR is handled and the thread serves another transfer.
 STEP_OCTETS = 16 * 1024 * 1024
 
 # Size of one read from a data connection; loopback and fast links fill it.
@@ -72,20 +72,20 @@ REPLY_OCTETS = 1024 * 1024
 class Limits:
     """Limits of one server that its command line sets: counts and seconds."""
 
-    # Maximum of concurrent sessions: pyftpdlib's max_cons default.
+    # Maximum number of concurrent sessions: pyftpdlib's default of max_cons.
     sessions: int = 512
     # Maximum sessions of one address, so that one host cannot take all; vsftpd and pyftpdlib have no limit by default.
     sessions_an_address: int = 256
-    # Maximum time without a command: RFC 1123 section 4.1.3.2 requires five minutes at least.
+    # Timeout in seconds without a command: RFC 1123 section 4.1.3.2 requires five minutes at least.
     idle_s: float = 300.0
-    # Time-out from the connection to the login, whatever the client sends meanwhile: OpenSSH's LoginGraceTime.
+    # Timeout in seconds from the connection to the login, whatever the client sends: OpenSSH's LoginGraceTime.
     login_s: float = 120.0
-    # Delay of the reply to a wrong password: vsftpd's delay_failed_login; RFC 2577 section 5 suggests 5 s.
+    # Delay in seconds of the reply to a wrong password: vsftpd's delay_failed_login; RFC 2577 section 5 suggests 5 s.
     wrong_password_s: float = 1.0
-    # Rate of commands in one session: far higher than that of any client over any network.
+    # Maximum commands per second in one session, far more than a client sends; a faster session is throttled.
     commands_a_second: float = 2000.0
-    # Time after which the connection is aborted if the client does not read the last reply.
+    # Time in seconds after which the connection is aborted if the client does not read the last reply.
     linger_s: float = 5.0
-    # Grace period of commands and transfers at shutdown; Docker kills after 10 s.
+    # Grace period in seconds for commands and transfers at shutdown; Docker kills a container after 10 s.
     drain_s: float = 5.0
     sweep_s: float = 0.5

@@ -8,7 +8,7 @@ b'211-Features:\\r\\n SIZE\\r\\n211 End.\\r\\n'
 
 from collections.abc import Sequence
 
-# They would end the line: a name has them in no listing, and no command can have them either.
+# Characters that would end a reply line; a name that contains one can be in no listing and no command.
 _LINE_ENDS = dict.fromkeys(map(ord, "\0\r\n"), "?")
 _CONTROLS = dict.fromkeys(({*range(32)} - set(map(ord, "\t\r\n"))) | {*range(127, 160)}, "?")
 
@@ -36,7 +36,7 @@ def host_port(address: str, port: int) -> str:
 
 
 def one_line(text: str) -> str:
-    """Replace the characters that would end a line by `?`; all others are kept, so that a name is what it is."""
+    """Replace NUL, CR and LF, which would end a reply line, by `?`; all other characters are kept."""
     return text if text.isprintable() else text.translate(_LINE_ENDS)
 
 

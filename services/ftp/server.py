@@ -72,7 +72,7 @@ class FTPServer:
 
 
 def _refusal(why: Refusal) -> bytes:
-    """Return the reply to a connection that is not admitted (RFC 959 section 5.4: 120, 220 or 421)."""
+    """Return the reply 421 to a connection that is not admitted (RFC 959 section 5.4)."""
     if why is Refusal.ADDRESS:
         return reply(421, "Too many sessions come from your address.")
     return reply(421, "Too many users are connected; try again later.")

@@ -20,24 +20,24 @@ _LF, _CR, _NUL = b"\n", b"\r", b"\r\0"
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A command line without CRLF."""
+    """Event: a command line, without CRLF."""
 
     octets: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class LongLine:
-    """A line that exceeded the limit and was discarded."""
+    """Event: a line that exceeded the limit and was discarded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Interrupt:
-    """Interrupt Process (IP)."""
+    """Event: Interrupt Process (IP), which precedes ABOR."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Octets to send, which refuse an option."""
+    """Event: octets to send in order to refuse a Telnet option."""
 
     octets: bytes
 
@@ -58,7 +58,7 @@ class TelnetLines:
 
     @property
     def waiting_octets(self) -> int:
-        """Octets of the incomplete line."""
+        """Number of buffered octets of the incomplete line."""
         return len(self._line)
 
     def feed(self, data: bytes) -> list[TelnetEvent]:

@@ -44,7 +44,7 @@ _CAUSES = {
 
 
 class FileError(Exception):
-    """A file action failed; the cause determines the reply code."""
+    """Error of a file action; `cause` determines the FTP reply code."""
 
     def __init__(self, cause: Cause, detail: str = "") -> None:
         super().__init__(detail or cause.name)
@@ -73,7 +73,7 @@ class JailedTree:
 
     @contextmanager
     def parent(self, path: VirtualPath, follow: bool = False) -> Iterator[tuple[int, str]]:
-        """Resolve a path to a descriptor of the last name's directory, and that name; "." for the root itself.
+        """Resolve a path; yield (descriptor of the last name's directory, last name), the name "." for the root.
 
         With `follow`, a last name that is a link is resolved as well: the returned name is no link. Raises FileError.
         """
@@ -148,7 +148,7 @@ class _Walk:
                 self.name = name
                 return self._here
             self._opened.append(os.open(name, _DIRECTORY, dir_fd=self._here))
-        # The path was the root, or a link that ended in "..": name the directory itself.
+        # The path is the root, or a link that ends in "..": the name "." stands for the directory itself.
         self.name = "."
         return self._here
 

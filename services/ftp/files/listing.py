@@ -28,7 +28,7 @@ DEFAULT_FACTS = FACTS
 
 
 class Kind(Enum):
-    """Kinds of directory entries."""
+    """Kind of a directory entry: file or directory."""
 
     FILE = "file"
     DIRECTORY = "dir"

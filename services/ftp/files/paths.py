@@ -77,7 +77,7 @@ def _in_set(members: str, character: str) -> bool:
 
 VirtualPath = tuple[str, ...]
 
-# The name of an incomplete upload, reserved: users cannot give it to a file.
+# Incomplete uploads have names with this prefix and suffix, which users cannot give to a file.
 PARTIAL_PREFIX, PARTIAL_SUFFIX = ".", ".part"
 _DIGEST_DIGITS = 32
 _REFUSED_CHARACTERS = frozenset("\0\r\n")
@@ -85,11 +85,11 @@ _WILDCARDS = frozenset("*?[")
 
 
 class PathError(ValueError):
-    """An argument is not a path name; the text is for the reply."""
+    """Error for an argument that is not a path name; the message is the text of the reply."""
 
 
 def normalise(directory: VirtualPath, argument: str) -> VirtualPath:
-    """Resolve an argument against `directory`; raises PathError."""
+    """Resolve a path argument against the working directory `directory`; raises PathError."""
     if _REFUSED_CHARACTERS.intersection(argument):
         raise PathError("a path has no control characters that end it")
     segments = [] if argument.startswith("/") else list(directory)

@@ -43,7 +43,7 @@ class UserFiles:
         return _status(self.tree.status(path))
 
     def transfer_size(self, path: VirtualPath, data_type: DataType) -> int:
-        """Return the octets that RETR would send; without such a file, the size of its incomplete upload."""
+        """Return the octets that RETR would send, or the size of the incomplete upload if there is no complete file."""
         try:
             status = self.tree.status(path)
         except FileError as error:
@@ -59,7 +59,7 @@ class UserFiles:
         return status.st_size + self._line_ends(path)
 
     def open_read(self, path: VirtualPath) -> tuple[int, os.stat_result]:
-        """Open a plain file to read; return its descriptor and status."""
+        """Open a plain file to read; return (descriptor, status)."""
         with self.tree.parent(path, follow=True) as (parent, name):
             descriptor = os.open(name, _READ, dir_fd=parent)
         status = os.fstat(descriptor)
@@ -69,7 +69,7 @@ class UserFiles:
         return descriptor, status
 
     def open_write(self, request: OpenWrite) -> tuple[Upload, VirtualPath]:
-        """Open an upload for STOR, APPE or STOU; return it and the path of the complete file."""
+        """Open an upload for STOR, APPE or STOU; return (upload, path of the file once complete)."""
         self._check_writable()
         path = request.path
         if request.storing is StoreMode.UNIQUE and not self._names_file(path):
@@ -97,7 +97,7 @@ class UserFiles:
         }[request.change](request)
 
     def entries(self, path: VirtualPath, pattern: str | None) -> tuple[list[Entry], bool, bool]:
-        """Return the entries of a listing, whether the path is a directory, and whether the listing is truncated.
+        """Return (entries of a listing, whether the path is a directory, whether the listing is truncated).
 
         A file is listed by itself.
         """
@@ -180,7 +180,7 @@ class UserFiles:
         try:
             size = size_or_none(parent, name)
         except OSError as error:
-            # A name that is too long is that of no file.
+            # A name that is too long cannot exist, which is no error here.
             if cause_of(error) is Cause.NAME_REFUSED:
                 return None
             raise
@@ -193,7 +193,7 @@ class UserFiles:
         with self._named(request.path) as (source, name), self._named(request.to) as (target, new_name):
             _check_new_name(new_name)
             replaced = None
-            # A rename onto itself replaces nothing.
+            # A file renamed to its own name replaces no other file, whose quota would be released.
             if request.path != request.to and not _is_directory(target, new_name):
                 replaced = size_or_none(target, new_name)
             os.rename(name, new_name, src_dir_fd=source, dst_dir_fd=target)

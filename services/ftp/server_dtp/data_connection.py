@@ -46,9 +46,9 @@ from services.ftp.server_dtp.sendfile_loop import SendfileLoop, TransferLoad
 from services.ftp.server_dtp.transfer import Discarder, FileSender, Transfer, Turn, end_sending
 from services.ftp.server_pi.failures import Cause, Failed
 
-# Seconds to read and discard a failed upload; Apache's lingering close waits as long.
+# Time in seconds to read and discard the rest of a failed upload, as Apache's lingering close.
 LINGER_S = 2.0
-# More than the client's one connection, so that those of other hosts do not fill the queue.
+# Length of the accept queue: longer than for the client's one connection, so that other hosts do not fill it.
 _LISTEN_BACKLOG = 8
 
 
@@ -66,9 +66,9 @@ class DataSettings:
     passive_address: str | None = None
     # Source port in active mode; None for the control port - 1.
     data_port: int | None = None
-    # Time-out of the data connection's set-up: vsftpd's accept_timeout and connect_timeout.
+    # Timeout in seconds of the data connection's set-up: vsftpd's accept_timeout and connect_timeout.
     connect_s: float = 60.0
-    # Time-out without an octet: vsftpd's data_connection_timeout is 300 s, too long to be observed in a lab.
+    # Timeout in seconds of a transfer without an octet; vsftpd's data_connection_timeout is 300 s.
     stall_s: float = 60.0
     load: TransferLoad = field(default_factory=TransferLoad)
 
@@ -94,7 +94,7 @@ class DataConnection:
     # Passive mode.
 
     def listen(self) -> tuple[str, int] | None:
-        """Listen for the client; return address and port for the reply, None where no port is free."""
+        """Listen for the client; return (address, port) for the reply, None if no port is free."""
         self.close()
         listener = self._bound_listener()
         if listener is None:
@@ -168,7 +168,7 @@ class DataConnection:
     async def transfer(
         self, transfer: Transfer, target: DataAddress | None, is_gone: Callable[[], bool]
     ) -> Failed | None:
-        """Transfer all octets and complete the file; return None, or the failure.
+        """Transfer all octets and complete the file; return the failure, None on success.
 
         `is_gone` returns whether the control connection has ended, so that an upload is not complete (see above).
         """
@@ -177,7 +177,7 @@ class DataConnection:
         try:
             failed = await self._run(transfer, target, aborted)
             if failed is None and not transfer.sends:
-                # Two iterations of the event loop: an ABOR or the end of the control connection is handled first.
+                # Two iterations of the event loop let ABOR or the end of the control connection be handled first.
                 await asyncio.sleep(0)
                 await asyncio.sleep(0)
                 if is_gone():
@@ -185,7 +185,7 @@ class DataConnection:
                 elif aborted.done():
                     failed = Failed(aborted.result())
             if transfer.sends:
-                # To abandon a sender only closes its file: no worker thread is needed.
+                # Abandoning a sender only closes a file, so no worker thread is needed.
                 transfer.abandon()
             else:
                 await self._run_in_thread(transfer.abandon if failed else transfer.finish)
@@ -316,7 +316,7 @@ class DataConnection:
             while receives and not (ready.done() or aborted.done()):
                 before = send_queue_octets(connection)
                 await asyncio.wait(waited, timeout=stall_s, return_when=asyncio.FIRST_COMPLETED)
-                # Not writable, but the peer receives: the kernel's queue has become shorter.
+                # A shorter send queue shows that the peer receives, although the socket is not writable yet.
                 receives = to_send and send_queue_octets(connection) < before
         finally:
             (loop.remove_writer if to_send else loop.remove_reader)(descriptor)

@@ -38,7 +38,7 @@ _CUT = "The listing is cut: the directory has more entries than one listing show
 
 
 def open_transfer(files: UserFiles, request: Opening, now: float) -> tuple[Transfer, Opened]:
-    """Open a file or listing for a transfer."""
+    """Open a file or listing; return (transfer, result of the request for the session)."""
     if isinstance(request, OpenRead):
         return open_read(files, request)
     if isinstance(request, OpenWrite):
@@ -61,7 +61,7 @@ def execute_request(files: UserFiles, request: Request, now: float) -> Result:
 
 
 def open_read(files: UserFiles, request: OpenRead) -> tuple[FileSender | PieceSender, Opened]:
-    """Open a file for RETR."""
+    """Open a file for RETR; return (sender, result of the request)."""
     descriptor, status = files.open_read(request.path)
     size = status.st_size
     if request.data_type is DataType.ASCII:
@@ -74,14 +74,14 @@ def open_read(files: UserFiles, request: OpenRead) -> tuple[FileSender | PieceSe
 
 
 def open_write(files: UserFiles, request: OpenWrite) -> tuple[Receiver, Opened]:
-    """Open a file for STOR, APPE and STOU."""
+    """Open a file for STOR, APPE and STOU; return (receiver, result of the request)."""
     upload, path = files.open_write(request)
     name = format_path(path) if request.storing is StoreMode.UNIQUE else ""
     return Receiver(upload, request.data_type is DataType.ASCII), Opened(name=name)
 
 
 def open_listing(files: UserFiles, request: OpenListing, now: float) -> tuple[PieceSender, Opened]:
-    """Prepare a listing for LIST, NLST or MLSD."""
+    """Prepare a listing for LIST, NLST or MLSD; return (sender, result of the request)."""
     entries, is_directory, is_cut = files.entries(request.path, request.pattern)
     prefix = request.prefix if is_directory else request.prefix.removesuffix("/").rpartition("/")[0]
     if not is_directory and prefix:

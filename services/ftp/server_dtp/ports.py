@@ -5,12 +5,12 @@ from random import Random
 
 # RFC 6335 section 6: the dynamic ports, which are not assigned.
 _DYNAMIC = (49_152, 65_535)
-# Random ports to try; where that many are in use, the kernel selects one.
+# Number of random ports to try; if all of them are in use, the kernel selects one.
 _RANDOM_TRIES = 16
 
 
 def candidates(ports: tuple[int, int] | None, random: Random) -> Iterator[int]:
-    """Yield ports of the range (lowest, highest) to try: some at random, then all, from a random one on.
+    """Yield ports to try of the range (lowest, highest): some at random, then all in order from a random one on.
 
     With None, dynamic ports at random, then 0, the kernel's choice. That is the last resort, since the kernel searches
     all ports, which takes the longer the more connections are in TIME-WAIT.

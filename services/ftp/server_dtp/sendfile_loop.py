@@ -17,7 +17,7 @@ from services.ftp.server_pi.failures import Cause
 
 @dataclass(slots=True)
 class TransferLoad:
-    """The number of transfers under way, which share the event loop."""
+    """Number of transfers in progress, which share the event loop."""
 
     transfers: int = 0
 
@@ -84,7 +84,7 @@ class SendfileLoop:
         if remaining_s > 0:
             self._stall_timer = self._loop.call_later(remaining_s, self._check_stall)
             return
-        # The socket is not writable before a large share of the kernel's queue is free, however the peer receives.
+        # A socket is writable only when much of the send queue is free, so the queue's length shows if the peer reads.
         before, self._queued_octets = self._queued_octets, send_queue_octets(self._connection)
         if self._queued_octets != before:
             self._stall_timer = self._loop.call_later(self._stall_s, self._check_stall)

@@ -25,7 +25,7 @@ _SENDFILE_OCTETS = 8 * 1024 * 1024
 
 
 class Turn(Enum):
-    """Results of a turn: all is sent, the peer has to read first, or a worker thread has to read from the disk."""
+    """Result of a turn: all is sent, the peer must read first, or a worker thread must read from the disk."""
 
     DONE = auto()
     MORE = auto()
@@ -39,7 +39,7 @@ class Transfer(Protocol):
     octets: int
 
     def step(self, connection: socket.socket, waits_for_peer: bool = True) -> bool:
-        """Transfer some octets; return True once all are. Raises OSError and FileError.
+        """Transfer some octets; return True once all are transferred. Raises OSError and FileError.
 
         With `waits_for_peer`, wait STEP_WAIT_MS for the peer; for use while no other transfer needs the thread.
         """
@@ -237,7 +237,7 @@ def _lines(lines: list[str]) -> bytes:
 
 
 def _wait_for_peer(connection: socket.socket, event: int) -> bool:
-    """Wait STEP_WAIT_MS for the peer: on a fast link that saves a round through the event loop."""
+    """Wait up to STEP_WAIT_MS for the socket, which saves a turn of the event loop; return False on a timeout."""
     poll = select.poll()
     poll.register(connection.fileno(), event)
     return bool(poll.poll(STEP_WAIT_MS))

@@ -31,7 +31,7 @@ _UNIQUE_NAMES = 10_000
 
 
 class Sync(Enum):
-    """Policies for fsync(2) before reply 226: where the upload replaces a file, always, or never."""
+    """Policy for fsync(2) before reply 226: if the upload replaces a file, always, or never."""
 
     REPLACE = "replace"
     ALWAYS = "always"
@@ -61,7 +61,7 @@ class Upload:
         self._sync = sync
         self._file = -1
         self._in_place = False
-        # Octets of the old file, which the rename will free: so many of the new one need no quota (left, and in total).
+        # Octets of the new file (left, in total) that need no quota, since the rename will free those of the old file.
         self._credit = self._replaced = 0
 
     def open(self, storing: StoreMode, offset: int) -> None:
@@ -101,13 +101,13 @@ class Upload:
             if self._in_place:
                 return
             if size and resumable:
-                # The old file stays: count the octets of the new one that used its share of the quota.
+                # The old file stays, so the octets of the new file that were not counted use quota after all.
                 self._quota.add(self._replaced - self._credit)
                 return
             os.unlink(partial_name(self.name), dir_fd=self._directory)
             self._quota.release(size - (self._replaced - self._credit))
         except OSError:
-            # Another session has removed the incomplete upload.
+            # The incomplete upload has been removed by another session.
             return
         finally:
             self._close()
@@ -187,7 +187,7 @@ class Upload:
         os.rename(partial_name(self.name), self.name, src_dir_fd=self._directory, dst_dir_fd=self._directory)
         if is_synced:
             os.fsync(self._directory)
-        # Octets by which the new file is shorter than the old one.
+        # Release the octets by which the new file is shorter than the old one.
         self._quota.release(self._credit)
 
     def _close(self) -> None:

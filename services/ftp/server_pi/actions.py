@@ -1,4 +1,4 @@
-"""Actions of server-PI and their results: the whole interface between the sans-IO session and its connection.
+"""Actions of server-PI and their results: the interface between the sans-IO session and the control connection.
 
 The connection carries out actions in their order. A Request is answered once, by ServerSession.resolved(result),
 and the session executes no further command until then; other actions have no result.
@@ -58,7 +58,7 @@ class Pause:
 
 
 class Credential(Enum):
-    """Credentials of the login steps."""
+    """Credential of a login step: name, password or account (USER, PASS, ACCT)."""
 
     NAME = auto()
     PASSWORD = auto()
@@ -106,7 +106,7 @@ class Describe:
 
 
 class Change(Enum):
-    """Changes of the file system."""
+    """Kind of a change of the file system, for ChangeName."""
 
     MAKE_DIRECTORY = auto()
     REMOVE_DIRECTORY = auto()
@@ -191,12 +191,12 @@ Action = Send | LogEvent | Close | CloseData | AbortTransfer | LogOut | Request
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The request is done."""
+    """Result: the request has been carried out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """The credential is valid; `next_credential` is the next one required, None where the login is complete.
+    """Result: the credential is valid; `next_credential` is required next, None if the login is complete.
 
     `account_to_store`: ACCT is required before a file is stored.
     """
@@ -207,12 +207,12 @@ class Admitted:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """The credential is invalid."""
+    """Result: the credential is invalid."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """Address and port of the passive port."""
+    """Result: address and port on which the server listens for the data connection."""
 
     address: str
     port: int
@@ -220,21 +220,21 @@ class Listening:
 
 @dataclass(frozen=True, slots=True)
 class StatResult:
-    """The status of a file or directory."""
+    """Result: the status of a file or directory."""
 
     status: FileStatus
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """A number of octets."""
+    """Result: a size in octets."""
 
     octets: int
 
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """Lines of a listing of a directory or a file."""
+    """Result: lines of a listing of a directory or a file."""
 
     lines: tuple[str, ...]
     is_directory: bool = False
@@ -242,7 +242,7 @@ class Lines:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """The transfer can start; its size, None if unknown; the `name` that the server chose (STOU)."""
+    """Result: the transfer can start; `octets` is the size, None if unknown, `name` the name chosen for STOU."""
 
     octets: int | None = None
     name: str = ""
@@ -250,7 +250,7 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class TransferComplete:
-    """The transfer is complete; `remark` is for the reply."""
+    """Result: the transfer is complete; `remark` is added to the reply."""
 
     octets: int
     remark: str = ""

@@ -26,7 +26,7 @@ Value = TypeVar("Value")
 
 
 class ControlConnection(asyncio.Protocol):
-    """The control connection of one session."""
+    """Protocol of asyncio for one control connection: connects the socket and the sans-IO session."""
 
     def __init__(self, context: ServerContext, slot: Slot) -> None:
         self._context = context
@@ -65,7 +65,7 @@ class ControlConnection(asyncio.Protocol):
         actions_to_perform = self._session.receive(data)
         self._perform(actions_to_perform)
         if not actions_to_perform:
-            # Part of a command: the client may wait for the acknowledgement to send the rest.
+            # Acknowledge a partial command at once: the client may wait for the TCP ACK before it sends the rest.
             acknowledge(self._transport)
 
     def eof_received(self) -> bool:
@@ -102,7 +102,7 @@ class ControlConnection(asyncio.Protocol):
     def ready(self) -> None:
         """Greet the client with 220, now that the server can be used."""
         if self._session is not None and not self._lost:
-            # Up to here the client has waited for the server, not the server for the client.
+            # The login deadline counts from here, because until now the client has waited for the server.
             self.deadline = self._context.now() + self._context.limits.login_s
             self._perform(self._session.ready())
 

@@ -5,7 +5,7 @@ from enum import Enum, auto
 
 
 class Cause(Enum):
-    """Causes of a failed file action or transfer."""
+    """Cause of a failed file action or transfer, from which the reply code follows."""
 
     NOT_FOUND = auto()
     DENIED = auto()
@@ -49,8 +49,7 @@ ACTION_CODES = {
     Cause.LOCAL_ERROR: 451,
     Cause.DISK_FULL: 452,
     Cause.QUOTA_USED_UP: 452,
-    # RFC 3659 section 5.3 has no code; 554 is that of section 5.4 for a transfer that cannot start at the offset of
-    # REST.
+    # RFC 3659 section 5.4 has 554 for a transfer that cannot start at the offset of REST; section 5.3 has no code.
     Cause.BAD_RESTART: 554,
 }
 

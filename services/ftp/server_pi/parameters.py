@@ -48,7 +48,7 @@ def extended_passive(session: ServerSession, argument: str) -> None:
     elif value and not (value.isascii() and value.isdigit()):
         raise ArgumentError("1, 2 or ALL is asked for")
     elif value and value != str(session.connection_info.protocol):
-        # RFC 2428 section 3: any other protocol, also an unassigned one.
+        # RFC 2428 section 3: reply 522 for any other protocol number, also an unassigned one.
         session.reply(522, f"Network protocol not supported, use ({session.connection_info.protocol}).")
     else:
         _listen(session, 229)

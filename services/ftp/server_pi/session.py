@@ -37,7 +37,7 @@ from services.ftp.telnet import Answer, Interrupt, Line, LongLine, TelnetLines
 
 
 class State(Enum):
-    """States of a session: the steps of the login, and RENAMING directly after RNFR."""
+    """State of a session: the steps of the login, and RENAMING directly after RNFR."""
 
     START = auto()
     PASSWORD = auto()
@@ -52,7 +52,7 @@ LOGGED_IN = frozenset((State.READY, State.RENAMING))
 
 Continuation = Callable[[Result], None]
 
-# Buffered commands of one session that are executed before the event loop serves other sessions.
+# Maximum buffered commands of one session that are executed before the event loop serves other sessions.
 BATCH_COMMANDS = 32
 
 
@@ -184,7 +184,7 @@ class ServerSession:
 
     @property
     def is_leaving(self) -> bool:
-        """True while QUIT is buffered."""
+        """True while QUIT is buffered, so that the session is about to end."""
         return any(line is not None and _verb_of(line) == b"QUIT" for line in self._waiting)
 
     @property

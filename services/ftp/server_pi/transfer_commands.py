@@ -63,7 +63,7 @@ def list_names(session: ServerSession, argument: str) -> None:
 def list_facts(session: ServerSession, argument: str) -> None:
     """Handle MLSD: a directory with facts; a file is reply 501 (RFC 3659 section 7.2)."""
     path = session.path(argument)
-    # RFC 959 section 4.1.3: REST applies to the next transfer command only, and this is one.
+    # RFC 959 section 4.1.3: REST applies to the next transfer command only; MLSD counts as one.
     session.restart_offset = 0
 
     def on_status(result: Result) -> None:
@@ -87,7 +87,7 @@ def abort(session: ServerSession, _: str) -> None:
 
 
 def target_of_listing(session: ServerSession, argument: str) -> tuple[VirtualPath, str | None]:
-    """Parse a listing's argument into path and pattern: wildcards are allowed in the last name only."""
+    """Parse a listing's argument; return (path, pattern or None): wildcards are allowed in the last name only."""
     path = session.path(strip_flags(argument))
     if path and has_wildcard(path[-1]):
         return path[:-1], path[-1]
@@ -126,7 +126,7 @@ def _transfer(session: ServerSession, opening: Opening, codes: Mapping[Cause, in
 
     def opened(result: Result) -> None:
         if isinstance(result, Failed):
-            # PORT or PASV was for this transfer only: the next one needs another.
+            # PORT or PASV is valid for one transfer: the next transfer needs another.
             _end_data(session)
             session.fail(result, codes)
         elif isinstance(result, Opened):

@@ -24,7 +24,7 @@ from services.ftp.user.user_pi import Reply, ReplyError, ReplyReader
 Sink = Callable[[bytes], object]
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
-# Maximum of buffered replies: a server sends at most two for each command.
+# Maximum number of buffered replies: a server sends at most two for each command.
 _REPLIES_WAITING = 64
 
 
@@ -40,7 +40,7 @@ class ClientSettings:
 
 @dataclass(slots=True)
 class _Data:
-    """An established data connection, and the measurements of its transfer."""
+    """An established data connection, and the times and octets of the transfer."""
 
     streams: Streams
     connected_s: float
@@ -70,7 +70,7 @@ class UserAgent:
     async def connect(
         cls, host: str, port: int, choices: ClientSettings, transcript: Callable[[str], object] = lambda _: None
     ) -> "UserAgent":
-        """Open the control connection."""
+        """Open the control connection; raises OSError, and TimeoutError after `wait_s`."""
         begun = asyncio.get_running_loop().time()
         async with asyncio.timeout(choices.wait_s):
             streams = await asyncio.open_connection(host, port)
@@ -222,7 +222,7 @@ class UserAgent:
         if self._choices.extended or ":" in self.address:
             port = user_pi.extended_port(await self.command("EPSV"))
         else:
-            # The address in the reply is not used: it may be that of a third host, or one behind NAT.
+            # The address in the reply is not used: a third host may have it, or it may be private, behind NAT.
             port = user_pi.passive_address(await self.command("PASV")).port
         async with asyncio.timeout(self._choices.wait_s):
             streams = await asyncio.open_connection(self.address, port)

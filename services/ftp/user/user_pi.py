@@ -19,7 +19,7 @@ _EXTENDED = re.compile(r"\((.)\1\1(\d{1,5})\1\)")
 
 
 class ReplyError(Exception):
-    """The server sent a malformed or an unexpected reply."""
+    """Error for a malformed or unexpected reply of the server."""
 
 
 @dataclass(frozen=True, slots=True)
