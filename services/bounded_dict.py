@@ -10,13 +10,13 @@ V = TypeVar("V")
 
 
 class BoundedDict(Generic[K, V]):
-    """At most `entries_max` entries; 0 stores nothing."""
+    """Dictionary of at most `entries_max` entries, with LRU eviction; 0 stores nothing."""
 
     __slots__ = ("_entries", "entries_max")
 
     def __init__(self, entries_max: int) -> None:
         self.entries_max = entries_max
-        # A dict keeps the order of insertion, and get() inserts again: the first entry is the least recently used one.
+        # get() inserts an entry anew, and a dict keeps the order of insertion: the first entry is the least recent.
         self._entries: dict[K, V] = {}
 
     def __len__(self) -> int:

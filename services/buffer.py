@@ -14,12 +14,12 @@ from services.errors import LimitExceededError
 
 CRLF = b"\r\n"
 
-# Taken octets are deleted from the front of the buffer once they are this many: one move instead of many.
+# Octets that were taken are deleted from the front once there are this many: one memmove instead of many.
 COMPACT_OCTETS = 65_536
 
 
 class OctetBuffer:
-    """Octets that were fed and not yet taken, `limit_octets` at most."""
+    """Buffer of octets that were fed and not yet taken, at most `limit_octets`."""
 
     def __init__(self, limit_octets: int) -> None:
         self.limit_octets = limit_octets

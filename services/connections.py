@@ -91,22 +91,21 @@ def acknowledge(transport: asyncio.BaseTransport) -> None:
             raw.setsockopt(socket.IPPROTO_TCP, option, 1)
 
 
-# Postfix: smtpd_client_connection_count_limit is 50 of default_process_limit's 100.
+# Share of a full connection table that one address may have: Postfix's default, 50 of 100 processes.
 ADDRESS_SHARE = 0.5
-# An address at its share leaves half of the table; its prefix may have half of that as well.
+# Share of a full connection table that one network prefix may have: that of one address, and half of the rest.
 PREFIX_SHARE = 0.75
-# The part of the table that is reserved for addresses and prefixes below their share; Dovecot's login processes
-# likewise close their oldest connections before the very last one is taken.
+# Share of the connection table reserved for addresses and prefixes below their share.
 RESERVED_SHARE = 1 / 8
-# A /24 is the longest IPv4 prefix that is routed on the Internet (RIPE-399 section 2).
+# IPv4 prefix length that counts as one source: a /24 is the longest routed on the Internet (RIPE-399 section 2).
 IPV4_PREFIX_BITS = 24
-# RFC 6177 section 2: an end site has a /56 or more.
+# IPv6 prefix length that counts as one source: an end site has a /56 or more (RFC 6177 section 2).
 IPV6_PREFIX_BITS = 56
-# RFC 6298 section 2.1: the first retransmission comes after 1 s, the next after 2 more: two losses are forgiven.
+# Time in seconds for which a new connection is not evicted first: two retransmissions (RFC 6298 section 2.1).
 OPENING_GRACE_S = 3.0
-# Active connections of one address that are not evicted whatever its share: browsers open 6 to one host.
+# Number of active connections of one address that are never evicted: browsers open 6 to one host.
 PROTECTED_PER_ADDRESS = 8
-# Active connections of one prefix that are not evicted whatever its share: those of eight such hosts.
+# Number of active connections of one prefix that are never evicted: those of eight hosts.
 PROTECTED_PER_PREFIX = 64
 
 
@@ -115,7 +114,7 @@ class _HasDescriptor(Protocol):
 
 
 def send_queue_octets(connection: _HasDescriptor | None) -> int:
-    """Return the octets that the kernel holds for a peer: not sent yet, or not acknowledged (tcp(7), SIOCOUTQ).
+    """Return the number of octets in a socket's send queue, unsent or unacknowledged (tcp(7), SIOCOUTQ).
 
     A socket becomes writable only when a large share of this queue, of up to 4 MiB, is free; its length shows that a
     slow peer receives. 0 where it cannot be read.
@@ -130,7 +129,7 @@ def send_queue_octets(connection: _HasDescriptor | None) -> int:
 
 
 class Stage(IntEnum):
-    """Stages of a connection, the least useful first."""
+    """Stage of a connection, in the order of eviction: the least useful first."""
 
     OPENING = 0
     """In the TLS handshake, without a complete command or request, or not logged in where there is a login."""
@@ -141,7 +140,7 @@ class Stage(IntEnum):
 
 
 class Refusal(Enum):
-    """Reasons to refuse a connection."""
+    """Reason to refuse a connection."""
 
     FULL = auto()
     ADDRESS = auto()
@@ -149,7 +148,7 @@ class Refusal(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """Concurrent connections; `per_address` is a limit that counts also while the table has room."""
+    """Maximum numbers of concurrent connections, in total and, even while the table has room, `per_address`."""
 
     connections: int
     per_address: int | None = None
@@ -165,13 +164,13 @@ class TableEntry:
     stage: Stage = Stage.OPENING
 
     def complete(self, now: float) -> None:
-        """Note that a command, request or query was complete."""
+        """Record the time of a complete command, request or query, which makes the connection active."""
         self.completed_at = now
 
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """An admitted connection, and the one that the caller has to close for it, if any."""
+    """An admitted connection, and the evicted one that the caller must close (None if none was evicted)."""
 
     entry: TableEntry
     evicted: TableEntry | None = None
@@ -229,7 +228,7 @@ class ConnectionTable:
         return entry in self._entries
 
     def admit(self, address: str, now: float) -> Admission | Refusal:
-        """Add a new connection, if need be instead of another, which is removed; or refuse it."""
+        """Admit a new connection, if necessary by eviction of another one, or return the reason for refusal."""
         new_entry = TableEntry(address, prefix_of(address), now)
         refusal, candidates = self._exceeded_limit(new_entry)
         evicted = None
@@ -261,7 +260,7 @@ class ConnectionTable:
         return evicted
 
     def _exceeded_limit(self, new_entry: TableEntry) -> tuple[Refusal | None, list[TableEntry]]:
-        """Return the limit that a new connection exceeds, if any, and the connections that it may evict."""
+        """Return (exceeded limit or None, connections that the new one may evict)."""
         maximum, limits = self.limits.connections, self.limits
         address_count, prefix_count = self._by_address[new_entry.address], self._by_prefix[new_entry.prefix]
         nearly_full = len(self._entries) >= maximum - int(maximum * RESERVED_SHARE)
@@ -310,15 +309,15 @@ class ConnectionTable:
         return max(protected, self.limits.connections // sources)
 
 
-# Seconds that an evicted or refused client has to read its last reply, before the socket is shut down.
+# Time in seconds for an evicted or refused client to read the last reply before the socket is shut down.
 FAREWELL_S = 1.0
-# Sockets that have this time, as a share of all connections; beyond it the oldest is shut down at once.
+# Maximum share of connections in their farewell time; beyond this share the oldest is shut down at once.
 FAREWELL_SHARE = 1 / 8
-# Seconds between two sweeps.
+# Seconds between two sweeps, which check the deadlines of all connections.
 SWEEP_S = 0.5
-# File descriptors reserved for libraries, logs and listening sockets, and the share of all others that connections may
-# take: many connections need a second descriptor, for a file or another server. nginx only warns of a low limit.
+# File descriptors reserved for libraries, logs and listening sockets.
 OTHER_FILES = 64
+# Share of all other descriptors for connections: many need a second descriptor, for a file or another server.
 CONNECTIONS_OF_FILES = 0.75
 
 
@@ -376,7 +375,7 @@ class Slot:
         self._entry.stage = stage
 
     def attach(self, connection: Connection) -> None:
-        """Sweep, evict and stop `connection` from here on, instead of any that was attached before."""
+        """Register `connection` for sweeps, eviction and shutdown, in place of one attached before."""
         self.on_evict = connection.evict
         self._connections.attach(self, connection)
 
@@ -385,12 +384,12 @@ class Slot:
         return self._connections.start(coroutine)
 
     def complete(self, stage: Stage) -> None:
-        """Note that a command, request or query is complete, and the connection's stage from here on."""
+        """Record a complete command, request or query, and the connection's stage from here on."""
         self._entry.stage = stage
         self._entry.complete(self._connections.now())
 
     def release(self) -> None:
-        """Forget the connection, which is closed."""
+        """Remove the closed connection from the set and the table."""
         self._connections.forget(self._entry, self)
 
     # Methods that the ConnectionSet calls.
@@ -425,7 +424,7 @@ class ConnectionSet:
         log: EventLog | None = None,
         sweep_s: float = SWEEP_S,
     ) -> None:
-        """`refusal` returns the protocol's reply to a client that is not admitted; a client of TLS gets none."""
+        """Create an empty set; `refusal` returns the reply to a refused client (none is sent before TLS)."""
         self.table = ConnectionTable(fit_to_open_files(limits))
         self._farewells_max = max(1, int(self.table.limits.connections * FAREWELL_SHARE))
         self.now = loop.time
@@ -461,8 +460,8 @@ class ConnectionSet:
         return slot
 
     def attach(self, slot: Slot, connection: Connection) -> None:
-        """Sweep and stop `connection` from here on, instead of any that the slot had before."""
-        # At the end of the order, also where it takes another's place.
+        """Register `connection` for sweeps and shutdown, in place of one that the slot had before."""
+        # A connection that replaces another one goes to the end of the order, too.
         self._attached.pop(slot, None)
         self._attached[slot] = connection
         self._empty.clear()
@@ -476,7 +475,7 @@ class ConnectionSet:
         return task
 
     def forget(self, entry: TableEntry, slot: Slot) -> None:
-        """Remove a connection that is closed."""
+        """Remove a closed connection from the set and the table."""
         self._remove(entry)
         self._attached.pop(slot, None)
         if not self._attached:
@@ -508,7 +507,7 @@ class ConnectionSet:
             for connection in self:
                 connection.abort()
         self._sweep.cancel()
-        # One turn of the loop, in which transports call connection_lost().
+        # One iteration of the event loop lets aborted transports call connection_lost().
         await asyncio.sleep(0)
 
     async def cancel(self) -> None:
@@ -581,9 +580,9 @@ class ConnectionSet:
                 self._remove(entry)
 
 
-# Connections accepted in one turn of the event loop, so that open connections are served in between.
+# Maximum connections accepted in one iteration of the event loop, so that open ones are served in between.
 ACCEPTS_PER_TURN = 128
-# Seconds until the next accept() without descriptors: an evicted connection has given its own back by then.
+# Seconds until the next accept() if file descriptors are exhausted: an evicted connection is closed by then.
 ACCEPT_AGAIN_S = 0.02
 
 _OUT_OF_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
@@ -632,7 +631,7 @@ class Listener:
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as error:
-                # accept(2) passes on pending network errors of the new connection, such as ECONNABORTED.
+                # accept(2) may return a pending error of the new connection, such as ECONNABORTED, which is ignored.
                 if error.errno not in _OUT_OF_DESCRIPTORS:
                     continue
                 self._connections.evict_any()

@@ -2,8 +2,8 @@
 
 
 class ServiceError(Exception):
-    """A service cannot start or continue; the text is one line that names the remedy."""
+    """Error because of which a service cannot start or continue; the message is one line with the remedy."""
 
 
 class LimitExceededError(Exception):
-    """A peer exceeded a limit; the protocol determines the reply."""
+    """Error for a peer that exceeds a limit, such as the length of a line; the protocol determines the reply."""

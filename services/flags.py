@@ -10,7 +10,7 @@ from collections.abc import Callable
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 PORT_MAX = 65_535
-# Maximum digits of a number: more than any value of a flag has; int() is slow for very long texts.
+# Maximum digits of a number in a flag's value, since int() is slow for very long texts.
 DIGITS_MAX = 18
 
 

@@ -11,11 +11,11 @@ import hashlib
 import hmac
 from dataclasses import dataclass
 
-# Cost of a hash: the interactive setting of scrypt's paper (RFC 7914 section 2 sets none); about 50 ms and 16 MiB.
+# Cost of a hash, 50 ms and 16 MiB: the interactive setting of the scrypt paper (RFC 7914 section 2 sets none).
 COST_N, BLOCK_SIZE_R, PARALLELISM_P = 1 << 14, 8, 1
 SALT_OCTETS = 16
 DIGEST_OCTETS = 32
-# Most memory that a stored hash may need; OpenSSL's default is 32 MiB.
+# Maximum memory in octets to verify a stored hash; OpenSSL's default is 32 MiB.
 MEMORY_OCTETS = 64 * 1024 * 1024
 
 

@@ -29,19 +29,19 @@ from services.errors import ServiceError
 from services.eventlog import EventLog, open_log
 from services.flags import port
 
-# Only loopback by default, unless --listen has another address, as with Redis, PostgreSQL and Unbound.
+# Default of --listen: loopback addresses only, as with Redis, PostgreSQL and Unbound.
 DEFAULT_LISTEN = ("127.0.0.1", "::1")
 
-# Maximum of connections that wait for accept(): that of Linux itself, net.core.somaxconn, since 5.4.
+# Length of the accept queue in connections: Linux's maximum, net.core.somaxconn, since 5.4.
 BACKLOG = 4096
 
-# Concurrent connections of a service without a limit of its own: nginx's worker_connections is 512, of late 1024.
+# Maximum concurrent connections of a service that sets no other limit; nginx's worker_connections is 512.
 CONNECTIONS = 1024
 
-# Soft limit of open files: so high that a service reaches its limit of connections first.
+# Soft limit of open files (RLIMIT_NOFILE): so high that a service reaches its limit of connections first.
 OPEN_FILES = 8192
 
-# Time-out of a TLS handshake, as Apache's mod_reqtimeout suggests.
+# Timeout in seconds of a TLS handshake, as the documentation of Apache's mod_reqtimeout suggests.
 TLS_HANDSHAKE_S = 20.0
 
 # Exit status of a service that cannot start; the same as that of argparse for a wrong flag.
@@ -61,7 +61,7 @@ class Shell:
     log: EventLog
     wall_clock: Callable[[], float] = time.time
     random: Random = field(default_factory=SystemRandom)
-    # SO_REUSEPORT: several processes listen on one port, and the kernel distributes connections and datagrams.
+    # SO_REUSEPORT lets several processes listen on one port; the kernel distributes connections and datagrams.
     reuse_port: bool = False
     addresses: list[Address] = field(default_factory=list)
     _listeners: list[Listener] = field(default_factory=list)
@@ -108,7 +108,7 @@ class Shell:
 
     def _record_address(self, bound: socket.socket) -> None:
         address: Address = bound.getsockname()[:2]
-        # --port 0: the first socket is bound to a free port, and the others to the same one.
+        # With --port 0 the first socket is bound to a free port, and all others to the same port.
         self.port = address[1]
         if address not in self.addresses:
             self.addresses.append(address)
@@ -117,7 +117,7 @@ class Shell:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         bound = socket.socket(family, kind)
         try:
-            # Old connections of a stopped service (TIME-WAIT) must not keep its successor from the port.
+            # SO_REUSEADDR: connections of a stopped service in TIME-WAIT must not keep a new one from the port.
             if kind is socket.SOCK_STREAM:
                 bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if self.reuse_port:
@@ -164,7 +164,7 @@ def add_common_flags(parser: argparse.ArgumentParser, default_port: int) -> None
 
 def default_addresses() -> list[str]:
     """Return the loopback addresses of this machine: ::1 is missing where IPv6 is disabled."""
-    # Without any loopback address, return the first: to bind it raises the error that names the cause.
+    # Without any loopback address the first is returned: bind() then raises an error that names the cause.
     return [address for address in DEFAULT_LISTEN if _has_address(address)] or [DEFAULT_LISTEN[0]]
 
 
