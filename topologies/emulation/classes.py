@@ -21,9 +21,9 @@ from topologies.emulation.links.link import EmulatedLink
 from topologies.emulation.links.openvswitch import OpenVSwitch
 from topologies.emulation.node import Bridge, Host, Interface
 
-# Stock classes without behaviour that a testbed's would lack. OVSKernelSwitch is OVSSwitch by another name; without a
-# controller all switches are learning bridges. TCULink turns checksum offload off, as every link here does; OVSLink is
-# an optimisation between two OVSSwitches. A CPULimitedHost without limits (see options) is a host.
+# Stock Mininet classes that are replaced by the testbed's own class, which behaves the same.
+# A CPULimitedHost without limits is an ordinary host; without a controller all switches are learning bridges.
+# TCULink turns checksum offload off, as every link here does; OVSLink optimises links between two OVSSwitches.
 HOSTS = (node.Node, node.Host, node.CPULimitedHost, Host)
 SWITCHES = (node.Switch, node.OVSSwitch, node.OVSBridge, nodelib.LinuxBridge, Bridge)
 LINKS = (link.Link, link.TCLink, link.TCULink, link.OVSLink, EmulatedLink)
@@ -32,7 +32,7 @@ INTERFACE_OPTIONS = ("intf", "cls1", "cls2")
 
 _NO_CONTROLLER = "a testbed has no OpenFlow controller: leave it out, its switches learn and forward without one"
 _ROUTER = "give addHost() forwards=True for a router, or derive a class from Node"
-# Reasons against a class and those derived from it, each with a remedy. The first that fits counts.
+# Mininet class -> reason why a testbed refuses it and derived classes, with a remedy; the first match counts.
 _REFUSED: Mapping[type, str] = {
     node.Controller: _NO_CONTROLLER,
     nodelib.NAT: f"it changes files of the machine (/etc/network/interfaces): {_ROUTER}",
@@ -79,7 +79,7 @@ def _check(place: str, kind: Any, stock: tuple[type, ...], base: type) -> None:
 
 
 def _is_only_set_up(kind: type) -> bool:
-    """Return whether a class derived from OVSSwitch has no method of OVSSwitch's but a constructor."""
+    """Return whether a class derived from OVSSwitch overrides only the constructor."""
     own = kind.__mro__[: kind.__mro__.index(node.OVSSwitch)]
     changed = {name for base in own if base not in SWITCHES for name in vars(base) if not name.startswith("__")}
     return not changed & {name for base in node.OVSSwitch.__mro__[:-1] for name in vars(base)}
@@ -90,7 +90,7 @@ def _definer(kind: type, method: str) -> type | None:
 
 
 def unwrap(options: dict[str, Any]) -> None:
-    """Replace functools.partial(CLASS, ...) and mininet.util.custom(CLASS, ...) as `cls` by the class, in place.
+    """Replace a `cls` of functools.partial(CLASS, ...) or mininet.util.custom(CLASS, ...) by CLASS, in place.
 
     Their options join the others: those of partial() as defaults, those of custom() instead of others.
     """
@@ -115,18 +115,18 @@ def unwrapped(topo: Topo) -> Topo:
 
 
 class _Alone:
-    """Methods of OVSSwitch that need no Open vSwitch: its defaults, and its treatment of several switches."""
+    """Substitutes for OVSSwitch's batch methods, which would call ovs-vsctl, and for OVSSwitch's default `prio`."""
 
     prio = None
 
     @classmethod
     def batchStartup(cls, switches: Any) -> Any:  # noqa: N802
-        """Start none together: start() has."""
+        """Start no switches in a batch, because start() has started each; return all as started."""
         return switches
 
     @classmethod
     def batchShutdown(cls, switches: Any) -> Any:  # noqa: N802, ARG003
-        """Stop none together: stop() does."""
+        """Stop no switches in a batch, because stop() stops each; return none as stopped."""
         return ()
 
 
@@ -139,13 +139,13 @@ def combined(kind: type | None, own: type) -> type:
         return kind
     members: dict[str, Any] = {"__module__": kind.__module__}
     if issubclass(kind, node.OVSSwitch):
-        # Its methods would call ovs-vsctl: a bridge's come first, and no two switches start in one batch.
+        # Methods of Bridge take precedence over those of OVSSwitch, which would call ovs-vsctl.
         members |= {name: value for base in (Bridge, _Alone) for name, value in vars(base).items() if name[:2] != "__"}
     return new_class(kind.__name__, (kind, own), exec_body=lambda body: body.update(members))
 
 
 def construct(kind: Any, equip: Callable[[Any], None], *args: Any, **options: Any) -> Any:
-    """Make an object of a combined class; `equip` gives it what it needs of its testbed before its constructor runs."""
+    """Create an object of a combined class; `equip` sets attributes from the testbed before the constructor runs."""
     made = kind.__new__(kind)
     equip(made)
     made.__init__(*args, **options)

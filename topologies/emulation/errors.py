@@ -2,16 +2,16 @@
 
 
 class EmulationError(Exception):
-    """A network could not be built or used as requested; the message is one sentence for the user."""
+    """Base error: a network cannot be built or used as requested; the message is one sentence for the user."""
 
 
 class MachineError(EmulationError):
-    """This machine cannot do it: a tool, a kernel feature or a permission is missing."""
+    """Error for a machine on which a required tool, kernel feature or permission is missing."""
 
 
 class TopologyError(EmulationError):
-    """An invalid topology: a duplicate address, a name too long, a parameter out of range."""
+    """Error for an invalid topology: a duplicate address, a name too long, a parameter out of range."""
 
 
 class UserFileError(TopologyError):
-    """An unusable file of the user; the message names the file and, where it is known, the line."""
+    """Error for an unusable Python file of the user; the message names the file and, if known, the line."""

@@ -18,7 +18,7 @@ def hosts_text(own_name: str, entries: Iterable[tuple[str, Sequence[str]]], *, w
 def resolv_text(resolvers: Iterable[str]) -> str:
     """Format resolv.conf(5). Without a resolver, names come from /etc/hosts alone."""
     lines = [f"nameserver {address}" for address in resolvers]
-    # Without a `nameserver` line the C library queries 127.0.0.1: bound that to one short attempt.
+    # Without a `nameserver` line the C library queries 127.0.0.1, which the options limit to one attempt of 1 s.
     return "\n".join([*lines, "options timeout:2 attempts:2" if lines else "options timeout:1 attempts:1"]) + "\n"
 
 
@@ -36,7 +36,7 @@ def write(
     *,
     with_ipv6: bool = False,
 ) -> None:
-    """Write the files that a host shows as its own /etc."""
+    """Write hosts, resolv.conf, nsswitch.conf and hostname of a host, to be mounted in its /etc."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "hosts").write_text(hosts_text(name, entries, with_ipv6=with_ipv6))
     (folder / "resolv.conf").write_text(resolv_text(resolvers))
@@ -45,6 +45,6 @@ def write(
 
 
 def add_entry(folder: Path, address: str, names: Sequence[str]) -> None:
-    """Add a line to the hosts(5) file that `write` has written, also while a host shows it."""
+    """Add a line to the hosts(5) file from write(), also while the file is mounted in a host."""
     with open(folder / "hosts", "a") as file:
         file.write(f"{address} {' '.join(names)}\n")

@@ -1,4 +1,4 @@
-"""Detection of loops between switches, where a broadcast frame would circulate until the network is taken down.
+"""Detection of loops between switches, in which a broadcast frame would circulate for ever.
 
 IEEE 802.1D breaks loops by a spanning tree. A switch takes part in it with stp=True, and blocks one of its ports to
 every loop that it is in, since the other switches pass its messages on. A loop of switches that do not is refused. Two
@@ -21,12 +21,12 @@ def find_loop(topo: Topo, *, spanning_tree: bool = True) -> list[str]:
 
 
 def find_loop_among(switches: Sequence[str], links: Iterable[tuple[str, str]]) -> list[str]:
-    """Return the first loop among these switches; links of others are left out."""
+    """Return the first loop among these switches, empty if there is none; links of other nodes are ignored."""
     joined: dict[str, list[str]] = {switch: [] for switch in switches}
     for first, other in links:
         if first not in joined or other not in joined:
             continue
-        # A link whose ends are connected already closes a loop.
+        # A link between two switches that are connected already closes a loop.
         if path := _path(joined, first, other):
             return _from_first(path, switches)
         joined[first].append(other)

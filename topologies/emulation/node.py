@@ -30,13 +30,12 @@ from topologies.emulation.watch import program_of
 
 HOST_PROCESS = "topologies.emulation.process.host_process"
 RUN_TIMEOUT_S = 60.0
-# The smallest times that IEEE 802.1D-1998 allows (table 8-3): a port forwards after twice the forward delay. In
-# hundredths of a second, as ip-link(8) takes them.
+# Spanning tree times in 1/100 s for ip-link(8): the minima of IEEE 802.1D-1998 table 8-3.
 SPANNING_TREE = "forward_delay 400 hello_time 100 max_age 600"
 
 
 class Interface(TCIntf):  # type: ignore[misc]
-    """An interface of a link, which creates it with its MAC address in the node's namespace.
+    """An interface of a node; the link creates the device, with the MAC address, in the node's namespace.
 
     ip6: the IPv6 address that the link's parameters set, with the length of its prefix.
     """
@@ -52,7 +51,7 @@ class Interface(TCIntf):  # type: ignore[misc]
         mac: str | None = None,
         **params: Any,
     ) -> None:
-        """Attach to the node; the device exists, and is configured, once the link knows its other end too."""
+        """Attach to the node and the link, which creates and configures the device once both ends are known."""
         self.node, self.name, self.link, self.mac = node, name, link, mac
         self.ip: str | None = None
         self.prefixLen: str | None = None
@@ -70,7 +69,7 @@ class Interface(TCIntf):  # type: ignore[misc]
         up: bool = True,
         **params: Any,
     ) -> dict[str, Any]:
-        """Set addresses, state and shape of the interface; see Mininet.
+        """Set addresses, link state and shape of the interface (overrides Intf.config of Mininet).
 
         As there, shaping parameters replace those before, and without any the shape stays. Raises TopologyError and
         EmulationError.
@@ -92,7 +91,7 @@ class Interface(TCIntf):  # type: ignore[misc]
         return {}
 
     def setIP(self, ipstr: str, prefixLen: int | None = None) -> str:  # noqa: N802, N803
-        """Set the address: '10.0.0.1/24', or an address and a prefix length. Raises EmulationError."""
+        """Set the IPv4 address: '10.0.0.1/24', or an address and a prefix length. Raises EmulationError."""
         if "/" not in str(ipstr) and prefixLen is None:
             raise EmulationError(f"the address {ipstr} of {self.name} lacks the length of its prefix: write {ipstr}/24")
         tools.batch("ip", self.assign_address(ipstr, prefixLen), self.node.namespace_pid)
@@ -109,18 +108,18 @@ class Interface(TCIntf):  # type: ignore[misc]
         return ""
 
     def assign_address(self, ip: str, prefix_length: int | None = None) -> list[str]:
-        """Record the address; return the lines for `ip -batch` that set it."""
+        """Store an IPv4 address and prefix length; return the lines for `ip -batch` that set them."""
         self.ip, _, length = str(ip).partition("/")
         self.prefixLen = length or str(prefix_length)
-        # Those of IPv6 stay, the link-local one of the kernel included.
+        # Only IPv4 addresses are replaced; IPv6 addresses, also the kernel's link-local one, stay.
         return [
             f"address flush dev {self.name} to 0.0.0.0/0",
             f"address add {self.ip}/{self.prefixLen} brd + dev {self.name}",
         ]
 
     def delete(self) -> None:
-        """Remove the interface from the switches' namespace; a host's vanishes with its peer or its namespace."""
-        # Delete immediately: the kernel removes a dead namespace's interfaces some time later.
+        """Remove a switch's interface; a host's interface vanishes with its peer or with the host's namespace."""
+        # A switch's interface is deleted at once; the kernel would remove it only some time after the host's end.
         if not self.node.namespace_pid:
             remove(self.name)
         self.node.delIntf(self)
@@ -128,7 +127,7 @@ class Interface(TCIntf):  # type: ignore[misc]
 
 
 def _stay(*_: Any) -> None:
-    """Leave an interface where it is: its link has created it in the namespace of its node."""
+    """Do nothing in place of Mininet's moveIntf: the link has created the interface in the node's namespace."""
 
 
 def remove(interface: str) -> None:
@@ -138,7 +137,7 @@ def remove(interface: str) -> None:
         try:
             tools.batch("ip", [f"link delete dev {interface}"])
         except EmulationError:
-            # The kernel may have been faster: the process at its other end has died.
+            # The kernel removes an interface by itself if the process of the peer's namespace has died.
             if place.exists():
                 raise
 
@@ -150,23 +149,23 @@ def ipv6_off(interface: str) -> None:
         switch.write_text("1")
 
 
-# Attributes of a node's bash.
+# Attributes of a Mininet Node that belong to its bash.
 SHELL = ("shell", "stdin", "stdout", "pollOut", "master", "slave")
 
 
 class _LazyShell(Node):  # type: ignore[misc]
-    """A node whose bash is started by the first use of it (cmd(), `shell`, `stdout`), in the node's own namespaces."""
+    """A Mininet node whose bash is started on first use (cmd(), `shell`, `stdout`), in the node's namespaces."""
 
     namespace_pid = 0
 
     def startShell(self, mnopts: str | None = None) -> None:  # noqa: N802, ARG002
-        """Defer: the shell is started by its first use."""
+        """Do nothing, because the first use of the shell starts it."""
         for name in SHELL:
             self.__dict__.pop(name, None)
         self.pid = self.namespace_pid or os.getpid()
 
     def __getattr__(self, name: str) -> Any:
-        """Start the shell for an attribute of it."""
+        """Start the shell when an attribute of SHELL is first read; raises AttributeError for any other name."""
         if name not in SHELL:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         self._open_shell()
@@ -178,16 +177,16 @@ class _LazyShell(Node):  # type: ignore[misc]
         self.pid = self.namespace_pid or self.pid
 
     def terminate(self) -> None:
-        """End the shell if it was started; see Mininet."""
+        """End the shell if it was started (overrides Node.terminate)."""
         if "shell" not in self.__dict__:
             self.shell = None
         super().terminate()
 
     def unmountPrivateDirs(self) -> None:  # noqa: N802
-        """Leave the private folders: they vanish with the mount namespace of the host."""
+        """Do nothing, because private folders vanish with the mount namespace of the host."""
 
     def _popen(self, cmd: list[str], **params: Any) -> subprocess.Popen[bytes]:
-        # Mininet runs its shell through mnexec and its programs through `mnexec -da PID`; replace both by nsenter.
+        # Mininet runs shell and programs through mnexec, whose words are replaced by those of nsenter.
         words = cmd[2:] if cmd[0] == "mnexec" else cmd
         if words and cmd[:2] == ["mnexec", "-da"]:
             words = words[1:]
@@ -197,7 +196,7 @@ class _LazyShell(Node):  # type: ignore[misc]
         return subprocess.Popen(words, **params)
 
     def entering(self, cwd: str | None = None) -> list[str]:
-        """Return the command prefix that enters this node, in its own folder or in `cwd`."""
+        """Return the command prefix (nsenter) that enters this node's namespaces, in the node's folder or in `cwd`."""
         kinds = ["--net", "--mount", "--uts"]
         return ["nsenter", f"--target={self.namespace_pid}", *kinds, f"--wdns={cwd or self.workdir}", "--"]
 
@@ -219,7 +218,7 @@ class Host(_LazyShell):
     has_ipv6 = False
 
     def equip(self, *, forkserver: ForkServer, workdir: Path, congestion_control: str, ipv6: bool = False) -> None:
-        """Provide what a host needs of its testbed; called before the constructor, which may be a subclass's own."""
+        """Set attributes from the testbed; called before __init__, which a user's subclass may replace."""
         self.forkserver = forkserver
         self._testbed_folder = workdir
         self._congestion_control = congestion_control
@@ -247,19 +246,19 @@ class Host(_LazyShell):
         self.holder.wait_ready()
         self.namespace_pid = self.holder.pid
         if sandbox.inside():
-            # As `ip netns attach` does, so that `ip netns exec NAME` in a sandbox finds the host by its name.
+            # Bind the namespace file as `ip netns attach` does, so that `ip netns exec NAME` works in a sandbox.
             namespaces.bind_file(Path(f"/proc/{self.namespace_pid}/ns/net"), NAMED / self.name)
         super().startShell(mnopts)
 
     def mountPrivateDirs(self) -> None:  # noqa: N802
-        """Mount the private folders; see Mininet. The testbed's folder stays visible in a private /run."""
+        """Mount Mininet's private folders of the host; the testbed's folder stays visible in a private /run."""
         super().mountPrivateDirs()
         if self.privateDirs and not self.run_in_namespaces(["test", "-d", str(self.workdir)]):
-            # The shell's own folder is below the mount: `-c` keeps mount(8) from looking its path up again.
+            # `mount -c` does not resolve the path of `..` again, which would fail below the new mount.
             self.cmd(f"mkdir -p {self._testbed_folder}; mount -c --bind .. {self._testbed_folder}; cd {self.workdir}")
 
     def run_in_namespaces(self, words: Sequence[str]) -> bool:
-        """Run a program in the host with the folder / and return whether it succeeded."""
+        """Run a program in the host's namespaces, in directory /; return whether it exited with code 0."""
         return subprocess.run([*self.entering("/"), *words], capture_output=True, check=False).returncode == 0
 
     def config(
@@ -270,7 +269,7 @@ class Host(_LazyShell):
         lo: str = "up",
         **_params: Any,
     ) -> dict[str, Any]:
-        """Set the default interface's addresses and the default route ('via 10.0.0.1'); see Mininet.
+        """Set the default interface's addresses and the default route ('via 10.0.0.1') (overrides Node.config).
 
         As there, `ip` replaces an address that the link's parameters gave to that interface.
         """
@@ -285,7 +284,7 @@ class Host(_LazyShell):
         if interface is not None and ip is not None:
             lines += interface.assign_address(ip, 8)
         if defaultRoute is not None:
-            # As in Node.setDefaultRoute: a single word is the name of an interface.
+            # As in Node.setDefaultRoute, a single word is the name of an interface.
             route = defaultRoute if " " in str(defaultRoute) else f"dev {defaultRoute}"
             lines.append(f"route replace default {route}")
         tools.batch("ip", lines, self.namespace_pid)
@@ -298,7 +297,7 @@ class Host(_LazyShell):
         return {}
 
     def IP(self, intf: Any = None) -> Any:  # noqa: N802
-        """Return the address of an interface, by default of the first; None without address or without a link."""
+        """Return the IPv4 address of an interface, by default of the first; None without address or link."""
         return super().IP(intf) if self.intfs else None
 
     def MAC(self, intf: Any = None) -> Any:  # noqa: N802
@@ -328,7 +327,7 @@ class Host(_LazyShell):
             raise EmulationError(f"`{shlex.join(words)}` in {self.name} took longer than {timeout_s:g} s") from None
 
     def set_up(self) -> None:
-        """Run the command lines of `setup`. Raises EmulationError with the last error message of one that fails."""
+        """Run the shell command lines of `setup`. Raises EmulationError with the error of the first that fails."""
         lines = self.params.get("setup") or []
         for line in [lines] if isinstance(lines, str) else lines:
             done = self.run(["sh", "-c", line])
@@ -338,7 +337,7 @@ class Host(_LazyShell):
                 raise EmulationError(f"the set-up command `{line}` of {self.name} failed: {reason}")
 
     def start(self, command: str | Sequence[str], *, wait: bool = True, serves: bool = False) -> Service:
-        """Start a module's main in the host; by default, wait for READY.
+        """Start a Python module's main() as a process of the host; by default, wait for the line READY.
 
         serves: the service runs until it is stopped, so that any earlier exit, with exit code 0 too, is fatal to the
         lab (see watch).
@@ -403,7 +402,7 @@ class Bridge(_LazyShell, LinuxBridge):  # type: ignore[misc]
     """
 
     mirrors = False
-    # False while this constructor runs; a class of the user may call that of another class instead.
+    # False while this constructor runs; True by default, since a user's subclass may not call this constructor.
     _made = True
 
     def __init__(self, name: str, mirrors: bool = False, **params: Any) -> None:
@@ -413,24 +412,24 @@ class Bridge(_LazyShell, LinuxBridge):  # type: ignore[misc]
         self._made = True
 
     def cmd(self, *args: Any, **kwargs: Any) -> str:
-        """Run a command in the shell; see Mininet. While the switch is made nothing is run.
+        """Run a command in the node's shell, but nothing while the constructor runs (overrides Node.cmd).
 
-        Mininet brings the loopback interface up then, which is up already: each switch would keep a bash of its own.
+        Mininet's constructor brings the loopback interface up, which is up already: each switch would keep a bash.
         """
         return super().cmd(*args, **kwargs) if self._made else ""
 
     @classmethod
     def setup(cls) -> None:
-        """Require nothing: the testbed has checked its tools."""
+        """Do nothing, because the testbed has checked for the required tools (overrides LinuxBridge.setup)."""
 
     def equip(self, changed: Callable[[], None]) -> None:
-        """Provide a function to call when ports of the running bridge have changed."""
+        """Set the callback for changed ports of the running bridge, before the constructor."""
         self._changed = changed
         self._attached: list[Any] = []
         self._entries: list[tuple[str, str]] = []
 
     def defaultDpid(self, dpid: str | None = None) -> str:  # noqa: N802
-        """Return the data path id, for which a name without a number is no error: it is for OpenFlow only."""
+        """Return the OpenFlow data path id; unlike in Mininet, a name without a number is allowed."""
         return str(super().defaultDpid(dpid or (None if any(map(str.isdigit, self.name)) else "1")))
 
     def start(self, _controllers: Sequence[Any]) -> None:
@@ -447,8 +446,8 @@ class Bridge(_LazyShell, LinuxBridge):  # type: ignore[misc]
 
     def _attaching(self, port: str) -> list[str]:
         lines = [f"link set dev {port} master {self.name}"]
-        # A bridge with learning off floods every frame. ageing_time 0 floods too, but br_fdb_cleanup() of Linux then
-        # scans for old entries every 10 ms: 8.6 million times a day.
+        # A bridge with learning off floods every frame to all ports, as mirrors do.
+        # ageing_time 0 would flood, too, but Linux's br_fdb_cleanup() would then scan for old entries every 10 ms.
         return lines + [f"link set dev {port} type bridge_slave learning off"] * self.mirrors
 
     def attach(self, intf: Any) -> None:
@@ -459,7 +458,7 @@ class Bridge(_LazyShell, LinuxBridge):  # type: ignore[misc]
         self._changed()
 
     def detach(self, intf: Any) -> None:
-        """Take a port from the running bridge, as OVSSwitch.detach does."""
+        """Remove a port from the running bridge, as OVSSwitch.detach does."""
         port = self.intf(intf)
         tools.batch("ip", [f"link set dev {port.name} nomaster"])
         self._attached.remove(port)
@@ -479,7 +478,7 @@ class Bridge(_LazyShell, LinuxBridge):  # type: ignore[misc]
         self._install(self._entries)
 
     def remove_static_entries(self) -> None:
-        """Remove the static forwarding entries, some of which may have gone with their port."""
+        """Remove the static forwarding entries; those that vanished with a port are ignored."""
         lines = [f"fdb del {mac} dev {port} master static" for mac, port in self._entries]
         with suppress(EmulationError):
             tools.batch("bridge", lines, all_of_them=True)
@@ -491,7 +490,7 @@ class Bridge(_LazyShell, LinuxBridge):  # type: ignore[misc]
         tools.batch("bridge", [f"fdb replace {mac} dev {port} master static" for mac, port in entries])
 
     def stop(self, deleteIntfs: bool = True) -> None:  # noqa: N803
-        """Remove the bridge, and with `deleteIntfs` its interfaces, if they are not gone with their links."""
+        """Remove the bridge, and with `deleteIntfs` the interfaces that still exist."""
         remove(self.name)
         self._attached = []
         if deleteIntfs:

@@ -17,16 +17,16 @@ from mininet.topo import Topo
 from topologies.emulation.errors import TopologyError
 from topologies.emulation.shape import SHAPING, parse_shape
 
-# Parent of the hosts' working directories.
+# Parent of the working directories of the hosts.
 RUN = Path("/run")
-# linux/if.h: IFNAMSIZ is 16 with the final NUL.
+# Maximum length of an interface name: IFNAMSIZ of linux/if.h, 16, without the final NUL.
 INTERFACE_NAME_MAX = 15
 PORT_MAX = 65535
 _MAC = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}")
-# mininet.node.Switch: a data path id has at most 16 hexadecimal digits, which colons may part.
+# OpenFlow data path id: at most 16 hexadecimal digits, between which mininet.node.Switch removes colons.
 _DPID = re.compile(r"[0-9a-fA-F]{1,16}")
 
-# Returns the reason why a value is invalid, or None.
+# Check of an option's value: returns the reason why the value is invalid, None if it is valid.
 Check = Callable[[Any], str | None]
 
 
@@ -85,7 +85,7 @@ def _resolvers(value: Any) -> str | None:
 def _mac(value: Any) -> str | None:
     if not isinstance(value, str) or not _MAC.fullmatch(value):
         return "is not a MAC address: write it as 00:00:00:00:00:01"
-    # RFC 7042 section 2.1: the lowest bit of the first octet marks a group address.
+    # RFC 7042 section 2.1: the lowest bit of a MAC address's first octet marks a group address.
     return "is a group address, which no interface can have" if int(value[:2], 16) & 1 else None
 
 
@@ -123,7 +123,7 @@ def _state(value: Any) -> str | None:
 
 
 def _no_limit(value: Any) -> str | None:
-    # -1 is Mininet's default of `cpu`.
+    # Mininet's default of `cpu` is -1, which means no limit.
     if value in (-1, None):
         return None
     return "is not supported: it limits a host by control groups, of which a sandbox has none; leave it out"

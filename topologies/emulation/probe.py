@@ -18,15 +18,15 @@ from topologies.emulation.process.launcher import readable
 
 ECHO_REQUEST = 8
 HEADER = struct.Struct("!BBHHH")
-# SO_TIMESTAMPNS_OLD of asm-generic/socket.h, which Python does not name; SCM_TIMESTAMPNS has the same number.
+# SO_TIMESTAMPNS_OLD of asm-generic/socket.h, not in Python's socket; SCM_TIMESTAMPNS has the same number.
 SO_TIMESTAMPNS = 35
 TIMESPEC = struct.Struct("@qq")
 REPLY_TIMEOUT_S = 3.0
-# A train ends with a gap of this length.
+# Time in seconds without a frame after which a packet train has ended.
 SILENCE_S = 0.5
 TRAIN_START_TIMEOUT_S = 10.0
 RECEIVE_BUFFER_BYTES = 8 * 1024 * 1024
-# Headers of a datagram on the wire: Ethernet 14, IPv4 20, UDP 8 (RFC 791, RFC 768).
+# Octets of the headers of a UDP datagram: Ethernet 14, IPv4 20 (RFC 791), UDP 8 (RFC 768).
 UDP_OVERHEAD_BYTES = 42
 
 
@@ -47,7 +47,7 @@ def echo_rtts(address: str, count: int) -> list[float | None]:
 
 
 def _echo(sock: socket.socket, address: str, sequence: int) -> float | None:
-    # The kernel fills in identifier and checksum of a ping socket (icmp(7)).
+    # The kernel fills in the ICMP identifier and checksum for a ping socket (icmp(7)).
     sent_ns = time.time_ns()
     sock.sendto(HEADER.pack(ECHO_REQUEST, 0, 0, 0, sequence), (address, 0))
     while readable(sock, REPLY_TIMEOUT_S):
@@ -58,7 +58,7 @@ def _echo(sock: socket.socket, address: str, sequence: int) -> float | None:
 
 
 def receive_train(port: int, count: int) -> dict[str, float | int | None]:
-    """Receive one train of equal datagrams, after READY; rate_bps is None with fewer than two frames."""
+    """Print READY, receive one train of equal datagrams; return counts and rate_bps (None below two frames)."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
@@ -78,7 +78,7 @@ def receive_train(port: int, count: int) -> dict[str, float | int | None]:
 
 
 def send_train(address: str, port: int, count: int, size_bytes: int) -> dict[str, int]:
-    """Send `count` datagrams in frames of `size_bytes` octets, back to back."""
+    """Send `count` UDP datagrams in frames of `size_bytes` octets, back to back; return the number sent."""
     payload = bytes(size_bytes - UDP_OVERHEAD_BYTES)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, RECEIVE_BUFFER_BYTES)
@@ -88,7 +88,7 @@ def send_train(address: str, port: int, count: int, size_bytes: int) -> dict[str
 
 
 def main(argv: list[str]) -> int:
-    """Run one probe; see the module's docstring."""
+    """Run one probe, `rtt`, `receive` or `send`, and print the result as a JSON object."""
     kind, *words = argv
     if kind == "rtt":
         result: object = {"rtts_s": echo_rtts(words[0], int(words[1]))}

@@ -1,4 +1,4 @@
-"""Sandbox of Linux namespaces: lab7 re-executes itself there, so that the kernel removes everything at its end.
+"""Sandbox of Linux namespaces in which lab7 re-executes itself, so that the kernel cleans up at the end.
 
 Design. New network, mount, PID, UTS and IPC namespaces; for an ordinary user also a user namespace. Three processes are
 then alive:
@@ -50,25 +50,25 @@ Salvage = Callable[[Path, str], bool]
 MARK = "LAB7_SANDBOX"
 FORWARDED = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 WAITED_FOR = (signal.SIGCHLD, *FORWARDED)
-# Ordinary ends of a command: by the user, or by a closed pipe.
+# Signals that end a command without an error report: sent by the user, or for a closed pipe.
 USUAL = (*FORWARDED, signal.SIGQUIT, signal.SIGPIPE)
 SI_KERNEL = 0x80  # asm-generic/siginfo.h: sent by the kernel, for instance by a terminal
 CANNOT = 3
-# A file with the path of the result folder in progress: written inside the sandbox, read by the outer process.
+# File with the path of the result folder in progress, written in the sandbox and read by the outer process.
 UNFINISHED = Path("/run/lab7-unfinished")
 SUBUID_FILE = Path("/etc/subuid")
 SUBGID_FILE = Path("/etc/subgid")
-# Ubuntu 23.10 and later: user namespaces exist but come without any capability.
+# AppArmor's switch of Ubuntu 23.10 and later, with which user namespaces have no capabilities.
 APPARMOR_SWITCH = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
 
 
 def inside() -> bool:
-    """Return whether this process is in a lab7 sandbox, by the network namespace that the environment names."""
+    """Return whether this process is in a lab7 sandbox: LAB7_SANDBOX must name the current network namespace."""
     return os.environ.get(MARK) == _network_namespace()
 
 
 def enter(salvage: Salvage | None = None) -> None:
-    """Re-execute this process's command line in a sandbox and exit with its code; inside a sandbox, do nothing.
+    """Re-execute this command line in a sandbox and exit with its exit code; inside a sandbox, do nothing.
 
     salvage: called with the folder of an unfinished result (see `unfinished`) and the reason when the inner command has
     been killed; returns whether there are packets in it.
@@ -101,7 +101,7 @@ def run(command: Sequence[str], salvage: Salvage | None = None) -> int:
     if (died := _describe_kill(command, status, killed_by)) is not None:
         _tell_kill(died, salvage)
         return CANNOT
-    # A signal that ended the inner process before it could handle it: it has said nothing.
+    # The inner process died of a forwarded signal before it could print the reason, so this process prints it.
     if killed_by and -int(killed_by) in received:
         _tell_kill(f"stopped by {signal.Signals(-int(killed_by)).name}", salvage)
     return _exit_code(status)
@@ -111,15 +111,13 @@ def _tell_kill(died: str, salvage: Salvage | None) -> None:
     """Save the captures of an unfinished result, and print the reason."""
     folder = _unfinished_folder()
     kept = folder is not None and salvage is not None and salvage(folder, died)
-    # The terminal may be closed, by which SIGHUP comes.
+    # After SIGHUP the terminal may be closed, and print() raises OSError.
     with contextlib.suppress(OSError):
         print(f"lab7: {died}{f'; packets captured until then are in {folder}' if kept else ''}", file=sys.stderr)
 
 
 def _describe_kill(command: Sequence[str], status: int, report: bytes) -> str | None:
-    """Describe a killed process of the sandbox, by the wait status of process 1 and its message; None for an ordinary
-    end.
-    """
+    """Describe the kill of a process of the sandbox, from the wait status of process 1 and its report; else None."""
     code = os.waitstatus_to_exitcode(status)
     if code < 0 and -code not in USUAL:
         return f"process 1 of the sandbox {how_it_ended(code)}"
@@ -137,7 +135,7 @@ def _unfinished_folder() -> Path | None:
 
 
 def unfinished(folder: Path | None) -> None:
-    """Register the folder that a result is being written to; None: no result is open. No effect outside a sandbox."""
+    """Register the folder of the result in progress, None for no result; no effect outside a sandbox."""
     if inside():
         UNFINISHED.write_text(str(folder.resolve()) if folder else "")
 
@@ -163,7 +161,7 @@ def _unshare_all() -> None:
         raise MachineError(_refusal(error)) from error
 
 
-# The alternative on x86-64 where namespaces are not allowed.
+# Hint for error messages: the alternative on x86-64 if namespaces are not permitted.
 WITHOUT = "`lab7 run --time virtual` needs no namespaces"
 
 
@@ -177,7 +175,7 @@ def _refusal(error: OSError) -> str:
 
 
 def _unshare_as_user(flags: int) -> None:
-    """Unshare with a user namespace in which this user is root."""
+    """Move this process into new namespaces, with a user namespace in which this user is root."""
     uid, gid = os.geteuid(), os.getegid()
     maps = _subordinate_maps(uid, gid)
     if maps is None:
@@ -189,7 +187,7 @@ def _unshare_as_user(flags: int) -> None:
     mapper = os.fork()
     if mapper == 0:
         os.close(go_write)
-        # End of file: the parent was refused its namespaces, or has died.
+        # End of file on the pipe means that unshare(2) failed in the parent, or that the parent has died.
         os._exit(_write_maps(os.getppid(), *maps) if os.read(go_read, 1) else 1)
     os.close(go_read)
     try:
@@ -210,7 +208,7 @@ def _map_one_id(uid: int, gid: int) -> None:
 
 
 def _subordinate_maps(uid: int, gid: int) -> tuple[list[str], list[str]] | None:
-    """Arguments for newuidmap and newgidmap, or None where this user has no sub-id range."""
+    """Return (arguments for newuidmap, arguments for newgidmap); None if this user has no sub-id range."""
     uids, gids = _subordinate_range(SUBUID_FILE, uid), _subordinate_range(SUBGID_FILE, uid)
     if uids is None or gids is None or not shutil.which("newuidmap") or not shutil.which("newgidmap"):
         return None
@@ -259,11 +257,11 @@ def _run_init(command: Sequence[str], blocked_before: Iterable[int], report_fd: 
 
 
 def _prepare() -> None:
-    """Mount /proc of this PID namespace, /run in memory, and /sys of this network where allowed, all private."""
+    """Mount /proc of this PID namespace, /run in memory and, if permitted, /sys of this network, all private."""
     namespaces.mount("none", "/", None, namespaces.MS_REC | namespaces.MS_PRIVATE)
     namespaces.mount("proc", "/proc", "proc")
     namespaces.mount("tmpfs", "/run", "tmpfs", data="mode=755")
-    # Some containers refuse it: /sys/class/net then shows another namespace's interfaces.
+    # Some containers do not permit mounting /sys, whose class/net then shows another namespace's interfaces.
     with contextlib.suppress(OSError):
         namespaces.mount("sysfs", "/sys", "sysfs")
     Path("/run/netns").mkdir()
@@ -272,7 +270,7 @@ def _prepare() -> None:
 
 @contextlib.contextmanager
 def _signals_blocked() -> Iterator[set[int]]:
-    """Block signals, so that `_wait` receives them instead of their ending this process; yield those blocked before."""
+    """Block signals, so that `_wait` receives them by sigwaitinfo(2); yield the signals blocked before."""
     blocked_before = {int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, WAITED_FOR)}
     try:
         yield blocked_before
@@ -281,21 +279,19 @@ def _signals_blocked() -> Iterator[set[int]]:
 
 
 def _wait(pid: int) -> tuple[int, set[int]]:
-    """Wait for one child, forwarding signals to it and reaping all others that exit before; return its wait status and
-    the signals received.
-    """
+    """Wait for one child, forward signals to it, reap other children; return (wait status, signals received)."""
     signals: set[int] = set()
     while True:
         received = signal.sigwaitinfo(WAITED_FOR)
         if received.si_signo != signal.SIGCHLD:
             signals.add(received.si_signo)
-            # Ctrl-C of a terminal is sent to the whole foreground group: the inner process has received it already. A
-            # hang-up is sent to the session leader alone, which may be this process (tty_ioctl(4)).
+            # SIGINT by Ctrl-C is not forwarded: the terminal has sent it to the whole foreground group.
+            # SIGHUP is forwarded: the terminal sends it to the session leader alone, which may be this process.
             if received.si_code != SI_KERNEL or received.si_signo == signal.SIGHUP:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, received.si_signo)
             continue
-        # One signal may stand for several children.
+        # One SIGCHLD may stand for several children that have exited.
         while (ended := _reap()) is not None:
             if ended[0] == pid:
                 return ended[1], signals
@@ -315,7 +311,7 @@ def _exit_code(status: int) -> int:
 
 
 def main() -> int:
-    """Run the command of the command line in a sandbox."""
+    """Run the command given as arguments in a sandbox; return its exit code."""
     if len(sys.argv) < 2:
         print("usage: python -P -m topologies.emulation.sandbox COMMAND [ARG ...]", file=sys.stderr)
         return 2

@@ -1,4 +1,4 @@
-"""Shape of a link: TCLink's parameters parsed into one unit each, for both back ends."""
+"""Shape of a link: TCLink's parameters (rate, delay, loss, queue ...) parsed into bit/s, seconds and fractions."""
 
 import re
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ from topologies.emulation.errors import TopologyError
 
 # TCLink's parameter names.
 SHAPING = ("bw", "delay", "jitter", "loss", "max_queue_size", "reorder")
-# As get_time64() of iproute2 reads them: strtod(3), then a unit in either case.
+# Time in tc's format, as iproute2's get_time64() parses it: a number, then a unit in either case.
 _TIME = re.compile(
     r"\s*((?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*(s|secs?|ms|msecs?|us|usecs?|ns|nsecs?)?\s*", re.IGNORECASE
 )
 _SCALE_S = {"n": 1e-9, "u": 1e-6, "m": 1e-3, "s": 1.0}
-# Back ends of links; auto: netem where the kernel has it.
+# Back ends of links: netem in the kernel, wire in user space; auto is netem if the kernel has it.
 BACKENDS = ("auto", "netem", "wire")
 DELAY_MAX_S = 60.0
 BW_MAX_MBIT = 10_000.0
@@ -21,7 +21,7 @@ BW_MAX_MBIT = 10_000.0
 
 @dataclass(frozen=True)
 class Shape:
-    """One direction of a link. Rates in bit/s, times in seconds, loss and reorder as fractions of 1.
+    """Shape of one direction of a link: rates in bit/s, times in seconds, loss and reorder as fractions of 1.
 
     rate_bps None: unlimited. queue_frames: capacity of the transmit queue in frames.
     """
@@ -92,7 +92,7 @@ def _fraction(given: dict[str, Any], name: str) -> float:
 
 def _queue(value: Any) -> int:
     frames = _number(value, "max_queue_size", "frames")
-    # The first comparison is written so that it fails for NaN too, and infinity is no whole number.
+    # `not frames >= 1` is also true for NaN, and is_integer() is False for infinity.
     if not frames >= 1 or not frames.is_integer():
         raise TopologyError(f"max_queue_size={value} is not a whole number of frames from 1")
     return int(frames)

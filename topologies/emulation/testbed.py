@@ -41,19 +41,19 @@ from topologies.emulation.process.program import Program
 from topologies.emulation.shape import BACKENDS
 from topologies.emulation.watch import LabDied, Watch
 
-# Starts a host's service and returns it when it is ready.
+# Function that starts the service of a host and returns once the service is ready.
 Starter = Callable[[Host], Service | Program]
-# The testbeds of this process that are up.
+# Testbeds of this process that are up, in the order of their start.
 _running: "list[Testbed]" = []
 CONGESTION_CONTROLS = ("cubic", "reno")
 OPEN_FILES = 8192
-# A port forwards 8 s after the last change of the tree (see node.SPANNING_TREE), of which a large one has several.
+# Timeout in seconds for the spanning tree: a port forwards 8 s after the last of possibly several changes.
 FORWARDING_TIMEOUT_S = 60.0
 FORWARDING_POLL_S = 0.1
 
 
 class _Network(Mininet):  # type: ignore[misc]
-    """Mininet without its machine-wide settings, with lab7's nodes and links, and with deterministic MAC addresses.
+    """Mininet with lab7's nodes and links, deterministic MAC addresses, and no machine-wide settings.
 
     equips: by class, functions that give a new node or link what it needs of its testbed; switch: class of switches.
     """
@@ -68,7 +68,7 @@ class _Network(Mininet):  # type: ignore[misc]
         super().__init__(topo=topo, switch=switch, controller=None, build=False)
 
     def addHost(self, name: str, **options: Any) -> Any:  # noqa: N802
-        """Add a host, of a class that is combined with lab7's. Raises TopologyError, EmulationError."""
+        """Add a host, whose class `cls` is combined with lab7's Host. Raises TopologyError and EmulationError."""
         if options.get("privateDirs", ()) is None:
             del options["privateDirs"]
         if not self.is_up:
@@ -81,9 +81,9 @@ class _Network(Mininet):  # type: ignore[misc]
         return made
 
     def addSwitch(self, name: str, **options: Any) -> Any:  # noqa: N802
-        """Add a switch, of a class that is combined with lab7's."""
+        """Add a switch, whose class `cls` is combined with lab7's Bridge or OpenVSwitch."""
         kind = options.get("cls")
-        # A class of one's own is a Linux bridge also where all others are Open vSwitches.
+        # A user's own switch class becomes a Linux bridge, even if all other switches are of Open vSwitch.
         own = self.switch if kind is None or kind in classes.SWITCHES else Bridge
         if self.is_up:
             self._check_new(name)
@@ -91,7 +91,7 @@ class _Network(Mininet):  # type: ignore[misc]
         return super().addSwitch(name, **self._with_class(options, own))
 
     def addLink(self, node1: Any, node2: Any, port1: Any = None, port2: Any = None, **options: Any) -> Any:  # noqa: N802
-        """Add a link, of a class that is combined with lab7's, between nodes or names."""
+        """Add a link between two nodes or node names; its class `cls` is combined with lab7's EmulatedLink."""
         nodes = [self[node] if isinstance(node, str) else node for node in (node1, node2)]
         if self.is_up:
             topology_checks.check_link([(node.name, node in self.switches) for node in nodes], options)
@@ -101,7 +101,7 @@ class _Network(Mininet):  # type: ignore[misc]
         for end, (node, port) in enumerate(zip(nodes, (port1, port2), strict=True), start=1):
             if mac := self._mac_of_first_interface(node, port):
                 options.setdefault(f"addr{end}", mac)
-            # RFC 7042 section 2.1: the second lowest bit of the first octet marks a locally administered address.
+            # RFC 7042 section 2.1: bit 0x02 of the first octet of a MAC address marks it as locally administered.
             address = f"02:00:00:{number >> 8:02x}:{number & 255:02x}:{end:02x}"
             if options.get(f"addr{end}") is None:
                 options[f"addr{end}"] = address
@@ -121,41 +121,41 @@ class _Network(Mininet):  # type: ignore[misc]
             raise TopologyError(topology_checks.loop_message(loop))
 
     def names_of_links(self) -> list[tuple[str, str]]:
-        """Return the names of the two nodes of every link."""
+        """Return the pair of node names of every link."""
         return [(link.intf1.node.name, link.intf2.node.name) for link in self.links]
 
     def delLink(self, link: Any) -> None:  # noqa: N802
-        """Remove a link, also from the tables of the other nodes."""
+        """Remove a link, and the entries for it in the tables of other nodes."""
         super().delLink(link)
         self._testbed.renew_tables()
 
     def delNode(self, node: Any, nodes: Any = None) -> None:  # noqa: N802
-        """Remove a node with its links, which Mininet would leave behind without an interface."""
+        """Remove a node with its links, which Mininet's delNode would keep, without interfaces."""
         for link in [link for link in self.links if node in (link.intf1.node, link.intf2.node)]:
             self.delLink(link)
         super().delNode(node, nodes)
 
     def start(self) -> None:
-        """Start the network; see Mininet."""
+        """Start all nodes (overrides Mininet.start)."""
         super().start()
         self.is_up = True
 
     def stop(self) -> None:
-        """Stop the network; see Mininet."""
+        """Stop all nodes (overrides Mininet.stop)."""
         self.is_up = False
         super().stop()
 
     def addController(self, name: Any = "c0", *_args: Any, **_params: Any) -> Any:  # noqa: N802
-        """Refuse a controller. Raises EmulationError."""
+        """Raise EmulationError, because a testbed has no OpenFlow controller."""
         raise EmulationError(
             f"a testbed has no OpenFlow controller, so {name} cannot be added: its switches learn and forward without"
         )
 
     def _with_class(self, options: dict[str, Any], own: type) -> dict[str, Any]:
-        """Return the options with a constructor as `cls`: of its class, combined with lab7's."""
+        """Return the options with a constructor of the combined class (of `cls` and lab7's `own`) as `cls`."""
         classes.unwrap(options)
         kind = classes.combined(options.get("cls"), own)
-        # The last that fits is the most derived.
+        # The last matching base class is the most derived one.
         equip = [equip for base, equip in self._equips.items() if issubclass(own, base)][-1]
         return {**options, "cls": partial(classes.construct, kind, equip)}
 
@@ -168,7 +168,7 @@ class _Network(Mininet):  # type: ignore[misc]
         seconds: float = iperf.DURATION_S,
         port: int = iperf.PORT,
     ) -> list[str]:
-        """Run iperf between two hosts (by default the first and the last); return the rates; see Mininet and iperf."""
+        """Run iperf between two hosts, by default the first and the last; return the rates, as Mininet.iperf does."""
         pair = list(hosts or dict.fromkeys(self.hosts[:1] + self.hosts[-1:]))
         if len(pair) != 2 or not all(node in self.hosts for node in pair):
             raise EmulationError("iperf measures between two hosts: write `iperf HOST HOST`")
@@ -189,7 +189,7 @@ class _Network(Mininet):  # type: ignore[misc]
             terminal.kill()
 
     def _mac_of_first_interface(self, node: Any, port: int | None) -> str | None:
-        """Return the address of addHost(mac=...), which is that of the interface of the lowest port."""
+        """Return the MAC address of addHost(mac=...) for the interface of the lowest port; None for other ports."""
         ports = self.topo.ports.get(node.name) or {node.portBase: None}
         first = node.newPort() if port is None else port
         mac: str | None = node.params.get("mac") if isinstance(node, Host) and first == min(ports) else None
@@ -202,7 +202,7 @@ def running() -> "tuple[Testbed, ...]":
 
 
 def congestion_control() -> str:
-    """Return the algorithm for all hosts: cubic, or reno where cubic is not allowed in namespaces (tcp(7))."""
+    """Return the TCP congestion control of all hosts: cubic, or reno if namespaces may not use cubic (tcp(7))."""
     allowed = Path("/proc/sys/net/ipv4/tcp_allowed_congestion_control")
     try:
         words = allowed.read_text().split()
@@ -212,7 +212,7 @@ def congestion_control() -> str:
 
 
 def choose_backend(asked: str) -> str:
-    """Return the back end, 'netem' or 'wire'; 'auto' is netem if the kernel has it. Raises MachineError."""
+    """Return the back end of links, 'netem' or 'wire'; 'auto' is netem if the kernel has it. Raises MachineError."""
     if asked not in BACKENDS:
         raise EmulationError(f"there is no link back end {asked!r}: choose one of {', '.join(BACKENDS)}")
     if asked == "wire":
@@ -229,13 +229,13 @@ def _equip(made: Any, **options: Any) -> None:
 
 
 def listening_on_both(command: str) -> str:
-    """Return the command line of one of lab7's services with all IPv6 addresses beside all of IPv4."""
+    """Return a service's command line with `--listen ::` added to `--listen 0.0.0.0`; others unchanged."""
     ours = command.split()[0].startswith("services.")
     return re.sub(r"--listen 0\.0\.0\.0(?=\s|$)", "--listen 0.0.0.0 --listen ::", command) if ours else command
 
 
 def _raise_open_files() -> None:
-    """Raise this process's limit of open files for many hosts. Mininet's own way also changes the machine's sysctls."""
+    """Raise this process's limit of open files for many hosts; unlike Mininet, change no sysctl of the machine."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -318,7 +318,7 @@ class Testbed:
 
     @property
     def death(self) -> LabDied | None:
-        """The fatal exit of a process of this network; None if there was none."""
+        """Error for the fatal exit of a process of this network; None if there was none."""
         return self._watch.death
 
     @property
@@ -345,12 +345,12 @@ class Testbed:
         if self.arp != "static":
             return
         tables.set_neighbours(self.net, with_ipv6=self.ipv6)
-        # Where a spanning tree blocks ports, only learning finds the way.
+        # Static forwarding entries are set only without loops: a spanning tree decides which ports forward.
         if not find_loop_among([switch.name for switch in self.net.switches], self.net.names_of_links()):
             tables.set_forwarding(self.net)
 
     def renew_tables(self) -> None:
-        """Set all tables of the running network anew, after a node, a link or an address has changed."""
+        """Set neighbour and forwarding tables again, after a node, a link or an address has changed."""
         if self.net is None or not self.net.is_up or self.arp != "static":
             return
         for host in self.net.hosts:
@@ -371,7 +371,7 @@ class Testbed:
             time.sleep(FORWARDING_POLL_S)
 
     def _take_down(self, error: BaseException | None) -> None:
-        """Stop everything; `error`: the exception that is propagating. Raises LabDied where a process has died."""
+        """Stop the network; `error` is the exception that is propagating. Raises LabDied if a process has died."""
         self._watch.close(failing=error is not None)
         death = self._watch.death
         try:
@@ -379,12 +379,12 @@ class Testbed:
                 self._kill_all()
             self._stack.close()
         except Exception:
-            # Errors of the tear-down are consequences of the death.
+            # After the death of a process, errors of the tear-down are its consequences and are ignored.
             if death is None:
                 raise
         finally:
             self._watch.release()
-        # The death replaces an error that it has caused (a reset connection, an ended capture).
+        # LabDied replaces an error that the dead process has caused, such as a reset connection.
         if death is not None and (error is None or isinstance(error, Exception)):
             raise death from None
 
@@ -402,12 +402,12 @@ class Testbed:
             etc_files = [switch.name for switch in self.net.switches]
             etc_files += [interface.name for switch in self.net.switches for interface in switch.intfList()]
             there = [name for name in etc_files if name != "lo" and Path("/proc/sys/net/ipv4/conf", name).exists()]
-            # Interfaces may vanish meanwhile with the namespace of their peer.
+            # An interface may vanish in the meantime, with the namespace of its peer.
             with contextlib.suppress(EmulationError):
                 tools.batch("ip", [f"link delete dev {name}" for name in there], all_of_them=True)
 
     def host(self, name: str) -> Host:
-        """Return the host of that name. Raises EmulationError that lists the hosts."""
+        """Return the host with this name. Raises EmulationError, with the list of hosts, for an unknown name."""
         for host in self.net.hosts:
             if host.name == name:
                 return host  # type: ignore[no-any-return]
@@ -496,7 +496,7 @@ class Testbed:
         self.services[name] = self._start(host)
 
     def _start_services(self) -> dict[str, list[Service | Program]]:
-        """Start all services, then wait for READY of each: they come up in parallel."""
+        """Start all services in parallel, wait until each is READY; return the services by host name."""
         started = {host.name: self._start(host, wait=False) for host in self.net.hosts}
         for services in started.values():
             for service in services:
@@ -525,17 +525,17 @@ class Testbed:
 
 
 def unplug(bed: Testbed, name: str) -> None:
-    """Set the link of a host's first interface down, as pulling its cable does."""
+    """Set the link of a host's first interface down, as if the cable was unplugged."""
     _cable(bed, name, "down")
 
 
 def plug_in(bed: Testbed, name: str) -> None:
-    """Set the link up again."""
+    """Set the link of a host's first interface up again, after unplug()."""
     _cable(bed, name, "up")
 
 
 def _cable(bed: Testbed, name: str, state: str) -> None:
-    """Set the state of the link's far end, in the namespace of the switches: the host loses its carrier."""
+    """Set the state, up or down, of the link's far end at the switch, from which the host's carrier follows."""
     link = bed.host(name).defaultIntf().link
     far = link.intf2 if link.intf1.node.name == name else link.intf1
     tools.batch("ip", [f"link set dev {far.name} {state}"])

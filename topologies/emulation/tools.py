@@ -23,7 +23,7 @@ PACKAGES = {
     "brctl": "bridge-utils",
     "newuidmap": "uidmap",
 }
-# Folders of tc, brctl and many servers. ENV_PATH of login.defs(5), the PATH of Debian's ordinary users, lacks them.
+# Folders of tc, brctl and many servers, which are not in the PATH of Debian's ordinary users (login.defs(5)).
 SYSTEM_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 _FAILED_LINE = re.compile(r"Command failed -:(\d+)")
 NEEDED = ("ip", "tc", "bridge", "nsenter", "unshare", "mnexec", "ifconfig")
@@ -56,16 +56,14 @@ def batch(tool: str, lines: Iterable[str], pid: int = 0, *, all_of_them: bool = 
     if completed.returncode != 0:
         complaint = (completed.stderr.strip() or completed.stdout.strip()).splitlines()
         reason = complaint[0] if complaint else f"exit code {completed.returncode}"
-        # Both tools report the line number of the batch at which they stopped.
+        # `ip`, `tc` and `bridge` report the line number of the batch at which they stopped.
         refused = _FAILED_LINE.search(completed.stderr)
         line = text.splitlines()[int(refused[1]) - 1 if refused else 0]
         raise EmulationError(f"`{tool}` refused a command ({reason}): {line}")
 
 
 def _run(words: list[str], pid: int, text: str = "") -> subprocess.CompletedProcess[str]:
-    """Run a tool in the network namespace of a process. Running nsenter in between would cost as much as the tool
-    itself.
-    """
+    """Run a tool in the network namespace of a process, without nsenter, which would double the cost."""
     try:
         with namespaces.within_network(pid):
             return subprocess.run(words, input=text, capture_output=True, text=True, check=False)

@@ -15,7 +15,7 @@ from topologies.emulation.options import INTERFACE_NAME_MAX
 from topologies.emulation.process.launcher import split_command
 
 HOST_NAME = re.compile(r"(?=.*[A-Za-z0-9])[A-Za-z0-9_.-]+")
-# Mininet gives a host without an address the next one of this network (ipBase of mininet.net.Mininet).
+# Network from which Mininet assigns addresses to hosts without one (ipBase of mininet.net.Mininet).
 DEFAULT_NETWORK = IPv4Network("10.0.0.0/8")
 
 
@@ -73,7 +73,7 @@ def check_link(ends: Sequence[tuple[str, bool]], given: Mapping[str, Any]) -> No
 def _check_names(topo: Topo) -> None:
     given = _interface_names(topo)
     for node in topo.nodes():
-        # A switch is an interface itself: its bridge.
+        # A switch's name is also an interface name, that of its bridge.
         names = [node] if topo.isSwitch(node) else []
         names += [f"{node}-eth{port}" for port in topo.ports.get(node, {}) if (node, port) not in given]
         longest = max(names, key=len, default="")
@@ -88,7 +88,7 @@ def _check_names(topo: Topo) -> None:
 
 
 def _interface_names(topo: Topo) -> set[tuple[str, int]]:
-    """Return node and port of the interfaces that intfName1 and intfName2 of a link name."""
+    """Return (node, port) of all interfaces that are named by intfName1 or intfName2 of a link."""
     return {
         (params[f"node{end}"], params[f"port{end}"])
         for _, _, params in topo.links(withInfo=True)
@@ -103,7 +103,7 @@ def _check_loops(topo: Topo) -> None:
 
 
 def loop_message(loop: Sequence[str]) -> str:
-    """Describe a loop of switches, with the remedies."""
+    """Return the error message for a loop of switches, with the remedies."""
     return (
         f"the switches {'-'.join(loop)} form a loop, in which a broadcast would circulate for ever: leave out one of "
         "these links, or run a spanning tree: addSwitch(..., stp=True), or `--stp` for all switches"
@@ -111,7 +111,7 @@ def loop_message(loop: Sequence[str]) -> str:
 
 
 def _check_addresses(topo: Topo) -> None:
-    # An address has to be unique in its segment only: see addressing.segments.
+    # An address must be unique only in its broadcast domain (addressing.segments).
     domains = segments.of_topology(topo)
     owners: dict[Any, str] = {}
     for host, port, ip in _addresses(topo):
@@ -119,15 +119,14 @@ def _check_addresses(topo: Topo) -> None:
             address = IPv4Interface(ip).ip
         except ValueError:
             raise TopologyError(f"the host {host} has ip={ip!r}, which is not an IPv4 address") from None
-        # A host without a link is alone.
+        # A host without a link is a broadcast domain of its own.
         place = (host if port is None else domains.get((host, port), host), address)
         if owners.setdefault(place, host) != host:
             raise TopologyError(f"the hosts {owners[place]} and {host} both have the address {address}")
 
 
 def host_addresses(topo: Topo) -> dict[str, str]:
-    """Return the address of every host that has one, as '10.0.0.1/24': its own, or the one that Mininet assigns by
-    counting.
+    """Return the IPv4 address ('10.0.0.1/24') of every host that has one, given or assigned by Mininet.
 
     It is the address of the interface of the lowest port. As in Mininet, one that a link gives to that interface counts
     only with ip=None, and a host with neither has none.
@@ -145,7 +144,7 @@ def host_addresses(topo: Topo) -> dict[str, str]:
 
 
 def on_links(topo: Topo, name: str) -> dict[tuple[str, int], str]:
-    """Return the value that a link's params1 and params2 give to that parameter (ip or ip6), by node and port."""
+    """Return the values of a parameter (ip or ip6) in params1 and params2 of all links, by (node, port)."""
     found = {}
     for first, second, params in topo.links(withInfo=True):
         for number, node in ((1, first), (2, second)):
@@ -155,7 +154,7 @@ def on_links(topo: Topo, name: str) -> dict[tuple[str, int], str]:
 
 
 def _addresses(topo: Topo) -> list[tuple[str, int | None, str]]:
-    """Return all addresses of hosts as (host, port, address); port None: of a host without a link."""
+    """Return all addresses of hosts as (host, port, address); the port is None for a host without a link."""
     found: list[tuple[str, int | None, str]] = []
     for host, ip in host_addresses(topo).items():
         found.append((host, min(topo.ports.get(host) or {}, default=None), ip))

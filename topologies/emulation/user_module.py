@@ -16,7 +16,7 @@ from types import ModuleType
 from topologies.emulation.errors import UserFileError
 
 SUFFIX = ".py"
-# Folders of the loaded files: errors in these are reported as the user's.
+# Folders of the loaded user files; exceptions raised in files there are reported as the user's errors.
 _folders: set[Path] = set()
 
 
@@ -30,8 +30,8 @@ class _FinderBesideFiles(MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Find a top-level module in one of the folders, unless its name is of the standard library."""
-        # Some of them exist on other systems only (msvcrt, winreg).
+        """Find a top-level module in the folders of user files; None if absent or named as in the standard library."""
+        # Names of the standard library are never found here, even of modules for other systems, such as winreg.
         if path is not None or fullname in sys.stdlib_module_names:
             return None
         return PathFinder.find_spec(fullname, [str(folder) for folder in sorted(_folders)], target)
@@ -41,12 +41,12 @@ _finder = _FinderBesideFiles()
 
 
 def is_user_file(name: str) -> bool:
-    """Return whether a name on a command line, or the first word of `serves`, is a Python file and no module."""
+    """Return whether a word (of a command line or `serves`) is the path of a Python file, not a module name."""
     return name.endswith(SUFFIX)
 
 
 def load(name: str, kind: str) -> ModuleType:
-    """Execute a file as a module; `kind` completes the error message for a missing file. Raises UserFileError."""
+    """Execute a Python file as a module; `kind` describes it in the error for a missing file. Raises UserFileError."""
     path = Path(name).resolve()
     if not path.is_file():
         raise UserFileError(f"there is no file {name!r}: give the path of a Python file that {kind}")
@@ -54,7 +54,7 @@ def load(name: str, kind: str) -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    # dataclasses, among others, look the module up there.
+    # sys.modules must have the module, because dataclasses and others look it up there.
     sys.modules[spec.name] = module
     _folders.add(path.parent)
     if _finder not in sys.meta_path:

@@ -1,4 +1,4 @@
-"""Process monitor of a lab: an unexpected exit of any process ends the run with a one-sentence error.
+"""Process monitor of a testbed: an unexpected exit of any process ends the run with a one-sentence error.
 
 Every process is watched through its pidfd (pidfd_open(2)), all of them by one thread with epoll(7). On an exit, the
 thread sends a signal to the main thread, which interrupts any blocking call there (a pipe, a child, a sleep:
@@ -23,28 +23,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# A real-time signal, which no library or program uses for a purpose of its own.
+# Signal that interrupts the main thread: a real-time signal, which no library uses.
 SIGNAL = signal.SIGRTMIN + 7
-# A signal just before the main thread blocks does not interrupt the call: send it again until it is handled.
+# Seconds until SIGNAL is sent again: sent just before a blocking call, it does not interrupt that call.
 RESEND_S = 0.02
-# Exits caused by another one (the fork server's end kills its children) follow within this time.
+# Seconds to wait for further exits with the same cause, such as those of a dead fork server's children.
 SETTLE_S = 0.01
-# Bound on the fork server's report of a child's exit code, for a busy machine. If it has died, its channel ends.
+# Seconds to wait for the fork server's report of a child's exit code on a busy machine.
 STATUS_TIMEOUT_S = 5.0
-# After an error that an exit may have caused (a reset connection), wait this long for the pidfd.
+# Seconds to wait for a pidfd after an error that a process exit may have caused, such as a reset connection.
 GRACE_S = 0.2
 COMMAND_MAX = 120
-# SIGINT is Python's own: KeyboardInterrupt.
+# Signals that stop the command; SIGINT is left to Python, which raises KeyboardInterrupt.
 STOPPING = (signal.SIGTERM, signal.SIGHUP)
 STOPPED = ("T", "t")  # proc(5): by a signal, by a tracer
 LAST_WORDS_MAX = 300
 
-# Of several exits at once the one of the smallest rank is reported: it is the cause of the others.
+# Ranks of processes: of several exits at once, that of the smallest rank is reported, as cause of the others.
 FORK_SERVER, HOLDER, OTHER = range(3)
 
 
 class LabDied(BaseException):
-    """A process of the lab has died; the message is one sentence.
+    """Error for a process of the testbed that has died; the message is one sentence.
 
     Like KeyboardInterrupt it may be raised between any two instructions, and is no Exception: a handler of expected
     errors (a refused connection, a client's failure) must not catch it as an outcome of the experiment.
@@ -60,7 +60,7 @@ def _kept_in(folder: str) -> str:
 
 
 class Stopped(BaseException):
-    """The command was told to end by a signal, `number`; the message is one sentence.
+    """Error for a command that is stopped by the signal `number`; the message is one sentence.
 
     No Exception, for the same reason as LabDied.
     """
@@ -75,12 +75,12 @@ class Stopped(BaseException):
 
 
 class ServerDied(LabDied):
-    """A service of a host has exited by itself: a failure of that server, where it is the one under test."""
+    """Error for a host's service that has exited by itself: a failure of the server under test."""
 
 
 @dataclass(eq=False)
 class Watched:
-    """One watched process, by its pidfd and process id.
+    """A watched process: pidfd, process id, and functions that describe its end.
 
     name: description of the process and its host; ended: returns its exit code, negative for a signal; said: returns
     the last line of its output; is_death: whether an exit code is fatal to the lab; serves: the process is a service of
@@ -98,7 +98,7 @@ class Watched:
 
 
 class Watch:
-    """Monitor of one testbed's processes. `death`: the fatal exit, None as long as there is none.
+    """Monitor of one testbed's processes; `death` is the fatal exit, None as long as there is none.
 
     server_died: called with a sentence on the exit of a host's service, in which case the network stays up.
     """
@@ -126,7 +126,7 @@ class Watch:
         """Watch a process until it is removed or has exited."""
         with self._lock:
             if not self._epoll.closed:
-                # Duplicate the descriptor: the owner may close the original at any time.
+                # The pidfd is duplicated, because its owner may close the original at any time.
                 descriptor = fcntl.fcntl(watched.pidfd, fcntl.F_DUPFD_CLOEXEC, 0)
                 self._watched[descriptor] = watched
                 self._epoll.register(descriptor, select.EPOLLIN)
@@ -149,7 +149,7 @@ class Watch:
             return [process.name for process in self._watched.values() if _state(process.pid) in STOPPED]
 
     def close(self, failing: bool) -> None:
-        """Stop interrupting. `failing`: an exception is propagating, which a process exit may have caused."""
+        """Stop interrupting the main thread; `failing`: an exception is propagating, maybe caused by an exit."""
         self._closing = True
         os.eventfd_write(self._wake, 1)
         self._thread.join()
@@ -163,7 +163,7 @@ class Watch:
             _uninstall()
 
     def release(self) -> None:
-        """Close all descriptors."""
+        """Close the duplicated pidfds, the epoll descriptor and the wake-up descriptor."""
         with self._lock:
             for descriptor in list(self._watched):
                 self._unregister(descriptor)
@@ -172,7 +172,7 @@ class Watch:
                 os.close(self._wake)
 
     def undelivered_death(self) -> LabDied | None:
-        """Return the fatal exit that the main thread has not handled yet; called by the signal handler."""
+        """Return the fatal exit that the main thread has not handled yet, else None; for the signal handler."""
         if self.death is None or self._delivered:
             return None
         self._delivered = True
@@ -215,7 +215,7 @@ class Watch:
             time.sleep(RESEND_S)
 
 
-# Active watches and the state of the signal handler: per process, as signal handlers are.
+# Watches that interrupt the main thread; global, as signal handlers are.
 _interrupting: list[Watch] = []
 _installed: list[Any] = []
 _holds = 0
@@ -223,7 +223,7 @@ _held_back: list[LabDied | Stopped] = []
 
 
 def current() -> Watch | None:
-    """Return the watch of the testbed that was entered last, or None."""
+    """Return the watch of the testbed that was entered last; None without one."""
     return _interrupting[-1] if _interrupting else None
 
 
@@ -250,15 +250,16 @@ def _on_signal(*_: Any) -> None:
 
 
 def _raise(error: LabDied | Stopped) -> None:
-    """Raise an interruption, at the end of the block that defers it where there is one."""
+    """Raise LabDied or Stopped now, or at the end of the block of interrupts_deferred()."""
     if not _holds:
         raise error
     _held_back.append(error)
 
 
 def stop_by_signals() -> None:
-    """Raise Stopped in the main thread on SIGTERM or SIGHUP, instead of ending at once, so that what was captured is
-    kept; further ones are ignored while that propagates.
+    """Handle SIGTERM and SIGHUP by raising Stopped in the main thread, so that captured packets are kept.
+
+    Further signals are ignored while Stopped propagates.
     """
     for number in STOPPING:
         if signal.getsignal(number) is signal.SIG_DFL:
@@ -284,7 +285,7 @@ def _uninstall() -> None:
 
 def _state(pid: int) -> str:
     with suppress(OSError):
-        # Parse from the last parenthesis: the program's name before it may contain anything.
+        # /proc/PID/stat is parsed from the last parenthesis, since the program's name may contain anything.
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     return ""
 
@@ -301,7 +302,7 @@ def _sentence(process: Watched, code: int | None) -> str:
 
 
 def how_it_ended(code: int | None) -> str:
-    """Describe an exit code; negative: the number of a signal."""
+    """Return a phrase for an exit code ("exited with code 1", "was killed by SIGKILL"); negative for a signal."""
     if code is None:
         return "has ended"
     if code >= 0:
@@ -313,12 +314,12 @@ def how_it_ended(code: int | None) -> str:
 
 
 def program_of(command: str, host: str) -> str:
-    """Describe a program or a service of a host; a long command line is shortened."""
+    """Return a description of a host's program for messages; a long command line is shortened."""
     return f"the program {shorten(command)} of host {host}"
 
 
 def shorten(command: str) -> str:
-    """Return a command line, shortened to COMMAND_MAX."""
+    """Return a command line, shortened to COMMAND_MAX characters."""
     return command if len(command) <= COMMAND_MAX else f"{command[:COMMAND_MAX]}..."
 
 

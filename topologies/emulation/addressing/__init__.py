@@ -6,12 +6,12 @@ from mininet.topo import Topo
 
 from topologies.emulation.errors import TopologyError
 
-# Resolution of MAC addresses: permanent entries, or ARP (RFC 826) and neighbour discovery (RFC 4861).
+# Modes of MAC address resolution: permanent entries, or ARP (RFC 826) and neighbour discovery (RFC 4861).
 ARP = ("static", "dynamic")
 
 
 def arp_of(topo: Topo, chosen: str | None = None) -> str:
-    """Return 'static' or 'dynamic': the one chosen, else the topology's attribute `arp`. Raises TopologyError."""
+    """Return the ARP mode, 'static' or 'dynamic': `chosen`, else the topology's `arp`. Raises TopologyError."""
     value: Any = getattr(topo, "arp", ARP[0]) if chosen is None else chosen
     if value not in ARP:
         raise TopologyError(f"arp={value!r} is neither 'static' nor 'dynamic'")
@@ -19,10 +19,9 @@ def arp_of(topo: Topo, chosen: str | None = None) -> str:
 
 
 def ipv6_of(topo: Topo, chosen: bool | None = None) -> bool:
-    """Return whether hosts have IPv6: as chosen, else as the topology's attribute `ipv6` says, else if an `ip6` or a
-    route of IPv6 is in it.
+    """Return whether hosts have IPv6: `chosen`, else the topology's `ipv6`, else whether it has IPv6 addresses.
 
-    Raises TopologyError.
+    Addresses are those of `ip6` and of routes. Raises TopologyError.
     """
     value: Any = getattr(topo, "ipv6", None) if chosen is None else chosen
     if value is None:

@@ -1,4 +1,4 @@
-"""Entries of a host's hosts(5): the names of all hosts whose address means the same host wherever it is used.
+"""Entries of a host's hosts(5): the names of all hosts whose address is unambiguous for this host.
 
 A private address may be in use in several segments (RFC 1918). A host's file has the name that its own segment knows by
 such an address, and leaves out the others, which would lead to a wrong host.
@@ -13,7 +13,7 @@ Entry = tuple[str, list[str]]
 
 
 def entries(topo: Topo, reader: str, *, with_ipv6: bool) -> list[Entry]:
-    """Return the (address, names) pairs of the file of the host `reader`, in the order of the topology."""
+    """Return the (address, names) pairs for /etc/hosts of the host `reader`, in the order of the topology."""
     domains = segments.of_topology(topo)
     own = {domain for (host, _), domain in domains.items() if host == reader}
     addresses = topology_checks.host_addresses(topo)

@@ -1,4 +1,4 @@
-"""IPv6 addresses of hosts: beside each IPv4 address one of IPv6 that is derived from it, in one network per network.
+"""IPv6 addresses of hosts: each is derived from the IPv4 address, and each IPv6 prefix from the IPv4 prefix.
 
     10.9.1.254/24  ->  2001:db8:a09:100::fe/64      10.9.0.0/16  ->  2001:db8:a09::/48
 
@@ -17,8 +17,8 @@ INTERFACE_BITS = 64
 
 
 def derived(ip: str) -> str:
-    """Return the IPv6 address, with its prefix length, beside an IPv4 one ('10.0.0.1/24'; without a length: /8)."""
-    # Mininet's prefix length of an address without one.
+    """Return the IPv6 address and prefix length derived from an IPv4 address ('10.0.0.1/24'; without length: /8)."""
+    # An address without prefix length has /8, as in Mininet.
     given = IPv4Interface(ip if "/" in ip else f"{ip}/8")
     number = int(given.ip) - int(given.network.network_address)
     value = int(PREFIX.network_address) | int(given.network.network_address) << INTERFACE_BITS | number
@@ -26,14 +26,14 @@ def derived(ip: str) -> str:
 
 
 def derived_network(network: str) -> str:
-    """Return the IPv6 prefix beside an IPv4 one ('10.9.0.0/16')."""
+    """Return the IPv6 prefix derived from an IPv4 prefix ('10.9.0.0/16')."""
     given = IPv4Network(network, strict=False)
     value = int(PREFIX.network_address) | int(given.network_address) << INTERFACE_BITS
     return str(IPv6Network((value, PREFIX.prefixlen + given.prefixlen)))
 
 
 def derived_route(route: str, addresses: dict[str, str]) -> str | None:
-    """Return the IPv6 route beside an IPv4 one ('10.2.0.0/16 via 10.0.0.2'), in words of ip-route(8); None without one.
+    """Return the IPv6 route derived from an IPv4 route ('10.2.0.0/16 via 10.0.0.2'), for ip-route(8); None if none.
 
     addresses: the IPv6 address of each IPv4 address (both without lengths) that can be a gateway. The default route is
     written as ::/0, by which ip(8) knows the family.
@@ -44,7 +44,7 @@ def derived_route(route: str, addresses: dict[str, str]) -> str | None:
             if words[place + 1] not in addresses:
                 return None
             words[place + 1] = addresses[words[place + 1]]
-    # A preferred source has no counterpart that is certain.
+    # A route with a preferred source address (`src`) has no certain IPv6 counterpart.
     if "src" in words:
         return None
     try:
@@ -54,7 +54,7 @@ def derived_route(route: str, addresses: dict[str, str]) -> str | None:
 
 
 def address_of(interface: Any) -> str | None:
-    """Return the IPv6 address of a host's interface with its length: its own, else derived, None without an address."""
+    """Return an interface's IPv6 address with prefix length: given, else derived from IPv4; None without either."""
     node = interface.node
     own = interface.ip6 or (node.params.get("ip6") if interface is node.defaultIntf() else None)
     if own:
@@ -70,7 +70,7 @@ def without_length(address: str) -> str:
 
 
 def gateways(interfaces: list[Any]) -> dict[str, str]:
-    """Return the IPv6 address of each IPv4 address of some interfaces, both without lengths."""
+    """Return the map from IPv4 to IPv6 addresses, both without prefix length, of these interfaces."""
     return {
         str(IPv4Address(interface.ip)): without_length(address)
         for interface in interfaces

@@ -1,4 +1,4 @@
-"""Broadcast domains (segments): the interfaces of hosts that a broadcast frame of one of them reaches, by switches.
+"""Broadcast domains (segments): host interfaces that reach one another by broadcast frames through switches.
 
 An address has to be unique in its segment only: two private networks (RFC 1918 section 3) behind a NAT router each may
 use the same ones.
@@ -10,12 +10,12 @@ from typing import Any, TypeVar
 from mininet.topo import Topo
 
 End = TypeVar("End", bound=Hashable)
-# A host's interface in a topology: node and port.
+# Interface of a host in a topology: (node name, port number).
 Port = tuple[str, int]
 
 
 def domains(cables: Iterable[tuple[End, End]], switch_of: Callable[[End], Hashable | None]) -> dict[End, int]:
-    """Return the number of the domain of every end that is no switch's.
+    """Return the number of the broadcast domain of every end of a link that belongs to a host.
 
     cables: pairs of ends; switch_of: the switch that an end belongs to, None for a host's.
     """
@@ -43,7 +43,7 @@ def domains(cables: Iterable[tuple[End, End]], switch_of: Callable[[End], Hashab
 
 
 def of_topology(topo: Topo) -> dict[Port, int]:
-    """Return the domain of every port of a host."""
+    """Return the number of the broadcast domain of every host's port in a topology."""
     switches = set(topo.switches())
     cables = [
         ((params.get("node1", first), params["port1"]), (params.get("node2", second), params["port2"]))
@@ -53,7 +53,7 @@ def of_topology(topo: Topo) -> dict[Port, int]:
 
 
 def of_network(net: Any) -> dict[Any, int]:
-    """Return the domain of every interface of a host of a running Mininet network."""
+    """Return the number of the broadcast domain of every host's interface in a running Mininet network."""
     return domains(
         ((link.intf1, link.intf2) for link in net.links),
         lambda end: end.node if end.node in net.switches else None,

@@ -1,4 +1,4 @@
-"""Tables of a network: routes and IPv6 addresses of every host, and its neighbours; MAC addresses of every switch.
+"""Set-up of tables: routes, IPv6 addresses and neighbours of every host, forwarding entries of every switch.
 
 With `arp` static each host has a permanent entry for every address of its segments, and each switch one for every MAC
 address: an exchange of ARP (RFC 826) or of neighbour discovery (RFC 4861) would add a round trip to the first exchange,
@@ -43,7 +43,7 @@ def _entries(near: Any, far: Any, with_ipv6: bool) -> Iterator[str]:
 
 
 def set_forwarding(net: Any) -> None:
-    """Fill the forwarding table of every bridge that does not mirror. Raises EmulationError."""
+    """Fill the forwarding table of every bridge without mirror ports. Raises EmulationError."""
     neighbours: dict[Any, list[tuple[Any, Any]]] = {}
     for link in net.links:
         for near, far in ((link.intf1, link.intf2), (link.intf2, link.intf1)):
@@ -57,9 +57,9 @@ def set_forwarding(net: Any) -> None:
 
 
 def reached(far: Any, neighbours: dict[Any, list[tuple[Any, Any]]]) -> list[str]:
-    """Return the MAC addresses of hosts behind the far end of a bridge's port; only bridges forward frames.
+    """Return the MAC addresses of the hosts behind a bridge's port, whose far end is `far`.
 
-    Terminates, since topology_checks has excluded loops.
+    Only bridges forward frames. Terminates, since topology_checks has excluded loops.
     """
     addresses, waiting = [], [far]
     while waiting:
@@ -72,7 +72,7 @@ def reached(far: Any, neighbours: dict[Any, list[tuple[Any, Any]]]) -> list[str]
 
 
 def set_addresses_and_routes(net: Any, *, with_ipv6: bool) -> None:
-    """Set the routes of addHost(routes=[...]); with IPv6, set the addresses and the counterparts of all routes, too.
+    """Set the routes of addHost(routes=[...]); with IPv6, set the IPv6 addresses and the derived routes, too.
 
     Raises EmulationError.
     """
@@ -94,7 +94,7 @@ def set_addresses_and_routes(net: Any, *, with_ipv6: bool) -> None:
 
 
 def _ipv6_addresses(interfaces: list[Any]) -> list[str]:
-    # No duplicate address detection: the address is of use at once (RFC 4862 section 5.4).
+    # Without duplicate address detection an address is usable at once (RFC 4862 section 5.4).
     return [
         f"address replace {address} dev {interface.name} nodad"
         for interface in interfaces
@@ -108,5 +108,5 @@ def _ipv4_routes(host: Any) -> list[str]:
     default = host.params.get("defaultRoute")
     if default is None:
         return routes
-    # As in Node.setDefaultRoute: a single word is the name of an interface.
+    # As in Node.setDefaultRoute, a single word is the name of an interface.
     return [f"default {default if ' ' in default else f'dev {default}'}", *routes]

@@ -1,1 +1,1 @@
-"""Links and switches: netem cables, user-space wires, Open vSwitch, and the set-up of interfaces."""
+"""Links and switches: links by netem (cables), Open vSwitch, and the set-up of network interfaces."""

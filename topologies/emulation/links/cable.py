@@ -1,4 +1,4 @@
-"""A link shaped by the kernel: a cable of two more interfaces between the ends of the link does the shaping.
+"""Link shaped by the kernel's netem on two extra interfaces (the cable) between the ends of the link.
 
     client-eth0 ═══ cable1a ─ netem ─ cable1b ═══ s1-eth1        ═══ a veth pair
 
@@ -14,12 +14,12 @@ from topologies.emulation.links import device, netem
 from topologies.emulation.node import ipv6_off, remove
 from topologies.emulation.shape import Shape
 
-# Name, MAC address and process of the namespace (0: that of the switches) of one end of a link.
+# One end of a link: (interface name, MAC address, process id of the network namespace, 0 for the switches').
 End = tuple[str, str, int]
 
 
 class Cable:
-    """One cable. number: unique in its testbed; shapes: of frames from end 1 to end 2, and back."""
+    """A pair of shaping interfaces in a link; `number` is unique, `shapes` are from end 1 to 2, and back."""
 
     def __init__(self, number: int, ends: Sequence[End], shapes: Sequence[Shape | None]) -> None:
         self.interfaces = (f"cable{number}a", f"cable{number}b")
@@ -30,7 +30,7 @@ class Cable:
         self._shapes = list(shapes)
         for leaving, shape in zip(self._leaving, shapes, strict=True):
             lines += netem.commands(leaving, shape) if shape else []
-        # Shaped before it is up: no frame passes unshaped.
+        # The cable is shaped before it is up, so that no frame passes unshaped.
         tools.batch("tc", lines)
         for inner in self.interfaces:
             ipv6_off(inner)
@@ -43,7 +43,7 @@ class Cable:
         self._shapes[direction] = shape
 
     def delete(self) -> None:
-        """Remove the cable, and with it the ends of its link; some may be gone already, with their host."""
+        """Remove the cable and the ends of the link; ends that have vanished with a host are ignored."""
         for name in self.interfaces:
             remove(name)
 

@@ -20,7 +20,7 @@ IFREQ_FLAGS, IFREQ_POINTER = struct.Struct("@16sH22x"), struct.Struct("@16sP16x"
 IFF_UP, IFF_NOARP = 0x1, 0x80
 GET_SET_INFO, GET_STRINGS, SET_FEATURES = 0x37, 0x1B, 0x3B
 FEATURES, NAME_BYTES, BLOCK_BITS = 4, 32, 32  # ETH_SS_FEATURES, ETH_GSTRING_LEN
-# Kernel names of the features tx, rx, sg, tso, gso and gro of ethtool(8).
+# Kernel names of the offload features that ethtool(8) calls tx, rx, sg, tso, gso and gro.
 OFF = re.compile(rb"tx-checksum-.*|rx-checksum|tx-scatter-gather.*|tx-tcp.*|tx-generic-segmentation|rx-gro")
 
 
@@ -34,7 +34,7 @@ def bring_up(interface: str, pid: int = 0, *, arp: bool = True) -> None:
 
 
 def switch_offload_off(interface: str, pid: int = 0) -> None:
-    """Turn segmentation and checksum offload off: a capture then shows the frames of a wire. Raises EmulationError."""
+    """Turn segmentation and checksum offload off, so that captures show real frames. Raises EmulationError."""
     with _socket_of(interface, pid) as sock:
         names = _feature_names(sock, interface)
         _ethtool(sock, interface, struct.pack("=II", SET_FEATURES, _blocks(names)) + requests(names))

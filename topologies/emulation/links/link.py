@@ -1,4 +1,4 @@
-"""Links with TCLink's parameters: a bare veth pair without any, else one of the two back ends, netem or wire."""
+"""Links with TCLink's parameters: an unshaped veth pair, or a link shaped by netem or in user space (wire)."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,8 +24,9 @@ RESHAPE_TIMEOUT_S = 5.0
 
 @dataclass(frozen=True)
 class Wiring:
-    """Shared state of a testbed's links: the back end ('wire' or 'netem'), the fork server for wires, the seed, cable
-    numbers; changed: called when an address of a running network has changed.
+    """State that all links of a testbed share: back end, fork server for wires, random generator, link numbers.
+
+    backend: 'wire' or 'netem'; changed: called when an address of a running network has changed.
     """
 
     backend: str
@@ -37,21 +38,21 @@ class Wiring:
 
 
 class EmulatedLink(TCLink):  # type: ignore[misc]
-    """A link of a topology. `shapes`: of frames from end 1 to end 2, and back (None: unshaped).
+    """A link of a topology; `shapes` has the shape of frames from end 1 to end 2, and back (None: unshaped).
 
     A link is made when both of its interfaces are known, with their parameters, whichever constructor of Mininet's
     classes a subclass calls.
     """
 
     def equip(self, wiring: Wiring) -> None:
-        """Provide what a link needs of its testbed; called before the constructor, which may be a subclass's own."""
+        """Set the state shared with the testbed's other links; called before __init__, which a subclass may replace."""
         self._wiring = wiring
         self._carrier: Service | None = None
         self._cable: Cable | None = None
         self._ends: list[Interface] = []
         self._addresses: tuple[str, str] = ("", "")
         self.shapes: tuple[Shape | None, ...] = (None, None)
-        # Frame-time records of a wire (see wire.record) by direction: "INTERFACE to INTERFACE".
+        # Files with the times of frames on a user-space link, by direction: "INTERFACE to INTERFACE".
         self.wire_records: dict[str, Path] = {}
 
     def makeIntfPair(  # noqa: N802
@@ -64,11 +65,11 @@ class EmulatedLink(TCLink):  # type: ignore[misc]
         node2: Any = None,  # noqa: ARG002
         deleteIntfs: bool = True,  # noqa: ARG002, N803
     ) -> None:
-        """Keep the addresses: the pair is created with its shapes, by `add_end`. Overrides Mininet's class method."""
+        """Store the MAC addresses only, because add_end() creates the veth pair. Overrides Mininet's class method."""
         self._addresses = (addr1, addr2)
 
     def add_end(self, interface: Interface) -> None:
-        """Register an interface; the second one's registration creates both devices and configures them."""
+        """Register an interface of the link; with the second one, create and configure both devices."""
         self._ends.append(interface)
         if len(self._ends) < len(self._addresses):
             return
@@ -78,11 +79,11 @@ class EmulatedLink(TCLink):  # type: ignore[misc]
             end.config(**end.params)
 
     def changed(self) -> None:
-        """Report a changed address, for the tables of the other nodes."""
+        """Report a changed address, so that the tables of the other nodes are updated."""
         self._wiring.changed()
 
     def reshape(self, interface: Interface, params: Mapping[str, Any]) -> None:
-        """Give the frames that leave by an interface the shape of these parameters; without any, change nothing.
+        """Replace the shape of frames that leave by an interface; without shaping parameters, change nothing.
 
         Raises TopologyError for a value, EmulationError where this link cannot be shaped any more.
         """
@@ -102,7 +103,7 @@ class EmulatedLink(TCLink):  # type: ignore[misc]
         elif self._cable is not None:
             self._cable.reshape(place, shape)
         elif self._wiring.backend == "netem":
-            # As stock Mininet: on the interface itself, where a capture shows an outgoing frame after its delay.
+            # As in stock Mininet, netem is on the interface itself, so a capture shows outgoing frames after the delay.
             old = netem.removal(interface.name, self.shapes[place])
             tools.batch("tc", [*old, *netem.commands(interface.name, shape)], interface.node.namespace_pid)
         else:
@@ -125,7 +126,7 @@ class EmulatedLink(TCLink):  # type: ignore[misc]
         else:
             self._carrier = self._start_carrier(ends)
             for name, address, pid in ends:
-                # A TAP device reports no operational state (RFC 2863), which tools show as UNKNOWN.
+                # A TAP device reports no operational state (RFC 2863), and tools would show UNKNOWN.
                 words = f"address {address} state up" if address else "state up"
                 tools.batch("ip", [f"link set dev {name} {words}"], pid)
 
@@ -165,13 +166,13 @@ class EmulatedLink(TCLink):  # type: ignore[misc]
             super().delete()
 
     def stop(self) -> None:
-        """Remove the link; see delete."""
+        """Remove the link, as delete() does."""
         self.delete()
 
 
 def _shape_of(interface: Interface, params: Mapping[str, Any]) -> Shape | None:
     given = {name: params.get(name) for name in SHAPING}
-    # TCIntf.bwCmds: a node whose name begins with s sends with this rate.
+    # As in TCIntf.bwCmds, a node whose name begins with s sends at the rate `speedup`.
     if given["bw"] is not None and params.get("speedup") and interface.node.name.startswith("s"):
         given["bw"] = params["speedup"]
     return parse_shape(given)

@@ -14,12 +14,12 @@ import sys
 
 from topologies.emulation.shape import Shape
 
-# Capacity in propagating frames per direction: as of a wire (see wire.carrier).
+# Maximum number of propagating frames per direction, equal to that of a user-space link (wire.carrier).
 FLYING_FRAMES = 100_000
 
 
 def commands(interface: str, shape: Shape) -> list[str]:
-    """Return lines for `tc -batch` that give an interface's egress this shape."""
+    """Return lines for `tc -batch` that shape the egress of an interface by netem."""
     stages = [words for words in (_transmitter(shape), _flight(shape)) if words]
     if shape.loss:
         stages = stages or [f"limit {FLYING_FRAMES}"]
@@ -31,12 +31,12 @@ def commands(interface: str, shape: Shape) -> list[str]:
 
 
 def removal(interface: str, shape: Shape | None) -> list[str]:
-    """Return lines for `tc -batch` that remove the shape an interface's egress has; with it go the frames in it."""
+    """Return lines for `tc -batch` that remove an interface's egress shape, together with the queued frames."""
     return [f"qdisc del dev {interface} root"] if shape is not None and commands(interface, shape) else []
 
 
 def _transmitter(shape: Shape) -> str:
-    """Return netem's parameters of the transmitter: its rate, and the limit of its queue."""
+    """Return netem's parameters for the transmitter of a link: rate, and queue limit in frames."""
     return "" if shape.rate_bps is None else f"rate {shape.rate_bps:.0f}bit limit {shape.queue_frames}"
 
 
@@ -57,7 +57,7 @@ def passing_on(source: str, target: str) -> list[str]:
 
 
 def available() -> bool:
-    """Return whether this kernel supports all of it, by shaping the loopback of a new network namespace."""
+    """Return whether this kernel supports all qdiscs used here, tested on loopback in a new network namespace."""
     lines = [*commands("lo", Shape(rate_bps=1e6, delay_s=1e-3)), *passing_on("lo", "lo")]
     completed = subprocess.run(
         ["unshare", "--net", "tc", "-batch", "-"],

@@ -24,14 +24,13 @@ SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
 SCRIPTS = "/usr/share/openvswitch/scripts"
 TIMEOUT_S = 20
 STOP_TIMEOUT_S = 3.0
-# Open vSwitch counts the processors at most once in ten seconds, first ten seconds after boot (count_cpu_cores in its
-# lib/ovs-thread.c). Before that it finds none and starts no handler threads: no upcall is handled and no packet is
-# forwarded, then or later.
+# Seconds after boot at which ovs-vswitchd can be started (count_cpu_cores in Open vSwitch's lib/ovs-thread.c).
+# Started earlier, it finds no processors, starts no handler threads, and never forwards a packet.
 COUNTS_PROCESSORS_FROM_S = 10.5
 
 
 class Daemons:
-    """Open vSwitch's programs in one network namespace; folder: of their sockets, None for the machine's own."""
+    """Open vSwitch's programs in one network namespace; `folder` has the sockets, None for the machine's daemons."""
 
     def __init__(self, folder: Path | None, watch: Watch | None = None) -> None:
         self.watch = watch
@@ -61,7 +60,7 @@ class Daemons:
         return self.run("ovs-appctl", *target, *words)
 
     def start(self, folder: Path) -> Iterator["Daemon"]:
-        """Start a database and a daemon, each of which accepts commands once it is yielded."""
+        """Start ovsdb-server and ovs-vswitchd; yield once both accept commands, and stop both at the end."""
         time.sleep(max(0.0, COUNTS_PROCESSORS_FROM_S - time.monotonic()))
         database, socket = folder / "conf.db", folder / "db.sock"
         self.run("ovsdb-tool", "create", str(database), str(SCHEMA))
@@ -98,7 +97,7 @@ class Daemon:
             watch.add(self._watched)
 
     def end(self) -> None:
-        """Stop it: SIGTERM, then SIGKILL after STOP_TIMEOUT_S."""
+        """Stop the daemon by SIGTERM, and by SIGKILL after STOP_TIMEOUT_S."""
         if self._watch is not None:
             self._watch.remove(self._watched)
         self._process.terminate()
@@ -131,7 +130,7 @@ class OpenVSwitch(Bridge):
     """A switch of a topology as a bridge of Open vSwitch."""
 
     def equip(self, changed: Callable[[], None], driver: Daemons | None = None) -> None:
-        """Provide what a switch needs of its testbed; see Bridge. driver: the daemons."""
+        """Set callback `changed`, as in Bridge, and the Open vSwitch daemons, `driver`, before the constructor."""
         super().equip(changed)
         assert driver is not None
         self._driver = driver
@@ -153,21 +152,21 @@ class OpenVSwitch(Bridge):
         self._install(self._entries)
 
     def attach(self, intf: Any) -> None:
-        """Make an interface a port of the running switch; see Mininet's OVSSwitch."""
+        """Make an interface a port of the running switch, as OVSSwitch.attach does."""
         port = self.intf(intf)
         self._driver.run("ovs-vsctl", f"--timeout={TIMEOUT_S}", "add-port", self.name, port.name)
         self._attached.append(port)
         self._changed()
 
     def detach(self, intf: Any) -> None:
-        """Take a port from the running switch; see Mininet's OVSSwitch."""
+        """Remove a port from the running switch, as OVSSwitch.detach does."""
         port = self.intf(intf)
         self._driver.run("ovs-vsctl", f"--timeout={TIMEOUT_S}", "del-port", self.name, port.name)
         self._attached.remove(port)
         self._changed()
 
     def remove_static_entries(self) -> None:
-        """Remove the static forwarding entries; see Bridge."""
+        """Remove the static forwarding entries, as Bridge does."""
         for mac, _ in self._entries:
             with contextlib.suppress(EmulationError):
                 self._driver.control("fdb/del", self.name, "0", mac)
@@ -178,7 +177,7 @@ class OpenVSwitch(Bridge):
             self._driver.control("fdb/add", self.name, port, "0", mac)
 
     def stop(self, deleteIntfs: bool = True) -> None:  # noqa: N803
-        """Remove the bridge; at the end of a sandbox it goes with the daemon, so that no reply is awaited."""
+        """Remove the bridge; at the end of a sandbox it vanishes with the daemon, so no reply is awaited."""
         waiting = ["--no-wait"] if sandbox.inside() and deleteIntfs else []
         self._driver.run("ovs-vsctl", f"--timeout={TIMEOUT_S}", *waiting, "--if-exists", "del-br", self.name)
         self._attached = []

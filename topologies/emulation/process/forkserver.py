@@ -1,4 +1,4 @@
-"""The fork server: a process that has imported the services once and forks one child for each service of a host.
+"""Fork server: a process that has imported the services once and forks one child for each service of a host.
 
 Starting Python and importing a service takes about 0.2 s of a processor, and a topology has dozens of services: forked
 from a process that has done so, each starts in milliseconds and shares its pages with the others (gc.freeze keeps the
@@ -54,7 +54,7 @@ class _Server:
         self.children: set[int] = set()
 
     def serve(self) -> None:
-        """Handle requests and report exits until the other end closes."""
+        """Fork children on request and report their exits, until the launcher closes the socket."""
         wake_read, wake_write = socket.socketpair()
         wake_write.setblocking(False)
         wake_read.setblocking(False)
@@ -83,7 +83,7 @@ class _Server:
         self.children.add(pid)
         for descriptor in descriptors:
             os.close(descriptor)
-        # Opened before the child can have been reaped, so that its number cannot be another process's.
+        # The pidfd is opened before the child can have been reaped, so that the process id cannot have been reused.
         pidfd = os.pidfd_open(pid)
         self._send({"pid": pid}, [pidfd])
         os.close(pidfd)
@@ -115,14 +115,12 @@ class _Server:
 
 
 def _run_service(request: dict[str, Any], descriptors: list[int]) -> NoReturn:
-    """Turn the forked child into a service: attach streams, enter the host, run the module's main, exit with its
-    result.
-    """
+    """Turn the forked child into a service: attach streams, enter the host, run main(), exit with the result."""
     code = 1
     try:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        # Ctrl-C is for the command line alone, which then stops its services in order.
+        # A session of its own keeps Ctrl-C from the service: the command line alone handles Ctrl-C and stops services.
         os.setsid()
         namespaces.die_with_parent()
         namespaces.set_name(_process_name(request["module"]))
@@ -160,7 +158,7 @@ def _run(module: str, argv: list[str]) -> int:
 
 
 def _main_of(name: str) -> Callable[[list[str]], int | str | None]:
-    """Return the main function of a module or of a user's file. Raises SystemExit with a sentence."""
+    """Return the main function of a module or of a user's Python file. Raises SystemExit with the reason."""
     if not user_module.is_user_file(name):
         return importlib.import_module(name).main  # type: ignore[no-any-return]
     try:

@@ -1,4 +1,4 @@
-"""The process that represents a host: it creates the host's namespaces, prints READY and sleeps.
+"""Process that represents a host: it creates the host's namespaces, prints READY and sleeps.
 
 The host exists as long as it lives; commands and services enter its namespaces. Run by the fork server with the
 arguments NAME FILES CONGESTION_CONTROL [ipv6]; FILES is a folder whose files are bound over those of /etc.
@@ -11,18 +11,18 @@ from pathlib import Path
 
 from topologies.emulation.process import namespaces
 
-# Folder of the names of ip-netns(8).
+# Folder in which ip-netns(8) names network namespaces.
 NAMED = Path("/run/netns")
-# Every host starts from the same state, independent of the machine's defaults.
+# Kernel parameters of every host, so that all hosts are alike, whatever the machine's defaults.
 SYSCTLS = {
     # Cached path metrics of one connection must not speed up the next (tcp(7)).
     "net/ipv4/tcp_no_metrics_save": "1",
-    # Services bind their standard ports as any user.
+    # A service of any user may bind a port below 1024, such as 80.
     "net/ipv4/ip_unprivileged_port_start": "0",
-    # Ping sockets (icmp(7)) for root; a user namespace may not name groups that it does not map.
+    # Only root may open ping sockets (icmp(7)), since a user namespace may not map other groups.
     "net/ipv4/ping_group_range": "0 0",
 }
-# Without IPv6, one address family a capture: no router solicitations, no duplicate address detection.
+# Parameters that disable IPv6, so that captures have no router solicitations or duplicate address detection.
 IPV6_OFF = ("net/ipv6/conf/all/disable_ipv6", "net/ipv6/conf/default/disable_ipv6")
 
 
@@ -35,17 +35,17 @@ def _set(name: str, value: str) -> bool:
 
 
 def _mount_own_network() -> None:
-    """Mount /sys of this network namespace, and an empty folder over the names of the other hosts' (ip-netns(8))."""
-    # brctl(8), ethtool(8) and scripts read /sys/class/net. Some containers refuse it, as in sandbox.
+    """Mount /sys of this network namespace, and an empty folder over the namespace names of ip-netns(8)."""
+    # brctl(8), ethtool(8) and scripts read /sys/class/net; some containers do not permit this mount.
     with contextlib.suppress(OSError):
         namespaces.mount("sysfs", "/sys", "sysfs")
-    # The names are no namespaces as seen from here: ip(8) would print an error for each.
+    # Other hosts' names are no namespaces as seen from this host, and ip(8) would print an error for each.
     if NAMED.is_dir():
         namespaces.mount("tmpfs", str(NAMED), "tmpfs", data="mode=755")
 
 
 def main(argv: list[str]) -> int:
-    """Become the host argv[0]; ends by a signal only."""
+    """Create the namespaces of the host argv[0], print READY, and sleep until a signal ends the process."""
     name, files, congestion_control, *families = argv
     namespaces.unshare_host(name)
     _mount_own_network()

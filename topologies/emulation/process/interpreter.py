@@ -19,7 +19,5 @@ _START = (
 
 
 def module_command(module: str, *arguments: str) -> list[str]:
-    """Return the words that run a module of this project as `python -m` does, without the current directory on its
-    path.
-    """
+    """Return the command line that runs a module as `python -m`, without the current directory on the path."""
     return [sys.executable, "-P", "-c", _START, str(ROOT), module, *arguments]

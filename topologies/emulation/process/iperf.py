@@ -17,9 +17,9 @@ from topologies.emulation.process.program import Program
 
 PORT = 5001
 DURATION_S = 5
-# A client ends when the network has taken all that is in the buffer of its socket: 4 MiB at 1 Mbit/s take 34 s.
+# Time in seconds that a client may need to empty the socket's buffer: 4 MiB at 1 Mbit/s take 34 s.
 EXTRA_S = 60.0
-# The server reports a UDP test when its last datagram has arrived, and repeats until the client knows.
+# Time in seconds to wait for the server's report of a UDP test, sent after the last datagram.
 REPORT_TIMEOUT_S = 5.0
 POLL_S = 0.05
 _RATE = re.compile(r"([\d.]+ \w*/sec)")
@@ -28,13 +28,13 @@ _RATE = re.compile(r"([\d.]+ \w*/sec)")
 def measure(
     client: Any, server: Any, options: Sequence[str], *, udp_bandwidth: str | None, port: int, seconds: float
 ) -> list[str]:
-    """Run one test between two hosts; return the rates that server and client report ('9.56 Mbits/sec').
+    """Run one iperf test between two hosts; return the rates that server and client report ('9.56 Mbits/sec').
 
     options: further words for both programs; udp_bandwidth: rate of a UDP test, None for TCP. Raises MachineError
     without iperf, EmulationError with its message where the test fails.
     """
     tools.require("iperf")
-    # Read anew: the address may have come by DHCP.
+    # The address is read from the interface again, because DHCP may have assigned it.
     address = server.defaultIntf().updateIP() if server.intfs else None
     if address is None:
         raise EmulationError(f"{server} has no IPv4 address for iperf")
@@ -50,7 +50,7 @@ def measure(
         while sent.returncode == 0 and not _rates(output.read_text()) and time.monotonic() < deadline_s:
             if listening.exit_code() is not None:
                 break
-            # A file that another process writes has no event here: poll, with a bound.
+            # The output file of another process is polled, with a time limit.
             time.sleep(POLL_S)
     finally:
         listening.stop()
@@ -65,6 +65,6 @@ def _rates(report: str) -> list[str]:
 
 
 def _reason(client: str, server: str) -> str:
-    """Return the message that explains a test without result."""
+    """Return the error message of iperf for a test without result."""
     complaints = [line for line in [*client.splitlines(), *server.splitlines()] if "fail" in line or "WARN" in line]
     return complaints[0].strip() if complaints else "the server received no data"

@@ -35,7 +35,7 @@ PACKAGES = ("services.", "topologies.", "experiments.")
 
 
 def readable(source: Any, timeout_s: float) -> bool:
-    """Wait until a descriptor, or an object that has one, is readable or at its end; return False on a timeout.
+    """Wait until a descriptor, or an object that has one, is readable or at end of file; return False on a timeout.
 
     Uses poll, since select fails for descriptors from 1024 on, which a program with many networks has.
     """
@@ -45,7 +45,7 @@ def readable(source: Any, timeout_s: float) -> bool:
 
 
 class ForkServer:
-    """Client of topologies.emulation.process.forkserver. Closing it kills every process that it started.
+    """Client of the fork server (process.forkserver); closing it kills every process that it started.
 
     watch: the testbed's; errors: file for the server's own standard error.
     """
@@ -62,7 +62,7 @@ class ForkServer:
             )
         self.watch = watch
         self._channel = ours
-        # Guards the channel, which the watch's thread reads as well for exit codes.
+        # The lock protects the socket of the fork server, which the watch's thread reads, too, for exit codes.
         self._lock = threading.Lock()
         self._exit_codes: dict[int, int] = {}
         self._pidfd = os.pidfd_open(self._program.pid)
@@ -81,7 +81,7 @@ class ForkServer:
         cwd: str = "/",
         streams: tuple[int, int, int] = (0, 1, 2),
     ) -> tuple[int, int]:
-        """Run `module arg ...` in the namespaces of `host_pid` (0: here); return the new process's id and pidfd."""
+        """Run `module arg ...` in the namespaces of `host_pid` (0: this process's); return (process id, pidfd)."""
         request = {"module": argv[0], "argv": list(argv[1:]), "host_pid": host_pid, "cwd": cwd}
         with self._lock:
             try:
@@ -102,7 +102,7 @@ class ForkServer:
             left_s = deadline - time.monotonic()
             if left_s <= 0:
                 return None
-            # Wait in short intervals: another thread may read the awaited message.
+            # The wait is in short intervals, because another thread may read the awaited message.
             readable(self._channel, min(left_s, SLICE_S))
         return code
 
@@ -121,7 +121,7 @@ class ForkServer:
         os.close(self._pidfd)
 
     def _collected(self, pid: int) -> int | None:
-        """Return the exit code of a process if it has been reported."""
+        """Return the exit code of a process; None if none has been reported."""
         if self._channel.fileno() < 0:
             return self._exit_codes.get(pid, -signal.SIGKILL)
         if not self._lock.acquire(timeout=SLICE_S):
@@ -135,7 +135,7 @@ class ForkServer:
             self._lock.release()
 
     def _receive(self) -> tuple[dict[str, int] | None, list[int]]:
-        """Return the server's next message with its descriptors; None when the server has exited."""
+        """Return (next message of the fork server, attached descriptors); message None if the server has exited."""
         try:
             data, descriptors, _, _ = socket.recv_fds(self._channel, 65536, 1)
         except OSError:
@@ -185,16 +185,14 @@ class Service:
             forkserver.watch.add(self._watched)
 
     def expect_to_serve(self) -> None:
-        """Declare it a permanent service: from READY on, any exit before `stop` is fatal."""
+        """Declare the service permanent: from READY on, any exit before stop() is fatal to the run."""
         self.lasts = self._watched.serves = True
 
     def _is_death(self, code: int) -> bool:
         return code < 0 or (bool(self.ready_line) and (self.lasts or code != 0))
 
     def wait_ready(self, timeout_s: float = READY_TIMEOUT_S) -> str:
-        """Wait for the line that begins with READY and return it. Raises EmulationError with the last line of its
-        output.
-        """
+        """Wait for the line that begins with READY; return it. Raises EmulationError with the last line of output."""
         line = self.read_line(timeout_s)
         if not line.startswith(READY):
             raise EmulationError(f"`{self.command}` wrote {line[:80]!r} instead of READY")
@@ -202,16 +200,14 @@ class Service:
         return self.ready_line
 
     def write_line(self, line: str) -> None:
-        """Write one line to its standard input. Raises EmulationError if it has exited."""
+        """Write one line to the service's standard input. Raises EmulationError if the service has exited."""
         try:
             os.write(self._stdin, line.encode() + b"\n")
         except BrokenPipeError:
             raise EmulationError(f"`{self.command}` has ended{self._last_output()}") from None
 
     def read_line(self, timeout_s: float) -> bytes:
-        """Return the next line of its standard output, without its end. Raises EmulationError on end of file or a
-        timeout.
-        """
+        """Return the next line of output, without line end. Raises EmulationError at end of file or on a timeout."""
         deadline = time.monotonic() + timeout_s
         while b"\n" not in self._received:
             piece = self._read(deadline)
@@ -224,7 +220,7 @@ class Service:
         return line
 
     def read_output(self, timeout_s: float) -> bytes:
-        """Return its standard output up to its exit. Raises EmulationError on a timeout."""
+        """Return the service's standard output up to the exit. Raises EmulationError on a timeout."""
         deadline = time.monotonic() + timeout_s
         pieces = [self._received]
         while True:
@@ -236,7 +232,7 @@ class Service:
             pieces.append(piece)
 
     def finish(self, timeout_s: float) -> bytes:
-        """Wait for its exit and return its output. Raises EmulationError on failure or a timeout."""
+        """Wait for the service's exit; return the standard output. Raises EmulationError on failure or a timeout."""
         output = self.read_output(timeout_s)
         code = self.exit_code(timeout_s)
         self.stop()
@@ -245,18 +241,18 @@ class Service:
         return output
 
     def _read(self, deadline_s: float) -> bytes | None:
-        """Return the next octets; empty at end of file, None on a timeout."""
+        """Return the next octets of standard output; empty at end of file, None on a timeout."""
         left_s = max(0.0, deadline_s - time.monotonic())
         if not readable(self._stdout, left_s):
             return None
         return os.read(self._stdout, 65536)
 
     def exit_code(self, timeout_s: float = 0.0) -> int | None:
-        """Return its exit code, or None if it still runs after `timeout_s` seconds."""
+        """Return the service's exit code (negative: a signal); None if it still runs after `timeout_s` seconds."""
         return self._forkserver.exit_code(self.pid, timeout_s)
 
     def errors(self) -> str:
-        """Return its standard error so far."""
+        """Return the service's standard error so far."""
         with contextlib.suppress(OSError):
             return self._errors.read_text(errors="replace").strip()
         return ""
@@ -267,31 +263,31 @@ class Service:
         return f": {output}" if output else ""
 
     def expect_end(self) -> None:
-        """Remove it from the watch: from now on its exit is not fatal."""
+        """Remove the service from the process monitor: from now on an exit is not fatal to the run."""
         if self._forkserver.watch is not None:
             self._forkserver.watch.remove(self._watched)
 
     def stop(self) -> None:
-        """Stop it: SIGTERM, then SIGKILL after STOP_TIMEOUT_S; idempotent."""
+        """Stop the service by SIGTERM, and by SIGKILL after STOP_TIMEOUT_S; idempotent."""
         self.expect_end()
         for number, timeout_s in ((signal.SIGTERM, STOP_TIMEOUT_S), (signal.SIGKILL, STOP_TIMEOUT_S)):
             if self.exit_code() is None:
                 self.send_signal(number)
                 self.exit_code(timeout_s)
-        # Once: the number of a closed descriptor soon is another file's.
+        # Descriptors are closed once only, because the number of a closed descriptor is soon reused.
         descriptors, self._open = self._open, ()
         for descriptor in descriptors:
             with contextlib.suppress(OSError):
                 os.close(descriptor)
 
     def send_signal(self, number: signal.Signals) -> None:
-        """Send a signal; no effect after its exit. Call `expect_end` before a signal that ends it."""
+        """Send a signal; no effect after the exit. Call expect_end() before a signal that ends the service."""
         if self._open:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._pidfd, number)
 
     def kill(self) -> None:
-        """Kill it at once, as a crash would end it (SIGKILL)."""
+        """Kill the service by SIGKILL, as a crash would end it."""
         self.expect_end()
         self.send_signal(signal.SIGKILL)
         self.exit_code(STOP_TIMEOUT_S)
@@ -338,7 +334,7 @@ def start_service(
     called: str | None = None,
     rank: int = OTHER,
 ) -> Service:
-    """Start a module's main in a host, its standard error kept in `cwd`/NAME.err, without waiting for READY.
+    """Start a module's main() in a host without waiting for READY; standard error goes to `cwd`/NAME.err.
 
     called: its description in a message on its exit (None: its command line); rank: see watch.
     """

@@ -67,7 +67,7 @@ def die_with_parent() -> None:
 
 
 def set_name(name: str) -> None:
-    """Set the name of this process in ps and top; prctl(2) keeps 15 octets."""
+    """Set the name of this process as ps and top show it; prctl(2) keeps 15 octets."""
     _check(_libc.prctl(PR_SET_NAME, os.fsencode(name)), "prctl NAME")
 
 
@@ -86,14 +86,14 @@ def enter(pid: int, kinds: tuple[str, ...] = ("net", "uts", "mnt")) -> None:
 
 @contextmanager
 def within_network(pid: int) -> Iterator[None]:
-    """Switch this thread to the network namespace of another process for a block (pid 0: stay); setns(2).
+    """Switch this thread to the network namespace of a process for a `with` block (pid 0: stay); setns(2).
 
     Processes started in the block inherit that namespace. Raises OSError.
     """
     if not pid:
         yield
         return
-    # An interruption on the way back would leave this thread in the wrong network.
+    # An exception raised by a signal on the way back would leave this thread in the wrong network namespace.
     with interrupts_deferred():
         home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         try:

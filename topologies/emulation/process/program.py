@@ -24,7 +24,7 @@ POLL_S = 0.01
 
 
 class Program:
-    """One running program of a host. Its output goes to a file, whose last line explains an early exit.
+    """A running external program of a host; the output goes to a file, whose last line explains an early exit.
 
     It is on the watch from when it is ready (see `watch_over`) until it is stopped.
     """
@@ -48,7 +48,7 @@ class Program:
         self._pidfd = os.pidfd_open(self.pid)
 
     def watch_over(self, watch: Watch | None, name: str, *, may_end: bool) -> None:
-        """Watch it: from now on its exit is fatal to the lab; with `may_end`, exit code 0 is not."""
+        """Add the program to the process monitor: an exit is fatal to the run, unless `may_end` and the code is 0."""
         output = partial(last_line, self._output)
         self._watch = watch
         self._watched = Watched(
@@ -58,7 +58,7 @@ class Program:
             watch.add(self._watched)
 
     def expect_end(self) -> None:
-        """Remove it from the watch: from now on its exit is not fatal."""
+        """Remove the program from the process monitor: from now on an exit is not fatal to the run."""
         if self._watch is not None:
             self._watch.remove(self._watched)
 
@@ -70,7 +70,7 @@ class Program:
                 raise EmulationError(f"`{self.command}` ended before it listened on port {port}{self._last_output()}")
             if time.monotonic() > deadline:
                 raise EmulationError(f"`{self.command}` does not listen on port {port} after {timeout_s:g} s")
-            # The kernel has no event for a listening socket: poll, with a bound.
+            # The kernel reports no event when a socket begins to listen, so the table is polled, with a time limit.
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(POLL_S)
 
@@ -88,15 +88,15 @@ class Program:
         return f": {output}" if output else ""
 
     def exit_code(self) -> int | None:
-        """Return its exit code, or None while it runs."""
+        """Return the program's exit code (negative: a signal); None while it runs."""
         return self._process.poll()
 
     def send_signal(self, number: signal.Signals) -> None:
-        """Send a signal; no effect after its exit. Call `expect_end` before a signal that ends it."""
+        """Send a signal; no effect after the exit. Call expect_end() before a signal that ends the program."""
         self._process.send_signal(number)
 
     def stop(self) -> None:
-        """Stop it and its descendants: SIGTERM, then SIGKILL; idempotent."""
+        """Stop the program and its descendants by SIGTERM, then SIGKILL; idempotent."""
         self.expect_end()
         for number in (signal.SIGTERM, signal.SIGKILL):
             if self._process.poll() is None:
@@ -106,20 +106,20 @@ class Program:
         self._close()
 
     def kill(self) -> None:
-        """Kill it and its descendants at once (SIGKILL)."""
+        """Kill the program and its descendants by SIGKILL."""
         self.expect_end()
         self._signal(signal.SIGKILL)
         self._process.wait()
         self._close()
 
     def _close(self) -> None:
-        # Once only: the number of a closed descriptor is soon reused.
+        # The pidfd is closed once only, because the number of a closed descriptor is soon reused.
         pidfd, self._pidfd = self._pidfd, -1
         if pidfd >= 0:
             os.close(pidfd)
 
     def _signal(self, number: signal.Signals) -> None:
-        # A daemon creates process groups of its own; processes forked meanwhile are in one of these.
+        # All process groups of descendants are signalled, since a daemon creates groups of its own.
         for group in {self.pid, *(group for _, group in _offspring(self.pid))}:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(group, number)
@@ -132,7 +132,7 @@ def _offspring(pid: int) -> list[tuple[int, int]]:
         if not name.isdigit():
             continue
         with contextlib.suppress(OSError):
-            # proc(5): after the name in parentheses come the state, the parent and the group.
+            # In /proc/PID/stat (proc(5)) the state, parent and process group follow the name in parentheses.
             _, parent, group, *_ = Path("/proc", name, "stat").read_text().rpartition(")")[2].split()
             children.setdefault(int(parent), []).append((int(name), int(group)))
     descendants = list(children.get(pid, []))

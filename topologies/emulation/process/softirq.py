@@ -21,7 +21,7 @@ READ_BYTES = 200
 
 
 def share_descriptors() -> None:
-    """Open the files, and let the commands of this process inherit their descriptors."""
+    """Open the schedstat files of ksoftirqd, with descriptors that child processes inherit."""
     descriptors = _opened()
     for descriptor in descriptors:
         os.set_inheritable(descriptor, True)
@@ -30,7 +30,7 @@ def share_descriptors() -> None:
 
 @cache
 def schedstats() -> list[int]:
-    """Return descriptors of the threads' schedstat files, one a processor; none where they cannot be read.
+    """Return descriptors of the schedstat files of ksoftirqd, one per processor; empty if they are unreadable.
 
     They are the same, and open, as long as this process lasts.
     """
@@ -39,13 +39,13 @@ def schedstats() -> list[int]:
         return _opened()
     descriptors = [int(word) for word in passed.split() if _is_schedstat(int(word))]
     for descriptor in descriptors:
-        # The descriptors are for this process, not for the programs of its hosts.
+        # The descriptors are for this process; programs of the hosts must not inherit them.
         os.set_inheritable(descriptor, False)
     return descriptors
 
 
 def waited_ns(descriptor: int) -> int:
-    """Return how long a thread has waited for a processor since it began, in ns."""
+    """Return the run-queue delay of a thread since it began, in ns, from a schedstat descriptor."""
     return int(os.pread(descriptor, READ_BYTES, 0).split()[1])
 
 

@@ -1,4 +1,4 @@
-"""Virtual time: a command runs in a kernel of its own, whose clock advances only when every process is idle.
+"""Virtual time: a command runs in a user-mode Linux kernel, whose clock advances only when every process is idle.
 
 Design. User-mode Linux (UML) is the Linux kernel compiled as a program. In time-travel mode (time-travel=inf-cpu;
 arch/um of the kernel) it has a simulated clock: while any process is runnable the clock stands still, and when all

@@ -1,4 +1,4 @@
-"""Build of the kernel of virtual time from the distribution's kernel source package, once per recipe.
+"""Build of the user-mode Linux kernel for virtual time from the distribution's kernel source package.
 
     python -m topologies.emulation.virtual.builder [--shared]
 
@@ -33,14 +33,14 @@ from topologies.emulation.virtual.kernel import Kernel
 from topologies.emulation.virtual.machine import Machine
 
 SOURCES = Path("/usr/src")
-# Kernel release of the patches; without it the newest is used, to which they may not apply.
+# Kernel release for which the patches were made; without it the newest is used, to which they may not apply.
 TRIED = "linux-source-6.1"
 SOURCE_NAME = re.compile(r"linux-source-(\d+(?:\.\d+)+)\.tar\.(?:xz|bz2|gz)")
 PROGRAMS = {"make": "make", "gcc": "gcc", "ld": "binutils", "flex": "flex", "bison": "bison", "bc": "bc"} | {
     "xz": "xz-utils",
     "patch": "patch",
 }
-# Most of the source, never compiled here; their Kconfig files are needed.
+# Patterns of source files that are not unpacked, because they are never compiled; Kconfig files are needed.
 LEFT_OUT = (
     "*/Documentation/*/*",
     "*/arch/[!ux]*/*.[chS]",
@@ -50,7 +50,7 @@ LEFT_OUT = (
     "*/sound/*.[ch]",
     "*/tools/testing/*",
 )
-# The kernel's banner (build time, user, host) is an input of its random number pool: the same everywhere.
+# Build time, user and host are fixed, because the kernel's banner is an input of its random number pool.
 BUILD_IDENTITY = {
     "KBUILD_BUILD_TIMESTAMP": "2023-01-01",
     "KBUILD_BUILD_USER": "lab7",
@@ -133,7 +133,7 @@ def _locked(place: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _folder(place: Path) -> Iterator[Path]:
-    """Provide a folder to build in; the remains of killed builds are removed, which is safe under the lock."""
+    """Yield a folder to build in; under a lock, the remains of killed builds are removed."""
     for left in place.glob(f"{UNFINISHED}*"):
         shutil.rmtree(left, ignore_errors=True)
     folder = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=place))
@@ -149,7 +149,7 @@ def _build(folder: Path, source: Path, log: Path) -> Kernel:
     _run(["tar", "-xf", str(source), "-C", str(folder), *(f"--exclude={pattern}" for pattern in LEFT_OUT)], folder, log)
     tree = next(entry for entry in folder.iterdir() if (entry / "Kconfig").exists())
     for patch in kernel.patches():
-        # No fuzz: a patch with shifted context may apply in the wrong place.
+        # --fuzz=0, because a patch with fuzzy context may apply in the wrong place.
         words = ["patch", "--strip=1", "--fuzz=0", "--batch", "--forward", f"--input={patch}"]
         _run(words, tree, log, f"{source.name} is not what {patch.name} was made for, which {TRIED} is")
     make = ["make", "ARCH=um", f"-j{os.cpu_count() or 1}"]
@@ -173,7 +173,7 @@ def wanted_options(text: str) -> dict[str, str]:
 
 
 def _check_configuration(file: Path) -> None:
-    """Check that the resulting configuration has every option of the recipe: another release may lack one."""
+    """Check that the kernel's configuration has every requested option. Raises MachineError if not."""
     got = wanted_options(file.read_text())
     wanted = wanted_options(kernel.CONFIGURATION.read_text())
     if off := [name for name, value in wanted.items() if got.get(name, "n") != value]:
@@ -196,7 +196,7 @@ def _keep(folder: Path, made: Kernel, about: dict[str, object], place: Path) -> 
     whole.mkdir()
     made.program.rename(whole / kernel.PROGRAM)
     (whole / kernel.ABOUT).write_text(json.dumps(about) + "\n")
-    # mkdtemp creates a private folder; this one may be for all users.
+    # mkdtemp() creates a private folder, but a kernel may be for all users.
     whole.chmod(0o755)
     target = place / f"{made.recipe}-{made.version}"
     shutil.rmtree(target, ignore_errors=True)
@@ -219,7 +219,7 @@ def _run(words: list[str], directory: Path, log: Path, refusal: str = "") -> str
 
 
 def _run_to_its_end(words: list[str], directory: Path, output: IO[bytes]) -> int:
-    """Run a program and its descendants; if this process is interrupted, kill them all."""
+    """Run a program; return its exit code. If this process is interrupted, kill the program and its descendants."""
     with subprocess.Popen(
         words,
         cwd=directory,
@@ -245,7 +245,7 @@ def _say(what: str) -> None:
 
 
 def main(argv: list[str]) -> int:
-    """Build the kernel unless it exists."""
+    """Build the kernel for virtual time unless it exists; return the exit code."""
     if argv not in ([], ["--shared"]):
         print("usage: python -m topologies.emulation.virtual.builder [--shared]", file=sys.stderr)
         return 2

@@ -1,4 +1,4 @@
-"""Guard of a kernel: starts it, kills it, and removes its folder, also when lab7 is killed.
+"""Guard process of a user-mode kernel: starts and kills it, and removes its folder, also when lab7 is killed.
 
     lab7     holds one end of a pipe
       guard  in a session of its own: waits for the end of the kernel, or of the pipe
@@ -27,7 +27,7 @@ EXIT = "exit"
 
 
 def _exec_kernel(folder: str, job_fd: int, command: list[str]) -> None:
-    """Exec the kernel in the forked child. Never returns."""
+    """Execute the kernel program in the forked child; never returns."""
     try:
         os.setpgid(0, 0)
         libc = ctypes.CDLL(None)
@@ -35,7 +35,7 @@ def _exec_kernel(folder: str, job_fd: int, command: list[str]) -> None:
         _fix_addresses(libc)
         if os.getppid() == 1:
             os._exit(FAILED)
-        # hostfs keeps a descriptor for each open file.
+        # The limit of open files is raised, because hostfs keeps a descriptor for each open file.
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -56,7 +56,7 @@ def _fix_addresses(libc: ctypes.CDLL) -> None:
     """
     known = libc.personality(PERSONALITY_READ)
     if known >= 0:
-        # A container may forbid it (seccomp): ignored.
+        # An error is ignored, because seccomp of a container may forbid personality(2).
         libc.personality(known | ADDR_NO_RANDOMIZE)
 
 
@@ -70,18 +70,18 @@ def main(argv: list[str]) -> int:
         if kernel == 0:
             os.close(lifeline)
             _exec_kernel(folder, job_fd, command)
-        # Called in parent and child, so that the group exists in either order of execution.
+        # setpgid() is called in parent and child, so that the process group exists whichever runs first.
         with contextlib.suppress(OSError):
             os.setpgid(kernel, kernel)
         select.select([os.pidfd_open(kernel), lifeline], [], [])
         with contextlib.suppress(ProcessLookupError):
-            # Kill the whole group: the kernel has helper processes.
+            # The whole process group is killed, because the kernel has helper processes.
             os.killpg(kernel, signal.SIGKILL)
         code = os.waitstatus_to_exitcode(os.waitpid(kernel, 0)[1])
         with open(f"{folder}/{EXIT}.part", "w") as file:
             file.write(str(code))
         os.rename(file.name, f"{folder}/{EXIT}")
-        # Nothing is ever written to it: read returns at end of file.
+        # read() returns at end of file, when lab7 has exited, because nothing is ever written to the pipe.
         os.read(lifeline, 1)
         return 0
     finally:

@@ -1,4 +1,4 @@
-"""Process 1 of the kernel of virtual time: mount a writable root in memory above the host's, run the job, power off.
+"""Process 1 of the user-mode kernel: mount a writable overlay over the host's root, run the job, power off.
 
 `python -m topologies.emulation.virtual.guest FOLDER`, FOLDER being the job's. Standard library alone, for a fast start.
 """
@@ -45,18 +45,16 @@ SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
 # termios(3), VEOF.
 END_OF_INPUT = b"\x04"
 TUN_DEVICE = (10, 200)
-# Bound of all processes and threads together, against a fork bomb.
+# Maximum number of processes and threads in total, against a fork bomb.
 THREADS_MAX = 4000
-# setitimer(2) counts microseconds, and 0 stops it.
+# Shortest timer in seconds: setitimer(2) counts microseconds, and 0 would stop the timer.
 LEAST_TIMER_S = 1e-6
-# As set by topologies.emulation.sandbox: a kernel booted for one run is its sandbox.
+# Environment variable of emulation.sandbox; a kernel that is booted for one run counts as a sandbox.
 SANDBOX_MARK = "LAB7_SANDBOX"
 
 
 def _make_root(folder: str, folders: dict[str, str]) -> None:
-    """Mount the host's root as the lower layer of an overlay in memory, and the job's folders of the host writable;
-    enter it.
-    """
+    """Mount the host's root read-only below an overlay in memory, mount the job's folders writable, change root."""
     namespaces.mount("tmpfs", "/run", "tmpfs", data="mode=755")
     for name in ("upper", "work", "root"):
         os.mkdir(f"/run/{name}")
@@ -71,20 +69,20 @@ def _make_root(folder: str, folders: dict[str, str]) -> None:
     ):
         os.makedirs(ROOT + place, exist_ok=True)
         namespaces.mount(kind, ROOT + place, kind, data=data)
-    # A folder within another one is mounted after it.
+    # Sorted by mount point, a folder within another folder is mounted after that folder.
     for source, target in sorted([(folder, PLACE), *folders.items()], key=lambda mount: mount[1]):
         os.makedirs(ROOT + target, exist_ok=True)
         namespaces.mount("host", ROOT + target, "hostfs", data=source)
     os.makedirs(f"{ROOT}/{OLD_ROOT}")
     os.chdir(ROOT)
-    # Not chroot(2): user_namespaces(7) does not allow a user namespace to a chrooted process.
+    # pivot_root(2) instead of chroot(2), because a chrooted process may not create user namespaces.
     if ctypes.CDLL(None, use_errno=True).syscall(SYS_PIVOT_ROOT, b".", OLD_ROOT.encode()) != 0:
         raise OSError(ctypes.get_errno(), "pivot_root")
     os.chdir("/")
 
 
 def _set_up(fixed_addresses: bool) -> None:
-    """Create devices, bring the loopback interface up, set the host name."""
+    """Create device nodes, bring the loopback interface up, set the host name."""
     os.makedirs("/dev/net", exist_ok=True)
     if not os.path.exists("/dev/net/tun"):
         os.mknod("/dev/net/tun", 0o666 | stat.S_IFCHR, os.makedev(*TUN_DEVICE))
@@ -117,13 +115,13 @@ def _date_pages() -> None:
 
 
 def _run(job: dict[str, Any]) -> dict[str, Any]:
-    """Run the job to its end or limit, reaping orphans; return how it ended."""
+    """Run the job to its end or time limit, reap orphans; return its exit code and times for the host's side."""
     child = os.fork()
     if child == 0:
         _exec_job(job)
     overdue = False
     began_s = time.monotonic()
-    # hostfs buffers writes until a sync, and the host reads this file meanwhile.
+    # O_SYNC, because hostfs buffers writes until a sync, and the host reads this file while the job runs.
     beats = os.open(f"{PLACE}/{BEATS}", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_SYNC | os.O_CLOEXEC)
 
     def beat(_number: int, _frame: object) -> None:
@@ -149,12 +147,12 @@ def _run(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def _exec_job(job: dict[str, Any]) -> None:
-    """Exec the job in the forked child. Never returns."""
+    """Execute the job's command in the forked child; never returns."""
     try:
         for number, (path, flags) in enumerate(
             (
                 ("/dev/null", os.O_RDONLY),
-                # hostfs buffers writes until close, and the host reads these files meanwhile.
+                # O_SYNC, because hostfs buffers writes until close, and the host reads these files while the job runs.
                 (f"{PLACE}/{STDOUT}", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_SYNC),
                 (f"{PLACE}/{STDERR}", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_SYNC),
             )
@@ -174,8 +172,7 @@ def _exec_job(job: dict[str, Any]) -> None:
 
 
 def _attach_terminal(rows: int, columns: int) -> None:
-    """Continue in a child with a pseudo-terminal, whose output is copied to standard output; exit with the child's
-    code.
+    """Continue in a child that has a pseudo-terminal; copy its output to standard output, exit with its exit code.
 
     Output is copied unprocessed, since the host's terminal translates line ends. There is no input: virtual time would
     stand still while a user types.
@@ -196,7 +193,7 @@ def _attach_terminal(rows: int, columns: int) -> None:
     os.close(secondary)
     os.write(primary, END_OF_INPUT)
     with contextlib.suppress(OSError):
-        # Ends with EIO when the last process that has the terminal open ends.
+        # read() raises EIO when the last process that has the terminal open has ended.
         while piece := os.read(primary, 65_536):
             os.write(1, piece)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
@@ -204,9 +201,9 @@ def _attach_terminal(rows: int, columns: int) -> None:
 
 
 def main(argv: list[str]) -> None:
-    """Run as the kernel's first process to power-off."""
+    """Run as process 1 of the kernel, from boot to power-off."""
     try:
-        # Read before this kernel's own /proc is mounted: the path leads through the host's.
+        # The job is read before this kernel's /proc is mounted, because its path leads through the host's /proc.
         job = json.loads(Path(argv[0], JOB).read_text())
         _make_root(argv[0], job["folders"])
         _set_up(job["fixed_addresses"])

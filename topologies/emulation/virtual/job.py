@@ -1,4 +1,4 @@
-"""The job of a kernel: the command to run in it, and the kernel's own command line. Pure: no process, no file.
+"""Job of a user-mode kernel: the command to run in it, and the kernel's own command line and environment.
 
 The kernel's random number pool takes its command line as an input, so the command line is the same in every run:
 varying data (folders, the job) are in a file, in a folder that the kernel inherits as an open descriptor (hostfs
@@ -14,20 +14,19 @@ from pathlib import Path
 
 JOB_FD = 60
 JOB_FOLDER = f"/proc/self/fd/{JOB_FD}/"
-# Mount point of that folder in the kernel.
+# Mount point of the job's folder in the kernel.
 PLACE = "/run/lab7-job"
 JOB, INIT, ENDED, STDOUT, STDERR = "job.json", "init", "ended.json", "stdout", "stderr"
-# Heartbeat file: grows by an octet as the kernel's clock advances, every five seconds, later every thousandth of the
-# elapsed time, which are a few thousand octets in a week. Reading the clock advances it by 32 ns (TIMER_MULTIPLIER of
-# arch/um), so that a program which busy-waits for a second computes for a minute: that must not count as an advance.
+# Heartbeat file: it grows by an octet every 5 s of the kernel's clock, later every 1/1000 of the elapsed time.
+# An interval of seconds is needed, because each reading of the clock advances it by 32 ns (UML's TIMER_MULTIPLIER).
+# A program that busy-waits for 1 s computes for a minute, which must not count as progress of the clock.
 BEATS = "beats"
 BEAT_S, BEAT_SHARE = 5.0, 1e-3
 PACKAGE_ROOT = Path(__file__).resolve().parents[3]
 GUEST = "topologies.emulation.virtual.guest"
 
 MEMORY_MB = 1536
-# Wall clock at boot, 2030-01-01T00:00:00Z: later than the modification times of all files (RFC 9110 section 8.8.2.1:
-# a Last-Modified must not be in the future).
+# Wall clock at boot, 2030-01-01T00:00:00Z: later than all files, so that no Last-Modified is in the future.
 WALL_CLOCK_S = 1_893_456_000
 HOME = "/run/home"
 SAME_EVERYWHERE = {
@@ -37,7 +36,7 @@ SAME_EVERYWHERE = {
     "LANG": "C.UTF-8",
     "TZ": "UTC0",
     "PYTHONHASHSEED": "0",
-    # Bytecode files would be lost with the kernel, and would change the inode numbers of other files.
+    # Python writes no bytecode files: they would be lost, and would change the inode numbers of other files.
     "PYTHONDONTWRITEBYTECODE": "1",
 }
 PERSONAL = ("LC_", "XDG_", "SSH_", "GIT_", "SUDO_")
@@ -66,13 +65,13 @@ PERSONAL_NAMES = frozenset(
         "NO_PROXY",
     ]
 )
-# Some programs (ping) interpret a clock at 0 s as unset: start nothing before this time.
+# Seconds after boot at which the job starts, because some programs (ping) take a clock at 0 s as unset.
 SETTLE_S = 10.0
 
 
 @dataclass(frozen=True)
 class Job:
-    """A command line to run in a kernel.
+    """A command line to run in a user-mode kernel, with its folders, seed and time limit.
 
     folders: writable folders of the host and their mount points. seed: fixes the kernel's entropy and wall clock; None:
     the host's. limit_s: bound in seconds of the kernel's own clock. virtual: the clock is virtual. terminal: rows and
@@ -89,7 +88,7 @@ class Job:
     terminal: tuple[int, int] | None = None
 
     def to_json(self) -> str:
-        """Encode the job for process 1."""
+        """Encode the job as JSON, for process 1 of the kernel (guest)."""
         settle_s = SETTLE_S if self.virtual else 0.0
         fixed = self.seed is not None
         return json.dumps(
@@ -105,7 +104,7 @@ class Job:
 
 
 def kernel_words(program: Path, job: Job) -> list[str]:
-    """Return the kernel's command line, which depends on the job's clock alone."""
+    """Return the kernel's command line, which depends only on whether the job's clock is virtual."""
     words = [
         str(program),
         f"mem={MEMORY_MB}M",
@@ -121,7 +120,7 @@ def kernel_words(program: Path, job: Job) -> list[str]:
 
 
 def kernel_environment(job: Job, outer: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of the kernel itself."""
+    """Return the environment variables of the kernel program."""
     kept = {name: outer[name] for name in ("PATH", "HOME", "TMPDIR") if name in outer}
     return kept if job.seed is None else {**kept, "LAB7_ENTROPY": str(job.seed)}
 

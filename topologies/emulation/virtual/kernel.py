@@ -1,4 +1,4 @@
-"""The kernel of virtual time: user-mode Linux with its own configuration and patches, and the cache of built kernels.
+"""Kernel for virtual time: user-mode Linux with a configuration and patches, and the cache of built kernels.
 
 A recipe (configuration and patches, in the folder kernel beside this file) has a hash, and a kernel is stored as
 CACHE/lab7/kernels/RECIPE-VERSION/linux: a changed recipe is another kernel, and the old one is not used.
@@ -15,7 +15,7 @@ from topologies.emulation.errors import MachineError
 
 RECIPE = Path(__file__).parent / "kernel"
 CONFIGURATION = RECIPE / "config"
-# Kernels for all users of a machine, as built by `scripts/provision.sh --vm`.
+# Folder of kernels for all users of a machine, built by `scripts/provision.sh --vm`.
 SHARED = Path("/var/cache/lab7/kernels")
 PROGRAM = "linux"
 ABOUT = "about.json"
@@ -25,7 +25,7 @@ BUILD_HINT = "run `make virtual` once, which builds it in a few minutes"
 
 @dataclass(frozen=True)
 class Kernel:
-    """A built kernel: its program, the version of its source, the hash of its recipe."""
+    """A built kernel: program file, version of the source, hash of configuration and patches."""
 
     program: Path
     version: str
@@ -47,9 +47,9 @@ def recipe_hash() -> str:
 
 
 def user_folder() -> Path:
-    """Return the folder of this user's kernels. XDG Base Directory Specification, $XDG_CACHE_HOME."""
+    """Return the folder of this user's kernels, below $XDG_CACHE_HOME (XDG Base Directory Specification)."""
     cache = os.environ.get("XDG_CACHE_HOME", "")
-    # "All paths set in these environment variables must be absolute. If [...] relative [...] ignore it."
+    # A relative $XDG_CACHE_HOME is ignored, as the specification demands.
     return (Path(cache) if cache.startswith("/") else Path.home() / ".cache") / "lab7" / "kernels"
 
 
@@ -62,7 +62,7 @@ def unsupported() -> str:
 
 
 def find() -> Kernel | None:
-    """Return the kernel of the present patches, in this user's cache or else the machine's; None without."""
+    """Return the kernel of the current recipe, from this user's cache, else the machine's; None if not built."""
     recipe = recipe_hash()
     for folder in (user_folder(), SHARED):
         for place in sorted(folder.glob(f"{recipe}-*"), reverse=True):

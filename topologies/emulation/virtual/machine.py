@@ -1,4 +1,4 @@
-"""The host's side of a kernel: boot, one job, shutdown, and removal of everything however this process ends.
+"""Host's side of a user-mode kernel: boot, one job, shutdown, and clean-up however this process ends.
 
     with Machine(kernel.require(), job) as machine:
         ended = machine.wait()
@@ -26,24 +26,22 @@ from topologies.emulation.virtual.job import Job
 from topologies.emulation.virtual.kernel import Kernel
 
 CONSOLE = "console"
-# Bound of an empty job from start to end, on a busy machine.
+# Maximum time in seconds for boot and shutdown of the kernel, on a busy machine.
 BOOT_TIMEOUT_S = 120.0
 POLL_S = 0.05
-# Places for files in memory, in order of preference.
+# Folders for the kernel's memory file, in order of preference.
 MEMORY_PLACES = ("/dev/shm", "/tmp", "/var/tmp")
-# Console messages of an ordinary end.
+# Console messages of an ordinary shutdown, which are not shown as errors.
 QUIET = ("reboot: Power down", "reboot: System halted")
 
 
 class OverdueError(MachineError):
-    """A job exceeded its bound, in the host's seconds or in the kernel's."""
+    """Error for a job that exceeded its time limit, in seconds of the host's or the kernel's clock."""
 
 
 @dataclass(frozen=True)
 class Ended:
-    """The end of a job. code: exit code; took_s: on the kernel's own clock; real_s: on the host's, from the kernel's
-    start.
-    """
+    """End of a job: exit code, duration on the kernel's clock (took_s), on the host's from boot (real_s)."""
 
     code: int
     took_s: float
@@ -51,7 +49,7 @@ class Ended:
 
 
 class Machine:
-    """A running kernel with its job; a context manager, which leaves nothing behind.
+    """A running user-mode kernel with its job; a context manager that removes processes and files at the end.
 
     folder: the job's on the host while it runs, mounted as job.PLACE. first: command prefix, such as nice.
     """
@@ -96,7 +94,7 @@ class Machine:
                 stderr=subprocess.STDOUT,
                 env={**job.kernel_environment(self.job, os.environ), "TMPDIR": memory},
                 pass_fds=(lifeline,),
-                # Outside the terminal's foreground group, whose Ctrl-C is for this process.
+                # The guard is in a session of its own, so that Ctrl-C of the terminal reaches only this process.
                 start_new_session=True,
             )
 
@@ -111,7 +109,7 @@ class Machine:
         return self._guard.pid
 
     def real_s(self) -> float:
-        """Return the time since its start on the host's clock, in seconds."""
+        """Return the seconds since the start of the kernel on the host's clock."""
         return time.monotonic() - self._began_s
 
     def used_s(self) -> float:
@@ -119,9 +117,7 @@ class Machine:
         return sum(_used_s(int(name), self.pid) for name in os.listdir("/proc") if name.isdigit())
 
     def poll(self) -> Ended | None:
-        """Return how the job ended, or None while it runs. Raises MachineError where the kernel exited without a
-        result.
-        """
+        """Return the job's end, None while it runs. Raises MachineError if the kernel exited without a result."""
         exited = self._guard.poll() is not None or (self.folder / guard.EXIT).exists()
         ended = self._read_ended()
         if ended is not None or not exited:
@@ -158,7 +154,7 @@ class Machine:
                 return ended
             if limit_s is not None and self.real_s() > limit_s:
                 raise OverdueError(f"not ended after {limit_s:g} s")
-            # Not every file system has an event for a new file: poll, with a bound.
+            # The result file is polled, since not every file system reports new files; each wait has a time limit.
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._guard.wait(POLL_S)
 
@@ -196,7 +192,7 @@ def memory_folder(outer: Mapping[str, str] = os.environ) -> str:
 
 
 def _folders_place() -> str | None:
-    """Return the parent of job folders: in memory where this machine allows it, since small files in it are synced."""
+    """Return the parent of job folders, in memory if possible, since files there are synced; None for the default."""
     place = "/dev/shm"
     return place if os.access(place, os.W_OK | os.X_OK) else None
 
@@ -204,7 +200,7 @@ def _folders_place() -> str | None:
 def _used_s(pid: int, session: int) -> float:
     """Return the processor time of a process and its waited-for children, in seconds; 0 for one of another session."""
     try:
-        # The second field is the program's name in parentheses, and may contain anything.
+        # In /proc/PID/stat the second field is the program's name in parentheses, which may contain spaces.
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return 0.0

@@ -1,1 +1,1 @@
-"""Links in user space, for kernels without netem: two TAP devices per link and a process that carries the frames."""
+"""Links emulated in user space, without netem: two TAP devices per link and a process that forwards frames."""

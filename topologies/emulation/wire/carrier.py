@@ -1,4 +1,4 @@
-"""Carrier of one link: a process that forwards frames between two TAP devices, each at its due time.
+"""Carrier of a user-space link: a process that forwards each frame between two TAP devices after its delay.
 
 Run by the fork server with one argument, a JSON object:
 
@@ -32,15 +32,15 @@ from topologies.emulation.wire.clock import Sleeper
 from topologies.emulation.wire.record import Writer
 
 FRAME_MAX_BYTES = 65536
-# Frames in flight a direction: 60 s of delay at 10 Gbit/s would be gigabytes, so a full wire drops, as a queue does.
+# Maximum number of frames in flight per direction; further frames are dropped, to bound the memory.
 FRAMES_MAX = 100_000
-# Frames read at most before due ones are written.
+# Maximum number of frames read before due frames are written.
 BURST = 64
 PRIORITY = 10
 
 
 class Direction:
-    """Frames in flight from one TAP descriptor to another."""
+    """One direction of a user-space link: the frames in flight from one TAP device to the other."""
 
     def __init__(self, source: int, target: int, chain: effects.Chain, record: Writer) -> None:
         self._record = record
@@ -51,17 +51,17 @@ class Direction:
         self._count = 0
 
     def reshape(self, chain: effects.Chain) -> None:
-        """Replace the effects; frames in flight keep their due times."""
+        """Replace the effects (delay, loss ...) on frames; frames in flight keep their due times."""
         self._chain = chain
 
     def receive(self, late_ns: int, waited_ns: int) -> None:
-        """Read the frames that the source has, at most a burst, and schedule them.
+        """Read the frames that have arrived at the source, at most BURST, and schedule their departure.
 
         The first arrived `waited_ns` and `late_ns` ago, while this process waited for a processor and slept; the others
         are assumed to have arrived evenly distributed over that wait.
         """
         frames = []
-        # Ends at a whole burst, without more frames, or with the device down.
+        # Reading ends after BURST frames, or by an OSError: no more frames, or the device is down.
         with contextlib.suppress(OSError):
             for _ in range(BURST):
                 frames.append(os.read(self.source, FRAME_MAX_BYTES))
@@ -70,20 +70,18 @@ class Direction:
             due_ns = self._chain.exit_ns(len(frame), now_ns - waited_ns * (len(frames) - place) // len(frames))
             if due_ns is None or len(self._flying) >= FRAMES_MAX:
                 continue
-            # The counter keeps frames of equal due time in order, and heapq from comparing their bytes.
+            # The counter keeps frames with equal due times in order, so that heapq does not compare their octets.
             self._count += 1
             heapq.heappush(self._flying, (due_ns, self._count, frame))
 
     def send_due(self, early_ns: int) -> int | None:
-        """Write every frame that is due within `early_ns`; return the due time of the next one, or None without frames
-        in flight.
-        """
+        """Write every frame that is due within `early_ns`; return the next due time in ns, None without frames."""
         flying = self._flying
         while flying:
             if flying[0][0] > time.monotonic_ns() + early_ns:
                 return flying[0][0]
             due_ns, _, frame = heapq.heappop(flying)
-            # A device that is down or full drops the frame, as a real one does.
+            # Like a network interface, a TAP device that is down or full drops the frame.
             with contextlib.suppress(OSError):
                 os.write(self._target, frame)
             self._record.add(due_ns, time.monotonic_ns())
@@ -91,7 +89,7 @@ class Direction:
 
 
 def carry(directions: tuple[Direction, Direction], commands: IO[bytes]) -> None:
-    """Carry frames until killed; commands: source of new shapes."""
+    """Forward frames in both directions until killed; new shapes are read from `commands`."""
     by_source = {direction.source: direction for direction in directions}
     control = commands.fileno()
     sleeper = Sleeper([*by_source, control])
@@ -103,15 +101,15 @@ def carry(directions: tuple[Direction, Direction], commands: IO[bytes]) -> None:
             ready.remove(control)
             obey(commands, directions)
         for source in ready:
-            # With frames from both ends it is unknown which one woke this process.
+            # With frames from both ends it is unknown which end woke this process, so no run-queue delay is subtracted.
             by_source[source].receive(sleeper.awoke_late_ns, sleeper.waited_ns if len(ready) == 1 else 0)
 
 
 def obey(commands: IO[bytes], directions: tuple[Direction, Direction]) -> None:
-    """Read one command, give a direction its new shape, and acknowledge."""
+    """Read one JSON command, replace the shape of one direction, and print RESHAPED."""
     line = commands.readline()
     if not line:
-        # The testbed has gone, and kills this process next.
+        # At end of file the testbed has ended, and the kernel kills this process next.
         signal.pause()
     command = json.loads(line)
     chain = effects.build(Shape(**command["shape"]), Random(command["seed"]))
@@ -120,7 +118,7 @@ def obey(commands: IO[bytes], directions: tuple[Direction, Direction]) -> None:
 
 
 def open_ends(ends: list[dict[str, object]]) -> list[int]:
-    """Open one TAP device per end, in the network namespace of the end's process (pid 0: this one's)."""
+    """Open a TAP device per end, in the network namespace of the end's process (pid 0: this one); return both."""
     home = os.open("/proc/self/ns/net", os.O_RDONLY)
     taps = []
     for end in ends:
@@ -134,14 +132,14 @@ def open_ends(ends: list[dict[str, object]]) -> list[int]:
 
 
 def run_urgently() -> None:
-    """Request the soonest wake-ups that this user may have: real-time scheduling, timers without slack."""
+    """Request early wake-ups, as far as permitted: real-time scheduling, timers without slack."""
     with contextlib.suppress(OSError):
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(PRIORITY))
     namespaces.tight_timers()
 
 
 def main(argv: list[str]) -> int:
-    """Carry one link's frames until killed; prints READY when both devices exist."""
+    """Forward the frames of one link until killed; print READY when both TAP devices exist."""
     request = json.loads(argv[0])
     try:
         first, second = open_ends(request["ends"])

@@ -1,4 +1,4 @@
-"""Wake-up clock of a wire: sleep until a time, and estimate how late each wake-up was.
+"""Timer of a user-space link (wire): sleep until a time, and estimate the lateness of each wake-up.
 
 The problem. A wire delays frames in user space: a frame is read at its arrival, and written after its delay. Both times
 are those at which this process runs, not those of the frame. A processor that has been idle wakes up late: 20 us after
@@ -32,19 +32,19 @@ import time
 from collections.abc import Sequence
 
 NS = 1_000_000_000
-# The last step of a sleep: longer than any usual lateness, too short for a deep idle state.
+# Length in ns of the last step of a sleep: above any usual lateness, too short for a deep idle state.
 LAST_STEP_NS = 300_000
-# Maximum wake-up latency: a greater lateness is stolen processor time.
+# Maximum wake-up lateness in ns that counts; a greater one is stolen processor time, and is ignored.
 LATENESS_MAX_NS = 400_000
 LEARNING_RATE = 0.2
 FIRST_GUESS_NS = 30_000
 BUCKETS = 40
-# proc_pid_schedstat(5): time on a processor, time waiting for one, number of times on one; of this thread.
+# File with this thread's time on a processor, run-queue delay and number of time slices (proc_pid_schedstat(5)).
 SCHEDSTAT = "/proc/thread-self/schedstat"
 
 
 class RunQueue:
-    """Run-queue delay of this thread in ns; 0 where the kernel does not count it."""
+    """Reader of this thread's run-queue delay in ns; 0 if the kernel does not count it."""
 
     def __init__(self) -> None:
         self._descriptor: int | None = None
@@ -52,29 +52,29 @@ class RunQueue:
             self._descriptor = os.open(SCHEDSTAT, os.O_RDONLY | os.O_CLOEXEC)
 
     def waited_ns(self) -> int:
-        """Return the time that this thread has waited for a processor since it began."""
+        """Return the run-queue delay of this thread since it began, in ns."""
         return int(os.pread(self._descriptor, 100, 0).split()[1]) if self._descriptor is not None else 0
 
 
 class Lateness:
-    """Lateness of wake-ups by the power of two of the sleep's length: an exponentially weighted mean."""
+    """Mean lateness of wake-ups (exponentially weighted) by the sleep's length, rounded to a power of two."""
 
     def __init__(self) -> None:
         self._late_ns = [float(FIRST_GUESS_NS)] * BUCKETS
 
     def learn(self, asleep_ns: int, late_ns: int) -> None:
-        """Add a sample: a sleep of that length ended that late. Out-of-range samples are ignored."""
+        """Add a sample: the lateness of a sleep of length `asleep_ns`; above LATENESS_MAX_NS it is ignored."""
         if 0 <= late_ns <= LATENESS_MAX_NS:
             bucket = min(asleep_ns.bit_length(), BUCKETS - 1)
             self._late_ns[bucket] += LEARNING_RATE * (late_ns - self._late_ns[bucket])
 
     def expected_ns(self, asleep_ns: int) -> int:
-        """Return the expected lateness of a sleep of that length: no less than that of any shorter one."""
+        """Return the expected lateness in ns after a sleep of length `asleep_ns`; it grows with the length."""
         return round(max(self._late_ns[: asleep_ns.bit_length() + 1]))
 
 
 class Sleeper:
-    """Waits for descriptors and for times.
+    """Waits until a descriptor is readable or a time is reached, and estimates the lateness of the wake-up.
 
     After `wait`, `awoke_late_ns` is the expected lateness of the wake-up, and `waited_ns` the run-queue delay after it.
     """
@@ -88,13 +88,11 @@ class Sleeper:
         self.waited_ns = 0
 
     def early_ns(self) -> int:
-        """Return how far ahead of a time the last step should end, so that the caller acts at that time."""
+        """Return the time in ns by which a sleep should end early, so that the caller acts on time."""
         return self._last_step.expected_ns(LAST_STEP_NS)
 
     def wait(self, due_ns: int | None) -> list[int]:
-        """Sleep until a descriptor is readable or until about `due_ns` (None: no time-out); return the readable
-        descriptors.
-        """
+        """Sleep until a descriptor is readable or about `due_ns` (None: for ever); return readable descriptors."""
         before_ns = self._run_queue.waited_ns()
         began_ns = time.monotonic_ns()
         left_ns = 0 if due_ns is None else due_ns - began_ns
@@ -107,7 +105,7 @@ class Sleeper:
             learner.learn(asleep_ns if long else LAST_STEP_NS, woke_ns - began_ns - asleep_ns - waited_ns)
             return ready
         self.awoke_late_ns = self._lateness.expected_ns(woke_ns - began_ns) if asleep_ns or due_ns is None else 0
-        # If the time-out had passed when the run-queue wait began, it was the cause: frames arrived at an unknown time.
+        # If the timeout was over when the run-queue delay began, it caused the wake-up, and arrival times are unknown.
         by_time = due_ns is not None and woke_ns - waited_ns >= began_ns + asleep_ns
         self.waited_ns = 0 if by_time else waited_ns
         return ready

@@ -16,10 +16,10 @@ NS = 1_000_000_000
 
 
 class Effect(Protocol):
-    """Interface of an effect of a link on frames."""
+    """Interface of an effect of a link on frames, such as loss or delay."""
 
     def exit_ns(self, size_bytes: int, now_ns: int) -> int | None:
-        """Return the time at which a frame that enters at `now_ns` leaves; None: it is lost."""
+        """Return the time in ns at which a frame that enters at `now_ns` leaves; None if it is lost."""
 
 
 class Loss:

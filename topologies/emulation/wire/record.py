@@ -1,4 +1,4 @@
-"""Frame-time record of one direction of a wire: due time and departure of each frame, in shared memory.
+"""Record of due time and departure of each frame in one direction of a user-space link, in shared memory.
 
 A ring buffer of the last FRAMES_MAX frames behind a header with the number of frames so far. Times are those of
 CLOCK_MONOTONIC in ns. The carrier writes it; any other process may read it at any time, also after the carrier was
@@ -13,14 +13,14 @@ import struct
 from array import array
 from pathlib import Path
 
-# 4 MiB per direction, allocated as it is written: 150 s of full frames at 20 Mbit/s between two readings.
+# Maximum number of frames in a record: 4 MiB per direction, or 150 s of full frames at 20 Mbit/s.
 FRAMES_MAX = 1 << 18
 HEADER, ENTRY = struct.Struct("=q"), struct.Struct("=qq")
 SIZE_BYTES = HEADER.size + FRAMES_MAX * ENTRY.size
 
 
 class Writer:
-    """The carrier's end of a record."""
+    """Writer of a record, for the process that forwards the frames."""
 
     def __init__(self, path: Path) -> None:
         with open(path, "w+b") as file:
@@ -29,15 +29,15 @@ class Writer:
         self._count = 0
 
     def add(self, due_ns: int, left_ns: int) -> None:
-        """Append one frame."""
+        """Append the due time and the departure of one frame, in ns."""
         ENTRY.pack_into(self._memory, HEADER.size + self._count % FRAMES_MAX * ENTRY.size, due_ns, left_ns)
         self._count += 1
-        # Written last, so that a reader finds complete entries only.
+        # The count is written last, so that a reader finds complete entries only.
         HEADER.pack_into(self._memory, 0, self._count)
 
 
 class Reader:
-    """The reading end of a record. Raises OSError where there is no such record."""
+    """Reader of a record; raises OSError if the file does not exist."""
 
     def __init__(self, path: Path) -> None:
         with open(path, "rb") as file:
@@ -45,7 +45,7 @@ class Reader:
         self._read = 0
 
     def news(self) -> "array[int]":
-        """Return the due and departure times of all frames since the last call, the last FRAMES_MAX at most."""
+        """Return due and departure times, alternating, of all frames since the last call, at most FRAMES_MAX frames."""
         count = HEADER.unpack_from(self._memory, 0)[0]
         times = array("q")
         first = max(self._read, count - FRAMES_MAX)

@@ -1,4 +1,4 @@
-"""TAP devices, opened inside other processes' network namespaces (Linux: Documentation/networking/tuntap.rst)."""
+"""Opening of TAP devices in other processes' network namespaces (Linux: Documentation/networking/tuntap.rst)."""
 
 import fcntl
 import os
