@@ -26,15 +26,15 @@ from mininet.topo import Topo
 
 from topologies.dns_zones import NamePlan, Record, Zone
 
-# Located without __file__, which `mn --custom` does not define.
+# The package resource API locates the pages, because `mn --custom` does not define __file__.
 PAGES = Path(str(resources.files("topologies"))) / "www"
 PREFIX = "10.8"
-# region: its number in addresses, the one-way delay of its link in ms
+# Region -> (number of the region in addresses, one-way delay of the region's link in ms).
 REGIONS: Mapping[str, tuple[int, float]] = {"eu": (1, 5.0), "ap": (2, 40.0), "us": (3, 25.0)}
 ORIGIN_LEG_MS = 10.0
 ORIGIN = f"{PREFIX}.9.1"
 NAME, ALIAS, ORIGIN_NAME = "www.example.com.", "www.example.cdn.net.", "origin.example.com."
-# host: (address, name, zone) of the name servers
+# Name servers of the topology: host -> (address, domain name, zone).
 SERVERS: Mapping[str, tuple[str, str, str]] = {
     "ns-root": (f"{PREFIX}.0.1", "a.root-servers.net.", "."),
     "ns-com": (f"{PREFIX}.0.2", "ns.com.", "com."),
@@ -42,7 +42,7 @@ SERVERS: Mapping[str, tuple[str, str, str]] = {
     "ns-example": (f"{PREFIX}.0.4", "ns.example.com.", "example.com."),
     "ns-cdn": (f"{PREFIX}.0.5", "ns.cdn.net.", "cdn.net."),
 }
-# Host numbers in a region's network: its local name server, its first replica, its first client.
+# Host part of addresses in a region's network: the local name server, the first replica, the first client.
 LOCAL, REPLICA, CLIENT = 2, 10, 101
 MOST_CLIENTS, MOST_REPLICAS = 64, 8
 STATUS_PATH = "/lab7-status"
@@ -94,17 +94,17 @@ class CdnPlan:
 
 
 def replica_address(region: str, number: int = 0) -> str:
-    """Return the address of a region's replica."""
+    """Return the IPv4 address of a region's replica, numbered from 0."""
     return f"{PREFIX}.{REGIONS[region][0]}.{REPLICA + number}"
 
 
 def client_address(region: str, number: int = 0) -> str:
-    """Return the address of a region's client."""
+    """Return the IPv4 address of a region's client, numbered from 0."""
     return f"{PREFIX}.{REGIONS[region][0]}.{CLIENT + number}"
 
 
 def local_address(region: str) -> str:
-    """Return the address of a region's local name server."""
+    """Return the IPv4 address of a region's local name server."""
     return f"{PREFIX}.{REGIONS[region][0]}.{LOCAL}"
 
 
@@ -127,11 +127,11 @@ def _check(clients: int, replicas: int, cdn: str, resolver: str) -> None:
 class CdnParts(Topo):  # type: ignore[misc]
     """Builder methods that every topology with a CDN shares: name servers, origin, regions."""
 
-    # Names come from the name servers, not from every host's /etc/hosts.
+    # Hosts resolve names by the name servers, not by /etc/hosts.
     host_names = False
 
     def add_name_servers(self, internet: str, plan: CdnPlan) -> None:
-        """Add every name server of the plan but the regions' own."""
+        """Add every name server of the plan except the regions' resolvers."""
         names = plan.names()
         for host, (address, name, origin) in plan.servers.items():
             files = {"own.zone": names.master_file(origin)}
@@ -144,7 +144,7 @@ class CdnParts(Topo):  # type: ignore[misc]
             self.addLink(node, internet)
 
     def add_origin(self, internet: str, bw: float, scale: float, root: str, max_age: int) -> None:
-        """Add the origin behind its narrow link; see build."""
+        """Add the origin server behind a link of `bw` Mbit/s."""
         flags = f"--cache-control '*=max-age={max_age}'"
         serves = f"services.http.origin --root {shlex.quote(root)} {flags} --listen 0.0.0.0 --port 80"
         origin = self.addHost("origin", ip=f"{ORIGIN}/16", names=[ORIGIN_NAME.rstrip(".")], serves=serves)
@@ -173,7 +173,7 @@ class CdnParts(Topo):  # type: ignore[misc]
 
 
 class CdnTopo(CdnParts):
-    """Regions, an origin and the name servers. See build for the parameters."""
+    """Topology of a CDN: regions with replicas, an origin, name servers; parameters: see build()."""
 
     def build(
         self,
@@ -188,7 +188,7 @@ class CdnTopo(CdnParts):
         root: str = str(PAGES),
         max_age: int = 3600,
     ) -> None:
-        """Build the topology.
+        """Add all hosts, switches and links of the CDN.
 
         clients and replicas: number per region; cdn: the provider's name leads to the CDN (yes or no); bw: Mbit/s of
         the origin's link; ttl and interval: TTL of the CDN's answers and period of its health checks, in seconds;

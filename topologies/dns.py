@@ -31,7 +31,7 @@ from topologies.emulation.addressing.ipv6 import derived, without_length
 
 LEGS_MS = {"root": 30, "com": 45, "org": 50, "uk": 55, "arpa": 35, "example": 25, "provider": 60, "web": 25}
 CLIENT_LEG_MS = 10
-# host: (address, name) of the name servers
+# Name servers of the topology: host -> (address, domain name).
 SERVERS = {
     "root": ("10.53.0.1", "a.root-servers.net."),
     "com": ("10.53.1.1", "ns.com."),
@@ -41,7 +41,7 @@ SERVERS = {
     "example": ("10.53.2.1", "ns.example.com."),
     "provider": ("10.53.3.1", "ns.provider.org."),
 }
-# host: origins of the zones that it is authoritative for
+# Zones by name server: host -> origins of the zones for which the server is authoritative.
 SERVED = {
     "root": (".",),
     "com": ("com.",),
@@ -51,7 +51,7 @@ SERVED = {
     "example": ("example.com.", "53.10.in-addr.arpa."),
     "provider": ("provider.org.", "shop.org.", "bookshop.uk."),
 }
-# The zones that ipv6 adds to these: the reverse mapping of 2001:db8:a35::/48.
+# Zone that the parameter `ipv6` adds: the reverse mapping of 2001:db8:a35::/48.
 REVERSE_IPV6 = "5.3.a.0.8.b.d.0.1.0.0.2.ip6.arpa."
 SERVED_IPV6 = {"arpa": ("ip6.arpa.",), "example": (REVERSE_IPV6,)}
 WEB = {"web1": "10.53.4.1", "web2": "10.53.4.2", "web3": "10.53.4.3"}
@@ -60,12 +60,12 @@ POOL = "pool.example.com."
 BIG = "big.example.com."
 
 
-# The addresses that a changing name has in turn.
+# Addresses that a name whose address changes has, one after the other.
 VERSIONS = ("10.53.4.1", "10.53.4.2", "10.53.4.3")
 
 
 def changing_name(ttl: int) -> str:
-    """Return the name in example.com, with this TTL, whose address changes."""
+    """Return the name in example.com whose address changes and whose records have TTL `ttl`."""
     return f"ttl{ttl}.example.com."
 
 
@@ -75,7 +75,7 @@ def _ipv6(address: str) -> str:
 
 
 def make_names(ttl: int = 3600, changing: Sequence[int] = (), version: int = 0, *, with_ipv6: bool = False) -> NamePlan:
-    """Return the zones of this topology.
+    """Return the zones of this topology, to be written as master files.
 
     ttl: of the records of example.com, in seconds; changing: TTLs of the names whose address changes, one name each;
     version: number of changes so far, from which the zone's serial number follows as well; with_ipv6: AAAA records and
@@ -94,7 +94,7 @@ def make_names(ttl: int = 3600, changing: Sequence[int] = (), version: int = 0, 
         Record("example.com.", "MX", "10 server2.example.com."),
         Record("example.com.", "MX", "20 server3.example.com."),
         Record("example.com.", "TXT", '"an organisation with a name server of its own"'),
-        # Larger than a UDP response: its answer is truncated and retried by TCP.
+        # This RRset is larger than a UDP response, which is truncated, so that clients retry over TCP.
         Record(BIG, "TXT", " ".join(f'"{number:02d} {"x" * 150}"' for number in range(12))),
         *(
             Record(changing_name(changing_ttl), "A", VERSIONS[version % len(VERSIONS)], changing_ttl)
@@ -128,9 +128,9 @@ def zone_file(origin: str) -> str:
 
 
 class DnsTopo(Topo):  # type: ignore[misc]
-    """The name hierarchy with a campus. See build for the parameters."""
+    """Topology of the DNS hierarchy with a campus and its recursive resolver; parameters: see build()."""
 
-    # Names come from the name servers, not from every host's /etc/hosts.
+    # Hosts resolve names by the name servers, not by /etc/hosts.
     host_names = False
 
     def build(
@@ -144,12 +144,12 @@ class DnsTopo(Topo):  # type: ignore[misc]
         ipv6: str = "no",
         **link: Any,
     ) -> None:
-        """Build the topology.
+        """Add the name servers, web servers, campus hosts and links.
 
         clients: number of them; scale: factor of all delays; mode: iterative or recursive; ttl: of example.com's
         records in seconds; cache: the local server caches (yes or no); changing: TTLs of the names whose address
         changes, separated by commas; ipv6: addresses, records and reverse mapping of IPv6, too (yes or no); link:
-        further TCLink parameters of the legs. Raises ValueError for an unknown mode.
+        further TCLink parameters of the servers' links. Raises ValueError for an unknown mode.
         """
         if mode not in ("iterative", "recursive"):
             raise ValueError(f"mode={mode!r}: must be iterative or recursive")

@@ -17,7 +17,7 @@ ROOT = "a.root-servers.net."
 
 
 def plug_in(topo: Topo, internet: str, campus: str, prefix: str, names: Mapping[str, str]) -> str:
-    """Add the name servers and return the local server's address.
+    """Add the name servers; return the address of the recursive resolver.
 
     `names`: name to address, all in one second-level domain (www.example.com); the servers of root, top-level domain
     and domain are put on the switch `internet`, the local server on `campus`. Raises ValueError for other names.
@@ -42,7 +42,7 @@ def plug_in(topo: Topo, internet: str, campus: str, prefix: str, names: Mapping[
 
 
 def _domain(names: Mapping[str, str]) -> tuple[str, str]:
-    """Return the second-level domain of all names, and its parent."""
+    """Return (second-level domain of all names, top-level domain)."""
     domains = {".".join(name.rstrip(".").split(".")[-2:]) + "." for name in names}
     if len(domains) != 1:
         raise ValueError(f"the names {', '.join(names)} are not all in one second-level domain")

@@ -25,7 +25,7 @@ from jinja2 import Environment, StrictUndefined, Template
 REVERSE = ("in-addr.arpa.", "ip6.arpa.")
 TTL_S = 3600
 NEGATIVE_TTL_S = 300
-# SOA timers of secondary servers, which no topology has; the order of magnitude is that of RFC 1912 section 2.2.
+# SOA timers in seconds for secondary servers, which no topology has; in the range of RFC 1912 section 2.2.
 REFRESH_S, RETRY_S, EXPIRE_S = 3600, 900, 604_800
 
 
@@ -57,7 +57,7 @@ def is_below(name: str, origin: str) -> bool:
 
 
 def reverse_name(address: str) -> str:
-    """Return the name that maps an address to its name (RFC 1035 section 3.5; RFC 3596 section 2.5)."""
+    """Return the reverse-mapping name of an address (RFC 1035 section 3.5; RFC 3596 section 2.5)."""
     return ip_address(address).reverse_pointer + "."
 
 
@@ -74,7 +74,7 @@ def _template() -> Template:
 
 
 class NamePlan:
-    """All zones of a topology. addresses: by fully qualified name; canonical: the name of each address."""
+    """All zones of a topology; `addresses` maps names to addresses, `canonical` addresses to names for PTR."""
 
     def __init__(
         self,
@@ -91,7 +91,7 @@ class NamePlan:
         }
 
     def zone_of(self, name: str) -> Zone | None:
-        """Return the zone that a name belongs to: the one with the longest origin above it."""
+        """Return the zone with the longest origin that is the name or an ancestor of it; None without one."""
         above = [zone for zone in self.zones.values() if is_below(name, zone.origin)]
         return max(above, key=lambda zone: 0 if zone.origin == "." else len(zone.origin), default=None)
 
@@ -140,7 +140,7 @@ class NamePlan:
                 continue
             for server in child.servers:
                 records.append(Record(child.origin, "NS", server))
-                # Glue for a server without an authoritative address in the zone, which a resolver could not reach.
+                # A server below the zone, whose address is in no authoritative data of the zone, needs glue.
                 if is_below(server, zone.origin) and self.zone_of(server) is not zone:
                     records += [address_record(server, address) for address in self.addresses.get(server, ())]
         return records

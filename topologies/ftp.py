@@ -26,7 +26,7 @@ SERVER_NAME = "ftp.example.com"
 CLIENT_ADDRESS, EVE_ADDRESS, SERVER_ADDRESS = "10.9.1.1", "10.9.1.66", "10.9.2.1"
 PASSWORDS = {"ann": "correct-horse", "ben": "battery-staple"}
 QUOTA_OCTETS = 20_000
-# Accounts in the format of services.ftp.accounts. Plain-text passwords suffice: FTP transmits them in clear text.
+# Accounts file of the FTP server; passwords are not hashed, because FTP transmits them in clear text anyway.
 USERS = f"""\
 [users.ann]
 password = "plain:{PASSWORDS["ann"]}"
@@ -48,7 +48,7 @@ DEFAULT_SERVES = "services.ftp.server --root files --users users.toml --listen 0
 
 
 class FtpTopo(Topo):  # type: ignore[misc]
-    """A client, a router, a server, and an eavesdropper. See build for the parameters."""
+    """Topology of an FTP client and server, a router and an eavesdropper; parameters: see build()."""
 
     def build(
         self,
@@ -58,7 +58,7 @@ class FtpTopo(Topo):  # type: ignore[misc]
         mirrors: str = "yes",
         **link: Any,
     ) -> None:
-        """Build the topology.
+        """Add the hosts, switches and links.
 
         bw (Mbit/s) and delay (one way) of the link between router and server; serves: the server's command line;
         mirrors: s1 has a mirror port (yes or no); link: further TCLink parameters of that link. Raises ValueError.

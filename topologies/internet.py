@@ -30,7 +30,7 @@ from topologies.mail import mail_server
 ACCESS_LEG_MS, FTP_LEG_MS, MAIL_LEG_MS = 15.0, 10.0, 10.0
 CAMPUS = f"{PREFIX}.4"
 CAMPUS_NETWORK = f"{CAMPUS}.0/24"
-# host: (address, name, zone) of the name servers beside those of cdn
+# Name servers in addition to those of the CDN topology: host -> (address, domain name, zone).
 MORE_SERVERS: Mapping[str, tuple[str, str, str]] = {
     "ns-edu": (f"{PREFIX}.0.6", "ns.edu.", "edu."),
     "ns-campus": (f"{PREFIX}.0.7", "ns.campus.edu.", "campus.edu."),
@@ -48,7 +48,7 @@ PEOPLE: Mapping[str, str] = {"alice": f"{CAMPUS}.101", "carol": f"{CAMPUS}.102"}
 
 
 class InternetTopo(CdnParts):
-    """The DNS, the CDN, the campus, FTP and mail in one topology. See build for the parameters."""
+    """Topology with DNS, CDN, campus, FTP and mail servers; parameters: see build()."""
 
     def build(
         self,
@@ -60,7 +60,7 @@ class InternetTopo(CdnParts):
         scale: float = 1.0,
         root: str = str(PAGES),
     ) -> None:
-        """Build the topology.
+        """Add the hosts, switches and links.
 
         users: number per region of the CDN; bw and origin_bw: Mbit/s of the campus's access link and of the origin's
         link; ttl and interval: TTL of the CDN's answers and period of its health checks, in seconds; scale: factor of

@@ -33,13 +33,13 @@ from mininet.topo import Topo
 from topologies.dns_zones import NamePlan, Record, Zone
 
 PREFIX = "10.25"
-# Located without __file__, which `mn --custom` does not define.
+# The package resource API locates the pages, because `mn --custom` does not define __file__.
 PAGES = Path(str(resources.files("topologies"))) / "www"
 PICTURE = PAGES / "picture.jpg"
 ALICE, BOB = "alice@example.org", "bob@example.com"
 PASSWORDS = {"alice": "looking-glass", "bob": "yellow-hat"}
 SMTP_PORT, SUBMISSION_PORT, POP3_PORT, IMAP_PORT, WEBMAIL_PORT = 25, 587, 110, 143, 80
-# host: (address, name, zone) of the name servers
+# Name servers of the topology: host -> (address, domain name, zone).
 SERVERS: Mapping[str, tuple[str, str, str]] = {
     "ns-root": (f"{PREFIX}.0.1", "a.root-servers.net.", "."),
     "ns-org": (f"{PREFIX}.0.2", "ns.org.", "org."),
@@ -57,7 +57,7 @@ ADDRESSES: Mapping[str, str] = {
 LOCAL_A, LOCAL_B = f"{PREFIX}.1.53", f"{PREFIX}.2.53"
 ALICE_ADDRESS, BOB_ADDRESS = f"{PREFIX}.1.101", f"{PREFIX}.2.101"
 BACKUP_LEG_MS = 30.0
-# In the format of services.mail.accounts: name:password:quota, lists, forwards.
+# Accounts files of the mail servers (services.mail.accounts): users with passwords, mailing lists.
 ACCOUNTS_A = f"alice:{PASSWORDS['alice']}\n"
 ACCOUNTS_B = f"bob:{PASSWORDS['bob']}\nstaff: bob, {ALICE}\n"
 
@@ -87,7 +87,7 @@ def backup_server(domain: str, name: str) -> dict[str, Any]:
 
 
 def mail_names(backup: bool = True) -> NamePlan:
-    """Return the zones of this topology."""
+    """Return the DNS zones of this topology, with MX records; `backup` adds the backup MX."""
     addresses = {name: [address] for address, name, _ in SERVERS.values()}
     addresses |= {name: [address] for name, address in ADDRESSES.items() if backup or name != BACKUP}
     exchanges = {
@@ -102,9 +102,9 @@ def mail_names(backup: bool = True) -> NamePlan:
 
 
 class MailTopo(Topo):  # type: ignore[misc]
-    """Two mail domains with their DNS hierarchy. See build for the parameters."""
+    """Topology of two mail domains with their DNS hierarchy; parameters: see build()."""
 
-    # Names come from the name servers, not from every host's /etc/hosts.
+    # Hosts resolve names by the name servers, not by /etc/hosts.
     host_names = False
 
     def build(
@@ -121,7 +121,7 @@ class MailTopo(Topo):  # type: ignore[misc]
         flags_a: str = "",
         flags_b: str = "",
     ) -> None:
-        """Build the topology.
+        """Add the hosts, switches and links.
 
         sender, between, receiver, names: one-way delays of Alice's link, from server to server, of Bob's link, of each
         name server's link; bw: Mbit/s of the link between s1 and s0; backup: example.com has a backup MX (yes or no);
@@ -177,7 +177,7 @@ def _half(delay: str) -> str:
 
 SUBMITS = f"--server mail.example.org --port {SUBMISSION_PORT} --auth PLAIN --auth-user alice"
 SENDS = f"from={ALICE} copy=no smtp_url=smtp://alice:{PASSWORDS['alice']}@mail.example.org:{SUBMISSION_PORT}"
-# Mutt requires TLS by default; without it the dialogue is readable in a capture.
+# Mutt is started without TLS, which it requires by default, so that captures show the dialogue.
 MUTT = "mutt -e 'set ssl_force_tls=no ssl_starttls=no folder=.'"
 AT_BOBS = f"bob:{PASSWORDS['bob']}@mail.example.com"
 TRY = (

@@ -23,13 +23,13 @@ from mininet.topo import Topo
 
 from topologies.dns_hierarchy import plug_in
 
-# Located without __file__, which `mn --custom` does not define.
+# The package resource API locates the pages, because `mn --custom` does not define __file__.
 PAGES = Path(str(resources.files("topologies"))) / "www"
 PROXY_ADDRESS = "10.7.0.100"
 PROXY_NAME = "cache.example.com"
-# Maximum of clients: the next one would get the proxy's address.
+# Maximum number of clients: the next one would have the proxy's address.
 MOST_CLIENTS = 99
-# Parameter `cache` -> flags of the proxy.
+# Value of the parameter `cache` -> command-line flags of the proxy.
 CACHES = {
     "forward": "--port 3128",
     "reverse": "--port 80 --origin http://www.example.com:80",
@@ -37,7 +37,7 @@ CACHES = {
 
 
 class WebTopo(Topo):  # type: ignore[misc]
-    """Clients, an access link, origins, and optionally a cache. See build for the parameters."""
+    """Topology of clients, an access link, origins and an optional cache; parameters: see build()."""
 
     def build(
         self,
@@ -54,7 +54,7 @@ class WebTopo(Topo):  # type: ignore[misc]
         campus_delay: str = "0ms",
         **link: Any,
     ) -> None:
-        """Build the topology.
+        """Add the hosts, switches and links.
 
         clients: number of them, up to 99; bw (Mbit/s) and one-way delay of the access link; root: document root of
         every origin; dns: names resolve through name servers (yes) or every host's /etc/hosts (no); cache: none,
