@@ -61,7 +61,7 @@ def _number(text: str) -> float:
 
 
 def network(text: str) -> IPv4Network | IPv6Network:
-    """Parse an address or a network without host bits."""
+    """Parse an IP address or a network, such as 10.0.0.0/8, whose host bits must be 0."""
     try:
         return ip_network(text)
     except ValueError as error:

@@ -1,1 +1,1 @@
-"""Mininet topologies, one per module, each with its picture and address plan; `emulation` turns them into networks."""
+"""Mininet topologies, one per module, with diagram and address plan; `emulation` makes networks of them."""

@@ -1,4 +1,4 @@
-"""One small Internet: the DNS, a campus with its cache, a content provider, and the CDN that it has hired.
+"""A small Internet: DNS, a campus with a caching proxy, a content provider and its CDN, FTP and mail servers.
 
     alice   10.8.4.101 ─┐
     carol   10.8.4.102 ─┤

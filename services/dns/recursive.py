@@ -36,7 +36,7 @@ from services.shell import Shell, add_common_flags, run_service
 
 
 class RecursiveAuthority:
-    """Handler that answers from its zones, and resolves below their zone cuts."""
+    """Handler that answers from the server's zones, and resolves names below their zone cuts."""
 
     def __init__(self, authority: Authority, scheduler: Scheduler, access: AccessList) -> None:
         self._authority = authority
@@ -44,7 +44,7 @@ class RecursiveAuthority:
         self._access = access
 
     def __call__(self, query: Message, client: Client) -> Handled:
-        """Return the response to a query, or an awaitable of it."""
+        """Return the response to a query, or an awaitable of the response."""
         answer = self._authority.answer(query.questions[0])
         allowed = self._access.allows(client.host)
         own = replace(response(query, answer), ra=allowed)
@@ -65,7 +65,7 @@ def delegation_in(answer: Answer) -> Delegation | None:
 
 
 def _remaining_question(question: Question, answer: Answer) -> Question:
-    """Return the question that remains after following the CNAME chain: about its last name."""
+    """Return the question about the last name of the CNAME chain in an answer."""
     rdata = answer.answers[-1].rdatas[0] if answer.answers else None
     return replace(question, name=rdata.target) if isinstance(rdata, CNAME) else question
 

@@ -49,7 +49,7 @@ SOLE_TURN_OCTETS = 4 * 1024 * 1024
 # Maximum octets that a worker thread transfers before ABOR is handled and the thread serves another transfer.
 STEP_OCTETS = 16 * 1024 * 1024
 
-# Size of one read from a data connection; loopback and fast links fill it.
+# Size in octets of one read from a data connection, which loopback and fast links fill.
 RECEIVE_OCTETS = 256 * 1024
 
 # Octets of a file that are converted to TYPE A at once.

@@ -316,7 +316,7 @@ class Host(_LazyShell):
     def run(
         self, words: Sequence[str], timeout_s: float = RUN_TIMEOUT_S, **kwargs: Any
     ) -> subprocess.CompletedProcess[bytes]:
-        """Run a program in the host to completion; return its output and exit code.
+        """Run a program in the host to completion; return the output and the exit code.
 
         Raises EmulationError on a timeout.
         """
@@ -433,7 +433,7 @@ class Bridge(_LazyShell, LinuxBridge):  # type: ignore[misc]
         return str(super().defaultDpid(dpid or (None if any(map(str.isdigit, self.name)) else "1")))
 
     def start(self, _controllers: Sequence[Any]) -> None:
-        """Create the bridge and attach its ports, with the forwarding entries that it had."""
+        """Create the bridge, attach the ports, and install the static forwarding entries added before."""
         self._attached = [intf for intf in self.intfList() if intf.name != "lo"]
         plugs = [line for port in self._attached for line in self._attaching(port.name)]
         kind = "bridge forward_delay 0 stp_state 0 mcast_snooping 0"

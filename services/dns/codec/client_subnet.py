@@ -52,7 +52,7 @@ class ClientSubnet:
         raise WireError(f"client subnet of unknown family {family}")
 
     def to_option(self) -> Option:
-        """Encode the option."""
+        """Encode the client subnet as an EDNS option."""
         source = self.network.prefixlen
         family = 1 if isinstance(self.network, IPv4Network) else 2
         writer = Writer()

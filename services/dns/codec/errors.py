@@ -6,7 +6,7 @@ class DNSError(Exception):
 
 
 class WireError(DNSError):
-    """A malformed message; `message_id` is its id, or None where there are not even two octets."""
+    """Error for a malformed message; `message_id` is None if the message has fewer than two octets."""
 
     def __init__(self, detail: str, message_id: int | None = None) -> None:
         super().__init__(detail)
@@ -15,15 +15,15 @@ class WireError(DNSError):
 
 
 class NameTooLongError(DNSError):
-    """A name with a label over 63 octets, or over 255 octets in total (RFC 1035 section 2.3.4)."""
+    """Error for a name with a label over 63 octets, or over 255 octets in total (RFC 1035 section 2.3.4)."""
 
 
 class TextError(DNSError):
-    """Invalid presentation format: of a name, a number, a type, or rdata."""
+    """Error for a name, number, type or rdata whose presentation format is invalid."""
 
 
 class MasterFileError(DNSError):
-    """An error in a master file; the message begins with `file:line:`."""
+    """Error in a master file; the message begins with `file:line:`."""
 
     def __init__(self, file: str, line: int, detail: str) -> None:
         super().__init__(f"{file}:{line}: {detail}")
@@ -33,4 +33,4 @@ class MasterFileError(DNSError):
 
 
 class ZoneError(DNSError):
-    """An invalid zone: contradictory records, or no SOA."""
+    """Error for an invalid zone: contradictory records, or no SOA."""

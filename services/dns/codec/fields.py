@@ -37,7 +37,7 @@ class FieldKind(ABC, Generic[T]):
 
     @abstractmethod
     def write(self, writer: Writer, value: T) -> None:
-        """Encode the field."""
+        """Encode the field in wire format."""
 
     def write_canonical(self, writer: Writer, value: T) -> None:
         """Encode the field in canonical form, for ordering and equality (RFC 4034 section 6.2)."""
@@ -498,7 +498,7 @@ class Rdata:
         return cls(*[kind.from_tokens(tokens, name) for name, kind in cls.shape])
 
     def write(self, writer: Writer) -> None:
-        """Encode the fields."""
+        """Encode all fields in wire order."""
         for name, kind in self.shape:
             kind.write(writer, getattr(self, name))
 
@@ -512,7 +512,7 @@ class Rdata:
         return bytes(writer.octets)
 
     def to_wire(self) -> bytes:
-        """Encode without compression."""
+        """Return the rdata in wire format, without name compression."""
         writer = Writer()
         if not self.shape:
             self.write(writer)
@@ -522,7 +522,7 @@ class Rdata:
         return bytes(writer.octets)
 
     def to_text(self) -> str:
-        """Return the presentation format."""
+        """Return the rdata in presentation format."""
         texts = [kind.to_text(getattr(self, name)) for name, kind in self.shape]
         return " ".join(text for text in texts if text)
 

@@ -41,14 +41,14 @@ def no_warning(_: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A record with the file and line it was parsed from."""
+    """A record with the file name and line number from which it was parsed."""
 
     record: Record
     file: str
     line: int
 
     def error(self, detail: str) -> MasterFileError:
-        """Return an error at this entry's file and line."""
+        """Return a MasterFileError with this entry's file name and line number."""
         return MasterFileError(self.file, self.line, detail)
 
 
@@ -105,7 +105,7 @@ class _Parser:
             raise MasterFileError(file, error.line, str(error)) from error
 
     def _directive(self, line: Line, file: str, origin: Name | None, depth: int) -> tuple[Iterable[Entry], Name | None]:
-        """Process a directive; return the entries it includes, and the origin for the lines that follow."""
+        """Process a directive such as $INCLUDE; return (entries to include, origin for the lines that follow)."""
         tokens = Tokens(line.tokens, origin)
         verb = tokens.token("a directive").text.upper()
         included: Iterable[Entry] = ()
@@ -153,7 +153,7 @@ class _Parser:
         return entry
 
     def _record(self, line: Line, origin: Name | None) -> tuple[Record, bool]:
-        """Parse a record; the second value tells whether it states its TTL."""
+        """Parse a record; return (record, whether a TTL is stated)."""
         tokens = Tokens(line.tokens, origin)
         if not line.indented:
             self._owner = self._name(tokens, origin)

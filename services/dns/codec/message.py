@@ -111,7 +111,7 @@ class RRset:
 
 
 def rrsets_of(records: Iterable[Record]) -> list[RRset]:
-    """Group records into RRsets, in the order of their first records; the TTL of a set is its lowest.
+    """Group records into RRsets, in the order of first records; an RRset has the lowest TTL of its records.
 
     RFC 2181 section 5.2 permits a receiver to treat differing TTLs as the lowest; section 5: duplicates are dropped.
     """
@@ -298,7 +298,7 @@ def write_header(writer: Writer, message: Message) -> None:
 
 
 def write_question(writer: Writer, question: Question) -> None:
-    """Encode a question."""
+    """Encode an entry of the question section: qname, qtype, qclass."""
     writer.name(question.name)
     writer.u16(question.rtype)
     writer.u16(question.rclass)

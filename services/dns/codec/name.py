@@ -121,7 +121,7 @@ class Name:
         return len(self.folded) > len(ancestor.folded) and self.is_below(ancestor)
 
     def suffix(self, count: int) -> "Name":
-        """Return the ancestor with the last `count` labels."""
+        """Return the ancestor that consists of the last `count` labels."""
         begin = len(self.labels) - count
         return Name._part(self.labels[begin:], self.folded[begin:])
 
@@ -173,7 +173,7 @@ def _split(text: str) -> tuple[list[bytes], bool]:
 
 
 def octets_of(text: str) -> Iterator[tuple[int, bool]]:
-    """Decode escapes: yield each octet, and True if it was escaped; raises TextError."""
+    """Decode a text with escapes; yield (octet, whether escaped) for each octet; raises TextError."""
     position = 0
     while position < len(text):
         character = text[position]
@@ -246,7 +246,7 @@ class Reader:
         return int.from_bytes(self.octets(4), "big")
 
     def character_string(self) -> bytes:
-        """Read a character-string: a length octet and so many octets (RFC 1035 section 3.3)."""
+        """Read a character-string: a length octet and that many octets (RFC 1035 section 3.3)."""
         return self.octets(self.u8())
 
     def name(self, compressed: bool = True) -> Name:
@@ -316,7 +316,7 @@ class Writer:
         _U16.pack_into(self.octets, offset, number)
 
     def name(self, name: Name, compressed: bool = True) -> None:
-        """Append a name; if `compressed`, its longest suffix written before becomes a pointer, whatever its case."""
+        """Append a name; if `compressed`, the longest suffix written before, in any case, becomes a pointer."""
         octets, offsets = self.octets, self._offsets
         folded = name.folded
         for index, label in enumerate(name.labels):

@@ -78,7 +78,7 @@ from services.dns.codec.service_binding import SVCB
 
 RDATA_OCTETS_MAX = 65_535
 GENERIC = "\\#"
-# RFC 9859 section 2.1: the scheme of DSYNC
+# Mnemonics of the scheme field of DSYNC (RFC 9859 section 2.1).
 _DSYNC_SCHEME = Mnemonic(1, {"NOTIFY": 1})
 
 
@@ -307,7 +307,7 @@ class SINK(Rdata):
 
     @classmethod
     def from_tokens(cls, tokens: Tokens) -> "SINK":
-        """Parse the fields; the data may be absent."""
+        """Parse SINK rdata; the data may be absent."""
         meaning, coding = U8.from_tokens(tokens, "meaning"), U8.from_tokens(tokens, "coding")
         subcoding = U8.from_tokens(tokens, "subcoding")
         return cls(meaning, coding, subcoding, BASE64.from_tokens(tokens, "data") if len(tokens) else b"")
@@ -326,7 +326,7 @@ class DOA(Rdata):
 
     @classmethod
     def from_tokens(cls, tokens: Tokens) -> "DOA":
-        """Parse the fields; data of no octets is a hyphen."""
+        """Parse DOA rdata; data of no octets is a hyphen."""
         enterprise, object_type = U32.from_tokens(tokens, "enterprise"), U32.from_tokens(tokens, "object type")
         location, media_type = U8.from_tokens(tokens, "location"), STRING.from_tokens(tokens, "media type")
         first = tokens.peek()
@@ -336,7 +336,7 @@ class DOA(Rdata):
         return cls(enterprise, object_type, location, media_type, BASE64.from_tokens(tokens, "data"))
 
     def to_text(self) -> str:
-        """Return the presentation format."""
+        """Return DOA rdata in presentation format."""
         fields = f"{self.enterprise} {self.object_type} {self.location} {STRING.to_text(self.media_type)}"
         return f"{fields} {BASE64.to_text(self.data) or '-'}"
 

@@ -107,7 +107,7 @@ class WKS(Rdata):
 
     @classmethod
     def read(cls, reader: Reader) -> "WKS":
-        """Decode the fields."""
+        """Decode WKS rdata from wire format; raises WireError."""
         address, protocol, bitmap = IPV4.read(reader), reader.u8(), reader.octets(reader.remaining)
         if bitmap[-1:] == b"\0" or len(bitmap) > (_PORT_MAX + 1) // 8:
             raise WireError("invalid bitmap of services")
@@ -115,20 +115,20 @@ class WKS(Rdata):
 
     @classmethod
     def from_tokens(cls, tokens: Tokens) -> "WKS":
-        """Parse the fields: protocol and services by name or number."""
+        """Parse WKS rdata: protocol and services by name or number."""
         address = IPV4.from_tokens(tokens, "address")
         protocol = _number(tokens, "protocol", _PROTOCOLS, 255)
         ports = {_number(tokens, "service", _SERVICES, _PORT_MAX) for _ in range(len(tokens))}
         return cls(address, protocol, tuple(sorted(ports)))
 
     def write(self, writer: Writer) -> None:
-        """Encode the fields."""
+        """Encode WKS rdata in wire format."""
         writer.write(self.address.packed)
         writer.u8(self.protocol)
         writer.write(bitmap_of(self.ports))
 
     def to_text(self) -> str:
-        """Return the presentation format, with numbers."""
+        """Return WKS rdata in presentation format, with numbers."""
         return " ".join([str(self.address), str(self.protocol), *map(str, self.ports)])
 
 
@@ -148,23 +148,23 @@ class ISDN(Rdata):
 
     @classmethod
     def read(cls, reader: Reader) -> "ISDN":
-        """Decode the one or two strings."""
+        """Decode ISDN rdata, one or two strings; raises WireError."""
         first = reader.character_string()
         return cls((first, reader.character_string()) if reader.remaining else (first,))
 
     @classmethod
     def from_tokens(cls, tokens: Tokens) -> "ISDN":
-        """Parse the one or two strings."""
+        """Parse ISDN rdata, one or two strings; raises TextError."""
         first = STRING.from_tokens(tokens, "address")
         return cls((first, STRING.from_tokens(tokens, "subaddress")) if len(tokens) else (first,))
 
     def write(self, writer: Writer) -> None:
-        """Encode the strings."""
+        """Encode ISDN rdata, one or two strings."""
         for string in self.strings:
             STRING.write(writer, string)
 
     def to_text(self) -> str:
-        """Return the presentation format."""
+        """Return ISDN rdata in presentation format."""
         return " ".join(map(STRING.to_text, self.strings))
 
 
@@ -204,7 +204,7 @@ class ATMA(Rdata):
 
     @classmethod
     def read(cls, reader: Reader) -> "ATMA":
-        """Decode the fields."""
+        """Decode ATMA rdata from wire format; raises WireError."""
         kind, address = reader.u8(), reader.octets(reader.remaining)
         if kind > 1 or not address or (kind == 1 and not address.isdigit()):
             raise WireError("invalid ATM address")
@@ -212,7 +212,7 @@ class ATMA(Rdata):
 
     @classmethod
     def from_tokens(cls, tokens: Tokens) -> "ATMA":
-        """Parse the fields: a telephone number begins with +."""
+        """Parse ATMA rdata: a telephone number begins with +."""
         text = tokens.token("address").text
         digits = text[1:].replace(".", "")
         if not text.startswith("+"):
@@ -222,12 +222,12 @@ class ATMA(Rdata):
         return cls(1, digits.encode("ascii"))
 
     def write(self, writer: Writer) -> None:
-        """Encode the fields."""
+        """Encode ATMA rdata in wire format."""
         writer.u8(self.format)
         writer.write(self.address)
 
     def to_text(self) -> str:
-        """Return the presentation format."""
+        """Return ATMA rdata in presentation format."""
         return "+" + self.address.decode("ascii") if self.format else self.address.hex()
 
 
@@ -277,7 +277,7 @@ class LOC(Rdata):
 
     @classmethod
     def read(cls, reader: Reader) -> "LOC":
-        """Decode the fields; raises WireError for a version or values that have no presentation format."""
+        """Decode LOC rdata; raises WireError for a version or values that have no presentation format."""
         values = [kind.read(reader) for _, kind in cls.shape]
         digits = [nibble for octet in values[1:4] for nibble in (octet >> 4, octet & 0xF)]
         zeros = all(octet == 0 or octet >> 4 for octet in values[1:4])
@@ -301,7 +301,7 @@ class LOC(Rdata):
         return cls(0, size, horizontal, vertical, latitude, longitude, altitude)
 
     def to_text(self) -> str:
-        """Return the presentation format, with all fields."""
+        """Return LOC rdata in presentation format, with all fields."""
         metres = [_metres(digit_exponent) for digit_exponent in (self.size, self.horizontal, self.vertical)]
         altitude = self.altitude - _ALTITUDE_BASE_CM
         sign = "-" if altitude < 0 else ""
@@ -393,7 +393,7 @@ class APL(Rdata):
 
     @classmethod
     def read(cls, reader: Reader) -> "APL":
-        """Decode the prefixes."""
+        """Decode APL rdata, a list of prefixes; raises WireError."""
         prefixes = []
         while reader.remaining:
             family, length, flags = reader.u16(), reader.u8(), reader.u8()
@@ -406,11 +406,11 @@ class APL(Rdata):
 
     @classmethod
     def from_tokens(cls, tokens: Tokens) -> "APL":
-        """Parse the prefixes; there may be none."""
+        """Parse APL rdata, a list of prefixes; there may be none."""
         return cls(tuple([_prefix(tokens.token("prefix").text) for _ in range(len(tokens))]))
 
     def write(self, writer: Writer) -> None:
-        """Encode the prefixes."""
+        """Encode APL rdata, a list of prefixes."""
         for prefix in self.prefixes:
             writer.u16(prefix.family)
             writer.u8(prefix.length)
@@ -418,7 +418,7 @@ class APL(Rdata):
             writer.write(prefix.address)
 
     def to_text(self) -> str:
-        """Return the presentation format."""
+        """Return APL rdata in presentation format."""
         return " ".join(map(Prefix.to_text, self.prefixes))
 
 
@@ -518,7 +518,7 @@ class A6(Rdata):
 
     @classmethod
     def read(cls, reader: Reader) -> "A6":
-        """Decode the fields: the suffix has the octets that the prefix leaves, and a prefix length of 0 has no name."""
+        """Decode A6 rdata: the suffix has the octets that the prefix leaves, and a prefix length of 0 has no name."""
         length = reader.u8()
         if length > 128:
             raise WireError("invalid prefix length of A6")
@@ -529,21 +529,21 @@ class A6(Rdata):
 
     @classmethod
     def from_tokens(cls, tokens: Tokens) -> "A6":
-        """Parse the fields."""
+        """Parse A6 rdata from the tokens of a master file; raises TextError."""
         length = tokens.number("prefix length", 128)
         suffix = IPV6.from_tokens(tokens, "suffix") if length < 128 else IPv6Address(0)
         suffix = IPv6Address(int(suffix) & (1 << 128 - length) - 1)
         return cls(length, suffix, tokens.name("prefix name") if length else ROOT)
 
     def write(self, writer: Writer) -> None:
-        """Encode the fields."""
+        """Encode A6 rdata in wire format."""
         writer.u8(self.prefix_length)
         writer.write(self.suffix.packed[16 - (135 - self.prefix_length) // 8 :])
         if self.prefix_length:
             PLAIN_NAME.write(writer, self.prefix_name)
 
     def to_text(self) -> str:
-        """Return the presentation format."""
+        """Return A6 rdata in presentation format."""
         words = [str(self.prefix_length)]
         words += [str(self.suffix)] if self.prefix_length < 128 else []
         return " ".join([*words, self.prefix_name.to_text()] if self.prefix_length else words)
@@ -560,23 +560,23 @@ class AMTRELAY(Rdata):
 
     @classmethod
     def read(cls, reader: Reader) -> "AMTRELAY":
-        """Decode the fields; the relay type field determines the format of the relay."""
+        """Decode AMTRELAY rdata; the relay type field determines the format of the relay."""
         precedence, kind = reader.u8(), reader.u8()
         return cls(precedence, bool(kind & 0x80), kind & 0x7F, read_gateway(reader, kind & 0x7F))
 
     @classmethod
     def from_tokens(cls, tokens: Tokens) -> "AMTRELAY":
-        """Parse the fields."""
+        """Parse AMTRELAY rdata from the tokens of a master file; raises TextError."""
         precedence, discovery = tokens.number("precedence", 255), tokens.number("discovery", 1)
         kind = tokens.number("relay type", 127)
         return cls(precedence, bool(discovery), kind, gateway_from_tokens(tokens, kind, "relay"))
 
     def write(self, writer: Writer) -> None:
-        """Encode the fields."""
+        """Encode AMTRELAY rdata in wire format."""
         writer.u8(self.precedence)
         writer.u8(self.discovery << 7 | self.relay_type)
         write_gateway(writer, self.relay)
 
     def to_text(self) -> str:
-        """Return the presentation format."""
+        """Return AMTRELAY rdata in presentation format."""
         return f"{self.precedence} {self.discovery:d} {self.relay_type} {gateway_to_text(self.relay)}"

@@ -80,7 +80,7 @@ _CERTIFICATES = {
     "URI": 253,
     "OID": 254,
 }
-# RFC 2535 section 3.1.3, of the KEY type
+# Mnemonics of the protocol field of KEY (RFC 2535 section 3.1.3).
 _PROTOCOLS = {"NONE": 0, "TLS": 1, "EMAIL": 2, "DNSSEC": 3, "IPSEC": 4, "ALL": 255}
 ALGORITHM = Mnemonic(1, _ALGORITHMS)
 _DIGEST_TYPE = Mnemonic(1, _DIGESTS)
@@ -88,7 +88,7 @@ _CERTIFICATE_TYPE = Mnemonic(2, _CERTIFICATES)
 _KEY_PROTOCOL = Mnemonic(1, _PROTOCOLS)
 _SALT = CountedOctets()
 _NEXT_HASH = CountedOctets(base32=True)
-# NXT has a bitmap without windows (RFC 2535 section 5.2), of the types below 128.
+# Maximum octets of the type bitmap of NXT, for types below 128, without windows (RFC 2535 section 5.2).
 _NXT_OCTETS_MAX = 16
 
 
@@ -115,7 +115,7 @@ class DNSKEY(Rdata):
 
     @classmethod
     def from_tokens(cls, tokens: Tokens) -> "DNSKEY":
-        """Parse the fields; the key may be absent, which a KEY can say (RFC 2535 section 3.1.2)."""
+        """Parse DNSKEY rdata; the key may be absent, which a KEY can say (RFC 2535 section 3.1.2)."""
         flags, protocol, algorithm, key = cls.shape
         return cls(
             flags[1].from_tokens(tokens, flags[0]),
@@ -295,14 +295,14 @@ class IPSECKEY(Rdata):
 
     @classmethod
     def read(cls, reader: Reader) -> "IPSECKEY":
-        """Decode the fields; the gateway type field determines the format of the gateway."""
+        """Decode IPSECKEY rdata; the gateway type field determines the format of the gateway."""
         precedence, gateway_type, algorithm = reader.u8(), reader.u8(), reader.u8()
         gateway = read_gateway(reader, gateway_type)
         return cls(precedence, gateway_type, algorithm, gateway, BASE64.read(reader))
 
     @classmethod
     def from_tokens(cls, tokens: Tokens) -> "IPSECKEY":
-        """Parse the fields; the key may be absent (algorithm 0)."""
+        """Parse IPSECKEY rdata; the key may be absent (algorithm 0)."""
         precedence = U8.from_tokens(tokens, "precedence")
         gateway_type = U8.from_tokens(tokens, "gateway_type")
         algorithm = U8.from_tokens(tokens, "algorithm")
@@ -311,13 +311,13 @@ class IPSECKEY(Rdata):
         return cls(precedence, gateway_type, algorithm, gateway, key)
 
     def write(self, writer: Writer) -> None:
-        """Encode the fields."""
+        """Encode IPSECKEY rdata in wire format."""
         writer.write(bytes((self.precedence, self.gateway_type, self.algorithm)))
         write_gateway(writer, self.gateway)
         writer.write(self.key)
 
     def to_text(self) -> str:
-        """Return the presentation format (RFC 4025 section 3.1)."""
+        """Return IPSECKEY rdata in presentation format (RFC 4025 section 3.1)."""
         numbers = f"{self.precedence} {self.gateway_type} {self.algorithm}"
         return f"{numbers} {gateway_to_text(self.gateway)} {BASE64.to_text(self.key)}".rstrip()
 
@@ -333,14 +333,14 @@ class HIP(Rdata):
 
     @classmethod
     def read(cls, reader: Reader) -> "HIP":
-        """Decode the fields; the lengths of both octet fields precede them."""
+        """Decode HIP rdata; the lengths of both octet fields precede them."""
         hit_octets, algorithm, key_octets = reader.u8(), reader.u8(), reader.u16()
         hit, key = reader.octets(hit_octets), reader.octets(key_octets)
         return cls(algorithm, hit, key, VERBATIM_NAMES.read(reader))
 
     @classmethod
     def from_tokens(cls, tokens: Tokens) -> "HIP":
-        """Parse the fields; the identity tag and the key are one token each."""
+        """Parse HIP rdata; the identity tag and the key are one token each."""
         algorithm = U8.from_tokens(tokens, "algorithm")
         hit = octets_from_hex(tokens.token("hit").text, "hit")
         if len(hit) > CHARACTER_STRING_MAX:
@@ -349,12 +349,12 @@ class HIP(Rdata):
         return cls(algorithm, hit, key, VERBATIM_NAMES.from_tokens(tokens, "rendezvous server"))
 
     def to_text(self) -> str:
-        """Return the presentation format (RFC 8005 section 6)."""
+        """Return HIP rdata in presentation format (RFC 8005 section 6)."""
         words = [str(self.algorithm), self.hit.hex().upper(), base64.b64encode(self.key).decode("ascii")]
         return " ".join([*words, *map(Name.to_text, self.servers)])
 
     def write(self, writer: Writer) -> None:
-        """Encode the fields."""
+        """Encode HIP rdata in wire format."""
         writer.u8(len(self.hit))
         writer.u8(self.algorithm)
         writer.u16(len(self.key))

@@ -171,7 +171,7 @@ class Cache:
         self._put((rrset.name.folded, rrset.rtype), rrset, trust, min(rrset.ttl, self._ttl_max_s), now)
 
     def put_dname(self, name: Name, dname: RRset, trust: Trust, now: float) -> None:
-        """Store the DNAME of an ancestor for a name below it, and for no other."""
+        """Store the DNAME of an ancestor for one name below the DNAME's owner only."""
         self._put((name.folded, DNAME_ABOVE), dname, trust, min(dname.ttl, self._ttl_max_s), now)
 
     def put_negative(
@@ -182,7 +182,7 @@ class Cache:
         self._put(key, Negative(rcode, soa), trust, min(soa.ttl, self._ttl_max_s), now)
 
     def capped(self, rrset: RRset) -> RRset:
-        """Return an RRset with its TTL capped at the maximum of the cache."""
+        """Return an RRset with the TTL capped at the cache's maximum, by default TTL_MAX_S."""
         return rrset if rrset.ttl <= self._ttl_max_s else rrset.with_ttl(self._ttl_max_s)
 
     def put_failure(self, name: Name, rtype: int, now: float) -> None:
@@ -257,7 +257,7 @@ class Cache:
 
 
 class CacheView(Protocol):
-    """The RRset cache, or the view of it for the clients of one network."""
+    """Interface of the RRset cache, and of ECSView, which shows it to the clients of one network."""
 
     def get(self, name: Name, rtype: int, now: float) -> Value | None:
         """Return the entry for exactly this name and type; None on a miss."""

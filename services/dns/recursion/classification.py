@@ -58,7 +58,7 @@ class ResponseKind(Enum):
     FAILED = "a server failure"
 
 
-# Types of which a name has one record (RFC 2181 section 10.1, RFC 6672 section 2.4).
+# Types of which a name has at most one record (RFC 2181 section 10.1, RFC 6672 section 2.4).
 _SINGLETONS = (RRType.CNAME, RRType.DNAME)
 
 # (RRset of an alias chain, trust in the cache); the trust is None for an RRset synthesized or behind an alias.

@@ -80,7 +80,7 @@ class Resolve(Protocol):
     """Signature of Scheduler.resolve, which the handler calls for each question."""
 
     def __call__(self, question: Question, client: str, *, subnet: Network | None = None) -> Result | Awaitable[Result]:
-        """Return the result at once if it is cached, else an awaitable of it; `subnet` is the clients' network."""
+        """Return the result of a resolution if it is cached, else an awaitable; `subnet` is the client's network."""
 
 
 class RecursionHandler:
@@ -93,7 +93,7 @@ class RecursionHandler:
         self._now = now
 
     def __call__(self, query: Message, client: Client) -> Handled:
-        """Return the response to a query, or an awaitable of it."""
+        """Return the response to a query, or an awaitable of the response."""
         if not self._access.allows(client.host):
             return query.reply(Rcode.REFUSED)
         if self._context.ecs_cache is None:
@@ -127,7 +127,7 @@ class RecursionHandler:
 
 
 def recursive_reply(query: Message, result: Result, rotation: int = 0) -> Message:
-    """Return the response that carries a result, its address sets rotated by `rotation`."""
+    """Return the response with the result of a resolution, address sets rotated by `rotation`."""
     answers = records_of(rrset.rotated(rotation) for rrset in result.answers)
     return replace(query.reply(result.rcode), ra=True, answers=answers, authority=records_of(result.authority))
 

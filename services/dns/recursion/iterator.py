@@ -234,7 +234,7 @@ class Iteration:
         return self._context.cache.put_delegation(delegation, self._budget.now, queried.expires)
 
     def _note_apex_hosts(self, delegation: Delegation, question: Question, response: ClassifiedResponse) -> None:
-        """Store the zone's own NS RRset with its delegation, if it was queried for (RFC 2181 section 5.4.1).
+        """Store the zone's own NS RRset with the delegation, if that RRset was queried for (RFC 2181 section 5.4.1).
 
         An NS RRset that comes unrequested in the authority section is ignored, because one spoofed response to any name
         could replace all servers of the zone (CVE-2025-11411). The delegation still ends with the parent's TTL.
@@ -338,7 +338,7 @@ class Iteration:
         return _ServerPool(delegation, list(addresses), unresolved)
 
     def _last_resort(self, delegation: Delegation) -> Iterator[str]:
-        """Yield all addresses of the parent's hosts: known ones, their glue, and glue in other delegations."""
+        """Yield all addresses of the parent's name servers: cached answers, glue, and glue in other delegations."""
         unresponsive, now = self._context.infra_cache.is_unresponsive, self._budget.now
         for host in delegation.hosts:
             yield from self._addresses_known(host, delegation)
@@ -348,7 +348,7 @@ class Iteration:
                 yield from (address for address in self._glue(host, other) if not unresponsive(address, now))
 
     def _addresses_known(self, host: Name, delegation: Delegation) -> tuple[str, ...]:
-        """Return the addresses of a host; RFC 2181 section 5.4.1: those of an answer are preferred to glue."""
+        """Return a host's addresses, from a cached answer if there is one, else from glue (RFC 2181 section 5.4.1)."""
         glue = self._glue(host, delegation)
         cached = {rtype: self._context.cache.get(host, rtype, self._budget.now) for rtype in ADDRESS_TYPES}
         known: list[str] = []

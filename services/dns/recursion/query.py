@@ -67,15 +67,15 @@ _ANSWERS = (Rcode.NOERROR, Rcode.NXDOMAIN, Rcode.YXDOMAIN)
 
 
 class ResolutionError(Exception):
-    """A question cannot be resolved; the message is the reason."""
+    """Error for a question that cannot be resolved; the message is the reason."""
 
 
 class UnansweredError(ResolutionError):
-    """Servers were queried, and none gave a usable response."""
+    """Error for a question to which no queried server gave a usable response."""
 
 
 class BudgetExceededError(ResolutionError):
-    """The resolution exceeds its query budget."""
+    """Error for a resolution that exceeds the query budget of the client's question."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +152,7 @@ class ResponseMatcher:
         return Mismatched(self._other_case, self._malformed, rtt_s)
 
     def to_wire(self) -> bytes:
-        """Encode the query."""
+        """Encode the query, with EDNS and client subnet if requested."""
         query = self._query
         options = () if query.subnet is None else (ClientSubnet(query.subnet).to_option(),)
         edns = EDNS(query.udp_size, options=options) if query.edns else None
@@ -210,7 +210,7 @@ class ResponseMatcher:
 
 
 def random_case(name: Name, random: Random) -> Name:
-    """Return a name with its letters in random case."""
+    """Return a name with each letter in random case (0x20)."""
     return Name(tuple(_random_case(label, random) for label in name.folded))
 
 

@@ -21,7 +21,7 @@ from services.errors import ServiceError
 
 
 def root_delegation(hosts: Mapping[Name, tuple[str, ...]], service: Service = Service.ITERATIVE) -> Delegation:
-    """Return the delegation of the root to `hosts`; with Service.FORWARDER they are the forwarders."""
+    """Return the delegation of the root to `hosts`, which are forwarders with Service.FORWARDER."""
     return Delegation(ROOT, tuple(hosts), dict(hosts), service=service)
 
 

@@ -45,7 +45,7 @@ class QuerySender(Protocol):
     """Transport for upstream queries."""
 
     def send(self, query: UpstreamQuery) -> Awaitable[Outcome]:
-        """Send a query and return its outcome."""
+        """Send an upstream query; return the outcome."""
 
 
 class Scheduler:
@@ -75,7 +75,7 @@ class Scheduler:
         start: Delegation | None = None,
         subnet: Network | None = None,
     ) -> Result | Awaitable[Result]:
-        """Return the result at once if it is cached, else an awaitable of it; `subnet` is the client's network."""
+        """Return the result of a resolution if it is cached, else an awaitable; `subnet` is the client's network."""
         key = (question, None if start is None else start.zone, subnet)
         task = self._in_progress.get(key)
         if task is None:

@@ -33,7 +33,7 @@ SOURCE_PORT_MIN, SOURCE_PORT_MAX = 1024, 65_535
 # Number of random source ports tried, each of which may be in use, before the kernel chooses a port.
 PORT_ATTEMPTS = 8
 
-# Log values of the outcomes without a usable response.
+# Values of the log field for outcomes without a usable response.
 _FAILURES = {Mismatched: "mismatch", TimedOut: "timeout", Unreachable: "unreachable"}
 
 # (message, size in octets); the message is None if only a response came that does not match the query.
@@ -86,7 +86,7 @@ class Upstream:
         endpoint[0].close()
 
     async def send(self, query: UpstreamQuery) -> Outcome:
-        """Send a query and return its outcome."""
+        """Send an upstream query; return the outcome."""
         matcher = ResponseMatcher(query, self._random.getrandbits(16))
         outcome: Outcome = Unreachable()
         if not self._is_own(query.address):

@@ -84,7 +84,7 @@ class DNSServer:
         return _StreamProtocol(slot, self._connected)
 
     def log_query(self, response: bytes | None, client: Client, query: bytes) -> None:
-        """Log one query with its response."""
+        """Log one query and the response, None for a query that was dropped."""
         if self.logging:
             self._log.write("query", **_log_fields(query, response, client))
 
@@ -138,7 +138,7 @@ class _StreamProtocol(asyncio.StreamReaderProtocol):
 
 
 class _DatagramProtocol(asyncio.DatagramProtocol):
-    """Queries received on one UDP socket."""
+    """Datagram protocol of one UDP socket: answers the queries that it receives."""
 
     def __init__(self, server: DNSServer) -> None:
         self._server = server
@@ -183,7 +183,7 @@ class _DatagramProtocol(asyncio.DatagramProtocol):
 
 
 class _Connection:
-    """Queries received on one TCP connection, whose responses are sent as they become ready."""
+    """Handler of the queries on one TCP connection; each response is sent as soon as it is ready."""
 
     def __init__(
         self, server: DNSServer, slot: Slot, reader: asyncio.StreamReader, writer: asyncio.StreamWriter

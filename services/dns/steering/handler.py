@@ -70,7 +70,7 @@ class SteeringHandler:
     def _answer_by_region(
         self, answer: Answer, question: Question, name: Name, requester: _Requester, client: Client
     ) -> int:
-        """Add the chosen addresses to an answer; return its scope prefix length."""
+        """Add the addresses chosen for the client's region to an answer; return the scope prefix length."""
         if answer.answers and question.rtype != RRType.ANY and question.name != name:
             # Only the alias is returned; the resolver queries for its target separately.
             answer.authority.clear()

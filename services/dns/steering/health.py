@@ -37,7 +37,7 @@ LOAD_KEYS = ("load", "requests_under_way", "requests_per_s")
 
 
 class State(Enum):
-    """State of a replica."""
+    """State of a replica: unknown before the first check, up, or down."""
 
     UNKNOWN = "not checked yet"
     UP = "up"
@@ -88,12 +88,12 @@ class HealthTable:
         self._failures_max = failures_max
 
     def add(self, addresses: Iterable[Address]) -> None:
-        """Add replicas in state UNKNOWN; those present keep their state."""
+        """Add replicas in state UNKNOWN; replicas that are in the table keep their state."""
         for address in addresses:
             self._health.setdefault(address, _Health())
 
     def retain(self, addresses: Collection[Address]) -> None:
-        """Remove all replicas but these."""
+        """Remove all replicas except `addresses`."""
         self._health = {address: health for address, health in self._health.items() if address in addresses}
 
     def update(self, address: Address, result: CheckResult) -> Change | None:
@@ -135,7 +135,7 @@ class HealthCheck:
         self._octets = 0
 
     def request(self) -> bytes:
-        """Encode the request."""
+        """Encode the HTTP request of the check."""
         fields = ((b"Host", self._authority), (b"Accept", b"application/json"), (b"Connection", b"close"))
         return self._connection.send_request(Request(b"GET", self._path, Fields(fields)))
 

@@ -42,7 +42,7 @@ class HealthChecker:
         self._tasks: dict[Address, asyncio.Task[None]] = {}
 
     async def add(self, addresses: Collection[Address]) -> None:
-        """Start checks of new replicas; return when each of them is healthy, or its grace period is over."""
+        """Start checks of new replicas; return when each is healthy or has had its grace period."""
         initial: list[asyncio.Future[None]] = []
         for address in addresses:
             if address not in self._tasks:
@@ -51,7 +51,7 @@ class HealthChecker:
         await asyncio.gather(*initial)
 
     async def retain(self, addresses: Collection[Address]) -> None:
-        """Stop the checks of all replicas but these."""
+        """Stop the checks of all replicas except `addresses`."""
         await self._cancel([address for address in self._tasks if address not in addresses])
 
     async def stop(self) -> None:

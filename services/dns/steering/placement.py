@@ -24,7 +24,7 @@ ADDRESSES_MAX = 8
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """A client's region, and the network that determines it."""
+    """A client's region, and the network whose clients are in that region."""
 
     region: str
     network: Network

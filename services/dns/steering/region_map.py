@@ -45,7 +45,7 @@ class RegionMapError(DNSError):
 
 @dataclass(frozen=True, slots=True)
 class Replica:
-    """A replica; it is full at the load `capacity`, or never if that is None."""
+    """A replica; `capacity` is the load at which the replica is full, None for no limit."""
 
     address: Address
     capacity: float | None = None

@@ -57,7 +57,7 @@ class Authority:
     def answer(self, question: Question, recursion_desired: bool = True) -> Answer:
         """Return the sections that answer a question."""
         if question.rtype in _TRANSFERS:
-            # RFC 5936 section 4.2: no AXFR over UDP. Transfers over TCP take many messages: see zones.transfer.
+            # RFC 5936 section 4.2: AXFR over UDP is refused; zones.transfer handles transfers over TCP.
             return Answer(Rcode.REFUSED)
         if question.rtype in _NOT_IMPLEMENTED:
             return Answer(Rcode.NOTIMP)

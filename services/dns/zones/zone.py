@@ -182,7 +182,7 @@ class _RRsetBuilder:
         self.entries: dict[Rdata, Entry] = {}
 
     def add(self, entry: Entry, warn: Warn) -> None:
-        # RFC 2181 section 5: duplicates are dropped. Section 5.2: one TTL, the lowest, as receivers treat it.
+        # RFC 2181 section 5: duplicate records are dropped, and an RRset has one TTL, the lowest.
         self.entries.setdefault(entry.record.rdata, entry)
         if entry.record.ttl != self.ttl:
             kind, lowest = type_to_text(entry.record.rtype), min(self.ttl, entry.record.ttl)
@@ -375,7 +375,7 @@ def _answer_name(answer: Answer, zone: Zone, qname: Name, qtype: int) -> Name | 
 def _answer_node(answer: Answer, zone: Zone, match: Match, qname: Name, qtype: int) -> Name | None:
     """Answer from the node of the qname or of its wildcard; return the target if it is an alias, else None."""
     alias = match.node.get(RRType.CNAME)
-    # RFC 4035 section 2.5: an alias has RRSIG and NSEC records of its own.
+    # RFC 4035 section 2.5: an alias may have RRSIG and NSEC records, which are answered like other data.
     if alias is not None and qtype != RRType.ANY and qtype not in match.node:
         answer.answers.append(_expanded(alias, match, qname))
         rdata = alias.rdatas[0]

@@ -109,7 +109,7 @@ def format_path(path: VirtualPath) -> str:
 
 
 def partial_name(name: str) -> str:
-    """Return the name that an upload of `name` has until it is complete.
+    """Return the name of the incomplete upload of a file `name`.
 
     Where that is longer than the file system permits, the end of `name` is replaced by its digest.
     """

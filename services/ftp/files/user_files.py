@@ -85,7 +85,7 @@ class UserFiles:
             return upload, (*path[:-1], name)
 
     def change(self, request: ChangeName) -> None:
-        """Create, remove or rename a name, or change its mode or time."""
+        """Create, remove or rename a file or directory, or change the mode or modification time."""
         self._check_writable()
         {
             Change.MAKE_DIRECTORY: self._make_directory,
@@ -118,7 +118,7 @@ class UserFiles:
             return listed, True, is_cut
 
     def _entry_status(self, path: VirtualPath, directory: int, name: str) -> FileStatus | None:
-        """Return the status of an entry; None where it is gone, links outside, or is neither file nor directory."""
+        """Return an entry's status; None if it is gone, a link out of the tree, or neither file nor directory."""
         try:
             status = os.stat(name, dir_fd=directory, follow_symlinks=False)
             if stat.S_ISLNK(status.st_mode):

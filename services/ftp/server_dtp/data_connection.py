@@ -62,7 +62,7 @@ class DataSettings:
     random: Random
     # Lowest and highest port to listen on in passive mode; None for any dynamic port.
     passive_ports: tuple[int, int] | None = None
-    # Address in the reply to PASV, for a server behind NAT; None for that of the control connection.
+    # Address in the reply to PASV, for a server behind NAT; None for the address of the control connection.
     passive_address: str | None = None
     # Source port in active mode; None for the control port - 1.
     data_port: int | None = None
@@ -203,7 +203,7 @@ class DataConnection:
             self._aborted.set_result(cause)
 
     def close(self) -> None:
-        """Close the listening socket and the connection; a transfer under way is aborted and closes them itself."""
+        """Close listening socket and connection; a transfer in progress is aborted, and closes both at its end."""
         if self._aborted is not None:
             self.abort(Cause.ABORTED)
             return
@@ -298,7 +298,7 @@ class DataConnection:
             return
 
     async def _until_ready(self, connection: socket.socket, to_send: bool, stall_s: float) -> Cause | None:
-        """Wait until the socket is ready; return the cause of an abort or STALLED, None where it is ready."""
+        """Wait until the socket is ready; return None then, else the cause: of an abort, or STALLED after `stall_s`."""
         loop, aborted = self._settings.loop, self._aborted
         if aborted is None or aborted.done():
             return None if aborted is None else aborted.result()

@@ -1,4 +1,4 @@
-"""The sendfile loop: one transfer's share of the event loop, for octets that need no disk access.
+"""Transmission of a file by sendfile(2) on the event loop, in short turns, as long as no disk access is needed.
 
 Whenever the socket is writable, one turn sends at most TransferLoad.turn_octets by sendfile(2). The loop ends when all
 is sent, when a worker thread has to read from the disk, when the transfer is aborted, or when the peer reads nothing

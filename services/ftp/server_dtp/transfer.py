@@ -181,7 +181,7 @@ class Receiver:
         self._upload.commit()
 
     def abandon(self) -> None:
-        # In TYPE A offsets in the file differ from those on the connection: REST could not resume the upload.
+        # In TYPE A offsets in the file differ from offsets on the connection, so REST could not resume the upload.
         self._upload.keep(resumable=self._decoder is None)
 
 

@@ -101,7 +101,7 @@ class Upload:
             if self._in_place:
                 return
             if size and resumable:
-                # The old file stays, so the octets of the new file that were not counted use quota after all.
+                # The old file is kept, so the octets of the new file that were exempt from the quota are counted now.
                 self._quota.add(self._replaced - self._credit)
                 return
             os.unlink(partial_name(self.name), dir_fd=self._directory)
@@ -152,7 +152,7 @@ class Upload:
         name = partial_name(self.name)
         self._file = os.open(name, os.O_RDWR | os.O_CREAT | _FLAGS, _NEW_MODE, dir_fd=self._directory)
         fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # Between open() and flock() the other session may have renamed the file: a complete upload must not change.
+        # Between open() and flock() another session may have completed and renamed the file, which must not change.
         opened, named = os.fstat(self._file), os.stat(name, dir_fd=self._directory, follow_symlinks=False)
         if (opened.st_dev, opened.st_ino) != (named.st_dev, named.st_ino) or not stat.S_ISREG(opened.st_mode):
             raise FileError(Cause.BUSY)

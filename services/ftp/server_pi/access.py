@@ -28,7 +28,7 @@ def user(session: ServerSession, argument: str) -> None:
 
 
 def password(session: ServerSession, argument: str) -> None:
-    """Handle PASS."""
+    """Handle PASS: check the password of the user that USER named."""
     name = session.user
     session.request(Authenticate(name, Credential.PASSWORD, argument), lambda result: _checked(session, result))
 

@@ -140,7 +140,7 @@ class OpenRead:
 
 
 class StoreMode(Enum):
-    """Modes of storing: STOR, APPE, STOU."""
+    """Mode of storing a file: STOR (replace), APPE (append), STOU (new name)."""
 
     WHOLE = auto()
     APPENDED = auto()
@@ -149,7 +149,7 @@ class StoreMode(Enum):
 
 @dataclass(frozen=True, slots=True)
 class OpenWrite:
-    """Open a file to store it; answered with Opened or Failed."""
+    """Open a file to be stored; answered with Opened or Failed."""
 
     path: VirtualPath
     data_type: DataType

@@ -223,7 +223,7 @@ class ControlConnection(asyncio.Protocol):
             self._abandon_transfer()
 
     def _answered(self, task: asyncio.Task[None]) -> None:
-        """Abort the session on an exception of a command, and report it."""
+        """Abort the session if the task of a command has raised an exception, and report the exception."""
         if not task.cancelled() and (error := task.exception()) is not None:
             self._transport.abort()
             self._context.loop.call_exception_handler({"message": "an FTP command failed", "exception": error})

@@ -25,7 +25,7 @@ from services.ftp.server_pi.session import ServerSession, State
 
 
 def change_directory(session: ServerSession, argument: str) -> None:
-    """Handle CWD and XCWD."""
+    """Handle CWD and XCWD: change the working directory."""
     path = session.path(argument)
 
     def on_status(_: Result) -> None:
@@ -36,29 +36,29 @@ def change_directory(session: ServerSession, argument: str) -> None:
 
 
 def change_to_parent(session: ServerSession, _: str) -> None:
-    """Handle CDUP and XCUP."""
+    """Handle CDUP and XCUP: change to the parent directory."""
     change_directory(session, "..")
 
 
 def print_directory(session: ServerSession, _: str) -> None:
-    """Handle PWD and XPWD."""
+    """Handle PWD and XPWD: reply with the working directory."""
     session.reply(257, f"{quoted(format_path(session.directory))} is the current directory.")
 
 
 def make_directory(session: ServerSession, argument: str) -> None:
-    """Handle MKD and XMKD."""
+    """Handle MKD and XMKD: create a directory."""
     path = session.path(argument)
     text = f"{quoted(format_path(path))} is created."
     _change(session, ChangeName(Change.MAKE_DIRECTORY, path), 257, text)
 
 
 def remove_directory(session: ServerSession, argument: str) -> None:
-    """Handle RMD and XRMD."""
+    """Handle RMD and XRMD: remove an empty directory."""
     _change(session, ChangeName(Change.REMOVE_DIRECTORY, session.path(argument)), 250, "The directory is removed.")
 
 
 def delete(session: ServerSession, argument: str) -> None:
-    """Handle DELE."""
+    """Handle DELE: remove a file."""
     _change(session, ChangeName(Change.REMOVE_FILE, session.path(argument)), 250, "The file is deleted.")
 
 
@@ -76,7 +76,7 @@ def rename_from(session: ServerSession, argument: str) -> None:
 
 
 def rename_to(session: ServerSession, argument: str) -> None:
-    """Handle RNTO."""
+    """Handle RNTO: rename the file of RNFR."""
     session.state = State.READY
     change = ChangeName(Change.RENAME, session.rename_from, to=session.path(argument))
     _change(session, change, 250, "The file is renamed.", NAMING_CODES)
@@ -93,7 +93,7 @@ def size(session: ServerSession, argument: str) -> None:
 
 
 def modification_time(session: ServerSession, argument: str) -> None:
-    """Handle MDTM (RFC 3659 section 3)."""
+    """Handle MDTM: reply with the modification time of a file (RFC 3659 section 3)."""
 
     def on_status(result: Result) -> None:
         if isinstance(result, StatResult) and result.status.kind is Kind.FILE:

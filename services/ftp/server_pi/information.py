@@ -15,7 +15,7 @@ def system(session: ServerSession, _: str) -> None:
 
 
 def no_operation(session: ServerSession, _: str) -> None:
-    """Handle NOOP."""
+    """Handle NOOP: reply 200 without any effect."""
     session.reply(200, "Nothing is done.")
 
 
@@ -50,7 +50,7 @@ def help_text(session: ServerSession, argument: str) -> None:
 
 
 def site(session: ServerSession, argument: str) -> None:
-    """Handle SITE: HELP and CHMOD."""
+    """Handle SITE HELP and SITE CHMOD."""
     name, _, rest = argument.partition(" ")
     if name.upper() == "CHMOD":
         change_mode(session, rest)

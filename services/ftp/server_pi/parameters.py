@@ -40,7 +40,7 @@ def passive(session: ServerSession, _: str) -> None:
 
 
 def extended_passive(session: ServerSession, argument: str) -> None:
-    """Handle EPSV: the reply has only the port (RFC 2428 section 3); EPSV ALL disables the others (section 4)."""
+    """Handle EPSV: reply with the port only (RFC 2428 section 3); EPSV ALL disables PORT, PASV and EPRT (4)."""
     value = argument.strip().upper()
     if value == "ALL":
         session.only_extended_passive = True
@@ -55,7 +55,7 @@ def extended_passive(session: ServerSession, argument: str) -> None:
 
 
 def representation_type(session: ServerSession, argument: str) -> None:
-    """Handle TYPE."""
+    """Handle TYPE: set the representation type: A N, I, or L 8."""
     data_type = grammar.parse_type(argument)
     if data_type is None:
         session.reply(504, "The types are A N, I and L 8.")
@@ -65,12 +65,12 @@ def representation_type(session: ServerSession, argument: str) -> None:
 
 
 def transmission_mode(session: ServerSession, argument: str) -> None:
-    """Handle MODE."""
+    """Handle MODE: accept S (stream) only."""
     _only(session, argument, "S", "SBC", "The mode is stream.")
 
 
 def structure(session: ServerSession, argument: str) -> None:
-    """Handle STRU."""
+    """Handle STRU: accept F (file structure) only."""
     _only(session, argument, "F", "FRP", "The structure is file.")
 
 

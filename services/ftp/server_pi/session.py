@@ -131,14 +131,14 @@ class ServerSession:
         return self._take_actions()
 
     def receive(self, data: bytes) -> list[Action]:
-        """Parse octets of the control connection, however they are split."""
+        """Parse octets of the control connection; return the actions to carry out."""
         for event in self._telnet.feed(data):
             if self._is_closed:
                 break
             if isinstance(event, Answer):
                 self._actions.append(Send(event.octets))
             elif isinstance(event, Interrupt):
-                # RFC 959 section 4.1: Interrupt Process only announces the command after it, such as ABOR.
+                # RFC 959 section 4.1: Telnet's Interrupt Process only announces the next command, such as ABOR.
                 continue
             else:
                 self._buffer_line(None if isinstance(event, LongLine) else event)
@@ -146,7 +146,7 @@ class ServerSession:
         return self._take_actions()
 
     def resolved(self, result: Result) -> list[Action]:
-        """Continue the command under way with the result of its request."""
+        """Continue the current command with the result of the request that it emitted."""
         on_result, self._on_result = self._on_result, None
         if on_result is None:
             raise RuntimeError("there is no request under way")
@@ -277,7 +277,7 @@ class ServerSession:
         self.forget_user()
         self._actions += [CloseData(), LogOut()]
 
-    # Execution of commands, one after the other.
+    # Methods that execute commands, one after the other.
 
     def _buffer_line(self, line: Line | None) -> None:
         octets = None if line is None else line.octets

@@ -30,18 +30,18 @@ from services.ftp.server_pi.session import ServerSession
 
 
 def retrieve(session: ServerSession, argument: str) -> None:
-    """Handle RETR."""
+    """Handle RETR: send a file on the data connection."""
     opening = OpenRead(session.path(argument), session.data_type, session.restart_offset)
     _transfer(session, opening, ACTION_CODES)
 
 
 def store(session: ServerSession, argument: str) -> None:
-    """Handle STOR."""
+    """Handle STOR: store a file from the data connection."""
     _store(session, argument, StoreMode.WHOLE)
 
 
 def append(session: ServerSession, argument: str) -> None:
-    """Handle APPE."""
+    """Handle APPE: append the data to a file, or create it."""
     _store(session, argument, StoreMode.APPENDED)
 
 
@@ -51,12 +51,12 @@ def store_unique(session: ServerSession, argument: str) -> None:
 
 
 def list_long(session: ServerSession, argument: str) -> None:
-    """Handle LIST."""
+    """Handle LIST: send a listing like that of `ls -l`."""
     _list(session, argument, Style.LONG)
 
 
 def list_names(session: ServerSession, argument: str) -> None:
-    """Handle NLST."""
+    """Handle NLST: send a listing of names."""
     _list(session, argument, Style.NAMES)
 
 

@@ -195,7 +195,7 @@ class UserAgent:
 
     @asynccontextmanager
     async def _data_connection(self, verb: str, path: str, offset: int) -> AsyncIterator[_Data]:
-        """Negotiate a data connection, send the command, yield the open connection, and close it."""
+        """Negotiate a data connection, send the command, yield the open connection, close it at the end."""
         await self._set_type(DataType.ASCII if verb in ("LIST", "NLST", "MLSD") else self._choices.data_type)
         opened = self._active if self._choices.active else self._passive
         async with opened() as connected:

@@ -1,4 +1,4 @@
-"""Addressing of a network: broadcast domains, IPv6 addresses beside those of IPv4, neighbour and forwarding tables."""
+"""Addressing of a network: broadcast domains, IPv6 addresses of hosts, neighbour and forwarding tables."""
 
 from typing import Any
 

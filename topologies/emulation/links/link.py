@@ -156,7 +156,7 @@ class EmulatedLink(TCLink):  # type: ignore[misc]
         return carrier
 
     def delete(self) -> None:
-        """Remove the link; a wire's TAP devices vanish with its process. Idempotent."""
+        """Remove the link; the TAP devices of a user-space link vanish with its process. Idempotent."""
         if self._carrier is not None:
             self._carrier.kill()
             self._carrier.stop()

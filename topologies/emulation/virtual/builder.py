@@ -167,7 +167,7 @@ def _build(folder: Path, source: Path, log: Path) -> Kernel:
 
 
 def wanted_options(text: str) -> dict[str, str]:
-    """Parse a kernel configuration into options and values."""
+    """Parse the text of a kernel configuration; return the values by option name."""
     rows = [line.split("=", 1) for line in text.splitlines() if line.startswith("CONFIG_")]
     return dict(rows)
 
