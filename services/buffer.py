@@ -31,7 +31,7 @@ class OctetBuffer:
         return len(self._octets) - self._start
 
     def feed(self, data: bytes) -> None:
-        """Append `data`; raises LimitExceededError, and appends nothing, where that would exceed the limit."""
+        """Append `data`; if the limit would be exceeded, append nothing and raise LimitExceededError."""
         if len(self) + len(data) > self.limit_octets:
             raise LimitExceededError(f"more than {self.limit_octets} octets wait unread")
         self._octets += data
@@ -51,7 +51,7 @@ class OctetBuffer:
         return self.take(position + len(delimiter) - self._start)
 
     def take_line(self, limit_octets: int) -> bytes | None:
-        """Take a line and return it without its CRLF; None and errors as for take_through()."""
+        """Take a line and return it without CRLF; None while CRLF has not arrived; raises LimitExceededError."""
         line = self.take_through(CRLF, limit_octets)
         return None if line is None else line[:-2]
 

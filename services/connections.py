@@ -39,7 +39,7 @@ from services.eventlog import EventLog
 
 
 class Sweep:
-    """A periodic timer for the deadlines of all connections: calls `look` every `period_s` until it returns False.
+    """Periodic timer for the deadlines of all connections: calls `look` every `period_s` until that returns False.
 
     One timer for all connections costs less than one for each. Without connections there is no timer, so that an idle
     server does not wake the processor; in virtual time, where hours cost nothing, its timer would be the only cost.
@@ -69,7 +69,7 @@ class Sweep:
 
 
 def paid_deadline(deadline: float, octets: int, rate_octets_s: float, latest: float) -> float:
-    """Return the deadline after the receipt of `octets` of content: later by their time at the minimum rate.
+    """Return the deadline after `octets` of content were received: extended by octets / `rate_octets_s`.
 
     A client that sends more slowly reaches its deadline however often it sends; `latest` is the maximum. Apache's
     mod_reqtimeout (MinRate) is the model.
@@ -177,7 +177,7 @@ class Admission:
 
 
 def prefix_of(address: str) -> str:
-    """Return the network prefix that counts as one source; text that is not an IP address is its own prefix."""
+    """Return the network prefix of an address, which counts as one source; other text is returned unchanged."""
     try:
         parsed = ip_address(address.partition("%")[0])
     except ValueError:
@@ -253,7 +253,7 @@ class ConnectionTable:
                 del counter[key]
 
     def evict_any(self, now: float) -> TableEntry | None:
-        """Remove and return the least useful connection, whatever the limits; None where none may be evicted."""
+        """Remove and return the least useful connection, whatever the limits; None if no connection may be evicted."""
         evicted = self._least_useful(TableEntry("", "", now), list(self._entries), now)
         if evicted is not None:
             self.remove(evicted)
@@ -299,7 +299,7 @@ class ConnectionTable:
 
     @staticmethod
     def _may_evict(new_entry: TableEntry, entry: TableEntry, is_young: bool) -> bool:
-        """Return whether `entry` may be evicted although the address of `new_entry` has as many connections or more."""
+        """Return whether `entry` may be evicted if the address of `new_entry` has as many connections or more."""
         if entry.stage is Stage.ACTIVE:
             return False
         return not is_young or (entry.stage is Stage.IDLE and entry.address == new_entry.address)
@@ -322,13 +322,13 @@ CONNECTIONS_OF_FILES = 0.75
 
 
 class Connection(Protocol):
-    """An open connection, as its ConnectionSet uses it."""
+    """Interface of a connection that a ConnectionSet sweeps, evicts and stops."""
 
     def check_deadline(self, now: float) -> None:
         """Act on a deadline that has passed."""
 
     def stop(self) -> None:
-        """Close after the work under way, because the service stops."""
+        """Close after the current command or request, because the service stops."""
 
     def abort(self) -> None:
         """Close at once, and discard unsent octets."""
@@ -342,7 +342,7 @@ def _no_reply(_: Refusal) -> bytes:
 
 
 def fit_to_open_files(limits: ConnectionLimits) -> ConnectionLimits:
-    """Return `limits`, reduced where the process's limit of open files (RLIMIT_NOFILE) has no room for them."""
+    """Return `limits`, reduced if necessary to fit the process's limit of open files (RLIMIT_NOFILE)."""
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if files == resource.RLIM_INFINITY:
         return limits
@@ -367,7 +367,7 @@ class Slot:
 
     @property
     def stage(self) -> Stage:
-        """The connection's stage, which the order of eviction follows."""
+        """Stage of the connection, by which connections are evicted."""
         return self._entry.stage
 
     @stage.setter
@@ -400,7 +400,7 @@ class Slot:
         return self._accepted.fileno() < 0
 
     def evict(self) -> None:
-        """Close the connection with a last reply if it has one, and shut its socket down after FAREWELL_S."""
+        """Close the connection, with a last reply if the protocol has one; shut the socket down after FAREWELL_S."""
         if self.on_evict is not None:
             self.on_evict()
             self._connections.start_farewell(self._accepted)
@@ -408,7 +408,7 @@ class Slot:
             self.shut_down()
 
     def shut_down(self) -> None:
-        """Shut the socket down; its transport then sees the end of the connection."""
+        """Shut the socket down, so that the transport sees the end of the connection."""
         with suppress(OSError):
             self._accepted.shutdown(socket.SHUT_RDWR)
 
@@ -484,7 +484,7 @@ class ConnectionSet:
     # Deadlines and shutdown.
 
     def sweep(self) -> bool:
-        """Have every attached connection check its deadline; return whether any is left."""
+        """Call check_deadline() of every attached connection; return whether any connection is left."""
         now = self.now()
         for connection in self:
             connection.check_deadline(now)
@@ -528,7 +528,7 @@ class ConnectionSet:
             slot.shut_down()
 
     def start_farewell(self, leaving: socket.socket) -> None:
-        """Shut a socket down after FAREWELL_S, unless it is closed before."""
+        """Shut the socket of an evicted or refused client down after FAREWELL_S, unless it is closed before."""
         if len(self._farewells) >= self._farewells_max:
             oldest = next(iter(self._farewells))
             self._farewells[oldest].cancel()
@@ -536,7 +536,7 @@ class ConnectionSet:
         self._farewells[leaving] = self._loop.call_later(FAREWELL_S, self._end_farewell, leaving)
 
     def end_farewells(self) -> None:
-        """Shut down all sockets that still have time for a last reply."""
+        """Shut down at once all sockets of evicted and refused clients that have not read the last reply yet."""
         for leaving, timer in list(self._farewells.items()):
             timer.cancel()
             self._end_farewell(leaving)
@@ -574,7 +574,7 @@ class ConnectionSet:
         self._slots.pop(entry, None)
 
     def _remove_closed(self) -> None:
-        """Remove connections from the table whose sockets are closed, before connection_lost() is called."""
+        """Remove connections with closed sockets from the table, without waiting for connection_lost()."""
         for entry, slot in list(self._slots.items()):
             if slot.is_closed:
                 self._remove(entry)
@@ -606,7 +606,7 @@ class Listener:
         tls: ssl.SSLContext | None = None,
         handshake_s: float | None = None,
     ) -> None:
-        """Start to accept; `listening` is bound, listens and does not block."""
+        """Start to accept connections; `listening` is a listening, non-blocking socket."""
         self._loop, self._listening, self._factory, self._connections = loop, listening, factory, connections
         self._tls, self._handshake_s = tls, handshake_s
         self._opening: set[asyncio.Task[None]] = set()
@@ -655,7 +655,7 @@ class Listener:
                 lambda: self._factory(slot), accepted, ssl=self._tls, ssl_handshake_timeout=self._handshake_s
             )
         except (OSError, asyncio.CancelledError):
-            # The handshake failed (ssl.SSLError is an OSError), or close() cancelled it.
+            # The TLS handshake failed (ssl.SSLError is an OSError), or was cancelled by close().
             self._drop(accepted, slot)
         except Exception as error:
             self._drop(accepted, slot)

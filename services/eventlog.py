@@ -44,7 +44,7 @@ class EventLog:
         self._stream.flush()
 
     def close(self) -> None:
-        """Close the file, except standard error."""
+        """Close the log file, but not standard error."""
         if self._stream is not None and self._stream is not sys.stderr:
             self._stream.close()
 

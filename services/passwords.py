@@ -21,7 +21,7 @@ MEMORY_OCTETS = 64 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class ScryptHash:
-    """A hashed password with its parameters N, r and p."""
+    """A password hash with its salt and the parameters N, r and p of scrypt."""
 
     n: int
     r: int
@@ -31,7 +31,7 @@ class ScryptHash:
 
     @classmethod
     def create(cls, password: bytes, salt: bytes) -> "ScryptHash":
-        """Hash a password with the parameters above."""
+        """Hash a password with COST_N, BLOCK_SIZE_R and PARALLELISM_P."""
         n, r, p = COST_N, BLOCK_SIZE_R, PARALLELISM_P
         return cls(n, r, p, salt, _derive(password, salt, n, r, p))
 

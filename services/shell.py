@@ -98,7 +98,7 @@ class Shell:
         self.loop.add_signal_handler(signal.SIGHUP, act)
 
     def close(self) -> None:
-        """Close every endpoint; the service closes the connections that are open."""
+        """Close every listening socket and UDP endpoint; open connections are closed by the service."""
         for listener in self._listeners:
             listener.close()
         for connections in self._connections:
@@ -163,7 +163,7 @@ def add_common_flags(parser: argparse.ArgumentParser, default_port: int) -> None
 
 
 def default_addresses() -> list[str]:
-    """Return the loopback addresses of this machine: ::1 is missing where IPv6 is disabled."""
+    """Return the loopback addresses of this machine: without ::1 if IPv6 is disabled."""
     # Without any loopback address the first is returned: bind() then raises an error that names the cause.
     return [address for address in DEFAULT_LISTEN if _has_address(address)] or [DEFAULT_LISTEN[0]]
 

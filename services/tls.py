@@ -24,7 +24,7 @@ _OPENSSL_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """Trust anchors of a client: the system's, those of the file `authorities`, or no verification where `blind`."""
+    """Trust anchors of a client: the system's, or those in the file `authorities`; `blind` disables verification."""
 
     authorities: str | None = None
     blind: bool = False

@@ -1,4 +1,4 @@
-"""A content delivery network: an origin behind a narrow link, replicas in several regions, request routing by DNS.
+"""Topology of a CDN: an origin behind a narrow link, replicas in three regions, request routing by DNS.
 
     eu  Europe   eu-user 10.8.1.101 ...  eu-dns 10.8.1.2  eu-edge 10.8.1.10 ── s1 ──  5 ms ──┐
     ap  Asia     ap-user 10.8.2.101 ...  ap-dns 10.8.2.2  ap-edge 10.8.2.10 ── s2 ── 40 ms ──┤
@@ -51,7 +51,7 @@ ALIAS_TTL_S = 3600
 
 @dataclass(frozen=True)
 class CdnPlan:
-    """Configuration of the name servers of this topology.
+    """Configuration of the name servers of the CDN topology.
 
     ttl and interval_s: TTL of the CDN's answers and period of its health checks, in seconds; replicas: number per
     region; through_cdn: the provider's name is an alias of the CDN's. A larger topology adds name servers as in
@@ -69,7 +69,7 @@ class CdnPlan:
     networks: Mapping[str, str] = field(default_factory=dict)
 
     def names(self) -> NamePlan:
-        """Return the plan of the zones."""
+        """Return the DNS zones of this configuration."""
         addresses = {name: [address] for address, name, _ in self.servers.values()} | {ORIGIN_NAME: [ORIGIN]}
         addresses |= {name: [address] for name, address in self.addresses.items()}
         own = Record(NAME, "CNAME", ALIAS, ALIAS_TTL_S) if self.through_cdn else Record(NAME, "A", ORIGIN)
@@ -166,7 +166,7 @@ class CdnParts(Topo):  # type: ignore[misc]
             self.addLink(client, switch)
 
     def add_resolver(self, host: str, address: str, flags: str = "") -> str:
-        """Add a local name server, a recursive resolver with root hints."""
+        """Add a local name server, which is a recursive resolver with root hints; return the host's name."""
         root, name, _ = SERVERS["ns-root"]
         serves = f"services.dns.resolver --root {name}={root}{flags} --listen 0.0.0.0 --port 53"
         return str(self.addHost(host, ip=f"{address}/16", serves=serves))

@@ -1,4 +1,4 @@
-"""The domain name system: a root, four top-level domains, authoritative servers, a campus with a recursive resolver.
+"""Topology of the DNS: a root, top-level domains, authoritative servers, a campus with a recursive resolver.
 
     root     10.53.0.1  a.root-servers.net      ── 30 ms ──┐
     com      10.53.1.1  ns.com                  ── 45 ms ──┤

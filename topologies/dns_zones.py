@@ -31,7 +31,7 @@ REFRESH_S, RETRY_S, EXPIRE_S = 3600, 900, 604_800
 
 @dataclass(frozen=True)
 class Record:
-    """One resource record: owner, type, rdata in master-file format, TTL in seconds (None: the zone's)."""
+    """A resource record: owner, type, rdata in master-file format, TTL in seconds (None: that of the zone)."""
 
     owner: str
     type: str
@@ -41,7 +41,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Zone:
-    """One zone: origin, the names of its servers (all names end with a dot), further records, TTLs in seconds."""
+    """A zone: origin, names of its servers (names end with a dot), further records, TTLs in seconds."""
 
     origin: str
     servers: tuple[str, ...]

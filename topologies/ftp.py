@@ -1,4 +1,4 @@
-"""File transfer: an FTP client and server with a router between them, and an eavesdropper beside the client.
+"""Topology for FTP: client and server with a router between them, and an eavesdropper beside the client.
 
     client ──┐                                                            server
     10.9.1.1 ├─ s1 ──────── router ══════════════════════ s2 ─────────── 10.9.2.1

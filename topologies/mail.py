@@ -1,4 +1,4 @@
-"""Mail: two domains, each with a mail server, a user and name servers, and a backup MX for one of them.
+"""Topology for mail: two domains, each with mail server, user and name servers, one with a backup MX.
 
     alice  10.25.1.101 ── sender ──┐                                     ┌── receiver ── bob    10.25.2.101
     www    10.25.1.80  ────────────┼─ s1 ── bw, between ─ s0 ─ between ─ s2 ──────────── mail-b 10.25.2.25

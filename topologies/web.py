@@ -1,4 +1,4 @@
-"""The web: clients on a campus, optionally a caching proxy, an access link, and origin servers behind the provider.
+"""Topology for the web: clients on a campus, an optional caching proxy, an access link, origin servers.
 
     client  ─┐                                    ┌─ origin
     10.7.0.1 ├─ s1 ══════ access link ══════ s2 ──┤  10.7.1.1  www.example.com
@@ -93,7 +93,7 @@ def delayed(delay: str) -> dict[str, str]:
 
 
 def origin_name(number: int) -> str:
-    """Return the name of the origin of this number, from 1 on."""
+    """Return the domain name of an origin, which are numbered from 1."""
     return "www.example.com" if number == 1 else f"www{number}.example.com"
 
 

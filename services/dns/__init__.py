@@ -1,1 +1,1 @@
-"""DNS: message codec, authoritative zones, recursive resolver, CDN request routing, and the programs of each."""
+"""DNS: message codec, authoritative server, recursive resolver, stub resolver, CDN request routing."""

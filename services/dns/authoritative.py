@@ -46,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
         "--rotate",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="rotate the addresses of a name from response to response (default: yes)",
+        help="rotate the order of a name's addresses from response to response (default: yes)",
     )
     flags.add_argument(
         "--minimal-responses",
@@ -67,7 +67,7 @@ def parser() -> argparse.ArgumentParser:
         type=integer(1, PROCESSES_MAX),
         default=1,
         metavar="N",
-        help="number of processes that share the port (default: 1)",
+        help="number of server processes, which share the port (default: 1)",
     )
     add_common_flags(flags, DNS_PORT)
     return flags

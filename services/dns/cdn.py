@@ -56,7 +56,12 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m services.dns.cdn", description="Serve DNS zones, with answers by the client's region."
     )
     add_zone_flags(flags, lists=False)
-    flags.add_argument("--map", required=True, metavar="FILE", help="region map: names, regions and replicas")
+    flags.add_argument(
+        "--map",
+        required=True,
+        metavar="FILE",
+        help="region map: file with the names that are answered by region, the regions and their replicas",
+    )
     flags.add_argument(
         "--check-path",
         type=_path,
@@ -87,7 +92,7 @@ def parser() -> argparse.ArgumentParser:
         type=integer(1, FAILURES_MAX),
         default=1,
         metavar="N",
-        help="consecutive failures that mark a replica down (default: 1)",
+        help="consecutive failed health checks after which a replica is down (default: 1)",
     )
     add_common_flags(flags, DNS_PORT)
     return flags

@@ -1,4 +1,4 @@
-"""Output formats for a response: like dig, like dig +short, and JSON.
+"""Output formats for a DNS response: the format of dig, that of dig +short, and JSON.
 
 ;; ->>HEADER<<- opcode: QUERY, status: NOERROR, id: 4711
 ;; flags: qr rd ra; QUERY: 1, ANSWER: 1, AUTHORITY: 0, ADDITIONAL: 1
@@ -27,7 +27,7 @@ class Received:
 
 
 def as_text(received: Received) -> str:
-    """Format a response like dig."""
+    """Format a response as dig does: header, sections, query time, server, size."""
     return "\n".join(_lines(received)) + "\n"
 
 

@@ -15,7 +15,7 @@ from services.flags import PORT_MAX, address, integer, network
 
 
 def prefix_lengths(text: str) -> SubnetPolicy:
-    """Parse BITS or BITS,BITS6: the prefix lengths of client subnets for IPv4 and IPv6."""
+    """Parse BITS or BITS,BITS6, the maximum prefix lengths of client subnets for IPv4 and IPv6."""
     words = text.split(",") if "," in text else [text, str(PREFIX6_RECOMMENDED)]
     if len(words) == 2 and all(word.isascii() and word.isdigit() and len(word) <= 3 for word in words):
         prefix4, prefix6 = map(int, words)
@@ -31,7 +31,7 @@ def add_zone_flags(flags: argparse.ArgumentParser, lists: bool = True) -> None:
         action="append",
         default=[],
         metavar="[ORIGIN=]FILE",
-        help="master file of a zone, by default with the owner of its SOA as origin (repeatable)",
+        help="master file of a zone to serve; the origin is by default the owner of the SOA (repeatable)",
     )
     if lists:
         flags.add_argument(
@@ -39,7 +39,7 @@ def add_zone_flags(flags: argparse.ArgumentParser, lists: bool = True) -> None:
             action="append",
             default=[],
             metavar="LIST",
-            help="file with a line `origin<TAB>file` per zone (repeatable)",
+            help="list of zones: a file with a line `origin<TAB>file` per zone (repeatable)",
         )
 
 
@@ -57,8 +57,16 @@ def zone_files(name: str, options: argparse.Namespace, log: EventLog) -> ZoneFil
 
 def add_upstream_flags(flags: argparse.ArgumentParser) -> None:
     """Add the flags of programs that query other servers."""
-    flags.add_argument("--root", action="append", default=[], metavar="NAME=ADDRESS", help="root server (repeatable)")
-    flags.add_argument("--root-hints", metavar="FILE", help="root hints: NS and A records of the root servers")
+    flags.add_argument(
+        "--root",
+        action="append",
+        default=[],
+        metavar="NAME=ADDRESS",
+        help="name and IP address of a root server (repeatable)",
+    )
+    flags.add_argument(
+        "--root-hints", metavar="FILE", help="master file with root hints: NS and A records of the root servers"
+    )
     flags.add_argument("--outgoing", type=address, metavar="ADDRESS", help="source address of upstream queries")
     flags.add_argument(
         "--upstream-port",

@@ -1,4 +1,4 @@
-"""Recursive authoritative server: serves its zones, and resolves names below its zone cuts for clients.
+"""Authoritative server that also resolves: names below its zone cuts are queried at the delegated servers.
 
     root$  python -m services.dns.recursive --zone root.zone
     com$   python -m services.dns.recursive --zone com.zone
@@ -75,7 +75,7 @@ async def _wait(own: Message, result: Awaitable[Result]) -> Message:
 
 
 def _joined(own: Message, result: Result) -> Message:
-    """Return the response with the resolved answer in place of the referral."""
+    """Return the server's own response with the resolved answer in place of the referral."""
     answers = (*own.answers, *records_of(result.answers))
     authority = records_of(result.authority)
     return replace(own, aa=False, rcode=result.rcode, answers=answers, authority=authority, additional=())
@@ -88,7 +88,7 @@ def parser() -> argparse.ArgumentParser:
         description="Serve DNS zones, and resolve names below their zone cuts for clients.",
     )
     add_zone_flags(flags)
-    flags.add_argument("--cache", action="store_true", help="cache the answers of other servers (default: no)")
+    flags.add_argument("--cache", action="store_true", help="cache answers of the delegated servers (default: no)")
     add_upstream_flags(flags)
     add_common_flags(flags, DNS_PORT)
     return flags

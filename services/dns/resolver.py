@@ -58,7 +58,9 @@ def parser() -> argparse.ArgumentParser:
     )
     flags.add_argument("--no-cache", action="store_true", help="disable the caches of answers and delegations")
     flags.add_argument(
-        "--qname-minimisation", action="store_true", help="send each server only the labels it needs (RFC 9156)"
+        "--qname-minimisation",
+        action="store_true",
+        help="QNAME minimisation: send each server only the labels that it needs (RFC 9156)",
     )
     flags.add_argument(
         "--client-subnet",
@@ -66,13 +68,17 @@ def parser() -> argparse.ArgumentParser:
         metavar="BITS[,BITS6]",
         help="send client subnets of this prefix length, and cache answers by network (RFC 7871; default: off)",
     )
-    flags.add_argument("--prime", action="store_true", help="query the root servers from the hints at start (RFC 8109)")
+    flags.add_argument(
+        "--prime",
+        action="store_true",
+        help="priming: at start, query a root server of the hints for the root's NS set (RFC 8109)",
+    )
     add_common_flags(flags, DNS_PORT)
     return flags
 
 
 def starting_delegation(options: argparse.Namespace) -> Delegation:
-    """Return the delegation that resolutions start from: the root, or the forwarders; raises ServiceError."""
+    """Return the delegation at which resolutions start: the root, or the forwarders; raises ServiceError."""
     roots = root_servers(options)
     if not options.forward:
         if not roots.hosts:
@@ -112,7 +118,7 @@ def stop_all(server: DNSServer, scheduler: Scheduler) -> Callable[[], Awaitable[
 
 
 def upstream_addresses(options: argparse.Namespace, roots: Delegation) -> UpstreamAddresses:
-    """Return the addresses that may be queried, by the flags and the addresses of root servers or forwarders."""
+    """Return the filter for upstream addresses, from the flags and the addresses of root servers or forwarders."""
     configured = [address for addresses in roots.glue.values() for address in addresses]
     named = any(":" in address for address in configured)
     ipv6 = (named or has_ipv6()) if options.ipv6 is None else options.ipv6
@@ -143,7 +149,7 @@ async def _resolve_own(scheduler: Scheduler, question: Question) -> Result:
 async def open_server(shell: Shell, scheduler: Scheduler, access: AccessList, caching: bool) -> DNSServer:
     """Listen on the shell's addresses, and answer with the results of the scheduler."""
     handler = RecursionHandler(scheduler.context, scheduler.resolve, access, scheduler.now)
-    # The response cache does not distinguish clients, so client subnets disable it.
+    # The response cache does not distinguish clients, so it is disabled if client subnets are sent.
     cache = AgingResponseCache(AGING_RESPONSES_MAX if caching and scheduler.context.ecs_cache is None else 0)
     responder = Responder(handler, on_error=lambda error: server.log_error(error))
     server = DNSServer(RecursiveResponder(responder, access, scheduler.now, cache), shell.log)

@@ -59,11 +59,17 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("-x", dest="reverse", metavar="ADDRESS", help="reverse lookup: query PTR for an address")
     port, size, tries = integer(1, PORT_MAX), integer(0, 65_535), integer(1, TRIES_MAX)
     timeout = seconds(TIMEOUT_MIN_S, TIMEOUT_MAX_S)
-    flags.add_argument("--port", type=port, default=DNS_PORT, metavar="N", help="port (default: %(default)s)")
-    flags.add_argument("--tcp", action="store_true", help="use TCP")
+    flags.add_argument(
+        "--port", type=port, default=DNS_PORT, metavar="N", help="port of the name server (default: %(default)s)"
+    )
+    flags.add_argument("--tcp", action="store_true", help="query over TCP instead of UDP")
     flags.add_argument("--norecurse", action="store_true", help="clear RD: request a non-recursive answer")
     flags.add_argument(
-        "--bufsize", type=size, default=UDP_SIZE_DEFAULT, metavar="N", help="EDNS UDP size; 0 disables EDNS"
+        "--bufsize",
+        type=size,
+        default=UDP_SIZE_DEFAULT,
+        metavar="N",
+        help="EDNS UDP payload size of the query in octets; 0 disables EDNS",
     )
     flags.add_argument(
         "--time", type=timeout, default=TIMEOUT_S, metavar="S", help="timeout per try in seconds (default: 5)"
@@ -71,12 +77,12 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--tries", type=tries, default=TRIES, metavar="N", help="tries per server (default: 3)")
     form = flags.add_mutually_exclusive_group()
     form.add_argument("--short", action="store_true", help="print the rdata of the answers only")
-    form.add_argument("--json", action="store_true", help="print one JSON object")
+    form.add_argument("--json", action="store_true", help="print the response as one JSON object")
     return flags
 
 
 def question_of(words: Sequence[str], reverse: str | None) -> tuple[Question, str | None]:
-    """Parse NAME, TYPE and @SERVER into the question and the server, None by default; raises TextError."""
+    """Parse the words NAME, TYPE and @SERVER; return (question, server or None); raises TextError."""
     servers = [word[1:] for word in words if word.startswith("@")]
     rest = [word for word in words if not word.startswith("@")]
     if reverse is not None:
@@ -96,7 +102,7 @@ def _reverse_name(text: str) -> Name:
 
 
 async def query_servers(question: Question, servers: Sequence[str], options: argparse.Namespace) -> Received | None:
-    """Query the servers in turn, --tries times; None without a response."""
+    """Query the servers in turn, --tries times; return the first response, None without one."""
     loop = asyncio.get_running_loop()
     upstream = Upstream(loop, SystemRandom(), EventLog(None, time.time), options.port)
     for _ in range(options.tries):
@@ -147,7 +153,7 @@ async def _run(options: argparse.Namespace, question: Question, server: str | No
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Send one query; return the exit code dig would."""
+    """Send one query and print the response; return dig's exit code."""
     flags = parser()
     # Arguments and flags may be in any order, as with dig.
     options = flags.parse_intermixed_args(argv)

@@ -31,7 +31,7 @@ _KEYS = {"password", "home", "quota", "writable", "account", "account_for"}
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One user; `password` as in the file, None where the name alone logs in; `quota_bytes` None for no limit."""
+    """A user account; `password` is as in the file, None if the name suffices; `quota_bytes` None for no limit."""
 
     name: str
     home: Path
@@ -69,7 +69,7 @@ def hash_password(password: str) -> str:
 
 
 def check_password(account: Account | None, password: str) -> bool:
-    """Return whether a password is valid; for an unknown user (None) this takes as long as for a hashed password."""
+    """Return whether a password is valid; for an unknown user (None) the check takes as long, by a dummy hash."""
     if account is None:
         ScryptHash.create(_octets(password), bytes(SALT_OCTETS))
         return False
@@ -146,7 +146,7 @@ def main() -> int:
     return 0
 
 
-# The decision of each login step (RFC 959 section 4.1.1).
+# Functions that decide each login step (RFC 959 section 4.1.1).
 
 
 def check_credential(account: Account | None, request: Authenticate) -> Admitted | Rejected:

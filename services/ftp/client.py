@@ -63,7 +63,7 @@ def _usage_lines(names: Iterable[str]) -> list[str]:
 
 
 def _show(octets: bytes) -> None:
-    """Write octets of a listing; on a terminal without control characters, which names may have."""
+    """Write octets of a listing to standard output; on a terminal, replace control characters, which names may have."""
     if sys.stdout.isatty():
         octets = printable(octets.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
     sys.stdout.buffer.write(octets)
@@ -128,18 +128,22 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=port, default=DEFAULT_PORT, metavar="N", help="port of the server (default: 21)")
     parser.add_argument("--user", default="anonymous", metavar="NAME", help="user name (default: anonymous)")
     parser.add_argument("--password", default="guest@", metavar="P", help="password (default: guest@)")
-    parser.add_argument("--account", default="", metavar="A", help="argument of ACCT, if the server requests it")
+    parser.add_argument(
+        "--account", default="", metavar="A", help="account, the argument of ACCT, if the server requires one"
+    )
     parser.add_argument("--active", action="store_true", help="use active mode (PORT) instead of passive mode (PASV)")
     parser.add_argument("--extended", action="store_true", help="use EPRT and EPSV instead of PORT and PASV")
-    parser.add_argument("--resume", action="store_true", help="resume earlier transfers (REST)")
-    parser.add_argument("--json", action="store_true", help="print the report as JSON, and no listings")
+    parser.add_argument(
+        "--resume", action="store_true", help="resume transfers at the size of the incomplete file (REST)"
+    )
+    parser.add_argument("--json", action="store_true", help="print the report of the session as JSON, and no listings")
     parser.add_argument("--transcript", action="store_true", help="print commands and replies on standard error")
     parser.add_argument(
         "--timeout",
         type=positive_seconds,
         default=ClientSettings().wait_s,
         metavar="S",
-        help="timeout of each wait in seconds (default: %(default)s)",
+        help="timeout in seconds of each wait for the server (default: %(default)s)",
     )
     return parser
 
@@ -167,7 +171,7 @@ async def _session(options: argparse.Namespace) -> SessionReport:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the commands; return 0, or 1 where one of them failed."""
+    """Run the commands of the command line; return the exit code: 0, or 1 if one of them failed."""
     options = _parser().parse_intermixed_args(argv)
     if options.commands and all(name == "help" for name, *_ in options.commands):
         # The command `help` needs no server.

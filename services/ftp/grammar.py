@@ -1,4 +1,4 @@
-"""Parsers of command arguments (RFC 959 section 5.3.2, RFC 2428, RFC 3659); ArgumentError stands for reply 501."""
+"""Parsers of FTP command arguments (RFC 959 section 5.3.2, RFC 2428, RFC 3659); they raise ArgumentError."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -12,7 +12,7 @@ class ArgumentError(ValueError):
 
 
 class DataType(Enum):
-    """Representation types (RFC 959 section 3.1.1)."""
+    """Representation types (RFC 959 section 3.1.1): ASCII and image."""
 
     ASCII = "A"
     IMAGE = "I"

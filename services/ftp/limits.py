@@ -5,7 +5,7 @@ from dataclasses import dataclass
 # Maximum length of a command line: Linux's PATH_MAX, 4096 octets, and a verb, a space and the end of the line.
 LINE_OCTETS = 4096 + 16
 
-# Maximum commands buffered while one is executed; then reading is paused. No client pipelines nearly as many.
+# Maximum commands buffered while one is executed; reading is then paused. No client pipelines nearly as many.
 WAITING_COMMANDS = 64
 
 # Maximum octets buffered while a command is executed: the size of one read.
@@ -17,7 +17,7 @@ REFUSALS_IN_A_ROW = 100
 # Wrong passwords after which a session is ended: RFC 2577 section 5 suggests a limit; vsftpd's max_login_fails is 3.
 LOGIN_ATTEMPTS = 3
 
-# Lowest port to which a data connection is opened (RFC 2577 section 3: not to well-known ports).
+# Lowest client port for a data connection in active mode: well-known ports are excluded (RFC 2577 section 3).
 DATA_PORT_MIN = 1024
 
 # Maximum digits of a file offset, which is a signed 64-bit number.
@@ -26,7 +26,7 @@ OFFSET_DIGITS = 19
 # Largest file whose SIZE in TYPE A is computed, for which the whole file is read; RFC 3659 section 4 permits a refusal.
 ASCII_SIZE_OCTETS = 64 * 1024 * 1024
 
-# Maximum entries of one listing; the reply reports a truncated one.
+# Maximum entries of one listing; longer listings are truncated, which the reply reports.
 LISTED_ENTRIES = 100_000
 
 # Maximum lines of a reply to STAT or SITE on the control connection.
@@ -52,7 +52,7 @@ STEP_OCTETS = 16 * 1024 * 1024
 # Size in octets of one read from a data connection, which loopback and fast links fill.
 RECEIVE_OCTETS = 256 * 1024
 
-# Octets of a file that are converted to TYPE A at once.
+# Maximum octets of a file that are converted to TYPE A at a time.
 ASCII_OCTETS = 256 * 1024
 
 # Milliseconds that a worker thread waits for the peer before it takes another transfer.
@@ -61,7 +61,7 @@ STEP_WAIT_MS = 2
 # Number of worker threads that read and write files for all sessions.
 WORKERS = 8
 
-# Refused connections from other hosts to one passive port, after which the port is closed.
+# Number of refused connections from other hosts to one passive port after which the port is closed.
 REFUSED_PEERS = 64
 
 # Longest reply that the client accepts: RFC 959 has no limit; STAT and FEAT of known servers are far shorter.

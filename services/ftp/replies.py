@@ -14,7 +14,7 @@ _CONTROLS = dict.fromkeys(({*range(32)} - set(map(ord, "\t\r\n"))) | {*range(127
 
 
 def reply(code: int, *lines: str) -> bytes:
-    """Encode a reply of one or several lines; those between the first and the last have no code."""
+    """Encode a reply of one or several lines; in the latter, only the first and the last line have the code."""
     if not 100 <= code <= 599 or not lines:
         raise ValueError(f"no reply: {code} {lines!r}")
     if len(lines) == 1:

@@ -37,7 +37,7 @@ DEFAULT_PORT = 21
 
 
 class FTPServer:
-    """The control connections of one server, and the files of its users."""
+    """FTP server: control connections, accounts, and the files of all users."""
 
     def __init__(
         self, shell: Shell, accounts: Accounts, data_settings: DataSettings, limits: Limits, sync: Sync
@@ -50,7 +50,7 @@ class FTPServer:
         self.connections = ConnectionSet(shell.loop, maxima, _refusal, shell.log, limits.sweep_s)
 
     def protocol(self, slot: Slot) -> ControlConnection:
-        """Return the protocol of a new control connection."""
+        """Return the asyncio protocol for a new control connection."""
         return ControlConnection(self._context, slot)
 
     async def count_files(self) -> None:
@@ -102,25 +102,31 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NAME:PASSWORD[:HOME]",
-        help="add a user; repeatable",
+        help="add a user account; HOME is the home directory; repeatable",
     )
     parser.add_argument("--anonymous", action="store_true", help="let anonymous users read files below the root")
     parser.add_argument(
-        "--passive-ports", type=_ports, metavar="LOW-HIGH", help="port range for passive mode (default: any port)"
+        "--passive-ports",
+        type=_ports,
+        metavar="LOW-HIGH",
+        help="range of ports on which data connections are accepted in passive mode (default: any port)",
     )
     parser.add_argument(
         "--passive-address",
         metavar="ADDR",
-        help="address in the reply to PASV (default: that of the control connection)",
+        help="IPv4 address in the reply to PASV (default: the server's address of the control connection)",
     )
     parser.add_argument(
-        "--data-port", type=port, metavar="N", help="source port in active mode (default: control port - 1)"
+        "--data-port",
+        type=port,
+        metavar="N",
+        help="source port of data connections in active mode (default: control port - 1)",
     )
     parser.add_argument(
         "--fsync",
         choices=[policy.value for policy in Sync],
         default=Sync.REPLACE.value,
-        help="sync uploads to disk when they replace a file, always, or never (default: %(default)s)",
+        help="fsync uploads before the reply: if they replace a file, always, or never (default: %(default)s)",
     )
     limits, data = Limits(), DataSettings.__dataclass_fields__
     count, wait = positive_integer, positive_seconds

@@ -46,13 +46,13 @@ TelnetEvent = Line | LongLine | Interrupt | Answer
 
 
 class TelnetLines:
-    """The decoder; it buffers at most `limit_octets` of an incomplete line, and an incomplete Telnet command."""
+    """Incremental Telnet decoder; it buffers at most `limit_octets` of an incomplete line."""
 
     def __init__(self, limit_octets: int = LINE_OCTETS) -> None:
         self._limit = limit_octets
         self._line = bytearray()
         self._is_long = False
-        # Octets of an incomplete Telnet command: IAC, and the octet after it.
+        # Octets of an incomplete Telnet command: IAC, and the octet that follows.
         self._signal = bytearray()
         self._in_negotiation = False
 
@@ -106,7 +106,7 @@ class TelnetLines:
 
     def _take_signal(self, octet: int, events: list[TelnetEvent]) -> None:
         if self._in_negotiation:
-            # Skip subnegotiation up to IAC SE: no option is ever enabled.
+            # Subnegotiation is skipped up to IAC SE, because no option is ever enabled.
             if self._signal and octet == SE:
                 self._in_negotiation = False
             self._signal[:] = bytes([IAC]) if octet == IAC and not self._signal else b""

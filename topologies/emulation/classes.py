@@ -1,4 +1,4 @@
-"""Mininet's classes of nodes, links and interfaces (`cls=` in a topology), and their place in a testbed.
+"""Handling of `cls=` in a topology: replacement of Mininet's classes by those of the testbed, or refusal.
 
 A testbed makes hosts, switches, links and interfaces of its own classes, which are derived from Mininet's. Where a
 topology names a stock class without further behaviour, `cls=TCLink` or `cls=OVSSwitch`, the testbed's takes its place.
@@ -132,7 +132,7 @@ class _Alone:
 
 @cache
 def combined(kind: type | None, own: type) -> type:
-    """Return the class to make for `cls=kind` in place of the testbed's own class."""
+    """Return the class to use for `cls=kind`: `own`, or a subclass of both `kind` and `own`."""
     if kind is None or kind in HOSTS + SWITCHES + LINKS + INTERFACES:
         return own
     if issubclass(kind, own):

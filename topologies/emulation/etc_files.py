@@ -7,7 +7,7 @@ NSSWITCH = Path("/etc/nsswitch.conf")
 
 
 def hosts_text(own_name: str, entries: Iterable[tuple[str, Sequence[str]]], *, with_ipv6: bool = False) -> str:
-    """Format hosts(5) from (address, names) pairs, the loopback first."""
+    """Format /etc/hosts from (address, names) pairs, the loopback addresses first."""
     lines = ["127.0.0.1 localhost", *(["::1 localhost ip6-localhost ip6-loopback"] if with_ipv6 else [])]
     lines += [f"{address} {' '.join(names)}" for address, names in entries]
     if not any(own_name in line.split()[1:] for line in lines):
@@ -16,7 +16,7 @@ def hosts_text(own_name: str, entries: Iterable[tuple[str, Sequence[str]]], *, w
 
 
 def resolv_text(resolvers: Iterable[str]) -> str:
-    """Format resolv.conf(5). Without a resolver, names come from /etc/hosts alone."""
+    """Format /etc/resolv.conf; without a resolver, names are resolved by /etc/hosts alone."""
     lines = [f"nameserver {address}" for address in resolvers]
     # Without a `nameserver` line the C library queries 127.0.0.1, which the options limit to one attempt of 1 s.
     return "\n".join([*lines, "options timeout:2 attempts:2" if lines else "options timeout:1 attempts:1"]) + "\n"

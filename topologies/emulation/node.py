@@ -465,7 +465,7 @@ class Bridge(_LazyShell, LinuxBridge):  # type: ignore[misc]
         self._changed()
 
     def connected(self) -> bool:
-        """Return whether every port forwards, or is blocked by the spanning tree."""
+        """Return whether every port is forwarding or blocked, so that the spanning tree has converged."""
         return not (self.stp and {"listening", "learning"} & set(self._port_states()))
 
     def _port_states(self) -> list[str]:

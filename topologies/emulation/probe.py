@@ -1,4 +1,4 @@
-"""Path probes: measure round-trip time, rate and loss of a path, inside the hosts, before an experiment.
+"""Path probes: measurement of round-trip time, rate and loss between two hosts, before an experiment.
 
     topologies.emulation.probe rtt ADDRESS COUNT            ICMP echo (RFC 792), one at a time
     topologies.emulation.probe receive PORT COUNT           READY, then one train of UDP frames

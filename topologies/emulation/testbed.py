@@ -389,7 +389,7 @@ class Testbed:
             raise death from None
 
     def _kill_all(self) -> None:
-        """Kill all processes and delete the remaining links at once: faster than an orderly tear-down.
+        """Kill all processes and delete the remaining links at once, which is faster than an orderly tear-down.
 
         The orderly tear-down afterwards finds little left.
         """
@@ -471,7 +471,7 @@ class Testbed:
             etc_files.write(self.workdir / "etc" / host, host, entries, resolvers, with_ipv6=self.ipv6)
 
     def prepare_names(self, name: str, given: Mapping[str, Any]) -> None:
-        """Write the files of /etc for a host that is about to join the running network."""
+        """Write the /etc files (hosts, resolv.conf ...) for a host that is about to join the running network."""
         resolver = given.get("resolver") or []
         entries = [(host.IP(), [*(host.params.get("names") or []), host.name]) for host in self.net.hosts if host.IP()]
         resolvers = [resolver] if isinstance(resolver, str) else resolver
@@ -505,7 +505,7 @@ class Testbed:
         return {name: services for name, services in started.items() if services}
 
     def _start(self, host: Host, *, wait: bool = True) -> list[Service | Program]:
-        """Start the services of one host: its starter if there is one, else each line of `serves`."""
+        """Start the services of one host: by the starter if there is one, else each command line of `serves`."""
         if host.name in self._starters:
             instead = self._starters[host.name](host)
             if isinstance(instead, Service):
@@ -521,7 +521,7 @@ class Testbed:
         return started
 
 
-# Faults that experiments inject into the network.
+# Functions by which experiments inject faults into the network.
 
 
 def unplug(bed: Testbed, name: str) -> None:

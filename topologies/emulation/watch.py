@@ -51,7 +51,7 @@ class LabDied(BaseException):
     """
 
     def kept_in(self, folder: str) -> LabDied:
-        """Return the same error with the folder of the packets that were captured until then."""
+        """Return this error with a message that also names the folder of the captured packets."""
         return type(self)(f"{self}; {_kept_in(folder)}")
 
 
@@ -70,7 +70,7 @@ class Stopped(BaseException):
         self.number = number
 
     def kept_in(self, folder: str) -> Stopped:
-        """Return the same error with the folder of the packets that were captured until then."""
+        """Return this error with a message that also names the folder of the captured packets."""
         return type(self)(self.number, f"{self}; {_kept_in(folder)}")
 
 

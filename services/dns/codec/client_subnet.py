@@ -26,7 +26,7 @@ _FAMILIES = {1: 4, 2: 16}
 
 @dataclass(frozen=True, slots=True)
 class ClientSubnet:
-    """The option's content: the client's network, and in a response the scope prefix the answer is valid for."""
+    """Content of the option: the client's network, and the scope prefix length for which a response is valid."""
 
     network: IPv4Network | IPv6Network
     scope_prefix: int = 0
@@ -38,7 +38,7 @@ class ClientSubnet:
         family, source, scope = reader.u16(), reader.u8(), reader.u8()
         size = _FAMILIES.get(family, 0)
         address = reader.octets(reader.remaining)
-        # RFC 7871 section 6: as many octets as the prefix needs, and the remaining bits are zero.
+        # RFC 7871 section 6: ADDRESS has as many octets as the prefix needs, and all further bits are zero.
         if source > 8 * size or scope > 8 * size or len(address) != (source + 7) // 8:
             raise WireError("client subnet with inconsistent family, prefix and address")
         padded = address.ljust(size, b"\0")
@@ -73,7 +73,7 @@ _SCOPE_OFFSET = 3
 
 @dataclass(frozen=True, slots=True)
 class QuerySubnet:
-    """The option of a query; `network` is None for SOURCE 0, the opt-out."""
+    """Client subnet option of a query; `network` is None for SOURCE 0, by which the client opts out."""
 
     option: Option
     network: Network | None

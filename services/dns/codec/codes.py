@@ -134,7 +134,7 @@ class Opcode(IntEnum):
 
 
 class Rcode(IntEnum):
-    """Response codes, including the extended ones of EDNS."""
+    """Response codes, including the extended codes of EDNS, which have 12 bits."""
 
     NOERROR = 0
     FORMERR = 1
@@ -162,17 +162,17 @@ _CLASSES = {name: number for number, name in _CLASS_NAMES.items()} | {"CHAOS": 3
 
 
 def type_to_text(number: int) -> str:
-    """Return the mnemonic of a type, or TYPE and its number."""
+    """Return the mnemonic of an RR type, or TYPEnnn for an unknown number."""
     return _TYPE_NAMES.get(number) or f"TYPE{number}"
 
 
 def class_to_text(number: int) -> str:
-    """Return the mnemonic of a class, or CLASS and its number."""
+    """Return the mnemonic of a class, or CLASSnnn for an unknown number."""
     return _CLASS_NAMES.get(number) or f"CLASS{number}"
 
 
 def rcode_to_text(number: int) -> str:
-    """Return the mnemonic of a response code, or RCODE and its number."""
+    """Return the mnemonic of a response code, or RCODEnnn for an unknown number."""
     try:
         return Rcode(number).name
     except ValueError:

@@ -89,13 +89,13 @@ class Mnemonic(Unsigned):
 
 
 class Seconds(Unsigned):
-    """A 32-bit time in seconds; master files may use units."""
+    """A 32-bit duration in seconds; master files may use units, such as 1h30m."""
 
     def __init__(self) -> None:
         super().__init__(4)
 
     def from_tokens(self, tokens: Tokens, label: str) -> int:
-        # The fields of an SOA have 32 bits (RFC 1035 section 3.3.13), unlike a TTL.
+        # Times in an SOA have 32 bits (RFC 1035 section 3.3.13), whereas a TTL has 31.
         return ttl_from_text(tokens.token(label).text, label, U32_MAX)
 
 
@@ -128,7 +128,7 @@ class Time(Unsigned):
 
 
 class CoveredType(Unsigned):
-    """An RR type as a field, by its mnemonic in presentation format."""
+    """An RR type as a field, such as the type covered by an RRSIG; in text a mnemonic."""
 
     def __init__(self) -> None:
         super().__init__(2)
@@ -447,7 +447,7 @@ WELL_KNOWN_NAME = DomainName(sent=True, received=True)
 # RFC 3597 section 4: names in RP, AFSDB, RT, SIG, PX, NXT, NAPTR and SRV are decompressed, but not sent compressed.
 RECEIVED_NAME = DomainName(sent=False, received=True)
 
-# RFC 3597 section 4: names in all later types are never compressed.
+# RFC 3597 section 4: names in types later than RFC 1035 and the listed ones are never compressed.
 PLAIN_NAME = DomainName(sent=False, received=False)
 
 VERBATIM_NAME = DomainName(sent=False, received=False, folded=False)

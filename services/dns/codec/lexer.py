@@ -49,7 +49,7 @@ class LexError(TextError):
 
 
 def lex(text: str) -> Iterator[Line]:
-    """Yield the lines that have tokens; raises LexError."""
+    """Split a master file into logical lines; lines without tokens are left out; raises LexError."""
     position, number, depth = 0, 1, 0
     tokens: list[Token] = []
     first, indented, at_start, token_end = 1, False, True, -1

@@ -86,16 +86,16 @@ class RRset:
     rdatas: tuple[Rdata, ...]
 
     def records(self) -> Iterator[Record]:
-        """Yield the records of the set."""
+        """Yield the records of the RRset."""
         for rdata in self.rdatas:
             yield Record(self.name, self.rtype, self.rclass, self.ttl, rdata)
 
     def renamed(self, name: Name) -> "RRset":
-        """Return the set with another owner, as in the expansion of a wildcard (RFC 4592 section 2.2.1)."""
+        """Return the RRset with another owner, as in the expansion of a wildcard (RFC 4592 section 2.2.1)."""
         return RRset(name, self.rtype, self.rclass, self.ttl, self.rdatas)
 
     def with_ttl(self, ttl: int) -> "RRset":
-        """Return the set with another TTL."""
+        """Return the RRset with another TTL, in seconds."""
         return RRset(self.name, self.rtype, self.rclass, ttl, self.rdatas)
 
     def rotated(self, rotation: int) -> "RRset":
@@ -192,7 +192,7 @@ def _options(reader: Reader) -> Iterator[Option]:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message; `rcode` includes the extended bits of EDNS, and OPT is in `edns`, not in `additional`."""
+    """A DNS message; `rcode` includes the extended bits of EDNS, and OPT is in `edns`, not in `additional`."""
 
     id: int = 0
     qr: bool = False
@@ -256,11 +256,11 @@ class Message:
         )
 
     def options(self, code: int) -> list[Option]:
-        """Return the EDNS options with a code."""
+        """Return the EDNS options that have a given option code."""
         return [] if self.edns is None else [option for option in self.edns.options if option.code == code]
 
     def without_option(self, code: int) -> "Message":
-        """Return the message without the EDNS options that have a code."""
+        """Return the message without the EDNS options that have a given option code."""
         if self.edns is None or not self.options(code):
             return self
         options = tuple(option for option in self.edns.options if option.code != code)
@@ -389,7 +389,7 @@ def _read_record(reader: Reader) -> "Record | _Opt":
 
 
 def encode(message: Message, limit_octets: int = MESSAGE_OCTETS_MAX) -> bytes:
-    """Encode a message into at most `limit_octets`; set TC where a required RRset does not fit (RFC 2181 section 9)."""
+    """Encode a message into at most `limit_octets`; set TC if a required RRset does not fit (RFC 2181 section 9)."""
     writer = Writer()
     write_header(writer, message)
     for question in message.questions:
@@ -412,7 +412,7 @@ def encode(message: Message, limit_octets: int = MESSAGE_OCTETS_MAX) -> bytes:
 
 def udp_limit(query: Message, size_max: int) -> int:
     """Return the maximum size of a UDP response: the requestor's payload size, from 512 to `size_max` octets."""
-    # RFC 6891 section 6.2.3; without EDNS, RFC 1035 section 2.3.4.
+    # The limit is the size in OPT (RFC 6891 section 6.2.3), without EDNS 512 octets (RFC 1035 section 2.3.4).
     return UDP_SIZE_MIN if query.edns is None else min(max(query.edns.udp_size, UDP_SIZE_MIN), size_max)
 
 

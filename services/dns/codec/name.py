@@ -26,7 +26,7 @@ NAME_OCTETS_MAX = 255
 
 ASTERISK = b"*"
 
-# Characters that are escaped in a master file, beside the unprintable ones.
+# Printable characters of a label that must be escaped in a master file.
 _SPECIAL = frozenset(b'".;\\()@$')
 
 
@@ -112,12 +112,12 @@ class Name:
         return Name._part(self.labels[1:], self.folded[1:])
 
     def is_below(self, ancestor: "Name") -> bool:
-        """Tell whether this is `ancestor` or a subdomain of it."""
+        """Tell whether this name is `ancestor` or a subdomain of `ancestor`."""
         count = len(ancestor.folded)
         return count == 0 or self.folded[-count:] == ancestor.folded
 
     def is_strictly_below(self, ancestor: "Name") -> bool:
-        """Tell whether this is a proper subdomain of `ancestor`."""
+        """Tell whether this name is a subdomain of `ancestor`, and not `ancestor` itself."""
         return len(self.folded) > len(ancestor.folded) and self.is_below(ancestor)
 
     def suffix(self, count: int) -> "Name":
@@ -143,7 +143,7 @@ ROOT = Name()
 
 
 def escape(label: bytes) -> str:
-    """Return a label in presentation format."""
+    """Return a label in presentation format, with escapes."""
     return "".join(_escaped(octet) for octet in label)
 
 
@@ -211,7 +211,7 @@ _U32 = struct.Struct("!I")
 
 
 class Reader:
-    """Decoder for `data`, which advances from `offset`; `end` is the limit, which is narrowed while rdata is read."""
+    """Decoder for `data` from `offset` on; `end` is the limit, narrowed to the end of rdata while rdata is read."""
 
     __slots__ = ("data", "end", "offset")
 
@@ -222,7 +222,7 @@ class Reader:
 
     @property
     def remaining(self) -> int:
-        """The number of octets left before the end."""
+        """Number of octets left before `end`."""
         return self.end - self.offset
 
     def octets(self, count: int) -> bytes:
@@ -274,7 +274,7 @@ class Reader:
             target = (length & 0x3F) << 8 | data[position]
             if after < 0:
                 after = position + 1
-            # RFC 1035 section 4.1.4: "a prior occurrence". Each jump leads to a smaller offset, so the loop ends.
+            # RFC 1035 section 4.1.4: a pointer leads to "a prior occurrence", a smaller offset, so the loop ends.
             if target >= segment:
                 raise WireError(f"the name at {self.offset} has a pointer that leads forward")
             segment = position = target
@@ -332,6 +332,6 @@ class Writer:
         octets.append(0)
 
     def truncate(self, length: int) -> None:
-        """Remove the octets from `length` on, and the offsets of names in them."""
+        """Remove the octets from offset `length` on, and forget the names that were written there."""
         del self.octets[length:]
         self._offsets = {suffix: offset for suffix, offset in self._offsets.items() if offset < length}

@@ -113,7 +113,7 @@ class NS(SingleName):
 
 @dataclass(frozen=True, slots=True)
 class CNAME(SingleName):
-    """The canonical name for the alias that is the owner."""
+    """The canonical name, for which the owner is an alias."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -419,7 +419,7 @@ _ANY_CLASS: dict[int, type[Rdata]] = {
     RRType.DLV: DS,
 }
 
-# Types whose rdata has this format in class IN only: an A record of Chaosnet is different.
+# Types whose rdata has a format of its own in class IN only: an A record of Chaosnet is different.
 _INTERNET: dict[int, type[Rdata]] = {
     **_ANY_CLASS,
     RRType.A: A,
@@ -475,7 +475,7 @@ _INTERPRETED = frozenset(
 
 
 def rdata_class(rtype: int, rclass: int = RRClass.IN) -> type[Rdata]:
-    """Return the rdata class for a type and class; Opaque if unknown."""
+    """Return the Rdata subclass for an RR type and class; Opaque if the type is unknown."""
     return (_INTERNET if rclass == RRClass.IN else _ANY_CLASS).get(rtype, Opaque)
 
 
@@ -507,7 +507,7 @@ def _decode(kind: type[Rdata], reader: Reader, size: int) -> Rdata:
 
 
 def rdata_from_tokens(rtype: int, rclass: int, tokens: Tokens) -> Rdata:
-    """Parse rdata from all tokens that are left of a line; raises TextError."""
+    """Parse rdata from the remaining tokens of a master file's line; raises TextError."""
     first = tokens.peek()
     if first is not None and first.text == GENERIC and not first.quoted:
         return _generic(rtype, rclass, tokens)

@@ -233,7 +233,7 @@ class ATMA(Rdata):
 
 @dataclass(frozen=True, slots=True)
 class GPOS(Rdata):
-    """A place by decimal numbers in strings: degrees east, degrees north, metres (RFC 1712 section 3)."""
+    """A geographic position in decimal text: longitude and latitude in degrees, altitude in m (RFC 1712 section 3)."""
 
     shape = (("longitude", STRING), ("latitude", STRING), ("altitude", STRING))
     longitude: bytes
@@ -252,7 +252,7 @@ _DIAMETER_CM_MAX = 9_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class LOC(Rdata):
-    """A place on the WGS 84 spheroid, its size and precision (RFC 1876 section 2).
+    """A geographic position on the WGS 84 spheroid, with size and precision (RFC 1876 section 2).
 
     Angles are in thousandths of an arc second from 2^31, the altitude in centimetres above -100,000 m; size and both
     precisions are a decimal digit and an exponent of ten, of centimetres.
@@ -294,7 +294,7 @@ class LOC(Rdata):
         altitude = _centimetres(tokens, "altitude") + _ALTITUDE_BASE_CM
         if not 0 <= altitude <= _U32_MAX:
             raise TextError("altitude is not from -100000.00 m to 42849672.95 m")
-        # RFC 1876 section 3: the defaults are 1 m, 10 km and 10 m.
+        # RFC 1876 section 3: size, horizontal and vertical precision are by default 1 m, 10 km and 10 m.
         size = _digit_and_exponent(tokens, "size", 0x12)
         horizontal = _digit_and_exponent(tokens, "horizontal precision", 0x16)
         vertical = _digit_and_exponent(tokens, "vertical precision", 0x13)
@@ -368,7 +368,7 @@ _FAMILIES: dict[int, tuple[FieldKind[IPv4Address] | FieldKind[IPv6Address], int]
 
 @dataclass(frozen=True, slots=True)
 class Prefix:
-    """An address prefix of APL, its address without trailing zero octets; `negated` excludes it."""
+    """An address prefix in APL, the address without trailing zero octets; `negated` excludes the prefix."""
 
     family: int
     length: int
@@ -510,7 +510,7 @@ class LP(Rdata):
 
 @dataclass(frozen=True, slots=True)
 class A6(Rdata):
-    """The low bits of an IPv6 address, and the name that has the prefix (RFC 2874 section 3, historic)."""
+    """The low bits of an IPv6 address, and the name whose A6 records have the prefix (RFC 2874, historic)."""
 
     prefix_length: int
     suffix: IPv6Address

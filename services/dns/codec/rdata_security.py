@@ -184,7 +184,7 @@ class _NxtTypes(FieldKind[tuple[int, ...]]):
 
 @dataclass(frozen=True, slots=True)
 class NXT(Rdata):
-    """The forerunner of NSEC (RFC 2535 section 5.2)."""
+    """The next name of a zone, and the types of the owner: the forerunner of NSEC (RFC 2535 section 5.2)."""
 
     shape = (("next", PLAIN_NAME), ("types", _NxtTypes()))
     next: Name
@@ -245,7 +245,7 @@ class ZONEMD(Rdata):
 
 @dataclass(frozen=True, slots=True)
 class TLSA(Rdata):
-    """The certificate of a service (RFC 6698 section 2) or, in SMIMEA, of a mailbox (RFC 8162 section 2)."""
+    """The certificate of a TLS service (RFC 6698 section 2) or, as SMIMEA, of a mailbox (RFC 8162 section 2)."""
 
     shape = (("usage", U8), ("selector", U8), ("matching_type", U8), ("data", OCTETS))
     usage: int

@@ -37,7 +37,7 @@ _COMMA, _BACKSLASH = ord(","), ord("\\")
 
 
 def key_from_text(text: str) -> int:
-    """Parse the name of a parameter, or key and its number without leading zeros; raises TextError."""
+    """Parse a parameter's name, such as `alpn`, or `keyNNN` without leading zeros; raises TextError."""
     lower = text.lower()
     match = _KEY_NUMBER.fullmatch(lower)
     number = _KEYS.get(lower, int(match[1]) if match else -1)
@@ -47,7 +47,7 @@ def key_from_text(text: str) -> int:
 
 
 def key_to_text(key: int) -> str:
-    """Return the name of a parameter, or key and its number."""
+    """Return the name of a parameter, such as `alpn`, or `keyNNN` for an unknown one."""
     return _KEY_NAMES.get(key) or f"key{key}"
 
 
@@ -272,7 +272,7 @@ def _value(key: int, name: str, text: bytes) -> bytes:
 
 
 def _check(parameters: dict[int, bytes]) -> None:
-    """Check the relations of RFC 9460 sections 7.1.1 and 8; raises TextError."""
+    """Check relations between parameters (no-default-alpn, mandatory; RFC 9460 7.1.1 and 8); raises TextError."""
     if NO_DEFAULT_ALPN in parameters and ALPN not in parameters:
         raise TextError("no-default-alpn needs alpn")
     if MANDATORY not in parameters:

@@ -1,4 +1,4 @@
-"""RRset cache and delegation cache of the resolver: answers with their trust, negative answers, failures, delegations.
+"""RRset cache and delegation cache of the resolver: answers ranked by trust, negative answers, failures.
 
 RFC 1034 section 5.3.3 and RFC 2181 sections 5.4 and 5.4.1 (ranking), RFC 2308 (negative answers), RFC 9520 (resolution
 failures). Time comes in as `now` in seconds. A TTL is returned as the seconds left, rounded down, so that no downstream
@@ -105,11 +105,11 @@ class Delegation:
 class Trust(IntEnum):
     """Ranking of cached answers (RFC 2181 section 5.4.1); lower ranks are never cached as answers."""
 
-    # The answer section without AA.
+    # Data from the answer section of a response without AA.
     ANSWER = 1
-    # The authority section of an authoritative answer.
+    # Data from the authority section of a response with AA.
     AUTHORITY = 2
-    # The answer section of an authoritative answer.
+    # Data from the answer section of a response with AA.
     AUTHORITATIVE_ANSWER = 3
 
 
@@ -123,7 +123,7 @@ class Negative:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A resolution failure; `count` is the number of consecutive failures before it."""
+    """A cached resolution failure; `count` is the number of consecutive failures before this one."""
 
     count: int
     ttl_s: int
@@ -186,7 +186,7 @@ class Cache:
         return rrset if rrset.ttl <= self._ttl_max_s else rrset.with_ttl(self._ttl_max_s)
 
     def put_failure(self, name: Name, rtype: int, now: float) -> None:
-        """Store a resolution failure, for twice as long each time in a row (RFC 9520 section 3.2)."""
+        """Store a resolution failure; the time doubles with each consecutive failure (RFC 9520 section 3.2)."""
         key = (name.folded, rtype)
         count, entry = 0, self._entries.get(key)
         if entry is not None and isinstance(entry.value, Failure):
@@ -281,7 +281,7 @@ class LookupResult:
 
 
 def look_up(cache: CacheView, name: Name, rtype: int, now: float) -> LookupResult | None:
-    """Look up a name: its RRset, negative answer, failure, or alias, also by a DNAME; None on a miss."""
+    """Look up a name and type: RRset, negative answer, failure, or alias, also by a DNAME; None on a miss."""
     # RFC 8482 section 4.1: the cached RRsets of a name may be incomplete, so ANY is always a miss.
     if rtype == RRType.ANY:
         return None
@@ -309,6 +309,6 @@ def _look_up_dname(cache: CacheView, name: Name, rtype: int, now: float) -> Look
     synthesized = synthesize_cname(dname, name)
     if synthesized is None:
         return LookupResult(Rcode.YXDOMAIN, (dname,))
-    # A query for CNAME is answered by the alias itself.
+    # A query for type CNAME is answered by the alias itself, so the chain ends there.
     target = None if rtype == RRType.CNAME else synthesized[1]
     return LookupResult(Rcode.NOERROR, (dname, synthesized[0]), target)

@@ -67,7 +67,7 @@ Link = tuple[RRset, Trust | None]
 
 @dataclass(frozen=True, slots=True)
 class ClassifiedResponse:
-    """The usable content of a response.
+    """The usable content of a response, and its kind.
 
     `answers` is the alias chain in order with the answer, `name` its last name, which a negative answer is about (RFC
     2308 section 2.1, RFC 6604 section 3). `detail` is the reason for LAME and FAILED. `subnet` is the client subnet of
@@ -163,7 +163,7 @@ class _Classifier:
         return ClassifiedResponse(ResponseKind.ALIAS, name, chain) if chain else self._referral_or_lame(name)
 
     def _trust(self, chain: tuple[Link, ...]) -> Trust | None:
-        """Return the trust of an RRset that follows `chain`; None behind an alias (RFC 2181 section 5.4.1)."""
+        """Return the trust of an RRset at the end of an alias chain; None behind an alias (RFC 2181 section 5.4.1)."""
         if chain:
             return None
         return Trust.AUTHORITATIVE_ANSWER if self._message.aa else Trust.ANSWER

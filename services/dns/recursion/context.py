@@ -11,7 +11,7 @@ from services.dns.recursion.upstream_addresses import UpstreamAddresses
 
 @dataclass(slots=True)
 class ResolverContext:
-    """Root delegation (or forwarders), caches, random generator, and settings.
+    """State shared by all resolutions: root delegation (or forwarders), caches, random generator, settings.
 
     `minimise` enables QNAME minimisation (RFC 9156), `randomise_case` 0x20. With an `ecs_cache` the resolver sends
     client subnets (RFC 7871), and caches the answers by network. `upstream_addresses` are those that may be queried.

@@ -23,7 +23,7 @@ from services.dns.recursion.cache import ENTRIES_MAX, TTL_MAX_S, Cache, LookupRe
 NETWORKS_MAX = 100
 QUESTIONS_MAX = ENTRIES_MAX // NETWORKS_MAX
 
-# A network as a key: IP version, prefix length, prefix. A negative length is for clients that send exactly that length.
+# Cache key (IP version, prefix length, prefix); a negative length matches clients that send exactly that length.
 Key = tuple[int, int, int]
 _NO_BITS: Key = (0, 0, 0)
 
@@ -93,7 +93,7 @@ def is_global(subnet: ClientSubnet) -> bool:
 
 
 def _matching(subnet: Network) -> list[Key]:
-    """Return the keys that match a client's network, longest first."""
+    """Return the cache keys that match a client's network, the longest prefix first."""
     length = subnet.prefixlen
     if length == 0:
         return [_NO_BITS]
@@ -120,7 +120,7 @@ class ECSView:
         self.scope = 0
 
     def get(self, name: Name, rtype: int, now: float) -> Value | None:
-        """Return the entry for this network, else the one for all clients."""
+        """Return the entry for this network, else the entry for all clients; None on a miss."""
         entry = self._ecs_cache.get(name, rtype, self._subnet, now)
         if entry is None:
             return self._cache.get(name, rtype, now)
@@ -128,14 +128,14 @@ class ECSView:
         return entry[0]
 
     def nonexistence(self, name: Name, now: float) -> Negative | None:
-        """Return the cached NXDOMAIN of the name, which is valid for all clients."""
+        """Return the cached NXDOMAIN of the name, which is valid for all clients; None on a miss."""
         return self._cache.nonexistence(name, now)
 
 
 def look_up_for(
     cache: Cache, ecs_cache: ECSCache | None, name: Name, rtype: int, subnet: Network | None, now: float
 ) -> LookupResult | None:
-    """Look up the caches for clients in `subnet`; None on a miss."""
+    """Look up a name and type in both caches, for clients in `subnet`; None on a miss."""
     if ecs_cache is None or subnet is None:
         return look_up(cache, name, rtype, now)
     view = ECSView(cache, ecs_cache, subnet)

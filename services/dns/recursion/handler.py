@@ -84,7 +84,7 @@ class Resolve(Protocol):
 
 
 class RecursionHandler:
-    """Handler that answers queries with the results of `resolve`."""
+    """Handler that answers clients' queries by `resolve`, the scheduler."""
 
     def __init__(self, context: ResolverContext, resolve: Resolve, access: AccessList, now: Now) -> None:
         self._context = context
@@ -120,7 +120,7 @@ class RecursionHandler:
         return self._reply(query, await result, option)
 
     def _reply(self, query: Message, result: Result, option: QuerySubnet | None) -> Message:
-        # The answer of an upstream server keeps that server's order; one from the cache is rotated at random.
+        # The addresses in an upstream server's answer keep that server's order; those from the cache are rotated.
         rotation = 0 if result.queries else self._context.random.randrange(ROTATIONS)
         reply = recursive_reply(query, result, rotation)
         return reply if option is None else with_subnet(query, reply, option, result.scope)

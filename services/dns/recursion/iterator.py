@@ -101,7 +101,7 @@ ALIASES_MAX = 16
 HOSTS_PER_DELEGATION_MAX = 4
 # RFC 9520 section 3.1: at most three queries for the same question to one server.
 QUERIES_PER_SERVER_MAX = 3
-# RFC 9156 section 2.3: MAX_MINIMISE_COUNT and MINIMISE_ONE_LAB.
+# Limits on QNAME minimisation: MAX_MINIMISE_COUNT and MINIMISE_ONE_LAB of RFC 9156 section 2.3.
 MINIMISED_MAX = 10
 MINIMISED_ONE_LABEL = 4
 
@@ -112,7 +112,7 @@ _GLUE = 1 << 16
 _RCODES = {ResponseKind.NO_NAME: Rcode.NXDOMAIN, ResponseKind.TOO_LONG: Rcode.YXDOMAIN}
 
 
-# Steps 2 to 4: one name, from the nearest delegation down.
+# Steps 2 to 4 of RFC 1034 section 5.3.3: resolution of one name, from the nearest delegation down.
 
 
 @dataclass(slots=True)
@@ -197,7 +197,7 @@ class Iteration:
                 self._note_apex_hosts(delegation, question, response)
                 return self._lookup_result(response)
             elif response is None or response.kind not in (ResponseKind.ANSWER, ResponseKind.NO_DATA):
-                # RFC 9156 section 2.3: an error about a minimised qname does not apply to the whole qname.
+                # RFC 9156 section 2.3: after an error for a minimised qname the whole qname is sent next.
                 labels = labels_all
 
     def _subnet_for(self, delegation: Delegation, question: Question) -> Network | None:
@@ -227,7 +227,7 @@ class Iteration:
         return response
 
     def _referred(self, queried: Delegation, delegation: Delegation) -> Delegation:
-        """Cache a referral and return it; a referral of a recursive server leads to recursive servers."""
+        """Return the delegation of a referral, cached, or marked as recursive if the queried servers are recursive."""
         if queried.service is not Service.ITERATIVE:
             return replace(delegation, service=queried.service)
         delegation = replace(delegation, parent=queried)
@@ -268,7 +268,7 @@ class Iteration:
         """Return the cache for answers that are valid for some clients only; None if valid for all."""
         if response.subnet is None or is_global(response.subnet):
             return None
-        # A server that refused the client's network answered for prefix length 0, that is for all clients.
+        # After a refusal of the client's network the server has answered for prefix length 0, that is for all clients.
         return self._context.ecs_cache if response.subnet.network == self._subnet else None
 
     def _lookup_result(self, response: ClassifiedResponse) -> LookupResult:
@@ -422,7 +422,7 @@ class Iteration:
         return ()
 
     def _host_addresses(self, host: Name, rtype: int, _: Delegation) -> Steps[tuple[str, ...] | None]:
-        """Resolve the addresses of a name server in another zone; None if it has none of either type."""
+        """Resolve a name server's addresses in another zone; None if the name has neither A nor AAAA records."""
         result = look_up(self._context.cache, host, rtype, self._budget.now)
         if result is None:
             nested = Iteration(self._context, self._budget, None, self._depth + 1)
@@ -433,7 +433,7 @@ class Iteration:
         return addresses_of(result.answers[-1]) if result.answers else ()
 
     def _missing_glue(self, host: Name, rtype: int, delegation: Delegation) -> Steps[tuple[str, ...] | None]:
-        """Query the servers of the parent zone for glue that their referral did not have (RFC 1034 section 5.3.3).
+        """Query the parent zone's servers for glue that was missing in the referral (RFC 1034 section 5.3.3).
 
         A host in the zone itself can be resolved by no other servers. Like all glue, its addresses are no answer.
         """

@@ -101,7 +101,7 @@ class UpstreamQuery:
 
 @dataclass(frozen=True, slots=True)
 class Replied:
-    """A matching response after `rtt_s`; `case_mangled` if the case of the qname differs."""
+    """Outcome: a matching response after `rtt_s` seconds; `case_mangled` if the case of the qname differs."""
 
     message: Message
     rtt_s: float
@@ -120,12 +120,12 @@ class Mismatched:
 
 @dataclass(frozen=True, slots=True)
 class TimedOut:
-    """No response before the timeout."""
+    """Outcome: no response before the timeout."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unreachable:
-    """An ICMP error, a refused connection, or a connection closed without a response."""
+    """Outcome: an ICMP error, a refused connection, or a connection closed without a response."""
 
 
 Outcome = Replied | Mismatched | TimedOut | Unreachable
@@ -133,7 +133,7 @@ Steps = Generator[UpstreamQuery, Outcome, T]
 
 
 class ResponseMatcher:
-    """Match of responses to one query with a message id; `mismatched` after one that has the id and is not accepted."""
+    """Check of responses to one query; `mismatched` is True after a response with the right id that did not match."""
 
     def __init__(self, query: UpstreamQuery, message_id: int) -> None:
         self._query = query
@@ -221,7 +221,7 @@ def _random_case(label: bytes, random: Random) -> bytes:
 
 @dataclass(slots=True)
 class QueryBudget:
-    """The work done for one client question; `now` is the time of the latest event.
+    """Limits on the work done for one client question; `now` is the time of the latest event.
 
     `in_progress` has the questions that are being resolved for it, to detect circular dependencies.
     """
@@ -254,7 +254,7 @@ class QueryBudget:
 
 
 class Exchange:
-    """The queries about one question to one server of `delegation`, until a usable response.
+    """The queries to one server about one question, repeated in other forms until a response is usable.
 
     `unusable` is set where the server responds, and no response matches.
     """
@@ -285,7 +285,7 @@ class Exchange:
         self.unusable = False
 
     def run(self) -> Steps[Message | None]:
-        """Return the server's response, None without a usable one."""
+        """Query the server; return the usable response, None if there is none."""
         for _ in range(self._attempts_max):
             query = self._query()
             outcome = yield self._budget.spend(query)

@@ -105,7 +105,7 @@ class Scheduler:
     async def _wait(self, task: "asyncio.Task[Result]", client: str) -> Result:
         self._waiting[client] += 1
         try:
-            # A client that disconnects must not cancel the resolution for the others.
+            # shield(): a client that disconnects must not cancel the resolution for other clients.
             return await asyncio.shield(task)
         finally:
             self._waiting[client] -= 1
@@ -161,5 +161,5 @@ class Scheduler:
 
 
 def _is_same(query: UpstreamQuery, other: UpstreamQuery) -> bool:
-    """Tell whether two queries are equal but for random case, timeout and zone."""
+    """Tell whether two queries are equal, except for random case, timeout and zone."""
     return replace(query, spelling=other.spelling, timeout_s=other.timeout_s, zone=other.zone) == other

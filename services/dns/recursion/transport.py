@@ -161,11 +161,11 @@ class Upstream:
         try:
             async with asyncio.timeout(query.timeout_s):
                 reader, writer = await asyncio.open_connection(query.address, self._port, local_addr=source)
-                # The server may have closed the connection already, and uvloop's transport then raises on write().
+                # If the server has closed the connection already, write() of uvloop's transport would raise.
                 if writer.transport.is_closing():
                     return Unreachable()
                 data = matcher.to_wire()
-                # RFC 7766 section 8: length and message in one write.
+                # RFC 7766 section 8: length field and message are sent in one write.
                 writer.write(len(data).to_bytes(2, "big") + data)
                 message = None
                 while message is None and not matcher.mismatched:
@@ -192,7 +192,7 @@ class _QueryProtocol(asyncio.DatagramProtocol):
         self._grace: asyncio.TimerHandle | None = None
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        # Datagrams that arrive between bind() and connect() may have any source.
+        # The source is checked, because datagrams that arrive between bind() and connect() may have any source.
         if self._received.done() or tuple(addr[:2]) != self._server:
             return
         message = self._matcher.accept(data)

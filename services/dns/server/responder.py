@@ -73,7 +73,7 @@ def accept(data: bytes) -> Message | bytes | None:
     if data[2] >> 3 & 0xF != Opcode.QUERY:
         return _error_response(data, Rcode.NOTIMP)
     try:
-        # As BIND and NSD do, octets behind the message are ignored.
+        # As in BIND and NSD, octets behind the message are ignored.
         query = Message.from_wire(data, ignore_trailing=True)
     except WireError:
         return _error_response(data, Rcode.FORMERR)
@@ -87,7 +87,7 @@ def accept(data: bytes) -> Message | bytes | None:
 
 
 def _error_response(data: bytes, rcode: int) -> bytes:
-    """Encode a header without sections: the query's id, opcode, RD and CD, and the rcode."""
+    """Encode an error response: only a header, with the query's id, opcode, RD and CD, and the rcode."""
     return data[:2] + bytes((0x80 | data[2] & 0x79, data[3] & CD | rcode)) + bytes(8)
 
 
@@ -103,7 +103,7 @@ def encode_reply(query: Message, reply: Message, client: Client, udp_size_max: i
 
 
 class Responder:
-    """Responder around `handler`; `on_error` is called with the exceptions that the handler raises."""
+    """Codec around `handler`, from octets to octets; `on_error` is called with exceptions of the handler."""
 
     def __init__(
         self, handler: Handler, udp_size_max: int = UDP_SIZE_DEFAULT, on_error: ErrorCallback | None = None
@@ -155,7 +155,7 @@ _CACHEABLE_RCODES = (Rcode.NOERROR, Rcode.NXDOMAIN)
 
 
 def _cache_key(data: bytes) -> bytes:
-    """Return the cache key of a query: its octets without the id, with the qname in lower case.
+    """Return the cache key of a query: all octets but the id, with the qname in lower case.
 
     Length octets in a name are below 64, where ASCII has no letters, so lower() leaves them alone. A label that
     contains a zero octet ends the folding early; two spellings then have two keys, which costs a miss and no more.
@@ -165,7 +165,7 @@ def _cache_key(data: bytes) -> bytes:
 
 
 def _question_end(data: bytes, query: Message) -> int | None:
-    """Return the offset behind the question section, None where responses to this query cannot be stored."""
+    """Return the offset behind the question section; None if responses to this query cannot be cached."""
     if query.edns is not None and query.edns.options:
         return None
     name = query.questions[0].name.to_wire()
@@ -174,7 +174,7 @@ def _question_end(data: bytes, query: Message) -> int | None:
 
 
 class _StaticResponse:
-    """An encoded response: header without the id, the octets behind the question per rotation, the shared counter."""
+    """An encoded response: header without id, octets behind the question for each rotation, rotation counter."""
 
     __slots__ = ("counter", "header", "question_end", "rests")
 
@@ -197,7 +197,7 @@ class StaticResponseCache:
 
     def get(self, data: bytes) -> bytes | None:
         """Return the encoded response to the query `data`, None on a miss."""
-        # The key of _cache_key() is computed inline, because most queries take this path.
+        # The cache key is computed inline, not by _cache_key(), because most queries take this path.
         name_end = data.find(0, HEADER_OCTETS)
         stored = self._responses.get(data[2:HEADER_OCTETS] + data[HEADER_OCTETS:name_end].lower() + data[name_end:])
         if stored is None:
@@ -225,7 +225,7 @@ class StaticResponseCache:
 
 
 class _AgingResponse:
-    """An encoded response with the offsets of its TTLs and of its last run of address records."""
+    """An encoded response with the offsets of the TTLs, and of the last run of address records for rotation."""
 
     __slots__ = (
         "age_s",
@@ -284,7 +284,7 @@ class AgingResponseCache:
         self._responses: BoundedDict[bytes, _AgingResponse] = BoundedDict(responses_max)
 
     def get(self, data: bytes, now: float) -> bytes | None:
-        """Return the encoded response to the query `data`, None on a miss and where one of its TTLs has expired."""
+        """Return the encoded response to the query `data`; None on a miss, or if a TTL in it has expired."""
         key = _cache_key(data)
         stored = self._responses.get(key)
         if stored is None:

@@ -33,7 +33,7 @@ Shortcut = Callable[[bytes], bytes | None]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds on connections, timeouts in seconds, and pending responses."""
+    """Limits of a DNS server: numbers of connections and pending responses, timeouts in seconds."""
 
     # Maximum number of TCP connections: BIND's default of tcp-clients; NSD's tcp-count is 100.
     connections: int = 150
@@ -76,11 +76,11 @@ class DNSServer:
         self._pending: set[asyncio.Future[None]] = set()
 
     def datagram_protocol(self) -> asyncio.DatagramProtocol:
-        """Return the protocol for one UDP socket."""
+        """Return the asyncio protocol for one UDP socket."""
         return _DatagramProtocol(self)
 
     def stream_protocol(self, slot: Slot) -> asyncio.Protocol:
-        """Return the protocol for a new TCP connection."""
+        """Return the asyncio protocol for a new TCP connection."""
         return _StreamProtocol(slot, self._connected)
 
     def log_query(self, response: bytes | None, client: Client, query: bytes) -> None:
@@ -100,7 +100,7 @@ class DNSServer:
 
     @property
     def busy(self) -> bool:
-        """True at the limit of pending responses; further datagrams are dropped, and clients retry."""
+        """True at the limit of pending responses; then datagrams are dropped, and clients retry."""
         return len(self._pending) >= self.limits.pending
 
     async def listen(self, shell: Shell) -> None:
@@ -195,7 +195,7 @@ class _Connection:
         # Length in octets of the message being received; None before its length field is read.
         self._size: int | None = None
         self._pending: set[asyncio.Task[None]] = set()
-        # RFC 7766 section 6.2.1.1: "the ordering of responses is only significant for zone transfers".
+        # Lock of zone transfers, for which the order of responses is significant (RFC 7766 section 6.2.1.1).
         self._transfers = asyncio.Lock()
         host, port = (writer.get_extra_info("peername") or ("0.0.0.0", 0))[:2]
         self._client = Client(host, port, over_tcp=True)
@@ -241,7 +241,7 @@ class _Connection:
         return data
 
     async def _answer(self, data: bytes) -> bool:
-        """Answer one query, at once or by a task; False if it is dropped, and the connection must be closed."""
+        """Answer one query, at once or by a task; return False if it is dropped, so that the connection is closed."""
         self._slot.complete(Stage.ACTIVE)
         transfer = self._transfer(data)
         if transfer is not None:

@@ -17,7 +17,7 @@ from services.errors import ServiceError
 _VARIABLE = "LAB7_DNS_WORKER"
 _MODULE = "services.dns.authoritative"
 _ROOT = Path(__file__).resolve().parents[3]
-# `python -m` would prepend the current directory to the import path, and a file socket.py there would be imported.
+# Workers do not use `python -m`, which would import a file socket.py of the current directory.
 _START = (
     "import runpy, sys; sys.path.append(sys.argv.pop(1)); "
     f"runpy.run_module({_MODULE!r}, run_name='__main__', alter_sys=True)"

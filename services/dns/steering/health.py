@@ -1,4 +1,4 @@
-"""Health of replicas: the state and load of each by its checks, and the check itself without I/O.
+"""Health of CDN replicas: state and load by HTTP checks, and the HTTP exchange of one check, without I/O.
 
     table = HealthTable(addresses, failures_max=1)
     table.update(address, CheckResult(True, load=3.0))    -> Change(address, State.UP, ...)
@@ -32,7 +32,7 @@ from services.http.messages import Data, EndOfMessage, Event, Fault, Request, Re
 STATUS_OCTETS_MAX = 65_536
 # Maximum size in octets of a response to a health check: content, header section and interim responses.
 RESPONSE_OCTETS_MAX = 4 * STATUS_OCTETS_MAX
-# Keys of the load, in order of preference; capacities in the region map have the same unit.
+# JSON keys for a replica's load, in order of preference; capacities in the region map have the same unit.
 LOAD_KEYS = ("load", "requests_under_way", "requests_per_s")
 
 
@@ -46,7 +46,7 @@ class State(Enum):
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """The result of one check; `load` is the replica's own report, None without one."""
+    """The result of one check; `load` is as reported by the replica, None if it reports none."""
 
     healthy: bool
     load: float | None = None
@@ -55,7 +55,7 @@ class CheckResult:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A change of a replica's state; `detail` is from the check that caused it."""
+    """A change of a replica's state; `detail` is that of the check that caused the change."""
 
     address: Address
     state: State
@@ -140,7 +140,7 @@ class HealthCheck:
         return self._connection.send_request(Request(b"GET", self._path, Fields(fields)))
 
     def receive(self, data: bytes) -> CheckResult | None:
-        """Process received data; return the result once the response is complete."""
+        """Process received data; return the result of the check once the response is complete, else None."""
         self._octets += len(data)
         result = self._handle(self._connection.receive_data(data))
         if result is None and self._octets > RESPONSE_OCTETS_MAX:

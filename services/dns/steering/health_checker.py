@@ -22,7 +22,7 @@ START_INTERVAL_S = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """Path and port of a check, the interval from start to start, and the timeout."""
+    """Settings of a health check: path, port, interval between starts and timeout, both in seconds."""
 
     path: str
     port: int
@@ -91,7 +91,7 @@ class HealthChecker:
         check = HealthCheck(address, self._probe.port, self._probe.path)
         reader, writer = await asyncio.open_connection(str(address), self._probe.port)
         try:
-            # The replica may have closed the connection already, and uvloop's transport then raises on write().
+            # If the replica has closed the connection already, write() of uvloop's transport would raise.
             if writer.transport.is_closing():
                 raise ConnectionResetError(ECONNRESET, strerror(ECONNRESET))
             writer.write(check.request())

@@ -32,7 +32,7 @@ class Location:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The chosen addresses, empty if none is left; `served_by` is their region, None for the origin."""
+    """The chosen addresses, empty if no replica is up; `served_by` is their region, None for the origin."""
 
     served_by: str | None
     addresses: tuple[Address, ...]
@@ -51,7 +51,7 @@ class Placement:
         self.versions = frozenset(replica.address.version for replica in regions.replicas)
 
     def locate(self, client: Address) -> Location:
-        """Return the region of a client; every address has exactly one."""
+        """Return the region of a client's address, and the network that determines the region."""
         match = self._space.find(client)
         if match is None:
             return Location(self._map.default, self._cover.around(client))

@@ -35,7 +35,7 @@ CAPACITY_MAX = 1e12
 
 
 class RegionMapError(DNSError):
-    """An error in a region map; the message begins with `file:line:`."""
+    """Error in a region map; the message begins with `file:line:`."""
 
     def __init__(self, file: str, line: int, detail: str) -> None:
         super().__init__(f"{file}:{line}: {detail}")
@@ -66,7 +66,7 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class RegionMap:
-    """A valid map; `names` maps to line numbers, `origin` is empty for `otherwise servfail`."""
+    """A valid region map; `names` maps names to line numbers, `origin` is empty for `otherwise servfail`."""
 
     file: str
     names: dict[Name, int]
@@ -87,7 +87,7 @@ class RegionMap:
 
 
 def read_region_map(path: Path) -> RegionMap:
-    """Parse a map from a file; raises RegionMapError."""
+    """Parse a region map from a file; raises RegionMapError."""
     try:
         with path.open("rb") as file:
             octets = file.read(MAP_OCTETS_MAX + 1)
@@ -99,7 +99,7 @@ def read_region_map(path: Path) -> RegionMap:
 
 
 def parse_region_map(text: str, file: str = "map") -> RegionMap:
-    """Parse a map from text; raises RegionMapError."""
+    """Parse a region map from text; raises RegionMapError."""
     statements = _Statements(file)
     lines = text.split("\n")
     for number, line in enumerate(lines, start=1):
@@ -242,7 +242,7 @@ class _Validator:
         self._last = last
 
     def region_map(self) -> RegionMap:
-        """Return the map; raises RegionMapError."""
+        """Return the validated region map; raises RegionMapError."""
         statements = self._statements
         for keyword, missing in (("name", not statements.names), ("region", not statements.regions)):
             if missing:
@@ -284,7 +284,7 @@ class _Validator:
         regions = self._space([(network, line, f" of {name}") for network, name, line in networks])
         cover = self._space([(network, line, " of the cover") for network, line in statements.cover])
         if not statements.cover:
-            # A gap in the default cover is reported at the last region.
+            # A gap in the default cover is reported at the line of the last region.
             last = max(line for _, line in statements.regions.values())
             statements.cover += [(EVERYTHING[version], last) for version in regions.versions()]
             cover = self._space([(network, line, "") for network, line in statements.cover])

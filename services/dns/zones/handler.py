@@ -31,7 +31,7 @@ class MinimalResponses(Enum):
     YES = "yes"
     NO = "no"
     NO_AUTH = "no-auth"
-    # BIND's default: a resolver, which clears RD, can use the NS set; the stub that sets RD cannot.
+    # BIND's default omits the NS set if RD is set: a stub cannot use the NS set, a resolver, which clears RD, can.
     NO_AUTH_RECURSIVE = "no-auth-recursive"
 
 
@@ -55,7 +55,7 @@ class Authority:
         return response(query, self.answer(query.questions[0], query.rd))
 
     def answer(self, question: Question, recursion_desired: bool = True) -> Answer:
-        """Return the sections that answer a question."""
+        """Return the answer, authority and additional sections for a question."""
         if question.rtype in _TRANSFERS:
             # RFC 5936 section 4.2: AXFR over UDP is refused; zones.transfer handles transfers over TCP.
             return Answer(Rcode.REFUSED)
@@ -78,7 +78,7 @@ def response(query: Message, answer: Answer, rotation: int = 0) -> Message:
 
 
 def rotation_count(answer: Answer) -> int:
-    """Return the number of rotations after which the address sets have their first order again; 1 without any."""
+    """Return the number of different rotations of the address sets in an answer; 1 without address sets."""
     sizes = {len(rrset.rdatas) for rrset in answer.answers if rrset.rtype in ADDRESS_TYPES}
     product = 1
     for size in sizes:

@@ -138,7 +138,7 @@ class Zone:
                     yield rrset
 
     def find(self, qname: Name, at_parent: bool = False) -> Match:
-        """Match a name of the zone (RFC 1034 section 4.3.2 step 3); `at_parent` ignores a cut at the name itself.
+        """Find the node for a name (RFC 1034 section 4.3.2 step 3); `at_parent` ignores a zone cut at the name itself.
 
         That is for DS, which is at the parent's side of a zone cut (RFC 4035 section 3.1.4.1).
         """
@@ -167,7 +167,7 @@ class Zone:
 
 
 def _negative_ttl(soa: RRset) -> int:
-    """Return the TTL of negative answers: the lower of the SOA's TTL and its MINIMUM (RFC 2308 section 3)."""
+    """Return the TTL of negative answers: the lower of the SOA's TTL and MINIMUM (RFC 2308 section 3)."""
     rdata = soa.rdatas[0]
     return min(soa.ttl, rdata.minimum) if isinstance(rdata, SOA) else soa.ttl
 
@@ -233,7 +233,7 @@ def _add_empty_non_terminals(nodes: dict[tuple[bytes, ...], Node], origin: Name)
 
 
 class Zones:
-    """The zones of a server by origin, and the origins of those that could not be loaded."""
+    """The zones of a server by origin, and the origins of zones that could not be loaded."""
 
     def __init__(self, zones: Iterable[Zone] = ()) -> None:
         self._zones: dict[tuple[bytes, ...], Zone] = {}
@@ -248,7 +248,7 @@ class Zones:
         return iter(self._zones.values())
 
     def add(self, zone: Zone) -> None:
-        """Add a zone; raises ZoneError if there is one with its origin."""
+        """Add a zone; raises ZoneError if there is a zone with the same origin."""
         if zone.origin.folded in self._zones:
             raise ZoneError(f"the zone {zone.origin} is given twice")
         self._zones[zone.origin.folded] = zone
@@ -258,7 +258,7 @@ class Zones:
         self._unloaded.add(origin.folded)
 
     def lacks(self, qname: Name) -> bool:
-        """Tell whether a name is in a zone that could not be loaded, and in no other zone below that one."""
+        """Tell whether the nearest zone of a name is one that could not be loaded."""
         if not self._unloaded:
             return False
         for ancestor in qname.ancestors():
@@ -291,7 +291,7 @@ class Zones:
 
 @dataclass(slots=True)
 class Answer:
-    """The sections of a response.
+    """The rcode, AA and sections of a response.
 
     `spells_qname` if rdata repeats a part of the qname, in its case; `leaves` if the last name of an alias chain was
     not looked up: it is in no zone of this server, the chain is a loop, or the synthesized alias was the question.
@@ -388,7 +388,7 @@ def _answer_node(answer: Answer, zone: Zone, match: Match, qname: Name, qtype: i
 
 
 def _rrsets_of_type(node: Node, qtype: int) -> list[RRset]:
-    # RFC 8482 section 4 permits all RRsets, as in RFC 1034.
+    # RFC 8482 section 4 permits a response to ANY with all RRsets, as in RFC 1034.
     if qtype == RRType.ANY:
         return list(node.values())
     rrset = node.get(qtype)
@@ -396,7 +396,7 @@ def _rrsets_of_type(node: Node, qtype: int) -> list[RRset]:
 
 
 def _expanded(rrset: RRset, match: Match, qname: Name) -> RRset:
-    """Return the RRset of a wildcard with the qname as its owner (RFC 4592 section 3.3.1); others unchanged."""
+    """Return a wildcard's RRset with the qname as owner (RFC 4592 section 3.3.1); other RRsets unchanged."""
     return rrset.renamed(qname) if match.kind is MatchKind.WILDCARD else rrset
 
 

@@ -58,7 +58,7 @@ def cause_of(error: OSError) -> Cause:
 
 
 class JailedTree:
-    """The tree below `root`; raises ServiceError where that is not an accessible directory."""
+    """The directory tree below `root`; raises ServiceError if `root` is not an accessible directory."""
 
     def __init__(self, root: Path) -> None:
         try:
@@ -133,7 +133,7 @@ class _Walk:
         self._links = 0
 
     def resolve(self, path: VirtualPath, follow: bool) -> int:
-        """Resolve all but the last name and return the descriptor of its directory."""
+        """Resolve the path except for the last name; return the descriptor of the last name's directory."""
         unresolved = list(reversed(path))
         while unresolved:
             name = unresolved.pop()
@@ -153,7 +153,7 @@ class _Walk:
         return self._here
 
     def close(self) -> None:
-        """Close all descriptors."""
+        """Close the open directory descriptors of the walk."""
         while self._opened:
             os.close(self._opened.pop())
 

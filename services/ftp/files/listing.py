@@ -35,7 +35,7 @@ class Kind(Enum):
 
 
 class Style(Enum):
-    """Formats of a listing: LIST, NLST, MLSD."""
+    """Format of a listing: that of LIST, NLST or MLSD."""
 
     LONG = auto()
     NAMES = auto()
@@ -55,7 +55,7 @@ class FileStatus:
 
 
 def long_line(name: str, status: FileStatus, now: float) -> str:
-    """Format a line of LIST."""
+    """Format a file's status as a line of LIST, like `ls -l`; `now` decides between time and year."""
     kind = stat.S_IFDIR if status.kind is Kind.DIRECTORY else stat.S_IFREG
     modes = stat.filemode(kind | status.mode)
     when = _when(status.modified_s, now)
@@ -103,7 +103,7 @@ def parse_facts(argument: str) -> tuple[str, ...]:
 
 
 def _permissions(is_file: bool, writable: bool, is_home: bool) -> str:
-    """Return the fact `perm` (RFC 3659 section 7.5.5).
+    """Return the value of the fact `perm` (RFC 3659 section 7.5.5).
 
     r retrieve, a append, w store, d delete, f rename; for a directory e enter, l list, c create files, m make
     directories, p purge.

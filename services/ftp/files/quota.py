@@ -7,7 +7,7 @@ from services.ftp.server_pi.failures import Cause
 
 
 class Quota:
-    """Octets used below one home; `limit_bytes` None is no limit; `lock` serialises several threads."""
+    """Counter of octets used below one home directory; `limit_bytes` None is no limit; `lock` is for threads."""
 
     def __init__(self, limit_bytes: int | None, lock: AbstractContextManager[object] | None = None) -> None:
         self.limit_bytes = limit_bytes
@@ -16,7 +16,7 @@ class Quota:
 
     @property
     def used_bytes(self) -> int:
-        """Octets used, uploads under way included."""
+        """Number of octets used, including those of uploads in progress."""
         return self._used
 
     @property
@@ -30,14 +30,14 @@ class Quota:
             self._used = used_bytes
 
     def reserve(self, size_bytes: int) -> None:
-        """Reserve octets before they are written; raises FileError, and reserves nothing, above the limit."""
+        """Reserve octets before they are written; if the quota would be exceeded, reserve none and raise FileError."""
         with self._lock:
             if self.limit_bytes is not None and self._used + size_bytes > self.limit_bytes:
                 raise FileError(Cause.QUOTA_EXCEEDED)
             self._used += size_bytes
 
     def add(self, size_bytes: int) -> None:
-        """Add octets that are on the disk already, even above the limit."""
+        """Add octets that are on the disk already, even if the quota is exceeded."""
         with self._lock:
             self._used += size_bytes
 

@@ -20,7 +20,7 @@ from services.ftp.server_pi.actions import Change, ChangeName, OpenWrite, StoreM
 from services.ftp.server_pi.failures import Cause
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-# First part of the name that STOU chooses if its path is a directory.
+# Prefix of the file name that STOU chooses if the path is a directory.
 _UNIQUE_NAME = "upload"
 
 Entry = tuple[str, FileStatus]
@@ -28,7 +28,7 @@ Entry = tuple[str, FileStatus]
 
 @dataclass(frozen=True, slots=True)
 class UserFiles:
-    """The files below one home directory."""
+    """File operations below one home directory, with write permission and quota."""
 
     tree: JailedTree
     quota: Quota

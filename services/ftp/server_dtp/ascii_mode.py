@@ -9,12 +9,12 @@ one, survives a round trip.
 
 
 def encode_ascii(octets: bytes) -> bytes:
-    """Encode octets of a file; pieces may be encoded one by one."""
+    """Encode octets of a file in TYPE A; a file may be encoded in pieces."""
     return octets.replace(b"\n", b"\r\n")
 
 
 class AsciiDecoder:
-    """Incremental decoder: a CR at the end of a piece is buffered until the next one."""
+    """Incremental decoder of TYPE A: a CR at the end of a piece is buffered until the next piece."""
 
     def __init__(self) -> None:
         self._pending = b""
@@ -26,6 +26,6 @@ class AsciiDecoder:
         return octets.removesuffix(self._pending).replace(b"\r\n", b"\n")
 
     def finish(self) -> bytes:
-        """Return the buffered octet at the end of the data connection."""
+        """Return the buffered CR, if any, at the end of the data connection."""
         pending, self._pending = self._pending, b""
         return pending

@@ -85,7 +85,7 @@ class DataConnection:
         self._family = socket.AF_INET6 if ":" in peer_host else socket.AF_INET
         self._on_open = on_open
         self._listener: socket.socket | None = None
-        # Passive mode: True once the client has connected, False after too many other hosts. None in active mode.
+        # Result of accept() in passive mode: True for the client, False after too many other hosts.
         self._accepted: asyncio.Future[bool] | None = None
         self._refused_peers = 0
         self._connection: socket.socket | None = None
@@ -247,7 +247,7 @@ class DataConnection:
     async def _run_steps(
         self, transfer: Transfer, connection: socket.socket, aborted: asyncio.Future[Cause]
     ) -> Cause | None:
-        """Send cached octets on the event loop, all others in worker threads; return the cause of a failure."""
+        """Send cached octets on the event loop, others in worker threads; return the cause of a failure, or None."""
         settings = self._settings
         while True:
             ended: Turn | Cause = Turn.DISK
@@ -279,7 +279,7 @@ class DataConnection:
         return self._connection
 
     async def _wait_for(self, awaited: asyncio.Future[Any]) -> None:
-        """Wait for the connection, an abort, or the timeout `connect_s`."""
+        """Wait until the data connection is open, the transfer is aborted, or `connect_s` has passed."""
         if awaited.done():
             return
         waited = {awaited} if self._aborted is None else {awaited, self._aborted}

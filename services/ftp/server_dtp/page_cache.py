@@ -9,7 +9,7 @@ from functools import lru_cache
 
 # File systems without a disk.
 _IN_MEMORY = frozenset(("tmpfs", "ramfs"))
-# Distance between two probed octets: twice what Linux reads ahead by default.
+# Distance in octets between two probes of a file: twice the read-ahead of Linux.
 _PROBE_OCTETS = 256 * 1024
 _MOUNTS = "/proc/self/mountinfo"
 
@@ -20,7 +20,7 @@ def is_in_memory(device: int) -> bool:
     number = f"{os.major(device)}:{os.minor(device)}"
     with suppress(OSError), open(_MOUNTS, encoding="utf-8", errors="replace") as mounts:
         for mount in mounts:
-            # proc_pid_mountinfo(5): the third field is the device, the first one after the dash the type.
+            # proc_pid_mountinfo(5): the third field is the device, the first field after the dash the file system type.
             fields, _, rest = mount.partition(" - ")
             if fields.split()[2] == number:
                 return rest.split()[0] in _IN_MEMORY

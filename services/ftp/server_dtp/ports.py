@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from random import Random
 
-# RFC 6335 section 6: the dynamic ports, which are not assigned.
+# Range of dynamic ports, which are not assigned to services (RFC 6335 section 6).
 _DYNAMIC = (49_152, 65_535)
 # Number of random ports to try; if all of them are in use, the kernel selects one.
 _RANDOM_TRIES = 16

@@ -45,7 +45,7 @@ class SendfileLoop:
         self._ended: asyncio.Future[Turn | Cause] = loop.create_future()
 
     async def run(self, aborted: asyncio.Future[Cause]) -> Turn | Cause:
-        """Send until the loop ends; raises OSError."""
+        """Send until all is sent, the disk must be read, or the transfer fails; raises OSError."""
         if aborted.done():
             return aborted.result()
         first = self._send()

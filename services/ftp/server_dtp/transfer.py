@@ -33,7 +33,7 @@ class Turn(Enum):
 
 
 class Transfer(Protocol):
-    """The sender or receiver of one transfer; `octets` counts those of the data connection so far."""
+    """The sender or receiver of one transfer; `octets` is the number of octets on the data connection so far."""
 
     sends: bool
     octets: int
@@ -215,7 +215,7 @@ def ascii_pieces(descriptor: int, offset: int) -> Iterator[bytes]:
 
 
 def line_pieces(lines: Iterable[str]) -> Iterator[bytes]:
-    """Yield encoded lines, a thousand at a time."""
+    """Yield the encoded lines of a listing, a thousand at a time."""
     gathered: list[str] = []
     for line in lines:
         gathered.append(line)

@@ -52,7 +52,7 @@ def size_or_none(directory: int, name: str) -> int | None:
 
 
 class Upload:
-    """One upload: open(), write() octets, then commit() or keep()."""
+    """One upload: open(), write() octets, then commit() the file or keep() the incomplete upload."""
 
     def __init__(self, directory: int, name: str, quota: Quota, sync: Sync) -> None:
         self.name = name
@@ -85,7 +85,7 @@ class Upload:
             raise FileError(cause_of(error)) from error
 
     def commit(self) -> None:
-        """Rename the complete upload to its name; raises FileError."""
+        """Rename the complete upload to the name of the file; raises FileError."""
         try:
             if not self._in_place:
                 self._replace()

@@ -20,7 +20,7 @@ def user(session: ServerSession, argument: str) -> None:
         if isinstance(result, Admitted) and result.next_credential is not Credential.PASSWORD:
             _admit(session, result)
         else:
-            # RFC 2577 section 6: the reply must not disclose which users exist.
+            # RFC 2577 section 6: reply 331 to any name, so as not to disclose which users exist.
             session.state = State.PASSWORD
             session.reply(331, "The password, please.")
 
@@ -34,7 +34,7 @@ def password(session: ServerSession, argument: str) -> None:
 
 
 def account(session: ServerSession, argument: str) -> None:
-    """Handle ACCT: required at login (332), before storing (532), or superfluous (202)."""
+    """Handle ACCT: check the account, required at login (332) or before storing (532), else reply 202."""
     if session.state is not State.ACCOUNT and not session.account_to_store:
         session.reply(202, "No account is needed here.")
         return

@@ -31,7 +31,7 @@ class LogEvent:
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """Close the control connection once all is sent."""
+    """Close the control connection once all replies are sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class AbortTransfer:
 
 @dataclass(frozen=True, slots=True)
 class LogOut:
-    """Log the user out, and release all that is open for that user."""
+    """Log the user out, and close all that is open for that user."""
 
 
 # Requests
@@ -54,7 +54,7 @@ class LogOut:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Wait before the reply to a wrong password (RFC 2577 section 5); answered with Done."""
+    """Request to wait before the reply to a wrong password (RFC 2577 section 5); answered with Done."""
 
 
 class Credential(Enum):
@@ -67,7 +67,7 @@ class Credential(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Authenticate:
-    """Check a credential of `user`; answered with Admitted or Rejected."""
+    """Request to check a credential of `user`; answered with Admitted or Rejected."""
 
     user: str
     credential: Credential
@@ -76,12 +76,12 @@ class Authenticate:
 
 @dataclass(frozen=True, slots=True)
 class OpenPassive:
-    """Listen for the client's data connection; answered with Listening or Failed."""
+    """Request to listen for the client's data connection; answered with Listening or Failed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stat:
-    """Return a file's status, as StatResult or Failed; with `directory`, fail unless it is an accessible directory."""
+    """Request for a file's status, answered with StatResult or Failed; `directory` demands an accessible directory."""
 
     path: VirtualPath
     directory: bool = False
@@ -89,7 +89,7 @@ class Stat:
 
 @dataclass(frozen=True, slots=True)
 class TransferSize:
-    """Return the octets that RETR would send, as Size or Failed."""
+    """Request for the number of octets that RETR would send; answered with Size or Failed."""
 
     path: VirtualPath
     data_type: DataType
@@ -97,7 +97,7 @@ class TransferSize:
 
 @dataclass(frozen=True, slots=True)
 class Describe:
-    """Return a listing for the control connection (STAT, MLST), as Lines or Failed."""
+    """Request for a listing on the control connection (STAT, MLST); answered with Lines or Failed."""
 
     path: VirtualPath
     pattern: str | None
@@ -118,7 +118,7 @@ class Change(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ChangeName:
-    """Change the file system; answered with Done or Failed.
+    """Request to create, remove, rename or change a file; answered with Done or Failed.
 
     `to` is for RENAME, `mode` for CHANGE_MODE, `modified_s`, in seconds since 1970 UTC, for CHANGE_TIME.
     """
@@ -132,7 +132,7 @@ class ChangeName:
 
 @dataclass(frozen=True, slots=True)
 class OpenRead:
-    """Open a file to send from `offset` on; answered with Opened or Failed."""
+    """Request to open a file to send from `offset` on; answered with Opened or Failed."""
 
     path: VirtualPath
     data_type: DataType
@@ -149,7 +149,7 @@ class StoreMode(Enum):
 
 @dataclass(frozen=True, slots=True)
 class OpenWrite:
-    """Open a file to be stored; answered with Opened or Failed."""
+    """Request to open a file to be stored; answered with Opened or Failed."""
 
     path: VirtualPath
     data_type: DataType
@@ -159,7 +159,7 @@ class OpenWrite:
 
 @dataclass(frozen=True, slots=True)
 class OpenListing:
-    """Prepare a listing for the data connection; answered with Opened or Failed.
+    """Request to prepare a listing for the data connection; answered with Opened or Failed.
 
     `prefix` precedes each name of NLST, so that the name can be used in RETR (RFC 1123 section 4.1.2.7); `facts` are
     for MLSD.
@@ -174,7 +174,7 @@ class OpenListing:
 
 @dataclass(frozen=True, slots=True)
 class StartTransfer:
-    """Open the data connection if there is none, and transfer the file; answered with TransferComplete or Failed.
+    """Request to open the data connection, if needed, and transfer; answered with TransferComplete or Failed.
 
     `target` is the address to connect to (active mode), None for the connection to the passive port.
     """

@@ -68,12 +68,12 @@ VERBS: dict[bytes, Verb] = {
     b"MLSD": Verb(LOGGED_IN, transfer_commands.list_facts, _ANY_PATH),
 }
 
-# Commands of RFC 959 (SMNT), RFC 2228, RFC 2640 and RFC 7151 that are not implemented: reply 502; unknown ones get 500.
+# Commands of RFC 959, 2228, 2640 and 7151 that get reply 502, not implemented; unknown commands get reply 500.
 NOT_IMPLEMENTED = frozenset(
     (b"SMNT", b"AUTH", b"ADAT", b"PBSZ", b"PROT", b"CCC", b"MIC", b"CONF", b"ENC", b"LANG", b"HOST", b"LPRT", b"LPSV")
 )
 
 
 def server_pi(connection_info: ConnectionInfo) -> ServerSession:
-    """Return a new session."""
+    """Return a new session of server-PI with the command table."""
     return ServerSession(connection_info, VERBS, NOT_IMPLEMENTED)

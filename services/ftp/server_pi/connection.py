@@ -145,7 +145,7 @@ class ControlConnection(asyncio.Protocol):
     # Actions.
 
     def _update_deadline(self, session: ServerSession) -> None:
-        """Set the deadline of the next command where one has arrived; the deadline of the login is never extended."""
+        """Extend the idle deadline if a command has arrived; the deadline of the login is never extended."""
         if session.commands == self._commands_timed and not session.is_busy:
             return
         self._commands_timed = session.commands
@@ -189,7 +189,7 @@ class ControlConnection(asyncio.Protocol):
         self._update_reading()
 
     def _update_reading(self) -> None:
-        """Pause or resume reading, schedule buffered commands, and close after the client's end."""
+        """Pause or resume reading, schedule buffered commands, close if the client has closed."""
         session = self._session
         if session is None or self._transport.is_closing():
             return

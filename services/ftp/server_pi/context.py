@@ -1,4 +1,4 @@
-"""The context that all control connections of an FTP server share: accounts, files, limits, log and clock.
+"""Context shared by all control connections of an FTP server: accounts, files, limits, log and clock.
 
 A connection holds this object and not the server, which is the layer above the connections.
 """
@@ -16,7 +16,7 @@ from services.ftp.server_dtp.data_connection import DataSettings
 
 @dataclass(slots=True)
 class ServerContext:
-    """`user_files` has the files of every account by name; `is_ready` is False until their quotas are computed."""
+    """Shared context; `user_files` is by account name, `is_ready` False until the used quotas are computed."""
 
     loop: asyncio.AbstractEventLoop
     log: EventLog
@@ -33,5 +33,5 @@ class ServerContext:
 
     @property
     def commands_per_sweep(self) -> int:
-        """Commands that one session may send between two sweeps."""
+        """Maximum number of commands that one session may send between two sweeps of the deadlines."""
         return int(self.limits.commands_a_second * self.limits.sweep_s)

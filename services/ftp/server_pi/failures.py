@@ -102,5 +102,5 @@ TEXTS = {
 
 
 def failure_text(failed: Failed) -> str:
-    """Return the text of the reply."""
+    """Return the text of the reply for a failure."""
     return failed.detail or TEXTS[failed.cause]

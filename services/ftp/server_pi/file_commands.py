@@ -63,7 +63,7 @@ def delete(session: ServerSession, argument: str) -> None:
 
 
 def rename_from(session: ServerSession, argument: str) -> None:
-    """Handle RNFR: the file must exist; RNTO follows."""
+    """Handle RNFR: check that the file exists, and expect RNTO as the next command."""
     path = session.path(argument)
     session.state = State.READY
 
@@ -83,7 +83,7 @@ def rename_to(session: ServerSession, argument: str) -> None:
 
 
 def size(session: ServerSession, argument: str) -> None:
-    """Handle SIZE: the octets that RETR would send in this TYPE (RFC 3659 section 4)."""
+    """Handle SIZE: reply with the octets that RETR would send in the current TYPE (RFC 3659 section 4)."""
 
     def on_status(result: Result) -> None:
         if isinstance(result, Size):

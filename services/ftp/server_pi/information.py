@@ -71,12 +71,12 @@ def options(session: ServerSession, argument: str) -> None:
     """Handle OPTS (RFC 2389 section 4): UTF8, which is always on, and the facts of MLST."""
     name, _, rest = argument.partition(" ")
     if name.upper() == "UTF8":
-        # draft-ietf-ftpext-utf-8-option: ON is confirmed; RFC 2640 defines no OFF.
+        # draft-ietf-ftpext-utf-8-option: OPTS UTF8 ON is confirmed; RFC 2640 defines no OFF.
         on = rest.strip().upper() in ("", "ON")
         session.reply(*((200, "Names are in UTF-8.") if on else (501, "Names are always in UTF-8.")))
     elif name.upper() == "MLST":
         session.facts = parse_facts(rest)
-        # RFC 3659 section 7.9: no space where no fact follows.
+        # RFC 3659 section 7.9: the reply has no space after OPTS if no fact follows.
         session.reply(200, " ".join(("MLST OPTS", "".join(f"{fact};" for fact in session.facts))).rstrip())
     else:
         session.reply(501, "The options are UTF8 and MLST.")

@@ -75,7 +75,7 @@ def structure(session: ServerSession, argument: str) -> None:
 
 
 def allocate(session: ServerSession, argument: str) -> None:
-    """Handle ALLO: superfluous here, since no space is reserved; its syntax is `n` or `n R m`."""
+    """Handle ALLO (`n` or `n R m`): reply 202, since no space has to be reserved."""
     parts = argument.upper().split()
     if len(parts) not in (1, 3) or (len(parts) == 3 and parts[1] != "R"):
         raise ArgumentError("a number, or two with R between them, is asked for")
@@ -85,7 +85,7 @@ def allocate(session: ServerSession, argument: str) -> None:
 
 
 def restart(session: ServerSession, argument: str) -> None:
-    """Handle REST: the offset at which the next transfer starts (RFC 3659 section 5)."""
+    """Handle REST: set the offset at which the next transfer starts (RFC 3659 section 5)."""
     session.restart_offset = grammar.parse_offset(argument.strip())
     session.reply(350, f"The next transfer begins at {session.restart_offset}.")
 

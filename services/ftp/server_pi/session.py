@@ -67,7 +67,7 @@ class ConnectionInfo:
 
     @property
     def protocol(self) -> int:
-        """Network protocol number (RFC 2428 section 2): 1 for IPv4, 2 for IPv6."""
+        """Network protocol number of EPRT (RFC 2428 section 2): 1 for IPv4, 2 for IPv6."""
         return 2 if ":" in self.peer_host else 1
 
 
@@ -84,7 +84,7 @@ class Verb:
     out_of_sequence: str = "Bad sequence of commands."
 
     def accepts(self, argument: bytes) -> bool:
-        """Return whether the presence of an argument matches the syntax."""
+        """Return whether the command may have this argument, or none, by the syntax."""
         if not self.syntax:
             return not argument.strip()
         return bool(argument) or self.syntax.startswith("[")
@@ -179,7 +179,7 @@ class ServerSession:
 
     @property
     def is_busy(self) -> bool:
-        """True while a request is under way, so that the client waits for the server."""
+        """True while a request is in progress, so that the client waits for the server."""
         return self._on_result is not None
 
     @property
@@ -195,7 +195,7 @@ class ServerSession:
     # Methods that command handlers call.
 
     def reply(self, code: int, *lines: str) -> None:
-        """Send a reply."""
+        """Emit the action that sends a reply of one or several lines."""
         self._actions.append(Send(reply(code, *lines)))
         self._refusals = self._refusals + 1 if is_refusal(code) else 0
 

@@ -28,7 +28,7 @@ class TransferReport:
 
 @dataclass(frozen=True, slots=True)
 class SessionReport:
-    """One session; the times of the control connection, the greeting and the login, and the total."""
+    """One session; times in seconds of the control connection, the greeting and the login, and total time."""
 
     host: str
     port: int

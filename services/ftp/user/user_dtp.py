@@ -81,7 +81,7 @@ class UserAgent:
         return asyncio.get_running_loop().time() - self._begun
 
     async def greeting(self) -> Reply:
-        """Wait for 220, after 120 where the server is not ready."""
+        """Wait for the greeting 220, also after 120 (server not ready yet)."""
         return await self._final((220,))
 
     async def login(self, user: str, password: str, account: str = "") -> Reply:
@@ -99,7 +99,7 @@ class UserAgent:
         return await self._final(tuple(codes))
 
     async def retrieve(self, path: str, sink: Sink, offset: int = 0) -> TransferReport:
-        """Retrieve a file from `offset` on."""
+        """Retrieve a file from octet `offset` on; `sink` is called with the octets."""
         return await self._receive("RETR", path, sink, offset)
 
     async def listing(self, verb: str, path: str, sink: Sink) -> TransferReport:

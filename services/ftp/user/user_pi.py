@@ -31,7 +31,7 @@ class Reply:
 
     @property
     def text(self) -> str:
-        """Code and last line, for messages."""
+        """Code and last line of the reply, for error messages."""
         return f"{self.code} {self.lines[-1]}"
 
     @property

@@ -50,7 +50,7 @@ def _socket_of(interface: str, pid: int) -> Iterator[socket.socket]:
 
 
 def requests(names: list[bytes]) -> bytes:
-    """Encode an array of struct ethtool_set_features_block, one for 32 features: masks of the features to turn off."""
+    """Encode struct ethtool_set_features_block arrays (32 features each) that turn offload features off."""
     mask = sum(1 << place for place, name in enumerate(names) if OFF.fullmatch(name))
     blocks = [(mask >> (BLOCK_BITS * block)) & 0xFFFFFFFF for block in range(_blocks(names))]
     return b"".join(struct.pack("=II", wanted, 0) for wanted in blocks)

@@ -1,4 +1,4 @@
-"""Open vSwitch as the switches of a testbed: `Testbed(topo, switch=OpenVSwitch)`, if the kernel has its data path.
+"""Switches of a testbed by Open vSwitch: `Testbed(topo, switch=OpenVSwitch)`; the kernel needs openvswitch.
 
 The machine's ovs-vswitchd does not see the network namespace of a sandbox, so a testbed in a sandbox has a database and
 a daemon of its own, in its folder, and they end with it. Without a sandbox the machine's are used. The switches are
@@ -39,7 +39,7 @@ class Daemons:
             self.environment |= {f"OVS_{name}DIR": str(folder) for name in ("RUN", "LOG", "DB")}
 
     def run(self, *words: str) -> str:
-        """Run one of the tools and return its output. Raises EmulationError with its first error message."""
+        """Run an Open vSwitch tool; return the output. Raises EmulationError with the tool's first error message."""
         try:
             completed = subprocess.run(
                 words, env=self.environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
@@ -111,7 +111,7 @@ class Daemon:
 
 @contextlib.contextmanager
 def daemons(workdir: Path, watch: Watch | None = None) -> Iterator[Daemons]:
-    """Provide the Open vSwitch programs of one testbed. Raises MachineError where Open vSwitch is not installed."""
+    """Yield the Open vSwitch programs of one testbed. Raises MachineError if Open vSwitch is not installed."""
     ours = Daemons(workdir / "openvswitch" if sandbox.inside() else None, watch)
     if not SCHEMA.exists():
         raise MachineError("Open vSwitch is not installed: `sudo apt-get install openvswitch-switch`")
@@ -136,7 +136,7 @@ class OpenVSwitch(Bridge):
         self._driver = driver
 
     def start(self, _controllers: Sequence[Any]) -> None:
-        """Create the bridge with its ports; returns when the data path has them."""
+        """Create the bridge with its ports; return when the data path has the ports."""
         self._attached = [intf for intf in self.intfList() if intf.name != "lo"]
         words = ["add-br", self.name, "--", "set-fail-mode", self.name, "standalone"]
         for interface in self._attached:

@@ -141,7 +141,7 @@ def _run_service(request: dict[str, Any], descriptors: list[int]) -> NoReturn:
 
 
 def _process_name(module: str) -> str:
-    """Return the process name of a module or a file, without which all children would be listed as the fork server."""
+    """Return the process name for a module or file, so that ps does not list all children as the fork server."""
     return Path(module).stem if user_module.is_user_file(module) else module.rpartition(".")[2]
 
 
@@ -175,7 +175,7 @@ def main(argv: list[str]) -> int:
     namespaces.die_with_parent()
     for module in argv[1:]:
         importlib.import_module(module)
-    # A garbage collection in a child would touch, and so copy, every page of the imported modules.
+    # gc.freeze(): a garbage collection in a child would otherwise copy every page of the imported modules.
     gc.collect()
     gc.freeze()
     server = _Server(socket.socket(fileno=int(argv[0])))

@@ -15,7 +15,7 @@ from topologies.emulation.process import namespaces
 NAMED = Path("/run/netns")
 # Kernel parameters of every host, so that all hosts are alike, whatever the machine's defaults.
 SYSCTLS = {
-    # Cached path metrics of one connection must not speed up the next (tcp(7)).
+    # No TCP metrics are cached, because those of one connection would speed up the next (tcp(7)).
     "net/ipv4/tcp_no_metrics_save": "1",
     # A service of any user may bind a port below 1024, such as 80.
     "net/ipv4/ip_unprivileged_port_start": "0",

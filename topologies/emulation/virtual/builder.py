@@ -66,7 +66,7 @@ CHECK_LIMIT_S = 120.0
 
 
 def find_source() -> Path:
-    """Return the kernel source package of this distribution. Raises MachineError that names it where there is none."""
+    """Return the path of the distribution's kernel source. Raises MachineError with the package to install."""
     sources = [
         (file, match) for file in SOURCES.glob("linux-source-*.tar.*") if (match := SOURCE_NAME.fullmatch(file.name))
     ]
@@ -83,7 +83,7 @@ def _number(version: str) -> tuple[int, ...]:
 
 
 def check_machine(place: Path) -> None:
-    """Check for the tools and disk space of a build. Raises MachineError."""
+    """Check that the tools and disk space for a build are present. Raises MachineError."""
     if reason := kernel.unsupported():
         raise MachineError(reason)
     missing = sorted({package for program, package in PROGRAMS.items() if shutil.which(program) is None})
@@ -98,7 +98,7 @@ def check_machine(place: Path) -> None:
 
 
 def build(place: Path) -> Kernel:
-    """Build the kernel into a folder of kernels unless it exists. Raises MachineError."""
+    """Build the kernel in the folder `place`, unless it exists there; return it. Raises MachineError."""
     try:
         place.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -181,7 +181,7 @@ def _check_configuration(file: Path) -> None:
 
 
 def check(made: Kernel) -> None:
-    """Boot a kernel: an hour of sleep passes, and links can be shaped. Raises MachineError."""
+    """Test a kernel: boot, sleep an hour of virtual time, shape a link. Raises MachineError if that fails."""
     words = f"sleep {CHECK_SLEEP_S} && exec {sys.executable} -m topologies.emulation.links.netem"
     job = Job(("sh", "-c", words), dict(os.environ), str(PACKAGE_ROOT), seed=1, limit_s=2.0 * CHECK_SLEEP_S)
     with Machine(made, job) as machine:

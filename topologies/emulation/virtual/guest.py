@@ -103,7 +103,7 @@ def _set_up(fixed_addresses: bool) -> None:
 
 
 def _date_pages() -> None:
-    """Mount a copy of the origin's pages with a fixed modification time, which becomes their Last-Modified.
+    """Mount a copy of the origin's pages with a fixed modification time, for a reproducible Last-Modified.
 
     The times in a checkout vary, and its files can be those of the host, which must not change.
     """

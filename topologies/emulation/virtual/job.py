@@ -132,7 +132,7 @@ def init_script(python: str = sys.executable) -> str:
 
 
 def job_environment(outer: Mapping[str, str], seed: int | None) -> dict[str, str]:
-    """Return the environment of a job: the caller's; in a seeded run, without variables that could change a frame.
+    """Return the environment of a job: the caller's; with a seed, without variables that could change a frame.
 
     Start-up files of programs are in the home folder, language and time zone are variables: all are the same for every
     user of every machine. Packages installed for Python in the user's home are still found.

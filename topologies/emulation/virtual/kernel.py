@@ -33,12 +33,12 @@ class Kernel:
 
 
 def patches() -> list[Path]:
-    """Return the patches, in the order in which they are applied."""
+    """Return the kernel's patch files, in the order in which they are applied."""
     return sorted(RECIPE.glob("*.patch"))
 
 
 def recipe_hash() -> str:
-    """Return the hash of configuration and patches."""
+    """Return the hash of the kernel's configuration and patches, which identifies the recipe."""
     digest = hashlib.sha256()
     for file in (CONFIGURATION, *patches()):
         content = file.read_bytes()

@@ -126,7 +126,7 @@ class Machine:
         raise MachineError(f"the kernel of virtual time ended before its job did{self._signal()}: {output}")
 
     def _signal(self) -> str:
-        """Return the name of the signal that killed the kernel, in parentheses; empty if none did."""
+        """Return the name of the signal that killed the kernel, in parentheses; empty if no signal did."""
         try:
             code = int((self.folder / guard.EXIT).read_text())
         except (OSError, ValueError):
@@ -198,7 +198,7 @@ def _folders_place() -> str | None:
 
 
 def _used_s(pid: int, session: int) -> float:
-    """Return the processor time of a process and its waited-for children, in seconds; 0 for one of another session."""
+    """Return the processor time in seconds of a process with waited-for children; 0 if it is of another session."""
     try:
         # In /proc/PID/stat the second field is the program's name in parentheses, which may contain spaces.
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

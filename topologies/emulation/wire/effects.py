@@ -1,4 +1,4 @@
-"""Effects of a link on frames, one per class, each a function of (size, arrival time, seeded random).
+"""Effects of a link on frames (loss, rate, delay, reordering), functions of size, arrival time and randomness.
 
 Every effect has one method, `exit_ns(size_bytes, now_ns) -> ns | None`: the time at which a frame that enters now
 leaves, or None if it is lost. A direction of a link is a chain of them. Times are integers in nanoseconds on one
@@ -30,7 +30,7 @@ class Loss:
         self._random = random
 
     def exit_ns(self, size_bytes: int, now_ns: int) -> int | None:  # noqa: ARG002
-        """Return the exit time; see Effect."""
+        """Return the time in ns at which a frame that enters at `now_ns` leaves, None if it is lost."""
         return None if self._random.random() < self._probability else now_ns
 
 
@@ -43,7 +43,7 @@ class Rate:
         self._ends_ns: deque[int] = deque()
 
     def exit_ns(self, size_bytes: int, now_ns: int) -> int | None:
-        """Return the exit time; see Effect."""
+        """Return the time in ns at which a frame that enters at `now_ns` leaves, None if it is lost."""
         ends = self._ends_ns
         while ends and ends[0] <= now_ns:
             ends.popleft()
@@ -64,7 +64,7 @@ class Delay:
         self._random = random
 
     def exit_ns(self, size_bytes: int, now_ns: int) -> int | None:  # noqa: ARG002
-        """Return the exit time; see Effect."""
+        """Return the time in ns at which a frame that enters at `now_ns` leaves, None if it is lost."""
         extra_ns = self._random.randint(-self._jitter_ns, self._jitter_ns) if self._jitter_ns else 0
         return now_ns + self._delay_ns + extra_ns
 
@@ -78,7 +78,7 @@ class Reorder:
         self._random = random
 
     def exit_ns(self, size_bytes: int, now_ns: int) -> int | None:
-        """Return the exit time; see Effect."""
+        """Return the time in ns at which a frame that enters at `now_ns` leaves, None if it is lost."""
         if self._random.random() < self._probability:
             return now_ns
         return self._delayed.exit_ns(size_bytes, now_ns)
@@ -91,7 +91,7 @@ class Chain:
         self._effects = effects
 
     def exit_ns(self, size_bytes: int, now_ns: int) -> int | None:
-        """Return the exit time; see Effect."""
+        """Return the time in ns at which a frame that enters at `now_ns` leaves, None if it is lost."""
         for effect in self._effects:
             out_ns = effect.exit_ns(size_bytes, now_ns)
             if out_ns is None:
@@ -101,7 +101,7 @@ class Chain:
 
 
 def build(shape: Shape, random: Random) -> Chain:
-    """Return the chain of a shape, in the order of a wire: loss, transmitter with its queue, propagation."""
+    """Return the effects of a shape as a chain, in the order of a real link: loss, transmission, propagation."""
     effects: list[Effect] = []
     if shape.loss:
         effects.append(Loss(shape.loss, random))
