@@ -101,7 +101,7 @@ RESERVED_SHARE = 1 / 8
 IPV4_PREFIX_BITS = 24
 # IPv6 prefix length that counts as one source: an end site has a /56 or more (RFC 6177 section 2).
 IPV6_PREFIX_BITS = 56
-# Time in seconds for which a new connection is not evicted first: two retransmissions (RFC 6298 section 2.1).
+# Grace period in seconds before a silent new connection is evicted first: two retransmissions (RFC 6298 section 2.1).
 OPENING_GRACE_S = 3.0
 # Number of active connections of one address that are never evicted: browsers open 6 to one host.
 PROTECTED_PER_ADDRESS = 8

@@ -22,7 +22,7 @@ from topologies.emulation.links.openvswitch import OpenVSwitch
 from topologies.emulation.node import Bridge, Host, Interface
 
 # Stock Mininet classes that are replaced by the testbed's own class, which behaves the same.
-# A CPULimitedHost without limits is an ordinary host; without a controller all switches are learning bridges.
+# A CPULimitedHost without limits is treated as an ordinary host, which behaves the same (see options).
 # TCULink turns checksum offload off, as every link here does; OVSLink optimises links between two OVSSwitches.
 HOSTS = (node.Node, node.Host, node.CPULimitedHost, Host)
 SWITCHES = (node.Switch, node.OVSSwitch, node.OVSBridge, nodelib.LinuxBridge, Bridge)

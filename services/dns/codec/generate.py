@@ -17,7 +17,7 @@ from services.dns.codec.lexer import Token, lex
 # Maximum number of records of one $GENERATE: four times a /16 reverse zone. BIND has no bound below 2^31.
 GENERATED_MAX = 262_144
 _NUMBER_MAX = 2**31 - 1
-# Maximum width of a number in octets: a whole name has at most 255.
+# Maximum width of a number in a generated name, in octets: a whole name has at most 255.
 _WIDTH_MAX = 255
 _RANGE = re.compile(r"([0-9]{1,10})-([0-9]{1,10})(?:/([0-9]{1,10}))?", re.ASCII)
 _PLACE = re.compile(

@@ -15,7 +15,7 @@ from random import Random
 from services.bounded_dict import BoundedDict
 from services.dns.codec.name import Name
 
-# Maximum number of entries and their lifetime in seconds: Unbound's infra-cache-numhosts and infra-host-ttl.
+# Maximum number of servers and lifetime of an entry in seconds: Unbound's infra-cache-numhosts and infra-host-ttl.
 SERVERS_MAX = 10_000
 ENTRY_TTL_S = 900.0
 # Time in seconds that a server counts as lame for a zone: BIND's former lame-ttl.

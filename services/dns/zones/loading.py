@@ -26,7 +26,7 @@ Report = Callable[[str, str], None]
 
 
 def load_zone(path: Path, origin: Name | None = None, warn: Warn = no_warning) -> Zone:
-    """Load one zone; raises ServiceError."""
+    """Load one zone from a master file; raises ServiceError."""
     try:
         entries = read_master_file(path, origin, warn)
         zone = Zone.from_entries(entries, origin, warn)

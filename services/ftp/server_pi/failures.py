@@ -53,7 +53,7 @@ ACTION_CODES = {
     Cause.BAD_RESTART: 554,
 }
 
-# Replies to failures of storing or renaming a file, for which section 5.4 lists 553 instead of 550.
+# Replies to failures of storing or renaming a file, for which RFC 959 section 5.4 has 553 instead of 550.
 NAMING_CODES = ACTION_CODES | dict.fromkeys(
     (
         Cause.NOT_FOUND,
