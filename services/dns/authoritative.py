@@ -96,7 +96,7 @@ def main(argv: list[str] | None = None) -> int:
             try:
                 zones = files.load()
             except ServiceError as error:
-            # After a failed reload the old zones are still served: an error in a list must not cause an outage.
+                # After a failed reload the old zones are still served: an error in a list must not cause an outage.
                 shell.log.write("reload_failed", reason=str(error))
                 return
             server.transfer = transfers = Transfers(zones, options.allow_transfer)
