@@ -35,7 +35,7 @@ def _parser() -> argparse.ArgumentParser:
         choices=list(STRATEGIES),
         default="1.1-persistent",
         metavar="S",
-        help="page-load strategy (default: %(default)s)",
+        help="page-load strategy, one of those listed below (default: %(default)s)",
     )
     parser.add_argument("--json", action="store_true", help="print the report as a JSON object")
     parser.add_argument(
@@ -43,21 +43,21 @@ def _parser() -> argparse.ArgumentParser:
         type=positive_integer,
         default=DEFAULT_PARALLEL,
         metavar="N",
-        help="concurrent connections of 1.0-parallel (default: %(default)s)",
+        help="maximum concurrent connections of strategy 1.0-parallel (default: %(default)s)",
     )
     parser.add_argument(
         "--timeout",
         type=positive_seconds,
         default=LoadLimits().wait_s,
         metavar="S",
-        help="time limit for each network operation (default: 30)",
+        help="time limit for each network operation, in seconds (default: 30)",
     )
     parser.add_argument(
         "--max-time",
         type=positive_seconds,
         default=LoadLimits().page_s,
         metavar="S",
-        help="time limit for the whole page (default: 300)",
+        help="time limit for the whole page, in seconds (default: 300)",
     )
     parser.add_argument("--output", metavar="FILE", help="write the content to FILE; with --strategy single")
     parser.add_argument("--ca", metavar="FILE", help="CA certificates to verify https servers against")
@@ -73,7 +73,7 @@ def _load(options: argparse.Namespace) -> PageReport:
         sink: Sink | None = None
         if options.output is not None:
             sink = stack.enter_context(open(options.output, "wb")).write
-        # Python's own event loop even if uvloop is installed: its clock has microseconds, uvloop's has milliseconds.
+        # asyncio.run() uses asyncio's own event loop, not uvloop: uvloop's clock has only milliseconds.
         trust = Trust(options.ca, options.insecure)
         loading = load_page(
             options.url, options.strategy, parallel=options.parallel, limits=limits, sink=sink, trust=trust

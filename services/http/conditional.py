@@ -43,7 +43,7 @@ def precondition_status(method: bytes, fields: Fields, current: Validators, now:
         if _matches(if_none_match, current.entity_tag, strongly=False):
             return 304 if is_read else 412
         return None
-    # Step 4; section 13.1.3: ignored for methods other than GET and HEAD.
+    # RFC 9110 section 13.2.2 step 4, section 13.1.3: If-Modified-Since applies to GET and HEAD only.
     if is_read and (date := _date(fields, b"if-modified-since", now)) is not None:
         return 304 if current.last_modified <= date else None
     return None

@@ -12,7 +12,7 @@ import re
 
 from services.http.fields import FieldLine
 
-# RFC 6265 section 6.1: at least 50 cookies of a domain.
+# RFC 6265 section 6.1: a client stores at least 50 cookies of a domain; further ones than this are ignored.
 COOKIES_MAX = 100
 # RFC 6265 section 4.1.1: cookie-octet, without the optional quotes.
 _VALUE = re.compile(r"[!#-+\--:<-\[\]-~]*\Z")
@@ -20,7 +20,7 @@ _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
 
 
 def cookies(value: bytes | None) -> dict[str, str]:
-    """Parse a Cookie field; of several cookies with one name the first counts, with the longest path (section 5.4)."""
+    """Parse a Cookie field into values by name; of equal names the first, of the longest path, counts (section 5.4)."""
     values: dict[str, str] = {}
     for pair in (value or b"").decode("latin-1").split(";")[:COOKIES_MAX]:
         name, equals, cookie_value = pair.strip(" \t").partition("=")

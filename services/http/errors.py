@@ -1,4 +1,4 @@
-"""HTTP errors: a peer's, with a status code, and this side's."""
+"""HTTP exceptions: errors of the peer with their status code, and violations by the local side."""
 
 
 class HTTPError(Exception):
@@ -18,7 +18,7 @@ class TruncatedError(HTTPError):
 
 
 class UpstreamError(Exception):
-    """No usable response of an origin: status 502 for an invalid or missing one, 504 for a timeout."""
+    """No usable response from an origin: status 502 for an invalid or missing response, 504 for a timeout."""
 
     def __init__(self, status: int, detail: str) -> None:
         super().__init__(detail)
@@ -27,4 +27,4 @@ class UpstreamError(Exception):
 
 
 class LocalProtocolError(Exception):
-    """An attempt of this side to send something that the connection's state or the message's framing forbids."""
+    """A message to send that the connection's state or the message's framing forbids."""

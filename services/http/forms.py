@@ -20,9 +20,9 @@ from urllib.parse import parse_qsl
 from services.http.errors import HTTPError
 from services.http.fields import QUOTED_STRING, TCHAR
 
-# Fields of a form: a list of 50 messages with check boxes has about sixty.
+# Maximum number of fields of a form, 413 beyond it: a list of 50 messages with check boxes has about sixty.
 FIELDS_MAX = 500
-# All fields of a form without its files: the text of a long message.
+# Maximum size of all fields of a form without its files, 413 beyond it: the text of a long message.
 FIELD_OCTETS = 4 * 1024 * 1024
 
 URLENCODED = b"application/x-www-form-urlencoded"
@@ -33,16 +33,16 @@ _MEDIA_TYPE_PARAMETER = re.compile(rb"[ \t]*;[ \t]*(%b)=(%b|%b)[ \t]*" % (_TOKEN
 
 # RFC 2046 section 5.1.1: 1 to 70 characters.
 _BOUNDARY = re.compile(rb"[0-9A-Za-z'()+_,\-./:=? ]{0,69}[0-9A-Za-z'()+_,\-./:=?]")
-# Parts of one form: the longest of this project has two hundred fields.
+# Maximum number of parts of a form, 413 beyond it: the longest form of this project has two hundred fields.
 PARTS_MAX = 500
-# The header of one part: a field name, and a file name of 255 octets, each percent-encoded.
+# Maximum header of a part, 413 beyond it: a field name, and a file name of 255 octets, both percent-encoded.
 PART_HEADER_OCTETS = 4096
-# Preamble before the first delimiter, or padding after a delimiter; browsers send neither.
+# Maximum octets before the first delimiter, and of padding after a delimiter; browsers send neither.
 PADDING_OCTETS = 1024
 
 _FIELD_LINE = re.compile(rb"(" + TCHAR + rb"+):([^\r\n\x00]*)\r\n")
 _DISPOSITION = re.compile(rb"form-data(?=[ \t]*(?:;|$))", re.IGNORECASE)
-# A backslash escapes only a quotation mark or a backslash: browsers send C:\a.txt without escapes.
+# In a quoted string, a backslash escapes only a quotation mark or a backslash: browsers send C:\a.txt as it is.
 _QUOTED = rb'"(?:[^"\\\r\n]|\\.)*+"'
 _DISPOSITION_PARAMETER = re.compile(rb"[ \t]*;[ \t]*(" + TCHAR + rb"+)=(" + _QUOTED + rb"|" + TCHAR + rb"+)")
 _ESCAPED = re.compile(rb'\\(["\\])')
@@ -138,7 +138,7 @@ class MultipartParser:
 
     parser = MultipartParser(b"b")
     parser.feed(b'--b\\r\\nContent-Disposition: form-data; name="to"\\r\\n\\r\\nbob\\r\\n--b--\\r\\n')
-        # [PartHead("to", None, ""), PartData(b"bob"), PartEnd()]
+            == [PartHead("to", None, ""), PartData(b"bob"), PartEnd()]
     parser.finish()
     """
 
@@ -160,12 +160,12 @@ class MultipartParser:
         return events
 
     def finish(self) -> None:
-        """Handle the end of the content; raises HTTPError if the form is incomplete."""
+        """Handle the end of the content; raises HTTPError 400 if the closing delimiter is missing."""
         if self._state is not _State.EPILOGUE:
             raise HTTPError(400, "the form breaks off")
 
     def _step(self, events: list[PartEvent]) -> bool:
-        """Parse one step and return whether the buffer may hold another."""
+        """Parse the next element of the form; return whether the buffer may hold another element."""
         if self._state is _State.PREAMBLE:
             return self._preamble()
         if self._state is _State.DELIMITER:
@@ -191,7 +191,7 @@ class MultipartParser:
         return True
 
     def _delimiter_end(self) -> bool:
-        """Parse the rest of a delimiter: `--` for the last one, else padding and the line end."""
+        """Parse the rest of a delimiter (`--` or padding, line end); return False if octets of it are still missing."""
         if len(self._buffer) < 2:
             return False
         if self._buffer.startswith(b"--"):
@@ -213,7 +213,7 @@ class MultipartParser:
         return True
 
     def _header(self, events: list[PartEvent]) -> bool:
-        # A header of no lines ends at once.
+        # A part header without lines is only the CRLF of its empty line.
         end = 0 if self._buffer.startswith(b"\r\n") else self._buffer.find(b"\r\n\r\n", 0, PART_HEADER_OCTETS) + 2
         if end == 1:
             if len(self._buffer) >= PART_HEADER_OCTETS:
@@ -225,7 +225,7 @@ class MultipartParser:
         return True
 
     def _empty_line(self, events: list[PartEvent]) -> bool:
-        """Parse the empty line; a part without content has none: the CRLF is the delimiter's (RFC 2046 5.1.1)."""
+        """Parse the empty line after a part's header; an empty part may have none: the delimiter's CRLF follows."""
         begin = self._buffer[: len(self._delimiter)]
         if len(begin) < len(self._delimiter) and self._delimiter.startswith(begin):
             return False
@@ -238,7 +238,7 @@ class MultipartParser:
 
     def _content(self, events: list[PartEvent]) -> bool:
         position = self._buffer.find(self._delimiter)
-        # The last octets may be the start of a delimiter, so they stay in the buffer.
+        # The last octets of the buffer may be the start of a delimiter, so they stay there.
         end = position if position >= 0 else max(len(self._buffer) - len(self._delimiter) + 1, 0)
         if end:
             events.append(PartData(bytes(self._buffer[:end])))
@@ -296,7 +296,7 @@ def _parameters(octets: bytes) -> dict[bytes, bytes]:
 
 
 def unquote_string(value: bytes) -> bytes:
-    """Decode a token or a quoted string."""
+    """Decode a token or a quoted string into its value."""
     return _ESCAPED.sub(rb"\1", value[1:-1]) if value.startswith(b'"') else value
 
 
@@ -355,5 +355,5 @@ class FormParser:
         if head.file_name is None:
             self._form.fields.append((head.name, content.decode("utf-8", "replace")))
         elif head.file_name or content:
-            # Browsers send an empty file without a name if no file is chosen.
+            # Skip a file input without a chosen file: browsers send it as an empty file without a name.
             self._form.files.append(FormFile(head.name, head.file_name, head.content_type, content))

@@ -33,10 +33,10 @@ HTTP_1_1: Version = (1, 1)
 
 NO_FIELDS = Fields()
 PHRASES = {status.value: status.phrase.encode("ascii") for status in HTTPStatus}
-# RFC 9110 renamed phrases that older registries, and Python 3.11, still carry.
+# RFC 9110 renamed these reason phrases of older registries; Python 3.11 still has the old names.
 PHRASES |= {413: b"Content Too Large", 414: b"URI Too Long"}
 PHRASES |= {416: b"Range Not Satisfiable", 422: b"Unprocessable Content"}
-# RFC 9110 section 15.5.19 keeps the number unused.
+# RFC 9110 section 15.5.19 keeps status 418 unused.
 PHRASES.pop(418, None)
 
 
@@ -80,7 +80,7 @@ class StreamedBody:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request without its content; `request_target` as sent, `version` as (major, minor)."""
+    """A request without its content; `request_target` is the target as received, `version` is (major, minor)."""
 
     method: bytes
     request_target: bytes
@@ -176,12 +176,11 @@ class Target:
 
 def is_host(value: bytes) -> bool:
     """Return whether `value` is uri-host [":" port] (RFC 9110 section 7.2), or empty."""
-    # RFC 9112 section 3.2: Host is empty for a URI without an authority. RFC 9110 section 4.2.1: an authority of http
-    # has a host, so a port alone is invalid.
+    # RFC 9112 section 3.2: an empty Host is valid. RFC 9110 section 4.2.1: a port without a host is not.
     match = None if value.startswith(b":") else _HOST.fullmatch(value)
     if match is None or (match["ipv6"] is not None and not _is_ipv6(match["ipv6"])):
         return False
-    # int() is only called on a short number; leading zeros are allowed.
+    # Remove leading zeros, which are allowed, so that int() is called on a short number only.
     port = (match["port"] or b"").lstrip(b"0")
     return len(port) <= len(str(LARGEST_PORT)) and int(port or b"0") <= LARGEST_PORT
 
@@ -243,7 +242,7 @@ def _path_and_query(octets: bytes) -> tuple[bytes, bytes | None]:
 
 def decode_unreserved(path: bytes) -> bytes:
     """Decode percent-encoded unreserved characters (RFC 3986 section 6.2.2.2), unless there is a percent sign alone."""
-    # Decoding "%%37e" to "%7e" would change its meaning.
+    # A path with a percent sign alone stays as it is: decoding "%%37e" to "%7e" would change its meaning.
     if b"%" not in path or has_bad_percent(path):
         return path
     return _ENCODED_UNRESERVED.sub(lambda match: bytes((int(match[1], 16),)), path)

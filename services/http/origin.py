@@ -45,14 +45,14 @@ from services.shell import Shell, add_common_flags, run_service
 from services.tls import self_signed_context, server_context
 
 DEFAULT_PORT = 8080
-# Subject names of a self-signed certificate, besides the addresses of --listen.
+# Subject names of a self-signed certificate, in addition to the addresses of --listen.
 SELF_SIGNED_NAMES = ("localhost", "127.0.0.1", "::1")
 
 # RFC 9110 section 9: a method that is known but not allowed gets 405, one that is unknown 501.
 ALLOW: FieldLine = (b"Allow", b"GET, HEAD, OPTIONS")
 ALLOWED_METHODS = frozenset((b"GET", b"HEAD", b"OPTIONS"))
 KNOWN_METHODS = ALLOWED_METHODS | {b"POST", b"PUT", b"DELETE", b"TRACE", b"PATCH"}
-# The echo resource accepts any method but TRACE.
+# The echo resource accepts any method but TRACE (RFC 9110 section 9.3.8).
 ECHO_ALLOW: FieldLine = (b"Allow", b"GET, HEAD, OPTIONS, POST, PUT, DELETE, PATCH")
 
 
@@ -143,7 +143,7 @@ class Origin:
         try:
             return make()
         except FileNotFoundError:
-            # The file was replaced between stat() and open(); the client may retry.
+            # The file was replaced between stat() and open(): the client may retry to get the new one.
             return page_response(503, "The file is being replaced.", (b"Retry-After", b"1"))
         except OSError:
             return page_response(503, f"{Path(representation.path).name} cannot be opened.", (b"Retry-After", b"1"))
@@ -193,7 +193,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--root", type=Path, required=True, metavar="DIR", help="serve the files of this directory")
     parser.add_argument(
-        "--echo", metavar="PATH", help="return the request's content under PATH, for any method but TRACE"
+        "--echo", metavar="PATH", help="respond to requests for PATH with their own content, for any method but TRACE"
     )
     parser.add_argument(
         "--max-body",
@@ -216,7 +216,7 @@ def _parser() -> argparse.ArgumentParser:
         "--tls",
         nargs="*",
         metavar="FILE",
-        help="enable TLS with a certificate and its key in PEM, or without FILE with a self-signed certificate",
+        help="enable TLS with the PEM files of a certificate and its key; without FILE, with a self-signed certificate",
     )
     add_common_flags(parser, DEFAULT_PORT)
     return parser

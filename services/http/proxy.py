@@ -68,7 +68,7 @@ def _name(text: str) -> bytes:
 
 
 def _add_store_flags(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--no-cache", action="store_true", help="disable the cache")
+    parser.add_argument("--no-cache", action="store_true", help="disable the cache: forward every request")
     for flag, default, quantity in (
         ("--memory", storage.MEMORY_OCTETS, "memory for stored responses"),
         ("--object", storage.OBJECT_OCTETS, "content of one stored response"),
@@ -120,7 +120,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_store_flags(parser)
     add_idle_flag(parser, Limits().idle_s)
-    parser.add_argument("--status", metavar="PATH", help="serve counters as JSON under PATH")
+    parser.add_argument("--status", metavar="PATH", help="serve the proxy's counters as JSON under PATH (default: off)")
     add_common_flags(parser, DEFAULT_PORT)
     return parser
 
@@ -130,7 +130,7 @@ def _host_name() -> str:
 
 
 def _unique_name() -> bytes:
-    """Return a pseudonym for Via that no other process has, since forwarding loops are detected by it.
+    """Return a pseudonym for Via that no other process has: proxies detect forwarding loops by their pseudonyms.
 
     Host name and port do not suffice: containers and Mininet's hosts may share the machine's name, and their proxies
     usually have the same port. The random part has a constant length, so that sizes do not differ between runs.
@@ -139,7 +139,7 @@ def _unique_name() -> bytes:
 
 
 def _cache_name(port: int) -> bytes:
-    """Return a name for Cache-Status that tells people which cache it is."""
+    """Return the cache's name in Cache-Status: the host name, with the port if one is set."""
     return (f"{_host_name()}:{port}" if port else _host_name()).encode("ascii")
 
 
@@ -168,7 +168,7 @@ def _proxy(options: argparse.Namespace, shell: Shell) -> Proxy:
 
 
 def _only_relays(request: Request, body: bytes) -> Response:
-    """Handle no requests: with a relay the server does not call its handler."""
+    """Return a 500 response: with a relay, the server never calls this handler."""
     del request, body
     return page_response(500, "This server only forwards requests.")
 

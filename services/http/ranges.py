@@ -10,13 +10,13 @@ import re
 from dataclasses import dataclass
 from itertools import pairwise
 
-# RFC 9110 section 14.2 permits to ignore many small ranges, which cost the server far more than the client.
+# Maximum number of ranges, beyond which Range is ignored: many small ones cost the server more (RFC 9110 14.2).
 LARGEST_SET = 16
-# RFC 9110 section 14.2: more than two overlapping ranges indicate a broken or hostile client.
+# Maximum number of overlaps, beyond which Range is ignored: the client is broken or hostile (RFC 9110 section 14.2).
 OVERLAPS_TAKEN = 2
 
 _SPEC = re.compile(rb"(\d++)-(\d++)?|-(\d++)")
-# Thus no number has more digits than int() accepts.
+# Maximum length of a range set in octets, beyond which Range is ignored; int() accepts 4300 digits.
 _LARGEST_SET_OCTETS = 1024
 
 

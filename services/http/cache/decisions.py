@@ -1,4 +1,4 @@
-"""Cache decisions as values, and the policy that the RFCs leave to the cache (RFC 9111).
+"""Cache decisions (Serve, Forward, Unsatisfiable, ResponseActions), and the policy parameters of a cache (RFC 9111).
 
 decide          -> Serve | Forward | Unsatisfiable
 handle_response -> ResponseActions  the response to a Forward: relay, store, freshen, invalidate
@@ -15,20 +15,22 @@ from services.http.ranges import Span
 HEURISTIC_FRACTION = 0.1
 # RFC 7234 section 5.5.4 required a warning on responses that were heuristically fresh for longer than this.
 HEURISTIC_MOST_S = 86_400
-# RFC 9111 section 4.2.4 sets no limit; this is squid's max_stale.
+# RFC 9111 section 4.2.4 sets no limit on the staleness of reused responses; this default is squid's max_stale.
 STALE_MOST_S = 7 * 86_400
 
 
 @dataclass(frozen=True)
 class Policy:
-    """Choices that the RFCs leave to the cache. Use one instance: the derived metadata compares it by identity.
+    """Cache policy: the parameters that the RFCs leave to the cache.
+
+    Share one instance: the derived metadata of a stored response is valid for one instance, compared by identity.
 
     identifier          the cache's name in Cache-Status, encoded as a Token or String by cache_status.identifier
     heuristic_fraction  heuristic freshness lifetime as a fraction of the time since Last-Modified (4.2.2)
     heuristic_most_s    maximum heuristic freshness lifetime, seconds
     targeted            lower-case names of the targeted fields to obey, in order of precedence (RFC 9213 section 2.2)
     stale_on_failure    serve a stale response when upstream cannot be reached, unless a directive prohibits it
-    stale_on_error      treat a 5xx to a validation like that (RFC 9111 4.3.3); stale-if-error does not depend on it
+    stale_on_error      treat a 5xx to a validation as such a failure (RFC 9111 4.3.3); independent of stale-if-error
     stale_most_s        maximum staleness of a response served for one of these two reasons, seconds
     show_key            include the cache key in Cache-Status (RFC 9211 section 2.7)
     """
@@ -48,7 +50,7 @@ DEFAULT_POLICY = Policy()
 
 @dataclass(frozen=True, slots=True)
 class Forward:
-    """Send `request` upstream, then call handle_response, or handle_failure where no response arrives.
+    """Decision to send `request` upstream; its response goes to handle_response, a failure to handle_failure.
 
     original      the request to satisfy: the client's, or for `revalidate` one derived from it
     request       the request to send, its precondition and range fields final; Via, connection fields and target are
@@ -73,7 +75,7 @@ class Forward:
 
 @dataclass(frozen=True, slots=True)
 class Serve:
-    """Reuse a stored response: send `response`, a final head, with the content described by `segments`.
+    """Decision to reuse a stored response: `response` is the final head to send, `segments` describe its content.
 
     stored      the stored response that has the content (after ResponseActions.updates, if those include it)
     age_s       the value of Age in the response, whole seconds
@@ -95,15 +97,14 @@ class Serve:
 
 @dataclass(frozen=True, slots=True)
 class Unsatisfiable:
-    """No reusable response for a request with only-if-cached: send `response`, a 504 (RFC 9111 section 5.2.1.7)."""
+    """Decision to send `response`, a 504: only-if-cached without a reusable response (RFC 9111 section 5.2.1.7)."""
 
     response: Response
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Octets `span` of a content: of the stored one, or of the arriving one where `stored` is None; relative to its
-    first octet."""
+    """Octets `span` of the stored content, or of the arriving content where `stored` is None, counted from 0."""
 
     stored: StoredResponse | None
     span: Span
@@ -111,7 +112,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class ResponseActions:
-    """The effects of a response on the store and on the client.
+    """Effects of a received response on the store and on the client.
 
     response     the head to relay: without fields of the connection, with Date and Cache-Status
     serve        a stored response to send to the client instead; None: relay `response` with its content

@@ -15,7 +15,7 @@ from functools import lru_cache
 from services.http.cache.structured_fields import Value, parse_dictionary
 from services.http.fields import QUOTED_STRING, is_token, list_members
 
-# RFC 9111 section 1.2.2: the value of every delta-seconds that is greater.
+# RFC 9111 section 1.2.2: any greater delta-seconds value is replaced by this one.
 INFINITY_S = 2_147_483_648
 _DIGITS_MOST = len(str(INFINITY_S))
 
@@ -26,17 +26,17 @@ def delta_seconds(value: bytes) -> int | None:
     >>> delta_seconds(b"0060"), delta_seconds(b"99999999999"), delta_seconds(b"-1")
     (60, 2147483648, None)
     """
-    # bytes.isdigit accepts ASCII digits only.
+    # bytes.isdigit() accepts ASCII digits only, unlike str.isdigit().
     if not value.isdigit():
         return None
     digits = value.lstrip(b"0")
     return INFINITY_S if len(digits) > _DIGITS_MOST else min(int(digits or b"0"), INFINITY_S)
 
 
-# Entries of the caches of parsed values: far more than the distinct values that the origins of one site send.
+# Size of each lru_cache of parsed field values; the origins of one site send far fewer distinct values.
 VALUES_KEPT = 1024
 
-# Fields that reuse depends on: a qualified no-cache or private must not remove them from the stored response.
+# The cache itself needs these stored fields, so a qualified no-cache or private does not remove them.
 DEPENDED_ON = frozenset(
     (b"age", b"cache-control", b"content-encoding", b"content-range", b"content-type", b"date", b"expires", b"vary")
 )
@@ -49,7 +49,7 @@ Arguments = dict[bytes, list[bytes | None]]
 
 @dataclass(frozen=True, slots=True)
 class ResponseDirectives:
-    """Directives of a response. Seconds are None where a directive is absent, and 0 where its value is invalid.
+    """Cache directives of a response; a time in seconds is None where the directive is absent, 0 where it is invalid.
 
     `no_cache` and `private` are the unqualified forms; `no_cache_fields` and `private_fields` have the lower-case field
     names of the qualified forms.
@@ -73,7 +73,7 @@ class ResponseDirectives:
 
 @dataclass(frozen=True, slots=True)
 class RequestDirectives:
-    """Directives of a request; max_stale is 2147483648 where it has no value."""
+    """Cache directives of a request; max_stale is 2147483648 where the directive has no value."""
 
     max_age: int | None = None
     max_stale: int | None = None
@@ -101,7 +101,7 @@ def targeted_directives(value: bytes) -> ResponseDirectives | None:
     members = parse_dictionary(value)
     if not members:
         return None
-    # A directive with the value ?0 counts as absent.
+    # RFC 9213 section 2.1: a directive with the Boolean value ?0 counts as absent.
     return _response({name: [_argument(member)] for name, member in members.items() if member is not False})
 
 
@@ -115,7 +115,7 @@ def request_directives(lines: tuple[bytes, ...], pragma: bytes | None) -> Reques
         is_no_cache = pragma is not None and b"no-cache" in list_members(pragma.lower())
         return RequestDirectives(no_cache=True) if is_no_cache else NO_REQUEST_DIRECTIVES
     directives = _parse_arguments(lines)
-    # Section 5.2.1.2: without a value, a stale response of any age is accepted.
+    # RFC 9111 section 5.2.1.2: max-stale without a value accepts a stale response of any age.
     any_stale = directives.get(b"max-stale") == [None]
     return RequestDirectives(
         max_age=_least(directives, b"max-age"),
@@ -139,7 +139,7 @@ def _response(directives: Arguments) -> ResponseDirectives:
         no_cache_fields=no_cache_fields,
         private=private,
         private_fields=private_fields,
-        # Sections 5.2.2.3 and 5.2.2.9 define no argument; with one, these two permissive directives are ignored.
+        # RFC 9111 sections 5.2.2.3 and 5.2.2.9 define no argument: public and must-understand with one are ignored.
         public=directives.get(b"public", [b""])[0] is None,
         must_understand=directives.get(b"must-understand", [b""])[0] is None,
         must_revalidate=b"must-revalidate" in directives,
@@ -152,7 +152,7 @@ def _response(directives: Arguments) -> ResponseDirectives:
 
 
 def _parse_arguments(lines: tuple[bytes, ...]) -> Arguments:
-    """Parse directives into their arguments in order, by lower-case name; None stands for no argument.
+    """Parse directives into lists of arguments by lower-case name; None stands for a directive without an argument.
 
     Lines are parsed separately, so that an unterminated quoted-string ends with its line.
     """
@@ -161,7 +161,7 @@ def _parse_arguments(lines: tuple[bytes, ...]) -> Arguments:
         for member in list_members(line):
             name, mark, argument = member.partition(b"=")
             stripped = name.strip(b" \t").lower()
-            # Section 5.2: no white space around "="; with it, the directive counts and its argument is invalid.
+            # RFC 9111 section 5.2: with white space around "=" the directive counts, but its argument is invalid.
             is_valid = stripped == name.lower()
             directives.setdefault(stripped, []).append((_unquote(argument) if is_valid else b"") if mark else None)
     return directives
@@ -175,11 +175,11 @@ def _unquote(argument: bytes) -> bytes:
 
 
 def _argument(member: Value) -> bytes | None:
-    """Convert a dictionary member's value to an argument; empty for a type that no directive has."""
+    """Convert a value of a structured field to an argument; empty for a type that no cache directive has."""
     if member is True:
         return None
     if isinstance(member, bytes):
-        # RFC 9213 section 2.1: only an Integer is a number, not a String or Token of digits.
+        # RFC 9213 section 2.1: a number is an Integer, never a String or Token of digits.
         return b"" if member.isdigit() else member
     return b"%d" % member if isinstance(member, int) else b""
 

@@ -32,7 +32,7 @@ def age_value(fields: Fields) -> int:
     lines = fields.get_all(b"age")
     if not lines:
         return 0
-    # Section 5.1: the first member of a list, or of several lines, is used.
+    # RFC 9111 section 5.1: of several Age values, in one line or in several, the first is used.
     return delta_seconds(lines[0].partition(b",")[0].strip(b" \t")) or 0
 
 
@@ -49,7 +49,7 @@ def http_date(value: bytes | None, now: float) -> int | None:
 
 
 def date_value(fields: Fields, response_time: float) -> int:
-    """Return date_value: the Date field, or the time of receipt where it is absent or invalid (RFC 9110 6.6.1)."""
+    """Return the Date field, or the time of receipt where it is absent or invalid, in seconds (RFC 9110 6.6.1)."""
     date = http_date(fields.get(b"date"), response_time)
     return floor(response_time) if date is None else date
 
@@ -57,9 +57,9 @@ def date_value(fields: Fields, response_time: float) -> int:
 def corrected_initial_age(stored: StoredResponse) -> float:
     """Return the age of a response at its receipt, in seconds (RFC 9111 section 4.2.3)."""
     fields = stored.response.fields
-    # Date has whole seconds: the fraction of response_time is no delay.
+    # Round response_time down: Date has whole seconds, so the fraction of a second is no age.
     apparent_age = max(0, floor(stored.response_time) - date_value(fields, stored.response_time))
-    # Clamp at zero: the wall clock may have been set back meanwhile.
+    # A negative delay counts as zero: the wall clock may have been set back during the exchange.
     response_delay = max(0.0, stored.response_time - stored.request_time)
     corrected_age_value = age_value(fields) + response_delay
     return max(apparent_age, corrected_age_value)
@@ -77,7 +77,7 @@ HEURISTICALLY_CACHEABLE = frozenset((200, 203, 204, 206, 300, 301, 308, 404, 405
 
 @dataclass(frozen=True, slots=True)
 class EffectiveControl:
-    """The effective cache directives of a response, and the lines of its Expires unless a targeted field applies."""
+    """Effective cache directives of a response, and the values of Expires; () where a targeted field overrides them."""
 
     directives: ResponseDirectives
     expires: tuple[bytes, ...]
@@ -116,7 +116,7 @@ def freshness_lifetime(response: Response, control: EffectiveControl, response_t
 
 
 def _until_expiry(lines: tuple[bytes, ...], date: int, response_time: float) -> int:
-    """Return the lifetime given by Expires; 0 for an invalid date (RFC 9111 section 5.3).
+    """Return the freshness lifetime by Expires, in seconds; 0 for an invalid date (RFC 9111 section 5.3).
 
     Of several lines the first is used, unless a later one is invalid or earlier (section 4.2.1).
     """
@@ -128,7 +128,7 @@ def _until_expiry(lines: tuple[bytes, ...], date: int, response_time: float) -> 
 
 
 def _heuristic(response: Response, response_time: float, policy: Policy) -> int:
-    """Return a fraction of the interval between Last-Modified and Date (RFC 9111 section 4.2.2)."""
+    """Return the heuristic lifetime in seconds, 0 without Last-Modified (RFC 9111 section 4.2.2)."""
     modified = http_date(response.fields.get(b"last-modified"), response_time)
     if modified is None:
         return 0
@@ -138,7 +138,7 @@ def _heuristic(response: Response, response_time: float, policy: Policy) -> int:
 
 @dataclass(slots=True)
 class DerivedMetadata:
-    """Metadata of one stored response under one policy: directives, lifetime, validators, selecting field values.
+    """Metadata of one stored response under one policy: directives, lifetime, validators, nominated field values.
 
     is_prohibited_stale  a directive prohibits serving it stale (RFC 9111 section 4.2.4)
     names, values        the fields nominated by Vary, and their normalised values in the original request; names is
@@ -159,7 +159,7 @@ class DerivedMetadata:
     names: tuple[bytes, ...] | None
     values: tuple[bytes | None, ...]
     lines: tuple[FieldLine, ...]
-    # The last Serve of a plain GET, which stays valid until Age changes.
+    # Decision for the last plain GET, shared by all hits with the same Age in whole seconds.
     latest: Serve | None = None
 
     def age_s(self, now: float) -> float:
@@ -167,19 +167,19 @@ class DerivedMetadata:
         return current_age(self.initial_age_s, self.response_time, now)
 
     def answers(self, fields: Fields) -> bool:
-        """Return True where the request's fields match those nominated by Vary (RFC 9111 section 4.1)."""
+        """Return True where the request's fields match the fields nominated by Vary (RFC 9111 section 4.1)."""
         if not self.names:
             return self.names is not None
         return selecting_values(fields, self.names) == self.values
 
     @property
     def has_strong_tag(self) -> bool:
-        """True where its entity tag is a strong validator (RFC 9110 section 8.8.1)."""
+        """True where the response's entity tag is a strong validator (RFC 9110 section 8.8.1)."""
         return self.entity_tag is not None and not self.entity_tag.startswith(b"W/")
 
     @property
     def has_validator(self) -> bool:
-        """True where it can be validated by a conditional request (RFC 9111 section 4.3.1)."""
+        """True where a conditional request can validate the response (RFC 9111 section 4.3.1)."""
         return self.entity_tag is not None or self.last_modified is not None
 
 
@@ -187,12 +187,12 @@ Candidate = tuple[StoredResponse, DerivedMetadata]
 
 
 def derived_metadata(stored: StoredResponse, policy: Policy) -> DerivedMetadata:
-    """Return the metadata of a stored response under a policy, cached with the stored response."""
+    """Return the metadata of a stored response under a policy, computed once and cached in its `memo`."""
     memo = stored.memo
     if isinstance(memo, DerivedMetadata) and memo.policy is policy:
         return memo
     memo = _derive(stored, policy)
-    # A cache beside the frozen value: it takes no part in comparison.
+    # StoredResponse is frozen, so object.__setattr__() fills its cache field `memo`, which comparison ignores.
     object.__setattr__(stored, "memo", memo)
     return memo
 
@@ -210,7 +210,7 @@ def _derive(stored: StoredResponse, policy: Policy) -> DerivedMetadata:
         initial_age_s=corrected_initial_age(stored),
         response_time=stored.response_time,
         date=date_value(response.fields, stored.response_time),
-        # RFC 9111 section 4.2.4, for a shared cache; section 5.2.2.10: s-maxage includes proxy-revalidate.
+        # RFC 9111 sections 4.2.4 and 5.2.2.10: in a shared cache, s-maxage includes proxy-revalidate.
         is_prohibited_stale=(
             directives.no_cache
             or directives.must_revalidate
@@ -226,7 +226,10 @@ def _derive(stored: StoredResponse, policy: Policy) -> DerivedMetadata:
 
 
 def _common_lines(stored: StoredResponse) -> tuple[FieldLine, ...]:
-    """Return the lines to send; a stored response to HEAD keeps its Content-Length as received (RFC 9110 9.3.2)."""
+    """Return the field lines of all responses built from a stored one: without Age, with Content-Length where known.
+
+    A stored response to HEAD keeps its Content-Length as received (RFC 9110 section 9.3.2).
+    """
     size = stored.size_octets
     # RFC 9110 section 8.6: a 204 has no Content-Length.
     if size is None or stored.span is not None or stored.method == b"HEAD" or stored.response.status == 204:

@@ -71,7 +71,7 @@ def _build_key(scheme: bytes, authority: bytes, rest: bytes) -> bytes:
 
 
 def normalised(scheme: bytes, authority: bytes, rest: bytes) -> tuple[bytes, bytes]:
-    """Normalise authority, and path with query, of a URI with a lower-case scheme (RFC 9110 section 4.2.3).
+    """Normalise a URI with a lower-case scheme; return (authority, path with query) (RFC 9110 section 4.2.3).
 
     The host is in lower case, the default port is omitted, an empty path is "/"; user information is removed.
     """
@@ -82,7 +82,7 @@ def normalised(scheme: bytes, authority: bytes, rest: bytes) -> tuple[bytes, byt
         authority = host if port in (b"", DEFAULT_PORTS.get(scheme)) else b"%b:%b" % (host, port)
     if not rest.startswith(b"/") and rest != b"*":
         rest = b"/" + rest
-    # RFC 3986 sections 6.2.2.1 and 6.2.2.2
+    # RFC 3986 sections 6.2.2.1 and 6.2.2.2: unreserved characters are decoded, other encodings get upper-case digits.
     if b"%" in rest and not has_bad_percent(rest):
         rest = _LOWER_HEX.sub(lambda match: match[0].upper(), decode_unreserved(rest))
     return authority, rest
@@ -92,10 +92,9 @@ def normalised(scheme: bytes, authority: bytes, rest: bytes) -> tuple[bytes, byt
 
 VALUES_KEPT = 4096
 
-# RFC 9110 sections 12.5.1 to 12.5.4 and 10.1.4: members with weights, whose order is insignificant. In Accept the value
-# of a media type's parameter may be case-sensitive (section 8.3.1).
+# RFC 9110 sections 12.5.1 to 12.5.4 and 10.1.4: lists whose members have weights and whose order is insignificant.
 _NEGOTIATED = frozenset((b"accept", b"accept-charset", b"accept-encoding", b"accept-language", b"te"))
-# Fields that are not lists: a comma and the white space around it are part of the value.
+# Fields with a single value: a comma, and white space around a comma, are part of the value.
 _SINGLE = frozenset(
     (
         b"authorization",
@@ -118,7 +117,7 @@ _PARAMETER = re.compile(rb";([^;=]*+)")
 
 
 def nominated_fields(fields: Fields) -> tuple[bytes, ...] | None:
-    """Parse Vary into sorted lower-case field names; None where it has "*" or an invalid name."""
+    """Parse Vary into sorted lower-case field names; return None for "*" or an invalid name, which never match."""
     value = fields.get(b"vary")
     return () if value is None else _field_names(value)
 
@@ -126,13 +125,12 @@ def nominated_fields(fields: Fields) -> tuple[bytes, ...] | None:
 @lru_cache(maxsize=VALUES_KEPT)
 def _field_names(value: bytes) -> tuple[bytes, ...] | None:
     names = set(list_members(value.lower()))
-    # RFC 9110 section 12.5.5: "*" includes aspects beyond the fields, such as the client's address. Invalid names are
-    # treated like it.
+    # RFC 9110 section 12.5.5: "*" stands for aspects beyond the fields; an invalid name is treated as "*".
     return None if b"*" in names or not all(map(is_token, names)) else tuple(sorted(names))
 
 
 def selecting_values(fields: Fields, names: tuple[bytes, ...]) -> tuple[bytes | None, ...]:
-    """Return a request's normalised values of the named fields; None for an absent field."""
+    """Return a request's normalised values of the named fields, in order; None for an absent field."""
     values = ((name, fields.get(name)) for name in names)
     return tuple(None if value is None else normalised_value(name, value) for name, value in values)
 

@@ -25,7 +25,7 @@ from services.http.cache.validation import (
 from services.http.conditional import CONDITIONAL_NAMES
 from services.http.messages import Request, Response, has_content
 
-# Fields without which a GET is plain: no precondition, range, directive or content.
+# A GET without any of these fields is plain: it has no precondition, range, cache directive or content.
 _NOT_PLAIN = CONDITIONAL_NAMES | {b"cache-control", b"pragma", b"content-length", b"transfer-encoding"}
 _READS = (b"GET", b"HEAD")
 
@@ -54,7 +54,7 @@ class _AssessedCandidate:
 def decide(
     request: Request, uri: bytes, stored: Sequence[StoredResponse], now: float, policy: Policy = DEFAULT_POLICY
 ) -> Decision:
-    """Decide about a request: serve, forward or fail.
+    """Decide about a request: Serve a stored response, Forward the request, or Unsatisfiable (504).
 
     `uri` is its cache key (keys.cache_key), `stored` the responses stored under it, `now` the wall clock in seconds
     since 1970 UTC. `request` is the client's, without hop-by-hop fields but with those that frame its content.
@@ -71,7 +71,7 @@ def decide(
 
 
 def directives_of(request: Request) -> RequestDirectives:
-    """Parse a request's cache directives."""
+    """Parse the cache directives of a request, from Cache-Control or Pragma."""
     return request_directives(tuple(request.fields.get_all(b"cache-control")), request.fields.get(b"pragma"))
 
 
@@ -98,7 +98,7 @@ def _recency(candidate: Candidate) -> tuple[bool, int, float]:
 def _plain_hit(
     request: Request, uri: bytes, stored: Sequence[StoredResponse], now: float, policy: Policy
 ) -> Serve | None:
-    """Return the hit of a plain GET where the preferred response is fresh and complete; None otherwise."""
+    """Return the Serve for a plain GET whose preferred stored response is fresh and complete, else None."""
     matching = find_candidates(request, stored, policy)
     if not matching:
         return None
@@ -134,7 +134,7 @@ def _considered(
     for candidate in candidates:
         if candidate.is_suitable and candidate.reuse in _REUSED:
             return _served(request, candidate, uri, now, policy)
-    # RFC 9111 section 5.2.1.7
+    # RFC 9111 section 5.2.1.7: only-if-cached forbids forwarding.
     if requested.only_if_cached:
         return Unsatisfiable(Response(504))
     return _forward(request, requested, candidates, _reason(request, stored, candidates))
@@ -146,24 +146,24 @@ def _reuse(metadata: DerivedMetadata, requested: RequestDirectives, age: float) 
     is_fresh = staleness < 0
     refused = Reuse.REQUEST_FORBIDS if is_fresh else Reuse.TOO_STALE
     directives = metadata.directives
-    # Sections 5.2.1.4 and 5.2.2.4
+    # RFC 9111 sections 5.2.1.4 and 5.2.2.4: no-cache forbids reuse without validation.
     if requested.no_cache or directives.no_cache:
         return refused if requested.no_cache else Reuse.TOO_STALE
-    # Section 5.2.1.3: the response must stay fresh for at least min-fresh.
+    # RFC 9111 section 5.2.1.3: the response must stay fresh for at least min-fresh seconds.
     if requested.min_fresh is not None and -staleness < requested.min_fresh:
         return refused
-    # Section 5.2.1.1. RFC 8246 section 2: a fresh immutable response is not revalidated.
+    # RFC 9111 section 5.2.1.1; RFC 8246 section 2: a fresh immutable response is not revalidated.
     if requested.max_age is not None and age > requested.max_age and not (is_fresh and directives.immutable):
         return refused
     if is_fresh:
         return Reuse.FRESH
-    # Section 4.2.4: no request directive overrides these response directives.
+    # RFC 9111 section 4.2.4: no request directive overrides a response directive that prohibits stale reuse.
     if metadata.is_prohibited_stale:
         return Reuse.TOO_STALE
-    # Section 5.2.1.2
+    # RFC 9111 section 5.2.1.2: max-stale accepts a response up to that staleness.
     if requested.max_stale is not None and staleness <= requested.max_stale:
         return Reuse.STALE
-    # Section 5.2.1.1: max-age without max-stale refuses stale responses.
+    # RFC 9111 section 5.2.1.1: max-age without max-stale refuses stale responses, also while revalidating.
     if 0 < directives.stale_while_revalidate >= staleness and requested.max_age is None:
         return Reuse.WHILE_REVALIDATED
     return Reuse.TOO_STALE
@@ -172,7 +172,7 @@ def _reuse(metadata: DerivedMetadata, requested: RequestDirectives, age: float) 
 def _served(request: Request, candidate: _AssessedCandidate, uri: bytes, now: float, policy: Policy) -> Serve:
     revalidate = None
     if candidate.reuse is Reuse.WHILE_REVALIDATED:
-        # RFC 5861 section 3. Revalidate with a GET of the complete representation, even for HEAD or a range request.
+        # RFC 5861 section 3: revalidate by a GET of the complete representation, even for HEAD or a range request.
         wanted = without_preconditions(Request(b"GET", request.request_target, request.fields, request.version))
         asking, about = add_validators(wanted, [(candidate.stored, candidate.metadata)])
         revalidate = Forward(wanted, asking, b"stale", about, may_collapse=True)
@@ -181,7 +181,7 @@ def _served(request: Request, candidate: _AssessedCandidate, uri: bytes, now: fl
 
 
 def _reason(request: Request, stored: Sequence[StoredResponse], candidates: list[_AssessedCandidate]) -> bytes:
-    """Return the most specific forward reason (RFC 9211 section 2.2)."""
+    """Return the most specific value of fwd, the reason for forwarding in Cache-Status (RFC 9211 section 2.2)."""
     if not candidates:
         usable = [candidate for candidate in stored if candidate.method != b"HEAD" or request.method == b"HEAD"]
         return b"vary-miss" if usable else b"uri-miss"
@@ -214,7 +214,7 @@ def _forward(
 
 
 def _fallback(requested: RequestDirectives, candidates: list[_AssessedCandidate]) -> StoredResponse | None:
-    """Return a candidate to serve on failure or server error; none for no-cache (RFC 9111 section 5.2.1.4)."""
+    """Return the response to serve on failure or server error; None without one or with no-cache (RFC 9111 5.2.1.4)."""
     if requested.no_cache and not requested.stale_if_error:
         return None
     for candidate in candidates:

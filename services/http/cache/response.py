@@ -55,8 +55,8 @@ from services.http.messages import Request, Response, has_content
 
 # Invalidation.
 
-# The safe methods of RFC 9110 section 9.2.1, and of the IANA registry of methods: PROPFIND (RFC 4918), REPORT
-# (RFC 3253), SEARCH (RFC 5323). All others are treated as unsafe.
+# Safe methods: those of RFC 9110 section 9.2.1, PROPFIND (RFC 4918), REPORT (RFC 3253) and SEARCH (RFC 5323).
+# A successful response to any other method invalidates stored responses (RFC 9111 section 4.4).
 SAFE_METHODS = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PROPFIND", b"REPORT", b"SEARCH"))
 
 
@@ -79,17 +79,17 @@ def invalidated(method: bytes, uri: bytes, response: Response) -> tuple[bytes, .
 
 # Storable responses.
 
-# RFC 9110 section 9.3.3 and RFC 5789 section 2: with Content-Location, a response to these may satisfy a later GET.
+# RFC 9110 section 9.3.3, RFC 5789 section 2: with Content-Location, a POST or PATCH response may satisfy a later GET.
 _WITH_CONTENT_LOCATION = frozenset((b"POST", b"PATCH"))
-# The final status codes of RFC 9110 section 15 except 304, which is never stored itself, and the registered codes
-# without a rule on caching. Needed for must-understand (RFC 9111 section 5.2.2.3).
+# RFC 9111 section 5.2.2.3: this cache understands the final status codes of RFC 9110 section 15 except 304.
+# It also understands registered status codes whose RFC has no rule on caching.
 UNDERSTOOD = frozenset(
     (*range(200, 208), 226, *range(300, 304), 305, 307, 308, *range(400, 418), 421, 422, 423, 424, 426, 451)
 ) | frozenset((500, 501, 502, 503, 504, 505, 506, 507, 508))
 # A 304 updates stored responses, 407 is from the proxy; RFC 6585 sections 3 to 6 forbid storing 428, 429, 431 and 511.
 NEVER_STORED_STATUS = frozenset((304, 407, 428, 429, 431, 511))
-# Statuses caused by request fields that are not in the cache key (RFC 9110 sections 15.5.13, 15.5.17 and 15.5.18).
-# A response with such a status is stored only if the request has none of these fields.
+# RFC 9110 sections 15.5.13, 15.5.17 and 15.5.18: each status is caused by request fields outside the cache key.
+# A response with status 412, 416 or 417 is stored only if the request has none of the fields that can cause it.
 ANSWERS_TO_FIELDS = {412: CLIENT_PRECONDITIONS, 416: (b"range",), 417: (b"expect",)}
 
 
@@ -101,7 +101,7 @@ def storable(
     response_time: float,
     policy: Policy,
 ) -> StoredResponse | None:
-    """Return the response to store, None where storing is forbidden or useless.
+    """Return the response to store; None where storing is forbidden or useless.
 
     `request` is the forwarded request without the cache's preconditions; `response` comes from validation.relayed().
     """
@@ -127,7 +127,7 @@ def storable(
 
 
 def truncated(stored: StoredResponse, received_octets: int) -> StoredResponse | None:
-    """Return the partial response to store where content ended early, None for none (RFC 9111 section 3.3).
+    """Return the partial response to store where content ended early; None where it must not be stored (RFC 9111 3.3).
 
     `stored` is the result of storable, `received_octets` the size of the content received. Stored is content that can
     be completed later: of a 200 to GET with a strong validator (section 3.4).
@@ -151,7 +151,7 @@ def truncated(stored: StoredResponse, received_octets: int) -> StoredResponse | 
 def _span(response: Response) -> ContentSpan | None:
     """Return the span of a partial response; None for a complete one, which a 206 can be (RFC 9110 section 15.3.7)."""
     span = parse_content_range(response.fields) if response.status == 206 else None
-    # By Content-Length, which agrees with the span, the store detects truncated content.
+    # A complete 206 has no span only with Content-Length, by which the store detects truncated content.
     is_all = span is not None and is_complete(span) and b"content-length" in response.fields
     return None if is_all else span
 
@@ -177,7 +177,7 @@ def _method_allows(request: Request, uri: bytes, response: Response, control: Ef
 
 
 def is_about_fields(request: Request, response: Response) -> bool:
-    """Return True where the status may be caused by request fields that are not in the cache key."""
+    """Return True where the status may be caused by request fields outside the cache key."""
     return request.fields.has_any(ANSWERS_TO_FIELDS.get(response.status, ()))
 
 
@@ -235,12 +235,12 @@ def _directives_allow(response: Response, control: EffectiveControl) -> bool:
 
 def _is_useful(metadata: DerivedMetadata, control: EffectiveControl) -> bool:
     """Return False for a response that can be neither reused nor validated (RFC 9111 section 3)."""
-    # Section 4.1: "*" always fails to match.
+    # RFC 9111 section 4.1: a response with "Vary: *" never matches a request.
     if metadata.names is None:
         return False
     if metadata.has_validator or (metadata.lifetime_s > metadata.initial_age_s and not metadata.directives.no_cache):
         return True
-    # Stale from the start, without a validator: useful only where stale responses are permitted.
+    # A response that is stale from the start and has no validator is useful only where stale reuse is permitted.
     given = metadata.directives
     is_meant_to_stay = control.is_explicit or given.public or given.stale_while_revalidate or given.stale_if_error
     return bool(is_meant_to_stay) and not metadata.is_prohibited_stale
@@ -250,7 +250,7 @@ def _is_useful(metadata: DerivedMetadata, control: EffectiveControl) -> bool:
 
 # RFC 5861 section 4: the errors that stale-if-error applies to.
 SERVER_ERRORS = frozenset((500, 502, 503, 504))
-# Statuses that describe the resource's current state for all clients, so that older stored responses are outdated.
+# Status codes of responses that show the resource's current state and so outdate older stored responses.
 _CURRENT = frozenset((*range(200, 206), 300, 301, 302, 303, 307, 308, 404, 410))
 
 Pairs = tuple[tuple[StoredResponse, StoredResponse], ...]
@@ -274,7 +274,7 @@ class _Exchange:
         return tuple((candidate, self.freshen(candidate)) for candidate in stored)
 
     def permitted(self, updates: Pairs) -> Pairs:
-        """Return the updates that the request permits (RFC 9111 section 5.2.1.5: none for no-store)."""
+        """Return the updates that the request permits: none where it has no-store (RFC 9111 section 5.2.1.5)."""
         original = self.forward.original
         return tuple(pair for pair in updates if request_allows(original, pair[1].response, self.policy))
 
@@ -282,7 +282,7 @@ class _Exchange:
         return tuple(new for _, new in updates if not may_remain_stored(new.response, self.policy))
 
     def storable(self) -> StoredResponse | None:
-        # forward.request, since it has the cache's own preconditions as well.
+        # Check the forwarded request: unlike the client's, it has the cache's own preconditions.
         if self.forward.reason == b"bypass" or is_about_fields(self.forward.request, self.head):
             return None
         original = self.forward.original
@@ -304,7 +304,7 @@ def handle_response(
     stored: Sequence[StoredResponse],
     policy: Policy = DEFAULT_POLICY,
 ) -> ResponseActions:
-    """Decide about a response to `forward.request`; interim responses are only relayed.
+    """Return the actions for a response to `forward.request`: relay, store, freshen or invalidate; only relay a 1xx.
 
     `uri` is the request's cache key, `response` the head as received, `request_time` and `response_time` the times when
     the request was sent and the head received (wall clock, seconds since 1970 UTC), `stored` the responses stored under
@@ -332,7 +332,7 @@ def handle_response(
 
 
 def handle_failure(uri: bytes, forward: Forward, now: float, policy: Policy = DEFAULT_POLICY) -> Serve | None:
-    """Return a stale response to serve where upstream did not respond; None: send an error.
+    """Return a stale response to serve where upstream did not respond; None where an error must be sent.
 
     RFC 9111 section 4.2.4, RFC 5861 section 4. The error's status is 502 or 504; RFC 9111 section 5.2.2.2 requires 504
     where must-revalidate prohibits the stale response.
@@ -347,7 +347,7 @@ def ttl(stored: StoredResponse, now: float, policy: Policy) -> int:
 
 
 def _stale_fallback(forward: Forward, now: float, policy: Policy, status: int | None, uri: bytes) -> Serve | None:
-    """Serve the fallback where that is permitted; `status` is the error's, None where there was no response."""
+    """Return the Serve of forward.fallback, else None; `status` is the error response's, None without a response."""
     stored = forward.fallback
     if stored is None:
         return None
@@ -356,7 +356,7 @@ def _stale_fallback(forward: Forward, now: float, policy: Policy, status: int | 
     # RFC 9111 section 4.2.4: a prohibition of stale responses applies when disconnected, too.
     if metadata.directives.no_cache or (staleness >= 0 and metadata.is_prohibited_stale):
         return None
-    # RFC 5861 section 4, in the response or in the request
+    # RFC 5861 section 4: stale-if-error may be in the response or in the request; the longer time applies.
     windows = (metadata.directives.stale_if_error, directives_of(forward.original).stale_if_error)
     window = max((candidate for candidate in windows if candidate is not None), default=None)
     # RFC 9111 sections 4.2.4 and 4.3.3: a 5xx to a validation may be handled as a failure to respond.
@@ -386,7 +386,7 @@ def _not_modified(exchange: _Exchange) -> ResponseActions:
         return replace(done, serve=_validated(exchange, chosen))
     says_nothing = not is_clients_own or (bool(forward.validating) and not _is_clients(exchange))
     if says_nothing and forward.request != forward.original:
-        # The 304 matches neither a stored response nor the client's validators: repeat without the cache's validators.
+        # The 304 matches no stored response and no validator of the client: repeat without the cache's validators.
         return replace(done, retry=Forward(forward.original, forward.original, forward.reason))
     return replace(done, response=_add_field_line(head, exchange.status_line(None, is_stored=False)))
 
@@ -396,14 +396,14 @@ def _answers(exchange: _Exchange, stored: StoredResponse) -> bool:
 
 
 def _is_clients(exchange: _Exchange) -> bool:
-    """Return True where a 304 matches one of the client's own entity tags (RFC 9111 section 4.3.2)."""
+    """Return True where a 304 matches an entity tag of the client's request (RFC 9111 section 4.3.2)."""
     client_tags = entity_tags(exchange.forward.original.fields.get(b"if-none-match") or b"") or []
     tag = exchange.head.fields.get(b"etag") or b""
     return any(is_same_tag(tag, candidate, strongly=False) for candidate in client_tags)
 
 
 def _validated(exchange: _Exchange, stored: StoredResponse) -> Serve:
-    """Serve the freshened response, with Age only if upstream sent one (RFC 9111 section 5.1)."""
+    """Return the Serve of a freshened response, with Age only if upstream sent Age (RFC 9111 section 5.1)."""
     head, policy = exchange.head, exchange.policy
     # RFC 9111 section 5.2.2.4: after a validation, the response may carry the fields that are not stored.
     names = effective_control(stored.response, policy).directives
@@ -456,7 +456,7 @@ def _combined(exchange: _Exchange) -> ResponseActions | None:
             continue
         whole = None if stored.span is None else union(stored.span, new)
         if whole == stored.span:
-            # The stored content covers the new part: only the fields are updated.
+            # The stored content covers the arriving part: update the stored fields only.
             relay = _add_field_line(exchange.head, exchange.status_line(None, is_stored=False))
             return ResponseActions(relay, updates=((stored, exchange.freshen(stored)),))
         if whole is not None and stored.span is not None:
@@ -479,7 +479,7 @@ def _after_head(exchange: _Exchange) -> ResponseActions:
     confirmed = [candidate for candidate in get_responses if is_confirmed(exchange.head, candidate)]
     contradicted = tuple(candidate for candidate in get_responses if candidate not in confirmed)
     updates = exchange.permitted(exchange.pairs(confirmed))
-    # A stored response to GET satisfies HEAD, too: no second entry.
+    # The updated response to GET satisfies HEAD as well: do not store the response to HEAD as a second entry.
     plain = _relayed(exchange, may_store=not updates)
     return replace(plain, updates=updates, removals=(*contradicted, *exchange.not_storable(updates)))
 
@@ -502,14 +502,14 @@ def _relayed(exchange: _Exchange, may_store: bool = True) -> ResponseActions:
 def _outdated(exchange: _Exchange, stored: StoredResponse | None) -> tuple[StoredResponse, ...]:
     """Return the stored responses that a full response shows to be outdated (RFC 9111 section 4.3.3).
 
-    None where the new response is stored, since the store then replaces them.
+    The result is empty where the new response is stored, since the store then replaces the outdated ones.
     """
     request, head = exchange.forward.original, exchange.head
     if stored is not None or request.method != b"GET" or head.status not in _CURRENT:
         return ()
     if exchange.forward.reason == b"bypass":
         return ()
-    # Section 3.5: a response to one user's credentials does not outdate those for others.
+    # RFC 9111 section 3.5: a response to one user's credentials does not outdate those for other users.
     if b"authorization" in request.fields:
         return ()
     tag = head.fields.get(b"etag")

@@ -32,7 +32,7 @@ CACHE_STATUS = b"Cache-Status"
 
 # RFC 8941 section 3.3.3: octets that a String cannot contain unescaped; they are percent-encoded in a key.
 _NOT_IN_STRING = re.compile(rb'[^\x20-\x7e]|["\\]')
-# RFC 8941 section 3.3.4. A host name may begin with a digit, a Token may not.
+# RFC 8941 section 3.3.4: a Token; a host name that begins with a digit is none and is sent as a String.
 _TOKEN = re.compile(rb"[A-Za-z*][!#$%&'*+.^_`|~0-9A-Za-z:/-]*+")
 
 
@@ -42,7 +42,7 @@ def cache_identifier(name: bytes) -> bytes:
 
 
 def cache_status_hit(policy: Policy, uri: bytes, ttl_s: int, detail: bytes | None = None) -> FieldLine:
-    """Return the field line of a hit (RFC 9211 section 2.1); `detail` is a token."""
+    """Return the Cache-Status line of a hit (RFC 9211 section 2.1); `detail` is a token."""
     return CACHE_STATUS, b"%b; hit; ttl=%d%b%b" % (
         policy.identifier,
         ttl_s,
@@ -61,7 +61,7 @@ def cache_status_forward(
     is_stored: bool = False,
     detail: bytes | None = None,
 ) -> FieldLine:
-    """Return the field line of a response to a forwarded request (RFC 9211 sections 2.2 to 2.5).
+    """Return the Cache-Status line of a response to a forwarded request (RFC 9211 sections 2.2 to 2.5).
 
     `forward_status` is the status received from upstream; None where the client gets the same one.
     """
@@ -114,7 +114,7 @@ def is_same_representation(metadata: DerivedMetadata, head: Response) -> bool:
 
 
 def union(old: ContentSpan, new: ContentSpan) -> ContentSpan | None:
-    """Return the union of two parts; None where they do not touch, or disagree on the complete length."""
+    """Return the union of two parts; None where they have a gap or disagree on the complete length."""
     lengths = {span.complete_length for span in (old, new)} - {None}
     if len(lengths) > 1 or old.last + 1 < new.first or new.last + 1 < old.first:
         return None
@@ -141,7 +141,7 @@ def pieces(stored: StoredResponse, old: ContentSpan, new: ContentSpan) -> tuple[
     return tuple(parts)
 
 
-# RFC 9110 section 14.4. Positions of more digits are beyond any content that can be stored.
+# RFC 9110 section 14.4: positions of more than 19 digits are beyond any content that can be stored.
 _CONTENT_RANGE = re.compile(rb"bytes (\d{1,19})-(\d{1,19})/(?:(\d{1,19})|\*)", re.IGNORECASE)
 _CLOSED_RANGE = re.compile(rb"bytes=(\d{1,19})-(\d{1,19})", re.IGNORECASE)
 
@@ -208,13 +208,13 @@ def _within(value: bytes, span: ContentSpan) -> list[Span] | None:
     return spans if all(span.first <= requested.first <= requested.last <= span.last for requested in spans) else None
 
 
-# Responses built from a stored response.
+# Built responses.
 
 # RFC 9110 section 15.4.5: a 304 has no representation metadata except validators and the fields that update a cache.
 _NOT_IN_304 = frozenset(
     (b"content-encoding", b"content-language", b"content-length", b"content-range", b"content-type", b"last-modified")
 )
-# RFC 9110 section 15.3.7: a client that sent If-Range has these from the earlier response.
+# RFC 9110 section 15.3.7: a client that sends If-Range has these fields from the earlier response.
 _KNOWN_TO_CLIENT = frozenset((b"content-encoding", b"content-language", b"content-type", b"last-modified"))
 _OF_WHOLE = frozenset((b"content-length", b"content-range"))
 # RFC 9110 section 15.5.17: a 416 is about the range; these fields describe the representation.
@@ -272,7 +272,7 @@ def not_modified(request: Request, stored: StoredResponse, metadata: DerivedMeta
     # RFC 9111 section 4.3.2: If-Match and If-Unmodified-Since are not applicable to a cache.
     if fields.has_any(_TO_ORIGIN_ALONE):
         fields = fields.without(_TO_ORIGIN_ALONE)
-    # The same section: without Last-Modified, If-Modified-Since is compared with Date.
+    # RFC 9111 section 4.3.2: without Last-Modified, If-Modified-Since is compared with Date.
     modified = metadata.date if metadata.last_modified is None else metadata.last_modified
     current = Validators(metadata.entity_tag or b"", modified)
     return precondition_status(request.method, fields, current, now) == 304

@@ -29,7 +29,7 @@ class ContentSpan:
 
 @dataclass(frozen=True, slots=True)
 class StoredResponse:
-    """A response in the cache, with the metadata of its exchange that the rules need.
+    """Stored response with the metadata of its exchange that the rules of RFC 9111 need.
 
     uri             the cache key, from keys.cache_key
     method          of the original request: GET; HEAD, which has no content and satisfies HEAD only; POST, which
@@ -52,5 +52,5 @@ class StoredResponse:
     size_octets: int | None = None
     span: ContentSpan | None = None
     name: str = ""
-    # Derived metadata, computed at the first use (freshness.py). A copy starts without it.
+    # Cache of derived metadata (freshness.py), filled at the first use; a copy of the response starts without it.
     memo: object = field(default=None, init=False, compare=False, repr=False)

@@ -25,13 +25,13 @@ _MEMBER = re.compile(
     rb"(?P<key>%b)(?:=(?:(?P<integer>%b)|(?P<string>%b)|(?P<token>%b)|(?P<boolean>%b)|(?P<other>%b|%b|%b)))?%b"
     % (_KEY, _INTEGER, _STRING, _TOKEN, _BOOLEAN, _DECIMAL, _BYTES, _INNER_LIST, _PARAMETERS)
 )
-# Section 4.2.2: a comma is followed by a member, with optional white space on both sides.
+# RFC 8941 section 4.2.2: members are separated by a comma with optional white space on both sides.
 _COMMA = re.compile(rb"[ \t]*+,[ \t]*+")
 _ESCAPED = re.compile(rb'\\(["\\])')
 
 
 class Kind(Enum):
-    """Marker of a value whose type no cache directive has."""
+    """Marker of a structured field value whose type no cache directive has."""
 
     OTHER = "other"
 
@@ -71,5 +71,5 @@ def _value(match: re.Match[bytes]) -> Value:
         return match["token"]
     if match["other"] is not None:
         return OTHER
-    # Section 3.2: a member without a value is true.
+    # RFC 8941 section 3.2: a Dictionary member without a value is the Boolean true.
     return match["boolean"] != b"?0"

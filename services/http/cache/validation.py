@@ -67,12 +67,12 @@ def updated_fields(stored: Fields, new: Response) -> Fields:
     """
     arriving = tuple(line for line in new.fields.lines if line[0].lower() not in _NOT_UPDATED)
     replaced = {line[0].lower() for line in arriving}
-    # Section 4.2.3: the old Age no longer applies, even where the new response, straight from the origin, has none.
+    # RFC 9111 section 4.2.3: the old Age no longer applies, even where the new response has no Age.
     return stored.without(replaced | {b"age"}).adding(*arriving)
 
 
 def select_lines(fields: Fields, names: frozenset[bytes]) -> tuple[FieldLine, ...]:
-    """Return the field lines with these lower-case names."""
+    """Return the field lines whose names are in `names` (lower case), in order."""
     return tuple(line for line in fields.lines if line[0].lower() in names)
 
 
@@ -91,14 +91,13 @@ def identify_updated(
         ]
         if tag.startswith(b"W/"):
             return same[:1]
-        # A strong validator identifies by strong comparison (RFC 9110 section 8.8.3.2).
+        # RFC 9110 section 8.8.3.2: a strong validator identifies a response by strong comparison.
         return [candidate for candidate in same if candidate[1].has_strong_tag]
     modified = head.fields.get(b"last-modified")
     if modified is not None:
         date = http_date(modified, candidates[0][0].response_time) if candidates else None
         return [candidate for candidate in candidates if date is not None and candidate[1].last_modified == date][:1]
-    # A 304 must repeat the ETag (RFC 9110 section 15.4.5). Without it, the 304 is unambiguous only where a single
-    # stored response was validated.
+    # RFC 9110 section 15.4.5 requires ETag in a 304: without ETag, a 304 can update only a single validated response.
     if len(validated) == 1:
         return [candidate for candidate in candidates if _is_same_entry(candidate[0], validated[0])]
     only = candidates[0] if len(candidates) == 1 else None
@@ -106,7 +105,7 @@ def identify_updated(
 
 
 def _is_same_entry(candidate: StoredResponse, other: StoredResponse) -> bool:
-    """Compare by name, since the response may have been freshened meanwhile."""
+    """Compare by the store's name of the entry, since the fields may have been freshened meanwhile."""
     return candidate.name == other.name if candidate.name else candidate == other
 
 
@@ -123,7 +122,7 @@ def freshen(
     `request_fields` are those of the request that the head responds to: they selected the response.
     """
     status, reason = stored.response.status, stored.response.reason
-    # RFC 9111 section 3.2: without the fields that the head itself excludes from storing.
+    # RFC 9111 section 3.2: fields that the head itself excludes from storing update nothing.
     arriving = Response(head.status, stored_fields(head, effective_control(head, policy).directives))
     merged = Response(status, updated_fields(stored.response.fields, arriving), reason=reason)
     kept = stored_fields(merged, effective_control(merged, policy).directives)
@@ -155,12 +154,12 @@ def _complete_length(stored: StoredResponse) -> bytes | None:
 
 CLIENT_PRECONDITIONS = (b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since")
 _ABOUT_CHANGE = (b"if-none-match", b"if-modified-since")
-# Fields of the client's request that a request by the cache itself does not carry.
+# The cache's own requests omit these fields of the client's request: its preconditions and cache directives.
 _CLIENTS_WISH = CONDITIONAL_NAMES | {b"cache-control", b"pragma"}
 
 
 def add_validators(request: Request, candidates: Sequence[Candidate]) -> tuple[Request, tuple[StoredResponse, ...]]:
-    """Add the validators of stored responses to a request; return it and those responses.
+    """Add the validators of stored responses to a request; return the new request and the responses it validates.
 
     `candidates` match the request under Vary. The request is returned unchanged, with (), where none of them has a
     validator, or where the client's own preconditions cannot be merged with theirs.
@@ -173,13 +172,13 @@ def add_validators(request: Request, candidates: Sequence[Candidate]) -> tuple[R
     lines: list[FieldLine] = []
     if tags:
         lines.append((b"If-None-Match", b", ".join(tags)))
-    # RFC 9111 section 4.3.1: SHOULD, where a single response is validated and the request has no range.
+    # RFC 9111 section 4.3.1: If-Modified-Since SHOULD be sent where one response is validated, without a range.
     is_dated = len(known) == 1 and not is_range_request(request) and known[0][1].last_modified is not None
     if is_dated:
         lines.append((b"If-Modified-Since", known[0][0].response.fields.get(b"last-modified") or b""))
     if not lines:
         return request, ()
-    # The client's date is replaced: a 304 must validate the stored response.
+    # Replace the client's If-Modified-Since by the stored Last-Modified: a 304 must validate the stored response.
     chosen = tuple(candidate for candidate, metadata in known if metadata.entity_tag is not None or is_dated)
     return _replace_fields(request, request.fields.without(_ABOUT_CHANGE).adding(*lines)), chosen
 
@@ -190,7 +189,7 @@ def without_preconditions(request: Request) -> Request:
 
 
 def completion_request(request: Request, candidates: Sequence[Candidate]) -> tuple[Request, StoredResponse] | None:
-    """Return a request for the missing end of a stored partial response, and that response (RFC 9111 section 3.3).
+    """Return a request for the missing end of a stored partial response, and that response; else None (RFC 9111 3.3).
 
     None unless there is one that starts at octet 0, has a strong validator and a known complete length.
     """
@@ -208,8 +207,8 @@ def completion_request(request: Request, candidates: Sequence[Candidate]) -> tup
 
 def _can_validate(request: Request, candidate: Candidate) -> bool:
     stored, metadata = candidate
-    # RFC 9110 section 13.2.1: preconditions apply to successful responses. RFC 9111 section 4.3.2: a partial response
-    # only where it covers the requested range.
+    # RFC 9110 section 13.2.1: preconditions apply to successful responses only.
+    # RFC 9111 section 4.3.2: a partial response is validated only where it covers the requested range.
     return metadata.has_validator and 200 <= stored.response.status < 300 and is_suitable(stored, metadata, request)
 
 

@@ -36,22 +36,22 @@ from services.http.messages import Response, percent_decode
 
 # Representations.
 
-# Python's built-in MIME table only, so that responses do not depend on the host.
+# Use Python's built-in MIME table only, so that media types do not depend on the host's files.
 _TYPES = MimeTypes(filenames=())
 _COMPRESSED = {"gzip": "application/gzip", "bzip2": "application/x-bzip2", "xz": "application/x-xz"}
 UNKNOWN_TYPE = "application/octet-stream"
 
-# A second change within the file system's clock tick (4 to 10 ms) may be invisible in stat(), so younger files are not
-# cached, and their times are no strong validator.
+# A file is cached, and its times are a strong validator, only if it was not changed within this time.
+# A second change within one clock tick of the file system (4 to 10 ms) may leave the times of stat() equal.
 SETTLED_S = 0.1
-# 96 bits: enough to make collisions negligible among the files of an origin.
+# Size of the hash in an entity tag: with 96 bits, collisions among an origin's files are negligible.
 TAG_OCTETS = 12
 
 Identity = tuple[int, int, int, int, int]
 
 
 def identity_of(status: os.stat_result) -> Identity:
-    """Return the attributes that differ between any two states of a file."""
+    """Return the stat() attributes of a file, at least one of which differs between any two states of the file."""
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
@@ -59,7 +59,7 @@ def content_type(name: str) -> bytes:
     """Return the media type for a file name (RFC 9110 section 8.3)."""
     kind, encoding = _TYPES.guess_type(name)
     if encoding is not None:
-        # The file is sent unchanged, so its type is the compression format, without Content-Encoding.
+        # A compressed file is sent as it is: its media type is the compression format, without Content-Encoding.
         kind = _COMPRESSED.get(encoding, UNKNOWN_TYPE)
     kind = kind or UNKNOWN_TYPE
     is_text = kind.startswith("text/") or kind in ("application/javascript", "application/json")
@@ -103,9 +103,8 @@ def represent(
 
 
 def _entity_tag(status: os.stat_result, content: bytes | None, now: float) -> bytes:
-    """Return a validator, strong and dependent on the content alone if that is given."""
-    # RFC 9110 section 8.8.3.1: "a combination of various file attributes", or "a collision-resistant hash of
-    # representation content".
+    """Return an entity tag: a hash of the content, or if it is None, of time and size, weak for a recent change."""
+    # RFC 9110 section 8.8.3.1: both a hash of the content and a combination of file attributes may be an entity tag.
     if content is not None:
         return b'"%s"' % blake2b(content, digest_size=TAG_OCTETS).hexdigest().encode("ascii")
     tag = b'"%x-%x"' % (status.st_mtime_ns, status.st_size)
@@ -113,11 +112,11 @@ def _entity_tag(status: os.stat_result, content: bytes | None, now: float) -> by
 
 
 def _is_settled(status: os.stat_result, now: float) -> bool:
-    """Return whether a further change of a file would change its times."""
+    """Return whether a further change of a file would change the times that stat() shows."""
     return now - status.st_ctime > SETTLED_S
 
 
-# Literal octets, or (offset, length) of stored content.
+# A body segment: literal octets, or (offset, length) of the stored content.
 Segment = bytes | tuple[int, int]
 
 
@@ -125,7 +124,7 @@ class FileBody:
     """A body that is read from an open file, with literal octets in between (multipart/byteranges)."""
 
     def __init__(self, descriptor: int, segments: Sequence[Segment]) -> None:
-        """`segments` are literal octets and (offset, length) of the file. The body owns the descriptor."""
+        """Create a body that owns `descriptor`; `segments` are literal octets, or pairs (offset, length) in it."""
         self.size_octets: int | None = sum(len(s) if isinstance(s, bytes) else s[1] for s in segments)
         self._descriptor = descriptor
         self._segments = list(reversed(segments))
@@ -189,9 +188,9 @@ def cache_control(rules: Sequence[CacheRule], path: str) -> bytes | None:
 
 INDEX = "index.html"
 
-# Files up to this size are cached and sent in one write; nginx's output buffers are of this order.
+# Maximum size of a file to cache and send in one write, otherwise it is read in pieces; nginx buffers as much.
 CACHED_FILE_OCTETS = 65_536
-# The size of the cache.
+# Maximum size of the file cache in octets; the files cached first are evicted first.
 CACHE_OCTETS = 64 * 1024 * 1024
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
 
@@ -247,11 +246,11 @@ class StaticFiles:
         """Return whether an entry is valid: the path leads to the same unchanged file, and stays below the root."""
         path = entry.representation.path
         try:
-            # Runs for every request, so realpath() is called only for paths with a symbolic link.
+            # The check runs for every request, so realpath() is called only for paths with a symbolic link.
             if entry.directories is None and os.path.realpath(entry.name, strict=True) != path:
                 return False
             for directory in entry.directories or ():
-                # A link that replaces the directory may lead outside the root, even to the same file.
+                # A symbolic link in place of the directory may lead outside the root, even to the same file.
                 if not stat.S_ISDIR(os.lstat(directory).st_mode):
                     return False
             return identity_of(os.lstat(path)) == entry.representation.identity
@@ -274,7 +273,7 @@ class StaticFiles:
                 return None
             if os.path.isdir(real):
                 return self._load_index(path, name) if path.endswith(b"/") else DIRECTORY
-            # A file's path with a slash at the end is not a resource.
+            # The path of a file with a slash at the end names no resource.
             return None if path.endswith(b"/") else self._read(path, name, real)
         except PermissionError:
             raise
@@ -335,5 +334,5 @@ class StaticFiles:
 
 
 def _cost(path: bytes, representation: Representation) -> int:
-    """Return the memory of a cache entry: its content and an estimate for the objects around it."""
+    """Return the memory of a cache entry in octets: its content, and an estimate for its objects."""
     return len(representation.content or b"") + len(path) + 2048
