@@ -50,7 +50,7 @@ _FIELD_LINES = re.compile(rb"(?:%b++:[\t\x20-\x7e\x80-\xff]*+\r\n)*+" % TCHAR)
 _REQUEST_LINE = re.compile(rb"(%b++) ([^\x00-\x20\x7f]++) HTTP/(\d)\.(\d)" % TCHAR)
 _VERSION_AT_END = re.compile(rb".* HTTP/\d\.\d", re.DOTALL)
 _STATUS_LINE = re.compile(rb"HTTP/(\d)\.(\d) ([1-9]\d\d)(?: ([\t\x20-\x7e\x80-\xff]*+))?")
-# RFC 9112 section 2.2: a bare CR, or (this server's choice) a bare LF.
+# RFC 9112 section 2.2: a bare CR is rejected, and (the choice of this implementation) a bare LF as well.
 _BARE_LINE_END = re.compile(rb"\r(?!\n|\Z)|(?<!\r)\n")
 _SPACE_BEFORE_COLON = re.compile(rb"^%b+[ \t]+:" % TCHAR, re.MULTILINE)
 _FOLD = re.compile(rb"(?:\A|\n)[ \t]")
@@ -94,7 +94,7 @@ def parse_response_head(head: bytes) -> Response:
 
 
 def parse_field_lines(block: bytes) -> Fields:
-    """Parse a header or trailer section, without its empty line; raises HTTPError 400 or 431."""
+    """Parse a header or trailer section without its empty line; raises HTTPError 400 or 431 (too many lines)."""
     if _FIELD_LINES.fullmatch(block) is None:
         raise HTTPError(400, _why_bad_field_lines(block))
     lines: list[FieldLine] = []
@@ -126,10 +126,10 @@ def _why_bad_request_line(line: bytes) -> str:
 
 
 def _why_bad_field_lines(block: bytes) -> str:
-    # RFC 9112 section 5.1
+    # RFC 9112 section 5.1: white space before the colon is rejected.
     if _SPACE_BEFORE_COLON.search(block):
         return "white space between a field name and its colon"
-    # RFC 9112 sections 2.2 and 5.2
+    # RFC 9112 sections 2.2 and 5.2: bare line ends and obsolete line folding are rejected.
     if _FOLD.search(block):
         return "a field line begins with white space"
     if _BARE_LINE_END.search(block):
@@ -145,7 +145,7 @@ def check_partial_head(partial: bytes) -> None:
 
 def check_line_length(line: bytes) -> None:
     """Check the length of a complete or incomplete request line; raises HTTPError 414."""
-    # RFC 9112 section 3; RFC 9110 section 15.5.15
+    # RFC 9112 section 3; RFC 9110 section 15.5.15: a target that is too long gets 414.
     if len(line) > limits.REQUEST_LINE_OCTETS:
         raise HTTPError(414, f"the request line is longer than {limits.REQUEST_LINE_OCTETS} octets")
 
@@ -188,7 +188,7 @@ _DIGITS = re.compile(rb"\d++")
 
 @dataclass(frozen=True, slots=True)
 class Framing:
-    """`length` in octets, CHUNKED or UNTIL_CLOSE; `persistent`: another message may follow."""
+    """Message framing: `length` is in octets, CHUNKED or UNTIL_CLOSE; if `persistent`, another message may follow."""
 
     length: int
     persistent: bool
@@ -196,7 +196,7 @@ class Framing:
 
 
 def request_framing(request: Request) -> Framing:
-    """Determine a request's framing; raises HTTPError 400, 413 or 501."""
+    """Determine a request's framing; raises HTTPError 400 if it is ambiguous, 413 or 501 (transfer coding)."""
     fields = request.fields
     # RFC 9112 section 6.3, rules 5 to 7: without either field a request has no content.
     length = _request_coding(request) if b"transfer-encoding" in fields else content_length(fields) or 0
@@ -208,14 +208,14 @@ def _request_coding(request: Request) -> int:
     # RFC 9112 section 6.1: HTTP/1.0 has no transfer codings, so the framing is treated as faulty.
     if request.version < HTTP_1_1:
         raise HTTPError(400, "Transfer-Encoding in an HTTP/1.0 request")
-    # RFC 9112 section 6.3, rule 3
+    # RFC 9112 section 6.3, rule 3: Transfer-Encoding and Content-Length together are rejected.
     if b"content-length" in fields:
         raise HTTPError(400, "both Transfer-Encoding and Content-Length")
     codings = lower_tokens(fields.get(b"transfer-encoding"))
-    # RFC 9112 section 6.3, rule 4: chunked is last; 7.1: applied once, without parameters.
+    # RFC 9112 sections 6.3 (rule 4) and 7.1: chunked is the last coding, applied once.
     if codings[-1:] != [b"chunked"] or codings.count(b"chunked") > 1:
         raise HTTPError(400, "the last transfer coding is not chunked, applied once")
-    # RFC 9112 section 6.1
+    # RFC 9112 section 6.1: a transfer coding that is not implemented gets 501.
     if len(codings) > 1:
         raise HTTPError(501, "a transfer coding that this server does not know")
     return CHUNKED
@@ -251,7 +251,7 @@ def _expects_continue(request: Request, length: int) -> bool:
 
 
 def has_no_content(method: bytes, status: int) -> bool:
-    """Return whether such a response has no content (RFC 9112 section 6.3, rules 1 and 2)."""
+    """Return whether a response with `status` to `method` has no content (RFC 9112 section 6.3, rules 1 and 2)."""
     if status in (204, 304) or status < 200:
         return True
     return method == b"HEAD" or (method == b"CONNECT" and status < 300)
@@ -266,7 +266,7 @@ def response_framing(method: bytes, response: Response) -> Framing:
     if b"transfer-encoding" in fields:
         return _response_coding(response, persistent)
     length = _response_length(fields)
-    # RFC 9112 section 6.3, rule 8: otherwise the content is close-delimited.
+    # RFC 9112 section 6.3, rule 8: without a length, the content is close-delimited.
     return Framing(UNTIL_CLOSE, False) if length is None else Framing(length, persistent)
 
 
@@ -290,7 +290,7 @@ def _response_length(fields: Fields) -> int | None:
 
 # Content (RFC 9112 sections 6 and 7).
 
-# RFC 9112 section 7.1.1; with BWS, as in its grammar.
+# RFC 9112 section 7.1.1: the grammar permits bad white space (BWS) around ";" and "=".
 _EXTENSION = rb"[ \t]*+;[ \t]*+%b++(?:[ \t]*+=[ \t]*+(?:%b++|%b))?" % (TCHAR, TCHAR, QUOTED_STRING)
 TOO_LARGE = "the content is larger than this service takes"
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]++)((?:%b)*+)" % _EXTENSION)
@@ -429,14 +429,14 @@ def body_decoder(length: int, limit_octets: int) -> BodyDecoder:
         return ChunkedDecoder(limit_octets)
     if length == UNTIL_CLOSE:
         return CloseDecoder(limit_octets)
-    # RFC 9110 section 15.5.14
+    # RFC 9110 section 15.5.14: content beyond the limit gets 413.
     if length > limit_octets:
         raise HTTPError(413, TOO_LARGE)
     return LengthDecoder(length)
 
 
 class BodyEncoder:
-    """Encoder of one message's content; raises LocalProtocolError unless it has the length of its framing."""
+    """Encoder of one message's content; raises LocalProtocolError if the content does not fit the framing."""
 
     def __init__(self, length: int) -> None:
         self._length = length

@@ -79,7 +79,7 @@ from services.http.messages import END, HTTP_1_1, NO_FIELDS, Closed, Data, Event
 
 
 class HalfState(IntEnum):
-    """State of one direction of a connection."""
+    """State of one half of a connection: receiving or sending."""
 
     IDLE = auto()
     BODY = auto()
@@ -230,7 +230,7 @@ class ClientConnection(Connection):
         return octets
 
     def take_head_size(self) -> int:
-        """Return the size of the next response's head, in the order of receive_data()."""
+        """Remove and return the size of the oldest received head in octets, in the order of the responses."""
         return self._head_sizes.popleft()
 
     def take_rest(self) -> bytes:
@@ -317,7 +317,7 @@ class ClientConnection(Connection):
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
-# Cache of parsed heads: parsing is a pure function, and clients repeat their heads. Only short ones are stored.
+# Cache of parsed request heads up to this size: clients repeat their heads, and parsing is a pure function.
 CACHED_HEADS = 1024
 CACHED_HEAD_OCTETS = 2048
 
@@ -364,7 +364,7 @@ class ServerConnection(Connection):
     def __init__(self, body_limit_octets: int) -> None:
         super().__init__(body_limit_octets)
         self.wants_continue = False
-        # Whether the current request has content, received or not.
+        # True if the current request has content, whether or not the content has been received.
         self.has_content = False
         self._request: Request | None = None
         self._method = b""
@@ -398,7 +398,7 @@ class ServerConnection(Connection):
         )
 
     def receive_eof(self) -> list[Event]:
-        """Handle the client's half-close; requests received so far are still answered."""
+        """Handle the client's half-close: requests received so far are still answered, an incomplete one gets 400."""
         self._ended = True
         if self.receiving is HalfState.IDLE:
             return [self._fail(400, "the connection ended inside a request") if self._buffer else Closed()]
@@ -421,7 +421,7 @@ class ServerConnection(Connection):
         return CONTINUE
 
     def send_interim(self, response: Response) -> bytes:
-        """Encode an interim response; return no octets for an HTTP/1.0 client."""
+        """Encode an interim (1xx) response; return no octets for an HTTP/1.0 client."""
         self.sending = move(self.sending, Signal.INTERIM)
         # RFC 9110 section 15.2: no interim response to an HTTP/1.0 client.
         if self._request is None or self._request.version < HTTP_1_1:
@@ -498,7 +498,7 @@ class ServerConnection(Connection):
         if self.receiving is not HalfState.BODY:
             self.receiving = move(self.receiving, signal)
         self.sending = move(self.sending, signal)
-        # Reset, so that an error in the next request is not attributed to the last one.
+        # Forget the last request, so that an error in the next request is not attributed to it.
         self._request, self._method, self._empty_lines = None, b"", 0
         if not self.persistent:
             return []
@@ -522,7 +522,7 @@ class ServerConnection(Connection):
         return self._body_step() if self.receiving is HalfState.BODY else []
 
     def _start_request(self, head: bytes) -> list[Event]:
-        # Set before parsing: the response to a rejected HEAD request has no content either.
+        # Set the method before parsing: the response to a rejected HEAD request has no content either.
         self._method = head[: head.find(b" ")]
         request, framing = _parse_head_cached(head) if len(head) <= CACHED_HEAD_OCTETS else _parse_head(head)
         self._request = request
@@ -549,7 +549,7 @@ class ServerConnection(Connection):
             head = self._buffer.take_through(HEAD_END, limits.HEAD_OCTETS)
         except LimitExceededError as error:
             self._check_partial_head()
-            # RFC 6585 section 5
+            # RFC 6585 section 5: a header section that is too large gets 431.
             raise HTTPError(431, f"the header section is longer than {limits.HEAD_OCTETS} octets") from error
         if head is None:
             self._check_partial_head()
@@ -560,13 +560,12 @@ class ServerConnection(Connection):
 
     def _check_partial_head(self) -> None:
         """Reject early an input that cannot become a request; each octet is checked at most twice."""
-        # A CR at the end of the last input is checked again, together with the next octet.
+        # A CR at the end of the checked input is checked again together with the octet that follows.
         ends_in_cr = self._checked > 0 and self._buffer.peek(1, self._checked - 1) == b"\r"
         unchecked = self._buffer.peek(limits.HEAD_OCTETS, self._checked - ends_in_cr)
         check_partial_head(unchecked)
         if not self._has_line and b"\r\n" in unchecked:
-            # Parse the request line before the head is complete: a client of HTTP/0.9, which sends no version, sends
-            # nothing else and waits for the response.
+            # Parse the request line before the head is complete: a client of HTTP/0.9 sends only that line, and waits.
             self._has_line = True
             parse_request_line(self._buffer.peek(limits.REQUEST_LINE_OCTETS + 2).partition(b"\r\n")[0])
         if self._checked <= limits.REQUEST_LINE_OCTETS < len(self._buffer):

@@ -7,8 +7,7 @@
 
 RFC 9113 sections 3.3, 3.4, 6.8, 8.4 and 8.7; RFC 7540 section 3.2 (Upgrade). Left out: request content, trailers, and
 priorities. The windows are large enough that flow control never delays a page load: 16 MiB a stream and 64 MiB for the
-connection, more than the bandwidth-delay product of 1 Gbit/s and 100 ms. Received DATA is
-acknowledged at once.
+connection, more than the bandwidth-delay product of 1 Gbit/s and 100 ms. Received DATA is acknowledged at once.
 """
 
 from collections.abc import Sequence
@@ -30,7 +29,7 @@ from services.http.messages import Request, Response
 
 STREAM_WINDOW = 16 * 1024 * 1024
 CONNECTION_WINDOW = 64 * 1024 * 1024
-# RFC 9113 section 6.5.2 recommends to allow no fewer. Also this client's limit for pushed streams.
+# Concurrent streams assumed until SETTINGS arrive, and the limit for pushed streams: RFC 9113 section 6.5.2.
 ASSUMED_STREAMS = 100
 HEADER_LIST_OCTETS = 65_536
 
@@ -39,7 +38,7 @@ Setting = h2.settings.SettingCodes
 
 @dataclass(frozen=True, slots=True)
 class PushPromised:
-    """The server promised to send the response to `request` on this stream."""
+    """Event: the server promised, by PUSH_PROMISE, to send the response to `request` on stream `stream_id`."""
 
     stream_id: int
     request: Request
@@ -47,7 +46,7 @@ class PushPromised:
 
 @dataclass(frozen=True, slots=True)
 class ResponseReceived:
-    """A final response's head."""
+    """Event: the head of a final response was received."""
 
     stream_id: int
     response: Response
@@ -55,7 +54,7 @@ class ResponseReceived:
 
 @dataclass(frozen=True, slots=True)
 class DataReceived:
-    """A piece of a response's content."""
+    """Event: a piece of a response's content was received."""
 
     stream_id: int
     data: bytes
@@ -63,14 +62,14 @@ class DataReceived:
 
 @dataclass(frozen=True, slots=True)
 class StreamEnded:
-    """A response is complete."""
+    """Event: a response is complete."""
 
     stream_id: int
 
 
 @dataclass(frozen=True, slots=True)
 class StreamLost:
-    """A stream ended without its response; `may_retry` if the server has not processed the request (section 8.7)."""
+    """Event: a stream ended without its response; `may_retry` if the server did not process the request (8.7)."""
 
     stream_id: int
     may_retry: bool
@@ -95,7 +94,7 @@ class Http2ClientConnection:
                 Setting.MAX_HEADER_LIST_SIZE: HEADER_LIST_OCTETS,
             },
         )
-        # A setting of servers only (RFC 8441 section 3).
+        # RFC 8441 section 3: only a server sends SETTINGS_ENABLE_CONNECT_PROTOCOL, which h2 sets by default.
         del self._h2.local_settings[Setting.ENABLE_CONNECT_PROTOCOL]
         self.sent_sizes = HeaderSizes(with_preface=True)
         self.received_sizes = HeaderSizes()
@@ -110,7 +109,7 @@ class Http2ClientConnection:
         self._widen()
 
     def offer_upgrade(self) -> bytes:
-        """Return the value of HTTP2-Settings for a request of HTTP/1.1 (RFC 7540 section 3.2.1).
+        """Return the value of HTTP2-Settings for an HTTP/1.1 request with Upgrade (RFC 7540 section 3.2.1).
 
         The preface and SETTINGS, to be sent first after 101, are then in data_to_send().
         """
@@ -125,12 +124,12 @@ class Http2ClientConnection:
 
     @property
     def available_streams(self) -> int:
-        """The number of further requests that the server's SETTINGS allow; ASSUMED_STREAMS before they arrive."""
+        """Number of further requests that the server's SETTINGS allow, by ASSUMED_STREAMS before their arrival."""
         allowed = self._h2.remote_settings.max_concurrent_streams if self._knows_settings else ASSUMED_STREAMS
         return max(0, int(allowed) - sum(stream_id % 2 for stream_id in self._open_streams)) if self.is_open else 0
 
     def send_request(self, request: Request, scheme: bytes) -> int:
-        """Send a request without content and return its stream; raises LocalProtocolError if none may be sent."""
+        """Send a request without content and return its stream number; raises LocalProtocolError if none is left."""
         try:
             stream_id = self._h2.get_next_available_stream_id()
             self._h2.send_headers(stream_id, request_header_list(request, scheme), end_stream=True)
@@ -163,7 +162,7 @@ class Http2ClientConnection:
             raise HTTPError(502, f"the server broke HTTP/2: {error or type(error).__name__}") from error
 
     def _check_preface(self, data: bytes) -> None:
-        """Require SETTINGS as the first frame (RFC 9113 section 3.4); this detects a server of HTTP/1 early."""
+        """Require SETTINGS as the first frame (RFC 9113 section 3.4), to detect a server of HTTP/1 early."""
         if len(self._first_octets) < HEADER_OCTETS:
             self._first_octets += data[: HEADER_OCTETS - len(self._first_octets)]
             if len(self._first_octets) > KIND_AT and self._first_octets[KIND_AT] != Kind.SETTINGS:
@@ -201,7 +200,7 @@ class Http2ClientConnection:
             return self._lose([event.stream_id or 0], refused, f"the server reset the stream: {event.error_code!r}")
         if isinstance(event, h2.events.ConnectionTerminated):
             self.is_open = False
-            # RFC 9113 section 6.8: streams above the last one were not processed.
+            # RFC 9113 section 6.8: the server has not processed the streams above the last one in GOAWAY.
             last = event.last_stream_id or 0
             unseen = [stream_id for stream_id in self._open_streams if stream_id % 2 and stream_id > last]
             return self._lose(unseen, may_retry=True, detail=f"the server went away: {event.error_code!r}")

@@ -1,4 +1,4 @@
-"""Events of a server's HTTP/2 connection, named as in the h2 library."""
+"""Events of the server's end of an HTTP/2 connection, named as in the h2 library."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from services.http.messages import Request
 
 @dataclass(frozen=True, slots=True)
 class RequestReceived:
-    """A request is complete with its content."""
+    """Event: a request is complete, including its content."""
 
     stream_id: int
     request: Request
@@ -17,7 +17,7 @@ class RequestReceived:
 
 @dataclass(frozen=True, slots=True)
 class RequestRejected:
-    """A request cannot be handled and gets a response with this status; the rest of its content is discarded."""
+    """Event: a request gets an error response with `status`; the rest of its content is discarded."""
 
     stream_id: int
     status: int
@@ -26,14 +26,14 @@ class RequestRejected:
 
 @dataclass(frozen=True, slots=True)
 class StreamCancelled:
-    """A stream closed before the response to its request was sent; the handler may be cancelled."""
+    """Event: a stream closed before the response to its request was sent, so its handler may be cancelled."""
 
     stream_id: int
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionTerminated:
-    """The connection ended with an error: GOAWAY is in data_to_send(), and no further input is read."""
+    """Event: the connection ended with an error; GOAWAY is in data_to_send(), and further input is ignored."""
 
     code: ErrorCode
     detail: str

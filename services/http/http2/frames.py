@@ -57,7 +57,7 @@ class Frame(NamedTuple):
 
 
 class FrameDecoder:
-    """Decodes octets into frames; buffers no more than it was fed and has not returned."""
+    """Decoder of octets into frames; it buffers only the octets of frames that next_frame() has not yet returned."""
 
     def __init__(self, limit_octets: int = FRAME_OCTETS) -> None:
         self._limit_octets = limit_octets
@@ -97,7 +97,7 @@ class FrameDecoder:
             return None
         high, low, kind, flags, stream_id = _HEADER.unpack_from(octets, start)
         length = high << 8 | low
-        # RFC 9113 section 4.2. The frame header has the length, so the error does not wait for the payload.
+        # RFC 9113 section 4.2: the frame header has the length, so the error does not wait for the payload.
         if length > self._limit_octets:
             raise Http2ConnectionError(ErrorCode.FRAME_SIZE_ERROR, f"a frame of {length} octets")
         end = start + HEADER_OCTETS + length
@@ -109,13 +109,13 @@ class FrameDecoder:
 
 
 def encode_frame(kind: int, flags: int, stream_id: int, payload: bytes = b"") -> bytes:
-    """Encode a frame."""
+    """Encode a frame; `kind` is the type, `flags` the flags octet (RFC 9113 section 4.1)."""
     length = len(payload)
     return _HEADER.pack(length >> 8, length & 0xFF, kind, flags, stream_id) + payload
 
 
 def encode_header_block(kind: Kind, flags: int, stream_id: int, payload: bytes, limit_octets: int) -> bytes:
-    """Encode a header block as a frame of type `kind`, and CONTINUATION frames for the rest (section 6.10)."""
+    """Encode a header block as a `kind` frame of at most `limit_octets`, and CONTINUATION frames (section 6.10)."""
     if len(payload) <= limit_octets:
         return encode_frame(kind, flags | END_HEADERS, stream_id, payload)
     pieces = [payload[at : at + limit_octets] for at in range(0, len(payload), limit_octets)]
@@ -149,7 +149,7 @@ def strip_padding(frame: Frame) -> bytes:
 
 
 def require_size(frame: Frame, octets: int) -> None:
-    """Raise FRAME_SIZE_ERROR unless the payload has the length that its type requires."""
+    """Raise Http2ConnectionError, FRAME_SIZE_ERROR, unless the payload has `octets` octets."""
     if len(frame.payload) != octets:
         raise Http2ConnectionError(
             ErrorCode.FRAME_SIZE_ERROR, f"{Kind(frame.kind).name} of {len(frame.payload)} octets"
@@ -157,12 +157,12 @@ def require_size(frame: Frame, octets: int) -> None:
 
 
 def require_connection(frame: Frame) -> None:
-    """Raise PROTOCOL_ERROR unless the frame is on stream 0."""
+    """Raise Http2ConnectionError, PROTOCOL_ERROR, unless the frame is on stream 0."""
     if frame.stream_id:
         raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, f"{Kind(frame.kind).name} on a stream")
 
 
 def require_stream(frame: Frame) -> None:
-    """Raise PROTOCOL_ERROR if the frame is on stream 0."""
+    """Raise Http2ConnectionError, PROTOCOL_ERROR, if the frame is on stream 0."""
     if not frame.stream_id:
         raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, f"{Kind(frame.kind).name} on stream 0")

@@ -1,4 +1,4 @@
-"""HTTP/2 header lists: requests parsed from them, responses written to them (RFC 9113 sections 8.1.1, 8.2, 8.3).
+"""HTTP/2 header lists: parsing of requests, formatting of both messages (RFC 9113 sections 8.1.1, 8.2, 8.3).
 
     >>> parse_request([(b":method", b"GET"), (b":scheme", b"http"), (b":path", b"/"), (b":authority", b"a")], b"http")
     Request(method=b'GET', request_target=b'/', fields=Fields(((b'host', b'a'),)), version=(2, 0))
@@ -27,7 +27,7 @@ CONNECTION_SPECIFIC = frozenset((b"connection", b"keep-alive", b"proxy-connectio
 # RFC 9113 section 8.2.1: lower-case names; values without control characters and without white space around them.
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]++")
 _VALUE = re.compile(rb"(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?")
-# RFC 9113 section 6.5.2: the overhead of a field in the size of a header list.
+# RFC 9113 section 6.5.2: a field counts 32 octets more than its name and value in the size of a header list.
 _FIELD_OVERHEAD = 32
 
 
@@ -58,10 +58,10 @@ def parse_request(lines: Sequence[FieldLine], scheme: bytes) -> Request:
 
 
 def parse_content_length(request: Request) -> int | None:
-    """Return the request's Content-Length; raises MalformedError unless it is a number, HTTPError 413 and 417."""
+    """Return Content-Length, None if absent; raises MalformedError, HTTPError 413 (too large) or 417 (Expect)."""
     fields = request.fields
     expect = fields.get(b"expect")
-    # RFC 9110 section 10.1.1
+    # RFC 9110 section 10.1.1: 100-continue is the only expectation that is defined.
     if expect is not None and expect.lower() != b"100-continue":
         raise HTTPError(417, "an expectation other than 100-continue")
     try:
@@ -75,7 +75,7 @@ def parse_content_length(request: Request) -> int | None:
 def parse_trailers(lines: Sequence[FieldLine]) -> Fields:
     """Parse a trailer section; raises MalformedError and HTTPError 431."""
     pseudo, fields = _split(lines)
-    # RFC 9113 section 8.1
+    # RFC 9113 section 8.1: trailers have no pseudo-header fields.
     if pseudo:
         raise MalformedError("a pseudo-header field in a trailer section")
     _check_size(lines)
@@ -97,7 +97,7 @@ def _split(lines: Sequence[FieldLine]) -> tuple[dict[bytes, bytes], list[FieldLi
 
 
 def _add_pseudo(pseudo: dict[bytes, bytes], name: bytes, value: bytes, late: bool) -> None:
-    """Add a pseudo-header field: known, not repeated, and before all regular fields (RFC 9113 section 8.3)."""
+    """Add a pseudo-header field; raises MalformedError if unknown, repeated or after a field (RFC 9113 section 8.3)."""
     if late:
         raise MalformedError("a pseudo-header field after a field")
     if name not in _PSEUDO:
@@ -124,7 +124,7 @@ def _required(pseudo: dict[bytes, bytes], name: bytes) -> bytes:
 
 
 def _with_host(authority: bytes | None, fields: list[FieldLine]) -> Fields:
-    """Return the fields as in an HTTP/1 request: Host first, cookies joined."""
+    """Return the fields as in an HTTP/1 request: Host first, the Cookie lines joined; raises MalformedError."""
     hosts = [value for name, value in fields if name == b"host"]
     if authority is None and not hosts:
         raise HTTPError(400, "a request needs :authority or Host")
@@ -136,7 +136,7 @@ def _with_host(authority: bytes | None, fields: list[FieldLine]) -> Fields:
     if not host or not is_host(host):
         raise HTTPError(400, "the authority is not a host with an optional port")
     others = [line for line in fields if line[0] not in (b"host", b"cookie")]
-    # RFC 9113 section 8.2.3
+    # RFC 9113 section 8.2.3: Cookie may be split into several lines.
     cookies = [value for name, value in fields if name == b"cookie"]
     if cookies:
         others.append((b"cookie", b"; ".join(cookies)))
@@ -144,7 +144,7 @@ def _with_host(authority: bytes | None, fields: list[FieldLine]) -> Fields:
 
 
 def _check_size(lines: Sequence[FieldLine]) -> None:
-    """Raise HTTPError 431 for a list larger than announced (RFC 9113 section 10.5.1)."""
+    """Raise HTTPError 431 for a list above the announced SETTINGS_MAX_HEADER_LIST_SIZE (RFC 9113 section 10.5.1)."""
     size = sum(len(name) + len(value) + _FIELD_OVERHEAD for name, value in lines)
     if size > HEADER_LIST_OCTETS:
         raise HTTPError(431, f"the header section is larger than {HEADER_LIST_OCTETS} octets")
@@ -159,7 +159,7 @@ def response_header_list(status: int, fields: Iterable[FieldLine], date: bytes, 
         lower = name.lower()
         if _NAME.fullmatch(lower) is None or _VALUE.fullmatch(value) is None:
             raise LocalProtocolError(f"not a field line: {name!r}: {value!r}")
-        # RFC 9113 section 8.2.2
+        # RFC 9113 section 8.2.2: connection-specific fields of HTTP/1 are not sent.
         if lower not in CONNECTION_SPECIFIC:
             lines.append((lower, value))
     # RFC 9110 section 6.6.1: a forwarded Date is not replaced.

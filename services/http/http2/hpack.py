@@ -1,4 +1,4 @@
-"""HPACK header compression with a cache, and sizes of header blocks on the wire (RFC 9113 section 4.3, RFC 7541).
+"""HPACK header compression with a cache of header blocks, and their encoded sizes (RFC 9113 section 4.3, RFC 7541).
 
 HPACK is stateful: a block may change the dynamic table with which the next one is decoded. A block of indexed fields
 only (RFC 7541 section 6.1) changes nothing, so it decodes to the same list until another kind of block is processed.
@@ -27,13 +27,13 @@ from services.http.http2.frames import (
 )
 from services.http.messages import Request
 
-# RFC 9113 section 4.1: the length field has 24 bits. HeaderSizes only counts, so it sets no smaller limit.
+# RFC 9113 section 4.1: a frame length has 24 bits. HeaderSizes only counts octets, so it sets no smaller limit.
 _LARGEST_FRAME = 2**24 - 1
 _PROMISED_ID_OCTETS = 4
 
 
 class HeaderSizes:
-    """Sizes of header blocks in one direction of a connection, by stream, taken from the frames on the wire.
+    """Sizes in octets of the header blocks in one direction of a connection, by stream, as compressed by HPACK.
 
     A header block is the payload of its HEADERS, PUSH_PROMISE and CONTINUATION frames without padding and priority (RFC
     9113 sections 4.3, 6.2, 6.6 and 6.10). `promised` has the sizes of promised requests, by the promised stream.
@@ -97,7 +97,7 @@ _INDEXED_ONLY = re.compile(rb"[\x81-\xfe]++")
 
 
 class HeaderDecoder:
-    """Decodes the peer's header blocks, which must be passed in the order of their arrival."""
+    """Decoder of the peer's header blocks, which must be passed in the order of their arrival."""
 
     def __init__(self) -> None:
         self._decoder = Decoder(max_header_list_size=limits.DECODED_OCTETS)
@@ -129,7 +129,7 @@ class HeaderDecoder:
 
 
 class HeaderEncoder:
-    """Encodes this side's header blocks, in the order in which they are sent."""
+    """Encoder of header blocks, which must be sent in the order in which they are encoded."""
 
     def __init__(self) -> None:
         self._encoder = Encoder()
@@ -138,7 +138,7 @@ class HeaderEncoder:
     def resize(self, table_octets: int) -> None:
         """Limit the dynamic table to the peer's SETTINGS_HEADER_TABLE_SIZE (RFC 7541 section 4.2)."""
         size = min(table_octets, limits.HEADER_TABLE_OCTETS)
-        # Setting the same size again would make the library drop a size update that it has not yet encoded.
+        # Skip an equal size: set again, it makes the hpack library drop a size update that is not yet encoded.
         if size != self._encoder.header_table_size:
             self._encoder.header_table_size = size
             self._cache.clear()

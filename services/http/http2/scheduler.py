@@ -33,19 +33,19 @@ from services.http.messages import Body, Request, Response, StreamedBody, do_not
 
 
 class BrokenBodyError(Exception):
-    """A response's content does not have the length that was sent in Content-Length."""
+    """A response's content is shorter or longer than its Content-Length."""
 
 
 class Scheduler:
-    """The sending half of a connection; frames are buffered until take_outgoing() is called."""
+    """Sending half of an HTTP/2 connection; frames are buffered until take_outgoing() is called."""
 
     def __init__(self, peer: PeerSettings, rate_limits: RateLimits, on_end: Callable[[Stream], None]) -> None:
-        """`on_end` is called with each stream on which this side has sent its last frame."""
+        """Create a scheduler; `on_end` is called with each stream on which the last frame has been sent."""
         self.peer = peer
         self._rate_limits = rate_limits
         self.outgoing_octets = 0
         self._on_end = on_end
-        # Called when a starved stream has content again.
+        # Called when a stream that had no content to send has some again.
         self.on_more: Callable[[], None] = do_nothing
         self._window = limits.INITIAL_WINDOW
         self._header_encoder = HeaderEncoder()
@@ -78,7 +78,7 @@ class Scheduler:
     def send_response(self, stream: Stream, response: Response, date: bytes) -> None:
         """Send a response's HEADERS and queue its content; the stream owns the response's Body from here on."""
         if stream.parent is not None:
-            # The page comes first: until it is complete, only the promise is sent.
+            # Hold a pushed response until the page is complete; only its PUSH_PROMISE is sent before that.
             stream.held = (response, date)
             return
         body = response.body
@@ -116,7 +116,7 @@ class Scheduler:
 
     def _begin_content(self, stream: Stream) -> None:
         size = len(stream.content)
-        # The hot path: content that fits one frame, and no other stream is queued.
+        # Fast path: the content fits into one frame, and no other stream is queued.
         if (
             0 < size <= min(limits.FRAME_OCTETS, stream.send_window, self._window)
             and not self._queue
@@ -152,38 +152,38 @@ class Scheduler:
     # Send windows.
 
     def withhold(self, octets: int) -> None:
-        """Reduce the connection's send window below the client's value; a negative number restores it."""
+        """Reduce the connection's send window by `octets`, below the client's value; a negative number restores it."""
         self._window -= octets
 
     def widen(self, increment: int) -> None:
-        """Handle a WINDOW_UPDATE for the connection."""
-        # RFC 9113 section 6.9.1
+        """Add the increment of a WINDOW_UPDATE to the connection's send window; raises Http2ConnectionError."""
+        # RFC 9113 section 6.9.1: a window above 2^31-1 is an error.
         if self._window + increment > limits.LARGEST_WINDOW:
             raise Http2ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, "the connection's window is too large")
         self._window += increment
 
     def widen_stream(self, stream: Stream, increment: int) -> None:
-        """Handle a WINDOW_UPDATE for a stream."""
+        """Add the increment of a WINDOW_UPDATE to a stream's send window; raises Http2StreamError."""
         if stream.send_window + increment > limits.LARGEST_WINDOW:
             raise Http2StreamError(stream.stream_id, ErrorCode.FLOW_CONTROL_ERROR, "the stream's window is too large")
         stream.send_window += increment
         self._enqueue(stream)
 
     def shift_window(self, stream: Stream, change: int) -> None:
-        """Handle a change of SETTINGS_INITIAL_WINDOW_SIZE, which may make a window negative (section 6.9.2)."""
+        """Add a change of SETTINGS_INITIAL_WINDOW_SIZE to a stream's window, possibly below 0 (RFC 9113 6.9.2)."""
         if stream.send_window + change > limits.LARGEST_WINDOW:
             raise Http2ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, "a stream's window is too large")
         stream.send_window += change
         self._enqueue(stream)
 
     def resize_table(self, table_octets: int) -> None:
-        """Handle a SETTINGS_HEADER_TABLE_SIZE."""
+        """Apply the peer's SETTINGS_HEADER_TABLE_SIZE to the header encoder."""
         self._header_encoder.resize(table_octets)
 
     # Round-robin scheduling.
 
     def produce(self, limit_octets: int) -> list[tuple[Stream, str]]:
-        """Send DATA round-robin until `limit_octets` are buffered; return the streams whose content failed, and why."""
+        """Send DATA round-robin until `limit_octets` are buffered; return (stream, error) where content failed."""
         broken: list[tuple[Stream, str]] = []
         while self._queue and self._window > 0 and self.outgoing_octets < limit_octets:
             stream = self._queue.popleft()
@@ -197,7 +197,7 @@ class Scheduler:
         return broken
 
     def _schedule(self, stream: Stream) -> None:
-        """Send one DATA frame of a stream."""
+        """Send one DATA frame of a stream, as large as its window and the peer's frame size permit."""
         room = min(self._frame_limit(), stream.send_window, self._window)
         data = self._next_content(stream, room)
         stream.is_starved = data is None
@@ -212,14 +212,14 @@ class Scheduler:
             self._enqueue(stream)
 
     def _resume(self, stream: Stream) -> None:
-        """Queue a starved stream, whose body has more content."""
+        """Queue a stream again whose body had no content available and now has."""
         if stream.is_starved:
             stream.is_starved = False
             self._enqueue(stream)
             self.on_more()
 
     def _next_content(self, stream: Stream, room: int) -> bytes | None:
-        """Return the next octets, at most `room`, or None while the body has none yet.
+        """Return the next octets of a stream's content, at most `room`; None while the body has none available.
 
         `source` is set to None once the body is read to its end.
         """

@@ -94,7 +94,7 @@ class Http2ServerConnection:
     # Receiving.
 
     def receive_data(self, data: bytes, now: float) -> list[Event]:
-        """Process octets and return a batch of events; call again with b"" until that returns none."""
+        """Process octets and return a batch of events; call again with b"" until no event is returned."""
         self._now = now
         self._events = []
         if self.is_over:
@@ -138,7 +138,7 @@ class Http2ServerConnection:
         return self._is_draining
 
     def check_timeouts(self, now: float) -> list[Event]:
-        """Return the events that follow from elapsed time limits."""
+        """Return the events of elapsed time limits: requests that get 408, or the end of the connection."""
         self._now = now
         self._events = []
         try:
@@ -152,11 +152,11 @@ class Http2ServerConnection:
             raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "no preface in time")
         if self._header_block is not None and now > self._header_block.begun + self._time_limits.head_s:
             raise Http2ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, "a header block that does not end")
-        # RFC 9113 section 6.5.3
+        # RFC 9113 section 6.5.3: SETTINGS must be acknowledged; the time limit is this server's.
         if self._settings_sent is not None and now > self._settings_sent + self._time_limits.settings_s:
             raise Http2ConnectionError(ErrorCode.SETTINGS_TIMEOUT, "SETTINGS were not acknowledged")
         for stream in list(self._streams.by_id.values()):
-            # Not while the stream's window is zero: then this side is the one that stops it.
+            # The deadline does not run while the stream's window is zero: then this side delays the content.
             if stream.may_receive and stream.status == 0 and stream.receive_window > 0 and now > stream.deadline:
                 self._events.append(RequestRejected(stream.stream_id, 408, "the request did not come in time"))
 
@@ -192,8 +192,7 @@ class Http2ServerConnection:
         else:
             handler(frame)
 
-    # Header blocks: HEADERS and CONTINUATION (RFC 9113 sections 6.2 and 6.10). A block is decoded once it is complete,
-    # even if its stream is rejected: it may change the dynamic table for the next block (section 4.3).
+    # Header blocks (RFC 9113 sections 4.3, 6.2 and 6.10): even that of a rejected stream may change the dynamic table.
 
     def _on_headers(self, frame: Frame) -> None:
         """Handle HEADERS (RFC 9113 section 6.2)."""
@@ -288,7 +287,7 @@ class Http2ServerConnection:
         try:
             return parse_request(lines, self._scheme)
         except HTTPError:
-            # The response to a rejected HEAD request has no content either, so the method is stored first.
+            # Store the method first: the response to a rejected HEAD request has no content either.
             pseudo = dict(lines)
             self._rejected = Request(pseudo.get(b":method", b""), pseudo.get(b":path", b""), version=HTTP_2)
             raise
@@ -347,7 +346,7 @@ class Http2ServerConnection:
             raise Http2StreamError(stream.stream_id, ErrorCode.FLOW_CONTROL_ERROR, "DATA beyond the stream's window")
         stream.receive_window -= size
         stream.received_octets += len(data)
-        # RFC 9113 section 8.1.1
+        # RFC 9113 section 8.1.1: content longer than Content-Length is malformed.
         if stream.content_length is not None and stream.received_octets > stream.content_length:
             raise Http2StreamError(stream.stream_id, ErrorCode.PROTOCOL_ERROR, "more content than its Content-Length")
         if stream.received_octets > self._body_limit_octets:
@@ -362,7 +361,7 @@ class Http2ServerConnection:
             self._windows.widen(stream, self._now)
 
     def _complete(self, stream: Stream) -> None:
-        # RFC 9113 section 8.1.1
+        # RFC 9113 section 8.1.1: content shorter than Content-Length is malformed.
         if stream.content_length not in (None, stream.received_octets):
             raise Http2StreamError(stream.stream_id, ErrorCode.PROTOCOL_ERROR, "less content than its Content-Length")
         stream.move(Signal.RECEIVE_END)
@@ -452,7 +451,7 @@ class Http2ServerConnection:
             self._streams.require_not_idle(frame)
             self._rate_limits.count_idle_frame(self._now)
             return
-        # A client may reset any pushed stream without cost: this side decides how many there are.
+        # Resets of pushed streams (even numbers) are not limited: this side decides how many streams it pushes.
         if frame.stream_id % 2:
             self._rate_limits.count_reset(self._now)
         self._cancel(stream)
@@ -462,7 +461,7 @@ class Http2ServerConnection:
         """Handle PUSH_PROMISE (RFC 9113 section 8.4): a client cannot push."""
         raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, f"PUSH_PROMISE from a client, on stream {frame.stream_id}")
 
-    # Streams, and the two scopes of an error.
+    # Stream and connection errors.
 
     def _open_stream(self, stream_id: int) -> Stream:
         stream = Stream(stream_id, self._peer_settings.initial_window_size, limits.INITIAL_WINDOW, begun=self._now)
@@ -472,7 +471,7 @@ class Http2ServerConnection:
         return stream
 
     def _close_stream(self, stream: Stream) -> None:
-        """Close a stream on which this side has sent its last frame."""
+        """Close a stream on which this side has sent its last frame: abort the rest of the request, if there is one."""
         if stream.state is StreamState.HALF_CLOSED_LOCAL:
             # RFC 9113 section 8.1: after a complete response, RST_STREAM with NO_ERROR aborts the rest of the request.
             self._scheduler.send(encode_frame(Kind.RST_STREAM, 0, stream.stream_id, encode_uint32(ErrorCode.NO_ERROR)))
@@ -487,7 +486,7 @@ class Http2ServerConnection:
 
     def _reset_stream(self, error: Http2StreamError) -> None:
         """Handle a stream error (RFC 9113 section 5.4.2)."""
-        # Errors that provoke a reset count like RST_STREAM: both cost this side the same (MadeYouReset).
+        # Count stream errors like RST_STREAM, since provoking a reset costs this side as much (MadeYouReset).
         self._rate_limits.count_reset(self._now)
         stream = self._streams.by_id.get(error.stream_id)
         if stream is not None:
@@ -563,7 +562,7 @@ class Http2ServerConnection:
         return any(stream.status and not stream.is_starved for stream in self._streams.by_id.values())
 
     def on_more(self, callback: Callable[[], None]) -> None:
-        """Set the callback for content that a starved stream has waited for."""
+        """Set the callback for new content of a stream whose body had none available."""
         self._scheduler.on_more = callback
 
     @property

@@ -27,7 +27,7 @@ class Setting(IntEnum):
     MAX_HEADER_LIST_SIZE = 0x6
 
 
-# Smallest and largest value, and the error code for any other.
+# Smallest and largest valid value of a setting, and the error code for a value outside.
 _RANGES = {
     Setting.ENABLE_PUSH: (0, 1, ErrorCode.PROTOCOL_ERROR),
     Setting.INITIAL_WINDOW_SIZE: (0, limits.LARGEST_WINDOW, ErrorCode.FLOW_CONTROL_ERROR),
@@ -37,7 +37,7 @@ _KNOWN = frozenset(Setting)
 
 
 class PeerSettings:
-    """The client's settings, with the initial values of section 6.5.2."""
+    """SETTINGS of the client, with the initial values of RFC 9113 section 6.5.2."""
 
     def __init__(self) -> None:
         self.header_table_size = limits.HEADER_TABLE_OCTETS
@@ -57,7 +57,7 @@ class PeerSettings:
 
 def parse_settings(payload: bytes) -> list[tuple[Setting, int]]:
     """Parse a SETTINGS payload into its known entries, in order; raises Http2ConnectionError for an invalid value."""
-    # RFC 9113 section 6.5
+    # RFC 9113 section 6.5: the payload is a sequence of entries of six octets.
     if len(payload) % _ENTRY.size:
         raise Http2ConnectionError(ErrorCode.FRAME_SIZE_ERROR, "SETTINGS of a length that is no multiple of 6")
     entries: list[tuple[Setting, int]] = []

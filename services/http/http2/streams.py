@@ -78,7 +78,7 @@ def move(state: StreamState, signal: Signal) -> StreamState:
 
 @dataclass(slots=True, eq=False)
 class Stream:
-    """An open stream: state, windows, the request being received and the response being sent."""
+    """Stream that is not closed: its state, windows, the request being received and the response being sent."""
 
     stream_id: int
     send_window: int
@@ -86,23 +86,23 @@ class Stream:
     state: StreamState = StreamState.IDLE
     closing: Closing = Closing.BY_END
     request: Request | None = None
-    # The request's content received so far, and its Content-Length.
+    # Content of the request received so far; `content_length` is None without Content-Length.
     received: list[bytes] = field(default_factory=list)
     received_octets: int = 0
     content_length: int | None = None
-    # The response: `content` is buffered, `source` has the rest, of which `owed_octets` are still unread.
+    # Content of the response: `content` is buffered, `source` has the rest, of which `owed_octets` are unread.
     status: int = 0
     content: bytes = b""
     source: Body | StreamedBody | None = None
     owed_octets: int | None = 0
     is_queued: bool = False
-    # `source` has no data yet, and calls back when it has.
+    # True if `source` has no content available; `source` calls back when it has more.
     is_starved: bool = False
     # A pushed response is held, with its Date, until the response of its parent stream is complete.
     parent: "Stream | None" = None
     held: tuple[Response, bytes] | None = None
     pushes: "list[Stream]" = field(default_factory=list)
-    # Start of the request, for the log and for the deadline of its content.
+    # Time when the request started, for the log; `deadline` is that of its content.
     begun: float = 0.0
     deadline: float = 0.0
     sent_octets: int = 0
@@ -131,7 +131,10 @@ class Stream:
 
 
 class StreamTable:
-    """The open streams of a connection, and the Closing of the last ones that closed."""
+    """Open streams of a connection, and the reasons (Closing) of those that closed last.
+
+    A late frame on a closed stream is ignored or an error, depending on the reason.
+    """
 
     def __init__(self) -> None:
         self.by_id: dict[int, Stream] = {}
@@ -145,7 +148,7 @@ class StreamTable:
         return len(self.by_id)
 
     def add_request(self, stream: Stream) -> None:
-        """Add a stream that the client opens; that closes all idle ones below it (RFC 9113 section 5.1.1)."""
+        """Add a stream that the client opens; idle streams with lower numbers close (RFC 9113 section 5.1.1)."""
         self.last_request_id = stream.stream_id
         self.by_id[stream.stream_id] = stream
         self.request_count += 1
@@ -172,11 +175,11 @@ class StreamTable:
         return True
 
     def note_reset(self, stream_id: int) -> None:
-        """Store that this side has reset a stream that is not in the table."""
+        """Record that this side reset a stream that is not in the table, so that late frames on it are ignored."""
         self._closed[stream_id] = Closing.BY_OUR_RESET
 
     def closing(self, stream_id: int) -> Closing | None:
-        """Return how a stream closed, None for one that was never open or is forgotten."""
+        """Return the reason for which a stream closed; None if it was never open, or closed too long ago."""
         return self._closed.get(stream_id)
 
     def is_idle(self, stream_id: int) -> bool:
@@ -184,6 +187,6 @@ class StreamTable:
         return stream_id > (self.last_request_id if stream_id % 2 else self.last_promised_id)
 
     def require_not_idle(self, frame: Frame) -> None:
-        """Raise PROTOCOL_ERROR if the frame is on an idle stream; only HEADERS and PRIORITY may be (section 5.1)."""
+        """Raise PROTOCOL_ERROR for an idle stream, on which only HEADERS and PRIORITY are allowed (section 5.1)."""
         if self.is_idle(frame.stream_id):
             raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, f"{Kind(frame.kind).name} on an idle stream")
