@@ -19,8 +19,8 @@ from services.http.server.body_stream import BodyStream
 from services.http.storage.store import StoreReader, StoreWriter, WriterState
 
 PIECE_OCTETS = 262_144
-# With at most this much missing, the content is fetched to its end although all clients have disconnected. squid has
-# quick_abort_min, 16 KB, for this; the larger value suits faster links.
+# The content is fetched to its end if at most this much is missing, although all clients have disconnected.
+# squid's quick_abort_min is 16 KB; this larger value suits faster links.
 QUICK_ABORT_OCTETS = 1024 * 1024
 
 
@@ -29,7 +29,10 @@ def _never() -> bool:
 
 
 class CacheFill:
-    """One arriving response. `is_wanted` returns True while a client without a reader is still waiting."""
+    """Transfer of one arriving response into the store and to its clients, each with a FillReader.
+
+    `is_wanted` returns True while a client without a reader is still waiting.
+    """
 
     def __init__(
         self,
@@ -38,7 +41,7 @@ class CacheFill:
         is_wanted: Callable[[], bool] = _never,
         continues_unread: bool = False,
     ) -> None:
-        """`writer` is None to store nothing; `continues_unread`: continue storing without readers."""
+        """Create a fill; `writer` None stores nothing; `continues_unread` continues storing after the last client."""
         self.writer = writer
         self.source = source
         self.error: str | None = None
@@ -50,13 +53,13 @@ class CacheFill:
         self._is_pumping = False
 
     def start(self) -> None:
-        """Pass on the octets buffered by the source, and subscribe to further ones."""
+        """Pass on the octets that the source has buffered, and subscribe to further ones."""
         self.source.on_more = self.pump
         self.pump()
 
     @property
     def joinable(self) -> StoredResponse | None:
-        """The arriving response, where a new reader can still get all of it and it was not invalidated; else None."""
+        """The arriving response if a new reader can still get all of it and it is not invalidated, else None."""
         writer = self.writer
         return None if writer is None or self.is_over or not writer.is_open or writer.is_revoked else writer.stored
 
@@ -71,7 +74,7 @@ class CacheFill:
         return 0 if self.writer is None else self.writer.size_octets
 
     def reader(self) -> "FillReader":
-        """Return a body that reads all of the content; only before start(), or while `joinable` is not None."""
+        """Return a body that reads all of the content; call only before start() or while `joinable` is not None."""
         writer = self.writer
         reader = FillReader(self, writer.reader() if writer is not None and writer.is_open else None)
         self._readers.append(reader)
@@ -79,7 +82,7 @@ class CacheFill:
 
     def pump(self) -> None:
         """Pass on the octets that the source has, until a reader's buffer is full."""
-        # Not re-entrant: a reader that gets a piece may call this, and the next piece must not overtake this one.
+        # Do not re-enter pump(), which a reader may call: the next piece must not overtake this one.
         if self._is_pumping:
             return
         self._is_pumping = True
@@ -91,7 +94,7 @@ class CacheFill:
             self._is_pumping = False
 
     def _pass_on(self) -> bool:
-        """Pass on one piece; return False where the source has none yet."""
+        """Pass one piece of content to the store or the readers; return False where the source has none available."""
         try:
             data = self.source.read(PIECE_OCTETS)
         except OSError as error:
@@ -106,7 +109,7 @@ class CacheFill:
         return True
 
     def check(self) -> None:
-        """Abort without readers, unless storing the content continues."""
+        """Abort the transfer if no reader is left, unless storing the content continues."""
         if self.is_over or self._readers or self._is_wanted():
             return
         if self.is_storing and (self._continues_unread or self._is_nearly_complete()):
@@ -115,11 +118,11 @@ class CacheFill:
         self._break("all clients have disconnected")
 
     def remove_reader(self, reader: "FillReader") -> None:
-        """Remove a reader."""
+        """Remove a reader; without the last one, the transfer is aborted or continues for the store."""
         if reader in self._readers:
             self._readers.remove(reader)
             self.check()
-            # Resume the source, which a full buffer of this reader may have paused.
+            # Resume the source, which the full buffer of the removed reader may have paused.
             self.pump()
 
     def _share(self, data: bytes) -> None:
@@ -162,7 +165,7 @@ class CacheFill:
 
 
 class FillReader(StreamedBody):
-    """The body for one client: the octets in the store, then those that the store did not accept."""
+    """Body for one client: the octets in the store, then those that the store did not accept."""
 
     def __init__(self, fill: CacheFill, stored: StoreReader | None) -> None:
         super().__init__(fill.source.size_octets)
@@ -176,12 +179,12 @@ class FillReader(StreamedBody):
 
     @property
     def is_full(self) -> bool:
-        """True where its buffer is full, which pauses the source."""
+        """True where the reader's own buffer is full, which pauses the source."""
         return self.tail.is_full
 
     @property
     def remaining_octets(self) -> int | None:
-        """Octets left to read, where all of the content has arrived; else None."""
+        """Octets left to read, where all of the content has arrived without an error; else None."""
         fill = self._fill
         if not fill.is_over or fill.error is not None:
             return None
@@ -194,7 +197,7 @@ class FillReader(StreamedBody):
         try:
             data = self._stored.read(limit_octets)
         except OSError:
-            # After an abort, reading fails once all stored octets have been read. Any other error is the disk's.
+            # An aborted writer raises OSError once all stored octets have been read; other errors come from the disk.
             writer = self._fill.writer
             if writer is None or writer.state is not WriterState.ABORTED:
                 raise
@@ -203,7 +206,7 @@ class FillReader(StreamedBody):
             return data
         if self._fill.is_storing:
             return None
-        # The stored octets are read completely; the remaining ones, and the end, are in the tail.
+        # All stored octets have been read: the remaining ones, and the end, are in the reader's own buffer `tail`.
         self._stored.close()
         self._stored = None
         return self.tail.read(limit_octets)

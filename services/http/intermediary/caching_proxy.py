@@ -41,7 +41,7 @@ from services.http.storage.store import Store
 
 @dataclass(slots=True)
 class Outcome:
-    """Result of a forwarded request, its effects on the store applied.
+    """Result of a forwarded request, after its effects on the store have been applied.
 
     forward   the Forward that was sent last
     received  the cache's decision about the response
@@ -77,7 +77,7 @@ class CollapsedRequest:
     def __init__(
         self, loop: asyncio.AbstractEventLoop, unregister: Callable[["CollapsedRequest"], None], is_background: bool
     ) -> None:
-        """`unregister` is called when no further client may join."""
+        """Create the request; `unregister` is called when no further client may join."""
         self.outcome: asyncio.Future[Outcome | UpstreamError] = loop.create_future()
         self.task: asyncio.Task[None] | None = None
         self.is_background = is_background
@@ -93,20 +93,20 @@ class CollapsedRequest:
 
     @property
     def fill(self) -> CacheFill | None:
-        """The cache fill, once there is a response that is stored."""
+        """The cache fill, once a response has arrived that is stored; None before that, or without storing."""
         if not self.outcome.done() or self.outcome.cancelled():
             return None
         outcome = self.outcome.result()
         return outcome.fill if isinstance(outcome, Outcome) else None
 
     async def join(self) -> Outcome | UpstreamError:
-        """Wait for the outcome; cancelling the last waiting client cancels a request that is not for the background."""
+        """Wait for the outcome; cancelling the last waiting client cancels the request, unless it is in background."""
         self._waiting += 1
         try:
             return await asyncio.shield(self.outcome)
         finally:
             self._waiting -= 1
-            # Check in the next iteration of the loop, after the clients have registered their readers.
+            # Check in the event loop's next iteration, after the waiting clients have registered their readers.
             asyncio.get_running_loop().call_soon(self._check)
 
     def _check(self) -> None:
@@ -119,19 +119,19 @@ class CollapsedRequest:
             self.task.cancel()
 
 
-# Limits of the encoded responses kept for reuse while their Age stays the same (a second): their number, and the octets
-# of content in each, so that they take little memory beside the store.
+# Maximum number of encoded responses kept for reuse; each is valid while its Age stays the same (one second).
 READY_RESPONSES = 1024
+# Maximum content of an encoded response kept for reuse: larger ones are encoded for each request.
 READY_OCTETS = 16_384
-# Limit of retries in another form (ResponseActions.retry) for one request.
+# Maximum number of attempts for one request, each in the form that the last response demands (ResponseActions.retry).
 ATTEMPTS = 3
-# Requests for a URI whose response could not be shared are not collapsed for this time: Varnish's hit-for-miss.
+# Time without collapsing for a URI whose response could not be shared, in seconds: Varnish's hit-for-miss.
 UNSHARED_S = 120.0
 UNSHARED_URIS = 4096
 
 
 class CachingProxy(Proxy):
-    """A proxy that reuses stored responses."""
+    """Proxy that reuses stored responses (RFC 9111)."""
 
     def __init__(
         self,
@@ -157,17 +157,17 @@ class CachingProxy(Proxy):
         return LazyResponse(self._fetch, routed, decision, self._store.find(routed.key), inbound)
 
     def route(self, request: Request) -> Route:
-        """Return the route in the normal form: what is forwarded is what the response is stored under."""
+        """Return the route with normalised Host and target, so that the forwarded URI is the cache key."""
         return normal_route(super().route(request))
 
     def _respond_or_forward(self, routed: RoutedRequest) -> Response | Forward:
-        """Return the response to a request that needs no forwarding, or the Forward."""
+        """Return the response to a request that needs no forwarding, else the Forward."""
         decision = self._decide(routed)
         while isinstance(decision, Serve):
             response = self._from_storage(routed.request.method, decision)
             if response is not None:
                 return self._hit(routed, decision, response)
-            # The content was damaged and has been removed: decide again.
+            # The stored content was damaged and has been removed: decide again without it.
             decision = self._decide(routed)
         return self._gateway_timeout(decision) if isinstance(decision, Unsatisfiable) else decision
 
@@ -240,7 +240,7 @@ class CachingProxy(Proxy):
     async def _fetch(
         self, routed: RoutedRequest, forward: Forward, stored: tuple[StoredResponse, ...], inbound: Inbound
     ) -> Response:
-        """Forward a request that `stored`, the responses stored at the decision, do not satisfy."""
+        """Forward a request; `stored` are the responses stored at the time of the decision to forward."""
         if self._store.find(routed.key) != stored:
             # Another response has been stored since the decision: decide again.
             decision = self._respond_or_forward(routed)
@@ -263,7 +263,7 @@ class CachingProxy(Proxy):
         try:
             outcome = await collapsed.join()
         except asyncio.CancelledError:
-            # Discard the content for the disconnected client: unread, it would pause the source for the others.
+            # Discard the disconnected client's content: an unread body would pause the source for the other clients.
             collapsed.outcome.add_done_callback(_discard)
             raise
         if isinstance(outcome, UpstreamError):
@@ -273,7 +273,7 @@ class CachingProxy(Proxy):
     async def _join_collapsed(
         self, collapsed: CollapsedRequest, routed: RoutedRequest, forward: Forward, inbound: Inbound
     ) -> Response:
-        """Wait for the response to a collapsed request, and reuse it where the cache decides so."""
+        """Wait for the response to a collapsed request; reuse it if the cache permits, else forward this request."""
         outcome = await collapsed.join()
         if isinstance(outcome, UpstreamError):
             return self._failed(routed, forward, outcome)
@@ -350,7 +350,7 @@ class CachingProxy(Proxy):
         if self._collapsed_requests.get(key) is collapsed:
             del self._collapsed_requests[key]
 
-    # An exchange with the origin, and its effects on the store.
+    # Exchanges with the origin.
 
     async def _exchange(
         self,
@@ -400,7 +400,7 @@ class CachingProxy(Proxy):
             self._store.replace(old, new)
 
     def _remove_outdated(self, routed: RoutedRequest, outcome: Outcome) -> None:
-        """Remove outdated responses; this request's own response is built first, if it comes from one of them."""
+        """Remove outdated responses, after building this request's response if it comes from one of them."""
         received = outcome.received
         if received.serve is not None and received.removals:
             outcome.served = self._from_storage(routed.request.method, received.serve)
@@ -422,7 +422,7 @@ class CachingProxy(Proxy):
         length = parse_content_length(received.response) if source is arrival else source.size_octets
         writer = None if is_revoked else self._store.begin(received.store, length or 0)
         if writer is not None and not writer.is_open and source is arrival:
-            # The store rejects the content: relay it without a fill.
+            # The store rejects the content: relay the content without a cache fill.
             return True
         is_background = collapsed is not None and collapsed.is_background
         fill = CacheFill(source, writer, lambda: collapsed is not None and collapsed.is_wanted, is_background)
@@ -432,7 +432,7 @@ class CachingProxy(Proxy):
         return True
 
     def _pieces(self, outcome: Outcome, arrival: BodyStream) -> ConcatenatedBody | None:
-        """Concatenate stored and arriving content; return None where a stored piece is gone."""
+        """Concatenate stored and arriving content; return None where a stored piece has been removed."""
         received = outcome.received
         bodies: list[Body | StreamedBody] = []
         for piece in received.pieces:
@@ -446,7 +446,7 @@ class CachingProxy(Proxy):
         return ConcatenatedBody(bodies)
 
     def _duplicate(self, outcome: Outcome, arrival: BodyStream) -> StreamedBody:
-        """Duplicate the arriving content: one copy for the client, one to return."""
+        """Duplicate the arriving content: one copy becomes outcome.content, the other is returned."""
         both = CacheFill(arrival, None)
         outcome.content = both.reader()
         branch = both.reader()
@@ -483,6 +483,6 @@ class CachingProxy(Proxy):
 
 
 def _discard(outcome: "asyncio.Future[Outcome | UpstreamError]") -> None:
-    """Close the content for a client that has disconnected."""
+    """Close the content of an outcome for a client that has disconnected."""
     if not outcome.cancelled() and isinstance(result := outcome.result(), Outcome):
         result.discard()

@@ -86,7 +86,7 @@ def _has_port(authority: bytes) -> bool:
 
 # Requests and trailers.
 
-# Fields that are not forwarded: for this connection, or for the authentication of another proxy.
+# Fields that are not forwarded: hop-by-hop fields, and credentials for the authentication of another proxy.
 NOT_FORWARDED = HOP_BY_HOP | PROXY_AUTHENTICATION
 FRAMING = frozenset((b"content-length", b"transfer-encoding"))
 # RFC 9110 section 6.5.1: fields for framing, routing, authentication or request modification are no trailer fields.
@@ -116,7 +116,7 @@ NEVER_TRAILERS = NOT_FORWARDED | {
 }
 # RFC 9110 section 9.3.8: fields with credentials, which TRACE must not reflect.
 SECRET = (b"authorization", b"cookie", b"proxy-authorization")
-# RFC 9110 section 8.6: methods that define a meaning for content; a Content-Length of 0 is sent, too.
+# RFC 9110 section 8.6: these methods define a meaning for content, so Content-Length: 0 is sent as well.
 WITH_CONTENT = frozenset((b"POST", b"PUT", b"PATCH"))
 WEBSOCKET = b"websocket"
 # RFC 5842 section 7.2. RFC 9110 section 7.6.3 leaves the reaction to a forwarding loop to the intermediary.
@@ -124,7 +124,7 @@ LOOP_DETECTED = 508
 
 
 def strip_hop_by_hop(request: Request) -> Request:
-    """Return a request without hop-by-hop fields, so that no decision depends on them."""
+    """Return a request without hop-by-hop fields, so that no later decision depends on them."""
     fields = without_hop_by_hop(request.fields)
     return (
         request
@@ -180,7 +180,7 @@ def takes_trailers(fields: Fields) -> bool:
 
 
 def offers_websocket(request: Request) -> bool:
-    """Return True where a request offers WebSocket (RFC 6455 section 4.1), the one upgrade that is forwarded.
+    """Return True where a request offers WebSocket (RFC 6455 section 4.1), the only upgrade that is forwarded.
 
     Others, such as h2c, would take the requests that follow past this intermediary.
     """
@@ -198,7 +198,7 @@ def offers_websocket(request: Request) -> bool:
 def forwarded_request(
     request: Request, route: Route, name: bytes, length: int | None, trailers: bool, upgrade: bool = False
 ) -> Request:
-    """Build the request to send along `route` from a stripped one.
+    """Build the request to send along `route` from a request without hop-by-hop fields.
 
     `length` is the size of the content in octets, 0 without content, None for chunked. `trailers` is True where the
     client accepts trailer fields, `upgrade` where WebSocket is offered.
@@ -231,7 +231,7 @@ def forwarded_trailers(trailers: Fields) -> Fields:
 
 @lru_cache(maxsize=16)
 def via(version: Version, name: bytes) -> bytes:
-    """Return this intermediary's member of Via (RFC 9110 section 7.6.3)."""
+    """Return this intermediary's member of Via, such as `1.1 lab7` (RFC 9110 section 7.6.3)."""
     major, minor = version
     return b"%d %b" % (major, name) if major > 1 else b"%d.%d %b" % (major, minor, name)
 
@@ -272,10 +272,10 @@ _REPLACED = NOT_FORWARDED | {b"content-length"}
 
 
 class EmptyBody(StreamedBody):
-    """The empty body of a response to HEAD, with the length of the content that GET would get."""
+    """Empty body of a response to HEAD, with the length of the content that GET would get."""
 
     def read(self, limit_octets: int) -> bytes | None:
-        """Return the end."""
+        """Return b"", the end of the content."""
         del limit_octets
         return b""
 

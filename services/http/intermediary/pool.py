@@ -26,7 +26,7 @@ from services.http.messages import Data, EndOfMessage, Event, Fault, Request, Re
 from services.http.server.body_stream import BodyStream
 from services.http.urls import Origin
 
-# Maximum request content per write to the origin.
+# Maximum octets of request content per write to the origin.
 PIECE_OCTETS = 65_536
 
 OnInterim = Callable[[Response], None]
@@ -40,7 +40,7 @@ class ClosedEarlyError(UpstreamError):
 
 
 class UpstreamConnection(asyncio.Protocol):
-    """A connection to one origin on asyncio: one exchange at a time, request and response content streamed.
+    """Connection to one origin on asyncio: one exchange at a time, request and response content streamed.
 
     Backpressure works in both directions: reading from the origin pauses while the client's buffer is full, and reading
     from the client while the origin's is. A truncated response is truncated for the client, too. `on_free` is called
@@ -89,7 +89,7 @@ class UpstreamConnection(asyncio.Protocol):
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        # An orderly close has been handled by eof_received(): any other one truncates content delimited by the close.
+        # eof_received() has handled an orderly close; any other close truncates close-delimited content.
         del exc
         self._fail(self._closed_error())
         self._on_lost(self)
@@ -114,7 +114,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._transport.abort()
 
     def check(self, now: float) -> None:
-        """Enforce the timeouts."""
+        """Enforce the timeouts: close an idle connection, or fail the exchange with 504."""
         waited = now - self._progressed_at
         if self._head is None and self._body is None:
             if now - self.free_since >= self.idle_s:
@@ -129,7 +129,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._abort(UpstreamError(504, "timeout while receiving the origin's response"))
 
     def _origin_receives(self, now: float) -> bool:
-        """Return whether the origin has received anything since the last check, though the socket is not writable."""
+        """Return whether the origin has received anything since the last check while the socket was not writable."""
         before, self._queued_octets = self._queued_octets, send_queue_octets(self._transport.get_extra_info("socket"))
         if self._queued_octets != before:
             self._progressed_at = now
@@ -170,7 +170,7 @@ class UpstreamConnection(asyncio.Protocol):
             try:
                 data = content.read(PIECE_OCTETS)
             except OSError:
-                # The client's content is truncated: the origin must see an incomplete request.
+                # The client's content is truncated: close, so that the origin sees an incomplete request.
                 self.close()
                 return
             if data is None:
@@ -260,7 +260,7 @@ class UpstreamConnection(asyncio.Protocol):
         if is_sent and self.is_open:
             self._on_free(self)
         else:
-            # RFC 9112 section 9.6; also where the response ended before the request was sent completely.
+            # RFC 9112 section 9.6: close, also where the response ended before the request was sent completely.
             self._transport.close()
 
     def _abort(self, error: UpstreamError) -> None:
@@ -293,7 +293,7 @@ IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"
 
 
 class Pool:
-    """A pool of connections to any number of origins."""
+    """Pool of persistent connections to any number of origins."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, limits: UpstreamLimits) -> None:
         self._loop = loop
@@ -340,7 +340,7 @@ class Pool:
         return await connection.send_request(request, content, on_interim)
 
     async def _connection(self, origin: Origin, is_new: bool) -> UpstreamConnection:
-        """Return an idle connection, or a new one where none is idle or `is_new` is set."""
+        """Return an idle connection, or a new one where none is idle or `is_new` is set; raises UpstreamError 504."""
         try:
             async with asyncio.timeout(self._limits.connect_s):
                 while True:
@@ -356,7 +356,7 @@ class Pool:
     def _take_idle(self, origin: Origin) -> UpstreamConnection | None:
         idle = self._idle.get(origin)
         while idle:
-            # The most recently used one is the least likely to have been closed by the origin.
+            # Take the most recently used connection, the least likely to have been closed by the origin.
             connection = idle.pop()
             if not connection.is_open:
                 continue
@@ -368,7 +368,7 @@ class Pool:
     def _has_room(self, origin: Origin) -> bool:
         of_origin = self._counts.get(origin, 0)
         if of_origin >= self._limits.connections_per_origin:
-            # Evict an idle connection for the new one.
+            # The origin's limit is reached: close an idle connection to it to make room for a new one.
             return self._close_idle(origin)
         if self._count < self._limits.connections:
             return True
@@ -414,7 +414,7 @@ class Pool:
             raise
 
     def _wake(self, origin: Origin) -> None:
-        """Wake one request that waits for a connection: to this origin, or else to any."""
+        """Wake one request that waits for a connection: one for this origin, or else for any origin."""
         for place in (origin, *self._waiting):
             waiting = self._waiting.get(place)
             while waiting:

@@ -42,9 +42,9 @@ from services.http.server.context import LazyResponse
 from services.http.server.error_pages import page_response
 from services.http.server.inbound import Inbound
 
-# Cache of validated and routed requests: clients repeat their heads, and the result depends on the request only. As
-# many as the parser caches, and only those with few fields.
+# Maximum number of requests whose route is cached, as many as the parser caches: clients repeat their heads.
 MEMO_REQUESTS = 1024
+# Maximum number of fields in a request whose route is cached.
 MEMO_FIELDS = 32
 
 EventualResponse = Response | Awaitable[Response]
@@ -52,7 +52,7 @@ EventualResponse = Response | Awaitable[Response]
 
 @dataclass(frozen=True, slots=True)
 class RoutedRequest:
-    """A request that may be forwarded: without hop-by-hop fields, with its route and its cache key.
+    """Request that may be forwarded: without hop-by-hop fields, with its route and its cache key.
 
     `trailers` is True where the client accepts trailer fields, `upgrade` where it offers WebSocket.
     """
@@ -66,7 +66,7 @@ class RoutedRequest:
 
 @dataclass(slots=True)
 class Metrics:
-    """Metrics of a proxy: monotonic counters of requests by outcome.
+    """Counters of a proxy's requests by outcome, which only increase.
 
     requests        received, including refused ones
     hits            satisfied by a stored response without forwarding
@@ -145,7 +145,7 @@ class Proxy:
         return LazyResponse(self._forward, routed, inbound)
 
     def route(self, request: Request) -> Route:
-        """Return where and under what name a request is forwarded; raises HTTPError."""
+        """Return the route of a request: origin to connect to, Host and request target to send; raises HTTPError."""
         return route(request, self.settings.origin)
 
     async def close(self) -> None:

@@ -1,16 +1,17 @@
-"""Settings of an intermediary: name, origin, access control for CONNECT and clients, limits for origin connections."""
+"""Settings of an intermediary: name, origin, access control for CONNECT and clients, limits for origin connections.
+
+CONNECT is permitted to a list of targets only, which is empty by default (RFC 9110 section 9.3.6): an open proxy can be
+abused to reach ports of internal hosts, or as a relay.
+
+    >>> is_connect_permitted(Origin("a.example", 443), [parse_connect_target("*:443")])
+    True
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 
 from services.http.urls import Origin
-
-# Access control for CONNECT: a list of permitted targets, empty by default (RFC 9110 section 9.3.6). An open proxy can
-# be abused to reach ports of internal hosts, or as a relay.
-#
-#     >>> is_connect_permitted(Origin("a.example", 443), [parse_connect_target("*:443")])
-#     True
 
 ANY_HOST = "*"
 
@@ -42,34 +43,34 @@ def is_connect_permitted(origin: Origin, allowed: Sequence[ConnectTarget]) -> bo
 
 # Limits of connections to origins, with their sources.
 
-# Maximum content of a request and of a response. It is streamed, so this is a limit of the parser and not of memory.
+# Maximum content of a request and of a response: no limit on memory, since content is streamed.
 REQUEST_OCTETS = 2**62
 RESPONSE_OCTETS = 2**62
-# Maximum number of interim responses before a final one; RFC 8297 needs one or two.
+# Maximum number of interim responses before a final one, 502 beyond it; RFC 8297 needs one or two.
 INTERIM_RESPONSES = 32
-# Subtracted from the timeout in an origin's Keep-Alive field, for the delay of the request on its way.
+# Subtracted from the idle timeout in an origin's Keep-Alive field: the request takes time to arrive.
 KEEP_ALIVE_MARGIN_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class UpstreamLimits:
-    """Limits in numbers and seconds for the connections to origins."""
+    """Limits for the connections to origins: numbers, and timeouts in seconds."""
 
-    # Envoy's circuit breakers default to 1024 connections; one origin gets a quarter of them.
+    # Maximum connections: 1024 is the default of Envoy's circuit breakers, a quarter of them is for one origin.
     connections: int = 1024
     connections_per_origin: int = 256
-    # Linux retransmits a SYN after 1, 3 and 7 s: three retransmissions fit.
+    # Time limit for connecting: Linux retransmits a SYN after 1, 3 and 7 s, so three retransmissions fit.
     connect_s: float = 10.0
-    # nginx's proxy_read_timeout and proxy_send_timeout.
+    # Time limits for a response's head and for content without progress: nginx's proxy_read_timeout.
     head_s: float = 60.0
     stall_s: float = 60.0
-    # nginx's keepalive_timeout for connections to upstreams.
+    # Idle time after which a connection is closed: nginx's keepalive_timeout for upstreams.
     idle_s: float = 60.0
-    # HAProxy's pool-max-conn is unlimited; half of an origin's connections stay open for the next burst.
+    # Maximum idle connections to one origin: half of its connections stay open for the next burst of requests.
     idle_connections_per_origin: int = 128
-    # An idle tunnel: RFC 5382 REQ-5 requires 124 min of NATs, nginx's proxy_timeout is 10 min.
+    # Idle time after which a tunnel is closed: nginx's proxy_timeout; RFC 5382 REQ-5 requires 124 min of NATs.
     tunnel_idle_s: float = 600.0
-    # Interval between checks of the timeouts.
+    # Interval between two checks of the time limits.
     sweep_s: float = 0.5
 
 

@@ -20,7 +20,7 @@ from services.http.urls import Origin
 
 
 class TunnelEnd(asyncio.Protocol):
-    """One end of a tunnel: forwards received octets to the other end."""
+    """One of the two connections of a tunnel: forwards received octets to the other connection."""
 
     def __init__(self) -> None:
         self.other: TunnelEnd | None = None
@@ -31,11 +31,11 @@ class TunnelEnd(asyncio.Protocol):
         self._early: list[bytes] = []
 
     def adopt(self, transport: asyncio.Transport) -> None:
-        """Use a transport that is already connected."""
+        """Use a transport that is already connected, instead of connection_made()."""
         self._transport = transport
 
     def join(self, other: "TunnelEnd") -> None:
-        """Forward to `other` from now on, starting with the octets buffered so far."""
+        """Set the other end and forward to it, starting with the octets received so far."""
         self.other = other
         early, self._early = self._early, []
         for data in early:
@@ -43,7 +43,7 @@ class TunnelEnd(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.adopt(cast(asyncio.Transport, transport))
-        # Reading starts when the client's end has joined.
+        # Pause until the client's end has joined, so that no octets pile up.
         self.pause(True)
 
     def data_received(self, data: bytes) -> None:
@@ -78,15 +78,15 @@ class TunnelEnd(asyncio.Protocol):
         self.forget()
 
     def forget(self) -> None:
-        """Unregister this end from the server; does nothing at the far end."""
+        """Unregister this end from the server; the default, for the end at the origin, does nothing."""
 
     def write(self, data: bytes) -> None:
-        """Send octets."""
+        """Send octets, unless the connection is closing."""
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(data)
 
     def end(self) -> None:
-        """Half-close, and close where the other direction has ended as well."""
+        """Half-close this connection, or close both ends where the other direction has ended as well."""
         if self._transport is None or self._transport.is_closing():
             return
         if self.has_ended:
@@ -97,12 +97,12 @@ class TunnelEnd(asyncio.Protocol):
             self._transport.write_eof()
 
     def finish(self) -> None:
-        """Send buffered octets, then close."""
+        """Close after the buffered octets are sent."""
         if self._transport is not None:
             self._transport.close()
 
     def abort(self) -> None:
-        """Close at once."""
+        """Close at once, discarding buffered octets."""
         if self._transport is not None:
             self._transport.abort()
 
@@ -117,7 +117,7 @@ class TunnelEnd(asyncio.Protocol):
 
 
 class ClientEnd(TunnelEnd):
-    """The client's end, which is one of the server's connections and enforces the idle timeout."""
+    """Client's end of a tunnel: a connection of the server, which enforces the idle timeout."""
 
     def __init__(self, context: ServerContext, slot: Slot, idle_s: float) -> None:
         super().__init__()
@@ -146,7 +146,7 @@ class ClientEnd(TunnelEnd):
             self.other.abort()
 
     def stop(self) -> None:
-        """Close now: a tunnel has no end of message to wait for."""
+        """Close after the buffered octets are sent: a tunnel has no end of message to wait for."""
         self.finish()
 
     def forget(self) -> None:
@@ -154,7 +154,7 @@ class ClientEnd(TunnelEnd):
 
 
 class Tunnel(Takeover):
-    """A tunnel with a connected far end, which takes over the client's connection."""
+    """Tunnel with a connected far end, which takes over the client's connection."""
 
     def __init__(self, far: TunnelEnd, idle_s: float) -> None:
         super().__init__()
@@ -162,7 +162,7 @@ class Tunnel(Takeover):
         self._idle_s = idle_s
 
     def take_over(self, context: ServerContext, transport: asyncio.Transport, slot: Slot, octets: bytes) -> Served:
-        """Join the two ends."""
+        """Join the client's connection to the far end; `octets` were received after the request."""
         near = ClientEnd(context, slot, self._idle_s)
         near.adopt(transport)
         transport.set_protocol(near)

@@ -17,7 +17,7 @@ _IN_META = re.compile(rb"<meta[\s/][^>]*?charset\s*=\s*[\"']?\s*([^\s\"'/>;]+)",
 PRESCAN_OCTETS = 1024
 
 _WINDOWS_1252 = "cp1252"
-# WHATWG Encoding section 4.2: labels, whose codecs browsers take the larger or Windows variant of.
+# WHATWG Encoding section 4.2: labels by codec; browsers decode some by a superset, as latin1 by windows-1252.
 _LABELS = {
     "utf-8": "utf-8 utf8 unicode-1-1-utf-8 x-unicode20utf8",
     _WINDOWS_1252: "windows-1252 cp1252 x-cp1252 iso-8859-1 iso8859-1 iso_8859-1 latin1 l1 ascii us-ascii cp819 ibm819",
@@ -54,7 +54,7 @@ _CODECS = {label.encode("ascii"): codec for codec, labels in _LABELS.items() for
 
 
 def detect_charset(page: bytes, content_type: bytes) -> str:
-    """Return the Python codec of a page, `content_type` being the value of its Content-Type field."""
+    """Return the name of the Python codec for a page; `content_type` is the value of its Content-Type field."""
     for mark, codec in _MARKS:
         if page.startswith(mark):
             return codec
@@ -63,7 +63,7 @@ def detect_charset(page: bytes, content_type: bytes) -> str:
         return declared
     in_page = _named(_IN_META.search(_COMMENT.sub(b"", page[:PRESCAN_OCTETS])))
     if in_page is not None:
-        # WHATWG HTML section 13.2.3.2: a page whose meta element can be read is not in UTF-16.
+        # WHATWG HTML section 13.2.3.2: a page whose meta element can be read as ASCII is not in UTF-16.
         return "utf-8" if in_page.startswith("utf-16") else in_page
     try:
         page.decode("utf-8")

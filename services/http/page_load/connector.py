@@ -37,20 +37,20 @@ class LoadError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class LoadLimits:
-    """Limits of a load: seconds for each network operation and for the page, octets an object, objects a page."""
+    """Limits of a page load: seconds for each network operation and for the page, octets an object, objects a page."""
 
     wait_s: float = 30.0
     page_s: float = 300.0
     object_octets: int = 256 * 1024 * 1024
-    # The base page is buffered for the HTML parser.
+    # Maximum size of the base page, which is buffered for the HTML parser.
     page_octets: int = 16 * 1024 * 1024
-    # The HTTP Archive's median page has about seventy requests; no page of an experiment has so many objects.
+    # Maximum objects of a page: the HTTP Archive's median page has about seventy, pages of experiments have fewer.
     objects: int = 512
 
 
 @dataclass(slots=True)
 class Fetched:
-    """A complete response, its content passed to a sink, and the report on it."""
+    """Report on a complete response, and its fields; the content was passed to a sink."""
 
     link: Link
     report: ObjectReport
@@ -59,7 +59,7 @@ class Fetched:
 
 @dataclass(slots=True)
 class IncomingResponse:
-    """A response being received."""
+    """Response that is being received: its status, its fields, and the size and hash of its content so far."""
 
     sink: Sink | None
     status: int = 0
@@ -83,7 +83,7 @@ def page_request(link: Link, version: Version, extra: Sequence[FieldLine] = ()) 
 
 @dataclass(slots=True)
 class NetworkStream:
-    """An open connection; `number` is its index in the report."""
+    """Open connection to an origin; `number` is its index in the report."""
 
     connector: "Connector"
     origin: Origin
@@ -105,7 +105,7 @@ class NetworkStream:
             return b""
 
     def write(self, octets: bytes) -> None:
-        """Send octets, unless there are none or the connection is closing."""
+        """Send octets; does nothing for b"" or while the connection is closing."""
         if octets and not self.writer.is_closing():
             self.writer.write(octets)
 
@@ -127,7 +127,7 @@ class Connector:
 
     @asynccontextmanager
     async def open(self, origin: Origin, protocol: str = HTTP_1) -> AsyncIterator[NetworkStream]:
-        """Open a connection for the length of a `with`, offering `protocol` with ALPN in TLS; raises LoadError."""
+        """Open a connection for a `with` block, offering `protocol` with ALPN in TLS; raises LoadError."""
         # Create the context before the clock starts: loading CA certificates is not part of a reported time.
         context = self._context(origin, protocol)
         opened_s = self.elapsed_s()
@@ -170,7 +170,7 @@ class Connector:
             raise LoadError(f"no TLS connection to {place}: {error}") from error
 
     async def _resolve(self, origin: Origin) -> list[tuple[str, int]]:
-        """Resolve a host, once a load, as with a browser's cache."""
+        """Resolve an origin into (address, port) pairs, once per page load, as a browser's cache does."""
         if origin not in self._addresses:
             lookup = self._loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
             try:

@@ -39,9 +39,9 @@ async def connect(
     attempt: Callable[[Address], Awaitable[Result]],
     abandon: Callable[[Result], object],
 ) -> tuple[Result, Address]:
-    """Return the first connection and its address. Raises the exception of the last attempt that failed.
+    """Return the first connection that succeeds, and its address; raises the exception of the last failed attempt.
 
-    attempt: opens a connection; abandon: closes one that came second.
+    attempt: opens a connection; abandon: closes a connection that succeeds after the first one.
     """
     waiting = interleaved(addresses)
     races = len({is_ipv6(address) for address in addresses}) > 1

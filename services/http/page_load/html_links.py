@@ -14,7 +14,7 @@ from html.parser import HTMLParser
 from services.http.page_load.charsets import detect_charset
 from services.http.urls import UTF_8, Link, resolve
 
-# Elements with an object that browsers load with the page, and the attribute for its URL.
+# Elements that embed an object which browsers load with the page, and the attribute with the object's URL.
 SOURCES = {
     "img": "src",
     "script": "src",
@@ -42,7 +42,7 @@ class _Finder(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         values = {name: value or "" for name, value in attrs}
         if tag == "base" and "href" in values and not self._has_base:
-            # HTML: the first base element with an href counts; its URL is relative to the page.
+            # HTML standard: the first base element with an href counts; its URL is relative to the page.
             link = resolve(self._page, values["href"])
             self._base, self._has_base = (link.url if link else self._page), True
         elif tag == "link" and LOADED_LINKS.intersection(values.get("rel", "").lower().split()):
@@ -75,5 +75,5 @@ def find_links(page: bytes, url: str, content_type: bytes = b"") -> list[Link]:
 
 
 def find_objects(page: bytes, url: str) -> list[str]:
-    """Return the URLs of find_links()."""
+    """Return the URLs of the objects of an HTML page at `url`, as text; see find_links()."""
     return [link.url for link in find_links(page, url)]

@@ -25,13 +25,13 @@ from services.http.urls import Link, Origin
 
 @asynccontextmanager
 async def connect(connector: Connector, origin: Origin) -> AsyncIterator["Http1Connection"]:
-    """Open a connection for the length of a `with`; raises LoadError."""
+    """Open an HTTP/1 connection for a `with` block; raises LoadError."""
     async with connector.open(origin) as stream:
         yield Http1Connection(stream)
 
 
 class Http1Connection:
-    """A connection to an origin, with pipelining."""
+    """HTTP/1 connection to an origin, with pipelining."""
 
     def __init__(self, stream: NetworkStream) -> None:
         self._stream = stream
@@ -88,7 +88,7 @@ class Http1Connection:
         return done
 
     async def _read(self, link: Link) -> list[Event]:
-        """Return the next events, none at the end of the connection."""
+        """Return the next events, an empty list at the end of the connection; raises LoadError on a timeout."""
         while self._core.unanswered:
             data = await self._stream.read(f"no response for {link.url}")
             self._read_s = self._connector.elapsed_s()
@@ -120,6 +120,6 @@ class Http1Connection:
             request_header_size_bytes=request_size_bytes,
             response_header_size_bytes=self._core.take_head_size(),
         )
-        # Octets read after this response are the first ones of the next response.
+        # Octets that were read beyond this response start the next one, so they set the time of its first octet.
         self._first_byte_s = self._read_s if self._core.unparsed_octets else None
         return Fetched(link, report, incoming.fields)

@@ -23,20 +23,20 @@ async def _fetch_alone(load: LoadState, link: Link, sink: Sink | None = None) ->
 
 
 async def single(load: LoadState) -> None:
-    """Fetch one object by HTTP/1.1."""
+    """Fetch the URL alone by HTTP/1.1, without the objects of the page."""
     async with connect(load.connector, load.link.origin) as connection:
         load.fetched.append(single_response(load.link, await connection.exchange([load.link], HTTP_1_1, load.sink)))
 
 
 async def serial(load: LoadState) -> None:
-    """Strategy 1.0-serial: a connection for each object, sequentially."""
+    """Load a page by strategy 1.0-serial: a new connection for each object, one after the other."""
     load.fetched.append(await _fetch_alone(load, load.link, load.sink))
     for link in load.links():
         load.fetched.append(await _fetch_alone(load, link))
 
 
 async def parallel(load: LoadState) -> None:
-    """Strategy 1.0-parallel: a connection for each object, up to load.parallel at once."""
+    """Load a page by strategy 1.0-parallel: a new connection for each object, up to load.parallel at once."""
     load.fetched.append(await _fetch_alone(load, load.link, load.sink))
     slots = asyncio.Semaphore(load.parallel)
 
@@ -48,7 +48,7 @@ async def parallel(load: LoadState) -> None:
 
 
 class Http1Connections:
-    """Persistent connections, one an origin; one that the server has closed is replaced."""
+    """Persistent HTTP/1.1 connections, one per origin; a connection that the server has closed is replaced."""
 
     def __init__(self, connector: Connector, stack: AsyncExitStack) -> None:
         self._connector = connector
@@ -64,12 +64,12 @@ class Http1Connections:
         return connection
 
     def add(self, origin: Origin, connection: Http1Connection) -> None:
-        """Add a connection that is open already."""
+        """Add an open connection, to be used for its origin."""
         self._open[origin] = connection
 
 
 async def persistent(load: LoadState) -> None:
-    """Strategy 1.1-persistent: one connection, each request after the previous response."""
+    """Load a page by strategy 1.1-persistent: one connection, each request after the previous response."""
     async with AsyncExitStack() as stack:
         connections = Http1Connections(load.connector, stack)
         load.fetched += await fetch_pipelined(connections, [load.link], load.sink)
@@ -78,7 +78,7 @@ async def persistent(load: LoadState) -> None:
 
 
 async def pipelined(load: LoadState) -> None:
-    """Strategy 1.1-pipelined: one connection, the requests for all objects in one write."""
+    """Load a page by strategy 1.1-pipelined: one connection, the requests for all objects in one write."""
     async with AsyncExitStack() as stack:
         connections = Http1Connections(load.connector, stack)
         load.fetched += await fetch_pipelined(connections, [load.link], load.sink)

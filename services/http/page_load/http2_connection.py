@@ -39,7 +39,7 @@ from services.tls import HTTP_2 as ALPN_HTTP_2
 
 @asynccontextmanager
 async def connect(connector: Connector, origin: Origin, push: bool) -> AsyncIterator["Http2Connection"]:
-    """Open a connection for the length of a `with`; raises LoadError, also if ALPN does not select HTTP/2."""
+    """Open an HTTP/2 connection for a `with` block; raises LoadError, also if ALPN does not select HTTP/2."""
     async with connector.open(origin, ALPN_HTTP_2) as stream:
         if origin.scheme == "https" and stream.protocol != ALPN_HTTP_2:
             raise LoadError(f"{origin.host} port {origin.port} does not support HTTP/2 over TLS")
@@ -54,7 +54,7 @@ async def connect(connector: Connector, origin: Origin, push: bool) -> AsyncIter
 
 @dataclass(slots=True)
 class _Exchange:
-    """A request or promise on a stream, and its response so far."""
+    """Request or promise on a stream, and its response so far."""
 
     incoming: IncomingResponse
     request_s: float
@@ -65,7 +65,7 @@ class _Exchange:
 
 
 class Http2Connection:
-    """A connection to an origin, with concurrent requests."""
+    """HTTP/2 connection to an origin, with concurrent requests."""
 
     def __init__(self, stream: NetworkStream, core: Http2ClientConnection) -> None:
         self._stream = stream
@@ -81,14 +81,14 @@ class Http2Connection:
         return self._core.is_open
 
     def start_upgraded(self, octets: bytes, request_s: float, sink: Sink | None) -> None:
-        """Start after 101 with the octets after it; stream 1 is the request with Upgrade."""
+        """Start in HTTP/2 after 101: `octets` follow the 101, and stream 1 is the request with Upgrade."""
         self._exchanges[1] = _Exchange(IncomingResponse(sink), request_s, pushed=False)
         self._stream.write(self._core.data_to_send())
         if octets:
             self._receive(octets)
 
     def send_goaway(self) -> None:
-        """Send GOAWAY."""
+        """Send GOAWAY (RFC 9113 section 6.8)."""
         self._core.close()
         self._stream.write(self._core.data_to_send())
 
@@ -108,7 +108,7 @@ class Http2Connection:
         return [self._result(link, streams.get(index)) for index, link in enumerate(links)]
 
     async def complete(self, link: Link, stream_id: int) -> Fetched | None:
-        """Wait for the response on a stream."""
+        """Wait for the response on a stream; return None if the server has not processed the request."""
         while self._is_pending([stream_id]):
             await self._read(link)
         return self._result(link, stream_id)
@@ -116,7 +116,7 @@ class Http2Connection:
     def _send_requests(
         self, links: Sequence[Link], waiting: list[int], streams: dict[int, int], sink: Sink | None
     ) -> list[int]:
-        """Send as many requests as the server allows, in one write; return the indices of the others."""
+        """Send as many requests as the server allows, in one write; return the indices of the links left."""
         request_s = self._connector.elapsed_s()
         left: list[int] = []
         for index in waiting:
@@ -153,7 +153,7 @@ class Http2Connection:
             raise LoadError(f"{name} was not loaded: {error.detail}") from error
         for event in events:
             self._handle(event, read_s)
-        # Frames that h2 sends itself: SETTINGS with ACK, WINDOW_UPDATE.
+        # Send the frames that h2 generates by itself: SETTINGS with ACK, WINDOW_UPDATE.
         self._stream.write(self._core.data_to_send())
 
     def _handle(self, event: Event, read_s: float) -> None:

@@ -19,7 +19,7 @@ from services.http.urls import Link, Origin
 
 
 class Http2Connections:
-    """Connections, one an origin; one that the server has closed is replaced."""
+    """HTTP/2 connections, one per origin; a connection that the server has closed is replaced."""
 
     def __init__(self, connector: Connector, stack: AsyncExitStack, push: bool = False) -> None:
         self._connector = connector
@@ -36,18 +36,18 @@ class Http2Connections:
         return connection
 
     def add(self, origin: Origin, connection: Http2Connection) -> None:
-        """Add a connection that is open already."""
+        """Add an open connection, to be used for its origin."""
         self._open[origin] = connection
         self._stack.callback(connection.send_goaway)
 
 
 async def multiplexed(load: LoadState) -> None:
-    """Strategy 2: the page, then all its objects at once, with push disabled."""
+    """Load a page by strategy 2: the base page, then all its objects at once on streams, with push disabled."""
     await _load(load, push=False)
 
 
 async def pushed(load: LoadState) -> None:
-    """Strategy 2-push: the page with pushed objects; only the others are requested."""
+    """Load a page by strategy 2-push: the server pushes objects with the base page; the others are requested."""
     await _load(load, push=True)
 
 
@@ -65,7 +65,7 @@ async def _load_links(load: LoadState, connections: Http2Connections) -> None:
 
 
 async def fetch_streams(connections: Http2Connections, links: Sequence[Link], sink: Sink | None) -> list[Fetched]:
-    """Fetch links of one origin concurrently, with a retry of the requests that the server has not processed."""
+    """Fetch links of one origin concurrently, and retry the requests that the server has not processed."""
     done: dict[int, Fetched] = {}
     failed_attempts = 0
     while waiting := [index for index in range(len(links)) if index not in done]:
@@ -80,7 +80,7 @@ async def fetch_streams(connections: Http2Connections, links: Sequence[Link], si
 
 
 async def upgraded(load: LoadState) -> None:
-    """Strategy 2-upgrade: the page's request offers h2c; if the server declines, the rest is loaded by HTTP/1.1."""
+    """Load a page by strategy 2-upgrade: the first request offers h2c; if declined, the rest is loaded by HTTP/1.1."""
     if load.link.origin.scheme != "http":
         raise LoadError(f"{load.link.url} is an https URL: the version is negotiated with ALPN, not by Upgrade")
     async with AsyncExitStack() as stack:
@@ -109,7 +109,7 @@ async def upgraded(load: LoadState) -> None:
 
 
 async def _continue_in_http1(load: LoadState, stack: AsyncExitStack, first: Http1Connection) -> None:
-    """Load the objects as 1.1-persistent does, on the open connection."""
+    """Load the objects as strategy 1.1-persistent does, on the open connection."""
     connections = Http1Connections(load.connector, stack)
     connections.add(load.link.origin, first)
     for link in load.links():

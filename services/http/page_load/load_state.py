@@ -30,7 +30,7 @@ class LoadState:
 
     @property
     def sink(self) -> Sink:
-        """The sink for the content of the first object."""
+        """The callback for content of the first object: the caller's sink, else the buffer of the base page."""
         return self._sink or self.append_page
 
     def links(self) -> list[Link]:

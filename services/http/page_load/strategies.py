@@ -1,7 +1,33 @@
 """Page-load strategies: table of all strategies, load_page() and load_objects().
 
-report = await load_page("http://server/", "1.1-pipelined")
-report = await load_objects(["http://server/large", "http://server/small"], "2")
+    report = await load_page("http://server/", "1.1-pipelined")
+    report = await load_objects(["http://server/large", "http://server/small"], "2")
+
+A page is a base page with n-1 objects on one server. The objects become known only when the base page is parsed, so
+every strategy fetches the base page first; they differ in the connections and in the order of the requests after it.
+X is the transmission time of all content at the bottleneck, RTT the round-trip time. A TCP handshake takes 1 RTT
+before the request can be sent, a request and the start of its response another one:
+
+    1.0-serial      2n RTT + X       a connection for each object, sequentially
+    1.0-parallel    4 RTT + X        a connection for each object, all objects at once
+    1.1-persistent  (n+1) RTT + X    one connection, each request after the previous response
+    1.1-pipelined   3 RTT + X        one connection, the requests for all objects in one write
+    2               3 RTT + X        one connection by prior knowledge, all objects at once on streams
+    2-upgrade       3 RTT + X        the same; the first request in HTTP/1.1 with Upgrade: h2c
+    2-push          2 RTT + X        the same by prior knowledge; the server pushes the objects with the page
+
+(1.0-parallel: if `parallel` is less than n-1, there are further rounds of 2 RTT.) The formulas leave out slow start,
+the processing time of client and server, and name resolution. TLS 1.2 adds two round trips to each connection, TLS
+1.3 one: this hits 1.0-serial hardest, since it pays for every object.
+
+Pipelining and HTTP/2 have the same formula, yet they differ. A pipelined server must answer in the order of the
+requests, so a slow or large response delays all later ones (head-of-line blocking, RFC 9112 section 9.3.2). Streams
+are interleaved, so small objects complete early; the sum of the times is the same, since the bottleneck is.
+
+Objects of another origin are fetched from there by the same strategy, each origin on its own connections and all
+origins concurrently, if the strategy has concurrency. A server may close a persistent connection at any time, so the
+strategies retry unanswered requests on a new connection (GET is idempotent); two attempts in a row without any
+response are an error.
 """
 
 import asyncio
@@ -24,34 +50,6 @@ from services.http.page_load.load_state import LoadState
 from services.http.page_load.timing import PageReport
 from services.http.urls import Link, parse_url
 from services.tls import Trust
-
-# The strategies and their load times.
-#
-# A page is a base page with n-1 objects on one server. The objects become known only when the base page is parsed, so
-# every strategy fetches the base page first; they differ in the connections and in the order of the requests after it.
-# X is the transmission time of all content at the bottleneck, RTT the round-trip time. A TCP handshake takes 1 RTT
-# before the request can be sent, a request and the start of its response another one:
-#
-#     1.0-serial      2n RTT + X       a connection for each object, sequentially
-#     1.0-parallel    4 RTT + X        a connection for each object, all objects at once
-#     1.1-persistent  (n+1) RTT + X    one connection, each request after the previous response
-#     1.1-pipelined   3 RTT + X        one connection, the requests for all objects in one write
-#     2               3 RTT + X        one connection by prior knowledge, all objects at once on streams
-#     2-upgrade       3 RTT + X        the same; the first request in HTTP/1.1 with Upgrade: h2c
-#     2-push          2 RTT + X        the same by prior knowledge; the server pushes the objects with the page
-#
-# (1.0-parallel: if `parallel` is less than n-1, there are further rounds of 2 RTT.) The formulas leave out slow start,
-# the processing time of client and server, and name resolution. TLS 1.2 adds two round trips to each connection, TLS
-# 1.3 one: this hits 1.0-serial hardest, since it pays for every object.
-#
-# Pipelining and HTTP/2 have the same formula, yet they differ. A pipelined server must answer in the order of the
-# requests, so a slow or large response delays all later ones (head-of-line blocking, RFC 9112 section 9.3.2). Streams
-# are interleaved, so small objects complete early; the sum of the times is the same, since the bottleneck is.
-#
-# Objects of another origin are fetched from there by the same strategy, each origin on its own connections and all
-# origins concurrently, if the strategy has concurrency. A server may close a persistent connection at any time, so the
-# strategies retry unanswered requests on a new connection (GET is idempotent); two attempts in a row without any
-# response are an error.
 
 # Browsers open six connections to a host; for most pages of the experiments, that is all objects at once.
 DEFAULT_PARALLEL = 6
