@@ -21,7 +21,7 @@ _BEFORE_QUERY = re.compile(r"[^?#]*")
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """An origin: host name, or address without brackets, with port and scheme (RFC 9110 section 4.3.1)."""
+    """An origin: host name, or IP address without brackets, with port and scheme (RFC 9110 section 4.3.1)."""
 
     host: str
     port: int
@@ -71,7 +71,7 @@ def _with_slashes(url: str) -> str:
 
 
 def _encode_query(query: str, charset: str) -> bytes:
-    """Encode a query; a character that the encoding lacks becomes a reference (WHATWG URL section 1.3)."""
+    """Encode a query; a character that `charset` lacks becomes a character reference (WHATWG URL section 1.3)."""
     try:
         return query.encode(charset, "surrogateescape")
     except UnicodeEncodeError:
@@ -86,7 +86,7 @@ def _encode_character(character: str, charset: str) -> bytes:
 
 
 def resolve(base: str, reference: str, charset: str = UTF_8) -> Link | None:
-    """Resolve a reference in the page `base`, encoded in `charset`; None unless it has the page's scheme."""
+    """Resolve a reference in the page at `base`, encoded in `charset`; None unless it has the page's scheme."""
     try:
         link = parse_url(urljoin(base, _with_slashes(reference.strip())), charset)
     except ValueError:

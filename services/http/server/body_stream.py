@@ -13,12 +13,12 @@ from collections.abc import Callable
 from services.http.fields import Fields
 from services.http.messages import NO_FIELDS, StreamedBody, do_nothing
 
-# Size of the buffer: two reads of the usual size, so that neither side waits for the other.
+# Buffer limit in octets: two reads of the usual size, so that neither side waits for the other.
 BUFFER_OCTETS = 262_144
 
 
 class BodyStream(StreamedBody):
-    """A body with one writer and one reader.
+    """Streamed body with one writer and one reader.
 
     `on_room` is called when the buffer has room again after `is_full` was true, `on_close` if the reader closes early.
     """
@@ -50,7 +50,7 @@ class BodyStream(StreamedBody):
 
     @property
     def remaining_octets(self) -> int | None:
-        """The size of the unread content, None until it is complete."""
+        """The size of the unread content in octets; None until the content is complete."""
         return self._buffered if self.is_complete else None
 
     @property
@@ -73,7 +73,7 @@ class BodyStream(StreamedBody):
             self.on_more()
 
     def fail(self, detail: str) -> None:
-        """Mark the content as failed; the reader gets the buffered part first."""
+        """Mark the content as failed; the reader gets the buffered part, then OSError with `detail`."""
         if not self.is_over:
             self._error = detail
             self.on_more()
@@ -100,7 +100,7 @@ class BodyStream(StreamedBody):
         return piece
 
     def close(self) -> None:
-        """Discard the rest; calls on_close unless the content is complete."""
+        """Discard the unread content; calls on_close unless the content is complete."""
         was_over, self._is_closed = self.is_over, True
         self._pieces.clear()
         self._buffered = 0

@@ -1,4 +1,4 @@
-"""The context that all connections of an HTTP server share: handler, limits, log, clock and counters.
+"""Server context: the handler, limits, log, clock and counters that all connections of an HTTP server share.
 
 A connection holds this object and never the server, which is above it.
 """
@@ -21,7 +21,7 @@ Result = TypeVar("Result")
 
 
 class LazyResponse(Generic[Result]):
-    """A coroutine that starts when it is awaited: LazyResponse(handle, request) calls handle(request) on `await`.
+    """Coroutine that starts when it is awaited: `await LazyResponse(handle, request)` calls handle(request).
 
     Unlike a coroutine it may be dropped without being awaited, so a cancelled request does no work.
     """
@@ -37,13 +37,13 @@ class LazyResponse(Generic[Result]):
 
 
 Handler = Callable[[Request, bytes], Response | Awaitable[Response]]
-# A handler that is called at the head of a request; its coroutine is cancelled when the client disconnects.
+# Handler that is called at the head of a request; its coroutine is cancelled when the client disconnects.
 Relay = Callable[[Request, Inbound], Response | Awaitable[Response]]
 Refuse = Callable[[Request], Response | None]
 
 
 class Served(Connection, Protocol):
-    """A connection as the server sees it, whatever its protocol."""
+    """Interface of a client's connection for the server, the same for all HTTP versions."""
 
     phase: Phase
     deadline: float
@@ -54,25 +54,25 @@ class Served(Connection, Protocol):
 class Limits:
     """Limits for the clients of one server: counts, octets and seconds."""
 
-    # Concurrent connections: nginx's worker_connections default.
+    # Maximum number of concurrent connections: nginx's worker_connections default.
     connections: int = 1024
     body_octets: int = limits.REQUEST_BODY_OCTETS
-    # Apache's mod_reqtimeout defaults: 20 s for a head; content 20 s, longer while 500 octets a second come.
+    # Time for a head, and for content with a minimum rate that extends it: Apache's mod_reqtimeout defaults.
     head_s: float = 20.0
     body_s: float = 20.0
     body_rate_octets_s: float = 500.0
-    # Between nginx's 75 s and Apache's 5 s, which is too short for slow emulated links.
+    # Idle time of a persistent connection: nginx has 75 s, Apache 5 s, too short for slow emulated links.
     idle_s: float = 30.0
-    # nginx's send_timeout is 60 s between two writes; half of it is still many round trips of any emulated link.
+    # Time without progress of a response: half of nginx's send_timeout, still many round trips of an emulated link.
     stall_s: float = 30.0
-    # After the last response: nginx waits 5 s for each further read, Apache 2 s; both 30 s in all.
+    # Time to read on after the last response: 2 s from each read as in Apache, 30 s in all as in nginx.
     linger_s: float = 2.0
     linger_most_s: float = 30.0
-    # nghttpx waits 10 s for SETTINGS to be acknowledged.
+    # Time for the acknowledgement of SETTINGS: as in nghttpx.
     settings_s: float = 10.0
-    # On SIGTERM, for the responses in progress; Docker kills a container after 10 s.
+    # Time after SIGTERM for responses in progress: Docker kills a container after 10 s.
     drain_s: float = 5.0
-    # The interval of the deadline checks.
+    # Interval between two checks of the deadlines.
     sweep_s: float = 0.5
 
     def time_limits(self) -> TimeLimits:
@@ -81,7 +81,7 @@ class Limits:
 
 
 class ServerContext:
-    """Calls the handler or relay of one server; its exceptions become 500 responses."""
+    """Caller of one server's handler or relay; an exception of either becomes a 500 response."""
 
     def __init__(
         self,
@@ -94,7 +94,7 @@ class ServerContext:
         relay: Relay | None = None,
         speaks_http_2: bool = True,
     ) -> None:
-        """The parameters are those of HTTPServer."""
+        """Take the parameters of HTTPServer, and its limits as `bounds`."""
         self.limits = bounds
         self.log = log
         self.wall_clock = wall_clock
@@ -128,7 +128,7 @@ class ServerContext:
         return answer if isinstance(answer, Response) else LazyResponse(self._guarded, answer)
 
     def refuse(self, request: Request) -> Response | None:
-        """Return the error response that a request gets for its head, whatever its content; None if it gets none."""
+        """Return the error response that a request gets for its head, whatever its content; None without an error."""
         try:
             return None if self._refusal is None else self._refusal(request)
         except Exception as error:

@@ -11,7 +11,7 @@ _PAGE = "<!DOCTYPE html>\n<title>{title}</title>\n<h1>{title}</h1>\n<p>{detail}<
 
 
 def page_response(status: int, detail: str, *lines: FieldLine) -> Response:
-    """Return a response with a short HTML page; `detail` is escaped, `lines` are further fields."""
+    """Return a response with a short HTML page; `detail` is HTML-escaped, `lines` are further field lines."""
     title = f"{status} {PHRASES.get(status, b'').decode('ascii')}".rstrip()
     page = _PAGE.format(title=title, detail=escape(detail))
     return Response(status, Fields((HTML, *lines)), page.encode("utf-8", "backslashreplace"))

@@ -24,10 +24,10 @@ from services.http.server.error_pages import page_response
 from services.http.server.inbound import BufferedRequest
 from services.http.server.phase import Phase
 
-# Unsent octets in the kernel's buffer, and in the transport's: two frames each, so that on a slow link an object
-# requested during a large response is scheduled soon.
+# Maximum unsent octets in the kernel's buffer and in the transport's: two frames each.
+# With a small limit, an object requested during a large response is scheduled soon on a slow link.
 UNSENT_OCTETS = 32_768
-# The fraction of the linger time that applies over TLS.
+# Fraction of the linger time that applies over TLS, where the connection cannot be half-closed.
 TLS_LINGER = 0.25
 
 
@@ -43,7 +43,7 @@ class Http2Connection(asyncio.Protocol):
         self._peer = peer
         bounds = context.limits
         self._scheme = b"https" if transport.get_extra_info("ssl_object") is not None else b"http"
-        # Content is buffered here even where HTTP/1 would stream it to a relay, so the limit is that of a buffer.
+        # HTTP/2 buffers content where HTTP/1 would stream it to a relay, so the content limit is that of a buffer.
         body_octets = min(bounds.body_octets, REQUEST_BODY_OCTETS) if context.relays else bounds.body_octets
         self._core = Http2ServerConnection(self._scheme, body_octets, bounds.time_limits(), context.now())
         self._core.on_more(self._schedule)
@@ -56,7 +56,7 @@ class Http2Connection(asyncio.Protocol):
         self._is_scheduled = False
 
     def take_over(self, octets: bytes, write_paused: bool) -> None:
-        """Start with octets that were received already."""
+        """Start with octets that were received while the version was detected."""
         self._write_paused = write_paused
         self._attach()
         self._receive(octets)
@@ -64,7 +64,7 @@ class Http2Connection(asyncio.Protocol):
     def take_over_upgraded(
         self, settings: bytes, request: Request, content: bytes, octets: bytes, write_paused: bool
     ) -> None:
-        """Start with a request received by HTTP/1.1 (Upgrade: h2c) and the octets after it."""
+        """Start with a request received by HTTP/1.1 with Upgrade: h2c, and the octets received after it."""
         self._write_paused = write_paused
         self._attach()
         for event in self._core.upgrade(settings, request, content):
@@ -90,7 +90,7 @@ class Http2Connection(asyncio.Protocol):
         if self.phase is Phase.LINGER:
             self._transport.close()
         else:
-            # Requests received so far are completed, as far as flow control permits without a WINDOW_UPDATE.
+            # Complete the requests received so far, as far as flow control permits without a WINDOW_UPDATE.
             self._core.stop()
             self._advance()
         return not self._transport.is_closing()
@@ -113,7 +113,7 @@ class Http2Connection(asyncio.Protocol):
     # Called by the server.
 
     def check_deadline(self, now: float) -> None:
-        """Handle time limits that have elapsed."""
+        """Handle time limits that have elapsed: reject requests, close or abort the connection."""
         if self.phase is Phase.LINGER:
             if now >= self.deadline:
                 self._transport.abort()
@@ -132,7 +132,7 @@ class Http2Connection(asyncio.Protocol):
         self._advance()
 
     def _has_progressed(self) -> bool:
-        """Return whether the client has received anything since the last check."""
+        """Return whether the client has received any octets since the last check."""
         queued = self._transport.get_write_buffer_size() + send_queue_octets(self._transport.get_extra_info("socket"))
         before, self._progress = self._progress, self._written_octets - queued
         return self._progress != before
@@ -147,9 +147,7 @@ class Http2Connection(asyncio.Protocol):
         self._transport.abort()
 
     def evict(self) -> None:
-        """Close to make room for another client; GOAWAY identifies the requests that may be retried (RFC 9113 section
-        6.8).
-        """
+        """Close to make room for another client; GOAWAY tells which requests may be retried (RFC 9113 section 6.8)."""
         self._core.stop()
         self._advance()
         if self.phase is not Phase.LINGER:
@@ -209,7 +207,7 @@ class Http2Connection(asyncio.Protocol):
         try:
             self._core.send_response(stream_id, response, date)
         except LocalProtocolError as error:
-            # The handler's fields are invalid: an error of this stream only.
+            # The handler's response has invalid fields: an error of this stream only.
             self._context.log.write("failed", error=str(error))
             if not isinstance(response.body, bytes):
                 response.body.close()
@@ -230,7 +228,7 @@ class Http2Connection(asyncio.Protocol):
             if left <= 0:
                 break
             answer = self._context.answer(request, b"")
-            # Only a response that is available now, with status 200, is promised.
+            # Promise an object only if its response is available now, with status 200.
             if isinstance(answer, Response) and answer.status == 200:
                 left -= 1
                 yield self._core.promise(event.stream_id, request), answer
@@ -272,7 +270,7 @@ class Http2Connection(asyncio.Protocol):
         self._update_phase()
 
     def _update_phase(self) -> None:
-        """Set phase, deadline and reading after each step."""
+        """Set phase, deadline and reading after each step, and close or linger where nothing is left to do."""
         core = self._core
         if core.is_over or (core.is_stopped and not core.open_streams):
             self._linger()
@@ -288,7 +286,7 @@ class Http2Connection(asyncio.Protocol):
             if self.phase is not Phase.ANSWER:
                 self.phase = Phase.REQUEST
         elif self.phase is not Phase.IDLE or self.slot.stage is Stage.ACTIVE:
-            # Once, when the last stream closes: PING and other control frames do not extend the deadline.
+            # Set the idle deadline once, when the last stream closes: PING and other frames do not extend it.
             self.phase = Phase.IDLE
             self.deadline = self._context.now() + self._context.limits.idle_s
             if self.slot.stage is Stage.ACTIVE:
@@ -303,7 +301,7 @@ class Http2Connection(asyncio.Protocol):
                 self._transport.pause_reading()
 
     def _linger(self) -> None:
-        """Half-close, then read for a time: a reset could destroy the GOAWAY in transit (RFC 9113 section 5.4.1)."""
+        """Half-close, then read on for a time: a reset could destroy the GOAWAY in transit (RFC 9113 section 5.4.1)."""
         self.phase = Phase.LINGER
         self.deadline = self._context.now() + self._context.limits.linger_s
         self._set_reading(True)
@@ -312,7 +310,7 @@ class Http2Connection(asyncio.Protocol):
         elif self._transport.can_write_eof():
             self._transport.write_eof()
         else:
-            # asyncio's TLS cannot half-close, so the client sees the end only when the linger time is over.
+            # asyncio's TLS cannot half-close, so the client sees the end only after the linger time: shorten it.
             self.deadline -= self._context.limits.linger_s * (1 - TLS_LINGER)
 
     def _log(self, stream: Stream) -> None:

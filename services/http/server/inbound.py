@@ -11,7 +11,7 @@ from services.http.server.body_stream import BodyStream
 
 
 class Inbound(Protocol):
-    """One request's content and client."""
+    """Content of one request as it arrives, and its client."""
 
     @property
     def content(self) -> BodyStream | None:
@@ -29,7 +29,7 @@ class Inbound(Protocol):
 
 
 class BufferedRequest:
-    """A request with complete content: over HTTP/2 this server buffers it first."""
+    """Request with complete content: over HTTP/2, the server buffers the content before it calls a relay."""
 
     def __init__(self, content: bytes, peer: str) -> None:
         self.content: BodyStream | None = None
@@ -40,4 +40,4 @@ class BufferedRequest:
             self.content.finish()
 
     def send_interim(self, response: Response) -> None:
-        """Drop it: interim responses are optional here (RFC 9110 section 15.2)."""
+        """Drop the response: interim responses are optional here (RFC 9110 section 15.2)."""

@@ -1,10 +1,10 @@
-"""Phases of a server's connection, each with a time limit; the same for every version."""
+"""Phases of a server's connection, each with its own time limit; the same for all HTTP versions."""
 
 from enum import Enum, auto
 
 
 class Phase(Enum):
-    """IDLE, receiving a request, responding, or lingering after the last response."""
+    """Phase of a connection: idle, receiving a request, responding, or lingering after the last response."""
 
     IDLE = auto()
     REQUEST = auto()

@@ -34,7 +34,7 @@ from services.http.server.takeover import Takeover
 
 
 class DetectedVersion(Enum):
-    """Result of version detection: UNDECIDED until there are enough octets."""
+    """Result of version detection: HTTP_1, HTTP_2, or UNDECIDED until there are enough octets."""
 
     UNDECIDED = auto()
     HTTP_1 = auto()
@@ -42,7 +42,7 @@ class DetectedVersion(Enum):
 
 
 class VersionDetector:
-    """Version detection on a cleartext connection; `octets` are all octets received.
+    """Detector of the HTTP version of a cleartext connection; `octets` are all octets received so far.
 
     detector.feed(b"PRI * HT")        # DetectedVersion.UNDECIDED
     detector.feed(b"TP/2.0\\r\\n")      # DetectedVersion.UNDECIDED
@@ -60,18 +60,18 @@ class VersionDetector:
         return DetectedVersion.UNDECIDED if PREFACE.startswith(self.octets) else DetectedVersion.HTTP_1
 
 
-# Content read and written at a time: a full window of a fast path.
+# Maximum octets of content read and written at a time: a full window of a fast path.
 SLICE_OCTETS = 262_144
 # SO_LINGER on with a timeout of zero: close() sends RST (RFC 9293 section 3.10.5, ABORT).
 RESET = struct.pack("ii", 1, 0)
-# Unparsed octets above which reading pauses until responses are sent: the limit on pipelining.
+# Unparsed octets above which reading pauses until responses are sent, which bounds pipelining.
 UNPARSED_OCTETS = 65_536
-# Pipelined requests handled before the event loop serves other connections.
+# Maximum number of pipelined requests handled before the event loop serves other connections.
 BATCH_REQUESTS = 32
 
 
 class Http1Connection(asyncio.Protocol):
-    """An accepted connection: passes octets to its ServerConnection, requests to the handler, responses to the socket.
+    """Accepted connection: passes octets to its ServerConnection, requests to the handler, responses to the socket.
 
     It owns reading, back-pressure and the phase with its deadline, which the server's sweep checks, and takes no
     decision of the protocol. The responses to one batch of pipelined requests go out in one write. A relay is called as
@@ -106,13 +106,13 @@ class Http1Connection(asyncio.Protocol):
         self._task: asyncio.Task[None] | None = None
         self._batch = 0
 
-    # asyncio.Protocol, in the order of a connection's life.
+    # Callbacks of asyncio.Protocol.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         raw = transport.get_extra_info("socket")
         if raw is not None:
-            # Without Nagle's algorithm: a pipelined response must not wait for the ACK of the last one.
+            # Disable Nagle's algorithm: a pipelined response must not wait for the ACK of the last one.
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self._context.log.enabled:
             self._peer = "{}:{}".format(*(transport.get_extra_info("peername") or ("?", "?"))[:2])
@@ -139,7 +139,7 @@ class Http1Connection(asyncio.Protocol):
                 return
             self._version_detector, data = None, octets
         events = self._core.receive_data(data)
-        # RFC 9112 section 2.2: an empty line does not start a request.
+        # RFC 9112 section 2.2: empty lines alone do not start a request.
         if events or self._core.unparsed_octets:
             self._enter_request_phase()
         self._handle_events(events)
@@ -153,7 +153,7 @@ class Http1Connection(asyncio.Protocol):
             detector, self._version_detector = self._version_detector, None
             self._handle_events(self._core.receive_data(detector.octets))
         self._handle_events(self._core.receive_eof())
-        # Keep the transport open for a response in progress.
+        # Keep the transport open until the response in progress is sent.
         return not self._transport.is_closing()
 
     def pause_writing(self) -> None:
@@ -180,13 +180,13 @@ class Http1Connection(asyncio.Protocol):
     # Called by the server.
 
     def check_deadline(self, now: float) -> None:
-        """Handle a time limit that has elapsed."""
+        """Handle an elapsed deadline: extend it after progress, else send 408, close or abort."""
         if now < self.deadline:
             return
         unsent = self._transport.get_write_buffer_size()
         writes = self._response_body is not None or unsent > 0
         if (writes and self._has_progressed()) or self._is_blocked_elsewhere(unsent):
-            # Also while the next request is received: to close would cut off the response that the client still reads.
+            # Extend the deadline even if the next request is incomplete: closing would cut off the response being sent.
             self.deadline = now + self._context.limits.stall_s
         elif self.phase is Phase.REQUEST:
             self._handle(self._core.time_out())
@@ -197,13 +197,13 @@ class Http1Connection(asyncio.Protocol):
             self._transport.abort()
 
     def _is_blocked_elsewhere(self, unsent: int) -> bool:
-        """Return whether the transfer waits for this side: response content has not arrived, or a buffer is full."""
+        """Return whether this side delays the transfer: response content has not arrived, or a buffer is full."""
         if self._response_body is not None:
             return self._is_starved and unsent == 0
         return self.phase is Phase.REQUEST and self._request_body is not None and self._request_body.is_full
 
     def _has_progressed(self) -> bool:
-        """Return whether the client has received anything since the last check."""
+        """Return whether the client has received any octets since the last check."""
         queued = self._transport.get_write_buffer_size() + send_queue_octets(self._transport.get_extra_info("socket"))
         before, self._progress = self._progress, self._sent_octets - queued
         return self._progress != before
@@ -234,7 +234,7 @@ class Http1Connection(asyncio.Protocol):
             self._transport.close()
 
     def _switch_to_http2(self, octets: bytes) -> None:
-        """Continue in HTTP/2; `octets` are the input so far."""
+        """Continue in HTTP/2; `octets` are all octets received so far."""
         self._replace_by_http2().take_over(octets, self._write_paused)
 
     def _replace_by_http2(self) -> Http2Connection:
@@ -311,10 +311,10 @@ class Http1Connection(asyncio.Protocol):
         self._request = request
         self.slot.stage = Stage.ACTIVE
         if self._core.wants_continue:
-            # RFC 9110 section 10.1.1: a final response instead of 100 if the head already decides it.
+            # RFC 9110 section 10.1.1: if the head decides the final response, send it instead of 100.
             refusal = self._context.refuse(request)
             if refusal is not None:
-                # The client may send the content or not, so the start of a next request would be ambiguous.
+                # Close: the client may send the content or not, so the start of a next request would be ambiguous.
                 self._send_response(refusal, close=True)
                 return
             if not self._context.relays:
@@ -338,7 +338,7 @@ class Http1Connection(asyncio.Protocol):
             self.phase = Phase.ANSWER
 
     def _extend_deadline(self, octets: int) -> None:
-        """Extend the deadline by the time that the content takes at the minimum rate."""
+        """Extend the deadline by the time that `octets` of content take at the minimum rate."""
         limits = self._context.limits
         latest = self._context.now() + limits.body_s
         self.deadline = paid_deadline(self.deadline, octets, limits.body_rate_octets_s, latest)
@@ -375,7 +375,7 @@ class Http1Connection(asyncio.Protocol):
 
     def _reject(self, status: int, detail: str) -> None:
         if self._core.is_sent or self._response_body is not None:
-            # Too late for an error response: another response has started.
+            # Another response has started, so an error response is impossible.
             self._transport.abort()
             return
         if self._task is not None:
@@ -385,7 +385,7 @@ class Http1Connection(asyncio.Protocol):
         self._received.clear()
         self._send_response(page_response(status, detail), close=True)
 
-    # Inbound: the interface for a relay (inbound.py).
+    # Inbound (inbound.py), for a relay.
 
     @property
     def content(self) -> BodyStream | None:
@@ -400,7 +400,7 @@ class Http1Connection(asyncio.Protocol):
             self._write(self._core.send_interim(response))
             self._flush()
 
-    # Responses, written in order and buffered until _flush().
+    # Responses, buffered until _flush().
 
     def _send_response(self, response: Response, close: bool = False) -> None:
         self._status, self._sent_octets = response.status, 0
@@ -446,7 +446,7 @@ class Http1Connection(asyncio.Protocol):
             self._context.loop.call_soon(self._write_body)
 
     def _write_slice(self, body: Body | StreamedBody) -> bool:
-        """Write a slice of the body; return whether that completed it."""
+        """Write a slice of the body; return whether the body is complete."""
         octets = 0
         while octets < SLICE_OCTETS:
             data = body.read(SLICE_OCTETS - octets)
@@ -465,11 +465,11 @@ class Http1Connection(asyncio.Protocol):
         return self._core.send_end(body.trailers) if isinstance(body, StreamedBody) else self._core.send_end()
 
     def _abort_response(self, error: str) -> None:
-        """Abort a response in progress; only the early end of the connection can show it (RFC 9112 section 8)."""
+        """Abort a response in progress: the early end of the connection shows it as incomplete (RFC 9112 section 8)."""
         self._context.log.write("broken", peer=self._peer, error=error)
         raw = self._transport.get_extra_info("socket")
         if self._core.ends_with_connection and raw is not None:
-            # With FIN, close-delimited content would appear complete, so the connection is reset.
+            # Reset the connection: with FIN, truncated close-delimited content would appear complete.
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         self._transport.abort()
 
@@ -505,7 +505,7 @@ class Http1Connection(asyncio.Protocol):
             self._transport.write_eof()
 
     def _fail_request_body(self, reason: str) -> None:
-        """Fail the request's body for its reader."""
+        """Fail the request's body, so that its reader gets OSError with `reason`."""
         body, self._request_body = self._request_body, None
         if body is not None:
             body.fail(reason)
@@ -571,7 +571,7 @@ class Http1Connection(asyncio.Protocol):
 
 
 class HTTPServer:
-    """Accepts any number of connections, and calls `handler` for their requests."""
+    """Server for any number of connections, which calls `handler` for their requests."""
 
     def __init__(
         self,
@@ -596,12 +596,12 @@ class HTTPServer:
         self.connections = ConnectionSet(self.context.loop, maxima, self._no_room, log, limits.sweep_s)
 
     def protocol(self, slot: Slot) -> Http1Connection:
-        """Return the protocol for a new connection."""
+        """Return the asyncio protocol for a new connection that occupies `slot`."""
         return Http1Connection(self.context, slot)
 
     @property
     def under_way_count(self) -> int:
-        """The number of connections with a response in progress."""
+        """Number of connections with a response in progress."""
         connections = cast(Iterable[Served], self.connections)
         return sum(connection.phase is Phase.ANSWER for connection in connections)
 
@@ -610,7 +610,7 @@ class HTTPServer:
         await self.connections.drain(close_s=self.context.limits.drain_s)
 
     def _no_room(self, _: Refusal) -> bytes:
-        """Return the 503 for a connection that is not admitted (RFC 9110 section 15.6.4)."""
+        """Return the 503 response for a connection that is not admitted (RFC 9110 section 15.6.4)."""
         response = page_response(503, "All connections are in use.")
         date = format_date(int(self.context.wall_clock()))
         return ServerConnection(self.context.limits.body_octets).send_response(response, date, close=True)

@@ -11,5 +11,5 @@ class Takeover(StreamedBody):
     """A response body that takes over the connection after the response's head: a tunnel (RFC 9110 9.3.6)."""
 
     def take_over(self, context: ServerContext, transport: asyncio.Transport, slot: Slot, octets: bytes) -> Served:
-        """Return the protocol that takes over; `octets` were received after the request."""
+        """Return the protocol that takes over the connection; `octets` were received after the request."""
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""Store of the web cache: stored responses (RFC 9111 section 3) in memory and on disk, bounded, evicted by LRU.
+"""Store of the web cache: stored responses (RFC 9111 section 3) in memory and on disk, with limits and LRU eviction.
 
 It knows nothing of freshness: services.http.cache decides which responses are stored and which are reused. A lookup
 goes through store.py and index.py; storing content through store.py and, with a disk, folder.py and format.py.

@@ -24,19 +24,19 @@ from services.http.storage.limits import BLOCK_OCTETS, HEAD_OCTETS
 MARK = "lab7-cache"
 _MARK_TEXT = b"The stored responses of lab7's web cache. To be rid of them, stop the cache and remove this directory.\n"
 _FILE = re.compile(r"(?P<name>[0-9a-f]{16})\.(?P<kind>head|content|new)")
-# The last two digits of a name: a subdirectory for each, so that files are spread evenly.
+# Subdirectories, one for each value of the last two digits of a name, so that files are spread evenly.
 _SUBDIRECTORIES = [f"{number:02x}" for number in range(256)]
 _CREATE = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 def blocks(octets: int) -> int:
-    """Round a file's size up to full blocks of the disk; returns octets."""
+    """Round a file's size in octets up to full blocks of the disk."""
     return -(-octets // BLOCK_OCTETS) * BLOCK_OCTETS
 
 
 def write_all(descriptor: int, data: bytes | bytearray) -> None:
-    """Write all octets at the file's position; raises OSError."""
+    """Write all octets at the file's current position; raises OSError."""
     with memoryview(data) as view:
         done = 0
         while done < len(view):
@@ -85,7 +85,7 @@ class Folder:
         for place in _SUBDIRECTORIES:
             for file in os.listdir(f"{self._root}/{place}"):
                 match = _FILE.fullmatch(file)
-                # Leave files alone whose names this store does not create.
+                # Ignore files whose names this store does not create.
                 if match and match["name"].endswith(place):
                     kinds.setdefault(match["name"], set()).add(match["kind"])
         for name in sorted(kinds):
@@ -126,8 +126,7 @@ class Folder:
         return os.open(self._at(name, "content"), _READ)
 
     def write(self, name: str, head: bytes, content: bytes | bytearray | None) -> None:
-        """Write an entry's files; `content` is None where its file exists already. After an OSError there is no
-        entry."""
+        """Write an entry's files; `content` is None if its file exists. After an OSError there is no entry."""
         if content:
             descriptor = self.create_content(name)
             try:
@@ -137,7 +136,7 @@ class Folder:
         self.write_head(name, head)
 
     def write_head(self, name: str, octets: bytes) -> None:
-        """Write or replace a head atomically; after an OSError the old head is unchanged."""
+        """Write or replace a head atomically; after an OSError the previous head is unchanged."""
         try:
             descriptor = os.open(self._at(name, "new"), _CREATE, 0o600)
             try:
@@ -154,7 +153,7 @@ class Folder:
         self._unlink(name, "head")
 
     def remove(self, name: str) -> None:
-        """Remove an entry's files, the head first."""
+        """Remove an entry's files: the head first, so that the entry ends at once."""
         self._unlink(name, "head")
         self._unlink(name, "content")
 
@@ -162,6 +161,6 @@ class Folder:
         return f"{self._root}/{name[-2:]}/{name}.{kind}"
 
     def _unlink(self, name: str, kind: str) -> None:
-        # A file that cannot be removed is removed at the next start.
+        # A file that cannot be removed now is removed at the next start.
         with contextlib.suppress(OSError):
             os.unlink(self._at(name, kind))

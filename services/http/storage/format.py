@@ -21,7 +21,7 @@ from services.http.fields import FieldLine, Fields
 from services.http.messages import Response
 from services.http.storage.limits import HEAD_OCTETS
 
-# Increase it with every change of the format: files of other versions are not read.
+# Increase the version with every change of the format: files of other versions are not read.
 VERSION = 1
 _GUARD = b"lab7-stored %d %%08x %%08x\n" % VERSION
 NAME = re.compile(r"[0-9a-f]{16}")
@@ -65,7 +65,7 @@ def encode_head(head: Head) -> bytes:
 def decode_head(octets: bytes) -> Head:
     """Decode the octets of encode_head(); raises FormatError for all others."""
     guard, line_end, rest = octets.partition(b"\n")
-    # Compared with the expected line instead of parsed, so that only the canonical notation of the numbers is valid.
+    # Compare the line with the expected one instead of parsing it, so that numbers have a single valid notation.
     if len(octets) > HEAD_OCTETS or guard + line_end != _guard(rest):
         raise FormatError("the head is damaged, or of another version")
     try:

@@ -33,7 +33,7 @@ class IndexLimits:
 
 @dataclass(slots=True, eq=False)
 class Entry:
-    """A stored response, and its content where that is held in memory."""
+    """Stored response, and its content if that is held in memory."""
 
     stored: StoredResponse
     checksum: int
@@ -51,12 +51,12 @@ class Entry:
 
     @property
     def memory_octets(self) -> int:
-        """Memory that it takes now."""
+        """Memory of the entry now, in octets: the head, and content that is held in memory."""
         return self.head_octets + (len(self.content) if self.content is not None else 0)
 
 
 def head_octets(stored: StoredResponse) -> int:
-    """Estimate the memory of a stored response without its content."""
+    """Estimate the memory of a stored response without its content, in octets."""
     octets = limits.ENTRY_OVERHEAD_OCTETS + len(stored.uri)
     for fields in (stored.request_fields, stored.response.fields):
         for name, value in fields:
@@ -78,9 +78,9 @@ class Index:
         self.pending_disk = 0
         self._same_key = same_key
         self._uses = 0
-        # In LRU order: the least recently used first.
+        # Entries in LRU order: the least recently used one is first.
         self._entries: OrderedDict[str, Entry] = OrderedDict()
-        # Entries whose content is both in memory and in a file, in the same order.
+        # Entries whose content is both in memory and in a file, in LRU order.
         self._held: OrderedDict[str, Entry] = OrderedDict()
         self._by_uri: dict[bytes, tuple[StoredResponse, ...]] = {}
 
@@ -92,11 +92,11 @@ class Index:
         return self._by_uri.get(uri, ())
 
     def get(self, name: str) -> Entry | None:
-        """Return an entry, None where it was removed."""
+        """Return an entry; None if it has been removed."""
         return self._entries.get(name)
 
     def touch(self, name: str) -> None:
-        """Mark an entry as used, if it exists."""
+        """Mark an entry as used last, if it exists."""
         entry = self._entries.get(name)
         if entry is None:
             return
@@ -107,7 +107,7 @@ class Index:
             self._held.move_to_end(name)
 
     def add(self, entry: Entry) -> list[Entry]:
-        """Add an entry; remove and return those that it replaces."""
+        """Add an entry; remove and return the entries that it replaces."""
         stored = entry.stored
         before = self.find(stored.uri)
         gone = [other for other in before if self._replaces(other, stored)]
@@ -121,8 +121,10 @@ class Index:
         return dropped
 
     def has_newer(self, stored: StoredResponse) -> bool:
-        """Return True where a response that started later is stored already and would be replaced (RFC 9111 section 4:
-        the most recent one is used). Names are ordered by the start of the responses."""
+        """Return True where a response that started later is stored and would be replaced (RFC 9111 section 4).
+
+        Names are ordered by the start of the responses.
+        """
         return any(other.name > stored.name and self._replaces(other, stored) for other in self.find(stored.uri))
 
     def replace(self, entry: Entry, stored: StoredResponse, file_octets: int) -> None:
@@ -155,7 +157,7 @@ class Index:
         return entry
 
     def make_room(self) -> list[Entry]:
-        """Let content that has a file leave memory, then entries, until the limits hold; return those entries.
+        """Release content that is also in a file, then entries, until all limits hold; return the removed entries.
 
         Arriving responses are not evicted: may_reserve() is checked before they are counted.
         """

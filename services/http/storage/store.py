@@ -37,10 +37,10 @@ from services.http.storage.limits import HELD_CONTENT_OCTETS, PIECE_OCTETS
 
 
 class MemoryBody:
-    """A body of content in memory, or of parts of it and literal octets; unaffected by removal of the entry."""
+    """Body of content in memory, or of parts of it and literal octets; unaffected by removal of the entry."""
 
     def __init__(self, content: bytes | bytearray, segments: Sequence[Segment]) -> None:
-        """`segments`: literal octets, and pairs (offset, length) of the content."""
+        """Create a body; `segments` are literal octets, or pairs (offset, length) of the content."""
         views = [_view(content, segment) for segment in reversed(segments)]
         self.size_octets: int | None = sum(map(len, views))
         self._views = views
@@ -61,7 +61,7 @@ class MemoryBody:
 
 
 def joined(content: bytes | bytearray, segments: Sequence[Segment]) -> bytes:
-    """Return the complete octets of a MemoryBody with the same arguments."""
+    """Return the complete octets of a MemoryBody with these arguments."""
     return b"".join(_view(content, segment) for segment in segments)
 
 
@@ -72,7 +72,7 @@ def _view(content: bytes | bytearray, segment: Segment) -> memoryview:
 
 
 class MemoryContent:
-    """Arriving content, buffered in memory."""
+    """Arriving content that is buffered in memory."""
 
     def __init__(self) -> None:
         self.octets = bytearray()
@@ -82,16 +82,16 @@ class MemoryContent:
         self.octets += data
 
     def read(self, offset: int, limit_octets: int) -> bytes:
-        """Return the available octets from an offset on."""
+        """Return at most `limit_octets` of the available octets from `offset` on."""
         with memoryview(self.octets) as view:
             return bytes(view[offset : offset + limit_octets])
 
     def close(self) -> None:
-        """Do nothing: an entry or a reader may still use the octets."""
+        """Keep the octets: an entry or a reader may still use them."""
 
 
 class FileContent:
-    """Arriving content, written to a new file; raises OSError where that fails."""
+    """Arriving content that is written to a new file; raises OSError if the disk fails."""
 
     def __init__(self, folder: Folder, name: str, octets: bytearray) -> None:
         self._descriptor = folder.create_content(name)
@@ -106,7 +106,7 @@ class FileContent:
         write_all(self._descriptor, data)
 
     def read(self, offset: int, limit_octets: int) -> bytes:
-        """Return the available octets from an offset on; raises OSError."""
+        """Return at most `limit_octets` of the available octets from `offset` on; raises OSError."""
         return os.pread(self._descriptor, limit_octets, offset)
 
     def close(self) -> None:
@@ -138,11 +138,11 @@ def verify_content(descriptor: int, size_octets: int, checksum: int | None) -> N
         raise OSError("checksum mismatch")
 
 
-# Arriving content: one writer, concurrent readers.
+# Arriving content.
 
 
 class WriterState(Enum):
-    """State of arriving content."""
+    """State of a StoreWriter: open, committed or aborted."""
 
     ARRIVING = auto()
     COMPLETE = auto()
@@ -150,7 +150,7 @@ class WriterState(Enum):
 
 
 class StoreWriter:
-    """A response whose content arrives; created by Store.begin().
+    """Writer of a response whose content arrives; created by Store.begin().
 
     It aborts by itself where the content exceeds a limit, where other arriving responses take all the space, and where
     the disk fails. Further writes are ignored.
@@ -159,7 +159,7 @@ class StoreWriter:
     def __init__(
         self, space: Space, stored: StoredResponse, finish: Callable[["StoreWriter", StoredResponse | None], bool]
     ) -> None:
-        """`finish(writer, stored)` stores the content, or discards it for None; returns True where it is stored."""
+        """Create a writer; `finish` stores the content, or discards it for None; returns True if it is stored."""
         self.stored = stored
         self.state = WriterState.ARRIVING
         self.size_octets = 0
@@ -179,13 +179,13 @@ class StoreWriter:
         return self.state is WriterState.ARRIVING
 
     def write(self, data: bytes) -> bool:
-        """Append octets; return is_open."""
+        """Append octets; return False once the writer is closed."""
         if self.is_open and data:
             self._write(data)
         return self.is_open
 
     def commit(self, stored: StoredResponse | None = None) -> StoredResponse | None:
-        """Store the response and return it, with its `size_octets` and `name`; None where it is not stored.
+        """Store the response and return it with its `size_octets` and `name`; None if it cannot be stored.
 
         `stored`, of the same URI, replaces the argument of begin(), for metadata that is known only at the end of the
         content. Content whose length differs from that of its `span` is not stored.
@@ -202,7 +202,7 @@ class StoreWriter:
         return stored if is_stored else None
 
     def abort(self) -> None:
-        """Discard the content; does nothing after the end."""
+        """Discard the content; does nothing after commit() or abort()."""
         if not self.is_open:
             return
         self._finish(self, None)
@@ -220,22 +220,22 @@ class StoreWriter:
         return reader
 
     def forget(self, reader: "StoreReader") -> None:
-        """Remove a closed reader; after the end, the last one closes the file."""
+        """Unregister a closed reader; after commit() or abort(), the last one closes the file."""
         self._readers.discard(reader)
         self._close_unread()
 
-    # Methods that the Store calls.
+    # Methods for the Store.
 
     @property
     def held(self) -> bytes | bytearray | None:
-        """The content, where it is in memory; else None."""
+        """The content if it is in memory, else None."""
         if not isinstance(self.content, MemoryContent):
             return None
         octets = self.content.octets
         return bytes(octets) if len(octets) <= HELD_CONTENT_OCTETS else octets
 
     def reserve(self, memory_octets: int, disk_octets: int) -> bool:
-        """Reserve that much more space; return False where there is none."""
+        """Reserve further memory and disk space in octets; return False where there is none."""
         if not self._space.reserve(memory_octets, disk_octets):
             return False
         self._memory_octets += memory_octets
@@ -243,7 +243,7 @@ class StoreWriter:
         return True
 
     def release(self) -> None:
-        """Return all reserved space."""
+        """Return all reserved space to the store."""
         self.reserve(-self._memory_octets, -self._disk_octets)
 
     def _write(self, data: bytes) -> None:
@@ -262,7 +262,7 @@ class StoreWriter:
         self._wake()
 
     def _has_room(self, size: int, more: int) -> bool:
-        """Reserve the space of content of `size` octets; raises OSError where its file cannot be created."""
+        """Reserve space for `more` octets, up to `size` in all; return False without room; raises OSError."""
         if size > self._space.object_octets:
             return False
         if isinstance(self.content, MemoryContent) and (self._space.folder is None or size <= HELD_CONTENT_OCTETS):
@@ -292,7 +292,7 @@ class StoreWriter:
 
 
 class StoreReader:
-    """A body that follows arriving content, unaffected by removal of the entry.
+    """Body that follows arriving content, unaffected by removal of the entry.
 
     It has read() and close() of services.http.messages.Body, with one difference: b"" means that no octets are
     available yet, and `is_finished` is True at the end.
@@ -307,7 +307,7 @@ class StoreReader:
         self._end = last
 
     def read(self, limit_octets: int) -> bytes:
-        """Return the next available octets; raises OSError after the stored octets of aborted content."""
+        """Return the next available octets; raises OSError once all stored octets of aborted content are read."""
         writer = self._writer
         if writer is None or self.is_finished:
             return b""
@@ -320,7 +320,7 @@ class StoreReader:
 
     @property
     def is_finished(self) -> bool:
-        """True where all octets have been read, or the reader is closed."""
+        """True once all octets have been read, or the reader is closed."""
         writer = self._writer
         if writer is None or (self._end is not None and self._next > self._end):
             return True
@@ -336,13 +336,13 @@ class StoreReader:
 
 # The store.
 
-# Errors of an overloaded system; a file that cannot be opened because of them is not damaged.
+# Errors of an overloaded system, after which a file that cannot be opened is not regarded as damaged.
 _NOT_NOW = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """Current entries and octets, and counters since the start."""
+    """Numbers of a store: current entries and octets, and counters since the start."""
 
     entries: int
     memory_octets: int
@@ -356,7 +356,7 @@ class Statistics:
 
 
 class Store:
-    """A bounded set of stored responses; raises ServiceError where `directory` cannot be used."""
+    """Bounded store of responses; raises ServiceError if `directory` cannot be used."""
 
     def __init__(
         self,
@@ -369,9 +369,11 @@ class Store:
         entries_max: int = limits.ENTRIES_MAX,
         log: EventLog | None = None,
     ) -> None:
-        """`same_key(old, new)` returns True where a new response of the same URI and method replaces an old one (RFC
-        9111 section 4.1). `object_octets` limits the content of one response, `memory_octets` the memory and
-        `disk_octets` the disk space of all, including heads and arriving content."""
+        """Create a store with limits in octets, including heads and arriving content.
+
+        `same_key(old, new)` returns True where a new response of the same URI and method replaces an old one (RFC 9111
+        section 4.1). `object_octets` limits the content of one response; `memory_octets` and `disk_octets` limit all.
+        """
         self.folder = None if directory is None else Folder(directory)
         self._index = Index(IndexLimits(memory_octets, 0 if directory is None else disk_octets, entries_max), same_key)
         self._writers: dict[bytes, set[StoreWriter]] = {}
@@ -421,7 +423,7 @@ class Store:
         return self._open(stored, _segments(stored, segments))
 
     def held(self, stored: StoredResponse, segments: Sequence[bytes | Span] | None = None) -> bytes | None:
-        """Return the same as bytes where the content is small and in memory; None otherwise: use open()."""
+        """Return the content or its `segments` as bytes if it is small and in memory; None otherwise: use open()."""
         entry = self._index.get(stored.name)
         if entry is None or not isinstance(entry.content, bytes):
             return None
@@ -431,7 +433,7 @@ class Store:
         return joined(entry.content, _segments(stored, segments))
 
     def touch(self, stored: StoredResponse) -> None:
-        """Mark a stored response as used, as open() and held() do."""
+        """Mark a stored response as used last, as open() and held() do."""
         self._index.touch(stored.name)
 
     def replace(self, old: StoredResponse, new: StoredResponse) -> StoredResponse | None:
@@ -449,14 +451,16 @@ class Store:
         return new
 
     def remove(self, stored: StoredResponse) -> None:
-        """Remove a stored response, if it exists."""
+        """Remove a stored response, if it is still stored."""
         entry = self._index.drop(stored.name)
         if entry is not None:
             self._space.remove_files([entry])
 
     def remove_uri(self, uri: bytes) -> None:
-        """Invalidate a URI: remove its stored responses, and do not store those that are arriving, since they may
-        precede the change (RFC 9111 section 4.4)."""
+        """Invalidate a URI: remove its stored responses (RFC 9111 section 4.4).
+
+        Responses that are arriving are not stored, since they may precede the change.
+        """
         for stored in self.find(uri):
             self.remove(stored)
         for writer in self._writers.get(uri, ()):
@@ -464,7 +468,7 @@ class Store:
 
     @property
     def statistics(self) -> Statistics:
-        """Current numbers and counters."""
+        """Return the current numbers and the counters since the start."""
         index = self._index
         return Statistics(
             entries=len(index),
@@ -489,7 +493,7 @@ class Store:
     # The end of a writer.
 
     def _finish(self, writer: StoreWriter, stored: StoredResponse | None) -> bool:
-        """Store the content of a writer as `stored`, or discard it for None; return True where it is stored."""
+        """Store the content of a writer as `stored`, or discard it for None; return True if it is stored."""
         if stored is None:
             self._discard(writer)
         is_stored = stored is not None and self._keep(writer, stored)
@@ -549,7 +553,7 @@ class Store:
         return Entry(stored, writer.checksum, blocks(len(octets)) + blocks(writer.size_octets), held)
 
     def _rewrite_head(self, entry: Entry, stored: StoredResponse) -> int:
-        """Write another head of an entry; return the disk space of its files."""
+        """Write another head for an entry; return the disk space of its files in octets."""
         if self.folder is None:
             return 0
         content_octets = blocks(stored.size_octets or 0)
@@ -559,7 +563,7 @@ class Store:
                 raise OSError("the head exceeds the size limit")
             self.folder.write_head(stored.name, octets)
         except OSError as error:
-            # The outdated head must not be loaded at the next start.
+            # Remove the outdated head, which must not be loaded at the next start.
             self._space.disk_failed(error)
             self.folder.remove_head(stored.name)
             return content_octets
