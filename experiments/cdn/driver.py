@@ -1,4 +1,4 @@
-"""Site-user driver: users that know the site by its name, with a DNS lookup before each connection.
+"""Driver of site users: clients that know the site by its name, and make a DNS lookup before each connection.
 
 A driver (see experiments.harness.driver_process) with the argument NAME:
 
@@ -27,25 +27,25 @@ from typing import Any
 from experiments.harness.driver_process import serve
 
 PORT = 80
-# Time-out of a request to a server that is up.
+# Time-out of a request to a server that is expected to respond.
 TIMEOUT_S = 15.0
-# Time-out of a request to a server that may be down: far above two of the longest round trips of the topology cdn.
+# Time-out of a request to a server that may be down: far above two of the topology's longest round trips.
 RETURN_TIMEOUT_S = 0.5
 ERRORS = (OSError, HTTPException)
 
 
 class Users:
-    """All users on this host, of one site."""
+    """Users of one site on this host."""
 
     def __init__(self, name: str) -> None:
         self._name = name
 
     def visit(self, request: Mapping[str, Any]) -> tuple[int, int]:
-        """Make one visit; return the numbers of requests and of failures. Raises OSError, HTTPException."""
+        """Make one visit; return the numbers of requests and of failures; raises OSError, HTTPException."""
         return self._on_one_connection(request["visit"]), 0
 
     def crowd(self, request: Mapping[str, Any]) -> tuple[int, int]:
-        """Send the requests of many users simultaneously. Raises OSError, HTTPException."""
+        """Send many users' requests simultaneously; return (requests, failures); raises OSError, HTTPException."""
         users = request["users"]
         start = threading.Barrier(users, timeout=TIMEOUT_S)
 
@@ -59,11 +59,11 @@ class Users:
         return sum(_side_by_side(users, work)), 0
 
     def stay(self, request: Mapping[str, Any]) -> tuple[int, int]:
-        """Run many users that send requests with think times in between. Raises OSError, HTTPException."""
+        """Run users that think between requests; return (requests, failures); raises OSError, HTTPException."""
         think_s, end_s = request["think_s"], time.monotonic() + request["for_s"]
 
         def paths(random: Random) -> Iterable[str]:
-            # First requests are spread over the think time, so that the short run has the mean of a long one.
+            # Spread the first requests over the think time, so that a short run has the mean of a long one.
             time.sleep(first_think_s(random, think_s))
             while time.monotonic() < end_s:
                 yield request["stay"]
@@ -75,7 +75,7 @@ class Users:
         return sum(_side_by_side(request["users"], work)), 0
 
     def return_regularly(self, request: Mapping[str, Any]) -> tuple[int, int]:
-        """Send a request at regular times, also after failures."""
+        """Send requests at regular times, continuing after failures; return (requests, failures)."""
         asked = failed = 0
         end_s = time.monotonic() + request["for_s"]
         while (now_s := time.monotonic()) < end_s:
@@ -103,7 +103,7 @@ class Users:
         return asked
 
     def _connect(self, timeout_s: float) -> HTTPConnection:
-        """Resolve the name and connect to its first address."""
+        """Resolve the site's name and connect to the first address; raises OSError."""
         found = socket.getaddrinfo(self._name, PORT, socket.AF_INET, socket.SOCK_STREAM)
         address = str(found[0][4][0])
         connection = HTTPConnection(address, PORT, timeout=timeout_s)
@@ -116,17 +116,17 @@ class Users:
 
 
 def random_of(seed: int, number: int) -> Random:
-    """Return the random number generator of one user of a host."""
+    """Return the random number generator for user `number` of a host, seeded by both arguments."""
     return Random(f"{seed} {number}")
 
 
 def first_think_s(random: Random, think_s: float) -> float:
-    """Return the think time before a user's first request, in seconds."""
+    """Draw the think time before a user's first request, in seconds."""
     return random.random() * think_s
 
 
 def _side_by_side(count: int, work: Callable[[int], int]) -> list[int]:
-    """Run `work` in `count` threads; return the results. Raises OSError with the number of errors and the first."""
+    """Run `work` in `count` threads and return the results; raises OSError with the number of errors."""
     done: list[int] = []
     errors: list[Exception] = []
 
@@ -153,7 +153,7 @@ def _handle(users: Users, request: dict[str, Any]) -> dict[str, int]:
 
 
 def main(argv: list[str]) -> int:
-    """Execute requests for the users until the end of the standard input."""
-    # Import the codec of internationalised names, which the first lookup would import.
+    """Execute requests from the standard input until its end; argv[0] is the site's name."""
+    # Import the codec of internationalised names now, since the first lookup would import it.
     argv[0].encode("idna")
     return serve(partial(_handle, Users(argv[0])), errors=ERRORS)

@@ -1,4 +1,4 @@
-"""CDN fail-over: duration of failed requests after the loss of a replica (claim C8).
+"""Experiment on CDN fail-over: duration of failed requests after the loss of a replica (claim C8).
 
 Users of a region keep requesting an object by the site's name, with a lookup and a connection for each request, while
 their replica is killed or cut off. The CDN's name server checks the health of its replicas at an interval and then
@@ -55,8 +55,8 @@ from topologies.emulation.testbed import Testbed, plug_in, unplug
 
 REGION, OBJECT, OBJECT_BYTES = "eu", "ring.png", 1000
 SERVICE, LINK = "service", "link"
-# Time for a user's lookup and first requests before the fault; and time after the permitted outage in which all
-# requests must succeed (in real time plus the machine's delay).
+# BEFORE_S is the time for a user's lookup and first requests before the fault.
+# AFTER_S is the time after the permitted outage in which all requests must succeed, plus the machine's delay.
 BEFORE_S, AFTER_S = 0.5, 1.0
 # Time until a restarted replica is ready, or a link is up again.
 RESTART_S = 0.5
@@ -70,13 +70,13 @@ NOTE_TIMES = (
     "points: the share of faults that were over by then; line: theory, where what is left of the TTL is uniform and an "
     "answer fetched before the next check names the failed replica once more"
 )
-# Tolerance of the mean fail-over time in real time: each of the times includes the delays of programs.
+# Tolerance of the mean fail-over time in real time: each time includes the delays of programs.
 WITHIN = 0.03
 DAY_S = 86_400
 
 
 def run(context: Run) -> Outcome:
-    """Cause one failure of a replica for each kind of fault and TTL, and decide the claim."""
+    """Cause one failure of a replica for each kind of fault and each TTL, and decide claim C8."""
     asked, evidence = context.parameters, Evidence()
     _check_interval(context)
     if asked["faults"]:
@@ -106,14 +106,14 @@ def run(context: Run) -> Outcome:
 
 
 def _many(context: Run, evidence: Evidence) -> Outcome:
-    """Cause many failures of a replica in one network, at times drawn from seeds; decide by their distribution."""
+    """Cause many failures of a replica in one network, at random times; decide claim C8 by their distribution."""
     asked = context.parameters
     kind, ttl = asked["fault"][0], asked["ttl"][0]
     theory = FailOverTheory(ttl, asked["every"], asked["interval"])
     if theory.interval_s > theory.cycle_s:
         raise EmulationError("replicas are to be checked within a TTL: say --set interval= with less than ttl")
     user, resolver = host_name("user", REGION), host_name("dns", REGION)
-    # Time of each fault within its cycle, between two answers of the CDN's name server.
+    # Time of each fault within a cycle between two fetches of an answer from the CDN's name server.
     phases_s = [
         BEFORE_S + Random(f"fault {context.seed + number}").random() * (theory.cycle_s - 2 * BEFORE_S)
         for number in range(asked["faults"])
@@ -129,7 +129,7 @@ def _many(context: Run, evidence: Evidence) -> Outcome:
             asker = User(bed, user)
             wait_for_steering(context, bed)
             fill_replicas(bed, user, f"/{OBJECT}")
-            # Capture no packets at the CDN's name server, mostly health checks: the resolver receives its answers.
+            # Capture the CDN's answers at the resolver: most packets at its name server are health checks.
             with lab.recording([user, resolver], _capture_name(kind, ttl)):
                 for number, phase_s in enumerate(phases_s):
                     context.step(f"fault {number + 1} of {asked['faults']}", 0.05 + 0.8 * number / asked["faults"])
@@ -165,13 +165,12 @@ def _many(context: Run, evidence: Evidence) -> Outcome:
 def _one_of_many(
     context: Run, bed: Testbed, asker: User, kind: str, theory: FailOverTheory, phase_s: float
 ) -> tuple[int, Fault]:
-    """Cause one fault within a cycle that starts now, and wait for recovery; return the start and the fault."""
+    """Cause one fault in a cycle that starts now, and wait for recovery; return (start in ns, fault)."""
     start_ns = time.time_ns()
     fault = _fault(context, kind, int(theory.ttl_s))
-    # Answers with the failed replica are fetched until the check detects the fault, and used for a TTL.
+    # The last answer with the failed replica is fetched before a check detects the fault, and used for a TTL.
     lasts_s = phase_s + (fault.over_ns - fault.began_ns) / judge.NS + theory.every_s + AFTER_S
-    # Send only the first request, which fetches the answer, and the last before the fault: the cache answers the
-    # others.
+    # Before the fault send only the first request, which fetches the answer, and the last: no other reaches the CDN.
     passed_s = phase_s // theory.every_s * theory.every_s
     if passed_s:
         asker.visit([f"/{OBJECT}"])
@@ -188,12 +187,12 @@ def _one_of_many(
 
 
 def _sleep_until(start_ns: int, after_s: float) -> None:
-    """Sleep until a given time after a moment."""
+    """Sleep until `after_s` seconds after `start_ns`, the wall clock in ns; return at once if that has passed."""
     time.sleep(max(0.0, after_s - (time.time_ns() - start_ns) / judge.NS))
 
 
 def _asked_of_cdn(traffic: DnsTraffic) -> DnsTraffic:
-    """Return the queries received by the CDN's name server."""
+    """Return the queries that the CDN's name server received, with their answers."""
     address, _, _ = SERVERS["ns-cdn"]
     return replace(traffic, exchanges=tuple(one for one in traffic.exchanges if one.query.target == address))
 
@@ -229,7 +228,7 @@ def _compare(theory: FailOverTheory, phases_s: Sequence[float], found: Sequence[
 
 
 def _distribution(theory: FailOverTheory, every_s: Sequence[float]) -> list[Panel]:
-    """Return the panel of the fail-over time's distribution function."""
+    """Return the plot of the fail-over time's distribution function, measured and in theory."""
     end_s = theory.cycle_s + theory.interval_s
     line = [(end_s * step / 200, 100 * theory.share(end_s * step / 200)) for step in range(201)]
     points = [(time_s, 100 * (rank + 1) / len(every_s)) for rank, time_s in enumerate(sorted(every_s))]
@@ -244,7 +243,7 @@ def _distribution(theory: FailOverTheory, every_s: Sequence[float]) -> list[Pane
 
 
 def _check_interval(context: Run) -> None:
-    """Raise EmulationError if the check interval is too short for the CDN's name server."""
+    """Raise EmulationError if the health check interval is too short for the CDN's name server."""
     server = context.replacements.get("cdn-dns")
     if server is None or context.parameters["interval"] >= server.least_interval_s:
         return
@@ -259,7 +258,7 @@ def _capture_name(kind: str, ttl: int) -> str:
 
 
 def _fail(context: Run, folder: Path, kind: str, ttl: int, comes_back: bool, evidence: Evidence) -> Episode:
-    """Cause one fault under load, in a network of its own; return its episode."""
+    """Cause one fault under load, in a network of its own; return the captured evidence."""
     asked = context.parameters
     users = [host_name("user", REGION, number) for number in range(asked["users"])]
     drawing = {"ttl": ttl, "interval": asked["interval"], "scale": asked["scale"], "clients": asked["users"]}
@@ -299,7 +298,7 @@ def _disturbed_s(fault: Fault, users: Sequence[judge.User], watch: MachineWatch)
 
 
 def _under_way(user: judge.User) -> list[tuple[int, int]]:
-    """Return the spans from each lookup of a user to the SYN after it."""
+    """Return the spans from each DNS lookup of a user to the SYN after it."""
     syns = sorted(one.connection.syn.time_ns for one in user.load.conversations)
     asked = [one.query.time_ns for one in user.dns.exchanges]
     return [(query_ns, syns[place]) for query_ns in asked if (place := bisect_left(syns, query_ns)) < len(syns)]
@@ -334,15 +333,15 @@ def _fault(context: Run, kind: str, ttl: int, began_ns: int = 0, back_ns: int | 
         back_ns=back_ns,
         ttl_s=ttl,
         interval_s=asked["interval"],
-        # The topology's time-out of a check is one interval.
+        # In the topology, a check has a time-out of one interval.
         timeout_s=asked["interval"] if kind == LINK else 0.0,
-        # Beyond the TTL: one round trip of a refused check, and half of one until the answer reaches the resolver.
+        # The slack covers a round trip of a refused check, and half a round trip of the answer to the resolver.
         slack_s=2 * region_rtt_s(REGION, asked["scale"]),
     )
 
 
 def _lose(bed: Testbed, kind: str) -> None:
-    """Kill the replica, as in a crash, or take its link down."""
+    """Kill the replica as in a crash, or take its link down, by the kind of fault."""
     if kind == LINK:
         unplug(bed, host_name("edge", REGION))
         return
@@ -358,7 +357,7 @@ def _restore(bed: Testbed, kind: str) -> None:
 
 
 def _panels(context: Run, recoveries: Sequence[tuple[str, Fault, Recovery]]) -> list[Panel]:
-    """Return the panels: time of the last failed request, and number of failures, over the TTL."""
+    """Return the plots: time of the last failed request, and number of failed requests, over the TTL."""
     asked = context.parameters
     ttls = [0.0, 1.1 * max(asked["ttl"])]
     times, counts = [], []
@@ -405,7 +404,7 @@ EXPERIMENT = Experiment(
             "0: one fault for each TTL; more: number of faults at random times, of the first kind, with the first TTL",
             full_virtual="100",
         ),
-        # The period is no divisor of a TTL of 300 s, so that no request coincides with the end of a TTL.
+        # The request period is no divisor of 300 s, so that no request coincides with the end of that TTL.
         "every": Parameter("150ms", period, "the time between two requests of a user", full_virtual="151s"),
         "users": Parameter("2", whole(1, 20), "how many users the region has (with many faults: one)"),
         "scale": Parameter("1", factor, "a factor on all delays of the topology"),

@@ -40,7 +40,7 @@ ADDRESS, SERVER, ZONE = SERVERS["ns-cdn"]
 
 
 def name_server_starter(implementation: Implementation, plan: CdnPlan) -> Starter:
-    """Return a starter of this name server in a host, with a master file for each region in its folder."""
+    """Return a starter of this name server program in a host, with a zone file for each region in its folder."""
     start = server_starter(implementation, lambda _host: _values(plan))
 
     def start_with_zones(host: Host) -> Program:
@@ -55,7 +55,7 @@ def name_server_starter(implementation: Implementation, plan: CdnPlan) -> Starte
 
 
 def _values(plan: CdnPlan) -> dict[str, Any]:
-    """Return the values for templates of the role cdn-dns.
+    """Return the values for configuration templates of the role cdn-dns.
 
     zone and server: its origin, and the name of its name server; own_address; alias: the name that is steered by
     region, without the zone; ttl and interval in seconds; check_path; origin: its address, the last resort; regions:
@@ -93,7 +93,7 @@ def _file(region: str) -> str:
 
 
 def _master_file(plan: CdnPlan, region: str) -> str:
-    """Return the CDN's zone for a region as a master file."""
+    """Return the CDN's zone for users of one region as a master file (RFC 1035 section 5)."""
     records = tuple(Record(ALIAS, "A", address, plan.ttl) for address in _replicas(plan, region))
     return NamePlan("cdn", {SERVER: [ADDRESS]}, [Zone(ZONE, (SERVER,), records)]).master_file(ZONE)
 
@@ -104,40 +104,40 @@ SITE = NAME.rstrip(".")
 ROLES = ("replica", "cdn-dns")
 OURS: Mapping[str, str] = {"replica": "services.http.proxy", "cdn-dns": "services.dns.cdn"}
 POLL_S = 0.1
-# Time-out of a workload beyond its duration, in seconds.
+# Time-out of a user's request beyond its planned duration, in seconds.
 PATIENCE_S = 60.0
 
 
 class UserFailedError(EmulationError):
-    """A user's request failed; the message has the error of its client."""
+    """Failure of a user's request; the message has the error of the client program."""
 
 
 class User:
-    """The users on one host; requests are those of experiments.cdn.driver."""
+    """Client processes for the users on one host; requests are those of experiments.cdn.driver."""
 
     def __init__(self, bed: Testbed, host: str) -> None:
         self._host = host
         self._driver = Driver(bed.host(host), [USER, SITE])
 
     def begin(self, **request: Any) -> None:
-        """Start a request; `done` waits for its end."""
+        """Start a request; done() waits for its end."""
         self._driver.send(request)
 
     def done(self, lasts_s: float = 0.0) -> Window:
-        """Wait for the end of the latest request, which takes `lasts_s` seconds. Raises UserFailedError."""
+        """Wait for the end of the latest request, planned for `lasts_s` seconds; raises UserFailedError."""
         try:
             return window_of(self._driver.receive(lasts_s + PATIENCE_S))
         except DriverError as error:
             raise UserFailedError(f"{self._host} did not get its object: {error}") from error
 
     def visit(self, paths: Sequence[str]) -> Window:
-        """Resolve the site's name and request these paths on one connection. Raises UserFailedError."""
+        """Resolve the site's name and request these paths on one connection; raises UserFailedError."""
         self.begin(visit=list(paths))
         return self.done()
 
 
 def cdn_testbed(context: Run, folder: Path, **drawing: Any) -> Testbed:
-    """Return the testbed of the topology cdn, with replicas and the CDN's name server or their replacements.
+    """Return the emulated network of the topology cdn, with replicas and name server or their replacements.
 
     The origin serves `folder`, with a status page for health checks of foreign replicas, which fetch it like any
     object.
@@ -158,7 +158,7 @@ def cdn_testbed(context: Run, folder: Path, **drawing: Any) -> Testbed:
 
 
 def warm_up(bed: Testbed) -> None:
-    """Send one query to every name server, and one for a nonexistent name to each region's local one.
+    """Send a query to every name server, and one for a nonexistent name to each region's local name server.
 
     The first answer of a program takes milliseconds longer than all later ones, which is no part of any formula. Of the
     names that are looked up later nothing is in a cache afterwards.
@@ -175,7 +175,7 @@ def _warm_up_local(bed: Testbed, region: str) -> None:
 
 
 def clear_caches(bed: Testbed, region: str, cdn: bool) -> None:
-    """Restart a region's local name server and, with the CDN, its replica: the next visit finds empty caches."""
+    """Restart a region's local name server and, with the CDN, its replica, to empty their caches."""
     bed.restart(host_name("dns", region))
     _warm_up_local(bed, region)
     if cdn:
@@ -184,7 +184,7 @@ def clear_caches(bed: Testbed, region: str, cdn: bool) -> None:
 
 
 def wait_for_steering(context: Run, bed: Testbed) -> None:
-    """Wait until the CDN's name server answers every region with its own replica.
+    """Wait until the CDN's name server answers every region with the region's own replica.
 
     All servers start in parallel, and a replica that failed its first check is excluded until the next one. Foreign
     replicas are restarted first: for health checks they have opened connections to the origin, whose beginning a
@@ -198,11 +198,11 @@ def wait_for_steering(context: Run, bed: Testbed) -> None:
 
 
 def _wait_until_named(bed: Testbed, region: str) -> None:
-    """Wait until the CDN's name server answers a region with its own replica."""
+    """Wait until the CDN's name server answers one region with its own replica; raises EmulationError."""
     address, _, _ = SERVERS["ns-cdn"]
     until_s = time.monotonic() + PATIENCE_S
     dns_client = DnsClient(bed.host(host_name("user", region)), address)
-    # Name servers do not report a healthy replica: poll, with a time-out.
+    # Poll with a time-out, since name servers do not report that a replica has become healthy.
     while replica_address(region) not in _told(dns_client):
         if time.monotonic() > until_s:
             raise EmulationError(f"the CDN's name server does not send {region} to its own replica")
@@ -215,7 +215,7 @@ def _told(dns_client: DnsClient) -> list[str]:
 
 
 def fill_replicas(bed: Testbed, host: str, path: str) -> None:
-    """Fill the first replica of every region with an object: a client on `host` requests it from each address."""
+    """Store an object in the first replica of every region: a client on `host` requests it from each of them."""
     for region in REGIONS:
         client = Driver(bed.host(host), [VISITOR, replica_address(region), str(DEFAULT_PORT), SITE])
         try:
@@ -226,12 +226,12 @@ def fill_replicas(bed: Testbed, host: str, path: str) -> None:
 
 
 def implementations(context: Run) -> dict[str, str]:
-    """Return the names of replicas and the CDN's name server for the report."""
+    """Return the program names of replicas and the CDN's name server, by role, for the report."""
     return {**OURS, **{role: one.describe() for role, one in context.replacements.items()}, "client": "http.client"}
 
 
 def region_rtt_s(region: str, scale: float = 1.0) -> float:
-    """Return the round-trip time between a region and hosts directly on the Internet, in seconds."""
+    """Return the round-trip time between a region and the Internet's core, in seconds; `scale` multiplies delays."""
     return 2 * REGIONS[region][1] * scale / 1e3
 
 
@@ -241,7 +241,7 @@ def origin_rtt_s(region: str, scale: float = 1.0) -> float:
 
 
 def paths(scale: float, rate_bps: float) -> list[EmulatedPath]:
-    """Return the paths of the fidelity certificate without the CDN: from each region to the origin."""
+    """Return the paths from each region to the origin, to be probed before a run without the CDN."""
     to_origin = [
         EmulatedPath(host_name("user", region), "origin", ORIGIN, origin_rtt_s(region, scale)) for region in REGIONS
     ]
@@ -259,5 +259,5 @@ def region_paths(region: str, scale: float) -> list[EmulatedPath]:
 
 
 def near_paths(scale: float) -> list[EmulatedPath]:
-    """Return the paths of all regions with the CDN."""
+    """Return the paths of all regions with the CDN, to be probed before a run."""
     return [path for region in REGIONS for path in region_paths(region, scale)]

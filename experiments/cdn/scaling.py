@@ -1,4 +1,4 @@
-"""CDN scaling: response time and link utilisation by number of clients, without and with a CDN (claims C1, C5, C6).
+"""Experiment on CDN scaling: response time and link utilisation over the number of clients (claims C1, C5, C6).
 
 A growing number of clients in three regions requests one object, each client repeatedly with a think time: from the
 origin behind its narrow link, and from the replicas of their regions, which have stored it. Up to the knee the
@@ -51,9 +51,9 @@ from topologies.cdn import REGIONS, host_name
 
 OBJECT = "picture.png"
 ALONE, THROUGH = "origin alone", "CDN"
-# Estimated octets of a response's header section, for planning before the first response.
+# Estimated octets of a response's header section, for planning before the first response is measured.
 HEAD_BYTES = 300
-# Number of requests of each client until the queue is in its steady state; clients start within one think time.
+# Requests of each client until the queue is in its steady state; clients start within one think time.
 SETTLE_CYCLES = 2
 NOTE = (
     "points: measured means; lines: max(RTT + S, N S - Z) and min(1, N S / (RTT + S + Z)) for N clients that think "
@@ -63,7 +63,7 @@ NOTE = (
 
 @dataclass(frozen=True)
 class Stay:
-    """Span of the steady state, the time from the start of the clients to it, and the end of the last response."""
+    """Times of a workload: span of the steady state, time from the start to it in s, end of the last response in ns."""
 
     span: Span
     settle_s: float
@@ -72,13 +72,13 @@ class Stay:
 
 @dataclass
 class SweepEvidence(Evidence):
-    """Evidence of the sweep: `theories` are those of the origin alone, by the number of its clients."""
+    """Evidence of the sweep; `theories` are those of the single origin, by the number of clients."""
 
     theories: dict[int, Theory] = field(default_factory=dict)
 
 
 def run(context: Run) -> Outcome:
-    """Sweep over the number of clients, without and with the CDN; decide the claims, compare times with theory."""
+    """Measure over the number of clients, without and with the CDN; decide the claims, compare times with theory."""
     evidence = SweepEvidence()
     with site_folder(context) as folder:
         write_picture(folder / OBJECT, context.parameters["size"], context.seed)
@@ -109,7 +109,7 @@ def _name(point: Point) -> str:
 
 
 def _sweep(context: Run, folder: Path, case: str, evidence: SweepEvidence) -> list[Point]:
-    """Measure all numbers of clients in turn, in a network of its own."""
+    """Measure each number of clients in turn, in one network."""
     asked, begin = context.parameters, 0.02 if case == ALONE else 0.5
     context.step(f"the network ({case})", begin)
     stays: list[Stay] = []
@@ -140,7 +140,7 @@ def _sweep(context: Run, folder: Path, case: str, evidence: SweepEvidence) -> li
 
 
 def _stay(context: Run, users: Sequence[User], clients: int, case: str) -> Stay:
-    """Run a workload of a number of clients; return the span of its steady state."""
+    """Run `clients` clients for the configured time; return the span of their steady state."""
     asked = context.parameters
     settle_s = asked["think"]
     if case == ALONE:
@@ -166,7 +166,7 @@ def _rtts_s(context: Run, clients: int) -> list[float]:
 
 
 def _service_s(context: Run, response_bytes: int = 0) -> float:
-    """Return the time of a response on the origin's link; `response_bytes` 0: the object with an estimated header."""
+    """Return the transmission time of a response on the origin's link in s; `response_bytes` 0 is an estimate."""
     asked = context.parameters
     return transmission_time_s(response_bytes or asked["size"] + HEAD_BYTES, asked["bw"] * 1e6)
 
@@ -178,7 +178,7 @@ def _found(context: Run, captured: CaptureFile, stay: Stay, objects: Objects) ->
 
 
 def _theory(context: Run, clients: int, found: Responses, stay: Stay, topo: Topo | None) -> Theory:
-    """Return the bound of the response time; with the topology of the origin alone, also the terms that it lacks."""
+    """Return the theoretical bound of the response time; with `topo`, also the effects that the bound leaves out."""
     asked, rtts_s = context.parameters, _rtts_s(context, clients)
     bound = cdn_theory.interactive(rtts_s, _service_s(context, found.response_bytes), asked["think"])
     if topo is None or not found.count:
@@ -196,7 +196,7 @@ def _theory(context: Run, clients: int, found: Responses, stay: Stay, topo: Topo
 
 
 def _clients(context: Run, clients: int) -> list[Client]:
-    """Return the clients in the regions' hosts, as in `_stay`."""
+    """Return the clients for the path model, distributed over the regions' hosts as in _stay()."""
     regions, made = list(REGIONS), []
     for number in range(clients):
         turn, place = divmod(number, len(regions))
@@ -226,7 +226,7 @@ def _point(context: Run, captured: CaptureFile, clients: int, stay: Stay, found:
 
 
 def _crossings(captured: CaptureFile, host: str, stay: Stay) -> Traffic:
-    """Return a host's exchanges of a span, with responses that end after it; at users with the content."""
+    """Return a host's HTTP exchanges that start in the steady state; with the content, except at the origin."""
     frames = (frame for frame in captured.at(first_interface(host)) if stay.span[0] <= frame.time_ns < stay.over_ns)
     return crossings(frames, 80, keep_content=host != "origin")
 
@@ -236,7 +236,7 @@ def _compare(theory: Theory, one: Point) -> Comparison:
 
 
 def _panels(context: Run, alone: Sequence[Point], through: Sequence[Point]) -> list[Panel]:
-    """Return the panels: response time and utilisation of the origin's link over the number of clients."""
+    """Return the plots: response time, and utilisation of the origin's link, over the number of clients."""
     think_s, service_s = context.parameters["think"], _service_s(context)
     numbers = range(1, max(context.parameters["clients"]) + 1)
     rtts = [_rtts_s(context, number) for number in numbers]

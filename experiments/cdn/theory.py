@@ -1,4 +1,4 @@
-"""Closed forms of a CDN: a visit with its DNS lookup, and the response time of a lone origin under N clients.
+"""Closed forms for a CDN: a visit with its DNS lookup, and the response time of a single origin under N clients.
 
 A visit by name is a lookup, which costs a round trip to each name server that the local one queries (`lookup_s`),
 followed by a page load (http.theory) or a visit through a cache (cache.theory).
@@ -32,7 +32,7 @@ DENNING_BUZEN = (
     "response time formula and asymptotic bounds"
 )
 ALONE = "max(RTT + S, N S - Z)"
-# Bisection on the wait: each step halves the interval.
+# Number of bisection steps for the wait; each step halves the interval.
 STEPS = 60
 
 
@@ -43,10 +43,10 @@ def by_name(visit: Theory, lookup_s: float, formula: str) -> Theory:
 
 
 def wait_s(rtts_s: Sequence[float], service_s: float, think_s: float) -> float:
-    """Return the common wait at the link of clients with these round-trip times, in s; 0 below the knee."""
+    """Return the common wait in the link's queue for clients with these round-trip times, in s; 0 below the knee."""
     if offered_load(rtts_s, service_s, think_s) <= 1:
         return 0.0
-    # An upper bound: with this wait the offered load is below 1.
+    # The upper limit of the bisection: with this wait, the offered load is below 1.
     low, high = 0.0, len(rtts_s) * service_s
     for _ in range(STEPS):
         middle = (low + high) / 2
@@ -55,12 +55,12 @@ def wait_s(rtts_s: Sequence[float], service_s: float, think_s: float) -> float:
 
 
 def utilisation(rtts_s: Sequence[float], service_s: float, think_s: float) -> float:
-    """Return the share of time in which the link transmits."""
+    """Return the utilisation: the share of time in which the link transmits."""
     return min(1.0, offered_load(rtts_s, service_s, think_s, wait_s(rtts_s, service_s, think_s)))
 
 
 def interactive(rtts_s: Sequence[float], service_s: float, think_s: float) -> Theory:
-    """Return the mean response time of clients with these round-trip times, weighted by their request rates."""
+    """Return the mean response time of N clients with these round-trip times, weighted by their request rates."""
     wait = wait_s(rtts_s, service_s, think_s)
     rates = [1 / (rtt_s + wait + service_s + think_s) for rtt_s in rtts_s]
     mean_rtt_s = sum(rate * rtt_s for rate, rtt_s in zip(rates, rtts_s, strict=True)) / sum(rates)
@@ -69,7 +69,7 @@ def interactive(rtts_s: Sequence[float], service_s: float, think_s: float) -> Th
 
 
 def beyond_bound(bound: Theory, plan: Plan, topo: Topo, from_s: float, rtts_s: Sequence[float]) -> dict[str, float]:
-    """Return the effects that the bound of `interactive` leaves out of a run of this plan, by name, in s.
+    """Return the effects in s, by name, that the bound of interactive() leaves out of a run of this plan.
 
     They are means over the requests from `from_s` to the plan's end. rtts_s: of each client of the plan, without
     frames. internet: the mix of near and far clients; queueing: contention at the link; request: its frame; window and
@@ -85,7 +85,7 @@ def beyond_bound(bound: Theory, plan: Plan, topo: Topo, from_s: float, rtts_s: S
         fmean(request.response_s for request in requests) for requests in (full, windowless, ideal)
     )
     internet_s = fmean(rtts_s[request.client] for request in ideal)
-    # Requests do not queue: the remainder is the wait of the response.
+    # Requests do not queue, so what remains is the wait of the response.
     request_s = transmission_time_s(plan.request_bytes, plan.rate_bps)
     wait_s = ideal_s - internet_s - request_s - bound.terms["transmission"]
     return {
@@ -98,5 +98,5 @@ def beyond_bound(bound: Theory, plan: Plan, topo: Topo, from_s: float, rtts_s: S
 
 
 def offered_load(rtts_s: Sequence[float], service_s: float, think_s: float, wait: float = 0.0) -> float:
-    """Return the offered load of the link if each client waits for `wait`."""
+    """Return the offered load, as a share of the link's rate, if each client waits `wait` s in the queue."""
     return sum(service_s / (rtt_s + wait + service_s + think_s) for rtt_s in rtts_s)

@@ -1,1 +1,1 @@
-"""Claims on content delivery networks (C1 to C8), decided from packets."""
+"""Decisions of the claims C1 to C8 on content delivery networks, from captured packets."""

@@ -1,4 +1,4 @@
-"""Failover claim C8: a failed replica is removed from DNS answers, and its users are served again in bounded time.
+"""Decision of claim C8 on fail-over: DNS answers drop a failed replica, and users are served again in bounded time.
 
 Known beside the packets are the times of the replica's failure and return. The rest is captured: an answer of the CDN's
 name server that still has the replica's address (at its own interface), and a user's connection that ends without a
@@ -31,7 +31,10 @@ NS = 1_000_000_000
 
 @dataclass(frozen=True)
 class Fault:
-    """The failed replica, its times of failure and return (None: none), and terms of the permitted time in s."""
+    """Failure of one replica: times of failure and return (None: no return), and terms of the permitted outage.
+
+    The permitted outage is TTL + interval of health checks + time-out of a check + slack.
+    """
 
     address: str
     began_ns: int
@@ -43,29 +46,29 @@ class Fault:
 
     @property
     def noticed_ns(self) -> int:
-        """The time after which no answer may contain the failed replica."""
+        """Time after which no DNS answer may contain the failed replica, in ns on the capture's clock."""
         return self.began_ns + round((self.interval_s + self.timeout_s + self.slack_s) * NS)
 
     @property
     def over_ns(self) -> int:
-        """The time after which no request may fail."""
+        """Time after which no request may fail, in ns: the last answer with the failed replica has expired."""
         return self.noticed_ns + round(self.ttl_s * NS)
 
     @property
     def allowed_s(self) -> float:
-        """The permitted time of failed requests after the fault, in seconds."""
+        """Permitted duration of failed requests after the fault, in seconds."""
         return (self.over_ns - self.began_ns) / NS
 
     @property
     def used_again_ns(self) -> int | None:
-        """The time by which a returned replica must serve users again; None if it does not return."""
+        """Time by which a returned replica must serve users again, in ns; None if it does not return."""
         waits_s = self.ttl_s + self.interval_s + self.timeout_s + self.slack_s
         return None if self.back_ns is None else self.back_ns + round(waits_s * NS)
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """One request of a user, from its first packet on; `failure` is the reason why it failed, None for success."""
+    """Request of a user, timed from its first packet; `failure` is the reason for failing, None after success."""
 
     began_ns: int
     frame: int
@@ -76,7 +79,7 @@ class Attempt:
 
 @dataclass(frozen=True)
 class User:
-    """One user: its lookups and page loads at its own interface, and the origin's objects that it requests."""
+    """User during a fault: DNS lookups and page loads at the user's interface, and the objects requested."""
 
     name: str
     dns: DnsTraffic
@@ -86,8 +89,9 @@ class User:
 
 @dataclass(frozen=True)
 class Episode:
-    """One fault under load: the users, the queries to the CDN's name server and its answers, and the addresses of the
-    servers of the object: the replicas' and the origin's.
+    """Captured evidence on one fault under load: users' requests and the answers of the CDN's name server.
+
+    `serving` are the addresses at which the object is served: those of the replicas and of the origin.
     """
 
     fault: Fault
@@ -99,8 +103,9 @@ class Episode:
 
 @dataclass(frozen=True)
 class Recovery:
-    """Effect of a fault on one user: the number of failed requests, and the start of the last of them and of the first
-    successful one after it, in s after the fault.
+    """Effect of a fault on one user: number of failed requests, and when requests succeeded again.
+
+    `last_s` and `served_s` are the starts of the last failed and of the next successful request, in s after the fault.
     """
 
     user: str
@@ -111,8 +116,9 @@ class Recovery:
 
 @dataclass(frozen=True)
 class _Course:
-    """Course of one fault: the first and the last failed request of the user with the longest outage, and the next
-    successful one; the last answer with the replica; a description of its return.
+    """Course of one fault, by the user with the longest outage.
+
+    It has the first and last failed request, the next successful one, the last answer with the replica, and its return.
     """
 
     first: Attempt
@@ -125,7 +131,7 @@ class _Course:
 
 @decides("C8")
 def decide_failover(claim: str, episodes: Sequence[Episode]) -> Verdict:
-    """Decide C8 from several faults.
+    """Decide claim C8 from several faults: no answer and no failed request later than permitted.
 
     Undecided if a fault met no request, if requests failed without one, or if no requests followed for long enough.
     """
@@ -158,7 +164,7 @@ def decide_failover(claim: str, episodes: Sequence[Episode]) -> Verdict:
 
 
 def check_episode(episode: Episode) -> list[int]:
-    """Check one fault; return the frames of the first failure, the last one and the request served next.
+    """Check one fault; return the frames of the first and last failed request and of the next successful one.
 
     The list is empty if no request failed. Raises Contradiction, Inconclusive.
     """
@@ -173,7 +179,7 @@ def check_episode(episode: Episode) -> list[int]:
 
 
 def first_served(episode: Episode, user: User) -> Attempt | None:
-    """Return the first successful request after the fault with no failure after it, or None."""
+    """Return the first request after the fault that succeeds and has no failed one after it; None without one."""
     every = [attempt for attempt in attempts(user) if not _before(attempt, episode.fault)]
     last = next((place for place in range(len(every), 0, -1) if every[place - 1].failure is not None), 0)
     return next((attempt for attempt in every[last:] if attempt.failure is None), None)
@@ -185,7 +191,7 @@ def naming_answers(episode: Episode) -> list[DnsMessage]:
 
 
 def attempts(user: User) -> list[Attempt]:
-    """Return a user's requests in the order of their first packets; a failed lookup counts as one."""
+    """Return a user's requests in the order of their first packets; a failed DNS lookup counts as a request."""
     found = [_attempt(conversation) for conversation in user.load.conversations]
     for exchange in user.dns.exchanges:
         answer = exchange.response
@@ -197,7 +203,7 @@ def attempts(user: User) -> list[Attempt]:
 
 
 def recovery(episode: Episode, user: User) -> Recovery | None:
-    """Return the effect of the fault on a user; None without failures, or without a later success."""
+    """Return the effect of the fault on a user; None if no request failed, or none succeeded afterwards."""
     fault = episode.fault
     every = [attempt for attempt in attempts(user) if not _before(attempt, fault)]
     failed = [attempt for attempt in every if attempt.failure is not None]
@@ -213,7 +219,7 @@ def recovery(episode: Episode, user: User) -> Recovery | None:
 
 
 def _gets_objects(user: User) -> None:
-    """Require that the content of each 200 is the object."""
+    """Require that every 200 response to the user has the content of the object; raises Contradiction."""
     exchanges = [
         exchange
         for exchange in user.load.exchanges
@@ -223,7 +229,7 @@ def _gets_objects(user: User) -> None:
 
 
 def _names_servers(episode: Episode) -> None:
-    """Require that each answer has addresses of the object's servers, with the configured TTL."""
+    """Require that DNS answers have addresses of the object's servers and the configured TTL; raises Contradiction."""
     for answer, addresses in _answers(episode):
         strangers = addresses - episode.serving
         if strangers:
@@ -258,7 +264,7 @@ def _before(attempt: Attempt, fault: Fault) -> bool:
 
 
 def _course(episode: Episode) -> _Course:
-    """Check all users during one fault, and return its course. Raises Contradiction, Inconclusive."""
+    """Check all users during one fault and return the course; raises Contradiction, Inconclusive."""
     fault = episode.fault
     named = _no_longer_named(episode)
     users = [_served_again(user, fault) for user in episode.users]
@@ -267,7 +273,7 @@ def _course(episode: Episode) -> _Course:
 
 
 def _terms(episodes: Sequence[Episode]) -> str:
-    """Describe the terms of the permitted time beside the TTL, for evidence texts."""
+    """Describe the terms of the permitted outage besides the TTL, for evidence texts."""
     fault, timeout_s = episodes[-1].fault, max(episode.fault.timeout_s for episode in episodes)
     waits = f", {timeout_s:g} s until a check without an answer has failed" if timeout_s else ""
     return f"{fault.interval_s:g} s to the next check{waits} and {fault.slack_s:g} s for what is under way"
@@ -278,7 +284,7 @@ def _after(time_ns: int, fault: Fault) -> float:
 
 
 def _answers(episode: Episode) -> list[tuple[DnsMessage, set[str]]]:
-    """Return (answer, its addresses) of the CDN's name server for the name, in order of time."""
+    """Return pairs (answer, addresses in it) of the CDN's name server for the object's host, in order of time."""
     found = []
     for exchange in episode.server.exchanges:
         question, answer = exchange.query.question, exchange.response
@@ -289,7 +295,7 @@ def _answers(episode: Episode) -> list[tuple[DnsMessage, set[str]]]:
 
 
 def _no_longer_named(episode: Episode) -> DnsMessage:
-    """Return the last answer with the replica's address; there must be none after the fault is detected."""
+    """Return the last answer with the replica's address; raises Contradiction if one follows the detection."""
     fault = episode.fault
     until_ns = fault.back_ns or max(
         (attempt.began_ns for user in episode.users for attempt in attempts(user)), default=0
@@ -306,7 +312,7 @@ def _no_longer_named(episode: Episode) -> DnsMessage:
     if not before:
         raise Inconclusive(f"No answer names {fault.address} before it fails.")
     if not any(fault.noticed_ns < answer.time_ns < until_ns for answer, _ in _answers(episode)):
-        # A cached answer used beyond its TTL shows as a connection without a query.
+        # A resolver that uses a cached answer beyond the TTL is seen by a connection without a query.
         asked = [answer for answer, _ in _answers(episode) if fault.began_ns < answer.time_ns < until_ns]
         if not asked:
             raise Inconclusive("Nobody asks for the name after the fault.")
@@ -314,7 +320,7 @@ def _no_longer_named(episode: Episode) -> DnsMessage:
 
 
 def _served_again(user: User, fault: Fault) -> tuple[Attempt, Attempt, Attempt]:
-    """Return (first failed request, last failed one, next successful one); none may fail outside the permitted time."""
+    """Return (first failed request, last failed one, next successful one); raises Contradiction if one is too late."""
     every = attempts(user)
     before = [attempt for attempt in every if _before(attempt, fault)]
     during = [attempt for attempt in every if not _before(attempt, fault)]
@@ -348,7 +354,7 @@ def _served_before(user: User, before: Iterable[Attempt], fault: Fault) -> None:
 
 
 def _back(episode: Episode) -> str:
-    """Describe the return of a replica: it must be in answers and serve users again in the permitted time."""
+    """Describe a replica's return, after which it must be in answers and serve users again in the permitted time."""
     fault = episode.fault
     if fault.back_ns is None or fault.used_again_ns is None:
         return ""

@@ -1,4 +1,4 @@
-"""Failover time over many faults: measured durations, and their theoretical distribution.
+"""Fail-over time over many faults: decision of claim C8 by comparison with the theoretical distribution.
 
 A name server near the users caches an answer for its TTL T. Users make a request every E, so that it fetches a new
 answer every C = E * ceil(T / E). A replica fails at a random time, so that the remainder of that cycle is uniform on
@@ -29,13 +29,13 @@ from experiments.harness.results.result import Timing
 REMAINING, EARLY, PERIOD = "remaining TTL", "fetched before the check", "next request"
 SOURCE = "inspection paradox of a deterministic renewal process: Kleinrock, Queueing Systems, volume 1, section 5.2"
 QUANTILES = (0.25, 0.5, 0.75)
-# Confidence level, and its two-sided quantiles of the standard normal and Kolmogorov's distribution (Smirnov 1948).
+# Confidence level of the tests, its normal quantile, and its quantile of Kolmogorov's distribution (Smirnov 1948).
 LEVEL, NORMAL_Z, KOLMOGOROV = 0.99, 2.5758, 1.6276
 
 
 @dataclass(frozen=True)
 class FailOverTheory:
-    """The distribution of the fail-over time: cycle of the fetches and interval of the checks, in s."""
+    """Theoretical distribution of the fail-over time, for given TTL, request period and health check interval, in s."""
 
     ttl_s: float
     every_s: float
@@ -43,24 +43,24 @@ class FailOverTheory:
 
     @property
     def cycle_s(self) -> float:
-        """Return the time between two fetches of an answer: a whole number of request periods."""
+        """Return the time between two fetches of an answer in seconds: the TTL in whole request periods."""
         return self.every_s * math.ceil(self.ttl_s / self.every_s)
 
     @property
     def mean_s(self) -> float:
-        """Return the mean fail-over time."""
+        """Return the mean fail-over time in seconds."""
         return (self.cycle_s + self.interval_s) / 2
 
     @property
     def deviation_s(self) -> float:
-        """Return the standard deviation of the fail-over time, by the density of `share`."""
+        """Return the standard deviation of the fail-over time in seconds, from the distribution in share()."""
         cycle_s, check_s = self.cycle_s, self.interval_s
-        # E[R^2] + P-weighted 2RC + C^2 over R < D, where the density of R and R < D is (1 - r / I) / C.
+        # Second moment of F: E[R^2], plus 2 R C + C^2 where R < D, which has the density (1 - r / I) / C.
         square = cycle_s**2 / 3 + 2 * check_s**2 / 6 + cycle_s * check_s / 2
         return math.sqrt(square - self.mean_s**2)
 
     def share(self, time_s: float) -> float:
-        """Return the share of faults that last no longer than this."""
+        """Return the distribution function: the share of faults with a fail-over time of at most `time_s`."""
         cycle_s, check_s = self.cycle_s, self.interval_s
         early_s = min(max(time_s, 0.0), check_s)
         late_s = min(max(time_s - cycle_s, 0.0), check_s)
@@ -68,7 +68,7 @@ class FailOverTheory:
         return (early_s**2 / (2 * check_s) + flat_s + late_s - late_s**2 / (2 * check_s)) / cycle_s
 
     def quantile_s(self, share: float) -> float:
-        """Return the duration that this share of faults does not exceed (bisection)."""
+        """Return the quantile: the fail-over time in seconds that the given share of faults does not exceed."""
         low, high = 0.0, self.cycle_s + self.interval_s
         for _ in range(60):
             middle = (low + high) / 2
@@ -83,19 +83,19 @@ class FailOverTheory:
         return NORMAL_Z * math.sqrt(share * (1 - share) / count) / density / here_s
 
     def distance(self, times_s: Sequence[float]) -> float:
-        """Return Kolmogorov's distance between these times and the theory."""
+        """Return the Kolmogorov-Smirnov distance between measured fail-over times and the theoretical distribution."""
         count = len(times_s)
         shares = [self.share(time_s) for time_s in sorted(times_s)]
         return max(max((rank + 1) / count - share, share - rank / count) for rank, share in enumerate(shares))
 
     @staticmethod
     def distance_allowed(count: int) -> float:
-        """Return the distance that one in a hundred samples of the theory itself exceeds."""
+        """Return the critical distance for `count` samples: one in a hundred samples from the theory exceeds it."""
         return KOLMOGOROV / math.sqrt(count)
 
 
 def fail_over(episode: Episode) -> Timing | None:
-    """Return the time from one fault to the first successful request of its first user; None without one.
+    """Return the time from a fault to the next successful request of its first user, with terms; None without one.
 
     If the fault met no request, the next request counts. Terms: the remaining TTL of the answer in the cache, further
     lifetimes of answers fetched before the check detected the fault, and the time until the next request.
@@ -116,7 +116,7 @@ def fail_over(episode: Episode) -> Timing | None:
 
 @decides("C8")
 def decide_failover_times(claim: str, episodes: Sequence[Episode], theory: FailOverTheory) -> Verdict:
-    """Decide C8 from many faults, each over in the permitted time; the evidence has mean, quartiles and distance.
+    """Decide claim C8 from many faults; the evidence has mean, quartiles and distance from the theory.
 
     Undecided under the conditions of `failover.decide_failover`.
     """
@@ -153,7 +153,7 @@ def decide_failover_times(claim: str, episodes: Sequence[Episode], theory: FailO
 
 
 def quantile(times_s: Sequence[float], share: float) -> float:
-    """Return the least of the times that at least this share does not exceed."""
+    """Return the empirical quantile: the least of the times that at least this share of them does not exceed."""
     return sorted(times_s)[max(0, math.ceil(share * len(times_s)) - 1)]
 
 

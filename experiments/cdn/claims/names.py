@@ -1,4 +1,4 @@
-"""Request routing claims C3 and C4: DNS answers direct users of a CDN to its replicas.
+"""Decision of claims C3 and C4 on request routing: DNS answers direct users of a CDN to its replicas.
 
 Sources: RFC 1034 sections 3.6.2 (CNAME), 4.2.1 (referrals and glue) and 4.3.2. A region is captured at its users'
 interfaces (answers received, destinations of SYNs) and at its local name server's (queries upstream).
@@ -26,7 +26,7 @@ from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusi
 
 @decides("C3")
 def decide_regional_answers(claim: str, regions: Sequence[Region], name: str) -> Verdict:
-    """Decide C3: users of each region get addresses of its own replicas alone, and connect to these."""
+    """Decide claim C3: users of each region get addresses of the region's replicas alone, and connect to them."""
 
     loads = [one.load for one in regions]
 
@@ -50,7 +50,7 @@ def decide_regional_answers(claim: str, regions: Sequence[Region], name: str) ->
 
 @decides("C4")
 def decide_alias_to_cdn(claim: str, local: DnsTraffic, name: str, alias: str, addresses: Addresses) -> Verdict:
-    """Decide C4 from the queries of a local name server on behalf of the first question for the name.
+    """Decide claim C4: a local name server finds the site's name as an alias (CNAME) that the CDN's server resolves.
 
     `addresses`: by role; `provider` and `cdn` are the two authoritative servers, `local` is the resolver. The
     provider's server has to answer that the name is an alias, and the CDN's, to which a referral must lead, with the
@@ -83,7 +83,7 @@ def decide_alias_to_cdn(claim: str, local: DnsTraffic, name: str, alias: str, ad
 
 
 def _answers(region: Region, name: str) -> tuple[dict[int, set[str]], list[int]]:
-    """Return the addresses by the time of each answer to a region's users for the name, and the answers' frames."""
+    """Return (addresses by the time of the answer, frames of the answers) that a region's users got for the name."""
     found: dict[int, set[str]] = {}
     frames = []
     for _, answer in answered_queries([region.dns], name, "A"):
@@ -100,7 +100,7 @@ def _answers(region: Region, name: str) -> tuple[dict[int, set[str]], list[int]]
 
 
 def _follows_answers(region: Region, answered: Mapping[int, set[str]]) -> list[int]:
-    """Return the SYNs of a region's users; each must go to an address of an earlier answer."""
+    """Return the SYNs of a region's users; raises Contradiction for one to an address that no earlier answer has."""
     frames = []
     for connection in (conversation.connection for conversation in region.load.conversations):
         before = [addresses for time_ns, addresses in answered.items() if time_ns < connection.syn.time_ns]
@@ -117,7 +117,7 @@ def _follows_answers(region: Region, answered: Mapping[int, set[str]]) -> list[i
 
 
 def _walk(local: DnsTraffic, name: str, addresses: Addresses) -> tuple[DnsExchange, list[DnsExchange]]:
-    """Return the first question for the name at the local server, and the server's queries meanwhile, in order."""
+    """Return the first query for the name at the local server, and the server's own queries until it answers."""
     mine = addresses_of(addresses, "local")
     outer = next(
         (
@@ -132,7 +132,7 @@ def _walk(local: DnsTraffic, name: str, addresses: Addresses) -> tuple[DnsExchan
     if outer is None:
         raise Inconclusive(f"Nobody asks the local name server for {canonical(name)}.")
     meanwhile = sent_by(local.between(outer.query.time_ns, answer_of(outer).time_ns), mine)
-    # Excluded: priming queries for the root's servers (RFC 8109), and unanswered queries repeated at another server.
+    # Exclude priming queries for the root's servers (RFC 8109), and unanswered queries repeated at another server.
     inner = [
         one
         for one in meanwhile
@@ -144,7 +144,7 @@ def _walk(local: DnsTraffic, name: str, addresses: Addresses) -> tuple[DnsExchan
 
 
 def _tells_alias(inner: Sequence[DnsExchange], name: str, alias: str, addresses: Addresses) -> DnsExchange:
-    """Return the exchange with the CNAME in an authoritative answer of the provider's name server."""
+    """Return the exchange in which the provider's name server gives the CNAME authoritatively."""
     for one in inner:
         answer = answer_of(one)
         aliases = [each for each in answer.answer if each.name == canonical(name) and each.type == "CNAME"]
@@ -163,7 +163,7 @@ def _tells_alias(inner: Sequence[DnsExchange], name: str, alias: str, addresses:
 
 
 def _refers_to_cdn(inner: Sequence[DnsExchange], alias: str, addresses: Addresses) -> int:
-    """Return the frame of the referral, from another server, with the address of the CDN's name server."""
+    """Return the frame of the referral, from a server other than the CDN's, with the address of the CDN's server."""
     cdn = addresses_of(addresses, "cdn")
     for one in inner:
         answer = answer_of(one)
@@ -175,7 +175,7 @@ def _refers_to_cdn(inner: Sequence[DnsExchange], alias: str, addresses: Addresse
 
 
 def _answers_alias(inner: Sequence[DnsExchange], alias: str, addresses: Addresses, cname: DnsExchange) -> DnsExchange:
-    """Return the exchange with the CDN's authoritative answer for the alias, queried after the CNAME was received."""
+    """Return the exchange with the CDN's authoritative answer for the alias, queried after receipt of the CNAME."""
     for one in inner:
         answer = answer_of(one)
         question = one.query.question

@@ -1,4 +1,4 @@
-"""Replica claims C2 and C7 on a CDN: identity of the content that replicas serve, and a single fetch per object.
+"""Decision of claims C2 and C7 on replicas: identical content, and a single fetch of each object from the origin.
 
 A region is captured at its users' interfaces (response bodies) and at its replica's (its fetches for them, see
 `cache.wire.legs`). The original of an object is the origin's response as captured at the origin's own interface, which
@@ -24,7 +24,7 @@ from experiments.http.wire.page_load import PageLoad
 
 @dataclass(frozen=True)
 class Region:
-    """A region: addresses of its replicas, its users' lookups and loads, and both legs of its replica."""
+    """Region of a CDN: replica addresses, users' lookups and loads, and both legs (connections) of the replica."""
 
     name: str
     replicas: frozenset[str]
@@ -39,14 +39,14 @@ class Region:
 
 
 def require_valid(loads: Iterable[PageLoad]) -> None:
-    """Raise Contradiction for the first violation of the grammar in these loads."""
+    """Raise Contradiction for the first violation of the HTTP grammar in the captured loads."""
     for load in loads:
         load.require_valid()
 
 
 @decides("C2")
 def decide_identical_copies(claim: str, regions: Sequence[Region], origin: PageLoad, objects: Objects) -> Verdict:
-    """Decide C2: replicas serve the origin's response, equal in its octets and validators.
+    """Decide claim C2: replicas serve the origin's response, equal in its octets and validators.
 
     Undecided if a region's replica served no response from its cache.
     """
@@ -87,7 +87,7 @@ def decide_single_fetch(
     users: int,
     objects: Objects,
 ) -> Verdict:
-    """Decide C7: for each object a replica sends the origin one request, before it first serves it, and never again.
+    """Decide claim C7: for each object a replica sends the origin exactly one request, before it first serves it.
 
     Each response has to be the origin's object. `visits`: spans in which objects were requested one after the other;
     `crowd`: by region, the span in which `users` simultaneously requested one that its replica lacked, which must not
@@ -120,12 +120,12 @@ def decide_single_fetch(
 
 
 def _used(legs: Iterable[PageLoad]) -> list[PageLoad]:
-    """Return the legs with connections; one without any is no gap in the evidence: responses to users are checked."""
+    """Return the captures of replicas that have connections; a replica without any is checked by its responses."""
     return [leg for leg in legs if leg.conversations]
 
 
 def is_of_user(region: Region, served: Served) -> bool:
-    """Return True if the request is a user's; the other requests to a replica are health checks."""
+    """Return True if a request to a replica is a user's, False for a health check."""
     return served.path in region.objects
 
 
@@ -170,14 +170,14 @@ def _equals(exchange: Exchange, original: Message | None) -> list[int]:
 
 
 def _from_copy(region: Region, exchange: Exchange) -> bool:
-    """Return True if the replica sent the origin no request on this path since the user's request."""
+    """Return True if the replica sent the origin no request on this path between user's request and response."""
     asked_ns, ended_ns = exchange.request.first_ns, response_of(exchange).last_ns
     fetched = region.legs.forwarded([(asked_ns, ended_ns)])
     return path_of(exchange) not in {path_of(one) for one in fetched}
 
 
 def _fetched_once(region: Region, visits: Sequence[Span], objects: Objects) -> tuple[list[int], int]:
-    """Check that the replica fetched each object once; return (its request frames, number of later user requests)."""
+    """Check that a replica fetched each object once; return (frames of the fetches, number of repeated requests)."""
     frames, repeats, seen = [], 0, set()
     for served in (one for one in region.legs.served(visits) if is_of_user(region, one)):
         require([served.exchange], objects)
@@ -202,7 +202,7 @@ def _fetched_once(region: Region, visits: Sequence[Span], objects: Objects) -> t
 
 
 def _crowd(region: Region, span: Span, users: int, objects: Objects) -> tuple[str, int]:
-    """Check that simultaneous requests caused one request to the origin; return (description, its frame)."""
+    """Check that simultaneous requests caused one request to the origin; return (description, frame of that one)."""
     requests = [one for one in region.legs.asked([span]) if path_of(one) in region.objects]
     if len(requests) < users:
         raise Inconclusive(f"Of {users} users who were to ask at once, {len(requests)} did.")
@@ -211,7 +211,7 @@ def _crowd(region: Region, span: Span, users: int, objects: Objects) -> tuple[st
     paths = {path_of(request) for request in requests}
     if len(paths) > 1:
         raise Inconclusive("Those who asked at once asked for different objects.")
-    # All requests for this object count, also those before and after the simultaneous ones.
+    # Requests for this object count at any time, also before and after the simultaneous requests.
     fetched = [exchange for exchange in region.legs.origin.exchanges if path_of(exchange) in paths]
     frames = [exchange.request.frames[0] for exchange in fetched]
     if len(fetched) != 1:
