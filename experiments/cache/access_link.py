@@ -1,4 +1,4 @@
-"""Access link against web cache: mean response time under load (claims W1, W2, W8).
+"""Experiment on an access link against a web cache: mean response time under load (claims W1, W2, W8).
 
 The textbook's sum: a campus requests 15 objects of 100 kbit a second over an access link of 1.54 Mbit/s, behind which
 the Internet takes 2 s. One workload runs three times: as it is, with a faster link, and with a cache that serves two
@@ -82,35 +82,35 @@ from topologies.emulation.errors import EmulationError
 from topologies.emulation.testbed import Testbed
 from topologies.web import PROXY_ADDRESS
 
-# The textbook's figures: Kurose and Ross, Computer Networking: A Top-Down Approach, section 2.2.5.
+# The textbook's example: Kurose and Ross, Computer Networking: A Top-Down Approach, section 2.2.5.
 OBJECT_BITS, INTERNET_S = 100_000, 2.0
 TEXTBOOK = "Kurose and Ross, Computer Networking: A Top-Down Approach, section 2.2.5"
 ZIPF_EXPONENT = 0.8
 SLOW, FASTER, CACHE = "slow link", "faster link", "slow link and cache"
-# Values of the parameter `cases`.
+# Cases of the experiment, by their words in the parameter `cases`.
 CASES = {"slow": SLOW, "faster": FASTER, "cache": CACHE}
-# Estimated octets of a response's header section; the theory uses the measured ones.
+# Estimated octets of a response's header section, for planning; theory uses the measured ones.
 HEAD_BYTES = 280
 # Objects stay fresh during the run: revalidation is the subject of the experiment web-cache.
 ORIGIN_FLAGS = "--cache-control '*=max-age=86400'"
-# 15 requests/s, each on a connection for 3.3 s in the slowest case: 49 in use by Little's law, and as many spare.
+# Connections of the client: 15 requests/s for 3.3 s each keep 49 in use (Little's law); as many more are spare.
 CONNECTIONS = 100
-# Connections to open in addition to the theory's maximum of simultaneous requests.
+# Connections to open beyond the maximum number of simultaneous requests in theory.
 SPARE_CONNECTIONS = 2
-# Limit of the link's queue, which no run reaches: an M/D/1 queue drops no packet.
+# Limit of the link's queue in packets, which no run reaches: an M/D/1 queue drops no packet.
 QUEUE_PACKETS = 20_000
 RUN_TIMEOUT_S = 300.0
 DAY_S = 86_400
 # Minimum retransmission time-out of Linux, TCP_RTO_MIN; RFC 6298 section 2.4 has 1 s.
 LINUX_RTO_MIN_S = 0.2
-# Minimum number of arrivals for an estimate of the mean wait.
+# Minimum number of arrivals from which the mean wait is estimated.
 FEWEST_ARRIVALS = 100
 LINES_TO = 0.99
 
 
 @dataclass(frozen=True)
 class Case:
-    """One of the three cases: the factor of the link's rate, and whether there is a cache."""
+    """One case of the comparison: the factor of the link's rate, and whether there is a cache."""
 
     name: str
     times: float
@@ -140,7 +140,7 @@ def run(context: Run) -> Outcome:
             found = _measure(context, folder, case, setting, workload, entries, evidence)
             cache: Lru | Sequence[bool] | None = Lru(entries, workload.held) if case.cached else None
             if case.cached and "proxy" in context.replacements:
-                # Only lab7's proxy is configured to hold `entries`: for another one theory uses the measured hit rate.
+                # Only lab7's proxy has `entries` configured: for other caches, theory uses the measured hit rate.
                 found = replace(found, setting=replace(setting, hit_rate=found.hit_rate))
                 cache = found.forwarded
             found = replace(found, omitted=_left_out(found, workload, cache), tolerance=tolerance(judge.WITHIN))
@@ -173,7 +173,7 @@ def _cases(context: Run) -> list[Case]:
 
 
 def _all_arrivals(context: Run) -> Outcome:
-    """Send all arrivals of a span over a link without a cache; compare each with Lindley's recursion."""
+    """Send all arrivals of a time span over a link without a cache; compare each with Lindley's recursion."""
     asked, (case, *more) = context.parameters, _cases(context)
     if more or case.cached:
         raise EmulationError("a span is that of one link without a cache: say --set cases=slow or --set cases=faster")
@@ -215,10 +215,10 @@ def _measure_span(
     targets: Sequence[int],
     evidence: Evidence,
 ) -> SpanFigures:
-    """Run all arrivals of a span, captured at the client alone."""
+    """Send all arrivals of a time span, capture at the client alone, and return the measurements."""
     asked, mbit = context.parameters, setting.rate_bps / 1e6
     waits = waits_s(arrivals_s, OBJECT_BITS / setting.rate_bps)
-    # Two transmissions: that of the response, and more than that of the request's frame.
+    # Two transmissions: the response's, and more than enough for the request's frame.
     delays_s = [wait_s + setting.rtt_s + 2 * OBJECT_BITS / setting.rate_bps for wait_s in waits]
     longest_s = max(delays_s)
     plan = {
@@ -226,7 +226,7 @@ def _measure_span(
         "host": NAME,
         # The origin keeps every connection open for the whole span: open no more than necessary.
         "connections": most_under_way(arrivals_s, delays_s) + SPARE_CONNECTIONS,
-        # One request warms up the programs; the other connections only have to be open.
+        # One request warms up the programs; all other connections only have to be open.
         "warm": ["/0.bin"],
         "requests": [[at, f"/{number}.bin"] for at, number in zip(arrivals_s, targets, strict=True)],
         "timeout_s": RUN_TIMEOUT_S + longest_s,
@@ -268,7 +268,7 @@ def _let_tcp_wait(bed: Testbed, name: str, rto_min_s: float) -> None:
 
 
 def _compare_span(name: str, one: SpanFigures, allowed: float) -> Comparison:
-    """Compare the mean of all requests with the formula, corrected for the waits of these very arrivals."""
+    """Compare the mean of all requests with the formula, corrected for the waits of the arrivals that were drawn."""
     terms = {"internet": one.setting.rtt_s, "queueing": one.queue.wait_s, "transmission": one.service_s}
     theory = Theory(sum(terms.values()), terms, "RTT + W + S", f"{TEXTBOOK}; W: {POLLACZEK_KHINCHINE}")
     left_out = {
@@ -287,7 +287,7 @@ def _note_span() -> str:
 
 
 def _panels_span(one: SpanFigures, arrivals_s: Sequence[float]) -> list[Panel]:
-    """Return the panels: waits of requests, and means of batches of requests, over the time of arrival."""
+    """Return the plots: waits of requests, and means of batches of requests, over the time of arrival."""
     size = len(one.waits) // BATCHES
     starts = [number * size for number in range(BATCHES)]
     means = [(arrivals_s[at + size // 2] / 60, fmean(one.waits[at : at + size])) for at in starts]
@@ -308,7 +308,7 @@ def _capture_name(case: str) -> str:
 
 
 def _make_objects(folder: Path, count: int, seed: int) -> None:
-    """Write objects that take OBJECT_BITS on the link each, all headers included."""
+    """Write objects of equal size, which take OBJECT_BITS on the link each, all headers included."""
     wire = OBJECT_BITS // 8
     frames = segments(wire - segments(wire) * SEGMENT_OVERHEAD_BYTES)
     random = Random(seed)
@@ -356,7 +356,7 @@ def _plan(workload: Workload, case: Case, mode: str) -> dict[str, object]:
 
 
 def _left_out(one: CaseFigures, workload: Workload, cache: Lru | Sequence[bool] | None) -> dict[str, float]:
-    """Return the terms that the formula lacks for this very workload, by name: means over all requests, in seconds.
+    """Return the terms in s, by name, that the formula lacks for the workload that was drawn: means over all requests.
 
     arrivals: this sample's queueing delay by Lindley's recursion, less the formula's; hit rate: that of this sample;
     request: the request's frame on the link; collapsed: waits for a response that another request has already caused.
@@ -391,7 +391,7 @@ def _note(workload: Workload) -> str:
 
 
 def _panels(figures: Mapping[str, CaseFigures]) -> list[Panel]:
-    """Return the panels: mean delay over utilisation for each rate of the link, and the octets on it."""
+    """Return the plots: mean delay over utilisation for each rate of the link, and the octets on the link."""
     delays = [Series(name, [(one.utilisation, one.delay_s * 1e3)], _line(one)) for name, one in figures.items()]
     octets = [Series(name, [(1 - one.setting.hit_rate, one.link_bytes / 1e6)], ()) for name, one in figures.items()]
     return [
@@ -401,7 +401,7 @@ def _panels(figures: Mapping[str, CaseFigures]) -> list[Panel]:
 
 
 def _line(one: CaseFigures) -> list[tuple[float, float]]:
-    """Return the points (utilisation, mean response time in ms) of theory for the hit rate and RTT of a case."""
+    """Return points (utilisation, mean response time in ms) in theory, for the hit rate and RTT of a case."""
     share, queue = 1 - one.setting.hit_rate, one.queue
     loads = [LINES_TO * step / 200 for step in range(200)]
     waits = [load * queue.service_s / (2 * (1 - load)) for load in loads]
@@ -420,7 +420,7 @@ EXPERIMENT = Experiment(
             "20", whole(1, 100), "factor by which rates are multiplied and times divided", full_virtual="1"
         ),
         "rate": Parameter("15", per_second, "requests per second, before scaling", full_virtual="1"),
-        # 100 kbit a second: utilisation 0.9.
+        # The textbook's arrivals on this link have the utilisation 0.9.
         "link": Parameter(
             "1.54", megabits, "the rate of the access link before scaling, in Mbit/s", full_virtual="0.111"
         ),

@@ -1,4 +1,4 @@
-"""Set-up of the web-cache experiment: changing pages and objects, clients, and the interfaces of its captures.
+"""Set-up of the web-cache experiment: changing pages and objects, clients, and capture interfaces.
 
 Every version of a file has its own modification time, long ago and one second after that of the previous version.
 Last-Modified, in whole seconds, thereby distinguishes versions that are milliseconds old, and is a strong validator
@@ -29,7 +29,7 @@ VISITOR = "experiments.http.drivers.visitor"
 VISIT_TIMEOUT_S = 60.0
 AT_SECOND_CLIENT, AT_LINK = first_interface("client2"), "access link:s1"
 NO_CACHE, MODES = "none", ("forward", "reverse")
-# name: max-age in seconds (None: always validate), Cache-Control
+# Objects that change: by name, max-age in seconds (None: always validate) and the Cache-Control value.
 LIVE: Mapping[str, tuple[float | None, str]] = {
     "brief.txt": (1, "max-age=1"),
     "strict.txt": (1, "max-age=1, must-revalidate"),
@@ -40,27 +40,27 @@ LIVE_OCTETS = 400
 
 
 class VisitFailedError(EmulationError):
-    """A visit failed; the message has the error of the visitor."""
+    """Failure of a visit; the message has the error of the client program."""
 
 
 class Visitor:
-    """A client on one host, of the origin (NO_CACHE) or of the proxy in one of its modes."""
+    """Client program on one host, using the origin directly (NO_CACHE) or a proxy as forward or reverse proxy."""
 
     def __init__(self, bed: Testbed, host: str, mode: str) -> None:
         words = [VISITOR, *map(str, server_address(mode)), NAME]
         self._driver = Driver(bed.host(host), [*words, f"http://{NAME}"] if mode == "forward" else words)
 
     def visit(self, paths: Sequence[str]) -> Window:
-        """Request these paths on one connection. Raises VisitFailedError."""
+        """Request these paths on one connection and return the time window; raises VisitFailedError."""
         self._driver.send({"visit": list(paths)})
         return self.done(VISIT_TIMEOUT_S)
 
     def keep_asking(self, paths: Sequence[str], for_s: float, every_s: float, seed: int) -> None:
-        """Start requesting these paths at random times; `done` waits for the end."""
+        """Start requesting these paths at random times; done() waits for the end."""
         self._driver.send({"keep": list(paths), "for_s": for_s, "every_s": every_s, "seed": seed})
 
     def done(self, timeout_s: float) -> Window:
-        """Wait for the end of the latest request. Raises VisitFailedError."""
+        """Wait for the end of the latest request and return its time window; raises VisitFailedError."""
         try:
             return window_of(self._driver.receive(timeout_s))
         except DriverError as error:
@@ -87,21 +87,21 @@ class Pages:
         }
 
     def paths(self, number: int) -> list[str]:
-        """Return the paths of one page and of its objects."""
+        """Return the request paths of one page and of its objects."""
         return [f"/{_page(number)}/{'' if path.name == 'index.html' else path.name}" for path in self._files[number]]
 
     def change(self) -> None:
         """Replace the content of every file by as many other octets, with a later modification time."""
         self._version += 1
         for path in (path for files in self._files for path in files):
-            # A changed picture need not be valid: no client displays it.
+            # A changed picture need not be a valid one, since no client displays it.
             mark = f"<!-- {self._random.randbytes(8).hex()} -->".encode()
             self._contents[path].append(path.read_bytes()[: -len(mark)] + mark)
             replace_file(path, self._contents[path][-1], self._version)
 
 
 class LiveObjects:
-    """The objects of LIVE below `folder`, replaced one at a time, with the times of their versions."""
+    """Objects of LIVE below `folder`, replaced one at a time; the times of their versions are recorded."""
 
     def __init__(self, folder: Path, seed: int) -> None:
         self._folder = folder / "live"
@@ -113,23 +113,23 @@ class LiveObjects:
 
     @staticmethod
     def paths() -> list[str]:
-        """Return the request paths of the objects."""
+        """Return the request paths of the objects in LIVE."""
         return [f"/live/{name}" for name in LIVE]
 
     def replace(self, name: str) -> None:
-        """Replace an object by its next version."""
+        """Replace an object by its next version, and record the time."""
         versions = self._versions[name]
         head = f"{name}, version {len(versions)}\n".encode()
         body = head + self._random.randbytes((LIVE_OCTETS - len(head)) // 2).hex().encode()
         replace_file(self._folder / name, body, len(versions))
-        # After the replacement: a later request cannot get the old version from the origin.
+        # Take the time after the replacement: a later request cannot get the old version from the origin.
         replaced_ns = time.time_ns()
         if versions:
             versions[-1] = (versions[-1][0], replaced_ns)
         versions.append((body, None))
 
     def seen(self) -> dict[bytes, LiveObject]:
-        """Return every version of the objects by path, as the claims need them."""
+        """Return the versions of each object with their times, by path."""
         return {
             f"/live/{name}".encode(): LiveObject(LIVE[name][0], [Version(*one) for one in versions])
             for name, versions in self._versions.items()
@@ -145,18 +145,18 @@ def replace_file(path: Path, content: bytes, version: int) -> None:
 
 
 def origin_flags(max_age_s: int) -> str:
-    """Return the origin's flags: Cache-Control of live objects, and of all others."""
+    """Return the origin's command-line flags for Cache-Control: of the objects in LIVE, and of all others."""
     rules = [f"/live/{name}={value}" for name, (_, value) in LIVE.items()]
     return shlex.join(word for rule in [*rules, f"*=max-age={max_age_s}"] for word in ("--cache-control", rule))
 
 
 def server_address(mode: str) -> tuple[str, int]:
-    """Return the address and port that a client connects to."""
+    """Return the (address, port) that a client connects to, the origin's for NO_CACHE, else the proxy's."""
     return (ORIGIN_ADDRESS, DEFAULT_PORT) if mode == NO_CACHE else (PROXY_ADDRESS, PROXY_PORTS[mode])
 
 
 def choose_mode(context: Run, asked: str) -> str:
-    """Return the proxy's mode; `any`: forward, unless the replacement is a reverse proxy only."""
+    """Return the proxy's mode; `any` is forward, unless the replacement is a reverse proxy only."""
     proxy = context.replacements.get("proxy")
     if asked != "any":
         return asked
@@ -164,7 +164,7 @@ def choose_mode(context: Run, asked: str) -> str:
 
 
 def campus_interfaces(bed: Testbed, mode: str) -> list[str | CaptureInterface]:
-    """Return the interfaces of a capture at every host and at the campus's end of the access link."""
+    """Return the capture interfaces: one of each host, and the campus's end of the access link."""
     link = bed.net.linksBetween(bed.net.get("s1"), bed.net.get("s2"))[0]
     near = next(end for end in (link.intf1, link.intf2) if end.node.name == "s1")
     hosts = ["client", "client2", "origin", *(["proxy"] if mode != NO_CACHE else [])]

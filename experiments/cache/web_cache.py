@@ -1,4 +1,4 @@
-"""Web cache: time and traffic saved, and freshness and validation of stored responses (claims W1 to W7).
+"""Experiment on a web cache: time and octets saved, freshness and validation of stored responses (W1 to W7).
 
 Two clients on a campus visit pages of an origin behind an access link, directly and through a cache on the campus: with
 an empty cache, again at once, again when every stored response is stale, and again when every object has changed as
@@ -73,7 +73,7 @@ from experiments.http.wire.page_load import PageLoad, page_load
 from topologies.emulation.errors import EmulationError
 from topologies.web import PROXY_ADDRESS
 
-# Plots: visits beside theory, and the age of responses under load.
+# Plots.
 
 NOTE = (
     "a point is a response that a client got; lines: what max-age allows (caches that count whole seconds may be one "
@@ -82,7 +82,7 @@ NOTE = (
 
 
 def plot(comparisons: Sequence[Comparison], got: Sequence[Delivery]) -> str | None:
-    """Return bars and panels as SVG elements, one below the other; None without matplotlib."""
+    """Return the plots as SVG elements, visits above the age of responses; None without matplotlib."""
     try:
         bars = plot_comparisons(comparisons)
     except PlotUnavailable:
@@ -99,7 +99,7 @@ def _panels(got: Sequence[Delivery]) -> list[Panel]:
 
 
 def _series(got: Sequence[Delivery], height: Callable[[Delivery], float]) -> list[Series]:
-    """Return a series for each object; its line is the limit of max-age."""
+    """Return the plot series of each object; its line is the limit given by max-age."""
     start_ns = min(one.answered_ns for one in got)
     end_s = (max(one.answered_ns for one in got) - start_ns) / 1e9
     series = []
@@ -114,7 +114,7 @@ def _series(got: Sequence[Delivery], height: Callable[[Delivery], float]) -> lis
     return series
 
 
-# This long after max-age every stored response is stale, also for a cache that counts whole seconds.
+# Time in s after max-age when every stored response is stale, also in a cache that counts whole seconds.
 STALE_AFTER_S = freshness.WHOLE_SECONDS_S + 0.1
 COLD, WARM, REVALIDATED, CHANGED, AGAIN = "cold", "warm", "revalidated", "changed", "changed, next client"
 PHASES = (COLD, WARM, REVALIDATED, CHANGED, AGAIN)
@@ -125,7 +125,7 @@ PORTS = (DEFAULT_PORT, *PROXY_PORTS.values())
 
 @dataclass
 class Visits:
-    """Time spans of the visits by phase; the live objects, and the span in which clients kept requesting them.
+    """Time spans of the visits by phase, and of the time in which clients kept requesting changing objects.
 
     A visit is a list: a visit that the machine disturbed is followed by its repetitions.
     """
@@ -136,17 +136,17 @@ class Visits:
     load: list[Span] = field(default_factory=list)
 
     def spans(self, *phases: str) -> list[Span]:
-        """Return the spans of the visits of these phases, in order of time."""
+        """Return the spans of the visits of these phases, repeated ones included, in order of time."""
         return sorted((one.start_ns, one.end_ns) for phase in phases for some in self.windows[phase] for one in some)
 
     @property
     def counted(self) -> list[Span]:
-        """Span of the last repetition of each visit: the same number without a cache and with it."""
+        """Spans of the visits without the repeated ones: as many without a cache as with one."""
         return [(some[-1].start_ns, some[-1].end_ns) for phase in PHASES for some in self.windows[phase]]
 
     @property
     def span(self) -> Span:
-        """Span from the start of the first visit to the end of the last."""
+        """Span from the start of the first visit to the end of the last one."""
         every = self.spans(*PHASES)
         return every[0][0], every[-1][1]
 
@@ -159,7 +159,7 @@ class Visits:
 
 @dataclass(frozen=True)
 class Campus:
-    """One network, with or without the cache: its capture, its visits and their page loads, the origin's objects."""
+    """Measurements in one network, with or without the cache: capture, visits, page loads, the origin's objects."""
 
     captured: CaptureFile
     visits: Visits
@@ -169,12 +169,12 @@ class Campus:
 
     @property
     def every_load(self) -> list[PageLoad]:
-        """The loads of all phases."""
+        """Return the page loads of the visits of all phases."""
         return [load for phase in PHASES for load in self.loads[phase]]
 
 
 def run(context: Run) -> Outcome:
-    """Measure visits and the load, without and with the cache; decide the claims, compare times with theory."""
+    """Measure visits and requests under load, without and with the cache; decide the claims, compare with theory."""
     asked, evidence = context.parameters, Evidence()
     _check_max_age(asked)
     mode = choose_mode(context, asked["mode"])
@@ -184,7 +184,7 @@ def run(context: Run) -> Outcome:
     legs = read_legs(cached.captured, AT_PROXY, PROXY_ADDRESS, PORTS)
     timings = _timings(direct, cached, legs, evidence.watch)
     omitted = _left_out(context, direct, cached, legs)
-    # A hit takes round trips on the campus, a miss the same number on the access link as well.
+    # A hit takes round trips on the campus only; a miss takes as many on the access link in addition.
     campus_s, both_s = asked["campus_rtt"], asked["campus_rtt"] + asked["rtt"]
     rtts_s = {DIRECT: both_s, WARM: campus_s, AGAIN: campus_s}
     comparisons = {
@@ -209,11 +209,11 @@ def run(context: Run) -> Outcome:
 
 
 def _check_max_age(asked: Mapping[str, Any]) -> None:
-    """Raise EmulationError if responses of the first visit could be stale at the end of the second."""
+    """Raise EmulationError if max-age is so short that responses could be stale at the end of the second visit."""
     objects, campus_s, rtt_s = asked["objects"], asked["campus_rtt"], asked["rtt"]
-    # The second visit may be repeated.
+    # The second visit may be repeated up to RETAKES times.
     visits_s = (2 + RETAKES) * (objects + 1) * campus_s + 2 * objects * rtt_s
-    # Date has whole seconds: a response may seem a second older than it is.
+    # Date has whole seconds, so a response may seem a second older than it is.
     least_s = math.ceil(visits_s + freshness.WHOLE_SECONDS_S)
     if asked["max_age"] < least_s:
         raise EmulationError(
@@ -227,7 +227,7 @@ def _capture_name(mode: str) -> str:
 
 
 def _measure(context: Run, mode: str, evidence: Evidence, share: float) -> Campus:
-    """Make all visits, and with a cache the load, in a network of their own."""
+    """Make all visits in a network of their own and, with a cache, requests for changing objects."""
     asked = context.parameters
     what = "without a cache" if mode == NO_CACHE else f"{mode} proxy"
     context.step(f"{what}: the network", share)
@@ -265,14 +265,14 @@ def _paths(context: Run, mode: str) -> list[EmulatedPath]:
 def _visit(
     context: Run, visitors: Sequence[Visitor], pages: Pages, mode: str, share: float, watch: MachineWatch
 ) -> Visits:
-    """Visit every page in each phase; without a cache nothing gets stale. One more page warms up all programs."""
+    """Visit every page in each phase, after a visit that warms up all programs; return the visits' time spans."""
     visits, max_age_s = Visits(), context.parameters["max_age"]
     for visitor in visitors:
         visitor.visit(pages.paths(context.repeat))
     spares = _spares(context)
 
     def go(phase: str, visitor: Visitor, number: int, spare: list[int] | None = None) -> int:
-        """Visit a page; after a disturbance, visit a spare one (None: the same again); return the last page."""
+        """Visit a page, again or on a spare page after a disturbance; return the number of the page visited last."""
         numbers = [number, *([number] * RETAKES if spare is None else spare)]
         each = iter(numbers)
         windows = watch.samples(lambda: visitor.visit(pages.paths(next(each))), min(RETAKES, len(numbers) - 1))
@@ -291,7 +291,7 @@ def _visit(
     for number in range(context.repeat):
         go(WARM, visitors[0], go(COLD, visitors[0], number, spare))
     if mode != NO_CACHE and watch.watching:
-        # In the later phases a spare page needs stale stored responses, too.
+        # A spare page needs stale stored responses in the later phases, too.
         visits.filling = [visitors[0].visit(pages.paths(number)) for number in spare]
     become_stale(share + 0.1)
     spare = list(spares)
@@ -306,7 +306,7 @@ def _visit(
 
 
 def _spares(context: Run) -> range:
-    """Return the pages for repeated visits: only an unrequested page is as cold, or as stale, as the first."""
+    """Return the numbers of spare pages, not yet requested, for repeating a visit that the machine disturbed."""
     return range(context.repeat + 1, context.repeat + 1 + RETAKES * context.repeat)
 
 
@@ -342,7 +342,7 @@ def _live(cached: Campus) -> dict[bytes, freshness.LiveObject]:
 
 
 def _delivered(cached: Campus, legs: Legs) -> list[freshness.Delivery]:
-    """Return the deliveries for the plot; none if a response has unknown content, which W6 reports."""
+    """Return the responses to plot, with their ages; none after a response with unknown content, which W6 reports."""
     try:
         return freshness.deliveries(legs, _live(cached), cached.visits.load)
     except Contradiction:
@@ -350,7 +350,7 @@ def _delivered(cached: Campus, legs: Legs) -> list[freshness.Delivery]:
 
 
 def _timings(direct: Campus, cached: Campus, legs: Legs, watch: MachineWatch) -> dict[str, list[Timing]]:
-    """Return the times of all visits without the cache, and of those with it by phase."""
+    """Return the times of all visits: without the cache under one name, with the cache by phase."""
     timings = {DIRECT: [timing(load, watch) for phase in PHASES for load in direct.loads[phase]]}
     for phase in PHASES:
         pairs = zip(cached.loads[phase], cached.visits.spans(phase), strict=True)
@@ -375,7 +375,7 @@ def _theory(context: Run, name: str, direct: Campus, cached: Campus, legs: Legs)
 
 
 def _fetched(phase: str, cached: Campus, legs: Legs) -> list[Exchange]:
-    """Return the requests of the cache to the origin in a visit of this phase."""
+    """Return the cache's requests to the origin in a visit of one phase."""
     return [] if phase in (WARM, AGAIN) else legs.forwarded(cached.visits.spans(phase)[:1])
 
 
@@ -424,7 +424,7 @@ def _verdicts(
 
 
 def _counted_s(timings: Mapping[str, Sequence[Timing]], names: Sequence[str], visits: Visits) -> list[float]:
-    """Return the times of the counted visits, in seconds."""
+    """Return the times of the visits that were not repeated, in seconds."""
     counted, spans = set(visits.counted), [span for phase in PHASES for span in visits.spans(phase)]
     every = [one for name in names for one in timings[name]]
     return [one.total_s for one, span in zip(every, spans, strict=True) if span in counted]

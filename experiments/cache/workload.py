@@ -18,9 +18,9 @@ from random import Random
 
 from experiments.harness.theory.queueing import Lru, Queue, characteristic_hit_rate, waits_s, zipf_weights
 
-# Requests per entry of the LRU list that bring it into its steady state before the workload.
+# Requests before the workload, per entry of the LRU list, that bring the list into its steady state.
 SETTLE = 20
-# Largest relative deviation of an accepted sequence from the long-run formulas, and maximum number of draws.
+# NEAR: largest relative deviation of an accepted sequence from the long-run formulas; DRAWS: maximum of draws.
 NEAR, DRAWS = 0.03, 2000
 
 
@@ -37,8 +37,9 @@ class Plan:
 
 @dataclass(frozen=True)
 class Workload:
-    """Arrival time (s after the start), object and hit or miss of each request, and the initial content of an LRU cache
-    (`held`, the least recently used first).
+    """Sequence of requests: arrival times in s, objects, hits; and `held`, the initial content of an LRU cache.
+
+    `held` has the least recently used object first; `distance` is the deviation from the long-run formulas.
     """
 
     arrivals_s: Sequence[float]
@@ -49,7 +50,7 @@ class Workload:
 
     @property
     def hit_rate(self) -> float:
-        """Share of requests that the cache serves without the origin."""
+        """Return the share of requests that the cache serves without the origin."""
         return sum(self.hits) / len(self.hits)
 
     def arrivals_at_link(self, cached: bool) -> list[float]:
@@ -59,12 +60,12 @@ class Workload:
         return [time_s for time_s, hit in zip(self.arrivals_s, self.hits, strict=True) if not hit]
 
     def mean_wait_s(self, service_s: float, cached: bool) -> float:
-        """Return the mean wait at the link of the requests that cross it, for this very sequence (Lindley)."""
+        """Return the mean wait at the link, in s, of the requests that cross it, by Lindley's recursion."""
         return statistics.fmean(waits_s(self.arrivals_at_link(cached), service_s) or [0.0])
 
 
 def draw(plan: Plan, weights: Sequence[float], random: Random) -> Workload:
-    """Draw one sequence."""
+    """Draw one sequence of requests at random, with `distance` 0 until it is computed."""
     arrivals = list(accumulate(random.expovariate(plan.rate) for _ in range(plan.requests)))
     population = range(len(weights))
     cache = Lru(plan.entries)
@@ -76,7 +77,7 @@ def draw(plan: Plan, weights: Sequence[float], random: Random) -> Workload:
 
 
 def representative(plan: Plan, service_s: float, seed: int) -> Workload:
-    """Return the first sequence that is typical, or of DRAWS ones the most typical (smallest `distance`).
+    """Return the first sequence that is typical; of DRAWS atypical ones, the one with the smallest `distance`.
 
     `service_s`: the time that one object takes on the link, with and without the cache in front of it.
     """
@@ -102,7 +103,7 @@ def _measured(one: Workload, plan: Plan, service_s: float, expected: float) -> W
         abs(one.arrivals_s[-1] / length_s - 1),
         abs(one.mean_wait_s(service_s, cached=False) / direct - 1),
         abs(one.hit_rate / expected - 1) if expected else 0.0,
-        # Relative to wait and service time: the wait alone is a small part of the response time.
+        # Compare with wait plus service time, since the wait alone is a small part of the response time.
         abs(one.mean_wait_s(service_s, cached=True) - behind) / (behind + service_s),
     )
     return Workload(one.arrivals_s, one.objects, one.hits, one.held, distance)

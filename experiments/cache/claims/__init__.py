@@ -1,1 +1,1 @@
-"""Claims on HTTP caching (W1 to W8), decided from both sides of a proxy."""
+"""Decisions of the claims W1 to W8 on HTTP caching, from packets on both sides of a proxy."""

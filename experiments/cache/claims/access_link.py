@@ -1,4 +1,4 @@
-"""Access link claims W1, W2 and W8: delay, utilisation and theory of an access link with and without a cache.
+"""Decision of claims W1, W2 and W8: delay and utilisation of an access link with and without a cache, and theory.
 
 One case is measured from bulk exchanges (see `http.wire.bulk`) at three interfaces: the client's, the origin's, and the
 near end of the link, which is the client's own without a cache and the proxy's with one. A response crosses the link
@@ -17,16 +17,14 @@ from experiments.harness.theory.queueing import Queue
 from experiments.harness.theory.tcp import transmission_time_s
 from experiments.http.wire.bulk import BulkExchange, Traffic
 
-# Permitted relative deviation of utilisation, traffic and real-time delays: the precision of the textbook's example.
+# Permitted relative deviation of utilisation, octets and real-time delays: the precision of the textbook's example.
 WITHIN = 0.10
 FEW_REPEATED = 10
 
 
 @dataclass(frozen=True)
 class Setting:
-    """Parameters of a case: requests per second, the link's rate in bit/s, RTT across it, and the hit ratio of the
-    cache (0 without one).
-    """
+    """Parameters of a case: requests per second, the link's rate and RTT, and the cache's hit rate (0 without)."""
 
     arrival_rate: float
     rate_bps: float
@@ -36,7 +34,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class CaseFigures:
-    """Measurements of a case: means over all requests, in seconds; `problem` is the reason why they prove nothing.
+    """Measurements of a case, as means over all requests in seconds; `problem` is a reason to discard them.
 
     `wrong`: a response that is not the origin's object, and the difference; `joined_s`: waits of collapsed requests for
     a response already requested; `request_s`: transmission of a request's frame on the link; `omitted`: terms that
@@ -70,24 +68,22 @@ class CaseFigures:
 
     @property
     def utilisation(self) -> float:
-        """Return the share of the link's capacity used by responses, from the first request to the last."""
+        """Return the utilisation: the share of the link's rate used by responses during the requests."""
         return self.link_bytes * 8 / (self.setting.rate_bps * self.length_s)
 
     @property
     def queue(self) -> Queue:
-        """The link as a queue: Poisson arrivals of cache misses, responses of equal size."""
+        """Model of the link as an M/D/1 queue: Poisson arrivals of cache misses, responses of equal size."""
         crossing_rate = self.setting.arrival_rate * (1 - self.setting.hit_rate)
         return Queue(crossing_rate, self.response_wire_bytes * 8 / self.setting.rate_bps)
 
     @property
     def theory_s(self) -> float:
-        """The mean response time in theory: misses take a round trip, queueing and transmission, plus the terms that
-        the textbook's formula omits.
-        """
+        """Return the mean response time in theory, in s: the textbook's formula and the terms that it omits."""
         return sum(self.theory_terms().values()) + sum(self.omitted.values())
 
     def theory_terms(self) -> dict[str, float]:
-        """The terms of the textbook's formula, each averaged over all requests."""
+        """Return the terms of the textbook's formula in s, each averaged over all requests."""
         share, queue = 1 - self.setting.hit_rate, self.queue
         return {
             "internet": share * self.setting.rtt_s,
@@ -96,7 +92,7 @@ class CaseFigures:
         }
 
     def terms(self) -> dict[str, float]:
-        """The measured terms, each averaged over all requests; residual is processing time and the campus network."""
+        """Return the measured terms in s, averaged over all requests; residual: processing and campus network."""
         known = {"internet": self.propagation_s, "queueing": self.queueing_s, "transmission": self.transmission_s}
         known |= {"request": self.request_s, "collapsed": self.joined_s}
         return known | {"residual": self.delay_s - sum(known.values())}
@@ -118,7 +114,7 @@ def case_figures(
     wire = statistics.fmean(one.wire_bytes for one, _ in pairs) if pairs else 0.0
     transmission_s = wire * 8 / setting.rate_bps
     crossing_s = [(there.last_ns - here.first_ns) / 1e9 for here, there in pairs]
-    # The fastest response's time beyond transmission is propagation; the remainder of the others is queueing.
+    # The fastest response's time beyond transmission is propagation; what the others take longer is queueing.
     one_way_s = min(crossing_s, default=0.0) - transmission_s
     there_s = [(here.asked_ns - there.asked_ns) / 1e9 for here, there in pairs]
     request_s = _mean([transmission_time_s(here.request_bytes, setting.rate_bps) for here, _ in pairs])
@@ -143,7 +139,7 @@ def case_figures(
 
 
 def _forwarded(asked: Sequence[BulkExchange], near: Traffic) -> Iterator[bool]:
-    """Yield for each request True if the cache, captured at `near`, requested the object before it responded."""
+    """Yield for each request True if the cache, captured at `near`, requested the object before the response."""
     begun: dict[bytes, list[int]] = {}
     for one in near.crossings:
         begun.setdefault(one.path, []).append(one.asked_ns)
@@ -155,7 +151,7 @@ def _forwarded(asked: Sequence[BulkExchange], near: Traffic) -> Iterator[bool]:
 
 
 def _joined(asked: Sequence[BulkExchange], near: Traffic) -> Iterator[int]:
-    """Yield the response times in ns of collapsed requests: sent while the object was in transit to the cache."""
+    """Yield the response times in ns of collapsed requests, which were sent while the object was being fetched."""
     on_the_way: dict[bytes, list[BulkExchange]] = {}
     for one in near.crossings:
         on_the_way.setdefault(one.path, []).append(one)
@@ -182,7 +178,7 @@ def _problem(
         return f"{unseen} of {len(asked)} responses were not captured whole"
     if paired < len(fetched):
         return f"{len(fetched) - paired} responses of the origin were not seen at the link's other end"
-    # One retransmission in a hundred changes no mean by a tenth; a fast-growing queue causes a few spurious ones.
+    # One retransmission in a hundred requests changes no mean by a tenth; a fast-growing queue causes a few.
     if repeated > max(FEW_REPEATED, len(asked) / 100):
         return f"{repeated} segments were sent again, which is load that no formula has"
     return None
@@ -190,7 +186,7 @@ def _problem(
 
 @decides("W1")
 def decide_response_time_under_load(claim: str, without: CaseFigures, cached: CaseFigures) -> Verdict:
-    """Decide W1: a cache shortens response times."""
+    """Decide claim W1: a cache shortens response times."""
     if wrong := without.wrong or cached.wrong:
         return failed(claim, wrong)
     if problem := without.problem or cached.problem:
@@ -205,7 +201,7 @@ def decide_response_time_under_load(claim: str, without: CaseFigures, cached: Ca
 
 @decides("W2")
 def decide_link_use_under_load(claim: str, without: CaseFigures, cached: CaseFigures) -> Verdict:
-    """Decide W2: a cache reduces traffic on the access link."""
+    """Decide claim W2: a cache reduces the octets on the access link."""
     if wrong := without.wrong or cached.wrong:
         return failed(claim, wrong)
     if problem := without.problem or cached.problem:
@@ -221,7 +217,7 @@ def decide_link_use_under_load(claim: str, without: CaseFigures, cached: CaseFig
 
 @decides("W8")
 def decide_queueing_theory(claim: str, cases: Mapping[str, CaseFigures]) -> Verdict:
-    """Decide W8: utilisation and mean delay of every case agree with theory; their order is that of the textbook."""
+    """Decide claim W8: utilisation and mean delay of every case agree with theory, in the textbook's order."""
     for name, one in cases.items():
         if one.wrong:
             return failed(claim, f"{name}: {one.wrong}")
@@ -233,7 +229,7 @@ def decide_queueing_theory(claim: str, cases: Mapping[str, CaseFigures]) -> Verd
         for name, one in cases.items()
     )
     good = all(_near(one) and abs(one.utilisation / one.queue.utilisation - 1) <= WITHIN for one in cases.values())
-    # Cite frames of the last case: each case has its own capture, and the run keeps the last one.
+    # Cite frames of the last case: each case has its own capture, of which the run keeps the last.
     frames = list(cases.values())[-1].frames
     return (shown if good else failed)(claim, f"{said[0].upper()}{said[1:]}.", frames)
 

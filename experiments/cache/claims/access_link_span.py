@@ -1,4 +1,4 @@
-"""Access link claim W8 over a long span: every arrival against Lindley's recursion, from the client's packets alone.
+"""Decision of claim W8 over a long time span: every arrival against Lindley's recursion, from the client's packets.
 
 The time of a response beyond that of a request which met an idle link is its wait in the link's queue:
 
@@ -26,13 +26,13 @@ from experiments.harness.theory.queueing import LEVEL, Queue, WaitInterval, wait
 from experiments.harness.theory.tcp import transmission_time_s
 from experiments.http.wire.bulk import Traffic
 
-# Permitted lateness of a request after its scheduled time, as a share of a response's transmission time.
+# Permitted delay of a request after its scheduled time, as a share of a response's transmission time.
 LATE = 0.01
 
 
 @dataclass(frozen=True)
 class SpanFigures:
-    """Every request of a span, in order of arrival, with its measured and expected times.
+    """Requests of a time span in order of arrival, with measured and expected times.
 
     `delays`, `waits`: response times, and the same less the fastest response's time and the own acknowledgement;
     `acknowledgements`: transmission times of those; `expected_waits`: by Lindley's recursion; `problem` is the reason
@@ -56,32 +56,30 @@ class SpanFigures:
 
     @property
     def queue(self) -> Queue:
-        """Return the link as an M/D/1 queue."""
+        """Return the model of the link as an M/D/1 queue."""
         return Queue(self.setting.arrival_rate, self.service_s)
 
     @property
     def utilisation(self) -> float:
-        """Return the share of the link's capacity used by responses."""
+        """Return the utilisation: the share of the link's rate used by responses."""
         return self.link_bytes * 8 / (self.setting.rate_bps * self.span_s)
 
     @property
     def expected_s(self) -> list[float]:
-        """The expected time of each request: RTT, its own frame, the wait by Lindley's recursion, and transmission of
-        the server's frames.
-        """
+        """Return the expected time of each request in s: RTT, request, wait by Lindley's recursion, server's frames."""
         constant_s = self.setting.rtt_s + self.request_s + self.service_s
         pairs = zip(self.expected_waits, self.acknowledgements, strict=True)
         return [constant_s + wait_s + acknowledgement_s for wait_s, acknowledgement_s in pairs]
 
     @property
     def worst(self) -> float:
-        """The largest relative deviation of a request's time from its expected time."""
+        """Return the largest relative deviation of a request's time from its expected time."""
         pairs = zip(self.delays, self.expected_s, strict=True)
         return max(abs(delay_s / expected_s - 1) for delay_s, expected_s in pairs)
 
     @property
     def mean(self) -> Timing:
-        """Return the mean time of all requests, with its terms."""
+        """Return the mean time of all requests with its terms, as a Timing."""
         terms = {
             "internet": self.propagation_s,
             "queueing": statistics.fmean(self.waits),
@@ -96,7 +94,7 @@ class SpanFigures:
 def span_figures(
     setting: Setting, span_s: float, client: Traffic, began_ns: int, arrivals_s: Sequence[float], objects: Objects
 ) -> SpanFigures:
-    """Combine the exchanges at the client; `began_ns` is the start of the span, `arrivals_s` its schedule."""
+    """Combine the exchanges at the client; `began_ns` is the span's start, `arrivals_s` are the scheduled times."""
     asked = [one for one in client.crossings if one.asked_ns >= began_ns]
     whole = len(asked) == len(arrivals_s) and all(one.end for one in asked)
     problem = None
@@ -118,7 +116,7 @@ def span_figures(
     delays = tuple((one.last_ns - one.asked_ns) / 1e9 for one in asked)
     acknowledgements = tuple(one.acknowledgement_bytes * 8 / setting.rate_bps for one in asked)
     sent = [delay_s - own_s for delay_s, own_s in zip(delays, acknowledgements, strict=True)]
-    # The request with the shortest time met an idle link.
+    # The request with the shortest response time met an idle link.
     fastest_s = min(sent)
     return SpanFigures(
         setting=setting,
@@ -141,9 +139,9 @@ def span_figures(
 def decide_waits_over_span(
     claim: str, name: str, one: SpanFigures, interval: WaitInterval, tolerance: float
 ) -> Verdict:
-    """Decide W8: each request takes the time of Lindley's recursion within `tolerance`, and the mean wait is the
-    formula's.
+    """Decide claim W8: each request takes the time of Lindley's recursion, and their mean wait is the formula's.
 
+    The first comparison permits `tolerance`, the second one a confidence interval.
     Undecided if the waits agree with the recursion, but these arrivals are too unusual a sample for the formula.
     """
     if one.wrong:

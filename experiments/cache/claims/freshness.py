@@ -1,4 +1,4 @@
-"""Freshness claim W6: no client gets a copy older than the freshness rules allow, while the origin changes its objects.
+"""Decision of claim W6 on freshness: no client gets a stored response that is older than its Cache-Control permits.
 
 The experiment knows when it replaced each version of an object; the body of every response identifies its version. A
 copy with max-age=N may be used for N seconds after the origin's last validation (RFC 9111 sections 4.2 and 4.2.3), and
@@ -16,7 +16,7 @@ from experiments.cache.wire.legs import Legs, Served, Span, status_of, text
 from experiments.harness.judge.verdict import Contradiction, Inconclusive, Verdict, decide, decides
 from experiments.http.claims.http1 import response_of
 
-# Resolution of ages and lifetimes in a cache (RFC 9111 section 1.2.2: delta-seconds are whole).
+# Resolution of ages in a cache: delta-seconds are whole (RFC 9111 section 1.2.2), so a cache may be 1 s late.
 WHOLE_SECONDS_S = 1.0
 
 
@@ -30,7 +30,7 @@ class Version:
 
 @dataclass(frozen=True)
 class LiveObject:
-    """An object that changes: its versions in their order, and max-age in seconds (None: no-cache)."""
+    """Object that changes during the run: its versions in order, and max-age in seconds (None: no-cache)."""
 
     max_age_s: float | None
     versions: Sequence[Version]
@@ -38,7 +38,7 @@ class LiveObject:
 
 @dataclass(frozen=True)
 class Delivery:
-    """One 200 response to a client; times in ns, as captured at the proxy.
+    """One 200 response to a client, captured at the proxy; times in ns unless the name has `_s`.
 
     `staleness_s`: time since the replacement of its version (0: current); `age_s`: time since the last request to the
     origin for the path; `from_cache`: no request to the origin meanwhile.
@@ -56,7 +56,7 @@ class Delivery:
 
     @property
     def too_old(self) -> bool:
-        """Return True if the freshness rules forbid this response."""
+        """Return True if the response is older than Cache-Control permits, or a no-cache one was not validated."""
         if self.max_age_s is None:
             return self.replaced_ns is not None and self.asked_ns > self.replaced_ns
         oldest = self.max_age_s + WHOLE_SECONDS_S
@@ -64,7 +64,7 @@ class Delivery:
 
 
 def deliveries(legs: Legs, live: Mapping[bytes, LiveObject], spans: Sequence[Span]) -> list[Delivery]:
-    """Return every response with these objects (by path) to clients within the spans.
+    """Return every response to clients, within the time spans, with one of the objects `live` (by path).
 
     Raises Contradiction for a response with another body or status than its object's versions, or for none.
     """
@@ -86,7 +86,7 @@ def deliveries(legs: Legs, live: Mapping[bytes, LiveObject], spans: Sequence[Spa
 
 @decides("W6")
 def decide_freshness(claim: str, legs: Legs, live: Mapping[bytes, LiveObject], spans: Sequence[Span]) -> Verdict:
-    """Decide W6 from the responses that clients got for these objects within the spans."""
+    """Decide claim W6 from the responses that clients got for the objects `live` within the time spans."""
 
     def check() -> tuple[str, list[int]]:
         got = deliveries(legs, live, spans)

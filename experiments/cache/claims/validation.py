@@ -1,4 +1,4 @@
-"""Validation claims W3, W4, W5 and W7 on a web cache, from the packets on both of its legs (see `wire.legs`).
+"""Decision of claims W3, W4, W5 and W7 on validation, from packets on both legs of a web cache (see `wire.legs`).
 
 Sources: RFC 9111 section 4.3 (validation), RFC 9110 sections 13.1 (preconditions), 15.4.5 (304), 8.8 (validators) and
 3.7 (intermediaries). The origin's objects are known as well (see `versions`): a stored response and its replacement
@@ -33,7 +33,7 @@ from experiments.http.wire.http1 import Conversation, Exchange, Message
 
 @decides("W3")
 def decide_conditional_requests(claim: str, legs: Legs, spans: Sequence[Span]) -> Verdict:
-    """Decide W3 by the spans in which every stored response is stale: the cache sends conditional requests.
+    """Decide claim W3, from spans in which every stored response is stale: the cache sends conditional requests.
 
     Failed if it sends none, an unconditional one, or another validator than the origin's.
     """
@@ -68,7 +68,7 @@ def decide_conditional_requests(claim: str, legs: Legs, spans: Sequence[Span]) -
 
 @decides("W4")
 def decide_not_modified(claim: str, legs: Legs, spans: Sequence[Span], objects: Objects) -> Verdict:
-    """Decide W4 by the spans in which stored responses are stale and unchanged: 304 without content, 200 to clients."""
+    """Decide claim W4, from spans in which stored responses are stale, unchanged: 304 to the cache, 200 to clients."""
 
     def check() -> tuple[str, list[int]]:
         frames: list[int] = []
@@ -93,8 +93,9 @@ def decide_not_modified(claim: str, legs: Legs, spans: Sequence[Span], objects: 
 def decide_replaced_copy(
     claim: str, legs: Legs, changed: Sequence[Span], again: Sequence[Span], objects: Objects
 ) -> Verdict:
-    """Decide W5 by the spans of requests for changed objects with stale stored responses, and of their repetitions.
+    """Decide claim W5: the new 200 response replaces the stored one of a changed object, for later clients as well.
 
+    `changed` are the spans of requests for changed objects with stale stored responses, `again` those of repetitions.
     Undecided if the cache does not keep the new response; failed if a client gets the old one, or if the new one is not
     the newest of the object's versions.
     """
@@ -119,7 +120,7 @@ def decide_replaced_copy(
 
 @decides("W7")
 def decide_both_roles(claim: str, legs: Legs, on_link: Sequence[Connection], proxy: str, origin: str) -> Verdict:
-    """Decide W7: clients connect to the proxy, the proxy to the origin; `on_link`: all SYNs on the access link."""
+    """Decide claim W7: clients connect to the proxy, the proxy to the origin; `on_link` has the access link's SYNs."""
 
     def check() -> tuple[str, list[int]]:
         for connection in on_link:
@@ -160,7 +161,7 @@ def _in_origin_form(forwarded: Exchange) -> None:
 
 
 def _no_tunnel(outward: Conversation, inward: Sequence[Conversation]) -> None:
-    # RFC 9110 section 3.7: a tunnel relays octets both ways, and is no party to the HTTP that they are.
+    # RFC 9110 section 3.7: a tunnel relays octets both ways and takes no part in the HTTP exchange.
     streams = _streams(outward)
     for one in inward:
         if all(streams) and _streams(one) == streams:
@@ -190,14 +191,14 @@ def _nothing_asked(legs: Legs, spans: Iterable[Span]) -> Exception:
 
 
 def _asked_for(legs: Legs, served: Served) -> None:
-    """Require that the cache asked the origin before it served a stale stored response."""
+    """Require a request to the origin before a stale stored response is served; raises Contradiction."""
     if served.upstream is None and served.exchange.response is not None and _copy_for(legs, served.exchange):
         frame = served.exchange.response.frames[0]
         raise Contradiction(f"{text(served.path)} is answered in frame {frame} without a request to the origin.", frame)
 
 
 def _conditions(exchange: Exchange, copy: Copy) -> list[bytes]:
-    """Return the preconditions of a request, each of which must repeat the validator of the copy."""
+    """Return a request's preconditions; raises Contradiction without any, or if one differs from the copy."""
     frame = exchange.request.frames[0]
     found = [name for name in CONDITIONS if exchange.request.values(name)]
     if not found:
@@ -224,7 +225,7 @@ def _validates(legs: Legs, upstream: Exchange | None) -> bool:
 
 
 def _not_modified(legs: Legs, served: Served, objects: Objects) -> list[int]:
-    """Return the frames of the stored copy, of the 304 and of the client's response, which must match one another."""
+    """Return the frames of the stored copy, the 304 and the client's response; raises Contradiction if they differ."""
     assert served.upstream is not None
     copy = _copy_for(legs, served.upstream)
     assert copy is not None
@@ -242,7 +243,7 @@ def _not_modified(legs: Legs, served: Served, objects: Objects) -> list[int]:
 
 def _nothing_behind(legs: Legs, upstream: Sequence[Exchange | None]) -> None:
     """Require that no 304 has content: the next octets are another response, or the stream ends."""
-    # Content followed by another response fails as a malformed status line, which `decide` has checked.
+    # Content between two responses is found elsewhere: `decide` has rejected it as a malformed status line.
     for conversation in legs.origin.conversations:
         if conversation.leftover and conversation.exchanges and conversation.exchanges[-1] in upstream:
             frame = response_of(conversation.exchanges[-1]).frames[-1]
@@ -250,7 +251,7 @@ def _nothing_behind(legs: Legs, upstream: Sequence[Exchange | None]) -> None:
 
 
 def _changed(legs: Legs, served: Served, objects: Objects) -> tuple[Message, list[int]]:
-    """Return the origin's new response and the frames of the old copy, of the new one, and of the client's response."""
+    """Return the origin's new response, and the frames of the old copy, the new response and the client's response."""
     given = response_of(served.exchange)
     if served.upstream is None:
         frame = given.frames[0]
@@ -273,7 +274,7 @@ def _changed(legs: Legs, served: Served, objects: Objects) -> tuple[Message, lis
 
 
 def _in_its_place(served: Served, fresh: Message) -> int:
-    """Return the frame in which a later client gets the new response; Inconclusive if the cache did not store it."""
+    """Return the frame of a later client's response from the new copy; raises Inconclusive if the cache kept none."""
     given = response_of(served.exchange)
     _gets(given, fresh.body, validators_of(fresh), f"the new copy of frame {fresh.frames[0]}")
     if served.upstream is not None:
@@ -283,7 +284,7 @@ def _in_its_place(served: Served, fresh: Message) -> int:
 
 
 def _gets(given: Message, body: bytes, validators: Mapping[bytes, bytes], what: str) -> None:
-    """Require that a client receives the stored response, with none of its validators altered."""
+    """Require a 200 to the client with the stored body and unaltered validators; raises Contradiction."""
     if status_of(given) != 200 or given.body != body:
         raise Contradiction(
             f"In frame {given.frames[0]} the client gets {status_of(given)} with SHA-256 {_hash(given.body)}, not "

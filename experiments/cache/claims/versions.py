@@ -1,4 +1,4 @@
-"""Versions of an object at the origin, and comparison of responses with them: status, completeness, octets.
+"""Versions of an object at the origin, and comparison of captured responses with them: status, length, octets.
 
     confirm(verdict, {b"/a": (b"old", b"new")}, [load])      the verdict; failed if a response is none of these
 
@@ -19,13 +19,13 @@ from experiments.http.wire.bulk import Traffic
 from experiments.http.wire.http1 import Exchange
 from experiments.http.wire.page_load import PageLoad
 
-# By path, the octets of each version in their order.
+# Objects of an origin: by path, the content of each version in order.
 Objects = Mapping[bytes, Sequence[bytes]]
 INDEX = "index.html"
 
 
 def objects_in(folder: Path) -> dict[bytes, tuple[bytes, ...]]:
-    """Return the single version of every file below an origin's folder; an index stands for its directory."""
+    """Return the content of every file below an origin's folder, by path; an index stands for its directory."""
     found: dict[bytes, tuple[bytes, ...]] = {}
     for file in (file for file in sorted(folder.rglob("*")) if file.is_file()):
         path, octets = f"/{file.relative_to(folder).as_posix()}", (file.read_bytes(),)
@@ -36,7 +36,7 @@ def objects_in(folder: Path) -> dict[bytes, tuple[bytes, ...]]:
 
 
 def difference(exchange: Exchange, objects: Objects) -> Contradiction | None:
-    """Return the difference of an exchange's response from every version of its object, None if it is one of them."""
+    """Return the difference of a response from every version of its object; None if it equals a version."""
     path, response = path_of(exchange), exchange.response
     if response is None:
         frame = exchange.request.frames[0]
@@ -59,7 +59,7 @@ def require(exchanges: Iterable[Exchange], objects: Objects) -> None:
 def confirm(
     verdict: Verdict, objects: Objects, loads: Sequence[PageLoad], elsewhere: Sequence[PageLoad] = ()
 ) -> Verdict:
-    """Return the verdict if clients got the origin's objects in all loads; failed if not, undecided if unknown.
+    """Return the verdict if all clients got the origin's objects; failed on a difference, undecided without evidence.
 
     `elsewhere`: loads of another capture, whose frames the verdict cannot cite.
     """
@@ -79,7 +79,7 @@ def confirm(
 
 
 def bulk_difference(traffics: Iterable[Traffic], objects: Objects) -> str | None:
-    """Return the difference of a bulk exchange's response from its object, None if it is equal.
+    """Return the difference of a bulk exchange's response from its object; None if all are equal.
 
     Responses without their end, or with a gap, are skipped: the caller reports their number.
     """

@@ -20,9 +20,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-# Time-out of a response: longer than any reply takes, shorter than a proxy's own time-out for a silent origin.
+# Time-out of a response: longer than any response takes, shorter than a proxy's time-out for a silent origin.
 ANSWER_S = 8.0
-# Interval between the starts of parallel checks: a burst of connections would test the listen queue only.
+# Interval between the starts of parallel checks, which avoids a burst of connections in the listen queue.
 APART_S = 0.03
 WARM_UP_S = 10.0
 WARM_UP_PAUSE_S = 0.1
@@ -58,7 +58,7 @@ def _go_through(address: tuple[str, int], check: Mapping[str, Any]) -> None:
 
 
 def main(argv: list[str]) -> int:
-    """Run the script and print READY and DONE."""
+    """Send the requests of a script in the command line's file; print READY before, DONE after all responses."""
     script, host, port = argv
     first, *checks = json.loads(Path(script).read_text(encoding="utf-8"))
     print("READY", flush=True)

@@ -1,4 +1,4 @@
-"""Expectations of one step of a cache conformance check, on the messages of experiments.cache.conformance.trace.
+"""Expectations for one step of a cache conformance check: functions that raise Contradiction with frames.
 
 An expectation raises Contradiction with the frames that show it. `may(...)` wraps an expectation that the RFC allows
 and does not require: where it is not met, the cache has not used the permission, which is no error, and the rest of the
@@ -14,23 +14,23 @@ from typing import Literal
 from experiments.cache.conformance.trace import Answer, CheckSeen, Expectation, RequestSeen, StepSeen
 from experiments.harness.judge.verdict import Contradiction
 
-# Permitted deviation of Age: a difference of readings in whole seconds (RFC 9111 section 5.1), and packets take time.
+# Permitted deviation of Age in s: both readings are whole seconds (RFC 9111 section 5.1), and packets take time.
 AGE_SLACK_S = 1.2
-# Most octets of a response's content that evidence quotes.
+# Maximum octets of a response's content that evidence quotes.
 TOLD_OCTETS = 40
 Word = Literal["pass", "fail", "unused"]
 
 
 class NotUsed(Contradiction):
-    """The cache does not use a permission."""
+    """Observation that the cache does not use a permission of the RFC, which is no failure."""
 
 
 class WrongContent(Contradiction):
-    """A reused response differs from the stored one, which no permission covers."""
+    """A reused response differs from the stored one, which fails a check even where reuse is only permitted."""
 
 
 def judge(seen: CheckSeen, expected: Iterable[tuple[Expectation, ...]]) -> tuple[Word, str, tuple[int, ...]]:
-    """Judge a check by the expectations of its steps; return the verdict, its evidence and frames."""
+    """Decide a check by the expectations of its steps; return (verdict, evidence, frames)."""
     try:
         for number, expectations in enumerate(expected, 1):
             if not seen.steps[number - 1].client:
@@ -47,11 +47,11 @@ def judge(seen: CheckSeen, expected: Iterable[tuple[Expectation, ...]]) -> tuple
 
 
 def _own_error(seen: CheckSeen) -> Contradiction | None:
-    """Return an error that the cache made up without asking the origin, None without one; no permission covers that."""
+    """Return an error response that the cache sent without a request to the origin, as a Contradiction; else None."""
     for number, step in enumerate(seen.steps, 1):
         for asked in step.client:
             answer, directives = asked.answer, b", ".join(asked.values("cache-control"))
-            # RFC 9111 section 5.2.1.7: to only-if-cached a cache without a stored response replies 504.
+            # RFC 9111 section 5.2.1.7: a cache without a stored response replies 504 to only-if-cached.
             if answer is None or answer.status < 400 or step.origin or b"only-if-cached" in directives:
                 continue
             if answer.status not in {one.answer.status for each in seen.steps for one in each.origin if one.answer}:
@@ -72,7 +72,7 @@ def _frames(seen: CheckSeen) -> tuple[int, ...]:
 
 
 def may(expectation: Expectation) -> Expectation:
-    """Return the expectation as a permission of the RFC instead of a requirement."""
+    """Return the expectation as a permission: raise NotUsed instead of Contradiction where it is not met."""
 
     def check(seen: CheckSeen, number: int) -> None:
         try:
@@ -86,7 +86,7 @@ def may(expectation: Expectation) -> Expectation:
 
 
 def answer_of(seen: CheckSeen, number: int) -> Answer:
-    """Return the response to the first copy of a step's request. Raises Contradiction without one."""
+    """Return the response to the first copy of a step's request; raises Contradiction without a response."""
     asked = seen.steps[number - 1].client[0]
     if asked.answer is None:
         raise Contradiction(f"The request in frame {asked.frame} (step {number}) gets no response.", asked.frame)
@@ -101,7 +101,7 @@ def _before_answer(seen: CheckSeen, number: int) -> list[RequestSeen]:
 
 
 def relayed(code: int) -> Expectation:
-    """Expect the origin's reply with this status code, or a part of it, in a step that only prepares others."""
+    """Expect the origin's reply with this status code, or part of the reply; for steps that prepare others."""
 
     def check(seen: CheckSeen, number: int) -> None:
         status(code, 206)(seen, number)
@@ -178,7 +178,7 @@ def _of_fields(request: RequestSeen) -> set[int]:
 
 
 def not_forwarded(seen: CheckSeen, number: int) -> None:
-    """Expect no request to the origin, with any response at the client."""
+    """Expect no request to the origin; any response to the client is accepted."""
     for asked in seen.steps[number - 1].origin:
         raise Contradiction(f"Step {number} reaches the origin, in frame {asked.frame}.", asked.frame)
 
@@ -225,7 +225,7 @@ def content_of(*sources: int) -> Expectation:
 
 
 def content(*choices: bytes) -> Expectation:
-    """Expect exactly these octets, or one of these choices, in a complete response."""
+    """Expect a complete response whose content is one of the choices."""
 
     def check(seen: CheckSeen, number: int) -> None:
         _wanted_content(answer_of(seen, number), number, choices, Contradiction)
@@ -241,7 +241,7 @@ def _wanted_content(answer: Answer, number: int, choices: tuple[bytes, ...], err
 
 
 def unless_error(expectation: Expectation) -> Expectation:
-    """Apply the expectation to any response except an error of the cache's own (5xx)."""
+    """Apply the expectation to any response except an error (5xx)."""
 
     def check(seen: CheckSeen, number: int) -> None:
         if answer_of(seen, number).status < 500:
@@ -281,7 +281,7 @@ def answer_has(name: str, pattern: str = "") -> Expectation:
 
 
 def answer_lacks(name: str, pattern: str = "") -> Expectation:
-    """Expect no such field in the client's response, or none with a value that matches the pattern."""
+    """Expect no such field in the client's response; with a pattern, no value that matches the pattern."""
 
     def check(seen: CheckSeen, number: int) -> None:
         answer = answer_of(seen, number)
@@ -302,7 +302,7 @@ def origin_has(name: str, pattern: str = "") -> Expectation:
 
 
 def origin_lacks(name: str) -> Expectation:
-    """Expect no such field in any request at the origin in the step."""
+    """Expect no field of this name in any request at the origin in the step."""
 
     def check(seen: CheckSeen, number: int) -> None:
         from_origin(seen, number)
@@ -342,7 +342,7 @@ def _framed_once(codings: list[bytes], lengths: list[bytes], noun: str, frame: i
 
 
 def age_since(source: int, before_s: int = 0) -> Expectation:
-    """Expect the response's Age: `before_s` at the reply of step `source`, plus the time since then."""
+    """Expect an Age of `before_s` plus the time since the reply of step `source`, within AGE_SLACK_S."""
 
     def check(seen: CheckSeen, number: int) -> None:
         answer, brought = answer_of(seen, number), seen.steps[source - 1].client[0].answer

@@ -28,7 +28,7 @@ IDLE_S = 30.0
 
 
 def response_octets(reply: Mapping[str, Any], method: str, fields: Mapping[str, str], now: float) -> bytes:
-    """Encode a reply to a request with these fields (names in lower case); `now` in seconds since 1970."""
+    """Encode the scripted reply to a request; `fields` are by lower-case name, `now` is in seconds since 1970."""
     if reply["octets"] is not None:
         return _dated(reply["octets"], now).encode("latin-1")
     body = reply["body"].encode("latin-1")
@@ -37,7 +37,7 @@ def response_octets(reply: Mapping[str, Any], method: str, fields: Mapping[str, 
     extra = []
     if reply["part"] and "range" in fields and not unchanged:
         first, last = reply["part"]
-        # RFC 9110 section 14.4: positions of the first and the last octet, of how many.
+        # RFC 9110 section 14.4: positions of the first and last octet, and the size of the representation.
         status, extra = 206, [f"Content-Range: bytes {first}-{last}/{len(body)}"]
         body = body[first : last + 1]
     lines = [f"HTTP/1.1 {status} Scripted", *extra]
@@ -111,7 +111,7 @@ class _Server(socketserver.ThreadingTCPServer):
         self._latest: dict[str, int] = {}
 
     def reply(self, target: str, fields: Mapping[str, str]) -> dict[str, Any]:
-        """Return the script's reply to a request."""
+        """Return the script's reply to a request, by the check in its target and the step in Lab-Step."""
         path = re.sub(r"^https?://[^/]*", "", target)
         check = re.split(r"[/?]", path.removeprefix("/"))[0]
         replies = self._script[check]
@@ -122,7 +122,7 @@ class _Server(socketserver.ThreadingTCPServer):
 
 
 def main(argv: list[str]) -> int:
-    """Serve until stopped."""
+    """Serve the script's replies on a port until the process is stopped."""
     script, port = argv
     with _Server(int(port), json.loads(Path(script).read_text(encoding="utf-8"))) as server:
         print("READY", flush=True)

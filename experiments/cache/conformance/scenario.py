@@ -20,13 +20,13 @@ from experiments.cache.conformance.trace import Expectation
 
 Level = Literal["required", "allowed"]
 NAME = "www.example.com"
-# Pause between two steps: a cache may store a response only after it has relayed it.
+# Pause between two steps in s: a cache may store a response only after relaying it.
 SETTLE_S = 0.25
 
 
 @dataclass(frozen=True)
 class Reply:
-    """A reply of the origin. In field values {now-100} is the date 100 s ago, {now} the present date.
+    """Scripted reply of the origin; field values may have {now} for the date and {now-100} for 100 s before.
 
     body None: a content that names check and step. `validates`: 304 with these fields to any conditional request.
     `part`: the positions of the first and the last octet of a 206 to a request with Range. `cut`: the connection ends
@@ -47,7 +47,7 @@ class Reply:
 
 @dataclass(frozen=True)
 class Step:
-    """A request, sent `wait_s` after the previous response, in `copies` at once.
+    """One request of the client, sent `wait_s` after the previous response, in `copies` simultaneous copies.
 
     `path` is appended to the check's own. `octets`: the whole request instead of the other values; {target} and {host}
     in it are replaced by the request-target and the host.
@@ -66,7 +66,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Check:
-    """A conformance check. `level`: required or allowed by the RFC."""
+    """Conformance check: steps, and the `level` of the requirement: required or allowed by the RFC."""
 
     name: str
     section: str
@@ -75,16 +75,16 @@ class Check:
     steps: tuple[Step, ...]
 
     def content(self, number: int) -> bytes:
-        """Return the content of the reply of a step, counted from 1."""
+        """Return the content of the reply of a step, which names check and step; steps count from 1."""
         body = self.steps[number - 1].reply.body
         return (f"{self.name} {number}\n" if body is None else body).encode("latin-1")
 
     def expected(self) -> list[tuple[Expectation, ...]]:
-        """Return the expectations of each step; a step without one prepares others, and expects its own reply."""
+        """Return the expectations of each step; a step without any only prepares others, and expects its own reply."""
         return [step.expect or (relayed(step.reply.status),) for step in self.steps]
 
     def request(self, number: int, forward: bool) -> bytes:
-        """Encode a step's request, for a forward proxy or for a server."""
+        """Encode the request of a step; `forward` has the target in absolute-form, for a forward proxy."""
         step = self.steps[number - 1]
         path = f"/{self.name}{step.path}"
         # RFC 9112 section 3.2.2: a client sends the absolute form to a proxy.
@@ -98,7 +98,7 @@ class Check:
         return ("\r\n".join(lines) + "\r\n\r\n" + step.body).encode("latin-1")
 
     def script_of_client(self, forward: bool) -> dict[str, Any]:
-        """Return the check's script for conformance.client."""
+        """Return the check's script for the client (conformance.client), as JSON data."""
         steps = [
             {
                 "octets": self.request(number, forward).decode("latin-1"),
@@ -111,7 +111,7 @@ class Check:
         return {"name": self.name, "steps": steps}
 
     def script_of_origin(self) -> list[dict[str, Any]]:
-        """Return the check's script for conformance.origin."""
+        """Return the check's script for the origin (conformance.origin), as JSON data."""
         return [
             {**vars(step.reply), "body": self.content(number).decode("latin-1")}
             for number, step in enumerate(self.steps, 1)

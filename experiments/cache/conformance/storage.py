@@ -1,4 +1,4 @@
-"""Conformance checks of storing by a shared cache: RFC 9111 sections 3, 5.2.2 and 7.3, RFC 9213."""
+"""Conformance checks of storing by a shared cache: directives, status codes, credentials (RFC 9111, RFC 9213)."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ Fields = tuple[tuple[bytes, bytes], ...]
 
 @dataclass(frozen=True)
 class Answer:
-    """A final response; `content` is decoded from its framing, `whole` is True for a complete one."""
+    """Final response; `content` is decoded from its framing, `whole` is True if the framing is complete."""
 
     status: int
     fields: Fields
@@ -41,7 +41,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class RequestSeen:
-    """A request and its response, if any; `path` without an authority; `closed`: by the responding side."""
+    """Captured request with its response, if any; `closed`: the responding side closed the connection."""
 
     method: bytes
     path: bytes
@@ -58,7 +58,7 @@ class RequestSeen:
 
 @dataclass(frozen=True)
 class StepSeen:
-    """A step: the client's requests (every copy) and the origin's meanwhile, each in order of time."""
+    """Captured step of a check: the requests at the client (each copy) and at the origin, in order of time."""
 
     client: tuple[RequestSeen, ...]
     origin: tuple[RequestSeen, ...]
@@ -66,13 +66,13 @@ class StepSeen:
 
 @dataclass(frozen=True)
 class CheckSeen:
-    """A check as captured, step by step; `contents`: the content prepared for the origin's reply of each step."""
+    """Captured check: its steps, and the content of the origin's scripted reply for each step."""
 
     steps: tuple[StepSeen, ...]
     contents: tuple[bytes, ...]
 
 
-# An expectation of a step (counted from 1). Raises Contradiction, or NotUsed for a permission.
+# Expectation of a step (counted from 1); raises Contradiction, or NotUsed for a permission.
 Expectation = Callable[[CheckSeen, int], None]
 
 
@@ -81,7 +81,7 @@ def _values(fields: Fields, name: str) -> list[bytes]:
 
 
 def requests_at(captured: CaptureFile, interface: str, port: int) -> list[RequestSeen]:
-    """Return every request to a port at an interface, in order of time. Raises KeyError for an unknown interface."""
+    """Return every request to a port at an interface, in order of time; raises KeyError without the interface."""
     every = [one for one in connections(captured.at(interface)) if one.server.port == port]
     found = [asked for connection in every for asked in _of(connection)]
     return sorted(found, key=lambda one: one.first_ns)
@@ -94,7 +94,7 @@ def check_seen(
     client: Iterable[RequestSeen],
     origin: Iterable[RequestSeen],
 ) -> CheckSeen:
-    """Return the steps of one check; `copies`: the number of the client's requests in each step."""
+    """Assign captured requests to the steps of one check; `copies` are the client's requests in each step."""
     ours, theirs = [one for one in client if _is_of(name, one)], [one for one in origin if _is_of(name, one)]
     groups, start = [], 0
     for count in copies:
@@ -147,7 +147,7 @@ def _asked(request: Message, response: Message | None, closed: bool) -> RequestS
 
 
 def _head(data: bytes) -> tuple[bytes, Fields, bytes]:
-    """Parse a start line and fields (names in lower case), also malformed ones; return them and the rest."""
+    """Parse a start line and fields, also malformed ones; return (start line, fields by lower-case name, rest)."""
     head, _, rest = data.partition(b"\r\n\r\n")
     line, *lines = head.split(b"\r\n")
     pairs = (one.partition(b":") for one in lines)
@@ -162,7 +162,7 @@ def _broken_request(stream: Stream, start: int, closed: bool) -> RequestSeen:
 
 
 def _with_rest(asked: RequestSeen, conversation: Conversation) -> RequestSeen:
-    """Return a request whose response is incomplete, with the part of the response that arrived."""
+    """Return a request with the part of its incomplete response that arrived."""
     stream = conversation.connection.from_server.stream
     used = sum(len(one.response.octets) for one in conversation.exchanges if one.response is not None)
     start = _final(stream.data, used)
@@ -177,7 +177,7 @@ def _with_rest(asked: RequestSeen, conversation: Conversation) -> RequestSeen:
 
 
 def _final(data: bytes, start: int) -> int | None:
-    """Return the start of the final response, after interim ones (RFC 9110 section 15.2)."""
+    """Return the offset of the final response, after interim ones (RFC 9110 section 15.2); None without one."""
     while (found := STATUS.match(data, start)) and found[1].startswith(b"1"):
         end = data.find(b"\r\n\r\n", start)
         if end < 0:

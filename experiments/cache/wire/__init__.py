@@ -1,1 +1,1 @@
-"""Captures of a caching proxy: both legs of a request, the use of a link."""
+"""Captures of a caching proxy: both legs of a request, and the octets on a link."""

@@ -1,4 +1,4 @@
-"""Both legs of a proxy at its own interface: requests of clients, requests to the origin, and the stored responses.
+"""Both legs of a caching proxy, captured at its interface: client to proxy, proxy to origin; and stored responses.
 
     client ──(GET http://www.example.com/a)──> proxy ──(GET /a, If-Modified-Since: ...)──> origin
 
@@ -23,14 +23,14 @@ from experiments.http.wire.page_load import PageLoad, page_load
 
 # A time span, [start, end) in ns on the capture's clock.
 Span = tuple[int, int]
-# RFC 3986 section 3: scheme and authority, which the request for a proxy has in front of the path.
+# RFC 3986 section 3: scheme and authority, which precede the path in a request to a forward proxy.
 _ABSOLUTE = re.compile(rb"[A-Za-z][A-Za-z0-9+.\-]*://[^/?]*")
 CONDITIONS: Mapping[bytes, bytes] = {b"if-modified-since": b"last-modified", b"if-none-match": b"etag"}
 
 
 @dataclass(frozen=True)
 class Copy:
-    """A stored response, inferred from the origin's responses: content of the latest 200, latest validators, frame."""
+    """Stored response of a proxy, inferred from the origin's responses: latest 200 and latest validators."""
 
     body: bytes
     validators: Mapping[bytes, bytes]
@@ -39,20 +39,20 @@ class Copy:
 
 @dataclass(frozen=True)
 class Served:
-    """A client's exchange, and the exchange with the origin on its behalf, if any."""
+    """A client's exchange with the proxy, and the proxy's exchange with the origin for it (None for a hit)."""
 
     exchange: Exchange
     upstream: Exchange | None
 
     @property
     def path(self) -> bytes:
-        """The requested path."""
+        """The path of the client's request."""
         return path_of(self.exchange)
 
 
 @dataclass(frozen=True)
 class Legs:
-    """The connections to the proxy, and those that it opened."""
+    """Both legs of a proxy: connections from clients, and connections to the origin."""
 
     clients: PageLoad
     origin: PageLoad
@@ -61,14 +61,14 @@ class Legs:
 
     @property
     def alone(self) -> bool:
-        """True if the proxy responded to clients and opened no connection to the origin."""
+        """True if the proxy responded to clients without any connection to the origin."""
         answered = any(exchange.response is not None for exchange in self.clients.exchanges)
         return answered and not self.origin.conversations and not self.unseen
 
     @property
     def loads(self) -> list[PageLoad]:
-        """The legs that are evidence."""
-        # No request to the origin is not a gap in the capture, but a finding for the check.
+        """The legs to use as evidence: both, or that of the clients if the proxy needed no origin."""
+        # A proxy without any connection to the origin is a finding for the checks, not a gap in the capture.
         return [self.clients] if self.alone else [self.clients, self.origin]
 
     @property
@@ -78,17 +78,17 @@ class Legs:
 
     @property
     def absence(self) -> str | None:
-        """The missing connection; None if both legs have some."""
+        """The leg without connections, described; None if both legs have connections."""
         return next((load.absence for load in self.loads if load.absence is not None), None)
 
     @property
     def gap(self) -> str | None:
-        """The first connection that was not captured whole."""
+        """The first connection that was not captured completely, described; None if all were."""
         return next((load.gap for load in self.loads if load.gap is not None), None)
 
     @property
     def violation(self) -> Contradiction | None:
-        """The first violation of the grammar."""
+        """The first violation of the HTTP grammar; None if there is none."""
         try:
             for load in self.loads:
                 load.require_valid()
@@ -104,19 +104,19 @@ class Legs:
         return found
 
     def asked(self, spans: Iterable[Span]) -> list[Exchange]:
-        """Return the exchanges between clients and the proxy within any of these spans, in that order."""
+        """Return the exchanges of clients and proxy within the time spans, span by span."""
         return _within(self.clients.exchanges, spans)
 
     def forwarded(self, spans: Iterable[Span]) -> list[Exchange]:
-        """Return the exchanges between the proxy and the origin within any of these spans, in that order."""
+        """Return the exchanges of proxy and origin within the time spans, span by span."""
         return _within(self.origin.exchanges, spans)
 
     def served(self, spans: Iterable[Span]) -> list[Served]:
-        """Pair each client exchange with the last exchange of proxy and origin on its path meanwhile."""
+        """Pair each exchange of a client with the proxy's last exchange with the origin for its path meanwhile."""
         return [Served(exchange, self._meanwhile(exchange)) for exchange in self.asked(spans)]
 
     def answers_before(self, path: bytes, time_ns: int) -> list[Exchange]:
-        """Return the exchanges with the origin on a path with a response before a time."""
+        """Return the exchanges with the origin for a path whose response began by the given time."""
         return [
             each
             for each in self._upstream.get(path, [])
@@ -124,7 +124,7 @@ class Legs:
         ]
 
     def copy(self, path: bytes, time_ns: int) -> Copy | None:
-        """Return the response that the proxy may have stored for a path at a time; None without one."""
+        """Return the response that the proxy may have stored for a path at a time; None if there is none."""
         found: Copy | None = None
         for exchange in self.answers_before(path, time_ns):
             response = exchange.response
@@ -146,7 +146,7 @@ class Legs:
 
 
 def read_legs(captured: CaptureFile, interface: str, proxy: str, ports: Iterable[int]) -> Legs:
-    """Return the HTTP connections at the proxy's interface, by leg; `proxy` is its address, `ports` are the servers'.
+    """Return the HTTP connections at a proxy's interface by leg; `proxy` is its address, `ports` those of servers.
 
     Raises KeyError if the capture has no such interface.
     """
@@ -163,7 +163,7 @@ def read_legs(captured: CaptureFile, interface: str, proxy: str, ports: Iterable
 
 
 def _asks(captured: CaptureFile, interface: str, proxy: str, ports: set[int]) -> bool:
-    """Return True if the proxy sends a server any octets, on any connection."""
+    """Return True if the proxy sends any octets to a server, on connections older than the capture as well."""
     return any(
         network_layer(frame.packet).src == proxy
         and frame.packet[layers.TCP].dport in ports
@@ -174,12 +174,12 @@ def _asks(captured: CaptureFile, interface: str, proxy: str, ports: set[int]) ->
 
 
 def path_of(exchange: Exchange) -> bytes:
-    """Return path and query of a request-target, whichever form it has."""
+    """Return path and query of an exchange's request target, in origin-form or absolute-form."""
     return _ABSOLUTE.sub(b"", exchange.target, count=1) or b"/"
 
 
 def validators_of(message: Message) -> dict[bytes, bytes]:
-    """Return Last-Modified and ETag of a response, as far as it has them."""
+    """Return the Last-Modified and ETag fields of a response, if present, by lower-case name."""
     return {name: values[-1] for name in CONDITIONS.values() if (values := message.values(name))}
 
 
@@ -189,7 +189,7 @@ def status_of(message: Message) -> int:
 
 
 def text(octets: bytes) -> str:
-    """Format octets of a message for evidence texts."""
+    """Decode octets of a message for evidence texts."""
     return octets.decode("ascii", "backslashreplace")
 
 

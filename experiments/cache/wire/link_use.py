@@ -1,4 +1,4 @@
-"""Link usage of a workload in octets, and the share saved by copies nearer to the clients."""
+"""Octets on a link during a workload, and the share saved by stored copies nearer to the clients."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from experiments.harness.judge.verdict import Verdict, failed, shown, undecided
 
 @dataclass(frozen=True)
 class LinkUse:
-    """Usage of a link during a workload: octets of all frames with their headers, in both directions."""
+    """Use of a link during a workload: octets of all frames with their headers, in both directions."""
 
     octets: int
     frames: int
@@ -21,7 +21,7 @@ class LinkUse:
 
 @dataclass(frozen=True)
 class ReliefWording:
-    """Wording of the comparison in a verdict: `the same visits on the access link, without the cache and with it`."""
+    """Phrases for a verdict on savings, as in: `the same visits on the access link, without the cache and with it`."""
 
     workload: str
     link: str
@@ -46,7 +46,7 @@ def link_use(captured: CaptureFile, interface: str, span: Span, but: Sequence[Sp
 
 
 def decide_relief(claim: str, words: ReliefWording, without: LinkUse, relieved: LinkUse, from_copies: int) -> Verdict:
-    """Decide from the octets of the same workload on a link, without and with a cache or CDN (the saver).
+    """Decide a claim from the octets of one workload on a link, without and with a cache or CDN (the saver).
 
     `from_copies`: number of responses served from copies alone. A saver that stores nothing may save octets as well, by
     persistent connections; the verdict is then undecided.
@@ -68,5 +68,5 @@ def decide_relief(claim: str, words: ReliefWording, without: LinkUse, relieved: 
 
 
 def change(before: float, after: float) -> str:
-    """Format a relative change for evidence texts."""
+    """Format a relative change for evidence texts, as a percentage."""
     return f"{abs(1 - after / before):.0%} {'less' if after <= before else 'more'}"
