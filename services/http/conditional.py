@@ -79,7 +79,7 @@ def _date(fields: Fields, name: bytes, now: float) -> int | None:
 
 
 def _matches(value: bytes, entity_tag: bytes, strongly: bool) -> bool:
-    """Match "*" or a list of entity tags (RFC 9110 sections 13.1.1 and 13.1.2).
+    """Return whether "*" or a list of entity tags matches a tag (RFC 9110 sections 13.1.1 and 13.1.2).
 
     The sections do not define an invalid value. Here it matches nothing, not even its well-formed tags, which is safe:
     If-Match fails, and If-None-Match sends the representation.
@@ -90,7 +90,7 @@ def _matches(value: bytes, entity_tag: bytes, strongly: bool) -> bool:
 
 
 def is_same_tag(tag: bytes, other: bytes, strongly: bool) -> bool:
-    """Compare two entity tags, strongly or weakly (RFC 9110 section 8.8.3.2)."""
+    """Return whether two entity tags are equal by strong or weak comparison (RFC 9110 section 8.8.3.2)."""
     if strongly:
         return tag == other and not tag.startswith(b"W/")
     return tag.removeprefix(b"W/") == other.removeprefix(b"W/")

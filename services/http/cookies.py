@@ -12,7 +12,7 @@ import re
 
 from services.http.fields import FieldLine
 
-# RFC 6265 section 6.1: a client stores at least 50 cookies of a domain; further ones than this are ignored.
+# Maximum number of cookies parsed, further ones are ignored; RFC 6265 section 6.1: clients store at least 50.
 COOKIES_MAX = 100
 # RFC 6265 section 4.1.1: cookie-octet, without the optional quotes.
 _VALUE = re.compile(r"[!#-+\--:<-\[\]-~]*\Z")
@@ -30,14 +30,14 @@ def cookies(value: bytes | None) -> dict[str, str]:
 
 
 def set_cookie(name: str, value: str, secure: bool) -> FieldLine:
-    """Return the Set-Cookie field of a session cookie, hidden from scripts and from requests of other sites."""
+    """Return the Set-Cookie field of a session cookie, with HttpOnly and SameSite=Strict, and Secure if `secure`."""
     if not (_NAME.match(name) and _VALUE.match(value)):
         raise ValueError("invalid character in the name or value of a cookie")
     return b"Set-Cookie", f"{name}={value}{_attributes(secure)}".encode("ascii")
 
 
 def drop_cookie(name: str, secure: bool) -> FieldLine:
-    """Return the Set-Cookie field that deletes a cookie."""
+    """Return the Set-Cookie field that deletes a cookie in the client."""
     return b"Set-Cookie", f"{name}={_attributes(secure)}; Max-Age=0".encode("ascii")
 
 

@@ -11,7 +11,7 @@ class HTTPError(Exception):
 
 
 class TruncatedError(HTTPError):
-    """The connection ended inside a message (RFC 9112 section 8)."""
+    """The connection ended inside a message, which is thus incomplete (RFC 9112 section 8)."""
 
     def __init__(self, detail: str) -> None:
         super().__init__(400, detail)

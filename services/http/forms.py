@@ -31,7 +31,7 @@ _TOKEN = TCHAR + rb"+"
 _MEDIA_TYPE = re.compile(rb"(%b/%b)[ \t]*" % (_TOKEN, _TOKEN))
 _MEDIA_TYPE_PARAMETER = re.compile(rb"[ \t]*;[ \t]*(%b)=(%b|%b)[ \t]*" % (_TOKEN, QUOTED_STRING, _TOKEN))
 
-# RFC 2046 section 5.1.1: 1 to 70 characters.
+# RFC 2046 section 5.1.1: a boundary has 1 to 70 characters and does not end with a space.
 _BOUNDARY = re.compile(rb"[0-9A-Za-z'()+_,\-./:=? ]{0,69}[0-9A-Za-z'()+_,\-./:=?]")
 # Maximum number of parts of a form, 413 beyond it: the longest form of this project has two hundred fields.
 PARTS_MAX = 500
@@ -72,7 +72,7 @@ class Form:
         return next((value for field_name, value in self.fields if field_name == name), "")
 
     def get_all(self, name: str) -> list[str]:
-        """Return the values of all fields with this name."""
+        """Return the values of all fields with this name, in order."""
         return [value for field_name, value in self.fields if field_name == name]
 
 
@@ -102,7 +102,7 @@ def url_fields(octets: bytes) -> list[tuple[str, str]]:
 
 @dataclass(frozen=True, slots=True)
 class PartHead:
-    """The header of a part; `file_name` is None unless the part is a file."""
+    """Event: the header of a part; `file_name` is None unless the part is a file."""
 
     name: str
     file_name: str | None
@@ -111,14 +111,14 @@ class PartHead:
 
 @dataclass(frozen=True, slots=True)
 class PartData:
-    """A piece of a part's content."""
+    """Event: a piece of a part's content."""
 
     data: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class PartEnd:
-    """The end of a part."""
+    """Event: the end of a part's content."""
 
 
 PartEvent = PartHead | PartData | PartEnd
@@ -152,7 +152,7 @@ class MultipartParser:
         self._parts = 0
 
     def feed(self, data: bytes) -> list[PartEvent]:
-        """Parse octets and return events; raises HTTPError."""
+        """Parse octets of the form and return events; raises HTTPError 400 or 413."""
         self._buffer += data
         events: list[PartEvent] = []
         while self._step(events):
@@ -176,7 +176,7 @@ class MultipartParser:
             return self._empty_line(events)
         if self._state is _State.CONTENT:
             return self._content(events)
-        # RFC 2046 section 5.1.1: the epilogue is ignored.
+        # RFC 2046 section 5.1.1: the epilogue, after the last delimiter, is ignored.
         self._buffer.clear()
         return False
 
@@ -306,7 +306,7 @@ def _text(octets: bytes) -> str:
 
 
 class FormParser:
-    """Incremental parser of a request's content, for both media types."""
+    """Incremental parser of a submitted form: application/x-www-form-urlencoded or multipart/form-data."""
 
     def __init__(self, content_type: bytes | None) -> None:
         kind, parameters = media_type(content_type)
@@ -319,7 +319,7 @@ class FormParser:
         self._field_octets = 0
 
     def feed(self, data: bytes) -> None:
-        """Parse octets; raises HTTPError."""
+        """Parse octets of the form; raises HTTPError 400 or 413."""
         if self._parser is None:
             self._buffer_content(data)
             return
@@ -327,7 +327,7 @@ class FormParser:
             self._handle(event)
 
     def finish(self) -> Form:
-        """Return the complete form; raises HTTPError if it is incomplete."""
+        """Return the complete form; raises HTTPError 400 if it is incomplete."""
         if self._parser is None:
             self._form.fields = url_fields(b"".join(self._pieces))
         else:

@@ -100,32 +100,32 @@ class Response:
 
     @property
     def phrase(self) -> bytes:
-        """The reason phrase received, or the registered one."""
+        """Reason phrase as received, or the registered one of the status code."""
         return PHRASES.get(self.status, b"") if self.reason is None else self.reason
 
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """A piece of the content, with the transfer coding decoded."""
+    """Event: a piece of the content, with the transfer coding decoded."""
 
     data: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class EndOfMessage:
-    """The end of the content, with the trailer fields (RFC 9110 section 6.5.1)."""
+    """Event: the end of the content, with the trailer fields (RFC 9110 section 6.5.1)."""
 
     trailers: Fields = field(default=NO_FIELDS)
 
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """The peer closed its side between two messages."""
+    """Event: the peer closed its side of the connection between two messages."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """An error of the peer: the status code of the response to it, and the reason."""
+    """Event: an error of the peer, with the status code of the response to it, and the reason."""
 
     status: int
     detail: str
@@ -152,7 +152,7 @@ _HOST = re.compile(
     rb"(?:\[(?:(?P<ipv6>[0-9A-Fa-f:.]++)|[Vv][0-9A-Fa-f]++\.[%b%b:]++)\]|(?:[%b%b]|%b)*+)(?::(?P<port>\d*+))?"
     % (_UNRESERVED, _SUB_DELIMS, _UNRESERVED, _SUB_DELIMS, _PERCENT_ENCODED)
 )
-# No white space, control character or non-ASCII octet, and no fragment: RFC 9112 sections 3 and 3.2.1.
+# RFC 9112 sections 3 and 3.2.1: path and query have visible ASCII characters only, and no fragment.
 _PATH_AND_QUERY = re.compile(rb"[\x21\x22\x24-\x7e]*+")
 # Characters that RFC 3986 sections 3.3 and 3.4 exclude from path and query.
 _NOT_IN_URI = re.compile(rb"%%(?![0-9A-Fa-f]{2})|[^%b%b:@/?%%]" % (_UNRESERVED, _SUB_DELIMS))

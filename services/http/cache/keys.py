@@ -44,7 +44,7 @@ def cache_key(target: Target, host: bytes, scheme: bytes = b"http") -> bytes:
 
 @lru_cache(maxsize=URIS_KEPT)
 def resolved_key(base: bytes, reference: bytes) -> bytes | None:
-    """Resolve a URI reference against `base`, itself a key, and return its cache key (RFC 3986 section 5.2).
+    """Resolve a URI reference against the key `base`; return its cache key, or None (RFC 3986 section 5.2).
 
     None for a URI of another origin (RFC 9111 section 4.4, RFC 9110 section 4.3.1).
     """

@@ -62,7 +62,7 @@ def decide(
     if request.method == b"GET" and not request.fields.has_any(_NOT_PLAIN):
         answer = _plain_hit(request, uri, stored, now, policy)
         return answer or _considered(request, NO_REQUEST_DIRECTIVES, uri, stored, now, policy)
-    # RFC 9111 section 4: unsafe methods are written through; so are all others that this cache does not answer.
+    # RFC 9111 section 4: requests with other methods than GET and HEAD are forwarded.
     if request.method not in _READS:
         return Forward(request, request, b"method")
     if has_content(request):

@@ -86,7 +86,7 @@ _WITH_CONTENT_LOCATION = frozenset((b"POST", b"PATCH"))
 UNDERSTOOD = frozenset(
     (*range(200, 208), 226, *range(300, 304), 305, 307, 308, *range(400, 418), 421, 422, 423, 424, 426, 451)
 ) | frozenset((500, 501, 502, 503, 504, 505, 506, 507, 508))
-# A 304 updates stored responses, 407 is from the proxy; RFC 6585 sections 3 to 6 forbid storing 428, 429, 431 and 511.
+# A 304 updates stored responses, a 407 is the proxy's own; RFC 6585 sections 3 to 6 forbid storing all others.
 NEVER_STORED_STATUS = frozenset((304, 407, 428, 429, 431, 511))
 # RFC 9110 sections 15.5.13, 15.5.17 and 15.5.18: each status is caused by request fields outside the cache key.
 # A response with status 412, 416 or 417 is stored only if the request has none of the fields that can cause it.
@@ -151,7 +151,7 @@ def truncated(stored: StoredResponse, received_octets: int) -> StoredResponse | 
 def _span(response: Response) -> ContentSpan | None:
     """Return the span of a partial response; None for a complete one, which a 206 can be (RFC 9110 section 15.3.7)."""
     span = parse_content_range(response.fields) if response.status == 206 else None
-    # A complete 206 has no span only with Content-Length, by which the store detects truncated content.
+    # A 206 with all octets counts as complete only with Content-Length, by which truncation is detected.
     is_all = span is not None and is_complete(span) and b"content-length" in response.fields
     return None if is_all else span
 
@@ -167,9 +167,9 @@ def _head(response: Response, fields: Fields, *, is_whole: bool) -> Response:
 
 def _method_allows(request: Request, uri: bytes, response: Response, control: EffectiveControl) -> bool:
     if request.method in (b"GET", b"HEAD"):
-        # RFC 9110 section 9.3.1: content of a GET has no semantics; an origin that uses it makes the key incomplete.
+        # RFC 9110 section 9.3.1: content of a GET has no semantics; a response that depends on content is not stored.
         return not has_content(request)
-    # RFC 9110 section 9.3.3, RFC 5789 section 2: explicit freshness and Content-Location with the target's URI.
+    # RFC 9110 section 9.3.3: a POST or PATCH response needs explicit freshness, and the target in Content-Location.
     if request.method not in _WITH_CONTENT_LOCATION or response.status != 200 or not control.is_explicit:
         return False
     location = response.fields.get(b"content-location")
@@ -183,7 +183,7 @@ def is_about_fields(request: Request, response: Response) -> bool:
 
 def _status_allows(request: Request, response: Response, directives: ResponseDirectives) -> bool:
     status = response.status
-    # RFC 9111 section 3: a final status code; with must-understand, one that the cache understands.
+    # RFC 9111 section 3: only final status codes are stored; with must-understand, only those in UNDERSTOOD.
     if status < 200 or status in NEVER_STORED_STATUS:
         return False
     if is_about_fields(request, response):
@@ -192,7 +192,7 @@ def _status_allows(request: Request, response: Response, directives: ResponseDir
         return False
     if status != 206:
         return True
-    # RFC 9111 section 3.3: GET only; RFC 9110 section 15.3.7: a 206 without a range request is an error of the origin.
+    # RFC 9111 section 3.3: of 206 responses, only those to a GET with Range are stored (RFC 9110 section 15.3.7).
     span = parse_content_range(response.fields)
     if span is None or not is_range_request(request):
         return False
@@ -226,10 +226,10 @@ def _directives_allow(response: Response, control: EffectiveControl) -> bool:
     # RFC 9111 section 5.2.2.3: must-understand, where the status code is understood, overrides no-store.
     if directives.no_store and not (directives.must_understand and response.status in UNDERSTOOD):
         return False
-    # RFC 9111 section 5.2.2.7, a shared cache
+    # RFC 9111 section 5.2.2.7: a shared cache stores no private response.
     if directives.private:
         return False
-    # RFC 9111 section 3, the last requirement
+    # RFC 9111 section 3: storing requires an explicit expiration time, public, or a heuristically cacheable status.
     return control.is_explicit or directives.public or response.status in HEURISTICALLY_CACHEABLE
 
 
@@ -374,7 +374,7 @@ def _stale_fallback(forward: Forward, now: float, policy: Policy, status: int | 
 
 
 def _not_modified(exchange: _Exchange) -> ResponseActions:
-    """Handle a 304 (RFC 9111 sections 4.3.2 to 4.3.4)."""
+    """Return the actions for a 304: serve a freshened response, relay the 304, or retry (RFC 9111 4.3.2 to 4.3.4)."""
     forward, head = exchange.forward, exchange.head
     is_clients_own = forward.original.fields.has_any(CLIENT_PRECONDITIONS)
     about = () if b"if-none-match" in forward.original.fields else forward.validating
@@ -415,7 +415,7 @@ def _validated(exchange: _Exchange, stored: StoredResponse) -> Serve:
 
 
 def _completed(exchange: _Exchange, part: StoredResponse) -> ResponseActions:
-    """Handle the response to a request for the missing end of a stored response (RFC 9111 sections 3.3 and 3.4)."""
+    """Return the actions for a response to a request for the missing end of a stored one (RFC 9111 3.3 and 3.4)."""
     original = exchange.forward.original
     new = parse_content_range(exchange.head.fields) if exchange.head.status == 206 else None
     old = part.span
@@ -485,7 +485,7 @@ def _after_head(exchange: _Exchange) -> ResponseActions:
 
 
 def _relayed(exchange: _Exchange, may_store: bool = True) -> ResponseActions:
-    """Relay a response, and store it where that is permitted (RFC 9111 sections 3 and 4.4)."""
+    """Return the actions to relay a response, and to store it where that is permitted (RFC 9111 sections 3 and 4.4)."""
     forward, head = exchange.forward, exchange.head
     stored = exchange.storable() if may_store else None
     line = exchange.status_line(stored, is_stored=stored is not None)

@@ -131,7 +131,7 @@ def is_complete(span: ContentSpan) -> bool:
 
 
 def pieces(stored: StoredResponse, old: ContentSpan, new: ContentSpan) -> tuple[Piece, ...]:
-    """Return the content of the union of two parts: the arriving one, extended on both sides by the stored one."""
+    """Return the pieces of the union of two parts: the arriving part, extended on both sides by the stored one."""
     parts = []
     if old.first < new.first:
         parts.append(Piece(stored, Span(0, new.first - old.first - 1)))
@@ -217,7 +217,7 @@ _NOT_IN_304 = frozenset(
 # RFC 9110 section 15.3.7: a client that sends If-Range has these fields from the earlier response.
 _KNOWN_TO_CLIENT = frozenset((b"content-encoding", b"content-language", b"content-type", b"last-modified"))
 _OF_WHOLE = frozenset((b"content-length", b"content-range"))
-# RFC 9110 section 15.5.17: a 416 is about the range; these fields describe the representation.
+# RFC 9110 section 15.5.17: a 416 is about the range, so fields that describe the representation are dropped.
 _NOT_IN_416 = _NOT_IN_304 - {b"last-modified"} | {b"content-disposition"}
 _TO_ORIGIN_ALONE = (b"if-match", b"if-unmodified-since")
 _PRECONDITIONS = (b"if-none-match", b"if-modified-since")

@@ -23,7 +23,7 @@ from services.http.conditional import CONDITIONAL_NAMES, entity_tags, is_entity_
 from services.http.fields import HOP_BY_HOP, PROXY_AUTHENTICATION, FieldLine, Fields, format_date, lower_tokens
 from services.http.messages import Request, Response
 
-# RFC 9111 section 3.1. Trailer is removed because trailer fields are not stored.
+# RFC 9111 section 3.1: fields that are never stored; Trailer is one, since trailer fields are not stored.
 NEVER_STORED = HOP_BY_HOP | PROXY_AUTHENTICATION | {b"trailer"}
 # RFC 9111 section 3.2: Content-Length is never updated, and Content-Range is processed when a response is stored.
 _NOT_UPDATED = frozenset((b"content-length", b"content-range"))
@@ -38,7 +38,7 @@ def relayed(response: Response, response_time: float) -> Response:
     has_date = http_date(fields.get(b"date"), response_time) is not None
     if has_date and not fields.has_any(HOP_BY_HOP):
         return response
-    # RFC 9110 section 7.6.1: Connection must not list end-to-end fields such as Cache-Control; they are ignored.
+    # RFC 9110 section 7.6.1: Connection must not list end-to-end fields: Cache-Control and such fields are kept.
     removed = HOP_BY_HOP | set(lower_tokens(fields.get(b"connection"))) - DEPENDED_ON
     # RFC 9112 section 6.3: Transfer-Encoding overrides Content-Length, which is not forwarded then.
     if b"transfer-encoding" in fields:

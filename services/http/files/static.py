@@ -196,7 +196,7 @@ _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
 
 
 class Directory:
-    """The path of a directory without its slash, to be redirected (RFC 9110 section 15.4.2)."""
+    """Result for the path of a directory without a final slash, to be redirected (RFC 9110 section 15.4.2)."""
 
 
 DIRECTORY = Directory()

@@ -297,10 +297,10 @@ _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]++)((?:%b)*+)" % _EXTENSION)
 
 
 class BodyDecoder(Protocol):
-    """Decoder of one message's content."""
+    """Interface of a decoder of one message's content."""
 
     def decode(self, buffer: OctetBuffer) -> Data | EndOfMessage | None:
-        """Return the next event, or None until there is more input; raises HTTPError."""
+        """Return the next event, None if it needs more input; raises HTTPError for invalid or excessive content."""
         ...
 
     def at_eof(self) -> EndOfMessage:
@@ -309,7 +309,7 @@ class BodyDecoder(Protocol):
 
 
 class LengthDecoder:
-    """Content framed by Content-Length."""
+    """Decoder of content framed by Content-Length."""
 
     def __init__(self, length: int) -> None:
         self._remaining = length
@@ -322,12 +322,12 @@ class LengthDecoder:
         return Data(data) if data else None
 
     def at_eof(self) -> EndOfMessage:
-        # RFC 9112 section 8: content shorter than its length is incomplete.
+        # RFC 9112 section 8: content shorter than Content-Length is incomplete.
         raise TruncatedError(f"the connection ended {self._remaining} octets before the content did")
 
 
 class CloseDecoder:
-    """Content of a response that ends with the connection; raises HTTPError 413 above `limit_octets`."""
+    """Decoder of a response's close-delimited content; raises HTTPError 413 above `limit_octets`."""
 
     def __init__(self, limit_octets: int) -> None:
         self._allowed = limit_octets
@@ -344,7 +344,7 @@ class CloseDecoder:
 
 
 class ChunkedDecoder:
-    """Content in the chunked transfer coding; raises HTTPError 413 above `limit_octets`."""
+    """Decoder of content in the chunked transfer coding; raises HTTPError 413 above `limit_octets`."""
 
     def __init__(self, limit_octets: int) -> None:
         self._allowed = limit_octets
@@ -388,7 +388,7 @@ class ChunkedDecoder:
         return True
 
     def _open_chunk(self, digits: bytes, extension_octets: int) -> None:
-        # RFC 9112 section 7.1: recipients must anticipate large sizes and prevent overflows.
+        # RFC 9112 section 7.1: recipients must anticipate large chunk sizes and prevent overflows.
         if len(digits) > limits.CHUNK_SIZE_DIGITS:
             raise HTTPError(400, "a chunk's size has too many digits")
         self._extensions_allowed -= extension_octets
@@ -444,12 +444,12 @@ class BodyEncoder:
 
     @property
     def is_chunked(self) -> bool:
-        """True if the content is chunked, so that trailer fields can be sent."""
+        """True if the transfer coding is chunked, so that trailer fields can be sent."""
         return self._length == CHUNKED
 
     @property
     def ends_with_connection(self) -> bool:
-        """True if the content is delimited by the end of the connection."""
+        """True if the content is close-delimited."""
         return self._length == UNTIL_CLOSE
 
     def encode_data(self, data: bytes) -> bytes:
@@ -464,7 +464,7 @@ class BodyEncoder:
         return data
 
     def encode_end(self, trailers: Fields = NO_FIELDS) -> bytes:
-        """Encode the end of the content; raises LocalProtocolError if octets are missing or trailers not possible."""
+        """Encode the end of the content; raises LocalProtocolError if octets are missing or trailers impossible."""
         if self._length == CHUNKED:
             return b"0\r\n%b\r\n" % format_field_lines(trailers)
         if self._remaining > 0:

@@ -126,7 +126,7 @@ def move(half: HalfState, signal: Signal) -> HalfState:
 
 
 class Connection:
-    """Base class of both roles: the input buffer, the two halves, and the loop over parsing steps."""
+    """Base class of a connection's both roles: the input buffer, the two halves, and the loop over parsing steps."""
 
     def __init__(self, body_limit_octets: int) -> None:
         self.receiving = HalfState.IDLE
@@ -138,7 +138,7 @@ class Connection:
 
     @property
     def unparsed_octets(self) -> int:
-        """The size of the input that is buffered and not yet parsed."""
+        """Size in octets of the input that is buffered and not yet parsed."""
         return len(self._buffer)
 
     def _parse(self, step: Callable[[], list[Event]]) -> list[Event]:
@@ -189,7 +189,7 @@ class ClientConnection(Connection):
 
     @property
     def unanswered(self) -> int:
-        """The number of requests without a complete response."""
+        """Number of requests without a complete response."""
         return len(self._methods)
 
     def send_request(self, request: Request, body: bytes = b"") -> bytes:
@@ -207,7 +207,7 @@ class ClientConnection(Connection):
         octets = format_request_head(request)
         self.sending = move(self.sending, Signal.HEAD)
         self._encoder = BodyEncoder(framing.length)
-        # RFC 9112 section 9.6: no further request after one with the close option.
+        # RFC 9112 section 9.6: a request with the close option is the last one.
         self.persistent = framing.persistent
         self._methods.append(request.method)
         self._offers_upgrade = b"upgrade" in request.fields
@@ -215,7 +215,7 @@ class ClientConnection(Connection):
 
     @property
     def is_request_sent(self) -> bool:
-        """True if the last request is complete."""
+        """True if the last request is completely sent."""
         return self.sending is HalfState.IDLE
 
     def send_data(self, data: bytes) -> bytes:
@@ -317,8 +317,9 @@ class ClientConnection(Connection):
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
-# Cache of parsed request heads up to this size: clients repeat their heads, and parsing is a pure function.
+# Maximum number of cached request heads: clients repeat their heads, and parsing is a pure function.
 CACHED_HEADS = 1024
+# Maximum size in octets of a cached request head; longer heads are parsed each time.
 CACHED_HEAD_OCTETS = 2048
 
 
@@ -407,7 +408,7 @@ class ServerConnection(Connection):
         return []
 
     def _end_step(self) -> list[Event]:
-        # A request is never close-delimited, so this raises (RFC 9112 section 6.3, rule 7).
+        # RFC 9112 section 6.3, rule 7: a request is never close-delimited, so at_eof() raises TruncatedError.
         return [self._decoder.at_eof()]
 
     def time_out(self) -> Fault:

@@ -32,7 +32,7 @@ _FIELD_OVERHEAD = 32
 
 
 def parse_request(lines: Sequence[FieldLine], scheme: bytes) -> Request:
-    """Parse a request's header list; `scheme` is the connection's. Raises MalformedError and HTTPError."""
+    """Parse a request's header list on a connection with `scheme`; raises MalformedError, HTTPError."""
     pseudo, fields = _split(lines)
     method = _required(pseudo, _METHOD)
     if not is_token(method):
@@ -73,7 +73,7 @@ def parse_content_length(request: Request) -> int | None:
 
 
 def parse_trailers(lines: Sequence[FieldLine]) -> Fields:
-    """Parse a trailer section; raises MalformedError and HTTPError 431."""
+    """Parse a trailer section; raises MalformedError, or HTTPError 431 if it is too large."""
     pseudo, fields = _split(lines)
     # RFC 9113 section 8.1: trailers have no pseudo-header fields.
     if pseudo:
@@ -110,7 +110,7 @@ def _add_pseudo(pseudo: dict[bytes, bytes], name: bytes, value: bytes, late: boo
 def _check_field(name: bytes, value: bytes) -> None:
     if _NAME.fullmatch(name) is None:
         raise MalformedError("a field name that is empty, has upper case or a character that none may have")
-    # RFC 9113 section 8.2.2: no connection-specific field of HTTP/1, and TE only as "trailers".
+    # RFC 9113 section 8.2.2: connection-specific fields of HTTP/1 are malformed, as is TE other than "trailers".
     if name in CONNECTION_SPECIFIC or (name == b"te" and value.lower() != b"trailers"):
         raise MalformedError("a field that is for HTTP/1 connections")
 

@@ -74,7 +74,7 @@ class HeaderSizes:
 
 @dataclass(slots=True)
 class HeaderBlock:
-    """An incomplete header block: HEADERS without END_HEADERS, and CONTINUATION frames so far."""
+    """Incomplete header block: the payloads of HEADERS without END_HEADERS and of CONTINUATION frames so far."""
 
     stream_id: int
     ends_stream: bool
@@ -92,7 +92,7 @@ class HeaderBlock:
             raise Http2ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, "a header block that does not end")
 
 
-# RFC 7541 section 6.1: the top bit, and an index from 1 to 126 in the other seven.
+# RFC 7541 section 6.1: an octet with the top bit set is an indexed field, with an index from 1 to 126.
 _INDEXED_ONLY = re.compile(rb"[\x81-\xfe]++")
 
 
@@ -113,7 +113,7 @@ class HeaderDecoder:
             detail = f"a header list larger than {limits.DECODED_OCTETS} octets"
             raise Http2ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, detail) from error
         except (HPACKError, IndexError) as error:
-            # RFC 9113 section 4.3: the dynamic tables of the two sides differ from here on.
+            # RFC 9113 section 4.3: after a decoding error, the dynamic tables of the two sides differ.
             raise Http2ConnectionError(
                 ErrorCode.COMPRESSION_ERROR, f"a header block cannot be read: {error}"
             ) from error
@@ -144,7 +144,7 @@ class HeaderEncoder:
             self._cache.clear()
 
     def cached(self, key: Hashable) -> bytes | None:
-        """Return the cached block for `key`, if it is still valid."""
+        """Return the cached header block for `key`; None if it was not encoded, or the dynamic table has changed."""
         return self._cache.get(key)
 
     def encode(self, lines: Sequence[FieldLine], key: Hashable = None) -> bytes:

@@ -39,10 +39,10 @@ HEADER_TABLE_OCTETS = 4096
 # Maximum number of header blocks in the cache of hpack.py.
 CACHED_BLOCKS = 256
 
-# Streams reset before their response is complete: nghttp2's limits (CVE-2023-44487, Rapid Reset; CVE-2025-8671).
+# Maximum burst and rate of streams reset before their response: nghttp2's (CVE-2023-44487, CVE-2025-8671).
 RESETS_BURST = 1000
 RESETS_PER_S = 33.0
-# PING, SETTINGS, empty DATA and other frames without progress: nghttp2's glitch limits (CVE-2019-9511 to 9518).
+# Maximum burst and rate of PING, SETTINGS and other frames without progress: nghttp2's (CVE-2019-9511 to 9518).
 IDLE_FRAMES_BURST = 1000
 IDLE_FRAMES_PER_S = 33.0
 # Maximum number of WINDOW_UPDATE frames for each DATA frame sent, as in Envoy; further ones count as no progress.

@@ -42,6 +42,6 @@ def _targets(page: bytes, url: bytes, content_type: bytes) -> tuple[bytes, ...]:
         own = parse_url(url.decode("ascii"))
     except ValueError:
         return ()
-    # RFC 9113 section 8.4: the server must be authoritative for a promised request.
+    # RFC 9113 section 8.4: only requests for which the server is authoritative are promised.
     links = find_links(page, own.url, content_type)
     return tuple(link.request_target for link in links if link.origin == own.origin)[:PUSHED_OBJECTS]

@@ -233,7 +233,7 @@ class Scheduler:
             else:
                 stream.owed_octets -= len(stream.content)
                 finished = stream.owed_octets == 0
-                # RFC 9113 section 8.1.1: content that is not as long as its Content-Length is malformed.
+                # RFC 9113 section 8.1.1: content that is shorter or longer than Content-Length is malformed.
                 if stream.owed_octets < 0 or not (stream.content or finished):
                     raise BrokenBodyError("the content is not as long as it was said to be")
             if finished:
@@ -277,5 +277,5 @@ class Scheduler:
                 self.send_response(pushed, *held)
 
     def _frame_limit(self) -> int:
-        # RFC 9113 section 4.2: the peer's limit; FRAME_OCTETS is the smallest that it may set.
+        # RFC 9113 section 4.2: the peer limits the frame size, to no less than FRAME_OCTETS.
         return min(self.peer.max_frame_size, limits.FRAME_OCTETS)

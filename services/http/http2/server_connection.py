@@ -51,7 +51,7 @@ from services.http.messages import Request, Response
 
 
 class Http2ServerConnection:
-    """The server's end of one connection."""
+    """Server's end of an HTTP/2 connection: octets in, events out; responses in, octets out."""
 
     def __init__(self, scheme: bytes, body_limit_octets: int, time_limits: TimeLimits, now: float) -> None:
         self.is_over = False
@@ -119,12 +119,12 @@ class Http2ServerConnection:
 
     @property
     def last_stream_id(self) -> int:
-        """The highest stream that the client has opened."""
+        """Highest number of a stream that the client has opened, 0 before the first."""
         return self._streams.last_request_id
 
     @property
     def unparsed_octets(self) -> int:
-        """The size of the input that is buffered and not yet decoded."""
+        """Size in octets of the input that is buffered and not yet decoded."""
         return len(self._frame_decoder)
 
     @property
@@ -182,7 +182,7 @@ class Http2ServerConnection:
                 raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "the first frame is not SETTINGS")
             self._has_settings = True
         block = self._header_block
-        # RFC 9113 section 6.10: within a header block only its own CONTINUATION frames.
+        # RFC 9113 section 6.10: a header block is not interrupted by any other frame.
         if block is not None and (frame.kind != Kind.CONTINUATION or frame.stream_id != block.stream_id):
             raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "a frame within another stream's header block")
         handler = self._handlers.get(frame.kind)
@@ -195,10 +195,10 @@ class Http2ServerConnection:
     # Header blocks (RFC 9113 sections 4.3, 6.2 and 6.10): even that of a rejected stream may change the dynamic table.
 
     def _on_headers(self, frame: Frame) -> None:
-        """Handle HEADERS (RFC 9113 section 6.2)."""
+        """Handle HEADERS, which open a stream or are trailers (RFC 9113 section 6.2)."""
         require_stream(frame)
         stream_id = frame.stream_id
-        # RFC 9113 section 5.1.1: clients use odd numbers, each higher than the last one.
+        # RFC 9113 section 5.1.1: clients use odd stream numbers, each higher than the last one.
         if stream_id % 2 == 0:
             raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "HEADERS on a stream that a client cannot open")
         fragment, depends_on_itself = strip_padding(frame), False
@@ -234,7 +234,7 @@ class Http2ServerConnection:
             self._on_late_headers(stream_id)
             return
         if self._is_draining or self._streams.request_count >= limits.CONCURRENT_STREAMS:
-            # RFC 9113 sections 5.1.2 and 8.7: refused before any processing, so the client may retry it.
+            # RFC 9113 sections 5.1.2 and 8.7: refuse the stream before any processing, so that the client may retry it.
             self._header_decoder.decode(block)
             self._streams.last_request_id = stream_id
             raise Http2StreamError(stream_id, ErrorCode.REFUSED_STREAM, "more streams than announced")
@@ -298,7 +298,7 @@ class Http2ServerConnection:
 
     def _on_trailers(self, stream: Stream, lines: list[FieldLine], ends_stream: bool) -> None:
         if not stream.may_receive:
-            # RFC 9113 section 5.1, half-closed (remote)
+            # RFC 9113 section 5.1: in half-closed (remote), further HEADERS are a stream error.
             raise Http2StreamError(stream.stream_id, ErrorCode.STREAM_CLOSED, "HEADERS after the request's end")
         # RFC 9113 section 8.1: a second header section is the trailers, and ends the stream.
         if not ends_stream:
@@ -313,7 +313,7 @@ class Http2ServerConnection:
         self._complete(stream)
 
     def _on_data(self, frame: Frame) -> None:
-        """Handle DATA (RFC 9113 section 6.1)."""
+        """Handle DATA: count it against the windows, and buffer the content (RFC 9113 section 6.1)."""
         require_stream(frame)
         data = strip_padding(frame)
         stream = self._streams.by_id.get(frame.stream_id)
@@ -373,7 +373,7 @@ class Http2ServerConnection:
     # Control frames (RFC 9113 sections 6.3 to 6.9).
 
     def _on_settings(self, frame: Frame) -> None:
-        """Handle SETTINGS (RFC 9113 section 6.5)."""
+        """Handle SETTINGS: apply and acknowledge the client's values, or take its ACK (RFC 9113 section 6.5)."""
         require_connection(frame)
         if frame.flags & ACK:
             require_size(frame, 0)
@@ -399,7 +399,7 @@ class Http2ServerConnection:
         self._peer_settings.apply(entries)
 
     def _on_ping(self, frame: Frame) -> None:
-        """Handle PING (RFC 9113 section 6.7)."""
+        """Handle PING: acknowledge it (RFC 9113 section 6.7)."""
         require_connection(frame)
         require_size(frame, PING_OCTETS)
         self._rate_limits.count_idle_frame(self._now)
@@ -415,7 +415,7 @@ class Http2ServerConnection:
         self._peer_settings.enable_push = False
 
     def _on_window_update(self, frame: Frame) -> None:
-        """Handle WINDOW_UPDATE (RFC 9113 sections 6.9 and 6.9.1)."""
+        """Handle WINDOW_UPDATE for the connection or a stream (RFC 9113 sections 6.9 and 6.9.1)."""
         require_size(frame, 4)
         increment = decode_uint32(frame.payload) & STREAM_ID_MASK
         self._rate_limits.count_window_update(self._now)
@@ -438,12 +438,12 @@ class Http2ServerConnection:
         if len(frame.payload) != PRIORITY_OCTETS:
             raise Http2StreamError(frame.stream_id, ErrorCode.FRAME_SIZE_ERROR, "PRIORITY of a length other than 5")
         self._rate_limits.count_idle_frame(self._now)
-        # RFC 7540 section 5.3.1; RFC 9113 removed the rule together with priorities, and no known client breaks it.
+        # RFC 7540 section 5.3.1: a stream must not depend on itself, a rule that no known client breaks.
         if decode_uint32(frame.payload) & STREAM_ID_MASK == frame.stream_id:
             raise Http2StreamError(frame.stream_id, ErrorCode.PROTOCOL_ERROR, "a stream that depends on itself")
 
     def _on_rst_stream(self, frame: Frame) -> None:
-        """Handle RST_STREAM (RFC 9113 section 6.4)."""
+        """Handle RST_STREAM: cancel the request and close the stream (RFC 9113 section 6.4)."""
         require_stream(frame)
         require_size(frame, 4)
         stream = self._streams.by_id.get(frame.stream_id)
@@ -485,7 +485,7 @@ class Http2ServerConnection:
             self._events.append(StreamCancelled(stream.stream_id))
 
     def _reset_stream(self, error: Http2StreamError) -> None:
-        """Handle a stream error (RFC 9113 section 5.4.2)."""
+        """Handle a stream error: close the stream with RST_STREAM (RFC 9113 section 5.4.2)."""
         # Count stream errors like RST_STREAM, since provoking a reset costs this side as much (MadeYouReset).
         self._rate_limits.count_reset(self._now)
         stream = self._streams.by_id.get(error.stream_id)
@@ -530,11 +530,11 @@ class Http2ServerConnection:
 
     @property
     def open_streams(self) -> int:
-        """The number of streams that are not closed, promised ones included."""
+        """Number of streams that are not closed, promised ones included."""
         return len(self._streams)
 
     def send_response(self, stream_id: int, response: Response, date: bytes) -> None:
-        """Send a response, or drop it if the stream is closed. The connection owns its Body from here on."""
+        """Send a response, or drop it if the stream is closed; the connection owns the response's Body from here on."""
         stream = self._streams.by_id.get(stream_id)
         if stream is not None and stream.status == 0:
             self._scheduler.send_response(stream, response, date)
@@ -572,7 +572,7 @@ class Http2ServerConnection:
 
     @property
     def outgoing_octets(self) -> int:
-        """The size of data_to_send()."""
+        """Size of data_to_send() in octets."""
         return self._scheduler.outgoing_octets
 
     def produce(self, limit_octets: int) -> list[str]:

@@ -33,7 +33,7 @@ class StreamState(IntEnum):
 
 
 class Signal(IntEnum):
-    """Inputs of the transition table."""
+    """Inputs of the transition table of stream states: frames received and sent, promises and resets."""
 
     RECEIVE_HEADERS = auto()
     RECEIVE_END = auto()
@@ -44,7 +44,7 @@ class Signal(IntEnum):
 
 
 class Closing(IntEnum):
-    """Reasons for a closed stream; they decide how a late frame is handled (RFC 9113 section 5.1, closed)."""
+    """Reasons for which a stream closed; they decide how a late frame is handled (RFC 9113 section 5.1, closed)."""
 
     BY_END = auto()
     BY_PEER_RESET = auto()
@@ -110,7 +110,7 @@ class Stream:
     response_header_size_bytes: int = 0
 
     def move(self, signal: Signal) -> None:
-        """Apply one transition of the table."""
+        """Apply one transition of the state table; raises LocalProtocolError if the table has none."""
         self.state = move(self.state, signal)
 
     @property

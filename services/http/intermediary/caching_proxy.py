@@ -59,7 +59,7 @@ class Outcome:
     served: Response | None = None
 
     def discard(self) -> None:
-        """Close the unused content."""
+        """Close the content and the response that no client uses."""
         self.content.close()
         if self.served is not None and not isinstance(self.served.body, bytes):
             self.served.body.close()

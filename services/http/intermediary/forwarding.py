@@ -119,7 +119,7 @@ SECRET = (b"authorization", b"cookie", b"proxy-authorization")
 # RFC 9110 section 8.6: these methods define a meaning for content, so Content-Length: 0 is sent as well.
 WITH_CONTENT = frozenset((b"POST", b"PUT", b"PATCH"))
 WEBSOCKET = b"websocket"
-# RFC 5842 section 7.2. RFC 9110 section 7.6.3 leaves the reaction to a forwarding loop to the intermediary.
+# RFC 5842 section 7.2: 508 Loop Detected; RFC 9110 section 7.6.3 leaves the reaction to the intermediary.
 LOOP_DETECTED = 508
 
 
@@ -240,7 +240,7 @@ def via(version: Version, name: bytes) -> bytes:
 
 
 class ConcatenatedBody(StreamedBody):
-    """Concatenated content of stored and arriving parts (RFC 9111 section 3.4); read() raises OSError as they do."""
+    """Concatenated content of stored and arriving parts (RFC 9111 section 3.4); read() raises the parts' OSError."""
 
     def __init__(self, bodies: Sequence[Body | StreamedBody]) -> None:
         sizes = [body.size_octets for body in bodies]
@@ -313,7 +313,7 @@ def build_response(
 
 
 def switching_response(head: Response, body: StreamedBody, name: bytes) -> Response:
-    """Build the 101 to WebSocket for the client (RFC 6455 section 4.2.2); the connection adds Connection."""
+    """Build the 101 to WebSocket for the client (RFC 6455 section 4.2.2); the connection adds the Connection field."""
     lines = (*head.fields.without(_REPLACED).lines, (b"Via", via(head.version, name)), (b"Upgrade", WEBSOCKET))
     return Response(head.status, Fields(lines), body, head.reason)
 

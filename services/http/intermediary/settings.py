@@ -41,7 +41,7 @@ def is_connect_permitted(origin: Origin, allowed: Sequence[ConnectTarget]) -> bo
     return any(target.matches(origin) for target in allowed)
 
 
-# Limits of connections to origins, with their sources.
+# Limits of connections to origins.
 
 # Maximum content of a request and of a response: no limit on memory, since content is streamed.
 REQUEST_OCTETS = 2**62
@@ -79,7 +79,7 @@ Network = IPv4Network | IPv6Network
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Settings of one intermediary.
+    """Settings of one intermediary, a forward or reverse proxy.
 
     name      its pseudonym in Via, unique in a chain of proxies: a token, or host:port (RFC 9110 section 7.6.3)
     origin    the origin of a reverse proxy; None for a forward proxy

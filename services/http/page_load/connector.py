@@ -32,7 +32,7 @@ Sink = Callable[[bytes], object]
 
 
 class LoadError(Exception):
-    """A page cannot be loaded; the text gives the reason in one sentence."""
+    """Failure to load a page; the text gives the reason in one sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ class NetworkStream:
 
 
 class Connector:
-    """Opens the connections of one page load: its clock, limits, resolved addresses and connection reports."""
+    """Set-up of one page load's connections: clock, limits, resolved addresses and connection reports."""
 
     def __init__(self, limits: LoadLimits, trust: Trust | None = None) -> None:
         self.limits = limits
@@ -122,7 +122,7 @@ class Connector:
         self._addresses: dict[Origin, list[tuple[str, int]]] = {}
 
     def elapsed_s(self) -> float:
-        """Return the time since the start of the load."""
+        """Return the time since the start of the page load in seconds."""
         return self._loop.time() - self._started
 
     @asynccontextmanager

@@ -18,7 +18,7 @@ from typing import TypeVar
 Result = TypeVar("Result")
 Address = tuple[str, int]
 
-# RFC 8305 section 5: the recommended value; section 8: no less than 10 ms.
+# RFC 8305 section 5 recommends 250 ms between two attempts, section 8 requires no less than 10 ms.
 CONNECTION_ATTEMPT_DELAY_S = 0.25
 
 

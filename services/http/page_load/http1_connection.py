@@ -43,7 +43,7 @@ class Http1Connection:
 
     @property
     def persistent(self) -> bool:
-        """True if another request may be sent."""
+        """True if another request may be sent on this connection."""
         return self._core.persistent
 
     @property

@@ -77,7 +77,7 @@ class Http2Connection:
 
     @property
     def is_open(self) -> bool:
-        """True if a further request may be sent."""
+        """True if a further request may be sent on this connection."""
         return self._core.is_open
 
     def start_upgraded(self, octets: bytes, request_s: float, sink: Sink | None) -> None:

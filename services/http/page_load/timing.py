@@ -18,7 +18,7 @@ class ConnectionReport:
 
 @dataclass(frozen=True, slots=True)
 class ObjectReport:
-    """An object: `connection` is an index into the page's connections, `size_bytes` the size of the content.
+    """Report on an object: `connection` is an index into the page's connections, times are in seconds since the start.
 
     Header sizes are those on the wire: in HTTP/1 the head with its start line, in HTTP/2 the compressed block. The
     request of a pushed object is the server's promise, and request_s the time of its arrival.

@@ -45,7 +45,7 @@ class BodyStream(StreamedBody):
 
     @property
     def buffered_octets(self) -> int:
-        """The size of the buffered content."""
+        """Size of the buffered content in octets."""
         return self._buffered
 
     @property

@@ -32,7 +32,7 @@ TLS_LINGER = 0.25
 
 
 class Http2Connection(asyncio.Protocol):
-    """One client's connection after it has chosen HTTP/2."""
+    """Server's connection to one client after HTTP/2 was chosen by preface, ALPN or Upgrade."""
 
     def __init__(self, context: ServerContext, transport: asyncio.Transport, peer: str, slot: Slot) -> None:
         self.slot = slot

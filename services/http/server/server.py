@@ -53,7 +53,7 @@ class VersionDetector:
         self.octets = b""
 
     def feed(self, data: bytes) -> DetectedVersion:
-        """Add octets and return the result so far."""
+        """Add received octets and return the version, or UNDECIDED."""
         self.octets += data
         if self.octets.startswith(PREFACE):
             return DetectedVersion.HTTP_2

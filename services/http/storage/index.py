@@ -121,7 +121,7 @@ class Index:
         return dropped
 
     def has_newer(self, stored: StoredResponse) -> bool:
-        """Return True where a response that started later is stored and would be replaced (RFC 9111 section 4).
+        """Return True if `stored` would replace a stored response that started later (RFC 9111 section 4).
 
         Names are ordered by the start of the responses.
         """
@@ -213,7 +213,7 @@ class Index:
 
 
 class Space:
-    """Memory and disk space of one store: reserves it for content that arrives, and evicts entries where it is full.
+    """Memory and disk space of one store, reserved for arriving content; evicts entries if it is used up.
 
         space.reserve(memory_octets, disk_octets)   # False where other arriving content takes all the space
         space.evict()                               # the least recently used entries leave, until all limits hold
@@ -231,7 +231,7 @@ class Space:
         self._disk_fails = False
 
     def reserve(self, memory_octets: int, disk_octets: int) -> bool:
-        """Reserve space for octets that arrive, or return it where negative; False where others take all of it."""
+        """Reserve octets for arriving content, or return them if negative; return False if other content takes all."""
         if (memory_octets > 0 or disk_octets > 0) and not self._index.may_reserve(memory_octets, disk_octets):
             return False
         self._index.pending_memory += memory_octets
@@ -240,7 +240,7 @@ class Space:
         return True
 
     def evict(self) -> None:
-        """Evict entries until all limits hold."""
+        """Evict the least recently used entries until all limits hold."""
         evicted = self._index.make_room()
         self.evictions += len(evicted)
         self.remove_files(evicted)
@@ -259,5 +259,5 @@ class Space:
         self._disk_fails = True
 
     def disk_succeeded(self) -> None:
-        """Note a write that succeeded."""
+        """Record a successful write, so that the next failure is logged again."""
         self._disk_fails = False

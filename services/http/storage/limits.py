@@ -6,7 +6,7 @@ MEMORY_OCTETS = 256 * 1024 * 1024
 # Maximum content of one stored response, so that one response does not evict all others from a shared cache.
 OBJECT_OCTETS = 64 * 1024 * 1024
 
-# Default disk space for all files, in the order of the examples of squid and nginx.
+# Default disk space for the files of a store: of the order of the values in squid's and nginx's manuals.
 DISK_OCTETS = 1024 * 1024 * 1024
 
 # Maximum number of stored responses: at about 10 KB each without content, MEMORY_OCTETS is usually reached first.

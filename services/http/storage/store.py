@@ -61,7 +61,7 @@ class MemoryBody:
 
 
 def joined(content: bytes | bytearray, segments: Sequence[Segment]) -> bytes:
-    """Return the complete octets of a MemoryBody with these arguments."""
+    """Return in one piece the octets that a MemoryBody with these arguments yields."""
     return b"".join(_view(content, segment) for segment in segments)
 
 
