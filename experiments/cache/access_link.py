@@ -118,7 +118,7 @@ class Case:
 
 
 def run(context: Run) -> Outcome:
-    """Run the cases, decide the claims, compare times with theory."""
+    """Run the cases (slow link, faster link, cache), decide claims W1, W2 and W8, compare times with theory."""
     asked = context.parameters
     if asked["span"]:
         return _all_arrivals(context)
@@ -218,13 +218,13 @@ def _measure_span(
     """Send all arrivals of a time span, capture at the client alone, and return the measurements."""
     asked, mbit = context.parameters, setting.rate_bps / 1e6
     waits = waits_s(arrivals_s, OBJECT_BITS / setting.rate_bps)
-    # Two transmissions: the response's, and more than enough for the request's frame.
+    # Allow two transmissions for a request: the response's, and more than enough for the request's frame.
     delays_s = [wait_s + setting.rtt_s + 2 * OBJECT_BITS / setting.rate_bps for wait_s in waits]
     longest_s = max(delays_s)
     plan = {
         "connect": [NAME, DEFAULT_PORT],
         "host": NAME,
-        # The origin keeps every connection open for the whole span: open no more than necessary.
+        # The origin keeps all connections open for the whole span, so open no more than necessary.
         "connections": most_under_way(arrivals_s, delays_s) + SPARE_CONNECTIONS,
         # One request warms up the programs; all other connections only have to be open.
         "warm": ["/0.bin"],

@@ -28,7 +28,7 @@ from topologies.emulation.testbed import Starter
 from topologies.emulation.watch import ServerDied
 from topologies.web import PROXY_ADDRESS, WebTopo
 
-# All checks of `lab7 matrix cache`, by section.
+# Checks of the command `lab7 matrix cache`, in the order of the matrix's rows.
 CHECKS: tuple[Check, ...] = (*storage.CHECKS, *reuse.CHECKS, *validation.CHECKS, *forwarding.CHECKS)
 ORIGIN = "http://www.example.com:80"
 ORIGIN_PORT = 80

@@ -272,7 +272,7 @@ def _visit(
     spares = _spares(context)
 
     def go(phase: str, visitor: Visitor, number: int, spare: list[int] | None = None) -> int:
-        """Visit a page, again or on a spare page after a disturbance; return the number of the page visited last."""
+        """Visit a page; if disturbed, repeat with a spare page or the same one; return the last page's number."""
         numbers = [number, *([number] * RETAKES if spare is None else spare)]
         each = iter(numbers)
         windows = watch.samples(lambda: visitor.visit(pages.paths(next(each))), min(RETAKES, len(numbers) - 1))
@@ -311,7 +311,7 @@ def _spares(context: Run) -> range:
 
 
 def _keep_asking(context: Run, visitors: Sequence[Visitor], live: LiveObjects) -> Span:
-    """Run requests of all clients for the live objects while these are replaced at times drawn from the seed."""
+    """Run all clients' requests for changing objects, replaced meanwhile at random times; return the time span."""
     asked, random = context.parameters, Random(context.seed)
     began_s = time.monotonic()
     for number, visitor in enumerate(visitors):
@@ -350,7 +350,7 @@ def _delivered(cached: Campus, legs: Legs) -> list[freshness.Delivery]:
 
 
 def _timings(direct: Campus, cached: Campus, legs: Legs, watch: MachineWatch) -> dict[str, list[Timing]]:
-    """Return the times of all visits: without the cache under one name, with the cache by phase."""
+    """Return the times of all visits by name: one name for those without the cache, one for each phase with it."""
     timings = {DIRECT: [timing(load, watch) for phase in PHASES for load in direct.loads[phase]]}
     for phase in PHASES:
         pairs = zip(cached.loads[phase], cached.visits.spans(phase), strict=True)

@@ -158,7 +158,7 @@ def cdn_testbed(context: Run, folder: Path, **drawing: Any) -> Testbed:
 
 
 def warm_up(bed: Testbed) -> None:
-    """Send a query to every name server, and one for a nonexistent name to each region's local name server.
+    """Send a query to every name server, and one for a nonexistent name to each local one, so that all have started.
 
     The first answer of a program takes milliseconds longer than all later ones, which is no part of any formula. Of the
     names that are looked up later nothing is in a cache afterwards.

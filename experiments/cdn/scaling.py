@@ -78,7 +78,7 @@ class SweepEvidence(Evidence):
 
 
 def run(context: Run) -> Outcome:
-    """Measure over the number of clients, without and with the CDN; decide the claims, compare times with theory."""
+    """Run a sweep over the number of clients, without and with the CDN; decide the claims, compare with theory."""
     evidence = SweepEvidence()
     with site_folder(context) as folder:
         write_picture(folder / OBJECT, context.parameters["size"], context.seed)
@@ -166,7 +166,7 @@ def _rtts_s(context: Run, clients: int) -> list[float]:
 
 
 def _service_s(context: Run, response_bytes: int = 0) -> float:
-    """Return the transmission time of a response on the origin's link in s; `response_bytes` 0 is an estimate."""
+    """Return the transmission time of a response on the origin's link in s; `response_bytes` 0: estimate the size."""
     asked = context.parameters
     return transmission_time_s(response_bytes or asked["size"] + HEAD_BYTES, asked["bw"] * 1e6)
 

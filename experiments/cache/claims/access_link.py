@@ -101,7 +101,7 @@ class CaseFigures:
 def case_figures(
     setting: Setting, client: Traffic, near: Traffic, origin: Traffic, began_ns: int, objects: Objects
 ) -> CaseFigures:
-    """Combine the bulk exchanges of one case; `began_ns` is the start of its first second.
+    """Derive the figures of one case from bulk exchanges at client, near end and origin that start after `began_ns`.
 
     The exchanges of `client` include the octets of responses, which must be those of `objects`.
     """
@@ -178,7 +178,7 @@ def _problem(
         return f"{unseen} of {len(asked)} responses were not captured whole"
     if paired < len(fetched):
         return f"{len(fetched) - paired} responses of the origin were not seen at the link's other end"
-    # One retransmission in a hundred requests changes no mean by a tenth; a fast-growing queue causes a few.
+    # Permit one retransmission per hundred requests, which changes no mean by a tenth, and a few spurious ones.
     if repeated > max(FEW_REPEATED, len(asked) / 100):
         return f"{repeated} segments were sent again, which is load that no formula has"
     return None

@@ -94,7 +94,7 @@ class SpanFigures:
 def span_figures(
     setting: Setting, span_s: float, client: Traffic, began_ns: int, arrivals_s: Sequence[float], objects: Objects
 ) -> SpanFigures:
-    """Combine the exchanges at the client; `began_ns` is the span's start, `arrivals_s` are the scheduled times."""
+    """Derive the figures of a span from the client's exchanges; `began_ns` is the start, `arrivals_s` the schedule."""
     asked = [one for one in client.crossings if one.asked_ns >= began_ns]
     whole = len(asked) == len(arrivals_s) and all(one.end for one in asked)
     problem = None
@@ -139,7 +139,7 @@ def span_figures(
 def decide_waits_over_span(
     claim: str, name: str, one: SpanFigures, interval: WaitInterval, tolerance: float
 ) -> Verdict:
-    """Decide claim W8: each request takes the time of Lindley's recursion, and their mean wait is the formula's.
+    """Decide claim W8: each request takes the time of Lindley's recursion, the mean wait agrees with the formula.
 
     The first comparison permits `tolerance`, the second one a confidence interval.
     Undecided if the waits agree with the recursion, but these arrivals are too unusual a sample for the formula.

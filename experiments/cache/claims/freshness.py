@@ -22,7 +22,7 @@ WHOLE_SECONDS_S = 1.0
 
 @dataclass(frozen=True)
 class Version:
-    """One version of an object; `replaced_ns`: latest time of its replacement (None: never replaced)."""
+    """One version of an object; it was replaced at `replaced_ns` at the latest, None if it never was."""
 
     body: bytes
     replaced_ns: int | None

@@ -33,7 +33,7 @@ from experiments.http.wire.http1 import Conversation, Exchange, Message
 
 @decides("W3")
 def decide_conditional_requests(claim: str, legs: Legs, spans: Sequence[Span]) -> Verdict:
-    """Decide claim W3, from spans in which every stored response is stale: the cache sends conditional requests.
+    """Decide claim W3: the cache validates stale stored responses by conditional requests (in `spans` all are stale).
 
     Failed if it sends none, an unconditional one, or another validator than the origin's.
     """
@@ -68,7 +68,7 @@ def decide_conditional_requests(claim: str, legs: Legs, spans: Sequence[Span]) -
 
 @decides("W4")
 def decide_not_modified(claim: str, legs: Legs, spans: Sequence[Span], objects: Objects) -> Verdict:
-    """Decide claim W4, from spans in which stored responses are stale, unchanged: 304 to the cache, 200 to clients."""
+    """Decide claim W4: validation of unchanged objects gives a 304 without content, and clients get a 200."""
 
     def check() -> tuple[str, list[int]]:
         frames: list[int] = []
@@ -243,7 +243,7 @@ def _not_modified(legs: Legs, served: Served, objects: Objects) -> list[int]:
 
 def _nothing_behind(legs: Legs, upstream: Sequence[Exchange | None]) -> None:
     """Require that no 304 has content: the next octets are another response, or the stream ends."""
-    # Content between two responses is found elsewhere: `decide` has rejected it as a malformed status line.
+    # Check the octets after the last response only: before another response, `decide` rejects any content of a 304.
     for conversation in legs.origin.conversations:
         if conversation.leftover and conversation.exchanges and conversation.exchanges[-1] in upstream:
             frame = response_of(conversation.exchanges[-1]).frames[-1]

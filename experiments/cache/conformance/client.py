@@ -58,7 +58,7 @@ def _go_through(address: tuple[str, int], check: Mapping[str, Any]) -> None:
 
 
 def main(argv: list[str]) -> int:
-    """Send the requests of a script in the command line's file; print READY before, DONE after all responses."""
+    """Send the requests of the script argv[0] to a proxy; print READY at the start, DONE after all responses."""
     script, host, port = argv
     first, *checks = json.loads(Path(script).read_text(encoding="utf-8"))
     print("READY", flush=True)

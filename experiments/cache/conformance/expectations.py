@@ -47,7 +47,7 @@ def judge(seen: CheckSeen, expected: Iterable[tuple[Expectation, ...]]) -> tuple
 
 
 def _own_error(seen: CheckSeen) -> Contradiction | None:
-    """Return an error response that the cache sent without a request to the origin, as a Contradiction; else None."""
+    """Return an error (4xx, 5xx) that the cache sent without a request to the origin, as a Contradiction; else None."""
     for number, step in enumerate(seen.steps, 1):
         for asked in step.client:
             answer, directives = asked.answer, b", ".join(asked.values("cache-control"))
@@ -94,7 +94,7 @@ def answer_of(seen: CheckSeen, number: int) -> Answer:
 
 
 def _before_answer(seen: CheckSeen, number: int) -> list[RequestSeen]:
-    """Return the requests at the origin before the client's response."""
+    """Return the step's requests at the origin that precede the response to the client."""
     step = seen.steps[number - 1]
     answer = step.client[0].answer
     return [one for one in step.origin if answer is None or one.first_ns < answer.last_ns]
@@ -168,7 +168,7 @@ def of_origin(seen: CheckSeen, number: int) -> None:
 
 
 def _of_fields(request: RequestSeen) -> set[int]:
-    """Return the status codes that a request's fields may turn 200 into (RFC 9110 sections 13.2.2 and 14.2)."""
+    """Return the status codes that preconditions and Range may cause instead of 200 (RFC 9110 13.2.2 and 14.2)."""
     found = set()
     if any(request.values(name) for name in ("if-none-match", "if-modified-since")):
         found |= {200, 304}

@@ -56,7 +56,7 @@ def _dated(text: str, now: float) -> str:
 
 
 class _Handler(socketserver.StreamRequestHandler):
-    """Handler of one connection, request by request."""
+    """Handler of one connection to the scripted origin, which may carry several requests."""
 
     timeout = IDLE_S
     server: _Server

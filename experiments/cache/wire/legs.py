@@ -21,7 +21,7 @@ from experiments.harness.judge.verdict import Contradiction
 from experiments.http.wire.http1 import Conversation, Exchange, Message
 from experiments.http.wire.page_load import PageLoad, page_load
 
-# A time span, [start, end) in ns on the capture's clock.
+# Type of a time span: [start, end) in ns on the capture's clock.
 Span = tuple[int, int]
 # RFC 3986 section 3: scheme and authority, which precede the path in a request to a forward proxy.
 _ABSOLUTE = re.compile(rb"[A-Za-z][A-Za-z0-9+.\-]*://[^/?]*")
@@ -67,7 +67,7 @@ class Legs:
 
     @property
     def loads(self) -> list[PageLoad]:
-        """The legs to use as evidence: both, or that of the clients if the proxy needed no origin."""
+        """The legs to use as evidence: both, or the clients' leg alone if the proxy needed no origin."""
         # A proxy without any connection to the origin is a finding for the checks, not a gap in the capture.
         return [self.clients] if self.alone else [self.clients, self.origin]
 
@@ -104,11 +104,11 @@ class Legs:
         return found
 
     def asked(self, spans: Iterable[Span]) -> list[Exchange]:
-        """Return the exchanges of clients and proxy within the time spans, span by span."""
+        """Return the exchanges of clients and proxy that begin within any of the time spans, in order of time."""
         return _within(self.clients.exchanges, spans)
 
     def forwarded(self, spans: Iterable[Span]) -> list[Exchange]:
-        """Return the exchanges of proxy and origin within the time spans, span by span."""
+        """Return the exchanges of proxy and origin that begin within any of the time spans, in order of time."""
         return _within(self.origin.exchanges, spans)
 
     def served(self, spans: Iterable[Span]) -> list[Served]:

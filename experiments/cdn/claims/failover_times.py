@@ -55,7 +55,7 @@ class FailOverTheory:
     def deviation_s(self) -> float:
         """Return the standard deviation of the fail-over time in seconds, from the distribution in share()."""
         cycle_s, check_s = self.cycle_s, self.interval_s
-        # Second moment of F: E[R^2], plus 2 R C + C^2 where R < D, which has the density (1 - r / I) / C.
+        # Second moment of the fail-over time: E[R^2] + E[2 R C + C^2 if R < D], in the module docstring's symbols.
         square = cycle_s**2 / 3 + 2 * check_s**2 / 6 + cycle_s * check_s / 2
         return math.sqrt(square - self.mean_s**2)
 

@@ -117,7 +117,7 @@ def _follows_answers(region: Region, answered: Mapping[int, set[str]]) -> list[i
 
 
 def _walk(local: DnsTraffic, name: str, addresses: Addresses) -> tuple[DnsExchange, list[DnsExchange]]:
-    """Return the first query for the name at the local server, and the server's own queries until it answers."""
+    """Return (first query for the name at the local server, the server's own queries until its answer)."""
     mine = addresses_of(addresses, "local")
     outer = next(
         (

@@ -120,7 +120,7 @@ def decide_single_fetch(
 
 
 def _used(legs: Iterable[PageLoad]) -> list[PageLoad]:
-    """Return the captures of replicas that have connections; a replica without any is checked by its responses."""
+    """Return the legs that have connections; a replica that needed no origin leaves a leg without any."""
     return [leg for leg in legs if leg.conversations]
 
 
