@@ -85,7 +85,7 @@ def beyond_bound(bound: Theory, plan: Plan, topo: Topo, from_s: float, rtts_s: S
         fmean(request.response_s for request in requests) for requests in (full, windowless, ideal)
     )
     internet_s = fmean(rtts_s[request.client] for request in ideal)
-    # Requests do not queue, so what remains is the wait of the response.
+    # Requests do not queue, so the remaining wait is that of responses in the link's queue.
     request_s = transmission_time_s(plan.request_bytes, plan.rate_bps)
     wait_s = ideal_s - internet_s - request_s - bound.terms["transmission"]
     return {

@@ -59,8 +59,8 @@ def _parser() -> argparse.ArgumentParser:
         metavar="S",
         help="time limit for the whole page, in seconds (default: 300)",
     )
-    parser.add_argument("--output", metavar="FILE", help="write the content to FILE; with --strategy single")
-    parser.add_argument("--ca", metavar="FILE", help="CA certificates to verify https servers against")
+    parser.add_argument("--output", metavar="FILE", help="write the response's content to FILE; only --strategy single")
+    parser.add_argument("--ca", metavar="FILE", help="PEM file of CA certificates that verify https servers")
     parser.add_argument("--insecure", action="store_true", help="do not verify the certificates of https servers")
     strategies = ", ".join(STRATEGIES)
     parser.epilog = f"strategies: {strategies}"

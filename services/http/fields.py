@@ -79,7 +79,7 @@ def format_date(seconds: int) -> bytes:
 
 
 def parse_date(value: bytes, now: float) -> int | None:
-    """Parse any of the three formats into seconds since 1970 UTC; return None for an invalid value.
+    """Parse an HTTP-date in any of its three formats into seconds since 1970 UTC; return None for an invalid value.
 
     `now`, in the same unit, resolves a two-digit year.
     """
@@ -95,7 +95,7 @@ def _epoch_seconds(match: re.Match[bytes], now: float) -> int | None:
     month, year = _MONTH_NUMBER[match["month"]], int(match["year"])
     if len(match["year"]) == 2:
         year = _full_year(year, month, day, now)
-    # RFC 9110 section 5.6.7: second 60 is a leap second.
+    # RFC 9110 section 5.6.7: second 60 is valid, as a leap second.
     if not (1 <= day <= calendar.monthrange(2000, month)[1] and hour < 24 and minute < 60 and second <= 60):
         return None
     if month == 2 and day == 29 and not calendar.isleap(year):

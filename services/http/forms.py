@@ -238,7 +238,7 @@ class MultipartParser:
 
     def _content(self, events: list[PartEvent]) -> bool:
         position = self._buffer.find(self._delimiter)
-        # The last octets of the buffer may be the start of a delimiter, so they stay there.
+        # The last octets of the buffer may be the start of a delimiter, so they stay in the buffer.
         end = position if position >= 0 else max(len(self._buffer) - len(self._delimiter) + 1, 0)
         if end:
             events.append(PartData(bytes(self._buffer[:end])))
@@ -355,5 +355,5 @@ class FormParser:
         if head.file_name is None:
             self._form.fields.append((head.name, content.decode("utf-8", "replace")))
         elif head.file_name or content:
-            # Skip a file input without a chosen file: browsers send it as an empty file without a name.
+            # Skip a file input without a chosen file: browsers send an empty file without a name for it.
             self._form.files.append(FormFile(head.name, head.file_name, head.content_type, content))

@@ -109,7 +109,7 @@ def freshness_lifetime(response: Response, control: EffectiveControl, response_t
         return directives.max_age
     if control.expires:
         return _until_expiry(control.expires, date_value(response.fields, response_time), response_time)
-    # RFC 9111 section 4.2.2: a heuristic only without an explicit time, and only where status or `public` permit it.
+    # RFC 9111 section 4.2.2: the heuristic requires a heuristically cacheable status or public, and no explicit time.
     if response.status in HEURISTICALLY_CACHEABLE or directives.public:
         return _heuristic(response, response_time, policy)
     return 0

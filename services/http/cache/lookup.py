@@ -160,7 +160,7 @@ def _reuse(metadata: DerivedMetadata, requested: RequestDirectives, age: float) 
     # RFC 9111 section 4.2.4: no request directive overrides a response directive that prohibits stale reuse.
     if metadata.is_prohibited_stale:
         return Reuse.TOO_STALE
-    # RFC 9111 section 5.2.1.2: max-stale accepts a response up to that staleness.
+    # RFC 9111 section 5.2.1.2: max-stale=N accepts a response that has been stale for at most N seconds.
     if requested.max_stale is not None and staleness <= requested.max_stale:
         return Reuse.STALE
     # RFC 9111 section 5.2.1.1: max-age without max-stale refuses stale responses, also while revalidating.

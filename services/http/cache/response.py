@@ -82,7 +82,7 @@ def invalidated(method: bytes, uri: bytes, response: Response) -> tuple[bytes, .
 # RFC 9110 section 9.3.3, RFC 5789 section 2: with Content-Location, a POST or PATCH response may satisfy a later GET.
 _WITH_CONTENT_LOCATION = frozenset((b"POST", b"PATCH"))
 # RFC 9111 section 5.2.2.3: this cache understands the final status codes of RFC 9110 section 15 except 304.
-# It also understands registered status codes whose RFC has no rule on caching.
+# The cache also understands registered status codes whose RFC has no rule on caching.
 UNDERSTOOD = frozenset(
     (*range(200, 208), 226, *range(300, 304), 305, 307, 308, *range(400, 418), 421, 422, 423, 424, 426, 451)
 ) | frozenset((500, 501, 502, 503, 504, 505, 506, 507, 508))
@@ -474,7 +474,7 @@ def _joined(
 
 
 def _after_head(exchange: _Exchange) -> ResponseActions:
-    """Update the stored responses to GET that a HEAD response confirms, remove the others (RFC 9111 section 4.3.5)."""
+    """Return the actions for a response to HEAD: update GET responses it confirms, remove others (RFC 9111 4.3.5)."""
     get_responses = [candidate for candidate, _ in exchange.candidates if candidate.method != b"HEAD"]
     confirmed = [candidate for candidate in get_responses if is_confirmed(exchange.head, candidate)]
     contradicted = tuple(candidate for candidate in get_responses if candidate not in confirmed)

@@ -214,7 +214,7 @@ def _within(value: bytes, span: ContentSpan) -> list[Span] | None:
 _NOT_IN_304 = frozenset(
     (b"content-encoding", b"content-language", b"content-length", b"content-range", b"content-type", b"last-modified")
 )
-# RFC 9110 section 15.3.7: a client that sends If-Range has these fields from the earlier response.
+# RFC 9110 section 15.3.7: a client that sends If-Range has the content-* fields and Last-Modified already.
 _KNOWN_TO_CLIENT = frozenset((b"content-encoding", b"content-language", b"content-type", b"last-modified"))
 _OF_WHOLE = frozenset((b"content-length", b"content-range"))
 # RFC 9110 section 15.5.17: a 416 is about the range, so fields that describe the representation are dropped.
@@ -308,7 +308,7 @@ def _multipart(
     described = b"" if kind is None else b"Content-Type: %b\r\n" % kind
     segments: list[bytes | Span] = []
     for number, span in enumerate(spans):
-        # RFC 2046 section 5.1.1: the CRLF before a delimiter is part of it; the first one needs none.
+        # RFC 2046 section 5.1.1: the CRLF before a delimiter is part of the delimiter; the first delimiter needs none.
         line_end = b"\r\n" if number else b""
         part = (line_end, boundary, described, content_range(span, size))
         segments.append(b"%b--%b\r\n%bContent-Range: %b\r\n\r\n" % part)

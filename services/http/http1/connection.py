@@ -583,7 +583,7 @@ class ServerConnection(Connection):
         # RFC 9110 section 8.6: the length of the response to a GET is unknown, so no length field is sent.
         if self._method == b"HEAD":
             return None
-        # RFC 9112 section 6.1: chunked only in a response to an HTTP/1.1 request.
+        # RFC 9112 section 6.1: the chunked coding is sent only in response to an HTTP/1.1 request.
         return CHUNKED if self._request is None or self._request.version >= HTTP_1_1 else UNTIL_CLOSE
 
     def _connection_option(self) -> bytes | None:

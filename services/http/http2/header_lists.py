@@ -162,7 +162,7 @@ def response_header_list(status: int, fields: Iterable[FieldLine], date: bytes, 
         # RFC 9113 section 8.2.2: connection-specific fields of HTTP/1 are not sent.
         if lower not in CONNECTION_SPECIFIC:
             lines.append((lower, value))
-    # RFC 9110 section 6.6.1: a forwarded Date is not replaced.
+    # RFC 9110 section 6.6.1: Date is added unless the forwarded response has one.
     if not any(name == b"date" for name, _ in lines):
         lines.append((b"date", date))
     if length is not None:

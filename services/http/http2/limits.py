@@ -120,7 +120,7 @@ class RateLimits:
         self._idle_frames.refund()
 
     def count_window_update(self, now: float) -> None:
-        """Count a WINDOW_UPDATE: free with a credit, otherwise as a frame without progress."""
+        """Count a WINDOW_UPDATE: free if credit() has permitted it, otherwise counted as a frame without progress."""
         if self._window_updates > 0:
             self._window_updates -= 1
         else:

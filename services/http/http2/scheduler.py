@@ -71,7 +71,7 @@ class Scheduler:
     # Responses.
 
     def send_interim(self, stream: Stream, status: int) -> None:
-        """Send an interim response (RFC 9113 section 8.1)."""
+        """Send an interim response: HEADERS with a 1xx status and without END_STREAM (RFC 9113 section 8.1)."""
         block = self._header_encoder.encode([(b":status", b"%d" % status)])
         self.send(encode_frame(Kind.HEADERS, END_HEADERS, stream.stream_id, block))
 

@@ -59,7 +59,7 @@ class CacheFill:
 
     @property
     def joinable(self) -> StoredResponse | None:
-        """The arriving response if a new reader can still get all of it and it is not invalidated, else None."""
+        """The arriving response if a new reader can still get all content, None otherwise or after invalidation."""
         writer = self.writer
         return None if writer is None or self.is_over or not writer.is_open or writer.is_revoked else writer.stored
 

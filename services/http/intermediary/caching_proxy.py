@@ -181,7 +181,7 @@ class CachingProxy(Proxy):
         self._store.close()
 
     def status(self) -> dict[str, object]:
-        """Return the metrics served under the status path."""
+        """Return the counters of proxy and store that are served as JSON under the status path."""
         stored = self._store.statistics
         return super().status() | {
             "entries": stored.entries,

@@ -153,7 +153,7 @@ class Proxy:
         self.pool.close()
 
     def status(self) -> dict[str, object]:
-        """Return the metrics served under the status path."""
+        """Return the counters that the proxy serves as JSON under its status path."""
         numbers: dict[str, object] = dict(self.metrics.as_dict())
         numbers["requests_under_way"] = self.requests_under_way()
         numbers["client_octets"] = self.client_octets()

@@ -1,4 +1,4 @@
-"""Happy eyeballs: connect to the first address that answers, of both families (RFC 8305).
+"""Happy eyeballs: a race of connection attempts to IPv6 and IPv4 addresses, the first success wins (RFC 8305).
 
     reader, writer, address = await connect(addresses, attempt, abandon)
 

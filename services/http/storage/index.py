@@ -96,7 +96,7 @@ class Index:
         return self._entries.get(name)
 
     def touch(self, name: str) -> None:
-        """Mark an entry as used last, if it exists."""
+        """Mark an entry as the most recently used one, if it exists."""
         entry = self._entries.get(name)
         if entry is None:
             return
@@ -213,7 +213,7 @@ class Index:
 
 
 class Space:
-    """Memory and disk space of one store, reserved for arriving content; evicts entries if it is used up.
+    """Memory and disk space of one store: reserved for arriving content, and freed by eviction of entries.
 
         space.reserve(memory_octets, disk_octets)   # False where other arriving content takes all the space
         space.evict()                               # the least recently used entries leave, until all limits hold

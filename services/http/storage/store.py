@@ -78,7 +78,7 @@ class MemoryContent:
         self.octets = bytearray()
 
     def write(self, data: bytes) -> None:
-        """Append octets."""
+        """Append octets to the content in memory."""
         self.octets += data
 
     def read(self, offset: int, limit_octets: int) -> bytes:
@@ -102,7 +102,7 @@ class FileContent:
             raise
 
     def write(self, data: bytes | bytearray) -> None:
-        """Append octets; raises OSError."""
+        """Append octets to the file; raises OSError."""
         write_all(self._descriptor, data)
 
     def read(self, offset: int, limit_octets: int) -> bytes:
@@ -433,7 +433,7 @@ class Store:
         return joined(entry.content, _segments(stored, segments))
 
     def touch(self, stored: StoredResponse) -> None:
-        """Mark a stored response as used last, as open() and held() do."""
+        """Mark a stored response as the most recently used one, as open() and held() do."""
         self._index.touch(stored.name)
 
     def replace(self, old: StoredResponse, new: StoredResponse) -> StoredResponse | None:
