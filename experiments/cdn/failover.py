@@ -333,7 +333,7 @@ def _fault(context: Run, kind: str, ttl: int, began_ns: int = 0, back_ns: int | 
         back_ns=back_ns,
         ttl_s=ttl,
         interval_s=asked["interval"],
-        # In the topology, a check has a time-out of one interval.
+        # The topology cdn sets the time-out of a health check to one interval.
         timeout_s=asked["interval"] if kind == LINK else 0.0,
         # The slack covers a round trip of a refused check, and half a round trip of the answer to the resolver.
         slack_s=2 * region_rtt_s(REGION, asked["scale"]),

@@ -56,7 +56,7 @@ from services.http.messages import Request, Response, has_content
 # Invalidation.
 
 # Safe methods: those of RFC 9110 section 9.2.1, PROPFIND (RFC 4918), REPORT (RFC 3253) and SEARCH (RFC 5323).
-# A successful response to any other method invalidates stored responses (RFC 9111 section 4.4).
+# All other methods count as unsafe: a successful response invalidates stored responses (RFC 9111 section 4.4).
 SAFE_METHODS = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PROPFIND", b"REPORT", b"SEARCH"))
 
 

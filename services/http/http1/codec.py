@@ -198,7 +198,7 @@ class Framing:
 def request_framing(request: Request) -> Framing:
     """Determine a request's framing; raises HTTPError 400 if it is ambiguous, 413 or 501 (transfer coding)."""
     fields = request.fields
-    # RFC 9112 section 6.3, rules 5 to 7: without either field a request has no content.
+    # RFC 9112 section 6.3, rules 5 to 7: without Transfer-Encoding and Content-Length a request has no content.
     length = _request_coding(request) if b"transfer-encoding" in fields else content_length(fields) or 0
     return Framing(length, is_persistent(request.version, fields), _expects_continue(request, length))
 

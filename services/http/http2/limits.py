@@ -48,7 +48,7 @@ IDLE_FRAMES_PER_S = 33.0
 # Maximum number of WINDOW_UPDATE frames for each DATA frame sent, as in Envoy; further ones count as no progress.
 WINDOW_UPDATES_PER_DATA = 10
 
-# Minimum number of closed streams whose reason for closing is known, to ignore or reject late frames on them.
+# Minimum number of closed streams whose reason for closing is kept, to ignore or reject late frames on them.
 CLOSED_STREAMS = 1000
 
 # Maximum number of requests parsed in one batch before their responses are produced.

@@ -106,7 +106,7 @@ class CollapsedRequest:
             return await asyncio.shield(self.outcome)
         finally:
             self._waiting -= 1
-            # Check in the event loop's next iteration, after the waiting clients have registered their readers.
+            # Look for remaining clients in the event loop's next iteration: by then all have registered their readers.
             asyncio.get_running_loop().call_soon(self._check)
 
     def _check(self) -> None:

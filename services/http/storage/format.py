@@ -28,7 +28,7 @@ NAME = re.compile(r"[0-9a-f]{16}")
 
 
 class FormatError(ValueError):
-    """A truncated or damaged head, or one of another version."""
+    """The head of a stored response is truncated, damaged, or of another format version."""
 
 
 @dataclass(frozen=True, slots=True)
