@@ -10,12 +10,12 @@ from services.mail.flags import add_mailbox_flags, count, load_accounts, reload_
 from services.mail.maildir.root import check_root
 from services.shell import Shell, add_common_flags, run_service
 
-# Return the session of a new connection; the arguments are whether STARTTLS is offered, and whether it is required.
+# MakeSession(offers_starttls, requires_starttls) returns the session of a new connection.
 MakeSession = Callable[[bool, bool], Session]
 
 
 def run_access(name: str, description: str, default_port: int, session: MakeSession, argv: list[str] | None) -> int:
-    """Serve until SIGTERM; SIGHUP reloads the accounts. Return the exit status."""
+    """Run a POP3 or IMAP server until SIGTERM; SIGHUP reloads the accounts. Return the exit status."""
     options = _parser(name, description, default_port).parse_args(argv)
 
     async def start(shell: Shell) -> Callable[[], Awaitable[None]]:
@@ -40,7 +40,7 @@ def run_access(name: str, description: str, default_port: int, session: MakeSess
 def _parser(name: str, description: str, default_port: int) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=f"python -m services.mail.{name}", description=description)
     add_mailbox_flags(parser, "offer STARTTLS with a certificate and key, or with a self-signed certificate")
-    parser.add_argument("--need-tls", action="store_true", help="refuse passwords before TLS is active")
+    parser.add_argument("--need-tls", action="store_true", help="reject logins before TLS is active")
     parser.add_argument(
         "--max-connections",
         type=count,
@@ -53,7 +53,7 @@ def _parser(name: str, description: str, default_port: int) -> argparse.Argument
         type=seconds,
         default=LOGIN_S,
         metavar="S",
-        help="seconds from connection to login (default: %(default)s)",
+        help="time-out for login in seconds (default: %(default)s)",
     )
     parser.add_argument(
         "--idle", type=seconds, default=IDLE_S, metavar="S", help="idle time-out in seconds (default: %(default)s)"

@@ -1,4 +1,4 @@
-"""Session protocol of POP3 and IMAP, and the requests that a session makes of its connection."""
+"""Interface between a sans-IO POP3 or IMAP session and its connection: methods, and requests for I/O."""
 
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from services.mail.sasl import Credentials, Exchange
 
 @dataclass(frozen=True, slots=True)
 class LogIn:
-    """Check a password; answered with an Opened, or None if name or password is wrong."""
+    """Request to check a password; answered with Opened, or with None if name or password is wrong."""
 
     user: str
     password: str
@@ -18,7 +18,7 @@ class LogIn:
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """Check an APOP digest (RFC 1939 section 7): MD5 of `timestamp` and the password; answered as LogIn."""
+    """Request to check an APOP digest (RFC 1939 section 7), MD5 of `timestamp` and password; answered like LogIn."""
 
     user: str
     timestamp: bytes
@@ -27,36 +27,36 @@ class Challenge:
 
 @dataclass(frozen=True, slots=True)
 class StartTls:
-    """Start TLS; answered when the handshake is complete."""
+    """Request to start TLS; answered when the handshake is complete."""
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """An authenticated user's mailbox, with the user's full name."""
+    """Answer to a successful login: the user's mailbox, and the name in full (user@domain)."""
 
     name: str
     maildir: Maildir
 
 
 Request = LogIn | Challenge | StartTls
-# Octets to send, or a request that generator.send() answers.
+# A session yields octets to send, or a request, whose answer the connection passes to generator.send().
 Output = bytes | Request
 Outputs = Generator[Output, Any, None]
 
 
 @dataclass(frozen=True, slots=True)
 class ContinuationRequest:
-    """Send `prompt`; the client's next line is the answer (RFC 3501 section 7.5, RFC 5034 section 4)."""
+    """Request for one more line from the client, after sending `prompt` (RFC 3501 section 7.5, RFC 5034 section 4)."""
 
     prompt: bytes
 
 
-# A command handler; the value returned is the text of the final response (OK or +OK).
+# A command handler is a generator of outputs that returns the text of the final OK or +OK.
 Steps = Generator[Output | ContinuationRequest, Any, str]
 
 
 def continue_exchange(exchange: Exchange) -> Generator[ContinuationRequest, Any, Credentials]:
-    """Run a SASL exchange by continuation requests; raise SASLError."""
+    """Run a SASL exchange over continuation requests; return the credentials; raise SASLError."""
     try:
         challenge = next(exchange)
         while True:
@@ -67,7 +67,7 @@ def continue_exchange(exchange: Exchange) -> Generator[ContinuationRequest, Any,
 
 
 class Session(Protocol):
-    """A protocol session as a connection drives it."""
+    """Methods of a POP3 or IMAP session that its connection calls."""
 
     @property
     def ended(self) -> bool:
@@ -82,16 +82,16 @@ class Session(Protocol):
         """True once the client is authenticated."""
 
     def greeting(self) -> bytes:
-        """Return the greeting."""
+        """Return the octets of the greeting."""
 
     def receive(self, data: bytes) -> Outputs:
-        """Parse input; yield responses and requests. Must be exhausted before the next call."""
+        """Parse received octets; yield responses and requests. Exhaust the generator before the next call."""
 
     def poll(self) -> Iterator[bytes]:
-        """Yield mailbox updates."""
+        """Yield untagged responses for changes of the mailbox by others, during IDLE (RFC 2177)."""
 
     def end(self, text: str) -> bytes:
-        """End the session from the server's side; return the response to send."""
+        """End the session on time-out or shutdown; return the last response, BYE or -ERR with `text`."""
 
     def release(self) -> None:
-        """Release the mailbox: the connection is closed."""
+        """Release the mailbox and its lock after the connection is closed."""

@@ -1,4 +1,4 @@
-"""POP3 and IMAP server on asyncio: drives one session per connection, with limits and time-outs.
+"""POP3 and IMAP server on asyncio: feeds one sans-IO session per connection; enforces limits and time-outs.
 
 Protocol decisions are the session's (access.requests). RFC 1939 sections 3 and 7, RFC 3501 sections 5.4 and 11.2, RFC
 2177 section 3. A connection refers to the ServerContext, not to the server that creates the connections.
@@ -23,24 +23,24 @@ from services.mail.accounts import Account, Accounts
 from services.mail.maildir.store import Maildir
 from services.shell import Shell
 
-# Mailboxes kept open after their last session; each costs a few hundred octets per message.
+# The cache keeps this many mailboxes after their last session; each costs a few hundred octets per message.
 MAILBOXES_KEPT = 64
-# Dovecot's client_limit is 1000.
+# The default limit of concurrent connections is that of Dovecot's client_limit.
 CONNECTIONS_MAX = 1000
-# Dovecot allows 3 minutes from connection to login, independent of activity.
+# Clients must log in within this time after connecting, as in Dovecot (3 minutes).
 LOGIN_S = 180.0
 # RFC 3501 section 5.4: an idle time-out of at least 30 minutes; RFC 1939 section 3: at least 10.
 IDLE_S = 1830.0
-# Output is buffered up to this size before it is written.
+# Responses are collected up to this size, then written to the socket with one call.
 FLUSH_OCTETS = 65_536
-# Input is buffered up to this size; beyond it reading pauses.
+# Reading from the socket pauses while more received octets than this are buffered.
 INBOX_OCTETS = 262_144
-# Time slice of a session before others are scheduled.
+# A session may run this long (seconds) before it yields to other connections.
 TURN_S = 0.01
 
 
 class OpenMailboxes:
-    """Cache of the mailboxes below `root`: one Maildir object per user, shared by the user's sessions; LRU eviction."""
+    """LRU cache of the mailboxes below `root`: one Maildir object per user, shared by all sessions of the user."""
 
     def __init__(self, root: Path, wall_clock: Callable[[], float]) -> None:
         self._root = root
@@ -49,7 +49,7 @@ class OpenMailboxes:
         self._kept: OrderedDict[Account, Maildir] = OrderedDict()
 
     def of(self, account: Account) -> Maildir:
-        """Return a user's mailbox, created if missing; raise OSError."""
+        """Return a user's mailbox, from the cache or opened (created if missing); raise OSError."""
         maildir = self._open.get(account)
         if maildir is None:
             maildir = Maildir(account.directory(self._root), account.quota_octets or 0, self._wall_clock)
@@ -64,25 +64,25 @@ class OpenMailboxes:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Limits of one server: counts and seconds."""
+    """Limits of one server: connections, time-outs in seconds, and the minimum input rate."""
 
     connections: int = CONNECTIONS_MAX
     idle_s: float = IDLE_S
     login_s: float = LOGIN_S
-    # A command received at a lower rate than this uses up its time-out, as mail data does in SMTP.
+    # Octets of an incomplete command extend its time-out at this rate, so slower clients time out.
     rate_octets_s: float = 100.0
     write_s: float = 300.0
     handshake_s: float = 20.0
     failed_login_s: float = 1.0
-    # Time for the client to read its last response.
+    # After the last response, the connection stays open this long for the client to read it.
     linger_s: float = 5.0
-    # Interval of polling for changes by other programs during IDLE.
+    # During IDLE the mailbox is polled at this interval for changes by other programs.
     poll_s: float = 0.25
 
 
 @dataclass(slots=True)
 class ServerContext:
-    """State shared by all connections; `accounts` may be replaced and applies to later logins."""
+    """State shared by all connections of a server; a replacement of `accounts` affects later logins only."""
 
     accounts: Accounts
     log: EventLog
@@ -92,13 +92,13 @@ class ServerContext:
     tls: ssl.SSLContext | None = None
 
     def tls_context(self) -> ssl.SSLContext:
-        """Return the TLS context; raise ServiceError if none is configured."""
+        """Return the TLS context for STARTTLS; raise ServiceError if none is configured."""
         if self.tls is None:
             raise ServiceError("there is no certificate: name one with --tls")
         return self.tls
 
     async def log_in(self, request: LogIn | Challenge) -> Opened | None:
-        """Authenticate; return the user's mailbox or None. Password hashing runs in a thread, as it takes long."""
+        """Check a password (in a thread) or an APOP digest; return the opened mailbox, None if the check fails."""
         if isinstance(request, Challenge):
             account = self._challenged(request)
         else:
@@ -109,18 +109,18 @@ class ServerContext:
         return Opened(f"{account.user}@{account.domain}", self.mailboxes.of(account))
 
     def _challenged(self, request: Challenge) -> Account | None:
-        """Verify an APOP digest (RFC 1939 section 7)."""
+        """Verify an APOP digest (RFC 1939 section 7); return the account, None if the digest is wrong."""
         found = self.accounts.plain_password(request.user)
         if found is None:
             return None
         account, password = found
-        # RFC 1939 prescribes MD5.
+        # RFC 1939 section 7 prescribes MD5.
         digest = hashlib.md5(request.timestamp + password.encode("utf-8"), usedforsecurity=False).hexdigest()
         return account if hmac.compare_digest(digest.encode("ascii"), request.digest) else None
 
 
 class Connection(asyncio.Protocol):
-    """Client connection that drives one session.
+    """Asyncio protocol of one client connection, which feeds its session and answers its requests.
 
     Reading pauses while the session's outputs are sent, so that a client that sends ahead fills its own buffers; a
     client that does not read is disconnected after a time-out.
@@ -130,7 +130,7 @@ class Connection(asyncio.Protocol):
         self._context = context
         self._slot = slot
         self._farewell = "The server is shutting down."
-        # Deadline of the current phase: login, or receiving a complete command.
+        # At this time the current phase (login, or reception of a complete command) times out.
         self._deadline = 0.0
         self._answered = False
         self._session = session
@@ -145,7 +145,7 @@ class Connection(asyncio.Protocol):
         self._peer = ""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Start the session; called again when TLS is active."""
+        """Start the session; asyncio calls this again after start_tls(), with the TLS transport."""
         self._transport = cast(asyncio.Transport, transport)
         if self._task is None:
             host, port = (transport.get_extra_info("peername") or ("?", 0))[:2]
@@ -156,21 +156,21 @@ class Connection(asyncio.Protocol):
             self._task.add_done_callback(self._log_failure)
 
     def data_received(self, data: bytes) -> None:
-        """Buffer input and pause reading beyond INBOX_OCTETS."""
+        """Buffer received octets; pause reading above INBOX_OCTETS."""
         self._inbox += data
         if len(self._inbox) > INBOX_OCTETS:
             self._transport.pause_reading()
         self._woken.set()
 
     def eof_received(self) -> bool:
-        """Finish reading; the client may still read."""
+        """Process the rest of the input; return True to keep sending to a client that half-closed its connection."""
         self._at_end = True
         self._woken.set()
         # asyncio does not support half-closed TLS connections and would log a warning for True.
         return self._transport.can_write_eof()
 
     def connection_lost(self, _: Exception | None) -> None:
-        """End the session and release the connection's slot."""
+        """End the session, and release the connection's slot in the connection limit."""
         self._at_end = True
         self._woken.set()
         self._writable.set()
@@ -187,11 +187,11 @@ class Connection(asyncio.Protocol):
             self._task.cancel()
 
     def pause_writing(self) -> None:
-        """Suspend writing: the client reads too slowly."""
+        """Suspend the session's output: the socket's send buffer is full."""
         self._writable.clear()
 
     def resume_writing(self) -> None:
-        """Resume writing."""
+        """Resume the session's output: the send buffer has room."""
         self._writable.set()
 
     async def _serve(self) -> None:
@@ -208,7 +208,7 @@ class Connection(asyncio.Protocol):
                     self._answered = False
                     await self._send(session.receive(data))
                     if not self._answered:
-                        # Part of a command or literal: the client may wait for the acknowledgement to send the rest.
+                        # Acknowledge an incomplete command at once: Nagle's algorithm may delay its rest until then.
                         acknowledge(self._transport)
                     self._time(len(data))
         except TimeoutError:
@@ -222,7 +222,7 @@ class Connection(asyncio.Protocol):
             loop.call_later(self._context.limits.linger_s, self._transport.abort)
 
     async def _read(self) -> bytes | None:
-        """Return buffered input, empty at end of file, None if the session ended while polled; raise TimeoutError."""
+        """Return received octets: b"" at end of file, None if the session ended during IDLE; raise TimeoutError."""
         if asyncio.get_running_loop().time() > self._deadline:
             raise TimeoutError
         if not self._inbox and not self._at_end:
@@ -236,7 +236,7 @@ class Connection(asyncio.Protocol):
         return data
 
     def _time(self, octets: int) -> None:
-        """Restart the idle time-out after a complete command, or extend it by the octets of an incomplete one.
+        """Update the deadline: restart it after a complete command, or extend it by `octets` of an incomplete command.
 
         The login deadline is fixed.
         """
@@ -250,7 +250,7 @@ class Connection(asyncio.Protocol):
             self._deadline = paid_deadline(self._deadline, octets, limits.rate_octets_s, now + limits.idle_s)
 
     async def _wake(self, deadline: float) -> bool:
-        """Wait for input until the deadline, polling a session that waits; return False if it ended meanwhile."""
+        """Wait for input, and poll the mailbox during IDLE; return False if the session ended; raise TimeoutError."""
         if not self._session.waits:
             async with asyncio.timeout_at(deadline):
                 await self._woken.wait()
@@ -263,7 +263,7 @@ class Connection(asyncio.Protocol):
         return True
 
     async def _polled(self, deadline: float) -> bool:
-        """Poll the session; return False if it ended. The deadline also ends IDLE (RFC 2177 section 3)."""
+        """Send mailbox updates during IDLE; return False if the session ended, also by the idle time-out (RFC 2177)."""
         if asyncio.get_running_loop().time() > deadline:
             raise TimeoutError
         await self._send(self._session.poll())
@@ -315,7 +315,7 @@ class Connection(asyncio.Protocol):
             opened = await self._context.log_in(request)
             self._context.log.write("login", peer=self._peer, user=request.user, ok=opened is not None)
             if opened is None:
-                # RFC 3501 section 11.2: delay after a failed login, against guessing.
+                # RFC 3501 section 11.2: a delay after each failed login slows down password guessing.
                 await asyncio.sleep(self._context.limits.failed_login_s)
             return opened
         await self._start_tls()
@@ -323,7 +323,7 @@ class Connection(asyncio.Protocol):
 
     async def _start_tls(self) -> None:
         self._transport.pause_reading()
-        # Discard cleartext that was sent ahead of TLS.
+        # Discard octets received in cleartext before the TLS handshake: an attacker may have injected them.
         self._inbox.clear()
         limits, loop = self._context.limits, asyncio.get_running_loop()
         try:
@@ -342,7 +342,7 @@ class Connection(asyncio.Protocol):
 
 
 class AccessServer:
-    """Server of one protocol; `session` creates the session of a new connection."""
+    """POP3 or IMAP server; `session` is called for the session of each new connection."""
 
     def __init__(
         self,
@@ -365,9 +365,9 @@ class AccessServer:
         return Connection(self.context, self._session(), slot)
 
     async def stop(self) -> None:
-        """End all connections."""
+        """Send the last response (BYE or -ERR) on all connections and close them."""
         await self.connections.cancel()
 
     def _refusal(self, _: Refusal) -> bytes:
-        """Return the response to a refused connection: BYE as IMAP greeting (RFC 3501 section 7.1.5), -ERR in POP3."""
+        """Return the greeting of a refused connection: BYE in IMAP (RFC 3501 section 7.1.5), -ERR in POP3."""
         return self._session().end("Too many connections: try again later.")
