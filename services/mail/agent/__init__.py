@@ -17,5 +17,5 @@ from importlib import import_module
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; return the exit status."""
-    # Import the program only when it runs: the cores in this package import no socket and no event loop.
+    # Import the program here, so that an import of the package loads neither sockets nor an event loop.
     return int(import_module("services.mail.agent.command").main(argv))

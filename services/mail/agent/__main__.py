@@ -1,4 +1,4 @@
-"""Program of the mail user agent: `python -m services.mail.agent`."""
+"""Entry point of the mail user agent: `python -m services.mail.agent`."""
 
 import sys
 

@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return command(options)
     except (AgentError, ComposeError) as error:
-        # The text may be a server's response.
+        # Error texts may quote a server's response, so remove control characters before printing.
         print(f"agent: {strip_controls(str(error))}", file=sys.stderr)
     except OSError as error:
         print(f"agent: {error.filename or 'input'}: {error.strerror or error}", file=sys.stderr)
@@ -125,13 +125,13 @@ def _save_message(options: argparse.Namespace, content: bytes) -> None:
 
 
 def _finish(options: argparse.Namespace, mailbox: mailbox_client.Mailbox) -> None:
-    """Delete a message with --delete, after it has been shown or saved without an error."""
+    """Delete a message if --delete is set; called once the message has been shown or saved without an error."""
     if options.delete:
         mailbox.delete(options.number)
 
 
 def _write(directory: Path, name: str, content: bytes) -> None:
-    """Write a new file; if the name exists, append a number to it."""
+    """Write a file under a new name: if `name` exists in the directory, a number is appended to the stem."""
     stem, ending = os.path.splitext(name)
     for number in range(1, 10_000):
         path = directory / (name if number == 1 else f"{stem}-{number}{ending}")
@@ -146,7 +146,7 @@ def _write(directory: Path, name: str, content: bytes) -> None:
 
 @contextmanager
 def _writing_to(directory: Path) -> Iterator[None]:
-    """Convert file errors to AgentError, because connection errors are OSErrors too."""
+    """Convert OSErrors of writing files to AgentError, to tell them from connection errors, which are OSErrors too."""
     try:
         yield
     except OSError as error:
@@ -158,7 +158,7 @@ def _read(path: str) -> bytes:
 
 
 def _password(options: argparse.Namespace) -> str:
-    """Return the password; one from --password-file is not visible in the process list."""
+    """Return the password from --password, or from --password-file, which keeps it out of the process list."""
     if options.password_file is not None:
         return str(options.password_file.read_text(encoding="utf-8")).rstrip("\r\n")
     if options.user and not options.password:
@@ -187,17 +187,21 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_compose(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=_compose)
-    parser.add_argument("--from", dest="sender", required=True, metavar="MAILBOX", help="sender")
-    parser.add_argument("--to", action="append", required=True, metavar="MAILBOX", help="recipient (repeatable)")
-    parser.add_argument("--cc", action="append", default=[], metavar="MAILBOX", help="copy recipient (repeatable)")
-    parser.add_argument("--subject", default="", metavar="TEXT", help="subject")
+    parser.add_argument("--from", dest="sender", required=True, metavar="MAILBOX", help="mailbox of the sender (From)")
+    parser.add_argument(
+        "--to", action="append", required=True, metavar="MAILBOX", help="mailbox of a recipient (To, repeatable)"
+    )
+    parser.add_argument(
+        "--cc", action="append", default=[], metavar="MAILBOX", help="mailbox of a copy recipient (Cc, repeatable)"
+    )
+    parser.add_argument("--subject", default="", metavar="TEXT", help="text of the Subject field")
     body = parser.add_mutually_exclusive_group()
     body.add_argument("--text", default="", metavar="TEXT", help="text of the message")
     body.add_argument("--file", metavar="FILE", help="read the text from FILE, in UTF-8; - is standard input")
     parser.add_argument(
         "--attach", action="append", type=Path, default=[], metavar="FILE", help="file to attach (repeatable)"
     )
-    parser.add_argument("--in-reply-to", default="", metavar="ID", help="Message-ID of the original, in <>")
+    parser.add_argument("--in-reply-to", default="", metavar="ID", help="Message-ID of the message replied to, in <>")
     parser.add_argument("--date", type=float, metavar="S", help="Date in seconds since 1970 UTC (default: now)")
     parser.add_argument("--message-id", metavar="ID", help="Message-ID without <> (default: random)")
 
@@ -206,11 +210,19 @@ def _add_send(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=_send)
     parser.add_argument("--server", required=True, metavar="HOST", help="submission server")
     parser.add_argument("--port", type=int, default=587, metavar="N", help="port of the server (default: %(default)s)")
-    parser.add_argument("--from", dest="sender", default="", metavar="MAILBOX", help="reverse path (default: From)")
-    parser.add_argument("--to", action="append", default=[], metavar="MAILBOX", help="recipient (default: To, Cc, Bcc)")
+    parser.add_argument(
+        "--from", dest="sender", default="", metavar="MAILBOX", help="envelope sender, MAIL FROM (default: From field)"
+    )
+    parser.add_argument(
+        "--to",
+        action="append",
+        default=[],
+        metavar="MAILBOX",
+        help="envelope recipient, RCPT TO (repeatable; default: To, Cc, Bcc fields)",
+    )
     parser.add_argument("--hello", default="", metavar="NAME", help="host name in EHLO (default: the host's name)")
     _add_log_in(parser, required=False)
-    parser.add_argument("messages", nargs="+", metavar="FILE", help="message to send; - is standard input")
+    parser.add_argument("messages", nargs="+", metavar="FILE", help="message to send (RFC 5322); - is standard input")
 
 
 def _add_read(parser: argparse.ArgumentParser) -> None:
@@ -219,7 +231,9 @@ def _add_read(parser: argparse.ArgumentParser) -> None:
     server.add_argument("--imap", metavar="HOST", help="read by IMAP from HOST")
     server.add_argument("--pop3", metavar="HOST", help="read by POP3 from HOST")
     parser.add_argument("--port", type=int, metavar="N", help="port of the server (default: 143 or 110)")
-    parser.add_argument("--folder", default="INBOX", metavar="NAME", help="IMAP mailbox (default: %(default)s)")
+    parser.add_argument(
+        "--folder", default="INBOX", metavar="NAME", help="IMAP mailbox to select (default: %(default)s)"
+    )
     _add_log_in(parser, required=True)
     parser.set_defaults(delete=False)
     _add_keeping(parser)
@@ -235,11 +249,16 @@ def _add_read(parser: argparse.ArgumentParser) -> None:
     save.add_argument("number", type=_number, metavar="N")
     save.add_argument("directory", type=Path, metavar="DIR")
     _add_keeping(save)
-    save.add_argument("--part", default="", metavar="SECTION", help="save only this part; IMAP transfers no other")
+    save.add_argument(
+        "--part",
+        default="",
+        metavar="SECTION",
+        help="save only this MIME part, such as 2.1; IMAP transfers only this part",
+    )
 
 
 def _add_keeping(parser: argparse.ArgumentParser) -> None:
-    """Add --keep and --delete, accepted before and after the action."""
+    """Add --keep and --delete to a parser; they are accepted before and after the name of the action."""
     keeping = parser.add_mutually_exclusive_group()
     nothing = argparse.SUPPRESS
     keeping.add_argument(
@@ -249,15 +268,21 @@ def _add_keeping(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_log_in(parser: argparse.ArgumentParser, required: bool) -> None:
-    parser.add_argument("--user", required=required, default="", metavar="NAME", help="user name")
+    parser.add_argument("--user", required=required, default="", metavar="NAME", help="user name for login")
     password = parser.add_mutually_exclusive_group()
-    password.add_argument("--password", default="", metavar="TEXT", help="password")
+    password.add_argument(
+        "--password", default="", metavar="TEXT", help="password for login (visible in the process list)"
+    )
     password.add_argument("--password-file", type=Path, metavar="FILE", help="read the password from FILE")
     parser.add_argument("--starttls", action="store_true", help="start TLS before login")
     parser.add_argument("--authorities", type=Path, metavar="FILE", help="CA certificates to verify the server with")
     parser.add_argument("--insecure", action="store_true", help="do not verify the server's certificate")
     parser.add_argument(
-        "--timeout", type=seconds, default=TIMEOUT_S, metavar="S", help="time-out in seconds (default: %(default)s)"
+        "--timeout",
+        type=seconds,
+        default=TIMEOUT_S,
+        metavar="S",
+        help="time-out for each response of the server in seconds (default: %(default)s)",
     )
 
 

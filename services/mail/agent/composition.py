@@ -1,4 +1,4 @@
-"""Message composition: encodes a draft as an Internet message with MIME parts (RFC 5322; RFC 2045 to 2047, 2183, 2231).
+"""Message composition: encoding of a draft as a message with MIME parts (RFC 5322; RFC 2045 to 2047, 2183, 2231).
 
     content = compose_message(draft, date_s, "123.456@example.org")
 
@@ -36,7 +36,7 @@ from services.mail.delivery.trace import date_time
 
 _POLICY = compat32.clone(linesep="\r\n", cte_type="7bit")
 _TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,127}/[A-Za-z0-9!#$&^_.+-]{1,127}\Z")
-# RFC 2046 sections 5.1 and 5.2.1: composite types must not be base64-encoded; such a file is sent as octets.
+# RFC 2046 sections 5.1 and 5.2.1: composite types permit no base64, so declare such files application/octet-stream.
 _HOLDS_PARTS = ("multipart/", "message/")
 
 
@@ -65,12 +65,12 @@ def _header(draft: Draft, date_s: float, message_id: str) -> str:
         lines.append(fields.word_list("In-Reply-To", [draft.in_reply_to]))
     if draft.references:
         lines.append(fields.word_list("References", _truncate_references(draft.references)))
-    # RFC 2045 section 4
+    # RFC 2045 section 4: the header of a MIME message has the field MIME-Version.
     return "".join([*lines, fields.unstructured("Subject", draft.subject), "MIME-Version: 1.0\r\n"])
 
 
 def _truncate_references(references: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the first reference, the root of the thread, and the latest ones."""
+    """Return at most REFERENCES_MAX Message-IDs: the first, which is the thread's root, and the latest."""
     return references if len(references) <= REFERENCES_MAX else (references[0], *references[1 - REFERENCES_MAX :])
 
 
@@ -106,9 +106,9 @@ def _text_part(text: str) -> Message:
 
 
 def _mixed(text: Message, draft: Draft, message_id: str) -> Message:
-    """Build a multipart/mixed entity (RFC 2046 section 5.1.3)."""
+    """Build a multipart/mixed entity of the text and the attachments (RFC 2046 section 5.1.3)."""
     whole = Message()
-    # RFC 2045 section 6.7: "=_" occurs in no encoded body; the digest keeps the boundary out of 7bit text.
+    # RFC 2045 section 6.7: "=_" occurs in no encoded body; the digest makes the boundary improbable in 7bit text.
     boundary = "=_" + sha256(message_id.encode("utf-8")).hexdigest()[:40]
     whole["Content-Type"] = f'multipart/mixed; boundary="{boundary}"'
     whole.set_payload([text, *(_file_part(attachment) for attachment in draft.attachments)])
@@ -120,7 +120,7 @@ def _file_part(attachment: Attachment) -> Message:
     part["Content-Type"] = media_type(attachment)
     part["Content-Transfer-Encoding"] = "base64"
     name = attachment.file_name
-    # RFC 2231 section 4 for a name that is not ASCII or looks like an encoded word.
+    # RFC 2231 section 4: encode file names that are not ASCII, or that look like an encoded word.
     is_plain = name.isascii() and "=?" not in name
     part.add_header("Content-Disposition", "attachment", filename=name if is_plain else ("utf-8", "", name))
     part.set_payload(base64.encodebytes(attachment.content).decode("ascii"))
@@ -128,7 +128,7 @@ def _file_part(attachment: Attachment) -> Message:
 
 
 def media_type(attachment: Attachment) -> str:
-    """Return an attachment's media type: as declared, or guessed from its file name."""
+    """Return an attachment's media type, as declared or guessed from the file name."""
     kind = attachment.content_type.partition(";")[0].strip().lower()
     if not _TYPE.match(kind):
         kind = content_type(attachment.file_name).decode("ascii").partition(";")[0]

@@ -1,4 +1,4 @@
-"""Drafts of messages and their validation.
+"""Drafts: messages before encoding, and the validation of their header fields (RFC 5322).
 
     >>> parse_mailbox_list("Bob Example <bob@example.com>, carol@example.com")
     (NameAddr(name='Bob Example', mailbox=Mailbox(local_part='bob', domain='example.com')), NameAddr(name='', ...))
@@ -15,18 +15,18 @@ from services.mail.agent.limits import ATTACHMENTS_MAX, RECIPIENTS_MAX, TEXT_OCT
 from services.mail.message_content.address_list import UncheckedNameAddr, parse_name_addrs
 from services.mail.message_content.limits import FILE_NAME_OCTETS
 
-# Controls, Unicode line separators and lone surrogates.
+# Header fields must not contain control characters, Unicode line separators or lone surrogates.
 _NOT_IN_FIELDS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,900}>")
 
 
 class ComposeError(Exception):
-    """An invalid draft; the text is one sentence for its author."""
+    """Invalid draft; the error's text is one sentence for the author of the message."""
 
 
 @dataclass(frozen=True, slots=True)
 class NameAddr:
-    """A display name, possibly empty, and a mailbox (name-addr, RFC 5322 section 3.4)."""
+    """A mailbox with a display name, which may be empty (name-addr, RFC 5322 section 3.4)."""
 
     name: str
     mailbox: Mailbox
@@ -34,7 +34,7 @@ class NameAddr:
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """An attached file; an empty `content_type` is guessed from the file name."""
+    """An attached file: its name, octets and media type; an empty `content_type` is guessed from the name."""
 
     file_name: str
     content: bytes
@@ -57,13 +57,13 @@ class Draft:
 
     @property
     def recipients(self) -> tuple[Mailbox, ...]:
-        """The mailboxes of To, Cc and Bcc without duplicates."""
+        """The mailboxes of To, Cc and Bcc, each once."""
         unique = {name_addr.mailbox.key: name_addr.mailbox for name_addr in (*self.to, *self.cc, *self.bcc)}
         return tuple(unique.values())
 
 
 def field_text(text: str, what: str) -> str:
-    """Validate text for a header field; raise ComposeError."""
+    """Return text if it is valid in a header field; raise ComposeError, with `what` as the field's name, if not."""
     if _NOT_IN_FIELDS.search(text):
         raise ComposeError(f"The {what} contains a line ending or another control character.")
     if len(text.encode("utf-8")) > TEXT_OCTETS:
@@ -98,7 +98,7 @@ def _validated(name_addr: UncheckedNameAddr) -> NameAddr:
 
 
 def validate(draft: Draft) -> Draft:
-    """Validate a draft and return it; raise ComposeError."""
+    """Return the draft if all fields are valid; raise ComposeError otherwise."""
     if not draft.recipients:
         raise ComposeError("The message needs a recipient.")
     if len(draft.recipients) > RECIPIENTS_MAX:

@@ -1,10 +1,10 @@
-"""Error of the mail user agent."""
+"""AgentError, the exception of the mail user agent, and texts of system errors."""
 
 
 class AgentError(Exception):
-    """The server could not be used, or refused a request; the text is one sentence for the user."""
+    """Failed or refused request to a mail server, or a file error; the text is one sentence for the user."""
 
 
 def failure_reason(error: Exception) -> str:
-    """Return the system's text for an error, or the name of its class."""
+    """Return the operating system's text for an error, or the exception's class name without a text."""
     return getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -13,29 +13,29 @@ from services.mail.agent.limits import LINE_OCTETS, LINE_OCTETS_WANTED
 
 _CRLF = "\r\n"
 _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~]+(?: [A-Za-z0-9!#$%&'*+\-/=?^_`{|}~]+)*\Z")
-# Start of an encoded word; literal text that contains it is encoded too.
+# "=?" begins an encoded word, so text that contains "=?" literally is encoded as well.
 _LIKE_WORD = "=?"
 
 
 def unstructured(name: str, text: str) -> str:
-    """Encode an unstructured field, as Subject."""
+    """Encode an unstructured field such as Subject (RFC 5322 section 2.2.1)."""
     return f"{name}: {_text(text, len(name) + 2)}{_CRLF}"
 
 
 def _text(text: str, before: int) -> str:
-    """Encode text, with encoded words unless it is ASCII without "=?" (RFC 2047 section 5 (1))."""
+    """Encode text as encoded words, or as it is if it is ASCII without "=?" (RFC 2047 section 5 (1))."""
     plain = text.isascii() and _LIKE_WORD not in text and all(len(word) < LINE_OCTETS - before for word in text.split())
     header = Header(text, "us-ascii" if plain else "utf-8", LINE_OCTETS_WANTED, "x" * max(before - 2, 0))
     return header.encode(linesep=_CRLF)
 
 
 def mailbox_list(name: str, name_addrs: Iterable[NameAddr]) -> str:
-    """Encode a field with a mailbox list, as To, folded between mailboxes."""
+    """Encode a field with a mailbox list, such as To; lines are folded between mailboxes."""
     return _fold(name, [_name_addr(name_addr) for name_addr in name_addrs], ",")
 
 
 def word_list(name: str, values: Iterable[str]) -> str:
-    """Encode a field of words separated by spaces, as References."""
+    """Encode a field of words separated by spaces, such as References."""
     return _fold(name, list(values), "")
 
 

@@ -1,4 +1,4 @@
-"""Mailbox clients: retrieval by POP3 (RFC 1939) or IMAP (RFC 3501) with poplib and imaplib.
+"""Mailbox clients: retrieval and deletion of messages by POP3 (RFC 1939) or IMAP (RFC 3501), with poplib and imaplib.
 
     with open_mailbox(Access("imap", "mail.example.com", 143, "bob", "secret")) as mailbox:
         mailbox.list_messages()          numbers, sizes and headers
@@ -34,7 +34,7 @@ _SECTION = re.compile(r"[1-9]\d{0,4}(?:\.[1-9]\d{0,4}){0,99}\Z")
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Server address and credentials; `tls` is a context for STARTTLS or STLS, None for cleartext."""
+    """Address of a POP3 or IMAP server and credentials; `tls`: context for STARTTLS or STLS, None for cleartext."""
 
     protocol: str
     host: str
@@ -47,7 +47,7 @@ class Access:
 
 
 class Mailbox(Protocol):
-    """An open mailbox by either protocol; messages are numbered from 1."""
+    """Interface to a mailbox opened by POP3 or IMAP; messages are numbered from 1."""
 
     def list_messages(self) -> Iterator[MessageSummary]:
         """Yield number, size and header of every message."""
@@ -56,13 +56,13 @@ class Mailbox(Protocol):
         """Return a message with CRLF line endings."""
 
     def part(self, number: int, section: str) -> bytes:
-        """Return one part of a message, decoded."""
+        """Return a MIME part, given its section number (`2.1`), with its transfer encoding decoded."""
 
     def delete(self, number: int) -> None:
-        """Delete a message when the mailbox is closed."""
+        """Mark a message, which close() then deletes."""
 
     def close(self) -> None:
-        """Close the session; deletions take effect now (POP3 QUIT, IMAP EXPUNGE)."""
+        """Delete the marked messages and end the session (POP3 QUIT; IMAP EXPUNGE, LOGOUT)."""
 
     def abort(self) -> None:
         """Close the connection without deleting."""
@@ -70,7 +70,7 @@ class Mailbox(Protocol):
 
 @contextmanager
 def open_mailbox(access: Access) -> Iterator[Mailbox]:
-    """Open a mailbox as a context manager; convert protocol and connection errors to AgentError."""
+    """Open a mailbox as a context manager; raise AgentError for protocol and connection errors."""
     try:
         mailbox: Mailbox = _Pop3(access) if access.protocol == "pop3" else _Imap(access)
         try:
@@ -86,7 +86,7 @@ def open_mailbox(access: Access) -> Iterator[Mailbox]:
 
 
 def fetch_messages(access: Access, numbers: Iterable[int] | None = None, delete: bool = False) -> list[bytes]:
-    """Return messages, by default all, and delete them if `delete`; raise AgentError."""
+    """Return the messages with these numbers (default: all), and delete them with `delete`; raise AgentError."""
     with open_mailbox(access) as mailbox:
         chosen = [summary.number for summary in mailbox.list_messages()] if numbers is None else list(numbers)
         contents = [mailbox.message(number) for number in chosen]
@@ -110,7 +110,7 @@ def _no_server(access: Access) -> AgentError:
 
 
 class _LongLineClient(poplib.POP3):
-    """poplib's client for lines of any message: its own limit of 2,048 octets also ends the session."""
+    """poplib client with a higher line limit (POP3_LINE_OCTETS): beyond 2,048 octets poplib ends the session."""
 
     def _getline(self) -> tuple[bytes, int]:
         line = self.file.readline(POP3_LINE_OCTETS + 1)
@@ -127,7 +127,7 @@ class _Pop3:
         try:
             self._client = _LongLineClient(access.host, access.port, access.timeout_s)
         except poplib.error_proto as error:
-            # RFC 1939 section 3: a response without -ERR comes from no POP3 server.
+            # RFC 1939 section 3: an error response begins with -ERR; other responses mean that the server is not POP3.
             if _error_text(error).startswith("-ERR"):
                 raise
             raise _no_server(access) from error
@@ -167,7 +167,7 @@ class _Pop3:
         self._deleted += 1
 
     def close(self) -> None:
-        # RFC 1939 section 6: marked messages are removed by QUIT.
+        # RFC 1939 section 6: QUIT removes the marked messages.
         self._client.quit()
 
     def abort(self) -> None:
@@ -194,7 +194,7 @@ class _Imap:
             raise
 
     def _select(self, folder: str) -> int:
-        """Select a mailbox; return its message count."""
+        """Select an IMAP mailbox; return the number of its messages."""
         quoted = folder.replace("\\", "\\\\").replace('"', '\\"')
         return int(self._check(self._client.select(f'"{quoted}"'))[0])
 
@@ -214,7 +214,7 @@ class _Imap:
     def part(self, number: int, section: str) -> bytes:
         if not _SECTION.match(section):
             raise AgentError(f"{section!r} is not a part number such as 2 or 1.2.")
-        # Part 1 of a message without multipart uses the message's own header (RFC 3501 section 6.4.5).
+        # RFC 3501 section 6.4.5: for part 1 of a message that is not multipart, MIME returns the message's header.
         header = self._body(number, f"BODY.PEEK[{section}.MIME]")
         encoding = parse_header(header).first(b"content-transfer-encoding")
         return decode_transfer(self._body(number, f"BODY[{section}]"), encoding)

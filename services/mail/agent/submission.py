@@ -1,4 +1,4 @@
-"""Message submission by SMTP (RFC 5321, RFC 6409) with smtplib.
+"""SMTP client for message submission, on Python's smtplib (RFC 5321, RFC 6409).
 
     refused = send(Server("mail.example.org", 587, "alice", "secret"), [prepare(content)])
 
@@ -26,7 +26,7 @@ _FALLBACK_NAME = "localhost"
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A submission server; `tls` is a context for STARTTLS, None for cleartext; an empty `user` means no AUTH."""
+    """Address and credentials of a submission server; `tls` None: no STARTTLS; empty `user`: no AUTH."""
 
     host: str
     port: int = 587
@@ -39,7 +39,7 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """One message with its envelope."""
+    """A message to submit: its content and its envelope (sender and recipients)."""
 
     reverse_path: str
     forward_paths: tuple[str, ...]
@@ -47,7 +47,7 @@ class Submission:
 
 
 def prepare(content: bytes, sender: str = "", recipients: Sequence[str] = ()) -> Submission:
-    """Return a message with its envelope, completed from the header fields; raise AgentError."""
+    """Return a message with its envelope: the given addresses, else those of the header; raise AgentError."""
     # RFC 5321 section 2.3.8: lines end in CRLF; bare CR and LF are forbidden.
     content = _LINE_END.sub(b"\r\n", content)
     header = parse_header(content)
@@ -76,7 +76,7 @@ def _mailbox(text: str) -> Mailbox:
 
 
 def send(server: Server, messages: Sequence[Submission]) -> dict[str, str]:
-    """Send messages over one connection; return the refused recipients with the server's replies.
+    """Send messages over one connection; return {refused recipient: the server's reply}, empty if all were accepted.
 
     Raises AgentError if the server cannot be used or refuses all recipients of a message.
     """
@@ -108,7 +108,7 @@ def _connect(server: Server) -> smtplib.SMTP:
 
 def _send_message(client: smtplib.SMTP, message: Submission) -> dict[str, str]:
     client.ehlo_or_helo_if_needed()
-    # RFC 6152 section 3
+    # RFC 6152 section 3: BODY=8BITMIME declares content with octets beyond ASCII.
     is_8bit = not message.content.isascii()
     if is_8bit and not client.has_extn("8bitmime"):
         raise AgentError("The message is not ASCII, and the server does not support 8BITMIME.")

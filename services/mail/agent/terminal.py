@@ -1,4 +1,4 @@
-"""Terminal output of messages: header fields, text and attachment list.
+"""Formatting of messages for a terminal: header fields, text and attachment list, without control characters.
 
 Control characters are removed, so that a message cannot send escape sequences to the terminal; so are those that change
 the direction of text (Unicode property Bidi_Control, UTR 36 section 3.3), which make a name look like another.
@@ -19,13 +19,13 @@ _CONTROLS = re.compile(
 _LINE_CONTROLS = re.compile("[\t\n]")
 _FIELDS = (b"date", b"from", b"to", b"cc", b"subject")
 _TAG = re.compile(r"<[^<>]{0,10000}>")
-# Column widths of name and subject in the message list.
+# The message list truncates names and subjects to these numbers of columns.
 _NAME_COLUMNS, _SUBJECT_COLUMNS = 30, 60
 
 
 @dataclass(frozen=True, slots=True)
 class MessageSummary:
-    """One entry of the message list."""
+    """A line of the message list: number, size in octets, sender and subject of a message."""
 
     number: int
     size_octets: int
@@ -33,7 +33,7 @@ class MessageSummary:
 
     @property
     def line(self) -> str:
-        """One line: number, size, sender, subject."""
+        """The entry as one line of text, its columns padded."""
         header = parse_header(self.header)
         sender, subject = (one_line(decode_words(header.first(name) or b"")) for name in (b"from", b"subject"))
         return f"{self.number:>4} {self.size_octets:>9} {sender[:_NAME_COLUMNS]:<30} {subject[:_SUBJECT_COLUMNS]}"
@@ -45,12 +45,12 @@ def strip_controls(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """Remove control characters from a text that must stay one line, such as a field with encoded words."""
+    """Remove control characters, tabs and line ends, so that the text stays on one line of the terminal."""
     return _LINE_CONTROLS.sub(" ", strip_controls(text))
 
 
 def message_text(octets: bytes) -> str:
-    """Format a message for a terminal; HTML without its tags if there is no plain text."""
+    """Format a message for a terminal; a message without plain text is displayed as HTML without tags."""
     contents = Contents(octets)
     lines = [
         f"{name.decode().capitalize()}: {one_line(contents.field(name))}" for name in _FIELDS if contents.field(name)
@@ -66,6 +66,6 @@ def _text(contents: Contents, leaf: LeafPart) -> str:
 
 
 def attachment_lines(contents: Contents) -> Iterator[str]:
-    """List attachments, one a line: section, media type, name, size."""
+    """Yield a line for each attachment: section number, media type, name, size."""
     for leaf in contents.files:
         yield one_line(f"{leaf.number} {leaf.media_type} {leaf.file_name} {len(contents.decoded(leaf))} octets")
