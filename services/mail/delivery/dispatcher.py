@@ -1,4 +1,4 @@
-"""Queue dispatcher: route each recipient to a mailbox or a remote domain, schedule retries, send bounces (RFC 5321).
+"""Queue dispatcher: local or remote delivery for each recipient, retries, and bounces (RFC 5321 section 4.5.4).
 
 A recipient is final after a reply of class 2 (delivered) or 5 (failed), or when its time in the queue has expired. For
 a failure, the sender gets a delivery status notification (dsn.py), which is written to the queue together with the
@@ -23,11 +23,11 @@ from services.mail.queue.spool import Spool
 from services.mail.smtp.policy import NO_SUCH_USER
 from services.mail.smtp.syntax import Reply
 
-# Retry interval of a bounce that could not be written because the disk was full.
+# If the disk is full, the attempt to write a bounce to the queue is repeated after this time (seconds).
 BOUNCE_RETRY_S = 10.0
-# Destinations kept in memory; beyond that, idle ones are evicted.
+# Above this number of remote domains in memory, those without queued messages are evicted.
 DESTINATIONS_KEPT = 1_000
-# Limit on expanded recipients.
+# Lists and forwards expand to at most this many recipients of one message.
 EXPANDED_MAX = 10_000
 
 _EXPIRED = "It could not be delivered in time; the last reply was: "
@@ -35,7 +35,7 @@ _EXPIRED = "It could not be delivered in time; the last reply was: "
 
 @dataclass(frozen=True, slots=True)
 class DispatcherContext:
-    """The dispatcher's environment; `hostname` is the name of this server."""
+    """The dispatcher's dependencies: event loop, wall clock, random source, log, host name and retry schedule."""
 
     loop: asyncio.AbstractEventLoop
     wall_clock: Callable[[], float]
@@ -46,7 +46,7 @@ class DispatcherContext:
 
 
 class Dispatcher:
-    """Delivers every open entry of the spool, or bounces it."""
+    """Delivery of all messages in the queue: each recipient ends as delivered or bounced."""
 
     def __init__(
         self, service: DispatcherContext, spool: Spool, accounts: Callable[[], Accounts], maildirs: Path
@@ -62,23 +62,23 @@ class Dispatcher:
         self._closed = False
 
     def set_remote(self, remote: Remote) -> None:
-        """Set the parameters of remote delivery."""
+        """Set the parameters of remote delivery (connection limits, schedule, TLS)."""
         self._remote = remote
 
     def new_entry(self, reverse_path: Mailbox | None, recipients: Sequence[Mailbox], is_8bit: bool) -> Entry:
-        """Return an entry with a new id and expanded recipients, without content."""
+        """Return a new queue entry without content: a new id, and the recipients with lists and forwards expanded."""
         now = self._service.wall_clock()
         entry_id = f"{int(now * 1_000_000):x}{self._service.random.getrandbits(24):06x}"
         return Entry(entry_id, now, reverse_path, expand(recipients, self._accounts()), 0, is_8bit)
 
     async def accept(self, entry: Entry, content: bytes) -> None:
-        """Make an entry durable, then dispatch it; raises OSError."""
+        """Write a message to the queue, then start delivery; raises OSError if it cannot be written."""
         entry.content, entry.size_octets = content, len(content)
         await self._spool.add([entry])
         self.dispatch(entry)
 
     def dispatch(self, entry: Entry, only: Collection[int] | None = None) -> None:
-        """Start delivery to the open recipients of an entry, or to those in `only`."""
+        """Start delivery of a queued message to its open recipients, or only to the recipient numbers in `only`."""
         if self._closed:
             return
         accounts = self._accounts()
@@ -97,7 +97,7 @@ class Dispatcher:
             self._destination(domain).add(Job(entry, recipients))
 
     def report(self, entry: Entry, replies: dict[int, Reply]) -> None:
-        """Handle the results of a delivery attempt: one reply per recipient number."""
+        """Process the replies of a delivery attempt, by recipient number: record, schedule a retry, or bounce."""
         now = self._service.wall_clock()
         is_expired = self._service.schedule.is_expired(entry.accepted_s, now)
         done = [at for at, reply in replies.items() if reply.is_positive]
@@ -117,7 +117,7 @@ class Dispatcher:
             self._schedule_retry(entry, later, now)
 
     def defer(self, entry: Entry, recipients: Collection[int], reply: Reply, wait_s: float) -> bool:
-        """Record that an entry waits for its destination's next retry; False if the entry has expired."""
+        """Record that an entry waits for its destination's next retry; return False if the entry has expired."""
         now = self._service.wall_clock()
         if self._service.schedule.is_expired(entry.accepted_s, now):
             self.report(entry, dict.fromkeys(recipients, reply))
@@ -127,14 +127,13 @@ class Dispatcher:
         changed = any(entry.recipients[at].last != reply for at in recipients)
         for at in recipients:
             entry.recipients[at].last = reply
-        # Only informative (`python -m services.mail.queue`), so write at tries 1, 2, 4, 8, ...: waiting costs few
-        # writes.
+        # The record only informs users of services.mail.queue: write at tries 1, 2, 4, 8, ... to save disk writes.
         if changed or entry.tries & (entry.tries - 1) == 0:
             self._spool.write_later(Change(entry.id, (), dict.fromkeys(recipients, reply), entry.tries, entry.next_s))
         return True
 
     async def close(self) -> None:
-        """Stop deliveries; open entries remain in the queue."""
+        """Cancel deliveries; unfinished messages remain in the queue for the next start."""
         self._closed = True
         for timer in self._timers.values():
             timer.cancel()
@@ -179,10 +178,10 @@ class Dispatcher:
         self.dispatch(entry, recipients)
 
     async def _bounce(self, entry: Entry, failed: Sequence[int]) -> None:
-        """Queue a bounce, and make the recipients final in the same write."""
+        """Queue a bounce, and record in the same write that delivery to its recipients has failed."""
         change = Change(entry.id, failed, {at: reply for at in failed if (reply := entry.recipients[at].last)})
         if entry.reverse_path is None:
-            # Null reverse-path: never answer a bounce with a bounce.
+            # RFC 5321 section 6.1: a message with the null reverse-path, such as a bounce, gets no bounce.
             self._service.log.write("dropped", id=entry.id)
             self._apply(entry, change)
             return
@@ -221,7 +220,7 @@ def _expired(reply: Reply) -> Reply:
 
 
 def expand(recipients: Sequence[Mailbox], accounts: Accounts) -> list[Recipient]:
-    """Expand lists and forwards to the final recipients, without duplicates (RFC 5321 section 3.9).
+    """Return the final recipients after expansion of lists and forwards, each once (RFC 5321 section 3.9).
 
     A list is an alias (section 3.9.1): the reverse-path is unchanged. An alias loop ends at its first repetition.
     """

@@ -1,4 +1,4 @@
-"""Delivery status notifications, or bounces (RFC 3464, RFC 6522, RFC 3834).
+"""Delivery status notifications (DSN, bounces) for failed recipients (RFC 3464, RFC 6522, RFC 3834).
 
 From: Mail delivery <postmaster@mx.example.com>          envelope: the null reverse-path, against bounce loops
 Content-Type: multipart/report; report-type=delivery-status
@@ -16,14 +16,14 @@ from services.mail.queue.entry import Recipient
 from services.mail.smtp.content import header_section
 from services.mail.smtp.syntax import Reply
 
-# Of a longer message only the header section is returned; Postfix's bounce_size_limit is 50,000.
+# Bounces of messages above this size return the header section only, as with Postfix's bounce_size_limit.
 RETURNED_OCTETS_MAX = 50_000
 _UNKNOWN = Reply(554, "Delivery failed", "5.0.0")
 
 
 @dataclass(frozen=True, slots=True)
 class FailedMessage:
-    """A message that failed for some of its recipients; times in seconds since 1970 UTC."""
+    """A message and its recipients to which delivery failed; times in seconds since 1970 UTC."""
 
     queue_id: str
     accepted_s: float
@@ -33,7 +33,7 @@ class FailedMessage:
 
 
 def bounce(failed: FailedMessage, hostname: str, now_s: float, boundary: str) -> bytes:
-    """Return the complete notification, with CRLF line ends; `boundary` must not occur in the content."""
+    """Return the DSN as a message with CRLF line ends; `boundary` must not occur in the original message."""
     parts = (_text_part(failed, hostname), _status_part(failed, hostname), _message_part_header(failed.content))
     head = _header(failed, hostname, now_s, boundary) + "".join(f"--{boundary}\r\n{part}" for part in parts)
     end = f"\r\n--{boundary}--\r\n"
@@ -89,7 +89,7 @@ def _status_part(failed: FailedMessage, hostname: str) -> str:
 
 
 def _status(reply: Reply) -> str:
-    """Return the Status of a recipient (RFC 3464 section 2.3.4); an expired message keeps its class 4 code."""
+    """Return a recipient's Status (RFC 3464 section 2.3.4): the reply's enhanced code, else the reply's class."""
     return reply.enhanced or f"{reply.code // 100}.0.0"
 
 
@@ -106,7 +106,7 @@ def _is_short(content: bytes) -> bool:
 
 
 def _message_part_header(content: bytes) -> str:
-    """Return the header of the part that contains the original message."""
+    """Return the MIME header of the DSN's part with the original message (message/rfc822) or its header section."""
     kind = "message/rfc822" if _is_short(content) else "text/rfc822-headers"
     encoding = "" if _returned_content(content).isascii() else "Content-Transfer-Encoding: 8bit\r\n"
     return f"Content-Type: {kind}\r\n{encoding}\r\n"

@@ -26,9 +26,9 @@ from services.mail.queue.entry import Entry
 from services.mail.queue.spool import Spool
 from services.mail.smtp.syntax import Reply
 
-# Messages per batch; more than a handful gain little.
+# A batch for one mailbox has at most this many messages, which share the sync of the directory.
 BATCH_MESSAGES = 64
-# Mailboxes written to concurrently.
+# Batches for this many mailboxes are written concurrently, each in a thread.
 THREADS = 2
 
 DELIVERED = Reply(250, "Delivered to the mailbox", "2.1.5")
@@ -45,12 +45,12 @@ Report = Callable[[Entry, dict[int, Reply]], None]
 
 
 class MailboxFullError(MaildirError):
-    """The message exceeds the mailbox's quota."""
+    """Message that exceeds the mailbox's quota."""
 
 
 @dataclass(frozen=True, slots=True)
 class LocalMessage:
-    """One message for one mailbox: `key` (letters and digits) is unique, `date_s` the time of acceptance.
+    """A message for one mailbox; `key`: unique part of its file name; `date_s`: time of acceptance, seconds since 1970.
 
     With `may_be_delivered` the mailbox is searched for the key first.
     """
@@ -63,7 +63,7 @@ class LocalMessage:
 
 @dataclass(frozen=True, slots=True)
 class _Written:
-    """A message in tmp/: its open file, its name there, and its final name."""
+    """A message written to tmp/ but not yet renamed: its open file, its name in tmp/ and its final name."""
 
     at: int
     descriptor: int
@@ -73,7 +73,7 @@ class _Written:
 
 
 def deliver(path: str, maildir: Maildir, messages: Sequence[LocalMessage]) -> list[Exception | None]:
-    """Deliver messages to the INBOX of the Maildir at `path`; returns the error of each, None for success."""
+    """Deliver messages to the INBOX of a Maildir; returns for each message its error, None if delivered."""
     delivered = _delivered_keys(path) if any(message.may_be_delivered for message in messages) else frozenset()
     results: list[Exception | None] = [None] * len(messages)
     written: list[_Written] = []
@@ -95,13 +95,13 @@ def deliver(path: str, maildir: Maildir, messages: Sequence[LocalMessage]) -> li
 
 
 def _write(path: str, maildir: Maildir, message: LocalMessage, at: int, before_octets: int) -> _Written:
-    """Write a message to tmp/; `before_octets` is the size of those written before it in this batch."""
+    """Write a message to tmp/ if it is within the quota; `before_octets`: size of the batch's earlier messages."""
     stored = stored_form(message.content)
     if maildir.quota.quota_octets and not maildir.quota.allows(before_octets + len(stored), 1):
         raise MailboxFullError("The mailbox is full")
     seconds, fraction = divmod(int(message.date_s * 1_000_000), 1_000_000)
     base = f"{seconds}.M{fraction:06}Q{message.key}.{_HOST},S={len(stored)},W={wire_octets(stored)}"
-    # The same name for every attempt: a file left in tmp/ by a crash is overwritten.
+    # The temporary name is the same for every attempt, so a retry overwrites the file that a crash left.
     temporary = f"{path}/tmp/{base}"
     descriptor = os.open(temporary, _CREATE, 0o600)
     try:
@@ -114,7 +114,7 @@ def _write(path: str, maildir: Maildir, message: LocalMessage, at: int, before_o
 
 
 def _finish(path: str, maildir: Maildir, written: Sequence[_Written], results: list[Exception | None]) -> None:
-    """Sync the files, then rename them into new/; all are written before the first sync: one flush covers them."""
+    """Sync the files of a batch, rename them into new/ and sync the directory; set the results."""
     named = []
     for item in written:
         try:
@@ -129,7 +129,7 @@ def _finish(path: str, maildir: Maildir, written: Sequence[_Written], results: l
             maildir.quota.add(sum(item.octets for item in named), len(named))
             sync_directory(f"{path}/new")
     except OSError as error:
-        # The files exist but might not survive a power failure: report an error; the retry finds them.
+        # Unsynced names may not survive a power failure: report an error; the retry finds the files.
         for item in named:
             results[item.at] = error
 
@@ -140,7 +140,7 @@ def _remove(temporary: str) -> None:
 
 
 def _delivered_keys(path: str) -> frozenset[str]:
-    """Return the keys of the messages in a Maildir's INBOX."""
+    """Return the delivery keys in the file names of a Maildir's INBOX, to recognise delivered messages."""
     keys = set()
     for place in ("new", "cur"):
         with contextlib.suppress(OSError):
@@ -155,7 +155,7 @@ class _PendingMessage:
 
 
 class Mailboxes:
-    """The mailboxes below one directory; `report` is called with the reply for each message."""
+    """Batched delivery into all local mailboxes; `report` is called with the reply for each message."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, root: Path, spool: Spool, report: Report) -> None:
         self._loop = loop
@@ -168,7 +168,7 @@ class Mailboxes:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def add(self, account: Account, entry: Entry, at: int) -> None:
-        """Queue an entry for its recipient number `at`, the owner of `account`."""
+        """Add a message to the mailbox's next batch; `at`: the number of the recipient in the entry."""
         waiting = self._waiting.get(account)
         if waiting is None:
             waiting = self._waiting[account] = deque()
@@ -178,14 +178,14 @@ class Mailboxes:
         waiting.append(_PendingMessage(entry, at))
 
     def used_octets(self, account: Account) -> int:
-        """Return the size of a mailbox, 0 if it cannot be read (delivery then reports the error)."""
+        """Return the octets used in a mailbox, 0 if it cannot be read (delivery then reports the error)."""
         try:
             return self._maildir(account).quota.usage()[0]
         except OSError:
             return 0
 
     async def close(self) -> None:
-        """Finish the current batches; other messages remain in the queue."""
+        """Wait for the batches being written; other messages remain in the queue."""
         self._waiting.clear()
         if self._tasks:
             await asyncio.wait(self._tasks)

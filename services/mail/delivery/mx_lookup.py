@@ -1,4 +1,4 @@
-"""DNS client of MX routing: a stub resolver over UDP, with TCP for truncated responses (RFC 1035 section 4.2)."""
+"""DNS stub resolver for MX lookups: queries over UDP, and over TCP after truncation (RFC 1035 section 4.2)."""
 
 import asyncio
 from collections.abc import Collection, Sequence
@@ -13,13 +13,13 @@ from services.eventlog import EventLog
 from services.mail.delivery.routes import Answer, Host, Lookup, find_route
 from services.mail.smtp.syntax import Reply
 
-# As in the C library's resolver: two tries of five seconds per server.
+# Each name server is tried twice with a time-out of 5 seconds, as in the C library's resolver.
 TRIES = 2
 TIMEOUT_S = 5.0
 
 
 class Resolver:
-    """Stub resolver that queries `servers` in order."""
+    """Stub resolver that queries the name servers in `servers` in order until one responds."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class Resolver:
         self._upstream = Upstream(loop, random, log, port)
 
     async def route(self, domain: str, own_names: Collection[str]) -> Sequence[Host] | Reply:
-        """Resolve a domain to hosts in order of preference, or to the reply for a failure."""
+        """Return the hosts for mail to a domain in order of preference, or the SMTP reply for the failure."""
         steps = find_route(domain, own_names, self._random)
         try:
             lookup = next(steps)

@@ -21,16 +21,16 @@ from services.mail.smtp.client import Connection, ConnectionFailedError, Timeout
 from services.mail.smtp.client_session import ClientSession, Envelope, SessionOptions, Step
 from services.mail.smtp.syntax import Reply
 
-# Postfix's limit is 20; emulated servers are small and gain nothing from more than a few.
+# At most this many connections are open to a domain; Postfix's 20 would not help small emulated servers.
 CONNECTIONS_MAX = 4
-# Backlog that justifies each further connection.
+# Another connection is opened for each further multiple of this many waiting messages.
 MESSAGES_A_CONNECTION = 4
-# RFC 5321 section 4.5.3.1.8: every server accepts this many in one transaction.
+# RFC 5321 section 4.5.3.1.8: every server accepts this many recipients in one transaction.
 RECIPIENTS_MAX = 100
-# Messages on one connection; Postfix reuses one for 300 s.
+# A connection is closed after this many messages; Postfix instead reuses connections for 300 s.
 MESSAGES_MAX = 1_000
 
-# Time without progress after which a connection is stalled: a few times a retransmission timeout (RFC 6298).
+# A connection without progress for this time is stalled: a few times a retransmission timeout (RFC 6298).
 STALLED_S = 10.0
 
 Route = Callable[[str], Awaitable[Sequence[Host] | Reply]]
@@ -39,7 +39,7 @@ Report = Callable[[Entry, dict[int, Reply]], None]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """An entry and the numbers of its recipients at this destination."""
+    """A transaction to send: a queue entry, and the numbers of its recipients at this destination."""
 
     entry: Entry
     recipients: Sequence[int]
@@ -47,7 +47,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """Parameters shared by all destinations; `defer` records a waiting entry and returns False if it has expired."""
+    """Parameters and callbacks of remote delivery; `defer` records a waiting entry, False if the entry has expired."""
 
     loop: asyncio.AbstractEventLoop
     log: EventLog
@@ -60,20 +60,20 @@ class Remote:
     port: int
     timeouts: Timeouts
     tls: ssl.SSLContext | None = None
-    # Concurrent connections to one domain, and messages per connection.
+    # These limit concurrent connections to one domain, and messages per connection.
     connections: int = CONNECTIONS_MAX
     messages: int = MESSAGES_MAX
     stalled_s: float = STALLED_S
 
 
 class Destination:
-    """The backlog and connections of one domain."""
+    """A remote domain: its waiting messages, its SMTP connections and its next retry."""
 
     def __init__(self, remote: Remote, domain: str) -> None:
         self.domain = domain
         self._remote = remote
         self._waiting: deque[Job] = deque()
-        # Time of each worker's last progress, on the loop's clock.
+        # The time of each worker's last progress (event loop's clock) tells which connections are stalled.
         self._workers: dict[asyncio.Task[None], float] = {}
         self._failures = 0
         self._retry_timer: asyncio.TimerHandle | None = None
@@ -82,11 +82,11 @@ class Destination:
 
     @property
     def is_idle(self) -> bool:
-        """True if there is no backlog and no connection."""
+        """True if no message waits and no connection is open."""
         return not self._waiting and not self._workers
 
     def add(self, job: Job) -> None:
-        """Append an entry to the backlog, in transactions of at most RECIPIENTS_MAX recipients."""
+        """Queue an entry for this domain, split into transactions of at most RECIPIENTS_MAX recipients."""
         for begin in range(0, len(job.recipients), RECIPIENTS_MAX):
             self._waiting.append(Job(job.entry, job.recipients[begin : begin + RECIPIENTS_MAX]))
         self._start_workers()
@@ -114,12 +114,12 @@ class Destination:
 
     @property
     def _active_workers(self) -> int:
-        """The number of connections with recent progress."""
+        """The number of connections that made progress within STALLED_S."""
         since_s = self._remote.loop.time() - self._remote.stalled_s
         return sum(progress_s > since_s for progress_s in self._workers.values())
 
     def _check_stalled(self) -> None:
-        """Re-evaluate the number of connections, since some may have stalled."""
+        """Open further connections in place of those that have stalled."""
         self._stall_timer = None
         self._start_workers()
 
@@ -137,7 +137,7 @@ class Destination:
             self._start_workers()
 
     async def _run(self) -> None:
-        """Connect to the first host that accepts and send the backlog."""
+        """Connect to the first host that accepts, and send the waiting messages."""
         route = await self._remote.route(self.domain)
         if isinstance(route, Reply):
             self._fail(route)
@@ -162,7 +162,7 @@ class Destination:
             self._defer(connection.session.failure)
 
     async def _connect(self, hosts: Sequence[Host]) -> Connection | Reply:
-        """Connect to the hosts in order (RFC 5321 section 5.1); returns a connection or the deciding failure."""
+        """Try the hosts in order (RFC 5321 section 5.1); returns a connection, or the reply for the failure of all."""
         failures: list[Reply] = []
         for host in hosts:
             for tls in (True, False) if self._remote.tls is not None else (False,):
@@ -173,7 +173,7 @@ class Destination:
                 except ConnectionFailedError as error:
                     failures.append(error.reply)
                     self._note("connect_failed", host, reply=str(error.reply))
-                    # Opportunistic TLS: if the handshake failed, retry in plain text, as without STARTTLS.
+                    # RFC 7435: with opportunistic TLS, a failed handshake is followed by a connection in plain text.
                     if not connection.session.tls_failed:
                         break
                 else:
@@ -192,12 +192,12 @@ class Destination:
         paths = tuple(entry.recipients[at].mailbox for at in job.recipients)
         outcome = await connection.deliver(Envelope(entry.reverse_path, paths, content, entry.is_8bit))
         if connection.session.in_doubt:
-            # RFC 5321 section 6.1: the server may have accepted it; retry, at the risk of a duplicate.
+            # RFC 5321 section 6.1: the server may have accepted the message; retry, at the risk of a duplicate.
             self._remote.log.write("in_doubt", id=entry.id, domain=self.domain)
         self._remote.report(entry, dict(zip(job.recipients, outcome.replies, strict=True)))
 
     def _fail(self, reply: Reply) -> None:
-        """Handle a failure of all hosts: report a permanent one, schedule a retry of a temporary one."""
+        """Handle the failure of all hosts: report a permanent failure, schedule a retry after a temporary one."""
         if not reply.is_permanent:
             self._defer(reply)
             return
@@ -206,7 +206,7 @@ class Destination:
             self._remote.report(job.entry, dict.fromkeys(job.recipients, reply))
 
     def _defer(self, reply: Reply) -> None:
-        """Schedule a retry of the destination; expired entries are reported and removed from the backlog."""
+        """Schedule a retry of the destination; expired entries are reported as failed and dropped."""
         self._is_up = False
         self._failures += 1
         wait_s = self._remote.schedule.wait_s(self._failures)

@@ -1,4 +1,4 @@
-"""MX routing: resolve a mail domain to the hosts to try, without I/O (RFC 5321 section 5).
+"""MX routing without I/O: the hosts to try for a mail domain, in order (RFC 5321 section 5).
 
     steps = find_route("example.net", own_names, random)
     lookup = next(steps)                        Lookup("example.net", MX)
@@ -21,9 +21,9 @@ from services.dns.codec.rdata import AAAA, CNAME, MX, A
 from services.mail.address import literal_address
 from services.mail.smtp.syntax import Reply
 
-# Limit on MX hosts: section 5.1 requires at least two; Postfix's smtp_mx_address_limit is 5.
+# At most this many MX hosts are tried (RFC 5321 section 5.1: at least two; Postfix's smtp_mx_address_limit: 5).
 HOSTS_MAX = 8
-# Limit on the CNAME chain in one response.
+# At most this many CNAME records of one response are followed, to end alias loops.
 ALIASES_MAX = 16
 
 NO_DOMAIN = Reply(550, "There is no such domain", "5.1.2")
@@ -36,7 +36,7 @@ NO_ADDRESS = Reply(451, "The domain's mail servers have no address", "4.4.4")
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """A DNS query for the resolver."""
+    """A DNS query that the caller of find_route() has to make."""
 
     name: Name
     rtype: int
@@ -44,14 +44,14 @@ class Lookup:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The response to a Lookup; None after a timeout."""
+    """The response to a Lookup: records and response code, None after a time-out."""
 
     message: Message | None
 
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """One host to try: its name and one address."""
+    """A host to try: its name and one of its IP addresses."""
 
     name: str
     address: str
@@ -61,7 +61,7 @@ Lookups = Generator[Lookup, Answer, list[Host] | Reply]
 
 
 def find_route(domain: str, own_names: Collection[str], random: Random) -> Lookups:
-    """Resolve a domain or address literal to hosts in order of preference, or to the reply for a failure.
+    """Yield DNS lookups for a domain or address literal; return its hosts by preference, or the reply for the failure.
 
     `own_names` are the host names of this server, in lower case.
     """
@@ -79,7 +79,7 @@ def find_route(domain: str, own_names: Collection[str], random: Random) -> Looku
     mx_records = [record for record in exchanges if isinstance(record, MX)]
     if answer.message.rcode == Rcode.NXDOMAIN and not mx_records:
         return NO_DOMAIN
-    # RFC 7505 section 3
+    # RFC 7505 section 3: a null MX means that the domain accepts no mail.
     if [record.exchange for record in mx_records] == [ROOT]:
         return NO_MAIL
     if not mx_records:
@@ -107,12 +107,12 @@ def _mx_hosts(mx_records: Sequence[MX], own_names: Collection[str], random: Rand
             hosts += result
     if hosts:
         return hosts
-    # The missing address may be added later: report a temporary failure; the expiry of the queue makes it an error.
+    # A missing address is a temporary failure, since it may be added before the message expires.
     return NO_ADDRESS if failed is NO_HOST else failed
 
 
 def _addresses(name: Name) -> Lookups:
-    """Resolve a host's addresses, IPv4 first; empty if it has none."""
+    """Yield A and AAAA lookups; return a host's addresses, IPv4 first, or a 4yz reply after a time-out."""
     hosts: list[Host] = []
     silent = False
     for rtype in (RRType.A, RRType.AAAA):
@@ -127,7 +127,7 @@ def _addresses(name: Name) -> Lookups:
 
 
 def _final(message: Message, name: Name, rtype: int) -> list[Record]:
-    """Return the records of a type at the end of the CNAME chain of a name (section 5.1)."""
+    """Return the records of a type that a name's CNAME chain leads to (RFC 5321 section 5.1)."""
     for _ in range(ALIASES_MAX):
         result = [record for record in message.answers if record.name == name and record.rtype == rtype]
         alias = next(

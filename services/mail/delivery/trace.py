@@ -13,7 +13,7 @@ from services.mail.smtp.content import header_section
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-# A Return-Path field with its folded lines.
+# This matches a Return-Path field including its continuation lines.
 _RETURN_PATH = re.compile(rb"^return-path[ \t]*:[^\n]*\n(?:[ \t][^\n]*\n)*", re.IGNORECASE | re.MULTILINE)
 
 
@@ -31,7 +31,7 @@ def address_literal(address: str) -> str:
 def received_field(
     hello: str, address: str, hostname: str, protocol: str, queue_id: str, recipient: Mailbox | None, seconds: float
 ) -> bytes:
-    """Return a Received field; with a `for` clause only for a single recipient, for privacy (section 7.2)."""
+    """Return a Received field; a `for` clause names the recipient unless there are several (RFC 5321 section 7.2)."""
     lines = [
         f"Received: from {hello or 'unknown'} ({address_literal(address)})",
         f"\tby {hostname} with {protocol} id {queue_id}",
@@ -42,7 +42,7 @@ def received_field(
 
 
 def return_path_field(reverse_path: Mailbox | None) -> bytes:
-    """Return the Return-Path field of final delivery (section 4.4)."""
+    """Return the Return-Path field that final delivery adds (RFC 5321 section 4.4)."""
     return f"Return-Path: <{reverse_path or ''}>\r\n".encode("ascii", "replace")
 
 
@@ -70,6 +70,6 @@ def complete_submission(content: bytes, message_id: str, seconds: float) -> byte
     if not fields:
         return content
     new_fields = "".join(fields).encode("ascii")
-    # A message without any header section begins with the empty line or directly with its body.
+    # A message that begins neither with a field nor with the empty line has no header section.
     is_headed = re.match(rb"[!-9;-~]+[ \t]*:", content) is not None or content.startswith(b"\r\n")
     return new_fields + (content if is_headed else b"\r\n" + content)
