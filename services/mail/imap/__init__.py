@@ -23,5 +23,5 @@ from importlib import import_module
 
 def main(argv: list[str] | None = None) -> int:
     """Serve IMAP until SIGTERM; return the exit status."""
-    # Import the program only when it runs: the cores in this package import no socket and no event loop.
+    # Import the program here, so that an import of the package loads neither sockets nor an event loop.
     return int(import_module("services.mail.imap.__main__").main(argv))

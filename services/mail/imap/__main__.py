@@ -1,4 +1,4 @@
-"""Program of the IMAP server: `python -m services.mail.imap`."""
+"""Entry point of the IMAP server: `python -m services.mail.imap`."""
 
 import sys
 

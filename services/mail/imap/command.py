@@ -1,4 +1,4 @@
-"""IMAP command handlers: generators of response octets and of requests to the connection.
+"""Command type of the IMAP server: permitted states, and a handler that yields responses and requests for I/O.
 
 A handler yields octets, which the connection sends in order, and requests (log in, start TLS, read a continuation
 line); the value that it returns is the text of the tagged OK. A long response is therefore never buffered as a whole,
@@ -17,7 +17,7 @@ Handler = Callable[[SessionState, Reader], Steps]
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One row of the command table.
+    """A row of the command table: the states in which a command is permitted, and its handler.
 
     With `may_expunge` the untagged responses at the command's end may include EXPUNGE (RFC 3501 section 7.4.1).
     """

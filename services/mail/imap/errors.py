@@ -1,4 +1,4 @@
-"""Command failures, by the response that each causes: BAD, NO or BYE (RFC 3501 section 7.1; codes of RFC 5530)."""
+"""Exceptions of IMAP command handlers, one per failure response: BAD, NO, BYE (RFC 3501 section 7.1, RFC 5530)."""
 
 from services.mail.maildir.errors import (
     FolderExistsError,
@@ -10,8 +10,7 @@ from services.mail.maildir.errors import (
     TooManyKeywordsError,
 )
 
-# Response code of NO for each failure of the mail store (RFC 5530 section 3).
-
+# The NO for a failure of the mailbox store carries these response codes (RFC 5530 section 3).
 _CODES: tuple[tuple[type[Exception], str], ...] = (
     (FolderNameError, "CANNOT"),
     (NoFolderError, "NONEXISTENT"),
@@ -21,14 +20,12 @@ _CODES: tuple[tuple[type[Exception], str], ...] = (
     (MessageTooLargeError, "TOOBIG"),
     (TooManyKeywordsError, "LIMIT"),
 )
-
-
-# RFC 5530 section 3: in the OK of a command on messages, some of which another session expunged.
+# RFC 5530 section 3: this code in an OK means that another session expunged some of the command's messages.
 EXPUNGED_CODE = "[EXPUNGEISSUED] "
 
 
 def store_failure_text(error: Exception) -> str:
-    """Return the text of the tagged NO for a failure of the store; details of an OSError are not disclosed."""
+    """Return the text of the tagged NO for a failure of the mailbox store; details of an OSError are not disclosed."""
     if isinstance(error, OSError):
         return "[UNAVAILABLE] The mailbox cannot be used at the moment."
     code = next((code for kind, code in _CODES if isinstance(error, kind)), "CANNOT")
@@ -36,11 +33,11 @@ def store_failure_text(error: Exception) -> str:
 
 
 class BadError(Exception):
-    """BAD: a syntax error, or a command that is not valid in this state."""
+    """Failure answered by BAD: a syntax error, or a command that is not permitted in the session's state."""
 
 
 class NoError(Exception):
-    """NO: a valid command failed; `code` is a response code without brackets."""
+    """Failure answered by NO: a valid command failed; `code` is a response code without brackets."""
 
     def __init__(self, text: str, code: str = "") -> None:
         super().__init__(text)
@@ -49,4 +46,4 @@ class NoError(Exception):
 
 
 class ByeError(Exception):
-    """BYE: the server ends the session."""
+    """Failure answered by BYE: the server ends the session."""

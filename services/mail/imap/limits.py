@@ -1,49 +1,49 @@
 """Limits of an IMAP session, each with its source."""
 
-# One command line, literals not counted. Dovecot's imap_max_line_length is 64 KiB.
+# A command line, literals not counted, may have 64 KiB, as with Dovecot's imap_max_line_length.
 LINE_OCTETS = 65_536
 
-# Total of the literals of one command, except a message to APPEND; the same limit as for a line.
+# All literals of one command together may have as many octets as a line; messages to APPEND have a separate limit.
 LITERAL_OCTETS = 65_536
 
-# A literal before authentication; RFC 7888 section 5: a LITERAL- client may send 4096 octets without waiting.
+# Before authentication a literal may have 4096 octets; RFC 7888 section 5 lets LITERAL- clients send so many at once.
 EARLY_LITERAL_OCTETS = 4096
 
-# A message to APPEND; Postfix's message_size_limit is 10 MB, Gmail accepts 35 MB, and base64 adds a third.
+# A message to APPEND may have this many octets: more than servers accept by SMTP (Postfix 10 MB, Gmail 35 MB).
 MESSAGE_OCTETS = 64 * 1024 * 1024
 
-# Octets a client may send ahead while a command runs; beyond them the connection stops reading.
+# While a command runs, the connection stops reading once it has buffered this many octets.
 PIPELINE_OCTETS = 65_536
 
-# RFC 3501 section 9: number is of 32 bits.
+# RFC 3501 section 9: message numbers and UIDs are unsigned 32-bit integers.
 NUMBER_MAX = 4_294_967_295
 
-# Consecutive syntax errors before the session ends; Dovecot allows 20.
+# The session ends after this many consecutive syntax errors, as in Dovecot.
 BAD_COMMANDS_MAX = 20
 
-# Failed logins per connection; RFC 3501 section 11.2 recommends protection against guessing.
+# The session ends after this many failed logins (RFC 3501 section 11.2 recommends protection against guessing).
 FAILED_LOGINS_MAX = 5
 
-# Nesting depth of SEARCH keys in parentheses, NOT and OR.
+# SEARCH keys may be nested this deep (parentheses, NOT, OR), since the parser is recursive.
 SEARCH_DEPTH_MAX = 100
 
-# Keys of one SEARCH; a line of 64 KiB holds no more.
+# One SEARCH may have this many keys; a line of 64 KiB has room for few more.
 SEARCH_KEYS_MAX = 10_000
 
-# RFC 2971 section 3.3: at most 30 field-value pairs.
+# RFC 2971 section 3.3: an ID command has at most 30 field-value pairs.
 ID_PAIRS_MAX = 30
 
-# Keys of one SEARCH that read whole messages, each of them again; typical searches have one or two.
+# One SEARCH may have this many BODY and TEXT keys, because each key decodes every message again.
 SEARCH_TEXTS_MAX = 32
 
-# A LIST pattern; no mailbox name is longer.
+# A LIST pattern may have this many octets, more than any mailbox name.
 PATTERN_OCTETS = 1024
 
-# Patterns of one LIST command (RFC 5258); clients send two or three.
+# One LIST command may have this many patterns (RFC 5258); clients send two or three.
 PATTERNS_MAX = 32
 
-# Messages handled before other sessions are scheduled.
+# A command on many messages yields to other sessions after each batch of this many messages.
 TURN_MESSAGES = 50
 
-# Largest message that a session caches, so that a partial FETCH in pieces reads it once.
+# A session caches the last message up to this size, so that a FETCH in pieces reads the file once.
 CACHE_OCTETS = 16 * 1024 * 1024

@@ -1,4 +1,4 @@
-"""Acceptance of announced literals before they are sent (RFC 3501 section 4.3, RFC 7888, RFC 4469 section 5.3).
+"""Checks on announced literals before the client sends them (RFC 3501 section 4.3, RFC 7888, RFC 4469 section 5.3).
 
 A client with a synchronising literal waits for "+", so that a refused literal is never sent.
 """
@@ -13,7 +13,7 @@ from services.mail.maildir.errors import MaildirError
 
 
 def literal_refusal(session: SessionState, unit: AnnouncedLiteral) -> bytes | None:
-    """Return None to accept a literal, otherwise the tagged response that refuses it."""
+    """Return the tagged response that refuses an announced literal, None if the literal is accepted."""
     reader = Reader(unit.received)
     tag = b"*"
     try:
@@ -33,7 +33,7 @@ def literal_refusal(session: SessionState, unit: AnnouncedLiteral) -> bytes | No
 
 
 def _check_size(session: SessionState, unit: AnnouncedLiteral, position: int, is_append: bool) -> None:
-    """Check the size of all literals of a command together; a message to APPEND has its own limit."""
+    """Check the size of a command with its literals, or of a message to APPEND; raise NoError if it is too large."""
     limit = EARLY_LITERAL_OCTETS if session.state is State.NOT_AUTHENTICATED else LITERAL_OCTETS
     if is_append:
         limit += MESSAGE_OCTETS

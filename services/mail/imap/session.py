@@ -23,12 +23,12 @@ from services.mail.imap.syntax.reader import TAG, AnnouncedLiteral, Framer, Line
 from services.mail.maildir.errors import MaildirError
 
 _CONTINUE = b"+ OK\r\n"
-# RFC 3501 section 7.1: a response that belongs to no command is untagged.
+# RFC 3501 section 7.1: a response that belongs to no command has the tag "*".
 _UNTAGGED = b"*"
 
 
 class Session:
-    """One client's session."""
+    """Session of one IMAP client: buffers input, runs command handlers, and yields their outputs."""
 
     def __init__(self, capabilities: Capabilities) -> None:
         self._state = SessionState(capabilities)
@@ -42,13 +42,13 @@ class Session:
         return self._state.state
 
     def greeting(self) -> bytes:
-        """Return the greeting (RFC 3501 section 7.1.1)."""
+        """Return the octets of the OK greeting (RFC 3501 section 7.1.1)."""
         return b"* OK [%b] lab7 is ready.\r\n" % self._state.capability()
 
     def receive(self, data: bytes) -> Outputs:
-        """Parse input and yield responses and requests."""
+        """Parse received octets; yield responses, and requests for I/O that the caller answers."""
         try:
-            # Feed in pieces: the limit applies to buffered input, not to the size of one read.
+            # Feed the framer in pieces: its limit applies to octets left over, not to the size of one read.
             for begin in range(0, len(data), PIPELINE_OCTETS):
                 self._framer.feed(data[begin : begin + PIPELINE_OCTETS])
                 yield from self._process()
@@ -74,7 +74,7 @@ class Session:
 
     def _command(self, line: Line) -> Outputs:
         if not line.octets:
-            # Ignore an empty line, as typed in a terminal session.
+            # Ignore an empty line, which users of telnet may type.
             return
         reader = Reader(line.octets)
         tag = _UNTAGGED
@@ -93,7 +93,7 @@ class Session:
         return (yield from command.handler(self._state, reader))
 
     def _run(self, tag: bytes, command: Command, steps: Steps, answer: object) -> Outputs:
-        """Resume a command until it ends or sends a continuation request."""
+        """Run a command's handler until it ends or needs a continuation line; send the tagged response at the end."""
         try:
             while True:
                 output = steps.send(answer)
@@ -164,7 +164,7 @@ class Session:
         except ByeError as error:
             yield from self._bye(str(error))
         except OSError:
-            # Ignore I/O errors: the next command reports them.
+            # Ignore I/O errors during IDLE: the next command reports them.
             return
 
     @property
@@ -183,10 +183,10 @@ class Session:
         return self._state.logged_in
 
     def release(self) -> None:
-        """Release the mailbox: the connection is closed."""
+        """Release the mailbox after the connection is closed."""
         self._state.select(None)
         self._running = None
 
     def end(self, text: str) -> bytes:
-        """End the session from the server's side; return the BYE to send."""
+        """End the session on time-out or shutdown; return the BYE response with `text`."""
         return b"".join(self._bye(text)) if self.state is not State.LOGOUT else b""

@@ -1,4 +1,4 @@
-"""IMAP session state, as command handlers read and change it: capabilities, selected mailbox, state.
+"""Session state that IMAP command handlers read and change: capabilities, selected mailbox, session state.
 
 RFC 3501 sections 3 (states), 6.4.8 and 9 (message sets), 7 (responses, capabilities). Handlers depend on this module,
 the session depends on the handlers; commands/table.py has the states in which each command is permitted.
@@ -30,7 +30,7 @@ _MECHANISMS = "AUTH=PLAIN AUTH=LOGIN"
 
 
 class CachedMessage:
-    """Octets and MIME structure of one message, read on demand; raises MessageGoneError and OSError on reading."""
+    """Octets and MIME structure of a message, read on first use, which may raise MessageGoneError and OSError."""
 
     def __init__(self, folder: Folder, uid: int) -> None:
         self.folder = folder
@@ -42,7 +42,7 @@ class CachedMessage:
 
     @property
     def octets(self) -> bytes:
-        """The whole message."""
+        """The octets of the whole message, with CRLF line ends."""
         if self._octets is None:
             self._octets = self.folder.read(self.uid)
         return self._octets
@@ -60,7 +60,7 @@ class CachedMessage:
 
     @property
     def header_octets(self) -> bytes:
-        """The header, including the empty line that ends it."""
+        """The octets of the header, including the empty line at its end."""
         if self._root is not None:
             return self.octets[: self._root.body_begin]
         if self._octets is not None:
@@ -80,19 +80,19 @@ class CachedMessage:
 
     @property
     def is_small(self) -> bool:
-        """True if the message is small enough to stay cached."""
+        """True if the octets read are few enough (CACHE_OCTETS) to stay in memory."""
         return self._octets is None or len(self._octets) <= CACHE_OCTETS
 
 
 class MessageCache:
-    """Cache of the last message of one folder; messages are immutable, so that an entry never becomes stale."""
+    """Cache of one message, the last that was read; messages are immutable, so that the entry never becomes stale."""
 
     def __init__(self, folder: Folder) -> None:
         self._folder = folder
         self._last: CachedMessage | None = None
 
     def get(self, uid: int) -> CachedMessage:
-        """Return the message with this UID, to be read on demand; a removed message raises only on reading."""
+        """Return the message with this UID; errors, also of a removed message, are raised on reading only."""
         if self._last is None or self._last.uid != uid or not self._last.is_small:
             self._last = CachedMessage(self._folder, uid)
         return self._last
@@ -100,7 +100,7 @@ class MessageCache:
 
 @dataclass(slots=True)
 class Capabilities:
-    """The CAPABILITY response, before and after authentication (RFC 3501 section 7.2.1).
+    """Capabilities to announce before and after authentication (RFC 3501 section 7.2.1).
 
     `tls` is true while STARTTLS can be offered: a certificate is configured and TLS is not active yet. With `needs_tls`
     LOGINDISABLED is sent until TLS is active (RFC 3501 section 6.2.3).
@@ -115,7 +115,7 @@ class Capabilities:
         return not (self.tls and self.needs_tls)
 
     def encode(self, logged_in: bool) -> bytes:
-        """Return the capability data, as it stands in the untagged response and in the response code."""
+        """Return `CAPABILITY` and the names, for the untagged response or a response code."""
         words = ["CAPABILITY", _ALWAYS]
         if logged_in:
             words.append(_AFTER_LOG_IN)
@@ -126,7 +126,7 @@ class Capabilities:
 
 
 class View:
-    """One client's view of the selected mailbox: sequence numbers, and the updates not sent yet (RFC 3501 section 7).
+    """The selected mailbox as the client knows it: sequence numbers and flags announced so far (RFC 3501 section 7).
 
     `read_only` after EXAMINE. The folder may change at any time; sequence numbers change only with an EXPUNGE or EXISTS
     response, at a point where the protocol permits it.
@@ -146,7 +146,7 @@ class View:
         self._revision = folder.revision
 
     def number(self, uid: int) -> int | None:
-        """Return a message's sequence number; None for a UID not announced to the client."""
+        """Return a message's sequence number, None for a UID that was not announced to the client."""
         position = bisect_left(self.uids, uid)
         return position + 1 if position < len(self.uids) and self.uids[position] == uid else None
 
@@ -156,16 +156,16 @@ class View:
         return flags | {RECENT} if uid in self.recent else flags
 
     def _flags(self, uid: int) -> frozenset[str]:
-        r"""Return a message's flags without \Recent; for an expunged message, those last sent."""
+        r"""Return a message's flags without \Recent; for an expunged message, the flags last sent."""
         message = self.folder.messages.get(uid)
         return self._sent_flags.get(uid, frozenset()) if message is None else message.flags
 
     def sent_flags(self, uid: int) -> frozenset[str]:
-        r"""Return the flags that the client knows of a message, without \Recent."""
+        r"""Return the flags of a message last sent to the client, without \Recent."""
         return self._sent_flags.get(uid, frozenset())
 
     def set_flags_of_expunged(self, uid: int, flags: frozenset[str]) -> None:
-        """Change the flags of a message that is expunged, in this view; keywords that the folder lacks are left out."""
+        """Set the flags of an expunged message in this view only; keywords unknown to the folder are left out."""
         keywords = set(self.folder.keywords.names)
         self._sent_flags[uid] = frozenset(flag for flag in flags if flag.startswith("\\") or flag in keywords)
 
@@ -179,7 +179,7 @@ class View:
         self._sent_flags[uid] = self.folder.message(uid).flags
 
     def is_current(self, uid: int) -> bool:
-        """Return whether a message's current flags have been sent to the client."""
+        """Return True if a message's current flags have been sent to the client."""
         return self._sent_flags.get(uid) == self.folder.message(uid).flags
 
     def flag_lines(self) -> list[bytes]:
@@ -199,7 +199,7 @@ class View:
             raise ByeError("The mailbox has been removed.") from None
 
     def updates(self, may_expunge: bool) -> Iterator[bytes]:
-        """Yield responses for all changes not sent yet; EXPUNGE only if `may_expunge`."""
+        """Yield untagged responses for all changes not sent yet; EXPUNGE responses only if `may_expunge`."""
         self.refresh()
         if self.folder.revision == self._revision:
             return
@@ -213,11 +213,11 @@ class View:
             yield b"* %d RECENT\r\n" % len(self.recent)
         yield from self.new_keywords()
         yield from self._flag_changes()
-        # While EXPUNGEs are outstanding, the next call must compare again.
+        # With EXPUNGE responses outstanding, forget the revision, so that the next call compares again.
         self._revision = self.folder.revision if may_expunge or not expunged else -1
 
     def _expunges(self, expunged: list[int]) -> Iterator[bytes]:
-        # In descending order, so that the numbers of the remaining ones stay valid.
+        # Expunge in descending order, so that the sequence numbers of the remaining messages stay valid.
         for uid in reversed(expunged):
             position = bisect_left(self.uids, uid)
             del self.uids[position]
@@ -238,7 +238,7 @@ class View:
         yield b"* %d EXISTS\r\n" % len(self.uids)
 
     def new_keywords(self) -> Iterator[bytes]:
-        """Yield FLAGS and PERMANENTFLAGS if keywords were added."""
+        """Yield the FLAGS and PERMANENTFLAGS responses if the folder has keywords that the client does not know."""
         if self.folder.keywords.names != self._keywords:
             self._keywords = list(self.folder.keywords.names)
             yield from self.flag_lines()
@@ -261,13 +261,13 @@ class State(Enum):
 
 
 class SessionState:
-    """State of one session; `maildir` is set by authentication, `view` by SELECT and EXAMINE."""
+    """Data of one session; `maildir` is set by authentication, `view` by SELECT and EXAMINE."""
 
     def __init__(self, capabilities: Capabilities) -> None:
         self.capabilities = capabilities
         self.state = State.NOT_AUTHENTICATED
         self.user = ""
-        # Tag of the running command; ESEARCH responses include it.
+        # ESEARCH responses include the tag of the running command.
         self.tag = b""
         self.maildir: Maildir | None = None
         self.view: View | None = None
@@ -281,16 +281,16 @@ class SessionState:
         return self.state is not State.NOT_AUTHENTICATED
 
     def capability(self) -> bytes:
-        """Return the capability data of the current state."""
+        """Return the capability data for the current session state."""
         return self.capabilities.encode(self.logged_in)
 
     def log_in(self, opened: Opened) -> None:
-        """Enter the authenticated state."""
+        """Enter the authenticated state with the user's mailbox."""
         self.user, self.maildir = opened.name, opened.maildir
         self.state = State.AUTHENTICATED
 
     def select(self, view: View | None) -> None:
-        """Select a mailbox, or with None deselect."""
+        """Enter the selected state with a mailbox, or leave it with None."""
         self.view = view
         self.state = State.AUTHENTICATED if view is None else State.SELECTED
 

@@ -15,36 +15,36 @@ from services.mail.mime.words import decode_transfer, decode_words, text_of
 
 
 def fold(text: str) -> str:
-    """Return text normalised for comparison."""
+    """Return text in a form in which case and Unicode composition do not differ, for comparison."""
     return text.lower() if text.isascii() else unicodedata.normalize("NFKD", text).lower()
 
 
 def header_contains(content: CachedMessage, name: bytes, needle: str) -> bool:
-    """Return whether a field with this lower-case name contains the folded text; the empty text matches any field."""
+    """Return True if a field with this lower-case name contains the folded text; empty text matches any field."""
     fields = (field for field in content.header.fields if field.name == name)
     return any(needle in fold(value) for field in fields for value in _values(field))
 
 
 def addresses_contain(content: CachedMessage, name: bytes, needle: str) -> bool:
-    """Return whether an address field contains the folded text, as written or as in the envelope (section 6.4.4)."""
+    """Return True if an address field contains the folded text, as received or as `name <mailbox@host>`."""
     addresses = _formatted_addresses(content, name)
     return header_contains(content, name, needle) or any(needle in fold(address) for address in addresses)
 
 
 def _formatted_addresses(content: CachedMessage, name: bytes) -> Iterator[str]:
-    """Yield each address as `name <mailbox@host>`, without the quoting and comments of the header."""
+    """Yield each address of a field as `name <mailbox@host>`, without quoting and comments."""
     for address in parse_addresses(b",".join(content.header.all(name))):
         if address.mailbox not in (None, MISSING_MAILBOX) and address.host not in (None, MISSING_HOST):
             yield decode_words(b"%b <%b@%b>" % (address.name or b"", address.mailbox, address.host)).lstrip()
 
 
 def body_contains(content: CachedMessage, needle: str) -> bool:
-    """Return whether a text part of the body contains the folded text; headers of parts are not searched."""
+    """Return True if a text part of the body contains the folded text; headers of parts are not searched."""
     return any(needle in fold(text) for part in _parts(content.root) for text in _text(content.octets, part))
 
 
 def text_contains(content: CachedMessage, needle: str) -> bool:
-    """Return whether the body or a header, of the message or of any part, contains the folded text."""
+    """Return True if the body or a header, of the message or of a part, contains the folded text."""
     lines = (line for part in _parts(content.root) for line in _header_lines(part))
     return any(needle in fold(line) for line in lines) or body_contains(content, needle)
 
@@ -56,7 +56,7 @@ def _header_lines(part: Part) -> Iterator[str]:
 
 
 def _values(field: Field) -> Iterator[str]:
-    """Yield a field's decoded value, and once more with the white space of its folding."""
+    """Yield a field's decoded value twice: each fold as one space, and with the fold's own white space."""
     value = field.value
     yield decode_words(value)
     if b"\n" in field.raw and field.exact != value:

@@ -21,7 +21,7 @@ class _MessageData:
 
 
 def append(session: SessionState, reader: Reader) -> Steps:
-    """Handle APPEND (RFC 3501 section 6.3.11): all messages are appended, or none."""
+    """Handle APPEND of one or several messages (RFC 3501 section 6.3.11): all messages are appended, or none."""
     reader.expect_space()
     name = reader.mailbox()
     messages = []
@@ -55,7 +55,7 @@ def _read_message(reader: Reader) -> _MessageData:
 
 
 def check_literal(session: SessionState, received: bytes, position: int, size_octets: int) -> None:
-    """Check an announced message literal before the client sends it; raise NoError if APPEND would fail.
+    """Check an announced message to APPEND before the client sends it; raise NoError if APPEND would fail.
 
     `received` is the command up to the literal, with its arguments from `position` on. Arguments that cannot be parsed
     pass: the error is reported when the command is complete.
@@ -76,5 +76,5 @@ def target_folder(session: SessionState, name: str) -> Folder:
     try:
         return session.user_maildir().folder(name)
     except NoFolderError as error:
-        # RFC 3501 section 6.3.11
+        # RFC 3501 section 6.3.11: TRYCREATE tells the client that it can create the mailbox.
         raise NoError(str(error), "TRYCREATE") from None

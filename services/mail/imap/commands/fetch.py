@@ -16,7 +16,7 @@ from services.mail.mime.header import parse_header
 from services.mail.mime.structure import parse
 
 SEEN = "\\Seen"
-# RFC 2180 section 4.1.3: data of a message that is gone.
+# RFC 2180 section 4.1.3: FETCH data of an expunged message are empty.
 _EMPTY_HEADER, _EMPTY_PART = parse_header(b""), parse(b"")
 _EMPTY = {
     b"RFC822.SIZE": b"0",
@@ -44,7 +44,7 @@ def fetch(session: SessionState, reader: Reader, by_uid: bool = False) -> Steps:
         try:
             yield from _fetch_response(view, uid, items, reads)
         except MessageGoneError:
-            # RFC 3501 section 6.4.8: a UID that does not exist is ignored; the EXPUNGE follows.
+            # RFC 3501 section 6.4.8: UID FETCH ignores a UID that does not exist.
             if not by_uid:
                 any_expunged = True
                 yield _expunged_response(view, uid, items)
@@ -52,16 +52,16 @@ def fetch(session: SessionState, reader: Reader, by_uid: bool = False) -> Steps:
 
 
 def _fetch_response(view: View, uid: int, items: list[Item], reads: bool) -> Iterator[bytes]:
-    """Yield one FETCH response in pieces, so that only one section of a large message is in memory at a time."""
+    """Yield a FETCH response in pieces, so that only one section of a large message is in memory at a time."""
     content = view.cache.get(uid)
     becomes_seen = reads and SEEN not in view.folder.message(uid).flags
     if becomes_seen:
         view.folder.set_flags(uid, view.folder.message(uid).flags | {SEEN})
     # RFC 3501 section 6.4.5: flags changed by the FETCH should be included in the response.
     response_items = [*items, b"FLAGS"] if becomes_seen and b"FLAGS" not in items else items
-    # A keyword must be known to the client before a message has it.
+    # Announce new keywords before a FETCH response contains them (RFC 3501 section 7.2.6).
     yield from view.new_keywords()
-    # Read errors must be raised before the response has begun.
+    # Encode all items first: a read error after the response has begun could not be reported.
     encoded = {item: _encode_item(view, content, item) for item in response_items if isinstance(item, bytes)}
     _load(content, response_items)
     yield b"* %d FETCH (" % (view.number(uid) or 0)
@@ -72,9 +72,9 @@ def _fetch_response(view: View, uid: int, items: list[Item], reads: bool) -> Ite
 
 
 def _expunged_response(view: View, uid: int, items: list[Item]) -> bytes:
-    """Encode the FETCH response for a message that another session expunged, whose EXPUNGE cannot be sent yet.
+    """Encode the FETCH response of a message that another session expunged, while EXPUNGE is not permitted.
 
-    It has the UID and the flags of this session's view; all other data is empty (RFC 2180 section 4.1.3).
+    UID and flags are those of this session's view; all other data are empty (RFC 2180 section 4.1.3).
     """
     known = {b"UID": b"UID %d" % uid, b"FLAGS": b"FLAGS " + encoder.flag_list(view.flags(uid))}
     encoded = [
@@ -117,7 +117,7 @@ def _section(content: CachedMessage, item: Section) -> bytes:
         octets = content.header_octets
     else:
         octets = select_fields(content.header, item)
-    # A part that does not exist is an empty string.
+    # A section that does not exist is sent as an empty string.
     octets = octets or b""
     if item.partial is not None:
         first, count = item.partial

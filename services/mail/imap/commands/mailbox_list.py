@@ -24,7 +24,7 @@ from services.mail.maildir.folder_names import INBOX, SEPARATOR, canonical, pare
 
 _WILDCARDS = re.compile(r"[*%]{2,}")
 _PATTERNS_KEPT = 64
-# Special uses by the name of the mailbox, as webmail and mail programs create them (RFC 6154 section 2).
+# Mailboxes with these names have a special use (RFC 6154 section 2); webmail and mail programs create them.
 SPECIAL_USES = {
     "Archive": b"\\Archive",
     "Drafts": b"\\Drafts",
@@ -39,7 +39,7 @@ _RETURNS = frozenset((b"SUBSCRIBED", b"CHILDREN", b"SPECIAL-USE", b"STATUS"))
 
 @dataclass(frozen=True, slots=True)
 class _PatternMasks:
-    """Bit masks of a pattern: positions of `*`, of `%` and of each character, and the position of the end."""
+    """Bit masks of a LIST pattern: the positions of `*`, of `%` and of each character, and the end position."""
 
     stars: int
     percents: int
@@ -47,7 +47,7 @@ class _PatternMasks:
     end: int
 
     def spread(self, positions: int) -> int:
-        """Activate positions behind wildcards too: a wildcard may match nothing. No two are adjacent."""
+        """Add to active positions those behind wildcards, which may match nothing; wildcards are never adjacent."""
         return positions | (positions & (self.stars | self.percents)) << 1
 
 
@@ -61,7 +61,7 @@ def _masks_of(pattern: str) -> _PatternMasks:
 
 
 def matches(pattern: str, name: str) -> bool:
-    """Return whether a mailbox name matches a LIST pattern: `*` any characters, `%` any but the hierarchy separator."""
+    """Return True if a mailbox name matches a pattern: `*` any characters, `%` any but the hierarchy separator."""
     masks = _masks_of(pattern)
     positions = masks.spread(1)
     for character in name:
@@ -73,7 +73,7 @@ def matches(pattern: str, name: str) -> bool:
 
 
 def _read(reader: Reader) -> tuple[str, str]:
-    """Parse a reference name and a mailbox pattern."""
+    """Parse the arguments of LSUB; return (reference name, mailbox pattern)."""
     reader.expect_space()
     reference = reader.mailbox()
     reader.expect_space()
@@ -83,14 +83,14 @@ def _read(reader: Reader) -> tuple[str, str]:
 
 
 def _line(word: bytes, attributes: Iterable[bytes], name: str, extended: bytes = b"") -> bytes:
-    """Encode a response; `extended` is the extended data behind the name (RFC 5258 section 6)."""
+    """Encode a LIST or LSUB response; `extended`: extended data after the name (RFC 5258 section 6)."""
     attribute_list = encoder.parenthesized(attributes)
     separator = SEPARATOR.encode("ascii")
     return b'* %b %b "%b" %b%b\r\n' % (word, attribute_list, separator, encoder.mailbox(name), extended)
 
 
 def _full_pattern(reference: str, pattern: str) -> str:
-    """Prepend the reference to the pattern (RFC 3501 section 6.3.8)."""
+    """Return the reference name and the pattern as one pattern (RFC 3501 section 6.3.8)."""
     whole = reference + pattern
     if len(whole) > PATTERN_OCTETS:
         raise NoError(f"The pattern is longer than {PATTERN_OCTETS} octets.")
@@ -101,13 +101,13 @@ def _matches_any_case(pattern: str, name: str) -> bool:
     if matches(pattern, name):
         return True
     first, _, rest = name.partition(SEPARATOR)
-    # RFC 3501 section 5.1: INBOX is case-insensitive, in a pattern too.
+    # RFC 3501 section 5.1: INBOX is case-insensitive, also in a pattern.
     return first == INBOX and matches(pattern.upper() if not rest else canonical(pattern), name)
 
 
 @dataclass(frozen=True, slots=True)
 class _ListCommand:
-    """A LIST command: selection options, reference, patterns and return options (RFC 5258 section 3)."""
+    """Arguments of LIST: selection options, reference, patterns and return options (RFC 5258 section 3)."""
 
     selection: frozenset[bytes]
     reference: str
@@ -116,7 +116,7 @@ class _ListCommand:
     status_items: list[bytes]
 
     def is_matched(self, name: str) -> bool:
-        """Return whether a name matches one of the patterns."""
+        """Return True if a mailbox name matches one of the patterns."""
         return any(_matches_any_case(_full_pattern(self.reference, pattern), name) for pattern in self.patterns)
 
 
@@ -159,7 +159,7 @@ def _read_return(reader: Reader, status_items: list[bytes]) -> bytes:
 
 
 def list_mailboxes(session: SessionState, reader: Reader) -> Steps:
-    """Handle LIST (RFC 3501 section 6.3.8, RFC 5258), with STATUS (RFC 5819) and special uses (RFC 6154)."""
+    """Handle LIST (RFC 3501 section 6.3.8, RFC 5258), with STATUS data (RFC 5819) and special uses (RFC 6154)."""
     command = _read_list(reader)
     if command.patterns == [""]:
         # RFC 3501 section 6.3.8: an empty pattern requests the hierarchy delimiter and the root of the reference.
@@ -190,7 +190,7 @@ def list_mailboxes(session: SessionState, reader: Reader) -> Steps:
         kinds = encoder.parenthesized(encoder.string(kind) for kind in sorted(command.selection & _BASE_SELECTIONS))
         yield _line(b"LIST", attributes, name, b' ("CHILDINFO" %b)' % kinds if recursive and name in above else b"")
         if command.status_items and name in existing:
-            # Another session may have removed the mailbox meanwhile.
+            # Send no STATUS if another session has just removed the mailbox.
             with suppress(NoFolderError):
                 yield status_response(session, name, command.status_items)
     return "List completed."
@@ -219,5 +219,5 @@ def list_subscribed(session: SessionState, reader: Reader) -> Steps:
 
 
 def _covers_inferiors(full_pattern: str, name: str, subscribed: set[str]) -> bool:
-    """Return whether the pattern matches every subscribed inferior, so that its parent need not be listed."""
+    """Return True if all subscribed inferiors of a name match the pattern, so that the name need not be listed."""
     return all(_matches_any_case(full_pattern, other) for other in subscribed if other.startswith(name + SEPARATOR))

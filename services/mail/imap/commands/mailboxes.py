@@ -15,7 +15,7 @@ STATUS_ITEMS = frozenset((b"MESSAGES", b"RECENT", b"UIDNEXT", b"UIDVALIDITY", b"
 
 
 def read_name(reader: Reader) -> str:
-    """Parse a space and a mailbox name."""
+    """Parse a space and a mailbox name; return the canonical name."""
     reader.expect_space()
     return reader.mailbox()
 
@@ -53,7 +53,7 @@ def _open(session: SessionState, name: str, read_only: bool) -> Steps:
 
 
 def create(session: SessionState, reader: Reader) -> Steps:
-    """Handle CREATE (RFC 3501 section 6.3.3); a trailing separator only declares that inferiors will follow."""
+    """Handle CREATE (RFC 3501 section 6.3.3); a trailing separator, which announces inferiors, is ignored."""
     name = _only_name(reader)
     yield b""
     session.user_maildir().create(name.removesuffix(SEPARATOR))
@@ -61,7 +61,7 @@ def create(session: SessionState, reader: Reader) -> Steps:
 
 
 def delete(session: SessionState, reader: Reader) -> Steps:
-    r"""Handle DELETE (RFC 3501 section 6.3.4); inferiors stay, and the name is then \Noselect."""
+    r"""Handle DELETE (RFC 3501 section 6.3.4); a name with inferiors stays as \Noselect."""
     name = _only_name(reader)
     yield b""
     maildir = session.user_maildir()
@@ -111,7 +111,7 @@ def status(session: SessionState, reader: Reader) -> Steps:
 
 
 def read_status_items(reader: Reader) -> list[bytes]:
-    """Parse a list of STATUS items; raise BadError."""
+    """Parse a parenthesised list of STATUS items; raise BadError for an unknown item."""
     items = reader.in_parentheses(lambda: reader.word("item"))
     if not STATUS_ITEMS.issuperset(items):
         raise BadError("Unknown STATUS item.")
@@ -134,14 +134,14 @@ def status_response(session: SessionState, name: str, items: Iterable[bytes]) ->
 
 
 def _recent(session: SessionState, folder: Folder) -> int:
-    r"""Count messages with \Recent (RFC 3501 section 2.3.2): unclaimed by any session, or claimed by this one."""
+    r"""Return the number of messages that are \Recent in this session or in no session yet (RFC 3501 section 2.3.2)."""
     unclaimed = set(folder.uids[folder.position(folder.first_recent) :])
     own = session.view.recent if session.view is not None and session.view.folder is folder else set()
     return len(unclaimed | (own & folder.messages.keys()))
 
 
 def namespace(_session: SessionState, reader: Reader) -> Steps:
-    """Handle NAMESPACE (RFC 2342 section 5): one personal namespace with an empty prefix."""
+    """Handle NAMESPACE (RFC 2342 section 5): the only namespace is personal and has an empty prefix."""
     reader.expect_end()
     yield b'* NAMESPACE (("" "%b")) NIL NIL\r\n' % SEPARATOR.encode("ascii")
     return "Namespace completed."

@@ -1,4 +1,4 @@
-"""Commands that change messages of the selected mailbox: STORE, COPY, MOVE, EXPUNGE, CLOSE (RFC 3501 section 6.4).
+"""Handlers of IMAP commands on the selected mailbox: STORE, COPY, MOVE, EXPUNGE, CLOSE (RFC 3501 section 6.4).
 
 Also UNSELECT (RFC 3691), UID EXPUNGE (RFC 4315) and MOVE (RFC 6851).
 """
@@ -18,7 +18,7 @@ _GONE = "Some of the messages have been removed."
 
 
 def check(_session: SessionState, reader: Reader) -> Steps:
-    """Handle CHECK (RFC 3501 section 6.4.1); every change is on disk already."""
+    """Handle CHECK (RFC 3501 section 6.4.1), which has nothing to do: every change is on disk already."""
     reader.expect_end()
     yield b""
     return "Check completed."
@@ -89,11 +89,11 @@ def _change(view: View, uids: list[int], sign: bytes, flags: frozenset[str], sil
     any_expunged = False
     for uid in uids:
         try:
-            # A change by another session must still be reported, even after .SILENT.
+            # Remember if the flags were current: after .SILENT, a change by another session must still be reported.
             was_current = view.is_current(uid)
             view.folder.set_flags(uid, changed(view.folder.message(uid).flags))
         except MessageGoneError:
-            # RFC 3501 section 6.4.8: a UID that does not exist is ignored; the EXPUNGE follows.
+            # RFC 3501 section 6.4.8: UID STORE ignores a UID that does not exist.
             if by_uid:
                 continue
             any_expunged = True
@@ -110,7 +110,7 @@ def _change(view: View, uids: list[int], sign: bytes, flags: frozenset[str], sil
 
 
 def without(flags: frozenset[str], less: frozenset[str]) -> frozenset[str]:
-    """Return `flags` minus `less`; flags are case-insensitive."""
+    """Return `flags` without the flags in `less`, compared case-insensitively."""
     lower = {flag.lower() for flag in less}
     return frozenset(flag for flag in flags if flag.lower() not in lower)
 
@@ -132,7 +132,7 @@ def _read_copy(session: SessionState, reader: Reader, by_uid: bool) -> tuple[lis
 
 
 def _copy_messages(view: View, uids: list[int], target: Folder) -> tuple[list[int], str]:
-    """Copy messages; return the UIDs copied and the COPYUID response code (RFC 4315 section 3)."""
+    """Copy messages; return (copied UIDs, COPYUID response code of RFC 4315 section 3); raise NoError."""
     if any(uid not in view.folder.messages for uid in uids):
         # RFC 3501 section 6.4.7: all messages are copied, or none.
         raise NoError(_GONE, "EXPUNGEISSUED")

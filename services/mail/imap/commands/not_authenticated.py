@@ -1,4 +1,4 @@
-"""Commands that need no authentication: those of every state, and those of the not authenticated state.
+"""Handlers of IMAP commands that need no authentication: CAPABILITY, NOOP, LOGOUT, ID, STARTTLS, LOGIN, AUTHENTICATE.
 
 Every state: CAPABILITY, NOOP, LOGOUT (RFC 3501 section 6.1) and ID (RFC 2971). Not authenticated: STARTTLS, LOGIN,
 AUTHENTICATE (RFC 3501 section 6.2) with the mechanisms PLAIN (RFC 4616) and LOGIN, and an initial response (SASL-IR,
@@ -22,7 +22,7 @@ def capability(session: SessionState, reader: Reader) -> Steps:
 
 
 def noop(_session: SessionState, reader: Reader) -> Steps:
-    """Handle NOOP (RFC 3501 section 6.1.2); updates are sent at the end of every command."""
+    """Handle NOOP (RFC 3501 section 6.1.2); mailbox updates are sent at the end, as for every command."""
     reader.expect_end()
     yield b""
     return "NOOP completed."
@@ -47,7 +47,7 @@ def identify(_session: SessionState, reader: Reader) -> Steps:
 
 
 def enable(_session: SessionState, reader: Reader) -> Steps:
-    """Handle ENABLE (RFC 5161 section 3.1): no extension of this server has to be enabled, and others are ignored."""
+    """Handle ENABLE (RFC 5161 section 3.1), which enables nothing: no extension of this server needs it."""
     reader.expect_space()
     reader.word("capability")
     while reader.accept(b" "):
@@ -81,7 +81,7 @@ def starttls(session: SessionState, reader: Reader) -> Steps:
     reader.expect_end()
     if not session.capabilities.tls:
         raise BadError("TLS is not available.")
-    # The tagged OK is the last response in cleartext: TLS starts after it, so the request follows the command's end.
+    # Only mark TLS as requested: the handshake must follow the tagged OK, the last response in cleartext.
     yield b""
     session.tls_requested = True
     return "Begin TLS negotiation now."

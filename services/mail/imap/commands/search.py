@@ -11,7 +11,7 @@ from services.mail.imap.syntax.reader import Reader
 from services.mail.imap.syntax.search_keys import Candidate, KeyReader, Predicate
 from services.mail.maildir.errors import MessageGoneError
 
-# RFC 3501 section 6.4.4: US-ASCII is mandatory; UTF-8 covers all other texts.
+# SEARCH accepts these CHARSET values; RFC 3501 section 6.4.4 requires US-ASCII.
 CHARSETS = {b"US-ASCII": "ascii", b"UTF-8": "utf-8", b"ISO-8859-1": "latin-1"}
 _RETURNS = (b"MIN", b"MAX", b"ALL", b"COUNT")
 
@@ -32,7 +32,7 @@ def search(session: SessionState, reader: Reader, by_uid: bool = False) -> Steps
 
 
 def _read_returns(reader: Reader) -> frozenset[bytes] | None:
-    """Parse the RETURN options (RFC 4731 section 3.1); None if there are none."""
+    """Parse the RETURN options (RFC 4731 section 3.1); return None without RETURN."""
     if reader.octets[reader.position : reader.position + 8].upper() != b"RETURN (":
         return None
     reader.position += 7
@@ -58,19 +58,19 @@ def _read_charset(reader: Reader) -> str:
 def _matching(view: View, test: Predicate, by_uid: bool) -> Generator[Output, None, list[int]]:
     matches = []
     for number, uid in enumerate(view.uids, start=1):
-        # Yield per message: evaluating the keys on one large message may take long, and other sessions run in between.
+        # Yield after each message, so that other sessions run: matching a large message may take long.
         yield b""
         try:
             if uid in view.folder.messages and test(Candidate(view, number, uid)):
                 matches.append(uid if by_uid else number)
         except MessageGoneError:
-            # RFC 3501 section 7.4.1: SEARCH sends no EXPUNGE; a message that is gone does not match.
+            # RFC 3501 section 7.4.1: EXPUNGE is not permitted during SEARCH; an expunged message does not match.
             continue
     return matches
 
 
 def _extended(tag: bytes, returns: frozenset[bytes], matches: list[int], by_uid: bool) -> bytes:
-    """Return an ESEARCH response (RFC 4731 section 3.1); MIN, MAX and ALL are omitted if no message matches."""
+    """Encode an ESEARCH response (RFC 4731 section 3.1); without a match, MIN, MAX and ALL are omitted."""
     pieces = [b"* ESEARCH (TAG " + encoder.string(tag) + b")"]
     if by_uid:
         pieces.append(b"UID")

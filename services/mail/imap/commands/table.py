@@ -78,7 +78,7 @@ COMMANDS: dict[bytes, Command] = {
     b"NAMESPACE": Command(_LOGGED_IN, mailboxes.namespace),
     # RFC 2177
     b"IDLE": Command(_LOGGED_IN, idle.idle),
-    # RFC 3501 section 6.4; section 7.4.1 names the three during which EXPUNGE is not sent.
+    # RFC 3501 section 6.4; section 7.4.1 forbids EXPUNGE responses during FETCH, STORE and SEARCH.
     b"CHECK": Command(_SELECTED, messages.check),
     b"CLOSE": Command(_SELECTED, messages.close),
     b"EXPUNGE": Command(_SELECTED, messages.expunge),
@@ -103,7 +103,7 @@ UID_COMMANDS: dict[bytes, Command] = {
 
 
 def parse_command(reader: Reader, state: State) -> Command:
-    """Parse a command name and return its row of the table; raise BadError if unknown or not valid in `state`."""
+    """Parse a command name; return its row of the table; raise BadError if unknown or not permitted in `state`."""
     word = reader.word("command")
     if word == b"UID":
         reader.expect_space()

@@ -13,7 +13,7 @@ _QUOTED_DATE = re.compile(rb'"' + _DATE.pattern + rb'"', re.IGNORECASE)
 _DATE_TIME = re.compile(
     rb'"( \d|\d\d)-' + _MONTH + rb'-(\d{4}) (\d\d):(\d\d):(\d\d) ([+-])(\d\d)(\d\d)"', re.IGNORECASE
 )
-# The date part of a Date field (RFC 5322 section 3.3); time and zone are not parsed.
+# This matches the date in a Date field (RFC 5322 section 3.3) and ignores time and zone.
 _FIELD_DATE = re.compile(rb"(?:[A-Za-z]+\s*,?\s*)?(\d{1,2})\s+" + _MONTH + rb"[a-z]*\s+(\d{2,4})(?!\d)", re.IGNORECASE)
 
 
@@ -22,7 +22,7 @@ def _month(name: bytes) -> int:
 
 
 def read_date(reader: Reader) -> date:
-    """Parse a date, quoted or not; raise BadError."""
+    """Parse the `date` of a SEARCH key, quoted or not; raise BadError."""
     pattern = _QUOTED_DATE if reader.starts_with(b'"') else _DATE
     match = pattern.fullmatch(reader.match(pattern, "date"))
     if match is None:
@@ -34,7 +34,7 @@ def read_date(reader: Reader) -> date:
 
 
 def read_date_time(reader: Reader) -> float:
-    """Parse a date-time; return seconds since 1970 UTC; raise BadError."""
+    """Parse the `date-time` of APPEND; return seconds since 1970 UTC; raise BadError."""
     match = _DATE_TIME.fullmatch(reader.match(_DATE_TIME, "date and time"))
     if match is None:
         raise BadError("The date is not well formed.")
@@ -43,14 +43,14 @@ def read_date_time(reader: Reader) -> float:
     offset = timedelta(hours=int(match[8]), minutes=int(match[9]))
     try:
         zone = timezone(-offset if match[7] == b"-" else offset)
-        # POSIX time has no leap seconds.
+        # POSIX time has no leap seconds, so second 60 becomes 59.
         return datetime(year, month, day, hour, minute, min(second, 59), tzinfo=zone).timestamp()
     except (ValueError, OverflowError):
         raise BadError("The time does not exist.") from None
 
 
 def day_of(seconds: float) -> date:
-    """Return the day of an internal date, in UTC."""
+    """Return the day in UTC of an internal date (seconds since 1970)."""
     return datetime.fromtimestamp(seconds, UTC).date()
 
 
@@ -62,13 +62,13 @@ def date_time(seconds: float) -> bytes:
 
 
 def sent_day(value: bytes | None) -> date | None:
-    """Parse the day of a Date field, disregarding time and zone; None without one (RFC 3501 section 6.4.4, SENTON)."""
+    """Return the day in a Date field, regardless of time and zone (RFC 3501 section 6.4.4, SENTON); None if invalid."""
     match = None if value is None else _FIELD_DATE.match(value.strip())
     if match is None:
         return None
     year = int(match[3])
     if len(match[3]) < 4:
-        # RFC 5322 section 4.3
+        # RFC 5322 section 4.3: a two-digit year below 50 is 20xx; other two- and three-digit years count from 1900.
         year += 2000 if len(match[3]) == 2 and year < 50 else 1900
     try:
         return date(year, _month(match[2]), int(match[1]))

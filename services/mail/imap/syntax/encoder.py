@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from services.mail.imap.syntax.reader import ASTRING_CHARS
 
-# Longer strings are sent as literals: clients limit line lengths to a few kilobytes.
+# A string that does not match, or exceeds _QUOTED_OCTETS (clients limit line lengths), is sent as a literal.
 _QUOTABLE = re.compile(rb"[\x01-\x09\x0b\x0c\x0e-\x7f]*\Z")
 _QUOTED_OCTETS = 1024
 NIL = b"NIL"
@@ -14,34 +14,34 @@ _ORDER = {flag: position for position, flag in enumerate(_SYSTEM_FLAGS)} | {"\\*
 
 
 def string(octets: bytes) -> bytes:
-    """Encode a string, quoted if possible, otherwise as a literal."""
+    """Encode a `string`: quoted if possible, otherwise as a literal."""
     if len(octets) <= _QUOTED_OCTETS and _QUOTABLE.match(octets):
         return b'"' + octets.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'
     return literal(octets)
 
 
 def literal(octets: bytes) -> bytes:
-    """Encode a literal."""
-    # RFC 3501 section 9: CHAR8 excludes NUL; it is replaced by another octet to keep RFC822.SIZE correct.
+    """Encode a literal: `{size}`, CRLF and the octets."""
+    # RFC 3501 section 9: literals exclude NUL; replace NULs by another octet, which keeps RFC822.SIZE correct.
     if b"\0" in octets:
         octets = octets.replace(b"\0", b"\x80")
     return b"{%d}\r\n%b" % (len(octets), octets)
 
 
 def nstring(octets: bytes | None) -> bytes:
-    """Encode a string or NIL."""
+    """Encode an `nstring`: a string, or NIL for None."""
     return NIL if octets is None else string(octets)
 
 
 def astring(octets: bytes) -> bytes:
-    """Encode an astring, as an atom if possible."""
+    """Encode an `astring`: an atom if possible, otherwise a string."""
     if ASTRING_CHARS.fullmatch(octets) and octets.upper() != NIL:
         return octets
     return string(octets)
 
 
 def mailbox(name: str) -> bytes:
-    """Encode a mailbox name."""
+    """Encode a mailbox name as an astring."""
     return astring(name.encode("ascii", "replace"))
 
 

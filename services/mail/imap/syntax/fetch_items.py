@@ -14,20 +14,20 @@ from services.mail.mime.structure import Part, find
 
 _SET = re.compile(rb"[\d*:,]+")
 _RANGE = re.compile(rb"(\*|[1-9]\d{0,9})(?::(\*|[1-9]\d{0,9}))?\Z")
-# Stands for `*` until the largest number in use is known.
+# LAST stands for `*` in a parsed set, until the mailbox's largest number is known.
 LAST = NUMBER_MAX + 1
 
-# Message numbers or UIDs as ranges, so that 1:4294967295 costs no more than 1:2.
+# Sets of message numbers or UIDs are stored as (first, last) ranges, so that 1:4294967295 costs as little as 1:2.
 SequenceSet = tuple[tuple[int, int], ...]
 
 
 def read_sequence_set(reader: Reader) -> SequenceSet:
-    """Parse a set from a command; raise BadError."""
+    """Parse a sequence set in a command; raise BadError."""
     return parse_sequence_set(reader.match(_SET, "set of messages"))
 
 
 def parse_sequence_set(octets: bytes) -> SequenceSet:
-    """Parse a set into ranges, with LAST for `*`; raise BadError."""
+    """Parse a sequence set into (first, last) ranges, with LAST for `*`; raise BadError."""
     return tuple(_range(piece) for piece in octets.split(b","))
 
 
@@ -37,7 +37,7 @@ def _range(piece: bytes) -> tuple[int, int]:
         raise BadError("The set of messages is not well formed.")
     first = _number(match[1])
     last = first if match[2] is None else _number(match[2])
-    # RFC 3501 section 9: 2:4 and 4:2 are the same.
+    # RFC 3501 section 9: the ranges 2:4 and 4:2 are equivalent.
     return (first, last) if first <= last else (last, first)
 
 
@@ -49,7 +49,7 @@ def _number(octets: bytes) -> int:
 
 
 def numbers_in(sequence_set: SequenceSet, count: int) -> list[int]:
-    """Resolve a set to the sequence numbers of a mailbox with `count` messages, in ascending order.
+    """Return the message sequence numbers in a set, ascending, for a mailbox with `count` messages.
 
     A number beyond `count` raises BadError, as does `*` in an empty mailbox (RFC 3501 section 9, seq-number).
     """
@@ -60,7 +60,7 @@ def numbers_in(sequence_set: SequenceSet, count: int) -> list[int]:
 
 
 def uids_in(sequence_set: SequenceSet, uids: Sequence[int]) -> list[int]:
-    """Resolve a set against the sorted `uids`, in ascending order; UIDs that do not exist are ignored."""
+    """Return the UIDs in a set, ascending; UIDs not in the sorted list `uids` are ignored."""
     if not uids:
         return []
     selected: set[int] = set()
@@ -72,7 +72,7 @@ def uids_in(sequence_set: SequenceSet, uids: Sequence[int]) -> list[int]:
 
 
 def format_sequence_set(numbers: Iterable[int]) -> str:
-    """Encode numbers as a set, in the given order: 1, 2, 3, 7 becomes `1:3,7`."""
+    """Encode numbers as a sequence set in the given order: 1, 2, 3, 7 becomes `1:3,7`."""
     ranges: list[list[int]] = []
     for number in numbers:
         if ranges and ranges[-1][1] + 1 == number:
@@ -86,20 +86,20 @@ _NAME = re.compile(rb"[A-Za-z0-9.]+")
 _SECTION_WORD = re.compile(rb"[A-Za-z.]+")
 _PARTIAL = re.compile(rb"<(\d{1,10})\.([1-9]\d{0,9})>")
 _PART_NUMBER = re.compile(rb"[1-9]\d{0,9}")
-# Part numbers in one section; the MIME parser nests no deeper.
+# A section may have this many part numbers, far more than the MIME parser's nesting depth.
 _PART_NUMBERS_MAX = 1000
 
 SIMPLE = frozenset(
     (b"BODY", b"BODYSTRUCTURE", b"ENVELOPE", b"FLAGS", b"INTERNALDATE", b"RFC822.SIZE", b"UID")
 )  # fmt: skip
 _FAST = (b"FLAGS", b"INTERNALDATE", b"RFC822.SIZE")
-# RFC 3501 section 6.4.5
+# RFC 3501 section 6.4.5: the macros ALL, FAST and FULL stand for these items.
 MACROS = {b"ALL": (*_FAST, b"ENVELOPE"), b"FAST": _FAST, b"FULL": (*_FAST, b"ENVELOPE", b"BODY")}
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A body section; `label` is its name in the response.
+    """A body section of FETCH such as BODY[1.2.HEADER]<0.100>; `label` is the name in the response.
 
     `numbers` is the path to a part; `text` is HEADER, TEXT, MIME, HEADER.FIELDS, HEADER.FIELDS.NOT or empty; `partial`
     is (first octet, octet count). `sets_seen` is false for PEEK and RFC822.HEADER.
@@ -114,11 +114,11 @@ class Section:
 
     @property
     def is_header_only(self) -> bool:
-        """True if the message's own header is sufficient."""
+        """True if the section can be read from the message's own header, without the body."""
         return not self.numbers and self.text.startswith(b"HEADER")
 
 
-# RFC 3501 section 6.4.5: the RFC822 items and their equivalents.
+# RFC 3501 section 6.4.5: the RFC822 items are equivalent to these sections.
 _RFC822 = {
     b"RFC822": Section(b"RFC822"),
     b"RFC822.HEADER": Section(b"RFC822.HEADER", text=b"HEADER", sets_seen=False),
@@ -128,7 +128,7 @@ Item = bytes | Section
 
 
 def read_items(reader: Reader) -> list[Item]:
-    """Parse a macro, one item or a list of items; raise BadError."""
+    """Parse the items of FETCH: a macro, one item or a parenthesised list; raise BadError."""
     if reader.starts_with(b"("):
         return _distinct(reader.in_parentheses(lambda: _read_item(reader)))
     position = reader.position
@@ -173,7 +173,7 @@ def _read_section(reader: Reader, sets_seen: bool) -> Section:
 
 
 def _read_numbers(reader: Reader) -> tuple[int, ...]:
-    """Parse part numbers; a trailing dot must be followed by a word."""
+    """Parse the part numbers of a section, such as `1.2`; a trailing dot must precede a word such as HEADER."""
     numbers: list[int] = []
     while reader.octets[reader.position : reader.position + 1].isdigit():
         number = int(reader.match(_PART_NUMBER, "part number"))
@@ -208,7 +208,7 @@ def _label(numbers: tuple[int, ...], text: bytes, fields: tuple[bytes, ...], par
 
 
 def section_octets(octets: bytes, root: Part, section: Section) -> bytes | None:
-    """Return a section in full, disregarding `partial`; None if the message has no such part."""
+    """Return the whole section, regardless of `partial`; None if the message has no such part."""
     part = find(root, list(section.numbers))
     return None if part is None else _text_of(octets, root, part, section)
 
@@ -232,5 +232,5 @@ def _text_of(octets: bytes, root: Part, part: Part, section: Section) -> bytes |
 
 
 def select_fields(header: Header, section: Section) -> bytes:
-    """Return the fields selected by HEADER.FIELDS or HEADER.FIELDS.NOT, and the empty line."""
+    """Return the header fields selected by HEADER.FIELDS or HEADER.FIELDS.NOT, and the empty line."""
     return header.chosen(section.fields, section.text == b"HEADER.FIELDS.NOT") + b"\r\n"

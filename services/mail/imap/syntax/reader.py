@@ -1,4 +1,4 @@
-"""IMAP command parser: framing of lines and literals, then the arguments by the formal syntax.
+"""IMAP command parser: Framer finds lines and literals in the input, Reader parses a command's arguments.
 
 RFC 3501 sections 2.2, 4.3, 7.5 and 9, RFC 7888 (LITERAL+).
 
@@ -25,14 +25,14 @@ _ANNOUNCED_LITERAL = re.compile(rb"\{(\d{1,20})(\+?)\}\Z")
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A complete command including literals, without its line ending."""
+    """A complete command as received, literals included, without the final line ending."""
 
     octets: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class AnnouncedLiteral:
-    """A literal announced at the end of `received`; `is_synchronizing` if the client waits for "+" (no LITERAL+)."""
+    """A literal announced at the end of `received`; `is_synchronizing`: the client waits for "+" (no LITERAL+)."""
 
     received: bytes
     size_octets: int
@@ -41,13 +41,13 @@ class AnnouncedLiteral:
 
 @dataclass(frozen=True, slots=True)
 class OverlongLine:
-    """A line beyond the limit; its remainder is discarded."""
+    """A line longer than the limit; the rest of the line is discarded."""
 
     received: bytes
 
 
 class Framer:
-    """Splits input into commands; at most `limit_octets` are buffered beside one line.
+    """Splitter of received octets into commands; buffers at most `limit_octets` besides one line.
 
     A Line includes its literals as received, so that the Reader works on one buffer. AnnouncedLiteral precedes every
     literal: accept() buffers the literal, refuse() ends the command. A line may end in bare LF, as typed in a terminal.
@@ -62,15 +62,15 @@ class Framer:
         self._discarding = False
 
     def feed(self, data: bytes) -> None:
-        """Buffer input; raise LimitExceededError beyond the limit."""
+        """Buffer received octets; raise LimitExceededError above the limit."""
         self._buffer.feed(data)
 
     def clear(self) -> None:
-        """Discard buffered input (RFC 3501 section 6.2.1: cleartext sent ahead of TLS)."""
+        """Discard buffered octets, such as cleartext received before TLS (RFC 3501 section 6.2.1)."""
         self._buffer.take(len(self._buffer))
 
     def next(self, with_literals: bool = True) -> Line | AnnouncedLiteral | OverlongLine | None:
-        """Return the next complete unit, None if more input is needed; a continuation line has no literals."""
+        """Return the next complete unit, None if octets are missing; `with_literals` False: for a continuation line."""
         while self._consume_literal():
             try:
                 line = self._buffer.take_through(b"\n", LINE_OCTETS)
@@ -88,7 +88,7 @@ class Framer:
         return None
 
     def _consume_literal(self) -> bool:
-        """Consume a literal's octets; return whether it is complete."""
+        """Consume buffered octets of the accepted literal; return True if it is complete."""
         if self._skipped_octets:
             self._skipped_octets -= len(self._buffer.take(self._skipped_octets))
         if self._missing_octets:
@@ -117,7 +117,7 @@ class Framer:
         return Line(command)
 
     def _continue_discarding(self, line: bytes) -> None:
-        """Continue discarding at the end of a line: a non-synchronising literal follows it (RFC 7888 section 4)."""
+        """Discard also a non-synchronising literal announced at the end of a discarded line (RFC 7888 section 4)."""
         match = _ANNOUNCED_LITERAL.search(line.rstrip(b"\r\n"))
         self._discarding = match is not None and bool(match[2])
         if match is not None and match[2]:
@@ -126,14 +126,14 @@ class Framer:
                 raise LimitExceededError("a literal that is dropped is too long")
 
     def accept(self) -> None:
-        """Buffer the announced literal."""
+        """Accept the announced literal: its octets become part of the command."""
         if self._pending_literal is not None:
             self._command += b"\r\n"
             self._missing_octets = self._pending_literal.size_octets
             self._pending_literal = None
 
     def refuse(self) -> bool:
-        """End the command at the announced literal; return False if too many octets would have to be skipped."""
+        """Refuse the announced literal, which ends the command; return False if too many octets had to be skipped."""
         announced, self._pending_literal = self._pending_literal, None
         self._command.clear()
         if announced is None or announced.is_synchronizing:
@@ -148,7 +148,7 @@ _ATOM = rb"[^\x00-\x20\x7f-\xff(){%*\"\\\]]"
 ATOM = re.compile(_ATOM + rb"+")
 ASTRING_CHARS = re.compile(rb"[^\x00-\x20\x7f-\xff(){%*\"\\]+")
 LIST_CHARS = re.compile(rb"[^\x00-\x20\x7f-\xff(){\"\\]+")
-# tag = 1*<any ASTRING-CHAR except "+">, followed by a space or the end of the line.
+# RFC 3501 section 9: tag = 1*<any ASTRING-CHAR except "+">; a space or the end of the line follows.
 TAG = re.compile(rb"[^\x00-\x20\x7f-\xff(){%*\"\\+]+(?= |\Z)")
 _QUOTED = re.compile(rb"\"((?:[^\x00\r\n\"\\\x80-\xff]|\\[\"\\])*)\"")
 _ESCAPED = re.compile(rb"\\(.)")
@@ -160,7 +160,7 @@ Item = TypeVar("Item")
 
 
 class Reader:
-    """Parser of the arguments of one command, starting at `position`.
+    """Recursive-descent parser of one command's arguments, from the offset `position` on.
 
     Each method parses one production and advances, or raises BadError. Arguments are separated by exactly one space.
     """
@@ -171,37 +171,37 @@ class Reader:
 
     @property
     def at_end(self) -> bool:
-        """True if no input is left."""
+        """True if the command is parsed to its end."""
         return self.position >= len(self.octets)
 
     def expect_end(self) -> None:
-        """Require the end of the command."""
+        """Raise BadError unless the command is parsed to its end."""
         if not self.at_end:
             raise BadError("Too many arguments.")
 
     def starts_with(self, mark: bytes) -> bool:
-        """Return whether the input continues with these octets."""
+        """Return True if the octets `mark` are next, without consuming them."""
         return self.octets.startswith(mark, self.position)
 
     def accept(self, mark: bytes) -> bool:
-        """Consume these octets if they are next; return whether they were."""
+        """Consume the octets `mark` if they are next; return True if they were."""
         if not self.starts_with(mark):
             return False
         self.position += len(mark)
         return True
 
     def expect(self, mark: bytes) -> None:
-        """Consume exactly these octets."""
+        """Consume the octets `mark`; raise BadError if they are not next."""
         if not self.accept(mark):
             raise BadError(f"Expected {mark.decode('ascii')!r}.")
 
     def expect_space(self) -> None:
-        """Consume one space."""
+        """Consume one space; raise BadError if there is none."""
         if not self.accept(b" "):
             raise BadError("An argument is missing." if self.at_end else "A space is missing.")
 
     def match(self, pattern: re.Pattern[bytes], what: str) -> bytes:
-        """Consume and return the match of a pattern; `what` names it in the error."""
+        """Consume and return the match of a pattern; raise BadError, with the name `what`, without a match."""
         match = pattern.match(self.octets, self.position)
         if match is None:
             raise BadError(f"Expected {what}.")
@@ -209,15 +209,15 @@ class Reader:
         return match[0]
 
     def atom(self, what: str = "atom") -> bytes:
-        """Parse an atom."""
+        """Parse an `atom`; `what` is its name in the BadError."""
         return self.match(ATOM, what)
 
     def word(self, what: str = "word") -> bytes:
-        """Parse a case-insensitive atom; return it in upper case."""
+        """Parse an atom such as a command name; return it in upper case."""
         return self.atom(what).upper()
 
     def string(self) -> bytes:
-        """Parse a quoted string or a literal."""
+        """Parse a `string`, quoted or literal; return its octets."""
         if self.starts_with(b'"'):
             match = _QUOTED.match(self.octets, self.position)
             if match is None:
@@ -227,7 +227,7 @@ class Reader:
         return self.literal()
 
     def literal(self) -> bytes:
-        """Parse a literal, which framing has made complete."""
+        """Parse a literal, whose octets the Framer has put into the buffer."""
         match = _LITERAL.match(self.octets, self.position)
         if match is None:
             raise BadError("Expected a string.")
@@ -236,19 +236,19 @@ class Reader:
             raise BadError("The literal is not complete.")
         self.position = end
         octets = self.octets[match.end() : end]
-        # RFC 3501 section 9: CHAR8 excludes NUL.
+        # RFC 3501 section 9: literals consist of CHAR8, which excludes NUL.
         if b"\0" in octets:
             raise BadError("A literal contains a NUL octet.")
         return octets
 
     def astring(self) -> bytes:
-        """Parse an astring: ASTRING-CHARs (with `]`) or a string."""
+        """Parse an `astring`: ASTRING-CHARs (atom characters and `]`) or a string."""
         if self.starts_with(b'"') or self.starts_with(b"{"):
             return self.string()
         return self.match(ASTRING_CHARS, "string")
 
     def nstring(self) -> bytes | None:
-        """Parse a string or NIL."""
+        """Parse an `nstring`: a string, or NIL, for which None is returned."""
         if self.starts_with(b'"') or self.starts_with(b"{"):
             return self.string()
         if self.word("string") != b"NIL":
@@ -256,7 +256,7 @@ class Reader:
         return None
 
     def mailbox(self) -> str:
-        """Parse a mailbox name; the mail store validates it."""
+        """Parse a mailbox name, which the mailbox store validates later."""
         return self.astring().decode("latin-1")
 
     def list_mailbox(self) -> bytes:
@@ -266,18 +266,18 @@ class Reader:
         return self.match(LIST_CHARS, "mailbox pattern")
 
     def number(self) -> int:
-        """Parse an unsigned 32-bit number."""
+        """Parse a `number` (unsigned 32 bits)."""
         value = int(self.match(_DIGITS, "number")[:12])
         if value > NUMBER_MAX:
             raise BadError("The number is too large.")
         return value
 
     def flag(self) -> bytes:
-        """Parse a flag or keyword."""
+        """Parse a flag: a system flag, which begins with a backslash, or a keyword."""
         return self.match(_FLAG, "flag")
 
     def in_parentheses(self, item: Callable[[], Item], may_be_empty: bool = False) -> list[Item]:
-        """Parse a parenthesised list, its items separated by single spaces."""
+        """Parse a parenthesised list with single spaces between items; `item` parses one item."""
         self.expect(b"(")
         items: list[Item] = []
         if may_be_empty and self.accept(b")"):
@@ -293,7 +293,7 @@ _SYSTEM = {flag.upper(): flag for flag in SYSTEM_FLAGS}
 
 
 def read_flag(reader: Reader) -> str:
-    """Parse a flag; return a system flag in its canonical case; raise BadError."""
+    """Parse a flag that clients may set; return system flags in canonical case; raise BadError for others."""
     flag = reader.flag().decode("ascii")
     if not flag.startswith("\\"):
         return flag

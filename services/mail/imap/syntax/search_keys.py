@@ -19,7 +19,7 @@ from services.mail.maildir.folder import Message
 
 @dataclass(slots=True)
 class Candidate:
-    """A message under test."""
+    """A message to which SEARCH keys are applied: flags, size and, read on demand, content."""
 
     view: View
     number: int
@@ -27,16 +27,16 @@ class Candidate:
 
     @property
     def message(self) -> Message:
-        """Flags and size; raises MessageGoneError."""
+        """The store's entry with flags and size; raises MessageGoneError."""
         return self.view.folder.message(self.uid)
 
     @property
     def content(self) -> CachedMessage:
-        """The message itself, read on demand."""
+        """The message's octets and MIME structure, read on demand."""
         return self.view.cache.get(self.uid)
 
     def has_flag(self, flag: str) -> bool:
-        """Return whether the message has a flag, case-insensitively."""
+        """Return True if the message has a flag, compared case-insensitively."""
         return flag.lower() in (own.lower() for own in self.message.flags)
 
     @property
@@ -47,7 +47,7 @@ class Candidate:
 
 Predicate = Callable[[Candidate], bool]
 
-# Keys without an argument.
+# These SEARCH keys have no argument and test the flags.
 _FLAGS: dict[bytes, Predicate] = {
     b"ALL": lambda _primary: True,
     b"ANSWERED": lambda message: message.has_flag("\\Answered"),
@@ -64,7 +64,7 @@ _FLAGS: dict[bytes, Predicate] = {
     b"OLD": lambda message: not message.is_recent,
     b"NEW": lambda message: message.is_recent and not message.has_flag("\\Seen"),
 }
-# Keys that search an address field, and keys that search the whole message.
+# SEARCH keys in _ADDRESSES test an address field; keys in _TEXTS read the whole message.
 _ADDRESSES = frozenset((b"BCC", b"CC", b"FROM", b"TO"))
 _FieldTest = Callable[[CachedMessage, bytes, str], bool]
 _TEXTS: dict[bytes, Callable[[CachedMessage, str], bool]] = {b"BODY": body_contains, b"TEXT": text_contains}
@@ -83,7 +83,7 @@ class KeyReader:
         self._texts = 0
 
     def program(self) -> Predicate:
-        """Parse all keys to the end of the command; return their conjunction."""
+        """Parse all keys to the end of the command; return one predicate, true if all keys match."""
         tests = [self._key()]
         while not self._reader.at_end:
             self._reader.expect_space()
@@ -165,7 +165,7 @@ class KeyReader:
         return lambda message: test(message.content, needle)
 
     def _numbers(self, sequence_set: SequenceSet) -> Predicate:
-        # A sequence number beyond the mailbox matches no message; it is no error here.
+        # Sequence numbers beyond the mailbox match no message; SEARCH does not treat them as an error.
         numbers = frozenset(uids_in(sequence_set, range(1, len(self._view.uids) + 1)))
         return lambda message: message.number in numbers
 

@@ -1,4 +1,4 @@
-"""ENVELOPE, BODY and BODYSTRUCTURE responses (RFC 3501 section 7.4.2)."""
+"""Encoder of the FETCH items ENVELOPE, BODY and BODYSTRUCTURE (RFC 3501 section 7.4.2)."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from services.mail.mime.structure import Part
 
 
 def envelope(header: Header) -> bytes:
-    """Encode the ENVELOPE of a message."""
+    """Encode the ENVELOPE of a message (RFC 3501 section 7.4.2) from its header."""
     sender = _addresses(header, b"from")
     lists = [sender]
     # RFC 3501 section 7.4.2: Sender and Reply-To default to From if absent or empty.
@@ -44,12 +44,12 @@ def _address(address: Address) -> bytes:
 
 # RFC 3501 section 9: a multipart has at least one part; an empty one is encoded with an empty text part.
 _EMPTY = b'("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 0 0'
-# RFC 2045 section 6.1
+# RFC 2045 section 6.1: a part without Content-Transfer-Encoding is 7bit.
 _DEFAULT_ENCODING = b"7bit"
 
 
 def body_structure(part: Part, extended: bool) -> bytes:
-    """Encode the structure of a message or part; `extended` for BODYSTRUCTURE."""
+    """Encode the MIME structure of a message or part as BODY, or with `extended` as BODYSTRUCTURE."""
     if part.is_multipart:
         return _multipart(part, extended)
     kind, subtype = part.type_and_subtype
@@ -91,7 +91,7 @@ def _parameters(parametric: Parametric) -> bytes:
 
 
 def _with_charset(part: Part) -> Parametric:
-    """Add charset=us-ascii to a text part without a charset (RFC 2046 section 4.1.2)."""
+    """Return a part's Content-Type; charset=us-ascii is added to text without a charset (RFC 2046 section 4.1.2)."""
     content_type = part.content_type
     if part.type_and_subtype[0].lower() != b"text" or content_type.get(b"charset") is not None:
         return content_type
@@ -99,7 +99,7 @@ def _with_charset(part: Part) -> Parametric:
 
 
 def _disposition(part: Part) -> bytes:
-    """Encode a Content-Disposition (RFC 2183 section 2)."""
+    """Encode a part's Content-Disposition for BODYSTRUCTURE (RFC 2183 section 2), NIL if absent."""
     parametric = parse_parametric(part.header.exact(b"content-disposition") or b"")
     if not parametric.value:
         return NIL
@@ -107,7 +107,7 @@ def _disposition(part: Part) -> bytes:
 
 
 def _languages(part: Part) -> bytes:
-    """Encode a Content-Language: a list of tags, comments skipped (RFC 3282 section 2)."""
+    """Encode a part's Content-Language, a list of tags, without comments (RFC 3282 section 2), NIL if absent."""
     lexer = Lexer(part.header.first(b"content-language") or b"")
     tags: list[bytes] = []
     lexer.skip_blanks()
