@@ -19,11 +19,11 @@ from itertools import count
 from services.mail.maildir.errors import MessageTooLargeError
 from services.mail.maildir.limits import MESSAGE_OCTETS, SUMS_AGE_S, SUMS_OCTETS
 
-# The letter P (passed) is preserved but not interpreted.
+# Flags have these letters in file names; the letter P (passed) is preserved but has no IMAP flag.
 LETTERS = {"D": "\\Draft", "F": "\\Flagged", "R": "\\Answered", "S": "\\Seen", "T": "\\Deleted"}
 FLAGS = {flag: letter for letter, flag in LETTERS.items()}
 _INFO = ":2,"
-# A CRLF that no CR precedes.
+# This matches a CRLF without a CR before it (see stored_form).
 _LINE_END = re.compile(rb"(?<!\r)\r\n")
 _SIZE = re.compile(r",W=(\d{1,18})(?=,|$)")
 _STORED = re.compile(r",S=(\d{1,18})(?=,|$)")
@@ -36,7 +36,7 @@ QUOTA_FILE = "maildirsize"
 
 
 def host_part(host: str) -> str:
-    """Escape the characters of a host name that have a meaning in file names."""
+    """Return a host name with slash, colon and comma escaped in octal, as Maildir file names require."""
     return host.replace("/", "\\057").replace(":", "\\072").replace(",", "\\054")
 
 
@@ -44,7 +44,7 @@ _HOST = host_part(os.uname().nodename)
 
 
 def unique_name(written: os.stat_result, stored_octets: int, size_octets: int) -> str:
-    """Return a unique name for a file `written` in tmp/."""
+    """Return the unique part of a message's file name, from the stat() result of its file in tmp/ and its sizes."""
     seconds, nanoseconds = divmod(written.st_mtime_ns, 1_000_000_000)
     number = os.urandom(8).hex()
     place = f"{seconds}.M{nanoseconds // 1000:06}P{os.getpid()}Q{next(_counter)}R{number}"
@@ -52,30 +52,30 @@ def unique_name(written: os.stat_result, stored_octets: int, size_octets: int) -
 
 
 def split_name(file_name: str) -> tuple[str, str]:
-    """Return (the unique part, the letters of the flags)."""
+    """Return (unique part, flag letters) of a file name in new/ or cur/."""
     base, colon, letters = file_name.partition(_INFO)
     return base, letters if colon else ""
 
 
 def with_flag_letters(base: str, letters: str) -> str:
-    """Return the name in cur/ of a message with these flags."""
+    """Return the file name in cur/ of a message: the unique part, `:2,` and the flag letters in order."""
     return base + _INFO + "".join(sorted(set(letters)))
 
 
 def wire_size(base: str) -> int | None:
-    """Return the size with CRLF line ends, or None if the name lacks it."""
+    """Return the size with CRLF line ends from a file name (`W=`), None if the name lacks it."""
     match = _SIZE.search(base)
     return int(match[1]) if match else None
 
 
 def stored_size(base: str) -> int | None:
-    """Return the size of the file, or None if the name lacks it."""
+    """Return the size of the file in octets from its name (`S=`), None if the name lacks it."""
     match = _STORED.search(base)
     return int(match[1]) if match else None
 
 
 def sort_key(base: str) -> tuple[int, int, int, str]:
-    """Return a sort key for the time of delivery, as far as the name has it."""
+    """Return a sort key: the time of delivery (seconds, microseconds, sequence) in the file name, then the name."""
     match = _TIME.match(base)
     if match is None:
         return (1 << 62, 0, 0, base)
@@ -83,7 +83,7 @@ def sort_key(base: str) -> tuple[int, int, int, str]:
 
 
 def sync_directory(path: str) -> None:
-    """Sync a directory, so that its names are on disk."""
+    """Sync a directory, so that names created in it survive a power failure."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
@@ -92,7 +92,7 @@ def sync_directory(path: str) -> None:
 
 
 def write_all(descriptor: int, data: bytes) -> None:
-    """Write all octets at the file's position; raises OSError."""
+    """Write all octets at the file's current offset; raises OSError."""
     with memoryview(data) as view:
         done = 0
         while done < len(view):
@@ -101,7 +101,7 @@ def write_all(descriptor: int, data: bytes) -> None:
 
 @contextmanager
 def locked(path: str) -> Iterator[int]:
-    """Hold an exclusive lock on the file `path`, yield its descriptor; the kernel releases it if the process dies."""
+    """Hold an exclusive flock() on the file `path` in a with block; yields its descriptor."""
     descriptor = os.open(path, _OPEN, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -111,7 +111,7 @@ def locked(path: str) -> Iterator[int]:
 
 
 def replace_file(path: str, content: bytes) -> None:
-    """Replace a file atomically with `content`, on disk on return; raises OSError.
+    """Replace a file atomically with `content`, which is on disk on return; raises OSError.
 
     The caller holds a lock, since the temporary file has a fixed name.
     """
@@ -137,7 +137,7 @@ def read_file(path: str) -> bytes | None:
 
 @dataclass(frozen=True, slots=True)
 class NewMessage:
-    """A message to deliver; `date`, if given, in seconds since 1970 UTC; `letters` are its flags."""
+    """A message to deliver; `letters`: its flags; `date`: internal date in seconds since 1970 UTC (None: now)."""
 
     content: bytes
     letters: str = ""
@@ -162,16 +162,16 @@ def wire_form(stored: bytes) -> bytes:
 
 
 def wire_octets(stored: bytes) -> int:
-    """Return the length of wire_form(), without the copy."""
+    """Return the size of a stored message with CRLF line ends, in octets, without a conversion."""
     return len(stored) + stored.count(b"\n") - stored.count(b"\r\n")
 
 
 def deliver_files(folder: str, messages: Sequence[NewMessage]) -> list[str]:
-    """Deliver messages to the folder in the directory `folder`; returns their relative names, in order.
+    """Deliver messages into a folder's directory; returns their file names relative to it, in order.
 
-    Each is written to tmp/, synced, and renamed into new/ or cur/. On return the messages survive kill -9 and a power
-    failure; before, none, some or all of them exist, and none in part. Raises OSError and MessageTooLargeError; then
-    none of them was delivered.
+    Each message is written to tmp/, synced, and renamed into new/ or cur/. On return the messages survive kill -9 and a
+    power failure; before, none, some or all of them exist, and none in part. Raises OSError and MessageTooLargeError;
+    then none of them was delivered.
     """
     written: list[tuple[str, str]] = []
     done: list[str] = []
@@ -196,7 +196,7 @@ def _undo(folder: str, names: Sequence[str]) -> None:
 
 
 def _write(folder: str, message: NewMessage) -> tuple[str, str]:
-    """Write and sync a message in tmp/; returns that name and its final name."""
+    """Write a message to tmp/ and sync it; returns (name in tmp/, final name)."""
     stored = stored_form(message.content)
     size_octets = wire_octets(stored)
     if size_octets > MESSAGE_OCTETS:
@@ -214,7 +214,7 @@ def _write(folder: str, message: NewMessage) -> tuple[str, str]:
         raise
     finally:
         os.close(descriptor)
-    # Names in new/ carry no flags.
+    # File names in new/ have no flags, so a message with flags goes to cur/.
     return temporary, f"cur/{with_flag_letters(base, message.letters)}" if message.letters else f"new/{base}"
 
 
@@ -236,12 +236,12 @@ class Quota:
         self._folders = folders
 
     def usage(self) -> tuple[int, int]:
-        """Return (octets, messages) stored now."""
+        """Return (octets, messages) stored in all folders."""
         with locked(self._lock):
             return self._read_sums() or self._recalculate()
 
     def allows(self, octets: int, messages: int) -> bool:
-        """Return True if this much more fits; recalculates before a refusal based on old sums."""
+        """Return True if so much more fits in the quota; recalculates the sums before a refusal if they are old."""
         if not self.quota_octets:
             return True
         with locked(self._lock):
@@ -251,7 +251,7 @@ class Quota:
             return used + octets <= self.quota_octets
 
     def add(self, octets: int, messages: int) -> None:
-        """Record added, or with negative numbers removed, messages."""
+        """Append a change of (octets, messages) to maildirsize; removals are negative."""
         if not self.quota_octets:
             return
         with locked(self._lock):
@@ -265,7 +265,7 @@ class Quota:
         octets = read_file(self._path) or b""
         if octets.count(b"\n") > 2:
             return True
-        # Touch the lock file to get the file system's time.
+        # Touch the lock file, whose mtime is then the file system's current time.
         os.utime(self._lock)
         age_s = os.stat(self._lock).st_mtime - os.stat(self._path).st_mtime
         return age_s > SUMS_AGE_S and messages > 0

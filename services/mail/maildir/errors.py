@@ -1,33 +1,33 @@
-"""Errors of the mailbox store; IMAP, POP3 and webmail map them to their own responses."""
+"""Exceptions of the Maildir store, which IMAP, POP3 and webmail map to their own error responses."""
 
 
 class MaildirError(Exception):
-    """The store cannot do the operation; the text is one sentence for the client."""
+    """Operation that the store cannot do; the text is one sentence for the client."""
 
 
 class FolderNameError(MaildirError):
-    """The folder name is invalid."""
+    """Invalid folder name."""
 
 
 class NoFolderError(MaildirError):
-    """No folder has this name."""
+    """Name of a folder that does not exist."""
 
 
 class FolderExistsError(MaildirError):
-    """A folder of this name exists already."""
+    """Name of a new folder that exists already."""
 
 
 class MessageGoneError(MaildirError):
-    """The message is no longer in the folder: another process removed it."""
+    """Message that is no longer in the folder, since another process removed it."""
 
 
 class QuotaExceededError(MaildirError):
-    """The message exceeds the quota."""
+    """Message for which the user's quota has no room."""
 
 
 class MessageTooLargeError(MaildirError):
-    """The message exceeds the store's size limit."""
+    """Message above the store's size limit (MESSAGE_OCTETS)."""
 
 
 class TooManyKeywordsError(MaildirError):
-    """The folder has no letter left for another keyword."""
+    """New keyword for a folder that has no letter left (KEYWORDS_MAX)."""

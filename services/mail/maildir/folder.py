@@ -1,4 +1,4 @@
-"""Maildir folder: messages in order of their UIDs, flags and keywords, append, copy, expunge.
+"""Maildir folder as an IMAP mailbox: messages by UID, flags and keywords, append, copy, expunge (RFC 3501).
 
     folder = Maildir(path).folder("INBOX")
     folder.refresh()                                   rescan the directory
@@ -47,14 +47,14 @@ _Times = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The file names in new/ and cur/."""
+    """The names of all message files in new/ and cur/."""
 
     new: list[str]
     cur: list[str]
 
 
 class Scanner:
-    """Lists new/ and cur/ of a folder, unless their mtimes are unchanged.
+    """Scanner of a folder's new/ and cur/, which lists a directory only if its mtime has changed.
 
     `wall_clock`, if given, decides if a directory's mtime is old enough to be trusted.
     """
@@ -65,13 +65,13 @@ class Scanner:
         self._trusted: _Times | None = None
 
     def scan(self) -> Listing | None:
-        """List the folder, or return None if it is unchanged; raises NoFolderError and OSError."""
+        """Return the message files, None if unchanged since the last scan; raises NoFolderError and OSError."""
         before = self._times()
         if before == self._trusted:
             return None
         for _ in range(SCANS_MAX):
             now = self._wall_clock() if self._wall_clock is not None else 0.0
-            # new/ first: a file renamed to cur/ during the scan is then seen twice, not missed.
+            # List new/ first, so that a file renamed to cur/ during the scan is seen twice rather than missed.
             listing = Listing(*(self._list(path) for path in self._paths))
             after = self._times()
             if after == before:
@@ -98,7 +98,7 @@ class Scanner:
 
 
 class Keywords:
-    """The keywords of one folder (RFC 3501 section 2.3.2): a file that maps letters a to z of file names to them.
+    """The keywords of a folder (RFC 3501 section 2.3.2); a file maps each to a letter a to z of message file names.
 
     Other processes may add some, so call read() before a listing.
     """
@@ -110,7 +110,7 @@ class Keywords:
         self._flags: dict[str, frozenset[str]] = {}
 
     def read(self) -> None:
-        """Read the current keywords."""
+        """Read the keyword file again if it has changed."""
         octets = read_file(self._path) or b""
         names = octets.decode("ascii", "replace").split("\n")[:-1][:KEYWORDS_MAX]
         if names != self.names:
@@ -118,7 +118,7 @@ class Keywords:
             self._flags.clear()
 
     def flags_of(self, letters: str) -> frozenset[str]:
-        """Decode letters as flags; unknown letters are ignored."""
+        """Return the flags for the letters of a file name; unknown letters are ignored."""
         flags = self._flags.get(letters)
         if flags is None:
             flags = frozenset(flag for letter in letters if (flag := self._flag(letter)) is not None)
@@ -132,7 +132,7 @@ class Keywords:
         return LETTERS.get(letter)
 
     def letters_of(self, flags: frozenset[str]) -> str:
-        """Encode flags as letters, adding new keywords; raises TooManyKeywordsError and OSError."""
+        """Return the letters for flags; new keywords are assigned a letter; raises TooManyKeywordsError and OSError."""
         letters = []
         for flag in sorted(flags):
             known = FLAGS.get(flag) or self._find(flag)
@@ -140,7 +140,7 @@ class Keywords:
         return "".join(letters)
 
     def letters_known(self, flags: frozenset[str]) -> str:
-        """Encode the flags that have a letter; others are ignored."""
+        """Return the letters for flags; keywords without a letter are ignored."""
         return "".join(FLAGS.get(flag) or self._find(flag) or "" for flag in flags)
 
     def _find(self, keyword: str) -> str | None:
@@ -169,7 +169,7 @@ class Keywords:
 
 @dataclass(slots=True)
 class Message:
-    """One message: `name` is its file relative to the folder, `base` the unique part of the name."""
+    """A message of a folder; `name`: file name relative to the folder; `base`: unique part of the file name."""
 
     uid: int
     base: str
@@ -180,12 +180,12 @@ class Message:
 
     @property
     def is_new(self) -> bool:
-        """True if the file is in new/."""
+        """True if the file is in new/, where no reader has seen it."""
         return self.name.startswith("new/")
 
 
 class Folder:
-    """The folder in the directory `path`; `new_uidvalidity` returns an unused UIDVALIDITY."""
+    """An IMAP mailbox in the Maildir directory `path`; `new_uidvalidity` returns an unused UIDVALIDITY."""
 
     def __init__(
         self, path: str, quota: Quota, new_uidvalidity: Callable[[], int], wall_clock: Callable[[], float] | None
@@ -199,7 +199,7 @@ class Folder:
         self.set_path(path)
 
     def set_path(self, path: str) -> None:
-        """Update the path after the directory was renamed."""
+        """Set the folder's path after the directory was renamed."""
         self.path = path
         self.keywords = Keywords(path)
         self._index = UidIndex(path)
@@ -207,27 +207,27 @@ class Folder:
 
     @property
     def uidvalidity(self) -> int:
-        """UIDVALIDITY (RFC 3501 section 2.3.1.1)."""
+        """The folder's UIDVALIDITY (RFC 3501 section 2.3.1.1)."""
         return self._index.uidvalidity
 
     @property
     def uidnext(self) -> int:
-        """UIDNEXT: the UID of the next message."""
+        """The folder's UIDNEXT: the lowest UID that the next message can get (RFC 3501 section 2.3.1.1)."""
         return self._index.uidnext
 
     @property
     def first_recent(self) -> int:
-        r"""The first UID that is \Recent: messages from it on were shown to no session yet."""
+        r"""The lowest UID that is still \Recent: messages from this UID on were announced to no session yet."""
         return self._index.first_recent
 
     def refresh(self, added: Sequence[str] = ()) -> None:
-        """Rescan the directory; assign UIDs to new messages, to those in `added` in the given order.
+        """Rescan the directory; assign UIDs to new messages by time of delivery, then to those in `added` in its order.
 
         Raises NoFolderError if the folder was removed.
         """
         listing = self._scanner.scan()
         if listing is None and self.uidvalidity:
-            # Another process may have claimed the \Recent messages.
+            # Read the index again even so: another process may have claimed the \Recent messages.
             self._index.read()
             return
         if listing is not None:
@@ -240,7 +240,7 @@ class Folder:
             self._update(files)
 
     def _identify(self, files: dict[str, str], added: Sequence[str]) -> None:
-        """Assign a UID to each message without one."""
+        """Assign UIDs to new files: by time of delivery, then those in `added` in its order; compact the index."""
         own = frozenset(added)
         with locked(f"{self.path}/{LOCK}"):
             if not self._index.read():
@@ -272,7 +272,7 @@ class Folder:
         self.revision += 1
 
     def claim_recent(self) -> int:
-        """Move messages from new/ to cur/; returns the first UID that is recent, for this session only."""
+        """Claim new messages for a session: move them to cur/; returns the lowest UID that is recent in the session."""
         moved = [message for message in self.messages.values() if message.is_new]
         for message in moved:
             with contextlib.suppress(MessageGoneError):
@@ -284,14 +284,14 @@ class Folder:
             return self._index.claim_recent()
 
     def message(self, uid: int) -> Message:
-        """Return a message; raises MessageGoneError."""
+        """Return the message with a UID; raises MessageGoneError."""
         try:
             return self.messages[uid]
         except KeyError:
             raise MessageGoneError("The message has been removed.") from None
 
     def read(self, uid: int) -> bytes:
-        """Return a message with CRLF line ends; raises MessageGoneError."""
+        """Return a message's octets with CRLF line ends; raises MessageGoneError."""
         with open(self._open(uid), "rb") as file:
             content = wire_form(file.read())
         self.message(uid).size_octets = len(content)
@@ -335,7 +335,7 @@ class Folder:
         raise MessageGoneError("The message has been removed.")
 
     def _rescan(self, attempt: int) -> None:
-        # Another program may have renamed it to change its flags.
+        # The file may be missing because another program changed the flags, which renames it: rescan once.
         if attempt == 1:
             self.refresh()
 
@@ -365,15 +365,15 @@ class Folder:
         self.revision += 1
 
     def may_add_keyword(self) -> bool:
-        """Return True if the folder has a letter left for another keyword."""
+        """Return True if the folder has a letter left for a new keyword."""
         return len(self.keywords.names) < KEYWORDS_MAX
 
     def has_room(self, octets: int) -> bool:
-        """Return True if the quota allows another message of this size."""
+        """Return True if the quota has room for a message of so many octets."""
         return self._quota.allows(octets, 1)
 
     def append(self, messages: Sequence[NewMessage], flags: Sequence[frozenset[str]] = ()) -> list[int]:
-        """Deliver messages, each with its flags; returns their UIDs.
+        """Append messages with one set of flags each; returns their UIDs in order.
 
         Raises QuotaExceededError, MessageTooLargeError and TooManyKeywordsError; then none of them was delivered.
         """
@@ -422,7 +422,7 @@ class Folder:
         return list(zip(names, target._added(list(names.values())), strict=True))
 
     def _link(self, uid: int, letters: str, target: "Folder") -> str:
-        """Copy a message by a hard link, since files are immutable; returns the new name."""
+        """Copy a message by a hard link, since files are immutable; returns the file name in `target`."""
         descriptor = self._open(uid)
         status = os.fstat(descriptor)
         os.close(descriptor)
@@ -432,7 +432,7 @@ class Folder:
         return name
 
     def expunge(self, uids: Iterable[int]) -> None:
-        """Remove messages; those already removed are skipped."""
+        """Remove messages; UIDs of messages already removed are skipped."""
         octets = removed = 0
         for uid in [uid for uid in uids if uid in self.messages]:
             with contextlib.suppress(MessageGoneError):
@@ -458,5 +458,5 @@ class Folder:
         raise MessageGoneError("The message has been removed.")
 
     def position(self, uid: int) -> int:
-        """Return the number of messages with smaller UIDs."""
+        """Return the number of messages with smaller UIDs: the index of the UID in `uids`."""
         return bisect_left(self.uids, uid)

@@ -1,4 +1,4 @@
-"""Folder names of IMAP in modified UTF-7, and their Maildir++ directories: `Work/2026` is `.Work.2026`.
+"""Mapping between IMAP folder names (modified UTF-7) and Maildir++ directories: `Work/2026` is `.Work.2026`.
 
     decode("Entw&APw-rfe") == "Entwürfe"        encode("R&D") == "R&-D"
 
@@ -19,7 +19,7 @@ _DOT = "&AC4-"
 
 
 def encode(text: str) -> str:
-    """Encode text in modified UTF-7; lone surrogates raise UnicodeEncodeError."""
+    """Encode text in modified UTF-7 (RFC 3501 section 5.1.3); raises UnicodeEncodeError for lone surrogates."""
     written: list[str] = []
     shifted = ""
     for character in [*text, ""]:
@@ -40,7 +40,7 @@ def _shift(text: str) -> str:
 
 
 def decode(name: str) -> str:
-    """Decode modified UTF-7; raises ValueError if it is not the canonical encoding."""
+    """Decode modified UTF-7 (RFC 3501 section 5.1.3); raises ValueError for any but the canonical encoding."""
     pieces: list[str] = []
     direct, *shifts = name.split("&")
     pieces.append(direct)
@@ -65,7 +65,7 @@ def _unshift(encoded: str) -> str:
 
 
 def canonical(name: str) -> str:
-    """Return `name` with INBOX in capitals; it is case-insensitive (RFC 3501 section 5.1)."""
+    """Return a folder name with INBOX, which is case-insensitive, in capitals (RFC 3501 section 5.1)."""
     first, separator, rest = name.partition(SEPARATOR)
     return INBOX + separator + rest if first.upper() == INBOX else name
 
@@ -90,14 +90,14 @@ def checked(name: str) -> str:
 
 
 def directory_of(name: str) -> str:
-    """Return the directory of a canonical name, relative to the user's; empty for INBOX."""
+    """Return the directory of a canonical folder name, relative to the user's directory; empty for INBOX."""
     if name == INBOX:
         return ""
     return "." + ".".join(part.replace(".", _DOT) for part in name.split(SEPARATOR))
 
 
 def name_of(directory: str) -> str | None:
-    """Return the name of the folder in `directory`, or None if it is not a folder of this store."""
+    """Return the folder name of a Maildir++ directory, None if the directory has no valid folder name."""
     if not directory.startswith("."):
         return None
     name = SEPARATOR.join(part.replace(_DOT, ".") for part in directory[1:].split("."))
@@ -108,6 +108,6 @@ def name_of(directory: str) -> str | None:
 
 
 def parents(name: str) -> list[str]:
-    """Return the names above `name`, topmost first: `a` and `a/b` for `a/b/c`."""
+    """Return the names of the parent folders, topmost first: `a` and `a/b` for `a/b/c`."""
     parts = name.split(SEPARATOR)
     return [SEPARATOR.join(parts[:count]) for count in range(1, len(parts))]

@@ -1,43 +1,43 @@
 """Limits of the mailbox store, each with its source."""
 
-# NAME_MAX of ext4, xfs and btrfs.
+# A file name may have 255 octets, NAME_MAX of ext4, xfs and btrfs.
 FILE_NAME_OCTETS = 255
 
-# Letters that stand for keywords in a file's name: a to z, as in Dovecot's Maildirs.
+# A folder may have 26 keywords, for the letters a to z in file names, as in Dovecot's Maildirs.
 KEYWORDS_MAX = 26
 
-# Length of a keyword; longer than those of all common clients; 26 of them fit in any response.
+# A keyword may have this many octets, more than common clients use; 26 such keywords fit in a response line.
 KEYWORD_OCTETS = 128
 
-# Nesting of folders; Dovecot's mailbox_list_max_depth is similar, and FILE_NAME_OCTETS is a limit too.
+# Folders may be nested this deep; FILE_NAME_OCTETS limits the whole path as well.
 FOLDER_DEPTH = 32
 
-# Folders of one user; Dovecot has no limit, Cyrus suggests thousands.
+# A user may have this many folders.
 FOLDERS_MAX = 10_000
 
-# Subscribed names of one user, which may name folders that do not exist (RFC 3501 section 6.3.6).
+# A user may subscribe to this many names, also of folders that do not exist (RFC 3501 section 6.3.6).
 SUBSCRIPTIONS_MAX = 10_000
 
-# Rescans of a directory that changes during the scan.
+# A directory that changes during the scan is scanned again, at most this many times.
 SCANS_MAX = 5
 
-# Age from which a directory's mtime is trusted: its resolution is coarse (a kernel tick, 1 to 10 ms).
+# A directory's mtime proves "unchanged" only from this age on, since mtimes are coarse (a kernel tick, 1 to 10 ms).
 SETTLED_S = 0.1
 
-# The UID index is compacted when it has more dead lines than this and than live ones.
+# The UID index is compacted when lines of removed messages are more than this and more than half of all.
 DEAD_LINES_MAX = 1000
 
-# Maildir++: recalculate maildirsize at this file size.
+# Maildir++: the sums in maildirsize are recalculated when the file has this many octets.
 SUMS_OCTETS = 5120
 
-# Maildir++: recalculate before "over quota" if the file is older than this (15 minutes in the specification).
+# Maildir++: before an "over quota" the sums are recalculated if maildirsize is older than this (15 minutes).
 SUMS_AGE_S = 900.0
 
-# https://cr.yp.to/proto/maildir.html: files in tmp/ older than 36 hours can be removed.
+# Files in tmp/ older than 36 hours are removed, as https://cr.yp.to/proto/maildir.html specifies.
 ABANDONED_S = 36 * 3600.0
 
-# Read size for headers; most headers are smaller.
+# Headers are read in pieces of this size, larger than most headers.
 HEADER_PIECE_OCTETS = 16_384
 
-# Size limit of a message, which readers load into memory.
+# A message may have this many octets, because readers load whole messages into memory.
 MESSAGE_OCTETS = 256 * 1024 * 1024

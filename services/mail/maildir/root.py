@@ -1,4 +1,4 @@
-"""Start-up check of the directory that holds all mailboxes."""
+"""Check at start-up that the directory of all mailboxes is writable."""
 
 import errno
 import tempfile
@@ -7,12 +7,12 @@ from pathlib import Path
 
 from services.errors import ServiceError
 
-# A full disk is no configuration error: it has its own replies and is temporary.
+# A full disk does not prevent the start: the condition is temporary and has its own SMTP replies.
 _NO_ROOM = frozenset((errno.ENOSPC, errno.EDQUOT))
 
 
 def check_root(root: Path, domains: Iterable[str]) -> None:
-    """Create the directory if missing; raises ServiceError if a domain's mailboxes could not be stored in it."""
+    """Create the directory if missing; raises ServiceError if mailboxes of a domain cannot be written there."""
     try:
         root.mkdir(parents=True, exist_ok=True)
         for domain in domains:
@@ -23,7 +23,7 @@ def check_root(root: Path, domains: Iterable[str]) -> None:
 
 
 def _check_writable(directory: Path) -> None:
-    """Write a temporary file: permissions alone do not reveal a read-only file system, and do not bind root."""
+    """Write and remove a file in a directory, since permission bits do not show a read-only file system."""
     try:
         with tempfile.TemporaryFile(dir=directory):
             pass

@@ -1,4 +1,4 @@
-"""A user's mailbox: INBOX, folders, subscriptions.
+"""Maildir++ mailbox of one user: delivery to INBOX; folders and subscriptions by IMAP names (RFC 3501).
 
     maildir = Maildir(Path("maildirs/example.com/alice"))
     name = maildir.deliver(content)               on disk, and in INBOX, on return
@@ -33,24 +33,24 @@ from services.mail.maildir.folder import Folder
 from services.mail.maildir.folder_names import INBOX, SEPARATOR, checked, directory_of, name_of
 from services.mail.maildir.limits import ABANDONED_S, FOLDERS_MAX, SUBSCRIPTIONS_MAX
 
-# Subscribed names need not be those of existing folders (RFC 3501 section 6.3.6).
+# Subscribed names need not name existing folders (RFC 3501 section 6.3.6).
 
 SUBSCRIPTIONS_FILE = "subscriptions"
 
 
 class Subscriptions:
-    """The file `subscriptions` of a user's directory, one name per line, as Dovecot has it."""
+    """The file `subscriptions` in a user's directory: one folder name per line, as in Dovecot."""
 
     def __init__(self, root: str) -> None:
         self._path = f"{root}/{SUBSCRIPTIONS_FILE}"
 
     def names(self) -> list[str]:
-        """Return the names, in the order of subscription."""
+        """Return the subscribed names, in the order of subscription."""
         octets = read_file(self._path) or b""
         return [line for line in octets.decode("ascii", "replace").split("\n") if line]
 
     def add(self, name: str) -> None:
-        """Subscribe to a name; raises MaildirError if there are too many."""
+        """Subscribe to a folder name; raises MaildirError above SUBSCRIPTIONS_MAX."""
         with locked(f"{self._path}.lock"):
             names = self.names()
             if name in names:
@@ -60,7 +60,7 @@ class Subscriptions:
             self._write([*names, name])
 
     def remove(self, name: str) -> bool:
-        """Unsubscribe from a name; False if it was not subscribed."""
+        """Unsubscribe from a folder name; returns False if it was not subscribed."""
         with locked(f"{self._path}.lock"):
             names = self.names()
             if name not in names:
@@ -78,7 +78,7 @@ _GONE = ".lab7-gone"
 
 
 class Maildir:
-    """The mailbox in the directory `path`, which is created if missing.
+    """A user's Maildir++ mailbox in the directory `path`, which is created if missing.
 
     `quota_octets` 0 means no quota. With a `wall_clock` a folder is rescanned only if it may have changed. Raises
     OSError if the directory cannot be used.
@@ -93,14 +93,14 @@ class Maildir:
         self.subscriptions = Subscriptions(self._root)
 
     def deliver(self, content: bytes, flags: Sequence[str] = ()) -> str:
-        """Deliver a message to INBOX, with flags such as `\\Seen`; returns its unique name.
+        """Deliver a message to INBOX, with flags such as `\\Seen`; returns the unique part of the file name.
 
-        It is on disk on return. Raises QuotaExceededError, MessageTooLargeError and OSError.
+        The message is on disk on return. Raises QuotaExceededError, MessageTooLargeError and OSError.
         """
         return self._deliver([NewMessage(content, "".join(FLAGS[flag] for flag in flags))])[0]
 
     def deliver_many(self, contents: Sequence[bytes]) -> list[str]:
-        """Deliver messages to INBOX, all or none; returns their unique names in order; errors as of deliver()."""
+        """Deliver messages to INBOX, all or none; returns their unique names in order; raises as deliver()."""
         return self._deliver([NewMessage(content) for content in contents])
 
     def _deliver(self, messages: Sequence[NewMessage]) -> list[str]:
@@ -112,7 +112,7 @@ class Maildir:
         return bases
 
     def folder(self, name: str) -> Folder:
-        """Return a folder; raises FolderNameError and NoFolderError."""
+        """Return the folder with an IMAP name; raises FolderNameError and NoFolderError."""
         name = checked(name)
         path = self._path(name)
         if not os.path.isdir(f"{path}/cur"):
@@ -137,7 +137,7 @@ class Maildir:
         return [INBOX, *sorted(name for name in names if name is not None and name != INBOX)]
 
     def create(self, name: str) -> None:
-        """Create a folder; raises FolderNameError, FolderExistsError, and MaildirError if there are too many."""
+        """Create a folder; raises FolderNameError, FolderExistsError, and MaildirError above FOLDERS_MAX."""
         name = checked(name)
         if self.exists(name):
             raise FolderExistsError("The mailbox already exists.")
@@ -155,7 +155,7 @@ class Maildir:
         if name == INBOX:
             raise FolderNameError("INBOX cannot be removed.")
         folder = self.folder(name)
-        # One rename removes the folder atomically; an interrupted rmtree is completed by the next removal.
+        # Rename the directory first, which is atomic; if rmtree is interrupted, the next removal completes it.
         gone = f"{self._root}/{_GONE}"
         os.makedirs(gone, mode=0o700, exist_ok=True)
         os.rename(folder.path, f"{gone}/{os.urandom(8).hex()}")
@@ -201,7 +201,7 @@ class Maildir:
         inbox.expunge([uid for uid, _ in moved])
 
     def clean(self) -> None:
-        """Remove files in tmp/ older than 36 hours, left by killed writers."""
+        """Remove files older than 36 hours from tmp/ of all folders, left by killed writers."""
         if self._wall_clock is None:
             return
         oldest = self._wall_clock() - ABANDONED_S
@@ -219,7 +219,7 @@ class Maildir:
         return [self._path(name) for name in self.names() if self.exists(name)]
 
     def _new_uidvalidity(self) -> int:
-        """Return a UIDVALIDITY larger than all before, for new and recreated folders (RFC 3501 section 2.3.1.1)."""
+        """Return a UIDVALIDITY larger than all before, for a new or recreated folder (RFC 3501 section 2.3.1.1)."""
         path = f"{self._root}/{_VALIDITY}"
         with locked(f"{path}.lock") as lock:
             os.utime(lock)

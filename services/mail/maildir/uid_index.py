@@ -1,4 +1,4 @@
-r"""UID index of a folder: unique identifiers and UIDVALIDITY in an append-only file (RFC 3501 section 2.3.1.1).
+r"""UID index of a Maildir folder: UIDs and UIDVALIDITY in an append-only file (RFC 3501 section 2.3.1.1).
 
     lab7-uids 1 1700000000           format version, UIDVALIDITY
     1 1700000000.M20046P77Q3R9c.host,S=1040,W=1064
@@ -38,7 +38,7 @@ _HEADER = b"lab7-uids 1 "
 
 
 class UidIndex:
-    """The UIDs of one folder, as of the last read().
+    """The UIDs of one folder as of the last read(), and the file that stores them.
 
     read() may be called at any time; assign(), compact() and claim_recent() only after a read(), with the
     folder's lock held. They raise OSError.
@@ -58,7 +58,7 @@ class UidIndex:
         self._lines = 0
 
     def read(self) -> bool:
-        """Read the lines added since the last call; False if there is no valid index."""
+        """Read the lines added since the last call; returns False if the folder has no valid index."""
         try:
             descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         except FileNotFoundError:
@@ -101,13 +101,13 @@ class UidIndex:
             self.uidnext = max(self.uidnext, int(word) + 1)
 
     def create(self, uidvalidity: int) -> None:
-        """Create an empty index with this UIDVALIDITY, replacing an existing one."""
+        """Create an empty index with this UIDVALIDITY, in place of an existing or damaged one."""
         self._clear()
         self.uidvalidity = uidvalidity
         self._rewrite(())
 
     def assign(self, bases: Iterable[str]) -> list[int]:
-        """Assign the next UIDs to messages, on disk on return."""
+        """Assign the next UIDs to messages, given the unique parts of their names; the UIDs are on disk on return."""
         uids = []
         lines = []
         for base in bases:
@@ -121,7 +121,7 @@ class UidIndex:
         return uids
 
     def claim_recent(self) -> int:
-        r"""Return the first recent UID, and reset: no message is \Recent for later sessions."""
+        r"""Return the lowest \Recent UID, and record that no message up to now is \Recent for later sessions."""
         first = self.first_recent
         if first < self.uidnext:
             self._append(b"R %d\n" % self.uidnext, lasting=False)
@@ -130,7 +130,7 @@ class UidIndex:
         return first
 
     def compact(self, live: Iterable[str]) -> None:
-        """Compact the index if most of its lines are dead."""
+        """Remove the lines of messages not in `live` from the index file, if they are the majority (DEAD_LINES_MAX)."""
         if self._lines < DEAD_LINES_MAX:
             return
         live_uids = {base: self.uids[base] for base in live if base in self.uids}
@@ -151,7 +151,7 @@ class UidIndex:
     def _append(self, octets: bytes, lasting: bool) -> None:
         descriptor = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
-            # Truncate a partial line left by a killed process.
+            # Truncate the partial line that a killed process left.
             os.ftruncate(descriptor, self._offset)
             os.lseek(descriptor, self._offset, os.SEEK_SET)
             write_all(descriptor, octets)
