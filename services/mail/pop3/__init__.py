@@ -1,4 +1,4 @@
-"""POP3 server: retrieval and deletion of a maildrop's messages (RFC 1939).
+"""POP3 server for the INBOXes of Maildirs (RFC 1939).
 
     $ python -m services.mail.pop3 --maildirs maildirs --accounts accounts --domain example.com --port 1110
     READY pop3 127.0.0.1:1110 [::1]:1110
@@ -26,5 +26,5 @@ from importlib import import_module
 
 def main(argv: list[str] | None = None) -> int:
     """Serve POP3 until SIGTERM; return the exit status."""
-    # Import the program only when it runs: the cores in this package import no socket and no event loop.
+    # Import the program here, so that an import of the package loads neither sockets nor an event loop.
     return int(import_module("services.mail.pop3.__main__").main(argv))

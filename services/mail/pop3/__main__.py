@@ -1,4 +1,4 @@
-"""Program of the POP3 server: `python -m services.mail.pop3`."""
+"""Entry point of the POP3 server: `python -m services.mail.pop3`."""
 
 import os
 import sys
@@ -18,7 +18,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _session(tls: bool, needs_tls: bool) -> Session:
-    # RFC 1939 section 7: the timestamp differs in every greeting.
+    # RFC 1939 section 7: the timestamp, APOP's challenge, differs in every greeting.
     unique = f"<{os.getpid()}.{next(_numbers)}.{os.urandom(8).hex()}@{os.uname().nodename}>"
     return Session(Capabilities(tls, needs_tls, unique.encode("ascii")))
 

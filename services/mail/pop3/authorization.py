@@ -1,4 +1,4 @@
-"""AUTHORIZATION state commands: USER, PASS, APOP (RFC 1939 sections 4 and 7), AUTH (5034), STLS (2595), CAPA (2449)."""
+"""Handlers of POP3 commands before login: USER, PASS, APOP (RFC 1939), AUTH (5034), STLS (2595), CAPA (2449)."""
 
 import re
 
@@ -13,7 +13,7 @@ _DIGEST = re.compile(rb"[0-9a-f]{32}\Z")
 
 
 def user(session: SessionState, arguments: list[bytes]) -> Steps:
-    """Handle USER (RFC 1939 section 7); any name is accepted, to prevent enumeration of users."""
+    """Handle USER (RFC 1939 section 7); any name gets +OK, to prevent enumeration of users."""
     _check_privacy(session)
     yield b""
     session.user = arguments[0]
@@ -21,7 +21,7 @@ def user(session: SessionState, arguments: list[bytes]) -> Steps:
 
 
 def password(session: SessionState, arguments: list[bytes]) -> Steps:
-    """Handle PASS (RFC 1939 section 7), valid only directly after USER."""
+    """Handle PASS (RFC 1939 section 7), which is valid directly after USER only."""
     if session.user is None:
         raise SyntaxRefusedError("USER comes first.")
     name, session.user = session.user, None
@@ -30,7 +30,7 @@ def password(session: SessionState, arguments: list[bytes]) -> Steps:
 
 
 def apop(session: SessionState, arguments: list[bytes]) -> Steps:
-    """Handle APOP (RFC 1939 section 7)."""
+    """Handle APOP: name, and MD5 digest of the greeting's timestamp and the password (RFC 1939 section 7)."""
     name, digest = arguments
     if not _DIGEST.match(digest):
         raise SyntaxRefusedError("The digest is not 16 octets in hexadecimal.")
@@ -39,7 +39,7 @@ def apop(session: SessionState, arguments: list[bytes]) -> Steps:
 
 
 def auth(session: SessionState, arguments: list[bytes]) -> Steps:
-    """Handle AUTH (RFC 5034 section 4) with PLAIN; without an argument list the mechanisms, as older clients expect."""
+    """Handle AUTH (RFC 5034 section 4); without an argument, list the mechanisms, as older clients expect."""
     if not arguments:
         yield b"+OK\r\nPLAIN\r\n.\r\n"
         return ""
@@ -93,15 +93,15 @@ def _open(session: SessionState, opened: Opened | None) -> str:
         session.failed_logins += 1
         if session.failed_logins >= FAILED_LOGINS_MAX:
             session.end()
-        # RFC 3206 section 4
+        # RFC 3206 section 4: AUTH is the response code for wrong credentials.
         raise RefusedError("Wrong user name or password.", "AUTH")
     try:
         maildrop = Maildrop(opened.maildir)
     except InUseError as error:
-        # RFC 2449 section 8.1.2
+        # RFC 2449 section 8.1.2: IN-USE is the response code for a locked maildrop.
         raise RefusedError(str(error), "IN-USE") from None
     except OSError:
-        # RFC 3206 section 3
+        # RFC 3206 section 3: SYS/TEMP is the response code for a temporary problem of the server.
         raise RefusedError("The maildrop cannot be used at the moment.", "SYS/TEMP") from None
     session.open(maildrop)
     return f"{len(maildrop.uids)} messages ({maildrop.octets()} octets)."

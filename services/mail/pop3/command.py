@@ -1,4 +1,4 @@
-"""POP3 command handlers: generators of response octets and of requests to the connection."""
+"""Command type of the POP3 server: permitted states, argument count, and a handler that yields responses."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from services.mail.access.requests import Steps
 from services.mail.pop3.session_state import SessionState, State
 
-# The text that a handler returns is empty if it has sent the whole response.
+# A handler returns the text of the +OK, or empty text if it has yielded the whole response.
 Handler = Callable[[SessionState, list[bytes]], Steps]
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One row of the command table; `arguments` is the least and the greatest count."""
+    """A row of the command table; `arguments`: minimum and maximum number of arguments."""
 
     states: frozenset[State]
     arguments: tuple[int, int]

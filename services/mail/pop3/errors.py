@@ -1,8 +1,8 @@
-"""POP3 command failures: -ERR responses with response codes (RFC 1939 section 3, RFC 2449 section 8)."""
+"""Exceptions of POP3 command handlers, answered by -ERR (RFC 1939 section 3, RFC 2449 section 8)."""
 
 
 class RefusedError(Exception):
-    """-ERR: the command failed; `code` is a response code (RFC 2449 section 8) without brackets."""
+    """Failed command, answered by -ERR; `code`: response code (RFC 2449 section 8) without brackets."""
 
     def __init__(self, text: str, code: str = "") -> None:
         super().__init__(text)
@@ -10,4 +10,4 @@ class RefusedError(Exception):
 
 
 class SyntaxRefusedError(RefusedError):
-    """-ERR: a syntax error, or a command that is not valid in this state."""
+    """Syntax error, or command that is not permitted in the session's state, answered by -ERR."""

@@ -1,16 +1,16 @@
 """Limits of a POP3 session, each with its source."""
 
-# RFC 2449 section 4: 255 octets including CRLF; AUTH may need more (RFC 5034 section 4: 12288).
+# RFC 2449 section 4 permits command lines of 255 octets, RFC 5034 section 4 lines of 12,288 in an AUTH exchange.
 LINE_OCTETS = 12_288
 
-# Octets a client may send ahead (PIPELINING) while a command runs.
+# While a command runs, the connection stops reading once it has buffered this many octets (PIPELINING).
 PIPELINE_OCTETS = 65_536
 
-# Consecutive syntax errors before the session ends; the same as for SMTP in Postfix.
+# The session ends after this many consecutive syntax errors, as in Postfix's SMTP server.
 BAD_COMMANDS_MAX = 20
 
-# Failed logins per connection.
+# The session ends after this many failed logins.
 FAILED_LOGINS_MAX = 5
 
-# Size of the pieces in which a message is sent.
+# Messages are sent in pieces of this many octets, between which other sessions run.
 SEND_OCTETS = 65_536

@@ -17,11 +17,11 @@ _OPEN = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 class InUseError(MaildirError):
-    """The maildrop is locked by another session."""
+    """Maildrop that another session has locked."""
 
 
 class Maildrop:
-    """A locked INBOX; raises InUseError if another session holds the lock, OSError if it cannot be read."""
+    """An INBOX opened and locked for one session; raises InUseError if it is locked, OSError if it cannot be read."""
 
     def __init__(self, maildir: Maildir) -> None:
         folder: Folder = maildir.folder(INBOX)
@@ -37,7 +37,7 @@ class Maildrop:
         self.marked: set[int] = set()
 
     def release(self) -> None:
-        """Release the lock; may be called twice."""
+        """Release the lock; further calls do nothing."""
         lock, self._lock = self._lock, -1
         if lock >= 0:
             os.close(lock)
@@ -47,19 +47,19 @@ class Maildrop:
         return [number for number in range(1, len(self.uids) + 1) if number not in self.marked]
 
     def octets(self) -> int:
-        """Return the total size of the messages not marked as deleted."""
+        """Return the total size in octets, with CRLF line ends, of the messages not marked as deleted."""
         return sum(self.sizes[number - 1] for number in self.numbers())
 
     def unique_id(self, number: int) -> str:
-        """Return the unique-id for UIDL, persistent and never reused (RFC 1939 section 7)."""
+        """Return a message's unique-id for UIDL, which is persistent and never reused (RFC 1939 section 7)."""
         return f"{self.folder.uidvalidity:08x}{self.uids[number - 1]:08x}"
 
     def read(self, number: int) -> bytes:
-        """Return a message; raise MessageGoneError if another program removed it."""
+        """Return a message's octets; raise MessageGoneError if another program removed the message."""
         return self.folder.read(self.uids[number - 1])
 
     def remove_marked(self) -> int:
-        """Remove the marked messages; return their count."""
+        """Remove the marked messages from the INBOX (UPDATE state); return their number."""
         uids = [self.uids[number - 1] for number in sorted(self.marked)]
         with contextlib.suppress(MessageGoneError):
             self.folder.expunge(uids)

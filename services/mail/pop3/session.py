@@ -20,7 +20,7 @@ from services.mail.pop3.session_state import Capabilities, SessionState, State
 
 
 class Session:
-    """One client's session."""
+    """Session of one POP3 client: buffers input, runs command handlers, and yields their outputs."""
 
     def __init__(self, capabilities: Capabilities) -> None:
         self._state = SessionState(capabilities)
@@ -54,11 +54,11 @@ class Session:
         return b"+OK lab7 is ready. %b\r\n" % self._state.capabilities.timestamp
 
     def poll(self) -> Iterator[bytes]:
-        """Yield nothing."""
+        """Yield nothing: POP3 has no unsolicited responses."""
         return iter(())
 
     def end(self, text: str) -> bytes:
-        """End the session without UPDATE: no message is removed (RFC 1939 section 3). Return the -ERR to send."""
+        """End the session without UPDATE: no message is removed (RFC 1939 section 3); return the -ERR response."""
         self._state.end()
         self.release()
         return f"-ERR {text}\r\n".encode("ascii", "replace")
@@ -68,7 +68,7 @@ class Session:
         self._state.release()
 
     def receive(self, data: bytes) -> Outputs:
-        """Parse input and yield responses and requests."""
+        """Parse received octets; yield responses, and requests for I/O that the caller answers."""
         for begin in range(0, len(data), PIPELINE_OCTETS):
             self._buffer.feed(data[begin : begin + PIPELINE_OCTETS])
             while not self.ended:
@@ -138,7 +138,7 @@ class Session:
         if text:
             yield f"+OK {text}\r\n".encode("ascii", "replace")
         if self._state.tls_requested:
-            # RFC 2595 section 4: discard cleartext that was sent ahead.
+            # RFC 2595 section 4: discard octets received in cleartext before the TLS handshake.
             self._state.tls_requested = False
             self._buffer.take(len(self._buffer))
             yield StartTls()

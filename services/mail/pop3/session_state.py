@@ -1,4 +1,4 @@
-"""POP3 session state, as command handlers read and change it (RFC 1939 section 3).
+"""Session state that POP3 command handlers read and change: state, maildrop, capabilities (RFC 1939 section 3).
 
     connect -> AUTHORIZATION    PASS, APOP or AUTH succeeds and the maildrop's lock is free -> TRANSACTION
     TRANSACTION                 QUIT: remove the marked messages (UPDATE) -> ENDED
@@ -15,7 +15,7 @@ from services.mail.pop3.maildrop import Maildrop
 
 
 class State(Enum):
-    """Session states (RFC 1939 section 3); ENDED covers UPDATE, which QUIT passes through."""
+    """Session states (RFC 1939 section 3); UPDATE is part of the transition to ENDED by QUIT."""
 
     AUTHORIZATION = auto()
     TRANSACTION = auto()
@@ -24,7 +24,7 @@ class State(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """Capabilities that depend on configuration and on TLS.
+    """Capabilities that depend on the configuration and on TLS: STLS, logins, APOP.
 
     `tls` is true while STLS can be offered; with `needs_tls` passwords are refused until TLS is active; `timestamp` is
     the challenge of APOP.
@@ -41,7 +41,7 @@ class Capabilities:
 
 
 class SessionState:
-    """State of one session; `user` is the name given by USER, until PASS or another command."""
+    """Data of one session; `user`: name from USER, empty again after the next command."""
 
     def __init__(self, capabilities: Capabilities) -> None:
         self.capabilities = capabilities
@@ -57,7 +57,7 @@ class SessionState:
         self.state = State.TRANSACTION
 
     def end(self) -> None:
-        """Enter the last state."""
+        """Enter the state ENDED."""
         self.state = State.ENDED
 
     def release(self) -> None:
@@ -67,7 +67,7 @@ class SessionState:
             self.maildrop = None
 
     def opened(self) -> Maildrop:
-        """Return the maildrop; raise SyntaxRefusedError before login."""
+        """Return the session's maildrop; raise SyntaxRefusedError before login."""
         if self.maildrop is None:
             raise SyntaxRefusedError("Log in first.")
         return self.maildrop

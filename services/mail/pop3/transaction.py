@@ -1,4 +1,4 @@
-"""TRANSACTION state commands on the maildrop (RFC 1939 sections 5 and 7), and QUIT (section 6)."""
+"""Handlers of POP3 commands in the TRANSACTION state (RFC 1939 sections 5 and 7), and of QUIT (section 6)."""
 
 from collections.abc import Callable, Iterator
 
@@ -26,7 +26,7 @@ def _number(maildrop: Maildrop, argument: bytes) -> int:
 
 
 def stat(session: SessionState, _arguments: list[bytes]) -> Steps:
-    """Handle STAT (RFC 1939 section 5)."""
+    """Handle STAT: number and total octets of the messages (RFC 1939 section 5)."""
     maildrop = session.opened()
     yield b""
     return f"{len(maildrop.numbers())} {maildrop.octets()}"
@@ -44,12 +44,12 @@ def _listing(session: SessionState, arguments: list[bytes], line: Callable[[Mail
 
 
 def scan_list(session: SessionState, arguments: list[bytes]) -> Steps:
-    """Handle LIST (RFC 1939 section 5)."""
+    """Handle LIST: number and octets of one message or of all (RFC 1939 section 5)."""
     return _listing(session, arguments, lambda maildrop, number: f"{number} {maildrop.sizes[number - 1]}")
 
 
 def uidl(session: SessionState, arguments: list[bytes]) -> Steps:
-    """Handle UIDL (RFC 1939 section 7)."""
+    """Handle UIDL: number and unique-id of one message or of all (RFC 1939 section 7)."""
     return _listing(session, arguments, lambda maildrop, number: f"{number} {maildrop.unique_id(number)}")
 
 
@@ -61,7 +61,7 @@ def _read(maildrop: Maildrop, number: int) -> bytes:
 
 
 def retr(session: SessionState, arguments: list[bytes]) -> Steps:
-    """Handle RETR (RFC 1939 section 5)."""
+    """Handle RETR: send a whole message (RFC 1939 section 5)."""
     maildrop = session.opened()
     number = _number(maildrop, arguments[0])
     content = _read(maildrop, number)
@@ -98,7 +98,7 @@ def _header_and_lines(content: bytes, count: int) -> bytes:
 
 
 def byte_stuffed(content: bytes) -> Iterator[bytes]:
-    """Encode a message as a multi-line response: byte-stuffed, CRLF at the end, final dot (RFC 1939 section 3)."""
+    """Yield a message as the lines of a multi-line response, byte-stuffed, with the final dot (RFC 1939 section 3)."""
     if content and not content.endswith(b"\r\n"):
         content += b"\r\n"
     if content.startswith(b"."):
@@ -110,7 +110,7 @@ def byte_stuffed(content: bytes) -> Iterator[bytes]:
 
 
 def dele(session: SessionState, arguments: list[bytes]) -> Steps:
-    """Handle DELE (RFC 1939 section 5); the message is removed at QUIT."""
+    """Handle DELE (RFC 1939 section 5): mark a message, which QUIT then removes."""
     maildrop = session.opened()
     number = _number(maildrop, arguments[0])
     yield b""
@@ -119,13 +119,13 @@ def dele(session: SessionState, arguments: list[bytes]) -> Steps:
 
 
 def noop(_session: SessionState, _arguments: list[bytes]) -> Steps:
-    """Handle NOOP (RFC 1939 section 5)."""
+    """Handle NOOP: reply +OK without effect (RFC 1939 section 5)."""
     yield b""
     return "Here."
 
 
 def rset(session: SessionState, _arguments: list[bytes]) -> Steps:
-    """Handle RSET (RFC 1939 section 5)."""
+    """Handle RSET: unmark all messages (RFC 1939 section 5)."""
     maildrop = session.opened()
     yield b""
     maildrop.marked.clear()
