@@ -1,4 +1,4 @@
-"""Mail queue of the MTA: durable from before the 250 until every recipient is final (RFC 5321 sections 4.5.4 and 6.1).
+"""Mail queue of the MTA, on disk: from the 250 to delivery or a bounce (RFC 5321 sections 4.5.4 and 6.1).
 
 A message in the queue is an Entry (entry.py): the envelope, the state of each recipient, the number of attempts, the
 time of the next one. On disk it is one record of an append-only journal (journal.py), followed by Change records for

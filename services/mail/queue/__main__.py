@@ -1,4 +1,4 @@
-"""Queue listing: print the messages in a queue, with or without a running server, as one JSON line each.
+"""Program that lists the messages in an MTA's queue as JSON lines, also while the MTA runs.
 
 $ python -m services.mail.queue queue
 {"id": "64b0...", "from": "alice@example.org", "to": [...], "size_octets": 1042, "tries": 3, "next_s": 1752150000.0}
@@ -14,7 +14,7 @@ from services.mail.queue.journal import read_entries
 
 
 def summarise(entry: Entry) -> dict[str, object]:
-    """Summarise an entry as JSON-serialisable data: the envelope, and the last reply of each open recipient."""
+    """Return an entry as JSON-serialisable data: the envelope, and the last reply for each undelivered recipient."""
     return {
         "id": entry.id,
         "accepted_s": round(entry.accepted_s, 3),
@@ -28,9 +28,9 @@ def summarise(entry: Entry) -> dict[str, object]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Print the open entries, oldest first; returns 2 if there is no queue."""
+    """Print the queued messages, oldest first; returns 0, or 2 if the directory has no queue."""
     parser = argparse.ArgumentParser(prog="python -m services.mail.queue", description="List the messages in a queue.")
-    parser.add_argument("directory", type=Path, metavar="DIR", help="directory of the queue (--queue of the MTA)")
+    parser.add_argument("directory", type=Path, metavar="DIR", help="directory of the queue, as in --queue of the MTA")
     options = parser.parse_args(argv)
     try:
         entries = read_entries(options.directory)

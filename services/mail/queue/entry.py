@@ -1,4 +1,4 @@
-"""Queue entry: the envelope of a message, the state of each recipient, its retry schedule (RFC 5321 section 4.5.4).
+"""Queue entry: envelope of a message, state of each recipient, and retry schedule (RFC 5321 section 4.5.4).
 
 Entries and changes are encoded as one line of JSON each; the journal stores an entry's content after its line.
 """
@@ -11,27 +11,25 @@ from typing import Any
 from services.mail.address import Mailbox
 from services.mail.smtp.syntax import Reply
 
-# Default schedule (RFC 5321 section 4.5.4.1).
-
-# The RFC recommends intervals of at least 30 minutes, more attempts in the first hour, and expiry after four to five
-# days.
+# RFC 5321 section 4.5.4.1 recommends intervals of 30 minutes or more, and more attempts in the first hour.
+# RFC 5321 section 4.5.4.1 recommends expiry after four to five days.
 RETRY_S = (60.0, 300.0, 900.0, 1800.0)
 EXPIRE_S = 5 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """The intervals before the second, third, ... attempt; the last repeats until `expire_s` after acceptance."""
+    """Retry schedule: seconds before attempts 2, 3, ...; the last repeats until `expire_s` after acceptance."""
 
     retry_s: Sequence[float] = RETRY_S
     expire_s: float = EXPIRE_S
 
     def wait_s(self, tries: int) -> float:
-        """Return the interval after this number of failed attempts."""
+        """Return the seconds to wait after this number of failed attempts."""
         return self.retry_s[min(tries, len(self.retry_s)) - 1]
 
     def is_expired(self, accepted_s: float, now_s: float) -> bool:
-        """Return True if a message has expired."""
+        """Return True if a message accepted at `accepted_s` is to be returned as undeliverable at `now_s`."""
         return now_s - accepted_s >= self.expire_s
 
 
@@ -44,12 +42,12 @@ def parse_intervals(text: str) -> tuple[float, ...]:
 
 
 class DecodeError(ValueError):
-    """A line of the journal that cannot be decoded."""
+    """Journal line that cannot be decoded."""
 
 
 @dataclass(slots=True)
 class Recipient:
-    """One forward-path; `original` is the address in the envelope if an alias expanded from it to `mailbox`."""
+    """A recipient of a message; `original`: the envelope's address, if a list or forward expanded it to `mailbox`."""
 
     mailbox: Mailbox
     original: Mailbox | None = None
@@ -59,7 +57,7 @@ class Recipient:
 
 @dataclass(frozen=True, slots=True)
 class ContentLocation:
-    """Location of an entry's content: octets of a journal segment."""
+    """Location of an entry's content in the journal: segment number, offset and size in octets."""
 
     segment: int
     offset: int
@@ -87,18 +85,18 @@ class Entry:
 
     @property
     def open_recipients(self) -> list[int]:
-        """The numbers of the recipients that are not final."""
+        """The numbers of the recipients neither delivered to nor failed."""
         return [at for at, recipient in enumerate(self.recipients) if not recipient.is_final]
 
     @property
     def is_final(self) -> bool:
-        """True if every recipient is final."""
+        """True if the message was delivered to, or has failed for, every recipient."""
         return all(recipient.is_final for recipient in self.recipients)
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A change of an entry's state: recipients that are final, last replies, attempts and time of the next one."""
+    """A change of an entry: recipients delivered or failed, last replies, number of attempts, time of the next one."""
 
     id: str
     done: Sequence[int] = ()
@@ -131,7 +129,7 @@ def _encode_reply(reply: Reply | None) -> list[Any] | None:
 
 
 def encode_entry(entry: Entry) -> bytes:
-    """Encode an entry's envelope and state."""
+    """Encode an entry's envelope and state as one line of JSON, without the content."""
     recipients = [
         [
             _encode_mailbox(recipient.mailbox),
@@ -155,7 +153,7 @@ def encode_entry(entry: Entry) -> bytes:
 
 
 def decode_entry(line: bytes) -> Entry:
-    """Decode an entry, without its content; raises StateError."""
+    """Decode the line of an entry, without content; raises DecodeError."""
     try:
         state = json.loads(line)
         recipients = []
@@ -179,7 +177,7 @@ def decode_entry(line: bytes) -> Entry:
 
 
 def encode_change(change: Change) -> bytes:
-    """Encode a change."""
+    """Encode a change as one line of JSON."""
     state: dict[str, Any] = {"id": change.id, "done": list(change.done)}
     if change.last:
         state["last"] = {str(at): _encode_reply(reply) for at, reply in change.last.items()}
@@ -189,7 +187,7 @@ def encode_change(change: Change) -> bytes:
 
 
 def decode_change(line: bytes) -> Change:
-    """Decode a change; raises StateError."""
+    """Decode the line of a change; raises DecodeError."""
     try:
         state = json.loads(line)
         last = {int(at): Reply(*words) for at, words in state.get("last", {}).items()}

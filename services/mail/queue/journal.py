@@ -1,4 +1,4 @@
-r"""Journal of the queue: append-only segment files, group commit, crash recovery.
+r"""Write-ahead journal of the mail queue: append-only segment files, group commit, crash recovery.
 
     QUEUE/00000001.journal     a segment: records, newest last
     QUEUE/lock                 locked by the one process that writes
@@ -45,16 +45,16 @@ RECORD_HEADER_OCTETS = _RECORD_HEADER.size
 ENTRY = b"E"
 CHANGE = b"C"
 
-# Size at which a segment is full: small enough for a fast recovery, large enough to make new files rare.
+# A segment is full at this size, small enough for a fast recovery and large enough to make new files rare.
 SEGMENT_OCTETS = 16 * 1024 * 1024
-# Preallocation step.
+# Segments are preallocated with zeros in steps of this many octets.
 PREALLOCATION_OCTETS = 4 * 1024 * 1024
-# Maximum number of segments; above it, the open entries of the oldest are copied.
+# Above this number of segments, the open entries of the oldest segment are copied into the newest.
 SEGMENTS_MAX = 8
-# Size from which a segment without open entries is closed, so that it can be removed.
+# From this size on, a segment without open entries is closed, so that it can be removed.
 IDLE_SEGMENT_OCTETS = 4 * 1024 * 1024
 _NAME = re.compile(r"([0-9]{8,})\.journal\Z")
-# Pieces of one writev(): IOV_MAX of Linux.
+# One writev() takes at most this many buffers (IOV_MAX of Linux).
 _PIECES_MAX = 1024
 _CREATE = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
 
@@ -86,11 +86,11 @@ class Journal:
         self._active: _Segment | None = None
 
     def recover(self) -> list[Entry]:
-        """Return all open entries, oldest first; raises OSError."""
+        """Return all entries with undelivered recipients, oldest first; raises OSError."""
         return [entry for entry in read_entries(self._directory) if not entry.is_final]
 
     def write(self, items: Sequence[JournalItem], durable: bool) -> list[ContentLocation | None]:
-        """Append entries and changes, on disk on return if `durable`; returns the location of each content.
+        """Append entries and changes, synced if `durable`; returns each content's location, None for a change.
 
         Raises OSError; then none of the records is valid.
         """
@@ -129,7 +129,7 @@ class Journal:
             self._close_active()
             active = None
         first_kept = oldest_open if oldest_open is not None else active.number if active is not None else 1 << 62
-        # In order and without gaps: a change must not outlive the entry that it refers to.
+        # Remove segments in order and without gaps, since a change must not outlive the entry that it refers to.
         while self._numbers and self._numbers[0] < first_kept and (active is None or self._numbers[0] != active.number):
             with contextlib.suppress(FileNotFoundError):
                 self._path(self._numbers[0]).unlink()
@@ -137,7 +137,7 @@ class Journal:
 
     @property
     def segment_to_copy(self) -> int | None:
-        """The segment whose open entries should be copied, or None while the number of segments is within the limit."""
+        """The segment whose open entries should be copied, None while there are at most SEGMENTS_MAX segments."""
         return self._numbers[0] if len(self._numbers) > SEGMENTS_MAX else None
 
     def close(self) -> None:
@@ -149,9 +149,9 @@ class Journal:
         return self._directory / f"{number:08}.journal"
 
     def _segment(self) -> _Segment:
-        """Return the active segment, a new one if it is full; raises OSError."""
+        """Return the segment to append to, a new one if the last is full; raises OSError."""
         active = self._active
-        # An unlinked segment would lose its records: open a new one.
+        # If the segment's file was unlinked, open a new segment, since records in an unlinked file are lost.
         if active is not None and active.end < SEGMENT_OCTETS and os.fstat(active.descriptor).st_nlink:
             return active
         self._close_active()
@@ -175,7 +175,7 @@ class Journal:
             _pwrite_zeros(active.descriptor, begin, PREALLOCATION_OCTETS)
             os.fsync(active.descriptor)
         except OSError:
-            # Out of space for preallocation only: write() itself reports an error if the records do not fit.
+            # Ignore a lack of space for preallocation: write() reports an error if the records do not fit.
             with contextlib.suppress(OSError):
                 os.ftruncate(active.descriptor, begin)
             return
@@ -185,8 +185,7 @@ class Journal:
         try:
             os.fdatasync(active.descriptor)
         except OSError:
-            # After a failed fdatasync the page cache is undefined, and a later fdatasync may report success: use a new
-            # segment.
+            # Use a new segment after a failed fdatasync: a later one may report success although data are lost.
             self._roll_back(active, None)
             self._close_active()
             raise
@@ -259,7 +258,7 @@ def read_entries(directory: Path) -> list[Entry]:
                 elif item.id in entries:
                     item.apply(entries[item.id])
         except FileNotFoundError:
-            # Released between listing and opening: it holds no open entry.
+            # Skip a segment that was removed between listing and opening: it has no open entry.
             continue
     return list(entries.values())
 
@@ -271,7 +270,7 @@ def _read_segment(number: int, path: Path) -> Iterator[JournalItem]:
             return
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped, memoryview(mapped) as octets:
             for record in scan_records(octets):
-                # Skip a valid record of an unknown format, of another version of this program.
+                # Skip a valid record in an unknown format, written by another version of this program.
                 with contextlib.suppress(DecodeError):
                     yield _decode_item(record.kind, record.data, number, record.offset)
 
@@ -290,7 +289,7 @@ def _decode_item(kind: bytes, data: bytes, number: int, offset: int) -> JournalI
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A valid record: the offset of its data in the file, and the data."""
+    """A valid record of a segment: kind, offset of the data in the file, and the data."""
 
     kind: bytes
     offset: int
@@ -298,7 +297,7 @@ class Record:
 
 
 def encode_record(kind: bytes, *parts: bytes) -> list[bytes]:
-    """Encode a record; returns its pieces, to be written in order."""
+    """Encode a record; returns the buffers to write in order (header, then data)."""
     crc = zlib.crc32(kind)
     for part in parts:
         crc = zlib.crc32(part, crc)
@@ -323,7 +322,7 @@ def scan_records(octets: memoryview) -> Iterator[Record]:
 
 
 def _next_magic(octets: memoryview, begin: int) -> int:
-    """Return the offset of the next possible record."""
+    """Return the offset of the next MAGIC at or after `begin`, where a record may start; the end if there is none."""
     chunk_octets = 1 << 16
     while begin < len(octets):
         index = bytes(octets[begin : begin + chunk_octets]).find(MAGIC)

@@ -1,4 +1,4 @@
-"""Spool: the open entries in memory, and the asyncio interface to the journal with group commit.
+"""Spool of the MTA: queued messages in memory, and asyncio access to the journal with group commit.
 
 One thread writes the journal. Records that arrive during a write form the next batch: the higher the load, the more
 messages share one fdatasync.
@@ -14,13 +14,13 @@ from services.eventlog import EventLog
 from services.mail.queue.entry import Change, ContentLocation, Entry
 from services.mail.queue.journal import Journal, JournalItem
 
-# Size limit of a batch, which bounds the delay of the following records.
+# A batch has at most this many octets of content, which bounds the delay of the following records.
 BATCH_OCTETS = 8 * 1024 * 1024
-# Memory for contents of entries not yet delivered; beyond it they are read back from the journal.
+# Contents of undelivered messages use this much memory; beyond it they are read back from the journal.
 CACHED_OCTETS = 64 * 1024 * 1024
-# Retry interval after a failed write of changes.
+# A failed write of changes is retried after this time (seconds).
 RETRY_S = 1.0
-# A number above that of any segment.
+# No segment has a number as large as this.
 _NEWEST = 1 << 62
 
 
@@ -33,7 +33,7 @@ class _PendingWrite:
 
 
 class Spool:
-    """The open entries of one journal; `entries` maps ids to them."""
+    """The queue's undelivered messages; `entries` maps queue ids to entries."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, journal: Journal, log: EventLog) -> None:
         self.entries: dict[str, Entry] = {}
@@ -47,7 +47,7 @@ class Spool:
         self._idle.set()
         self._copying: set[str] = set()
         self._cached_octets = 0
-        # Number of open entries per segment.
+        # Segments with a count of 0 open entries can be removed.
         self._open_per_segment: Counter[int] = Counter()
 
     def restore(self, entries: Iterable[Entry]) -> None:
@@ -56,18 +56,18 @@ class Spool:
             self._enter(entry)
 
     async def add(self, entries: Sequence[Entry], change: Change | None = None) -> None:
-        """Make entries durable, with a change in the same write; raises OSError."""
+        """Write entries to disk, with a change in the same write, and wait for the sync; raises OSError."""
         written: asyncio.Future[None] = self._loop.create_future()
         items: list[JournalItem] = [*entries, *([] if change is None else [change])]
         self._enqueue(_PendingWrite(items, True, written, sum(len(entry.content or b"") for entry in entries)))
         await written
 
     def write_later(self, change: Change) -> None:
-        """Write a change without waiting; if a crash loses it, the attempt is repeated."""
+        """Write a change without waiting; if a crash loses the change, the delivery attempt is repeated."""
         self._enqueue(_PendingWrite([change], False, None, 0))
 
     def remove(self, entry: Entry) -> None:
-        """Drop an entry whose recipients are all final, after its change was passed to write_later() or add()."""
+        """Drop a finished entry from memory, after its last change was passed to write_later() or add()."""
         if self.entries.pop(entry.id, None) is not None:
             self._uncache(entry)
             self._count(entry, -1)
@@ -111,7 +111,7 @@ class Spool:
         if not self._writing:
             self._writing = True
             self._idle.clear()
-            # Deferred to the end of this loop iteration: other sessions may add records to the batch.
+            # Defer the write to the end of this event loop iteration: other sessions may add records to the batch.
             self._loop.call_soon(self._write)
 
     def _write(self) -> None:
@@ -159,7 +159,7 @@ class Spool:
         for pending in batch:
             if pending.written is None:
                 if error is not None:
-                    # Retry changes until the disk has space.
+                    # Retry the write of changes until the disk has space.
                     self._loop.call_later(RETRY_S, self._enqueue, pending)
             elif not pending.written.cancelled():
                 pending.written.set_result(None) if error is None else pending.written.set_exception(error)
@@ -177,13 +177,12 @@ class Spool:
             known.place = place
             self._count(known, 1)
         else:
-            # The entry became final during the copy: the copy follows its last change in the journal, so repeat the
-            # change.
+            # The entry was finished during the copy, which follows its last change in the journal: repeat the change.
             self._copying.discard(entry.id)
             self.write_later(Change(entry.id, range(len(entry.recipients))))
 
     def _copy_oldest(self) -> None:
-        """If there are too many segments, copy an entry of the oldest one into the newest."""
+        """Copy an open entry of the oldest segment into the newest, if there are more than SEGMENTS_MAX segments."""
         oldest = self._journal.segment_to_copy
         if oldest is None or not self._open_per_segment or self._pending:
             return
@@ -199,7 +198,7 @@ class Spool:
             return
         if entry.id not in self.entries or entry.id in self._copying:
             return
-        # Copy the state, so that changes made during the write follow it as Change records.
+        # Write a copy of the entry's state, so that changes made meanwhile follow as Change records.
         self._copying.add(entry.id)
         copy = replace(entry, content=content, recipients=[replace(recipient) for recipient in entry.recipients])
         written: asyncio.Future[None] = self._loop.create_future()
