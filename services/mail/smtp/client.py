@@ -1,4 +1,4 @@
-"""SMTP client connection on asyncio: send messages over one connection, with timeouts (RFC 5321 sections 3, 4.5.3.2).
+"""SMTP client on asyncio: messages over one connection, with time-outs (RFC 5321 sections 3 and 4.5.3.2).
 
     sent = await send(("192.0.2.1", 25), [envelope, another], SessionOptions("client.example.org"))
     sent.outcomes, sent.failure, sent.transcript
@@ -24,7 +24,7 @@ _NOT_CONNECTED = "4.4.1"
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Timeouts of a client (RFC 5321 section 4.5.3.2); `connect_s` is Postfix's smtp_connect_timeout."""
+    """Time-outs of an SMTP client (RFC 5321 section 4.5.3.2); `connect_s`: Postfix's smtp_connect_timeout."""
 
     connect_s: float = 30.0
     greeting_s: float = 300.0
@@ -32,18 +32,18 @@ class Timeouts:
     data_s: float = 120.0
     block_s: float = 180.0
     end_s: float = 600.0
-    # RFC 5321 section 4.1.1.10: the server closes after its 221; this bounds the wait for one that does not.
+    # RFC 5321 section 4.1.1.10: the server closes after its 221; the client waits for that this long.
     farewell_s: float = 2.0
 
     def for_step(self, step: Step) -> float:
-        """Return the timeout for the reply that a step waits for."""
+        """Return the time-out in seconds for the reply that a step waits for."""
         known = {Step.GREETING: self.greeting_s, Step.CONTENT: self.end_s, Step.GROUP: max(self.command_s, self.data_s)}
         return known.get(step, self.command_s)
 
 
 @dataclass(frozen=True, slots=True)
 class TranscriptEntry:
-    """One write (`C`) or read (`S`) of a connection; `time_s` on the loop's clock, mail data as sent."""
+    """A write (`C`) or read (`S`) of a connection with its octets; `time_s`: event loop's clock."""
 
     time_s: float
     side: str
@@ -52,7 +52,7 @@ class TranscriptEntry:
 
 @dataclass
 class SendResult:
-    """The result of a connection: an outcome per message begun, and the reason for an early end, if any."""
+    """Result of a connection: an outcome for each message begun, and the failure that ended the connection, if any."""
 
     outcomes: list[Outcome] = field(default_factory=list)
     failure: Reply | None = None
@@ -60,7 +60,7 @@ class SendResult:
 
 
 class ConnectionFailedError(Exception):
-    """No session could be established with the server; `reply` is the reason as an SMTP reply."""
+    """Failure to establish an SMTP session; `reply`: the reason as an SMTP reply."""
 
     def __init__(self, reply: Reply) -> None:
         super().__init__(str(reply))
@@ -68,7 +68,7 @@ class ConnectionFailedError(Exception):
 
 
 class Connection:
-    """A connection that sends messages one after the other."""
+    """An SMTP connection that sends messages one after the other."""
 
     def __init__(self, session: ClientSession, timeouts: Timeouts, transcript: list[TranscriptEntry] | None) -> None:
         self.session = session
@@ -83,7 +83,7 @@ class Connection:
         source: str | None = None,
         server_name: str | None = None,
     ) -> None:
-        """Connect and greet the server, inside TLS if the options require it; raises ConnectionFailedError."""
+        """Connect, and start a session with EHLO, STARTTLS and AUTH as configured; raises ConnectionFailedError."""
         self._tls, self._server_name = tls, server_name or server[0]
         local = None if source is None else (source, 0)
         try:
@@ -96,7 +96,7 @@ class Connection:
             raise ConnectionFailedError(Reply(451, f"No connection to {server[0]}: {reason}", _NOT_CONNECTED)) from None
         raw = self._writer.get_extra_info("socket")
         if raw is not None:
-            # A command is one small write: send it at once, do not wait for an acknowledgement (Nagle).
+            # Disable Nagle's algorithm, so that small commands are sent without waiting for acknowledgements.
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         await self._until(Step.READY)
         if self.session.step is not Step.READY:
@@ -104,7 +104,7 @@ class Connection:
             raise ConnectionFailedError(self.session.failure or Reply(451, "The server closed the connection", "4.4.2"))
 
     async def deliver(self, envelope: Envelope) -> Outcome:
-        """Send one message; the connection can send another if the session is READY again."""
+        """Send a message; return its outcome. The connection can send another if the session is READY again."""
         await self._send(self.session.send(envelope))
         await self._until(Step.READY)
         outcome = self.session.outcome
@@ -121,7 +121,7 @@ class Connection:
         self._writer.close()
 
     def abort(self) -> None:
-        """Close the connection at once."""
+        """Close the connection at once, without QUIT."""
         self._writer.transport.abort()
 
     async def _until(self, wanted: Step) -> None:
@@ -156,7 +156,7 @@ class Connection:
         except TimeoutError:
             self.session.lost("the server does not read")
         except OSError:
-            # Replies sent before the server closed can still be read; the read loop then sees the end of file.
+            # Ignore a write error: replies sent before the server closed can still be read, up to the end of file.
             return
 
     async def _start_tls(self) -> None:
@@ -216,7 +216,7 @@ async def send(
 
 
 def text_of(transcript: Sequence[TranscriptEntry], begun_s: float) -> str:
-    """Format a transcript, one SMTP line per line of text: `0.100 C: MAIL FROM:<...>`."""
+    """Format a transcript as text: a line such as `0.100 C: MAIL FROM:<...>` for each SMTP line."""
     lines = []
     for entry in transcript:
         for line in entry.octets.decode("utf-8", "replace").split("\r\n")[:-1]:

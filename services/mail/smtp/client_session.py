@@ -27,9 +27,9 @@ from services.mail.smtp.content import stuffed
 from services.mail.smtp.short_lines import shorten_lines
 from services.mail.smtp.syntax import REPLY_LINE_OCTETS_MAX, Reply, ReplyError, ReplyReader
 
-# Limit on buffered replies: one per command of a group, some lines each.
+# At most this many octets of replies are buffered: a pipelined group has a reply of some lines per command.
 _UNREAD_OCTETS = 1 << 20
-# Servers send longer lines than the RFC's 512 octets; accept them.
+# Reply lines may be four times as long as RFC 5321 permits (512 octets), because some servers send such lines.
 _LINE_OCTETS = 4 * REPLY_LINE_OCTETS_MAX
 
 NOT_SEVEN_BIT = Reply(554, "The message is not ASCII, and the next server does not support 8BITMIME", "5.6.3")
@@ -39,7 +39,7 @@ NO_AUTH = Reply(530, "The server offers no way to authenticate", "5.7.0")
 
 
 class Step(Enum):
-    """The reply or call that a session waits for."""
+    """Progress of a session: the reply, or the method call, that it waits for."""
 
     GREETING = "220"
     HELLO = "the reply to EHLO or HELO"
@@ -56,7 +56,7 @@ class Step(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """One message to send: content with CRLF line ends; a reverse_path of None is the null one."""
+    """A message to send and its envelope; `content` has CRLF line ends; `reverse_path` None: the null reverse-path."""
 
     reverse_path: Mailbox | None
     forward_paths: tuple[Mailbox, ...]
@@ -66,7 +66,7 @@ class Envelope:
 
 @dataclass(frozen=True, slots=True)
 class SessionOptions:
-    """Options of a session; `user` and `password` are for AUTH."""
+    """Options of a client session: EHLO name, use of extensions, credentials for AUTH."""
 
     hello: str
     pipelining: bool = True
@@ -78,7 +78,7 @@ class SessionOptions:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The result of a transaction: the deciding reply for each recipient, in order."""
+    """Result of a transaction: for each recipient in order, the reply that decided on its delivery."""
 
     replies: tuple[Reply, ...]
 
@@ -91,7 +91,7 @@ class Outcome:
 @dataclass
 class _Transaction:
     envelope: Envelope
-    # Commands not yet sent, and the verbs of those whose reply is outstanding.
+    # `unsent`: commands not sent yet, as (verb, octets); `awaited`: verbs of commands without a reply.
     unsent: deque[tuple[str, bytes]] = field(default_factory=deque)
     awaited: deque[str] = field(default_factory=deque)
     replies: list[Reply] = field(default_factory=list)
@@ -104,7 +104,7 @@ class _Transaction:
 
 
 class ClientSession:
-    """One session; `step` is the reply it waits for, `failure` the reason of an early end."""
+    """SMTP client session; `step`: the reply that it waits for; `failure`: the reply that ended it early."""
 
     def __init__(self, options: SessionOptions) -> None:
         self.step = Step.GREETING
@@ -114,7 +114,7 @@ class ClientSession:
         self.failure: Reply | None = None
         self.uses_tls = False
         self.tls_failed = False
-        # True between sending the end of the mail data and its reply: the server may have accepted the message.
+        # True from sending the mail data's end to the reply: the server may have accepted the message.
         self.in_doubt = False
         self._input = OctetBuffer(_UNREAD_OCTETS)
         self._reader = ReplyReader()
@@ -124,7 +124,7 @@ class ClientSession:
 
     @property
     def pipelines(self) -> bool:
-        """True if commands are sent in groups (RFC 2920)."""
+        """True if commands are sent in groups: the server announced PIPELINING (RFC 2920) and the options permit it."""
         return self.options.pipelining and "PIPELINING" in self.extensions
 
     def receive(self, data: bytes) -> bytes:
@@ -148,13 +148,13 @@ class ClientSession:
         return self._hello("EHLO")
 
     def send(self, envelope: Envelope) -> bytes:
-        """Begin a transaction in READY and return the octets to send; `outcome` is None until it is complete."""
+        """Begin a transaction in step READY; return the octets to send; `outcome` stays None until the last reply."""
         if self.step is not Step.READY:
             raise ValueError(f"cannot send in {self.step.name}")
         if not envelope.forward_paths:
             raise ValueError("no recipients")
         self.outcome = None
-        # Before MAIL declares the size.
+        # Shorten the lines first, since MAIL declares the size.
         envelope = replace(envelope, content=shorten_lines(envelope.content))
         refusal = self._cannot_send(envelope)
         if refusal is not None:
@@ -168,7 +168,7 @@ class ClientSession:
         return self._next_group(transaction)
 
     def quit(self) -> bytes:
-        """End the session from READY with QUIT."""
+        """End the session in step READY; return the QUIT command."""
         self.step = Step.QUIT
         return b"QUIT\r\n"
 
@@ -177,11 +177,11 @@ class ClientSession:
         if self.step is Step.QUIT:
             self.step = Step.OVER
         elif self.step is not Step.OVER:
-            # A loss before the first reply inside TLS counts as a TLS failure.
+            # A connection lost before the first reply inside TLS counts as a failed handshake.
             self.tls_failed = self.step is Step.TLS or (self.uses_tls and self.step is Step.HELLO)
             self._end(Reply(451, f"The connection was lost: {reason}", "4.4.2"))
 
-    # Replies, in the order of a session.
+    # Handlers of replies follow, in the order of a session.
 
     def _handle_reply(self, reply: Reply) -> bytes:
         # RFC 5321 section 4.2.1: 421 may come as the reply to any command.
@@ -219,7 +219,7 @@ class ClientSession:
             lines = reply.lines[1:] if self._extended else []
             self.extensions = {word.upper(): rest for word, _, rest in (line.partition(" ") for line in lines)}
             return self._after_hello()
-        # RFC 5321 section 3.2
+        # RFC 5321 section 3.2: if EHLO is rejected, try HELO.
         if self._extended and reply.is_permanent:
             return self._hello("HELO")
         return self._end(reply)
@@ -249,7 +249,7 @@ class ClientSession:
         self.options = replace(self.options, tls=False)
         return self._after_hello()
 
-    # One transaction.
+    # Methods for one mail transaction follow.
 
     def _cannot_send(self, envelope: Envelope) -> Reply | None:
         limit = self.extensions.get("SIZE", "")
@@ -290,7 +290,7 @@ class ClientSession:
         return self._send_content(transaction)
 
     def _can_succeed(self, transaction: _Transaction) -> bool:
-        """Without PIPELINING, stop a transaction that has already failed."""
+        """Return False if a transaction without PIPELINING has already failed, so that its next command is not sent."""
         if transaction.refusal is not None:
             return False
         return transaction.unsent[0][0] != "DATA" or transaction.has_recipient
@@ -298,12 +298,12 @@ class ClientSession:
     def _send_content(self, transaction: _Transaction) -> bytes:
         if not transaction.go_ahead:
             self._finish(transaction, transaction.refusal)
-            # Reset, since an open transaction would block the next MAIL.
+            # Send RSET, since the server would reject the next MAIL in an open transaction.
             self.step = Step.RSET
             return b"RSET\r\n"
         self.step = Step.CONTENT
         if transaction.refusal is not None or not transaction.has_recipient:
-            # RFC 2920 section 3.1: a 354 must be followed by mail data; an empty message has no accepted recipient.
+            # RFC 2920 section 3.1: mail data must follow a 354, so send an empty message, which reaches no recipient.
             return b".\r\n"
         self.in_doubt = True
         return stuffed(transaction.envelope.content)
@@ -314,7 +314,7 @@ class ClientSession:
         return b""
 
     def _finish(self, transaction: _Transaction, deciding: Reply | None) -> None:
-        """Set the outcome: rejected recipients keep their own reply, the others get the deciding one."""
+        """Set the outcome: rejected recipients keep the reply to RCPT, accepted recipients get `deciding`."""
         self.in_doubt = False
         missing = Reply(451, "The transaction was aborted", "4.5.0")
         known: Iterable[Reply] = transaction.replies

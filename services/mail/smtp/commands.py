@@ -1,4 +1,4 @@
-"""SMTP server session: command table, states, and the requests that the shell completes (RFC 5321 section 4.1).
+"""SMTP server's command table, session states, and requests for I/O to the connection (RFC 5321 section 4.1).
 
 The table maps a verb to (states in which it is allowed, handler method, help text). A command in another state gets 503
 (section 4.1.4), a verb of an RFC that is not implemented 502, any other 500 (section 4.2.4).
@@ -12,7 +12,7 @@ from services.mail.smtp.syntax import Reply
 
 
 class State(Enum):
-    """State of a session."""
+    """State of an SMTP server session."""
 
     CONNECTED = "no HELO or EHLO yet"
     GREETED = "no transaction"
@@ -22,15 +22,14 @@ class State(Enum):
     AUTH = "an authentication exchange"
     WAITING = "the shell has a request to answer"
     REFUSED = "not served: nothing but QUIT"
-    # The message had an end-of-data sequence that other servers accept (content.py). Commands that follow may be its
-    # hidden part; RFC 5321 section 3.8 allows the server to close with 421.
+    # After a message suspected of SMTP smuggling (content.py), "commands" may be its hidden part and get 421.
     DISTRUSTED = "the message was made to end elsewhere: nothing but QUIT"
     CLOSED = "over"
 
 
 @dataclass(frozen=True, slots=True)
 class Accept:
-    """Request to make a message durable; complete it by ServerSession.accepted()."""
+    """Request to write a message to the queue; completed by ServerSession.accepted()."""
 
     reverse_path: Mailbox | None
     recipients: tuple[Mailbox, ...]
@@ -40,7 +39,7 @@ class Accept:
 
 @dataclass(frozen=True, slots=True)
 class CheckPassword:
-    """Request to validate credentials; complete it by ServerSession.authenticated()."""
+    """Request to check a password; completed by ServerSession.authenticated()."""
 
     user: str
     password: str
@@ -48,7 +47,7 @@ class CheckPassword:
 
 @dataclass(frozen=True, slots=True)
 class StartTLS:
-    """Request for a TLS handshake after all replies are sent; complete it by ServerSession.tls_started()."""
+    """Request for a TLS handshake after all replies are sent; completed by ServerSession.tls_started()."""
 
 
 Request = Accept | CheckPassword | StartTLS
@@ -56,7 +55,7 @@ Request = Accept | CheckPassword | StartTLS
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One row of the table."""
+    """A row of the command table: the states in which a verb is permitted, its handler, and its help text."""
 
     states: frozenset[State]
     handler: str
@@ -83,7 +82,7 @@ COMMANDS: dict[bytes, Command] = {
     b"STARTTLS": Command(_OUTSIDE, "_starttls", "STARTTLS"),
 }
 
-# RFC 821 (SEND SOML SAML TURN), RFC 1985 (ETRN), RFC 2645 (ATRN), RFC 3030 (BDAT), RFC 4468 (BURL).
+# These get 502: RFC 821 (SEND SOML SAML TURN), 1985 (ETRN), 2645 (ATRN), 3030 (BDAT), 4468 (BURL).
 NOT_IMPLEMENTED = frozenset((b"SEND", b"SOML", b"SAML", b"TURN", b"ETRN", b"ATRN", b"BDAT", b"BURL"))
 
 OK = Reply(250, "OK", "2.0.0")
@@ -103,7 +102,7 @@ BAD_OCTETS = Reply(500, "The line contains octets that are invalid in commands; 
 START_MAIL_INPUT = Reply(354, "Start mail input; end with <CRLF>.<CRLF>")
 TOO_MANY_RECIPIENTS = Reply(452, "Too many recipients: send what is left in another transaction", "4.5.3")
 
-# Replies to a command in the wrong state, by verb and state.
+# A command in the wrong state gets one of these replies, by verb and state.
 ORDER: dict[tuple[bytes, State], Reply] = {
     (b"MAIL", State.CONNECTED): HELLO_FIRST,
     (b"MAIL", State.MAIL): NESTED,

@@ -1,4 +1,4 @@
-"""Mail data: end detection, dot-stuffing, rejection of SMTP smuggling (RFC 5321 sections 2.3.8, 4.1.1.4, 4.5.2).
+"""Mail data of SMTP: end detection, dot-stuffing, smuggling protection (RFC 5321 sections 2.3.8, 4.1.1.4, 4.5.2).
 
 Only CRLF "." CRLF ends the data. A server that accepts <LF>.<LF>, <LF>.<CR><LF> or <CR>.<CR> as the end, or relays such
 a sequence, lets a sender hide a second message in the first ("SMTP smuggling"). Here these sequences end nothing; a
@@ -17,7 +17,7 @@ from services.mail.smtp.syntax import Reply
 
 CRLF = b"\r\n"
 END = b"\r\n.\r\n"
-# A line of one dot, with a bare LF on either side.
+# This matches a line of one dot with a bare LF before or after it, the sequence of SMTP smuggling.
 _SMUGGLED = re.compile(rb"\n\.\n|(?<!\r)\n\.\r\n")
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 _RECEIVED = re.compile(rb"^received[ \t]*:", re.IGNORECASE | re.MULTILINE)
@@ -26,31 +26,31 @@ TOO_BIG = Reply(552, "The message exceeds the size limit", "5.3.4")
 HEADER_TOO_BIG = Reply(552, "The header section exceeds the size limit", "5.3.4")
 SMUGGLING = Reply(550, "The message contains a bare CR, or a lone dot on a line that ends in a bare LF", "5.6.0")
 NUL = Reply(550, "The message contains a NUL octet", "5.6.0")
-# The octets after such a message may be its hidden part, for a server that accepts other line ends than CRLF.
+# After messages rejected with these replies, further octets may be the hidden part of SMTP smuggling.
 SMUGGLING_SUSPECTED = frozenset((SMUGGLING, NUL))
 LINE_TOO_LONG = Reply(500, "The message contains a line of more than 1000 octets", "5.6.0")
 LOOP = Reply(554, "Too many Received fields: mail loop", "5.4.6")
 
 
 class ContentReader:
-    """Buffer for mail data up to its end; beyond `limit_octets` it discards data and counts on."""
+    """Buffer for mail data up to the end marker; above `limit_octets` octets are discarded but counted."""
 
     def __init__(self, limit_octets: int, strict: bool = False) -> None:
-        """With `strict`, a message with a line beyond TEXT_LINE_OCTETS is rejected."""
+        """Create an empty buffer; with `strict`, messages with lines above TEXT_LINE_OCTETS are rejected."""
         self._limit_octets = limit_octets
         self._strict = strict
-        # The end may be the first line: the CRLF before it is the one of the DATA command.
+        # Begin with the CRLF of the DATA command, since the first line may be the final dot.
         self._octets = bytearray(CRLF)
         self._searched = 0
         self._dropped = 0
 
     @property
     def held_octets(self) -> int:
-        """Octets buffered."""
+        """The number of octets buffered."""
         return len(self._octets)
 
     def feed(self, data: bytes) -> bytes | None:
-        """Buffer octets; returns those after the end of the data, or None until the end is reached."""
+        """Buffer mail data; returns the octets after the end marker, None until the end marker arrives."""
         self._octets += data
         end = self._octets.find(END, self._searched)
         if end < 0:
@@ -63,7 +63,7 @@ class ContentReader:
         return rest
 
     def _exceeds_limit(self, octets: int) -> bool:
-        """Return True beyond twice the limit: a dot before every line may be stuffing, which does not count."""
+        """Return True above twice the limit: up to half of the octets may be stuffed dots, which do not count."""
         return octets > 2 * self._limit_octets + len(END)
 
     def _drop(self, count: int) -> None:
@@ -72,9 +72,9 @@ class ContentReader:
         self._searched = 0
 
     def finish(self) -> bytes | Reply:
-        """Return the decoded message (CRLF line ends, dots unstuffed), or the reply that rejects it."""
+        """Return the message (CRLF line ends, without dot-stuffing), or the reply that rejects it."""
         raw, self._octets = bytes(self._octets), bytearray()
-        # Same limit, independent of the number of reads.
+        # Check again, so that the limit does not depend on how the octets were divided into reads.
         if self._dropped or self._exceeds_limit(len(raw) + len(CRLF)):
             return TOO_BIG
         fault = _check_data(raw, self._strict)
@@ -94,7 +94,7 @@ def _check_data(raw: bytes, strict: bool) -> Reply | None:
         return NUL
     if raw.count(b"\r") != raw.count(CRLF) or _SMUGGLED.search(raw) is not None:
         return SMUGGLING
-    # `line` lacks its LF: one octet less. A stuffed dot does not count (section 4.5.3.1.6).
+    # RFC 5321 section 4.5.3.1.6: the limit includes the LF, which split() removed, but not a stuffed dot.
     if strict and any(len(line) >= limits.TEXT_LINE_OCTETS + line.startswith(b".") for line in raw.split(b"\n")):
         return LINE_TOO_LONG
     return None
@@ -113,7 +113,7 @@ def check_header(octets: bytes) -> Reply | None:
     header = header_section(octets)
     if len(header) > limits.HEADER_OCTETS:
         return HEADER_TOO_BIG
-    # RFC 5321 section 6.3
+    # RFC 5321 section 6.3: many Received fields indicate a mail loop.
     return LOOP if len(_RECEIVED.findall(header)) > limits.HOPS else None
 
 

@@ -1,4 +1,4 @@
-"""Greylisting (RFC 6647): temporary rejection of an unknown client, since senders with a queue retry.
+"""Greylisting (RFC 6647): 450 for the first message of an unknown sender, which a legitimate MTA retries.
 
 The key is the triple of client address, reverse-path and forward-path (section 4.3). A first attempt gets 450; once a
 retry arrives after the delay, the triple passes:
@@ -22,12 +22,12 @@ Triple = tuple[str, str, str]
 
 
 class Greylist:
-    """The table of triples; `clock` returns seconds."""
+    """Table of the (client, reverse-path, forward-path) triples seen; `clock` returns seconds."""
 
     def __init__(self, delay_s: float, clock: Callable[[], float]) -> None:
         self._delay_s = delay_s
         self._clock = clock
-        # Per triple: the times from which it passes and at which it is forgotten; least recently used first.
+        # The table maps a triple to (time from which it passes, time of expiry), least recently used first.
         self._known: dict[Triple, tuple[float, float]] = {}
 
     def passes(self, triple: Triple) -> bool:

@@ -1,25 +1,25 @@
-"""Limits of the SMTP server, each with its source."""
+"""Limits of the SMTP server, each with its source in RFC 5321, an extension or Postfix."""
 
-# RFC 5321 section 4.5.3.1.4: verb and CRLF counted.
+# RFC 5321 section 4.5.3.1.4: a command line has at most 512 octets, verb and CRLF included.
 COMMAND_LINE_OCTETS = 512
-# Section 4.1.1.11 and what the extensions add to MAIL: SIZE 26 (RFC 1870 section 3), BODY 17 (RFC 6152 section 2), AUTH
-# 500 (RFC 4954 section 3).
+# RFC 5321 section 4.1.1.11: extensions lengthen MAIL, RFC 1870 section 3 by 26 octets (SIZE),
+# RFC 6152 section 2 by 17 octets (BODY), and RFC 4954 section 3 by 500 octets (AUTH).
 MAIL_LINE_OCTETS = COMMAND_LINE_OCTETS + 26 + 17 + 500
-# RFC 4954 section 4: base64 lines of an AUTH exchange, and the CRLF.
+# RFC 4954 section 4: a base64 line of an AUTH exchange has at most 12,288 octets without CRLF.
 AUTH_LINE_OCTETS = 12_288 + 2
-# An endless line is discarded as it is received; beyond this many octets the connection is closed.
+# A line that is too long is discarded as it arrives; above this many octets the connection is closed.
 ENDLESS_LINE_OCTETS = 65_536
-# RFC 5321 section 4.5.3.1.6, CRLF counted.
+# RFC 5321 section 4.5.3.1.6: servers must accept text lines of 1,000 octets, CRLF included.
 TEXT_LINE_OCTETS = 1_000
-# Section 4.5.3.1.8 requires at least 100; Postfix's smtpd_recipient_limit is 1,000.
+# RFC 5321 section 4.5.3.1.8: servers must accept 100 recipients; Postfix's smtpd_recipient_limit is 1,000.
 RECIPIENTS = 1_000
-# Section 4.5.3.1.7 requires at least 64 K; this is Postfix's message_size_limit.
+# RFC 5321 section 4.5.3.1.7: servers must accept messages of 64 KB; Postfix's message_size_limit is 10,240,000.
 MESSAGE_OCTETS = 10_240_000
-# Postfix's header_size_limit is 102,400; this leaves room for a thousand addresses of maximum length.
+# A header section may have room for 1,000 addresses of maximum length (Postfix's header_size_limit: 102,400).
 HEADER_OCTETS = 393_216
-# RFC 5321 section 6.3: at least 100.
+# RFC 5321 section 6.3: a loop is assumed only above 100 Received fields.
 HOPS = 100
-# Postfix's smtpd_hard_error_limit: unknown or misplaced commands before the server closes.
+# The server closes after this many unknown or misplaced commands (Postfix's smtpd_hard_error_limit).
 ERRORS = 20
-# RFC 4954 section 4 leaves the number of tries to the server.
+# The server closes after this many failed AUTH commands (RFC 4954 section 4 leaves the number to servers).
 AUTH_FAILURES = 3

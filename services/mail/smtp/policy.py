@@ -1,4 +1,4 @@
-"""Access policy of the SMTP server: connections, relaying, recipients, VRFY and EXPN (RFC 5321 sections 3.3 to 3.9, 7).
+"""Access policy of the SMTP server: clients, relaying, recipients, VRFY, EXPN (RFC 5321 sections 3.3 to 3.9 and 7).
 
 Mail for local domains is accepted from any client; mail for other domains only from authenticated users and from the
 networks in `relay_from`; all else is rejected as relaying (550 5.7.1). Domains in `relay_for`, for which this server is
@@ -33,7 +33,7 @@ AUTH_REQUIRED = Reply(530, "Authentication required", "5.7.0")
 
 @dataclass(slots=True)
 class Client:
-    """The client of a connection: its address, HELO name, account and TLS version."""
+    """The client of an SMTP connection: IP address, HELO name, account after AUTH, TLS version."""
 
     address: str
     hello: str = ""
@@ -43,7 +43,7 @@ class Client:
 
     @property
     def protocol(self) -> str:
-        """The protocol name for the Received field (RFC 3848): SMTP, ESMTP, ESMTPS, ESMTPA or ESMTPSA."""
+        """The protocol name for the Received field: SMTP, ESMTP, ESMTPS, ESMTPA or ESMTPSA (RFC 3848)."""
         if not self.is_extended:
             return "SMTP"
         return "ESMTP" + ("S" if self.tls else "") + ("A" if self.account is not None else "")
@@ -59,7 +59,7 @@ def _room_for_all() -> int:
 
 @dataclass
 class Policy:
-    """The rules of one server; `used_octets` and `free_octets` return the space used in a mailbox and free on disk."""
+    """Access policy of a server; `used_octets`: size of a mailbox; `free_octets`: free disk space (both functions)."""
 
     accounts: Accounts
     relay_from: Sequence[Network] = ()
@@ -68,30 +68,30 @@ class Policy:
     verifies: bool = True
     used_octets: Callable[[Account], int] = _nothing_used
     free_octets: Callable[[], int] = _room_for_all
-    # Each message is written twice, to the queue and to a mailbox; the file system needs some reserve.
+    # This many octets must stay free on disk after a message is written to the queue and to a mailbox.
     reserve_octets: int = field(default=1 << 20)
-    # Domains for which this server is a backup MX, in lower case.
+    # This server is a backup MX for these domains (lower case) and relays mail for them.
     relay_for: Collection[str] = ()
 
     def connection(self, address: str) -> Reply | None:
-        """Return the reply that rejects a client's connection, or None."""
+        """Return the reply that rejects a client by its IP address, None if the client is admitted."""
         return NO_SERVICE if _is_in(address, self.refused) else None
 
     def may_relay(self, client: Client) -> bool:
-        """Return True if a client may send mail to any domain."""
+        """Return True if a client may send mail to other domains: after AUTH, or by its IP address."""
         return client.account is not None or _is_in(client.address, self.relay_from)
 
     def sender(self, size_octets: int) -> Reply | None:
-        """Return the reply that rejects a message of a declared size for now, or None (RFC 1870 section 6.1)."""
+        """Return 452 if the disk has no room for a message of the declared size, else None (RFC 1870 section 6.1)."""
         return NO_ROOM if 2 * size_octets + self.reserve_octets > self.free_octets() else None
 
     def recipient(self, mailbox: Mailbox, reverse_path: Mailbox | None, size_octets: int, client: Client) -> Reply:
-        """Return the reply to RCPT; a positive one accepts the recipient."""
+        """Return the reply to RCPT: 250 or 251 accepts the recipient, other codes reject it."""
         if not self.accounts.is_local(mailbox.domain):
             is_taken = mailbox.domain.lower() in self.relay_for or self.may_relay(client)
             return WILL_RELAY if is_taken else RELAY_DENIED
         entry = self.accounts.find(mailbox.local_part, mailbox.domain)
-        # RFC 5321 section 4.5.1: the postmaster accepts mail in all conditions.
+        # RFC 5321 section 4.5.1: the postmaster's mail is always accepted, whatever the quota.
         if mailbox.local_part.lower() == POSTMASTER:
             return RECIPIENT_OK
         refusal = self._refusal(entry, size_octets)
@@ -120,7 +120,7 @@ class Policy:
         return FULL
 
     def content(self, recipients: Sequence[Mailbox], size_octets: int) -> Reply | None:
-        """Return the reply that rejects a message too large for every recipient's quota, or None if it fits one."""
+        """Return 552 if a message exceeds the quotas of all recipients, None if it fits at least one."""
         for mailbox in recipients:
             entry = self.accounts.find(mailbox.local_part, mailbox.domain)
             if not isinstance(entry, Account) or self._quota(entry, size_octets) is None:
@@ -128,7 +128,7 @@ class Policy:
         return FULL
 
     def verify(self, text: str, client: Client) -> Reply:
-        """Return the reply to VRFY (RFC 5321 section 3.5)."""
+        """Return the reply to VRFY, which verifies a user name or mailbox (RFC 5321 section 3.5)."""
         try:
             mailbox = parse_mailbox(_bare(text)) if "@" in text else Mailbox(_bare(text), "")
         except (MailboxError, PathError) as error:
@@ -151,7 +151,7 @@ class Policy:
         return Reply(250, f"<{entry.mailbox}>", "2.1.5")
 
     def expand(self, text: str) -> Reply:
-        """Return the reply to EXPN: the members of a list, one per line (RFC 5321 section 3.5)."""
+        """Return the reply to EXPN: the members of a mailing list, one per line (RFC 5321 section 3.5)."""
         local_part, _, domain = _bare(text).partition("@")
         entry = self.accounts.find(local_part, domain) if self.verifies else None
         if not isinstance(entry, MailingList):
@@ -162,7 +162,7 @@ class Policy:
 
 
 def _bare(text: str) -> str:
-    """Strip the optional angle brackets of a mailbox."""
+    """Return a mailbox without the optional angle brackets."""
     text = text.strip()
     return text[1:-1] if text.startswith("<") and text.endswith(">") else text
 

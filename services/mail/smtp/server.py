@@ -1,4 +1,4 @@
-"""SMTP server on asyncio: drives one session per connection, with limits, time-outs and shutdown.
+"""SMTP server on asyncio: feeds one sans-IO session per connection; enforces limits and time-outs; shuts down.
 
 Protocol decisions are the session's (server_session). RFC 5321 sections 3.8, 4.1.1.10, 4.2.3 and 4.5.3.2.7. A
 connection refers to the ServerContext, not to the server that creates the connections.
@@ -28,26 +28,26 @@ from services.mail.smtp.policy import Client, Policy
 from services.mail.smtp.server_session import Offer, ServerSession
 from services.mail.smtp.syntax import Reply
 
-# Seconds between two sweeps, and the longest time that a stop waits for messages on their way to the disk.
+# SWEEP_S: seconds between checks of deadlines; STOP_S: maximum wait at shutdown for messages being written.
 SWEEP_S = 1.0
 STOP_S = 5.0
-# Seconds that it then waits for clients to read their 421 and close.
+# Shutdown waits this many seconds more for clients to read their 421 and close.
 FAREWELL_S = 0.5
 _LOCAL_ERROR = Reply(451, "Local error in processing", "4.3.0")
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The server's limits beyond those of the protocol."""
+    """Limits of the SMTP server on connections, time and memory (limits.py has those of the protocol)."""
 
-    # Postfix's default_process_limit is 100, but sessions here are not processes.
+    # The default is above Postfix's default_process_limit (100), since a session here is not a process.
     connections: int = 1_000
     connections_of_client: int = 256
-    # RFC 5321 section 4.5.3.2.7
+    # RFC 5321 section 4.5.3.2.7: a server should wait at least 5 minutes for the next command.
     idle_s: float = 300.0
-    # Minimum rate of mail data; below it the deadline is not extended.
+    # Received mail data extend the deadline at this rate, so slower clients time out.
     rate_octets_s: float = 100.0
-    # Limit on the octets buffered for all clients before they are on disk.
+    # Above this many octets buffered for all clients together, a connection that sends more gets 421.
     held_octets: int = 256 * 1024 * 1024
     handshake_s: float = 20.0
     linger_s: float = 2.0
@@ -55,7 +55,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """One listening port: its offer, and the function that makes a message durable; accept() may raise OSError."""
+    """A listening port: announced extensions, and accept(), which writes a message to the queue or raises OSError."""
 
     offer: Offer
     accept: Callable[[Accept, Client], Awaitable[Reply]]
@@ -63,7 +63,7 @@ class Port:
 
 @dataclass(slots=True)
 class ServerContext:
-    """State shared by all connections; `held_octets` counts the received octets buffered for all clients."""
+    """State shared by all connections; `held_octets`: received octets buffered for all clients together."""
 
     policy: Policy
     log: EventLog
@@ -77,7 +77,7 @@ class ServerContext:
         return self.loop.time()
 
     async def check_password(self, user: str, password: str) -> Account | None:
-        """Validate a password in a thread, since a hashed one takes some 50 ms of CPU time."""
+        """Check a password in a thread (scrypt takes some 50 ms); return the account, None if the check fails."""
         return await self.loop.run_in_executor(None, self.policy.accounts.check, user, password)
 
 
@@ -88,7 +88,7 @@ def _stage_of(session: ServerSession) -> Stage:
 
 
 class ServerConnection(asyncio.Protocol):
-    """Client connection that drives one session.
+    """Asyncio protocol of one client connection, which feeds its session and handles its requests.
 
     `deadline` is enforced by the server's sweep; `task` handles the session's request: while a message is written to
     the queue or a password is validated, reading is paused.
@@ -108,12 +108,12 @@ class ServerConnection(asyncio.Protocol):
         self.deadline = 0.0
         self.address = ""
 
-    # Callbacks of asyncio.
+    # Callbacks of asyncio.Protocol follow.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         if self._session is not None:
-            # Called again by start_tls().
+            # After start_tls(), asyncio calls connection_made() again for the same session.
             return
         raw = transport.get_extra_info("socket")
         if raw is not None:
@@ -132,11 +132,11 @@ class ServerConnection(asyncio.Protocol):
         self._extend_deadline(session, len(data), bool(out))
         self._send(session, out)
         if not out and session.request is None:
-            # Part of a command or of mail data: the client may wait for the acknowledgement to send the rest.
+            # Acknowledge incomplete input at once: Nagle's algorithm may delay its rest until then.
             acknowledge(self._transport)
 
     def eof_received(self) -> bool:
-        # After its half-close the client may still read its last reply.
+        # A client that half-closed its connection may still read its last reply.
         self._ended = True
         return self.task is not None and self._transport.can_write_eof()
 
@@ -151,25 +151,25 @@ class ServerConnection(asyncio.Protocol):
         self._held(0)
         self._slot.release()
 
-    # Methods that the ConnectionSet calls.
+    # Methods that the ConnectionSet calls follow.
 
     def stop(self) -> None:
-        """End the session with 421, after the reply that is under way."""
+        """End the session with 421, after the reply to a message being written to the queue."""
         self._stop("Shutting down: try again later")
 
     def abort(self) -> None:
-        """Close at once, and discard unsent octets."""
+        """Close the connection at once and discard unsent octets."""
         self._transport.abort()
 
     def evict(self) -> None:
-        """End the session with 421, because another connection takes the place of this one."""
+        """End the session with 421, because another client needs its slot."""
         if self._lingers:
             self._transport.abort()
         else:
             self._stop("Too many connections: try again later")
 
     def check_deadline(self, now: float) -> None:
-        """End the session with 421 where the client was silent for too long."""
+        """End the session with 421 if its deadline has passed; called every SWEEP_S."""
         if now < self.deadline:
             return
         if self._lingers or self._in_handshake or self._session is None:
@@ -178,7 +178,7 @@ class ServerConnection(asyncio.Protocol):
             self._transport.write(self._session.stop("Idle for too long", "4.4.2"))
             self._end()
 
-    # Octets, requests of the session, and the end.
+    # Methods that process input and requests, and that end the session, follow.
 
     def _stop(self, reason: str) -> None:
         self._stopping = True
@@ -199,7 +199,7 @@ class ServerConnection(asyncio.Protocol):
         self._held(session.held_octets)
 
     def _extend_deadline(self, session: ServerSession, octets: int, answered: bool) -> None:
-        """Start a command's time at the previous reply; extend that of mail data while it keeps the minimum rate."""
+        """Restart the idle time-out after a reply; extend the time for mail data by the octets received."""
         limits = self._context.limits
         latest = self._context.now() + limits.idle_s
         if answered:
@@ -215,7 +215,7 @@ class ServerConnection(asyncio.Protocol):
             self._stop("Too much mail in transit: try again later")
 
     async def _handle_request(self, session: ServerSession, request: Request) -> None:
-        """Handle a request of the session, and the requests that follow it."""
+        """Do the I/O that the session requests (write a message, check a password, start TLS), until none is left."""
         out = b""
         if isinstance(request, Accept):
             try:
@@ -253,7 +253,7 @@ class ServerConnection(asyncio.Protocol):
                 self._transport, self, tls, server_side=True, ssl_handshake_timeout=self._context.limits.handshake_s
             )
         except (OSError, TimeoutError):
-            # The handshake failed midway: no reply can be sent, in TLS or in plain text.
+            # After a failed handshake no reply can be sent, neither inside TLS nor in plain text.
             self._transport.abort()
             return
         self._in_handshake = False
@@ -264,7 +264,7 @@ class ServerConnection(asyncio.Protocol):
         session.tls_started(transport.get_extra_info("ssl_object").version())
 
     def _end(self) -> None:
-        """Half-close (RFC 5321 section 4.1.1.10) and read on, since a reset would discard the last reply."""
+        """Half-close the connection (RFC 5321 section 4.1.1.10) and read on: a reset would discard the last reply."""
         self._lingers = True
         self.deadline = self._context.now() + self._context.limits.linger_s
         if self._transport.can_write_eof():
@@ -275,7 +275,7 @@ class ServerConnection(asyncio.Protocol):
 
 
 class SMTPServer:
-    """All connections of all ports."""
+    """SMTP server: the connections of all its ports."""
 
     def __init__(
         self,
@@ -291,7 +291,7 @@ class SMTPServer:
         self.connections = ConnectionSet(loop, maxima, self._refusal, log, SWEEP_S)
 
     def protocol(self, port: Port) -> Factory:
-        """Return the factory of a port's protocols."""
+        """Return a function that creates the asyncio protocol of a connection to this port."""
         self._hostname = port.offer.hostname
         return lambda slot: ServerConnection(self.context, port, slot)
 
@@ -300,5 +300,5 @@ class SMTPServer:
         await self.connections.drain(STOP_S, FAREWELL_S)
 
     def _refusal(self, _: Refusal) -> bytes:
-        # RFC 5321 section 4.2.3: 421 is a reply to any command, and to a connection where the service is not available.
+        # RFC 5321 section 4.2.3: 421 may replace the greeting if the service is not available.
         return Reply(421, f"{self._hostname} Too many connections: try again later", "4.3.2").to_wire()

@@ -31,29 +31,29 @@ from services.mail.smtp.content import SMUGGLING_SUSPECTED, ContentReader
 from services.mail.smtp.policy import AUTH_REQUIRED, Client, Policy
 from services.mail.smtp.syntax import CommandLines, EndlessLineError, Reply, line_limit
 
-# HELO's argument: a domain or a bracketed literal; section 4.1.4 forbids rejection for a wrong name.
+# HELO and EHLO accept any name or literal of valid characters: section 4.1.4 forbids rejection of a wrong name.
 _HELLO = re.compile(r"(?:[A-Za-z0-9._-]{1,255}|\[[!-Z^-~]{1,255}\])\Z")
-# Octets invalid in commands: control characters, above all a bare CR or LF (section 2.3.8).
+# Commands must not contain control characters, above all no bare CR or LF (RFC 5321 section 2.3.8).
 _NOT_IN_COMMANDS = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """The hostname, size limit and extensions announced on a port."""
+    """The host name, size limit and extensions that the server announces on a port."""
 
     hostname: str
     size_octets: int = limits.MESSAGE_OCTETS
     starttls: bool = False
     auth: bool = False
-    # RFC 4954 section 4: no plain-text passwords outside TLS if TLS is available.
+    # RFC 4954 section 4: without this flag, passwords are accepted inside TLS only, if the server has TLS.
     auth_in_clear: bool = False
     auth_required: bool = False
-    # Reject paths beyond the grammar of RFC 5321, and lines beyond section 4.5.3.1.6, instead of accepting them.
+    # With strict_syntax, paths beyond the grammar and lines above section 4.5.3.1.6 are rejected.
     strict_syntax: bool = False
 
 
 class ServerSession:
-    """One session; `state` is its state and `request` the request that the connection has to complete."""
+    """Session of one SMTP client; `request`: the I/O that the connection has to do before the session continues."""
 
     def __init__(self, policy: Policy, offer: Offer, client: Client) -> None:
         self.state = State.CONNECTED
@@ -68,7 +68,7 @@ class ServerSession:
         self._errors = self._auth_failures = 0
         self._reset()
 
-    # Interface to the connection.
+    # Methods that the connection calls follow.
 
     def greeting(self) -> bytes:
         """Return the greeting: 220, or 554 if the client is rejected (RFC 5321 section 3.1)."""
@@ -79,20 +79,20 @@ class ServerSession:
         return Reply(220, f"{self._offer.hostname} ESMTP ready").to_wire()
 
     def receive(self, data: bytes) -> bytes:
-        """Buffer octets and return the replies to all complete commands; none while `request` is set or when closed."""
+        """Buffer octets; return the replies to all complete commands, b"" while `request` is set or if closed."""
         if self.state is State.CLOSED:
             return b""
         self._input.feed(data)
         return self._advance()
 
     def accepted(self, reply: Reply) -> bytes:
-        """Complete Accept with the reply to send; then handle the commands buffered meanwhile."""
+        """Complete the request Accept: return its reply, and the replies to commands buffered meanwhile."""
         self._end_request(State.GREETED)
         self._reply(reply)
         return self._advance()
 
     def authenticated(self, account: Account | None) -> bytes:
-        """Complete CheckPassword; `account` None means wrong credentials."""
+        """Complete the request CheckPassword: return the replies to send; `account` None: wrong user or password."""
         self._end_request(State.GREETED)
         if account is not None:
             self.client.account = account
@@ -105,7 +105,7 @@ class ServerSession:
         return self._advance()
 
     def tls_started(self, version: str) -> bytes:
-        """Complete StartTLS: discard all state of the session (RFC 3207 section 4.2)."""
+        """Complete the request StartTLS: discard the session's state (RFC 3207 section 4.2); return b""."""
         self._end_request(State.CONNECTED)
         self._input.clear()
         self.client.hello, self.client.is_extended, self.client.tls = "", False, version
@@ -113,7 +113,7 @@ class ServerSession:
         return b""
 
     def stop(self, reason: str, enhanced: str = "4.3.2") -> bytes:
-        """Close the session and return its last reply, 421 with a reason (RFC 5321 section 3.8)."""
+        """Close the session; return the last reply, 421 with a reason (RFC 5321 section 3.8), b"" if already closed."""
         if self.state is State.CLOSED:
             return b""
         self._close(Reply(421, f"{self._offer.hostname} {reason}", enhanced))
@@ -121,10 +121,10 @@ class ServerSession:
 
     @property
     def held_octets(self) -> int:
-        """Received octets that are buffered."""
+        """The number of received octets that are buffered."""
         return len(self._input) + (0 if self._content is None else self._content.held_octets)
 
-    # Parsing and dispatch.
+    # Methods that parse the input and dispatch commands follow.
 
     def _advance(self) -> bytes:
         while self.request is None and self.state is not State.CLOSED and self._step():
@@ -132,7 +132,7 @@ class ServerSession:
         return self._flush()
 
     def _step(self) -> bool:
-        """Handle one command, or the buffered mail data; False if nothing complete is left."""
+        """Handle one command, or mail data; return False if no complete command or mail data are left."""
         if self._content is not None:
             rest = self._content.feed(self._input.pop_all())
             if rest is None:
@@ -176,7 +176,7 @@ class ServerSession:
         else:
             self._reply(replies.NO_COMMAND if verb in replies.NOT_IMPLEMENTED else replies.UNKNOWN)
 
-    # Handlers, in the order of the table.
+    # Command handlers follow, in the order of the command table.
 
     def _helo(self, argument: bytes) -> None:
         if self._hello(argument, is_extended=False):
@@ -193,14 +193,14 @@ class ServerSession:
             self._reply(Reply(501, "HELO and EHLO take a domain or an address literal", "5.5.4"))
             return False
         self.client.hello, self.client.is_extended = name, is_extended
-        # RFC 5321 section 4.1.4: HELO or EHLO within a transaction resets it.
+        # RFC 5321 section 4.1.4: HELO or EHLO resets an open transaction.
         self._reset()
         self.state = State.GREETED
         return True
 
     def _extensions(self) -> list[str]:
         lines = [f"SIZE {self._offer.size_octets}", "8BITMIME", "PIPELINING", "ENHANCEDSTATUSCODES", "HELP"]
-        # RFC 3207 section 4.2: not announced inside TLS.
+        # RFC 3207 section 4.2: STARTTLS is not announced inside TLS.
         if self._offer.starttls and self.client.tls is None:
             lines.append("STARTTLS")
         if self._may_authenticate():
@@ -219,7 +219,7 @@ class ServerSession:
         except syntax.ParameterError as error:
             self._reply(error.reply)
             return
-        # RFC 1870 section 6.1: 552 if the size exceeds the limit, 452 if storage is short for now.
+        # RFC 1870 section 6.1: 552 rejects a size above the limit, 452 a message for which storage is short.
         if mail.size_octets > self._offer.size_octets:
             self._reply(Reply(552, f"This server takes {self._offer.size_octets} octets at most", "5.3.4"))
             return
@@ -257,7 +257,7 @@ class ServerSession:
         if argument:
             self._reply(replies.NO_ARGUMENT)
         elif self.state is State.MAIL:
-            # RFC 5321 section 3.3: 503 or 554 if no recipient was accepted.
+            # RFC 5321 section 3.3: DATA without an accepted recipient gets 503 or 554.
             self._reply(replies.NO_RECIPIENTS if self._refused_recipients else replies.RCPT_FIRST)
         else:
             self._content = ContentReader(self._offer.size_octets, self._offer.strict_syntax)
@@ -310,7 +310,7 @@ class ServerSession:
         elif mechanism not in sasl.MECHANISMS:
             self._reply(Reply(504, "Unsupported mechanism", "5.5.4"))
         elif not self._may_authenticate():
-            # RFC 4954 section 6
+            # RFC 4954 section 6: 538 tells the client to start TLS before AUTH.
             self._reply(Reply(538, "Encryption required: STARTTLS comes first", "5.7.11"))
         else:
             self._exchange = sasl.exchange(mechanism, initial.strip() or None)
@@ -326,26 +326,26 @@ class ServerSession:
             self._reply(replies.NO_ARGUMENT)
         else:
             self._reply(Reply(220, "Ready to start TLS", "2.0.0"))
-            # Discard commands pipelined in plain text: an attacker on the path may have injected them.
+            # Discard commands received in plain text before TLS: an attacker on the path may have injected them.
             self._input.clear()
             self._set_request(StartTLS())
 
-    # Shared by several handlers.
+    # Methods that several handlers share follow.
 
     def _with_domain(self, mailbox: Mailbox) -> Mailbox:
-        """Complete a mailbox without a domain by this server's own, as Postfix does (append_at_myorigin)."""
+        """Return a mailbox with the default domain if it has none, as with Postfix's append_at_myorigin."""
         return mailbox if mailbox.domain else replace(mailbox, domain=self._policy.accounts.domains[0])
 
     def _handle_auth_response(self, line: bytes, octets: int) -> None:
         exchange = self._exchange
         if octets > limits.AUTH_LINE_OCTETS or exchange is None:
-            # RFC 4954 section 4
+            # RFC 4954 section 4: a response that exceeds the line limit gets 500.
             self._end_exchange(Reply(500, "The response is too long", "5.5.6"))
         else:
             self._continue_exchange(exchange, line)
 
     def _continue_exchange(self, exchange: sasl.Exchange, response: bytes | None) -> None:
-        """Send the next challenge, or request the check of the password; an error gets its reply of RFC 4954."""
+        """Continue AUTH: send the next challenge, request the password check, or reply to an error (RFC 4954)."""
         try:
             challenge = exchange.send(response)
         except StopIteration as done:

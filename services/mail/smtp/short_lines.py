@@ -1,4 +1,4 @@
-"""Shortening of the lines of a message before it is sent to another server (RFC 5321 section 4.5.3.1.6).
+"""Shortening of long lines in messages that are sent to other servers (RFC 5321 section 4.5.3.1.6).
 
 No server has to accept a line of more than 998 octets and CRLF. Long header lines are folded (RFC 5322 section 2.2.3),
 long lines of bodies are encoded as quoted-printable (RFC 2045 section 6.7), in each part of a multipart message by
@@ -20,11 +20,11 @@ from services.mail.mime.structure import Part, parse
 from services.mail.mime.words import decode_transfer
 
 CRLF = b"\r\n"
-# RFC 5321 section 4.5.3.1.6, without CRLF.
+# RFC 5321 section 4.5.3.1.6: a text line has at most 998 octets without CRLF.
 LINE_OCTETS = 998
-# RFC 2045 section 6.8
+# RFC 2045 section 6.8: a line of base64 has at most 76 characters.
 _BASE64_LINE_OCTETS = 76
-# The last blanks before the limit that are followed by a word and follow one: a fold is never a line of blanks.
+# This finds the last blanks between two words, where a line can be folded without a line of blanks only.
 _FOLD = re.compile(rb"(?s)(.*[^ \t])([ \t]+[^ \t])")
 _ENCODING = b"content-transfer-encoding"
 _QUOTED_PRINTABLE = b"Content-Transfer-Encoding: quoted-printable\r\n"
@@ -32,7 +32,7 @@ _QUOTED_PRINTABLE = b"Content-Transfer-Encoding: quoted-printable\r\n"
 
 @dataclass(frozen=True, slots=True)
 class _Edit:
-    """Replacement of the octets from `begin` to `end`."""
+    """Replacement of the message's octets from offset `begin` up to `end`."""
 
     begin: int
     end: int
@@ -40,7 +40,7 @@ class _Edit:
 
 
 def shorten_lines(octets: bytes) -> bytes:
-    """Return a message (CRLF line ends) without lines of more than 998 octets; decoded, its parts are the same."""
+    """Return a message with lines of at most 998 octets (LINE_OCTETS); the decoded parts are unchanged."""
     if not _has_long_line(octets):
         return octets
     pieces: list[bytes] = []
@@ -56,7 +56,7 @@ def _has_long_line(octets: bytes) -> bool:
 
 
 def _edits(octets: bytes, part: Part, is_message: bool) -> Iterator[_Edit]:
-    """Yield the changes of a part and of those inside it, in order."""
+    """Yield the replacements for a MIME part and its subparts, in order of offsets."""
     header = octets[part.header_begin : part.body_begin]
     body = octets[part.body_begin : part.body_end]
     if part.is_multipart or part.message is not None:
@@ -78,7 +78,7 @@ def _edits(octets: bytes, part: Part, is_message: bool) -> Iterator[_Edit]:
 
 
 def _rewrapped(body: bytes) -> bytes:
-    """Break a base64 body into lines; its other octets are ignored by decoders (RFC 2045 section 6.8)."""
+    """Return a base64 body with line breaks, which decoders ignore, after 76 characters (RFC 2045 section 6.8)."""
     return b"".join(
         line[begin : begin + _BASE64_LINE_OCTETS] + CRLF
         for line in body.split(CRLF)
@@ -87,12 +87,12 @@ def _rewrapped(body: bytes) -> bytes:
 
 
 def _quoted_printable(content: bytes) -> bytes:
-    # Line by line, so that every CRLF stays one.
+    # Encode line by line, so that every CRLF stays a line end.
     return CRLF.join(binascii.b2a_qp(line, istext=True).replace(b"\n", CRLF) for line in content.split(CRLF))
 
 
 def _declared(header: bytes, is_message: bool) -> bytes:
-    """Declare quoted-printable in a header, and in that of a message that is not MIME yet also its version."""
+    """Return a header that declares quoted-printable; a message's header also gets MIME-Version if missing."""
     end = header_end(header, 0, len(header))[0]
     fields = parse_header(header)
     kept = fields.chosen([_ENCODING], inverted=True)
@@ -113,12 +113,12 @@ def _folded(header: bytes) -> bytes:
             lines.append(fold[1])
             rest = rest[fold.end(1) :]
         lines.append(rest)
-    # A word that is longer than a line is broken.
+    # Break a word that is longer than a line.
     return _broken(CRLF.join(lines), b" ")
 
 
 def _broken(octets: bytes, mark: bytes) -> bytes:
-    """Break long lines anywhere; `mark` begins each of the new ones."""
+    """Break long lines at LINE_OCTETS; each continuation begins with `mark`."""
     if not _has_long_line(octets):
         return octets
     return CRLF.join((CRLF + mark).join(_blocks(line, len(mark))) for line in octets.split(CRLF))

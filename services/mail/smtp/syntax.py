@@ -1,4 +1,4 @@
-"""SMTP syntax: command lines, replies, and the parameters of MAIL and RCPT.
+"""Parser and encoder for SMTP: command lines, replies, and the parameters of MAIL and RCPT (RFC 5321).
 
     C: MAIL FROM:<alice@example.com> SIZE=1000 BODY=8BITMIME
     S: 550 5.1.1 No such user here
@@ -16,24 +16,24 @@ from services.mail.address import Mailbox, MailboxError, PathError, PathTooLongE
 from services.mail.smtp import limits
 
 CRLF = b"\r\n"
-# RFC 5321 section 4.5.3.1.5, code and CRLF counted.
+# RFC 5321 section 4.5.3.1.5: a reply line has at most 512 octets, code and CRLF included.
 REPLY_LINE_OCTETS_MAX = 512
-# Limit on the lines of one reply: an EHLO reply of a large server has some twenty.
+# A reply has at most this many lines; EHLO replies of large servers have some twenty.
 REPLY_LINES_MAX = 256
 _LINE = re.compile(rb"([2-5][0-5][0-9])(?:([ -])(.*))?\Z", re.DOTALL)
 _ENHANCED = re.compile(r"([245]\.[0-9]{1,3}\.[0-9]{1,3})(?: |\Z)")
 _UNPRINTABLE = re.compile(r"[^ -~]")
 _KEYWORD = re.compile(rb"([A-Za-z0-9][A-Za-z0-9-]*)(?:=([!-<>-~]+))?\Z")
-# RFC 1870 section 4: up to 20 digits.
+# RFC 1870 section 4: the value of SIZE has up to 20 digits.
 _SIZE = re.compile(rb"[0-9]{1,20}\Z")
 
 
 class EndlessLineError(Exception):
-    """A line exceeds ENDLESS_LINE_OCTETS."""
+    """Line longer than ENDLESS_LINE_OCTETS, after which the connection is closed."""
 
 
 class CommandLines:
-    """Buffer of received octets, consumed as lines or as they are.
+    """Buffer of received octets, consumed as command lines or, for mail data, as raw octets.
 
     Only CRLF ends a line. The octets of a line that is too long for any command are discarded as they are received, so
     that its end is found and the next command parsed; an endless line ends the connection.
@@ -48,7 +48,7 @@ class CommandLines:
         return len(self._octets)
 
     def feed(self, data: bytes) -> None:
-        """Append octets; the connection stops reading while they are not consumed."""
+        """Append received octets."""
         self._octets += data
 
     def pop_all(self) -> bytes:
@@ -63,7 +63,7 @@ class CommandLines:
         self._searched = self._skipped = 0
 
     def pop_line(self) -> tuple[bytes, int] | None:
-        """Return a line as (retained octets without CRLF, length with CRLF), or None if it is incomplete.
+        """Remove a line; return (retained octets without CRLF, length with CRLF), None if the line is incomplete.
 
         Raises EndlessLineError.
         """
@@ -76,7 +76,7 @@ class CommandLines:
             return line, octets
         if self._skipped + len(self._octets) > limits.ENDLESS_LINE_OCTETS + 1:
             raise EndlessLineError
-        # The last octet may be the CR of the end.
+        # Search the last octet again, which may be the CR of a CRLF.
         self._searched = max(0, len(self._octets) - 1)
         if len(self._octets) > limits.AUTH_LINE_OCTETS:
             self._skipped += self._searched
@@ -86,19 +86,19 @@ class CommandLines:
 
 
 def line_limit(verb: bytes) -> int:
-    """Return the maximum length of a command's line, CRLF counted."""
+    """Return the maximum length of a command line in octets, CRLF included, by verb."""
     if verb == b"MAIL":
         return limits.MAIL_LINE_OCTETS
     return limits.AUTH_LINE_OCTETS if verb == b"AUTH" else limits.COMMAND_LINE_OCTETS
 
 
 class ReplyError(ValueError):
-    """Not a reply: a syntax error of the peer."""
+    """Syntax error in a server's reply."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One reply; `text` has its lines separated by newlines, `enhanced` is empty or a code of RFC 3463."""
+    """An SMTP reply; `text`: lines separated by newlines; `enhanced`: status code of RFC 3463, or empty."""
 
     code: int
     text: str = ""
@@ -106,7 +106,7 @@ class Reply:
 
     @property
     def lines(self) -> list[str]:
-        """The lines of text."""
+        """The lines of the reply's text."""
         return self.text.split("\n")
 
     @property
@@ -116,11 +116,11 @@ class Reply:
 
     @property
     def is_permanent(self) -> bool:
-        """True for 5yz replies: a retry would fail again."""
+        """True for 5yz replies, after which a retry would fail again (RFC 5321 section 4.2.1)."""
         return self.code >= 500
 
     def to_wire(self) -> bytes:
-        """Encode the reply; characters other than printable ASCII become `?`."""
+        """Encode the reply as SMTP lines; characters other than printable ASCII become `?`."""
         prefix = f"{self.enhanced} " if self.enhanced else ""
         *first, last = (_UNPRINTABLE.sub("?", prefix + line) for line in self.lines)
         return "".join([*(f"{self.code}-{line}\r\n" for line in first), f"{self.code} {last}\r\n"]).encode("ascii")
@@ -137,7 +137,7 @@ class ReplyReader:
         self._code: bytes | None = None
 
     def feed(self, line: bytes) -> Reply | None:
-        """Parse one line without its CRLF; returns the reply if this is its last line; raises ReplyError."""
+        """Parse a line without CRLF; returns the reply after its last line, None before; raises ReplyError."""
         match = _LINE.match(line)
         if match is None or (self._code or match[1]) != match[1]:
             raise ReplyError(f"no reply line: {line[:80]!r}")
@@ -152,7 +152,7 @@ class ReplyReader:
 
 
 def _reply(code: int, lines: Iterable[str]) -> Reply:
-    """Split the enhanced code from the text if every line has the same one."""
+    """Return a Reply; an enhanced status code that begins every line is separated from the text."""
     texts = list(lines)
     codes = {match[1] if (match := _ENHANCED.match(text)) else "" for text in texts}
     enhanced = codes.pop() if len(codes) == 1 else ""
@@ -168,7 +168,7 @@ NOT_IMPLEMENTED = Reply(504, "Unsupported value of BODY", "5.5.4")
 
 
 class ParameterError(Exception):
-    """An invalid parameter of a command; `reply` is the reply to send."""
+    """Invalid argument or parameter of MAIL or RCPT; `reply`: the reply to send."""
 
     def __init__(self, reply: Reply) -> None:
         super().__init__(str(reply))
@@ -177,7 +177,7 @@ class ParameterError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class MailParameters:
-    """The parsed MAIL command: a reverse_path of None is the null one; a size of 0 was not declared."""
+    """The parsed argument of MAIL; `reverse_path` None: null reverse-path; `size_octets` 0: no size declared."""
 
     reverse_path: Mailbox | None
     size_octets: int = 0
@@ -207,7 +207,7 @@ def parse_mail(argument: bytes, with_auth: bool, strict: bool = True) -> MailPar
 
 
 def parse_rcpt(argument: bytes, strict: bool = True) -> Mailbox:
-    """Parse the argument of RCPT, as parse_mail(); raises ParameterError."""
+    """Parse the argument of RCPT; return the recipient's mailbox; raises ParameterError."""
     mailbox, rest = _path(argument, b"TO:", "5.1.3", strict)
     if mailbox is None:
         raise ParameterError(Reply(553, "RCPT needs a mailbox: the null path is for MAIL only", "5.1.3"))
@@ -218,7 +218,7 @@ def parse_rcpt(argument: bytes, strict: bool = True) -> Mailbox:
 
 def _body(value: bytes) -> bytes:
     body = value.upper()
-    # BINARYMIME (RFC 3030 section 3) requires BDAT, which is not implemented.
+    # BINARYMIME (RFC 3030 section 3) requires the command BDAT, which is not implemented.
     if body == b"BINARYMIME":
         raise ParameterError(NOT_IMPLEMENTED)
     if body not in (b"7BIT", b"8BITMIME"):
@@ -230,7 +230,7 @@ def _path(argument: bytes, prefix: bytes, enhanced: str, strict: bool) -> tuple[
     if argument[: len(prefix)].upper() != prefix:
         raise ParameterError(Reply(501, f"The syntax is {prefix.decode()}<mailbox>", "5.5.4"))
     try:
-        # Section 3.3 allows no space after the colon, but many programs send one.
+        # RFC 5321 section 3.3 permits no space after the colon, but many programs send one.
         return (parse_path if strict else parse_loose_path)(argument[len(prefix) :].lstrip(b" "))
     except PathTooLongError as error:
         raise ParameterError(Reply(501, f"The mailbox cannot be used: {error}", enhanced)) from None
