@@ -1,11 +1,11 @@
-r"""Webmail: a mail user agent with an HTML interface, so that mail is read and written by HTTP (claim M3).
+r"""Webmail server: a mail user agent that browsers use by HTTP to read and send mail.
 
     $ python -m services.mail.webmail --maildirs maildirs --accounts accounts --domain example.com \
           --submission 127.0.0.1:587 --port 8025
     READY webmail 127.0.0.1:8025 [::1]:8025
 
-It reads the same Maildirs as the POP3 and IMAP servers, so that all three serve one mailbox; messages are sent by SMTP
-to the submission server, with AUTH by the user's own password. Pages are HTML without scripts.
+Webmail reads the same Maildirs as the POP3 and IMAP servers, so that all three serve one mailbox. Messages are sent by
+SMTP to the submission server, with AUTH by the user's own password. Pages are HTML without scripts.
 
 Security measures, by module:
     sessions.py             a random session token in a cookie, which also encrypts the stored password
@@ -15,8 +15,9 @@ Security measures, by module:
     pages.py                Content-Security-Policy without scripts and without remote images
     views/attachments.py    attachments are downloads, never documents of this origin
 
-A page handler is a function of a Visit. It yields requests for I/O (check a password, send a message, schedule others),
-which program.py answers; routes.py has all URL paths. Left out: drafts, filters, address book, composing HTML.
+A page handler is a function of a PageRequest or UserPageRequest. A handler that needs I/O (check a password, send a
+message) yields requests, which program.py answers; routes.py has all URL paths. Left out: drafts, filters, address
+book, composing HTML.
 """
 
 from importlib import import_module
@@ -24,5 +25,5 @@ from importlib import import_module
 
 def main(argv: list[str] | None = None) -> int:
     """Serve webmail until SIGTERM; return the exit status."""
-    # Import the program only when it runs: the cores in this package import no socket and no event loop.
+    # Import the program here, so that an import of the package loads neither sockets nor an event loop.
     return int(import_module("services.mail.webmail.program").main(argv))

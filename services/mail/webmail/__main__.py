@@ -1,4 +1,4 @@
-"""Program of webmail: `python -m services.mail.webmail`."""
+"""Entry point of the webmail server: `python -m services.mail.webmail`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Form actions on messages and folders: set flags, move, delete, create a folder. All by POST."""
+"""Handlers of webmail's POST forms on messages and folders: set flags, move, delete, create a folder."""
 
 from collections.abc import Callable, Sequence
 
@@ -20,7 +20,7 @@ _FLAGS = {
 
 
 def post_action(request: UserPageRequest, _: Pages) -> Response:
-    """Apply an action to the selected messages and redirect to the folder."""
+    """Apply the form's action to the selected messages; return a redirect to the folder."""
     form = request.form
     folder = checked_folder(request.maildir, form)
     numbers = (parse_number(text) for text in form.get_all("uid")[:PAGE_MESSAGES])
@@ -54,7 +54,7 @@ def _act(request: UserPageRequest, folder: Folder, uids: Sequence[int], name: st
 
 
 def _delete(request: UserPageRequest, folder: Folder, uids: Sequence[int], name: str) -> str:
-    """Move messages to Trash; in Trash, expunge them."""
+    """Move messages to Trash, or expunge them if the folder is Trash; return a notice for the next page."""
     if name == folders.TRASH:
         folder.expunge(uids)
         return f"{_messages(uids)} removed for good."
@@ -71,7 +71,7 @@ def _messages(uids: Sequence[int]) -> str:
 
 
 def post_new_folder(request: UserPageRequest, _: Pages) -> Response:
-    """Create a folder."""
+    """Create the folder named in the form; return a redirect to it."""
     name = folders.create_folder(request.maildir, request.form.get("title"))
     request.session.notice = f"The folder {folders.title_of(name)} has been made."
     return see_other(link("/folder", name=name))

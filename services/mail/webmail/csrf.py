@@ -1,4 +1,4 @@
-"""Cross-site request forgery checks (OWASP Cross-Site Request Forgery Prevention Cheat Sheet).
+"""Protection against cross-site request forgery (OWASP CSRF Prevention Cheat Sheet): Origin check and form token.
 
 Both are required: the Origin field (RFC 6454 section 7), or Referer without one, must be this origin, and the form must
 contain the session's form token.
@@ -14,7 +14,7 @@ STRANGE_FORM = "The form does not come from a page of this site, or your session
 
 
 def check_origin(fields: Fields, secure: bool) -> None:
-    """Check Origin or Referer; raise PageError 403 if it is another origin.
+    """Check the Origin field, or Referer without Origin; raise PageError 403 for another origin.
 
     Requests with neither field pass, as from programs other than browsers; the form token is still required.
     """
@@ -40,7 +40,7 @@ def _origin_of(url: str) -> str:
 
 
 def _bare(origin: str) -> str:
-    """Return an origin without the scheme's default port (RFC 6454 section 6.1)."""
+    """Return an origin without the default port of its scheme (RFC 6454 section 6.1), for comparison."""
     for scheme, port in (("http://", ":80"), ("https://", ":443")):
         if origin.startswith(scheme):
             return origin.removesuffix(port)
@@ -48,6 +48,6 @@ def _bare(origin: str) -> str:
 
 
 def check_token(given: str, expected: str) -> None:
-    """Check the form token in constant time; raise PageError 403."""
+    """Compare the form token with the session's in constant time; raise PageError 403 if they differ."""
     if not expected or not hmac.compare_digest(given.encode("utf-8", "replace"), expected.encode("utf-8", "replace")):
         raise PageError(403, STRANGE_FORM)

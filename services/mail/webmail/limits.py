@@ -1,70 +1,67 @@
-"""Limits of webmail, each with its source."""
+"""Limits of the webmail server, with their sources."""
 
-# Concurrent sessions, in total and per user; each costs a few hundred octets.
+# Above these numbers of sessions, in total and per user, the oldest is ended; each costs a few hundred octets.
 SESSIONS_MAX = 2_000
 SESSIONS_OF_USER_MAX = 20
 
-# Idle and absolute session time-outs: OWASP's Session Management Cheat Sheet recommends 15 to 30 minutes, and 4 to 8
-# hours for applications used all day.
+# Sessions end after IDLE_S without a request, and SESSION_S after login (OWASP Session Management Cheat Sheet).
 IDLE_S = 30 * 60.0
 SESSION_S = 8 * 3600.0
 
-# 256-bit tokens; the same cheat sheet requires at least 64 bits of entropy.
+# Session tokens have 256 random bits; OWASP's Session Management Cheat Sheet requires at least 64.
 TOKEN_OCTETS = 32
 
-# Failed logins per client address and per user within the window; Dovecot delays after the first,
-# NIST SP 800-63B section 5.2.2 allows 100 in a row.
+# Within FAILURES_S, a client address and a user may have these numbers of failed logins (NIST SP 800-63B: 100).
 FAILURES_OF_PEER_MAX = 20
 FAILURES_OF_USER_MAX = 50
 FAILURES_S = 300.0
-# Addresses and users with recorded failures.
+# Failed logins are recorded for at most this many addresses and as many users.
 THROTTLE_KEYS_MAX = 10_000
 
-# Length of a user name (RFC 5321: local part, @, domain) and of a password.
+# The login form accepts user names (RFC 5321: local part, @, domain) and passwords up to these lengths.
 NAME_CHARACTERS = 320
 PASSWORD_CHARACTERS = 1024
 
-# Concurrent password checks: scrypt takes 16 MiB each.
+# At most this many passwords are checked concurrently, since scrypt takes 16 MiB for each.
 CHECKS_MAX = 8
 
-# Size of a form without files, and of one with files: one message as the server accepts it (Postfix: 10,240,000
-# octets), a third more for base64, and the text.
+# Forms may have these sizes, without and with files; the latter is for a message of 10,240,000 octets (Postfix).
 FORM_OCTETS = 256 * 1024
 MESSAGE_FORM_OCTETS = 16 * 1024 * 1024
-# Size of the login form, which needs no session.
+# The login form has a lower limit, since it is accepted without a session.
 LOGIN_FORM_OCTETS = 16 * 1024
-# Request content buffered in memory, over all requests.
+# Forms of all requests together may use this much memory; further forms get 503.
 BUFFERED_OCTETS = 256 * 1024 * 1024
 
-# Messages per page; most webmails show 20 to 100.
+# A page of the message list has this many messages.
 PAGE_MESSAGES = 50
-# Headers read by one search, newest first, and messages searched before other requests are scheduled.
+# A search reads at most SEARCH_MESSAGES_MAX headers and yields to other requests every BATCH_MESSAGES.
 SEARCH_MESSAGES_MAX = 5_000
 BATCH_MESSAGES = 50
 SEARCH_CHARACTERS = 200
 
-# Folders listed in the sidebar, and those with a count of unread messages.
+# The sidebar lists at most FOLDERS_SHOWN_MAX folders, FOLDERS_COUNTED_MAX with their number of unread messages.
 FOLDERS_SHOWN_MAX = 500
 FOLDERS_COUNTED_MAX = 50
 
-# Largest message parsed for a page; larger ones must be downloaded. The MTA accepts 10,240,000 octets.
+# Larger messages than this (octets) get 413 instead of a page; the MTA accepts 10,240,000 octets.
 PARSED_OCTETS = 32 * 1024 * 1024
-# Characters of source on a page.
+# A page shows at most this many characters of a message's source.
 SOURCE_CHARACTERS = 1_000_000
-# Length of text in which links are recognised.
+# URLs are turned into links in texts of at most this many characters.
 LINKED_CHARACTERS = 100_000
 
-# Sanitised HTML: the time is quadratic in the nesting depth, 0.4 s for this many tags.
+# HTML beyond these limits is not sanitised: the time is quadratic in the nesting depth (0.4 s for 10,000 tags).
 HTML_CHARACTERS = 2_000_000
 HTML_TAGS_MAX = 10_000
 STYLE_CHARACTERS = 2_000
 
-# Pictures displayed below the text.
+# At most this many attached pictures are displayed below the text.
 PICTURES_MAX = 30
 
-# Length of quoted text in a reply.
+# A reply quotes at most this many characters of the original text.
 QUOTED_CHARACTERS = 100_000
 
-# Time-out for submission: RFC 5321 section 4.5.3.2 allows minutes, too long for an HTTP response.
+# Submission must end in SEND_S: the minutes of RFC 5321 section 4.5.3.2 are too long for an HTTP response.
 SEND_S = 60.0
 CONNECT_S = 20.0

@@ -1,4 +1,4 @@
-"""Login and logout, with a rate limit on failed logins.
+"""Login and logout pages of webmail, with a rate limit on failed logins.
 
 The form token of the login page is also set as a cookie (double-submit), against login CSRF; the session has a token of
 its own, created after the password check.
@@ -23,7 +23,7 @@ from services.mail.webmail.sessions import Sessions
 
 
 class LoginThrottle:
-    """Failed attempts per key in a sliding window; beyond GUESSERS_MAX keys the least recent is evicted.
+    """Rate limit on failed logins per key (address or user) in a sliding window; LRU eviction above THROTTLE_KEYS_MAX.
 
     An attempt is counted before its outcome is known, so that concurrent attempts are limited like sequential ones;
     `forget_last` removes it on success.
@@ -35,7 +35,7 @@ class LoginThrottle:
         self._tries: OrderedDict[str, deque[float]] = OrderedDict()
 
     def wait_s(self, key: str, now: float) -> float:
-        """Return the seconds until `key` may try again; 0 if it may now."""
+        """Return the seconds until `key` may try again, 0 if an attempt is permitted now."""
         tries = self._tries.get(key)
         if tries is None:
             return 0.0
@@ -44,7 +44,7 @@ class LoginThrottle:
         return self._window_s - (now - tries[0]) if len(tries) >= self._most else 0.0
 
     def count(self, key: str, now: float) -> None:
-        """Record an attempt."""
+        """Record a login attempt, as failed until forget_last() is called."""
         tries = self._tries.setdefault(key, deque(maxlen=self._most))
         tries.append(now)
         self._tries.move_to_end(key)
@@ -52,7 +52,7 @@ class LoginThrottle:
             self._tries.popitem(last=False)
 
     def forget_last(self, key: str) -> None:
-        """Remove the last attempt, which succeeded."""
+        """Remove the last recorded attempt, which succeeded."""
         tries = self._tries.get(key)
         if tries:
             tries.pop()
@@ -64,7 +64,7 @@ _WRONG = "Wrong user name or password."
 
 
 class LoginPages:
-    """Login and logout pages."""
+    """Handlers of the login and logout pages."""
 
     def __init__(self, sessions: Sessions, pages: Pages, secure: bool) -> None:
         self._sessions = sessions
@@ -88,7 +88,7 @@ class LoginPages:
         return self._pages.public_page("login.html", values, cookie, status=status)
 
     def post_form(self, request: PageRequest, _: Pages) -> Steps:
-        """Check the password and start a session."""
+        """Check the password; start a session and return a redirect with its cookie, or the form with an error."""
         check_token(request.form.get("form_token"), request.cookies.get(FORM_COOKIE, ""))
         user, password = request.form.get("user").strip(), request.form.get("password")
         wait_s = self._throttled_s(request, user)
@@ -114,6 +114,6 @@ class LoginPages:
         )
 
     def post_out(self, request: UserPageRequest, _: Pages) -> Response:
-        """End the session."""
+        """End the session; return a redirect to the login page."""
         self._sessions.end(request.token)
         return see_other("/login", drop_cookie(SESSION_COOKIE, self._secure))

@@ -1,4 +1,4 @@
-"""Message URLs: folder, UID, and the UIDVALIDITY of the UID (RFC 3501 section 2.3.1.1)."""
+"""URLs that identify a message by folder, UID and UIDVALIDITY (RFC 3501 section 2.3.1.1), and their resolution."""
 
 from dataclasses import dataclass
 
@@ -17,18 +17,18 @@ _UID_DIGITS = 10
 
 @dataclass(frozen=True, slots=True)
 class MessageLocation:
-    """An existing message."""
+    """An existing message: folder name, folder and UID."""
 
     folder_name: str
     folder: Folder
     uid: int
 
     def link(self, path: str, **more: object) -> str:
-        """Return a URL of this message."""
+        """Return the URL of a page about this message, with further query parameters."""
         return link(path, folder=self.folder_name, uid=self.uid, v=self.folder.uidvalidity, **more)
 
     def read(self) -> bytes:
-        """Return the message; raise PageError 404 if it is gone, 413 if it is too large for a page."""
+        """Return the message's octets; raise PageError 404 if it was removed, 413 above PARSED_OCTETS."""
         try:
             if self.folder.size_octets(self.uid) > PARSED_OCTETS:
                 raise PageError(413, f"The message is larger than {PARSED_OCTETS} octets: fetch it by IMAP or POP3.")
@@ -38,12 +38,12 @@ class MessageLocation:
 
 
 def parse_number(text: str) -> int | None:
-    """Parse a decimal number; None if invalid."""
+    """Return the value of a decimal number of at most 10 digits, None if the text is invalid."""
     return int(text) if text.isascii() and text.isdigit() and len(text) <= _UID_DIGITS else None
 
 
 def checked_folder(maildir: Maildir, form: Form) -> Folder:
-    """Return the folder of a form; raise PageError 404, or 409 if its UIDVALIDITY has changed."""
+    """Return the folder of a form; raise PageError 404 if missing, 409 if UIDVALIDITY differs from the form's."""
     folder = folders.open_folder(maildir, form.get("folder"))
     if form.get("v") != str(folder.uidvalidity):
         raise PageError(409, "The folder has been made anew: open it again.")
@@ -51,7 +51,7 @@ def checked_folder(maildir: Maildir, form: Form) -> Folder:
 
 
 def find_message(maildir: Maildir, form: Form) -> MessageLocation:
-    """Return the message that the fields of a query or form identify; raise PageError."""
+    """Return the message that a query or form identifies; raise PageError 404 if it was removed."""
     folder = checked_folder(maildir, form)
     uid = parse_number(form.get("uid"))
     if uid is None or uid not in folder.messages:
@@ -60,5 +60,5 @@ def find_message(maildir: Maildir, form: Form) -> MessageLocation:
 
 
 def requested_message(request: UserPageRequest) -> MessageLocation:
-    """Return the message that the page's URL identifies; raise PageError."""
+    """Return the message that the request's URL identifies; raise PageError 404 if it was removed."""
     return find_message(request.maildir, request.query)

@@ -18,39 +18,39 @@ from services.mail.webmail.views import folders
 _TEMPLATES = Path(__file__).parent / "templates"
 STYLE = "style.css"
 
-# CSP Level 3: an allow-list without scripts; no framing by other sites.
+# Content-Security-Policy of pages: no scripts, only this site's own resources, no framing by other sites.
 _PAGE_POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; frame-src 'self'; form-action 'self'; "
     "base-uri 'none'; frame-ancestors 'none'"
 )
-# Content-Security-Policy of a message's own HTML: inline styles and the message's pictures. allow-same-origin makes the
-# browser send the session cookie for the pictures, and without allow-scripts grants nothing else.
+# Content-Security-Policy of a message's own HTML: inline styles and the message's pictures are permitted.
+# The sandbox flag allow-same-origin lets the browser send the session cookie for the pictures; scripts stay blocked.
 MESSAGE_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; form-action 'none'; base-uri 'none'; "
     "frame-ancestors 'self'; sandbox allow-same-origin allow-popups allow-popups-to-escape-sandbox"
 )
-# Content-Security-Policy of downloads, for browsers that display them nevertheless.
+# Content-Security-Policy of downloads protects in browsers that display them instead of saving.
 _FILE_POLICY = "default-src 'none'; sandbox; frame-ancestors 'none'"
 _ALWAYS: tuple[FieldLine, ...] = (
     (b"X-Content-Type-Options", b"nosniff"),
-    # With no-referrer, browsers send `Origin: null` for this site's own forms.
+    # Do not use no-referrer, with which browsers send `Origin: null` for this site's own forms.
     (b"Referrer-Policy", b"same-origin"),
     (b"Cross-Origin-Resource-Policy", b"same-origin"),
 )
 Values = Mapping[str, object]
-# RFC 9110 section 15: 4xx and 5xx are errors.
+# RFC 9110 section 15: status codes from 400 on are errors.
 _FIRST_ERROR = 400
 _PRIVATE: FieldLine = (b"Cache-Control", b"no-store")
 
 
 def link(path: str, **parameters: object) -> str:
-    """Return a URL of this site; parameters that are None are omitted."""
+    """Return a relative URL with query parameters; parameters that are None are omitted."""
     query = urlencode({name: value for name, value in parameters.items() if value is not None})
     return f"{path}?{query}" if query else path
 
 
 def size(octets: int) -> str:
-    """Format a size with its unit."""
+    """Format a size in octets for display, such as `1.2 kB`."""
     for unit, factor in (("MB", 1_000_000), ("kB", 1_000)):
         if octets >= factor:
             return f"{octets / factor:.1f} {unit}"
@@ -71,7 +71,7 @@ def _environment() -> Environment:
 
 
 class Pages:
-    """Renders pages from their templates."""
+    """Renderer of pages from Jinja2 templates, with the header fields of the response."""
 
     def __init__(self) -> None:
         self._environment = _environment()
@@ -82,24 +82,24 @@ class Pages:
         return self._page(template, values, lines, status)
 
     def page(self, request: UserPageRequest, template: str, values: Values, status: int = 200) -> Response:
-        """Render a page of a session, with the folder list."""
+        """Render a page of a session, with the folder list and the notice of the last action."""
         notice, request.session.notice = request.session.notice, ""
         known: dict[str, object] = {
             "address": request.address,
             "form_token": request.session.form_token,
             "folders": folders.folder_entries(request.maildir),
-            # A success notice of an earlier form is dropped: on an error page it would be misread.
+            # Drop the notice of an earlier success, which would be misread on an error page.
             "notice": notice if status < _FIRST_ERROR else "",
             "here": "",
         }
         return self._page(template, known | dict(values), (), status)
 
     def message_document(self, values: Values) -> Response:
-        """Render a message's own HTML, for the frame."""
+        """Render the document of a message's own HTML for the sandboxed frame, with MESSAGE_POLICY."""
         return self._page("message_document.html", values, (), 200, MESSAGE_POLICY)
 
     def style(self) -> Response:
-        """Return the style sheet."""
+        """Return the style sheet of all pages."""
         kind: FieldLine = (b"Content-Type", b"text/css; charset=utf-8")
         return Response(200, Fields((kind, (b"Cache-Control", b"max-age=3600"), *_ALWAYS)), self._style)
 
@@ -113,17 +113,17 @@ class Pages:
     ) -> Response:
         text = self._environment.get_template(template).render(values)
         fields = (HTML, _PRIVATE, (b"Content-Security-Policy", policy.encode("ascii")), *_ALWAYS, *lines)
-        # Lone surrogates of a message cannot be encoded.
+        # Lone surrogates from a message cannot be encoded, so replace them.
         return Response(status, Fields(fields), text.encode("utf-8", "replace"))
 
 
 def see_other(path: str, *lines: FieldLine) -> Response:
-    """Return a redirect after a form (RFC 9110 section 15.4.4)."""
+    """Return a 303 redirect to a page, the response to a form (RFC 9110 section 15.4.4)."""
     return Response(303, Fields(((b"Location", path.encode("ascii")), _PRIVATE, *_ALWAYS, *lines)))
 
 
 def download(content: bytes, media_type: str, disposition: str) -> Response:
-    """Return a file as a download."""
+    """Return a response with an attachment or message source, protected by Content-Security-Policy."""
     fields = (
         (b"Content-Type", media_type.encode("ascii")),
         (b"Content-Disposition", disposition.encode("ascii")),

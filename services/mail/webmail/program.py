@@ -1,4 +1,4 @@
-"""Program of webmail: receives forms, runs the I/O that pages request, and serves the pages by HTTP."""
+"""Webmail server program: serves pages by HTTP, receives forms, and does the I/O that page handlers request."""
 
 import argparse
 import asyncio
@@ -31,7 +31,7 @@ SUBMISSION_PORT = 587
 
 
 class Webmail:
-    """Relay of the HTTP server: handles each request when its head is complete."""
+    """Request handler for the HTTP server, called when the head of a request is complete."""
 
     def __init__(self, shell: Shell, site: Site, submission: Submission) -> None:
         self.site = site
@@ -42,7 +42,7 @@ class Webmail:
         self._tasks: set[asyncio.Task[Response]] = set()
 
     def __call__(self, request: Request, inbound: Inbound) -> Response | Awaitable[Response]:
-        """Handle a request."""
+        """Return the response to a request, or an awaitable of the response; checks precede reception of content."""
         peer = inbound.peer.rpartition(":")[0]
         admitted = self.site.admit(request, peer, self._shell.wall_clock())
         if isinstance(admitted, Response):
@@ -68,7 +68,7 @@ class Webmail:
             self._buffered_octets -= reserved
 
     async def _form(self, request: Request, inbound: Inbound, admitted: Admitted) -> Form:
-        """Receive and parse a form; raise HTTPError."""
+        """Receive and parse the form in a request's content; raise HTTPError."""
         parser = FormParser(request.fields.get(b"content-type"))
         await read_body(request, inbound, parser.feed, admitted.content_octets)
         return parser.finish()
@@ -80,7 +80,7 @@ class Webmail:
         steps = self._run(request, answer)
         if not admitted.is_form:
             return await steps
-        # Shielded: the action of a form completes even if the browser disconnects.
+        # Shield the task, so that the action of a form completes even if the browser disconnects.
         return await asyncio.shield(self._start_task(steps))
 
     def _start_task(self, steps: Coroutine[Any, Any, Response]) -> asyncio.Task[Response]:
@@ -90,7 +90,7 @@ class Webmail:
         return task
 
     async def _run(self, request: Request, steps: Steps) -> Response:
-        """Run a page handler and answer its requests."""
+        """Run a page handler, do the I/O that it requests, and return its response."""
         answer: object = None
         try:
             while True:
@@ -119,7 +119,7 @@ class Webmail:
         return account
 
     async def close(self) -> None:
-        """Wait for running handlers."""
+        """Wait until running page handlers have completed."""
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
@@ -155,7 +155,7 @@ def main(argv: list[str] | None = None) -> int:
         site = Site(accounts, mailboxes.of, os.urandom, tls is not None)
         webmail = Webmail(shell, site, _submission(shell, options))
         bounds = Limits(body_octets=MESSAGE_FORM_OCTETS)
-        # HTTP/1.1 only: the HTTP/2 server buffers content before the handler can refuse it.
+        # Serve HTTP/1.1 only, because the HTTP/2 server buffers content before the handler can refuse it.
         server = HTTPServer(_only_relays, shell.log, shell.wall_clock, bounds, relay=webmail, speaks_http_2=False)
         shell.on_hangup(lambda: reload_accounts(shell, webmail.site, options))
         await shell.open_tcp(server.protocol, tls, server.connections)

@@ -1,4 +1,4 @@
-"""Page handler interface: the HTTP request passed to a handler, and the I/O requests that it yields."""
+"""Interface of webmail's page handlers: the request passed to a handler, and the I/O requests that it yields."""
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from services.mail.webmail.sessions import Session
 
 @dataclass(frozen=True, slots=True)
 class CheckPassword:
-    """Check a password; answered with the Account, or None."""
+    """I/O request to check a password; answered with the Account, or None if user or password is wrong."""
 
     user: str
     password: str
@@ -22,7 +22,7 @@ class CheckPassword:
 
 @dataclass(frozen=True, slots=True)
 class Submit:
-    """Send a message as a user; answered with a Submitted."""
+    """I/O request to send a message with a user's credentials; answered with a Submitted."""
 
     envelope: Envelope
     user: str
@@ -31,7 +31,7 @@ class Submit:
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """Result of a submission: a reply per recipient, or the failure of the connection."""
+    """Result of a submission: the outcome with a reply per recipient, or the failure of the connection."""
 
     outcome: Outcome | None
     failure: Reply | None
@@ -39,7 +39,7 @@ class Submitted:
 
 @dataclass(frozen=True, slots=True)
 class YieldControl:
-    """Schedule other tasks; answered with None."""
+    """I/O request to let other tasks run; answered with None."""
 
 
 IoRequest = CheckPassword | Submit | YieldControl
@@ -48,7 +48,7 @@ Steps = Generator[IoRequest, Any, Response]
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
-    """A request without a session; `form` is the content of a POST."""
+    """HTTP request outside a session; `form`: the parsed content of a POST."""
 
     query: Form
     form: Form
@@ -59,7 +59,7 @@ class PageRequest:
 
 @dataclass(frozen=True, slots=True)
 class UserPageRequest:
-    """A request in a session; `token` is the session's token, `random_token` a new random one."""
+    """HTTP request in a session; `token`: the session's token; `random_token`: a new random token."""
 
     query: Form
     form: Form
@@ -71,7 +71,7 @@ class UserPageRequest:
 
     @property
     def address(self) -> str:
-        """The user's address."""
+        """The user's mail address, user@domain."""
         return str(self.session.account.mailbox)
 
 
@@ -79,7 +79,7 @@ Page = Callable[[Any, Any], Response | Steps]
 
 
 class PageError(Exception):
-    """An error page: status code and one sentence of explanation."""
+    """Error that is answered by an error page: status code and one sentence of explanation."""
 
     def __init__(self, status: int, detail: str) -> None:
         super().__init__(detail)

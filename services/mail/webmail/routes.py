@@ -1,4 +1,4 @@
-"""Routes of webmail: URL path -> handlers of GET and POST, session requirement, content limit."""
+"""Routing table of webmail: URL path -> handlers of GET and POST, session required or not, content limit."""
 
 from dataclasses import dataclass
 from urllib.parse import urlencode
@@ -14,7 +14,7 @@ from services.mail.webmail.views import attachments, compose, message_list, mess
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Handlers of one path; `for_all` needs no session."""
+    """Route of a URL path: handlers of GET and POST; `for_all`: no session is required."""
 
     get: Page | None = None
     post: Page | None = None
@@ -23,7 +23,7 @@ class Route:
 
     @property
     def allow(self) -> bytes:
-        """Value of the Allow field (RFC 9110 section 10.2.1)."""
+        """The Allow field's value: the methods with a handler (RFC 9110 section 10.2.1)."""
         return b", ".join([*((b"GET", b"HEAD") if self.get else ()), *((b"POST",) if self.post else ())])
 
 
@@ -36,7 +36,7 @@ def _style(_: PageRequest, pages: Pages) -> Response:
 
 
 def table(login_pages: LoginPages) -> dict[bytes, Route]:
-    """Return the routing table."""
+    """Return the routing table, by URL path."""
     return {
         b"/": Route(_home),
         b"/style.css": Route(_style, for_all=True),

@@ -1,4 +1,4 @@
-"""Login sessions, looked up by the random token in a cookie.
+"""Table of webmail's login sessions, looked up by the random token in a cookie.
 
     token = sessions.begin(account, "secret", now)      to be set as a cookie
     sessions.find(token, now)                           the session, None if expired
@@ -20,7 +20,7 @@ from services.mail.webmail.limits import IDLE_S, SESSION_S, SESSIONS_MAX, SESSIO
 
 @dataclass
 class Session:
-    """One browser session of one user; `notice` is displayed once on the next page."""
+    """A login session of a user in a browser; `notice`: text displayed once, on the next page."""
 
     account: Account
     form_token: str
@@ -31,22 +31,22 @@ class Session:
 
 
 class Sessions:
-    """All sessions; `random_octets` returns cryptographically secure random octets."""
+    """Table of all login sessions; `random_octets` returns cryptographically secure random octets."""
 
     def __init__(self, random_octets: Callable[[int], bytes]) -> None:
         self._random_octets = random_octets
-        # Least recently used first.
+        # Sessions by digest of the token are ordered from least to most recently used.
         self._sessions: OrderedDict[bytes, Session] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._sessions)
 
     def new_token(self) -> str:
-        """Return a random token."""
+        """Return a random token of TOKEN_OCTETS in hexadecimal."""
         return self._random_octets(TOKEN_OCTETS).hex()
 
     def begin(self, account: Account, password: str, now: float) -> str:
-        """Start a session and return its token; evict the user's oldest beyond the limit."""
+        """Start a session and return its token; above SESSIONS_OF_USER_MAX the user's oldest session ends."""
         self._drop_old(now)
         own = [key for key, session in self._sessions.items() if session.account == account]
         for key in own[: max(len(own) - SESSIONS_OF_USER_MAX + 1, 0)]:
@@ -59,7 +59,7 @@ class Sessions:
         return token
 
     def find(self, token: str, now: float) -> Session | None:
-        """Return a session that is not expired, and mark it as used."""
+        """Return the session of a token, and mark it as used; None if unknown or expired."""
         key = _key(token)
         session = self._sessions.get(key)
         if session is None:
@@ -72,16 +72,16 @@ class Sessions:
         return session
 
     def end(self, token: str) -> None:
-        """End a session."""
+        """End the session of a token."""
         self._sessions.pop(_key(token), None)
 
     @staticmethod
     def password(token: str, session: Session) -> str:
-        """Decrypt the session's password."""
+        """Return the session's password, decrypted with the token."""
         return _sealed(token, session.sealed).decode("utf-8", "replace")
 
     def _drop_old(self, now: float) -> None:
-        """Evict expired sessions at the front of the LRU order; find() removes the others."""
+        """Remove expired sessions at the front of the LRU order; find() removes others when they are used."""
         while self._sessions and _is_over(next(iter(self._sessions.values())), now):
             self._sessions.popitem(last=False)
 
@@ -91,7 +91,7 @@ def _is_over(session: Session, now: float) -> bool:
 
 
 def _key(token: str) -> bytes:
-    # Looked up by digest, so that the time of a lookup discloses nothing about valid tokens.
+    # Look sessions up by digest, so that the time of a lookup discloses nothing about valid tokens.
     return sha256(token.encode("utf-8", "replace")).digest()
 
 

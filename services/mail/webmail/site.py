@@ -27,7 +27,7 @@ _FAILED = "The server failed to make this page."
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """A request that passed all checks on its head, with its handler, session and content limit."""
+    """A request whose head passed all checks, with its page handler, session and content limit."""
 
     page: Page
     query: Form
@@ -41,7 +41,7 @@ class Admitted:
 
 
 class Site:
-    """The site over the mailboxes that `mailbox_of` opens; `accounts` may be replaced while running."""
+    """The webmail site; `mailbox_of` opens a user's mailbox; `accounts` may be replaced while running."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class Site:
         self._table = table(LoginPages(self.sessions, self.pages, secure))
 
     def admit(self, request: Request, peer: str, now: float) -> Admitted | Response:
-        """Check a request by its head, so that a refused one sends no content."""
+        """Check a request's head, before content is received; return an Admitted, or an error or redirect."""
         try:
             return self._admitted(request, peer, now)
         except HTTPError as error:
@@ -95,13 +95,13 @@ class Site:
             return None
         account = session.account
         if self.accounts.find(account.user, account.domain) != account:
-            # The account was changed or removed by a reload.
+            # End the session if a reload has changed or removed the account.
             self.sessions.end(token)
             return None
         return session
 
     def answer(self, admitted: Admitted, form: Form) -> Response | Steps:
-        """Return a page, or the steps to it; PageErrors become error pages."""
+        """Return the page for an admitted request, or a generator of I/O requests that returns it."""
         if admitted.session is None:
             return self._run_page(
                 admitted.page, PageRequest(admitted.query, form, admitted.peer, admitted.now, admitted.cookies)
@@ -117,7 +117,7 @@ class Site:
         return self._run_page(admitted.page, request)
 
     def _run_page(self, page: Page, request: PageRequest | UserPageRequest) -> Steps:
-        """Run a page handler and convert PageError to an error page."""
+        """Run a page handler; return its response, or an error page for a PageError."""
         try:
             answer = page(request, self.pages)
             return answer if isinstance(answer, Response) else (yield from answer)
@@ -125,11 +125,11 @@ class Site:
             return self.error(error.status, error.detail)
 
     def error(self, status: int, detail: str, *lines: FieldLine) -> Response:
-        """Render an error page."""
+        """Render an error page with a status code and one sentence of explanation."""
         return self.pages.public_page("error.html", {"code": status, "detail": detail}, *lines, status=status)
 
     def failed(self) -> Response:
-        """Return the page for an internal error."""
+        """Return the 500 error page for an exception in a page handler."""
         return self.error(500, _FAILED)
 
 

@@ -1,4 +1,4 @@
-"""Submission of composed messages by SMTP, with AUTH by the user's own password (RFC 6409)."""
+"""Submission of webmail's messages by SMTP, with AUTH by the user's own password (RFC 6409)."""
 
 import asyncio
 import os
@@ -17,7 +17,7 @@ _TOO_SLOW = Reply(451, "The mail server took too long", "4.4.2")
 
 
 class Submission:
-    """Client of the submission server at `address`; with a `tls` context STARTTLS is required before AUTH."""
+    """Client of the submission server at `address`; with a `tls` context, STARTTLS is required before AUTH."""
 
     def __init__(
         self, log: EventLog, address: tuple[str, int], tls: ssl.SSLContext | None = None, hello: str | None = None
@@ -29,7 +29,7 @@ class Submission:
         self._hello = name if is_domain(name) else _FALLBACK_NAME
 
     async def send(self, submit: Submit) -> Submitted:
-        """Send one message; failures are part of the result."""
+        """Send a message; return the outcome, or the failure as a reply, without raising errors."""
         has_tls = self._tls is not None
         options = SessionOptions(
             self._hello, tls=has_tls, tls_required=has_tls, user=submit.user, password=submit.password

@@ -1,4 +1,4 @@
-"""Attachment downloads: inline raster images, every other type as a download.
+"""Responses with the parts of a message: raster images inline, every other type as a download.
 
 Browsers display an image in a page despite Content-Disposition: attachment, and save it when it is opened by itself.
 HTML, SVG and XML, which could contain scripts, are sent as application/octet-stream.
@@ -14,20 +14,20 @@ from services.mail.webmail.pages import Pages, download
 from services.mail.webmail.requests import PageError, UserPageRequest
 
 _OCTETS = "application/octet-stream"
-# Raster formats that browsers display and that contain no scripts.
+# Browsers display these raster formats, which cannot contain scripts.
 PICTURES = frozenset(("image/png", "image/jpeg", "image/gif", "image/webp", "image/avif", "image/bmp"))
 
 
 def disposition(file_name: str) -> str:
-    """Return the Content-Disposition of a download (RFC 6266 section 4 and appendix D)."""
+    """Return the Content-Disposition field value of a download (RFC 6266 section 4 and appendix D)."""
     name = safe_file_name(file_name)
-    # The quoted fallback keeps only characters that all browsers parse alike.
+    # In the quoted ASCII fallback, replace characters that browsers parse differently.
     plain = "".join(character if character.isascii() and character not in '"\\%;' else "_" for character in name)
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
 
 
 def get_part(request: UserPageRequest, _: Pages) -> Response:
-    """Return one part of a message."""
+    """Return the part of a message that the URL's section number identifies, decoded."""
     location = requested_message(request)
     contents = Contents(location.read())
     leaf = contents.leaf(request.query.get("section"))
@@ -38,11 +38,11 @@ def get_part(request: UserPageRequest, _: Pages) -> Response:
 
 
 def get_source(request: UserPageRequest, _: Pages) -> Response:
-    """Return a message unchanged."""
+    """Return a message's source as a download."""
     location = requested_message(request)
     return download(location.read(), _OCTETS, disposition(f"message-{location.uid}.eml"))
 
 
 def part_link(location: MessageLocation, section: str) -> str:
-    """Return the URL of a part."""
+    """Return the URL of a message's part, by section number."""
     return location.link("/part", section=section)

@@ -1,4 +1,4 @@
-r"""Compose form: new message, reply and forward; submission, and the copy in Sent.
+r"""Compose form of webmail for new messages, replies and forwards; submission, and the copy in Sent.
 
 The message is sent first. After the submission server has accepted it, a copy is stored in Sent and the original gets
 the \Answered flag; a failure of either is reported but cannot undo the submission.
@@ -21,9 +21,9 @@ from services.mail.webmail.views import folders, replies
 
 REPLY, REPLY_ALL, FORWARD = "reply", "all", "forward"
 _FORM_FIELDS = ("to", "cc", "bcc", "subject", "text")
-# RFC 9110 section 15.5.21
+# RFC 9110 section 15.5.21: a form that was not sent because of its content gets 422.
 _NOT_SENT = 422
-# 128 random bits make a Message-ID unique.
+# A Message-ID has 32 hexadecimal digits, 128 random bits, to be unique.
 _ID_CHARACTERS = 32
 
 
@@ -52,7 +52,7 @@ def _form(
     error: str = "",
     kept: frozenset[str] | None = None,
 ) -> Response:
-    """Render the form; in a forward all attachments are selected, or those in `kept`."""
+    """Render the form; in a forward, all attachments are selected, or only the sections in `kept`."""
     files: list[tuple[str, str, bool]] = []
     if location is not None and way == FORWARD:
         parts = Contents(location.read()).files
@@ -63,12 +63,12 @@ def _form(
 
 
 def post_form(request: UserPageRequest, pages: Pages) -> Steps:
-    """Send the message of the form."""
+    """Send the message in the form; return a redirect, or the form with an error."""
     form = request.form
     try:
         location = find_message(request.maildir, form) if form.get("way") in (REPLY, REPLY_ALL, FORWARD) else None
     except PageError:
-        # The original is gone; the text must not be lost.
+        # If the original message was removed, send the reply nevertheless: the user's text must not be lost.
         location = None
     try:
         draft, content = _compose(request, form, location)
@@ -89,7 +89,7 @@ def post_form(request: UserPageRequest, pages: Pages) -> Steps:
 
 
 def _form_again(request: UserPageRequest, pages: Pages, location: MessageLocation | None, error: str) -> Response:
-    """Render the form again with its content; uploaded files have to be selected anew."""
+    """Render the form with an error and the user's input; uploaded files have to be selected again."""
     form = request.form
     if form.files:
         error += " The files must be chosen again."
@@ -98,7 +98,7 @@ def _form_again(request: UserPageRequest, pages: Pages, location: MessageLocatio
 
 
 def _compose(request: UserPageRequest, form: Form, location: MessageLocation | None) -> tuple[Draft, bytes]:
-    """Return the draft of the form and the encoded message; raise ComposeError and PageError."""
+    """Return (draft, encoded message) for the form; raise ComposeError and PageError."""
     contents = Contents(location.read()) if location is not None else None
     in_reply_to, references = replies.references(contents) if contents is not None else ("", ())
     is_reply = form.get("way") in (REPLY, REPLY_ALL)
@@ -122,7 +122,7 @@ def _uploaded_attachments(form: Form) -> list[Attachment]:
 
 
 def _forwarded_attachments(contents: Contents | None, form: Form) -> list[Attachment]:
-    """Return the selected attachments of a forwarded message."""
+    """Return the attachments of a forwarded message that are selected in the form."""
     if contents is None or form.get("way") != FORWARD:
         return []
     selected = frozenset(form.get_all("keep"))
@@ -131,7 +131,7 @@ def _forwarded_attachments(contents: Contents | None, form: Form) -> list[Attach
 
 
 def _refused_recipients(sent: Submitted, draft: Draft) -> dict[str, str]:
-    """Return the refused recipients with the server's replies."""
+    """Return {refused recipient: the server's reply}, empty if all recipients were accepted."""
     if sent.outcome is None:
         return {str(mailbox): str(sent.failure or "") for mailbox in draft.recipients}
     pairs = zip(draft.recipients, sent.outcome.replies, strict=True)
@@ -146,7 +146,7 @@ def _failure_text(sent: Submitted, refused: dict[str, str]) -> str:
 
 
 def _store_copy(request: UserPageRequest, content: bytes) -> list[str]:
-    """Store a copy in Sent; return notices of a failure."""
+    """Store a copy of a sent message in Sent; return notices for the user, empty without a failure."""
     try:
         sent = folders.open_folder(request.maildir, folders.SENT)
         sent.append([NewMessage(content)], [frozenset((folders.SEEN,))])

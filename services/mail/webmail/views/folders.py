@@ -22,7 +22,7 @@ _ALWAYS = (INBOX, SENT, TRASH)
 
 @dataclass(frozen=True, slots=True)
 class FolderEntry:
-    """An entry of the folder list: IMAP name, title, and the number of unread messages if counted."""
+    """An entry of the folder list: IMAP name, title, number of unread messages (None: not counted)."""
 
     name: str
     title: str
@@ -30,7 +30,7 @@ class FolderEntry:
 
 
 def title_of(name: str) -> str:
-    """Decode a folder's name for display."""
+    """Return a folder's title for display, decoded from the IMAP name."""
     try:
         return "Inbox" if name == INBOX else folder_names.decode(name)
     except ValueError:
@@ -38,7 +38,7 @@ def title_of(name: str) -> str:
 
 
 def folder_entries(maildir: Maildir) -> list[FolderEntry]:
-    """Return the folder list, the default folders first."""
+    """Return the folder list with numbers of unread messages: INBOX, Sent and Trash, then the other folders."""
     names = maildir.names()
     others = [name for name in names if name not in _ALWAYS]
     entries = []
@@ -60,7 +60,7 @@ def _unread(maildir: Maildir, name: str) -> int | None:
 
 
 def open_folder(maildir: Maildir, name: str) -> Folder:
-    """Return a folder after a rescan; create a default folder if missing; raise PageError 404."""
+    """Return a folder after a rescan; a missing default folder is created; raise PageError 404 for others."""
     try:
         if name in _ALWAYS and not maildir.exists(name):
             maildir.create(name)
@@ -72,7 +72,7 @@ def open_folder(maildir: Maildir, name: str) -> Folder:
 
 
 def create_folder(maildir: Maildir, title: str) -> str:
-    """Create a folder with this title and return its name; raise PageError 400."""
+    """Create a folder with this title; return its IMAP name; raise PageError 400 for an invalid title."""
     try:
         name = folder_names.encode(title.strip())
         maildir.create(name)
@@ -84,13 +84,13 @@ def create_folder(maildir: Maildir, title: str) -> str:
 
 
 def move_messages(maildir: Maildir, folder: Folder, uids: Sequence[int], target: str) -> None:
-    """Move messages, all or none; raise PageError 404 and MaildirError."""
+    """Move messages to another folder, all or none; raise PageError 404 and MaildirError."""
     into = open_folder(maildir, target)
     if into is not folder:
         folder.expunge([uid for uid, _ in folder.copy_to(uids, into)])
 
 
 def change_flag(folder: Folder, uid: int, flag: str, is_set: bool) -> None:
-    """Set or clear a flag of a message; raise MaildirError if it is gone."""
+    """Set or clear a flag of a message; raise MaildirError if the message was removed."""
     flags = folder.message(uid).flags
     folder.set_flags(uid, flags | {flag} if is_set else flags - {flag})

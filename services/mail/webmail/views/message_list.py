@@ -1,4 +1,4 @@
-"""Message list of a folder, paginated, newest first; search in header fields."""
+"""Webmail page with a folder's message list (paginated, newest first), and search in header fields."""
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from services.mail.webmail.views import folders
 
 _SEARCHED_FIELDS = (b"from", b"to", b"cc", b"subject")
 _SHOWN_CHARACTERS = 200
-# Octets of an address field that are parsed for the list; long recipient lists are truncated.
+# For the list, this many octets of an address field are parsed; longer recipient lists are truncated.
 _ADDRESS_FIELD_OCTETS = 2_000
 
 
@@ -37,7 +37,7 @@ class Row:
 
 
 def get_folder(request: UserPageRequest, pages: Pages) -> Steps:
-    """Render one page of a folder."""
+    """Render a page of a folder's message list, or of the result of a search."""
     name = request.query.get("name") or "INBOX"
     folder = folders.open_folder(request.maildir, name)
     words = request.query.get("q").strip()[:SEARCH_CHARACTERS]
@@ -64,7 +64,7 @@ def get_folder(request: UserPageRequest, pages: Pages) -> Steps:
 
 
 def _search(folder: Folder, uids: Sequence[int], words: Sequence[str]) -> Generator[IoRequest, None, list[int]]:
-    """Return the messages with all words in their header fields."""
+    """Return the UIDs of the messages with all words in their header fields; yields between batches."""
     matches = []
     for index, uid in enumerate(uids[:SEARCH_MESSAGES_MAX]):
         header = _header(folder, uid)
@@ -110,13 +110,13 @@ def _row(name: str, folder: Folder, uid: int) -> Row | None:
 
 
 def _names(field: bytes) -> str:
-    """Return display names, or mailboxes without one, of an address field."""
+    """Return the display names (or mailboxes, without a name) in an address field as text."""
     name_addrs = parse_name_addrs(field[:_ADDRESS_FIELD_OCTETS])
     return ", ".join(name_addr.display_text for name_addr in name_addrs if name_addr.display_text)[:_SHOWN_CHARACTERS]
 
 
 def date_text(seconds: float) -> str:
-    """Format a time in UTC."""
+    """Format seconds since 1970 as date and time in UTC for display."""
     try:
         return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M}"
     except (ValueError, OverflowError, OSError):

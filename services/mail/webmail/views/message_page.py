@@ -1,4 +1,4 @@
-"""Message page: header fields, text, pictures and attachments.
+"""Webmail page of a message: header fields, text, pictures and attachments.
 
 HTML is displayed in a sandboxed frame (get_document). A message that cannot be parsed is displayed as source.
 """
@@ -23,20 +23,20 @@ _FIELD_CHARACTERS = 5_000
 
 
 def get_message(request: UserPageRequest, pages: Pages) -> Response:
-    r"""Render a message page and set \Seen."""
+    r"""Render the page of a message and set the message's flag \Seen."""
     location = requested_message(request)
     octets = location.read()
     try:
         folders.change_flag(location.folder, location.uid, folders.SEEN, True)
     except MaildirError:
-        # Removed by another program meanwhile; the text read before can still be displayed.
+        # If another program has just removed the message, display the text read before, with a notice.
         request.session.notice = "The message has just been moved or removed."
     values = _message_values(location, octets, request.query.get("as"))
     return pages.page(request, "message.html", {"here": location.folder_name} | _context_values(location) | values)
 
 
 def _context_values(location: MessageLocation) -> dict[str, object]:
-    """Return the template values for flags and neighbours in the folder."""
+    """Return the template values for a message's flags, and for links to the messages before and after it."""
     folder = location.folder
     position = folder.position(location.uid)
     newer, older = folder.uids[position + 1 : position + 2], folder.uids[max(position - 1, 0) : position]
@@ -57,7 +57,7 @@ def _message_values(location: MessageLocation, octets: bytes, view: str) -> dict
         try:
             return _parsed_values(location, Contents(octets), view)
         except Exception:
-            # Unexpected parser errors must not hide the message: show its source.
+            # Show the source of a message on unexpected parser errors, which must not hide the message.
             return _source_values(octets, "This message cannot be read as one, so here is its source.")
     return _source_values(octets, "")
 
@@ -110,13 +110,13 @@ def _file(location: MessageLocation, contents: Contents, leaf: LeafPart) -> tupl
 
 
 def _embedded_content_ids(contents: Contents) -> frozenset[str]:
-    """Return the Content-IDs of the pictures embedded in the HTML."""
+    """Return the Content-IDs of pictures that the message's HTML embeds by `cid` URLs (RFC 2392)."""
     texts = (contents.text(leaf) for leaf in contents.texts(html=True) if leaf.media_type == HTML)
     return frozenset(match[1] for text in texts for match in _MENTIONED.finditer(text))
 
 
 def get_document(request: UserPageRequest, pages: Pages) -> Response:
-    """Render a message's HTML for the frame."""
+    """Return the sanitised HTML of a message as the document of the sandboxed frame."""
     location = requested_message(request)
     octets = location.read()
     try:

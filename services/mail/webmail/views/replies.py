@@ -1,4 +1,4 @@
-"""Reply and forward: recipients, subject, quoted text and References (RFC 5322 section 3.6.4)."""
+"""Contents of replies and forwards: recipients, subject, quoted text, References (RFC 5322 section 3.6.4)."""
 
 import re
 from collections.abc import Iterable
@@ -16,13 +16,13 @@ _FORWARD = re.compile(r"fwd?\s*:", re.IGNORECASE)
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 _PLAIN_NAME = re.compile(r"[\w .'-]*\Z")
 _FIELDS = ((b"from", "From"), (b"date", "Date"), (b"subject", "Subject"), (b"to", "To"), (b"cc", "Cc"))
-# Length of a prefilled recipient list.
+# A prefilled recipient list is truncated to this many characters.
 _RECIPIENTS_CHARACTERS = 5_000
 
 
 @dataclass(frozen=True, slots=True)
 class Prefill:
-    """Prefilled fields of the compose form."""
+    """Values of the compose form's fields for a reply or forward."""
 
     to: str
     cc: str
@@ -31,7 +31,7 @@ class Prefill:
 
 
 def reply(contents: Contents, own: Mailbox, to_all: bool) -> Prefill:
-    """Return a reply to the author, or to all recipients except the user."""
+    """Return the form fields of a reply to the author, or with `to_all` to all but the user (`own`)."""
     header = contents.root.header
     reply_to = header.first(b"reply-to") or header.first(b"from") or b""
     to = format_recipients([reply_to], ())
@@ -50,7 +50,7 @@ def reply(contents: Contents, own: Mailbox, to_all: bool) -> Prefill:
 
 
 def forward(contents: Contents) -> Prefill:
-    """Return a forwarded message; attachments are selected in the form."""
+    """Return the form fields of a forward: subject and quoted text; the form lists the attachments."""
     subject = _one_line(contents.field(b"subject"))
     lines = [f"{title}: {_one_line(contents.field(name))}" for name, title in _FIELDS if contents.field(name)]
     head = "\n".join(["", "", "---------- Forwarded message ----------", *lines])
@@ -60,7 +60,7 @@ def forward(contents: Contents) -> Prefill:
 
 
 def quoted_text(contents: Contents) -> str:
-    """Return a message's text for quoting, truncated."""
+    """Return a message's text for quotation, truncated to QUOTED_CHARACTERS; HTML is converted to text."""
     texts = []
     for leaf in contents.texts(html=False):
         text = contents.text(leaf)
@@ -74,7 +74,7 @@ def quoted_text(contents: Contents) -> str:
 
 
 def format_recipients(values: Iterable[bytes], excluded: Iterable[Mailbox]) -> str:
-    """Format the mailboxes of address fields as typed in a form, without duplicates and without `excluded`."""
+    """Return the mailboxes of address fields as a comma-separated list, each once and without those in `excluded`."""
     left_out = {mailbox.key for mailbox in excluded}
     recipients: dict[tuple[str, str], str] = {}
     for value in values:
@@ -101,7 +101,7 @@ def _one_line(text: str) -> str:
 
 
 def references(contents: Contents) -> tuple[str, tuple[str, ...]]:
-    """Return In-Reply-To and References of a reply (RFC 5322 section 3.6.4)."""
+    """Return (In-Reply-To, References) of a reply to a message (RFC 5322 section 3.6.4)."""
     header = contents.root.header
     own = _MESSAGE_ID.search(header.first(b"message-id") or b"")
     if own is None:

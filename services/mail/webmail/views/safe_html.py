@@ -31,16 +31,16 @@ _ATTRIBUTES = {
     "ol": {"start", "type"},
     "li": {"value"},
 }
-# `cid` URLs are rewritten by the attribute filter; the parser must not remove them before.
+# The scheme `cid` is permitted here, because the attribute filter rewrites `cid` URLs later.
 _SCHEMES = {"http", "https", "mailto", "cid"}
 _LINK = re.compile(r"(?:https?://|mailto:)[^\s\x00-\x1f]*\Z", re.IGNORECASE)
 _PANIC = "PanicException"
 _TAG = re.compile(r"<[A-Za-z]")
-# RFC 2392: cid:content-id
+# RFC 2392: a URL `cid:ID` refers to the part with this Content-ID.
 _CONTENT_ID = re.compile(r"\s*cid:(.*)", re.IGNORECASE | re.DOTALL)
 _REMOTE = re.compile(r"\s*(?:https?:)?//", re.IGNORECASE)
 
-# CSS properties of appearance; none of positioning, which could cover the page.
+# These CSS properties of appearance are permitted, but none for positioning, which could cover the page.
 _PROPERTY_NAMES = """
 background-color border border-bottom border-collapse border-color border-left border-radius border-right
 border-spacing border-style border-top border-width color display font font-family font-size font-style font-weight
@@ -49,24 +49,24 @@ min-width padding padding-bottom padding-left padding-right padding-top text-ali
 text-transform vertical-align white-space width word-break word-wrap
 """
 _PROPERTIES = frozenset(_PROPERTY_NAMES.split())
-# Words, numbers, colours, quoted names; no backslash escapes, and no functions except colours.
+# CSS values may have words, numbers, colours and quoted names, but no backslash escapes and other functions.
 _VALUE = re.compile(r"(?:[\w\s#%.,'\"!+-]|rgba?\([\d\s.,%/]*\)|hsla?\([\d\s.,%/]*\))*\Z", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class SafeHtml:
-    """Sanitised HTML, and the count of removed remote pictures."""
+    """Sanitised HTML, and the number of remote pictures that were removed from it."""
 
     html: str
     blocked_pictures: int
 
 
 class TooMuchHtmlError(Exception):
-    """HTML beyond the limits, or on which the sanitiser fails."""
+    """HTML that exceeds the limits, or on which the sanitiser fails."""
 
 
 def safe_html(html: str, picture_of: Callable[[str], str | None]) -> SafeHtml:
-    """Sanitise HTML; `picture_of` maps a Content-ID to a URL, None to remove the picture.
+    """Sanitise HTML; `picture_of` returns the URL for a Content-ID, or None to remove the picture.
 
     Raises TooMuchHtmlError.
     """
@@ -99,14 +99,14 @@ def _clean(html: str, filtered: Callable[[str, str, str], str | None]) -> str:
             set_tag_attribute_values={"a": {"target": "_blank"}},
         )
     except BaseException as error:
-        # A panic in the Rust library derives from BaseException; the input caused it.
+        # A panic in the Rust library, caused by the input, is a BaseException without an importable class.
         if type(error).__name__ != _PANIC:
             raise
         raise TooMuchHtmlError from error
 
 
 def safe_style(style: str) -> str | None:
-    """Return the allowed declarations of a style attribute, None if there are none."""
+    """Return the permitted declarations of a style attribute, None if there are none."""
     kept = []
     for declaration in style[:STYLE_CHARACTERS].split(";"):
         name, colon, value = declaration.partition(":")
@@ -116,7 +116,7 @@ def safe_style(style: str) -> str | None:
 
 
 def plain_text(html: str) -> str:
-    """Convert HTML to plain text for quoting; raise TooMuchHtmlError."""
+    """Convert HTML to plain text for quotation; raise TooMuchHtmlError."""
     if len(html) > HTML_CHARACTERS or len(_TAG.findall(html)) > HTML_TAGS_MAX:
         raise TooMuchHtmlError
     html = re.sub(r"[ \t\r\n]+", " ", html)
