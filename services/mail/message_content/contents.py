@@ -6,8 +6,8 @@
     contents.files                        parts to offer as files
     contents.decoded(leaf)                octets without their Content-Transfer-Encoding
 
-One part of multipart/alternative is displayed: the last that can be, or the plain one. Parts nested deeper than the
-MIME parser goes, and embedded messages, are files.
+Of a multipart/alternative one part is displayed: the last that can be displayed, or the plain text. Embedded messages,
+and parts beyond the MIME parser's nesting depth, are files.
 """
 
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ _ENDINGS |= {"image/png": ".png", "image/gif": ".gif"}
 
 @dataclass(frozen=True, slots=True)
 class LeafPart:
-    """A leaf part; `number` is its section as in IMAP (RFC 3501 section 6.4.5)."""
+    """A MIME part without subparts; `number` is the section number as in IMAP (RFC 3501 section 6.4.5)."""
 
     number: str
     part: Part
@@ -37,12 +37,12 @@ class LeafPart:
 
     @property
     def is_text(self) -> bool:
-        """True if the part is text/plain or text/html and no attachment."""
+        """True if the part is text/plain or text/html, and not an attachment."""
         return self.media_type in (PLAIN, HTML) and not self.is_attachment
 
 
 class Contents:
-    """One message, with CRLF line endings."""
+    """A message with CRLF line ends, divided into displayed text and files."""
 
     def __init__(self, octets: bytes) -> None:
         self.octets = octets
@@ -51,15 +51,15 @@ class Contents:
         self._by_number = {leaf.number: leaf for leaf in self.leaf_parts}
 
     def field(self, name: bytes) -> str:
-        """Return the first field with this lower-case name as decoded text; empty if there is none."""
+        """Return the decoded text of the first field with this lower-case name, empty if there is none."""
         return decode_words(self.root.header.first(name) or b"")
 
     def leaf(self, number: str) -> LeafPart | None:
-        """Return the part with this section number."""
+        """Return the leaf part with this section number, None if there is none."""
         return self._by_number.get(number)
 
     def texts(self, html: bool) -> list[LeafPart]:
-        """Return the text parts to display, in order; of alternatives the HTML part if `html`, else the plain one."""
+        """Return the text parts to display, in order; of alternatives the HTML part if `html`, else the plain text."""
         displayed = _displayed(self.root, html, self.leaf_parts)
         return [leaf for leaf in self.leaf_parts if id(leaf.part) in displayed and leaf.is_text]
 
@@ -74,11 +74,11 @@ class Contents:
         return [leaf for leaf in self.leaf_parts if not leaf.is_text]
 
     def decoded(self, leaf: LeafPart) -> bytes:
-        """Decode a part's Content-Transfer-Encoding."""
+        """Return a part's octets with the Content-Transfer-Encoding decoded."""
         return decode_transfer(self._body(leaf), leaf.part.header.first(b"content-transfer-encoding"))
 
     def text(self, leaf: LeafPart) -> str:
-        """Decode a part's text, truncated to TEXT_CHARACTERS."""
+        """Return a part's text, decoded by charset and truncated to TEXT_CHARACTERS."""
         charset = leaf.part.content_type.get(b"charset")
         return text_of(self.decoded(leaf), charset)[:TEXT_CHARACTERS].replace("\r\n", "\n")
 
@@ -87,7 +87,7 @@ class Contents:
 
 
 def _leaf_parts(root: Part) -> Iterator[LeafPart]:
-    """Yield the leaf parts in order, at most LEAF_PARTS_MAX."""
+    """Yield the leaf parts in order, up to LEAF_PARTS_MAX."""
     pending = [("", root)]
     count = 0
     while pending and count < LEAF_PARTS_MAX:
@@ -112,7 +112,7 @@ def _leaf_part(number: str, part: Part) -> LeafPart:
 
 
 def _displayed(root: Part, html: bool, leaf_parts: list[LeafPart]) -> set[int]:
-    """Return the ids of the displayed parts, without the alternatives not chosen."""
+    """Return the id()s of the parts to display; rejected parts of multipart/alternative are left out."""
     media_types = {id(leaf.part): leaf.media_type for leaf in leaf_parts if leaf.is_text}
     displayed: set[int] = set()
     pending = [root]
@@ -128,7 +128,7 @@ def _displayed(root: Part, html: bool, leaf_parts: list[LeafPart]) -> set[int]:
 
 
 def _chosen_alternative(parts: list[Part], html: bool, media_types: dict[int, str]) -> list[Part]:
-    """Choose one of several alternatives: the last displayable one, or the wanted type (RFC 2046 section 5.1.4)."""
+    """Return the part of a multipart/alternative to display: the wanted type, else the last that can be displayed."""
     preferred = HTML if html else PLAIN
     for accepted in ({preferred}, {PLAIN, HTML}):
         for part in reversed(parts):

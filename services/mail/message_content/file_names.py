@@ -1,4 +1,4 @@
-r"""Attachment file names: parameter decoding (RFC 2231) and sanitising (RFC 2183 sections 2.3 and 5).
+r"""File names of attachments: decoding (RFC 2231) and sanitising (RFC 2183 sections 2.3 and 5).
 
 safe_file_name("../../etc/passwd") == "passwd"
 safe_file_name("C:\\autoexec.bat") == "autoexec.bat"
@@ -11,15 +11,15 @@ from services.mail.message_content.limits import ENDING_CHARACTERS, FILE_NAME_OC
 from services.mail.mime.parameters import Parametric
 from services.mail.mime.words import decode_words, text_of
 
-# Controls, and bidirectional overrides, which could disguise a file's extension.
+# Control characters are removed, also bidirectional overrides, which can disguise a file name extension.
 _UNSHOWN = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 _SEPARATORS = re.compile(r"[/\\]")
-# Characters special to shells or other file systems.
+# These characters, which are special in shells or in other file systems, are replaced.
 _REPLACED = re.compile(r'[<>:"|?*]')
 
 
 def parameter_text(field: Parametric, name: bytes) -> str:
-    """Decode a parameter by RFC 2231, or as an encoded word, as many clients send it; empty if absent."""
+    """Return a parameter decoded by RFC 2231, or from encoded words, which many clients send; empty if absent."""
     extended = field.get(name + b"*")
     if extended is not None:
         charset, _, rest = extended.partition(b"'")
@@ -39,7 +39,7 @@ def safe_file_name(name: str, otherwise: str = "file") -> str:
 
 
 def _truncate(name: str) -> str:
-    """Truncate the stem and keep the extension."""
+    """Truncate a file name to FILE_NAME_OCTETS, keeping the extension."""
     stem, dot, ending = name.rpartition(".")
     last = (dot + ending).encode("utf-8") if stem and len(ending) <= ENDING_CHARACTERS else b""
     kept = (stem if last else name).encode("utf-8")[: FILE_NAME_OCTETS - len(last)]

@@ -1,13 +1,13 @@
 """Limits on displayed messages, each with its source."""
 
-# Length of a file name on ext4, xfs and btrfs (NAME_MAX).
+# A file name may have 255 octets, NAME_MAX of ext4, xfs and btrfs.
 FILE_NAME_OCTETS = 255
 
-# Length of a file name extension; `.markdown` has eight.
+# A file name extension may have this many characters (`.markdown` has eight).
 ENDING_CHARACTERS = 12
 
-# Characters of one text part that are decoded; a novel has a million.
+# Of a text part, this many characters are decoded; a novel has a million.
 TEXT_CHARACTERS = 2_000_000
 
-# Listed parts of a message; Dovecot's limit is 10000 MIME parts, far more than a page shows.
+# Of a message, this many leaf parts are displayed or listed, fewer than Dovecot's limit of 10,000 MIME parts.
 LEAF_PARTS_MAX = 500

@@ -1,4 +1,4 @@
-"""Address lists as in IMAP's ENVELOPE (RFC 5322 section 3.4; RFC 3501 section 7.4.2).
+"""Parser of address lists for IMAP's ENVELOPE (RFC 5322 section 3.4; RFC 3501 section 7.4.2).
 
 parse_addresses(b"Ann <ann@example.org>, friends: bob@example.org;") ==
     [Address(b"Ann", None, b"ann", b"example.org"), Address(None, None, b"friends", None),
@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from services.mail.mime.lexer import Lexer
 from services.mail.mime.limits import ADDRESSES_MAX
 
-# RFC 3501 section 7.4.2: a NIL host denotes a group, so that an address without host needs a placeholder.
+# RFC 3501 section 7.4.2: a NIL host denotes a group, so that an address without a host gets this placeholder.
 MISSING_HOST = b"MISSING_DOMAIN"
 MISSING_MAILBOX = b"MISSING_MAILBOX"
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """The four parts of an address; without a host, a mailbox begins a group and None ends it."""
+    """The four parts of an address in ENVELOPE; without a host, `mailbox` names a group's start, None its end."""
 
     name: bytes | None
     route: bytes | None
@@ -26,7 +26,7 @@ class Address:
 
 
 def parse_addresses(octets: bytes, to_error: bool = False) -> list[Address]:
-    """Parse an address list; malformed parts are parsed as far as possible.
+    """Return the addresses of a list; malformed parts are parsed as far as possible.
 
     With `to_error`, the list ends at the first octet that cannot follow an address, as in Dovecot's ENVELOPE: what
     follows it is part of no address.
@@ -34,7 +34,7 @@ def parse_addresses(octets: bytes, to_error: bool = False) -> list[Address]:
     lexer = Lexer(octets)
     addresses: list[Address] = []
     in_group = False
-    # Words before this offset are neither a group nor a display name: do not parse them as one again (linear time).
+    # Words before this offset are known to be no group or display name; parsing them once keeps the time linear.
     barren = 0
     separated = True
     while len(addresses) < ADDRESSES_MAX:
@@ -64,7 +64,7 @@ def parse_addresses(octets: bytes, to_error: bool = False) -> list[Address]:
             lexer.place = begin
             address = _bare(lexer)
             if to_error and lexer.place < barren:
-                # Several words without an address are a display name.
+                # Several words without an address form a display name, so the mailbox and host get placeholders.
                 lexer.place, address = barren, Address(name, None, MISSING_MAILBOX, MISSING_HOST)
             addresses.append(address)
     if in_group:
@@ -73,7 +73,7 @@ def parse_addresses(octets: bytes, to_error: bool = False) -> list[Address]:
 
 
 def _phrase(lexer: Lexer) -> bytes | None:
-    """Parse words and dots, joined by single blanks."""
+    """Parse a phrase (words and dots); return the words joined by single blanks, None if there are none."""
     pieces: list[bytes] = []
     glued = True
     while True:
@@ -88,7 +88,7 @@ def _phrase(lexer: Lexer) -> bytes | None:
 
 
 def _bare(lexer: Lexer) -> Address:
-    """Parse a mailbox without a display name; a comment may provide one."""
+    """Parse an address without angle brackets; a comment after it becomes the display name."""
     begin = lexer.place
     lexer.comment = None
     mailbox = _local_part(lexer)
@@ -96,7 +96,7 @@ def _bare(lexer: Lexer) -> Address:
     lexer.skip_blanks()
     comment = lexer.comment
     if mailbox is None and host is None:
-        # Invalid octet: skip it, so that the loop makes progress.
+        # Skip an invalid octet, so that the loop makes progress.
         lexer.place = max(lexer.place, begin + 1)
     return Address(comment, None, mailbox or MISSING_MAILBOX, host or MISSING_HOST)
 
@@ -113,7 +113,7 @@ def _in_angles(lexer: Lexer, name: bytes | None) -> Address:
 
 
 def _route(lexer: Lexer) -> bytes | None:
-    """Parse an obs-route (RFC 5322 section 4.4)."""
+    """Parse an obs-route such as `@a,@b:` (RFC 5322 section 4.4); return None if there is none."""
     begin = lexer.place
     hosts = []
     while lexer.accept(b"@"):
@@ -129,7 +129,7 @@ def _route(lexer: Lexer) -> bytes | None:
 
 
 def _local_part(lexer: Lexer) -> bytes | None:
-    """Parse words with dots and, in the obsolete syntax, blanks around the dots."""
+    """Parse a local part: words and dots, with blanks around dots in obsolete syntax; return None without a word."""
     pieces: list[bytes] = []
     while True:
         word = lexer.quoted() if lexer.next_is(b'"') else lexer.dot_atom()
@@ -137,7 +137,7 @@ def _local_part(lexer: Lexer) -> bytes | None:
             break
         pieces.append(word)
         lexer.skip_blanks()
-        # Two adjacent words without a dot end the local part.
+        # Without a dot before or after it, a blank ends the local part.
         if not (word.endswith(b".") or lexer.next_is(b".")):
             break
     return b"".join(pieces) or None

@@ -1,4 +1,4 @@
-r"""Header section: fields as received, and their unfolded values (RFC 5322 section 2.2).
+r"""Parser of a message's header section: fields as received, and unfolded values (RFC 5322 section 2.2).
 
 header = parse_header(b"Subject: Hello\r\n world\r\n\r\n")
 header.first(b"subject") == b"Hello world"
@@ -16,46 +16,46 @@ _FOLD = re.compile(rb"\r?\n[ \t]+")
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field: its name in lower case, and its octets including line ends."""
+    """A header field: the name in lower case, and the octets as received, line ends included."""
 
     name: bytes
     raw: bytes
 
     @property
     def value(self) -> bytes:
-        """The value for display: each fold is one blank."""
+        """The value for display: each fold is replaced by one blank."""
         return unfold(self.raw.partition(b":")[2][:FIELD_OCTETS_MAX]).strip(b" \t")
 
     @property
     def exact(self) -> bytes:
-        """The value, unfolded by removal of the line ends only (RFC 5322 section 2.2.3)."""
+        """The value unfolded by removing line ends only (RFC 5322 section 2.2.3)."""
         return _LINE_END.sub(b"", self.raw.partition(b":")[2][:FIELD_OCTETS_MAX]).strip(b" \t")
 
 
 @dataclass(slots=True)
 class Header:
-    """The fields of a header in order, including malformed lines."""
+    """The fields of a header section in order, including malformed lines."""
 
     fields: list[Field] = field(default_factory=list)
 
     def first(self, name: bytes) -> bytes | None:
-        """Return the value of the first field of this (lower-case) name, or None."""
+        """Return the value of the first field with this lower-case name, None if there is none."""
         return next((header_field.value for header_field in self.fields if header_field.name == name), None)
 
     def exact(self, name: bytes) -> bytes | None:
-        """Return the exact value of the first field of this name, or None."""
+        """Return the value, unfolded by removing line ends only, of the first field with this name, or None."""
         return next((header_field.exact for header_field in self.fields if header_field.name == name), None)
 
     def last(self, name: bytes) -> bytes | None:
-        """Return the value of the last field of this name, or None."""
+        """Return the value of the last field with this lower-case name, None if there is none."""
         return next((header_field.value for header_field in reversed(self.fields) if header_field.name == name), None)
 
     def all(self, name: bytes) -> Iterator[bytes]:
-        """Yield the values of all fields of this name."""
+        """Yield the values of all fields with this lower-case name."""
         return (header_field.value for header_field in self.fields if header_field.name == name)
 
     def chosen(self, names: Iterable[bytes], inverted: bool = False) -> bytes:
-        """Return the fields with, or with `inverted` without, these names, as received (RFC 3501 section 6.4.5)."""
+        """Return the fields with these names as received, or with `inverted` all others (RFC 3501 section 6.4.5)."""
         wanted = {name.lower() for name in names}
         return b"".join(header_field.raw for header_field in self.fields if (header_field.name in wanted) != inverted)
 
@@ -66,7 +66,7 @@ def unfold(value: bytes) -> bytes:
 
 
 def header_end(octets: bytes, begin: int, end: int) -> tuple[int, int]:
-    """Return (end of the fields, begin of the body); the empty line is between them."""
+    """Return the offsets (end of the fields, begin of the body); the empty line is between them."""
     if octets.startswith(b"\r\n", begin) and begin + 2 <= end:
         return begin, begin + 2
     index = octets.find(b"\r\n\r\n", begin, end)
@@ -89,7 +89,7 @@ def parse_header(octets: bytes) -> Header:
 
 
 def _field_end(octets: bytes, begin: int, end: int) -> int:
-    """Return the end of a field with its continuation lines, which begin with a blank."""
+    """Return the offset after a field and its continuation lines, which begin with a blank."""
     place = begin
     while True:
         index = octets.find(b"\n", place, end)

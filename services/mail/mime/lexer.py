@@ -11,7 +11,7 @@ from services.mail.mime.limits import COMMENT_DEPTH_MAX
 _BLANKS = re.compile(rb"[ \t\r\n\x00]+")
 _ATOM = re.compile(rb"[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~\x80-\xff]+")
 _DOT_ATOM = re.compile(rb"[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~\x80-\xff.]+")
-# RFC 2045 section 5.1: token
+# RFC 2045 section 5.1: a token, such as a parameter's name, excludes blanks and tspecials.
 _TOKEN = re.compile(rb"[^\x00-\x20()<>@,;:\\\"/\[\]?=\x7f]+")
 _IN_QUOTES = re.compile(rb"[^\"\\]+")
 _IN_COMMENT = re.compile(rb"[^()\\]+")
@@ -19,7 +19,7 @@ _IN_LITERAL = re.compile(rb"[^\[\]\\]*")
 
 
 class Lexer:
-    """Lexer over one field's value; `comment` is the last comment skipped."""
+    """Lexer of one structured field's value; `comment` is the last comment skipped."""
 
     def __init__(self, octets: bytes) -> None:
         self.octets = octets
@@ -28,15 +28,15 @@ class Lexer:
 
     @property
     def at_end(self) -> bool:
-        """True if nothing is left."""
+        """True if the value is consumed."""
         return self.place >= len(self.octets)
 
     def next_is(self, mark: bytes) -> bool:
-        """Return True if the next octets are `mark`."""
+        """Return True if the octets `mark` are next, without consuming them."""
         return self.octets.startswith(mark, self.place)
 
     def accept(self, mark: bytes) -> bool:
-        """Consume `mark` if it is next."""
+        """Consume the octets `mark` if they are next; returns True if they were."""
         if not self.next_is(mark):
             return False
         self.place += len(mark)
@@ -80,19 +80,19 @@ class Lexer:
         self.comment = b"".join(pieces)
 
     def atom(self) -> bytes | None:
-        """Consume an atom."""
+        """Consume and return an atom (RFC 5322 section 3.2.3), or return None."""
         return self._match(_ATOM)
 
     def dot_atom(self) -> bytes | None:
-        """Consume atoms with dots."""
+        """Consume and return a dot-atom (RFC 5322 section 3.2.3), or return None."""
         return self._match(_DOT_ATOM)
 
     def token(self) -> bytes | None:
-        """Consume a token (RFC 2045)."""
+        """Consume and return a token (RFC 2045 section 5.1), or return None."""
         return self._match(_TOKEN)
 
     def quoted(self) -> bytes | None:
-        """Consume a quoted string and return its decoded value; an unterminated one extends to the end."""
+        """Consume a quoted string and return its decoded value, or None; an unterminated one extends to the end."""
         if not self.accept(b'"'):
             return None
         pieces = []
@@ -105,7 +105,7 @@ class Lexer:
         return b"".join(pieces)
 
     def domain_literal(self) -> bytes | None:
-        """Consume a domain literal, with its brackets."""
+        """Consume and return a domain literal with its brackets, or return None."""
         begin = self.place
         if not self.accept(b"["):
             return None
@@ -116,5 +116,5 @@ class Lexer:
         return self.octets[begin : self.place]
 
     def word(self) -> bytes | None:
-        """Consume an atom or a quoted string."""
+        """Consume an atom or a quoted string and return its value, or None."""
         return self.quoted() if self.next_is(b'"') else self.atom()

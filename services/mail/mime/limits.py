@@ -1,25 +1,25 @@
 """Limits of the MIME parser, each with its source."""
 
-# Nesting depth; deeper parts are not parsed. Dovecot's default is 100.
+# MIME parts nested deeper than this are not parsed (Dovecot: 100).
 DEPTH_MAX = 100
 
-# Parts per message; the octets after the last belong to it. Dovecot's default is 10000.
+# Of a message, this many MIME parts are parsed; all octets after that belong to the last part (Dovecot: 10,000).
 PARTS_MAX = 10_000
 
-# Lines beginning with "--" compared with the boundaries: bounds the time for a message of nothing else.
+# This many lines that begin with "--" are compared with the boundaries, to bound the time for hostile messages.
 DELIMITER_LINES_MAX = 200_000
 
-# Octets parsed of one field (addresses, parameters, encoded words).
+# Of a header field with addresses, parameters or encoded words, this many octets are parsed.
 FIELD_OCTETS_MAX = 256 * 1024
 
-# Fields parsed per header; the others are still returned as received.
+# Of a header section, this many fields are parsed; further fields are returned as received only.
 FIELDS_MAX = 10_000
 
-# Addresses per field.
+# Of an address field, this many addresses are parsed.
 ADDRESSES_MAX = 10_000
 
-# Parameters per field.
+# Of a field such as Content-Type, this many parameters are parsed.
 PARAMETERS_MAX = 1000
 
-# Nesting of comments; a deeper one makes the rest of the field unparsable.
+# Comments in fields may be nested this deep; beyond it the rest of the field is not parsed.
 COMMENT_DEPTH_MAX = 100

@@ -1,4 +1,4 @@
-"""Parametrised fields `value; name=value; ...`: Content-Type, Content-Disposition (RFC 2045, 2183, 2231).
+"""Parser of fields with parameters, such as Content-Type and Content-Disposition (RFC 2045, 2183, 2231).
 
 parse_parametric(b'text/plain; charset="utf-8"') == Parametric(b"text/plain", [(b"charset", b"utf-8")])
 """
@@ -9,24 +9,24 @@ from dataclasses import dataclass, field
 from services.mail.mime.lexer import Lexer
 from services.mail.mime.limits import PARAMETERS_MAX
 
-# RFC 2231 section 3: parameter continuations, `name*0`, `name*1*`.
+# RFC 2231 section 3: a long parameter is continued as `name*0`, `name*1`; `name*1*` is percent-encoded.
 _PIECE = re.compile(rb"([^*]+)\*(\d{1,4})(\*?)")
 
 
 @dataclass(slots=True)
 class Parametric:
-    """A value and its parameters in order."""
+    """The value of a field and its (name, value) parameters in order."""
 
     value: bytes
     parameters: list[tuple[bytes, bytes]] = field(default_factory=list)
 
     def get(self, name: bytes) -> bytes | None:
-        """Return the first parameter of this (lower-case) name, or None."""
+        """Return the value of the first parameter with this lower-case name, None if there is none."""
         return next((value for own, value in self.parameters if own.lower() == name), None)
 
 
 def parse_parametric(octets: bytes) -> Parametric:
-    """Parse such a field; parsing stops at the first error."""
+    """Parse a field `value; name=value; ...` up to the first syntax error."""
     lexer = Lexer(octets)
     lexer.skip_blanks()
     parsed = Parametric(_value(lexer))
@@ -68,7 +68,7 @@ def _parameter(lexer: Lexer) -> tuple[bytes, bytes] | None:
 
 
 def _loose(lexer: Lexer) -> bytes | None:
-    """Parse an unquoted value up to the next semicolon or blank."""
+    """Parse an unquoted value, which ends at a semicolon or blank; return None if empty."""
     begin = lexer.place
     while not lexer.at_end and lexer.octets[lexer.place] not in b" \t\r\n;(":
         lexer.place += 1
@@ -76,7 +76,7 @@ def _loose(lexer: Lexer) -> bytes | None:
 
 
 def _joined(parameters: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """Join continuations (RFC 2231 section 3), under a name with `*` if a piece was encoded."""
+    """Join parameter continuations (RFC 2231 section 3); the joined name ends in `*` if a piece was encoded."""
     plain: list[tuple[bytes, bytes]] = []
     pieces: dict[bytes, dict[int, tuple[bytes, bool]]] = {}
     for name, value in parameters:

@@ -1,4 +1,4 @@
-"""MIME structure: the tree of parts with their offsets (RFC 2045, RFC 2046 section 5).
+"""Parser of a message's MIME structure: a tree of parts with their offsets (RFC 2045, RFC 2046 section 5).
 
 part = find(parse(octets), [1, 2])
 octets[part.body_begin : part.body_end]            the content of BODY[1.2]
@@ -26,19 +26,19 @@ class Part:
     body_end: int = 0
     is_multipart: bool = False
     children: list["Part"] = field(default_factory=list)
-    # The encapsulated message of a part of type message/rfc822.
+    # A part of type message/rfc822 has an encapsulated message.
     message: "Part | None" = None
     lines: int = 0
 
     @cached_property
     def type_and_subtype(self) -> tuple[bytes, bytes]:
-        """The type and subtype of the Content-Type."""
+        """(type, subtype) of the Content-Type, as received."""
         kind, _, subtype = self.content_type.value.partition(b"/")
         return kind, subtype
 
     @property
     def size_octets(self) -> int:
-        """The size of the body."""
+        """The size of the body in octets, still encoded."""
         return self.body_end - self.body_begin
 
 
@@ -51,7 +51,7 @@ def find(root: Part, numbers: list[int]) -> Part | None:
             if number > len(inside.children):
                 return None
             part = inside.children[number - 1]
-        # A message that is not multipart has one part, its body.
+        # A message that is not multipart has one part, number 1, which is the message's body.
         elif number != 1 or (inside is part and place > 0):
             return None
         else:
@@ -61,7 +61,7 @@ def find(root: Part, numbers: list[int]) -> Part | None:
 
 @dataclass(frozen=True, slots=True)
 class _Delimiter:
-    """A delimiter line: its offset, its multipart's level, its kind (last or not), the offset of the next line."""
+    """A boundary delimiter line: its offset, nesting level of the multipart, last or not, offset of the next line."""
 
     begin: int
     level: int
@@ -77,11 +77,11 @@ class _Parser:
         self._delimiter: _Delimiter | None = None
         self._parts = 0
         self._lines = 0
-        # Cached offset of the next empty line.
+        # The offset of the next empty line is cached for _header_end().
         self._blank = -1
 
     def part(self, depth: int, default_type: bytes) -> Part:
-        """Parse a part from the current offset to the delimiter that ends it, which is then in `_delimiter`."""
+        """Parse a part from the current offset on; the delimiter that ends the part is then in `_delimiter`."""
         self._parts += 1
         begin = self._place
         fields_end, body_begin = self._header_end(begin)
@@ -109,7 +109,7 @@ class _Parser:
             self._delimiter = self._next_delimiter(len(self._octets))
 
     def _header_end(self, begin: int) -> tuple[int, int]:
-        """As header_end(), but caches the next empty line: no octet is searched twice."""
+        """Return header_end() of the header at `begin`, with a cached search so that no octet is searched twice."""
         if self._octets.startswith(b"\r\n", begin):
             return begin, begin + 2
         if self._blank < begin:
@@ -130,24 +130,24 @@ class _Parser:
             part.children.append(self.part(depth + 1, default_type))
         self._boundaries.pop()
         if self._delimiter is not None and self._delimiter.level == level:
-            # Skip the epilogue.
+            # Skip the epilogue, the text after the last delimiter (RFC 2046 section 5.1.1).
             self._place = self._delimiter.after
             self._delimiter = self._next_delimiter(len(self._octets))
 
     def _close(self, part: Part) -> None:
         if self._delimiter is not None and self._delimiter.begin == part.body_begin:
-            # RFC 2046 section 5.1.1: the CRLF before a delimiter belongs to it, so that there is no empty line.
+            # RFC 2046 section 5.1.1: the CRLF before a delimiter belongs to the delimiter, not to the header here.
             part.body_begin = self._before(self._delimiter.begin, part.header_begin)
         end = len(self._octets) if self._delimiter is None else self._before(self._delimiter.begin, part.body_begin)
         part.body_end = max(end, part.body_begin)
         part.lines = self._octets.count(b"\n", part.body_begin, part.body_end)
 
     def _before(self, begin: int, least: int) -> int:
-        """Return the end of the body before a delimiter, which includes the CRLF before it (RFC 2046 section 5.1.1)."""
+        """Return a body's end before a delimiter line, whose CRLF before it is not body (RFC 2046 section 5.1.1)."""
         return max(begin - 2, least) if self._octets.startswith(b"\r\n", begin - 2) else begin
 
     def _next_delimiter(self, limit: int) -> _Delimiter | None:
-        """Return the next delimiter line that begins before `limit`, or None."""
+        """Return the next delimiter line of an open multipart that begins before `limit`, None if there is none."""
         if not self._boundaries:
             return None
         octets, place = self._octets, self._place
@@ -170,9 +170,9 @@ class _Parser:
         return None
 
     def _level(self, line: bytes) -> int | None:
-        """Return the level of a delimiter's multipart: the longest matching boundary (RFC 2046 section 5.1.1)."""
+        """Return the nesting level of the multipart with the longest boundary that a line matches, None without one."""
         if not line.startswith(tuple(self._boundaries)):
-            # Fast path: most lines that begin with "--" match no boundary.
+            # Return early, since most lines that begin with "--" match no boundary.
             return None
         best: int | None = None
         for level, boundary in enumerate(self._boundaries):
@@ -187,14 +187,14 @@ def _content_type(header: Header, default_type: bytes) -> Parametric:
     if value is not None:
         parsed = parse_parametric(value)
         kind, slash, subtype = parsed.value.partition(b"/")
-        # RFC 2046 section 5.1.1: the boundary parameter is required.
+        # RFC 2046 section 5.1.1: a multipart without the boundary parameter is invalid.
         has_all = kind.lower() != b"multipart" or parsed.get(b"boundary")
         if kind and slash and subtype and has_all:
             return parsed
-    # RFC 2045 section 5.2: default for a missing or malformed Content-Type.
+    # RFC 2045 section 5.2: a missing or malformed Content-Type has a default.
     return Parametric(default_type, [(b"charset", b"us-ascii")] if default_type == _TEXT else [])
 
 
 def parse(octets: bytes) -> Part:
-    """Parse the structure of a message with CRLF line ends."""
+    """Return the root part of a message with CRLF line ends."""
     return _Parser(octets).part(0, _TEXT)

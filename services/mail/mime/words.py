@@ -1,4 +1,4 @@
-"""Text decoding: encoded words (RFC 2047), transfer encodings (RFC 2045 section 6), character sets."""
+"""Decoder of encoded words (RFC 2047), transfer encodings (RFC 2045 section 6) and character sets."""
 
 import base64
 import binascii
@@ -10,13 +10,12 @@ from services.mail.mime.limits import FIELD_OCTETS_MAX
 
 _ENCODED_WORD = re.compile(rb"=\?([^?*\s]{1,40})(?:\*[^?\s]{1,40})?\?([BbQq])\?([^?\s]*)\?=")
 _BETWEEN = re.compile(rb"(\?=)[ \t\r\n]+(=\?)")
-# Python codecs that are not character sets; the first two need quadratic time.
+# These Python codecs are refused: they are not character sets, and the first two take quadratic time.
 _NO_CHARSETS = frozenset(("punycode", "idna", "unicode_escape", "raw_unicode_escape", "undefined"))
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]+")
 
 
-# Supersets that mail programs mean by a name, as in the Encoding Standard (https://encoding.spec.whatwg.org/#names-and-
-# labels), by the name of Python's codec.
+# Mail declared as a key's character set is decoded as the superset, as in the WHATWG Encoding Standard.
 _SUPERSETS = {
     "iso8859-1": "cp1252",
     "iso8859-9": "cp1254",
@@ -29,7 +28,7 @@ _SUPERSETS = {
     "big5": "big5hkscs",
     "iso2022_jp": "iso2022_jp_ext",
 }
-# Names that Python does not know.
+# Python lacks these names of character sets; the values are its codecs.
 _CODECS = {
     "windows-31j": "cp932",
     "windows-932": "cp932",
@@ -60,12 +59,12 @@ _CODECS = {
 
 
 def _codec(charset: bytes) -> str:
-    """Return the codec of a character set as mail programs name it; raises LookupError and ValueError."""
+    """Return the Python codec for a character set's name in mail; raises LookupError and ValueError if unknown."""
     name = charset.decode("ascii").strip().lower()
     try:
         codec = codecs.lookup(_CODECS.get(name, name)).name
     except LookupError:
-        # Names that are not registered begin with "x-".
+        # Names that are not registered with IANA begin with "x-", sometimes twice.
         bare = name.removeprefix("x-").removeprefix("x-")
         codec = codecs.lookup(_CODECS.get(bare, bare)).name
     if codec.replace("-", "_") in _NO_CHARSETS:
@@ -74,7 +73,7 @@ def _codec(charset: bytes) -> str:
 
 
 def text_of(octets: bytes, charset: bytes | None) -> str:
-    """Decode octets of a character set; undecodable octets become U+FFFD.
+    """Decode octets of a declared character set; undecodable octets become U+FFFD.
 
     Octets beyond ASCII without a declared character set are decoded as UTF-8. A name stands for what mail programs mean
     by it: ISO-8859-1 for windows-1252, GB2312 for GB18030.
@@ -88,7 +87,7 @@ def text_of(octets: bytes, charset: bytes | None) -> str:
 
 
 def decode_base64(octets: bytes) -> bytes:
-    """Decode base64 leniently, as far as it is complete."""
+    """Decode base64; ignores invalid characters and an incomplete last group."""
     kept = _NOT_BASE64.sub(b"", octets)
     kept = kept[: len(kept) - len(kept) % 4] if len(kept) % 4 == 1 else kept
     try:
@@ -98,7 +97,7 @@ def decode_base64(octets: bytes) -> bytes:
 
 
 def decode_transfer(octets: bytes, encoding: bytes | None) -> bytes:
-    """Decode the Content-Transfer-Encoding of a body."""
+    """Decode a body by its Content-Transfer-Encoding; an unknown encoding leaves the octets unchanged."""
     name = (encoding or b"").strip().lower()
     if name == b"base64":
         return decode_base64(octets)
@@ -108,7 +107,7 @@ def decode_transfer(octets: bytes, encoding: bytes | None) -> bytes:
 
 
 def decode_words(value: bytes) -> str:
-    """Decode the encoded words of a field's value."""
+    """Decode the encoded words (RFC 2047) in a field's value; return the text."""
     value = value[:FIELD_OCTETS_MAX]
     if b"=?" not in value:
         return value.decode("utf-8", "replace")
@@ -127,5 +126,5 @@ def decode_words(value: bytes) -> str:
 def _word_octets(encoding: bytes, text: bytes) -> bytes:
     if encoding in b"Bb":
         return decode_base64(text)
-    # RFC 2047 section 4.2
+    # RFC 2047 section 4.2: in the "Q" encoding an underscore represents a space.
     return quopri.decodestring(text.replace(b"_", b"=20"))
