@@ -1,4 +1,4 @@
-r"""Accounts file: local users with passwords and quotas, mailing lists and forwards (RFC 5321 sections 3.4 and 3.5).
+r"""Parser of the accounts file: users, passwords, quotas, mailing lists and forwards (RFC 5321 sections 3.4 and 3.5).
 
     alice:correct horse:10000000          a user, the password, and the quota in octets (optional; default: none)
     bob@example.org:scrypt$14$8$1$...:0   a user of one domain only; the password hashed by hash_password()
@@ -25,7 +25,7 @@ from services.mail import address
 from services.mail.address import POSTMASTER, Mailbox, MailboxError, PathError, parse_mailbox
 from services.passwords import MEMORY_OCTETS, ScryptHash
 
-# A user's name is also the name of a directory, so it has no slash and does not begin with a dot.
+# A user's name names the Maildir's directory too, so a slash and a leading dot are invalid.
 _USER = re.compile(r"[a-z0-9_][a-z0-9_.+-]{0,63}\Z")
 HOLD = "hold"
 SCRYPT = "scrypt"
@@ -33,7 +33,7 @@ SCRYPT = "scrypt"
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A local user with a mailbox; `quota_octets` None means no quota, `held` that no message is accepted for now."""
+    """A local user with a mailbox; `quota_octets` None: no quota; `held`: messages get a temporary rejection (450)."""
 
     user: str
     domain: str
@@ -46,13 +46,13 @@ class Account:
         return Mailbox(self.user, self.domain)
 
     def directory(self, maildirs: Path) -> Path:
-        """Return the user's Maildir below the directory of all mailboxes: DIR/domain/user."""
+        """Return the path of the user's Maildir, `maildirs`/domain/user."""
         return maildirs / self.domain / self.user
 
 
 @dataclass(frozen=True, slots=True)
 class MailingList:
-    """A name that expands to several mailboxes."""
+    """A mailing list: a name that expands to its members' mailboxes."""
 
     name: str
     members: tuple[Mailbox, ...]
@@ -60,7 +60,7 @@ class MailingList:
 
 @dataclass(frozen=True, slots=True)
 class Forward:
-    """A user at another address: mail is passed on or, with `moved`, rejected with the new address."""
+    """A user at another address: mail is forwarded (251) or, with `moved`, rejected with the new address (551)."""
 
     name: str
     target: Mailbox
@@ -79,10 +79,10 @@ class _User:
 
 
 class Accounts:
-    """The users, lists and forwards of the domains served here; `domains[0]` is the default domain."""
+    """The users, lists and forwards of the server's own domains; `domains[0]` is the domain of names without one."""
 
     def __init__(self, text: str, domains: Iterable[str]) -> None:
-        """Parse the file's text; raises ServiceError with the number of the invalid line."""
+        """Parse the text of an accounts file; raises ServiceError with the number of the first invalid line."""
         self.domains = tuple(domain.lower() for domain in domains)
         for domain in self.domains:
             if not address.is_domain(domain):
@@ -94,18 +94,18 @@ class Accounts:
 
     @classmethod
     def load(cls, path: Path, domains: Iterable[str]) -> "Accounts":
-        """Read and parse the file; raises ServiceError."""
+        """Read and parse an accounts file; raises ServiceError if it is unreadable or invalid."""
         try:
             return cls(path.read_text(encoding="utf-8"), domains)
         except (OSError, UnicodeDecodeError) as error:
             raise ServiceError(f"cannot read the accounts in {path} ({error}): name another file") from error
 
     def is_local(self, domain: str) -> bool:
-        """Return True if mail for a domain ends here; the empty domain is the default one."""
+        """Return True if mail for a domain is delivered here; an empty domain stands for the default domain."""
         return not domain or domain.lower() in self.domains
 
     def find(self, local_part: str, domain: str = "") -> Known | None:
-        """Resolve a name in a domain served here; None if it is unknown."""
+        """Return the user, list or forward of a name in a local domain, None if there is none."""
         domain = domain.lower() or self.domains[0]
         if domain not in self.domains:
             return None
@@ -129,7 +129,7 @@ class Accounts:
                     yield Account(name, user_domain, entry.quota_octets, entry.held)
 
     def check(self, user: str, password: str) -> Account | None:
-        """Validate a password; returns the account of `user` (with or without a domain), or None.
+        """Return the account of `user` (name or name@domain) if the password is right, None otherwise.
 
         An unknown name takes as long as a wrong password. A hashed password takes some 50 ms of CPU time: call this in
         a thread, not on the event loop.
@@ -139,7 +139,7 @@ class Accounts:
         return account if matches and entry is not None else None
 
     def plain_password(self, user: str) -> tuple[Account, str] | None:
-        """Return a user's password if the file has it in plain text, for challenge-response (APOP); None otherwise."""
+        """Return (account, password) for APOP; None if the user is unknown or the file has only the password's hash."""
         account, entry = self._login(user)
         if account is None or entry is None or entry.password.startswith(SCRYPT + "$"):
             return None
@@ -153,7 +153,7 @@ class Accounts:
         return (account, entry) if isinstance(account, Account) and isinstance(entry, _User) else (None, None)
 
     def _dummy_password(self) -> str:
-        """Return a password of the file's form, so that unknown users take as long to check as known ones."""
+        """Return some user's password, checked for unknown names, so that response times do not reveal valid names."""
         users = (entry.password for entry in self._entries.values() if isinstance(entry, _User))
         return next(users, "")
 
@@ -186,7 +186,7 @@ def _entry(line: str) -> tuple[str, "_User | MailingList | Forward"]:
 
 
 def _member(text: str) -> Mailbox:
-    """Parse a list member; without a domain it belongs to the default one."""
+    """Parse the address of a list member; a name without a domain is in the default domain."""
     if "@" in text:
         return parse_mailbox(text)
     if not _USER.match(text.lower()):
@@ -220,7 +220,7 @@ def _parse_hash(text: str) -> ScryptHash:
         octets = base64.b64decode(salt, validate=True), base64.b64decode(digest, validate=True)
     except (ValueError, binascii.Error):
         raise ValueError("a hashed password is scrypt$log2(N)$r$p$salt$hash") from None
-    # hashlib.scrypt() would refuse these at the first login: the error belongs to the line of the file.
+    # Reject invalid scrypt costs when the file is loaded: hashlib.scrypt() would fail at the first login only.
     if not (1 <= costs[0] <= 20 and costs[1] >= 1 and costs[2] >= 1):
         raise ValueError("the costs of a hashed password are out of range")
     if 128 * costs[1] * (1 << costs[0]) >= MEMORY_OCTETS:

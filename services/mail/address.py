@@ -11,11 +11,11 @@ import re
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
-# RFC 5321 sections 4.5.3.1.1 to 4.5.3.1.3
+# RFC 5321 sections 4.5.3.1.1 to 4.5.3.1.3: maximum lengths of a local part, a domain and a path.
 LOCAL_PART_OCTETS_MAX = 64
 DOMAIN_OCTETS_MAX = 255
 PATH_OCTETS_MAX = 256
-# RFC 1035 section 2.3.4
+# RFC 1035 section 2.3.4: maximum length of one label of a domain name.
 LABEL_OCTETS_MAX = 63
 
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
@@ -24,36 +24,36 @@ _QUOTED_STRING = re.compile(r'"((?:[ !#-\[\]-~]|\\[ -~])*)"\Z')
 _SUB_DOMAIN = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 _DOMAIN = re.compile(rf"{_SUB_DOMAIN}(?:\.{_SUB_DOMAIN})*\Z")
 _SOURCE_ROUTE = re.compile(rf"@{_SUB_DOMAIN}(?:\.{_SUB_DOMAIN})*(?:,@{_SUB_DOMAIN}(?:\.{_SUB_DOMAIN})*)*:")
-# A path up to its ">"; a quoted local part may contain ">" as well.
+# This matches a path from "<" to its ">"; inside a quoted local part, ">" is an ordinary character.
 _PATH = re.compile(rb'<((?:[^<>"\\]|"(?:[^"\\]|\\.)*")*)>')
 _QUOTED_PAIR = re.compile(r"\\(.)")
-# One word of a command: no space outside quotes, brackets and comments.
+# This matches an argument up to its first space outside quotes, angle brackets and comments.
 _LOOSE_PATH = re.compile(rb"""(?:[^\s"<(]|"(?:[^"\\]|\\.)*"|<(?:[^<>"\\]|"(?:[^"\\]|\\.)*")*>|<|\([^()]*\))+""")
 _COMMENT = re.compile(r"""("(?:[^"\\]|\\.)*")|\([^()]*\)""")
 _IN_ANGLES = re.compile(r"""(?:[^<>"]|"(?:[^"\\]|\\.)*")*<((?:[^<>"]|"(?:[^"\\]|\\.)*")*)>?\Z""")
 _LOOSE_LOCAL_PART = re.compile(rf"""(?:{_ATOM}|\.|"(?:[ !#-\[\]-~]|\\[ -~])*")+\Z""")
 _WORD = re.compile(r""""((?:[^"\\]|\\.)*)"|[^"]+""")
-# Names of hosts with an underscore are in use, although the grammar of SMTP has none.
+# Host names with underscores are in use, although RFC 5321 section 4.1.2 permits none in a domain.
 _LOOSE_DOMAIN = re.compile(r"[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\Z")
 
 POSTMASTER = "postmaster"
 
 
 class PathError(ValueError):
-    """Not a path: a syntax error in the parameter (reply 501)."""
+    """Syntax error in a path (reply 501)."""
 
 
 class PathTooLongError(PathError):
-    """The path or a part of it exceeds a limit of section 4.5.3.1 (reply 501)."""
+    """A path, local part or domain longer than RFC 5321 section 4.5.3.1 permits (reply 501)."""
 
 
 class MailboxError(ValueError):
-    """The path holds no valid mailbox (reply 553)."""
+    """Path in brackets without a valid mailbox inside (reply 553)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mailbox:
-    """A mailbox: the local part, unquoted, and a domain or an address literal in its brackets."""
+    """A mailbox: the local part without quoting, and a domain or an address literal such as [192.0.2.1]."""
 
     local_part: str
     domain: str
@@ -63,12 +63,12 @@ class Mailbox:
 
     @property
     def key(self) -> tuple[str, str]:
-        """The mailbox in lower case, as a key for comparison."""
+        """(local part, domain) in lower case, by which mailboxes are compared and looked up."""
         return self.local_part.lower(), self.domain.lower()
 
 
 def quoted(local_part: str) -> str:
-    """Return a local part as written in a path: quoted only if necessary (RFC 5321 section 4.1.2)."""
+    """Return a local part as in a path: a dot-string if possible, else a quoted string (RFC 5321 section 4.1.2)."""
     if _DOT_STRING.match(local_part):
         return local_part
     return '"' + re.sub(r'(["\\])', r"\\\1", local_part) + '"'
@@ -96,7 +96,7 @@ def _local_part(text: str) -> str:
 
 
 def is_domain(text: str) -> bool:
-    """Return True if a text is a domain name by the grammar of SMTP: letters, digits and hyphens."""
+    """Return True if a text is a Domain of RFC 5321 section 4.1.2: labels of letters, digits and hyphens."""
     return (
         len(text) <= DOMAIN_OCTETS_MAX
         and _DOMAIN.match(text) is not None
@@ -123,10 +123,10 @@ def literal_address(text: str) -> str | None:
 
 
 def parse_path(octets: bytes) -> tuple[Mailbox | None, bytes]:
-    """Parse the path at the start of a command's parameter; returns its mailbox and the rest of the octets.
+    """Parse the path at the start of a command's parameter; returns (mailbox or None for `<>`, octets after the path).
 
-    `<>` is None. `<postmaster>` alone may lack a domain (section 4.1.1.3), which is then empty. Raises PathError,
-    PathTooLongError and MailboxError.
+    Only `<postmaster>` may lack a domain (section 4.1.1.3), which is then empty. Raises PathError, PathTooLongError and
+    MailboxError.
     """
     match = _PATH.match(octets)
     if match is None:
@@ -150,9 +150,10 @@ def parse_path(octets: bytes) -> tuple[Mailbox | None, bytes]:
 
 
 def parse_loose_path(octets: bytes) -> tuple[Mailbox | None, bytes]:
-    """Parse a path as parse_path(), or as Postfix does without strict_rfc821_envelopes.
+    """Parse a path as parse_path() does, and also the malformed ones that Postfix accepts by default.
 
-    Accepts a mailbox without angle brackets, with one of them or with blanks inside, a display name or comment without
+    As with strict_rfc821_envelopes=no, these are a mailbox without angle brackets, with one of them or with blanks
+    inside, a display name or comment without
     blanks before the next word, dots anywhere in the local part, underscores and a final dot in the domain, and no
     domain at all, which is then empty. Raises the errors of parse_path().
     """

@@ -1,4 +1,4 @@
-"""Command-line flags that programs of mail share: argument types, accounts and mailboxes, TLS."""
+"""Command-line flags shared by the mail programs: argument types, accounts, mailboxes and TLS."""
 
 import argparse
 import ssl
@@ -11,12 +11,12 @@ from services.mail.accounts import Accounts
 from services.shell import Shell
 from services.tls import self_signed_context, server_context
 
-# Subject names of a self-signed certificate, beside those of the program.
+# A self-signed certificate has these subject names, in addition to the names that the program passes.
 _SELF_SIGNED_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
 def seconds_or_zero(text: str) -> float:
-    """Parse a time in seconds, 0 included."""
+    """Parse a time of 0 or more seconds; raise ArgumentTypeError."""
     try:
         number = float(text)
     except ValueError:
@@ -27,7 +27,7 @@ def seconds_or_zero(text: str) -> float:
 
 
 def seconds(text: str) -> float:
-    """Parse a positive time in seconds."""
+    """Parse a time of more than 0 seconds; raise ArgumentTypeError."""
     number = seconds_or_zero(text)
     if not number:
         raise argparse.ArgumentTypeError(f"{text!r} is not a positive number of seconds")
@@ -35,21 +35,21 @@ def seconds(text: str) -> float:
 
 
 def count(text: str) -> int:
-    """Parse a positive integer."""
+    """Parse an integer above 0; raise ArgumentTypeError."""
     if not (text.isascii() and text.isdigit() and int(text) > 0):
         raise argparse.ArgumentTypeError(f"{text!r} is not a positive integer")
     return int(text)
 
 
 def port(text: str) -> int:
-    """Parse a port number."""
+    """Parse a port number; raise ArgumentTypeError."""
     if not (text.isascii() and text.isdigit() and int(text) <= 65535):
         raise argparse.ArgumentTypeError(f"{text!r} is not a port number from 0 to 65535")
     return int(text)
 
 
 def endpoint(text: str) -> tuple[str, int | None]:
-    """Parse `host`, `host:port`, `[address]:port` or an IPv6 address; the port is None if it is missing."""
+    """Parse `host`, `host:port`, `[address]:port` or an IPv6 address; return (host, port or None if absent)."""
     if text.startswith("["):
         host, _, rest = text[1:].partition("]")
         return host, port(rest[1:]) if rest.startswith(":") else None
@@ -62,9 +62,15 @@ def endpoint(text: str) -> tuple[str, int | None]:
 def add_mailbox_flags(parser: argparse.ArgumentParser, tls_help: str) -> None:
     """Add the flags of every program that serves mailboxes: --maildirs, --accounts, --domain and --tls."""
     parser.add_argument(
-        "--maildirs", type=Path, required=True, metavar="DIR", help="directory of mailboxes, DIR/domain/user"
+        "--maildirs",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="directory of the mailboxes; a user's Maildir is DIR/domain/user",
     )
-    parser.add_argument("--accounts", type=Path, required=True, metavar="FILE", help="accounts file")
+    parser.add_argument(
+        "--accounts", type=Path, required=True, metavar="FILE", help="file of users, passwords and quotas"
+    )
     parser.add_argument(
         "--domain",
         action="append",
@@ -75,18 +81,18 @@ def add_mailbox_flags(parser: argparse.ArgumentParser, tls_help: str) -> None:
 
 
 class HasAccounts(Protocol):
-    """A server, policy or site whose accounts are replaced by a reload."""
+    """An object with an `accounts` attribute, which reload_accounts() replaces."""
 
     accounts: Accounts
 
 
 def load_accounts(options: argparse.Namespace) -> Accounts:
-    """Load the accounts file; raise ServiceError."""
+    """Load the file of --accounts; raise ServiceError if it is unreadable or invalid."""
     return Accounts.load(options.accounts, options.domain or ["localhost"])
 
 
 def reload_accounts(shell: Shell, server: HasAccounts, options: argparse.Namespace) -> None:
-    """Replace the accounts; keep the old ones and log an event if the file is invalid."""
+    """Reload the accounts file for a server; if the file is invalid, log an event and keep the old accounts."""
     try:
         server.accounts = load_accounts(options)
     except ServiceError as error:
@@ -94,7 +100,7 @@ def reload_accounts(shell: Shell, server: HasAccounts, options: argparse.Namespa
 
 
 def certificate_context(options: argparse.Namespace, names: Sequence[str] = ()) -> ssl.SSLContext | None:
-    """Return the TLS context of --tls; raise ServiceError.
+    """Return a server's TLS context for --tls, None without --tls; raise ServiceError for invalid files.
 
     Without files its certificate is self-signed, for the loopback addresses and `names`.
     """
@@ -108,7 +114,7 @@ def certificate_context(options: argparse.Namespace, names: Sequence[str] = ()) 
 
 
 def starttls_context(options: argparse.Namespace, names: Sequence[str] = ()) -> ssl.SSLContext | None:
-    """Return the TLS context of --tls for STARTTLS; raise ServiceError.
+    """Return the TLS context of --tls for STARTTLS, None without --tls; raise ServiceError for invalid files.
 
     It sends no TLS 1.3 session tickets, which are optional (RFC 8446 section 4.6.1). A client that takes every octet
     after the handshake for a response blocks on one, as the reader thread of offlineimap does; a ticket sent to a

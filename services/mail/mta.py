@@ -53,7 +53,7 @@ _NO_ROOM_ERRORS = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 
 
 class MTA:
-    """The MTA: listeners, queue and dispatcher."""
+    """The running MTA: its listening sockets, its queue, and the dispatcher that delivers from the queue."""
 
     def __init__(self, shell: Shell, options: argparse.Namespace) -> None:
         self._shell = shell
@@ -71,7 +71,7 @@ class MTA:
         self.server = SMTPServer(self._policy(), shell.log, shell.loop, self._limits(), tls)
 
     def recover(self) -> None:
-        """Resume the open entries that an earlier process left in the queue; raises ServiceError."""
+        """Resume delivery of the messages that an earlier process left in the queue; raises ServiceError."""
         try:
             entries = self._journal.recover()
         except OSError as error:
@@ -81,7 +81,7 @@ class MTA:
             self._dispatcher.dispatch(entry)
 
     async def listen(self) -> None:
-        """Open the listeners; raises ServiceError."""
+        """Listen on the SMTP and submission ports; raises ServiceError if a port cannot be bound."""
         options, shell = self._options, self._shell
         has_tls = self.server.context.tls is not None
         strict = options.strict_syntax
@@ -96,12 +96,12 @@ class MTA:
         await shell.open_tcp(self.server.protocol(Port(submission, self._accept_submitted)), connections=connections)
 
     def status(self) -> dict[str, object]:
-        """Return the number of queued messages, and of those with at least one failed attempt."""
+        """Return the size of the queue for SIGUSR1: queued messages, and queued messages with a failed attempt."""
         entries = self.spool.entries.values()
         return {"event": "status", "queued": len(entries), "tried": sum(entry.tries > 0 for entry in entries)}
 
     def reload(self) -> None:
-        """Reload the accounts; on an invalid file the current ones remain in use."""
+        """Reload the accounts file; if it is invalid, the current accounts remain in use."""
         try:
             self.accounts = Accounts.load(self._options.accounts, self._options.domain)
         except ServiceError as error:
@@ -124,7 +124,7 @@ class MTA:
         return await self._enqueue(message, client, complete_submission(message.content, message_id, now))
 
     async def _enqueue(self, message: Accept, client: Client, content: bytes) -> Reply:
-        """Write a message to the queue; returns the reply to the end of the mail data (250: accepted)."""
+        """Write a message to the queue; returns the reply to the mail data, 250 once the message is on disk."""
         entry = self._dispatcher.new_entry(message.reverse_path, message.recipients, message.is_8bit)
         single_recipient = message.recipients[0] if len(message.recipients) == 1 else None
         field = received_field(
@@ -168,7 +168,7 @@ class MTA:
         return Limits(connections=self._options.max_connections, idle_s=self._options.idle)
 
     def _free_octets(self) -> int:
-        """Return the free space of the queue's or the mailboxes' file system, the smaller of both."""
+        """Return the free octets of the fuller of two file systems: the queue's and the mailboxes'."""
         free = []
         for directory in (self._options.queue, self._options.maildirs):
             with suppress(OSError):
@@ -209,7 +209,7 @@ class MTA:
         return lambda domain: resolver.route(domain, own_names)
 
     async def _smarthost(self, _: str) -> Sequence[Host] | Reply:
-        """Resolve the smarthost, through which all mail for other domains goes (RFC 5321 section 2.3.10: a gateway)."""
+        """Resolve the host of --smarthost to its addresses; returns a 4yz reply if it has none."""
         host = self._options.smarthost[0]
         try:
             addresses = await self._shell.loop.getaddrinfo(host, None, type=1)

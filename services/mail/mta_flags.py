@@ -1,4 +1,4 @@
-"""Command-line flags of the MTA."""
+"""Command-line flags of the MTA (services.mail.mta)."""
 
 import argparse
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -11,9 +11,9 @@ from services.mail.smtp import limits
 from services.shell import add_common_flags
 
 DEFAULT_PORT = 25
-# RFC 5321 section 4.5.3.2.7
+# RFC 5321 section 4.5.3.2.7: an idle time-out of at least 5 minutes.
 IDLE_S = 300.0
-# Postfix's smtp_connect_timeout.
+# Connection attempts to remote servers time out as with Postfix's smtp_connect_timeout.
 CONNECT_S = 30.0
 CONNECTIONS = 1_000
 
@@ -38,10 +38,18 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument(
         "--domain", action="append", required=True, metavar="NAME", help="local domain to accept mail for (repeatable)"
     )
-    flags.add_argument("--hostname", metavar="NAME", help="name of this server (default: first --domain)")
-    flags.add_argument("--accounts", type=Path, required=True, metavar="FILE", help="file of users, lists and forwards")
     flags.add_argument(
-        "--maildirs", type=Path, required=True, metavar="DIR", help="root of the mailboxes, DIR/domain/user"
+        "--hostname", metavar="NAME", help="host name of this server in replies and EHLO (default: first --domain)"
+    )
+    flags.add_argument(
+        "--accounts", type=Path, required=True, metavar="FILE", help="file of users, mailing lists and forwards"
+    )
+    flags.add_argument(
+        "--maildirs",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="directory of the mailboxes; a user's Maildir is DIR/domain/user",
     )
     flags.add_argument("--queue", type=Path, required=True, metavar="DIR", help="directory of the queue")
     _add_policy(flags)
@@ -51,7 +59,9 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _add_policy(flags: argparse.ArgumentParser) -> None:
-    flags.add_argument("--submission-port", type=port, metavar="N", help="submission port, requires AUTH (usually 587)")
+    flags.add_argument(
+        "--submission-port", type=port, metavar="N", help="port for message submission with AUTH (usually 587)"
+    )
     flags.add_argument(
         "--tls", nargs="*", metavar="FILE", help="enable STARTTLS with a certificate and key (default: self-signed)"
     )
@@ -80,7 +90,9 @@ def _add_policy(flags: argparse.ArgumentParser) -> None:
         metavar="NET",
         help="reject connections from this network with 554 (repeatable)",
     )
-    flags.add_argument("--greylist", type=seconds_or_zero, metavar="S", help="greylist unknown senders for S seconds")
+    flags.add_argument(
+        "--greylist", type=seconds_or_zero, metavar="S", help="reject unknown senders with 450 for S seconds (RFC 6647)"
+    )
     flags.add_argument("--no-verify", action="store_true", help="disable VRFY (252) and EXPN (550)")
     flags.add_argument(
         "--strict-syntax",
@@ -88,7 +100,7 @@ def _add_policy(flags: argparse.ArgumentParser) -> None:
         help="reject addresses beyond the grammar of RFC 5321, such as MAIL FROM:a@b, and lines above 1000 octets",
     )
     flags.add_argument(
-        "--max-size", type=count, default=limits.MESSAGE_OCTETS, metavar="OCTETS", help="maximum message size"
+        "--max-size", type=count, default=limits.MESSAGE_OCTETS, metavar="OCTETS", help="maximum message size in octets"
     )
     flags.add_argument(
         "--max-connections",
@@ -116,28 +128,32 @@ def _add_delivery(flags: argparse.ArgumentParser) -> None:
     flags.add_argument(
         "--remote-port", type=port, default=25, metavar="N", help="SMTP port of remote servers (default: 25)"
     )
-    flags.add_argument("--remote-tls", action="store_true", help="use STARTTLS with remote servers that support it")
+    flags.add_argument(
+        "--remote-tls",
+        action="store_true",
+        help="use STARTTLS with remote servers that offer it, without verifying certificates",
+    )
     flags.add_argument("--no-pipelining", action="store_true", help="disable PIPELINING with remote servers")
     flags.add_argument(
         "--remote-connections",
         type=count,
         default=CONNECTIONS_MAX,
         metavar="N",
-        help="maximum concurrent connections per domain (default: %(default)s)",
+        help="maximum concurrent connections to one remote domain (default: %(default)s)",
     )
     flags.add_argument(
         "--remote-messages",
         type=count,
         default=MESSAGES_MAX,
         metavar="N",
-        help="maximum messages per connection (default: %(default)s)",
+        help="maximum messages per connection to a remote server (default: %(default)s)",
     )
     flags.add_argument(
         "--retry",
         type=_intervals,
         default=RETRY_S,
         metavar="S,S,...",
-        help="retry intervals in seconds; the last one repeats",
+        help="seconds before the second, third, ... delivery attempt; the last interval repeats",
     )
     flags.add_argument(
         "--expire",
@@ -151,5 +167,5 @@ def _add_delivery(flags: argparse.ArgumentParser) -> None:
         type=seconds_or_zero,
         default=CONNECT_S,
         metavar="S",
-        help="timeout of a connection attempt (default: %(default)s)",
+        help="time-out of a connection attempt in seconds (default: %(default)s)",
     )

@@ -1,4 +1,4 @@
-"""SASL exchanges on the server's side, for SMTP, IMAP and POP3: PLAIN (RFC 4616) and LOGIN.
+"""Server side of SASL authentication for SMTP, IMAP and POP3: mechanisms PLAIN (RFC 4616) and LOGIN.
 
     C: AUTH PLAIN AGFsaWNlAHNlY3JldA==
     S: 235 2.7.0 Authentication successful
@@ -19,15 +19,15 @@ _LOGIN_PROMPTS = (b"Username:", b"Password:")
 
 
 class SASLError(Exception):
-    """A response that is cancelled or malformed."""
+    """SASL exchange without credentials: the client cancelled it or sent a malformed response."""
 
 
 class CancelledError(SASLError):
-    """The client sent `*` in place of a response."""
+    """Cancellation by the client, which sent `*` instead of a response."""
 
 
 class AuthorizationError(SASLError):
-    """An authorization identity other than the user."""
+    """Request to act as another user: the authorization identity differs from the user name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +38,12 @@ class Credentials:
     password: str
 
 
-# Yields challenges in base64, takes the client's responses in base64, returns the credentials. Raises SASLError.
+# An Exchange yields challenges, is sent the responses (both in base64), returns the credentials, raises SASLError.
 Exchange = Generator[bytes, Any, Credentials]
 
 
 def exchange(mechanism: str, initial_response: bytes | None) -> Exchange:
-    """Run the exchange of a mechanism in MECHANISMS; the initial response is None if the command has none."""
+    """Run the exchange of a mechanism in MECHANISMS, given the command's initial response or None; raises SASLError."""
     # RFC 4954 section 4, RFC 4959 section 3: "=" encodes an empty initial response.
     response = b"" if initial_response == b"=" else initial_response
     if mechanism == "PLAIN":
@@ -74,7 +74,7 @@ def _plain(response: bytes) -> Credentials:
 
 
 def _text(octets: bytes) -> str:
-    # RFC 4616 section 2
+    # RFC 4616 section 2: authorization identity, NUL, user, NUL, password.
     try:
         return octets.decode("utf-8")
     except UnicodeDecodeError:
