@@ -1,1 +1,1 @@
-"""Claims on mail (S1 to S11, M1 to M4), decided from packets and mailboxes."""
+"""Checks of the mail claims S1 to S11 and M1 to M4 of claims.toml, decided from packets and mailboxes."""

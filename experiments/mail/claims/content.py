@@ -1,7 +1,7 @@
-"""Message content claims S8, S9 and S11: 7-bit transport, MIME, and dot-stuffing.
+"""Checks of message content: 7-bit transport, MIME, dot-stuffing (claims.toml: S8, S9, S11).
 
-The stream's messages are parsed by `wire.smtp`; their MIME structure is parsed by the standard library's email package,
-an independent implementation, and decoded parts are compared by SHA-256 with Alice's files.
+`wire.smtp` parses the messages in captured SMTP streams, and Python's email package, which is independent of lab7, the
+MIME structure; decoded parts are compared by SHA-256 with Alice's files.
 
 Source: RFC 5321 section 4.5.2, RFC 5322 section 2.1, RFC 2045 sections 4 to 6, RFC 2046 section 5.1.
 """
@@ -32,18 +32,18 @@ from experiments.mail.claims.delivery import Arrival, arrivals
 from experiments.mail.claims.transfer import MailLegs
 from experiments.mail.wire.smtp import Message, SmtpSession, SmtpTraffic
 
-# RFC 2045 section 6.8: the alphabet of a base64 line.
+# RFC 2045 section 6.8: a base64 line has at most 76 characters of this alphabet.
 BASE64_LINE = re.compile(rb"[A-Za-z0-9+/=]{0,76}\Z")
 LINE_WITH_DOT = re.compile(rb"(?m)^\.")
 
 
 def digest(octets: bytes) -> str:
-    """Return the SHA-256 by which octets are compared and cited."""
+    """Return the SHA-256 of octets in hexadecimal, for comparison and for evidence texts."""
     return hashlib.sha256(octets).hexdigest()
 
 
 def parts(content: bytes) -> Iterator[EmailMessage]:
-    """Return the leaf parts of a message, as the email package parses them."""
+    """Yield the leaf parts of a message, as Python's email package parses them."""
     parsed = BytesParser(policy=policy.SMTP).parsebytes(content)
     for part in parsed.walk():
         if isinstance(part, EmailMessage) and not part.is_multipart():
@@ -51,14 +51,14 @@ def parts(content: bytes) -> Iterator[EmailMessage]:
 
 
 def decoded(part: EmailMessage) -> bytes:
-    """Decode the transfer encoding of a part."""
+    """Return a part's octets with the transfer encoding decoded."""
     octets = part.get_payload(decode=True)
     return octets if isinstance(octets, bytes) else b""
 
 
 @decides("S8")
 def decide_mime_picture(claim: str, legs: MailLegs, picture: bytes) -> Verdict:
-    """Decide S8: all mail data are 7-bit, and a JPEG picture, which is 8-bit, arrives unaltered by MIME.
+    """Decide claim S8: all mail data are 7-bit, and an 8-bit JPEG picture arrives unaltered by MIME.
 
     The picture must also be in the message that the receiver's agent gets.
     """
@@ -93,7 +93,7 @@ def decide_mime_picture(claim: str, legs: MailLegs, picture: bytes) -> Verdict:
 
 
 def _read_picture(legs: MailLegs, picture: bytes, sent: Message) -> Arrival:
-    """Return the message with the picture that the receiver's agent gets. Raises Contradiction."""
+    """Return the message with the picture as the receiver's agent gets it. Raises Contradiction if it is altered."""
     first = None
     for arrival in (arrival for connection in legs.reading for arrival in arrivals(connection)):
         for part in (part for part in parts(arrival.content) if part.get_content_type() == "image/jpeg"):
@@ -115,7 +115,7 @@ def _read_picture(legs: MailLegs, picture: bytes, sent: Message) -> Arrival:
 
 @decides("S9")
 def decide_multipart(claim: str, legs: MailLegs, objects: Mapping[str, bytes]) -> Verdict:
-    """Decide S9: one multipart message has all of these objects; by HTTP each has its own response."""
+    """Decide claim S9: one multipart message contains all objects; by HTTP each object has a separate response."""
     if insufficiency([legs.retrieval]) is not None or any(not one.whole for one in legs.web):
         return undecided(claim, "Nothing can be said: the capture at the receiver's agent has a hole.")
     if len(objects) < 2 or not legs.web:
@@ -150,7 +150,7 @@ def decide_multipart(claim: str, legs: MailLegs, objects: Mapping[str, bytes]) -
 
 @decides("S11")
 def decide_dot_stuffing(claim: str, legs: MailLegs, body: bytes) -> Verdict:
-    """Decide S11: a body with lines that begin with dots is unaltered on every leg, despite dot-stuffing."""
+    """Decide claim S11: a body with lines that begin with dots arrives unaltered over SMTP and POP3."""
     dotted = len(LINE_WITH_DOT.findall(body))
 
     def check() -> Finding:
@@ -208,7 +208,7 @@ def _with_all(traffic: SmtpTraffic, objects: Mapping[str, bytes]) -> Message:
 
 
 def _missing(content: bytes, objects: Mapping[str, bytes]) -> list[str]:
-    """Return the names of the objects that a message lacks."""
+    """Return the names of the objects that are missing among a message's parts."""
     held = [digest(decoded(part)) for part in parts(content)]
     return [name for name, octets in objects.items() if digest(octets) not in held]
 
@@ -223,7 +223,7 @@ def _with_body(traffic: SmtpTraffic, body: bytes) -> tuple[SmtpSession, Message]
 
 
 def _at_edges(session: SmtpSession, message: Message) -> int:
-    """Count the stuffed dots that are the first or the last octet of a segment's payload."""
+    """Return the number of stuffed dots that are the first or the last octet of a TCP segment's payload."""
     stream: Stream = session.connection.from_client.stream
     edges = {piece.start for piece in stream.pieces} | {piece.end - 1 for piece in stream.pieces}
     return sum(1 for at in message.data.stuffed_at if at in edges or at + 1 in edges)

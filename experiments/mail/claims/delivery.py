@@ -1,4 +1,4 @@
-"""Message delivery: permitted changes by servers, and the content that a user agent gets by POP3 or IMAP.
+"""Comparison of messages before and after delivery, with the changes that RFCs permit servers.
 
 RFC 5321 section 6.4: servers must not change a message that they relay, beyond trace fields (section 4.4); final
 delivery puts Return-Path on top and replaces an existing one. RFC 6409 section 8 lets a submission server add Sender,
@@ -19,20 +19,20 @@ from experiments.mail.wire import imap, pop3
 from experiments.mail.wire.imap_grammar import ImapGrammarError
 
 BLANK_LINE = b"\r\n\r\n"
-# A field: its name, and all of its octets, folding included (RFC 5322 section 2.2).
+# This matches a header field: group 1 is the name, the whole match all octets, folding included (RFC 5322 2.2).
 FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:[^\r\n]*\r\n(?:[ \t][^\r\n]*\r\n)*")
 MAY_GO = frozenset((b"return-path", b"bcc"))
-# Originator, destination and MIME fields: no server may add them.
+# Servers must not add these originator, destination and MIME fields.
 AUTHORS = frozenset(
     (b"from", b"reply-to", b"to", b"cc", b"bcc", b"in-reply-to", b"references", b"subject", b"mime-version")
 )
-# Fields that a submission server may add if absent.
+# RFC 6409 section 8: a submission server may add these fields if they are missing.
 MAY_COME_ONCE = frozenset((b"sender", b"date", b"message-id"))
 
 
 @dataclass(frozen=True)
 class Arrival:
-    """A message as received by the reader's agent, and the frame with its last octet."""
+    """A message as retrieved by the reader's agent; `frame`, `time_ns`: capture frame with the last octet."""
 
     content: bytes
     frame: int
@@ -40,18 +40,18 @@ class Arrival:
 
     @property
     def body(self) -> bytes:
-        """The octets after the first empty line."""
+        """The body: the octets after the first empty line."""
         return self.content.partition(BLANK_LINE)[2]
 
 
 def header_fields(content: bytes) -> list[tuple[bytes, bytes]]:
-    """Parse the fields of a message in order: the name in lower case, and all of the octets."""
+    """Return the header fields of a message in order, as (name in lower case, octets of the field)."""
     header = content.partition(BLANK_LINE)[0] + b"\r\n"
     return [(found[1].lower(), found[0]) for found in FIELD.finditer(header)]
 
 
 def why_altered(composed: bytes, got: bytes) -> str | None:
-    """Return a change to a message beyond those that the RFCs permit servers; None without one."""
+    """Return a description of a change that RFCs do not permit servers, None if a message has no such change."""
     before, after = composed.partition(BLANK_LINE)[2], got.partition(BLANK_LINE)[2]
     if before != after:
         return f"the body has {len(after)} octets (SHA-256 {digest(after)}), not its {len(before)} ({digest(before)})"
@@ -76,7 +76,7 @@ def _text(octets: bytes) -> str:
 
 
 def arrivals(connection: Connection) -> list[Arrival]:
-    """Return the complete messages retrieved on a connection. Raises Contradiction for an invalid dialogue."""
+    """Return the messages retrieved on a POP3 or IMAP connection. Raises Contradiction for an invalid dialogue."""
     if connection.server.port == pop3.POP3_PORT:
         session = pop3.read_session(connection)
         _sound(session.problem, connection)
@@ -100,9 +100,9 @@ def _sound(problem: str | None, connection: Connection) -> None:
 
 
 def find_arrival(content: bytes, connections: Iterable[Connection]) -> tuple[Connection, Arrival] | None:
-    """Return the connection on which a reader's agent retrieved a message. Raises Contradiction if it was altered.
+    """Return (connection, retrieved message) for a sent message, None if absent. Raises Contradiction if altered.
 
-    None without a message with its body.
+    The message is identified by the body.
     """
     body, altered = content.partition(BLANK_LINE)[2], None
     for connection in connections:
@@ -119,10 +119,10 @@ def find_arrival(content: bytes, connections: Iterable[Connection]) -> tuple[Con
 
 
 def with_crlf(stored: bytes) -> bytes:
-    """Convert a message of a Maildir to lines that end with CRLF, as in protocols."""
+    """Return a message stored in a Maildir with CRLF line ends."""
     return re.sub(rb"\r?\n", b"\r\n", stored)
 
 
 def stored_bodies(contents: Sequence[bytes]) -> list[bytes]:
-    """Return the bodies of messages in a Maildir, with CRLF."""
+    """Return the bodies of messages stored in a Maildir, with CRLF line ends."""
     return [with_crlf(content).partition(BLANK_LINE)[2] for content in contents]

@@ -1,4 +1,4 @@
-"""Common checks of the mail claims: validity of traffic as evidence, and counts of octets."""
+"""Helpers for evidence texts of the mail claims: short digests, and counts of octets."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from experiments.harness.judge.frames import Connection
 
 
 def digest(octets: bytes) -> str:
-    """Return the beginning of the SHA-256, for evidence texts."""
+    """Return the first digits of the SHA-256 of octets, for evidence texts."""
     return hashlib.sha256(octets).hexdigest()[:12]
 
 
 def octets_of(session: Dialogue[Any, Any]) -> int:
-    """Count the octets of a session in both directions, without packet headers."""
+    """Return the octets of a session in both directions, without packet headers."""
     return connection_octets(session.connection)
 
 
 def connection_octets(connection: Connection) -> int:
-    """Count the octets of a connection in both directions, without packet headers."""
+    """Return the octets of a connection in both directions, without packet headers."""
     return len(connection.from_client.stream.data) + len(connection.from_server.stream.data)

@@ -1,4 +1,4 @@
-"""IMAP claim M2: operations on messages in the server's mailbox.
+"""Check that IMAP works on messages in the server's mailbox: folders, flags, search, parts (claims.toml: M2).
 
 Three changes are made in one session and verified in a later one, independent of the server's own replies: a folder, a
 copy in it, a flag. A part of a message and a search are compared with the messages themselves. Then the octets of "the
@@ -23,22 +23,24 @@ from experiments.mail.wire.imap_grammar import ImapGrammarError, Value
 from experiments.mail.wire.pop3 import Pop3Traffic
 
 WHOLE = "BODY[]"
-# RFC 3501 section 6.4.5: a partial FETCH has <origin.octets> behind the section.
+# RFC 3501 section 6.4.5: a partial FETCH has <first octet.number of octets> after the section.
 PARTIAL = re.compile(rb"(?i)BODY(?:\.PEEK)?\[\]<(\d+)\.(\d+)>")
 PART_NUMBER = re.compile(r"BODY\[[1-9][0-9.]*\]")
-# RFC 3501 section 6.4.6: arguments of a STORE on one message.
+# RFC 3501 section 6.4.6: this matches the arguments of a STORE on one message.
 STORED = re.compile(rb"(?i)(\d+) ([+-])FLAGS(?:\.SILENT)? \(([^)]*)\)\Z")
-# RFC 3501 section 2.3.2: flags that no command of these sessions but STORE sets.
+# RFC 3501 section 2.3.2: in these sessions only STORE sets these flags.
 TOUCHED = frozenset(("\\flagged", "\\answered", "\\deleted", "\\draft"))
-# RFC 3501 section 6.4.5: FETCH items that have two names.
+# RFC 3501 section 6.4.5: these FETCH items have two names.
 SAME = {"RFC822": WHOLE, "RFC822.HEADER": "BODY[HEADER]", "RFC822.TEXT": "BODY[TEXT]"}
 
 
 @dataclass(frozen=True)
 class ImapCourse:
-    """Sessions on one mailbox: one that fetches everything, one that makes changes, a later one that verifies them, one
-    that fetches the folder's messages; one that fetches the headers of all messages, by IMAP, by POP3's TOP, and by a
-    download by POP3; and one that fetches an attachment.
+    """Captured sessions on one mailbox, by IMAP and, for comparison of octets, by POP3.
+
+    everything: fetches all messages; works: makes changes; looks: verifies the changes later; folder: fetches the new
+    folder's messages; headers, top, download: fetch the headers of all messages by IMAP, by POP3's TOP and by a POP3
+    download; attachment: fetches an attachment.
     """
 
     everything: ImapTraffic
@@ -53,9 +55,9 @@ class ImapCourse:
 
 @dataclass(frozen=True)
 class MailboxTask:
-    """Task of the session with changes: find the message with this word in its Subject, and copy it into a folder.
+    """Task of the session `works`: find the message with this word in the Subject, and copy it into a folder.
 
-    `attachment`: a part of that message, transferred in base64.
+    attachment: the decoded octets of a part of that message, transferred in base64.
     """
 
     subject: bytes
@@ -65,7 +67,7 @@ class MailboxTask:
 
 @decides("M2")
 def decide_imap(claim: str, course: ImapCourse, contents: Sequence[bytes], asked: MailboxTask) -> Verdict:
-    """Decide M2; `contents`: the messages of the mailbox, lines ending in CRLF."""
+    """Decide claim M2 (IMAP); `contents`: the messages in the mailbox before the sessions, with CRLF line ends."""
     imap = (course.everything, course.works, course.looks, course.folder, course.headers, course.attachment)
 
     def check() -> Finding:
@@ -101,7 +103,7 @@ def _check(course: ImapCourse, contents: Sequence[bytes], asked: MailboxTask) ->
 
 
 def _one(session: ImapSession, verb: str) -> ImapExchange:
-    """Return the first exchange of the command with this name, which must succeed."""
+    """Return the first exchange with this command. Raises Inconclusive if absent, Contradiction if it failed."""
     every = session.exchanges_of(verb)
     if not every:
         raise Inconclusive(f"The session of frame {session.frame} has no {verb}.")
@@ -111,7 +113,7 @@ def _one(session: ImapSession, verb: str) -> ImapExchange:
 
 
 def fetched_messages(session: ImapSession) -> dict[int, bytes]:
-    """Return the messages fetched whole (at once or header and text), by number. Raises ImapGrammarError."""
+    """Return the messages fetched completely, at once or as header and text, by number. Raises ImapGrammarError."""
     parts: dict[int, dict[str, bytes]] = {}
     for exchange in session.exchanges_of("FETCH"):
         for number, items in exchange.fetched().items():
@@ -146,7 +148,7 @@ def _stored(session: ImapSession, contents: Sequence[bytes]) -> dict[int, bytes]
 
 
 def _numbers(exchange: ImapExchange) -> set[int]:
-    """Parse the message numbers of a SEARCH response."""
+    """Return the message numbers in the SEARCH responses of an exchange."""
     values = [value for one in exchange.data("SEARCH") for value in one.values]
     return {int(value) for value in values if isinstance(value, str) and value.isdigit()}
 
@@ -169,7 +171,7 @@ def _search(session: ImapSession, stored: Mapping[int, bytes], asked: MailboxTas
 
 
 def _header(content: bytes) -> bytes:
-    """Return the header of a message, the empty line included."""
+    """Return the header of a message, including the empty line."""
     return content.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
 
 
@@ -179,7 +181,7 @@ def _subject(octets: bytes) -> bytes:
 
 
 def _partial(session: ImapSession, stored: Mapping[int, bytes]) -> int:
-    """Count the octets of partial FETCHes; raise Contradiction unless they are the requested ones."""
+    """Return the number of octets got by partial FETCHes; raise Contradiction if they differ from the message's."""
     brought = 0
     for exchange in session.exchanges_of("FETCH"):
         asked = PARTIAL.search(exchange.command.argument)
@@ -190,7 +192,7 @@ def _partial(session: ImapSession, stored: Mapping[int, bytes]) -> int:
         if not exchange.ok or not parts:
             raise Contradiction(f"{exchange.text!r} in frame {exchange.frames[0]} brings nothing.", *exchange.frames)
         for number, part in parts:
-            # RFC 3501 section 6.4.5: the octets from the origin on, up to the requested number or the end.
+            # RFC 3501 section 6.4.5: a partial FETCH returns at most the requested number of octets from the first on.
             if part != stored.get(number, b"")[start : start + most]:
                 what = f"{len(part)} octets come" if isinstance(part, bytes) else "No part comes"
                 raise Contradiction(
@@ -205,7 +207,7 @@ def _partial(session: ImapSession, stored: Mapping[int, bytes]) -> int:
 
 
 def _copied(session: ImapSession, content: bytes, of: ImapExchange) -> None:
-    """Raise Contradiction unless the only message of the folder is the copied one."""
+    """Raise Contradiction unless the folder contains only the copied message, unaltered."""
     found = list(fetched_messages(session).values())
     if found != [content]:
         what = f"{len(found)} messages" if len(found) != 1 else f"a message of {len(found[0])} octets, not that one"
@@ -217,7 +219,7 @@ def _copied(session: ImapSession, content: bytes, of: ImapExchange) -> None:
 
 
 def _flags(works: ImapSession, looks: ImapSession, number: int) -> None:
-    """Raise Contradiction unless FETCH FLAGS in the later session returns the flags that STORE set before."""
+    """Raise Contradiction unless FETCH FLAGS in the later session (`looks`) returns the flags that STORE had set."""
     expected: dict[int, set[str]] = {}
     for exchange in (one for one in works.exchanges_of("STORE") if one.ok):
         said = STORED.match(exchange.command.argument)
@@ -232,7 +234,7 @@ def _flags(works: ImapSession, looks: ImapSession, number: int) -> None:
     told = {at: items.get("FLAGS") for at, items in asked.fetched().items()}
     for at, flags_said in told.items():
         have = {str(one).lower() for one in flags_said} if isinstance(flags_said, list) else set()
-        # Reading may have set \Seen; the others are set by STORE only.
+        # Compare flags set by STORE only: reading may have set \Seen.
         if have & TOUCHED != expected.get(at, set()) & TOUCHED:
             stored = sorted(expected.get(at, ()))
             raise Contradiction(
@@ -244,7 +246,7 @@ def _flags(works: ImapSession, looks: ImapSession, number: int) -> None:
 
 
 def _attachment(session: ImapSession, attachment: bytes) -> int:
-    """Count the encoded octets of a part; raise Contradiction unless it is the attachment."""
+    """Return the number of encoded octets of a fetched part; raise Contradiction unless it is the attachment."""
     for exchange in session.exchanges_of("FETCH"):
         for items in exchange.fetched().values():
             for name, part in items.items():
@@ -265,7 +267,7 @@ def _attachment(session: ImapSession, attachment: bytes) -> int:
 
 
 def _folder(session: ImapSession, folder: str, of: ImapExchange) -> ImapExchange:
-    """Return the STATUS of the folder; raise Contradiction unless it is listed and has one message."""
+    """Return the STATUS exchange of the folder; raise Contradiction unless it is listed and has one message."""
     names = [_name(one.values[-1]) for exchange in session.exchanges_of("LIST") for one in exchange.data("LIST")]
     status = _one(session, "STATUS")
     if folder not in names:
@@ -298,7 +300,7 @@ def _flagged(session: ImapSession, number: int, of: ImapExchange) -> ImapExchang
 
 
 def _exists(session: ImapSession, count: int) -> ImapExchange:
-    """Return the SELECT or EXAMINE of the mailbox, which must still have this number of messages."""
+    """Return the SELECT or EXAMINE exchange; raise Contradiction unless the mailbox still has `count` messages."""
     opened = next(iter(session.exchanges_of("SELECT", "EXAMINE")), None)
     if opened is None or not opened.ok:
         raise Inconclusive(f"The session of frame {session.frame} opens no mailbox.")
@@ -309,7 +311,7 @@ def _exists(session: ImapSession, count: int) -> ImapExchange:
 
 
 def _volume(course: ImapCourse, stored: Mapping[int, bytes]) -> str:
-    """Describe the octets of fetching all headers; raise Contradiction unless they are fewer than for a download."""
+    """Describe the octets of fetching all headers by IMAP; raise Contradiction unless a POP3 download takes more."""
     imap, top, download = course.headers.sessions[0], course.top.sessions[0], course.download.sessions[0]
     needed = sum(len(octets.partition(b"\r\n\r\n")[0]) + 4 for octets in stored.values())
     items = [each for exchange in imap.exchanges_of("FETCH") for each in exchange.fetched().items()]

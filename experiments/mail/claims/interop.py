@@ -1,4 +1,4 @@
-"""Mail interoperability checks, decided from packets: submission and retrieval by a client, relaying by a server."""
+"""Interoperability checks on captured packets: submission, relaying, and retrieval by POP3 and IMAP."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from experiments.mail.wire.smtp_grammar import Command
 
 
 def sent(cell_id: str, traffic: SmtpTraffic, message: bytes, recipient: str) -> Verdict:
-    """Decide that a message was accepted for this recipient, with its body and the content of its header fields.
+    """Check that a submitted message was accepted for a recipient, with the same body and header contents.
 
-    Some clients append an empty line, and rewrite the header.
+    Some clients append an empty line to the body, and rewrite the header.
     """
 
     def check() -> Finding:
@@ -45,7 +45,7 @@ def sent(cell_id: str, traffic: SmtpTraffic, message: bytes, recipient: str) -> 
 def relayed(
     cell_id: str, traffic: SmtpTraffic, message: bytes, recipient: str, mailbox: Sequence[bytes] | None = None
 ) -> Verdict:
-    """Decide that a message was relayed to this recipient and stored in the mailbox (its files) unaltered."""
+    """Check that a message was relayed to a recipient and stored unaltered; `mailbox`: contents of the files there."""
 
     def check() -> Finding:
         same = [one for one in traffic.messages if one.taken and why_altered(message, one.content) is None]
@@ -76,9 +76,9 @@ def _body(content: bytes) -> bytes:
 
 
 def _means_the_same(message: bytes, sent_: Message) -> None:
-    """Raise Contradiction unless From and To have the same addresses, and Subject the same text.
+    """Raise Contradiction unless From and To have the same addresses, and Subject the same text, in both messages.
 
-    A client may add a display name to an address: mutt adds the system's.
+    A client may add a display name to an address, as mutt adds the user's name from the system.
     """
     before, after = (BytesParser(policy=SMTP).parsebytes(one, headersonly=True) for one in (message, sent_.content))
     for name in ("From", "To", "Subject"):
@@ -90,7 +90,7 @@ def _means_the_same(message: bytes, sent_: Message) -> None:
 
 
 def _said(field: Any) -> Any:
-    """Return the content of a field: the addresses of From and To, the text of others; None if absent."""
+    """Return a field's content for comparison: addresses for From and To, else the text; None if absent."""
     if field is None:
         return None
     return [address.addr_spec for address in field.addresses] if hasattr(field, "addresses") else str(field)
@@ -105,7 +105,7 @@ def _recipients(message: Message) -> list[str]:
 
 
 def fetched_by_pop3(cell_id: str, traffic: Pop3Traffic, contents: Sequence[bytes]) -> Verdict:
-    """Decide that every message was retrieved whole by RETR."""
+    """Check that every message was retrieved completely by POP3's RETR."""
 
     def check() -> Finding:
         retr = [exchange for session in traffic.sessions for exchange in session.exchanges_of("RETR") if exchange.ok]
@@ -117,7 +117,7 @@ def fetched_by_pop3(cell_id: str, traffic: Pop3Traffic, contents: Sequence[bytes
 
 
 def fetched_by_imap(cell_id: str, traffic: ImapTraffic, contents: Sequence[bytes]) -> Verdict:
-    """Decide that every message was retrieved whole by FETCH, at once or its header and its text."""
+    """Check that every message was retrieved completely by IMAP's FETCH, at once or as header and text."""
 
     def check() -> Finding:
         try:
@@ -132,7 +132,7 @@ def fetched_by_imap(cell_id: str, traffic: ImapTraffic, contents: Sequence[bytes
 
 
 def _are(contents: Iterable[bytes], got: Iterable[bytes], frame: int) -> None:
-    """Raise Contradiction unless the retrieved messages are exactly the expected ones."""
+    """Raise Contradiction unless the retrieved messages are the expected ones, each once."""
     wanted, found = Counter(contents), Counter(got)
     for octets in found:
         if octets not in wanted:

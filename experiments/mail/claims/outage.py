@@ -1,4 +1,4 @@
-"""Outage claim S5: while its peer is down a server queues accepted messages, retries, delivers, and loses none.
+"""Check that an MTA queues mail while its peer is down, retries, and loses no message (claims.toml: S5).
 
 Known beside the packets are the times of the peer's outage, and of the sender's server's kill (SIGKILL) and restart.
 The rest is captured: messages accepted by the sender's server (its 250), attempts that the peer refuses (RST) or that
@@ -30,16 +30,16 @@ from experiments.mail.wire.smtp import BLANK_LINE, SMTP_PORT, Message, SmtpTraff
 from experiments.mail.wire.smtp_grammar import Command
 
 FINAL_RECIPIENT = re.compile(rb"(?im)^Final-Recipient:([^\r\n]*)")
-# Maximum time to record a delivery on disk: half a second is a very slow disk.
+# An MTA killed within this time after a reply may not have recorded it on disk (half a second: a very slow disk).
 RECORDED_NS = NS // 2
 
 
 @dataclass(frozen=True)
 class Outage:
-    """Times of the peer's failure and return (None: no return), and of kill and restart of the sender's server.
+    """Times of an outage: failure and return of the peer (back_ns None: no return), kills of the sender's MTA.
 
-    `bound_s`: permitted time from the return to the next attempt; `receiver`: the peer's address; `keeping`: the RFC's
-    retry intervals, if required, for a peer that does not return.
+    bound_s: permitted time from the return to the next attempt; receiver: the peer's address; keeping: the RFC's retry
+    intervals, if required, for a peer that does not return.
     """
 
     kind: str
@@ -53,10 +53,11 @@ class Outage:
 
 @dataclass(frozen=True)
 class Episode:
-    """One outage: messages into and out of the sender's server, at its interface; messages to the peer, at the peer's;
-    and the final mailbox (the sender's, if the peer did not return).
+    """Captured traffic of one outage.
 
-    `composed`: the messages to be submitted, if known.
+    submitted, leaving: messages to and from the sender's server, at its interface; arriving: messages at the peer's
+    interface; mailbox: its final content (the sender's mailbox if the peer did not return); composed: the messages to
+    be submitted, if known.
     """
 
     outage: Outage
@@ -68,7 +69,7 @@ class Episode:
 
 
 def attempts(episode: Episode) -> list[Attempt]:
-    """Return every attempt to reach the peer, in order."""
+    """Return all attempts of the sender's server to connect to the peer, in order of time."""
     every = [connection for connection in episode.leaving.others if _is_to_peer(connection, episode.outage)]
     every += [
         session.connection for session in episode.leaving.sessions if _is_to_peer(session.connection, episode.outage)
@@ -89,7 +90,7 @@ def _attempt(connection: Connection) -> Attempt:
 
 
 def during(episode: Episode) -> list[Attempt]:
-    """Return the failed attempts during the outage."""
+    """Return the failed connection attempts during the outage."""
     outage = episode.outage
     end_ns = outage.back_ns or max((attempt.began_ns for attempt in attempts(episode)), default=0) + 1
     return [
@@ -98,7 +99,7 @@ def during(episode: Episode) -> list[Attempt]:
 
 
 def next_attempt(episode: Episode) -> Attempt | None:
-    """Return the first answered attempt after the return."""
+    """Return the first answered attempt after the peer's return, None if there is none or the peer did not return."""
     back_ns = episode.outage.back_ns
     if back_ns is None:
         return None
@@ -114,10 +115,10 @@ def next_attempt(episode: Episode) -> Attempt | None:
 
 @decides("S5")
 def decide_outage(claim: str, episodes: Sequence[Episode], given_up: Sequence[Episode] = ()) -> Verdict:
-    """Decide S5 by outages after which the peer returns, and by those after which it does not (`given_up`)."""
+    """Decide claim S5; `episodes`: outages after which the peer returns; `given_up`: outages without a return."""
     every = [*episodes, *given_up]
     traffic = [part for one in every for part in (one.submitted, one.mailbox)]
-    # A server without any session is evidence, too: then the check finds that nothing was delivered.
+    # Require no sessions of the sender's server here: without one, the check finds that nothing was delivered.
     passed = [part for episode in episodes for part in (episode.leaving, episode.arriving) if part is not None]
     traffic += [part for part in passed if part.sessions or part.dropped]
 
@@ -136,7 +137,7 @@ def decide_outage(claim: str, episodes: Sequence[Episode], given_up: Sequence[Ep
 
 
 def _course(episode: Episode) -> Finding:
-    """Check one outage; return a description and its frames. Raises Contradiction, Inconclusive."""
+    """Check an outage with a return; return (description, frames). Raises Contradiction, Inconclusive."""
     outage, taken = episode.outage, _taken(episode)
     contents = list(fetched_messages(episode.mailbox.sessions[-1]).values())
     held, sent, arrived = Counter(map(_body, contents)), _sent(episode), _arrived(episode)
@@ -155,12 +156,12 @@ def _course(episode: Episode) -> Finding:
 
 
 def _taken(episode: Episode) -> dict[bytes, Message]:
-    """Return the messages accepted by the sender's server, by body; all composed ones must be among them."""
+    """Return the accepted messages by body. Raises Contradiction if a composed message is not among them."""
     traffic = episode.submitted
     found = {message.body: message for message in traffic.messages if message.taken}
     if not found:
         raise Inconclusive("The sender's server took no message over.")
-    # Some agents append an empty line to a message.
+    # Ignore empty lines at the end, which some agents append to a message.
     handed = {body.rstrip(b"\r\n") for body in found}
     missing = sum(_body(one).rstrip(b"\r\n") not in handed for one in episode.composed)
     if missing:
@@ -177,7 +178,7 @@ def _body(content: bytes) -> bytes:
 
 
 def _none_altered(taken: dict[bytes, Message], contents: Sequence[bytes]) -> None:
-    """Raise Contradiction if a message in the mailbox differs from the accepted one (see claims.delivery)."""
+    """Raise Contradiction if a message in the mailbox has a change that RFCs do not permit (claims.delivery)."""
     for content in contents:
         message = taken.get(_body(content))
         why = why_altered(message.content, content) if message is not None else None
@@ -188,10 +189,10 @@ def _none_altered(taken: dict[bytes, Message], contents: Sequence[bytes]) -> Non
 
 
 def _tried(episode: Episode) -> list[Attempt]:
-    """Return the failed attempts; the peer must have been retried repeatedly, and must not have accepted a message."""
+    """Return the failed attempts. Raises Contradiction without a retry, Inconclusive if the peer was not down."""
     outage, failed = episode.outage, during(episode)
     for attempt in attempts(episode):
-        # A retransmitted SYN may be answered after the peer's return.
+        # Compare the time of the answer, since a retransmitted SYN may be answered after the peer's return.
         if attempt.answered_ns is not None and outage.began_ns <= attempt.answered_ns < (outage.back_ns or 0):
             raise Inconclusive(f"The peer answers in frame {attempt.frame}, where it was to be away.")
     if not was_retried(failed):
@@ -219,12 +220,12 @@ def _resumed(episode: Episode) -> Attempt:
 
 
 def _after_s(first: Attempt, outage: Outage) -> float:
-    """Return the time from the return to the first answered attempt."""
+    """Return the seconds from the peer's return to the first answered attempt."""
     return max(0, first.began_ns - (outage.back_ns or 0)) / NS
 
 
 def _sent(episode: Episode) -> dict[bytes, list[Message]]:
-    """Return the transfers of each body that the sender's server made, with or without a reply."""
+    """Return the transfers to the peer by body, with or without a reply."""
     found: dict[bytes, list[Message]] = {}
     for message in episode.leaving.messages:
         found.setdefault(message.body, []).append(message)
@@ -232,7 +233,7 @@ def _sent(episode: Episode) -> dict[bytes, list[Message]]:
 
 
 def _arrived(episode: Episode) -> dict[bytes, list[tuple[int, Message]]]:
-    """Return the times at which the peer accepted each body."""
+    """Return (time in ns, message) for each acceptance by the peer, by body."""
     found: dict[bytes, list[tuple[int, Message]]] = {}
     for message in episode.arriving.messages if episode.arriving is not None else ():
         if message.taken and message.sent.final is not None:
@@ -254,7 +255,7 @@ def _none_lost(taken: dict[bytes, Message], held: Counter[bytes], sent: dict[byt
 
 
 def _duplicates(episode: Episode, held: Counter[bytes], sent: dict[bytes, list[Message]]) -> str:
-    """Describe duplicate messages; each extra copy needs a transfer whose outcome the sender cannot know."""
+    """Describe duplicates; raise Contradiction if the sender knew that the earlier transfer had succeeded."""
     twice = {body: copies for body, copies in held.items() if copies > 1}
     for body, copies in twice.items():
         transfers = sent.get(body, [])
@@ -272,7 +273,7 @@ def _duplicates(episode: Episode, held: Counter[bytes], sent: dict[bytes, list[M
 
 
 def _is_in_doubt(message: Message, kills: Iterable[tuple[int, int]]) -> bool:
-    """Return True if the sender cannot know the outcome: no reply, or killed before or right after the reply."""
+    """Return True if the sender may not know a transfer's outcome: no reply, or killed before it was recorded."""
     reply = message.sent.final
     if reply is None:
         return True
@@ -282,7 +283,7 @@ def _is_in_doubt(message: Message, kills: Iterable[tuple[int, int]]) -> bool:
 def _killed(
     episode: Episode, kill: tuple[int, int], taken: dict[bytes, Message], sent: dict[bytes, list[Message]]
 ) -> str:
-    """Describe a kill with the number of queued messages, which must be positive during the outage."""
+    """Describe a kill of the sender's MTA; raise Inconclusive if the queue was empty during the outage."""
     killed_ns, _ = kill
     queued = [
         body
@@ -301,7 +302,7 @@ def _is_done(message: Message, at_ns: int) -> bool:
 
 
 def _reported(episode: Episode) -> Finding:
-    """Describe the messages to a peer that does not return: each must cause a DSN."""
+    """Check an outage without a return: each message must cause a DSN; return (description, frames)."""
     failed, taken = during(episode), _taken(episode)
     if not was_retried(failed):
         raise Contradiction(f"{episode.outage.kind}: {len(failed)} attempts at once before it gives up.")
@@ -324,7 +325,7 @@ def _keeping(outage: Outage, failed: Sequence[Attempt]) -> str:
 
 
 def _reports(traffic: ImapTraffic) -> Iterator[bytes]:
-    """Return the DSNs of failed delivery (RFC 3464) in the mailbox, with all octets."""
+    """Yield the octets of the DSNs in the mailbox that report failed delivery (RFC 3464)."""
     for content in fetched_messages(traffic.sessions[-1]).values():
         made = email.message_from_bytes(content)
         if made.get_content_type() != "multipart/report":
@@ -336,20 +337,20 @@ def _reports(traffic: ImapTraffic) -> Iterator[bytes]:
 
 
 def _is_of(report: bytes, message: Message) -> bool:
-    """Return True if a DSN contains a message, and a failed recipient of it (RFC 3464 section 2.3)."""
+    """Return True if a DSN contains a message and names one of its recipients as failed (RFC 3464 section 2.3)."""
     recipients = [recipient.command.path for recipient in message.recipients if isinstance(recipient.command, Command)]
     named = [one.decode(errors="replace").lower() for one in FINAL_RECIPIENT.findall(report)]
     return _token(message.body) in report and any(recipient.lower() in one for recipient in recipients for one in named)
 
 
 def _token(body: bytes) -> bytes:
-    """Return the first line of a message, which identifies it in a DSN."""
+    """Return the first line of a body, which identifies the message in a DSN."""
     return body.partition(b"\r\n")[0]
 
 
 @dataclass(frozen=True)
 class Resumption:
-    """The interval from the last failed attempt to the first message after the return: times in ns."""
+    """Resumption of delivery: last failed attempt, first answered attempt and its further events (times in ns)."""
 
     failed: Attempt
     first: Attempt
@@ -359,7 +360,7 @@ class Resumption:
 
 
 def resumption(episode: Episode) -> Resumption | None:
-    """Return the resumption of delivery; None without one."""
+    """Return the resumption of delivery after an outage, None if no message was delivered or no attempt failed."""
     first, failed = next_attempt(episode), during(episode)
     if first is None or not failed:
         return None

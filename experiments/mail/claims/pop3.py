@@ -1,4 +1,4 @@
-"""POP3 claim M1: authorization, then download, then delete or keep.
+"""Check of POP3 sessions: authorization, download, and deletion or keeping of messages (claims.toml: M1).
 
 Source: RFC 1939 sections 4 (AUTHORIZATION), 5 (TRANSACTION) and 6 (UPDATE: marked messages are deleted by QUIT).
 """
@@ -13,15 +13,16 @@ from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusi
 from experiments.mail.claims.evidence import digest
 from experiments.mail.wire.pop3 import Pop3Exchange, Pop3Session, Pop3Traffic
 
-# RFC 1939 section 5: commands allowed in the TRANSACTION state only.
+# RFC 1939 section 5: these commands are permitted in the TRANSACTION state only.
 TRANSACTIONS = ("STAT", "LIST", "RETR", "DELE", "NOOP", "RSET", "TOP", "UIDL")
 
 
 @dataclass(frozen=True)
 class Pop3Course:
-    """Sessions on one maildrop, in this order: one with a wrong password, which still sends TRANSACTION commands; one
-    that downloads and keeps; one that marks a message and ends without QUIT; one that inspects; one that downloads and
-    deletes; one that inspects again, and downloads the rest.
+    """Captured POP3 sessions on one maildrop, in the order of the fields.
+
+    refused: wrong password, then TRANSACTION commands; keeps: downloads and keeps; drops: marks a message and ends
+    without QUIT; between: counts the messages; deletes: downloads and deletes; after: counts again, downloads the rest.
     """
 
     refused: Pop3Traffic
@@ -33,13 +34,13 @@ class Pop3Course:
 
     @property
     def every(self) -> tuple[Pop3Traffic, ...]:
-        """All sessions in order."""
+        """All sessions in order of time."""
         return self.refused, self.keeps, self.drops, self.between, self.deletes, self.after
 
 
 @decides("M1")
 def decide_pop3(claim: str, course: Pop3Course, contents: Sequence[bytes]) -> Verdict:
-    """Decide M1; `contents`: the messages of the maildrop at the beginning, lines ending in CRLF."""
+    """Decide claim M1 (POP3); `contents`: the messages in the maildrop before the sessions, with CRLF line ends."""
 
     def check() -> Finding:
         for session in (session for one in course.every for session in one.sessions):
@@ -78,7 +79,7 @@ def _nothing_before_proof(session: Pop3Session) -> None:
 
 
 def _refused(session: Pop3Session) -> Pop3Exchange:
-    """Return the exchange that refuses a wrong password; later commands must be refused as well."""
+    """Return the exchange that refuses a wrong password. Raises Contradiction if a password is accepted."""
     attempts = session.exchanges_of("PASS", "APOP", "AUTH")
     if not attempts or not session.exchanges_of(*TRANSACTIONS):
         raise Inconclusive("No session asks for messages with a wrong password.")
@@ -88,7 +89,7 @@ def _refused(session: Pop3Session) -> Pop3Exchange:
 
 
 def _dropped(session: Pop3Session) -> Pop3Exchange:
-    """Return the DELE of a session without QUIT, which must delete nothing (RFC 1939 section 6)."""
+    """Return the successful DELE of a session without QUIT (RFC 1939 section 6). Raises Inconclusive without one."""
     marked = next((exchange for exchange in session.exchanges_of("DELE") if exchange.ok), None)
     if marked is None or session.exchanges_of("QUIT"):
         raise Inconclusive("No session marks a message and ends without QUIT.")
@@ -96,15 +97,15 @@ def _dropped(session: Pop3Session) -> Pop3Exchange:
 
 
 def count(traffic: Pop3Traffic, contents: Sequence[bytes] | None = None) -> tuple[int, Pop3Exchange]:
-    """Return the number of messages by the session's STAT, and that exchange. Raises Contradiction.
+    """Return (number of messages, exchange) of a session's STAT. Raises Contradiction for a wrong reply.
 
-    `contents`: the messages, whose total size STAT has to return as well (RFC 1939 section 11: lines end in CRLF).
+    `contents`: the expected messages, whose total size STAT must return (RFC 1939 section 11: CRLF line ends).
     """
     asked = traffic.sessions[0].exchanges_of("STAT")
     if not asked:
         raise Inconclusive(f"The session of frame {traffic.sessions[0].frame} does not ask for the count.")
     words = asked[0].final.message.split() if asked[0].ok and asked[0].final is not None else []
-    # RFC 1939 section 5, STAT: "+OK nn mm" is the format that servers are required to use.
+    # RFC 1939 section 5: servers are required to reply to STAT in the format "+OK nn mm".
     if len(words) < 2 or not words[0].isdigit():
         raise Contradiction(f"{asked[0].text!r} in frame {asked[0].frames[-1]} has no count.", *asked[0].frames)
     octets = sum(map(len, contents or ()))
@@ -117,7 +118,7 @@ def count(traffic: Pop3Traffic, contents: Sequence[bytes] | None = None) -> tupl
 
 
 def downloaded(traffic: Pop3Traffic) -> list[Pop3Exchange]:
-    """Return the RETRs of a session, all of which must succeed. Raises Contradiction."""
+    """Return the RETR exchanges of a session. Raises Contradiction if one failed."""
     asked = traffic.sessions[0].exchanges_of("RETR")
     for exchange in asked:
         if not exchange.ok:
@@ -126,7 +127,7 @@ def downloaded(traffic: Pop3Traffic) -> list[Pop3Exchange]:
 
 
 def _kept(course: Pop3Course, contents: Sequence[bytes]) -> list[Pop3Exchange]:
-    """Return the downloads of the session that keeps; Contradiction unless they are all messages, and all remain."""
+    """Return the RETRs of the session `keeps`. Raises Contradiction unless all messages were got and all remain."""
     asked = downloaded(course.keeps)
     _are(asked, contents)
     if len(asked) != len(contents):
@@ -146,7 +147,7 @@ def _kept(course: Pop3Course, contents: Sequence[bytes]) -> list[Pop3Exchange]:
 
 
 def _are(asked: Sequence[Pop3Exchange], contents: Sequence[bytes]) -> None:
-    """Raise Contradiction unless each download is a message of the maildrop, and no message is returned twice."""
+    """Raise Contradiction unless each download is a message of the maildrop, without repetition."""
     left = Counter(contents)
     for one in asked:
         if not left[one.content]:
@@ -159,7 +160,7 @@ def _are(asked: Sequence[Pop3Exchange], contents: Sequence[bytes]) -> None:
 
 
 def _deleted(course: Pop3Course, contents: Sequence[bytes]) -> list[Pop3Exchange]:
-    """Return the DELEs of the session that deletes; raise Contradiction unless exactly these messages are deleted."""
+    """Return the DELEs of the session `deletes`. Raises Contradiction unless exactly these messages are deleted."""
     session = course.deletes.sessions[0]
     asked, got = session.exchanges_of("DELE"), {one.command.argument for one in downloaded(course.deletes)}
     _are(downloaded(course.deletes), contents)
@@ -187,7 +188,7 @@ def _deleted(course: Pop3Course, contents: Sequence[bytes]) -> list[Pop3Exchange
 
 
 def _left(traffic: Pop3Traffic, rest: Sequence[bytes]) -> None:
-    """Raise Contradiction unless a session downloads the remaining messages, each with its size by LIST."""
+    """Raise Contradiction unless a session downloads the messages in `rest`, with the sizes that LIST returns."""
     session, got = traffic.sessions[0], downloaded(traffic)
     if len(got) != len(rest):
         raise Inconclusive(f"{len(got)} of the {len(rest)} messages that are left were downloaded.")
@@ -211,7 +212,7 @@ def _left(traffic: Pop3Traffic, rest: Sequence[bytes]) -> None:
 
 
 def _sizes(session: Pop3Session) -> dict[str, int]:
-    """Return the octets of each message by its number, from LIST (RFC 1939 section 5: a scan listing)."""
+    """Return {message number: octets} from the scan listing of LIST (RFC 1939 section 5)."""
     asked = next((exchange for exchange in session.exchanges_of("LIST") if not exchange.command.argument), None)
     if asked is None or not asked.ok:
         raise Inconclusive(f"The session of frame {session.frame} has no LIST.")

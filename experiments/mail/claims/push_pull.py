@@ -1,4 +1,4 @@
-"""Push and pull claim M4: direction of connection set-up and of the payload, in HTTP and SMTP.
+"""Check that HTTP pulls and SMTP pushes: direction of connection set-up and of the payload (claims.toml: M4).
 
 In HTTP the receiver of the payload opens the connection (pull), in SMTP its sender (push). In both, commands and
 responses are lines of ASCII, and a response has a code of three digits.
@@ -26,7 +26,7 @@ HTTP_PORT, SMTP_PORT = 80, 25
 
 @dataclass(frozen=True)
 class Pull:
-    """A load by HTTP, its expected payload, and the client's address."""
+    """HTTP traffic, the object expected in it, and the address of the client that wants the object."""
 
     load: PageLoad
     payload: bytes
@@ -35,7 +35,7 @@ class Pull:
 
 @dataclass(frozen=True)
 class Push:
-    """Mail between two servers, the message, and the addresses of sender and receiver."""
+    """SMTP traffic between two servers, the message expected in it, and the addresses of sender and receiver."""
 
     traffic: SmtpTraffic
     content: bytes
@@ -45,7 +45,7 @@ class Push:
 
 @decides("M4")
 def decide_push_and_pull(claim: str, pulls: Sequence[Pull], pushes: Sequence[Push]) -> Verdict:
-    """Decide M4 from loads by HTTP and deliveries by SMTP, ideally in both directions between two servers."""
+    """Decide claim M4 from HTTP loads and SMTP deliveries, ideally in both directions between two servers."""
 
     def check() -> Finding:
         pulled = [_pulled(one) for one in pulls]
@@ -64,7 +64,7 @@ def decide_push_and_pull(claim: str, pulls: Sequence[Pull], pushes: Sequence[Pus
 
 
 def _pulled(pull: Pull) -> int:
-    """Return the SYN of the connection on which the client received the payload. Raises Contradiction."""
+    """Return the frame of the SYN by which the client opened the object's connection. Raises Contradiction."""
     for conversation in pull.load.conversations:
         for exchange in conversation.exchanges:
             if exchange.response is not None and exchange.response.body == pull.payload:
@@ -95,7 +95,7 @@ def _opened_by(connection: Connection, address: str, why: str) -> None:
 
 
 def message_with(traffic: SmtpTraffic, content: bytes) -> tuple[SmtpSession, Message] | None:
-    """Return the session that carried a message, with permitted changes only, and the message as captured."""
+    """Return (session, captured message) of a message with permitted changes only, None if there is none."""
     for session in traffic.sessions:
         for message in session.messages:
             if message.taken and why_altered(content, message.content) is None:
@@ -104,7 +104,7 @@ def message_with(traffic: SmtpTraffic, content: bytes) -> tuple[SmtpSession, Mes
 
 
 def _pushed(push: Push) -> int:
-    """Return the SYN of the connection on which its client sent the message. Raises Contradiction."""
+    """Return the frame of the SYN by which the sender opened the message's connection. Raises Contradiction."""
     found = message_with(push.traffic, push.content)
     if found is None:
         frame = push.traffic.sessions[0].connection.syn.frame
@@ -121,7 +121,7 @@ def _pushed(push: Push) -> int:
 
 
 def _http_lines(load: PageLoad) -> int:
-    """Count the lines of commands and responses; raise Contradiction for a malformed one."""
+    """Return the number of request and status lines; raise Contradiction for a malformed line."""
     lines = 0
     for conversation in load.conversations:
         frame = conversation.connection.syn.frame

@@ -1,4 +1,4 @@
-"""SMTP refusals: the required cause of each reply code from 421 on, and another reply without that cause.
+"""Checks of SMTP reply codes from 421 on: each has its specified cause, and is not sent without that cause.
 
     421          unsolicited, after a signal to the server; it closes the connection and accepts no new one
     450          a mailbox unavailable for now; the same RCPT is refused again within the delay, accepted after it
@@ -39,7 +39,7 @@ POSITIVE = (250, 251)
 
 
 def shutting_down(scenario: Scenario) -> Finding:
-    """Check 421: a server that shuts down sends it unsolicited, closes the connection, and accepts no new one."""
+    """Check 421: a server that shuts down sends 421 unsolicited, closes the connection, and accepts no new one."""
     for session in scenario.sessions:
         for reply in (one for one in session.unsolicited if one.code == 421):
             fin = session.connection.from_server.fin
@@ -63,7 +63,7 @@ def shutting_down(scenario: Scenario) -> Finding:
 
 
 def mailbox_unavailable(scenario: Scenario) -> Finding:
-    """Check 450: the recipient is temporarily rejected; the same RCPT is accepted after the greylisting delay only."""
+    """Check 450: a recipient is rejected for now; the same RCPT is accepted only after the greylisting delay."""
     _, first = answered(scenario, 450, "RCPT")
     second = repeated_exchange(scenario, first, *POSITIVE)
     waited_s = (second.command.first_ns - first.command.first_ns) / 1e9
@@ -108,7 +108,7 @@ def insufficient_storage(scenario: Scenario) -> Finding:
 
 
 def _taken_before(scenario: Scenario, refused: SmtpExchange) -> None:
-    """Raise Contradiction unless the same command was accepted before, which shows that the refusal has a cause."""
+    """Raise Contradiction unless the refused command was accepted earlier in the scenario."""
     for session in scenario.sessions:
         for exchange in session.exchanges:
             if exchange is refused:
@@ -118,7 +118,7 @@ def _taken_before(scenario: Scenario, refused: SmtpExchange) -> None:
 
 
 def unknown_verb(scenario: Scenario) -> Finding:
-    """Check 500: a verb of no RFC; the session continues."""
+    """Check 500: a verb that is in no RFC is rejected, and the session continues."""
     _, asked = answered(scenario, 500)
     verb = command(asked).verb
     if verb in ARGUMENTS or verb in OTHER_VERBS:
@@ -130,7 +130,7 @@ def unknown_verb(scenario: Scenario) -> Finding:
 
 
 def syntax_error(scenario: Scenario) -> Finding:
-    """Check 501: a known verb with bad syntax; with correct syntax it is accepted."""
+    """Check 501: a known verb with bad syntax is rejected; with correct syntax it is accepted."""
     _, asked = answered(scenario, 501)
     why = command(asked).why_malformed
     if asked.verb not in ARGUMENTS or why is None:
@@ -140,7 +140,7 @@ def syntax_error(scenario: Scenario) -> Finding:
 
 
 def not_implemented(scenario: Scenario) -> Finding:
-    """Check 502: a verb of some RFC that the server does not advertise."""
+    """Check 502: a verb of an RFC that the server does not announce is rejected."""
     session, asked = answered(scenario, 502)
     if asked.verb not in OTHER_VERBS:
         raise Contradiction(f"502 answers {asked.text!r}, no verb of another RFC.", asked.command.frame)
@@ -151,7 +151,7 @@ def not_implemented(scenario: Scenario) -> Finding:
 
 
 def bad_sequence(scenario: Scenario) -> Finding:
-    """Check 503: a command before the one that it requires; the same is accepted after that."""
+    """Check 503: a command out of sequence is rejected; the same command in sequence is accepted."""
     _, asked = answered(scenario, 503)
     if command(asked).why_malformed is not None:
         raise Contradiction(f"503 answers {asked.text!r}, which is wrong at any place.", asked.command.frame)
@@ -163,7 +163,7 @@ def bad_sequence(scenario: Scenario) -> Finding:
 
 
 def parameter_not_implemented(scenario: Scenario) -> Finding:
-    """Check 504: a well-formed parameter that the server does not support; a supported one is accepted."""
+    """Check 504: a well-formed but unsupported parameter is rejected; a supported parameter is accepted."""
     session, asked = answered(scenario, 504)
     said = command(asked)
     if said.why_malformed is not None or b" " not in said.argument:
@@ -177,7 +177,7 @@ def parameter_not_implemented(scenario: Scenario) -> Finding:
 
 
 def unknown_user(scenario: Scenario) -> Finding:
-    """Check 550: no such user; another user of the same domain is accepted."""
+    """Check 550: an unknown user is rejected; another user of the same domain is accepted."""
     _, asked = answered(scenario, 550, "RCPT")
     other = similar_exchange(scenario, asked, 250)
     if command(asked).path.rpartition("@")[2] != command(other).path.rpartition("@")[2]:
@@ -188,7 +188,7 @@ def unknown_user(scenario: Scenario) -> Finding:
 
 
 def user_moved(scenario: Scenario) -> Finding:
-    """Check 551: the user has moved; the mailbox in the reply is accepted by its server."""
+    """Check 551: a user who has moved is rejected; the server of the mailbox in the reply accepts that mailbox."""
     session, asked = answered(scenario, 551, "RCPT")
     for other in scenario.sessions:
         for exchange in other.exchanges_of("RCPT"):
@@ -232,7 +232,7 @@ def _emptied(scenario: Scenario, refused: Message, after: Message) -> None:
 
 
 def invalid_mailbox(scenario: Scenario) -> Finding:
-    """Check 553: the path violates the grammar of a mailbox; a valid one is accepted."""
+    """Check 553: a path that violates the grammar of a mailbox is rejected; a valid path is accepted."""
     _, asked = answered(scenario, 553, "RCPT", "MAIL", "VRFY")
     why = command(asked).why_malformed
     if why is None or not command(asked).path:
@@ -242,7 +242,7 @@ def invalid_mailbox(scenario: Scenario) -> Finding:
 
 
 def no_valid_recipients(scenario: Scenario) -> Finding:
-    """Check 554: DATA after every recipient was refused; after an accepted one the reply is 354."""
+    """Check 554: DATA is rejected if every recipient was refused; after an accepted recipient the reply is 354."""
     session, asked = answered(scenario, 554, "DATA")
     place = next(at for at, one in enumerate(session.exchanges) if one is asked)
     recipients = [exchange for exchange in session.exchanges[:place] if exchange.verb == "RCPT"]

@@ -1,4 +1,4 @@
-"""SMTP reply code claim S6: each of the 21 reply codes in the course is sent for its specified cause.
+"""Checks of 21 SMTP reply codes: each is sent for the cause that RFC 5321 specifies (claims.toml: S6).
 
 A code alone is no proof: a server could send 452 at any time. For each code a scenario must therefore show the command
 and the cause, as far as packets show it; for a cause inside the host (a full disk), `Scenario.facts` has the
@@ -40,9 +40,9 @@ CODES = (211, 214, 220, 221, 250, 251, 354, 421, 450, 451, 452, 500, 501, 502, 5
 
 @dataclass(frozen=True)
 class Scenario:
-    """Traffic for one code: SMTP at the client and at the server, and the sessions of a reader's agent.
+    """Captured traffic for one reply code: SMTP at client and server, and connections of a reader's agent.
 
-    `facts`: observations inside the server's host, by name.
+    facts: observations inside the server's host by name, such as free disk space in octets.
     """
 
     client: SmtpTraffic
@@ -52,7 +52,7 @@ class Scenario:
 
     @property
     def sessions(self) -> tuple[SmtpSession, ...]:
-        """The client's sessions."""
+        """The SMTP sessions at the client."""
         return self.client.sessions
 
 
@@ -63,9 +63,9 @@ Check = Callable[[Scenario], Finding]
 def decide_reply_causes(
     claim: str, scenarios: Mapping[int, Scenario], checks: Mapping[int, Check], broken: Mapping[int, str] | None = None
 ) -> Verdict:
-    """Decide S6 from one scenario per reply code; `checks`: the check of each code.
+    """Decide claim S6 from one scenario per reply code; `checks`: the check function of each code.
 
-    `broken`: the scenarios that could not be completed, and the reasons.
+    broken: reasons by code for scenarios that could not be completed.
     """
     broken = broken or {}
     missing = [code for code in CODES if code not in scenarios and code not in broken]
@@ -94,11 +94,11 @@ def decide_reply_causes(
     return shown(claim, "\n".join([f"All {len(CODES)} codes, each by its cause:", *evidence]), frames)
 
 
-# Functions that several checks share.
+# Functions that several checks share follow.
 
 
 def answered(scenario: Scenario, code: int, *verbs: str) -> tuple[SmtpSession, SmtpExchange]:
-    """Return the first exchange with this code, of one of these verbs. Raises Contradiction."""
+    """Return (session, exchange) of the first reply with a code to one of these verbs. Raises Contradiction."""
     for session in scenario.sessions:
         for exchange in session.exchanges:
             if exchange.code == code and (not verbs or exchange.verb in verbs):
@@ -110,7 +110,7 @@ def answered(scenario: Scenario, code: int, *verbs: str) -> tuple[SmtpSession, S
 
 
 def repeated_exchange(scenario: Scenario, first: SmtpExchange, *codes: int) -> SmtpExchange:
-    """Return a later exchange of the same octets with one of these codes. Raises Contradiction."""
+    """Return a later exchange with the same command octets and one of these codes. Raises Contradiction."""
     for one in later_exchanges(scenario, first):
         if one.command.octets == first.command.octets and one.code in codes:
             return one
@@ -119,7 +119,7 @@ def repeated_exchange(scenario: Scenario, first: SmtpExchange, *codes: int) -> S
 
 
 def similar_exchange(scenario: Scenario, first: SmtpExchange, *codes: int) -> SmtpExchange:
-    """Return an exchange of the same verb with another argument and one of these codes. Raises Contradiction."""
+    """Return an exchange with the same verb, another argument and one of these codes. Raises Contradiction."""
     for session in scenario.sessions:
         for exchange in session.exchanges_of(first.verb):
             if exchange.command.octets != first.command.octets and exchange.code in codes:
@@ -129,33 +129,33 @@ def similar_exchange(scenario: Scenario, first: SmtpExchange, *codes: int) -> Sm
 
 
 def later_exchanges(scenario: Scenario, first: SmtpExchange) -> Sequence[SmtpExchange]:
-    """Return the exchanges after one, in this session and later ones."""
+    """Return the exchanges after `first`, in its session and in later sessions."""
     every = [exchange for session in scenario.sessions for exchange in session.exchanges]
     return every[next(place for place, one in enumerate(every) if one is first) + 1 :]
 
 
 def command(exchange: SmtpExchange) -> Command:
-    """Return the command of an exchange. Raises Contradiction for mail data."""
+    """Return the command of an exchange. Raises Contradiction if it is mail data."""
     if not isinstance(exchange.command, Command):
         raise Contradiction(f"{exchange.text!r} is no command.", exchange.command.frame)
     return exchange.command
 
 
 def reply_lines(exchange: SmtpExchange) -> tuple[str, ...]:
-    """Return the lines of a reply, without their code."""
+    """Return the text of a reply by lines, without the code; empty without a reply."""
     return exchange.final.lines if exchange.final is not None else ()
 
 
 def of_both(first: SmtpExchange, second: SmtpExchange) -> list[int]:
-    """Return the frames of two exchanges."""
+    """Return the frame numbers of two exchanges."""
     return [*first.frames, *second.frames]
 
 
-# Checks of the codes from 211 to 354.
+# Checks of the codes from 211 to 354 follow.
 
 
 def system_status(scenario: Scenario) -> Finding:
-    """Check 211: HELP without an argument; the reply has the status of this connection."""
+    """Check 211: the reply to HELP without an argument has the status of this connection."""
     session, asked = answered(scenario, 211, "HELP")
     if command(asked).argument:
         raise Contradiction(f"211 answers {asked.text!r}, which asks for one command.", asked.command.frame)
@@ -167,7 +167,7 @@ def system_status(scenario: Scenario) -> Finding:
 
 
 def help_message(scenario: Scenario) -> Finding:
-    """Check 214: HELP with a verb; the reply has the syntax of that command, and differs for another."""
+    """Check 214: the reply to HELP with a verb has that command's syntax, and differs for another verb."""
     _, asked = answered(scenario, 214, "HELP")
     other = similar_exchange(scenario, asked, 214)
     for one in (asked, other):
@@ -180,7 +180,7 @@ def help_message(scenario: Scenario) -> Finding:
 
 
 def service_ready(scenario: Scenario) -> Finding:
-    """Check 220: the greeting, sent unsolicited on a new connection, with the server's name."""
+    """Check 220: the greeting is sent unsolicited on a new connection, with the server's name."""
     session = scenario.sessions[0]
     first = session.greeting
     frame = session.connection.syn.frame
@@ -197,7 +197,7 @@ def service_ready(scenario: Scenario) -> Finding:
 
 
 def closing_channel(scenario: Scenario) -> Finding:
-    """Check 221: the reply to QUIT, after which the server closes the connection."""
+    """Check 221: the server sends this reply to QUIT, and then closes the connection."""
     session, asked = answered(scenario, 221, "QUIT")
     fin, theirs = session.connection.from_server.fin, session.connection.from_client.fin
     if fin is None or (theirs is not None and theirs.frame < fin.frame):
@@ -243,7 +243,7 @@ def user_forwarded(scenario: Scenario) -> Finding:
 
 
 def start_mail_input(scenario: Scenario) -> Finding:
-    """Check 354: DATA after an accepted recipient; without one it is refused. The following lines are mail data."""
+    """Check 354: DATA gets 354 after an accepted recipient only; the lines after 354 are mail data."""
     session, asked = answered(scenario, 354, "DATA")
     message = next((one for one in session.messages if one.data_command is asked), None)
     if message is None or not message.taken:

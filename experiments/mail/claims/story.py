@@ -1,4 +1,4 @@
-"""Mail delivery claim S3: the six steps of a message, each of which begins after the one before ended.
+"""Check that the six steps of a message's delivery follow one another (claims.toml: S3).
 
     1 compose    the user agent composes the message; no packets
     2 queue      submitted to the sender's server (mail data), which replies 250
@@ -23,14 +23,14 @@ from experiments.mail.claims.delivery import arrivals
 from experiments.mail.claims.transfer import MailLegs
 from experiments.mail.wire.smtp import Message, SmtpSession, SmtpTraffic
 
-# Resolution of Linux's file time stamps: one tick, 10 ms at the lowest CONFIG_HZ (100).
+# Linux's file time stamps may be one tick early, 10 ms at the lowest CONFIG_HZ (100).
 TICK_NS = 10_000_000
 STEPS = ("compose", "queue", "connect", "transfer", "mailbox", "read")
 
 
 @dataclass(frozen=True)
 class HostTimes:
-    """Times of events that no packet shows, by CLOCK_REALTIME in ns: composition and storage of the message."""
+    """Times (CLOCK_REALTIME, ns) of events without packets: start and end of composition, storage in the mailbox."""
 
     composing_ns: int
     composed_ns: int
@@ -39,7 +39,7 @@ class HostTimes:
 
 @dataclass(frozen=True)
 class MessagePath:
-    """The path of one message: submission, relaying between the servers, retrieval."""
+    """A message on its path: captured SMTP sessions of submission and relaying, and connection of retrieval."""
 
     submission: SmtpSession
     handed: Message
@@ -51,7 +51,7 @@ class MessagePath:
 
 
 def message_path(legs: MailLegs) -> MessagePath:
-    """Return the path of the first submitted message. Raises Contradiction if it is lost."""
+    """Return the path of the first submitted message. Raises Contradiction if the message is lost."""
     first = _first(legs.submitted.sessions)
     if first is None:
         raise Contradiction(
@@ -76,7 +76,7 @@ def _first(sessions: Iterable[SmtpSession]) -> tuple[SmtpSession, Message] | Non
 
 @decides("S3")
 def decide_delivery_steps(claim: str, legs: MailLegs, inside: HostTimes) -> Verdict:
-    """Decide S3 from one message on its three legs."""
+    """Decide claim S3 from one message, captured on submission, relaying and retrieval."""
 
     def check() -> Finding:
         story = message_path(legs)
@@ -99,7 +99,7 @@ def decide_delivery_steps(claim: str, legs: MailLegs, inside: HostTimes) -> Verd
 
 @dataclass(frozen=True)
 class _Moment:
-    """An event, its time, and its frame (0: none)."""
+    """An event in a message's delivery: description, time in ns, capture frame (0: no packet)."""
 
     what: str
     time_ns: int
@@ -107,7 +107,7 @@ class _Moment:
 
 
 def _seen(traffic: SmtpTraffic, story: MessagePath) -> Message:
-    """Return the message as captured at a server's interface. Raises Contradiction."""
+    """Return the message as captured at a server's interface. Raises Contradiction if absent."""
     found = next((message for message in traffic.messages if message.body == story.handed.body), None)
     if found is None or story.relay.greeting is None:
         raise Contradiction("A server's interface has not seen the message.", story.handed.data.frame)
@@ -115,7 +115,7 @@ def _seen(traffic: SmtpTraffic, story: MessagePath) -> Message:
 
 
 def _moments(story: MessagePath, inside: HostTimes, at_sender: Message, at_receiver: Message) -> list[_Moment]:
-    """Return the moments of a story in their required order."""
+    """Return the events of a message's delivery in the required order."""
     first, syn, greeting = story.submission.connection.syn, story.relay.connection.syn, story.relay.greeting
     assert greeting is not None
     return [
@@ -132,7 +132,7 @@ def _moments(story: MessagePath, inside: HostTimes, at_sender: Message, at_recei
 
 
 def _durations(story: MessagePath, inside: HostTimes, at_receiver: Message) -> list[tuple[str, int]]:
-    """Return the duration of each step, in nanoseconds."""
+    """Return (step, duration in ns) for each step."""
     greeting, handed, passed = story.relay.greeting, story.handed.sent.final, story.passed.sent.final
     assert greeting is not None
     assert handed is not None

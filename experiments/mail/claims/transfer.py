@@ -1,4 +1,4 @@
-"""SMTP transfer claims S1, S2, S4, S7 and S10: relaying, push, dialogue, several messages per connection, and closing.
+"""Checks of SMTP transfer: relaying, push, dialogue, connection reuse, closing (claims.toml: S1, S2, S4, S7, S10).
 
 The three legs of a message are captured at four interfaces, and "before" refers to one of them: at the sender's server
 the message arrives and leaves, at the receiver's server it arrives and is retrieved. Each function returns a Verdict;
@@ -33,7 +33,7 @@ POP3_PORT, IMAP_PORT, WEB_PORT = 110, 143, 80
 
 @dataclass(frozen=True)
 class Addresses:
-    """Addresses of the hosts on the three legs."""
+    """IP addresses of Alice's host, the sender's server, the receiver's server and Bob's host."""
 
     alice: str
     sender: str
@@ -43,9 +43,9 @@ class Addresses:
 
 @dataclass(frozen=True)
 class MailLegs:
-    """Traffic of the three legs: SMTP at the sender's agent and at both servers, and the reader's sessions.
+    """Captured mail traffic: SMTP at Alice's host and at both servers, POP3, IMAP and HTTP at Bob's host.
 
-    `reading`: the connections of the reader's agent to POP3 and IMAP; `web`: all connections to port 80.
+    reading: connections of Bob's agent to POP3 and IMAP servers; web: connections to port 80; who: IP addresses.
     """
 
     at_alice: SmtpTraffic
@@ -58,21 +58,21 @@ class MailLegs:
 
     @property
     def submitted(self) -> SmtpTraffic:
-        """The sender's leg, at the sender's agent."""
+        """SMTP traffic from Alice's agent to the sender's server, captured at Alice's host."""
         return self.at_alice.to(self.who.sender)
 
     @property
     def relayed(self) -> SmtpTraffic:
-        """The leg between the servers, at the sender's server."""
+        """SMTP traffic between the servers, captured at the sender's server."""
         return self.at_sender.to(self.who.receiver)
 
     @property
     def retrieval(self) -> ConnectionTraffic:
-        """The receiver's leg, at the reader's agent."""
+        """POP3 and IMAP traffic of Bob's agent, captured at Bob's host."""
         return ConnectionTraffic(self.reading, self.dropped_at_bob)
 
     def within(self, windows: Sequence[tuple[int, int]]) -> MailLegs:
-        """Return the part whose connections begin within one of these time spans [start_ns, end_ns)."""
+        """Return the traffic of connections that begin in one of the time spans [start_ns, end_ns)."""
 
         def is_in(connection: Connection) -> bool:
             return any(start <= connection.syn.time_ns < end for start, end in windows)
@@ -88,9 +88,9 @@ class MailLegs:
 
 
 def mail_legs(captured: CaptureFile, interfaces: Sequence[str], who: Addresses) -> MailLegs:
-    """Read the three legs at Alice's, the sender's server's, the receiver's server's and Bob's interface.
+    """Parse the mail traffic at four interfaces: Alice's, the sender's server's, the receiver's server's, Bob's.
 
-    Raises KeyError if the capture lacks one of them.
+    Raises KeyError if the capture lacks one of the interfaces.
     """
     alice, sender, receiver = (smtp_traffic(captured, interface) for interface in interfaces[:3])
     at_bob = [
@@ -103,7 +103,7 @@ def mail_legs(captured: CaptureFile, interfaces: Sequence[str], who: Addresses) 
 
 @decides("S1")
 def decide_relaying(claim: str, legs: MailLegs, composed: Sequence[bytes] = ()) -> Verdict:
-    """Decide S1: every message submitted by the agent is relayed to the receiver's server, and retrieved there.
+    """Decide claim S1: every message submitted by the agent is relayed to the receiver's server and retrieved there.
 
     No server may change a message beyond RFC 5321 and RFC 6409 (see `delivery`). `composed`: the messages as the agent
     composed them, all of which must be submitted.
@@ -135,7 +135,7 @@ def decide_relaying(claim: str, legs: MailLegs, composed: Sequence[bytes] = ()) 
 
 @decides("S2")
 def decide_push_between_servers(claim: str, legs: MailLegs) -> Verdict:
-    """Decide S2: servers use SMTP to port 25, on a connection opened by the server that sends the message."""
+    """Decide claim S2: the server that sends a message opens the SMTP connection, to port 25."""
     both = [legs.relayed, legs.at_sender.to(legs.who.sender)]
 
     def check() -> Finding:
@@ -165,7 +165,7 @@ def decide_push_between_servers(claim: str, legs: MailLegs) -> Verdict:
 
 @decides("S4")
 def decide_smtp_dialogue(claim: str, traffic: Sequence[SmtpTraffic]) -> Verdict:
-    """Decide S4: every session has the dialogue in order, each line valid by the grammar, and some carry a message."""
+    """Decide claim S4: all sessions follow the dialogue of RFC 5321, and at least one carries a message."""
 
     def check() -> Finding:
         sessions = [one for every in traffic for one in every.sessions]
@@ -191,9 +191,9 @@ def decide_smtp_dialogue(claim: str, traffic: Sequence[SmtpTraffic]) -> Verdict:
 def decide_messages_per_connection(
     claim: str, traffic: SmtpTraffic, count: int, delivered: Sequence[bytes] | None = None
 ) -> Verdict:
-    """Decide S7: one connection carries this number of messages in turn, each accepted with its own 250.
+    """Decide claim S7: one connection carries `count` messages in turn, each accepted with a separate 250.
 
-    `delivered`: the bodies in the receiver's mailbox, which must include all of them; None if not inspected.
+    delivered: the bodies in the receiver's mailbox, which must include those of all messages; None if not inspected.
     """
 
     def check() -> Finding:
@@ -227,7 +227,7 @@ def decide_messages_per_connection(
 
 @decides("S10")
 def decide_closing(claim: str, traffic: SmtpTraffic) -> Verdict:
-    """Decide S10: after QUIT and its 221 the server sends the first FIN. The capture must be taken at the receiver."""
+    """Decide claim S10: after QUIT and 221 the server sends the first FIN, in a capture at the receiver."""
 
     def check() -> Finding:
         ended = [one for one in traffic.sessions if one.exchanges_of("QUIT")]
@@ -247,7 +247,7 @@ def decide_closing(claim: str, traffic: SmtpTraffic) -> Verdict:
 
 
 def transcript(session: SmtpSession) -> None:
-    """Raise Contradiction unless a session has the dialogue of RFC 5321 section 3.3 in order, and nothing else."""
+    """Raise Contradiction unless a session has only the dialogue of RFC 5321 section 3.3, in order."""
     frame = session.connection.syn.frame
     if session.greeting is None or session.greeting.code != 220:
         raise Contradiction(f"The session of frame {frame} does not begin with 220.", frame)
@@ -267,7 +267,7 @@ def transcript(session: SmtpSession) -> None:
         raise Contradiction(f"The session of frame {frame} does not end with QUIT.", frame)
 
 
-# The order of commands, and their replies (RFC 5321 sections 4.1.4 and 4.3.2; AUTH: RFC 4954 section 4).
+# RFC 5321 sections 4.1.4 and 4.3.2, RFC 4954 section 4: commands that may come next, with permitted replies.
 _Allowed = dict[str, tuple[int, ...]]
 _OPENING: _Allowed = {"HELO": (250,), "EHLO": (250,)}
 _BETWEEN: _Allowed = {"MAIL": (250,), "QUIT": (221,)}
@@ -301,7 +301,7 @@ def _passed_on(message: Message, relayed: SmtpTraffic) -> Message:
 
 
 def _same(content: bytes, among: Sequence[Message], what: str, frame: int) -> Message:
-    """Return the one of these messages that equals another one, apart from permitted changes. Raises Contradiction."""
+    """Return the message in `among` that equals `content` apart from permitted changes. Raises Contradiction."""
     body = content.partition(BLANK_LINE)[2]
     same = [one for one in among if one.body == body]
     if not same:
@@ -314,7 +314,7 @@ def _same(content: bytes, among: Sequence[Message], what: str, frame: int) -> Me
 
 
 def _read(message: Message, legs: MailLegs) -> tuple[Connection, Arrival]:
-    """Return the connection on which the reader's agent retrieved a message, and its arrival. Raises Contradiction."""
+    """Return (connection, retrieved message) of a message at Bob's agent. Raises Contradiction if absent or altered."""
     mine = [one for one in legs.reading if one.server.address == legs.who.receiver]
     found = find_arrival(message.content, mine)
     if found is None:
@@ -324,7 +324,7 @@ def _read(message: Message, legs: MailLegs) -> tuple[Connection, Arrival]:
 
 
 def _pushes(session: SmtpSession, submitted: SmtpTraffic) -> tuple[int, int, int]:
-    """Return the frames of the arrival of a session's first message, of the SYN, and of its transfer onwards."""
+    """Return the frames (arrival of a session's first message, SYN, onward transfer). Raises Contradiction."""
     connection, first = session.connection, session.messages[0]
     if connection.server.port != SMTP_PORT:
         raise Contradiction(

@@ -1,4 +1,4 @@
-"""Webmail claim M3: HTTP between users and servers, SMTP between the servers.
+"""Check that webmail uses HTTP between users and servers, and SMTP between the servers (claims.toml: M3).
 
 Source: RFC 9110 section 9.3 (GET, POST) and RFC 5321 section 2.1 (the transfer of mail between servers).
 """
@@ -16,13 +16,13 @@ from experiments.http.wire.page_load import PageLoad
 from experiments.mail.wire.smtp import SmtpTraffic
 
 HTTP_PORT, SMTP_PORT = 80, 25
-# Ports of mail submission and of retrieval by other protocols.
+# With webmail, the users' hosts must not connect to these ports of other mail protocols.
 MAIL_PORTS = {25: "SMTP", 465: "SMTP", 587: "SMTP", 110: "POP3", 995: "POP3", 143: "IMAP", 993: "IMAP"}
 
 
 @dataclass(frozen=True)
 class Screen:
-    """The connections at one user's interface while webmail was used, and the HTTP ones as a page load."""
+    """Captured connections of a user's host during webmail; `load`: the HTTP connections among them, parsed."""
 
     connections: Sequence[Connection]
     load: PageLoad
@@ -30,10 +30,9 @@ class Screen:
 
 @dataclass(frozen=True)
 class Webmail:
-    """One message by webmail: the writer's connections, the transfer between the servers, the reader's connections, and
-    the text.
+    """Captured traffic of a message sent by webmail: at the writer, between the servers, at the reader.
 
-    `token` is a word of the `text`, which is the same in every encoding.
+    text: the message's text; token: a word of the text that is the same in every encoding.
     """
 
     writes: Screen
@@ -47,7 +46,7 @@ class Webmail:
 
 @decides("M3")
 def decide_webmail(claim: str, webmail: Webmail) -> Verdict:
-    """Decide M3; the token identifies the message; the SMTP transfer and the reader's response must have the text."""
+    """Decide claim M3 (webmail): the message goes by POST, by SMTP between the servers, and by an HTTP response."""
 
     def check() -> Finding:
         for screen in (webmail.writes, webmail.reads):
@@ -78,7 +77,7 @@ def _only_http(screen: Screen) -> None:
 
 
 def _posted(load: PageLoad, token: bytes) -> int:
-    """Return the frame of the request that submitted the message to the server, which accepted it."""
+    """Return the frame of the POST that submitted the message. Raises Inconclusive, Contradiction if rejected."""
     for exchange in load.exchanges:
         if exchange.request.start_line[0] == b"POST" and token in exchange.request.body:
             if exchange.response is None or status_of(exchange.response) >= 400:
@@ -90,7 +89,7 @@ def _posted(load: PageLoad, token: bytes) -> int:
 
 
 def _transferred(webmail: Webmail) -> tuple[int, int]:
-    """Return the SYN of the SMTP session that carried the message to the other server, and the frame with its end."""
+    """Return the frames (SYN, mail data) of the message's SMTP transfer. Raises Contradiction if absent or altered."""
     for session in webmail.between.sessions:
         for message in session.messages:
             if webmail.token not in message.content or not message.taken:
@@ -110,7 +109,7 @@ def _transferred(webmail: Webmail) -> tuple[int, int]:
 
 
 def _shown(load: PageLoad, text: bytes) -> int:
-    """Return the frame of the response with the whole text of the message, at the reader."""
+    """Return the frame of the HTTP response with the message's whole text. Raises Contradiction without one."""
     found = [exchange for exchange in load.exchanges if _shows(exchange, text)]
     if not found:
         frame = load.exchanges[-1].request.frames[0] if load.exchanges else 0
