@@ -1,1 +1,1 @@
-"""Closed forms of mail times: transfer, recovery after an outage, mailbox access."""
+"""Closed-form predictions of mail times: transfer, recovery after an outage, mailbox access."""

@@ -1,4 +1,4 @@
-"""Closed forms of mailbox access by POP3, IMAP and webmail, in round trips by term.
+"""Closed-form duration of mailbox access by POP3, IMAP and webmail, as round trips by term.
 
     tcp_handshake   1 RTT     SYN, SYN-ACK
     greeting        1 RTT     ACK, and the greeting of the server
@@ -44,9 +44,9 @@ LOG_IN_REQUESTS, LIST_MESSAGES = 3, 50
 
 @dataclass(frozen=True)
 class Reading:
-    """Cost of a task by a protocol: commands of each kind, and the octets of each long answer.
+    """Cost of a task by POP3 or IMAP: number of commands of each kind, and octets of each long response.
 
-    retrieval, message_retrieval: commands that retrieve, fixed and for each message; fits: the answers fit the initial
+    retrieval, message_retrieval: retrieval commands, in all and for each message; fits: the responses fit TCP's initial
     window.
     """
 
@@ -60,12 +60,12 @@ class Reading:
 
     @property
     def retrievals(self) -> int:
-        """Number of commands that retrieve."""
+        """The number of retrieval commands for all messages."""
         return self.retrieval + self.message_retrieval * self.messages
 
 
 def reading(protocol: str, task: str, headers: Sequence[int], sizes: Sequence[int], attachment: int) -> Reading:
-    """Return the cost of a task by a protocol.
+    """Return the cost of a task (headers, attachment, everything) by POP3 or IMAP.
 
     headers, sizes: octets of each message's header section and of the whole message; attachment: octets of the
     attachment as encoded. Raises KeyError for an unknown task or protocol.
@@ -82,7 +82,7 @@ def reading(protocol: str, task: str, headers: Sequence[int], sizes: Sequence[in
 
 
 def mailbox_session(what: Reading, rtt_s: float) -> Theory:
-    """Return the time from the first SYN to the response to QUIT or LOGOUT."""
+    """Return the predicted time of a POP3 or IMAP session, from the SYN to the response to QUIT or LOGOUT."""
     session = RoundTrips(rtt_s, n=what.messages)
     session.trips("tcp_handshake", 1).trips("greeting", 1)
     session.trips("authorization", what.authorization).trips("selection", what.selection)
@@ -92,16 +92,16 @@ def mailbox_session(what: Reading, rtt_s: float) -> Theory:
 
 
 def list_pages(count: int) -> int:
-    """Return the number of pages of a list of so many messages."""
+    """Return the number of pages of webmail's message list for `count` messages."""
     return math.ceil(count / LIST_MESSAGES)
 
 
 def webmail_session(task: str, count: int, answers: Sequence[int], rtt_s: float) -> Theory:
-    """Return the time from the first SYN to the last octet of the last response; answers: sizes of responses, in order.
+    """Return the predicted time of a webmail session, from the SYN to the last response's end; answers: their sizes.
 
     Raises KeyError for an unknown task.
     """
-    # Requests after the login, fixed and by variable. The picture takes 3: a search, the message, the picture itself.
+    # Requests after the login are (fixed, per list page, per message); the picture takes 3 (search, message, picture).
     fixed, lists, messages = {"headers": (0, 1, 0), "attachment": (1 + 3, 0, 0), "everything": (3, 1, 1)}[task]
     session = RoundTrips(rtt_s, l=list_pages(count), n=count)
     session.trips("tcp_handshake", 1)
@@ -111,22 +111,22 @@ def webmail_session(task: str, count: int, answers: Sequence[int], rtt_s: float)
 
 
 def slow_start_windows(answers: Sequence[int]) -> int:
-    """Return the number of waits for acknowledgements while a server sends these answers one after the other."""
+    """Return the number of round trips for which slow start delays responses of these sizes, sent in sequence."""
     window, waits = INITIAL_WINDOW_SEGMENTS, 0
     for size_bytes in answers:
         count = segments(size_bytes)
         rounds = slow_start_rounds(count, window)
         waits += max(0, rounds - 1)
-        # Linux: the window grows by every acknowledged segment, but only while it limits the sender (RFC 7661).
+        # RFC 7661: the window grows by each acknowledged segment, but only while the window limits the sender.
         window += count if rounds > 1 else 0
     return waits
 
 
 def with_window(theory: Theory, omitted: OmittedTerms) -> Theory:
-    """Return a closed form with the waits for the congestion window beyond those for slow start added.
+    """Return a prediction with added waits for the congestion window, beyond the closed form's slow start.
 
-    The form counts whole windows of ten segments at first; on the wire a window also decays in an idle time (RFC 2861),
-    grows only where it is used (RFC 7661), and waits for a delayed acknowledgement (RFC 9293 section 3.8.6.3).
+    The closed form counts whole windows, beginning with ten segments; in reality a window also decays when idle (RFC
+    2861), grows only where it is used (RFC 7661), and waits for a delayed acknowledgement (RFC 9293 section 3.8.6.3).
     """
     terms = {**omitted.terms, "window": omitted.window_s - theory.terms["transmission"]}
     return theory.plus({name: round(value_s, 9) for name, value_s in terms.items()})

@@ -1,4 +1,4 @@
-"""Closed forms of delivery after an outage: the last failed attempt, the retry interval, and the SMTP dialogue.
+"""Closed-form time of delivery after an outage: last failed attempt, retry interval, SMTP dialogue.
 
     refusal         1 RTT     where the peer's machine refuses the connection (RST)
     wait            the retry interval: the next attempt after the return is that long after the last failed one, which
@@ -21,14 +21,14 @@ from experiments.harness.pathmodel.replay import OmittedTerms
 from experiments.harness.theory.round_trips import RoundTrips
 from experiments.harness.theory.tcp import SYN_FRAME_BYTES, Theory
 
-# A RST in answer to a SYN carries no options: Ethernet, IPv4 and TCP headers (RFC 9293 section 3.10.7.1).
+# RFC 9293 section 3.10.7.1: a RST that answers a SYN has no options, only Ethernet, IPv4 and TCP headers.
 RST_FRAME_BYTES = 14 + 20 + 20
 RFC_5321 = "RFC 5321, sections 3.3 and 4.5.4.1: round trips counted"
 DIALOGUE_TRIPS = 3
 
 
 def recovery(refused: bool, rtt_s: float, retry_s: float, connect_timeout_s: float) -> Theory:
-    """Return the time from the start of the last failed attempt to the first 250 after a message."""
+    """Return the predicted time from the last failed attempt's SYN to the first 250 for a message."""
     form = RoundTrips(rtt_s)
     if refused:
         form.trips("refusal", 1).add("wait", retry_s, "wait")
@@ -39,17 +39,17 @@ def recovery(refused: bool, rtt_s: float, retry_s: float, connect_timeout_s: flo
 
 
 def spacing(rtt_s: float, retry_s: float) -> Theory:
-    """Return the time from one attempt refused by the peer's host to the next one."""
+    """Return the predicted time between consecutive attempts that the peer's host refuses by RST."""
     return RoundTrips(rtt_s).trips("refusal", 1).add("wait", retry_s, "wait").theory(RFC_5321)
 
 
 def refusal_framing_s(rate_bps: float) -> float:
-    """Return the transmission time of a SYN and the RST that answers it."""
+    """Return the transmission time in seconds of a SYN and of the RST that answers it."""
     return (SYN_FRAME_BYTES + RST_FRAME_BYTES) * 8 / rate_bps
 
 
 def completed(theory: Theory, refused: bool, rate_bps: float, omitted: OmittedTerms | None) -> Theory:
-    """Return a closed form with terms for the effects that it leaves out.
+    """Return a prediction with added terms for effects that the closed form leaves out.
 
     omitted: terms of the answered connection, from its SYN on; None where the path model has no causal order for it.
     """

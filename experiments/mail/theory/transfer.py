@@ -1,4 +1,4 @@
-"""Closed forms of mail transfer: SMTP connections, submission and a POP3 reader, in round trips by term.
+"""Closed-form duration of mail transfer: SMTP connections, submission, POP3 retrieval, as round trips by term.
 
 An SMTP connection from the SYN to the reply to QUIT, with n messages of one recipient each:
 
@@ -41,15 +41,15 @@ RFC_5321 = "RFC 5321, sections 3.1, 3.3 and 4.1.1: round trips counted"
 RFC_2920 = "RFC 5321, sections 3.1, 3.3 and 4.1.1, and RFC 2920, section 3.1: round trips counted"
 RFC_1035 = "RFC 1034, section 5.3.3, and RFC 5321, sections 3.1 and 5.1: round trips counted"
 RFC_1939 = "RFC 1939, sections 3 to 5: round trips counted"
-# Assumed size of a command or a reply, where the mean size is not measured.
+# A command or reply is assumed to have this many octets if the mean size is not measured.
 MESSAGE_BYTES = 40
-# Round trips of a message: commands one at a time, and with MAIL, RCPT and DATA in one group.
+# A message takes ONE_AT_A_TIME round trips without PIPELINING, PIPELINED with MAIL, RCPT, DATA in one group.
 ONE_AT_A_TIME, PIPELINED = 4, 2
 
 
 @dataclass(frozen=True)
 class Leg:
-    """The path between two hosts: round-trip time, rate (None: unlimited), mean octets of a command or reply.
+    """Network path between two hosts: round-trip time, rate (None: unlimited), mean octets of a command or reply.
 
     slow_start: count the time for which slow start leaves the link idle.
     """
@@ -61,20 +61,20 @@ class Leg:
 
     @property
     def syns_s(self) -> float:
-        """Transmission time of SYN and SYN-ACK."""
+        """The transmission time of SYN and SYN-ACK in seconds."""
         return 0.0 if self.rate_bps is None else 2 * SYN_FRAME_BYTES * 8 / self.rate_bps
 
     @property
     def message_s(self) -> float:
-        """Transmission time of one command or reply."""
+        """The transmission time of one command or reply in seconds."""
         return transmission_time_s(self.message_bytes, self.rate_bps)
 
     def first_s(self, size_bytes: int) -> float:
-        """Return the transmission time of the first segment of so many octets."""
+        """Return the transmission time in seconds of the first TCP segment of `size_bytes` octets."""
         return transmission_time_s(min(size_bytes, MSS_BYTES), self.rate_bps)
 
     def rest_s(self, size_bytes: int, window_segments: int = INITIAL_WINDOW_SEGMENTS) -> float:
-        """Return the transmission time of the other segments, plus the idle time of slow start."""
+        """Return the transmission time of all segments but the first, plus slow start's idle time, in seconds."""
         rest_s = transmission_time_s(size_bytes, self.rate_bps) - self.first_s(size_bytes)
         if not self.slow_start:
             return rest_s
@@ -82,21 +82,22 @@ class Leg:
 
 
 def lookup_s(asked: Sequence[int], server_rtt_s: float, local_rtt_s: float = 0.0) -> float:
-    """Return the time of DNS lookups, one after the other; asked: number of name servers queried for each."""
+    """Return the time in seconds of consecutive DNS lookups; asked: number of name servers queried for each."""
     return sum(local_rtt_s + count * server_rtt_s for count in asked)
 
 
 def smtp_connection(leg: Leg, sizes_bytes: Sequence[int], pipelining: bool, together: bool = True) -> Theory:
-    """Return the time from the first SYN to the last 221, for messages of these sizes with one recipient each.
+    """Return the predicted time from the first SYN to the last 221, for messages of these sizes.
 
-    together: on one connection, else each on its own, one after the other. Raises ValueError without a message.
+    together: on one connection, else on one connection each in sequence. Each message has one recipient. Raises
+    ValueError without a message.
     """
     if not sizes_bytes:
         raise ValueError("a connection needs at least one message")
     n = len(sizes_bytes)
     connections = 1 if together else n
     a_message = PIPELINED if pipelining else ONE_AT_A_TIME
-    # Messages: greeting, EHLO, QUIT and their replies, four commands per mail and their replies; the mail data are X.
+    # Count commands and replies: greeting, EHLO and QUIT with replies; for each mail four commands with replies.
     messages = 5 * connections + (5 if pipelining else 7) * n
     more_s = messages * leg.message_s, sum(leg.first_s(size) for size in sizes_bytes)
     form = RoundTrips(leg.rtt_s, n=n).add("dns", 0.0)
@@ -111,7 +112,7 @@ def smtp_connection(leg: Leg, sizes_bytes: Sequence[int], pipelining: bool, toge
 
 
 def _on_connection(leg: Leg, sizes_bytes: Sequence[int], together: bool) -> list[float]:
-    """Return the transmission time of each message beyond its first segment; messages share a congestion window."""
+    """Return each message's transmission time beyond the first segment; `together`: with a shared congestion window."""
     window, rests = INITIAL_WINDOW_SEGMENTS, []
     for size in sizes_bytes:
         rests.append(leg.rest_s(size, window))
@@ -121,7 +122,7 @@ def _on_connection(leg: Leg, sizes_bytes: Sequence[int], together: bool) -> list
 
 
 def submission(leg: Leg, size_bytes: int, dns_s: float, log_in: int = 1) -> Theory:
-    """Return the time from the user agent's lookup to the 250 after its message; log_in: round trips of AUTH."""
+    """Return the predicted time of a submission, from DNS lookup to 250; log_in: round trips of AUTH."""
     trips = 2 + log_in + ONE_AT_A_TIME
     form = RoundTrips(leg.rtt_s).add("dns", dns_s, "DNS")
     form.trips("tcp_handshake", 1, frames_s=leg.syns_s)
@@ -130,7 +131,7 @@ def submission(leg: Leg, size_bytes: int, dns_s: float, log_in: int = 1) -> Theo
 
 
 def connecting(leg: Leg, dns_s: float) -> Theory:
-    """Return the time from a client's first lookup to the greeting of the server."""
+    """Return the predicted time from a client's first DNS lookup to the server's greeting."""
     form = RoundTrips(leg.rtt_s).add("dns", dns_s, "DNS")
     form.trips("tcp_handshake", 1, frames_s=leg.syns_s)
     form.trips("dialogue", 1, more_s=(leg.message_s,))
@@ -138,7 +139,7 @@ def connecting(leg: Leg, dns_s: float) -> Theory:
 
 
 def transfer(leg: Leg, size_bytes: int, pipelining: bool = True) -> Theory:
-    """Return the time from the greeting to the 250 after one message."""
+    """Return the predicted time from the greeting to the 250 for one message."""
     trips = 1 + (PIPELINED if pipelining else ONE_AT_A_TIME)
     form = RoundTrips(leg.rtt_s).add("dns", 0.0).add("tcp_handshake", 0.0)
     form.trips("dialogue", trips, more_s=((2 * trips - 1) * leg.message_s, leg.first_s(size_bytes)))
@@ -146,7 +147,7 @@ def transfer(leg: Leg, size_bytes: int, pipelining: bool = True) -> Theory:
 
 
 def reading(leg: Leg, size_bytes: int, dns_s: float) -> Theory:
-    """Return the time from the reader's lookup to the last octet of one message, retrieved by POP3."""
+    """Return the predicted time of a POP3 retrieval, from DNS lookup to the last octet of one message."""
     form = RoundTrips(leg.rtt_s).add("dns", dns_s, "DNS")
     form.trips("tcp_handshake", 1, frames_s=leg.syns_s)
     form.trips("dialogue", 4, more_s=(7 * leg.message_s, leg.first_s(size_bytes)))
@@ -154,7 +155,7 @@ def reading(leg: Leg, size_bytes: int, dns_s: float) -> Theory:
 
 
 def completed(form: Callable[[Leg], Theory], leg: Leg, omitted: OmittedTerms) -> Theory:
-    """Return a closed form of this leg with terms for the effects that it leaves out.
+    """Return the prediction for a leg with added terms for effects that the closed form leaves out.
 
     window: waits for the congestion window beyond the form's own slow start. acknowledgements, server_waits: see
     pathmodel.replay. framing: transmission time of the sample's frames beyond the commands, replies and mail data of

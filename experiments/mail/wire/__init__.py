@@ -1,1 +1,1 @@
-"""SMTP, POP3 and IMAP sessions parsed from captures."""
+"""Parsers of captured SMTP, POP3 and IMAP sessions, independent of services.mail."""

@@ -1,4 +1,4 @@
-"""Delivery attempts of a mail queue, and the retry intervals between them (RFC 5321 section 4.5.4.1).
+"""Connection attempts of a mail queue in a capture, and their retry intervals (RFC 5321 section 4.5.4.1).
 
 An attempt is a connection that the peer's host refuses (RST), that is not answered, or that is established.
 Simultaneous connections count as one attempt.
@@ -13,13 +13,13 @@ from itertools import pairwise
 from experiments.harness.judge.verdict import Contradiction
 
 NS = 1_000_000_000
-# Minimum time between attempts: connections closer together belong to one attempt.
+# Connections that start within this time (ns) of each other belong to one attempt.
 AGAIN_NS = 3 * NS // 10
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """A connection of the sender's server to the peer: the times of its SYN, and of the answer to it or its failure."""
+    """A connection attempt of an MTA: frame and time of the SYN, and time of the SYN-ACK or of the failure."""
 
     frame: int
     began_ns: int
@@ -32,8 +32,8 @@ class Attempt:
 class RetryPolicy:
     """Retry policy of a queue for an unreachable peer, in seconds.
 
-    interval: the least time between attempts; longest: the greatest time that counts as continued retrying; keep: the
-    least time before it gives up.
+    interval_s: minimum time between attempts; longest_s: maximum time that counts as continued retrying; keep_s:
+    minimum time before a message expires.
     """
 
     interval_s: float
@@ -42,12 +42,12 @@ class RetryPolicy:
 
 
 def was_retried(failed: Sequence[Attempt]) -> bool:
-    """Return True if the peer was retried."""
+    """Return True if there are at least two attempts, AGAIN_NS apart."""
     return bool(failed) and failed[-1].began_ns - failed[0].began_ns >= AGAIN_NS
 
 
 def attempts_by_time(failed: Sequence[Attempt]) -> list[Attempt]:
-    """Group connections into attempts; return the first of each: a queue may use several connections at a time."""
+    """Return the first connection of each attempt, since a queue may open several connections at a time."""
     found: list[Attempt] = []
     for one in failed:
         if not found or one.began_ns - found[-1].began_ns >= AGAIN_NS:
@@ -56,12 +56,11 @@ def attempts_by_time(failed: Sequence[Attempt]) -> list[Attempt]:
 
 
 def describe_retries(kind: str, keeping: RetryPolicy, failed: Sequence[Attempt]) -> str:
-    """Describe the attempts of a queue that keeps its intervals. Raises Contradiction."""
+    """Describe a queue's attempts. Raises Contradiction if their intervals violate the retry policy."""
     every = attempts_by_time(failed)
-    # "The sender MUST delay retrying a particular destination after one attempt has failed. In general, the retry
-    # interval SHOULD be at least 30 minutes": counted from the failure, which is later than the start of the attempt.
+    # RFC 5321 section 4.5.4.1: the retry interval SHOULD be at least 30 minutes, counted from the failed attempt's end.
     for one, other in pairwise(every):
-        # Rounded to seconds: timers of the operating system have a tick.
+        # Round to seconds, since timers of the operating system have a tick.
         gap_s = round((other.began_ns - (one.failed_ns or one.began_ns)) / NS)
         if not keeping.interval_s <= gap_s <= keeping.longest_s:
             raise Contradiction(
@@ -70,7 +69,7 @@ def describe_retries(kind: str, keeping: RetryPolicy, failed: Sequence[Attempt])
                 one.frame,
                 other.frame,
             )
-    # "the give-up time generally needs to be at least 4-5 days".
+    # RFC 5321 section 4.5.4.1: "the give-up time generally needs to be at least 4-5 days".
     tried_s = (every[-1].began_ns - every[0].began_ns) / NS
     if tried_s < keeping.keep_s:
         raise Contradiction(

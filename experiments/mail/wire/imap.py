@@ -1,4 +1,4 @@
-"""IMAP sessions at one interface: the greeting, and each command with its untagged data and completion.
+"""Parser of captured IMAP sessions: greeting, and each command with untagged data and completion (RFC 3501).
 
 RFC 3501: the server speaks first (section 7.1); untagged data come at any time and are assigned to the command that is
 completed next (section 7); a tagged status completes the command of its tag (section 2.2.2). After AUTHENTICATE and
@@ -27,7 +27,7 @@ from experiments.mail.wire.imap_grammar import (
 )
 
 IMAP_PORT = 143
-# After AUTHENTICATE the client sends base64, or "*" (section 6.2.2); IDLE ends with DONE (RFC 2177).
+# Client lines of this form are no commands: base64 or "*" after AUTHENTICATE (section 6.2.2), DONE after IDLE.
 _NO_COMMAND = {
     "AUTHENTICATE": re.compile(rb"(?:[A-Za-z0-9+/]+={0,2}|=|\*)?\r\n"),
     "IDLE": re.compile(rb"DONE\r\n", re.IGNORECASE),
@@ -36,16 +36,16 @@ _NO_COMMAND = {
 
 @dataclass(frozen=True)
 class ImapExchange(Exchange[Command, Response]):
-    """A command, its completion, and the untagged data before that."""
+    """An IMAP command, its tagged completion, and the untagged data before the completion."""
 
     @property
     def ok(self) -> bool:
-        """True if the command succeeded."""
+        """True if the completion is OK."""
         return self.final is not None and self.final.status == "OK"
 
     @property
     def outcome(self) -> str:
-        """The status of the completion."""
+        """The status of the completion (OK, NO, BAD), for evidence texts."""
         return self.final.status if self.final is not None else "no completion"
 
     def data(self, name: str) -> list[Response]:
@@ -53,7 +53,7 @@ class ImapExchange(Exchange[Command, Response]):
         return [one for one in self.preliminary if one.name == name]
 
     def fetched(self) -> dict[int, dict[str, Value]]:
-        """Parse FETCH data, by message and item. Raises ImapGrammarError."""
+        """Return the FETCH data as {message number: {item: value}}. Raises ImapGrammarError."""
         found: dict[int, dict[str, Value]] = {}
         for one in self.data("FETCH"):
             (items,) = one.values or [[]]
@@ -66,18 +66,18 @@ class ImapExchange(Exchange[Command, Response]):
 
 @dataclass(frozen=True)
 class ImapSession(Dialogue[ImapExchange, Response | None]):
-    """A session on the mailboxes of one user."""
+    """A captured IMAP session: greeting and exchanges, or the violation of the grammar as `problem`."""
 
 
 @dataclass(frozen=True)
 class ImapTraffic(DialogueTraffic[ImapSession]):
-    """The IMAP sessions at one interface."""
+    """The IMAP sessions captured at one interface."""
 
     session_name = "IMAP session"
 
 
 def imap_traffic(captured: CaptureFile, interface: str, port: int = IMAP_PORT) -> ImapTraffic:
-    """Return the IMAP sessions at one interface; see DialogueTraffic.at."""
+    """Return the IMAP sessions captured at an interface, to servers on this port."""
     return ImapTraffic.at(captured, interface, [port], read_session)
 
 
@@ -100,7 +100,7 @@ def read_session(connection: Connection) -> ImapSession:
 
 
 def _tls_start(commands: list[Command], responses: list[Response]) -> tuple[int, int] | None:
-    """Return the numbers of commands and responses up to a completed STARTTLS (section 6.2.1); None without one."""
+    """Return the numbers of (commands, responses) up to a successful STARTTLS (section 6.2.1), None without one."""
     for at, command in enumerate(commands, 1):
         for place, response in enumerate(responses, 1):
             if command.verb == "STARTTLS" and response.tag == command.tag and response.status == "OK":
@@ -122,7 +122,7 @@ def read_commands(stream: Stream) -> Iterator[Command]:
 
 
 def _pair(commands: list[Command], responses: list[Response]) -> list[ImapExchange]:
-    """Match each completion to its command by tag, with the untagged data before it. Raises ImapGrammarError."""
+    """Return each command with the completion of its tag and the untagged data before. Raises ImapGrammarError."""
     data: list[Response] = []
     found: dict[str, ImapExchange] = {}
     for command in commands:
@@ -141,9 +141,7 @@ def _pair(commands: list[Command], responses: list[Response]) -> list[ImapExchan
 
 
 def _order(greeting: Response | None, exchanges: list[ImapExchange]) -> str | None:
-    """Return a violation of the order: an untagged greeting (section 7.1), completions after their commands (section
-    2.2.2).
-    """
+    """Return a violation of the order, None without one: untagged greeting first, completions after commands."""
     if greeting is not None and (greeting.tag != UNTAGGED or greeting.status not in ("OK", "PREAUTH", "BYE")):
         return f"no greeting in frame {greeting.frame}"
     return early_reply(exchanges)

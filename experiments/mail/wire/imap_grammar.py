@@ -1,7 +1,8 @@
-"""IMAP connection grammar: commands and responses with their literals, and the frames that carried them.
+"""Parser of captured IMAP streams: commands and responses with literals, and the frames that carried them.
 
-Written from RFC 3501 (sections 2.2, 4, 7 and 9) for the judge alone. A line ends in CRLF, and may hold literals: {N},
-CRLF, and N octets of any kind, after which the line continues (section 4.3; {N+} from a client, RFC 7888):
+Written from RFC 3501 (sections 2.2, 4, 7 and 9), independent of services.mail.imap. A line ends in CRLF, and may have
+literals: {N}, CRLF, and N octets of any kind, after which the line continues (section 4.3; {N+} from a client, RFC
+7888):
 
     C: a2 FETCH 1 (FLAGS BODY.PEEK[HEADER.FIELDS (SUBJECT)])<CRLF>
     S: * 1 FETCH (FLAGS () BODY[HEADER.FIELDS (SUBJECT)] {16}<CRLF>Subject: x<CRLF><CRLF>)<CRLF>a2 OK done<CRLF>
@@ -20,7 +21,7 @@ from experiments.harness.judge.dialogue import Line, Request
 from experiments.harness.judge.reassembly import Stream
 
 EXCERPT_OCTETS = 60
-# Section 9: tag = 1*<any ASTRING-CHAR except "+">.
+# RFC 3501 section 9: tag = 1*<any ASTRING-CHAR except "+">.
 TAG = rb"[^\x00-\x20\x7f-\xff(){%*\"\\+]+"
 COMMAND = re.compile(rb"(" + TAG + rb") (UID )?([A-Za-z][A-Za-z0-9-]*)(?: (.*))?\Z", re.DOTALL)
 RESPONSE = re.compile(rb"(\+|\*|" + TAG + rb")(?: (.*))?\Z", re.DOTALL)
@@ -30,19 +31,19 @@ NAMED = re.compile(rb"([A-Za-z0-9-]+)(?: (.*))?\Z", re.DOTALL)
 LITERAL_END = re.compile(rb"\{(\d+)\+?\}\Z")
 LITERAL = re.compile(rb"\{(\d+)\+?\}\r\n")
 QUOTED = re.compile(rb'"((?:[^"\\\r\n]|\\["\\])*)"')
-# An atom, with an optional section in brackets (spaces and parentheses allowed) and an optional origin octet.
+# An atom may end in a section in brackets, which may contain spaces and parentheses, and an origin octet.
 ATOM = re.compile(rb"[^\x00-\x20\x7f()\[\]\"{]+(?:\[[^\]\r\n]*\](?:<\d+>)?)?|\[[^\]\r\n]*\]")
 UNTAGGED, CONTINUE = "*", "+"
 Value = str | bytes | list["Value"]
 
 
 class ImapGrammarError(ValueError):
-    """Octets violate the grammar; the message has the rule and an excerpt."""
+    """Octets that violate the IMAP grammar; the text names the rule and quotes an excerpt."""
 
 
 @dataclass(frozen=True)
 class Command(Request):
-    """A command: its tag, its name in capitals, a flag for the UID prefix, and its arguments."""
+    """An IMAP command: tag, name in capitals, True if prefixed by UID, arguments."""
 
     tag: str
     by_uid: bool
@@ -51,9 +52,9 @@ class Command(Request):
 
 @dataclass(frozen=True)
 class Response(Line):
-    """A response: its tag (* or +, or a command's), a status or else a name with an optional number, and the rest.
+    """An IMAP response: tag (*, + or a command's), status, or name with optional number, and the rest of the line.
 
-    `status`: OK, NO, BAD, PREAUTH or BYE, empty in data; `name`: that of the data; `number`: as in 3 EXISTS.
+    status: OK, NO, BAD, PREAUTH or BYE, empty for data; name: type of data, such as EXISTS; number: as in 3 EXISTS.
     """
 
     tag: str
@@ -64,12 +65,12 @@ class Response(Line):
 
     @property
     def values(self) -> list[Value]:
-        """Parse the rest of the response into values. Raises ImapGrammarError."""
+        """Return the values in the rest of the response. Raises ImapGrammarError."""
         return read_values(self.rest)
 
 
 def read_line(stream: Stream, start: int) -> bytes | None:
-    """Return the octets of the line that begins at an octet, literals within; None at the end of the stream.
+    """Return the octets of the line at an offset, literals included; None at the end of the stream.
 
     Raises ImapGrammarError.
     """
@@ -88,7 +89,7 @@ def read_line(stream: Stream, start: int) -> bytes | None:
 
 
 def read_command(stream: Stream, start: int) -> Command | None:
-    """Return the command that begins at an octet, None at the end of the stream. Raises ImapGrammarError."""
+    """Return the command at an offset of a client's stream, None at the end. Raises ImapGrammarError."""
     octets = read_line(stream, start)
     if octets is None:
         return None
@@ -126,7 +127,7 @@ def _response(octets: bytes, stream: Stream, start: int) -> Response:
 
 
 def read_values(data: bytes) -> list[Value]:
-    """Return values with a space between each two. Raises ImapGrammarError."""
+    """Return the values in octets, separated by single spaces. Raises ImapGrammarError."""
     values, at = _values(data, 0)
     if at < len(data):
         raise ImapGrammarError(f"no value: {_excerpt(data[at:])}")
@@ -134,7 +135,7 @@ def read_values(data: bytes) -> list[Value]:
 
 
 def _values(data: bytes, at: int) -> tuple[list[Value], int]:
-    """Parse values up to a closing parenthesis or the end; return them and the end's offset."""
+    """Parse values up to a closing parenthesis or the end; return (values, offset of the end)."""
     open_lists: list[list[Value]] = [[]]
     while at < len(data):
         if data[at : at + 1] == b" ":
@@ -157,7 +158,7 @@ def _values(data: bytes, at: int) -> tuple[list[Value], int]:
 
 
 def _value(data: bytes, at: int) -> tuple[Value, int]:
-    """Parse one atom or string; return it and the end's offset."""
+    """Parse one atom or string; return (value, offset of the end)."""
     if (literal := LITERAL.match(data, at)) is not None:
         end = literal.end() + int(literal[1])
         if end > len(data):

@@ -1,4 +1,4 @@
-"""Decomposition of a POP3 or IMAP session's duration, from packets at the client's own interface.
+"""Division of a captured POP3 or IMAP session's duration into terms, from packets at the client's interface.
 
     tcp_handshake   SYN sent                              to  SYN-ACK received
     greeting        SYN-ACK received                      to  the greeting received
@@ -28,7 +28,7 @@ KINDS = {
     "farewell": ("QUIT", "LOGOUT"),
 }
 _KIND = {verb: kind for kind, verbs in KINDS.items() for verb in verbs}
-# An exchange: its verb, and the times of its command and of the first and last octet of its reply.
+# A Step is (verb, time of the command's last octet, times of the reply's first and last octet), in ns.
 Step = tuple[str, int, int, int]
 
 

@@ -1,4 +1,4 @@
-"""POP3 sessions at one interface: the greeting, and the exchanges.
+"""Parser of captured POP3 sessions: greeting, and commands with their responses (RFC 1939).
 
 RFC 1939: the server speaks first (section 4); responses answer commands in order, several at a time with PIPELINING
 (RFC 2449 section 6.6). The session is in the AUTHORIZATION state until the user is authenticated, then in the
@@ -22,49 +22,49 @@ from experiments.mail.wire.pop3_grammar import (
 )
 
 POP3_PORT = 110
-# Commands that authenticate the user (RFC 1939 section 7, RFC 5034).
+# These commands authenticate the user (RFC 1939 section 7, RFC 5034).
 PROOFS = ("PASS", "APOP", "AUTH")
 
 
 @dataclass(frozen=True)
 class Pop3Exchange(Exchange[Command, Response]):
-    """A command and its response."""
+    """A POP3 command and its response."""
 
     @property
     def ok(self) -> bool:
-        """True if the command succeeded."""
+        """True if the response is +OK."""
         return self.final is not None and self.final.ok
 
     @property
     def content(self) -> bytes:
-        """The lines of a multi-line response."""
+        """The lines of a multi-line response without dot-stuffing, empty for other responses."""
         return (self.final.content if self.final is not None else None) or b""
 
     @property
     def outcome(self) -> str:
-        """The status line of the response."""
+        """The status line of the response, for evidence texts."""
         return self.final.text if self.final is not None else "no response"
 
 
 @dataclass(frozen=True)
 class Pop3Session(Dialogue[Pop3Exchange, Response | None]):
-    """A session on a maildrop."""
+    """A captured POP3 session: greeting and exchanges, or the violation of the grammar as `problem`."""
 
     @property
     def proof(self) -> Pop3Exchange | None:
-        """The exchange that authenticated the user."""
+        """The exchange that authenticated the user, None if there is none."""
         return next((exchange for exchange in self.exchanges if exchange.verb in PROOFS and exchange.ok), None)
 
 
 @dataclass(frozen=True)
 class Pop3Traffic(DialogueTraffic[Pop3Session]):
-    """The POP3 sessions at one interface."""
+    """The POP3 sessions captured at one interface."""
 
     session_name = "POP3 session"
 
 
 def pop3_traffic(captured: CaptureFile, interface: str, port: int = POP3_PORT) -> Pop3Traffic:
-    """Return the POP3 sessions at one interface; see DialogueTraffic.at."""
+    """Return the POP3 sessions captured at an interface, to servers on this port."""
     return Pop3Traffic.at(captured, interface, [port], read_session)
 
 
@@ -121,9 +121,7 @@ def _read(reading: _SessionParser) -> None:
 
 
 def _order(reading: _SessionParser) -> str | None:
-    """Return a violation of the order: a complete greeting (RFC 1939 section 4), responses after their commands
-    (section 3).
-    """
+    """Return a violation of the order, None without one: complete greeting first, responses after commands."""
     if reading.greeting is not None and reading.greeting.status == "+":
         return "the greeting asks for more"
     return early_reply(reading.exchanges)

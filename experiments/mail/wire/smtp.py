@@ -1,4 +1,4 @@
-"""SMTP sessions at one interface: the greeting, the dialogue, and the messages that it carried.
+"""Parser of captured SMTP sessions: greeting, commands with replies, and the messages transferred (RFC 5321).
 
 RFC 5321: the server speaks first (section 3.1); replies answer commands in order (section 4.2), several commands at a
 time with PIPELINING (RFC 2920); after the reply 354 to DATA come the mail data, and their reply (section 4.1.1.4). A
@@ -33,22 +33,22 @@ BLANK_LINE = b"\r\n\r\n"
 
 @dataclass(frozen=True)
 class SmtpExchange(Exchange[Command | MailData, Reply]):
-    """A command, or the mail data after a 354, and the reply to it."""
+    """An SMTP command, or the mail data after a 354, and the reply."""
 
     @property
     def code(self) -> int:
-        """The code of the reply, 0 without one."""
+        """The reply code, 0 without a reply."""
         return self.final.code if self.final is not None else 0
 
     @property
     def outcome(self) -> str:
-        """The code of the reply."""
+        """The reply code as text, for evidence texts."""
         return str(self.code or "no reply")
 
 
 @dataclass(frozen=True)
 class Message:
-    """A transaction with mail data: MAIL, the accepted RCPTs, DATA, and the data with their reply."""
+    """A mail transaction: MAIL, accepted RCPTs, DATA, and the mail data with their reply."""
 
     mail: SmtpExchange
     recipients: tuple[SmtpExchange, ...]
@@ -57,36 +57,36 @@ class Message:
 
     @property
     def data(self) -> MailData:
-        """The mail data."""
+        """The mail data as captured."""
         assert isinstance(self.sent.command, MailData)
         return self.sent.command
 
     @property
     def content(self) -> bytes:
-        """Header and body, without dot-stuffing."""
+        """The header and body, without dot-stuffing."""
         return self.data.content
 
     @property
     def body(self) -> bytes:
-        """The octets after the first empty line: no server may change them (section 6.4)."""
+        """The body, after the first empty line, which servers must not change (RFC 5321 section 6.4)."""
         return self.content.partition(BLANK_LINE)[2]
 
     @property
     def taken(self) -> bool:
-        """True if the server accepted the message."""
+        """True if the server accepted the message (250)."""
         return self.sent.code == 250
 
 
 @dataclass(frozen=True)
 class SmtpSession(Dialogue[SmtpExchange, Reply | None]):
-    """A session and its messages; `unsolicited`: replies to no command, as 421 may be."""
+    """A captured SMTP session and its messages; `unsolicited`: replies without a command, such as 421."""
 
     messages: tuple[Message, ...] = ()
     unsolicited: tuple[Reply, ...] = ()
 
     @property
     def replies(self) -> list[Reply]:
-        """All replies of the server, in order."""
+        """All replies of the server in order, with greeting and unsolicited replies."""
         first = [self.greeting] if self.greeting is not None else []
         return [
             *first,
@@ -97,12 +97,12 @@ class SmtpSession(Dialogue[SmtpExchange, Reply | None]):
 
 @dataclass(frozen=True)
 class SmtpTraffic(DialogueTraffic[SmtpSession]):
-    """The SMTP sessions at one interface, and other connections."""
+    """The SMTP sessions captured at one interface; `others`: connections without a session."""
 
     session_name = "SMTP session"
 
     def to(self, *addresses: str) -> SmtpTraffic:
-        """Return the part whose sessions are with servers at these addresses."""
+        """Return only the sessions with servers at these IP addresses."""
         kept = tuple(session for session in self.sessions if session.connection.server.address in addresses)
         return SmtpTraffic(kept, self.others, self.dropped)
 
@@ -113,7 +113,7 @@ class SmtpTraffic(DialogueTraffic[SmtpSession]):
 
 
 def smtp_traffic(captured: CaptureFile, interface: str, ports: Collection[int] = PORTS) -> SmtpTraffic:
-    """Return the SMTP sessions at one interface; see DialogueTraffic.at."""
+    """Return the SMTP sessions captured at an interface, to servers on these ports."""
     return SmtpTraffic.at(captured, interface, ports, read_session)
 
 
@@ -199,7 +199,7 @@ def _read_data(reading: _SessionParser, asked: SmtpExchange) -> bool:
 
 
 def _update_transaction(reading: _SessionParser, exchange: SmtpExchange) -> None:
-    """Update the transaction state by a command (section 4.1.4)."""
+    """Update the open transaction after a successful MAIL, RCPT, RSET, HELO or EHLO (RFC 5321 section 4.1.4)."""
     done = 200 <= exchange.code < 300
     if exchange.verb == "MAIL" and done:
         reading.mail, reading.recipients = exchange, []
@@ -210,7 +210,7 @@ def _update_transaction(reading: _SessionParser, exchange: SmtpExchange) -> None
 
 
 def _order(greeting: Reply | None, exchanges: Sequence[SmtpExchange], left: Iterable[Reply]) -> str | None:
-    """Return a violation of the order: replies after their commands; only 421 may be unsolicited (section 4.2)."""
+    """Return a violation of the order, None without one: replies follow commands, only 421 may be unsolicited."""
     first = next(iter(exchanges), None)
     if first is not None and greeting is not None and first.command.first_ns < greeting.last_ns:
         return f"{first.text!r} in frame {first.command.frame} does not wait for the greeting"

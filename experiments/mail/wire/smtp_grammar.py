@@ -1,9 +1,9 @@
-"""SMTP connection grammar: commands, replies and mail data, with the frames that carried them.
+"""Parser of captured SMTP streams: commands, replies and mail data, with the frames that carried them.
 
-Written from RFC 5321 (sections 2.3.7, 2.3.8, 4.1, 4.2 and 4.5) for the judge alone. A line ends in CRLF, and a bare CR
-or LF is an error. A command is a verb with an optional argument after a space; a reply is a code, a space and text, or
-over several lines the code and a hyphen first; mail data are lines up to one that holds only a dot, and a line that
-begins with a dot is dot-stuffed (section 4.5.2):
+Written from RFC 5321 (sections 2.3.7, 2.3.8, 4.1, 4.2 and 4.5), independent of services.mail.smtp. A line ends in CRLF,
+and a bare CR or LF is an error. A command is a verb with an optional argument; a reply is a code, a space and text, or
+over several lines the code and a hyphen first; mail data are lines up to a line with only a dot, and a line that begins
+with a dot is dot-stuffed (section 4.5.2):
 
     C: MAIL FROM:<alice@example.org><CRLF>
     S: 250-mail.example.com<CRLF>250 PIPELINING<CRLF>
@@ -23,17 +23,16 @@ from experiments.harness.judge.dialogue import Line, Request
 from experiments.harness.judge.reassembly import Stream
 
 EXCERPT_OCTETS = 60
-# Section 4.5.3.1: octets with CRLF. Extensions permit longer MAIL commands (section 4.1.1.11), and deployed servers
-# send longer replies.
+# RFC 5321 sections 4.5.3.1 and 4.1.1.11: maximum octets of a command (longer MAIL included), reply line, text line.
 COMMAND_OCTETS, REPLY_OCTETS, TEXT_OCTETS = 1_024, 512, 1_000
 LINE = re.compile(rb"([^\r\n]*)\r\n")
-# Placeholder verb for mail data, which are no command.
+# Exchanges of mail data, which are no command, have this placeholder as verb.
 MAIL_DATA = "."
-# Section 4.2: the first digit is 2 to 5, the second 0 to 5; text is tab and printable ASCII.
+# RFC 5321 section 4.2: a reply code's first digit is 2 to 5, the second 0 to 5; text is printable ASCII and tab.
 REPLY_LINE = re.compile(rb"([2-5][0-5][0-9])(?:([ -])([\t -~]*))?\r\n")
 VERB = re.compile(rb"([A-Za-z]{4,12})(?: +(.*?))? *\Z", re.DOTALL)
 
-# Section 4.1.2 and 4.1.3.
+# RFC 5321 sections 4.1.2 and 4.1.3: grammar of domains, address literals, mailboxes and paths.
 _SUB_DOMAIN = rb"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 _DOMAIN = rb"(?:" + _SUB_DOMAIN + rb"(?:\." + _SUB_DOMAIN + rb")*)"
 _LITERAL = rb"(?:\[[!-Z^-~]+\])"
@@ -45,7 +44,7 @@ _PATH = rb"<" + _ROUTE + _MAILBOX + rb">"
 _PARAMETER = rb"[A-Za-z0-9][A-Za-z0-9-]*(?:=[!-<>-~]+)?"
 _PARAMETERS = rb"(?: " + _PARAMETER + rb"(?: " + _PARAMETER + rb")*)?"
 _STRING = rb"[!-~](?:[ -~]*[!-~])?"
-# Section 4.1.1: the argument of each verb. AUTH is RFC 4954 section 4, STARTTLS RFC 3207 section 4.
+# Each verb has an argument of this form: RFC 5321 section 4.1.1, RFC 4954 section 4, RFC 3207 section 4.
 ARGUMENTS: dict[str, re.Pattern[bytes]] = {
     "EHLO": re.compile(rb"(?:" + _DOMAIN + rb"|" + _LITERAL + rb")\Z"),
     "HELO": re.compile(rb"(?:" + _DOMAIN + rb"|" + _LITERAL + rb")\Z"),
@@ -61,23 +60,23 @@ ARGUMENTS: dict[str, re.Pattern[bytes]] = {
     "AUTH": re.compile(rb"[A-Za-z0-9_-]{1,20}(?: (?:=|[A-Za-z0-9+/]+={0,2}))?\Z"),
     "STARTTLS": re.compile(rb"\Z"),
 }
-# Verbs of further RFCs: 821 (SEND SOML SAML TURN), 1985 (ETRN), 2645 (ATRN), 3030 (BDAT), 4468 (BURL).
+# Other RFCs define these verbs: 821 (SEND SOML SAML TURN), 1985 (ETRN), 2645 (ATRN), 3030 (BDAT), 4468 (BURL).
 OTHER_VERBS = frozenset(("SEND", "SOML", "SAML", "TURN", "ETRN", "ATRN", "BDAT", "BURL"))
 
 
 class SmtpGrammarError(ValueError):
-    """Octets violate the grammar; the message has the rule and an excerpt."""
+    """Octets that violate the SMTP grammar; the text names the rule and quotes an excerpt."""
 
 
 @dataclass(frozen=True)
 class Command(Request):
-    """A command line: its verb in capitals (empty if the line has none), and its argument."""
+    """A line sent by the client: verb in capitals (empty if the line has none), and argument."""
 
     argument: bytes
 
     @property
     def why_malformed(self) -> str | None:
-        """The violation of the command grammar; None for a command by RFC 5321 section 4.1.1."""
+        """The violation of the command grammar (RFC 5321 section 4.1.1), None for a valid command."""
         if self.verb not in ARGUMENTS:
             return f"there is no command {self.verb or self.text!r}"
         if len(self.octets) > COMMAND_OCTETS:
@@ -88,14 +87,14 @@ class Command(Request):
 
     @property
     def path(self) -> str:
-        """The mailbox of MAIL and RCPT, without angle brackets and source route; empty for the null one."""
+        """The mailbox of MAIL or RCPT, without angle brackets and source route; empty for the null reverse-path."""
         found = re.search(rb"<(?:@[^:>]*:)?([^>]*)>", self.argument)
         return found[1].decode(errors="replace") if found is not None else ""
 
 
 @dataclass(frozen=True)
 class Reply(Line):
-    """A reply: its code, and the text of its lines."""
+    """An SMTP reply: code, and text by lines."""
 
     code: int
     lines: tuple[str, ...]
@@ -103,20 +102,20 @@ class Reply(Line):
 
 @dataclass(frozen=True)
 class MailData(Request):
-    """The lines after 354, the final dot included; `content` is without dot-stuffing."""
+    """Mail data: the octets after 354 with the final dot; `content`: the message without dot-stuffing."""
 
     content: bytes
-    # Stream offsets of the lines with a stuffed dot.
+    # Lines with a stuffed dot begin at these offsets in the stream.
     stuffed_at: tuple[int, ...]
 
     @property
     def text(self) -> str:
-        """The size, for evidence texts."""
+        """The size of the mail data, for evidence texts."""
         return f"{len(self.content)} octets of mail data"
 
 
 def read_line(stream: Stream, start: int) -> Command | None:
-    """Return the command line that begins at an octet, None at the end of the stream. Raises SmtpGrammarError."""
+    """Return the command line at an offset of a client's stream, None at the end. Raises SmtpGrammarError."""
     found = LINE.match(stream.data, start)
     if found is None:
         _nothing_left(stream, start, "a command")
@@ -152,7 +151,7 @@ def _reply(stream: Stream, start: int) -> tuple[int, int, list[str]]:
 
 
 def read_mail_data(stream: Stream, start: int) -> MailData | None:
-    """Return the mail data that begin at an octet, None without their end. Raises SmtpGrammarError."""
+    """Return the mail data at an offset of a client's stream, None if incomplete. Raises SmtpGrammarError."""
     lines: list[bytes] = []
     stuffed: list[int] = []
     at = start

@@ -1,4 +1,4 @@
-"""Decomposition of a message transfer's duration, from packets at both ends of a leg.
+"""Division of a message transfer's duration into terms, from packets at both ends of a path.
 
     dns             a query sent                                 to  its response received
     tcp_handshake   SYN sent                                     to  SYN-ACK received
@@ -23,17 +23,17 @@ from experiments.harness.judge.decomposition import Decomposition, Interval, dns
 from experiments.harness.judge.frames import Connection, Frame
 from experiments.mail.wire.smtp import SmtpSession, SmtpTraffic
 
-# In order of priority: overlapping intervals count as the first of these terms.
+# Time in overlapping intervals counts as the first of these terms.
 MAIL_TERMS = ("transmission", "dialogue", "tcp_handshake", "dns")
 
 
 def divide(intervals: Iterable[Interval], start_ns: int, end_ns: int) -> Decomposition:
-    """Divide [start_ns, end_ns) among the terms; time that no interval covers is residual."""
+    """Return the time span [start_ns, end_ns) divided into terms; time in no interval is residual."""
     return sum_up(intervals, start_ns, end_ns, MAIL_TERMS)
 
 
 def smtp_intervals(sessions: Iterable[SmtpSession], at_server: SmtpTraffic) -> Iterator[Interval]:
-    """Yield the intervals of sessions captured at the client; `at_server`: the same sessions at the server."""
+    """Yield the timed intervals of sessions captured at the client; `at_server`: the same traffic at the server."""
     for session in sessions:
         yield from _dialogue(session)
         for message in (one for there in at_server.sessions if _is_same(there, session) for one in there.messages):
@@ -42,7 +42,7 @@ def smtp_intervals(sessions: Iterable[SmtpSession], at_server: SmtpTraffic) -> I
 
 
 def _is_same(there: SmtpSession, here: SmtpSession) -> bool:
-    """Return True if two captures show the same connection at its two ends; ports may be reused after its end."""
+    """Return True if two sessions are one connection captured at both ends; times exclude a later use of the port."""
     begun, ended = here.connection.syn.time_ns, max((reply.last_ns for reply in here.replies), default=0)
     return there.connection.client == here.connection.client and begun <= there.connection.syn.time_ns <= ended
 
@@ -60,7 +60,7 @@ def _dialogue(session: SmtpSession) -> Iterator[Interval]:
 
 
 def line_intervals(connection: Connection) -> Iterator[Interval]:
-    """Yield the intervals of a connection of requests and responses, from the client's interface."""
+    """Yield the timed intervals of a request-response connection such as POP3, captured at the client."""
     answer = connection.from_server.syn
     if answer is None:
         return
@@ -75,7 +75,7 @@ def line_intervals(connection: Connection) -> Iterator[Interval]:
 
 
 def lookups(frames: Sequence[Frame], client: str, start_ns: int, end_ns: int) -> list[Interval]:
-    """Return the DNS lookups of one host that begin within [start_ns, end_ns)."""
+    """Return the intervals of a host's DNS lookups that begin within [start_ns, end_ns)."""
     of_client = [frame for frame in frames if _is_between(frame, client)]
     return [interval for interval in dns_intervals(of_client) if start_ns <= interval.start_ns < end_ns]
 
