@@ -1,1 +1,1 @@
-"""Experiments on mail: SMTP transfer, replies and outages; POP3, IMAP and webmail access."""
+"""Mail experiments: SMTP transfer, reply codes and outages; mailbox access by POP3, IMAP and webmail."""

@@ -1,4 +1,4 @@
-"""Mailbox access by POP3, IMAP and webmail: time, octets, and the direction of payload (claims M1 to M4).
+"""Experiment mail-access: time and octets of reading a mailbox by POP3, IMAP and webmail (claims.toml: M1 to M4).
 
 Bob's mailbox has many messages, one with a picture. He reads it by POP3, IMAP and webmail: the headers of all messages,
 one attachment, everything; each time is compared with its round trips, term by term, and the octets with those of the
@@ -95,7 +95,7 @@ from topologies.emulation.node import Host
 from topologies.emulation.testbed import Testbed
 from topologies.mail import ADDRESSES, ALICE_ADDRESS, WEB
 
-# Legs that are not varied: RTT from Alice to her server, RTT and rate between the servers.
+# These path parameters are fixed: RTTs (seconds) from Alice to her server and between the servers, rate (Mbit/s).
 SENDER_S, BETWEEN_S, BW_MBIT = 0.02, 0.04, 10.0
 PICTURE, PICTURE_BYTES = "ring.png", 12_000
 VISITOR, BROWSER = "experiments.http.drivers.visitor", "experiments.mail.drivers.webmail"
@@ -112,7 +112,7 @@ NOTE = (
 
 
 def run(context: Run) -> Outcome:
-    """Fill the mailbox, read it by every protocol, decide the claims, compare times with theory."""
+    """Run the experiment: fill a mailbox, read it by each protocol, check the claims, compare times with theory."""
     asked = context.parameters
     written = generate_messages(asked["messages"], asked["attachment"], context.seed)
     mails = {name: _mail(name, context.seed) for name in PASSWORDS}
@@ -153,7 +153,7 @@ def _legs(context: Run) -> Legs:
 
 @contextmanager
 def _network(context: Run, topo: Topo, servers: Mapping[str, MailHost], written: Messages) -> Iterator[Testbed]:
-    """Start the topology with the two mail servers, webmail beside them, and the messages in Bob's mailbox."""
+    """Start the emulated network with two mail servers, their webmail servers, and messages in Bob's mailbox."""
     starters = {SERVERS[user]: server.start for user, server in servers.items()}
     with make_testbed(context, topo, starters) as bed:
         for user, server in servers.items():
@@ -163,13 +163,13 @@ def _network(context: Run, topo: Topo, servers: Mapping[str, MailHost], written:
 
 
 def _add_webmail(host: Host, domain: str) -> None:
-    """Start webmail beside a mail server, on the same mailboxes."""
+    """Start a webmail server on a mail server's host, with the same mailboxes."""
     words = f"--accounts accounts --maildirs maildirs --domain {domain} --submission {host.IP()}:{SUBMISSION_PORT}"
     host.start(f"{WEBMAIL_MODULE} {words} --listen 0.0.0.0 --port {DEFAULT_PORT}", serves=True)
 
 
 def _mail(sender: str, seed: int) -> bytes:
-    """Return a message from one of the two users to the other."""
+    """Return a message from a user (alice or bob) to the other user."""
     message = EmailMessage(policy=SMTP)
     message["From"], message["To"] = PEOPLE[sender], PEOPLE[OTHER[sender]]
     message["Subject"] = f"from {sender}"
@@ -180,10 +180,10 @@ def _mail(sender: str, seed: int) -> bytes:
 def _work(
     context: Run, bed: Testbed, servers: Mapping[str, MailHost], written: Messages, watch: MachineWatch
 ) -> Sessions:
-    """Run the sessions on Bob's mailbox: the timed ones, and then those that change it."""
+    """Run the sessions on Bob's mailbox: first the timed, read-only sessions, then sessions that change the mailbox."""
     done, reader, browser = Sessions(), Reader(bed.host("bob"), RECEIVER_ADDRESS), _browser(bed, servers, "bob")
     count, subject = len(written.contents), written.subject.decode()
-    # The first round is read-only and warms up all programs; it is captured, but not measured.
+    # Warm up all programs by read-only sessions, which are captured but not measured.
     done.attempt("warming up", lambda: reader.session("POP3", COUNT))
     done.attempt("warming up", lambda: reader.session("IMAP", looking_steps()))
     done.attempt("warming up", lambda: browser.request(log_in_steps("bob")))
@@ -213,7 +213,7 @@ def _work(
 
 
 def _pull_and_push(bed: Testbed, servers: Mapping[str, MailHost], mails: Mapping[str, bytes], done: Sessions) -> None:
-    """Load a picture by HTTP from Alice's host; then send a message each way between the two users."""
+    """Load a picture by HTTP (pull) on Alice's host; then send a message by SMTP (push) from each user to the other."""
     alice = bed.host("alice")
     web = Driver(alice, [VISITOR, ADDRESSES[WEB], str(DEFAULT_PORT), WEB.rstrip(".")])
     done.attempt("pull", lambda: web.request({"visit": [f"/{PICTURE}"]}))
@@ -226,7 +226,7 @@ def _pull_and_push(bed: Testbed, servers: Mapping[str, MailHost], mails: Mapping
 
 
 def _browser(bed: Testbed, servers: Mapping[str, MailHost], user: str) -> Driver:
-    """Return the driver of a user's browser, with the webmail of the user's server."""
+    """Return the driver of a scripted browser on a user's host, for the webmail of the user's server."""
     address = {"alice": SENDER_ADDRESS, "bob": RECEIVER_ADDRESS}[user]
     return Driver(bed.host(user), [BROWSER, address, str(DEFAULT_PORT), servers[user].hostname])
 
@@ -244,12 +244,12 @@ def _by_webmail(bed: Testbed, servers: Mapping[str, MailHost], seed: int, done: 
 
 
 def _token(seed: int) -> str:
-    """Return a word that occurs only in the message of this seed."""
+    """Return a random word, by the run's seed, that identifies the webmail message in packets."""
     return f"{Random(f'token {seed}').getrandbits(64):016x}"
 
 
 def _said(seed: int) -> str:
-    """Return the text of Alice's webmail message."""
+    """Return the text of Alice's webmail message, which contains _token()."""
     return f"It goes by {_token(seed)}, says Alice."
 
 
@@ -314,7 +314,7 @@ def _m4(captured: CaptureFile, sessions: Sessions, picture: bytes, mails: Mappin
 def _compare_all(
     context: Run, captured: CaptureFile, topo: Topo, traffic: Traffic, written: Messages, watch: MachineWatch
 ) -> tuple[dict[str, list[Timing]], list[Comparison]]:
-    """Compare the time of each task by each protocol with its round trips."""
+    """Return (timings by name, comparisons with theory) for each task and protocol."""
     rtt_s, theories, samples = context.parameters["rtt"], {}, []
     for task, protocol in product(TASKS, WAYS):
         name = f"{protocol} {task}"
@@ -341,12 +341,12 @@ def _theory(protocol: str, task: str, traffic: Traffic, written: Messages, rtt_s
 
 
 def _panels(context: Run, traffic: Traffic, comparisons: Sequence[Comparison], written: Messages) -> list[Panel]:
-    """Return the panels: octets and round trips of each task by each protocol."""
+    """Return the panels of the plot: octets, and time in round trips, of each task by each protocol."""
     rtt_s, by_name = context.parameters["rtt"], {one.name: one for one in comparisons}
     wanted = [sum(written.headers), written.attached, sum(written.sizes)]
     octets, trips = [], []
     for number, protocol in enumerate(WAYS):
-        # Offset horizontally, so that points of one task do not cover each other.
+        # Shift each protocol's points horizontally, so that points of one task do not cover each other.
         tasks = [(place + (number - 1) * BESIDE, task) for place, task in enumerate(TASKS, start=1)]
         mine = [(x, f"{protocol} {task}") for x, task in tasks if f"{protocol} {task}" in by_name]
         moved = [(x, traffic.octets(protocol, name) / 1000) for x, name in mine]
@@ -359,7 +359,7 @@ def _panels(context: Run, traffic: Traffic, comparisons: Sequence[Comparison], w
 
 
 def _marks(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return a short line at each point, with gaps between them."""
+    """Return the points of a plot line that marks each point by a short horizontal dash (NaN makes a gap)."""
     return [each for x, y in points for each in ((x - BESIDE / 2, y), (x + BESIDE / 2, y), (math.nan, math.nan))]
 
 

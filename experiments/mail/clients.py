@@ -1,4 +1,4 @@
-"""Mail clients of experiments: lab7's, those of the registry, or a program of the user's own, behind one interface."""
+"""Common interface to mail clients in experiments: lab7's agent, registered implementations, a user's own program."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ TIMEOUT_S = 60.0
 
 @dataclass(frozen=True)
 class Task:
-    """A client's task: send `message` to `recipient`, or fetch `count` messages, as a user of a mail server."""
+    """Task for a mail client: send `message` to `recipient`, or fetch `count` messages, as `user` of `server`."""
 
     operation: str
     server: MailHost
@@ -44,18 +44,18 @@ class Task:
 
     @property
     def auth(self) -> bool:
-        """True if the server requires authentication of senders."""
+        """True if the mail server requires SMTP AUTH for submission."""
         mta = self.server.mta
         return mta is None or mta.own or "auth" in mta.speaks
 
 
 def supports(client: Implementation | None, operation: str) -> bool:
-    """Return True if a client supports an operation; the user's own program is always tried."""
+    """Return True if a client supports an operation (send, pop3 or imap); assumed for the user's own program."""
     return client is None or client.own or operation in client.commands
 
 
 def check_supported(client: Implementation | None, operation: str) -> None:
-    """Raise EmulationError if a client does not support the operation, MachineError if it is not installed."""
+    """Raise EmulationError if a client does not support an operation, MachineError if it is not installed."""
     if not supports(client, operation):
         there = ", ".join(one.name for one in of_role(AGENT_ROLE) if supports(one, operation))
         raise EmulationError(f"{client.name if client else OURS} does not do that ({operation}): there are {there}")
@@ -70,7 +70,7 @@ def client_name(replacements: Mapping[str, Implementation]) -> str:
 
 
 def run_client(host: Host, client: Implementation | None, task: Task) -> Window:
-    """Run a client's task to the end; `client` None: lab7's own. Raises LoadFailedError, EmulationError."""
+    """Run a task by a client (None: lab7's own); return the time span. Raises LoadFailedError, EmulationError."""
     if client is None:
         return _run_ours(host, task)
     folder = host.workdir / f"{client.name.partition(' ')[0]}-{task.operation}-{time.monotonic_ns()}"
@@ -79,7 +79,7 @@ def run_client(host: Host, client: Implementation | None, task: Task) -> Window:
     if client.config is not None:
         values["config"] = str(folder / client.config.removesuffix(".j2"))
         Path(values["config"]).write_text(render(f"implementations/{client.config}", **values))
-        # Files with a password must be readable by their owner only.
+        # Some clients refuse a configuration file with a password unless only the owner can read the file.
         Path(values["config"]).chmod(0o600)
     return run_command(host, expand(client.command or client.commands[task.operation], values))
 

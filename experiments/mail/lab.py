@@ -1,4 +1,4 @@
-"""Set-up of the mail experiments: the topology mail with its three legs, its servers, and its user agents.
+"""Set-up of the mail experiments: network with three paths ("legs"), mail servers, and user agents.
 
 alice ── sender's leg ── mail-a ── between ── mail-b ── receiver's leg ── bob
 """
@@ -45,11 +45,11 @@ __all__ = ["ALICE", "BOB", "IMAP_PORT", "PASSWORDS", "POP3_PORT", "SMTP_PORT", "
 
 USER, VISITOR = "experiments.mail.drivers.smtp", "experiments.http.drivers.visitor"
 TIMEOUT_S = 60.0
-# TCP_TIME_WAIT in the kernel's include/net/tcp_states.h, in hexadecimal.
+# /proc/net/tcp shows the state TIME_WAIT by this number (TCP_TIME_WAIT in include/net/tcp_states.h).
 TIME_WAIT = "06"
-# Polling interval of a mailbox; the time of delivery is that of the file, not of the poll.
+# Mailboxes are polled at this interval (seconds); delivery times are file times, so they do not depend on polling.
 POLL_S = 0.005
-# Interfaces of the captures: on each leg the side that opens the connection, and the receiver's server.
+# Packets are captured on these hosts: the connection-opening end of each leg, and the receiver's server.
 LEG_HOSTS = ("alice", "mail-a", "mail-b", "bob")
 LEGS = AT_ALICE, AT_SENDER, AT_RECEIVER, AT_BOB = tuple(map(first_interface, LEG_HOSTS))
 SENDER_NAME, RECEIVER_NAME = MAIL_A.rstrip("."), MAIL_B.rstrip(".")
@@ -58,7 +58,7 @@ SENDER_ADDRESS, RECEIVER_ADDRESS = ADDRESSES[MAIL_A], ADDRESSES[MAIL_B]
 
 @dataclass(frozen=True)
 class Legs:
-    """The round-trip times of the three legs in seconds, and the rate between the servers in Mbit/s."""
+    """Parameters of the three paths: round-trip times in seconds, and the rate between the servers in Mbit/s."""
 
     sender_s: float
     between_s: float
@@ -66,13 +66,13 @@ class Legs:
     bw_mbit: float
 
     def topology(self, **more: Any) -> MailTopo:
-        """Return the topology with these legs; `more`: further parameters."""
+        """Return the mail topology with these path parameters; `more`: further parameters of MailTopo."""
         delays = {"sender": self.sender_s, "between": self.between_s, "receiver": self.receiver_s}
         given = {name: f"{rtt_s / 2 * 1e6:.0f}us" for name, rtt_s in delays.items()}
         return MailTopo(**given, bw=self.bw_mbit, **more)
 
     def paths(self) -> list[EmulatedPath]:
-        """Return the three paths of the fidelity certificate."""
+        """Return the paths whose measured delay and rate are compared with the configured values in the report."""
         return [
             EmulatedPath("alice", "mail-a", SENDER_ADDRESS, self.sender_s, None),
             EmulatedPath("mail-a", "mail-b", RECEIVER_ADDRESS, self.between_s, self.bw_mbit * 1e6),
@@ -81,7 +81,7 @@ class Legs:
 
 
 def mail_testbed(context: Run, topo: MailTopo, before: Callable[[Host], object] | None = None) -> Testbed:
-    """Return the testbed; replacements of the roles mta and mailbox run on mail-b.
+    """Return a network with mail servers, to be started; replacements of the roles mta and mailbox run on mail-b.
 
     `before`: called with mail-b before its services start.
     """
@@ -98,25 +98,25 @@ def mail_testbed(context: Run, topo: MailTopo, before: Callable[[Host], object] 
 
 
 class UserAgent:
-    """A mail user agent on a host (experiments.mail.drivers.smtp)."""
+    """Mail user agent on a host, controlled through the driver process experiments.mail.drivers.smtp."""
 
     def __init__(self, host: Host) -> None:
         self.host = host
         self._driver = Driver(host, [USER])
 
     def compose(self, into: Path, subject: str, text: str, files: Sequence[Path] = ()) -> Window:
-        """Write a message from Alice to Bob into a file. Raises EmulationError."""
+        """Compose a message from Alice to Bob into the file `into`; return the time span. Raises EmulationError."""
         draft = {"from": ALICE, "to": BOB, "subject": subject, "text": text, "files": [str(one) for one in files]}
         return self._request({"compose": draft, "into": str(into)})
 
     def send(self, paths: Sequence[Path]) -> Window:
-        """Submit Alice's messages to her server on one connection. Raises EmulationError."""
+        """Submit messages to Alice's server over one connection; return the time span. Raises EmulationError."""
         login = {"user": "alice", "password": PASSWORDS["alice"]}
         names = [str(path) for path in paths]
         return self._request({"send": names, "server": SENDER_NAME, "port": SUBMISSION_PORT, **login})
 
     def fetch(self, number: int = 1, user: str = "bob", password: str = PASSWORDS["bob"]) -> Window:
-        """Fetch a message from the receiver's server by POP3, and remove it. Raises EmulationError."""
+        """Fetch and delete a message of the receiver's server by POP3; return the time span. Raises EmulationError."""
         login = {"user": user, "password": password}
         return self._request({"fetch": number, "server": RECEIVER_NAME, **login})
 
@@ -127,7 +127,7 @@ class UserAgent:
         port: int = SMTP_PORT,
         at: Callable[[str], None] | None = None,
     ) -> Window:
-        """Run one SMTP session by steps; `at` gets the argument of each step `tell`. Raises EmulationError."""
+        """Run a scripted SMTP session; `at` is called with the word of each step `tell`. Raises EmulationError."""
         return self._request({"dialogue": steps, "server": address, "port": port}, at)
 
     def _request(self, request: Mapping[str, Any], at: Callable[[str], None] | None = None) -> Window:
@@ -139,8 +139,7 @@ class UserAgent:
                     try:
                         at(response["reached"])
                     except EmulationError as error:
-                        # Read the driver's remaining lines, which would be mistaken for the response to the next
-                        # request.
+                        # Read the driver's remaining lines, or the next request would get them as responses.
                         broken = error
                 response = self._driver.call("on", TIMEOUT_S)
         except DriverError:
@@ -152,19 +151,19 @@ class UserAgent:
 
 
 class WebClient:
-    """Bob's web client, Python's http.client, on one persistent connection per visit."""
+    """Web client on Bob's host, Python's http.client, with one persistent connection per visit."""
 
     def __init__(self, host: Host) -> None:
         name = WEB.rstrip(".")
         self._driver = Driver(host, [VISITOR, ADDRESSES[WEB], str(DEFAULT_PORT), name])
 
     def visit(self, paths: Sequence[str]) -> Window:
-        """Request these paths of www.example.org in turn. Raises EmulationError."""
+        """Request these paths of www.example.org in turn; return the time span. Raises EmulationError."""
         return self._driver.request({"visit": list(paths)}, TIMEOUT_S)
 
 
 def running_mta(host: Host) -> Service:
-    """Return lab7's MTA on a host. Raises EmulationError if there is none."""
+    """Return lab7's running MTA on a host. Raises EmulationError if there is none."""
     for one in host.services:
         if isinstance(one, Service) and one.command.startswith(MTA_MODULE):
             return one
@@ -172,7 +171,7 @@ def running_mta(host: Host) -> Service:
 
 
 def restart_mta(bed: Testbed, name: str, flags: str = "") -> None:
-    """Restart a mail server's MTA with further flags. Raises EmulationError."""
+    """Restart lab7's MTA on the host `name` with further flags. Raises EmulationError."""
     host = bed.host(name)
     line = host.params["serves"][0]
     running = running_mta(host)
@@ -182,12 +181,12 @@ def restart_mta(bed: Testbed, name: str, flags: str = "") -> None:
 
 
 def mailbox(host: Host, domain: str = "example.com", user: str = "bob") -> Path:
-    """Return the folder of a user's new messages on a mail server."""
+    """Return the path of a user's Maildir folder new/ on a mail server's host."""
     return host.workdir / "maildirs" / domain / user / "new"
 
 
 def wait_for_messages(folder: Path, count: int, timeout_s: float = TIMEOUT_S) -> list[Path]:
-    """Wait for a number of messages in a folder; return them in order of arrival. Raises EmulationError."""
+    """Wait until a folder has `count` messages; return the files by time of arrival. Raises EmulationError."""
     deadline_s = time.monotonic() + timeout_s
     while len(found := list(folder.glob("*")) if folder.is_dir() else []) < count:
         if time.monotonic() > deadline_s:
@@ -197,7 +196,7 @@ def wait_for_messages(folder: Path, count: int, timeout_s: float = TIMEOUT_S) ->
 
 
 def wait_until_quiet(host: Host, port: int = SMTP_PORT, timeout_s: float = TIMEOUT_S) -> int:
-    """Wait until a host has no connection to this remote port; return the time (ns). Raises EmulationError."""
+    """Wait until a host has no TCP connection to a remote port; return the time (ns). Raises EmulationError."""
     table = Path(f"/proc/{host.namespace_pid}/net/tcp")
     deadline_s = time.monotonic() + timeout_s
     while any(_goes_to(line, port) for line in table.read_text().splitlines()[1:]):
@@ -208,6 +207,6 @@ def wait_until_quiet(host: Host, port: int = SMTP_PORT, timeout_s: float = TIMEO
 
 
 def _goes_to(line: str, port: int) -> bool:
-    """Return True if a line of /proc/net/tcp (the kernel's proc_net_tcp.rst) is a connection to a remote port."""
+    """Return True if a line of /proc/net/tcp is a connection to a remote port, TIME_WAIT excluded."""
     _, _, remote, state, *_ = line.split()
     return int(remote.rpartition(":")[2], 16) == port and state != TIME_WAIT

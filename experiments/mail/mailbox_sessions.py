@@ -1,4 +1,4 @@
-"""Mailbox sessions by POP3, IMAP and webmail: time spans, failures, and captured traffic."""
+"""Records of POP3, IMAP and webmail sessions on a mailbox: time spans, failures, and captured traffic."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from topologies.emulation.errors import EmulationError
 
 @dataclass
 class Sessions:
-    """Time spans of the sessions by name, and the failures among them."""
+    """Time spans of sessions by name, and the error texts of failed sessions."""
 
     windows: dict[str, list[Window]] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
 
     def attempt(self, name: str, session: Callable[[], Window]) -> None:
-        """Run a session, unless an earlier one of that name failed."""
+        """Run a session and record the time span or failure, unless an earlier session of this name failed."""
         self.attempt_several(name, lambda: [session()])
 
     def attempt_several(self, name: str, sessions: Callable[[], list[Window]]) -> None:
-        """Run consecutive sessions, unless an earlier one of that name failed."""
+        """Run consecutive sessions and record their time spans, unless an earlier session of this name failed."""
         if name in self.failures:
             return
         try:
@@ -42,18 +42,18 @@ class Sessions:
             self.failures[name] = str(error)
 
     def first(self, name: str) -> Window:
-        """Return the time span of the first session of this name; an empty one without such a session."""
+        """Return the time span of the first session of this name, an empty time span if there is none."""
         return next(iter(self.windows.get(name, [])), Window(0, 0))
 
     def broken(self, claim: str, *names: str) -> Verdict | None:
-        """Return the verdict on a claim with a failed session; None without one."""
+        """Return the verdict "failed" on a claim if one of these sessions failed, else None."""
         first = next((name for name in names if name in self.failures), None)
         return None if first is None else failed(claim, f"The session {first} broke off: {self.failures[first]}.")
 
 
 @dataclass(frozen=True)
 class Traffic:
-    """Traffic of the three protocols at Bob's interface."""
+    """Captured POP3, IMAP and HTTP traffic at Bob's interface, with the time spans of the sessions."""
 
     pop3: Pop3Traffic
     imap: ImapTraffic
@@ -61,22 +61,22 @@ class Traffic:
     sessions: Sessions
 
     def by_pop3(self, name: str) -> Pop3Traffic:
-        """Return the first POP3 session of this name."""
+        """Return the POP3 traffic of the first session of this name."""
         window = self.sessions.first(name)
         return self.pop3.between(window.start_ns, window.end_ns)
 
     def by_imap(self, name: str) -> ImapTraffic:
-        """Return the first IMAP session of this name."""
+        """Return the IMAP traffic of the first session of this name."""
         window = self.sessions.first(name)
         return self.imap.between(window.start_ns, window.end_ns)
 
     def by_http(self, name: str) -> PageLoad:
-        """Return the first webmail session of this name."""
+        """Return the HTTP traffic of the first webmail session of this name."""
         window = self.sessions.first(name)
         return self.http.between(window.start_ns, window.end_ns)
 
     def timed(self, protocol: str, window: Window) -> list[TimedSample]:
-        """Return the duration and terms of the session in a time span, as a list; empty without a reply."""
+        """Return the measured times of the sessions in a time span, with their terms; empty if none has a reply."""
         start_ns, end_ns = window.start_ns, window.end_ns
         try:
             if protocol == WEBMAIL:
@@ -95,7 +95,7 @@ class Traffic:
             return []
 
     def octets(self, protocol: str, name: str) -> int:
-        """Count the octets of the first session of this name, without packet headers."""
+        """Return the octets of the first session of this name in both directions, without packet headers."""
         if protocol == WEBMAIL:
             return sum(connection_octets(conversation.connection) for conversation in self.by_http(name).conversations)
         mine = self.by_pop3(name).sessions if protocol == "POP3" else self.by_imap(name).sessions
@@ -103,6 +103,6 @@ class Traffic:
 
 
 def _timed(first_ns: int, found: Timing | Decomposition) -> TimedSample:
-    """Return a sample at Bob's interface, from its first SYN on."""
+    """Return a measured time at Bob's interface, which starts with the first SYN (`first_ns`)."""
     last_ns = first_ns + round(found.total_s * 1e9)
     return TimedSample(AT_BOB, first_ns, last_ns, Timing(found.total_s, found.terms))

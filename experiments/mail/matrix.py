@@ -1,7 +1,7 @@
-"""Mail interoperability matrix: every server with every client, and every server with every other as a relay.
+"""Mail interoperability matrix: each mail server with each client, and each pair of mail servers as relays.
 
-Three kinds of cells, each judged from packets. send: the client submits a message, and the server accepts it. relay:
-the server accepts a message from another one, to which it was submitted, and delivers it unaltered. pop3 and imap: the
+There are three kinds of cells, each decided from packets. send: the client submits a message, and the server accepts
+it. relay: the server accepts a submitted message from another server, and delivers it unaltered. pop3 and imap: the
 client fetches every message of a mailbox whole.
 """
 
@@ -41,18 +41,18 @@ from topologies.emulation.watch import ServerDied
 
 RELAY = "relay"
 LEGS = Legs(0.004, 0.01, 0.004, 100.0)
-# Contents of the mailbox: plain messages, and one with an attachment.
+# Clients fetch these messages from the mailbox, one of them with an attachment.
 LETTERS = generate_messages(3, 3000, seed=7)
 MESSAGE = generate_messages(2, 10, seed=8).contents[0]
 DELIVERY_S, SETTLE_S, POLL_S = 20.0, 0.5, 0.02
 Party = Implementation | None
-# A running network, and the mail servers of Alice's and of Bob's domain.
+# Lab is a running network with the mail servers of Alice's and of Bob's domain.
 Lab = tuple[Testbed, MailHost, MailHost]
 
 
 @dataclass(frozen=True)
 class MailColumn(Column):
-    """A client and its operation; for `relay` the client is the mail server that relays."""
+    """Column of the matrix: a client and an operation; for `relay` the client is the mail server that relays."""
 
     operation: str
 
@@ -61,12 +61,12 @@ Key = tuple[str, MailColumn]
 
 
 def parties(role: str) -> list[Party]:
-    """Return lab7's own implementation of a role (None) and those of the registry."""
+    """Return the implementations of a role: None for lab7's own, then those of the registry."""
     return [None, *of_role(role)]
 
 
 def columns() -> list[MailColumn]:
-    """Return every client with its operations, and every mail server as a relay."""
+    """Return the columns: submitting clients, relaying mail servers, then POP3 and IMAP clients."""
     clients = [
         MailColumn(client, operation)
         for operation in OPERATIONS
@@ -81,7 +81,7 @@ def _sending() -> int:
 
 
 def run(context: MatrixRun) -> list[Cell]:
-    """Fill the matrix, a server at a time."""
+    """Return all cells of the matrix; one network is started per pair of mail servers and per mailbox server."""
     names = list(dict.fromkeys(name_of(party) for role in (MTA_ROLE, ACCESS_ROLE) for party in parties(role)))
     found: dict[Key, Cell] = {}
     mtas, mailboxes = parties(MTA_ROLE), parties(ACCESS_ROLE)
@@ -107,7 +107,7 @@ def _place(key: Key) -> Place:
 
 @contextmanager
 def _testbed(context: MatrixRun, mta: Party, peer: Party, mailbox: Party) -> Iterator[Lab]:
-    """Start the topology mail with these servers: mta at Alice's domain, peer and mailbox at Bob's."""
+    """Start a network with the MTA `mta` in Alice's domain, the MTA `peer` and the server `mailbox` in Bob's."""
     topo = LEGS.topology(backup="no", names="1ms")
     near = mail_host(topo, "mail-a", {MTA_ROLE: mta} if mta else {})
     given = {MTA_ROLE: peer, ACCESS_ROLE: mailbox}
@@ -117,7 +117,7 @@ def _testbed(context: MatrixRun, mta: Party, peer: Party, mailbox: Party) -> Ite
 
 
 def _transfer(context: MatrixRun, mta: Party, peer: Party) -> dict[Key, Cell]:
-    """Relay a message from one server to another; if both are the same program, every client also submits to it."""
+    """Return the cell of relaying from `mta` to `peer`; if they are the same program, also of submitting clients."""
     relay = name_of(peer), MailColumn(mta, RELAY)
     sending = [each for each in columns() if each.operation == "send"] if name_of(mta) == name_of(peer) else []
     keys = [relay, *((name_of(mta), each) for each in sending)]
@@ -135,7 +135,7 @@ def _transfer(context: MatrixRun, mta: Party, peer: Party) -> dict[Key, Cell]:
             windows = _send_all(bed, near, sending, path)
             send(bed.host("alice"), near, "alice", BOB, path)
             _wait_for_delivery(far)
-            # The reply to the mail data may still be in transit: Exim sends it together with that to a pipelined QUIT.
+            # Wait for the reply to the mail data in transit: Exim sends it together with the reply to a pipelined QUIT.
             time.sleep(SETTLE_S)
             delivered = contents_of(far, "bob")
     except (EmulationError, LoadFailedError, ServerDied) as error:
@@ -150,7 +150,7 @@ def _transfer(context: MatrixRun, mta: Party, peer: Party) -> dict[Key, Cell]:
 
 
 def _wait_for_delivery(server: MailHost) -> None:
-    """Wait until the message is in the mailbox unaltered; that none arrives in time is left to the judge."""
+    """Wait at most DELIVERY_S until the message is in the mailbox unaltered; a missing message raises no error."""
     deadline_s = time.monotonic() + DELIVERY_S
     while time.monotonic() < deadline_s:
         if any(why_altered(MESSAGE, with_crlf(one)) is None for one in contents_of(server, "bob")):
@@ -161,7 +161,7 @@ def _wait_for_delivery(server: MailHost) -> None:
 def _send_all(
     bed: Testbed, near: MailHost, sending: Sequence[MailColumn], path: Path
 ) -> dict[MailColumn, Window | str]:
-    """Submit a message by every client; return the time spans, or the errors."""
+    """Submit a message by each installed client; return the time span or the error text of each."""
     task = Task("send", near, "alice", recipient=BOB, message=path)
     there = [each for each in sending if each.installed]
     return {each: _attempt(bed, "alice", each, task) for each in there}
@@ -175,7 +175,7 @@ def _attempt(bed: Testbed, host: str, column: MailColumn, task: Task) -> Window 
 
 
 def _access(context: MatrixRun, mailbox: Party) -> dict[Key, Cell]:
-    """Fetch all messages of a mailbox by every client."""
+    """Return the cells of fetching all messages of a mailbox, for each POP3 and IMAP client."""
     reading = [each for each in columns() if each.operation in ("pop3", "imap")]
     keys, name = (
         [(name_of(mailbox), each) for each in reading],
@@ -201,7 +201,7 @@ def _access(context: MatrixRun, mailbox: Party) -> dict[Key, Cell]:
 
 
 def _of_window(key: Key, window: Window | str | None, captured: CaptureFile, capture: str) -> Cell:
-    """Return the cell of a client's session, from its packets."""
+    """Return the cell of a client's session, decided from the packets in its time span."""
     if window is None:
         assert key[1].client is not None
         return _place(key).not_installed(key[1].client)
@@ -221,7 +221,7 @@ def _verdict(operation: str, captured: CaptureFile, window: Window) -> Verdict:
 
 
 def _known(key: Key) -> str | None:
-    """Return the known cause of a client's failure."""
+    """Return the registry's explanation of a client's known failure in an operation, None if there is none."""
     client = key[1].client
     return client.known.get(key[1].operation) if client is not None else None
 

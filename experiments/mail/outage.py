@@ -1,4 +1,4 @@
-"""Mail outage: queueing, retries and bounces while the receiving server is down (claim S5).
+"""Experiment mail-outage: queueing, retries and bounces while the receiving server is down (claims.toml: S5).
 
 Alice submits messages while Bob's server is killed, and in another network while its cable is pulled. Her server
 retries; it is killed itself (SIGKILL) with messages in its queue, and once more during delivery. When Bob's server is
@@ -6,9 +6,9 @@ back, the content of his mailbox is compared with the accepted messages, and the
 schedule. In a third network his server stays down until Alice's gives up: the messages return as delivery status
 notifications. The long run has a fourth case, with the five days of RFC 5321, in virtual time only.
 
-Disturbance by the machine is measured for times that contain a dialogue: that of the resumed delivery. An outage
-with a disturbed time is repeated in a network of its own. The schedule of days has no such terms: it runs in
-virtual time alone, and milliseconds of processor wait are negligible beside an interval of half an hour.
+The time of the resumed delivery contains a dialogue, so waits for a processor are measured for it; an outage with a
+disturbed time is repeated in a new network. The schedule of days runs in virtual time only, where milliseconds of
+processor wait are negligible beside an interval of half an hour.
 """
 
 from __future__ import annotations
@@ -66,26 +66,26 @@ WORDS = {
     EXPIRE: "it stays away",
     DAYS: "it stays away for days",
 }
-# Cases in which the receiver does not return.
+# In these cases the receiving server stays down.
 FOR_GOOD = (EXPIRE, DAYS)
-# RFC 5321 section 4.5.4.1: the retry interval is at least 30 minutes, and a message is given up after 4 to 5 days.
+# RFC 5321 section 4.5.4.1: retry intervals are at least 30 minutes, and messages expire after 4 to 5 days.
 RFC_RETRY_S, RFC_KEPT_S, RFC_GIVE_UP_S = 1800, 4 * 86_400, 5 * 86_400
-# Number of messages in the case DAYS: each causes one DSN, so that few suffice.
+# Few messages suffice in the case DAYS, since each message causes a DSN.
 DAYS_MESSAGES = 4
-# RTT of the legs of Alice and Bob, rate between the servers, one-way delay of the name servers.
+# Fixed path parameters: RTT to Alice and Bob (seconds), rate between servers, one-way delay of name servers.
 NEAR_S, BW_MBIT, NAMES_DELAY = 0.005, 10.0, "1ms"
 CONNECT_TIMEOUT_S = 1
-# Give-up times in seconds: of the cases that wait for it, and of the others.
+# Messages expire after GIVE_UP_S (seconds) in the case EXPIRE, and after LONG_S in the cases without expiry.
 GIVE_UP_S, LONG_S = 2, 86_400
-# The sender's server is killed after this share of the outage, and again after this share of the deliveries.
+# The sender's server is killed after KILL_AT of the outage, and again after KILL_BEHIND of the deliveries.
 KILL_AT, KILL_BEHIND = 0.5, 0.25
-# Maximum delay from the due time of an attempt to its SYN, by programs and the machine's scheduler.
+# An attempt's SYN may be sent this late (seconds) after it is due, because of programs and the scheduler.
 SLACK_S = 0.5
-# Time for servers to close a session, beside its round trips.
+# Servers may take this time (seconds) to close a session, in addition to round trips.
 GOODBYE_S = 0.2
-# Tolerance of retry times for other servers: they scan their queues once an interval; lab7's schedules from failures.
+# Other MTAs may deviate from the schedule by a whole interval, since they scan the queue once an interval.
 TOLERANCE_OF_OTHERS = 1.0
-# Time-out of a delivery, and additional time for each message.
+# Deliveries time out after PATIENCE_S seconds, plus A_MESSAGE_S for each message.
 PATIENCE_S, A_MESSAGE_S = 10.0, 0.5
 NOTE = (
     "a point is a connection that the sender's server tries, or a message that has come to Bob's; lines: tries as the "
@@ -95,18 +95,18 @@ NOTE = (
 
 @dataclass
 class OutageEvidence(Evidence):
-    """Evidence of the run, with the outages by case; the machine disturbed all of a case but the last."""
+    """Evidence of a run; `outages`: the observed outages by case, of which all but the last were disturbed."""
 
     outages: dict[str, list[Seen]] = field(default_factory=dict)
 
     def episodes(self, cases: Iterable[str]) -> list[Episode]:
-        """Return every outage of these cases."""
+        """Return the captured episodes of all outages of these cases."""
         return [one.episode for case in cases for one in self.outages.get(case, [])]
 
 
 @dataclass(frozen=True)
 class Seen:
-    """One outage: its episode, its capture, and each time with its theory."""
+    """An observed outage: captured episode, capture file name, and measured times with their theory."""
 
     episode: Episode
     capture: str
@@ -114,13 +114,13 @@ class Seen:
 
     @property
     def disturbed(self) -> bool:
-        """True if the machine disturbed one of the times of the outage."""
+        """True if a time of the outage was disturbed by a wait for a processor."""
         return any(timing.beside(theory.terms).disturbed for timing, theory in self.times)
 
 
 @dataclass(frozen=True)
 class MailNetwork:
-    """A running network: its testbed, the two mail servers, and Alice's client (None: Python's smtplib)."""
+    """A running network with the two mail servers and Alice's mail client (None: Python's smtplib)."""
 
     bed: Testbed
     sender: MailHost
@@ -129,7 +129,7 @@ class MailNetwork:
 
 
 def run(context: Run) -> Outcome:
-    """Run each kind of outage in a network of its own, decide the claim, compare times with theory."""
+    """Run the experiment: each case of outage in a new network; check claim S5; compare times with theory."""
     check_supported(context.replacements.get(AGENT_ROLE), "send")
     if DAYS in context.parameters["case"] and clock.current().word != "virtual":
         raise EmulationError("the case days of mail-outage takes five days of time: run it with --time virtual")
@@ -155,7 +155,7 @@ def run(context: Run) -> Outcome:
 
 
 def _outages(context: Run, case: str, evidence: OutageEvidence) -> list[Seen]:
-    """Return the runs of an outage: the first that the machine did not disturb is the last; at most 1 + RETAKES."""
+    """Repeat an outage until its times are undisturbed, at most 1 + RETAKES times; return all runs."""
     seen: list[Seen] = []
     while len(seen) <= RETAKES:
         seen.append(_seen(context, case, f"capture-{case}{f'-{len(seen) + 1}' if seen else ''}.pcapng", evidence))
@@ -175,7 +175,7 @@ def _legs(context: Run) -> Legs:
 
 
 def _seen(context: Run, case: str, name: str, evidence: OutageEvidence) -> Seen:
-    """Run one outage in a network of its own, and read the capture."""
+    """Run an outage in a new network; return it with its packets and times."""
     schedule, what = _schedule(context, case), Path(name).stem.removeprefix("capture-")
     flags = {"flags_a": schedule.flags, "flags_b": schedule.flags}
     topo = _legs(context).topology(backup="no", names=NAMES_DELAY, **flags)
@@ -194,12 +194,12 @@ def _seen(context: Run, case: str, name: str, evidence: OutageEvidence) -> Seen:
 
 
 def _read_at(case: str) -> list[str]:
-    """Return the hosts with captures of messages or DSNs: the receiver's server and Bob's host, or Alice's."""
+    """Return the hosts to capture on besides mail-a: mail-b and bob, or alice if messages are returned to her."""
     return ["alice"] if case in FOR_GOOD else ["mail-b", "bob"]
 
 
 def _composed(context: Run, case: str) -> tuple[bytes, ...]:
-    """Return the messages that Alice submits."""
+    """Return the messages that Alice submits in a case, before and during the outage."""
     count, seed = context.parameters["messages"], context.seed
     if case in FOR_GOOD:
         return tuple(_messages(_count(context, case), "never", seed))
@@ -219,16 +219,16 @@ def _episode(captured: CaptureFile, outage: Outage, case: str, composed: tuple[b
 
 
 def _outage(context: Run, network: MailNetwork, case: str) -> Outage:
-    """Stop the receiver under load and restart it; kill the sender's server before and after that."""
+    """Stop and restart the receiving server while messages are submitted; in SERVICE also kill the sender's server."""
     asked, kills = context.parameters, []
     _hand_in(network, _messages(1, "before", context.seed))
     _wait_for(network.receiver, "bob", 1)
-    # Let the servers close their session first: an open connection would hang when the link goes down.
+    # Wait until the servers have closed their session, since an open connection would hang on the lost link.
     time.sleep(GOODBYE_S + 4 * asked["rtt"])
     began_ns = time.time_ns()
     _lose(network, case)
     _hand_in(network, _messages(asked["messages"], "during", context.seed))
-    # From now on the queue has messages to retry. An attempt without a refusal takes until its time-out.
+    # From now on, the queue has messages to retry; without a RST, an attempt ends by its time-out only.
     away_ns, away_s = time.time_ns(), asked["down"] + (CONNECT_TIMEOUT_S if case == LINK else 0)
     _until(away_ns, away_s * KILL_AT)
     if case == SERVICE:
@@ -240,27 +240,27 @@ def _outage(context: Run, network: MailNetwork, case: str) -> Outage:
         _wait_for(network.receiver, "bob", 1 + int(KILL_BEHIND * asked["messages"]))
         kills.append(_kill_sender(network))
     _wait_for(network.receiver, "bob", 1 + asked["messages"])
-    # Wait for duplicates: after a kill one may arrive with the next retry, else at once.
+    # Wait for duplicates, which may arrive with the next retry after a kill, otherwise at once.
     time.sleep(_bound_s(context) if kills else SLACK_S)
     _read(network, "bob", RECEIVER_ADDRESS)
     return Outage(WORDS[case], RECEIVER_ADDRESS, began_ns, back_ns, tuple(kills), _bound_s(context, case))
 
 
 def _count(context: Run, case: str) -> int:
-    """Return the number of messages submitted during the outage."""
+    """Return the number of messages submitted during an outage of this case."""
     count: int = context.parameters["messages"]
     return min(count, DAYS_MESSAGES) if case == DAYS else count
 
 
 def _give_up(context: Run, network: MailNetwork, case: str) -> Outage:
-    """Stop the receiver permanently, and wait until the sender's server gives up."""
+    """Stop the receiving server for good, and wait until the sender's server has returned all messages as DSNs."""
     count, keeping = _count(context, case), None
     began_ns = time.time_ns()
     network.receiver.kill_mta()
     _hand_in(network, _messages(count, "never", context.seed))
     if case == DAYS:
         keeping = RetryPolicy(RFC_RETRY_S, 2 * RFC_RETRY_S, RFC_KEPT_S)
-        # A message due at the end of five days is given up at the following attempt.
+        # Wait two intervals beyond five days, since a message expires at the attempt after its expiry time.
         time.sleep(RFC_GIVE_UP_S + 2 * RFC_RETRY_S)
     _wait_for(network.sender, "alice", count)
     _read(network, "alice", SENDER_ADDRESS)
@@ -268,19 +268,19 @@ def _give_up(context: Run, network: MailNetwork, case: str) -> Outage:
 
 
 def _wait_for(server: MailHost, user: str, count: int) -> None:
-    """Wait for messages, with a bound; the check reports those that do not arrive in time."""
+    """Wait for messages up to a time-out without an error: the check of the claim reports missing messages."""
     with suppress(EmulationError):
         wait_for_count(server, user, count, PATIENCE_S + count * A_MESSAGE_S)
 
 
 def _bound_s(context: Run, case: str = SERVICE) -> float:
-    """Return the permitted time from the peer's return to the next attempt, in seconds."""
+    """Return the permitted time in seconds from the return of the receiving server to the next attempt."""
     retry_s = context.parameters["retry"] * (2 if MTA_ROLE in context.replacements else 1)
     return float(retry_s + SLACK_S + (CONNECT_TIMEOUT_S if case == LINK else 0))
 
 
 def _messages(count: int, kind: str, seed: int) -> list[bytes]:
-    """Generate messages with different bodies."""
+    """Return generated messages with distinct bodies, from Alice to Bob."""
     random, made = Random(f"{kind} {seed}"), []
     for number in range(count):
         message = EmailMessage(policy=SMTP)
@@ -292,7 +292,7 @@ def _messages(count: int, kind: str, seed: int) -> list[bytes]:
 
 
 def _hand_in(network: MailNetwork, messages: Sequence[bytes]) -> None:
-    """Submit messages to Alice's server: on one connection, or by one client process each."""
+    """Submit messages to Alice's server, over one connection (smtplib) or by a client process for each."""
     alice, paths = network.bed.host("alice"), []
     for number, message in enumerate(messages):
         path: Path = alice.workdir / f"message{number}"
@@ -306,7 +306,7 @@ def _hand_in(network: MailNetwork, messages: Sequence[bytes]) -> None:
 
 
 def _read(network: MailNetwork, user: str, address: str) -> None:
-    """Fetch all messages of a mailbox by IMAP."""
+    """Fetch all messages of a user's INBOX by IMAP, so that the capture contains them."""
     steps = [
         ("login", user, PASSWORDS[user]),
         ("select", "INBOX", True),
@@ -331,7 +331,7 @@ def _restore(network: MailNetwork, case: str) -> None:
 
 
 def _kill_sender(network: MailNetwork) -> tuple[int, int]:
-    """Kill and restart the sender's server; return the times of both."""
+    """Kill and restart the sender's server; return (time of the kill, time of the restart) in ns."""
     killed_ns = time.time_ns()
     network.sender.kill_mta()
     network.sender.start_mta()
@@ -345,7 +345,7 @@ def _until(began_ns: int, after_s: float) -> None:
 def _timed(
     context: Run, case: str, episode: Episode, captured: CaptureFile, topo: MailTopo, watch: MachineWatch
 ) -> list[tuple[Timing, Theory]]:
-    """Return each time of an outage with its theory."""
+    """Return the measured times of an outage, each with its theory; empty in the case EXPIRE."""
     if case == EXPIRE:
         return []
     if case == DAYS:
@@ -367,7 +367,7 @@ def _tolerance(context: Run) -> float:
 
 
 def _panels(context: Run, episodes: Mapping[str, Episode]) -> list[Panel]:
-    """Return the panels: failed attempts and delivered messages over the time since the loss."""
+    """Return the panels of the plot: failed attempts, and delivered messages, by time since the outage began."""
     tries, mails = [], []
     for case, episode in episodes.items():
         began_ns = episode.outage.began_ns

@@ -1,4 +1,4 @@
-"""Outage times measured in packets: resumption of delivery, and retry intervals of a queue."""
+"""Times of a mail outage from packets: resumption of delivery, and retry intervals of the queue."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TERMS = ("refusal", "wait", "tcp_handshake", "dialogue", "content")
 
 
 def between_servers(captured: CaptureFile, sample: TimedSample) -> CaptureFile:
-    """Return the TCP frames between the two servers during a sample."""
+    """Return the captured TCP frames between the two mail servers in the time span of a sample."""
     frames = [frame for frame in captured.frames if sample.first_ns <= frame.time_ns <= sample.last_ns]
     return CaptureFile(
         tuple(frame for frame in frames if layers.TCP in frame.packet and _ends(frame) == SERVERS), captured.counts
@@ -26,12 +26,12 @@ def between_servers(captured: CaptureFile, sample: TimedSample) -> CaptureFile:
 
 
 def _ends(frame: Frame) -> set[str]:
-    """Return the addresses of a frame."""
+    """Return the source and destination IP address of a frame."""
     return {frame.packet[layers.IP].src, frame.packet[layers.IP].dst}
 
 
 def recovery_timing(found: Resumption) -> Timing:
-    """Return the time from the last failed attempt to the first delivered message."""
+    """Return the time from the last failed attempt's SYN to the 250 for the first message, divided into TERMS."""
     failed_ns = found.failed.failed_ns or found.failed.began_ns
     marks = [found.failed.began_ns, failed_ns, found.first.began_ns, found.answered_ns, found.asked_ns, found.taken_ns]
     terms = {name: (after - before) / NS for name, (before, after) in zip(TERMS, pairwise(marks), strict=True)}
@@ -39,7 +39,7 @@ def recovery_timing(found: Resumption) -> Timing:
 
 
 def retry_intervals(episode: Episode) -> list[Timing]:
-    """Return the time from each attempt to the next one."""
+    """Return the times between consecutive failed attempts, divided into refusal and wait."""
     found = []
     for one, other in pairwise(attempts_by_time(during(episode))):
         failed_ns = one.failed_ns or one.began_ns
@@ -49,7 +49,7 @@ def retry_intervals(episode: Episode) -> list[Timing]:
 
 
 def attempt_number(failed_s: Sequence[float], at_s: float, every_s: float) -> float:
-    """Return the number of the attempt of a connection: those within half an interval belong to one attempt."""
+    """Return the number of the attempt at time `at_s`; connections within half an interval belong to one attempt."""
     number, began_s = 1, failed_s[0]
     for one in failed_s:
         if one > at_s:

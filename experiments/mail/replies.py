@@ -1,4 +1,4 @@
-"""SMTP reply codes: each of 21 codes with its cause (claim S6).
+"""Experiment smtp-replies: 21 SMTP reply codes, each caused as RFC 5321 specifies (claims.toml: S6).
 
 Twenty-one dialogues with the receiver's server, one for each reply code of the course. Each has a real cause: the
 queue's disk is full or read-only, the mailbox's quota is used up, the server is stopped. Each also shows the same or a
@@ -69,52 +69,52 @@ from topologies.emulation.process.program import Program
 from topologies.emulation.testbed import Testbed
 
 BW_MBIT = 10.0
-# For these codes the server is restarted with further flags, without its state on clients and disk.
+# For these codes the server is restarted with further flags, to clear its state about clients and the disk.
 FRESH = {450: f"--greylist {GREYLIST_S:g}", 451: "", 421: ""}
 DISK_MIB = 16
-# Time-out of a delivery: the network's delay is negligible.
+# Deliveries time out after this time (seconds), which is long beside the network's delay.
 PATIENCE_S = 10.0
 PIECE_OCTETS = 64 * 1024
 
 
 class Queue:
-    """The server's queue on a disk of its own, which can be filled and made read-only."""
+    """Queue directory of the server on a separate tmpfs, which can be filled up and made read-only."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
         self._path = host.workdir / "queue"
-        # The mounts of a host are visible through one of its processes.
+        # The host's mount namespace is accessible through /proc/PID/root of one of its processes.
         self._seen = Path(f"/proc/{host.namespace_pid}/root{self._path}")
         self._path.mkdir(exist_ok=True)
         self._mount("-o", f"size={DISK_MIB}m,mode=755")
 
     def fill(self) -> None:
-        """Write until nothing more fits."""
+        """Fill the file system with a ballast file."""
         with suppress(OSError), open(self._seen / "ballast", "wb", buffering=0) as ballast:
             while ballast.write(bytes(PIECE_OCTETS)):
                 pass
 
     def empty(self) -> None:
-        """Remove the ballast file."""
+        """Remove the ballast file, which frees the space."""
         (self._seen / "ballast").unlink()
 
     def freeze(self) -> None:
-        """Make the disk read-only, as after an I/O error (mount(8), errors=remount-ro)."""
+        """Mount a read-only file system over the queue, as after an I/O error (mount(8), errors=remount-ro)."""
         self._mount("-o", "ro")
 
     def thaw(self) -> None:
-        """Make the disk writable again."""
+        """Unmount the read-only file system, so that the queue is writable again."""
         self._run("umount", str(self._path))
 
     @property
     def free_octets(self) -> int:
-        """Free octets of the disk."""
+        """The free octets of the queue's file system."""
         found = os.statvfs(self._seen)
         return found.f_bavail * found.f_frsize
 
     @property
     def is_read_only(self) -> bool:
-        """True if the disk is read-only."""
+        """True if the queue's file system is read-only."""
         return bool(os.statvfs(self._seen).f_flag & os.ST_RDONLY)
 
     def _mount(self, *options: str) -> None:
@@ -128,7 +128,7 @@ class Queue:
 
 @dataclass
 class Done:
-    """Time spans, host facts and failures of the scenarios, by reply code."""
+    """Results of the scenarios by reply code: time span, observations inside the host, error text of a failure."""
 
     windows: dict[int, Window] = field(default_factory=dict)
     facts: dict[int, dict[str, float]] = field(default_factory=dict)
@@ -136,7 +136,7 @@ class Done:
 
 
 class Scenarios:
-    """The client, the reader and the server, and the scenario of each reply code."""
+    """Scenarios that cause each reply code, run by a client, a reader and the server's host."""
 
     def __init__(self, bed: Testbed, queue: Queue, is_ours: bool) -> None:
         self._bed = bed
@@ -148,11 +148,11 @@ class Scenarios:
 
     @property
     def _mta(self) -> Service | Program:
-        """MTA under test."""
+        """The MTA under test."""
         return running_mta(self._server) if self._is_ours else self._bed.services["mail-b"][0]
 
     def run(self, code: int) -> tuple[Window, dict[str, float]]:
-        """Run the scenario of one code; return its time span and the host's facts. Raises EmulationError."""
+        """Run a reply code's scenario; return (time span, observations inside the host). Raises EmulationError."""
         self._facts = {}
         if code in FRESH and self._is_ours:
             restart_mta(self._bed, "mail-b", FRESH[code])
@@ -161,7 +161,7 @@ class Scenarios:
         return Window(window.start_ns, time.time_ns()), self._facts
 
     def _at(self, code: int, word: str) -> None:
-        """Execute the argument of a step `tell` in the server's host."""
+        """Do the action of a dialogue step `tell` in the server's host, such as filling the disk."""
         acts: dict[tuple[int, str], Callable[[], None]] = {
             (421, STOP): self._stop,
             (451, FREEZE): self._freeze,
@@ -174,7 +174,7 @@ class Scenarios:
         acts[code, word]()
 
     def _afterwards(self, code: int) -> None:
-        """Run the part of a scenario that follows its dialogue."""
+        """Run the part of a scenario after the dialogue, such as retrieval of the message."""
         if code == 250:
             wait_for_messages(mailbox(self._server), 1, PATIENCE_S)
             self._reader.fetch()
@@ -188,7 +188,7 @@ class Scenarios:
         elif code == 421:
             self._mta.stop()
             with suppress(EmulationError):
-                # The packets of the refused connection are the evidence.
+                # Ignore the error, since the packets of the refused connection are the evidence.
                 self._stranger.dialogue(())
 
     def _stop(self) -> None:
@@ -222,7 +222,7 @@ class Scenarios:
 
 
 def run(context: Run) -> Outcome:
-    """Run the dialogues and decide the claim."""
+    """Run the experiment: one SMTP dialogue per reply code, then the check of claim S6."""
     rtt_s = context.parameters["rtt"]
     legs = Legs(rtt_s / 2, rtt_s, rtt_s / 2, BW_MBIT)
     topo = legs.topology(backup="no", accounts_a=AT_SENDER_DOMAIN, accounts_b=AT_RECEIVER_DOMAIN)

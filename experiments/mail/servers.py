@@ -1,4 +1,4 @@
-"""Mail server host: its MTA and its POP3 and IMAP servers, lab7's own or their replacements.
+"""Mail servers on an emulated host: MTA, POP3 and IMAP server, either lab7's or other implementations.
 
 A replaced MTA has its own queue; all servers share mailboxes: a Maildir for each user, in MAILDIRS/DOMAIN/USER of the
 host's folder. Real servers refuse mailboxes of root, so with a replacement they belong to the user `mail`, and lab7's
@@ -34,16 +34,16 @@ from topologies.emulation.process.program import Program
 from topologies.mail import MailTopo
 
 MTA_MODULE, ACCESS_MODULES = "services.mail.mta", ("services.mail.pop3", "services.mail.imap")
-# A user of every Debian system (base-passwd); real servers accept it as the owner of mailboxes.
+# Mailboxes belong to this user, which exists on Debian (base-passwd): other servers refuse mailboxes of root.
 OWNER = "mail"
 MAILDIRS = "maildirs"
-# Capabilities for ports below 1024, and for reading files of other users, such as lab7's.
+# lab7's MTA, run as OWNER, needs capabilities to bind ports below 1024 and to read files of other users.
 _CAPABILITIES = "+net_bind_service,+dac_read_search"
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """Retry interval, give-up time and connection time-out of an MTA, in whole seconds."""
+    """Retry schedule of an MTA in whole seconds: retry interval, expiry time, connection time-out."""
 
     retry_s: int = 1
     expire_s: int = 432_000
@@ -51,13 +51,13 @@ class Schedule:
 
     @property
     def flags(self) -> str:
-        """Flags of lab7's own MTA for this schedule."""
+        """The command-line flags of lab7's MTA for this schedule."""
         return f"--retry {self.retry_s} --expire {self.expire_s} --connect-timeout {self.connect_timeout_s}"
 
 
 @dataclass
 class MailHost:
-    """A mail server's host; `start` is a starter for the testbed.
+    """Mail servers of one host; pass the method `start` to make_testbed() as the host's starter.
 
     serves: the topology's command lines; passwords: of its users by name; network: of its own clients; mta and access:
     the replacements of lab7's own.
@@ -75,9 +75,9 @@ class MailHost:
     _host: Host | None = field(default=None, init=False)
 
     def start(self, host: Host) -> Service | Program:
-        """Start all servers; return the MTA, for whose READY the testbed waits."""
+        """Start all mail servers of the host; return the MTA, whose readiness the start of the network awaits."""
         self._host = host
-        # The MTA first: it creates the folder of the mailboxes.
+        # Start the MTA first, since it creates the directory of the mailboxes.
         self._running = self._start_mta(host, wait=False)
         if self.access is not None:
             server_starter(self.access, self._values)(host)
@@ -87,22 +87,22 @@ class MailHost:
         return self._running
 
     def kill_mta(self) -> None:
-        """Kill the MTA with all its processes (SIGKILL)."""
+        """Kill all processes of the MTA (SIGKILL)."""
         assert self._running is not None
         self._running.kill()
 
     def start_mta(self) -> None:
-        """Start the MTA again on the queue that it left, and wait until it listens."""
+        """Start the MTA again with the existing queue, and wait until it listens."""
         assert self._host is not None
         self._running = self._start_mta(self._host, wait=True)
 
     def mailbox(self, user: str) -> Path:
-        """Return a user's Maildir."""
+        """Return the path of a user's Maildir on this host."""
         assert self._host is not None
         return self._host.workdir / MAILDIRS / self.domain / user
 
     def own(self, user: str) -> None:
-        """Set the owner of new files in a user's Maildir."""
+        """Change the owner of all files in a user's Maildir to OWNER, if mailboxes belong to OWNER."""
         if not self._is_owned:
             return
         for path in (self.mailbox(user), *self.mailbox(user).rglob("*")):
@@ -110,7 +110,7 @@ class MailHost:
 
     @property
     def _is_owned(self) -> bool:
-        """True if mailboxes belong to OWNER."""
+        """True if mailboxes belong to OWNER, which is so if another implementation serves them."""
         return self.mta is not None or self.access is not None
 
     def _start_mta(self, host: Host, wait: bool) -> Service | Program:
@@ -132,7 +132,7 @@ class MailHost:
         return [line for line in self.serves if shlex.split(line)[0] in modules]
 
     def _values(self, host: Host) -> dict[str, Any]:
-        """Return the values of this host for the templates of real servers."""
+        """Return the values for the configuration templates of other implementations."""
         owner, maildirs = _owner(), host.workdir / MAILDIRS
         return {
             "domain": self.domain,
@@ -157,7 +157,7 @@ class MailHost:
 def mail_host(
     topo: MailTopo, name: str, replacements: Mapping[str, Implementation], schedule: Schedule | None = None
 ) -> MailHost:
-    """Return the mail server on a host of the topology, with its own MTA and access servers or replacements."""
+    """Return the mail servers of a host of the topology; `replacements`: implementations by role, else lab7's."""
     info = topo.nodeInfo(name)
     serves = list(info["serves"])
     words = shlex.split(serves[0])
@@ -166,7 +166,7 @@ def mail_host(
         words[words.index("--domain") + 1],
         info["names"][0],
         dict(_users(info["files"]["accounts"])),
-        # The topology assigns a /24 to every site.
+        # The clients' network is the host's /24, since the topology assigns a /24 to each site.
         str(IPv4Network(f"{info['ip'].partition('/')[0]}/24", strict=False)),
         replacements.get(MTA_ROLE),
         replacements.get(ACCESS_ROLE),
@@ -175,10 +175,10 @@ def mail_host(
 
 
 def _users(accounts: str) -> Iterable[tuple[str, str]]:
-    """Parse an accounts file; return passwords by user."""
+    """Yield (user, password) for each user in the text of an accounts file."""
     for line in accounts.splitlines():
         name, colon, rest = line.partition(":")
-        # A mailing list has a space after its colon; a forward has an arrow and no colon.
+        # Skip mailing lists, which have a space after the colon, and forwards, which have no colon.
         if colon and not rest.startswith(" "):
             yield name, rest.partition(":")[0]
 
@@ -191,6 +191,6 @@ def _owner() -> pwd.struct_passwd:
 
 
 def names_of(replacements: Mapping[str, Implementation]) -> dict[str, str]:
-    """Return the names of the servers for the report, by role."""
+    """Return the names of the servers in use, by role, for the report."""
     ours = {MTA_ROLE: MTA_MODULE, ACCESS_ROLE: " and ".join(ACCESS_MODULES)}
     return {role: replacements[role].describe() if role in replacements else name for role, name in ours.items()}

@@ -1,10 +1,10 @@
-"""Mail transfer from Alice to Bob: the steps of a message with pictures and their times (claims S1 to S4, S7 to S11).
+"""Experiment mail-story: steps of a message from Alice to Bob, and their times (claims.toml: S1 to S4, S7 to S11).
 
-Two mail domains, three legs. Alice composes a message with two pictures and submits it to her server, which resolves
-the MX of Bob's domain, connects to his server and transfers it; Bob fetches it by POP3. Each step is timed from packets
-and compared with its round trips; her name server is restarted before each message, so that every lookup is in the
-capture. Then several messages at once go from server to server: with PIPELINING and without, on one connection and on
-one each. A message full of dots, the textbook's dialogue, and the same objects by HTTP complete the claims.
+Alice composes a message with two pictures and submits it to her server, which resolves the MX of Bob's domain, connects
+to his server and transfers the message; Bob fetches it by POP3. Each step is timed from packets and compared with the
+number of round trips; her name server is restarted before each message, so that every lookup is in the capture. Then
+several messages are relayed between the servers: with and without PIPELINING, on one connection and on one each. A
+message full of dots, the textbook's dialogue, and the same objects by HTTP complete the claims.
 
 The role mta is the receiving server (mail.example.com): the claims are about its replies and its closing of
 connections.
@@ -72,9 +72,9 @@ WHO = Addresses(ALICE_ADDRESS, SENDER_ADDRESS, RECEIVER_ADDRESS, BOB_ADDRESS)
 LETTER = "Dear Bob,\nthis is the view from my window.\nAlice\n"
 PICTURES = ("picture.jpg", "wave.png")
 LETTER_NAME = "letter.txt"
-# Time-out of a delivery: six round trips, and the programs of a busy machine.
+# Deliveries time out after this time (seconds): six round trips, and programs on a busy machine.
 DELIVERY_S = 20.0
-# Lines that start with dots, shifted by one octet from block to block: a dot is near every segment boundary.
+# Blocks of dots are shifted by one octet each, so that some stuffed dots lie at boundaries of TCP segments.
 DOTS = ".\n" * 400
 DOTTED = "".join(f"{'x' * shift}\n{DOTS}" for shift in range(4)) + "..two\n.hidden\n. \nthe end.\n"
 TEXTBOOK = (
@@ -89,7 +89,7 @@ TEXTBOOK = (
 
 @dataclass(frozen=True)
 class StoryRun:
-    """One story: its time span, its times without packets, and the composed message."""
+    """A run of one message from composition to retrieval: time span, times of events without packets, the message."""
 
     start_ns: int
     end_ns: int
@@ -98,13 +98,13 @@ class StoryRun:
 
     @property
     def window(self) -> Window:
-        """Time span."""
+        """The time span of the run."""
         return Window(self.start_ns, self.end_ns)
 
 
 @dataclass(frozen=True)
 class RelayRun:
-    """Messages relayed in one of the ways (pipelining, connections): the time span, and the delivered bodies."""
+    """A run of several relayed messages in one way (see times.Way): time span, and the delivered bodies."""
 
     start_ns: int
     end_ns: int
@@ -112,15 +112,15 @@ class RelayRun:
 
     @property
     def window(self) -> Window:
-        """Time span."""
+        """The time span of the run."""
         return Window(self.start_ns, self.end_ns)
 
 
 @dataclass
 class Done:
-    """Results of the workload: the stories, the messages by way, and the traffic of single claims.
+    """Results of all runs: single messages, relayed messages by way of sending, and time spans for single claims.
 
-    Stories and messages that the machine disturbed are included beside their repetitions.
+    Runs disturbed by waits for a processor are included, beside their repetitions.
     """
 
     stories: list[StoryRun] = field(default_factory=list)
@@ -132,13 +132,13 @@ class Done:
     failures: dict[str, str] = field(default_factory=dict)
 
     def note(self, what: str, problems: Sequence[str]) -> None:
-        """Record the errors of a part of the workload; its packets are still judged."""
+        """Record the errors of a part of the experiment; the packets are still checked."""
         if problems:
             self.failures[what] = "; ".join(problems)
 
 
 class Correspondence:
-    """The users and servers of a running network, and their actions."""
+    """Actions of the users in a running network: compose, submit, relay, fetch."""
 
     def __init__(self, context: Run, bed: Testbed) -> None:
         self._bed = bed
@@ -151,18 +151,18 @@ class Correspondence:
         self._problems: list[str] = []
 
     def problems(self) -> list[str]:
-        """Return the errors since the last call."""
+        """Return the error texts recorded since the last call."""
         found, self._problems = self._problems, []
         return found
 
     def compose(self, subject: str, text: str, files: Sequence[Path] = ()) -> tuple[Path, Window]:
-        """Compose a message of Alice; return its path and the time span."""
+        """Compose a message from Alice to Bob; return (path of the file, time span)."""
         self._count += 1
         path = self._bed.host("alice").workdir / f"message-{self._count}.eml"
         return path, self.alice.compose(path, subject, text, files)
 
     def story(self, subject: str, text: str, files: Sequence[Path] = ()) -> StoryRun:
-        """Run one story, from Alice's composing to Bob's fetching."""
+        """Send one message, from composition by Alice to retrieval by Bob, with an empty DNS cache."""
         self._bed.restart("dns-a")
         path, composing = self.compose(subject, text, files)
         self._attempt(lambda: self.alice.send([path]))
@@ -176,9 +176,9 @@ class Correspondence:
         return StoryRun(composing.start_ns, ended_ns, inside, path.read_bytes())
 
     def relay(self, count: int, flags: str) -> RelayRun:
-        """Submit messages at once, which Alice's server relays in one way."""
+        """Submit `count` messages over one connection, which Alice's server, started with `flags`, relays."""
         restart_mta(self._bed, "mail-a", flags)
-        # Number the messages, so that their bodies differ.
+        # Number the messages, so that the bodies differ.
         numbers = range(self._count + 1, self._count + 1 + count)
         paths = [self.compose(f"letter {number}", f"{number:04}. {LETTER}")[0] for number in numbers]
         began_ns = time.time_ns()
@@ -190,7 +190,7 @@ class Correspondence:
         return RelayRun(began_ns, ended_ns, bodies)
 
     def textbook_dialogue(self) -> Window:
-        """Run the textbook's dialogue from Alice's server."""
+        """Run the SMTP dialogue of textbooks (HELO to QUIT) from Alice's server; return the time span."""
         began_ns = time.time_ns()
         self._attempt(lambda: self.clerk.dialogue(TEXTBOOK))
         self._arrived(1)
@@ -198,14 +198,14 @@ class Correspondence:
         return Window(began_ns, time.time_ns())
 
     def _attempt(self, act: Callable[[], object]) -> None:
-        """Call a function that fails with a faulty server, and record its error; its packets are judged."""
+        """Call a function and record an EmulationError as a problem, since a faulty server may cause one."""
         try:
             act()
         except EmulationError as error:
             self._problems.append(str(error))
 
     def _arrived(self, count: int) -> list[Path]:
-        """Wait for a number of messages; return those that have arrived by then, in order."""
+        """Wait for `count` messages in Bob's mailbox, at most DELIVERY_S; return the files by time of arrival."""
         self._attempt(lambda: wait_for_messages(self._box, count, DELIVERY_S))
         return sorted(self._box.glob("*"), key=lambda path: path.stat().st_ctime_ns)
 
@@ -214,20 +214,20 @@ class Correspondence:
         return time.time_ns()
 
     def _mailbox(self) -> list[Path]:
-        """Return every message of the mailbox, read ones included."""
+        """Return the files of all messages in Bob's mailbox, in new/ and cur/."""
         return [one for place in ("new", "cur") for one in (self._box.parent / place).glob("*")]
 
     def _clear(self) -> None:
-        """Remove all messages, which would be mistaken for later ones."""
+        """Remove all messages from Bob's mailbox, so that they are not mistaken for later messages."""
         for one in self._mailbox():
             one.unlink(missing_ok=True)
 
 
 def run(context: Run) -> Outcome:
-    """Run the workload, decide the claims, compare times with theory."""
+    """Run the experiment: send messages, check the claims, compare times with theory."""
     asked = context.parameters
     if 2 * asked["near"] > asked["rtt"]:
-        # With slower submission each message is relayed, on its own connection, before the next one is submitted.
+        # With slower submission, each message would be relayed on a separate connection before the next is submitted.
         raise EmulationError(
             "near is more than half of rtt: Alice's letters would come too slowly to share a connection"
         )
@@ -235,7 +235,7 @@ def run(context: Run) -> Outcome:
     with site_folder(context) as folder:
         objects = _objects(folder)
         topo = legs.topology(names=f"{asked['names'] / 2 * 1e6:.0f}us", root=str(folder))
-        # Capture at every host: the replay needs name servers, too (see pathmodel.replay).
+        # Capture on every host, also name servers, whose packets the path model's replay needs (pathmodel.replay).
         with measured(context, mail_testbed(context, topo), legs.paths()) as lab, lab.recording(topo.hosts()):
             done = _work(context, lab.bed, folder, lab.watch)
     context.step("judging the packets", 0.9)
@@ -254,7 +254,7 @@ def run(context: Run) -> Outcome:
 
 
 def _objects(folder: Path) -> dict[str, bytes]:
-    """Return the objects that Alice sends and the web server serves: her text and the pictures."""
+    """Return {file name: octets} of the text and pictures, which Alice sends and the web server serves."""
     (folder / LETTER_NAME).write_bytes(LETTER.replace("\n", "\r\n").encode())
     for name in PICTURES:
         shutil.copyfile(PAGES / name, folder / name)
@@ -265,7 +265,7 @@ def _work(context: Run, bed: Testbed, folder: Path, watch: MachineWatch) -> Done
     done, mail = Done(), Correspondence(context, bed)
     pictures = [folder / name for name in PICTURES]
     context.step("a letter full of dots", 0.1)
-    # The first story is not timed: it warms up all programs.
+    # The first message warms up all programs and is not timed.
     dots = mail.story("Dots", DOTTED)
     done.dots, done.dotted = dots.window, dots.composed.partition(BLANK_LINE)[2]
     done.note("the letter full of dots", mail.problems())
@@ -299,7 +299,7 @@ def _compare(
     watch: MachineWatch,
     waiting: Collection[str],
 ) -> tuple[dict[str, list[Timing]], list[Comparison]]:
-    """Compare every measured time with its theory."""
+    """Return (timings by name, comparisons with theory) for the steps and the ways of relaying."""
     samples: list[tuple[str, TimedSample, ClosedForm]] = []
     asked = Lookups.of(captured)
     for told in done.stories:
@@ -355,7 +355,7 @@ def _verdicts(context: Run, every: MailLegs, done: Done, objects: Mapping[str, b
 
 
 def _within(every: MailLegs, *windows: Window | None) -> MailLegs:
-    """Return the traffic within these time spans."""
+    """Return the captured traffic within these time spans."""
     return every.within([(one.start_ns, one.end_ns) for one in windows if one is not None])
 
 

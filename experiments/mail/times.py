@@ -1,4 +1,4 @@
-"""Times of a mail transfer from packets, and in theory: the steps of a message, the ways of relaying several."""
+"""Measured and theoretical times of mail transfer: the steps of one message, and ways of relaying several."""
 
 from __future__ import annotations
 
@@ -23,26 +23,25 @@ from experiments.mail.wire.smtp import SmtpSession
 from experiments.mail.wire.smtp_grammar import Command
 from experiments.mail.wire.smtp_timing import divide, line_intervals, lookups, smtp_intervals
 
-# Number of name servers that the local one queries: with an empty cache those of the root, the top-level domain and
-# the domain; with the delegations in its cache that of the domain only.
+# A resolver queries ALL name servers (root, TLD, domain) with an empty cache, LAST with cached delegations.
 ALL, LAST = 3, 1
 
 
 @dataclass(frozen=True)
 class Way:
-    """A way of sending by an MTA: with or without pipelining; on one connection or on one each."""
+    """A way in which an MTA relays several messages: pipelined or not, over one connection or one for each."""
 
     pipelining: bool
     together: bool
 
     @property
     def name(self) -> str:
-        """Name of the way in the report."""
+        """The name of the way in the report."""
         return f"{'pipelined' if self.pipelining else 'one by one'}, {'together' if self.together else 'apart'}"
 
     @property
     def flags(self) -> str:
-        """Flags of services.mail.mta."""
+        """The flags of services.mail.mta for this way."""
         flags = ["--remote-connections 1"]
         flags += [] if self.pipelining else ["--no-pipelining"]
         flags += [] if self.together else ["--remote-messages 1"]
@@ -54,7 +53,7 @@ WAYS = tuple(Way(pipelining, together) for pipelining in (True, False) for toget
 
 @dataclass(frozen=True)
 class Lookups:
-    """DNS lookups of each host: Alice's agent, the sender's server, Bob's agent."""
+    """Captured DNS frames at the hosts that look up names: Alice's agent, the sender's server, Bob's agent."""
 
     alice: tuple[Frame, ...]
     sender: tuple[Frame, ...]
@@ -62,7 +61,7 @@ class Lookups:
 
     @classmethod
     def of(cls, captured: CaptureFile) -> Lookups:
-        """Return all lookups of a capture."""
+        """Return the DNS frames of a capture, by host."""
         some = (tuple(_dns(captured.at(one))) for one in (AT_ALICE, AT_SENDER, AT_BOB))
         return cls(*some)
 
@@ -73,7 +72,7 @@ def _dns(frames: Iterable[Frame]) -> Iterable[Frame]:
 
 @dataclass(frozen=True)
 class TimedSample:
-    """A sample: its interface, its start and end there in ns, and its terms."""
+    """A measured time: interface of the capture, start and end in ns, and the duration divided into terms."""
 
     at: str
     first_ns: int
@@ -82,26 +81,26 @@ class TimedSample:
 
     @classmethod
     def of(cls, at: str, intervals: Sequence[Interval], first_ns: int, last_ns: int) -> TimedSample:
-        """Return the sample of these intervals."""
+        """Return the time from first_ns to last_ns, divided into terms by these intervals."""
         found = divide(intervals, first_ns, last_ns)
         return cls(at, first_ns, last_ns, Timing(found.total_s, found.terms))
 
 
 @dataclass(frozen=True)
 class ClosedForm:
-    """A closed form for the sizes of one sample, and the leg that it is for."""
+    """A closed-form expression for a measured time, and the network path (leg) to evaluate it for."""
 
     form: Callable[[Leg], Theory]
     leg: Leg
 
     @property
     def theory(self) -> Theory:
-        """Prediction of the closed form."""
+        """The duration that the closed form predicts for the leg."""
         return self.form(self.leg)
 
 
 def step_timings(story: MessagePath, legs: MailLegs, asked: Lookups, begun_ns: int) -> dict[str, TimedSample]:
-    """Return the time of each step of a story from its packets; a step starts with its DNS lookups."""
+    """Return the measured time of each step of a message's path; a step starts with its DNS lookups."""
     who, relay = legs.who, story.relay
     assert story.handed.sent.final is not None
     assert story.passed.sent.final is not None
@@ -130,15 +129,15 @@ def _timed(at: str, intervals: Sequence[Interval], end_ns: int) -> TimedSample:
 
 
 def step_theories(story: MessagePath, legs: Legs, names_rtt_s: float, exchanges: int) -> dict[str, ClosedForm]:
-    """Return the closed form of each step for the sizes sent; `exchanges`: the number of the domain's MX hosts."""
+    """Return the closed form of each step's time for the sizes sent; `exchanges`: number of the domain's MX hosts."""
     server_s = legs.between_s / 2 + names_rtt_s
     near, far = Leg(legs.sender_s), Leg(legs.receiver_s)
     between = Leg(legs.between_s, legs.bw_mbit * 1e6, _said_bytes([story.relay]))
     handed, passed = len(story.handed.data.octets), len(story.passed.data.octets)
-    # The sender's server queries MX, then A and AAAA of each host, one after the other (RFC 5321 section 5.1).
+    # RFC 5321 section 5.1: the sender's server queries MX, then A and AAAA of each host, one after the other.
     for_mx = transfer.lookup_s([ALL, *[LAST] * (2 * exchanges)], server_s)
     for_submission = transfer.lookup_s([ALL], server_s, legs.sender_s)
-    # Bob's name server has cached the answer.
+    # Bob's resolver has the answer in its cache.
     for_reading = transfer.lookup_s([0], 0.0, legs.receiver_s)
     return {
         "queue": ClosedForm(lambda leg: transfer.submission(leg, handed, for_submission), near),
@@ -149,7 +148,7 @@ def step_theories(story: MessagePath, legs: Legs, names_rtt_s: float, exchanges:
 
 
 def way_timing(legs: MailLegs, asked: Lookups) -> TimedSample:
-    """Return the time from the first SYN between the servers to the last reply to QUIT. Raises ValueError."""
+    """Return the time from the first SYN between the servers to the last 221. Raises ValueError without a 221."""
     sessions = [one for one in legs.relayed.sessions if one.messages]
     ends = [one.final.last_ns for session in sessions for one in session.exchanges_of("QUIT") if one.final is not None]
     if not sessions or len(ends) != len(sessions):
@@ -160,7 +159,7 @@ def way_timing(legs: MailLegs, asked: Lookups) -> TimedSample:
 
 
 def way_theory(way: Way, legs: MailLegs, between: Legs) -> ClosedForm:
-    """Return the closed form for the messages sent."""
+    """Return the closed form of the time of relaying the captured messages in a way."""
     sessions = [one for one in legs.relayed.sessions if one.messages]
     leg = Leg(between.between_s, between.bw_mbit * 1e6, _said_bytes(sessions))
     sizes = [len(message.data.octets) for session in sessions for message in session.messages]
@@ -170,9 +169,9 @@ def way_theory(way: Way, legs: MailLegs, between: Legs) -> ClosedForm:
 def theories(
     captured: CaptureFile, topo: Topo, samples: Sequence[tuple[TimedSample, ClosedForm]], waiting: Collection[str] = ()
 ) -> list[Theory]:
-    """Return the theory of each sample, with terms that its closed form lacks (see theory.transfer.completed).
+    """Return the predicted time of each sample, completed by terms that its closed form lacks (transfer.completed).
 
-    captured: at every host that acts; waiting: see pathmodel.replay.
+    captured: packets at every host that acts; waiting: see pathmodel.replay.
     """
     found = left_out(captured, topo, [timed for timed, _ in samples], waiting)
     return [
@@ -184,7 +183,7 @@ def theories(
 def left_out(
     captured: CaptureFile, topo: Topo, samples: Sequence[TimedSample], waiting: Collection[str] = ()
 ) -> list[OmittedTerms] | list[None]:
-    """Return the terms that closed forms lack for these samples; all None for a capture with loss or without a host."""
+    """Return the terms that closed forms lack, for each sample; all None if the capture has loss or lacks a host."""
     try:
         return omitted_terms(captured, topo, [Sample(one.at, one.first_ns, one.last_ns) for one in samples], waiting)
     except CausalOrderError:
@@ -192,13 +191,13 @@ def left_out(
 
 
 def compared(name: str, samples: Sequence[tuple[Timing, Theory]], tolerance: float) -> Comparison:
-    """Compare samples with the theory of the median one; `tolerance`: in real time."""
+    """Compare measured times with the theory of the median sample; `tolerance` applies to runs in real time."""
     median = sorted(samples, key=lambda each: each[0].total_s)[(len(samples) - 1) // 2][1]
     return Comparison.of(name, [timing for timing, _ in samples], median, clock.tolerance(round(tolerance, 4)))
 
 
 def _said_bytes(sessions: Sequence[SmtpSession]) -> int:
-    """Return the mean octets of a command or a reply."""
+    """Return the mean size in octets of the commands and replies, MESSAGE_BYTES if there are none."""
     said = [len(one.octets) for session in sessions for one in session.replies]
     said += [
         len(one.command.octets) for session in sessions for one in session.exchanges if isinstance(one.command, Command)

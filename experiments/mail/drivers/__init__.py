@@ -1,1 +1,1 @@
-"""Mail drivers: client processes that send and read mail at an experiment's request."""
+"""Driver processes of the mail experiments: clients that send and read mail as requests on stdin tell them."""

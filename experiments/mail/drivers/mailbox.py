@@ -1,13 +1,13 @@
-"""POP3 and IMAP session driver: scripted sessions of Python's poplib and imaplib.
+"""Driver process for scripted POP3 and IMAP sessions, on Python's poplib and imaplib.
 
 A driver (see experiments.harness.driver_process) with the argument ADDRESS. A request is one session:
 
     {"pop3": [["user", "bob"], ["pass_", "secret"], ["stat"], ["retr", 1], ["quit"]]}
     {"imap": [["login", "bob", "secret"], ["select"], ["fetch", "1:*", "(FLAGS)"], ["logout"]]}
 
-Each step is a method of poplib.POP3 or imaplib.IMAP4 with its arguments, so that no client of lab7 judges lab7's
-servers. After a refused command the script continues: replies are in the capture. "$found" is the first message of the
-latest `search`, "$largest" the largest of the latest `list`.
+Each step is a method of poplib.POP3 or imaplib.IMAP4 with its arguments: no client of lab7 tests lab7's servers.
+After a refused command the script continues: replies are in the capture. "$found" is the first message of the latest
+`search`, "$largest" the largest of the latest `list`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ REFUSED = (poplib.error_proto, imaplib.IMAP4.error)
 
 
 def run_steps(client: Any, steps: Sequence[Sequence[Any]]) -> None:
-    """Call the methods of the steps. Raises OSError, EOFError and imaplib's abort."""
+    """Run a session: call the client's method of each step. Raises OSError, EOFError and imaplib's abort."""
     known: dict[str, str] = {}
     for method, *arguments in steps:
         try:
@@ -52,6 +52,6 @@ def _session(address: str, request: dict[str, Any]) -> None:
 
 
 def main(argv: list[str]) -> int:
-    """Run sessions until the end of the standard input."""
+    """Run a session for each request on the standard input; return 0 at the end."""
     (address,) = argv
     return serve(partial(_session, address), errors=(OSError, EOFError, AttributeError, *REFUSED))

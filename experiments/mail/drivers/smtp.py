@@ -1,4 +1,4 @@
-"""Mail user agent driver: composes, submits and fetches messages, and has scripted SMTP dialogues.
+"""Driver process of a mail user agent: composes, submits and fetches messages, and runs scripted SMTP dialogues.
 
 A driver (see experiments.harness.driver_process); requests:
 
@@ -35,7 +35,7 @@ from services.mail.agent.drafts import Attachment, ComposeError, Draft, parse_ma
 from services.mail.agent.errors import AgentError
 
 TIMEOUT_S = 20.0
-# Time-out for the server to close the connection after the last reply.
+# After the last reply, the driver waits this long (seconds) for the server to close the connection.
 FAREWELL_S = 2.0
 READ_OCTETS = 4096
 POP3_PORT = 110
@@ -81,14 +81,14 @@ def _dialogue(request: dict[str, Any]) -> None:
             _STEPS[step](client, *rest)
         _wait_for_close(client)
     except smtplib.SMTPServerDisconnected:
-        # The server may close a session early; the capture shows that.
+        # Ignore a session that the server closes early, since the capture shows the close.
         pass
     finally:
         client.close()
 
 
 def _wait_for_close(client: smtplib.SMTP) -> None:
-    """Wait for the server's close: a client that closed at once might send the first FIN in the capture."""
+    """Wait for the server to close the connection, so that the capture shows if the server sends the first FIN."""
     if client.sock is not None:
         client.sock.settimeout(FAREWELL_S)
         with suppress(OSError):
@@ -121,5 +121,5 @@ def _handle(request: dict[str, Any]) -> None:
 
 
 def main(_: list[str]) -> int:
-    """Compose, send and fetch until the end of the standard input."""
+    """Process the requests on the standard input; return 0 at the end."""
     return serve(_handle, errors=(AgentError, ComposeError, OSError, smtplib.SMTPException))

@@ -1,4 +1,4 @@
-"""Webmail session driver: a scripted browser that requests pages, follows links and submits forms.
+"""Driver process of a scripted browser for webmail: requests pages, follows links, submits forms.
 
 A driver (see experiments.harness.driver_process) with the arguments ADDRESS PORT NAME. A request is a list of steps on
 one connection:
@@ -8,8 +8,8 @@ one connection:
     ["follow", "a letter"]                        the first link or picture with this in its text or its address
     ["each", "/message?"]                         every link with this in its address, and then this page again
 
-It is Python's http.client, html.parser and http.cookies, so that no client of lab7 judges lab7's servers. Redirections
-are followed; style sheets and pictures are not fetched by themselves.
+The browser uses Python's http.client, html.parser and http.cookies, so that no client of lab7 tests lab7's servers.
+Redirections are followed; style sheets and pictures are not fetched automatically.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ REDIRECTIONS_MAX = 5
 
 
 class PageError(Exception):
-    """A page lacks the element of a step, or is not HTML."""
+    """Page that is not HTML, or lacks the link or form of a step."""
 
 
 class Page(HTMLParser):
-    """Links of a page with their texts, and its forms as (action, enctype, fields)."""
+    """Parser of a page: `links` with their texts, and forms as (action, enctype, fields)."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ class Page(HTMLParser):
 
 
 class Browser:
-    """A connection to one site, with its cookies and the current page."""
+    """Scripted browser: a connection to one site, cookies, and the current page."""
 
     def __init__(self, address: str, port: int, name: str) -> None:
         self._connection = HTTPConnection(address, port, timeout=TIMEOUT_S)
@@ -75,12 +75,12 @@ class Browser:
         self._page = Page("")
 
     def open(self, path: str, body: bytes | None = None, kind: str = "") -> None:
-        """Request a page, or submit a form. Raises OSError, HTTPException, PageError."""
+        """Request a page (GET, POST with `body`), with redirections. Raises OSError, HTTPException, PageError."""
         for _ in range(REDIRECTIONS_MAX):
             status, location = self._ask(path, body, kind)
             if not 300 <= status < 400:
                 break
-            # Follow by GET, as after 303 See Other (RFC 9110 section 15.4.4).
+            # RFC 9110 section 15.4.4: after 303 (See Other) the new location is requested by GET.
             path, body = location, None
         if status != 200:
             raise PageError(f"{path} is answered with {status}")
@@ -99,13 +99,13 @@ class Browser:
         return response.status, response.headers["Location"] or ""
 
     def submit(self, action: str, given: Mapping[str, str]) -> None:
-        """Fill a form in and send it."""
+        """Submit the form with this action, with the given fields filled in. Raises PageError without such a form."""
         form = next((one for one in self._page.forms if one[0] == action), None)
         if form is None:
             raise PageError(f"no form goes to {action}")
         fields = {**form[2], **given}
         if form[1] == "multipart/form-data":
-            # Encode as multipart/form-data (RFC 7578 section 4).
+            # RFC 7578 section 4: encode the fields as multipart/form-data.
             head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="'
             parts = "".join(f'{head}{name}"\r\n\r\n{value}\r\n' for name, value in fields.items())
             self.open(action, f"{parts}--{BOUNDARY}--\r\n".encode(), f"multipart/form-data; boundary={BOUNDARY}")
@@ -113,14 +113,14 @@ class Browser:
             self.open(action, urlencode(fields).encode(), "application/x-www-form-urlencoded")
 
     def follow(self, what: str) -> None:
-        """Follow a link, selected by its text or by a part of its address."""
+        """Open the first link with `what` in the text or address. Raises PageError without such a link."""
         found = next((address for address, text in self._page.links if what in address or what in text), None)
         if found is None:
             raise PageError(f"there is no link {what!r}")
         self.open(found)
 
     def each(self, what: str) -> None:
-        """Open every link with this text in its address."""
+        """Open every link with `what` in the address."""
         page = self._page
         for address in dict.fromkeys(address for address, _ in page.links if what in address):
             self.open(address)
@@ -141,7 +141,7 @@ def _session(address: str, port: int, name: str, steps: Sequence[Sequence[Any]])
 
 
 def main(argv: list[str]) -> int:
-    """Run sessions until the end of the standard input."""
+    """Run a browser session for each request on the standard input; return 0 at the end."""
     address, port, name = argv
     session = partial(_session, address, int(port), name)
     return serve(session, errors=(OSError, HTTPException, PageError, ValueError))

@@ -1,4 +1,4 @@
-"""Mail client program on Python's smtplib, poplib and imaplib.
+"""Mail client program on Python's smtplib, poplib and imaplib, for comparison with lab7's user agent.
 
     stdlib_client.py send HOST PORT USER|- PASSWORD SENDER RECIPIENT FILE...
     stdlib_client.py pop3|imap HOST PORT USER PASSWORD FOLDER
@@ -20,7 +20,7 @@ TIMEOUT_S = 30.0
 
 
 def send(host: str, port: str, user: str, password: str, sender: str, recipient: str, *files: str) -> None:
-    """Send messages on one connection. Raises smtplib's errors; the last line of standard error describes them."""
+    """Send message files over one SMTP connection. Raises smtplib's errors, which end the program with a traceback."""
     with smtplib.SMTP(host, int(port), timeout=TIMEOUT_S) as client:
         client.ehlo_or_helo_if_needed()
         if user != "-" and client.has_extn("auth"):
@@ -30,7 +30,7 @@ def send(host: str, port: str, user: str, password: str, sender: str, recipient:
 
 
 def pop3(host: str, port: str, user: str, password: str, folder: str) -> None:
-    """Fetch every message. Raises poplib's errors."""
+    """Store every message of a maildrop as a file in `folder`. Raises poplib's errors."""
     client = poplib.POP3(host, int(port), timeout=TIMEOUT_S)
     client.user(user)
     client.pass_(password)
@@ -40,7 +40,7 @@ def pop3(host: str, port: str, user: str, password: str, folder: str) -> None:
 
 
 def imap(host: str, port: str, user: str, password: str, folder: str) -> None:
-    """Fetch every message. Raises imaplib's errors."""
+    """Store every message of the INBOX as a file in `folder`. Raises imaplib's errors."""
     client = imaplib.IMAP4(host, int(port), timeout=TIMEOUT_S)
     client.login(user, password)
     client.select(readonly=True)

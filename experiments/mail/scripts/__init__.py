@@ -1,1 +1,1 @@
-"""Dialogue scripts for SMTP, POP3 and IMAP sessions."""
+"""Scripts of client sessions for the driver processes: SMTP dialogues; POP3, IMAP and webmail steps."""

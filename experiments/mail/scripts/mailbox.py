@@ -1,4 +1,4 @@
-"""Scripts of POP3, IMAP and webmail sessions on Bob's mailbox, for the drivers mailbox and webmail."""
+"""Scripts of POP3, IMAP and webmail sessions on Bob's mailbox, for drivers.mailbox and drivers.webmail."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _READ_ONLY: Steps = [*_IMAP, ("select", "INBOX", True)]
 
 
 def reading_steps(protocol: str, task: str, count: int, subject: str) -> Steps:
-    """Return the POP3 or IMAP steps of a task; `count`: messages, `subject`: of the one with the attachment."""
+    """Return the POP3 or IMAP steps of a task for `count` messages; `subject` finds the message with the attachment."""
     every = range(1, count + 1)
     return {
         ("POP3", "headers"): [*_POP3, ("stat",), *(("top", number, 0) for number in every), ("quit",)],
@@ -42,7 +42,7 @@ def _search(subject: str) -> Sequence[Any]:
 
 
 def working_steps(subject: str) -> Steps:
-    """Return IMAP steps that create a folder, search, flag, copy, and fetch a part."""
+    """Return IMAP steps that create a folder, search, set flags, copy, and fetch a part of a message."""
     return [
         *_IMAP,
         ("select", "INBOX"),
@@ -60,7 +60,7 @@ def working_steps(subject: str) -> Steps:
 
 
 def looking_steps() -> Steps:
-    """Return IMAP steps that read the flags and folders after working_steps()."""
+    """Return IMAP steps that read the flags and folders changed by working_steps()."""
     return [
         *_READ_ONLY,
         ("search", None, "FLAGGED"),
@@ -72,14 +72,14 @@ def looking_steps() -> Steps:
 
 
 def folder_steps() -> Steps:
-    """Return IMAP steps that fetch the folder's messages."""
+    """Return IMAP steps that fetch all messages of the folder created by working_steps()."""
     return [*_IMAP, ("select", FOLDER, True), ("fetch", "1:*", "(BODY.PEEK[])"), ("logout",)]
 
 
-# POP3 sessions: a wrong password and commands after it; a STAT; a download with deletion of some messages.
+# REFUSED is a POP3 session that sends a wrong password and then commands that need authorization.
 REFUSED: Steps = [("user", USER), ("pass_", f"{PASSWORD}s"), ("stat",), ("retr", 1), ("quit",)]
 COUNT: Steps = [*_POP3, ("stat",), ("quit",)]
-# DELE of a message, then close without QUIT.
+# DROP is a POP3 session that marks a message by DELE and closes without QUIT.
 DROP: Steps = [*_POP3, ("dele", 1), ("close",)]
 DELETE: Steps = [
     *_POP3,
@@ -90,18 +90,18 @@ DELETE: Steps = [
 
 
 def rest_steps(count: int) -> Steps:
-    """Return POP3 steps that retrieve the messages left after DELETE."""
+    """Return POP3 steps that retrieve the messages left after the session DELETE, of `count` originally."""
     every = range(1, count - DELETED + 1)
     return [*_POP3, ("stat",), ("list",), *(("retr", number) for number in every), ("quit",)]
 
 
 def log_in_steps(user: str) -> Steps:
-    """Return webmail steps up to the list of messages."""
+    """Return webmail steps that log a user in, up to the message list."""
     return [("open", "/login"), ("submit", "/login", {"user": user, "password": PASSWORDS[user]})]
 
 
 def webmail_steps(task: str, count: int, subject: str) -> Steps:
-    """Return the webmail steps of a task."""
+    """Return the webmail steps of a task (headers, attachment, everything) for `count` messages."""
     later: Steps = [("open", f"/folder?name=INBOX&page={page}") for page in range(2, list_pages(count) + 1)]
     if task == "headers":
         return [*log_in_steps(USER), *later]

@@ -1,4 +1,4 @@
-"""SMTP dialogues that cause each of the 21 reply codes, for the driver smtp.
+"""Scripts of SMTP dialogues that cause each of 21 reply codes, for the driver process drivers.smtp.
 
 The server is mail.example.com; the client, on Alice's host, is not in its network. Its users are bob; carol, with a
 quota of 4 000 octets; dave, whose mail is forwarded to alice@example.org; erin, who has moved to example.org. A step
@@ -21,7 +21,7 @@ dave => {ALICE}
 erin -> erin@example.org
 """
 AT_SENDER_DOMAIN = f"{ACCOUNTS_A}erin:red-queen\n"
-# Greylisting delay, and a wait that is longer.
+# GREYLIST_S is the server's greylisting delay; the client waits GREYLIST_PATIENCE_S, which is longer.
 GREYLIST_S, GREYLIST_PATIENCE_S = 2.0, 2.3
 STOP, FILL, EMPTY, FREEZE, THAW, READ = "stop", "fill", "empty", "freeze", "thaw", "read"
 
@@ -30,24 +30,24 @@ MAIL, RSET, DATA = ("say", f"MAIL FROM:<{ALICE}>"), ("say", "RSET"), ("say", "DA
 
 
 def rcpt(user: str, domain: str = "example.com") -> tuple[str, str]:
-    """Return the step RCPT for a user."""
+    """Return the dialogue step that sends RCPT for a user."""
     return "say", f"RCPT TO:<{user}@{domain}>"
 
 
 def letter(text: str, octets: int = 0) -> tuple[str, str]:
-    """Return a step with mail data, filled up to a size."""
+    """Return the dialogue step that sends mail data of about `octets` octets."""
     head = f"From: {ALICE}\r\nSubject: {text}\r\n\r\n"
     lines = "".join(f"line {number:05} of what Alice has to say\r\n" for number in range(max(octets // 40, 1)))
     return "data", head + lines
 
 
 def whole(user: str, text: str, octets: int = 0) -> Steps:
-    """Return the steps of a mail transaction to one user."""
+    """Return the dialogue steps of a mail transaction to one user: MAIL, RCPT, DATA, mail data."""
     return MAIL, rcpt(user), DATA, letter(text, octets)
 
 
 BIG = letter("this fills most of your box", 2_500)
-# The client's dialogues, by the reply code that they cause.
+# DIALOGUES has the client's dialogue for each reply code.
 DIALOGUES: Mapping[int, Steps] = {
     211: (HELLO, ("say", "HELP"), QUIT),
     214: (HELLO, ("say", "HELP MAIL"), ("say", "HELP RCPT"), QUIT),
@@ -57,7 +57,7 @@ DIALOGUES: Mapping[int, Steps] = {
     251: (HELLO, *whole("dave", "to be passed on"), QUIT),
     354: (HELLO, MAIL, DATA, rcpt("bob"), DATA, letter("in order"), QUIT),
     500: (HELLO, ("say", "FROB the nozzle"), ("say", "NOOP"), QUIT),
-    # Without its colon: servers in use accept other deviations.
+    # 501 is caused by MAIL FROM without a colon, since servers accept other deviations from the syntax.
     501: (HELLO, ("say", f"MAIL FROM <{ALICE}>"), MAIL, QUIT),
     502: (HELLO, ("say", "TURN"), QUIT),
     503: (HELLO, rcpt("bob"), MAIL, rcpt("bob"), QUIT),
@@ -75,13 +75,13 @@ DIALOGUES: Mapping[int, Steps] = {
     ),
     553: (HELLO, MAIL, rcpt("no one"), rcpt("bob"), QUIT),
     554: (HELLO, MAIL, rcpt("nobody"), DATA, rcpt("bob"), DATA, letter("somebody at last"), QUIT),
-    # 452: the queue is on a disk that fills up.
+    # 452 is caused by a full disk of the queue.
     452: (HELLO, MAIL, RSET, ("tell", FILL), MAIL, ("tell", EMPTY), *whole("bob", "there is room"), QUIT),
-    # 450: the server uses greylisting.
+    # 450 is caused by greylisting.
     450: (HELLO, MAIL, rcpt("bob"), rcpt("bob"), ("pause", GREYLIST_PATIENCE_S), rcpt("bob"), QUIT),
-    # 451: the queue is on a disk that is temporarily read-only.
+    # 451 is caused by a disk of the queue that is temporarily read-only.
     451: (HELLO, ("tell", FREEZE), *whole("bob", "keep this"), ("tell", THAW), *whole("bob", "keep this"), QUIT),
     421: (HELLO, ("tell", STOP), ("listen",)),
 }
-# The dialogue with the server of the forward-path in the 551.
+# After 551, this dialogue with the other server shows that the mailbox in the reply is accepted.
 AT_NEW_PLACE: Steps = (HELLO, MAIL, rcpt("erin", "example.org"), QUIT)
