@@ -64,7 +64,7 @@ def check_supported(client: Implementation | None, operation: str) -> None:
 
 
 def client_name(replacements: Mapping[str, Implementation]) -> str:
-    """Return the sending client's name for the report."""
+    """Return the name of the mail client that sends, for the report."""
     client = replacements.get(AGENT_ROLE)
     return client.describe() if client is not None else "Python's smtplib"
 

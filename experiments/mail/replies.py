@@ -136,7 +136,7 @@ class Done:
 
 
 class Scenarios:
-    """Scenarios that cause each reply code, run by a client, a reader and the server's host."""
+    """Runner of the scenarios that cause each reply code: a client, a reader, and actions in the server's host."""
 
     def __init__(self, bed: Testbed, queue: Queue, is_ours: bool) -> None:
         self._bed = bed

@@ -169,7 +169,7 @@ def way_theory(way: Way, legs: MailLegs, between: Legs) -> ClosedForm:
 def theories(
     captured: CaptureFile, topo: Topo, samples: Sequence[tuple[TimedSample, ClosedForm]], waiting: Collection[str] = ()
 ) -> list[Theory]:
-    """Return the predicted time of each sample, completed by terms that its closed form lacks (transfer.completed).
+    """Return the predicted time of each sample: closed form, plus the terms that it omits (transfer.completed).
 
     captured: packets at every host that acts; waiting: see pathmodel.replay.
     """

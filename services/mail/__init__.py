@@ -1,4 +1,4 @@
-"""Mail: an MTA with its queue, Maildir storage, POP3 and IMAP servers, webmail and a user agent.
+"""Mail servers and clients: MTA with queue, Maildir store, POP3 and IMAP servers, webmail, user agent.
 
 The path of one message, from an SMTP client to the mailbox of a local user:
 

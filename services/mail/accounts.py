@@ -42,7 +42,7 @@ class Account:
 
     @property
     def mailbox(self) -> Mailbox:
-        """The user's address."""
+        """The user's mail address as a Mailbox."""
         return Mailbox(self.user, self.domain)
 
     def directory(self, maildirs: Path) -> Path:
@@ -118,11 +118,11 @@ class Accounts:
         return entry
 
     def exists(self, local_part: str, domain: str = "") -> bool:
-        """Return True if a user with a mailbox has this name."""
+        """Return True if a name in a local domain is a user with a mailbox (not a list or forward)."""
         return isinstance(self.find(local_part, domain), Account)
 
     def users(self) -> Iterator[Account]:
-        """Yield every user with a password, once per domain in which the name is valid."""
+        """Yield the accounts of all users, once for each local domain in which the user name is valid."""
         for (name, domain), entry in self._entries.items():
             if isinstance(entry, _User):
                 for user_domain in (domain,) if domain else self.domains:
@@ -207,7 +207,7 @@ def _user(name: str, rest: str) -> _User:
 
 
 def hash_password(password: str, salt: bytes) -> str:
-    """Return `scrypt$14$8$1$salt$hash` (base64) for the accounts file (RFC 7914)."""
+    """Hash a password by scrypt (RFC 7914); return `scrypt$14$8$1$salt$hash` for the accounts file."""
     stored = ScryptHash.create(password.encode("utf-8"), salt)
     words = (base64.b64encode(octets).decode("ascii") for octets in (stored.salt, stored.digest))
     return "$".join((SCRYPT, str(stored.n.bit_length() - 1), str(stored.r), str(stored.p), *words))

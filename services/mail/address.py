@@ -1,4 +1,4 @@
-"""Mailboxes and paths of the SMTP envelope (RFC 5321 sections 4.1.2, 4.1.3 and 4.5.3.1).
+"""Parser of mailboxes and paths in the SMTP envelope (RFC 5321 sections 4.1.2, 4.1.3 and 4.5.3.1).
 
     >>> parse_path(b"<@relay.example:bob@example.com> SIZE=100")
     (Mailbox(local_part='bob', domain='example.com'), b' SIZE=100')
@@ -63,7 +63,7 @@ class Mailbox:
 
     @property
     def key(self) -> tuple[str, str]:
-        """(local part, domain) in lower case, by which mailboxes are compared and looked up."""
+        """The pair (local part, domain) in lower case, for comparison and lookup."""
         return self.local_part.lower(), self.domain.lower()
 
 

@@ -1,4 +1,4 @@
-"""Mail transfer agent: SMTP server, queue, and local and remote delivery in one program (RFC 5321, RFC 6409).
+"""Mail transfer agent (MTA): SMTP server, queue, local and remote delivery in one process (RFC 5321, RFC 6409).
 
     $ python -m services.mail.mta --domain example.com --accounts accounts.txt --maildirs mail --queue queue --port 2525
     READY mta 127.0.0.1:2525 [::1]:2525
@@ -110,7 +110,7 @@ class MTA:
         self.server.context.policy.accounts = self.accounts
 
     async def stop(self) -> None:
-        """Close sessions, deliveries and the queue, in this order."""
+        """Shut down: close SMTP sessions with 421, cancel deliveries, and close the queue, in this order."""
         await self.server.stop()
         await self._dispatcher.close()
         await self.spool.close()
@@ -192,7 +192,7 @@ class MTA:
             SessionOptions(self.hostname, pipelining=not options.no_pipelining),
             port,
             Timeouts(connect_s=options.connect_timeout),
-            # RFC 7435: opportunistic encryption; the peer's certificate is not verified.
+            # RFC 7435: for opportunistic encryption, the peer's certificate is not verified.
             client_context(Trust(blind=True), "smtp") if options.remote_tls else None,
             options.remote_connections,
             options.remote_messages,

@@ -33,7 +33,7 @@ def _network(text: str) -> IPv4Network | IPv6Network:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the argument parser of the MTA."""
+    """Return the argparse parser of the MTA's command line."""
     flags = argparse.ArgumentParser(prog="python -m services.mail.mta", description="Accept, queue and deliver mail.")
     flags.add_argument(
         "--domain", action="append", required=True, metavar="NAME", help="local domain to accept mail for (repeatable)"
@@ -72,7 +72,7 @@ def _add_policy(flags: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NET",
-        help="network allowed to relay (repeatable)",
+        help="network of clients that may send mail to any domain (repeatable)",
     )
     flags.add_argument(
         "--relay-for",
@@ -80,7 +80,7 @@ def _add_policy(flags: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="domain to relay for as its backup MX (repeatable)",
+        help="domain to accept mail for as backup MX (repeatable)",
     )
     flags.add_argument(
         "--refuse",

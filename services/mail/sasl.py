@@ -32,7 +32,7 @@ class AuthorizationError(SASLError):
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """The user and password that a client sent."""
+    """User name and password that a client sent in a SASL exchange."""
 
     user: str
     password: str

@@ -129,7 +129,7 @@ def fetched_messages(session: ImapSession) -> dict[int, bytes]:
 
 
 def _stored(session: ImapSession, contents: Sequence[bytes]) -> dict[int, bytes]:
-    """Return the fetched messages by number; raise Contradiction unless they are `contents`."""
+    """Return the fetched messages by number; raise Contradiction unless they equal the mailbox's `contents`."""
     found = fetched_messages(session)
     strange = Counter(found.values()) - Counter(contents)
     for number, octets in found.items():

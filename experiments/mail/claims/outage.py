@@ -118,7 +118,7 @@ def decide_outage(claim: str, episodes: Sequence[Episode], given_up: Sequence[Ep
     """Decide claim S5; `episodes`: outages after which the peer returns; `given_up`: outages without a return."""
     every = [*episodes, *given_up]
     traffic = [part for one in every for part in (one.submitted, one.mailbox)]
-    # Require no sessions of the sender's server here: without one, the check finds that nothing was delivered.
+    # Leave out traffic without a session: it would make the claim undecided, but here it proves a failed delivery.
     passed = [part for episode in episodes for part in (episode.leaving, episode.arriving) if part is not None]
     traffic += [part for part in passed if part.sessions or part.dropped]
 

@@ -1,1 +1,1 @@
-"""Driver processes of the mail experiments: clients that send and read mail as requests on stdin tell them."""
+"""Driver processes of the mail experiments: mail clients controlled by requests on the standard input."""

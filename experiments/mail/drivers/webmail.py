@@ -34,7 +34,7 @@ class PageError(Exception):
 
 
 class Page(HTMLParser):
-    """Parser of a page: `links` with their texts, and forms as (action, enctype, fields)."""
+    """HTML page, parsed into links with texts, and forms as (action, enctype, fields)."""
 
     def __init__(self, html: str) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Mail client independent of lab7: the standard library's smtplib, poplib and imaplib."""
+"""Mail client on Python's smtplib, poplib and imaplib, to test mail servers without lab7's own client."""
 
 from pathlib import Path
 

@@ -120,6 +120,6 @@ def _picture(subject: str) -> Steps:
 
 
 def writing_steps(user: str, to: str, subject: str, text: str) -> Steps:
-    """Return webmail steps that write and send a message."""
+    """Return webmail steps that log a user in, and write and send a message."""
     form = {"to": to, "subject": subject, "text": text}
     return [*log_in_steps(user), ("open", "/compose"), ("submit", "/compose", form)]

@@ -1,1 +1,1 @@
-"""Closed-form predictions of mail times: transfer, recovery after an outage, mailbox access."""
+"""Formulas that predict the durations of mail transfer, of recovery after an outage, and of mailbox access."""

@@ -1,4 +1,4 @@
-"""Closed-form duration of mailbox access by POP3, IMAP and webmail, as round trips by term.
+"""Formulas for the duration of mailbox access by POP3, IMAP and webmail, as a sum of round trips.
 
     tcp_handshake   1 RTT     SYN, SYN-ACK
     greeting        1 RTT     ACK, and the greeting of the server

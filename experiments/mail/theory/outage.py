@@ -1,4 +1,4 @@
-"""Closed-form time of delivery after an outage: last failed attempt, retry interval, SMTP dialogue.
+"""Formulas for the time of delivery after an outage: last failed attempt, retry interval, SMTP dialogue.
 
     refusal         1 RTT     where the peer's machine refuses the connection (RST)
     wait            the retry interval: the next attempt after the return is that long after the last failed one, which

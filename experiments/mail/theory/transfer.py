@@ -1,4 +1,4 @@
-"""Closed-form duration of mail transfer: SMTP connections, submission, POP3 retrieval, as round trips by term.
+"""Formulas for the duration of SMTP connections, submission and POP3 retrieval, in round trips and transmission times.
 
 An SMTP connection from the SYN to the reply to QUIT, with n messages of one recipient each:
 
@@ -175,5 +175,5 @@ def completed(form: Callable[[Leg], Theory], leg: Leg, omitted: OmittedTerms) ->
 
 
 def to_ns(value_s: float) -> float:
-    """Round a time to the nanosecond, the resolution of all measured times."""
+    """Round a time in seconds to the nanosecond, the resolution of all measured times."""
     return round(value_s, 9)

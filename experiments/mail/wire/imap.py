@@ -49,7 +49,7 @@ class ImapExchange(Exchange[Command, Response]):
         return self.final.status if self.final is not None else "no completion"
 
     def data(self, name: str) -> list[Response]:
-        """Return the untagged data of this name, such as FETCH."""
+        """Return the untagged responses with this name, such as FETCH."""
         return [one for one in self.preliminary if one.name == name]
 
     def fetched(self) -> dict[int, dict[str, Value]]:
@@ -82,7 +82,7 @@ def imap_traffic(captured: CaptureFile, interface: str, port: int = IMAP_PORT) -
 
 
 def read_session(connection: Connection) -> ImapSession:
-    """Parse a connection into exchanges; a violation of the grammar becomes `problem`."""
+    """Parse a captured connection into an IMAP session; a violation of the grammar is stored as `problem`."""
     commands, wrong_command = valid_lines(read_commands(connection.from_client.stream), ImapGrammarError)
     responses, wrong_response = valid_lines(read_responses(connection.from_server.stream), ImapGrammarError)
     started = _tls_start(commands, responses)

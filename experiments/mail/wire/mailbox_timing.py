@@ -1,4 +1,4 @@
-"""Division of a captured POP3 or IMAP session's duration into terms, from packets at the client's interface.
+"""Division of a captured POP3 or IMAP session's duration into TCP handshake, phases of the session, transmission.
 
     tcp_handshake   SYN sent                              to  SYN-ACK received
     greeting        SYN-ACK received                      to  the greeting received
@@ -33,7 +33,7 @@ Step = tuple[str, int, int, int]
 
 
 def decompose_pop3(session: Pop3Session) -> Decomposition:
-    """Decompose a session into its terms. Raises ValueError without a reply."""
+    """Return a POP3 session's duration, divided into terms. Raises ValueError without a reply."""
     steps = [
         (exchange.verb, exchange.command.last_ns, exchange.final.first_ns, exchange.final.last_ns)
         for exchange in session.exchanges
@@ -43,7 +43,7 @@ def decompose_pop3(session: Pop3Session) -> Decomposition:
 
 
 def decompose_imap(session: ImapSession) -> Decomposition:
-    """Decompose a session into its terms. Raises ValueError without a reply."""
+    """Return an IMAP session's duration, divided into terms. Raises ValueError without a reply."""
     steps = [
         (exchange.verb, exchange.command.last_ns, exchange.first_ns, exchange.final.last_ns)
         for exchange in session.exchanges

@@ -70,7 +70,7 @@ def pop3_traffic(captured: CaptureFile, interface: str, port: int = POP3_PORT) -
 
 @dataclass
 class _SessionParser:
-    """Parser state: offsets in both streams, the greeting, and the exchanges so far."""
+    """State of the session parser: offsets in both streams, the greeting, and the exchanges so far."""
 
     connection: Connection
     sent: int = 0
@@ -96,7 +96,7 @@ class _SessionParser:
 
 
 def read_session(connection: Connection) -> Pop3Session:
-    """Parse a connection into exchanges; a violation of the grammar becomes `problem`."""
+    """Parse a captured connection into a POP3 session; a violation of the grammar is stored as `problem`."""
     reading, problem = _SessionParser(connection), None
     try:
         _read(reading)

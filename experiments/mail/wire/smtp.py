@@ -119,7 +119,7 @@ def smtp_traffic(captured: CaptureFile, interface: str, ports: Collection[int] =
 
 @dataclass
 class _SessionParser:
-    """Parser state: the offset in the client's stream, replies left, exchanges so far, and the open transaction."""
+    """State of the session parser: offset in the client's stream, unused replies, exchanges, open transaction."""
 
     stream: Stream
     replies: list[Reply]
@@ -134,7 +134,7 @@ class _SessionParser:
         return self.replies.pop(0) if self.replies else None
 
     def record(self, said: Command | MailData) -> SmtpExchange:
-        """Record a command or mail data with its reply."""
+        """Record a command or mail data with the next reply; return the exchange."""
         self.at += len(said.octets)
         made = SmtpExchange(said, self.next_reply())
         self.exchanges.append(made)
@@ -142,7 +142,7 @@ class _SessionParser:
 
 
 def read_session(connection: Connection) -> SmtpSession:
-    """Parse a connection into exchanges; a violation of the grammar becomes `problem`."""
+    """Parse a captured connection into an SMTP session; a violation of the grammar is stored as `problem`."""
     replies, wrong_reply = valid_lines(read_replies(connection.from_server.stream), SmtpGrammarError)
     greeting = replies.pop(0) if replies else None
     reading = _SessionParser(connection.from_client.stream, replies)

@@ -1,4 +1,4 @@
-"""Division of a message transfer's duration into terms, from packets at both ends of a path.
+"""Division of a captured mail transfer's duration into DNS lookup, TCP handshake, SMTP dialogue and transmission.
 
     dns             a query sent                                 to  its response received
     tcp_handshake   SYN sent                                     to  SYN-ACK received

@@ -1,4 +1,4 @@
-"""Command line and start-up of the POP3 and IMAP servers."""
+"""Command line, start-up and shutdown common to the POP3 and IMAP server programs."""
 
 import argparse
 from collections.abc import Awaitable, Callable

@@ -29,7 +29,7 @@ MAILBOXES_KEPT = 64
 CONNECTIONS_MAX = 1000
 # Clients must log in within this time after connecting, as in Dovecot (3 minutes).
 LOGIN_S = 180.0
-# RFC 3501 section 5.4: an idle time-out of at least 30 minutes; RFC 1939 section 3: at least 10.
+# RFC 3501 section 5.4 requires an idle time-out of at least 30 minutes, RFC 1939 section 3 of at least 10.
 IDLE_S = 1830.0
 # Responses are collected up to this size, then written to the socket with one call.
 FLUSH_OCTETS = 65_536
@@ -166,7 +166,7 @@ class Connection(asyncio.Protocol):
         """Process the rest of the input; return True to keep sending to a client that half-closed its connection."""
         self._at_end = True
         self._woken.set()
-        # asyncio does not support half-closed TLS connections and would log a warning for True.
+        # For TLS return False: asyncio does not support half-closed TLS connections and would log a warning.
         return self._transport.can_write_eof()
 
     def connection_lost(self, _: Exception | None) -> None:

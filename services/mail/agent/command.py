@@ -27,7 +27,7 @@ _STANDARD = "-"
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command; return 0, 1 on failure, 2 on a usage error."""
+    """Run the command in `argv`; return exit status 0, 1 on failure, 2 on a usage error."""
     options = _parser().parse_args(argv)
     command: Callable[[argparse.Namespace], int] = options.command
     try:
@@ -228,8 +228,8 @@ def _add_send(parser: argparse.ArgumentParser) -> None:
 def _add_read(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=_read_mail)
     server = parser.add_mutually_exclusive_group(required=True)
-    server.add_argument("--imap", metavar="HOST", help="read by IMAP from HOST")
-    server.add_argument("--pop3", metavar="HOST", help="read by POP3 from HOST")
+    server.add_argument("--imap", metavar="HOST", help="read a mailbox of the IMAP server HOST")
+    server.add_argument("--pop3", metavar="HOST", help="read the mailbox of the POP3 server HOST")
     parser.add_argument("--port", type=int, metavar="N", help="port of the server (default: 143 or 110)")
     parser.add_argument(
         "--folder", default="INBOX", metavar="NAME", help="IMAP mailbox to select (default: %(default)s)"
@@ -238,7 +238,7 @@ def _add_read(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(delete=False)
     _add_keeping(parser)
     actions = parser.add_subparsers(required=True, metavar="ACTION")
-    actions.add_parser("list", help="list messages, one a line").set_defaults(action=_list)
+    actions.add_parser("list", help="list messages, one per line").set_defaults(action=_list)
     show = actions.add_parser("show", help="show a message as text")
     show.set_defaults(action=_show)
     show.add_argument("number", type=_number, metavar="N")
@@ -264,7 +264,9 @@ def _add_keeping(parser: argparse.ArgumentParser) -> None:
     keeping.add_argument(
         "--keep", dest="delete", action="store_false", default=nothing, help="keep messages on the server (default)"
     )
-    keeping.add_argument("--delete", action="store_true", default=nothing, help="delete messages once shown or saved")
+    keeping.add_argument(
+        "--delete", action="store_true", default=nothing, help="delete messages after they are shown or saved"
+    )
 
 
 def _add_log_in(parser: argparse.ArgumentParser, required: bool) -> None:
@@ -274,8 +276,10 @@ def _add_log_in(parser: argparse.ArgumentParser, required: bool) -> None:
         "--password", default="", metavar="TEXT", help="password for login (visible in the process list)"
     )
     password.add_argument("--password-file", type=Path, metavar="FILE", help="read the password from FILE")
-    parser.add_argument("--starttls", action="store_true", help="start TLS before login")
-    parser.add_argument("--authorities", type=Path, metavar="FILE", help="CA certificates to verify the server with")
+    parser.add_argument("--starttls", action="store_true", help="start TLS (STARTTLS, STLS) before login")
+    parser.add_argument(
+        "--authorities", type=Path, metavar="FILE", help="file of CA certificates to verify the server's certificate"
+    )
     parser.add_argument("--insecure", action="store_true", help="do not verify the server's certificate")
     parser.add_argument(
         "--timeout",

@@ -92,7 +92,7 @@ def _text_part(text: str) -> Message:
         octets.isascii() and b"\0" not in octets and all(len(line) <= LINE_OCTETS for line in octets.split(b"\n"))
     )
     part["Content-Type"] = f'text/plain; charset="{"us-ascii" if octets.isascii() else "utf-8"}"'
-    # RFC 2046 section 4.1.1: base64 encodes the canonical form, with CRLF line endings.
+    # RFC 2046 section 4.1.1: encode the canonical form of text, which has CRLF line ends, as base64.
     quoted, based = quopri.encodestring(octets), base64.encodebytes(octets.replace(b"\n", b"\r\n"))
     if is_plain:
         encoding, body = "7bit", octets

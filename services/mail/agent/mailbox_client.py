@@ -50,10 +50,10 @@ class Mailbox(Protocol):
     """Interface to a mailbox opened by POP3 or IMAP; messages are numbered from 1."""
 
     def list_messages(self) -> Iterator[MessageSummary]:
-        """Yield number, size and header of every message."""
+        """Yield number, size in octets and header of each message, up to LISTED_MAX messages."""
 
     def message(self, number: int) -> bytes:
-        """Return a message with CRLF line endings."""
+        """Return the octets of a message with CRLF line ends."""
 
     def part(self, number: int, section: str) -> bytes:
         """Return a MIME part, given its section number (`2.1`), with its transfer encoding decoded."""
@@ -65,7 +65,7 @@ class Mailbox(Protocol):
         """Delete the marked messages and end the session (POP3 QUIT; IMAP EXPUNGE, LOGOUT)."""
 
     def abort(self) -> None:
-        """Close the connection without deleting."""
+        """Close the connection without deleting the marked messages."""
 
 
 @contextmanager

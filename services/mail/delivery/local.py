@@ -1,4 +1,4 @@
-"""Local delivery: batch messages per mailbox and deliver them into Maildirs, exactly once (RFC 5321 section 4.4).
+"""Local delivery: batches of messages per mailbox, written to Maildirs exactly once (RFC 5321 section 4.4).
 
 Mailboxes collects messages while the disk is busy and delivers each batch, for one mailbox, in a thread by deliver().
 When deliver() returns, the contents and names of all files of the batch are on disk. A file name contains the queue id
@@ -231,7 +231,7 @@ class Mailboxes:
     async def _message(self, item: _PendingMessage) -> LocalMessage:
         entry = item.entry
         content = await self._spool.content(entry)
-        # RFC 5321 section 4.4: Return-Path is written once, by final delivery.
+        # RFC 5321 section 4.4: final delivery writes the only Return-Path field.
         whole = return_path_field(entry.reverse_path) + without_return_path(content)
         return LocalMessage(f"{entry.id}r{item.at}", whole, entry.accepted_s, entry.may_be_delivered)
 

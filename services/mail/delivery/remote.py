@@ -1,4 +1,4 @@
-"""Remote delivery to one mail domain: its queue of messages, its connections, its retry schedule (RFC 5321 4.5.4.1).
+"""Remote delivery by SMTP to one mail domain: waiting messages, connections, retries (RFC 5321 section 4.5.4.1).
 
 The first connection probes the destination. If it succeeds, more connections are opened while there is a backlog, each
 used for several messages. If no host accepts, the whole destination waits, and one connection retries after the

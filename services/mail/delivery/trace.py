@@ -47,7 +47,7 @@ def return_path_field(reverse_path: Mailbox | None) -> bytes:
 
 
 def without_return_path(content: bytes) -> bytes:
-    """Remove Return-Path fields from a message; final delivery adds its own."""
+    """Return a message without Return-Path fields, since final delivery adds a new one."""
     header = header_section(content)
     if b"eturn-" not in header and b"ETURN-" not in header:
         return content
@@ -55,13 +55,13 @@ def without_return_path(content: bytes) -> bytes:
 
 
 def has_field(content: bytes, name: str) -> bool:
-    """Return True if the header section has a field of this name, in any case."""
+    """Return True if a message's header has a field with this name (case-insensitive)."""
     pattern = rb"^" + re.escape(name.encode("ascii")) + rb"[ \t]*:"
     return re.search(pattern, header_section(content), re.IGNORECASE | re.MULTILINE) is not None
 
 
 def complete_submission(content: bytes, message_id: str, seconds: float) -> bytes:
-    """Add the missing Date and Message-ID to a submitted message (RFC 6409 sections 8.2 and 8.3)."""
+    """Return a submitted message with Date and Message-ID added if missing (RFC 6409 sections 8.2 and 8.3)."""
     fields = []
     if not has_field(content, "Date"):
         fields.append(f"Date: {date_time(seconds)}\r\n")

@@ -1,4 +1,4 @@
-"""IMAP session: the sans-IO core of one connection (RFC 3501).
+"""Sans-IO IMAP session: octets of one connection in, responses and requests for I/O out (RFC 3501).
 
     session = Session(capabilities)
     send(session.greeting())
@@ -48,7 +48,7 @@ class Session:
     def receive(self, data: bytes) -> Outputs:
         """Parse received octets; yield responses, and requests for I/O that the caller answers."""
         try:
-            # Feed the framer in pieces: its limit applies to octets left over, not to the size of one read.
+            # Feed the framer in pieces, because its limit applies to octets left over, not to the size of one read.
             for begin in range(0, len(data), PIPELINE_OCTETS):
                 self._framer.feed(data[begin : begin + PIPELINE_OCTETS])
                 yield from self._process()
@@ -122,7 +122,7 @@ class Session:
             yield from self._start_tls()
 
     def _start_tls(self) -> Outputs:
-        """Request TLS; discard input that was sent ahead in cleartext (RFC 3501 section 6.2.1)."""
+        """Yield the request for TLS; discard octets received in cleartext before TLS (RFC 3501 section 6.2.1)."""
         self._state.tls_requested = False
         self._framer.clear()
         yield StartTls()

@@ -48,7 +48,7 @@ class CachedMessage:
         return self._octets
 
     def load(self, header_only: bool) -> None:
-        """Read the header or the whole message now, so that errors are raised here."""
+        """Read the header or the whole message now; raise MessageGoneError and OSError here rather than later."""
         _ = self.header_octets if header_only else self.octets
 
     @property
@@ -252,7 +252,7 @@ class View:
 
 
 class State(Enum):
-    """Session states (RFC 3501 section 3)."""
+    """States of an IMAP session (RFC 3501 section 3)."""
 
     NOT_AUTHENTICATED = auto()
     AUTHENTICATED = auto()

@@ -1,4 +1,4 @@
-"""Maildir mailbox store with Maildir++ folders and quota: one file per message, shared without locks by all programs.
+"""Maildir mailbox store with Maildir++ folders and quota: a file per message, shared without locks by all programs.
 
     DIR/tmp/                 messages being written
     DIR/new/                 messages not yet seen by any reader

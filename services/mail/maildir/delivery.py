@@ -145,7 +145,7 @@ class NewMessage:
 
 
 def stored_form(content: bytes) -> bytes:
-    """Convert a message to its stored form, with LF line ends.
+    """Convert a message with CRLF line ends to the form stored on disk, with LF line ends.
 
     A CR before a CRLF is kept with it, so that wire_form() restores every octet of a message with CRLF line ends.
     """
@@ -155,7 +155,7 @@ def stored_form(content: bytes) -> bytes:
 
 
 def wire_form(stored: bytes) -> bytes:
-    """Convert a stored message to CRLF line ends."""
+    """Convert a stored message (LF line ends) to CRLF line ends."""
     if b"\r\n" in stored:
         stored = stored.replace(b"\r\n", b"\n")
     return stored.replace(b"\n", b"\r\n")
@@ -219,7 +219,7 @@ def _write(folder: str, message: NewMessage) -> tuple[str, str]:
 
 
 class Quota:
-    """Quota accounting of one user in `maildirsize`, the file of Maildir++ that other programs maintain as well.
+    """Quota accounting of one user in the Maildir++ file `maildirsize`, which other programs maintain as well.
 
         10000000S          the quota in octets
         52345 17           octets and messages: usage is the sum of the lines

@@ -93,7 +93,7 @@ class Scanner:
             names = os.listdir(path)
         except FileNotFoundError:
             raise NoFolderError("The mailbox has been removed.") from None
-        # https://cr.yp.to/proto/maildir.html: names that begin with a dot are ignored.
+        # Ignore names that begin with a dot, as https://cr.yp.to/proto/maildir.html specifies.
         return [name for name in names if not name.startswith(".") and "\n" not in name]
 
 

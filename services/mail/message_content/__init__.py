@@ -1,4 +1,4 @@
-"""Message interpretation for user agents: displayed text parts, attachments, file names, address fields.
+"""Interpretation of MIME messages for display: text parts, attachments, file names, address fields.
 
 Pure functions over the MIME structure of services.mail.mime. As there, no input raises an error and every count is
 limited.

@@ -65,12 +65,12 @@ class Contents:
 
     @property
     def has_html(self) -> bool:
-        """True if there is an HTML text part."""
+        """True if the message has a text/html part that can be displayed."""
         return any(leaf.media_type == HTML and leaf.is_text for leaf in self.leaf_parts)
 
     @property
     def files(self) -> list[LeafPart]:
-        """The parts not displayed as text."""
+        """The leaf parts that are not displayed as text, to be offered as files."""
         return [leaf for leaf in self.leaf_parts if not leaf.is_text]
 
     def decoded(self, leaf: LeafPart) -> bytes:

@@ -74,7 +74,7 @@ def header_end(octets: bytes, begin: int, end: int) -> tuple[int, int]:
 
 
 def parse_header(octets: bytes) -> Header:
-    """Parse a header up to its empty line or the end of the octets."""
+    """Parse the header section at the start of the octets, up to the empty line or the end."""
     end, _ = header_end(octets, 0, len(octets))
     header = Header()
     begin = 0

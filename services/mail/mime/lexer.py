@@ -50,7 +50,7 @@ class Lexer:
         return match[0]
 
     def skip_blanks(self) -> bool:
-        """Skip blanks and comments; returns True if there were any."""
+        """Skip blanks and comments; return True if there were any."""
         begin = self.place
         while True:
             self._match(_BLANKS)

@@ -87,7 +87,7 @@ class _Parser:
         fields_end, body_begin = self._header_end(begin)
         self._delimiter = self._next_delimiter(body_begin)
         if self._delimiter is not None:
-            # A delimiter also ends an unterminated header.
+            # A delimiter line also ends a header that has no empty line.
             fields_end = body_begin = self._before(self._delimiter.begin, begin)
         header = parse_header(self._octets[begin:fields_end])
         part = Part(begin, header, _content_type(header, default_type), body_begin)
@@ -191,7 +191,7 @@ def _content_type(header: Header, default_type: bytes) -> Parametric:
         has_all = kind.lower() != b"multipart" or parsed.get(b"boundary")
         if kind and slash and subtype and has_all:
             return parsed
-    # RFC 2045 section 5.2: a missing or malformed Content-Type has a default.
+    # RFC 2045 section 5.2: a missing or malformed Content-Type is replaced by the default type.
     return Parametric(default_type, [(b"charset", b"us-ascii")] if default_type == _TEXT else [])
 
 

@@ -11,7 +11,7 @@ _BOTH = _FIRST | _THEN
 REST_OF_LINE = frozenset((b"PASS",))
 
 COMMANDS: dict[bytes, Command] = {
-    # RFC 1939 sections 4 and 7
+    # RFC 1939 sections 4 and 7: commands of the AUTHORIZATION state.
     b"USER": Command(_FIRST, (1, 1), authorization.user),
     b"PASS": Command(_FIRST, (1, 1), authorization.password),
     b"APOP": Command(_FIRST, (2, 2), authorization.apop),

@@ -1,4 +1,4 @@
-"""Maildrop: message numbers, deletion marks and the exclusive lock (RFC 1939 sections 3, 5 and 8).
+"""POP3 maildrop on an INBOX: message numbers, deletion marks, exclusive lock (RFC 1939 sections 3, 5 and 8).
 
 The message list is fixed when the maildrop is opened; marked messages are removed in the UPDATE state only.
 """

@@ -1,4 +1,4 @@
-"""POP3 session: the sans-IO core of one connection (RFC 1939).
+"""Sans-IO POP3 session: octets of one connection in, responses and requests for I/O out (RFC 1939).
 
     session = Session(Offer(timestamp=b"<1896.697170952@dbc.mtview.ca.us>"))
     send(session.greeting())

@@ -34,7 +34,7 @@ class Schedule:
 
 
 def parse_intervals(text: str) -> tuple[float, ...]:
-    """Parse `1,2,4` as intervals in seconds; raises ValueError."""
+    """Parse a list such as `1,2,4` as intervals in seconds; raises ValueError."""
     intervals = tuple(float(word) for word in text.split(","))
     if not all(0 < interval < float("inf") for interval in intervals):
         raise ValueError(f"{text!r} has an interval that is not above zero")
@@ -66,7 +66,7 @@ class ContentLocation:
 
 @dataclass(slots=True)
 class Entry:
-    """A queued message; times in seconds since 1970 UTC. `content` is None if it must be read from `place`.
+    """A queued message; times in seconds since 1970 UTC; `content` None: to be read from the journal at `place`.
 
     `may_be_delivered` means that an earlier attempt may have delivered to a local mailbox without a record of it.
     """
@@ -105,7 +105,7 @@ class Change:
     next_s: float = 0.0
 
     def apply(self, entry: Entry) -> None:
-        """Apply the change to the entry."""
+        """Apply the change to an entry in memory."""
         for at in self.done:
             if at < len(entry.recipients):
                 entry.recipients[at].is_final = True

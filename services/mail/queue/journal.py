@@ -70,7 +70,7 @@ class _Segment:
 
 
 class Journal:
-    """The segments of one directory, which is created if missing; raises ServiceError if it cannot be used."""
+    """Journal in a directory, which is created if missing; raises ServiceError if it cannot be used or is locked."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -123,7 +123,7 @@ class Journal:
         return octets
 
     def release(self, oldest_open: int | None) -> None:
-        """Remove the segments before number `oldest_open`, the oldest with an open entry (None: no entry is open)."""
+        """Remove segments older than segment `oldest_open`, the oldest with an undelivered entry (None: no entry)."""
         active = self._active
         if active is not None and oldest_open is None and active.end >= IDLE_SEGMENT_OCTETS:
             self._close_active()
@@ -163,7 +163,7 @@ class Journal:
         return self._active
 
     def _preallocate(self, active: _Segment, octets: int) -> None:
-        """Preallocate zeros for the next records and sync them: overwriting them changes no file system metadata.
+        """Append zeros to the segment and sync: records that overwrite zeros change no file system metadata.
 
         A growing file makes each fdatasync() wait for the file system's own journal, shared with all other writers.
         """
@@ -242,7 +242,7 @@ def _sync_directory(directory: Path) -> None:
 
 
 def segments(directory: Path) -> list[tuple[int, Path]]:
-    """Return the segments of a queue, oldest first; raises OSError."""
+    """Return (number, path) of each segment of a queue, oldest first; raises OSError."""
     matches = ((_NAME.match(name), name) for name in os.listdir(directory))
     return sorted((int(match[1]), directory / name) for match, name in matches if match is not None)
 

@@ -51,7 +51,7 @@ class Spool:
         self._open_per_segment: Counter[int] = Counter()
 
     def restore(self, entries: Iterable[Entry]) -> None:
-        """Add the entries recovered from an earlier process."""
+        """Add entries that an earlier process left in the journal."""
         for entry in entries:
             self._enter(entry)
 
@@ -81,7 +81,7 @@ class Spool:
         return await self._loop.run_in_executor(None, self._journal.read, entry.place)
 
     async def close(self) -> None:
-        """Flush pending writes and close the journal."""
+        """Wait for pending writes and close the journal."""
         await self._idle.wait()
         self._thread.shutdown()
         self._journal.close()
@@ -131,7 +131,7 @@ class Spool:
         job.add_done_callback(lambda done: self._written(batch, items, done))
 
     def _oldest_open(self, items: Sequence[JournalItem]) -> int | None:
-        """Return the oldest segment needed after these records are written; None if no entry is open."""
+        """Return the oldest segment with an open entry, _NEWEST if only `items` has entries, None without any."""
         if self._open_per_segment:
             return min(self._open_per_segment)
         return _NEWEST if any(isinstance(item, Entry) for item in items) else None
@@ -177,7 +177,7 @@ class Spool:
             known.place = place
             self._count(known, 1)
         else:
-            # The entry was finished during the copy, which follows its last change in the journal: repeat the change.
+            # Record again that the entry is finished: recovery would reopen it by the copy, which follows that change.
             self._copying.discard(entry.id)
             self.write_later(Change(entry.id, range(len(entry.recipients))))
 

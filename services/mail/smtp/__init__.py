@@ -1,1 +1,1 @@
-"""SMTP (RFC 5321): sans-IO sessions of server and client, and the asyncio connections that carry them."""
+"""SMTP server and client (RFC 5321): sans-IO sessions, and asyncio connections that exchange their octets."""

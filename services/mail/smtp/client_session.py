@@ -1,4 +1,4 @@
-"""SMTP client session without I/O: replies in, commands out (RFC 5321 sections 3 and 4.1).
+"""Sans-IO SMTP client session: received replies in, commands out (RFC 5321 sections 3 and 4.1).
 
     S: 220 mx.example.com ESMTP ready
     C: EHLO client.example.org
@@ -141,7 +141,7 @@ class ClientSession:
         return b"".join(sent)
 
     def tls_started(self) -> bytes:
-        """Restart the session inside TLS with EHLO (RFC 3207 section 4.2)."""
+        """Restart the session after the TLS handshake; return the EHLO to send (RFC 3207 section 4.2)."""
         self.uses_tls = True
         self._input = OctetBuffer(_UNREAD_OCTETS)
         self.extensions = {}
@@ -173,7 +173,7 @@ class ClientSession:
         return b"QUIT\r\n"
 
     def lost(self, reason: str) -> None:
-        """Handle the loss of the connection; sets `failure` unless the session had ended."""
+        """End the session after a lost connection; set `failure` unless the session has already ended."""
         if self.step is Step.QUIT:
             self.step = Step.OVER
         elif self.step is not Step.OVER:
@@ -184,7 +184,7 @@ class ClientSession:
     # Handlers of replies follow, in the order of a session.
 
     def _handle_reply(self, reply: Reply) -> bytes:
-        # RFC 5321 section 4.2.1: 421 may come as the reply to any command.
+        # RFC 5321 section 4.2.1: any command may get the reply 421, after which the server closes.
         if reply.code == 421 and self.step is not Step.QUIT:
             self._end(reply)
             return b""

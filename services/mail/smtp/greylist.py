@@ -13,7 +13,7 @@ Beyond TRIPLES_MAX the least recently used triple is evicted. State is in memory
 
 from collections.abc import Callable
 
-# RFC 6647 section 5: allow at least a day for the retry; keep a triple that passed for a week.
+# RFC 6647 section 5: a triple expires after a day without a retry, and after a week without use once it passed.
 FORGET_UNSEEN_S = 86_400.0
 FORGET_PASSED_S = 7 * 86_400.0
 TRIPLES_MAX = 100_000

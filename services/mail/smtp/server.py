@@ -40,7 +40,7 @@ _LOCAL_ERROR = Reply(451, "Local error in processing", "4.3.0")
 class Limits:
     """Limits of the SMTP server on connections, time and memory (limits.py has those of the protocol)."""
 
-    # The default is above Postfix's default_process_limit (100), since a session here is not a process.
+    # Concurrent connections may exceed Postfix's default_process_limit (100), since a session is no process here.
     connections: int = 1_000
     connections_of_client: int = 256
     # RFC 5321 section 4.5.3.2.7: a server should wait at least 5 minutes for the next command.

@@ -1,4 +1,4 @@
-"""SMTP server session without I/O: octets in, replies out (RFC 5321 sections 3 and 4).
+"""Sans-IO SMTP server session: received octets in, replies and requests for I/O out (RFC 5321 sections 3 and 4).
 
     S: 220 mx.example.com ESMTP ready          greeting()
     C: EHLO client.example.org                 receive() returns the replies to all complete commands, in order
@@ -379,7 +379,7 @@ class ServerSession:
             self._set_request(Accept(mail.reverse_path, recipients, content, mail.is_8bit))
 
     def _reset(self) -> None:
-        """Discard the transaction (RFC 5321 section 4.1.1.5)."""
+        """Discard the open mail transaction: sender, recipients and mail data (RFC 5321 section 4.1.1.5)."""
         self._transaction = syntax.MailParameters(None)
         self._recipients: dict[tuple[str, str], Mailbox] = {}
         self._refused_recipients = 0

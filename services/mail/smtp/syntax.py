@@ -52,13 +52,13 @@ class CommandLines:
         self._octets += data
 
     def pop_all(self) -> bytes:
-        """Remove and return all octets."""
+        """Remove and return all buffered octets."""
         octets_read = bytes(self._octets)
         self.clear()
         return octets_read
 
     def clear(self) -> None:
-        """Discard all octets."""
+        """Discard all buffered octets."""
         self._octets.clear()
         self._searched = self._skipped = 0
 
@@ -130,7 +130,7 @@ class Reply:
 
 
 class ReplyReader:
-    """Parser of multi-line replies."""
+    """Parser of SMTP replies, which may have several lines, fed line by line."""
 
     def __init__(self) -> None:
         self._lines: list[str] = []
@@ -185,7 +185,7 @@ class MailParameters:
 
 
 def parse_mail(argument: bytes, with_auth: bool, strict: bool = True) -> MailParameters:
-    """Parse the argument of MAIL; raises ParameterError. `with_auth` allows the parameter AUTH.
+    """Parse the argument of MAIL; raises ParameterError. `with_auth`: the parameter AUTH is permitted.
 
     Unless `strict`, paths beyond the grammar are accepted, and the domain may be missing.
     """

@@ -74,7 +74,7 @@ class LoginPages:
         self._user_throttle = LoginThrottle(FAILURES_OF_USER_MAX, FAILURES_S)
 
     def get_form(self, request: PageRequest, _: Pages) -> Response:
-        """Render the login form."""
+        """Render the login form; set the cookie with the form token."""
         return self._form(request, "", "", 200)
 
     def _form(self, request: PageRequest, user: str, error: str, status: int) -> Response:

@@ -1,4 +1,4 @@
-"""Page rendering from templates, and the security header fields of every response.
+"""Renderer of webmail's pages from Jinja2 templates, with the security header fields of every response.
 
 Template values are escaped, whatever their origin; only the output of safe_html.py is inserted as HTML.
 """
@@ -78,7 +78,7 @@ class Pages:
         self._style = (_TEMPLATES / STYLE).read_bytes()
 
     def public_page(self, template: str, values: Values, *lines: FieldLine, status: int = 200) -> Response:
-        """Render a page that needs no session."""
+        """Render a page outside a session, such as the login form."""
         return self._page(template, values, lines, status)
 
     def page(self, request: UserPageRequest, template: str, values: Values, status: int = 200) -> Response:

@@ -135,7 +135,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--submission-tls", action="store_true", help="require STARTTLS at the submission server")
     parser.add_argument(
-        "--authorities", type=Path, metavar="FILE", help="CA certificates to verify the submission server with"
+        "--authorities",
+        type=Path,
+        metavar="FILE",
+        help="file of CA certificates to verify the submission server's certificate",
     )
     parser.add_argument("--insecure", action="store_true", help="do not verify the submission server's certificate")
     parser.add_argument("--hello", metavar="NAME", help="host name in EHLO (default: the host's name)")

@@ -1,4 +1,4 @@
-"""Webmail request handling without I/O: routing, session lookup, CSRF checks and page handlers.
+"""Sans-IO request handling of webmail: routing, session lookup, CSRF checks, page handlers.
 
 admitted = site.admit(request, peer, now)        on the head: an error, a redirect, or an Admitted
 site.answer(admitted, form)                      a Response, or steps that yield I/O requests

@@ -1,4 +1,4 @@
-"""APPEND (RFC 3501 section 6.3.11), with several messages (MULTIAPPEND, RFC 3502) and APPENDUID (RFC 4315)."""
+"""Handler of APPEND (RFC 3501 section 6.3.11), with MULTIAPPEND (RFC 3502) and APPENDUID (RFC 4315)."""
 
 from dataclasses import dataclass
 
@@ -48,7 +48,7 @@ def _read_message(reader: Reader) -> _MessageData:
         date = read_date_time(reader)
         reader.expect_space()
     content = reader.literal()
-    # RFC 3502 section 6.3.11: a zero-length literal cancels the command.
+    # RFC 3502 section 6.3.11: a zero-length literal cancels APPEND.
     if not content:
         raise NoError("There is nothing to append.")
     return _MessageData(flags, date, content)

@@ -1,4 +1,4 @@
-"""FETCH and UID FETCH (RFC 3501 sections 6.4.5, 6.4.8 and 7.4.2)."""
+"""Handler of FETCH and UID FETCH, and encoder of their responses (RFC 3501 sections 6.4.5, 6.4.8 and 7.4.2)."""
 
 from collections.abc import Iterator
 
@@ -57,7 +57,7 @@ def _fetch_response(view: View, uid: int, items: list[Item], reads: bool) -> Ite
     becomes_seen = reads and SEEN not in view.folder.message(uid).flags
     if becomes_seen:
         view.folder.set_flags(uid, view.folder.message(uid).flags | {SEEN})
-    # RFC 3501 section 6.4.5: flags changed by the FETCH should be included in the response.
+    # RFC 3501 section 6.4.5: if FETCH sets \Seen, the response should include the flags.
     response_items = [*items, b"FLAGS"] if becomes_seen and b"FLAGS" not in items else items
     # Announce new keywords before a FETCH response contains them (RFC 3501 section 7.2.6).
     yield from view.new_keywords()

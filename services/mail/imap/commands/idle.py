@@ -1,4 +1,4 @@
-"""IDLE: mailbox updates are sent as they happen (RFC 2177)."""
+"""Handler of IDLE, during which the connection sends mailbox updates at once (RFC 2177)."""
 
 from services.mail.access.requests import ContinuationRequest, Steps
 from services.mail.imap.errors import BadError

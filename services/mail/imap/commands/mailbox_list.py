@@ -1,4 +1,4 @@
-"""LIST and LSUB (RFC 3501 sections 6.3.8 and 6.3.9) with the CHILDREN attributes (RFC 3348).
+"""Handlers of LIST and LSUB (RFC 3501 sections 6.3.8 and 6.3.9), with CHILDREN attributes (RFC 3348).
 
 Extensions of LIST: LIST-EXTENDED (RFC 5258), LIST-STATUS (RFC 5819) and SPECIAL-USE (RFC 6154).
 
@@ -162,7 +162,7 @@ def list_mailboxes(session: SessionState, reader: Reader) -> Steps:
     """Handle LIST (RFC 3501 section 6.3.8, RFC 5258), with STATUS data (RFC 5819) and special uses (RFC 6154)."""
     command = _read_list(reader)
     if command.patterns == [""]:
-        # RFC 3501 section 6.3.8: an empty pattern requests the hierarchy delimiter and the root of the reference.
+        # RFC 3501 section 6.3.8: an empty pattern asks for the hierarchy delimiter and the root of the reference name.
         root = SEPARATOR if command.reference.startswith(SEPARATOR) else ""
         yield _line(b"LIST", (b"\\Noselect",), root)
         return "List completed."
@@ -201,7 +201,7 @@ def _ordered(names: Iterable[str]) -> list[str]:
 
 
 def list_subscribed(session: SessionState, reader: Reader) -> Steps:
-    r"""Handle LSUB (RFC 3501 section 6.3.9).
+    r"""Handle LSUB: list the subscribed names that match a pattern (RFC 3501 section 6.3.9).
 
     With `%`, a name that is not subscribed but has subscribed inferiors is listed as \Noselect.
     """

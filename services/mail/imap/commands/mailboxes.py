@@ -1,4 +1,4 @@
-"""Commands on mailboxes: SELECT, CREATE, DELETE, RENAME, STATUS etc. (RFC 3501 section 6.3), NAMESPACE (RFC 2342)."""
+"""Handlers of IMAP mailbox commands such as SELECT and CREATE (RFC 3501 section 6.3), and of NAMESPACE (RFC 2342)."""
 
 from collections.abc import Iterable
 

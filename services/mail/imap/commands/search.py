@@ -1,4 +1,4 @@
-"""SEARCH and UID SEARCH (RFC 3501 section 6.4.4) with ESEARCH results (RFC 4731)."""
+"""Handler of SEARCH and UID SEARCH (RFC 3501 section 6.4.4), with ESEARCH results (RFC 4731)."""
 
 from collections.abc import Generator
 

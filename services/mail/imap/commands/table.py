@@ -91,7 +91,7 @@ COMMANDS: dict[bytes, Command] = {
     b"MOVE": Command(_SELECTED, messages.move),
 }
 
-# RFC 3501 section 6.4.8, RFC 4315 section 2.1, RFC 6851
+# RFC 3501 section 6.4.8, RFC 4315 section 2.1 and RFC 6851 define the commands that follow the prefix UID.
 UID_COMMANDS: dict[bytes, Command] = {
     b"COPY": Command(_SELECTED, partial(messages.copy, by_uid=True)),
     b"EXPUNGE": Command(_SELECTED, messages.uid_expunge),

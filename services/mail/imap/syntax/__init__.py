@@ -1,1 +1,1 @@
-"""IMAP formal syntax: framing, argument parsing, sequence sets and response encoding (RFC 3501 section 9)."""
+"""Parser and encoder of IMAP's formal syntax: framing, arguments, sequence sets, responses (RFC 3501 section 9)."""

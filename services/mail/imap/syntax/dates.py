@@ -1,4 +1,4 @@
-"""IMAP dates (RFC 3501 section 9): `date` in SEARCH, `date-time` in APPEND and INTERNALDATE."""
+"""Parser and encoder of IMAP dates: `date` in SEARCH, `date-time` in APPEND and INTERNALDATE (RFC 3501 section 9)."""
 
 import re
 from datetime import UTC, date, datetime, timedelta, timezone

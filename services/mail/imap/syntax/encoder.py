@@ -1,4 +1,4 @@
-"""Encoding of response values: strings, literals, lists, flags (RFC 3501 section 9)."""
+"""Encoder of values in IMAP responses: strings, literals, lists, flags (RFC 3501 section 9)."""
 
 import re
 from collections.abc import Iterable
@@ -46,7 +46,7 @@ def mailbox(name: str) -> bytes:
 
 
 def parenthesized(items: Iterable[bytes]) -> bytes:
-    """Encode a parenthesised list."""
+    """Encode items that are encoded already as a parenthesised list."""
     return b"(" + b" ".join(items) + b")"
 
 

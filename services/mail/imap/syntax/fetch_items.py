@@ -1,4 +1,4 @@
-"""Sequence sets (`2,4:7,9,12:*`), FETCH data items and body sections (RFC 3501 sections 6.4.5 and 9)."""
+"""Parser of sequence sets (`2,4:7,9,12:*`), FETCH data items and body sections (RFC 3501 sections 6.4.5 and 9)."""
 
 import re
 from bisect import bisect_left, bisect_right
@@ -164,7 +164,7 @@ def _read_section(reader: Reader, sets_seen: bool) -> Section:
         if text in (b"HEADER.FIELDS", b"HEADER.FIELDS.NOT"):
             reader.expect_space()
             fields = tuple(reader.in_parentheses(reader.astring))
-        # RFC 3501 section 9: MIME requires a part number.
+        # RFC 3501 section 9: the section text MIME requires a part number.
         elif text not in (b"HEADER", b"TEXT") and not (text == b"MIME" and numbers):
             raise BadError("Unknown section.")
     reader.expect(b"]")

@@ -260,7 +260,7 @@ class Reader:
         return self.astring().decode("latin-1")
 
     def list_mailbox(self) -> bytes:
-        """Parse a mailbox name with wildcards (list-mailbox)."""
+        """Parse a `list-mailbox`, the pattern of LIST: a mailbox name with wildcards."""
         if self.starts_with(b'"') or self.starts_with(b"{"):
             return self.string()
         return self.match(LIST_CHARS, "mailbox pattern")
@@ -299,13 +299,13 @@ def read_flag(reader: Reader) -> str:
         return flag
     known = _SYSTEM.get(flag.upper())
     if known is None:
-        # \\Recent cannot be set by clients, and RFC 3501 section 2.3.2 reserves all other names.
+        # RFC 3501 section 2.3.2: clients cannot set \\Recent; other names that begin with a backslash are reserved.
         raise BadError(f"A client cannot set {flag}.")
     return known
 
 
 def read_flags(reader: Reader) -> frozenset[str]:
-    """Parse a flag list, with or without parentheses."""
+    """Parse the flags of STORE and APPEND, with or without parentheses; raise BadError."""
     if reader.starts_with(b"("):
         return frozenset(reader.in_parentheses(lambda: read_flag(reader), may_be_empty=True))
     items = [read_flag(reader)]

@@ -1,4 +1,4 @@
-"""SEARCH keys, compiled to predicates on a message (RFC 3501 sections 6.4.4 and 9).
+"""Parser of SEARCH keys, which compiles the keys to a predicate on messages (RFC 3501 sections 6.4.4 and 9).
 
 test = KeyReader(reader, "utf-8", view).program()
 test(Candidate(view, number, uid))
@@ -47,7 +47,7 @@ class Candidate:
 
 Predicate = Callable[[Candidate], bool]
 
-# These SEARCH keys have no argument and test the flags.
+# These SEARCH keys have no argument; most of them test a flag.
 _FLAGS: dict[bytes, Predicate] = {
     b"ALL": lambda _primary: True,
     b"ANSWERED": lambda message: message.has_flag("\\Answered"),

@@ -1,1 +1,1 @@
-"""Webmail pages: message list, message, compose form and sanitised HTML."""
+"""Page handlers of webmail: message list, message, compose form, attachments, folders."""

@@ -1,4 +1,4 @@
-"""Folder list and folder operations of webmail.
+"""Folder list of webmail, and operations on folders and their messages.
 
 On disk and in URLs a folder has its IMAP name; pages show it decoded from modified UTF-7 (RFC 3501 section 5.1.3).
 """

@@ -23,7 +23,7 @@ _ADDRESS_FIELD_OCTETS = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row of the message list."""
+    """Row of the message list: UID, URL, correspondent, subject, date, size and flags of a message."""
 
     uid: int
     href: str
