@@ -233,7 +233,7 @@ def _sent(episode: Episode) -> dict[bytes, list[Message]]:
 
 
 def _arrived(episode: Episode) -> dict[bytes, list[tuple[int, Message]]]:
-    """Return (time in ns, message) for each acceptance by the peer, by body."""
+    """Return the messages accepted by the peer as {body: [(time in ns, message)]}."""
     found: dict[bytes, list[tuple[int, Message]]] = {}
     for message in episode.arriving.messages if episode.arriving is not None else ():
         if message.taken and message.sent.final is not None:

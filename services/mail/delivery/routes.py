@@ -23,7 +23,7 @@ from services.mail.smtp.syntax import Reply
 
 # At most this many MX hosts are tried (RFC 5321 section 5.1: at least two; Postfix's smtp_mx_address_limit: 5).
 HOSTS_MAX = 8
-# At most this many CNAME records of one response are followed, to end alias loops.
+# At most this many CNAME records of a response are followed, so that alias loops end.
 ALIASES_MAX = 16
 
 NO_DOMAIN = Reply(550, "There is no such domain", "5.1.2")

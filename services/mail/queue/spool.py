@@ -20,7 +20,7 @@ BATCH_OCTETS = 8 * 1024 * 1024
 CACHED_OCTETS = 64 * 1024 * 1024
 # A failed write of changes is retried after this time (seconds).
 RETRY_S = 1.0
-# No segment has a number as large as this.
+# _NEWEST is above any segment number and lets release() remove all segments but the active one.
 _NEWEST = 1 << 62
 
 

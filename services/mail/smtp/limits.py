@@ -2,8 +2,8 @@
 
 # RFC 5321 section 4.5.3.1.4: a command line has at most 512 octets, verb and CRLF included.
 COMMAND_LINE_OCTETS = 512
-# RFC 5321 section 4.1.1.11: extensions lengthen MAIL, RFC 1870 section 3 by 26 octets (SIZE),
-# RFC 6152 section 2 by 17 octets (BODY), and RFC 4954 section 3 by 500 octets (AUTH).
+# RFC 5321 section 4.1.1.11: extensions lengthen MAIL by parameters, SIZE by 26 octets (RFC 1870 section 3).
+# The parameters BODY (RFC 6152 section 2) and AUTH (RFC 4954 section 3) lengthen MAIL by 17 and 500 octets.
 MAIL_LINE_OCTETS = COMMAND_LINE_OCTETS + 26 + 17 + 500
 # RFC 4954 section 4: a base64 line of an AUTH exchange has at most 12,288 octets without CRLF.
 AUTH_LINE_OCTETS = 12_288 + 2

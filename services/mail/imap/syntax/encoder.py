@@ -46,7 +46,7 @@ def mailbox(name: str) -> bytes:
 
 
 def parenthesized(items: Iterable[bytes]) -> bytes:
-    """Encode items that are encoded already as a parenthesised list."""
+    """Return encoded items joined to a parenthesised list."""
     return b"(" + b" ".join(items) + b")"
 
 
