@@ -209,7 +209,7 @@ class MTA:
         return lambda domain: resolver.route(domain, own_names)
 
     async def _smarthost(self, _: str) -> Sequence[Host] | Reply:
-        """Resolve the host of --smarthost to its addresses; returns a 4yz reply if it has none."""
+        """Return the addresses of --smarthost (a gateway, RFC 5321 section 2.3.10), or a 4yz reply if it has none."""
         host = self._options.smarthost[0]
         try:
             addresses = await self._shell.loop.getaddrinfo(host, None, type=1)

@@ -19,7 +19,7 @@ from experiments.mail.wire import imap, pop3
 from experiments.mail.wire.imap_grammar import ImapGrammarError
 
 BLANK_LINE = b"\r\n\r\n"
-# This matches a header field: group 1 is the name, the whole match all octets, folding included (RFC 5322 2.2).
+# RFC 5322 section 2.2: a match is a whole header field, folding included; group 1 is the field name.
 FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:[^\r\n]*\r\n(?:[ \t][^\r\n]*\r\n)*")
 MAY_GO = frozenset((b"return-path", b"bcc"))
 # Servers must not add these originator, destination and MIME fields.

@@ -121,7 +121,7 @@ def _read(reading: _SessionParser) -> None:
 
 
 def _order(reading: _SessionParser) -> str | None:
-    """Return a violation of the order, None without one: complete greeting first, responses after commands."""
+    """Return a violation of the order, None without one: greeting (RFC 1939 section 4), responses after commands."""
     if reading.greeting is not None and reading.greeting.status == "+":
         return "the greeting asks for more"
     return early_reply(reading.exchanges)

@@ -263,7 +263,7 @@ class Connection(asyncio.Protocol):
         return True
 
     async def _polled(self, deadline: float) -> bool:
-        """Send mailbox updates during IDLE; return False if the session ended, also by the idle time-out (RFC 2177)."""
+        """Send updates during IDLE; return False if the session ended; raise TimeoutError (RFC 2177 section 3)."""
         if asyncio.get_running_loop().time() > deadline:
             raise TimeoutError
         await self._send(self._session.poll())

@@ -128,7 +128,7 @@ def _displayed(root: Part, html: bool, leaf_parts: list[LeafPart]) -> set[int]:
 
 
 def _chosen_alternative(parts: list[Part], html: bool, media_types: dict[int, str]) -> list[Part]:
-    """Return the part of a multipart/alternative to display: the wanted type, else the last that can be displayed."""
+    """Return the alternative to display: the preferred type, else the last displayable (RFC 2046 section 5.1.4)."""
     preferred = HTML if html else PLAIN
     for accepted in ({preferred}, {PLAIN, HTML}):
         for part in reversed(parts):
