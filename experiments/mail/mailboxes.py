@@ -94,7 +94,7 @@ def generate_messages(count: int, attachment_bytes: int, seed: int) -> Messages:
 
 
 def text(random: Random, lines: int) -> str:
-    """Return random text; some lines start with a dot, to test dot-stuffing (RFC 5321 section 4.5.2)."""
+    """Return random text; some lines need dot-stuffing (RFC 1939 section 3, RFC 5321 section 4.5.2)."""
     found = [" ".join(random.choices(WORDS, k=random.randrange(3, 12))) for _ in range(lines)]
     return "".join(f"{'.' if random.random() < 0.1 else ''}{line}\n" for line in found)
 

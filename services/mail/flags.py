@@ -75,7 +75,7 @@ def add_mailbox_flags(parser: argparse.ArgumentParser, tls_help: str) -> None:
         "--domain",
         action="append",
         metavar="NAME",
-        help="domain to serve (repeatable); users of the first may log in without @NAME",
+        help="domain to serve (repeatable); users of the first domain may log in without @NAME",
     )
     parser.add_argument("--tls", nargs="*", metavar="FILE", help=tls_help)
 

@@ -4,7 +4,7 @@
     stdlib_client.py pop3|imap HOST PORT USER PASSWORD FOLDER
 
 `send` authenticates where the server offers AUTH, unless the user is `-`; pop3 and imap store every message in FOLDER,
-and leave it on the server. It imports the standard library only, since any python3 of the machine may run it.
+and leave the messages on the server. The program imports the standard library only, since any python3 may run it.
 """
 
 from __future__ import annotations

@@ -208,7 +208,7 @@ def _add_compose(parser: argparse.ArgumentParser) -> None:
 
 def _add_send(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=_send)
-    parser.add_argument("--server", required=True, metavar="HOST", help="submission server")
+    parser.add_argument("--server", required=True, metavar="HOST", help="host of the submission server")
     parser.add_argument("--port", type=int, default=587, metavar="N", help="port of the server (default: %(default)s)")
     parser.add_argument(
         "--from", dest="sender", default="", metavar="MAILBOX", help="envelope sender, MAIL FROM (default: From field)"

@@ -115,7 +115,7 @@ class Capabilities:
         return not (self.tls and self.needs_tls)
 
     def encode(self, logged_in: bool) -> bytes:
-        """Return `CAPABILITY` and the names, for the untagged response or a response code."""
+        """Return `CAPABILITY` and the capability names, for the untagged response or a response code."""
         words = ["CAPABILITY", _ALWAYS]
         if logged_in:
             words.append(_AFTER_LOG_IN)
