@@ -1,4 +1,4 @@
-"""DNS caching: load of the root without and with a cache; trade-off of TTL and staleness (claims D11 to D13).
+"""DNS caching: queries at the root server with and without a cache, and stale answers by TTL (claims D11 to D13).
 
 Two workloads. A Zipf workload over the names of several domains, with and without the local server's cache, counts the
 queries at the root. Names with several TTLs are queried regularly while their addresses change at their own server: the
@@ -54,26 +54,26 @@ NOTE = (
     "points: measured; lines: one query a TTL and name, and the mean age of a cached answer against the time between "
     "changes"
 )
-# Time-out and polling interval of a zone reload; the judge finds slower reloads in the packets.
+# Time-out and polling interval of a zone reload, in seconds; a slower reload shows in the captured answers.
 RELOAD_MAX_S, RELOAD_POLL_S = 1.0, 0.01
 DAY_S, WEEK_S = 86_400, 604_800
-# The long run in virtual time: TTLs of hours, a day and a week, for fifteen days. No TTL is a multiple of the
-# queries' period, so that no query coincides with the end of a TTL.
+# Query period of the long run in virtual time, in seconds.
+# No TTL of the long run is a multiple of the query period, so that no query coincides with the expiry of a record.
 LONG_PERIOD_S = 3000
-# Least factor by which a cache must reduce the root's queries: the longer the workload, the greater the factor.
+# A cache must reduce the queries at the root server by at least this factor, even in the shortest workload.
 FEWER_BY = 5
 
 
 @dataclass
 class Sweep:
-    """The TTL sweep: the times and addresses of the changes, and the traffic."""
+    """TTL sweep: address changes as (time in ns, new addresses), and the DNS traffic by host."""
 
     changes: list[tuple[int, list[str]]] = field(default_factory=list)
     traffic: Mapping[str, DnsTraffic] = field(default_factory=dict)
 
 
 def run(context: Run) -> Outcome:
-    """Measure both workloads and decide the claims."""
+    """Run the Zipf workload and the TTL sweep, and decide claims D11 to D13 from their captures."""
     evidence = Evidence()
     context.step("without a cache", 0.02)
     workloads = {cache: _zipf(context, cache, evidence) for cache in ("no", "yes")}
@@ -103,12 +103,12 @@ def run(context: Run) -> Outcome:
 
 
 def _zipf(context: Run, cache: str, evidence: Evidence) -> Workload:
-    """Return the traffic at the client and at the root under queries with Zipf's frequencies."""
+    """Query names with Zipf-distributed frequencies; return the DNS traffic captured at the client and at the root."""
     random = Random(context.seed)
     weights = [1 / rank**ZIPF_EXPONENT for rank in range(1, len(ZIPF_NAMES) + 1)]
     names = random.choices(ZIPF_NAMES, weights, k=context.parameters["queries"])
     scale = context.parameters["scale"]
-    # Real resolvers cannot disable their cache: the comparison is with lab7's own without one.
+    # Other resolvers cannot disable their cache, so that lab7's own resolver serves the run without a cache.
     network = dns_testbed(context, own_local=cache == "no", cache=cache, scale=scale, clients=1)
     paths = [] if evidence.checks else dns_paths(scale)
     with measured(context, network, paths, evidence, progress=None) as lab:
@@ -121,14 +121,14 @@ def _zipf(context: Run, cache: str, evidence: Evidence) -> Workload:
 
 
 def _sweep(context: Run, evidence: Evidence) -> Sweep:
-    """Query every changing name each period, and change the addresses at their interval."""
+    """Query every changing name once a period while its address changes; return the changes and the traffic."""
     asked, sweep = context.parameters, Sweep()
     names = [changing_name(ttl).rstrip(".") for ttl in asked["ttl"]]
     ttls = ",".join(str(ttl) for ttl in asked["ttl"])
     network = dns_testbed(context, scale=asked["scale"], clients=1, changing=ttls)
     with measured(context, network, evidence=evidence, progress=None) as lab:
         server, dns_client = lab.bed.host("example"), DnsClient(lab.bed.host("client"))
-        # Poll the reloads from the server's own host, so that these queries are not captured.
+        # Poll for the reloaded zone from the server's own host, so that the polling queries are not captured.
         observer = DnsClient(server, ADDRESSES["example"])
         dns_client.try_query("www.example.com")
         with lab.recording(["client", "local"], TTL_CAPTURE, label="TTLs"):
@@ -150,11 +150,11 @@ def _sleep_until(due_s: float) -> None:
 
 
 def _change(context: Run, server: Host, observer: DnsClient, sweep: Sweep, version: int) -> None:
-    """Replace the address of the changing names, and reload the zone at their server."""
+    """Replace the address of the changing names in their zone file, reload the zone, and record the time."""
     text = make_names(changing=context.parameters["ttl"], version=version).master_file("example.com.")
     (server.workdir / zone_file("example.com.")).write_text(text)
     server.services[0].send_signal(signal.SIGHUP)
-    # An answer sent during the reload has the previous version, and does not count as stale.
+    # Record the change after the reload: answers with the previous address during the reload are not stale.
     address = VERSIONS[version % len(VERSIONS)]
     _wait_until_served(observer, changing_name(context.parameters["ttl"][0]), address)
     sweep.changes.append((time.time_ns(), [address]))
@@ -192,7 +192,7 @@ def _panels(context: Run, points: Sequence[TtlPoint]) -> list[Panel]:
 
 
 def _stale_share(ttl_s: float, between_s: float) -> float:
-    """Return the share of stale answers for ages uniform over the TTL and changes every `between_s` seconds."""
+    """Return the expected share of stale answers: ages are uniform over the TTL, changes `between_s` seconds apart."""
     if ttl_s <= 0:
         return 0.0
     return ttl_s / (2 * between_s) if ttl_s <= between_s else 1 - between_s / (2 * ttl_s)

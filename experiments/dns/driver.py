@@ -55,7 +55,7 @@ def _by_tcp(server: str, query: bytes) -> bytes:
 
 
 def query(server: str, name: str, rtype: str, buffer_bytes: int = BUFFER_BYTES) -> dict[str, Any]:
-    """Send one query; return rcode, answers and transport of the response. Raises OSError, DNSError, ValueError."""
+    """Send one query; return RCODE, answers and transport of the response. Raises OSError, DNSError, ValueError."""
     question = Question(Name.from_text(name), type_from_text(rtype))
     edns = EDNS(udp_size=buffer_bytes) if buffer_bytes else None
     message = Message(id=secrets.randbits(16), rd=True, questions=(question,), edns=edns).to_wire()
@@ -74,5 +74,5 @@ def _handle(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def main(_argv: list[str]) -> int:
-    """Send queries until the end of the standard input."""
+    """Send one query for each request line of the standard input, until its end; return the exit code."""
     return serve(_handle)

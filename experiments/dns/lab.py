@@ -1,4 +1,4 @@
-"""Set-up of the DNS experiments: the topology dns, its addresses, servers and captures, and the RTTs of its legs."""
+"""Set-up of the DNS experiments: the topology dns, its addresses, its name servers, and the RTTs between its hosts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from topologies.emulation.testbed import Starter, Testbed
 
 DRIVER = "experiments.dns.driver"
 QUERY_TIMEOUT_S = 30.0
-# Maximum of unanswered queries, each of which takes the driver's time-out of 10 s.
+# An experiment fails after more unanswered queries than this, since each takes the driver's time-out of 10 s.
 UNANSWERED_MAX = 2
 CLIENT = "10.53.9.1"
 ADDRESSES: Mapping[str, str] = {
@@ -34,7 +34,7 @@ ADDRESSES: Mapping[str, str] = {
 
 
 class DnsClient:
-    """A DNS client on one host, of one server."""
+    """DNS client on one host that sends its queries to one server."""
 
     def __init__(self, host: Host, server: str = LOCAL) -> None:
         self._driver = Driver(host, [DRIVER])
@@ -42,7 +42,7 @@ class DnsClient:
         self._unanswered = 0
 
     def ask(self, name: str, rtype: str = "A", buffer_bytes: int | None = None) -> tuple[Window, dict[str, Any]]:
-        """Send a query; return its time span and the driver's response. Raises EmulationError without an answer."""
+        """Send a query; return (its time span, the driver's response). Raises EmulationError if no response arrives."""
         request: dict[str, Any] = {"server": self._server, "name": name, "rtype": rtype}
         request |= {} if buffer_bytes is None else {"buffer_bytes": buffer_bytes}
         try:
@@ -52,9 +52,9 @@ class DnsClient:
         return window_of(response), response
 
     def try_query(self, name: str, rtype: str = "A") -> Window:
-        """Send a query whose answer is judged from packets; a missing one is a finding, not an error.
+        """Send a query and return its time span, whether or not a response arrives: the capture shows the response.
 
-        Raises EmulationError after more than UNANSWERED_MAX missing answers: the server is down.
+        Raises EmulationError after more than UNANSWERED_MAX queries without a response: the server is down.
         """
         began_ns = time.time_ns()
         try:
@@ -67,7 +67,7 @@ class DnsClient:
 
 
 def dns_testbed(context: Run, own_local: bool = False, **parameters: Any) -> Testbed:
-    """Return the testbed of the topology dns; `own_local`: with lab7's local server in spite of a replacement."""
+    """Return the emulated network of the topology dns; `own_local`: lab7's local server, even where it is replaced."""
     topo, starters = DnsTopo(**parameters), _starters(context, parameters)
     return make_testbed(
         context, topo, {host: one for host, one in starters.items() if not (own_local and host == "local")}
@@ -75,12 +75,12 @@ def dns_testbed(context: Run, own_local: bool = False, **parameters: Any) -> Tes
 
 
 def _starters(context: Run, parameters: Mapping[str, Any]) -> dict[str, Starter]:
-    """Return starters for the replacements of the authoritative name servers and of the local one."""
+    """Return functions by host that start the name servers chosen by --replace instead of lab7's own."""
     recursive = parameters.get("mode") == "recursive"
     starters: dict[str, Starter] = {}
     authoritative = context.replacements.get("authoritative")
     for host, zones in SERVED.items() if authoritative else ():
-        # Recursive root and top-level domain servers are lab7's own: no other implementation is both.
+        # In recursive mode, root and com stay lab7's own: other servers are either authoritative or recursive.
         if authoritative and not (recursive and host not in ("example", "provider")):
             listed = [[origin, zone_file(origin)] for origin in zones]
             starters[host] = server_starter(authoritative, partial(_zones, listed))
@@ -103,16 +103,16 @@ def _zones(listed: list[list[str]], host: Host) -> dict[str, Any]:
 
 
 def server_names(context: Run) -> dict[str, str]:
-    """Return the names of the name servers for the report, by role."""
+    """Return the name and version of each name server by role, for the report."""
     names = {"local": "services.dns.resolver", "authoritative": "services.dns.authoritative"}
     return names | {role: one.describe() for role, one in context.replacements.items()}
 
 
 def given_zones(names: NamePlan) -> GivenZones:
-    """Return the zones of the topology's name servers, for comparison with answers."""
+    """Return the records that the topology's name servers are configured with, for comparison with answers."""
     records = [(zone, each) for zone in names.zones.values() for each in names.records(zone.origin)]
     given = [GivenRecord(each.owner, each.type, each.ttl or 0, each.value) for _, each in records]
-    # RFC 2308 section 3: in negative answers the SOA has the lesser of its TTL and its minimum.
+    # RFC 2308 section 3: in negative answers the SOA's TTL is the lesser of its own TTL and its MINIMUM field.
     negative = [
         GivenRecord(each.owner, each.type, min(each.ttl or 0, zone.negative_ttl), each.value)
         for zone, each in records
@@ -128,16 +128,16 @@ def leg_rtt_s(one: str, other: str, scale: float = 1.0) -> float:
 
 
 def dns_paths(scale: float = 1.0) -> list[EmulatedPath]:
-    """Return the paths of the fidelity certificate."""
+    """Return the paths whose delay the fidelity certificate compares with the configured one."""
     ends = (("client", "local"), ("local", "root"), ("local", "com"), ("local", "example"))
     return [EmulatedPath(one, other, ADDRESSES[other], leg_rtt_s(one, other, scale)) for one, other in ends]
 
 
 def traffic_at(captured: CaptureFile, hosts: Sequence[str]) -> dict[str, DnsTraffic]:
-    """Return the DNS traffic of each of these hosts."""
+    """Return the DNS traffic captured at the first interface of each of these hosts, by host."""
     return {host: dns_exchanges(captured, first_interface(host)) for host in hosts}
 
 
 def within(traffic: Mapping[str, DnsTraffic], window: Window) -> dict[str, DnsTraffic]:
-    """Return the part of all hosts' traffic within a time span."""
+    """Return each host's DNS traffic that begins within a time span."""
     return {host: each.between(window.start_ns, window.end_ns) for host, each in traffic.items()}

@@ -33,7 +33,7 @@ DOMAIN, ALIAS, CANONICAL = "example.com", "www.example.com", "server1.example.co
 MAIL = ((10, "server2.example.com"), (20, "server3.example.com"))
 OWN = (DOMAIN, "ns.example.com")
 HIRED = (("shop.org", "ns.provider.org"), ("bookshop.uk", "ns.provider.org"))
-# Queries by label.
+# Queries (QNAME, QTYPE) by the label under which their traffic is found.
 QUESTIONS: Mapping[str, tuple[str, str]] = {
     "address": (CANONICAL, "A"),
     "alias": (ALIAS, "A"),
@@ -48,11 +48,11 @@ QUESTIONS: Mapping[str, tuple[str, str]] = {
 
 
 def run(context: Run) -> Outcome:
-    """Send the queries and decide the claims."""
+    """Send one query for each kind of record, and decide claims D1 to D6, D14 and D15 from the capture."""
     scale = context.parameters["scale"]
     reverse = ".".join(reversed(WEB["web1"].split("."))) + ".in-addr.arpa"
     questions = {**QUESTIONS, "reverse": (reverse, "PTR")}
-    # No cache: every query goes to the servers, so that all their responses are in the capture.
+    # Disable the cache, so that every query reaches the authoritative servers and the capture has their responses.
     with measured(context, dns_testbed(context, cache="no", scale=scale, clients=1), dns_paths(scale)) as lab:
         dns_client = DnsClient(lab.bed.host("client"))
         with lab.recording(VANTAGES):

@@ -37,7 +37,7 @@ from topologies.dns import make_names
 from topologies.emulation.testbed import Testbed
 
 NAME = "server1.example.com"
-# First query to a restarted local server: it warms the server up, and caches the root's data but none of com.
+# Names queried first at a restarted local server: they warm it up, and leave com out of its cache.
 ELSEWHERE = ("www.shop.org", "www.bookshop.uk", "nobody.shop.org", "nobody.bookshop.uk", "mail.provider.org")
 VANTAGES = ("client", "local", "root", "com", "example")
 PATH = ("root", "com", "example")
@@ -47,7 +47,7 @@ ITERATIVE, RECURSIVE, CACHED = "iterative", "recursive", "cached"
 
 @dataclass(frozen=True)
 class Lookups:
-    """Lookups of one kind: the traffic of all hosts during each of them, and in total."""
+    """Lookups of one kind (iterative, recursive or cached): DNS traffic by host, for each lookup and in total."""
 
     traffic: tuple[Mapping[str, DnsTraffic], ...]
     all_traffic: Mapping[str, DnsTraffic]
@@ -55,7 +55,7 @@ class Lookups:
 
 
 def run(context: Run) -> Outcome:
-    """Measure lookups, decide the claims, compare times with theory."""
+    """Measure iterative, recursive and cached lookups, decide claims D7 to D10, and compare times with theory."""
     evidence = Evidence()
     kinds = {
         ITERATIVE: _look_up(context, ITERATIVE, evidence, ITERATIVE),
@@ -80,7 +80,7 @@ def run(context: Run) -> Outcome:
 
 
 def _look_up(context: Run, kind: str, evidence: Evidence, mode: str) -> Lookups:
-    """Resolve the name several times, on a local server without the name in its cache, or with it."""
+    """Resolve the name several times, with or without the name in the local server's cache, under capture."""
     context.step(f"{kind} resolution", {ITERATIVE: 0.05, RECURSIVE: 0.35, CACHED: 0.65}[kind])
     scale = context.parameters["scale"]
     paths = [] if evidence.checks else dns_paths(scale)
@@ -91,7 +91,7 @@ def _look_up(context: Run, kind: str, evidence: Evidence, mode: str) -> Lookups:
         with lab.recording(VANTAGES, f"capture-{kind}.pcapng", label=kind):
             if kind == CACHED:
                 _warm_up(dns_client)
-                dns_client.try_query(NAME)  # fills the cache
+                dns_client.try_query(NAME)  # fill the cache
             for _ in range(context.repeat):
                 windows += lab.watch.samples(partial(_ask, lab.bed, dns_client, kind))
     captured = lab.read_capture()
@@ -101,7 +101,7 @@ def _look_up(context: Run, kind: str, evidence: Evidence, mode: str) -> Lookups:
 
 
 def _ask(bed: Testbed, dns_client: DnsClient, kind: str) -> Window:
-    """Resolve the name once, on a restarted local server or on one with the name in its cache."""
+    """Resolve the name once; restart the local server before unless the lookup is to be answered from the cache."""
     if kind != CACHED:
         bed.restart("local")
         _warm_up(dns_client)
@@ -114,11 +114,11 @@ def _warm_up(dns_client: DnsClient) -> None:
 
 
 class _NotTaken(Exception):  # noqa: N818 - a finding about the traffic, not an error of the program
-    """A lookup took another path than the theory's; the verdict on its packets has the details."""
+    """A lookup took another path than the closed form assumes; the verdict on its packets has the details."""
 
 
 def _timings(kind: str, lookups: Lookups, watch: MachineWatch) -> list[Timing]:
-    """Return the timings of one kind, none if a lookup took another path."""
+    """Return the timing of each lookup of one kind; an empty list if a lookup took another path than theory assumes."""
     try:
         return [
             watch.with_disturbance(_timing(kind, one), window.start_ns, window.end_ns)
@@ -140,7 +140,7 @@ def _duration_s(traffic: DnsTraffic, target: str) -> float:
 
 
 def _timing(kind: str, seen: Mapping[str, DnsTraffic]) -> Timing:
-    """Return the client's waiting time, split into the legs between neighbours of the path. Raises _NotTaken."""
+    """Return the client's waiting time, with one term for each pair of neighbours on the path. Raises _NotTaken."""
     total_s = _duration_s(seen["client"], "local")
     terms: dict[str, float] = {}
     if kind == ITERATIVE:
@@ -148,7 +148,7 @@ def _timing(kind: str, seen: Mapping[str, DnsTraffic]) -> Timing:
         terms = {"client-local": total_s - _busy_s(seen), **terms}
     elif kind == RECURSIVE:
         chain = ("local", *PATH)
-        # Waits are nested: while a server waits for the next one, the previous one waits for it.
+        # Recursive waits are nested: a server's wait includes the wait of the next server on the path.
         waits = [_duration_s(seen[one], other) for one, other in pairwise(chain)]
         inner = [*waits[1:], 0.0]
         names = [f"{one}-{other}" for one, other in pairwise(chain)]
@@ -161,7 +161,7 @@ def _timing(kind: str, seen: Mapping[str, DnsTraffic]) -> Timing:
 
 
 def _busy_s(seen: Mapping[str, DnsTraffic]) -> float:
-    """Return the time from the client's query at the local server to its answer, in seconds."""
+    """Return the time at the local server from the client's query to the answer, in seconds. Raises _NotTaken."""
     mine = [one for one in seen["local"].exchanges if one.query.target == ADDRESSES["local"]]
     if not mine or mine[0].response is None:
         raise _NotTaken
@@ -206,7 +206,7 @@ def _verdicts(kinds: Mapping[str, Lookups], comparisons: Mapping[str, Comparison
 
 
 def _timed(packets: Verdict, comparisons: Mapping[str, Comparison], kind: str) -> Verdict:
-    """Combine the verdict on packets with the measured time; without a time a shown claim becomes undecided."""
+    """Combine the verdict on packets with the measured time; without a time, a shown claim becomes undecided."""
     one = comparisons.get(kind)
     if one is not None:
         return timed(packets, one.measured_s, one.theory_s, one.tolerance)

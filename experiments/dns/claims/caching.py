@@ -28,13 +28,13 @@ from experiments.dns.claims.evidence import (
 from experiments.dns.wire.traffic import DnsExchange, DnsMessage, DnsTraffic, canonical, merged
 from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, decides, listed
 
-# Permitted deviation of a TTL: TTLs are whole seconds, and a cache may round up or down.
+# Permitted deviation of a cached TTL in seconds: TTLs are whole seconds, and a cache may round up or down.
 TTL_TOLERANCE_S = 1.0
 
 
 @dataclass(frozen=True)
 class Workload:
-    """One run of a workload: the traffic at each client, and at the root."""
+    """DNS traffic of one run of a query workload: at each client, and at the root server."""
 
     at_clients: tuple[DnsTraffic, ...]
     at_root: DnsTraffic
@@ -42,7 +42,7 @@ class Workload:
 
 @dataclass(frozen=True)
 class _Told:
-    """An answer from a cache: the upstream response's frame, the time since then, the answer's own TTL and frame."""
+    """Answer from a cache: its TTL and frame, and the frame and age in seconds of the upstream response behind it."""
 
     fetched: int
     elapsed_s: float
@@ -62,7 +62,7 @@ def decide_cache_hit(
     zones: GivenZones | None = None,
     cold: bool = False,
 ) -> Verdict:
-    """Decide D10: a query for a cached name is answered without a query upstream.
+    """Decide claim D10: a query for a cached name is answered without a query upstream.
 
     `second` is the time span [start_ns, end_ns) of the later queries; the first one precedes it. With `zones`, all
     answers must match the zones' records. `cold`: the name was not in the local server's cache before, so that the
@@ -152,7 +152,7 @@ def decide_ttl_countdown(
     ttl_s: int | None = None,
     cold: bool = False,
 ) -> Verdict:
-    """Decide D11: the TTL in answers counts down to 0 from the time of the fetch; then the record is fetched again.
+    """Decide claim D11: the TTL in cached answers counts down to 0; then the local server fetches the record again.
 
     `ttl_s`: the record's TTL in its zone. `cold`: the name was not in the local server's cache when the capture began.
     """
@@ -204,7 +204,10 @@ def decide_ttl_countdown(
 def _fetches(
     traffic: DnsTraffic, local: frozenset[str], name: str, qtype: str, invented: DnsMessage | None
 ) -> list[DnsExchange]:
-    """Return the local server's queries that fetched a name, in order; Contradiction for `invented` without one."""
+    """Return the local server's upstream exchanges that fetched a name, in order of time.
+
+    Without one, raises Contradiction if the local server answered all the same (`invented`), else Inconclusive.
+    """
     found = [
         one
         for one in sent_by(traffic, local)
@@ -219,7 +222,7 @@ def _fetches(
 
 
 def _ttl(response: DnsMessage, name: str) -> int:
-    """Return the TTL of a name's RRset in an answer; all records must have the same (RFC 2181 section 5.2)."""
+    """Return the TTL of a name's RRset in an answer; all its records must have the same TTL (RFC 2181 section 5.2)."""
     ttls = {record.ttl for record in response.answer if record.name == canonical(name)}
     if len(ttls) != 1:
         what = f"{len(ttls)} different TTLs" if ttls else "no records"
@@ -228,7 +231,7 @@ def _ttl(response: DnsMessage, name: str) -> int:
 
 
 def has_ttl(fetched: DnsMessage, name: str, ttl_s: float) -> None:
-    """Require that a server of the zone answers with the zone's TTL."""
+    """Raise Contradiction unless an authoritative answer has the TTL of the zone, `ttl_s`."""
     ttl = _ttl(fetched, name)
     if ttl != ttl_s:
         raise Contradiction(
@@ -238,7 +241,7 @@ def has_ttl(fetched: DnsMessage, name: str, ttl_s: float) -> None:
 
 
 def _counted_down(fetched: DnsMessage, told: DnsMessage, name: str, tolerance_s: float) -> _Told:
-    """Require a TTL equal to the original one minus the time since the fetch, and no answer with an expired record."""
+    """Require that a cached answer's TTL is the fetched TTL minus the time since the fetch, and has not expired."""
     whole, ttl = _ttl(fetched, name), _ttl(told, name)
     elapsed = (told.time_ns - fetched.time_ns) / 1e9
     since = f"{elapsed:.1f} s after it was fetched with {whole} s (frame {fetched.frame})"
@@ -252,7 +255,7 @@ def _counted_down(fetched: DnsMessage, told: DnsMessage, name: str, tolerance_s:
 
 
 def _never_grows(counted: Sequence[_Told]) -> None:
-    """Require that the TTL only decreases between two fetches."""
+    """Require that the TTLs in cached answers never increase between two fetches of the record."""
     for before, after in pairwise(counted):
         if after.fetched == before.fetched and after.ttl_s > before.ttl_s:
             raise Contradiction(
@@ -284,7 +287,7 @@ def decide_root_relief(
     zones: GivenZones | None = None,
     cold: bool = False,
 ) -> Verdict:
-    """Decide D12: with caches the root receives at most 1/`ratio` of the queries of the same workload without caches.
+    """Decide claim D12: with caches the root receives at most 1/`ratio` of the same workload's queries without them.
 
     With `zones`, the clients must get the zones' records: invented answers reduce the root's load as well. `cold`: the
     caches were empty, so that the root must be queried even with caching.
@@ -318,7 +321,7 @@ def decide_root_relief(
 
 
 def _questions(workload: Workload, addresses: Addresses) -> Counter[str]:
-    """Count the clients' questions to the local server; each must be answered."""
+    """Count the clients' queries to the local server by question; each must be answered without an error."""
     local = addresses_of(addresses, "local")
     exchanges = [
         exchange
@@ -333,7 +336,7 @@ def _questions(workload: Workload, addresses: Addresses) -> Counter[str]:
 
 
 def _delivered(workload: Workload, addresses: Addresses, zones: GivenZones) -> None:
-    """Require that the answers to clients match the zones."""
+    """Raise Contradiction unless the local server's answers to clients match the records of the zones."""
     local = addresses_of(addresses, "local")
     for exchange in (exchange for traffic in workload.at_clients for exchange in traffic.exchanges):
         question = exchange.query.question
@@ -342,7 +345,7 @@ def _delivered(workload: Workload, addresses: Addresses, zones: GivenZones) -> N
 
 
 def _arriving(traffic: DnsTraffic, targets: frozenset[str]) -> list[int]:
-    """Return the frames of the queries that arrive at these addresses, retransmissions counted each time."""
+    """Return the frame numbers of the queries to these addresses, retransmissions included."""
     return [
         query.frame
         for exchange in traffic.exchanges

@@ -1,4 +1,4 @@
-"""Common checks of the DNS claims: answers in a capture, and their comparison with the data of the zones.
+"""Common checks of the DNS claims: selection of captured answers, and their comparison with the zones' records.
 
     zones = GivenZones([GivenRecord("www.example.com.", "CNAME", 3600, "server1.example.com."), ...])
     zones.answer("www.example.com.", "A")      ([www CNAME server1], [server1 A 10.53.4.1])
@@ -16,31 +16,30 @@ from ipaddress import ip_address
 from experiments.dns.wire.traffic import DnsExchange, DnsMessage, DnsRecord, DnsTraffic, Question, canonical, is_within
 from experiments.harness.judge.verdict import Contradiction, Inconclusive
 
-# role: address, or addresses: {"local": "10.0.0.53", "root": ("10.1.0.53", "10.1.1.53")}
+# Address or addresses by role, for example {"local": "10.0.0.53", "root": ("10.1.0.53", "10.1.1.53")}.
 Addresses = Mapping[str, str | Collection[str]]
 
 # RFC 1035 section 4.1.1, RFC 6891 section 9.
 RCODES = {0: "NOERROR", 1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN", 4: "NOTIMP", 5: "REFUSED", 16: "BADVERS"}
 ADDRESS_TYPES = ("A", "AAAA")
-# Types with a name as RDATA, or at its end.
+# Record types whose RDATA is a domain name, or ends with one (MX).
 _NAME_TYPES = ("NS", "CNAME", "PTR", "MX")
 
 
 def addresses_of(addresses: Addresses, role: str) -> frozenset[str]:
-    """Return the addresses of a role. Raises KeyError if it has none."""
+    """Return the addresses of a role such as `root`. Raises KeyError for an unknown role."""
     found = addresses[role]
     return frozenset([found]) if isinstance(found, str) else frozenset(found)
 
 
 def asks_for(exchange: DnsExchange, name: str, qtype: str | None = None) -> bool:
-    """Return True for a query with this QNAME and, if given, this QTYPE."""
+    """Return True if an exchange's query has this QNAME and, if given, this QTYPE."""
     question = exchange.query.question
     return question is not None and question.qname == canonical(name) and qtype in (None, question.qtype)
 
 
 def asks_towards(exchange: DnsExchange, name: str, qtype: str) -> bool:
-    """Return True if a query is a step in resolving a name: for the name itself, or for a suffix of it at a server
-    above.
+    """Return True if a query is a step in resolving a name: its QNAME is the name or a suffix of the name.
 
     RFC 9156 (QNAME minimisation): a resolver may send a server no more labels than needed, in a query for A or NS.
     Queries for the root itself are excluded: they prime the cache (RFC 8109).
@@ -54,12 +53,12 @@ def asks_towards(exchange: DnsExchange, name: str, qtype: str) -> bool:
 
 
 def part_shown(question: Question) -> str:
-    """Return the suffix of a name that a query reveals: BIND prepends a label _ to the minimised QNAME."""
+    """Return the minimised QNAME of a query (RFC 9156), without the label _ that BIND prepends to it."""
     return question.qname.removeprefix("_.")
 
 
 def answered_queries(traffics: Sequence[DnsTraffic], name: str, qtype: str) -> list[tuple[DnsExchange, DnsMessage]]:
-    """Return the queries for a name with their answers, in order of time. Raises Inconclusive without any.
+    """Return (exchange, answer) of every answered query for a name, in order. Raises Inconclusive if there is none.
 
     A truncated answer counts as none (RFC 2181 section 9); an unanswered query is ignored if its client repeats it.
     """
@@ -86,7 +85,7 @@ def sent_by(traffic: DnsTraffic, sources: Collection[str]) -> list[DnsExchange]:
 
 
 def answer_of(exchange: DnsExchange) -> DnsMessage:
-    """Return the response to a query. Raises Contradiction without a response, or for an error response."""
+    """Return the response of an exchange. Raises Contradiction if there is none, or if its RCODE is an error."""
     query, response = exchange.query, exchange.response
     if response is None:
         raise Contradiction(f"The query for {query.question} in frame {query.frame} gets no response.", query.frame)
@@ -122,7 +121,7 @@ def is_referral(message: DnsMessage) -> bool:
 
 
 def referred_zone(message: DnsMessage) -> str | None:
-    """Return the zone whose NS records the authority section has, an ancestor of the QNAME, or None."""
+    """Return the owner of the authority section's NS records; None unless one zone that encloses the QNAME owns all."""
     owners = {record.name for record in message.authority if record.type == "NS"}
     if message.question is None or len(owners) != 1:
         return None
@@ -131,13 +130,13 @@ def referred_zone(message: DnsMessage) -> str | None:
 
 
 def words(items: Iterable[str]) -> str:
-    """Format names for evidence texts: sorted, separated by commas; "nothing" if there are none."""
+    """Join names for an evidence text: sorted, separated by commas; "nothing" if there are none."""
     return ", ".join(sorted(items)) or "nothing"
 
 
 @dataclass(frozen=True)
 class GivenRecord:
-    """One record of a zone: owner, type, TTL in seconds, and value in master-file format."""
+    """Record that a zone is configured with: owner, type, TTL in seconds, and value in master-file format."""
 
     owner: str
     type: str
@@ -146,11 +145,12 @@ class GivenRecord:
 
 
 class GivenZones:
-    """All records of all zones that the servers of a capture load; names and values as `wire.traffic` formats them.
+    """All records of the zones that the name servers were configured with, the reference for captured answers.
 
     A claim about a name system holds only if the answers are its servers' data: a valid answer with another value, a
     record of no zone, or a TTL of no zone contradicts it. The NS set and the glue of a zone cut are in the parent zone
-    too (RFC 1034 section 4.2.1): such a record may have a TTL in each.
+    too (RFC 1034 section 4.2.1): such a record may have a TTL in each. Names and values are in the format of
+    `wire.traffic`.
     """
 
     def __init__(self, records: Iterable[GivenRecord]) -> None:
@@ -160,11 +160,11 @@ class GivenZones:
             values.setdefault(_written(record.type, record.value), set()).add(record.ttl)
 
     def values(self, name: str, rtype: str) -> frozenset[str]:
-        """Return the values of an RRset, none without such an RRset."""
+        """Return the values of an RRset, empty if no zone has it."""
         return frozenset(self._values.get((canonical(name), rtype), ()))
 
     def ttls(self, name: str, rtype: str) -> frozenset[int]:
-        """Return the TTLs of an RRset in its own zone and in the parent zone."""
+        """Return the TTLs in seconds of an RRset in its own zone and, at a zone cut, in the parent zone."""
         return frozenset(ttl for some in self._values.get((canonical(name), rtype), {}).values() for ttl in some)
 
     def answer(self, name: str, rtype: str) -> tuple[list[tuple[str, str]], frozenset[str]]:
@@ -179,10 +179,9 @@ class GivenZones:
             at = target
         return aliases, self.values(at, rtype)
 
-    # Comparisons with the zones.
 
     def answered(self, response: DnsMessage, name: str, rtype: str, whole: bool = True) -> None:
-        """Raise Contradiction unless an answer is exactly that of the zones.
+        """Raise Contradiction unless a response's answer section is exactly the answer that the zones give.
 
         With `whole` False the answer may end at an alias, as from a server that is not authoritative for its target.
         """
@@ -206,7 +205,7 @@ class GivenZones:
                 )
 
     def has(self, record: DnsRecord, frame: int) -> None:
-        """Raise Contradiction unless a record is in the zones, with this TTL."""
+        """Raise Contradiction unless a captured record is in the zones with the same value and TTL."""
         what = f"{record.name} {record.type} {record.rdata}"
         values = self.values(record.name, record.type)
         if record.rdata not in values:
@@ -216,7 +215,7 @@ class GivenZones:
         self.lives(record, frame)
 
     def lives(self, record: DnsRecord, frame: int) -> None:
-        """Raise Contradiction if an authoritative server's RRset has another TTL than in its zone."""
+        """Raise Contradiction if a record from an authoritative server has another TTL than in its zone."""
         ttls = self.ttls(record.name, record.type)
         if ttls and record.ttl not in ttls:
             raise Contradiction(
@@ -226,7 +225,7 @@ class GivenZones:
             )
 
     def lives_no_longer(self, record: DnsRecord, frame: int) -> None:
-        """Raise Contradiction if a cached RRset has a higher TTL than in its zone (RFC 1035 section 3.2.1)."""
+        """Raise Contradiction if a record from a cache has a higher TTL than in its zone (RFC 1035 section 3.2.1)."""
         ttls = self.ttls(record.name, record.type)
         if ttls and record.ttl > max(ttls):
             raise Contradiction(

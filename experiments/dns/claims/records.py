@@ -31,11 +31,11 @@ from experiments.dns.claims.evidence import (
 from experiments.dns.wire.traffic import DnsExchange, DnsMessage, DnsRecord, DnsTraffic, canonical, is_within
 from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, decides, listed
 
-# Minimum number of rounds through all addresses for a decision about their order.
+# The order of n addresses is decided from at least FEWEST_ROUNDS * n answers; fewer leave claim D6 undecided.
 FEWEST_ROUNDS = 2
-# The chi-square test requires an expected count of five per cell (Cochran, Biometrics 10, 1954).
+# The chi-square test needs an expected count of at least five per address (Cochran, Biometrics 10, 1954).
 FEWEST_EXPECTED = 5
-# The 0.999 quantile of the normal distribution: one in a thousand truly random orders is rejected.
+# QUANTILE is the 0.999 quantile of the normal distribution: one in a thousand random orders is rejected.
 QUANTILE = 3.0902
 LARGEST_TTL = 2**31 - 1  # RFC 2181 section 8
 
@@ -43,7 +43,7 @@ LARGEST_TTL = 2**31 - 1  # RFC 2181 section 8
 def _exact_answers(
     traffic: DnsTraffic, name: str, qtype: str, expected: Collection[str]
 ) -> list[tuple[DnsExchange, DnsMessage]]:
-    """Return the queries for a name with their answers, which must have these values and the aliases to them alone."""
+    """Return (exchange, answer) of each query for a name; an answer may hold only these values and CNAMEs to them."""
     found = answered_queries([traffic], name, qtype)
     for exchange, response in found:
         aliases, values = alias_chain(response, name, qtype)
@@ -54,7 +54,7 @@ def _exact_answers(
 
 @decides("D2")
 def decide_address_lookup(claim: str, traffic: DnsTraffic, name: str, addresses: Collection[str]) -> Verdict:
-    """Decide D2: a query for A of a name is answered with exactly these addresses, in any order."""
+    """Decide claim D2: a query for A of a name is answered with exactly these addresses, in any order."""
 
     def check() -> Finding:
         return _told(_exact_answers(traffic, name, "A", addresses), f"A {words(addresses)}")
@@ -64,7 +64,7 @@ def decide_address_lookup(claim: str, traffic: DnsTraffic, name: str, addresses:
 
 @decides("D3")
 def decide_reverse_lookup(claim: str, traffic: DnsTraffic, address: str, name: str) -> Verdict:
-    """Decide D3: a query for PTR of an address, reversed below in-addr.arpa or ip6.arpa, is answered with this name."""
+    """Decide claim D3: a query for the PTR record of an address (in-addr.arpa, ip6.arpa) is answered with this name."""
     reverse = canonical(ip_address(address).reverse_pointer)
 
     def check() -> Finding:
@@ -78,7 +78,7 @@ def decide_reverse_lookup(claim: str, traffic: DnsTraffic, address: str, name: s
 def decide_alias(
     claim: str, traffic: DnsTraffic, alias: str, canonical_name: str, addresses: Collection[str] = ()
 ) -> Verdict:
-    """Decide D4: the answer has the alias's CNAME record, then the canonical name's addresses (if given: these)."""
+    """Decide claim D4: the answer has the alias's CNAME record, then these addresses of its target (empty: any)."""
     target = canonical(canonical_name)
 
     def check() -> Finding:
@@ -102,7 +102,7 @@ def decide_alias(
 
 @decides("D5")
 def decide_mail_exchange(claim: str, traffic: DnsTraffic, domain: str, expected: Sequence[tuple[int, str]]) -> Verdict:
-    """Decide D5: a query for MX of a domain is answered with these (preference, exchange) pairs.
+    """Decide claim D5: a query for MX of a domain is answered with these (preference, exchange) pairs.
 
     RFC 5321 section 5.1: the lower preference is tried first. The order within the message is irrelevant.
     """
@@ -132,7 +132,7 @@ def _ranked(servers: Sequence[tuple[int, str]]) -> str:
 
 @decides("D6")
 def decide_address_rotation(claim: str, traffic: DnsTraffic, name: str, addresses: Collection[str]) -> Verdict:
-    """Decide D6: every answer of many has all addresses, and each address is first about equally often.
+    """Decide claim D6: every answer of many has all addresses, and each address is first about equally often.
 
     Equally: every address first at least once and the counts at most one apart (a cyclic order), or the counts within
     the chi-square bound of an equal chance (a random order, or a cyclic one that queries of other clients advance as
@@ -154,7 +154,10 @@ def decide_address_rotation(claim: str, traffic: DnsTraffic, name: str, addresse
 
 
 def _evenly(firsts: Counter[str], frames: list[int]) -> str:
-    """Return the rule by which these counts are equal. Raises Contradiction if unequal, Inconclusive if too few."""
+    """Return, as text, the rule by which each address is first about equally often.
+
+    Raises Contradiction if the counts are unequal, Inconclusive if there are too few answers.
+    """
     total, spread = firsts.total(), max(firsts.values()) - min(firsts.values())
     counts = ", ".join(f"{address} {count}" for address, count in sorted(firsts.items()))
     if total < FEWEST_ROUNDS * len(firsts):
@@ -176,7 +179,7 @@ def _evenly(firsts: Counter[str], frames: list[int]) -> str:
 
 
 def chi_square_bound(degrees: int) -> float:
-    """Return the 0.999 quantile of chi-square (Wilson and Hilferty, PNAS 17, 1931: up to three per cent generous)."""
+    """Return the 0.999 quantile of chi-square, up to 3 % too high (approximation by Wilson and Hilferty, 1931)."""
     part = 2 / (9 * degrees)
     return float(degrees * (1 - part + QUANTILE * part**0.5) ** 3)
 
@@ -185,7 +188,7 @@ def chi_square_bound(degrees: int) -> float:
 def decide_record_fields(
     claim: str, traffic: DnsTraffic, addresses: Addresses, zones: GivenZones | None = None, cold: bool = False
 ) -> Verdict:
-    """Decide D14: records have name, value, type, class and TTL; NS records determine the local server's next query.
+    """Decide claim D14: records have name, value, type, class and TTL; NS records direct the local server's next query.
 
     `addresses` needs the role local. The addresses of the servers that an NS set names are those captured before, in
     additional sections or in answers; a referral to servers without a captured address is skipped. With `zones`, every
@@ -233,7 +236,7 @@ def _asks_somebody(traffic: DnsTraffic, local: frozenset[str]) -> None:
 
 
 def _as_given(response: DnsMessage, zones: GivenZones, local: frozenset[str]) -> None:
-    """Compare the NS records of a response, and its TTLs, with the zones; TTLs from a cache may be lower."""
+    """Require that the NS records and the TTLs of a response match the zones; TTLs from a cache may be lower."""
     from_cache = response.source in local
     for record in response.answer:
         if record.type == "NS" and record.rdata not in zones.values(record.name, "NS"):
@@ -247,7 +250,7 @@ def _as_given(response: DnsMessage, zones: GivenZones, local: frozenset[str]) ->
 
 
 def _complete(record: DnsRecord, frame: int) -> None:
-    """Require all fields of a record (RFC 1034 section 3.6); OPT is a pseudo-record (RFC 6891 section 6.1.1)."""
+    """Require that a record has class IN, a TTL of at most 31 bits and a value (RFC 1034 section 3.6)."""
     what = f"{record.name} {record.type}"
     if record.rclass != "IN":
         raise Contradiction(f"{what} in frame {frame} has class {record.rclass}, not IN.", frame)
@@ -260,7 +263,7 @@ def _complete(record: DnsRecord, frame: int) -> None:
 def _next_steps(
     traffic: DnsTraffic, responses: Sequence[DnsMessage], local: frozenset[str]
 ) -> list[tuple[DnsMessage, str, DnsMessage]]:
-    """Return (referral, its zone, the local server's next query), which must go to a server in the referral."""
+    """Return (referral, referred zone, next query) of each step; that query must go to a server in the referral."""
     steps = []
     queries = [exchange.query for exchange in traffic.exchanges if exchange.query.source in local]
     for referral in responses:
@@ -290,7 +293,7 @@ def _next_steps(
 
 
 def _follows(query: DnsMessage, referral: DnsMessage) -> bool:
-    """Return True if a query continues the resolution: the same question, or more labels of it (RFC 9156)."""
+    """Return True if a query follows a referral: it has the same question, or more labels of the name (RFC 9156)."""
     before, after = referral.question, query.question
     if query.time_ns < referral.time_ns or before is None or after is None:
         return False
@@ -301,7 +304,7 @@ def _follows(query: DnsMessage, referral: DnsMessage) -> bool:
 def _exactly(
     records: Sequence[DnsRecord], values: Collection[str], exchange: DnsExchange, response: DnsMessage
 ) -> None:
-    """Require these values, each once: the records are a set (RFC 2181 section 5)."""
+    """Require that the records have exactly these values, each once: an RRset is a set (RFC 2181 section 5)."""
     found = [record.rdata for record in records]
     if sorted(found) != sorted(set(values)):
         raise Contradiction(
@@ -313,7 +316,7 @@ def _exactly(
 
 
 def _only(response: DnsMessage, expected: Sequence[DnsRecord]) -> None:
-    """Require that the answer section has no other record (RFC 1034 section 3.6.2: no other data beside a CNAME)."""
+    """Require that the answer section has only the expected records, and RRSIGs (RFC 1034 section 3.6.2)."""
     other = [record for record in response.answer if record not in expected and record.type != "RRSIG"]
     if other:
         raise Contradiction(

@@ -38,7 +38,7 @@ def decide_resolution_path(
     addresses: Addresses,
     zones: GivenZones | None = None,
 ) -> Verdict:
-    """Decide D7: clients query the local server alone, and it follows referrals along the path of each name.
+    """Decide claim D7: clients query the local server only, which follows referrals along the path of each name.
 
     `lookups`: name -> path; `addresses`: the role local and every role of a path. With `zones`, the answers of the last
     server and of the local one must match them.
@@ -72,7 +72,7 @@ def decide_iterative_queries(
     path: Sequence[str],
     zones: GivenZones | None = None,
 ) -> Verdict:
-    """Decide D8, at the local server: it sends every query on the path itself, each after the previous response.
+    """Decide claim D8: the local server itself sends every query on the path, each after the previous response.
 
     No query has RD set (RFC 1034 section 4.3.1: without RD a server answers from its own data). With `zones`, the
     answers must match them.
@@ -112,7 +112,7 @@ def decide_recursive_queries(
     chain: Sequence[str],
     zones: GivenZones | None = None,
 ) -> Verdict:
-    """Decide D9: along the chain of roles each server queries the next and waits for its answer.
+    """Decide claim D9: each server in the chain sends a recursive query to the next one and waits for the answer.
 
     `chain`: ("client", "local", "root", ...), ending with the authoritative server; `by_host`: the traffic at each role
     of the chain but the last; `addresses`: of each role of the chain. With `zones`, the final answer must match them.
@@ -150,7 +150,7 @@ def decide_zone_hosting(
     hired: Sequence[tuple[str, str]],
     zones: GivenZones | None = None,
 ) -> Verdict:
-    """Decide D15, at the local server: an organisation's own name server, and a provider's that serves zones of others.
+    """Decide claim D15: one organisation serves its own zone, and a provider serves the zones of others.
 
     `own` and `hired` are (domain, name of its server). The NS of `own` are servers within the domain, those of `hired`
     a server outside, which is authoritative for all of them; with `zones`, the records must match.
@@ -180,7 +180,7 @@ def decide_zone_hosting(
 
 
 def _only_local(at_clients: Sequence[DnsTraffic], addresses: Addresses, roles: Iterable[str]) -> int:
-    """Count the clients' queries (those from no server's address); all must be sent to the local server."""
+    """Return the number of queries from addresses that are no server's; all must go to the local server."""
     servers = addresses_of(addresses, "local").union(*(addresses_of(addresses, role) for role in roles))
     queries = [
         exchange.query
@@ -202,7 +202,7 @@ def _only_local(at_clients: Sequence[DnsTraffic], addresses: Addresses, roles: I
 def _walk(
     traffic: DnsTraffic, name: str, addresses: Addresses, path: Sequence[str], zones: GivenZones | None
 ) -> tuple[DnsExchange, list[DnsExchange]]:
-    """Return the client's first query for a name and the local server's queries for it, which must follow the path."""
+    """Return (client's first exchange for a name, local server's exchanges for it), which must follow the path."""
     local = addresses_of(addresses, "local")
     outer = next(
         (exchange for exchange in traffic.exchanges if exchange.query.target in local and asks_for(exchange, name)),
@@ -228,14 +228,14 @@ def _walk(
 
 
 def _as_given(response: DnsMessage, exchange: DnsExchange, zones: GivenZones | None) -> None:
-    """Require that the answers match the zones, if these are given."""
+    """Require that a response matches the zones, if the zones are given."""
     question = exchange.query.question
     if zones is not None and question is not None:
         zones.answered(response, question.qname, question.qtype)
 
 
 def _brought(outer: DnsExchange, inner: DnsExchange) -> None:
-    """Require that the client's answer is that of the last server on the path."""
+    """Require that the client's answer (`outer`) holds the records of the last server's answer (`inner`)."""
     told, said = answer_of(outer), answer_of(inner)
     values = [{(record.type, record.rdata) for record in one.answer if record.type != "RRSIG"} for one in (told, said)]
     if not values[1] <= values[0]:
@@ -248,13 +248,13 @@ def _brought(outer: DnsExchange, inner: DnsExchange) -> None:
 
 
 def _offers_recursion(response: DnsMessage) -> None:
-    """Require RA in the local server's responses: it recurses for its clients (RFC 1035 section 4.1.1)."""
+    """Require that a response has RA set (recursion available, RFC 1035 section 4.1.1)."""
     if not response.ra:
         raise Contradiction(f"The response in frame {response.frame} does not offer recursion.", response.frame)
 
 
 def _on_behalf(traffic: DnsTraffic, outer: DnsExchange, name: str, local: frozenset[str]) -> list[DnsExchange]:
-    """Return the local server's queries towards a name while the client waits; lost ones must be repeated."""
+    """Return the local server's exchanges for a name while the client waits; an unanswered query must be repeated."""
     end_ns, question = answer_of(outer).time_ns, outer.query.question
     qtype = question.qtype if question else ""
     inner = [
@@ -265,12 +265,12 @@ def _on_behalf(traffic: DnsTraffic, outer: DnsExchange, name: str, local: frozen
         for at, one in enumerate(inner)
         if one.response is None and any(later.query.question == one.query.question for later in inner[at + 1 :])
     ]
-    # A truncated answer is retried by TCP.
+    # Leave out truncated answers: the local server repeats such a query by TCP.
     return [one for one in inner if one not in lost and not answer_of(one).tc]
 
 
 def _descends(responses: Sequence[DnsMessage]) -> None:
-    """Require referrals, each to a zone nearer to the name, then an authoritative answer (RFC 1034 section 4.3.2)."""
+    """Require referrals, each to a zone below the last one, then an authoritative answer (RFC 1034 section 4.3.2)."""
     zone = "."
     for response in responses[:-1]:
         below = referred_zone(response)
@@ -288,7 +288,7 @@ def _descends(responses: Sequence[DnsMessage]) -> None:
 
 
 def _owned(exchange: DnsExchange, zones: GivenZones) -> None:
-    """Require that an answer has the records of the zones; it may end at an alias to another server's zone."""
+    """Require that an answer matches the zones; it may end at a CNAME into a zone of another server."""
     question = exchange.query.question
     if question is not None and any(zones.answer(question.qname, question.qtype)):
         zones.answered(answer_of(exchange), question.qname, question.qtype, whole=False)
@@ -299,7 +299,7 @@ def _role(address: str, addresses: Addresses) -> str:
 
 
 def _link(traffic: DnsTraffic, name: str, addresses: Addresses, asker: str, asked: str) -> DnsExchange:
-    """Return the client's first query for a name; it must be sent to `asked` and answered with data."""
+    """Return the first exchange for a name from the role `asker`; it must go to the role `asked` and have an answer."""
     queries = [one for one in sent_by(traffic, addresses_of(addresses, asker)) if asks_for(one, name)]
     if not queries and asker == "client":
         raise Inconclusive(f"The client does not ask for {canonical(name)}.")
@@ -328,7 +328,7 @@ def _asks_only(traffic: DnsTraffic, asker: str, asked: str, addresses: Addresses
 
 
 def _nested(outer: DnsExchange, inner: DnsExchange) -> None:
-    """Require that the inner exchange happens during the outer one and has its answer."""
+    """Require that the inner exchange takes place during the outer one, and that both have the same answer."""
     whole, part = answer_of(outer), answer_of(inner)
     if not outer.query.time_ns <= inner.query.time_ns <= part.time_ns <= whole.time_ns:
         raise Contradiction(
@@ -355,7 +355,10 @@ def _recursive(link: DnsExchange) -> None:
 
 
 def _named(traffic: DnsTraffic, domain: str, server: str, inside: bool) -> int:
-    """Return the first frame with NS of a domain; each must name the server, and only servers inside (or outside)."""
+    """Return the first frame with NS records of a domain; every NS set must include `server`.
+
+    All name servers must be within the domain (`inside`), or all outside of it.
+    """
     owner, frames = canonical(domain), list[int]()
     for exchange in traffic.exchanges:
         response = exchange.response
@@ -380,7 +383,7 @@ def _named(traffic: DnsTraffic, domain: str, server: str, inside: bool) -> int:
 def _authoritative(
     traffic: DnsTraffic, domain: str, server: str, zones: GivenZones | None = None
 ) -> tuple[set[str], int]:
-    """Return (addresses from which the server answers authoritatively for a domain, frame of the first such answer)."""
+    """Return (addresses of a server's authoritative answers for a domain, frame number of the first such answer)."""
     responses = [one.response for one in traffic.exchanges if one.response is not None]
     known = {
         record.rdata

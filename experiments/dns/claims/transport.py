@@ -19,7 +19,7 @@ def decide_transport(
     upstream: DnsTraffic | None = None,
     zones: GivenZones | None = None,
 ) -> Verdict:
-    """Decide D1: small answers use UDP port 53; a truncated one is retried and received whole by TCP port 53.
+    """Decide claim D1: small answers use UDP port 53; a truncated answer is retried and received whole by TCP port 53.
 
     `upstream` are the exchanges of the local server with the servers above for the same answers, to which the same
     applies. With `zones`, answers by TCP must match them.
@@ -60,7 +60,7 @@ def _each_fits(traffic: DnsTraffic) -> None:
         _fits(exchange.query, response)
         if response.tc:
             whole = answer_of(_again_by_tcp(exchange, response, traffic))
-            # RFC 1035 section 4.2.1: 512 octets fit in any case, so that truncation was not needed.
+            # RFC 1035 section 4.2.1: any client accepts 512 octets by UDP, so that truncation was not needed.
             if whole.size_bytes <= UDP_SIZE_BYTES:
                 raise Contradiction(
                     f"The answer in frame {response.frame} is truncated, though all of it has {whole.size_bytes} "
@@ -94,14 +94,14 @@ def _fits(query: DnsMessage, response: DnsMessage) -> None:
 
 
 def _retried(traffic: DnsTraffic) -> list[tuple[DnsExchange, DnsExchange]]:
-    """Pair every truncated answer with the later TCP exchange that has the whole answer."""
+    """Return (UDP exchange with a truncated answer, later TCP exchange with the whole answer) for each truncation."""
     pairs = []
     for exchange in traffic.exchanges:
         response = exchange.response
         if exchange.query.transport != "udp":
             continue
         if response is None or not response.tc:
-            # Raise Contradiction without a response, and for an error response.
+            # answer_of() raises Contradiction if there is no response, or an error response.
             answer_of(exchange)
             continue
         _fits(exchange.query, response)
@@ -136,5 +136,5 @@ def _again_by_tcp(exchange: DnsExchange, cut: DnsMessage, traffic: DnsTraffic) -
 
 
 def _data(message: DnsMessage) -> set[tuple[str, str, str]]:
-    # Compare without TTLs, which a cache may have counted down in between.
+    # Compare answers without their TTLs, which a cache may have counted down between the two.
     return {(record.name, record.type, record.rdata) for record in message.answer}

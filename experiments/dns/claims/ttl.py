@@ -1,4 +1,4 @@
-"""TTL claim D13: a trade-off between queries upstream and stale answers.
+"""TTL claim D13: a longer TTL saves queries upstream of the cache, and causes more stale answers.
 
 `ttl_point` counts, for one TTL of a sweep, the queries upstream of the local server and the stale answers to its
 clients; `decide_ttl_trade_off` compares the points, and `sweep_ttl` does both.
@@ -25,14 +25,14 @@ from experiments.dns.claims.evidence import (
 from experiments.dns.wire.traffic import DnsExchange, DnsMessage, DnsTraffic, canonical, merged
 from experiments.harness.judge.verdict import Contradiction, Finding, Verdict, decide, decides, failed, shown, undecided
 
-# Tolerance of the time of a change: it is recorded at the end of the reload, after the first answers with new data.
+# Tolerance in ns of a change's time, which is recorded after the reload, when first answers already have new data.
 CHANGE_TOLERANCE_NS = 1_000_000_000
-# Minimum number of points: two are always monotone.
+# Minimum number of TTLs in a sweep for a trend, since two points are always monotone.
 FEWEST_POINTS = 3
 
 
 class TtlPoint(NamedTuple):
-    """One run of a sweep over the TTL of a record that changes meanwhile."""
+    """Counts at one TTL of a sweep over the TTL of a changing record: upstream queries, stale answers, all answers."""
 
     ttl_s: float
     upstream_queries: int
@@ -48,7 +48,7 @@ def ttl_point(
     addresses: Addresses,
     changes: Sequence[tuple[int, Collection[str]]],
 ) -> TtlPoint:
-    """Count, for D13, answers, stale ones among them, and queries upstream for a name.
+    """Count the answers for a name, the stale ones among them, and the queries for it upstream of the local server.
 
     `changes` are (time_ns, addresses from then on), in order of time; the name has `ttl_s` in its zone. An answer is
     stale if its values had been replaced when it was requested. Raises Inconclusive without answers, and Contradiction
@@ -73,7 +73,7 @@ def _is_stale(
 ) -> bool:
     values = {record.rdata for record in alias_chain(response, name, "A")[1]}
     asked_ns = exchange.query.time_ns
-    # The server may have read the zone before the recorded time of its change.
+    # The server may have served the new zone for up to the tolerance before the recorded time of the change.
     so_far = [(time_ns, set(some)) for time_ns, some in changes if time_ns <= response.time_ns + CHANGE_TOLERANCE_NS]
     if so_far and values not in [some for _, some in so_far]:
         raise Contradiction(
@@ -96,7 +96,7 @@ def _is_stale(
 def sweep_ttl(
     traffics: Sequence[DnsTraffic], count: Callable[[], Sequence[TtlPoint]]
 ) -> tuple[list[TtlPoint], Verdict]:
-    """Count the points of a sweep and decide D13; a contradiction while counting contradicts the claim."""
+    """Return (points of a TTL sweep, verdict on claim D13); a Contradiction raised by `count` contradicts the claim."""
     points: list[TtlPoint] = []
 
     def check() -> Finding:
@@ -109,7 +109,7 @@ def sweep_ttl(
 
 @decides("D13")
 def decide_ttl_trade_off(claim: str, points: Sequence[tuple[float, int, int, int]], tolerance: float = 0.05) -> Verdict:
-    """Decide D13 from points (ttl_s, upstream_queries, stale_answers, answers), as `ttl_point` counts them.
+    """Decide claim D13 from points (ttl_s, upstream_queries, stale_answers, answers), as `ttl_point` counts them.
 
     As the TTL grows, queries upstream per answer must fall and stale answers must rise: strictly from the least to the
     greatest TTL, and between neighbours against the trend by no more than `tolerance` of the largest value.
@@ -143,6 +143,6 @@ def _trend(points: Sequence[TtlPoint], pick: Callable[[TtlPoint], float]) -> lis
 
 
 def _against(values: Sequence[float], tolerance: float) -> bool:
-    """Return True unless these values rise from end to end, and fall at no step by more than the tolerance."""
+    """Return True unless values rise from first to last and never fall by more than `tolerance` of the largest."""
     allowed = tolerance * max(abs(value) for value in values)
     return values[-1] <= values[0] or any(after < before - allowed for before, after in pairwise(values))

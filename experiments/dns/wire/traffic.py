@@ -51,7 +51,7 @@ RECORD_BYTES = 10  # RFC 1035 section 4.1.3: type, class, TTL, RDLENGTH
 UDP_SIZE_BYTES = 512  # RFC 1035 section 4.2.1: without OPT, no more by UDP
 OPCODE_UPDATE = 5  # RFC 2136 section 2.2
 CLASS_NONE, CLASS_ANY = 254, 255  # RFC 2136 sections 2.4 and 2.5
-# Scapy accepts truncated records: if this octet, appended to the message, is consumed, a record exceeded the message.
+# An octet appended to each message: scapy accepts truncated records, and consumes SENTINEL in such a record.
 SENTINEL = b"\0"
 
 
@@ -61,7 +61,7 @@ class MalformedMessage(ValueError):  # noqa: N818 - a finding about the traffic,
 
 @dataclass(frozen=True)
 class Question:
-    """QNAME (lower case, with its final dot), QTYPE and QCLASS as mnemonics."""
+    """Question of a message: QNAME (lower case, with its final dot), QTYPE and QCLASS as mnemonics."""
 
     qname: str
     qtype: str
@@ -75,7 +75,7 @@ class Question:
 class DnsRecord:
     """A resource record: owner name, type, class, time to live in seconds, and value in master-file format.
 
-    Of an OPT record, class is the sender's UDP size (CLASS1232) and ttl its flags (RFC 6891 section 6.1.3).
+    An OPT record has the sender's UDP payload size as class (CLASS1232) and its flags as ttl (RFC 6891 section 6.1.3).
     """
 
     name: str
@@ -86,14 +86,14 @@ class DnsRecord:
 
     @property
     def mx(self) -> tuple[int, str]:
-        """(preference, exchange) of an MX record (RFC 1035 section 3.3.9)."""
+        """Preference and exchange of an MX record (RFC 1035 section 3.3.9)."""
         preference, exchange = self.rdata.split(" ")
         return int(preference), exchange
 
 
 @dataclass(frozen=True)
 class Carrier:
-    """Transport of a message: the frame, its time, the two endpoints, and UDP or TCP."""
+    """Transport of a DNS message: frame number, time, source, target, and UDP or TCP."""
 
     frame: int
     time_ns: int
@@ -106,10 +106,10 @@ class Carrier:
 
 @dataclass(frozen=True)
 class DnsMessage(Carrier):
-    """A message and the frame that completed it; `question` is None for an empty question section.
+    """A DNS message and the frame that completed it; `question` is None for an empty question section.
 
-    `size_bytes` is the message's own, without headers; `edns_size_bytes` is the UDP payload size in its OPT, None
-    without OPT. `rcode` includes the upper bits that OPT carries.
+    `size_bytes` is the message's size without UDP or TCP headers; `edns_size_bytes` is the UDP payload size in its OPT
+    record, None without OPT. `rcode` includes the upper bits that OPT carries.
     """
 
     size_bytes: int
@@ -129,7 +129,7 @@ class DnsMessage(Carrier):
 
     @property
     def records(self) -> tuple[DnsRecord, ...]:
-        """All records, section after section."""
+        """All records of the answer, authority and additional sections, in this order."""
         return self.answer + self.authority + self.additional
 
     @property
@@ -174,9 +174,7 @@ def read_message(octets: bytes, carrier: Carrier) -> DnsMessage:
 
 @cache
 def _update_layer() -> Any:
-    """Return scapy's DNS layer for updates: records of the classes ANY and NONE may have no RDATA, whatever their type
-    (RFC 2136 sections 2.4 and 2.5).
-    """
+    """Return a scapy layer for DNS updates, whose records of class ANY or NONE have no RDATA (RFC 2136 section 2.4)."""
 
     class EmptyRecord(layers.Packet):  # type: ignore[misc]
         name = "DNS record without RDATA"
@@ -201,7 +199,7 @@ def _update_layer() -> Any:
         return EmptyRecord(octets[:end], **options) / layers.Padding(octets[end:])
 
     class Update(layers.DNS):  # type: ignore[misc]
-        # Zone, prerequisites, updates, additional data: the last three hold records.
+        # Of an update's sections zone, prerequisites, updates and additional data, the last three hold records.
         fields_desc = (
             *layers.DNS.fields_desc[:-3],
             *(
@@ -214,7 +212,7 @@ def _update_layer() -> Any:
 
 
 def _dissect(octets: bytes) -> Any:
-    """Return the message as scapy dissects it. Raises MalformedMessage.
+    """Dissect a DNS message by scapy and return its layer. Raises MalformedMessage unless it is a whole message.
 
     scapy skips malformed parts without an error: so a message counts as whole only if its four sections hold the number
     of records in its header, every record fills its length, and no octets follow the message.
@@ -257,7 +255,7 @@ def _records(section: Iterable[Any]) -> tuple[DnsRecord, ...]:
         DnsRecord(
             _name(record.rrname),
             _type(record.type),
-            # Scapy interprets the upper bit as in multicast DNS; here it is part of the class.
+            # scapy splits the class's upper bit off as multicast DNS's cache-flush bit; rejoin class and bit.
             _class(record.rclass | getattr(record, "cacheflush", 0) << 15),
             _opt_ttl(record) if isinstance(record, layers.DNSRROPT) else record.ttl,
             _rdata(record),
@@ -305,7 +303,7 @@ def _class(number: int) -> str:
     return "NONE" if number == CLASS_NONE else str(layers.dnsclasses.get(number, f"CLASS{number}"))
 
 
-# The endpoint of the client, then that of the server, the transport and the id.
+# Key that a query and its response share: transport, client's address and port, server's address and port, id.
 _Key = tuple[str, str, int, str, int, int]
 
 
@@ -320,7 +318,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class DnsExchange:
-    """A query, its response (None: unanswered), and its retransmissions."""
+    """A DNS query, its response (None: unanswered), and the retransmissions of the query."""
 
     query: DnsMessage
     response: DnsMessage | None
@@ -334,7 +332,7 @@ class DnsExchange:
 
 @dataclass(frozen=True)
 class DnsTraffic:
-    """Exchanges in the order of their queries, and problems, losses and unmatched responses.
+    """DNS exchanges of one interface in the order of their queries, with malformed, lost and unmatched messages.
 
     `problems` are messages that cannot be parsed; `dropped` counts packets that the capture lost; `holes` are TCP
     connections captured with gaps, and datagrams captured in part; `strays` are responses without a query.
@@ -347,7 +345,7 @@ class DnsTraffic:
     strays: tuple[DnsMessage, ...] = ()
 
     def between(self, start_ns: int, end_ns: int) -> DnsTraffic:
-        """Return the part that begins within [start_ns, end_ns): exchanges by their query."""
+        """Return the traffic within [start_ns, end_ns); an exchange counts by the time of its query."""
         return DnsTraffic(
             tuple(exchange for exchange in self.exchanges if start_ns <= exchange.query.time_ns < end_ns),
             tuple(problem for problem in self.problems if start_ns <= problem.time_ns < end_ns),
@@ -358,17 +356,17 @@ class DnsTraffic:
 
     @property
     def absence(self) -> str | None:
-        """The missing query; None if there are some."""
+        """Clause that says that no query was captured; None if there is a query."""
         return None if self.exchanges or self.problems else "no DNS query in the capture"
 
     @property
     def gap(self) -> str | None:
-        """The first message or TCP connection that was not captured whole."""
+        """Description of the first message or TCP connection that was not captured whole; None if all were."""
         return self.holes[0].text if self.holes else None
 
     @property
     def violation(self) -> Contradiction | None:
-        """The first malformed message."""
+        """Contradiction for the first malformed message; None if all are well-formed."""
         if not self.problems:
             return None
         first = self.problems[0]
@@ -376,7 +374,7 @@ class DnsTraffic:
 
 
 def merged(traffics: Iterable[DnsTraffic]) -> DnsTraffic:
-    """Combine the traffic of several interfaces into one evidence: some of them may have seen no query."""
+    """Combine the DNS traffic of several interfaces, some of which may have seen no query."""
     parts = list(traffics)
     return DnsTraffic(
         tuple(exchange for part in parts for exchange in part.exchanges),
@@ -417,7 +415,7 @@ def dns_exchanges(capture: CaptureFile, interface: str, port: int = DNS_PORT) ->
 
 
 def pair(messages: list[DnsMessage]) -> tuple[tuple[DnsExchange, ...], tuple[DnsMessage, ...]]:
-    """Match responses to queries, given in order of time; return the exchanges, and the unmatched responses."""
+    """Match responses to queries in order of time; return (exchanges, responses without a query)."""
     queries: list[list[DnsMessage]] = []
     responses: dict[int, DnsMessage] = {}
     open_by_key: dict[_Key, list[int]] = {}
@@ -443,7 +441,7 @@ def pair(messages: list[DnsMessage]) -> tuple[tuple[DnsExchange, ...], tuple[Dns
 
 
 def _key(message: DnsMessage) -> _Key:
-    """Return the two endpoints, the client's first, the transport and the id: equal in a query and its response."""
+    """Return transport, client endpoint, server endpoint and id, which a query and its response share."""
     here, there = (message.source, message.source_port), (message.target, message.target_port)
     if message.is_response:
         here, there = there, here
@@ -451,8 +449,8 @@ def _key(message: DnsMessage) -> _Key:
 
 
 def _answers(response: DnsMessage, query: DnsMessage) -> bool:
-    # RFC 5452 section 9.1; a server that could not read the question, or refuses it, may not repeat it. The response to
-    # an update may be a header alone (RFC 2136 section 3.8).
+    # RFC 5452 section 9.1: the question must match; an error response may omit it.
+    # RFC 2136 section 3.8: the response to an update may be a header alone.
     if response.opcode != query.opcode:
         return False
     may_omit = response.rcode != 0 or query.opcode == OPCODE_UPDATE
@@ -460,7 +458,7 @@ def _answers(response: DnsMessage, query: DnsMessage) -> bool:
 
 
 def _note(messages: list[DnsMessage], problems: list[Problem], octets: bytes | str, carrier: Carrier) -> None:
-    """Parse one message, or record a problem; a text in place of octets is the reason why there are none."""
+    """Append one parsed message to `messages`, or a problem to `problems`; `octets` may be a text with the problem."""
     if isinstance(octets, bytes):
         try:
             messages.append(read_message(octets, carrier))
@@ -473,7 +471,7 @@ def _note(messages: list[DnsMessage], problems: list[Problem], octets: bytes | s
 
 def _datagram(frame: Frame, packet: Any) -> bytes | str:
     udp = packet[layers.UDP]
-    # Octets from the UDP header on, since `packet` may end with that header.
+    # Slice the frame from the UDP header on, since `packet` may have been dissected up to that header only.
     original = frame.data[len(packet.original) - len(udp.original) :]
     if not UDP_HEADER_BYTES <= udp.len <= len(original):
         return f"a datagram of {udp.len} octets of which the frame holds {len(original)}"
@@ -493,10 +491,9 @@ def _both_ways(connection: Connection) -> Iterator[tuple[bytes | str, Carrier]]:
 def _prefixed(
     direction: Direction, source: Endpoint, target: Endpoint, whole: bool
 ) -> Iterator[tuple[bytes | str, Carrier]]:
-    """Split one direction of a connection by the length prefixes of its messages; incomplete octets at the end are a
-    problem.
+    """Yield (octets or problem, carrier) of each length-prefixed message in one direction of a TCP connection.
 
-    If the capture has a gap (not `whole`), an incomplete end is not reported.
+    A stream that ends within a message is a problem, unless the capture has a gap (not `whole`).
     """
     stream, start = direction.stream, 0
 
