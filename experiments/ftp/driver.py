@@ -29,7 +29,7 @@ REFUSED = (error_perm, error_temp, error_reply)
 
 
 def _say(ftp: FTP, command: str) -> str:
-    """Send a command; return the reply, positive or negative. Raises OSError, EOFError."""
+    """Send a command; return the text of its reply, a negative one included. Raises OSError, EOFError."""
     try:
         return ftp.sendcmd(command)
     except REFUSED as refused:
@@ -42,7 +42,7 @@ def _finish(ftp: FTP) -> None:
 
 
 def _move(data: socket.socket, command: str, path: str | None) -> None:
-    """Transfer the octets of a file; the sender closes the connection."""
+    """Send the file at `path` (STOR), or receive and discard data, on a data connection; then close the connection."""
     data.settimeout(TIMEOUT_S)
     with data, suppress(ConnectionError):
         if command.startswith("STOR"):
@@ -56,7 +56,7 @@ def _passive(ftp: FTP, command: str, path: str | None, early: bool) -> None:
     address, port = ftp.makepasv()
     data = socket.create_connection((address, port), TIMEOUT_S)
     if early:
-        # After one more round trip the server's end has accepted the data connection as well.
+        # Wait for one more round trip, so that the server accepts the data connection before the command arrives.
         _say(ftp, "NOOP")
     if _say(ftp, command).startswith("1"):
         _move(data, command, path)
@@ -78,7 +78,7 @@ def _nobody(ftp: FTP, command: str) -> None:
         port = unused.getsockname()[1]
     assert ftp.sock is not None
     host = ftp.sock.getsockname()[0]
-    # A server that connects immediately after PORT may refuse PORT itself.
+    # Stop if PORT is refused, as by a server that tries to connect immediately after PORT.
     if not _say(ftp, f"PORT {host.replace('.', ',')},{port // 256},{port % 256}").startswith("2"):
         return
     if _say(ftp, command).startswith("1"):
@@ -86,7 +86,7 @@ def _nobody(ftp: FTP, command: str) -> None:
 
 
 def run_steps(ftp: FTP, steps: list[list[str]]) -> None:
-    """Execute the steps. Raises OSError, EOFError and, for an unknown step, ValueError."""
+    """Execute the steps of a scripted FTP session. Raises OSError, EOFError, and ValueError for an unknown step."""
     for kind, command, *rest in steps:
         path = rest[0] if rest else None
         if kind == "say":
@@ -108,7 +108,7 @@ def _session(address: str, port: int, steps: list[list[str]]) -> None:
 
 
 def main(argv: list[str]) -> int:
-    """Run sessions until the end of the standard input."""
+    """Run one scripted FTP session for each line of the standard input, until its end; return the exit code."""
     address, *port = argv
     session = partial(_session, address, int(port[0]) if port else 21)
     return serve(session, errors=(OSError, EOFError, ValueError, *REFUSED))

@@ -5,7 +5,7 @@ the same server with the same password by SFTP (OpenSSH, or asyncssh where it is
 recovers user, password and file from the third host's frames alone; the verdict lists the properties that encryption
 leaves visible.
 
-No time is compared: the duration of a transfer is one of these visible properties, including all disturbance.
+No time is compared: a transfer's duration is only reported, as one of the properties that stay visible.
 """
 
 from __future__ import annotations
@@ -49,20 +49,20 @@ FTP, SFTP = "FTP", "SFTP"
 
 @dataclass
 class Transfers:
-    """Fetched files: the span of each transfer, the file on the client's disk, and the error of a failed transfer."""
+    """File transfers by protocol (FTP, SFTP): time span, content on the client's disk, and error if one failed."""
 
     windows: dict[str, Window] = field(default_factory=dict)
     arrived: dict[str, bytes] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
 
     def heard(self, everything: Overheard, way: str) -> Overheard:
-        """Return the third host's frames of one transfer."""
+        """Return the connections that the third host captured during the transfer by one protocol."""
         window = self.windows.get(way, Window(0, 0))
         return everything.between(window.start_ns, window.end_ns)
 
 
 def run(context: Run) -> Outcome:
-    """Fetch the file by FTP and by SFTP under capture, and decide the claims."""
+    """Fetch a file by FTP and by SFTP under capture at a third host, and decide claims F8 and F9."""
     asked = context.parameters
     secret = Secret(USER, PASSWORD, FILE, Random(context.seed).randbytes(asked["size"]))
     network = ftp_testbed(context, asked["rtt"], asked["bw"], {FILE: secret.content})

@@ -1,4 +1,4 @@
-"""Set-up of the FTP experiments: the topology ftp with one user on a small disk, its clients, and SFTP beside FTP."""
+"""Set-up of the FTP experiments: topology ftp, a server whose user has a small disk, FTP clients, and SFTP."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ SCRIPTED, VISITOR = "experiments.ftp.driver", "experiments.http.drivers.visitor"
 ANY, OPENSSH, ASYNCSSH = "any", "openssh", "asyncssh"
 ASYNCSSH_SCRIPT = PEERS / "asyncssh_sftp.py"
 TIMEOUT_S = 120.0
-# Folder of a client in the folder of its host, with the files to store and the fetched ones.
+# Folder below a client's work directory, for the files to upload and the downloaded files.
 TRANSFERS = "transfers"
-# Free space on the user's disk beyond the uploaded files.
+# Free space in octets on the user's disk, beyond the files that the server starts with.
 SPARE_OCTETS = 512 * 1024
 
 
 class Home:
-    """The user's files on the server, on a disk of `size_bytes` that only that host has mounted."""
+    """Home directory of the FTP user: a tmpfs of `size_bytes` in the server's mount namespace."""
 
     def __init__(self, host: Host, files: Mapping[str, bytes], size_bytes: int) -> None:
         self.path = host.workdir / "files" / USER
@@ -70,15 +70,14 @@ class Home:
 
 
 def disk_of(host: Host) -> Path:
-    """Return the path of the user's files on the server, as seen from outside its host."""
-    # The mounts of a host are visible through one of its processes.
+    """Return the path of the user's files through /proc, since mounts in a host's namespace are invisible outside."""
     return Path(f"/proc/{host.namespace_pid}/root{host.workdir}/files/{USER}")
 
 
 def add_account(host: Host, home: Path) -> None:
-    """Create an account for the user in a host's own /etc/passwd and /etc/shadow; the machine's stay unchanged."""
+    """Create the FTP user's account on one host, by bind mounts over /etc/passwd, /etc/group and /etc/shadow."""
     script = "print crypt($ARGV[0], $ARGV[1])"
-    # crypt(5): SHA-512 with the minimum of rounds, since the login is part of the measured time.
+    # Hash with the minimum number of SHA-512 rounds (crypt(5)), since the login is part of the measured time.
     words = ["perl", "-e", script, PASSWORD, "$6$rounds=1000$lab7lab7$"]
     hashed = subprocess.run(words, capture_output=True, text=True, check=True).stdout
     lines = {
@@ -87,7 +86,7 @@ def add_account(host: Host, home: Path) -> None:
         "shadow": f"{USER}:{hashed}:19000:0:99999:7:::",
     }
     for name, line in lines.items():
-        # Keep the machine's passwords out of a host.
+        # Start from an empty /etc/shadow, so that no password hash of the machine reaches a host.
         there = "" if name == "shadow" else Path("/etc", name).read_text()
         known = [each for each in there.splitlines() if not each.startswith(f"{USER}:")]
         file = host.workdir / name
@@ -101,8 +100,9 @@ def add_account(host: Host, home: Path) -> None:
 def ftp_testbed(
     context: Run, rtt_s: float, bw_mbit: float, files: Mapping[str, bytes], beside: Sequence[str] = ()
 ) -> Testbed:
-    """Return the testbed of the topology ftp; `files`: the user's; `beside`: further servers of its host ({home} is
-    filled in).
+    """Return the emulated network of the topology ftp, whose server holds `files` (content by name).
+
+    `beside`: command lines of further servers on that host, in which {home} stands for the user's home directory.
     """
     topo = FtpTopo(bw=bw_mbit, delay=f"{rtt_s / 2 * 1e6:.0f}us")
     starter = serving(context.replacements.get(FTP_SERVER), files, beside)
@@ -110,7 +110,7 @@ def ftp_testbed(
 
 
 def serving(server: Implementation | None, files: Mapping[str, bytes], beside: Sequence[str] = ()) -> Starter:
-    """Return a starter of the server on the user's disk; `server` None: lab7's own."""
+    """Return a function that starts the FTP server on a host with the user's disk; `server` None: lab7's own."""
 
     def start(host: Host) -> Service | Program:
         home = Home(host, files, sum(len(octets) for octets in files.values()) + SPARE_OCTETS)
@@ -126,36 +126,37 @@ def serving(server: Implementation | None, files: Mapping[str, bytes], beside: S
 
 
 def ftp_path(rtt_s: float, bw_mbit: float) -> EmulatedPath:
-    """Return the path of the fidelity certificate."""
+    """Return the path whose delay and rate the fidelity certificate compares with the configured ones."""
     return EmulatedPath("client", "server", SERVER_ADDRESS, rtt_s, bw_mbit * 1e6)
 
 
 def server_name(context: Run) -> str:
-    """Return the server's name for the report."""
+    """Return name and version of the FTP server, for the report."""
     server = context.replacements.get(FTP_SERVER)
     return server.describe() if server else OUR_SERVER
 
 
 def client_name(context: Run) -> str:
-    """Return the client's name for the report."""
+    """Return name and version of the FTP client, for the report."""
     client = context.replacements.get(FTP_CLIENT)
     return client.describe() if client else OUR_CLIENT
 
 
 def supports(client: Implementation | None, what: str, mode: str) -> bool:
-    """Return True if a client can list, get or put in this mode; the user's own program is always tried."""
+    """Return True if a client can list, get or put in this mode; a user's own program is assumed to."""
     return client is None or client.own or f"{what}-{mode}" in client.commands
 
 
 def run_client(host: Host, client: Implementation | None, what: str, mode: str, names: Sequence[str]) -> Window:
-    """Run one session of a client: list, get or put, in active or passive mode; `client` None: lab7's own.
+    """Run one FTP session (list, get or put; active or passive mode) and return its time span.
 
-    The client's files are in the folder TRANSFERS of `host`. Raises LoadFailedError, EmulationError.
+    `client` None: lab7's own. The client's files are in the folder TRANSFERS of `host`. Raises LoadFailedError,
+    EmulationError.
     """
     folder = host.workdir / TRANSFERS
     folder.mkdir(exist_ok=True)
     for name in names if what == "get" else ():
-        # Some clients skip files that already exist from an earlier session.
+        # Remove files of an earlier session, since some clients do not fetch a file that exists.
         (folder / name).unlink(missing_ok=True)
     if client is not None:
         return run_command(host, expand(_template(client, what, mode), _values(folder, what, mode, names)))
@@ -168,7 +169,7 @@ def run_client(host: Host, client: Implementation | None, what: str, mode: str, 
 
 
 def choose_ssh(asked: str) -> str:
-    """Return the SFTP implementation: OPENSSH or ASYNCSSH; for ANY the former if it is installed."""
+    """Return the SFTP implementation to use: as given, or for ANY OpenSSH if it is installed, else asyncssh."""
     if asked != ANY:
         return asked
     openssh = implementations()[SFTP_SERVER, OPENSSH]
@@ -176,7 +177,7 @@ def choose_ssh(asked: str) -> str:
 
 
 def ssh_name(ssh: str) -> str:
-    """Return the SFTP implementation's name for the report."""
+    """Return name and version of the SFTP implementation, for the report."""
     if ssh == OPENSSH:
         return implementations()[SFTP_SERVER, OPENSSH].describe()
     try:
@@ -186,7 +187,7 @@ def ssh_name(ssh: str) -> str:
 
 
 def add_sftp_server(host: Host, ssh: str) -> Program:
-    """Start SFTP beside the FTP server, with the same user, password and files. Raises MachineError, EmulationError."""
+    """Start an SFTP server for the FTP server's user, password and files. Raises MachineError, EmulationError."""
     home = host.workdir / "files" / USER
     if ssh == ASYNCSSH:
         words = [sys.executable, str(ASYNCSSH_SCRIPT), "serve", host.IP(), str(SSH_PORT), USER, PASSWORD, str(home)]
@@ -200,14 +201,14 @@ def add_sftp_server(host: Host, ssh: str) -> Program:
 
 
 def run_sftp(host: Host, name: str, ssh: str) -> Window:
-    """Fetch one file by SFTP into the folder TRANSFERS. Raises LoadFailedError."""
+    """Fetch one file by SFTP into the folder TRANSFERS; return the time span. Raises LoadFailedError."""
     folder = host.workdir / TRANSFERS
     folder.mkdir(exist_ok=True)
     if ssh == ASYNCSSH:
         words = [sys.executable, str(ASYNCSSH_SCRIPT), "get", SERVER_NAME, str(SSH_PORT), USER, PASSWORD]
         return run_command(host, [*words, name, str(folder / name)])
     asked = host.workdir / "askpass"
-    # ssh reads a password from a terminal, or from this program (ssh(1), SSH_ASKPASS).
+    # Without a terminal, ssh reads the password from this program's output (ssh(1), SSH_ASKPASS).
     asked.write_text(f"#!/bin/sh\necho {shlex.quote(PASSWORD)}\n")
     asked.chmod(0o700)
     options = ["StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "PreferredAuthentications=password"]
@@ -240,26 +241,26 @@ def _values(folder: Path, what: str, mode: str, names: Sequence[str]) -> dict[st
 
 
 class ScriptedClient(Driver):
-    """A scripted FTP client on a host (experiments.ftp.driver)."""
+    """FTP client on a host that executes scripted sessions (experiments.ftp.driver)."""
 
     def __init__(self, host: Host) -> None:
         super().__init__(host, [SCRIPTED, SERVER_ADDRESS])
 
     def session(self, steps: Sequence[Sequence[str]]) -> Window:
-        """Run one session; return its time span. Raises EmulationError."""
+        """Run one session of these steps; return its time span. Raises EmulationError."""
         return self.request([list(step) for step in steps])
 
 
 class WebClient(Driver):
-    """A client of the web server beside the FTP server: http.client, one persistent connection per session."""
+    """HTTP client of the web server on the FTP server's host; uses http.client with one connection per session."""
 
     def __init__(self, host: Host) -> None:
         super().__init__(host, [VISITOR, SERVER_ADDRESS, str(DEFAULT_PORT), SERVER_NAME])
 
     def session(self, paths: Sequence[str]) -> Window:
-        """Request these paths in turn; return the time span. Raises EmulationError."""
+        """Request these paths in turn on one connection; return the time span. Raises EmulationError."""
         return self.request({"visit": list(paths)})
 
 
-# The commands with which a scripted session begins.
+# Steps with which every scripted session begins: log in, and select binary transfers.
 LOG_IN = (("say", f"USER {USER}"), ("say", f"PASS {PASSWORD}"), ("say", "TYPE I"))

@@ -1,8 +1,8 @@
 """FTP interoperability matrix: every server with every client, for list, get and put, in active and passive mode.
 
-For each pair two files cross an emulated link. A cell passes if the packets show the files whole on data connections of
-the column's mode (in active mode from the server's port 20), or a listing with exactly their names, and every command
-and reply in the grammar of RFC 959. Uploaded files are compared on the server's disk.
+Each pair transfers two files over an emulated link. A cell passes if the packets show the files whole on data
+connections of the column's mode (in active mode from the server's port 20), or a listing with exactly their names, and
+every command and reply in the grammar of RFC 959. Uploaded files are compared on the server's disk.
 """
 
 from __future__ import annotations
@@ -31,36 +31,36 @@ def _contents(prefix: str) -> dict[str, bytes]:
     return {f"{prefix}-{number}.bin": Random(f"{prefix} {number}").randbytes(SIZE_BYTES) for number in (1, 2)}
 
 
-# The files on the server, and those that each client uploads.
+# Content by name of the files on the server (THERE), and of the files that each client uploads (HERE).
 THERE, HERE = _contents("there"), _contents("here")
 
 
 @dataclass(frozen=True)
 class FtpColumn(Column):
-    """A client, its operation and the mode of its data connections."""
+    """Column of the FTP matrix: a client, its operation (list, get or put) and its data connection mode."""
 
     what: str
     mode: str
 
     @property
     def protocol(self) -> str:
-        """Operation and mode, as a cell's protocol."""
+        """Operation and mode, such as `get passive`: the column's protocol in the matrix."""
         return f"{self.what} {self.mode}"
 
     @property
     def files(self) -> Mapping[str, bytes]:
-        """Files of the operation."""
+        """Content by name of the files that the operation uploads, downloads or lists."""
         return HERE if self.what == "put" else THERE
 
 
 def columns() -> list[FtpColumn]:
-    """Return every client with every operation and mode."""
+    """Return a column for every FTP client, operation and data connection mode."""
     clients: list[Implementation | None] = [None, *of_role(FTP_CLIENT)]
     return [FtpColumn(client, what, mode) for client in clients for what in WHATS for mode in MODES]
 
 
 def run(context: MatrixRun) -> list[Cell]:
-    """Fill the matrix, a server at a time."""
+    """Run every client against every FTP server, one server at a time, and return the cells."""
     servers: list[Implementation | None] = [None, *of_role(FTP_SERVER)]
     cells: list[Cell] = []
     for number, server in enumerate(servers):
@@ -94,7 +94,7 @@ def _of_server(context: MatrixRun, server: Implementation | None) -> list[Cell]:
 
 
 def _sessions(bed: Testbed) -> Iterator[tuple[FtpColumn, Window | str, dict[str, bytes]]]:
-    """Run every client; yield its time span or its error, and the files of HERE on the server afterwards."""
+    """Run each column's client; yield (column, time span or error text, uploaded files on the server's disk)."""
     host, disk = bed.host("client"), disk_of(bed.host("server"))
     for column in columns():
         if not column.installed or not supports(column.client, column.what, column.mode):
@@ -102,7 +102,7 @@ def _sessions(bed: Testbed) -> Iterator[tuple[FtpColumn, Window | str, dict[str,
         (host.workdir / TRANSFERS).mkdir(exist_ok=True)
         for name, octets in HERE.items():
             (host.workdir / TRANSFERS / name).write_bytes(octets)
-            # Remove the upload of an earlier client, which would hide that this one failed.
+            # Remove an earlier client's upload, so that the file's presence proves this client's upload.
             (disk / name).unlink(missing_ok=True)
         names = [] if column.what == "list" else list(column.files)
         window: Window | str

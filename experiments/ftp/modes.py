@@ -64,19 +64,19 @@ LETTER, LETTERS = "alice.txt", "letters"
 UPLOADS = {mode: f"upload-{mode}.bin" for mode in MODES}
 BACK = "back"
 BALLAST, LATER = "ballast.bin", "later.bin"
-# Shares of the disk's free space: of the first file, and of a second one, which does not fit beside it.
+# Two uploads take these shares of the disk's free space: the second does not fit beside the first, for reply 452.
 BALLAST_SHARE, LATER_SHARE = 0.75, 0.5
 STATE = "state"
 WRONG_PASSWORD = f"{PASSWORD}s"
-# Sessions beside the timed ones: operation and mode.
+# Untimed sessions (operation, mode) by name: one that lists and one that stores in each mode.
 BESIDE: dict[str, tuple[What, str]] = {f"{what} {mode}": (what, mode) for mode in MODES for what in ("list", "put")}
 
 
 @dataclass
 class Sessions:
-    """Time spans of the sessions by name, and their failures.
+    """FTP and HTTP sessions of a run by name: time spans, and the errors of those that failed.
 
-    `broken_off`: the spans of failed sessions; `folder`: the expected content of the user's folder at a listing.
+    `broken_off`: the time spans of failed sessions; `folder`: the names that a listing must have.
     """
 
     windows: dict[str, list[Window]] = field(default_factory=dict)
@@ -85,13 +85,13 @@ class Sessions:
     failures: dict[str, str] = field(default_factory=dict)
 
     def each(self, traffic: FtpTraffic, *names: str, broken_off: bool = False) -> list[FtpTraffic]:
-        """Return the sessions of these names one by one; `broken_off`: including aborted ones."""
+        """Return the traffic of each session of these names; `broken_off` True: failed sessions as well."""
         windows = [one for name in names for one in self.windows.get(name, [])]
         windows += [one for name in names for one in self.broken_off.get(name, [])] if broken_off else []
         return [traffic.between(one.start_ns, one.end_ns) for one in windows]
 
     def of(self, traffic: FtpTraffic, *names: str, broken_off: bool = False) -> FtpTraffic:
-        """Return the traffic of the sessions of these names."""
+        """Return the merged traffic of all sessions of these names; `broken_off` True: failed sessions as well."""
         parts = self.each(traffic, *names, broken_off=broken_off)
         return FtpTraffic(
             tuple(session for part in parts for session in part.sessions),
@@ -100,11 +100,11 @@ class Sessions:
         )
 
     def attempt(self, name: str, session: Callable[[], Window]) -> Window | None:
-        """Run a session, unless one of that name has failed; return its time span, None if not run or failed."""
+        """Run a session unless one of that name has failed; return its time span, or None if skipped or failed."""
         return next(iter(self.attempt_several(name, lambda: [session()])), None)
 
     def attempt_several(self, name: str, sessions: Callable[[], list[Window]]) -> list[Window]:
-        """Run consecutive sessions, unless one of that name has failed; return their time spans, none if one fails."""
+        """Run sessions unless one of that name has failed; return their time spans, an empty list if one fails."""
         if name in self.failures:
             return []
         began_ns = time.time_ns()
@@ -116,13 +116,13 @@ class Sessions:
             return []
 
     def broken(self, claim: str, names: Sequence[str]) -> Verdict | None:
-        """Return the verdict on a claim if one of its sessions was aborted, else None."""
+        """Return the verdict `failed` on a claim if one of these sessions failed, else None."""
         first = next((name for name in names if name in self.failures), None)
         return None if first is None else failed(claim, f"The session {first} broke off: {self.failures[first]}.")
 
 
 def run(context: Run) -> Outcome:
-    """Run all sessions and dialogues, decide the claims, compare times with theory."""
+    """Run all FTP sessions and dialogues, decide claims F1 to F7, and compare times with theory."""
     asked = context.parameters
     rtt_s, bw = asked["rtt"], asked["bw"]
     files = _files(asked["files"], asked["size"], context.seed)
@@ -158,20 +158,20 @@ def _uploads(seed: int) -> dict[str, bytes]:
 
 
 def _too_much(seed: int) -> dict[str, bytes]:
-    """Return two files of which the user's disk can hold either, but not both."""
+    """Return two files that fit on the user's disk one at a time, but not together, to cause reply 452."""
     random = Random(f"ballast {seed}")
     shares = {BALLAST: BALLAST_SHARE, LATER: LATER_SHARE}
     return {name: random.randbytes(int(share * SPARE_OCTETS)) for name, share in shares.items()}
 
 
 def _work(context: Run, bed: Testbed, names: Sequence[str], watch: MachineWatch) -> Sessions:
-    """Run the timed sessions, and for each mode one that lists and one that stores."""
+    """Run the timed sessions by FTP and HTTP, and for each FTP mode a session that lists and one that stores."""
     done, host = Sessions(), bed.host("client")
     web = WebClient(host)
     (host.workdir / TRANSFERS).mkdir()
     for name, octets in _uploads(context.seed).items():
         (host.workdir / TRANSFERS / name).write_bytes(octets)
-    # The first round, of one file, warms up all programs; it is captured, but not measured.
+    # The first round fetches one file to warm up all programs; the round is captured, but not measured.
     for number in range(context.repeat + 1):
         which = names if number else names[:1]
         for place, way in enumerate((*MODES, HTTP)):
@@ -193,7 +193,7 @@ def _work(context: Run, bed: Testbed, names: Sequence[str], watch: MachineWatch)
         done.windows[name] = [window] if window else []
         folder += stored if window else []
     if put := [name for name in UPLOADS.values() if name in folder]:
-        # Fetch the stored files by another client: a 226 alone proves nothing about their content.
+        # Fetch the stored files by another client, since reply 226 proves nothing about their content.
         steps = [*LOG_IN, *(("passive", f"RETR {name}") for name in put), ("say", "QUIT")]
         window = done.attempt(BACK, partial(ScriptedClient(host).session, steps))
         done.windows[BACK], done.folder[BACK] = [window] if window else [], put
@@ -207,7 +207,7 @@ def _fetch(context: Run, host: Host, web: WebClient, way: str, names: Sequence[s
 
 
 def _dialogues(context: Run, bed: Testbed, done: Sessions) -> None:
-    """Run the scripted dialogues: four reply codes with their causes, and the server's state."""
+    """Run the scripted sessions that cause reply codes 331, 125, 425 and 452, and those that show server state."""
     host, name = bed.host("client"), "file-001.bin"
     ballast, later = host.workdir / BALLAST, host.workdir / LATER
     for each, octets in _too_much(context.seed).items():
@@ -260,7 +260,7 @@ def _dialogues(context: Run, bed: Testbed, done: Sessions) -> None:
 def _compare_all(
     context: Run, captured: CaptureFile, topo: Topo, traffic: FtpTraffic, sessions: Sessions, watch: MachineWatch
 ) -> tuple[dict[str, list[Timing]], list[Comparison]]:
-    """Compare every measured time with its theory."""
+    """Return (timings by name, comparisons): each session duration measured from packets, and compared with theory."""
     every = {
         mode: [one for one in sessions.of(traffic, mode).sessions if any(each.done for each in one.transfers)]
         for mode in MODES
@@ -292,7 +292,7 @@ def _comparison(context: Run, name: str, timings: list[Timing], theory: Theory) 
 
 
 def _ftp_theory(context: Run, mode: str, session: FtpSession, omitted: Mapping[str, float]) -> Theory:
-    """Return the theory with this client's commands beside the transfers, and the sizes of its files."""
+    """Return the closed form of an FTP session, with the commands, message sizes and file sizes of the capture."""
     said = [len(one.octets) for one in (*session.replies, *(each.command for each in session.exchanges))]
     sizes = [len(one.stream.data) for one in session.transfers if one.done]
     rate_bps, dialogue, mean = (
@@ -314,7 +314,7 @@ def _http_theory(context: Run, load: PageLoad, omitted: Mapping[str, float]) -> 
 
 
 def _assignments(traffic: FtpTraffic, sessions: Sessions, names: Sequence[str]) -> Iterator[Assignment]:
-    """Return the assignment of the client in each session."""
+    """Yield the task of the FTP client in each session (list, get or put these files), with the session's traffic."""
     for mode in MODES:
         for part in sessions.each(traffic, mode):
             yield Assignment(part, "get", names)
@@ -333,7 +333,7 @@ def _verdicts(
     whole, every_one = sessions.of(traffic, *names, BACK), sessions.each(traffic, *names, broken_off=True)
     scenarios = {code: sessions.of(traffic, str(code)) for code in ftp_dialogue.CODES}
     verdicts = {
-        # An aborted session is still evidence for the control connection and the commands.
+        # Claims F1 and F3 use failed sessions as well: their control connections and commands are evidence.
         "F1": ([], connections.decide_control_connection(every_one)),
         "F2": (
             [*names, BACK],
@@ -360,7 +360,7 @@ EXPERIMENT = Experiment(
         "rtt": Parameter("100ms", seconds, "the round-trip time between client and server"),
         "bw": Parameter("10", megabits, "the rate of the link in Mbit/s"),
         "files": Parameter("3", whole(2, 100), "how many files a session fetches", full="20"),
-        # Larger files would exceed the initial window: every data connection would wait in slow start.
+        # The limit keeps each file within TCP's initial window, so that no data connection waits in slow start.
         "size": Parameter("4000", whole(100, 14_000), "the size of each file in octets"),
     },
     run=run,

@@ -1,1 +1,1 @@
-"""Claims on FTP (F1 to F9), decided from control and data connections."""
+"""Claims on FTP (F1 to F9), decided from captured control and data connections."""

@@ -37,26 +37,26 @@ from experiments.harness.judge.verdict import (
 )
 
 NAMED_VERBS = ("USER", "PASS", "LIST", "RETR", "STOR")
-# Replies of RFC 959 section 4.2: command unrecognised, not implemented, not implemented for that parameter.
+# Reply codes that refuse an unknown or unimplemented command or parameter (RFC 959 section 4.2).
 NOT_IMPLEMENTED = (500, 502, 504)
-# The FTP commands of each client operation: list, get, put.
+# Operation of an FTP client: LIST a directory, RETR files, or STOR files.
 What = Literal["list", "get", "put"]
 VERBS: Mapping[str, tuple[str, ...]] = {
     "list": ("LIST", "NLST", "MLSD"),
     "get": ("RETR",),
     "put": ("STOR", "STOU", "APPE"),
 }
-# A line of `ls -l`: type and rights, links, owner, group, size, three words of a date, name.
+# LONG_LINE matches a line of `ls -l`: type and rights, links, owner, group, size, three words of a date, name.
 LONG_LINE = re.compile(r"[-dlbcps][-rwxsStT]{9}[+.@]?\s+\d+\s+\S+\s+\S+\s+(?P<size>\d+)\s+\S+\s+\S+\s+\S+ (?P<name>.+)")
-# A line of MLSD (RFC 3659 section 7.2): facts, each ended by a semicolon, a space, and the name.
+# FACTS_LINE matches a line of MLSD (RFC 3659 section 7.2): facts ended by semicolons, a space, and the name.
 FACTS_LINE = re.compile(r"(?P<facts>(?:[A-Za-z.-]+=[^;]*;)+) (?P<name>.+)")
-# Minimum number of a file's octets searched for on the control connection: more than a reply repeats by chance.
+# A file's first SAMPLE_OCTETS octets are searched for on the control connection; shorter files are not.
 SAMPLE_OCTETS = 32
 
 
 @decides("F1")
 def decide_control_connection(claim: str, traffic: Sequence[FtpTraffic]) -> Verdict:
-    """Decide F1: each session has one control connection to port 21, open from before to after its data transfers."""
+    """Decide claim F1: the control connection (port 21) is open from before to after its session's data transfers."""
 
     without = sum(not one.sessions for one in traffic)
     if 0 < without < len(traffic) and not any(one.dropped for one in traffic):
@@ -88,9 +88,9 @@ def decide_control_connection(claim: str, traffic: Sequence[FtpTraffic]) -> Verd
 
 @dataclass(frozen=True)
 class Assignment:
-    """A session of a client and its task: list, get or put files of these names.
+    """Task of an FTP client, to list, get or put files of these names, and the traffic of its session.
 
-    `folder`: the names in the user's folder at that time, for a listing.
+    `folder`: the names in the user's folder at that time, which a listing must have.
     """
 
     traffic: FtpTraffic
@@ -103,7 +103,7 @@ class Assignment:
 def decide_data_connections(
     claim: str, traffic: FtpTraffic, files: Mapping[str, bytes], assignments: Sequence[Assignment] = ()
 ) -> Verdict:
-    """Decide F2: every transfer has its own data connection, which carries its data and nothing else.
+    """Decide claim F2: every transfer has its own data connection, which carries its data and nothing else.
 
     `files`: content by name, for RETR and STOR; a transfer of another name is not compared. `assignments`: the clients'
     tasks: each must be completed, and each listing must be that of the folder.
@@ -140,7 +140,7 @@ def decide_data_connections(
 
 @decides("F3")
 def decide_command_lines(claim: str, traffic: FtpTraffic) -> Verdict:
-    """Decide F3: all commands are lines of ASCII, the five that the course names among them."""
+    """Decide claim F3: commands are lines of ASCII text, among them USER, PASS, LIST, RETR and STOR."""
     said = [exchange.command for session in traffic.sessions for exchange in session.exchanges]
     missing = [verb for verb in NAMED_VERBS if all(one.verb != verb for one in said)]
     taken = {
@@ -158,7 +158,7 @@ def decide_command_lines(claim: str, traffic: FtpTraffic) -> Verdict:
                 raise Contradiction(f"{one.verb} in frame {one.frame} has octets above 127.", one.frame)
         first = {verb: next(one for one in said if one.verb == verb) for verb in NAMED_VERBS}
         for verb, one in first.items():
-            # A line that the server does not recognise is no command.
+            # Count only commands that the server recognises.
             if verb not in taken:
                 raise Contradiction(
                     f"The server takes no {verb}, of which the first is in frame {one.frame}.", one.frame
@@ -173,7 +173,7 @@ def decide_command_lines(claim: str, traffic: FtpTraffic) -> Verdict:
 
 @decides("F6")
 def decide_active_mode(claim: str, traffic: FtpTraffic) -> Verdict:
-    """Decide F6: for every transfer the client announces a port, and the server connects to it from its port 20."""
+    """Decide claim F6: for each transfer the client announces a port, and the server connects to it from port 20."""
 
     def syn(transfer: Transfer, session: FtpSession) -> None:
         connection = _opened(transfer, "active")
@@ -189,7 +189,7 @@ def decide_active_mode(claim: str, traffic: FtpTraffic) -> Verdict:
 
 @decides("F7")
 def decide_passive_mode(claim: str, traffic: FtpTraffic) -> Verdict:
-    """Decide F7: for every transfer the server names a port, and the client connects to it."""
+    """Decide claim F7: for every transfer the server names a port, and the client connects to it."""
 
     def syn(transfer: Transfer, session: FtpSession) -> None:
         connection = _opened(transfer, "passive")
@@ -233,7 +233,7 @@ def _mode(
 
 
 def _opened(transfer: Transfer, mode: Mode) -> Connection:
-    """Return the established data connection of a transfer in this mode. Raises Contradiction."""
+    """Return the established data connection of a transfer. Raises Contradiction without one, or for another mode."""
     command = transfer.exchange.command
     if transfer.announced is None or transfer.announced.mode != mode:
         raise Contradiction(f"{command.text!r} in frame {command.frame} is not in {mode} mode.", command.frame)
@@ -243,7 +243,10 @@ def _opened(transfer: Transfer, mode: Mode) -> Connection:
 
 
 def _stays(session: FtpSession) -> int:
-    """Return the frame with the first FIN of a control connection, after all other activity. Raises Contradiction."""
+    """Return the frame with the first FIN or RST of a control connection.
+
+    Raises Contradiction if a data connection opens before the control connection, or ends after it.
+    """
     control, syn = session.connection, session.connection.syn
     if not control.established:
         raise Contradiction(f"The connection of frame {syn.frame} to {control.server} was not established.", syn.frame)
@@ -273,7 +276,7 @@ def _closings(*ways: Direction) -> list[Mark]:
 
 
 def _own_connection(transfer: Transfer, files: Mapping[str, bytes]) -> int:
-    """Return the SYN of a transfer's own data connection, which must carry the file. Raises Contradiction."""
+    """Return the frame number of the data connection's SYN. Raises Contradiction if the data differ from the file."""
     command = transfer.exchange.command
     if transfer.connection is None or not transfer.connection.established:
         raise Contradiction(f"{command.text!r} in frame {command.frame} has no data connection.", command.frame)
@@ -290,7 +293,7 @@ def _own_connection(transfer: Transfer, files: Mapping[str, bytes]) -> int:
 
 
 def _carried_out(assignment: Assignment, files: Mapping[str, bytes]) -> None:
-    """Raise Contradiction unless the client completed its assignment."""
+    """Raise Contradiction unless every transfer of an assignment succeeded and every listing is complete."""
     traffic, what = assignment.traffic, assignment.what
     done = [transfer for transfer in traffic.transfers if transfer.verb in VERBS[what] and transfer.done]
     frame = traffic.sessions[0].connection.syn.frame if traffic.sessions else 0
@@ -310,9 +313,8 @@ def _carried_out(assignment: Assignment, files: Mapping[str, bytes]) -> None:
 def is_listing(transfer: Transfer, folder: Collection[str], sizes: Mapping[str, int]) -> None:
     """Raise Contradiction unless a listing has a line for every name of a folder and for nothing else.
 
-    `sizes`: in octets, of the files whose size must be right where a line has one. RFC 959 section 4.1.3 does not
-    specify the format of LIST; accepted are that of `ls -l`, used by common servers, names alone (NLST) and facts (RFC
-    3659).
+    `sizes`: expected sizes in octets, compared with lines that have a size. RFC 959 section 4.1.3 does not specify the
+    format of LIST; accepted are the format of `ls -l`, used by common servers, names alone (NLST) and facts (RFC 3659).
     """
     frame = transfer.exchange.command.frame
     entries = [_entry(line) for line in transfer.stream.data.decode(errors="replace").splitlines()]
@@ -331,7 +333,7 @@ def is_listing(transfer: Transfer, folder: Collection[str], sizes: Mapping[str, 
 
 
 def _entry(line: str) -> tuple[str, int | None] | None:
-    """Parse the name and, of a file, the size in a line of a listing; None for a line without an entry."""
+    """Parse a line of a listing to (name, size in octets or None); return None for a line without an entry."""
     if not line.strip() or re.fullmatch(r"total \d+", line):
         return None
     if (long := LONG_LINE.fullmatch(line)) is not None:
@@ -352,7 +354,7 @@ def _digest(octets: bytes) -> str:
 
 
 def _out_of_band(session: FtpSession, files: Mapping[str, bytes]) -> None:
-    """Raise Contradiction if the control connection carries octets of a file."""
+    """Raise Contradiction if the control connection carries the beginning of a file."""
     for way in (session.connection.from_client, session.connection.from_server):
         for name, octets in files.items():
             if len(octets) >= SAMPLE_OCTETS and octets[:SAMPLE_OCTETS] in way.stream.data:
@@ -361,7 +363,7 @@ def _out_of_band(session: FtpSession, files: Mapping[str, bytes]) -> None:
 
 
 def _between_the_same(connection: Connection, traffic: FtpTraffic) -> bool:
-    """Return True if a connection joins the two hosts of a session, to a port that is not well-known."""
+    """Return True if a connection joins client and server of a session, to a port above 1023."""
     ends = {connection.client.address, connection.server.address}
     return any(
         ends == {session.connection.client.address, session.connection.server.address} and connection.server.port > 1023

@@ -1,4 +1,4 @@
-"""FTP reply and state claims F4 and F5, from the dialogue on the control connection.
+"""FTP claims F4 (causes of reply codes) and F5 (state of a session), decided from the control connection.
 
 A reply code alone is no proof: a server could send 452 at any time. Each of the four codes is therefore judged by its
 cause, as far as packets show it:
@@ -23,7 +23,7 @@ from experiments.harness.judge.verdict import Contradiction, Finding, Verdict, d
 
 CODES = (331, 125, 425, 452)
 LOGGED_IN, NOT_LOGGED_IN, NO_FILE = 230, 530, 550
-# Commands that need a login, and that RFC 959 section 5.4 lets a server refuse by 530.
+# Commands that need a login: RFC 959 section 5.4 lets a server refuse them by 530.
 NEED_LOGIN = ("PWD", "CWD", "CDUP", "RETR", "STOR", "LIST", "NLST", "DELE", "PORT", "PASV")
 DIRECTORY = 257
 QUOTED = re.compile(rb'[^"]*"((?:[^"]|"")*)"')
@@ -33,7 +33,10 @@ QUOTED = re.compile(rb'[^"]*"((?:[^"]|"")*)"')
 def decide_reply_codes(
     claim: str, scenarios: Mapping[int, FtpTraffic], uploads: Mapping[str, bytes] | None = None
 ) -> Verdict:
-    """Decide F4 from four scenarios, each by the reply code that it should cause; `uploads`: the stored files."""
+    """Decide claim F4 from the traffic of four scenarios, keyed by the reply code that each should cause.
+
+    `uploads`: the content of the files that the client stores, by name.
+    """
     missing = [code for code in CODES if code not in scenarios]
     if missing:
         return undecided(claim, f"There is no scenario for {', '.join(map(str, missing))}.")
@@ -54,7 +57,7 @@ def decide_reply_codes(
 
 @decides("F5")
 def decide_session_state(claim: str, traffic: FtpTraffic, files: Mapping[str, bytes] | None = None) -> Verdict:
-    """Decide F5: the reply to the same command changes after CWD, and after USER and PASS, on the same connection.
+    """Decide claim F5: on one connection, the same command gets another reply after CWD, and after USER and PASS.
 
     PWD must return another directory after CWD, the same one after a refused CWD, and the first one after CDUP; a later
     session, on its own connection, must start from the initial state. `files`: content by name.
@@ -93,7 +96,7 @@ def _first(session: FtpSession, code: int, *verbs: str) -> FtpExchange | None:
 
 
 def _login(session: FtpSession) -> tuple[FtpExchange, FtpExchange]:
-    """Return a command refused with 530, and the same command executed after 230. Raises Contradiction."""
+    """Return (command refused with 530, same command executed after reply 230). Raises Contradiction without both."""
     inside = _need(_first(session, LOGGED_IN, "PASS", "USER"), session, "nobody logs in")
     place = session.exchanges.index(inside)
     early = [exchange for exchange in session.exchanges[:place] if exchange.command.verb in NEED_LOGIN]
@@ -115,7 +118,7 @@ def _login(session: FtpSession) -> tuple[FtpExchange, FtpExchange]:
 
 
 def _relative(session: FtpSession) -> tuple[FtpExchange, FtpExchange, FtpExchange]:
-    """Return RETR of one name, refused before CWD and successful after it, and that CWD. Raises Contradiction."""
+    """Return (refused RETR, successful RETR of the same name, CWD between both). Raises Contradiction without them."""
     retrievals = session.exchanges_of("RETR")
     for before in retrievals:
         for after in retrievals[retrievals.index(before) + 1 :]:
@@ -131,7 +134,7 @@ def _relative(session: FtpSession) -> tuple[FtpExchange, FtpExchange, FtpExchang
 
 
 def _is_file(transfer: Transfer, files: Mapping[str, bytes]) -> None:
-    """Raise Contradiction unless the data fetched are the file."""
+    """Raise Contradiction unless the transferred data equal the file of that name."""
     expected, got = files.get(transfer.base_name), transfer.stream.data
     if expected is not None and got != expected:
         frame = transfer.exchange.command.frame
@@ -141,7 +144,7 @@ def _is_file(transfer: Transfer, files: Mapping[str, bytes]) -> None:
 
 
 def _directories(session: FtpSession, moved: FtpExchange) -> None:
-    """Raise Contradiction unless PWD reflects every CWD and CDUP, and is unchanged after a refused CWD."""
+    """Raise Contradiction unless the reply to PWD changes after CWD and CDUP, but not after a refused CWD."""
     seen: list[tuple[FtpExchange, bytes]] = []
     place = session.exchanges.index(moved)
     home: bytes | None = None
@@ -170,7 +173,7 @@ def _directories(session: FtpSession, moved: FtpExchange) -> None:
 
 
 def _starts_where(first: FtpSession, second: FtpSession) -> None:
-    """Raise Contradiction unless the next session starts in the same directory as the previous one."""
+    """Raise Contradiction unless both sessions get the same reply to their first PWD."""
     start, later = (_first(one, DIRECTORY, "PWD") for one in (first, second))
     if start is not None and later is not None and _directory(start) != _directory(later):
         frame = later.command.frame
@@ -178,7 +181,7 @@ def _starts_where(first: FtpSession, second: FtpSession) -> None:
 
 
 def _directory(exchange: FtpExchange) -> bytes:
-    """Parse the directory in a 257 (RFC 959 appendix II: quoted, with quotes doubled). Raises Contradiction."""
+    """Parse the quoted directory in a 257 reply (RFC 959 appendix II). Raises Contradiction if there is none."""
     assert exchange.final is not None
     found = QUOTED.match(exchange.final.message)
     if found is None:
@@ -188,7 +191,7 @@ def _directory(exchange: FtpExchange) -> bytes:
 
 
 def _begins_anew(session: FtpSession, known: FtpExchange) -> FtpExchange:
-    """Return a command refused for lack of state, although an earlier session executed it. Raises Contradiction."""
+    """Return a RETR that a new session refuses although it succeeded after CWD in another. Raises Contradiction."""
     again = next(
         (exchange for exchange in session.exchanges_of("RETR") if exchange.command.argument == known.command.argument),
         None,
@@ -242,7 +245,7 @@ def _asks_for_password(traffic: FtpTraffic) -> Finding:
 
 
 def _wrong_password(traffic: FtpTraffic, right: FtpExchange) -> FtpExchange:
-    """Return a PASS with another password: it must be refused, and so must later commands that need a login."""
+    """Return a PASS with a wrong password. Raises Contradiction if it succeeds, or a later command that needs a login."""
     for session in traffic.sessions:
         for place, one in enumerate(session.exchanges):
             if one.command.verb != "PASS" or one.command.argument == right.command.argument:
@@ -267,7 +270,7 @@ def _open_already(traffic: FtpTraffic) -> Finding:
     if stood is None:
         frame = exchange.command.frame
         raise Contradiction(f"125 answers frame {frame}, and the data connection was not open then.", frame)
-    # A server that always sends 125 proves nothing: another transfer must have 150 with no connection open.
+    # Require 150 for a transfer without an open data connection, since a server might always send 125.
     waited = (one for one in session.transfers if 150 in one.exchange.codes and _stood_before(one) is None)
     other = next(waited, None)
     if other is None:
@@ -282,7 +285,7 @@ def _open_already(traffic: FtpTraffic) -> Finding:
 
 
 def _stood_before(transfer: Transfer) -> int | None:
-    """Return the frame that completed the handshake of a data connection before its command; None without one."""
+    """Return the frame of the ACK that established a data connection before its transfer command, else None."""
     made = transfer.connection
     if made is None or not made.established or made.from_client.first_ack is None:
         return None
@@ -295,7 +298,7 @@ def _cannot_open(traffic: FtpTraffic) -> Finding:
     command = exchange.command
     place = named_port(command)
     if place is not None:
-        # A server may connect as soon as it has PORT, and reply 425 to PORT itself.
+        # A server may connect as soon as it receives PORT, and reply 425 to PORT itself.
         made = next(
             (
                 connection
@@ -338,7 +341,7 @@ def _no_room(uploads: Mapping[str, bytes], traffic: FtpTraffic) -> Finding:
     )
     if taken is None:
         raise Contradiction(f"{exchange.text!r}, and with room made it is not taken either.", exchange.command.frame)
-    # The server may have stopped reading: the octets that it received must be the beginning of the file.
+    # A server with a full disk may stop reading, so that the refused data may be a prefix of the file.
     sent, whole = refused.stream.data, taken.stream.data
     for one in (transfer for transfer in session.transfers if transfer.done and transfer.verb == refused.verb):
         expected, frame = uploads.get(one.base_name), one.exchange.command.frame

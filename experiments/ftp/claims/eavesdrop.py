@@ -20,15 +20,15 @@ from experiments.harness.judge.reassembly import Stream
 from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, decides, listed
 
 SAID = re.compile(rb"^(USER|PASS) ([^\r\n]*)\r\n", re.IGNORECASE | re.MULTILINE)
-# Identification string that both sides of SSH send first, in clear text (RFC 4253 section 4.2).
+# SSH_BANNER matches the identification string that both sides of SSH send first, in clear text (RFC 4253 section 4.2).
 SSH_BANNER = re.compile(rb"\ASSH-2\.0-([!-~]+)")
-# Size of the blocks of a file that are searched for: one occurs by chance with probability 2^-256.
+# Captured streams are searched for blocks of a file of this size; one matches by chance with probability 2^-256.
 BLOCK_OCTETS = 32
 
 
 @dataclass(frozen=True)
 class Secret:
-    """Confidential data of a session: credentials, file name and content."""
+    """Confidential data of a file transfer: user name, password, file name and content."""
 
     user: str
     password: str
@@ -37,13 +37,13 @@ class Secret:
 
     @property
     def digest(self) -> str:
-        """The SHA-256 of the file."""
+        """SHA-256 of the file's content, in hexadecimal."""
         return hashlib.sha256(self.content).hexdigest()
 
 
 @dataclass(frozen=True)
 class CapturedArgument:
-    """A command argument captured in clear text, and its frame."""
+    """Argument of USER or PASS captured in clear text, and the frame that carried it."""
 
     what: str
     frame: int
@@ -51,23 +51,23 @@ class CapturedArgument:
 
 @dataclass(frozen=True)
 class Overheard(ConnectionTraffic):
-    """The connections of other hosts captured at one interface. `address` is the eavesdropper's own."""
+    """TCP connections of other hosts, captured at an eavesdropper's interface; `address`: the eavesdropper's own."""
 
     address: str = ""
 
     @property
     def absence(self) -> str | None:
-        """The reason why the frames are no evidence, as a clause: no connection of others; None with some."""
+        """Clause that says that no connection of other hosts was captured; None if there is one."""
         return None if self.connections else f"{self.address} saw no connection of others"
 
     def between(self, start_ns: int, end_ns: int) -> Overheard:
-        """Return the part whose connections begin within [start_ns, end_ns)."""
+        """Return the connections that begin within [start_ns, end_ns)."""
         inside = tuple(connection for connection in self.connections if start_ns <= connection.syn.time_ns < end_ns)
         return replace(self, connections=inside)
 
     @property
     def streams(self) -> Iterator[tuple[Connection, Stream]]:
-        """Every direction of every connection that carried data."""
+        """Connection and octets of each direction that carried data."""
         for connection in self.connections:
             for way in (connection.from_client, connection.from_server):
                 if way.stream.data:
@@ -75,7 +75,7 @@ class Overheard(ConnectionTraffic):
 
     @cached_property
     def credentials(self) -> dict[str, list[CapturedArgument]]:
-        """The arguments of USER and PASS, by command."""
+        """Captured arguments of USER and PASS, by command."""
         found: dict[str, list[CapturedArgument]] = {"USER": [], "PASS": []}
         for _, stream in self.streams:
             for each in SAID.finditer(stream.data):
@@ -84,20 +84,20 @@ class Overheard(ConnectionTraffic):
         return found
 
     def file(self, digest: str) -> Stream | None:
-        """Return the stream that is a whole file with this SHA-256."""
+        """Return the stream whose octets have this SHA-256; None if no whole stream has it."""
         for _, stream in self.streams:
             if stream.whole and hashlib.sha256(stream.data).hexdigest() == digest:
                 return stream
         return None
 
     def blocks(self, content: bytes) -> list[int]:
-        """Return the offsets of a file's blocks that occur in any stream."""
+        """Return the offsets of those BLOCK_OCTETS blocks of a file that occur in a captured stream."""
         starts = range(0, len(content) - BLOCK_OCTETS + 1, BLOCK_OCTETS)
         every = [stream.data for _, stream in self.streams]
         return [start for start in starts if any(content[start : start + BLOCK_OCTETS] in data for data in every)]
 
     def words(self, word: str) -> list[int]:
-        """Return the frames with a word in clear text, in base64 and in hexadecimal."""
+        """Return the numbers of the frames that carry a word in clear text, base64 or hexadecimal."""
         found: list[int] = []
         for _, stream in self.streams:
             data = stream.data
@@ -109,7 +109,7 @@ class Overheard(ConnectionTraffic):
 
 
 def eavesdrop(captured: CaptureFile, interface: str, address: str) -> Overheard:
-    """Return the connections of other hosts captured at an interface. Raises KeyError without such an interface."""
+    """Return the other hosts' connections captured at an interface. Raises KeyError if it is not in the capture."""
     every = connections(captured.at(interface))
     theirs = tuple(
         connection for connection in every if address not in (connection.client.address, connection.server.address)
@@ -118,18 +118,18 @@ def eavesdrop(captured: CaptureFile, interface: str, address: str) -> Overheard:
 
 
 def _forms(word: bytes) -> list[bytes]:
-    """Return the searched forms of a word: clear text, base64 (the whole groups at each alignment), and hexadecimal."""
+    """Return the encodings of a word to search for: clear text, hexadecimal, and base64 at each of three alignments."""
     forms = [word, word.hex().encode(), word.hex().upper().encode()]
     for skipped in range(3):
         whole = word[skipped : skipped + (len(word) - skipped) // 3 * 3]
-        # Search for base64 of six octets or more: shorter text occurs in any stream by chance.
+        # Skip base64 of fewer than six octets, since shorter text occurs in any stream by chance.
         forms += [base64.b64encode(whole)] if len(whole) >= 6 else []
     return forms
 
 
 @decides("F8")
 def decide_eavesdropping(claim: str, ftp: Overheard, secret: Secret) -> Verdict:
-    """Decide F8: user name, password and file are recovered from the frames of a third host alone."""
+    """Decide claim F8: a third host recovers user name, password and file of an FTP transfer from captured frames."""
 
     def check() -> Finding:
         users, passwords = ftp.credentials["USER"], ftp.credentials["PASS"]
@@ -153,9 +153,9 @@ def decide_eavesdropping(claim: str, ftp: Overheard, secret: Secret) -> Verdict:
 
 @decides("F9")
 def decide_encryption(claim: str, sftp: Overheard, ftp: Overheard, secret: Secret, arrived: bytes) -> Verdict:
-    """Decide F9: the same search over an SFTP transfer of the same file with the same password finds nothing.
+    """Decide claim F9: the search that recovers an FTP transfer finds nothing in an SFTP transfer of the same file.
 
-    `arrived` is the client's copy of the file. Undecided if the search finds nothing in the FTP traffic.
+    `arrived` is the client's copy of the file. Undecided if the search finds nothing in the FTP traffic either.
     """
 
     def check() -> Finding:
@@ -179,13 +179,13 @@ def decide_encryption(claim: str, sftp: Overheard, ftp: Overheard, secret: Secre
 
 
 def _recovered(heard: Overheard, secret: Secret) -> list[tuple[str, list[int]]]:
-    """Describe the recovered parts of a secret, with their frames."""
+    """Return (description, frame numbers) of each part of a secret that the captured streams contain."""
     found = []
     for kind in ("USER", "PASS"):
         for one in heard.credentials[kind]:
             found.append((f"{kind} {one.what!r} in frame {one.frame}", [one.frame]))
     for what, word in (("the user's name", secret.user), ("the password", secret.password)):
-        # Names shorter than five octets occur in random octets by chance.
+        # Skip names shorter than five octets, since they occur in random octets by chance.
         frames = heard.words(word) if len(word) >= 5 else []
         found += [(f"{what} in frames {listed(frames)}", frames)] if frames else []
     frames = heard.words(secret.file_name)
@@ -198,13 +198,13 @@ def _recovered(heard: Overheard, secret: Secret) -> list[tuple[str, list[int]]]:
 
 
 def _banners(connection: Connection) -> list[str]:
-    """Return the identification strings of both ends, sent before encryption begins; empty if it is not SSH."""
+    """Return the SSH identification strings of both ends of a connection; empty if the connection is not SSH."""
     found = [SSH_BANNER.match(way.stream.data) for way in (connection.from_client, connection.from_server)]
     return [each[1].decode() for each in found if each] if all(found) else []
 
 
 def _still_leaks(carrying: Sequence[Connection], secret: Secret) -> str:
-    """Describe the metadata of one transfer that encryption does not hide."""
+    """Describe the metadata of an SFTP transfer that encryption does not hide: hosts, programs, size and timing."""
     one = max(carrying, key=lambda each: len(each.from_server.stream.data))
     down = one.from_server.stream
     over = len(down.data) / len(secret.content) - 1

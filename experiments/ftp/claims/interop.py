@@ -21,7 +21,7 @@ def transferred(
     files: Mapping[str, bytes],
     stored: Mapping[str, bytes] | None = None,
 ) -> Verdict:
-    """Decide that every file was downloaded or uploaded octet by octet, or listed without extra names, in this mode.
+    """Decide whether every file was downloaded, uploaded or listed correctly on data connections of this mode.
 
     `stored`: the server's copies of uploaded files, if they were inspected. The verdict's id is `cell_id`; its evidence
     cites the packet of a failure.
@@ -57,7 +57,7 @@ def _succeeded(transfer: Transfer) -> None:
 
 
 def _moved(transfers: list[Transfer], files: Mapping[str, bytes]) -> None:
-    """Raise Contradiction unless each file was carried by a transfer of its name."""
+    """Raise Contradiction unless a transfer of its name carried the octets of each file."""
     got = {transfer.base_name: transfer for transfer in transfers}
     for name, octets in files.items():
         if name not in got:
@@ -81,6 +81,6 @@ def _kept(transfers: list[Transfer], files: Mapping[str, bytes], stored: Mapping
 
 
 def _listed(transfers: list[Transfer], files: Mapping[str, bytes]) -> None:
-    """Raise Contradiction unless each listing has the files, with their sizes if it has sizes, and nothing else."""
+    """Raise Contradiction unless each listing has exactly these files, and right sizes where it has sizes."""
     for transfer in transfers:
         is_listing(transfer, files, {name: len(octets) for name, octets in files.items()})

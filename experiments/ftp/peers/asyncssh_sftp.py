@@ -17,22 +17,22 @@ TIMEOUT_S = 30.0
 
 
 class Login(asyncssh.SSHServer):
-    """Authenticates one user by one password."""
+    """SSH server callbacks of asyncssh that authenticate one user by one password."""
 
     def __init__(self, user: str, password: str) -> None:
         self._known = (user, password)
 
     def password_auth_supported(self) -> bool:
-        """Return True: passwords are the only method, as in FTP."""
+        """Return True, since clients authenticate by password as in FTP."""
         return True
 
     def validate_password(self, username: str, password: str) -> bool:
-        """Return True for this user and password."""
+        """Return True if user and password are the configured ones."""
         return compare_digest("\0".join((username, password)).encode(), "\0".join(self._known).encode())
 
 
 async def serve(address: str, port: str, user: str, password: str, root: str) -> None:
-    """Serve the files below `root` until the end of the process."""
+    """Serve the files below `root` by SFTP until the process is ended."""
 
     def files(channel: Any) -> asyncssh.SFTPServer:
         return asyncssh.SFTPServer(channel, chroot=root.encode())
@@ -45,7 +45,7 @@ async def serve(address: str, port: str, user: str, password: str, root: str) ->
 
 
 async def get(host: str, port: str, user: str, password: str, name: str, into: str) -> None:
-    """Fetch one file."""
+    """Fetch one file by SFTP and write it to the path `into`."""
     async with asyncio.timeout(TIMEOUT_S):
         connecting = asyncssh.connect(
             host, int(port), username=user, password=password, known_hosts=None, client_keys=None, config=None
@@ -55,7 +55,7 @@ async def get(host: str, port: str, user: str, password: str, name: str, into: s
 
 
 def main(argv: list[str]) -> int:
-    """Run the server or the client. Raises asyncssh's errors; the last line of standard error describes them."""
+    """Run the SFTP server or client. An error of asyncssh ends the process; the last line of standard error names it."""
     what, *words = argv
     asyncio.run(serve(*words) if what == "serve" else get(*words))
     return 0

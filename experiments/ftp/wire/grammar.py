@@ -23,12 +23,12 @@ from dataclasses import dataclass
 from experiments.harness.judge.dialogue import Line, Request
 from experiments.harness.judge.reassembly import Stream
 
-# RFC 854: IAC, then a command (240 to 249), or WILL, WONT, DO, DONT and an option (251 to 254).
+# TELNET matches Telnet commands (RFC 854): IAC, then octet 240 to 249, or octet 251 to 254 and an option.
 TELNET = rb"(?:\xff(?:[\xf0-\xf9]|[\xfb-\xfe].))*"
-# RFC 959 section 5.3.1: <string> is any of the characters but CR and LF.
+# TEXT matches <string> of RFC 959 section 5.3.1: any characters but CR and LF.
 TEXT = rb"[^\r\n]*"
 COMMAND = re.compile(TELNET + rb"([A-Za-z]{3,4})(?: (" + TEXT + rb"))?\r\n", re.DOTALL)
-# RFC 959 section 4.2.1: the first digit is 1 to 5, the second 0 to 5.
+# REPLY matches a one-line reply; its first digit is 1 to 5, its second 0 to 5 (RFC 959 section 4.2.1).
 REPLY = re.compile(rb"([1-5][0-5][0-9])(?: (" + TEXT + rb"))\r\n")
 FIRST_OF_MANY = re.compile(rb"([1-5][0-5][0-9])-(" + TEXT + rb")\r\n")
 TEXT_LINE = re.compile(rb"(" + TEXT + rb")\r\n")
@@ -36,38 +36,38 @@ EXCERPT_OCTETS = 40
 
 
 class FtpGrammarError(ValueError):
-    """Octets violate the grammar; the message has the rule and an excerpt."""
+    """Octets violate the grammar of FTP's control connection; the message has the rule and an excerpt."""
 
 
 @dataclass(frozen=True)
 class Command(Request):
-    """A command: its verb in capitals, and its argument (empty if absent)."""
+    """FTP command: its verb in capitals, and its argument (empty if absent)."""
 
     argument: bytes
 
 
 @dataclass(frozen=True)
 class Reply(Line):
-    """A reply: its code, and the text of its lines, joined by LF."""
+    """FTP reply: its three-digit code, and the text of its lines, joined by LF."""
 
     code: int
     message: bytes
 
     @property
     def preliminary(self) -> bool:
-        """True if another reply to the same command follows (RFC 959 section 4.2.1: 1yz)."""
+        """True for a reply 1yz, after which another reply to the same command follows (RFC 959 section 4.2.1)."""
         return self.code < 200
 
 
 def read_commands(stream: Stream) -> Iterator[Command]:
-    """Yield the commands of a client's stream. Raises FtpGrammarError."""
+    """Yield the FTP commands in the octets that a client sent. Raises FtpGrammarError at the first violation."""
     start = 0
     while b"\r\n" in (rest := stream.data[start:]):
         found = COMMAND.match(rest)
         if found is None:
             raise FtpGrammarError(f"not a command: {_excerpt(rest)}")
         end = start + found.end()
-        # Telnet commands are not part of the line; the frame of ABOR is that of its line.
+        # Start the command behind any Telnet commands, so that ABOR is attributed to the frame of its own line.
         first = start + found.start(1)
         yield Command(stream.data[first:end], stream.span(first, end), found[1].decode().upper(), found[2] or b"")
         start = end
@@ -75,7 +75,7 @@ def read_commands(stream: Stream) -> Iterator[Command]:
 
 
 def read_replies(stream: Stream) -> Iterator[Reply]:
-    """Yield the replies of a server's stream. Raises FtpGrammarError."""
+    """Yield the FTP replies in the octets that a server sent. Raises FtpGrammarError at the first violation."""
     start = 0
     while b"\r\n" in (rest := stream.data[start:]):
         code, message, length = _reply(rest)
@@ -85,7 +85,7 @@ def read_replies(stream: Stream) -> Iterator[Reply]:
 
 
 def _reply(data: bytes) -> tuple[int, bytes, int]:
-    """Parse the reply at the start of these octets; return its code, text and length."""
+    """Parse the FTP reply at the start of these octets; return (code, text, length in octets)."""
     if (single := REPLY.match(data)) is not None:
         return int(single[1]), single[2], single.end()
     first = FIRST_OF_MANY.match(data)

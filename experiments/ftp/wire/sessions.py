@@ -23,40 +23,40 @@ CONTROL_PORT, DATA_PORT = 21, 20
 TO_SERVER = ("STOR", "STOU", "APPE")
 TO_CLIENT = ("RETR", "LIST", "NLST", "MLSD")
 TRANSFERS = (*TO_SERVER, *TO_CLIENT)
-# RFC 959 section 5.4: the final replies of a transfer that succeeded.
+# Final reply codes of a successful transfer (RFC 959 section 5.4).
 DONE = (226, 250)
-# h1,h2,h3,h4,p1,p2; RFC 1123 section 4.1.2.6: the parentheses around it are optional.
+# HOST_PORT matches h1,h2,h3,h4,p1,p2 of PORT and 227; parentheses are optional (RFC 1123 section 4.1.2.6).
 HOST_PORT = re.compile(rb"(\d{1,3}),(\d{1,3}),(\d{1,3}),(\d{1,3}),(\d{1,3}),(\d{1,3})")
-# RFC 2428 sections 2 and 3: |protocol|address|port|, any one printable character as delimiter.
+# EXTENDED matches |protocol|address|port| of EPRT and 229, with any delimiter (RFC 2428 sections 2 and 3).
 EXTENDED = re.compile(rb"([!-~])([12]?)\1([0-9A-Fa-f:.]*)\1(\d{1,5})\1")
-# RFC 2228 section 4.1.1: the security data exchange is complete.
+# Reply code 234 to AUTH: the security data exchange is complete (RFC 2228 section 4.1.1).
 AUTH_DONE = 234
 Mode = Literal["active", "passive"]
 
 
 @dataclass(frozen=True)
 class FtpExchange(Exchange[Command, Reply]):
-    """A command and its replies."""
+    """FTP command and its replies, preliminary ones included."""
 
     @property
     def code(self) -> int:
-        """The code of the final reply, 0 without one."""
+        """Code of the final reply; 0 if none was captured."""
         return self.final.code if self.final is not None else 0
 
     @property
     def codes(self) -> tuple[int, ...]:
-        """The codes of all replies, in order."""
+        """Codes of all replies to the command, in order."""
         return tuple(reply.code for reply in self.replies)
 
     @property
     def outcome(self) -> str:
-        """The codes of all replies."""
+        """Codes of all replies as text, or "no reply"."""
         return " ".join(map(str, self.codes)) or "no reply"
 
 
 @dataclass(frozen=True)
 class Announcement:
-    """The endpoint of the next data connection, and the exchange that announced it."""
+    """Announced endpoint of the next data connection, and the PORT, PASV, EPRT or EPSV exchange that named it."""
 
     mode: Mode
     endpoint: Endpoint
@@ -65,7 +65,7 @@ class Announcement:
 
 @dataclass(frozen=True)
 class Transfer:
-    """A transfer command, the announcement of its data connection, and that connection (None: not opened)."""
+    """FTP transfer: its command, the announcement of its data connection, and that connection (None: not opened)."""
 
     exchange: FtpExchange
     announced: Announcement | None
@@ -74,27 +74,27 @@ class Transfer:
 
     @property
     def verb(self) -> str:
-        """The transfer command's verb."""
+        """Verb of the transfer command, such as RETR."""
         return self.exchange.command.verb
 
     @property
     def name(self) -> str:
-        """The argument of the command."""
+        """Path name in the transfer command."""
         return self.exchange.command.argument.decode(errors="replace")
 
     @property
     def base_name(self) -> str:
-        """The last component of the name."""
+        """Last component of the path name."""
         return self.name.rpartition("/")[2]
 
     @property
     def done(self) -> bool:
-        """True if the server reported success."""
+        """True if the final reply reports success (226 or 250)."""
         return self.exchange.code in DONE
 
     @property
     def direction(self) -> Direction | None:
-        """The direction of the data connection that carries the data."""
+        """Direction of the data connection that carries the file or listing; None without a data connection."""
         if self.connection is None:
             return None
         opened_by_server = self.connection.client.address == self.server
@@ -103,15 +103,15 @@ class Transfer:
 
     @property
     def stream(self) -> Stream:
-        """The captured data."""
+        """Octets captured on the data connection; empty without a data connection."""
         return self.direction.stream if self.direction is not None else Stream(b"", (), whole=True)
 
 
 @dataclass(frozen=True)
 class FtpSession(Dialogue[FtpExchange, tuple[Reply, ...]]):
-    """A session on a control connection, and its transfers.
+    """FTP session: the dialogue on a control connection, and its transfers.
 
-    `spare`: announced connections that served no transfer.
+    `spare`: announced data connections that no transfer used.
     """
 
     transfers: tuple[Transfer, ...] = ()
@@ -119,31 +119,31 @@ class FtpSession(Dialogue[FtpExchange, tuple[Reply, ...]]):
 
     @property
     def connections(self) -> list[Connection]:
-        """The control connection and every data connection."""
+        """Control connection of the session, followed by all its data connections."""
         carrying = [transfer.connection for transfer in self.transfers if transfer.connection is not None]
         return [self.connection, *carrying, *self.spare]
 
     @property
     def replies(self) -> list[Reply]:
-        """All replies of the server, in order."""
+        """All replies of the server in order, the greeting included."""
         return [*self.greeting, *(reply for exchange in self.exchanges for reply in exchange.replies)]
 
 
 @dataclass(frozen=True)
 class FtpTraffic(DialogueTraffic[FtpSession]):
-    """The FTP sessions at one interface, and other connections, data connections among them."""
+    """FTP sessions captured at one interface, and all connections that are no control connections."""
 
     session_name = "FTP control connection"
     connection_name = "control connection"
 
     @property
     def transfers(self) -> list[Transfer]:
-        """The transfers of all sessions."""
+        """Transfers of all sessions, in the order of the sessions."""
         return [transfer for session in self.sessions for transfer in session.transfers]
 
 
 def ftp_traffic(captured: CaptureFile, interface: str, port: int = CONTROL_PORT) -> FtpTraffic:
-    """Return the FTP sessions with this control port that began while `interface` was captured.
+    """Return the FTP sessions to this control port that began while `interface` was captured.
 
     Raises KeyError if the capture has no such interface.
     """
@@ -155,7 +155,7 @@ def ftp_traffic(captured: CaptureFile, interface: str, port: int = CONTROL_PORT)
 
 @dataclass
 class _SessionParser:
-    """Parser state while the exchanges of a session are iterated."""
+    """State of the parser of one session: the latest announcement, and the transfers so far."""
 
     control: Connection
     free: list[Connection]
@@ -164,7 +164,7 @@ class _SessionParser:
     spare: list[Connection] = field(default_factory=list)
 
     def record(self, exchange: FtpExchange) -> None:
-        """Record an announcement, or a transfer with its connection."""
+        """Record an exchange: an announced endpoint, or a transfer with the data connection to that endpoint."""
         found = _announcement(exchange, self.control.server.address)
         if found is not None:
             self.finish()
@@ -175,13 +175,13 @@ class _SessionParser:
             self.transfers.append(Transfer(exchange, last, made, self.control.server.address))
 
     def finish(self) -> None:
-        """Record the announced connection as spare, if no transfer used it."""
+        """Record a connection to the announced endpoint as spare, if no transfer used it."""
         if self.announced is not None and (left := self._connection(self.announced)) is not None:
             self.spare.append(left)
         self.announced = None
 
     def _connection(self, announced: Announcement) -> Connection | None:
-        """Return the first connection to the announced endpoint opened after the announcement."""
+        """Return the first connection to the announced endpoint opened after the announcement, None without one."""
         said = announced.exchange.command if announced.mode == "active" else announced.exchange.final
         assert said is not None
         for place, one in enumerate(self.free):
@@ -221,13 +221,13 @@ def _session(control: Connection, free: list[Connection]) -> FtpSession:
 
 
 def _starts_tls(exchange: FtpExchange) -> bool:
-    """Return True if TLS follows the reply (RFC 4217 section 4; TLS-C, TLS-P and SSL are its older names)."""
+    """Return True if an exchange is an accepted AUTH TLS (RFC 4217 section 4; older names: TLS-C, TLS-P, SSL)."""
     mechanism = exchange.command.argument.upper()
     return exchange.verb == "AUTH" and exchange.code == AUTH_DONE and mechanism.startswith((b"TLS", b"SSL"))
 
 
 def _until_final(replies: Sequence[Reply]) -> tuple[list[Reply], list[Reply]]:
-    """Return the replies up to the first final one, and the rest."""
+    """Return (replies up to and including the first final reply, remaining replies)."""
     for place, one in enumerate(replies):
         if not one.preliminary:
             return list(replies[: place + 1]), list(replies[place + 1 :])
@@ -235,8 +235,9 @@ def _until_final(replies: Sequence[Reply]) -> tuple[list[Reply], list[Reply]]:
 
 
 def _order(exchanges: Sequence[FtpExchange], left: Sequence[Reply]) -> str | None:
-    """Return a violation of the order of replies (RFC 959 section 5.4: a reply follows its command; only 421 may be
-    unsolicited).
+    """Return the first violation of the order of commands and replies as a clause; None without one.
+
+    RFC 959 section 5.4: a reply follows its command; only 421 may be unsolicited.
     """
     for exchange in exchanges:
         if exchange.final is not None and exchange.final.last_ns < exchange.command.first_ns:
@@ -246,7 +247,7 @@ def _order(exchanges: Sequence[FtpExchange], left: Sequence[Reply]) -> str | Non
 
 
 def named_port(command: Command) -> Endpoint | None:
-    """Parse the endpoint in PORT or EPRT; None for another command, or a malformed argument."""
+    """Parse the endpoint in a PORT or EPRT command; return None for another command or a malformed argument."""
     if command.verb == "PORT" and (found := HOST_PORT.fullmatch(command.argument)) is not None:
         return _endpoint(found)
     if command.verb == "EPRT" and (found := EXTENDED.fullmatch(command.argument)) is not None:
@@ -263,7 +264,7 @@ def _announcement(exchange: FtpExchange, server: str) -> Announcement | None:
     if verb == "PASV" and (found := HOST_PORT.search(exchange.final.message)) is not None:
         return Announcement("passive", _endpoint(found), exchange)
     if verb == "EPSV" and (found := EXTENDED.search(exchange.final.message)) is not None:
-        # RFC 2428 section 3: the address is that of the control connection.
+        # RFC 2428 section 3: reply 229 has no address; the data connection uses the control connection's.
         return Announcement("passive", Endpoint(server, int(found[4])), exchange)
     return None
 

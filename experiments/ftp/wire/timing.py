@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from experiments.ftp.wire.sessions import FtpExchange, FtpSession, Transfer
 from experiments.harness.judge.decomposition import Decomposition, Interval, sum_up
 
-# In order of priority: overlapping intervals count as the first of these terms.
+# Terms of a session's duration in order of priority: where intervals overlap, time counts as the first of them.
 FTP_TERMS = (
     "transmission",
     "data_handshake",
@@ -34,7 +34,7 @@ FTP_TERMS = (
 
 
 def decompose_session(session: FtpSession) -> Decomposition:
-    """Divide a session, up to the end of its last transfer, into its terms. Raises ValueError without a transfer."""
+    """Divide the time of a session up to its last transfer's end into FTP_TERMS. Raises ValueError without a transfer."""
     start_ns, end_ns = span_of(session)
     intervals = [
         *_dialogue(session),
@@ -44,7 +44,7 @@ def decompose_session(session: FtpSession) -> Decomposition:
 
 
 def span_of(session: FtpSession) -> tuple[int, int]:
-    """Return the start of a session and the end of its last transfer, in ns. Raises ValueError without a transfer."""
+    """Return (start of a session, end of its last transfer) in ns. Raises ValueError if no transfer succeeded."""
     ends = [
         transfer.exchange.final.last_ns
         for transfer in session.transfers
@@ -56,9 +56,9 @@ def span_of(session: FtpSession) -> tuple[int, int]:
 
 
 def segment_sizes(session: FtpSession) -> tuple[list[int], list[int]]:
-    """Return the segment sizes up to the end of the last transfer: (on the control connection, on data connections)."""
+    """Return (control connection's, data connections') segment sizes in octets, up to the end of the last transfer."""
     _, end_ns = span_of(session)
-    # Commands that the client sends right after the last reply are not part of the total.
+    # Leave out commands that the client sends right after the last reply, which are not part of the session's time.
     control = [len(segment.payload) for segment in session.connection.from_client.segments if segment.time_ns < end_ns]
     control += [
         len(segment.payload) for segment in session.connection.from_server.segments if segment.time_ns <= end_ns
@@ -68,7 +68,7 @@ def segment_sizes(session: FtpSession) -> tuple[list[int], list[int]]:
 
 
 def other_commands(session: FtpSession) -> list[FtpExchange]:
-    """Return the commands before the end of the last transfer, without transfers and their announcements."""
+    """Return the exchanges before the last transfer that are neither transfers nor announcements (USER, TYPE, ...)."""
     theirs = [transfer.exchange for transfer in session.transfers]
     theirs += [transfer.announced.exchange for transfer in session.transfers if transfer.announced is not None]
     last = max((session.exchanges.index(transfer.exchange) for transfer in session.transfers), default=0)
@@ -106,7 +106,10 @@ def _of_transfer(transfer: Transfer, session: FtpSession) -> Iterator[Interval]:
 
 
 def _handshake(transfer: Transfer, session: FtpSession) -> Iterator[Interval]:
-    """Return the round trip of a handshake at the client: SYN to SYN-ACK, or (as the accepting side) SYN-ACK to ACK."""
+    """Yield the interval of a data connection's handshake at the client, if it was captured.
+
+    The interval lasts from SYN to SYN-ACK in passive mode, and from SYN-ACK to ACK in active mode.
+    """
     made = transfer.connection
     if made is None:
         return

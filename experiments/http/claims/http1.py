@@ -67,7 +67,7 @@ def require_delivered(load: PageLoad, as_page: bool = True) -> None:
 
 @decides("H1")
 def decide_connection_setup(claim: str, loads: Sequence[PageLoad], port: int = HTTP_PORT) -> Verdict:
-    """Decide H1: handshake to port 80, then a request, then its response."""
+    """Decide claim H1: handshake to port 80, then a request, then its response."""
 
     def check() -> Finding:
         for load in loads:
@@ -89,19 +89,19 @@ def decide_connection_setup(claim: str, loads: Sequence[PageLoad], port: int = H
 
 @decides("H2")
 def decide_request_grammar(claim: str, loads: Sequence[PageLoad]) -> Verdict:
-    """Decide H2: every request is a request line, header lines, CRLF and a body, octet by octet."""
+    """Decide claim H2: every request is a request line, header lines, CRLF and a body, octet by octet."""
     return _grammar(claim, loads, "request", lambda exchange: exchange.request, sound_requests)
 
 
 @decides("H3")
 def decide_response_grammar(claim: str, loads: Sequence[PageLoad]) -> Verdict:
-    """Decide H3: every response is a status line, header lines, CRLF and a body, octet by octet."""
+    """Decide claim H3: every response is a status line, header lines, CRLF and a body, octet by octet."""
     return _grammar(claim, loads, "response", _proper_response, sound)
 
 
 @decides("H4")
 def decide_statelessness(claim: str, first: PageLoad, second: PageLoad, others: Sequence[PageLoad] = ()) -> Verdict:
-    """Decide H4: the same requests in another order get the same responses, but for their Date.
+    """Decide claim H4: the same requests in another order get the same responses, but for their Date.
 
     `others` are all further loads: a request in them must have the same status and content as the same request, octet
     by octet, elsewhere. Undecided if the two loads did not send the same requests, or sent them in the same order.
@@ -170,7 +170,7 @@ def _content(response: Message) -> bytes:
 
 @decides("H5")
 def decide_connection_per_object(claim: str, loads: Sequence[PageLoad]) -> Verdict:
-    """Decide H5: HTTP/1.0, one object per connection, which the server closes after the response."""
+    """Decide claim H5: HTTP/1.0, one object per connection, which the server closes after the response."""
 
     def check() -> Finding:
         every = [conversation for load in loads for conversation in load.conversations]

@@ -23,7 +23,7 @@ TEXT = re.compile(rb"[\t\r\n\x20-\x7e]*")
 
 @decides("H10")
 def decide_binary_framing(claim: str, text_loads: Sequence[PageLoad], binary_loads: Sequence[PageLoad]) -> Verdict:
-    """Decide H10: header sections are lines of ASCII text in HTTP/1.x, and binary frames in HTTP/2."""
+    """Decide claim H10: header sections are lines of ASCII text in HTTP/1.x, and binary frames in HTTP/2."""
     missing = [name for name, loads in (("1.x", text_loads), ("2", binary_loads)) if not loads]
     if missing:
         return undecided(claim, f"No page load by HTTP/{missing[0]} in the capture.")
@@ -104,7 +104,7 @@ def http2_conversations(load: PageLoad) -> list[Http2Conversation]:
 def decide_multiplexing(
     claim: str, pipelined: Sequence[PageLoad], multiplexed: Sequence[PageLoad], large: bytes, small: bytes
 ) -> Verdict:
-    """Decide H11: 1.1 delivers `small` after `large`; 2 interleaves both and delivers `small` first.
+    """Decide claim H11: 1.1 delivers `small` after `large`; 2 interleaves both and delivers `small` first.
 
     `large` and `small` are request-targets, requested in this order by both versions. By 2, the end of `large` may
     delay no other response either.
@@ -202,7 +202,7 @@ def _interleaved(load: PageLoad, large: bytes, small: bytes) -> tuple[float, lis
 
 @decides("H12")
 def decide_header_compression(claim: str, text_loads: Sequence[PageLoad], binary_loads: Sequence[PageLoad]) -> Verdict:
-    """Decide H12: HTTP/2 compresses headers: of later requests, against the first one and against 1.1; of responses."""
+    """Decide claim H12: HTTP/2 compresses headers: of later requests, against the first one and against 1.1; of responses."""
     if not text_loads or not binary_loads:
         return undecided(claim, "A page load by HTTP/1.1 and one by HTTP/2 are needed.")
 
@@ -279,7 +279,7 @@ def header_sizes(load: PageLoad) -> list[int]:
 
 @decides("H13")
 def decide_server_push(claim: str, loads: Sequence[PageLoad]) -> Verdict:
-    """Decide H13 from packets: one request, one connection, everything else promised and pushed."""
+    """Decide claim H13 from packets: one request, one connection, everything else promised and pushed."""
 
     def check() -> Finding:
         evidence, frames = _pushed(loads[0])
@@ -325,7 +325,7 @@ def _promised_in_time(conversation: Http2Conversation) -> None:
 
 @decides("H14")
 def decide_concurrent_streams(claim: str, loads: Sequence[PageLoad]) -> Verdict:
-    """Decide H14 from packets: one connection, the page first, then all requests before the first response to them."""
+    """Decide claim H14 from packets: one connection, the page first, then all requests before the first response to them."""
 
     def check() -> Finding:
         found = [_multiplexed(load) for load in loads]

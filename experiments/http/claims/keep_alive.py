@@ -23,7 +23,7 @@ EARLY_S = 0.01
 
 @decides("K1")
 def decide_idle_connection_kept(claim: str, loads: Sequence[PageLoad], pause_s: float) -> Verdict:
-    """Decide K1: a persistent connection carries two requests with an idle time of `pause_s` between them."""
+    """Decide claim K1: a persistent connection carries two requests with an idle time of `pause_s` between them."""
 
     def check() -> Finding:
         frames = [frame for load in loads for frame in _kept(load, pause_s)]
@@ -37,7 +37,7 @@ def decide_idle_connection_kept(claim: str, loads: Sequence[PageLoad], pause_s: 
 
 @decides("K2")
 def decide_idle_timeout(claim: str, loads: Sequence[PageLoad], pause_s: float, timeout_s: float) -> Verdict:
-    """Decide K2: the server closes after `timeout_s`, and the request after `pause_s` opens another connection."""
+    """Decide claim K2: the server closes after `timeout_s`, and the request after `pause_s` opens another connection."""
 
     def check() -> Finding:
         found = [_closed(load, pause_s, timeout_s) for load in loads]
@@ -55,7 +55,7 @@ def decide_idle_timeout(claim: str, loads: Sequence[PageLoad], pause_s: float, t
 def decide_independent_hops(
     claim: str, at_client: Sequence[PageLoad], at_proxy: Sequence[PageLoad], pause_s: float
 ) -> Verdict:
-    """Decide K3: after one idle time, the client's connection to a proxy persists, the proxy's to the origin does not.
+    """Decide claim K3: after one idle time, the client's connection to a proxy persists, the proxy's to the origin does not.
 
     `at_proxy`: the proxy's connections to the origin during each of `at_client`.
     """

@@ -31,25 +31,25 @@ _Check = Callable[[PageLoad], tuple[str, list[int]]]
 
 @decides("H6")
 def decide_serial_connections(claim: str, loads: Sequence[PageLoad]) -> Verdict:
-    """Decide H6 from packets: HTTP/1.0, one object a connection, one connection after the other."""
+    """Decide claim H6 from packets: HTTP/1.0, one object a connection, one connection after the other."""
     return _every_load(claim, loads, _serial, fewest=2)
 
 
 @decides("H7")
 def decide_parallel_connections(claim: str, loads: Sequence[PageLoad]) -> Verdict:
-    """Decide H7 from packets: HTTP/1.0, the named objects' connections open side by side."""
+    """Decide claim H7 from packets: HTTP/1.0, the named objects' connections open side by side."""
     return _every_load(claim, loads, _parallel)
 
 
 @decides("H8")
 def decide_persistent_connection(claim: str, loads: Sequence[PageLoad]) -> Verdict:
-    """Decide H8 from packets: HTTP/1.1, one connection, each request sent after the previous response."""
+    """Decide claim H8 from packets: HTTP/1.1, one connection, each request sent after the previous response."""
     return _every_load(claim, loads, _persistent, fewest=2)
 
 
 @decides("H9")
 def decide_pipelining(claim: str, loads: Sequence[PageLoad]) -> Verdict:
-    """Decide H9 from packets: HTTP/1.1, one connection, the named objects' requests back to back."""
+    """Decide claim H9 from packets: HTTP/1.1, one connection, the named objects' requests back to back."""
     return _every_load(claim, loads, _pipelined)
 
 
