@@ -1,4 +1,4 @@
-"""Page clients of experiments: lab7's, one of the registry, or a program of the user's own, behind one interface."""
+"""HTTP clients that load pages in experiments: lab7's, curl and others of the registry, or a user's program."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ SINGLE = "single"
 
 
 class PageClient(Protocol):
-    """A client on one host that loads pages."""
+    """Interface of an HTTP client that loads pages on one host."""
 
     name: str
 
     def supports(self, strategy: str) -> bool:
-        """Return True if the client can load a page by this strategy."""
+        """Return True if the client can load a page by this strategy, such as `1.1-persistent`."""
 
     def load(self, strategy: str, url: str, objects: Sequence[str] = ()) -> Window:
-        """Load a page, which names `objects` (URLs). Raises LoadFailedError."""
+        """Load a page and the objects it references (URLs); return the time span. Raises LoadFailedError."""
 
 
 class OurClient:
-    """services.http.client, in one process for all loads."""
+    """lab7's own HTTP client (services.http.client), in one process for all page loads."""
 
     name = "services.http.client"
 
@@ -35,15 +35,15 @@ class OurClient:
         self._driver = Driver(host, [LOADER])
 
     def supports(self, strategy: str) -> bool:  # noqa: ARG002
-        """Return True: the loader implements every strategy."""
+        """Return True, since lab7's client implements every strategy."""
         return True
 
     def load(self, strategy: str, url: str, objects: Sequence[str] = ()) -> Window:  # noqa: ARG002
-        """Load a page, see PageClient; the loader takes the objects from the page."""
+        """Load a page as PageClient.load() does; `objects` is ignored, since the client parses the page."""
         return self._request({"strategy": strategy, "page": url})
 
     def load_together(self, strategy: str, urls: Sequence[str]) -> Window:
-        """Load several objects of one origin at once, in this order, without a page. Raises LoadFailedError."""
+        """Request several objects of one origin in this order at once; return the time span. Raises LoadFailedError."""
         return self._request({"strategy": strategy, "objects": list(urls)})
 
     def _request(self, request: dict[str, Any]) -> Window:
@@ -54,7 +54,7 @@ class OurClient:
 
 
 class CommandClient:
-    """A client of the registry or of the user: one process a load."""
+    """HTTP client program of the registry or of the user, started once for each page load."""
 
     def __init__(self, host: Host, implementation: Implementation) -> None:
         implementation.require()
@@ -63,11 +63,11 @@ class CommandClient:
         self._implementation = implementation
 
     def supports(self, strategy: str) -> bool:
-        """Return True if the registry has a command of the client for the strategy; any one can load single objects."""
+        """Return True if the registry has a command for the strategy; every client can load single objects."""
         return strategy == SINGLE or self._implementation.supports(strategy)
 
     def load(self, strategy: str, url: str, objects: Sequence[str] = ()) -> Window:
-        """Load a page, see PageClient."""
+        """Load a page as PageClient.load() does, by one run of the client's command."""
         return run_command(self._host, expand(self._template(strategy), self._values(strategy, url, objects)))
 
     def _template(self, strategy: str) -> str:
@@ -81,5 +81,5 @@ class CommandClient:
 
 
 def make_client(host: Host, implementation: Implementation | None) -> PageClient:
-    """Return the client of a host; `implementation` None: lab7's own."""
+    """Return an HTTP client that runs on a host; `implementation` None: lab7's own."""
     return OurClient(host) if implementation is None else CommandClient(host, implementation)

@@ -55,25 +55,25 @@ TEN_MINUTES_S = 600
 
 @dataclass(frozen=True)
 class Visits:
-    """Pairs of requests of one case: at the client, and the proxy's requests to the origin meanwhile."""
+    """Pairs of requests of one case (kept, closed, proxy), as captured at the client and at the proxy."""
 
     at_client: tuple[PageLoad, ...]
     at_proxy: tuple[PageLoad, ...]
 
     @property
     def seconds(self) -> list[Exchange]:
-        """Second requests, at the client."""
+        """Exchanges of the second requests, as captured at the client."""
         return [load.exchanges[1] for load in self.at_client]
 
     @property
     def complete(self) -> bool:
-        """True if every second request has a response, at the client and at the proxy."""
+        """True if every second request has a captured response, at the client and at the proxy."""
         every = [*self.at_client, *self.at_proxy]
         return all(len(load.exchanges) > 1 and load.exchanges[1].response is not None for load in every)
 
 
 def run(context: Run) -> Outcome:
-    """Run pairs of requests, decide the claims, compare times with theory."""
+    """Send pairs of requests around an idle time, decide claims K1 to K3, and compare times with theory."""
     asked, evidence = context.parameters, Evidence()
     long_s, short_s = 2 * asked["idle"], asked["idle"] / 2
     beds: list[tuple[list[str], dict[str, Any]]] = [
@@ -122,7 +122,7 @@ def _work(
     drawing: Mapping[str, Any],
     evidence: Evidence,
 ) -> tuple[CaptureFile, dict[str, list[Window]], Any]:
-    """Send the pairs of requests of these cases in one network."""
+    """Send pairs of requests for these cases in one network; return (capture, time spans by case, topology)."""
     asked = context.parameters
     hosts = ["client", "origin", *(["proxy"] if PROXY in cases else [])]
     network = web_testbed(context, folder, asked["rtt"], asked["bw"], **drawing)
@@ -140,7 +140,7 @@ def _work(
 
 
 def _pair(agent: Driver, order: Mapping[str, Any], idle_s: float, taken: list[Window]) -> Window:
-    """Send a pair of requests, after a pause in which the origin closes the proxy's connection of the previous pair."""
+    """Send a pair of requests, first waiting until the origin has closed the proxy's previous connection."""
     if taken:
         time.sleep(idle_s)
     taken.append(agent.request(order, idle_s + TIMEOUT_S))
@@ -164,7 +164,7 @@ def _visits(captured: CaptureFile, case: str, windows: Sequence[Window], files: 
 
 
 def _sample(case: str, load: PageLoad) -> Sample:
-    """Return the second request from its first frame at the client, possibly a SYN, to the end of its response."""
+    """Return the time span of the second request: from its SYN or first frame to the end of its response."""
     second = load.exchanges[1]
     assert second.response is not None
     if case == CLOSED and len(load.conversations) > 1:
@@ -173,11 +173,11 @@ def _sample(case: str, load: PageLoad) -> Sample:
 
 
 def _timings(case: str, visits: Visits, watch: MachineWatch) -> list[Timing]:
-    """Return the second requests' times and terms; those of a proxy from its own interface."""
+    """Return duration and terms of each second request; with a proxy, the terms are those of its origin connection."""
     timings = []
     for number, load in enumerate(visits.at_client):
         sample = _sample(case, load)
-        # The measured time is that of the proxy's connection to the origin.
+        # Split the time by the proxy's connection to the origin, whose link has the delay.
         asked = visits.at_proxy[number] if case == PROXY else load
         second = asked.exchanges[1]
         assert second.response is not None
@@ -195,7 +195,7 @@ def _timings(case: str, visits: Visits, watch: MachineWatch) -> list[Timing]:
 
 
 def _theory(context: Run, case: str, visits: Visits, omitted: Mapping[str, float]) -> Theory:
-    """Return the theory of one object: 2 RTT + X with the handshake, RTT + X on a kept connection."""
+    """Return the closed form of the second request: RTT + X on a kept connection, 2 RTT + X with a handshake."""
     asked = context.parameters
     second = (visits.at_proxy if case == PROXY else visits.at_client)[0].exchanges[1]
     assert second.response is not None

@@ -27,16 +27,15 @@ from experiments.http.wire.page_load import Files, PageLoad, decompose, page_loa
 from topologies.emulation.testbed import Testbed
 from topologies.web import WebTopo
 
-# A generated web site: a page with a given number of objects of a given size.
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 SIDE_PIXELS = 16
-# Modification time of all files of the site: with a fixed one, responses of two runs are the same octets.
+# Fixed modification time of all files of the site, so that Last-Modified is the same in every run.
 MODIFIED = 1_700_000_000
 
 
 def make_site(folder: Path, objects: int, size_bytes: int, seed: int) -> list[Path]:
-    """Write a base page and `objects` - 1 pictures, each of `size_bytes` octets; return their paths, the page first.
+    """Write a base page and `objects` - 1 pictures of `size_bytes` octets each; return their paths, the page first.
 
     The page is larger if its references take more octets.
     """
@@ -56,13 +55,13 @@ def make_site(folder: Path, objects: int, size_bytes: int, seed: int) -> list[Pa
 
 
 def site_files(paths: Sequence[Path], place: str = "/") -> dict[bytes, bytes]:
-    """Return the origin's files of make_site(), the page first: octets by path below `place`."""
+    """Return content by URL path below `place` of the files that make_site() wrote, the page first."""
     named = {f"{place}{path.name}".encode(): path.read_bytes() for path in paths[1:]}
     return {place.encode(): paths[0].read_bytes(), **named}
 
 
 def write_picture(path: Path, size_bytes: int, seed: int) -> None:
-    """Write one PNG picture of exactly so many octets, with a fixed modification time."""
+    """Write one PNG picture of exactly `size_bytes` octets."""
     path.write_bytes(_picture(size_bytes, Random(f"{seed} {path.name}")))
     os.utime(path, (MODIFIED, MODIFIED))
 
@@ -73,7 +72,7 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def _picture(size_bytes: int, random: Random) -> bytes:
-    """Return a PNG picture of one random colour, filled up to its size by a private chunk that viewers skip."""
+    """Return a one-colour PNG of exactly `size_bytes` octets, padded by a private chunk that viewers skip."""
     colour = bytes(random.randrange(256) for _ in range(3))
     rows = (b"\x00" + colour * SIDE_PIXELS) * SIDE_PIXELS
     header = _chunk(b"IHDR", struct.pack(">IIBBBBB", SIDE_PIXELS, SIDE_PIXELS, 8, 2, 0, 0, 0))
@@ -92,9 +91,9 @@ AT_CLIENT, AT_PROXY, AT_ORIGIN = map(first_interface, ("client", "proxy", "origi
 def web_testbed(
     context: Run, folder: Path, rtt_s: float, bw_mbit: float, objects: Sequence[str] = (), **drawing: Any
 ) -> Testbed:
-    """Return the testbed of the web topology, with origin and proxy or their replacements; the origin serves `folder`.
+    """Return the emulated network of the web topology, whose origin serves `folder`, with replaced origin or proxy.
 
-    `objects`: those that its page references; `drawing`: further parameters of the topology.
+    `objects`: paths that the page references; `drawing`: further parameters of the topology.
     """
     topo = WebTopo(bw=bw_mbit, delay=f"{rtt_s / 2 * 1e6:.0f}us", root=str(folder), **drawing)
     origin, proxy = context.replacements.get("origin"), context.replacements.get("proxy")
@@ -109,31 +108,31 @@ def web_testbed(
 
 
 def access_path(rtt_s: float, bw_mbit: float) -> EmulatedPath:
-    """Return the path of the fidelity certificate."""
+    """Return the path whose delay and rate the fidelity certificate compares with the configured ones."""
     return EmulatedPath("client", "origin", ORIGIN_ADDRESS, rtt_s, bw_mbit * 1e6)
 
 
 def base_url(context: Run, strategy: str) -> str:
-    """Return the origin's URL for a strategy."""
+    """Return the origin's URL for a strategy, since a replaced origin may use one port for each protocol."""
     origin = context.replacements.get("origin")
     port = origin.port(strategy) if origin else DEFAULT_PORT
     return f"http://{NAME}" + ("" if port == DEFAULT_PORT else f":{port}")
 
 
 def origin_name(context: Run) -> str:
-    """Return the origin's name for the report."""
+    """Return name and version of the origin server, for the report."""
     origin = context.replacements.get("origin")
     return origin.describe() if origin else "services.http.origin"
 
 
 def proxy_mode(context: Run) -> str:
-    """Return the proxy's mode: forward where it supports it."""
+    """Return the mode in which the proxy runs: a replaced proxy's first supported mode, else forward."""
     proxy = context.replacements.get("proxy")
     return proxy.modes[0] if proxy and proxy.modes else "forward"
 
 
 def proxy_name(context: Run) -> str:
-    """Return the proxy's name for the report."""
+    """Return name and version of the proxy, for the report."""
     proxy = context.replacements.get("proxy")
     return proxy.describe() if proxy else "services.http.proxy"
 
@@ -145,7 +144,7 @@ def loads_in(
     windows: Mapping[str, Sequence[Window]],
     files: Mapping[str, Files],
 ) -> dict[str, list[PageLoad]]:
-    """Return the page loads at an interface within each window, with the files of the page by the same names."""
+    """Return the page loads captured within each named time span; `files`: the expected content by the same names."""
     origin = context.replacements.get("origin")
     every = page_load(captured, interface, {DEFAULT_PORT, *(origin.ports.values() if origin else ())})
     return {
@@ -154,24 +153,24 @@ def loads_in(
 
 
 def has_response(load: PageLoad) -> bool:
-    """Return True if a load has a response in its packets, so that it can be timed."""
+    """Return True if the capture has a response of a page load, so that its duration is defined."""
     return any(one.response is not None for one in load.exchanges)
 
 
 def delivered(loads: Iterable[PageLoad]) -> bool:
-    """Return True if all these loads delivered the files of their page, so that their times are evidence."""
+    """Return True if all page loads delivered the files of their page, so that their durations are comparable."""
     return all(undelivered(load, load.files or {}) is None for load in loads)
 
 
 def failure_seen(loads: Sequence[PageLoad]) -> str:
-    """Return the fault that the packets of failed loads show, as a clause; empty without one."""
+    """Return a clause with the first fault that the packets of failed page loads show; empty without one."""
     found = (undelivered(load, load.files or {}) for load in loads if load.conversations)
     wrong = next((one for one in found if one is not None), None)
     return f"; in the packets, {wrong.evidence}" if wrong is not None else ""
 
 
 def timing(load: PageLoad, watch: MachineWatch | None = None) -> Timing:
-    """Return the total time of a page load and its terms, from its packets; with a watch, its disturbance as well."""
+    """Return duration and terms of a page load from its packets; with a watch, the machine's disturbance as well."""
     found = decompose(load)
     timed = Timing(found.total_s, found.terms)
     if watch is None:
@@ -188,7 +187,7 @@ def left_out(
     at: str = AT_CLIENT,
     waiting: Collection[str] = (),
 ) -> dict[str, dict[str, float]]:
-    """Return the terms that the closed form of each case lacks, by name, in seconds: those of its median load.
+    """Return, by case, the terms in seconds that the closed form of a page load leaves out (medians over its loads).
 
     window, acknowledgements, server_waits, and waiting: see pathmodel.replay; framing: octets that are neither requests
     nor responses, and segments that are shorter than they could be. Empty where TCP lost a segment.
@@ -201,16 +200,16 @@ def left_out(
 
 
 def sample_of(load: PageLoad, at: str) -> Sample:
-    """Return a page load as a sample, from its first frame to its last as in `decompose`."""
+    """Return the time span of a page load, from its first SYN to the end of its last response."""
     responses = [one.response.last_ns for one in load.exchanges if one.response is not None]
     return Sample(at, min(one.connection.syn.time_ns for one in load.conversations), max(responses))
 
 
 def framing_s(load: PageLoad, rate_bps: float) -> float:
-    """Return the transmission time of a page load's octets beyond those of the closed form, in seconds.
+    """Return the transmission time in seconds of a page load's octets beyond those that the closed form counts.
 
-    The closed forms count one request a round, of the largest size, and each response in as few segments as can be. A
-    connection preface, settings, several requests in one segment and short segments come on top of that.
+    The closed form counts one request a round, of the largest size, and each response in as few segments as possible.
+    Further octets are the connection preface, settings, several requests in one segment, and headers of short segments.
     """
     size = request_size(load)
     return sum(_framing_s(conversation, rate_bps, size) for conversation in load.conversations)
@@ -222,7 +221,7 @@ def _framing_s(conversation: Conversation, rate_bps: float, request_size_bytes: 
         return 0.0
     connection, extra_s = conversation.connection, 0.0
     last_ns = max(response.last_ns for _, response in answered)
-    # A round starts with a request sent after all earlier responses.
+    # A round starts with a request that the client sends after all earlier responses.
     answered_ns = connection.syn.time_ns
     for request, response in sorted(answered, key=lambda each: each[0].first_ns):
         if request.first_ns >= answered_ns:
@@ -236,9 +235,9 @@ def _framing_s(conversation: Conversation, rate_bps: float, request_size_bytes: 
 
 
 def turns_framing_s(exchanges: Sequence[Exchange], rate_bps: float) -> float:
-    """Return the transmission time of consecutive exchanges beyond that of the closed form, in seconds; see framing_s.
+    """Return the transmission time in seconds of consecutive exchanges beyond the octets that the closed form counts.
 
-    The closed form has a request of the largest size per exchange, and each response in as few segments as can be.
+    The closed form counts a request of the largest size per exchange, and each response in as few segments as possible.
     """
     answered = [(one.request, one.response) for one in exchanges if one.response is not None]
     largest = max((len(request.octets) for request, _ in answered), default=0)
@@ -251,10 +250,10 @@ def turns_framing_s(exchanges: Sequence[Exchange], rate_bps: float) -> float:
 
 
 def response_sizes(load: PageLoad) -> list[int]:
-    """Return the octets of the responses on the link, header and content."""
+    """Return the size in octets of each response of a page load, header section and content."""
     return [len(one.response.octets) for one in load.exchanges if one.response is not None]
 
 
 def request_size(load: PageLoad) -> int:
-    """Return the octets of the largest request of a load."""
+    """Return the size in octets of the largest request of a page load."""
     return max(len(one.request.octets) for one in load.exchanges)

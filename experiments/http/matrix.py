@@ -26,7 +26,7 @@ from topologies.emulation.watch import ServerDied
 from topologies.web import WebTopo
 
 OBJECTS, SIZE_BYTES, SEED = 3, 3000, 1
-# Strategy of lab7's client -> protocol that the packets must show.
+# Protocol that the packets must show, by strategy of lab7's client.
 OUR_STRATEGIES: Mapping[str, str] = {
     "1.0-serial": "1.0",
     "1.0-parallel": "1.0",
@@ -36,7 +36,7 @@ OUR_STRATEGIES: Mapping[str, str] = {
     "2-upgrade": "2-upgrade",
     "2-push": "2-push",
 }
-# Protocol -> strategy by which a server's registry entry declares it.
+# Strategy by which a server's registry entry declares a protocol, by protocol.
 NEEDS: Mapping[str, str] = {
     "1.0": "1.0-serial",
     "1.1": "1.1-persistent",
@@ -48,7 +48,7 @@ NEEDS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class _Column(Column):
-    """A client and the protocol of its load; of lab7's own client the strategy."""
+    """Column of the HTTP matrix: a client, and the protocol (for lab7's own client the strategy) of its page load."""
 
     what: str
 
@@ -59,7 +59,7 @@ class _Column(Column):
 
     @property
     def needs(self) -> str:
-        """Strategy by which a server of the registry declares the protocol."""
+        """Strategy that a server's registry entry must list for this column to apply."""
         return self.what if self.client is None else NEEDS[self.what]
 
 
@@ -69,7 +69,7 @@ def _columns() -> list[_Column]:
 
 
 def run(context: MatrixRun) -> list[Cell]:
-    """Fill the matrix, a row at a time."""
+    """Load a page with every client from every origin, one origin at a time, and return the cells."""
     site = Path("/run") / f"site-{context.folder.name}"
     paths = make_site(site, OBJECTS, SIZE_BYTES, SEED)
     files = site_files(paths)
@@ -112,7 +112,7 @@ def _row(context: MatrixRun, server: Implementation | None, site: Path, files: M
 def _fetch_all(
     bed: Testbed, server: Implementation | None, objects: list[str]
 ) -> Iterator[tuple[_Column, Window | str]]:
-    """Load the page with every client; yield the time span of each load, or the client's error."""
+    """Load the page with each column's client; yield (column, time span of the load or error text)."""
     host = bed.host("client")
     ours = OurClient(host)
     for column in _columns():

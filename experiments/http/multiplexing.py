@@ -53,7 +53,7 @@ FRAME_BYTES = 16384
 
 
 def run(context: Run) -> Outcome:
-    """Measure both strategies, decide the claims, compare times with theory."""
+    """Measure the small object's delay by pipelining and by HTTP/2, decide claims H11 and H12, compare with theory."""
     rtt_s, bw = context.parameters["rtt"], context.parameters["bw"]
     with site_folder(context) as folder:
         names = _make_objects(context, folder)
@@ -66,7 +66,7 @@ def run(context: Run) -> Outcome:
     captured = lab.read_capture()
     every: Mapping[str, Files] = dict.fromkeys(windows, files)
     loads = loads_in(context, captured, AT_CLIENT, windows, every)
-    # Times of loads that did not deliver their files are no evidence.
+    # Leave out the times of strategies whose page loads did not deliver all files.
     good = [strategy for strategy, some in loads.items() if strategy not in failures and delivered(some)]
     omitted = {strategy: _left_out(captured, lab.bed.topo, loads[strategy], bw * 1e6) for strategy in good}
     timings = {_name(strategy): [_timing(load, lab.watch) for load in loads[strategy]] for strategy in good}
@@ -111,7 +111,7 @@ def _make_objects(context: Run, folder: Path) -> list[str]:
 def _work(
     client: OurClient, context: Run, names: Sequence[str], watch: MachineWatch
 ) -> tuple[dict[str, list[Window]], dict[str, str]]:
-    """Load by both strategies; return the time spans and the failures, by strategy."""
+    """Load all objects by both strategies; return (time spans, error texts) by strategy."""
     windows: dict[str, list[Window]] = {PIPELINED: [], MULTIPLEXED: []}
     failures: dict[str, str] = {}
     for number in range(context.repeat + 1):
@@ -136,7 +136,7 @@ def _small(load: PageLoad) -> Exchange:
 
 
 def _timing(load: PageLoad, watch: MachineWatch) -> Timing:
-    """Return the time from the first small object's request, sent, to the last octet of its response, received."""
+    """Return the time from the end of the first small object's request to the end of its response, with terms."""
     exchange = _small(load)
     if exchange.response is None:
         raise EmulationError("the small object did not arrive whole: see the capture")
@@ -146,23 +146,23 @@ def _timing(load: PageLoad, watch: MachineWatch) -> Timing:
 
 
 def _theory(strategy: str, load: PageLoad, context: Run) -> Theory:
-    """Return the theory: RTT, and the transmission of the octets ahead of the small object and of its own."""
+    """Return the closed form: RTT plus the transmission times of the small object and of the octets ahead of it."""
     rate_bps = context.parameters["bw"] * 1e6
     rtt_s = context.parameters["rtt"] + transmission_time_s(request_size(load), rate_bps)
     large, small = (_response_size(load, name) for name in (LARGE, SMALL))
     before = large if strategy == PIPELINED else min(large, FRAME_BYTES)
     waiting_s, small_s = transmission_time_s(before, rate_bps), transmission_time_s(small, rate_bps)
     if strategy == PIPELINED:
-        # The small response starts after the end of the large one.
+        # By pipelining, the small object's response starts after the end of the large one.
         terms = {"request": rtt_s + waiting_s + small_s, "transmission": 0.0}
         return Theory(sum(terms.values()), terms, "RTT + X(large) + X(small)", KUROSE_ROSS)
-    # Order on the wire: HEADERS frames of all responses, one DATA frame of the large object, the small object.
+    # By HTTP/2, HEADERS frames of all responses and one DATA frame of the large object precede the small object.
     terms = {"request": rtt_s, "transmission": waiting_s + small_s}
     return Theory(sum(terms.values()), terms, "RTT + X(one frame) + X(small)", RFC_9113)
 
 
 def _left_out(captured: CaptureFile, topo: Topo, loads: Sequence[PageLoad], rate_bps: float) -> dict[str, float]:
-    """Return the terms that the closed form of these loads lacks, by name, in seconds: see http.lab.left_out."""
+    """Return the terms in seconds that the closed form leaves out, by name; see http.lab.left_out."""
     spans = [(one.request.last_ns, one.response.last_ns) for one in map(_small, loads) if one.response is not None]
     try:
         found = omitted_terms(captured, topo, [Sample(AT_CLIENT, *span) for span in spans])
@@ -173,7 +173,7 @@ def _left_out(captured: CaptureFile, topo: Topo, loads: Sequence[PageLoad], rate
 
 
 def _framing_s(load: PageLoad, rate_bps: float) -> float:
-    """Return the transmission time before the small object's end beyond that of the closed form, in seconds.
+    """Return the transmission time in seconds of octets before the small object's end that the closed form lacks.
 
     Counted are requests in the segment of the first one, frames other than DATA, and the octets behind the small object
     in its last segment.
@@ -185,7 +185,7 @@ def _framing_s(load: PageLoad, rate_bps: float) -> float:
     if isinstance(conversation, Http2Conversation):
         large_bytes = min(large_bytes, FRAME_BYTES)
         other = sum(frame.size_bytes for frame in conversation.server_frames if frame.kind != Kind.DATA)
-        # Assume round robin, independently of the small object's actual position.
+        # Count the octets that round robin sends before the small object's end, wherever the origin really sent it.
         needed = math.ceil((large_bytes + other + small_bytes) / MSS_BYTES) * MSS_BYTES
         carrying = [min(needed, sum(size for _, size in served))]
     else:

@@ -48,9 +48,9 @@ from experiments.http.theory import STRATEGIES, http_page_load
 from experiments.http.wire.page_load import PageLoad
 
 MULTIPLEXED = "2"
-# Strategy -> the claim on its time.
+# Claim on the page load time of a strategy, by strategy.
 CLAIMS = dict(zip(STRATEGIES, ("H6", "H7", "H8", "H9", "H14", "H13"), strict=True))
-# (strategy, number of objects) -> time spans of the loads, and the error of a failed one (empty: none).
+# Time spans of page loads and the error text of a failed one (empty: none), by strategy and number of objects.
 Tried = dict[tuple[str, int], tuple[list[Window], str]]
 NOTE = (
     "points: measured (median); solid: the textbook's formula; dashed: with slow start, "
@@ -60,7 +60,7 @@ NOTE = (
 
 @dataclass(frozen=True)
 class Point:
-    """A page by one strategy at one RTT: its samples, the textbook's time and the time with slow start."""
+    """Point of the sweep (strategy, number of objects, RTT): measured times, and theory without and with slow start."""
 
     strategy: str
     objects: int
@@ -71,11 +71,11 @@ class Point:
 
     @property
     def name(self) -> str:
-        """Name of the point in reports."""
+        """Name of the point in reports, such as `2, n=10, RTT 50 ms`."""
         return _name(self.strategy, self.objects, self.rtt_s)
 
     def comparison(self) -> Comparison:
-        """Compare the samples with the formula with slow start."""
+        """Return the comparison of the measured times with the closed form that includes slow start."""
         return Comparison.of(self.name, self.timings, self.refined, tolerance(tolerance_of_round_trips(self.rtt_s)))
 
 
@@ -85,14 +85,14 @@ def _name(strategy: str, objects: int, rtt_s: float) -> str:
 
 @dataclass
 class SweepResults:
-    """Results of the loads: points, the loads by HTTP/2, and by claim the first undelivered page of its strategy."""
+    """Results of the sweep: points, page loads by HTTP/2, and a failed verdict by claim for undelivered pages."""
 
     points: list[Point] = field(default_factory=list)
     multiplexed: list[PageLoad] = field(default_factory=list)
     failures: dict[str, Verdict] = field(default_factory=dict)
 
     def fail(self, name: str, strategy: str, loads: Sequence[PageLoad], said: str) -> None:
-        """Record a point with an undelivered page; `said`: the client's error, empty without one."""
+        """Record the claim of a strategy as failed by an undelivered page; `said`: the client's error, or empty."""
         why = f"could not be loaded: {said}" if said else "was not delivered"
         wrong = (undelivered(load, load.files or {}) for load in loads if load.conversations)
         frames = [one.frame for one in wrong if one is not None][:1]
@@ -100,7 +100,7 @@ class SweepResults:
         self.failures.setdefault(claim, failed(claim, f"{name}: the page {why}{failure_seen(loads)}.", frames))
 
     def claims(self) -> list[Verdict]:
-        """Return the verdicts: H14, if a page was loaded by HTTP/2, and the failed claims."""
+        """Return the verdicts: claim H14 if a page was loaded by HTTP/2, and the failed claims."""
         verdicts = dict(self.failures)
         if self.multiplexed:
             verdicts.setdefault("H14", http2.decide_concurrent_streams(self.multiplexed))
@@ -108,7 +108,7 @@ class SweepResults:
 
 
 def run(context: Run) -> Outcome:
-    """Measure every point, in one emulated network per RTT."""
+    """Load pages by every strategy in one emulated network per RTT, and compare page load times with theory."""
     asked = context.parameters
     found = SweepResults()
     evidence = Evidence()
@@ -132,7 +132,7 @@ def _capture_name(rtt_s: float) -> str:
 
 
 def _at(context: Run, rtt_s: float, evidence: Evidence, found: SweepResults) -> str:
-    """Measure all points at one RTT in a network of its own; return the client's name."""
+    """Measure all points at one RTT in an emulated network; return name and version of the client."""
     asked = context.parameters
     with site_folder(context) as folder:
         pages = {
@@ -161,10 +161,10 @@ def _at(context: Run, rtt_s: float, evidence: Evidence, found: SweepResults) -> 
 
 
 def _work(context: Run, client: PageClient, pages: Mapping[int, Sequence[Path]], watch: MachineWatch) -> Tried:
-    """Load every page by every strategy that client and origin support."""
+    """Load every page by each strategy that client and origin support; return time spans or errors."""
     supported = [name for name in context.parameters["strategies"] if _supported(context, client.supports(name), name)]
     for name in supported:
-        # A first load warms up client and origin; it is captured, but not measured.
+        # The first load warms up client and origin; the load is captured, but not measured.
         with contextlib.suppress(LoadFailedError):
             _load(context, client, name, pages[min(pages)])
     tried: Tried = {}
@@ -186,7 +186,7 @@ def _supported(context: Run, client_can: bool, strategy: str) -> bool:
 
 
 def _load(context: Run, client: PageClient, strategy: str, page: Sequence[Path]) -> Window:
-    """Load one page; return the time span. Raises LoadFailedError."""
+    """Load one page by a strategy; return the time span. Raises LoadFailedError."""
     url = f"{base_url(context, strategy)}/{page[0].parent.name}/"
     return client.load(strategy, url, sorted(url + path.name for path in page[1:]))
 

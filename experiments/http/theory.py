@@ -39,12 +39,12 @@ RFC_9113 = "RFC 9113, sections 5 and 8.4"
 
 @dataclass(frozen=True)
 class _Form:
-    """Round trips of a strategy as functions of n.
+    """Numbers of handshakes and request round trips of a strategy (None: one for each of the n objects).
 
-    awaited: number of responses that the client waits for with nothing else arriving.
+    awaited: number of responses that the client waits for while nothing else arrives.
     """
 
-    handshakes: int | None  # None: one for each object
+    handshakes: int | None
     requests: int | None
     awaited: int | None
     source: str
@@ -73,13 +73,13 @@ def http_page_load(
     request_size_bytes: int | None = None,
     slow_start: bool = False,
 ) -> Theory:
-    """Return the load time of a page of these objects, the base page first.
+    """Return the closed form of a page's load time; `sizes_bytes`: its objects' sizes, the base page first.
 
-    sizes_bytes: of the bodies; head_size_bytes: added to each for its status line and header section; rate_bps: of the
-    bottleneck, None if unlimited (X = 0); request_size_bytes: of a request, None if `rtt_s` includes the frames of a
-    handshake and of a request. The transmission time of each awaited response is divided as the judge divides it: its
-    first segment under request, the rest under transmission. slow_start: add `page_stall_s` to transmission. Raises
-    KeyError for an unknown strategy, ValueError for an empty page.
+    head_size_bytes: added to each size for status line and header section; rate_bps: of the bottleneck, None if
+    unlimited (X = 0); request_size_bytes: of a request, None if `rtt_s` includes the frames of a handshake and of a
+    request. An awaited response's transmission time is divided as in a capture: the first segment counts as request,
+    the rest as transmission. slow_start: add `page_stall_s` to transmission. Raises KeyError for an unknown strategy,
+    ValueError for an empty page.
     """
     form, n = _FORMS[strategy], len(sizes_bytes)
     if n == 0:
@@ -100,7 +100,7 @@ def http_page_load(
         if count is None:
             load.trips(term, n=1, frames_s=frames_s, more_s=more_s)
         else:
-            # A base page without references has no second round.
+            # A page of one object has no second round, hence at_most=n.
             load.trips(term, count, at_most=n, frames_s=frames_s, more_s=more_s)
     if slow_start:
         stall_s = page_stall_s(strategy, rtt_s, sizes, rate_bps, mss_bytes)
@@ -113,7 +113,7 @@ def http_page_load(
 def within_initial_window(
     strategy: str, sizes_bytes: Sequence[int], head_size_bytes: int = 0, mss_bytes: int = MSS_BYTES
 ) -> bool:
-    """Return whether the formula of this strategy holds for these sizes: every burst fits the initial window.
+    """Return whether every burst of a page load fits TCP's initial window, so that the strategy's formula holds.
 
     A burst is the data of a server on one connection without input from the client in between: one response, or, with
     pipelining and HTTP/2, all referenced objects together; with push, the whole page.
@@ -131,7 +131,7 @@ def within_initial_window(
 def page_stall_s(
     strategy: str, rtt_s: float, sizes_bytes: Sequence[int], rate_bps: float | None = None, mss_bytes: int = MSS_BYTES
 ) -> float:
-    """Return the time for which slow start leaves the link idle during a page load.
+    """Return the time in seconds for which slow start leaves the link idle during a page load.
 
     On one connection the window has grown by every segment acknowledged before (RFC 5681 section 3.1); parallel
     connections stall at the same time, the longest of them counts.

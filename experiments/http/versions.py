@@ -48,7 +48,7 @@ from experiments.http.lab import (
 from experiments.http.theory import http_page_load, within_initial_window
 from experiments.http.wire.page_load import Files, PageLoad
 
-# strategy: the claim about its time and its packets
+# Claim about a strategy's page load time, and the function that decides it from packets, by strategy.
 STRATEGY_CLAIMS: Mapping[str, tuple[str, Callable[[Sequence[PageLoad]], Verdict]]] = {
     "1.0-serial": ("H6", judge_strategies.decide_serial_connections),
     "1.0-parallel": ("H7", judge_strategies.decide_parallel_connections),
@@ -59,7 +59,7 @@ STRATEGY_CLAIMS: Mapping[str, tuple[str, Callable[[Sequence[PageLoad]], Verdict]
 }
 STRATEGIES = tuple(STRATEGY_CLAIMS)
 NON_PERSISTENT = ("1.0-serial", "1.0-parallel")
-# The second page, to vary n: factor of the number of objects, and their size, within the initial window.
+# A second page has MORE_TIMES as many objects; their size in octets keeps all of them within TCP's initial window.
 MORE, MORE_TIMES, MORE_SIZE_BYTES = "2, more objects", 3, 1200
 ORDERS = ("in order", "reversed")
 Loads = Mapping[str, list[PageLoad]]
@@ -67,9 +67,9 @@ Loads = Mapping[str, list[PageLoad]]
 
 @dataclass
 class Workload:
-    """Time spans of the loads by name, and the failures with their attempts.
+    """Time spans of the page loads by name, and the errors and time spans of the failed ones.
 
-    `warm_ups` are the loads of the first round, in which nothing is measured.
+    `warm_ups` are the time spans of the first round, which is not measured.
     """
 
     windows: dict[str, list[Window]] = field(default_factory=dict)
@@ -78,14 +78,14 @@ class Workload:
     warm_ups: dict[str, list[Window]] = field(default_factory=dict)
 
     def fail(self, name: str, error: LoadFailedError) -> None:
-        """Record a failed load."""
+        """Record the error and the time span of a failed page load."""
         self.failures[name] = str(error)
         self.tried[name] = [] if error.window is None else [error.window]
 
 
 @dataclass(frozen=True)
 class Captured:
-    """Page loads of the capture by name: at the client, at the origin, failed ones, warm-ups."""
+    """Captured page loads by name: at the client, at the origin, failed ones and warm-up loads."""
 
     loads: Loads
     at_origin: Loads
@@ -93,14 +93,14 @@ class Captured:
     warm_ups: Loads
 
     def every(self, *names: str) -> list[PageLoad]:
-        """Return the loads of these names with any packets at the client, failed or not."""
+        """Return the page loads of these names that left packets at the client, failed ones included."""
         either = (load for name in names for some in (self.loads, self.tried) for load in some.get(name, []))
         return [load for load in either if load.conversations]
 
 
 @dataclass(frozen=True)
 class Pages:
-    """The two pages on the origin: the names of their files, the page first, and their octets by path."""
+    """Two pages on the origin: names of their files, the base page first, and content by URL path."""
 
     names: list[str]
     files: Files
@@ -108,14 +108,14 @@ class Pages:
     more_files: Files
 
     def files_by_name(self) -> dict[str, Files]:
-        """Return the expected files of each kind of load, by the name of the load."""
-        # Loads of single objects request the page by its file name, too, instead of by the path /.
+        """Return the expected files (content by URL path) of each kind of page load, by its name."""
+        # Loads of single objects request the base page by its file name instead of the path /.
         single = {f"/{name}".encode(): octets for name, octets in zip(self.names, self.files.values(), strict=True)}
         return {**dict.fromkeys(STRATEGIES, self.files), **dict.fromkeys(ORDERS, single), MORE: self.more_files}
 
 
 def run(context: Run) -> Outcome:
-    """Measure all loads, decide the claims, compare times with theory."""
+    """Load pages by every strategy, decide claims H1 to H10 and H12 to H14, and compare times with theory."""
     rtt_s, bw = context.parameters["rtt"], context.parameters["bw"]
     with site_folder(context) as folder:
         pages = _make_pages(context, folder)
@@ -149,7 +149,7 @@ def _seen(context: Run, captured: CaptureFile, workload: Workload, pages: Pages)
         loads_in(context, captured, AT_CLIENT, some, files) for some in (workload.tried, workload.warm_ups)
     )
     for name in [name for name, some in loads.items() if not all(has_response(load) for load in some)]:
-        # The client reported no failure, but its packets show no response.
+        # Count a page load without a captured response as failed, although the client reported no error.
         workload.failures[name] = "no whole response to it is in the capture"
         tried[name] = loads.pop(name)
     return Captured(loads, at_origin, tried, warm_ups)
@@ -169,7 +169,7 @@ def _paths(names: Sequence[str], prefix: str = "/") -> list[str]:
 
 
 def _work(client: PageClient, context: Run, pages: Pages, watch: MachineWatch) -> Workload:
-    """Load the pages by every strategy in turns, then single objects in two orders."""
+    """Load the pages by every strategy in turn, then single objects in two orders; return the time spans."""
     done = Workload()
     origin = context.replacements.get("origin")
     base = {name: base_url(context, name) for name in STRATEGIES}
@@ -180,7 +180,7 @@ def _work(client: PageClient, context: Run, pages: Pages, watch: MachineWatch) -
     ]
     plan = [(name, name, "/", pages.names) for name in supported]
     plan += [(MORE, "2", "/more/", pages.more)] if "2" in supported else []
-    # The first round warms up client and origin; it is captured, but not measured.
+    # The first round warms up client and origin; the round is captured, but not measured.
     rounds = [(number, *each) for number in range(context.repeat + 1) for each in plan]
     for position, (number, label, strategy, place, names) in enumerate(rounds):
         context.step(f"{label}, {number or 'warming up'} of {context.repeat}", 0.1 + 0.7 * position / len(rounds))
@@ -201,7 +201,7 @@ def _work(client: PageClient, context: Run, pages: Pages, watch: MachineWatch) -
 
 
 def _can_load_single(supported: Sequence[str], context: Run) -> bool:
-    """Return True if single objects can be loaded: lab7's client does that by HTTP/1.1, which some origins lack."""
+    """Return True if client and origin can load single objects, for which lab7's client needs HTTP/1.x."""
     if "origin" not in context.replacements or "client" in context.replacements:
         return bool(supported)
     return any(name in STRATEGIES[:4] for name in supported)
@@ -219,7 +219,7 @@ def _single_objects(client: PageClient, context: Run, urls: Sequence[str], done:
 
 
 def _theory(name: str, load: PageLoad, context: Run) -> tuple[Theory, bool]:
-    """Return the formula's prediction for a load, and True if it applies: no burst exceeds the initial window."""
+    """Return (closed form of a page load, True if the form applies because no burst exceeds TCP's initial window)."""
     sizes, strategy, asked = response_sizes(load), "2" if name == MORE else name, context.parameters
     theory = http_page_load(strategy, asked["rtt"], sizes, asked["bw"] * 1e6, request_size_bytes=request_size(load))
     return theory, within_initial_window(strategy, sizes)
@@ -260,7 +260,7 @@ def _stateless(seen: Captured, workload: Workload) -> list[Verdict]:
             return [failed("H4", f"Single objects, {order}: they could not be loaded: {said}.")]
     if not all(seen.loads.get(order) for order in ORDERS):
         return []
-    # With pipelining, reordered responses would look like different ones.
+    # Leave out pipelined loads, in which reordered responses would look like different responses.
     one_by_one = STRATEGIES[:3]
     others = [*(load for name in one_by_one for load in seen.warm_ups.get(name, [])), *seen.every(*one_by_one)]
     first, second = (seen.loads[order][0] for order in ORDERS)
@@ -271,7 +271,7 @@ def _one_object_each(seen: Captured, workload: Workload) -> list[Verdict]:
     for name in NON_PERSISTENT:
         if name in workload.failures:
             return [failed("H5", _not_loaded(name, seen, workload))]
-    # Decide at the server which side closes first: at the client the two FINs may cross.
+    # Use the capture at the origin to decide which side closes first, since two FINs may cross on the way.
     loads = [load for name in NON_PERSISTENT for load in seen.at_origin.get(name, [])]
     return [judge_http.decide_connection_per_object(loads)] if loads else []
 
@@ -292,7 +292,7 @@ def _of_strategy(
     verdict = decide([load for each in chosen for load in seen.loads[each]])
     for each in chosen:
         if each not in comparisons:
-            # A load that did not deliver its files has failed; its time is no evidence.
+            # Skip a page load that did not deliver its files, since its time is not compared.
             continue
         one = comparisons[each]
         if not one.within and verdict.verdict == "shown" and not _theory(each, seen.loads[each][0], context)[1]:

@@ -179,7 +179,6 @@ class GivenZones:
             at = target
         return aliases, self.values(at, rtype)
 
-
     def answered(self, response: DnsMessage, name: str, rtype: str, whole: bool = True) -> None:
         """Raise Contradiction unless a response's answer section is exactly the answer that the zones give.
 

@@ -245,7 +245,7 @@ def _asks_for_password(traffic: FtpTraffic) -> Finding:
 
 
 def _wrong_password(traffic: FtpTraffic, right: FtpExchange) -> FtpExchange:
-    """Return a PASS with a wrong password. Raises Contradiction if it succeeds, or a later command that needs a login."""
+    """Return a PASS with a wrong password. Raises Contradiction if the PASS or a later command is accepted."""
     for session in traffic.sessions:
         for place, one in enumerate(session.exchanges):
             if one.command.verb != "PASS" or one.command.argument == right.command.argument:

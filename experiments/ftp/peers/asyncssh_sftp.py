@@ -55,7 +55,7 @@ async def get(host: str, port: str, user: str, password: str, name: str, into: s
 
 
 def main(argv: list[str]) -> int:
-    """Run the SFTP server or client. An error of asyncssh ends the process; the last line of standard error names it."""
+    """Run the SFTP server or client; an error of asyncssh ends the process and is the last line of standard error."""
     what, *words = argv
     asyncio.run(serve(*words) if what == "serve" else get(*words))
     return 0

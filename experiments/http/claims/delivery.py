@@ -19,30 +19,30 @@ from experiments.http.wire.http1 import Exchange, Message
 from experiments.http.wire.page_load import Files, PageLoad
 
 OK = b"200"
-# RFC 9112 section 3.2.2: a server must accept absolute-form as well.
+# ABSOLUTE matches the scheme and authority of an absolute-form request-target (RFC 9112 section 3.2.2).
 ABSOLUTE = re.compile(rb"(?i)http://[^/?]*")
-# RFC 9110 section 8.4.1: content coding, and zlib's window bits for it (RFC 1950, RFC 1952).
+# zlib's window bits by content coding (RFC 9110 section 8.4.1): 31 decodes gzip, 15 decodes zlib data.
 WINDOW_BITS: Mapping[bytes, int] = {b"gzip": 31, b"x-gzip": 31, b"deflate": 15}
-# Maximum size of header and trailer of these codings (RFC 1952 section 2.3), with a margin.
+# Assumed maximum size in octets of a gzip or zlib header and trailer (RFC 1952 section 2.3), with a margin.
 CODING_OVERHEAD_BYTES = 1024
 
 
 @dataclass(frozen=True)
 class Undelivered:
-    """Reason why a load did not deliver its page: one clause, and the frame that shows it."""
+    """Reason why a page load did not deliver its files: a clause, and the number of the frame that shows it."""
 
     evidence: str
     frame: int
 
 
 class _CodingError(ValueError):
-    """The content cannot be decoded; the message has the reason."""
+    """The content coding of a response is unknown or its content is malformed; the message has the reason."""
 
 
 def undelivered(load: PageLoad, files: Files, as_page: bool = True) -> Undelivered | None:
-    """Return the reason why a load did not deliver these files (by path, the page first), None if it did.
+    """Return the reason why a page load did not deliver these files, None if it did.
 
-    `as_page` False: the files may be requested in any order, and more than once.
+    `files`: content by path, the page first. `as_page` False: files may be requested in any order, and more than once.
     """
     if not load.conversations:
         return Undelivered("no connection was opened", 0)
@@ -67,7 +67,7 @@ def undelivered(load: PageLoad, files: Files, as_page: bool = True) -> Undeliver
 
 
 def difference(exchange: Exchange, file: bytes) -> Undelivered | None:
-    """Return the difference of an exchange's response from this file with status 200, None without one."""
+    """Return the reason why an exchange did not deliver this file with status 200, None if it did."""
     name, response = _text(path_of(exchange)), exchange.response
     if response is None:
         frame = exchange.request.frames[0]
@@ -79,7 +79,7 @@ def difference(exchange: Exchange, file: bytes) -> Undelivered | None:
 
 
 def response_difference(response: Message, file: bytes) -> str | None:
-    """Return the difference of a response from this file with status 200, as a clause; None without one."""
+    """Return as a clause how a response differs from this file with status 200; None if it does not differ."""
     status = response.start_line[1]
     if status != OK:
         return f"its status is {_text(status)}, not 200"
@@ -98,16 +98,16 @@ def response_difference(response: Message, file: bytes) -> str | None:
 
 
 def content_of(response: Message, limit: int | None = None) -> bytes:
-    """Decode the content codings of a response, `limit` octets at most. Raises ValueError."""
+    """Decode the content codings of a response, up to `limit` octets. Raises ValueError for an unknown coding."""
     codings = [part.strip().lower() for value in response.values(b"content-encoding") for part in value.split(b",")]
     content = response.body
-    # RFC 9110 section 8.4: the codings are listed in the order in which they were applied.
+    # Decode in reverse: Content-Encoding lists codings in the order of their application (RFC 9110 section 8.4).
     for coding in reversed(codings):
         if coding in (b"", b"identity"):
             continue
         if coding not in WINDOW_BITS:
             raise _CodingError(f"its content coding is {_text(coding)}")
-        # An intermediate coding may be slightly longer than the content.
+        # Allow twice the limit and a header for the output of each decoding step, which may be longer than the content.
         content = _inflated(content, coding, None if limit is None else 2 * limit + CODING_OVERHEAD_BYTES)
     return content if limit is None else content[:limit]
 
@@ -124,7 +124,7 @@ def _inflated(content: bytes, coding: bytes, limit: int | None) -> bytes:
 
 
 def path_of(exchange: Exchange) -> bytes:
-    """Return the path of a request, which absolute-form has after scheme and authority."""
+    """Return the path and query of a request-target in origin-form or absolute-form."""
     return ABSOLUTE.sub(b"", exchange.target, count=1) or b"/" if exchange.target else exchange.target
 
 

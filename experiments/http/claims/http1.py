@@ -30,9 +30,9 @@ from experiments.http.wire.http1 import Conversation, Exchange, Message
 from experiments.http.wire.page_load import PageLoad
 
 HTTP_PORT = 80
-# RFC 9110 section 2.5: a response has no higher major version than its request.
+# VERSION_1 matches HTTP/1.x, as a response has no higher major version than its request (RFC 9110 section 2.5).
 VERSION_1 = re.compile(rb"HTTP/1\.[0-9]")
-# RFC 9110 section 15: a status code outside of this range is invalid.
+# STATUS matches status codes 100 to 599; other codes are invalid (RFC 9110 section 15).
 STATUS = re.compile(rb"[1-5][0-9]{2}")
 
 
@@ -42,10 +42,7 @@ def decide_delivered(
     check: Callable[[], Finding],
     as_page: bool = True,
 ) -> Verdict:
-    """Decide a claim on page loads, which also requires that they delivered their files.
-
-    `as_page`: see `undelivered`.
-    """
+    """Decide a claim by `check`, and also require that every page load delivered its files (see `undelivered`)."""
 
     def delivered() -> Finding:
         finding = check()
@@ -59,7 +56,7 @@ def decide_delivered(
 
 
 def require_delivered(load: PageLoad, as_page: bool = True) -> None:
-    """Require that a load delivered the files of its page, each by a response of its own."""
+    """Raise Contradiction unless a page load delivered all files of its page with status 200."""
     wrong = undelivered(load, load.files or {}, as_page)
     if wrong is not None:
         raise Contradiction(f"The page was not delivered: {wrong.evidence}.", wrong.frame)
@@ -101,12 +98,11 @@ def decide_response_grammar(claim: str, loads: Sequence[PageLoad]) -> Verdict:
 
 @decides("H4")
 def decide_statelessness(claim: str, first: PageLoad, second: PageLoad, others: Sequence[PageLoad] = ()) -> Verdict:
-    """Decide claim H4: the same requests in another order get the same responses, but for their Date.
+    """Decide claim H4: the same requests in another order get the same responses, Date field excepted.
 
-    `others` are all further loads: a request in them must have the same status and content as the same request, octet
-    by octet, elsewhere. Undecided if the two loads did not send the same requests, or sent them in the same order.
-    Failed also if the responses are equal, but not the origin's files: an origin may have changed its state before the
-    first load.
+    `others` are all further page loads: equal requests in them must get responses of equal status and content.
+    Undecided if the two loads did not send the same requests, or sent them in the same order. Failed also if the
+    responses are equal, but not the origin's files: an origin may have changed its state before the first load.
     """
     compared = [first, second, *(load for load in others if load.conversations)]
     unfit = _not_reordered(first, second)
@@ -142,7 +138,7 @@ def decide_statelessness(claim: str, first: PageLoad, second: PageLoad, others: 
 
 
 def _always_the_same(loads: Sequence[PageLoad]) -> None:
-    """Require equal status and content in the responses to equal requests of all loads."""
+    """Require that equal HTTP/1 requests of all page loads get responses of equal status and content."""
     known: dict[bytes, tuple[tuple[bytes, bytes], int]] = {}
     for exchange in (exchange for load in loads for exchange in load.exchanges):
         response = exchange.response
@@ -164,13 +160,13 @@ def _content(response: Message) -> bytes:
     try:
         return content_of(response)
     except ValueError:
-        # Content that cannot be decoded is compared as captured.
+        # Compare content that cannot be decoded in its encoded form.
         return response.body
 
 
 @decides("H5")
 def decide_connection_per_object(claim: str, loads: Sequence[PageLoad]) -> Verdict:
-    """Decide claim H5: HTTP/1.0, one object per connection, which the server closes after the response."""
+    """Decide claim H5: by HTTP/1.0 each connection carries one object, and the server closes it after the response."""
 
     def check() -> Finding:
         every = [conversation for load in loads for conversation in load.conversations]
@@ -188,7 +184,7 @@ def decide_connection_per_object(claim: str, loads: Sequence[PageLoad]) -> Verdi
 
 
 def response_of(exchange: Exchange) -> Message:
-    """Return the response of an exchange. Raises Contradiction without one."""
+    """Return the response of an exchange. Raises Contradiction if no whole response was captured."""
     if exchange.response is None:
         frame = exchange.request.frames[0]
         raise Contradiction(f"The request in frame {frame} gets no whole response.", frame)
@@ -196,7 +192,7 @@ def response_of(exchange: Exchange) -> Message:
 
 
 def only_exchange(conversation: Conversation, version: bytes) -> Exchange:
-    """Return the single exchange on a connection, which must be of this HTTP version."""
+    """Return the only exchange on a connection. Raises Contradiction for several, or for another HTTP version."""
     syn = conversation.connection.syn.frame
     sound(conversation)
     if len(conversation.exchanges) != 1:
@@ -210,7 +206,7 @@ def only_exchange(conversation: Conversation, version: bytes) -> Exchange:
 
 
 def of_version(exchange: Exchange, version: bytes) -> None:
-    """Require this HTTP version in the request."""
+    """Require that the request of an exchange has this HTTP version."""
     found, frame = exchange.request.start_line[2], exchange.request.frames[0]
     if found != version:
         raise Contradiction(f"The request in frame {frame} is {_text(found)}, not {_text(version)}.", frame)
@@ -236,7 +232,7 @@ def _opens_asks_gets(conversation: Conversation, port: int) -> None:
     if not conversation.exchanges:
         raise Contradiction(f"No request follows on the connection opened in frame {syn}.", syn)
     if conversation.exchanges[0].response is None:
-        # Malformed octets in place of a response are a better reason than its absence.
+        # Report malformed octets in place of a response, rather than a missing response.
         sound(conversation)
         response_of(conversation.exchanges[0])
     for exchange in conversation.exchanges:
@@ -245,7 +241,7 @@ def _opens_asks_gets(conversation: Conversation, port: int) -> None:
         if response is None:
             # RFC 9112 section 9.3.2: a server may close before it has responded to every pipelined request.
             continue
-        # A request without content must be complete before its response; one with content may still be sent.
+        # A response may begin while the client still sends content, but not before a request without content ends.
         asked = exchange.request.frames[0] if exchange.request.body else max(exchange.request.frames)
         if not ack.frame <= exchange.request.frames[0] <= asked < response.frames[0]:
             raise Contradiction(
@@ -264,7 +260,7 @@ def sound_requests(conversation: Conversation) -> None:
 
 
 def _proper_response(exchange: Exchange) -> Message | None:
-    """Return the response of an exchange, None without one; it must have a valid status code and an HTTP/1 version."""
+    """Return the response of an exchange, or None; require an HTTP/1 version and a valid status code."""
     response = exchange.response
     if response is None:
         return None
@@ -274,7 +270,7 @@ def _proper_response(exchange: Exchange) -> Message | None:
         raise Contradiction(f"The response in frame {frame} is {_text(version)}.", frame)
     if not STATUS.fullmatch(status):
         raise Contradiction(f"The response in frame {frame} has status {_text(status)}, which is no code.", frame)
-    # RFC 9112 section 6.1: no transfer coding in a response to a request of HTTP/1.0.
+    # RFC 9112 section 6.1: the response to an HTTP/1.0 request must not have a transfer coding.
     if exchange.request.start_line[2] == b"HTTP/1.0" and response.values(b"transfer-encoding"):
         raise Contradiction(f"The response in frame {frame} has a transfer coding, which HTTP/1.0 lacks.", frame)
     return response
@@ -318,7 +314,7 @@ def _not_reordered(first: PageLoad, second: PageLoad) -> str | None:
 
 
 def _without_date(message: Message) -> tuple[object, ...]:
-    # RFC 9110 section 6.6.1: Date is the time of generation, and may differ between equal responses.
+    # RFC 9110 section 6.6.1: Date is the time of generation, which differs between otherwise equal responses.
     fields = tuple(field for field in message.fields if field[0] != b"date")
     return message.start_line, fields, message.body
 

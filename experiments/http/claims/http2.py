@@ -79,7 +79,7 @@ def _binary_frames(loads: Sequence[PageLoad]) -> tuple[list[Http2Frame], list[Ht
             frames += [*conversation.client_frames, *conversation.server_frames]
     blocks = [frame for frame in frames if frame.kind == Kind.HEADERS]
     for block in blocks:
-        # An empty HEADERS frame has no text; the next frame continues its block.
+        # Skip an empty HEADERS frame, whose header block follows in CONTINUATION frames.
         if block.payload and TEXT.fullmatch(block.payload):
             raise Contradiction(f"The header block in frame {block.packet} is text.", block.packet)
     if not blocks:
@@ -88,7 +88,7 @@ def _binary_frames(loads: Sequence[PageLoad]) -> tuple[list[Http2Frame], list[Ht
 
 
 def http2_conversations(load: PageLoad) -> list[Http2Conversation]:
-    """Return the conversations of a load, each of which must be valid HTTP/2."""
+    """Return the HTTP/2 conversations of a page load. Raises Contradiction if a connection is not valid HTTP/2."""
     found = []
     for conversation in load.conversations:
         syn = conversation.connection.syn.frame
@@ -104,10 +104,10 @@ def http2_conversations(load: PageLoad) -> list[Http2Conversation]:
 def decide_multiplexing(
     claim: str, pipelined: Sequence[PageLoad], multiplexed: Sequence[PageLoad], large: bytes, small: bytes
 ) -> Verdict:
-    """Decide claim H11: 1.1 delivers `small` after `large`; 2 interleaves both and delivers `small` first.
+    """Decide claim H11: HTTP/1.1 delivers `small` after `large`; HTTP/2 interleaves both and delivers `small` first.
 
-    `large` and `small` are request-targets, requested in this order by both versions. By 2, the end of `large` may
-    delay no other response either.
+    `large` and `small` are request-targets, requested in this order by both versions. With HTTP/2 all other responses
+    must end before `large` as well.
     """
     loads = [*pipelined, *multiplexed]
     if not pipelined or not multiplexed:
@@ -139,14 +139,14 @@ def _exchange(load: PageLoad, target: bytes) -> Exchange:
 
 
 def _behind(load: PageLoad, large: bytes, small: bytes) -> tuple[float, list[int]]:
-    """Return (ms from request to end of the small object, frames); the large object's response must come first."""
+    """Return (ms from the small object's request to its end, frames); `large` must be delivered before it."""
     _one_text(load)
     second, ended, began = _asked_in_order(load, large, small)
     return (began.last_ns - second.last_ns) / 1e6, [ended.frames[-1], began.frames[0]]
 
 
 def _one_text(load: PageLoad) -> None:
-    """Require one sound connection of HTTP/1.1, on which responses follow one another (RFC 9112 section 9.3.2)."""
+    """Require that a page load uses one connection of valid HTTP/1.1."""
     syns = [conversation.connection.syn.frame for conversation in load.conversations]
     if len(syns) != 1:
         raise Contradiction(f"{len(syns)} connections, opened in frames {listed(syns)}, not one.", *syns)
@@ -156,7 +156,7 @@ def _one_text(load: PageLoad) -> None:
 
 
 def _asked_in_order(load: PageLoad, large: bytes, small: bytes) -> tuple[Message, Message, Message]:
-    """Return (request for the small object, response to the large one, to the small one); large is requested first."""
+    """Return (small object's request, large object's response, small object's response); `large` is requested first."""
     first, second = _exchange(load, large), _exchange(load, small)
     if first.request.first_ns > second.request.first_ns:
         frame = second.request.frames[0]
@@ -173,7 +173,7 @@ def _asked_in_order(load: PageLoad, large: bytes, small: bytes) -> tuple[Message
 
 
 def _interleaved(load: PageLoad, large: bytes, small: bytes) -> tuple[float, list[int]]:
-    """Return (ms from request to end of the small object, frames); its DATA must be between DATA of the large one."""
+    """Return (ms from the small object's request to its end, frames); its DATA must lie between DATA of `large`."""
     (conversation,) = _one(load)
     ids = {exchange.target: stream_id for stream_id, exchange in conversation.streams}
     second, _, delivered = _asked_in_order(load, large, small)
@@ -202,7 +202,7 @@ def _interleaved(load: PageLoad, large: bytes, small: bytes) -> tuple[float, lis
 
 @decides("H12")
 def decide_header_compression(claim: str, text_loads: Sequence[PageLoad], binary_loads: Sequence[PageLoad]) -> Verdict:
-    """Decide claim H12: HTTP/2 compresses headers: of later requests, against the first one and against 1.1; of responses."""
+    """Decide claim H12: later requests by HTTP/2 have fewer header octets than the first one, and than by HTTP/1.1."""
     if not text_loads or not binary_loads:
         return undecided(claim, "A page load by HTTP/1.1 and one by HTTP/2 are needed.")
 
@@ -235,14 +235,14 @@ def decide_header_compression(claim: str, text_loads: Sequence[PageLoad], binary
 
 
 def _response_blocks(loads: Sequence[PageLoad]) -> tuple[int, int]:
-    """Return (octets of the header blocks of all responses, their octets without compression)."""
+    """Return (octets of all responses' header blocks, octets of the same fields without HPACK compression)."""
     blocks = plain = 0
     for response in (
         exchange.response for load in loads for exchange in load.exchanges if exchange.response is not None
     ):
-        # RFC 7541 section 6.2.2: one octet, then name and value uncompressed, each with a length of one octet.
+        # An uncompressed field takes one octet, and one length octet each for name and value (RFC 7541 section 6.2.2).
         fields = sum(3 + len(name) + len(value) for name, value in response.fields)
-        # By the static table (appendix A) :status takes one octet; that alone does not compress the fields.
+        # Count :status as one octet (static table, RFC 7541 appendix A), so that indexing it is no compression.
         if fields and len(response.header_block) >= 1 + fields:
             raise Contradiction(
                 f"The header block of the response in frame {response.frames[0]} has {len(response.header_block)} "
@@ -257,7 +257,7 @@ def _response_blocks(loads: Sequence[PageLoad]) -> tuple[int, int]:
 
 
 def _with_objects(fewest: int, verdict: Verdict, loads: Sequence[PageLoad]) -> Verdict:
-    """Return the verdict, or undecided instead of shown if a page has fewer than `fewest` objects."""
+    """Return a verdict unchanged, but undecided instead of shown if a page has fewer than `fewest` objects."""
     objects = min((len(load.exchanges) for load in loads), default=0)
     if verdict.verdict == "shown" and objects < fewest:
         return undecided(verdict.id, f"A page of {objects} {'object' if objects == 1 else 'objects'} is too small.")
@@ -269,7 +269,7 @@ def _in_all(loads: Sequence[PageLoad]) -> str:
 
 
 def header_sizes(load: PageLoad) -> list[int]:
-    """Return the octets of each request's header section, in order: of 1.x with its request line, of 2 in frames."""
+    """Return each request's header octets in order: request line and fields by HTTP/1.x, HEADERS frames by HTTP/2."""
     sizes = []
     for exchange in load.exchanges:
         octets, body = exchange.request.octets, exchange.request.body
@@ -279,7 +279,7 @@ def header_sizes(load: PageLoad) -> list[int]:
 
 @decides("H13")
 def decide_server_push(claim: str, loads: Sequence[PageLoad]) -> Verdict:
-    """Decide claim H13 from packets: one request, one connection, everything else promised and pushed."""
+    """Decide claim H13 from packets: one request on one connection; all other objects are promised and pushed."""
 
     def check() -> Finding:
         evidence, frames = _pushed(loads[0])
@@ -314,7 +314,7 @@ def _pushed(load: PageLoad) -> tuple[str, list[int]]:
 
 
 def _promised_in_time(conversation: Http2Conversation) -> None:
-    """Require each promise before the end of the response that refers to its object (RFC 9113 sections 6.6, 8.4.1)."""
+    """Require that each PUSH_PROMISE precedes the end of the response on its stream (RFC 9113 sections 6.6, 8.4.1)."""
     ended: set[int] = set()
     for frame in conversation.server_frames:
         if frame.kind == Kind.PUSH_PROMISE and frame.stream_id in ended:
@@ -325,7 +325,7 @@ def _promised_in_time(conversation: Http2Conversation) -> None:
 
 @decides("H14")
 def decide_concurrent_streams(claim: str, loads: Sequence[PageLoad]) -> Verdict:
-    """Decide claim H14 from packets: one connection, the page first, then all requests before the first response to them."""
+    """Decide claim H14 from packets: one connection; all objects are requested before the first of their responses."""
 
     def check() -> Finding:
         found = [_multiplexed(load) for load in loads]
@@ -335,7 +335,7 @@ def decide_concurrent_streams(claim: str, loads: Sequence[PageLoad]) -> Verdict:
             f"{found[0][0]}{_in_all(loads)}"
         ), [frame for _, frames in found for frame in frames]
 
-    # With fewer than two named objects, concurrent streams look like serial requests.
+    # A page with fewer than two referenced objects leaves the claim undecided: serial requests would look the same.
     return _with_objects(3, decide_delivered(claim, loads, check), loads)
 
 

@@ -1,4 +1,4 @@
-"""HTTP interoperability check: complete delivery of a page, for any client and any server, decided from packets.
+"""HTTP interoperability check: complete delivery of a page from any server to any client, decided from packets.
 
 Every response must have status 200 and the content of its file; the versions and the validity of both sides' messages
 are checked, too. A client may request an object more than once, as load generators do, but nothing else.
@@ -17,10 +17,9 @@ NO_ERROR = 0
 
 
 def fetched(cell_id: str, load: PageLoad, protocol: str, files: Files) -> Verdict:
-    """Decide that every file (path: octets, the page first) arrived whole by a protocol: 1.0, 1.1, 2, 2-upgrade or
-    2-push.
+    """Decide whether every file arrived whole by this protocol: 1.0, 1.1, 2, 2-upgrade or 2-push.
 
-    The verdict's id is `cell_id`; its evidence cites the packet of a failure.
+    `files`: content by path, the page first. The verdict's id is `cell_id`; its evidence cites the packet of a failure.
     """
 
     def check() -> Finding:
@@ -34,7 +33,7 @@ def fetched(cell_id: str, load: PageLoad, protocol: str, files: Files) -> Verdic
 
 
 def _every_file(load: PageLoad, files: Files) -> None:
-    """Require a request for every file, no other request, and the file as each response."""
+    """Require that exactly the files are requested, and that each response has status 200 and the file's content."""
     got = set()
     for exchange in load.exchanges:
         path, frame = path_of(exchange), exchange.request.frames[0]
@@ -53,7 +52,7 @@ def _every_file(load: PageLoad, files: Files) -> None:
 
 
 def _all_pushed(load: PageLoad, files: Files) -> None:
-    """Require that every object but the page was pushed, with a PUSH_PROMISE."""
+    """Require that every object other than the page was announced by a PUSH_PROMISE."""
     conversations = [conversation for conversation in load.conversations if isinstance(conversation, Http2Conversation)]
     promised = {
         path_of(exchange)
@@ -70,7 +69,7 @@ def _all_pushed(load: PageLoad, files: Files) -> None:
 
 
 def _sound(conversation: Conversation, protocol: str) -> list[int]:
-    """Return the frames in which responses begin; every message must be valid and of the protocol."""
+    """Return the frame numbers of the responses' first octets; all messages must be valid and of this protocol."""
     syn = conversation.connection.syn.frame
     if conversation.problem is not None:
         raise Contradiction(f"On the connection opened in frame {syn}: {conversation.problem}.", syn)
@@ -90,7 +89,7 @@ def _sound(conversation: Conversation, protocol: str) -> list[int]:
             raise Contradiction(f"The request in frame {frame} is {version.decode('latin-1')}.", frame)
     responses = [response_of(exchange) for exchange in conversation.exchanges]
     for response in responses:
-        # RFC 9110 section 6.2: a server sends the highest minor version that it supports, independent of the request's.
+        # RFC 9110 section 6.2: a server sends its own highest minor version, whatever the minor version of the request.
         if protocol == "1.1" and response.start_line[0] != b"HTTP/1.1":
             said = response.start_line[0].decode("latin-1")
             raise Contradiction(f"The response in frame {response.frames[0]} is {said}.", response.frames[0])
@@ -98,7 +97,7 @@ def _sound(conversation: Conversation, protocol: str) -> list[int]:
 
 
 def _no_error(conversation: Http2Conversation) -> None:
-    """Require no error code but NO_ERROR in GOAWAY and RST_STREAM (RFC 9113 section 7)."""
+    """Require that GOAWAY and RST_STREAM frames have no error code but NO_ERROR (RFC 9113 section 7)."""
     for frame in (*conversation.client_frames, *conversation.server_frames):
         code = int.from_bytes(frame.payload[4:8] if frame.kind == Kind.GOAWAY else frame.payload[:4], "big")
         if frame.kind in (Kind.GOAWAY, Kind.RST_STREAM) and code != NO_ERROR:

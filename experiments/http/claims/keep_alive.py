@@ -16,7 +16,7 @@ from experiments.http.claims.http1 import decide_delivered, response_of
 from experiments.http.wire.http1 import Conversation, Exchange
 from experiments.http.wire.page_load import PageLoad
 
-# Permitted lateness of a server's close: lab7's checks time-outs every half second (server.Limits.sweep_s).
+# Permitted lateness in seconds of an idle time-out: lab7's server checks every half second (server.Limits.sweep_s).
 LATE_S = 1.0
 EARLY_S = 0.01
 
@@ -37,7 +37,7 @@ def decide_idle_connection_kept(claim: str, loads: Sequence[PageLoad], pause_s: 
 
 @decides("K2")
 def decide_idle_timeout(claim: str, loads: Sequence[PageLoad], pause_s: float, timeout_s: float) -> Verdict:
-    """Decide claim K2: the server closes after `timeout_s`, and the request after `pause_s` opens another connection."""
+    """Decide claim K2: the server closes after `timeout_s`; the request after `pause_s` opens another connection."""
 
     def check() -> Finding:
         found = [_closed(load, pause_s, timeout_s) for load in loads]
@@ -55,7 +55,7 @@ def decide_idle_timeout(claim: str, loads: Sequence[PageLoad], pause_s: float, t
 def decide_independent_hops(
     claim: str, at_client: Sequence[PageLoad], at_proxy: Sequence[PageLoad], pause_s: float
 ) -> Verdict:
-    """Decide claim K3: after one idle time, the client's connection to a proxy persists, the proxy's to the origin does not.
+    """Decide claim K3: after an idle time a proxy's connection to the client is open, and its origin connection closed.
 
     `at_proxy`: the proxy's connections to the origin during each of `at_client`.
     """

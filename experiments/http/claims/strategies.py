@@ -1,4 +1,4 @@
-"""Page load strategy claims H6 to H9: the part of each that packets decide, without times.
+"""Page load strategy claims H6 to H9, decided from the order of packets without their times.
 
 The capture must be taken at the client, so that "after" refers to the client's own order of receiving and sending. Each
 strategy's formula assumes an order of events; the checks here find those events in the packets, and `verdict.timed`
@@ -23,7 +23,7 @@ from experiments.http.claims.http1 import decide_delivered, of_version, only_exc
 from experiments.http.wire.http1 import Exchange
 from experiments.http.wire.page_load import PageLoad
 
-# Minimum number of referenced objects: with one, parallel or pipelined requests look like serial ones.
+# Minimum number of objects of a page: with one referenced object, parallel or pipelined requests look serial.
 FEWEST_OBJECTS = 3
 
 _Check = Callable[[PageLoad], tuple[str, list[int]]]
@@ -31,25 +31,25 @@ _Check = Callable[[PageLoad], tuple[str, list[int]]]
 
 @decides("H6")
 def decide_serial_connections(claim: str, loads: Sequence[PageLoad]) -> Verdict:
-    """Decide claim H6 from packets: HTTP/1.0, one object a connection, one connection after the other."""
+    """Decide claim H6 from packets: by HTTP/1.0 each connection carries one object, one connection after the other."""
     return _every_load(claim, loads, _serial, fewest=2)
 
 
 @decides("H7")
 def decide_parallel_connections(claim: str, loads: Sequence[PageLoad]) -> Verdict:
-    """Decide claim H7 from packets: HTTP/1.0, the named objects' connections open side by side."""
+    """Decide claim H7 from packets: by HTTP/1.0 the referenced objects are loaded on parallel connections."""
     return _every_load(claim, loads, _parallel)
 
 
 @decides("H8")
 def decide_persistent_connection(claim: str, loads: Sequence[PageLoad]) -> Verdict:
-    """Decide claim H8 from packets: HTTP/1.1, one connection, each request sent after the previous response."""
+    """Decide claim H8 from packets: by HTTP/1.1 on one connection, each request follows the previous response."""
     return _every_load(claim, loads, _persistent, fewest=2)
 
 
 @decides("H9")
 def decide_pipelining(claim: str, loads: Sequence[PageLoad]) -> Verdict:
-    """Decide claim H9 from packets: HTTP/1.1, one connection, the named objects' requests back to back."""
+    """Decide claim H9 from packets: by HTTP/1.1 on one connection, the referenced objects' requests are pipelined."""
     return _every_load(claim, loads, _pipelined)
 
 
@@ -164,7 +164,7 @@ def _one_connection(load: PageLoad) -> tuple[Exchange, ...]:
     for exchange in conversation.exchanges:
         of_version(exchange, b"HTTP/1.1")
         response = response_of(exchange)
-        # RFC 9110 section 2.5: a server sends the highest version to which it conforms.
+        # RFC 9110 section 2.5: a server sends the highest version to which it conforms, here HTTP/1.1.
         if response.start_line[0] != b"HTTP/1.1":
             frame, said = response.frames[0], response.start_line[0].decode("latin-1")
             raise Contradiction(f"The response in frame {frame} is {said}, not HTTP/1.1.", frame)

@@ -19,7 +19,7 @@ from services.http.client import LoadError, load_page
 from services.http.page_load.strategies import load_objects
 from services.shell import run_loop
 
-# Limit of parallel connections, above any page's number of objects: the formula assumes one per object.
+# Limit of parallel connections, above any page's number of objects: the closed form assumes one per object.
 ALL_AT_ONCE = 1000
 
 
@@ -43,6 +43,6 @@ async def _serve() -> None:
 
 
 def main(_argv: list[str]) -> int:
-    """Load pages until the end of the standard input."""
+    """Load one page for each request line of the standard input, until its end; return the exit code."""
     run_loop(_serve())
     return 0

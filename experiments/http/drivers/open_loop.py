@@ -28,12 +28,12 @@ from services.http.http1.connection import ClientConnection
 from services.http.messages import Closed, EndOfMessage, Fault, Request, Response
 from services.shell import run_loop
 
-# Time-out of each response, unless the plan has another.
+# Time-out in seconds of each response, unless the plan has a `timeout_s`.
 RESPONSE_TIMEOUT_S = 30.0
 
 
 class _Connection(asyncio.Protocol):
-    """A persistent connection with one request at a time."""
+    """Persistent HTTP/1.1 connection that carries one request at a time."""
 
     def __init__(self) -> None:
         self._core = ClientConnection()
@@ -47,7 +47,7 @@ class _Connection(asyncio.Protocol):
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def send(self, request: Request) -> asyncio.Future[int]:
-        """Send a request; its future is the status of the response, once that is complete."""
+        """Send a request; return a future with the status code, done when the response is complete."""
         self._answered = asyncio.get_running_loop().create_future()
         self._transport.write(self._core.send_request(request))
         return self._answered
@@ -64,7 +64,7 @@ class _Connection(asyncio.Protocol):
         self._end(error=f"the connection was lost ({exc})" if exc else "the server closed the connection")
 
     def close(self) -> None:
-        """End the connection."""
+        """Close the connection's transport."""
         self._transport.close()
 
     def _take(self, events: list[Any]) -> None:
@@ -89,7 +89,7 @@ class _Connection(asyncio.Protocol):
 
 
 class OpenLoop:
-    """Open-loop client of one plan."""
+    """Open-loop HTTP client that runs one plan (connections, warm-up targets, requests with their offsets)."""
 
     def __init__(self, plan: dict[str, Any]) -> None:
         self._host, self._port = plan["connect"]
@@ -106,7 +106,7 @@ class OpenLoop:
 
         Simultaneous requests fill the link's queue for longer than TCP's probe timeout, two round trips (RFC 8985
         section 7.2), so that TCP retransmits. Retransmissions may still be in the queue at the last response, and would
-        count as load. To empty the queue takes no longer than the warm-up took: wait for as long again.
+        count as load. The queue empties in no longer than the warm-up took: wait for as long again.
         """
         began_s = asyncio.get_running_loop().time()
         self._idle.extend(await asyncio.gather(*(self._open() for _ in range(self._plan["connections"]))))
@@ -115,7 +115,7 @@ class OpenLoop:
         await asyncio.sleep(asyncio.get_running_loop().time() - began_s)
 
     async def run(self) -> dict[str, Any]:
-        """Send every request at its time, and wait for the responses."""
+        """Send every request at its scheduled time, await all responses, and return the report as a JSON object."""
         loop = asyncio.get_running_loop()
         began_ns, start_s = time.time_ns(), time.monotonic()
         tasks: list[asyncio.Task[None]] = []
@@ -129,7 +129,7 @@ class OpenLoop:
                 time.sleep(max(0.0, start_s + offset_s - time.monotonic()))
                 loop.call_soon_threadsafe(start, offset_s, target)
 
-        # The event loop's timers have the resolution of epoll_wait(2), a millisecond: requests would be sent in groups.
+        # Pace in a thread: the event loop's timers have a resolution of 1 ms (epoll_wait(2)) and would send in groups.
         await asyncio.to_thread(pace)
         await asyncio.gather(*tasks)
         return {
@@ -182,6 +182,6 @@ async def _serve(plan: dict[str, Any]) -> None:
 
 
 def main(argv: list[str]) -> int:
-    """Run one plan."""
+    """Run the plan in the file argv[0] and print the report; return the exit code."""
     run_loop(_serve(json.loads(Path(argv[0]).read_text())))
     return 0

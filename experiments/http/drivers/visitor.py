@@ -30,7 +30,7 @@ TIMEOUT_S = 15.0
 
 
 class Visitor:
-    """A client of one server or proxy, for paths of one origin."""
+    """HTTP/1.1 client of one server or proxy that requests paths of one origin."""
 
     def __init__(self, address: str, port: int, name: str, prefix: str) -> None:
         self._server = (address, port)
@@ -38,7 +38,7 @@ class Visitor:
         self._prefix = prefix
 
     def visit(self, paths: Iterable[str], pause_s: float = 0.0) -> int:
-        """Request these paths on one connection; return their number. Raises OSError, HTTPException."""
+        """Request these paths in turn on one connection; return their number. Raises OSError, HTTPException."""
         connection = HTTPConnection(*self._server, timeout=TIMEOUT_S)
         asked = 0
         try:
@@ -53,7 +53,7 @@ class Visitor:
         return asked
 
     def keep(self, paths: Iterable[str], for_s: float, every_s: float, seed: int) -> int:
-        """Keep requesting these paths, each on a connection of its own; return the number of requests.
+        """Request paths repeatedly for `for_s` seconds, each on its own connection; return the number of requests.
 
         Raises OSError, HTTPException.
         """
@@ -89,8 +89,8 @@ class Visitor:
 
 
 def _close_if_ended(connection: HTTPConnection) -> None:
-    """Close a connection that the server has closed (RFC 9112 section 9.5); http.client then connects anew."""
-    # Between responses the server sends no octets: a readable socket means that it has closed the connection.
+    """Close a connection that the server has closed (RFC 9112 section 9.5), so that http.client opens another."""
+    # A readable socket between responses means that the server has closed the connection.
     if connection.sock is not None and select.select([connection.sock], [], [], 0)[0]:
         connection.close()
 
@@ -102,7 +102,7 @@ def _handle(visitor: Visitor, request: dict[str, Any]) -> dict[str, Any]:
 
 
 def main(argv: list[str]) -> int:
-    """Visit pages until the end of the standard input."""
+    """Send the HTTP requests of each line of the standard input, until its end; return the exit code."""
     address, port, name, *prefix = argv
     visitor = Visitor(address, int(port), name, prefix[0] if prefix else "")
     return serve(partial(_handle, visitor), errors=(OSError, HTTPException))

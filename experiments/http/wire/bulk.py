@@ -21,7 +21,7 @@ ETHERNET_BYTES, IPV4, TCP = 14, 0x0800, 6
 _ETHERTYPE = struct.Struct("!12xH")
 _TCP = struct.Struct("!HHII")
 Address = tuple[bytes, int]
-# RFC 3986 section 3: scheme and authority, which the request for a proxy has in front of the path.
+# _ABSOLUTE matches the scheme and authority (RFC 3986 section 3) in a request-target for a proxy.
 _ABSOLUTE = re.compile(rb"[A-Za-z][A-Za-z0-9+.\-]*://[^/?]*")
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding:[ \t]*chunked[ \t]*\r\n", re.IGNORECASE)
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]+)[ \t]*\r\n", re.IGNORECASE)
@@ -29,12 +29,12 @@ _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]+)[ \t]*\r\n", re.IGNOREC
 
 @dataclass(slots=True)
 class BulkExchange:
-    """One exchange at one interface: times of the request, and of the first and last segment of the response.
+    """HTTP/1 exchange at one interface: times in ns of the request, and of the response's first and last segment.
 
-    `end` is the sequence number of the response's last octet, which identifies the response at other interfaces;
-    `wire_bytes` are the octets of the response's frames, headers included; `pieces` are its octets, if kept;
-    `request_bytes` are the octets of the request's first segment, which holds it whole; `acknowledgement_bytes` those
-    of the server's frames without data before the response (RFC 9293 section 3.8.6.3: immediate acknowledgements).
+    `end` is the sequence number after the response's last octet, which identifies the response at other interfaces;
+    `wire_bytes` counts the octets of the response's frames, headers included; `pieces` are the response's octets, if
+    kept; `request_bytes` is the size of the request, which one segment holds; `acknowledgement_bytes` counts the octets
+    of frames without data that the server sends before the response (RFC 9293 section 3.8.6.3).
     """
 
     client: Address
@@ -54,19 +54,19 @@ class BulkExchange:
 
     @property
     def octets(self) -> int:
-        """The octets of the response, head and content."""
+        """Size in octets of the response, header section and content."""
         return (self.end - self.start) % 2**32
 
     @property
     def path(self) -> bytes:
-        """Path and query of the request-target."""
+        """Path and query of the request-target, without scheme and authority."""
         return _ABSOLUTE.sub(b"", self.target, count=1) or b"/"
 
     @property
     def content(self) -> bytes | None:
-        """The response's content as its head frames it (RFC 9112 section 6.3), None if it was not captured completely.
+        """Content of the response, framed as in RFC 9112 section 6.3; None if the response was not captured completely.
 
-        If Content-Length is wrong it is the whole response, head included, which equals no object.
+        A response with a wrong Content-Length is returned whole with its header section, which equals no object.
         """
         octets = b"".join(self.pieces)
         if not octets or len(octets) != self.octets:
@@ -83,13 +83,13 @@ class BulkExchange:
 
     @property
     def key(self) -> tuple[Address, Address, int]:
-        """Identity of the response, which is the same at every interface."""
+        """Key of the response (client, server, sequence number of its end), the same at every interface."""
         return self.client, self.server, self.end
 
 
 @dataclass
 class Traffic:
-    """All exchanges in the order of their requests, and the number of retransmitted segments."""
+    """HTTP/1 exchanges at one interface in the order of their requests, and the number of retransmitted segments."""
 
     crossings: list[BulkExchange] = field(default_factory=list)
     repeated: int = 0
@@ -104,7 +104,7 @@ class _Segment:
 
 
 def crossings(frames: Iterable[Frame], port: int, keep_content: bool = False) -> Traffic:
-    """Return the exchanges with servers at this port among the frames of an interface, with their octets or without."""
+    """Return the HTTP/1 exchanges with servers at this port; `keep_content`: keep the octets of their responses."""
     traffic = Traffic()
     current: dict[tuple[Address, Address], BulkExchange] = {}
     highest: dict[tuple[Address, Address], int] = {}
@@ -142,12 +142,12 @@ def _extend(crossing: BulkExchange, frame: Frame, segment: _Segment, end: int, k
 
 
 def _is_after(sequence: int, other: int) -> bool:
-    """Compare sequence numbers modulo 2^32 (RFC 9293 section 3.4)."""
+    """Return True if a sequence number is greater than another modulo 2^32 (RFC 9293 section 3.4)."""
     return 0 < (sequence - other) % 2**32 < 2**31
 
 
 def _segments(frames: Iterable[Frame]) -> Iterator[tuple[Frame, _Segment]]:
-    """Yield every TCP segment."""
+    """Yield (frame, TCP segment) of every frame that carries TCP over IPv4."""
     for frame in frames:
         data = frame.data
         if len(data) < ETHERNET_BYTES + 40 or _ETHERTYPE.unpack_from(data)[0] != IPV4:

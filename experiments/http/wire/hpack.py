@@ -21,18 +21,18 @@ LONGEST_PADDING_BITS = 7
 
 
 class HeaderBlockError(ValueError):
-    """The octets are no valid header block; the message has the reason."""
+    """The octets are no valid HPACK header block; the message has the reason."""
 
 
 class HeaderTable:
-    """The dynamic table of one direction; its blocks must be read in order."""
+    """HPACK decoding context (dynamic table) of one direction; header blocks must be read in order."""
 
     def __init__(self) -> None:
         self._entries: list[Field] = []
         self._max_size = DEFAULT_SIZE
 
     def read(self, block: bytes) -> list[Field]:
-        """Decode the next block into its fields, in order. Raises HeaderBlockError."""
+        """Decode the next header block to its fields in order. Raises HeaderBlockError."""
         fields: list[Field] = []
         reader = _Reader(block)
         while reader.left():
@@ -63,7 +63,7 @@ class HeaderTable:
         return self._entries[place]
 
     def _insert(self, field: Field) -> None:
-        # Section 4.4: an entry larger than the table empties it, and that is no error.
+        # RFC 7541 section 4.4: an entry larger than the table empties the table, which is no error.
         size = _size(field)
         self._shrink(self._max_size - size)
         if size <= self._max_size:
@@ -75,7 +75,7 @@ class HeaderTable:
 
 
 class _Reader:
-    """Integers and strings (section 5) of one block, from front to back."""
+    """Reader of the integers and strings (RFC 7541 section 5) of one header block, from front to back."""
 
     def __init__(self, block: bytes) -> None:
         self._block = block
@@ -127,12 +127,12 @@ def _static_entry(index: int) -> Field:
 
 @cache
 def _symbols() -> Mapping[tuple[int, int], int]:
-    """Return the symbols of the Huffman code (appendix B) by (code, its length in bits)."""
+    """Return the symbols of HPACK's Huffman code (RFC 7541 appendix B) by (code, code length in bits)."""
     return {(code, length): symbol for symbol, (code, length) in enumerate(layers.HPackZString.static_huffman_code)}
 
 
 def _unpacked(octets: bytes) -> bytes:
-    """Decode a Huffman-coded string."""
+    """Decode a Huffman-coded string (RFC 7541 section 5.2). Raises HeaderBlockError for EOS or wrong padding."""
     symbols, found, code, length = _symbols(), bytearray(), 0, 0
     for octet in octets:
         for bit in range(7, -1, -1):
@@ -143,7 +143,7 @@ def _unpacked(octets: bytes) -> bytes:
             if symbol is not None:
                 found.append(symbol)
                 code = length = 0
-    # Section 5.2: the remaining bits are padding, the first bits of EOS, which are ones.
+    # RFC 7541 section 5.2: the remaining bits are padding, which must be the first bits of EOS (ones).
     if length > LONGEST_PADDING_BITS or code != (1 << length) - 1:
         raise HeaderBlockError("a string is padded wrongly")
     return bytes(found)

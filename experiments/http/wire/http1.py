@@ -17,10 +17,9 @@ from itertools import zip_longest
 from experiments.harness.judge.frames import Connection
 from experiments.harness.judge.reassembly import Piece, Stream
 
-# Grammar of an HTTP/1 message head, as regular expressions over octets, from the ABNF of RFC 9112 (sections 2.1, 3, 4,
-# 5), RFC 9110 (5.5, 5.6.2) and RFC 3986 (appendix A). It is independent of the services' parser, and strict: a bare LF,
-# obs-fold or a space before the colon is an error, although a lenient recipient may accept it. Left out: the inner
-# grammar of an absolute URI beyond its characters.
+# Grammar of HTTP/1 messages as regular expressions, from the ABNF of RFC 9112, RFC 9110 and RFC 3986 (appendix A).
+# The grammar is strict: a bare LF, obs-fold or a space before the colon is an error, unlike in lenient recipients.
+# Left out: the inner grammar of an absolute URI beyond the permitted characters.
 
 # RFC 9110 section 5.6.2
 TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
@@ -34,7 +33,7 @@ AUTHORITY_FORM = rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~%!$&'()*+,;=]+):[0-9]+"
 REQUEST_TARGET = rb"(?:" + ORIGIN_FORM + rb"|" + ABSOLUTE_FORM + rb"|" + AUTHORITY_FORM + rb"|\*)"
 # RFC 9112 section 2.3
 VERSION = rb"HTTP/[0-9]\.[0-9]"
-# RFC 9110 section 5.5: HTAB, SP, VCHAR and obs-text; the same octets as in a reason-phrase
+# RFC 9110 section 5.5: field values and reason phrases consist of HTAB, SP, VCHAR and obs-text.
 TEXT = rb"[\t \x21-\x7e\x80-\xff]*"
 
 REQUEST_LINE = re.compile(rb"(" + TOKEN + rb") (" + REQUEST_TARGET + rb") (" + VERSION + rb")\r\n")
@@ -43,16 +42,16 @@ FIELD_LINE = re.compile(rb"(" + TOKEN + rb"):[\t ]*(" + TEXT + rb")\r\n")
 # RFC 9112 section 7.1: chunk-size [ chunk-ext ] CRLF
 CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]+)(?:[\t ]*;" + TEXT + rb")?\r\n")
 END_OF_HEAD = b"\r\n\r\n"
-# RFC 9110 section 15.5.9: the server did not receive a complete request in time, a fault of the client.
+# RFC 9110 section 15.5.9: status 408 means that the server did not receive a complete request in time.
 REQUEST_TIMEOUT = b"408"
 
 
 class GrammarError(ValueError):
-    """Octets violate the grammar; the message has the rule and an excerpt."""
+    """Octets violate the HTTP/1 grammar; the message has the rule and an excerpt."""
 
 
 class _CutShortError(EOFError):
-    """The octets end inside the body of a message; carries what there is of it."""
+    """The octets end inside the body of a message; `found` holds the part of the message that was captured."""
 
     def __init__(self, found: _Read) -> None:
         super().__init__()
@@ -60,7 +59,7 @@ class _CutShortError(EOFError):
 
 
 def start_line(pattern: re.Pattern[bytes], data: bytes, start: int) -> re.Match[bytes]:
-    """Match a request line or status line at `start`. Raises GrammarError."""
+    """Match a request line or status line at offset `start`. Raises GrammarError."""
     found = pattern.match(data, start)
     if found is None:
         name = "request line" if pattern is REQUEST_LINE else "status line"
@@ -69,7 +68,7 @@ def start_line(pattern: re.Pattern[bytes], data: bytes, start: int) -> re.Match[
 
 
 def field_lines(data: bytes, start: int, end: int) -> list[tuple[bytes, bytes]]:
-    """Return (name in lower case, value) of the field lines in [start, end). Raises GrammarError."""
+    """Return (name in lower case, value) of each field line in [start, end). Raises GrammarError."""
     fields: list[tuple[bytes, bytes]] = []
     while start < end:
         found = FIELD_LINE.match(data, start, end)
@@ -81,9 +80,9 @@ def field_lines(data: bytes, start: int, end: int) -> list[tuple[bytes, bytes]]:
 
 
 def chunked_body(data: bytes, start: int) -> tuple[bytes, int]:
-    """Return the decoded body of a chunked message and its end offset (RFC 9112 section 7.1).
+    """Return (decoded body, end offset) of a chunked message body (RFC 9112 section 7.1).
 
-    Raises GrammarError if it breaks the grammar, EOFError if the data end before it does.
+    Raises GrammarError for an invalid chunk, EOFError if the data end before the last chunk.
     """
     body = b""
     while True:
@@ -119,7 +118,7 @@ def _excerpt(data: bytes, start: int) -> str:
 
 @dataclass(frozen=True)
 class Message:
-    """One request or response, from its first octet to its last.
+    """HTTP request or response as captured, from its first octet to its last.
 
     `start_line` holds the three words of the first line (method, request-target, version; or version, status code,
     reason phrase); `fields` have names in lower case; `octets` is the whole message as captured; `header_block` is the
@@ -137,43 +136,43 @@ class Message:
 
     @property
     def first_ns(self) -> int:
-        """The time of the first octet."""
+        """Arrival time of the first octet, in ns."""
         return self.pieces[0].time_ns
 
     @property
     def last_ns(self) -> int:
-        """The latest time of any of its octets, not necessarily that of the final octet."""
+        """Latest arrival time of any octet in ns, which may belong to a retransmitted earlier octet."""
         return max(piece.time_ns for piece in self.pieces)
 
     @property
     def frames(self) -> tuple[int, ...]:
-        """The frames that carried it, in the order of its octets, each once."""
+        """Numbers of the frames that carried the message, in the order of its octets, each once."""
         return tuple(dict.fromkeys(piece.frame for piece in self.pieces))
 
     def values(self, name: bytes) -> list[bytes]:
-        """Return the values of every field line of this name (in lower case)."""
+        """Return the value of each field line with this name, given in lower case."""
         return [value for known, value in self.fields if known == name]
 
 
 @dataclass(frozen=True)
 class Exchange:
-    """A request and its response (None: no response)."""
+    """HTTP request and its response (None: no response was captured)."""
 
     request: Message
     response: Message | None
 
     @property
     def target(self) -> bytes:
-        """The request-target."""
+        """Request-target of the request, as captured."""
         return self.request.start_line[1]
 
 
 @dataclass(frozen=True)
 class Conversation:
-    """The HTTP/1 messages on one connection.
+    """HTTP/1 exchanges captured on one connection.
 
     `problem` is a violation of the grammar, if any; the exchanges are those before it. `leftover` is set if a stream
-    ends inside a message. `request_problem` is either of them if the requests alone are invalid.
+    ends inside a message. `request_problem` is set if the client's stream alone is malformed or incomplete.
     """
 
     connection: Connection
@@ -184,7 +183,7 @@ class Conversation:
 
 
 def converse(connection: Connection) -> Conversation:
-    """Return the requests and responses on a connection."""
+    """Parse both streams of a connection as HTTP/1, and match responses to requests in order."""
     requests, request_problem, given_up = _messages(connection.from_client.stream, _request_reader())
     closed = connection.from_server.fin is not None
     begun = [*requests, given_up] if isinstance(given_up, Message) else requests
@@ -205,7 +204,7 @@ def converse(connection: Connection) -> Conversation:
 
 
 def _answered_early(connection: Connection, responses: list[Message]) -> bool:
-    """Return True if the client ended its last request because of the response, and not for lack of the rest."""
+    """Return True if the client gave up its last request after an early response (RFC 9110 section 7.5)."""
     if not responses or responses[0].start_line[1] == REQUEST_TIMEOUT:
         return False
     fin = connection.from_client.fin
@@ -214,7 +213,7 @@ def _answered_early(connection: Connection, responses: list[Message]) -> bool:
 
 @dataclass(frozen=True)
 class _Read:
-    """A parsed message and its end."""
+    """Parsed HTTP/1 message, and the offset of its end in the stream."""
 
     start_line: tuple[bytes, bytes, bytes]
     fields: tuple[tuple[bytes, bytes], ...]
@@ -226,8 +225,9 @@ _Reader = Callable[[bytes, int], _Read]
 
 
 def _messages(stream: Stream, read: _Reader) -> tuple[list[Message], str | None, bool | Message]:
-    """Return the messages of a stream, the violation of the grammar, and a flag for octets left over: instead of it the
-    message to which they belong, if its head is whole.
+    """Return (whole messages of a stream, violation of the grammar or None, remainder).
+
+    The remainder is False if no octets are left, the incomplete message if its header section is whole, else True.
     """
     messages: list[Message] = []
     start = 0
@@ -244,7 +244,7 @@ def _messages(stream: Stream, read: _Reader) -> tuple[list[Message], str | None,
             return messages, None, True
         octets, pieces = stream.data[start : found.end], stream.span(start, found.end)
         start = found.end
-        # RFC 9110 section 15.2: an interim response precedes the final response to the same request.
+        # Skip interim responses (1xx), which precede the final response to the same request (RFC 9110 section 15.2).
         if not (found.start_line[0].startswith(b"HTTP/") and found.start_line[1].startswith(b"1")):
             messages.append(Message(found.start_line, found.fields, found.body, octets, pieces))
     return messages, None, False
@@ -284,11 +284,11 @@ def _response_reader(methods: list[bytes], closed: bool) -> _Reader:
 def _head(
     pattern: re.Pattern[bytes], data: bytes, start: int
 ) -> tuple[tuple[bytes, bytes, bytes], tuple[tuple[bytes, bytes], ...], int]:
-    """Return start line, fields and the offset of the body."""
+    """Return (start line, fields, offset of the body) of the message at `start`. Raises GrammarError, EOFError."""
     if data.find(b"\n", start) < 0:
         raise EOFError
     line = start_line(pattern, data, start)
-    # The CRLF of the last line and the empty line; the start line may be the last line.
+    # Search from the start line's own CRLF, since a message without fields has the empty line directly after it.
     end = data.find(END_OF_HEAD, line.end() - 2)
     if end < 0:
         field_lines(data, line.end(), data.rfind(b"\n") + 1)
@@ -298,7 +298,7 @@ def _head(
 
 
 def _framed(data: bytes, start: int, fields: tuple[tuple[bytes, bytes], ...]) -> tuple[bytes, int] | None:
-    """Return body and end as the fields frame them, or None if they do not (RFC 9112 section 6.3)."""
+    """Return (body, end offset) by Transfer-Encoding or Content-Length; None with neither (RFC 9112 section 6.3)."""
     codings = [value.lower() for name, value in fields if name == b"transfer-encoding"]
     lengths = {value for name, value in fields if name == b"content-length"}
     if codings:

@@ -23,7 +23,7 @@ VERSION = b"HTTP/2"
 
 
 class Kind(IntEnum):
-    """Frame types (RFC 9113 section 6)."""
+    """HTTP/2 frame types (RFC 9113 section 6)."""
 
     DATA = 0
     HEADERS = 1
@@ -41,12 +41,12 @@ END_STREAM, ACK, END_HEADERS, PADDED, PRIORITY = 0x1, 0x1, 0x4, 0x8, 0x20
 
 
 class Http2Error(Exception):
-    """The octets are not valid HTTP/2; the message has the position."""
+    """The octets are not valid HTTP/2; the message has the number of the packet."""
 
 
 @dataclass(frozen=True)
 class Http2Frame:
-    """One HTTP/2 frame: its offset in the stream of octets, and the packets that carried it."""
+    """HTTP/2 frame: type, flags, stream id, payload, and the TCP segments that carried the frame."""
 
     kind: int
     flags: int
@@ -57,21 +57,21 @@ class Http2Frame:
 
     @property
     def packet(self) -> int:
-        """The number of the packet with the frame's first octet."""
+        """Number of the captured packet that carried the frame's first octet."""
         return self.pieces[0].frame
 
     @property
     def size_bytes(self) -> int:
-        """Size in octets, frame header included."""
+        """Size of the frame in octets, frame header included."""
         return len(self.octets)
 
 
 @dataclass(frozen=True)
 class Http2Conversation(Conversation):
-    """An HTTP/2 connection: beside its exchanges, the frames of both directions in order.
+    """HTTP/2 exchanges captured on one connection, and the frames of both directions in order.
 
-    `promised` are the streams that the server opened by PUSH_PROMISE; `upgraded` says that the connection
-    began as HTTP/1.1.
+    `promised` are the streams that the server opened by PUSH_PROMISE; `upgraded` is True if the connection began as
+    HTTP/1.1.
     """
 
     client_frames: tuple[Http2Frame, ...] = ()
@@ -83,7 +83,7 @@ class Http2Conversation(Conversation):
 
 @dataclass
 class _Half:
-    """Parser state of one direction of one stream: its header fields and frames so far."""
+    """Parser state of one direction of one HTTP/2 stream: its header fields, body and frames so far."""
 
     fields: list[tuple[bytes, bytes]] = field(default_factory=list)
     frames: list[Http2Frame] = field(default_factory=list)
@@ -103,7 +103,7 @@ class _Half:
 
 @dataclass
 class _Block:
-    """A header block that has begun, in one frame or several of one stream."""
+    """Header block that awaits END_HEADERS: the octets of its HEADERS, PUSH_PROMISE and CONTINUATION frames."""
 
     half: _Half
     stream_id: int
@@ -111,12 +111,12 @@ class _Block:
 
 
 def is_http2(connection: Connection) -> bool:
-    """Return True if the client sent the HTTP/2 preface, at once or after an Upgrade."""
+    """Return True if the client's first 65,536 octets contain the HTTP/2 preface, also after an Upgrade."""
     return PREFACE in connection.from_client.stream.data[:65536]
 
 
 def converse_http2(connection: Connection) -> Http2Conversation:
-    """Return the requests and responses on an HTTP/2 connection, and its frames."""
+    """Parse both streams of a connection as HTTP/2; return its exchanges by stream, and its frames."""
     client, server = connection.from_client.stream, connection.from_server.stream
     start = client.data.find(PREFACE)
     upgraded = start > 0
@@ -152,14 +152,14 @@ def converse_http2(connection: Connection) -> Http2Conversation:
 
 
 def _frames(stream: Stream, start: int) -> Iterator[Http2Frame]:
-    """Yield the whole frames of a stream of octets from `start` on."""
+    """Yield the complete HTTP/2 frames in one direction of a TCP connection, from offset `start` on."""
     data = stream.data
     while start + FRAME_HEADER_BYTES <= len(data):
         length = int.from_bytes(data[start : start + 3], "big")
         end = start + FRAME_HEADER_BYTES + length
         if end > len(data):
             return
-        # RFC 9113 section 4.1: the first bit of the stream identifier is reserved and ignored.
+        # RFC 9113 section 4.1: the first bit before the stream identifier is reserved and ignored.
         stream_id = int.from_bytes(data[start + 5 : start + 9], "big") & 0x7FFFFFFF
         payload = data[start + FRAME_HEADER_BYTES : end]
         yield Http2Frame(data[start + 3], data[start + 4], stream_id, payload, data[start:end], stream.span(start, end))
@@ -172,7 +172,7 @@ def _ends_inside(stream: Stream, frames: tuple[Http2Frame, ...], start: int) -> 
 
 def _problem(client: tuple[Http2Frame, ...], server: tuple[Http2Frame, ...]) -> str | None:
     for name, frames in (("client", client), ("server", server)):
-        # RFC 9113 section 3.4: a preface is followed by a SETTINGS frame, and the server's is one.
+        # RFC 9113 section 3.4: the first frame of each side must be SETTINGS, after the client's preface.
         if frames and (frames[0].kind != Kind.SETTINGS or frames[0].flags & ACK):
             return f"the {name}'s first frame is of type {frames[0].kind}, not SETTINGS"
         for frame in frames:
@@ -182,7 +182,7 @@ def _problem(client: tuple[Http2Frame, ...], server: tuple[Http2Frame, ...]) -> 
 
 
 def _unasked(requests: dict[int, _Half], responses: dict[int, _Half]) -> str | None:
-    """Return frames on streams that the client did not open and the server did not promise (RFC 9113 section 5.1)."""
+    """Return a clause about the first response on a stream that neither side opened (RFC 9113 section 5.1), or None."""
     unasked = sorted(responses.keys() - requests.keys())
     return f"the server answers on stream {unasked[0]}, which nobody opened" if unasked else None
 
@@ -197,7 +197,7 @@ def _unpadded(frame: Http2Frame) -> bytes:
 
 
 def _halves(frames: tuple[Http2Frame, ...], promises: dict[int, _Half] | None = None) -> dict[int, _Half]:
-    """Collect each stream's messages in this direction; promised requests go into `promises`."""
+    """Return the messages of one direction by stream id; requests of PUSH_PROMISE frames go into `promises`."""
     table = HeaderTable()
     halves: dict[int, _Half] = {}
     block: _Block | None = None
@@ -220,7 +220,7 @@ def _halves(frames: tuple[Http2Frame, ...], promises: dict[int, _Half] | None = 
 
 
 def _require_unbroken(frame: Http2Frame, block: _Block | None) -> None:
-    """Require that no other frame interrupts a header block (RFC 9113 section 4.3)."""
+    """Raise Http2Error if another frame interrupts a header block (RFC 9113 section 4.3)."""
     if block is None and frame.kind == Kind.CONTINUATION:
         raise Http2Error(f"CONTINUATION without a header block in packet {frame.packet}")
     if block is not None and (frame.kind, frame.stream_id) != (Kind.CONTINUATION, block.stream_id):
@@ -249,16 +249,16 @@ def _end_block(block: _Block, table: HeaderTable, frame: Http2Frame) -> None:
         raise Http2Error(f"the header block that ends in packet {frame.packet} cannot be decoded: {error}") from error
     status = next((value for name, value in fields if name == b":status"), b"")
     if status.startswith(b"1"):
-        # RFC 9113 section 8.1: an interim response precedes the final one, and is no part of it.
+        # Discard interim responses (1xx), which precede the final response (RFC 9113 section 8.1).
         block.half.frames.clear()
     else:
         block.half.fields += fields
-        # Trailer fields follow the content (RFC 9113 section 8.1), in a field block of their own.
+        # Keep the first field block as the message's: trailer fields have a second one (RFC 9113 section 8.1).
         block.half.block = block.half.block or octets
 
 
 def _upgraded_request(client: Stream, end: int) -> _Half:
-    """Return the HTTP/1.1 request with the Upgrade: it is the request of stream 1 (RFC 7540 section 3.2)."""
+    """Return the HTTP/1.1 request with `Upgrade: h2c` as the request of stream 1 (RFC 7540 section 3.2)."""
     line, _, rest = client.data[:end].partition(b"\r\n")
     words = line.split(b" ")
     if len(words) != 3:

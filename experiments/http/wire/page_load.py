@@ -1,7 +1,7 @@
-"""Page load: the HTTP connections that one client opened within a window of time, at one interface.
+"""Page load: the HTTP connections that a client opened within a time span, captured at one interface.
 
-The input of the HTTP checks. Best captured at the client's own interface, so that "before" refers to the client's own
-order of events.
+Page loads are the input of the HTTP checks. The best place for a capture is the client's own interface, so that
+"before" refers to the client's own order of events.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from experiments.harness.judge.verdict import Contradiction
 from experiments.http.wire.http1 import Conversation, Exchange, converse
 from experiments.http.wire.http2 import converse_http2, is_http2
 
-# The origin's files: octets by path, the page before the objects that it names.
+# Files of a page on the origin: content by URL path, the base page before the objects it references.
 Files = Mapping[bytes, bytes]
 
 
 @dataclass(frozen=True)
 class PageLoad:
-    """Conversations in the order of their SYNs, the count of dropped packets, and the files of the page.
+    """HTTP connections of a page load in the order of their SYNs, and the number of packets that the capture dropped.
 
-    `files` is None if the origin's files are not known.
+    `files` is the expected content of the page by URL path, None if unknown.
     """
 
     conversations: tuple[Conversation, ...]
@@ -33,12 +33,12 @@ class PageLoad:
 
     @cached_property
     def exchanges(self) -> tuple[Exchange, ...]:
-        """Every exchange on every connection, in the order in which the requests were sent."""
+        """Exchanges of all connections, in the order in which the requests were sent."""
         every = (exchange for conversation in self.conversations for exchange in conversation.exchanges)
         return tuple(sorted(every, key=lambda exchange: exchange.request.first_ns))
 
     def between(self, start_ns: int, end_ns: int, files: Files | None = None) -> PageLoad:
-        """Return the part whose connections begin within [start_ns, end_ns), a load of the page with these files."""
+        """Return the page load whose connections begin within [start_ns, end_ns); `files`: expected content by path."""
         return PageLoad(
             tuple(
                 conversation
@@ -51,12 +51,12 @@ class PageLoad:
 
     @property
     def absence(self) -> str | None:
-        """The missing connection; None if there are some."""
+        """Clause that says that no HTTP connection was captured; None if there is one."""
         return None if self.conversations else "no HTTP connection in the capture"
 
     @property
     def gap(self) -> str | None:
-        """The first connection that was not captured whole."""
+        """Clause about the first connection that was not captured whole; None if all were."""
         cut = next(
             (conversation.connection for conversation in self.conversations if not conversation.connection.whole), None
         )
@@ -64,11 +64,11 @@ class PageLoad:
 
     @property
     def violation(self) -> None:
-        """None: a claim may concern the requests alone; see `require_valid`."""
+        """None: invalid messages contradict only some claims, which call `require_valid`."""
         return None
 
     def require_valid(self) -> None:
-        """Raise Contradiction for the first violation of the grammar."""
+        """Raise Contradiction for the first connection that violates the HTTP grammar."""
         for conversation in self.conversations:
             if conversation.problem is not None:
                 syn = conversation.connection.syn.frame
@@ -93,9 +93,9 @@ def _converse(connection: Connection) -> Conversation:
 
 
 def decompose(load: PageLoad, dns_frames: Iterable[Frame] = ()) -> Decomposition:
-    """Divide a page load into its terms; `dns_frames` are frames of the same interface, in order of time.
+    """Divide the duration of a page load into terms (dns, tcp_handshake, request, transmission, residual).
 
-    Raises ValueError if no response was received.
+    `dns_frames`: frames of the same interface with DNS queries, in order of time. Raises ValueError without a response.
     """
     intervals = [*_http_intervals(load), *dns_intervals(dns_frames)]
     responses = [exchange.response.last_ns for exchange in load.exchanges if exchange.response is not None]
@@ -116,7 +116,7 @@ def _http_intervals(load: PageLoad) -> list[Interval]:
             if exchange.response is None:
                 continue
             first, last = exchange.response.first_ns, exchange.response.last_ns
-            # A final response may come before the request has ended (RFC 9110 section 7.5).
+            # Request intervals may be empty: a final response may precede the request's end (RFC 9110 section 7.5).
             intervals.append(Interval("request", min(exchange.request.last_ns, first), first))
             intervals.append(Interval("transmission", first, last))
     return intervals
