@@ -1,4 +1,4 @@
-"""The list of claims: experiments/claims.toml, parsed and validated.
+"""Claims of the course (statements that captured packets confirm or contradict), read from experiments/claims.toml.
 
 Each claim has an id, a group, a statement of one sentence, and the check that decides it. The file has no verdicts:
 those come from results only.
@@ -15,12 +15,12 @@ CLAIMS_PATH = Path(__file__).resolve().parents[1] / "claims.toml"
 
 
 class ClaimsError(ValueError):
-    """The list of claims is invalid; the message names the entry."""
+    """The file claims.toml is invalid; the message names the entry."""
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One statement that packets, and figures if it is about time or volume, can confirm or contradict."""
+    """Statement that captured packets, and measured times or volumes, can confirm or contradict."""
 
     id: str
     group: str
@@ -29,7 +29,7 @@ class Claim:
 
 
 def load_claims(path: Path = CLAIMS_PATH) -> dict[str, Claim]:
-    """Return the claims by id, in the order of the file. Raises ClaimsError."""
+    """Return the claims by id, in the order of the file. Raises ClaimsError for an invalid file."""
     with path.open("rb") as stream:
         try:
             entries = tomllib.load(stream).get("claim", [])

@@ -1,4 +1,4 @@
-"""The clock of a run: the machine's own (real), or that of a kernel (virtual; topologies.emulation.virtual)."""
+"""Clock of a run: real (the machine's), or virtual (a user-mode kernel's; see topologies.emulation.virtual)."""
 
 from __future__ import annotations
 
@@ -9,44 +9,44 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 ClockWord = Literal["real", "virtual"]
-# Environment variable with the clock of a run in a kernel.
+# Environment variable that passes the clock's description to the process in the user-mode kernel.
 VARIABLE = "LAB7_CLOCK"
 VIRTUAL_MEANING = (
     "the clock was virtual: programs take no time; for order, content and formulas, not for the speed of programs"
 )
-# Tolerance of a time in virtual time: theory leaves out nothing but the 32 ns of each reading of the clock.
+# Tolerated relative error in virtual time, in which theory leaves out only 32 ns per reading of the clock.
 VIRTUAL_TOLERANCE = 0.003
 REAL_MEANING = "the clock was this machine's: programs and the machine's other work take part in every time"
 
 
 @dataclass(frozen=True)
 class Clock:
-    """Clock of a run; of a virtual one also the version and the configuration hash of its kernel."""
+    """Clock of a run: `real` or `virtual`; for `virtual` also the kernel's version and configuration hash."""
 
     word: ClockWord = "real"
     kernel: str | None = None
     configuration: str | None = None
 
     def sentence(self, seed: int) -> str:
-        """Return a sentence for reports: what the clock means for the figures of a run."""
+        """Return the sentence in reports that says which clock measured the times of a run."""
         if self.word == "real":
             return REAL_MEANING
         return f"{VIRTUAL_MEANING} (kernel {self.kernel}, configuration {self.configuration}, seed {seed})"
 
     def to_text(self) -> str:
-        """Encode the clock for the environment of a run in the kernel."""
+        """Return the clock as JSON, for the environment variable of a run in virtual time."""
         return json.dumps(asdict(self))
 
 
 def current(environment: Mapping[str, str] = os.environ) -> Clock:
-    """Return the clock of this process."""
+    """Return the clock of this process: from the environment variable in virtual time, else real."""
     text = environment.get(VARIABLE)
     return Clock(**json.loads(text)) if text else Clock()
 
 
 def tolerance(real: float, timed_by: Clock | None = None) -> float:
-    """Return the tolerated distance of a ratio from 1: `real` by the machine's clock, a constant by a virtual one.
+    """Return the tolerated distance of measured / theory from 1: `real` in real time, a constant in virtual time.
 
-    timed_by: the clock; None for that of this process.
+    timed_by: the clock of the run; None for the clock of this process.
     """
     return VIRTUAL_TOLERANCE if (timed_by or current()).word == "virtual" else real

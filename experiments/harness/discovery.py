@@ -20,14 +20,14 @@ from topologies.emulation.user_module import is_user_file
 
 
 class UnknownNameError(ValueError):
-    """An unknown name of an experiment, matrix or topology; the message lists the known ones."""
+    """The name of an experiment, matrix or topology is unknown; the message lists the known names."""
 
 
 @dataclass(frozen=True)
 class TopologyEntry:
-    """A topology by name: its class, its module's docstring, and example commands.
+    """Topology with its name, its constructor, its module's docstring, and example commands.
 
-    called: the topology's name on a command line; for a user's file, the file.
+    called: the topology as written on the command line, for a user's file; else empty.
     """
 
     name: str
@@ -37,19 +37,19 @@ class TopologyEntry:
     called: str = ""
 
 
-# Modules with one of these names at the start of a line define an experiment or a matrix.
+# A module defines an experiment or a matrix if a line starts with EXPERIMENT or MATRIX.
 _DEFINES = re.compile(r"^(EXPERIMENT|MATRIX)\b", re.MULTILINE)
 
 
 def _modules(package: ModuleType) -> Iterator[ModuleType]:
-    """Import the modules directly in a package."""
+    """Import and yield the modules of a package, without its subpackages."""
     for info in pkgutil.iter_modules(package.__path__):
         if not info.ispkg:
             yield importlib.import_module(f"{package.__name__}.{info.name}")
 
 
 def _experiment_modules() -> Iterator[ModuleType]:
-    """Import the modules of the protocol packages that define an experiment or a matrix, and no others."""
+    """Import and yield the modules below `experiments` that define an experiment or a matrix."""
     for info in pkgutil.iter_modules(experiments.__path__):
         for path in sorted(Path(experiments.__path__[0], info.name).glob("*.py")):
             if _DEFINES.search(path.read_text(encoding="utf-8")):
@@ -57,7 +57,7 @@ def _experiment_modules() -> Iterator[ModuleType]:
 
 
 def all_experiments() -> dict[str, Experiment]:
-    """Return every experiment by name, in the order of the names."""
+    """Return every experiment of lab7 by name, sorted by name."""
     definitions = (getattr(module, "EXPERIMENT", None) for module in _experiment_modules())
     return {
         item.name: item for item in sorted((e for e in definitions if isinstance(e, Experiment)), key=lambda e: e.name)
@@ -65,7 +65,7 @@ def all_experiments() -> dict[str, Experiment]:
 
 
 def find_experiments(names: tuple[str, ...]) -> list[Experiment]:
-    """Return the experiments of these names, or from files (`my_lab.py`), or all without names.
+    """Return the experiments with these names or in these files (`my_lab.py`); without names, all experiments.
 
     Raises UnknownNameError, UserFileError.
     """
@@ -80,13 +80,13 @@ def find_experiments(names: tuple[str, ...]) -> list[Experiment]:
 
 
 def all_matrices() -> dict[str, Matrix]:
-    """Return every matrix by name, in the order of the names."""
+    """Return every matrix (interoperability or conformance) by name, sorted by name."""
     definitions = (getattr(module, "MATRIX", None) for module in _experiment_modules())
     return {item.name: item for item in sorted((m for m in definitions if isinstance(m, Matrix)), key=lambda m: m.name)}
 
 
 def find_matrix(name: str) -> Matrix:
-    """Return the matrix of that name. Raises UnknownNameError."""
+    """Return the matrix of this name. Raises UnknownNameError."""
     known = all_matrices()
     if name not in known:
         raise UnknownNameError(f"there is no matrix {name!r}: there are {', '.join(known)}")
@@ -94,7 +94,7 @@ def find_matrix(name: str) -> Matrix:
 
 
 def all_topologies() -> dict[str, TopologyEntry]:
-    """Return every topology by name: the exports `topos` of the modules of `topologies`, as for Mininet's --custom."""
+    """Return by name every topology that a module of `topologies` exports as `topos`, as for Mininet's --custom."""
     return {entry.name: entry for module in _modules(topologies) for entry in _topology_entries(module)}
 
 

@@ -1,4 +1,4 @@
-"""Diagnosis of a machine: the abilities that lab7 needs or can use, with a remedy for each missing one."""
+"""Diagnosis of a machine: the capabilities that lab7 needs or can use, with a remedy for each missing one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ VIRTUAL_TIME = "virtual time"
 
 @dataclass(frozen=True)
 class Finding:
-    """One capability of the machine, its meaning, and the remedy if it is missing.
+    """Capability of the machine: whether it is there, its meaning for lab7, and the remedy if it is missing.
 
     needed: lab7 cannot run without it; real_alone: virtual time does not need it.
     """
@@ -37,7 +37,7 @@ class Finding:
 
 
 class Ability(Enum):
-    """Extent to which lab7 can run on a machine, as a sentence."""
+    """Extent to which lab7 can run on a machine (fully, in virtual time only, not), as a sentence."""
 
     ALL = "lab7 can run here."
     VIRTUAL_ALONE = (
@@ -48,7 +48,7 @@ class Ability(Enum):
 
 
 def ability(findings: Sequence[Finding]) -> Ability:
-    """Return the extent to which lab7 can run by these findings."""
+    """Return the extent to which lab7 can run, given the capabilities found."""
     lacking = [finding for finding in findings if finding.needed and not finding.good]
     if not lacking:
         return Ability.ALL
@@ -57,7 +57,7 @@ def ability(findings: Sequence[Finding]) -> Ability:
 
 
 def examine() -> list[Finding]:
-    """Examine this machine without changing it."""
+    """Check all capabilities of this machine without changing it, and return them in the order of the report."""
     return [_sandbox(), _tap(), _netem(), _open_vswitch(), _virtual_time(), _congestion(), *_programs(), _python()]
 
 
@@ -76,7 +76,7 @@ def _tap() -> Finding:
 
 
 def _in_sandbox(*command: str) -> bool:
-    """Return whether a command succeeds in a sandbox; kernel modules that it needs are loaded on demand."""
+    """Return whether a command exits with 0 in new Linux namespaces; kernel modules are loaded on demand."""
     return subprocess.run(module_command(SANDBOX, *command), capture_output=True, check=False).returncode == 0
 
 
@@ -89,7 +89,7 @@ def _netem() -> Finding:
 
 
 def _open_vswitch() -> Finding:
-    # ovs-dpctl(8) queries the kernel itself, for its data paths.
+    # ovs-dpctl(8) fails without Open vSwitch's kernel module, since it queries the kernel's data paths.
     good = shutil.which("ovs-vsctl") is not None and _in_sandbox("ovs-dpctl", "dump-dps")
     meaning = "switches can be Open vSwitch" if good else "switches are Linux bridges"
     remedy = "sudo apt-get install openvswitch-switch, and a kernel with openvswitch: linux-modules-extra-$(uname -r)"

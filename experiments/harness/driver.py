@@ -1,9 +1,9 @@
-"""Driver protocol, the experiment's side: a client process in a host that obeys requests, and one-shot client programs.
+"""Driver protocol, experiment's side: requests to a client process on a host, and one-shot client programs.
 
     driver = Driver(bed.host("client"), ["experiments.http.drivers.visitor", "10.0.0.2", "80", "www.example.com"])
     window = driver.request({"visit": ["/"]})
 
-The lines on the wire are described in experiments.harness.driver_process.
+The lines of the protocol are described in experiments.harness.driver_process.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from topologies.emulation.node import Host
 from topologies.emulation.watch import LabDied, how_it_ended, program_of
 
 TIMEOUT_S = 120.0
-# Time-out of a client program that is started for one load.
+# Time-out in seconds of a client program that is started for one page load or transfer.
 LOAD_TIMEOUT_S = 120.0
 
 
 class DriverError(EmulationError):
-    """A request failed; the message is the driver's, `window` is the time of the attempt."""
+    """A request to a driver failed; the message is the driver's, `window` is the time span of the attempt."""
 
     def __init__(self, message: str, window: Window) -> None:
         super().__init__(message)
@@ -33,43 +33,43 @@ class DriverError(EmulationError):
 
 
 class Driver:
-    """A driver process on a host; `command`: its module and arguments."""
+    """Driver (client process that executes requests) on a host; `command`: its module and arguments."""
 
     def __init__(self, host: Host, command: Sequence[str]) -> None:
         self._service = host.start(command)
 
     def request(self, request: Any, timeout_s: float = TIMEOUT_S) -> Window:
-        """Send a request and wait for its end; return its time span. Raises DriverError."""
+        """Send a request and await its response; return the request's time span. Raises DriverError, EmulationError."""
         return window_of(self.call(request, timeout_s))
 
     def call(self, request: Any, timeout_s: float = TIMEOUT_S) -> dict[str, Any]:
-        """Send a request; return the response. Raises DriverError."""
+        """Send a request and return the driver's response. Raises DriverError, EmulationError."""
         self.send(request)
         return self.receive(timeout_s)
 
     def send(self, request: Any) -> None:
-        """Send a request without waiting for its response."""
+        """Send a request without awaiting the response."""
         self._service.write_line(json.dumps(request))
 
     def receive(self, timeout_s: float = TIMEOUT_S) -> dict[str, Any]:
-        """Return the next response. Raises DriverError, and EmulationError at the end of the process or a time-out."""
+        """Return the next response. Raises DriverError for a failed request, EmulationError if none comes in time."""
         response: dict[str, Any] = json.loads(self._service.read_line(timeout_s))
         if "error" in response:
             raise DriverError(response["error"], window_of(response))
         return response
 
     def stop(self) -> None:
-        """Stop the process."""
+        """Stop the driver process."""
         self._service.stop()
 
 
 def window_of(response: dict[str, Any]) -> Window:
-    """Return the time span of a request from its response."""
+    """Return the time span of a request, which the driver's response states."""
     return Window(response["began_ns"], response["ended_ns"])
 
 
 def run_command(host: Host, words: Sequence[str]) -> Window:
-    """Run one client program to its end; return its time span. Raises LoadFailedError, and LabDied after a signal."""
+    """Run a client program and return its time span. Raises LoadFailedError, or LabDied if a signal ended it."""
     start_ns = time.time_ns()
     done = host.run(words, LOAD_TIMEOUT_S)
     end_ns = time.time_ns()

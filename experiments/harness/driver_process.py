@@ -1,4 +1,4 @@
-"""Driver protocol, the process's side: JSON lines on standard input and output.
+"""Driver protocol, client process's side: JSON requests on standard input, JSON responses on standard output.
 
 A driver is a client program that runs in a host for a whole experiment, so that no request pays for a new process:
 
@@ -30,11 +30,11 @@ Errors = tuple[type[Exception], ...]
 
 
 class RequestError(Exception):
-    """A request failed; the message is the response's `error`."""
+    """A request to the driver failed; the message becomes `error` in the response."""
 
 
 def serve(handle: Callable[[Any], Mapping[str, Any] | None], errors: Errors = ()) -> int:
-    """Respond to every request by the result of `handle`; return the exit code at the end of the standard input.
+    """Answer every request by the result of `handle`; return the exit code at the end of standard input.
 
     An exception of `errors` becomes the response `error`, with the name of its type; any other ends the process.
     """
@@ -45,11 +45,11 @@ def serve(handle: Callable[[Any], Mapping[str, Any] | None], errors: Errors = ()
 
 
 def requests() -> Iterator[Any]:
-    """Print READY and yield each request; for drivers whose handler is a coroutine.
+    """Print READY and yield each request, for drivers whose handler is a coroutine.
 
-    Reading blocks the thread, an event loop as well: between requests a driver has nothing else to do.
+    Reading blocks the thread and its event loop, since a driver is idle between requests.
     """
-    # The objects of imported modules live as long as the process: exclude them from later garbage collections.
+    # Exclude imported modules from later garbage collections, which would delay requests.
     gc.collect()
     gc.freeze()
     print("READY", flush=True)
@@ -59,7 +59,7 @@ def requests() -> Iterator[Any]:
 
 @contextmanager
 def responding(errors: Errors = ()) -> Iterator[dict[str, Any]]:
-    """Yield a response to fill in, and send it with the times of the block's start and end; `errors`: see `serve`."""
+    """Yield a response to fill in, and send it with the block's start and end times; `errors`: see `serve`."""
     response: dict[str, Any] = {}
     began_ns = time.time_ns()
     try:
@@ -72,5 +72,5 @@ def responding(errors: Errors = ()) -> Iterator[dict[str, Any]]:
 
 
 def send(message: Mapping[str, Any]) -> None:
-    """Write one line to the standard output."""
+    """Write a message as one JSON line to standard output."""
     print(json.dumps(message), flush=True)

@@ -25,14 +25,14 @@ from experiments.harness.results.result import Comparison, Fidelity, Timing
 
 
 class ParameterError(ValueError):
-    """A parameter does not exist or has no such value; the message lists the alternatives."""
+    """A parameter's name or value is invalid; the message lists the names, or shows a valid value."""
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """A parameter: its default as text, its parser, and its meaning.
+    """Parameter of an experiment: its default as text, its parser, and its meaning.
 
-    `full`: its default in a long run (`lab7 run --full`), if different; `full_virtual`: its default in a long run in
+    `full`: the default in a long run (`lab7 run --full`), if different; `full_virtual`: the default in a long run in
     virtual time, in which hours of waiting take no time, if different again.
     """
 
@@ -43,7 +43,7 @@ class Parameter:
     full_virtual: str | None = None
 
     def text(self, full: bool, timed_by: ClockWord) -> str:
-        """Return the default as text, in a long run or not, by this clock."""
+        """Return the default as text, for a long run (`full`) or a short one, in virtual or real time."""
         if full and timed_by == "virtual" and self.full_virtual is not None:
             return self.full_virtual
         return self.full if full and self.full is not None else self.default
@@ -51,9 +51,9 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Run:
-    """The input of one run: `parameters` are parsed; `step` reports progress.
+    """Input of one run of an experiment: parsed parameters, seed, settings of the network, result folder.
 
-    `replacements`: by role, the implementation in place of lab7's own service.
+    `step` reports progress as (text, share); `replacements`: programs in place of lab7's own services, by role.
     """
 
     parameters: Mapping[str, Any]
@@ -66,11 +66,10 @@ class Run:
     replacements: Mapping[str, Implementation] = field(default_factory=dict)
 
     def waiting(self, hosts: Mapping[str, str]) -> frozenset[str]:
-        """Return those of the hosts, given by role, with programs that wait by timers of their own (see
-        pathmodel.replay).
+        """Return the hosts whose delays count as timers of their programs (see pathmodel.replay); `hosts`: by role.
 
-        These are real servers in virtual time: programs take no time there, so a delay before one acts is a timer of
-        its own. A user's own program is compared with the formula as lab7's are.
+        These are hosts of replaced servers in virtual time: programs take no time there, so that a delay before an
+        action is a timer. A user's own program is compared with the formula as lab7's are.
         """
         if clock.current().word != "virtual":
             return frozenset()
@@ -79,9 +78,9 @@ class Run:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The outcome of one run. `timings` are the samples behind the comparisons, by name.
+    """Outcome of one run: verdicts on claims, comparisons with theory, fidelity certificate, names of programs.
 
-    `plot`: an SVG for the report in place of the bars of each comparison.
+    `timings`: the measured samples by the comparison's name; `plot`: an SVG for the report in place of its bar chart.
     """
 
     claims: tuple[Verdict, ...]
@@ -95,10 +94,10 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Experiment:
-    """An experiment: a question and the function that answers it.
+    """Declaration of an experiment: its question, claims and parameters, and the function that runs it.
 
     `claims`: ids of the course's claims (experiments/claims.toml) or of `own_claims`. `cost`: processor time of a run
-    in virtual time, in seconds; the longest are started first.
+    in virtual time, in seconds; experiments of the highest cost are started first.
     """
 
     name: str
@@ -112,7 +111,7 @@ class Experiment:
     cost: float = 15.0
 
     def read_parameters(self, given: Mapping[str, str], full: bool = False) -> dict[str, Any]:
-        """Parse all parameters, `given` in place of the defaults, which `full` and this process's clock select.
+        """Parse all parameters: `given` values, else the defaults for a long run (`full`) and this process's clock.
 
         Raises ParameterError.
         """

@@ -1,4 +1,4 @@
-"""Interoperability and conformance matrices: every implementation of a server, against every client or every check.
+"""Interoperability and conformance matrices: every implementation of a server against every client or check.
 
 cells  [{server, client, protocol, verdict: pass | fail | unused | unsupported | not installed, evidence, frames,
             capture, known_cause, level, says}]
@@ -35,9 +35,9 @@ VERDICT_WORDS: Mapping[Word, CellWord] = {"shown": "pass", "failed": "fail", "un
 
 @dataclass(frozen=True)
 class Cell:
-    """The result of one server with one client and one protocol; `frames` are of the file `capture`.
+    """Result of one server with one client and protocol; `frames` are frame numbers in the file `capture`.
 
-    `known_cause`: the cause of a failure, where it is known.
+    `known_cause`: the cause of a failure, if the registry states one.
     """
 
     server: str
@@ -53,35 +53,35 @@ class Cell:
 
     @property
     def column(self) -> str:
-        """Heading of the cell's column."""
+        """Heading of the cell's column: client and protocol."""
         return f"{self.client} {self.protocol}"
 
 
 @dataclass(frozen=True)
 class Column:
-    """A client of a matrix; None: lab7's own."""
+    """Column of a matrix: a client, None for lab7's own."""
 
     client: Implementation | None
 
     @property
     def name(self) -> str:
-        """Name of the client."""
+        """Name of the client, `lab7` for lab7's own."""
         return name_of(self.client)
 
     @property
     def installed(self) -> bool:
-        """True if the client is on this machine."""
+        """True if the client is installed on this machine."""
         return self.client is None or self.client.installed()
 
 
 def name_of(implementation: Implementation | None) -> str:
-    """Return the name of an implementation in a matrix; None: lab7's own."""
+    """Return the name of an implementation as shown in a matrix, `lab7` for None (lab7's own)."""
     return OURS if implementation is None else implementation.name
 
 
 @dataclass(frozen=True)
 class Place:
-    """The place of a cell in a matrix; its methods make the cell. See Cell for `level` and `says`."""
+    """Position of a cell in a matrix (server, client, protocol), with methods that create the cell."""
 
     server: str
     client: str
@@ -90,19 +90,19 @@ class Place:
     says: str | None = None
 
     def not_installed(self, implementation: Implementation) -> Cell:
-        """Return the cell of a server or a client that is not on this machine."""
+        """Return the cell of a server or client that is not installed, with installation instructions."""
         return self.cell("not installed", implementation.how_to_get())
 
     def unsupported(self, reason: str) -> Cell:
-        """Return the cell of a protocol that the server or the client does not implement."""
+        """Return the cell of a protocol that server or client do not implement."""
         return self.cell("unsupported", reason)
 
     def failed(self, reason: str, capture: str | None = None, known_cause: str | None = None) -> Cell:
-        """Return the cell of a failure that needs no packets, such as the client's own error."""
+        """Return the cell of a failure without evidence in packets, such as a client's error message."""
         return self.cell("fail", reason, (), capture, known_cause)
 
     def judged(self, verdict: Verdict, capture: str, known_cause: str | None = None) -> Cell:
-        """Return the cell of a verdict on packets; `known_cause` is that of a failure."""
+        """Return the cell for a verdict on packets; `known_cause` is kept if the verdict is a failure."""
         return self.cell(VERDICT_WORDS[verdict.verdict], verdict.evidence, verdict.frames, capture, known_cause)
 
     def cell(
@@ -113,7 +113,7 @@ class Place:
         capture: str | None = None,
         known_cause: str | None = None,
     ) -> Cell:
-        """Return a cell with this result; `known_cause` is kept for a failure only."""
+        """Return a cell with this result word and evidence; `known_cause` is kept for a failure only."""
         cause = known_cause if word == "fail" else None
         names = self.server, self.client, self.protocol
         return Cell(*names, word, evidence, frames, capture, cause, self.level, self.says)
@@ -121,7 +121,7 @@ class Place:
 
 @dataclass(frozen=True)
 class MatrixRun:
-    """The input of a matrix's run: the folder of its captures, the kind of links, and the progress function."""
+    """Input of a matrix's run: folder for captures, settings of the network, and progress callback (text, share)."""
 
     folder: Path
     links: str
@@ -132,7 +132,7 @@ class MatrixRun:
 
 @dataclass(frozen=True)
 class Matrix:
-    """A matrix: name, question, the function that fills it, and the kind of its rows."""
+    """Declaration of a matrix: name, question, function that returns the cells, and heading of the rows."""
 
     name: str
     question: str
@@ -150,7 +150,7 @@ def run_matrix(
     folder: Path | None = None,
     started: datetime | None = None,
 ) -> tuple[Path, list[Cell]]:
-    """Fill a matrix into a result folder (matrix.json, matrix.html, captures); return the folder and the cells.
+    """Run a matrix into a result folder (matrix.json, matrix.html, captures); return (folder, cells).
 
     `folder` and `started`: a result folder made by the caller, and the start of the run.
     """
@@ -185,12 +185,12 @@ def run_matrix(
 
 
 def axes(cells: Sequence[Cell]) -> tuple[list[str], list[str]]:
-    """Return the servers and the columns of a matrix, in the order of their first cells."""
+    """Return (servers, column headings) of a matrix, each in the order of first appearance."""
     return list(dict.fromkeys(cell.server for cell in cells)), list(dict.fromkeys(cell.column for cell in cells))
 
 
 def level_counts(cells: Sequence[Cell]) -> dict[str, dict[str, str]]:
-    """Return the checks of each level that each server passes, as "passed/all": {level: {server: text}}.
+    """Return {level: {server: "passed/all"}}, the number of checks of each level that each server passes.
 
     A server that is not installed has an empty text; an unused check counts as not passed.
     """
@@ -204,6 +204,6 @@ def level_counts(cells: Sequence[Cell]) -> dict[str, dict[str, str]]:
 
 
 def load_cells(folder: Path) -> list[Cell]:
-    """Read the cells of a matrix from its result folder. Raises OSError, ValueError."""
+    """Read the cells of a matrix from matrix.json in a result folder. Raises OSError, ValueError."""
     rows = json.loads((folder / MATRIX_NAME).read_text(encoding="utf-8"))["cells"]
     return [Cell(**{**row, "frames": tuple(row["frames"])}) for row in rows]

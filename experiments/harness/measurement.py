@@ -1,4 +1,4 @@
-"""Measurement context of an experiment: testbed, path probes, machine watch, capture and fidelity certificate.
+"""Measurement context of an experiment: emulated network, path probes, machine monitor, capture and certificate.
 
     with measured(context, topo, [EmulatedPath("client", "server", "10.0.0.2", rtt_s)]) as lab:
         client = lab.bed.host("client").start(COMMAND)      # before the capture starts
@@ -37,20 +37,20 @@ from experiments.harness.results.result import Check, Fidelity
 from topologies.emulation.testbed import Starter, Testbed
 
 CAPTURE_NAME = "capture.pcapng"
-# Share of a run's progress that is reported when the paths have been probed.
+# Share of a run's progress that is reported before the paths are probed.
 PROBING = 0.05
 
 
 @dataclass(frozen=True)
 class Window:
-    """The start and the end of a load, on the capture's clock (CLOCK_REALTIME) in nanoseconds."""
+    """Time span of a page load or session, on the capture's clock (CLOCK_REALTIME) in ns."""
 
     start_ns: int
     end_ns: int
 
 
 class LoadFailedError(Exception):
-    """A client could not load a page; the message is the client's own, `window` is the time of the attempt."""
+    """A client's page load or transfer failed; the message is the client's, `window` is the attempt's time span."""
 
     def __init__(self, message: str, window: Window | None = None) -> None:
         super().__init__(message)
@@ -59,24 +59,24 @@ class LoadFailedError(Exception):
 
 @dataclass
 class Evidence:
-    """Evidence of a run's fidelity: the checks so far, and the monitor of the machine."""
+    """Evidence for a run's fidelity certificate: the checks so far, and the monitor of the machine."""
 
     checks: list[Check] = field(default_factory=list)
     watch: MachineWatch = field(default_factory=MachineWatch)
 
     def probe(self, bed: Testbed, paths: Iterable[EmulatedPath]) -> None:
-        """Measure emulated paths of a running network."""
+        """Measure delay, rate and loss of emulated paths in a running network, and record the checks."""
         for path in paths:
             self.checks += probe_path(bed, path)
 
     def fidelity(self, *, times: bool = True) -> Fidelity:
-        """Return the certificate of the run; `times` False: the experiment compares no time (see MachineWatch)."""
+        """Return the fidelity certificate of the run; `times` False: the experiment compares no time."""
         return certificate([*self.checks, *self.watch.checks(times)])
 
 
 @dataclass
 class Lab:
-    """A running network that is measured: `path` is the file of its latest capture."""
+    """Running network under measurement; `path` is the file of its latest capture."""
 
     context: Run
     bed: Testbed
@@ -85,16 +85,16 @@ class Lab:
 
     @property
     def watch(self) -> MachineWatch:
-        """The monitor of the machine."""
+        """Monitor of the machine's disturbance."""
         return self.evidence.watch
 
     @contextmanager
     def recording(
         self, interfaces: Sequence[str | CaptureInterface], name: str = CAPTURE_NAME, label: str = ""
     ) -> Iterator[None]:
-        """Capture at these interfaces into the file `name`, and watch the machine meanwhile.
+        """Capture at these interfaces into the file `name` during a block, and monitor the machine meanwhile.
 
-        `interfaces`: see `capture_at`. `label` identifies the capture in a certificate over several networks.
+        `interfaces`: see `capture_at`. `label` identifies the capture in a certificate over several captures.
         """
         self.path = self.context.folder / name
         with self.watch, capture_at(self.bed, self.path, interfaces) as capture:
@@ -103,11 +103,11 @@ class Lab:
         self.evidence.checks += capture_checks(counts)
 
     def read_capture(self) -> CaptureFile:
-        """Read the capture, and extract the turns of the hosts for the watch."""
+        """Read the latest capture, and extract the hosts' turns for the machine monitor (see fidelity.turns)."""
         return self.watch.read_capture(self.path, self.bed.topo)
 
     def fidelity(self, *, times: bool = True) -> Fidelity:
-        """Return the certificate of the run; see Evidence."""
+        """Return the fidelity certificate of the run; `times` False: the experiment compares no time."""
         return self.evidence.fidelity(times=times)
 
 
@@ -119,9 +119,9 @@ def measured(
     evidence: Evidence | None = None,
     progress: float | None = PROBING,
 ) -> Iterator[Lab]:
-    """Start a network, probe its paths, and yield it; it is stopped afterwards.
+    """Start a network, probe its paths, and yield it for measurement; stop the network afterwards.
 
-    `evidence`: of the run's earlier networks; `progress`: the share of the run to report after the probes, or None.
+    `evidence`: of the run's earlier networks; `progress`: the share of the run to report before the probes, or None.
     """
     evidence = evidence or Evidence()
     with make_testbed(context, network) if isinstance(network, Topo) else network as bed:
@@ -132,35 +132,35 @@ def measured(
 
 
 class NetworkSettings(Protocol):
-    """The settings of a network that `Run` and `MatrixRun` have in common."""
+    """Settings of an emulated network that `Run` and `MatrixRun` have in common."""
 
     @property
     def seed(self) -> int:
-        """Seed of the links' random effects."""
+        """Seed of the links' random loss and jitter."""
 
     @property
     def links(self) -> str:
-        """Kind of links: auto, netem or wire."""
+        """Kind of link emulation: auto, netem (kernel) or wire (user space)."""
 
     @property
     def sandboxed(self) -> bool:
-        """True if the network runs in a sandbox."""
+        """True if the network runs in new Linux namespaces."""
 
 
 def make_testbed(context: NetworkSettings, topo: Topo, starters: Mapping[str, Starter] | None = None) -> Testbed:
-    """Return the testbed of a topology with the run's seed and links; `starters` replace the services of hosts."""
+    """Return the emulated network of a topology; `starters` start other servers on hosts, by host."""
     return Testbed(
         topo, seed=context.seed, links=context.links, sandboxed=context.sandboxed, starters=dict(starters or {})
     )
 
 
 def first_interface(host: str) -> str:
-    """Return the label of a host's first interface in captures."""
+    """Return the label of a host's first interface in captures, HOST:HOST-eth0."""
     return f"{host}:{host}-eth0"
 
 
 def capture_at(bed: Testbed, path: Path, interfaces: Sequence[str | CaptureInterface]) -> Capture:
-    """Return a capture at these interfaces; the name of a host means its first interface."""
+    """Return a capture (not yet started) at these interfaces; a host's name means the host's first interface."""
     return Capture(path, [each if not isinstance(each, str) else _interface(bed, each) for each in interfaces])
 
 
@@ -170,7 +170,7 @@ def _interface(bed: Testbed, host: str) -> CaptureInterface:
 
 @contextmanager
 def site_folder(context: Run) -> Iterator[Path]:
-    """Yield an empty folder for an origin to serve; it is removed afterwards."""
+    """Yield an empty folder for an origin's files, and remove the folder afterwards."""
     folder = Path("/run") / f"site-{context.folder.name}"
     folder.mkdir()
     try:

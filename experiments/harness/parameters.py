@@ -1,4 +1,4 @@
-"""Parsers of experiment parameters: each parses a text (`50ms`, `1,2,5`) or raises ValueError."""
+"""Parsers of experiment parameters given as text (`50ms`, `1,2,5`); each raises ValueError for invalid text."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def _time_s(text: str, high_s: int) -> float:
 
 
 def factor(text: str) -> float:
-    """Parse a factor from 0.01 to 10."""
+    """Parse a factor from 0.01 to 10, such as 0.5."""
     return _number(text, 0.01, 10, "a factor from 0.01 to 10")
 
 
 def share(text: str) -> float:
-    """Parse a share from 0.01 to 0.99."""
+    """Parse a share from 0.01 to 0.99, such as 0.25."""
     return _number(text, 0.01, 0.99, "a share from 0.01 to 0.99")
 
 

@@ -1,4 +1,4 @@
-"""Reruns of an experiment whose verdict may be due to the load of the machine, and the summary of what stays open.
+"""Reruns of experiments whose verdicts the machine's load may have caused, and the closing summary of a command.
 
 A run is repeated when its fidelity is suspect, a measured time lies outside its tolerance, or a claim is undecided. A
 claim that packets contradict is not repeated: its verdict does not depend on the machine. Every run keeps its result
@@ -13,12 +13,12 @@ from pathlib import Path
 from experiments.harness.judge.verdict import Verdict
 from experiments.harness.results.result import Result
 
-# Default maximum of reruns per experiment (`lab7 run --again N`).
+# Default maximum number of reruns per experiment (`lab7 run --again N`).
 RERUNS = 2
 
 
 def is_inconclusive(result: Result) -> bool:
-    """Return whether another run of the same experiment could end differently."""
+    """Return whether a result is suspect, outside a tolerance or undecided, so that a rerun could differ."""
     undecided = any(claim.verdict == "undecided" for claim in result.claims)
     return _disturbed(result) or undecided
 
@@ -38,7 +38,7 @@ def should_rerun(attempts: Sequence[Result]) -> bool:
 
 
 def summary(results: Sequence[tuple[Path, Result]]) -> list[str]:
-    """Return the closing lines: the number of claims shown, then each open claim with its remedy, one per line."""
+    """Return the closing lines of a command: the number of claims shown, then each other claim with a remedy."""
     claims = [claim for _, result in results for claim in result.claims]
     shown = sum(claim.verdict == "shown" for claim in claims)
     rows = [row for folder, result in results for row in _open(folder, result)]

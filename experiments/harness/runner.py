@@ -1,4 +1,4 @@
-"""Experiment runner: runs one experiment into a result folder (result.json, timings.csv, report.html, captures)."""
+"""Runner of one experiment into a result folder (result.json, timings.csv, report.html, captures)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def run_experiment(
     folder: Path | None = None,
     started: datetime | None = None,
 ) -> tuple[Path, Result]:
-    """Run an experiment with `given` parameters; return its folder and its result.
+    """Run an experiment with `given` parameters; return (result folder, result).
 
     `step` receives progress as a text and a share; `attempt` counts the runs of one command (see reruns). `folder` and
     `started`: a result folder made by the caller, and the start of the run. Raises ParameterError, EmulationError,
@@ -66,7 +66,7 @@ def run_experiment(
     with writing(folder):
         write_timings(folder, _beside(outcome))
         write_report(folder, result, {**load_claims(), **{one.id: one for one in experiment.own_claims}}, outcome.plot)
-        # Last: result.json marks a complete folder.
+        # Write result.json last, since readers take a folder with result.json as complete.
         result.save(folder)
         complete(folder)
     return folder, result
@@ -84,7 +84,7 @@ def _stored(parameters: Mapping[str, Any], repeat: int) -> dict[str, Any]:
 
 
 def _beside(outcome: Outcome) -> dict[str, list[Timing]]:
-    """Return the samples with their disturbances as terms; a sample without a theory has no slack and no such terms."""
+    """Return the samples by comparison, with the disturbance as separate terms where the sample has a theory."""
     theories = {one.name: one.theory_terms for one in outcome.comparisons}
     return {
         name: [one.beside(theories[name]) if name in theories else one for one in some]

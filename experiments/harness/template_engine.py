@@ -1,4 +1,4 @@
-"""The jinja2 environment of all pages and configuration files that lab7 writes."""
+"""Template engine (jinja2) of all HTML pages and configuration files that lab7 writes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TEMPLATES = Path(__file__).resolve().parent / "templates"
 
 @cache
 def environment() -> Environment:
-    """Return the environment: HTML is escaped, command lines are not; an undefined name is an error."""
+    """Return the jinja2 environment: HTML templates are escaped, others are not; an undefined name is an error."""
     return Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=select_autoescape(["html.j2", "html"], default_for_string=False),
@@ -25,5 +25,5 @@ def environment() -> Environment:
 
 
 def render(template: str, **values: Any) -> str:
-    """Render a template with these values."""
+    """Render a template file of lab7 with these values, and return the text."""
     return environment().get_template(template).render(**values)

@@ -1,4 +1,4 @@
-"""User files: an experiment (`lab7 run ./my_lab.py`) or a topology (`lab7 up ./my_lab.py`), loaded and validated.
+"""Loader of users' files: an experiment (`lab7 run ./my_lab.py`) or a topology (`lab7 up ./my_lab.py`).
 
 Every error is one sentence: the part that is missing or invalid, and the correct form.
 """
@@ -21,18 +21,18 @@ from experiments.harness.judge import layers
 from topologies.emulation import user_module
 from topologies.emulation.errors import UserFileError
 
-# The name of an experiment becomes the name of a folder of results.
+# Permitted names of experiments, which become names of result folders.
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
 def _load(file: str, purpose: str) -> ModuleType:
-    # The file may import scapy by itself.
+    # Import scapy with lab7's settings first, since the user's file may import scapy itself.
     layers.load()
     return user_module.load(file, purpose)
 
 
 def load_experiment(file: str, taken: Collection[str]) -> Experiment:
-    """Return the experiment that a file defines; `taken`: names of other experiments. Raises UserFileError."""
+    """Load the experiment that a file defines; `taken`: names of other experiments. Raises UserFileError."""
     module = _load(file, "defines EXPERIMENT")
     experiment = getattr(module, "EXPERIMENT", None)
     if experiment is None:
@@ -52,7 +52,7 @@ def load_experiment(file: str, taken: Collection[str]) -> Experiment:
 
 
 def _check_claims(file: str, experiment: Experiment) -> None:
-    """Check that every claim has one statement: the course's, or the experiment's own."""
+    """Raise UserFileError unless every claim has exactly one statement, the course's or the experiment's own."""
     course, own = load_claims(), [claim.id for claim in experiment.own_claims]
     for name in own:
         if name in course:
@@ -73,7 +73,7 @@ _BY_HAND = (
 
 @contextmanager
 def no_networks(file: str) -> Iterator[None]:
-    """Raise UserFileError if the file, while it is loaded, makes a network or a node: outside of any sandbox."""
+    """Raise UserFileError if the file creates a Mininet network or node while it is loaded, outside the sandbox."""
     stock = {kind: kind.__init__ for kind in (Mininet, Node)}
 
     def refuse(*_args: Any, **_options: Any) -> None:
@@ -89,7 +89,7 @@ def no_networks(file: str) -> Iterator[None]:
 
 
 def _topology_classes(module: ModuleType) -> dict[str, type]:
-    """Return the classes that a module derives from Topo, by name, without those that it derives others from."""
+    """Return by name the subclasses of Topo that a module defines, without base classes of others among them."""
     own = [
         value
         for value in vars(module).values()
@@ -100,10 +100,10 @@ def _topology_classes(module: ModuleType) -> dict[str, type]:
 
 
 def load_topology(file: str, chosen: str) -> tuple[str, Any, str, tuple[str, ...]]:
-    """Return the topology that a file exports as `topos`: its name, its constructor, and its module_description().
+    """Load the topology that a file exports as `topos`; return (name, constructor, docstring, example commands).
 
-    Without `topos` the classes count that the file derives from Topo, by their names. chosen: name of one of several,
-    or empty. Raises UserFileError.
+    A file without `topos` exports the subclasses of Topo that it defines. chosen: name of one of several topologies, or
+    empty. Raises UserFileError.
     """
     with no_networks(file):
         module = _load(file, "exports `topos`")
@@ -126,5 +126,5 @@ def load_topology(file: str, chosen: str) -> tuple[str, Any, str, tuple[str, ...
 
 
 def module_description(module: ModuleType) -> tuple[str, tuple[str, ...]]:
-    """Return a topology module's docstring and its example commands."""
+    """Return (docstring, example commands TRY) of a topology's module."""
     return module.__doc__ or "", tuple(getattr(module, "TRY", ()))

@@ -27,7 +27,6 @@ from experiments.http.wire.page_load import Files, PageLoad, decompose, page_loa
 from topologies.emulation.testbed import Testbed
 from topologies.web import WebTopo
 
-
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 SIDE_PIXELS = 16
 # Fixed modification time of all files of the site, so that Last-Modified is the same in every run.

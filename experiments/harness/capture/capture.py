@@ -42,7 +42,7 @@ class CaptureError(EmulationError):
 
 @dataclass(frozen=True)
 class CaptureInterface:
-    """An interface to capture: its label in the file, its network namespace, and its name there.
+    """Network interface to capture on: label in the file, network namespace, and name in that namespace.
 
     namespace: the id of a process in the namespace, or the path of a namespace file (`/run/netns/NAME`;
     `/proc/self/fd/N` for an open descriptor).
@@ -54,15 +54,15 @@ class CaptureInterface:
 
     @property
     def namespace_path(self) -> str:
-        """The namespace as a path that can be opened."""
+        """Path of the namespace file, such as /proc/PID/ns/net."""
         return f"/proc/{self.namespace}/ns/net" if isinstance(self.namespace, int) else str(self.namespace)
 
 
 class Capture:
-    """A running capture; a context manager, or `start` and `stop`.
+    """Packet capture on several interfaces into one pcapng file; a context manager, or `start` and `stop`.
 
     If the body of the `with` statement raises, the capture is still finished, since it shows the failure; if the
-    recorder dies, its records up to then become the file. Within a testbed, the testbed watches the recorder.
+    recorder process dies, its records up to then become the file. Within a testbed, the testbed watches the recorder.
     """
 
     def __init__(self, path: Path, interfaces: Sequence[CaptureInterface]) -> None:
@@ -78,7 +78,7 @@ class Capture:
         self._watch: Watch | None = None
 
     def start(self) -> None:
-        """Start reading; return when every socket is bound. Raises CaptureError if one cannot be."""
+        """Start the recorder process; return when all its sockets are bound. Raises CaptureError if one cannot be."""
         if self._process is not None:
             raise CaptureError("this capture has been started already")
         descriptors: list[int] = []
@@ -100,11 +100,11 @@ class Capture:
             raise
 
     def stop(self) -> dict[str, InterfaceCounts]:
-        """Read all packets sent so far, write the file, and return the counts of every interface."""
+        """Read all packets sent so far, write the file, and return the packet counts by interface label."""
         if self._process is None:
             raise CaptureError("this capture was never started")
         if not self.statistics:
-            # Defer an interruption, so that the packets reach the file; the recorder's own exit ends the wait.
+            # Defer Ctrl-C until the packets are in the file; the wait ends at the latest when the recorder exits.
             with interrupts_deferred():
                 try:
                     self._send("stop")
@@ -137,7 +137,7 @@ class Capture:
         }
 
     def _spawn(self, descriptors: list[int]) -> None:
-        # A new interpreter rather than a fork: it inherits no socket or pipe of the experiment, and no held lock.
+        # Start a new interpreter rather than fork: a child must not inherit sockets, pipes and held locks.
         with interrupts_deferred():
             self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - it lasts as long as the process
             self._process = subprocess.Popen(
@@ -157,11 +157,11 @@ class Capture:
                 self._watch.add(self._watched)
 
     def _is_death(self, code: int) -> bool:
-        """Return whether an exit is fatal to the lab: a recorder that fails to start reports its reason itself."""
+        """Return whether a recorder's exit must stop the run: one that fails to start reports its error itself."""
         return code != 0 if self._ready else code < 0
 
     def _last_output(self) -> str:
-        """Return the last line of the recorder's standard error."""
+        """Return the last line of the recorder's standard error, empty without output."""
         return last_line(Path(f"/proc/self/fd/{self._errors.fileno()}"))
 
     def _send(self, line: str) -> None:
@@ -190,14 +190,14 @@ class Capture:
         return CaptureError(f"{NAME} {how_it_ended(self._process.wait())}{f': {output}' if output else ''}")
 
     def _abandon(self) -> None:
-        """End the recorder if it still runs, and close its descriptors; idempotent."""
+        """Kill the recorder if it still runs, and close its descriptors; idempotent."""
         if self._process is None or self._pidfd < 0:
             return
         pidfd, self._pidfd = self._pidfd, -1
         if self._watch is not None:
             self._watch.remove(self._watched)
         for stream in (self._process.stdin, self._process.stdout):
-            # Buffered data for a dead process cannot be flushed.
+            # Ignore buffered data for a recorder that has died.
             with suppress(BrokenPipeError):
                 if stream is not None:
                     stream.close()

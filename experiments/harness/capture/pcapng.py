@@ -1,4 +1,4 @@
-"""pcapng files: a writer (`reader` reads them).
+"""Writer of pcapng capture files (`reader` reads them).
 
 Follows draft-ietf-opsawg-pcapng: one Section Header Block, one Interface Description Block per interface (if_name,
 if_tsresol), one Enhanced Packet Block per packet, and one Interface Statistics Block per interface at the end. Every
@@ -25,7 +25,7 @@ INTERFACE_STATISTICS = 5
 ENHANCED_PACKET = 6
 
 LINKTYPE_ETHERNET = 1
-# tcpdump's own default: no frame is longer, not even one that segmentation offload left whole.
+# Snap length in octets, as tcpdump's default: no frame is longer, even with segmentation offload.
 SNAP_LENGTH = 262_144
 
 BYTE_ORDER_MAGIC = 0x1A2B3C4D
@@ -40,17 +40,16 @@ NANOSECONDS = 9  # if_tsresol: a negative power of ten
 
 @dataclass(frozen=True)
 class InterfaceCounts:
-    """Counts of one interface: packets in the file, and packets that the kernel dropped before they were read
-    (0 where the file does not say)."""
+    """Packet counts of one interface: packets in the file, and packets that the kernel dropped (0 if unknown)."""
 
     packets: int
     dropped: int
 
 
 class PcapngWriter:
-    """Appends the blocks of one capture to a binary stream.
+    """Writer of one pcapng section to a binary stream.
 
-    `interfaces` are the names to write, in the order by which `packet` refers to them.
+    `interfaces` are the names of the interfaces; `packet` and `statistics` refer to them by position.
     """
 
     def __init__(self, stream: BinaryIO, interfaces: Sequence[str]) -> None:
@@ -61,7 +60,7 @@ class PcapngWriter:
             self._write(INTERFACE_DESCRIPTION, _interface_body(name))
 
     def packet(self, interface: int, time_ns: int, data: bytes, wire_length: int | None = None) -> None:
-        """Append one packet; `wire_length` in octets if it was longer on the wire than `data`."""
+        """Append one packet captured at `time_ns`; `wire_length`: its original length in octets, None for len(data)."""
         captured = data[:SNAP_LENGTH]
         length = len(data) if wire_length is None else wire_length
         self._last_ns = max(self._last_ns, time_ns)
@@ -71,7 +70,7 @@ class PcapngWriter:
         self._write(ENHANCED_PACKET, head + _padded(captured))
 
     def statistics(self, interface: int, received: int, dropped: int) -> None:
-        """Append the counts of one interface, stamped with the time of the last packet written."""
+        """Append the packet counts of one interface, with the time of the latest packet."""
         head = struct.pack("<III", interface, self._last_ns >> 32, self._last_ns & 0xFFFFFFFF)
         options = (
             _option(OPTION_ISB_IFRECV, struct.pack("<Q", received))

@@ -41,7 +41,7 @@ from experiments.harness.capture.pcapng import (
 from topologies.emulation.errors import EmulationError
 
 NS = 1_000_000_000
-# Resolution of time stamps by magic number; draft-ietf-opsawg-pcap section 4.
+# Time stamp units per second by pcap magic number (draft-ietf-opsawg-pcap section 4).
 PCAP_MAGICS = {0xA1B2C3D4: 1_000_000, 0xA1B23C4D: NS}
 PCAP_MAJOR = 2
 PCAP_HEADER_BYTES, PCAP_PACKET_BYTES = 24, 16
@@ -49,24 +49,24 @@ SIMPLE_PACKET, OBSOLETE_PACKET = 3, 2
 OPTION_IF_TSOFFSET, OPTION_ISB_OSDROP = 14, 7
 DEFAULT_TSRESOL = 6  # draft-ietf-opsawg-pcapng section 4.2: microseconds
 BLOCK_BYTES_MIN = 12
-# Wireshark's bound (MAX_BLOCK_SIZE in wiretap/pcapng.c).
+# A pcapng block of more octets is refused as damaged; the limit is Wireshark's (MAX_BLOCK_SIZE in pcapng.c).
 BLOCK_BYTES_MAX = 16 << 20
-# Bound on compressed files: a gigabyte of zeros compresses to a megabyte.
+# A file that decompresses to more octets is refused, since a gigabyte of zeros compresses to a megabyte.
 DECOMPRESSED_BYTES_MAX = 2 << 30
 
 
 class _Readable(Protocol):
     def read(self, size: int, /) -> bytes:
-        """Return up to `size` octets, fewer only at the end."""
+        """Return `size` octets, fewer only at the end of the file."""
 
 
-# Magic numbers, and the function that decompresses a file of that format.
+# Decompressor by the magic number at the start of a file.
 COMPRESSIONS: dict[bytes, Callable[[IO[bytes]], _Readable]] = {
     b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file),
     b"BZh": bz2.BZ2File,
     b"\xfd7zXZ\x00": lzma.LZMAFile,
 }
-# Formats of which a user may think that they are read: what they are, and how to convert them.
+# Unsupported formats by magic number: a description and the way to convert such a file, for the error message.
 FOREIGN = {
     b"\x28\xb5\x2f\xfd": ("is compressed by Zstandard", "decompress it first, by `unzstd`"),
     b"\x04\x22\x4d\x18": ("is compressed by LZ4", "decompress it first, by `unlz4`"),
@@ -80,28 +80,28 @@ MAGIC_BYTES_MAX = max(map(len, (*COMPRESSIONS, *FOREIGN)))
 # Link types: https://www.tcpdump.org/linktypes.html
 LINKTYPE_NULL, LINKTYPE_RAW, LINKTYPE_LOOP, LINKTYPE_LINUX_SLL = 0, 101, 108, 113
 LINKTYPE_IPV4, LINKTYPE_IPV6, LINKTYPE_LINUX_SLL2 = 228, 229, 276
-# The values of DLT_RAW in the headers of several systems.
+# Link type numbers that some operating systems write for raw IP (DLT_RAW).
 DLT_RAW = (12, 14)
 ETHERNET_BYTES, ADDRESS_BYTES = 14, 6
 ETHERTYPE_IPV4, ETHERTYPE_IPV6 = 0x0800, 0x86DD
-# IEEE 802: the first local experimental EtherType, for the protocols of another link that have none.
+# EtherType for packets of other link types without one: IEEE 802's first local experimental EtherType.
 ETHERTYPE_NONE, ETHERTYPE_MIN = 0x88B5, 0x0600
-# AF_INET everywhere; AF_INET6 of Linux, NetBSD and OpenBSD, FreeBSD, and macOS.
+# EtherType by address family: AF_INET is 2 everywhere; AF_INET6 differs between Linux, the BSDs and macOS.
 FAMILIES = {2: ETHERTYPE_IPV4, **dict.fromkeys((10, 24, 28, 30), ETHERTYPE_IPV6)}
 _SLL, _SLL2 = struct.Struct("!HHH8sH"), struct.Struct("!HHIHBB8s")
 
 
 class CaptureReadError(EmulationError):
-    """A capture file cannot be read; the message is one sentence."""
+    """The capture file cannot be read; the message is one sentence with the reason."""
 
 
 class _FormatError(Exception):
-    """The octets of a file are at fault; the message continues a sentence that begins with the file's name."""
+    """The file is no valid capture; the message is a predicate that follows the file's name."""
 
 
 @dataclass(frozen=True)
 class Packet:
-    """A packet of a capture file: interface, time since 1970, frame with an Ethernet header, length on the wire."""
+    """Packet of a capture file: interface, time in ns since 1970, frame with Ethernet header, original length."""
 
     interface: str
     time_ns: int
@@ -111,7 +111,7 @@ class Packet:
 
 @dataclass
 class _Interface:
-    """An interface description, and its counts so far."""
+    """Interface of a capture file: link type, snap length, time stamp resolution, and packet counts so far."""
 
     name: str
     link_type: int
@@ -123,10 +123,10 @@ class _Interface:
 
 
 def read_packets(path: Path) -> tuple[list[Packet], dict[str, InterfaceCounts]]:
-    """Return the packets of a capture file and the counts of every interface, whose name is `interface 0` without one.
+    """Return (packets in file order, packet counts by interface name) of a capture file. Raises CaptureReadError.
 
-    Where the file has no drop counts (pcap, or a pcapng that another program has saved), `dropped` is 0. Raises
-    CaptureReadError.
+    An unnamed interface is called `interface N`. Where the file has no drop counts (pcap, or a pcapng that another
+    program has saved), `dropped` is 0.
     """
     interfaces: list[_Interface] = []
     try:
@@ -148,7 +148,7 @@ def read_packets(path: Path) -> tuple[list[Packet], dict[str, InterfaceCounts]]:
 
 
 class _Source:
-    """A stream of octets, which names what it ends within."""
+    """Octets of a capture file, decompressed; counts packets for the message about a file that ends too early."""
 
     def __init__(self, stream: _Readable, compressed: bool) -> None:
         self._stream = stream
@@ -156,14 +156,14 @@ class _Source:
         self.packets = 0
 
     def take(self, size: int) -> bytes:
-        """Return that many octets. Raises _FormatError at the end of the file."""
+        """Return `size` octets. Raises _FormatError if the file ends before."""
         octets = self.take_any(size)
         if len(octets) < size:
             self.cut_short()
         return octets
 
     def take_any(self, size: int) -> bytes:
-        """Return that many octets, or fewer at the end of the file."""
+        """Return `size` octets, or fewer at the end of the file. Raises _FormatError beyond DECOMPRESSED_BYTES_MAX."""
         octets = self._stream.read(size)
         if self._left is not None:
             self._left -= len(octets)
@@ -172,7 +172,7 @@ class _Source:
         return octets
 
     def cut_short(self) -> NoReturn:
-        """Raise the error of a file that ends too early."""
+        """Raise _FormatError for a file that ends within a packet or header."""
         if not self.packets:
             raise _FormatError("was cut short: it ends before its first packet")
         raise _FormatError(f"was cut short: it ends behind packet {self.packets}; `editcap` keeps what is before that")
@@ -193,7 +193,7 @@ def _opened(file: IO[bytes]) -> _Source:
 
 
 def _packets(source: _Source, interfaces: list[_Interface]) -> Iterator[Packet]:
-    """Yield the packets, and append to `interfaces` those of the file."""
+    """Yield the packets of a pcap or pcapng file, and append the file's interfaces to `interfaces`."""
     magic = source.take(4)
     if int.from_bytes(magic, "big") == SECTION_HEADER:
         return _pcapng(source, magic, interfaces)
@@ -209,7 +209,7 @@ def _pcap(source: _Source, order: str, resolution: int, interfaces: list[_Interf
     major, minor, _, _, _, network = struct.unpack(f"{order}HHIIII", header)
     if major != PCAP_MAJOR:
         raise _FormatError(f"has version {major}.{minor} of the pcap format, of which {PCAP_MAJOR}.4 is read")
-    # The upper 16 bits tell whether frames end with a check sequence.
+    # Keep the lower 16 bits, the link type; the upper bits describe the frame check sequence.
     interface = _Interface("interface 0", network & 0xFFFF, resolution=resolution)
     interfaces.append(interface)
     head = struct.Struct(f"{order}IIII")
@@ -242,7 +242,7 @@ def _packet(source: _Source, interface: _Interface, time_ns: int, data: bytes, w
 
 
 def _pcapng(source: _Source, magic: bytes, interfaces: list[_Interface]) -> Iterator[Packet]:
-    order, here = "<", 0  # interfaces are numbered per section, from `here` on
+    order, here = "<", 0  # position of the section's interface 0 in `interfaces`
     head = magic + source.take(4)
     while head:
         if len(head) < 8:
@@ -272,7 +272,7 @@ def _byte_order(octets: bytes) -> str:
 
 
 def _block(source: _Source, order: str, head: bytes, already: bytes = b"") -> tuple[int, bytes]:
-    """Return type and body of a block whose head (and `already` more) has been read."""
+    """Read the rest of a pcapng block and return (type, body); `head` and `already` are its octets read so far."""
     block_type, length = struct.unpack(f"{order}II", head)
     if not BLOCK_BYTES_MIN <= length <= BLOCK_BYTES_MAX or length % 4:
         raise _FormatError(f"is damaged behind packet {source.packets}: a block of {length} octets")
@@ -293,7 +293,7 @@ def _interface(order: str, body: bytes, number: int) -> _Interface:
     link_type, _, snap_length = _fields(order, "HHI", body)
     options = _options(order, body[8:])
     name = options.get(OPTION_IF_NAME, b"").rstrip(b"\0").decode("utf-8", "replace")
-    # section 4.2: a power of ten, or with the upper bit of two.
+    # if_tsresol (section 4.2) is a negative power of ten, or of two if the upper bit is set.
     (resolution,) = options.get(OPTION_IF_TSRESOL, b"")[:1] or (DEFAULT_TSRESOL,)
     exponent = resolution & 0x7F
     offset = options.get(OPTION_IF_TSOFFSET, b"")
@@ -324,7 +324,7 @@ def _of(interfaces: list[_Interface], number: int, source: _Source) -> _Interfac
 
 
 def _timed_packet(source: _Source, order: str, block_type: int, body: bytes, interfaces: list[_Interface]) -> Packet:
-    # Section 4.3, and appendix A for the obsolete block: two octets of interface, two of drops.
+    # Section 4.3: Enhanced Packet Block; the obsolete Packet Block (appendix A) has a 16-bit interface number.
     number, high, low, captured, wire_length = _fields(order, "IIIII", body)
     if block_type == OBSOLETE_PACKET:
         (number,) = _fields(order, "H", body)
@@ -334,7 +334,7 @@ def _timed_packet(source: _Source, order: str, block_type: int, body: bytes, int
 
 
 def _simple_packet(source: _Source, order: str, body: bytes, interfaces: list[_Interface]) -> Packet:
-    # Section 4.4: of the first interface, without a time; its length is that on the wire or the snap length.
+    # Section 4.4: a Simple Packet Block belongs to interface 0, has no time, and may be cut to the snap length.
     (wire_length,) = _fields(order, "I", body)
     interface = _of(interfaces, 0, source)
     captured = min(wire_length, interface.snap_length or wire_length)
@@ -348,7 +348,7 @@ def _captured(source: _Source, data: bytes, length: int) -> bytes:
 
 
 def _note_drops(order: str, body: bytes, interfaces: list[_Interface]) -> None:
-    """Set an interface's count: each statistics block has the sum since the capture's start (section 4.6)."""
+    """Set an interface's drop count from an Interface Statistics Block, which has the total so far (section 4.6)."""
     (number,) = _fields(order, "I", body)
     options = _options(order, body[12:])
     lost = [options[code] for code in (OPTION_ISB_IFDROP, OPTION_ISB_OSDROP) if len(options.get(code, b"")) == 8]
@@ -360,12 +360,12 @@ def _note_drops(order: str, body: bytes, interfaces: list[_Interface]) -> None:
 
 
 def _with_ethernet_header(link_type: int, data: bytes, number: int) -> bytes:
-    """Return a packet of another link type with an Ethernet header, or nothing if it is shorter than its own header."""
+    """Replace a packet's link header by an Ethernet header; return b"" if the packet is shorter than the former."""
     if link_type in (LINKTYPE_RAW, LINKTYPE_IPV4, LINKTYPE_IPV6, *DLT_RAW):
         version = data[0] >> 4 if data else 0
         return _frame({4: ETHERTYPE_IPV4, 6: ETHERTYPE_IPV6}.get(version, 0), data) if data else b""
     if link_type in (LINKTYPE_NULL, LINKTYPE_LOOP):
-        # In the byte order of the capturing machine, which need not be that of the file.
+        # The family is in the byte order of the capturing machine, which may differ from the file's byte order.
         family = min(int.from_bytes(data[:4], "big"), int.from_bytes(data[:4], "little"))
         return _frame(FAMILIES.get(family, 0), data[4:]) if len(data) >= 4 else b""
     if link_type == LINKTYPE_LINUX_SLL:
@@ -385,7 +385,7 @@ def _with_ethernet_header(link_type: int, data: bytes, number: int) -> bytes:
 
 
 def _frame(ethertype: int, payload: bytes, source: bytes = b"") -> bytes:
-    """Return a frame; `source` is the sender's address, if it is one of Ethernet."""
+    """Return an Ethernet frame; `source` is the sender's address if it has six octets, else the address is zero."""
     address = source if len(source) == ADDRESS_BYTES else bytes(ADDRESS_BYTES)
     number = ethertype if ethertype >= ETHERTYPE_MIN else ETHERTYPE_NONE
     return bytes(ADDRESS_BYTES) + address + number.to_bytes(2, "big") + payload

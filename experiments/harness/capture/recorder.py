@@ -49,32 +49,32 @@ ARPHRD_LOOPBACK = 772  # linux/if_arp.h
 SO_RCVBUFFORCE = 33  # asm-generic/socket.h
 SO_TIMESTAMPNS = 35
 TIMESPEC = struct.Struct("@ll")
-RECORD = struct.Struct("=IIIQ")  # interface, captured octets, octets on the wire, time in ns
+RECORD = struct.Struct("=IIIQ")  # interface number, captured length, original length, time in ns
 
 RECEIVE_BUFFER_BYTES = 64 << 20
-# Pause between two rounds of reading, while the kernel queues packets: fewer wake-ups disturb the experiment less.
+# Pause in seconds between two rounds of reading: packets wait in the kernel, and fewer wake-ups disturb a run less.
 PAUSE_S = 0.004
-# Pause with a small receive buffer, where a large one is not permitted.
+# Shorter pause in seconds where the permitted receive buffer is less than LARGE_BUFFER_BYTES.
 SHORT_PAUSE_S = 0.0005
 LARGE_BUFFER_BYTES = 8 << 20
-# Pause before the last read: packets still in the kernel's backlog reach the sockets.
+# Pause in seconds before the last read, in which packets from the kernel's backlog reach the sockets.
 SETTLE_S = 0.02
 FILE_BUFFER_BYTES = 1 << 20
 RAW_SUFFIX = ".raw"
-# Interval of flushes: later records are lost when this process is killed.
+# Records are flushed to the file within this time in seconds; later records are lost if the recorder is killed.
 FLUSH_S = 0.25
-# Interval of fsyncs in virtual time, so that records outlive a killed kernel: the longer of SYNC_S and the share
-# SYNC_SHARE of the elapsed time, so that a run of days syncs some hundreds of times and not a hundred thousand.
+# In virtual time records are synced to disk, so that they outlive a killed user-mode kernel.
+# The interval of syncs is SYNC_S seconds, or SYNC_SHARE of the elapsed time if longer, so that long runs sync rarely.
 SYNC_S, SYNC_SHARE = 1.0, 0.02
 
 
 class CaptureStartError(OSError):
-    """A socket could not be opened on a requested interface."""
+    """A packet socket could not be opened on a requested interface."""
 
 
 @dataclass
 class Tap:
-    """One raw socket and its packet counts."""
+    """Packet socket bound to one interface, and its packet counts."""
 
     index: int
     label: str
@@ -84,7 +84,7 @@ class Tap:
 
 
 def open_taps(interfaces: list[dict[str, Any]]) -> list[Tap]:
-    """Open a bound socket for every interface, and return to the process's own namespace."""
+    """Open a bound packet socket in each interface's network namespace. Raises CaptureStartError."""
     home = os.open("/proc/self/ns/net", os.O_RDONLY)
     try:
         return [_open_tap(index, interface, home) for index, interface in enumerate(interfaces)]
@@ -105,7 +105,7 @@ def _open_tap(index: int, interface: dict[str, Any], home: int) -> Tap:
 
 
 def _enter(namespace_fd: int) -> None:
-    # os.setns exists from Python 3.12 on only.
+    # Call setns(2) of the C library, since os.setns exists only from Python 3.12 on.
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.setns(namespace_fd, CLONE_NEWNET) != 0:
         number = ctypes.get_errno()
@@ -113,7 +113,7 @@ def _enter(namespace_fd: int) -> None:
 
 
 def _bound_socket(ifname: str) -> socket.socket:
-    # Protocol 0 receives nothing until bind names both interface and protocol, so no stray packet slips in.
+    # Protocol 0 receives nothing before bind(), so that no packet of another interface is captured.
     tap = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
     try:
         _enlarge(tap)
@@ -132,12 +132,12 @@ def _enlarge(tap: socket.socket) -> None:
     try:
         tap.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER_BYTES)
     except PermissionError:
-        # Inside a user namespace net.core.rmem_max is the limit.
+        # SO_RCVBUFFORCE is not permitted in a user namespace, where net.core.rmem_max limits the buffer.
         tap.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
 
 
 class Recorder:
-    """Reads taps into a file of raw records, in the order of arrival."""
+    """Reader of packet sockets that appends raw records to a file, in the order of reading."""
 
     def __init__(self, taps: list[Tap], raw: BinaryIO) -> None:
         self._taps = taps
@@ -149,7 +149,7 @@ class Recorder:
         self._began_s = self._synced_s = time.monotonic()
 
     def run(self, control_fd: int) -> bool:
-        """Read until there is input on the control pipe; return whether it was "stop" rather than end of file."""
+        """Read packets until the control pipe is readable; return True for "stop", False if the parent has exited."""
         by_fd = {tap.socket.fileno(): tap for tap in self._taps}
         poll = select.epoll()
         parent = os.getppid()
@@ -165,7 +165,7 @@ class Recorder:
                 self._raw.flush()
                 self._sync()
                 written = False
-            # A time-out with unflushed records only: otherwise it would wake the processor through hours of silence.
+            # Wait without a time-out if all records are flushed, so that hours of silence cause no wake-ups.
             for fd, _ in poll.poll(FLUSH_S if written else None):
                 if fd == control_fd:
                     return os.read(control_fd, 16).startswith(b"stop")
@@ -177,14 +177,14 @@ class Recorder:
         return False
 
     def _sync(self) -> None:
-        """In virtual time, fsync now and then: the host has no other copy if the kernel is killed."""
+        """Sync the raw records to disk in virtual time, since a killed user-mode kernel loses its page cache."""
         now_s = time.monotonic()
         if self._syncs and now_s - self._synced_s >= max(SYNC_S, SYNC_SHARE * (now_s - self._began_s)):
             self._synced_s = now_s
             os.fsync(self._raw.fileno())
 
     def finish(self) -> None:
-        """Read all packets up to now, and the kernel's drop counts."""
+        """Read all packets received up to now and the kernel's drop counts, and close the sockets."""
         time.sleep(SETTLE_S)
         now_ns = time.time_ns()
         for tap in self._taps:
@@ -194,21 +194,21 @@ class Recorder:
             tap.socket.close()
 
     def drain(self, tap: Tap, until_ns: int | None = None) -> None:
-        """Read one socket's queue, up to the first packet later than `until_ns` (default: now)."""
+        """Record the packets in one socket's queue, up to the first packet later than `until_ns` (None: now)."""
         view, write = memoryview(self._buffer), self._raw.write
         limit_ns = time.time_ns() if until_ns is None else until_ns
         while True:
             try:
                 length, ancillary, _, address = tap.socket.recvmsg_into(
                     [self._buffer], 64, socket.MSG_TRUNC
-                )  # MSG_TRUNC: the length on the wire, even if longer than the buffer
+                )  # MSG_TRUNC returns the original length, even if longer than the buffer
             except BlockingIOError:
                 return
             except OSError as error:
                 if error.errno == errno.ENETDOWN:  # reported once; queued packets stay readable
                     continue
                 raise
-            # A loopback device shows each frame twice, outgoing and incoming: skip one.
+            # Skip the outgoing copy of a loopback frame, which the kernel also delivers as incoming.
             if address[2] == PACKET_OUTGOING and address[3] == ARPHRD_LOOPBACK:
                 continue
             seconds, nanoseconds = TIMESPEC.unpack(ancillary[0][2])
@@ -222,7 +222,7 @@ class Recorder:
 
 
 def finalise(raw_path: Path, target: Path, taps: list[Tap]) -> None:
-    """Sort the raw records by time and write them as pcapng; the target appears complete or not at all."""
+    """Sort the raw records by time and write them as pcapng to `target`, by renaming a complete file."""
     partial = target.with_name(target.name + ".part")
     with partial.open("wb", FILE_BUFFER_BYTES) as stream:
         writer, _ = _write_sorted(raw_path, stream)
@@ -232,7 +232,7 @@ def finalise(raw_path: Path, target: Path, taps: list[Tap]) -> None:
 
 
 def salvage(target: Path) -> None:
-    """Make a capture of the raw records of a recorder that died; it has no drop counts. No records make no capture.
+    """Write a capture without drop counts from the raw records that a dead recorder left; none without records.
 
     If the disk is full, the raw records are kept.
     """
@@ -245,7 +245,7 @@ def salvage(target: Path) -> None:
                 partial.replace(target)
         raw_path.unlink()
     except ValueError:
-        # The recorder died before its first write.
+        # The recorder died before it wrote the interface labels, so that there are no records.
         raw_path.unlink()
     except OSError:
         pass
@@ -254,21 +254,21 @@ def salvage(target: Path) -> None:
 
 
 def raw_of(target: Path) -> Path:
-    """Return the path of a capture's raw records."""
+    """Return the path of the file with a capture's raw records."""
     return target.with_name(target.name + RAW_SUFFIX)
 
 
 def _write_sorted(raw_path: Path, stream: BinaryIO) -> tuple[PcapngWriter, int]:
-    """Write the records of a raw file sorted by time; return the writer and the number of packets.
+    """Write the raw records sorted by time as pcapng; return (writer, number of packets).
 
-    Raises ValueError if the line of labels is missing.
+    Raises ValueError if the line with the interface labels is missing.
     """
     stamps, offsets = array("Q"), array("Q")
     with raw_path.open("rb") as raw:
         writer = PcapngWriter(stream, json.loads(raw.readline()))
         offset = raw.tell()
         with mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) as records:
-            # The last record of a process that died may be truncated, or a hole in the file.
+            # The last record of a recorder that died may be truncated or consist of zeros.
             while offset + RECORD.size <= len(records):
                 _, captured, _, time_ns = RECORD.unpack_from(records, offset)
                 if not time_ns:
@@ -306,11 +306,11 @@ def _record(order: dict[str, Any], raw_path: Path) -> None:
 
 
 def main() -> int:
-    """Run one capture as specified on standard input; return 1 if it could not start."""
-    # Ctrl-C reaches the whole process group, but the parent ends the capture.
+    """Run the capture that the first line of standard input describes; return 1 if it fails."""
+    # Ignore Ctrl-C, which reaches the whole process group: the parent ends the capture by "stop".
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     line = b""
-    while not line.endswith(b"\n"):  # unbuffered, so that a "stop" after the first line remains in the pipe
+    while not line.endswith(b"\n"):  # read unbuffered, so that a "stop" after the first line stays in the pipe
         octet = os.read(sys.stdin.fileno(), 1)
         if not octet:
             return 1

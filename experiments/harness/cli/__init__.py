@@ -32,7 +32,7 @@ if _IMPORTING:
 
 SHOWN, FAILED, USAGE, CANNOT = 0, 1, 2, 3
 
-# Command: its module (".name": in this package), the object there, its line in `lab7 --help`.
+# Commands by name: the module (".name": in this package), the function in that module, the line in `lab7 --help`.
 COMMANDS = {
     "claims": (".inspect", "claims_command", "list the claims of the course with their latest verdicts"),
     "doctor": (".inspect", "doctor_command", "check this machine and print a remedy for each missing ability"),
@@ -51,24 +51,24 @@ COMMANDS = {
 
 
 class LazyGroup(click.Group):
-    """Group that imports the module of a command when the command is used: scapy and mininet take two seconds."""
+    """Group of commands that imports a command's module at its use, since scapy and mininet take two seconds."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """Return the names of the commands."""
+        """Return the names of all commands, sorted."""
         return sorted(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """Return a command by name, or None."""
+        """Return a command by name, None for an unknown name."""
         return load_command(cmd_name) if cmd_name in COMMANDS else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the list of commands without importing them."""
+        """Write the list of commands for `lab7 --help` without importing their modules."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, COMMANDS[name][2]) for name in self.list_commands(ctx)])
 
 
 def load_command(name: str) -> click.Command:
-    """Import a command. Raises KeyError for an unknown name."""
+    """Import a command's module and return the command. Raises KeyError for an unknown name."""
     module, attribute, _ = COMMANDS[name]
     command: click.Command = getattr(importlib.import_module(module, __name__), attribute)
     return command
@@ -77,7 +77,7 @@ def load_command(name: str) -> click.Command:
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="lab7", prog_name="lab7")
 def lab7() -> None:
-    """Application-layer protocols on an emulated network, judged from captured packets.
+    """Run application-layer protocols on an emulated network, and judge them from captured packets.
 
     \b
     lab7 run http-versions --set rtt=50ms     run an experiment: packets, times beside theory, a report
@@ -90,10 +90,10 @@ def lab7() -> None:
 
 
 def main() -> None:
-    """Run the command line; print every error that the user can mend as one sentence."""
+    """Run the command line; print an expected error as one sentence, and exit with its exit code."""
     tools.search_system_folders()
     try:
-        # Outside of its standalone mode click returns the exit code that a command raised as Exit.
+        # With standalone_mode=False, click returns the code of an Exit exception instead of exiting.
         code = lab7.main(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except click.Abort:
@@ -112,23 +112,23 @@ def main() -> None:
         click.echo(f"lab7: {death}", err=True)
         sys.exit(CANNOT)
     except Stopped as stop:
-        # The terminal may be closed, by which SIGHUP comes.
+        # Ignore a closed terminal, whose closing may have caused the SIGHUP.
         with suppress(OSError):
             click.echo(f"lab7: {stop}", err=True)
         sys.exit(128 + stop.number)
     except BrokenPipeError:
         if not _reader_has_left():
             raise
-        # The reader of the pipe has exited (`lab7 list | head`): end quietly.
+        # Exit without a message if the reader of the pipe has exited (`lab7 list | head`).
         sys.stderr.close()
         sys.exit(0)
     finally:
-        # Skip the interpreter's last garbage collection, which takes half a second with all these modules.
+        # Skip the interpreter's last garbage collection, which takes half a second with scapy and mininet imported.
         gc.freeze()
 
 
 def _reader_has_left() -> bool:
-    """Return whether standard output is a pipe without a reader; pipe(7), poll(2)."""
+    """Return whether standard output is a pipe whose reader has closed it (poll(2))."""
     poll = select.poll()
     poll.register(1, 0)
     return bool(poll.poll(0))

@@ -1,4 +1,4 @@
-"""Shared parts of the commands: exit codes, options, tables, the progress bar."""
+"""Shared parts of the lab7 commands: exit codes, options, tables, progress bars, choice of the clock."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ Step = Callable[[str, float], None]
 
 
 def out() -> Console:
-    """Return the console for results: coloured and fitted to a terminal; plain and 200 columns wide when piped."""
+    """Return the console for results: coloured on a terminal; plain and 200 columns wide when piped."""
     return Console(width=None if sys.stdout.isatty() else PIPED_WIDTH, highlight=False, soft_wrap=False)
 
 
 def print_json(data: Any) -> None:
-    """Print data as JSON."""
+    """Print data as indented JSON to standard output."""
     click.echo(json.dumps(data, indent=2, ensure_ascii=False))
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str] = ()) -> Table:
-    """Return a table without borders; cells may contain rich's markup."""
+    """Return a borderless table; cells may contain rich's markup, columns in `right` are aligned right."""
     result_table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         result_table.add_column(column, justify="right" if column in right else "left", overflow="fold")
@@ -58,12 +58,12 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence
 
 
 def verdict(word: str) -> str:
-    """Return a verdict in its colour."""
+    """Return a verdict word with rich's markup for its colour."""
     return f"[{VERDICT_STYLES[word]}]{word}[/]"
 
 
 class Bars:
-    """Progress bars on the terminal's standard error; none when piped. A context manager."""
+    """Progress bars on standard error if that is a terminal; a context manager."""
 
     def __init__(self) -> None:
         console = Console(stderr=True)
@@ -74,7 +74,7 @@ class Bars:
             TimeElapsedColumn(),
         )
         self._shown = console.is_terminal
-        # Other output is not redirected through the bar.
+        # Leave standard output and standard error as they are, since results must not pass through the progress bar.
         self._progress = Progress(
             *columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False
         )
@@ -90,7 +90,7 @@ class Bars:
 
     @contextmanager
     def bar(self, name: str) -> Iterator[Step]:
-        """Show a bar for the duration of a block; yields the function that advances it. Thread-safe."""
+        """Show a progress bar during a block; yield the function that advances it (text, share). Thread-safe."""
         task = self._progress.add_task("starting", total=1.0, name=name)
         try:
             yield lambda what, share: self._progress.update(task, description=what, completed=share)
@@ -99,7 +99,7 @@ class Bars:
 
     @contextmanager
     def away(self) -> Iterator[None]:
-        """Hide the bars for a block that prints."""
+        """Hide the progress bars during a block that prints."""
         self.__exit__()
         try:
             yield
@@ -109,13 +109,13 @@ class Bars:
 
 @contextmanager
 def progress(name: str) -> Iterator[Step]:
-    """Show one progress bar on the terminal's standard error; yields the function that advances it."""
+    """Show one progress bar on the terminal's standard error; yield the function that advances it (text, share)."""
     with Bars() as bars, bars.bar(name) as step:
         yield step
 
 
 def settings(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
-    """Parse repeated --set NAME=VALUE."""
+    """Parse the values of repeated --set NAME=VALUE options to a dictionary. Raises click.BadParameter."""
     given = {}
     for text in values:
         name, equals, value = text.partition("=")
@@ -126,37 +126,42 @@ def settings(_context: click.Context, _option: click.Parameter, values: tuple[st
 
 
 set_option = click.option(
-    "--set", "given", metavar="NAME=VALUE", multiple=True, callback=settings, help="set a parameter (repeatable)"
+    "--set",
+    "given",
+    metavar="NAME=VALUE",
+    multiple=True,
+    callback=settings,
+    help="set a parameter of the experiment or topology (repeatable)",
 )
 links_option = click.option(
     "--links",
     type=click.Choice(BACKENDS),
     default="auto",
     show_default=True,
-    help="shape links in the kernel (netem) or in user space (wire); auto: netem if the kernel has it",
+    help="emulate link delay and rate in the kernel (netem) or in user space (wire); auto: netem if the kernel has it",
 )
 sandbox_option = click.option(
     "--sandbox/--no-sandbox",
     "sandboxed",
     default=True,
-    help="run in new Linux namespaces; --no-sandbox (as root) creates the interfaces in the machine's own",
+    help="run in new Linux namespaces; --no-sandbox (as root) uses the machine's own namespaces",
 )
 stp_option = click.option(
     "--stp",
     is_flag=True,
-    help="switches run a spanning tree protocol (IEEE 802.1D), as with `mn --switch lxbr,stp=1`: needed where they "
-    "form a loop; the network then starts 8 s later",
+    help="run the spanning tree protocol (IEEE 802.1D) on switches, as `mn --switch lxbr,stp=1` does; needed if "
+    "switches form a loop; delays the start of the network by 8 s",
 )
 arp_option = click.option(
     "--arp",
     type=click.Choice(ARP),
-    help="how hosts find MAC addresses: from permanent entries (static), or by ARP and neighbour discovery, with "
-    "switches that learn (dynamic); default: as the topology says, else static",
+    help="source of hosts' MAC addresses: permanent neighbour entries (static), or ARP and neighbour discovery with "
+    "learning switches (dynamic); default: the topology's setting, else static",
 )
 ipv6_option = click.option(
     "--ipv6/--no-ipv6",
     default=None,
-    help="give hosts IPv6 addresses beside those of IPv4; default: as the topology says, else off",
+    help="give hosts IPv6 addresses in addition to IPv4; default: the topology's setting, else off",
 )
 TIMES = ("auto", "virtual", "real")
 
@@ -168,7 +173,7 @@ def _time_option(meaning: str, **more: Any) -> Callable[[Any], Any]:
         type=click.Choice(TIMES),
         default="auto",
         show_default=True,
-        help=f"clock: {meaning}",
+        help=f"clock of the run: {meaning}",
         **more,
     )
 
@@ -194,18 +199,18 @@ real_time_option = _time_option(
     "only real time is possible for interactive use (auto: real)",
     callback=lambda _context, _option, value: _only_real(value),
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="print JSON")
+json_option = click.option("--json", "as_json", is_flag=True, help="print the output as JSON")
 results_option = click.option(
     "--results",
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("results"),
     show_default=True,
-    help="folder for results",
+    help="folder into which runs write their results",
 )
 
 
 def into_sandbox(sandboxed: bool) -> None:
-    """Re-execute the command in a sandbox if the options require one. Call it after validation of all arguments."""
+    """Re-execute the command in new Linux namespaces if `sandboxed`; to be called after all arguments are validated."""
     if sandboxed:
         from experiments.harness.results.incomplete import mark_failed
 
@@ -214,14 +219,14 @@ def into_sandbox(sandboxed: bool) -> None:
 
 
 def run_clock(timed: str, links: str, sandboxed: bool) -> str:
-    """Resolve the clock of experiments: `auto` is virtual where its kernel is built and the other options allow it."""
+    """Return the clock of a run; `auto` becomes virtual if its kernel is built and the other options allow it."""
     possible = links != "wire" and sandboxed and not kernel.unsupported() and kernel.find() is not None
     return "virtual" if timed == "auto" and possible else timed
 
 
 def virtual_time(timed: str, links: str, sandboxed: bool, seed: int = 1, full: bool = False) -> VirtualTime | None:
-    """Return the kernel of virtual time, or None for real time. Raises UsageError, MachineError."""
-    # In the kernel of virtual time, its clock is the only one.
+    """Return the runner in virtual time, or None for real time. Raises click.UsageError, MachineError."""
+    # Inside the user-mode kernel, the command runs on the kernel's own (virtual) clock.
     if timed != "virtual" or clock.current().word == "virtual":
         return None
     if links == "wire":

@@ -1,4 +1,4 @@
-"""`lab7 list`, `claims`, `doctor`: commands that run no experiment."""
+"""Commands `lab7 list`, `lab7 claims` and `lab7 doctor`, which run no experiment."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from experiments.harness.cli import common
 @click.command("list")
 @common.json_option
 def list_command(as_json: bool) -> None:
-    """List the experiments with their parameters, and the topologies."""
+    """List all experiments with their parameters, and all topologies."""
     from experiments.harness.discovery import all_experiments, all_topologies
 
     experiments, topologies = all_experiments(), all_topologies()
@@ -52,7 +52,7 @@ def list_command(as_json: bool) -> None:
 @common.results_option
 @common.json_option
 def claims_command(results: Path, as_json: bool) -> None:
-    """List the claims of the course with their latest verdicts."""
+    """List the claims of the course with their latest verdicts (shown, failed or undecided)."""
     from experiments.harness.claims import load_claims
     from experiments.harness.results.result import find_latest
 
@@ -83,8 +83,9 @@ def claims_command(results: Path, as_json: bool) -> None:
 @click.command("doctor")
 @common.json_option
 def doctor_command(as_json: bool) -> None:
-    """Check the capabilities of this machine and print a remedy for each missing one. Exits with 3 if lab7 cannot run
-    here.
+    """Check the capabilities of this machine and print a remedy for each missing one.
+
+    Exits with 3 if lab7 cannot run here.
     """
     from dataclasses import asdict
 

@@ -1,4 +1,4 @@
-"""`lab7 matrix`: interoperability of every server and client, conformance of every cache."""
+"""Command `lab7 matrix`: interoperability of every server and client, conformance of every cache."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ STYLES = {"pass": "green", "fail": "bold red", "unused": "dim", "unsupported": "
 @common.results_option
 @common.json_option
 def matrix_command(name: str, links: str, sandboxed: bool, timed: str, results: Path, as_json: bool) -> None:
-    """Run every server against every client (`lab7 matrix http`, ftp, mail), or every cache against every check of RFC
-    9111 (`lab7 matrix cache`), and judge each pair from its packets.
+    """Run every server against every client, and judge each pair from captured packets.
 
-    Exits with 1 if a cell fails without a known cause. Missing programs are listed with installation instructions.
+    NAME is http, ftp or mail, or cache, which runs every cache against every check of RFC 9111. Exits with 1 if a cell
+    fails without a known cause. Missing programs are listed with installation instructions.
     """
     try:
         matrix = find_matrix(name)
@@ -75,5 +75,5 @@ def _show(matrix: Matrix, cells: list[Cell]) -> None:
 
 
 def _worth_telling(cells: list[Cell]) -> list[Cell]:
-    """Return one cell per distinct evidence: a server that failed to start fails all of its cells for one reason."""
+    """Return one cell per server and evidence, since a server that fails to start fails all cells for one reason."""
     return list({(cell.server, cell.evidence, cell.frames or None): cell for cell in reversed(cells)}.values())[::-1]

@@ -1,4 +1,4 @@
-"""`lab7 up`, `shell`, `exec`: interactive use of a topology."""
+"""Commands `lab7 up`, `lab7 shell` and `lab7 exec`: interactive use of a topology."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0":
 
 
 class Shell(CLI):  # type: ignore[misc]
-    """Mininet's command line on a running network (HOST COMMAND, help, exit); from a terminal, a pipe or a file."""
+    """Mininet's command line (HOST COMMAND, help, exit) on a running network, read from a terminal, pipe or file."""
 
     prompt = "lab7> "
-    # Host names contain hyphens.
+    # Permit hyphens in command words, since host names contain them.
     identchars = CLI.identchars + "-"
 
     def onecmd(self, line: str) -> bool:
-        """Run one line; print an error as one sentence and go on with the next line: the network stays up."""
+        """Run one command line; print an error as one sentence, and return False so that the shell goes on."""
         try:
             return bool(super().onecmd(line))
         except EmulationError as refused:
@@ -46,14 +46,14 @@ class Shell(CLI):  # type: ignore[misc]
         return False
 
     def do_xterm(self, line: str, term: str = "xterm") -> None:
-        """Open a terminal window of each node. Usage: xterm NODE ..."""
+        """Open a terminal window for each named node (usage: xterm NODE ...)."""
         if line.split() and (reason := terminals.refusal(term)):
             error(f"{term}: {reason}\n")
         else:
             super().do_xterm(line, term)
 
     def do_x(self, line: str) -> None:
-        """Run a program with windows in a node. Usage: x NODE COMMAND"""
+        """Run a graphical program in a node (usage: x NODE COMMAND)."""
         words = line.split()
         if words and words[0] not in self.mn:
             error(f"node '{words[0]}' not in network\n")
@@ -63,7 +63,7 @@ class Shell(CLI):  # type: ignore[misc]
             super().do_x(line)
 
     def default(self, line: str) -> None:
-        """Run a command in a host.
+        """Run a command in a host (HOST COMMAND), after replacing host names by addresses.
 
         Mininet replaces host names by IPv4 addresses, in user names too: the word after a long option, as in `alice
         swaks --auth-user alice`, is quoted against that. In a command about IPv6 (`a ping -6 b`) names are replaced by
@@ -81,8 +81,9 @@ class Shell(CLI):  # type: ignore[misc]
         super().default(" ".join(words))
 
     def waitForNode(self, node: Any) -> None:  # noqa: N802
-        """Print the output of a host's command until it exits; keys of a terminal go to it, further lines of a file do
-        not.
+        """Print the output of a host's command until it exits.
+
+        Keys typed at a terminal go to the command; further lines of a file do not.
         """
         if self.isatty():
             super().waitForNode(node)
@@ -111,7 +112,7 @@ def up_command(topology: str, given: dict[str, str], timed: str, **options: Any)
         ended = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: ended.set())
-        # Printed last: a script that waits for this line may send a signal at once.
+        # Print this line after installing the signal handlers, since a script may wait for it and send SIGTERM.
         click.echo("\nUp. Ctrl-C takes it down.")
         ended.wait()
 
@@ -149,7 +150,7 @@ def shell_command(topology: str, given: dict[str, str], timed: str, **options: A
 def exec_command(
     topology: str, host: str, command: tuple[str, ...], given: dict[str, str], timed: str, **options: Any
 ) -> None:
-    """Start a topology, run COMMAND in HOST, take it down; exits as COMMAND does.
+    """Start a topology, run COMMAND in HOST, and stop the topology; exits with the code of COMMAND.
 
     \b
     lab7 exec web client -- curl -s http://www.example.com/
@@ -165,7 +166,7 @@ def exec_command(
         code = virtual.command(module_command("experiments.harness.cli", *words), f"the command in {host}")
         raise click.exceptions.Exit(code)
     with network as (_entry, bed):
-        # click leaves a `--` that precedes the command in `command`.
+        # Remove the `--` before the command, which click leaves in `command`.
         words = list(command[1:] if command[0] == "--" else command)
         process = bed.host(host).popen(words, stdin=None, stdout=None, stderr=None)
         code = process.wait()
@@ -173,7 +174,7 @@ def exec_command(
 
 
 class _testbed:  # noqa: N801 - used as a function
-    """The topology and its running testbed; all arguments are validated before the sandbox is entered."""
+    """Context manager that yields (topology entry, running testbed); arguments are validated before the sandbox."""
 
     def __init__(
         self,
@@ -184,12 +185,12 @@ class _testbed:  # noqa: N801 - used as a function
         host: str | None = None,
         **options: Any,
     ) -> None:
-        """host: must be in the topology; options: further ones of Testbed."""
+        """Build the topology; `host`: must be in it; `options`: passed to Testbed. Raises click.UsageError."""
         try:
             self._entry = find_topology(topology)
         except UnknownNameError as error:
             raise click.UsageError(str(error)) from error
-        # A topology whose zones have AAAA records where it has IPv6 needs to know it when it is built.
+        # Pass IPv6 to the topology's constructor as well: with IPv6 its DNS zones get AAAA records.
         if options.get("ipv6") is not None and "ipv6" in _parameters(self._entry.make):
             given = {"ipv6": "yes" if options["ipv6"] else "no", **given}
         topo = make_topology(self._entry, given)
@@ -213,7 +214,7 @@ def _tell(sentence: str) -> None:
 
 
 def make_topology(entry: TopologyEntry, given: dict[str, str]) -> Any:
-    """Build the topology with these parameters. Raises UsageError that lists the parameters of its build()."""
+    """Build a topology with parameters given as text. Raises click.UsageError for unknown or missing ones."""
     known = _parameters(entry.make)
     for name in given:
         if name not in known:
@@ -226,7 +227,7 @@ def make_topology(entry: TopologyEntry, given: dict[str, str]) -> Any:
     try:
         return _checked(entry.make(**values), entry.name)
     except Exception as error:
-        # An error in a user's file is theirs to mend; one in lab7's topologies is a bug.
+        # Report an error in a user's file by its line; an unexpected error in lab7's own topologies is raised.
         if where := explain(error):
             raise UserFileError(where) from error
         if isinstance(error, TypeError | ValueError):
@@ -245,7 +246,7 @@ def _checked(topo: Any, name: str) -> Topo:
 
 
 def _parameters(make: Any) -> dict[str, inspect.Parameter]:
-    """Return the parameters of a topology's constructor.
+    """Return the parameters of a topology's constructor by name.
 
     `topos` may export a function, as in Mininet's own examples. An __init__() that accepts any keyword, as Topo's does,
     passes them on to build().
@@ -264,7 +265,7 @@ def _parameters(make: Any) -> dict[str, inspect.Parameter]:
 
 
 def _required(make: Any) -> list[str]:
-    """Return the parameters without a default: of the constructor, or of build() where the constructor is Topo's."""
+    """Return the names of parameters without a default, of build() if the class has no constructor of its own."""
     called = make.build if getattr(make, "__init__", None) is Topo.__init__ else make
     parameters = inspect.signature(called).parameters.values()
     unnamed = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
@@ -276,7 +277,7 @@ def _required(make: Any) -> list[str]:
 
 
 def _as_default(name: str, text: str, default: Any) -> Any:
-    """Convert a parameter's text to the type of its default; without a default, by its form, as `mn` does."""
+    """Convert a parameter's text to the type of its default; without one, to a number if possible, as `mn` does."""
     if isinstance(default, bool):
         if text.lower() not in TRUTH:
             raise click.UsageError(f"{name}={text!r} is neither true nor false, for example {name}={default}")
@@ -294,7 +295,7 @@ def _as_default(name: str, text: str, default: Any) -> Any:
 
 
 def _number(text: str) -> int | float:
-    """Return the number that a text is; a whole one as int. Raises ValueError."""
+    """Parse a number, as int if it has no fraction, else as float. Raises ValueError."""
     try:
         return int(text)
     except ValueError:
@@ -302,7 +303,7 @@ def _number(text: str) -> int | float:
 
 
 def _addresses(host: Any, with_ipv6: bool) -> list[str]:
-    """Return the addresses of a host's first interface, without the lengths of their prefixes."""
+    """Return the IPv4 and, if `with_ipv6`, IPv6 address of a host's first interface, without prefix lengths."""
     has_ipv6 = with_ipv6 and getattr(host, "has_ipv6", False) and host.intfs
     six = ipv6.address_of(host.defaultIntf()) if has_ipv6 else None
     return [address for address in (host.IP(), ipv6.without_length(six) if six else None) if address]

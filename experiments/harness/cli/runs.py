@@ -1,4 +1,4 @@
-"""`lab7 run`: run experiments, print their results, write the report."""
+"""Command `lab7 run`: run experiments, print their results, and write the report."""
 
 from __future__ import annotations
 
@@ -31,24 +31,38 @@ AGAIN_MAX = 20
 @click.command("run")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @common.set_option
-@click.option("--repeat", type=click.IntRange(1, REPEAT_MAX), help="samples of each time (default: the experiment's)")
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=1, show_default=True, help="seed of the workload")
-@click.option("--full", is_flag=True, help="run the long sweeps: minutes instead of seconds")
-@click.option("--strict", is_flag=True, help="exit with 1 if the fidelity of a run is suspect")
+@click.option(
+    "--repeat",
+    type=click.IntRange(1, REPEAT_MAX),
+    help="number of measurements of each time (default: the experiment's)",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**63 - 1),
+    default=1,
+    show_default=True,
+    help="seed of the random numbers of workload and links",
+)
+@click.option("--full", is_flag=True, help="use the parameters of a long run, which takes minutes instead of seconds")
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="exit with 1 if a run is suspect (a fidelity check of the network or the machine failed)",
+)
 @click.option(
     "--again",
     type=click.IntRange(0, AGAIN_MAX),
     default=RERUNS,
     show_default=True,
     envvar="LAB7_AGAIN",
-    help="maximum reruns of an experiment that is suspect, undecided or outside a tolerance",
+    help="maximum number of reruns of an experiment whose result is suspect, undecided or outside a tolerance",
 )
 @click.option(
     "--replace",
     "replace",
     metavar="ROLE=WHAT",
     multiple=True,
-    help="replace a service by a real server or client (origin=nginx) or by a command line (repeatable)",
+    help="replace lab7's server or client by another program (origin=nginx) or a command line (repeatable)",
 )
 @common.links_option
 @common.sandbox_option
@@ -56,13 +70,13 @@ AGAIN_MAX = 20
 @click.option(
     "--twice",
     is_flag=True,
-    help="run each experiment twice in virtual time and compare all results; exit with 1 on a difference",
+    help="run each experiment twice in virtual time and compare all result files; exit with 1 on a difference",
 )
 @click.option(
     "--jobs",
     type=click.IntRange(1, JOBS_MAX),
     metavar="N",
-    help="number of experiments in parallel, in virtual time (default: one per processor)",
+    help="number of experiments to run in parallel in virtual time (default: one per processor)",
 )
 @common.results_option
 @common.json_option
@@ -100,7 +114,7 @@ def run_command(
     if twice:
         raise click.UsageError("in real time no two runs are identical: --twice needs virtual time (--time virtual)")
     common.into_sandbox(sandboxed)
-    # Imported here: a usage error is reported without importing scapy.
+    # Import late, so that a usage error is reported without importing scapy.
     from experiments.harness.runner import run_experiment
 
     def run_once(experiment: Experiment, attempt: int) -> tuple[Path, Result]:
@@ -127,7 +141,7 @@ def run_command(
 
 
 def _on_result(as_json: bool) -> Callable[[Result], None]:
-    """Return the callback for each finished result: print it, or nothing with --json."""
+    """Return the callback for each finished result, which prints the result unless --json is given."""
     return (lambda _result: None) if as_json else (lambda result: show(common.out(), result))
 
 
@@ -137,9 +151,9 @@ def _run_again(
     again: int,
     as_json: bool,
 ) -> list[tuple[Path, Result]]:
-    """Run each experiment, and rerun those that the machine may have disturbed; return the last run of each."""
+    """Run each experiment, and rerun inconclusive ones; return (folder, result) of each experiment's last run."""
     attempts = [[run_once(experiment, 1)] for experiment in chosen]
-    # Reruns come after all first runs, when the disturbance may have ended.
+    # Start reruns after all first runs, when a disturbance of the machine may have ended.
     for number in range(1, again + 1):
         for experiment, runs in zip(chosen, attempts, strict=True):
             if len(runs) == number and should_rerun([result for _, result in runs]):
@@ -153,7 +167,7 @@ def _run_again(
 def _request(
     name: str, of: Experiment, given: dict[str, str], repeat: int | None, full: bool, replace: Sequence[str]
 ) -> dict[str, Any]:
-    """Return the request for the kernel of virtual time: the experiment and its arguments as typed."""
+    """Return the JSON request for a run in virtual time: the experiment's name and its arguments as typed."""
     replaced = [text for text in replace if text.partition("=")[0] in of.roles]
     return {"name": name, "given": _of(of, given), "repeat": repeat, "full": full, "replace": replaced}
 
@@ -161,7 +175,7 @@ def _request(
 def _conclude(
     found: list[tuple[Path, Result]], results: Path, strict: bool, as_json: bool, different: int = 0
 ) -> NoReturn:
-    """Write the report over all results, print its path, and exit with a status by the verdicts.
+    """Write the report over all results, print its path, and exit with a code that depends on the verdicts.
 
     different: number of results that differ from a second run.
     """
@@ -181,7 +195,7 @@ def _conclude(
 
 @contextmanager
 def _user_file_errors() -> Iterator[None]:
-    """Convert an error in a user's experiment to one sentence with its line."""
+    """Convert an exception in a user's experiment file to UserFileError, one sentence with the line."""
     try:
         yield
     except (click.ClickException, EmulationError):
@@ -193,12 +207,12 @@ def _user_file_errors() -> Iterator[None]:
 
 
 def _choose(names: tuple[str, ...], given: dict[str, str]) -> list[Experiment]:
-    """Return the experiments to run, with validated parameters, so that a typing error fails before anything runs."""
+    """Return the experiments to run. Raises click.UsageError for unknown names or parameters before any run."""
     try:
         chosen = find_experiments(names)
         nobodys = [name for name in given if all(name not in experiment.parameters for experiment in chosen)]
         for experiment in chosen:
-            # A parameter that only some of the experiments have applies to those.
+            # A parameter applies to the experiments that have it; one that no experiment has is an error.
             experiment.read_parameters({**_of(experiment, given), **{name: given[name] for name in nobodys}})
     except (UnknownNameError, ParameterError) as error:
         raise click.UsageError(str(error)) from error
@@ -206,7 +220,7 @@ def _choose(names: tuple[str, ...], given: dict[str, str]) -> list[Experiment]:
 
 
 def _replacements(chosen: Sequence[Experiment], texts: tuple[str, ...]) -> dict[str, Implementation]:
-    """Return the replaced implementations by role; missing programs are reported before anything runs."""
+    """Return the --replace implementations by role. Raises click.UsageError, or MachineError for a missing program."""
     roles = tuple(dict.fromkeys(role for experiment in chosen for role in experiment.roles))
     found: dict[str, Implementation] = {}
     for text in texts:
@@ -233,7 +247,7 @@ def _say_where(found: Sequence[tuple[Path, Result]], report: Path) -> None:
 
 
 def _why(result: Result) -> str:
-    """Return the reasons of a rerun: open claims, times outside their tolerance, suspect checks."""
+    """Return the reasons for a rerun as text: claims not shown, times outside their tolerance, suspect checks."""
     reasons = [f"{claim.id} {claim.verdict}" for claim in result.claims if claim.verdict != "shown"]
     reasons += [
         f"{comparison.name} at {comparison.ratio:.3f} of theory"
@@ -251,7 +265,7 @@ def _exit_code(results: Sequence[Result], strict: bool) -> int:
 
 
 def show(console: Console, result: Result) -> None:
-    """Print one result: claims, times beside theory, fidelity."""
+    """Print one result: verdicts on claims, measured times beside theory, fidelity checks."""
     console.print(f"\n[bold]{result.experiment}[/]  {escape(result.question)}")
     console.print(", ".join(f"{role}: {escape(name)}" for role, name in result.implementations.items()), style="dim")
     rows = [[claim.id, common.verdict(claim.verdict), escape(claim.evidence)] for claim in result.claims]

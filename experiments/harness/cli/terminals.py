@@ -1,4 +1,4 @@
-"""Terminals of hosts in windows (xterm, gterm, x): the reason where they cannot be opened.
+"""Terminal windows of hosts (commands xterm, gterm, x): check whether an X server can be reached.
 
 Windows need the X server of the user: DISPLAY names it, by a socket in /tmp/.X11-unix, or by a TCP port (ssh -X), which
 the network namespace of a sandbox cannot reach.
@@ -11,13 +11,13 @@ import shutil
 
 from topologies.emulation import sandbox
 
-# Programs and their Debian packages, by Mininet's name of the terminal.
+# Terminal program and Debian package, by Mininet's name of the terminal.
 PROGRAMS = {"xterm": ("xterm", "xterm"), "gterm": ("gnome-terminal", "gnome-terminal")}
 INSTEAD = "use `HOST COMMAND`, or `lab7 exec TOPOLOGY HOST -- bash` in another terminal for a network of its own"
 
 
 def refusal(term: str | None = None) -> str | None:
-    """Return why a terminal (None: any client of X) cannot be opened here, with a remedy; None if it can."""
+    """Return why a terminal (None: any X client) cannot be opened here, with a remedy; None if it can be."""
     display = os.environ.get("DISPLAY", "")
     if not display:
         return f"there is no display for windows (DISPLAY is not set): {INSTEAD}"

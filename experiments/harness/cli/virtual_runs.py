@@ -1,4 +1,4 @@
-"""Parallel runs in virtual time, each in a kernel of its own, reported in the order of their names."""
+"""Parallel runs in virtual time, each in its own user-mode kernel, reported in the order of their names."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from experiments.harness.results.repeatability import first_difference, sentence
 from experiments.harness.results.result import Result
 from experiments.harness.virtual_time.kernel_run import VirtualTime
 
-# An experiment, and its request to the kernel.
+# Experiment to run, and the JSON request for the process in the user-mode kernel.
 Wanted = tuple[Experiment, Mapping[str, Any]]
 Found = tuple[Path, Result]
-# Suffix of the folder of a second run that differs from the first.
+# Suffix of the result folder of a second run (--twice) that differs from the first.
 SECOND = "-second"
 
 
 @dataclass(frozen=True)
 class Callbacks:
-    """Callbacks for each result, in order, and for the sentence that compares a result with a second run."""
+    """Callbacks that report each result in order, and each sentence that compares a result with its second run."""
 
     result: Callable[[Result], None]
     comparison: Callable[[str], None]
@@ -34,7 +34,7 @@ class Callbacks:
 
 @dataclass
 class ParallelRuns:
-    """Finished runs: each folder with its result, and the number that differ from their second run."""
+    """Finished runs: (folder, result) of each, and the number of results that differ from their second run."""
 
     found: list[Found] = field(default_factory=list)
     different: int = 0
@@ -43,7 +43,7 @@ class ParallelRuns:
 def run_in_parallel(
     virtual: VirtualTime, wanted: Sequence[Wanted], results: Path, jobs: int, callbacks: Callbacks, twice: bool = False
 ) -> ParallelRuns:
-    """Run the experiments, at most `jobs` at a time, and with `twice` each a second time. Raises EmulationError."""
+    """Run experiments in virtual time, up to `jobs` at a time, each twice if `twice`. Raises EmulationError."""
     done = ParallelRuns()
     with (
         _scratch(results, twice) as seconds,
@@ -59,7 +59,7 @@ def run_in_parallel(
 
         places = [results, *seconds]
         running: dict[tuple[int, Path], Future[Found]] = {}
-        # Longest first, so that the last ones run in parallel as well.
+        # Start the longest experiments first, so that no long one runs alone at the end.
         for number, job in sorted(enumerate(wanted), key=lambda numbered: -numbered[1][0].cost):
             running |= {(number, place): pool.submit(run, job, place) for place in places}
         try:
@@ -80,7 +80,7 @@ def run_in_parallel(
 
 @contextmanager
 def _scratch(results: Path, twice: bool) -> Iterator[list[Path]]:
-    """Provide a temporary folder for second runs, inside the results folder, as a kill may leave it behind."""
+    """Yield a list with a temporary folder for second runs (empty unless `twice`), removed afterwards."""
     if not twice:
         yield []
         return
@@ -90,7 +90,7 @@ def _scratch(results: Path, twice: bool) -> Iterator[list[Path]]:
 
 
 def _compare(first: Found, second: Found, request: Mapping[str, Any], callbacks: Callbacks) -> bool:
-    """Report the comparison of two runs; return whether they differ, and keep a second run that does."""
+    """Report the comparison of two runs' result folders; return True if they differ, and then keep the second one."""
     difference = first_difference(first[0], second[0])
     sentence_text = sentence(first[1], difference, [text.partition("=")[0] for text in request["replace"]])
     if difference is not None:

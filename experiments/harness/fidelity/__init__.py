@@ -1,1 +1,1 @@
-"""Fidelity certificate of a run: probes of emulated paths, and the machine's disturbance of samples in real time."""
+"""Fidelity certificate of a run: probes of emulated paths, and the machine's disturbance of measurements."""

@@ -1,4 +1,4 @@
-"""Fidelity certificate: requested against measured properties of the emulation, and the state of the machine in a run.
+"""Fidelity certificate: measured against configured delay, rate and loss of paths, and the machine's state in a run.
 
 Paths are measured before an experiment by probes inside the hosts; the machine is monitored during it. A failed check
 makes the run suspect: its packets are still evidence of order, but its times are not to be trusted.
@@ -39,35 +39,34 @@ ECHOES = 8
 ECHO_FRAME_BYTES = 42  # Ethernet 14, IPv4 20, ICMP 8
 TRAIN_FRAMES = 60
 TRAIN_FRAME_BYTES = 1442
-# Tolerance of a path: a share of its round-trip time, or the absolute latency that every software path has.
+# Tolerance of a path's measured RTT: this share of the RTT, or RTT_FLOOR_S seconds if that is more.
 RTT_TOLERANCE = 0.02
 RTT_FLOOR_S = 0.0005
 RATE_TOLERANCE = 0.03
-# A loss is estimated from this many frames; the tolerance is four standard errors of a binomial estimate.
+# A path's loss is estimated from LOSS_FRAMES frames, with a tolerance of LOSS_ERRORS binomial standard errors.
 LOSS_FRAMES = 1500
 LOSS_BURST = 250
 LOSS_ERRORS = 4
-# Limits of the machine during a run: share of time stolen by the hypervisor; lateness of a thread's wake-ups (LAG_*).
+# A run is suspect above these limits: share of stolen processor time, and lateness in s of timer wake-ups (LAG_*).
 STEAL_MAX = 0.05
 LAG_MAX_S = 0.005
 LAG_QUANTILE = 0.99
 LAG_PERIOD_S = 0.01
-# A wake-up later than by this plus the run-queue delay shows that the run, or the machine, was suspended (SIGSTOP,
-# Ctrl-Z, a paused VM).
+# A wake-up that is late by more seconds than this plus the run-queue delay shows a suspended run or machine.
 GAP_MAX_S = 0.5
-# Tolerated change of CLOCK_REALTIME, the capture's clock, against CLOCK_MONOTONIC: half an hour of NTP's slewing at the
-# usual 20 ppm, but no step (adjtimex(2)), nor a suspended machine, where CLOCK_MONOTONIC stands still.
+# Tolerated drift in seconds of CLOCK_REALTIME (the capture's clock) against CLOCK_MONOTONIC in a run.
+# The limit permits NTP's slewing at 20 ppm for half an hour, but no step of the clock (adjtimex(2)).
 CLOCK_STEP_MAX_S = 0.05
 CLOCK_READINGS = 5
-# Period of the check for suspended processes.
+# Interval in seconds of the check for suspended (stopped) processes of the network.
 STOPPED_PERIOD_S = 0.25
-# Limit of the lateness of a wire's frames.
+# Limit in seconds of the lateness of frames on user-space links (99th percentile).
 LATE_MAX_S = 0.005
 
 
 @dataclass(frozen=True)
 class EmulatedPath:
-    """One emulated path and its requested properties, in both directions. rate_bps None: unlimited; loss: one way."""
+    """Emulated path and its configured properties; rate_bps None: unlimited; loss: share of frames lost one way."""
 
     source: str
     target: str
@@ -78,15 +77,15 @@ class EmulatedPath:
 
 
 class Span(Protocol):
-    """Start and end of a sample, on the capture's clock (CLOCK_REALTIME) in nanoseconds."""
+    """Time span of a measurement (sample), on the capture's clock (CLOCK_REALTIME) in ns."""
 
     @property
     def start_ns(self) -> int:
-        """Start of the sample."""
+        """Start of the measurement, in ns."""
 
     @property
     def end_ns(self) -> int:
-        """End of the sample."""
+        """End of the measurement, in ns."""
 
 
 Sample = TypeVar("Sample", bound=Span)
@@ -97,10 +96,10 @@ def _word(good: bool) -> FidelityWord:
 
 
 def probe_path(bed: Testbed, path: EmulatedPath) -> list[Check]:
-    """Measure one path by echo requests and, for a requested rate or loss, by a train of frames each way.
+    """Measure a path by echo requests and, for a configured rate or loss, by a train of frames each way; return checks.
 
-    In real time a failed measurement is repeated, PROBES times at most: a disturbance by the machine varies, a fault of
-    the path does not.
+    In real time a failed check is repeated up to PROBES times: a disturbance by the machine varies, a fault of the path
+    does not.
     """
     measurements = [partial(_rtt_check, bed, path)]
     if path.rate_bps is not None and not path.loss:
@@ -111,7 +110,7 @@ def probe_path(bed: Testbed, path: EmulatedPath) -> list[Check]:
 
 
 def _measured(measure: Callable[[], Check]) -> Check:
-    """Measure a path, and repeat the measurement while its check fails."""
+    """Return the check of a measurement, repeated up to PROBES times in real time while the check fails."""
     check = measure()
     for again in range(1, PROBES if clock.current().word == "real" else 1):
         if check.verdict == "valid":
@@ -172,11 +171,11 @@ STANDSTILLS = (LONGEST_SUSPENSION, PROCESSES_SUSPENDED, CLOCK_STEP)
 
 
 class MachineWatch:
-    """Monitor of the machine during a workload; a context manager that may be entered several times.
+    """Monitor of the machine's disturbance of a workload; a context manager that may be entered several times.
 
         with MachineWatch() as watch:                           # inside of `with Testbed(...)`
             windows = watch.samples(lambda: client.load(...))   # taken again where the machine disturbed it
-        captured = watch.read_capture(path, bed.topo)           # with the turns of the hosts
+        captured = watch.read_capture(path, bed.topo)           # with the hosts' turns (see turns)
         timing = watch.timing(total_s, terms, start_ns, end_ns) # with its disturbance
 
     In virtual time it does nothing: the machine's other load has no effect on any time. Leave the context before
@@ -226,7 +225,7 @@ class MachineWatch:
         self._step_s = max(self._step_s, abs(_clock_offset_s() - self._offset_s))
 
     def _watch(self) -> None:
-        # Start at the creation of the thread, to include a suspension before its first reading.
+        # Begin at the thread's creation, so that a suspension before the first reading is noticed.
         began_s = self._started_s
         look_s = began_s + STOPPED_PERIOD_S
         waited_s = _waited_s()
@@ -244,7 +243,7 @@ class MachineWatch:
             began_s, stopped = time.monotonic(), self._stop.is_set()
 
     def samples(self, take: Callable[[], Sample], retakes: int = RETAKES) -> list[Sample]:
-        """Take a sample, and repeat it while the machine disturbs it (see `disturbed`); return all, in order."""
+        """Take a measurement, and repeat it up to `retakes` times while the machine disturbs it; return all."""
         samples: list[Sample] = []
         while len(samples) <= retakes:
             self.begin_sample()
@@ -255,16 +254,16 @@ class MachineWatch:
 
     @property
     def watching(self) -> bool:
-        """True while the machine is monitored: never in virtual time."""
+        """True while the machine is monitored, which it never is in virtual time."""
         return self._thread is not None
 
     def begin_sample(self) -> None:
-        """Read all counters just before a sample for which `disturbed` will be called."""
+        """Read all counters just before a measurement for which `disturbed` will be called."""
         if self._thread is not None:
             self._sampler.read()
 
     def disturbed(self, sample: Span) -> bool:
-        """Return whether the machine disturbed more than DISTURBED_SHARE of a sample, by counters alone."""
+        """Return whether the machine disturbed more than DISTURBED_SHARE of a measurement, judged by counters only."""
         if self._thread is None:
             return False
         self._sampler.read()
@@ -273,13 +272,13 @@ class MachineWatch:
         return record.within(start_ns, end_ns).beyond_bound((end_ns - start_ns) / 1e9)
 
     def read_capture(self, path: Path, topo: Topo) -> CaptureFile:
-        """Read a capture that was made during monitoring, and extract the turns of the hosts (see fidelity.turns)."""
+        """Read a capture that was made during monitoring, and extract the hosts' turns from it (see fidelity.turns)."""
         captured = read_capture(path)
         self.add_turns(captured, topo)
         return captured
 
     def add_turns(self, captured: CaptureFile, topo: Topo) -> None:
-        """Extract the turns of the hosts from a capture that was made during monitoring."""
+        """Extract the hosts' turns (intervals in which the network waits for a host) from a monitored capture."""
         if clock.current().word == "virtual":
             return
         for host, turns in turns_of(captured, topo).items():
@@ -287,18 +286,18 @@ class MachineWatch:
         self._record = None
 
     def timing(self, total_s: float, terms: Mapping[str, float], start_ns: int, end_ns: int) -> Timing:
-        """Return the timing of a sample between these times, with its disturbance."""
+        """Return the timing of a measurement between these times, with the machine's disturbance of it."""
         return self.with_disturbance(Timing(total_s, terms), start_ns, end_ns)
 
     def with_disturbance(self, timing: Timing, start_ns: int, end_ns: int) -> Timing:
-        """Return the timing of a sample between these times with its disturbance added."""
+        """Return a timing with the machine's disturbance between these times; unchanged in virtual time."""
         if clock.current().word == "virtual":
             return timing
         self._has_samples = True
         return replace(timing, disturbance=self.record.within(start_ns, end_ns))
 
     def disturbance(self, start_ns: int, end_ns: int, hosts: Collection[str] | None = None) -> Disturbance:
-        """Return the disturbance of these hosts (None: all) between two times; zero in virtual time.
+        """Return the machine's disturbance of these hosts (None: all) between two times; zero in virtual time.
 
         For hosts that act by timers and not only on arrivals: their programs count outside of turns as well.
         """
@@ -309,7 +308,7 @@ class MachineWatch:
 
     @property
     def record(self) -> Record:
-        """The counters of programs and wires so far."""
+        """Counters of the hosts' programs, and lateness of frames on user-space links, so far."""
         if self._thread is not None:
             return self._sampler.record()
         if self._record is None:
@@ -317,10 +316,10 @@ class MachineWatch:
         return self._record
 
     def checks(self, times: bool = True) -> list[Check]:
-        """Return the checks of the machine; none in virtual time.
+        """Return the checks of the machine (stolen time, lag, late frames, suspension, clock); none in virtual time.
 
-        Lag and lateness have limits unless a sample was taken: then undisturbed_check decides on times. times False:
-        they have no limits either, for an experiment that judges no time, or whole seconds only.
+        Lag and late frames have no limit if measurements were taken, for which undisturbed_check decides, or if `times`
+        is False, for an experiment that judges no times or only whole seconds.
         """
         if clock.current().word == "virtual":
             return []
@@ -353,7 +352,7 @@ class MachineWatch:
         ]
 
     def _bounded(self, times: bool, name: str, figure: str, value_s: float, bound_s: float, more: str = "") -> Check:
-        """Return a check of a time; `bound_s` applies unless the samples account for it, or `times` is False."""
+        """Return the check of a lag; the limit `bound_s` applies only if `times` is True and no sample was taken."""
         measured = f"{figure}{value_s * 1e3:.2f} ms{more}"
         if not times:
             return Check(name, "any: no time depends on it", measured, "valid")
@@ -363,17 +362,17 @@ class MachineWatch:
 
 
 def _waited_s() -> float:
-    """Return the run-queue delay of this process's main thread and the calling one (proc_pid_schedstat(5)).
+    """Return the run-queue delay in seconds of the main thread plus the calling thread (proc_pid_schedstat(5)).
 
-    It does not grow while the threads, or the machine, are suspended. The main thread counts as well: the calling one
-    waits for it to release the interpreter's lock.
+    The delay does not grow while the threads, or the machine, are suspended. The main thread counts because the calling
+    thread waits until the main thread releases the interpreter's lock.
     """
     words = [Path("/proc", place, "schedstat").read_text().split() for place in ("self", "thread-self")]
     return sum(int(waited_ns) for _, waited_ns, _ in words) / NS
 
 
 def _clock_offset_s() -> float:
-    """Return CLOCK_REALTIME minus CLOCK_MONOTONIC, by the least interrupted of several readings."""
+    """Return CLOCK_REALTIME minus CLOCK_MONOTONIC in seconds, from the fastest of CLOCK_READINGS readings."""
     readings = []
     for _ in range(CLOCK_READINGS):
         before_s, real_s, after_s = time.monotonic(), time.time(), time.monotonic()
@@ -382,14 +381,14 @@ def _clock_offset_s() -> float:
 
 
 def _processor_times() -> tuple[int, int]:
-    """Return (total, stolen) processor time of the machine in clock ticks; proc(5), /proc/stat."""
+    """Return (total, stolen) processor time of the machine in clock ticks, from /proc/stat (proc_stat(5))."""
     fields = [int(word) for word in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]]
-    # Guest time is counted in user time already, so only the first eight fields are summed.
+    # Sum the first eight fields only, since user time already includes guest time.
     return sum(fields[:8]), fields[7] if len(fields) > 7 else 0
 
 
 def undisturbed_check(comparisons: Iterable[Comparison]) -> list[Check]:
-    """Return the check that every time has an undisturbed sample; none if no disturbance was measured."""
+    """Return the check that every compared time has an undisturbed sample; an empty list in virtual time."""
     every = [comparison for comparison in comparisons if comparison.disturbed is not None]
     if not every:
         return []
@@ -403,7 +402,7 @@ def undisturbed_check(comparisons: Iterable[Comparison]) -> list[Check]:
 
 
 def capture_checks(statistics_: dict[str, InterfaceCounts]) -> list[Check]:
-    """Return one check per interface: a capture that dropped packets is not evidence."""
+    """Return one check per captured interface, which fails if the kernel dropped packets."""
     return [
         Check(
             f"capture at {label}", "0 dropped", f"{count.dropped} dropped of {count.packets}", _word(not count.dropped)
@@ -413,8 +412,9 @@ def capture_checks(statistics_: dict[str, InterfaceCounts]) -> list[Check]:
 
 
 def without_standstill(claims: Iterable[Verdict], checks: Iterable[Check]) -> tuple[Verdict, ...]:
-    """Return the claims, the failed ones as undecided if the run, a process of it or its clock stood still meanwhile: a
-    reply that came too late then says nothing about its server.
+    """Return the verdicts; if the run was suspended or its clock stepped, failed ones become undecided.
+
+    A late reply then shows nothing about a server.
     """
     stood = [one for one in checks if one.name in STANDSTILLS and one.verdict == "suspect"]
     if not stood:
@@ -429,6 +429,6 @@ def without_standstill(claims: Iterable[Verdict], checks: Iterable[Check]) -> tu
 
 
 def certificate(checks: Iterable[Check]) -> Fidelity:
-    """Return the certificate: valid only if every check is."""
+    """Return the fidelity certificate of these checks, valid only if every check is valid."""
     every = tuple(checks)
     return Fidelity(_word(all(check.verdict == "valid" for check in every)), every)

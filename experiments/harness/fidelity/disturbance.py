@@ -1,10 +1,10 @@
-"""Disturbance of a sample in real time: the part of a measured time caused by the machine instead of the protocol.
+"""Disturbance of a sample (timed measurement): the part of its time caused by the machine, not by the protocol.
 
     record.within(start_ns, end_ns)    # Disturbance(late_s=0.0004, stolen_s=0.0, waiting_s=0.003, programs_s=0.0021)
 
 Five terms, each measured independently of the packets, in the order in which they are taken out of a sample:
 
-    late_frames             frames that left a wire after they were due
+    late_frames             frames that left a wire (user-space link) after they were due
     waiting_for_processor   run-queue delay of the programs of the hosts (proc_pid_schedstat(5), second field), and of
                             the kernel's threads that deliver their frames (ksoftirqd)
     programs                processor time of these programs (first field)
@@ -45,31 +45,31 @@ NS = 1_000_000_000
 LATE_FRAMES, STOLEN, WAITING, PROGRAMS = "late_frames", "stolen", "waiting_for_processor", "programs"
 DISK = "waiting_for_disk"
 TERMS = (LATE_FRAMES, WAITING, PROGRAMS, DISK, STOLEN)
-# Terms that make a sample a disturbed one: not the programs' processor time, which is the same in each sample.
+# Terms that count towards DISTURBED_SHARE; the programs' own processor time does not, as every sample has it.
 MACHINE_TERMS = (LATE_FRAMES, WAITING, DISK, STOLEN)
-# Maximum gap within a burst: more than a full frame at 5 Mbit/s, less than a round trip of any topology.
+# Maximum gap in ns between two frames of a burst: more than a full frame at 5 Mbit/s, less than any topology's RTT.
 BURST_NS = 3_000_000
-# Above this share of its time a sample counts as disturbed and is taken again. It is a share and no time: a session of
-# fifty commands waits for a processor fifty times as often as one of a single command.
+# A sample is disturbed, and taken again, if the machine caused more than this share of its time.
+# The limit is a share rather than a time, since a session of fifty commands waits for a processor fifty times.
 DISTURBED_SHARE = 0.1
-# Maximum number of repetitions of one sample.
+# Maximum number of repetitions of a disturbed sample; the last one counts as disturbed.
 RETAKES = 3
 LATE_QUANTILE = 0.99
 
 
 @dataclass(frozen=True)
 class Counter:
-    """A monotonic counter, read at some times and interpolated linearly in between."""
+    """Readings of a monotonic counter at known times, interpolated linearly in between."""
 
     times_ns: Sequence[int]
     values: Sequence[int]
 
     def growth(self, start_ns: int, end_ns: int) -> float:
-        """Return the counter's growth between two times, interpolated."""
+        """Return the counter's growth between two times, interpolated between readings."""
         return self._at(end_ns) - self._at(start_ns)
 
     def growth_about(self, start_ns: int, end_ns: int) -> int:
-        """Return an upper bound of the growth: from the last reading before `start_ns` to the first after `end_ns`."""
+        """Return an upper bound of the growth, from the last reading before `start_ns` to the first after `end_ns`."""
         if not self.times_ns:
             return 0
         first = max(0, bisect_right(self.times_ns, start_ns) - 1)
@@ -91,7 +91,7 @@ class Counter:
 
 @dataclass(frozen=True)
 class Task:
-    """One thread of a host's program: its processor time, run-queue delay and disk waits, in ns."""
+    """Thread of a host's program: counters of its processor time, run-queue delay and disk waits, in ns."""
 
     host: str
     computed: Counter
@@ -101,7 +101,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Wire:
-    """One direction of a wire: the hosts at its ends, and each frame's due time and departure, in order of due time."""
+    """One direction of a wire (user-space link): hosts at its ends, due and departure time in ns of each frame."""
 
     name: str
     hosts: tuple[str, ...]
@@ -109,22 +109,22 @@ class Wire:
     left_ns: Sequence[int]
 
     def due_in(self, start_ns: int, end_ns: int) -> Sequence[int]:
-        """Return the due times within a time span, in order."""
+        """Return the due times in ns of the frames due within a time span, in order."""
         return self.due_ns[bisect_left(self.due_ns, start_ns) : bisect_right(self.due_ns, end_ns)]
 
     def late_ns(self, start_ns: int = 0, end_ns: int = 1 << 63) -> list[int]:
-        """Return the lateness of each frame that was due within a time span, in order of due time."""
+        """Return the lateness in ns of each frame due within a time span, in order of due time."""
         first, last = bisect_left(self.due_ns, start_ns), bisect_right(self.due_ns, end_ns)
         pairs = zip(self.due_ns[first:last], self.left_ns[first:last], strict=True)
         return [max(0, left - due) for due, left in pairs]
 
     def bursts_ns(self, start_ns: int, end_ns: int) -> list[int]:
-        """Return the lateness of the latest frame of each burst within a time span."""
+        """Return, for each burst of frames due within a time span, the greatest lateness of a frame, in ns."""
         first = bisect_left(self.due_ns, start_ns)
         found: list[int] = []
         last_due_ns = -BURST_NS
         for due_ns, late_ns in zip(self.due_ns[first:], self.late_ns(start_ns, end_ns), strict=False):
-            # Count lateness up to the end of the time span only.
+            # Cut a frame's lateness off at the end of the time span.
             late_in_window_ns = min(late_ns, end_ns - due_ns)
             if due_ns - last_due_ns <= BURST_NS and found:
                 found[-1] = max(found[-1], late_in_window_ns)
@@ -136,7 +136,7 @@ class Wire:
 
 @dataclass(frozen=True)
 class Disturbance:
-    """Disturbance of one sample, in seconds; `late_frame_s` and `wire`: the latest frame of all, and its wire."""
+    """Disturbance of one sample by cause, in seconds; `late_frame_s` and `wire`: the latest frame and its link."""
 
     late_s: float = 0.0
     waiting_s: float = 0.0
@@ -147,23 +147,23 @@ class Disturbance:
     disk_s: float = 0.0
 
     def terms(self) -> dict[str, float]:
-        """Return the terms by name, in the order in which they are taken out of a sample."""
+        """Return the causes by name in seconds, in the order in which they are taken out of a sample."""
         found = (self.late_s, self.waiting_s, self.programs_s, self.disk_s, self.stolen_s)
         return dict(zip(TERMS, found, strict=True))
 
     @property
     def total_s(self) -> float:
-        """Sum of all terms."""
+        """Sum of all causes of disturbance, in seconds."""
         return sum(self.terms().values())
 
     def beyond_bound(self, total_s: float) -> bool:
-        """Return whether the machine disturbed more than DISTURBED_SHARE of a sample of this duration."""
+        """Return whether MACHINE_TERMS exceed DISTURBED_SHARE of a sample that lasted `total_s` seconds."""
         return beyond_bound(sum(self.terms()[name] for name in MACHINE_TERMS), total_s)
 
 
 @dataclass(frozen=True)
 class _Share:
-    """Disturbance of one host's programs in a sample."""
+    """Disturbance of one host's programs in a sample, by cause in ns."""
 
     waited_ns: float
     computed_ns: float
@@ -174,11 +174,11 @@ class _Share:
 
 @dataclass(frozen=True)
 class Record:
-    """Counters of a workload, with times on the capture's clock (CLOCK_REALTIME); `stolen` in ns.
+    """Counters recorded during a workload, with times on the capture's clock (CLOCK_REALTIME); `stolen` in ns.
 
-    softirq: run-queue delay of each kernel thread that delivers frames to sockets. turns: of each captured host, in
-    order of time; None while they are unknown. For other hosts all run-queue delay and processor time of their programs
-    counts.
+    softirq: run-queue delay of each kernel thread that delivers frames to sockets. turns: intervals by captured host in
+    which the network waits for the host; None while unknown. For other hosts all run-queue delay and processor time of
+    their programs counts.
     """
 
     tasks: Sequence[Task] = ()
@@ -190,7 +190,7 @@ class Record:
     def within(self, start_ns: int, end_ns: int) -> Disturbance:
         """Return the disturbance of a sample that lasted from `start_ns` to `end_ns`."""
         used = [wire for wire in self.wires if wire.late_ns(start_ns, end_ns)]
-        # A host without a recorded wire has an unshaped link and is never idle.
+        # Hosts without a recorded user-space link count always, since nothing shows whether they were idle.
         idle = {host for wire in self.wires for host in wire.hosts} - {host for wire in used for host in wire.hosts}
         hosts = {task.host for task in self.tasks} - idle
         shares = [self._programs_ns(host, start_ns, end_ns) for host in sorted(hosts)]
@@ -209,22 +209,22 @@ class Record:
         )
 
     def of_hosts(self, hosts: Collection[str] | None = None) -> Record:
-        """Return the part of these hosts (None: of all), counting their programs in and outside of turns."""
+        """Return the counters of these hosts (None: all) without turns, so that their programs count at all times."""
         if hosts is None:
             return replace(self, turns=None)
-        # A wire without hosts, between switches, may carry frames of these hosts.
+        # Keep links between switches, which have no host at their ends but may carry frames of these hosts.
         wires = [wire for wire in self.wires if not wire.hosts or set(wire.hosts) & set(hosts)]
         return Record([task for task in self.tasks if task.host in hosts], wires, self.stolen)
 
     def on_wires(self, start_ns: int, end_ns: int) -> tuple[int, int]:
-        """Return the part of a time span from the first frame due on a wire to the last; all of it without any."""
+        """Return the time span from the first to the last frame due within a time span; without frames, all of it."""
         due = [windows for wire in self.wires if (windows := wire.due_in(start_ns, end_ns))]
         if not due:
             return start_ns, end_ns
         return min(times[0] for times in due), max(times[-1] for times in due)
 
     def _programs_ns(self, host: str, start_ns: int, end_ns: int) -> _Share:
-        """Return waits and processor time of a host's programs, and time stolen, during the turns of a sample."""
+        """Return the waits and processor time of a host's programs, and stolen time, in the turns of a sample."""
         tasks = [task for task in self.tasks if task.host == host]
         if self.turns is None or host not in self.turns:
             return _Share(
@@ -259,14 +259,14 @@ class Record:
 
 
 def beyond_bound(machine_s: float, total_s: float) -> bool:
-    """Return whether a disturbance is more than DISTURBED_SHARE of a sample's duration."""
+    """Return whether a disturbance exceeds DISTURBED_SHARE of a sample's duration, both in seconds."""
     return machine_s > DISTURBED_SHARE * total_s
 
 
 def without_disturbance(
     total_s: float, terms: Mapping[str, float], theory: Mapping[str, float], disturbance: Disturbance
 ) -> dict[str, float]:
-    """Return the measured terms of a sample without the disturbance, and the disturbance as further terms; same sum.
+    """Return a sample's terms reduced by the disturbance, plus the disturbance's own terms; the sum is unchanged.
 
     The amount taken out is at most the sample's excess over theory, and in each term at most the term's own excess.
     """
@@ -278,7 +278,7 @@ def without_disturbance(
     there_s = sum(excess.values())
     share = min(1.0, sum(taken.values()) / there_s) if there_s else 0.0
     found = {name: value_s - share * excess[name] for name, value_s in terms.items()} | taken
-    # In whole nanoseconds, as the times of frames are; the rounding error goes to the largest term.
+    # Round terms to whole nanoseconds, the resolution of frame times, and add the rounding error to the largest term.
     found_ns = {name: round(value_s * NS) for name, value_s in found.items()}
     found_ns[max(found_ns, key=found_ns.__getitem__)] += sum(round(term * NS) for term in terms.values()) - sum(
         found_ns.values()
@@ -287,7 +287,7 @@ def without_disturbance(
 
 
 def lateness_s(wires: Iterable[Wire]) -> dict[str, tuple[float, float]]:
-    """Return the 99th percentile and the maximum of the lateness, by direction of a wire that carried frames."""
+    """Return (99th percentile, maximum) of the lateness of frames in seconds, by direction of a user-space link."""
     found = {}
     for wire in wires:
         if late_ns := sorted(wire.late_ns()):

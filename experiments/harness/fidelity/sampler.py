@@ -1,4 +1,6 @@
-"""Sampler of the machine's disturbance of a run: the kernel's counters of programs, and the wires' lateness.
+"""Sampler of the machine's disturbance: the kernel's counters of programs, and lateness of frames on wires.
+
+Wires are links in user space (topologies.emulation.wire), which record the due and departure time of each frame.
 
 The machine's monitor (see certificate) calls it every few milliseconds and at the ends of samples. Programs of a host
 are found by its network namespace; a program that starts and exits between two scans is missed, and so is the last
@@ -25,12 +27,12 @@ from topologies.emulation import testbed
 from topologies.emulation.process import softirq
 from topologies.emulation.wire.record import Reader
 
-# Period of scans for programs that have started or exited.
+# Interval in ns of scans for programs that have started or exited.
 LOOK_NS = 100_000_000
 READ_BYTES = 200
-# Maximum duration of one reading, and the number of attempts to stay below it.
+# A reading that takes longer than READING_NS is repeated, up to READINGS attempts, since its time is uncertain.
 READING_NS, READINGS = 1_000_000, 3
-# Octets to read of proc_pid_stat(5): enough for the state, the first word after the name of at most 16 octets.
+# Octets to read of /proc/PID/stat, enough for the state, which follows a name of at most 16 octets.
 STAT_BYTES = 64
 ON_DISK = b"D"
 
@@ -38,7 +40,7 @@ Value = TypeVar("Value")
 
 
 class _TaskSeries:
-    """Readings of one thread."""
+    """Series of readings of one thread's processor time, run-queue delay and disk waits."""
 
     def __init__(self, host: str, path: str) -> None:
         self.host = host
@@ -68,7 +70,7 @@ class _TaskSeries:
             if found is not None:
                 words = found[1].split()
                 computed_ns = int(words[0])
-                # A thread that has not run since the last reading is in the same state.
+                # Skip reading the state of a thread that has not run since the last reading.
                 has_run = not self.computed or computed_ns != self.computed[-1]
                 on_disk = state_of(self._stat) == ON_DISK if has_run or self._on_disk else False
                 self.add(found[0], computed_ns, int(words[1]), on_disk)
@@ -85,7 +87,7 @@ class _TaskSeries:
 
 
 class _WireSeries:
-    """Readings of one direction of a wire, sorted by due time, since frames may overtake each other."""
+    """Due and departure times of frames in one direction of a wire, sorted by due time as frames may be reordered."""
 
     def __init__(self, name: str, hosts: tuple[str, ...], path: Path) -> None:
         self.name, self.hosts = name, hosts
@@ -103,7 +105,7 @@ class _WireSeries:
 
 
 class Sampler:
-    """Reads counters on demand, thread-safe. `open` it when testbeds are up, `close` it before they are taken down."""
+    """Reader of the counters of all running networks, thread-safe; `close` it before the networks are stopped."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -117,7 +119,7 @@ class Sampler:
         self._softirq = [(schedstat, array("q"), array("q")) for schedstat in softirq.schedstats()]
 
     def open(self) -> None:
-        """Start reading the testbeds that are up."""
+        """Find the hosts and user-space links of all running networks, and read their counters once."""
         with self._lock:
             self._looked_ns = 0
             for bed in testbed.running():
@@ -130,7 +132,7 @@ class Sampler:
         self.read()
 
     def close(self) -> None:
-        """Read a last time and close all files."""
+        """Read all counters a last time and close all files."""
         self.read()
         with self._lock:
             for wire in self._reading:
@@ -143,7 +145,7 @@ class Sampler:
             self._hosts.clear()
 
     def read(self) -> None:
-        """Read all counters now."""
+        """Read all counters now, and every LOOK_NS look for new programs before."""
         with self._lock:
             now_ns = time.time_ns()
             if now_ns - self._looked_ns >= LOOK_NS:
@@ -159,7 +161,7 @@ class Sampler:
                     waited.append(found[1])
 
     def record(self) -> Record:
-        """Return all readings so far."""
+        """Return all readings so far as a Record."""
         with self._lock:
             for wire in self._reading:
                 wire.read(_offset_ns())
@@ -171,7 +173,7 @@ class Sampler:
             )
 
     def _look(self, now_ns: int) -> None:
-        """Scan for threads of the hosts' programs."""
+        """Scan /proc for threads of the hosts' programs, and open or close their series of readings."""
         first = not self._looked_ns
         there: dict[tuple[int, int], _TaskSeries] = {}
         for host, pid, tid in _threads(self._hosts):
@@ -181,7 +183,7 @@ class Sampler:
                     series = _TaskSeries(host, f"/proc/{pid}/task/{tid}")
                     self._tasks.append(series)
                     if not first:
-                        # Started since the last scan, with all counters at zero.
+                        # The thread has started since the last scan, at which all its counters were zero.
                         series.add(self._looked_ns, 0, 0)
             if series is not None:
                 there[pid, tid] = series
@@ -191,10 +193,10 @@ class Sampler:
 
 
 def _at_a_time(read: Callable[[], Value]) -> tuple[int, Value] | None:
-    """Return the time of a reading and its value; None where the time is not known to READING_NS.
+    """Return (time in ns, value) of a reading; None if no reading took at most READING_NS.
 
-    If this thread waits for a processor during a reading, the value may include growth after the noted time, and
-    attribute it to an earlier turn. Without that reading, the growth is between the two adjacent ones.
+    If this thread waits for a processor during a reading, the value may include growth after the noted time, which
+    would count in an earlier turn. Without that reading, the growth lies between the two adjacent readings.
     """
     for _ in range(READINGS):
         before_ns = time.time_ns()
@@ -205,7 +207,7 @@ def _at_a_time(read: Callable[[], Value]) -> tuple[int, Value] | None:
 
 
 def state_of(path: str) -> bytes:
-    """Return the state in a file of proc_pid_stat(5): one letter; empty where the thread has exited."""
+    """Return the one-letter state of a thread from its stat file (proc_pid_stat(5)); b"" if the thread has exited."""
     try:
         with open(path, "rb", buffering=0) as file:
             return file.read(STAT_BYTES).rpartition(b")")[2].split()[0]
@@ -214,7 +216,7 @@ def state_of(path: str) -> bytes:
 
 
 def _threads(hosts: dict[str, str]) -> Iterator[tuple[str, int, int]]:
-    """Yield (host, process, thread) of all threads in these network namespaces."""
+    """Yield (host, process id, thread id) of all threads in these network namespaces."""
     for name in os.listdir("/proc"):
         if not name.isdigit():
             continue
@@ -225,12 +227,12 @@ def _threads(hosts: dict[str, str]) -> Iterator[tuple[str, int, int]]:
 
 
 def _stolen_ns() -> int:
-    """Return the processor time that the hypervisor gave to others, the eighth number of proc_stat(5)'s first line."""
+    """Return the processor time in ns that the hypervisor gave to other guests (steal in /proc/stat)."""
     with open("/proc/stat", "rb") as file:
         words = file.readline().split()
     return int(words[8]) * NS // os.sysconf("SC_CLK_TCK") if len(words) > 8 else 0
 
 
 def _offset_ns() -> int:
-    """Return CLOCK_REALTIME minus CLOCK_MONOTONIC."""
+    """Return CLOCK_REALTIME minus CLOCK_MONOTONIC, in ns."""
     return time.time_ns() - time.monotonic_ns()

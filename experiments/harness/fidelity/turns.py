@@ -1,4 +1,4 @@
-"""Turns of hosts in a capture: the intervals in which the network waits for a host's programs.
+"""Turns of hosts in a capture: intervals from an arrival to a transmission, in which the network waits for a host.
 
     request in ──┐ turn ┌── first segment of the response out
 
@@ -27,20 +27,20 @@ from experiments.harness.judge import layers
 from experiments.harness.judge.frames import CaptureFile, Frame, network_layer, payload_bytes
 from experiments.harness.pathmodel.network import addresses
 
-# Maximum length of a turn: after a longer delay a host acts on a timer, not on an arrival.
+# Maximum length of a turn in ns: after a longer delay a host acts on a timer, not on an arrival.
 TURN_MAX_NS = 1_000_000_000
-# A tenth of the shortest timer: a sample with a longer delay counts as disturbed (see disturbance).
+# Length in ns of the turns around a timer: a sample with a longer delay counts as disturbed (DISTURBED_SHARE).
 TIMER_NS = round(DISTURBED_SHARE * TURN_MAX_NS)
 Turn = tuple[int, int]
 
 
 def turns_of(captured: CaptureFile, topo: Topo) -> dict[str, list[Turn]]:
-    """Return the turns [start, end] in ns of every host that was captured at an interface HOST:INTERFACE, in order."""
+    """Return the turns (start, end) in ns, in order, of every host that was captured at an interface HOST:INTERFACE."""
     hosts = addresses(topo)
     found: dict[str, list[Turn]] = {}
     for label in captured.counts:
         host = label.split(":")[0]
-        # A router's further interfaces show the same arrivals again.
+        # Merge the turns at all interfaces of a host; a router's interfaces show the same arrivals again.
         found.setdefault(host, []).extend(_turns(captured.at(label), host, hosts))
     return {host: sorted(turns) for host, turns in found.items()}
 
@@ -65,21 +65,21 @@ def _turns(frames: Iterable[Frame], host: str, hosts: Mapping[str, str]) -> list
 
 
 def _between(since_ns: int, sent_ns: int) -> list[Turn]:
-    """Return the turns between the latest arrival, or transmission, and the next transmission."""
+    """Return one turn between two times, or two short ones around a timer if they are more than TURN_MAX_NS apart."""
     if sent_ns - since_ns <= TURN_MAX_NS:
         return [(since_ns, sent_ns)]
     return [(since_ns, since_ns + TIMER_NS), (sent_ns - TIMER_NS, sent_ns)]
 
 
 def _involves_programs(packet: Any, ours: bool) -> bool:
-    """Return whether programs cause a frame of this host, or receive a frame that arrived at it."""
+    """Return whether a program of the host caused a sent frame (`ours`), or receives an arriving one."""
     if layers.UDP in packet:
         return True
     if layers.TCP not in packet:
         return False
     tcp = packet[layers.TCP]
     if tcp.flags.S:
-        # The client's own SYN, and its answer at the client.
+        # Count a client's SYN when sent and the SYN-ACK when received: the server's kernel answers the SYN itself.
         return bool(tcp.flags.A) != ours
-    # The kernel sends a RST, but the peer's program receives an error (RFC 9293 section 3.10.7.3).
+    # Count only a received RST: the program gets an error (RFC 9293 section 3.10.7.3), while the kernel sends a RST.
     return payload_bytes(tcp) > 0 or bool(tcp.flags.F) or (bool(tcp.flags.R) and not ours)

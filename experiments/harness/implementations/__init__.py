@@ -1,1 +1,1 @@
-"""Implementations of roles: real servers and clients, and users' programs, in place of lab7's services."""
+"""Implementations of server and client roles: programs such as nginx or curl in place of lab7's services."""

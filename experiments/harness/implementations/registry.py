@@ -1,4 +1,4 @@
-"""Registry of implementations: programs by role (registry.toml), and `--replace ROLE=...`."""
+"""Registry of implementations: server and client programs by role (registry.toml), for `--replace ROLE=NAME`."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ OURS = "lab7"
 DEFAULT_PORT = 80
 DNS_PORT = 53
 FTP_PORT, SSH_PORT = 21, 22
-# Every authoritative server of the topology dns; the campus's local server.
+# Roles in the topology dns: all authoritative servers together, and the local (recursive) server.
 DNS_ROLES = ("authoritative", "local")
-# The CDN's name server in the topology cdn (request routing by region).
+# Role of the name server in the topology cdn that directs clients to a replica of their region.
 CDN_DNS_ROLE = "cdn-dns"
-# Roles filled by the implementations of another role: a replica of a CDN is a reverse proxy.
+# Roles that take the implementations of another role: a replica of a CDN is a proxy in reverse mode.
 SAME: Mapping[str, tuple[str, str]] = {"replica": ("proxy", "reverse")}
 FTP_SERVER, FTP_CLIENT, SFTP_SERVER = "ftp-server", "ftp-client", "sftp-server"
-# In the topology mail: MTAs (SMTP to Maildirs), access servers (POP3 and IMAP on the same Maildirs), user agents.
+# Roles in the topology mail: MTAs (SMTP), access servers (POP3 and IMAP on the same Maildirs), user agents.
 MTA_ROLE, ACCESS_ROLE, AGENT_ROLE = "mta", "mailbox", "mail-client"
 SMTP_PORT, SUBMISSION_PORT, POP3_PORT, IMAP_PORT = 25, 587, 110, 143
-# Port of a proxy by its mode: squid's default for a forward proxy, the origin's for a reverse proxy.
+# Port of a proxy by mode: squid's default port for a forward proxy, the origin's port for a reverse proxy.
 PROXY_PORTS: Mapping[str, int] = {"forward": 3128, "reverse": DEFAULT_PORT}
 VERSION_TIMEOUT_S = 10.0
-# Example arguments of a user's program by role, where the port is not enough.
+# Example arguments of a user's program by role, for error messages; other roles need {port} only.
 HINTS: Mapping[str, str] = {
     "origin": "--port {port} --root {root}",
     "client": "{url} {objects}",
@@ -48,21 +48,21 @@ HINTS: Mapping[str, str] = {
     FTP_CLIENT: "{what} {host} {names}",
     AGENT_ROLE: "{what} {host} {user} {message}",
 }
-# Folder into which `make peers` unpacks programs whose packages conflict with others.
+# Folder into which `make peers` unpacks programs whose Debian packages conflict with installed ones.
 UNPACKED = f"{sys.prefix}/peers/usr/sbin"
 LISTS = ("speaks", "modes")
 
 
 class ReplacementError(ValueError):
-    """An invalid --replace; the message lists the choices."""
+    """The value of --replace is invalid; the message lists the valid roles or names."""
 
 
 @dataclass(frozen=True, eq=False)
 class Implementation:
-    """A program that can take a role. Servers have `command`, clients `commands` by strategy.
+    """Program that can take a role of lab7's services; servers have `command`, clients `commands` by strategy.
 
     files: further configuration files in its folder, by name, with their templates. modes: forward or reverse, of a
-    proxy. least_interval_s: shortest period of health checks of a CDN's name server. module: module that the program, a
+    proxy. least_interval_s: shortest interval of a CDN name server's health checks. module: module that the program, a
     Python interpreter, must find. get: installation instructions, if not by its package. own: a user's program.
     """
 
@@ -86,30 +86,30 @@ class Implementation:
     own: bool = False
 
     def supports(self, strategy: str) -> bool:
-        """Return whether it supports a page load by this strategy; True for any user's program."""
+        """Return whether the program supports a page load by this strategy; True for a user's own program."""
         return self.own or strategy in self.speaks or strategy in self.commands
 
     @property
     def service_port(self) -> int:
-        """Port on which a server of this role listens when it is ready."""
+        """TCP or UDP port of the role, such as 80, on which the server listens when ready."""
         known = {FTP_SERVER: FTP_PORT, SFTP_SERVER: SSH_PORT, MTA_ROLE: SMTP_PORT, ACCESS_ROLE: IMAP_PORT}
         known |= dict.fromkeys((*DNS_ROLES, CDN_DNS_ROLE), DNS_PORT)
         return known.get(self.role, DEFAULT_PORT)
 
     def port(self, strategy: str) -> int:
-        """Return the server's port for this strategy."""
+        """Return the port on which the server expects page loads by this strategy, such as `2`; default 80."""
         return self.ports.get(strategy, DEFAULT_PORT)
 
     def path(self) -> str | None:
-        """Return the path of its program; None if it is not installed."""
+        """Return the path of the program, None if it is not installed."""
         return shutil.which(self.program) or shutil.which(self.program, path=UNPACKED)
 
     def installed(self) -> bool:
-        """Return whether its program is installed."""
+        """Return whether the program, and the Python module it needs, are installed."""
         return self.path() is not None and (not self.module or _imports(self.program, self.module))
 
     def how_to_get(self) -> str:
-        """Return the installation instructions; empty for a user's program."""
+        """Return the installation instructions as text, empty for a user's own program."""
         return self.get or (f"`sudo apt-get install {self.package}`" if self.package else "")
 
     def require(self) -> None:
@@ -119,7 +119,7 @@ class Implementation:
             raise MachineError(f"{self.program if self.own else self.name} is not installed{how}")
 
     def describe(self) -> str:
-        """Return its name and version for reports."""
+        """Return the program's name and version for reports; only the name if it states no version."""
         if not self.version:
             return self.name
         words = expand(self.version, {"program": self.path() or self.program})
@@ -134,14 +134,14 @@ class Implementation:
             )
         except (OSError, subprocess.TimeoutExpired):
             return self.name
-        # The first version number; curl and wget print more lines.
+        # Use the first version number of the output, since curl and wget print the versions of libraries as well.
         number = re.search(r"\d+\.\d+[\w.]*", completed.stdout or completed.stderr)
         return f"{self.name} {number[0]}" if number else self.name
 
 
 @cache
 def _imports(program: str, module: str) -> bool:
-    """Return whether a Python interpreter finds a module."""
+    """Return whether a Python interpreter finds a module; False if the interpreter cannot be run."""
     look = "import importlib.util, sys; sys.exit(importlib.util.find_spec(sys.argv[1]) is None)"
     try:
         completed = subprocess.run([program, "-I", "-c", look, module], timeout=VERSION_TIMEOUT_S, check=False)
@@ -152,7 +152,7 @@ def _imports(program: str, module: str) -> bool:
 
 @cache
 def implementations() -> dict[tuple[str, str], Implementation]:
-    """Return all of the registry by (role, name)."""
+    """Return all implementations of the registry by (role, name)."""
     entries = tomllib.loads(REGISTRY.read_text())["implementation"]
     registered = [
         Implementation(**{**entry, **{name: tuple(entry.get(name, ())) for name in LISTS}}) for entry in entries
@@ -167,14 +167,14 @@ def implementations() -> dict[tuple[str, str], Implementation]:
 
 
 def of_role(role: str) -> list[Implementation]:
-    """Return every implementation of the registry for a role."""
+    """Return the implementations of a role, in the order of the registry."""
     return [
         implementation for (registered_role, _), implementation in implementations().items() if registered_role == role
     ]
 
 
 def parse_replacement(text: str, roles: tuple[str, ...]) -> tuple[str, Implementation | None]:
-    """Parse ROLE=IMPLEMENTATION or ROLE=COMMAND LINE; None stands for lab7's own service. Raises ReplacementError."""
+    """Parse ROLE=NAME or ROLE=COMMAND LINE to (role, implementation; None: lab7's own). Raises ReplacementError."""
     role, equals, what = text.partition("=")
     if not equals or role not in roles:
         known = f"the roles are {', '.join(roles)}, as in {roles[0]}=NAME" if roles else "there is no role to replace"
@@ -191,7 +191,7 @@ def parse_replacement(text: str, roles: tuple[str, ...]) -> tuple[str, Implement
             f"--replace {text!r}: there is no {role} of that name; there are {known}, or give a command line such as "
             f"'{role}=python3 my_{role}.py {HINTS.get(role, '--port {port}')}'"
         )
-    # Named by its command line in results: python3 alone would not identify it.
+    # Name a user's program by its command line in results, since `python3` alone would not identify the program.
     return role, Implementation(what, role, words[0], command=_as_template(what), own=True)
 
 
@@ -203,23 +203,23 @@ def _words(text: str) -> list[str]:
 
 
 def _as_template(text: str) -> str:
-    """Convert a user's {port} to the registry's {{ port }}, and {objects} to {{ objects | join(' ') }}."""
+    """Convert {port} in a user's command line to jinja2's {{ port }}, and {objects} to {{ objects | join(' ') }}."""
     return re.sub(r"\{(\w+)\}", r"{{ \1 }}", text.replace("{objects}", "{{ objects | join(' ') }}"))
 
 
 def expand(template: str, values: Mapping[str, Any]) -> list[str]:
-    """Expand a command template to words. Raises EmulationError for an unknown variable."""
+    """Expand a command template to its words (argv). Raises EmulationError for an unknown variable."""
     try:
         return shlex.split(environment().from_string(template).render(**values))
     except Exception as error:
         known = ", ".join(f"{{{name}}}" for name in values)
-        # Convert the template back to the user's notation for the message.
+        # Convert {{ name }} back to the user's notation {name} for the message.
         typed = re.sub(r"\{\{ (\w+)(?: \| [^}]*)? \}\}", r"{\1}", template)
         raise EmulationError(f"the command {typed!r} cannot be filled in ({error}): it may use {known}") from error
 
 
 def of_proxy(implementation: Implementation, known: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a proxy's template variables beside its mode and the URL of the origin. Raises EmulationError."""
+    """Return a proxy's template variables: its port, and host and port of the origin. Raises EmulationError."""
     mode, origin = known["mode"], urlsplit(known["origin"])
     if not implementation.own and mode not in implementation.modes:
         raise EmulationError(
@@ -233,10 +233,10 @@ def of_proxy(implementation: Implementation, known: Mapping[str, Any]) -> dict[s
 
 
 def server_starter(implementation: Implementation, values: Callable[[Host], Mapping[str, Any]]) -> Starter:
-    """Return the function that starts this server in a host.
+    """Return a function that starts this server on a host and returns the process.
 
-    values: returns template variables for a host, beside port, ports, role and folder. A proxy's, and a replica's, must
-    include `mode` (forward or reverse) and `origin` (the URL of the origin), and use its port.
+    values: returns further template variables for a host, beside port, ports, role and folder. For a proxy or a replica
+    they must include `mode` (forward or reverse) and `origin` (the URL of the origin).
     """
 
     def start(host: Host) -> Program:
@@ -263,9 +263,9 @@ def server_starter(implementation: Implementation, values: Callable[[Host], Mapp
             (host.workdir / name).write_text(render(f"implementations/{template}", **known))
         assert implementation.command is not None
         words = expand(implementation.command, known)
-        # A user's program is relative to the user's current directory.
+        # Start a user's program in the user's current directory, to which its path is relative.
         cwd = str(Path.cwd()) if implementation.own else None
-        # A user's name server may lack TCP, which the experiment then shows.
+        # Await a user's name server on UDP: it may lack TCP, which the experiment then shows.
         by_udp = implementation.own and implementation.service_port == DNS_PORT
         return host.start_program(words, known["port"], cwd, by_udp)
 

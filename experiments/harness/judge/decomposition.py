@@ -1,4 +1,4 @@
-"""Decomposition of a duration into named terms, from packets at the client's own interface.
+"""Decomposition of a page load's duration into named terms, from packets at the client's own interface.
 
 A page load is a set of intervals, each with a term:
 
@@ -27,14 +27,14 @@ from itertools import pairwise
 from experiments.harness.judge import layers
 from experiments.harness.judge.frames import Frame
 
-# In order of priority: overlapping intervals count as the first of these terms.
+# Terms of a page load in order of priority: where intervals overlap, time counts as the first of them.
 TERMS = ("transmission", "request", "tcp_handshake", "dns")
 RESIDUAL = "residual"
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A stretch of time [start_ns, end_ns) that belongs to one term."""
+    """Time span [start_ns, end_ns) of one term, such as `request`."""
 
     term: str
     start_ns: int
@@ -43,14 +43,14 @@ class Interval:
 
 @dataclass(frozen=True)
 class Decomposition:
-    """The total time of a page load and the terms that it consists of, in seconds."""
+    """Total time of a page load or session, and the terms that add up to it, in seconds."""
 
     total_s: float
     terms: Mapping[str, float]
 
 
 def sum_up(intervals: Iterable[Interval], start_ns: int, end_ns: int, priority: Sequence[str] = TERMS) -> Decomposition:
-    """Divide [start_ns, end_ns) into terms by priority; time that no interval covers is residual."""
+    """Divide [start_ns, end_ns) among the terms of `intervals` by priority; uncovered time is residual."""
     clipped = [
         Interval(interval.term, max(interval.start_ns, start_ns), min(interval.end_ns, end_ns))
         for interval in intervals
@@ -67,7 +67,7 @@ def sum_up(intervals: Iterable[Interval], start_ns: int, end_ns: int, priority: 
 
 
 def dns_intervals(frames: Iterable[Frame]) -> list[Interval]:
-    """Return the intervals from DNS queries to their responses, among the frames of one interface in order of time."""
+    """Return the interval from each DNS query to its response; `frames`: of one interface, in order of time."""
     asked: dict[tuple[int, int], int] = {}
     intervals: list[Interval] = []
     for frame in frames:
@@ -76,7 +76,7 @@ def dns_intervals(frames: Iterable[Frame]) -> list[Interval]:
             continue
         udp, dns = packet[layers.UDP], packet[layers.DNS]
         if not dns.qr:
-            # The wait for a retransmitted query starts with its first transmission.
+            # The wait for a retransmitted query starts with the query's first transmission.
             asked.setdefault((udp.sport, dns.id), frame.time_ns)
         elif (udp.dport, dns.id) in asked:
             intervals.append(Interval("dns", asked.pop((udp.dport, dns.id)), frame.time_ns))

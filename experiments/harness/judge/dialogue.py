@@ -1,4 +1,4 @@
-"""Dialogues of line protocols (SMTP, POP3, IMAP, FTP control) as captured: lines, exchanges, sessions.
+"""Captured dialogues of line protocols (SMTP, POP3, IMAP, FTP control): lines, exchanges and sessions.
 
     C: USER ann<CRLF>                                    a Request, and
     S: 331 Please give the password.<CRLF>               its reply: an Exchange
@@ -23,35 +23,35 @@ from experiments.harness.judge.verdict import Contradiction
 
 @dataclass(frozen=True)
 class Line:
-    """A line of either end, with continuation lines or literals if it has any, and the pieces that carried it."""
+    """Command or reply line, with any continuation lines and literals, and the segments that carried it."""
 
     octets: bytes
     pieces: tuple[Piece, ...]
 
     @property
     def frame(self) -> int:
-        """The frame that carried the last octet."""
+        """Number of the frame that carried the line's last octet."""
         return self.pieces[-1].frame
 
     @property
     def first_ns(self) -> int:
-        """The time of the first octet."""
+        """Arrival time of the line's first octet, in ns."""
         return self.pieces[0].time_ns
 
     @property
     def last_ns(self) -> int:
-        """The latest time of any of its octets, not necessarily that of the final octet."""
+        """Latest arrival time of any octet of the line in ns, which may belong to a retransmitted earlier octet."""
         return max(piece.time_ns for piece in self.pieces)
 
     @property
     def text(self) -> str:
-        """The first line, decoded for evidence texts."""
+        """First physical line, decoded for evidence texts."""
         return self.octets.partition(b"\r\n")[0].decode(errors="replace")
 
 
 @dataclass(frozen=True)
 class Request(Line):
-    """A line of the client that the server replies to; `verb` in capitals."""
+    """Command line of the client, which the server replies to; `verb` is in capitals."""
 
     verb: str
 
@@ -60,9 +60,9 @@ L = TypeVar("L", bound=Line)
 
 
 def valid_lines(lines: Iterable[L], violation: type[ValueError]) -> tuple[list[L], ValueError | None]:
-    """Return the lines before the first violation of the grammar, and the violation.
+    """Return (lines before the first violation of the grammar, the violation or None).
 
-    Octets behind the reply that starts TLS break every grammar, so that a violation counts only where none was started.
+    Octets after the reply that starts TLS violate every grammar, so that callers ignore the violation in that case.
     """
     found: list[L] = []
     try:
@@ -79,7 +79,7 @@ R = TypeVar("R", bound=Line)
 
 @dataclass(frozen=True)
 class Exchange(Generic[Q, R]):
-    """A command and its replies: the final one (None if it is missing), and those before it."""
+    """Command and its replies: the final reply (None: not captured), and the preliminary ones before it."""
 
     command: Q
     final: R | None
@@ -87,42 +87,42 @@ class Exchange(Generic[Q, R]):
 
     @property
     def verb(self) -> str:
-        """The verb of the command."""
+        """Verb of the command, in capitals."""
         return self.command.verb
 
     @property
     def replies(self) -> tuple[R, ...]:
-        """All replies, in order."""
+        """All replies to the command, preliminary ones first."""
         return (*self.preliminary, *([self.final] if self.final is not None else []))
 
     @property
     def frames(self) -> list[int]:
-        """The frames of the command and of its final reply."""
+        """Numbers of the frames with the end of the command and of the final reply."""
         return [self.command.frame, *([self.final.frame] if self.final is not None else [])]
 
     @property
     def first_ns(self) -> int | None:
-        """The time of the first octet of a reply."""
+        """Arrival time of the first octet of any reply in ns; None without a reply."""
         return min((reply.first_ns for reply in self.replies), default=None)
 
     @property
     def octets(self) -> int:
-        """The octets of the command and its replies."""
+        """Number of octets of the command and its replies."""
         return len(self.command.octets) + sum(len(reply.octets) for reply in self.replies)
 
     @property
     def outcome(self) -> str:
-        """The result of the command, as in a transcript."""
+        """Text of the final reply, or "no reply"."""
         return self.final.text if self.final is not None else "no reply"
 
     @property
     def text(self) -> str:
-        """The exchange as in a transcript: the command, and its result."""
+        """Command and outcome as text, `COMMAND - OUTCOME`, for evidence texts."""
         return f"{self.command.text} - {self.outcome}"
 
 
 def early_reply(exchanges: Iterable[Exchange[Any, Any]]) -> str | None:
-    """Return the violation of the first exchange whose final reply precedes the end of its command."""
+    """Return a clause about the first final reply that precedes the end of its command; None without one."""
     for exchange in exchanges:
         if exchange.final is not None and exchange.final.last_ns < exchange.command.last_ns:
             return f"the reply in frame {exchange.final.frame} precedes its command in frame {exchange.command.frame}"
@@ -130,16 +130,16 @@ def early_reply(exchanges: Iterable[Exchange[Any, Any]]) -> str | None:
 
 
 E = TypeVar("E", bound=Exchange[Any, Any])
-# The greeting: one reply or None; in FTP, which has preliminary replies, a tuple.
+# Type of the greeting: one reply or None; for FTP, whose greeting may have preliminary replies, a tuple.
 G = TypeVar("G")
 
 
 @dataclass(frozen=True)
 class Dialogue(Generic[E, G]):
-    """One session: its connection, the greeting, and the exchanges in order.
+    """Session of a line protocol: its connection, the greeting, and the exchanges in order.
 
     `problem`: a violation of the grammar, if any; the exchanges are those before it. `encrypted`: the frame of the
-    reply that starts TLS (to STARTTLS, STLS or AUTH TLS), if any; the exchanges are those before.
+    reply that starts TLS (to STARTTLS, STLS or AUTH TLS), if any; the exchanges are those before that reply.
     """
 
     connection: Connection
@@ -149,17 +149,17 @@ class Dialogue(Generic[E, G]):
     encrypted: int | None = field(default=None, kw_only=True)
 
     def exchanges_of(self, *verbs: str) -> list[E]:
-        """Return the exchanges of these verbs."""
+        """Return the exchanges whose command has one of these verbs, in order."""
         return [exchange for exchange in self.exchanges if exchange.verb in verbs]
 
     @property
     def frame(self) -> int:
-        """The frame that opens the connection."""
+        """Number of the frame with the connection's SYN."""
         return self.connection.syn.frame
 
     @property
     def connections(self) -> list[Connection]:
-        """The connections that the session consists of."""
+        """Connections of the session; for FTP, data connections as well."""
         return [self.connection]
 
 
@@ -168,13 +168,13 @@ D = TypeVar("D", bound=Dialogue[Any, Any])
 
 @dataclass(frozen=True)
 class DialogueTraffic(Generic[D]):
-    """The sessions at one interface, in the order of their SYNs; other connections; the count of dropped packets."""
+    """Sessions at one interface in the order of their SYNs, other connections, and the number of dropped packets."""
 
     sessions: tuple[D, ...]
     others: tuple[Connection, ...] = ()
     dropped: int = 0
 
-    # The wording of a protocol in evidence texts.
+    # Names of a session and its connection in evidence texts, set by each protocol's subclass.
     session_name: ClassVar[str]
     connection_name: ClassVar[str] = "connection"
 
@@ -182,7 +182,7 @@ class DialogueTraffic(Generic[D]):
     def at(
         cls, captured: CaptureFile, interface: str, ports: Collection[int], read_session: Callable[[Connection], D]
     ) -> Self:
-        """Return the sessions with servers at these ports that began while `interface` was captured.
+        """Return the sessions to these server ports that began while `interface` was captured.
 
         Connections that were not established are among the others. Raises KeyError if the capture has no such
         interface.
@@ -193,7 +193,7 @@ class DialogueTraffic(Generic[D]):
         return cls(tuple(map(read_session, sessions)), tuple(others), captured.dropped(interface))
 
     def select(self, predicate: Callable[[Connection], bool]) -> Self:
-        """Return the part whose connections satisfy a predicate."""
+        """Return the sessions and other connections whose TCP connection satisfies a predicate."""
         return replace(
             self,
             sessions=tuple(session for session in self.sessions if predicate(session.connection)),
@@ -201,17 +201,17 @@ class DialogueTraffic(Generic[D]):
         )
 
     def between(self, start_ns: int, end_ns: int) -> Self:
-        """Return the part whose connections begin within [start_ns, end_ns)."""
+        """Return the sessions and other connections that begin within [start_ns, end_ns)."""
         return self.select(lambda connection: start_ns <= connection.syn.time_ns < end_ns)
 
     @property
     def absence(self) -> str | None:
-        """The missing session; None if there are sessions."""
+        """Clause that says that no session was captured; None if there is one."""
         return None if self.sessions else f"no {self.session_name} in the capture"
 
     @property
     def gap(self) -> str | None:
-        """The first connection of a session that was not captured whole, or cannot be read."""
+        """Clause about the first connection that was not captured whole or is encrypted; None if there is none."""
         for session in self.sessions:
             if session.encrypted is not None:
                 opened = f"the {self.connection_name} opened in frame {session.frame}"
@@ -223,7 +223,7 @@ class DialogueTraffic(Generic[D]):
 
     @property
     def violation(self) -> Contradiction | None:
-        """The first violation of the grammar."""
+        """Contradiction for the first violation of the protocol's grammar; None without one."""
         for session in self.sessions:
             if session.problem is not None:
                 return Contradiction(

@@ -11,12 +11,12 @@ import struct
 from dataclasses import dataclass, field
 
 ETHERTYPE_IPV4 = b"\x08\x00"
-# IEEE 802.1Q: customer and service tags, of four octets each.
+# EtherTypes of VLAN tags (IEEE 802.1Q), customer and service; each tag has TAG_BYTES octets.
 VLAN_TAGS = (b"\x81\x00", b"\x88\xa8")
 TYPE_AT, TAG_BYTES, HEADER_BYTES_MIN = 12, 4, 20
 MORE_FRAGMENTS, OFFSET = 0x2000, 0x1FFF
 OFFSET_UNIT_BYTES, DATAGRAM_BYTES_MAX = 8, 65535
-# The reassembly timer of Linux (net.ipv4.ipfrag_time), after which an identification may be of another datagram.
+# Reassembly time-out in ns, as Linux's net.ipv4.ipfrag_time: later fragments belong to another datagram.
 TIMER_NS = 30_000_000_000
 
 _Key = tuple[bytes, bytes, bytes]
@@ -24,7 +24,7 @@ _Key = tuple[bytes, bytes, bytes]
 
 @dataclass
 class _Fragments:
-    """The fragments of one datagram so far."""
+    """Fragments of one IPv4 datagram that have arrived so far."""
 
     began_ns: int
     head: bytes = b""  # the first fragment's octets, up to the end of its IP header
@@ -32,7 +32,7 @@ class _Fragments:
     octets: dict[int, bytes] = field(default_factory=dict)
 
     def payload(self) -> bytes | None:
-        """The payload of the datagram; None while a part is missing."""
+        """Return the payload of the reassembled datagram; None while a fragment is missing."""
         whole = bytearray()
         for start in sorted(self.octets):
             if start > len(whole):
@@ -42,7 +42,7 @@ class _Fragments:
 
 
 def ipv4_offset(data: bytes) -> int:
-    """Return the offset of a frame's IPv4 header, behind its VLAN tags; 0 if it has no whole one."""
+    """Return the offset of a frame's IPv4 header, after any VLAN tags; 0 if the frame has no complete one."""
     at = TYPE_AT
     while data[at : at + 2] in VLAN_TAGS:
         at += TAG_BYTES
@@ -50,13 +50,13 @@ def ipv4_offset(data: bytes) -> int:
 
 
 class Reassembler:
-    """Reassembly of the datagrams at one interface, frame by frame."""
+    """Reassembler of the IPv4 datagrams at one interface, fed frame by frame."""
 
     def __init__(self) -> None:
         self._waiting: dict[_Key, _Fragments] = {}
 
     def add(self, data: bytes, time_ns: int) -> bytes | None:
-        """Return a frame without a fragment as it is, and for a fragment the datagram that it completes, or None."""
+        """Return a frame that is no fragment as it is; for a fragment the datagram that it completes, else None."""
         start = ipv4_offset(data)
         fragment = int.from_bytes(data[start + 6 : start + 8], "big") if start else 0
         if not start or not fragment & (MORE_FRAGMENTS | OFFSET):
@@ -65,7 +65,7 @@ class Reassembler:
         (length,) = struct.unpack_from("!H", header, 2)
         header_bytes, offset = 4 * (header[0] & 0x0F), OFFSET_UNIT_BYTES * (fragment & OFFSET)
         payload = header[header_bytes:length]
-        # A fragment that was captured in part is missing; longer datagrams do not exist.
+        # Ignore fragments that were captured in part, and those that end beyond the maximum datagram size.
         if header_bytes < HEADER_BYTES_MIN or length > len(header) or offset + len(payload) > DATAGRAM_BYTES_MAX:
             return None
         # RFC 791 section 3.2: identification, the two addresses, protocol.

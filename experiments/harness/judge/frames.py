@@ -1,4 +1,4 @@
-"""Captured frames, and the TCP connections among the frames of one interface.
+"""Captured Ethernet frames, and the TCP connections among the frames of one interface.
 
     captured = read_capture(path)
     for connection in connections(captured.at("client:client-eth0")): ...
@@ -28,10 +28,10 @@ from experiments.harness.judge import layers
 from experiments.harness.judge.fragments import Reassembler, ipv4_offset
 from experiments.harness.judge.reassembly import Segment, Stream, reassemble, unwrap
 
-# RFC 894; RFC 791 section 3.1, offsets within the frame; RFC 768.
+# EtherType, protocol numbers and offsets within the frame for IPv4 (RFC 894; RFC 791 section 3.1; RFC 768).
 IPV4, TCP_PROTOCOL, UDP_PROTOCOL = b"\x08\x00", 6, 17
 ETHERNET_BYTES, IPV4_FRAGMENT, IPV4_PROTOCOL, IPV4_OPTIONS = 14, 20, 23, 34
-# RFC 2464 section 3; RFC 8200 section 3. ICMPv6 is 58 (RFC 4443); other next headers may be of extensions.
+# EtherType and offsets within the frame for IPv6 (RFC 2464 section 3; RFC 8200 section 3); ICMPv6 (RFC 4443).
 IPV6, IPV6_NEXT_HEADER, IPV6_PAYLOAD, ICMPV6_PROTOCOL = b"\x86\xdd", 20, 54, 58
 UPPER_LAYERS = (TCP_PROTOCOL, UDP_PROTOCOL, ICMPV6_PROTOCOL)
 DONT_FRAGMENT = 0x4000
@@ -41,10 +41,10 @@ _FRAGMENT = struct.Struct("!H")
 
 @dataclass(frozen=True)
 class Frame:
-    """One captured frame.
+    """Captured Ethernet frame.
 
     `number` counts from 1 through the file, as Wireshark counts; `interface` is its label in the capture; `wire_length`
-    is in octets, greater than `len(data)` for a truncated frame.
+    is the original length in octets, greater than `len(data)` for a truncated frame.
     """
 
     number: int
@@ -55,18 +55,18 @@ class Frame:
 
     @cached_property
     def packet(self) -> Any:
-        """The frame as a scapy Ether packet; Raw if it is too short for that or scapy fails on it."""
+        """Frame as a scapy Ether packet; as scapy Raw if it is too short or cannot be dissected."""
         return _dissected(self.data)
 
     @property
     def truncated(self) -> bool:
-        """True if a part of the frame's packet was not captured (snap length)."""
+        """True if a part of the frame's IP packet was not captured, because of the snap length."""
         start = ipv4_offset(self.data)
         length = int.from_bytes(self.data[start + 2 : start + 4], "big") if start else 0
         return len(self.data) < min(self.wire_length, start + length if length else self.wire_length)
 
     def may_carry(self, protocol: int) -> bool:
-        """Return True if the frame may carry this protocol; a cheap filter, so that scapy need not dissect others."""
+        """Return False if the frame's IP protocol number is certainly another; a filter before scapy's dissection."""
         kind = self.data[12:14]
         if kind == IPV4 and len(self.data) >= IPV4_OPTIONS:
             return self.data[IPV4_PROTOCOL] == protocol
@@ -76,9 +76,9 @@ class Frame:
 
     @property
     def headers(self) -> Any:
-        """The frame up to its UDP header as a scapy packet; the full packet if it is not a whole datagram with UDP.
+        """Frame up to the end of its UDP header as a scapy packet; the full packet if it is not unfragmented UDP.
 
-        The payload is dissected once, by the parser of its protocol.
+        The UDP payload is left to the parser of its protocol, so that scapy does not dissect it twice.
         """
         if self.data[12:14] == IPV6 and self.data[IPV6_NEXT_HEADER : IPV6_NEXT_HEADER + 1] == bytes([UDP_PROTOCOL]):
             end = IPV6_PAYLOAD + UDP_HEADER_BYTES
@@ -94,7 +94,7 @@ class Frame:
 
 def _dissected(data: bytes) -> Any:
     if len(data) >= ETHERNET_BYTES:
-        # scapy's fields raise arbitrary exceptions on malformed octets.
+        # Suppress all exceptions, since scapy's fields raise arbitrary ones on malformed octets.
         with suppress(Exception):
             return layers.Ether(data)
     return layers.Raw(data)
@@ -102,13 +102,13 @@ def _dissected(data: bytes) -> Any:
 
 @dataclass(frozen=True)
 class CaptureFile:
-    """A capture as read from disk: its frames in file order, and the counts of every interface."""
+    """Capture read from disk: frames in file order, and packet counts by interface label."""
 
     frames: tuple[Frame, ...]
     counts: Mapping[str, InterfaceCounts]
 
     def at(self, interface: str) -> tuple[Frame, ...]:
-        """Return the frames of one interface. Raises KeyError if the capture has no such interface."""
+        """Return the frames of one interface in file order. Raises KeyError if the capture has no such interface."""
         if interface not in self.counts:
             raise KeyError(f"no interface {interface!r} in this capture, only {', '.join(self.counts)}")
         return tuple(frame for frame in self.frames if frame.interface == interface)
@@ -119,7 +119,7 @@ class CaptureFile:
 
 
 def read_capture(path: Path) -> CaptureFile:
-    """Read a capture, a pcap or pcapng file of any program. Raises CaptureReadError, one sentence (see `reader`)."""
+    """Read a pcap or pcapng file of any program (see `reader`). Raises CaptureReadError with a one-sentence message."""
     packets, counts = read_packets(path)
     frames = (
         Frame(number, packet.interface, packet.time_ns, packet.data, packet.wire_length)
@@ -129,8 +129,9 @@ def read_capture(path: Path) -> CaptureFile:
 
 
 def datagrams(frames: Iterable[Frame]) -> Iterator[Frame]:
-    """Yield the frames of one interface; of a fragmented IPv4 datagram one frame, with number and time of the fragment
-    that completed it.
+    """Yield the frames of one interface, with each fragmented IPv4 datagram reassembled into one frame.
+
+    Such a frame has the number and time of the fragment that completed the datagram.
     """
     reassembler = Reassembler()
     for frame in frames:
@@ -143,7 +144,7 @@ def datagrams(frames: Iterable[Frame]) -> Iterator[Frame]:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One end of a connection."""
+    """Address and port of one end of a TCP connection."""
 
     address: str
     port: int
@@ -154,7 +155,7 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Mark:
-    """A point in time of a capture: the frame and its timestamp."""
+    """Number of a captured frame, and its time stamp in ns."""
 
     frame: int
     time_ns: int
@@ -162,7 +163,7 @@ class Mark:
 
 @dataclass
 class Direction:
-    """The segments of one end: SYN (or SYN-ACK), segments with payload in order of arrival, FIN and RST."""
+    """TCP segments from one end: SYN or SYN-ACK, segments with payload in order of capture, FIN and RST."""
 
     syn: Mark | None = None
     syn_count: int = 0
@@ -172,11 +173,11 @@ class Direction:
     fin_sequence: int | None = None
     reset: Mark | None = None
     first_ack: Mark | None = None
-    truncated: bool = False  # a part of a payload was not captured
+    truncated: bool = False  # True if a part of a payload was not captured
 
     @cached_property
     def stream(self) -> Stream:
-        """The octets this end sent, in order; empty and not whole if its SYN was not captured."""
+        """Reassembled octets that this end sent; empty and not whole if its SYN was not captured."""
         if self.initial_sequence is None:
             return Stream(b"", (), whole=not self.segments)
         first = self.initial_sequence + 1
@@ -186,7 +187,7 @@ class Direction:
 
 @dataclass
 class Connection:
-    """One TCP connection as captured at one interface."""
+    """TCP connection as captured at one interface."""
 
     client: Endpoint
     server: Endpoint
@@ -195,7 +196,7 @@ class Connection:
 
     @property
     def syn(self) -> Mark:
-        """The first SYN."""
+        """Frame and time of the client's first SYN."""
         assert self.from_client.syn is not None
         return self.from_client.syn
 
@@ -213,30 +214,30 @@ class Connection:
 
 @dataclass(frozen=True)
 class ConnectionTraffic:
-    """Connections of any protocol at one interface, as evidence for a claim (`verdict.Traffic`)."""
+    """TCP connections of any protocol at one interface, as evidence for a claim (see `verdict.Traffic`)."""
 
     connections: tuple[Connection, ...]
     dropped: int = 0
 
     @property
     def absence(self) -> str | None:
-        """None: the interface may have seen no connection."""
+        """None, since a capture without connections is sufficient evidence here."""
         return None
 
     @property
     def gap(self) -> str | None:
-        """The first connection that was not captured whole."""
+        """Clause about the first connection that was not captured whole; None if all were."""
         cut = next((connection for connection in self.connections if not connection.whole), None)
         return None if cut is None else f"the capture of the connection opened in frame {cut.syn.frame} has a hole"
 
     @property
     def violation(self) -> None:
-        """None: no grammar applies to all of them."""
+        """None, since no grammar applies to connections of any protocol."""
         return None
 
 
 def connections(frames: Iterable[Frame]) -> list[Connection]:
-    """Return the connections among the frames of one interface, in the order of their SYNs."""
+    """Return the TCP connections among the frames of one interface, in the order of their SYNs."""
     found: list[Connection] = []
     current: dict[frozenset[Endpoint], Connection] = {}
     for frame in datagrams(frames):
@@ -257,7 +258,7 @@ def connections(frames: Iterable[Frame]) -> list[Connection]:
 
 
 def network_layer(packet: Any) -> Any:
-    """Return the IPv4 or IPv6 layer of a scapy packet; None without one."""
+    """Return the IPv4 or IPv6 layer of a scapy packet; None if it has neither."""
     return next((packet[layer] for layer in (layers.IP, layers.IPv6) if layer in packet), None)
 
 
@@ -285,7 +286,7 @@ def _opens(tcp: Any, source: Endpoint, known: Connection | None) -> bool:
 
 def _note(direction: Direction, frame: Frame, tcp: Any) -> None:
     mark = Mark(frame.number, frame.time_ns)
-    # The octets the layer was dissected from, without the padding of short Ethernet frames.
+    # Use the octets of the dissected TCP layer, which exclude the padding of short Ethernet frames.
     payload = bytes(tcp.original)[tcp.dataofs * 4 :]
     first = tcp.seq + 1 if tcp.flags.S else tcp.seq
     if tcp.flags.S:

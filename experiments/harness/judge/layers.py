@@ -1,4 +1,4 @@
-"""scapy's packet classes, imported together at the first use of one of them (PEP 562).
+"""scapy's packet classes, all imported at the first use of one of them (PEP 562).
 
     from experiments.harness.judge import layers
 
@@ -45,7 +45,7 @@ _FOLDERS = ("XDG_CONFIG_HOME", "XDG_CACHE_HOME")
 
 @cache
 def load() -> None:
-    """Import scapy and define its names in this module."""
+    """Import scapy's modules and define their packet classes in this module, without writing scapy's cache files."""
     kept = {name: os.environ.get(name) for name in _FOLDERS}
     os.environ.update(dict.fromkeys(_FOLDERS, os.devnull))
     try:
@@ -63,7 +63,7 @@ def load() -> None:
 
 
 def __getattr__(name: str) -> Any:
-    """Return a class of scapy. Raises AttributeError for a name that is not in MODULES."""
+    """Import scapy and return one of its packet classes. Raises AttributeError for a name not in MODULES."""
     if name not in _NAMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     load()

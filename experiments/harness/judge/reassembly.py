@@ -1,4 +1,4 @@
-"""TCP stream reassembly: the octets of one direction in order, with the frame that brought each.
+"""TCP stream reassembly: the octets of one direction in order, with the frame that carried each.
 
 RFC 9293 section 3.4: sequence numbers count octets modulo 2^32. Segments may arrive out of order, repeated and
 overlapping; the first copy of an octet to arrive counts, as in a receiver's buffer. Left out: detection of two
@@ -16,7 +16,7 @@ SEQUENCE_SPACE = 1 << 32
 
 @dataclass(frozen=True)
 class Segment:
-    """The payload of one TCP segment: its sequence number, its octets, and the frame that carried it."""
+    """Payload of one TCP segment: sequence number of its first octet, octets, frame number and time in ns."""
 
     sequence: int
     payload: bytes
@@ -26,7 +26,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class Piece:
-    """The octets [start, end) of a stream, and the first frame that carried them."""
+    """Range [start, end) of a stream's octets, with number and time of the first frame that carried it."""
 
     start: int
     end: int
@@ -35,9 +35,9 @@ class Piece:
 
 
 class Stream:
-    """One direction of a connection, reassembled.
+    """Reassembled octets of one direction of a TCP connection.
 
-    `data` are the octets up to the first missing one; `whole` is True if no octet was captured behind a gap. `pieces`
+    `data` are the octets up to the first missing one; `whole` is True if no octet is missing. `pieces`
     are in the order of the octets.
     """
 
@@ -48,7 +48,7 @@ class Stream:
         self._starts = [piece.start for piece in self.pieces]
 
     def span(self, start: int, end: int) -> tuple[Piece, ...]:
-        """Return the pieces that carried the octets [start, end), a range within `data`."""
+        """Return the pieces that carried the octets [start, end) of `data`. Raises IndexError beyond `data`."""
         if not 0 <= start < end <= len(self.data):
             raise IndexError(f"octets {start} to {end} of a stream of {len(self.data)}")
         first = bisect_right(self._starts, start) - 1
@@ -57,7 +57,7 @@ class Stream:
 
 
 def reassemble(first_sequence: int, segments: Iterable[Segment], end: int | None = None) -> Stream:
-    """Reassemble a stream from its segments, given in order of arrival.
+    """Reassemble one direction of a TCP connection from its segments, given in order of arrival.
 
     `first_sequence` is the sequence number of the first octet (the SYN's plus one); `end` is the length of the stream
     as given by the sender's FIN, if one was captured.
@@ -78,13 +78,13 @@ def reassemble(first_sequence: int, segments: Iterable[Segment], end: int | None
 
 
 def unwrap(distance: int, near: int) -> int:
-    """Return the number congruent to `distance` modulo 2^32 that is nearest to `near`."""
+    """Return the number nearest to `near` that is congruent to `distance` modulo 2^32."""
     half = SEQUENCE_SPACE // 2
     return near + (distance - near + half) % SEQUENCE_SPACE - half
 
 
 def _gaps(pieces: Sequence[Piece], start: int, end: int) -> list[tuple[int, int]]:
-    """Return the parts of [start, end) that no piece covers yet; the pieces are disjoint and sorted."""
+    """Return the parts of [start, end) that no piece covers; the pieces are disjoint and sorted."""
     gaps: list[tuple[int, int]] = []
     index = max(bisect_right(pieces, start, key=lambda piece: piece.start) - 1, 0)
     for piece in pieces[index:]:

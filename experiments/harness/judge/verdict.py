@@ -1,4 +1,4 @@
-"""Verdict on a claim, with its evidence and frame numbers; `decide` runs every check."""
+"""Verdict on a claim (shown, failed or undecided), with its evidence and the numbers of the frames it cites."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Concatenate, Generic, Literal, ParamSpec, Protocol, get_args
 Word = Literal["shown", "failed", "undecided"]
 P = ParamSpec("P")
 WORDS: tuple[str, ...] = get_args(Word)
-# The evidence of a check, and the frames that it cites.
+# Result of a check: evidence as one sentence, and the numbers of the frames that it cites.
 Finding = tuple[str, Iterable[int]]
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The result of checking one claim.
+    """Verdict on one claim: shown, failed or undecided.
 
     `evidence` is one sentence with the figures; `frames` are the numbers of the frames that it cites, counted from 1
     through the whole capture, as Wireshark and tcpdump --number count.
@@ -29,22 +29,22 @@ class Verdict:
 
 
 def shown(claim_id: str, evidence: str, frames: Iterable[int] = ()) -> Verdict:
-    """Return the verdict that the capture confirms the claim."""
+    """Return the verdict `shown`: the capture confirms the claim."""
     return Verdict(claim_id, "shown", evidence, tuple(frames))
 
 
 def failed(claim_id: str, evidence: str, frames: Iterable[int] = ()) -> Verdict:
-    """Return the verdict that the capture contradicts the claim."""
+    """Return the verdict `failed`: the capture contradicts the claim."""
     return Verdict(claim_id, "failed", evidence, tuple(frames))
 
 
 def undecided(claim_id: str, evidence: str, frames: Iterable[int] = ()) -> Verdict:
-    """Return the verdict that the capture is insufficient: it has gaps, or lacks the traffic in question."""
+    """Return the verdict `undecided`: the capture has gaps, or lacks the traffic that the claim is about."""
     return Verdict(claim_id, "undecided", evidence, tuple(frames))
 
 
 class Contradiction(Exception):  # noqa: N818 - a finding about the traffic, not an error of the program
-    """The traffic contradicts the claim; carries the evidence and its frames."""
+    """The captured traffic contradicts the claim; carries the evidence and the numbers of its frames."""
 
     def __init__(self, evidence: str, *frames: int) -> None:
         super().__init__(evidence)
@@ -53,31 +53,31 @@ class Contradiction(Exception):  # noqa: N818 - a finding about the traffic, not
 
 
 class Inconclusive(Exception):  # noqa: N818 - a finding about the traffic, not an error of the program
-    """The traffic neither confirms nor contradicts the claim; the message has the reason."""
+    """The captured traffic neither confirms nor contradicts the claim; the message has the reason."""
 
 
 class Traffic(Protocol):
-    """Parsed traffic of one interface, as evidence for a claim."""
+    """Interface of parsed traffic at one network interface, as evidence for a claim."""
 
     @property
     def dropped(self) -> int:
-        """The number of packets that the capture lost."""
+        """Number of packets that the capture dropped."""
 
     @property
     def absence(self) -> str | None:
-        """The traffic that the capture lacks, as a clause: "no HTTP connection in the capture"; None if it has some."""
+        """Clause about missing traffic, such as "no HTTP connection in the capture"; None if there is some."""
 
     @property
     def gap(self) -> str | None:
-        """A stream that was not captured whole, as a clause; None without one."""
+        """Clause about a connection that was not captured whole; None if all were."""
 
     @property
     def violation(self) -> Contradiction | None:
-        """The first violation of the protocol's grammar, which contradicts every claim; None without one."""
+        """Contradiction for the first violation of the protocol's grammar, which fails any claim; None without one."""
 
 
 def insufficiency(traffic: Iterable[Traffic]) -> str | None:
-    """Return the reason why this traffic permits no conclusion, as a clause; None if it does."""
+    """Return a clause with the reason why the traffic is insufficient evidence; None if it is sufficient."""
     captured = list(traffic)
     if not captured:
         return "no traffic in the capture"
@@ -88,7 +88,7 @@ def insufficiency(traffic: Iterable[Traffic]) -> str | None:
 
 
 def decide(claim: str, traffic: Iterable[Traffic], check: Callable[[], Finding]) -> Verdict:
-    """Decide a claim by a check, on traffic that is complete and valid.
+    """Decide a claim by a check; insufficient traffic makes it undecided, and a violation of grammar failed.
 
     The check returns evidence and its frames, or raises Contradiction (failed) or Inconclusive (undecided).
     """
@@ -108,16 +108,16 @@ def decide(claim: str, traffic: Iterable[Traffic], check: Callable[[], Finding])
 
 
 def listed(frames: Sequence[int], most: int = 8) -> str:
-    """Format frame numbers as a comma-separated list, truncated after `most`."""
+    """Format frame numbers as a comma-separated list, shortened to `most` numbers and a count of the rest."""
     text = ", ".join(str(frame) for frame in frames[:most])
     return f"{text} and {len(frames) - most} more" if len(frames) > most else text
 
 
 def timed(packets: Verdict, measured_s: float, theory_s: float, tolerance: float) -> Verdict:
-    """Combine the verdict on the packets with the comparison of a measured time with theory.
+    """Combine a claim's verdict on packets with the comparison of a measured time with theory.
 
-    The claim is shown only if the packets show it and `measured_s` lies within `tolerance` (0.15: fifteen per cent) of
-    `theory_s`.
+    The claim is shown only if the packets show it and `measured_s` differs from `theory_s` by at most `tolerance`, a
+    share of `theory_s`.
     """
     ratio = measured_s / theory_s
     figures = f"measured {measured_s * 1e3:.1f} ms, theory {theory_s * 1e3:.1f} ms, ratio {ratio:.3f}"
@@ -131,7 +131,7 @@ def timed(packets: Verdict, measured_s: float, theory_s: float, tolerance: float
 
 
 class ClaimDecider(Generic[P]):
-    """A function that decides one claim, called without the claim's id; made by `decides`."""
+    """Function that decides one claim, bound to the claim's id by `decides`."""
 
     __name__: str
 
@@ -141,13 +141,13 @@ class ClaimDecider(Generic[P]):
         functools.update_wrapper(self, function)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Verdict:
-        """Return the verdict on the claim."""
+        """Call the deciding function with the claim's id, and return its verdict."""
         return self._function(self.claim, *args, **kwargs)
 
 
 def decides(claim: str) -> Callable[[Callable[Concatenate[str, P], Verdict]], ClaimDecider[P]]:
-    """Bind a deciding function to the id of its claim, which the function gets as first argument.
+    """Return a decorator that binds a deciding function to a claim's id, the function's first argument.
 
-    The id is stated here only; statement and check of the course's claims are in experiments/claims.toml.
+    The statements of the course's claims are in experiments/claims.toml.
     """
     return lambda function: ClaimDecider(claim, function)

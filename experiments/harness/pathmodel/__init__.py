@@ -1,4 +1,4 @@
-"""Packet-level model of TCP over links with a rate and a delay: the effects that a closed form leaves out.
+"""Path model: packet-level simulation of TCP over links with a rate and a delay, for effects a closed form lacks.
 
 Purpose. A closed form such as (n+1) RTT + X counts round trips and the transmission time of the responses. On the wire
 there are also acknowledgements that share a link with requests, a congestion window that opens by slow start, and

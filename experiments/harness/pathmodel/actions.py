@@ -1,4 +1,4 @@
-"""Actions of applications in a capture, each with the arrival that triggered it: the causal order, without times.
+"""Causal order of a capture: the actions of applications, each with the arrival that triggered it, without times.
 
 An application opens a connection, writes, closes, or sends a datagram. Its trigger is the latest arrival of octets, of
 a FIN or of a handshake's end at its host before that; an action on a connection also comes after the latest arrival on
@@ -19,20 +19,20 @@ from experiments.harness.judge import layers
 from experiments.harness.judge.frames import Frame, network_layer, payload_bytes
 from experiments.harness.theory.tcp import INITIAL_WINDOW_SEGMENTS
 
-# An action later than this after the latest arrival is not triggered by it: a pause.
+# An action more than this many ns after the latest arrival counts as a pause of the application, not as triggered.
 PAUSE_NS = 5_000_000
 MODULUS = 1 << 32
 
 
 class Kind(Enum):
-    """Kind of an application's action."""
+    """Kind of an application's action: open a connection, write, close, or send a datagram."""
 
     OPEN, WRITE, CLOSE, DATAGRAM = range(4)
 
 
 @dataclass(frozen=True)
 class Flow:
-    """A TCP connection: (address, port) of the client and of the server, and its number among those with these."""
+    """TCP connection: client and server as (address, port), and a number if the same ports are used again."""
 
     client: tuple[str, int]
     server: tuple[str, int]
@@ -41,7 +41,7 @@ class Flow:
 
 @dataclass(frozen=True)
 class Arrival:
-    """An arrival at one end of a flow: octets in total, its establishment, or a FIN; or a datagram by its number."""
+    """Arrival at one end of a connection (octets so far, establishment or FIN), or of a numbered datagram."""
 
     flow: Flow | None
     at_client: bool
@@ -53,10 +53,10 @@ class Arrival:
 
 @dataclass
 class Action:
-    """One action of a host, with its trigger and its first frame.
+    """Action of an application on a host, with the arrival that triggered it and the action's first frame.
 
-    own: the latest arrival on its own flow before it; pause_ns: time after its trigger, if that is a pause, else 0;
-    lag_ns: time after the later of its trigger and the host's previous action.
+    own: the latest arrival on the action's own flow; pause_ns: time after the trigger if that is a pause, else 0;
+    lag_ns: time after the later of the trigger and the host's previous action.
     """
 
     host: str
@@ -73,11 +73,11 @@ class Action:
 
 
 class CausalOrderError(ValueError):
-    """The capture has no causal order that TCP without loss could have; the message names the frame."""
+    """The capture shows a retransmission or a gap, which the path model cannot follow; the message names the frame."""
 
 
 class _Streams:
-    """State of a flow at one interface: first sequence numbers, and octets sent in each direction."""
+    """State of one TCP connection at one interface; its dictionaries are keyed by True (client) and False (server)."""
 
     def __init__(self, flow: Flow) -> None:
         self.flow = flow
@@ -87,20 +87,20 @@ class _Streams:
         self.established = False
         self.writing: dict[bool, Action | None] = {True: None, False: None}
         self.written: dict[bool, Action | None] = {True: None, False: None}
-        # Ends of the segments in flight by sender, and their number before the latest acknowledgement.
+        # Stream offsets at the ends of the segments in flight, and their number before the latest acknowledgement.
         self.flight: dict[bool, deque[int]] = {True: deque(), False: deque()}
         self.flight_before: dict[bool, int] = {True: 0, False: 0}
-        # The latest arrival at the host whose frames are read.
+        # Latest arrival on this connection at the host whose frames are read.
         self.latest: Arrival | None = None
 
 
 def actions_of(
     frames: Iterable[Frame], host: str, addresses: Mapping[str, str]
 ) -> tuple[list[Action], dict[int, Arrival]]:
-    """Return the actions of a host in order, and its arrivals by frame number.
+    """Return (actions of a host's applications in order, arrivals at the host by frame number).
 
-    frames: those of its own interface, in order of time; addresses: the host of each address. Raises CausalOrderError
-    for a retransmission or a gap.
+    frames: captured at the host's own interface, in order of time; addresses: the host of each address. Raises
+    CausalOrderError for a retransmission or a gap.
     """
     reader = _Reader(host, addresses)
     for frame in frames:
@@ -116,7 +116,7 @@ def actions_of(
 
 
 def needless_retransmissions(frames: Iterable[Frame]) -> set[int]:
-    """Return the numbers of the frames with spurious retransmissions.
+    """Return the numbers of the frames that carry spurious retransmissions.
 
     These are segments that left their sender's interface several times and reached the receiver's as often: the
     acknowledgement was late (the receiver's program waited for a processor), and the sender probed (RFC 8985 section 7)
@@ -147,7 +147,7 @@ class _Reader:
         self._numbers: dict[tuple[tuple[str, int], tuple[str, int]], int] = {}
         self._datagrams: dict[tuple[Any, ...], int] = {}
         self._latest: tuple[Arrival, int] | None = None
-        # The latest arrival before the present one, if that came on a connection that this host has closed.
+        # Arrival before the latest one, kept if the latest one came on a connection that this host has closed.
         self._before_closed: tuple[Arrival, int] | None = None
         self.actions: list[Action] = []
         self.arrivals: dict[int, Arrival] = {}
@@ -210,16 +210,16 @@ class _Reader:
                 fin = Arrival(streams.flow, not by_client, fin=True)
                 if not streams.fin[not by_client]:
                     streams.latest, self._latest = fin, (fin, frame.time_ns)
-                # If the frame has octets as well, keep their arrival, since samples end by octets.
+                # Keep the arrival of the octets if the frame has octets and a FIN, since samples end with octets.
                 self.arrivals.setdefault(frame.number, fin)
 
     def _unread(self, flow: Flow) -> None:
-        """Take octets that were answered by a RST back as a trigger: no application was there to read them."""
+        """Restore the previous trigger after a RST in answer to octets, which no application has read."""
         if self._before_closed is not None and self._latest is not None and self._latest[0].flow == flow:
             self._latest, self._before_closed = self._before_closed, None
 
     def _write(self, frame: Frame, streams: _Streams, by_client: bool, size: int, pushed: bool) -> None:
-        """Assign a segment to a write: one without PSH is continued by the next segment (RFC 9293 section 3.9.1.2)."""
+        """Assign a sent segment to a write; a write continues until a segment with PSH (RFC 9293 section 3.9.1.2)."""
         current = streams.writing[by_client]
         if current is None and self._held_back(streams, by_client):
             current = streams.written[by_client]
@@ -239,10 +239,10 @@ class _Reader:
             flight.popleft()
 
     def _held_back(self, streams: _Streams, by_client: bool) -> bool:
-        """Return whether a segment belongs to an earlier write that the window held back.
+        """Return whether a segment belongs to an earlier write that the congestion window held back.
 
-        The latest arrival on the same connection may be a message that the application answers, or merely carry the
-        acknowledgement that opens the window: the latter if a whole initial window was in flight.
+        That is the case if the latest arrival came on the same connection when at least an initial window of segments
+        was in flight: the arrival then carries the acknowledgement that opens the window, not a message to answer.
         """
         if self._latest is None or self._latest[0].flow != streams.flow:
             return False
@@ -261,7 +261,7 @@ class _Reader:
             if ours:
                 self._act(frame, Kind.OPEN, 0, self._flows[key])
         elif key not in self._flows:
-            # Opened before the capture began: the higher port is the client's.
+            # Assume for a connection opened before the capture that the client has the higher port.
             client, server = (source, target) if source[1] > target[1] else (target, source)
             self._flows[key] = _Streams(Flow(client, server))
             self._flows[key].established = True

@@ -22,7 +22,7 @@ FULL, ANY_WINDOW, IDEAL = Options(), Options(window=False), Options(window=False
 
 @dataclass(frozen=True)
 class Hop:
-    """A link in both directions. rate_bps: None if unlimited; delay_s: one way."""
+    """Link with equal rate and delay in both directions; rate_bps: None if unlimited; delay_s: one way."""
 
     rate_bps: float | None = None
     delay_s: float = 0.0
@@ -30,38 +30,38 @@ class Hop:
 
 @dataclass(frozen=True)
 class Path:
-    """The hops from the client to the server."""
+    """Sequence of links (hops) from the client to the server."""
 
     hops: tuple[Hop, ...]
 
     def routes(self, clock: Clock) -> tuple[Route, Route]:
-        """Create the links of both directions, and the routes over them."""
+        """Return (route to the server, route to the client) over newly created links."""
         there, back = ([Link(hop.rate_bps, hop.delay_s) for hop in self.hops] for _ in range(2))
         return Route(clock, there), Route(clock, back[::-1])
 
 
 @dataclass(frozen=True)
 class Turn:
-    """The messages of one side before the other continues: the octets of each of its writes."""
+    """Messages that one side sends before the other side continues, as the octets of each write."""
 
     by_client: bool
     writes_bytes: tuple[int, ...]
 
     @classmethod
     def of_client(cls, *writes_bytes: int) -> Turn:
-        """Return a turn of the client."""
+        """Return a turn in which the client writes these numbers of octets."""
         return cls(True, writes_bytes)
 
     @classmethod
     def of_server(cls, *writes_bytes: int) -> Turn:
-        """Return a turn of the server."""
+        """Return a turn in which the server writes these numbers of octets."""
         return cls(False, writes_bytes)
 
 
 def session_s(path: Path, turns: Sequence[Turn], options: Options = FULL, connect: bool = True) -> float:
     """Return the time from the SYN until the last turn has been received completely, in seconds.
 
-    connect false: the connection is established already, and time starts with the first turn.
+    connect False: the connection is established already, and time starts with the first turn.
     """
     clock = Clock()
     connection = Connection(clock, *path.routes(clock), options)
@@ -95,10 +95,10 @@ def session_s(path: Path, turns: Sequence[Turn], options: Options = FULL, connec
 
 
 def omitted_terms(path: Path, turns: Sequence[Turn], connect: bool = True) -> dict[str, float]:
-    """Return the terms of a dialogue other than round trips and transmissions, by name, in seconds.
+    """Return by name, in seconds, the terms of a dialogue beside round trips and the transmission of messages.
 
-    window: waits of the sender for the congestion window. acknowledgements: their transmission on the links, ahead of
-    application data.
+    window: waits of the sender for the congestion window. acknowledgements: transmission time of acknowledgements that
+    precede application data on a link.
     """
     full, windowless, ideal = (session_s(path, turns, options, connect) for options in (FULL, ANY_WINDOW, IDEAL))
     return {"window": full - windowless, "acknowledgements": windowless - ideal}

@@ -11,26 +11,26 @@ import heapq
 from collections.abc import Callable, Generator
 from itertools import count
 
-# Maximum number of events of one model, against a workload without end.
+# A model that exceeds this number of events raises RuntimeError, since its workload may have no end.
 EVENTS_MAX = 5_000_000
 
 
 class Condition:
-    """A condition that becomes true once; callbacks waiting for it run then, in order of registration."""
+    """Condition that becomes true once, and then runs the waiting callbacks in the order of registration."""
 
     def __init__(self, holds: bool = False) -> None:
         self.holds = holds
         self._waiting: list[Callable[[], None]] = []
 
     def when_met(self, action: Callable[[], None]) -> None:
-        """Call `action` once the condition holds; at once if it does."""
+        """Call `action` when the condition becomes true, at once if it is true already."""
         if self.holds:
             action()
         else:
             self._waiting.append(action)
 
     def meet(self) -> None:
-        """Make the condition true."""
+        """Make the condition true, and call the waiting actions."""
         self.holds = True
         waiting, self._waiting = self._waiting, []
         for action in waiting:
@@ -41,7 +41,7 @@ Application = Generator[Condition, None, None]
 
 
 class Clock:
-    """Event queue ordered by time, and by creation at equal times. Times are in ns from 0."""
+    """Simulated clock with an event queue, ordered by time and then by creation; times in ns start from 0."""
 
     def __init__(self) -> None:
         self.now_ns = 0
@@ -49,21 +49,21 @@ class Clock:
         self._numbers = count()
 
     def at(self, time_ns: int, action: Callable[[], None]) -> None:
-        """Schedule an action at a time, not before now."""
+        """Schedule an action at `time_ns`, or now if that time has passed."""
         heapq.heappush(self._events, (max(time_ns, self.now_ns), next(self._numbers), action))
 
     def after(self, delay_ns: int) -> Condition:
-        """Return a condition that is met in `delay_ns`."""
+        """Return a condition that becomes true `delay_ns` from now."""
         met = Condition()
         self.at(self.now_ns + delay_ns, met.meet)
         return met
 
     def at_time(self, time_ns: int) -> Condition:
-        """Return a condition that is met at a time, or at once if that has passed."""
+        """Return a condition that becomes true at `time_ns`, or now if that time has passed."""
         return self.after(max(0, time_ns - self.now_ns))
 
     def start(self, application: Application) -> Condition:
-        """Run an application from now on; return the condition that it has ended."""
+        """Start an application (a generator of conditions) now; return the condition that the application has ended."""
         ended = Condition()
 
         def go_on() -> None:
@@ -78,7 +78,7 @@ class Clock:
         return ended
 
     def run(self) -> None:
-        """Process all events. Raises RuntimeError after EVENTS_MAX."""
+        """Process events until none is left. Raises RuntimeError after EVENTS_MAX events."""
         for _ in range(EVENTS_MAX):
             if not self._events:
                 return

@@ -1,4 +1,4 @@
-"""Interactive system on the path model: N clients that request, receive, think for Z and repeat, over shared links.
+"""Simulation of an interactive system: N clients request, receive, think for time Z and repeat, over shared links.
 
     clients = [Client("eu-user", first_think_s=0.03), Client("ap-user", first_think_s=0.08)]
     requests_of(topo, Plan(clients, "origin", 5e6, think_s=0.1, until_s=2.0, request_bytes=70, response_bytes=13_300))
@@ -25,7 +25,7 @@ from experiments.harness.pathmodel.tcp import Connection, Options
 
 @dataclass(frozen=True)
 class Client:
-    """A client on a host; first_think_s: its think time before the first request."""
+    """Client on a host; first_think_s: think time in seconds before the first request."""
 
     host: str
     first_think_s: float
@@ -33,7 +33,7 @@ class Client:
 
 @dataclass(frozen=True)
 class Plan:
-    """The workload: clients of one server behind a link of `rate_bps`; no request starts after `until_s`."""
+    """Workload: clients of one server behind a link of `rate_bps`; no request starts after `until_s` seconds."""
 
     clients: Sequence[Client]
     server: str
@@ -46,7 +46,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Request:
-    """One request: its client, its time since the start of the clients, and its response time, in s."""
+    """Simulated request: number of its client, time since the start of the clients and response time in seconds."""
 
     client: int
     at_s: float
@@ -54,7 +54,7 @@ class Request:
 
 
 def requests_of(topo: Topo, plan: Plan, options: Options | None = None) -> list[Request]:
-    """Return every request of the plan, in the order of their responses."""
+    """Simulate the plan on a topology; return every request, in the order of the responses."""
     clock, requests = Clock(), list[Request]()
     network = Network(topo, clock)
     for number, client in enumerate(plan.clients):

@@ -1,4 +1,4 @@
-"""Links of the path model: each direction transmits one frame after the other, then the frame propagates.
+"""Links of the path model: a direction transmits one frame at a time at its rate, then the frame propagates.
 
 A frame waits for the transmitter, is transmitted at the link's rate, and arrives a delay later; the next hop has it
 only then (store and forward). This is the effect of netem's rate and delay, and of a wire in user space; see
@@ -15,7 +15,7 @@ NS = 1_000_000_000
 
 
 class Link:
-    """One direction of a link. rate_bps: None if unlimited; delay_s: propagation."""
+    """One direction of a link; rate_bps: None if unlimited; delay_s: propagation delay."""
 
     def __init__(self, rate_bps: float | None = None, delay_s: float = 0.0) -> None:
         self.rate_bps = rate_bps
@@ -23,23 +23,23 @@ class Link:
         self._free_ns = 0
 
     def arrival_ns(self, now_ns: int, size_bytes: int) -> int:
-        """Accept a frame at `now_ns`; return its time of complete arrival at the other end."""
+        """Accept a frame at `now_ns`; return the time in ns at which all of it has arrived at the other end."""
         start_ns = max(now_ns, self._free_ns)
-        # netem's rate is in whole octets per second, and its time in whole ns (sch_netem.c, packet_time_ns).
+        # Round as netem does: rates to whole octets per second, times to whole ns (sch_netem.c, packet_time_ns).
         sending_ns = 0 if self.rate_bps is None else size_bytes * NS // int(self.rate_bps / 8)
         self._free_ns = start_ns + sending_ns
         return self._free_ns + self.delay_ns
 
 
 class Route:
-    """The links from one host to another. Routes may share links, where frames queue."""
+    """Sequence of links from one host to another; routes may share links, on which their frames queue."""
 
     def __init__(self, clock: Clock, links: Sequence[Link]) -> None:
         self._clock = clock
         self._links = tuple(links)
 
     def send(self, size_bytes: int, deliver: Callable[[], None]) -> None:
-        """Send a frame; `deliver` is called at its arrival at the far host."""
+        """Send a frame of `size_bytes`; call `deliver` at the frame's arrival at the destination host."""
         self._hop(0, size_bytes, deliver)
 
     def _hop(self, number: int, size_bytes: int, deliver: Callable[[], None]) -> None:

@@ -1,4 +1,4 @@
-"""Network of the path model: the links of a Mininet topology, and the routes between its hosts."""
+"""Network of the path model: links of a Mininet topology, and shortest routes between its hosts."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from topologies.emulation.shape import SHAPING, parse_shape
 
 
 class Network:
-    """Links with their queues, created for each model. Addresses are those of the hosts' `ip` parameters.
+    """Links of one topology with their queues, created anew for each simulation.
 
-    rates false: links have delays but no transmission times.
+    rates False: links have delays but no transmission times.
     """
 
     def __init__(self, topo: Topo, clock: Clock, rates: bool = True) -> None:
@@ -31,7 +31,7 @@ class Network:
         self._routes: dict[tuple[str, str], Route] = {}
 
     def route(self, source: str, target: str) -> Route:
-        """Return the route with the fewest hops. Raises KeyError where there is none."""
+        """Return the route with the fewest hops between two hosts. Raises KeyError if there is none."""
         if (source, target) not in self._routes:
             path = self._path(source, target)
             links = [self._links[pair] for pair in pairwise(path)]
@@ -55,7 +55,7 @@ class Network:
 
 
 def addresses(topo: Topo) -> dict[str, str]:
-    """Return the host of each address in the topology, of IPv6 as well."""
+    """Return the name of the host by IPv4 or IPv6 address, for all addresses in a topology."""
     hosts: dict[str, str] = {}
     for host in topo.hosts():
         hosts |= dict.fromkeys(_of_interface(topo.nodeInfo(host)), host)
@@ -66,7 +66,7 @@ def addresses(topo: Topo) -> dict[str, str]:
 
 
 def _of_interface(options: dict[str, Any]) -> list[str]:
-    """Return the addresses that the options of a host, or of one end of a link, give to an interface."""
+    """Return the IPv4 and IPv6 addresses in the options of a host or of one end of a link."""
     ip, ip6 = options.get("ip"), options.get("ip6")
     found = [str(ip), ip6 or ipv6.derived(str(ip))] if ip else [ip6] if ip6 else []
     return [ipv6.without_length(address) for address in found]
@@ -75,6 +75,6 @@ def _of_interface(options: dict[str, Any]) -> list[str]:
 def _link(info: dict[str, Any], key: str, rates: bool) -> Link:
     shared = {name: value for name, value in info.items() if name in SHAPING}
     own = {name: value for name, value in (info.get(key) or {}).items() if name in SHAPING}
-    # As in Mininet, options of the link replace those of one end.
+    # As in Mininet, options of the link take precedence over options of one end.
     shape = parse_shape({**own, **shared})
     return Link() if shape is None else Link(shape.rate_bps if rates else None, shape.delay_s)

@@ -1,4 +1,4 @@
-"""Replay of a capture in the path model: the same actions in the same causal order, with the model's own times.
+"""Replay of a capture in the path model: the same actions in the same causal order, with simulated times.
 
     replay = Replay(capture.frames, {"client:client-eth0": "client", ...}, topo)
     replay.between_s(first_frame, last_frame)                          # predicted time of a sample
@@ -38,15 +38,15 @@ from experiments.harness.pathmodel.tcp import Connection, Endpoint, Options
 FULL, ANY_WINDOW, IDEAL = Options(), Options(window=False), Options(window=False, acknowledgements=False)
 TRIPS = Options(window=False, acknowledgements=False, rates=False)
 Span = tuple[int, int]
-# Host -> its actions, and its arrivals by frame number.
+# Actions of a host's applications, and arrivals by frame number, by host.
 ByHost = Mapping[str, tuple[list[Action], dict[int, Arrival]]]
 
 
 class Replay:
-    """Run of a capture in the model.
+    """Simulation of the actions in a capture, with the simulated time of each frame.
 
-    interfaces: the host of each interface label, one interface per host; spans: [first, last] frame times of the
-    samples in ns, inside of which there are no pauses; read: the result of `actions_by_host` on the same frames. Raises
+    interfaces: the host of each interface label, one interface per host; spans: (first, last) frame times in ns of the
+    samples, in which pauses are left out; read: the result of `actions_by_host` on the same frames. Raises
     CausalOrderError for a capture with loss.
     """
 
@@ -77,9 +77,9 @@ class Replay:
         self._clock.run()
 
     def time_ns(self, frame: Frame) -> int:
-        """Return the model's time of a frame, which is the first one of an action, or an arrival.
+        """Return the simulated time in ns of a frame that begins an action or is an arrival.
 
-        Raises CausalOrderError if the model has no such frame, or ends before it.
+        Raises CausalOrderError if the simulation has no such frame, or ends before it.
         """
         if frame.number in self._times_ns:
             return self._times_ns[frame.number]
@@ -94,15 +94,15 @@ class Replay:
         raise CausalOrderError(f"the model does not reach frame {frame.number}")
 
     def between_s(self, first: Frame, last: Frame) -> float:
-        """Return the time from one frame to another, in seconds."""
+        """Return the simulated time from one frame to another, in seconds."""
         return (self.time_ns(last) - self.time_ns(first)) / NS
 
     def known(self, frame: Frame) -> bool:
-        """Return whether the frame is the first of an action, or an arrival."""
+        """Return whether a frame has a simulated time: it begins an action, or is an arrival."""
         return frame.number in self._times_ns or frame.number in self._arrivals
 
     def first_known(self, frames: Sequence[Frame], place: int) -> Frame:
-        """Return the first frame at the time of `place` that the model has, or else the last one before it."""
+        """Return the first simulated frame captured at the time of frames[place], else the last one before `place`."""
         now_ns = frames[place].time_ns
         at_once = [frame for frame in frames[place:] if frame.time_ns == now_ns and self.known(frame)]
         before = (frame for frame in reversed(frames[:place]) if self.known(frame))
@@ -112,7 +112,7 @@ class Replay:
         return found
 
     def last_arrival(self, frames: Sequence[Frame], last: Frame) -> Frame:
-        """Return the last of these frames up to `last` with octets or a datagram: the end of a sample."""
+        """Return the last frame up to `last` that is an arrival of octets or of a datagram: the end of a sample."""
         for frame in reversed(frames[: frames.index(last) + 1]):
             arrival = self._arrivals.get(frame.number)
             if arrival is not None and (arrival.total_bytes or arrival.datagram):
@@ -120,14 +120,13 @@ class Replay:
         raise CausalOrderError(f"nothing arrives up to frame {last.number}")
 
     def _act(self, actions: Sequence[Action]) -> Application:
-        """Run the application of one host: each action after its trigger, in order."""
+        """Perform the actions of one host in order, each after the arrival that triggered it."""
         for action in actions:
             yield self._condition(action.trigger)
-            # Wait for the action's own connection as well: in the model its octets may come after the host's latest.
+            # Await the latest arrival on the action's own connection too, which may be later in the simulation.
             yield self._condition(action.own)
             if self._is_untriggered(action):
-                # Start at the captured time instead of a pause after the trigger, which would drift against other
-                # hosts.
+                # Start at the captured time, since pauses after triggers would drift against other hosts.
                 yield self._clock.at_time(action.frame.time_ns - self._began_ns)
             elif action.lag_ns and action.host in self._options.waiting:
                 yield self._clock.after(action.lag_ns)
@@ -135,8 +134,8 @@ class Replay:
             self._do(action)
 
     def _is_untriggered(self, action: Action) -> bool:
-        """Return whether the application chose the time of an action: before a sample, or at its start."""
-        # Even a short time before a sample determines the frames that its first one finds on the link.
+        """Return whether an action occurs at its captured time, as at the start of a sample or after a pause."""
+        # Start each sample at its captured time, which determines the frames that are still queued on the links.
         if any(action.frame.time_ns == first_ns for first_ns, _ in self._spans):
             return True
         in_a_sample = any(first_ns < action.frame.time_ns <= last_ns for first_ns, last_ns in self._spans)
@@ -161,7 +160,7 @@ class Replay:
             met.meet()
 
         target = self._hosts.get(key[2])
-        # Datagrams to no host (a multicast group) delay nothing in a sample.
+        # Drop datagrams to a multicast group, which delay no sample.
         if target is not None:
             self._network.route(action.host, target).send(action.size_bytes, deliver)
 
@@ -191,7 +190,7 @@ class Replay:
 
 
 def actions_by_host(frames: Iterable[Frame], interfaces: Mapping[str, str], topo: Topo) -> ByHost:
-    """Read the actions and arrivals of every captured host. Raises CausalOrderError for a capture with loss."""
+    """Return (actions, arrivals) by host, read from frames at their interfaces. Raises CausalOrderError for loss."""
     by_host: dict[str, list[Frame]] = {host: [] for host in interfaces.values()}
     acting = [frame for frame in frames if frame.interface in interfaces]
     needless = needless_retransmissions(acting)
@@ -204,10 +203,10 @@ def actions_by_host(frames: Iterable[Frame], interfaces: Mapping[str, str], topo
 
 @dataclass(frozen=True)
 class OmittedTerms:
-    """Terms that the closed form of one sample leaves out, in seconds.
+    """Terms in seconds that the closed form of one sample leaves out, and the remainder `ideal_s`.
 
     window: waits for the congestion window. acknowledgements: transmission of acknowledgements and FINs. ideal: the
-    remainder, which the closed form should give. sending: the part of it that is transmission of all other frames; the
+    remainder, which the closed form should give. sending: the part of `ideal` that is transmission of other frames; the
     rest are delays. server_waits: lags of the programs of the `waiting` hosts.
     """
 
@@ -219,7 +218,7 @@ class OmittedTerms:
 
     @property
     def terms(self) -> dict[str, float]:
-        """The terms to add to a closed form."""
+        """Terms to add to a closed form by name, in seconds."""
         return {
             "window": self.window_s,
             "acknowledgements": self.acknowledgements_s,
@@ -229,7 +228,7 @@ class OmittedTerms:
 
 @dataclass(frozen=True)
 class Sample:
-    """A sample at an interface `at`: the times of its first and its last frame there, in ns."""
+    """Sample (timed measurement): capture times in ns of its first and last frame at the interface labelled `at`."""
 
     at: str
     first_ns: int
@@ -239,7 +238,7 @@ class Sample:
 def omitted_terms(
     captured: CaptureFile, topo: Topo, samples: Sequence[Sample], waiting: Collection[str] = ()
 ) -> list[OmittedTerms]:
-    """Return the terms that the closed forms of these samples leave out.
+    """Return, for each sample, the terms that its closed form leaves out, by simulation.
 
     captured: at the interfaces `HOST:INTERFACE` of every host that acts; other labels are ignored, and so are frames
     after the last sample. waiting: hosts whose programs wait by timers of their own (see tcp.Options). Raises
@@ -248,7 +247,7 @@ def omitted_terms(
     try:
         return _omitted_terms(captured, topo, samples, frozenset(waiting))
     except (KeyError, StopIteration) as error:
-        # The frames involve a host without a capture, or an address outside of the topology.
+        # KeyError and StopIteration arise from hosts without a capture, and from addresses outside the topology.
         raise CausalOrderError(f"the model does not reach the end of a sample: {error}") from error
 
 
@@ -282,9 +281,9 @@ def _sample_terms(runs: Sequence[Replay], frames: Sequence[Frame], sample: Sampl
 def terms_of(
     captured: CaptureFile, topo: Topo, samples: Mapping[str, Sequence[Sample]], waiting: Collection[str] = ()
 ) -> dict[str, dict[str, float]]:
-    """Return the terms that the closed form of each case leaves out: medians over its samples.
+    """Return, by case, the terms in seconds that its closed form leaves out (medians over the case's samples).
 
-    Empty where TCP lost a segment: the capture without that loss is unknown.
+    Each case has no terms if TCP lost a segment, since the path model has no loss.
     """
     every = [sample for group in samples.values() for sample in group]
     try:

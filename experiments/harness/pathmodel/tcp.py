@@ -1,4 +1,4 @@
-"""TCP of the path model: one connection between two applications, as Linux runs it over a path without loss.
+"""TCP of the path model: one simulated connection between two applications, as in Linux over a path without loss.
 
 Modelled: the handshake; segments of at most MSS octets, with Nagle's algorithm off; the congestion window from RFC 6928
 with slow start (RFC 5681 section 3.1) and its growth only where it limits the sender (RFC 7661); HyStart, by which
@@ -18,19 +18,19 @@ from experiments.harness.pathmodel.links import Route
 from experiments.harness.theory.tcp import INITIAL_WINDOW_SEGMENTS, MSS_BYTES, SEGMENT_OVERHEAD_BYTES, SYN_FRAME_BYTES
 
 MS = 1_000_000
-# Linux: TCP_MAX_QUICKACKS, TCP_ATO_MIN, TCP_DELACK_MAX, TCP_RTO_MIN (include/net/tcp.h).
+# Linux's limits of quick and delayed acknowledgements (include/net/tcp.h: TCP_MAX_QUICKACKS to TCP_RTO_MIN).
 QUICKACKS, ATO_MIN_NS, DELACK_MAX_NS, RTO_MIN_NS = 16, 40 * MS, 200 * MS, 200 * MS
-# Linux: tcp_cubic.c, hystart_low_window, HYSTART_MIN_SAMPLES, HYSTART_DELAY_MIN and _MAX, hystart_ack_delta_us.
+# Linux's parameters of HyStart (net/ipv4/tcp_cubic.c: hystart_low_window to hystart_ack_delta_us).
 HYSTART_WINDOW, HYSTART_SAMPLES, HYSTART_MIN_NS, HYSTART_MAX_NS, ACK_TRAIN_NS = 16, 8, 4 * MS, 16 * MS, 2 * MS
 UNLIMITED = 1 << 30
 
 
 @dataclass(frozen=True)
 class Options:
-    """Modelled mechanisms of TCP; without them TCP has an unlimited window, and acknowledgements that occupy no link.
+    """Modelled mechanisms of TCP; `window` False: unlimited; `acknowledgements` False: they take no time on a link.
 
-    rates false: a replay's links have no transmission times (see network). waiting: hosts whose programs lag behind
-    their triggers as in the capture, in a replay; those of all others act at once.
+    rates False: a replay's links have no transmission times (see network). waiting: hosts whose programs act as long
+    after their triggers as in the capture; programs of other hosts act at once.
     """
 
     window: bool = True
@@ -42,19 +42,19 @@ class Options:
 
 
 class Endpoint:
-    """One end of a connection: the application's writes, and the octets received in order."""
+    """One end of a simulated TCP connection: sender, receiver, and the application's calls."""
 
     def __init__(self, clock: Clock, route: Route, options: Options) -> None:
         self._clock, self._route, self._options = clock, route, options
         self.peer: Endpoint = self
         self.established = Condition()
-        # Condition: the peer's FIN has arrived.
+        # Condition that becomes true when the peer's FIN has arrived.
         self.finished = Condition()
         self.received_bytes = 0
-        # (when, octets received by then), in order of time.
+        # History of arrivals as (time in ns, octets received by then), in order of time.
         self.arrivals: list[tuple[int, int]] = []
         self._awaited: list[tuple[int, Condition]] = []
-        # Sender, in octets of the stream; `_flight`: (end of segment, when it was sent).
+        # Sender's state in stream offsets; `_flight` holds (end, time sent in ns) of each unacknowledged segment.
         self._writes: deque[int] = deque()
         self._blocked = self._closing = self._closed = False
         self._next = self._acknowledged = 0
@@ -81,21 +81,21 @@ class Endpoint:
     # The application's side.
 
     def write(self, *sizes_bytes: int) -> None:
-        """Write octets, each number by one call: a call's last segment may be shorter than the MSS."""
+        """Write octets by one call for each size; a call's last segment may be shorter than the MSS."""
         for size_bytes in sizes_bytes:
             if size_bytes > 0:
                 self._writes.append(size_bytes)
                 self._transmit()
 
     def received(self, total_bytes: int) -> Condition:
-        """Return the condition that this many octets have been received since the start of the connection."""
+        """Return the condition that `total_bytes` octets have been received since the start of the connection."""
         condition = Condition(self.received_bytes >= total_bytes)
         if not condition.holds:
             self._awaited.append((total_bytes, condition))
         return condition
 
     def close(self) -> None:
-        """Send a FIN after all written octets; it occupies the link as an empty segment does."""
+        """Send a FIN after all written octets, as a segment without payload."""
         self._closing = True
         self._finish()
 
@@ -120,7 +120,7 @@ class Endpoint:
         sent = 0
         while self._writes and len(self._flight) < self._window:
             size = min(self._writes[0], self._options.mss_bytes)
-            # A write that was held back is merged with the next ones.
+            # Merge a write that the window held back with the following writes, up to a full segment.
             while size < self._options.mss_bytes and len(self._writes) > 1 and self._blocked:
                 size += self._join(self._options.mss_bytes - size)
             self._consume(size)
@@ -150,8 +150,7 @@ class Endpoint:
 
     def _segment(self, size: int) -> None:
         now_ns = self._clock.now_ns
-        # A data segment acknowledges as well. Soon after the latest arrival it is a reply: the connection is
-        # interactive.
+        # A data segment acknowledges as well, and soon after an arrival it makes the connection interactive.
         self._acknowledge_sent()
         self._last_sent_ns = now_ns
         if now_ns - self._last_received_ns < self._interval_ns:
@@ -163,11 +162,11 @@ class Endpoint:
         self._route.send(size + SEGMENT_OVERHEAD_BYTES, deliver)
 
     def _send_empty(self, deliver: Callable[[], None]) -> None:
-        """Send a segment without octets: an acknowledgement, or a FIN."""
+        """Send a segment without payload, an acknowledgement or FIN, and call `deliver` at its arrival."""
         self._route.send(SEGMENT_OVERHEAD_BYTES if self._options.acknowledgements else 0, deliver)
 
     def _restart(self, idle_ns: int) -> None:
-        """Decay the window towards the initial one after idle retransmission time-outs (RFC 2861)."""
+        """Halve the congestion window for each idle retransmission time-out, down to the initial one (RFC 2861)."""
         while (idle_ns := idle_ns - self._rto_ns) > 0 and self._window > INITIAL_WINDOW_SEGMENTS:
             self._window >>= 1
         self._window = max(self._window, INITIAL_WINDOW_SEGMENTS)
@@ -195,14 +194,14 @@ class Endpoint:
         return self._window < self._threshold and self._window < 2 * self._most_flight
 
     def _acknowledge(self, acknowledged: int) -> None:
-        """Process the peer's acknowledgement of octets."""
+        """Process an acknowledgement number: measure the RTT, let the congestion window grow, and send."""
         count, sent_ns = 0, 0
         while self._flight and self._flight[0][0] <= acknowledged:
             sent_ns = self._flight.popleft()[1]
             count += 1
         if not count:
             return
-        # Linux: tcp_cong_avoid stamps the window with each acknowledgement, so RFC 2861's decay needs an idle time.
+        # Validate the window at each acknowledgement, as Linux does, so that only idle time decays it (RFC 2861).
         self._acknowledged, self._validated_ns = acknowledged, self._clock.now_ns
         rtt_ns = self._clock.now_ns - sent_ns
         self._smoothed_ns = rtt_ns if not self._smoothed_ns else self._smoothed_ns + (rtt_ns - self._smoothed_ns) // 8
@@ -210,7 +209,7 @@ class Endpoint:
         if self._options.window:
             if self._options.hystart and self._window < self._threshold:
                 self._hystart(rtt_ns)
-            # Growth after slow start is left out: it is less than a segment in the round trips of an exchange.
+            # Leave out growth after slow start, which is less than a segment in the round trips of an exchange.
             if self._may_grow() and self._window < self._threshold:
                 self._window = min(self._window + count, self._threshold)
         self._transmit()
@@ -237,7 +236,7 @@ class Endpoint:
     # Receiving.
 
     def arrive(self, size: int, acknowledged: int, fin: bool = False) -> None:
-        """Process a segment of `size` octets with this acknowledgement number."""
+        """Process an arriving segment of `size` octets with this acknowledgement number, or a FIN."""
         if size:
             self._receive(size)
         self._acknowledge(acknowledged)
@@ -247,7 +246,7 @@ class Endpoint:
             self._take_fin()
 
     def _take_fin(self) -> None:
-        # RFC 9293 section 3.10.7.4: a closed end acknowledges at once, an open one with its own FIN if it can.
+        # RFC 9293 section 3.10.7.4: a closed end acknowledges a FIN at once, an open end with its own FIN if possible.
         self._scheduled = True
         if self._closed:
             self._acknowledge_now()
@@ -280,7 +279,7 @@ class Endpoint:
             self._acknowledge_later()
 
     def _read(self) -> None:
-        """Let the application read all octets, then meet the conditions that wait for them."""
+        """Let the application read all received octets, and meet the conditions that await them."""
         if self._scheduled and (self._pushed_twice or (self._pushed and not self._interactive)):
             self._acknowledge_now()
         ready = [condition for total, condition in self._awaited if total <= self.received_bytes]
@@ -314,13 +313,13 @@ class Endpoint:
         self._clock.at(self._clock.now_ns + wait_ns, expire)
 
     def _miss(self) -> None:
-        """Adapt to a delayed acknowledgement that no reply carried (tcp_timer.c, tcp_delack_timer_handler)."""
+        """Adapt the delay of acknowledgements after one was sent by timer (Linux's tcp_delack_timer_handler)."""
         self._interval_ns = ATO_MIN_NS if self._interactive else min(2 * self._interval_ns, self._rto_ns)
         self._interactive = False
 
 
 class Connection:
-    """A TCP connection of the model, from the client to the server over two routes."""
+    """Simulated TCP connection between client and server, over one route in each direction."""
 
     def __init__(self, clock: Clock, there: Route, back: Route, options: Options | None = None) -> None:
         chosen = options or Options()
@@ -329,12 +328,12 @@ class Connection:
         self._there, self._back, self._options = there, back, chosen
 
     def connect(self) -> Condition:
-        """Send the SYN; return the condition that the client has the SYN-ACK."""
+        """Send the SYN; return the condition that the SYN-ACK has arrived at the client."""
         self._there.send(SYN_FRAME_BYTES, self._accept)
         return self.client.established
 
     def establish(self) -> None:
-        """Establish the connection without a handshake, as one that was opened before."""
+        """Establish the connection without a handshake, for a connection opened before the capture."""
         self.client.established.meet()
         self.server.established.meet()
 
@@ -342,7 +341,7 @@ class Connection:
         self._back.send(SYN_FRAME_BYTES, self._established)
 
     def _established(self) -> None:
-        # The client's ACK goes ahead of its first request.
+        # Send the client's ACK of the handshake before any request.
         size = SEGMENT_OVERHEAD_BYTES if self._options.acknowledgements else 0
         self._there.send(size, self.server.established.meet)
         self.client.established.meet()

@@ -1,4 +1,4 @@
-"""Line plots: series of measured points over the lines of theory, in panels side by side."""
+"""Line plots for reports: measured points over the curves of theory, in panels side by side."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from experiments.harness.report.page import INK, PlotUnavailable, draw_svg
 
-# Okabe and Ito (2008), without the yellow, which is too light for lines on white.
+# Colours of Okabe and Ito (2008) without their yellow, which is too light for lines on white.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000", "#8C8C8C")
 MARKERS = "osD^vPX*"
 NOTE_COLUMNS = 100
@@ -18,7 +18,7 @@ Points = Sequence[tuple[float, float]]
 
 @dataclass(frozen=True)
 class Series:
-    """One series of a panel: measured points, the theory's line, and optionally a refined line (dashed)."""
+    """Series in a panel: measured points, the curve of theory, and optionally a refined theory (dashed)."""
 
     name: str
     measured: Points
@@ -28,7 +28,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Panel:
-    """One panel: its title, its axis labels, its series."""
+    """Panel of a line plot: title, axis labels and series."""
 
     title: str
     x_label: str
@@ -37,11 +37,11 @@ class Panel:
 
 
 def plot_lines(panels: Sequence[Panel], note: str) -> str | None:
-    """Return the panels as one <svg> element, with `note` below them; None without matplotlib."""
+    """Return the panels as one <svg> element with `note` below; None if matplotlib is not installed."""
 
     def paint(figure: Any) -> None:
         grid = figure.subplots(1, len(panels), squeeze=False)[0]
-        # Same colour and marker for a series in all panels; list every series in the legend.
+        # Use the same colour and marker for a series in all panels, and list every series in one legend.
         names = list(dict.fromkeys(series.name for panel in panels for series in panel.series))
         handles: dict[str, Any] = {}
         for axes, panel in zip(grid, panels, strict=True):
@@ -57,7 +57,7 @@ def plot_lines(panels: Sequence[Panel], note: str) -> str | None:
 
 
 def _paint_panel(axes: Any, panel: Panel, names: Sequence[str]) -> dict[str, Any]:
-    """Draw one panel; return the legend handle of each of its series."""
+    """Draw one panel; return the legend handle of each series, by the series' name."""
     handles = {}
     for series in panel.series:
         number = names.index(series.name)

@@ -1,4 +1,4 @@
-"""report.html: a result as one self-contained page, and the index over all results.
+"""HTML reports: the page of one result (report.html), and the index over all results.
 
 The page opens with the claims and their verdicts and the fidelity verdict, and sets every measured time beside its
 theory, term by term. It makes no request: style and plot are embedded. Text from the result is escaped by jinja2.
@@ -28,7 +28,7 @@ from experiments.harness.template_engine import environment, render
 
 REPORT_NAME = "report.html"
 MOST_FRAMES = 12
-# Group of the claims that experiments declare as `own_claims`.
+# Heading in the index of the claims that experiments declare themselves (`own_claims`).
 OWN_CLAIMS = "Claims of single experiments"
 COLOURS = {
     "dns": "#CC79A7",
@@ -51,7 +51,7 @@ class PlotUnavailable(RuntimeError):  # noqa: N818 - a state of the installation
 
 
 def plot_comparisons(comparisons: Sequence[Comparison]) -> str:
-    """Return the plot as one <svg> element. Raises PlotUnavailable without matplotlib."""
+    """Return the bar chart of measured terms beside theory's as an <svg> element. Raises PlotUnavailable."""
 
     def paint(figure: Any) -> None:
         axes = figure.add_subplot()
@@ -64,9 +64,9 @@ def plot_comparisons(comparisons: Sequence[Comparison]) -> str:
 
 
 def draw_svg(size_inches: tuple[float, float], paint: Callable[[Any], None]) -> str:
-    """Return the drawing of `paint` on a matplotlib figure in lab7's style, as one <svg> element.
+    """Call `paint` with a matplotlib figure in lab7's style; return the drawing as one <svg> element.
 
-    Raises PlotUnavailable without matplotlib.
+    Raises PlotUnavailable if matplotlib is not installed.
     """
     try:
         import matplotlib
@@ -77,14 +77,14 @@ def draw_svg(size_inches: tuple[float, float], paint: Callable[[Any], None]) -> 
         figure = Figure(figsize=size_inches, layout="constrained")
         paint(figure)
         output = io.StringIO()
-        # No date: the same result gives the same page.
+        # Omit the date, so that the same result gives the same page.
         figure.savefig(output, format="svg", metadata={"Date": None})
     text = output.getvalue()
     return text[text.index("<svg") :]
 
 
 def _colours(comparisons: Sequence[Comparison]) -> dict[str, str]:
-    """Return a colour for every term that occurs, in stacking order."""
+    """Return a colour for each term of the comparisons, by name in stacking order."""
     names = [name for comparison in comparisons for name in (*comparison.terms, *comparison.theory_terms)]
     known = {name: colour for name, colour in COLOURS.items() if name in names}
     others = [name for name in dict.fromkeys(names) if name not in COLOURS]
@@ -119,7 +119,7 @@ def _stack(
         width = terms.get(name, 0.0) * 1e3
         if width <= 0:
             continue
-        # matplotlib leaves a label that begins with an underscore out of the legend: one entry per term.
+        # Give each term one legend entry: matplotlib leaves out labels that begin with an underscore.
         label = f"_{name}" if name in drawn or hatch else name.replace("_", " ")
         alpha = 0.55 if hatch else 1.0
         axes.barh(
@@ -149,7 +149,7 @@ def _dress(axes: Any, comparisons: Sequence[Comparison]) -> None:
 
 @dataclass(frozen=True)
 class TermRow:
-    """One term of one comparison, in seconds; `furthest` marks the term with the largest difference."""
+    """Row of a report's table of terms, in seconds; `furthest`: this term has the largest difference from theory."""
 
     name: str
     measured_s: float
@@ -158,13 +158,13 @@ class TermRow:
 
     @property
     def difference_s(self) -> float:
-        """Measured minus theory."""
+        """Measured time minus theory, in seconds."""
         return self.measured_s - self.theory_s
 
 
 @dataclass(frozen=True)
 class IndexRow:
-    """One run in the index."""
+    """Row of the index: one run, the link to its report, and whether it is the experiment's newest run."""
 
     result: Result
     href: str
@@ -172,9 +172,9 @@ class IndexRow:
 
 
 def render_report(result: Result, claims: Mapping[str, Claim], own_plot: str | None = None) -> str:
-    """Return the page of one result; a claim that is not in `claims` is listed by its id alone.
+    """Return the HTML page of one result; a claim that is not in `claims` is listed by its id alone.
 
-    own_plot: an SVG by the experiment itself; else every comparison gets its bars.
+    own_plot: an SVG of the experiment in place of the bar chart of comparisons.
     """
     plot, no_plot = (Markup(own_plot), None) if own_plot else _plot(result.comparisons)
     return render(
@@ -188,16 +188,16 @@ def render_report(result: Result, claims: Mapping[str, Claim], own_plot: str | N
 
 
 def write_report(folder: Path, result: Result, claims: Mapping[str, Claim], own_plot: str | None = None) -> Path:
-    """Write report.html into the folder of a result; return its path."""
+    """Write report.html into the folder of a result; return the file's path."""
     return write_atomically(folder / REPORT_NAME, render_report(result, claims, own_plot))
 
 
 def render_index(runs: Sequence[IndexRow], latest: Mapping[str, Latest], claims: Mapping[str, Claim]) -> str:
-    """Return the page over several runs: every claim with its newest verdict, then the runs, newest first."""
+    """Return the HTML index over runs: every claim with its newest verdict, then the runs, newest first."""
     groups: dict[str, list[Claim]] = {}
     for claim in claims.values():
         groups.setdefault(claim.group, []).append(claim)
-    # Claims of single experiments have no statement here: it is in the reports of their runs.
+    # List claims of single experiments without their statements, which are in the reports of their runs.
     if own := [Claim(name, OWN_CLAIMS, "", "") for name in latest if name not in claims]:
         groups[OWN_CLAIMS] = own
     return render(
@@ -213,7 +213,7 @@ def render_index(runs: Sequence[IndexRow], latest: Mapping[str, Latest], claims:
 
 
 def write_index(results: Path, claims: Mapping[str, Claim]) -> Path:
-    """Write report.html over every result under `results`; return its path."""
+    """Write report.html, the index over every result under `results`; return the file's path."""
     seen: set[str] = set()
     rows: list[IndexRow] = []
     for folder, result in reversed(list(read_results(results))):
@@ -224,7 +224,7 @@ def write_index(results: Path, claims: Mapping[str, Claim]) -> Path:
 
 
 def term_rows(comparison: Comparison) -> list[TermRow]:
-    """Return the terms of a comparison, measured beside theory; a term that one side lacks is zero there."""
+    """Return the rows (term, measured, theory) of a comparison; a term that one side lacks counts as 0 s there."""
     names = list(dict.fromkeys((*comparison.terms, *comparison.theory_terms)))
     pairs = {name: (comparison.terms.get(name, 0.0), comparison.theory_terms.get(name, 0.0)) for name in names}
     off = max(pairs, key=lambda name: abs(pairs[name][0] - pairs[name][1]), default=None)
@@ -235,7 +235,7 @@ def _plot(comparisons: Sequence[Comparison]) -> tuple[Markup | None, str | None]
     if not comparisons:
         return None, None
     try:
-        # The plot's own text is escaped by matplotlib, which writes it as XML.
+        # Mark the plot as safe HTML, since matplotlib escapes the text in the SVG.
         return Markup(plot_comparisons(comparisons)), None
     except PlotUnavailable as reason:
         return None, str(reason)
@@ -254,7 +254,7 @@ def _term(name: str) -> str:
 
 def _milliseconds(seconds: float) -> str:
     value = seconds * 1e3
-    # U+2212, so that a negative figure is as wide as a positive one.
+    # Write the minus sign as U+2212, which is as wide as a digit.
     return f"{value:,.1f}".replace(",", "\u202f").replace("-", "\u2212")
 
 

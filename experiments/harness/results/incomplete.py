@@ -1,6 +1,6 @@
 """Mark of an incomplete result folder: a file `incomplete` with the reason.
 
-It exists from the start of a run, so that a killed run leaves it behind as well.
+The file exists from the start of a run, so that a killed run leaves it behind as well.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ INCOMPLETE_NAME = "incomplete"
 
 
 def make_folder(results: Path, name: str, started: datetime) -> Path:
-    """Create the folder of a run. Raises EmulationError where that fails."""
+    """Create and return the result folder of a run. Raises EmulationError if that fails."""
     try:
         return new_folder(results, name, started)
     except OSError as error:
@@ -59,11 +59,11 @@ def unfinished(folder: Path) -> Iterator[None]:
 
 
 def mark_failed(folder: Path, why: str) -> bool:
-    """Leave the folder of a failed run; return whether there is anything in it."""
+    """Write the reason into the mark of a failed run, or remove an empty folder; return True if files are kept."""
     mark, kept = folder / INCOMPLETE_NAME, False
-    # A full disk leaves the mark as it is; a mounted folder cannot be removed from inside.
+    # Ignore errors: a full disk leaves the mark as it is, and a mounted folder cannot be removed from inside.
     with contextlib.suppress(OSError):
-        # A recorder that was interrupted while it started or ended has left its records.
+        # A packet recorder that was interrupted at its start or end has left raw records.
         salvage_captures(folder)
         kept = any(path.name != INCOMPLETE_NAME for path in folder.iterdir())
         if kept:
@@ -76,7 +76,7 @@ def mark_failed(folder: Path, why: str) -> bool:
 
 @contextlib.contextmanager
 def writing(folder: Path) -> Iterator[None]:
-    """Convert a failure to write to an EmulationError."""
+    """Convert an OSError in a block that writes results to an EmulationError."""
     try:
         yield
     except OSError as error:
@@ -86,11 +86,11 @@ def writing(folder: Path) -> Iterator[None]:
 
 
 def salvage_captures(folder: Path) -> None:
-    """Make captures of the raw records that killed recorders left in a folder."""
+    """Convert the raw records that killed packet recorders left in a folder to capture files."""
     for path in folder.glob(f"*{RAW_SUFFIX}"):
         salvage(path.with_name(path.name.removesuffix(RAW_SUFFIX)))
 
 
 def complete(folder: Path) -> None:
-    """Remove the mark: the folder has a complete result."""
+    """Remove the mark from a folder that has a complete result."""
     (folder / INCOMPLETE_NAME).unlink(missing_ok=True)

@@ -16,7 +16,7 @@ from experiments.harness.capture.reader import CaptureReadError
 from experiments.harness.results.result import RESULT_NAME, Result
 
 CAPTURE_ENDING = ".pcapng"
-# Fields of result.json that may differ between two identical runs.
+# Fields of result.json that may differ between runs that count as identical.
 MAY_DIFFER = ("started", "duration_s")
 SHOWN_LETTERS = 80
 REAL_PROGRAM = (
@@ -26,12 +26,12 @@ REAL_PROGRAM = (
 
 
 def first_difference(first: Path, other: Path) -> str | None:
-    """Return the first difference of two result folders in words that name the file; None if they are identical."""
+    """Return the first difference of two result folders as text with the file's name; None if identical."""
     names = [{path.name for path in folder.iterdir()} for folder in (first, other)]
     if alone := sorted(names[0] ^ names[1]):
         return f"{alone[0]} was written by one of the two runs alone"
     dates = [Result.load(folder).started for folder in (first, other)]
-    # Captures first: differences in the other files follow from theirs.
+    # Compare captures first, since differences in other files follow from differences in captures.
     for name in sorted(names[0], key=lambda name: (not name.endswith(CAPTURE_ENDING), name)):
         contents = [(folder / name).read_bytes() for folder in (first, other)]
         if contents[0] != contents[1] and (
@@ -66,7 +66,7 @@ def _of_fields(first: Any, other: Any, path: str) -> str | None:
 
 
 def _of_captures(first: Path, other: Path) -> str:
-    # Imported here: importing scapy is slow, and most runs are identical.
+    # Import late, since importing scapy is slow and most runs are identical.
     from experiments.harness.judge.frames import read_capture
 
     try:
@@ -108,7 +108,7 @@ def _shown(value: Any) -> str:
 
 
 def sentence(result: Result, difference: str | None, replaced: list[str]) -> str:
-    """Describe the comparison of two runs; `replaced`: roles taken by external programs."""
+    """Return a sentence about the comparison of two runs; `replaced`: roles taken by programs that are not lab7's."""
     if difference is None:
         hashed = f"; SHA-256 of {result.files.capture}: {result.files.capture_sha256}" if result.files.capture else ""
         text = f"{result.experiment} twice: identical{hashed}"

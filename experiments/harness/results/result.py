@@ -1,4 +1,4 @@
-"""Results: result.json and timings.csv in stable formats, and the folder of a run that holds them.
+"""Results of runs: result.json and timings.csv in stable formats, and the result folder of each run.
 
     folder = new_folder(Path("results"), "http_versions")   # results/http_versions/20300102T030405Z-9f01ab
 
@@ -49,7 +49,7 @@ FORMAT = 1
 RESULT_NAME = "result.json"
 TIMINGS_NAME = "timings.csv"
 FidelityWord = Literal["valid", "suspect"]
-# JSON scalars: what an error message says, and the types that are accepted.
+# Description for error messages and accepted Python types, by annotated scalar type.
 _SCALARS: dict[Any, tuple[str, Any]] = {
     str: ("a string", str),
     int: ("an integer", int),
@@ -58,11 +58,11 @@ _SCALARS: dict[Any, tuple[str, Any]] = {
 
 
 class ResultError(ValueError):
-    """Invalid data; the message names the field by its path."""
+    """Data of result.json are invalid; the message names the field by its path."""
 
 
 def decode(kind: Any, value: Any, path: str) -> Any:
-    """Return JSON data as a value of an annotated type; raise ResultError.
+    """Convert JSON data to a value of an annotated type. Raises ResultError with the path of the wrong field.
 
     kind: a dataclass, of which fields with a default may be missing; str, int, float, None, Any, a Literal, a union,
     tuple[X, ...] or Mapping[str, X].
@@ -106,14 +106,14 @@ def _require(fits: bool, value: Any, expected: str, path: str) -> None:
 
 @dataclass(frozen=True)
 class Timing:
-    """One measured sample: its total and its terms by name, in seconds; in real time also its disturbance."""
+    """Timed sample: total and terms by name in seconds; in real time also the machine's disturbance of the sample."""
 
     total_s: float
     terms: Mapping[str, float]
     disturbance: Disturbance | None = None
 
     def beside(self, theory_terms: Mapping[str, float]) -> Timing:
-        """Return the sample with its disturbance as separate terms; see disturbance.without_disturbance."""
+        """Return the sample with the disturbance as separate terms (see disturbance.without_disturbance)."""
         if self.disturbance is None:
             return self
         terms = without_disturbance(self.total_s, self.terms, theory_terms, self.disturbance)
@@ -121,12 +121,12 @@ class Timing:
 
     @property
     def left_s(self) -> float:
-        """The total without the terms of the disturbance."""
+        """Total in seconds without the terms of the disturbance."""
         return self.total_s - sum(self.terms.get(name, 0.0) for name in TERMS)
 
     @property
     def disturbed(self) -> bool:
-        """True if the machine disturbed the sample (DISTURBED_SHARE); after `beside`, by the terms taken out."""
+        """True if the machine disturbed more than DISTURBED_SHARE of the sample; after `beside`, by its terms."""
         if self.disturbance is None:
             return False
         if any(name in self.terms for name in TERMS):
@@ -136,7 +136,7 @@ class Timing:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One quantity measured several times, beside its theory.
+    """Comparison of a repeatedly measured time with theory.
 
     samples_s: the measured times; disturbed: the numbers (from 1) of those that the machine disturbed (DISTURBED_SHARE)
     (None: not measured). The figures are of the undisturbed samples if there are any: raw_s is their median, measured_s
@@ -155,7 +155,7 @@ class Comparison:
     formula: str
     source: str
     tolerance: float
-    # Missing in older results, which have it in measured_s.
+    # Results in the older format lack raw_s, which then equals measured_s.
     raw_s: float = math.nan
     disturbed: tuple[int, ...] | None = None
 
@@ -165,7 +165,7 @@ class Comparison:
 
     @classmethod
     def of(cls, name: str, timings: Sequence[Timing], theory: Theory, tolerance: float) -> Comparison:
-        """Compare samples with their theory. Raises ValueError if there are no samples or theory is not positive."""
+        """Compare samples with theory. Raises ValueError if there are no samples, or theory is not above 0 s."""
         if not timings or theory.total_s <= 0:
             raise ValueError(f"{name}: a comparison needs a sample and a theory above zero")
         every = [timing.beside(theory.terms) for timing in timings]
@@ -189,19 +189,19 @@ class Comparison:
 
     @property
     def adds_up(self) -> bool:
-        """True if the terms of the median sample add up to its time, to the nanosecond."""
+        """True if the terms of the median sample add up to that sample's time, to the nanosecond."""
         terms_ns = sum(round(value_s * 1e9) for value_s in self.terms.values())
         return terms_ns in {round(sample_s * 1e9) for sample_s in self.samples_s}
 
     @property
     def within(self) -> bool:
-        """True if measured and theory agree within the tolerance."""
+        """True if the ratio measured / theory is within the tolerance of 1."""
         return abs(self.ratio - 1) <= self.tolerance
 
 
 @dataclass(frozen=True)
 class Check:
-    """One property of the emulation: its requested and its measured value, both as text with units."""
+    """Fidelity check of one property: configured and measured value as text with units, and a verdict."""
 
     name: str
     asked: str
@@ -211,7 +211,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Fidelity:
-    """The fidelity certificate: whether the emulation had its requested properties."""
+    """Fidelity certificate: verdict on whether the emulation had its configured properties, and the checks."""
 
     verdict: FidelityWord
     checks: tuple[Check, ...] = ()
@@ -219,18 +219,18 @@ class Fidelity:
 
 @dataclass(frozen=True)
 class Files:
-    """Names of the files beside result.json, relative to its folder; None for one that was not written."""
+    """Names of the other files in the folder of result.json; None for a file that was not written."""
 
     capture: str | None = None
     timings: str | None = None
     report: str | None = None
-    # In hexadecimal, of the file `capture`: equal in two identical runs.
+    # SHA-256 of the file `capture` in hexadecimal, which is equal in identical runs.
     capture_sha256: str | None = None
 
 
 @dataclass(frozen=True)
 class Result:
-    """The result of one run of an experiment."""
+    """Result of one run of an experiment, as stored in result.json."""
 
     experiment: str
     question: str
@@ -247,13 +247,13 @@ class Result:
     clock: Clock = field(default_factory=Clock)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the result as JSON data."""
+        """Return the result as JSON data with the format number."""
         data: dict[str, Any] = json.loads(json.dumps({"format": FORMAT, **asdict(self)}))
         return data
 
     @classmethod
     def from_json(cls, data: Any) -> Result:
-        """Return the result that JSON data describe. Raises ResultError, which names the offending field."""
+        """Convert JSON data to a result. Raises ResultError, which names the invalid field."""
         _require(isinstance(data, dict), data, "an object", "result")
         if data.get("format") != FORMAT:
             raise ResultError(f"result.format: expected {FORMAT}, found {data.get('format', 'none')!r}")
@@ -261,7 +261,7 @@ class Result:
         return result
 
     def save(self, folder: Path) -> Path:
-        """Write result.json into a folder atomically; return its path."""
+        """Write result.json into a folder atomically; return the file's path."""
         text = json.dumps(self.to_json(), indent=2, ensure_ascii=False) + "\n"
         return write_atomically(folder / RESULT_NAME, text)
 
@@ -276,7 +276,7 @@ class Result:
 
 
 def write_atomically(path: Path, text: str) -> Path:
-    """Write a text file so that a reader finds the old file or the complete new one; return its path."""
+    """Write a text file by renaming a complete temporary file to `path`; return the path."""
     partial = path.with_name(f"{path.name}.{os.getpid()}.part")
     partial.write_text(text, encoding="utf-8")
     partial.replace(path)
@@ -291,7 +291,7 @@ def _disturbed(timings: Sequence[Timing]) -> tuple[int, ...] | None:
 
 @dataclass(frozen=True)
 class Latest:
-    """The latest verdict on a claim, and its run."""
+    """Latest verdict on a claim, with experiment, start, fidelity and folder of the run."""
 
     verdict: Verdict
     experiment: str
@@ -301,7 +301,7 @@ class Latest:
 
 
 def new_folder(results: Path, experiment: str, now: datetime | None = None) -> Path:
-    """Make and return a folder for one run; two runs at the same moment get two folders."""
+    """Create and return a new folder for one run, named by UTC time and a random suffix."""
     moment = (now or datetime.now(UTC)).astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
     while True:
         folder = results / experiment / f"{moment}-{secrets.token_hex(3)}"
@@ -313,13 +313,13 @@ def new_folder(results: Path, experiment: str, now: datetime | None = None) -> P
 
 
 def read_results(results: Path) -> Iterator[tuple[Path, Result]]:
-    """Yield (folder, result) for every complete result, newest last; folders without one are skipped."""
+    """Yield (folder, result) for every complete result under `results`, newest last."""
     entries: list[tuple[str, str, Path, Result]] = []
     for path in results.glob(f"*/*/{RESULT_NAME}"):
         try:
             result = Result.load(path.parent)
         except (OSError, ResultError):
-            # Skip a result that a kill left incomplete, and a file of another program.
+            # Skip an incomplete result of a killed run, and a file of another program.
             continue
         entries.append((result.started, path.parent.name, path.parent, result))
     for _, _, folder, result in sorted(entries, key=lambda entry: entry[:2]):
@@ -327,7 +327,7 @@ def read_results(results: Path) -> Iterator[tuple[Path, Result]]:
 
 
 def find_latest(results: Path) -> dict[str, Latest]:
-    """Return the latest verdict on every claim in the runs under `results`."""
+    """Return the latest verdict on every claim, by claim id, from all runs under `results`."""
     return {
         verdict.id: Latest(verdict, result.experiment, result.started, result.fidelity.verdict, folder)
         for folder, result in read_results(results)
@@ -336,7 +336,7 @@ def find_latest(results: Path) -> dict[str, Latest]:
 
 
 def write_timings(folder: Path, timings: Mapping[str, Sequence[Timing]]) -> Path:
-    """Write timings.csv: one row per sample: the comparison's name, the total and its terms, in seconds.
+    """Write timings.csv with one row per sample (comparison's name, total and terms in seconds); return its path.
 
     In real time the last columns are: whether the machine disturbed the sample (DISTURBED_SHARE), the total of the
     counted disturbance (its terms are no more than the sample's slack over theory), and the latest frame with its wire.

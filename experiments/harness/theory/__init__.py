@@ -1,1 +1,1 @@
-"""Closed forms of elapsed times: TCP transfers, round trips by term, queues."""
+"""Closed forms of elapsed times: TCP transfers, round trips by term, and waits in queues."""

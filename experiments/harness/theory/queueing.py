@@ -1,4 +1,4 @@
-"""Queueing models of a link, and of an LRU cache in front of it.
+"""Queueing models: a link as an M/D/1 queue, and an LRU cache in front of the link.
 
     link = Queue(arrival_rate=150.0, service_s=0.0065)
     link.utilisation, link.wait_s                       # 0.975, 0.127: the Pollaczek-Khinchine mean
@@ -25,45 +25,45 @@ from random import Random
 POLLACZEK_KHINCHINE = "Pollaczek-Khinchine formula for M/D/1: Kleinrock, Queueing Systems, volume 1, section 5.6"
 CHE = "Che, Tung and Wang, Hierarchical Web Caching Systems, IEEE JSAC 20(7), 2002"
 BATCH_MEANS = "batch means: Law, Simulation Modeling and Analysis, section 9.5.3"
-# Number of batches (few, each many relaxation times long), number of spans for calibration, confidence level.
+# Confidence intervals use BATCHES long batches per span, SPANS simulated spans for calibration, and LEVEL.
 BATCHES, SPANS, LEVEL = 10, 500, 0.99
-# Bisection on a characteristic time: each step halves the interval.
+# Number of bisection steps for a characteristic time, each of which halves the interval.
 STEPS = 100
 
 
 @dataclass(frozen=True)
 class Queue:
-    """An M/D/1 queue: Poisson arrivals (per second), one constant service time (seconds)."""
+    """M/D/1 queue: Poisson arrivals (rate per second), and one server with a constant service time (seconds)."""
 
     arrival_rate: float
     service_s: float
 
     @property
     def utilisation(self) -> float:
-        """Share of time in which the server is busy; from 1 on the queue grows without bound."""
+        """Share of time in which the server is busy; if at least 1, the queue grows without bound."""
         return self.arrival_rate * self.service_s
 
     @property
     def wait_s(self) -> float:
-        """Mean time before service starts; infinite from utilisation 1 on."""
+        """Mean wait in seconds before service starts; infinite if the utilisation is at least 1."""
         load = self.utilisation
         return math.inf if load >= 1 else load * self.service_s / (2 * (1 - load))
 
     @property
     def relaxation_s(self) -> float:
-        """Relaxation time of the queue, in order of magnitude: S / (1 - rho)^2."""
+        """Relaxation time in seconds of the queue, in order of magnitude: S / (1 - rho)^2."""
         return math.inf if self.utilisation >= 1 else self.service_s / (1 - self.utilisation) ** 2
 
 
 def waits_s(arrivals_s: Iterable[float], service_s: float | Iterable[float]) -> list[float]:
-    """Return the wait of each arrival for a server that is idle at first (Lindley's recursion, 1952).
+    """Return the wait in seconds of each arrival at a single server, idle at first (Lindley's recursion, 1952).
 
-    service_s: the service time of all arrivals, or of each.
+    service_s: one service time for all arrivals, or one for each.
     """
     waits: list[float] = []
     free_s = -math.inf
     services_s = repeat(service_s) if isinstance(service_s, float) else service_s
-    # A constant service time is an infinite iterator.
+    # zip() without strict=True, since a constant service time is an infinite iterator.
     for arrival_s, takes_s in zip(arrivals_s, services_s):  # noqa: B905
         start_s = max(arrival_s, free_s)
         waits.append(start_s - arrival_s)
@@ -72,15 +72,15 @@ def waits_s(arrivals_s: Iterable[float], service_s: float | Iterable[float]) -> 
 
 
 def most_under_way(arrivals_s: Sequence[float], delays_s: Sequence[float]) -> int:
-    """Return the maximum number of simultaneous requests, given in the order of their arrival."""
+    """Return the maximum number of simultaneous requests, given their arrival times and durations in seconds."""
     changes = [(at_s, 1) for at_s in arrivals_s]
     changes += [(at_s + delay_s, -1) for at_s, delay_s in zip(arrivals_s, delays_s, strict=True)]
-    # At equal times process ends before starts.
+    # Sorting processes ends (-1) before starts (+1) at equal times.
     return max(accumulate(change for _, change in sorted(changes)), default=0)
 
 
 def poisson_s(rate: float, span_s: float, random: Random) -> list[float]:
-    """Return the arrivals of a Poisson process within so many seconds."""
+    """Return the arrival times of a Poisson process of `rate` per second, within `span_s` seconds."""
     arrivals, at_s = list[float](), random.expovariate(rate)
     while at_s <= span_s:
         arrivals.append(at_s)
@@ -89,10 +89,9 @@ def poisson_s(rate: float, span_s: float, random: Random) -> list[float]:
 
 
 def batch_means(waits: Sequence[float]) -> tuple[float, float]:
-    """Return the mean of BATCHES batches of equal size, and the standard error that their differences give it.
+    """Return (mean of waits, standard error of the mean) by the method of batch means, from BATCHES equal batches.
 
-    The remaining waits, fewer than BATCHES, are ignored. Raises ValueError for fewer waits than
-    batches.
+    The remaining waits, fewer than BATCHES, are ignored. Raises ValueError for fewer waits than batches.
     """
     size = len(waits) // BATCHES
     if not size:
@@ -103,11 +102,11 @@ def batch_means(waits: Sequence[float]) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class WaitInterval:
-    """A confidence interval of LEVEL for a queue's mean wait by batch means, with quantiles of its own.
+    """Confidence interval (level LEVEL) for a queue's mean wait by batch means, with simulated quantiles.
 
-    Student's quantiles are for independent batches with a normal distribution. Near saturation batches are neither: a
-    span with few long waits has a low mean and a small spread at once, so that a nominal 99 % covers 91 % at a
-    utilisation of 0.9 and an hour of 4000 services. So the quantiles are those of spans drawn from the queue itself.
+    Student's quantiles assume independent batches with a normal distribution. Near saturation neither holds: a span
+    with few long waits has a low mean and a small spread at once, so that a nominal 99 % covers 91 % at a utilisation
+    of 0.9 and an hour of 4000 services. The quantiles are therefore taken from spans simulated for the same queue.
     `low`, `high`: quantiles of (mean - formula's mean) / standard error.
     """
 
@@ -116,28 +115,28 @@ class WaitInterval:
 
     @classmethod
     def of(cls, queue: Queue, span_s: float, seed: int) -> WaitInterval:
-        """Calibrate an interval for all arrivals of a span, by SPANS spans drawn from `seed`. Raises ValueError."""
+        """Calibrate the quantiles by SPANS simulated spans of `span_s`. Raises ValueError for too few arrivals."""
         random, found = Random(f"calibration {seed}"), list[float]()
         for _ in range(SPANS):
             waits = waits_s(poisson_s(queue.arrival_rate, span_s, random), queue.service_s)
             mean_s, error_s = batch_means(waits)
             found.append((mean_s - queue.wait_s) / error_s)
         found.sort()
-        # The expected share of a distribution below the k-th smallest of n samples is k / (n + 1).
+        # Take the k-th smallest of n samples as quantile k / (n + 1), the expected share of the distribution below it.
         rank = int((SPANS + 1) * (1 - LEVEL) / 2)
         return cls(found[rank - 1], found[-rank])
 
     def around(self, waits: Sequence[float]) -> tuple[float, float]:
-        """Return the interval, in s, that these waits of such a span give. Raises ValueError as batch_means does."""
+        """Return (low, high) of the interval in seconds for these waits. Raises ValueError as batch_means does."""
         mean_s, error_s = batch_means(waits)
         return mean_s - self.high * error_s, mean_s - self.low * error_s
 
 
 @dataclass(frozen=True)
 class CacheOutcome:
-    """One request at a cache in front of a link: a hit (all 0), a miss that crossed the link, or a collapsed request.
+    """Request at a cache in front of a link: a hit (no waits), a miss that crossed the link, or a collapsed request.
 
-    wait_s: before its response was sent; joined_s: for the rest of a response to another request.
+    wait_s: wait for the link before the response was sent; joined_s: wait for the response to an earlier request.
     """
 
     crossed: bool = False
@@ -152,7 +151,7 @@ def cache_outcomes(
     service_s: float,
     cache: Lru | Sequence[bool] | None = None,
 ) -> list[CacheOutcome]:
-    """Return the outcome of each request at a cache (None: no cache) whose misses queue at a link.
+    """Simulate a cache (None: no cache) whose misses queue at a link; return the outcome of each request.
 
     service_s: transmission time of one object on the link; rtt_s: from a request to the start of its response, without
     the wait. An object is stored when its response is complete; a request for it before that waits until then (a
@@ -166,7 +165,7 @@ def cache_outcomes(
     on_the_way: OrderedDict[int, float] = OrderedDict()
     free_s, outcomes = -math.inf, list[CacheOutcome]()
     for arrival_s, number, forwards in zip(arrivals_s, objects, forwarded, strict=True):
-        # Responses complete in the order of the requests, as the link has one queue.
+        # Store responses that have completed, in the order of the requests, since the link has one queue.
         while on_the_way and next(iter(on_the_way.values())) <= arrival_s:
             lru.put(on_the_way.popitem(last=False)[0])
         if number in on_the_way and not forwards:
@@ -176,14 +175,14 @@ def cache_outcomes(
         else:
             start_s = max(arrival_s, free_s)
             free_s = start_s + service_s
-            # A collapsed request waits for the earlier of two responses in flight.
+            # Keep the earlier of two responses in flight, for which collapsed requests wait.
             on_the_way.setdefault(number, free_s + rtt_s)
             outcomes.append(CacheOutcome(True, start_s - arrival_s))
     return outcomes
 
 
 def zipf_weights(count: int, exponent: float) -> list[float]:
-    """Return the probabilities of `count` objects whose popularity falls as rank^-exponent (Zipf); they sum to 1."""
+    """Return the request probabilities of `count` objects, proportional to rank^-exponent (Zipf's law)."""
     raw = [rank**-exponent for rank in range(1, count + 1)]
     total = sum(raw)
     return [weight / total for weight in raw]
@@ -209,12 +208,12 @@ def characteristic_hit_rate(weights: Sequence[float], entries: int) -> float:
 
 
 def _held(weights: Sequence[float], time: float) -> float:
-    """Return the expected number of different objects requested in `time`."""
+    """Return the expected number of different objects requested in `time` (in mean times between requests)."""
     return sum(-math.expm1(-weight * time) for weight in weights)
 
 
 def entries_for(weights: Sequence[float], hit_rate: float) -> int:
-    """Return the least number of entries with this hit rate."""
+    """Return the least number of LRU entries whose hit rate, by Che's approximation, is at least `hit_rate`."""
     low, high = 0, len(weights)
     while low < high:
         middle = (low + high) // 2
@@ -223,31 +222,31 @@ def entries_for(weights: Sequence[float], hit_rate: float) -> int:
 
 
 class Lru:
-    """Contents of an LRU cache of a number of entries; a model without data."""
+    """Model of an LRU cache with at most `entries` object numbers, without content."""
 
     def __init__(self, entries: int, held: Iterable[int] = ()) -> None:
-        """Create it with the contents `held`, the least recently used first."""
+        """Create a cache that holds the objects `held`, given with the least recently used first."""
         self._entries = entries
         self._held: OrderedDict[int, None] = OrderedDict()
         for number in held:
             self.put(number)
 
     def ask(self, number: int) -> bool:
-        """Request an object, storing it on a miss; return whether it was a hit."""
+        """Request an object, and store it on a miss; return True for a hit."""
         hit = self.find(number)
         if not hit:
             self.put(number)
         return hit
 
     def find(self, number: int) -> bool:
-        """Return whether an object is stored, and mark it as recently used if so."""
+        """Return whether an object is stored, and if so mark it as the most recently used."""
         if number not in self._held:
             return False
         self._held.move_to_end(number)
         return True
 
     def put(self, number: int) -> None:
-        """Store an object, evicting the least recently used one of a full cache."""
+        """Store an object; a full cache evicts the least recently used one."""
         self._held[number] = None
         self._held.move_to_end(number)
         if len(self._held) > self._entries:

@@ -1,4 +1,4 @@
-"""Closed forms in round trips: a builder that derives the formula's text and its value from the same steps.
+"""Builder of closed forms in round trips, which derives a formula's text and its value from the same steps.
 
     form = RoundTrips(0.1, n=4)                          # RTT in seconds, variables of the formula
     form.trips("tcp_handshake", 1)
@@ -21,7 +21,7 @@ RTT = "RTT"
 
 
 class RoundTrips:
-    """Builder of a closed form.
+    """Builder of a closed form, such as (n+1) RTT + X, from its terms.
 
     rtts_s: the round-trip time in seconds, or several by name; compact: write (n+1) as textbooks do, not (1 + n);
     variables: the values of the formula's variables, in the order in which it names them.
@@ -32,7 +32,7 @@ class RoundTrips:
         self._compact = compact
         self._variables = variables
         self._terms: dict[str, float] = {}
-        # Parts of the formula in order: a text, or the name of an RTT, whose factor is in `_factors`.
+        # Parts of the formula in order, each a text or the name of an RTT with its factor in `_factors`.
         self._parts: list[str] = []
         self._factors: dict[str, dict[str, int]] = {}
 
@@ -47,10 +47,10 @@ class RoundTrips:
         at_most: int | None = None,
         **per: int,
     ) -> RoundTrips:
-        """Add a term of `fixed` round trips, plus per[v] for each of a variable v.
+        """Add a term of `fixed` round trips plus per[v] times the value of each variable v.
 
-        frames_s: transmission time of the frames of each round trip; more_s: of frames beyond these; at_most: bound of
-        the number in this instance, which the formula does not state.
+        frames_s: transmission time of the frames of each round trip; more_s: of further frames; at_most: maximum number
+        of round trips, which the formula's text does not show.
         """
         count = fixed + sum(number * self._variables[name] for name, number in per.items())
         count = count if at_most is None else min(count, at_most)
@@ -63,19 +63,19 @@ class RoundTrips:
         return self
 
     def add(self, term: str, value_s: float, text: str = "") -> RoundTrips:
-        """Add a term of another kind, written as `text` in the formula (empty: left out of it)."""
+        """Add a term of `value_s` seconds, written as `text` in the formula (empty: not shown)."""
         self._terms[term] = value_s
         if text:
             self._parts.append(text)
         return self
 
     def theory(self, source: str) -> Theory:
-        """Return the closed form."""
+        """Return the closed form with its total, terms, formula and this source."""
         return Theory(sum(self._terms.values()), dict(self._terms), self.formula, source)
 
     @property
     def formula(self) -> str:
-        """The formula's text; round trips of variables that are all 0 are left out."""
+        """Text of the formula; an RTT whose factor is 0 is left out."""
         texts = (self._factor(part) if part in self._factors else part for part in self._parts)
         return " + ".join(text for text in texts if text)
 

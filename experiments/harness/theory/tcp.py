@@ -1,4 +1,4 @@
-"""TCP in closed forms: transmission time of segments, slow start, and the result type of all theories (`Theory`).
+"""Closed forms of TCP: transmission time of segments, slow start, and the result type of all closed forms (`Theory`).
 
 RTT is the time of a short exchange: the propagation there and back, and the transmission of its own two frames where
 their sizes are given (a SYN and its answer, or a request; 0.1 ms each at 10 Mbit/s). X is the transmission time of the
@@ -16,29 +16,29 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-# Headers: Ethernet (RFC 894) 14, IPv4 (RFC 791) 20, TCP (RFC 9293) 20, padded time stamps option (RFC 7323) 12.
+# Header octets per segment: Ethernet (RFC 894), IPv4 (RFC 791), TCP (RFC 9293), time stamps option (RFC 7323).
 SEGMENT_OVERHEAD_BYTES = 14 + 20 + 20 + 12
 MSS_BYTES = 1500 - 20 - 20 - 12
-# A SYN carries 20 octets of options (RFC 9293 section 3.2, RFC 7323): maximum segment size, time stamps, ...
+# Octets of a SYN's frame, with 20 octets of TCP options such as MSS and time stamps (RFC 9293 section 3.2, RFC 7323).
 SYN_FRAME_BYTES = 14 + 20 + 20 + 20
 INITIAL_WINDOW_SEGMENTS = 10  # RFC 6928 section 2
 
 
-# Tolerance of a comparison: a share of theory, and an unmodelled time per round trip (a processor that leaves an idle
-# state, the kernel's work on a frame at each hop): 1 % at 100 ms, 3 % at 20 ms.
+# Tolerance of a comparison: a share of theory, plus an unmodelled time in seconds per round trip.
+# The time covers processors that leave an idle state, and the kernel's work per hop: 1 % at 100 ms, 3 % at 20 ms.
 TOLERANCE_SHARE, TOLERANCE_OF_ROUND_TRIP_S = 0.005, 0.0005
-# Tolerance of dialogues, whose short exchanges involve several programs (a name server, a mail server and its disk).
+# Tolerated relative error of dialogues whose short exchanges involve several programs (name and mail servers).
 TOLERANCE_OF_DIALOGUE = 0.03
 
 
 def tolerance_of_round_trips(rtt_s: float) -> float:
-    """Return the tolerance of a measured time that consists of round trips of this length: 0.01 at 100 ms."""
+    """Return the tolerated relative error of a time that consists of round trips of this length: 0.01 at 100 ms."""
     return round(TOLERANCE_SHARE + TOLERANCE_OF_ROUND_TRIP_S / rtt_s, 4)
 
 
 @dataclass(frozen=True)
 class Theory:
-    """Result of a closed form: total and terms in seconds (the terms sum to the total), its formula and its source."""
+    """Result of a closed form: total and terms in seconds (the terms sum to the total), formula and source."""
 
     total_s: float
     terms: Mapping[str, float]
@@ -46,19 +46,19 @@ class Theory:
     source: str
 
     def plus(self, terms: Mapping[str, float]) -> Theory:
-        """Return the same formula with terms added for effects that it leaves out; terms of 0 s are dropped."""
+        """Return the closed form with terms added for effects that the formula leaves out; terms of 0 s are dropped."""
         more = {name: value_s for name, value_s in terms.items() if value_s}
         every = {**self.terms, **{name: self.terms.get(name, 0.0) + value_s for name, value_s in more.items()}}
         return Theory(sum(every.values()), every, self.formula, self.source)
 
 
 def segments(size_bytes: int, mss_bytes: int = MSS_BYTES) -> int:
-    """Return the number of TCP segments for this many octets."""
+    """Return the number of TCP segments that carry `size_bytes` octets."""
     return math.ceil(size_bytes / mss_bytes)
 
 
 def transmission_time_s(size_bytes: int, rate_bps: float | None, mss_bytes: int = MSS_BYTES) -> float:
-    """Return the transmission time of these octets, with the headers of their segments, on a link of this rate."""
+    """Return the transmission time in seconds of `size_bytes` octets and their segments' headers on a link."""
     if rate_bps is None:
         return 0.0
     on_the_wire = size_bytes + segments(size_bytes, mss_bytes) * SEGMENT_OVERHEAD_BYTES
@@ -66,7 +66,7 @@ def transmission_time_s(size_bytes: int, rate_bps: float | None, mss_bytes: int 
 
 
 def slow_start_rounds(segment_count: int, initial_window: int = INITIAL_WINDOW_SEGMENTS) -> int:
-    """Return the number of windows in which slow start sends this many segments, each twice the one before.
+    """Return the number of round trips in which slow start sends this many segments, doubling the window each time.
 
     Source: RFC 5681 section 3.1; windows of w, 2w, 4w, ... carry w(2^k - 1) segments in k rounds.
     """
@@ -80,7 +80,7 @@ def slow_start_stall_s(
     mss_bytes: int = MSS_BYTES,
     window_segments: int = INITIAL_WINDOW_SEGMENTS,
 ) -> float:
-    """Return the time for which slow start leaves the link idle during one response.
+    """Return the time in seconds for which slow start leaves the link idle during one response.
 
     After each window but the last the server waits for the first acknowledgement: one round trip and one segment, less
     the time the window itself takes to send. Source: Kurose and Ross, 3rd edition, section 3.7.2 (latency with a

@@ -1,4 +1,4 @@
-"""Experiments in virtual time: a run inside user-mode Linux in time-travel mode, and its supervision from outside.
+"""Experiments in virtual time: runs inside user-mode Linux in time-travel mode, supervised from the host.
 
 `kernel_run` is the host's side: it creates the result folder, boots a kernel for the run (see
 topologies.emulation.virtual), relays progress, bounds a run that makes none, and saves the captures of a failed one.

@@ -1,4 +1,4 @@
-"""The kernel's side of a run in virtual time: one experiment or one matrix, run and judged in the kernel.
+"""Process inside the user-mode kernel of a run in virtual time, which runs one experiment or one matrix.
 
 `python -m experiments.harness.virtual_time.job`, started by kernel_run. The request is in the environment; the answer
 and the progress are files in the job's folder.
@@ -23,12 +23,12 @@ from topologies.emulation.watch import LabDied
 
 REQUEST = "LAB7_REQUEST"
 ANSWER, PROGRESS = "answer.json", "progress"
-# Mount point of the result folder in the kernel: the same in every run.
+# Mount point of the result folder in the user-mode kernel, the same in every run so that paths do not differ.
 RESULT_PLACE = "/run/lab7-result"
 
 
 def _step(what: str, share: float) -> None:
-    """Append a progress line for the host. hostfs buffers writes until a sync, hence O_SYNC."""
+    """Append a progress line (text, share) for the host, with O_SYNC since hostfs buffers writes."""
     line = json.dumps([what, share]) + "\n"
     descriptor = os.open(f"{PLACE}/{PROGRESS}", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_SYNC)
     os.write(descriptor, line.encode())
@@ -82,7 +82,7 @@ KINDS: dict[str, Callable[[dict[str, Any]], None]] = {"run": _run, "matrix": _ma
 
 
 def main() -> int:
-    """Run the request; an error is one sentence in the answer."""
+    """Run the experiment or matrix of the request, and write the answer file with an error sentence or null."""
     request = json.loads(os.environ.pop(REQUEST))
     error = None
     try:

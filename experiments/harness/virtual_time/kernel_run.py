@@ -1,4 +1,4 @@
-"""The host's side of a run in virtual time: result folder, boot of a kernel, supervision of its job, results."""
+"""Host's side of a run in virtual time: result folder, boot of a user-mode kernel, supervision of its job."""
 
 from __future__ import annotations
 
@@ -26,36 +26,36 @@ from topologies.emulation.virtual.job import Job
 from topologies.emulation.virtual.machine import Ended, Machine, OverdueError
 
 Step = Callable[[str, float], None]
-# Maximum processor time without an advance of the clock or a step, whatever the other load of the machine: judges
-# compute while the clock stands still, too, but for less than half of this.
+# A run is ended after this processor time in seconds without an advance of the virtual clock or a progress step.
+# Judging a capture takes less than half of the limit, while the virtual clock stands still.
 STILL_LIMIT_S = 60.0
-# Environment variable that overrides STILL_LIMIT_S: for a slow machine, and for tests.
+# Environment variable that overrides STILL_LIMIT_S, for a slow machine and for tests.
 STILL_VARIABLE = "LAB7_STILL_LIMIT"
-# The least such limit before the first step: a network starts within a moment of virtual time, which takes 10 s of a
-# processor, or 25 s of a loaded one. A command (lab7 exec) has no steps.
+# The limit before the first step is at least this many seconds, since a network starts while virtual time stands.
+# Starting a network takes 10 s of processor time, or 25 s on a loaded machine; `lab7 exec` has no steps.
 STILL_LIMIT_START_S = 120.0
-# Maximum processor time without a step, while the clock advances: more than four times that of any step. Steps of long
-# runs (--full) take longer, and have the second limit.
+# A run is ended after this processor time in seconds without a progress step, four times that of the longest step.
+# Steps of long runs (--full) take longer and have the second limit.
 QUIET_LIMIT_S = 120.0
 QUIET_LIMIT_FULL_S = 1800.0
-# Maximum host time during which the kernel uses no processor time.
+# A run is ended after this many seconds of host time in which the user-mode kernel uses no processor time.
 STALL_LIMIT_S = 300.0
 LOOK_S = 1.0
 PACKAGES = ("services", "topologies", "experiments")
-# Maximum virtual time of a run: experiments take weeks at most. For 100 days the timers of an idle kernel (of the
-# neighbour tables, for example) take half a minute of a processor.
+# A run is ended after this virtual time in seconds (100 days); experiments take weeks at most.
+# The timers of an idle kernel take half a minute of processor time for 100 days.
 VIRTUAL_LIMIT_S = 100 * 86_400.0
 
 
 def compile_packages() -> None:
-    """Compile changed modules of lab7 to bytecode: each kernel would do so again, without keeping it."""
+    """Compile changed modules of lab7 to bytecode on the host, since each user-mode kernel would do so again."""
     for name in PACKAGES:
-        # A folder that cannot be written is compiled in each kernel instead.
+        # compile_dir() ignores errors: modules in a read-only folder are compiled in each kernel instead.
         compileall.compile_dir(job.PACKAGE_ROOT / name, quiet=2)
 
 
 def still_limit_s(environment: Mapping[str, str] = os.environ) -> float:
-    """Return the limit of processor time without an advance of the clock, in s. Raises ValueError with a sentence."""
+    """Return the limit in seconds of processor time while the virtual clock stands. Raises ValueError."""
     text = environment.get(STILL_VARIABLE, "")
     if not text:
         return STILL_LIMIT_S
@@ -69,15 +69,15 @@ def still_limit_s(environment: Mapping[str, str] = os.environ) -> float:
 
 
 class StoppedError(EmulationError):
-    """The run was stopped by its caller."""
+    """The caller stopped the run in virtual time."""
 
 
 @dataclass
 class Relay:
-    """Copies the growth of files in a job's folder: its output, and its progress.
+    """Relay of a job's output and progress from files in the job's folder to the terminal and the progress callback.
 
-    grown: output or progress has appeared; moved: the kernel's clock has advanced; both since the caller's last reset.
-    begun: a first step was reported.
+    grown: output or progress has appeared; moved: the virtual clock has advanced; both since the caller's last reset.
+    begun: a first progress step was reported.
     """
 
     folder: Path
@@ -89,7 +89,7 @@ class Relay:
     _read: dict[str, int] = field(default_factory=dict)
 
     def __call__(self) -> None:
-        """Copy new output and progress."""
+        """Copy new progress to the callback and, if `live`, new output to the terminal."""
         for line in self._new(PROGRESS).splitlines():
             with contextlib.suppress(ValueError):
                 what, share = json.loads(line)
@@ -100,7 +100,7 @@ class Relay:
             self.output()
 
     def output(self) -> None:
-        """Write the job's new output."""
+        """Write the job's new output to standard output and standard error."""
         for name, stream in ((job.STDOUT, sys.stdout), (job.STDERR, sys.stderr)):
             if new := self._new(name):
                 self.grown = True
@@ -120,7 +120,7 @@ class Relay:
 
 
 class ProgressLimits:
-    """Limits of a run without progress: processor time with a stopped clock or without a step, and idle host time."""
+    """Limits of a run without progress: processor time while the clock stands or without a step, and idle host time."""
 
     def __init__(
         self, machine: Machine, relay: Relay, quiet_limit_s: float, still_limit_s: float = STILL_LIMIT_S
@@ -128,11 +128,11 @@ class ProgressLimits:
         self._machine, self._relay = machine, relay
         self._quiet_limit_s, self._still_limit_s = quiet_limit_s, still_limit_s
         self._looked_s = self._computed_s = 0.0
-        # Processor time used until now, until the last step, and until the clock last moved.
+        # Processor time in seconds used until now, until the last progress step, and until the clock last advanced.
         self._used_s = self._grown_used_s = self._moved_used_s = 0.0
 
     def check(self) -> None:
-        """Check the bounds at most every LOOK_S. Raises OverdueError."""
+        """Raise OverdueError if a limit is exceeded; checked at most every LOOK_S seconds."""
         now_s = self._machine.real_s()
         if now_s - self._looked_s < LOOK_S:
             return
@@ -157,7 +157,7 @@ class ProgressLimits:
 
 @dataclass(frozen=True)
 class VirtualTime:
-    """The kernel for the runs of one command, and the event that stops them all."""
+    """Runner in virtual time for one command: kernel, seed, limits, and the event that stops all runs."""
 
     kernel: kernel.Kernel
     seed: int = 1
@@ -167,11 +167,11 @@ class VirtualTime:
 
     @property
     def clock(self) -> clock.Clock:
-        """The clock as recorded in a result."""
+        """Description of the virtual clock, as recorded in a result."""
         return clock.Clock("virtual", self.kernel.version, self.kernel.recipe)
 
     def command(self, words: Sequence[str], what: str) -> int:
-        """Run a command line, relaying its output; return its exit code. Raises EmulationError."""
+        """Run a command line in a user-mode kernel, relay its output, return its exit code. Raises EmulationError."""
         kernel_job = self._job(words, {}, {})
         if sys.stdout.isatty() and sys.stderr.isatty():
             size = os.get_terminal_size(sys.stdout.fileno())
@@ -183,9 +183,9 @@ class VirtualTime:
         return ended.code
 
     def run(self, results: Path, name: str, request: Mapping[str, Any], step: Step) -> Path:
-        """Run an experiment or a matrix (see job) into a new result folder, and return that.
+        """Run an experiment or a matrix in a user-mode kernel (see job); return the new result folder.
 
-        Raises EmulationError; captures up to then are kept.
+        Raises EmulationError, and then keeps the captured packets.
         """
         started = datetime.now(UTC)
         try:
@@ -244,5 +244,5 @@ class VirtualTime:
                 f"{name} failed in virtual time with exit code {ended.code}; `--time real` may show why"
             ) from None
         if error is not None:
-            # The message has the path of the result folder in the kernel, which differs from that on the host.
+            # Replace the result folder's path inside the kernel, which the message has, by the path on the host.
             raise EmulationError(error.replace(RESULT_PLACE, str(folder)))
