@@ -60,7 +60,7 @@ DAY_S, WEEK_S = 86_400, 604_800
 # Query period of the long run in virtual time, in seconds.
 # No TTL of the long run is a multiple of the query period, so that no query coincides with the expiry of a record.
 LONG_PERIOD_S = 3000
-# A cache must reduce the queries at the root server by at least this factor, even in the shortest workload.
+# A cache must reduce the queries at the root server by at least the factor FEWER_BY, even in a short workload.
 FEWER_BY = 5
 
 

@@ -23,7 +23,7 @@ from topologies.emulation.testbed import Starter, Testbed
 
 DRIVER = "experiments.dns.driver"
 QUERY_TIMEOUT_S = 30.0
-# An experiment fails after more unanswered queries than this, since each takes the driver's time-out of 10 s.
+# An experiment fails after more than UNANSWERED_MAX unanswered queries, each of which takes a time-out of 10 s.
 UNANSWERED_MAX = 2
 CLIENT = "10.53.9.1"
 ADDRESSES: Mapping[str, str] = {

@@ -64,7 +64,7 @@ LETTER, LETTERS = "alice.txt", "letters"
 UPLOADS = {mode: f"upload-{mode}.bin" for mode in MODES}
 BACK = "back"
 BALLAST, LATER = "ballast.bin", "later.bin"
-# Two uploads take these shares of the disk's free space: the second does not fit beside the first, for reply 452.
+# Two uploads take 3/4 and 1/2 of the disk's free space, so that the second causes reply 452 (disk full).
 BALLAST_SHARE, LATER_SHARE = 0.75, 0.5
 STATE = "state"
 WRONG_PASSWORD = f"{PASSWORD}s"
@@ -360,7 +360,7 @@ EXPERIMENT = Experiment(
         "rtt": Parameter("100ms", seconds, "the round-trip time between client and server"),
         "bw": Parameter("10", megabits, "the rate of the link in Mbit/s"),
         "files": Parameter("3", whole(2, 100), "how many files a session fetches", full="20"),
-        # The limit keeps each file within TCP's initial window, so that no data connection waits in slow start.
+        # The maximum size keeps a file within TCP's initial window, so that no data connection waits in slow start.
         "size": Parameter("4000", whole(100, 14_000), "the size of each file in octets"),
     },
     run=run,

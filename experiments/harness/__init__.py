@@ -1,4 +1,4 @@
-"""Experiment harness: declaration, measurement, capture, judges, theory, results and reports.
+"""Experiment harness: declaration and run of experiments, packet capture, verdicts, theory, results and reports.
 
 The names that an experiment needs can be imported from this package:
 

@@ -1,4 +1,4 @@
-"""Experiment declaration, the input of a run (`Run`), and its outcome (`Outcome`).
+"""Declaration of an experiment (`Experiment`), input of a run (`Run`), and outcome of a run (`Outcome`).
 
 EXPERIMENT = Experiment(
     name="http-versions",

@@ -1,4 +1,4 @@
-"""Idle time-out of persistent connections, at an origin and through a proxy (own claims K1 to K3).
+"""Idle time-out of persistent connections, at an origin and through a proxy (claims K1 to K3).
 
 A client requests a page, waits, and requests it again: from an origin with a longer idle time-out (the connection is
 kept), from one with a shorter time-out (it is closed), and through a proxy with a longer time-out than its origin's.

@@ -1,4 +1,4 @@
-"""Set-up of the HTTP experiments: web site, topology, page loads of a capture, and terms beyond the theory."""
+"""Set-up of the HTTP experiments: web site, topology, captured page loads, and times that closed forms leave out."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def write_picture(path: Path, size_bytes: int, seed: int) -> None:
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:
-    # PNG (ISO/IEC 15948) section 5.3: length, type, data, CRC over type and data.
+    # A PNG chunk consists of length, type, data, and a CRC over type and data (ISO/IEC 15948 section 5.3).
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
@@ -152,7 +152,7 @@ def loads_in(
 
 
 def has_response(load: PageLoad) -> bool:
-    """Return True if the capture has a response of a page load, so that its duration is defined."""
+    """Return True if the capture has a response of a page load, so that the load has a duration."""
     return any(one.response is not None for one in load.exchanges)
 
 

@@ -1,4 +1,4 @@
-"""RTT sweep: page load time by strategy over RTT and number of objects (claim H14; limits of H6 to H13).
+"""RTT sweep: page load time by strategy, RTT and number of objects (claim H14; validity of the formulas of H6 to H13).
 
 A page of n objects is loaded over links of several RTTs by every strategy. The plot has the textbook's lines and the
 measured points; where the responses that a server may send at once exceed TCP's initial window of ten segments (RFC
@@ -161,7 +161,7 @@ def _at(context: Run, rtt_s: float, evidence: Evidence, found: SweepResults) -> 
 
 
 def _work(context: Run, client: PageClient, pages: Mapping[int, Sequence[Path]], watch: MachineWatch) -> Tried:
-    """Load every page by each strategy that client and origin support; return time spans or errors."""
+    """Load every page by each supported strategy; return time spans and error texts by strategy and page size."""
     supported = [name for name in context.parameters["strategies"] if _supported(context, client.supports(name), name)]
     for name in supported:
         # The first load warms up client and origin; the load is captured, but not measured.

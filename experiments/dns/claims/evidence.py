@@ -19,7 +19,7 @@ from experiments.harness.judge.verdict import Contradiction, Inconclusive
 # Address or addresses by role, for example {"local": "10.0.0.53", "root": ("10.1.0.53", "10.1.1.53")}.
 Addresses = Mapping[str, str | Collection[str]]
 
-# RFC 1035 section 4.1.1, RFC 6891 section 9.
+# Names of response codes (RFC 1035 section 4.1.1, RFC 6891 section 9).
 RCODES = {0: "NOERROR", 1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN", 4: "NOTIMP", 5: "REFUSED", 16: "BADVERS"}
 ADDRESS_TYPES = ("A", "AAAA")
 # Record types whose RDATA is a domain name, or ends with one (MX).
@@ -100,9 +100,9 @@ def answer_of(exchange: DnsExchange) -> DnsMessage:
 
 
 def alias_chain(message: DnsMessage, name: str, qtype: str) -> tuple[list[DnsRecord], list[DnsRecord]]:
-    """Return the CNAME chain that starts at a name, and the records of this type at its end.
+    """Return (CNAME records of the chain from a name, records of `qtype` at its end) of the answer section.
 
-    RFC 1034 section 3.6.2. Both are from the answer section.
+    RFC 1034 section 3.6.2.
     """
     aliases: list[DnsRecord] = []
     at = canonical(name)
@@ -168,7 +168,7 @@ class GivenZones:
         return frozenset(ttl for some in self._values.get((canonical(name), rtype), {}).values() for ttl in some)
 
     def answer(self, name: str, rtype: str) -> tuple[list[tuple[str, str]], frozenset[str]]:
-        """Return the CNAME chain (owner, target) that starts at a name, and the values of this type at its end."""
+        """Return (CNAME chain from a name as pairs of owner and target, values of `rtype` at its end)."""
         aliases: list[tuple[str, str]] = []
         at = canonical(name)
         while not self.values(at, rtype) and (targets := self.values(at, "CNAME")):

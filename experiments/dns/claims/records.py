@@ -91,7 +91,7 @@ def decide_alias(
             if addresses:
                 _exactly(values, addresses, exchange, response)
             _only(response, [*aliases, *values])
-            # RFC 1034 section 4.3.2, step 3a: the CNAME is copied first, then its target's records.
+            # RFC 1034 section 4.3.2, step 3a: CNAME records precede the records of their target in an answer.
             if [response.answer.index(one) for one in aliases] != list(range(len(aliases))):
                 raise Contradiction(f"In frame {response.frame} addresses precede the CNAME.", response.frame)
         values = alias_chain(found[0][1], alias, "A")[1]

@@ -25,7 +25,7 @@ from experiments.dns.claims.evidence import (
 from experiments.dns.wire.traffic import DnsExchange, DnsMessage, DnsTraffic, canonical, merged
 from experiments.harness.judge.verdict import Contradiction, Finding, Verdict, decide, decides, failed, shown, undecided
 
-# Tolerance in ns of a change's time, which is recorded after the reload, when first answers already have new data.
+# Tolerance in ns of the recorded time of a change: answers may have the new data before the end of the reload.
 CHANGE_TOLERANCE_NS = 1_000_000_000
 # Minimum number of TTLs in a sweep for a trend, since two points are always monotone.
 FEWEST_POINTS = 3

@@ -149,7 +149,7 @@ def is_within(name: str, domain: str) -> bool:
 
 
 def read_message(octets: bytes, carrier: Carrier) -> DnsMessage:
-    """Parse one message. Raises MalformedMessage with the reason."""
+    """Parse the octets of one DNS message. Raises MalformedMessage with the reason."""
     packet = _dissect(octets)
     opt = next((record for record in packet.ar if isinstance(record, layers.DNSRROPT)), None)
     extended = 0 if opt is None else opt.extrcode << 4
@@ -326,7 +326,7 @@ class DnsExchange:
 
     @property
     def duration_s(self) -> float | None:
-        """Seconds from the query to its response, as seen at the interface."""
+        """Time in seconds from the query to the response at the interface; None if unanswered."""
         return None if self.response is None else (self.response.time_ns - self.query.time_ns) / 1e9
 
 
@@ -449,7 +449,7 @@ def _key(message: DnsMessage) -> _Key:
 
 
 def _answers(response: DnsMessage, query: DnsMessage) -> bool:
-    # RFC 5452 section 9.1: the question must match; an error response may omit it.
+    # RFC 5452 section 9.1: a response must repeat the query's question, which an error response may omit.
     # RFC 2136 section 3.8: the response to an update may be a header alone.
     if response.opcode != query.opcode:
         return False

@@ -22,7 +22,7 @@ from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusi
 SAID = re.compile(rb"^(USER|PASS) ([^\r\n]*)\r\n", re.IGNORECASE | re.MULTILINE)
 # SSH_BANNER matches the identification string that both sides of SSH send first, in clear text (RFC 4253 section 4.2).
 SSH_BANNER = re.compile(rb"\ASSH-2\.0-([!-~]+)")
-# Captured streams are searched for blocks of a file of this size; one matches by chance with probability 2^-256.
+# Captured streams are searched for file blocks of BLOCK_OCTETS; one matches by chance with probability 2^-256.
 BLOCK_OCTETS = 32
 
 

@@ -57,7 +57,7 @@ def _succeeded(transfer: Transfer) -> None:
 
 
 def _moved(transfers: list[Transfer], files: Mapping[str, bytes]) -> None:
-    """Raise Contradiction unless a transfer of its name carried the octets of each file."""
+    """Raise Contradiction unless each file's transfer carried exactly the octets of the file."""
     got = {transfer.base_name: transfer for transfer in transfers}
     for name, octets in files.items():
         if name not in got:

@@ -197,7 +197,7 @@ class Capture:
         if self._watch is not None:
             self._watch.remove(self._watched)
         for stream in (self._process.stdin, self._process.stdout):
-            # Ignore buffered data for a recorder that has died.
+            # Closing the pipe to a dead recorder raises BrokenPipeError for buffered data, which is ignored.
             with suppress(BrokenPipeError):
                 if stream is not None:
                     stream.close()

@@ -49,9 +49,9 @@ SIMPLE_PACKET, OBSOLETE_PACKET = 3, 2
 OPTION_IF_TSOFFSET, OPTION_ISB_OSDROP = 14, 7
 DEFAULT_TSRESOL = 6  # draft-ietf-opsawg-pcapng section 4.2: microseconds
 BLOCK_BYTES_MIN = 12
-# A pcapng block of more octets is refused as damaged; the limit is Wireshark's (MAX_BLOCK_SIZE in pcapng.c).
+# A pcapng block longer than BLOCK_BYTES_MAX is refused as damaged; the limit is Wireshark's MAX_BLOCK_SIZE.
 BLOCK_BYTES_MAX = 16 << 20
-# A file that decompresses to more octets is refused, since a gigabyte of zeros compresses to a megabyte.
+# A file that decompresses to more than DECOMPRESSED_BYTES_MAX is refused: zeros compress to a thousandth.
 DECOMPRESSED_BYTES_MAX = 2 << 30
 
 
@@ -77,7 +77,7 @@ FOREIGN = {
 }
 MAGIC_BYTES_MAX = max(map(len, (*COMPRESSIONS, *FOREIGN)))
 
-# Link types: https://www.tcpdump.org/linktypes.html
+# Numbers of link types, from https://www.tcpdump.org/linktypes.html.
 LINKTYPE_NULL, LINKTYPE_RAW, LINKTYPE_LOOP, LINKTYPE_LINUX_SLL = 0, 101, 108, 113
 LINKTYPE_IPV4, LINKTYPE_IPV6, LINKTYPE_LINUX_SLL2 = 228, 229, 276
 # Link type numbers that some operating systems write for raw IP (DLT_RAW).
@@ -293,7 +293,7 @@ def _interface(order: str, body: bytes, number: int) -> _Interface:
     link_type, _, snap_length = _fields(order, "HHI", body)
     options = _options(order, body[8:])
     name = options.get(OPTION_IF_NAME, b"").rstrip(b"\0").decode("utf-8", "replace")
-    # if_tsresol (section 4.2) is a negative power of ten, or of two if the upper bit is set.
+    # The option if_tsresol (pcapng section 4.2) is a negative power of ten, or of two if the upper bit is set.
     (resolution,) = options.get(OPTION_IF_TSRESOL, b"")[:1] or (DEFAULT_TSRESOL,)
     exponent = resolution & 0x7F
     offset = options.get(OPTION_IF_TSOFFSET, b"")
@@ -324,7 +324,7 @@ def _of(interfaces: list[_Interface], number: int, source: _Source) -> _Interfac
 
 
 def _timed_packet(source: _Source, order: str, block_type: int, body: bytes, interfaces: list[_Interface]) -> Packet:
-    # Section 4.3: Enhanced Packet Block; the obsolete Packet Block (appendix A) has a 16-bit interface number.
+    # An Enhanced Packet Block (pcapng section 4.3) has a 32-bit interface number, a Packet Block a 16-bit one.
     number, high, low, captured, wire_length = _fields(order, "IIIII", body)
     if block_type == OBSOLETE_PACKET:
         (number,) = _fields(order, "H", body)
@@ -334,7 +334,7 @@ def _timed_packet(source: _Source, order: str, block_type: int, body: bytes, int
 
 
 def _simple_packet(source: _Source, order: str, body: bytes, interfaces: list[_Interface]) -> Packet:
-    # Section 4.4: a Simple Packet Block belongs to interface 0, has no time, and may be cut to the snap length.
+    # A Simple Packet Block (pcapng section 4.4) belongs to interface 0, has no time, and may be cut to the snap length.
     (wire_length,) = _fields(order, "I", body)
     interface = _of(interfaces, 0, source)
     captured = min(wire_length, interface.snap_length or wire_length)
@@ -360,12 +360,12 @@ def _note_drops(order: str, body: bytes, interfaces: list[_Interface]) -> None:
 
 
 def _with_ethernet_header(link_type: int, data: bytes, number: int) -> bytes:
-    """Replace a packet's link header by an Ethernet header; return b"" if the packet is shorter than the former."""
+    """Replace a packet's link header by an Ethernet header; return b"" if the link header is incomplete."""
     if link_type in (LINKTYPE_RAW, LINKTYPE_IPV4, LINKTYPE_IPV6, *DLT_RAW):
         version = data[0] >> 4 if data else 0
         return _frame({4: ETHERTYPE_IPV4, 6: ETHERTYPE_IPV6}.get(version, 0), data) if data else b""
     if link_type in (LINKTYPE_NULL, LINKTYPE_LOOP):
-        # The family is in the byte order of the capturing machine, which may differ from the file's byte order.
+        # A BSD loopback header has the address family in the capturing machine's byte order, not in the file's.
         family = min(int.from_bytes(data[:4], "big"), int.from_bytes(data[:4], "little"))
         return _frame(FAMILIES.get(family, 0), data[4:]) if len(data) >= 4 else b""
     if link_type == LINKTYPE_LINUX_SLL:

@@ -54,14 +54,14 @@ RECORD = struct.Struct("=IIIQ")  # interface number, captured length, original l
 RECEIVE_BUFFER_BYTES = 64 << 20
 # Pause in seconds between two rounds of reading: packets wait in the kernel, and fewer wake-ups disturb a run less.
 PAUSE_S = 0.004
-# Shorter pause in seconds where the permitted receive buffer is less than LARGE_BUFFER_BYTES.
+# Pause in seconds between rounds of reading if the permitted receive buffer is less than LARGE_BUFFER_BYTES.
 SHORT_PAUSE_S = 0.0005
 LARGE_BUFFER_BYTES = 8 << 20
 # Pause in seconds before the last read, in which packets from the kernel's backlog reach the sockets.
 SETTLE_S = 0.02
 FILE_BUFFER_BYTES = 1 << 20
 RAW_SUFFIX = ".raw"
-# Records are flushed to the file within this time in seconds; later records are lost if the recorder is killed.
+# Records are flushed to the file after FLUSH_S seconds; later records are lost if the recorder is killed.
 FLUSH_S = 0.25
 # In virtual time records are synced to disk, so that they outlive a killed user-mode kernel.
 # The interval of syncs is SYNC_S seconds, or SYNC_SHARE of the elapsed time if longer, so that long runs sync rarely.

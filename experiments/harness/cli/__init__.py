@@ -1,4 +1,4 @@
-"""The command `lab7`: its group of subcommands and its error handling.
+"""Command `lab7`: its subcommands, and the conversion of errors to messages and exit codes.
 
 Exit codes: 0 all claims shown; 1 a claim not shown (or, with --strict, a suspect run); 2 usage error; 3 not possible on
 this machine, or a process of the network died; 128 and the signal's number, if one ended it (130: Ctrl-C).
@@ -112,7 +112,7 @@ def main() -> None:
         click.echo(f"lab7: {death}", err=True)
         sys.exit(CANNOT)
     except Stopped as stop:
-        # Ignore a closed terminal, whose closing may have caused the SIGHUP.
+        # Ignore a failure to print, as after a SIGHUP from a closed terminal.
         with suppress(OSError):
             click.echo(f"lab7: {stop}", err=True)
         sys.exit(128 + stop.number)

@@ -112,7 +112,7 @@ def up_command(topology: str, given: dict[str, str], timed: str, **options: Any)
         ended = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: ended.set())
-        # Print this line after installing the signal handlers, since a script may wait for it and send SIGTERM.
+        # Print the line "Up." after installing signal handlers, since a script may send SIGTERM when the line appears.
         click.echo("\nUp. Ctrl-C takes it down.")
         ended.wait()
 

@@ -39,7 +39,7 @@ ECHOES = 8
 ECHO_FRAME_BYTES = 42  # Ethernet 14, IPv4 20, ICMP 8
 TRAIN_FRAMES = 60
 TRAIN_FRAME_BYTES = 1442
-# Tolerance of a path's measured RTT: this share of the RTT, or RTT_FLOOR_S seconds if that is more.
+# Tolerance of a path's measured RTT: RTT_TOLERANCE as a share of the RTT, or RTT_FLOOR_S seconds if that is more.
 RTT_TOLERANCE = 0.02
 RTT_FLOOR_S = 0.0005
 RATE_TOLERANCE = 0.03
@@ -47,15 +47,15 @@ RATE_TOLERANCE = 0.03
 LOSS_FRAMES = 1500
 LOSS_BURST = 250
 LOSS_ERRORS = 4
-# A run is suspect above these limits: share of stolen processor time, and lateness in s of timer wake-ups (LAG_*).
+# A run is suspect above STEAL_MAX, a share of processor time, or if timer wake-ups are later than LAG_MAX_S.
 STEAL_MAX = 0.05
 LAG_MAX_S = 0.005
 LAG_QUANTILE = 0.99
 LAG_PERIOD_S = 0.01
-# A wake-up that is late by more seconds than this plus the run-queue delay shows a suspended run or machine.
+# A timer wake-up later than GAP_MAX_S seconds plus the run-queue delay shows a suspended run or machine.
 GAP_MAX_S = 0.5
 # Tolerated drift in seconds of CLOCK_REALTIME (the capture's clock) against CLOCK_MONOTONIC in a run.
-# The limit permits NTP's slewing at 20 ppm for half an hour, but no step of the clock (adjtimex(2)).
+# CLOCK_STEP_MAX_S permits NTP's slewing at 20 ppm for half an hour, but no step of the clock (adjtimex(2)).
 CLOCK_STEP_MAX_S = 0.05
 CLOCK_READINGS = 5
 # Interval in seconds of the check for suspended (stopped) processes of the network.

@@ -49,8 +49,8 @@ TERMS = (LATE_FRAMES, WAITING, PROGRAMS, DISK, STOLEN)
 MACHINE_TERMS = (LATE_FRAMES, WAITING, DISK, STOLEN)
 # Maximum gap in ns between two frames of a burst: more than a full frame at 5 Mbit/s, less than any topology's RTT.
 BURST_NS = 3_000_000
-# A sample is disturbed, and taken again, if the machine caused more than this share of its time.
-# The limit is a share rather than a time, since a session of fifty commands waits for a processor fifty times.
+# A sample is disturbed, and taken again, if the machine caused more than DISTURBED_SHARE of the sample's time.
+# DISTURBED_SHARE is a share and not a time, since a session of fifty commands waits for a processor fifty times.
 DISTURBED_SHARE = 0.1
 # Maximum number of repetitions of a disturbed sample; the last one counts as disturbed.
 RETAKES = 3

@@ -1,6 +1,6 @@
-"""Sampler of the machine's disturbance: the kernel's counters of programs, and lateness of frames on wires.
+"""Sampler of the machine's disturbance: the kernel's counters of programs, and lateness of frames on links.
 
-Wires are links in user space (topologies.emulation.wire), which record the due and departure time of each frame.
+Wires are links in user space (topologies.emulation.wire); they record the due and departure time of each frame.
 
 The machine's monitor (see certificate) calls it every few milliseconds and at the ends of samples. Programs of a host
 are found by its network namespace; a program that starts and exits between two scans is missed, and so is the last
@@ -30,7 +30,7 @@ from topologies.emulation.wire.record import Reader
 # Interval in ns of scans for programs that have started or exited.
 LOOK_NS = 100_000_000
 READ_BYTES = 200
-# A reading that takes longer than READING_NS is repeated, up to READINGS attempts, since its time is uncertain.
+# A reading of a counter that takes longer than READING_NS is repeated, up to READINGS times.
 READING_NS, READINGS = 1_000_000, 3
 # Octets to read of /proc/PID/stat, enough for the state, which follows a name of at most 16 octets.
 STAT_BYTES = 64
@@ -145,7 +145,7 @@ class Sampler:
             self._hosts.clear()
 
     def read(self) -> None:
-        """Read all counters now, and every LOOK_NS look for new programs before."""
+        """Read all counters now; once every LOOK_NS, scan for new programs first."""
         with self._lock:
             now_ns = time.time_ns()
             if now_ns - self._looked_ns >= LOOK_NS:

@@ -29,7 +29,7 @@ from experiments.harness.pathmodel.network import addresses
 
 # Maximum length of a turn in ns: after a longer delay a host acts on a timer, not on an arrival.
 TURN_MAX_NS = 1_000_000_000
-# Length in ns of the turns around a timer: a sample with a longer delay counts as disturbed (DISTURBED_SHARE).
+# TIMER_NS is the length of a turn before or after a timer; a longer delay makes a sample disturbed.
 TIMER_NS = round(DISTURBED_SHARE * TURN_MAX_NS)
 Turn = tuple[int, int]
 

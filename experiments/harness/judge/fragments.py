@@ -1,4 +1,4 @@
-"""IPv4 fragments: a datagram put together again in place of the fragments that carried it (RFC 791 section 3.2).
+"""Reassembly of IPv4 fragments: one frame with the whole datagram in place of the fragments (RFC 791 section 3.2).
 
 Fragments may arrive in any order, repeated and overlapping; the first copy of an octet counts. A datagram of which a
 fragment is missing was received by no host either, and its fragments are left out. Left out: IPv6 fragments (RFC 8200

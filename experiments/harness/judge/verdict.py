@@ -88,7 +88,7 @@ def insufficiency(traffic: Iterable[Traffic]) -> str | None:
 
 
 def decide(claim: str, traffic: Iterable[Traffic], check: Callable[[], Finding]) -> Verdict:
-    """Decide a claim by a check; insufficient traffic makes it undecided, and a violation of grammar failed.
+    """Return a claim's verdict by `check`; `undecided` for insufficient traffic, `failed` for a grammar violation.
 
     The check returns evidence and its frames, or raises Contradiction (failed) or Inconclusive (undecided).
     """

@@ -19,7 +19,7 @@ from experiments.harness.judge import layers
 from experiments.harness.judge.frames import Frame, network_layer, payload_bytes
 from experiments.harness.theory.tcp import INITIAL_WINDOW_SEGMENTS
 
-# An action more than this many ns after the latest arrival counts as a pause of the application, not as triggered.
+# An action later than PAUSE_NS after the latest arrival is preceded by a pause of the application, not triggered.
 PAUSE_NS = 5_000_000
 MODULUS = 1 << 32
 
@@ -87,7 +87,7 @@ class _Streams:
         self.established = False
         self.writing: dict[bool, Action | None] = {True: None, False: None}
         self.written: dict[bool, Action | None] = {True: None, False: None}
-        # Stream offsets at the ends of the segments in flight, and their number before the latest acknowledgement.
+        # Stream offsets at the ends of segments in flight, and the number of these segments before the latest ACK.
         self.flight: dict[bool, deque[int]] = {True: deque(), False: deque()}
         self.flight_before: dict[bool, int] = {True: 0, False: 0}
         # Latest arrival on this connection at the host whose frames are read.

@@ -59,7 +59,7 @@ class Turn:
 
 
 def session_s(path: Path, turns: Sequence[Turn], options: Options = FULL, connect: bool = True) -> float:
-    """Return the time from the SYN until the last turn has been received completely, in seconds.
+    """Return the simulated time in seconds from the SYN until the last turn has been received.
 
     connect False: the connection is established already, and time starts with the first turn.
     """

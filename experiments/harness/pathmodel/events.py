@@ -1,4 +1,4 @@
-"""Discrete-event clock of the path model, with applications as generators that wait on it.
+"""Discrete-event clock of the path model, and applications as generators that yield the conditions they await.
 
 clock = Clock()
 clock.start(client(connection))     # a generator that yields the conditions it waits for
@@ -11,7 +11,7 @@ import heapq
 from collections.abc import Callable, Generator
 from itertools import count
 
-# A model that exceeds this number of events raises RuntimeError, since its workload may have no end.
+# A simulation with more than EVENTS_MAX events raises RuntimeError, since its workload may have no end.
 EVENTS_MAX = 5_000_000
 
 

@@ -150,7 +150,7 @@ class Endpoint:
 
     def _segment(self, size: int) -> None:
         now_ns = self._clock.now_ns
-        # A data segment acknowledges as well, and soon after an arrival it makes the connection interactive.
+        # A data segment also acknowledges; soon after an arrival it starts Linux's interactive (pingpong) mode.
         self._acknowledge_sent()
         self._last_sent_ns = now_ns
         if now_ns - self._last_received_ns < self._interval_ns:

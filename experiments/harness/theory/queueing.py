@@ -25,7 +25,7 @@ from random import Random
 POLLACZEK_KHINCHINE = "Pollaczek-Khinchine formula for M/D/1: Kleinrock, Queueing Systems, volume 1, section 5.6"
 CHE = "Che, Tung and Wang, Hierarchical Web Caching Systems, IEEE JSAC 20(7), 2002"
 BATCH_MEANS = "batch means: Law, Simulation Modeling and Analysis, section 9.5.3"
-# Confidence intervals use BATCHES long batches per span, SPANS simulated spans for calibration, and LEVEL.
+# Confidence intervals have level LEVEL, BATCHES batches per span, and quantiles from SPANS simulated spans.
 BATCHES, SPANS, LEVEL = 10, 500, 0.99
 # Number of bisection steps for a characteristic time, each of which halves the interval.
 STEPS = 100
@@ -122,7 +122,7 @@ class WaitInterval:
             mean_s, error_s = batch_means(waits)
             found.append((mean_s - queue.wait_s) / error_s)
         found.sort()
-        # Take the k-th smallest of n samples as quantile k / (n + 1), the expected share of the distribution below it.
+        # The quantile q of a distribution is estimated by the sample of rank q (n + 1) among n samples.
         rank = int((SPANS + 1) * (1 - LEVEL) / 2)
         return cls(found[rank - 1], found[-rank])
 

@@ -24,8 +24,8 @@ SYN_FRAME_BYTES = 14 + 20 + 20 + 20
 INITIAL_WINDOW_SEGMENTS = 10  # RFC 6928 section 2
 
 
-# Tolerance of a comparison: a share of theory, plus an unmodelled time in seconds per round trip.
-# The time covers processors that leave an idle state, and the kernel's work per hop: 1 % at 100 ms, 3 % at 20 ms.
+# Tolerance of a comparison: TOLERANCE_SHARE of theory plus TOLERANCE_OF_ROUND_TRIP_S for each round trip.
+# TOLERANCE_OF_ROUND_TRIP_S covers processors that leave an idle state, and the kernel's work on a frame at each hop.
 TOLERANCE_SHARE, TOLERANCE_OF_ROUND_TRIP_S = 0.005, 0.0005
 # Tolerated relative error of dialogues whose short exchanges involve several programs (name and mail servers).
 TOLERANCE_OF_DIALOGUE = 0.03

@@ -26,24 +26,24 @@ from topologies.emulation.virtual.job import Job
 from topologies.emulation.virtual.machine import Ended, Machine, OverdueError
 
 Step = Callable[[str, float], None]
-# A run is ended after this processor time in seconds without an advance of the virtual clock or a progress step.
-# Judging a capture takes less than half of the limit, while the virtual clock stands still.
+# A run is ended after STILL_LIMIT_S seconds of processor time without an advance of the virtual clock or a step.
+# Judging a capture takes less than half of STILL_LIMIT_S, while the virtual clock stands still.
 STILL_LIMIT_S = 60.0
 # Environment variable that overrides STILL_LIMIT_S, for a slow machine and for tests.
 STILL_VARIABLE = "LAB7_STILL_LIMIT"
-# The limit before the first step is at least this many seconds, since a network starts while virtual time stands.
-# Starting a network takes 10 s of processor time, or 25 s on a loaded machine; `lab7 exec` has no steps.
+# Before the first step the limit is at least STILL_LIMIT_START_S, since virtual time stands while a network starts.
+# Starting a network takes 10 s of processor time, or 25 s on a loaded machine; `lab7 exec` reports no steps.
 STILL_LIMIT_START_S = 120.0
-# A run is ended after this processor time in seconds without a progress step, four times that of the longest step.
-# Steps of long runs (--full) take longer and have the second limit.
+# A run is ended after QUIET_LIMIT_S seconds of processor time without a step; the longest step takes a quarter.
+# QUIET_LIMIT_FULL_S is the limit of long runs (--full), whose steps take longer.
 QUIET_LIMIT_S = 120.0
 QUIET_LIMIT_FULL_S = 1800.0
-# A run is ended after this many seconds of host time in which the user-mode kernel uses no processor time.
+# A run is ended after STALL_LIMIT_S seconds of host time in which the user-mode kernel uses no processor time.
 STALL_LIMIT_S = 300.0
 LOOK_S = 1.0
 PACKAGES = ("services", "topologies", "experiments")
-# A run is ended after this virtual time in seconds (100 days); experiments take weeks at most.
-# The timers of an idle kernel take half a minute of processor time for 100 days.
+# A run is ended after VIRTUAL_LIMIT_S of virtual time (100 days), since experiments take weeks at most.
+# The timers of an idle user-mode kernel take half a minute of processor time in 100 days of virtual time.
 VIRTUAL_LIMIT_S = 100 * 86_400.0
 
 

@@ -107,7 +107,7 @@ def content_of(response: Message, limit: int | None = None) -> bytes:
             continue
         if coding not in WINDOW_BITS:
             raise _CodingError(f"its content coding is {_text(coding)}")
-        # Allow twice the limit and a header for the output of each decoding step, which may be longer than the content.
+        # Permit twice `limit` plus a header for each decoding step, since intermediate codings may exceed the content.
         content = _inflated(content, coding, None if limit is None else 2 * limit + CODING_OVERHEAD_BYTES)
     return content if limit is None else content[:limit]
 

@@ -253,7 +253,7 @@ def _messages(stream: Stream, read: _Reader) -> tuple[list[Message], str | None,
 def _request_reader() -> _Reader:
     def read(data: bytes, start: int) -> _Read:
         line, fields, body_start = _head(REQUEST_LINE, data, start)
-        # RFC 9112 section 6.3: a request without either field has no body.
+        # RFC 9112 section 6.3: a request with neither Transfer-Encoding nor Content-Length has no body.
         try:
             body, end = _framed(data, body_start, fields) or (b"", body_start)
         except EOFError:
