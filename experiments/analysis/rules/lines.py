@@ -38,8 +38,10 @@ class LineStream:
         self.violations.append(self.source.violation(rule, start, end, found, expected))
 
     def next(self) -> Line | None:
-        """Return the next whole line, None at the end. A bare LF ends a line too, and is reported once per direction:
-        a program that ends one line by LF alone ends all of them so.
+        """Return the next whole line, None at the end of the octets.
+
+        A bare LF ends a line too, and is reported once per direction: a program that ends one line by LF alone does so
+        for all lines.
         """
         end = self.data.find(b"\n", self.at)
         if end < 0:
