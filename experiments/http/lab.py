@@ -234,7 +234,7 @@ def _framing_s(conversation: Conversation, rate_bps: float, request_size_bytes: 
 
 
 def turns_framing_s(exchanges: Sequence[Exchange], rate_bps: float) -> float:
-    """Return the transmission time in seconds of consecutive exchanges beyond the octets that the closed form counts.
+    """Return the transmission time in seconds of those octets of consecutive exchanges that the closed form lacks.
 
     The closed form counts a request of the largest size per exchange, and each response in as few segments as possible.
     """

@@ -54,7 +54,7 @@ class _Column(Column):
 
     @property
     def protocol(self) -> str:
-        """Protocol that the packets must show."""
+        """Protocol that the packets must show: 1.0, 1.1, 2, 2-upgrade or 2-push."""
         return OUR_STRATEGIES[self.what] if self.client is None else self.what
 
     @property

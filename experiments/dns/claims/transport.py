@@ -101,7 +101,7 @@ def _retried(traffic: DnsTraffic) -> list[tuple[DnsExchange, DnsExchange]]:
         if exchange.query.transport != "udp":
             continue
         if response is None or not response.tc:
-            # answer_of() raises Contradiction if there is no response, or an error response.
+            # Call answer_of() only to raise Contradiction for a missing response or an error response.
             answer_of(exchange)
             continue
         _fits(exchange.query, response)

@@ -255,7 +255,7 @@ def _records(section: Iterable[Any]) -> tuple[DnsRecord, ...]:
         DnsRecord(
             _name(record.rrname),
             _type(record.type),
-            # scapy splits the class's upper bit off as multicast DNS's cache-flush bit; rejoin class and bit.
+            # Rejoin the class with its upper bit, which scapy takes for multicast DNS's cache-flush bit.
             _class(record.rclass | getattr(record, "cacheflush", 0) << 15),
             _opt_ttl(record) if isinstance(record, layers.DNSRROPT) else record.ttl,
             _rdata(record),

@@ -34,7 +34,7 @@ FTP_TERMS = (
 
 
 def decompose_session(session: FtpSession) -> Decomposition:
-    """Divide the time from a session's SYN to its last transfer's end into FTP_TERMS. Raises ValueError without one."""
+    """Divide a session's time, up to its last transfer's end, into FTP_TERMS. Raises ValueError without a transfer."""
     start_ns, end_ns = span_of(session)
     intervals = [
         *_dialogue(session),
