@@ -1,0 +1,1 @@
+"""Packet-capture assignments: individual variants, recordings, answer keys, grading and feedback."""

@@ -1,0 +1,321 @@
+"""Answer types of questions: parsing of a student's spelling, and comparison with the true answer.
+
+An answer on a sheet is a YAML scalar or list. Each type accepts the spellings that mean the same: a number with another
+unit, in hexadecimal or with a thousands separator; a name without its final dot or in other case; a range of frames; a
+list in any order where the order is not the question.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+# A sheet's value: YAML scalars, and lists of them.
+Given = str | int | float | bool | None | list["Given"]
+TEXT_MAX = 4_096
+LIST_MAX = 1_000
+# Units by kind, as factors of the kind's first unit.
+UNITS: Mapping[str, Mapping[str, float]] = {
+    "time": {"s": 1, "ms": 1e-3, "us": 1e-6, "\u00b5s": 1e-6, "\u03bcs": 1e-6, "ns": 1e-9, "min": 60, "h": 3600},
+    "size": {
+        "byte": 1, "bytes": 1, "octet": 1, "octets": 1, "b": 1, "kb": 1e3, "mb": 1e6, "kib": 1024, "mib": 1024**2,
+        "bit": 0.125, "bits": 0.125,
+    },
+    "rate": {"bit/s": 1, "bps": 1, "kbit/s": 1e3, "kbps": 1e3, "mbit/s": 1e6, "mbps": 1e6, "gbit/s": 1e9, "gbps": 1e9},
+    "share": {"": 1, "%": 0.01},
+    "count": {"": 1},
+}  # fmt: skip
+_NUMBER = re.compile(
+    r"\s*([+-]?)(0[xX][0-9a-fA-F]+|(?:\d[\d_ ,']*)?(?:\.\d+)?(?:[eE][+-]?\d+)?)\s*(.*?)\s*\Z", re.DOTALL
+)
+# Ranges in their spellings, and the words around frame numbers.
+_RANGE_SIGN = re.compile(r"(?<=\d)\s*(?:-|\.\.|\u2013|\bto\b)\s*(?=#?\d)")
+_FILLING = re.compile(r"\b(?:and|frames?|packets?)\b|[#,;&]", re.IGNORECASE)
+_RANGE = re.compile(r"(\d{1,11})-(\d{1,11})\Z")
+
+
+class AnswerError(ValueError):
+    """The value on the sheet is no answer of its type; the message says which form is expected."""
+
+
+class Answer(Protocol):
+    """The true answer to a question, in a form that can be compared with a sheet."""
+
+    def score(self, given: Given) -> float:
+        """Return the share of the points that an answer earns, 0 to 1. Raises AnswerError for another type."""
+
+    def shown(self) -> str:
+        """Return the true answer as printed in the key."""
+
+    def form(self) -> str:
+        """Return the expected form, as printed on the hand-out."""
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number with a unit: `value` is in the first unit of its kind (s, bytes, bit/s).
+
+    `tolerance` is relative, `slack` absolute in that unit; an answer is right within either. `unit` is the one of an
+    answer without a unit.
+    """
+
+    value: float
+    kind: str = "count"
+    unit: str = ""
+    tolerance: float = 0.0
+    slack: float = 0.0
+
+    def score(self, given: Given) -> float:
+        """Return 1 within the tolerance, else 0. Raises AnswerError."""
+        found = self.parse(given)
+        allowed = max(abs(self.value) * self.tolerance, self.slack, abs(self.value) * 1e-9, 1e-12)
+        return float(abs(found - self.value) <= allowed)
+
+    def parse(self, given: Given) -> float:
+        """Return the number in the first unit of its kind. Raises AnswerError."""
+        if isinstance(given, bool | list) or given is None:
+            raise AnswerError(f"expected {self.form()}")
+        if isinstance(given, int | float):
+            return self._finite(float(given) * self._factor(self.unit))
+        found = _NUMBER.match(given[:TEXT_MAX])
+        if found is None or not found[2]:
+            raise AnswerError(f"expected {self.form()}, not {_short(given)}")
+        sign = -1.0 if found[1] == "-" else 1.0
+        return self._finite(sign * _decimal(found[2]) * self._factor(found[3] or self.unit))
+
+    def _factor(self, unit: str) -> float:
+        units = UNITS[self.kind]
+        factor = units.get(unit) or units.get(unit.lower())
+        if factor is None:
+            raise AnswerError(f"unknown unit {_short(unit)}: use {', '.join(name for name in units if name) or 'none'}")
+        return factor
+
+    def _finite(self, value: float) -> float:
+        if not math.isfinite(value):
+            raise AnswerError(f"expected {self.form()}")
+        return value
+
+    def shown(self) -> str:
+        """Return the number in the question's unit."""
+        value = self.value / self._factor(self.unit)
+        return f"{value:.6g} {self.unit}".strip() if value != int(value) else f"{int(value)} {self.unit}".strip()
+
+    def form(self) -> str:
+        """Return the expected form."""
+        return f"a number in {self.unit}" if self.unit else "a number"
+
+
+def _decimal(text: str) -> float:
+    if text[:2].lower() == "0x":
+        return float(int(text, 16))
+    # Thousands separators: 1,234,567 and 1 234 567 and 1_234_567; a single comma before other than 3 digits is decimal.
+    plain = re.sub(r"[ _']", "", text)
+    if re.fullmatch(r"\d+,\d+", plain) and len(plain.rpartition(",")[2]) != 3:
+        plain = plain.replace(",", ".")
+    plain = plain.replace(",", "")
+    try:
+        return float(plain)
+    except ValueError as error:
+        raise AnswerError(f"{_short(text)} is not a number") from error
+
+
+@dataclass(frozen=True)
+class Text:
+    """A word or a line. `case`: letter case counts. `name`: a domain name, whose final dot and case do not count.
+
+    `others`: further right answers.
+    """
+
+    value: str
+    case: bool = False
+    name: bool = False
+    others: tuple[str, ...] = ()
+
+    def score(self, given: Given) -> float:
+        """Return 1 if the texts are equal but for white space at the ends and between words, else 0."""
+        return float(self._plain(as_text(given)) in {self._plain(one) for one in (self.value, *self.others)})
+
+    def _plain(self, text: str) -> str:
+        plain = " ".join(text.split())
+        plain = plain.strip("\"'`") if len(plain) > 1 else plain
+        if self.name:
+            plain = plain.rstrip(".") or "."
+        return plain if self.case and not self.name else plain.casefold()
+
+    def shown(self) -> str:
+        """Return the text."""
+        return self.value
+
+    def form(self) -> str:
+        """Return the expected form."""
+        return "a domain name" if self.name else "text"
+
+
+@dataclass(frozen=True)
+class Address:
+    """An IP address, in any of its spellings (RFC 4291 section 2.2), without a port."""
+
+    value: str
+
+    def score(self, given: Given) -> float:
+        """Return 1 if the addresses are equal, else 0. Raises AnswerError for another form."""
+        from ipaddress import ip_address
+
+        try:
+            return float(ip_address(as_text(given).strip("[] ")) == ip_address(self.value))
+        except ValueError as error:
+            raise AnswerError(f"expected an IP address, not {_short(as_text(given))}") from error
+
+    def shown(self) -> str:
+        """Return the address."""
+        return self.value
+
+    def form(self) -> str:
+        """Return the expected form."""
+        return "an IP address"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of several options, by its letter or its text."""
+
+    value: str
+    options: tuple[str, ...]
+
+    def score(self, given: Given) -> float:
+        """Return 1 for the right option, else 0. Raises AnswerError for what is no option."""
+        said = as_text(given).strip().casefold().rstrip(".):")
+        texts = [option.casefold() for option in self.options]
+        letters = [chr(ord("a") + place) for place in range(len(texts))]
+        if said in letters and said not in texts:
+            said = texts[letters.index(said)]
+        if said not in texts:
+            raise AnswerError(f"expected {self.form()}, not {_short(said)}")
+        return float(said == self.value.casefold())
+
+    def shown(self) -> str:
+        """Return the right option with its letter."""
+        return f"{chr(ord('a') + self.options.index(self.value))}) {self.value}"
+
+    def form(self) -> str:
+        """Return the options with their letters."""
+        return "one of " + ", ".join(f"{chr(ord('a') + at)}) {one}" for at, one in enumerate(self.options))
+
+
+YES = ("yes", "no")
+
+
+def yes_no(value: bool) -> Choice:
+    """Return the answer to a yes-or-no question; YAML reads an unquoted yes as true, which is accepted."""
+    return Choice(YES[not value], YES)
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Frame numbers: a number, a list, or ranges such as `4-7, 9`; the order does not count.
+
+    `least`: numbers that are needed for full points; a number beyond `value` costs as much as one that is missing.
+    """
+
+    value: tuple[int, ...]
+    least: int | None = None
+
+    def score(self, given: Given) -> float:
+        """Return the share of right numbers less wrong ones, 0 to 1. Raises AnswerError."""
+        said = self.parse(given)
+        right = said & set(self.value)
+        if self.least is not None:
+            return float(len(right) >= self.least and said <= set(self.value))
+        return max(0.0, (len(right) - len(said - right)) / len(set(self.value)))
+
+    def parse(self, given: Given) -> set[int]:
+        """Return the numbers. Raises AnswerError for other forms and more than LIST_MAX numbers."""
+        said = " ".join(map(as_text, given)) if isinstance(given, list) else as_text(given)
+        found: set[int] = set()
+        for text in _FILLING.sub(" ", _RANGE_SIGN.sub("-", said)).split():
+            between = _RANGE.match(text)
+            if between is not None:
+                low, high = int(between[1]), int(between[2])
+                if high - low >= LIST_MAX:
+                    raise AnswerError(f"more than {LIST_MAX} frames")
+                found |= set(range(low, high + 1))
+            elif text.isascii() and text.isdigit() and len(text) < 12:
+                found.add(int(text))
+            else:
+                raise AnswerError(f"expected {self.form()}, not {_short(text)}")
+            if len(found) > LIST_MAX:
+                raise AnswerError(f"more than {LIST_MAX} frames")
+        if not found:
+            raise AnswerError(f"expected {self.form()}")
+        return found
+
+    def shown(self) -> str:
+        """Return the numbers."""
+        return ", ".join(map(str, self.value))
+
+    def form(self) -> str:
+        """Return the expected form."""
+        return "a frame number" if len(self.value) == 1 else "frame numbers, for example 4, 7-9"
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Several answers of one type; `ordered`: their order counts. A part earns its share, a surplus one costs it."""
+
+    value: tuple[Text | Address | Number, ...]
+    ordered: bool = False
+
+    def score(self, given: Given) -> float:
+        """Return the share of right answers less surplus ones, 0 to 1. Raises AnswerError."""
+        said_together = re.split(r"\s*[,;]\s*|\n", as_text(given).strip()) if not isinstance(given, list) else []
+        parts: Sequence[Given] = given if isinstance(given, list) else said_together
+        if len(parts) > LIST_MAX:
+            raise AnswerError(f"more than {LIST_MAX} answers")
+        said = [part for part in parts if as_text(part).strip()]
+        if self.ordered:
+            right = sum(one.score(part) for one, part in zip(self.value, said, strict=False))
+        else:
+            left = list(said)
+            right = 0.0
+            for one in self.value:
+                match = next((part for part in left if _scores(one, part)), None)
+                if match is not None:
+                    left.remove(match)
+                    right += 1
+        surplus = max(0, len(said) - len(self.value))
+        return max(0.0, (right - surplus) / len(self.value))
+
+    def shown(self) -> str:
+        """Return the answers."""
+        return ", ".join(one.shown() for one in self.value)
+
+    def form(self) -> str:
+        """Return the expected form."""
+        return f"a list{' in order' if self.ordered else ''}, each {self.value[0].form()}"
+
+
+def _scores(one: Answer, part: Given) -> bool:
+    try:
+        return one.score(part) == 1
+    except AnswerError:
+        return False
+
+
+def as_text(given: Given) -> str:
+    """Return a scalar of a sheet as text; YAML reads `yes` as true and `1.0` as a number. Raises AnswerError."""
+    if isinstance(given, bool):
+        return YES[not given]
+    if given is None:
+        return ""
+    if isinstance(given, list):
+        raise AnswerError("expected one answer, not a list")
+    if len(str(given)) > TEXT_MAX:
+        raise AnswerError(f"an answer has at most {TEXT_MAX} characters")
+    return str(given)
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 40 else text[:37] + "...")

@@ -1,0 +1,142 @@
+"""Answer sheets: a bounded reader of `answers.yaml`, and the blank sheet of a student.
+
+    assignment: http-basics
+    student: s1234567
+    answers:
+      q1: 4
+      q2: 12.5 ms
+
+A sheet is a stranger's file: its size, depth and number of nodes are bounded, aliases (which can expand without bound)
+and tags are refused, a key that stands twice is an error, and every scalar is text, so that `yes`, `1:30` and `010`
+mean what the student typed. YAML 1.1 by PyYAML; the message of an error has the line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from experiments.assignments.answers import Given
+
+SHEET_NAME = "answers.yaml"
+SHEET_BYTES_MAX = 256 * 1024
+DEPTH_MAX = 6
+NODES_MAX = 5_000
+
+
+class SheetError(ValueError):
+    """A sheet cannot be read; the message is one sentence with the line."""
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """The answers on a sheet by question id; those that were left empty are absent."""
+
+    assignment: str
+    student: str
+    answers: Mapping[str, Given] = field(default_factory=dict)
+
+
+class _Loader(yaml.BaseLoader):
+    """BaseLoader (every scalar is text) with bounds, without aliases and tags, and with unique keys."""
+
+    nodes = 0
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """Compose a node within the bounds. Raises SheetError."""
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        line = event.start_mark.line + 1
+        if isinstance(event, yaml.AliasEvent):
+            raise SheetError(f"line {line}: aliases (*{event.anchor}) are not supported: repeat the answer")
+        if getattr(event, "tag", None):
+            raise SheetError(f"line {line}: tags ({event.tag}) are not supported: remove it")
+        self.nodes += 1
+        self.depth += 1
+        if self.nodes > NODES_MAX or self.depth > DEPTH_MAX:
+            raise SheetError(f"line {line}: a sheet has at most {NODES_MAX} values, nested {DEPTH_MAX} deep")
+        node: yaml.Node | None = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[object, object]:
+        """Construct a mapping with unique keys. Raises SheetError."""
+        known: set[str] = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise SheetError(f"line {key.start_mark.line + 1}: a key is a word, such as q1")
+            if key.value in known:
+                raise SheetError(f"line {key.start_mark.line + 1}: {key.value} stands twice: keep one of them")
+            known.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def read_sheet(path: Path) -> Sheet:
+    """Read a student's sheet. Raises SheetError."""
+    try:
+        with path.open("rb") as stream:
+            octets = stream.read(SHEET_BYTES_MAX + 1)
+    except OSError as error:
+        raise SheetError(f"{path.name} cannot be read ({error.strerror})") from error
+    if len(octets) > SHEET_BYTES_MAX:
+        raise SheetError(f"{path.name} has more than {SHEET_BYTES_MAX // 1024} KiB: hand in the answer sheet alone")
+    try:
+        return parse_sheet(octets.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        line = octets.count(b"\n", 0, error.start) + 1
+        raise SheetError(f"{path.name}, line {line}: not text in UTF-8: save the sheet as UTF-8") from error
+    except SheetError as error:
+        raise SheetError(f"{path.name}, {error}") from error
+
+
+def parse_sheet(text: str) -> Sheet:
+    """Parse the text of a sheet. Raises SheetError, whose message begins with the line."""
+    loader = None
+    try:
+        loader = _Loader(text)
+        data = loader.get_single_data()
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise SheetError(f"line {line}: the character {error.character!r} is not allowed in YAML") from error
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark is not None else 1
+        raise SheetError(f"line {line}: not YAML ({error.problem or error.context})") from error
+    finally:
+        if loader is not None:
+            loader.dispose()
+    return _sheet(data)
+
+
+def _sheet(data: object) -> Sheet:
+    if not isinstance(data, dict):
+        raise SheetError("line 1: a sheet has the keys assignment, student and answers")
+    unknown = sorted(set(data) - {"assignment", "student", "answers"})
+    if unknown:
+        raise SheetError(f"line 1: unknown key {unknown[0]!r}: a sheet has assignment, student and answers")
+    names = [data.get(key) for key in ("assignment", "student")]
+    if not all(isinstance(name, str) and name for name in names):
+        raise SheetError("line 1: assignment and student must be filled in, as on the sheet that you were given")
+    answers = data.get("answers") or {}
+    if not isinstance(answers, dict):
+        raise SheetError("line 1: answers has one line for each question, such as `q1: 4`")
+    for name, value in answers.items():
+        if isinstance(value, dict):
+            raise SheetError(f"line 1: the answer to {name} is a value or a list")
+    filled = {str(name): value for name, value in answers.items() if value not in ("", [], None)}
+    return Sheet(str(names[0]), str(names[1]), filled)
+
+
+def blank_sheet(assignment: str, student: str, questions: Mapping[str, str]) -> str:
+    """Return an empty sheet with the expected form of each answer as a comment; `questions`: form by question id."""
+    lines = [f"assignment: {assignment}", f"student: {_quoted(student)}", "answers:"]
+    for name, form in questions.items():
+        lines += [f"  # {form}", f"  {name}:"]
+    return "\n".join(lines) + "\n"
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

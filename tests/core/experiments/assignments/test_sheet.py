@@ -1,0 +1,80 @@
+"""Answer sheets: blank ones, filled ones, and files that are no sheet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from experiments.assignments.sheet import SHEET_BYTES_MAX, SheetError, blank_sheet, parse_sheet, read_sheet
+
+HEAD = "assignment: http-basics\nstudent: s1\nanswers:\n"
+
+
+def test_a_blank_sheet_has_no_answer() -> None:
+    sheet = parse_sheet(blank_sheet("http-basics", "o'neil: #1", {"q1": "a number in ms", "q2": "text"}))
+    assert (sheet.assignment, sheet.student, dict(sheet.answers)) == ("http-basics", "o'neil: #1", {})
+
+
+def test_every_scalar_is_the_text_that_was_typed() -> None:
+    said = "  q1: yes\n  q2: 1:30\n  q3: 010\n  q4: 1e3\n  q5: [4, 7-9]\n  q6: 2026-01-02\n  q7: ~\n  q8:\n"
+    assert dict(parse_sheet(HEAD + said).answers) == {
+        "q1": "yes", "q2": "1:30", "q3": "010", "q4": "1e3", "q5": ["4", "7-9"], "q6": "2026-01-02", "q7": "~",
+    }  # fmt: skip
+
+
+BROKEN = {
+    "an alias": HEAD + "  q1: &a [x]\n  q2: *a\n",
+    "a tag": HEAD + "  q1: !!python/object/apply:os.system [ls]\n",
+    "a key twice": HEAD + "  q1: 1\n  q1: 2\n",
+    "a tab": HEAD + "\tq1: 1\n",
+    "an open bracket": HEAD + "  q1: [1, 2\n",
+    "no mapping": "- 1\n- 2\n",
+    "empty": "",
+    "another key": HEAD + "points: 100\n",
+    "no student": "assignment: x\nanswers: {}\n",
+    "a mapping as answer": HEAD + "  q1: {a: 1}\n",
+    "deep nesting": HEAD + "  q1: " + "[" * 50 + "]" * 50 + "\n",
+    "many values": HEAD + "  q1: [" + "1," * 6000 + "]\n",
+    "a control character": HEAD + "  q1: \x07\n",
+    "two documents": HEAD + "---\n" + HEAD,
+    "a list as key": HEAD + "  ? [1]\n  : 2\n",
+}
+
+
+def is_one_sentence(error: ValueError) -> None:
+    assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_sheet_is_one_sentence_with_its_line(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "answers.yaml"
+    path.write_text(BROKEN[name])
+    with pytest.raises(SheetError, match=r"answers\.yaml, line \d+: ") as found:
+        read_sheet(path)
+    assert "\n" not in str(found.value)
+
+
+@pytest.mark.parametrize("octets", [b"\x89PNG\r\n\x1a\n\xff\xff", b"\xff" * 100, b"a" * (SHEET_BYTES_MAX + 1)])
+def test_a_file_that_is_no_sheet_is_one_sentence(octets: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "answers.yaml"
+    path.write_bytes(octets)
+    with pytest.raises(SheetError) as found:
+        read_sheet(path)
+    assert "\n" not in str(found.value)
+
+
+def test_a_missing_sheet_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(SheetError, match="cannot be read"):
+        read_sheet(tmp_path / "answers.yaml")
+
+
+@given(st.text(max_size=200))
+def test_any_text_is_read_or_refused(text: str) -> None:
+    for whole in (text, HEAD + text):
+        try:
+            parse_sheet(whole)
+        except SheetError as error:
+            is_one_sentence(error)
