@@ -1,4 +1,4 @@
-"""Process inside the user-mode kernel of a run in virtual time, which runs one experiment or one matrix.
+"""Process inside the user-mode kernel of virtual time, which runs one experiment, one matrix or one function.
 
 `python -m experiments.harness.virtual_time.job`, started by kernel_run. The request is in the environment; the answer
 and the progress are files in the job's folder.
@@ -6,6 +6,7 @@ and the progress are files in the job's folder.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import sys
@@ -78,7 +79,13 @@ def _matrix(request: dict[str, Any]) -> None:
     )
 
 
-KINDS: dict[str, Callable[[dict[str, Any]], None]] = {"run": _run, "matrix": _matrix}
+def _call(request: dict[str, Any]) -> None:
+    """Call a function of lab7, given as module:name, with the request and the result folder."""
+    module, _, name = request["function"].partition(":")
+    getattr(importlib.import_module(module), name)(request, Path(RESULT_PLACE))
+
+
+KINDS: dict[str, Callable[[dict[str, Any]], None]] = {"run": _run, "matrix": _matrix, "call": _call}
 
 
 def main() -> int:

@@ -194,18 +194,22 @@ class VirtualTime:
             raise EmulationError(
                 f"no results can be kept in {results} ({error.strerror}): name a folder by --results"
             ) from error
-        full_request = {**request, "started": started.isoformat(), "seed": self.seed}
-        words = module_command("experiments.harness.virtual_time.job")
-        kernel_job = self._job(words, {REQUEST: json.dumps(full_request)}, {str(folder.resolve()): RESULT_PLACE})
         try:
-            with Machine(self.kernel, kernel_job) as machine:
-                self._answer(machine, Relay(machine.folder, step, live=False), name, folder)
+            self.call(folder, name, {**request, "started": started.isoformat()}, step)
         except BaseException as error:
             salvage_captures(folder)
             with contextlib.suppress(OSError):
                 mark_failed(folder, str(error) or type(error).__name__)
             raise
         return folder
+
+    def call(self, folder: Path, name: str, request: Mapping[str, Any], step: Step) -> None:
+        """Run a request (see job) with results in `folder`; `name` is its subject in errors. Raises EmulationError."""
+        words = module_command("experiments.harness.virtual_time.job")
+        text = json.dumps({**request, "seed": self.seed})
+        kernel_job = self._job(words, {REQUEST: text}, {str(folder.resolve()): RESULT_PLACE})
+        with Machine(self.kernel, kernel_job) as machine:
+            self._answer(machine, Relay(machine.folder, step, live=False), name, folder)
 
     def _job(self, words: Sequence[str], more: Mapping[str, str], places: Mapping[str, str]) -> Job:
         here = os.getcwd()

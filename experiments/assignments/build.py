@@ -1,0 +1,202 @@
+"""Build of an assignment for a roster: per student a capture, a hand-out and an answer sheet; apart from them the keys.
+
+    out/handouts/s1234567/      to hand out: trace.pcapng, trace.pcap, handout.html, .md, .pdf, answers.yaml
+    out/keys/s1234567/          to keep: key.json, key.html, variant.json
+
+A student's folder is complete once its key.json exists: it is written last, so that a build which was interrupted, by
+kill -9 too, continues with the students that are missing. What exists is not built again.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import shutil
+import struct
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from experiments.assignments import handout
+from experiments.assignments.definition import Assignment, AssignmentError, Key
+from experiments.assignments.recording import CAPTURE_NAME, request_of
+from experiments.assignments.sheet import SHEET_NAME, blank_sheet
+from experiments.assignments.variant import Variant, draw_variant, read_keys
+from experiments.harness.judge.frames import read_capture
+from experiments.harness.results.result import write_atomically
+from experiments.harness.virtual_time.kernel_run import VirtualTime
+
+HANDOUTS, KEYS, KEY_NAME, VARIANT_NAME = "handouts", "keys", "key.json", "variant.json"
+ROSTER_MAX = 5_000
+_STUDENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}\Z")
+# Columns of a roster that have the student's id, in the exports of Canvas, Moodle and Gradescope, and in plain files.
+ID_COLUMNS = ("student", "id", "sis login id", "sis user id", "username", "id number", "sid", "email", "email address")
+_PCAP_HEADER = struct.Struct("<IHHiIII")
+_PCAP_RECORD = struct.Struct("<IIII")
+# Magic number of a pcap file with nanoseconds; version 2.4; LINKTYPE_ETHERNET.
+_PCAP_NS, _SNAP_LENGTH, _ETHERNET = 0xA1B23C4D, 262_144, 1
+
+Step = Callable[[str, float], None]
+
+
+class RosterError(ValueError):
+    """The roster cannot be read; the message is one sentence with the line."""
+
+
+@dataclass(frozen=True)
+class Built:
+    """The result for one student: whether it was built now, and the sentence of a failure."""
+
+    student: str
+    built: bool
+    error: str = ""
+
+
+def read_roster(path: Path) -> list[str]:
+    """Return the students of a roster in CSV: of the first known column (see ID_COLUMNS), or of its only one.
+
+    Raises RosterError.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            rows = [row for row in csv.reader(stream) if any(cell.strip() for cell in row)]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise RosterError(f"{path.name} cannot be read as CSV in UTF-8 ({error})") from error
+    if not rows:
+        raise RosterError(f"{path.name} is empty: give a CSV file with a column `student`")
+    names = [cell.strip().casefold() for cell in rows[0]]
+    column = next((names.index(name) for name in ID_COLUMNS if name in names), None)
+    if column is None and len(names) > 1:
+        raise RosterError(f"{path.name}, line 1: no column of {', '.join(ID_COLUMNS)}")
+    found: dict[str, int] = {}
+    for line, row in enumerate(rows[1:] if column is not None else rows, start=2 if column is not None else 1):
+        student = row[column or 0].strip() if len(row) > (column or 0) else ""
+        if not _STUDENT.match(student):
+            raise RosterError(f"{path.name}, line {line}: {student!r} is no student id (letters, digits and ._@+-)")
+        if student in found:
+            raise RosterError(f"{path.name}, line {line}: {student} stands in line {found[student]} already")
+        found[student] = line
+    if len(found) > ROSTER_MAX:
+        raise RosterError(f"{path.name} has {len(found)} students, at most {ROSTER_MAX} are possible")
+    return list(found)
+
+
+def build(
+    assignment: Assignment,
+    called: str,
+    students: Sequence[str],
+    secret: bytes,
+    out: Path,
+    virtual: VirtualTime,
+    jobs: int,
+    step: Step,
+) -> list[Built]:
+    """Build for all students, `jobs` at a time; `called` is the name or folder of the assignment.
+
+    A student's failure is told in the result and costs only that student. Raises AssignmentError, SecretError.
+    """
+    variants = [draw_variant(assignment, secret, student) for student in students]
+    _require_same_build(assignment, variants, out)
+    done = 0
+
+    def one(variant: Variant) -> Built:
+        nonlocal done
+        try:
+            built = build_student(variant, called, out, virtual)
+            found = Built(variant.student, built)
+        except Exception as error:
+            virtual_stopped = virtual.stopped.is_set()
+            found = Built(variant.student, False, "stopped" if virtual_stopped else str(error) or type(error).__name__)
+        done += 1
+        step(f"{done} of {len(variants)}", done / len(variants))
+        return found
+
+    with ThreadPoolExecutor(jobs) as pool:
+        try:
+            return list(pool.map(one, variants))
+        except BaseException:
+            virtual.stopped.set()
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _require_same_build(assignment: Assignment, variants: Iterable[Variant], out: Path) -> None:
+    """Require that folders which exist are of the same secret and assignment. Raises AssignmentError."""
+    for variant in variants:
+        path = out / KEYS / variant.student / VARIANT_NAME
+        if path.exists() and json.loads(path.read_text())["values"] != variant.values:
+            raise AssignmentError(
+                f"{out} has another build of {assignment.name} (another secret or version): give another folder by -o"
+            )
+
+
+def build_student(variant: Variant, called: str, out: Path, virtual: VirtualTime) -> bool:
+    """Build one student's folders unless they are complete; return whether they were built now."""
+    given, kept = out / HANDOUTS / variant.student, out / KEYS / variant.student
+    if (kept / KEY_NAME).exists() and (given / SHEET_NAME).exists():
+        return False
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".build-", dir=out) as text:
+        work = Path(text)
+        record(variant, called, work, virtual)
+        keys = read_keys(variant, work / CAPTURE_NAME)
+        write_handout(variant, keys, work)
+        work.chmod(0o755)
+        given.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(given, ignore_errors=True)
+        shutil.copytree(work, given)
+    write_key(variant, keys, kept)
+    return True
+
+
+def record(variant: Variant, called: str, folder: Path, virtual: VirtualTime) -> None:
+    """Record the capture of a variant into a folder. Raises EmulationError."""
+    request = request_of(variant.assignment, called, variant.values, variant.seed)
+    request |= {"kind": "call", "function": "experiments.assignments.recording:record"}
+    seeded = replace(virtual, seed=variant.seed)
+    seeded.call(folder, f"the capture of {variant.student}", request, lambda _what, _share: None)
+
+
+def write_handout(variant: Variant, keys: Mapping[str, Key], folder: Path) -> None:
+    """Write what a student gets, beside the capture, into a folder."""
+    forms = {name: key.answer.form() for name, key in keys.items()}
+    markdown = handout.handout_markdown(variant, forms)
+    (folder / "handout.md").write_text(markdown, encoding="utf-8")
+    (folder / "handout.html").write_text(handout.to_html(variant.assignment.title, markdown), encoding="utf-8")
+    handout.write_pdf(folder / "handout.pdf", variant.assignment.title, markdown)
+    ordered = {question.id: forms[question.id] for question in variant.assignment.questions}
+    (folder / SHEET_NAME).write_text(blank_sheet(variant.assignment.name, variant.student, ordered), encoding="utf-8")
+    write_pcap(folder / CAPTURE_NAME, folder / "trace.pcap")
+
+
+def write_key(variant: Variant, keys: Mapping[str, Key], folder: Path) -> None:
+    """Write the key of a student; key.json last, as the mark of a complete build."""
+    folder.mkdir(parents=True, exist_ok=True)
+    markdown = handout.key_markdown(variant, keys)
+    (folder / "key.html").write_text(handout.to_html(f"Key: {variant.assignment.title}", markdown), encoding="utf-8")
+    values = {"student": variant.student, "assignment": variant.assignment.name, "values": variant.values}
+    (folder / VARIANT_NAME).write_text(_json(values), encoding="utf-8")
+    answers = {
+        name: {"answer": key.answer.shown(), "form": key.answer.form(), "frames": list(key.frames)}
+        for name, key in keys.items()
+    }
+    write_atomically(folder / KEY_NAME, _json({**values, "answers": answers}))
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
+
+
+def write_pcap(source: Path, target: Path) -> None:
+    """Write the frames of a pcapng file as pcap with nanoseconds, which has no interface names."""
+    frames = read_capture(source).frames
+    with target.open("wb") as stream:
+        stream.write(_PCAP_HEADER.pack(_PCAP_NS, 2, 4, 0, 0, _SNAP_LENGTH, _ETHERNET))
+        for frame in frames:
+            seconds, nanoseconds = divmod(frame.time_ns, 1_000_000_000)
+            stream.write(_PCAP_RECORD.pack(seconds, nanoseconds, len(frame.data), frame.wire_length))
+            stream.write(frame.data)

@@ -1,0 +1,90 @@
+"""View of a student's capture for question functions: its frames and, by protocol, its messages.
+
+    @question(points=2, filter="http.request")
+    def q3(seen: CaptureView) -> Key:
+        requests = [exchange.request for exchange in seen.http]
+        return Key(Number(len(requests)), tuple(request.frames[0] for request in requests), "...")
+
+Each reader is that of the judge of its protocol, at the view's interface; messages carry their frame numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from experiments.dns.wire.traffic import DnsTraffic, dns_exchanges
+from experiments.ftp.wire.sessions import FtpTraffic, ftp_traffic
+from experiments.harness.judge.frames import CaptureFile, Connection, Frame, connections
+from experiments.http.wire.http1 import Exchange
+from experiments.http.wire.page_load import PageLoad, page_load
+from experiments.mail.wire.imap import ImapTraffic, imap_traffic
+from experiments.mail.wire.pop3 import Pop3Traffic, pop3_traffic
+from experiments.mail.wire.smtp import SmtpTraffic, smtp_traffic
+
+HTTP_PORTS = (80, 3128, 8080)
+
+
+@dataclass(frozen=True)
+class CaptureView:
+    """A capture at one of its interfaces, and the variant of its student."""
+
+    captured: CaptureFile
+    interface: str
+    variant: Mapping[str, Any]
+
+    def at(self, interface: str) -> CaptureView:
+        """Return the view of another interface."""
+        return CaptureView(self.captured, interface, self.variant)
+
+    @property
+    def frames(self) -> tuple[Frame, ...]:
+        """The frames at the interface."""
+        return self.captured.at(self.interface)
+
+    @cached_property
+    def connections(self) -> list[Connection]:
+        """The TCP connections, in the order of their SYNs."""
+        return connections(self.frames)
+
+    @cached_property
+    def page_load(self) -> PageLoad:
+        """The HTTP connections as one page load, HTTP/1 and HTTP/2."""
+        return page_load(self.captured, self.interface, HTTP_PORTS)
+
+    @cached_property
+    def http(self) -> list[Exchange]:
+        """The HTTP requests with their responses, in the order of the requests."""
+        exchanges = [one for conversation in self.page_load.conversations for one in conversation.exchanges]
+        return sorted(exchanges, key=lambda one: (one.request.first_ns, one.request.frames[0]))
+
+    @cached_property
+    def dns(self) -> DnsTraffic:
+        """The DNS queries with their responses."""
+        return dns_exchanges(self.captured, self.interface)
+
+    @cached_property
+    def ftp(self) -> FtpTraffic:
+        """The FTP sessions with their transfers."""
+        return ftp_traffic(self.captured, self.interface)
+
+    @cached_property
+    def smtp(self) -> SmtpTraffic:
+        """The SMTP sessions with their messages."""
+        return smtp_traffic(self.captured, self.interface)
+
+    @cached_property
+    def pop3(self) -> Pop3Traffic:
+        """The POP3 sessions."""
+        return pop3_traffic(self.captured, self.interface)
+
+    @cached_property
+    def imap(self) -> ImapTraffic:
+        """The IMAP sessions."""
+        return imap_traffic(self.captured, self.interface)
+
+    def time_s(self, frame: int) -> float:
+        """Return the time of a frame since the first frame of the file, in s, as Wireshark shows it by default."""
+        return (self.captured.frames[frame - 1].time_ns - self.captured.frames[0].time_ns) / 1e9

@@ -1,0 +1,191 @@
+"""Assignment definition: the folder of an assignment, its settings, question texts and question functions.
+
+    http_basics/
+        assignment.toml     title, topology, parameters, interfaces of the capture, late rules
+        questions.md.j2     jinja2 template in Markdown: an introduction, then one section `## q1` for each question
+        questions.py        variant(draw), record(lab), and one function decorated with @question for each section
+
+`variant` returns all that differs between students, `record` produces the traffic of a student's capture in virtual
+time, and a question function returns the `Key` that it reads from that capture.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import re
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from experiments.assignments.answers import Answer
+from topologies.emulation import user_module
+
+if TYPE_CHECKING:
+    from experiments.assignments.draw import Draw
+
+SETTINGS_NAME, TEMPLATE_NAME, QUESTIONS_NAME = "assignment.toml", "questions.md.j2", "questions.py"
+CATALOGUE = Path(__file__).resolve().parent / "catalogue"
+_SECTION = re.compile(r"^## (q\w+)[^\n]*\n", re.MULTILINE)
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}\Z")
+_SETTINGS: Mapping[str, type] = {
+    "name": str, "title": str, "topology": str, "parameters": dict, "interfaces": list, "late": dict, "links": str,
+}  # fmt: skip
+
+
+class AssignmentError(ValueError):
+    """An assignment's folder is invalid; the message is one sentence with the file."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """The true answer to a question: the answer, the frames that show it, and an explanation in Markdown."""
+
+    answer: Answer
+    frames: tuple[int, ...] = ()
+    explanation: str = ""
+
+
+@dataclass(frozen=True)
+class Late:
+    """Late rules: the share of the points lost for each day begun after the deadline, and the most days."""
+
+    per_day: float = 0.0
+    days: int = 0
+
+
+QuestionFunction = Callable[[Any], Key]
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question: its id, its points, a Wireshark display filter that leads to it, a hint, and its key function."""
+
+    id: str
+    points: float
+    filter: str
+    hint: str
+    key: QuestionFunction
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """An assignment that was loaded from its folder."""
+
+    name: str
+    title: str
+    topology: str
+    parameters: Mapping[str, Any]
+    interfaces: tuple[str, ...]
+    late: Late
+    folder: Path
+    template: str
+    questions: tuple[Question, ...]
+    variant: Callable[[Draw], dict[str, Any]]
+    record: Callable[[Any], None]
+    ipv6: bool = False
+    module: ModuleType | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def points(self) -> float:
+        """The points of all questions."""
+        return sum(question.points for question in self.questions)
+
+
+def question(points: float = 1, filter: str = "", hint: str = "") -> Callable[[QuestionFunction], QuestionFunction]:
+    """Mark the key function of the question named as the function.
+
+    filter: a Wireshark display filter that leads to the answer; hint: a sentence for `lab7 assignment check`.
+    """
+
+    def mark(function: QuestionFunction) -> QuestionFunction:
+        function.question = Question(function.__name__, points, filter, hint, function)  # type: ignore[attr-defined]
+        return function
+
+    return mark
+
+
+def catalogue() -> dict[str, str]:
+    """Return the assignments that come with lab7: title by name, in alphabetical order."""
+    found = (_settings(CATALOGUE / info.name) for info in pkgutil.iter_modules([str(CATALOGUE)]) if info.ispkg)
+    return {settings["name"]: settings["title"] for settings in sorted(found, key=lambda one: str(one["name"]))}
+
+
+def find_assignment(name: str) -> Assignment:
+    """Return an assignment of the catalogue, or from a folder (`./my-assignment`). Raises AssignmentError."""
+    if "/" in name or name.startswith("."):
+        folder = Path(name)
+        if not (folder / SETTINGS_NAME).is_file():
+            raise AssignmentError(f"{name} has no {SETTINGS_NAME}: make a folder by `lab7 assignment new NAME`")
+        return load_assignment(folder, user_module.load(str(folder / QUESTIONS_NAME), "defines the questions"))
+    folder = CATALOGUE / name.replace("-", "_")
+    if not _NAME.match(name) or not folder.is_dir():
+        known = ", ".join(catalogue())
+        raise AssignmentError(f"there is no assignment {name!r}: there are {known}; the path of a folder has a slash")
+    return load_assignment(
+        folder, importlib.import_module(f"{__package__}.catalogue.{folder.name}.{Path(QUESTIONS_NAME).stem}")
+    )
+
+
+def load_assignment(folder: Path, module: ModuleType) -> Assignment:
+    """Return the assignment of a folder whose questions.py is loaded. Raises AssignmentError."""
+    settings = _settings(folder)
+    try:
+        template = (folder / TEMPLATE_NAME).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise AssignmentError(f"{folder.name}/{TEMPLATE_NAME} cannot be read ({error})") from error
+    questions = tuple(_questions(module))
+    sections = _SECTION.findall(template)
+    names = [one.id for one in questions]
+    if sorted(sections) != sorted(names) or len(set(sections)) != len(sections):
+        lacking = ", ".join(sorted(set(sections) ^ set(names))) or "a section stands twice"
+        raise AssignmentError(
+            f"{folder.name}: {TEMPLATE_NAME} and {QUESTIONS_NAME} have different questions: {lacking}"
+        )
+    for name in ("variant", "record"):
+        if not callable(getattr(module, name, None)):
+            raise AssignmentError(f"{folder.name}/{QUESTIONS_NAME} defines no function {name}")
+    late = settings.get("late", {})
+    return Assignment(
+        name=settings["name"],
+        title=settings["title"],
+        topology=settings["topology"],
+        parameters=settings.get("parameters", {}),
+        interfaces=tuple(settings["interfaces"]),
+        late=Late(float(late.get("per_day", 0)), int(late.get("days", 0))),
+        folder=folder,
+        template=template,
+        questions=tuple(sorted(questions, key=lambda one: sections.index(one.id))),
+        variant=module.variant,
+        record=module.record,
+        ipv6=bool(settings.get("ipv6", False)),
+        module=module,
+    )
+
+
+def _settings(folder: Path) -> dict[str, Any]:
+    place = f"{folder.name}/{SETTINGS_NAME}"
+    try:
+        settings = tomllib.loads((folder / SETTINGS_NAME).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise AssignmentError(f"{place} cannot be read ({error})") from error
+    for name in ("name", "title", "topology", "interfaces"):
+        if name not in settings:
+            raise AssignmentError(f"{place} has no {name}")
+    for name, value in settings.items():
+        if name in _SETTINGS and not isinstance(value, _SETTINGS[name]):
+            raise AssignmentError(f"{place}: {name} must be of type {_SETTINGS[name].__name__}")
+        if name not in _SETTINGS and name != "ipv6":
+            raise AssignmentError(f"{place}: unknown setting {name}: there are {', '.join(_SETTINGS)}, ipv6")
+    if not _NAME.match(settings["name"]):
+        raise AssignmentError(f"{place}: the name {settings['name']!r} must be of a-z, 0-9 and hyphens")
+    return settings
+
+
+def _questions(module: ModuleType) -> Iterator[Question]:
+    for value in vars(module).values():
+        if isinstance(found := getattr(value, "question", None), Question):
+            yield found

@@ -1,0 +1,102 @@
+"""Hand-out and answer key of a student: Markdown by jinja2, HTML by markdown-it, and PDF by fpdf2.
+
+The same variant gives the same octets: no date, no path and no version of a program is written.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined, TemplateError
+from markdown_it import MarkdownIt
+
+from experiments.assignments.definition import Assignment, AssignmentError, Key, Question
+from experiments.assignments.variant import Variant
+from experiments.harness.template_engine import render
+
+_HEADING = re.compile(r"^## (q\w+)[^\n]*$", re.MULTILINE)
+# Creation date in the PDF: the same in every build.
+PDF_DATE = datetime(2030, 1, 1, tzinfo=UTC)
+
+
+def handout_markdown(variant: Variant, forms: Mapping[str, str]) -> str:
+    """Return the hand-out of a student in Markdown; `forms`: expected form of the answer by question."""
+    assignment = variant.assignment
+    by_id = {question.id: question for question in assignment.questions}
+    text = _HEADING.sub(lambda found: _heading(assignment, by_id[found[1]]), _rendered(variant))
+    for name, form in forms.items():
+        text = text.replace(f"<!-- form of {name} -->", f"*Answer {name}: {form}.*")
+    head = (
+        f"# {assignment.title}\n\n"
+        f"Student **{variant.student}**, {assignment.points:g} points in {len(assignment.questions)} questions. "
+        f"Write your answers into `answers.yaml`, and check them by `lab7 assignment check answers.yaml`.\n\n"
+    )
+    return head + text.strip() + "\n"
+
+
+def _heading(assignment: Assignment, question: Question) -> str:
+    number = assignment.questions.index(question) + 1
+    points = f"{question.points:g} point{'s' if question.points != 1 else ''}"
+    return f"## {number}. ({question.id}, {points})\n\n<!-- form of {question.id} -->\n"
+
+
+def _rendered(variant: Variant) -> str:
+    environment = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    try:
+        return environment.from_string(variant.assignment.template).render(**variant.values)
+    except TemplateError as error:
+        raise AssignmentError(f"{variant.assignment.name}: the question template fails ({error})") from error
+
+
+def key_markdown(variant: Variant, keys: Mapping[str, Key]) -> str:
+    """Return the answer key of a student in Markdown, with explanation, frames and display filter of each question."""
+    assignment = variant.assignment
+    parts = [f"# Key: {assignment.title}\n\nStudent **{variant.student}**\n"]
+    for number, question in enumerate(assignment.questions, 1):
+        key = keys[question.id]
+        frames = ", ".join(map(str, key.frames)) or "none"
+        found = [f"## {number}. ({question.id}, {question.points:g} points)", f"Answer: **{key.answer.shown()}**"]
+        found += [key.explanation] if key.explanation else []
+        found += [f"Frames: {frames}", f"Display filter: `{display_filter(question, key)}`"]
+        parts.append("\n\n".join(found) + "\n")
+    return "\n".join(parts)
+
+
+def display_filter(question: Question, key: Key) -> str:
+    """Return the Wireshark display filter of a question, or that of its frames."""
+    return question.filter or " || ".join(f"frame.number == {number}" for number in key.frames[:12])
+
+
+def to_html(title: str, markdown: str) -> str:
+    """Return a self-contained HTML page of Markdown text; raw HTML in the text is escaped."""
+    body = MarkdownIt("commonmark", {"html": False}).enable("table").render(_without_comments(markdown))
+    return render("handout.html.j2", title=title, body=body)
+
+
+def write_pdf(path: Path, title: str, markdown: str) -> bool:
+    """Write a PDF of Markdown text; return False if fpdf2 (the extra `handouts`) is not installed."""
+    try:
+        from fpdf import FPDF
+        from fpdf.fonts import FontFace
+    except ImportError:
+        return False
+    document: Any = FPDF(format="A4")
+    document.set_creation_date(PDF_DATE)
+    document.set_title(title)
+    document.set_margin(20)
+    document.add_page()
+    document.set_font("helvetica", size=11)
+    body = MarkdownIt("commonmark", {"html": False}).enable("table").render(_without_comments(markdown))
+    # The core fonts of PDF have the characters of Windows-1252 only.
+    printable = body.encode("cp1252", "xmlcharrefreplace").decode("cp1252")
+    document.write_html(printable, tag_styles={"code": FontFace(family="courier", size_pt=10)})
+    path.write_bytes(bytes(document.output()))
+    return True
+
+
+def _without_comments(markdown: str) -> str:
+    return re.sub(r"<!--.*?-->\n?", "", markdown, flags=re.DOTALL)

@@ -1,0 +1,64 @@
+"""Variant of a student: the drawn values, and the answer key read from the recorded capture."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from experiments.assignments.capture_view import CaptureView
+from experiments.assignments.definition import Assignment, AssignmentError, Key
+from experiments.assignments.draw import Draw
+from experiments.harness.judge.frames import read_capture
+
+
+@dataclass(frozen=True)
+class Variant:
+    """The values of one student in an assignment; `values` has the nonce of the capture as well."""
+
+    assignment: Assignment
+    student: str
+    seed: int
+    values: Mapping[str, Any]
+
+    @property
+    def nonce(self) -> str:
+        """The mark of the student's capture."""
+        return str(self.values["nonce"])
+
+
+def draw_variant(assignment: Assignment, secret: bytes, student: str) -> Variant:
+    """Draw the variant of a student. Raises AssignmentError if it has values that JSON has not, SecretError."""
+    draw = Draw(secret, assignment.name, student)
+    values = {**assignment.variant(draw), "nonce": draw.nonce}
+    try:
+        # The kernel gets the values as JSON: a tuple would come back as a list there, and not here.
+        values = json.loads(json.dumps(values))
+    except TypeError as error:
+        raise AssignmentError(f"{assignment.name}: the variant has a value that JSON has not ({error})") from error
+    return Variant(assignment, student, draw.seed, values)
+
+
+def read_keys(variant: Variant, capture: Path) -> dict[str, Key]:
+    """Compute the answer key of a variant from its capture, by question. Raises AssignmentError, CaptureReadError."""
+    captured = read_capture(capture)
+    interface = variant.assignment.interfaces[0].partition(":")[0]
+    view = CaptureView(captured, interface, variant.values)
+    keys: dict[str, Key] = {}
+    for question in variant.assignment.questions:
+        try:
+            keys[question.id] = question.key(view)
+        except Exception as error:
+            raise AssignmentError(
+                f"{variant.assignment.name}, {question.id}: no key from the capture of {variant.student} "
+                f"({type(error).__name__}: {error})"
+            ) from error
+    return keys
+
+
+def has_nonce(capture: Path, nonce: str) -> bool:
+    """Return whether the octets of a capture file contain a nonce; its packets are searched, not its options."""
+    mark = nonce.encode()
+    return any(mark in frame.data for frame in read_capture(capture).frames)
