@@ -1,0 +1,203 @@
+"""Grading of answer sheets: scores, feedback, and what makes a sheet suspect.
+
+A submission is a folder named as the student, or `answers.yaml` files named `STUDENT-answers.yaml` or `STUDENT.yaml` (as
+learning platforms export them). Grading reads the keys of the build and needs neither the network nor virtual time. One
+broken submission costs only itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from experiments.assignments.answers import AnswerError, Given
+from experiments.assignments.build import KEY_NAME, KEYS
+from experiments.assignments.definition import Assignment, Key
+from experiments.assignments.handout import display_filter
+from experiments.assignments.sheet import SHEET_NAME, Sheet, SheetError, read_sheet
+from experiments.assignments.variant import draw_variant, read_keys
+
+SUBMISSIONS_MAX = 20_000
+# A sheet whose answers are right for another student in this share of the questions that differ is marked as a copy.
+COPY_SHARE = 0.6
+_EXPORT = re.compile(r"(?P<student>[A-Za-z0-9][A-Za-z0-9.@+]*?)[-_ ].*answers.*\.ya?ml\Z|(?P<plain>[^/]+)\.ya?ml\Z")
+
+
+@dataclass(frozen=True)
+class QuestionGrade:
+    """The grade of one question: points earned and possible, the answer as given, and the feedback."""
+
+    question: str
+    earned: float
+    possible: float
+    given: str
+    feedback: str
+
+
+@dataclass(frozen=True)
+class Grade:
+    """The grade of one submission; `problem` is the sentence of a sheet that could not be graded, `flags` suspicions.
+
+    `late_days` counts the days begun after the deadline; `earned` is after its deduction.
+    """
+
+    student: str
+    earned: float
+    possible: float
+    questions: tuple[QuestionGrade, ...] = ()
+    problem: str = ""
+    flags: tuple[str, ...] = ()
+    late_days: int = 0
+
+    @property
+    def graded(self) -> bool:
+        """True if the sheet was graded; a sheet that cannot be read is not a 0."""
+        return not self.problem
+
+
+@dataclass(frozen=True)
+class KeyStore:
+    """The keys of a build by student, read from its captures at first use."""
+
+    assignment: Assignment
+    secret: bytes
+    out: Path
+    _keys: dict[str, dict[str, Key]] = field(default_factory=dict)
+
+    @property
+    def students(self) -> list[str]:
+        """The students whose build is complete."""
+        return sorted(path.parent.name for path in (self.out / KEYS).glob(f"*/{KEY_NAME}"))
+
+    def of(self, student: str) -> dict[str, Key]:
+        """Return the key of a student, derived from the secret and the student's capture. Raises KeyError without one."""
+        if student not in self._keys:
+            capture = self.out / "handouts" / student / "trace.pcapng"
+            if not capture.is_file() or not (self.out / KEYS / student / KEY_NAME).is_file():
+                raise KeyError(student)
+            self._keys[student] = read_keys(draw_variant(self.assignment, self.secret, student), capture)
+        return self._keys[student]
+
+
+def find_submissions(folder: Path) -> dict[str, Path]:
+    """Return the answer sheets below a folder by student; of several the one that was modified last."""
+    found: dict[str, Path] = {}
+    for path in sorted(folder.rglob("*.y*ml"), key=lambda one: one.stat().st_mtime)[-SUBMISSIONS_MAX:]:
+        student = _student_of(path, folder)
+        if student:
+            found[student] = path
+    return found
+
+
+def _student_of(path: Path, folder: Path) -> str:
+    if path.name == SHEET_NAME and path.parent != folder:
+        return path.relative_to(folder).parts[0]
+    found = _EXPORT.match(path.name)
+    return (found["student"] or found["plain"]) if found is not None and path.parent == folder else ""
+
+
+def grade_all(keys: KeyStore, submissions: Mapping[str, Path], deadline: datetime | None = None) -> Iterator[Grade]:
+    """Grade submissions in the order of the students; students of the build without one are told as well."""
+    for student in sorted({*submissions, *keys.students}):
+        if student not in submissions:
+            yield Grade(student, 0, keys.assignment.points, problem="no submission")
+            continue
+        yield grade_file(keys, student, submissions[student], deadline)
+
+
+def grade_file(keys: KeyStore, student: str, path: Path, deadline: datetime | None = None) -> Grade:
+    """Grade the sheet of a student."""
+    possible = keys.assignment.points
+    try:
+        sheet = read_sheet(path)
+        key = keys.of(student)
+    except SheetError as error:
+        return Grade(student, 0, possible, problem=str(error))
+    except KeyError:
+        return Grade(student, 0, possible, problem=f"{student} is not on the roster of this build")
+    if sheet.assignment != keys.assignment.name:
+        problem = f"the sheet is of the assignment {sheet.assignment}, not {keys.assignment.name}"
+        return Grade(student, 0, possible, problem=problem)
+    flags = _flags(keys, student, sheet)
+    questions = tuple(grade_question(keys.assignment, name, key[name], sheet.answers.get(name)) for name in key)
+    late = _late_days(path, deadline)
+    earned = sum(one.earned for one in questions) * _late_factor(keys.assignment, late)
+    return Grade(student, round(earned, 3), possible, questions, flags=flags, late_days=late)
+
+
+def grade_question(assignment: Assignment, name: str, key: Key, given: Given) -> QuestionGrade:
+    """Grade one answer; None is no answer."""
+    question = next(one for one in assignment.questions if one.id == name)
+    shown = "" if given is None else str(given)
+    if given is None:
+        return QuestionGrade(name, 0, question.points, shown, f"no answer; {_explained(assignment, name, key)}")
+    try:
+        share = key.answer.score(given)
+    except AnswerError as error:
+        feedback = f"not understood ({error}); {_explained(assignment, name, key)}"
+        return QuestionGrade(name, 0, question.points, shown[:200], feedback)
+    earned = round(share * question.points, 3)
+    word = "correct" if share == 1 else "partly correct" if share > 0 else "wrong"
+    feedback = word if share == 1 else f"{word}; {_explained(assignment, name, key)}"
+    return QuestionGrade(name, earned, question.points, shown[:200], feedback)
+
+
+def _explained(assignment: Assignment, name: str, key: Key) -> str:
+    question = next(one for one in assignment.questions if one.id == name)
+    return f"correct: {key.answer.shown()}. {key.explanation} (filter: {display_filter(question, key)})"
+
+
+def _flags(keys: KeyStore, student: str, sheet: Sheet) -> tuple[str, ...]:
+    """Return what is suspicious: a sheet of another student, or answers that are another student's."""
+    flags = []
+    if sheet.student != student:
+        flags.append(f"the sheet was given to {sheet.student}")
+    own = keys.of(student)
+    if sum(_right(own[name], given) for name, given in sheet.answers.items() if name in own) == len(own):
+        return tuple(flags)
+    for other in keys.students:
+        if other != student and _is_copy(own, keys.of(other), sheet):
+            flags.append(f"the answers are those of {other}")
+    return tuple(flags)
+
+
+def _is_copy(own: Mapping[str, Key], other: Mapping[str, Key], sheet: Sheet) -> bool:
+    """Return whether the answers fit another student's key where the two keys differ."""
+    differ = [name for name in own if name in other and own[name].answer.shown() != other[name].answer.shown()]
+    telling = [name for name in differ if name in sheet.answers]
+    theirs = sum(_right(other[name], sheet.answers[name]) for name in telling)
+    mine = sum(_right(own[name], sheet.answers[name]) for name in telling)
+    return len(telling) >= 3 and theirs >= COPY_SHARE * len(telling) and theirs > mine
+
+
+def _right(key: Key, given: Given) -> bool:
+    try:
+        return key.answer.score(given) == 1
+    except AnswerError:
+        return False
+
+
+def _late_days(path: Path, deadline: datetime | None) -> int:
+    if deadline is None:
+        return 0
+    over_s = path.stat().st_mtime - deadline.timestamp()
+    return max(0, -int(-over_s // 86_400)) if over_s > 0 else 0
+
+
+def _late_factor(assignment: Assignment, days: int) -> float:
+    if days == 0:
+        return 1.0
+    return 0.0 if days > assignment.late.days else max(0.0, 1 - assignment.late.per_day * days)
+
+
+def check_sheet(assignment: Assignment, sheet: Sheet, forms: Sequence[str] = ()) -> list[str]:
+    """Return what a student may know before handing in: unanswered and unknown questions."""
+    known = [question.id for question in assignment.questions]
+    notes = [f"{name}: no answer yet" for name in known if name not in sheet.answers]
+    notes += [f"{name}: there is no such question" for name in sheet.answers if name not in known]
+    if sheet.assignment != assignment.name:
+        notes.insert(0, f"this is a sheet of {sheet.assignment}, not of {assignment.name}")
+    return [*forms, *notes]

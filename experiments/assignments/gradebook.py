@@ -1,0 +1,143 @@
+"""Gradebook files: CSV for Canvas and Moodle, Gradescope's results.json, JUnit XML, and feedback pages per student."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import xml.etree.ElementTree as ET
+from collections.abc import Sequence
+from typing import Any
+
+from experiments.assignments.definition import Assignment
+from experiments.assignments.grade import Grade
+
+# Cells that a spreadsheet would run as a formula get an apostrophe in front (CSV injection).
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def csv_text(assignment: Assignment, grades: Sequence[Grade]) -> str:
+    """Return all grades as CSV: one row per student, one column per question."""
+    questions = [question.id for question in assignment.questions]
+    rows: list[list[str]] = [["student", "earned", "possible", "late_days", *questions, "problem", "flags"]]
+    for grade in grades:
+        earned = {one.question: _number(one.earned) for one in grade.questions}
+        total = _number(grade.earned) if grade.graded else ""
+        cells = [earned.get(name, "") for name in questions]
+        end = [grade.problem, "; ".join(grade.flags)]
+        rows.append([grade.student, total, _number(grade.possible), str(grade.late_days), *cells, *end])
+    return _csv(rows)
+
+
+def canvas_csv(assignment: Assignment, grades: Sequence[Grade]) -> str:
+    """Return the CSV that Canvas imports: its five columns for a student, and one for the assignment.
+
+    Canvas Instructor Guide, "How do I import grades in the Gradebook": Student, ID, SIS User ID, SIS Login ID, Section.
+    """
+    rows = [
+        ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", assignment.title],
+        ["    Points Possible", "", "", "", "", _number(assignment.points)],
+        *(["", "", "", grade.student, "", _number(grade.earned)] for grade in grades if grade.graded),
+    ]
+    return _csv(rows)
+
+
+def moodle_csv(assignment: Assignment, grades: Sequence[Grade]) -> str:
+    """Return the CSV that Moodle's grade import maps: username, grade, and feedback."""
+    rows = [["username", assignment.title, "feedback"]]
+    for grade in grades:
+        if grade.graded:
+            feedback = " | ".join(f"{one.question}: {one.feedback}" for one in grade.questions)
+            rows.append([grade.student, _number(grade.earned), feedback])
+    return _csv(rows)
+
+
+def gradescope_results(grade: Grade, show: bool = True) -> dict[str, Any]:
+    """Return Gradescope's results.json for one submission (Gradescope, "Autograder Specifications: Output Format").
+
+    A submission that could not be graded has no score: Gradescope then shows that the autograder failed.
+    """
+    visibility = "visible" if show else "after_published"
+    tests = [
+        {
+            "name": one.question,
+            "score": one.earned,
+            "max_score": one.possible,
+            "status": "passed" if one.earned == one.possible else "failed",
+            "output": one.feedback,
+            "output_format": "text",
+            "visibility": visibility,
+            "tags": ["lab7"],
+        }
+        for one in grade.questions
+    ]
+    results: dict[str, Any] = {
+        "output": grade.problem or "; ".join(grade.flags),
+        "output_format": "text",
+        "visibility": "visible",
+        "stdout_visibility": "hidden",
+        "tests": tests,
+    }
+    return {**results, "score": grade.earned, "max_score": grade.possible} if grade.graded else results
+
+
+def junit_xml(assignment: Assignment, grades: Sequence[Grade]) -> str:
+    """Return the grades as JUnit XML: a suite per student, a case per question; a sheet that is not graded is an error."""
+    root = ET.Element("testsuites", name=assignment.name)
+    for grade in grades:
+        failures = sum(one.earned < one.possible for one in grade.questions)
+        suite = ET.SubElement(
+            root,
+            "testsuite",
+            name=grade.student,
+            tests=str(len(grade.questions)),
+            failures=str(failures),
+            errors=str(int(not grade.graded)),
+        )
+        if grade.problem:
+            case = ET.SubElement(suite, "testcase", name="sheet", classname=assignment.name)
+            ET.SubElement(case, "error", message=_printable(grade.problem))
+        for one in grade.questions:
+            case = ET.SubElement(suite, "testcase", name=one.question, classname=assignment.name)
+            if one.earned < one.possible:
+                message = f"{one.earned:g} of {one.possible:g} points"
+                ET.SubElement(case, "failure", message=message).text = _printable(one.feedback)
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
+
+
+def json_text(grades: Sequence[Grade]) -> str:
+    """Return all grades with their feedback as JSON."""
+    data = [
+        {
+            "student": grade.student,
+            "graded": grade.graded,
+            "earned": grade.earned if grade.graded else None,
+            "possible": grade.possible,
+            "late_days": grade.late_days,
+            "problem": grade.problem,
+            "flags": list(grade.flags),
+            "questions": [vars(one) for one in grade.questions],
+        }
+        for grade in grades
+    ]
+    return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+
+
+def _csv(rows: Sequence[Sequence[str]]) -> str:
+    output = io.StringIO()
+    csv.writer(output, lineterminator="\n").writerows([[_cell(cell) for cell in row] for row in rows])
+    return output.getvalue()
+
+
+def _cell(text: str) -> str:
+    plain = " ".join(text.split()) if "\n" in text or "\r" in text else text
+    return f"'{plain}" if plain.startswith(_FORMULA) else plain
+
+
+def _number(value: float) -> str:
+    return f"{value:g}"
+
+
+def _printable(text: str) -> str:
+    """Return text without the control characters that XML 1.0 cannot hold (section 2.2)."""
+    return "".join(letter if letter >= " " or letter in "\t\n" else "\ufffd" for letter in text)
