@@ -21,7 +21,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from experiments.assignments.answers import Answer
+from experiments.assignments.answer_types import Answer
 from topologies.emulation import user_module
 
 if TYPE_CHECKING:

@@ -1,8 +1,8 @@
 """Grading of answer sheets: scores, feedback, and what makes a sheet suspect.
 
-A submission is a folder named as the student, or `answers.yaml` files named `STUDENT-answers.yaml` or `STUDENT.yaml` (as
-learning platforms export them). Grading reads the keys of the build and needs neither the network nor virtual time. One
-broken submission costs only itself.
+A submission is a folder named as the student with `answers.yaml` in it, or a file `STUDENT-answers.yaml` or
+`STUDENT.yaml`, as learning platforms export them. Grading reads the captures of the build and needs neither a network
+nor virtual time. One broken submission costs only itself.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from experiments.assignments.answers import AnswerError, Given
+from experiments.assignments.answer_types import AnswerError, Given
 from experiments.assignments.build import KEY_NAME, KEYS
 from experiments.assignments.definition import Assignment, Key
 from experiments.assignments.handout import display_filter
@@ -73,7 +73,7 @@ class KeyStore:
         return sorted(path.parent.name for path in (self.out / KEYS).glob(f"*/{KEY_NAME}"))
 
     def of(self, student: str) -> dict[str, Key]:
-        """Return the key of a student, derived from the secret and the student's capture. Raises KeyError without one."""
+        """Return the key of a student, read from the built capture. Raises KeyError for a student without one."""
         if student not in self._keys:
             capture = self.out / "handouts" / student / "trace.pcapng"
             if not capture.is_file() or not (self.out / KEYS / student / KEY_NAME).is_file():

@@ -5,12 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from experiments.assignments.definition import Assignment
 from experiments.assignments.grade import Grade
+from experiments.assignments.handout import to_html
+from experiments.harness.results.result import write_atomically
 
 # Cells that a spreadsheet would run as a formula get an apostrophe in front (CSV injection).
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -82,7 +86,7 @@ def gradescope_results(grade: Grade, show: bool = True) -> dict[str, Any]:
 
 
 def junit_xml(assignment: Assignment, grades: Sequence[Grade]) -> str:
-    """Return the grades as JUnit XML: a suite per student, a case per question; a sheet that is not graded is an error."""
+    """Return the grades as JUnit XML: a suite per student, a case per question; an ungraded sheet is an error."""
     root = ET.Element("testsuites", name=assignment.name)
     for grade in grades:
         failures = sum(one.earned < one.possible for one in grade.questions)
@@ -141,3 +145,34 @@ def _number(value: float) -> str:
 def _printable(text: str) -> str:
     """Return text without the control characters that XML 1.0 cannot hold (section 2.2)."""
     return "".join(letter if letter >= " " or letter in "\t\n" else "\ufffd" for letter in text)
+
+
+def feedback_markdown(assignment: Assignment, grade: Grade) -> str:
+    """Return the feedback page of a student in Markdown."""
+    total = f"{_number(grade.earned)} of {_number(grade.possible)} points" if grade.graded else "not graded"
+    parts = [f"# {assignment.title}: {total}", f"Student **{grade.student}**"]
+    parts += [f"Not graded: {grade.problem}."] if grade.problem else []
+    for one in grade.questions:
+        given = f"Your answer: `{one.given}`. " if one.given else ""
+        earned = f"{_number(one.earned)} of {_number(one.possible)}"
+        parts.append(f"## {one.question}: {earned}\n\n{given}{one.feedback[:1].upper()}{one.feedback[1:]}")
+    return "\n\n".join(parts) + "\n"
+
+
+def write_all(assignment: Assignment, grades: Sequence[Grade], folder: Path) -> None:
+    """Write gradebooks, and per student the feedback page and Gradescope's results.json, into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in (
+        ("grades.csv", csv_text(assignment, grades)),
+        ("canvas.csv", canvas_csv(assignment, grades)),
+        ("moodle.csv", moodle_csv(assignment, grades)),
+        ("grades.json", json_text(grades)),
+        ("junit.xml", junit_xml(assignment, grades)),
+    ):
+        write_atomically(folder / name, text)
+    for grade in grades:
+        place = folder / "students" / re.sub(r"[^A-Za-z0-9._@+-]", "_", grade.student)
+        place.mkdir(parents=True, exist_ok=True)
+        page = to_html(f"{assignment.title}: {grade.student}", feedback_markdown(assignment, grade))
+        write_atomically(place / "feedback.html", page)
+        write_atomically(place / "results.json", json.dumps(gradescope_results(grade), indent=2) + "\n")

@@ -34,6 +34,11 @@ SHOWN, FAILED, USAGE, CANNOT = 0, 1, 2, 3
 
 # Commands by name: the module (".name": in this package), the function in that module, the line in `lab7 --help`.
 COMMANDS = {
+    "assignment": (
+        "experiments.assignments.cli",
+        "assignment_command",
+        "build, check and grade individual packet-capture assignments",
+    ),
     "claims": (".inspect", "claims_command", "list the claims of the course with their latest verdicts"),
     "doctor": (".inspect", "doctor_command", "check this machine and print a remedy for each missing ability"),
     "exec": (".networks", "exec_command", "run one command in a host of a topology"),

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from experiments.assignments.answers import Frames, Number, Text
+from experiments.assignments.answer_types import Frames, Number, Text
 from experiments.assignments.capture_view import CaptureView
 from experiments.assignments.definition import Key, question
 from experiments.assignments.draw import Draw

@@ -1,0 +1,231 @@
+"""`lab7 assignment`: list, new, build, check, grade."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+import click
+from rich.markup import escape
+
+from experiments.assignments import gradebook
+from experiments.assignments.build import HANDOUTS, KEYS, Built, RosterError, build, read_roster
+from experiments.assignments.definition import Assignment, AssignmentError, catalogue, find_assignment
+from experiments.assignments.draw import SecretError
+from experiments.assignments.grade import Grade, KeyStore, check_sheet, find_submissions, grade_all
+from experiments.assignments.sheet import SheetError, read_sheet
+from experiments.assignments.skeleton import write_skeleton
+from experiments.harness.cli import common
+
+SECRET_BYTES_READ = 4_096
+GRADES_NAME = "grades"
+
+
+@click.group("assignment")
+def assignment_command() -> None:
+    """Packet-capture assignments: individual captures, answer sheets, keys and grades.
+
+    \b
+    openssl rand -hex 32 > secret
+    lab7 assignment build http-basics --roster roster.csv --secret secret -o out
+    lab7 assignment check answers.yaml
+    lab7 assignment grade submissions --assignment http-basics --secret secret --build out
+
+    out/handouts is for the students, out/keys and the secret are not.
+    """
+
+
+def _secret(_context: click.Context, _option: click.Parameter, path: Path) -> bytes:
+    with path.open("rb") as stream:
+        return stream.read(SECRET_BYTES_READ).strip()
+
+
+secret_option = click.option(
+    "--secret",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    required=True,
+    callback=_secret,
+    help="file with the course secret, from which all variants are drawn",
+)
+
+
+def _find(name: str) -> Assignment:
+    try:
+        return find_assignment(name)
+    except AssignmentError as error:
+        raise click.UsageError(str(error)) from error
+
+
+@assignment_command.command("list")
+@common.json_option
+def list_assignments(as_json: bool) -> None:
+    """List the assignments that come with lab7."""
+    found = catalogue()
+    if as_json:
+        common.print_json([{"name": name, "title": title} for name, title in found.items()])
+        return
+    for name, title in found.items():
+        common.out().print(f"[bold]{name}[/]  {escape(title)}")
+
+
+@assignment_command.command("new")
+@click.argument("name")
+@click.option("--folder", type=click.Path(path_type=Path), default=Path(), help="folder in which to make it")
+def new_assignment(name: str, folder: Path) -> None:
+    """Make the folder of a new assignment, with an example that can be built."""
+    try:
+        made = write_skeleton(folder, name)
+    except AssignmentError as error:
+        raise click.UsageError(str(error)) from error
+    click.echo(f"{made}: edit its three files, then `lab7 assignment build ./{made} ...`")
+
+
+@assignment_command.command("build")
+@click.argument("name")
+@click.option(
+    "--roster",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    required=True,
+    help="CSV file with a column `student`",
+)
+@secret_option
+@click.option(
+    "-o", "--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="folder for hand-outs and keys"
+)
+@click.option(
+    "--jobs",
+    type=click.IntRange(1, 64),
+    default=os.cpu_count() or 1,
+    show_default="the processors",
+    help="captures recorded at a time",
+)
+def build_command(name: str, roster: Path, secret: bytes, out: Path, jobs: int) -> None:
+    """Record a capture in virtual time for each student, and write hand-outs, answer sheets and keys.
+
+    A build that was interrupted continues where it stopped. Exits with 1 if a student's part could not be built.
+    """
+    assignment = _find(name)
+    virtual = common.virtual_time("virtual", "auto", True)
+    if virtual is None:
+        raise click.UsageError("assignments are built from outside of the kernel of virtual time")
+    try:
+        students = read_roster(roster)
+        with common.progress(assignment.name) as step:
+            results = build(assignment, name, students, secret, out, virtual, jobs, step)
+    except (RosterError, AssignmentError, SecretError) as error:
+        raise click.UsageError(str(error)) from error
+    _print_built(results, out)
+    if any(one.error for one in results):
+        raise click.exceptions.Exit(common.FAILED)
+
+
+def _print_built(results: Sequence[Built], out: Path) -> None:
+    for one in results:
+        if one.error:
+            click.echo(f"{one.student}: {one.error}", err=True)
+    built, kept = sum(one.built for one in results), sum(not one.built and not one.error for one in results)
+    click.echo(f"{built} built, {kept} were complete: {out / HANDOUTS} for the students, {out / KEYS} for you")
+
+
+@assignment_command.command("check")
+@click.argument("sheet", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--assignment", "name", help="name or folder of the assignment; default: as the sheet says")
+@click.option("--hint", "hints", multiple=True, metavar="QUESTION", help="print the hint for a question (repeatable)")
+def check_command(sheet: Path, name: str | None, hints: tuple[str, ...]) -> None:
+    """Check the form of an answer sheet before it is handed in: syntax, missing answers, and hints.
+
+    Says nothing about the answers themselves. Exits with 1 if an answer is missing.
+    """
+    try:
+        given = read_sheet(sheet)
+    except SheetError as error:
+        raise click.UsageError(str(error)) from error
+    assignment = _find(name or given.assignment)
+    by_id = {question.id: question for question in assignment.questions}
+    for hint in hints:
+        if hint not in by_id:
+            raise click.UsageError(f"{assignment.name} has no question {hint}: it has {', '.join(by_id)}")
+        question = by_id[hint]
+        shown = f" (display filter: {question.filter})" if question.filter else ""
+        click.echo(f"{hint}: {question.hint or 'there is no hint'}{shown}")
+    notes = check_sheet(assignment, given)
+    for note in notes:
+        click.echo(note)
+    answered = sum(question.id in given.answers for question in assignment.questions)
+    click.echo(f"{given.student}: {answered} of {len(assignment.questions)} questions answered")
+    if notes:
+        raise click.exceptions.Exit(common.FAILED)
+
+
+def _deadline(_context: click.Context, _option: click.Parameter, text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        return datetime.fromisoformat(text).astimezone()
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} is no ISO 8601 time, for example 2030-05-01T23:59+02:00") from error
+
+
+@assignment_command.command("grade")
+@click.argument("submissions", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--assignment", "name", required=True, help="name or folder of the assignment")
+@secret_option
+@click.option(
+    "--build",
+    "built",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    required=True,
+    help="folder of the build (-o)",
+)
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="folder for grades; default: SUBMISSIONS/../grades",
+)
+@click.option(
+    "--deadline", callback=_deadline, metavar="TIME", help="ISO 8601; later sheets lose points by the late rules"
+)
+def grade_command(
+    submissions: Path, name: str, secret: bytes, built: Path, out: Path | None, deadline: datetime | None
+) -> None:
+    """Grade a folder of submissions, and write gradebooks and feedback.
+
+    Submissions are folders STUDENT/answers.yaml or files STUDENT.yaml. Writes grades.csv, canvas.csv, moodle.csv,
+    grades.json, junit.xml, and per student a feedback page and Gradescope's results.json.
+    """
+    assignment = _find(name)
+    try:
+        keys = KeyStore(assignment, secret, built)
+        found = find_submissions(submissions)
+        students = {*found, *keys.students}
+        grades: list[Grade] = []
+        with common.progress(assignment.name) as step:
+            for grade in grade_all(keys, found, deadline):
+                grades.append(grade)
+                step(f"{len(grades)} of {len(students)}", len(grades) / max(1, len(students)))
+    except (AssignmentError, SecretError) as error:
+        raise click.UsageError(str(error)) from error
+    place = out or submissions.resolve().parent / GRADES_NAME
+    gradebook.write_all(assignment, grades, place)
+    _print_grades(grades, place)
+
+
+def _print_grades(grades: Sequence[Grade], place: Path) -> None:
+    rows = [
+        [
+            grade.student,
+            f"{grade.earned:g} of {grade.possible:g}" if grade.graded else "not graded",
+            escape("; ".join(filter(None, [grade.problem, *grade.flags, _late(grade)]))),
+        ]
+        for grade in grades
+    ]
+    common.out().print(common.table(["student", "points", "remarks"], rows))
+    click.echo(f"gradebooks and feedback: {place}")
+
+
+def _late(grade: Grade) -> str:
+    return re.sub(r"^1 days", "1 day", f"{grade.late_days} days late") if grade.late_days else ""

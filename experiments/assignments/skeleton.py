@@ -1,0 +1,75 @@
+"""Skeleton of a new assignment: a folder with an example of one question, which can be built as it is."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from experiments.assignments.definition import QUESTIONS_NAME, SETTINGS_NAME, TEMPLATE_NAME, AssignmentError
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}\Z")
+SETTINGS = """\
+name = "{name}"
+title = "{title}"
+# A topology of `lab7 list`, or the path of a file with one; parameters as with --set.
+topology = "web"
+# Hosts at which the capture is taken, each at its first interface.
+interfaces = ["client"]
+
+[parameters]
+bw = 10
+
+[late]
+per_day = 0.1
+days = 5
+"""
+TEMPLATE = """\
+A client has loaded an object from **http://www.example.com/** over a link with some delay. Open `trace.pcapng` in
+Wireshark.
+
+## q1
+What is the round-trip time between client and server, from the SYN to the SYN-ACK?
+"""
+QUESTIONS = '''\
+"""Variant, traffic and keys of the assignment {name}."""
+
+from experiments.assignments.answer_types import Number
+from experiments.assignments.definition import Key, question
+
+
+def variant(draw):
+    """Draw what differs between students; `parameters` go to the topology."""
+    return {{"parameters": {{"delay": f"{{draw.number('delay', 5, 60)}}ms"}}}}
+
+
+def record(lab):
+    """Produce the traffic of the capture: commands in hosts, as one would type them. Send the nonce once."""
+    lab.run("client", ["curl", "-s", "-H", f"X-Course: {{lab.variant['nonce']}}", "http://www.example.com/"])
+
+
+@question(points=2, filter="tcp.flags.syn == 1", hint="Subtract the times of two frames.")
+def q1(seen):
+    """Return the key of q1 from the student's capture."""
+    first = seen.connections[0]
+    rtt_s = (first.from_server.syn.time_ns - first.syn.time_ns) / 1e9
+    frames = (first.syn.frame, first.from_server.syn.frame)
+    return Key(Number(rtt_s, "time", "ms", tolerance=0.02), frames, f"{{rtt_s * 1e3:.3f}} ms between frames {{frames}}.")
+'''
+
+
+def write_skeleton(parent: Path, name: str) -> Path:
+    """Write the folder of a new assignment; return its path. Raises AssignmentError."""
+    if not _NAME.match(name):
+        raise AssignmentError(f"the name {name!r} must be of a-z, 0-9 and hyphens, for example dns-caching")
+    folder = parent / name
+    values = {"name": name, "title": name.replace("-", " ").capitalize()}
+    try:
+        folder.mkdir(parents=True)
+        (folder / SETTINGS_NAME).write_text(SETTINGS.format(**values), encoding="utf-8")
+        (folder / TEMPLATE_NAME).write_text(TEMPLATE, encoding="utf-8")
+        (folder / QUESTIONS_NAME).write_text(QUESTIONS.format(**values), encoding="utf-8")
+    except FileExistsError as error:
+        raise AssignmentError(f"{folder} exists: give another name") from error
+    except OSError as error:
+        raise AssignmentError(f"{folder} cannot be made ({error.strerror})") from error
+    return folder

@@ -1,0 +1,106 @@
+"""Build of assignments in virtual time: equal octets in two builds, keys that agree with tshark, and resumption."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from experiments.assignments.build import build
+from experiments.assignments.definition import find_assignment
+from experiments.assignments.grade import KeyStore, find_submissions, grade_all
+from experiments.assignments.skeleton import write_skeleton
+from experiments.harness.cli import common
+from experiments.harness.virtual_time.kernel_run import VirtualTime
+from tests.kernel.assignments import tshark
+
+SECRET = bytes(range(32))
+STUDENTS = ("s1", "s2")
+# Question: the answer by tshark, from the capture and the variant.
+Expected = Mapping[str, Callable[[Path, Mapping[str, Any]], str]]
+HTTP_BASICS: Expected = {
+    "q1": lambda capture, _: str(len(tshark.frames(capture, "http.request"))),
+    "q2": lambda capture, variant: str(tshark.frames(capture, f'http.request.uri == "/{variant["page"]}"')[0]),
+    "q3": lambda capture, variant: _response(capture, variant["page"], "http.response.code"),
+    "q4": lambda capture, variant: (
+        f"{_response(capture, variant['missing'], 'http.response.code')} "
+        f"{_response(capture, variant['missing'], 'http.response.phrase')}"
+    ),
+    "q5": lambda capture, variant: f"{_response(capture, variant['picture'], 'http.content_length_header')} bytes",
+    "q6": lambda capture, variant: _response(capture, variant["picture"], "http.content_type"),
+    "q7": lambda capture, _: str(len(tshark.frames(capture, "tcp.flags.syn == 1 && tcp.flags.ack == 0"))),
+    "q9": lambda capture, variant: _response(capture, variant["page"], "http.last_modified"),
+}
+
+
+def _response(capture: Path, name: str, field: str) -> str:
+    # tshark decodes the content of a message in the frame that completes it.
+    rows = tshark.fields(capture, f'http.response_for.uri contains "/{name}"', field)
+    return rows[0][0]
+
+
+EXPECTED: Mapping[str, Expected] = {"http-basics": HTTP_BASICS}
+
+
+@pytest.fixture(scope="module")
+def virtual() -> VirtualTime:
+    found = common.virtual_time("virtual", "auto", True)
+    assert found is not None
+    return found
+
+
+def build_all(name: str, out: Path, virtual: VirtualTime, students: tuple[str, ...] = STUDENTS) -> None:
+    results = build(find_assignment(name), name, students, SECRET, out, virtual, 2, lambda _what, _share: None)
+    assert [one.error for one in results] == [""] * len(students)
+
+
+def octets(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_keys_agree_with_tshark_and_earn_full_points(name: str, tmp_path: Path, virtual: VirtualTime) -> None:
+    if shutil.which("tshark") is None:
+        pytest.skip("tshark is not installed: sudo apt-get install tshark")
+    out = tmp_path / "out"
+    build_all(name, out, virtual)
+    for student in STUDENTS:
+        key = json.loads((out / "keys" / student / "key.json").read_text())
+        capture = out / "handouts" / student / "trace.pcapng"
+        found = {question: answer(capture, key["values"]) for question, answer in EXPECTED[name].items()}
+        assert found == {question: key["answers"][question]["answer"] for question in found}
+        rows = "".join(f"  {question}: {json.dumps(one['answer'])}\n" for question, one in key["answers"].items())
+        sheet = tmp_path / "in" / f"{student}.yaml"
+        sheet.parent.mkdir(exist_ok=True)
+        sheet.write_text(f"assignment: {name}\nstudent: {student}\nanswers:\n{rows}")
+    keys = KeyStore(find_assignment(name), SECRET, out)
+    for grade in grade_all(keys, find_submissions(tmp_path / "in")):
+        assert (grade.earned, grade.flags, grade.problem) == (grade.possible, (), "")
+    first, second = ({q: one.answer.shown() for q, one in keys.of(student).items()} for student in STUDENTS)
+    assert first != second
+
+
+def test_two_builds_are_equal_and_an_interrupted_one_continues(tmp_path: Path, virtual: VirtualTime) -> None:
+    build_all("http-basics", tmp_path / "one", virtual)
+    build_all("http-basics", tmp_path / "two", virtual)
+    assert octets(tmp_path / "one") == octets(tmp_path / "two")
+    # As kill -9 leaves it: s2 has no key.json yet.
+    (tmp_path / "two" / "keys" / "s2" / "key.json").unlink()
+    first = (tmp_path / "two" / "keys" / "s1" / "key.json").stat().st_mtime_ns
+    build_all("http-basics", tmp_path / "two", virtual)
+    assert octets(tmp_path / "one") == octets(tmp_path / "two")
+    assert (tmp_path / "two" / "keys" / "s1" / "key.json").stat().st_mtime_ns == first
+
+
+def test_the_skeleton_of_a_new_assignment_can_be_built(
+    tmp_path: Path, virtual: VirtualTime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_skeleton(Path(), "my-first")
+    build_all("./my-first", tmp_path / "out", virtual, ("s1",))
+    answers = json.loads((tmp_path / "out" / "keys" / "s1" / "key.json").read_text())["answers"]
+    assert answers["q1"]["answer"].endswith(" ms")
