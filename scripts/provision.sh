@@ -52,7 +52,7 @@ ping:iputils-ping      try networks out
 curl:curl              try services out
 dig:bind9-dnsutils     try name servers out
 swaks:swaks            send mail by hand
-tshark:tshark          read captures in the field's own terms, beside Wireshark
+tshark:tshark          read captures in the terminal
 sysctl:procps          needed by the command line of Mininet
 killall:psmisc         needed by the command line of Mininet
 newuidmap:uidmap       sandboxes of ordinary users
@@ -117,7 +117,7 @@ patch:patch            build the kernel of virtual time
 [[ $(uname -m) == x86_64 ]] || VIRTUAL=
 MACHINE='
 ovs-vsctl:openvswitch-switch   switches by Open vSwitch
-tshark:tshark          read captures as Wireshark does
+tshark:tshark          read captures in the terminal
 '
 TEST_VM='
 debootstrap:debootstrap        make a clean root

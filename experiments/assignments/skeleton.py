@@ -53,7 +53,8 @@ def q1(seen):
     first = seen.connections[0]
     rtt_s = (first.from_server.syn.time_ns - first.syn.time_ns) / 1e9
     frames = (first.syn.frame, first.from_server.syn.frame)
-    return Key(Number(rtt_s, "time", "ms", tolerance=0.02), frames, f"{{rtt_s * 1e3:.3f}} ms between frames {{frames}}.")
+    explanation = f"{{rtt_s * 1e3:.3f}} ms between the frames {{frames[0]}} and {{frames[1]}}."
+    return Key(Number(rtt_s, "time", "ms", tolerance=0.02), frames, explanation)
 '''
 
 
