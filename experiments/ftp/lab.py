@@ -24,7 +24,7 @@ from experiments.harness.implementations.registry import (
     SFTP_SERVER,
     SSH_PORT,
     Implementation,
-    expand,
+    client_words,
     implementations,
     server_starter,
 )
@@ -159,7 +159,8 @@ def run_client(host: Host, client: Implementation | None, what: str, mode: str, 
         # Remove files of an earlier session, since some clients do not fetch a file that exists.
         (folder / name).unlink(missing_ok=True)
     if client is not None:
-        return run_command(host, expand(_template(client, what, mode), _values(folder, what, mode, names)))
+        values = _values(folder, what, mode, names)
+        return run_command(host, client_words(client, _template(client, what, mode), values, folder))
     words = [OUR_CLIENT, SERVER_NAME, "--user", USER, "--password", PASSWORD, "--json"]
     words += ["--active"] if mode == "active" else []
     words += ["ls"] if what == "list" else [f"{what} {_ours(folder, what, name)}" for name in names]

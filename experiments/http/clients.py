@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from experiments.harness.driver import LOAD_TIMEOUT_S, Driver, DriverError, run_command
-from experiments.harness.implementations.registry import Implementation, expand
+from experiments.harness.implementations.registry import Implementation, client_words
 from experiments.harness.measurement import LoadFailedError, Window
 from topologies.emulation.node import Host
 
@@ -68,7 +68,9 @@ class CommandClient:
 
     def load(self, strategy: str, url: str, objects: Sequence[str] = ()) -> Window:
         """Load a page as PageClient.load() does, by one run of the client's command."""
-        return run_command(self._host, expand(self._template(strategy), self._values(strategy, url, objects)))
+        values = self._values(strategy, url, objects)
+        words = client_words(self._implementation, self._template(strategy), values, self._host.workdir)
+        return run_command(self._host, words)
 
     def _template(self, strategy: str) -> str:
         if self._implementation.command is not None:

@@ -15,7 +15,7 @@ from experiments.harness.implementations.registry import (
     POP3_PORT,
     SUBMISSION_PORT,
     Implementation,
-    expand,
+    client_words,
     of_role,
 )
 from experiments.harness.measurement import Window
@@ -81,7 +81,8 @@ def run_client(host: Host, client: Implementation | None, task: Task) -> Window:
         Path(values["config"]).write_text(render(f"implementations/{client.config}", **values))
         # Some clients refuse a configuration file with a password unless only the owner can read the file.
         Path(values["config"]).chmod(0o600)
-    return run_command(host, expand(client.command or client.commands[task.operation], values))
+    template = client.command or client.commands[task.operation]
+    return run_command(host, client_words(client, template, values, folder))
 
 
 def _values(folder: Path, task: Task) -> dict[str, Any]:

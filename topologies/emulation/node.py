@@ -360,16 +360,22 @@ class Host(_LazyShell):
         return service
 
     def start_program(
-        self, words: Sequence[str], port: int | None = None, cwd: str | None = None, by_udp: bool = False
+        self,
+        words: Sequence[str],
+        port: int | None = None,
+        cwd: str | None = None,
+        by_udp: bool = False,
+        confine: Callable[[Sequence[str]], list[str]] | None = None,
     ) -> Program:
         """Start an external program as a service; with a port, wait until the host listens there.
 
         by_udp: a bound UDP socket on that port counts too. Afterwards its exit is fatal to the lab (see watch) unless
-        it is stopped; without a port it may be a set-up command, which may exit with code 0.
+        it is stopped; without a port it may be a set-up command, which may exit with code 0. confine: wraps the command
+        line of an untrusted program (see process.confinement).
         """
         self._started += 1
         output = self.workdir / f"program{self._started}.log"
-        program = Program(words, self.entering(cwd), self.namespace_pid, output)
+        program = Program(words, self.entering(cwd), self.namespace_pid, output, confine)
         self.services.append(program)
         if port is not None:
             program.wait_listening(port, by_udp=by_udp)

@@ -8,9 +8,9 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from experiments.harness.template_engine import environment, render
 from topologies.emulation.errors import EmulationError, MachineError
 from topologies.emulation.node import Host
+from topologies.emulation.process.confinement import CONFINED_ID, confined
 from topologies.emulation.process.program import Program
 from topologies.emulation.testbed import Starter
 
@@ -232,6 +233,17 @@ def of_proxy(implementation: Implementation, known: Mapping[str, Any]) -> dict[s
     }
 
 
+def _confinement(writable: Sequence[Path], user_id: int | None = None) -> Callable[[Sequence[str]], list[str]]:
+    """Return the function that confines a user's program, started in a copy of the current directory."""
+    return partial(confined, folder=Path.cwd(), writable=writable, user_id=user_id or CONFINED_ID)
+
+
+def client_words(implementation: Implementation, template: str, values: Mapping[str, Any], folder: Path) -> list[str]:
+    """Return the command line of a client program; a user's own is confined and may write into `folder`."""
+    words = expand(template, values)
+    return _confinement([folder])(words) if implementation.own else words
+
+
 def server_starter(implementation: Implementation, values: Callable[[Host], Mapping[str, Any]]) -> Starter:
     """Return a function that starts this server on a host and returns the process.
 
@@ -263,10 +275,10 @@ def server_starter(implementation: Implementation, values: Callable[[Host], Mapp
             (host.workdir / name).write_text(render(f"implementations/{template}", **known))
         assert implementation.command is not None
         words = expand(implementation.command, known)
-        # Start a user's program in the user's current directory, to which its path is relative.
-        cwd = str(Path.cwd()) if implementation.own else None
+        # A user's program starts in a copy of the user's current directory, to which its path is relative.
+        confine = _confinement([host.workdir], known.get("uid")) if implementation.own else None
         # Await a user's name server on UDP: it may lack TCP, which the experiment then shows.
         by_udp = implementation.own and implementation.service_port == DNS_PORT
-        return host.start_program(words, known["port"], cwd, by_udp)
+        return host.start_program(words, known["port"], None, by_udp, confine)
 
     return start

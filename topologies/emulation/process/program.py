@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -29,7 +29,14 @@ class Program:
     It is on the watch from when it is ready (see `watch_over`) until it is stopped.
     """
 
-    def __init__(self, words: Sequence[str], entering: Sequence[str], host_pid: int, output: Path) -> None:
+    def __init__(
+        self,
+        words: Sequence[str],
+        entering: Sequence[str],
+        host_pid: int,
+        output: Path,
+        confine: Callable[[Sequence[str]], list[str]] | None = None,
+    ) -> None:
         self.command = shlex.join(words)
         self._watch: Watch | None = None
         if shutil.which(words[0]) is None:
@@ -38,7 +45,7 @@ class Program:
         self._output = output
         with open(output, "wb") as sink:
             self._process = subprocess.Popen(
-                [*entering, *words],
+                [*entering, *(words if confine is None else confine(words))],
                 stdin=subprocess.DEVNULL,
                 stdout=sink,
                 stderr=subprocess.STDOUT,

@@ -1,0 +1,252 @@
+"""Confinement of a user's program in a host: another user, a root file system of its own, and limits on its resources.
+
+    words = confined(["python3", "my_server.py", "--port", "80"], folder=Path.cwd(), writable=[host.workdir])
+
+The program of a student takes a role of an experiment by `--replace`, and is not trusted. It must neither read the
+files of the user of lab7, nor change captures and results, nor reach other processes, nor outlive the host:
+
+    user         an id of its own without capabilities; no_new_privs, so that no set-user-ID program gives it more
+    files        a chroot in memory with /usr, /etc and the interpreter, the program's folder (a copy, which it may
+                 change) and the paths on its command line; nothing of /home, /root, results and other folders
+    processes    a PID namespace: it sees and signals its own processes only, and all die with the first
+    resources    limits of memory, processes, open files, file size and processor time (LIMITS); files in memory count
+    network      that of the host; ports below 1024 may be bound there
+
+Where the user namespace has one id only (an ordinary user without sub-ids), the program keeps that id, without
+capabilities, in the same root file system. Sources: chroot(2), pid_namespaces(7), capabilities(7), prctl(2),
+setrlimit(2).
+"""
+
+import argparse
+import ctypes
+import os
+import re
+import resource
+import shutil
+import signal
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from topologies.emulation.process import namespaces
+from topologies.emulation.process.interpreter import module_command
+from topologies.emulation.process.namespaces import MS_BIND, MS_PRIVATE, MS_REC, mount
+
+# User and group of confined programs: within the 65,536 ids of a sandbox, used by no distribution's package.
+CONFINED_ID = 64_999
+# Mount point of the new root, and the program's folder in it, its current directory and HOME.
+NEW_ROOT = Path("/run/lab7-confined")
+PROGRAM_FOLDER = Path("/home/program")
+# Folders of the system that every program needs; symbolic links such as /bin -> usr/bin are copied.
+SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt")
+DEVICES = ("null", "zero", "full", "random", "urandom")
+# Largest program folder that is copied; a larger one is shown as it is, without write access.
+COPY_BYTES_MAX = 64 << 20
+COPY_FILES_MAX = 5_000
+MEMORY_FILES = "size=128m,mode=0755"
+LIMITS = {
+    resource.RLIMIT_AS: 2 << 30,
+    resource.RLIMIT_FSIZE: 64 << 20,
+    resource.RLIMIT_NPROC: 256,
+    resource.RLIMIT_NOFILE: 4_096,
+    resource.RLIMIT_CPU: 1_800,
+    resource.RLIMIT_CORE: 0,
+}
+_PR_CAPBSET_DROP, _PR_SET_SECUREBITS, _PR_SET_NO_NEW_PRIVS = 24, 28, 38
+# SECBIT_NOROOT, SECBIT_NO_SETUID_FIXUP and their locks: user 0 has no capabilities after execve(2).
+_SECUREBITS = 0x0F
+_CAPABILITIES_MAX = 64
+_ABSOLUTE = re.compile(r"(?:^|(?<=[=:,@]))/[^=:,@\0]+")
+
+
+def confined(
+    words: Sequence[str], folder: Path, writable: Iterable[Path] = (), user_id: int = CONFINED_ID
+) -> list[str]:
+    """Return the command line that runs `words` confined, in a copy of `folder`.
+
+    `writable`: folders that it may change; `user_id`: the user and the group that it becomes, and that own them.
+    """
+    options = [f"--folder={folder}", f"--user-id={user_id}", *(f"--writable={path}" for path in writable)]
+    return module_command("topologies.emulation.process.confinement", *options, "--", *words)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Confine and run a program; return its exit code (128 and the number of a signal)."""
+    parser = argparse.ArgumentParser(prog="python -m topologies.emulation.process.confinement", description=__doc__)
+    parser.add_argument("--folder", type=Path, required=True, help="folder of the program, its current directory")
+    parser.add_argument("--writable", type=Path, action="append", default=[], help="folder that the program may change")
+    parser.add_argument("--user-id", type=int, default=CONFINED_ID, help="user and group id of the program")
+    parser.add_argument("words", nargs="+", help="command line of the program")
+    options = parser.parse_args(argv)
+    program = shutil.which(options.words[0]) or str(options.folder / options.words[0])
+    _allow_low_ports()
+    namespaces.unshare(namespaces.CLONE_NEWNS | namespaces.CLONE_NEWPID | namespaces.CLONE_NEWIPC)
+    first = os.fork()
+    if first:
+        return _exit_code(first)
+    # From here on process 1 of the PID namespace; it dies with its parent, and all others with it.
+    namespaces.die_with_parent()
+    os.setsid()
+    _make_root(options, program)
+    os.chroot(NEW_ROOT)
+    os.chdir(PROGRAM_FOLDER)
+    child = os.fork()
+    if child:
+        return _reap(child)
+    _drop_rights(options.user_id)
+    environment = {
+        **{name: value for name, value in os.environ.items() if name in ("PATH", "LANG", "TZ", "PYTHONHASHSEED")},
+        "HOME": str(PROGRAM_FOLDER),
+        "TMPDIR": "/tmp",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONUNBUFFERED": "1",
+    }
+    try:
+        os.execvpe(options.words[0], options.words, environment)
+    except OSError as error:
+        print(f"{options.words[0]}: {error.strerror}", file=sys.stderr, flush=True)
+        os._exit(127)
+
+
+def _allow_low_ports() -> None:
+    """Permit all users of this network namespace to bind any port; ip_unprivileged_port_start of ip-sysctl."""
+    try:
+        Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").write_text("0")
+    except OSError as error:
+        print(f"ports below 1024 cannot be bound here ({error.strerror})", file=sys.stderr, flush=True)
+
+
+def _make_root(options: argparse.Namespace, program: str) -> None:
+    """Mount the new root file system with all that the program may see."""
+    NEW_ROOT.mkdir(parents=True, exist_ok=True)
+    mount("none", "/", None, MS_REC | MS_PRIVATE)
+    mount("lab7", str(NEW_ROOT), "tmpfs", 0, MEMORY_FILES)
+    for name in SYSTEM:
+        _show(Path(name))
+    for name in ("proc", "dev", "tmp", "var/tmp", "dev/shm"):
+        (NEW_ROOT / name).mkdir(parents=True, exist_ok=True)
+    mount("proc", str(NEW_ROOT / "proc"), "proc")
+    for name in DEVICES:
+        _bind(Path("/dev") / name, NEW_ROOT / "dev" / name)
+    for name in ("tmp", "var/tmp", "dev/shm"):
+        (NEW_ROOT / name).chmod(0o1777)
+    for path in _interpreter_folders(program):
+        _show(path)
+    _copy_program(options.folder, options.user_id)
+    for path in _paths_in(options.words):
+        _show(path)
+    for path in options.writable:
+        _give(path, options.user_id)
+        _show(path)
+
+
+def _show(path: Path) -> None:
+    """Make a path of the system visible at the same place in the new root."""
+    target = NEW_ROOT / str(path).lstrip("/")
+    if path.is_symlink() and str(path) in SYSTEM:
+        target.symlink_to(os.readlink(path))
+    elif path.exists() and not os.path.ismount(target):
+        _bind(path, target)
+
+
+def _bind(source: Path, target: Path) -> None:
+    if source.is_dir():
+        target.mkdir(parents=True, exist_ok=True)
+    else:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.touch()
+    mount(str(source), str(target), None, MS_BIND | MS_REC)
+
+
+def _interpreter_folders(program: str) -> list[Path]:
+    """Return the folders outside of the system's that a program needs: that of its file, and of Python's libraries."""
+    found = []
+    for path in (Path(program), Path(program).resolve()):
+        prefix = path.parent.parent if path.parent.name in ("bin", "sbin", "shims") else path.parent
+        if path.exists() and not str(path).startswith(SYSTEM) and prefix != Path("/"):
+            found.append(prefix)
+    return found
+
+
+def _paths_in(words: Sequence[str]) -> list[Path]:
+    """Return the absolute paths on a command line that exist; for a script its folder, which may have its modules."""
+    found = [Path(text) for word in words for text in _ABSOLUTE.findall(word)]
+    found = [path.parent if path.suffix == ".py" and _is_small(path.parent) else path for path in found]
+    return [path for path in found if path.exists() and len(path.parts) > 2 and not str(path).startswith("/proc")]
+
+
+def _copy_program(folder: Path, user_id: int) -> None:
+    """Copy the program's folder into the new root for the confined user; show a large one without write access."""
+    target = NEW_ROOT / str(PROGRAM_FOLDER).lstrip("/")
+    target.mkdir(parents=True)
+    if _is_small(folder):
+        shutil.copytree(folder, target, symlinks=True, dirs_exist_ok=True, ignore_dangling_symlinks=True)
+        _give(target, user_id)
+    else:
+        mount(str(folder), str(target), None, MS_BIND | MS_REC)
+
+
+def _is_small(folder: Path) -> bool:
+    files = octets = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            files += 1
+            octets += os.lstat(os.path.join(place, name)).st_size
+            if files > COPY_FILES_MAX or octets > COPY_BYTES_MAX:
+                return False
+    return True
+
+
+def _give(folder: Path, user_id: int) -> None:
+    """Give a folder and all below it to the confined user; without such an id it stays the only user's."""
+    try:
+        os.lchown(folder, user_id, user_id)
+    except OSError:
+        return
+    for place, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            os.lchown(os.path.join(place, name), user_id, user_id)
+
+
+def _drop_rights(user_id: int) -> None:
+    """Set limits, and give up the user, its groups and all capabilities."""
+    for kind, limit in LIMITS.items():
+        _, hard = resource.getrlimit(kind)
+        most = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+        resource.setrlimit(kind, (most, most))
+    libc = ctypes.CDLL(None, use_errno=True)
+    for number in range(_CAPABILITIES_MAX):
+        libc.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0)
+    libc.prctl(_PR_SET_SECUREBITS, _SECUREBITS, 0, 0, 0)
+    try:
+        os.setgroups([])
+        os.setresgid(user_id, user_id, user_id)
+        os.setresuid(user_id, user_id, user_id)
+    except OSError:
+        # One id only: securebits keep it without capabilities after execve.
+        pass
+    if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl NO_NEW_PRIVS")
+    os.umask(0o022)
+
+
+def _reap(child: int) -> int:
+    """Reap all processes until the program has ended; return its exit code. The others die with this process."""
+    while True:
+        pid, status = os.wait()
+        if pid == child:
+            os._exit(_code(status))
+
+
+def _exit_code(pid: int) -> int:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return _code(os.waitpid(pid, 0)[1])
+
+
+def _code(status: int) -> int:
+    code = os.waitstatus_to_exitcode(status)
+    return code if code >= 0 else 128 - code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
