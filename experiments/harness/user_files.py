@@ -66,8 +66,8 @@ def _check_claims(file: str, experiment: Experiment) -> None:
 
 
 _BY_HAND = (
-    "{} builds its network by Mininet() itself: put what it adds into build() of a class derived from Topo (addHost, "
-    "addSwitch and addLink are the same there), and its commands into `lab7 exec` or `lab7 shell`"
+    "{0} builds its network by Mininet() itself: run it by `lab7 script {0}`, or put what it adds into build() of a "
+    "class derived from Topo (addHost, addSwitch and addLink are the same there)"
 )
 
 

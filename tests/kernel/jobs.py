@@ -40,6 +40,15 @@ def _http(links: str) -> str:
     )
 
 
+def _stock(script: str) -> str:
+    """Run a script of Mininet's users by Mininet."""
+    return f"python -P -m topologies.emulation.sandbox sh tests/kernel/stock_script.sh tests/emulation/mininet/{script}"
+
+
+def _ours(script: str) -> str:
+    return f"lab7 script --links netem --switch ovs tests/emulation/mininet/{script}"
+
+
 # Each kernel has one processor, and machines that run tests have two: so there are two kernels, side by side. The two
 # runs that are compared are in the same one.
 KERNELS: tuple[tuple[Job, ...], ...] = (
@@ -49,12 +58,16 @@ KERNELS: tuple[tuple[Job, ...], ...] = (
         Job("http-netem", _http("netem"), 120.0),
         Job("http-wire", _http("wire"), 120.0),
         Job("ordinary-user", "python -m pytest -p no:cacheprovider tests/emulation/testbed/test_ordinary_user.py"),
+        Job("links-stock", _stock("links.py"), 240.0),
+        Job("links-lab7", _ours("links.py"), 240.0),
     ),
     (
         Job("dual-stack", f"lab7 exec --links netem --arp dynamic --ipv6 web client -- sh -c '{DUAL_STACK}'"),
         Job("switches", "python -m tests.kernel.switches {findings}", 90.0),
         Job("stock-mininet", "python -m topologies.emulation.sandbox sh tests/kernel/stock_mininet.sh"),
         Job("dns-netem", _run("netem", "dns-resolution", DNS_REPEAT, scale=DNS_SCALE), 300.0),
+        Job("habits-stock", _stock("habits.py ovs"), 240.0),
+        Job("habits-lab7", _ours("habits.py ovs"), 240.0),
     ),
 )
 JOBS = {job.name: job for jobs in KERNELS for job in jobs}

@@ -1,6 +1,6 @@
 """The files of a host's /etc that resolve names: hosts, resolv.conf, nsswitch.conf, hostname."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 NSSWITCH = Path("/etc/nsswitch.conf")
@@ -48,3 +48,23 @@ def add_entry(folder: Path, address: str, names: Sequence[str]) -> None:
     """Add a line to the hosts(5) file from write(), also while the file is mounted in a host."""
     with open(folder / "hosts", "a") as file:
         file.write(f"{address} {' '.join(names)}\n")
+
+
+def remove_entries(folder: Path, names: Sequence[str]) -> None:
+    """Remove the lines of exactly these names from a hosts(5) file, also while a host shows it."""
+    _rewrite(folder, lambda line: "" if line.split()[1:] == list(names) else line)
+
+
+def replace_address(folder: Path, old: str, new: str, names: Sequence[str]) -> None:
+    """Give the line of this address and exactly these names another address, also while a host shows it."""
+    entry = [old, *names]
+    _rewrite(folder, lambda line: f"{new} {' '.join(names)}\n" if line.split() == entry else line)
+
+
+def _rewrite(folder: Path, changed: Callable[[str], str]) -> None:
+    # In place: a host shows this very file, by a bind mount.
+    with open(folder / "hosts", "r+") as file:
+        lines = file.readlines()
+        file.seek(0)
+        file.writelines(map(changed, lines))
+        file.truncate()

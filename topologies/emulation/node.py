@@ -76,7 +76,7 @@ class Interface(TCIntf):  # type: ignore[misc]
         """
         if self.link is not None:
             self.link.reshape(self, params)
-        if not self.node.namespace_pid:
+        if not self.node.inNamespace and not getattr(self.node, "has_ipv6", False):
             ipv6_off(self.name)
         if up:
             device.bring_up(self.name, self.node.namespace_pid)
@@ -118,9 +118,9 @@ class Interface(TCIntf):  # type: ignore[misc]
         ]
 
     def delete(self) -> None:
-        """Remove a switch's interface; a host's interface vanishes with its peer or with the host's namespace."""
-        # A switch's interface is deleted at once; the kernel would remove it only some time after the host's end.
-        if not self.node.namespace_pid:
+        """Remove an interface of the switches' namespace; others vanish with their peer or host's namespace."""
+        # It is deleted at once; the kernel would remove it only some time after the host's end.
+        if not self.node.inNamespace:
             remove(self.name)
         self.node.delIntf(self)
         self.link = None
@@ -153,7 +153,7 @@ def ipv6_off(interface: str) -> None:
 SHELL = ("shell", "stdin", "stdout", "pollOut", "master", "slave")
 
 
-class _LazyShell(Node):  # type: ignore[misc]
+class LazyShell(Node):  # type: ignore[misc]
     """A Mininet node whose bash is started on first use (cmd(), `shell`, `stdout`), in the node's namespaces."""
 
     namespace_pid = 0
@@ -196,14 +196,17 @@ class _LazyShell(Node):  # type: ignore[misc]
         return subprocess.Popen(words, **params)
 
     def entering(self, cwd: str | None = None) -> list[str]:
-        """Return the command prefix (nsenter) that enters this node's namespaces, in the node's folder or in `cwd`."""
+        """Return the command prefix (nsenter) that enters this node's namespaces, in `cwd` or in the node's folder."""
         kinds = ["--net", "--mount", "--uts"]
-        return ["nsenter", f"--target={self.namespace_pid}", *kinds, f"--wdns={cwd or self.workdir}", "--"]
+        place = cwd or self.folder or self.workdir
+        return ["nsenter", f"--target={self.namespace_pid}", *kinds, f"--wdns={place}", "--"]
 
     workdir: Path = Path("/")
+    # Working directory of the shell and of programs in this node; None: `workdir`.
+    folder: Path | None = None
 
 
-class Host(_LazyShell):
+class Host(LazyShell):
     """A host of a topology: its own network, mounts, host name, /etc/hosts and /etc/resolv.conf.
 
     Parameters beside Mininet's: `serves` (a command line or a list of them: modules of the project, Python files with a
@@ -217,8 +220,17 @@ class Host(_LazyShell):
     forkserver: ForkServer
     has_ipv6 = False
 
-    def equip(self, *, forkserver: ForkServer, workdir: Path, congestion_control: str, ipv6: bool = False) -> None:
+    def equip(
+        self,
+        *,
+        forkserver: ForkServer,
+        workdir: Path,
+        congestion_control: str,
+        ipv6: bool = False,
+        folder: Path | None = None,
+    ) -> None:
         """Set attributes from the testbed; called before __init__, which a user's subclass may replace."""
+        self.folder = folder
         self.forkserver = forkserver
         self._testbed_folder = workdir
         self._congestion_control = congestion_control
@@ -238,6 +250,7 @@ class Host(_LazyShell):
         self.files.mkdir(parents=True, exist_ok=True)
         command = [HOST_PROCESS, self.name, str(self.files), self._congestion_control]
         command += ["ipv6"] if self.has_ipv6 else []
+        command += [] if self.inNamespace else ["shared"]
         called = f"the process of host {self.name}'s namespaces ({HOST_PROCESS})"
         self.holder = start_service(
             self.forkserver, command, host_pid=0, cwd=self.workdir, name="host", called=called, rank=HOLDER_RANK
@@ -252,10 +265,14 @@ class Host(_LazyShell):
 
     def mountPrivateDirs(self) -> None:  # noqa: N802
         """Mount Mininet's private folders of the host; the testbed's folder stays visible in a private /run."""
+        if self.privateDirs:
+            self.cmd(f"cd {self.workdir}")
         super().mountPrivateDirs()
         if self.privateDirs and not self.run_in_namespaces(["test", "-d", str(self.workdir)]):
             # `mount -c` does not resolve the path of `..` again, which would fail below the new mount.
-            self.cmd(f"mkdir -p {self._testbed_folder}; mount -c --bind .. {self._testbed_folder}; cd {self.workdir}")
+            self.cmd(f"mkdir -p {self._testbed_folder}; mount -c --bind .. {self._testbed_folder}")
+        if self.privateDirs:
+            self.cmd(f"cd {self.folder or self.workdir}")
 
     def run_in_namespaces(self, words: Sequence[str]) -> bool:
         """Run a program in the host's namespaces, in directory /; return whether it exited with code 0."""
@@ -400,7 +417,7 @@ class Host(_LazyShell):
         self.holder.stop()
 
 
-class Bridge(_LazyShell, LinuxBridge):  # type: ignore[misc]
+class Bridge(LazyShell, LinuxBridge):  # type: ignore[misc]
     """A switch: one Linux bridge, which forwards at once, or with `stp` takes part in the spanning tree protocol.
 
     mirrors: every port gets a copy of every frame, as a mirror (SPAN) port does, for a sniffer in promiscuous mode.

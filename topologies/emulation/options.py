@@ -110,10 +110,6 @@ def _private_folders(value: Any) -> str | None:
     return None
 
 
-def _own_namespace(value: Any) -> str | None:
-    return None if value else "is not supported: every host has its own network namespace, so leave it out"
-
-
 def _shared_namespace(value: Any) -> str | None:
     return "is not supported: all switches are in one network namespace, so leave it out" if value else None
 
@@ -176,7 +172,7 @@ HOST: Mapping[str, Check] = {
     "resolver": _resolvers,
     "files": _files,
     "privateDirs": _private_folders,
-    "inNamespace": _own_namespace,
+    "inNamespace": _of(bool, "True or False"),
     "lo": _state,
     "cpu": _no_limit,
     "cores": _no_limit,

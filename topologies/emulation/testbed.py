@@ -17,183 +17,37 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
-from itertools import count
 from pathlib import Path
 from random import Random
 from types import TracebackType
 from typing import Any
 
-from mininet.log import output
-from mininet.net import Mininet
 from mininet.topo import Topo
 
 from topologies.emulation import classes, etc_files, options, sandbox, tools, topology_checks
-from topologies.emulation.addressing import arp_of, hosts_file, ipv6_of, tables
-from topologies.emulation.errors import EmulationError, MachineError, TopologyError
+from topologies.emulation.addressing import arp_of, hosts_file, ipv6, ipv6_of, tables
+from topologies.emulation.errors import EmulationError, MachineError
 from topologies.emulation.links import netem, openvswitch
 from topologies.emulation.links.link import EmulatedLink, Wiring
 from topologies.emulation.links.openvswitch import OpenVSwitch
 from topologies.emulation.loops import find_loop_among
-from topologies.emulation.node import HOST_PROCESS, Bridge, Host, Interface
-from topologies.emulation.process import iperf
+from topologies.emulation.network import Equip, Network
+from topologies.emulation.node import HOST_PROCESS, Bridge, Host
 from topologies.emulation.process.launcher import ForkServer, Service, is_module, is_service, split_command
 from topologies.emulation.process.program import Program
-from topologies.emulation.shape import BACKENDS
+from topologies.emulation.shape import BACKENDS, SWITCHES
 from topologies.emulation.watch import LabDied, Watch
 
 # Function that starts the service of a host and returns once the service is ready.
 Starter = Callable[[Host], Service | Program]
 # Testbeds of this process that are up, in the order of their start.
 _running: "list[Testbed]" = []
+SWITCH_CLASSES: Mapping[Any, type] = dict(zip(SWITCHES, (Bridge, OpenVSwitch), strict=True))
 CONGESTION_CONTROLS = ("cubic", "reno")
 OPEN_FILES = 8192
 # Timeout in seconds for the spanning tree: a port forwards 8 s after the last of possibly several changes.
 FORWARDING_TIMEOUT_S = 60.0
 FORWARDING_POLL_S = 0.1
-
-
-class _Network(Mininet):  # type: ignore[misc]
-    """Mininet with lab7's nodes and links, deterministic MAC addresses, and no machine-wide settings.
-
-    equips: by class, functions that give a new node or link what it needs of its testbed; switch: class of switches.
-    """
-
-    def __init__(
-        self, topo: Topo, equips: Mapping[type, Callable[[Any], None]], switch: type, testbed: "Testbed"
-    ) -> None:
-        self._equips = equips
-        self._testbed = testbed
-        self._link_numbers = count(1)
-        self.is_up = False
-        super().__init__(topo=topo, switch=switch, controller=None, build=False)
-
-    def addHost(self, name: str, **options: Any) -> Any:  # noqa: N802
-        """Add a host, whose class `cls` is combined with lab7's Host. Raises TopologyError and EmulationError."""
-        if options.get("privateDirs", ()) is None:
-            del options["privateDirs"]
-        if not self.is_up:
-            return super().addHost(name, **self._with_class(options, Host))
-        self._check_new(name)
-        topology_checks.check_host(name, options)
-        self._testbed.prepare_names(name, options)
-        made = super().addHost(name, **self._with_class(options, Host))
-        self._testbed.publish_name(made)
-        return made
-
-    def addSwitch(self, name: str, **options: Any) -> Any:  # noqa: N802
-        """Add a switch, whose class `cls` is combined with lab7's Bridge or OpenVSwitch."""
-        kind = options.get("cls")
-        # A user's own switch class becomes a Linux bridge, even if all other switches are of Open vSwitch.
-        own = self.switch if kind is None or kind in classes.SWITCHES else Bridge
-        if self.is_up:
-            self._check_new(name)
-            topology_checks.check_switch(name, options)
-        return super().addSwitch(name, **self._with_class(options, own))
-
-    def addLink(self, node1: Any, node2: Any, port1: Any = None, port2: Any = None, **options: Any) -> Any:  # noqa: N802
-        """Add a link between two nodes or node names; its class `cls` is combined with lab7's EmulatedLink."""
-        nodes = [self[node] if isinstance(node, str) else node for node in (node1, node2)]
-        if self.is_up:
-            topology_checks.check_link([(node.name, node in self.switches) for node in nodes], options)
-            self._check_loop((nodes[0].name, nodes[1].name))
-        number = next(self._link_numbers)
-        intf = options.pop("intf", None)
-        for end, (node, port) in enumerate(zip(nodes, (port1, port2), strict=True), start=1):
-            if mac := self._mac_of_first_interface(node, port):
-                options.setdefault(f"addr{end}", mac)
-            # RFC 7042 section 2.1: bit 0x02 of the first octet of a MAC address marks it as locally administered.
-            address = f"02:00:00:{number >> 8:02x}:{number & 255:02x}:{end:02x}"
-            if options.get(f"addr{end}") is None:
-                options[f"addr{end}"] = address
-            kind = options.get(f"cls{end}") or intf
-            options[f"cls{end}"] = classes.combined(kind, Interface)
-        made = super().addLink(*nodes, port1, port2, **self._with_class(options, EmulatedLink))
-        self._testbed.renew_tables()
-        return made
-
-    def _check_new(self, name: str) -> None:
-        if name in self:
-            raise EmulationError(f"there is a node {name!r} in this network already: give the new one another name")
-
-    def _check_loop(self, new: tuple[str, str]) -> None:
-        forwarding = [switch.name for switch in self.switches if not getattr(switch, "stp", False)]
-        if loop := find_loop_among(forwarding, [*self.names_of_links(), new]):
-            raise TopologyError(topology_checks.loop_message(loop))
-
-    def names_of_links(self) -> list[tuple[str, str]]:
-        """Return the pair of node names of every link."""
-        return [(link.intf1.node.name, link.intf2.node.name) for link in self.links]
-
-    def delLink(self, link: Any) -> None:  # noqa: N802
-        """Remove a link, and the entries for it in the tables of other nodes."""
-        super().delLink(link)
-        self._testbed.renew_tables()
-
-    def delNode(self, node: Any, nodes: Any = None) -> None:  # noqa: N802
-        """Remove a node with its links, which Mininet's delNode would keep, without interfaces."""
-        for link in [link for link in self.links if node in (link.intf1.node, link.intf2.node)]:
-            self.delLink(link)
-        super().delNode(node, nodes)
-
-    def start(self) -> None:
-        """Start all nodes (overrides Mininet.start)."""
-        super().start()
-        self.is_up = True
-
-    def stop(self) -> None:
-        """Stop all nodes (overrides Mininet.stop)."""
-        self.is_up = False
-        super().stop()
-
-    def addController(self, name: Any = "c0", *_args: Any, **_params: Any) -> Any:  # noqa: N802
-        """Raise EmulationError, because a testbed has no OpenFlow controller."""
-        raise EmulationError(
-            f"a testbed has no OpenFlow controller, so {name} cannot be added: its switches learn and forward without"
-        )
-
-    def _with_class(self, options: dict[str, Any], own: type) -> dict[str, Any]:
-        """Return the options with a constructor of the combined class (of `cls` and lab7's `own`) as `cls`."""
-        classes.unwrap(options)
-        kind = classes.combined(options.get("cls"), own)
-        # The last matching base class is the most derived one.
-        equip = [equip for base, equip in self._equips.items() if issubclass(own, base)][-1]
-        return {**options, "cls": partial(classes.construct, kind, equip)}
-
-    def iperf(
-        self,
-        hosts: Any = None,
-        l4Type: str = "TCP",  # noqa: N803
-        udpBw: str = "10M",  # noqa: N803
-        fmt: str | None = None,
-        seconds: float = iperf.DURATION_S,
-        port: int = iperf.PORT,
-    ) -> list[str]:
-        """Run iperf between two hosts, by default the first and the last; return the rates, as Mininet.iperf does."""
-        pair = list(hosts or dict.fromkeys(self.hosts[:1] + self.hosts[-1:]))
-        if len(pair) != 2 or not all(node in self.hosts for node in pair):
-            raise EmulationError("iperf measures between two hosts: write `iperf HOST HOST`")
-        if l4Type not in ("TCP", "UDP"):
-            raise EmulationError(f"l4Type={l4Type!r} is neither 'TCP' nor 'UDP'")
-        client, server = pair
-        output(f"*** Iperf: testing {l4Type} bandwidth between {client} and {server}\n")
-        bandwidth = udpBw if l4Type == "UDP" else None
-        options = ["-f", fmt] if fmt else []
-        rates = iperf.measure(client, server, options, udp_bandwidth=bandwidth, port=port, seconds=seconds)
-        result = [*([udpBw] if bandwidth else []), *rates]
-        output(f"*** Results: {result}\n")
-        return result
-
-    def stopXterms(self) -> None:  # noqa: N802
-        """Kill the terminals of this network; Mininet's own method kills socat processes of others as well."""
-        for terminal in self.terms:
-            terminal.kill()
-
-    def _mac_of_first_interface(self, node: Any, port: int | None) -> str | None:
-        """Return the MAC address of addHost(mac=...) for the interface of the lowest port; None for other ports."""
-        ports = self.topo.ports.get(node.name) or {node.portBase: None}
-        first = node.newPort() if port is None else port
-        mac: str | None = node.params.get("mac") if isinstance(node, Host) and first == min(ports) else None
-        return mac
 
 
 def running() -> "tuple[Testbed, ...]":
@@ -240,22 +94,22 @@ def _raise_open_files() -> None:
     wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    Mininet.inited = True
 
 
 class Testbed:
     """A running network made from a Mininet topology; a context manager.
 
-    links: 'auto', 'netem' or 'wire'. seed: fixes loss, jitter and reordering of wires. switch: Bridge or OpenVSwitch.
-    host_names: every host's /etc/hosts lists all others (None: as the topology's `host_names` says; one with name
-    servers sets it to False). arp: 'static' (permanent neighbour and forwarding tables) or 'dynamic' (ARP, neighbour
-    discovery, learning switches); ipv6: hosts have IPv6 beside IPv4 (None: as the topology's attributes `arp` and
-    `ipv6` say, by default 'static' and False). stp: every switch takes part in a spanning tree, but for
-    those with stp=False. starters: by host name, functions that start something else than the
-    topology's `serves` (a real server, a user's program). server_died: called in a thread of its own, with one
-    sentence, when a host's service exits; the network then stays up. Raises TopologyError, MachineError and
-    EmulationError, each one sentence; and LabDied within the block, when a process of the network exits without having
-    been stopped.
+    links: 'auto', 'netem' or 'wire'. seed: fixes loss, jitter and reordering of wires. switch: 'lxbr' (Linux bridges)
+    or 'ovs' (Open vSwitch), or their class here. host_names: every host's /etc/hosts lists all others (None: as the
+    topology's `host_names` says; one with name servers sets it to False). arp: 'static' (permanent neighbour and
+    forwarding tables) or 'dynamic' (ARP, neighbour discovery, learning switches); ipv6: hosts have IPv6 beside IPv4
+    (None: as the topology's attributes `arp` and `ipv6` say, by default 'static' and False). stp: every switch takes
+    part in a spanning tree, but for those with stp=False. starters: by host name, functions that start something else
+    than the topology's `serves` (a real server, a user's program). network: an empty one, to which its owner adds nodes
+    and links, starts it and then calls start_services(); None: one is made of the topology. server_died: called in a
+    thread of its own, with one sentence, when a host's service exits; the network then stays up. Raises TopologyError,
+    MachineError and EmulationError, each one sentence; and LabDied within the block, when a process of the network
+    exits without having been stopped.
     """
 
     __test__ = False  # not a test class, whatever its name suggests to pytest
@@ -273,21 +127,25 @@ class Testbed:
         ipv6: bool | None = None,
         stp: bool = False,
         starters: Mapping[str, Starter] | None = None,
+        network: Network | None = None,
         server_died: Callable[[str], None] | None = None,
     ) -> None:
         for name in topo.switches() if stp else ():
             topo.nodeInfo(name).setdefault("stp", True)
         topology_checks.check(classes.unwrapped(topo))
-        if issubclass(switch, OpenVSwitch) and any(topo.nodeInfo(name).get("stp") for name in topo.switches()):
-            raise TopologyError("stp=True needs Linux bridges, and these are Open vSwitches: leave one of the two out")
         self.topo = topo
         self.seed = seed
         self._sandboxed = sandboxed
-        self._switch = switch
+        self._switch = SWITCH_CLASSES.get(switch, switch)
         self._host_names = bool(getattr(topo, "host_names", True)) if host_names is None else host_names
         self.arp = arp_of(topo, arp)
         self.ipv6 = ipv6_of(topo, ipv6)
         self._starters = dict(starters or {})
+        self._network = network
+        # Commands of a script name their files as seen from where it was started.
+        self._folder = Path.cwd() if network is not None else None
+        # The entries of /etc/hosts by host: address and names.
+        self._published: dict[str, tuple[str, list[str]]] = {}
         self._server_died = server_died
         self._asked_links = links
         self._stack = contextlib.ExitStack()
@@ -333,7 +191,15 @@ class Testbed:
         modules = [HOST_PROCESS, "topologies.emulation.wire.carrier", *self._modules()]
         self.forkserver = ForkServer(modules, watch=self._watch, errors=self.workdir / "forkserver.err")
         stack.callback(self.forkserver.close)
+        self.services: dict[str, list[Service | Program]] = {}
         self.net = self._build(stack)
+        if self._network is None:
+            self.net.build()
+            self.net.start()
+            self.start_services()
+
+    def start_services(self) -> None:
+        """Fill the tables of the started network, wait for its spanning tree, and start the services of its hosts."""
         tables.set_addresses_and_routes(self.net, with_ipv6=self.ipv6)
         self._set_tables()
         self._await_forwarding()
@@ -348,6 +214,11 @@ class Testbed:
         # Static forwarding entries are set only without loops: a spanning tree decides which ports forward.
         if not find_loop_among([switch.name for switch in self.net.switches], self.net.names_of_links()):
             tables.set_forwarding(self.net)
+
+    def address_changed(self) -> None:
+        """Renew names and tables after an address of the network has changed."""
+        self._renew_names()
+        self.renew_tables()
 
     def renew_tables(self) -> None:
         """Set neighbour and forwarding tables again, after a node, a link or an address has changed."""
@@ -432,23 +303,24 @@ class Testbed:
         return workdir
 
     def _modules(self) -> list[str]:
-        lines = [line for host in self.topo.hosts() for line in self._serves(host)]
+        lines = [line for host in self.topo.hosts() for line in self._serves(self.topo.nodeInfo(host))]
         return [line.split()[0] for line in lines if is_module(line.split()[0])]
 
-    def _serves(self, host: str) -> list[str]:
-        lines = topology_checks.commands(self.topo.nodeInfo(host).get("serves"))
+    def _serves(self, given: Mapping[str, Any]) -> list[str]:
+        lines = topology_checks.commands(given.get("serves"))
         return [listening_on_both(line) for line in lines] if self.ipv6 else lines
 
-    def _build(self, stack: contextlib.ExitStack) -> Mininet:
+    def _build(self, stack: contextlib.ExitStack) -> Network:
         self._write_names()
-        wiring = Wiring(self.backend, self.forkserver, self.workdir, Random(self.seed), changed=self.renew_tables)
-        equips: dict[type, Callable[[Any], None]] = {
+        wiring = Wiring(self.backend, self.forkserver, self.workdir, Random(self.seed), changed=self.address_changed)
+        equips: dict[type, Equip] = {
             Host: partial(
                 _equip,
                 forkserver=self.forkserver,
                 workdir=self.workdir,
                 congestion_control=self.congestion_control,
                 ipv6=self.ipv6,
+                folder=self._folder,
             ),
             Bridge: partial(_equip, changed=self.renew_tables),
             EmulatedLink: partial(_equip, wiring=wiring),
@@ -456,14 +328,15 @@ class Testbed:
         if issubclass(self._switch, OpenVSwitch):
             driver = stack.enter_context(openvswitch.daemons(self.workdir, self._watch))
             equips[OpenVSwitch] = partial(_equip, changed=self.renew_tables, driver=driver)
-        net = _Network(self.topo, equips, self._switch, self)
-        self.net = net
-        stack.callback(net.stop)
-        net.build()
-        net.start()
+        net = Network(self.topo) if self._network is None else self._network
+        net.equip(equips, self._switch, self)
+        stack.callback(net.take_down)
         return net
 
     def _write_names(self) -> None:
+        for host, address in topology_checks.host_addresses(self.topo).items():
+            names = [*(self.topo.nodeInfo(host).get("names") or []), host]
+            self._published[host] = (ipv6.without_length(address), names)
         for host in self.topo.hosts():
             resolver = self.topo.nodeInfo(host).get("resolver") or []
             resolvers = [resolver] if isinstance(resolver, str) else resolver
@@ -471,21 +344,39 @@ class Testbed:
             etc_files.write(self.workdir / "etc" / host, host, entries, resolvers, with_ipv6=self.ipv6)
 
     def prepare_names(self, name: str, given: Mapping[str, Any]) -> None:
-        """Write the /etc files (hosts, resolv.conf ...) for a host that is about to join the running network."""
+        """Write the /etc files (hosts, resolv.conf ...) for a host that is about to join the network."""
         resolver = given.get("resolver") or []
-        entries = [(host.IP(), [*(host.params.get("names") or []), host.name]) for host in self.net.hosts if host.IP()]
         resolvers = [resolver] if isinstance(resolver, str) else resolver
-        etc_files.write(
-            self.workdir / "etc" / name, name, entries if self._host_names else [], resolvers, with_ipv6=self.ipv6
-        )
+        entries = self._published.values() if self._host_names else []
+        etc_files.write(self.workdir / "etc" / name, name, entries, resolvers, with_ipv6=self.ipv6)
 
     def publish_name(self, host: Host) -> None:
-        """Add a host that has joined the running network to /etc/hosts of all hosts."""
+        """Add a host that has joined the network to /etc/hosts of all hosts."""
         address = host.params.get("ip")
-        if self._host_names and address:
+        if address:
             names = [*(host.params.get("names") or []), host.name]
-            for other in self.net.hosts:
-                etc_files.add_entry(other.files, address.split("/")[0], names)
+            self._published[host.name] = (ipv6.without_length(address), names)
+            # Its own name was that of the loopback, as long as it had no address.
+            etc_files.remove_entries(host.files, [host.name])
+            for other in self.net.hosts if self._host_names else [host]:
+                etc_files.add_entry(other.files, *self._published[host.name])
+
+    def withdraw_name(self, host: Host) -> None:
+        """Remove a host that has left the network from /etc/hosts of all hosts, and its files."""
+        _, names = self._published.pop(host.name, ("", []))
+        for other in self.net.hosts if self._host_names else ():
+            etc_files.remove_entries(other.files, names)
+        for folder in (host.files, host.workdir):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _renew_names(self) -> None:
+        """Replace the entries of hosts that have another address than theirs in /etc/hosts of all hosts."""
+        for host in self.net.hosts if self.net is not None and self.net.is_open else ():
+            address, names = self._published.get(host.name, ("", []))
+            if address and host.IP() and host.IP() != address:
+                self._published[host.name] = (host.IP(), names)
+                for other in self.net.hosts if self._host_names else ():
+                    etc_files.replace_address(other.files, address, host.IP(), names)
 
     def restart(self, name: str) -> None:
         """Stop a host's services and start them again with empty state, as after a reboot."""
@@ -512,12 +403,12 @@ class Testbed:
                 instead.expect_to_serve()
             return [instead]
         started: list[Service | Program] = []
-        for line in self._serves(host.name):
+        for line in self._serves(host.params):
             words = split_command(line)
             if is_service(words[0]):
                 started.append(host.start(words, wait=wait, serves=True))
             else:
-                started.append(host.start_program(words, self.topo.nodeInfo(host.name).get("listens")))
+                started.append(host.start_program(words, host.params.get("listens")))
         return started
 
 

@@ -44,15 +44,20 @@ def check(topo: Topo) -> None:
 def check_host(name: str, given: Mapping[str, Any]) -> None:
     """Validate a host that is added to a running network. Raises TopologyError."""
     topo = Topo()
-    topo.addHost(name, **given)
+    topo.addHost(name, **_as_given(given))
     check(classes.unwrapped(topo))
 
 
 def check_switch(name: str, given: Mapping[str, Any]) -> None:
     """Validate a switch that is added to a running network. Raises TopologyError."""
     topo = Topo()
-    topo.addSwitch(name, **given)
+    topo.addSwitch(name, **_as_given(given))
     check(classes.unwrapped(topo))
+
+
+def _as_given(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of addHost() or addSwitch(), without the one that Topo adds (see Topo.nodeInfo)."""
+    return {name: value for name, value in options.items() if name != "isSwitch"}
 
 
 def check_link(ends: Sequence[tuple[str, bool]], given: Mapping[str, Any]) -> None:

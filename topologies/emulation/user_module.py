@@ -13,7 +13,7 @@ from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
 
-from topologies.emulation.errors import UserFileError
+from topologies.emulation.errors import EmulationError, UserFileError
 
 SUFFIX = ".py"
 # Folders of the loaded user files; exceptions raised in files there are reported as the user's errors.
@@ -47,21 +47,49 @@ def is_user_file(name: str) -> bool:
 
 def load(name: str, kind: str) -> ModuleType:
     """Execute a Python file as a module; `kind` describes it in the error for a missing file. Raises UserFileError."""
-    path = Path(name).resolve()
-    if not path.is_file():
-        raise UserFileError(f"there is no file {name!r}: give the path of a Python file that {kind}")
+    path = _find(name, kind)
     spec = importlib.util.spec_from_file_location(f"own_{path.stem}", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     # sys.modules must have the module, because dataclasses and others look it up there.
     sys.modules[spec.name] = module
+    _execute(name, spec, module)
+    return module
+
+
+def run_as_main(name: str) -> None:
+    """Execute a file as the script __main__. Raises UserFileError, SystemExit as the script does, and lab7's errors."""
+    path = _find(name, "is a script")
+    spec = importlib.util.spec_from_file_location("__main__", path)
+    assert spec is not None
+    before = sys.modules["__main__"]
+    module = sys.modules["__main__"] = importlib.util.module_from_spec(spec)
+    try:
+        _execute(name, spec, module, kept=(EmulationError, SystemExit))
+    finally:
+        sys.modules["__main__"] = before
+
+
+def _find(name: str, kind: str) -> Path:
+    """Return the path of a file, beside which modules can be imported from now on. Raises UserFileError."""
+    path = Path(name).resolve()
+    if not path.is_file():
+        raise UserFileError(f"there is no file {name!r}: give the path of a Python file that {kind}")
     _folders.add(path.parent)
     if _finder not in sys.meta_path:
         sys.meta_path.append(_finder)
+    return path
+
+
+def _execute(
+    name: str, spec: ModuleSpec, module: ModuleType, kept: tuple[type[BaseException], ...] = (UserFileError,)
+) -> None:
+    """Execute a file; errors but those of the classes `kept` become a UserFileError with the line."""
+    assert spec.loader is not None
     try:
         spec.loader.exec_module(module)
-    except UserFileError:
+    except kept:
         raise
     except (SyntaxError, UnicodeDecodeError) as error:
         raise UserFileError(f"{name} cannot be read as Python: {type(error).__name__}: {error}") from error
@@ -70,7 +98,6 @@ def load(name: str, kind: str) -> ModuleType:
         if isinstance(error, ValueError) and explain(error) is None:
             raise UserFileError(f"{name} cannot be read as Python: {_named(error)}") from error
         raise UserFileError(explain(error) or f"{name} fails: {_named(error)}") from error
-    return module
 
 
 def explain(error: BaseException) -> str | None:

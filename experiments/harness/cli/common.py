@@ -18,7 +18,7 @@ from experiments.harness import clock
 from experiments.harness.cli import CANNOT, FAILED, SHOWN, USAGE
 from topologies.emulation import sandbox, watch
 from topologies.emulation.addressing import ARP
-from topologies.emulation.shape import BACKENDS
+from topologies.emulation.shape import BACKENDS, SWITCHES
 from topologies.emulation.virtual import kernel
 
 if TYPE_CHECKING:
@@ -145,6 +145,13 @@ sandbox_option = click.option(
     "sandboxed",
     default=True,
     help="run in new Linux namespaces; --no-sandbox (as root) uses the machine's own namespaces",
+)
+switch_option = click.option(
+    "--switch",
+    type=click.Choice(SWITCHES),
+    default="lxbr",
+    show_default=True,
+    help="switches are Linux bridges (lxbr) or Open vSwitches (ovs), as with `mn --switch`; both learn by themselves",
 )
 stp_option = click.option(
     "--stp",

@@ -7,89 +7,23 @@ import inspect
 import signal
 import sys
 import threading
-from itertools import pairwise
 from typing import Any
 
 import click
-from mininet.cli import CLI
-from mininet.log import error, output
 from mininet.topo import Topo
 from mininet.util import makeNumeric
 from rich.markup import escape
 
-from experiments.harness.cli import common, terminals
+from experiments.harness.cli import common, scripts
+from experiments.harness.cli.mininet_shell import Shell, addresses_of
 from experiments.harness.discovery import TopologyEntry, UnknownNameError, find_topology
-from topologies.emulation.addressing import ipv6
-from topologies.emulation.errors import EmulationError, TopologyError, UserFileError
+from topologies.emulation import script
+from topologies.emulation.errors import TopologyError, UserFileError
 from topologies.emulation.process.interpreter import module_command
 from topologies.emulation.testbed import Testbed
 from topologies.emulation.user_module import explain
 
 TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-
-
-class Shell(CLI):  # type: ignore[misc]
-    """Mininet's command line (HOST COMMAND, help, exit) on a running network, read from a terminal, pipe or file."""
-
-    prompt = "lab7> "
-    # Permit hyphens in command words, since host names contain them.
-    identchars = CLI.identchars + "-"
-
-    def onecmd(self, line: str) -> bool:
-        """Run one command line; print an error as one sentence, and return False so that the shell goes on."""
-        try:
-            return bool(super().onecmd(line))
-        except EmulationError as refused:
-            error(f"{refused}\n")
-        except Exception as failure:
-            error(f"`{line}` failed: {type(failure).__name__}: {failure}\n")
-        return False
-
-    def do_xterm(self, line: str, term: str = "xterm") -> None:
-        """Open a terminal window for each named node (usage: xterm NODE ...)."""
-        if line.split() and (reason := terminals.refusal(term)):
-            error(f"{term}: {reason}\n")
-        else:
-            super().do_xterm(line, term)
-
-    def do_x(self, line: str) -> None:
-        """Run a graphical program in a node (usage: x NODE COMMAND)."""
-        words = line.split()
-        if words and words[0] not in self.mn:
-            error(f"node '{words[0]}' not in network\n")
-        elif words and (reason := terminals.refusal()):
-            error(f"x: {reason}\n")
-        else:
-            super().do_x(line)
-
-    def default(self, line: str) -> None:
-        """Run a command in a host (HOST COMMAND), after replacing host names by addresses.
-
-        Mininet replaces host names by IPv4 addresses, in user names too: the word after a long option, as in `alice
-        swaks --auth-user alice`, is quoted against that. In a command about IPv6 (`a ping -6 b`) names are replaced by
-        IPv6 addresses.
-        """
-        words = line.split(" ")
-        by_ipv6 = "-6" in words or words[1:2] in (["ping6"], ["traceroute6"], ["tracepath6"])
-        for place, (before, word) in enumerate(pairwise(words), start=1):
-            if word not in self.mn:
-                continue
-            if before.startswith("--"):
-                words[place] = f"'{word}'"
-            elif by_ipv6 and (addresses := _addresses(self.mn[word], with_ipv6=True)):
-                words[place] = addresses[-1]
-        super().default(" ".join(words))
-
-    def waitForNode(self, node: Any) -> None:  # noqa: N802
-        """Print the output of a host's command until it exits.
-
-        Keys typed at a terminal go to the command; further lines of a file do not.
-        """
-        if self.isatty():
-            super().waitForNode(node)
-            return
-        while node.waiting:
-            output(node.monitor())
 
 
 @click.command("up")
@@ -98,6 +32,7 @@ class Shell(CLI):  # type: ignore[misc]
 @common.links_option
 @common.sandbox_option
 @common.stp_option
+@common.switch_option
 @common.arp_option
 @common.ipv6_option
 @common.real_time_option
@@ -105,8 +40,11 @@ def up_command(topology: str, given: dict[str, str], timed: str, **options: Any)
     """Start a topology with its services, print its hosts and example commands, and keep it up until Ctrl-C.
 
     TOPOLOGY is a name (`lab7 list`) or a Python file that exports `topos`, or has classes derived from Topo (FILE:NAME
-    for one of several); the same holds for shell and exec.
+    for one of several); the same holds for shell and exec. A file without, which calls Mininet() itself, is run as by
+    `lab7 script`.
     """
+    if _is_script(topology, given, options):
+        return
     with _testbed(topology, given, **options) as (entry, bed):
         _describe(entry, bed)
         ended = threading.Event()
@@ -123,14 +61,18 @@ def up_command(topology: str, given: dict[str, str], timed: str, **options: Any)
 @common.links_option
 @common.sandbox_option
 @common.stp_option
+@common.switch_option
 @common.arp_option
 @common.ipv6_option
 @common.real_time_option
 def shell_command(topology: str, given: dict[str, str], timed: str, **options: Any) -> None:  # noqa: ARG001
     """Start a topology with its services and open Mininet's command line on it (HOST COMMAND, help, exit).
 
-    If a server exits, a message is printed and the network stays up.
+    If a server exits, a message is printed and the network stays up. A file that calls Mininet() itself is run as by
+    `lab7 script`, and opens the command line where it calls CLI().
     """
+    if _is_script(topology, given, options):
+        return
     with _testbed(topology, given, server_died=_tell, **options) as (entry, bed):
         _describe(entry, bed)
         Shell(bed.net)
@@ -141,6 +83,7 @@ def shell_command(topology: str, given: dict[str, str], timed: str, **options: A
 @common.links_option
 @common.sandbox_option
 @common.stp_option
+@common.switch_option
 @common.arp_option
 @common.ipv6_option
 @common.time_option
@@ -160,6 +103,7 @@ def exec_command(
     if virtual is not None:
         settings = [word for name, value in given.items() for word in ("--set", f"{name}={value}")]
         settings += ["--stp"] if options["stp"] else []
+        settings += ["--switch", options["switch"]]
         settings += ["--arp", options["arp"]] if options["arp"] else []
         settings += ["--ipv6" if options["ipv6"] else "--no-ipv6"] if options["ipv6"] is not None else []
         words = ["exec", "--links", "netem", *settings, topology, host, *command]
@@ -171,6 +115,18 @@ def exec_command(
         process = bed.host(host).popen(words, stdin=None, stdout=None, stderr=None)
         code = process.wait()
     raise click.exceptions.Exit(code if code >= 0 else 128 - code)
+
+
+def _is_script(name: str, given: dict[str, str], options: dict[str, Any]) -> bool:
+    """Run a file that is a script; return whether it was one."""
+    if not script.builds_network(name):
+        return False
+    if given or options.pop("stp"):
+        raise click.UsageError(
+            f"{name} builds its network by Mininet() itself, so --set and --stp have no effect: leave them out"
+        )
+    scripts.run(name, **options)
+    return True
 
 
 class _testbed:  # noqa: N801 - used as a function
@@ -302,13 +258,6 @@ def _number(text: str) -> int | float:
         return float(text)
 
 
-def _addresses(host: Any, with_ipv6: bool) -> list[str]:
-    """Return the IPv4 and, if `with_ipv6`, IPv6 address of a host's first interface, without prefix lengths."""
-    has_ipv6 = with_ipv6 and getattr(host, "has_ipv6", False) and host.intfs
-    six = ipv6.address_of(host.defaultIntf()) if has_ipv6 else None
-    return [address for address in (host.IP(), ipv6.without_length(six) if six else None) if address]
-
-
 def _describe(entry: TopologyEntry, bed: Testbed) -> None:
     console = common.out()
     console.print(escape(entry.text.strip()), style="dim")
@@ -316,7 +265,7 @@ def _describe(entry: TopologyEntry, bed: Testbed) -> None:
     for host in bed.net.hosts:
         names = ", ".join(host.params.get("names", []))
         serves = "; ".join(service.command for service in bed.services.get(host.name, []))
-        rows.append([host.name, ", ".join(_addresses(host, bed.ipv6)), names, escape(serves)])
+        rows.append([host.name, ", ".join(addresses_of(host, bed.ipv6)), names, escape(serves)])
     console.print()
     console.print(common.table(["host", "address", "names", "serves"], rows))
     families = "IPv4 and IPv6" if bed.ipv6 else "IPv4"

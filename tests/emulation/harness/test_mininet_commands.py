@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.emulation.support import lab7, lab7_with_programs
+from tests.emulation.support import lab7, lab7_with_programs, one_sentence
 from topologies.emulation import tools
 
 ODD = """
@@ -71,6 +71,15 @@ def test_without_iperf_one_sentence_says_what_to_install(tmp_path: Path) -> None
     done = lab7_with_programs("shell", "odd.py", cwd=tmp_path, programs=programs, stdin="iperf h1 h2\nexit\n")
     assert done.returncode == 0
     assert "the program iperf is missing: run `make setup`, or `sudo apt-get install iperf`\n" in done.stderr
+
+
+def test_open_vswitch_runs_or_one_sentence_says_what_is_missing(tmp_path: Path) -> None:
+    done = lab7("exec", "--switch", "ovs", "web", "client", "--", "ping", "-c", "1", "origin", cwd=tmp_path)
+    if done.returncode == 0:
+        assert " 0% packet loss" in done.stdout
+    else:
+        assert done.returncode == 3
+        assert "Open vSwitch" in one_sentence(done)
 
 
 def test_pingallfull_has_a_line_a_pair(tmp_path: Path) -> None:

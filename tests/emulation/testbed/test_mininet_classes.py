@@ -9,7 +9,7 @@ from typing import Any
 import click
 import pytest
 from mininet.link import TCIntf, TCLink
-from mininet.node import Host, Node, OVSKernelSwitch, OVSSwitch
+from mininet.node import Host, Node, OVSKernelSwitch, OVSSwitch, RemoteController
 from mininet.nodelib import LinuxBridge
 from mininet.topo import Topo
 
@@ -110,8 +110,10 @@ def test_a_host_s_mac_is_that_of_its_first_interface(bed: Testbed) -> None:
 
 
 def test_what_a_running_network_cannot_do_is_refused(bed: Testbed) -> None:
-    with pytest.raises(EmulationError, match=r"^a testbed has no OpenFlow controller, so c0 cannot be added: "):
-        bed.net.addController("c0")
+    with pytest.raises(
+        EmulationError, match=r"^the controller c0 is a RemoteController, and a testbed has no OpenFlow: "
+    ):
+        bed.net.addController("c0", RemoteController)
     with pytest.raises(EmulationError, match=r"^the link of eth0 was made without a shape, "):
         bed.host("bert").defaultIntf().config(delay="9ms")
 
@@ -192,11 +194,11 @@ def test_a_parameter_has_the_type_of_its_default_or_of_its_form(
             {},
             "the name 1 in the topology Own is not text: write ",
         ),
-        ("net = Mininet(topo=Topo())", {}, "typed.py builds its network by Mininet() itself: put what it adds into "),
+        ("net = Mininet(topo=Topo())", {}, "typed.py builds its network by Mininet() itself: run it by `lab7 script "),
         (
             "def run():\n    net = Mininet()",
             {},
-            "typed.py builds its network by Mininet() itself: put what it adds into ",
+            "typed.py builds its network by Mininet() itself: run it by `lab7 script ",
         ),
     ],
 )
@@ -211,8 +213,8 @@ def test_a_file_that_cannot_be_a_topology_is_one_sentence(
 
 
 def test_what_the_network_refuses_does_not_end_its_command_line(tmp_path: Path) -> None:
-    lines = "py net.addController('c0')\nclient hostname\nexit\n"
+    lines = "px from mininet.node import Ryu\npy net.addController('c0', Ryu)\nclient hostname\nexit\n"
     done = lab7("shell", "web", cwd=tmp_path, stdin=lines, changes={"HOME": str(tmp_path)})
     assert done.returncode == 0
-    for text in ("a testbed has no OpenFlow controller", "client\n"):
+    for text in ("the controller c0 is a Ryu, and a testbed has no OpenFlow", "client\n"):
         assert text in done.stderr.replace("\r", "")

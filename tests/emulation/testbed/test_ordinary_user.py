@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,18 @@ from tests.emulation.support import REPOSITORY, pair
 with pair(["services.http.origin --root %s --listen 0.0.0.0 --port 80" % REPOSITORY], delay="1ms", loss=0) as bed:
     done = bed.host("client").run(["curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "http://www.example.com/"])
     print(done.stdout.decode(), bed.host("client").run(["hostname"]).stdout.decode(), end="")
+"""
+MININET_SCRIPT = """
+from mininet.net import Mininet
+from mininet.link import TCLink
+net = Mininet(link=TCLink)
+for name in ("h1", "h2"):
+    net.addLink(net.addHost(name), net["s1"] if "s1" in net else net.addSwitch("s1"), delay="1ms")
+net.start()
+print(net.pingAll())
+open("of-script.txt", "w").close()
+net["h1"].cmd("touch of-h1.txt")
+net.stop()
 """
 LAB7 = "from experiments.harness.cli import main; main()"
 
@@ -98,3 +111,14 @@ def test_a_script_with_a_testbed_runs(python: str) -> None:
     done = as_nobody(python, "-c", TESTBED)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "404 client\n"
+
+
+def test_a_script_for_mininet_runs_and_its_files_are_the_user_s(python: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o777)
+        Path(folder, "mytopo.py").write_text(MININET_SCRIPT)
+        done = as_nobody(python, "-c", LAB7, "script", "--links", "wire", "mytopo.py", cwd=folder)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout == "0.0\n"
+        owners = {path.name: str(path.stat().st_uid) for path in Path(folder).glob("*.txt")}
+    assert owners == {"of-script.txt": NOBODY, "of-h1.txt": NOBODY}

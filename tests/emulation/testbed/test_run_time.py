@@ -113,6 +113,45 @@ def test_a_host_joins_moves_and_leaves(bed: Testbed) -> None:
     assert reaches(bed, "h1", "h2")
 
 
+def test_names_follow_addresses_and_leave_with_their_host(bed: Testbed) -> None:
+    net, reader = bed.net, bed.host("h1")
+
+    def entry(name: str) -> list[str]:
+        return reader.run(["getent", "hosts", name]).stdout.decode().split()[:1]
+
+    bed.host("h2").setIP("10.0.0.88/8")
+    assert entry("h2") == ["10.0.0.88"]
+    net.addHost("h3", ip="10.0.0.3/8", names=["www.example.com"])
+    assert entry("www.example.com") == entry("h3") == ["10.0.0.3"]
+    net.delHost(net["h3"])
+    assert entry("www.example.com") == entry("h3") == []
+    again = net.addHost("h3", ip="10.0.0.4/8")
+    assert entry("h3") == ["10.0.0.4"]
+    assert again.run(["getent", "hosts", "h2"]).stdout.decode().split()[0] == "10.0.0.88"
+
+
+def test_a_link_between_hosts_leaves_no_interface(bed: Testbed) -> None:
+    for _ in range(2):
+        link = bed.net.addLink("h1", "h2")
+        assert "h1-eth1" in bed.host("h1").run(["ls", "/sys/class/net"]).stdout.decode()
+        bed.net.delLink(link)
+        for name in ("h1", "h2"):
+            assert bed.host(name).run(["ls", "/sys/class/net"]).stdout.decode().split() == [f"{name}-eth0", "lo"]
+
+
+def test_a_host_may_share_the_network_of_the_switches(bed: Testbed) -> None:
+    net = bed.net
+    root = net.addHost("root", inNamespace=False, ip="10.0.0.66/8")
+    net["s1"].attach(net.addLink(root, "s1").intf2)
+    root.configDefault()
+    assert reaches(bed, "root", "h2")
+    assert reaches(bed, "h1", "root")
+    seen = bed.host("root").run(["ls", "/sys/class/net"]).stdout.decode().split()
+    assert {"root-eth0", "s1", "s1-eth1", "s2"} <= set(seen)
+    net.delHost(root)
+    assert reaches(bed, "h1", "h2")
+
+
 def test_what_cannot_join_is_one_sentence(bed: Testbed) -> None:
     for given, said in (
         ({"name": "h1"}, "there is a node 'h1' in this network already: "),

@@ -22,6 +22,10 @@ from topologies.emulation.watch import Watch, Watched, last_line
 SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
 
 SCRIPTS = "/usr/share/openvswitch/scripts"
+# Open vSwitch's tools look here for the sockets of its daemons; in a sandbox it is in memory.
+RUN = Path("/run/openvswitch")
+# The smallest times that IEEE 802.1D-1998 allows (table 8-3), in seconds: see node.SPANNING_TREE.
+SPANNING_TREE = {"stp-forward-delay": 4, "stp-hello-time": 1, "stp-max-age": 6}
 TIMEOUT_S = 20
 STOP_TIMEOUT_S = 3.0
 # Seconds after boot at which ovs-vswitchd can be started (count_cpu_cores in Open vSwitch's lib/ovs-thread.c).
@@ -55,9 +59,7 @@ class Daemons:
 
     def control(self, *words: str) -> str:
         """Send a command to ovs-vswitchd by ovs-appctl(8); return its output. Raises EmulationError."""
-        place = self.environment.get("OVS_RUNDIR")
-        target = [f"--target={place}/ovs-vswitchd.ctl"] if place else []
-        return self.run("ovs-appctl", *target, *words)
+        return self.run("ovs-appctl", *words)
 
     def start(self, folder: Path) -> Iterator["Daemon"]:
         """Start ovsdb-server and ovs-vswitchd; yield once both accept commands, and stop both at the end."""
@@ -69,11 +71,10 @@ class Daemons:
         yield self._serve("ovs-vswitchd", f"unix:{socket}")
 
     def _serve(self, program: str, *words: str) -> "Daemon":
-        control = f"--unixctl={self.environment['OVS_RUNDIR']}/{program}.ctl"
         return Daemon(
             program,
             subprocess.Popen(
-                [program, *words, control, "--log-file", "-vconsole:off"],
+                [program, *words, "--pidfile", "--log-file", "-vconsole:off"],
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -120,10 +121,15 @@ def daemons(workdir: Path, watch: Watch | None = None) -> Iterator[Daemons]:
         if sandbox.inside():
             (workdir / "openvswitch").mkdir()
             running.extend(ours.start(workdir / "openvswitch"))
+            # For `ovs-vsctl show` and `ovs-ofctl` as people type them; the first testbed of a sandbox has the place.
+            with contextlib.suppress(FileExistsError):
+                RUN.symlink_to(workdir / "openvswitch")
         yield ours
     finally:
         for process in reversed(running):
             process.end()
+        if RUN.is_symlink() and RUN.readlink() == workdir / "openvswitch":
+            RUN.unlink()
 
 
 class OpenVSwitch(Bridge):
@@ -138,18 +144,50 @@ class OpenVSwitch(Bridge):
     def start(self, _controllers: Sequence[Any]) -> None:
         """Create the bridge with its ports; return when the data path has the ports."""
         self._attached = [intf for intf in self.intfList() if intf.name != "lo"]
-        words = ["add-br", self.name, "--", "set-fail-mode", self.name, "standalone"]
+        words = ["add-br", self.name, "--", "set", "Bridge", self.name, *self._settings()]
         for interface in self._attached:
             words += ["--", "add-port", self.name, interface.name]
+            # The number of the port in OpenFlow is Mininet's, as in stock Mininet.
+            words += ["--", "set", "Interface", interface.name, f"ofport_request={self.ports[interface]}"]
         self._driver.run("ovs-vsctl", f"--timeout={TIMEOUT_S}", "--retry", *words)
         wrong = self._driver.run("ovs-vsctl", "--bare", "--columns=name,error", "find", "Interface", "error!=[]")
         if wrong.strip():
             raise MachineError(f"Open vSwitch could not attach {' '.join(wrong.split())}")
+        if not Path("/proc/sys/net/ipv4/conf", self.name).exists():
+            raise MachineError(
+                "this kernel has no data path of Open vSwitch: load it by `sudo modprobe openvswitch`, or use Linux "
+                "bridges (`--switch lxbr`)"
+            )
         if self.mirrors:
             self._driver.run("ovs-ofctl", "add-flow", self.name, "actions=flood")
         ipv6_off(self.name)
         tools.batch("ip", [f"link set dev {self.name} up"])
         self._install(self._entries)
+
+    def _settings(self) -> list[str]:
+        """Return the columns of the bridge, ovs-vswitchd.conf.db(5): those of stock Mininet, and the spanning tree."""
+        found = ["fail_mode=standalone", f"other_config:datapath-id={self.dpid}", f"other_config:dp-desc={self.name}"]
+        found += ["other_config:disable-in-band=true"]
+        if self.params.get("protocols"):
+            found.append(f"protocols={self.params['protocols']}")
+        if self.stp:
+            times = SPANNING_TREE | ({"stp-priority": self.prio} if self.prio is not None else {})
+            found += ["stp_enable=true", *(f"other_config:{name}={value}" for name, value in times.items())]
+        return found
+
+    def _port_states(self) -> list[str]:
+        # One line a port: its name, role, state, cost and priority.number; a port without a cable has no line.
+        ports = {port.name for port in self._attached}
+        rows = [line.split() for line in self._driver.control("stp/show", self.name).splitlines()]
+        return [row[2] for row in rows if row and row[0] in ports]
+
+    def dpctl(self, *args: Any) -> str:
+        """Run ovs-ofctl on this switch; see Mininet's OVSSwitch."""
+        return self.cmd("ovs-ofctl", args[0], self, *args[1:])
+
+    def vsctl(self, *args: Any, **options: Any) -> str:
+        """Run ovs-vsctl; see Mininet's OVSSwitch."""
+        return self.cmd("ovs-vsctl", *args, **options)
 
     def attach(self, intf: Any) -> None:
         """Make an interface a port of the running switch, as OVSSwitch.attach does."""

@@ -1,7 +1,8 @@
 """Process that represents a host: it creates the host's namespaces, prints READY and sleeps.
 
 The host exists as long as it lives; commands and services enter its namespaces. Run by the fork server with the
-arguments NAME FILES CONGESTION_CONTROL [ipv6]; FILES is a folder whose files are bound over those of /etc.
+arguments NAME FILES CONGESTION_CONTROL [ipv6] [shared]; FILES is a folder whose files are bound over those of /etc.
+shared: the host has no network namespace of its own, but that of the switches, whose settings stay.
 """
 
 import contextlib
@@ -44,18 +45,24 @@ def _mount_own_network() -> None:
         namespaces.mount("tmpfs", str(NAMED), "tmpfs", data="mode=755")
 
 
-def main(argv: list[str]) -> int:
-    """Create the namespaces of the host argv[0], print READY, and sleep until a signal ends the process."""
-    name, files, congestion_control, *families = argv
-    namespaces.unshare_host(name)
+def _set_up_network(congestion_control: str, *, with_ipv6: bool) -> None:
     _mount_own_network()
-    for file in sorted(Path(files).iterdir()):
-        namespaces.bind_file(file, Path("/etc") / file.name)
     for sysctl, value in SYSCTLS.items():
         _set(sysctl, value)
     for sysctl in IPV6_OFF:
-        _set(sysctl, "0" if families else "1")
+        _set(sysctl, "0" if with_ipv6 else "1")
     _set("net/ipv4/tcp_congestion_control", congestion_control)
+
+
+def main(argv: list[str]) -> int:
+    """Create the namespaces of the host argv[0], print READY, and sleep until a signal ends the process."""
+    name, files, congestion_control, *options = argv
+    shared = "shared" in options
+    namespaces.unshare_host(name, network=not shared)
+    if not shared:
+        _set_up_network(congestion_control, with_ipv6="ipv6" in options)
+    for file in sorted(Path(files).iterdir()):
+        namespaces.bind_file(file, Path("/etc") / file.name)
     print("READY", flush=True)
     sys.stdout.close()
     signal.pause()

@@ -104,9 +104,9 @@ def within_network(pid: int) -> Iterator[None]:
             os.close(home)
 
 
-def unshare_host(hostname: str) -> None:
-    """Move the calling process into a new network, mount and UTS namespace."""
-    unshare(CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWUTS)
+def unshare_host(hostname: str, *, network: bool = True) -> None:
+    """Move the calling process into a new mount and UTS namespace, and by default a new network namespace."""
+    unshare((CLONE_NEWNET if network else 0) | CLONE_NEWNS | CLONE_NEWUTS)
     mount("none", "/", None, MS_REC | MS_PRIVATE)
     socket.sethostname(hostname)
 

@@ -54,3 +54,19 @@ def test_write_makes_the_four_files(tmp_path: Path) -> None:
     assert set(found) == {"hosts", "resolv.conf", "nsswitch.conf", "hostname"}
     assert found["hostname"] == "client\n"
     assert found["resolv.conf"].startswith("nameserver 10.0.0.53\n")
+
+
+def test_entries_change_and_go_in_place(tmp_path: Path) -> None:
+    etc_files.write(tmp_path, "client", [*ENTRIES, ("2001:db8::2", ["www.example.com", "origin"])], [])
+    # As a host sees the file, by a bind mount.
+    with open(tmp_path / "hosts") as shown:
+        etc_files.add_entry(tmp_path, "10.0.0.3", ["origin"])
+        etc_files.replace_address(tmp_path, "10.0.0.2", "10.9.9.9", ["www.example.com", "origin"])
+        etc_files.replace_address(tmp_path, "10.0.0.1", "10.9.9.8", ["client2"])
+        assert shown.read() == (
+            "127.0.0.1 localhost\n10.0.0.1 client\n10.9.9.9 www.example.com origin\n"
+            "2001:db8::2 www.example.com origin\n10.0.0.3 origin\n"
+        )
+        etc_files.remove_entries(tmp_path, ["www.example.com", "origin"])
+        shown.seek(0)
+        assert shown.read() == "127.0.0.1 localhost\n10.0.0.1 client\n10.0.0.3 origin\n"

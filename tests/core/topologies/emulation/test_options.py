@@ -53,7 +53,7 @@ def complaint(
         {"privateDirs": [5]},
         {"privateDirs": [("/var/log",)]},
         {"privateDirs": ["/"]},
-        {"inNamespace": False},
+        {"inNamespace": "no"},
         {"lo": "sideways"},
         {"cpu": 0.5},
         {"cores": [0]},

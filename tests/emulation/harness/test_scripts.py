@@ -1,0 +1,169 @@
+"""Scripts that call Mininet() themselves, in the styles of courses: `lab7 script`, and `lab7 up` or `shell` of one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.emulation.support import lab7, one_sentence
+
+HEAD = """
+from functools import partial
+from mininet.net import Mininet
+from mininet.node import *
+from mininet.nodelib import NAT
+from mininet.link import *
+from mininet.topo import Topo
+from mininet.cli import CLI
+from mininet.log import setLogLevel, info
+from mininet.util import dumpNodeConnections
+import sys
+"""
+# Mininet's own emptynet.py.
+EMPTY = """
+def emptyNet():
+    net = Mininet(controller=Controller, link=TCLink, autoSetMacs=True)
+    net.addController('c0')
+    h1 = net.addHost('h1', ip='10.0.0.1')
+    h2 = net.addHost('h2', ip='10.0.0.2')
+    s3 = net.addSwitch('s3')
+    net.addLink(h1, s3, bw=10, delay='5ms')
+    net.addLink(h2, s3)
+    net.start()
+    dumpNodeConnections(net.hosts)
+    net.pingAll()
+    print(h1.cmd('arp -n | grep -c 00:00:00:00:00:02'))
+    CLI(net)
+    net.stop()
+
+if __name__ == '__main__':
+    setLogLevel('info')
+    emptyNet()
+"""
+# A class for `mn --custom`, and a function that starts it in several sizes.
+SIZES = """
+class SingleSwitchTopo(Topo):
+    def build(self, n=2):
+        switch = self.addSwitch('s1')
+        for h in range(n):
+            self.addLink(self.addHost('h%s' % (h + 1), cpu=None), switch, bw=10, delay='1ms')
+
+def perfTest(n):
+    net = Mininet(topo=SingleSwitchTopo(n=n), host=CPULimitedHost, link=TCLink, autoStaticArp=True)
+    net.start()
+    print(len(net.hosts), net.ping([net['h1'], net['h%d' % n]]), 'PERM' in net['h1'].cmd('ip neigh'))
+    net.stop()
+
+if __name__ == '__main__':
+    for n in map(int, sys.argv[1:]):
+        perfTest(n)
+    sys.exit(4)
+"""
+# Nothing is guarded or stopped; names of hosts follow them, and commands name files beside the script.
+LOOSE = """
+net = Mininet(switch=partial(OVSKernelSwitch, failMode='standalone'), ipBase='10.1.0.0/16')
+s1 = net.addSwitch('s1')
+for name in 'ab':
+    net.addLink(net.addHost(name), s1)
+net.start()
+a, b = net.get('a', 'b')
+print(a.cmd('cat words.txt').strip(), b.popen('cat words.txt').communicate()[0].decode().strip(), a.IP())
+b.setIP('10.1.0.7/16')
+print(a.cmd('getent hosts b').split(), net.pingAll())
+net.delHost(b)
+print(a.cmd('getent hosts b; grep -c b /etc/hosts').split())
+b = net.addHost('b', ip='10.1.0.9/16')
+s1.attach(net.addLink(b, s1).intf2)
+b.configDefault()
+print(a.cmd('getent hosts b').split(), b.cmd('getent hosts b').split(), net.pingAll())
+"""
+
+
+def written(folder: Path, text: str) -> str:
+    (folder / "words.txt").write_text("beside it\n")
+    (folder / "mytopo.py").write_text(HEAD + text)
+    return "mytopo.py"
+
+
+@pytest.mark.parametrize("command", ["script", "up", "shell"])
+def test_a_script_builds_tests_and_opens_a_command_line(command: str, tmp_path: Path) -> None:
+    typed = "nodes\nh1 ping -c 1 h2\nexit\n"
+    done = lab7(command, written(tmp_path, EMPTY), cwd=tmp_path, stdin=typed, changes={"HOME": str(tmp_path)})
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0] == "1"
+    for text in (
+        "h1 h1-eth0:s3-eth1\n",
+        "*** Results: 0% dropped (2/2 received)\n",
+        "available nodes are: \nc0 h1 h2 s3\n",
+        "1 packets transmitted, 1 received",
+        "*** Stopping 2 hosts\n",
+    ):
+        assert text in done.stderr.replace("\r", "")
+
+
+def test_arguments_exit_codes_and_several_networks_are_the_script_s(tmp_path: Path) -> None:
+    done = lab7("script", written(tmp_path, SIZES), "2", "3", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (4, "2 0.0 True\n3 0.0 True\n"), done.stderr
+
+
+def test_a_file_with_a_topology_and_a_script_is_both(tmp_path: Path) -> None:
+    done = lab7("exec", "--set", "n=3", written(tmp_path, SIZES), "h3", "--", "hostname", cwd=tmp_path)
+    assert done.stdout == "h3\n"
+
+
+def test_names_of_hosts_follow_them_and_nothing_is_left_without_stop(tmp_path: Path) -> None:
+    done = lab7("script", written(tmp_path, LOOSE), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "beside it beside it 10.1.0.1",
+        "['10.1.0.7', 'b'] 0.0",
+        "['0']",
+        "['10.1.0.9', 'b'] ['10.1.0.9', 'b'] 0.0",
+    ]
+    assert "*** Stopping" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("Mininet(controller=RemoteController).addController('c0')", "the controller c0 is a RemoteController, and a "),
+        (
+            "Mininet(topo=Topo(), controller=partial(RemoteController, port=6))",
+            "the controller c0 is a RemoteController",
+        ),
+        ("net = Mininet()\nnet.addNAT()", "the host nat0 has the class NAT, which cannot be used: "),
+        (
+            "net = Mininet(host=partial(CPULimitedHost, cpu=.5))\nnet.addHost('h1')",
+            "the host h1: cpu=0.5 is not supported",
+        ),
+        ("Mininet(inNamespace=True)", "inNamespace=True of Mininet() is not supported: all switches are in one"),
+        (
+            "Mininet(switch=UserSwitch).addSwitch('s1')",
+            "the switch s1 has the class UserSwitch, which cannot be used: ",
+        ),
+        ("net = Mininet()\nnet.addHost('h1')\nnet.addHost('h1')", "there is a node 'h1' in this network already: "),
+        ("Node('h0', inNamespace=False)", "Node() makes a part that no network knows: make it by net.addHost(), "),
+        (
+            "net = Mininet()\nIntf('eth1', node=net.addSwitch('s1'))",
+            "Intf() makes a part that no network knows: make it ",
+        ),
+        ("net = Mininet()\nLink(net.addHost('a'), net.addHost('b'))", "Link() makes a part that no network knows: "),
+        (
+            "net = Mininet()\nnet.addHost('h1').cmdd('ls')",
+            "mytopo.py, line 14, fails: AttributeError: 'Host' object has ",
+        ),
+        ("net = Mininet(\n", "mytopo.py cannot be read as Python: SyntaxError: "),
+    ],
+)
+def test_what_a_script_cannot_have_is_one_sentence(text: str, sentence: str, tmp_path: Path) -> None:
+    done = lab7("script", written(tmp_path, f"setLogLevel('critical')\n{text}\n"), cwd=tmp_path)
+    assert done.returncode in (2, 3)
+    assert f"lab7: {sentence}" in one_sentence(done)
+
+
+def test_options_of_topologies_and_files_that_are_not_there(tmp_path: Path) -> None:
+    name = written(tmp_path, EMPTY)
+    assert "so --set and --stp have no effect" in one_sentence(lab7("up", "--set", "n=1", name, cwd=tmp_path))
+    assert "there is no file 'no.py'" in one_sentence(lab7("script", "no.py", cwd=tmp_path))
+    assert "run it by `lab7 script mytopo.py`" in one_sentence(lab7("exec", name, "h1", "--", "true", cwd=tmp_path))

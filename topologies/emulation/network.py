@@ -1,0 +1,240 @@
+"""The network of a testbed: Mininet's class with lab7's nodes and links, and without its machine-wide settings."""
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
+from itertools import count
+from typing import Any, Protocol
+
+from mininet.log import output
+from mininet.net import Mininet
+from mininet.node import Controller, DefaultController, Node, NullController, OVSController
+from mininet.topo import Topo
+
+from topologies.emulation import classes, tools, topology_checks
+from topologies.emulation.errors import EmulationError, TopologyError
+from topologies.emulation.links.link import EmulatedLink
+from topologies.emulation.loops import find_loop_among
+from topologies.emulation.node import Bridge, Host, Interface, LazyShell
+from topologies.emulation.process import iperf
+
+Equip = Callable[[Any], None]
+# Controllers that make each switch a learning bridge, which those of a testbed are by themselves.
+_LEARNING = (Controller, OVSController, DefaultController)
+
+
+class Owner(Protocol):
+    """The testbed of a network, as far as the network reports changes to it (see testbed.Testbed)."""
+
+    def prepare_names(self, name: str, given: Mapping[str, Any]) -> None:
+        """Write the files of /etc for a host that is about to join."""
+
+    def publish_name(self, host: Host) -> None:
+        """Add a host that has joined to /etc/hosts."""
+
+    def withdraw_name(self, host: Host) -> None:
+        """Remove a host that has left from /etc/hosts."""
+
+    def renew_tables(self) -> None:
+        """Set all tables anew, after a node or a link has changed."""
+
+
+class LearningController(LazyShell, Controller):  # type: ignore[misc]
+    """The stand-in for Mininet's default controller, under which switches learn: those of a testbed do so without."""
+
+    def __init__(self, name: str, ip: str = "127.0.0.1", port: int = 6653, protocol: str = "tcp", **params: Any):
+        self.ip, self.port, self.protocol = ip, port, protocol
+        params["inNamespace"] = False
+        Node.__init__(self, name, **params)
+
+    def start(self) -> None:
+        """Start nothing."""
+
+    def stop(self, *_args: Any, **_options: Any) -> None:
+        """Stop nothing."""
+
+
+class Network(Mininet):  # type: ignore[misc]
+    """Mininet without its machine-wide settings, with lab7's nodes and links, and with deterministic MAC addresses.
+
+    is_open: parts that are added are validated and announced one by one; those of a topology have been as a whole.
+    """
+
+    def __init__(self, topo: Topo | None, controller: Any = None, **options: Any) -> None:
+        self._link_numbers = count(1)
+        self.is_open = self.is_up = False
+        # Mininet.init() raises limits by the machine's sysctls; a testbed raises that of its own process.
+        Mininet.inited = True
+        super().__init__(topo=topo, controller=controller, **{**options, "build": False})
+        # Classes of parts without cls=; self.switch and so on are replaced by equip().
+        self._kinds: dict[str, Any] = {}
+
+    def equip(self, equips: Mapping[type, Equip], switch: type, testbed: Owner) -> None:
+        """Provide what a network needs of its testbed.
+
+        equips: by class, functions that give a new node or link what it needs; switch: class of switches.
+        """
+        self._equips = equips
+        self._own_switch = switch
+        self._testbed = testbed
+
+    def take_down(self) -> None:
+        """Stop all nodes, as Mininet.stop does."""
+        self.is_open = self.is_up = False
+        super().stop()
+
+    def addHost(self, name: str, cls: Any = None, **options: Any) -> Any:  # noqa: N802
+        """Add a host, whose class `cls` is combined with lab7's Host. Raises TopologyError and EmulationError."""
+        options = self._with_kind("host", cls, options)
+        if options.get("privateDirs", ()) is None:
+            del options["privateDirs"]
+        if not self.is_open:
+            return super().addHost(name, **self._with_class(options, Host))
+        self._check_new(name)
+        topology_checks.check_host(name, options)
+        self._testbed.prepare_names(name, options)
+        made = super().addHost(name, **self._with_class(options, Host))
+        self._testbed.publish_name(made)
+        return made
+
+    def addSwitch(self, name: str, cls: Any = None, **options: Any) -> Any:  # noqa: N802
+        """Add a switch, whose class `cls` is combined with lab7's Bridge or OpenVSwitch."""
+        options = self._with_kind("switch", cls, options)
+        classes.unwrap(options)
+        kind = options.get("cls")
+        # A user's own switch class becomes a Linux bridge, even if all other switches are of Open vSwitch.
+        own = self._own_switch if kind is None or kind in classes.SWITCHES else Bridge
+        if self.is_open:
+            self._check_new(name)
+            topology_checks.check_switch(name, options)
+        return super().addSwitch(name, **self._with_class(options, own))
+
+    def addLink(  # noqa: N802
+        self, node1: Any, node2: Any, port1: Any = None, port2: Any = None, cls: Any = None, **options: Any
+    ) -> Any:
+        """Add a link between two nodes or node names; its class `cls` is combined with lab7's EmulatedLink."""
+        options = self._with_kind("link", cls, options)
+        nodes = [self[node] if isinstance(node, str) else node for node in (node1, node2)]
+        if self.is_open:
+            topology_checks.check_link([(node.name, node in self.switches) for node in nodes], options)
+            self._check_loop((nodes[0].name, nodes[1].name))
+        number = next(self._link_numbers)
+        intf = options.pop("intf", None) or self._kinds.get("intf")
+        for end, (node, port) in enumerate(zip(nodes, (port1, port2), strict=True), start=1):
+            if mac := self._mac_of_first_interface(node, port):
+                options.setdefault(f"addr{end}", mac)
+            # RFC 7042 section 2.1: bit 0x02 of the first octet of a MAC address marks it as locally administered.
+            address = f"02:00:00:{number >> 8:02x}:{number & 255:02x}:{end:02x}"
+            if options.get(f"addr{end}") is None:
+                options[f"addr{end}"] = address
+            kind = options.get(f"cls{end}") or intf
+            options[f"cls{end}"] = classes.combined(kind, Interface)
+        made = super().addLink(*nodes, port1, port2, **self._with_class(options, EmulatedLink))
+        self._testbed.renew_tables()
+        return made
+
+    def addController(self, name: Any = "c0", controller: Any = None, **params: Any) -> Any:  # noqa: N802
+        """Add the stand-in for Mininet's default controller; None for a network without one.
+
+        Raises EmulationError for another one, which would decide what the switches do.
+        """
+        options = {**params, "cls": controller or self.controller or DefaultController}
+        classes.unwrap(options)
+        kind = options.pop("cls")
+        if kind is NullController:
+            return None
+        if kind not in _LEARNING:
+            raise EmulationError(
+                f"the controller {name} is a {getattr(kind, '__name__', kind)}, and a testbed has no OpenFlow: its "
+                "switches learn and forward by themselves, so leave it out (controller=None)"
+            )
+        self._check_new(name)
+        taken = {key: options[key] for key in ("ip", "port", "protocol") if key in options}
+        return super().addController(name, LearningController, **taken)
+
+    def _with_kind(self, part: str, given: Any, options: dict[str, Any]) -> dict[str, Any]:
+        """Return the options with `cls`: the class that is given, or the network's own for such a part."""
+        kind = given or self._kinds.get(part)
+        return {**options, "cls": kind} if kind is not None else options
+
+    def _check_new(self, name: str) -> None:
+        if name in self:
+            raise EmulationError(f"there is a node {name!r} in this network already: give the new one another name")
+
+    def _check_loop(self, new: tuple[str, str]) -> None:
+        forwarding = [switch.name for switch in self.switches if not getattr(switch, "stp", False)]
+        if loop := find_loop_among(forwarding, [*self.names_of_links(), new]):
+            raise TopologyError(topology_checks.loop_message(loop))
+
+    def names_of_links(self) -> list[tuple[str, str]]:
+        """Return the pair of node names of every link."""
+        return [(link.intf1.node.name, link.intf2.node.name) for link in self.links]
+
+    def delLink(self, link: Any) -> None:  # noqa: N802
+        """Remove a link, and the entries for it in the tables of other nodes."""
+        ends = [(end.name, end.node.namespace_pid) for end in (link.intf1, link.intf2)]
+        super().delLink(link)
+        if all(pid for _, pid in ends):
+            # Between two hosts no end is among the switches' interfaces, with which the other would have gone.
+            name, pid = ends[0]
+            with suppress(EmulationError):
+                tools.batch("ip", [f"link delete dev {name}"], pid)
+        self._testbed.renew_tables()
+
+    def delNode(self, node: Any, nodes: Any = None) -> None:  # noqa: N802
+        """Remove a node with its names and its links, which Mininet's delNode would keep, without interfaces."""
+        for link in [link for link in self.links if node in (link.intf1.node, link.intf2.node)]:
+            self.delLink(link)
+        super().delNode(node, nodes)
+        if isinstance(node, Host):
+            self._testbed.withdraw_name(node)
+
+    def start(self) -> None:
+        """Start all nodes (overrides Mininet.start)."""
+        super().start()
+        self.is_open = self.is_up = True
+
+    def _with_class(self, options: dict[str, Any], own: type) -> dict[str, Any]:
+        """Return the options with a constructor of the combined class (of `cls` and lab7's `own`) as `cls`."""
+        classes.unwrap(options)
+        kind = classes.combined(options.get("cls"), own)
+        # The last matching base class is the most derived one.
+        equip = [equip for base, equip in self._equips.items() if issubclass(own, base)][-1]
+        return {**options, "cls": partial(classes.construct, kind, equip)}
+
+    def iperf(
+        self,
+        hosts: Any = None,
+        l4Type: str = "TCP",  # noqa: N803
+        udpBw: str = "10M",  # noqa: N803
+        fmt: str | None = None,
+        seconds: float = iperf.DURATION_S,
+        port: int = iperf.PORT,
+    ) -> list[str]:
+        """Run iperf between two hosts, by default the first and the last; return the rates, as Mininet.iperf does."""
+        pair = list(hosts or dict.fromkeys(self.hosts[:1] + self.hosts[-1:]))
+        if len(pair) != 2 or not all(node in self.hosts for node in pair):
+            raise EmulationError("iperf measures between two hosts: write `iperf HOST HOST`")
+        if l4Type not in ("TCP", "UDP"):
+            raise EmulationError(f"l4Type={l4Type!r} is neither 'TCP' nor 'UDP'")
+        client, server = pair
+        output(f"*** Iperf: testing {l4Type} bandwidth between {client} and {server}\n")
+        bandwidth = udpBw if l4Type == "UDP" else None
+        options = ["-f", fmt] if fmt else []
+        rates = iperf.measure(client, server, options, udp_bandwidth=bandwidth, port=port, seconds=seconds)
+        result = [*([udpBw] if bandwidth else []), *rates]
+        output(f"*** Results: {result}\n")
+        return result
+
+    def stopXterms(self) -> None:  # noqa: N802
+        """Kill the terminals of this network; Mininet's own method kills socat processes of others as well."""
+        for terminal in self.terms:
+            terminal.kill()
+
+    def _mac_of_first_interface(self, node: Any, port: int | None) -> str | None:
+        """Return the MAC address of addHost(mac=...) for the interface of the lowest port; None for other ports."""
+        given = self.topo.ports.get(node.name) if self.topo is not None else None
+        ports = given or {node.portBase: None}
+        first = node.newPort() if port is None else port
+        mac: str | None = node.params.get("mac") if isinstance(node, Host) and first == min(ports) else None
+        return mac

@@ -1,0 +1,194 @@
+"""Scripts written for Mininet, `python3 mytopo.py` style: they call Mininet() themselves, and get a testbed's network.
+
+    from mininet.net import Mininet            # ScriptNetwork, while `run` executes the file
+    net = Mininet(topo=MyTopo(), link=TCLink)  # a testbed comes up, and the nodes are made in it
+    net.start()                                # switches, tables, services
+    CLI(net)                                   # the command line that `run` is given
+    net.stop()                                 # the testbed goes
+
+The file runs as __main__ inside of the sandbox, with mininet.net.Mininet and mininet.cli.CLI replaced; all other names
+of Mininet are its own, and classes of nodes, links and interfaces are combined with lab7's as in a topology (see
+classes). Hosts find each other by ARP unless autoStaticArp=True or staticArp() says otherwise. Left out: networks that
+a script builds of bare Node() and Link() objects, which no network knows; each ends in one sentence.
+"""
+
+import ast
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import mininet.cli
+import mininet.net
+from mininet import link, node
+from mininet.topo import Topo
+
+from topologies.emulation import topology_checks, user_module
+from topologies.emulation.classes import unwrapped
+from topologies.emulation.errors import EmulationError, UserFileError
+from topologies.emulation.links.link import EmulatedLink
+from topologies.emulation.network import Network
+from topologies.emulation.node import Interface, LazyShell
+from topologies.emulation.testbed import Testbed
+
+# Parts that belong to a network: Mininet's class, that of a testbed, and the call that makes one.
+_PARTS: Mapping[type, tuple[type, str]] = {
+    node.Node: (LazyShell, "net.addHost(), net.addSwitch() or net.addController()"),
+    link.Link: (EmulatedLink, "net.addLink()"),
+    link.Intf: (Interface, "net.addLink(); a sandbox has no interface of the machine"),
+}
+
+
+class ScriptNetwork(Network):
+    """Mininet's class as a script calls it: it brings a testbed up when it is made, and takes it down in stop().
+
+    settings: of the testbed (see Testbed), set by `run`; None of them, an option of the script, or Mininet's default.
+    """
+
+    settings: Mapping[str, Any] = {}
+
+    def __init__(
+        self,
+        topo: Topo | None = None,
+        switch: Any = node.OVSKernelSwitch,
+        host: Any = node.Host,
+        controller: Any = node.DefaultController,
+        link: Any = link.Link,
+        intf: Any = link.Intf,
+        build: bool = True,
+        xterms: bool = False,
+        cleanup: bool = False,  # noqa: ARG002 - nothing is left over in a sandbox
+        ipBase: str = "10.0.0.0/8",  # noqa: N803
+        inNamespace: bool = False,  # noqa: N803
+        autoSetMacs: bool = False,  # noqa: N803
+        autoStaticArp: bool = False,  # noqa: N803
+        autoPinCpus: bool = False,  # noqa: N803
+        listenPort: int | None = None,  # noqa: N803
+        waitConnected: bool = False,  # noqa: N803
+    ) -> None:
+        if inNamespace:
+            raise EmulationError(
+                "inNamespace=True of Mininet() is not supported: all switches are in one network namespace"
+            )
+        if topo is not None:
+            topology_checks.check(unwrapped(topo))
+        super().__init__(
+            topo,
+            controller,
+            ipBase=ipBase,
+            xterms=xterms,
+            autoSetMacs=autoSetMacs,
+            autoStaticArp=autoStaticArp,
+            autoPinCpus=autoPinCpus,
+            listenPort=listenPort,
+            waitConnected=waitConnected,
+        )
+        self._kinds = {"host": host, "switch": switch, "link": link, "intf": intf}
+        settings = {"arp": "static" if autoStaticArp else "dynamic"}
+        settings |= {name: value for name, value in self.settings.items() if value is not None}
+        attributes = {name: getattr(topo, name) for name in ("arp", "ipv6", "host_names") if hasattr(topo, name)}
+        self._bed = Testbed(Topo(), network=self, **{**attributes, **settings})
+        self.is_open = True
+        self._bed.__enter__()
+        _open.append(self)
+        if topo is not None and build:
+            self.build()
+
+    def start(self) -> None:
+        """Start the network and the services of its hosts."""
+        super().start()
+        self._bed.start_services()
+
+    def stop(self) -> None:
+        """Stop the network; a second call does nothing."""
+        if self in _open:
+            _open.remove(self)
+            self._bed.__exit__(None, None, None)
+
+
+# The networks of the script that are up.
+_open: list[ScriptNetwork] = []
+
+
+def is_file(name: str) -> bool:
+    """Return whether a path leads to a file."""
+    return Path(name).is_file()
+
+
+def builds_network(file: str) -> bool:
+    """Return whether a file is a script: it calls Mininet(), and exports no topology. An unreadable one is none."""
+    try:
+        tree = ast.parse(Path(file).read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return False
+    exports = any(
+        (isinstance(item, ast.ClassDef) and any(_name(base).endswith("Topo") for base in item.bases))
+        or (isinstance(item, ast.Assign) and "topos" in map(_name, item.targets))
+        for item in tree.body
+    )
+    calls = (item for item in ast.walk(tree) if isinstance(item, ast.Call))
+    return not exports and any(_name(call.func) == "Mininet" for call in calls)
+
+
+def _name(expression: ast.expr) -> str:
+    """Return the last part of a dotted name; empty for another expression."""
+    if isinstance(expression, ast.Attribute):
+        return expression.attr
+    return expression.id if isinstance(expression, ast.Name) else ""
+
+
+def run(file: str, arguments: Sequence[str], cli: type, **settings: Any) -> None:
+    """Execute a script as __main__ with its arguments, and take down what it leaves up.
+
+    cli: class in place of mininet.cli.CLI; settings: of its testbeds. Raises UserFileError, SystemExit as the script
+    does, and what a testbed raises.
+    """
+    network = type("Mininet", (ScriptNetwork,), {"settings": settings, "__doc__": ScriptNetwork.__doc__})
+    before = sys.argv
+    try:
+        # Some scripts check for Open vSwitch by OVSKernelSwitch.setup() before they build.
+        places = ((mininet.net, "Mininet", network), (mininet.cli, "CLI", cli), (node.OVSSwitch, "setup", _nothing))
+        with _replaced(*places), _no_loose_parts():
+            sys.argv = [file, *arguments]
+            user_module.run_as_main(file)
+    finally:
+        sys.argv = before
+        while _open:
+            _open[-1].stop()
+
+
+def _nothing() -> None:
+    """Check nothing."""
+
+
+@contextmanager
+def _replaced(*places: tuple[Any, str, Any]) -> Iterator[None]:
+    """Give attributes other values for a block: (object, name, value)."""
+    old = [(place, name, getattr(place, name)) for place, name, _ in places]
+    try:
+        for place, name, value in places:
+            setattr(place, name, value)
+        yield
+    finally:
+        for place, name, value in old:
+            setattr(place, name, value)
+
+
+@contextmanager
+def _no_loose_parts() -> Iterator[None]:
+    """Raise UserFileError for a node, a link or an interface of Mininet's that a script makes by hand."""
+    with _replaced(*((stock, "__init__", _checked(stock, *how)) for stock, how in _PARTS.items())):
+        yield
+
+
+def _checked(stock: type, own: type, instead: str) -> Callable[..., None]:
+    constructor: Callable[..., None] = stock.__init__  # type: ignore[misc]
+
+    def check(made: Any, *arguments: Any, **options: Any) -> None:
+        # Mininet's switches make one of the loopback by themselves.
+        if not isinstance(made, own) and arguments[:1] != ("lo",):
+            raise UserFileError(f"{type(made).__name__}() makes a part that no network knows: make it by {instead}")
+        constructor(made, *arguments, **options)
+
+    return check
