@@ -1,4 +1,4 @@
-"""`lab7 assignment`: list, new, build, check, grade."""
+"""`lab7 assignment`: list, new, build, check, grade, bundle."""
 
 from __future__ import annotations
 
@@ -212,6 +212,38 @@ def grade_command(
     place = out or submissions.resolve().parent / GRADES_NAME
     gradebook.write_all(assignment, grades, place)
     _print_grades(grades, place)
+
+
+@assignment_command.command("bundle")
+@click.argument("name")
+@secret_option
+@click.option(
+    "--build",
+    "built",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    required=True,
+    help="folder of the build (-o)",
+)
+@click.option(
+    "--gradescope",
+    "path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    required=True,
+    help="zip file of the autograder to write",
+)
+@click.option("--show/--hide", default=True, help="students see their score at once, or when grades are published")
+def bundle_command(name: str, secret: bytes, built: Path, path: Path, show: bool) -> None:
+    """Write the zip file of a Gradescope autograder for a build.
+
+    The zip file contains the course secret: upload it to Gradescope, and give it to no student.
+    """
+    from experiments.assignments.bundle import write_bundle
+
+    try:
+        count = write_bundle(_find(name), secret, built, path, show)
+    except AssignmentError as error:
+        raise click.UsageError(str(error)) from error
+    click.echo(f"{path}: an autograder for {count} students")
 
 
 def _print_grades(grades: Sequence[Grade], place: Path) -> None:

@@ -1,0 +1,101 @@
+"""Autograder and its bundle: results.json as Gradescope specifies it, whatever is submitted, and equal zip files."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from experiments.assignments import autograder
+from experiments.assignments.answer_types import Number, Text
+from experiments.assignments.bundle import write_bundle
+from experiments.assignments.definition import Assignment, AssignmentError, Key, find_assignment
+from experiments.assignments.grade import KeyStore
+
+SECRET = bytes(range(32))
+KEY = {"q1": Key(Number(4)), "q2": Key(Text("GET"))}
+
+
+@pytest.fixture
+def assignment() -> Assignment:
+    return find_assignment("http-basics")
+
+
+@pytest.fixture
+def build(tmp_path: Path) -> Path:
+    """A build of two students; its captures are not read by these tests."""
+    for student in ("s1", "s2"):
+        for name in (f"handouts/{student}/trace.pcapng", f"keys/{student}/key.json"):
+            path = tmp_path / "out" / name
+            path.parent.mkdir(parents=True)
+            path.write_text("{}")
+    return tmp_path / "out"
+
+
+@pytest.fixture
+def root(tmp_path: Path, build: Path, assignment: Assignment, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Gradescope's folders with the unpacked bundle."""
+    write_bundle(assignment, SECRET, build, tmp_path / "autograder.zip")
+    folder = tmp_path / "autograder"
+    with zipfile.ZipFile(tmp_path / "autograder.zip") as archive:
+        archive.extractall(folder / "source")
+    (folder / "submission").mkdir()
+    monkeypatch.setattr(KeyStore, "of", lambda _store, _student: KEY)
+    return folder
+
+
+def results(root: Path, email: str = "s1@example.edu") -> dict[str, Any]:
+    (root / "submission_metadata.json").write_text(json.dumps({"users": [{"email": email, "name": "A", "sid": ""}]}))
+    assert autograder.main(["--root", str(root)]) == 0
+    found: dict[str, Any] = json.loads((root / "results" / "results.json").read_text())
+    return found
+
+
+def submit(root: Path, answers: str) -> None:
+    (root / "submission" / "answers.yaml").write_text(f"assignment: http-basics\nstudent: s1\nanswers:\n{answers}")
+
+
+def test_a_sheet_is_graded(root: Path) -> None:
+    submit(root, "  q1: 4\n  q2: POST\n")
+    found = results(root)
+    assert [(test["name"], test["score"], test["max_score"]) for test in found["tests"]] == [("q1", 1, 1), ("q2", 0, 1)]
+    assert (found["score"], found["max_score"]) == (1, find_assignment("http-basics").points)
+    assert {test["visibility"] for test in found["tests"]} == {"visible"}
+    assert "GET" in found["tests"][1]["output"]
+
+
+def test_a_stranger_no_sheet_and_a_broken_sheet_have_no_score(root: Path) -> None:
+    assert "score" not in results(root)
+    assert "no answers.yaml" in results(root)["output"]
+    submit(root, "  q1: *a\n")
+    assert "line 4" in results(root)["output"]
+    submit(root, "  q1: 4\n")
+    assert "not on the roster" in results(root, "mallory@example.edu")["output"]
+
+
+def test_a_failure_of_the_autograder_is_no_score(root: Path) -> None:
+    submit(root, "  q1: 4\n")
+    (root / "source" / "settings.json").write_text("{")
+    found = results(root)
+    assert "score" not in found
+    assert "tell your instructor" in found["output"]
+
+
+def test_two_bundles_are_equal_and_hold_no_hand_out(tmp_path: Path, build: Path, assignment: Assignment) -> None:
+    assert write_bundle(assignment, SECRET, build, tmp_path / "one.zip") == 2
+    write_bundle(assignment, SECRET, build, tmp_path / "two.zip")
+    assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "two.zip").read_bytes()
+    with zipfile.ZipFile(tmp_path / "one.zip") as archive:
+        names = set(archive.namelist())
+        modes = {name: archive.getinfo(name).external_attr >> 16 & 0o777 for name in ("setup.sh", "run_autograder")}
+    assert {"setup.sh", "run_autograder", "settings.json", "secret", "lab7/pyproject.toml"} <= names
+    assert not any("__pycache__" in name or name.endswith("answers.yaml") for name in names)
+    assert modes == {"setup.sh": 0o755, "run_autograder": 0o755}
+
+
+def test_a_folder_without_a_build_is_refused(tmp_path: Path, assignment: Assignment) -> None:
+    with pytest.raises(AssignmentError, match="lab7 assignment build"):
+        write_bundle(assignment, SECRET, tmp_path, tmp_path / "one.zip")
