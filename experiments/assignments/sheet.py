@@ -40,7 +40,7 @@ class Sheet:
     answers: Mapping[str, Given] = field(default_factory=dict)
 
 
-class _Loader(yaml.BaseLoader):
+class _Loader(yaml.BaseLoader):  # type: ignore[misc]
     """BaseLoader (every scalar is text) with bounds, without aliases and tags, and with unique keys."""
 
     nodes = 0
@@ -48,7 +48,7 @@ class _Loader(yaml.BaseLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         """Compose a node within the bounds. Raises SheetError."""
-        event = self.peek_event()  # type: ignore[no-untyped-call]
+        event = self.peek_event()
         line = event.start_mark.line + 1
         if isinstance(event, yaml.AliasEvent):
             raise SheetError(f"line {line}: aliases (*{event.anchor}) are not supported: repeat the answer")
@@ -71,7 +71,8 @@ class _Loader(yaml.BaseLoader):
             if key.value in known:
                 raise SheetError(f"line {key.start_mark.line + 1}: {key.value} stands twice: keep one of them")
             known.add(key.value)
-        return super().construct_mapping(node, deep)
+        found: dict[object, object] = super().construct_mapping(node, deep)
+        return found
 
 
 def read_sheet(path: Path) -> Sheet:
