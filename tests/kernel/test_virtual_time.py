@@ -295,7 +295,7 @@ def test_a_mistake_in_an_own_file_is_one_sentence(tmp_path: Path) -> None:
     assert list((tmp_path / "results" / "mine").iterdir()) == []
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGKILL, -9), (signal.SIGTERM, -15), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGKILL, -9), (signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_whatever_ends_lab7_nothing_of_the_kernel_is_left(number: signal.Signals, code: int, tmp_path: Path) -> None:
     before = set(os.listdir("/dev/shm")) | set(os.listdir("/tmp"))
     process = start(*SMALL, cwd=tmp_path)

@@ -33,6 +33,7 @@ topologies.emulation.sandbox COMMAND [ARG ...]`; without -P, Python imports modu
 import contextlib
 import getpass
 import os
+import select
 import shlex
 import shutil
 import signal
@@ -42,9 +43,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from topologies.emulation import tools
-from topologies.emulation.errors import MachineError
+from topologies.emulation.errors import EmulationError, MachineError
 from topologies.emulation.process import namespaces, softirq
-from topologies.emulation.watch import how_it_ended, shorten
+from topologies.emulation.watch import LabDied, how_it_ended, shorten
 
 Salvage = Callable[[Path, str], bool]
 MARK = "LAB7_SANDBOX"
@@ -94,6 +95,7 @@ def run(command: Sequence[str], salvage: Salvage | None = None) -> int:
     with _signals_blocked() as blocked_before:
         init = os.fork()
         if init == 0:
+            os.close(report)
             _run_init(command, blocked_before, report_fd)
         os.close(report_fd)
         status, received = _wait(init)
@@ -239,7 +241,10 @@ def _run_init(command: Sequence[str], blocked_before: Iterable[int], report_fd: 
     """
     code = 3
     try:
-        namespaces.die_with_parent()
+        # The parent is outside of the PID namespace, which getppid(2) shows as 0.
+        namespaces.die_with_parent(0)
+        if _is_without_reader(report_fd):
+            os._exit(code)
         _prepare()
         environment = dict(os.environ, **{MARK: _network_namespace()})
         child = os.fork()
@@ -252,8 +257,17 @@ def _run_init(command: Sequence[str], blocked_before: Iterable[int], report_fd: 
             os.write(report_fd, str(died).encode())
     except OSError as error:
         print(f"lab7: the sandbox could not be prepared: {error.strerror}; run lab7 with sudo", file=sys.stderr)
+    except (EmulationError, LabDied) as error:
+        print(f"lab7: the sandbox could not be prepared: {error}", file=sys.stderr)
     finally:
         os._exit(code)
+
+
+def _is_without_reader(pipe: int) -> bool:
+    """Return whether the process at the other end of a pipe has ended; poll(2)."""
+    poll = select.poll()
+    poll.register(pipe, 0)
+    return bool(poll.poll(0))
 
 
 def _prepare() -> None:
@@ -265,7 +279,7 @@ def _prepare() -> None:
     with contextlib.suppress(OSError):
         namespaces.mount("sysfs", "/sys", "sysfs")
     Path("/run/netns").mkdir()
-    subprocess.run(["ip", "link", "set", "lo", "up"], check=False)
+    tools.batch("ip", ["link set dev lo up"])
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from topologies.emulation.errors import EmulationError, MachineError
 from topologies.emulation.process import namespaces
+from topologies.emulation.watch import LabDied, how_it_ended
 
 PACKAGES = {
     "ip": "iproute2",
@@ -47,12 +48,15 @@ def require(*names: str) -> None:
 def batch(tool: str, lines: Iterable[str], pid: int = 0, *, all_of_them: bool = False) -> None:
     """Run several commands by one `ip`, `tc` or `bridge`, in the network namespace of process `pid` (0: this one's).
 
-    Raises EmulationError with the tool's first error, at which it stops, unless `all_of_them` are to be attempted.
+    Raises EmulationError with the tool's first error, at which it stops, unless `all_of_them` are to be attempted; and
+    LabDied where a signal killed the tool.
     """
     text = "\n".join(lines)
     if not text:
         return
     completed = _run([tool, *(["-force"] if all_of_them else []), "-batch", "-"], pid, text + "\n")
+    if completed.returncode < 0 and not all_of_them:
+        raise LabDied(f"the program {tool} {how_it_ended(completed.returncode)}: {text.splitlines()[0]}")
     if completed.returncode != 0:
         complaint = (completed.stderr.strip() or completed.stdout.strip()).splitlines()
         reason = complaint[0] if complaint else f"exit code {completed.returncode}"

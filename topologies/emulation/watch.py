@@ -15,6 +15,7 @@ import fcntl
 import os
 import select
 import signal
+import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -51,12 +52,13 @@ class LabDied(BaseException):
     """
 
     def kept_in(self, folder: str) -> LabDied:
-        """Return this error with a message that also names the folder of the captured packets."""
-        return type(self)(f"{self}; {_kept_in(folder)}")
+        """Return the same error with the folder of the packets that were captured until then."""
+        return type(self)(kept_in(self, folder))
 
 
-def _kept_in(folder: str) -> str:
-    return f"packets captured until then are in {folder}"
+def kept_in(error: BaseException, folder: str) -> str:
+    """Return the message of an error that ended a run, with the folder of the packets captured until then."""
+    return f"{error}; packets captured until then are in {folder}"
 
 
 class Stopped(BaseException):
@@ -70,8 +72,8 @@ class Stopped(BaseException):
         self.number = number
 
     def kept_in(self, folder: str) -> Stopped:
-        """Return this error with a message that also names the folder of the captured packets."""
-        return type(self)(self.number, f"{self}; {_kept_in(folder)}")
+        """Return the same error with the folder of the packets that were captured until then."""
+        return type(self)(self.number, kept_in(self, folder))
 
 
 class ServerDied(LabDied):
@@ -107,6 +109,8 @@ class Watch:
         self._server_died = server_died
         self.death: LabDied | None = None
         self._watched: dict[int, Watched] = {}
+        # Those that are being stopped on purpose, until their exit: a suspended one delays that.
+        self._ending: dict[int, Watched] = {}
         self._lock = threading.Lock()
         self._epoll = select.epoll()
         self._wake = os.eventfd(0, os.EFD_CLOEXEC)
@@ -140,13 +144,17 @@ class Watch:
             for descriptor, process in self._watched.items():
                 if process is watched:
                     if not _has_ended(descriptor):
-                        self._unregister(descriptor)
-                    return
+                        self._epoll.unregister(descriptor)
+                        self._ending[descriptor] = self._watched.pop(descriptor)
+                    break
+            self._forget_ended()
 
     def stopped(self) -> list[str]:
         """Return the names of the processes that are suspended at this moment (SIGSTOP, Ctrl-Z)."""
         with self._lock:
-            return [process.name for process in self._watched.values() if _state(process.pid) in STOPPED]
+            self._forget_ended()
+            processes = [*self._watched.values(), *self._ending.values()]
+            return [process.name for process in processes if _state(process.pid) in STOPPED]
 
     def close(self, failing: bool) -> None:
         """Stop interrupting the main thread; `failing`: an exception is propagating, maybe caused by an exit."""
@@ -167,6 +175,9 @@ class Watch:
         with self._lock:
             for descriptor in list(self._watched):
                 self._unregister(descriptor)
+            for descriptor in self._ending:
+                os.close(descriptor)
+            self._ending.clear()
             if not self._epoll.closed:
                 self._epoll.close()
                 os.close(self._wake)
@@ -184,6 +195,11 @@ class Watch:
             self._epoll.unregister(descriptor)
             os.close(descriptor)
         return watched
+
+    def _forget_ended(self) -> None:
+        for descriptor in [each for each in self._ending if _has_ended(each)]:
+            del self._ending[descriptor]
+            os.close(descriptor)
 
     def _run(self) -> None:
         while not self._closing:
@@ -269,7 +285,28 @@ def stop_by_signals() -> None:
 def _on_stop(number: int, _frame: Any) -> None:
     for each in STOPPING:
         signal.signal(each, signal.SIG_IGN)
+    leave_closed_terminal()
     _raise(Stopped(number))
+
+
+def leave_closed_terminal() -> bool:
+    """Replace standard output and standard error by /dev/null where they are a terminal that was closed; return whether
+    one of them was. Every write to it is an error (EIO), also that of an error message.
+    """
+    closed = [number for number in (1, 2) if _is_closed_terminal(number)]
+    if closed:
+        null = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+        for number in closed:
+            os.dup2(null, number)
+        os.close(null)
+    return bool(closed)
+
+
+def _is_closed_terminal(descriptor: int) -> bool:
+    poll = select.poll()
+    poll.register(descriptor, 0)
+    hung_up = any(event & select.POLLHUP for _, event in poll.poll(0))
+    return hung_up and stat.S_ISCHR(os.fstat(descriptor).st_mode)
 
 
 def _install() -> None:

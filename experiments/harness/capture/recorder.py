@@ -28,6 +28,7 @@ import signal
 import socket
 import struct
 import sys
+import threading
 import time
 from array import array
 from contextlib import suppress
@@ -136,6 +137,15 @@ def _enlarge(tap: socket.socket) -> None:
         tap.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
 
 
+def close_taps(taps: list[Tap]) -> None:
+    """Close all sockets, in parallel: for each the kernel waits for its readers (RCU), for all of them once then."""
+    threads = [threading.Thread(target=tap.socket.close) for tap in taps]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
 class Recorder:
     """Reader of packet sockets that appends raw records to a file, in the order of reading."""
 
@@ -191,7 +201,7 @@ class Recorder:
             self.drain(tap, until_ns=now_ns)
             counts = tap.socket.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8)
             tap.dropped = struct.unpack("@II", counts)[1]
-            tap.socket.close()
+        close_taps(self._taps)
 
     def drain(self, tap: Tap, until_ns: int | None = None) -> None:
         """Record the packets in one socket's queue, up to the first packet later than `until_ns` (None: now)."""

@@ -25,7 +25,7 @@ import click
 
 from topologies.emulation import tools
 from topologies.emulation.errors import EmulationError, TopologyError
-from topologies.emulation.watch import LabDied, Stopped
+from topologies.emulation.watch import LabDied, Stopped, leave_closed_terminal
 
 if _IMPORTING:
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -103,8 +103,8 @@ def main() -> None:
         code = lab7.main(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except click.Abort:
-        click.echo("lab7: stopped", err=True)
-        sys.exit(130)
+        click.echo(f"lab7: {Stopped(signal.SIGINT)}", err=True)
+        sys.exit(128 + signal.SIGINT)
     except click.ClickException as error:
         error.show()
         sys.exit(USAGE)
@@ -128,6 +128,10 @@ def main() -> None:
         # Exit without a message if the reader of the pipe has exited (`lab7 list | head`).
         sys.stderr.close()
         sys.exit(0)
+    except OSError:
+        if not leave_closed_terminal():
+            raise
+        sys.exit(128 + signal.SIGHUP)
     finally:
         # Skip the interpreter's last garbage collection, which takes half a second with scapy and mininet imported.
         gc.freeze()

@@ -253,5 +253,6 @@ def virtual_time(timed: str, links: str, sandboxed: bool, seed: int = 1, full: b
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     built = kernel.require()
+    watch.stop_by_signals()
     compile_packages()
     return VirtualTime(built, seed, QUIET_LIMIT_FULL_S if full else QUIET_LIMIT_S, still_s)

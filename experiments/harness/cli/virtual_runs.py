@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,6 +17,7 @@ from experiments.harness.experiment import Experiment
 from experiments.harness.results.repeatability import first_difference, sentence
 from experiments.harness.results.result import Result
 from experiments.harness.virtual_time.kernel_run import VirtualTime
+from topologies.emulation.watch import Stopped
 
 # Experiment to run, and the JSON request for the process in the user-mode kernel.
 Wanted = tuple[Experiment, Mapping[str, Any]]
@@ -71,9 +73,13 @@ def run_in_parallel(
                     second = running[number, places[1]].result()
                     with bars.away():
                         done.different += _compare(done.found[-1], second, request, callbacks)
-        except BaseException:
-            virtual.stopped.set()
+        except BaseException as error:
+            end = Stopped(signal.SIGINT) if isinstance(error, KeyboardInterrupt) else error
+            virtual.stop(str(end) if isinstance(end, Stopped) else "another run of the command failed")
             pool.shutdown(cancel_futures=True)
+            if isinstance(end, Stopped):
+                kept = [folder for folder in virtual.kept if Path(folder).parent.parent == results]
+                raise (end.kept_in(" and ".join(kept)) if kept else end) from None
             raise
     return done
 

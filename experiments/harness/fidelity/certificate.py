@@ -28,6 +28,7 @@ from experiments.harness.fidelity.turns import Turn, turns_of
 from experiments.harness.judge.frames import CaptureFile, read_capture
 from experiments.harness.judge.verdict import Verdict, undecided
 from experiments.harness.results.result import Check, Comparison, Fidelity, FidelityWord, Timing
+from topologies.emulation.errors import EmulationError
 from topologies.emulation.testbed import Testbed
 from topologies.emulation.watch import current
 
@@ -60,7 +61,9 @@ CLOCK_STEP_MAX_S = 0.05
 CLOCK_READINGS = 5
 # Interval in seconds of the check for suspended (stopped) processes of the network.
 STOPPED_PERIOD_S = 0.25
-# Limit in seconds of the lateness of frames on user-space links (99th percentile).
+# Pause for a reading after a failure, which a suspension may have caused.
+SETTLE_S = 10 * LAG_PERIOD_S
+# Limit of the lateness of a wire's frames.
 LATE_MAX_S = 0.005
 
 
@@ -193,6 +196,8 @@ class MachineWatch:
         self._offset_s = 0.0
         self._step_s = 0.0
         self._stopped: set[str] = set()
+        # Readings that showed this process, or another one of the network, suspended.
+        self._standstills = 0
         self._sampler = Sampler()
         self._record: Record | None = None
         self._turns: dict[str, list[Turn]] = {}
@@ -223,6 +228,8 @@ class MachineWatch:
         for place, (before, after) in enumerate(zip(self._began, _processor_times(), strict=True)):
             self._ticks[place] += after - before
         self._step_s = max(self._step_s, abs(_clock_offset_s() - self._offset_s))
+        if isinstance(error, EmulationError) and self._standstills:
+            error.args = (f"{error}, after the run was suspended: run it again", *error.args[1:])
 
     def _watch(self) -> None:
         # Begin at the thread's creation, so that a suspension before the first reading is noticed.
@@ -235,19 +242,36 @@ class MachineWatch:
             time.sleep(LAG_PERIOD_S)
             woke_s, waited_s = time.monotonic(), _waited_s()
             self._lags_s.append(woke_s - began_s - LAG_PERIOD_S)
-            self._gap_s = max(self._gap_s, self._lags_s[-1] - (waited_s - before_s))
+            gap_s = self._lags_s[-1] - (waited_s - before_s)
+            self._gap_s = max(self._gap_s, gap_s)
+            self._standstills += gap_s > GAP_MAX_S
             self._sampler.read()
-            if woke_s >= look_s and (network := current()) is not None:
-                self._stopped.update(network.stopped())
-                look_s = woke_s + STOPPED_PERIOD_S
             began_s, stopped = time.monotonic(), self._stop.is_set()
+            # At the end as well: a workload may be shorter than the period.
+            if (woke_s >= look_s or stopped) and (network := current()) is not None:
+                names = network.stopped()
+                self._stopped.update(names)
+                self._standstills += bool(names)
+                look_s = woke_s + STOPPED_PERIOD_S
+                began_s = time.monotonic()
 
     def samples(self, take: Callable[[], Sample], retakes: int = RETAKES) -> list[Sample]:
-        """Take a measurement, and repeat it up to `retakes` times while the machine disturbs it; return all."""
+        """Take a sample, and repeat it while the machine disturbs it (see `disturbed`); return all, in order.
+
+        An attempt that fails is repeated as well if the run was suspended during it: a peer may have timed out.
+        """
         samples: list[Sample] = []
-        while len(samples) <= retakes:
+        for attempt in range(retakes + 1):
             self.begin_sample()
-            samples.append(take())
+            standstills = self._standstills
+            try:
+                samples.append(take())
+            except Exception:
+                # The thread of the monitor may not have run since.
+                time.sleep(SETTLE_S)
+                if self._standstills == standstills or attempt == retakes:
+                    raise
+                continue
             if not self.disturbed(samples[-1]):
                 break
         return samples

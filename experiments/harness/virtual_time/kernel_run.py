@@ -7,8 +7,8 @@ import contextlib
 import json
 import math
 import os
+import signal
 import sys
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -16,14 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from experiments.harness import clock
-from experiments.harness.results.incomplete import mark_failed, salvage_captures
+from experiments.harness.results.incomplete import mark_failed
 from experiments.harness.results.result import new_folder
 from experiments.harness.virtual_time.job import ANSWER, PROGRESS, REQUEST, RESULT_PLACE
-from topologies.emulation.errors import EmulationError
+from topologies.emulation.errors import EmulationError, MachineError
 from topologies.emulation.process.interpreter import module_command
 from topologies.emulation.virtual import job, kernel
 from topologies.emulation.virtual.job import Job
 from topologies.emulation.virtual.machine import Ended, Machine, OverdueError
+from topologies.emulation.watch import Stopped, kept_in
 
 Step = Callable[[str, float], None]
 # A run is ended after STILL_LIMIT_S seconds of processor time without an advance of the virtual clock or a step.
@@ -157,13 +158,19 @@ class ProgressLimits:
 
 @dataclass(frozen=True)
 class VirtualTime:
-    """Runner in virtual time for one command: kernel, seed, limits, and the event that stops all runs."""
+    """The kernel for the runs of one command, and what stops them all."""
 
     kernel: kernel.Kernel
     seed: int = 1
     quiet_limit_s: float = QUIET_LIMIT_S
     still_limit_s: float = STILL_LIMIT_S
-    stopped: threading.Event = field(default_factory=threading.Event)
+    # Reasons of `stop`, and folders of unfinished runs with packets in them.
+    reasons: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+
+    def stop(self, why: str) -> None:
+        """Stop all runs, in whatever threads they are."""
+        self.reasons.append(why)
 
     @property
     def clock(self) -> clock.Clock:
@@ -197,10 +204,16 @@ class VirtualTime:
         try:
             self.call(folder, name, {**request, "started": started.isoformat()}, step)
         except BaseException as error:
-            salvage_captures(folder)
-            with contextlib.suppress(OSError):
-                mark_failed(folder, str(error) or type(error).__name__)
-            raise
+            end = Stopped(signal.SIGINT) if isinstance(error, KeyboardInterrupt) else error
+            if mark_failed(folder, str(end) or type(end).__name__):
+                self.kept.append(str(folder))
+                if isinstance(end, Stopped):
+                    raise end.kept_in(str(folder)) from None
+                if isinstance(end, MachineError):
+                    raise MachineError(kept_in(end, str(folder))) from error
+            if end is error:
+                raise
+            raise end from None
         return folder
 
     def call(self, folder: Path, name: str, request: Mapping[str, Any], step: Step) -> None:
@@ -225,8 +238,8 @@ class VirtualTime:
 
         def meanwhile() -> None:
             relay()
-            if self.stopped.is_set():
-                raise StoppedError("stopped")
+            if self.reasons:
+                raise StoppedError(self.reasons[0])
             limits.check()
 
         try:

@@ -169,6 +169,19 @@ def test_a_suspended_process_makes_a_run_suspect(root: Path) -> None:
         os.kill(server(bed).pid, signal.SIGCONT)
 
 
+def test_a_suspended_process_that_is_told_to_stop_makes_a_run_suspect(root: Path) -> None:
+    with origin(root) as bed, MachineWatch() as machine:
+        pid = server(bed).pid
+        os.kill(pid, signal.SIGSTOP)
+        assert eventually(lambda: (found := Process.read(pid)) is not None and found.state == "T")
+        server(bed).terminate()
+        assert bed.stopped != []
+        os.kill(pid, signal.SIGCONT)
+        server(bed).stop()
+        assert bed.stopped == []
+    assert machine.checks()
+
+
 SUSPENDING = """
 import os, signal, sys
 from experiments.harness.fidelity.certificate import MachineWatch

@@ -77,9 +77,10 @@ class _Server:
         data, descriptors, _, _ = socket.recv_fds(self.channel, REQUEST_MAX_BYTES, 3)
         if not data:
             return False
+        server = os.getpid()
         pid = os.fork()
         if pid == 0:
-            _run_service(json.loads(data), descriptors)
+            _run_service(json.loads(data), descriptors, server)
         self.children.add(pid)
         for descriptor in descriptors:
             os.close(descriptor)
@@ -114,15 +115,17 @@ class _Server:
                 os.kill(pid, signal.SIGKILL)
 
 
-def _run_service(request: dict[str, Any], descriptors: list[int]) -> NoReturn:
-    """Turn the forked child into a service: attach streams, enter the host, run main(), exit with the result."""
+def _run_service(request: dict[str, Any], descriptors: list[int], server: int) -> NoReturn:
+    """Turn the forked child into a service: attach streams, enter the host, run the module's main, exit with its
+    result.
+    """
     code = 1
     try:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         # A session of its own keeps Ctrl-C from the service: the command line alone handles Ctrl-C and stops services.
         os.setsid()
-        namespaces.die_with_parent()
+        namespaces.die_with_parent(server)
         namespaces.set_name(_process_name(request["module"]))
         for target, descriptor in enumerate(descriptors):
             os.dup2(descriptor, target)
@@ -172,7 +175,8 @@ def _main_of(name: str) -> Callable[[list[str]], int | str | None]:
 
 def main(argv: list[str]) -> int:
     """Import the modules named in argv[1:], then serve on the descriptor argv[0]."""
-    namespaces.die_with_parent()
+    # If it has ended already, so has its end of the channel.
+    namespaces.die_with_parent(os.getppid())
     for module in argv[1:]:
         importlib.import_module(module)
     # gc.freeze(): a garbage collection in a child would otherwise copy every page of the imported modules.

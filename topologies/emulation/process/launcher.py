@@ -28,6 +28,8 @@ from topologies.emulation.watch import FORK_SERVER, OTHER, STATUS_TIMEOUT_S, Wat
 READY = b"READY"
 READY_TIMEOUT_S = 15.0
 STOP_TIMEOUT_S = 3.0
+# What a process that has closed its output writes last: until its exit, or this long.
+LAST_WORDS_TIMEOUT_S = 0.5
 SLICE_S = 0.05
 NAME = "the fork server, which starts the services (topologies.emulation.process.forkserver),"
 LINE_MAX_BYTES = 4 * 1024 * 1024
@@ -65,6 +67,8 @@ class ForkServer:
         # The lock protects the socket of the fork server, which the watch's thread reads, too, for exit codes.
         self._lock = threading.Lock()
         self._exit_codes: dict[int, int] = {}
+        # Pidfds of the children that have not been reported to have exited.
+        self._children: dict[int, int] = {}
         self._pidfd = os.pidfd_open(self._program.pid)
         self._last_output = partial(last_line, errors) if errors else str
         self._watched = Watched(
@@ -93,6 +97,7 @@ class ForkServer:
                 if message is None:
                     raise self._gone()
                 if "exit_code" not in message:
+                    self._children[message["pid"]] = os.dup(descriptors[0])
                     return message["pid"], descriptors[0]
 
     def exit_code(self, pid: int, timeout_s: float = 0.0) -> int | None:
@@ -106,8 +111,15 @@ class ForkServer:
             readable(self._channel, min(left_s, SLICE_S))
         return code
 
+    def kill(self) -> None:
+        """Kill the server and with it every process that it started, without waiting for these: `close` does that."""
+        if self.watch is not None:
+            self.watch.remove(self._watched)
+        self._program.kill()
+        self._program.wait()
+
     def close(self) -> None:
-        """Stop the server and with it every process that it started; idempotent."""
+        """Stop the server and with it every process that it started, and wait for them; idempotent."""
         if self._channel.fileno() < 0:
             return
         if self.watch is not None:
@@ -119,6 +131,13 @@ class ForkServer:
             self._program.kill()
             self._program.wait()
         os.close(self._pidfd)
+        with self._lock:
+            children, self._children = self._children, {}
+        deadline_s = time.monotonic() + STOP_TIMEOUT_S
+        for pidfd in children.values():
+            # Every child dies with the server (PR_SET_PDEATHSIG), and its devices and descriptors with it.
+            readable(pidfd, deadline_s - time.monotonic())
+            os.close(pidfd)
 
     def _collected(self, pid: int) -> int | None:
         """Return the exit code of a process; None if none has been reported."""
@@ -145,6 +164,8 @@ class ForkServer:
         message: dict[str, int] = json.loads(data)
         if "exit_code" in message:
             self._exit_codes[message["pid"]] = message["exit_code"]
+            if (pidfd := self._children.pop(message["pid"], None)) is not None:
+                os.close(pidfd)
         return message, descriptors
 
     def _gone(self) -> EmulationError:
@@ -181,6 +202,7 @@ class Service:
         self._forkserver = forkserver
         ended, output = partial(self.exit_code, STATUS_TIMEOUT_S), partial(last_line, errors)
         self._watched = Watched(self._pidfd, self.pid, name or command, ended, output, self._is_death, rank)
+        self._told_to_stop = False
         if forkserver.watch is not None:
             forkserver.watch.add(self._watched)
 
@@ -258,7 +280,7 @@ class Service:
         return ""
 
     def _last_output(self) -> str:
-        self.exit_code(0.5)
+        self.exit_code(LAST_WORDS_TIMEOUT_S)
         output = last_line(self._errors)
         return f": {output}" if output else ""
 
@@ -267,14 +289,20 @@ class Service:
         if self._forkserver.watch is not None:
             self._forkserver.watch.remove(self._watched)
 
-    def stop(self) -> None:
-        """Stop the service by SIGTERM, and by SIGKILL after STOP_TIMEOUT_S; idempotent."""
+    def terminate(self) -> None:
+        """Tell it to stop (SIGTERM) without waiting, once: `stop` does that."""
         self.expect_end()
-        for number, timeout_s in ((signal.SIGTERM, STOP_TIMEOUT_S), (signal.SIGKILL, STOP_TIMEOUT_S)):
-            if self.exit_code() is None:
-                self.send_signal(number)
-                self.exit_code(timeout_s)
-        # Descriptors are closed once only, because the number of a closed descriptor is soon reused.
+        if not self._told_to_stop and self.exit_code() is None:
+            self._told_to_stop = True
+            self.send_signal(signal.SIGTERM)
+
+    def stop(self) -> None:
+        """Stop it: SIGTERM, then SIGKILL after STOP_TIMEOUT_S; idempotent."""
+        self.terminate()
+        if self.exit_code(STOP_TIMEOUT_S if self._told_to_stop else 0.0) is None:
+            self.send_signal(signal.SIGKILL)
+            self.exit_code(STOP_TIMEOUT_S)
+        # Once: the number of a closed descriptor soon is another file's.
         descriptors, self._open = self._open, ()
         for descriptor in descriptors:
             with contextlib.suppress(OSError):

@@ -61,9 +61,14 @@ def unmount(target: Path) -> None:
     _check(_libc.umount2(os.fsencode(target), MNT_DETACH), f"umount {target}")
 
 
-def die_with_parent() -> None:
-    """Have the kernel kill this process (SIGKILL) when the thread that forked it ends."""
+def die_with_parent(parent: int) -> None:
+    """Have the kernel kill this process (SIGKILL) when the thread that forked it ends.
+
+    parent: process id of that thread. If it has ended before this call, the kernel sends nothing: end now.
+    """
     _check(_libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL), "prctl PDEATHSIG")
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def set_name(name: str) -> None:

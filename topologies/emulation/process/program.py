@@ -51,6 +51,7 @@ class Program:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        self._told_to_stop = False
         self.pid = self._process.pid
         self._pidfd = os.pidfd_open(self.pid)
 
@@ -102,19 +103,29 @@ class Program:
         """Send a signal; no effect after the exit. Call expect_end() before a signal that ends the program."""
         self._process.send_signal(number)
 
-    def stop(self) -> None:
-        """Stop the program and its descendants by SIGTERM, then SIGKILL; idempotent."""
+    def terminate(self) -> None:
+        """Tell it and its descendants to stop (SIGTERM) without waiting, once: `stop` does that."""
         self.expect_end()
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            if self._process.poll() is None:
-                self._signal(number)
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    self._process.wait(STOP_TIMEOUT_S)
+        if not self._told_to_stop and self._process.poll() is None:
+            self._told_to_stop = True
+            self._signal(signal.SIGTERM)
+
+    def stop(self) -> None:
+        """Stop it and its descendants: SIGTERM, then SIGKILL; idempotent."""
+        self.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(STOP_TIMEOUT_S)
+        if self._process.poll() is None:
+            self._signal(signal.SIGKILL)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(STOP_TIMEOUT_S)
         self._close()
 
     def kill(self) -> None:
-        """Kill the program and its descendants by SIGKILL."""
+        """Kill it and its descendants at once (SIGKILL), also where they outlive it; idempotent."""
         self.expect_end()
+        if self._pidfd < 0:
+            return
         self._signal(signal.SIGKILL)
         self._process.wait()
         self._close()

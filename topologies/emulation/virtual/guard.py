@@ -26,14 +26,14 @@ FAILED = 127
 EXIT = "exit"
 
 
-def _exec_kernel(folder: str, job_fd: int, command: list[str]) -> None:
-    """Execute the kernel program in the forked child; never returns."""
+def _exec_kernel(guard: int, folder: str, job_fd: int, command: list[str]) -> None:
+    """Exec the kernel in the forked child. Never returns."""
     try:
         os.setpgid(0, 0)
         libc = ctypes.CDLL(None)
         libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         _fix_addresses(libc)
-        if os.getppid() == 1:
+        if os.getppid() != guard:
             os._exit(FAILED)
         # The limit of open files is raised, because hostfs keeps a descriptor for each open file.
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -66,11 +66,12 @@ def main(argv: list[str]) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     try:
+        guard = os.getpid()
         kernel = os.fork()
         if kernel == 0:
             os.close(lifeline)
-            _exec_kernel(folder, job_fd, command)
-        # setpgid() is called in parent and child, so that the process group exists whichever runs first.
+            _exec_kernel(guard, folder, job_fd, command)
+        # Called in parent and child, so that the group exists in either order of execution.
         with contextlib.suppress(OSError):
             os.setpgid(kernel, kernel)
         select.select([os.pidfd_open(kernel), lifeline], [], [])

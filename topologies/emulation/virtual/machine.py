@@ -10,7 +10,6 @@ import contextlib
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -24,6 +23,7 @@ from topologies.emulation.errors import MachineError
 from topologies.emulation.virtual import guard, job
 from topologies.emulation.virtual.job import Job
 from topologies.emulation.virtual.kernel import Kernel
+from topologies.emulation.watch import how_it_ended
 
 CONSOLE = "console"
 # Maximum time in seconds for boot and shutdown of the kernel, on a busy machine.
@@ -122,16 +122,16 @@ class Machine:
         ended = self._read_ended()
         if ended is not None or not exited:
             return ended
-        output = self.console_tail() or "no console output"
-        raise MachineError(f"the kernel of virtual time ended before its job did{self._signal()}: {output}")
+        output = self.console_tail()
+        raise MachineError(f"{self._how_it_ended()} before its job ended{f': {output}' if output else ''}")
 
-    def _signal(self) -> str:
-        """Return the name of the signal that killed the kernel, in parentheses; empty if no signal did."""
+    def _how_it_ended(self) -> str:
+        """Describe the exit of the kernel, or that of its guard, which the kernel does not outlive."""
         try:
             code = int((self.folder / guard.EXIT).read_text())
         except (OSError, ValueError):
-            return ""
-        return f" ({signal.Signals(-code).name})" if code < 0 else ""
+            return f"the guard of the kernel of virtual time {how_it_ended(self._guard.poll())}"
+        return f"the kernel of virtual time {how_it_ended(code)}"
 
     def _read_ended(self) -> Ended | None:
         try:

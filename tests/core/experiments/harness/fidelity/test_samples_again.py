@@ -23,6 +23,7 @@ from experiments.harness.judge.verdict import Verdict
 from experiments.harness.measurement import Window
 from experiments.harness.results.result import Check, Comparison
 from tests.core.experiments.harness.fidelity.test_disturbance import NOTHING, steps
+from topologies.emulation.errors import EmulationError
 
 MS = 1_000_000
 HUNDRED = [Window(number * 100 * MS, (number + 1) * 100 * MS) for number in range(10)]
@@ -188,3 +189,33 @@ def test_a_claim_does_not_fail_in_a_run_that_stood_still(name: str) -> None:
 @pytest.mark.parametrize(("name", "word"), [("clock step", "valid"), ("scheduler lag (99% of wake-ups)", "suspect")])
 def test_a_claim_fails_in_a_run_that_did_not(name: str, word: Literal["valid", "suspect"]) -> None:
     assert without_standstill(CLAIMS, [Check(name, "", "", word)]) == CLAIMS
+
+
+@pytest.mark.parametrize("suspended", [True, False])
+def test_an_attempt_that_fails_after_a_suspension_is_repeated(monkeypatch: pytest.MonkeyPatch, suspended: bool) -> None:
+    attempts: list[int] = []
+
+    def take() -> Window:
+        attempts.append(len(attempts))
+        if len(attempts) == 1:
+            watch._standstills += suspended
+            raise EmulationError("the peer has closed the connection")
+        return HUNDRED[0]
+
+    for watch in watch_that_reads(monkeypatch, waiting_in()):
+        if suspended:
+            assert watch.samples(take) == HUNDRED[:1]
+            assert len(attempts) == 2
+        else:
+            with pytest.raises(EmulationError):
+                watch.samples(take)
+
+
+def test_a_failure_after_a_suspension_says_so() -> None:
+    def fail() -> None:
+        with MachineWatch() as watch:
+            watch._standstills += 1
+            raise EmulationError("the peer has closed the connection")
+
+    with pytest.raises(EmulationError, match="closed the connection, after the run was suspended: run it again"):
+        fail()
