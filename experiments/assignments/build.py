@@ -109,8 +109,7 @@ def build(
             built = build_student(variant, called, out, virtual)
             found = Built(variant.student, built)
         except Exception as error:
-            virtual_stopped = virtual.stopped.is_set()
-            found = Built(variant.student, False, "stopped" if virtual_stopped else str(error) or type(error).__name__)
+            found = Built(variant.student, False, "stopped" if virtual.stopped else str(error) or type(error).__name__)
         done += 1
         step(f"{done} of {len(variants)}", done / len(variants))
         return found
@@ -119,7 +118,7 @@ def build(
         try:
             return list(pool.map(one, variants))
         except BaseException:
-            virtual.stopped.set()
+            virtual.stop("stopped")
             pool.shutdown(cancel_futures=True)
             raise
 

@@ -46,7 +46,7 @@ CONGESTION_CONTROLS = ("cubic", "reno")
 OPEN_FILES = 8192
 # Group of interfaces that are deleted together (ip-link(8)); a number that no machine uses: "lab7" in ASCII.
 GROUP = 0x6C616237
-# A port forwards 8 s after the last change of the tree (see node.SPANNING_TREE), of which a large one has several.
+# Timeout in seconds for the spanning tree: a port forwards 8 s after the last of possibly several changes.
 FORWARDING_TIMEOUT_S = 60.0
 FORWARDING_POLL_S = 0.1
 
@@ -244,7 +244,7 @@ class Testbed:
             time.sleep(FORWARDING_POLL_S)
 
     def _take_down(self, error: BaseException | None) -> None:
-        """Stop everything; `error`: the exception that is propagating. Raises LabDied where a process has died."""
+        """Stop the network; `error` is the exception that is propagating. Raises LabDied if a process has died."""
         # Those that are no Exception end the run at once: a death, a signal.
         interrupted = error is not None and not isinstance(error, Exception)
         self._watch.close(failing=error is not None and not interrupted)
@@ -256,7 +256,7 @@ class Testbed:
                 self._terminate_services()
             self._stack.close()
         except Exception:
-            # Errors of the tear-down are consequences of the kill.
+            # After a death or a signal, errors of the tear-down are its consequences and are ignored.
             if death is None and not interrupted:
                 raise
         finally:
@@ -266,7 +266,7 @@ class Testbed:
             raise death from None
 
     def _terminate_services(self) -> None:
-        """Tell all services to stop, of which each is waited for later: they stop in parallel."""
+        """Send SIGTERM to all services, so that they stop in parallel; the tear-down waits for each later."""
         for host in self.net.hosts if self.net is not None else []:
             for service in host.services:
                 service.terminate()
@@ -297,7 +297,7 @@ class Testbed:
         names += [interface.name for switch in switches for interface in switch.intfList() if interface.name != "lo"]
         there = [name for name in names if Path("/proc/sys/net/ipv4/conf", name).exists()]
         if there:
-            # Interfaces may vanish meanwhile with the namespace of their peer.
+            # An interface may vanish in the meantime, with the namespace of its peer.
             with contextlib.suppress(EmulationError):
                 lines = [f"link set dev {name} group {GROUP}" for name in there]
                 tools.batch("ip", [*lines, f"link delete group {GROUP}"], all_of_them=True)

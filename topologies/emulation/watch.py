@@ -290,8 +290,9 @@ def _on_stop(number: int, _frame: Any) -> None:
 
 
 def leave_closed_terminal() -> bool:
-    """Replace standard output and standard error by /dev/null where they are a terminal that was closed; return whether
-    one of them was. Every write to it is an error (EIO), also that of an error message.
+    """Replace an output that is a closed terminal by /dev/null, and return whether there was one.
+
+    Every write to a closed terminal is an error (EIO), that of an error message as well.
     """
     closed = [number for number in (1, 2) if _is_closed_terminal(number)]
     if closed:

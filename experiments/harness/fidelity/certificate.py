@@ -61,9 +61,9 @@ CLOCK_STEP_MAX_S = 0.05
 CLOCK_READINGS = 5
 # Interval in seconds of the check for suspended (stopped) processes of the network.
 STOPPED_PERIOD_S = 0.25
-# Pause for a reading after a failure, which a suspension may have caused.
+# Pause in seconds after a failed measurement, for a reading that shows whether a suspension has caused it.
 SETTLE_S = 10 * LAG_PERIOD_S
-# Limit of the lateness of a wire's frames.
+# Limit in seconds of the lateness of frames on user-space links (99th percentile).
 LATE_MAX_S = 0.005
 
 
@@ -256,7 +256,7 @@ class MachineWatch:
                 began_s = time.monotonic()
 
     def samples(self, take: Callable[[], Sample], retakes: int = RETAKES) -> list[Sample]:
-        """Take a sample, and repeat it while the machine disturbs it (see `disturbed`); return all, in order.
+        """Take a measurement, and repeat it up to `retakes` times while the machine disturbs it; return all.
 
         An attempt that fails is repeated as well if the run was suspended during it: a peer may have timed out.
         """
@@ -267,8 +267,8 @@ class MachineWatch:
             try:
                 samples.append(take())
             except Exception:
-                # The thread of the monitor may not have run since.
-                time.sleep(SETTLE_S)
+                if self.watching:
+                    time.sleep(SETTLE_S)
                 if self._standstills == standstills or attempt == retakes:
                     raise
                 continue

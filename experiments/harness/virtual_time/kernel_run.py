@@ -173,6 +173,11 @@ class VirtualTime:
         self.reasons.append(why)
 
     @property
+    def stopped(self) -> bool:
+        """True if all runs are to stop."""
+        return bool(self.reasons)
+
+    @property
     def clock(self) -> clock.Clock:
         """Description of the virtual clock, as recorded in a result."""
         return clock.Clock("virtual", self.kernel.version, self.kernel.recipe)
@@ -238,7 +243,7 @@ class VirtualTime:
 
         def meanwhile() -> None:
             relay()
-            if self.reasons:
+            if self.stopped:
                 raise StoppedError(self.reasons[0])
             limits.check()
 

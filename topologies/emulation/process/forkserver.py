@@ -116,8 +116,9 @@ class _Server:
 
 
 def _run_service(request: dict[str, Any], descriptors: list[int], server: int) -> NoReturn:
-    """Turn the forked child into a service: attach streams, enter the host, run the module's main, exit with its
-    result.
+    """Turn the forked child into a service of a host.
+
+    It attaches the streams, enters the host's namespaces, runs the module's main and exits with its result.
     """
     code = 1
     try:

@@ -112,7 +112,7 @@ class ForkServer:
         return code
 
     def kill(self) -> None:
-        """Kill the server and with it every process that it started, without waiting for these: `close` does that."""
+        """Kill the server, and with it every process that it started, for which close() waits."""
         if self.watch is not None:
             self.watch.remove(self._watched)
         self._program.kill()
@@ -290,19 +290,19 @@ class Service:
             self._forkserver.watch.remove(self._watched)
 
     def terminate(self) -> None:
-        """Tell it to stop (SIGTERM) without waiting, once: `stop` does that."""
+        """Send SIGTERM once, without waiting for the exit, as stop() does."""
         self.expect_end()
         if not self._told_to_stop and self.exit_code() is None:
             self._told_to_stop = True
             self.send_signal(signal.SIGTERM)
 
     def stop(self) -> None:
-        """Stop it: SIGTERM, then SIGKILL after STOP_TIMEOUT_S; idempotent."""
+        """Stop the service by SIGTERM, and by SIGKILL after STOP_TIMEOUT_S; idempotent."""
         self.terminate()
         if self.exit_code(STOP_TIMEOUT_S if self._told_to_stop else 0.0) is None:
             self.send_signal(signal.SIGKILL)
             self.exit_code(STOP_TIMEOUT_S)
-        # Once: the number of a closed descriptor soon is another file's.
+        # Descriptors are closed once only, because the number of a closed descriptor is soon reused.
         descriptors, self._open = self._open, ()
         for descriptor in descriptors:
             with contextlib.suppress(OSError):

@@ -104,14 +104,14 @@ class Program:
         self._process.send_signal(number)
 
     def terminate(self) -> None:
-        """Tell it and its descendants to stop (SIGTERM) without waiting, once: `stop` does that."""
+        """Send SIGTERM to the program and its descendants once, without waiting for the exit, as stop() does."""
         self.expect_end()
         if not self._told_to_stop and self._process.poll() is None:
             self._told_to_stop = True
             self._signal(signal.SIGTERM)
 
     def stop(self) -> None:
-        """Stop it and its descendants: SIGTERM, then SIGKILL; idempotent."""
+        """Stop the program and its descendants by SIGTERM, then SIGKILL; idempotent."""
         self.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(STOP_TIMEOUT_S)
@@ -122,7 +122,7 @@ class Program:
         self._close()
 
     def kill(self) -> None:
-        """Kill it and its descendants at once (SIGKILL), also where they outlive it; idempotent."""
+        """Kill the program and its descendants by SIGKILL, also where they have outlived it; idempotent."""
         self.expect_end()
         if self._pidfd < 0:
             return

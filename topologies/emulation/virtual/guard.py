@@ -27,7 +27,7 @@ EXIT = "exit"
 
 
 def _exec_kernel(guard: int, folder: str, job_fd: int, command: list[str]) -> None:
-    """Exec the kernel in the forked child. Never returns."""
+    """Execute the kernel program in the forked child; never returns."""
     try:
         os.setpgid(0, 0)
         libc = ctypes.CDLL(None)
@@ -71,7 +71,7 @@ def main(argv: list[str]) -> int:
         if kernel == 0:
             os.close(lifeline)
             _exec_kernel(guard, folder, job_fd, command)
-        # Called in parent and child, so that the group exists in either order of execution.
+        # setpgid() is called in parent and child, so that the process group exists whichever runs first.
         with contextlib.suppress(OSError):
             os.setpgid(kernel, kernel)
         select.select([os.pidfd_open(kernel), lifeline], [], [])
