@@ -21,7 +21,7 @@ def run_on_disks(cwd: Path, words: tuple[str, ...], disks: dict[str, str], fill:
     Else the result is whole: it has every claim shown, and nothing was said.
     """
     mounts = [f"mount -t tmpfs -o {options} none {folder} || exit 99" for folder, options in disks.items()]
-    fills = [f"cat /dev/zero > {fill}/fill 2> /dev/null"] if fill else []
+    fills = [f"{{ cat /dev/zero > {fill}/fill; }} 2> /dev/null"] if fill else []
     script = "\n".join([*mounts, *fills, 'exec "$@"'])
     entering = ("unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh")
     run = start("run", *words, "--time", "real", "--json", "--results", RESULTS, cwd=cwd, entering=entering)
