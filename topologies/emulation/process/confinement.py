@@ -84,8 +84,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     first = os.fork()
     if first:
         return _exit_code(first)
-    # From here on process 1 of the PID namespace; it dies with its parent, and all others with it.
-    namespaces.die_with_parent()
+    # From here on process 1 of the PID namespace; it dies with its parent (0 in here), and all others with it.
+    namespaces.die_with_parent(0)
     os.setsid()
     _make_root(options, program)
     os.chroot(NEW_ROOT)
