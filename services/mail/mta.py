@@ -24,6 +24,10 @@ from pathlib import Path
 from services.dns.resolv_conf import servers_of
 from services.errors import ServiceError
 from services.mail.accounts import Accounts
+from services.mail.authentication.flags import checks_of, load_keys
+from services.mail.authentication.inbound import Decision
+from services.mail.authentication.mta_sts.policy_source import PolicySource
+from services.mail.authentication.service import Authentication
 from services.mail.delivery.dispatcher import Dispatcher, DispatcherContext
 from services.mail.delivery.mx_lookup import Resolver
 from services.mail.delivery.remote import Remote
@@ -66,6 +70,9 @@ class MTA:
         schedule = Schedule(options.retry, options.expire)
         service = DispatcherContext(shell.loop, shell.wall_clock, shell.random, shell.log, self.hostname, schedule)
         self._dispatcher = Dispatcher(service, self.spool, lambda: self.accounts, options.maildirs)
+        self._resolver = self._stub_resolver()
+        self._authentication = self._set_up_authentication()
+        self._dispatcher.mailboxes.is_junk = self._authentication.is_junk
         self._dispatcher.set_remote(self._remote(schedule))
         tls = starttls_context(options, [self.hostname])
         self.server = SMTPServer(self._policy(), shell.log, shell.loop, self._limits(), tls)
@@ -116,22 +123,33 @@ class MTA:
         await self.spool.close()
 
     async def _accept(self, message: Accept, client: Client) -> Reply:
-        return await self._enqueue(message, client, message.content)
+        now = self._shell.wall_clock()
+        if self.server.context.policy.may_relay(client):
+            return await self._enqueue(message, client, await self._authentication.submit(message.content, now))
+        decision, content = await self._authentication.receive(message, client, now)
+        if decision is None:
+            return await self._enqueue(message, client, content)
+        self._log_decision(message, client, decision)
+        return decision.reply or await self._enqueue(message, client, content, decision.field)
 
     async def _accept_submitted(self, message: Accept, client: Client) -> Reply:
         now = self._shell.wall_clock()
         message_id = f"{int(now * 1_000_000):x}.{self._shell.random.getrandbits(64):016x}@{self.hostname}"
-        return await self._enqueue(message, client, complete_submission(message.content, message_id, now))
+        content = complete_submission(message.content, message_id, now)
+        return await self._enqueue(message, client, await self._authentication.submit(content, now))
 
-    async def _enqueue(self, message: Accept, client: Client, content: bytes) -> Reply:
-        """Write a message to the queue; returns the reply to the mail data, 250 once the message is on disk."""
+    async def _enqueue(self, message: Accept, client: Client, content: bytes, results: bytes = b"") -> Reply:
+        """Write a message to the queue; returns the reply to the mail data, 250 once the message is on disk.
+
+        `results`: its Authentication-Results field, which goes above this server's Received (RFC 8601 section 4.1).
+        """
         entry = self._dispatcher.new_entry(message.reverse_path, message.recipients, message.is_8bit)
         single_recipient = message.recipients[0] if len(message.recipients) == 1 else None
         field = received_field(
             client.hello, client.address, self.hostname, client.protocol, entry.id, single_recipient, entry.accepted_s
         )
         try:
-            await self._dispatcher.accept(entry, field + content)
+            await self._dispatcher.accept(entry, results + field + content)
         except OSError as error:
             self._shell.log.write("not_accepted", id=entry.id, error=str(error))
             return NO_ROOM if error.errno in _NO_ROOM_ERRORS else QUEUE_FAULT
@@ -149,6 +167,21 @@ class MTA:
             recipients=[str(recipient) for recipient in message.recipients],
             size_octets=len(message.content),
         )
+
+    def _log_decision(self, message: Accept, client: Client, decision: Decision) -> None:
+        self._shell.log.write(
+            "authenticated",
+            peer=client.address,
+            sender=str(message.reverse_path or ""),
+            results=decision.summary,
+            reply=str(decision.reply or ""),
+        )
+
+    def _set_up_authentication(self) -> Authentication:
+        options, shell = self._options, self._shell
+        checks, keys = checks_of(options), load_keys(options.dkim_key)
+        authserv_id = options.authserv_id or self.hostname
+        return Authentication(shell.loop, shell.random, self._resolver, authserv_id, checks, keys)
 
     def _policy(self) -> Policy:
         options = self._options
@@ -196,17 +229,26 @@ class MTA:
             client_context(Trust(blind=True), "smtp") if options.remote_tls else None,
             options.remote_connections,
             options.remote_messages,
+            policies=self._policies() if smarthost is None else None,
         )
 
+    def _policies(self) -> PolicySource | None:
+        options, shell = self._options, self._shell
+        if not options.mta_sts:
+            return None
+        return PolicySource(self._resolver, options.authorities, shell.wall_clock, shell.log)
+
     def _route(self) -> Callable[[str], Awaitable[Sequence[Host] | Reply]]:
+        own_names = frozenset((self.hostname.lower(),))
+        return lambda domain: self._resolver.route(domain, own_names)
+
+    def _stub_resolver(self) -> Resolver:
         options, shell = self._options, self._shell
         if options.resolver is not None:
             servers, port = [options.resolver[0]], options.resolver[1] or 53
         else:
             servers, port = _system_servers(), 53
-        resolver = Resolver(shell.loop, shell.random, shell.log, servers, port)
-        own_names = frozenset((self.hostname.lower(),))
-        return lambda domain: resolver.route(domain, own_names)
+        return Resolver(shell.loop, shell.random, shell.log, servers, port)
 
     async def _smarthost(self, _: str) -> Sequence[Host] | Reply:
         """Return the addresses of --smarthost (a gateway, RFC 5321 section 2.3.10), or a 4yz reply if it has none."""

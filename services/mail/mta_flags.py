@@ -4,6 +4,7 @@ import argparse
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 
+from services.mail.authentication.flags import add_authentication_flags
 from services.mail.delivery.remote import CONNECTIONS_MAX, MESSAGES_MAX
 from services.mail.flags import count, endpoint, port, seconds_or_zero
 from services.mail.queue.entry import EXPIRE_S, RETRY_S, parse_intervals
@@ -54,6 +55,7 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--queue", type=Path, required=True, metavar="DIR", help="directory of the queue")
     _add_policy(flags)
     _add_delivery(flags)
+    add_authentication_flags(flags)
     add_common_flags(flags, DEFAULT_PORT)
     return flags
 

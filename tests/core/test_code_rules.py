@@ -25,7 +25,7 @@ REVIEWED = {
 }
 
 # What services may use beside the standard library: each carries a hard part that is not the lesson.
-SERVICE_LIBRARIES = {"h2", "hpack", "jinja2", "nh3", "uvloop"}
+SERVICE_LIBRARIES = {"cryptography", "h2", "hpack", "jinja2", "nh3", "uvloop"}
 # Where the world comes in. A core imports none of them, nor any shell.
 WORLD = {"asyncio", "multiprocessing", "select", "selectors", "signal", "socket", "socketserver", "threading", "time"}
 WORLD |= {"imaplib", "poplib", "smtplib"}
@@ -74,6 +74,8 @@ SHELLS = {
     "services.http.page_load.connector": "name resolution, sockets and clock of a page load",
     "services.http.page_load.strategies": "page loads and their time limit",
     "services.http.page_load.http1_strategies": "concurrent connections of HTTP/1",
+    "services.mail.authentication.mta_sts.policy_source": "connections to policy hosts",
+    "services.mail.authentication.service": "DNS queries of checks, and threads for large messages",
     "services.mail.access.server": "a server for mailboxes: its connections, and their event loop",
     "services.mail.access.program": "the command line and the start of such a server",
     "services.mail.agent.__main__": "the user agent, as it is called",

@@ -28,6 +28,8 @@ from services.mail.smtp.syntax import Reply
 
 # A batch for one mailbox has at most this many messages, which share the sync of the directory.
 BATCH_MESSAGES = 64
+# Folder of messages that the policy of their author's domain quarantines; the name of RFC 6154's \\Junk in IMAP here.
+JUNK = "Junk"
 # Batches for this many mailboxes are written concurrently, each in a thread.
 THREADS = 2
 
@@ -52,13 +54,14 @@ class MailboxFullError(MaildirError):
 class LocalMessage:
     """A message for one mailbox; `key`: unique part of its file name; `date_s`: time of acceptance, seconds since 1970.
 
-    With `may_be_delivered` the mailbox is searched for the key first.
+    With `may_be_delivered` the mailbox is searched for the key first; `is_junk` messages go into the folder JUNK.
     """
 
     key: str
     content: bytes
     date_s: float
     may_be_delivered: bool = False
+    is_junk: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,24 @@ class _Written:
 
 
 def deliver(path: str, maildir: Maildir, messages: Sequence[LocalMessage]) -> list[Exception | None]:
-    """Deliver messages to the INBOX of a Maildir; returns for each message its error, None if delivered."""
+    """Deliver messages to the INBOX or JUNK of a Maildir; returns for each message its error, None if delivered."""
+    results: list[Exception | None] = [None] * len(messages)
+    for is_junk in (False, True):
+        chosen = [at for at, message in enumerate(messages) if message.is_junk is is_junk]
+        if not chosen:
+            continue
+        try:
+            folder = maildir.ensure(JUNK) if is_junk else path
+            outcomes = _deliver_into(folder, maildir, [messages[at] for at in chosen])
+        except MaildirError as error:
+            outcomes = [error] * len(chosen)
+        for at, outcome in zip(chosen, outcomes, strict=True):
+            results[at] = outcome
+    return results
+
+
+def _deliver_into(path: str, maildir: Maildir, messages: Sequence[LocalMessage]) -> list[Exception | None]:
+    """Deliver messages into the folder at `path`."""
     delivered = _delivered_keys(path) if any(message.may_be_delivered for message in messages) else frozenset()
     results: list[Exception | None] = [None] * len(messages)
     written: list[_Written] = []
@@ -140,7 +160,7 @@ def _remove(temporary: str) -> None:
 
 
 def _delivered_keys(path: str) -> frozenset[str]:
-    """Return the delivery keys in the file names of a Maildir's INBOX, to recognise delivered messages."""
+    """Return the delivery keys in the file names of a folder, to recognise delivered messages."""
     keys = set()
     for place in ("new", "cur"):
         with contextlib.suppress(OSError):
@@ -162,6 +182,8 @@ class Mailboxes:
         self._root = root
         self._spool = spool
         self._report = report
+        # Set by the MTA: True for a message that is to be put into JUNK.
+        self.is_junk: Callable[[bytes], bool] = lambda _: False
         self._threads = ThreadPoolExecutor(THREADS, "mailboxes")
         self._maildirs: dict[Account, Maildir] = {}
         self._waiting: dict[Account, deque[_PendingMessage]] = {}
@@ -233,7 +255,8 @@ class Mailboxes:
         content = await self._spool.content(entry)
         # RFC 5321 section 4.4: final delivery writes the only Return-Path field.
         whole = return_path_field(entry.reverse_path) + without_return_path(content)
-        return LocalMessage(f"{entry.id}r{item.at}", whole, entry.accepted_s, entry.may_be_delivered)
+        is_junk = self.is_junk(content)
+        return LocalMessage(f"{entry.id}r{item.at}", whole, entry.accepted_s, entry.may_be_delivered, is_junk)
 
 
 def _reply(result: Exception | None) -> Reply:

@@ -1,8 +1,9 @@
 """DNS stub resolver for MX lookups: queries over UDP, and over TCP after truncation (RFC 1035 section 4.2)."""
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Generator, Sequence
 from random import Random
+from typing import TypeVar
 
 from services.dns.codec.codes import DNS_PORT
 from services.dns.codec.message import Question
@@ -16,6 +17,8 @@ from services.mail.smtp.syntax import Reply
 # Each name server is tried twice with a time-out of 5 seconds, as in the C library's resolver.
 TRIES = 2
 TIMEOUT_S = 5.0
+
+T = TypeVar("T")
 
 
 class Resolver:
@@ -35,16 +38,20 @@ class Resolver:
 
     async def route(self, domain: str, own_names: Collection[str]) -> Sequence[Host] | Reply:
         """Return the hosts for mail to a domain in order of preference, or the SMTP reply for the failure."""
-        steps = find_route(domain, own_names, self._random)
+        return await self.resolve(find_route(domain, own_names, self._random))
+
+    async def resolve(self, steps: Generator[Lookup, Answer, T]) -> T:
+        """Send the queries that a generator yields, and return its result."""
         try:
             lookup = next(steps)
             while True:
-                lookup = steps.send(await self._look_up(lookup))
+                lookup = steps.send(await self.look_up(lookup))
         except StopIteration as end:
-            route: Sequence[Host] | Reply = end.value
-            return route
+            result: T = end.value
+            return result
 
-    async def _look_up(self, lookup: Lookup) -> Answer:
+    async def look_up(self, lookup: Lookup) -> Answer:
+        """Send one query; the answer has no message if no server responds."""
         question = Question(lookup.name, lookup.rtype)
         for _ in range(TRIES):
             for server in self._servers:

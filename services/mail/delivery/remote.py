@@ -12,6 +12,7 @@ import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from services.eventlog import EventLog
 from services.mail.delivery.routes import Host
@@ -32,6 +33,29 @@ MESSAGES_MAX = 1_000
 
 # A connection without progress for this time is stalled: a few times a retransmission timeout (RFC 6298).
 STALLED_S = 10.0
+
+NOT_IN_POLICY = Reply(451, "The mail server is not in the domain's MTA-STS policy", "4.7.5")
+
+
+class TLSPolicy(Protocol):
+    """The TLS policy of a domain (RFC 8461)."""
+
+    @property
+    def is_enforced(self) -> bool:
+        """True if mail must not be delivered in violation of it."""
+
+    def matches(self, host: str) -> bool:
+        """Return True if an MX host is in it."""
+
+
+class TLSPolicies(Protocol):
+    """The source of TLS policies, and the TLS context for servers in an enforced one."""
+
+    smtp_context: ssl.SSLContext
+
+    async def policy(self, domain: str) -> TLSPolicy | None:
+        """Return the policy of a domain, None without one."""
+
 
 Route = Callable[[str], Awaitable[Sequence[Host] | Reply]]
 Report = Callable[[Entry, dict[int, Reply]], None]
@@ -64,6 +88,8 @@ class Remote:
     connections: int = CONNECTIONS_MAX
     messages: int = MESSAGES_MAX
     stalled_s: float = STALLED_S
+    # MTA-STS policies; None: not obeyed.
+    policies: TLSPolicies | None = None
 
 
 class Destination:
@@ -142,7 +168,9 @@ class Destination:
         if isinstance(route, Reply):
             self._fail(route)
             return
-        connection = await self._connect(route)
+        policies = self._remote.policies
+        policy = await policies.policy(self.domain) if policies is not None else None
+        connection = await self._connect(route, policy)
         if isinstance(connection, Reply):
             self._fail(connection)
             return
@@ -161,15 +189,24 @@ class Destination:
         if connection.session.failure is not None and self._waiting:
             self._defer(connection.session.failure)
 
-    async def _connect(self, hosts: Sequence[Host]) -> Connection | Reply:
+    async def _connect(self, hosts: Sequence[Host], policy: TLSPolicy | None = None) -> Connection | Reply:
         """Try the hosts in order (RFC 5321 section 5.1); returns a connection, or the reply for the failure of all."""
+        remote = self._remote
         failures: list[Reply] = []
         for host in hosts:
-            for tls in (True, False) if self._remote.tls is not None else (False,):
-                options = replace(self._remote.options, tls=tls)
-                connection = Connection(ClientSession(options), self._remote.timeouts, None)
+            if policy is not None and not policy.matches(host.name):
+                self._note("not_in_policy", host, enforced=policy.is_enforced)
+                if policy.is_enforced:
+                    failures.append(NOT_IN_POLICY)
+                    continue
+            # RFC 8461 section 5: no delivery without TLS and a valid certificate.
+            verified = remote.policies.smtp_context if policy and policy.is_enforced and remote.policies else None
+            context = verified or remote.tls
+            for tls in (True,) if verified else (True, False) if context is not None else (False,):
+                options = replace(remote.options, tls=tls, tls_required=verified is not None)
+                connection = Connection(ClientSession(options), remote.timeouts, None)
                 try:
-                    await connection.open((host.address, self._remote.port), self._remote.tls, server_name=host.name)
+                    await connection.open((host.address, remote.port), context, server_name=host.name)
                 except ConnectionFailedError as error:
                     failures.append(error.reply)
                     self._note("connect_failed", host, reply=str(error.reply))

@@ -75,7 +75,7 @@ def find_route(domain: str, own_names: Collection[str], random: Random) -> Looku
     answer = yield Lookup(name, RRType.MX)
     if answer.message is None or answer.message.rcode not in (Rcode.NOERROR, Rcode.NXDOMAIN):
         return NO_ANSWER
-    exchanges = [record.rdata for record in _final(answer.message, name, RRType.MX)]
+    exchanges = [record.rdata for record in final_records(answer.message, name, RRType.MX)]
     mx_records = [record for record in exchanges if isinstance(record, MX)]
     if answer.message.rcode == Rcode.NXDOMAIN and not mx_records:
         return NO_DOMAIN
@@ -120,13 +120,13 @@ def _addresses(name: Name) -> Lookups:
         if answer.message is None or answer.message.rcode not in (Rcode.NOERROR, Rcode.NXDOMAIN):
             silent = True
             continue
-        for record in _final(answer.message, name, rtype):
+        for record in final_records(answer.message, name, rtype):
             if isinstance(record.rdata, A | AAAA):
                 hosts.append(Host(_text(name), str(record.rdata.address)))
     return NO_ANSWER if silent and not hosts else hosts
 
 
-def _final(message: Message, name: Name, rtype: int) -> list[Record]:
+def final_records(message: Message, name: Name, rtype: int) -> list[Record]:
     """Return the records of a type that a name's CNAME chain leads to (RFC 5321 section 5.1)."""
     for _ in range(ALIASES_MAX):
         result = [record for record in message.answers if record.name == name and record.rtype == rtype]

@@ -131,6 +131,13 @@ class Maildir:
         except FolderNameError:
             return False
 
+    def ensure(self, name: str) -> str:
+        """Return the directory of a folder, which is created and subscribed to if missing; errors as of create()."""
+        if not self.exists(name):
+            self.create(name)
+            self.subscriptions.add(name)
+        return self._path(checked(name))
+
     def names(self) -> list[str]:
         """Return the names of all folders, INBOX first, the others sorted."""
         names = (name_of(entry.name) for entry in os.scandir(self._root) if entry.is_dir(follow_symlinks=False))

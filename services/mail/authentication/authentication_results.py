@@ -1,0 +1,127 @@
+"""Authentication-Results fields: written for the receiving server's users, and removed where forged (RFC 8601).
+
+    Authentication-Results: mail.example.com;
+        spf=fail smtp.mailfrom=example.org;
+        dkim=pass header.d=example.org header.s=2026 header.b=AuUoFEfD;
+        dmarc=pass (p=reject) header.from=example.org
+
+Readers trust a field with the authserv-id of their own server, so the server removes every such field from the messages
+that it accepts (section 5). Fields of other servers stay: they are about earlier hops.
+"""
+
+import base64
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from services.mail.authentication.dkim.canonicalization import HeaderField, parse_message, split, without_fields
+from services.mail.authentication.dkim.verifier import Verification
+from services.mail.authentication.dmarc.record import Policy
+from services.mail.authentication.dmarc.verdict import Result, Verdict
+from services.mail.authentication.spf.check import Outcome
+from services.mail.mime.lexer import Lexer
+
+FIELD_NAME = "Authentication-Results"
+_TOKEN = re.compile(r"[!#$%&'*+.0-9A-Z^_`a-z{|}~-]+(?:@[0-9A-Za-z._-]+)?\Z")
+# An authserv-id after comments, which are removed before, as a value of RFC 2045: a token or a quoted string.
+_AUTHSERV_ID = re.compile(rb'[ \t]*(?:"((?:[^"\\]|\\.)*)"|([^\s;"]+))')
+_SIGNATURE_CHARACTERS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """The results of the methods that ran; None or empty without one."""
+
+    spf: Outcome | None = None
+    is_hello: bool = False
+    dkim: Sequence[Verification] | None = None
+    dmarc: Verdict | None = None
+
+
+def results_field(authserv_id: str, findings: Findings) -> bytes:
+    """Return the field with the results, `none` if no method ran (section 2.2)."""
+    results = [*_spf(findings), *_dkim(findings), *_dmarc(findings)] or ["none"]
+    text = f"{FIELD_NAME}: {_value(authserv_id)};\r\n\t" + ";\r\n\t".join(results)
+    return text.encode("ascii", "replace") + b"\r\n"
+
+
+def _spf(findings: Findings) -> list[str]:
+    outcome = findings.spf
+    if outcome is None:
+        return []
+    identity = "helo" if findings.is_hello else "mailfrom"
+    return [f"spf={outcome.result.value}{_comment(outcome.reason)} smtp.{identity}={_value(outcome.domain)}"]
+
+
+def _dkim(findings: Findings) -> list[str]:
+    if findings.dkim is None:
+        return []
+    if not findings.dkim:
+        return ["dkim=none"]
+    results = []
+    for verification in findings.dkim:
+        text = f"dkim={verification.result.value}{_comment(verification.reason)}"
+        signature = verification.signature
+        if signature is not None:
+            # RFC 6008: the beginning of b= tells several signatures apart.
+            beginning = base64.b64encode(signature.value).decode()[:_SIGNATURE_CHARACTERS]
+            text += f" header.d={_value(signature.domain)} header.s={_value(signature.selector)}"
+            text += f" header.b={_value(beginning)}"
+        results.append(text)
+    return results
+
+
+def _dmarc(findings: Findings) -> list[str]:
+    verdict = findings.dmarc
+    if verdict is None:
+        return []
+    text = f"dmarc={verdict.result.value}"
+    if verdict.policy is not None:
+        text += f" (p={verdict.policy.value})"
+    text += _comment(verdict.reason)
+    if verdict.domain:
+        text += f" header.from={_value(verdict.domain)}"
+    # The registry's property policy.dmarc: the policy that is left after sp, pct and t.
+    if verdict.result is Result.FAIL:
+        text += f" policy.dmarc={verdict.applied.value}"
+    return [text]
+
+
+def _value(text: str) -> str:
+    """Return a pvalue: as it is where the grammar permits, else quoted (section 2.2)."""
+    if _TOKEN.match(text):
+        return text
+    return '"' + re.sub(r'(["\\])', r"\\\1", re.sub(r"[^ -~]", "?", text)) + '"'
+
+
+def _comment(text: str) -> str:
+    return f" ({re.sub(r'[^ -~]|[()]', '', text).replace(chr(92), '')})" if text else ""
+
+
+def is_of(field: HeaderField, authserv_id: str) -> bool:
+    """Return True if a field is an Authentication-Results field of a server, or its authserv-id cannot be read."""
+    if field.name != FIELD_NAME.lower():
+        return False
+    lexer = Lexer(field.value)
+    lexer.skip_blanks()
+    found = _AUTHSERV_ID.match(field.value, lexer.place)
+    if found is None:
+        return True
+    written = re.sub(rb"\\(.)", rb"\1", found[1]) if found[1] is not None else found[2]
+    return written.partition(b"(")[0].decode("latin-1").lower() == authserv_id.lower()
+
+
+def without_results(content: bytes, authserv_id: str) -> bytes:
+    """Remove the Authentication-Results fields of a server from a message that comes from elsewhere (section 5)."""
+    header, _ = split(content)
+    if FIELD_NAME.lower().encode() not in header.lower():
+        return content
+    return without_fields(content, lambda field: is_of(field, authserv_id))
+
+
+def is_quarantined(content: bytes, authserv_id: str) -> bool:
+    """Return True if this server's own field says that a message is to be put into the folder for junk."""
+    for field in parse_message(content).fields:
+        if is_of(field, authserv_id):
+            return f"policy.dmarc={Policy.QUARANTINE.value}".encode() in field.value
+    return False

@@ -1,0 +1,126 @@
+"""Canonicalization of messages for DKIM, simple and relaxed, and the hashes of body and header (RFC 6376 section 3.4).
+
+simple permits no change but empty lines at the end of the body. relaxed ignores the case of field names, folding, and
+the amount of white space, which relays change. Messages have CRLF line ends.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+CRLF = b"\r\n"
+SIMPLE, RELAXED = "simple", "relaxed"
+METHODS = (SIMPLE, RELAXED)
+
+_BLANKS = re.compile(rb"[ \t]+")
+_FOLD = re.compile(rb"\r\n(?=[ \t])")
+# A field with its folded lines.
+_FIELD = re.compile(rb"[^\r\n]+\r\n(?:[ \t][^\r\n]*\r\n)*")
+# The value of b=, not that of bh=, in a signature field.
+_SIGNATURE_VALUE = re.compile(rb"(\A[^:]*:|;)([ \t\r\n]*b[ \t\r\n]*=)[^;]*")
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderField:
+    """One field: its name in lower case, and all of its octets with the final CRLF."""
+
+    name: str
+    octets: bytes
+
+    @property
+    def value(self) -> bytes:
+        """The octets after the colon, unfolded, without white space around them."""
+        return _FOLD.sub(b"", self.octets.partition(b":")[2]).strip(b" \t\r\n")
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedMessage:
+    """The fields of a message in order, and its body."""
+
+    fields: Sequence[HeaderField]
+    body: bytes
+
+    def named(self, name: str) -> list[HeaderField]:
+        """Return the fields of a name (in lower case), in order."""
+        return [field for field in self.fields if field.name == name]
+
+
+def parse_message(content: bytes) -> ParsedMessage:
+    """Split a message with CRLF line ends into its fields and its body; lines that are no fields are left out."""
+    header, body = split(content)
+    fields = [_field(found[0]) for found in _FIELD.finditer(header)]
+    return ParsedMessage([field for field in fields if field is not None], body)
+
+
+def _field(octets: bytes) -> HeaderField | None:
+    name, colon, _ = octets.partition(b":")
+    return HeaderField(name.rstrip(b" \t").decode("latin-1").lower(), octets) if colon else None
+
+
+def without_fields(content: bytes, is_removed: Callable[[HeaderField], bool]) -> bytes:
+    """Remove the fields of a message for which a function returns True."""
+    header, _ = split(content)
+
+    def kept(found: re.Match[bytes]) -> bytes:
+        field = _field(found[0])
+        return b"" if field is not None and is_removed(field) else found[0]
+
+    return _FIELD.sub(kept, header) + content[len(header) :]
+
+
+def split(content: bytes) -> tuple[bytes, bytes]:
+    """Split a message into its header section, with the CRLF of its last field, and its body."""
+    if content.startswith(CRLF):
+        return b"", content[len(CRLF) :]
+    header, blank, body = content.partition(CRLF + CRLF)
+    return header if not blank and header.endswith(CRLF) else header + CRLF, body
+
+
+def canonical_field(octets: bytes, method: str) -> bytes:
+    """Canonicalize a field (sections 3.4.1 and 3.4.2)."""
+    if method == SIMPLE:
+        return octets
+    name, _, value = octets.partition(b":")
+    unfolded = _BLANKS.sub(b" ", value.replace(CRLF, b"")).strip(b" ")
+    return name.rstrip(b" \t").lower() + b":" + unfolded + CRLF
+
+
+def canonical_body(body: bytes, method: str) -> bytes:
+    """Canonicalize a body (sections 3.4.3 and 3.4.4)."""
+    if method == RELAXED:
+        lines = [_BLANKS.sub(b" ", line).rstrip(b" ") for line in body.split(CRLF)]
+        body = CRLF.join(lines)
+    end = len(body)
+    while body.endswith(CRLF, 0, end):
+        end -= len(CRLF)
+    if end:
+        return body[:end] + CRLF
+    # An empty body is one CRLF in simple, and nothing in relaxed.
+    return b"" if method == RELAXED else CRLF
+
+
+def body_hash(body: bytes, method: str, length: int | None = None) -> bytes | None:
+    """Return the SHA-256 of a canonicalized body, or of its first `length` octets; None if it is shorter."""
+    octets = canonical_body(body, method)
+    if length is None:
+        return hashlib.sha256(octets).digest()
+    return hashlib.sha256(octets[:length]).digest() if length <= len(octets) else None
+
+
+def header_octets(fields: Sequence[HeaderField], names: Sequence[str], signature: bytes, method: str) -> bytes:
+    """Return the octets that a signature covers: the named fields and the signature field itself without its b= value.
+
+    Of several fields with one name the last one is taken first (section 5.4.2); a name without a (further) field counts
+    as nothing, which detects fields that are added later.
+    """
+    left: dict[str, list[HeaderField]] = {}
+    for field in fields:
+        left.setdefault(field.name, []).append(field)
+    chosen = []
+    for name in names:
+        if left.get(name.lower()):
+            chosen.append(canonical_field(left[name.lower()].pop().octets, method))
+    # Section 3.7: the signature field comes last, without its final CRLF.
+    own = canonical_field(_SIGNATURE_VALUE.sub(rb"\1\2", signature, count=1), method)
+    return b"".join(chosen) + own.removesuffix(CRLF)

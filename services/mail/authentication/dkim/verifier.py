@@ -1,0 +1,115 @@
+"""DKIM verifier (RFC 6376 section 6, RFC 8463).
+
+    steps = verify_all(content, now_s)
+    next(steps)                                 Lookup("2026._domainkey.example.org.", TXT)
+    ...                                         StopIteration with [Verification(PASS, ...)]
+
+A signature that does not verify counts as none: it is no reason to reject a message (section 6.1).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from services.mail.authentication.dkim.canonicalization import (
+    HeaderField,
+    ParsedMessage,
+    body_hash,
+    header_octets,
+    parse_message,
+)
+from services.mail.authentication.dkim.keys import verify
+from services.mail.authentication.dkim.signature_field import (
+    FIELD_NAME,
+    KeyRecord,
+    KeyRecordError,
+    Signature,
+    SignatureError,
+    check_key_record,
+    parse_key_record,
+    parse_signature,
+)
+from services.mail.authentication.lookup import Lookups, TemporaryLookupError, domain_name, txt_records
+
+# Signatures that are verified of one message; each costs a DNS query and a hash of the body (section 8.4).
+SIGNATURES_MAX = 10
+# Clock difference between signer and verifier that is accepted for t=, as in OpenDKIM.
+CLOCK_SKEW_S = 300
+
+
+class Result(Enum):
+    """Result of a verification (RFC 8601 section 2.7.1)."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    NEUTRAL = "neutral"
+    TEMPERROR = "temperror"
+    PERMERROR = "permerror"
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """The result of one signature; `signature` is None if its field is invalid, `reason` says why it did not pass."""
+
+    result: Result
+    signature: Signature | None
+    reason: str = ""
+
+
+def verify_all(content: bytes, now_s: float) -> Lookups[list[Verification]]:
+    """Verify the signatures of a message with CRLF line ends, from the first field down; none gives an empty list."""
+    message = parse_message(content)
+    results: list[Verification] = []
+    for field in message.named(FIELD_NAME.lower())[:SIGNATURES_MAX]:
+        results.append((yield from _verify_field(message, field, now_s)))
+    return results
+
+
+def _verify_field(message: ParsedMessage, field: HeaderField, now_s: float) -> Lookups[Verification]:
+    try:
+        signature = parse_signature(field.octets.partition(b":")[2])
+    except SignatureError as error:
+        return Verification(Result.NEUTRAL, None, str(error))
+    if signature.expires_s is not None and now_s > signature.expires_s:
+        return Verification(Result.FAIL, signature, "signature expired")
+    if signature.signed_s is not None and signature.signed_s > now_s + CLOCK_SKEW_S:
+        return Verification(Result.FAIL, signature, "signature from the future")
+    try:
+        records = yield from _key_records(signature)
+    except TemporaryLookupError as error:
+        return Verification(Result.TEMPERROR, signature, str(error))
+    verification = Verification(Result.PERMERROR, signature, "no key record")
+    # Section 6.1.2: with several records, which the RFC leaves undefined, the first that verifies decides.
+    for text in records:
+        verification = _verify_with(message, field, signature, text)
+        if verification.result is Result.PASS:
+            break
+    return verification
+
+
+def _key_records(signature: Signature) -> Lookups[Sequence[bytes]]:
+    name = domain_name(signature.key_name)
+    return [] if name is None else (yield from txt_records(name))[:SIGNATURES_MAX]
+
+
+def _verify_with(message: ParsedMessage, field: HeaderField, signature: Signature, text: bytes) -> Verification:
+    """Verify a signature with one key record (section 6.1.3)."""
+    try:
+        record = parse_key_record(text)
+        check_key_record(record, signature)
+        digest = body_hash(message.body, signature.body_method, signature.length)
+        if digest is None:
+            return _failed(signature, record, "the body is shorter than l=")
+        if digest != signature.body_hash:
+            return _failed(signature, record, "body hash did not verify")
+        own = [other for other in message.fields if other is not field]
+        octets = header_octets(own, signature.fields, field.octets, signature.header_method)
+        if not verify(signature.algorithm, record.key, octets, signature.value):
+            return _failed(signature, record, "signature did not verify")
+    except KeyRecordError as error:
+        return Verification(Result.PERMERROR, signature, str(error))
+    return Verification(Result.PASS, signature)
+
+
+def _failed(signature: Signature, record: KeyRecord, reason: str) -> Verification:
+    return Verification(Result.FAIL, signature, reason + (", test mode" if record.is_testing else ""))

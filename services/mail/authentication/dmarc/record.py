@@ -1,0 +1,137 @@
+"""DMARC records and their discovery by the DNS tree walk (RFC 7489 section 6.3; RFC 9989 sections 4.7 and 4.10).
+
+    _dmarc.example.org.  TXT  "v=DMARC1; p=reject; sp=quarantine; adkim=s"
+
+The organizational domain, of which the record holds for all subdomains and which relaxed alignment compares, is found
+in the DNS itself, not by a public suffix list: RFC 7489 section 3.2 leaves the way open, RFC 9989 has the tree walk.
+A list of suffixes is a file of strangers that ages, and in a network of one's own it knows none of the names; the walk
+costs at most eight queries. pct, which RFC 9989 drops, is read, as its records are still published.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from services.dns.codec.name import Name
+from services.mail.authentication.lookup import Lookups, domain_name, txt_records
+from services.mail.authentication.tags import TagError, parse_tags
+
+LABEL = b"_dmarc"
+# RFC 9989 section 4.10: a longer name is shortened at once, so that a walk has at most eight queries.
+WALK_LABELS_MAX = 8
+
+
+class Policy(Enum):
+    """What a domain asks for messages that fail, from the mildest on."""
+
+    NONE = "none"
+    QUARANTINE = "quarantine"
+    REJECT = "reject"
+
+    @property
+    def milder(self) -> "Policy":
+        """The policy for messages that the percentage of pct leaves out (RFC 7489 section 6.6.4)."""
+        return Policy.QUARANTINE if self is Policy.REJECT else Policy.NONE
+
+
+@dataclass(frozen=True, slots=True)
+class DmarcRecord:
+    """The tags of a record; `subdomain_policy` and `missing_policy` are None where the next wider one holds.
+
+    `is_suffix`: psd, True for a public suffix, False for an organizational domain, None if the walk decides.
+    """
+
+    policy: Policy = Policy.NONE
+    subdomain_policy: Policy | None = None
+    missing_policy: Policy | None = None
+    strict_dkim: bool = False
+    strict_spf: bool = False
+    percent: int = 100
+    is_testing: bool = False
+    is_suffix: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """The records that a tree walk found, the most specific domain first."""
+
+    start: Name
+    found: Sequence[tuple[Name, DmarcRecord]]
+
+    @property
+    def organizational_domain(self) -> Name:
+        """The organizational domain of the start (RFC 9989 section 4.10.2)."""
+        for name, record in self.found:
+            if record.is_suffix is False:
+                return name
+            if record.is_suffix and name != self.start:
+                return self.start.suffix(len(name.labels) + 1)
+        return self.found[-1][0] if self.found else self.start
+
+    @property
+    def record(self) -> tuple[Name, DmarcRecord] | None:
+        """The record that holds for the start: its own, that of its organizational domain, that of its suffix."""
+        by_name = dict(self.found)
+        suffix = next((name for name, record in self.found if record.is_suffix), None)
+        for name in (self.start, self.organizational_domain, suffix):
+            if name is not None and name in by_name:
+                return name, by_name[name]
+        return None
+
+
+def parse_dmarc(text: bytes) -> DmarcRecord | None:
+    """Parse a record; None for other TXT records and for records without a usable policy (RFC 7489 section 6.6.3)."""
+    try:
+        tags = parse_tags(text.decode("ascii"))
+    except (TagError, UnicodeDecodeError):
+        return None
+    if next(iter(tags)) != "v" or tags["v"] != "DMARC1":
+        return None
+    policy = _policy(tags.get("p"))
+    # An invalid policy beside an address for reports is a policy of none; RFC 9989 section 4.7: so is a missing one.
+    if policy is None and "p" in tags and "rua" not in tags:
+        return None
+    percent = tags.get("pct", "100")
+    return DmarcRecord(
+        policy or Policy.NONE,
+        _policy(tags.get("sp")),
+        _policy(tags.get("np")),
+        tags.get("adkim", "r").lower() == "s",
+        tags.get("aspf", "r").lower() == "s",
+        int(percent) if percent.isdecimal() and len(percent) <= 3 and int(percent) <= 100 else 100,
+        tags.get("t", "n").lower() == "y",
+        {"y": True, "n": False}.get(tags.get("psd", "u").lower()),
+    )
+
+
+def _policy(text: str | None) -> Policy | None:
+    return next((policy for policy in Policy if text is not None and policy.value == text.lower()), None)
+
+
+def walk(domain: str) -> Lookups[Walk]:
+    """Walk from a domain towards the root; raises TemporaryLookupError, and ValueError for an invalid domain.
+
+    The walk ends early at a record that says what its domain is (psd=n, or psd=y above the start).
+    """
+    start = domain_name(domain)
+    if start is None:
+        raise ValueError(f"{domain!r} is no domain name")
+    found: list[tuple[Name, DmarcRecord]] = []
+    name = start
+    while name.labels:
+        record = yield from _record(name)
+        if record is not None:
+            found.append((name, record))
+            if record.is_suffix is False or (record.is_suffix and name != start):
+                break
+        name = name.parent if len(name.labels) <= WALK_LABELS_MAX else name.suffix(WALK_LABELS_MAX - 1)
+    return Walk(start, found)
+
+
+def _record(name: Name) -> Lookups[DmarcRecord | None]:
+    """Return the record of one domain; several are as none (RFC 7489 section 6.6.3)."""
+    if sum(map(len, name.labels)) + len(name.labels) + len(LABEL) + 2 > 255:
+        return None
+    texts = yield from txt_records(name.child(LABEL))
+    records = [record for record in map(parse_dmarc, texts) if record is not None]
+    return records[0] if len(records) == 1 else None

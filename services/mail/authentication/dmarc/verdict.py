@@ -1,0 +1,114 @@
+"""DMARC: the verdict on a message by the domain of its From field (RFC 7489 sections 3.1, 6.6; RFC 9989 section 5.3).
+
+A message passes if SPF or DKIM passed for a domain that is aligned with that of From: equal to it (strict) or of the
+same organizational domain (relaxed). Otherwise the domain's policy holds: p for the domain itself, sp for subdomains,
+np for subdomains that do not exist. A message whose From field names no domain, or several, has no verdict: RFC 7489
+section 6.6.1 lets receivers reject it, since it would evade the check.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from services.dns.codec.codes import RRType
+from services.dns.codec.name import Name
+from services.mail.authentication.dkim.canonicalization import ParsedMessage
+from services.mail.authentication.dmarc.record import DmarcRecord, Policy, walk
+from services.mail.authentication.lookup import Lookups, TemporaryLookupError, domain_name, find
+from services.mail.mime.addresses import MISSING_HOST, parse_addresses
+
+
+class Result(Enum):
+    """Result of DMARC (RFC 7489 section 11.2)."""
+
+    NONE = "none"
+    PASS = "pass"
+    FAIL = "fail"
+    TEMPERROR = "temperror"
+    PERMERROR = "permerror"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The result for the domain of From; `policy` is the published one, `applied` what is left of it for this message.
+
+    `policy` is None without a record.
+    """
+
+    result: Result
+    domain: str
+    policy: Policy | None = None
+    applied: Policy = Policy.NONE
+    reason: str = ""
+
+
+class AuthorError(ValueError):
+    """The From field does not name exactly one domain."""
+
+
+def author_domain(message: ParsedMessage) -> str:
+    """Return the domain of the From field, in lower case; raises AuthorError."""
+    fields = message.named("from")
+    if len(fields) != 1:
+        raise AuthorError(f"{len(fields) or 'no'} From fields")
+    parsed = parse_addresses(fields[0].value)
+    domains = {one.host.decode("latin-1").lower().removesuffix(".") for one in parsed if one.host is not None}
+    if len(domains) != 1:
+        raise AuthorError(f"a From field with {len(domains) or 'no'} domains")
+    domain = domains.pop()
+    if domain == MISSING_HOST.decode().lower() or domain_name(domain) is None:
+        raise AuthorError("a From field without a domain")
+    return domain
+
+
+def judge(
+    message: ParsedMessage, spf_domain: str | None, dkim_domains: Sequence[str], percent: int
+) -> Lookups[Verdict]:
+    """Return the verdict on a message.
+
+    `spf_domain`: the domain for which SPF passed, None if it did not; `dkim_domains`: those of valid signatures;
+    `percent`: a random number from 0 to 99, which pct is compared with (RFC 7489 section 6.6.4).
+    """
+    try:
+        domain = author_domain(message)
+    except AuthorError as error:
+        return Verdict(Result.PERMERROR, "", reason=str(error))
+    try:
+        return (yield from _judge_domain(domain, spf_domain, dkim_domains, percent))
+    except TemporaryLookupError as error:
+        return Verdict(Result.TEMPERROR, domain, reason=str(error))
+
+
+def _judge_domain(domain: str, spf_domain: str | None, dkim_domains: Sequence[str], percent: int) -> Lookups[Verdict]:
+    walked = yield from walk(domain)
+    if walked.record is None:
+        return Verdict(Result.NONE, domain)
+    owner, record = walked.record
+    authenticated = [(one, record.strict_dkim) for one in dkim_domains]
+    if spf_domain is not None:
+        authenticated.append((spf_domain, record.strict_spf))
+    for other, is_strict in authenticated:
+        if (yield from _is_aligned(walked.start, walked.organizational_domain, other, is_strict)):
+            return Verdict(Result.PASS, domain, record.policy)
+    policy = yield from _policy(walked.start, owner, record)
+    applied = policy.milder if record.is_testing or percent >= record.percent else policy
+    return Verdict(Result.FAIL, domain, policy, applied, "no aligned domain passed SPF or DKIM")
+
+
+def _is_aligned(start: Name, organizational: Name, other: str, is_strict: bool) -> Lookups[bool]:
+    name = domain_name(other)
+    if name is None or name == start:
+        return name is not None
+    # A domain that is not below the author's organizational domain has another one: no walk is needed.
+    if is_strict or not name.is_below(organizational):
+        return False
+    return (yield from walk(other)).organizational_domain == organizational
+
+
+def _policy(start: Name, owner: Name, record: DmarcRecord) -> Lookups[Policy]:
+    """Return the policy for a domain by the record of `owner`, the domain itself or one above it."""
+    if start == owner:
+        return record.policy
+    if record.missing_policy is not None and not (yield from find(start, RRType.A)).exists:
+        return record.missing_policy
+    return record.subdomain_policy or record.policy

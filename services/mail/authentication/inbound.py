@@ -1,0 +1,136 @@
+"""Authentication of an arriving message: the checks that a server runs, their order, and what it does about the result.
+
+    steps = authenticate(content, Sender(...), Checks(dmarc=Mode.ENFORCE), "mail.example.com", now_s, percent)
+    next(steps)                       Lookup(...)
+    ...                               StopIteration with Decision(field, reply): reply None accepts the message
+
+SPF (RFC 7208), DKIM (RFC 6376) and DMARC (RFC 7489) in this order; DMARC runs both others. Without DMARC a failure of
+SPF alone may be a reason to reject (RFC 7208 section 8.4), one of DKIM never is (RFC 6376 section 6.1). Reply codes:
+RFC 7372, and RFC 7489 section 10.3.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from services.mail.address import Mailbox
+from services.mail.authentication.authentication_results import Findings, results_field
+from services.mail.authentication.dkim import verifier as dkim
+from services.mail.authentication.dkim.canonicalization import parse_message
+from services.mail.authentication.dmarc import verdict as dmarc
+from services.mail.authentication.dmarc.record import Policy
+from services.mail.authentication.lookup import Lookups
+from services.mail.authentication.spf import check as spf
+from services.mail.authentication.spf.record import Result as SpfResult
+from services.mail.smtp.syntax import Reply
+
+MULTIPLE_AUTHORS = Reply(550, "The From field does not name one domain", "5.7.1")
+NO_LOOKUP = Reply(451, "The DNS records of the sender's domain are not available: try again later", "4.7.0")
+
+
+class Mode(Enum):
+    """What a check is for: not run, its result recorded, or a failure acted on."""
+
+    OFF = "off"
+    CHECK = "check"
+    ENFORCE = "enforce"
+
+
+@dataclass(frozen=True, slots=True)
+class Checks:
+    """The checks of a server."""
+
+    spf: Mode = Mode.OFF
+    dkim: bool = False
+    dmarc: Mode = Mode.OFF
+
+    @property
+    def any(self) -> bool:
+        """True if a check runs."""
+        return self.dkim or self.spf is not Mode.OFF or self.dmarc is not Mode.OFF
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """The client's address and HELO name, and the reverse-path (None: the null one)."""
+
+    address: str
+    hello: str
+    reverse_path: Mailbox | None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The Authentication-Results field for a message, and the reply that rejects it, if one does."""
+
+    field: bytes
+    reply: Reply | None
+    findings: Findings
+
+    @property
+    def summary(self) -> dict[str, str]:
+        """The result of each method, for the log."""
+        found = self.findings
+        results = {"spf": found.spf.result.value} if found.spf is not None else {}
+        if found.dkim is not None:
+            results["dkim"] = " ".join(one.result.value for one in found.dkim) or "none"
+        if found.dmarc is not None:
+            results |= {"dmarc": found.dmarc.result.value, "applied": found.dmarc.applied.value}
+        return results
+
+
+def authenticate(
+    content: bytes, sender: Sender, checks: Checks, authserv_id: str, now_s: float, percent: int
+) -> Lookups[Decision]:
+    """Check a message with CRLF line ends; `percent` is a random number from 0 to 99 (RFC 7489 section 6.6.4)."""
+    runs_dmarc = checks.dmarc is not Mode.OFF
+    outcome = verifications = verdict = None
+    if runs_dmarc or checks.spf is not Mode.OFF:
+        outcome = yield from _check_spf(sender, authserv_id, now_s)
+    if runs_dmarc or checks.dkim:
+        verifications = yield from dkim.verify_all(content, now_s)
+    if runs_dmarc:
+        spf_domain = outcome.domain if outcome is not None and outcome.result is SpfResult.PASS else None
+        signed = [
+            one.signature.domain
+            for one in verifications or ()
+            if one.result is dkim.Result.PASS and one.signature is not None
+        ]
+        verdict = yield from dmarc.judge(parse_message(content), spf_domain, signed, percent)
+    findings = Findings(outcome, sender.reverse_path is None, verifications, verdict)
+    return Decision(results_field(authserv_id, findings), _refusal(findings, checks), findings)
+
+
+def _check_spf(sender: Sender, receiver: str, now_s: float) -> Lookups[spf.Outcome]:
+    """Check the reverse-path; the HELO name for the null one (RFC 7208 section 2.4)."""
+    client = spf.Client(spf.client_address(sender.address), sender.hello, receiver, now_s)
+    path = sender.reverse_path
+    return (yield from spf.check(client, path.local_part if path else "", path.domain if path else sender.hello))
+
+
+def _refusal(findings: Findings, checks: Checks) -> Reply | None:
+    if checks.dmarc is Mode.ENFORCE and findings.dmarc is not None:
+        refusal = _dmarc_refusal(findings, findings.dmarc)
+        if refusal is not None:
+            return refusal
+    if checks.spf is Mode.ENFORCE and findings.spf is not None and findings.spf.result is SpfResult.FAIL:
+        outcome = findings.spf
+        # RFC 7372 section 3.2; RFC 7208 section 8.4: the reply says that the explanation is the domain's.
+        said = f"\nThe domain {outcome.domain} explains:\n{outcome.explanation}" if outcome.explanation else ""
+        return Reply(550, f"SPF check of {outcome.domain} failed{said}", "5.7.23")
+    return None
+
+
+def _dmarc_refusal(findings: Findings, verdict: dmarc.Verdict) -> Reply | None:
+    if verdict.result is dmarc.Result.PERMERROR:
+        return MULTIPLE_AUTHORS
+    if verdict.result is dmarc.Result.TEMPERROR:
+        return NO_LOOKUP
+    if verdict.result is not dmarc.Result.FAIL or verdict.applied is Policy.NONE:
+        return None
+    # A check that could not be made is no failure yet: the message may pass later (RFC 7489 section 6.6.2).
+    is_open = any(one.result is dkim.Result.TEMPERROR for one in findings.dkim or ())
+    if is_open or (findings.spf is not None and findings.spf.result is SpfResult.TEMPERROR):
+        return NO_LOOKUP
+    if verdict.applied is Policy.REJECT:
+        return Reply(550, f"Rejected by the DMARC policy of {verdict.domain}", "5.7.1")
+    return None

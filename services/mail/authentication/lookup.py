@@ -1,0 +1,66 @@
+"""DNS lookups of mail authentication, without I/O: generators that yield a Lookup and are sent its Answer.
+
+    steps = txt_records("_dmarc.example.org")
+    lookup = next(steps)                        Lookup("_dmarc.example.org.", TXT)
+    steps.send(Answer(message))                 StopIteration with [b"v=DMARC1; p=reject"]
+
+A name without records of the type (NODATA) and one that does not exist (NXDOMAIN) give the same empty answer, as RFC
+7208 section 4.6.4 calls a void lookup; TemporaryLookupError is for timeouts and for all other response codes.
+"""
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from services.dns.codec.codes import Rcode, RRType
+from services.dns.codec.errors import NameTooLongError
+from services.dns.codec.fields import Rdata
+from services.dns.codec.name import Name
+from services.dns.codec.rdata import AAAA, TXT, A
+from services.mail.delivery.routes import Answer, Lookup, final_records
+
+T = TypeVar("T")
+Lookups = Generator[Lookup, Answer, T]
+
+
+class TemporaryLookupError(Exception):
+    """The name servers gave no usable response; the same lookup may succeed later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The records of a name and type; `exists` is False after NXDOMAIN."""
+
+    records: Sequence[Rdata]
+    exists: bool = True
+
+
+def domain_name(domain: str) -> Name | None:
+    """Return a domain, with or without its final dot, as a Name; None if a label or the name is too long or empty."""
+    labels = domain.removesuffix(".").split(".")
+    try:
+        return Name(tuple(label.encode("latin-1", "replace") for label in labels))
+    except NameTooLongError:
+        return None
+
+
+def find(name: Name, rtype: int) -> Lookups[Found]:
+    """Look up the records of a type, aliases followed; raises TemporaryLookupError."""
+    answer = yield Lookup(name, rtype)
+    message = answer.message
+    if message is None or message.rcode not in (Rcode.NOERROR, Rcode.NXDOMAIN):
+        raise TemporaryLookupError(f"no answer for {name} {RRType(rtype).name}")
+    records = [record.rdata for record in final_records(message, name, rtype)]
+    return Found(records, message.rcode == Rcode.NOERROR or bool(records))
+
+
+def txt_records(name: Name) -> Lookups[list[bytes]]:
+    """Look up the TXT records of a name, the strings of each concatenated; raises TemporaryLookupError."""
+    found = yield from find(name, RRType.TXT)
+    return [b"".join(record.strings) for record in found.records if isinstance(record, TXT)]
+
+
+def addresses(name: Name, rtype: int) -> Lookups[list[str]]:
+    """Look up the addresses of a name, type A or AAAA; raises TemporaryLookupError."""
+    found = yield from find(name, rtype)
+    return [str(record.address) for record in found.records if isinstance(record, A | AAAA)]

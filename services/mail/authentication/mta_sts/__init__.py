@@ -1,0 +1,1 @@
+"""SMTP MTA Strict Transport Security: policies of receiving domains on TLS (RFC 8461)."""

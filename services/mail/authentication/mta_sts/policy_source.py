@@ -1,0 +1,149 @@
+"""Fetch of MTA-STS policies over HTTPS, and the TLS policy of a domain for the sending MTA (RFC 8461 sections 3.3, 5).
+
+    policies = PolicySource(resolver, "authorities.pem", time.time)
+    policy = await policies.policy("example.com")             None: opportunistic TLS
+
+The certificate must be valid for mta-sts.DOMAIN, a redirection is not followed, and anything but 200 with text/plain is
+no policy.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from services.dns.codec.codes import RRType
+from services.errors import ServiceError
+from services.eventlog import EventLog
+from services.http.errors import HTTPError
+from services.http.fields import Fields
+from services.http.http1.connection import ClientConnection
+from services.http.messages import Data, EndOfMessage, Event, Fault, Request, Response
+from services.mail.authentication.lookup import Lookups, TemporaryLookupError, addresses, domain_name
+from services.mail.authentication.mta_sts.policy import (
+    HOST_LABEL,
+    PATH,
+    POLICY_OCTETS_MAX,
+    Policy,
+    PolicyCache,
+    PolicyError,
+    fetch_needed,
+    parse_policy,
+)
+from services.mail.delivery.mx_lookup import Resolver
+from services.tls import HTTP_1, Trust, client_context
+
+HTTPS_PORT = 443
+# RFC 8461 section 3.3 suggests one minute for the whole fetch.
+FETCH_S = 60.0
+READ_OCTETS = 65_536
+# Addresses of the policy host that are tried.
+ADDRESSES_MAX = 4
+
+
+class PolicySource:
+    """Policies of domains, from the cache or from the domain's policy host."""
+
+    def __init__(
+        self,
+        resolver: Resolver,
+        authorities: str | None,
+        clock: Callable[[], float],
+        log: EventLog,
+        port: int = HTTPS_PORT,
+    ) -> None:
+        """`authorities`: file of CA certificates (None: the system's); raises ServiceError if it cannot be read."""
+        self._resolver = resolver
+        self._cache = PolicyCache(clock)
+        self._log = log
+        self._port = port
+        try:
+            self._context = client_context(Trust(authorities), HTTP_1)
+            self.smtp_context = client_context(Trust(authorities), "smtp")
+        except OSError as error:
+            raise ServiceError(f"cannot read the certificates {authorities}: {error.strerror or error}") from error
+
+    async def policy(self, domain: str) -> Policy | None:
+        """Return the policy that holds for a mail domain now, None without one."""
+        domain = domain.lower()
+        if domain.startswith("["):
+            # An address literal has no DNS records.
+            return None
+        new_id = await self._resolver.resolve(fetch_needed(self._cache, domain))
+        if new_id is not None:
+            try:
+                async with asyncio.timeout(FETCH_S):
+                    policy = await self._fetch(f"{HOST_LABEL}.{domain}")
+            except (PolicyError, TemporaryLookupError, OSError, TimeoutError, HTTPError) as error:
+                self._cache.failed(domain)
+                self._log.write("sts_fetch_failed", domain=domain, error=str(error) or type(error).__name__)
+            else:
+                self._cache.put(domain, new_id, policy)
+                self._log.write("sts_policy", domain=domain, id=new_id, mode=policy.mode.value, mx=policy.patterns)
+        return self._cache.policy(domain)
+
+    async def _fetch(self, host: str) -> Policy:
+        """Fetch a policy; raises PolicyError, TemporaryLookupError, OSError, HTTPError."""
+        failure: OSError | None = None
+        for address in (await self._resolver.resolve(_host_addresses(host)))[:ADDRESSES_MAX]:
+            try:
+                reader, writer = await asyncio.open_connection(
+                    address, self._port, ssl=self._context, server_hostname=host
+                )
+            except OSError as error:
+                failure = error
+                continue
+            try:
+                return parse_policy(await _get(reader, writer, host))
+            finally:
+                writer.transport.abort()
+        raise failure or PolicyError(f"{host} has no address")
+
+
+def _host_addresses(host: str) -> Lookups[list[str]]:
+    name = domain_name(host)
+    if name is None:
+        return []
+    found = []
+    for rtype in (RRType.A, RRType.AAAA):
+        found += yield from addresses(name, rtype)
+    return found
+
+
+@dataclass(slots=True)
+class _Reading:
+    """A response as it arrives."""
+
+    content: bytes = b""
+    is_complete: bool = False
+
+    def take(self, event: Event) -> None:
+        """Handle an event of the connection; raises PolicyError."""
+        if isinstance(event, Response) and event.status >= 200:
+            media_type = (event.fields.get(b"content-type") or b"").partition(b";")[0].strip().lower()
+            if event.status != 200 or media_type != b"text/plain":
+                raise PolicyError(f"status {event.status}, content type {media_type.decode('latin-1') or 'missing'}")
+        elif isinstance(event, Data):
+            self.content += event.data
+        elif isinstance(event, Fault):
+            raise PolicyError(event.detail)
+        elif isinstance(event, EndOfMessage):
+            self.is_complete = True
+
+
+async def _get(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str) -> str:
+    """Request the policy file; raises PolicyError, OSError, HTTPError."""
+    connection = ClientConnection(POLICY_OCTETS_MAX)
+    fields = Fields(((b"Host", host.encode("ascii", "replace")), (b"Connection", b"close")))
+    writer.write(connection.send_request(Request(b"GET", PATH.encode(), fields)))
+    reading = _Reading()
+    while not reading.is_complete:
+        try:
+            octets = await reader.read(READ_OCTETS)
+        except ssl.SSLError as error:
+            raise PolicyError(f"TLS failed: {error}") from error
+        for event in connection.receive_data(octets) if octets else connection.receive_eof():
+            reading.take(event)
+        if not octets and not reading.is_complete:
+            raise PolicyError("the policy host closed the connection")
+    return reading.content.decode("utf-8", "replace")

@@ -1,0 +1,119 @@
+"""Mail authentication in the MTA: checks of received messages, signatures on those of its own users.
+
+Authentication-Results fields with this server's authserv-id are removed from every message that it accepts, those of
+authenticated users included: a field that is in the queue is the server's own (RFC 8601 section 5). A message is signed
+with the keys of the longest domain that is that of its From field or above it; two keys of one domain, RSA and Ed25519,
+make two signatures (RFC 8463 section 1). Long lines are shortened first, as the SMTP client would do it behind the
+signature (RFC 6376 section 5.3).
+"""
+
+import asyncio
+from collections.abc import Sequence
+from random import Random
+from typing import TypeVar
+
+from services.mail.authentication.authentication_results import is_quarantined, without_results
+from services.mail.authentication.dkim.canonicalization import parse_message
+from services.mail.authentication.dkim.signer import SigningKey, sign
+from services.mail.authentication.dmarc.verdict import AuthorError, author_domain
+from services.mail.authentication.inbound import Checks, Decision, Sender, authenticate
+from services.mail.authentication.lookup import Lookups
+from services.mail.delivery.mx_lookup import Resolver
+from services.mail.delivery.routes import Answer, Lookup
+from services.mail.smtp.commands import Accept
+from services.mail.smtp.policy import Client
+from services.mail.smtp.short_lines import shorten_lines
+
+T = TypeVar("T")
+
+# RFC 7208 section 4.6.4 asks for 20 seconds at least; a client waits ten minutes for the reply to its mail data.
+LOOKUPS_S = 60.0
+# Messages from this size on are hashed in a thread.
+LARGE_OCTETS = 256 * 1024
+
+
+class Authentication:
+    """The checks and keys of one server; `authserv_id` names it in Authentication-Results fields."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        random: Random,
+        resolver: Resolver,
+        authserv_id: str,
+        checks: Checks,
+        keys: Sequence[SigningKey],
+    ) -> None:
+        self._loop = loop
+        self._random = random
+        self._resolver = resolver
+        self._authserv_id = authserv_id
+        self._keys = keys
+        self.checks = checks
+
+    async def receive(self, message: Accept, client: Client, now_s: float) -> tuple[Decision | None, bytes]:
+        """Check a message of a client that may not relay; returns the decision, and the content to accept."""
+        if not self.checks.any:
+            return None, message.content
+        percent = self._random.randrange(100)
+        sender = Sender(client.address, client.hello, message.reverse_path)
+        content = message.content
+        steps = authenticate(content, sender, self.checks, self._authserv_id, now_s, percent)
+        decision = await self._run(steps, len(content) >= LARGE_OCTETS)
+        return decision, without_results(content, self._authserv_id)
+
+    async def submit(self, content: bytes, now_s: float) -> bytes:
+        """Return a message of a user, signed if there are keys of its author's domain."""
+        if self.checks.any:
+            content = without_results(content, self._authserv_id)
+        keys = self._keys_for(content)
+        if not keys:
+            return content
+        if len(content) >= LARGE_OCTETS:
+            return await self._loop.run_in_executor(None, _signed, content, keys, now_s)
+        return _signed(content, keys, now_s)
+
+    def is_junk(self, content: bytes) -> bool:
+        """Return True if a queued message was quarantined by this server."""
+        return self.checks.any and is_quarantined(content, self._authserv_id)
+
+    def _keys_for(self, content: bytes) -> list[SigningKey]:
+        if not self._keys:
+            return []
+        try:
+            domain = author_domain(parse_message(content))
+        except AuthorError:
+            return []
+        above = [key for key in self._keys if domain == key.domain or domain.endswith("." + key.domain)]
+        longest = max((len(key.domain) for key in above), default=0)
+        return [key for key in above if len(key.domain) == longest]
+
+    async def _run(self, steps: Lookups[T], is_large: bool) -> T:
+        """Run a check with DNS queries until LOOKUPS_S; later ones count as not answered."""
+        deadline_s = self._loop.time() + LOOKUPS_S
+        answer: Answer | None = None
+        while True:
+            if is_large:
+                lookup, result = await self._loop.run_in_executor(None, _advance, steps, answer)
+            else:
+                lookup, result = _advance(steps, answer)
+            if lookup is None:
+                return result[0]
+            try:
+                async with asyncio.timeout_at(deadline_s):
+                    answer = await self._resolver.look_up(lookup)
+            except TimeoutError:
+                answer = Answer(None)
+
+
+def _advance(steps: Lookups[T], answer: Answer | None) -> tuple[Lookup | None, list[T]]:
+    """Advance a generator: the next lookup, or None and the result."""
+    try:
+        return (next(steps) if answer is None else steps.send(answer)), []
+    except StopIteration as end:
+        return None, [end.value]
+
+
+def _signed(content: bytes, keys: Sequence[SigningKey], now_s: float) -> bytes:
+    content = shorten_lines(content)
+    return b"".join(sign(content, key, now_s) for key in keys) + content

@@ -1,0 +1,44 @@
+"""Tag lists `tag=value; tag=value`, as in DKIM signatures, key records and DMARC records (RFC 6376 section 3.2)."""
+
+import re
+
+# RFC 6376 section 3.2: ALPHA *ALNUMPUNC; values of printable characters, folding white space in them allowed.
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
+_VALUE = re.compile(r"[\x21-\x3a\x3c-\x7e \t\r\n]*\Z")
+_BLANKS = " \t\r\n"
+
+
+class TagError(ValueError):
+    """The text is no tag list."""
+
+
+def parse_tags(text: str) -> dict[str, str]:
+    """Parse a tag list into values by name, in order, without the white space around them; raises TagError.
+
+    A name that occurs twice makes the whole list invalid.
+    """
+    tags: dict[str, str] = {}
+    specs = text.split(";")
+    if not specs[-1].strip(_BLANKS):
+        specs.pop()
+    for spec in specs:
+        name, equals, value = spec.partition("=")
+        name, value = name.strip(_BLANKS), value.strip(_BLANKS)
+        if not equals or not _NAME.match(name) or not _VALUE.match(value):
+            raise TagError(f"{spec.strip(_BLANKS)!r} is not of the form tag=value")
+        if name in tags:
+            raise TagError(f"the tag {name}= occurs twice")
+        tags[name] = value
+    if not tags:
+        raise TagError("the tag list is empty")
+    return tags
+
+
+def without_blanks(value: str) -> str:
+    """Remove all folding white space of a value, as in base64 (RFC 6376 section 3.5, tag b=)."""
+    return re.sub(r"[ \t\r\n]+", "", value)
+
+
+def words(value: str) -> list[str]:
+    """Split a value with colons, as of h= and q=, into its words."""
+    return [word.strip(_BLANKS) for word in value.split(":")]
