@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from services.dns.codec.name import Name
-from services.mail.authentication.lookup import Lookups, domain_name, txt_records
+from services.mail.authentication.lookup import Lookups, TemporaryLookupError, domain_name, txt_records
 from services.mail.authentication.tags import TagError, parse_tags
 
 LABEL = b"_dmarc"
@@ -109,27 +109,39 @@ def _policy(text: str | None) -> Policy | None:
 
 
 def walk(domain: str) -> Lookups[Walk]:
-    """Walk from a domain towards the root; raises TemporaryLookupError, and ValueError for an invalid domain.
-
-    The walk ends early at a record that says what its domain is (psd=n, or psd=y above the start).
-    """
+    """Walk from a domain towards the root; raises TemporaryLookupError, and ValueError for an invalid domain."""
     start = domain_name(domain)
     if start is None:
         raise ValueError(f"{domain!r} is no domain name")
-    found: list[tuple[Name, DmarcRecord]] = []
-    name = start
-    while name.labels:
-        record = yield from _record(name)
+    own = yield from find_record(start)
+    return (yield from walk_on(start, own))
+
+
+def walk_on(start: Name, own: DmarcRecord | None) -> Lookups[Walk]:
+    """Walk from the parent of a domain, of which the own record is known; raises TemporaryLookupError.
+
+    The walk ends early at a record that says what its domain is (psd=n, or psd=y above the start), and where the name
+    servers above a record do not answer: what is known then holds.
+    """
+    found = [] if own is None else [(start, own)]
+    name, record = start, own
+    while record is None or record.is_suffix is None or (record.is_suffix and name == start):
+        name = name.parent if len(name.labels) <= WALK_LABELS_MAX else name.suffix(WALK_LABELS_MAX - 1)
+        if not name.labels:
+            break
+        try:
+            record = yield from find_record(name)
+        except TemporaryLookupError:
+            if not found:
+                raise
+            break
         if record is not None:
             found.append((name, record))
-            if record.is_suffix is False or (record.is_suffix and name != start):
-                break
-        name = name.parent if len(name.labels) <= WALK_LABELS_MAX else name.suffix(WALK_LABELS_MAX - 1)
     return Walk(start, found)
 
 
-def _record(name: Name) -> Lookups[DmarcRecord | None]:
-    """Return the record of one domain; several are as none (RFC 7489 section 6.6.3)."""
+def find_record(name: Name) -> Lookups[DmarcRecord | None]:
+    """Look up the record of one domain; several are as none (RFC 7489 section 6.6.3); raises TemporaryLookupError."""
     if sum(map(len, name.labels)) + len(name.labels) + len(LABEL) + 2 > 255:
         return None
     texts = yield from txt_records(name.child(LABEL))

@@ -13,7 +13,7 @@ from enum import Enum
 from services.dns.codec.codes import RRType
 from services.dns.codec.name import Name
 from services.mail.authentication.dkim.canonicalization import ParsedMessage
-from services.mail.authentication.dmarc.record import DmarcRecord, Policy, walk
+from services.mail.authentication.dmarc.record import DmarcRecord, Policy, Walk, find_record, walk, walk_on
 from services.mail.authentication.lookup import Lookups, TemporaryLookupError, domain_name, find
 from services.mail.mime.addresses import MISSING_HOST, parse_addresses
 
@@ -80,7 +80,16 @@ def judge(
 
 
 def _judge_domain(domain: str, spf_domain: str | None, dkim_domains: Sequence[str], percent: int) -> Lookups[Verdict]:
-    walked = yield from walk(domain)
+    start = domain_name(domain)
+    if start is None:
+        return Verdict(Result.NONE, domain)
+    own = yield from find_record(start)
+    others = [name for one in (*dkim_domains, spf_domain or "") if (name := domain_name(one)) is not None]
+    if own is not None and (not others or start in others):
+        # Neither alignment nor policy needs the records above.
+        walked = Walk(start, [(start, own)])
+    else:
+        walked = yield from walk_on(start, own)
     if walked.record is None:
         return Verdict(Result.NONE, domain)
     owner, record = walked.record
@@ -88,21 +97,21 @@ def _judge_domain(domain: str, spf_domain: str | None, dkim_domains: Sequence[st
     if spf_domain is not None:
         authenticated.append((spf_domain, record.strict_spf))
     for other, is_strict in authenticated:
-        if (yield from _is_aligned(walked.start, walked.organizational_domain, other, is_strict)):
+        if (yield from _is_aligned(walked, other, is_strict)):
             return Verdict(Result.PASS, domain, record.policy)
-    policy = yield from _policy(walked.start, owner, record)
+    policy = yield from _policy(start, owner, record)
     applied = policy.milder if record.is_testing or percent >= record.percent else policy
     return Verdict(Result.FAIL, domain, policy, applied, "no aligned domain passed SPF or DKIM")
 
 
-def _is_aligned(start: Name, organizational: Name, other: str, is_strict: bool) -> Lookups[bool]:
+def _is_aligned(walked: Walk, other: str, is_strict: bool) -> Lookups[bool]:
     name = domain_name(other)
-    if name is None or name == start:
+    if name is None or name == walked.start:
         return name is not None
     # A domain that is not below the author's organizational domain has another one: no walk is needed.
-    if is_strict or not name.is_below(organizational):
+    if is_strict or not name.is_below(walked.organizational_domain):
         return False
-    return (yield from walk(other)).organizational_domain == organizational
+    return (yield from walk(other)).organizational_domain == walked.organizational_domain
 
 
 def _policy(start: Name, owner: Name, record: DmarcRecord) -> Lookups[Policy]:

@@ -190,3 +190,15 @@ def test_without_an_answer_the_result_is_temperror() -> None:
     assert records.run(judge(parse_message(message("a@example.org")), None, [], 0)).result is Result.TEMPERROR
     with pytest.raises(TemporaryLookupError):
         Records("", silent=("_dmarc.org.",)).run(walk("example.org"))
+
+
+def test_a_name_server_above_the_record_that_fails_does_not_matter() -> None:
+    records = Records(record("p=reject"), failing=("_dmarc.org.",))
+    assert records.run(judge(parse_message(message("a@example.org")), "mail.example.org", [], 0)).result is Result.PASS
+
+
+def test_records_above_are_only_looked_up_where_they_matter() -> None:
+    for spf in (None, "example.org"):
+        records = Records(record("p=reject"))
+        records.run(judge(parse_message(message("a@example.org")), spf, [], 0))
+        assert records.asked == ["_dmarc.example.org. TXT"]
