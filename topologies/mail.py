@@ -146,8 +146,12 @@ class MailTopo(Topo):  # type: ignore[misc]
             host = self.addHost("backup", ip=_ip(BACKUP), resolver=LOCAL_B, **node)
             self.addLink(host, internet, delay=f"{BACKUP_LEG_MS:g}ms")
 
+    def name_plan(self, backup: bool) -> NamePlan:
+        """Return the zones; a topology with further names overrides it."""
+        return mail_names(backup)
+
     def _name_servers(self, internet: str, delay: str, backup: bool) -> None:
-        plan = mail_names(backup)
+        plan = self.name_plan(backup)
         for host, (address, name, origin) in SERVERS.items():
             files = {"own.zone": plan.master_file(origin)}
             serves = f"services.dns.authoritative --zone own.zone --listen {address} --port 53"

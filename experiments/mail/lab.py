@@ -104,9 +104,12 @@ class UserAgent:
         self.host = host
         self._driver = Driver(host, [USER])
 
-    def compose(self, into: Path, subject: str, text: str, files: Sequence[Path] = ()) -> Window:
-        """Compose a message from Alice to Bob into the file `into`; return the time span. Raises EmulationError."""
-        draft = {"from": ALICE, "to": BOB, "subject": subject, "text": text, "files": [str(one) for one in files]}
+    def compose(self, into: Path, subject: str, text: str, files: Sequence[Path] = (), to: str = BOB) -> Window:
+        """Compose a message from Alice, to Bob by default, into the file `into`; return the time span.
+
+        Raises EmulationError.
+        """
+        draft = {"from": ALICE, "to": to, "subject": subject, "text": text, "files": [str(one) for one in files]}
         return self._request({"compose": draft, "into": str(into)})
 
     def send(self, paths: Sequence[Path]) -> Window:

@@ -1,0 +1,272 @@
+"""Mail authentication claims A1 to A5: forged senders, SPF, DKIM and DMARC, decided at the receiver's server.
+
+A message is identified by its name in parentheses, a line of its body. SPF, DKIM and DMARC are evaluated here anew,
+from the octets of the message and from the records in the DNS responses that the receiver's server got (wire/dkim,
+wire/sender_records); the server's own results, in Authentication-Results, decide nothing. The recipient's folders are
+what IMAP returns.
+
+Source: RFC 5321 section 7.1 (mail is inherently insecure); RFC 7208 sections 4 and 8, appendix G.3 (forwarding); RFC
+6376 sections 3 and 6; RFC 7489 sections 3.1, 6.3 and 6.6; RFC 7372 section 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from experiments.dns.wire.traffic import DnsTraffic
+from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Traffic, Verdict, decide, decides
+from experiments.mail.wire.dkim import (
+    SignatureCheck,
+    UnreadableSignature,
+    author_domain,
+    check_signature,
+    field_value,
+    signatures,
+)
+from experiments.mail.wire.sender_records import Published, dmarc_policy, spf_result
+from experiments.mail.wire.smtp import Message, SmtpSession, SmtpTraffic
+
+BLANK_LINE = b"\r\n\r\n"
+REJECTED, ACCEPTED = 550, 250
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Traffic at the receiver's server, and the messages that IMAP hands out to the recipient, by folder."""
+
+    smtp: SmtpTraffic
+    dns: DnsTraffic
+    inbox: Sequence[bytes] = ()
+    junk: Sequence[bytes] = ()
+
+    @property
+    def traffic(self) -> list[Traffic]:
+        """The parsed traffic, for `decide`."""
+        return [self.smtp, self.dns]
+
+    def message(self, name: str) -> tuple[SmtpSession, Message]:
+        """Return the message with a name in its body, and its session. Raises Contradiction without one."""
+        for session in self.smtp.sessions:
+            for message in session.messages:
+                if f"({name})\r\n".encode() in message.body:
+                    return session, message
+        raise Contradiction(f"No message {name!r} comes to the receiver's server.", *self._frames())
+
+    def _frames(self) -> list[int]:
+        return [session.connection.syn.frame for session in self.smtp.sessions[:1]]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A message as the receiver's server got it, and what SPF, DKIM and DMARC say of it.
+
+    `spf` is the result for the envelope sender's domain; `dkim` None without a signature; `policy` is that of From.
+    """
+
+    address: str
+    envelope_domain: str
+    author: str
+    message: Message
+    spf: str
+    dkim: SignatureCheck | None
+    signer: str
+    policy: str
+    frames: tuple[int, ...]
+
+    @property
+    def passes(self) -> bool:
+        """True if SPF or DKIM passes for the domain of From itself."""
+        by_spf = self.spf == "pass" and self.envelope_domain == self.author
+        return by_spf or (self.dkim is not None and self.dkim.verifies and self.signer == self.author)
+
+    @property
+    def code(self) -> int:
+        """The code of the reply to the mail data."""
+        return self.message.sent.code
+
+    @property
+    def reply_frame(self) -> int:
+        """The frame of that reply."""
+        return self.message.sent.frames[-1]
+
+
+def judge(scene: Scene, name: str) -> Judged:
+    """Evaluate SPF, DKIM and DMARC of a message. Raises Contradiction, Inconclusive."""
+    session, message = scene.message(name)
+    published = Published.of(scene.dns)
+    envelope, author = _envelope_domain(message), author_domain(message.content)
+    address = session.connection.client.address
+    try:
+        spf, frames = spf_result(published, envelope, address)
+        policy, policy_frame = dmarc_policy(published, author)
+    except Inconclusive as reason:
+        # A server that looks up nothing has checked nothing.
+        raise Contradiction(f"{reason} So the server did not check {name!r}.", message.data.frame) from None
+    frames.append(policy_frame)
+    dkim, signer = None, ""
+    for signature in signatures(message.content)[:1]:
+        record, frame = published.text(signature.key_name, "v=DKIM1")
+        signer = signature.domain
+        frames.append(frame)
+        try:
+            dkim = check_signature(message.content, signature, record)
+        except UnreadableSignature as error:
+            raise Inconclusive(f"{name!r}: {error}.") from None
+    return Judged(address, envelope, author, message, spf, dkim, signer, policy, tuple(frames))
+
+
+def _envelope_domain(message: Message) -> str:
+    text = message.mail.text
+    path = text.partition("<")[2].partition(">")[0] if "<" in text else text.partition(":")[2]
+    return path.rpartition("@")[2].lower()
+
+
+def _is_read(contents: Sequence[bytes], message: Message) -> bool:
+    return any(content.partition(BLANK_LINE)[2] == message.body for content in contents)
+
+
+def _refused(one: Judged, what: str) -> list[int]:
+    """Return the frames of a refusal. Raises Contradiction if the message was not refused by 550."""
+    if one.code != REJECTED:
+        raise Contradiction(f"{what} is answered by {one.code or 'nothing'}, not by 550.", one.message.data.frame)
+    return [one.message.data.frame, one.reply_frame]
+
+
+def _taken(one: Judged, what: str) -> list[int]:
+    """Return the frames of an acceptance. Raises Contradiction if the message was not taken."""
+    if one.code != ACCEPTED:
+        raise Contradiction(f"{what} is answered by {one.code or 'nothing'}, not by 250.", one.message.data.frame)
+    return [one.message.data.frame, one.reply_frame]
+
+
+@decides("A1")
+def decide_forgery_without_checks(claim: str, scene: Scene, name: str, servers: Sequence[str]) -> Verdict:
+    """Decide A1 from a forged message at a server without checks; `servers`: addresses of the domain's own hosts."""
+
+    def check() -> Finding:
+        session, message = scene.message(name)
+        address, author = session.connection.client.address, author_domain(message.content)
+        if address in servers:
+            raise Contradiction(f"{name!r} comes from {address}, a server of {author}.", message.data.frame)
+        if _envelope_domain(message) != author:
+            raise Contradiction(f"{message.mail.text!r} does not name a sender of {author}.", message.mail.frames[0])
+        if not message.taken:
+            raise Contradiction(f"{name!r} is answered by {message.sent.code}, not by 250.", message.data.frame)
+        if not _is_read(scene.inbox, message):
+            raise Contradiction(f"{name!r} is taken, but is not in the recipient's INBOX.", message.data.frame)
+        sender = field_value(message.content, "from")
+        return (
+            f"{address} is no server of {author}; it says {message.mail.text.partition(':')[2].split()[0]} and From: "
+            f"{sender}, is answered by 250 (frame {message.sent.frames[-1]}), and the message is in INBOX."
+        ), [*message.mail.frames, message.data.frame, message.sent.frames[-1]]
+
+    return decide(claim, [scene.smtp], check)
+
+
+@decides("A2")
+def decide_forgery_with_checks(claim: str, scene: Scene, forged: str, genuine: str) -> Verdict:
+    """Decide A2 from a forged and a genuine message of one author."""
+
+    def check() -> Finding:
+        bad, good = judge(scene, forged), judge(scene, genuine)
+        if bad.passes or bad.policy != "reject":
+            raise Contradiction(
+                f"{forged!r} is no forgery by the records: SPF {bad.spf}, policy {bad.policy or 'none'}.",
+                bad.message.data.frame,
+            )
+        frames = [*_refused(bad, f"The forged {forged!r}"), *bad.frames]
+        if not good.passes:
+            raise Contradiction(f"{genuine!r} passes neither SPF ({good.spf}) nor DKIM.", good.message.data.frame)
+        frames += _taken(good, f"The genuine {genuine!r}")
+        if _is_read([*scene.inbox, *scene.junk], bad.message) or not _is_read(scene.inbox, good.message):
+            raise Contradiction("INBOX does not have the genuine message alone.", bad.message.data.frame)
+        signer = f"signature of {good.signer}" if good.signer else "no signature"
+        return (
+            f"The forgery from {bad.address}: SPF of {bad.envelope_domain} {bad.spf}, no valid signature, DMARC policy "
+            f"{bad.policy}: 550 (frame {bad.reply_frame}). The genuine message from {good.address}: SPF {good.spf}, "
+            f"{signer}: 250 (frame {good.reply_frame}), and in INBOX."
+        ), frames
+
+    return decide(claim, scene.traffic, check)
+
+
+@decides("A3")
+def decide_signature_of_content(claim: str, scene: Scene, genuine: str, altered: str) -> Verdict:
+    """Decide A3 from a signed message, and the same with another body."""
+
+    def check() -> Finding:
+        good, bad = judge(scene, genuine), judge(scene, altered)
+        if good.dkim is None or not good.dkim.verifies:
+            raise Contradiction(f"{genuine!r} has no valid signature.", good.message.data.frame)
+        if bad.dkim is None or good.message.body == bad.message.body:
+            raise Contradiction(f"{altered!r} has no signature, or the same body.", bad.message.data.frame)
+        if bad.dkim.verifies:
+            raise Contradiction(f"The signature of {altered!r} verifies.", bad.message.data.frame)
+        frames = [*_taken(good, f"{genuine!r}"), *_refused(bad, f"{altered!r}"), *good.frames]
+        header = "still verifies over the header, but" if bad.dkim.header_is_signed else "does not verify, and"
+        body = "not that of bh=" if not bad.dkim.body_is_signed else "that of bh="
+        return (
+            f"The signature of {good.signer} verifies with the key in the DNS (frame {good.frames[-1]}). In the "
+            f"altered message it {header} the SHA-256 of the body is {body}: 550 (frame {bad.reply_frame})."
+        ), frames
+
+    return decide(claim, scene.traffic, check)
+
+
+@decides("A4")
+def decide_forwarding(claim: str, scene: Scene, signed: str, unsigned: str, forwarder: str) -> Verdict:
+    """Decide A4 from two messages that a forwarder passed on, one of them signed by its author's domain."""
+
+    def check() -> Finding:
+        good, bad = judge(scene, signed), judge(scene, unsigned)
+        for one, name in ((good, signed), (bad, unsigned)):
+            if one.address != forwarder:
+                raise Contradiction(f"{name!r} comes from {one.address}, not forwarded.", one.message.data.frame)
+            if one.spf != "fail":
+                raise Contradiction(f"SPF of the forwarded {name!r} is {one.spf}.", one.message.data.frame)
+        if good.dkim is None or not good.dkim.verifies or bad.dkim is not None:
+            raise Contradiction(f"Not {signed!r} alone has a valid signature.", good.message.data.frame)
+        frames = [*_taken(good, f"{signed!r}"), *_refused(bad, f"{unsigned!r}"), *good.frames]
+        if not _is_read(scene.inbox, good.message):
+            raise Contradiction(f"{signed!r} is not in INBOX.", good.message.data.frame)
+        return (
+            f"Both come from {forwarder} with the envelope of {good.envelope_domain}: SPF fails. The signature of "
+            f"{good.signer} is unbroken: 250 (frame {good.reply_frame}); without a signature the message is refused: "
+            f"550 (frame {bad.reply_frame})."
+        ), frames
+
+    return decide(claim, scene.traffic, check)
+
+
+@decides("A5")
+def decide_policies(claim: str, scene: Scene, names: Sequence[str]) -> Verdict:
+    """Decide A5 from forged messages of domains with the policies none, quarantine and reject."""
+
+    def check() -> Finding:
+        evidence, frames = [], []
+        wanted = {"none": (ACCEPTED, ["INBOX"]), "quarantine": (ACCEPTED, ["Junk"]), "reject": (REJECTED, [])}
+        for name in names:
+            one = judge(scene, name)
+            if one.passes or one.policy not in wanted:
+                raise Contradiction(f"{name!r} passes, or {one.author} has no policy.", one.message.data.frame)
+            code, places = wanted.pop(one.policy)
+            if one.code != code:
+                raise Contradiction(
+                    f"{one.author} asks for {one.policy}, and the reply is {one.code}.", one.message.data.frame
+                )
+            folders = {"INBOX": scene.inbox, "Junk": scene.junk}
+            found = [each for each, held in folders.items() if _is_read(held, one.message)]
+            if found != places:
+                raise Contradiction(
+                    f"{one.author} asks for {one.policy}, and the message is in {' and '.join(found) or 'no folder'}.",
+                    one.message.data.frame,
+                )
+            place = " ".join(found) or "no folder"
+            evidence.append(f"{one.policy} of {one.author}: {one.code} (frame {one.reply_frame}), in {place}")
+            frames += [one.frames[-1], one.message.data.frame, one.reply_frame]
+        if wanted:
+            raise Inconclusive(f"No message is from a domain with the policy {', '.join(wanted)}.")
+        return "; ".join(evidence) + ".", frames
+
+    return decide(claim, scene.traffic, check)

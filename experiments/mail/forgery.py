@@ -1,0 +1,301 @@
+"""Forged mail: what becomes of it without SPF, DKIM and DMARC, and with them (claims A1 to A5).
+
+A stranger, Mallory, sends a message in Alice's name to Bob's server, which checks nothing; then the server is restarted
+with checks, and she tries again. Alice's own message, signed by her server, goes straight to Bob and by way of a
+forwarding address; Mallory sends it once more with another text. At last she forges the names of two domains with
+milder policies. Bob reads INBOX and Junk by IMAP.
+
+The claims are decided at the receiver's server, from the messages and from the DNS responses that it got; no time is
+compared, and disturbance by the machine is not measured.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from experiments.dns.wire.traffic import dns_exchanges
+from experiments.harness.claims import Claim
+from experiments.harness.experiment import Experiment, Outcome, Parameter, Run
+from experiments.harness.fidelity.certificate import EmulatedPath
+from experiments.harness.judge.frames import CaptureFile, connections
+from experiments.harness.judge.verdict import Verdict, failed
+from experiments.harness.measurement import Window, make_testbed, measured
+from experiments.harness.parameters import seconds
+from experiments.mail.claims import authentication
+from experiments.mail.claims.authentication import Scene
+from experiments.mail.claims.imap import fetched_messages
+from experiments.mail.lab import (
+    ALICE,
+    AT_BOB,
+    AT_RECEIVER,
+    BOB,
+    IMAP_PORT,
+    PASSWORDS,
+    RECEIVER_ADDRESS,
+    SENDER_ADDRESS,
+    SMTP_PORT,
+    UserAgent,
+    mailbox,
+    restart_mta,
+    wait_for_messages,
+    wait_until_quiet,
+)
+from experiments.mail.mailboxes import Reader
+from experiments.mail.wire import imap
+from experiments.mail.wire.smtp import smtp_traffic
+from topologies.emulation.errors import EmulationError
+from topologies.emulation.testbed import Testbed
+from topologies.mail_forgery import (
+    CHECKS,
+    FORWARD_ADDRESS,
+    FORWARDED,
+    LISTS,
+    NEWS,
+    SIGNS,
+    MailForgeryTopo,
+)
+
+GROUP = "Mail: authentication"
+JUNK = "Junk"
+PLAIN, FORGED, GENUINE, ALTERED = "Forged, unchecked", "Forged", "Genuine", "Altered"
+UNSIGNED, SIGNED = "Forwarded, unsigned", "Forwarded, signed"
+FROM_NEWS, FROM_LISTS = "Forged news", "Forged list"
+SUBJECT = "Account"
+TEXT = "Dear Bob,\nplease pay 100 crowns into the account that you know.\nAlice\n"
+OLD_WORDS, NEW_WORDS = "100 crowns into the account that you know", "900 crowns into account 666"
+# Time-out of a delivery: a dozen DNS queries, and the programs of a busy machine.
+PATIENCE_S = 30.0
+# Link of name servers to the network, one way.
+NAMES_DELAY = "5ms"
+BW_MBIT = 10.0
+# One-way delays of the links, as shares of the round-trip time between the servers.
+LEGS = {"sender": 0.1, "between": 0.5, "receiver": 0.1, "stranger": 0.5}
+CAPTURED = ("alice", "mail-a", "mail-b", "bob", "mallory", "forward")
+# Fields that Bob's server put on top of a message: a replay comes without them.
+ADDED = re.compile(rb"(?:Return-Path|Received|Authentication-Results):[^\r\n]*\r\n(?:[ \t][^\r\n]*\r\n)*")
+OWN_CLAIMS = (
+    Claim(
+        "A1",
+        GROUP,
+        "SMTP takes any sender's name: a forged message is delivered like a genuine one.",
+        "Client address, MAIL and From of a message that is answered by 250, and INBOX by IMAP",
+    ),
+    Claim(
+        "A2",
+        GROUP,
+        "With SPF, DKIM and DMARC the same forgery is refused, and the genuine message is delivered.",
+        "SPF and DKIM evaluated anew from the message and the DNS responses; 550 and 250; INBOX by IMAP",
+    ),
+    Claim(
+        "A3",
+        GROUP,
+        "A DKIM signature covers the content: with an altered body it no longer verifies.",
+        "SHA-256 and RSA over the octets of both messages, with the key of the DNS response; 250 and 550",
+    ),
+    Claim(
+        "A4",
+        GROUP,
+        "Forwarding breaks SPF but not DKIM.",
+        "SPF for the forwarder's address, and the signature, of two forwarded messages; 250 and 550",
+    ),
+    Claim(
+        "A5",
+        GROUP,
+        "The policy of the author's domain decides about a failure: none delivers, quarantine marks as junk, reject "
+        "refuses.",
+        "DMARC records in the DNS responses; reply codes; INBOX and Junk by IMAP",
+    ),
+)
+
+
+def letter(sender: str, name: str) -> str:
+    """Return a message in a sender's name; its own name is the last line of its body."""
+    text = f"{TEXT}({name})\n".replace("\n", "\r\n")
+    return f"From: Alice <{sender}>\r\nTo: Bob <{BOB}>\r\nSubject: {SUBJECT}\r\n\r\n{text}"
+
+
+def altered(content: bytes) -> str:
+    """Return a message of Bob's mailbox as Mallory sends it again: with another text, and the header as it was."""
+    wire = re.sub(rb"\r?\n", b"\r\n", content)
+    while (found := ADDED.match(wire)) is not None:
+        wire = wire[found.end() :]
+    return wire.decode("ascii").replace(OLD_WORDS, NEW_WORDS).replace(f"({GENUINE})", f"({ALTERED})")
+
+
+@dataclass
+class Done:
+    """Results of the workload: the time of the restart with checks, Bob's sessions by name, and failed steps."""
+
+    checked_ns: int = 0
+    readings: dict[str, Window] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+
+    def attempt(self, name: str, act: Callable[[], object]) -> None:
+        """Run a step, and record why it fails; its packets are judged."""
+        try:
+            act()
+        except EmulationError as error:
+            self.failures[name] = str(error)
+
+
+class Correspondence:
+    """The users and servers of a running network, and their actions."""
+
+    def __init__(self, bed: Testbed) -> None:
+        self._bed = bed
+        self._alice, self._mallory = UserAgent(bed.host("alice")), UserAgent(bed.host("mallory"))
+        self._reader = Reader(bed.host("bob"), RECEIVER_ADDRESS)
+        self._inbox = mailbox(bed.host("mail-b"))
+        self._arrived = 0
+
+    def forge(self, sender: str, name: str) -> None:
+        """Send a message in a sender's name from Mallory's host. Raises EmulationError."""
+        self._submit(sender, letter(sender, name))
+
+    def alter(self) -> None:
+        """Send Alice's latest message to Bob once more, with another text. Raises EmulationError."""
+        found = [content for content in self._contents() if f"({GENUINE})".encode() in content]
+        if not found:
+            raise EmulationError("Bob has no message of Alice that could be altered")
+        self._submit(ALICE, altered(found[0]))
+
+    def _submit(self, sender: str, content: str) -> None:
+        steps = [("say", "EHLO mallory.example.net"), ("say", f"MAIL FROM:<{sender}>"), ("say", f"RCPT TO:<{BOB}>")]
+        self._mallory.dialogue([*steps, ("say", "DATA"), ("data", content), ("say", "QUIT")])
+
+    def write(self, name: str, to: str = BOB) -> None:
+        """Send a message of Alice by her own server. Raises EmulationError."""
+        path = self._bed.host("alice").workdir / "message.eml"
+        self._alice.compose(path, SUBJECT, f"{TEXT}({name})\n", to=to)
+        self._alice.send([path])
+
+    def wait(self, count: int = 1) -> None:
+        """Wait until more messages are in Bob's INBOX. Raises EmulationError."""
+        self._arrived += count
+        wait_for_messages(self._inbox, self._arrived, PATIENCE_S)
+
+    def wait_for_bounce(self) -> None:
+        """Wait for a notification in Alice's mailbox. Raises EmulationError."""
+        wait_for_messages(mailbox(self._bed.host("mail-a"), "example.org", "alice"), 1, PATIENCE_S)
+        wait_until_quiet(self._bed.host("forward"), timeout_s=PATIENCE_S)
+
+    def wait_for_junk(self) -> None:
+        """Wait for a message in Bob's folder for junk. Raises EmulationError."""
+        wait_for_messages(self._inbox.parent / f".{JUNK}" / "new", 1, PATIENCE_S)
+
+    def read(self, folder: str) -> Window:
+        """Read a folder of Bob's by IMAP, without a change. Raises EmulationError."""
+        steps: list[Sequence[object]] = [("login", "bob", PASSWORDS["bob"]), ("select", folder, True)]
+        return self._reader.session("IMAP", [*steps, ("fetch", "1:*", "(BODY.PEEK[])"), ("logout",)])
+
+    def restart(self, host: str, flags: str) -> None:
+        """Restart a mail server with further flags. Raises EmulationError."""
+        restart_mta(self._bed, host, flags)
+
+    def _contents(self) -> list[bytes]:
+        return [path.read_bytes() for path in sorted(self._inbox.glob("*"))]
+
+
+def run(context: Run) -> Outcome:
+    """Run the workload and decide the claims."""
+    rtt_s = context.parameters["rtt"]
+    ways = {name: f"{share * rtt_s * 1e6:.0f}us" for name, share in LEGS.items()}
+    topo = MailForgeryTopo(**ways, names=NAMES_DELAY, bw=BW_MBIT, signs="no", checks="no")
+    # From Mallory's host to Bob's server: her own link, and half of the way between the servers.
+    paths = [
+        EmulatedPath("mail-a", "mail-b", RECEIVER_ADDRESS, rtt_s, BW_MBIT * 1e6),
+        EmulatedPath("mallory", "mail-b", RECEIVER_ADDRESS, 2 * (LEGS["stranger"] + LEGS["between"] / 2) * rtt_s, None),
+    ]
+    with measured(context, make_testbed(context, topo), paths) as lab, lab.recording(CAPTURED):
+        done = _work(context, Correspondence(lab.bed))
+    context.step("judging the packets", 0.9)
+    captured = lab.read_capture()
+    return Outcome(
+        claims=_verdicts(captured, done),
+        comparisons=(),
+        fidelity=lab.fidelity(times=False),
+        implementations={"mta": "services.mail.mta"},
+        capture=lab.path.name,
+    )
+
+
+def _work(context: Run, mail: Correspondence) -> Done:
+    done = Done()
+    context.step("a forgery, and a server that checks nothing", 0.1)
+    done.attempt(PLAIN, lambda: mail.forge(ALICE, PLAIN))
+    done.attempt(PLAIN, mail.wait)
+    done.attempt("reading", lambda: done.readings.update({PLAIN: mail.read("INBOX")}))
+    context.step("the same forgery, and a server that checks", 0.25)
+    mail.restart("mail-b", CHECKS)
+    done.checked_ns = time.time_ns()
+    done.attempt(FORGED, lambda: mail.forge(ALICE, FORGED))
+    context.step("forwarding without a signature", 0.35)
+    done.attempt(UNSIGNED, lambda: mail.write(UNSIGNED, FORWARDED))
+    done.attempt(UNSIGNED, mail.wait_for_bounce)
+    context.step("signed messages", 0.5)
+    mail.restart("mail-a", SIGNS)
+    for name, to in ((GENUINE, BOB), (SIGNED, FORWARDED)):
+        done.attempt(name, lambda name=name, to=to: mail.write(name, to))  # type: ignore[misc]
+        done.attempt(name, mail.wait)
+    context.step("an altered message, and milder policies", 0.7)
+    done.attempt(ALTERED, mail.alter)
+    done.attempt(FROM_LISTS, lambda: mail.forge(f"alice@{LISTS}", FROM_LISTS))
+    done.attempt(FROM_LISTS, mail.wait)
+    done.attempt(FROM_NEWS, lambda: mail.forge(f"alice@{NEWS}", FROM_NEWS))
+    done.attempt(FROM_NEWS, mail.wait_for_junk)
+    for folder in ("INBOX", JUNK):
+        done.attempt("reading", lambda folder=folder: done.readings.update({folder: mail.read(folder)}))  # type: ignore[misc]
+    return done
+
+
+def _verdicts(captured: CaptureFile, done: Done) -> tuple[Verdict, ...]:
+    smtp = smtp_traffic(captured, AT_RECEIVER, [SMTP_PORT]).to(RECEIVER_ADDRESS)
+    dns = dns_exchanges(captured, AT_RECEIVER)
+    start, split, end = 0, done.checked_ns, 1 << 63
+    plain = Scene(smtp.between(start, split), dns.between(start, split), _read(captured, done, PLAIN))
+    inbox, junk = (_read(captured, done, folder) for folder in ("INBOX", JUNK))
+    checked = Scene(smtp.between(split, end), dns.between(split, end), inbox, junk)
+    verdicts = (
+        authentication.decide_forgery_without_checks(plain, PLAIN, (SENDER_ADDRESS,)),
+        authentication.decide_forgery_with_checks(checked, FORGED, GENUINE),
+        authentication.decide_signature_of_content(checked, GENUINE, ALTERED),
+        authentication.decide_forwarding(checked, SIGNED, UNSIGNED, FORWARD_ADDRESS),
+        authentication.decide_policies(checked, (FROM_LISTS, FROM_NEWS, FORGED)),
+    )
+    needs = {"A1": [PLAIN], "A2": [FORGED, GENUINE], "A3": [GENUINE, ALTERED], "A4": [SIGNED, UNSIGNED]}
+    needs["A5"] = [FROM_LISTS, FROM_NEWS, FORGED]
+    return tuple(_with_failures(one, done, [*needs[one.id], "reading"]) for one in verdicts)
+
+
+def _with_failures(verdict: Verdict, done: Done, steps: Sequence[str]) -> Verdict:
+    """Add the reasons of failed steps to the evidence of a claim that is not shown."""
+    reasons = [f"{step}: {done.failures[step]}" for step in steps if step in done.failures]
+    if verdict.verdict == "shown" or not reasons:
+        return verdict
+    return failed(verdict.id, f"{verdict.evidence} ({'; '.join(reasons)}.)", verdict.frames)
+
+
+def _read(captured: CaptureFile, done: Done, name: str) -> tuple[bytes, ...]:
+    """Return the messages that Bob's client got in one session."""
+    window = done.readings.get(name)
+    if window is None:
+        return ()
+    found: list[bytes] = []
+    for connection in connections(captured.at(AT_BOB)):
+        if connection.server.port == IMAP_PORT and window.start_ns <= connection.syn.time_ns < window.end_ns:
+            found += fetched_messages(imap.read_session(connection)).values()
+    return tuple(found)
+
+
+EXPERIMENT = Experiment(
+    name="mail-forgery",
+    question="What stops a forged sender, and what do SPF, DKIM and DMARC each contribute?",
+    claims=tuple(claim.id for claim in OWN_CLAIMS),
+    own_claims=OWN_CLAIMS,
+    parameters={"rtt": Parameter("20ms", seconds, "the round-trip time between the two mail servers")},
+    run=run,
+    repeat=1,
+)

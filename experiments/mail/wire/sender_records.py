@@ -1,0 +1,106 @@
+"""SPF and DMARC records as a capture shows them in DNS responses, and the result of SPF for an address.
+
+RFC 7208 sections 4 and 5, with the mechanisms all, a, mx, ip4 and include and no macros; RFC 7489 section 6.3. A record
+with more, or a name of which the capture has no response, is Inconclusive.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
+
+from experiments.dns.wire.traffic import DnsMessage, DnsTraffic, canonical
+from experiments.harness.judge.verdict import Inconclusive
+
+RESULTS = {"+": "pass", "-": "fail", "~": "softfail", "?": "neutral"}
+_TERM = re.compile(r"([-+~?]?)(all|a|mx|ip4|include)(?::([^/%]+))?(?:/(\d+))?\Z")
+_STRING = re.compile(r'"([^"]*)"')
+
+
+@dataclass(frozen=True)
+class Published:
+    """The records that a host was told: values by name and type, and the frame of the response."""
+
+    answers: dict[tuple[str, str], tuple[tuple[str, ...], int]]
+
+    @classmethod
+    def of(cls, traffic: DnsTraffic) -> Published:
+        """Collect the responses of all exchanges; the latest counts."""
+        found = {}
+        for exchange in traffic.exchanges:
+            response, question = exchange.response, exchange.query.question
+            if response is not None and question is not None and response.rcode in (0, 3):
+                values = _values(response, question.qtype)
+                found[question.qname, question.qtype] = (values, response.frame)
+        return cls(found)
+
+    def values(self, name: str, rtype: str) -> tuple[tuple[str, ...], int]:
+        """Return the values of a name and type, and the frame of the response. Raises Inconclusive without one."""
+        key = (canonical(name), rtype)
+        if key not in self.answers:
+            raise Inconclusive(f"The capture has no response for {key[0]} {rtype}.")
+        return self.answers[key]
+
+    def text(self, name: str, version: str) -> tuple[str, int]:
+        """Return the TXT record that begins with a version, and its frame; empty without one. Raises Inconclusive."""
+        values, frame = self.values(name, "TXT")
+        texts = ["".join(_STRING.findall(value)) for value in values]
+        return next((text for text in texts if text.startswith(version)), ""), frame
+
+
+def _values(response: DnsMessage, rtype: str) -> tuple[str, ...]:
+    return tuple(record.rdata for record in response.answer if record.type == rtype)
+
+
+def spf_result(published: Published, domain: str, address: str) -> tuple[str, list[int]]:
+    """Return the result of SPF for a client's address, and the frames of the records. Raises Inconclusive."""
+    text, frame = published.text(domain, "v=spf1")
+    frames = [frame]
+    if not text:
+        return "none", frames
+    for term in text.split()[1:]:
+        parts = _TERM.match(term)
+        if parts is None:
+            raise Inconclusive(f"The term {term!r} of the SPF record of {domain} is not read here.")
+        qualifier, mechanism, target, prefix = parts.groups()
+        matches, more = _matches(published, mechanism, target or domain, prefix or "32", address)
+        frames += more
+        if matches:
+            return RESULTS[qualifier or "+"], frames
+    return "neutral", frames
+
+
+def _matches(published: Published, mechanism: str, target: str, prefix: str, address: str) -> tuple[bool, list[int]]:
+    if mechanism == "all":
+        return True, []
+    if mechanism == "ip4":
+        return ip_address(address) in ip_network(f"{target}/{prefix}", strict=False), []
+    if mechanism == "include":
+        result, frames = spf_result(published, target, address)
+        return result == "pass", frames
+    hosts, frames = [target], []
+    if mechanism == "mx":
+        values, frame = published.values(target, "MX")
+        hosts, frames = [value.split()[1] for value in values], [frame]
+    for host in hosts:
+        values, frame = published.values(host, "A")
+        frames.append(frame)
+        if _is_in(address, values, prefix):
+            return True, frames
+    return False, frames
+
+
+def _is_in(address: str, values: Iterable[str], prefix: str) -> bool:
+    return any(ip_address(address) in ip_network(f"{value}/{prefix}", strict=False) for value in values)
+
+
+def dmarc_policy(published: Published, domain: str) -> tuple[str, int]:
+    """Return the policy that a domain's own DMARC record asks for, empty without one, and its frame.
+
+    Raises Inconclusive.
+    """
+    text, frame = published.text(f"_dmarc.{domain}", "v=DMARC1")
+    found = re.search(r";\s*p\s*=\s*([a-z]+)", text)
+    return (found[1] if found is not None else ""), frame
