@@ -1,4 +1,4 @@
-"""Mail authentication claims A1 to A5: forged senders, SPF, DKIM and DMARC, decided at the receiver's server.
+"""Mail authentication claims A1 to A6: forged senders, SPF, DKIM and DMARC, decided at the receiver's server.
 
 A message is identified by its name in parentheses, a line of its body. SPF, DKIM and DMARC are evaluated here anew,
 from the octets of the message and from the records in the DNS responses that the receiver's server got (wire/dkim,
@@ -13,8 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
-from experiments.dns.wire.traffic import DnsTraffic
+from experiments.dns.wire.traffic import DnsExchange, DnsTraffic
 from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Traffic, Verdict, decide, decides
 from experiments.mail.wire.dkim import (
     SignatureCheck,
@@ -270,3 +271,77 @@ def decide_policies(claim: str, scene: Scene, names: Sequence[str]) -> Verdict:
         return "; ".join(evidence) + ".", frames
 
     return decide(claim, scene.traffic, check)
+
+
+@dataclass(frozen=True)
+class Check:
+    """The check of one message: from the end of its mail data to the reply, and the lookups meanwhile.
+
+    `lookups` are those of the receiver's server, `upstream` those of its resolver.
+    """
+
+    message: Message
+    lookups: Sequence[DnsExchange]
+    upstream: Sequence[DnsExchange]
+
+    @property
+    def end_ns(self) -> int:
+        """Time of the reply."""
+        reply = self.message.sent.final
+        return self.message.data.last_ns if reply is None else reply.last_ns
+
+    @property
+    def total_s(self) -> float:
+        """Seconds from the end of the mail data to the reply."""
+        return (self.end_ns - self.message.data.last_ns) / 1e9
+
+    @property
+    def terms(self) -> dict[str, float]:
+        """The total by the kinds of lookups; the residual is without any."""
+        kinds = {"spf": 0.0, "dkim": 0.0, "dmarc": 0.0}
+        for exchange in self.lookups:
+            kinds[_kind(exchange)] += exchange.duration_s or 0.0
+        found = {name: value_s for name, value_s in kinds.items() if value_s}
+        return {**found, "residual": self.total_s - sum(found.values())}
+
+
+def _kind(exchange: DnsExchange) -> str:
+    labels = exchange.query.question.qname.split(".") if exchange.query.question is not None else []
+    return "dmarc" if "_dmarc" in labels else "dkim" if "_domainkey" in labels else "spf"
+
+
+def check_of(scene: Scene, upstream: DnsTraffic) -> Check | None:
+    """Return the check of the first message in a scene; `upstream`: DNS traffic at the resolver. None without one."""
+    message = next((message for message in scene.smtp.messages if message.sent.final is not None), None)
+    if message is None or message.sent.final is None:
+        return None
+    span = message.data.last_ns, message.sent.final.last_ns
+    own = scene.dns.between(*span).exchanges
+    asked_by = {exchange.query.target for exchange in own}
+    return Check(message, own, [one for one in upstream.between(*span).exchanges if one.query.source in asked_by])
+
+
+@decides("A6")
+def decide_lookup_cost(claim: str, traffic: Sequence[Traffic], first: Sequence[Check], later: Check | None) -> Verdict:
+    """Decide A6 from checks with an empty cache and one with a filled cache; see `timed` for the time."""
+
+    def check() -> Finding:
+        if not first or later is None:
+            raise Inconclusive("There is no check with an empty cache and one with a filled cache.")
+        frames: list[int] = []
+        for one in first:
+            if not one.upstream:
+                raise Contradiction("The reply waits for no lookup.", one.message.data.frame)
+            for before, after in pairwise(one.upstream):
+                if before.response is None or after.query.time_ns < before.response.time_ns:
+                    raise Contradiction("Two lookups are under way at once.", after.query.frame)
+            frames += [one.message.data.frame, one.upstream[0].query.frame, one.upstream[-1].query.frame]
+        if later.upstream:
+            raise Contradiction("With a filled cache there is a lookup upstream.", later.upstream[0].query.frame)
+        count = len(first[0].upstream)
+        return (
+            f"The first check causes {count} queries of the resolver one after the other, the next one of the same "
+            f"domain none ({later.total_s * 1e3:.1f} ms)."
+        ), [*frames, later.message.data.frame]
+
+    return decide(claim, traffic, check)

@@ -1,4 +1,4 @@
-"""A1 to A5: forged, signed, altered and forwarded messages, and each way in which a server gets them wrong."""
+"""A1 to A6: forged, signed, altered and forwarded messages, and each way in which a server gets them wrong."""
 
 from __future__ import annotations
 
@@ -15,16 +15,20 @@ import pytest
 from experiments.dns.wire.traffic import DnsExchange, DnsMessage, DnsRecord, DnsTraffic, Question
 from experiments.harness.judge.verdict import Inconclusive, Verdict
 from experiments.mail.claims.authentication import (
+    Check,
     Scene,
+    check_of,
     decide_forgery_with_checks,
     decide_forgery_without_checks,
     decide_forwarding,
+    decide_lookup_cost,
     decide_policies,
     decide_signature_of_content,
 )
+from experiments.mail.theory.authentication import first_check
 from experiments.mail.wire.dkim import UnreadableSignature, check_signature, signatures
 from experiments.mail.wire.sender_records import Published, dmarc_policy, spf_result
-from tests.core.experiments.mail.smtp_wire import SENDER, SmtpWire
+from tests.core.experiments.mail.smtp_wire import RECEIVER, SENDER, SmtpWire
 from topologies.mail_forgery import FORWARD_ADDRESS, MALLORY_ADDRESS, POLICIES, PUBLIC_KEY, SELECTOR
 
 NAMES = ["Forged", "Genuine", "Altered", "Signed", "Unsigned", "News", "Lists"]
@@ -189,6 +193,76 @@ def test_without_traffic_nothing_is_decided(tmp_path: Path) -> None:
 def test_a_policy_that_no_message_meets_is_undecided(tmp_path: Path) -> None:
     verdict = decide_policies(scene(tmp_path, letters()), ("Lists", "Forged"))
     assert (verdict.verdict, "quarantine" in verdict.evidence) == ("undecided", True)
+
+
+# A6: what a check costs.
+
+ZONE_SERVERS = ("10.25.0.1", "10.25.0.2", "10.25.0.4")
+
+
+def exchange(number: int, source: str, target: str, name: str, start_ms: float, end_ms: float) -> DnsExchange:
+    endpoints = (source, 5000, target, 53, "udp", 100, number)
+    question = Question(name, "TXT")
+    query = DnsMessage(number, int(start_ms * 1e6), *endpoints, False, 0, 0, False, False, True, False, question)  # type: ignore[arg-type]
+    return DnsExchange(query, replace(query, is_response=True, time_ns=int(end_ms * 1e6)))
+
+
+def checks(folder: Path, upstream: list[tuple[float, float]]) -> tuple[list[Check], Scene]:
+    """One check: two lookups of the server, and its resolver's queries between these times (ms)."""
+    one = SmtpWire(client=MALLORY_ADDRESS).begin().hello().message(letter("Forged"), 550).quit()
+    smtp = one.traffic(folder)
+    start_ms = smtp.messages[0].data.last_ns / 1e6
+    own = [
+        exchange(1, RECEIVER, "10.0.2.53", "example.org.", start_ms + 1, start_ms + 21),
+        exchange(2, RECEIVER, "10.0.2.53", "_dmarc.example.org.", start_ms + 22, start_ms + 32),
+    ]
+    asked = [
+        exchange(number, "10.0.2.53", server, "example.org.", start_ms + begin, start_ms + end)
+        for number, ((begin, end), server) in enumerate(zip(upstream, ZONE_SERVERS, strict=False), start=10)
+    ]
+    # Of another host: no part of the check.
+    stranger = exchange(99, "10.0.2.99", "10.25.0.1", "example.org.", start_ms + 2, start_ms + 30)
+    seen = Scene(smtp, DnsTraffic(tuple(own)))
+    found = check_of(seen, DnsTraffic((*asked, stranger)))
+    assert found is not None
+    return [found], seen
+
+
+def test_lookups_one_after_the_other_are_the_cost_of_a_check(tmp_path: Path) -> None:
+    first, seen = checks(tmp_path / "first", [(1, 10), (11, 20), (22, 31)])
+    later, _ = checks(tmp_path / "later", [])
+    verdict = decide_lookup_cost(seen.traffic, first, later[0])
+    assert (verdict.verdict, "causes 3 queries" in verdict.evidence) == ("shown", True), verdict.evidence
+    assert first[0].total_s == pytest.approx(0.040)
+    assert first[0].terms == pytest.approx({"spf": 0.020, "dmarc": 0.010, "residual": 0.010}, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("first", "later", "why"),
+    [
+        ([], [], "waits for no lookup"),
+        ([(1, 10), (5, 20)], [], "under way at once"),
+        ([(1, 10)], [(1, 10)], "With a filled cache"),
+    ],
+)
+def test_a_cost_that_is_otherwise_fails(
+    tmp_path: Path, first: list[tuple[float, float]], later: list[tuple[float, float]], why: str
+) -> None:
+    found, seen = checks(tmp_path / "first", first)
+    verdict = decide_lookup_cost(seen.traffic, found, checks(tmp_path / "later", later)[0][0])
+    assert (verdict.verdict, why in verdict.evidence) == ("failed", True), verdict.evidence
+
+
+def test_without_both_checks_the_cost_is_undecided(tmp_path: Path) -> None:
+    found, seen = checks(tmp_path, [(1, 10)])
+    assert decide_lookup_cost(seen.traffic, found, None).verdict == "undecided"
+    assert check_of(replace(seen, smtp=replace(seen.smtp, sessions=())), DnsTraffic()) is None
+
+
+@pytest.mark.parametrize(("keys", "formula", "total_s"), [(0, "6 RTT", 0.12), (2, "8 RTT", 0.16)])
+def test_the_closed_form_counts_lookups(keys: int, formula: str, total_s: float) -> None:
+    theory = first_check(3, keys, 0.02)
+    assert (theory.formula, theory.total_s) == (formula, pytest.approx(total_s))
 
 
 # The judge's own reading of signatures and records.
