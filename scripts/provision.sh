@@ -93,6 +93,7 @@ mutt:mutt              read mail
 offlineimap:offlineimap3       copy mailboxes
 postconf:postfix       a mail server
 msmtp:msmtp            send mail
+opendkim-testmsg:opendkim-tools        verify DKIM signatures
 nft:nftables           NAT in a router
 iptables:iptables      NAT in a router
 dnsmasq:dnsmasq-base   a DHCP server
