@@ -1,6 +1,6 @@
 """Fetch of MTA-STS policies over HTTPS, and the TLS policy of a domain for the sending MTA (RFC 8461 sections 3.3, 5).
 
-    policies = PolicySource(resolver, "authorities.pem", time.time)
+    policies = PolicySource(resolver, "authorities.pem", time.time, log)
     policy = await policies.policy("example.com")             None: opportunistic TLS
 
 The certificate must be valid for mta-sts.DOMAIN, a redirection is not followed, and anything but 200 with text/plain is
@@ -52,7 +52,7 @@ class PolicySource:
         log: EventLog,
         port: int = HTTPS_PORT,
     ) -> None:
-        """`authorities`: file of CA certificates (None: the system's); raises ServiceError if it cannot be read."""
+        """Load the CA certificates of `authorities`, a file (None: the system's); raises ServiceError."""
         self._resolver = resolver
         self._cache = PolicyCache(clock)
         self._log = log

@@ -16,8 +16,8 @@ from services.mail.authentication.dkim.keys import generate
 from services.mail.authentication.dkim.signature_field import ED25519, RSA, format_key_record
 from services.mail.authentication.dkim.signer import SigningKey, sign
 from services.mail.authentication.dkim.verifier import verify_all
-from services.mail.authentication.lookup import Lookup
 from services.mail.authentication.spf.check import Client, check, client_address
+from services.mail.delivery.routes import Lookup
 from tests.core.services.mail.authentication.records import Records
 from tests.core.services.mail.authentication.test_spf import APPENDIX
 
