@@ -84,9 +84,10 @@ def deliver(path: str, maildir: Maildir, messages: Sequence[LocalMessage]) -> li
             continue
         try:
             folder = maildir.ensure(JUNK) if is_junk else path
+        except (OSError, MaildirError) as error:
+            outcomes: list[Exception | None] = [error] * len(chosen)
+        else:
             outcomes = _deliver_into(folder, maildir, [messages[at] for at in chosen])
-        except MaildirError as error:
-            outcomes = [error] * len(chosen)
         for at, outcome in zip(chosen, outcomes, strict=True):
             results[at] = outcome
     return results

@@ -100,12 +100,25 @@ def canonical_body(body: bytes, method: str) -> bytes:
     return b"" if method == RELAXED else CRLF
 
 
-def body_hash(body: bytes, method: str, length: int | None = None) -> bytes | None:
-    """Return the SHA-256 of a canonicalized body, or of its first `length` octets; None if it is shorter."""
-    octets = canonical_body(body, method)
-    if length is None:
-        return hashlib.sha256(octets).digest()
-    return hashlib.sha256(octets[:length]).digest() if length <= len(octets) else None
+class BodyHashes:
+    """Hashes of one body, which is canonicalized once by each method, however many signatures there are."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+        self._canonical: dict[str, bytes] = {}
+
+    def canonical(self, method: str) -> bytes:
+        """Return the canonicalized body."""
+        if method not in self._canonical:
+            self._canonical[method] = canonical_body(self._body, method)
+        return self._canonical[method]
+
+    def digest(self, method: str, length: int | None = None) -> bytes | None:
+        """Return the SHA-256 of the canonicalized body, or of its first `length` octets; None if it is shorter."""
+        octets = self.canonical(method)
+        if length is None:
+            return hashlib.sha256(octets).digest()
+        return hashlib.sha256(octets[:length]).digest() if length <= len(octets) else None
 
 
 def header_octets(fields: Sequence[HeaderField], names: Sequence[str], signature: bytes, method: str) -> bytes:

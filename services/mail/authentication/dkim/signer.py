@@ -10,8 +10,7 @@ from dataclasses import dataclass, replace
 
 from services.mail.authentication.dkim.canonicalization import (
     RELAXED,
-    body_hash,
-    canonical_body,
+    BodyHashes,
     header_octets,
     parse_message,
 )
@@ -68,8 +67,9 @@ def sign(content: bytes, key: SigningKey, now_s: float) -> bytes:
     message = parse_message(content)
     names = [field.name for field in message.fields]
     signed = [name for listed in SIGNED_FIELDS for name in [listed] * names.count(listed)]
-    length = len(canonical_body(message.body, key.body_method)) if key.with_length else None
-    digest = body_hash(message.body, key.body_method, length)
+    hashes = BodyHashes(message.body)
+    length = len(hashes.canonical(key.body_method)) if key.with_length else None
+    digest = hashes.digest(key.body_method, length)
     now = int(now_s)
     signature = Signature(
         key.key.algorithm,

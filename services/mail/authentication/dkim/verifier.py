@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from enum import Enum
 
 from services.mail.authentication.dkim.canonicalization import (
+    BodyHashes,
     HeaderField,
     ParsedMessage,
-    body_hash,
     header_octets,
     parse_message,
 )
@@ -59,13 +59,16 @@ class Verification:
 def verify_all(content: bytes, now_s: float) -> Lookups[list[Verification]]:
     """Verify the signatures of a message with CRLF line ends, from the first field down; none gives an empty list."""
     message = parse_message(content)
+    hashes = BodyHashes(message.body)
     results: list[Verification] = []
     for field in message.named(FIELD_NAME.lower())[:SIGNATURES_MAX]:
-        results.append((yield from _verify_field(message, field, now_s)))
+        results.append((yield from _verify_field(message, hashes, field, now_s)))
     return results
 
 
-def _verify_field(message: ParsedMessage, field: HeaderField, now_s: float) -> Lookups[Verification]:
+def _verify_field(
+    message: ParsedMessage, hashes: BodyHashes, field: HeaderField, now_s: float
+) -> Lookups[Verification]:
     try:
         signature = parse_signature(field.octets.partition(b":")[2])
     except SignatureError as error:
@@ -81,7 +84,7 @@ def _verify_field(message: ParsedMessage, field: HeaderField, now_s: float) -> L
     verification = Verification(Result.PERMERROR, signature, "no key record")
     # Section 6.1.2: with several records, which the RFC leaves undefined, the first that verifies decides.
     for text in records:
-        verification = _verify_with(message, field, signature, text)
+        verification = _verify_with(message, hashes, field, signature, text)
         if verification.result is Result.PASS:
             break
     return verification
@@ -92,12 +95,14 @@ def _key_records(signature: Signature) -> Lookups[Sequence[bytes]]:
     return [] if name is None else (yield from txt_records(name))[:SIGNATURES_MAX]
 
 
-def _verify_with(message: ParsedMessage, field: HeaderField, signature: Signature, text: bytes) -> Verification:
+def _verify_with(
+    message: ParsedMessage, hashes: BodyHashes, field: HeaderField, signature: Signature, text: bytes
+) -> Verification:
     """Verify a signature with one key record (section 6.1.3)."""
     try:
         record = parse_key_record(text)
         check_key_record(record, signature)
-        digest = body_hash(message.body, signature.body_method, signature.length)
+        digest = hashes.digest(signature.body_method, signature.length)
         if digest is None:
             return _failed(signature, record, "the body is shorter than l=")
         if digest != signature.body_hash:

@@ -3,6 +3,7 @@
 import errno
 import mailbox
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,24 @@ def test_what_a_crash_left_in_tmp_is_written_over(tmp_path: Path) -> None:
     assert deliver(str(tmp_path), maildir, [letter("1r0", again=True)]) == [None]
     assert (tmp_path / "new" / name).read_bytes() == b"Subject: x\n\nHello.\n"
     assert os.listdir(tmp_path / "tmp") == []
+
+
+def test_junk_goes_into_a_folder_of_its_own_and_only_once(tmp_path: Path) -> None:
+    maildir = Maildir(tmp_path)
+    letters = [letter("1r0", b"Subject: a\r\n\r\n"), replace(letter("2r0", b"Subject: b\r\n\r\n"), is_junk=True)]
+    assert deliver(str(tmp_path), maildir, letters) == [None, None]
+    again = [replace(one, may_be_delivered=True) for one in letters]
+    assert deliver(str(tmp_path), maildir, again) == [None, None]
+    assert (subjects(tmp_path), subjects(tmp_path / ".Junk")) == (["a"], ["b"])
+    assert maildir.names() == ["INBOX", "Junk"]
+    assert maildir.subscriptions.names() == ["Junk"]
+
+
+def test_without_the_folder_for_junk_other_letters_are_delivered(tmp_path: Path) -> None:
+    maildir = Maildir(tmp_path)
+    (tmp_path / ".Junk").write_bytes(b"a file in the place of the folder")
+    results = deliver(str(tmp_path), maildir, [replace(letter("1r0"), is_junk=True), letter("2r0")])
+    assert (isinstance(results[0], OSError), results[1]) == (True, None)
 
 
 def test_a_quota_refuses_what_does_not_fit_and_takes_the_rest(tmp_path: Path) -> None:
