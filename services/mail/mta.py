@@ -73,6 +73,7 @@ class MTA:
         self._resolver = self._stub_resolver()
         self._authentication = self._set_up_authentication()
         self._dispatcher.mailboxes.is_junk = self._authentication.is_junk
+        self._dispatcher.sign = self._authentication.submit
         self._dispatcher.set_remote(self._remote(schedule))
         tls = starttls_context(options, [self.hostname])
         self.server = SMTPServer(self._policy(), shell.log, shell.loop, self._limits(), tls)

@@ -7,7 +7,7 @@ sections 4.5.5 and 6.1).
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -51,6 +51,8 @@ class Dispatcher:
     def __init__(
         self, service: DispatcherContext, spool: Spool, accounts: Callable[[], Accounts], maildirs: Path
     ) -> None:
+        # Set by the MTA: signs a bounce, which is mail of its own domain.
+        self.sign: Callable[[bytes, float], Awaitable[bytes]] | None = None
         self.mailboxes = Mailboxes(service.loop, maildirs, spool, self.report)
         self._service = service
         self._spool = spool
@@ -204,7 +206,8 @@ class Dispatcher:
         dsn_entry = self.new_entry(None, [reverse_path], False)
         failed = dsn.FailedMessage(entry.id, entry.accepted_s, reverse_path, recipients, content)
         boundary = f"{dsn_entry.id}-{self._service.random.getrandbits(64):016x}"
-        dsn_entry.content = dsn.bounce(failed, self._service.hostname, dsn_entry.accepted_s, boundary)
+        bounce = dsn.bounce(failed, self._service.hostname, dsn_entry.accepted_s, boundary)
+        dsn_entry.content = bounce if self.sign is None else await self.sign(bounce, dsn_entry.accepted_s)
         dsn_entry.size_octets = len(dsn_entry.content)
         dsn_entry.is_8bit = not dsn_entry.content.isascii()
         return dsn_entry

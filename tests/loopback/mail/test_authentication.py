@@ -169,6 +169,21 @@ def test_what_one_server_signs_the_other_and_dkimpy_verify(
     assert not dkim.verify(content.replace(b"Subject: Hello", b"Subject: Hallo"), dnsfunc=lambda *_, **__: record)
 
 
+def test_bounces_are_signed_too(tmp_path: Path, resolver: str, key: tuple[Path, str]) -> None:
+    record = "".join(re.findall(r'"([^"]*)"', key[1])).encode()
+    with mta(tmp_path / "b", "--resolver", resolver) as receiver:
+        flags = ("--resolver", resolver, "--remote-port", str(receiver.port), "--dkim-key", f"s1:example.org:{key[0]}")
+        with mta(tmp_path / "a", *flags, domain="example.org", submission=True) as sender:
+            with sender.client(sender.submission_port) as client:
+                client.login("alice", "secret")
+                client.sendmail("alice@example.org", ["nobody@example.com"], LETTER.format(domain="example.org"))
+            sender.wait_for("alice", 1)
+    (path,) = (sender.maildirs / "example.org" / "alice" / "new").iterdir()
+    content = path.read_bytes().replace(b"\n", b"\r\n")
+    assert b"multipart/report" in content
+    assert dkim.verify(content, dnsfunc=lambda *_, **__: record)
+
+
 def test_what_dkimpy_signs_verifies(tmp_path: Path, resolver: str, key: tuple[Path, str]) -> None:
     content = LETTER.format(domain="example.org").encode()
     field = dkim.sign(content, b"s1", b"example.org", key[0].read_bytes()).decode()
@@ -189,17 +204,20 @@ def test_a_key_is_for_its_owner_alone_and_never_overwritten(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("value", "error"),
+    ("flags", "error"),
     [
-        ("s1:example.org", "is not of the form SELECTOR:DOMAIN:FILE"),
-        ("s1:example.org:/nowhere/key.pem", "cannot read the DKIM key /nowhere/key.pem: No such file or directory"),
-        ("s1:example.org:/dev/null", "cannot use the DKIM key /dev/null: it is no private key in PEM"),
+        (["--dkim-key", "s1:example.org"], "is not of the form SELECTOR:DOMAIN:FILE"),
+        (["--dkim-key", "s1:example.org:/nowhere/k"], "cannot read the DKIM key /nowhere/k: No such file or directory"),
+        (["--dkim-key", "s1:example.org:/dev/null"], "cannot use the DKIM key /dev/null: it is no private key in PEM"),
+        (["--mta-sts", "--authorities", "/nowhere/ca"], "cannot read the certificates /nowhere/ca: No such file"),
+        (["--mta-sts", "--authorities", "/dev/null"], "cannot read the certificates /dev/null"),
+        (["--dmarc", "always"], "invalid choice: 'always'"),
     ],
 )
-def test_a_wrong_key_is_one_sentence(tmp_path: Path, value: str, error: str) -> None:
+def test_a_wrong_flag_is_one_sentence(tmp_path: Path, flags: list[str], error: str) -> None:
     (tmp_path / "accounts").write_text("")
     command = [sys.executable, "-m", "services.mail.mta", "--domain", "example.org", "--port", "0"]
-    command += ["--accounts", "accounts", "--maildirs", "m", "--queue", "q", "--dkim-key", value]
+    command += ["--accounts", "accounts", "--maildirs", "m", "--queue", "q", *flags]
     environment = os.environ | {"PYTHONPATH": os.fspath(Path(__file__).resolve().parents[3])}
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=PATIENCE_S)
     assert done.returncode == 2

@@ -6,8 +6,9 @@
 
 check_host() of section 4 is recursive: include and redirect evaluate the record of another domain, with one count of
 DNS mechanisms (10) and of void lookups (2) for all of them (section 4.6.4). Without an envelope sender the HELO name is
-checked (section 2.4). Left out: the obsolete RR type SPF (section 3.1), Received-SPF (section 9.1), for which there is
-Authentication-Results; the limit on the elapsed time is the DNS client's.
+checked (section 2.4). Left out: the check of the HELO name beside an envelope sender (section 2.3), the obsolete RR
+type SPF (section 3.1), Received-SPF (section 9.1), for which there is Authentication-Results; the limit on the elapsed
+time is the DNS client's.
 """
 
 from collections.abc import Sequence

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import sys
 from functools import cache
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.errors import ServiceError
 from services.mail.authentication.dkim.canonicalization import (
     RELAXED,
     SIMPLE,
@@ -17,7 +19,7 @@ from services.mail.authentication.dkim.canonicalization import (
     canonical_field,
     parse_message,
 )
-from services.mail.authentication.dkim.keys import PrivateKey, generate, load_private_key
+from services.mail.authentication.dkim.keys import PrivateKey, generate, load_private_key, require_cryptography
 from services.mail.authentication.dkim.signature_field import (
     ED25519,
     RSA,
@@ -320,6 +322,13 @@ def test_private_keys_come_from_pem() -> None:
     for pem in (b"", b"nonsense", b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"):
         with pytest.raises(ValueError, match="no private key"):
             load_private_key(pem)
+
+
+def test_without_the_library_a_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    require_cryptography()
+    monkeypatch.setitem(sys.modules, "cryptography", None)
+    with pytest.raises(ServiceError, match=r"DKIM needs the package cryptography: pip install 'lab7\[crypto\]'"):
+        require_cryptography()
 
 
 def test_lines_of_a_signature_field_are_short() -> None:
