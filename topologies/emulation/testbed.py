@@ -191,7 +191,8 @@ class Testbed:
         self.congestion_control = congestion_control()
         self.workdir = self._make_workdir(stack)
         modules = [HOST_PROCESS, "topologies.emulation.wire.carrier", *self._modules()]
-        self._forkserver = self.forkserver = ForkServer(modules, watch=self._watch, errors=self.workdir / "forkserver.err")
+        self.forkserver = ForkServer(modules, watch=self._watch, errors=self.workdir / "forkserver.err")
+        self._forkserver = self.forkserver
         stack.callback(self.forkserver.close)
         self.services: dict[str, list[Service | Program]] = {}
         self.net = self._build(stack)
