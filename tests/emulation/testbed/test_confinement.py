@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.emulation.support import pair
-from topologies.emulation.process.confinement import CONFINED_ID, confined
+from topologies.emulation.process.confinement import CONFINED_ID, COPY_BYTES_MAX, confined
 from topologies.emulation.testbed import Testbed
 
 # Each attack prints what it achieved; the last line of its output is compared.
@@ -121,3 +121,23 @@ def test_a_path_on_the_command_line_is_readable(bed: Testbed, folder: Path, tmp_
     (tmp_path / "site" / "index.html").write_text("hello")
     code = "open(sys.argv[2].partition('=')[2] + '/index.html').read()"
     assert run(bed, folder, "attack.py", code, f"--root={tmp_path}/site")[1] == ["hello"]
+
+
+def test_files_that_only_the_user_can_read_are_copied(bed: Testbed, folder: Path, tmp_path: Path) -> None:
+    folder.chmod(0o700)
+    (folder / "notes.txt").write_text("mine")
+    (folder / "notes.txt").chmod(0o600)
+    assert run(bed, folder, "attack.py", "open('notes.txt').read()")[1] == ["mine"]
+    assert run(bed, tmp_path, str(folder / "attack.py"), f"open({str(folder / 'notes.txt')!r}).read()")[1] == ["mine"]
+
+
+def test_of_a_large_folder_the_files_beside_the_program_are_copied(bed: Testbed, tmp_path: Path) -> None:
+    with (tmp_path / "large").open("wb") as file:
+        file.truncate(COPY_BYTES_MAX + 1)
+    (tmp_path / "deep" / "er").mkdir(parents=True)
+    (tmp_path / "deep" / "er" / "attack.py").write_text(PROGRAM)
+    (tmp_path / "deep" / "other").mkdir()
+    (tmp_path / "note").write_text("mine")
+    os.mkfifo(tmp_path / "pipe")
+    code = "sorted(os.listdir('.')), os.listdir('deep'), os.listdir('deep/er'), open('note').read()"
+    assert run(bed, tmp_path, "deep/er/attack.py", code)[1] == ["(['deep', 'note'], ['er'], ['attack.py'], 'mine')"]

@@ -132,9 +132,9 @@ def _make_root(options: argparse.Namespace, program: str) -> None:
         (NEW_ROOT / name).chmod(0o1777)
     for path in _interpreter_folders(program):
         _show(path)
-    _copy_program(options.folder, options.user_id)
+    _copy_program(options.folder, options.words, options.user_id)
     for path in _paths_in(options.words):
-        _show(path)
+        _show_argument(path, options.user_id)
     for path in options.writable:
         _give(path, options.user_id)
         _show(path)
@@ -175,15 +175,52 @@ def _paths_in(words: Sequence[str]) -> list[Path]:
     return [path for path in found if path.exists() and len(path.parts) > 2 and not str(path).startswith("/proc")]
 
 
-def _copy_program(folder: Path, user_id: int) -> None:
-    """Copy the program's folder into the new root for the confined user; show a large one without write access."""
+def _show_argument(path: Path, user_id: int) -> None:
+    """Make a path of the command line visible; a copy of it, if it is small and other users cannot read it."""
+    readable = path.stat().st_mode & (0o005 if path.is_dir() else 0o004)
+    if readable or (path.is_dir() and not _is_small(path)):
+        _show(path)
+        return
+    target = NEW_ROOT / str(path).lstrip("/")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_dir():
+        _copy_folder(path, target)
+    else:
+        _copy_file(str(path), str(target))
+    _give(target, user_id)
+
+
+def _copy_program(folder: Path, words: Sequence[str], user_id: int) -> None:
+    """Copy the program's folder into the new root for the confined user.
+
+    Of a folder beyond COPY_BYTES_MAX or COPY_FILES_MAX only its own files are copied, and those beside the relative paths
+    on the command line.
+    """
     target = NEW_ROOT / str(PROGRAM_FOLDER).lstrip("/")
     target.mkdir(parents=True)
     if _is_small(folder):
-        shutil.copytree(folder, target, symlinks=True, dirs_exist_ok=True, ignore_dangling_symlinks=True)
-        _give(target, user_id)
+        _copy_folder(folder, target)
     else:
-        mount(str(folder), str(target), None, MS_BIND | MS_REC)
+        relative = [Path(word) for word in words if not word.startswith(("/", "-")) and (folder / word).is_file()]
+        left = COPY_BYTES_MAX
+        for place in dict.fromkeys([Path(), *(path.parent for path in relative if ".." not in path.parts)]):
+            (target / place).mkdir(parents=True, exist_ok=True)
+            for path in sorted((folder / place).iterdir()):
+                if path.is_file() and path.stat().st_size <= left:
+                    _copy_file(str(path), str(target / place / path.name))
+                    left -= path.stat().st_size
+    _give(target, user_id)
+
+
+def _copy_folder(source: Path, target: Path) -> None:
+    shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True, copy_function=_copy_file)
+
+
+def _copy_file(source: str, target: str) -> str:
+    """Copy a regular file; sockets, pipes and devices are left out."""
+    if os.path.isfile(source):
+        shutil.copy2(source, target)
+    return target
 
 
 def _is_small(folder: Path) -> bool:
