@@ -193,8 +193,8 @@ def _show_argument(path: Path, user_id: int) -> None:
 def _copy_program(folder: Path, words: Sequence[str], user_id: int) -> None:
     """Copy the program's folder into the new root for the confined user.
 
-    Of a folder beyond COPY_BYTES_MAX or COPY_FILES_MAX only its own files are copied, and those beside the relative paths
-    on the command line.
+    Of a folder beyond COPY_BYTES_MAX or COPY_FILES_MAX only its own files are copied, and those beside the relative
+    paths on the command line.
     """
     target = NEW_ROOT / str(PROGRAM_FOLDER).lstrip("/")
     target.mkdir(parents=True)
