@@ -16,7 +16,7 @@ FLAGS = ("qr", "aa", "tc", "rd", "ra", "ad", "cd")
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A response with its server, transport, query time and size."""
+    """A received response with the server's address, transport, query time and size."""
 
     message: Message
     server: str

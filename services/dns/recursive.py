@@ -56,7 +56,7 @@ class RecursiveAuthority:
 
 
 def delegation_in(answer: Answer) -> Delegation | None:
-    """Return the delegation of a referral, None for any other answer."""
+    """Return the delegation in a referral; None for an answer that is no referral."""
     ns = next((rrset for rrset in answer.authority if rrset.rtype == RRType.NS), None)
     if ns is None or answer.rcode != Rcode.NOERROR:
         return None
@@ -75,7 +75,7 @@ async def _wait(own: Message, result: Awaitable[Result]) -> Message:
 
 
 def _joined(own: Message, result: Result) -> Message:
-    """Return the server's own response with the resolved answer in place of the referral."""
+    """Return the server's own response, in which the resolved answer replaces the referral."""
     answers = (*own.answers, *records_of(result.answers))
     authority = records_of(result.authority)
     return replace(own, aa=False, rcode=result.rcode, answers=answers, authority=authority, additional=())

@@ -109,7 +109,7 @@ async def open_scheduler(shell: Shell, options: argparse.Namespace, roots: Deleg
 
 
 def stop_all(server: DNSServer, scheduler: Scheduler) -> Callable[[], Awaitable[None]]:
-    """Return a function that stops the server and the scheduler, for the end of the service."""
+    """Return a function, called at the end of the service, that stops the server and the scheduler."""
 
     async def finish() -> None:
         await asyncio.gather(server.stop(), scheduler.stop())

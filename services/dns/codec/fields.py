@@ -141,7 +141,7 @@ class CoveredType(Unsigned):
 
 
 class DomainName(FieldKind[Name]):
-    """A domain name: compressed when `sent`, accepted compressed when `received`, lower case in canonical form.
+    """A domain name: compressed when written if `sent`, accepted compressed if `received`; canonical is lower case.
 
     `folded` False keeps its case there: RFC 4034 section 6.2 lists the types whose names are folded (and RFC 6840
     section 5.1 removes NSEC).

@@ -24,7 +24,7 @@ _TOKEN = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token, its escapes not decoded; `quoted` if it was in quotes, `joined` if no blank was in front of it."""
+    """A token whose escapes are not yet decoded; `quoted`: it was in quotes; `joined`: no blank precedes it."""
 
     text: str
     quoted: bool = False
@@ -33,7 +33,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A logical line: the tokens up to a line end outside of parentheses; `indented` if it began with a blank."""
+    """A logical line: the tokens up to a line end outside of parentheses; `indented`: it begins with a blank."""
 
     number: int
     tokens: list[Token]

@@ -31,12 +31,12 @@ FILE_OCTETS_MAX = 64 * 1024 * 1024
 # Maximum number of parsed owner names in the cache; successive records mostly share their owner.
 NAMES_MAX = 4096
 
-# Callback for the message (`file:line: ...`) about a mistake that does not keep the zone from being loaded.
+# Callback for warnings: takes the message (`file:line: ...`) about a mistake with which a zone is still loaded.
 Warn = Callable[[str], None]
 
 
 def no_warning(_: str) -> None:
-    """Ignore a warning; the default of parameters of type Warn."""
+    """Ignore a warning; this is the default for parameters of type Warn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Entry:
     line: int
 
     def error(self, detail: str) -> MasterFileError:
-        """Return a MasterFileError with this entry's file name and line number."""
+        """Return a MasterFileError that names this entry's file and line."""
         return MasterFileError(self.file, self.line, detail)
 
 
@@ -66,7 +66,7 @@ def parse_master_file(text: str, origin: Name | None = None, file: str = "zone")
 
 
 class _Parser:
-    """Parser of master files; it keeps the last owner, TTL and class for lines without (RFC 1035 section 5.1)."""
+    """Parser of master files; lines without owner, TTL or class get the previous one (RFC 1035 section 5.1)."""
 
     def __init__(self, folder: Path | None, warn: Warn) -> None:
         self._folder = folder
@@ -146,7 +146,7 @@ class _Parser:
         record, stated = self._record(line, origin)
         entry = Entry(record, file, line.number)
         if not stated and self._default_ttl is None and self._last_ttl is None:
-            # Without any TTL stated, MINIMUM is the default TTL, as before RFC 2308 and in BIND and dnspython.
+            # If no TTL is stated, the SOA's MINIMUM applies, as before RFC 2308 and in BIND and dnspython.
             self._default_ttl = record.ttl
             self._warn(str(entry.error(f"no TTL and no $TTL: the SOA's MINIMUM, {record.ttl} s, is the default TTL")))
         self._last_ttl = record.ttl
@@ -220,7 +220,7 @@ def _is_class(word: str) -> bool:
 
 
 def write_master_file(origin: Name, rrsets: Iterable[RRset]) -> str:
-    """Return a master file with these RRsets in order, owners relative to `origin`."""
+    """Return the text of a master file with these RRsets, in order and with owners relative to `origin`."""
     lines = [f"$ORIGIN {origin}"]
     for rrset in rrsets:
         kind = f"{rrset.ttl} {class_to_text(rrset.rclass)} {type_to_text(rrset.rtype)}"

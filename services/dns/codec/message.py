@@ -155,7 +155,7 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class EDNS:
-    """The content of OPT (RFC 6891 section 6.1.3), without the extended rcode bits, which are in Message.rcode."""
+    """Content of an OPT record (RFC 6891 section 6.1.3); the extended rcode bits are in Message.rcode instead."""
 
     udp_size: int = UDP_SIZE_DEFAULT
     version: int = 0

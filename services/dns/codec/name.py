@@ -32,7 +32,7 @@ _SPECIAL = frozenset(b'".;\\()@$')
 
 @total_ordering
 class Name:
-    """An absolute domain name; `labels` excludes the root's empty label, `folded` has the same labels in lower case.
+    """An absolute domain name; `labels` are without the root's empty label; `folded` are the labels in lower case.
 
     Raises NameTooLongError for an empty label, a label over 63 octets, and a name over 255 octets.
     """
@@ -211,7 +211,7 @@ _U32 = struct.Struct("!I")
 
 
 class Reader:
-    """Decoder for `data` from `offset` on; `end` is the limit, narrowed to the end of rdata while rdata is read."""
+    """Decoder for the octets of `data` from `offset` up to `end`, which is lowered while rdata is read."""
 
     __slots__ = ("data", "end", "offset")
 
@@ -284,7 +284,7 @@ class Reader:
 
 
 class Writer:
-    """Encoder for a message; it stores the offsets of names, so that later names are compressed to pointers."""
+    """Encoder for a message; stores the offsets of names, so that repeated suffixes become compression pointers."""
 
     __slots__ = ("_offsets", "octets")
 

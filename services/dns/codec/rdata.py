@@ -442,7 +442,7 @@ _INTERNET: dict[int, type[Rdata]] = {
 }
 
 # Types whose malformed rdata makes the message malformed; malformed rdata of other types is kept as octets.
-# Names in these types may be compressed (RFC 3597 section 4), or the services interpret the rdata.
+# Types whose rdata may have compressed names (RFC 3597 section 4), or is interpreted by the services.
 _INTERPRETED = frozenset(
     {
         RRType.A,

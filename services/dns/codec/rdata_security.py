@@ -115,7 +115,7 @@ class DNSKEY(Rdata):
 
     @classmethod
     def from_tokens(cls, tokens: Tokens) -> "DNSKEY":
-        """Parse DNSKEY rdata; the key may be absent, which a KEY can say (RFC 2535 section 3.1.2)."""
+        """Parse DNSKEY rdata; the key may be absent, as the flags of a KEY record permit (RFC 2535 section 3.1.2)."""
         flags, protocol, algorithm, key = cls.shape
         return cls(
             flags[1].from_tokens(tokens, flags[0]),

@@ -37,7 +37,7 @@ _COMMA, _BACKSLASH = ord(","), ord("\\")
 
 
 def key_from_text(text: str) -> int:
-    """Parse a parameter's name, such as `alpn`, or `keyNNN` without leading zeros; raises TextError."""
+    """Parse a SvcParamKey: a name such as `alpn`, or `keyNNN` without leading zeros; raises TextError."""
     lower = text.lower()
     match = _KEY_NUMBER.fullmatch(lower)
     number = _KEYS.get(lower, int(match[1]) if match else -1)
@@ -47,7 +47,7 @@ def key_from_text(text: str) -> int:
 
 
 def key_to_text(key: int) -> str:
-    """Return the name of a parameter, such as `alpn`, or `keyNNN` for an unknown one."""
+    """Return a SvcParamKey as text: a name such as `alpn`, or `keyNNN` for an unknown key."""
     return _KEY_NAMES.get(key) or f"key{key}"
 
 
@@ -77,7 +77,7 @@ def _listed(items: list[bytes]) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class _Parameter:
-    """Format of one parameter: conversion of the value from text to wire format and back, which raises WireError."""
+    """Format of one SvcParam: its value is converted between text and wire format; raises TextError or WireError."""
 
     from_text: Callable[[bytes], bytes]
     to_text: Callable[[bytes], str]
@@ -212,7 +212,7 @@ Parameters = tuple[tuple[int, bytes], ...]
 
 
 class _ParameterList(FieldKind[Parameters]):
-    """Parameters in ascending order of their keys, with values in wire format."""
+    """SvcParams in ascending order of their keys, with values in wire format."""
 
     def read(self, reader: Reader) -> Parameters:
         parameters: list[tuple[int, bytes]] = []
@@ -259,7 +259,7 @@ class _ParameterList(FieldKind[Parameters]):
 
 
 def _value(key: int, name: str, text: bytes) -> bytes:
-    """Return a parameter's value in wire format; a value given as keyNNN=... is octets (RFC 9460 section 2.1)."""
+    """Return a SvcParam's value in wire format; a value given as keyNNN=... is octets (RFC 9460 section 2.1)."""
     if not name.lower().startswith("key"):
         if not text and _PARAMETERS[key] is not _EMPTY:
             raise TextError(f"the service parameter {name} needs a value")
@@ -272,7 +272,7 @@ def _value(key: int, name: str, text: bytes) -> bytes:
 
 
 def _check(parameters: dict[int, bytes]) -> None:
-    """Check relations between parameters (no-default-alpn, mandatory; RFC 9460 7.1.1 and 8); raises TextError."""
+    """Check that SvcParams are consistent (no-default-alpn, mandatory; RFC 9460 7.1.1 and 8); raises TextError."""
     if NO_DEFAULT_ALPN in parameters and ALPN not in parameters:
         raise TextError("no-default-alpn needs alpn")
     if MANDATORY not in parameters:

@@ -103,13 +103,13 @@ class Delegation:
 
 
 class Trust(IntEnum):
-    """Ranking of cached answers (RFC 2181 section 5.4.1); lower ranks are never cached as answers."""
+    """Trustworthiness of cached data, ascending (RFC 2181 section 5.4.1); lower ranks are never cached as answers."""
 
-    # Data from the answer section of a response without AA.
+    # Trust of data from the answer section of a response without AA.
     ANSWER = 1
-    # Data from the authority section of a response with AA.
+    # Trust of data from the authority section of a response with AA.
     AUTHORITY = 2
-    # Data from the answer section of a response with AA.
+    # Trust of data from the answer section of a response with AA.
     AUTHORITATIVE_ANSWER = 3
 
 
@@ -123,7 +123,7 @@ class Negative:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A cached resolution failure; `count` is the number of consecutive failures before this one."""
+    """A cached resolution failure; `count`: number of consecutive failures of the same question before it."""
 
     count: int
     ttl_s: int
@@ -190,7 +190,7 @@ class Cache:
         key = (name.folded, rtype)
         count, entry = 0, self._entries.get(key)
         if entry is not None and isinstance(entry.value, Failure):
-            # A failure long after the last one starts the back-off anew.
+            # The back-off starts anew if the previous failure is long past.
             count = entry.value.count + 1 if entry.ttl_left(now) > -FAILURE_TTL_MAX_S else 0
         elif entry is not None and entry.ttl_left(now) > 0:
             # A failure does not evict an unexpired answer.
@@ -199,7 +199,7 @@ class Cache:
         self._entries.put(key, _Entry(Failure(count, ttl), Trust.ANSWER, now, ttl))
 
     def get(self, name: Name, rtype: int, now: float) -> Value | None:
-        """Return the entry for exactly this name and type, with the TTL that is left; None on a miss."""
+        """Return the entry for exactly this name and type, with the remaining TTL; None on a miss."""
         return self._get((name.folded, rtype), now)
 
     def nonexistence(self, name: Name, now: float) -> Negative | None:
@@ -223,7 +223,7 @@ class Cache:
         ttl_left = entry.ttl_left(now)
         value = entry.value
         if ttl_left <= 0:
-            # An expired failure stays, because its count determines the TTL of the next one.
+            # An expired failure is kept, because its count determines the TTL of the next failure.
             if not isinstance(value, Failure):
                 self._entries.drop(key)
             return None
@@ -253,11 +253,11 @@ class Cache:
                 self._delegations.drop(folded[begin:])
 
 
-# Lookup: the answer to one name and type, an alias, or a miss (RFC 1034 section 5.3.3 step 1).
+# Cache lookup for one name and type: an answer, an alias, or a miss (RFC 1034 section 5.3.3 step 1).
 
 
 class CacheView(Protocol):
-    """Interface of the RRset cache, and of ECSView, which shows it to the clients of one network."""
+    """Interface of the RRset cache, and of ECSView, the cache as one client network sees it."""
 
     def get(self, name: Name, rtype: int, now: float) -> Value | None:
         """Return the entry for exactly this name and type; None on a miss."""

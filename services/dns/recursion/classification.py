@@ -46,7 +46,7 @@ ADDRESSES_MAX = 8
 
 
 class ResponseKind(Enum):
-    """Kind of a response to an upstream query, by the step that the iterator takes next."""
+    """Kind of a response to an upstream query, which decides how the iterator continues."""
 
     ANSWER = "records of the type"
     ALIAS = "a chain of aliases, whose last target must be resolved"
@@ -61,7 +61,7 @@ class ResponseKind(Enum):
 # Types of which a name has at most one record (RFC 2181 section 10.1, RFC 6672 section 2.4).
 _SINGLETONS = (RRType.CNAME, RRType.DNAME)
 
-# (RRset of an alias chain, trust in the cache); the trust is None for an RRset synthesized or behind an alias.
+# An RRset of an alias chain, and its trust in the cache: None for an RRset synthesized or behind an alias.
 Link = tuple[RRset, Trust | None]
 
 
@@ -180,7 +180,7 @@ class _Classifier:
         return not is_alias and bool(self._answers_for(name))
 
     def _chain(self) -> tuple[Name, tuple[Link, ...], bool]:
-        """Follow the aliases in the answer section; return (last name, links, whether it ends in YXDOMAIN)."""
+        """Follow the aliases in the answer section; return (last name, RRsets with trust, whether YXDOMAIN ends it)."""
         name, links, seen = self._question.name, list[Link](), set[Name]()
         aliases_max = 1 if self._queried.service is Service.ITERATIVE else CHAIN_MAX
         while name not in seen and len(seen) < aliases_max and not self._is_answered(name):
@@ -224,7 +224,7 @@ class _Classifier:
         return ClassifiedResponse(kind, name, chain, soa, weak=weak)
 
     def _is_negative_without_soa(self, name: Name, chain: tuple[Link, ...], denied: bool) -> bool:
-        """Tell whether a response without SOA for the name is a negative answer, and not a referral of any kind."""
+        """Tell whether a response without an SOA is a negative answer and no referral."""
         if chain or self._message.answers:
             return False
         if denied:
@@ -255,7 +255,7 @@ class _Classifier:
         return ClassifiedResponse(ResponseKind.REFERRAL, self._question.name, delegation=delegation)
 
     def _referral(self, name: Name) -> RRset | None:
-        """Return the NS RRset of a zone cut between the zone queried and `name`, the nearest; None without one."""
+        """Return the NS RRset of the lowest zone cut between the queried zone and `name`; None without a zone cut."""
         return _nearest_ns(self._authority, self._queried.zone, name)
 
     def _referral_in_answer(self) -> RRset | None:

@@ -75,7 +75,7 @@ class ECSCache:
         return None
 
     def validity(self, subnet: ClientSubnet) -> tuple[Key, int]:
-        """Return (cache key of a response, scope prefix length for clients) (RFC 7871 section 7.3.1)."""
+        """Return (cache key for storing a response, scope prefix length for clients) (RFC 7871 section 7.3.1)."""
         network, scope = subnet.network, subnet.scope_prefix
         source = network.prefixlen
         if source == 0:
@@ -111,7 +111,7 @@ def _bits(network: Network, prefix: int) -> int:
 
 
 class ECSView:
-    """The caches as seen by the clients of one network; `scope` is the longest scope of the entries read."""
+    """The caches as clients of one network see them; `scope`: the longest scope prefix of the entries read."""
 
     def __init__(self, cache: Cache, ecs_cache: ECSCache, subnet: Network) -> None:
         self._cache = cache

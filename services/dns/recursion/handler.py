@@ -49,7 +49,7 @@ PRIVATE = tuple(
 CLIENTS_MAX = 4096
 # Query types that are refused: transfers, and RFC 1035 section 3.2.3's obsolete types for mail.
 NOT_RESOLVED = frozenset({RRType.OPT, RRType.TKEY, RRType.TSIG, RRType.IXFR, RRType.AXFR, RRType.MAILB, RRType.MAILA})
-# Exclusive bound of the random rotation of an address set; it is larger than any set.
+# Exclusive upper bound of the random number by which an address set is rotated; larger than the size of any set.
 ROTATIONS = 1 << 16
 
 Now = Callable[[], float]
@@ -84,7 +84,7 @@ class Resolve(Protocol):
 
 
 class RecursionHandler:
-    """Handler that answers clients' queries by `resolve`, the scheduler."""
+    """Handler that answers clients' queries by calling `resolve`, a method of the scheduler."""
 
     def __init__(self, context: ResolverContext, resolve: Resolve, access: AccessList, now: Now) -> None:
         self._context = context

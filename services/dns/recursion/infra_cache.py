@@ -45,7 +45,7 @@ class InfraEntry:
     expires: float = 0.0
 
     def timeout_s(self) -> float:
-        """Return the timeout for the next query."""
+        """Return the timeout in seconds for the next query to the server."""
         # RFC 6298 section 2.3
         base = TIMEOUT_UNKNOWN_S if self.srtt_s is None else self.srtt_s + 4 * self.rttvar_s
         return min(max(base, TIMEOUT_MIN_S) * 2.0 ** min(self.timeouts, 8), TIMEOUT_MAX_S)

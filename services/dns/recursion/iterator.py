@@ -105,9 +105,9 @@ QUERIES_PER_SERVER_MAX = 3
 MINIMISED_MAX = 10
 MINIMISED_ONE_LABEL = 4
 
-# Client subnets are sent only to servers of zones with this number of labels: not to the root or a TLD.
+# Client subnets are sent only to servers of zones with at least this number of labels: not to the root or a TLD.
 _SUBNET_LABELS_MIN = 2
-# Flag in the RR type of a question in progress: it marks a query for glue at the parent's servers.
+# Flag added to the RR type of a question in progress that asks the parent's servers for missing glue.
 _GLUE = 1 << 16
 _RCODES = {ResponseKind.NO_NAME: Rcode.NXDOMAIN, ResponseKind.TOO_LONG: Rcode.YXDOMAIN}
 
@@ -117,7 +117,7 @@ _RCODES = {ResponseKind.NO_NAME: Rcode.NXDOMAIN, ResponseKind.TOO_LONG: Rcode.YX
 
 @dataclass(slots=True)
 class _ServerPool:
-    """Candidate servers of one delegation: queries per address, and the hosts whose address is not resolved yet.
+    """Candidate servers of one delegation: number of queries per address, and hosts with unresolved addresses.
 
     `exhausted` is set when all other addresses that are known for a host have been added as the last resort.
     """
@@ -207,7 +207,7 @@ class Iteration:
         return self._subnet if allowed and question.rtype in ADDRESS_TYPES else None
 
     def _labels_to_send(self, labels: int, labels_all: int, steps: int, delegation: Delegation) -> int:
-        """Return the number of labels in the next qname, more than `labels` (RFC 9156 section 2.3)."""
+        """Return the number of labels in the next minimised qname, more than `labels` (RFC 9156 section 2.3)."""
         if not self._context.minimise or delegation.service is not Service.ITERATIVE or steps >= MINIMISED_MAX:
             return labels_all
         labels_left = labels_all - labels
@@ -227,7 +227,7 @@ class Iteration:
         return response
 
     def _referred(self, queried: Delegation, delegation: Delegation) -> Delegation:
-        """Return the delegation of a referral, cached, or marked as recursive if the queried servers are recursive."""
+        """Return the delegation of a referral: cached, or marked as recursive if the servers queried are recursive."""
         if queried.service is not Service.ITERATIVE:
             return replace(delegation, service=queried.service)
         delegation = replace(delegation, parent=queried)
@@ -265,7 +265,7 @@ class Iteration:
             cache.put_negative(response.name, question.rtype, rcode, negative_soa(response.soa), now, trust)
 
     def _ecs_cache_for(self, response: ClassifiedResponse) -> ECSCache | None:
-        """Return the cache for answers that are valid for some clients only; None if valid for all."""
+        """Return the ECS cache for an answer that is valid for some clients only; None if it is valid for all."""
         if response.subnet is None or is_global(response.subnet):
             return None
         # After a refusal of the client's network the server has answered for prefix length 0, that is for all clients.
@@ -316,7 +316,7 @@ class Iteration:
                 if not response.weak:
                     return response
                 weak = weak or response
-            # The same query would get the same response, so the server is not queried again for this question.
+            # A repeated query would get the same response, so the server is not queried again for this question.
             pool.queries[address], detail = QUERIES_PER_SERVER_MAX, f"{address} returned {response.detail}"
             if not minimised and (usable or response.kind is ResponseKind.LAME):
                 self._context.infra_cache.mark_lame(address, delegation.zone, self._budget.now)
@@ -333,7 +333,7 @@ class Iteration:
         others = [
             host for host in delegation.hosts if host not in hosts and not self._addresses_known(host, delegation)
         ]
-        # The list is a stack: the last host is resolved first.
+        # `unresolved` is used as a stack: the last host is resolved first.
         unresolved = [*hosts, *others][:HOSTS_PER_DELEGATION_MAX][::-1]
         return _ServerPool(delegation, list(addresses), unresolved)
 
@@ -406,7 +406,7 @@ class Iteration:
             except BudgetExceededError:
                 raise
             except UnansweredError:
-                # Only this error is cached for the host; other errors depend on the question in progress.
+                # Only UnansweredError is cached for the host; other errors depend on the question in progress.
                 self._context.cache.put_failure(host, rtype, self._budget.now)
                 break
             except ResolutionError:
@@ -457,7 +457,7 @@ class Iteration:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The answer to a question, and the number of upstream queries it took; `detail` is the reason for SERVFAIL.
+    """The answer to a client's question, and the number of upstream queries for it; `detail`: the reason for SERVFAIL.
 
     `scope` is the client subnet's scope prefix length that the answer is valid for (RFC 7871), 0 for all clients.
     """

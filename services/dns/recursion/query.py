@@ -55,7 +55,7 @@ SECONDS_MAX = 10.0
 ATTEMPTS_MAX = 5
 # With a client subnet, two more queries are permitted, to repeat the question without it.
 ATTEMPTS_WITH_SUBNET_MAX = 7
-# Time in seconds to wait for the genuine response after a mismatch; a spoofed response is earlier by less than this.
+# Two more queries than ATTEMPTS_MAX are permitted with a client subnet, to repeat the question without the subnet.
 MISMATCH_GRACE_S = 0.05
 # Minimum timeout in seconds for a recursive server, which must query others first; stub resolvers wait 5 s.
 RECURSION_TIMEOUT_MIN_S = 2.0
@@ -133,7 +133,7 @@ Steps = Generator[UpstreamQuery, Outcome, T]
 
 
 class ResponseMatcher:
-    """Check of responses to one query; `mismatched` is True after a response with the right id that did not match."""
+    """Check of the responses to one query; `mismatched`: one had the right id and did not match otherwise."""
 
     def __init__(self, query: UpstreamQuery, message_id: int) -> None:
         self._query = query
@@ -148,7 +148,7 @@ class ResponseMatcher:
         return Replied(message, rtt_s, self._case_mangled, size_octets)
 
     def mismatch(self, rtt_s: float) -> Mismatched:
-        """Return the outcome for a query whose only response had the right id and did not match."""
+        """Return the outcome if the only response had the right id and did not match otherwise."""
         return Mismatched(self._other_case, self._malformed, rtt_s)
 
     def to_wire(self) -> bytes:
@@ -221,7 +221,7 @@ def _random_case(label: bytes, random: Random) -> bytes:
 
 @dataclass(slots=True)
 class QueryBudget:
-    """Limits on the work done for one client question; `now` is the time of the latest event.
+    """Limits on the upstream queries for one client question; `now` is the time of the latest event.
 
     `in_progress` has the questions that are being resolved for it, to detect circular dependencies.
     """
@@ -242,7 +242,7 @@ class QueryBudget:
         return query
 
     def bounded(self, timeout_s: float) -> float:
-        """Return a timeout that ends no later than the whole resolution may last."""
+        """Return a timeout in seconds, cut so that it ends within the time limit of the whole resolution."""
         return min(timeout_s, self.started + SECONDS_MAX - self.now)
 
     def spend_host_lookup(self, depth: int) -> bool:
@@ -254,7 +254,7 @@ class QueryBudget:
 
 
 class Exchange:
-    """The queries to one server about one question, repeated in other forms until a response is usable.
+    """The queries to one server for one question: repeated by TCP, without EDNS or in plain case until usable.
 
     `unusable` is set where the server responds, and no response matches.
     """
@@ -279,7 +279,7 @@ class Exchange:
         self._subnet = subnet if server.accepts_subnet else None
         self._attempts_max = ATTEMPTS_MAX if self._subnet is None else ATTEMPTS_WITH_SUBNET_MAX
         self._random_case = context.randomise_case and server.preserves_case
-        # Responses that match but for the case: the one to the query in random case, and the one to plain case.
+        # Responses that match except for the case of the qname: to the query in random case, and to that in plain case.
         self._other_case: Message | None = None
         self._plain_case: Message | None = None
         self.unusable = False
@@ -296,7 +296,7 @@ class Exchange:
             elif isinstance(outcome, Mismatched) and not query.tcp:
                 self._change_form(outcome)
             elif self._plain_case is not None:
-                # Without TCP the response in plain case is accepted, from now on without a comparison.
+                # TCP failed, so the response in plain case is accepted; later queries to the server use plain case.
                 self._server().preserves_case = False
                 return self._plain_case
             else:
@@ -308,7 +308,7 @@ class Exchange:
         return None
 
     def _change_form(self, outcome: Mismatched) -> None:
-        """Change the form of the query after a response over UDP that does not match."""
+        """After a mismatch over UDP, choose how to repeat the query: in plain case, by TCP, or without EDNS."""
         self._context.infra_cache.answered(self._address, outcome.rtt_s, self._budget.now)
         if outcome.message is not None and self._other_case is None:
             self._other_case, self._random_case = outcome.message, False
@@ -338,7 +338,7 @@ class Exchange:
         )
 
     def _usable(self, query: UpstreamQuery, reply: Replied) -> Message | None:
-        """Return the message if it is final; None if the query must be retried in another form."""
+        """Return the message if it is usable; None if the query must be repeated in another way."""
         message, server = reply.message, self._server()
         if not query.tcp:
             self._context.infra_cache.answered(self._address, reply.rtt_s, self._budget.now)

@@ -21,7 +21,7 @@ from services.errors import ServiceError
 
 
 def root_delegation(hosts: Mapping[Name, tuple[str, ...]], service: Service = Service.ITERATIVE) -> Delegation:
-    """Return the delegation of the root to `hosts`, which are forwarders with Service.FORWARDER."""
+    """Return the delegation of the root to `hosts`: root servers, or with Service.FORWARDER forwarders."""
     return Delegation(ROOT, tuple(hosts), dict(hosts), service=service)
 
 

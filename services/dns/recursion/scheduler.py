@@ -63,7 +63,7 @@ class Scheduler:
         self._upstream = upstream
         self._limits = limits or Limits()
         self._in_progress: dict[tuple[Question, Name | None, Network | None], asyncio.Task[Result]] = {}
-        # Last task of each queue; a queue has resolutions of the same question for different client networks.
+        # Last task per queue; a queue has the resolutions of one question for different client networks.
         self._queue_tails: dict[tuple[Question, Name | None], asyncio.Task[Result]] = {}
         self._outstanding: dict[Question, tuple[UpstreamQuery, asyncio.Future[Outcome]]] = {}
         self._waiting: Counter[str] = Counter()
@@ -138,7 +138,7 @@ class Scheduler:
         return step
 
     async def _send(self, query: UpstreamQuery) -> Outcome | None:
-        """Send a query, one per question at a time; return the outcome, None if the wait for its turn was too long."""
+        """Send a query, while equal queries wait; return the outcome, None if the wait was too long."""
         question, started = query.question, self.now()
         while (outstanding := self._outstanding.get(question)) is not None:
             other, answered = outstanding
@@ -161,5 +161,5 @@ class Scheduler:
 
 
 def _is_same(query: UpstreamQuery, other: UpstreamQuery) -> bool:
-    """Tell whether two queries are equal, except for random case, timeout and zone."""
+    """Tell whether two upstream queries are equal, apart from random case, timeout and zone."""
     return replace(query, spelling=other.spelling, timeout_s=other.timeout_s, zone=other.zone) == other

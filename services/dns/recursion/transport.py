@@ -36,11 +36,11 @@ PORT_ATTEMPTS = 8
 # Values of the log field for outcomes without a usable response.
 _FAILURES = {Mismatched: "mismatch", TimedOut: "timeout", Unreachable: "unreachable"}
 
-# (message, size in octets); the message is None if only a response came that does not match the query.
+# A response as (message, size in octets); the message is None if the only response does not match the query.
 Received = tuple[Message | None, int]
 
 
-# Linux lists an IPv6 address per line here; the fourth column is its scope, 00 for global and unique local ones.
+# /proc/net/if_inet6 has an IPv6 address per line; its fourth column is the scope, 00 for global and unique local ones.
 _IPV6_ADDRESSES = Path("/proc/net/if_inet6")
 
 

@@ -147,7 +147,7 @@ class Responder:
 STATIC_RESPONSES_MAX = 65_536
 # Maximum number of cached responses of a resolver: 25 MiB at 1232 octets each, the maximum.
 AGING_RESPONSES_MAX = 20_000
-# Maximum number of rotations stored per response; a larger address set is encoded anew (static) or not rotated (aging).
+# Maximum number of rotations stored per response; larger address sets are encoded anew (static) or not rotated (aging).
 ROTATIONS_MAX = 32
 
 _U32 = struct.Struct("!I")
@@ -174,7 +174,7 @@ def _question_end(data: bytes, query: Message) -> int | None:
 
 
 class _StaticResponse:
-    """An encoded response: header without id, octets behind the question for each rotation, rotation counter."""
+    """An encoded response: header without id, octets after the question for each rotation, and rotation counter."""
 
     __slots__ = ("counter", "header", "question_end", "rests")
 
@@ -225,7 +225,7 @@ class StaticResponseCache:
 
 
 class _AgingResponse:
-    """An encoded response with the offsets of the TTLs, and of the last run of address records for rotation."""
+    """An encoded response with the offsets of its TTLs, and of the last consecutive address records (rotated)."""
 
     __slots__ = (
         "age_s",
@@ -267,7 +267,7 @@ class _AgingResponse:
         return self.rotations[rotation % len(self.rotations)]
 
     def _rotated(self) -> list[bytes]:
-        # All address records of the run have the same size, so that slicing rotates them.
+        # Consecutive address records have equal sizes, so that slicing rotates them.
         begin, size, count = self.run
         end = begin + size * count
         whole = bytes(self.rest)
@@ -308,7 +308,7 @@ class AgingResponseCache:
 
 
 def _ttl_offsets(wire: bytes, question_end: int) -> tuple[list[int], tuple[int, int, int]]:
-    """Return (TTL offsets, (begin, record size, count) of the last run of address records) behind the question."""
+    """Return (offsets of TTLs, (offset, size, count) of the last consecutive address records), after the question."""
     reader, offsets = Reader(wire, question_end), list[int]()
     answers = int.from_bytes(wire[6:8], "big")
     begin, size, run_owner, count = 0, 0, b"", 0

@@ -25,7 +25,7 @@ _START = (
 
 
 class WorkerProcesses:
-    """The worker processes of a service; within a worker, the watch for the end of the main process."""
+    """The worker processes of a service; in a worker process, the monitor for the end of the main process."""
 
     def __init__(self, count: int, arguments: Sequence[str]) -> None:
         self._watched_pipe = os.environ.get(_VARIABLE)
@@ -59,7 +59,7 @@ class WorkerProcesses:
                 raise ServiceError("a worker process did not start")
 
     def reload(self) -> None:
-        """Send SIGHUP to the workers, which reload their own zones."""
+        """Send SIGHUP to the worker processes, so that each reloads its zones."""
         for process in self._workers:
             if process.returncode is None:
                 process.send_signal(signal.SIGHUP)

@@ -45,7 +45,7 @@ class _Requester:
 
 
 class SteeringHandler:
-    """Handler that answers names of the region map by placement, others from zones; `log_answer` logs the former."""
+    """Handler that answers names of the region map by region, others from zones; `log_answer` logs the former."""
 
     def __init__(self, authority: Authority, regions: RegionMap, placement: Placement, log_answer: LogAnswer) -> None:
         self._authority = authority

@@ -55,7 +55,7 @@ class CheckResult:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A change of a replica's state; `detail` is that of the check that caused the change."""
+    """A change of a replica's state; `detail` describes the result of the check that caused the change."""
 
     address: Address
     state: State

@@ -1,4 +1,4 @@
-"""Placement: the region of a client, and the choice of replicas by health, load and spill order.
+"""Placement: the region of a client, and the choice of replicas by health, load and order of overflow regions.
 
 The region is that of the map's network which contains the client's address; the prefix length of that network is the
 scope of the answer (RFC 7871 section 7.2.1). Clients outside of the cover get the default region, and their scope is
@@ -24,7 +24,7 @@ ADDRESSES_MAX = 8
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """A client's region, and the network whose clients are in that region."""
+    """A client's region, and the network around the client's address whose clients are all in that region."""
 
     region: str
     network: Network
@@ -32,14 +32,14 @@ class Location:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The chosen addresses, empty if no replica is up; `served_by` is their region, None for the origin."""
+    """The chosen addresses, none if no replica is up; `served_by`: the region of the replicas, None for the origin."""
 
     served_by: str | None
     addresses: tuple[Address, ...]
 
 
 class Placement:
-    """Choice of replicas for the clients of a region, by health, load and spill order."""
+    """Choice of replicas for the clients of a region, by health, load and order of overflow regions."""
 
     def __init__(self, regions: RegionMap, health: HealthTable) -> None:
         self._map = regions

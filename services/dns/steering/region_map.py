@@ -66,7 +66,7 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class RegionMap:
-    """A valid region map; `names` maps names to line numbers, `origin` is empty for `otherwise servfail`."""
+    """A valid region map; `names`: line number by name; `origin`: its addresses, none for `otherwise servfail`."""
 
     file: str
     names: dict[Name, int]
@@ -110,7 +110,7 @@ def parse_region_map(text: str, file: str = "map") -> RegionMap:
 
 
 class _Statements:
-    """The parsed statements of a map with their lines, before names of regions are validated."""
+    """The parsed statements of a region map with their lines, before the names of regions are checked."""
 
     def __init__(self, file: str) -> None:
         self.file = file
@@ -235,7 +235,7 @@ _STATEMENTS: dict[str, Callable[[_Statements, list[str]], None]] = {
 
 
 class _Validator:
-    """Validation of the statements as a whole; missing statements are reported at the line `last`."""
+    """Validation of a region map's statements together; missing ones are reported at the line `last`."""
 
     def __init__(self, statements: _Statements, last: int) -> None:
         self._statements = statements
@@ -284,7 +284,7 @@ class _Validator:
         regions = self._space([(network, line, f" of {name}") for network, name, line in networks])
         cover = self._space([(network, line, " of the cover") for network, line in statements.cover])
         if not statements.cover:
-            # A gap in the default cover is reported at the line of the last region.
+            # Without cover statements all addresses are covered; a gap is reported at the line of the last region.
             last = max(line for _, line in statements.regions.values())
             statements.cover += [(EVERYTHING[version], last) for version in regions.versions()]
             cover = self._space([(network, line, "") for network, line in statements.cover])

@@ -74,7 +74,7 @@ class ZoneFiles:
         return zones
 
     def _load(self, path: Path, origin: Name | None, failures: list[str]) -> Zone | None:
-        """Load a zone; return the one loaded before if that fails, None if there is none."""
+        """Load a zone; if that fails, return the zone loaded before, None if there is none."""
         warnings = list[str]()
         try:
             zone = load_zone(path, origin, warnings.append)

@@ -67,7 +67,7 @@ class Transfers:
         return replace(soa, answers=tuple(records))
 
     def _zone(self, query: Message, client: Client) -> Zone | Message:
-        """Return the zone that the query requests; an error response if it must not be transferred."""
+        """Return the zone that a transfer query requests, or an error response if its transfer is not allowed."""
         if not self._allows(client.host):
             return query.reply(Rcode.REFUSED)
         zone = self._zones.get(query.questions[0].name)

@@ -70,7 +70,7 @@ _SINGLETON_TYPES = (RRType.SOA, RRType.CNAME, RRType.DNAME)
 
 
 class MatchKind(Enum):
-    """Outcome of the walk from the apex to a name."""
+    """Outcome of the search for a name, from the apex of the zone downwards."""
 
     EXACT = "the name exists"
     DELEGATION = "a zone cut at the name or above it"
@@ -81,7 +81,7 @@ class MatchKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """Result of the walk: the node (of the name, a wildcard, a DNAME or a zone cut), and the name of that node."""
+    """Result of the search for a name: node (of the name, a wildcard, a DNAME or a zone cut) and the node's name."""
 
     kind: MatchKind
     name: Name
@@ -307,7 +307,7 @@ class Answer:
 
 
 class Completeness(Enum):
-    """Optional records in a positive response; referrals and negative answers always have theirs."""
+    """Selection of the optional records in a positive response; referrals and negative answers always have theirs."""
 
     REQUIRED = "no others"
     ADDRESSES = "the addresses of hosts in the answer"
