@@ -1,4 +1,4 @@
-"""Page-load client: loads a page with its objects as a browser does, and reports the time of each step.
+"""Page-load client: loads a page with its objects as a browser does, and reports times of connections and objects.
 
     $ python -m services.http.client http://127.0.0.1:8080/ --strategy 1.1-pipelined
     $ python -m services.http.client http://127.0.0.1:8080/a.bin --strategy single --output a.bin

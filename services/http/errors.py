@@ -2,7 +2,7 @@
 
 
 class HTTPError(Exception):
-    """An error of the peer: `status` is the status code of the response to it, `detail` the reason as one clause."""
+    """Error of the peer; `status`: status code of the response to the peer; `detail`: the reason as one clause."""
 
     def __init__(self, status: int, detail: str) -> None:
         super().__init__(detail)

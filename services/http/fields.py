@@ -39,7 +39,7 @@ def is_token(value: bytes) -> bool:
 
 
 def list_members(value: bytes) -> list[bytes]:
-    """Split a list field's combined value into its non-empty members (RFC 9110 section 5.6.1.2)."""
+    """Split the combined value of a list field into its non-empty members (RFC 9110 section 5.6.1.2)."""
     members = _MEMBER.findall(value) if b'"' in value else value.split(b",")
     return [stripped for member in members if (stripped := member.strip(b" \t"))]
 
@@ -65,7 +65,7 @@ _DATE_FORMATS = (
     re.compile(rb"(?:%b) %b (?P<day>[ \d]\d) %b (?P<year>\d{4})" % (_DAY, _MONTH, _TIME)),
 )
 
-# Threshold of the rule on two-digit years (RFC 9110 section 5.6.7).
+# Fifty years in seconds: the limit in the rule on two-digit years (RFC 9110 section 5.6.7).
 _FIFTY_YEARS_S = 50 * 365.2425 * 86_400
 
 

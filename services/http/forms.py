@@ -145,7 +145,7 @@ class MultipartParser:
     def __init__(self, boundary: bytes) -> None:
         if _BOUNDARY.fullmatch(boundary) is None:
             raise HTTPError(400, "the boundary of the form is none")
-        # RFC 2046 section 5.1.1: the line end before a delimiter belongs to it; the first may have none.
+        # RFC 2046 section 5.1.1: the line end before a delimiter is part of the delimiter; the first may have none.
         self._delimiter = b"\r\n--" + boundary
         self._buffer = bytearray(b"\r\n")
         self._state = _State.PREAMBLE
@@ -225,7 +225,7 @@ class MultipartParser:
         return True
 
     def _empty_line(self, events: list[PartEvent]) -> bool:
-        """Parse the empty line after a part's header; an empty part may have none: the delimiter's CRLF follows."""
+        """Parse the empty line after a part's header; an empty part may lack it, as the delimiter's CRLF follows."""
         begin = self._buffer[: len(self._delimiter)]
         if len(begin) < len(self._delimiter) and self._delimiter.startswith(begin):
             return False

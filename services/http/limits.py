@@ -3,7 +3,7 @@
 # Maximum length of a request line: RFC 9112 section 3 recommends to support at least 8000 octets.
 REQUEST_LINE_OCTETS = 8192
 
-# Maximum size of a head with its start line; RFC 9110 section 5.4 sets none, Node.js has 16 KiB, Envoy 60 KiB.
+# Maximum size of a message head (start line and header section); Node.js has 16 KiB, Envoy 60 KiB.
 HEAD_OCTETS = 65_536
 
 # Maximum number of field lines in a header section, 431 beyond it: Apache's LimitRequestFields default.
@@ -22,7 +22,7 @@ CHUNK_EXTENSION_OCTETS = 16_384
 # Maximum size of a trailer section: as much as a small header section.
 TRAILER_OCTETS = 8192
 
-# Maximum content of a request, 413 beyond it; it is buffered until the response is sent. nginx's default is 1 MiB.
+# Maximum content of a request, 413 beyond it; content is buffered until the response is sent. nginx's default: 1 MiB.
 REQUEST_BODY_OCTETS = 4 * 1024 * 1024
 
 # Maximum content of a response at the client: far more than any object of an experiment.

@@ -55,7 +55,7 @@ class Body(Protocol):
 
 
 def do_nothing() -> None:
-    """Do nothing: the default of a callback."""
+    """Do nothing; this is the default for callbacks."""
 
 
 class StreamedBody:
@@ -125,7 +125,7 @@ class Closed:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Event: an error of the peer, with the status code of the response to it, and the reason."""
+    """Event: an error of the peer, with the reason and the status code of the response to the peer."""
 
     status: int
     detail: str
@@ -136,7 +136,7 @@ END = EndOfMessage()
 
 
 def has_content(request: Request) -> bool:
-    """Return True where a request's framing announces content (RFC 9112 section 6.3)."""
+    """Return True where a request has Transfer-Encoding, or a Content-Length above 0 (RFC 9112 section 6.3)."""
     length = request.fields.get(b"content-length")
     return b"transfer-encoding" in request.fields or (length is not None and length.strip(b"0") != b"")
 

@@ -86,7 +86,7 @@ class Origin:
             return page_response(error.status, error.detail)
 
     def refusal(self, request: Request) -> Response | None:
-        """Return the error response that a request gets for its head, whatever its content; None if it gets none."""
+        """Return the error response that a request's head causes, whatever its content; None for a valid head."""
         response = self(request, b"")
         if response.status >= 400:
             return response

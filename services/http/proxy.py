@@ -168,7 +168,7 @@ def _proxy(options: argparse.Namespace, shell: Shell) -> Proxy:
 
 
 def _only_relays(request: Request, body: bytes) -> Response:
-    """Return a 500 response: with a relay, the server never calls this handler."""
+    """Return a 500 response: HTTPServer requires a handler, but never calls it, as the relay gets all requests."""
     del request, body
     return page_response(500, "This server only forwards requests.")
 

@@ -22,7 +22,7 @@ _LARGEST_SET_OCTETS = 1024
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A byte range from `first` to `last`, inclusive."""
+    """A byte range from position `first` to position `last`, both inclusive."""
 
     first: int
     last: int

@@ -13,7 +13,7 @@ from services.http.ranges import Span
 
 # RFC 9111 section 4.2.2 names a tenth of the interval since Last-Modified as the typical setting.
 HEURISTIC_FRACTION = 0.1
-# RFC 7234 section 5.5.4 required a warning on responses that were heuristically fresh for longer than this.
+# Maximum heuristic freshness lifetime in seconds: above a day, RFC 7234 section 5.5.4 required a warning (113).
 HEURISTIC_MOST_S = 86_400
 # RFC 9111 section 4.2.4 sets no limit on the staleness of reused responses; this default is squid's max_stale.
 STALE_MOST_S = 7 * 86_400

@@ -36,7 +36,7 @@ def delta_seconds(value: bytes) -> int | None:
 # Size of each lru_cache of parsed field values; the origins of one site send far fewer distinct values.
 VALUES_KEPT = 1024
 
-# The cache itself needs these stored fields, so a qualified no-cache or private does not remove them.
+# The cache needs these stored fields for its decisions, so a qualified no-cache or private does not remove them.
 DEPENDED_ON = frozenset(
     (b"age", b"cache-control", b"content-encoding", b"content-range", b"content-type", b"date", b"expires", b"vary")
 )
@@ -144,7 +144,7 @@ def _response(directives: Arguments) -> ResponseDirectives:
         must_understand=directives.get(b"must-understand", [b""])[0] is None,
         must_revalidate=b"must-revalidate" in directives,
         proxy_revalidate=b"proxy-revalidate" in directives,
-        # RFC 8246 section 2: an argument is ignored.
+        # RFC 8246 section 2: an argument of immutable is ignored.
         immutable=b"immutable" in directives,
         stale_while_revalidate=_lifetime(directives, b"stale-while-revalidate") or 0,
         stale_if_error=_lifetime(directives, b"stale-if-error"),

@@ -138,7 +138,7 @@ def _heuristic(response: Response, response_time: float, policy: Policy) -> int:
 
 @dataclass(slots=True)
 class DerivedMetadata:
-    """Metadata of one stored response under one policy: directives, lifetime, validators, nominated field values.
+    """Metadata derived from a stored response under one policy: directives, lifetime, validators, Vary's values.
 
     is_prohibited_stale  a directive prohibits serving it stale (RFC 9111 section 4.2.4)
     names, values        the fields nominated by Vary, and their normalised values in the original request; names is
@@ -159,15 +159,15 @@ class DerivedMetadata:
     names: tuple[bytes, ...] | None
     values: tuple[bytes | None, ...]
     lines: tuple[FieldLine, ...]
-    # Decision for the last plain GET, shared by all hits with the same Age in whole seconds.
+    # Cached Serve decision for a plain GET, which all hits with the same Age in whole seconds share.
     latest: Serve | None = None
 
     def age_s(self, now: float) -> float:
-        """Return the current_age at `now` in seconds."""
+        """Return the current_age of the response at `now`, in seconds."""
         return current_age(self.initial_age_s, self.response_time, now)
 
     def answers(self, fields: Fields) -> bool:
-        """Return True where the request's fields match the fields nominated by Vary (RFC 9111 section 4.1)."""
+        """Return True where the request's values of the fields in Vary equal the stored ones (RFC 9111 section 4.1)."""
         if not self.names:
             return self.names is not None
         return selecting_values(fields, self.names) == self.values

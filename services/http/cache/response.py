@@ -157,7 +157,7 @@ def _span(response: Response) -> ContentSpan | None:
 
 
 def _head(response: Response, fields: Fields, *, is_whole: bool) -> Response:
-    """Return the head to store: a 206 as an incomplete 200, its Content-Range as the span (RFC 9111 section 3.3)."""
+    """Return the head to store: a 206 as an incomplete 200 with its Content-Range as span (RFC 9111 section 3.3)."""
     # RFC 9110 section 7.6.3: Via has the version in which the response was received.
     if response.status != 206:
         return Response(response.status, fields, reason=response.reason, version=response.version)
@@ -396,7 +396,7 @@ def _answers(exchange: _Exchange, stored: StoredResponse) -> bool:
 
 
 def _is_clients(exchange: _Exchange) -> bool:
-    """Return True where a 304 matches an entity tag of the client's request (RFC 9111 section 4.3.2)."""
+    """Return True where a 304's validator matches an entity tag of the client's request (RFC 9111 section 4.3.2)."""
     client_tags = entity_tags(exchange.forward.original.fields.get(b"if-none-match") or b"") or []
     tag = exchange.head.fields.get(b"etag") or b""
     return any(is_same_tag(tag, candidate, strongly=False) for candidate in client_tags)
@@ -428,7 +428,7 @@ def _completed(exchange: _Exchange, part: StoredResponse) -> ResponseActions:
         )
     merged = replace(exchange.freshen(part), span=None, size_octets=None, name="")
     response, policy = merged.response, exchange.policy
-    # RFC 9213 section 2.2: the directives of the arriving head and those of the merged head must both permit storing.
+    # RFC 9213 section 2.2: the directives of the arriving response and of the merged one must both permit storing.
     heads = (exchange.head, response)
     is_stored = all(
         may_remain_stored(candidate, policy) and request_allows(original, candidate, policy) for candidate in heads
@@ -474,7 +474,7 @@ def _joined(
 
 
 def _after_head(exchange: _Exchange) -> ResponseActions:
-    """Return the actions for a response to HEAD: update GET responses it confirms, remove others (RFC 9111 4.3.5)."""
+    """Return the actions for a response to HEAD: update the stored GET responses that it matches, remove others."""
     get_responses = [candidate for candidate, _ in exchange.candidates if candidate.method != b"HEAD"]
     confirmed = [candidate for candidate in get_responses if is_confirmed(exchange.head, candidate)]
     contradicted = tuple(candidate for candidate in get_responses if candidate not in confirmed)

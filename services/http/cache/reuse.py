@@ -76,7 +76,7 @@ def cache_status_forward(
 
 
 def mark_collapsed(response: Response, policy: Policy, forward: Forward, is_reused: bool = True) -> Response:
-    """Return a head with `collapsed` in its last Cache-Status line (RFC 9211 section 2.6).
+    """Return a response head with `collapsed` in its last Cache-Status line (RFC 9211 section 2.6).
 
     `forward` is the decision for the collapsed request. `is_reused` is False where the shared response did not satisfy
     it and the request was forwarded separately.
@@ -109,12 +109,12 @@ def _detail_parameter(detail: bytes | None) -> bytes:
 
 
 def is_same_representation(metadata: DerivedMetadata, head: Response) -> bool:
-    """Return True where an arriving head has the same strong entity tag as the stored response."""
+    """Return True where an arriving response has the same strong entity tag as the stored response."""
     return metadata.has_strong_tag and head.fields.get(b"etag") == metadata.entity_tag
 
 
 def union(old: ContentSpan, new: ContentSpan) -> ContentSpan | None:
-    """Return the union of two parts; None where they have a gap or disagree on the complete length."""
+    """Return the union of two parts of a representation; None for a gap, or for different complete lengths."""
     lengths = {span.complete_length for span in (old, new)} - {None}
     if len(lengths) > 1 or old.last + 1 < new.first or new.last + 1 < old.first:
         return None
@@ -126,7 +126,7 @@ def union(old: ContentSpan, new: ContentSpan) -> ContentSpan | None:
 
 
 def is_complete(span: ContentSpan) -> bool:
-    """Return True where a part is the complete representation."""
+    """Return True where a part of a representation is all of it."""
     return span.first == 0 and span.complete_length == span.last + 1
 
 

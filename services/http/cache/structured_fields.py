@@ -31,7 +31,7 @@ _ESCAPED = re.compile(rb'\\(["\\])')
 
 
 class Kind(Enum):
-    """Marker of a structured field value whose type no cache directive has."""
+    """Marker for a structured field value of a type that no cache directive uses."""
 
     OTHER = "other"
 

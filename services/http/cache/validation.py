@@ -30,7 +30,7 @@ _NOT_UPDATED = frozenset((b"content-length", b"content-range"))
 
 
 def relayed(response: Response, response_time: float) -> Response:
-    """Return a received head without hop-by-hop fields, and with a Date.
+    """Return the head of a received response without hop-by-hop fields, and with a Date field.
 
     RFC 9110 section 6.6.1: a recipient with a clock inserts the time of receipt where Date is absent or invalid.
     """
@@ -38,7 +38,7 @@ def relayed(response: Response, response_time: float) -> Response:
     has_date = http_date(fields.get(b"date"), response_time) is not None
     if has_date and not fields.has_any(HOP_BY_HOP):
         return response
-    # RFC 9110 section 7.6.1: Connection must not list end-to-end fields: Cache-Control and such fields are kept.
+    # RFC 9110 section 7.6.1: Connection must not list end-to-end fields; Cache-Control and others are kept if it does.
     removed = HOP_BY_HOP | set(lower_tokens(fields.get(b"connection"))) - DEPENDED_ON
     # RFC 9112 section 6.3: Transfer-Encoding overrides Content-Length, which is not forwarded then.
     if b"transfer-encoding" in fields:
@@ -55,13 +55,13 @@ def excluded_fields(directives: ResponseDirectives) -> frozenset[bytes]:
 
 
 def stored_fields(response: Response, directives: ResponseDirectives) -> Fields:
-    """Return the fields of a relayed head that are stored."""
+    """Return the fields of a response that are stored; the argument is the head that relayed() returns."""
     names = excluded_fields(directives)
     return response.fields.without(names) if response.fields.has_any(names) else response.fields
 
 
 def updated_fields(stored: Fields, new: Response) -> Fields:
-    """Return stored fields updated from a relayed head, 304 or other (RFC 9111 section 3.2).
+    """Return stored fields updated from a later response's head, which relayed() returned (RFC 9111 section 3.2).
 
     The caller applies stored_fields() to the result: it may still have fields that section 3.1 excludes.
     """
@@ -72,7 +72,7 @@ def updated_fields(stored: Fields, new: Response) -> Fields:
 
 
 def select_lines(fields: Fields, names: frozenset[bytes]) -> tuple[FieldLine, ...]:
-    """Return the field lines whose names are in `names` (lower case), in order."""
+    """Return the field lines whose lower-case names are in `names`, in their order."""
     return tuple(line for line in fields.lines if line[0].lower() in names)
 
 
@@ -105,7 +105,7 @@ def identify_updated(
 
 
 def _is_same_entry(candidate: StoredResponse, other: StoredResponse) -> bool:
-    """Compare by the store's name of the entry, since the fields may have been freshened meanwhile."""
+    """Return whether both are the same entry of the store, whose fields may have been freshened meanwhile."""
     return candidate.name == other.name if candidate.name else candidate == other
 
 
@@ -117,12 +117,12 @@ def freshen(
     response_time: float,
     policy: Policy,
 ) -> StoredResponse:
-    """Return a stored response updated from a relayed head, with the age of that head (RFC 9111 section 3.2).
+    """Return a stored response with fields and age updated from a later response's head (RFC 9111 section 3.2).
 
     `request_fields` are those of the request that the head responds to: they selected the response.
     """
     status, reason = stored.response.status, stored.response.reason
-    # RFC 9111 section 3.2: fields that the head itself excludes from storing update nothing.
+    # RFC 9111 section 3.2: fields of the later head that are themselves excluded from storing update nothing.
     arriving = Response(head.status, stored_fields(head, effective_control(head, policy).directives))
     merged = Response(status, updated_fields(stored.response.fields, arriving), reason=reason)
     kept = stored_fields(merged, effective_control(merged, policy).directives)

@@ -41,8 +41,8 @@ _TYPES = MimeTypes(filenames=())
 _COMPRESSED = {"gzip": "application/gzip", "bzip2": "application/x-bzip2", "xz": "application/x-xz"}
 UNKNOWN_TYPE = "application/octet-stream"
 
-# A file is cached, and its times are a strong validator, only if it was not changed within this time.
-# A second change within one clock tick of the file system (4 to 10 ms) may leave the times of stat() equal.
+# A file is cached, and its times are a strong validator, only if it was not changed in the last SETTLED_S seconds.
+# A second change within a clock tick of the file system (4 to 10 ms) may leave the times of stat() as they are.
 SETTLED_S = 0.1
 # Size of the hash in an entity tag: with 96 bits, collisions among an origin's files are negligible.
 TAG_OCTETS = 12
@@ -51,7 +51,7 @@ Identity = tuple[int, int, int, int, int]
 
 
 def identity_of(status: os.stat_result) -> Identity:
-    """Return the stat() attributes of a file, at least one of which differs between any two states of the file."""
+    """Return the stat() attributes by which two states of a file differ: at least one of them changes."""
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
@@ -112,11 +112,11 @@ def _entity_tag(status: os.stat_result, content: bytes | None, now: float) -> by
 
 
 def _is_settled(status: os.stat_result, now: float) -> bool:
-    """Return whether a further change of a file would change the times that stat() shows."""
+    """Return whether another change of a file would surely change the times that stat() shows."""
     return now - status.st_ctime > SETTLED_S
 
 
-# A body segment: literal octets, or (offset, length) of the stored content.
+# A segment of a body: literal octets, or (offset, length) of the stored content.
 Segment = bytes | tuple[int, int]
 
 
@@ -196,7 +196,7 @@ _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
 
 
 class Directory:
-    """Result for the path of a directory without a final slash, to be redirected (RFC 9110 section 15.4.2)."""
+    """Result of find() for a directory's path without a final slash, to be redirected (RFC 9110 section 15.4.2)."""
 
 
 DIRECTORY = Directory()

@@ -1,4 +1,4 @@
-"""HTTP/1 message codec: heads, message framing, and content (RFC 9112 sections 2 to 7 and 9.3).
+"""HTTP/1 message codec: message heads, framing, and content (RFC 9112 sections 2 to 7 and 9.3).
 
     >>> parse_request_head(b"GET / HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n").method
     b'GET'
@@ -138,7 +138,7 @@ def _why_bad_field_lines(block: bytes) -> str:
 
 
 def check_partial_head(partial: bytes) -> None:
-    """Check an incomplete head; raises HTTPError 400 if it cannot become valid."""
+    """Check an incomplete request head; raises HTTPError 400 if it cannot become valid."""
     if _BARE_LINE_END.search(partial):
         raise HTTPError(400, "a CR or an LF stands alone")
 
@@ -424,7 +424,7 @@ def _take_line(buffer: OctetBuffer, limit_octets: int, status: int, detail: str)
 
 
 def body_decoder(length: int, limit_octets: int) -> BodyDecoder:
-    """Return the decoder for a framing length; raises HTTPError 413 for a Content-Length above `limit_octets`."""
+    """Return the content decoder for `length`: octets, CHUNKED or UNTIL_CLOSE; raises HTTPError 413 above the limit."""
     if length == CHUNKED:
         return ChunkedDecoder(limit_octets)
     if length == UNTIL_CLOSE:

@@ -79,7 +79,7 @@ from services.http.messages import END, HTTP_1_1, NO_FIELDS, Closed, Data, Event
 
 
 class HalfState(IntEnum):
-    """State of one half of a connection: receiving or sending."""
+    """State of one half of an HTTP/1 connection: the receiving or the sending half."""
 
     IDLE = auto()
     BODY = auto()
@@ -89,7 +89,7 @@ class HalfState(IntEnum):
 
 
 class Signal(IntEnum):
-    """Inputs of the transition table; an IntEnum, since a plain Enum hashes more slowly."""
+    """Inputs of the HTTP/1 transition table; an IntEnum, since a plain Enum hashes more slowly."""
 
     HEAD = auto()
     WHOLE = auto()
@@ -193,7 +193,7 @@ class ClientConnection(Connection):
         return len(self._methods)
 
     def send_request(self, request: Request, body: bytes = b"") -> bytes:
-        """Encode a complete request; Content-Length is added if there is content that no field frames."""
+        """Encode a complete request; Content-Length is added for content whose length no field states."""
         if not self.persistent or self.unanswered >= limits.PIPELINED_REQUESTS:
             raise LocalProtocolError("no further request may be sent on this connection now")
         if body and not request.fields.has_any((b"content-length", b"transfer-encoding")):
@@ -230,7 +230,7 @@ class ClientConnection(Connection):
         return octets
 
     def take_head_size(self) -> int:
-        """Remove and return the size of the oldest received head in octets, in the order of the responses."""
+        """Remove and return the size in octets of the oldest response head whose size was not yet returned."""
         return self._head_sizes.popleft()
 
     def take_rest(self) -> bytes:
@@ -389,7 +389,7 @@ class ServerConnection(Connection):
         return self._parse(self._step)
 
     def _is_whole_head(self, data: bytes) -> bool:
-        """Return whether `data` is exactly one head, the common case, which needs no buffer."""
+        """Return whether `data` is exactly one request head, the common case, which needs no buffer."""
         return (
             len(data) <= CACHED_HEAD_OCTETS
             and 0 < data.find(HEAD_END) == len(data) - len(HEAD_END)
@@ -513,7 +513,7 @@ class ServerConnection(Connection):
         return super()._fail(status, detail)
 
     def _has_ended(self) -> bool:
-        """Return whether no request can follow: the client has half-closed, and the buffer is empty."""
+        """Return whether no request can follow, because the client has half-closed and the input buffer is empty."""
         return self._ended and not self._buffer
 
     def _step(self) -> list[Event]:

@@ -170,7 +170,7 @@ class Http2ClientConnection:
                 raise HTTPError(502, "the server does not speak HTTP/2")
 
     def receive_eof(self) -> list[Event]:
-        """Handle the end of the connection: return StreamLost for each open stream, as one that may be retried."""
+        """Handle the end of the connection: return StreamLost with `may_retry` for each open stream."""
         self.is_open = False
         return self._lose(list(self._open_streams), may_retry=True, detail="the server closed the connection")
 

@@ -32,7 +32,7 @@ from services.http.http2.streams import Stream
 
 
 class ReceiveWindows:
-    """Receive window of a connection, and the enlargement of the windows of its streams."""
+    """Receive windows of an HTTP/2 server: of the connection, and of the streams enlarged for an upload."""
 
     def __init__(self, send: Callable[[bytes], None], streams: Mapping[int, Stream], body_s: float) -> None:
         """Create the windows; `send` takes WINDOW_UPDATE frames, `streams` are open, `body_s` limits their content."""

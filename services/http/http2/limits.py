@@ -39,7 +39,7 @@ HEADER_TABLE_OCTETS = 4096
 # Maximum number of header blocks in the cache of hpack.py.
 CACHED_BLOCKS = 256
 
-# Maximum burst and rate of streams reset before their response: nghttp2's (CVE-2023-44487, CVE-2025-8671).
+# Maximum burst and rate of stream resets before the response: nghttp2's limits (CVE-2023-44487, CVE-2025-8671).
 RESETS_BURST = 1000
 RESETS_PER_S = 33.0
 # Maximum burst and rate of PING, SETTINGS and other frames without progress: nghttp2's (CVE-2019-9511 to 9518).

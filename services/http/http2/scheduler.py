@@ -45,7 +45,7 @@ class Scheduler:
         self._rate_limits = rate_limits
         self.outgoing_octets = 0
         self._on_end = on_end
-        # Called when a stream that had no content to send has some again.
+        # The scheduler calls on_more when a stream without available content has content again.
         self.on_more: Callable[[], None] = do_nothing
         self._window = limits.INITIAL_WINDOW
         self._header_encoder = HeaderEncoder()
@@ -152,7 +152,7 @@ class Scheduler:
     # Send windows.
 
     def withhold(self, octets: int) -> None:
-        """Reduce the connection's send window by `octets`, below the client's value; a negative number restores it."""
+        """Reduce the connection's send window by `octets` below the client's value; a negative number undoes that."""
         self._window -= octets
 
     def widen(self, increment: int) -> None:
@@ -183,7 +183,7 @@ class Scheduler:
     # Round-robin scheduling.
 
     def produce(self, limit_octets: int) -> list[tuple[Stream, str]]:
-        """Send DATA round-robin until `limit_octets` are buffered; return (stream, error) where content failed."""
+        """Send DATA round-robin until `limit_octets` are buffered; return (stream, error) for each failed content."""
         broken: list[tuple[Stream, str]] = []
         while self._queue and self._window > 0 and self.outgoing_octets < limit_octets:
             stream = self._queue.popleft()

@@ -102,7 +102,7 @@ class Stream:
     parent: "Stream | None" = None
     held: tuple[Response, bytes] | None = None
     pushes: "list[Stream]" = field(default_factory=list)
-    # Time when the request started, for the log; `deadline` is that of its content.
+    # `begun` is when the request started, for the log; `deadline` is the time limit for the rest of its content.
     begun: float = 0.0
     deadline: float = 0.0
     sent_octets: int = 0

@@ -19,7 +19,7 @@ from services.http.server.body_stream import BodyStream
 from services.http.storage.store import StoreReader, StoreWriter, WriterState
 
 PIECE_OCTETS = 262_144
-# The content is fetched to its end if at most this much is missing, although all clients have disconnected.
+# All clients have disconnected: the content is fetched to its end if at most PIECE_OCTETS are missing.
 # squid's quick_abort_min is 16 KB; this larger value suits faster links.
 QUICK_ABORT_OCTETS = 1024 * 1024
 
@@ -41,7 +41,7 @@ class CacheFill:
         is_wanted: Callable[[], bool] = _never,
         continues_unread: bool = False,
     ) -> None:
-        """Create a fill; `writer` None stores nothing; `continues_unread` continues storing after the last client."""
+        """Create a fill; without `writer` nothing is stored; `continues_unread`: storing goes on without clients."""
         self.writer = writer
         self.source = source
         self.error: str | None = None

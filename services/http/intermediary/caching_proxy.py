@@ -41,7 +41,7 @@ from services.http.storage.store import Store
 
 @dataclass(slots=True)
 class Outcome:
-    """Result of a forwarded request, after its effects on the store have been applied.
+    """Outcome of a forwarded request, after changes to the store that the response requires.
 
     forward   the Forward that was sent last
     received  the cache's decision about the response
@@ -125,7 +125,7 @@ READY_RESPONSES = 1024
 READY_OCTETS = 16_384
 # Maximum number of attempts for one request, each in the form that the last response demands (ResponseActions.retry).
 ATTEMPTS = 3
-# Time without collapsing for a URI whose response could not be shared, in seconds: Varnish's hit-for-miss.
+# Seconds for which requests for a URI are not collapsed after an unshareable response: Varnish's hit-for-miss.
 UNSHARED_S = 120.0
 UNSHARED_URIS = 4096
 
@@ -408,7 +408,7 @@ class CachingProxy(Proxy):
             self._store.remove(stored)
 
     def _store_content(self, outcome: Outcome, arrival: BodyStream, collapsed: CollapsedRequest | None) -> bool:
-        """Start storing the content while it is relayed; return False where a stored piece that it needs is gone."""
+        """Start storing the content while it is relayed; return False if stored content to combine was removed."""
         received = outcome.received
         is_revoked = collapsed is not None and collapsed.is_revoked
         if received.store is None or (is_revoked and not received.relays_pieces):

@@ -43,12 +43,12 @@ def is_connect_permitted(origin: Origin, allowed: Sequence[ConnectTarget]) -> bo
 
 # Limits of connections to origins.
 
-# Maximum content of a request and of a response: no limit on memory, since content is streamed.
+# Maximum content of a request and of a response: in effect no limit, since content is streamed and not held in memory.
 REQUEST_OCTETS = 2**62
 RESPONSE_OCTETS = 2**62
 # Maximum number of interim responses before a final one, 502 beyond it; RFC 8297 needs one or two.
 INTERIM_RESPONSES = 32
-# Subtracted from the idle timeout in an origin's Keep-Alive field: the request takes time to arrive.
+# Seconds subtracted from the idle timeout in an origin's Keep-Alive field, since a request takes time to arrive.
 KEEP_ALIVE_MARGIN_S = 1.0
 
 

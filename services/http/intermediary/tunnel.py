@@ -31,7 +31,7 @@ class TunnelEnd(asyncio.Protocol):
         self._early: list[bytes] = []
 
     def adopt(self, transport: asyncio.Transport) -> None:
-        """Use a transport that is already connected, instead of connection_made()."""
+        """Take over a transport that is already connected, for which connection_made() will not be called."""
         self._transport = transport
 
     def join(self, other: "TunnelEnd") -> None:
@@ -43,7 +43,7 @@ class TunnelEnd(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.adopt(cast(asyncio.Transport, transport))
-        # Pause until the client's end has joined, so that no octets pile up.
+        # Reading is paused until the client's end has joined, so that no octets pile up.
         self.pause(True)
 
     def data_received(self, data: bytes) -> None:

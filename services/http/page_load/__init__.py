@@ -1,1 +1,1 @@
-"""Page-load client: HTML links, connections, strategies and timings."""
+"""Page-load client: parser of HTML links, HTTP connections, page-load strategies, and timings."""

@@ -37,7 +37,7 @@ class LoadError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class LoadLimits:
-    """Limits of a page load: seconds for each network operation and for the page, octets an object, objects a page."""
+    """Limits of a page load: seconds per network operation and per page, octets per object, objects per page."""
 
     wait_s: float = 30.0
     page_s: float = 300.0
@@ -50,7 +50,7 @@ class LoadLimits:
 
 @dataclass(slots=True)
 class Fetched:
-    """Report on a complete response, and its fields; the content was passed to a sink."""
+    """Completely received response: link, report and header fields, without the content, which went to the sink."""
 
     link: Link
     report: ObjectReport
@@ -76,7 +76,7 @@ class IncomingResponse:
 
 
 def page_request(link: Link, version: Version, extra: Sequence[FieldLine] = ()) -> Request:
-    """Return the request for an object; strategies differ in `extra` only."""
+    """Return the GET request for an object; strategies differ in the additional fields `extra` only."""
     lines = ((b"Host", link.origin.authority), (b"User-Agent", USER_AGENT), (b"Accept", b"*/*"), *extra)
     return Request(b"GET", link.request_target, Fields(lines), version)
 

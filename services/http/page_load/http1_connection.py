@@ -1,4 +1,4 @@
-"""HTTP/1 client connection on asyncio, with the time of each step.
+"""HTTP/1 client connection on asyncio, with times of connection set-up, requests and responses.
 
 async with connect(connector, link.origin) as connection:
     [fetched] = await connection.exchange([link], HTTP_1_1)
@@ -120,6 +120,6 @@ class Http1Connection:
             request_header_size_bytes=request_size_bytes,
             response_header_size_bytes=self._core.take_head_size(),
         )
-        # Octets that were read beyond this response start the next one, so they set the time of its first octet.
+        # Octets read beyond this response begin the next response, so they set the time of the next one's first octet.
         self._first_byte_s = self._read_s if self._core.unparsed_octets else None
         return Fetched(link, report, incoming.fields)

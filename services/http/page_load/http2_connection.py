@@ -1,4 +1,4 @@
-"""HTTP/2 client connection on asyncio: concurrent requests and pushed responses, with the time of each step.
+"""HTTP/2 client connection on asyncio: concurrent requests and pushed responses, with their times.
 
     async with connect(connector, link.origin, push=False) as connection:
         fetched = await connection.fetch(links)

@@ -109,7 +109,7 @@ async def upgraded(load: LoadState) -> None:
 
 
 async def _continue_in_http1(load: LoadState, stack: AsyncExitStack, first: Http1Connection) -> None:
-    """Load the objects as strategy 1.1-persistent does, on the open connection."""
+    """Load the objects as strategy 1.1-persistent does, on the connection that is already open."""
     connections = Http1Connections(load.connector, stack)
     connections.add(load.link.origin, first)
     for link in load.links():

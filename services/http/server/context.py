@@ -37,7 +37,7 @@ class LazyResponse(Generic[Result]):
 
 
 Handler = Callable[[Request, bytes], Response | Awaitable[Response]]
-# Handler that is called at the head of a request; its coroutine is cancelled when the client disconnects.
+# Handler that is called when the head of a request has arrived; a disconnect of the client cancels its coroutine.
 Relay = Callable[[Request, Inbound], Response | Awaitable[Response]]
 Refuse = Callable[[Request], Response | None]
 
@@ -57,7 +57,7 @@ class Limits:
     # Maximum number of concurrent connections: nginx's worker_connections default.
     connections: int = 1024
     body_octets: int = limits.REQUEST_BODY_OCTETS
-    # Time for a head, and for content with a minimum rate that extends it: Apache's mod_reqtimeout defaults.
+    # Time limits for a request's head, and for content, extended at a minimum rate: Apache's mod_reqtimeout defaults.
     head_s: float = 20.0
     body_s: float = 20.0
     body_rate_octets_s: float = 500.0
@@ -68,7 +68,7 @@ class Limits:
     # Time to read on after the last response: 2 s from each read as in Apache, 30 s in all as in nginx.
     linger_s: float = 2.0
     linger_most_s: float = 30.0
-    # Time for the acknowledgement of SETTINGS: as in nghttpx.
+    # Time limit for the acknowledgement of SETTINGS: as in nghttpx.
     settings_s: float = 10.0
     # Time after SIGTERM for responses in progress: Docker kills a container after 10 s.
     drain_s: float = 5.0
@@ -128,7 +128,7 @@ class ServerContext:
         return answer if isinstance(answer, Response) else LazyResponse(self._guarded, answer)
 
     def refuse(self, request: Request) -> Response | None:
-        """Return the error response that a request gets for its head, whatever its content; None without an error."""
+        """Return the error response that a request's head causes, whatever its content; None for a valid head."""
         try:
             return None if self._refusal is None else self._refusal(request)
         except Exception as error:

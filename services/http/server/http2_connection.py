@@ -43,7 +43,7 @@ class Http2Connection(asyncio.Protocol):
         self._peer = peer
         bounds = context.limits
         self._scheme = b"https" if transport.get_extra_info("ssl_object") is not None else b"http"
-        # HTTP/2 buffers content where HTTP/1 would stream it to a relay, so the content limit is that of a buffer.
+        # HTTP/2 buffers content that HTTP/1 would stream to a relay, so the content limit is the size of that buffer.
         body_octets = min(bounds.body_octets, REQUEST_BODY_OCTETS) if context.relays else bounds.body_octets
         self._core = Http2ServerConnection(self._scheme, body_octets, bounds.time_limits(), context.now())
         self._core.on_more(self._schedule)

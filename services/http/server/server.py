@@ -53,7 +53,7 @@ class VersionDetector:
         self.octets = b""
 
     def feed(self, data: bytes) -> DetectedVersion:
-        """Add received octets and return the version, or UNDECIDED."""
+        """Add received octets and return the HTTP version, UNDECIDED while the octets are too few."""
         self.octets += data
         if self.octets.startswith(PREFACE):
             return DetectedVersion.HTTP_2
@@ -311,7 +311,7 @@ class Http1Connection(asyncio.Protocol):
         self._request = request
         self.slot.stage = Stage.ACTIVE
         if self._core.wants_continue:
-            # RFC 9110 section 10.1.1: if the head decides the final response, send it instead of 100.
+            # RFC 9110 section 10.1.1: if the request's head decides the final response, send that instead of 100.
             refusal = self._context.refuse(request)
             if refusal is not None:
                 # Close: the client may send the content or not, so the start of a next request would be ambiguous.

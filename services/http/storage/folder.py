@@ -136,7 +136,7 @@ class Folder:
         self.write_head(name, head)
 
     def write_head(self, name: str, octets: bytes) -> None:
-        """Write or replace a head atomically; after an OSError the previous head is unchanged."""
+        """Write or replace a response's metadata file atomically; after an OSError the previous file is unchanged."""
         try:
             descriptor = os.open(self._at(name, "new"), _CREATE, 0o600)
             try:
@@ -149,11 +149,11 @@ class Folder:
             raise
 
     def remove_head(self, name: str) -> None:
-        """Remove an entry's head, so that the entry is not loaded at the next start."""
+        """Remove the file with a response's metadata, so that the entry is not loaded at the next start."""
         self._unlink(name, "head")
 
     def remove(self, name: str) -> None:
-        """Remove an entry's files: the head first, so that the entry ends at once."""
+        """Remove an entry's two files, the metadata first: without metadata the entry no longer exists."""
         self._unlink(name, "head")
         self._unlink(name, "content")
 

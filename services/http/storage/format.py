@@ -28,19 +28,19 @@ NAME = re.compile(r"[0-9a-f]{16}")
 
 
 class FormatError(ValueError):
-    """The head of a stored response is truncated, damaged, or of another format version."""
+    """The metadata file of a stored response is truncated, damaged, or of another format version."""
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A stored response and the CRC-32 of its content."""
+    """Metadata of a stored response, and the CRC-32 of its content."""
 
     stored: StoredResponse
     checksum: int
 
 
 def encode_head(head: Head) -> bytes:
-    """Encode a head, whose `stored.size_octets` and `stored.name` are set."""
+    """Encode the metadata of a stored response; `stored.size_octets` and `stored.name` must be set."""
     stored, response = head.stored, head.stored.response
     span = stored.span
     record = {
@@ -63,7 +63,7 @@ def encode_head(head: Head) -> bytes:
 
 
 def decode_head(octets: bytes) -> Head:
-    """Decode the octets of encode_head(); raises FormatError for all others."""
+    """Decode the octets of encode_head(); raises FormatError for any other octets."""
     guard, line_end, rest = octets.partition(b"\n")
     # Compare the line with the expected one instead of parsing it, so that numbers have a single valid notation.
     if len(octets) > HEAD_OCTETS or guard + line_end != _guard(rest):

@@ -51,7 +51,7 @@ class Entry:
 
     @property
     def memory_octets(self) -> int:
-        """Memory of the entry now, in octets: the head, and content that is held in memory."""
+        """Memory that the entry uses now, in octets: metadata, and content that is held in memory."""
         return self.head_octets + (len(self.content) if self.content is not None else 0)
 
 
@@ -128,7 +128,7 @@ class Index:
         return any(other.name > stored.name and self._replaces(other, stored) for other in self.find(stored.uri))
 
     def replace(self, entry: Entry, stored: StoredResponse, file_octets: int) -> None:
-        """Replace an entry's head by one with the same name and URI, and make it the newest of that URI."""
+        """Replace an entry's metadata by `stored`, of the same name and URI, and make it the URI's newest response."""
         self._count(entry, -1)
         others = (other for other in self.find(stored.uri) if other.name != stored.name)
         self._by_uri[stored.uri] = (stored, *others)

@@ -369,7 +369,7 @@ class Store:
         entries_max: int = limits.ENTRIES_MAX,
         log: EventLog | None = None,
     ) -> None:
-        """Create a store with limits in octets, including heads and arriving content.
+        """Create a store with limits in octets, which include metadata and arriving content.
 
         `same_key(old, new)` returns True where a new response of the same URI and method replaces an old one (RFC 9111
         section 4.1). `object_octets` limits the content of one response; `memory_octets` and `disk_octets` limit all.
@@ -437,7 +437,7 @@ class Store:
         self._index.touch(stored.name)
 
     def replace(self, old: StoredResponse, new: StoredResponse) -> StoredResponse | None:
-        """Replace the head of a stored response by that of `new`, with the same content (RFC 9111 section 3.2).
+        """Replace the metadata of the stored response `old` by those of `new`; keep the content (RFC 9111 section 3.2).
 
         Return the updated stored response; None where `old` was removed.
         """
@@ -553,7 +553,7 @@ class Store:
         return Entry(stored, writer.checksum, blocks(len(octets)) + blocks(writer.size_octets), held)
 
     def _rewrite_head(self, entry: Entry, stored: StoredResponse) -> int:
-        """Write another head for an entry; return the disk space of its files in octets."""
+        """Write changed metadata of an entry to its file; return the disk space of the entry's files in octets."""
         if self.folder is None:
             return 0
         content_octets = blocks(stored.size_octets or 0)
@@ -563,7 +563,7 @@ class Store:
                 raise OSError("the head exceeds the size limit")
             self.folder.write_head(stored.name, octets)
         except OSError as error:
-            # Remove the outdated head, which must not be loaded at the next start.
+            # Remove the outdated metadata, which must not be loaded at the next start.
             self._space.disk_failed(error)
             self.folder.remove_head(stored.name)
             return content_octets
