@@ -31,7 +31,7 @@ _KEYS = {"password", "home", "quota", "writable", "account", "account_for"}
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A user account; `password` is as in the file, None if the name suffices; `quota_bytes` None for no limit."""
+    """A user account; `password`: hashed or plain, None if none is required; `quota_bytes` None: no limit."""
 
     name: str
     home: Path
@@ -69,7 +69,7 @@ def hash_password(password: str) -> str:
 
 
 def check_password(account: Account | None, password: str) -> bool:
-    """Return whether a password is valid; for an unknown user (None) the check takes as long, by a dummy hash."""
+    """Return whether a password is valid; for an unknown user (None) a dummy hash is checked, which takes as long."""
     if account is None:
         ScryptHash.create(_octets(password), bytes(SALT_OCTETS))
         return False

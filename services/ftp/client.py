@@ -28,7 +28,7 @@ DEFAULT_PORT = 21
 EXIT_FAILED = 1
 _LISTINGS = {"ls": "LIST", "nlst": "NLST", "mlsd": "MLSD"}
 _NAMES = {"cd": "CWD", "mkdir": "MKD", "delete": "DELE"}
-# Command -> (arguments, those in brackets being optional; purpose), for --help.
+# Command -> (arguments with optional ones in brackets, purpose), for --help.
 _USAGE = {
     "get": ("REMOTE [LOCAL]", "retrieve a file; a LOCAL of - is standard output"),
     "put": ("LOCAL [REMOTE]", "store a file"),

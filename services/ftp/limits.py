@@ -11,10 +11,10 @@ WAITING_COMMANDS = 64
 # Maximum octets buffered while a command is executed: the size of one read.
 READ_OCTETS = 65_536
 
-# Consecutive 5yz replies after which a session is ended; ProFTPD's mod_ban acts on some tens.
+# Maximum consecutive 5yz replies, after which a session is ended; ProFTPD's mod_ban acts on some tens.
 REFUSALS_IN_A_ROW = 100
 
-# Wrong passwords after which a session is ended: RFC 2577 section 5 suggests a limit; vsftpd's max_login_fails is 3.
+# Maximum wrong passwords per session: RFC 2577 section 5 suggests a limit; vsftpd's max_login_fails is 3.
 LOGIN_ATTEMPTS = 3
 
 # Lowest client port for a data connection in active mode: well-known ports are excluded (RFC 2577 section 3).
@@ -41,15 +41,15 @@ NAME_OCTETS = 255
 # Maximum depth of a path: while it is resolved, one file descriptor is open for each level.
 PATH_SEGMENTS = 100
 
-# Maximum octets that a transfer sends on the event loop in one turn beside other transfers: about 0.2 ms.
+# Maximum octets that a transfer sends per turn on the event loop while others are in progress: about 0.2 ms.
 TURN_OCTETS = 512 * 1024
-# Maximum octets in one turn of the only transfer: more would fill the socket's buffer.
+# Maximum octets that a transfer sends per turn while it is the only one: more would fill the socket's buffer.
 SOLE_TURN_OCTETS = 4 * 1024 * 1024
 
 # Maximum octets that a worker thread transfers before ABOR is handled and the thread serves another transfer.
 STEP_OCTETS = 16 * 1024 * 1024
 
-# Size in octets of one read from a data connection, which loopback and fast links fill.
+# Maximum octets of one read from a data connection: as much as loopback and fast links deliver at a time.
 RECEIVE_OCTETS = 256 * 1024
 
 # Maximum octets of a file that are converted to TYPE A at a time.
@@ -61,7 +61,7 @@ STEP_WAIT_MS = 2
 # Number of worker threads that read and write files for all sessions.
 WORKERS = 8
 
-# Number of refused connections from other hosts to one passive port after which the port is closed.
+# Maximum number of refused connections from other hosts to a passive port; above it the port is closed.
 REFUSED_PEERS = 64
 
 # Longest reply that the client accepts: RFC 959 has no limit; STAT and FEAT of known servers are far shorter.

@@ -14,7 +14,7 @@ _CONTROLS = dict.fromkeys(({*range(32)} - set(map(ord, "\t\r\n"))) | {*range(127
 
 
 def reply(code: int, *lines: str) -> bytes:
-    """Encode a reply of one or several lines; in the latter, only the first and the last line have the code."""
+    """Encode a reply of one or several lines; of several lines, only the first and the last have the code."""
     if not 100 <= code <= 599 or not lines:
         raise ValueError(f"no reply: {code} {lines!r}")
     if len(lines) == 1:
@@ -56,6 +56,6 @@ def columns(names: Sequence[str], width: int = 8) -> list[str]:
 
 
 def _indented(line: str) -> str:
-    """Indent a middle line, so that no client parses leading digits as the last line (RFC 959 section 4.2)."""
+    """Indent a middle line of a reply, so that no client takes digits in it for the last line (RFC 959 section 4.2)."""
     line = one_line(line)
     return line if line.startswith(" ") else " " + line

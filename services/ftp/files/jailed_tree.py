@@ -53,7 +53,7 @@ class FileError(Exception):
 
 
 def cause_of(error: OSError) -> Cause:
-    """Map an errno to a Cause."""
+    """Return the Cause for an OSError's errno."""
     return _CAUSES.get(error.errno or 0, Cause.LOCAL_ERROR)
 
 
@@ -124,7 +124,7 @@ def _size_below(directory: int, depth: int) -> int:
 
 
 class _Walk:
-    """Path resolution: open descriptors from the root to the current directory; `name` is the unresolved last name."""
+    """Resolution of one path: open descriptors from the root to the current directory; `name`: the last name."""
 
     def __init__(self, root: int) -> None:
         self._root = root

@@ -28,14 +28,14 @@ DEFAULT_FACTS = FACTS
 
 
 class Kind(Enum):
-    """Kind of a directory entry: file or directory."""
+    """Kind of an entry in a directory listing: file or directory."""
 
     FILE = "file"
     DIRECTORY = "dir"
 
 
 class Style(Enum):
-    """Format of a listing: that of LIST, NLST or MLSD."""
+    """Format of a directory listing: the format of LIST, NLST or MLSD."""
 
     LONG = auto()
     NAMES = auto()
@@ -63,7 +63,7 @@ def long_line(name: str, status: FileStatus, now: float) -> str:
 
 
 def facts_line(name: str, status: FileStatus, writable: bool, enabled: Collection[str], is_home: bool = False) -> str:
-    """Format a line of MLSD or MLST: facts, a space, the name; a home directory cannot be removed or renamed."""
+    """Format a line of MLSD or MLST: facts, a space, the name; `is_home` excludes removal and renaming in `perm`."""
     is_file = status.kind is Kind.FILE
     values = {
         "type": status.kind.value,
@@ -85,7 +85,7 @@ def time_value(modified_s: float) -> str:
 
 
 def parse_time_value(text: str) -> float | None:
-    """Parse a time-val (RFC 3659 section 2.3): seconds since 1970 UTC; None for any other text, or an earlier time."""
+    """Parse a time-val (RFC 3659 section 2.3) to seconds since 1970 UTC; None for other text or a time before 1970."""
     match = _TIME_VALUE.fullmatch(text)
     if match is None:
         return None

@@ -47,7 +47,7 @@ def matches(pattern: str, name: str) -> bool:
 
 
 def _match_one(pattern: str, at: int, character: str) -> int:
-    """Match one character; return the position in the pattern after the matching element, 0 for no match."""
+    """Match one character against a pattern; return the position after the matched element, 0 for no match."""
     if at >= len(pattern):
         return 0
     if pattern[at] == "?":
@@ -85,7 +85,7 @@ _WILDCARDS = frozenset("*?[")
 
 
 class PathError(ValueError):
-    """Error for an argument that is not a path name; the message is the text of the reply."""
+    """Error for a command argument that is no path name; the message is the text of the reply."""
 
 
 def normalise(directory: VirtualPath, argument: str) -> VirtualPath:
@@ -136,5 +136,5 @@ def strip_flags(argument: str) -> str:
 
 
 def has_wildcard(name: str) -> bool:
-    """Return whether a name is a pattern for matches()."""
+    """Return whether a name has wildcards, so that it is a pattern for matches()."""
     return bool(_WILDCARDS.intersection(name))

@@ -7,7 +7,7 @@ from services.ftp.server_pi.failures import Cause
 
 
 class Quota:
-    """Counter of octets used below one home directory; `limit_bytes` None is no limit; `lock` is for threads."""
+    """Counter of the octets used below one home directory; `limit_bytes` None: no limit; `lock`: for threads."""
 
     def __init__(self, limit_bytes: int | None, lock: AbstractContextManager[object] | None = None) -> None:
         self.limit_bytes = limit_bytes

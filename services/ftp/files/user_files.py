@@ -140,7 +140,7 @@ class UserFiles:
             return sum(piece.count(b"\n") for piece in iter(lambda: file.read(ASCII_OCTETS), b""))
 
     def _names_file(self, path: VirtualPath) -> bool:
-        """Return whether the argument of STOU is a file name; False for a directory, in which a name is chosen."""
+        """Return whether the argument of STOU is a file name; False for a directory, in which a name is generated."""
         try:
             return not stat.S_ISDIR(self.tree.status(path).st_mode)
         except FileError:
@@ -180,7 +180,7 @@ class UserFiles:
         try:
             size = size_or_none(parent, name)
         except OSError as error:
-            # A name that is too long cannot exist, which is no error here.
+            # NAME_REFUSED (the name is too long) means that no such file exists, which is no error here.
             if cause_of(error) is Cause.NAME_REFUSED:
                 return None
             raise
@@ -193,7 +193,7 @@ class UserFiles:
         with self._named(request.path) as (source, name), self._named(request.to) as (target, new_name):
             _check_new_name(new_name)
             replaced = None
-            # A file renamed to its own name replaces no other file, whose quota would be released.
+            # A file renamed to its own name replaces no other file, so no octets are released from the quota.
             if request.path != request.to and not _is_directory(target, new_name):
                 replaced = size_or_none(target, new_name)
             os.rename(name, new_name, src_dir_fd=source, dst_dir_fd=target)

@@ -94,7 +94,7 @@ class DataConnection:
     # Passive mode.
 
     def listen(self) -> tuple[str, int] | None:
-        """Listen for the client; return (address, port) for the reply, None if no port is free."""
+        """Listen for the client's data connection; return (address, port) for the reply, None if no port is free."""
         self.close()
         listener = self._bound_listener()
         if listener is None:
@@ -177,7 +177,7 @@ class DataConnection:
         try:
             failed = await self._run(transfer, target, aborted)
             if failed is None and not transfer.sends:
-                # Two iterations of the event loop let ABOR or the end of the control connection be handled first.
+                # Wait two iterations of the event loop, so that ABOR or the end of the connection is handled first.
                 await asyncio.sleep(0)
                 await asyncio.sleep(0)
                 if is_gone():
@@ -247,7 +247,7 @@ class DataConnection:
     async def _run_steps(
         self, transfer: Transfer, connection: socket.socket, aborted: asyncio.Future[Cause]
     ) -> Cause | None:
-        """Send cached octets on the event loop, others in worker threads; return the cause of a failure, or None."""
+        """Send cached octets on the event loop, others in worker threads; return the cause of a failure or None."""
         settings = self._settings
         while True:
             ended: Turn | Cause = Turn.DISK
@@ -298,7 +298,7 @@ class DataConnection:
             return
 
     async def _until_ready(self, connection: socket.socket, to_send: bool, stall_s: float) -> Cause | None:
-        """Wait until the socket is ready; return None then, else the cause: of an abort, or STALLED after `stall_s`."""
+        """Wait until the socket is ready; return None then, else the cause: an abort, or STALLED after `stall_s`."""
         loop, aborted = self._settings.loop, self._aborted
         if aborted is None or aborted.done():
             return None if aborted is None else aborted.result()

@@ -25,7 +25,7 @@ _SENDFILE_OCTETS = 8 * 1024 * 1024
 
 
 class Turn(Enum):
-    """Result of a turn: all is sent, the peer must read first, or a worker thread must read from the disk."""
+    """Result of sending for one turn: all is sent, the peer must read first, or a worker thread must read from disk."""
 
     DONE = auto()
     MORE = auto()
@@ -33,7 +33,7 @@ class Turn(Enum):
 
 
 class Transfer(Protocol):
-    """The sender or receiver of one transfer; `octets` is the number of octets on the data connection so far."""
+    """Sender or receiver of one transfer; `octets`: octets sent or received on the data connection so far."""
 
     sends: bool
     octets: int
@@ -206,7 +206,7 @@ class Discarder:
 
 
 def ascii_pieces(descriptor: int, offset: int) -> Iterator[bytes]:
-    """Yield a file encoded in TYPE A, from octet `offset` of the encoding on; close the descriptor."""
+    """Yield a file encoded in TYPE A, from octet `offset` of the encoded file on; then close the descriptor."""
     with open(descriptor, "rb", buffering=0) as file:
         while piece := file.read(ASCII_OCTETS):
             encoded = encode_ascii(piece)

@@ -31,7 +31,7 @@ _UNIQUE_NAMES = 10_000
 
 
 class Sync(Enum):
-    """Policy for fsync(2) before reply 226: if the upload replaces a file, always, or never."""
+    """Policy for fsync(2) before reply 226: only if the upload replaces a file, always, or never."""
 
     REPLACE = "replace"
     ALWAYS = "always"
@@ -61,7 +61,7 @@ class Upload:
         self._sync = sync
         self._file = -1
         self._in_place = False
-        # Octets of the new file (left, in total) that need no quota, since the rename will free those of the old file.
+        # Octets of the new file (left, in total) exempt from the quota, as the rename will free those of the old file.
         self._credit = self._replaced = 0
 
     def open(self, storing: StoreMode, offset: int) -> None:
@@ -107,7 +107,7 @@ class Upload:
             os.unlink(partial_name(self.name), dir_fd=self._directory)
             self._quota.release(size - (self._replaced - self._credit))
         except OSError:
-            # The incomplete upload has been removed by another session.
+            # The incomplete upload was removed by another session, so there is nothing to keep.
             return
         finally:
             self._close()

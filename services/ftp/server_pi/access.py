@@ -10,7 +10,7 @@ from services.ftp.server_pi.session import ServerSession, State
 
 
 def user(session: ServerSession, argument: str) -> None:
-    """Handle USER: start a new login, also after another one; transfer parameters are unchanged."""
+    """Handle USER: start a login, also if a user is logged in; the transfer parameters stay unchanged."""
     parameters = (session.data_type, session.only_extended_passive)
     session.log_out()
     session.data_type, session.only_extended_passive = parameters

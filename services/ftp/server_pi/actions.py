@@ -106,7 +106,7 @@ class Describe:
 
 
 class Change(Enum):
-    """Kind of a change of the file system, for ChangeName."""
+    """Kind of a file system change that ChangeName requests."""
 
     MAKE_DIRECTORY = auto()
     REMOVE_DIRECTORY = auto()
@@ -191,7 +191,7 @@ Action = Send | LogEvent | Close | CloseData | AbortTransfer | LogOut | Request
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """Result: the request has been carried out."""
+    """Result of a request without data: the request has been carried out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,21 +220,21 @@ class Listening:
 
 @dataclass(frozen=True, slots=True)
 class StatResult:
-    """Result: the status of a file or directory."""
+    """Result of Stat: the status of a file or directory."""
 
     status: FileStatus
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """Result: a size in octets."""
+    """Result of TransferSize: a size in octets."""
 
     octets: int
 
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """Result: lines of a listing of a directory or a file."""
+    """Result of Describe: the lines of a listing of a directory or a file."""
 
     lines: tuple[str, ...]
     is_directory: bool = False

@@ -25,7 +25,7 @@ VERBS: dict[bytes, Verb] = {
     b"XCUP": Verb(LOGGED_IN, file_commands.change_to_parent),
     b"REIN": Verb(ALWAYS, access.reinitialise),
     b"QUIT": Verb(ALWAYS, access.quit_session),
-    # RFC 959 section 4.1.2 and RFC 2428: transfer parameters
+    # Transfer parameter commands (RFC 959 section 4.1.2, RFC 2428).
     b"PORT": Verb(LOGGED_IN, parameters.port, "h1,h2,h3,h4,p1,p2"),
     b"PASV": Verb(LOGGED_IN, parameters.passive),
     b"EPRT": Verb(LOGGED_IN, parameters.extended_port, "|protocol|address|port|"),

@@ -154,7 +154,7 @@ class ControlConnection(asyncio.Protocol):
             return
         self.deadline = self._context.now() + self._context.limits.idle_s
         is_known = self._account is not None and not self._account.anonymous
-        # An anonymous login costs an attacker nothing, so it does not protect an idle session from eviction.
+        # An idle anonymous session may be evicted like one without a login, since an anonymous login costs nothing.
         self._slot.complete(Stage.ACTIVE if is_known or session.is_busy else Stage.IDLE)
 
     def _resume(self) -> None:
@@ -223,7 +223,7 @@ class ControlConnection(asyncio.Protocol):
             self._abandon_transfer()
 
     def _answered(self, task: asyncio.Task[None]) -> None:
-        """Abort the session if the task of a command has raised an exception, and report the exception."""
+        """Handle the end of a command's task: if it raised an exception, report the exception and abort the session."""
         if not task.cancelled() and (error := task.exception()) is not None:
             self._transport.abort()
             self._context.loop.call_exception_handler({"message": "an FTP command failed", "exception": error})

@@ -61,7 +61,7 @@ def site(session: ServerSession, argument: str) -> None:
 
 
 def features(session: ServerSession, _: str) -> None:
-    """Handle FEAT (RFC 2389 section 3); a star marks the enabled facts (RFC 3659 section 7.8)."""
+    """Handle FEAT (RFC 2389 section 3): list extensions; a star marks the enabled facts (RFC 3659 section 7.8)."""
     facts = "".join(f"{fact}{'*' if fact in session.facts else ''};" for fact in FACTS)
     lines = ("EPRT", "EPSV", "MDTM", "MFMT", f"MLST {facts}", "REST STREAM", "SIZE", "TVFS", "UTF8")
     session.reply(211, "Features:", *(" " + line for line in lines), "End")

@@ -76,7 +76,7 @@ Handler = Callable[["ServerSession", str], None]
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """A row of the command table; `syntax` is the argument for HELP, `[...]` if optional, empty for none."""
+    """A row of the command table; `syntax`: the argument as HELP shows it, in `[...]` if optional, empty for none."""
 
     states: frozenset[State]
     handle: Handler
@@ -179,7 +179,7 @@ class ServerSession:
 
     @property
     def is_busy(self) -> bool:
-        """True while a request is in progress, so that the client waits for the server."""
+        """True while a request of the session is in progress, so that the client waits for the server."""
         return self._on_result is not None
 
     @property
@@ -200,11 +200,11 @@ class ServerSession:
         self._refusals = self._refusals + 1 if is_refusal(code) else 0
 
     def fail(self, failed: Failed, codes: Mapping[Cause, int]) -> None:
-        """Reply with the code of a cause in one of the tables of failures.py, 451 if it is missing there."""
+        """Reply with the code for a failure's cause from one of the tables in failures.py, else with 451."""
         self.reply(codes.get(failed.cause, 451), failure_text(failed))
 
     def act(self, action: Action) -> None:
-        """Emit an action without a result."""
+        """Emit an action that has no result, for the control connection to carry out."""
         self._actions.append(action)
 
     def log_event(self, event: str, **values: object) -> None:
@@ -221,7 +221,7 @@ class ServerSession:
                 self._actions.append(AbortTransfer())
 
     def attempt(self, request: Request, on_result: Continuation, codes: Mapping[Cause, int] = ACTION_CODES) -> None:
-        """Emit a request, and call `on_result` with its result, or reply with the code of its failure."""
+        """Emit a request; call `on_result` with its result, or reply with the reply code for its failure."""
 
         def resolved(result: Result) -> None:
             if isinstance(result, Failed):
@@ -232,7 +232,7 @@ class ServerSession:
         self.request(request, resolved)
 
     def close(self, code: int, text: str) -> None:
-        """Send a last reply and close."""
+        """Send a last reply, then close the control connection."""
         self.reply(code, text)
         self._actions += [CloseData(), Close()]
         self._is_closed = True

@@ -28,7 +28,7 @@ class TransferReport:
 
 @dataclass(frozen=True, slots=True)
 class SessionReport:
-    """One session; times in seconds of the control connection, the greeting and the login, and total time."""
+    """Report of one session: times since its start of connection, greeting and login in s, and its duration."""
 
     host: str
     port: int

@@ -30,7 +30,7 @@ _REPLIES_WAITING = 64
 
 @dataclass(frozen=True, slots=True)
 class ClientSettings:
-    """Settings of a client: `extended` uses EPSV and EPRT for IPv4 as well; `wait_s` is the timeout of each wait."""
+    """Settings of a client; `extended` uses EPSV and EPRT for IPv4 as well; `wait_s` is the timeout of each wait."""
 
     active: bool = False
     extended: bool = False
@@ -40,7 +40,7 @@ class ClientSettings:
 
 @dataclass(slots=True)
 class _Data:
-    """An established data connection, and the times and octets of the transfer."""
+    """An established data connection, with times and number of octets of the transfer on it."""
 
     streams: Streams
     connected_s: float
