@@ -1,4 +1,4 @@
-"""Generator of DKIM keys: writes a private key, and prints the TXT record of its public one (RFC 6376, RFC 8463).
+"""Generator of DKIM keys: writes the private key to a file, prints the public key's TXT record (RFC 6376, RFC 8463).
 
 $ python -m services.mail.dkim_keygen --domain example.org --selector 2026 dkim.pem
 2026._domainkey.example.org. IN TXT ( "v=DKIM1; k=rsa; p=MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8A..."
@@ -43,7 +43,7 @@ def _checked(what: str, text: str, is_valid: bool) -> str:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the argument parser of the program."""
+    """Return the argparse parser of the program's command line."""
     flags = argparse.ArgumentParser(
         prog="python -m services.mail.dkim_keygen", description="Write a DKIM key and print its TXT record."
     )
@@ -52,14 +52,14 @@ def parser() -> argparse.ArgumentParser:
         type=lambda text: _checked("domain", text, is_domain(text)),
         required=True,
         metavar="NAME",
-        help="domain that signs",
+        help="signing domain (d=)",
     )
     flags.add_argument(
         "--selector",
         type=lambda text: _checked("selector", text, is_selector(text)),
         required=True,
         metavar="NAME",
-        help="name of the key below _domainkey.DOMAIN",
+        help="selector: name of the key below _domainkey.DOMAIN",
     )
     flags.add_argument("--type", choices=sorted(_TYPES), default="rsa", help="type of the key (default: %(default)s)")
     flags.add_argument("--bits", type=_bits, default=RSA_BITS, metavar="N", help="RSA bits (default: %(default)s)")
@@ -68,13 +68,13 @@ def parser() -> argparse.ArgumentParser:
 
 
 def txt_record(name: str, text: str) -> str:
-    """Return a TXT record in master-file format, its text in strings of at most 255 octets."""
+    """Return a TXT record in master-file format, with the text split into strings of at most 255 octets."""
     strings = [text[begin : begin + STRING_OCTETS] for begin in range(0, len(text), STRING_OCTETS)]
     return f"{name}. IN TXT ( " + "\n    ".join(f'"{string}"' for string in strings) + " )"
 
 
 def _write_key(path: Path, pem: bytes) -> None:
-    """Write a private key, for its owner alone; raises ServiceError."""
+    """Write a private key to a file that only its owner can read; raises ServiceError if the file exists."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
@@ -86,7 +86,7 @@ def _write_key(path: Path, pem: bytes) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Write the key and print the record; returns the exit status."""
+    """Generate a key, write it to the file, and print its TXT record; return the exit status."""
     options = parser().parse_args(argv)
     try:
         require_cryptography()

@@ -81,7 +81,7 @@ def add_mailbox_flags(parser: argparse.ArgumentParser, tls_help: str) -> None:
 
 
 class HasAccounts(Protocol):
-    """An object with an `accounts` attribute, which reload_accounts() replaces."""
+    """Interface of a server whose `accounts` attribute reload_accounts() replaces."""
 
     accounts: Accounts
 

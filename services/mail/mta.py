@@ -104,7 +104,7 @@ class MTA:
         await shell.open_tcp(self.server.protocol(Port(submission, self._accept_submitted)), connections=connections)
 
     def status(self) -> dict[str, object]:
-        """Return the size of the queue for SIGUSR1: queued messages, and queued messages with a failed attempt."""
+        """Return the numbers of queued messages, and of those with a failed attempt, which SIGUSR1 prints."""
         entries = self.spool.entries.values()
         return {"event": "status", "queued": len(entries), "tried": sum(entry.tries > 0 for entry in entries)}
 

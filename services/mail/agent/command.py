@@ -125,7 +125,7 @@ def _save_message(options: argparse.Namespace, content: bytes) -> None:
 
 
 def _finish(options: argparse.Namespace, mailbox: mailbox_client.Mailbox) -> None:
-    """Delete a message if --delete is set; called once the message has been shown or saved without an error."""
+    """Delete a message if --delete is set; to be called when the message is completely shown or saved."""
     if options.delete:
         mailbox.delete(options.number)
 
@@ -158,7 +158,7 @@ def _read(path: str) -> bytes:
 
 
 def _password(options: argparse.Namespace) -> str:
-    """Return the password from --password, or from --password-file, which keeps it out of the process list."""
+    """Return the password given by --password or, to keep it out of the process list, in the file --password-file."""
     if options.password_file is not None:
         return str(options.password_file.read_text(encoding="utf-8")).rstrip("\r\n")
     if options.user and not options.password:

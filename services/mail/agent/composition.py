@@ -128,7 +128,7 @@ def _file_part(attachment: Attachment) -> Message:
 
 
 def media_type(attachment: Attachment) -> str:
-    """Return an attachment's media type, as declared or guessed from the file name."""
+    """Return an attachment's media type, as declared, else guessed from the file name."""
     kind = attachment.content_type.partition(";")[0].strip().lower()
     if not _TYPE.match(kind):
         kind = content_type(attachment.file_name).decode("ascii").partition(";")[0]

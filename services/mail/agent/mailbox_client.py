@@ -34,7 +34,7 @@ _SECTION = re.compile(r"[1-9]\d{0,4}(?:\.[1-9]\d{0,4}){0,99}\Z")
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Address of a POP3 or IMAP server and credentials; `tls`: context for STARTTLS or STLS, None for cleartext."""
+    """Address of a POP3 or IMAP server, and credentials; `tls`: context for STARTTLS or STLS, None for plain text."""
 
     protocol: str
     host: str
@@ -59,7 +59,7 @@ class Mailbox(Protocol):
         """Return a MIME part, given its section number (`2.1`), with its transfer encoding decoded."""
 
     def delete(self, number: int) -> None:
-        """Mark a message, which close() then deletes."""
+        """Mark a message for deletion, which close() carries out."""
 
     def close(self) -> None:
         """Delete the marked messages and end the session (POP3 QUIT; IMAP EXPUNGE, LOGOUT)."""

@@ -33,7 +33,7 @@ class MessageSummary:
 
     @property
     def line(self) -> str:
-        """The entry as one line of text, its columns padded."""
+        """The summary as one line of the message list, with padded columns."""
         header = parse_header(self.header)
         sender, subject = (one_line(decode_words(header.first(name) or b"")) for name in (b"from", b"subject"))
         return f"{self.number:>4} {self.size_octets:>9} {sender[:_NAME_COLUMNS]:<30} {subject[:_SUBJECT_COLUMNS]}"

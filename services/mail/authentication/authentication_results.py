@@ -1,4 +1,4 @@
-"""Authentication-Results fields: written for the receiving server's users, and removed where forged (RFC 8601).
+"""Authentication-Results fields: format for the receiving server, and removal of forged ones (RFC 8601).
 
     Authentication-Results: mail.example.com;
         spf=fail smtp.mailfrom=example.org;
@@ -23,14 +23,14 @@ from services.mail.mime.lexer import Lexer
 
 FIELD_NAME = "Authentication-Results"
 _TOKEN = re.compile(r"[!#$%&'*+.0-9A-Z^_`a-z{|}~-]+(?:@[0-9A-Za-z._-]+)?\Z")
-# An authserv-id after comments, which are removed before, as a value of RFC 2045: a token or a quoted string.
+# An authserv-id: a token or a quoted string, as a parameter value of RFC 2045; comments are removed before.
 _AUTHSERV_ID = re.compile(rb'[ \t]*(?:"((?:[^"\\]|\\.)*)"|([^\s;"]+))')
 _SIGNATURE_CHARACTERS = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """The results of the methods that ran; None or empty without one."""
+    """Results of SPF, DKIM and DMARC for a message; None or empty for a method that did not run."""
 
     spf: Outcome | None = None
     is_hello: bool = False
@@ -39,7 +39,7 @@ class Findings:
 
 
 def results_field(authserv_id: str, findings: Findings) -> bytes:
-    """Return the field with the results, `none` if no method ran (section 2.2)."""
+    """Return the Authentication-Results field with these results; `none` if no method ran (RFC 8601 section 2.2)."""
     results = [*_spf(findings), *_dkim(findings), *_dmarc(findings)] or ["none"]
     text = f"{FIELD_NAME}: {_value(authserv_id)};\r\n\t" + ";\r\n\t".join(results)
     return text.encode("ascii", "replace") + b"\r\n"
@@ -63,7 +63,7 @@ def _dkim(findings: Findings) -> list[str]:
         text = f"dkim={verification.result.value}{_comment(verification.reason)}"
         signature = verification.signature
         if signature is not None:
-            # RFC 6008: the beginning of b= tells several signatures apart.
+            # RFC 6008: header.b has the beginning of b=, by which several signatures are told apart.
             beginning = base64.b64encode(signature.value).decode()[:_SIGNATURE_CHARACTERS]
             text += f" header.d={_value(signature.domain)} header.s={_value(signature.selector)}"
             text += f" header.b={_value(beginning)}"
@@ -81,14 +81,14 @@ def _dmarc(findings: Findings) -> list[str]:
     text += _comment(verdict.reason)
     if verdict.domain:
         text += f" header.from={_value(verdict.domain)}"
-    # The registry's property policy.dmarc: the policy that is left after sp, pct and t.
+    # Property policy.dmarc of the IANA registry: the policy that applies after sp=, pct= and t=.
     if verdict.result is Result.FAIL:
         text += f" policy.dmarc={verdict.applied.value}"
     return [text]
 
 
 def _value(text: str) -> str:
-    """Return a pvalue: as it is where the grammar permits, else quoted (section 2.2)."""
+    """Encode a pvalue: unchanged where the grammar permits, else as a quoted string (RFC 8601 section 2.2)."""
     if _TOKEN.match(text):
         return text
     return '"' + re.sub(r'(["\\])', r"\\\1", re.sub(r"[^ -~]", "?", text)) + '"'
@@ -99,7 +99,7 @@ def _comment(text: str) -> str:
 
 
 def is_of(field: HeaderField, authserv_id: str) -> bool:
-    """Return True if a field is an Authentication-Results field of a server, or its authserv-id cannot be read."""
+    """Return True if a field is an Authentication-Results field of this server, or its authserv-id is unreadable."""
     if field.name != FIELD_NAME.lower():
         return False
     lexer = Lexer(field.value)
@@ -112,7 +112,7 @@ def is_of(field: HeaderField, authserv_id: str) -> bool:
 
 
 def without_results(content: bytes, authserv_id: str) -> bytes:
-    """Remove the Authentication-Results fields of a server from a message that comes from elsewhere (section 5)."""
+    """Remove a server's Authentication-Results fields from a message that arrives from outside (RFC 8601 section 5)."""
     header, _ = split(content)
     if FIELD_NAME.lower().encode() not in header.lower():
         return content
@@ -120,7 +120,7 @@ def without_results(content: bytes, authserv_id: str) -> bytes:
 
 
 def is_quarantined(content: bytes, authserv_id: str) -> bool:
-    """Return True if this server's own field says that a message is to be put into the folder for junk."""
+    """Return True if the server's own Authentication-Results field tells to deliver a message into the junk folder."""
     for field in parse_message(content).fields:
         if is_of(field, authserv_id):
             return f"policy.dmarc={Policy.QUARANTINE.value}".encode() in field.value

@@ -15,7 +15,7 @@ _MODES = (Mode.CHECK.value, Mode.ENFORCE.value)
 
 @dataclass(frozen=True, slots=True)
 class KeyFile:
-    """The value of --dkim-key: a selector, a domain, and the file of the private key."""
+    """Value of --dkim-key: selector, domain, and file of the private key."""
 
     selector: str
     domain: str
@@ -23,7 +23,7 @@ class KeyFile:
 
 
 def key_file(text: str) -> KeyFile:
-    """Parse SELECTOR:DOMAIN:FILE."""
+    """Parse SELECTOR:DOMAIN:FILE; raises ArgumentTypeError."""
     selector, _, rest = text.partition(":")
     domain, _, path = rest.partition(":")
     if not is_selector(selector) or not is_domain(domain) or not path:
@@ -32,7 +32,7 @@ def key_file(text: str) -> KeyFile:
 
 
 def add_authentication_flags(flags: argparse.ArgumentParser) -> None:
-    """Add the flags of SPF, DKIM, DMARC and MTA-STS; all are off by default."""
+    """Add the flags of SPF, DKIM, DMARC and MTA-STS; without them no check is made and nothing is signed."""
     flags.add_argument(
         "--spf",
         choices=_MODES,
@@ -69,7 +69,7 @@ def add_authentication_flags(flags: argparse.ArgumentParser) -> None:
 
 
 def checks_of(options: argparse.Namespace) -> Checks:
-    """Return the checks of received mail; raises ServiceError without the library that verifies signatures."""
+    """Return the checks of received mail that the flags request; raises ServiceError if their library is missing."""
     checks = Checks(Mode(options.spf or "off"), options.dkim, Mode(options.dmarc or "off"))
     if checks.dkim or checks.dmarc is not Mode.OFF:
         require_cryptography()
@@ -77,7 +77,7 @@ def checks_of(options: argparse.Namespace) -> Checks:
 
 
 def load_keys(files: list[KeyFile]) -> list[SigningKey]:
-    """Load the keys of --dkim-key; raises ServiceError."""
+    """Load the private keys of --dkim-key; raises ServiceError for an unreadable or unsuitable one."""
     if files:
         require_cryptography()
     keys = []

@@ -1,4 +1,4 @@
-"""Authentication of an arriving message: the checks that a server runs, their order, and what it does about the result.
+"""Authentication of an arriving message: SPF, DKIM and DMARC in order, and the decision to accept or reject.
 
     steps = authenticate(content, Sender(...), Checks(dmarc=Mode.ENFORCE), "mail.example.com", now_s, percent)
     next(steps)                       Lookup(...)
@@ -28,7 +28,7 @@ NO_LOOKUP = Reply(451, "The DNS records of the sender's domain are not available
 
 
 class Mode(Enum):
-    """What a check is for: not run, its result recorded, or a failure acted on."""
+    """Mode of a check: not run, result recorded only, or failures enforced."""
 
     OFF = "off"
     CHECK = "check"
@@ -37,7 +37,7 @@ class Mode(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Checks:
-    """The checks of a server."""
+    """Mode of each check (SPF, DKIM, DMARC) on a server."""
 
     spf: Mode = Mode.OFF
     dkim: bool = False
@@ -45,13 +45,13 @@ class Checks:
 
     @property
     def any(self) -> bool:
-        """True if a check runs."""
+        """True if at least one check runs."""
         return self.dkim or self.spf is not Mode.OFF or self.dmarc is not Mode.OFF
 
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """The client's address and HELO name, and the reverse-path (None: the null one)."""
+    """SMTP sender of a message: client address, HELO name, and reverse-path (None: the null reverse-path)."""
 
     address: str
     hello: str
@@ -60,7 +60,7 @@ class Sender:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The Authentication-Results field for a message, and the reply that rejects it, if one does."""
+    """Decision on a message: its Authentication-Results field, and the reply that rejects it (None: accepted)."""
 
     field: bytes
     reply: Reply | None
@@ -68,7 +68,7 @@ class Decision:
 
     @property
     def summary(self) -> dict[str, str]:
-        """The result of each method, for the log."""
+        """The result of each method, for the event log."""
         found = self.findings
         results = {"spf": found.spf.result.value} if found.spf is not None else {}
         if found.dkim is not None:
@@ -81,7 +81,7 @@ class Decision:
 def authenticate(
     content: bytes, sender: Sender, checks: Checks, authserv_id: str, now_s: float, percent: int
 ) -> Lookups[Decision]:
-    """Check a message with CRLF line ends; `percent` is a random number from 0 to 99 (RFC 7489 section 6.6.4)."""
+    """Check a message with CRLF line ends; `percent`: random number from 0 to 99 for pct= (RFC 7489 section 6.6.4)."""
     runs_dmarc = checks.dmarc is not Mode.OFF
     outcome = verifications = verdict = None
     if runs_dmarc or checks.spf is not Mode.OFF:
@@ -101,7 +101,7 @@ def authenticate(
 
 
 def _check_spf(sender: Sender, receiver: str, now_s: float) -> Lookups[spf.Outcome]:
-    """Check the reverse-path; the HELO name for the null one (RFC 7208 section 2.4)."""
+    """Check SPF of the reverse-path, or of the HELO name for the null reverse-path (RFC 7208 section 2.4)."""
     client = spf.Client(spf.client_address(sender.address), sender.hello, receiver, now_s)
     path = sender.reverse_path
     return (yield from spf.check(client, path.local_part if path else "", path.domain if path else sender.hello))
@@ -114,7 +114,7 @@ def _refusal(findings: Findings, checks: Checks) -> Reply | None:
             return refusal
     if checks.spf is Mode.ENFORCE and findings.spf is not None and findings.spf.result is SpfResult.FAIL:
         outcome = findings.spf
-        # RFC 7372 section 3.2; RFC 7208 section 8.4: the reply says that the explanation is the domain's.
+        # RFC 7372 section 3.2, RFC 7208 section 8.4: the reply marks the explanation as text from the sender's domain.
         said = f"\nThe domain {outcome.domain} explains:\n{outcome.explanation}" if outcome.explanation else ""
         return Reply(550, f"SPF check of {outcome.domain} failed{said}", "5.7.23")
     return None
@@ -127,7 +127,7 @@ def _dmarc_refusal(findings: Findings, verdict: dmarc.Verdict) -> Reply | None:
         return NO_LOOKUP
     if verdict.result is not dmarc.Result.FAIL or verdict.applied is Policy.NONE:
         return None
-    # A check that could not be made is no failure yet: the message may pass later (RFC 7489 section 6.6.2).
+    # A temporary error is no failure yet, since the message may pass later (RFC 7489 section 6.6.2).
     is_open = any(one.result is dkim.Result.TEMPERROR for one in findings.dkim or ())
     if is_open or (findings.spf is not None and findings.spf.result is SpfResult.TEMPERROR):
         return NO_LOOKUP

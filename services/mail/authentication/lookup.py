@@ -1,4 +1,4 @@
-"""DNS lookups of mail authentication, without I/O: generators that yield a Lookup and are sent its Answer.
+"""DNS lookups of mail authentication, sans-IO: generators that yield a Lookup and are sent its Answer.
 
     steps = txt_records("_dmarc.example.org")
     lookup = next(steps)                        Lookup("_dmarc.example.org.", TXT)
@@ -24,19 +24,19 @@ Lookups = Generator[Lookup, Answer, T]
 
 
 class TemporaryLookupError(Exception):
-    """The name servers gave no usable response; the same lookup may succeed later."""
+    """Error for a lookup without a usable response; the same lookup may succeed later."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The records of a name and type; `exists` is False after NXDOMAIN."""
+    """Records of a name and type; `exists` is False after NXDOMAIN."""
 
     records: Sequence[Rdata]
     exists: bool = True
 
 
 def domain_name(domain: str) -> Name | None:
-    """Return a domain, with or without its final dot, as a Name; None if a label or the name is too long or empty."""
+    """Return a domain name, with or without final dot, as a Name; None if a label is empty or a limit exceeded."""
     labels = domain.removesuffix(".").split(".")
     try:
         return Name(tuple(label.encode("latin-1", "replace") for label in labels))
@@ -45,7 +45,7 @@ def domain_name(domain: str) -> Name | None:
 
 
 def find(name: Name, rtype: int) -> Lookups[Found]:
-    """Look up the records of a type, aliases followed; raises TemporaryLookupError."""
+    """Look up the records of a type, following aliases; raises TemporaryLookupError."""
     answer = yield Lookup(name, rtype)
     message = answer.message
     if message is None or message.rcode not in (Rcode.NOERROR, Rcode.NXDOMAIN):
@@ -55,7 +55,7 @@ def find(name: Name, rtype: int) -> Lookups[Found]:
 
 
 def txt_records(name: Name) -> Lookups[list[bytes]]:
-    """Look up the TXT records of a name, the strings of each concatenated; raises TemporaryLookupError."""
+    """Look up the TXT records of a name, with the strings of each record joined; raises TemporaryLookupError."""
     found = yield from find(name, RRType.TXT)
     return [b"".join(record.strings) for record in found.records if isinstance(record, TXT)]
 

@@ -1,4 +1,4 @@
-"""Mail authentication in the MTA: checks of received messages, signatures on those of its own users.
+"""Mail authentication in the MTA: checks of received messages, and signatures on messages of its own users.
 
 Authentication-Results fields with this server's authserv-id are removed from every message that it accepts, those of
 authenticated users included: a field that is in the queue is the server's own (RFC 8601 section 5). A message is signed
@@ -26,14 +26,14 @@ from services.mail.smtp.short_lines import shorten_lines
 
 T = TypeVar("T")
 
-# RFC 7208 section 4.6.4 asks for 20 seconds at least; a client waits ten minutes for the reply to its mail data.
+# Time limit for the lookups of a check; RFC 7208 section 4.6.4: at least 20 s; clients wait 10 min for the reply.
 LOOKUPS_S = 60.0
-# Messages from this size on are hashed in a thread.
+# Minimum size of a message that is hashed in a thread, so that other sessions go on.
 LARGE_OCTETS = 256 * 1024
 
 
 class Authentication:
-    """The checks and keys of one server; `authserv_id` names it in Authentication-Results fields."""
+    """Checks and keys of one server; `authserv_id` is the server's name in Authentication-Results fields."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class Authentication:
         self.checks = checks
 
     async def receive(self, message: Accept, client: Client, now_s: float) -> tuple[Decision | None, bytes]:
-        """Check a message of a client that may not relay; returns the decision, and the content to accept."""
+        """Check a message from a client that may not relay; return (decision, content to accept)."""
         if not self.checks.any:
             return None, message.content
         percent = self._random.randrange(100)
@@ -63,7 +63,7 @@ class Authentication:
         return decision, without_results(content, self._authserv_id)
 
     async def submit(self, content: bytes, now_s: float) -> bytes:
-        """Return a message of a user, signed if there are keys of its author's domain."""
+        """Return a message submitted by a user, signed if there are keys for its author's domain."""
         if self.checks.any:
             content = without_results(content, self._authserv_id)
         keys = self._keys_for(content)
@@ -74,7 +74,7 @@ class Authentication:
         return _signed(content, keys, now_s)
 
     def is_junk(self, content: bytes) -> bool:
-        """Return True if a queued message was quarantined by this server."""
+        """Return True if this server has quarantined a queued message."""
         return self.checks.any and is_quarantined(content, self._authserv_id)
 
     def _keys_for(self, content: bytes) -> list[SigningKey]:
@@ -89,7 +89,7 @@ class Authentication:
         return [key for key in above if len(key.domain) == longest]
 
     async def _run(self, steps: Lookups[T], is_large: bool) -> T:
-        """Run a check with DNS queries until LOOKUPS_S; later ones count as not answered."""
+        """Run a check with its DNS queries; queries after LOOKUPS_S count as unanswered."""
         deadline_s = self._loop.time() + LOOKUPS_S
         answer: Answer | None = None
         while True:
@@ -107,7 +107,7 @@ class Authentication:
 
 
 def _advance(steps: Lookups[T], answer: Answer | None) -> tuple[Lookup | None, list[T]]:
-    """Advance a generator: the next lookup, or None and the result."""
+    """Advance a check's generator; return (next lookup, []), or at its end (None, [result])."""
     try:
         return (next(steps) if answer is None else steps.send(answer)), []
     except StopIteration as end:

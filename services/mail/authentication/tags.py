@@ -1,19 +1,19 @@
-"""Tag lists `tag=value; tag=value`, as in DKIM signatures, key records and DMARC records (RFC 6376 section 3.2)."""
+"""Tag lists `tag=value; tag=value` of DKIM signatures, key records and DMARC records (RFC 6376 section 3.2)."""
 
 import re
 
-# RFC 6376 section 3.2: ALPHA *ALNUMPUNC; values of printable characters, folding white space in them allowed.
+# RFC 6376 section 3.2: a tag name is ALPHA *ALNUMPUNC; values have printable characters and folding white space.
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
 _VALUE = re.compile(r"[\x21-\x3a\x3c-\x7e \t\r\n]*\Z")
 _BLANKS = " \t\r\n"
 
 
 class TagError(ValueError):
-    """The text is no tag list."""
+    """Error for text that is no tag list."""
 
 
 def parse_tags(text: str) -> dict[str, str]:
-    """Parse a tag list into values by name, in order, without the white space around them; raises TagError.
+    """Parse a tag list into {name: value} in order, without white space around values; raises TagError.
 
     A name that occurs twice makes the whole list invalid.
     """
@@ -35,10 +35,10 @@ def parse_tags(text: str) -> dict[str, str]:
 
 
 def without_blanks(value: str) -> str:
-    """Remove all folding white space of a value, as in base64 (RFC 6376 section 3.5, tag b=)."""
+    """Remove all folding white space from a value, as in base64 (RFC 6376 section 3.5, tag b=)."""
     return re.sub(r"[ \t\r\n]+", "", value)
 
 
 def words(value: str) -> list[str]:
-    """Split a value with colons, as of h= and q=, into its words."""
+    """Split the value of a colon-separated tag such as h= or q= into its words."""
     return [word.strip(_BLANKS) for word in value.split(":")]

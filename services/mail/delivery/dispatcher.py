@@ -23,11 +23,11 @@ from services.mail.queue.spool import Spool
 from services.mail.smtp.policy import NO_SUCH_USER
 from services.mail.smtp.syntax import Reply
 
-# If the disk is full, the attempt to write a bounce to the queue is repeated after this time (seconds).
+# Seconds until writing a bounce to the queue is tried again after an error, such as a full disk.
 BOUNCE_RETRY_S = 10.0
-# Above this number of remote domains in memory, those without queued messages are evicted.
+# Maximum number of remote domains in memory; above it, domains without queued messages are evicted.
 DESTINATIONS_KEPT = 1_000
-# Lists and forwards expand to at most this many recipients of one message.
+# Maximum number of recipients to which lists and forwards expand for one message.
 EXPANDED_MAX = 10_000
 
 _EXPIRED = "It could not be delivered in time; the last reply was: "
@@ -51,7 +51,7 @@ class Dispatcher:
     def __init__(
         self, service: DispatcherContext, spool: Spool, accounts: Callable[[], Accounts], maildirs: Path
     ) -> None:
-        # Set by the MTA: signs a bounce, which is mail of its own domain.
+        # Function set by the MTA that signs a bounce, which is mail of the MTA's own domain.
         self.sign: Callable[[bytes, float], Awaitable[bytes]] | None = None
         self.mailboxes = Mailboxes(service.loop, maildirs, spool, self.report)
         self._service = service
@@ -99,7 +99,7 @@ class Dispatcher:
             self._destination(domain).add(Job(entry, recipients))
 
     def report(self, entry: Entry, replies: dict[int, Reply]) -> None:
-        """Process the replies of a delivery attempt, by recipient number: record, schedule a retry, or bounce."""
+        """Process a delivery attempt's replies, by recipient number: record delivery, schedule a retry, or bounce."""
         now = self._service.wall_clock()
         is_expired = self._service.schedule.is_expired(entry.accepted_s, now)
         done = [at for at, reply in replies.items() if reply.is_positive]
@@ -223,7 +223,7 @@ def _expired(reply: Reply) -> Reply:
 
 
 def expand(recipients: Sequence[Mailbox], accounts: Accounts) -> list[Recipient]:
-    """Return the final recipients after expansion of lists and forwards, each once (RFC 5321 section 3.9).
+    """Return the recipients after expansion of mailing lists and forwards, each once (RFC 5321 section 3.9).
 
     A list is an alias (section 3.9.1): the reverse-path is unchanged. An alias loop ends at its first repetition.
     """

@@ -26,11 +26,11 @@ from services.mail.queue.entry import Entry
 from services.mail.queue.spool import Spool
 from services.mail.smtp.syntax import Reply
 
-# A batch for one mailbox has at most this many messages, which share the sync of the directory.
+# Maximum number of messages in a batch for one mailbox, which share one sync of the directory.
 BATCH_MESSAGES = 64
-# Folder of messages that the policy of their author's domain quarantines; the name of RFC 6154's \\Junk in IMAP here.
+# Folder for messages that their author's domain asks to quarantine; in IMAP it is RFC 6154's \\Junk.
 JUNK = "Junk"
-# Batches for this many mailboxes are written concurrently, each in a thread.
+# Maximum number of mailboxes that are written concurrently, each in a thread.
 THREADS = 2
 
 DELIVERED = Reply(250, "Delivered to the mailbox", "2.1.5")
@@ -66,7 +66,7 @@ class LocalMessage:
 
 @dataclass(frozen=True, slots=True)
 class _Written:
-    """A message written to tmp/ but not yet renamed: its open file, its name in tmp/ and its final name."""
+    """A message in tmp/, before its rename: the open file, the name in tmp/, and the final name."""
 
     at: int
     descriptor: int
@@ -94,7 +94,7 @@ def deliver(path: str, maildir: Maildir, messages: Sequence[LocalMessage]) -> li
 
 
 def _deliver_into(path: str, maildir: Maildir, messages: Sequence[LocalMessage]) -> list[Exception | None]:
-    """Deliver messages into the folder at `path`."""
+    """Deliver messages into the Maildir folder at `path`."""
     delivered = _delivered_keys(path) if any(message.may_be_delivered for message in messages) else frozenset()
     results: list[Exception | None] = [None] * len(messages)
     written: list[_Written] = []
@@ -161,7 +161,7 @@ def _remove(temporary: str) -> None:
 
 
 def _delivered_keys(path: str) -> frozenset[str]:
-    """Return the delivery keys in the file names of a folder, to recognise delivered messages."""
+    """Return the delivery keys in the file names of a folder, by which delivered messages are recognised."""
     keys = set()
     for place in ("new", "cur"):
         with contextlib.suppress(OSError):
@@ -183,7 +183,7 @@ class Mailboxes:
         self._root = root
         self._spool = spool
         self._report = report
-        # Set by the MTA: True for a message that is to be put into JUNK.
+        # Function set by the MTA that returns True for a message to deliver into JUNK.
         self.is_junk: Callable[[bytes], bool] = lambda _: False
         self._threads = ThreadPoolExecutor(THREADS, "mailboxes")
         self._maildirs: dict[Account, Maildir] = {}
@@ -191,7 +191,7 @@ class Mailboxes:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def add(self, account: Account, entry: Entry, at: int) -> None:
-        """Add a message to the mailbox's next batch; `at`: the number of the recipient in the entry."""
+        """Add a message to the next batch for its mailbox; `at`: the recipient's number in the queue entry."""
         waiting = self._waiting.get(account)
         if waiting is None:
             waiting = self._waiting[account] = deque()

@@ -41,7 +41,7 @@ class Resolver:
         return await self.resolve(find_route(domain, own_names, self._random))
 
     async def resolve(self, steps: Generator[Lookup, Answer, T]) -> T:
-        """Send the queries that a generator yields, and return its result."""
+        """Run a generator of DNS lookups: send its queries, and return its result."""
         try:
             lookup = next(steps)
             while True:
@@ -51,7 +51,7 @@ class Resolver:
             return result
 
     async def look_up(self, lookup: Lookup) -> Answer:
-        """Send one query; the answer has no message if no server responds."""
+        """Send one DNS query; the answer's message is None if no server responds."""
         question = Question(lookup.name, lookup.rtype)
         for _ in range(TRIES):
             for server in self._servers:

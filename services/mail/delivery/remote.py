@@ -22,9 +22,9 @@ from services.mail.smtp.client import Connection, ConnectionFailedError, Timeout
 from services.mail.smtp.client_session import ClientSession, Envelope, SessionOptions, Step
 from services.mail.smtp.syntax import Reply
 
-# At most this many connections are open to a domain; Postfix's 20 would not help small emulated servers.
+# Maximum number of connections to a domain; Postfix's 20 would not help small emulated servers.
 CONNECTIONS_MAX = 4
-# Another connection is opened for each further multiple of this many waiting messages.
+# Number of waiting messages per connection: for each further multiple another connection is opened.
 MESSAGES_A_CONNECTION = 4
 # RFC 5321 section 4.5.3.1.8: every server accepts this many recipients in one transaction.
 RECIPIENTS_MAX = 100
@@ -38,23 +38,23 @@ NOT_IN_POLICY = Reply(451, "The mail server is not in the domain's MTA-STS polic
 
 
 class TLSPolicy(Protocol):
-    """The TLS policy of a domain (RFC 8461)."""
+    """Interface of the TLS policy of a mail domain (RFC 8461)."""
 
     @property
     def is_enforced(self) -> bool:
-        """True if mail must not be delivered in violation of it."""
+        """True if mail must not be delivered in violation of the policy."""
 
     def matches(self, host: str) -> bool:
-        """Return True if an MX host is in it."""
+        """Return True if the policy permits an MX host."""
 
 
 class TLSPolicies(Protocol):
-    """The source of TLS policies, and the TLS context for servers in an enforced one."""
+    """Interface of the source of TLS policies; `smtp_context`: TLS context for servers under an enforced policy."""
 
     smtp_context: ssl.SSLContext
 
     async def policy(self, domain: str) -> TLSPolicy | None:
-        """Return the policy of a domain, None without one."""
+        """Return the TLS policy of a mail domain, None without one."""
 
 
 Route = Callable[[str], Awaitable[Sequence[Host] | Reply]]
@@ -63,7 +63,7 @@ Report = Callable[[Entry, dict[int, Reply]], None]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A transaction to send: a queue entry, and the numbers of its recipients at this destination."""
+    """An SMTP transaction to send: a queue entry, and the numbers of its recipients at this destination."""
 
     entry: Entry
     recipients: Sequence[int]
@@ -84,7 +84,7 @@ class Remote:
     port: int
     timeouts: Timeouts
     tls: ssl.SSLContext | None = None
-    # These limit concurrent connections to one domain, and messages per connection.
+    # The next two fields limit the concurrent connections to one domain, and the messages per connection.
     connections: int = CONNECTIONS_MAX
     messages: int = MESSAGES_MAX
     stalled_s: float = STALLED_S
@@ -99,7 +99,7 @@ class Destination:
         self.domain = domain
         self._remote = remote
         self._waiting: deque[Job] = deque()
-        # The time of each worker's last progress (event loop's clock) tells which connections are stalled.
+        # Time of the last progress of each connection's task (event loop's clock), to find stalled connections.
         self._workers: dict[asyncio.Task[None], float] = {}
         self._failures = 0
         self._retry_timer: asyncio.TimerHandle | None = None
@@ -145,7 +145,7 @@ class Destination:
         return sum(progress_s > since_s for progress_s in self._workers.values())
 
     def _check_stalled(self) -> None:
-        """Open further connections in place of those that have stalled."""
+        """Open further connections in place of stalled ones."""
         self._stall_timer = None
         self._start_workers()
 
@@ -199,7 +199,7 @@ class Destination:
                 if policy.is_enforced:
                     failures.append(NOT_IN_POLICY)
                     continue
-            # RFC 8461 section 5: no delivery without TLS and a valid certificate.
+            # RFC 8461 section 5: under an enforced policy, no delivery without TLS and a valid certificate.
             verified = remote.policies.smtp_context if policy and policy.is_enforced and remote.policies else None
             context = verified or remote.tls
             for tls in (True,) if verified else (True, False) if context is not None else (False,):
@@ -243,7 +243,7 @@ class Destination:
             self._remote.report(job.entry, dict.fromkeys(job.recipients, reply))
 
     def _defer(self, reply: Reply) -> None:
-        """Schedule a retry of the destination; expired entries are reported as failed and dropped."""
+        """Schedule a retry for the destination; entries that have expired are reported as failed and removed."""
         self._is_up = False
         self._failures += 1
         wait_s = self._remote.schedule.wait_s(self._failures)

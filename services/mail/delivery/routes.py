@@ -61,7 +61,7 @@ Lookups = Generator[Lookup, Answer, list[Host] | Reply]
 
 
 def find_route(domain: str, own_names: Collection[str], random: Random) -> Lookups:
-    """Yield DNS lookups for a domain or address literal; return its hosts by preference, or the reply for the failure.
+    """Yield DNS lookups for a domain or address literal; return its hosts by preference, or an SMTP reply.
 
     `own_names` are the host names of this server, in lower case.
     """

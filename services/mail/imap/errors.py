@@ -10,7 +10,7 @@ from services.mail.maildir.errors import (
     TooManyKeywordsError,
 )
 
-# The NO for a failure of the mailbox store carries these response codes (RFC 5530 section 3).
+# Response codes in the NO for a failure of the mailbox store (RFC 5530 section 3).
 _CODES: tuple[tuple[type[Exception], str], ...] = (
     (FolderNameError, "CANNOT"),
     (NoFolderError, "NONEXISTENT"),

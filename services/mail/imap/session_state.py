@@ -30,7 +30,7 @@ _MECHANISMS = "AUTH=PLAIN AUTH=LOGIN"
 
 
 class CachedMessage:
-    """Octets and MIME structure of a message, read on first use, which may raise MessageGoneError and OSError."""
+    """Octets and MIME structure of a message, read on first use; that may raise MessageGoneError and OSError."""
 
     def __init__(self, folder: Folder, uid: int) -> None:
         self.folder = folder
@@ -48,7 +48,7 @@ class CachedMessage:
         return self._octets
 
     def load(self, header_only: bool) -> None:
-        """Read the header or the whole message now; raise MessageGoneError and OSError here rather than later."""
+        """Read the header or the whole message now, so that MessageGoneError and OSError are raised here."""
         _ = self.header_octets if header_only else self.octets
 
     @property
@@ -126,7 +126,7 @@ class Capabilities:
 
 
 class View:
-    """The selected mailbox as the client knows it: sequence numbers and flags announced so far (RFC 3501 section 7).
+    """The selected mailbox as announced to the client: sequence numbers and flags (RFC 3501 section 7).
 
     `read_only` after EXAMINE. The folder may change at any time; sequence numbers change only with an EXPUNGE or EXISTS
     response, at a point where the protocol permits it.
@@ -165,7 +165,7 @@ class View:
         return self._sent_flags.get(uid, frozenset())
 
     def set_flags_of_expunged(self, uid: int, flags: frozenset[str]) -> None:
-        """Set the flags of an expunged message in this view only; keywords unknown to the folder are left out."""
+        """Set the flags of an expunged message in this session only; keywords that the folder lacks are left out."""
         keywords = set(self.folder.keywords.names)
         self._sent_flags[uid] = frozenset(flag for flag in flags if flag.startswith("\\") or flag in keywords)
 
@@ -213,7 +213,7 @@ class View:
             yield b"* %d RECENT\r\n" % len(self.recent)
         yield from self.new_keywords()
         yield from self._flag_changes()
-        # With EXPUNGE responses outstanding, forget the revision, so that the next call compares again.
+        # If EXPUNGE responses are outstanding, forget the folder's revision, so that the next call compares again.
         self._revision = self.folder.revision if may_expunge or not expunged else -1
 
     def _expunges(self, expunged: list[int]) -> Iterator[bytes]:

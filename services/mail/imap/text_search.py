@@ -56,7 +56,7 @@ def _header_lines(part: Part) -> Iterator[str]:
 
 
 def _values(field: Field) -> Iterator[str]:
-    """Yield a field's decoded value twice: each fold as one space, and with the fold's own white space."""
+    """Yield a field's decoded value in two forms: each fold as one space, and each fold's white space unchanged."""
     value = field.value
     yield decode_words(value)
     if b"\n" in field.raw and field.exact != value:

@@ -98,7 +98,7 @@ class Scanner:
 
 
 class Keywords:
-    """The keywords of a folder (RFC 3501 section 2.3.2); a file maps each to a letter a to z of message file names.
+    """The keywords of a folder (RFC 3501 section 2.3.2); a file maps each to a letter a to z in message file names.
 
     Other processes may add some, so call read() before a listing.
     """
@@ -227,7 +227,7 @@ class Folder:
         """
         listing = self._scanner.scan()
         if listing is None and self.uidvalidity:
-            # Read the index again even so: another process may have claimed the \Recent messages.
+            # Read the index even if the directory is unchanged: another process may have claimed the \Recent messages.
             self._index.read()
             return
         if listing is not None:
@@ -458,5 +458,5 @@ class Folder:
         raise MessageGoneError("The message has been removed.")
 
     def position(self, uid: int) -> int:
-        """Return the number of messages with smaller UIDs: the index of the UID in `uids`."""
+        """Return the number of messages with smaller UIDs, which is the index of this UID in `uids`."""
         return bisect_left(self.uids, uid)

@@ -18,7 +18,7 @@ FOLDERS_MAX = 10_000
 # A user may subscribe to this many names, also of folders that do not exist (RFC 3501 section 6.3.6).
 SUBSCRIPTIONS_MAX = 10_000
 
-# A directory that changes during the scan is scanned again, at most this many times.
+# Maximum number of scans of a directory that changes while it is scanned.
 SCANS_MAX = 5
 
 # A directory's mtime proves "unchanged" only from this age on, since mtimes are coarse (a kernel tick, 1 to 10 ms).

@@ -132,7 +132,7 @@ class Maildir:
             return False
 
     def ensure(self, name: str) -> str:
-        """Return the directory of a folder, which is created and subscribed to if missing; errors as of create()."""
+        """Return the directory of a folder; a missing folder is created and subscribed to; raises as create() does."""
         if not self.exists(name):
             self.create(name)
             self.subscriptions.add(name)

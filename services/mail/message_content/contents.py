@@ -26,7 +26,7 @@ _ENDINGS |= {"image/png": ".png", "image/gif": ".gif"}
 
 @dataclass(frozen=True, slots=True)
 class LeafPart:
-    """A MIME part without subparts; `number` is the section number as in IMAP (RFC 3501 section 6.4.5)."""
+    """A MIME part without subparts; `number`: its section number as in IMAP (RFC 3501 section 6.4.5)."""
 
     number: str
     part: Part
@@ -112,7 +112,7 @@ def _leaf_part(number: str, part: Part) -> LeafPart:
 
 
 def _displayed(root: Part, html: bool, leaf_parts: list[LeafPart]) -> set[int]:
-    """Return the id()s of the parts to display; rejected parts of multipart/alternative are left out."""
+    """Return the id() of each part to display; the alternatives not chosen in multipart/alternative are left out."""
     media_types = {id(leaf.part): leaf.media_type for leaf in leaf_parts if leaf.is_text}
     displayed: set[int] = set()
     pending = [root]

@@ -14,7 +14,7 @@ from services.mail.mime.words import decode_words, text_of
 # Control characters are removed, also bidirectional overrides, which can disguise a file name extension.
 _UNSHOWN = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 _SEPARATORS = re.compile(r"[/\\]")
-# These characters, which are special in shells or in other file systems, are replaced.
+# Characters that are special in shells or in other file systems, and are replaced in file names.
 _REPLACED = re.compile(r'[<>:"|?*]')
 
 

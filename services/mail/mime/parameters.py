@@ -76,7 +76,7 @@ def _loose(lexer: Lexer) -> bytes | None:
 
 
 def _joined(parameters: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """Join parameter continuations (RFC 2231 section 3); the joined name ends in `*` if a piece was encoded."""
+    """Join parameter continuations (RFC 2231 section 3); the name gets a final `*` if a piece was encoded."""
     plain: list[tuple[bytes, bytes]] = []
     pieces: dict[bytes, dict[int, tuple[bytes, bool]]] = {}
     for name, value in parameters:

@@ -109,7 +109,7 @@ class _Parser:
             self._delimiter = self._next_delimiter(len(self._octets))
 
     def _header_end(self, begin: int) -> tuple[int, int]:
-        """Return header_end() of the header at `begin`, with a cached search so that no octet is searched twice."""
+        """Return header_end() of the header at `begin`; the search is cached, so that no octet is searched twice."""
         if self._octets.startswith(b"\r\n", begin):
             return begin, begin + 2
         if self._blank < begin:
@@ -170,7 +170,7 @@ class _Parser:
         return None
 
     def _level(self, line: bytes) -> int | None:
-        """Return the nesting level of the multipart with the longest boundary that a line matches, None without one."""
+        """Return the nesting level of the multipart with the longest boundary that a line matches; None without one."""
         if not line.startswith(tuple(self._boundaries)):
             # Return early, since most lines that begin with "--" match no boundary.
             return None

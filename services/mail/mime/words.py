@@ -10,12 +10,12 @@ from services.mail.mime.limits import FIELD_OCTETS_MAX
 
 _ENCODED_WORD = re.compile(rb"=\?([^?*\s]{1,40})(?:\*[^?\s]{1,40})?\?([BbQq])\?([^?\s]*)\?=")
 _BETWEEN = re.compile(rb"(\?=)[ \t\r\n]+(=\?)")
-# These Python codecs are refused: they are not character sets, and the first two take quadratic time.
+# Python codecs that are refused: they are no character sets, and the first two take quadratic time.
 _NO_CHARSETS = frozenset(("punycode", "idna", "unicode_escape", "raw_unicode_escape", "undefined"))
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]+")
 
 
-# Mail declared as a key's character set is decoded as the superset, as in the WHATWG Encoding Standard.
+# _SUPERSETS maps a declared character set to the superset by which mail is decoded (WHATWG Encoding Standard).
 _SUPERSETS = {
     "iso8859-1": "cp1252",
     "iso8859-9": "cp1254",
@@ -28,7 +28,7 @@ _SUPERSETS = {
     "big5": "big5hkscs",
     "iso2022_jp": "iso2022_jp_ext",
 }
-# Python lacks these names of character sets; the values are its codecs.
+# Names of character sets that Python lacks, each with the Python codec that decodes the character set.
 _CODECS = {
     "windows-31j": "cp932",
     "windows-932": "cp932",

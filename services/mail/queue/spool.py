@@ -47,7 +47,7 @@ class Spool:
         self._idle.set()
         self._copying: set[str] = set()
         self._cached_octets = 0
-        # Segments with a count of 0 open entries can be removed.
+        # Number of open entries per segment; a segment without open entries can be removed.
         self._open_per_segment: Counter[int] = Counter()
 
     def restore(self, entries: Iterable[Entry]) -> None:
@@ -131,7 +131,7 @@ class Spool:
         job.add_done_callback(lambda done: self._written(batch, items, done))
 
     def _oldest_open(self, items: Sequence[JournalItem]) -> int | None:
-        """Return the oldest segment with an open entry, _NEWEST if only `items` has entries, None without any."""
+        """Return the oldest segment with an open entry; _NEWEST if only `items` has entries; None if there are none."""
         if self._open_per_segment:
             return min(self._open_per_segment)
         return _NEWEST if any(isinstance(item, Entry) for item in items) else None
@@ -177,7 +177,7 @@ class Spool:
             known.place = place
             self._count(known, 1)
         else:
-            # Record again that the entry is finished: recovery would reopen it by the copy, which follows that change.
+            # Record the end of the entry again, after the copy: otherwise recovery would reopen the entry by the copy.
             self._copying.discard(entry.id)
             self.write_later(Change(entry.id, range(len(entry.recipients))))
 

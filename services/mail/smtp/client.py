@@ -36,14 +36,14 @@ class Timeouts:
     farewell_s: float = 2.0
 
     def for_step(self, step: Step) -> float:
-        """Return the time-out in seconds for the reply that a step waits for."""
+        """Return the time-out in seconds for the reply that a session in this step waits for."""
         known = {Step.GREETING: self.greeting_s, Step.CONTENT: self.end_s, Step.GROUP: max(self.command_s, self.data_s)}
         return known.get(step, self.command_s)
 
 
 @dataclass(frozen=True, slots=True)
 class TranscriptEntry:
-    """A write (`C`) or read (`S`) of a connection with its octets; `time_s`: event loop's clock."""
+    """A write (`C`) to or read (`S`) from a connection: its octets, and `time_s` on the event loop's clock."""
 
     time_s: float
     side: str
@@ -52,7 +52,7 @@ class TranscriptEntry:
 
 @dataclass
 class SendResult:
-    """Result of a connection: an outcome for each message begun, and the failure that ended the connection, if any."""
+    """Result of sending on a connection: an outcome per message begun, and the connection's failure, if any."""
 
     outcomes: list[Outcome] = field(default_factory=list)
     failure: Reply | None = None
@@ -104,7 +104,7 @@ class Connection:
             raise ConnectionFailedError(self.session.failure or Reply(451, "The server closed the connection", "4.4.2"))
 
     async def deliver(self, envelope: Envelope) -> Outcome:
-        """Send a message; return its outcome. The connection can send another if the session is READY again."""
+        """Send a message; return its Outcome. Another message can follow if the session is READY again."""
         await self._send(self.session.send(envelope))
         await self._until(Step.READY)
         outcome = self.session.outcome

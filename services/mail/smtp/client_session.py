@@ -27,9 +27,9 @@ from services.mail.smtp.content import stuffed
 from services.mail.smtp.short_lines import shorten_lines
 from services.mail.smtp.syntax import REPLY_LINE_OCTETS_MAX, Reply, ReplyError, ReplyReader
 
-# At most this many octets of replies are buffered: a pipelined group has a reply of some lines per command.
+# Maximum octets of replies that are buffered: a pipelined group gets a reply of some lines per command.
 _UNREAD_OCTETS = 1 << 20
-# Reply lines may be four times as long as RFC 5321 permits (512 octets), because some servers send such lines.
+# Maximum octets of a reply line: four times RFC 5321's 512 octets, because some servers send such lines.
 _LINE_OCTETS = 4 * REPLY_LINE_OCTETS_MAX
 
 NOT_SEVEN_BIT = Reply(554, "The message is not ASCII, and the next server does not support 8BITMIME", "5.6.3")
@@ -39,7 +39,7 @@ NO_AUTH = Reply(530, "The server offers no way to authenticate", "5.7.0")
 
 
 class Step(Enum):
-    """Progress of a session: the reply, or the method call, that it waits for."""
+    """State of a client session: the reply, or the method call, that it waits for."""
 
     GREETING = "220"
     HELLO = "the reply to EHLO or HELO"
@@ -114,7 +114,7 @@ class ClientSession:
         self.failure: Reply | None = None
         self.uses_tls = False
         self.tls_failed = False
-        # True from sending the mail data's end to the reply: the server may have accepted the message.
+        # True between the end of the mail data and its reply: a server that is lost then may have accepted the message.
         self.in_doubt = False
         self._input = OctetBuffer(_UNREAD_OCTETS)
         self._reader = ReplyReader()
@@ -314,7 +314,7 @@ class ClientSession:
         return b""
 
     def _finish(self, transaction: _Transaction, deciding: Reply | None) -> None:
-        """Set the outcome: rejected recipients keep the reply to RCPT, accepted recipients get `deciding`."""
+        """Set the outcome: rejected recipients get the reply to their RCPT, accepted ones the reply `deciding`."""
         self.in_doubt = False
         missing = Reply(451, "The transaction was aborted", "4.5.0")
         known: Iterable[Reply] = transaction.replies

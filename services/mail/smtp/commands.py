@@ -22,7 +22,7 @@ class State(Enum):
     AUTH = "an authentication exchange"
     WAITING = "the shell has a request to answer"
     REFUSED = "not served: nothing but QUIT"
-    # After suspected SMTP smuggling (content.py), "commands" may be a hidden message: 421 (RFC 5321 section 3.8).
+    # After suspected SMTP smuggling (content.py), commands may be a hidden message: reply 421 (RFC 5321 section 3.8).
     DISTRUSTED = "the message was made to end elsewhere: nothing but QUIT"
     CLOSED = "over"
 
@@ -82,7 +82,7 @@ COMMANDS: dict[bytes, Command] = {
     b"STARTTLS": Command(_OUTSIDE, "_starttls", "STARTTLS"),
 }
 
-# RFC 821 (SEND SOML SAML TURN), RFC 1985 (ETRN), RFC 2645 (ATRN), RFC 3030 (BDAT), RFC 4468 (BURL): reply 502.
+# Reply 502: RFC 821 (SEND SOML SAML TURN), RFC 1985 (ETRN), RFC 2645 (ATRN), RFC 3030 (BDAT), RFC 4468 (BURL).
 NOT_IMPLEMENTED = frozenset((b"SEND", b"SOML", b"SAML", b"TURN", b"ETRN", b"ATRN", b"BDAT", b"BURL"))
 
 OK = Reply(250, "OK", "2.0.0")

@@ -33,7 +33,7 @@ LOOP = Reply(554, "Too many Received fields: mail loop", "5.4.6")
 
 
 class ContentReader:
-    """Buffer for mail data up to the end marker; above `limit_octets` octets are discarded but counted."""
+    """Buffer for mail data up to the end marker; octets above `limit_octets` are discarded, but counted."""
 
     def __init__(self, limit_octets: int, strict: bool = False) -> None:
         """Create an empty buffer; with `strict`, messages with lines above TEXT_LINE_OCTETS are rejected."""
@@ -63,7 +63,7 @@ class ContentReader:
         return rest
 
     def _exceeds_limit(self, octets: int) -> bool:
-        """Return True above twice the limit: up to half of the octets may be stuffed dots, which do not count."""
+        """Return True above twice the limit, since up to half of the octets may be stuffed dots, which do not count."""
         return octets > 2 * self._limit_octets + len(END)
 
     def _drop(self, count: int) -> None:

@@ -70,7 +70,7 @@ class Policy:
     free_octets: Callable[[], int] = _room_for_all
     # This many octets must stay free on disk after a message is written to the queue and to a mailbox.
     reserve_octets: int = field(default=1 << 20)
-    # This server is a backup MX for these domains (lower case) and relays mail for them.
+    # Domains in lower case for which this server is a backup MX and relays mail.
     relay_for: Collection[str] = ()
 
     def connection(self, address: str) -> Reply | None:

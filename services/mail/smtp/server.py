@@ -55,7 +55,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """A listening port: announced extensions, and accept(), which writes a message to the queue or raises OSError."""
+    """A listening port: announced extensions, and accept(), which queues a message; it may raise OSError."""
 
     offer: Offer
     accept: Callable[[Accept, Client], Awaitable[Reply]]

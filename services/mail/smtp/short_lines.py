@@ -24,7 +24,7 @@ CRLF = b"\r\n"
 LINE_OCTETS = 998
 # RFC 2045 section 6.8: a line of base64 has at most 76 characters.
 _BASE64_LINE_OCTETS = 76
-# This finds the last blanks between two words, where a line can be folded without a line of blanks only.
+# This finds the last blanks between two words, so that folding there leaves no line of blanks only.
 _FOLD = re.compile(rb"(?s)(.*[^ \t])([ \t]+[^ \t])")
 _ENCODING = b"content-transfer-encoding"
 _QUOTED_PRINTABLE = b"Content-Transfer-Encoding: quoted-printable\r\n"
@@ -56,7 +56,7 @@ def _has_long_line(octets: bytes) -> bool:
 
 
 def _edits(octets: bytes, part: Part, is_message: bool) -> Iterator[_Edit]:
-    """Yield the replacements for a MIME part and its subparts, in order of offsets."""
+    """Yield the edits that shorten the lines of a MIME part and its subparts, in order of offsets."""
     header = octets[part.header_begin : part.body_begin]
     body = octets[part.body_begin : part.body_end]
     if part.is_multipart or part.message is not None:
@@ -92,7 +92,7 @@ def _quoted_printable(content: bytes) -> bytes:
 
 
 def _declared(header: bytes, is_message: bool) -> bytes:
-    """Return a header that declares quoted-printable; a message's header also gets MIME-Version if missing."""
+    """Return a header that declares quoted-printable; for a whole message, MIME-Version is added if missing."""
     end = header_end(header, 0, len(header))[0]
     fields = parse_header(header)
     kept = fields.chosen([_ENCODING], inverted=True)
@@ -118,7 +118,7 @@ def _folded(header: bytes) -> bytes:
 
 
 def _broken(octets: bytes, mark: bytes) -> bytes:
-    """Break long lines at LINE_OCTETS; each continuation begins with `mark`."""
+    """Break lines that exceed LINE_OCTETS; each continuation line begins with `mark`."""
     if not _has_long_line(octets):
         return octets
     return CRLF.join((CRLF + mark).join(_blocks(line, len(mark))) for line in octets.split(CRLF))

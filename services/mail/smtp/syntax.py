@@ -63,7 +63,7 @@ class CommandLines:
         self._searched = self._skipped = 0
 
     def pop_line(self) -> tuple[bytes, int] | None:
-        """Remove a line; return (retained octets without CRLF, length with CRLF), None if the line is incomplete.
+        """Remove a line; return (octets of it that were kept, its length with CRLF), None if the line is incomplete.
 
         Raises EndlessLineError.
         """
@@ -152,7 +152,7 @@ class ReplyReader:
 
 
 def _reply(code: int, lines: Iterable[str]) -> Reply:
-    """Return a Reply; an enhanced status code that begins every line is separated from the text."""
+    """Build a Reply; an enhanced status code that begins every line becomes a field of its own."""
     texts = list(lines)
     codes = {match[1] if (match := _ENHANCED.match(text)) else "" for text in texts}
     enhanced = codes.pop() if len(codes) == 1 else ""

@@ -1,6 +1,6 @@
 """Limits of the webmail server, with their sources."""
 
-# Above these numbers of sessions, in total and per user, the oldest is ended; each costs a few hundred octets.
+# Maximum numbers of sessions, in total and per user; above them the oldest ends. Each costs a few hundred octets.
 SESSIONS_MAX = 2_000
 SESSIONS_OF_USER_MAX = 20
 
@@ -11,29 +11,29 @@ SESSION_S = 8 * 3600.0
 # Session tokens have 256 random bits; OWASP's Session Management Cheat Sheet requires at least 64.
 TOKEN_OCTETS = 32
 
-# Within FAILURES_S, a client address and a user may have these numbers of failed logins (NIST SP 800-63B: 100).
+# Maximum numbers of failed logins per client address and per user within FAILURES_S (NIST SP 800-63B: 100).
 FAILURES_OF_PEER_MAX = 20
 FAILURES_OF_USER_MAX = 50
 FAILURES_S = 300.0
-# Failed logins are recorded for at most this many addresses and as many users.
+# Maximum number of addresses, and of users, for which failed logins are recorded.
 THROTTLE_KEYS_MAX = 10_000
 
 # The login form accepts user names (RFC 5321: local part, @, domain) and passwords up to these lengths.
 NAME_CHARACTERS = 320
 PASSWORD_CHARACTERS = 1024
 
-# At most this many passwords are checked concurrently, since scrypt takes 16 MiB for each.
+# Maximum number of passwords checked concurrently, since scrypt takes 16 MiB for each.
 CHECKS_MAX = 8
 
-# Forms may have these sizes, without and with files; the latter is for a message of 10,240,000 octets (Postfix).
+# Maximum sizes of forms, without and with files; the latter allows a message of 10,240,000 octets (Postfix).
 FORM_OCTETS = 256 * 1024
 MESSAGE_FORM_OCTETS = 16 * 1024 * 1024
 # The login form has a lower limit, since it is accepted without a session.
 LOGIN_FORM_OCTETS = 16 * 1024
-# Forms of all requests together may use this much memory; further forms get 503.
+# Maximum memory for the forms of all requests together; further forms get 503.
 BUFFERED_OCTETS = 256 * 1024 * 1024
 
-# A page of the message list has this many messages.
+# Number of messages on a page of the message list.
 PAGE_MESSAGES = 50
 # A search reads at most SEARCH_MESSAGES_MAX headers and yields to other requests every BATCH_MESSAGES.
 SEARCH_MESSAGES_MAX = 5_000
@@ -44,11 +44,11 @@ SEARCH_CHARACTERS = 200
 FOLDERS_SHOWN_MAX = 500
 FOLDERS_COUNTED_MAX = 50
 
-# Larger messages than this (octets) get 413 instead of a page; the MTA accepts 10,240,000 octets.
+# Maximum size in octets of a displayed message; larger ones get 413. The MTA accepts 10,240,000 octets.
 PARSED_OCTETS = 32 * 1024 * 1024
-# A page shows at most this many characters of a message's source.
+# Maximum number of characters of a message's source on a page.
 SOURCE_CHARACTERS = 1_000_000
-# URLs are turned into links in texts of at most this many characters.
+# Maximum number of characters of a text in which URLs are turned into links.
 LINKED_CHARACTERS = 100_000
 
 # HTML beyond these limits is not sanitised: the time is quadratic in the nesting depth (0.4 s for 10,000 tags).
@@ -56,10 +56,10 @@ HTML_CHARACTERS = 2_000_000
 HTML_TAGS_MAX = 10_000
 STYLE_CHARACTERS = 2_000
 
-# At most this many attached pictures are displayed below the text.
+# Maximum number of attached pictures that are displayed below the text.
 PICTURES_MAX = 30
 
-# A reply quotes at most this many characters of the original text.
+# Maximum number of characters of the original text that a reply quotes.
 QUOTED_CHARACTERS = 100_000
 
 # Submission must end in SEND_S: the minutes of RFC 5321 section 4.5.3.2 are too long for an HTTP response.

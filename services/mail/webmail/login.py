@@ -44,7 +44,7 @@ class LoginThrottle:
         return self._window_s - (now - tries[0]) if len(tries) >= self._most else 0.0
 
     def count(self, key: str, now: float) -> None:
-        """Record a login attempt, as failed until forget_last() is called."""
+        """Record a login attempt of `key`, which counts as failed until forget_last() is called."""
         tries = self._tries.setdefault(key, deque(maxlen=self._most))
         tries.append(now)
         self._tries.move_to_end(key)

@@ -24,7 +24,7 @@ class MessageLocation:
     uid: int
 
     def link(self, path: str, **more: object) -> str:
-        """Return the URL of a page about this message, with further query parameters."""
+        """Return the URL of a page about this message; further query parameters are appended."""
         return link(path, folder=self.folder_name, uid=self.uid, v=self.folder.uidvalidity, **more)
 
     def read(self) -> bytes:

@@ -17,37 +17,37 @@ _BLANKS = re.compile(rb"[ \t]+")
 _FOLD = re.compile(rb"\r\n(?=[ \t])")
 # A field with its folded lines.
 _FIELD = re.compile(rb"[^\r\n]+\r\n(?:[ \t][^\r\n]*\r\n)*")
-# The value of b=, not that of bh=, in a signature field.
+# This matches the value of b=, but not that of bh=, in a signature field.
 _SIGNATURE_VALUE = re.compile(rb"(\A[^:]*:|;)([ \t\r\n]*b[ \t\r\n]*=)[^;]*")
 
 
 @dataclass(frozen=True, slots=True)
 class HeaderField:
-    """One field: its name in lower case, and all of its octets with the final CRLF."""
+    """One header field: the name in lower case, and all octets including the final CRLF."""
 
     name: str
     octets: bytes
 
     @property
     def value(self) -> bytes:
-        """The octets after the colon, unfolded, without white space around them."""
+        """The octets after the colon, unfolded, without white space at the ends."""
         return _FOLD.sub(b"", self.octets.partition(b":")[2]).strip(b" \t\r\n")
 
 
 @dataclass(frozen=True, slots=True)
 class ParsedMessage:
-    """The fields of a message in order, and its body."""
+    """The header fields of a message in order, and the body."""
 
     fields: Sequence[HeaderField]
     body: bytes
 
     def named(self, name: str) -> list[HeaderField]:
-        """Return the fields of a name (in lower case), in order."""
+        """Return the fields with this name (in lower case), in order."""
         return [field for field in self.fields if field.name == name]
 
 
 def parse_message(content: bytes) -> ParsedMessage:
-    """Split a message with CRLF line ends into its fields and its body; lines that are no fields are left out."""
+    """Split a message with CRLF line ends into fields and body; lines that are no fields are left out."""
     header, body = split(content)
     fields = [_field(found[0]) for found in _FIELD.finditer(header)]
     return ParsedMessage([field for field in fields if field is not None], body)
@@ -59,7 +59,7 @@ def _field(octets: bytes) -> HeaderField | None:
 
 
 def without_fields(content: bytes, is_removed: Callable[[HeaderField], bool]) -> bytes:
-    """Remove the fields of a message for which a function returns True."""
+    """Remove the fields of a message for which a predicate returns True."""
     header, _ = split(content)
 
     def kept(found: re.Match[bytes]) -> bytes:
@@ -70,7 +70,7 @@ def without_fields(content: bytes, is_removed: Callable[[HeaderField], bool]) ->
 
 
 def split(content: bytes) -> tuple[bytes, bytes]:
-    """Split a message into its header section, with the CRLF of its last field, and its body."""
+    """Split a message into (header section with the CRLF of its last field, body)."""
     if content.startswith(CRLF):
         return b"", content[len(CRLF) :]
     header, blank, body = content.partition(CRLF + CRLF)
@@ -78,7 +78,7 @@ def split(content: bytes) -> tuple[bytes, bytes]:
 
 
 def canonical_field(octets: bytes, method: str) -> bytes:
-    """Canonicalize a field (sections 3.4.1 and 3.4.2)."""
+    """Canonicalize a header field, simple or relaxed (RFC 6376 sections 3.4.1 and 3.4.2)."""
     if method == SIMPLE:
         return octets
     name, _, value = octets.partition(b":")
@@ -87,7 +87,7 @@ def canonical_field(octets: bytes, method: str) -> bytes:
 
 
 def canonical_body(body: bytes, method: str) -> bytes:
-    """Canonicalize a body (sections 3.4.3 and 3.4.4)."""
+    """Canonicalize a body, simple or relaxed (RFC 6376 sections 3.4.3 and 3.4.4)."""
     if method == RELAXED:
         lines = [_BLANKS.sub(b" ", line).rstrip(b" ") for line in body.split(CRLF)]
         body = CRLF.join(lines)
@@ -96,25 +96,25 @@ def canonical_body(body: bytes, method: str) -> bytes:
         end -= len(CRLF)
     if end:
         return body[:end] + CRLF
-    # An empty body is one CRLF in simple, and nothing in relaxed.
+    # RFC 6376 sections 3.4.3 and 3.4.4: an empty body becomes one CRLF in simple, and nothing in relaxed.
     return b"" if method == RELAXED else CRLF
 
 
 class BodyHashes:
-    """Hashes of one body, which is canonicalized once by each method, however many signatures there are."""
+    """Hashes of one body for several signatures; each canonicalization is computed once."""
 
     def __init__(self, body: bytes) -> None:
         self._body = body
         self._canonical: dict[str, bytes] = {}
 
     def canonical(self, method: str) -> bytes:
-        """Return the canonicalized body."""
+        """Return the body, canonicalized by this method."""
         if method not in self._canonical:
             self._canonical[method] = canonical_body(self._body, method)
         return self._canonical[method]
 
     def digest(self, method: str, length: int | None = None) -> bytes | None:
-        """Return the SHA-256 of the canonicalized body, or of its first `length` octets; None if it is shorter."""
+        """Return the SHA-256 of the canonicalized body or of its first `length` octets; None if the body is shorter."""
         octets = self.canonical(method)
         if length is None:
             return hashlib.sha256(octets).digest()
@@ -122,7 +122,7 @@ class BodyHashes:
 
 
 def header_octets(fields: Sequence[HeaderField], names: Sequence[str], signature: bytes, method: str) -> bytes:
-    """Return the octets that a signature covers: the named fields and the signature field itself without its b= value.
+    """Return the octets that a signature covers: the named fields, and the signature field without its b= value.
 
     Of several fields with one name the last one is taken first (section 5.4.2); a name without a (further) field counts
     as nothing, which detects fields that are added later.
@@ -134,6 +134,6 @@ def header_octets(fields: Sequence[HeaderField], names: Sequence[str], signature
     for name in names:
         if left.get(name.lower()):
             chosen.append(canonical_field(left[name.lower()].pop().octets, method))
-    # Section 3.7: the signature field comes last, without its final CRLF.
+    # RFC 6376 section 3.7: the signature field comes last, without its final CRLF.
     own = canonical_field(_SIGNATURE_VALUE.sub(rb"\1\2", signature, count=1), method)
     return b"".join(chosen) + own.removesuffix(CRLF)

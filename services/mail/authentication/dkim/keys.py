@@ -1,4 +1,4 @@
-"""Keys of DKIM: RSA (RFC 8301) and Ed25519 (RFC 8463), by the library cryptography, an optional dependency.
+"""DKIM keys: RSA (RFC 8301) and Ed25519 (RFC 8463), by the optional library cryptography.
 
     key = load_private_key(pem)
     key.sign(octets)                           bytes
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 
-# RFC 8301 section 3.2: verifiers accept keys from 1,024 to 4,096 bits, signers use 2,048 or more.
+# RFC 8301 section 3.2: verifiers accept RSA keys from 1,024 to 4,096 bits; signers use at least 2,048.
 RSA_BITS_MIN, RSA_BITS_MAX, RSA_BITS = 1024, 4096, 2048
 _RSA_EXPONENT = 65_537
-# The header of a SubjectPublicKeyInfo (RFC 8017 appendix A.1): SEQUENCE, algorithm rsaEncryption.
+# DER header of a SubjectPublicKeyInfo for rsaEncryption (RFC 8017 appendix A.1).
 _RSA_ALGORITHM = bytes.fromhex("300d06092a864886f70d0101010500")
 
 
@@ -36,13 +36,13 @@ def require_cryptography() -> None:
 
 @dataclass(frozen=True, slots=True)
 class PrivateKey:
-    """A private key, and the algorithm of its signatures."""
+    """A private key, and its signature algorithm (rsa-sha256 or ed25519-sha256)."""
 
     algorithm: str
     key: "RSAPrivateKey | Ed25519PrivateKey"
 
     def sign(self, octets: bytes) -> bytes:
-        """Return the signature over octets (RFC 6376 section 3.3.2; RFC 8463 section 3: over their SHA-256)."""
+        """Sign octets (RFC 6376 section 3.3.2); Ed25519 signs their SHA-256 (RFC 8463 section 3)."""
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
         from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
         from cryptography.hazmat.primitives.hashes import SHA256
@@ -52,7 +52,7 @@ class PrivateKey:
         return self.key.sign(octets, PKCS1v15(), SHA256())
 
     def public_octets(self) -> bytes:
-        """Return the public key as it is in the key record."""
+        """Return the public key in the encoding of a key record's p= tag."""
         from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
         if self.algorithm == ED25519:
@@ -60,14 +60,14 @@ class PrivateKey:
         return self.key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
     def pem(self) -> bytes:
-        """Return the key as PKCS #8 in PEM, not encrypted."""
+        """Return the private key in PEM, as unencrypted PKCS #8."""
         from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
         return self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
 def generate(algorithm: str, bits: int = RSA_BITS) -> PrivateKey:
-    """Return a new key; `bits` is for RSA."""
+    """Generate a new key; `bits` applies to RSA only."""
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 
@@ -77,7 +77,7 @@ def generate(algorithm: str, bits: int = RSA_BITS) -> PrivateKey:
 
 
 def load_private_key(pem: bytes) -> PrivateKey:
-    """Load a key from PEM; raises ValueError for other content and for keys that DKIM does not use."""
+    """Load a private key from PEM; raises ValueError for other content, and for key types that DKIM does not use."""
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -97,7 +97,7 @@ def load_private_key(pem: bytes) -> PrivateKey:
 
 
 def verify(algorithm: str, public_octets: bytes, octets: bytes, signature: bytes) -> bool:
-    """Return True if a signature over octets is valid; raises KeyRecordError for a key that cannot be used."""
+    """Return True if a signature over octets is valid; raises KeyRecordError for an unusable public key."""
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
     from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
@@ -117,13 +117,13 @@ def verify(algorithm: str, public_octets: bytes, octets: bytes, signature: bytes
 
 
 def _rsa_key(octets: bytes) -> "RSAPublicKey":
-    """Return a public RSA key; raises ValueError, KeyRecordError."""
+    """Decode an RSA public key; raises ValueError if it is malformed, KeyRecordError if its length is not permitted."""
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
     from cryptography.hazmat.primitives.serialization import load_der_public_key
 
     try:
-        # RFC 6376 section 3.6.1 says RSAPublicKey, but its examples and all signers have SubjectPublicKeyInfo.
+        # RFC 6376 section 3.6.1 names RSAPublicKey, but its examples and all signers use SubjectPublicKeyInfo.
         key = load_der_public_key(octets if _RSA_ALGORITHM in octets else _as_public_key_info(octets))
     except UnsupportedAlgorithm as error:
         raise KeyRecordError(f"the key cannot be used: {error}") from error
@@ -135,7 +135,7 @@ def _rsa_key(octets: bytes) -> "RSAPublicKey":
 
 
 def _as_public_key_info(octets: bytes) -> bytes:
-    """Wrap an RSAPublicKey into a SubjectPublicKeyInfo."""
+    """Wrap an RSAPublicKey in a SubjectPublicKeyInfo (DER)."""
     return _tlv(0x30, _RSA_ALGORITHM + _tlv(0x03, b"\0" + octets))
 
 

@@ -1,4 +1,4 @@
-"""DKIM-Signature fields and DKIM key records: their tags, parsed and formatted (RFC 6376 sections 3.5, 3.6.1).
+"""DKIM-Signature fields and DKIM key records: parsers and formatters of their tags (RFC 6376 sections 3.5 and 3.6.1).
 
     DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/relaxed; d=example.org; s=2026; t=1764460800; h=from:to:subject;
         bh=2jUSOH9NhtVGCQWNr9BrIAPreKQjO6Sn7XIkfJVOzv8=; b=AuUoFEfDxTDkHlLXSZEpZj79LICEps6eda7W3deTVFOk4yAUoqOB...
@@ -18,27 +18,27 @@ from services.mail.authentication.tags import TagError, parse_tags, without_blan
 
 FIELD_NAME = "DKIM-Signature"
 RSA, ED25519 = "rsa-sha256", "ed25519-sha256"
-# RFC 6376 section 3.3, RFC 8463 section 3.
+# Algorithms of signatures (RFC 6376 section 3.3, RFC 8463 section 3).
 ALGORITHMS = (RSA, ED25519)
 _DOMAIN = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?(?:\.[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?)+\Z")
 _SELECTOR = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?\Z")
-# Section 3.5: numbers have at most 12 digits, body lengths at most 76.
+# RFC 6376 section 3.5: times have at most 12 digits, body lengths at most 76.
 _NUMBER = re.compile(r"[0-9]{1,12}\Z")
 _LENGTH = re.compile(r"[0-9]{1,76}\Z")
 _LINE_OCTETS = 76
 
 
 class SignatureError(ValueError):
-    """The signature field is invalid: a verifier ignores it."""
+    """Error for an invalid signature field, which verifiers ignore."""
 
 
 class KeyRecordError(ValueError):
-    """The key record cannot be used for the signature (section 6.1.2)."""
+    """Error for a key record that cannot be used for a signature (RFC 6376 section 6.1.2)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """The tags of a signature; `fields` is h=, times are in seconds since 1970 UTC."""
+    """The tags of a signature; `fields`: the names in h=; times in seconds since 1970 UTC."""
 
     algorithm: str
     domain: str
@@ -55,13 +55,13 @@ class Signature:
 
     @property
     def key_name(self) -> str:
-        """The name of the key record (section 3.6.2.1)."""
+        """The domain name of the signature's key record (RFC 6376 section 3.6.2.1)."""
         return f"{self.selector}._domainkey.{self.domain}"
 
 
 @dataclass(frozen=True, slots=True)
 class KeyRecord:
-    """The tags of a key record; an empty `key` is a revoked one, `hashes` None permits all."""
+    """The tags of a key record; an empty `key` is a revoked key; `hashes` None permits all hash algorithms."""
 
     key_type: str = "rsa"
     key: bytes = b""
@@ -71,17 +71,17 @@ class KeyRecord:
 
     @property
     def is_testing(self) -> bool:
-        """True if the domain tests DKIM: a failure is no reason for different treatment (t=y)."""
+        """True if the domain only tests DKIM (t=y), so that a failed signature must not matter."""
         return "y" in self.flags
 
 
 def is_domain(text: str) -> bool:
-    """Return True if a text is a domain name of at least two labels, as d= needs it."""
+    """Return True if a text is a domain name of at least two labels, as d= requires."""
     return _DOMAIN.match(text) is not None
 
 
 def is_selector(text: str) -> bool:
-    """Return True if a text is a selector: one or more labels."""
+    """Return True if a text is a selector of one or more labels."""
     return _SELECTOR.match(text) is not None
 
 
@@ -120,7 +120,7 @@ def parse_signature(value: bytes) -> Signature:
 
 
 def _check(signature: Signature) -> None:
-    """Raise SignatureError for tags that contradict each other (section 6.1.1)."""
+    """Raise SignatureError for tags that contradict one another (RFC 6376 section 6.1.1)."""
     if not is_domain(signature.domain) or not is_selector(signature.selector):
         raise SignatureError("the signing domain or the selector is no domain name")
     domain = signature.identity.rpartition("@")[2].lower()
@@ -162,7 +162,7 @@ def parse_key_record(text: bytes) -> KeyRecord:
         key = base64.b64decode(without_blanks(tags.get("p", "")), validate=True)
     except (TagError, UnicodeDecodeError, binascii.Error) as error:
         raise KeyRecordError(f"invalid key record: {error}") from error
-    # Section 3.6.1: the version, if there is one, comes first.
+    # RFC 6376 section 3.6.1: the tag v=, if present, comes first.
     if "v" in tags and (tags["v"] != "DKIM1" or next(iter(tags)) != "v"):
         raise KeyRecordError("the record is of another version")
     if "p" not in tags:
@@ -177,7 +177,7 @@ def parse_key_record(text: bytes) -> KeyRecord:
 
 
 def check_key_record(record: KeyRecord, signature: Signature) -> None:
-    """Raise KeyRecordError if a key record does not permit a signature (section 6.1.2)."""
+    """Raise KeyRecordError if a key record does not permit this signature (RFC 6376 section 6.1.2)."""
     if not record.key:
         raise KeyRecordError("the key is revoked")
     key_type, _, digest = signature.algorithm.partition("-")
@@ -187,18 +187,18 @@ def check_key_record(record: KeyRecord, signature: Signature) -> None:
         raise KeyRecordError(f"the key is not for {digest}")
     if not {"*", "email"} & set(record.services):
         raise KeyRecordError("the key is not for email")
-    # The flag s: the domain of i= is the signing domain, not a subdomain.
+    # With flag s in t=, the domain of i= must be the signing domain, and not a subdomain.
     if "s" in record.flags and signature.identity.rpartition("@")[2].lower() != signature.domain:
         raise KeyRecordError("the key is not for subdomains")
 
 
 def format_key_record(key_type: str, key: bytes) -> str:
-    """Return the text of a key record."""
+    """Return the text of a key record, for a TXT record."""
     return f"v=DKIM1; k={key_type}; p={base64.b64encode(key).decode()}"
 
 
 def format_signature(signature: Signature) -> bytes:
-    """Return a DKIM-Signature field with folded lines; without a value, b= is empty."""
+    """Return a DKIM-Signature field with folded lines; b= is empty if the signature has no value yet."""
     tags = [
         "v=1",
         f"a={signature.algorithm}",
@@ -218,13 +218,13 @@ def format_signature(signature: Signature) -> bytes:
             lines[-1] += f" {tag};"
         else:
             lines += _folded(f"\t{tag};")
-    # Always on a line of its own: the signature covers the folding in front of its value.
+    # The tag b= begins on a new line, since the signature covers the folding before the value of b=.
     lines += _folded("\tb=" + base64.b64encode(signature.value).decode())
     return "\r\n".join(lines).encode("ascii") + b"\r\n"
 
 
 def _folded(line: str) -> list[str]:
-    """Fold a long tag if it permits white space: h= after a colon, base64 anywhere (section 3.5)."""
+    """Fold a long tag where white space is permitted: h= after colons, base64 anywhere (RFC 6376 section 3.5)."""
     if not line.startswith(("\th=", "\tb=", "\tbh=")):
         return [line]
     pieces = []

@@ -17,7 +17,7 @@ from services.mail.authentication.dkim.canonicalization import (
 from services.mail.authentication.dkim.keys import PrivateKey
 from services.mail.authentication.dkim.signature_field import Signature, format_signature
 
-# Section 5.4.1: the fields that describe a message's content and its author.
+# RFC 6376 section 5.4.1: fields to sign, which describe a message's content and author.
 SIGNED_FIELDS = (
     "from",
     "reply-to",
@@ -47,7 +47,7 @@ SIGNED_FIELDS = (
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """A key with its place in the DNS, and the form of its signatures.
+    """Private key with its selector and domain, and the canonicalization of its signatures.
 
     `lifetime_s`: seconds until x=; `with_length`: sign the present octets of the body alone (l=), so that more may be
     appended, as mailing lists do, and as an attacker can.
@@ -63,7 +63,7 @@ class SigningKey:
 
 
 def sign(content: bytes, key: SigningKey, now_s: float) -> bytes:
-    """Return the DKIM-Signature field of a message with CRLF line ends, to be put before its first field."""
+    """Return the DKIM-Signature field to put before the first field of a message with CRLF line ends."""
     message = parse_message(content)
     names = [field.name for field in message.fields]
     signed = [name for listed in SIGNED_FIELDS for name in [listed] * names.count(listed)]

@@ -31,14 +31,14 @@ from services.mail.authentication.dkim.signature_field import (
 )
 from services.mail.authentication.lookup import Lookups, TemporaryLookupError, domain_name, txt_records
 
-# Signatures that are verified of one message; each costs a DNS query and a hash of the body (section 8.4).
+# Maximum number of signatures verified per message; each costs a DNS query and a hash (RFC 6376 section 8.4).
 SIGNATURES_MAX = 10
-# Clock difference between signer and verifier that is accepted for t=, as in OpenDKIM.
+# Accepted difference in seconds between signer's clock and verifier's for t=, as in OpenDKIM.
 CLOCK_SKEW_S = 300
 
 
 class Result(Enum):
-    """Result of a verification (RFC 8601 section 2.7.1)."""
+    """Result of verifying one signature (RFC 8601 section 2.7.1)."""
 
     PASS = "pass"
     FAIL = "fail"
@@ -49,7 +49,7 @@ class Result(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """The result of one signature; `signature` is None if its field is invalid, `reason` says why it did not pass."""
+    """Verification of one signature; `signature` None: the field is invalid; `reason`: why it did not pass."""
 
     result: Result
     signature: Signature | None
@@ -57,7 +57,7 @@ class Verification:
 
 
 def verify_all(content: bytes, now_s: float) -> Lookups[list[Verification]]:
-    """Verify the signatures of a message with CRLF line ends, from the first field down; none gives an empty list."""
+    """Verify the signatures of a message with CRLF line ends, topmost first; an empty list if there are none."""
     message = parse_message(content)
     hashes = BodyHashes(message.body)
     results: list[Verification] = []
@@ -82,7 +82,7 @@ def _verify_field(
     except TemporaryLookupError as error:
         return Verification(Result.TEMPERROR, signature, str(error))
     verification = Verification(Result.PERMERROR, signature, "no key record")
-    # Section 6.1.2: with several records, which the RFC leaves undefined, the first that verifies decides.
+    # RFC 6376 section 6.1.2 leaves several key records undefined: here the first that verifies decides.
     for text in records:
         verification = _verify_with(message, hashes, field, signature, text)
         if verification.result is Result.PASS:
@@ -98,7 +98,7 @@ def _key_records(signature: Signature) -> Lookups[Sequence[bytes]]:
 def _verify_with(
     message: ParsedMessage, hashes: BodyHashes, field: HeaderField, signature: Signature, text: bytes
 ) -> Verification:
-    """Verify a signature with one key record (section 6.1.3)."""
+    """Verify a signature with one key record (RFC 6376 section 6.1.3)."""
     try:
         record = parse_key_record(text)
         check_key_record(record, signature)

@@ -17,12 +17,12 @@ from services.mail.authentication.lookup import Lookups, TemporaryLookupError, d
 from services.mail.authentication.tags import TagError, parse_tags
 
 LABEL = b"_dmarc"
-# RFC 9989 section 4.10: a longer name is shortened at once, so that a walk has at most eight queries.
+# RFC 9989 section 4.10: a longer name is shortened at the start, so that a tree walk has at most eight queries.
 WALK_LABELS_MAX = 8
 
 
 class Policy(Enum):
-    """What a domain asks for messages that fail, from the mildest on."""
+    """Policy that a domain requests for messages that fail DMARC, from the mildest to the strictest."""
 
     NONE = "none"
     QUARANTINE = "quarantine"
@@ -30,13 +30,13 @@ class Policy(Enum):
 
     @property
     def milder(self) -> "Policy":
-        """The policy for messages that the percentage of pct leaves out (RFC 7489 section 6.6.4)."""
+        """The next milder policy, for the messages that pct= excludes (RFC 7489 section 6.6.4)."""
         return Policy.QUARANTINE if self is Policy.REJECT else Policy.NONE
 
 
 @dataclass(frozen=True, slots=True)
 class DmarcRecord:
-    """The tags of a record; `subdomain_policy` and `missing_policy` are None where the next wider one holds.
+    """The tags of a DMARC record; `subdomain_policy` (sp), `missing_policy` (np): None if absent, so the wider applies.
 
     `is_suffix`: psd, True for a public suffix, False for an organizational domain, None if the walk decides.
     """
@@ -53,14 +53,14 @@ class DmarcRecord:
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """The records that a tree walk found, the most specific domain first."""
+    """Result of a DNS tree walk: the DMARC records found, the most specific domain first."""
 
     start: Name
     found: Sequence[tuple[Name, DmarcRecord]]
 
     @property
     def organizational_domain(self) -> Name:
-        """The organizational domain of the start (RFC 9989 section 4.10.2)."""
+        """The organizational domain of the domain at which the walk starts (RFC 9989 section 4.10.2)."""
         for name, record in self.found:
             if record.is_suffix is False:
                 return name
@@ -70,7 +70,7 @@ class Walk:
 
     @property
     def record(self) -> tuple[Name, DmarcRecord] | None:
-        """The record that holds for the start: its own, that of its organizational domain, that of its suffix."""
+        """The record that applies to the start: its own, its organizational domain's, or its public suffix's."""
         by_name = dict(self.found)
         suffix = next((name for name, record in self.found if record.is_suffix), None)
         for name in (self.start, self.organizational_domain, suffix):
@@ -80,7 +80,7 @@ class Walk:
 
 
 def parse_dmarc(text: bytes) -> DmarcRecord | None:
-    """Parse a record; None for other TXT records and for records without a usable policy (RFC 7489 section 6.6.3)."""
+    """Parse a DMARC record; None for other TXT records, and for one without usable policy (RFC 7489 section 6.6.3)."""
     try:
         tags = parse_tags(text.decode("ascii"))
     except (TagError, UnicodeDecodeError):
@@ -88,7 +88,7 @@ def parse_dmarc(text: bytes) -> DmarcRecord | None:
     if next(iter(tags)) != "v" or tags["v"] != "DMARC1":
         return None
     policy = _policy(tags.get("p"))
-    # An invalid policy beside an address for reports is a policy of none; RFC 9989 section 4.7: so is a missing one.
+    # An invalid policy next to rua= counts as none; by RFC 9989 section 4.7, a missing policy as well.
     if policy is None and "p" in tags and "rua" not in tags:
         return None
     percent = tags.get("pct", "100")
@@ -109,7 +109,7 @@ def _policy(text: str | None) -> Policy | None:
 
 
 def walk(domain: str) -> Lookups[Walk]:
-    """Walk from a domain towards the root; raises TemporaryLookupError, and ValueError for an invalid domain."""
+    """Walk from a domain towards the root (DNS tree walk); raises TemporaryLookupError, ValueError if it is invalid."""
     start = domain_name(domain)
     if start is None:
         raise ValueError(f"{domain!r} is no domain name")
@@ -118,7 +118,7 @@ def walk(domain: str) -> Lookups[Walk]:
 
 
 def walk_on(start: Name, own: DmarcRecord | None) -> Lookups[Walk]:
-    """Walk from the parent of a domain, of which the own record is known; raises TemporaryLookupError.
+    """Walk from the parent of a domain whose own record is already known; raises TemporaryLookupError.
 
     The walk ends early at a record that says what its domain is (psd=n, or psd=y above the start), and where the name
     servers above a record do not answer: what is known then holds.
@@ -141,7 +141,7 @@ def walk_on(start: Name, own: DmarcRecord | None) -> Lookups[Walk]:
 
 
 def find_record(name: Name) -> Lookups[DmarcRecord | None]:
-    """Look up the record of one domain; several are as none (RFC 7489 section 6.6.3); raises TemporaryLookupError."""
+    """Look up the record of one domain; several count as none (RFC 7489 section 6.6.3); raises TemporaryLookupError."""
     if sum(map(len, name.labels)) + len(name.labels) + len(LABEL) + 2 > 255:
         return None
     texts = yield from txt_records(name.child(LABEL))

@@ -19,7 +19,7 @@ from services.mail.mime.addresses import MISSING_HOST, parse_addresses
 
 
 class Result(Enum):
-    """Result of DMARC (RFC 7489 section 11.2)."""
+    """Results of DMARC (RFC 7489 section 11.2)."""
 
     NONE = "none"
     PASS = "pass"
@@ -30,7 +30,7 @@ class Result(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The result for the domain of From; `policy` is the published one, `applied` what is left of it for this message.
+    """DMARC result for the domain of From; `policy`: the published one; `applied`: the one that remains after pct=.
 
     `policy` is None without a record.
     """
@@ -43,7 +43,7 @@ class Verdict:
 
 
 class AuthorError(ValueError):
-    """The From field does not name exactly one domain."""
+    """Error for a From field that does not name exactly one domain."""
 
 
 def author_domain(message: ParsedMessage) -> str:
@@ -64,7 +64,7 @@ def author_domain(message: ParsedMessage) -> str:
 def judge(
     message: ParsedMessage, spf_domain: str | None, dkim_domains: Sequence[str], percent: int
 ) -> Lookups[Verdict]:
-    """Return the verdict on a message.
+    """Evaluate DMARC for a message, and return the verdict.
 
     `spf_domain`: the domain for which SPF passed, None if it did not; `dkim_domains`: those of valid signatures;
     `percent`: a random number from 0 to 99, which pct is compared with (RFC 7489 section 6.6.4).
@@ -86,7 +86,7 @@ def _judge_domain(domain: str, spf_domain: str | None, dkim_domains: Sequence[st
     own = yield from find_record(start)
     others = [name for one in (*dkim_domains, spf_domain or "") if (name := domain_name(one)) is not None]
     if own is not None and (not others or start in others):
-        # Neither alignment nor policy needs the records above.
+        # If the own record decides alignment and policy, the records of parent domains are not looked up.
         walked = Walk(start, [(start, own)])
     else:
         walked = yield from walk_on(start, own)
@@ -108,14 +108,14 @@ def _is_aligned(walked: Walk, other: str, is_strict: bool) -> Lookups[bool]:
     name = domain_name(other)
     if name is None or name == walked.start:
         return name is not None
-    # A domain that is not below the author's organizational domain has another one: no walk is needed.
+    # A domain that is not below the author's organizational domain cannot be aligned: no tree walk is needed.
     if is_strict or not name.is_below(walked.organizational_domain):
         return False
     return (yield from walk(other)).organizational_domain == walked.organizational_domain
 
 
 def _policy(start: Name, owner: Name, record: DmarcRecord) -> Lookups[Policy]:
-    """Return the policy for a domain by the record of `owner`, the domain itself or one above it."""
+    """Return the policy that applies to a domain, from the record of `owner`, which is the domain or a parent of it."""
     if start == owner:
         return record.policy
     if record.missing_policy is not None and not (yield from find(start, RRType.A)).exists:

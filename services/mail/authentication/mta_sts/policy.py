@@ -1,4 +1,4 @@
-"""MTA-STS: policies by which a domain asks for TLS with verified certificates, and their cache (RFC 8461).
+"""MTA-STS policies, by which a domain requests TLS with verified certificates, and their cache (RFC 8461).
 
     _mta-sts.example.com.  TXT  "v=STSv1; id=20261130"
     https://mta-sts.example.com/.well-known/mta-sts.txt
@@ -22,9 +22,9 @@ from services.mail.authentication.lookup import Lookups, TemporaryLookupError, d
 from services.mail.authentication.tags import TagError, parse_tags
 
 HOST_LABEL, TXT_LABEL, PATH = "mta-sts", "_mta-sts", "/.well-known/mta-sts.txt"
-# Section 3.2: max_age has at most 10 digits and about one year.
+# RFC 8461 section 3.2: max_age has at most 10 digits, and its maximum is about one year.
 MAX_AGE_S = 31_557_600
-# Section 3.3: a limit on the size, here as in Postfix's resolvers, and five minutes between failed fetches.
+# RFC 8461 section 3.3: the size is limited (here as in Postfix's resolvers); failed fetches are 5 min apart.
 POLICY_OCTETS_MAX = 64 * 1024
 RETRY_S = 300.0
 DOMAINS_MAX = 10_000
@@ -34,11 +34,11 @@ _MX = re.compile(r"(?:\*\.)?[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?\Z")
 
 
 class PolicyError(ValueError):
-    """The policy is invalid, or could not be fetched."""
+    """Error for a policy that is invalid or could not be fetched."""
 
 
 class Mode(Enum):
-    """The mode of a policy (section 5)."""
+    """The mode of an MTA-STS policy (RFC 8461 section 5): enforce, testing or none."""
 
     NONE = "none"
     TESTING = "testing"
@@ -47,7 +47,7 @@ class Mode(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A policy: its mode, the patterns of its MX hosts, and its lifetime in seconds."""
+    """An MTA-STS policy: its mode, the patterns of permitted MX hosts, and its lifetime in seconds."""
 
     mode: Mode
     patterns: Sequence[str]
@@ -55,11 +55,11 @@ class Policy:
 
     @property
     def is_enforced(self) -> bool:
-        """True if mail is not delivered in violation of the policy."""
+        """True if mail must not be delivered in violation of the policy."""
         return self.mode is Mode.ENFORCE
 
     def matches(self, host: str) -> bool:
-        """Return True if a pattern matches an MX host; a wildcard stands for one label (section 4.1)."""
+        """Return True if a pattern matches an MX host; `*.` stands for one label (RFC 8461 section 4.1)."""
         name = host.lower().removesuffix(".")
         above = name.partition(".")[2]
         return any(
@@ -69,7 +69,7 @@ class Policy:
 
 
 def parse_policy(text: str) -> Policy:
-    """Parse a policy file with CRLF or LF line ends; raises PolicyError (section 3.2)."""
+    """Parse a policy file, with CRLF or LF line ends; raises PolicyError (RFC 8461 section 3.2)."""
     values: dict[str, str] = {}
     patterns: list[str] = []
     for line in filter(str.strip, re.split(r"\r?\n", text)):
@@ -82,7 +82,7 @@ def parse_policy(text: str) -> Policy:
                 raise PolicyError(f"{value[:40]!r} is no MX pattern")
             patterns.append(value.lower().removesuffix("."))
         else:
-            # Of fields other than mx the first counts.
+            # RFC 8461 section 3.2: of repeated fields other than mx, the first counts.
             values.setdefault(name, value)
     if values.get("version") != "STSv1":
         raise PolicyError("the policy is of another version")
@@ -96,7 +96,7 @@ def parse_policy(text: str) -> Policy:
 
 
 def policy_id(domain: str) -> Lookups[str | None]:
-    """Look up the id of a domain's policy; None without exactly one record; raises TemporaryLookupError."""
+    """Look up the id of a domain's policy; None unless there is exactly one record; raises TemporaryLookupError."""
     name = domain_name(f"{TXT_LABEL}.{domain}")
     texts = [] if name is None else (yield from txt_records(name))
     records = [text for text in texts if text.startswith(b"v=STSv1;")]
@@ -111,7 +111,7 @@ def policy_id(domain: str) -> Lookups[str | None]:
 
 @dataclass(frozen=True, slots=True)
 class _Cached:
-    """A policy with the id of its record and the time of its end."""
+    """A cached policy with the id of its TXT record and its time of expiry."""
 
     id: str
     policy: Policy
@@ -119,7 +119,7 @@ class _Cached:
 
 
 class PolicyCache:
-    """Policies by domain; times are those of `clock`, in seconds."""
+    """Cache of MTA-STS policies by domain; times are those of `clock`, in seconds."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -127,14 +127,14 @@ class PolicyCache:
         self._failed_s: BoundedDict[str, float] = BoundedDict(DOMAINS_MAX)
 
     def policy(self, domain: str) -> Policy | None:
-        """Return the policy that holds for a domain, None without one."""
+        """Return the cached policy of a domain; None if there is none, or if it has expired."""
         cached = self._policies.get(domain)
         if cached is None or cached.expires_s <= self._clock():
             return None
         return cached.policy
 
     def must_fetch(self, domain: str, new_id: str) -> bool:
-        """Return True if the policy with this id is not in the cache, and no fetch of it failed of late."""
+        """Return True if the policy with this id is not cached, and no fetch has failed in the last RETRY_S."""
         failed_s = self._failed_s.get(domain)
         if failed_s is not None and self._clock() < failed_s + RETRY_S:
             return False
@@ -142,17 +142,17 @@ class PolicyCache:
         return cached is None or cached.id != new_id or cached.expires_s <= self._clock()
 
     def put(self, domain: str, new_id: str, policy: Policy) -> None:
-        """Store a policy that was fetched."""
+        """Store a fetched policy with its id."""
         self._policies.put(domain, _Cached(new_id, policy, self._clock() + policy.max_age_s))
         self._failed_s.drop(domain)
 
     def failed(self, domain: str) -> None:
-        """Record that a fetch failed; the policy that is there remains valid (section 3.3)."""
+        """Record that a fetch failed; a cached policy remains valid (RFC 8461 section 3.3)."""
         self._failed_s.put(domain, self._clock())
 
 
 def fetch_needed(cache: PolicyCache, domain: str) -> Lookups[str | None]:
-    """Return the id of a policy that is to be fetched, None if the cache decides."""
+    """Look up the id of a domain's policy; return the id if the policy must be fetched, None if the cache suffices."""
     try:
         new_id = yield from policy_id(domain)
     except TemporaryLookupError:

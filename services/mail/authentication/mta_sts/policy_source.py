@@ -1,4 +1,4 @@
-"""Fetch of MTA-STS policies over HTTPS, and the TLS policy of a domain for the sending MTA (RFC 8461 sections 3.3, 5).
+"""Fetch of MTA-STS policies over HTTPS, and TLS policy of a domain for the sending MTA (RFC 8461 sections 3.3 and 5).
 
     policies = PolicySource(resolver, "authorities.pem", time.time, log)
     policy = await policies.policy("example.com")             None: opportunistic TLS
@@ -34,15 +34,15 @@ from services.mail.delivery.mx_lookup import Resolver
 from services.tls import HTTP_1, Trust, client_context
 
 HTTPS_PORT = 443
-# RFC 8461 section 3.3 suggests one minute for the whole fetch.
+# Time limit for a whole fetch in seconds: RFC 8461 section 3.3 suggests one minute.
 FETCH_S = 60.0
 READ_OCTETS = 65_536
-# Addresses of the policy host that are tried.
+# Maximum number of addresses of the policy host that are tried.
 ADDRESSES_MAX = 4
 
 
 class PolicySource:
-    """Policies of domains, from the cache or from the domain's policy host."""
+    """Source of MTA-STS policies: the cache, or the domain's policy host."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class PolicySource:
         log: EventLog,
         port: int = HTTPS_PORT,
     ) -> None:
-        """Load the CA certificates of `authorities`, a file (None: the system's); raises ServiceError."""
+        """Load the CA certificates in the file `authorities` (None: the system's); raises ServiceError."""
         self._resolver = resolver
         self._cache = PolicyCache(clock)
         self._log = log
@@ -64,7 +64,7 @@ class PolicySource:
             raise ServiceError(f"cannot read the certificates {authorities}: {error.strerror or error}") from error
 
     async def policy(self, domain: str) -> Policy | None:
-        """Return the policy that holds for a mail domain now, None without one."""
+        """Return the MTA-STS policy of a mail domain that applies now, None if there is none."""
         domain = domain.lower()
         if domain.startswith("["):
             # An address literal has no DNS records.
@@ -83,7 +83,7 @@ class PolicySource:
         return self._cache.policy(domain)
 
     async def _fetch(self, host: str) -> Policy:
-        """Fetch a policy; raises PolicyError, TemporaryLookupError, OSError, HTTPError."""
+        """Fetch a policy from its host; raises PolicyError, TemporaryLookupError, OSError, HTTPError."""
         failure: OSError | None = None
         for address in (await self._resolver.resolve(_host_addresses(host)))[:ADDRESSES_MAX]:
             try:
@@ -112,13 +112,13 @@ def _host_addresses(host: str) -> Lookups[list[str]]:
 
 @dataclass(slots=True)
 class _Reading:
-    """A response as it arrives."""
+    """State of the HTTP response with a policy while it arrives."""
 
     content: bytes = b""
     is_complete: bool = False
 
     def take(self, event: Event) -> None:
-        """Handle an event of the connection; raises PolicyError."""
+        """Process an event of the HTTP connection; raises PolicyError."""
         if isinstance(event, Response) and event.status >= 200:
             media_type = (event.fields.get(b"content-type") or b"").partition(b";")[0].strip().lower()
             if event.status != 200 or media_type != b"text/plain":
@@ -132,7 +132,7 @@ class _Reading:
 
 
 async def _get(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str) -> str:
-    """Request the policy file; raises PolicyError, OSError, HTTPError."""
+    """Request the policy file by HTTPS; raises PolicyError, OSError, HTTPError."""
     connection = ClientConnection(POLICY_OCTETS_MAX)
     fields = Fields(((b"Host", host.encode("ascii", "replace")), (b"Connection", b"close")))
     writer.write(connection.send_request(Request(b"GET", PATH.encode(), fields)))

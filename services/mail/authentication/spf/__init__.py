@@ -1,1 +1,1 @@
-"""Sender Policy Framework: which addresses may send mail of a domain (RFC 7208)."""
+"""Sender Policy Framework: DNS records of the addresses that may send mail in a domain's name (RFC 7208)."""

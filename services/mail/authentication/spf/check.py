@@ -1,4 +1,4 @@
-"""SPF: the check of a client's address against the record of the sender's domain (RFC 7208).
+"""SPF check: a client's address against the SPF record of the sender's domain (RFC 7208).
 
     steps = check(Client(ip_address("192.0.2.10"), "mail.example.org"), "alice", "example.org")
     next(steps)                                 Lookup("example.org.", TXT)
@@ -38,7 +38,7 @@ from services.mail.authentication.spf.record import (
     select_record,
 )
 
-# Section 4.6.4: terms that cause DNS queries, void lookups, and the names of one MX or PTR lookup.
+# RFC 7208 section 4.6.4: limits on terms with DNS queries, void lookups, and names of one MX or PTR lookup.
 DNS_TERMS_MAX = 10
 VOID_LOOKUPS_MAX = 2
 NAMES_MAX = 10
@@ -50,7 +50,7 @@ _POSTMASTER = "postmaster"
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """The SMTP client: its address and HELO name; `receiver` and `time_s` are for explanations."""
+    """The SMTP client: address and HELO name; `receiver` and `time_s` are for macros in explanations."""
 
     address: IPv4Address | IPv6Address
     hello: str
@@ -60,7 +60,7 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The result for a domain, the reason for an error, and the explanation of the domain for a fail."""
+    """Outcome for a domain: the SPF result, the reason for an error, and the domain's explanation of a fail."""
 
     result: Result
     domain: str
@@ -69,23 +69,23 @@ class Outcome:
 
 
 class _LimitExceededError(Exception):
-    """A limit of section 4.6.4 is exceeded: permerror."""
+    """Error for an exceeded limit of RFC 7208 section 4.6.4: the result is permerror."""
 
 
 class _PermanentError(Exception):
-    """The record of a domain, or of one that it refers to, cannot be evaluated: permerror."""
+    """Error for a record that cannot be evaluated, of the domain or one it refers to: the result is permerror."""
 
 
 @dataclass(slots=True)
 class _Check:
-    """The parameters that all evaluations of one check share, and its counters."""
+    """State of one SPF check: parameters of all evaluations, and counters of terms and lookups."""
 
     client: Client
     local_part: str
     sender_domain: str
     dns_terms: int = 0
     void_lookups: int = 0
-    # The depth of include: the explanations of included domains are not used (section 6.2).
+    # Nesting depth of include; explanations of included domains are not used (RFC 7208 section 6.2).
     includes: int = 0
     validated: dict[str, str] = field(default_factory=dict)
 
@@ -113,14 +113,14 @@ class _Check:
 
 
 def client_address(text: str) -> IPv4Address | IPv6Address:
-    """Return an address; an IPv4-mapped IPv6 address is an IPv4 address (section 5)."""
+    """Return the client's address; an IPv4-mapped IPv6 address becomes an IPv4 address (RFC 7208 section 5)."""
     address = ip_address(text.partition("%")[0])
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
     return mapped or address
 
 
 def check(client: Client, local_part: str, domain: str) -> Lookups[Outcome]:
-    """Check whether a client may send mail of `local_part@domain`."""
+    """Check by SPF whether a client may send mail of `local_part@domain`; return the outcome."""
     state = _Check(client, local_part or _POSTMASTER, domain)
     try:
         result, explanation = yield from _check_host(state, domain)
@@ -132,7 +132,7 @@ def check(client: Client, local_part: str, domain: str) -> Lookups[Outcome]:
 
 
 def _check_host(state: _Check, domain: str) -> Lookups[tuple[Result, str]]:
-    """Evaluate the record of one domain; returns the result and, for a fail, the explanation (section 4)."""
+    """Evaluate the SPF record of one domain; return (result, explanation of a fail) (RFC 7208 section 4)."""
     name = _valid_domain(domain)
     if name is None:
         return Result.NONE, ""
@@ -150,7 +150,7 @@ def _check_host(state: _Check, domain: str) -> Lookups[tuple[Result, str]]:
 
 
 def _redirect(state: _Check, domain: str, record: Record) -> Lookups[tuple[Result, str]]:
-    """Return the result of the domain of redirect=, or neutral without that modifier (sections 4.7 and 6.1)."""
+    """Return the outcome of redirect='s domain, neutral without redirect= (RFC 7208 sections 4.7 and 6.1)."""
     if record.redirect is None:
         return Result.NEUTRAL, ""
     state.count_term()
@@ -162,13 +162,13 @@ def _redirect(state: _Check, domain: str, record: Record) -> Lookups[tuple[Resul
 
 
 def _valid_domain(domain: str) -> Name | None:
-    """Return the name of a fully qualified domain, None for others (section 4.3)."""
+    """Return a fully qualified domain name as a Name; None for other text (RFC 7208 section 4.3)."""
     name = domain_name(domain)
     return name if name is not None and len(name.labels) > 1 else None
 
 
 def _matches(state: _Check, domain: str, directive: Directive) -> Lookups[bool]:
-    """Evaluate a mechanism (section 5)."""
+    """Return whether a mechanism of the record matches the client (RFC 7208 section 5)."""
     if directive.mechanism in _DNS_MECHANISMS:
         state.count_term()
     if directive.mechanism == "all":
@@ -182,7 +182,7 @@ def _matches(state: _Check, domain: str, directive: Directive) -> Lookups[bool]:
         return (yield from _include(state, target))
     name = domain_name(target)
     if name is None:
-        # Section 4.8 leaves such a name to the implementation: it has no records.
+        # RFC 7208 section 4.8 leaves an invalid name to the implementation: here it has no records.
         return False
     if directive.mechanism == "ptr":
         return bool((yield from _validated_names(state, name)))
@@ -196,7 +196,7 @@ def _matches(state: _Check, domain: str, directive: Directive) -> Lookups[bool]:
 
 
 def _include(state: _Check, target: str) -> Lookups[bool]:
-    """Return True if the check of another domain passes (section 5.2)."""
+    """Return True if the check for the included domain passes (RFC 7208 section 5.2)."""
     state.includes += 1
     result, _ = yield from _check_host(state, target)
     state.includes -= 1
@@ -206,7 +206,7 @@ def _include(state: _Check, target: str) -> Lookups[bool]:
 
 
 def _exchanges(state: _Check, name: Name) -> Lookups[Sequence[Name]]:
-    """Look up the MX names of a domain; more than ten are an error (sections 4.6.4 and 5.4)."""
+    """Look up the MX names of a domain; more than ten are a permerror (RFC 7208 sections 4.6.4 and 5.4)."""
     found = yield from find(name, RRType.MX)
     records = sorted((record for record in found.records if isinstance(record, MX)), key=lambda one: one.preference)
     if not records:
@@ -217,7 +217,7 @@ def _exchanges(state: _Check, name: Name) -> Lookups[Sequence[Name]]:
 
 
 def _is_of(state: _Check, host: Name, directive: Directive) -> Lookups[bool]:
-    """Return True if the client's address is in the network of one of a host's addresses."""
+    """Return True if a host has an address whose network, with the given prefix length, contains the client."""
     client = state.client.address
     rtype = RRType.A if client.version == 4 else RRType.AAAA
     prefix = directive.prefix_four if client.version == 4 else directive.prefix_six
@@ -233,7 +233,7 @@ def _addresses(state: _Check, name: Name, rtype: int) -> Lookups[list[str]]:
 
 
 def _validated_names(state: _Check, within: Name) -> Lookups[list[Name]]:
-    """Return the validated names of the client's address that are below a domain (section 5.5).
+    """Return those validated names of the client's address that are in a domain (RFC 7208 section 5.5).
 
     A name is validated if one of its addresses is the client's. Errors make a name invalid, not the check.
     """
@@ -280,7 +280,7 @@ def _macro_values(state: _Check, domain: str, text: str) -> Lookups[MacroValues]
 
 
 def _preferred_name(state: _Check, domain: str) -> Lookups[str]:
-    """Return the value of %{p}: the domain itself, a name below it, any validated name, or "unknown" (section 7.3)."""
+    """Return the value of %{p}: the domain, else a name in it, else any validated name, else "unknown" (RFC 7208)."""
     names = yield from _validated_names(state, Name(()))
     own = domain_name(domain)
     below = [name for name in names if own is not None and name.is_below(own)]
@@ -291,7 +291,7 @@ def _preferred_name(state: _Check, domain: str) -> Lookups[str]:
 
 
 def _explain(state: _Check, domain: str, domain_spec: str) -> Lookups[str]:
-    """Return the explanation of a fail; empty if there is none that can be used (section 6.2)."""
+    """Return the explanation of a fail, empty without a usable one (RFC 7208 section 6.2)."""
     try:
         target = domain_name((yield from _target(state, domain, domain_spec)))
         texts = [] if target is None else (yield from txt_records(target))

@@ -12,15 +12,15 @@ from urllib.parse import quote
 
 _EXPAND = re.compile(r"%(?:\{([A-Za-z])([0-9]*)([rR]?)([-.+,/_=]*)\}|([%_-]))")
 _LITERALS = {"%": "%", "_": " ", "-": "%20"}
-# Section 7.3: a longer name loses labels from its left.
+# RFC 7208 section 7.3: from a longer name, labels are removed on the left.
 DOMAIN_OCTETS_MAX = 253
-# Octets that an expansion is cut to: beyond it no name or reply is valid.
+# Maximum octets of an expansion, which is truncated: no longer name or reply is valid.
 EXPANDED_MAX = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class MacroValues:
-    """The values of the macro letters: client address, sender, current domain, HELO name, and those of explanations."""
+    """Values of the macro letters: client address, sender, current domain, HELO name, and those for explanations."""
 
     address: IPv4Address | IPv6Address
     local_part: str
@@ -32,7 +32,7 @@ class MacroValues:
     validated: str = "unknown"
 
     def value(self, letter: str) -> str:
-        """Return the value of a letter in lower case."""
+        """Return the value of a macro letter, given in lower case."""
         dotted = isinstance(self.address, IPv4Address)
         nibbles = ".".join(self.address.exploded.replace(":", ""))
         values = {
@@ -52,17 +52,17 @@ class MacroValues:
 
 
 def needs_validated_name(text: str) -> bool:
-    """Return True if a macro string has the letter p."""
+    """Return True if a macro string contains the macro letter p."""
     return any((found[1] or "") in ("p", "P") for found in _EXPAND.finditer(text))
 
 
 def expand(text: str, values: MacroValues) -> str:
-    """Expand a macro string that check_macros() accepts."""
+    """Expand the macros in a string that check_macros() has accepted."""
     return _EXPAND.sub(lambda found: _expanded(found, values), text)[:EXPANDED_MAX]
 
 
 def expand_domain(text: str, values: MacroValues) -> str:
-    """Expand a domain-spec; labels are removed from the left of a name that is too long (section 7.3)."""
+    """Expand a domain-spec; from a name that is too long, labels are removed on the left (RFC 7208 section 7.3)."""
     domain = expand(text, values).removesuffix(".")
     while len(domain) > DOMAIN_OCTETS_MAX and "." in domain:
         domain = domain.partition(".")[2]
@@ -82,5 +82,5 @@ def _expanded(found: re.Match[str], values: MacroValues) -> str:
     if digits and len(digits) <= 3:
         parts = parts[-int(digits) :]
     result = ".".join(parts)
-    # An upper-case letter is escaped as in a URL (section 7.3).
+    # RFC 7208 section 7.3: the value of an upper-case macro letter is URL-escaped.
     return quote(result, safe="-._~", encoding="latin-1", errors="replace") if letter.isupper() else result

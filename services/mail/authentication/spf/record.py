@@ -17,7 +17,7 @@ VERSION = "v=spf1"
 
 
 class Result(Enum):
-    """The seven results of a check (section 2.6)."""
+    """The seven results of an SPF check (RFC 7208 section 2.6)."""
 
     NONE = "none"
     NEUTRAL = "neutral"
@@ -34,16 +34,16 @@ _EXPAND = r"%\{[A-Za-z][0-9]*[rR]?[-.+,/_=]*\}"
 _MACRO = rf"(?:{_EXPAND}|%%|%_|%-|[!-$&-~])"
 MACRO_STRING = re.compile(rf"{_MACRO}*\Z")
 _TOKEN = re.compile(r"%\{([A-Za-z])([0-9]*)|%%|.", re.DOTALL)
-# Section 7.2: the letters c, r and t are valid in explanations only.
+# RFC 7208 section 7.2: the macro letters c, r and t are valid in explanations only.
 _LETTERS, _EXPLANATION_LETTERS = frozenset("slodiphv"), frozenset("crt")
-# A domain-spec ends with a macro or a top label, which is not all digits.
+# RFC 7208 section 7.1: a domain-spec ends with a macro or with a top label that is not all digits.
 _DOMAIN_END = re.compile(rf"(?:{_EXPAND}|\.(?![0-9]+\.?\Z)(?:[A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9-]*[A-Za-z0-9])\.?)\Z")
 _DUAL_CIDR = re.compile(r"(?P<four>/(?:0|[1-9][0-9]?))?(?P<six>//(?:0|[1-9][0-9]{0,2}))?\Z")
 _DIRECTIVE = re.compile(r"([-+~?]?)([A-Za-z][A-Za-z0-9_.-]*)((?:[:/].*)?)\Z", re.DOTALL)
 _MODIFIER = re.compile(r"([A-Za-z][A-Za-z0-9_.-]*)=(.*)\Z", re.DOTALL)
 _FOUR_MAX, _SIX_MAX = 32, 128
 
-# Mechanisms: (a domain-spec is required, one is allowed, a dual-cidr-length is allowed).
+# Mechanism -> (a domain-spec is required, a domain-spec is allowed, a dual-cidr-length is allowed).
 _SHAPES = {
     "all": (False, False, False),
     "include": (True, True, False),
@@ -55,12 +55,12 @@ _SHAPES = {
 
 
 class SyntaxFaultError(ValueError):
-    """The record or macro string does not match the grammar: the result is permerror."""
+    """Error for a record or macro string that violates the grammar: the result is permerror."""
 
 
 @dataclass(frozen=True, slots=True)
 class Directive:
-    """A qualifier and a mechanism; `domain_spec` is unexpanded, `network` is set for ip4 and ip6."""
+    """A qualifier with a mechanism; `domain_spec` is not expanded; `network` is set for ip4 and ip6 only."""
 
     result: Result
     mechanism: str
@@ -72,7 +72,7 @@ class Directive:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The directives in order, and the modifiers redirect and exp, unexpanded (None: without it)."""
+    """An SPF record: directives in order, and the modifiers redirect and exp, not expanded (None: absent)."""
 
     directives: Sequence[Directive]
     redirect: str | None = None
@@ -80,7 +80,7 @@ class Record:
 
 
 def select_record(texts: Sequence[bytes]) -> str | None:
-    """Return the SPF record among the TXT records of a domain, None without one; raises SyntaxFaultError for several.
+    """Return the SPF record among a domain's TXT records, None without one; raises SyntaxFaultError for several.
 
     Section 4.5: a record begins with the version, which a space or the end of the record follows.
     """
@@ -91,11 +91,11 @@ def select_record(texts: Sequence[bytes]) -> str | None:
 
 
 def parse_record(text: str) -> Record:
-    """Parse a record that select_record() returned; raises SyntaxFaultError."""
+    """Parse a record from select_record(); raises SyntaxFaultError."""
     directives: list[Directive] = []
     modifiers: dict[str, str] = {}
     for term in filter(None, text[len(VERSION) :].split(" ")):
-        # A modifier is recognised by its name, up to the first of "=", ":" and "/".
+        # A modifier is recognised by its name, which extends to the first of "=", ":" and "/".
         if (modifier := _MODIFIER.match(term)) is not None:
             name, value = modifier[1].lower(), modifier[2]
             if name in modifiers and name in ("redirect", "exp"):
@@ -133,7 +133,7 @@ def _parse_directive(term: str) -> Directive:
 
 
 def _split_prefix(argument: str) -> tuple[str, int, int]:
-    """Split `:domain/24//64`; a slash may be part of the domain-spec as well (section 7.1, macro-literal)."""
+    """Split `:domain/24//64` into domain-spec and prefix lengths; a domain-spec may contain slashes, too."""
     starts = [0, *(at for at, character in enumerate(argument) if character == "/"), len(argument)]
     for begin in starts:
         if begin == 0 and not argument.startswith("/") and argument:
@@ -152,7 +152,7 @@ def _parse_network(name: str, argument: str) -> IPv4Network | IPv6Network:
     if not argument.startswith(":") or (slash and not re.match(r"(?:0|[1-9][0-9]*)\Z", prefix)) or "%" in address:
         raise SyntaxFaultError(f"{name}{argument} is no network")
     try:
-        # Bits below the prefix are ignored (section 5.6).
+        # RFC 7208 section 5.6: address bits beyond the prefix length are ignored.
         network = ip_network(argument[1:], strict=False)
     except ValueError:
         raise SyntaxFaultError(f"{name}{argument} is no network") from None
@@ -162,14 +162,14 @@ def _parse_network(name: str, argument: str) -> IPv4Network | IPv6Network:
 
 
 def check_domain_spec(text: str) -> None:
-    """Raise SyntaxFaultError unless a text is a domain-spec (section 7.1)."""
+    """Raise SyntaxFaultError unless a text is a domain-spec (RFC 7208 section 7.1)."""
     _check_macros(text, _LETTERS)
     if _DOMAIN_END.search(text) is None:
         raise SyntaxFaultError(f"{text!r} is no domain")
 
 
 def check_explanation(text: str) -> None:
-    """Raise SyntaxFaultError unless a text is an explain-string: macro strings and spaces (section 12)."""
+    """Raise SyntaxFaultError unless a text is an explain-string: macro strings and spaces (RFC 7208 section 12)."""
     _check_macros(text.replace(" ", ""), _LETTERS | _EXPLANATION_LETTERS)
 
 
@@ -181,6 +181,6 @@ def _check_macros(text: str, letters: frozenset[str]) -> None:
             continue
         if token[1].lower() not in letters:
             raise SyntaxFaultError(f"the macro letter {token[1]} is not valid in {text!r}")
-        # Section 7.1: a number of labels is at least one.
+        # RFC 7208 section 7.1: the number of labels in a macro is at least one.
         if token[2] and not token[2].strip("0"):
             raise SyntaxFaultError(f"{text!r} keeps no label")

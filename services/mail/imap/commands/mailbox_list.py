@@ -47,7 +47,7 @@ class _PatternMasks:
     end: int
 
     def spread(self, positions: int) -> int:
-        """Add to active positions those behind wildcards, which may match nothing; wildcards are never adjacent."""
+        """Add the positions behind active wildcards, which may match nothing; two wildcards are never adjacent."""
         return positions | (positions & (self.stars | self.percents)) << 1
 
 
@@ -219,5 +219,5 @@ def list_subscribed(session: SessionState, reader: Reader) -> Steps:
 
 
 def _covers_inferiors(full_pattern: str, name: str, subscribed: set[str]) -> bool:
-    """Return True if all subscribed inferiors of a name match the pattern, so that the name need not be listed."""
+    """Return True if all subscribed inferiors of a name match the pattern themselves, so that LSUB omits the name."""
     return all(_matches_any_case(full_pattern, other) for other in subscribed if other.startswith(name + SEPARATOR))

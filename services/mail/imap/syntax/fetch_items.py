@@ -99,7 +99,7 @@ MACROS = {b"ALL": (*_FAST, b"ENVELOPE"), b"FAST": _FAST, b"FULL": (*_FAST, b"ENV
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A body section of FETCH such as BODY[1.2.HEADER]<0.100>; `label` is the name in the response.
+    """A body section of FETCH such as BODY[1.2.HEADER]<0.100>; `label`: the section's name in the response.
 
     `numbers` is the path to a part; `text` is HEADER, TEXT, MIME, HEADER.FIELDS, HEADER.FIELDS.NOT or empty; `partial`
     is (first octet, octet count). `sets_seen` is false for PEEK and RFC822.HEADER.

@@ -117,7 +117,7 @@ class Framer:
         return Line(command)
 
     def _continue_discarding(self, line: bytes) -> None:
-        """Discard also a non-synchronising literal announced at the end of a discarded line (RFC 7888 section 4)."""
+        """Discard a non-synchronising literal that a discarded line announces at its end (RFC 7888 section 4)."""
         match = _ANNOUNCED_LITERAL.search(line.rstrip(b"\r\n"))
         self._discarding = match is not None and bool(match[2])
         if match is not None and match[2]:
@@ -126,7 +126,7 @@ class Framer:
                 raise LimitExceededError("a literal that is dropped is too long")
 
     def accept(self) -> None:
-        """Accept the announced literal: its octets become part of the command."""
+        """Accept the announced literal: the parser takes the octets that follow as part of the command."""
         if self._pending_literal is not None:
             self._command += b"\r\n"
             self._missing_octets = self._pending_literal.size_octets

@@ -19,7 +19,7 @@ from services.mail.maildir.folder import Message
 
 @dataclass(slots=True)
 class Candidate:
-    """A message to which SEARCH keys are applied: flags, size and, read on demand, content."""
+    """A message that is tested by SEARCH keys: flags, size and, read on demand, content."""
 
     view: View
     number: int
@@ -47,7 +47,7 @@ class Candidate:
 
 Predicate = Callable[[Candidate], bool]
 
-# These SEARCH keys have no argument; most of them test a flag.
+# SEARCH keys without an argument, most of which test a flag.
 _FLAGS: dict[bytes, Predicate] = {
     b"ALL": lambda _primary: True,
     b"ANSWERED": lambda message: message.has_flag("\\Answered"),

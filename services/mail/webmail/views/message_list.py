@@ -17,13 +17,13 @@ from services.mail.webmail.views import folders
 
 _SEARCHED_FIELDS = (b"from", b"to", b"cc", b"subject")
 _SHOWN_CHARACTERS = 200
-# For the list, this many octets of an address field are parsed; longer recipient lists are truncated.
+# Maximum octets of an address field that are parsed for the message list; longer recipient lists are truncated.
 _ADDRESS_FIELD_OCTETS = 2_000
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Row of the message list: UID, URL, correspondent, subject, date, size and flags of a message."""
+    """Row of the message list: the message's UID, URL, correspondent, subject, date, size and flags."""
 
     uid: int
     href: str

@@ -16,7 +16,7 @@ _FORWARD = re.compile(r"fwd?\s*:", re.IGNORECASE)
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 _PLAIN_NAME = re.compile(r"[\w .'-]*\Z")
 _FIELDS = ((b"from", "From"), (b"date", "Date"), (b"subject", "Subject"), (b"to", "To"), (b"cc", "Cc"))
-# A prefilled recipient list is truncated to this many characters.
+# Maximum number of characters of a prefilled recipient list, which is truncated there.
 _RECIPIENTS_CHARACTERS = 5_000
 
 

@@ -40,7 +40,7 @@ _TAG = re.compile(r"<[A-Za-z]")
 _CONTENT_ID = re.compile(r"\s*cid:(.*)", re.IGNORECASE | re.DOTALL)
 _REMOTE = re.compile(r"\s*(?:https?:)?//", re.IGNORECASE)
 
-# These CSS properties of appearance are permitted, but none for positioning, which could cover the page.
+# Permitted CSS properties: those of appearance, none for positioning, which could cover the page.
 _PROPERTY_NAMES = """
 background-color border border-bottom border-collapse border-color border-left border-radius border-right
 border-spacing border-style border-top border-width color display font font-family font-size font-style font-weight
