@@ -30,7 +30,7 @@ class BoundedDict(Generic[K, V]):
         return value
 
     def put(self, key: K, value: V) -> None:
-        """Set a value; evict the least recently used entry where there are too many."""
+        """Set a value; evict the least recently used entry if more than `entries_max` would remain."""
         self._entries.pop(key, None)
         self._entries[key] = value
         if len(self._entries) > self.entries_max:

@@ -14,12 +14,12 @@ from services.errors import LimitExceededError
 
 CRLF = b"\r\n"
 
-# Octets that were taken are deleted from the front once there are this many: one memmove instead of many.
+# Number of taken octets above which the buffer deletes them from the front: one memmove for many calls of take().
 COMPACT_OCTETS = 65_536
 
 
 class OctetBuffer:
-    """Buffer of octets that were fed and not yet taken, at most `limit_octets`."""
+    """Buffer of received octets, from which parsers take; at most `limit_octets` are buffered at a time."""
 
     def __init__(self, limit_octets: int) -> None:
         self.limit_octets = limit_octets
@@ -56,7 +56,7 @@ class OctetBuffer:
         return None if line is None else line[:-2]
 
     def take(self, count: int) -> bytes:
-        """Take at most `count` octets from the front."""
+        """Remove and return at most `count` octets from the front of the buffer."""
         end = min(self._start + count, len(self._octets))
         octets = bytes(memoryview(self._octets)[self._start : end])
         self._start = self._searched = end

@@ -39,7 +39,7 @@ from services.eventlog import EventLog
 
 
 class Sweep:
-    """Periodic timer for the deadlines of all connections: calls `look` every `period_s` until that returns False.
+    """Periodic timer for the deadlines of all connections: calls `look` every `period_s` until `look` returns False.
 
     One timer for all connections costs less than one for each. Without connections there is no timer, so that an idle
     server does not wake the processor; in virtual time, where hours cost nothing, its timer would be the only cost.
@@ -69,7 +69,7 @@ class Sweep:
 
 
 def paid_deadline(deadline: float, octets: int, rate_octets_s: float, latest: float) -> float:
-    """Return the deadline after `octets` of content were received: extended by octets / `rate_octets_s`.
+    """Return `deadline` extended by the time that `octets` of received content take at the rate `rate_octets_s`.
 
     A client that sends more slowly reaches its deadline however often it sends; `latest` is the maximum. Apache's
     mod_reqtimeout (MinRate) is the model.
@@ -78,7 +78,7 @@ def paid_deadline(deadline: float, octets: int, rate_octets_s: float, latest: fl
 
 
 def acknowledge(transport: asyncio.BaseTransport) -> None:
-    """Send the TCP acknowledgement of the octets read at once, where the system can (Linux: TCP_QUICKACK).
+    """Send the TCP acknowledgement of received octets without delay, where the system can (Linux: TCP_QUICKACK).
 
     For input that gets no reply yet, such as half a command: a client that writes a command in two parts sends the
     second only when the first is acknowledged (Nagle, RFC 9293 section 3.7.4), and a delayed acknowledgement would keep
@@ -93,15 +93,15 @@ def acknowledge(transport: asyncio.BaseTransport) -> None:
 
 # Share of a full connection table that one address may have: Postfix's default, 50 of 100 processes.
 ADDRESS_SHARE = 0.5
-# Share of a full connection table that one network prefix may have: that of one address, and half of the rest.
+# Share of a full connection table that one network prefix may have: the share of an address, and half of the rest.
 PREFIX_SHARE = 0.75
-# Share of the connection table reserved for addresses and prefixes below their share.
+# Share of the table that only addresses and prefixes with less than ADDRESS_SHARE and PREFIX_SHARE may fill.
 RESERVED_SHARE = 1 / 8
 # IPv4 prefix length that counts as one source: a /24 is the longest routed on the Internet (RIPE-399 section 2).
 IPV4_PREFIX_BITS = 24
 # IPv6 prefix length that counts as one source: an end site has a /56 or more (RFC 6177 section 2).
 IPV6_PREFIX_BITS = 56
-# Grace period in seconds before a silent new connection is evicted first: two retransmissions (RFC 6298 section 2.1).
+# Seconds for which a new connection is not the first choice for eviction: two retransmissions (RFC 6298 section 2.1).
 OPENING_GRACE_S = 3.0
 # Number of active connections of one address that are never evicted: browsers open 6 to one host.
 PROTECTED_PER_ADDRESS = 8
@@ -148,7 +148,7 @@ class Refusal(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """Maximum numbers of concurrent connections, in total and, even while the table has room, `per_address`."""
+    """Maximum numbers of concurrent connections: in total, and `per_address` (also while the table has room)."""
 
     connections: int
     per_address: int | None = None
@@ -260,7 +260,7 @@ class ConnectionTable:
         return evicted
 
     def _exceeded_limit(self, new_entry: TableEntry) -> tuple[Refusal | None, list[TableEntry]]:
-        """Return (exceeded limit or None, connections that the new one may evict)."""
+        """Return (the exceeded limit or None, the connections that may be evicted in favour of the new one)."""
         maximum, limits = self.limits.connections, self.limits
         address_count, prefix_count = self._by_address[new_entry.address], self._by_prefix[new_entry.prefix]
         nearly_full = len(self._entries) >= maximum - int(maximum * RESERVED_SHARE)
@@ -299,7 +299,7 @@ class ConnectionTable:
 
     @staticmethod
     def _may_evict(new_entry: TableEntry, entry: TableEntry, is_young: bool) -> bool:
-        """Return whether `entry` may be evicted if the address of `new_entry` has as many connections or more."""
+        """Return whether `entry` may be evicted for `new_entry`, whose source has as many connections or more."""
         if entry.stage is Stage.ACTIVE:
             return False
         return not is_young or (entry.stage is Stage.IDLE and entry.address == new_entry.address)
@@ -311,13 +311,13 @@ class ConnectionTable:
 
 # Time in seconds for an evicted or refused client to read the last reply before the socket is shut down.
 FAREWELL_S = 1.0
-# Maximum share of connections in their farewell time; beyond this share the oldest is shut down at once.
+# Maximum share of connections that wait FAREWELL_S; beyond this share the oldest of them is shut down at once.
 FAREWELL_SHARE = 1 / 8
 # Seconds between two sweeps, which check the deadlines of all connections.
 SWEEP_S = 0.5
 # File descriptors reserved for libraries, logs and listening sockets.
 OTHER_FILES = 64
-# Share of all other descriptors for connections: many need a second descriptor, for a file or another server.
+# Share of the remaining descriptors for connections: many need a second descriptor, for a file or another server.
 CONNECTIONS_OF_FILES = 0.75
 
 
@@ -325,7 +325,7 @@ class Connection(Protocol):
     """Interface of a connection that a ConnectionSet sweeps, evicts and stops."""
 
     def check_deadline(self, now: float) -> None:
-        """Act on a deadline that has passed."""
+        """Check the deadline; if it has passed, close the connection or send the protocol's error reply."""
 
     def stop(self) -> None:
         """Close after the current command or request, because the service stops."""
@@ -342,7 +342,7 @@ def _no_reply(_: Refusal) -> bytes:
 
 
 def fit_to_open_files(limits: ConnectionLimits) -> ConnectionLimits:
-    """Return `limits`, reduced if necessary to fit the process's limit of open files (RLIMIT_NOFILE)."""
+    """Return `limits`, lowered if necessary to fit the process's limit of open files (RLIMIT_NOFILE)."""
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if files == resource.RLIM_INFINITY:
         return limits
@@ -375,7 +375,7 @@ class Slot:
         self._entry.stage = stage
 
     def attach(self, connection: Connection) -> None:
-        """Register `connection` for sweeps, eviction and shutdown, in place of one attached before."""
+        """Register `connection` for sweeps, eviction and shutdown, in place of the one attached to this slot before."""
         self.on_evict = connection.evict
         self._connections.attach(self, connection)
 
@@ -384,7 +384,7 @@ class Slot:
         return self._connections.start(coroutine)
 
     def complete(self, stage: Stage) -> None:
-        """Record a complete command, request or query, and the connection's stage from here on."""
+        """Record a complete command, request or query, and set the connection's stage."""
         self._entry.stage = stage
         self._entry.complete(self._connections.now())
 
@@ -414,7 +414,7 @@ class Slot:
 
 
 class ConnectionSet:
-    """All connections of one service; iterates over the attached ones, the oldest first."""
+    """All connections of one service; iteration yields the attached ones, the oldest first."""
 
     def __init__(
         self,
@@ -424,7 +424,7 @@ class ConnectionSet:
         log: EventLog | None = None,
         sweep_s: float = SWEEP_S,
     ) -> None:
-        """Create an empty set; `refusal` returns the reply to a refused client (none is sent before TLS)."""
+        """Create an empty set; `refusal` returns the reply to a refused client, which is not sent before TLS."""
         self.table = ConnectionTable(fit_to_open_files(limits))
         self._farewells_max = max(1, int(self.table.limits.connections * FAREWELL_SHARE))
         self.now = loop.time
@@ -460,8 +460,8 @@ class ConnectionSet:
         return slot
 
     def attach(self, slot: Slot, connection: Connection) -> None:
-        """Register `connection` for sweeps and shutdown, in place of one that the slot had before."""
-        # A connection that replaces another one goes to the end of the order, too.
+        """Register `connection` for sweeps and shutdown; it replaces the connection that the slot had before."""
+        # A connection that replaces another one is moved to the end of the iteration order.
         self._attached.pop(slot, None)
         self._attached[slot] = connection
         self._empty.clear()
@@ -528,7 +528,7 @@ class ConnectionSet:
             slot.shut_down()
 
     def start_farewell(self, leaving: socket.socket) -> None:
-        """Shut the socket of an evicted or refused client down after FAREWELL_S, unless it is closed before."""
+        """Shut down the socket of an evicted or refused client after FAREWELL_S, unless it is closed before that."""
         if len(self._farewells) >= self._farewells_max:
             oldest = next(iter(self._farewells))
             self._farewells[oldest].cancel()

@@ -23,7 +23,7 @@ def _as_text(value: object) -> str:
 
 
 class EventLog:
-    """Writer of events to `stream`; with None nothing is written and `enabled` is False."""
+    """Writer of events to `stream`; without a stream nothing is written and `enabled` is False."""
 
     def __init__(self, stream: TextIO | None, wall_clock: Callable[[], float]) -> None:
         self.enabled = stream is not None
@@ -32,7 +32,7 @@ class EventLog:
 
     @property
     def on_standard_error(self) -> bool:
-        """True if events go to standard error, to which no other lines may then be written."""
+        """True if events go to standard error; other lines must then not be written to it."""
         return self._stream is sys.stderr
 
     def write(self, event: str, **values: object) -> None:

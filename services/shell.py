@@ -32,19 +32,19 @@ from services.flags import port
 # Default of --listen: loopback addresses only, as with Redis, PostgreSQL and Unbound.
 DEFAULT_LISTEN = ("127.0.0.1", "::1")
 
-# Length of the accept queue in connections: Linux's maximum, net.core.somaxconn, since 5.4.
+# Length of the accept queue in connections: the default of Linux's net.core.somaxconn since 5.4.
 BACKLOG = 4096
 
 # Maximum concurrent connections of a service that sets no other limit; nginx's worker_connections is 512.
 CONNECTIONS = 1024
 
-# Soft limit of open files (RLIMIT_NOFILE): so high that a service reaches its limit of connections first.
+# Soft limit of open files (RLIMIT_NOFILE), so high that a service's limit of connections is reached first.
 OPEN_FILES = 8192
 
 # Timeout in seconds of a TLS handshake, as the documentation of Apache's mod_reqtimeout suggests.
 TLS_HANDSHAKE_S = 20.0
 
-# Exit status of a service that cannot start; the same as that of argparse for a wrong flag.
+# Exit status of a service that cannot start; argparse uses the same one for a wrong flag.
 EXIT_CANNOT_START = 2
 
 Result = TypeVar("Result")
