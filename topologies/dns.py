@@ -60,7 +60,7 @@ POOL = "pool.example.com."
 BIG = "big.example.com."
 
 
-# Addresses that a name whose address changes has, one after the other.
+# Successive addresses of the domain name whose address changes (see changing_name).
 VERSIONS = ("10.53.4.1", "10.53.4.2", "10.53.4.3")
 
 

@@ -147,7 +147,7 @@ class MailTopo(Topo):  # type: ignore[misc]
             self.addLink(host, internet, delay=f"{BACKUP_LEG_MS:g}ms")
 
     def name_plan(self, backup: bool) -> NamePlan:
-        """Return the zones; a topology with further names overrides it."""
+        """Return the DNS zones of the topology; a subclass with further names overrides this method."""
         return mail_names(backup)
 
     def _name_servers(self, internet: str, delay: str, backup: bool) -> None:

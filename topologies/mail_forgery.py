@@ -1,4 +1,4 @@
-"""Mail with forged senders: the topology mail, a stranger, a forwarding address, and SPF, DKIM and DMARC records.
+"""Topology for forged mail: the topology mail, a stranger, a forwarding address, and SPF, DKIM and DMARC records.
 
                               mallory 10.25.4.66 ── stranger ──┐
     alice, mail-a, dns-a, www ── s1 ───────────────────────── s0 ── s2 ── bob, mail-b, dns-b
@@ -36,7 +36,7 @@ FORWARD, ALUMNI = "forward.example.com.", "alumni.example.com."
 FORWARDED = "bob@alumni.example.com"
 NEWS, LISTS = "news.example.org", "lists.example.org"
 SELECTOR, KEY_FILE = "2026", "dkim.pem"
-# The key of templates/dkim.pem, which every copy of this lab has: it protects nothing.
+# Public key of templates/dkim.pem, a private key that every copy of lab7 contains, so that it protects nothing.
 PUBLIC_KEY = (
     "MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAy9YtkUEOXK9VxTGFjsEA7VmJy/KxF6D4ixDMihkq5HFy4s7V2GQ5wAn9"
     "ItEdTQDJEh4MuKL0dZZr3xESqIdQX8O0G5LeY87sk4r+JWu1fiMi3VOfAv8PmjmO0qBaP1i0cJVk8bkPI8EFju5wcm0KZrItcpgp"
@@ -63,7 +63,7 @@ PUBLISHED = (
 
 
 class MailForgeryTopo(MailTopo):
-    """Two mail domains, a stranger and a forwarding address. See build for the parameters."""
+    """Topology of two mail domains, a stranger and a forwarding address; parameters: see build()."""
 
     def build(  # type: ignore[override]
         self,
@@ -76,7 +76,7 @@ class MailForgeryTopo(MailTopo):
         signs: str = "yes",
         checks: str = "yes",
     ) -> None:
-        """Build the topology.
+        """Add the hosts of the topology mail, the stranger, and the further name servers.
 
         sender, between, receiver, names, bw: as of the topology mail; stranger: one-way delay of the links of mallory
         and forward; signs: mail-a signs what its users send; checks: mail-b checks mail (yes or no). Raises ValueError
@@ -113,7 +113,7 @@ class MailForgeryTopo(MailTopo):
             self.addLink(host, "s0", delay=stranger)
 
     def name_plan(self, backup: bool) -> NamePlan:
-        """Return the zones of the topology mail with the records of this one."""
+        """Return the DNS zones of the topology mail, with the records of this topology added."""
         plan = mail_names(backup)
         more = {"example.org.": PUBLISHED, "example.com.": (Record(ALUMNI, "MX", f"10 {FORWARD}"),)}
         zones = [replace(zone, records=zone.records + more.get(zone.origin, ())) for zone in plan.zones.values()]

@@ -1,4 +1,4 @@
-"""Handling of `cls=` in a topology: replacement of Mininet's classes by those of the testbed, or refusal.
+"""Handling of `cls=` in a topology: Mininet's classes are replaced by the testbed's own, or refused with a reason.
 
 A testbed makes hosts, switches, links and interfaces of its own classes, which are derived from Mininet's. Where a
 topology names a stock class without further behaviour, `cls=TCLink` or `cls=OVSSwitch`, the testbed's takes its place.
@@ -32,7 +32,7 @@ INTERFACE_OPTIONS = ("intf", "cls1", "cls2")
 
 _NO_CONTROLLER = "a testbed has no OpenFlow controller: leave it out, its switches learn and forward without one"
 _ROUTER = "give addHost() forwards=True for a router, or derive a class from Node"
-# Mininet class -> reason why a testbed refuses it and derived classes, with a remedy; the first match counts.
+# Mininet class -> reason why a testbed refuses it and its subclasses, with a remedy; the first match counts.
 _REFUSED: Mapping[type, str] = {
     node.Controller: _NO_CONTROLLER,
     nodelib.NAT: f"it changes files of the machine (/etc/network/interfaces): {_ROUTER}",

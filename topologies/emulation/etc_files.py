@@ -51,18 +51,18 @@ def add_entry(folder: Path, address: str, names: Sequence[str]) -> None:
 
 
 def remove_entries(folder: Path, names: Sequence[str]) -> None:
-    """Remove the lines of exactly these names from a hosts(5) file, also while a host shows it."""
+    """Remove the lines with exactly these names from a host's hosts(5) file, also while the file is mounted."""
     _rewrite(folder, lambda line: "" if line.split()[1:] == list(names) else line)
 
 
 def replace_address(folder: Path, old: str, new: str, names: Sequence[str]) -> None:
-    """Give the line of this address and exactly these names another address, also while a host shows it."""
+    """Change the address of the line with `old` and exactly these names in a hosts(5) file, also while mounted."""
     entry = [old, *names]
     _rewrite(folder, lambda line: f"{new} {' '.join(names)}\n" if line.split() == entry else line)
 
 
 def _rewrite(folder: Path, changed: Callable[[str], str]) -> None:
-    # In place: a host shows this very file, by a bind mount.
+    # The file is rewritten in place, because a bind mount shows this very inode in the host.
     with open(folder / "hosts", "r+") as file:
         lines = file.readlines()
         file.seek(0)

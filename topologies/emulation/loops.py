@@ -56,7 +56,7 @@ def _backwards(before: dict[str, str], end: str) -> Iterable[str]:
 
 
 def _from_first(path: list[str], switches: Sequence[str]) -> list[str]:
-    """Rotate a loop to start at the first of its switches in topology order, towards the lower neighbour."""
+    """Rotate a loop so that its first switch in topology order is first, and the lower of its two neighbours second."""
     start = min(range(len(path)), key=lambda place: switches.index(path[place]))
     loop = path[start:] + path[:start]
     if len(loop) > 2 and switches.index(loop[1]) > switches.index(loop[-1]):

@@ -1,4 +1,4 @@
-"""The network of a testbed: Mininet's class with lab7's nodes and links, and without its machine-wide settings."""
+"""Network of a testbed: Mininet's class with lab7's nodes and links, and without changes of machine-wide settings."""
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -19,28 +19,28 @@ from topologies.emulation.node import Bridge, Host, Interface, LazyShell
 from topologies.emulation.process import iperf
 
 Equip = Callable[[Any], None]
-# Controllers that make each switch a learning bridge, which those of a testbed are by themselves.
+# Mininet controllers under which each switch is a learning bridge; a testbed's switches learn without a controller.
 _LEARNING = (Controller, OVSController, DefaultController)
 
 
 class Owner(Protocol):
-    """The testbed of a network, as far as the network reports changes to it (see testbed.Testbed)."""
+    """Interface of the testbed that owns a network, by which the network reports changes (see testbed.Testbed)."""
 
     def prepare_names(self, name: str, given: Mapping[str, Any]) -> None:
-        """Write the files of /etc for a host that is about to join."""
+        """Write the /etc files of a host that is about to join the network."""
 
     def publish_name(self, host: Host) -> None:
-        """Add a host that has joined to /etc/hosts."""
+        """Add a host that has joined the network to /etc/hosts of all hosts."""
 
     def withdraw_name(self, host: Host) -> None:
-        """Remove a host that has left from /etc/hosts."""
+        """Remove a host that has left the network from /etc/hosts of all hosts."""
 
     def renew_tables(self) -> None:
-        """Set all tables anew, after a node or a link has changed."""
+        """Set neighbour and forwarding tables again, after a node or a link has changed."""
 
 
 class LearningController(LazyShell, Controller):  # type: ignore[misc]
-    """The stand-in for Mininet's default controller, under which switches learn: those of a testbed do so without."""
+    """Substitute for Mininet's default controller, under which switches learn; a testbed's switches always learn."""
 
     def __init__(self, name: str, ip: str = "127.0.0.1", port: int = 6653, protocol: str = "tcp", **params: Any):
         self.ip, self.port, self.protocol = ip, port, protocol
@@ -48,14 +48,14 @@ class LearningController(LazyShell, Controller):  # type: ignore[misc]
         Node.__init__(self, name, **params)
 
     def start(self) -> None:
-        """Start nothing."""
+        """Do nothing, because the switches learn without a controller."""
 
     def stop(self, *_args: Any, **_options: Any) -> None:
-        """Stop nothing."""
+        """Do nothing, because no controller process runs."""
 
 
 class Network(Mininet):  # type: ignore[misc]
-    """Mininet without its machine-wide settings, with lab7's nodes and links, and with deterministic MAC addresses.
+    """Mininet with lab7's nodes and links and deterministic MAC addresses, without changes of machine-wide settings.
 
     is_open: parts that are added are validated and announced one by one; those of a topology have been as a whole.
     """
@@ -63,14 +63,14 @@ class Network(Mininet):  # type: ignore[misc]
     def __init__(self, topo: Topo | None, controller: Any = None, **options: Any) -> None:
         self._link_numbers = count(1)
         self.is_open = self.is_up = False
-        # Mininet.init() raises limits by the machine's sysctls; a testbed raises that of its own process.
+        # Skip Mininet.init(), which raises limits by sysctls of the machine; a testbed raises its own process's.
         Mininet.inited = True
         super().__init__(topo=topo, controller=controller, **{**options, "build": False})
-        # Classes of parts without cls=; self.switch and so on are replaced by equip().
+        # Class of each kind of node or link that is added without cls=; equip() replaces `switch` and others.
         self._kinds: dict[str, Any] = {}
 
     def equip(self, equips: Mapping[type, Equip], switch: type, testbed: Owner) -> None:
-        """Provide what a network needs of its testbed.
+        """Set what the network gets from its testbed; called before nodes are added.
 
         equips: by class, functions that give a new node or link what it needs; switch: class of switches.
         """
@@ -134,7 +134,7 @@ class Network(Mininet):  # type: ignore[misc]
         return made
 
     def addController(self, name: Any = "c0", controller: Any = None, **params: Any) -> Any:  # noqa: N802
-        """Add the stand-in for Mininet's default controller; None for a network without one.
+        """Add the substitute for Mininet's default controller; return None for a network without a controller.
 
         Raises EmulationError for another one, which would decide what the switches do.
         """
@@ -153,7 +153,7 @@ class Network(Mininet):  # type: ignore[misc]
         return super().addController(name, LearningController, **taken)
 
     def _with_kind(self, part: str, given: Any, options: dict[str, Any]) -> dict[str, Any]:
-        """Return the options with `cls`: the class that is given, or the network's own for such a part."""
+        """Return the options with `cls` set: the given class, or the network's default for this kind of part."""
         kind = given or self._kinds.get(part)
         return {**options, "cls": kind} if kind is not None else options
 
@@ -175,14 +175,14 @@ class Network(Mininet):  # type: ignore[misc]
         ends = [(end.name, end.node.namespace_pid) for end in (link.intf1, link.intf2)]
         super().delLink(link)
         if all(pid for _, pid in ends):
-            # Between two hosts no end is among the switches' interfaces, with which the other would have gone.
+            # In a link between two hosts no end is in the switches' namespace, so remove one end explicitly.
             name, pid = ends[0]
             with suppress(EmulationError):
                 tools.batch("ip", [f"link delete dev {name}"], pid)
         self._testbed.renew_tables()
 
     def delNode(self, node: Any, nodes: Any = None) -> None:  # noqa: N802
-        """Remove a node with its names and its links, which Mininet's delNode would keep, without interfaces."""
+        """Remove a node with its names and links; Mininet's delNode would keep the links, without interfaces."""
         for link in [link for link in self.links if node in (link.intf1.node, link.intf2.node)]:
             self.delLink(link)
         super().delNode(node, nodes)

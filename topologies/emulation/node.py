@@ -118,8 +118,8 @@ class Interface(TCIntf):  # type: ignore[misc]
         ]
 
     def delete(self) -> None:
-        """Remove an interface of the switches' namespace; others vanish with their peer or host's namespace."""
-        # It is deleted at once; the kernel would remove it only some time after the host's end.
+        """Remove an interface in the switches' namespace; a host's vanishes with its peer or the host's namespace."""
+        # A switch's interface is deleted at once; the kernel would remove it only some time after the host's end.
         if not self.node.inNamespace:
             remove(self.name)
         self.node.delIntf(self)
@@ -186,7 +186,7 @@ class LazyShell(Node):  # type: ignore[misc]
         """Do nothing, because private folders vanish with the mount namespace of the host."""
 
     def _popen(self, cmd: list[str], **params: Any) -> subprocess.Popen[bytes]:
-        # Mininet runs shell and programs through mnexec, whose words are replaced by those of nsenter.
+        # Mininet runs shell and programs through mnexec; these mnexec words are replaced by words of nsenter.
         words = cmd[2:] if cmd[0] == "mnexec" else cmd
         if words and cmd[:2] == ["mnexec", "-da"]:
             words = words[1:]
@@ -202,7 +202,7 @@ class LazyShell(Node):  # type: ignore[misc]
         return ["nsenter", f"--target={self.namespace_pid}", *kinds, f"--wdns={place}", "--"]
 
     workdir: Path = Path("/")
-    # Working directory of the shell and of programs in this node; None: `workdir`.
+    # Current directory of the shell and of programs in this node; None stands for `workdir`.
     folder: Path | None = None
 
 
@@ -425,7 +425,7 @@ class Bridge(LazyShell, LinuxBridge):  # type: ignore[misc]
     """
 
     mirrors = False
-    # False while this constructor runs; True by default, since a user's subclass may not call this constructor.
+    # `_made` is False while this constructor runs; True by default, since a subclass may not call this constructor.
     _made = True
 
     def __init__(self, name: str, mirrors: bool = False, **params: Any) -> None:

@@ -163,7 +163,7 @@ def _unshare_all() -> None:
         raise MachineError(_refusal(error)) from error
 
 
-# Hint for error messages: the alternative on x86-64 if namespaces are not permitted.
+# Hint for error messages on x86-64: the alternative if namespaces are not permitted.
 WITHOUT = "`lab7 run --time virtual` needs no namespaces"
 
 
@@ -241,7 +241,7 @@ def _run_init(command: Sequence[str], blocked_before: Iterable[int], report_fd: 
     """
     code = 3
     try:
-        # The parent is outside of the PID namespace, which getppid(2) shows as 0.
+        # The parent is outside of this PID namespace, so getppid(2) returns 0.
         namespaces.die_with_parent(0)
         if _is_without_reader(report_fd):
             os._exit(code)
@@ -264,7 +264,7 @@ def _run_init(command: Sequence[str], blocked_before: Iterable[int], report_fd: 
 
 
 def _is_without_reader(pipe: int) -> bool:
-    """Return whether the process at the other end of a pipe has ended; poll(2)."""
+    """Return whether a pipe's other end is closed, since the process with it has ended; poll(2)."""
     poll = select.poll()
     poll.register(pipe, 0)
     return bool(poll.poll(0))

@@ -1,4 +1,4 @@
-"""Scripts written for Mininet, `python3 mytopo.py` style: they call Mininet() themselves, and get a testbed's network.
+"""Mininet scripts (`python3 mytopo.py`), which call Mininet() themselves: executed on the network of a testbed.
 
     from mininet.net import Mininet            # ScriptNetwork, while `run` executes the file
     net = Mininet(topo=MyTopo(), link=TCLink)  # a testbed comes up, and the nodes are made in it
@@ -32,7 +32,7 @@ from topologies.emulation.network import Network
 from topologies.emulation.node import Interface, LazyShell
 from topologies.emulation.testbed import Testbed
 
-# Parts that belong to a network: Mininet's class, that of a testbed, and the call that makes one.
+# Mininet class -> (the testbed's class in its place, the calls by which a script must create such an object).
 _PARTS: Mapping[type, tuple[type, str]] = {
     node.Node: (LazyShell, "net.addHost(), net.addSwitch() or net.addController()"),
     link.Link: (EmulatedLink, "net.addLink()"),
@@ -41,7 +41,7 @@ _PARTS: Mapping[type, tuple[type, str]] = {
 
 
 class ScriptNetwork(Network):
-    """Mininet's class as a script calls it: it brings a testbed up when it is made, and takes it down in stop().
+    """Substitute for the class Mininet in scripts: the constructor brings a testbed up, and stop() takes it down.
 
     settings: of the testbed (see Testbed), set by `run`; None of them, an option of the script, or Mininet's default.
     """
@@ -107,7 +107,7 @@ class ScriptNetwork(Network):
             self._bed.__exit__(None, None, None)
 
 
-# The networks of the script that are up.
+# Networks that the script has started and not yet stopped.
 _open: list[ScriptNetwork] = []
 
 
@@ -117,7 +117,7 @@ def is_file(name: str) -> bool:
 
 
 def builds_network(file: str) -> bool:
-    """Return whether a file is a script: it calls Mininet(), and exports no topology. An unreadable one is none."""
+    """Return whether a file is a Mininet script: it calls Mininet() and exports no topology; False if unreadable."""
     try:
         tree = ast.parse(Path(file).read_bytes())
     except (OSError, SyntaxError, ValueError):
@@ -132,14 +132,14 @@ def builds_network(file: str) -> bool:
 
 
 def _name(expression: ast.expr) -> str:
-    """Return the last part of a dotted name; empty for another expression."""
+    """Return the last part of a dotted name in the syntax tree; empty for any other expression."""
     if isinstance(expression, ast.Attribute):
         return expression.attr
     return expression.id if isinstance(expression, ast.Name) else ""
 
 
 def run(file: str, arguments: Sequence[str], cli: type, **settings: Any) -> None:
-    """Execute a script as __main__ with its arguments, and take down what it leaves up.
+    """Execute a script as __main__ with its arguments, and take down the networks that it leaves up.
 
     cli: class in place of mininet.cli.CLI; settings: of its testbeds. Raises UserFileError, SystemExit as the script
     does, and what a testbed raises.
@@ -147,7 +147,7 @@ def run(file: str, arguments: Sequence[str], cli: type, **settings: Any) -> None
     network = type("Mininet", (ScriptNetwork,), {"settings": settings, "__doc__": ScriptNetwork.__doc__})
     before = sys.argv
     try:
-        # Some scripts check for Open vSwitch by OVSKernelSwitch.setup() before they build.
+        # Some scripts call OVSKernelSwitch.setup() to check for Open vSwitch, so that method is replaced as well.
         places = ((mininet.net, "Mininet", network), (mininet.cli, "CLI", cli), (node.OVSSwitch, "setup", _nothing))
         with _replaced(*places), _no_loose_parts():
             sys.argv = [file, *arguments]
@@ -159,12 +159,12 @@ def run(file: str, arguments: Sequence[str], cli: type, **settings: Any) -> None
 
 
 def _nothing() -> None:
-    """Check nothing."""
+    """Do nothing, in place of a check for installed programs."""
 
 
 @contextmanager
 def _replaced(*places: tuple[Any, str, Any]) -> Iterator[None]:
-    """Give attributes other values for a block: (object, name, value)."""
+    """Replace attributes, given as (object, name, value), during a `with` block."""
     old = [(place, name, getattr(place, name)) for place, name, _ in places]
     try:
         for place, name, value in places:
@@ -177,7 +177,7 @@ def _replaced(*places: tuple[Any, str, Any]) -> Iterator[None]:
 
 @contextmanager
 def _no_loose_parts() -> Iterator[None]:
-    """Raise UserFileError for a node, a link or an interface of Mininet's that a script makes by hand."""
+    """During a block, raise UserFileError for each Mininet node, link or interface that a script creates by itself."""
     with _replaced(*((stock, "__init__", _checked(stock, *how)) for stock, how in _PARTS.items())):
         yield
 
@@ -186,7 +186,7 @@ def _checked(stock: type, own: type, instead: str) -> Callable[..., None]:
     constructor: Callable[..., None] = stock.__init__  # type: ignore[misc]
 
     def check(made: Any, *arguments: Any, **options: Any) -> None:
-        # Mininet's switches make one of the loopback by themselves.
+        # Mininet's switches themselves create an interface object for the loopback device.
         if not isinstance(made, own) and arguments[:1] != ("lo",):
             raise UserFileError(f"{type(made).__name__}() makes a part that no network knows: make it by {instead}")
         constructor(made, *arguments, **options)

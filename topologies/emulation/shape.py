@@ -13,7 +13,7 @@ _TIME = re.compile(
     r"\s*((?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*(s|secs?|ms|msecs?|us|usecs?|ns|nsecs?)?\s*", re.IGNORECASE
 )
 _SCALE_S = {"n": 1e-9, "u": 1e-6, "m": 1e-3, "s": 1.0}
-# Kinds of switches, by the names of `mn --switch`.
+# Kinds of switches, named as by `mn --switch`.
 SWITCHES = ("lxbr", "ovs")
 # Back ends of links: netem in the kernel, wire in user space; auto is netem if the kernel has it.
 BACKENDS = ("auto", "netem", "wire")

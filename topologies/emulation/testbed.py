@@ -44,7 +44,7 @@ _running: "list[Testbed]" = []
 SWITCH_CLASSES: Mapping[Any, type] = dict(zip(SWITCHES, (Bridge, OpenVSwitch), strict=True))
 CONGESTION_CONTROLS = ("cubic", "reno")
 OPEN_FILES = 8192
-# Group of interfaces that are deleted together (ip-link(8)); a number that no machine uses: "lab7" in ASCII.
+# Group number of interfaces that are deleted together (ip-link(8)): "lab7" in ASCII, which no machine uses.
 GROUP = 0x6C616237
 # Timeout in seconds for the spanning tree: a port forwards 8 s after the last of possibly several changes.
 FORWARDING_TIMEOUT_S = 60.0
@@ -143,9 +143,9 @@ class Testbed:
         self.ipv6 = ipv6_of(topo, ipv6)
         self._starters = dict(starters or {})
         self._network = network
-        # Commands of a script name their files as seen from where it was started.
+        # Relative file names in a script's commands refer to the directory in which the script was started.
         self._folder = Path.cwd() if network is not None else None
-        # The entries of /etc/hosts by host: address and names.
+        # Current /etc/hosts entries, by host name: (address, names).
         self._published: dict[str, tuple[str, list[str]]] = {}
         self._server_died = server_died
         self._asked_links = links
@@ -219,7 +219,7 @@ class Testbed:
             tables.set_forwarding(self.net)
 
     def address_changed(self) -> None:
-        """Renew names and tables after an address of the network has changed."""
+        """Update /etc/hosts files and tables after an address in the network has changed."""
         self._renew_names()
         self.renew_tables()
 
@@ -246,7 +246,7 @@ class Testbed:
 
     def _take_down(self, error: BaseException | None) -> None:
         """Stop the network; `error` is the exception that is propagating. Raises LabDied if a process has died."""
-        # Those that are no Exception end the run at once: a death, a signal.
+        # Exceptions not derived from Exception (a death, a signal) end the run at once.
         interrupted = error is not None and not isinstance(error, Exception)
         self._watch.close(failing=error is not None and not interrupted)
         death = self._watch.death
@@ -257,7 +257,7 @@ class Testbed:
                 self._terminate_services()
             self._stack.close()
         except Exception:
-            # After a death or a signal, errors of the tear-down are its consequences and are ignored.
+            # After a death or a signal, errors of the tear-down are consequences of it and are ignored.
             if death is None and not interrupted:
                 raise
         finally:
@@ -267,7 +267,7 @@ class Testbed:
             raise death from None
 
     def _terminate_services(self) -> None:
-        """Send SIGTERM to all services, so that they stop in parallel; the tear-down waits for each later."""
+        """Send SIGTERM to all services at once, so that they stop in parallel; the tear-down awaits each later."""
         for host in self.net.hosts if self.net is not None else []:
             for service in host.services:
                 service.terminate()
@@ -289,7 +289,7 @@ class Testbed:
             self._forkserver.close()
 
     def _delete_interfaces(self) -> None:
-        """Delete the switches and their interfaces, and with them those of the hosts.
+        """Delete the switches and their interfaces, and with these the hosts' interfaces (veth peers).
 
         As one group, for which the kernel waits for its readers (RCU) once: 20 pairs take 0.03 s instead of 0.4 s.
         """
@@ -382,7 +382,7 @@ class Testbed:
         if address:
             names = [*(host.params.get("names") or []), host.name]
             self._published[host.name] = (ipv6.without_length(address), names)
-            # Its own name was that of the loopback, as long as it had no address.
+            # While the host had no address, its name was an alias of the loopback address: remove that entry.
             etc_files.remove_entries(host.files, [host.name])
             for other in self.net.hosts if self._host_names else [host]:
                 etc_files.add_entry(other.files, *self._published[host.name])
@@ -396,7 +396,7 @@ class Testbed:
             shutil.rmtree(folder, ignore_errors=True)
 
     def _renew_names(self) -> None:
-        """Replace the entries of hosts that have another address than theirs in /etc/hosts of all hosts."""
+        """Update /etc/hosts of all hosts for hosts whose address has changed since their entry was written."""
         for host in self.net.hosts if self.net is not None and self.net.is_open else ():
             address, names = self._published.get(host.name, ("", []))
             if address and host.IP() and host.IP() != address:

@@ -56,7 +56,7 @@ def check_switch(name: str, given: Mapping[str, Any]) -> None:
 
 
 def _as_given(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options of addHost() or addSwitch(), without the one that Topo adds (see Topo.nodeInfo)."""
+    """Return the options of addHost() or addSwitch() as given, without the option `isSwitch` that Topo adds."""
     return {name: value for name, value in options.items() if name != "isSwitch"}
 
 

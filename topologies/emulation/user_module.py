@@ -59,7 +59,7 @@ def load(name: str, kind: str) -> ModuleType:
 
 
 def run_as_main(name: str) -> None:
-    """Execute a file as the script __main__. Raises UserFileError, SystemExit as the script does, and lab7's errors."""
+    """Execute a file as the module __main__. Raises UserFileError, lab7's errors, and the script's SystemExit."""
     path = _find(name, "is a script")
     spec = importlib.util.spec_from_file_location("__main__", path)
     assert spec is not None
@@ -72,7 +72,7 @@ def run_as_main(name: str) -> None:
 
 
 def _find(name: str, kind: str) -> Path:
-    """Return the path of a file, beside which modules can be imported from now on. Raises UserFileError."""
+    """Return a file's path, and make modules in its folder importable. Raises UserFileError if it is missing."""
     path = Path(name).resolve()
     if not path.is_file():
         raise UserFileError(f"there is no file {name!r}: give the path of a Python file that {kind}")
@@ -85,7 +85,7 @@ def _find(name: str, kind: str) -> Path:
 def _execute(
     name: str, spec: ModuleSpec, module: ModuleType, kept: tuple[type[BaseException], ...] = (UserFileError,)
 ) -> None:
-    """Execute a file; errors but those of the classes `kept` become a UserFileError with the line."""
+    """Execute a file; raise its errors as UserFileError with the line, except errors of the classes `kept`."""
     assert spec.loader is not None
     try:
         spec.loader.exec_module(module)

@@ -26,7 +26,7 @@ from typing import Any
 
 # Signal that interrupts the main thread: a real-time signal, which no library uses.
 SIGNAL = signal.SIGRTMIN + 7
-# Seconds until SIGNAL is sent again: sent just before a blocking call, it does not interrupt that call.
+# Seconds until SIGNAL is sent again: a signal sent just before a blocking call does not interrupt that call.
 RESEND_S = 0.02
 # Seconds to wait for further exits with the same cause, such as those of a dead fork server's children.
 SETTLE_S = 0.01
@@ -52,7 +52,7 @@ class LabDied(BaseException):
     """
 
     def kept_in(self, folder: str) -> LabDied:
-        """Return the same error with the folder of the packets that were captured until then."""
+        """Return this error with a message that also names the folder of the captured packets."""
         return type(self)(kept_in(self, folder))
 
 
@@ -72,7 +72,7 @@ class Stopped(BaseException):
         self.number = number
 
     def kept_in(self, folder: str) -> Stopped:
-        """Return the same error with the folder of the packets that were captured until then."""
+        """Return this error with a message that also names the folder of the captured packets."""
         return type(self)(self.number, kept_in(self, folder))
 
 
@@ -82,7 +82,7 @@ class ServerDied(LabDied):
 
 @dataclass(eq=False)
 class Watched:
-    """A watched process: pidfd, process id, and functions that describe its end.
+    """A watched process: pidfd, process id, and functions that describe how the process ended.
 
     name: description of the process and its host; ended: returns its exit code, negative for a signal; said: returns
     the last line of its output; is_death: whether an exit code is fatal to the lab; serves: the process is a service of
@@ -109,7 +109,7 @@ class Watch:
         self._server_died = server_died
         self.death: LabDied | None = None
         self._watched: dict[int, Watched] = {}
-        # Those that are being stopped on purpose, until their exit: a suspended one delays that.
+        # Processes that are being stopped on purpose, until they exit; if suspended, they delay the stop.
         self._ending: dict[int, Watched] = {}
         self._lock = threading.Lock()
         self._epoll = select.epoll()
@@ -209,7 +209,7 @@ class Watch:
                 return
 
     def _collect_exits(self) -> bool:
-        """Remove exited processes from the watch; return whether one of the exits is fatal."""
+        """Remove exited processes from the monitor; return whether one of the exits is fatal."""
         time.sleep(SETTLE_S)
         with self._lock:
             exited = [self._unregister(descriptor) for descriptor, _ in self._epoll.poll(0)]
@@ -231,7 +231,7 @@ class Watch:
             time.sleep(RESEND_S)
 
 
-# Watches that interrupt the main thread; global, as signal handlers are.
+# Process monitors (Watch) that interrupt the main thread; global, as signal handlers are.
 _interrupting: list[Watch] = []
 _installed: list[Any] = []
 _holds = 0
@@ -239,7 +239,7 @@ _held_back: list[LabDied | Stopped] = []
 
 
 def current() -> Watch | None:
-    """Return the watch of the testbed that was entered last; None without one."""
+    """Return the process monitor (Watch) of the testbed whose `with` block was entered last; None outside testbeds."""
     return _interrupting[-1] if _interrupting else None
 
 
@@ -290,7 +290,7 @@ def _on_stop(number: int, _frame: Any) -> None:
 
 
 def leave_closed_terminal() -> bool:
-    """Replace an output that is a closed terminal by /dev/null, and return whether there was one.
+    """Redirect standard output and error to /dev/null if they are a closed terminal; return whether one was.
 
     Every write to a closed terminal is an error (EIO), that of an error message as well.
     """

@@ -34,7 +34,7 @@ def _addressed(host: Any) -> list[Any]:
 
 
 def _entries(near: Any, far: Any, with_ipv6: bool) -> Iterator[str]:
-    """Yield the lines for `ip -batch` that give the host of `near` permanent entries for `far`."""
+    """Yield the lines for `ip -batch` that give the host of interface `near` permanent entries for interface `far`."""
     if IPv4Address(far.ip) in IPv4Interface(f"{near.ip}/{near.prefixLen}").network:
         yield f"neigh replace {far.ip} lladdr {far.mac} dev {near.name}"
     own, its = (ipv6.address_of(interface) if with_ipv6 else None for interface in (near, far))

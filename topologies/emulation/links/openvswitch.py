@@ -22,14 +22,14 @@ from topologies.emulation.watch import Watch, Watched, last_line
 SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
 
 SCRIPTS = "/usr/share/openvswitch/scripts"
-# Open vSwitch's tools look here for the sockets of its daemons; in a sandbox it is in memory.
+# Folder in which Open vSwitch's tools expect the sockets of its daemons; in a sandbox, /run is in memory.
 RUN = Path("/run/openvswitch")
-# The smallest times that IEEE 802.1D-1998 allows (table 8-3), in seconds: see node.SPANNING_TREE.
+# Spanning tree times in seconds: the minima of IEEE 802.1D-1998 table 8-3, as in node.SPANNING_TREE.
 SPANNING_TREE = {"stp-forward-delay": 4, "stp-hello-time": 1, "stp-max-age": 6}
 TIMEOUT_S = 20
 STOP_TIMEOUT_S = 3.0
 # Seconds after boot at which ovs-vswitchd can be started (count_cpu_cores in Open vSwitch's lib/ovs-thread.c).
-# Started earlier, it finds no processors, starts no handler threads, and never forwards a packet.
+# If started earlier, ovs-vswitchd finds no processors, starts no handler threads, and never forwards a packet.
 COUNTS_PROCESSORS_FROM_S = 10.5
 
 
@@ -121,7 +121,7 @@ def daemons(workdir: Path, watch: Watch | None = None) -> Iterator[Daemons]:
         if sandbox.inside():
             (workdir / "openvswitch").mkdir()
             running.extend(ours.start(workdir / "openvswitch"))
-            # For `ovs-vsctl show` and `ovs-ofctl` as people type them; the first testbed of a sandbox has the place.
+            # By this link `ovs-vsctl` and `ovs-ofctl` find the daemons of the sandbox's first testbed without options.
             with contextlib.suppress(FileExistsError):
                 RUN.symlink_to(workdir / "openvswitch")
         yield ours
@@ -147,7 +147,7 @@ class OpenVSwitch(Bridge):
         words = ["add-br", self.name, "--", "set", "Bridge", self.name, *self._settings()]
         for interface in self._attached:
             words += ["--", "add-port", self.name, interface.name]
-            # The number of the port in OpenFlow is Mininet's, as in stock Mininet.
+            # The OpenFlow port number is Mininet's port number, as in stock Mininet.
             words += ["--", "set", "Interface", interface.name, f"ofport_request={self.ports[interface]}"]
         self._driver.run("ovs-vsctl", f"--timeout={TIMEOUT_S}", "--retry", *words)
         wrong = self._driver.run("ovs-vsctl", "--bare", "--columns=name,error", "find", "Interface", "error!=[]")
@@ -165,7 +165,7 @@ class OpenVSwitch(Bridge):
         self._install(self._entries)
 
     def _settings(self) -> list[str]:
-        """Return the columns of the bridge, ovs-vswitchd.conf.db(5): those of stock Mininet, and the spanning tree."""
+        """Return the bridge's settings (ovs-vswitchd.conf.db(5)): those of stock Mininet, and the spanning tree's."""
         found = ["fail_mode=standalone", f"other_config:datapath-id={self.dpid}", f"other_config:dp-desc={self.name}"]
         found += ["other_config:disable-in-band=true"]
         if self.params.get("protocols"):
@@ -176,17 +176,17 @@ class OpenVSwitch(Bridge):
         return found
 
     def _port_states(self) -> list[str]:
-        # One line a port: its name, role, state, cost and priority.number; a port without a cable has no line.
+        # stp/show prints a line per port: name, role, state, cost, priority.number; none for a port without carrier.
         ports = {port.name for port in self._attached}
         rows = [line.split() for line in self._driver.control("stp/show", self.name).splitlines()]
         return [row[2] for row in rows if row and row[0] in ports]
 
     def dpctl(self, *args: Any) -> str:
-        """Run ovs-ofctl on this switch; see Mininet's OVSSwitch."""
+        """Run ovs-ofctl on this switch and return its output, as Mininet's OVSSwitch.dpctl does."""
         return self.cmd("ovs-ofctl", args[0], self, *args[1:])
 
     def vsctl(self, *args: Any, **options: Any) -> str:
-        """Run ovs-vsctl; see Mininet's OVSSwitch."""
+        """Run ovs-vsctl and return its output, as Mininet's OVSSwitch.vsctl does."""
         return self.cmd("ovs-vsctl", *args, **options)
 
     def attach(self, intf: Any) -> None:

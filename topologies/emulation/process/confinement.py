@@ -32,15 +32,15 @@ from topologies.emulation.process import namespaces
 from topologies.emulation.process.interpreter import module_command
 from topologies.emulation.process.namespaces import MS_BIND, MS_PRIVATE, MS_REC, mount
 
-# User and group of confined programs: within the 65,536 ids of a sandbox, used by no distribution's package.
+# User and group id of confined programs: within the 65,536 ids of a sandbox, used by no package of a distribution.
 CONFINED_ID = 64_999
-# Mount point of the new root, and the program's folder in it, its current directory and HOME.
+# NEW_ROOT is the mount point of the new root; PROGRAM_FOLDER in it is the program's current directory and HOME.
 NEW_ROOT = Path("/run/lab7-confined")
 PROGRAM_FOLDER = Path("/home/program")
-# Folders of the system that every program needs; symbolic links such as /bin -> usr/bin are copied.
+# Folders of the system that are mounted for every program; symbolic links such as /bin -> usr/bin are copied.
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt")
 DEVICES = ("null", "zero", "full", "random", "urandom")
-# Largest program folder that is copied; a larger one is shown as it is, without write access.
+# Maximum octets and files of a program's folder that is copied whole; of a larger one, some files are copied.
 COPY_BYTES_MAX = 64 << 20
 COPY_FILES_MAX = 5_000
 MEMORY_FILES = "size=128m,mode=0755"
@@ -62,7 +62,7 @@ _ABSOLUTE = re.compile(r"(?:^|(?<=[=:,@]))/[^=:,@\0]+")
 def confined(
     words: Sequence[str], folder: Path, writable: Iterable[Path] = (), user_id: int = CONFINED_ID
 ) -> list[str]:
-    """Return the command line that runs `words` confined, in a copy of `folder`.
+    """Return the command line that runs `words` as another user, in a file system of its own with a copy of `folder`.
 
     `writable`: folders that it may change; `user_id`: the user and the group that it becomes, and that own them.
     """
@@ -84,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     first = os.fork()
     if first:
         return _exit_code(first)
-    # From here on process 1 of the PID namespace; it dies with its parent (0 in here), and all others with it.
+    # From here on this is process 1 of the PID namespace (its parent is 0); if it dies, all others die with it.
     namespaces.die_with_parent(0)
     os.setsid()
     _make_root(options, program)
@@ -117,7 +117,7 @@ def _allow_low_ports() -> None:
 
 
 def _make_root(options: argparse.Namespace, program: str) -> None:
-    """Mount the new root file system with all that the program may see."""
+    """Mount the new root file system, which has only the folders and devices that the program may see."""
     NEW_ROOT.mkdir(parents=True, exist_ok=True)
     mount("none", "/", None, MS_REC | MS_PRIVATE)
     mount("lab7", str(NEW_ROOT), "tmpfs", 0, MEMORY_FILES)
@@ -141,7 +141,7 @@ def _make_root(options: argparse.Namespace, program: str) -> None:
 
 
 def _show(path: Path) -> None:
-    """Make a path of the system visible at the same place in the new root."""
+    """Mount a path of the system at the same place in the new root."""
     target = NEW_ROOT / str(path).lstrip("/")
     if path.is_symlink() and str(path) in SYSTEM:
         target.symlink_to(os.readlink(path))
@@ -159,7 +159,7 @@ def _bind(source: Path, target: Path) -> None:
 
 
 def _interpreter_folders(program: str) -> list[Path]:
-    """Return the folders outside of the system's that a program needs: that of its file, and of Python's libraries."""
+    """Return the folders outside of SYSTEM that a program needs: the folder of its file, and of Python's libraries."""
     found = []
     for path in (Path(program), Path(program).resolve()):
         prefix = path.parent.parent if path.parent.name in ("bin", "sbin", "shims") else path.parent
@@ -176,7 +176,7 @@ def _paths_in(words: Sequence[str]) -> list[Path]:
 
 
 def _show_argument(path: Path, user_id: int) -> None:
-    """Make a path of the command line visible; a copy of it, if it is small and other users cannot read it."""
+    """Mount a path of the command line in the new root; if other users cannot read it and it is small, copy it."""
     readable = path.stat().st_mode & (0o005 if path.is_dir() else 0o004)
     if readable or (path.is_dir() and not _is_small(path)):
         _show(path)
@@ -191,7 +191,7 @@ def _show_argument(path: Path, user_id: int) -> None:
 
 
 def _copy_program(folder: Path, words: Sequence[str], user_id: int) -> None:
-    """Copy the program's folder into the new root for the confined user.
+    """Copy the program's folder, or a part of a large one, into the new root for the confined user.
 
     Of a folder beyond COPY_BYTES_MAX or COPY_FILES_MAX only its own files are copied, and those beside the relative
     paths on the command line.
@@ -217,7 +217,7 @@ def _copy_folder(source: Path, target: Path) -> None:
 
 
 def _copy_file(source: str, target: str) -> str:
-    """Copy a regular file; sockets, pipes and devices are left out."""
+    """Copy a regular file; do nothing for sockets, pipes and devices."""
     if os.path.isfile(source):
         shutil.copy2(source, target)
     return target
@@ -235,7 +235,7 @@ def _is_small(folder: Path) -> bool:
 
 
 def _give(folder: Path, user_id: int) -> None:
-    """Give a folder and all below it to the confined user; without such an id it stays the only user's."""
+    """Change the owner of a folder and its contents to the confined user, if the user namespace maps that id."""
     try:
         os.lchown(folder, user_id, user_id)
     except OSError:
@@ -246,7 +246,7 @@ def _give(folder: Path, user_id: int) -> None:
 
 
 def _drop_rights(user_id: int) -> None:
-    """Set limits, and give up the user, its groups and all capabilities."""
+    """Set resource limits, change to the confined user, and drop all groups and capabilities."""
     for kind, limit in LIMITS.items():
         _, hard = resource.getrlimit(kind)
         most = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
@@ -260,7 +260,7 @@ def _drop_rights(user_id: int) -> None:
         os.setresgid(user_id, user_id, user_id)
         os.setresuid(user_id, user_id, user_id)
     except OSError:
-        # One id only: securebits keep it without capabilities after execve.
+        # If only one id is mapped, the securebits keep the program without capabilities after execve(2).
         pass
     if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl NO_NEW_PRIVS")
@@ -268,7 +268,7 @@ def _drop_rights(user_id: int) -> None:
 
 
 def _reap(child: int) -> int:
-    """Reap all processes until the program has ended; return its exit code. The others die with this process."""
+    """Reap child processes until the program has ended; return its exit code. Processes left die with this one."""
     while True:
         pid, status = os.wait()
         if pid == child:

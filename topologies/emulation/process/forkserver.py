@@ -116,7 +116,7 @@ class _Server:
 
 
 def _run_service(request: dict[str, Any], descriptors: list[int], server: int) -> NoReturn:
-    """Turn the forked child into a service of a host.
+    """Turn the forked child into a service: attach streams, enter the host, run main(), exit with the result.
 
     It attaches the streams, enters the host's namespaces, runs the module's main and exits with its result.
     """
@@ -176,7 +176,7 @@ def _main_of(name: str) -> Callable[[list[str]], int | str | None]:
 
 def main(argv: list[str]) -> int:
     """Import the modules named in argv[1:], then serve on the descriptor argv[0]."""
-    # If it has ended already, so has its end of the channel.
+    # If the parent has ended already, its end of the socket is closed as well.
     namespaces.die_with_parent(os.getppid())
     for module in argv[1:]:
         importlib.import_module(module)

@@ -28,7 +28,7 @@ from topologies.emulation.watch import FORK_SERVER, OTHER, STATUS_TIMEOUT_S, Wat
 READY = b"READY"
 READY_TIMEOUT_S = 15.0
 STOP_TIMEOUT_S = 3.0
-# What a process that has closed its output writes last: until its exit, or this long.
+# Seconds to wait for the last output of a process that has closed its standard output, unless it exits before.
 LAST_WORDS_TIMEOUT_S = 0.5
 SLICE_S = 0.05
 NAME = "the fork server, which starts the services (topologies.emulation.process.forkserver),"
@@ -64,10 +64,10 @@ class ForkServer:
             )
         self.watch = watch
         self._channel = ours
-        # The lock protects the socket of the fork server, which the watch's thread reads, too, for exit codes.
+        # The lock protects the fork server's socket, from which the process monitor's thread reads exit codes, too.
         self._lock = threading.Lock()
         self._exit_codes: dict[int, int] = {}
-        # Pidfds of the children that have not been reported to have exited.
+        # Pidfds of children whose exit has not been reported yet.
         self._children: dict[int, int] = {}
         self._pidfd = os.pidfd_open(self._program.pid)
         self._last_output = partial(last_line, errors) if errors else str
@@ -112,14 +112,14 @@ class ForkServer:
         return code
 
     def kill(self) -> None:
-        """Kill the server, and with it every process that it started, for which close() waits."""
+        """Kill the fork server, and with it every process that it started; close() waits for them."""
         if self.watch is not None:
             self.watch.remove(self._watched)
         self._program.kill()
         self._program.wait()
 
     def close(self) -> None:
-        """Stop the server and with it every process that it started, and wait for them; idempotent."""
+        """Stop the fork server and with it every process that it started, and wait for their exits; idempotent."""
         if self._channel.fileno() < 0:
             return
         if self.watch is not None:
@@ -135,7 +135,7 @@ class ForkServer:
             children, self._children = self._children, {}
         deadline_s = time.monotonic() + STOP_TIMEOUT_S
         for pidfd in children.values():
-            # Every child dies with the server (PR_SET_PDEATHSIG), and its devices and descriptors with it.
+            # Every child is killed with the server (PR_SET_PDEATHSIG), which releases its devices and descriptors.
             readable(pidfd, deadline_s - time.monotonic())
             os.close(pidfd)
 
@@ -290,7 +290,7 @@ class Service:
             self._forkserver.watch.remove(self._watched)
 
     def terminate(self) -> None:
-        """Send SIGTERM once, without waiting for the exit, as stop() does."""
+        """Send SIGTERM once to the service; unlike stop(), do not wait for its exit."""
         self.expect_end()
         if not self._told_to_stop and self.exit_code() is None:
             self._told_to_stop = True

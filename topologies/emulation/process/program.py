@@ -104,7 +104,7 @@ class Program:
         self._process.send_signal(number)
 
     def terminate(self) -> None:
-        """Send SIGTERM to the program and its descendants once, without waiting for the exit, as stop() does."""
+        """Send SIGTERM once to the program and its descendants; unlike stop(), do not wait for their exit."""
         self.expect_end()
         if not self._told_to_stop and self._process.poll() is None:
             self._told_to_stop = True
@@ -122,7 +122,7 @@ class Program:
         self._close()
 
     def kill(self) -> None:
-        """Kill the program and its descendants by SIGKILL, also where they have outlived it; idempotent."""
+        """Kill the program by SIGKILL, and its descendants even if they outlive it; idempotent."""
         self.expect_end()
         if self._pidfd < 0:
             return

@@ -49,7 +49,7 @@ TUN_DEVICE = (10, 200)
 THREADS_MAX = 4000
 # Shortest timer in seconds: setitimer(2) counts microseconds, and 0 would stop the timer.
 LEAST_TIMER_S = 1e-6
-# Environment variable of emulation.sandbox; a kernel that is booted for one run counts as a sandbox.
+# Environment variable of emulation.sandbox (LAB7_SANDBOX); a kernel that is booted for one run counts as a sandbox.
 SANDBOX_MARK = "LAB7_SANDBOX"
 
 
@@ -69,7 +69,7 @@ def _make_root(folder: str, folders: dict[str, str]) -> None:
     ):
         os.makedirs(ROOT + place, exist_ok=True)
         namespaces.mount(kind, ROOT + place, kind, data=data)
-    # Sorted by mount point, a folder within another folder is mounted after that folder.
+    # Folders are sorted by mount point, so that a folder within another one is mounted after that one.
     for source, target in sorted([(folder, PLACE), *folders.items()], key=lambda mount: mount[1]):
         os.makedirs(ROOT + target, exist_ok=True)
         namespaces.mount("host", ROOT + target, "hostfs", data=source)

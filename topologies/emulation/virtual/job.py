@@ -17,9 +17,9 @@ JOB_FOLDER = f"/proc/self/fd/{JOB_FD}/"
 # Mount point of the job's folder in the kernel.
 PLACE = "/run/lab7-job"
 JOB, INIT, ENDED, STDOUT, STDERR = "job.json", "init", "ended.json", "stdout", "stderr"
-# Heartbeat file: it grows by an octet every 5 s of the kernel's clock, later every 1/1000 of the elapsed time.
-# An interval of seconds is needed, because each reading of the clock advances it by 32 ns (UML's TIMER_MULTIPLIER).
-# A program that busy-waits for 1 s computes for a minute, which must not count as progress of the clock.
+# BEATS is the heartbeat file: an octet is appended every BEAT_S of the kernel's clock, later at longer intervals.
+# BEAT_S is seconds, because each reading of the clock advances the clock by 32 ns (UML's TIMER_MULTIPLIER).
+# A program that busy-waits for 1 s of this clock computes for a minute, which must not count as progress.
 BEATS = "beats"
 BEAT_S, BEAT_SHARE = 5.0, 1e-3
 PACKAGE_ROOT = Path(__file__).resolve().parents[3]

@@ -38,7 +38,7 @@ def patches() -> list[Path]:
 
 
 def recipe_hash() -> str:
-    """Return the hash of the kernel's configuration and patches, which identifies the recipe."""
+    """Return the hash of the kernel's configuration and patches, by which a built kernel is identified."""
     digest = hashlib.sha256()
     for file in (CONFIGURATION, *patches()):
         content = file.read_bytes()
@@ -62,7 +62,7 @@ def unsupported() -> str:
 
 
 def find() -> Kernel | None:
-    """Return the kernel of the current recipe, from this user's cache, else the machine's; None if not built."""
+    """Return the kernel built with the current configuration and patches; None if not built."""
     recipe = recipe_hash()
     for folder in (user_folder(), SHARED):
         for place in sorted(folder.glob(f"{recipe}-*"), reverse=True):
@@ -82,7 +82,7 @@ def _read(place: Path, recipe: str) -> Kernel | None:
 
 
 def require() -> Kernel:
-    """Return the kernel of the current recipe. Raises MachineError with build instructions."""
+    """Return the kernel built with the current configuration and patches. Raises MachineError with instructions."""
     if reason := unsupported():
         raise MachineError(reason)
     kernel = find()

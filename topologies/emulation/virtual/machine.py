@@ -126,7 +126,7 @@ class Machine:
         raise MachineError(f"{self._how_it_ended()} before its job ended{f': {output}' if output else ''}")
 
     def _how_it_ended(self) -> str:
-        """Describe the exit of the kernel, or that of its guard, which the kernel does not outlive."""
+        """Describe how the kernel ended, or the guard, with whose exit the kernel ends."""
         try:
             code = int((self.folder / guard.EXIT).read_text())
         except (OSError, ValueError):

@@ -105,7 +105,7 @@ class Sleeper:
             learner.learn(asleep_ns if long else LAST_STEP_NS, woke_ns - began_ns - asleep_ns - waited_ns)
             return ready
         self.awoke_late_ns = self._lateness.expected_ns(woke_ns - began_ns) if asleep_ns or due_ns is None else 0
-        # If the timeout was over when the run-queue delay began, it caused the wake-up, and arrival times are unknown.
+        # If the timeout ended before the run-queue delay began, it woke this process, and arrival times are unknown.
         by_time = due_ns is not None and woke_ns - waited_ns >= began_ns + asleep_ns
         self.waited_ns = 0 if by_time else waited_ns
         return ready
