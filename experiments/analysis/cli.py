@@ -12,9 +12,9 @@ from experiments.harness.capture.reader import CaptureReadError
 from experiments.harness.cli import common
 from experiments.harness.judge.frames import read_capture
 
-# Rows of the table; --json prints all violations.
+# Maximum number of violations in the printed table; --json prints all of them.
 ROWS_MAX = 50
-# Units of the protocols whose messages are lines.
+# Word for the messages of protocols whose messages are lines; messages of other protocols are called messages.
 PARTS = dict.fromkeys(("ftp", "smtp", "pop3", "imap"), "lines")
 
 

@@ -10,7 +10,7 @@ from experiments.analysis.rules.rule import Checked, Rule, Violation
 from experiments.harness.judge.frames import CaptureFile
 
 Check = Callable[[CaptureFile, str], Checked]
-# The check of each protocol, and its rules.
+# Protocol -> (function that checks the protocol's messages, rules of the protocol).
 CHECKS: Mapping[str, tuple[Check, tuple[Rule, ...]]] = {
     "dns": (dns.check, dns.RULES),
     "http": (http1.check, http1.RULES),

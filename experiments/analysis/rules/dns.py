@@ -155,7 +155,7 @@ def _formats(messages: Iterable[Datum]) -> Iterator[Violation]:
 
 
 def _matches(messages: Iterable[Datum]) -> Iterator[Violation]:
-    """Yield responses that do not match the outstanding queries between the same two ends."""
+    """Yield responses without a matching query, if queries between the same two endpoints are outstanding."""
     waiting: dict[tuple[object, ...], list[Datum]] = {}
     for one in messages:
         if not one.from_server:
@@ -253,7 +253,7 @@ def _rrset_ttls(one: Datum) -> Iterator[Violation]:
 
 
 def _aliased_targets(messages: Iterable[Datum]) -> Iterator[Violation]:
-    """Yield MX and NS records whose name has a CNAME record elsewhere in the capture; each once."""
+    """Yield MX and NS records, each once, whose RDATA names an alias (the owner of a CNAME in the capture)."""
     valid = [one for one in messages if one.message.is_response and one.message.fault is None]
     aliases = {record.owner for one in valid for record in one.message.records if record.rtype == CNAME}
     reported: set[tuple[str, str]] = set()
@@ -267,7 +267,7 @@ def _aliased_targets(messages: Iterable[Datum]) -> Iterator[Violation]:
 
 
 def _lame(messages: Iterable[Datum]) -> Iterator[Violation]:
-    """Yield responses of servers, named in a referral, that do not answer for the delegated zone; each server once."""
+    """Yield lame responses (by a server that a referral names, without data of the delegated zone), one per server."""
     delegated: dict[str, set[str]] = {}
     queries: dict[tuple[object, ...], Datum] = {}
     reported: set[tuple[str, str]] = set()
@@ -346,7 +346,7 @@ def _ttls(messages: Iterable[Datum], captured: CaptureFile) -> Iterator[Violatio
             since_ns, ttl = one.time_ns - before[0], before[1]
             renewed = any(before[0] < when <= one.time_ns for when in asked.get((server, record.owner), ()))
             cached = not renewed and (server in visible or took_ns < before[2] // 2)
-            # One second for the rounding of both TTLs.
+            # The difference must exceed one second, since both TTLs are rounded to whole seconds.
             if cached and since_ns >= 2 * NS_PER_S and since_ns < ttl * NS_PER_S and record.ttl >= ttl:
                 reported.add(key)
                 at = record.end - len(record.rdata) - 6

@@ -13,14 +13,14 @@ HEADER_BYTES, QUESTION_BYTES, RECORD_BYTES = 12, 4, 10
 LABEL_MAX, NAME_MAX = 63, 255  # RFC 1035 section 2.3.4
 A, NS, CNAME, SOA, PTR, MX, AAAA, DNAME, OPT = 1, 2, 5, 6, 12, 15, 28, 39, 41
 TYPES = {A: "A", NS: "NS", CNAME: "CNAME", SOA: "SOA", PTR: "PTR", MX: "MX", 16: "TXT", AAAA: "AAAA", DNAME: "DNAME"}
-# RFC 1035 section 3.4.1; RFC 3596 section 2.2.
+# RDATA size of address records in octets (RFC 1035 section 3.4.1, RFC 3596 section 2.2).
 ADDRESS_BYTES = {A: 4, AAAA: 16}
-# Types whose RDATA is one name behind this number of octets.
+# Number of octets before the domain name in RDATA, by type: MX has the 16-bit preference first.
 NAME_AT = {NS: 0, CNAME: 0, PTR: 0, DNAME: 0, MX: 2}
 
 
 class _StopError(Exception):
-    """The message breaks the format at an offset; the message has the fault and the correction."""
+    """The message violates the format at an offset; the exception carries the fault and the correct form."""
 
     def __init__(self, section: str, start: int, end: int, found: str, expected: str) -> None:
         super().__init__(found)
@@ -29,7 +29,7 @@ class _StopError(Exception):
 
 @dataclass(frozen=True)
 class Fault:
-    """The first violation of the format: the RFC section, the octets [start, end), the fault, and the correct form."""
+    """The first violation of the format: RFC section, octets [start, end), description, and the correct form."""
 
     section: str
     start: int
@@ -189,7 +189,7 @@ def _require(octets: bytes, at: int, size: int, what: str) -> None:
 
 
 def _name(octets: bytes, start: int) -> tuple[str, int]:
-    """Return a name in lower case with its final dot, and the offset behind it."""
+    """Return (name in lower case with final dot, offset behind the name)."""
     labels: list[str] = []
     at, end, lowest, size = start, 0, start, 1
     while True:

@@ -50,8 +50,8 @@ RULES = (LINE_END, COMMAND, REPLY, REPLY_LINES, UNREQUESTED, PRELIMINARY, PASSIV
 _COMMAND = re.compile(TELNET + rb"([A-Za-z]{3,4})(?: (.*))?\Z", re.DOTALL)
 _REPLY = re.compile(rb"([1-5][0-9]{2})([ -])")
 TRANSFERS = frozenset({b"RETR", b"STOR", b"STOU", b"APPE", b"LIST", b"NLST", b"MLSD"})
-# First octets of files that are no text (PNG, JPEG, GIF, ZIP, PDF, gzip, ELF); those that begin with CR or LF inside of
-# them are recognised in their converted form, too.
+# Magic numbers of binary file formats: PNG, JPEG, GIF, ZIP, PDF, gzip, ELF.
+# PNG's magic number is searched for without its CR LF, which a transfer in TYPE A converts.
 MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"PK\x03\x04", b"%PDF-", b"\x1f\x8b", b"\x7fELF")
 
 
@@ -76,7 +76,7 @@ def check(captured: CaptureFile, interface: str) -> Checked:
 
 
 def _transfers_as_text(captured: CaptureFile, interface: str) -> dict[int, list[Transfer]]:
-    """Return the transfers of files that are no text, by the frame that opens the session."""
+    """Return the transfers of binary files (recognised by MAGIC), by the frame with the SYN of the session."""
     return {
         session.frame: [one for one in session.transfers if one.stream.data.startswith(MAGIC)]
         for session in ftp_traffic(captured, interface).sessions
@@ -117,7 +117,7 @@ def _check(one: LineConnection, established: set[Endpoint], binary: list[Transfe
 
 
 def _replies(one: LineConnection) -> list[Reply]:
-    """Parse the server's lines into replies up to the first that is none (as behind the start of TLS)."""
+    """Parse the server's lines into replies, up to the first line that is no reply (such as a TLS record)."""
     replies: list[Reply] = []
     stream = one.server
     while (line := stream.next()) is not None:

@@ -88,8 +88,8 @@ _NEXT_RESPONSE = re.compile(rb"HTTP/[0-9]\.[0-9] [0-9]{3}[ \r\n]")
 _DECIMAL = re.compile(rb"[0-9]+\Z")
 _IMF_FIXDATE = "%a, %d %b %Y %H:%M:%S GMT"
 _DATES = (b"date", b"last-modified", b"if-modified-since", b"if-unmodified-since")
-# A server that closes sooner after its response than this has not waited for another request: no idle time-out is as
-# short (Apache's default KeepAliveTimeout is 5 s).
+# Permitted delay of a server's close after a response: a sooner close means that the server did not wait.
+# No idle time-out is as short; Apache's default KeepAliveTimeout is 5 s.
 IDLE_NS = 50_000_000
 
 
@@ -140,14 +140,14 @@ class _StreamParser:
         self.violations.append(self.source.violation(rule, start, end, found, expected))
 
     def line(self, at: int) -> tuple[bytes, int]:
-        """Return the line at an offset without its end, and the offset behind it. Raises _StopError at the end."""
+        """Return (line at an offset without its end, offset behind it). Raises _StopError at the end of the stream."""
         end = self.data.find(b"\n", at)
         if end < 0:
             raise _StopError
         if end > at and self.data[end - 1 : end] == b"\r":
             return self.data[at : end - 1], end + 1
         if not self.bare_lf:
-            # Reported once per direction: a program that ends one line by LF alone ends all of them so.
+            # Report LF without CR once per direction, since a program that ends one line by LF alone ends all lines so.
             self.bare_lf = True
             shown = self.data[max(at, end - 40) : end]
             self.note(LINE_END, max(at, end - 40), end + 1, "the line ends in LF alone", f"{_text(shown)}\\r\\n")
@@ -210,7 +210,7 @@ class _StreamParser:
         return self.counted(head, int(value), at, next_message)
 
     def counted(self, head: Head, size: int, at: int, next_message: re.Pattern[bytes] | None) -> int:
-        """Return the end of content with a Content-Length, at `at`, which is compared with the octets sent."""
+        """Return the end offset of content at `at` with a Content-Length, which is compared with the octets sent."""
         end, width = head.content + size, len(b"Content-Length: ") + len(str(size))
         sent = len(self.data) - head.content
         if sent < size:
@@ -365,7 +365,7 @@ def _responses(parser: _StreamParser, methods: list[bytes]) -> list[Head]:
 
 
 def _no_content(parser: _StreamParser, head: Head, method: bytes) -> int:
-    """Return the offset behind a response without content; octets that are no status line violate the rule."""
+    """Return the offset of the next response after one without content; octets in between are a violation."""
     if head.content == len(parser.data) or _NEXT_RESPONSE.match(parser.data, head.content):
         return head.content
     following = _NEXT_RESPONSE.search(parser.data, head.content)
@@ -410,7 +410,7 @@ def _is_imf_fixdate(value: bytes) -> bool:
 def _check_persistence(
     parser: _StreamParser, connection: Connection, requests: list[Head], responses: list[Head]
 ) -> None:
-    """Check that a server that closes after a response announced it (the client had not closed before)."""
+    """Check that a server which closed first, after a response, announced the close in that response."""
     fin, client_fin = connection.from_server.fin, connection.from_client.fin
     if fin is None or not responses or len(responses) > len(requests) or parser.violations:
         return
@@ -435,9 +435,9 @@ def _check_persistence(
 
 
 def _validators(exchanges: list[tuple[str, Head, Source, Head | None]]) -> Iterator[Violation]:
-    """Yield conditional requests with a validator that no response to this client had, though earlier ones had some."""
+    """Yield conditional requests with validators that no response to this client had, if any response had some."""
     known: dict[tuple[str, bytes, bytes, bytes], list[bytes]] = {}
-    # Several connections of one client may be open at a time.
+    # Sort requests by time, since several connections of one client may be open at a time.
     in_order = sorted(exchanges, key=lambda one: one[2].stream.span(one[1].start, one[1].start + 1)[0].time_ns)
     for peers, request, source, response in in_order:
         target = (peers, next(iter(request.values(b"host")), b""), request.words[1])

@@ -35,7 +35,7 @@ _SCAN_LISTING = re.compile(rb"(?:\+OK )?([0-9]+) ([0-9]+)")
 
 @dataclass
 class _Session:
-    """Sizes of messages as LIST gave them, by their numbers, with the offsets of their lines."""
+    """State of a POP3 session: message number -> (size as in LIST, line of the listing that stated the size)."""
 
     sizes: dict[int, tuple[int, Line]] = field(default_factory=dict)
 

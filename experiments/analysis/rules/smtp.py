@@ -81,7 +81,7 @@ def _check(one: LineConnection) -> None:
 
 
 def _replies(stream: LineStream) -> list[Reply]:
-    """Parse the server's lines into replies up to the first that is none (as behind the start of TLS)."""
+    """Parse the server's lines into replies, up to the first line that is no reply (such as a TLS record)."""
     replies: list[Reply] = []
     current: Reply | None = None
     while (line := stream.next()) is not None:
@@ -111,7 +111,7 @@ def _replies(stream: LineStream) -> list[Reply]:
 
 
 def _merged(stream: LineStream, reply: Reply | None, following: list[Reply]) -> Reply | None:
-    """Merge the lines of a reply to EHLO whose hyphens are missing: 250 lines that arrived together with the first."""
+    """Merge 250 lines that arrived together after EHLO and lack the hyphen of a multi-line reply into one reply."""
     if reply is None or reply.code != 250:
         return reply
     extra = [
@@ -150,7 +150,7 @@ def _example(verb: str) -> str:
 
 
 def _data(one: LineConnection, reply: Reply, replies: list[Reply]) -> None:
-    """Check the reply to DATA and the mail data behind it, and consume the reply to the mail data."""
+    """Check the reply to DATA and the mail data after it, and consume the reply to the mail data."""
     if reply.code != START_MAIL_INPUT:
         if not 200 <= reply.code < 300:
             return
@@ -198,9 +198,9 @@ def _mail_data(one: LineConnection) -> None:
 
 
 def _cut_short(stream: LineStream, dot: Line) -> None:
-    """Report a line with a dot alone behind which mail text goes on: it was not stuffed."""
+    """Report a line of a single dot after which mail text continues: the client did not dot-stuff that line."""
     if not _is_command(_peek(stream)):
         stream.note(DOT, dot.start, dot.after, "a line with a dot alone within the mail data", "..\\r\\n")
-        # The rest of the text is no command: skip to the end of the mail data.
+        # The rest of the mail text consists of no commands: skip to the end of the mail data.
         while (line := stream.next()) is not None and line.text != b".":
             pass
