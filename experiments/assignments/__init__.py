@@ -1,1 +1,1 @@
-"""Packet-capture assignments: individual variants, recordings, answer keys, grading and feedback."""
+"""Packet-capture assignments: an individual variant and capture per student, answer keys, grading and feedback."""

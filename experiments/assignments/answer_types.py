@@ -1,4 +1,4 @@
-"""Answer types of questions: parsing of a student's spelling, and comparison with the true answer.
+"""Answer types of questions: parsing of a student's answer text, and comparison with the true answer.
 
 An answer on a sheet is a YAML scalar or list. Each type accepts the spellings that mean the same: a number with another
 unit, in hexadecimal or with a thousands separator; a name without its final dot or in other case; a range of frames; a
@@ -13,11 +13,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-# A sheet's value: YAML scalars, and lists of them.
+# Type of an answer on an answer sheet: a YAML scalar, or a list of scalars.
 Given = str | int | float | bool | None | list["Given"]
 TEXT_MAX = 4_096
 LIST_MAX = 1_000
-# Units by kind, as factors of the kind's first unit.
+# Units by kind of quantity, each as a factor of the kind's first unit.
 UNITS: Mapping[str, Mapping[str, float]] = {
     "time": {"s": 1, "ms": 1e-3, "us": 1e-6, "\u00b5s": 1e-6, "\u03bcs": 1e-6, "ns": 1e-9, "min": 60, "h": 3600},
     "size": {
@@ -31,32 +31,32 @@ UNITS: Mapping[str, Mapping[str, float]] = {
 _NUMBER = re.compile(
     r"\s*([+-]?)(0[xX][0-9a-fA-F]+|(?:\d[\d_ ,']*)?(?:\.\d+)?(?:[eE][+-]?\d+)?)\s*(.*?)\s*\Z", re.DOTALL
 )
-# Ranges in their spellings, and the words around frame numbers.
+# Spellings of a range of frame numbers, and words around frame numbers that are ignored.
 _RANGE_SIGN = re.compile(r"(?<=\d)\s*(?:-|\.\.|\u2013|\bto\b)\s*(?=#?\d)")
 _FILLING = re.compile(r"\b(?:and|frames?|packets?)\b|[#,;&]", re.IGNORECASE)
 _RANGE = re.compile(r"(\d{1,11})-(\d{1,11})\Z")
 
 
 class AnswerError(ValueError):
-    """The value on the sheet is no answer of its type; the message says which form is expected."""
+    """The answer does not have the form of its type; the message says which form is expected."""
 
 
 class Answer(Protocol):
-    """The true answer to a question, in a form that can be compared with a sheet."""
+    """Interface of the true answer to a question, which can be compared with a student's answer."""
 
     def score(self, given: Given) -> float:
-        """Return the share of the points that an answer earns, 0 to 1. Raises AnswerError for another type."""
+        """Return the share of the points that an answer earns, 0 to 1. Raises AnswerError for a wrong form."""
 
     def shown(self) -> str:
-        """Return the true answer as printed in the key."""
+        """Return the true answer as text for the answer key."""
 
     def form(self) -> str:
-        """Return the expected form, as printed on the hand-out."""
+        """Return the form that an answer must have, as text for the hand-out."""
 
 
 @dataclass(frozen=True)
 class Number:
-    """A number with a unit: `value` is in the first unit of its kind (s, bytes, bit/s).
+    """A number with a unit: `value` is in the first unit of its kind of quantity (s, bytes, bit/s).
 
     `tolerance` is relative, `slack` absolute in that unit; an answer is right within either. `unit` is the one of an
     answer without a unit.
@@ -69,13 +69,13 @@ class Number:
     slack: float = 0.0
 
     def score(self, given: Given) -> float:
-        """Return 1 within the tolerance, else 0. Raises AnswerError."""
+        """Return 1 for a number within the tolerance, else 0. Raises AnswerError for other text."""
         found = self.parse(given)
         allowed = max(abs(self.value) * self.tolerance, self.slack, abs(self.value) * 1e-9, 1e-12)
         return float(abs(found - self.value) <= allowed)
 
     def parse(self, given: Given) -> float:
-        """Return the number in the first unit of its kind. Raises AnswerError."""
+        """Parse a number with a unit; return it in the first unit of its kind. Raises AnswerError for other text."""
         if isinstance(given, bool | list) or given is None:
             raise AnswerError(f"expected {self.form()}")
         if isinstance(given, int | float):
@@ -99,19 +99,19 @@ class Number:
         return value
 
     def shown(self) -> str:
-        """Return the number in the question's unit."""
+        """Return the true number as text, in the question's unit."""
         value = self.value / self._factor(self.unit)
         return f"{value:.6g} {self.unit}".strip() if value != int(value) else f"{int(value)} {self.unit}".strip()
 
     def form(self) -> str:
-        """Return the expected form."""
+        """Return the expected form of a number, with its unit, as text."""
         return f"a number in {self.unit}" if self.unit else "a number"
 
 
 def _decimal(text: str) -> float:
     if text[:2].lower() == "0x":
         return float(int(text, 16))
-    # Thousands separators: 1,234,567 and 1 234 567 and 1_234_567; a single comma before other than 3 digits is decimal.
+    # Separators of thousands: 1,234,567 or 1 234 567 or 1_234_567; a single comma not before 3 digits is decimal.
     plain = re.sub(r"[ _']", "", text)
     if re.fullmatch(r"\d+,\d+", plain) and len(plain.rpartition(",")[2]) != 3:
         plain = plain.replace(",", ".")
@@ -124,7 +124,7 @@ def _decimal(text: str) -> float:
 
 @dataclass(frozen=True)
 class Text:
-    """A word or a line. `case`: letter case counts. `name`: a domain name, whose final dot and case do not count.
+    """A word or line as the true answer; `case`: case-sensitive; `name`: a domain name, compared as in DNS.
 
     `others`: further right answers.
     """
@@ -135,7 +135,7 @@ class Text:
     others: tuple[str, ...] = ()
 
     def score(self, given: Given) -> float:
-        """Return 1 if the texts are equal but for white space at the ends and between words, else 0."""
+        """Return 1 if the texts are equal except for white space at the ends and between words, else 0."""
         return float(self._plain(as_text(given)) in {self._plain(one) for one in (self.value, *self.others)})
 
     def _plain(self, text: str) -> str:
@@ -146,22 +146,22 @@ class Text:
         return plain if self.case and not self.name else plain.casefold()
 
     def shown(self) -> str:
-        """Return the text."""
+        """Return the true text."""
         return self.value
 
     def form(self) -> str:
-        """Return the expected form."""
+        """Return the expected form of a text answer."""
         return "a domain name" if self.name else "text"
 
 
 @dataclass(frozen=True)
 class Address:
-    """An IP address, in any of its spellings (RFC 4291 section 2.2), without a port."""
+    """An IP address without a port as the true answer, compared in any spelling (RFC 4291 section 2.2)."""
 
     value: str
 
     def score(self, given: Given) -> float:
-        """Return 1 if the addresses are equal, else 0. Raises AnswerError for another form."""
+        """Return 1 if the addresses are equal, else 0. Raises AnswerError for text that is no IP address."""
         from ipaddress import ip_address
 
         try:
@@ -170,23 +170,23 @@ class Address:
             raise AnswerError(f"expected an IP address, not {_short(as_text(given))}") from error
 
     def shown(self) -> str:
-        """Return the address."""
+        """Return the true address as text."""
         return self.value
 
     def form(self) -> str:
-        """Return the expected form."""
+        """Return the expected form of an address as text."""
         return "an IP address"
 
 
 @dataclass(frozen=True)
 class Choice:
-    """One of several options, by its letter or its text."""
+    """A multiple-choice answer: one of several options, named by its letter or by its text."""
 
     value: str
     options: tuple[str, ...]
 
     def score(self, given: Given) -> float:
-        """Return 1 for the right option, else 0. Raises AnswerError for what is no option."""
+        """Return 1 for the right option, else 0. Raises AnswerError for text that names no option."""
         said = as_text(given).strip().casefold().rstrip(".):")
         texts = [option.casefold() for option in self.options]
         letters = [chr(ord("a") + place) for place in range(len(texts))]
@@ -197,11 +197,11 @@ class Choice:
         return float(said == self.value.casefold())
 
     def shown(self) -> str:
-        """Return the right option with its letter."""
+        """Return the right option with its letter, as text."""
         return f"{chr(ord('a') + self.options.index(self.value))}) {self.value}"
 
     def form(self) -> str:
-        """Return the options with their letters."""
+        """Return all options with their letters, as text."""
         return "one of " + ", ".join(f"{chr(ord('a') + at)}) {one}" for at, one in enumerate(self.options))
 
 
@@ -215,7 +215,7 @@ def yes_no(value: bool) -> Choice:
 
 @dataclass(frozen=True)
 class Frames:
-    """Frame numbers: a number, a list, or ranges such as `4-7, 9`; the order does not count.
+    """Frame numbers as the true answer: a number, a list, or ranges such as `4-7, 9`, in any order.
 
     `least`: numbers that are needed for full points; a number beyond `value` costs as much as one that is missing.
     """
@@ -224,7 +224,7 @@ class Frames:
     least: int | None = None
 
     def score(self, given: Given) -> float:
-        """Return the share of right numbers less wrong ones, 0 to 1. Raises AnswerError."""
+        """Return (right numbers - wrong numbers) / all right numbers, at least 0. Raises AnswerError for other text."""
         said = self.parse(given)
         right = said & set(self.value)
         if self.least is not None:
@@ -232,7 +232,7 @@ class Frames:
         return max(0.0, (len(right) - len(said - right)) / len(set(self.value)))
 
     def parse(self, given: Given) -> set[int]:
-        """Return the numbers. Raises AnswerError for other forms and more than LIST_MAX numbers."""
+        """Parse frame numbers; return them. Raises AnswerError for other text, and above LIST_MAX numbers."""
         said = " ".join(map(as_text, given)) if isinstance(given, list) else as_text(given)
         found: set[int] = set()
         for text in _FILLING.sub(" ", _RANGE_SIGN.sub("-", said)).split():
@@ -253,23 +253,23 @@ class Frames:
         return found
 
     def shown(self) -> str:
-        """Return the numbers."""
+        """Return the true frame numbers as text."""
         return ", ".join(map(str, self.value))
 
     def form(self) -> str:
-        """Return the expected form."""
+        """Return the expected form of frame numbers as text."""
         return "a frame number" if len(self.value) == 1 else "frame numbers, for example 4, 7-9"
 
 
 @dataclass(frozen=True)
 class Listing:
-    """Several answers of one type; `ordered`: their order counts. A part earns its share, a surplus one costs it."""
+    """Several answers of one type; `ordered`: the order counts; each answer beyond the true number costs a share."""
 
     value: tuple[Text | Address | Number, ...]
     ordered: bool = False
 
     def score(self, given: Given) -> float:
-        """Return the share of right answers less surplus ones, 0 to 1. Raises AnswerError."""
+        """Return (right answers - surplus answers) / true answers, at least 0. Raises AnswerError above LIST_MAX."""
         said_together = re.split(r"\s*[,;]\s*|\n", as_text(given).strip()) if not isinstance(given, list) else []
         parts: Sequence[Given] = given if isinstance(given, list) else said_together
         if len(parts) > LIST_MAX:
@@ -289,11 +289,11 @@ class Listing:
         return max(0.0, (right - surplus) / len(self.value))
 
     def shown(self) -> str:
-        """Return the answers."""
+        """Return the true answers as text."""
         return ", ".join(one.shown() for one in self.value)
 
     def form(self) -> str:
-        """Return the expected form."""
+        """Return the expected form of the list of answers as text."""
         return f"a list{' in order' if self.ordered else ''}, each {self.value[0].form()}"
 
 
@@ -305,7 +305,7 @@ def _scores(one: Answer, part: Given) -> bool:
 
 
 def as_text(given: Given) -> str:
-    """Return a scalar of a sheet as text; YAML reads `yes` as true and `1.0` as a number. Raises AnswerError."""
+    """Convert a YAML scalar to text: YAML reads `yes` as true and `1.0` as a number. Raises AnswerError for a list."""
     if isinstance(given, bool):
         return YES[not given]
     if given is None:

@@ -1,4 +1,4 @@
-"""Autograder of one submission, as Gradescope runs it: folders below /autograder, and results.json.
+"""Autograder for Gradescope: grades one submission in the folders below /autograder, and writes results.json.
 
 Gradescope, "Autograder Specifications": the submission is in submission/, its author in submission_metadata.json, and
 the autograder writes results/results.json. Whatever happens, that file is written and valid; a submission that cannot
@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def grade_submission(root: Path) -> dict[str, Any]:
-    """Return the content of results.json for the submission below a root folder."""
+    """Grade the submission below a root folder, and return the content of results.json."""
     source = root / "source"
     settings = json.loads((source / SETTINGS_NAME).read_text())
     name = settings["assignment"]
@@ -62,7 +62,7 @@ def grade_submission(root: Path) -> dict[str, Any]:
 
 
 def _author(path: Path, students: Sequence[str]) -> str | None:
-    """Return the student of the roster who submitted: by email address, its local part, or student id."""
+    """Return the student of the roster who submitted, found by student id or email address; None if unknown."""
     with path.open("rb") as stream:
         users = json.loads(stream.read(METADATA_BYTES_MAX)).get("users", [])
     known = {student.casefold(): student for student in students}

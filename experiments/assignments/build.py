@@ -1,4 +1,4 @@
-"""Build of an assignment for a roster: per student a capture, a hand-out and an answer sheet; apart from them the keys.
+"""Build of an assignment for a class: a capture, hand-out and answer sheet per student, and a separate key.
 
     out/handouts/s1234567/      to hand out: trace.pcapng, trace.pcap, handout.html, .md, .pdf, answers.yaml
     out/keys/s1234567/          to keep: key.json, key.html, variant.json
@@ -33,23 +33,23 @@ from experiments.harness.virtual_time.kernel_run import VirtualTime
 HANDOUTS, KEYS, KEY_NAME, VARIANT_NAME = "handouts", "keys", "key.json", "variant.json"
 ROSTER_MAX = 5_000
 _STUDENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}\Z")
-# Columns of a roster that have the student's id, in the exports of Canvas, Moodle and Gradescope, and in plain files.
+# Names of the roster column with the student's id, in exports of Canvas, Moodle and Gradescope, and in plain CSV.
 ID_COLUMNS = ("student", "id", "sis login id", "sis user id", "username", "id number", "sid", "email", "email address")
 _PCAP_HEADER = struct.Struct("<IHHiIII")
 _PCAP_RECORD = struct.Struct("<IIII")
-# Magic number of a pcap file with nanoseconds; version 2.4; LINKTYPE_ETHERNET.
+# Header of a pcap file: magic number for time stamps in ns, version 2.4, and LINKTYPE_ETHERNET.
 _PCAP_NS, _SNAP_LENGTH, _ETHERNET = 0xA1B23C4D, 262_144, 1
 
 Step = Callable[[str, float], None]
 
 
 class RosterError(ValueError):
-    """The roster cannot be read; the message is one sentence with the line."""
+    """The roster (list of students) cannot be read; the message is one sentence with the line number."""
 
 
 @dataclass(frozen=True)
 class Built:
-    """The result for one student: whether it was built now, and the sentence of a failure."""
+    """Result of a build for one student: whether the folders were built now, and the error sentence of a failure."""
 
     student: str
     built: bool
@@ -57,7 +57,7 @@ class Built:
 
 
 def read_roster(path: Path) -> list[str]:
-    """Return the students of a roster in CSV: of the first known column (see ID_COLUMNS), or of its only one.
+    """Read the student ids from a CSV roster: from the first column named in ID_COLUMNS, or from the only column.
 
     Raises RosterError.
     """
@@ -95,7 +95,7 @@ def build(
     jobs: int,
     step: Step,
 ) -> list[Built]:
-    """Build for all students, `jobs` at a time; `called` is the name or folder of the assignment.
+    """Build an assignment for all students, `jobs` at a time; `called`: the assignment's name or folder.
 
     A student's failure is told in the result and costs only that student. Raises AssignmentError, SecretError.
     """
@@ -124,7 +124,7 @@ def build(
 
 
 def _require_same_build(assignment: Assignment, variants: Iterable[Variant], out: Path) -> None:
-    """Require that folders which exist are of the same secret and assignment. Raises AssignmentError."""
+    """Raise AssignmentError if a folder in `out` was built with another course secret or another assignment."""
     for variant in variants:
         path = out / KEYS / variant.student / VARIANT_NAME
         if path.exists() and json.loads(path.read_text())["values"] != variant.values:
@@ -161,7 +161,7 @@ def record(variant: Variant, called: str, folder: Path, virtual: VirtualTime) ->
 
 
 def write_handout(variant: Variant, keys: Mapping[str, Key], folder: Path) -> None:
-    """Write what a student gets, beside the capture, into a folder."""
+    """Write the hand-out and the answer sheet of a student into the folder of the student's capture."""
     forms = {name: key.answer.form() for name, key in keys.items()}
     markdown = handout.handout_markdown(variant, forms)
     (folder / "handout.md").write_text(markdown, encoding="utf-8")
@@ -173,7 +173,7 @@ def write_handout(variant: Variant, keys: Mapping[str, Key], folder: Path) -> No
 
 
 def write_key(variant: Variant, keys: Mapping[str, Key], folder: Path) -> None:
-    """Write the key of a student; key.json last, as the mark of a complete build."""
+    """Write the answer key of a student; key.json is written last and marks a complete build."""
     folder.mkdir(parents=True, exist_ok=True)
     markdown = handout.key_markdown(variant, keys)
     (folder / "key.html").write_text(handout.to_html(f"Key: {variant.assignment.title}", markdown), encoding="utf-8")
@@ -191,7 +191,7 @@ def _json(value: Any) -> str:
 
 
 def write_pcap(source: Path, target: Path) -> None:
-    """Write the frames of a pcapng file as pcap with nanoseconds, which has no interface names."""
+    """Convert a pcapng file to pcap with time stamps in ns, which stores no interface names."""
     frames = read_capture(source).frames
     with target.open("wb") as stream:
         stream.write(_PCAP_HEADER.pack(_PCAP_NS, 2, 4, 0, 0, _SNAP_LENGTH, _ETHERNET))

@@ -18,7 +18,7 @@ from experiments.assignments.definition import Assignment, AssignmentError
 from experiments.assignments.recording import CAPTURE_NAME
 from topologies.emulation.virtual.job import PACKAGE_ROOT
 
-# The earliest date that a zip file can have.
+# Modification date of all entries: the earliest that a zip file can have.
 DATE = (1980, 1, 1, 0, 0, 0)
 SOURCES = ("services", "topologies", "experiments", "pyproject.toml", "README.md", "LICENSE")
 _LEFT_OUT = {"__pycache__", ".mypy_cache"}

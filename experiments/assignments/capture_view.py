@@ -1,4 +1,4 @@
-"""View of a student's capture for question functions: its frames and, by protocol, its messages.
+"""Interface of a student's capture for functions that compute answer keys: frames, and messages by protocol.
 
     @question(points=2, filter="http.request")
     def q3(seen: CaptureView) -> Key:
@@ -29,14 +29,14 @@ HTTP_PORTS = (80, 3128, 8080)
 
 @dataclass(frozen=True)
 class CaptureView:
-    """A capture at one of its interfaces, and the variant of its student."""
+    """A student's capture, restricted to one of its interfaces, with the student's variant."""
 
     captured: CaptureFile
     interface: str
     variant: Mapping[str, Any]
 
     def at(self, interface: str) -> CaptureView:
-        """Return the view of another interface."""
+        """Return the view of the same capture at another interface."""
         return CaptureView(self.captured, interface, self.variant)
 
     @property
@@ -86,5 +86,5 @@ class CaptureView:
         return imap_traffic(self.captured, self.interface)
 
     def time_s(self, frame: int) -> float:
-        """Return the time of a frame since the first frame of the file, in s, as Wireshark shows it by default."""
+        """Return the time of a frame in s since the first frame of the file, which Wireshark shows by default."""
         return (self.captured.frames[frame - 1].time_ns - self.captured.frames[0].time_ns) / 1e9

@@ -73,7 +73,7 @@ def list_assignments(as_json: bool) -> None:
 
 @assignment_command.command("new")
 @click.argument("name")
-@click.option("--folder", type=click.Path(path_type=Path), default=Path(), help="folder in which to make it")
+@click.option("--folder", type=click.Path(path_type=Path), default=Path(), help="folder of the new assignment")
 def new_assignment(name: str, folder: Path) -> None:
     """Make the folder of a new assignment, with an example that can be built."""
     try:
@@ -93,14 +93,18 @@ def new_assignment(name: str, folder: Path) -> None:
 )
 @secret_option
 @click.option(
-    "-o", "--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="folder for hand-outs and keys"
+    "-o",
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    help="folder into which hand-outs and answer keys are written",
 )
 @click.option(
     "--jobs",
     type=click.IntRange(1, 64),
     default=os.cpu_count() or 1,
     show_default="the processors",
-    help="captures recorded at a time",
+    help="maximum number of captures recorded in parallel",
 )
 def build_command(name: str, roster: Path, secret: bytes, out: Path, jobs: int) -> None:
     """Record a capture in virtual time for each student, and write hand-outs, answer sheets and keys.
@@ -132,7 +136,7 @@ def _print_built(results: Sequence[Built], out: Path) -> None:
 
 @assignment_command.command("check")
 @click.argument("sheet", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--assignment", "name", help="name or folder of the assignment; default: as the sheet says")
+@click.option("--assignment", "name", help="name or folder of the assignment (default: as in the answer sheet)")
 @click.option("--hint", "hints", multiple=True, metavar="QUESTION", help="print the hint for a question (repeatable)")
 def check_command(sheet: Path, name: str | None, hints: tuple[str, ...]) -> None:
     """Check the form of an answer sheet before it is handed in: syntax, missing answers, and hints.
@@ -184,10 +188,13 @@ def _deadline(_context: click.Context, _option: click.Parameter, text: str | Non
     "-o",
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
-    help="folder for grades; default: SUBMISSIONS/../grades",
+    help="folder into which grades are written (default: SUBMISSIONS/../grades)",
 )
 @click.option(
-    "--deadline", callback=_deadline, metavar="TIME", help="ISO 8601; later sheets lose points by the late rules"
+    "--deadline",
+    callback=_deadline,
+    metavar="TIME",
+    help="deadline in ISO 8601; later answer sheets lose points by the late rules of the assignment",
 )
 def grade_command(
     submissions: Path, name: str, secret: bytes, built: Path, out: Path | None, deadline: datetime | None
@@ -229,9 +236,9 @@ def grade_command(
     "path",
     type=click.Path(dir_okay=False, path_type=Path),
     required=True,
-    help="zip file of the autograder to write",
+    help="zip file to write, with the autograder",
 )
-@click.option("--show/--hide", default=True, help="students see their score at once, or when grades are published")
+@click.option("--show/--hide", default=True, help="let students see their score at once, or only after publication")
 def bundle_command(name: str, secret: bytes, built: Path, path: Path, show: bool) -> None:
     """Write the zip file of a Gradescope autograder for a build.
 

@@ -42,7 +42,7 @@ class AssignmentError(ValueError):
 
 @dataclass(frozen=True)
 class Key:
-    """The true answer to a question: the answer, the frames that show it, and an explanation in Markdown."""
+    """The answer key of one question: the true answer, the frames that show it, and an explanation in Markdown."""
 
     answer: Answer
     frames: tuple[int, ...] = ()
@@ -51,7 +51,7 @@ class Key:
 
 @dataclass(frozen=True)
 class Late:
-    """Late rules: the share of the points lost for each day begun after the deadline, and the most days."""
+    """Late rules: share of the points lost per day begun after the deadline, and the maximum number of days late."""
 
     per_day: float = 0.0
     days: int = 0
@@ -62,7 +62,7 @@ QuestionFunction = Callable[[Any], Key]
 
 @dataclass(frozen=True)
 class Question:
-    """A question: its id, its points, a Wireshark display filter that leads to it, a hint, and its key function."""
+    """A question: id, points, Wireshark display filter that finds its frames, hint, and function for its key."""
 
     id: str
     points: float
@@ -96,7 +96,7 @@ class Assignment:
 
 
 def question(points: float = 1, filter: str = "", hint: str = "") -> Callable[[QuestionFunction], QuestionFunction]:
-    """Mark the key function of the question named as the function.
+    """Return a decorator for a function that computes a question's key; the question's id is the function's name.
 
     filter: a Wireshark display filter that leads to the answer; hint: a sentence for `lab7 assignment check`.
     """
@@ -109,13 +109,13 @@ def question(points: float = 1, filter: str = "", hint: str = "") -> Callable[[Q
 
 
 def catalogue() -> dict[str, str]:
-    """Return the assignments that come with lab7: title by name, in alphabetical order."""
+    """Return the titles of the assignments that come with lab7, by name in alphabetical order."""
     found = (_settings(CATALOGUE / info.name) for info in pkgutil.iter_modules([str(CATALOGUE)]) if info.ispkg)
     return {settings["name"]: settings["title"] for settings in sorted(found, key=lambda one: str(one["name"]))}
 
 
 def find_assignment(name: str) -> Assignment:
-    """Return an assignment of the catalogue, or from a folder (`./my-assignment`). Raises AssignmentError."""
+    """Return an assignment of lab7 by name, or one in a folder (`./my-assignment`). Raises AssignmentError."""
     if "/" in name or name.startswith("."):
         folder = Path(name)
         if not (folder / SETTINGS_NAME).is_file():
@@ -131,7 +131,7 @@ def find_assignment(name: str) -> Assignment:
 
 
 def load_assignment(folder: Path, module: ModuleType) -> Assignment:
-    """Return the assignment of a folder whose questions.py is loaded. Raises AssignmentError."""
+    """Load the assignment in a folder, whose questions.py is imported already. Raises AssignmentError if invalid."""
     settings = _settings(folder)
     try:
         template = (folder / TEMPLATE_NAME).read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Deterministic draw of a student's variant from HMAC(course secret, assignment, student).
+"""Pseudo-random draw of a student's variant, determined by HMAC(course secret, assignment, student).
 
     draw = Draw(secret, "http-basics", "s1234567")
     rtt_ms = draw.number("rtt", 20, 200, step=10)
@@ -18,19 +18,19 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 T = TypeVar("T")
-# A secret below this length could be found by trying all.
+# Minimum length of the course secret in octets; a shorter one could be found by trying all.
 SECRET_BYTES_MIN = 16
 _SEPARATOR = b"\0"
 _CONSONANTS, _VOWELS = "bdfgklmnprstvz", "aeiou"
 
 
 class SecretError(ValueError):
-    """The course secret is too short; the message says how to make one."""
+    """The course secret is too short; the message has a command that makes one."""
 
 
 @dataclass(frozen=True)
 class Draw:
-    """The values of one student in one assignment. Raises SecretError for a secret below 16 octets."""
+    """Generator of one student's pseudo-random values in one assignment. Raises SecretError for a short secret."""
 
     secret: bytes
     assignment: str
@@ -44,10 +44,10 @@ class Draw:
             )
 
     def octets(self, label: str, size: int) -> bytes:
-        """Return `size` pseudo-random octets for a label."""
+        """Return `size` pseudo-random octets that depend on `label`."""
         found = b""
         block = 0
-        # Each part has its length in front: no two triples give the same text.
+        # Each part is preceded by its length, so that no two triples give the same HMAC input.
         parts = [part.encode() for part in (self.assignment, self.student, label)]
         context = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
         while len(found) < size:
@@ -56,19 +56,19 @@ class Draw:
         return found[:size]
 
     def below(self, label: str, limit: int) -> int:
-        """Return a number in [0, limit); its bias is below 2^-64."""
+        """Return a pseudo-random number in [0, limit), with a bias below 2^-64."""
         return int.from_bytes(self.octets(label, 8 + (limit.bit_length() + 7) // 8), "big") % limit
 
     def number(self, label: str, low: int, high: int, step: int = 1) -> int:
-        """Return a number of low, low + step, ..., not above `high`."""
+        """Return a pseudo-random one of the numbers low, low + step, ..., up to `high`."""
         return low + step * self.below(label, (high - low) // step + 1)
 
     def choice(self, label: str, values: Sequence[T]) -> T:
-        """Return one of the values."""
+        """Return a pseudo-random one of the values."""
         return values[self.below(label, len(values))]
 
     def shuffled(self, label: str, values: Sequence[T]) -> list[T]:
-        """Return the values in another order (Fisher and Yates)."""
+        """Return the values in pseudo-random order (shuffle by Fisher and Yates)."""
         found = list(values)
         for place in range(len(found) - 1, 0, -1):
             other = self.below(f"{label}/{place}", place + 1)
@@ -76,13 +76,13 @@ class Draw:
         return found
 
     def sample(self, label: str, values: Sequence[T], count: int) -> list[T]:
-        """Return `count` different values in random order. Raises ValueError for more than there are."""
+        """Return `count` different values in pseudo-random order. Raises ValueError if there are fewer values."""
         if count > len(values):
             raise ValueError(f"{count} of {len(values)} values cannot be drawn")
         return self.shuffled(label, values)[:count]
 
     def word(self, label: str, syllables: int = 3) -> str:
-        """Return a word in lower-case letters that can be spoken, such as `tobagu`, for names of hosts and objects."""
+        """Return a pronounceable word in lower-case letters, such as `tobagu`, for names of hosts and objects."""
         letters = [
             alphabet[self.below(f"{label}/{place}", len(alphabet))]
             for place, alphabet in enumerate((_CONSONANTS, _VOWELS) * syllables)
@@ -95,10 +95,10 @@ class Draw:
 
     @property
     def seed(self) -> int:
-        """The seed of the student's recording, below 2^31."""
+        """Seed of the network in the student's recording, below 2^31."""
         return self.below("seed", 1 << 31)
 
     @property
     def nonce(self) -> str:
-        """The mark of the student's capture, 24 hexadecimal digits: in a header, a TXT record, or a Message-ID."""
+        """Unique mark of the student's capture, 24 hexadecimal digits, in a header field, TXT record or Message-ID."""
         return self.hex("nonce", 24)

@@ -1,4 +1,4 @@
-"""Grading of answer sheets: scores, feedback, and what makes a sheet suspect.
+"""Grading of answer sheets: scores, feedback, and signs of copied answers.
 
 A submission is a folder named as the student with `answers.yaml` in it, or a file `STUDENT-answers.yaml` or
 `STUDENT.yaml`, as learning platforms export them. Grading reads the captures of the build and needs neither a network
@@ -21,14 +21,14 @@ from experiments.assignments.sheet import SHEET_NAME, Sheet, SheetError, read_sh
 from experiments.assignments.variant import draw_variant, read_keys
 
 SUBMISSIONS_MAX = 20_000
-# A sheet whose answers are right for another student in this share of the questions that differ is marked as a copy.
+# Share of the answers, where two students' keys differ, that must fit the other key to be flagged as copied.
 COPY_SHARE = 0.6
 _EXPORT = re.compile(r"(?P<student>[A-Za-z0-9][A-Za-z0-9.@+]*?)[-_ ].*answers.*\.ya?ml\Z|(?P<plain>[^/]+)\.ya?ml\Z")
 
 
 @dataclass(frozen=True)
 class QuestionGrade:
-    """The grade of one question: points earned and possible, the answer as given, and the feedback."""
+    """Grade of one question: points earned and possible, the student's answer, and the feedback."""
 
     question: str
     earned: float
@@ -39,7 +39,7 @@ class QuestionGrade:
 
 @dataclass(frozen=True)
 class Grade:
-    """The grade of one submission; `problem` is the sentence of a sheet that could not be graded, `flags` suspicions.
+    """Grade of one submission; `problem`: why it could not be graded; `flags`: signs of copied answers.
 
     `late_days` counts the days begun after the deadline; `earned` is after its deduction.
     """
@@ -54,13 +54,13 @@ class Grade:
 
     @property
     def graded(self) -> bool:
-        """True if the sheet was graded; a sheet that cannot be read is not a 0."""
+        """True if the answer sheet was graded; an unreadable sheet is not graded instead of getting 0 points."""
         return not self.problem
 
 
 @dataclass(frozen=True)
 class KeyStore:
-    """The keys of a build by student, read from its captures at first use."""
+    """Answer keys of all students of a build; a student's key is computed from the capture at its first use."""
 
     assignment: Assignment
     secret: bytes
@@ -73,7 +73,7 @@ class KeyStore:
         return sorted(path.parent.name for path in (self.out / KEYS).glob(f"*/{KEY_NAME}"))
 
     def of(self, student: str) -> dict[str, Key]:
-        """Return the key of a student, read from the built capture. Raises KeyError for a student without one."""
+        """Return a student's answer key by question, computed from the capture. Raises KeyError without a build."""
         if student not in self._keys:
             capture = self.out / "handouts" / student / "trace.pcapng"
             if not capture.is_file() or not (self.out / KEYS / student / KEY_NAME).is_file():
@@ -83,7 +83,7 @@ class KeyStore:
 
 
 def find_submissions(folder: Path) -> dict[str, Path]:
-    """Return the answer sheets below a folder by student; of several the one that was modified last."""
+    """Return the answer sheets below a folder by student; of several of one student, the last modified."""
     found: dict[str, Path] = {}
     for path in sorted(folder.rglob("*.y*ml"), key=lambda one: one.stat().st_mtime)[-SUBMISSIONS_MAX:]:
         student = _student_of(path, folder)
@@ -100,7 +100,7 @@ def _student_of(path: Path, folder: Path) -> str:
 
 
 def grade_all(keys: KeyStore, submissions: Mapping[str, Path], deadline: datetime | None = None) -> Iterator[Grade]:
-    """Grade submissions in the order of the students; students of the build without one are told as well."""
+    """Grade the submissions in the order of the students' ids; students without a submission get a Grade as well."""
     for student in sorted({*submissions, *keys.students}):
         if student not in submissions:
             yield Grade(student, 0, keys.assignment.points, problem="no submission")
@@ -109,7 +109,7 @@ def grade_all(keys: KeyStore, submissions: Mapping[str, Path], deadline: datetim
 
 
 def grade_file(keys: KeyStore, student: str, path: Path, deadline: datetime | None = None) -> Grade:
-    """Grade the sheet of a student."""
+    """Grade the answer sheet of one student."""
     possible = keys.assignment.points
     try:
         sheet = read_sheet(path)
@@ -129,7 +129,7 @@ def grade_file(keys: KeyStore, student: str, path: Path, deadline: datetime | No
 
 
 def grade_question(assignment: Assignment, name: str, key: Key, given: Given) -> QuestionGrade:
-    """Grade one answer; None is no answer."""
+    """Grade one answer of a student, None for a missing answer."""
     question = next(one for one in assignment.questions if one.id == name)
     shown = "" if given is None else str(given)
     if given is None:
@@ -151,7 +151,7 @@ def _explained(assignment: Assignment, name: str, key: Key) -> str:
 
 
 def _flags(keys: KeyStore, student: str, sheet: Sheet) -> tuple[str, ...]:
-    """Return what is suspicious: a sheet of another student, or answers that are another student's."""
+    """Return signs of copying: the sheet was made for another student, or the answers fit another student's key."""
     flags = []
     if sheet.student != student:
         flags.append(f"the sheet was given to {sheet.student}")
@@ -165,7 +165,7 @@ def _flags(keys: KeyStore, student: str, sheet: Sheet) -> tuple[str, ...]:
 
 
 def _is_copy(own: Mapping[str, Key], other: Mapping[str, Key], sheet: Sheet) -> bool:
-    """Return whether the answers fit another student's key where the two keys differ."""
+    """Return whether the answers fit another student's key in the questions where the two keys differ."""
     differ = [name for name in own if name in other and own[name].answer.shown() != other[name].answer.shown()]
     telling = [name for name in differ if name in sheet.answers]
     theirs = sum(_right(other[name], sheet.answers[name]) for name in telling)
@@ -194,7 +194,7 @@ def _late_factor(assignment: Assignment, days: int) -> float:
 
 
 def check_sheet(assignment: Assignment, sheet: Sheet, forms: Sequence[str] = ()) -> list[str]:
-    """Return what a student may know before handing in: unanswered and unknown questions."""
+    """Return notes for a student before submission: unanswered and unknown questions, and answers of wrong form."""
     known = [question.id for question in assignment.questions]
     notes = [f"{name}: no answer yet" for name in known if name not in sheet.answers]
     notes += [f"{name}: there is no such question" for name in sheet.answers if name not in known]

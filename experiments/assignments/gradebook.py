@@ -16,7 +16,7 @@ from experiments.assignments.grade import Grade
 from experiments.assignments.handout import to_html
 from experiments.harness.results.result import write_atomically
 
-# Cells that a spreadsheet would run as a formula get an apostrophe in front (CSV injection).
+# Cells that a spreadsheet would run as a formula are prefixed by an apostrophe (CSV injection).
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -143,7 +143,7 @@ def _number(value: float) -> str:
 
 
 def _printable(text: str) -> str:
-    """Return text without the control characters that XML 1.0 cannot hold (section 2.2)."""
+    """Return text without the control characters that XML 1.0 section 2.2 excludes."""
     return "".join(letter if letter >= " " or letter in "\t\n" else "\ufffd" for letter in text)
 
 

@@ -19,12 +19,12 @@ from experiments.assignments.variant import Variant
 from experiments.harness.template_engine import render
 
 _HEADING = re.compile(r"^## (q\w+)[^\n]*$", re.MULTILINE)
-# Creation date in the PDF: the same in every build.
+# The creation date in the PDF is fixed, so that every build gives the same file.
 PDF_DATE = datetime(2030, 1, 1, tzinfo=UTC)
 
 
 def handout_markdown(variant: Variant, forms: Mapping[str, str]) -> str:
-    """Return the hand-out of a student in Markdown; `forms`: expected form of the answer by question."""
+    """Return the hand-out of a student in Markdown; `forms`: the expected form of each answer, by question id."""
     assignment = variant.assignment
     by_id = {question.id: question for question in assignment.questions}
     text = _HEADING.sub(lambda found: _heading(assignment, by_id[found[1]]), _rendered(variant))
@@ -67,7 +67,7 @@ def key_markdown(variant: Variant, keys: Mapping[str, Key]) -> str:
 
 
 def display_filter(question: Question, key: Key) -> str:
-    """Return the Wireshark display filter of a question, or that of its frames."""
+    """Return the Wireshark display filter of a question; without one, a filter for the frames in its key."""
     return question.filter or " || ".join(f"frame.number == {number}" for number in key.frames[:12])
 
 
@@ -91,7 +91,7 @@ def write_pdf(path: Path, title: str, markdown: str) -> bool:
     document.add_page()
     document.set_font("helvetica", size=11)
     body = MarkdownIt("commonmark", {"html": False}).enable("table").render(_without_comments(markdown))
-    # The core fonts of PDF have the characters of Windows-1252 only.
+    # The core fonts of PDF have only the characters of Windows-1252.
     printable = body.encode("cp1252", "xmlcharrefreplace").decode("cp1252")
     document.write_html(printable, tag_styles={"code": FontFace(family="courier", size_pt=10)})
     path.write_bytes(bytes(document.output()))

@@ -21,20 +21,20 @@ from topologies.emulation.testbed import Testbed
 
 CAPTURE_NAME = "trace.pcapng"
 COMMAND_TIMEOUT_S = 600.0
-# Folder of files that an assignment makes for its services, inside the sandbox.
+# Folder, in the sandbox of the recording, for files that an assignment creates for its services.
 FILES = Path("/run/lab7-assignment")
 
 
 @dataclass(frozen=True)
 class Lab:
-    """A running network for an assignment's `record`: its testbed, the variant, and a folder for files of services."""
+    """A running network for an assignment's record(): testbed, the variant's values, and a folder for services."""
 
     bed: Testbed
     variant: Mapping[str, Any]
     files: Path
 
     def run(self, host: str, command: str | Sequence[str], check: bool = True) -> str:
-        """Run a command in a host to its end; return its output. Raises EmulationError if it fails (`check`)."""
+        """Run a command in a host to completion; return its output. With `check`, raises EmulationError if it fails."""
         words = ["sh", "-c", command] if isinstance(command, str) else list(command)
         done = self.bed.host(host).run(words, COMMAND_TIMEOUT_S)
         if check and done.returncode != 0:
@@ -44,7 +44,7 @@ class Lab:
 
 
 def record(request: Mapping[str, Any], folder: Path) -> None:
-    """Record the capture of a request (see `request_of`) into a folder."""
+    """Record the capture that a request describes (see `request_of`) into a folder."""
     assignment = find_assignment(request["assignment"])
     variant = request["variant"]
     shutil.rmtree(FILES, ignore_errors=True)
@@ -62,7 +62,7 @@ def record(request: Mapping[str, Any], folder: Path) -> None:
 
 
 def request_of(assignment: Assignment, name: str, variant: Mapping[str, Any], seed: int) -> dict[str, Any]:
-    """Return the request of a recording; `name` is how the assignment is found again in the kernel."""
+    """Return the JSON request for a recording; `name`: by which the process in the kernel finds the assignment."""
     parameters = {**assignment.parameters, **variant.get("parameters", {})}
     request = {
         "assignment": name,

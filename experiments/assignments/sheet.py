@@ -1,4 +1,4 @@
-"""Answer sheets: a bounded reader of `answers.yaml`, and the blank sheet of a student.
+"""Answer sheets: a parser of `answers.yaml` with limits on its input, and the empty sheet of a student.
 
     assignment: http-basics
     student: s1234567
@@ -28,12 +28,12 @@ NODES_MAX = 5_000
 
 
 class SheetError(ValueError):
-    """A sheet cannot be read; the message is one sentence with the line."""
+    """An answer sheet cannot be read; the message is one sentence with the line number."""
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """The answers on a sheet by question id; those that were left empty are absent."""
+    """The answers on a sheet by question id, without the questions that were left empty."""
 
     assignment: str
     student: str
@@ -41,13 +41,13 @@ class Sheet:
 
 
 class _Loader(yaml.BaseLoader):  # type: ignore[misc]
-    """BaseLoader (every scalar is text) with bounds, without aliases and tags, and with unique keys."""
+    """YAML loader that reads every scalar as text, limits the input, and rejects aliases, tags and duplicate keys."""
 
     nodes = 0
     depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        """Compose a node within the bounds. Raises SheetError."""
+        """Compose a YAML node. Raises SheetError beyond a limit."""
         event = self.peek_event()
         line = event.start_mark.line + 1
         if isinstance(event, yaml.AliasEvent):
@@ -63,7 +63,7 @@ class _Loader(yaml.BaseLoader):  # type: ignore[misc]
         return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[object, object]:
-        """Construct a mapping with unique keys. Raises SheetError."""
+        """Construct a mapping. Raises SheetError for duplicate keys."""
         known: set[str] = set()
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode):
@@ -76,7 +76,7 @@ class _Loader(yaml.BaseLoader):  # type: ignore[misc]
 
 
 def read_sheet(path: Path) -> Sheet:
-    """Read a student's sheet. Raises SheetError."""
+    """Read a student's answer sheet from a file. Raises SheetError if it is invalid."""
     try:
         with path.open("rb") as stream:
             octets = stream.read(SHEET_BYTES_MAX + 1)
@@ -94,7 +94,7 @@ def read_sheet(path: Path) -> Sheet:
 
 
 def parse_sheet(text: str) -> Sheet:
-    """Parse the text of a sheet. Raises SheetError, whose message begins with the line."""
+    """Parse the text of an answer sheet. Raises SheetError, whose message begins with the line number."""
     loader = None
     try:
         loader = _Loader(text)
@@ -132,7 +132,7 @@ def _sheet(data: object) -> Sheet:
 
 
 def blank_sheet(assignment: str, student: str, questions: Mapping[str, str]) -> str:
-    """Return an empty sheet with the expected form of each answer as a comment; `questions`: form by question id."""
+    """Return an empty answer sheet with the expected form of each answer (`questions`, by id) as a comment."""
     lines = [f"assignment: {assignment}", f"student: {_quoted(student)}", "answers:"]
     for name, form in questions.items():
         lines += [f"  # {form}", f"  {name}:"]

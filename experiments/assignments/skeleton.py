@@ -1,4 +1,4 @@
-"""Skeleton of a new assignment: a folder with an example of one question, which can be built as it is."""
+"""Skeleton of a new assignment: a folder with one example question, which can be built unchanged."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def q1(seen):
 
 
 def write_skeleton(parent: Path, name: str) -> Path:
-    """Write the folder of a new assignment; return its path. Raises AssignmentError."""
+    """Write the folder of a new assignment; return its path. Raises AssignmentError if that is impossible."""
     if not _NAME.match(name):
         raise AssignmentError(f"the name {name!r} must be of a-z, 0-9 and hyphens, for example dns-caching")
     folder = parent / name

@@ -1,4 +1,4 @@
-"""Variant of a student: the drawn values, and the answer key read from the recorded capture."""
+"""Variant of an assignment for one student: the drawn values, and the answer key computed from the capture."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from experiments.harness.judge.frames import read_capture
 
 @dataclass(frozen=True)
 class Variant:
-    """The values of one student in an assignment; `values` has the nonce of the capture as well."""
+    """An assignment's drawn values for one student; `values` includes the nonce of the capture."""
 
     assignment: Assignment
     student: str
@@ -25,16 +25,16 @@ class Variant:
 
     @property
     def nonce(self) -> str:
-        """The mark of the student's capture."""
+        """The nonce, which marks the student's capture."""
         return str(self.values["nonce"])
 
 
 def draw_variant(assignment: Assignment, secret: bytes, student: str) -> Variant:
-    """Draw the variant of a student. Raises AssignmentError if it has values that JSON has not, SecretError."""
+    """Draw the variant of a student. Raises AssignmentError for values that JSON cannot encode, SecretError."""
     draw = Draw(secret, assignment.name, student)
     values = {**assignment.variant(draw), "nonce": draw.nonce}
     try:
-        # The kernel gets the values as JSON: a tuple would come back as a list there, and not here.
+        # The recording gets the values as JSON, which turns tuples into lists; convert them here as well.
         values = json.loads(json.dumps(values))
     except TypeError as error:
         raise AssignmentError(f"{assignment.name}: the variant has a value that JSON has not ({error})") from error
@@ -42,7 +42,7 @@ def draw_variant(assignment: Assignment, secret: bytes, student: str) -> Variant
 
 
 def read_keys(variant: Variant, capture: Path) -> dict[str, Key]:
-    """Compute the answer key of a variant from its capture, by question. Raises AssignmentError, CaptureReadError."""
+    """Compute the answer key of a variant by question, from its capture. Raises AssignmentError, CaptureReadError."""
     captured = read_capture(capture)
     interface = variant.assignment.interfaces[0].partition(":")[0]
     view = CaptureView(captured, interface, variant.values)
@@ -59,6 +59,6 @@ def read_keys(variant: Variant, capture: Path) -> dict[str, Key]:
 
 
 def has_nonce(capture: Path, nonce: str) -> bool:
-    """Return whether the octets of a capture file contain a nonce; its packets are searched, not its options."""
+    """Return whether a packet of a capture file contains the nonce; comments in the file's options do not count."""
     mark = nonce.encode()
     return any(mark in frame.data for frame in read_capture(capture).frames)
