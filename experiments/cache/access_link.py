@@ -87,15 +87,15 @@ OBJECT_BITS, INTERNET_S = 100_000, 2.0
 TEXTBOOK = "Kurose and Ross, Computer Networking: A Top-Down Approach, section 2.2.5"
 ZIPF_EXPONENT = 0.8
 SLOW, FASTER, CACHE = "slow link", "faster link", "slow link and cache"
-# Cases of the experiment, by their words in the parameter `cases`.
+# Name of each case of the experiment (link rate, cache or not), by the word in the parameter `cases`.
 CASES = {"slow": SLOW, "faster": FASTER, "cache": CACHE}
 # Estimated octets of a response's header section, for planning; theory uses the measured ones.
 HEAD_BYTES = 280
-# Objects stay fresh during the run: revalidation is the subject of the experiment web-cache.
+# Objects stay fresh during the run, since another experiment (web-cache) is about revalidation.
 ORIGIN_FLAGS = "--cache-control '*=max-age=86400'"
 # Connections of the client: 15 requests/s for 3.3 s each keep 49 in use (Little's law); as many more are spare.
 CONNECTIONS = 100
-# Connections to open beyond the maximum number of simultaneous requests in theory.
+# Number of connections to open in addition to the theoretical maximum of simultaneous requests.
 SPARE_CONNECTIONS = 2
 # Limit of the link's queue in packets, which no run reaches: an M/D/1 queue drops no packet.
 QUEUE_PACKETS = 20_000
@@ -218,7 +218,7 @@ def _measure_span(
     """Send all arrivals of a time span, capture at the client alone, and return the measurements."""
     asked, mbit = context.parameters, setting.rate_bps / 1e6
     waits = waits_s(arrivals_s, OBJECT_BITS / setting.rate_bps)
-    # Allow two transmissions for a request: the response's, and more than enough for the request's frame.
+    # A request may take two transmission times: the response's, and one more, ample for the request's frame.
     delays_s = [wait_s + setting.rtt_s + 2 * OBJECT_BITS / setting.rate_bps for wait_s in waits]
     longest_s = max(delays_s)
     plan = {
@@ -391,7 +391,7 @@ def _note(workload: Workload) -> str:
 
 
 def _panels(figures: Mapping[str, CaseFigures]) -> list[Panel]:
-    """Return the plots: mean delay over utilisation for each rate of the link, and the octets on the link."""
+    """Return the plots: mean delay over utilisation at each rate of the link, and octets on the link."""
     delays = [Series(name, [(one.utilisation, one.delay_s * 1e3)], _line(one)) for name, one in figures.items()]
     octets = [Series(name, [(1 - one.setting.hit_rate, one.link_bytes / 1e6)], ()) for name, one in figures.items()]
     return [
@@ -401,7 +401,7 @@ def _panels(figures: Mapping[str, CaseFigures]) -> list[Panel]:
 
 
 def _line(one: CaseFigures) -> list[tuple[float, float]]:
-    """Return points (utilisation, mean response time in ms) in theory, for the hit rate and RTT of a case."""
+    """Return the theoretical curve, points (utilisation, mean response time in ms), for a case's hit rate and RTT."""
     share, queue = 1 - one.setting.hit_rate, one.queue
     loads = [LINES_TO * step / 200 for step in range(200)]
     waits = [load * queue.service_s / (2 * (1 - load)) for load in loads]

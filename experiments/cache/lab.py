@@ -29,7 +29,7 @@ VISITOR = "experiments.http.drivers.visitor"
 VISIT_TIMEOUT_S = 60.0
 AT_SECOND_CLIENT, AT_LINK = first_interface("client2"), "access link:s1"
 NO_CACHE, MODES = "none", ("forward", "reverse")
-# Objects that change: by name, max-age in seconds (None: always validate) and the Cache-Control value.
+# Objects that change during the run: name -> (max-age in seconds, None for no-cache; the Cache-Control value).
 LIVE: Mapping[str, tuple[float | None, str]] = {
     "brief.txt": (1, "max-age=1"),
     "strict.txt": (1, "max-age=1, must-revalidate"),
@@ -94,7 +94,7 @@ class Pages:
         """Replace the content of every file by as many other octets, with a later modification time."""
         self._version += 1
         for path in (path for files in self._files for path in files):
-            # A changed picture need not be a valid one, since no client displays it.
+            # A changed picture may be an invalid file, since no client displays it.
             mark = f"<!-- {self._random.randbytes(8).hex()} -->".encode()
             self._contents[path].append(path.read_bytes()[: -len(mark)] + mark)
             replace_file(path, self._contents[path][-1], self._version)

@@ -1,4 +1,4 @@
-"""HTTP cache conformance matrix: verdicts on every installed cache for the requirements and permissions of RFC 9111.
+"""HTTP cache conformance matrix: verdict on every installed cache for each requirement or permission of RFC 9111.
 
 The checks are scenarios of requests and scripted responses of an origin. All run side by side through one cache in an
 emulated network: client and cache on the campus, the origin behind the access link. Verdicts come from the packets at
@@ -28,7 +28,7 @@ from topologies.emulation.testbed import Starter
 from topologies.emulation.watch import ServerDied
 from topologies.web import PROXY_ADDRESS, WebTopo
 
-# Checks of the command `lab7 matrix cache`, in the order of the matrix's rows.
+# The conformance checks of `lab7 matrix cache`, in the order of the rows of the matrix.
 CHECKS: tuple[Check, ...] = (*storage.CHECKS, *reuse.CHECKS, *validation.CHECKS, *forwarding.CHECKS)
 ORIGIN = "http://www.example.com:80"
 ORIGIN_PORT = 80
@@ -41,7 +41,7 @@ WARM_UP = Check("warm-up", "", "required", "", (Step(reply=Reply((("Cache-Contro
 
 
 def columns() -> list[tuple[Implementation | None, str]]:
-    """Return (cache, mode) for every column: lab7's cache (None) in both modes, others in their first mode."""
+    """Return (cache, proxy mode) per matrix column: lab7's cache (None) in both modes, others in their first mode."""
     return [(None, "reverse"), (None, "forward"), *((one, one.modes[0]) for one in of_role("proxy"))]
 
 

@@ -82,7 +82,7 @@ NOTE = (
 
 
 def plot(comparisons: Sequence[Comparison], got: Sequence[Delivery]) -> str | None:
-    """Return the plots as SVG elements, visits above the age of responses; None without matplotlib."""
+    """Return the plots as SVG elements: visit times, and the ages of responses; None without matplotlib."""
     try:
         bars = plot_comparisons(comparisons)
     except PlotUnavailable:
@@ -141,7 +141,7 @@ class Visits:
 
     @property
     def counted(self) -> list[Span]:
-        """Spans of the visits without the repeated ones: as many without a cache as with one."""
+        """Span of the last, valid attempt of every visit; their number is the same with and without a cache."""
         return [(some[-1].start_ns, some[-1].end_ns) for phase in PHASES for some in self.windows[phase]]
 
     @property
@@ -152,7 +152,7 @@ class Visits:
 
     @property
     def not_counted(self) -> list[Span]:
-        """Spans of the visits that were repeated, and of those that only filled the cache."""
+        """Spans of visits that were repeated, and of visits that only filled the cache; excluded from comparisons."""
         filling = [(one.start_ns, one.end_ns) for one in self.filling]
         return [*filling, *(set(self.spans(*PHASES)) - set(self.counted))]
 
@@ -272,7 +272,7 @@ def _visit(
     spares = _spares(context)
 
     def go(phase: str, visitor: Visitor, number: int, spare: list[int] | None = None) -> int:
-        """Visit a page; if disturbed, repeat with a spare page or the same one; return the last page's number."""
+        """Visit a page; if other load delayed it, repeat with a spare page or the same; return the last page number."""
         numbers = [number, *([number] * RETAKES if spare is None else spare)]
         each = iter(numbers)
         windows = watch.samples(lambda: visitor.visit(pages.paths(next(each))), min(RETAKES, len(numbers) - 1))
@@ -306,7 +306,7 @@ def _visit(
 
 
 def _spares(context: Run) -> range:
-    """Return the numbers of spare pages, not yet requested, for repeating a visit that the machine disturbed."""
+    """Return the numbers of spare, not yet requested pages, for repeating a visit that other load delayed."""
     return range(context.repeat + 1, context.repeat + 1 + RETAKES * context.repeat)
 
 
@@ -342,7 +342,7 @@ def _live(cached: Campus) -> dict[bytes, freshness.LiveObject]:
 
 
 def _delivered(cached: Campus, legs: Legs) -> list[freshness.Delivery]:
-    """Return the responses to plot, with their ages; none after a response with unknown content, which W6 reports."""
+    """Return the responses to plot, with their ages; an empty list if one has unknown content, which fails claim W6."""
     try:
         return freshness.deliveries(legs, _live(cached), cached.visits.load)
     except Contradiction:

@@ -18,15 +18,15 @@ from random import Random
 
 from experiments.harness.theory.queueing import Lru, Queue, characteristic_hit_rate, waits_s, zipf_weights
 
-# Requests before the workload, per entry of the LRU list, that bring the list into its steady state.
+# Number of requests per entry of the LRU list, before the workload, that bring the list into steady state.
 SETTLE = 20
-# NEAR: largest relative deviation of an accepted sequence from the long-run formulas; DRAWS: maximum of draws.
+# NEAR is the maximum relative deviation of an accepted workload from the long-run formulas; DRAWS limits the draws.
 NEAR, DRAWS = 0.03, 2000
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Parameters of a workload: requests per second and in total, objects, their Zipf exponent, and cache entries."""
+    """Parameters of a workload: request rate, numbers of requests and objects, Zipf exponent, and cache entries."""
 
     rate: float
     requests: int
@@ -77,7 +77,7 @@ def draw(plan: Plan, weights: Sequence[float], random: Random) -> Workload:
 
 
 def representative(plan: Plan, service_s: float, seed: int) -> Workload:
-    """Return the first sequence that is typical; of DRAWS atypical ones, the one with the smallest `distance`.
+    """Draw sequences until one is close to the long-run formulas, and return it; after DRAWS draws, return the closest.
 
     `service_s`: the time that one object takes on the link, with and without the cache in front of it.
     """
@@ -103,7 +103,7 @@ def _measured(one: Workload, plan: Plan, service_s: float, expected: float) -> W
         abs(one.arrivals_s[-1] / length_s - 1),
         abs(one.mean_wait_s(service_s, cached=False) / direct - 1),
         abs(one.hit_rate / expected - 1) if expected else 0.0,
-        # Compare with wait plus service time, since the wait alone is a small part of the response time.
+        # Compare the sum of wait and service time, since the wait alone is a small part of the response time.
         abs(one.mean_wait_s(service_s, cached=True) - behind) / (behind + service_s),
     )
     return Workload(one.arrivals_s, one.objects, one.hits, one.held, distance)

@@ -1,4 +1,4 @@
-"""Decision of claims W1, W2 and W8: delay and utilisation of an access link with and without a cache, and theory.
+"""Decision of claims W1, W2 and W8: delay and utilisation of an access link, with and without a cache, against theory.
 
 One case is measured from bulk exchanges (see `http.wire.bulk`) at three interfaces: the client's, the origin's, and the
 near end of the link, which is the client's own without a cache and the proxy's with one. A response crosses the link
@@ -24,7 +24,7 @@ FEW_REPEATED = 10
 
 @dataclass(frozen=True)
 class Setting:
-    """Parameters of a case: requests per second, the link's rate and RTT, and the cache's hit rate (0 without)."""
+    """Parameters of a case: requests per second, rate and RTT of the link, hit rate of the cache (0 without cache)."""
 
     arrival_rate: float
     rate_bps: float
@@ -101,7 +101,7 @@ class CaseFigures:
 def case_figures(
     setting: Setting, client: Traffic, near: Traffic, origin: Traffic, began_ns: int, objects: Objects
 ) -> CaseFigures:
-    """Derive the figures of one case from bulk exchanges at client, near end and origin that start after `began_ns`.
+    """Return the measurements of one case from exchanges at client, link's near end and origin, from `began_ns` on.
 
     The exchanges of `client` include the octets of responses, which must be those of `objects`.
     """
@@ -139,7 +139,7 @@ def case_figures(
 
 
 def _forwarded(asked: Sequence[BulkExchange], near: Traffic) -> Iterator[bool]:
-    """Yield for each request True if the cache, captured at `near`, requested the object before the response."""
+    """Yield for each request True if the proxy, captured at `near`, requested the object before it responded."""
     begun: dict[bytes, list[int]] = {}
     for one in near.crossings:
         begun.setdefault(one.path, []).append(one.asked_ns)
@@ -151,7 +151,7 @@ def _forwarded(asked: Sequence[BulkExchange], near: Traffic) -> Iterator[bool]:
 
 
 def _joined(asked: Sequence[BulkExchange], near: Traffic) -> Iterator[int]:
-    """Yield the response times in ns of collapsed requests, which were sent while the object was being fetched."""
+    """Yield the response times in ns of collapsed requests, sent while the cache was fetching the object."""
     on_the_way: dict[bytes, list[BulkExchange]] = {}
     for one in near.crossings:
         on_the_way.setdefault(one.path, []).append(one)
@@ -178,7 +178,7 @@ def _problem(
         return f"{unseen} of {len(asked)} responses were not captured whole"
     if paired < len(fetched):
         return f"{len(fetched) - paired} responses of the origin were not seen at the link's other end"
-    # Permit one retransmission per hundred requests, which changes no mean by a tenth, and a few spurious ones.
+    # One retransmission per hundred requests is permitted: it changes no mean by a tenth, and some may be spurious.
     if repeated > max(FEW_REPEATED, len(asked) / 100):
         return f"{repeated} segments were sent again, which is load that no formula has"
     return None
@@ -229,7 +229,7 @@ def decide_queueing_theory(claim: str, cases: Mapping[str, CaseFigures]) -> Verd
         for name, one in cases.items()
     )
     good = all(_near(one) and abs(one.utilisation / one.queue.utilisation - 1) <= WITHIN for one in cases.values())
-    # Cite frames of the last case: each case has its own capture, of which the run keeps the last.
+    # Cite frames of the last case only: each case has its own capture, and the run keeps just the last capture.
     frames = list(cases.values())[-1].frames
     return (shown if good else failed)(claim, f"{said[0].upper()}{said[1:]}.", frames)
 

@@ -32,7 +32,7 @@ LATE = 0.01
 
 @dataclass(frozen=True)
 class SpanFigures:
-    """Requests of a time span in order of arrival, with measured and expected times.
+    """Requests of a time span in order of arrival, with their measured and expected response times.
 
     `delays`, `waits`: response times, and the same less the fastest response's time and the own acknowledgement;
     `acknowledgements`: transmission times of those; `expected_waits`: by Lindley's recursion; `problem` is the reason
@@ -73,13 +73,13 @@ class SpanFigures:
 
     @property
     def worst(self) -> float:
-        """Return the largest relative deviation of a request's time from its expected time."""
+        """Return the largest relative deviation of a response time from the response time expected for that request."""
         pairs = zip(self.delays, self.expected_s, strict=True)
         return max(abs(delay_s / expected_s - 1) for delay_s, expected_s in pairs)
 
     @property
     def mean(self) -> Timing:
-        """Return the mean time of all requests with its terms, as a Timing."""
+        """Return a Timing with the mean response time of all requests, divided into terms."""
         terms = {
             "internet": self.propagation_s,
             "queueing": statistics.fmean(self.waits),
@@ -94,7 +94,7 @@ class SpanFigures:
 def span_figures(
     setting: Setting, span_s: float, client: Traffic, began_ns: int, arrivals_s: Sequence[float], objects: Objects
 ) -> SpanFigures:
-    """Derive the figures of a span from the client's exchanges; `began_ns` is the start, `arrivals_s` the schedule."""
+    """Return the requests of a span from the client's exchanges; `began_ns`: its start, `arrivals_s`: the schedule."""
     asked = [one for one in client.crossings if one.asked_ns >= began_ns]
     whole = len(asked) == len(arrivals_s) and all(one.end for one in asked)
     problem = None

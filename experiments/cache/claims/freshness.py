@@ -64,7 +64,7 @@ class Delivery:
 
 
 def deliveries(legs: Legs, live: Mapping[bytes, LiveObject], spans: Sequence[Span]) -> list[Delivery]:
-    """Return every response to clients, within the time spans, with one of the objects `live` (by path).
+    """Return every response to clients, within the time spans, that carries one of the objects `live` (by path).
 
     Raises Contradiction for a response with another body or status than its object's versions, or for none.
     """

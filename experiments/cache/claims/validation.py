@@ -1,4 +1,4 @@
-"""Decision of claims W3, W4, W5 and W7 on validation, from packets on both legs of a web cache (see `wire.legs`).
+"""Decision of claims W3, W4, W5 and W7 on validation, from packets between clients, web cache and origin.
 
 Sources: RFC 9111 section 4.3 (validation), RFC 9110 sections 13.1 (preconditions), 15.4.5 (304), 8.8 (validators) and
 3.7 (intermediaries). The origin's objects are known as well (see `versions`): a stored response and its replacement
@@ -191,14 +191,14 @@ def _nothing_asked(legs: Legs, spans: Iterable[Span]) -> Exception:
 
 
 def _asked_for(legs: Legs, served: Served) -> None:
-    """Require a request to the origin before a stale stored response is served; raises Contradiction."""
+    """Require a request to the origin before a stale stored response is served; raises Contradiction otherwise."""
     if served.upstream is None and served.exchange.response is not None and _copy_for(legs, served.exchange):
         frame = served.exchange.response.frames[0]
         raise Contradiction(f"{text(served.path)} is answered in frame {frame} without a request to the origin.", frame)
 
 
 def _conditions(exchange: Exchange, copy: Copy) -> list[bytes]:
-    """Return a request's preconditions; raises Contradiction without any, or if one differs from the copy."""
+    """Return a request's preconditions; raises Contradiction if none, or if one differs from the stored response."""
     frame = exchange.request.frames[0]
     found = [name for name in CONDITIONS if exchange.request.values(name)]
     if not found:
@@ -225,7 +225,7 @@ def _validates(legs: Legs, upstream: Exchange | None) -> bool:
 
 
 def _not_modified(legs: Legs, served: Served, objects: Objects) -> list[int]:
-    """Return the frames of the stored copy, the 304 and the client's response; raises Contradiction if they differ."""
+    """Check that the client got the stored response after the origin's 304; return the frames of all three."""
     assert served.upstream is not None
     copy = _copy_for(legs, served.upstream)
     assert copy is not None
@@ -251,7 +251,7 @@ def _nothing_behind(legs: Legs, upstream: Sequence[Exchange | None]) -> None:
 
 
 def _changed(legs: Legs, served: Served, objects: Objects) -> tuple[Message, list[int]]:
-    """Return the origin's new response, and the frames of the old copy, the new response and the client's response."""
+    """Check that the client gets a changed object; return (origin's 200, frames of old, new and client's response)."""
     given = response_of(served.exchange)
     if served.upstream is None:
         frame = given.frames[0]
@@ -274,7 +274,7 @@ def _changed(legs: Legs, served: Served, objects: Objects) -> tuple[Message, lis
 
 
 def _in_its_place(served: Served, fresh: Message) -> int:
-    """Return the frame of a later client's response from the new copy; raises Inconclusive if the cache kept none."""
+    """Check that a later client got the new stored response; return the frame; raises Inconclusive without one."""
     given = response_of(served.exchange)
     _gets(given, fresh.body, validators_of(fresh), f"the new copy of frame {fresh.frames[0]}")
     if served.upstream is not None:
@@ -284,7 +284,7 @@ def _in_its_place(served: Served, fresh: Message) -> int:
 
 
 def _gets(given: Message, body: bytes, validators: Mapping[bytes, bytes], what: str) -> None:
-    """Require a 200 to the client with the stored body and unaltered validators; raises Contradiction."""
+    """Require a 200 to the client with the stored body and unaltered validators; raises Contradiction otherwise."""
     if status_of(given) != 200 or given.body != body:
         raise Contradiction(
             f"In frame {given.frames[0]} the client gets {status_of(given)} with SHA-256 {_hash(given.body)}, not "

@@ -1,4 +1,4 @@
-"""Versions of an object at the origin, and comparison of captured responses with them: status, length, octets.
+"""Versions of an object at the origin, and comparison of captured responses with them in status, length and octets.
 
     confirm(verdict, {b"/a": (b"old", b"new")}, [load])      the verdict; failed if a response is none of these
 
@@ -19,13 +19,13 @@ from experiments.http.wire.bulk import Traffic
 from experiments.http.wire.http1 import Exchange
 from experiments.http.wire.page_load import PageLoad
 
-# Objects of an origin: by path, the content of each version in order.
+# Objects of an origin: URL path -> content of each version, in the order of the versions.
 Objects = Mapping[bytes, Sequence[bytes]]
 INDEX = "index.html"
 
 
 def objects_in(folder: Path) -> dict[bytes, tuple[bytes, ...]]:
-    """Return the content of every file below an origin's folder, by path; an index stands for its directory."""
+    """Return the content of every file below an origin's folder by URL path; index files by their folder's, too."""
     found: dict[bytes, tuple[bytes, ...]] = {}
     for file in (file for file in sorted(folder.rglob("*")) if file.is_file()):
         path, octets = f"/{file.relative_to(folder).as_posix()}", (file.read_bytes(),)
@@ -50,7 +50,7 @@ def difference(exchange: Exchange, objects: Objects) -> Contradiction | None:
 
 
 def require(exchanges: Iterable[Exchange], objects: Objects) -> None:
-    """Require that every response is a version of its object; raises Contradiction."""
+    """Raise Contradiction unless every response is a version of its object at the origin."""
     for exchange in exchanges:
         if (found := difference(exchange, objects)) is not None:
             raise found
@@ -59,7 +59,7 @@ def require(exchanges: Iterable[Exchange], objects: Objects) -> None:
 def confirm(
     verdict: Verdict, objects: Objects, loads: Sequence[PageLoad], elsewhere: Sequence[PageLoad] = ()
 ) -> Verdict:
-    """Return the verdict if all clients got the origin's objects; failed on a difference, undecided without evidence.
+    """Return the verdict on whether all clients got the origin's objects; undecided if the evidence is insufficient.
 
     `elsewhere`: loads of another capture, whose frames the verdict cannot cite.
     """

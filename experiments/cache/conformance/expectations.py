@@ -101,7 +101,7 @@ def _before_answer(seen: CheckSeen, number: int) -> list[RequestSeen]:
 
 
 def relayed(code: int) -> Expectation:
-    """Expect the origin's reply with this status code, or part of the reply; for steps that prepare others."""
+    """Expect the origin's reply with this status code, or a part (206); for steps that only prepare later steps."""
 
     def check(seen: CheckSeen, number: int) -> None:
         status(code, 206)(seen, number)

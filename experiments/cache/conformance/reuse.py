@@ -33,7 +33,7 @@ def passed(name: str, section: str, says: str, *fields: tuple[str, str], more_s:
 
 
 def preferred(name: str, section: str, says: str, directive: str, *expect: Expectation) -> Check:
-    """Return a check that a request directive is obeyed, which RFC 9111 section 5.2.1 calls advisory."""
+    """Return a check that a request directive is obeyed; RFC 9111 section 5.2.1 makes that advisory."""
     first = Step(reply=Reply(fields=(MINUTE,)))
     second = Step(
         fields=(("Cache-Control", directive),), wait_s=PASSED_S, expect=(may(from_origin), of_origin, *expect)

@@ -75,7 +75,7 @@ class Check:
     steps: tuple[Step, ...]
 
     def content(self, number: int) -> bytes:
-        """Return the content of the reply of a step, which names check and step; steps count from 1."""
+        """Return the content of a step's scripted reply: a text with the names of check and step (counted from 1)."""
         body = self.steps[number - 1].reply.body
         return (f"{self.name} {number}\n" if body is None else body).encode("latin-1")
 

@@ -34,7 +34,7 @@ def not_kept(name: str, section: str, says: str, *fields: tuple[str, str]) -> Ch
 
 
 def asked(*more: Expectation, wait_s: float = 0.25, **step: str) -> Step:
-    """Return a step in which the cache must ask the origin, and the client must get the origin's reply."""
+    """Return a step that expects a request to the origin, and the origin's reply at the client."""
     return Step(wait_s=wait_s, expect=(of_origin, *more), **step)  # type: ignore[arg-type]
 
 

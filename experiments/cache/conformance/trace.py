@@ -72,7 +72,7 @@ class CheckSeen:
     contents: tuple[bytes, ...]
 
 
-# Expectation of a step (counted from 1); raises Contradiction, or NotUsed for a permission.
+# Expectation: called with the captured check and a step's number (from 1); raises Contradiction or NotUsed.
 Expectation = Callable[[CheckSeen, int], None]
 
 
@@ -118,7 +118,7 @@ def _is_of(name: str, asked: RequestSeen) -> bool:
 
 
 def _of(connection: Connection) -> list[RequestSeen]:
-    """Parse the requests on one connection, malformed ones as far as possible."""
+    """Return the requests on one connection with their responses; malformed ones are parsed as far as possible."""
     conversation = converse(connection)
     closed = connection.from_server.fin is not None or connection.from_server.reset is not None
     found = [_asked(exchange.request, exchange.response, closed) for exchange in conversation.exchanges]

@@ -1,1 +1,1 @@
-"""Captures of a caching proxy: both legs of a request, and the octets on a link."""
+"""Parsers of captures at a caching proxy: client and origin connections, and the octets on a link."""

@@ -1,4 +1,4 @@
-"""Both legs of a caching proxy, captured at its interface: client to proxy, proxy to origin; and stored responses.
+"""Connections of a caching proxy on both sides, captured at its interface: from clients and to the origin.
 
     client ──(GET http://www.example.com/a)──> proxy ──(GET /a, If-Modified-Since: ...)──> origin
 
@@ -30,7 +30,7 @@ CONDITIONS: Mapping[bytes, bytes] = {b"if-modified-since": b"last-modified", b"i
 
 @dataclass(frozen=True)
 class Copy:
-    """Stored response of a proxy, inferred from the origin's responses: latest 200 and latest validators."""
+    """Stored response of a proxy, inferred from the origin's responses: the latest 200, with the latest validators."""
 
     body: bytes
     validators: Mapping[bytes, bytes]
@@ -52,7 +52,7 @@ class Served:
 
 @dataclass(frozen=True)
 class Legs:
-    """Both legs of a proxy: connections from clients, and connections to the origin."""
+    """Connections on both sides of a proxy: those from clients, and those to the origin."""
 
     clients: PageLoad
     origin: PageLoad
@@ -67,28 +67,28 @@ class Legs:
 
     @property
     def loads(self) -> list[PageLoad]:
-        """The legs to use as evidence: both, or the clients' leg alone if the proxy needed no origin."""
+        """Connections to use as evidence: of both sides, or only the clients' if the proxy needed no origin."""
         # A proxy without any connection to the origin is a finding for the checks, not a gap in the capture.
         return [self.clients] if self.alone else [self.clients, self.origin]
 
     @property
     def dropped(self) -> int:
-        """The number of packets that the capture lost."""
+        """The number of packets that the kernel dropped during the capture."""
         return max(load.dropped for load in self.loads)
 
     @property
     def absence(self) -> str | None:
-        """The leg without connections, described; None if both legs have connections."""
+        """Clause about the side (clients or origin) without captured connections; None if both have some."""
         return next((load.absence for load in self.loads if load.absence is not None), None)
 
     @property
     def gap(self) -> str | None:
-        """The first connection that was not captured completely, described; None if all were."""
+        """Clause about the first connection that was not captured completely; None if all were."""
         return next((load.gap for load in self.loads if load.gap is not None), None)
 
     @property
     def violation(self) -> Contradiction | None:
-        """The first violation of the HTTP grammar; None if there is none."""
+        """Contradiction for the first violation of the HTTP grammar; None without a violation."""
         try:
             for load in self.loads:
                 load.require_valid()
@@ -112,7 +112,7 @@ class Legs:
         return _within(self.origin.exchanges, spans)
 
     def served(self, spans: Iterable[Span]) -> list[Served]:
-        """Pair each exchange of a client with the proxy's last exchange with the origin for its path meanwhile."""
+        """Pair each exchange of a client with the proxy's last exchange with the origin for the same path meanwhile."""
         return [Served(exchange, self._meanwhile(exchange)) for exchange in self.asked(spans)]
 
     def answers_before(self, path: bytes, time_ns: int) -> list[Exchange]:
@@ -146,7 +146,7 @@ class Legs:
 
 
 def read_legs(captured: CaptureFile, interface: str, proxy: str, ports: Iterable[int]) -> Legs:
-    """Return the HTTP connections at a proxy's interface by leg; `proxy` is its address, `ports` those of servers.
+    """Return the HTTP connections at a proxy's interface by side; `proxy`: its address, `ports`: those of servers.
 
     Raises KeyError if the capture has no such interface.
     """

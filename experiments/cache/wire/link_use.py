@@ -28,12 +28,12 @@ class ReliefWording:
     # The captured end of the link.
     end: str
     saver: str
-    # The store that serves the responses which did not cross the link.
+    # Name of the store (cache or replica) that serves the responses which did not cross the link.
     copy: str
 
 
 def link_use(captured: CaptureFile, interface: str, span: Span, but: Sequence[Span] = ()) -> LinkUse:
-    """Return the octets and frames at one end of a link within a span, except within the spans `but`.
+    """Return octets and frames at one end of a link within a span, except in the spans `but`.
 
     Raises KeyError without such an interface.
     """
