@@ -61,7 +61,7 @@ from topologies.emulation.testbed import Testbed
 
 WITHOUT, THROUGH = "origin", "CDN"
 FIRST, AGAIN = "first", "again"
-# Servers that a local name server queries for the site: root, com, example.com; for the CDN also root, net, cdn.net.
+# Servers that a local name server queries for the site: root, com, example.com; with the CDN also root, net, cdn.net.
 # In later visits the provider's records are cached, so that only the CDN's name server is queried.
 LOOKUPS: Mapping[tuple[str, str], int] = {
     (WITHOUT, FIRST): 3,
@@ -84,7 +84,7 @@ TOO_OLD_S = 1.1
 
 @dataclass
 class Visits:
-    """Time spans of each region's visits by phase, and of the simultaneous requests (`crowd`).
+    """Time spans of each region's visits by phase, and of the simultaneous requests of many users (`crowd`).
 
     A visit is a list: a visit that the machine disturbed is followed by its repetitions.
     """
@@ -288,7 +288,7 @@ def _compare(
     if left_out:
         asked_for = _at_origin(measured, region, case, phase)
         left_out = {**left_out, "framing": turns_framing_s(asked_for, asked["bw"] * 1e6)}
-    # The visit has a lookup by the client and its name server's lookups, a handshake, and a round trip for each object.
+    # A visit consists of DNS lookups by the client and by the name server, a handshake, and a round trip per object.
     rtt_s = theory.total_s / (1 + LOOKUPS[case, phase] + 1 + asked["objects"])
     allowed = max(TOLERANCE_OF_DIALOGUE, tolerance_of_round_trips(rtt_s))
     return Comparison.of(name, timings[name], theory.plus(left_out), tolerance(allowed))

@@ -35,7 +35,7 @@ ERRORS = (OSError, HTTPException)
 
 
 class Users:
-    """Users of one site on this host."""
+    """Simulated users of one web site on this host, who send HTTP requests."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -59,7 +59,7 @@ class Users:
         return sum(_side_by_side(users, work)), 0
 
     def stay(self, request: Mapping[str, Any]) -> tuple[int, int]:
-        """Run users that think between requests; return (requests, failures); raises OSError, HTTPException."""
+        """Run users with a think time between requests; return (requests, failures); raises OSError, HTTPException."""
         think_s, end_s = request["think_s"], time.monotonic() + request["for_s"]
 
         def paths(random: Random) -> Iterable[str]:

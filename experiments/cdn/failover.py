@@ -181,7 +181,7 @@ def _one_of_many(
     _lose(bed, kind)
     asker.done(lasts_s)
     _restore(bed, kind)
-    # Wait until a check has detected the return, and every cached answer has expired.
+    # Wait until a check has detected the replica's return, and every cached answer has expired.
     time.sleep(theory.ttl_s + theory.interval_s + RESTART_S)
     return start_ns, _fault(context, kind, int(theory.ttl_s), began_ns)
 
@@ -284,7 +284,7 @@ def _fail(context: Run, folder: Path, kind: str, ttl: int, comes_back: bool, evi
 
 
 def _disturbed_s(fault: Fault, users: Sequence[judge.User], watch: MachineWatch) -> float:
-    """Return the machine's delay, in seconds: of the checks that detect fault and return, and of one request.
+    """Return the machine's delay in s of health checks that detect fault and return, plus that of one request.
 
     A request lasts from its lookup to its SYN: in that time the last answer with the failed replica is delivered and
     used.
@@ -335,7 +335,7 @@ def _fault(context: Run, kind: str, ttl: int, began_ns: int = 0, back_ns: int | 
         interval_s=asked["interval"],
         # The topology cdn sets the time-out of a health check to one interval.
         timeout_s=asked["interval"] if kind == LINK else 0.0,
-        # The slack covers a round trip of a refused check, and half a round trip of the answer to the resolver.
+        # slack_s covers a round trip of a refused check, and half a round trip of the answer to the resolver.
         slack_s=2 * region_rtt_s(REGION, asked["scale"]),
     )
 

@@ -53,7 +53,7 @@ OBJECT = "picture.png"
 ALONE, THROUGH = "origin alone", "CDN"
 # Estimated octets of a response's header section, for planning before the first response is measured.
 HEAD_BYTES = 300
-# Requests of each client until the queue is in its steady state; clients start within one think time.
+# Number of requests per client until the queue is in its steady state; clients start within one think time.
 SETTLE_CYCLES = 2
 NOTE = (
     "points: measured means; lines: max(RTT + S, N S - Z) and min(1, N S / (RTT + S + Z)) for N clients that think "
@@ -196,7 +196,7 @@ def _theory(context: Run, clients: int, found: Responses, stay: Stay, topo: Topo
 
 
 def _clients(context: Run, clients: int) -> list[Client]:
-    """Return the clients for the path model, distributed over the regions' hosts as in _stay()."""
+    """Return the clients for the TCP simulation (path model), distributed over the regions' hosts as in _stay()."""
     regions, made = list(REGIONS), []
     for number in range(clients):
         turn, place = divmod(number, len(regions))
@@ -226,7 +226,7 @@ def _point(context: Run, captured: CaptureFile, clients: int, stay: Stay, found:
 
 
 def _crossings(captured: CaptureFile, host: str, stay: Stay) -> Traffic:
-    """Return a host's HTTP exchanges that start in the steady state; with the content, except at the origin."""
+    """Return a host's HTTP exchanges that start in the steady state, with response octets except at the origin."""
     frames = (frame for frame in captured.at(first_interface(host)) if stay.span[0] <= frame.time_ns < stay.over_ns)
     return crossings(frames, 80, keep_content=host != "origin")
 

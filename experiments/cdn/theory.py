@@ -32,7 +32,7 @@ DENNING_BUZEN = (
     "response time formula and asymptotic bounds"
 )
 ALONE = "max(RTT + S, N S - Z)"
-# Number of bisection steps for the wait; each step halves the interval.
+# Number of bisection steps by which the wait is computed; each step halves the interval.
 STEPS = 60
 
 
@@ -69,7 +69,7 @@ def interactive(rtts_s: Sequence[float], service_s: float, think_s: float) -> Th
 
 
 def beyond_bound(bound: Theory, plan: Plan, topo: Topo, from_s: float, rtts_s: Sequence[float]) -> dict[str, float]:
-    """Return the effects in s, by name, that the bound of interactive() leaves out of a run of this plan.
+    """Return the effects on the response time, in s by name, that the bound of interactive() leaves out of the plan.
 
     They are means over the requests from `from_s` to the plan's end. rtts_s: of each client of the plan, without
     frames. internet: the mix of near and far clients; queueing: contention at the link; request: its frame; window and
@@ -85,7 +85,7 @@ def beyond_bound(bound: Theory, plan: Plan, topo: Topo, from_s: float, rtts_s: S
         fmean(request.response_s for request in requests) for requests in (full, windowless, ideal)
     )
     internet_s = fmean(rtts_s[request.client] for request in ideal)
-    # Requests do not queue, so the remaining wait is that of responses in the link's queue.
+    # Requests do not queue, so what remains is the wait of responses in the link's queue.
     request_s = transmission_time_s(plan.request_bytes, plan.rate_bps)
     wait_s = ideal_s - internet_s - request_s - bound.terms["transmission"]
     return {

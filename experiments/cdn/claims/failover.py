@@ -116,7 +116,7 @@ class Recovery:
 
 @dataclass(frozen=True)
 class _Course:
-    """Course of one fault, by the user with the longest outage.
+    """Course of one fault (failures, recovery, DNS answers), for the user with the longest outage.
 
     It has the first and last failed request, the next successful one, the last answer with the replica, and its return.
     """
@@ -179,7 +179,7 @@ def check_episode(episode: Episode) -> list[int]:
 
 
 def first_served(episode: Episode, user: User) -> Attempt | None:
-    """Return the first request after the fault that succeeds and has no failed one after it; None without one."""
+    """Return the first successful request after the fault with no failed request after it; None if there is none."""
     every = [attempt for attempt in attempts(user) if not _before(attempt, episode.fault)]
     last = next((place for place in range(len(every), 0, -1) if every[place - 1].failure is not None), 0)
     return next((attempt for attempt in every[last:] if attempt.failure is None), None)
@@ -219,7 +219,7 @@ def recovery(episode: Episode, user: User) -> Recovery | None:
 
 
 def _gets_objects(user: User) -> None:
-    """Require that every 200 response to the user has the content of the object; raises Contradiction."""
+    """Raise Contradiction unless every 200 response to the user has the content of the object."""
     exchanges = [
         exchange
         for exchange in user.load.exchanges
@@ -229,7 +229,7 @@ def _gets_objects(user: User) -> None:
 
 
 def _names_servers(episode: Episode) -> None:
-    """Require that DNS answers have addresses of the object's servers and the configured TTL; raises Contradiction."""
+    """Raise Contradiction unless DNS answers have addresses of the object's servers and the configured TTL."""
     for answer, addresses in _answers(episode):
         strangers = addresses - episode.serving
         if strangers:
@@ -264,7 +264,7 @@ def _before(attempt: Attempt, fault: Fault) -> bool:
 
 
 def _course(episode: Episode) -> _Course:
-    """Check all users during one fault and return the course; raises Contradiction, Inconclusive."""
+    """Check all users during one fault; return its course; raises Contradiction for a violation of claim C8."""
     fault = episode.fault
     named = _no_longer_named(episode)
     users = [_served_again(user, fault) for user in episode.users]
@@ -295,7 +295,7 @@ def _answers(episode: Episode) -> list[tuple[DnsMessage, set[str]]]:
 
 
 def _no_longer_named(episode: Episode) -> DnsMessage:
-    """Return the last answer with the replica's address; raises Contradiction if one follows the detection."""
+    """Check that answers after detection lack the replica's address; return the last answer with it."""
     fault = episode.fault
     until_ns = fault.back_ns or max(
         (attempt.began_ns for user in episode.users for attempt in attempts(user)), default=0
@@ -320,7 +320,7 @@ def _no_longer_named(episode: Episode) -> DnsMessage:
 
 
 def _served_again(user: User, fault: Fault) -> tuple[Attempt, Attempt, Attempt]:
-    """Return (first failed request, last failed one, next successful one); raises Contradiction if one is too late."""
+    """Check that the outage is as short as permitted; return (first failed request, last failed, next successful)."""
     every = attempts(user)
     before = [attempt for attempt in every if _before(attempt, fault)]
     during = [attempt for attempt in every if not _before(attempt, fault)]
@@ -354,7 +354,7 @@ def _served_before(user: User, before: Iterable[Attempt], fault: Fault) -> None:
 
 
 def _back(episode: Episode) -> str:
-    """Describe a replica's return, after which it must be in answers and serve users again in the permitted time."""
+    """Check that a returned replica is in DNS answers and serves users again in time; return a clause about it."""
     fault = episode.fault
     if fault.back_ns is None or fault.used_again_ns is None:
         return ""

@@ -100,7 +100,7 @@ def _answers(region: Region, name: str) -> tuple[dict[int, set[str]], list[int]]
 
 
 def _follows_answers(region: Region, answered: Mapping[int, set[str]]) -> list[int]:
-    """Return the SYNs of a region's users; raises Contradiction for one to an address that no earlier answer has."""
+    """Check that every connection goes to an address that an earlier answer has; return the SYNs of the users."""
     frames = []
     for connection in (conversation.connection for conversation in region.load.conversations):
         before = [addresses for time_ns, addresses in answered.items() if time_ns < connection.syn.time_ns]

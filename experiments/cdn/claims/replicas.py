@@ -24,7 +24,7 @@ from experiments.http.wire.page_load import PageLoad
 
 @dataclass(frozen=True)
 class Region:
-    """Region of a CDN: replica addresses, users' lookups and loads, and both legs (connections) of the replica."""
+    """Region of a CDN: replica addresses, users' DNS lookups and page loads, and the replica's connections by side."""
 
     name: str
     replicas: frozenset[str]
@@ -120,7 +120,7 @@ def decide_single_fetch(
 
 
 def _used(legs: Iterable[PageLoad]) -> list[PageLoad]:
-    """Return the legs that have connections; a replica that needed no origin leaves a leg without any."""
+    """Return those sets of connections that are not empty; a replica that needed no origin has none to the origin."""
     return [leg for leg in legs if leg.conversations]
 
 
@@ -202,7 +202,7 @@ def _fetched_once(region: Region, visits: Sequence[Span], objects: Objects) -> t
 
 
 def _crowd(region: Region, span: Span, users: int, objects: Objects) -> tuple[str, int]:
-    """Check that simultaneous requests caused one request to the origin; return (description, frame of that one)."""
+    """Check that simultaneous requests caused one request to the origin; return (description, that request's frame)."""
     requests = [one for one in region.legs.asked([span]) if path_of(one) in region.objects]
     if len(requests) < users:
         raise Inconclusive(f"Of {users} users who were to ask at once, {len(requests)} did.")
@@ -211,7 +211,7 @@ def _crowd(region: Region, span: Span, users: int, objects: Objects) -> tuple[st
     paths = {path_of(request) for request in requests}
     if len(paths) > 1:
         raise Inconclusive("Those who asked at once asked for different objects.")
-    # Requests for this object count at any time, also before and after the simultaneous requests.
+    # Requests to the origin for the object count at any time, also before and after the simultaneous requests.
     fetched = [exchange for exchange in region.legs.origin.exchanges if path_of(exchange) in paths]
     frames = [exchange.request.frames[0] for exchange in fetched]
     if len(fetched) != 1:

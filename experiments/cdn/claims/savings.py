@@ -62,7 +62,7 @@ def decide_link_relief(claim: str, without: LinkUse, through: LinkUse, from_copi
 
 
 def decompose_by_name(load: PageLoad, lookups: DnsTraffic, legs: Legs | None, span: Span) -> Decomposition:
-    """Divide the time of a visit with its DNS lookup into terms; `legs` are the replica's, None without a CDN.
+    """Divide the time of a visit with its DNS lookup into terms; `legs`: the replica's connections, None without CDN.
 
     `load` and `lookups` are of the user's own interface and the visit's span. Raises ValueError without a response.
     """
