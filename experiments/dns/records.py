@@ -33,7 +33,7 @@ DOMAIN, ALIAS, CANONICAL = "example.com", "www.example.com", "server1.example.co
 MAIL = ((10, "server2.example.com"), (20, "server3.example.com"))
 OWN = (DOMAIN, "ns.example.com")
 HIRED = (("shop.org", "ns.provider.org"), ("bookshop.uk", "ns.provider.org"))
-# Queries (QNAME, QTYPE) by the label under which their traffic is found.
+# Queries (QNAME, QTYPE) of the experiment; each query's captured traffic is stored under its label.
 QUESTIONS: Mapping[str, tuple[str, str]] = {
     "address": (CANONICAL, "A"),
     "alias": (ALIAS, "A"),

@@ -42,7 +42,7 @@ class Workload:
 
 @dataclass(frozen=True)
 class _Told:
-    """Answer from a cache: its TTL and frame, and the frame and age in seconds of the upstream response behind it."""
+    """Answer from a cache: TTL and frame, and for the upstream response that was cached the frame and the age in s."""
 
     fetched: int
     elapsed_s: float
@@ -222,7 +222,7 @@ def _fetches(
 
 
 def _ttl(response: DnsMessage, name: str) -> int:
-    """Return the TTL of a name's RRset in an answer; all its records must have the same TTL (RFC 2181 section 5.2)."""
+    """Check that all records of a name's RRset have one TTL (RFC 2181 section 5.2), and return that TTL."""
     ttls = {record.ttl for record in response.answer if record.name == canonical(name)}
     if len(ttls) != 1:
         what = f"{len(ttls)} different TTLs" if ttls else "no records"

@@ -263,7 +263,7 @@ def _complete(record: DnsRecord, frame: int) -> None:
 def _next_steps(
     traffic: DnsTraffic, responses: Sequence[DnsMessage], local: frozenset[str]
 ) -> list[tuple[DnsMessage, str, DnsMessage]]:
-    """Return (referral, referred zone, next query) of each step; that query must go to a server in the referral."""
+    """Check that each referral is followed by a query to a server in it; return (referral, zone, query) of each."""
     steps = []
     queries = [exchange.query for exchange in traffic.exchanges if exchange.query.source in local]
     for referral in responses:

@@ -180,7 +180,7 @@ def decide_zone_hosting(
 
 
 def _only_local(at_clients: Sequence[DnsTraffic], addresses: Addresses, roles: Iterable[str]) -> int:
-    """Return the number of queries from addresses that are no server's; all must go to the local server."""
+    """Check that all queries of clients go to the local server; return the number of these queries."""
     servers = addresses_of(addresses, "local").union(*(addresses_of(addresses, role) for role in roles))
     queries = [
         exchange.query
@@ -202,7 +202,7 @@ def _only_local(at_clients: Sequence[DnsTraffic], addresses: Addresses, roles: I
 def _walk(
     traffic: DnsTraffic, name: str, addresses: Addresses, path: Sequence[str], zones: GivenZones | None
 ) -> tuple[DnsExchange, list[DnsExchange]]:
-    """Return (client's first exchange for a name, local server's exchanges for it), which must follow the path."""
+    """Check that the queries follow the path; return (client's exchange for a name, local server's exchanges)."""
     local = addresses_of(addresses, "local")
     outer = next(
         (exchange for exchange in traffic.exchanges if exchange.query.target in local and asks_for(exchange, name)),
@@ -254,7 +254,7 @@ def _offers_recursion(response: DnsMessage) -> None:
 
 
 def _on_behalf(traffic: DnsTraffic, outer: DnsExchange, name: str, local: frozenset[str]) -> list[DnsExchange]:
-    """Return the local server's exchanges for a name while the client waits; an unanswered query must be repeated."""
+    """Check that unanswered queries are repeated; return the local server's exchanges while the client waits."""
     end_ns, question = answer_of(outer).time_ns, outer.query.question
     qtype = question.qtype if question else ""
     inner = [
@@ -299,7 +299,7 @@ def _role(address: str, addresses: Addresses) -> str:
 
 
 def _link(traffic: DnsTraffic, name: str, addresses: Addresses, asker: str, asked: str) -> DnsExchange:
-    """Return the first exchange for a name from the role `asker`; it must go to the role `asked` and have an answer."""
+    """Check that all queries for a name by role `asker` go to role `asked`, and return the first, with an answer."""
     queries = [one for one in sent_by(traffic, addresses_of(addresses, asker)) if asks_for(one, name)]
     if not queries and asker == "client":
         raise Inconclusive(f"The client does not ask for {canonical(name)}.")
@@ -355,7 +355,7 @@ def _recursive(link: DnsExchange) -> None:
 
 
 def _named(traffic: DnsTraffic, domain: str, server: str, inside: bool) -> int:
-    """Return the first frame with NS records of a domain; every NS set must include `server`.
+    """Check that every NS set of a domain includes `server`; return the first frame with such a set.
 
     All name servers must be within the domain (`inside`), or all outside of it.
     """

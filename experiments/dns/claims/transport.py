@@ -136,5 +136,5 @@ def _again_by_tcp(exchange: DnsExchange, cut: DnsMessage, traffic: DnsTraffic) -
 
 
 def _data(message: DnsMessage) -> set[tuple[str, str, str]]:
-    # Compare answers without their TTLs, which a cache may have counted down between the two.
+    # Compare answers without their TTLs, which a cache may have counted down between the two responses.
     return {(record.name, record.type, record.rdata) for record in message.answer}

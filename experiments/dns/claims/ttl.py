@@ -143,6 +143,6 @@ def _trend(points: Sequence[TtlPoint], pick: Callable[[TtlPoint], float]) -> lis
 
 
 def _against(values: Sequence[float], tolerance: float) -> bool:
-    """Return True unless values rise from first to last and never fall by more than `tolerance` of the largest."""
+    """Return True if the values do not rise from first to last, or fall between by over `tolerance` of the largest."""
     allowed = tolerance * max(abs(value) for value in values)
     return values[-1] <= values[0] or any(after < before - allowed for before, after in pairwise(values))

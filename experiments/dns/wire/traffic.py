@@ -491,7 +491,7 @@ def _both_ways(connection: Connection) -> Iterator[tuple[bytes | str, Carrier]]:
 def _prefixed(
     direction: Direction, source: Endpoint, target: Endpoint, whole: bool
 ) -> Iterator[tuple[bytes | str, Carrier]]:
-    """Yield (octets or problem, carrier) of each length-prefixed message in one direction of a TCP connection.
+    """Yield (octets or a text with the problem, transport data) of each length-prefixed message in one TCP direction.
 
     A stream that ends within a message is a problem, unless the capture has a gap (not `whole`).
     """
