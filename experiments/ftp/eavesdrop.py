@@ -56,7 +56,7 @@ class Transfers:
     failures: dict[str, str] = field(default_factory=dict)
 
     def heard(self, everything: Overheard, way: str) -> Overheard:
-        """Return the connections that the third host captured during the transfer by one protocol."""
+        """Return the connections that the eavesdropper captured during the transfer by one protocol."""
         window = self.windows.get(way, Window(0, 0))
         return everything.between(window.start_ns, window.end_ns)
 

@@ -209,7 +209,7 @@ def run_sftp(host: Host, name: str, ssh: str) -> Window:
         words = [sys.executable, str(ASYNCSSH_SCRIPT), "get", SERVER_NAME, str(SSH_PORT), USER, PASSWORD]
         return run_command(host, [*words, name, str(folder / name)])
     asked = host.workdir / "askpass"
-    # Without a terminal, ssh reads the password from this program's output (ssh(1), SSH_ASKPASS).
+    # Without a terminal, ssh reads the password from the output of the program in SSH_ASKPASS (ssh(1)).
     asked.write_text(f"#!/bin/sh\necho {shlex.quote(PASSWORD)}\n")
     asked.chmod(0o700)
     options = ["StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "PreferredAuthentications=password"]

@@ -85,13 +85,13 @@ class Sessions:
     failures: dict[str, str] = field(default_factory=dict)
 
     def each(self, traffic: FtpTraffic, *names: str, broken_off: bool = False) -> list[FtpTraffic]:
-        """Return the traffic of each session of these names; `broken_off` True: failed sessions as well."""
+        """Return the traffic of each session of these names; with `broken_off`, failed sessions as well."""
         windows = [one for name in names for one in self.windows.get(name, [])]
         windows += [one for name in names for one in self.broken_off.get(name, [])] if broken_off else []
         return [traffic.between(one.start_ns, one.end_ns) for one in windows]
 
     def of(self, traffic: FtpTraffic, *names: str, broken_off: bool = False) -> FtpTraffic:
-        """Return the merged traffic of all sessions of these names; `broken_off` True: failed sessions as well."""
+        """Return the merged traffic of all sessions of these names; with `broken_off`, failed sessions as well."""
         parts = self.each(traffic, *names, broken_off=broken_off)
         return FtpTraffic(
             tuple(session for part in parts for session in part.sessions),
@@ -158,7 +158,7 @@ def _uploads(seed: int) -> dict[str, bytes]:
 
 
 def _too_much(seed: int) -> dict[str, bytes]:
-    """Return two files that fit on the user's disk one at a time, but not together, to cause reply 452."""
+    """Return two files that fit on the user's disk one at a time but not together, to cause reply 452."""
     random = Random(f"ballast {seed}")
     shares = {BALLAST: BALLAST_SHARE, LATER: LATER_SHARE}
     return {name: random.randbytes(int(share * SPARE_OCTETS)) for name, share in shares.items()}

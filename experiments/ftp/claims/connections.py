@@ -233,7 +233,7 @@ def _mode(
 
 
 def _opened(transfer: Transfer, mode: Mode) -> Connection:
-    """Return the established data connection of a transfer. Raises Contradiction without one, or for another mode."""
+    """Return the established data connection of a transfer. Raises Contradiction without one, or in the other mode."""
     command = transfer.exchange.command
     if transfer.announced is None or transfer.announced.mode != mode:
         raise Contradiction(f"{command.text!r} in frame {command.frame} is not in {mode} mode.", command.frame)
@@ -243,7 +243,7 @@ def _opened(transfer: Transfer, mode: Mode) -> Connection:
 
 
 def _stays(session: FtpSession) -> int:
-    """Return the frame with the first FIN or RST of a control connection.
+    """Check that the control connection outlasts all data connections; return the frame of its first FIN or RST.
 
     Raises Contradiction if a data connection opens before the control connection, or ends after it.
     """
@@ -276,7 +276,7 @@ def _closings(*ways: Direction) -> list[Mark]:
 
 
 def _own_connection(transfer: Transfer, files: Mapping[str, bytes]) -> int:
-    """Return the frame number of the data connection's SYN. Raises Contradiction if the data differ from the file."""
+    """Check that a data connection carries the file's octets; return the frame number of the connection's SYN."""
     command = transfer.exchange.command
     if transfer.connection is None or not transfer.connection.established:
         raise Contradiction(f"{command.text!r} in frame {command.frame} has no data connection.", command.frame)

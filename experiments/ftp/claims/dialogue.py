@@ -96,7 +96,7 @@ def _first(session: FtpSession, code: int, *verbs: str) -> FtpExchange | None:
 
 
 def _login(session: FtpSession) -> tuple[FtpExchange, FtpExchange]:
-    """Return (command refused with 530, same command executed after reply 230). Raises Contradiction without both."""
+    """Check that a command is refused (530) before login and executed after 230; return (refused, executed)."""
     inside = _need(_first(session, LOGGED_IN, "PASS", "USER"), session, "nobody logs in")
     place = session.exchanges.index(inside)
     early = [exchange for exchange in session.exchanges[:place] if exchange.command.verb in NEED_LOGIN]
@@ -118,7 +118,7 @@ def _login(session: FtpSession) -> tuple[FtpExchange, FtpExchange]:
 
 
 def _relative(session: FtpSession) -> tuple[FtpExchange, FtpExchange, FtpExchange]:
-    """Return (refused RETR, successful RETR of the same name, CWD between both). Raises Contradiction without them."""
+    """Check that RETR of a name fails, and succeeds after CWD; return (refused RETR, successful RETR, CWD)."""
     retrievals = session.exchanges_of("RETR")
     for before in retrievals:
         for after in retrievals[retrievals.index(before) + 1 :]:
@@ -191,7 +191,7 @@ def _directory(exchange: FtpExchange) -> bytes:
 
 
 def _begins_anew(session: FtpSession, known: FtpExchange) -> FtpExchange:
-    """Return a RETR that a new session refuses although it succeeded after CWD in another. Raises Contradiction."""
+    """Check that a new session refuses a RETR that succeeded after CWD in another session; return that exchange."""
     again = next(
         (exchange for exchange in session.exchanges_of("RETR") if exchange.command.argument == known.command.argument),
         None,
@@ -245,7 +245,7 @@ def _asks_for_password(traffic: FtpTraffic) -> Finding:
 
 
 def _wrong_password(traffic: FtpTraffic, right: FtpExchange) -> FtpExchange:
-    """Return a PASS with a wrong password. Raises Contradiction if the PASS or a later command is accepted."""
+    """Check that a wrong PASS, and the later commands that need a login, are refused; return the PASS exchange."""
     for session in traffic.sessions:
         for place, one in enumerate(session.exchanges):
             if one.command.verb != "PASS" or one.command.argument == right.command.argument:

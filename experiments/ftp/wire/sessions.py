@@ -23,7 +23,7 @@ CONTROL_PORT, DATA_PORT = 21, 20
 TO_SERVER = ("STOR", "STOU", "APPE")
 TO_CLIENT = ("RETR", "LIST", "NLST", "MLSD")
 TRANSFERS = (*TO_SERVER, *TO_CLIENT)
-# Final reply codes of a successful transfer (RFC 959 section 5.4).
+# Final reply codes after a successful transfer (RFC 959 section 5.4).
 DONE = (226, 250)
 # HOST_PORT matches h1,h2,h3,h4,p1,p2 of PORT and 227; parentheses are optional (RFC 1123 section 4.1.2.6).
 HOST_PORT = re.compile(rb"(\d{1,3}),(\d{1,3}),(\d{1,3}),(\d{1,3}),(\d{1,3}),(\d{1,3})")
