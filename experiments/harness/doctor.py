@@ -48,7 +48,7 @@ class Ability(Enum):
 
 
 def ability(findings: Sequence[Finding]) -> Ability:
-    """Return the extent to which lab7 can run, given the capabilities found."""
+    """Return the extent to which lab7 can run on this machine, given the capabilities found."""
     lacking = [finding for finding in findings if finding.needed and not finding.good]
     if not lacking:
         return Ability.ALL

@@ -66,7 +66,7 @@ class Run:
     replacements: Mapping[str, Implementation] = field(default_factory=dict)
 
     def waiting(self, hosts: Mapping[str, str]) -> frozenset[str]:
-        """Return the hosts whose delays count as timers of their programs (see pathmodel.replay); `hosts`: by role.
+        """Return the hosts (`hosts`: by role) of servers whose delays are replayed as timers (see pathmodel.replay).
 
         These are hosts of replaced servers in virtual time: programs take no time there, so that a delay before an
         action is a timer. A user's own program is compared with the formula as lab7's are.

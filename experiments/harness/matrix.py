@@ -81,7 +81,7 @@ def name_of(implementation: Implementation | None) -> str:
 
 @dataclass(frozen=True)
 class Place:
-    """Position of a cell in a matrix (server, client, protocol), with methods that create the cell."""
+    """Position of a cell in a matrix (server, client, protocol), with methods that create that cell's result."""
 
     server: str
     client: str

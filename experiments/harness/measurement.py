@@ -85,7 +85,7 @@ class Lab:
 
     @property
     def watch(self) -> MachineWatch:
-        """Monitor of the machine's disturbance."""
+        """Monitor of the delays that other load of the machine adds to measurements."""
         return self.evidence.watch
 
     @contextmanager
@@ -103,7 +103,7 @@ class Lab:
         self.evidence.checks += capture_checks(counts)
 
     def read_capture(self) -> CaptureFile:
-        """Read the latest capture, and extract the hosts' turns for the machine monitor (see fidelity.turns)."""
+        """Read the latest capture, and extract hosts' turns (waits of the network for a host) for the monitor."""
         return self.watch.read_capture(self.path, self.bed.topo)
 
     def fidelity(self, *, times: bool = True) -> Fidelity:

@@ -84,7 +84,7 @@ def _stored(parameters: Mapping[str, Any], repeat: int) -> dict[str, Any]:
 
 
 def _beside(outcome: Outcome) -> dict[str, list[Timing]]:
-    """Return the samples by comparison, with the disturbance as separate terms where the sample has a theory."""
+    """Return the samples by comparison; if it has a theory, with delays by the machine's load as separate terms."""
     theories = {one.name: one.theory_terms for one in outcome.comparisons}
     return {
         name: [one.beside(theories[name]) if name in theories else one for one in some]

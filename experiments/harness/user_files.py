@@ -89,7 +89,7 @@ def no_networks(file: str) -> Iterator[None]:
 
 
 def _topology_classes(module: ModuleType) -> dict[str, type]:
-    """Return by name the subclasses of Topo that a module defines, without base classes of others among them."""
+    """Return by name the subclasses of Topo that a module defines, except base classes of others among them."""
     own = [
         value
         for value in vars(module).values()

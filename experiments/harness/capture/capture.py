@@ -157,7 +157,7 @@ class Capture:
                 self._watch.add(self._watched)
 
     def _is_death(self, code: int) -> bool:
-        """Return whether a recorder's exit must stop the run: one that fails to start reports its error itself."""
+        """Return whether a recorder's exit code must end the run; before READY only a signal, as it reports errors."""
         return code != 0 if self._ready else code < 0
 
     def _last_output(self) -> str:

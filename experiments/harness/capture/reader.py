@@ -84,7 +84,7 @@ LINKTYPE_IPV4, LINKTYPE_IPV6, LINKTYPE_LINUX_SLL2 = 228, 229, 276
 DLT_RAW = (12, 14)
 ETHERNET_BYTES, ADDRESS_BYTES = 14, 6
 ETHERTYPE_IPV4, ETHERTYPE_IPV6 = 0x0800, 0x86DD
-# EtherType for packets of other link types without one: IEEE 802's first local experimental EtherType.
+# EtherType for packets whose link type has no EtherType: IEEE 802's first local experimental EtherType.
 ETHERTYPE_NONE, ETHERTYPE_MIN = 0x88B5, 0x0600
 # EtherType by address family: AF_INET is 2 everywhere; AF_INET6 differs between Linux, the BSDs and macOS.
 FAMILIES = {2: ETHERTYPE_IPV4, **dict.fromkeys((10, 24, 28, 30), ETHERTYPE_IPV6)}

@@ -138,7 +138,7 @@ def _enlarge(tap: socket.socket) -> None:
 
 
 def close_taps(taps: list[Tap]) -> None:
-    """Close all sockets, in parallel: for each the kernel waits for its readers (RCU), for all of them once then."""
+    """Close all packet sockets in parallel, since each close() waits for an RCU grace period of the kernel."""
     threads = [threading.Thread(target=tap.socket.close) for tap in taps]
     for thread in threads:
         thread.start()
@@ -242,7 +242,7 @@ def finalise(raw_path: Path, target: Path, taps: list[Tap]) -> None:
 
 
 def salvage(target: Path) -> None:
-    """Write a capture without drop counts from the raw records that a dead recorder left; none without records.
+    """Write a capture, without drop counts, from the raw records that a dead recorder left; no file without records.
 
     If the disk is full, the raw records are kept.
     """

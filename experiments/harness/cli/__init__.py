@@ -57,7 +57,7 @@ COMMANDS = {
 
 
 class LazyGroup(click.Group):
-    """Group of commands that imports a command's module at its use, since scapy and mininet take two seconds."""
+    """Group of commands that imports a command's module when it is used, as scapy and mininet take two seconds."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Return the names of all commands, sorted."""

@@ -1,4 +1,4 @@
-"""Mininet's command line on a running network."""
+"""Mininet's interactive command line (CLI) on a running network."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ def exec_command(
 
 
 def _is_script(name: str, given: dict[str, str], options: dict[str, Any]) -> bool:
-    """Run a file that is a script; return whether it was one."""
+    """Run a file if it is a Mininet script; return whether it was one."""
     if not script.builds_network(name):
         return False
     if given or options.pop("stp"):

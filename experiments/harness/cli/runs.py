@@ -153,7 +153,7 @@ def _run_again(
 ) -> list[tuple[Path, Result]]:
     """Run each experiment, and rerun inconclusive ones; return (folder, result) of each experiment's last run."""
     attempts = [[run_once(experiment, 1)] for experiment in chosen]
-    # Start reruns after all first runs, when a disturbance of the machine may have ended.
+    # Start reruns after all first runs, when other load of the machine may have ended.
     for number in range(1, again + 1):
         for experiment, runs in zip(chosen, attempts, strict=True):
             if len(runs) == number and should_rerun([result for _, result in runs]):
@@ -212,7 +212,7 @@ def _choose(names: tuple[str, ...], given: dict[str, str]) -> list[Experiment]:
         chosen = find_experiments(names)
         nobodys = [name for name in given if all(name not in experiment.parameters for experiment in chosen)]
         for experiment in chosen:
-            # A parameter applies to the experiments that have it; one that no experiment has is an error.
+            # A parameter applies to the experiments that have it; a parameter that no experiment has is an error.
             experiment.read_parameters({**_of(experiment, given), **{name: given[name] for name in nobodys}})
     except (UnknownNameError, ParameterError) as error:
         raise click.UsageError(str(error)) from error

@@ -1,4 +1,4 @@
-"""`lab7 script`: a script written for Mininet, run with lab7's network in place of Mininet's."""
+"""Command `lab7 script`: run a script written for Mininet on lab7's network instead of Mininet's."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def script_command(file: str, arguments: tuple[str, ...], **options: Any) -> Non
 
 
 def run(file: str, arguments: tuple[str, ...] = (), *, sandboxed: bool, **options: Any) -> None:
-    """Run a script in a sandbox; options: of its testbeds. Exits as the script does."""
+    """Run a Mininet script in a sandbox; `options`: those of its testbeds. Exits with the script's exit code."""
     if not script.is_file(file):
         raise click.UsageError(f"there is no file {file!r}: give the path of a Python script")
     common.into_sandbox(sandboxed)

@@ -36,7 +36,7 @@ class Callbacks:
 
 @dataclass
 class ParallelRuns:
-    """Finished runs: (folder, result) of each, and the number of results that differ from their second run."""
+    """Results of finished runs as (folder, result), and the number of results that differ from their second run."""
 
     found: list[Found] = field(default_factory=list)
     different: int = 0
@@ -86,7 +86,7 @@ def run_in_parallel(
 
 @contextmanager
 def _scratch(results: Path, twice: bool) -> Iterator[list[Path]]:
-    """Yield a list with a temporary folder for second runs (empty unless `twice`), removed afterwards."""
+    """Yield a list with one temporary folder for second runs (without `twice` an empty list), removed afterwards."""
     if not twice:
         yield []
         return

@@ -1,1 +1,1 @@
-"""Fidelity certificate of a run: probes of emulated paths, and the machine's disturbance of measurements."""
+"""Fidelity certificate of a run: measured path properties, and delays that other load of the machine added."""

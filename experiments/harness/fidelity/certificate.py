@@ -1,4 +1,4 @@
-"""Fidelity certificate: measured against configured delay, rate and loss of paths, and the machine's state in a run.
+"""Fidelity certificate: measured against configured delay, rate and loss of paths, and the machine's load in a run.
 
 Paths are measured before an experiment by probes inside the hosts; the machine is monitored during it. A failed check
 makes the run suspect: its packets are still evidence of order, but its times are not to be trusted.
@@ -48,7 +48,7 @@ RATE_TOLERANCE = 0.03
 LOSS_FRAMES = 1500
 LOSS_BURST = 250
 LOSS_ERRORS = 4
-# A run is suspect above STEAL_MAX, a share of processor time, or if timer wake-ups are later than LAG_MAX_S.
+# A run is suspect if the share of stolen processor time exceeds STEAL_MAX, or timer lateness exceeds LAG_MAX_S.
 STEAL_MAX = 0.05
 LAG_MAX_S = 0.005
 LAG_QUANTILE = 0.99
@@ -61,9 +61,9 @@ CLOCK_STEP_MAX_S = 0.05
 CLOCK_READINGS = 5
 # Interval in seconds of the check for suspended (stopped) processes of the network.
 STOPPED_PERIOD_S = 0.25
-# Pause in seconds after a failed measurement, for a reading that shows whether a suspension has caused it.
+# Pause in seconds after a failed measurement, so that one more reading can show a suspension as its cause.
 SETTLE_S = 10 * LAG_PERIOD_S
-# Limit in seconds of the lateness of frames on user-space links (99th percentile).
+# Limit in seconds of the 99th percentile of the lateness of frames on user-space links.
 LATE_MAX_S = 0.005
 
 
@@ -99,7 +99,7 @@ def _word(good: bool) -> FidelityWord:
 
 
 def probe_path(bed: Testbed, path: EmulatedPath) -> list[Check]:
-    """Measure a path by echo requests and, for a configured rate or loss, by a train of frames each way; return checks.
+    """Measure a path's RTT by echo requests and, if configured, rate and loss by trains of frames; return checks.
 
     In real time a failed check is repeated up to PROBES times: a disturbance by the machine varies, a fault of the path
     does not.
@@ -113,7 +113,7 @@ def probe_path(bed: Testbed, path: EmulatedPath) -> list[Check]:
 
 
 def _measured(measure: Callable[[], Check]) -> Check:
-    """Return the check of a measurement, repeated up to PROBES times in real time while the check fails."""
+    """Measure a path and return the check; while the check fails, measure again, up to PROBES times in real time."""
     check = measure()
     for again in range(1, PROBES if clock.current().word == "real" else 1):
         if check.verdict == "valid":
@@ -174,7 +174,7 @@ STANDSTILLS = (LONGEST_SUSPENSION, PROCESSES_SUSPENDED, CLOCK_STEP)
 
 
 class MachineWatch:
-    """Monitor of the machine's disturbance of a workload; a context manager that may be entered several times.
+    """Monitor of delays that other load of the machine adds to a workload; a context manager, reusable.
 
         with MachineWatch() as watch:                           # inside of `with Testbed(...)`
             windows = watch.samples(lambda: client.load(...))   # taken again where the machine disturbed it
@@ -196,7 +196,7 @@ class MachineWatch:
         self._offset_s = 0.0
         self._step_s = 0.0
         self._stopped: set[str] = set()
-        # Readings that showed this process, or another one of the network, suspended.
+        # Number of readings that showed this process, or another one of the network, suspended.
         self._standstills = 0
         self._sampler = Sampler()
         self._record: Record | None = None
@@ -232,7 +232,7 @@ class MachineWatch:
             error.args = (f"{error}, after the run was suspended: run it again", *error.args[1:])
 
     def _watch(self) -> None:
-        # Begin at the thread's creation, so that a suspension before the first reading is noticed.
+        # Monitoring begins at the thread's creation, so that a suspension before the first reading is noticed.
         began_s = self._started_s
         look_s = began_s + STOPPED_PERIOD_S
         waited_s = _waited_s()
@@ -247,7 +247,7 @@ class MachineWatch:
             self._standstills += gap_s > GAP_MAX_S
             self._sampler.read()
             began_s, stopped = time.monotonic(), self._stop.is_set()
-            # At the end as well: a workload may be shorter than the period.
+            # Check for suspended processes at the end as well, since a workload may be shorter than the period.
             if (woke_s >= look_s or stopped) and (network := current()) is not None:
                 names = network.stopped()
                 self._stopped.update(names)
@@ -256,7 +256,7 @@ class MachineWatch:
                 began_s = time.monotonic()
 
     def samples(self, take: Callable[[], Sample], retakes: int = RETAKES) -> list[Sample]:
-        """Take a measurement, and repeat it up to `retakes` times while the machine disturbs it; return all.
+        """Take a measurement, and repeat it up to `retakes` times while other load delays it; return all of them.
 
         An attempt that fails is repeated as well if the run was suspended during it: a peer may have timed out.
         """
@@ -282,12 +282,12 @@ class MachineWatch:
         return self._thread is not None
 
     def begin_sample(self) -> None:
-        """Read all counters just before a measurement for which `disturbed` will be called."""
+        """Read all counters just before a measurement, so that disturbed() can compare them after it."""
         if self._thread is not None:
             self._sampler.read()
 
     def disturbed(self, sample: Span) -> bool:
-        """Return whether the machine disturbed more than DISTURBED_SHARE of a measurement, judged by counters only."""
+        """Return whether the machine caused over DISTURBED_SHARE of a measurement's time, judged by counters only."""
         if self._thread is None:
             return False
         self._sampler.read()
@@ -296,13 +296,13 @@ class MachineWatch:
         return record.within(start_ns, end_ns).beyond_bound((end_ns - start_ns) / 1e9)
 
     def read_capture(self, path: Path, topo: Topo) -> CaptureFile:
-        """Read a capture that was made during monitoring, and extract the hosts' turns from it (see fidelity.turns)."""
+        """Read a capture made during monitoring, and extract each host's processing intervals (turns) from it."""
         captured = read_capture(path)
         self.add_turns(captured, topo)
         return captured
 
     def add_turns(self, captured: CaptureFile, topo: Topo) -> None:
-        """Extract the hosts' turns (intervals in which the network waits for a host) from a monitored capture."""
+        """Extract each host's processing intervals (turns), from an arrival to a transmission, from a capture."""
         if clock.current().word == "virtual":
             return
         for host, turns in turns_of(captured, topo).items():
@@ -310,18 +310,18 @@ class MachineWatch:
         self._record = None
 
     def timing(self, total_s: float, terms: Mapping[str, float], start_ns: int, end_ns: int) -> Timing:
-        """Return the timing of a measurement between these times, with the machine's disturbance of it."""
+        """Return the timing of a measurement between these times, with the delay by the machine's load in it."""
         return self.with_disturbance(Timing(total_s, terms), start_ns, end_ns)
 
     def with_disturbance(self, timing: Timing, start_ns: int, end_ns: int) -> Timing:
-        """Return a timing with the machine's disturbance between these times; unchanged in virtual time."""
+        """Return a timing with the delay by the machine's load between these times; unchanged in virtual time."""
         if clock.current().word == "virtual":
             return timing
         self._has_samples = True
         return replace(timing, disturbance=self.record.within(start_ns, end_ns))
 
     def disturbance(self, start_ns: int, end_ns: int, hosts: Collection[str] | None = None) -> Disturbance:
-        """Return the machine's disturbance of these hosts (None: all) between two times; zero in virtual time.
+        """Return the delay of these hosts (None: all) by the machine's load between two times; zero in virtual time.
 
         For hosts that act by timers and not only on arrivals: their programs count outside of turns as well.
         """
@@ -376,7 +376,7 @@ class MachineWatch:
         ]
 
     def _bounded(self, times: bool, name: str, figure: str, value_s: float, bound_s: float, more: str = "") -> Check:
-        """Return the check of a lag; the limit `bound_s` applies only if `times` is True and no sample was taken."""
+        """Return the check of a scheduling lag; `bound_s` applies only if `times` is True and no sample exists."""
         measured = f"{figure}{value_s * 1e3:.2f} ms{more}"
         if not times:
             return Check(name, "any: no time depends on it", measured, "valid")
@@ -412,7 +412,7 @@ def _processor_times() -> tuple[int, int]:
 
 
 def undisturbed_check(comparisons: Iterable[Comparison]) -> list[Check]:
-    """Return the check that every compared time has an undisturbed sample; an empty list in virtual time."""
+    """Return the check that each compared time has a sample without undue delay by the machine; [] in virtual time."""
     every = [comparison for comparison in comparisons if comparison.disturbed is not None]
     if not every:
         return []
@@ -436,7 +436,7 @@ def capture_checks(statistics_: dict[str, InterfaceCounts]) -> list[Check]:
 
 
 def without_standstill(claims: Iterable[Verdict], checks: Iterable[Check]) -> tuple[Verdict, ...]:
-    """Return the verdicts; if the run was suspended or its clock stepped, failed ones become undecided.
+    """Return the verdicts; a failed one becomes undecided if the run was suspended or the clock stepped.
 
     A late reply then shows nothing about a server.
     """

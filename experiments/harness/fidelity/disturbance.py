@@ -1,4 +1,4 @@
-"""Disturbance of a sample (timed measurement): the part of its time caused by the machine, not by the protocol.
+"""Disturbance of a timed measurement (sample): the part of its time that the machine caused, not the protocol.
 
     record.within(start_ns, end_ns)    # Disturbance(late_s=0.0004, stolen_s=0.0, waiting_s=0.003, programs_s=0.0021)
 
@@ -45,14 +45,14 @@ NS = 1_000_000_000
 LATE_FRAMES, STOLEN, WAITING, PROGRAMS = "late_frames", "stolen", "waiting_for_processor", "programs"
 DISK = "waiting_for_disk"
 TERMS = (LATE_FRAMES, WAITING, PROGRAMS, DISK, STOLEN)
-# Terms that count towards DISTURBED_SHARE; the programs' own processor time does not, as every sample has it.
+# Causes that count towards DISTURBED_SHARE; the programs' processor time is no such cause, as every sample has it.
 MACHINE_TERMS = (LATE_FRAMES, WAITING, DISK, STOLEN)
 # Maximum gap in ns between two frames of a burst: more than a full frame at 5 Mbit/s, less than any topology's RTT.
 BURST_NS = 3_000_000
-# A sample is disturbed, and taken again, if the machine caused more than DISTURBED_SHARE of the sample's time.
-# DISTURBED_SHARE is a share and not a time, since a session of fifty commands waits for a processor fifty times.
+# A measurement is repeated if the machine caused more than DISTURBED_SHARE of its time.
+# DISTURBED_SHARE is relative, since a session of fifty commands waits for a processor fifty times.
 DISTURBED_SHARE = 0.1
-# Maximum number of repetitions of a disturbed sample; the last one counts as disturbed.
+# Maximum number of repetitions of a disturbed measurement; the last one is kept even if disturbed.
 RETAKES = 3
 LATE_QUANTILE = 0.99
 
@@ -101,7 +101,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Wire:
-    """One direction of a wire (user-space link): hosts at its ends, due and departure time in ns of each frame."""
+    """One direction of a user-space link: hosts at its ends, and due and departure time of each frame in ns."""
 
     name: str
     hosts: tuple[str, ...]
@@ -124,7 +124,7 @@ class Wire:
         found: list[int] = []
         last_due_ns = -BURST_NS
         for due_ns, late_ns in zip(self.due_ns[first:], self.late_ns(start_ns, end_ns), strict=False):
-            # Cut a frame's lateness off at the end of the time span.
+            # Lateness of a frame counts only up to the end of the time span.
             late_in_window_ns = min(late_ns, end_ns - due_ns)
             if due_ns - last_due_ns <= BURST_NS and found:
                 found[-1] = max(found[-1], late_in_window_ns)
@@ -136,7 +136,7 @@ class Wire:
 
 @dataclass(frozen=True)
 class Disturbance:
-    """Disturbance of one sample by cause, in seconds; `late_frame_s` and `wire`: the latest frame and its link."""
+    """Delays of one measurement by cause, in seconds; `late_frame_s` and `wire`: the latest frame and its link."""
 
     late_s: float = 0.0
     waiting_s: float = 0.0
@@ -147,23 +147,23 @@ class Disturbance:
     disk_s: float = 0.0
 
     def terms(self) -> dict[str, float]:
-        """Return the causes by name in seconds, in the order in which they are taken out of a sample."""
+        """Return the delays by name of the cause, in s, in the order in which they are subtracted from a sample."""
         found = (self.late_s, self.waiting_s, self.programs_s, self.disk_s, self.stolen_s)
         return dict(zip(TERMS, found, strict=True))
 
     @property
     def total_s(self) -> float:
-        """Sum of all causes of disturbance, in seconds."""
+        """Sum of the delays by all causes, in seconds."""
         return sum(self.terms().values())
 
     def beyond_bound(self, total_s: float) -> bool:
-        """Return whether MACHINE_TERMS exceed DISTURBED_SHARE of a sample that lasted `total_s` seconds."""
+        """Return whether causes in MACHINE_TERMS took more than DISTURBED_SHARE of a sample of `total_s` seconds."""
         return beyond_bound(sum(self.terms()[name] for name in MACHINE_TERMS), total_s)
 
 
 @dataclass(frozen=True)
 class _Share:
-    """Disturbance of one host's programs in a sample, by cause in ns."""
+    """Delays of one host's programs in a measurement, by cause in ns."""
 
     waited_ns: float
     computed_ns: float
@@ -188,7 +188,7 @@ class Record:
     softirq: Sequence[Counter] = ()
 
     def within(self, start_ns: int, end_ns: int) -> Disturbance:
-        """Return the disturbance of a sample that lasted from `start_ns` to `end_ns`."""
+        """Return the delays, by cause, in a measurement from `start_ns` to `end_ns`."""
         used = [wire for wire in self.wires if wire.late_ns(start_ns, end_ns)]
         # Hosts without a recorded user-space link count always, since nothing shows whether they were idle.
         idle = {host for wire in self.wires for host in wire.hosts} - {host for wire in used for host in wire.hosts}
@@ -209,7 +209,7 @@ class Record:
         )
 
     def of_hosts(self, hosts: Collection[str] | None = None) -> Record:
-        """Return the counters of these hosts (None: all) without turns, so that their programs count at all times."""
+        """Return the counters of these hosts (None: all) for all times, not only for their processing intervals."""
         if hosts is None:
             return replace(self, turns=None)
         # Keep links between switches, which have no host at their ends but may carry frames of these hosts.
@@ -224,7 +224,7 @@ class Record:
         return min(times[0] for times in due), max(times[-1] for times in due)
 
     def _programs_ns(self, host: str, start_ns: int, end_ns: int) -> _Share:
-        """Return the waits and processor time of a host's programs, and stolen time, in the turns of a sample."""
+        """Return a host's run-queue delay, disk waits, processor time and stolen time in its processing intervals."""
         tasks = [task for task in self.tasks if task.host == host]
         if self.turns is None or host not in self.turns:
             return _Share(
@@ -259,14 +259,14 @@ class Record:
 
 
 def beyond_bound(machine_s: float, total_s: float) -> bool:
-    """Return whether a disturbance exceeds DISTURBED_SHARE of a sample's duration, both in seconds."""
+    """Return whether a delay by the machine exceeds DISTURBED_SHARE of a sample's duration, both in seconds."""
     return machine_s > DISTURBED_SHARE * total_s
 
 
 def without_disturbance(
     total_s: float, terms: Mapping[str, float], theory: Mapping[str, float], disturbance: Disturbance
 ) -> dict[str, float]:
-    """Return a sample's terms reduced by the disturbance, plus the disturbance's own terms; the sum is unchanged.
+    """Return a sample's terms with the delays by the machine subtracted and listed as terms; the sum is unchanged.
 
     The amount taken out is at most the sample's excess over theory, and in each term at most the term's own excess.
     """

@@ -1,4 +1,4 @@
-"""Sampler of the machine's disturbance: the kernel's counters of programs, and lateness of frames on links.
+"""Sampler of counters that show delays by the machine: scheduler statistics of programs, lateness of frames.
 
 Wires are links in user space (topologies.emulation.wire); they record the due and departure time of each frame.
 
@@ -87,7 +87,7 @@ class _TaskSeries:
 
 
 class _WireSeries:
-    """Due and departure times of frames in one direction of a wire, sorted by due time as frames may be reordered."""
+    """Due and departure times of frames in one direction of a user-space link, in order of due time."""
 
     def __init__(self, name: str, hosts: tuple[str, ...], path: Path) -> None:
         self.name, self.hosts = name, hosts
@@ -193,7 +193,7 @@ class Sampler:
 
 
 def _at_a_time(read: Callable[[], Value]) -> tuple[int, Value] | None:
-    """Return (time in ns, value) of a reading; None if no reading took at most READING_NS.
+    """Return (time in ns, value) of a counter; None if every attempt to read it took more than READING_NS.
 
     If this thread waits for a processor during a reading, the value may include growth after the noted time, which
     would count in an earlier turn. Without that reading, the growth lies between the two adjacent readings.

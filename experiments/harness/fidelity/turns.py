@@ -1,4 +1,4 @@
-"""Turns of hosts in a capture: intervals from an arrival to a transmission, in which the network waits for a host.
+"""Processing intervals (turns) of hosts in a capture: from an arrival at a host to the host's next transmission.
 
     request in ──┐ turn ┌── first segment of the response out
 
@@ -27,20 +27,20 @@ from experiments.harness.judge import layers
 from experiments.harness.judge.frames import CaptureFile, Frame, network_layer, payload_bytes
 from experiments.harness.pathmodel.network import addresses
 
-# Maximum length of a turn in ns: after a longer delay a host acts on a timer, not on an arrival.
+# Maximum length of a processing interval in ns: after a longer delay a host acts on a timer, not on an arrival.
 TURN_MAX_NS = 1_000_000_000
-# TIMER_NS is the length of a turn before or after a timer; a longer delay makes a sample disturbed.
+# TIMER_NS is the length of the intervals before and after a timer, in which delays by the machine count.
 TIMER_NS = round(DISTURBED_SHARE * TURN_MAX_NS)
 Turn = tuple[int, int]
 
 
 def turns_of(captured: CaptureFile, topo: Topo) -> dict[str, list[Turn]]:
-    """Return the turns (start, end) in ns, in order, of every host that was captured at an interface HOST:INTERFACE."""
+    """Return the processing intervals (start, end) in ns, in order, of every host captured at HOST:INTERFACE."""
     hosts = addresses(topo)
     found: dict[str, list[Turn]] = {}
     for label in captured.counts:
         host = label.split(":")[0]
-        # Merge the turns at all interfaces of a host; a router's interfaces show the same arrivals again.
+        # Merge the intervals at all interfaces of a host; a router's interfaces show the same arrivals again.
         found.setdefault(host, []).extend(_turns(captured.at(label), host, hosts))
     return {host: sorted(turns) for host, turns in found.items()}
 
@@ -65,14 +65,14 @@ def _turns(frames: Iterable[Frame], host: str, hosts: Mapping[str, str]) -> list
 
 
 def _between(since_ns: int, sent_ns: int) -> list[Turn]:
-    """Return one turn between two times, or two short ones around a timer if they are more than TURN_MAX_NS apart."""
+    """Return one interval between two times, or two short ones around a timer if they are over TURN_MAX_NS apart."""
     if sent_ns - since_ns <= TURN_MAX_NS:
         return [(since_ns, sent_ns)]
     return [(since_ns, since_ns + TIMER_NS), (sent_ns - TIMER_NS, sent_ns)]
 
 
 def _involves_programs(packet: Any, ours: bool) -> bool:
-    """Return whether a program of the host caused a sent frame (`ours`), or receives an arriving one."""
+    """Return whether a program, not the kernel, sends a frame (`ours`) or receives an arriving one."""
     if layers.UDP in packet:
         return True
     if layers.TCP not in packet:

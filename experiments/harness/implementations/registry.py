@@ -40,7 +40,7 @@ SMTP_PORT, SUBMISSION_PORT, POP3_PORT, IMAP_PORT = 25, 587, 110, 143
 # Port of a proxy by mode: squid's default port for a forward proxy, the origin's port for a reverse proxy.
 PROXY_PORTS: Mapping[str, int] = {"forward": 3128, "reverse": DEFAULT_PORT}
 VERSION_TIMEOUT_S = 10.0
-# Example arguments of a user's program by role, for error messages; other roles need {port} only.
+# Example arguments of a user's program by role, for error messages; roles not listed need {port} only.
 HINTS: Mapping[str, str] = {
     "origin": "--port {port} --root {root}",
     "client": "{url} {objects}",

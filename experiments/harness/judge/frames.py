@@ -66,7 +66,7 @@ class Frame:
         return len(self.data) < min(self.wire_length, start + length if length else self.wire_length)
 
     def may_carry(self, protocol: int) -> bool:
-        """Return False if the frame's IP protocol number is certainly another; a filter before scapy's dissection."""
+        """Return False if the IP header shows another protocol number; a fast filter before scapy's dissection."""
         kind = self.data[12:14]
         if kind == IPV4 and len(self.data) >= IPV4_OPTIONS:
             return self.data[IPV4_PROTOCOL] == protocol
@@ -76,7 +76,7 @@ class Frame:
 
     @property
     def headers(self) -> Any:
-        """Frame up to the end of its UDP header as a scapy packet; the full packet if it is not unfragmented UDP.
+        """Frame up to the end of the UDP header as a scapy packet; the full packet for all but unfragmented UDP.
 
         The UDP payload is left to the parser of its protocol, so that scapy does not dissect it twice.
         """
@@ -221,7 +221,7 @@ class ConnectionTraffic:
 
     @property
     def absence(self) -> str | None:
-        """None, since a capture without connections is sufficient evidence here."""
+        """Always None, since a capture without connections is sufficient evidence here."""
         return None
 
     @property
@@ -232,7 +232,7 @@ class ConnectionTraffic:
 
     @property
     def violation(self) -> None:
-        """None, since no grammar applies to connections of any protocol."""
+        """Always None, since no grammar applies to connections of any protocol."""
         return None
 
 

@@ -1,4 +1,4 @@
-"""Path model: packet-level simulation of TCP over links with a rate and a delay, for effects a closed form lacks.
+"""Path model: packet-level simulation of TCP over links with rate and delay, for delays that closed forms omit.
 
 Purpose. A closed form such as (n+1) RTT + X counts round trips and the transmission time of the responses. On the wire
 there are also acknowledgements that share a link with requests, a congestion window that opens by slow start, and

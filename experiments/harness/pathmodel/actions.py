@@ -1,4 +1,4 @@
-"""Causal order of a capture: the actions of applications, each with the arrival that triggered it, without times.
+"""Causal order of a capture: each action of an application (such as a write), and the arrival that triggered it.
 
 An application opens a connection, writes, closes, or sends a datagram. Its trigger is the latest arrival of octets, of
 a FIN or of a handshake's end at its host before that; an action on a connection also comes after the latest arrival on
@@ -19,7 +19,7 @@ from experiments.harness.judge import layers
 from experiments.harness.judge.frames import Frame, network_layer, payload_bytes
 from experiments.harness.theory.tcp import INITIAL_WINDOW_SEGMENTS
 
-# An action later than PAUSE_NS after the latest arrival is preceded by a pause of the application, not triggered.
+# An action later than PAUSE_NS after the latest arrival follows a pause of the application, not that arrival.
 PAUSE_NS = 5_000_000
 MODULUS = 1 << 32
 
@@ -73,7 +73,7 @@ class Action:
 
 
 class CausalOrderError(ValueError):
-    """The capture shows a retransmission or a gap, which the path model cannot follow; the message names the frame."""
+    """The capture shows a retransmission or a gap, which the simulation cannot replay; the message names the frame."""
 
 
 class _Streams:
@@ -87,7 +87,7 @@ class _Streams:
         self.established = False
         self.writing: dict[bool, Action | None] = {True: None, False: None}
         self.written: dict[bool, Action | None] = {True: None, False: None}
-        # Stream offsets at the ends of segments in flight, and the number of these segments before the latest ACK.
+        # Stream offsets of the ends of segments in flight, and the number of them that were sent before the latest ACK.
         self.flight: dict[bool, deque[int]] = {True: deque(), False: deque()}
         self.flight_before: dict[bool, int] = {True: 0, False: 0}
         # Latest arrival on this connection at the host whose frames are read.
@@ -147,7 +147,7 @@ class _Reader:
         self._numbers: dict[tuple[tuple[str, int], tuple[str, int]], int] = {}
         self._datagrams: dict[tuple[Any, ...], int] = {}
         self._latest: tuple[Arrival, int] | None = None
-        # Arrival before the latest one, kept if the latest one came on a connection that this host has closed.
+        # The arrival before the latest one; it is the trigger if the latest one was on a connection already closed.
         self._before_closed: tuple[Arrival, int] | None = None
         self.actions: list[Action] = []
         self.arrivals: dict[int, Arrival] = {}
@@ -210,11 +210,11 @@ class _Reader:
                 fin = Arrival(streams.flow, not by_client, fin=True)
                 if not streams.fin[not by_client]:
                     streams.latest, self._latest = fin, (fin, frame.time_ns)
-                # Keep the arrival of the octets if the frame has octets and a FIN, since samples end with octets.
+                # For a frame with octets and a FIN, keep the arrival of the octets, since samples end with octets.
                 self.arrivals.setdefault(frame.number, fin)
 
     def _unread(self, flow: Flow) -> None:
-        """Restore the previous trigger after a RST in answer to octets, which no application has read."""
+        """After a RST in answer to octets, restore the trigger before them, as no application has read them."""
         if self._before_closed is not None and self._latest is not None and self._latest[0].flow == flow:
             self._latest, self._before_closed = self._before_closed, None
 

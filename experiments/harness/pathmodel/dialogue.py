@@ -1,4 +1,4 @@
-"""Dialogue over one connection of the path model: messages in turns, and the terms that a closed form leaves out.
+"""Simulated dialogue over one TCP connection: alternating messages, and delays that a closed form leaves out.
 
     path = Path((Hop(10e6, 0.05),))
     turns = [Turn.of_client(120), Turn.of_server(4200)]
@@ -42,24 +42,24 @@ class Path:
 
 @dataclass(frozen=True)
 class Turn:
-    """Messages that one side sends before the other side continues, as the octets of each write."""
+    """Messages that one side sends before the other side continues, given as the number of octets of each write."""
 
     by_client: bool
     writes_bytes: tuple[int, ...]
 
     @classmethod
     def of_client(cls, *writes_bytes: int) -> Turn:
-        """Return a turn in which the client writes these numbers of octets."""
+        """Return a Turn in which the client writes these numbers of octets."""
         return cls(True, writes_bytes)
 
     @classmethod
     def of_server(cls, *writes_bytes: int) -> Turn:
-        """Return a turn in which the server writes these numbers of octets."""
+        """Return a Turn in which the server writes these numbers of octets."""
         return cls(False, writes_bytes)
 
 
 def session_s(path: Path, turns: Sequence[Turn], options: Options = FULL, connect: bool = True) -> float:
-    """Return the simulated time in seconds from the SYN until the last turn has been received.
+    """Return the simulated time in s from the SYN until the last message has been received.
 
     connect False: the connection is established already, and time starts with the first turn.
     """
@@ -95,7 +95,7 @@ def session_s(path: Path, turns: Sequence[Turn], options: Options = FULL, connec
 
 
 def omitted_terms(path: Path, turns: Sequence[Turn], connect: bool = True) -> dict[str, float]:
-    """Return by name, in seconds, the terms of a dialogue beside round trips and the transmission of messages.
+    """Return the delays of a dialogue, in s by name, beyond round trips and the transmission of messages.
 
     window: waits of the sender for the congestion window. acknowledgements: transmission time of acknowledgements that
     precede application data on a link.

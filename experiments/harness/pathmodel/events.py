@@ -1,4 +1,4 @@
-"""Discrete-event clock of the path model, and applications as generators that yield the conditions they await.
+"""Discrete-event clock of the TCP simulation, and applications as generators that yield the conditions they await.
 
 clock = Clock()
 clock.start(client(connection))     # a generator that yields the conditions it waits for

@@ -1,4 +1,4 @@
-"""Links of the path model: a direction transmits one frame at a time at its rate, then the frame propagates.
+"""Links of the TCP simulation: a link transmits one frame at a time at its rate, then the frame propagates.
 
 A frame waits for the transmitter, is transmitted at the link's rate, and arrives a delay later; the next hop has it
 only then (store and forward). This is the effect of netem's rate and delay, and of a wire in user space; see

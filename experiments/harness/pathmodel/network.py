@@ -1,4 +1,4 @@
-"""Network of the path model: links of a Mininet topology, and shortest routes between its hosts."""
+"""Network of the TCP simulation: links of a Mininet topology, and shortest routes between its hosts."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Network:
 
 
 def addresses(topo: Topo) -> dict[str, str]:
-    """Return the name of the host by IPv4 or IPv6 address, for all addresses in a topology."""
+    """Return the mapping from each IPv4 and IPv6 address in a topology to the name of the host."""
     hosts: dict[str, str] = {}
     for host in topo.hosts():
         hosts |= dict.fromkeys(_of_interface(topo.nodeInfo(host)), host)

@@ -1,4 +1,4 @@
-"""Replay of a capture in the path model: the same actions in the same causal order, with simulated times.
+"""Replay of a capture in the TCP simulation: the same actions in the same causal order, with simulated times.
 
     replay = Replay(capture.frames, {"client:client-eth0": "client", ...}, topo)
     replay.between_s(first_frame, last_frame)                          # predicted time of a sample
@@ -77,7 +77,7 @@ class Replay:
         self._clock.run()
 
     def time_ns(self, frame: Frame) -> int:
-        """Return the simulated time in ns of a frame that begins an action or is an arrival.
+        """Return the simulated time in ns of a frame in the capture that begins an action or is an arrival.
 
         Raises CausalOrderError if the simulation has no such frame, or ends before it.
         """
@@ -94,7 +94,7 @@ class Replay:
         raise CausalOrderError(f"the model does not reach frame {frame.number}")
 
     def between_s(self, first: Frame, last: Frame) -> float:
-        """Return the simulated time from one frame to another, in seconds."""
+        """Return the simulated time between two frames of the capture, in seconds."""
         return (self.time_ns(last) - self.time_ns(first)) / NS
 
     def known(self, frame: Frame) -> bool:
@@ -102,7 +102,7 @@ class Replay:
         return frame.number in self._times_ns or frame.number in self._arrivals
 
     def first_known(self, frames: Sequence[Frame], place: int) -> Frame:
-        """Return the first simulated frame captured at the time of frames[place], else the last one before `place`."""
+        """Return the first simulated frame at the time of frames[place], else the last simulated one before `place`."""
         now_ns = frames[place].time_ns
         at_once = [frame for frame in frames[place:] if frame.time_ns == now_ns and self.known(frame)]
         before = (frame for frame in reversed(frames[:place]) if self.known(frame))
@@ -112,7 +112,7 @@ class Replay:
         return found
 
     def last_arrival(self, frames: Sequence[Frame], last: Frame) -> Frame:
-        """Return the last frame up to `last` that is an arrival of octets or of a datagram: the end of a sample."""
+        """Return the last arrival of octets or of a datagram up to frame `last`: the end of a sample."""
         for frame in reversed(frames[: frames.index(last) + 1]):
             arrival = self._arrivals.get(frame.number)
             if arrival is not None and (arrival.total_bytes or arrival.datagram):
@@ -123,10 +123,10 @@ class Replay:
         """Perform the actions of one host in order, each after the arrival that triggered it."""
         for action in actions:
             yield self._condition(action.trigger)
-            # Await the latest arrival on the action's own connection too, which may be later in the simulation.
+            # Also await the latest arrival on the action's own connection, which may be later here than in the capture.
             yield self._condition(action.own)
             if self._is_untriggered(action):
-                # Start at the captured time, since pauses after triggers would drift against other hosts.
+                # Start at the captured time: a pause after an arrival would drift against other simulated hosts.
                 yield self._clock.at_time(action.frame.time_ns - self._began_ns)
             elif action.lag_ns and action.host in self._options.waiting:
                 yield self._clock.after(action.lag_ns)
@@ -134,7 +134,7 @@ class Replay:
             self._do(action)
 
     def _is_untriggered(self, action: Action) -> bool:
-        """Return whether an action occurs at its captured time, as at the start of a sample or after a pause."""
+        """Return whether an action is replayed at its captured time: at the start of a sample, or after a pause."""
         # Start each sample at its captured time, which determines the frames that are still queued on the links.
         if any(action.frame.time_ns == first_ns for first_ns, _ in self._spans):
             return True
@@ -203,7 +203,7 @@ def actions_by_host(frames: Iterable[Frame], interfaces: Mapping[str, str], topo
 
 @dataclass(frozen=True)
 class OmittedTerms:
-    """Terms in seconds that the closed form of one sample leaves out, and the remainder `ideal_s`.
+    """Delays in s that the closed form of one sample leaves out, by name, and the simulated time without them.
 
     window: waits for the congestion window. acknowledgements: transmission of acknowledgements and FINs. ideal: the
     remainder, which the closed form should give. sending: the part of `ideal` that is transmission of other frames; the
@@ -238,7 +238,7 @@ class Sample:
 def omitted_terms(
     captured: CaptureFile, topo: Topo, samples: Sequence[Sample], waiting: Collection[str] = ()
 ) -> list[OmittedTerms]:
-    """Return, for each sample, the terms that its closed form leaves out, by simulation.
+    """Return by simulation, for each sample, the delays that its closed form leaves out.
 
     captured: at the interfaces `HOST:INTERFACE` of every host that acts; other labels are ignored, and so are frames
     after the last sample. waiting: hosts whose programs wait by timers of their own (see tcp.Options). Raises
@@ -281,7 +281,7 @@ def _sample_terms(runs: Sequence[Replay], frames: Sequence[Frame], sample: Sampl
 def terms_of(
     captured: CaptureFile, topo: Topo, samples: Mapping[str, Sequence[Sample]], waiting: Collection[str] = ()
 ) -> dict[str, dict[str, float]]:
-    """Return, by case, the terms in seconds that its closed form leaves out (medians over the case's samples).
+    """Return, by case of the experiment, the delays in s that its closed form leaves out (medians over samples).
 
     Each case has no terms if TCP lost a segment, since the path model has no loss.
     """

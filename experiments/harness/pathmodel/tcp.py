@@ -1,4 +1,4 @@
-"""TCP of the path model: one simulated connection between two applications, as in Linux over a path without loss.
+"""TCP connection of the path model's simulation, as in Linux over a path without loss.
 
 Modelled: the handshake; segments of at most MSS octets, with Nagle's algorithm off; the congestion window from RFC 6928
 with slow start (RFC 5681 section 3.1) and its growth only where it limits the sender (RFC 7661); HyStart, by which
@@ -313,7 +313,7 @@ class Endpoint:
         self._clock.at(self._clock.now_ns + wait_ns, expire)
 
     def _miss(self) -> None:
-        """Adapt the delay of acknowledgements after one was sent by timer (Linux's tcp_delack_timer_handler)."""
+        """Adapt the delay of acknowledgements after an acknowledgement by timer (Linux's tcp_delack_timer_handler)."""
         self._interval_ns = ATO_MIN_NS if self._interactive else min(2 * self._interval_ns, self._rto_ns)
         self._interactive = False
 

@@ -28,7 +28,7 @@ from experiments.harness.template_engine import environment, render
 
 REPORT_NAME = "report.html"
 MOST_FRAMES = 12
-# Heading in the index of the claims that experiments declare themselves (`own_claims`).
+# Heading of the part of the report index with claims that experiments declare themselves (`own_claims`).
 OWN_CLAIMS = "Claims of single experiments"
 COLOURS = {
     "dns": "#CC79A7",

@@ -63,7 +63,7 @@ def mark_failed(folder: Path, why: str) -> bool:
     mark, kept = folder / INCOMPLETE_NAME, False
     # Ignore errors: a full disk leaves the mark as it is, and a mounted folder cannot be removed from inside.
     with contextlib.suppress(OSError):
-        # A packet recorder that was interrupted at its start or end has left raw records.
+        # Convert the raw records that a packet recorder leaves if interrupted at its start or end.
         salvage_captures(folder)
         kept = any(path.name != INCOMPLETE_NAME for path in folder.iterdir())
         if kept:

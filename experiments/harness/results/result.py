@@ -106,14 +106,14 @@ def _require(fits: bool, value: Any, expected: str, path: str) -> None:
 
 @dataclass(frozen=True)
 class Timing:
-    """Timed sample: total and terms by name in seconds; in real time also the machine's disturbance of the sample."""
+    """Timed sample: total and terms by name in s; in real time also the part that the machine's load added."""
 
     total_s: float
     terms: Mapping[str, float]
     disturbance: Disturbance | None = None
 
     def beside(self, theory_terms: Mapping[str, float]) -> Timing:
-        """Return the sample with the disturbance as separate terms (see disturbance.without_disturbance)."""
+        """Return the sample with the delays by the machine's load as separate terms (see without_disturbance)."""
         if self.disturbance is None:
             return self
         terms = without_disturbance(self.total_s, self.terms, theory_terms, self.disturbance)
@@ -121,12 +121,12 @@ class Timing:
 
     @property
     def left_s(self) -> float:
-        """Total in seconds without the terms of the disturbance."""
+        """Total in seconds without the delays by the machine's load."""
         return self.total_s - sum(self.terms.get(name, 0.0) for name in TERMS)
 
     @property
     def disturbed(self) -> bool:
-        """True if the machine disturbed more than DISTURBED_SHARE of the sample; after `beside`, by its terms."""
+        """True if the machine disturbed more than DISTURBED_SHARE of the sample; judged by terms after beside()."""
         if self.disturbance is None:
             return False
         if any(name in self.terms for name in TERMS):

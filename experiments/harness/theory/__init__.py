@@ -1,1 +1,1 @@
-"""Closed forms of elapsed times: TCP transfers, round trips by term, and waits in queues."""
+"""Closed forms of elapsed times: TCP transfers, sums of round trips and transmission times, and waits in queues."""

@@ -25,7 +25,7 @@ from random import Random
 POLLACZEK_KHINCHINE = "Pollaczek-Khinchine formula for M/D/1: Kleinrock, Queueing Systems, volume 1, section 5.6"
 CHE = "Che, Tung and Wang, Hierarchical Web Caching Systems, IEEE JSAC 20(7), 2002"
 BATCH_MEANS = "batch means: Law, Simulation Modeling and Analysis, section 9.5.3"
-# Confidence intervals have level LEVEL, BATCHES batches per span, and quantiles from SPANS simulated spans.
+# LEVEL is the confidence level; batch means use BATCHES batches of a span; quantiles come from SPANS simulated spans.
 BATCHES, SPANS, LEVEL = 10, 500, 0.99
 # Number of bisection steps for a characteristic time, each of which halves the interval.
 STEPS = 100
@@ -127,7 +127,7 @@ class WaitInterval:
         return cls(found[rank - 1], found[-rank])
 
     def around(self, waits: Sequence[float]) -> tuple[float, float]:
-        """Return (low, high) of the interval in seconds for these waits. Raises ValueError as batch_means does."""
+        """Return the confidence interval (low, high) in s for the mean of these waits. Raises ValueError for few."""
         mean_s, error_s = batch_means(waits)
         return mean_s - self.high * error_s, mean_s - self.low * error_s
 

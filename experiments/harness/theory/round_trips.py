@@ -1,4 +1,4 @@
-"""Builder of closed forms in round trips, which derives a formula's text and its value from the same steps.
+"""Builder of closed-form durations, round trips plus transmission times: the formula's text and its value.
 
     form = RoundTrips(0.1, n=4)                          # RTT in seconds, variables of the formula
     form.trips("tcp_handshake", 1)
@@ -47,7 +47,7 @@ class RoundTrips:
         at_most: int | None = None,
         **per: int,
     ) -> RoundTrips:
-        """Add a term of `fixed` round trips plus per[v] times the value of each variable v.
+        """Add a term of round trips to the closed form: `fixed`, plus per[v] times the value of each variable v.
 
         frames_s: transmission time of the frames of each round trip; more_s: of further frames; at_most: maximum number
         of round trips, which the formula's text does not show.

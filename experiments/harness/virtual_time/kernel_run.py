@@ -158,23 +158,23 @@ class ProgressLimits:
 
 @dataclass(frozen=True)
 class VirtualTime:
-    """The kernel for the runs of one command, and what stops them all."""
+    """Runner in virtual time for one command: kernel, seed, limits, and a way to stop all runs."""
 
     kernel: kernel.Kernel
     seed: int = 1
     quiet_limit_s: float = QUIET_LIMIT_S
     still_limit_s: float = STILL_LIMIT_S
-    # Reasons of `stop`, and folders of unfinished runs with packets in them.
+    # Reasons given to stop(), and folders of unfinished runs that have captured packets.
     reasons: list[str] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
 
     def stop(self, why: str) -> None:
-        """Stop all runs, in whatever threads they are."""
+        """Stop all runs in virtual time, from any thread."""
         self.reasons.append(why)
 
     @property
     def stopped(self) -> bool:
-        """True if all runs are to stop."""
+        """True once all runs are to stop."""
         return bool(self.reasons)
 
     @property
