@@ -122,7 +122,7 @@ def _work(
     drawing: Mapping[str, Any],
     evidence: Evidence,
 ) -> tuple[CaptureFile, dict[str, list[Window]], Any]:
-    """Send pairs of requests for these cases in one network; return (capture, time spans by case, topology)."""
+    """Send pairs of requests for these cases in one network; return (capture, {case: time spans}, topology)."""
     asked = context.parameters
     hosts = ["client", "origin", *(["proxy"] if PROXY in cases else [])]
     network = web_testbed(context, folder, asked["rtt"], asked["bw"], **drawing)
@@ -173,11 +173,11 @@ def _sample(case: str, load: PageLoad) -> Sample:
 
 
 def _timings(case: str, visits: Visits, watch: MachineWatch) -> list[Timing]:
-    """Return duration and terms of each second request; with a proxy, the terms are those of its origin connection."""
+    """Return duration and terms of each second request; with a proxy, terms by the proxy's connection to the origin."""
     timings = []
     for number, load in enumerate(visits.at_client):
         sample = _sample(case, load)
-        # Split the time by the proxy's connection to the origin, whose link has the delay.
+        # Divide the time by packets of the proxy's connection to the origin, whose link has the delay.
         asked = visits.at_proxy[number] if case == PROXY else load
         second = asked.exchanges[1]
         assert second.response is not None

@@ -169,7 +169,7 @@ def failure_seen(loads: Sequence[PageLoad]) -> str:
 
 
 def timing(load: PageLoad, watch: MachineWatch | None = None) -> Timing:
-    """Return duration and terms of a page load from its packets; with a watch, the machine's disturbance as well."""
+    """Return duration and terms of a page load from its packets; with `watch`, delays by the machine's load as well."""
     found = decompose(load)
     timed = Timing(found.total_s, found.terms)
     if watch is None:
@@ -186,7 +186,7 @@ def left_out(
     at: str = AT_CLIENT,
     waiting: Collection[str] = (),
 ) -> dict[str, dict[str, float]]:
-    """Return, by case, the terms in seconds that the closed form of a page load leaves out (medians over its loads).
+    """Return, by case, the terms in s that the closed form of a page load leaves out (medians over its loads).
 
     window, acknowledgements, server_waits, and waiting: see pathmodel.replay; framing: octets that are neither requests
     nor responses, and segments that are shorter than they could be. Empty where TCP lost a segment.
@@ -220,7 +220,7 @@ def _framing_s(conversation: Conversation, rate_bps: float, request_size_bytes: 
         return 0.0
     connection, extra_s = conversation.connection, 0.0
     last_ns = max(response.last_ns for _, response in answered)
-    # A round starts with a request that the client sends after all earlier responses.
+    # A round of requests starts with a request that the client sends after all earlier responses.
     answered_ns = connection.syn.time_ns
     for request, response in sorted(answered, key=lambda each: each[0].first_ns):
         if request.first_ns >= answered_ns:

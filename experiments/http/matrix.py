@@ -26,7 +26,7 @@ from topologies.emulation.watch import ServerDied
 from topologies.web import WebTopo
 
 OBJECTS, SIZE_BYTES, SEED = 3, 3000, 1
-# Protocol that the packets must show, by strategy of lab7's client.
+# Strategy of lab7's client -> protocol that the packets must show.
 OUR_STRATEGIES: Mapping[str, str] = {
     "1.0-serial": "1.0",
     "1.0-parallel": "1.0",
@@ -36,7 +36,7 @@ OUR_STRATEGIES: Mapping[str, str] = {
     "2-upgrade": "2-upgrade",
     "2-push": "2-push",
 }
-# Strategy by which a server's registry entry declares a protocol, by protocol.
+# Protocol -> strategy by which a server's registry entry declares that it implements the protocol.
 NEEDS: Mapping[str, str] = {
     "1.0": "1.0-serial",
     "1.1": "1.1-persistent",

@@ -48,9 +48,9 @@ from experiments.http.theory import STRATEGIES, http_page_load
 from experiments.http.wire.page_load import PageLoad
 
 MULTIPLEXED = "2"
-# Claim on the page load time of a strategy, by strategy.
+# Strategy -> id of the claim on the page load time by this strategy.
 CLAIMS = dict(zip(STRATEGIES, ("H6", "H7", "H8", "H9", "H14", "H13"), strict=True))
-# Time spans of page loads and the error text of a failed one (empty: none), by strategy and number of objects.
+# Results of page loads by (strategy, number of objects): time spans, and the error text of a failed one (else empty).
 Tried = dict[tuple[str, int], tuple[list[Window], str]]
 NOTE = (
     "points: measured (median); solid: the textbook's formula; dashed: with slow start, "
@@ -71,7 +71,7 @@ class Point:
 
     @property
     def name(self) -> str:
-        """Name of the point in reports, such as `2, n=10, RTT 50 ms`."""
+        """Name of the point in reports, such as `2, n=10, RTT 50 ms` (strategy, objects, RTT)."""
         return _name(self.strategy, self.objects, self.rtt_s)
 
     def comparison(self) -> Comparison:

@@ -100,7 +100,7 @@ def http_page_load(
         if count is None:
             load.trips(term, n=1, frames_s=frames_s, more_s=more_s)
         else:
-            # A page of one object has no second round, hence at_most=n.
+            # A page of one object has no second round of requests, hence at_most=n.
             load.trips(term, count, at_most=n, frames_s=frames_s, more_s=more_s)
     if slow_start:
         stall_s = page_stall_s(strategy, rtt_s, sizes, rate_bps, mss_bytes)

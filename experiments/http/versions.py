@@ -48,7 +48,7 @@ from experiments.http.lab import (
 from experiments.http.theory import http_page_load, within_initial_window
 from experiments.http.wire.page_load import Files, PageLoad
 
-# Claim about a strategy's page load time, and the function that decides it from packets, by strategy.
+# Strategy -> (id of the claim on its page load time, function that decides the claim from packets).
 STRATEGY_CLAIMS: Mapping[str, tuple[str, Callable[[Sequence[PageLoad]], Verdict]]] = {
     "1.0-serial": ("H6", judge_strategies.decide_serial_connections),
     "1.0-parallel": ("H7", judge_strategies.decide_parallel_connections),
@@ -93,7 +93,7 @@ class Captured:
     warm_ups: Loads
 
     def every(self, *names: str) -> list[PageLoad]:
-        """Return the page loads of these names that left packets at the client, failed ones included."""
+        """Return the page loads of these names with packets at the client, failed loads included."""
         either = (load for name in names for some in (self.loads, self.tried) for load in some.get(name, []))
         return [load for load in either if load.conversations]
 

@@ -1,4 +1,4 @@
-"""Delivery of a page load: status and content of every response against the origin's files.
+"""Delivery check of a page load: status and content of every response against the origin's files.
 
     undelivered(load, {b"/": page, b"/picture-1.png": picture})      None, or an Undelivered with the difference
 

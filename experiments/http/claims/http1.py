@@ -160,7 +160,7 @@ def _content(response: Message) -> bytes:
     try:
         return content_of(response)
     except ValueError:
-        # Compare content that cannot be decoded in its encoded form.
+        # Content that cannot be decoded is compared in its encoded form.
         return response.body
 
 
@@ -184,7 +184,7 @@ def decide_connection_per_object(claim: str, loads: Sequence[PageLoad]) -> Verdi
 
 
 def response_of(exchange: Exchange) -> Message:
-    """Return the response of an exchange. Raises Contradiction if no whole response was captured."""
+    """Return the response of an exchange. Raises Contradiction unless the whole response was captured."""
     if exchange.response is None:
         frame = exchange.request.frames[0]
         raise Contradiction(f"The request in frame {frame} gets no whole response.", frame)
@@ -192,7 +192,7 @@ def response_of(exchange: Exchange) -> Message:
 
 
 def only_exchange(conversation: Conversation, version: bytes) -> Exchange:
-    """Return the only exchange on a connection. Raises Contradiction for several, or for another HTTP version."""
+    """Check that a connection has a single exchange, of this HTTP version, and return the exchange."""
     syn = conversation.connection.syn.frame
     sound(conversation)
     if len(conversation.exchanges) != 1:

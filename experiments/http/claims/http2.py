@@ -88,7 +88,7 @@ def _binary_frames(loads: Sequence[PageLoad]) -> tuple[list[Http2Frame], list[Ht
 
 
 def http2_conversations(load: PageLoad) -> list[Http2Conversation]:
-    """Return the HTTP/2 conversations of a page load. Raises Contradiction if a connection is not valid HTTP/2."""
+    """Check that every connection of a page load is valid HTTP/2, and return the HTTP/2 conversations."""
     found = []
     for conversation in load.conversations:
         syn = conversation.connection.syn.frame
@@ -139,7 +139,7 @@ def _exchange(load: PageLoad, target: bytes) -> Exchange:
 
 
 def _behind(load: PageLoad, large: bytes, small: bytes) -> tuple[float, list[int]]:
-    """Return (ms from the small object's request to its end, frames); `large` must be delivered before it."""
+    """Check that `large` is delivered before the small object; return (ms from small request to its end, frames)."""
     _one_text(load)
     second, ended, began = _asked_in_order(load, large, small)
     return (began.last_ns - second.last_ns) / 1e6, [ended.frames[-1], began.frames[0]]
@@ -156,7 +156,7 @@ def _one_text(load: PageLoad) -> None:
 
 
 def _asked_in_order(load: PageLoad, large: bytes, small: bytes) -> tuple[Message, Message, Message]:
-    """Return (small object's request, large object's response, small object's response); `large` is requested first."""
+    """Check that `large` is requested first; return (small's request, large's response, small's response)."""
     first, second = _exchange(load, large), _exchange(load, small)
     if first.request.first_ns > second.request.first_ns:
         frame = second.request.frames[0]
@@ -173,7 +173,7 @@ def _asked_in_order(load: PageLoad, large: bytes, small: bytes) -> tuple[Message
 
 
 def _interleaved(load: PageLoad, large: bytes, small: bytes) -> tuple[float, list[int]]:
-    """Return (ms from the small object's request to its end, frames); its DATA must lie between DATA of `large`."""
+    """Check that the small object's DATA lie between DATA of `large`; return (ms from its request to end, frames)."""
     (conversation,) = _one(load)
     ids = {exchange.target: stream_id for stream_id, exchange in conversation.streams}
     second, _, delivered = _asked_in_order(load, large, small)

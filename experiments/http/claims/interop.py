@@ -69,7 +69,7 @@ def _all_pushed(load: PageLoad, files: Files) -> None:
 
 
 def _sound(conversation: Conversation, protocol: str) -> list[int]:
-    """Return the frame numbers of the responses' first octets; all messages must be valid and of this protocol."""
+    """Check that all messages are valid and of this protocol; return the frames of the responses' first octets."""
     syn = conversation.connection.syn.frame
     if conversation.problem is not None:
         raise Contradiction(f"On the connection opened in frame {syn}: {conversation.problem}.", syn)

@@ -1,4 +1,4 @@
-"""Page load strategy claims H6 to H9, decided from the order of packets without their times.
+"""Claims H6 to H9, on page load strategies: decided from the order of the packets, not from their times.
 
 The capture must be taken at the client, so that "after" refers to the client's own order of receiving and sending. Each
 strategy's formula assumes an order of events; the checks here find those events in the packets, and `verdict.timed`

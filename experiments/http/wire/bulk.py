@@ -1,4 +1,4 @@
-"""Bulk exchanges: thousands of requests and responses on persistent connections, parsed from packet headers alone.
+"""HTTP/1 exchanges by the thousand: a fast parser of packet headers and first lines of messages, without scapy.
 
 For an experiment under load the full judge would take minutes, since scapy dissects some thousand frames a second. Here
 the fixed headers are parsed directly (Ethernet RFC 894, IPv4 RFC 791, TCP RFC 9293 section 3.1), and the first line of

@@ -64,7 +64,7 @@ class PageLoad:
 
     @property
     def violation(self) -> None:
-        """None: invalid messages contradict only some claims, which call `require_valid`."""
+        """Always None, as invalid messages contradict only some claims, whose checks call `require_valid`."""
         return None
 
     def require_valid(self) -> None:
