@@ -95,7 +95,7 @@ from topologies.emulation.node import Host
 from topologies.emulation.testbed import Testbed
 from topologies.mail import ADDRESSES, ALICE_ADDRESS, WEB
 
-# These path parameters are fixed: RTTs (seconds) from Alice to her server and between the servers, rate (Mbit/s).
+# Fixed path parameters: RTTs in s from Alice to her server and between the servers, and the rate in Mbit/s.
 SENDER_S, BETWEEN_S, BW_MBIT = 0.02, 0.04, 10.0
 PICTURE, PICTURE_BYTES = "ring.png", 12_000
 VISITOR, BROWSER = "experiments.http.drivers.visitor", "experiments.mail.drivers.webmail"

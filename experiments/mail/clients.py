@@ -1,4 +1,4 @@
-"""Common interface to mail clients in experiments: lab7's agent, registered implementations, a user's own program."""
+"""Common interface to mail clients in experiments: lab7's user agent, programs of the registry, a user's program."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Forged mail: what becomes of it without SPF, DKIM and DMARC, and with them (claims A1 to A6).
+"""Experiment on forged mail: treatment by a server without SPF, DKIM and DMARC, and with them (claims A1 to A6).
 
 A stranger, Mallory, sends a message in Alice's name to Bob's server, which checks nothing; then the server is restarted
 with checks, and she tries again. Alice's own message, signed by her server, goes straight to Bob and by way of a
@@ -71,9 +71,9 @@ FROM_NEWS, FROM_LISTS = "Forged news", "Forged list"
 SUBJECT = "Account"
 TEXT = "Dear Bob,\nplease pay 100 crowns into the account that you know.\nAlice\n"
 OLD_WORDS, NEW_WORDS = "100 crowns into the account that you know", "900 crowns into account 666"
-# Time-out of a delivery: a dozen DNS queries, and the programs of a busy machine.
+# Time-out of a delivery in seconds, during which a dozen DNS queries are sent and programs start on a busy machine.
 PATIENCE_S = 30.0
-# Link of name servers to the network, one way.
+# One-way delay of the name servers' links, in seconds.
 NAMES_S = 0.005
 BW_MBIT = 10.0
 # One-way delays of the links, as shares of the round-trip time between the servers.
@@ -83,7 +83,7 @@ AT_RESOLVER = first_interface("dns-b")
 # Zones from the root to example.org.
 ZONES = 3
 FIRST = "first check"
-# Fields that Bob's server put on top of a message: a replay comes without them.
+# Fields that Bob's server has added on top of a message, and which are removed before it is sent again.
 ADDED = re.compile(rb"(?:Return-Path|Received|Authentication-Results):[^\r\n]*\r\n(?:[ \t][^\r\n]*\r\n)*")
 OWN_CLAIMS = (
     Claim(
@@ -127,13 +127,13 @@ OWN_CLAIMS = (
 
 
 def letter(sender: str, name: str) -> str:
-    """Return a message in a sender's name; its own name is the last line of its body."""
+    """Return a message from `sender`; `name`, in the last line of the body, identifies the message."""
     text = f"{TEXT}({name})\n".replace("\n", "\r\n")
     return f"From: Alice <{sender}>\r\nTo: Bob <{BOB}>\r\nSubject: {SUBJECT}\r\n\r\n{text}"
 
 
 def altered(content: bytes) -> str:
-    """Return a message of Bob's mailbox as Mallory sends it again: with another text, and the header as it was."""
+    """Return a message of Bob's mailbox with another text and the original header, as Mallory sends it again."""
     wire = re.sub(rb"\r?\n", b"\r\n", content)
     while (found := ADDED.match(wire)) is not None:
         wire = wire[found.end() :]
@@ -142,7 +142,7 @@ def altered(content: bytes) -> str:
 
 @dataclass
 class Done:
-    """Results of the workload: the time of the restart with checks, Bob's sessions by name, and failed steps."""
+    """Results of the workload: time of the restart with checks, time spans, Bob's sessions by name, errors by step."""
 
     checked_ns: int = 0
     first: list[Window] = field(default_factory=list)
@@ -151,7 +151,7 @@ class Done:
     failures: dict[str, str] = field(default_factory=dict)
 
     def attempt(self, name: str, act: Callable[[], object]) -> None:
-        """Run a step, and record why it fails; its packets are judged."""
+        """Run a step of the workload, and record an error, since the packets of a failed step are judged as well."""
         try:
             act()
         except EmulationError as error:
@@ -159,7 +159,7 @@ class Done:
 
 
 class Correspondence:
-    """The users and servers of a running network, and their actions."""
+    """Actions of the users and servers in a running network: forge, alter, write, read, restart."""
 
     def __init__(self, bed: Testbed) -> None:
         self._bed = bed
@@ -169,18 +169,18 @@ class Correspondence:
         self._arrived = 0
 
     def forge(self, sender: str, name: str) -> Window:
-        """Send a message in a sender's name from Mallory's host; return the time span. Raises EmulationError."""
+        """Send a message with a forged sender from Mallory's host; return the time span. Raises EmulationError."""
         return self._submit(sender, letter(sender, name))
 
     def alter(self) -> None:
-        """Send Alice's latest message to Bob once more, with another text. Raises EmulationError."""
+        """Send Alice's latest message in Bob's mailbox to Bob again, with another text. Raises EmulationError."""
         found = [content for content in self._contents() if f"({GENUINE})".encode() in content]
         if not found:
             raise EmulationError("Bob has no message of Alice that could be altered")
         self._submit(ALICE, altered(found[0]))
 
     def first_forgery(self) -> Window:
-        """Forge Alice's name while Bob's resolver has an empty cache; return the time span. Raises EmulationError."""
+        """Forge a message from Alice while the cache of Bob's resolver is empty; return its time span."""
         self._bed.restart("dns-b")
         return self.forge(ALICE, FORGED)
 
@@ -189,32 +189,32 @@ class Correspondence:
         return self._mallory.dialogue([*steps, ("say", "DATA"), ("data", content), ("say", "QUIT")])
 
     def write(self, name: str, to: str = BOB) -> None:
-        """Send a message of Alice by her own server. Raises EmulationError."""
+        """Send a genuine message of Alice through her own server. Raises EmulationError."""
         path = self._bed.host("alice").workdir / "message.eml"
         self._alice.compose(path, SUBJECT, f"{TEXT}({name})\n", to=to)
         self._alice.send([path])
 
     def wait(self, count: int = 1) -> None:
-        """Wait until more messages are in Bob's INBOX. Raises EmulationError."""
+        """Wait until further messages have arrived in Bob's INBOX. Raises EmulationError."""
         self._arrived += count
         wait_for_messages(self._inbox, self._arrived, PATIENCE_S)
 
     def wait_for_bounce(self) -> None:
-        """Wait for a notification in Alice's mailbox. Raises EmulationError."""
+        """Wait for a DSN in Alice's mailbox. Raises EmulationError."""
         wait_for_messages(mailbox(self._bed.host("mail-a"), "example.org", "alice"), 1, PATIENCE_S)
         wait_until_quiet(self._bed.host("forward"), timeout_s=PATIENCE_S)
 
     def wait_for_junk(self) -> None:
-        """Wait for a message in Bob's folder for junk. Raises EmulationError."""
+        """Wait for a message in Bob's folder Junk. Raises EmulationError."""
         wait_for_messages(self._inbox.parent / f".{JUNK}" / "new", 1, PATIENCE_S)
 
     def read(self, folder: str) -> Window:
-        """Read a folder of Bob's by IMAP, without a change. Raises EmulationError."""
+        """Read a folder of Bob's mailbox by IMAP, without changing it. Raises EmulationError."""
         steps: list[Sequence[object]] = [("login", "bob", PASSWORDS["bob"]), ("select", folder, True)]
         return self._reader.session("IMAP", [*steps, ("fetch", "1:*", "(BODY.PEEK[])"), ("logout",)])
 
     def restart(self, host: str, flags: str) -> None:
-        """Restart a mail server with further flags. Raises EmulationError."""
+        """Restart a mail server with further command-line flags. Raises EmulationError."""
         restart_mta(self._bed, host, flags)
 
     def _contents(self) -> list[bytes]:
@@ -222,11 +222,11 @@ class Correspondence:
 
 
 def run(context: Run) -> Outcome:
-    """Run the workload and decide the claims."""
+    """Run the workload, decide claims A1 to A6, and compare the time of the first check with theory."""
     rtt_s = context.parameters["rtt"]
     ways = {name: f"{share * rtt_s * 1e6:.0f}us" for name, share in LEGS.items()}
     topo = MailForgeryTopo(**ways, names=f"{NAMES_S * 1e6:.0f}us", bw=BW_MBIT, signs="no", checks="no")
-    # From Mallory's host to Bob's server: her own link, and half of the way between the servers.
+    # The path from Mallory's host to Bob's server has her own link and half of the delay between the servers.
     paths = [
         EmulatedPath("mail-a", "mail-b", RECEIVER_ADDRESS, rtt_s, BW_MBIT * 1e6),
         EmulatedPath("mallory", "mail-b", RECEIVER_ADDRESS, 2 * (LEGS["stranger"] + LEGS["between"] / 2) * rtt_s, None),
@@ -306,12 +306,12 @@ def _verdicts(captured: CaptureFile, done: Done) -> tuple[Verdict, ...]:
 
 
 def _checks(captured: CaptureFile, done: Done) -> tuple[list[Check], Check | None, list[Traffic]]:
-    """Return the checks with an empty cache, that with a filled one, and the traffic that shows them."""
+    """Return (checks with an empty cache, check with a filled one or None, traffic that shows them)."""
     smtp = smtp_traffic(captured, AT_RECEIVER, [SMTP_PORT]).to(RECEIVER_ADDRESS)
     dns, upstream = dns_exchanges(captured, AT_RECEIVER), dns_exchanges(captured, AT_RESOLVER)
 
     def check_in(window: Window) -> Check | None:
-        # The reply comes to the client after it has left the server, so that all of the check is within.
+        # The time span ends when the client has the reply, thus after the server's whole check.
         span = window.start_ns, window.end_ns
         return authentication.check_of(Scene(smtp.between(*span), dns.between(*span)), upstream)
 
@@ -320,7 +320,7 @@ def _checks(captured: CaptureFile, done: Done) -> tuple[list[Check], Check | Non
 
 
 def _with_failures(verdict: Verdict, done: Done, steps: Sequence[str]) -> Verdict:
-    """Add the reasons of failed steps to the evidence of a claim that is not shown."""
+    """Return a verdict with the errors of failed steps in its evidence; `shown` is returned unchanged."""
     reasons = [f"{step}: {done.failures[step]}" for step in steps if step in done.failures]
     if verdict.verdict == "shown" or not reasons:
         return verdict
@@ -328,7 +328,7 @@ def _with_failures(verdict: Verdict, done: Done, steps: Sequence[str]) -> Verdic
 
 
 def _read(captured: CaptureFile, done: Done, name: str) -> tuple[bytes, ...]:
-    """Return the messages that Bob's client got in one session."""
+    """Return the messages that Bob's IMAP client fetched in the session of this name."""
     window = done.readings.get(name)
     if window is None:
         return ()

@@ -1,4 +1,4 @@
-"""Set-up of the mail experiments: network with three paths ("legs"), mail servers, and user agents.
+"""Set-up of the mail experiments: network with three configurable paths, mail servers, and user agents.
 
 alice ── sender's leg ── mail-a ── between ── mail-b ── receiver's leg ── bob
 """
@@ -49,7 +49,7 @@ TIMEOUT_S = 60.0
 TIME_WAIT = "06"
 # Mailboxes are polled at this interval (seconds); delivery times are file times, so they do not depend on polling.
 POLL_S = 0.005
-# Packets are captured on these hosts: the connection-opening end of each leg, and the receiver's server.
+# Packets are captured on these hosts: the end of each path that opens connections, and the receiver's server.
 LEG_HOSTS = ("alice", "mail-a", "mail-b", "bob")
 LEGS = AT_ALICE, AT_SENDER, AT_RECEIVER, AT_BOB = tuple(map(first_interface, LEG_HOSTS))
 SENDER_NAME, RECEIVER_NAME = MAIL_A.rstrip("."), MAIL_B.rstrip(".")
@@ -105,7 +105,7 @@ class UserAgent:
         self._driver = Driver(host, [USER])
 
     def compose(self, into: Path, subject: str, text: str, files: Sequence[Path] = (), to: str = BOB) -> Window:
-        """Compose a message from Alice, to Bob by default, into the file `into`; return the time span.
+        """Compose a message from Alice, by default to Bob, into the file `into`; return the time span.
 
         Raises EmulationError.
         """
@@ -130,7 +130,7 @@ class UserAgent:
         port: int = SMTP_PORT,
         at: Callable[[str], None] | None = None,
     ) -> Window:
-        """Run a scripted SMTP session; `at` is called with the word of each step `tell`. Raises EmulationError."""
+        """Run a scripted SMTP session; `at` is called with the argument of each `tell` step. Raises EmulationError."""
         return self._request({"dialogue": steps, "server": address, "port": port}, at)
 
     def _request(self, request: Mapping[str, Any], at: Callable[[str], None] | None = None) -> Window:

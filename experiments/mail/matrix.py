@@ -41,7 +41,7 @@ from topologies.emulation.watch import ServerDied
 
 RELAY = "relay"
 LEGS = Legs(0.004, 0.01, 0.004, 100.0)
-# Clients fetch these messages from the mailbox, one of them with an attachment.
+# Messages that clients fetch from the mailbox, one of them with an attachment.
 LETTERS = generate_messages(3, 3000, seed=7)
 MESSAGE = generate_messages(2, 10, seed=8).contents[0]
 DELIVERY_S, SETTLE_S, POLL_S = 20.0, 0.5, 0.02
@@ -52,7 +52,7 @@ Lab = tuple[Testbed, MailHost, MailHost]
 
 @dataclass(frozen=True)
 class MailColumn(Column):
-    """Column of the matrix: a client and an operation; for `relay` the client is the mail server that relays."""
+    """Column of the matrix: a client and an operation; for operation `relay` the client is the relaying mail server."""
 
     operation: str
 

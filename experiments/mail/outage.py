@@ -66,7 +66,7 @@ WORDS = {
     EXPIRE: "it stays away",
     DAYS: "it stays away for days",
 }
-# In these cases the receiving server stays down.
+# Cases of the experiment in which the receiving server stays down.
 FOR_GOOD = (EXPIRE, DAYS)
 # RFC 5321 section 4.5.4.1: retry intervals are at least 30 minutes, and messages expire after 4 to 5 days.
 RFC_RETRY_S, RFC_KEPT_S, RFC_GIVE_UP_S = 1800, 4 * 86_400, 5 * 86_400
@@ -77,7 +77,7 @@ NEAR_S, BW_MBIT, NAMES_DELAY = 0.005, 10.0, "1ms"
 CONNECT_TIMEOUT_S = 1
 # Messages expire after GIVE_UP_S (seconds) in the case EXPIRE, and after LONG_S in the cases without expiry.
 GIVE_UP_S, LONG_S = 2, 86_400
-# The sender's server is killed after KILL_AT of the outage, and again after KILL_BEHIND of the deliveries.
+# The sender's server is killed after the share KILL_AT of the outage, and after the share KILL_BEHIND of deliveries.
 KILL_AT, KILL_BEHIND = 0.5, 0.25
 # An attempt's SYN may be sent this late (seconds) after it is due, because of programs and the scheduler.
 SLACK_S = 0.5
@@ -95,7 +95,7 @@ NOTE = (
 
 @dataclass
 class OutageEvidence(Evidence):
-    """Evidence of a run; `outages`: the observed outages by case, of which all but the last were disturbed."""
+    """Evidence of a run; `outages`: all runs of an outage by case; only the last one of a case is compared."""
 
     outages: dict[str, list[Seen]] = field(default_factory=dict)
 
@@ -114,7 +114,7 @@ class Seen:
 
     @property
     def disturbed(self) -> bool:
-        """True if a time of the outage was disturbed by a wait for a processor."""
+        """True if a time of the outage was delayed by a program's wait for a processor."""
         return any(timing.beside(theory.terms).disturbed for timing, theory in self.times)
 
 
@@ -155,7 +155,7 @@ def run(context: Run) -> Outcome:
 
 
 def _outages(context: Run, case: str, evidence: OutageEvidence) -> list[Seen]:
-    """Repeat an outage until its times are undisturbed, at most 1 + RETAKES times; return all runs."""
+    """Repeat an outage, up to 1 + RETAKES runs, until the machine delays no time of it; return all runs."""
     seen: list[Seen] = []
     while len(seen) <= RETAKES:
         seen.append(_seen(context, case, f"capture-{case}{f'-{len(seen) + 1}' if seen else ''}.pcapng", evidence))
@@ -194,7 +194,7 @@ def _seen(context: Run, case: str, name: str, evidence: OutageEvidence) -> Seen:
 
 
 def _read_at(case: str) -> list[str]:
-    """Return the hosts to capture on besides mail-a: mail-b and bob, or alice if messages are returned to her."""
+    """Return the hosts to capture on besides mail-a: mail-b and bob, or alice if her messages are returned to her."""
     return ["alice"] if case in FOR_GOOD else ["mail-b", "bob"]
 
 
@@ -253,7 +253,7 @@ def _count(context: Run, case: str) -> int:
 
 
 def _give_up(context: Run, network: MailNetwork, case: str) -> Outage:
-    """Stop the receiving server for good, and wait until the sender's server has returned all messages as DSNs."""
+    """Stop the receiving server for good, and wait until the sender's server has returned every message as a DSN."""
     count, keeping = _count(context, case), None
     began_ns = time.time_ns()
     network.receiver.kill_mta()

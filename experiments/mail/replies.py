@@ -69,7 +69,7 @@ from topologies.emulation.process.program import Program
 from topologies.emulation.testbed import Testbed
 
 BW_MBIT = 10.0
-# For these codes the server is restarted with further flags, to clear its state about clients and the disk.
+# Reply codes for which the server is restarted with further flags, to clear its state about clients and disk.
 FRESH = {450: f"--greylist {GREYLIST_S:g}", 451: "", 421: ""}
 DISK_MIB = 16
 # Deliveries time out after this time (seconds), which is long beside the network's delay.
@@ -89,7 +89,7 @@ class Queue:
         self._mount("-o", f"size={DISK_MIB}m,mode=755")
 
     def fill(self) -> None:
-        """Fill the file system with a ballast file."""
+        """Fill the queue's file system with a ballast file, so that the disk is full."""
         with suppress(OSError), open(self._seen / "ballast", "wb", buffering=0) as ballast:
             while ballast.write(bytes(PIECE_OCTETS)):
                 pass
@@ -136,7 +136,7 @@ class Done:
 
 
 class Scenarios:
-    """Runner of the scenarios that cause each reply code: a client, a reader, and actions in the server's host."""
+    """Runner of the scenarios that cause each reply code: sending and reading client, actions on the server's host."""
 
     def __init__(self, bed: Testbed, queue: Queue, is_ours: bool) -> None:
         self._bed = bed
@@ -161,7 +161,7 @@ class Scenarios:
         return Window(window.start_ns, time.time_ns()), self._facts
 
     def _at(self, code: int, word: str) -> None:
-        """Do the action of a dialogue step `tell` in the server's host, such as filling the disk."""
+        """Do the action that a `tell` step of the dialogue names in the server's host, such as filling the disk."""
         acts: dict[tuple[int, str], Callable[[], None]] = {
             (421, STOP): self._stop,
             (451, FREEZE): self._freeze,
@@ -174,7 +174,7 @@ class Scenarios:
         acts[code, word]()
 
     def _afterwards(self, code: int) -> None:
-        """Run the part of a scenario after the dialogue, such as retrieval of the message."""
+        """Run the part of a scenario that follows the SMTP dialogue, such as retrieval of the message."""
         if code == 250:
             wait_for_messages(mailbox(self._server), 1, PATIENCE_S)
             self._reader.fetch()

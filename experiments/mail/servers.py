@@ -102,7 +102,7 @@ class MailHost:
         return self._host.workdir / MAILDIRS / self.domain / user
 
     def own(self, user: str) -> None:
-        """Change the owner of all files in a user's Maildir to OWNER, if mailboxes belong to OWNER."""
+        """Change the owner of a user's Maildir and files to OWNER, if another implementation serves the mailboxes."""
         if not self._is_owned:
             return
         for path in (self.mailbox(user), *self.mailbox(user).rglob("*")):

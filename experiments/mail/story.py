@@ -104,7 +104,7 @@ class StoryRun:
 
 @dataclass(frozen=True)
 class RelayRun:
-    """A run of several relayed messages in one way (see times.Way): time span, and the delivered bodies."""
+    """A run that relays several messages by one method (times.Way): time span, and the delivered bodies."""
 
     start_ns: int
     end_ns: int
@@ -118,7 +118,7 @@ class RelayRun:
 
 @dataclass
 class Done:
-    """Results of all runs: single messages, relayed messages by way of sending, and time spans for single claims.
+    """Results of all runs: single messages, relayed messages by relaying method, and time spans for single claims.
 
     Runs disturbed by waits for a processor are included, beside their repetitions.
     """
@@ -132,7 +132,7 @@ class Done:
     failures: dict[str, str] = field(default_factory=dict)
 
     def note(self, what: str, problems: Sequence[str]) -> None:
-        """Record the errors of a part of the experiment; the packets are still checked."""
+        """Record the error texts of a part of the experiment; its packets are judged nevertheless."""
         if problems:
             self.failures[what] = "; ".join(problems)
 
@@ -162,7 +162,7 @@ class Correspondence:
         return path, self.alice.compose(path, subject, text, files)
 
     def story(self, subject: str, text: str, files: Sequence[Path] = ()) -> StoryRun:
-        """Send one message, from composition by Alice to retrieval by Bob, with an empty DNS cache."""
+        """Send one message, from composition by Alice to retrieval by Bob, with empty DNS caches."""
         self._bed.restart("dns-a")
         path, composing = self.compose(subject, text, files)
         self._attempt(lambda: self.alice.send([path]))
@@ -299,7 +299,7 @@ def _compare(
     watch: MachineWatch,
     waiting: Collection[str],
 ) -> tuple[dict[str, list[Timing]], list[Comparison]]:
-    """Return (timings by name, comparisons with theory) for the steps and the ways of relaying."""
+    """Return (timings by name, comparisons with theory): steps of one message, and methods of relaying several."""
     samples: list[tuple[str, TimedSample, ClosedForm]] = []
     asked = Lookups.of(captured)
     for told in done.stories:

@@ -1,4 +1,4 @@
-"""Measured and theoretical times of mail transfer: the steps of one message, and ways of relaying several."""
+"""Measured and theoretical times of mail transfer: the steps of one message, and methods of relaying several."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ ALL, LAST = 3, 1
 
 @dataclass(frozen=True)
 class Way:
-    """A way in which an MTA relays several messages: pipelined or not, over one connection or one for each."""
+    """Method of relaying several messages: pipelined or not, over one connection or one for each message."""
 
     pipelining: bool
     together: bool
 
     @property
     def name(self) -> str:
-        """The name of the way in the report."""
+        """The name of the relaying method in the report."""
         return f"{'pipelined' if self.pipelining else 'one by one'}, {'together' if self.together else 'apart'}"
 
     @property
     def flags(self) -> str:
-        """The flags of services.mail.mta for this way."""
+        """The flags of services.mail.mta that select this relaying method."""
         flags = ["--remote-connections 1"]
         flags += [] if self.pipelining else ["--no-pipelining"]
         flags += [] if self.together else ["--remote-messages 1"]
@@ -53,7 +53,7 @@ WAYS = tuple(Way(pipelining, together) for pipelining in (True, False) for toget
 
 @dataclass(frozen=True)
 class Lookups:
-    """Captured DNS frames at the hosts that look up names: Alice's agent, the sender's server, Bob's agent."""
+    """Captured DNS frames at the hosts that look up names: Alice's user agent, sender's server, Bob's user agent."""
 
     alice: tuple[Frame, ...]
     sender: tuple[Frame, ...]
@@ -88,19 +88,19 @@ class TimedSample:
 
 @dataclass(frozen=True)
 class ClosedForm:
-    """A closed-form expression for a measured time, and the network path (leg) to evaluate it for."""
+    """A closed-form expression for a measured time, and the network path (`leg`) for which it is evaluated."""
 
     form: Callable[[Leg], Theory]
     leg: Leg
 
     @property
     def theory(self) -> Theory:
-        """The duration that the closed form predicts for the leg."""
+        """The duration that the closed form predicts for the path."""
         return self.form(self.leg)
 
 
 def step_timings(story: MessagePath, legs: MailLegs, asked: Lookups, begun_ns: int) -> dict[str, TimedSample]:
-    """Return the measured time of each step of a message's path; a step starts with its DNS lookups."""
+    """Return the measured times of the steps of a message's path, such as `queue`, from their DNS lookups on."""
     who, relay = legs.who, story.relay
     assert story.handed.sent.final is not None
     assert story.passed.sent.final is not None
@@ -137,7 +137,7 @@ def step_theories(story: MessagePath, legs: Legs, names_rtt_s: float, exchanges:
     # RFC 5321 section 5.1: the sender's server queries MX, then A and AAAA of each host, one after the other.
     for_mx = transfer.lookup_s([ALL, *[LAST] * (2 * exchanges)], server_s)
     for_submission = transfer.lookup_s([ALL], server_s, legs.sender_s)
-    # Bob's resolver has the answer in its cache.
+    # Bob's resolver has the answer in its cache, so that the lookup takes one round trip.
     for_reading = transfer.lookup_s([0], 0.0, legs.receiver_s)
     return {
         "queue": ClosedForm(lambda leg: transfer.submission(leg, handed, for_submission), near),
@@ -159,7 +159,7 @@ def way_timing(legs: MailLegs, asked: Lookups) -> TimedSample:
 
 
 def way_theory(way: Way, legs: MailLegs, between: Legs) -> ClosedForm:
-    """Return the closed form of the time of relaying the captured messages in a way."""
+    """Return the closed form of the time that this method takes to relay the captured messages."""
     sessions = [one for one in legs.relayed.sessions if one.messages]
     leg = Leg(between.between_s, between.bw_mbit * 1e6, _said_bytes(sessions))
     sizes = [len(message.data.octets) for session in sessions for message in session.messages]

@@ -1,4 +1,4 @@
-"""Mail authentication claims A1 to A6: forged senders, SPF, DKIM and DMARC, decided at the receiver's server.
+"""Claims A1 to A6 on mail authentication (forged senders, SPF, DKIM, DMARC), decided at the receiver's server.
 
 A message is identified by its name in parentheses, a line of its body. SPF, DKIM and DMARC are evaluated here anew,
 from the octets of the message and from the records in the DNS responses that the receiver's server got (wire/dkim,
@@ -34,7 +34,7 @@ REJECTED, ACCEPTED = 550, 250
 
 @dataclass(frozen=True)
 class Scene:
-    """Traffic at the receiver's server, and the messages that IMAP hands out to the recipient, by folder."""
+    """Captured traffic at the receiver's server, and the messages that the recipient gets by IMAP, by folder."""
 
     smtp: SmtpTraffic
     dns: DnsTraffic
@@ -43,11 +43,11 @@ class Scene:
 
     @property
     def traffic(self) -> list[Traffic]:
-        """The parsed traffic, for `decide`."""
+        """The parsed traffic whose sufficiency decide() checks."""
         return [self.smtp, self.dns]
 
     def message(self, name: str) -> tuple[SmtpSession, Message]:
-        """Return the message with a name in its body, and its session. Raises Contradiction without one."""
+        """Return (session, message with `name` in its body). Raises Contradiction if no such message has arrived."""
         for session in self.smtp.sessions:
             for message in session.messages:
                 if f"({name})\r\n".encode() in message.body:
@@ -60,7 +60,7 @@ class Scene:
 
 @dataclass(frozen=True)
 class Judged:
-    """A message as the receiver's server got it, and what SPF, DKIM and DMARC say of it.
+    """A message as received by the receiver's server, with the results of SPF, DKIM and DMARC from packets.
 
     `spf` is the result for the envelope sender's domain; `dkim` None without a signature; `policy` is that of From.
     """
@@ -77,23 +77,23 @@ class Judged:
 
     @property
     def passes(self) -> bool:
-        """True if SPF or DKIM passes for the domain of From itself."""
+        """True if SPF or DKIM passes for exactly the domain of the From field."""
         by_spf = self.spf == "pass" and self.envelope_domain == self.author
         return by_spf or (self.dkim is not None and self.dkim.verifies and self.signer == self.author)
 
     @property
     def code(self) -> int:
-        """The code of the reply to the mail data."""
+        """The reply code to the mail data."""
         return self.message.sent.code
 
     @property
     def reply_frame(self) -> int:
-        """The frame of that reply."""
+        """The frame of the reply to the mail data."""
         return self.message.sent.frames[-1]
 
 
 def judge(scene: Scene, name: str) -> Judged:
-    """Evaluate SPF, DKIM and DMARC of a message. Raises Contradiction, Inconclusive."""
+    """Evaluate SPF, DKIM and DMARC for a message. Raises Contradiction if the server made no lookups for them."""
     session, message = scene.message(name)
     published = Published.of(scene.dns)
     envelope, author = _envelope_domain(message), author_domain(message.content)
@@ -102,7 +102,7 @@ def judge(scene: Scene, name: str) -> Judged:
         spf, frames = spf_result(published, envelope, address)
         policy, policy_frame = dmarc_policy(published, author)
     except Inconclusive as reason:
-        # A server that looks up nothing has checked nothing.
+        # Without lookups by the server, there was no check.
         raise Contradiction(f"{reason} So the server did not check {name!r}.", message.data.frame) from None
     frames.append(policy_frame)
     dkim, signer = None, ""
@@ -128,14 +128,14 @@ def _is_read(contents: Sequence[bytes], message: Message) -> bool:
 
 
 def _refused(one: Judged, what: str) -> list[int]:
-    """Return the frames of a refusal. Raises Contradiction if the message was not refused by 550."""
+    """Check that a message was rejected with 550, and return the frames."""
     if one.code != REJECTED:
         raise Contradiction(f"{what} is answered by {one.code or 'nothing'}, not by 550.", one.message.data.frame)
     return [one.message.data.frame, one.reply_frame]
 
 
 def _taken(one: Judged, what: str) -> list[int]:
-    """Return the frames of an acceptance. Raises Contradiction if the message was not taken."""
+    """Check that a message was accepted, and return the frames."""
     if one.code != ACCEPTED:
         raise Contradiction(f"{what} is answered by {one.code or 'nothing'}, not by 250.", one.message.data.frame)
     return [one.message.data.frame, one.reply_frame]
@@ -143,7 +143,7 @@ def _taken(one: Judged, what: str) -> list[int]:
 
 @decides("A1")
 def decide_forgery_without_checks(claim: str, scene: Scene, name: str, servers: Sequence[str]) -> Verdict:
-    """Decide A1 from a forged message at a server without checks; `servers`: addresses of the domain's own hosts."""
+    """Decide claim A1: a server without checks accepts a forged message; `servers`: the domain's own addresses."""
 
     def check() -> Finding:
         session, message = scene.message(name)
@@ -167,7 +167,7 @@ def decide_forgery_without_checks(claim: str, scene: Scene, name: str, servers: 
 
 @decides("A2")
 def decide_forgery_with_checks(claim: str, scene: Scene, forged: str, genuine: str) -> Verdict:
-    """Decide A2 from a forged and a genuine message of one author."""
+    """Decide claim A2 from a forged and a genuine message with the same From field."""
 
     def check() -> Finding:
         bad, good = judge(scene, forged), judge(scene, genuine)
@@ -194,7 +194,7 @@ def decide_forgery_with_checks(claim: str, scene: Scene, forged: str, genuine: s
 
 @decides("A3")
 def decide_signature_of_content(claim: str, scene: Scene, genuine: str, altered: str) -> Verdict:
-    """Decide A3 from a signed message, and the same with another body."""
+    """Decide claim A3 from a signed message, and the same message with another body."""
 
     def check() -> Finding:
         good, bad = judge(scene, genuine), judge(scene, altered)
@@ -217,7 +217,7 @@ def decide_signature_of_content(claim: str, scene: Scene, genuine: str, altered:
 
 @decides("A4")
 def decide_forwarding(claim: str, scene: Scene, signed: str, unsigned: str, forwarder: str) -> Verdict:
-    """Decide A4 from two messages that a forwarder passed on, one of them signed by its author's domain."""
+    """Decide claim A4 from two forwarded messages, one of which was signed by its author's domain."""
 
     def check() -> Finding:
         good, bad = judge(scene, signed), judge(scene, unsigned)
@@ -242,7 +242,7 @@ def decide_forwarding(claim: str, scene: Scene, signed: str, unsigned: str, forw
 
 @decides("A5")
 def decide_policies(claim: str, scene: Scene, names: Sequence[str]) -> Verdict:
-    """Decide A5 from forged messages of domains with the policies none, quarantine and reject."""
+    """Decide claim A5 from forged messages of domains whose DMARC policies are none, quarantine and reject."""
 
     def check() -> Finding:
         evidence, frames = [], []
@@ -275,7 +275,7 @@ def decide_policies(claim: str, scene: Scene, names: Sequence[str]) -> Verdict:
 
 @dataclass(frozen=True)
 class Check:
-    """The check of one message: from the end of its mail data to the reply, and the lookups meanwhile.
+    """Server's check of one message: from the end of the mail data to the reply, with the DNS lookups in between.
 
     `lookups` are those of the receiver's server, `upstream` those of its resolver.
     """
@@ -286,7 +286,7 @@ class Check:
 
     @property
     def end_ns(self) -> int:
-        """Time of the reply."""
+        """Time of the reply to the mail data, in ns."""
         reply = self.message.sent.final
         return self.message.data.last_ns if reply is None else reply.last_ns
 
@@ -297,7 +297,7 @@ class Check:
 
     @property
     def terms(self) -> dict[str, float]:
-        """The total by the kinds of lookups; the residual is without any."""
+        """The total divided by kind of lookup (spf, dkim, dmarc), in s; the residual is the time without lookups."""
         kinds = {"spf": 0.0, "dkim": 0.0, "dmarc": 0.0}
         for exchange in self.lookups:
             kinds[_kind(exchange)] += exchange.duration_s or 0.0
@@ -311,7 +311,7 @@ def _kind(exchange: DnsExchange) -> str:
 
 
 def check_of(scene: Scene, upstream: DnsTraffic) -> Check | None:
-    """Return the check of the first message in a scene; `upstream`: DNS traffic at the resolver. None without one."""
+    """Return the check of the first message in a scene, None without one; `upstream`: DNS traffic at the resolver."""
     message = next((message for message in scene.smtp.messages if message.sent.final is not None), None)
     if message is None or message.sent.final is None:
         return None
@@ -323,7 +323,7 @@ def check_of(scene: Scene, upstream: DnsTraffic) -> Check | None:
 
 @decides("A6")
 def decide_lookup_cost(claim: str, traffic: Sequence[Traffic], first: Sequence[Check], later: Check | None) -> Verdict:
-    """Decide A6 from checks with an empty cache and one with a filled cache; see `timed` for the time."""
+    """Decide claim A6 from checks with an empty cache and one with a filled cache, by the number of lookups."""
 
     def check() -> Finding:
         if not first or later is None:

@@ -93,7 +93,7 @@ def decide_mime_picture(claim: str, legs: MailLegs, picture: bytes) -> Verdict:
 
 
 def _read_picture(legs: MailLegs, picture: bytes, sent: Message) -> Arrival:
-    """Return the message with the picture as the receiver's agent gets it. Raises Contradiction if it is altered."""
+    """Check that the recipient gets the picture unaltered; return the message with it, as retrieved."""
     first = None
     for arrival in (arrival for connection in legs.reading for arrival in arrivals(connection)):
         for part in (part for part in parts(arrival.content) if part.get_content_type() == "image/jpeg"):

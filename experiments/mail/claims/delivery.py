@@ -32,7 +32,7 @@ MAY_COME_ONCE = frozenset((b"sender", b"date", b"message-id"))
 
 @dataclass(frozen=True)
 class Arrival:
-    """A message as retrieved by the reader's agent; `frame`, `time_ns`: capture frame with the last octet."""
+    """A message as its recipient's user agent retrieved it; `frame`, `time_ns`: capture frame with the last octet."""
 
     content: bytes
     frame: int
@@ -76,7 +76,7 @@ def _text(octets: bytes) -> str:
 
 
 def arrivals(connection: Connection) -> list[Arrival]:
-    """Return the messages retrieved on a POP3 or IMAP connection. Raises Contradiction for an invalid dialogue."""
+    """Return the messages retrieved on a POP3 or IMAP connection. Raises Contradiction for a grammar violation."""
     if connection.server.port == pop3.POP3_PORT:
         session = pop3.read_session(connection)
         _sound(session.problem, connection)
@@ -119,7 +119,7 @@ def find_arrival(content: bytes, connections: Iterable[Connection]) -> tuple[Con
 
 
 def with_crlf(stored: bytes) -> bytes:
-    """Return a message stored in a Maildir with CRLF line ends."""
+    """Convert a message stored in a Maildir to CRLF line ends."""
     return re.sub(rb"\r?\n", b"\r\n", stored)
 
 

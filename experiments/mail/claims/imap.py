@@ -103,7 +103,7 @@ def _check(course: ImapCourse, contents: Sequence[bytes], asked: MailboxTask) ->
 
 
 def _one(session: ImapSession, verb: str) -> ImapExchange:
-    """Return the first exchange with this command. Raises Inconclusive if absent, Contradiction if it failed."""
+    """Return the first exchange with this command. Raises Inconclusive without one, Contradiction if it failed."""
     every = session.exchanges_of(verb)
     if not every:
         raise Inconclusive(f"The session of frame {session.frame} has no {verb}.")
@@ -129,7 +129,7 @@ def fetched_messages(session: ImapSession) -> dict[int, bytes]:
 
 
 def _stored(session: ImapSession, contents: Sequence[bytes]) -> dict[int, bytes]:
-    """Return the fetched messages by number; raise Contradiction unless they equal the mailbox's `contents`."""
+    """Check that the fetched messages equal the mailbox's `contents`; return the messages by number."""
     found = fetched_messages(session)
     strange = Counter(found.values()) - Counter(contents)
     for number, octets in found.items():
@@ -181,7 +181,7 @@ def _subject(octets: bytes) -> bytes:
 
 
 def _partial(session: ImapSession, stored: Mapping[int, bytes]) -> int:
-    """Return the number of octets got by partial FETCHes; raise Contradiction if they differ from the message's."""
+    """Check the octets of partial FETCHes against the messages; return the number of octets."""
     brought = 0
     for exchange in session.exchanges_of("FETCH"):
         asked = PARTIAL.search(exchange.command.argument)
@@ -219,7 +219,7 @@ def _copied(session: ImapSession, content: bytes, of: ImapExchange) -> None:
 
 
 def _flags(works: ImapSession, looks: ImapSession, number: int) -> None:
-    """Raise Contradiction unless FETCH FLAGS in the later session (`looks`) returns the flags that STORE had set."""
+    """Raise Contradiction unless FETCH FLAGS in the later session `looks` returns the flags set by STORE."""
     expected: dict[int, set[str]] = {}
     for exchange in (one for one in works.exchanges_of("STORE") if one.ok):
         said = STORED.match(exchange.command.argument)
@@ -246,7 +246,7 @@ def _flags(works: ImapSession, looks: ImapSession, number: int) -> None:
 
 
 def _attachment(session: ImapSession, attachment: bytes) -> int:
-    """Return the number of encoded octets of a fetched part; raise Contradiction unless it is the attachment."""
+    """Check that a fetched MIME part is the attachment; return the number of encoded octets."""
     for exchange in session.exchanges_of("FETCH"):
         for items in exchange.fetched().values():
             for name, part in items.items():
@@ -267,7 +267,7 @@ def _attachment(session: ImapSession, attachment: bytes) -> int:
 
 
 def _folder(session: ImapSession, folder: str, of: ImapExchange) -> ImapExchange:
-    """Return the STATUS exchange of the folder; raise Contradiction unless it is listed and has one message."""
+    """Check that the folder is listed and has one message; return its STATUS exchange."""
     names = [_name(one.values[-1]) for exchange in session.exchanges_of("LIST") for one in exchange.data("LIST")]
     status = _one(session, "STATUS")
     if folder not in names:
@@ -300,7 +300,7 @@ def _flagged(session: ImapSession, number: int, of: ImapExchange) -> ImapExchang
 
 
 def _exists(session: ImapSession, count: int) -> ImapExchange:
-    """Return the SELECT or EXAMINE exchange; raise Contradiction unless the mailbox still has `count` messages."""
+    """Check that the mailbox still has `count` messages; return the SELECT or EXAMINE exchange."""
     opened = next(iter(session.exchanges_of("SELECT", "EXAMINE")), None)
     if opened is None or not opened.ok:
         raise Inconclusive(f"The session of frame {session.frame} opens no mailbox.")
@@ -311,7 +311,7 @@ def _exists(session: ImapSession, count: int) -> ImapExchange:
 
 
 def _volume(course: ImapCourse, stored: Mapping[int, bytes]) -> str:
-    """Describe the octets of fetching all headers by IMAP; raise Contradiction unless a POP3 download takes more."""
+    """Check that fetching all headers by IMAP takes fewer octets than a POP3 download; return a clause about it."""
     imap, top, download = course.headers.sessions[0], course.top.sessions[0], course.download.sessions[0]
     needed = sum(len(octets.partition(b"\r\n\r\n")[0]) + 4 for octets in stored.values())
     items = [each for exchange in imap.exchanges_of("FETCH") for each in exchange.fetched().items()]

@@ -137,7 +137,7 @@ def decide_outage(claim: str, episodes: Sequence[Episode], given_up: Sequence[Ep
 
 
 def _course(episode: Episode) -> Finding:
-    """Check an outage with a return; return (description, frames). Raises Contradiction, Inconclusive."""
+    """Check an outage after which the peer returned; return (description, frames)."""
     outage, taken = episode.outage, _taken(episode)
     contents = list(fetched_messages(episode.mailbox.sessions[-1]).values())
     held, sent, arrived = Counter(map(_body, contents)), _sent(episode), _arrived(episode)
@@ -156,12 +156,12 @@ def _course(episode: Episode) -> Finding:
 
 
 def _taken(episode: Episode) -> dict[bytes, Message]:
-    """Return the accepted messages by body. Raises Contradiction if a composed message is not among them."""
+    """Check that every composed message was accepted; return the accepted messages by body."""
     traffic = episode.submitted
     found = {message.body: message for message in traffic.messages if message.taken}
     if not found:
         raise Inconclusive("The sender's server took no message over.")
-    # Ignore empty lines at the end, which some agents append to a message.
+    # Ignore empty lines at the end, which some user agents append to a message.
     handed = {body.rstrip(b"\r\n") for body in found}
     missing = sum(_body(one).rstrip(b"\r\n") not in handed for one in episode.composed)
     if missing:
@@ -189,7 +189,7 @@ def _none_altered(taken: dict[bytes, Message], contents: Sequence[bytes]) -> Non
 
 
 def _tried(episode: Episode) -> list[Attempt]:
-    """Return the failed attempts. Raises Contradiction without a retry, Inconclusive if the peer was not down."""
+    """Check that the peer was down and the sender retried; return the failed attempts."""
     outage, failed = episode.outage, during(episode)
     for attempt in attempts(episode):
         # Compare the time of the answer, since a retransmitted SYN may be answered after the peer's return.
@@ -255,7 +255,7 @@ def _none_lost(taken: dict[bytes, Message], held: Counter[bytes], sent: dict[byt
 
 
 def _duplicates(episode: Episode, held: Counter[bytes], sent: dict[bytes, list[Message]]) -> str:
-    """Describe duplicates; raise Contradiction if the sender knew that the earlier transfer had succeeded."""
+    """Return a clause about duplicates; raise Contradiction for one whose earlier transfer was surely successful."""
     twice = {body: copies for body, copies in held.items() if copies > 1}
     for body, copies in twice.items():
         transfers = sent.get(body, [])
@@ -283,7 +283,7 @@ def _is_in_doubt(message: Message, kills: Iterable[tuple[int, int]]) -> bool:
 def _killed(
     episode: Episode, kill: tuple[int, int], taken: dict[bytes, Message], sent: dict[bytes, list[Message]]
 ) -> str:
-    """Describe a kill of the sender's MTA; raise Inconclusive if the queue was empty during the outage."""
+    """Check that the queue had messages at a kill during the outage; return a clause about the kill of the MTA."""
     killed_ns, _ = kill
     queued = [
         body
@@ -302,7 +302,7 @@ def _is_done(message: Message, at_ns: int) -> bool:
 
 
 def _reported(episode: Episode) -> Finding:
-    """Check an outage without a return: each message must cause a DSN; return (description, frames)."""
+    """Check an outage without the peer's return: each message must cause a DSN; return (description, frames)."""
     failed, taken = during(episode), _taken(episode)
     if not was_retried(failed):
         raise Contradiction(f"{episode.outage.kind}: {len(failed)} attempts at once before it gives up.")

@@ -79,7 +79,7 @@ def _nothing_before_proof(session: Pop3Session) -> None:
 
 
 def _refused(session: Pop3Session) -> Pop3Exchange:
-    """Return the exchange that refuses a wrong password. Raises Contradiction if a password is accepted."""
+    """Check that a session with wrong passwords stays unauthorized; return its last login exchange."""
     attempts = session.exchanges_of("PASS", "APOP", "AUTH")
     if not attempts or not session.exchanges_of(*TRANSACTIONS):
         raise Inconclusive("No session asks for messages with a wrong password.")
@@ -89,7 +89,7 @@ def _refused(session: Pop3Session) -> Pop3Exchange:
 
 
 def _dropped(session: Pop3Session) -> Pop3Exchange:
-    """Return the successful DELE of a session without QUIT (RFC 1939 section 6). Raises Inconclusive without one."""
+    """Return the successful DELE of a session that ends without QUIT. Raises Inconclusive if there is none."""
     marked = next((exchange for exchange in session.exchanges_of("DELE") if exchange.ok), None)
     if marked is None or session.exchanges_of("QUIT"):
         raise Inconclusive("No session marks a message and ends without QUIT.")
@@ -97,7 +97,7 @@ def _dropped(session: Pop3Session) -> Pop3Exchange:
 
 
 def count(traffic: Pop3Traffic, contents: Sequence[bytes] | None = None) -> tuple[int, Pop3Exchange]:
-    """Return (number of messages, exchange) of a session's STAT. Raises Contradiction for a wrong reply.
+    """Check the reply to a session's STAT; return (number of messages, exchange).
 
     `contents`: the expected messages, whose total size STAT must return (RFC 1939 section 11: CRLF line ends).
     """
@@ -118,7 +118,7 @@ def count(traffic: Pop3Traffic, contents: Sequence[bytes] | None = None) -> tupl
 
 
 def downloaded(traffic: Pop3Traffic) -> list[Pop3Exchange]:
-    """Return the RETR exchanges of a session. Raises Contradiction if one failed."""
+    """Check that all RETRs of a session succeeded, and return their exchanges."""
     asked = traffic.sessions[0].exchanges_of("RETR")
     for exchange in asked:
         if not exchange.ok:
@@ -127,7 +127,7 @@ def downloaded(traffic: Pop3Traffic) -> list[Pop3Exchange]:
 
 
 def _kept(course: Pop3Course, contents: Sequence[bytes]) -> list[Pop3Exchange]:
-    """Return the RETRs of the session `keeps`. Raises Contradiction unless all messages were got and all remain."""
+    """Check that the session `keeps` retrieves all messages and all remain; return its RETRs."""
     asked = downloaded(course.keeps)
     _are(asked, contents)
     if len(asked) != len(contents):
@@ -160,7 +160,7 @@ def _are(asked: Sequence[Pop3Exchange], contents: Sequence[bytes]) -> None:
 
 
 def _deleted(course: Pop3Course, contents: Sequence[bytes]) -> list[Pop3Exchange]:
-    """Return the DELEs of the session `deletes`. Raises Contradiction unless exactly these messages are deleted."""
+    """Check that the session `deletes` deletes exactly these messages; return its DELEs."""
     session = course.deletes.sessions[0]
     asked, got = session.exchanges_of("DELE"), {one.command.argument for one in downloaded(course.deletes)}
     _are(downloaded(course.deletes), contents)
@@ -188,7 +188,7 @@ def _deleted(course: Pop3Course, contents: Sequence[bytes]) -> list[Pop3Exchange
 
 
 def _left(traffic: Pop3Traffic, rest: Sequence[bytes]) -> None:
-    """Raise Contradiction unless a session downloads the messages in `rest`, with the sizes that LIST returns."""
+    """Raise Contradiction unless a session downloads just the messages in `rest`, with the sizes that LIST returns."""
     session, got = traffic.sessions[0], downloaded(traffic)
     if len(got) != len(rest):
         raise Inconclusive(f"{len(got)} of the {len(rest)} messages that are left were downloaded.")

@@ -26,7 +26,7 @@ HTTP_PORT, SMTP_PORT = 80, 25
 
 @dataclass(frozen=True)
 class Pull:
-    """HTTP traffic, the object expected in it, and the address of the client that wants the object."""
+    """HTTP traffic, the object (content) expected in it, and the address of the client that requests the object."""
 
     load: PageLoad
     payload: bytes
@@ -64,7 +64,7 @@ def decide_push_and_pull(claim: str, pulls: Sequence[Pull], pushes: Sequence[Pus
 
 
 def _pulled(pull: Pull) -> int:
-    """Return the frame of the SYN by which the client opened the object's connection. Raises Contradiction."""
+    """Check that the client opened the connection that delivers the object; return the frame of its SYN."""
     for conversation in pull.load.conversations:
         for exchange in conversation.exchanges:
             if exchange.response is not None and exchange.response.body == pull.payload:
@@ -95,7 +95,7 @@ def _opened_by(connection: Connection, address: str, why: str) -> None:
 
 
 def message_with(traffic: SmtpTraffic, content: bytes) -> tuple[SmtpSession, Message] | None:
-    """Return (session, captured message) of a message with permitted changes only, None if there is none."""
+    """Return (session, captured message) of the message, with permitted changes only; None if it is absent."""
     for session in traffic.sessions:
         for message in session.messages:
             if message.taken and why_altered(content, message.content) is None:
@@ -104,7 +104,7 @@ def message_with(traffic: SmtpTraffic, content: bytes) -> tuple[SmtpSession, Mes
 
 
 def _pushed(push: Push) -> int:
-    """Return the frame of the SYN by which the sender opened the message's connection. Raises Contradiction."""
+    """Check that the sender opened the connection that delivers the message; return the frame of its SYN."""
     found = message_with(push.traffic, push.content)
     if found is None:
         frame = push.traffic.sessions[0].connection.syn.frame
@@ -121,7 +121,7 @@ def _pushed(push: Push) -> int:
 
 
 def _http_lines(load: PageLoad) -> int:
-    """Return the number of request and status lines; raise Contradiction for a malformed line."""
+    """Check that every request and status line is well-formed, and return the number of these lines."""
     lines = 0
     for conversation in load.conversations:
         frame = conversation.connection.syn.frame

@@ -108,7 +108,7 @@ def insufficient_storage(scenario: Scenario) -> Finding:
 
 
 def _taken_before(scenario: Scenario, refused: SmtpExchange) -> None:
-    """Raise Contradiction unless the refused command was accepted earlier in the scenario."""
+    """Raise Contradiction unless the refused command was accepted before its cause arose."""
     for session in scenario.sessions:
         for exchange in session.exchanges:
             if exchange is refused:

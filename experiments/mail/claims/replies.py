@@ -40,7 +40,7 @@ CODES = (211, 214, 220, 221, 250, 251, 354, 421, 450, 451, 452, 500, 501, 502, 5
 
 @dataclass(frozen=True)
 class Scenario:
-    """Captured traffic for one reply code: SMTP at client and server, and connections of a reader's agent.
+    """Captured traffic for one reply code: SMTP at client and server, and connections of the recipient's user agent.
 
     facts: observations inside the server's host by name, such as free disk space in octets.
     """
@@ -98,7 +98,7 @@ def decide_reply_causes(
 
 
 def answered(scenario: Scenario, code: int, *verbs: str) -> tuple[SmtpSession, SmtpExchange]:
-    """Return (session, exchange) of the first reply with a code to one of these verbs. Raises Contradiction."""
+    """Return (session, exchange) of the first reply `code` to one of `verbs`. Raises Contradiction without one."""
     for session in scenario.sessions:
         for exchange in session.exchanges:
             if exchange.code == code and (not verbs or exchange.verb in verbs):
@@ -110,7 +110,7 @@ def answered(scenario: Scenario, code: int, *verbs: str) -> tuple[SmtpSession, S
 
 
 def repeated_exchange(scenario: Scenario, first: SmtpExchange, *codes: int) -> SmtpExchange:
-    """Return a later exchange with the same command octets and one of these codes. Raises Contradiction."""
+    """Return a later exchange with the same command octets and a reply in `codes`. Raises Contradiction without one."""
     for one in later_exchanges(scenario, first):
         if one.command.octets == first.command.octets and one.code in codes:
             return one
@@ -119,7 +119,7 @@ def repeated_exchange(scenario: Scenario, first: SmtpExchange, *codes: int) -> S
 
 
 def similar_exchange(scenario: Scenario, first: SmtpExchange, *codes: int) -> SmtpExchange:
-    """Return an exchange with the same verb, another argument and one of these codes. Raises Contradiction."""
+    """Return an exchange with the same verb, another argument, reply in `codes`. Raises Contradiction without one."""
     for session in scenario.sessions:
         for exchange in session.exchanges_of(first.verb):
             if exchange.command.octets != first.command.octets and exchange.code in codes:

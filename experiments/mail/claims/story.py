@@ -39,7 +39,7 @@ class HostTimes:
 
 @dataclass(frozen=True)
 class MessagePath:
-    """A message on its path: captured SMTP sessions of submission and relaying, and connection of retrieval."""
+    """Path of a message: the captured SMTP sessions of submission and relaying, and the connection of the retrieval."""
 
     submission: SmtpSession
     handed: Message
@@ -51,7 +51,7 @@ class MessagePath:
 
 
 def message_path(legs: MailLegs) -> MessagePath:
-    """Return the path of the first submitted message. Raises Contradiction if the message is lost."""
+    """Check that the first submitted message is relayed and retrieved; return its path through the captures."""
     first = _first(legs.submitted.sessions)
     if first is None:
         raise Contradiction(
@@ -107,7 +107,7 @@ class _Moment:
 
 
 def _seen(traffic: SmtpTraffic, story: MessagePath) -> Message:
-    """Return the message as captured at a server's interface. Raises Contradiction if absent."""
+    """Return the message as captured at a server's interface. Raises Contradiction if it is not there."""
     found = next((message for message in traffic.messages if message.body == story.handed.body), None)
     if found is None or story.relay.greeting is None:
         raise Contradiction("A server's interface has not seen the message.", story.handed.data.frame)

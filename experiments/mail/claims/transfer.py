@@ -58,7 +58,7 @@ class MailLegs:
 
     @property
     def submitted(self) -> SmtpTraffic:
-        """SMTP traffic from Alice's agent to the sender's server, captured at Alice's host."""
+        """SMTP traffic from Alice's user agent to the sender's server, captured at Alice's host."""
         return self.at_alice.to(self.who.sender)
 
     @property
@@ -68,7 +68,7 @@ class MailLegs:
 
     @property
     def retrieval(self) -> ConnectionTraffic:
-        """POP3 and IMAP traffic of Bob's agent, captured at Bob's host."""
+        """POP3 and IMAP traffic of Bob's user agent, captured at Bob's host."""
         return ConnectionTraffic(self.reading, self.dropped_at_bob)
 
     def within(self, windows: Sequence[tuple[int, int]]) -> MailLegs:
@@ -103,7 +103,7 @@ def mail_legs(captured: CaptureFile, interfaces: Sequence[str], who: Addresses) 
 
 @decides("S1")
 def decide_relaying(claim: str, legs: MailLegs, composed: Sequence[bytes] = ()) -> Verdict:
-    """Decide claim S1: every message submitted by the agent is relayed to the receiver's server and retrieved there.
+    """Decide claim S1: every submitted message is relayed to the receiver's server and retrieved from there.
 
     No server may change a message beyond RFC 5321 and RFC 6409 (see `delivery`). `composed`: the messages as the agent
     composed them, all of which must be submitted.
@@ -301,7 +301,7 @@ def _passed_on(message: Message, relayed: SmtpTraffic) -> Message:
 
 
 def _same(content: bytes, among: Sequence[Message], what: str, frame: int) -> Message:
-    """Return the message in `among` that equals `content` apart from permitted changes. Raises Contradiction."""
+    """Check that one message in `among` equals `content`, apart from permitted changes, and return that message."""
     body = content.partition(BLANK_LINE)[2]
     same = [one for one in among if one.body == body]
     if not same:
@@ -314,7 +314,7 @@ def _same(content: bytes, among: Sequence[Message], what: str, frame: int) -> Me
 
 
 def _read(message: Message, legs: MailLegs) -> tuple[Connection, Arrival]:
-    """Return (connection, retrieved message) of a message at Bob's agent. Raises Contradiction if absent or altered."""
+    """Check that Bob's user agent gets a message unaltered; return (connection, retrieved message)."""
     mine = [one for one in legs.reading if one.server.address == legs.who.receiver]
     found = find_arrival(message.content, mine)
     if found is None:
@@ -324,7 +324,7 @@ def _read(message: Message, legs: MailLegs) -> tuple[Connection, Arrival]:
 
 
 def _pushes(session: SmtpSession, submitted: SmtpTraffic) -> tuple[int, int, int]:
-    """Return the frames (arrival of a session's first message, SYN, onward transfer). Raises Contradiction."""
+    """Check that a server has a message before it connects to port 25; return frames (arrival, SYN, transfer)."""
     connection, first = session.connection, session.messages[0]
     if connection.server.port != SMTP_PORT:
         raise Contradiction(

@@ -77,7 +77,7 @@ def _only_http(screen: Screen) -> None:
 
 
 def _posted(load: PageLoad, token: bytes) -> int:
-    """Return the frame of the POST that submitted the message. Raises Inconclusive, Contradiction if rejected."""
+    """Check that the POST which submits the message is accepted; return its frame."""
     for exchange in load.exchanges:
         if exchange.request.start_line[0] == b"POST" and token in exchange.request.body:
             if exchange.response is None or status_of(exchange.response) >= 400:
@@ -89,7 +89,7 @@ def _posted(load: PageLoad, token: bytes) -> int:
 
 
 def _transferred(webmail: Webmail) -> tuple[int, int]:
-    """Return the frames (SYN, mail data) of the message's SMTP transfer. Raises Contradiction if absent or altered."""
+    """Check that the message goes unaltered from server to server by SMTP; return the frames (SYN, mail data)."""
     for session in webmail.between.sessions:
         for message in session.messages:
             if webmail.token not in message.content or not message.taken:
@@ -109,7 +109,7 @@ def _transferred(webmail: Webmail) -> tuple[int, int]:
 
 
 def _shown(load: PageLoad, text: bytes) -> int:
-    """Return the frame of the HTTP response with the message's whole text. Raises Contradiction without one."""
+    """Check that an HTTP response has the message's whole text; return the response's frame."""
     found = [exchange for exchange in load.exchanges if _shows(exchange, text)]
     if not found:
         frame = load.exchanges[-1].request.frames[0] if load.exchanges else 0

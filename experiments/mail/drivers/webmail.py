@@ -44,7 +44,7 @@ class Page(HTMLParser):
         self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """See HTMLParser."""
+        """Record a link, form or form field of the page (HTMLParser calls this for each start tag)."""
         values = {name: value or "" for name, value in attrs}
         if tag in ("a", "img"):
             self.links.append((values.get("href", values.get("src", "")), values.get("alt", "")))
@@ -55,11 +55,11 @@ class Page(HTMLParser):
             self.forms[-1][2][values.get("name", "")] = values.get("value", "")
 
     def handle_endtag(self, tag: str) -> None:
-        """See HTMLParser."""
+        """Record the end of a link (HTMLParser calls this for each end tag)."""
         self._in_link = self._in_link and tag != "a"
 
     def handle_data(self, data: str) -> None:
-        """See HTMLParser."""
+        """Record the text of a link (HTMLParser calls this for text between tags)."""
         if self._in_link:
             address, text = self.links[-1]
             self.links[-1] = (address, text + data)

@@ -101,7 +101,7 @@ def webmail_session(task: str, count: int, answers: Sequence[int], rtt_s: float)
 
     Raises KeyError for an unknown task.
     """
-    # Requests after the login are (fixed, per list page, per message); the picture takes 3 (search, message, picture).
+    # Requests of each task after the login: (fixed number, number per list page, number per message).
     fixed, lists, messages = {"headers": (0, 1, 0), "attachment": (1 + 3, 0, 0), "everything": (3, 1, 1)}[task]
     session = RoundTrips(rtt_s, l=list_pages(count), n=count)
     session.trips("tcp_handshake", 1)

@@ -1,4 +1,4 @@
-"""Closed form of the check of a message's sender: its DNS lookups, one after the other, with an empty cache.
+"""Closed form of a server's check of a message's sender: DNS lookups one after the other, with an empty cache.
 
     SPF      (z + 2) RTT    the record of the sender's domain, for which the resolver queries the servers of z zones,
                             from the root on; then its MX and the address of that, for the mechanism mx
@@ -17,12 +17,12 @@ from experiments.harness.theory.round_trips import RoundTrips
 from experiments.harness.theory.tcp import Theory
 
 SOURCE = "RFC 7208, section 4.6.4, and RFC 7489, section 6.6.3: lookups counted"
-# Of the mechanism mx with one mail server: MX, and its address.
+# Number of lookups of the SPF mechanism mx with one mail server: MX, and the address of its host.
 MX_LOOKUPS = 2
 
 
 def first_check(zones: int, keys: int, rtt_s: float) -> Theory:
-    """Return the time from the end of the mail data to the reply, for the first message of a domain.
+    """Return the predicted time from the end of the mail data to the reply, for the first message of a domain.
 
     zones: from the root to that of the sender; keys: signatures; rtt_s: from the resolver to a name server.
     """

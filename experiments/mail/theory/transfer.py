@@ -155,7 +155,7 @@ def reading(leg: Leg, size_bytes: int, dns_s: float) -> Theory:
 
 
 def completed(form: Callable[[Leg], Theory], leg: Leg, omitted: OmittedTerms) -> Theory:
-    """Return the prediction for a leg with added terms for effects that the closed form leaves out.
+    """Return the prediction for a network path, with added terms for effects that the closed form leaves out.
 
     window: waits for the congestion window beyond the form's own slow start. acknowledgements, server_waits: see
     pathmodel.replay. framing: transmission time of the sample's frames beyond the commands, replies and mail data of

@@ -42,7 +42,7 @@ class RetryPolicy:
 
 
 def was_retried(failed: Sequence[Attempt]) -> bool:
-    """Return True if there are at least two attempts, AGAIN_NS apart."""
+    """Return True if there are at least two attempts, at least AGAIN_NS apart."""
     return bool(failed) and failed[-1].began_ns - failed[0].began_ns >= AGAIN_NS
 
 

@@ -16,77 +16,77 @@ from dataclasses import dataclass
 
 FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:(?:[^\r\n]*\r\n)(?:[ \t][^\r\n]*\r\n)*")
 BLANK_LINE = b"\r\n\r\n"
-# RFC 8017 section 9.2, note 1: the DER in front of a SHA-256 hash.
+# RFC 8017 section 9.2, note 1: DER octets that precede a SHA-256 hash in an RSA signature.
 SHA256_PREFIX = bytes.fromhex("3031300d060960864801650304020105000420")
 SEQUENCE, INTEGER, BIT_STRING = 0x30, 0x02, 0x03
 
 
 class UnreadableSignature(ValueError):  # noqa: N818 - a finding about the traffic, not an error of the program
-    """A signature or a key record that this reader cannot check."""
+    """Error for a signature or key record of a kind that this reader cannot verify."""
 
 
 @dataclass(frozen=True)
 class SignatureTags:
-    """The tags of a DKIM-Signature field, and the field's octets."""
+    """The tags of a DKIM-Signature field, and the octets of the whole field."""
 
     tags: dict[str, str]
     octets: bytes
 
     @property
     def domain(self) -> str:
-        """The signing domain."""
+        """The signing domain (d=)."""
         return self.tags.get("d", "").lower()
 
     @property
     def key_name(self) -> str:
-        """The name of the key record, with its final dot (section 3.6.2.1)."""
+        """The domain name of the key record, with its final dot (RFC 6376 section 3.6.2.1)."""
         return f"{self.tags.get('s', '').lower()}._domainkey.{self.domain}."
 
 
 @dataclass(frozen=True)
 class SignatureCheck:
-    """The two parts of a verification: the hash of the body is that of bh=, and the key signed the header."""
+    """Result of a verification: whether the body's hash equals bh=, and whether the key has signed the header."""
 
     body_is_signed: bool
     header_is_signed: bool
 
     @property
     def verifies(self) -> bool:
-        """True if both parts hold."""
+        """True if both body and header are signed."""
         return self.body_is_signed and self.header_is_signed
 
 
 def tag_list(text: str) -> dict[str, str]:
-    """Parse `tag=value; ...` without white space in the values (section 3.2)."""
+    """Parse a tag list `tag=value; ...`, without white space in the values (RFC 6376 section 3.2)."""
     pairs = (part.partition("=") for part in text.split(";") if part.strip())
     return {name.strip(): re.sub(r"\s+", "", value) for name, _, value in pairs}
 
 
 def header_of(content: bytes) -> list[tuple[str, bytes]]:
-    """Parse the fields of a message: names in lower case, and all octets of each."""
+    """Return the fields of a message as (name in lower case, octets of the whole field)."""
     header = content.partition(BLANK_LINE)[0] + b"\r\n"
     return [(found[1].decode().lower(), found[0]) for found in FIELD.finditer(header)]
 
 
 def field_value(content: bytes, name: str) -> str:
-    """Return the unfolded value of the first field of a name; empty without one."""
+    """Return the unfolded value of the first field with this name, empty if there is none."""
     octets = next((octets for each, octets in header_of(content) if each == name), b":")
     return re.sub(rb"\r\n(?=[ \t])", b"", octets.partition(b":")[2]).strip().decode("utf-8", "replace")
 
 
 def author_domain(content: bytes) -> str:
-    """Return the domain of the From field, as the message displays its author."""
+    """Return the domain of the From field, which a user agent displays as the author's."""
     return field_value(content, "from").rpartition("@")[2].strip("<> ").lower()
 
 
 def signatures(content: bytes) -> list[SignatureTags]:
-    """Return the DKIM-Signature fields of a message, from the top."""
+    """Return the DKIM-Signature fields of a message, topmost first."""
     fields = [octets for name, octets in header_of(content) if name == "dkim-signature"]
     return [SignatureTags(tag_list(octets.partition(b":")[2].decode("ascii", "replace")), octets) for octets in fields]
 
 
 def check_signature(content: bytes, signature: SignatureTags, key_record: str) -> SignatureCheck:
-    """Verify a signature with the text of its key record. Raises UnreadableSignature."""
+    """Verify a signature by the text of its key record. Raises UnreadableSignature for an unknown algorithm or form."""
     tags = signature.tags
     if tags.get("a") != "rsa-sha256" or "l" in tags:
         raise UnreadableSignature(f"a signature by {tags.get('a')} cannot be checked here")
@@ -99,7 +99,7 @@ def check_signature(content: bytes, signature: SignatureTags, key_record: str) -
 
 
 def _canonical_body(body: bytes, method: str) -> bytes:
-    """Canonicalize a body (sections 3.4.3 and 3.4.4)."""
+    """Canonicalize a body, simple or relaxed (RFC 6376 sections 3.4.3 and 3.4.4)."""
     lines = body.split(b"\r\n")
     if method == "relaxed":
         lines = [re.sub(rb"[ \t]+", b" ", line).rstrip() for line in lines]
@@ -111,7 +111,7 @@ def _canonical_body(body: bytes, method: str) -> bytes:
 
 
 def _canonical_field(octets: bytes, method: str) -> bytes:
-    """Canonicalize a field (sections 3.4.1 and 3.4.2)."""
+    """Canonicalize a header field, simple or relaxed (RFC 6376 sections 3.4.1 and 3.4.2)."""
     if method == "simple":
         return octets
     name, _, value = octets.partition(b":")
@@ -119,7 +119,7 @@ def _canonical_field(octets: bytes, method: str) -> bytes:
 
 
 def _signed_header(content: bytes, signature: SignatureTags, method: str) -> bytes:
-    """Return the octets that a signature covers: the fields of h= from the bottom up, then its own (section 5.4.2)."""
+    """Return the octets that a signature covers: fields of h= from the bottom up, then its own field."""
     left = [(name, octets) for name, octets in header_of(content) if octets != signature.octets]
     signed = b""
     for name in signature.tags.get("h", "").lower().split(":"):
@@ -132,7 +132,7 @@ def _signed_header(content: bytes, signature: SignatureTags, method: str) -> byt
 
 
 def _verify(value: bytes, signed: bytes, modulus: int, exponent: int) -> bool:
-    """Verify an RSA signature (RFC 8017 section 8.2.2)."""
+    """Return whether an RSA signature is valid (RFC 8017 section 8.2.2)."""
     size = (modulus.bit_length() + 7) // 8
     number = int.from_bytes(value, "big")
     if len(value) != size or number >= modulus:
@@ -142,7 +142,7 @@ def _verify(value: bytes, signed: bytes, modulus: int, exponent: int) -> bool:
 
 
 def _public_key(key_record: str) -> tuple[int, int]:
-    """Return modulus and exponent of a key record (RFC 6376 section 3.6.1; RFC 8017 appendix A.1.1)."""
+    """Return (modulus, exponent) of the RSA key in a key record (RFC 6376 section 3.6.1, RFC 8017 appendix A.1.1)."""
     tags = tag_list(key_record)
     if tags.get("v", "DKIM1") != "DKIM1" or tags.get("k", "rsa") != "rsa" or not tags.get("p"):
         raise UnreadableSignature(f"no RSA key in {key_record[:40]!r}")
@@ -156,7 +156,7 @@ def _public_key(key_record: str) -> tuple[int, int]:
 
 
 def _value(octets: bytes, tag: int) -> tuple[bytes, bytes]:
-    """Split off the first DER element, which has to be of this tag (X.690 section 8.1)."""
+    """Return (content of the first DER element, rest); the element must have this tag (X.690 section 8.1)."""
     if len(octets) < 2 or octets[0] != tag:
         raise UnreadableSignature("the key is no SubjectPublicKeyInfo of RSA")
     length, start = octets[1], 2

@@ -22,7 +22,7 @@ from experiments.mail.wire.pop3_grammar import (
 )
 
 POP3_PORT = 110
-# These commands authenticate the user (RFC 1939 section 7, RFC 5034).
+# POP3 commands that authenticate the user (RFC 1939 section 7, RFC 5034).
 PROOFS = ("PASS", "APOP", "AUTH")
 
 

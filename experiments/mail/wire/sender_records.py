@@ -1,4 +1,4 @@
-"""SPF and DMARC records as a capture shows them in DNS responses, and the result of SPF for an address.
+"""SPF and DMARC records in captured DNS responses, and the SPF result that they give for an address.
 
 RFC 7208 sections 4 and 5, with the mechanisms all, a, mx, ip4 and include and no macros; RFC 7489 section 6.3. A record
 with more, or a name of which the capture has no response, is Inconclusive.
@@ -21,13 +21,13 @@ _STRING = re.compile(r'"([^"]*)"')
 
 @dataclass(frozen=True)
 class Published:
-    """The records that a host was told: values by name and type, and the frame of the response."""
+    """Records that a host has received: values by (name, type), and the frame of the response."""
 
     answers: dict[tuple[str, str], tuple[tuple[str, ...], int]]
 
     @classmethod
     def of(cls, traffic: DnsTraffic) -> Published:
-        """Collect the responses of all exchanges; the latest counts."""
+        """Collect the records of all responses in the traffic; of equal questions the latest response counts."""
         found = {}
         for exchange in traffic.exchanges:
             response, question = exchange.response, exchange.query.question
@@ -37,14 +37,14 @@ class Published:
         return cls(found)
 
     def values(self, name: str, rtype: str) -> tuple[tuple[str, ...], int]:
-        """Return the values of a name and type, and the frame of the response. Raises Inconclusive without one."""
+        """Return (values of a name and type, frame of the response). Raises Inconclusive if there is no response."""
         key = (canonical(name), rtype)
         if key not in self.answers:
             raise Inconclusive(f"The capture has no response for {key[0]} {rtype}.")
         return self.answers[key]
 
     def text(self, name: str, version: str) -> tuple[str, int]:
-        """Return the TXT record that begins with a version, and its frame; empty without one. Raises Inconclusive."""
+        """Return (TXT record that begins with `version` or "", its frame). Raises Inconclusive without a response."""
         values, frame = self.values(name, "TXT")
         texts = ["".join(_STRING.findall(value)) for value in values]
         return next((text for text in texts if text.startswith(version)), ""), frame
@@ -55,7 +55,7 @@ def _values(response: DnsMessage, rtype: str) -> tuple[str, ...]:
 
 
 def spf_result(published: Published, domain: str, address: str) -> tuple[str, list[int]]:
-    """Return the result of SPF for a client's address, and the frames of the records. Raises Inconclusive."""
+    """Return (SPF result for a client's address, frames of the records). Raises Inconclusive without a response."""
     text, frame = published.text(domain, "v=spf1")
     frames = [frame]
     if not text:
@@ -97,7 +97,7 @@ def _is_in(address: str, values: Iterable[str], prefix: str) -> bool:
 
 
 def dmarc_policy(published: Published, domain: str) -> tuple[str, int]:
-    """Return the policy that a domain's own DMARC record asks for, empty without one, and its frame.
+    """Return (policy in a domain's own DMARC record, or "" without a record; frame of the response).
 
     Raises Inconclusive.
     """
