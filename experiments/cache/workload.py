@@ -65,7 +65,7 @@ class Workload:
 
 
 def draw(plan: Plan, weights: Sequence[float], random: Random) -> Workload:
-    """Draw one sequence of requests at random, with `distance` 0 until it is computed."""
+    """Draw one sequence of requests at random; its `distance` from the long-run formulas is still 0."""
     arrivals = list(accumulate(random.expovariate(plan.rate) for _ in range(plan.requests)))
     population = range(len(weights))
     cache = Lru(plan.entries)

@@ -227,7 +227,7 @@ def run(context: Run) -> Outcome:
     """Run the experiment: send messages, check the claims, compare times with theory."""
     asked = context.parameters
     if 2 * asked["near"] > asked["rtt"]:
-        # With slower submission, each message would be relayed on a separate connection before the next is submitted.
+        # Submission would be slower than relaying: each message would be relayed on a connection of its own.
         raise EmulationError(
             "near is more than half of rtt: Alice's letters would come too slowly to share a connection"
         )

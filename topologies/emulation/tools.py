@@ -1,4 +1,4 @@
-"""The system's network tools, run with their first error message raised as an exception."""
+"""Calls of the system's network tools; the first error message of a failed one is raised as an exception."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Decision of claims C1, C5 and C6 on scaling: a single origin against a CDN, over the number of clients.
+"""Decision of claims C1, C5 and C6 on scaling with the number of clients: a single origin compared with a CDN.
 
 The bulk exchanges (see `http.wire.bulk`) at the interfaces of users and origin are combined. A client requests,
 receives, thinks and repeats, so that link usage follows `cdn.theory`: proportional to the clients up to the knee, and

@@ -338,7 +338,7 @@ class Exchange:
         )
 
     def _usable(self, query: UpstreamQuery, reply: Replied) -> Message | None:
-        """Return the message if it is usable; None if the query must be repeated in another way."""
+        """Return the message if it ends the exchange; None if the query must be repeated in another way."""
         message, server = reply.message, self._server()
         if not query.tcp:
             self._context.infra_cache.answered(self._address, reply.rtt_s, self._budget.now)

@@ -20,7 +20,7 @@ from services.ftp.server_pi.actions import Change, ChangeName, OpenWrite, StoreM
 from services.ftp.server_pi.failures import Cause
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-# Prefix of the file name that STOU chooses if the path is a directory.
+# Prefix of the file name that STOU generates if its argument is a directory.
 _UNIQUE_NAME = "upload"
 
 Entry = tuple[str, FileStatus]
