@@ -105,7 +105,7 @@ IPV6_PREFIX_BITS = 56
 OPENING_GRACE_S = 3.0
 # Number of active connections of one address that are never evicted: browsers open 6 to one host.
 PROTECTED_PER_ADDRESS = 8
-# Number of active connections of one prefix that are never evicted: those of eight hosts.
+# Number of active connections of one prefix that are never evicted: PROTECTED_PER_ADDRESS for each of eight hosts.
 PROTECTED_PER_PREFIX = 64
 
 

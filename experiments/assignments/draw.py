@@ -90,7 +90,7 @@ class Draw:
         return "".join(letters)
 
     def hex(self, label: str, digits: int = 16) -> str:
-        """Return a number in hexadecimal with this number of digits."""
+        """Return a pseudo-random number of `digits` hexadecimal digits."""
         return self.octets(label, (digits + 1) // 2).hex()[:digits]
 
     @property

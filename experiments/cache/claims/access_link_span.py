@@ -1,4 +1,4 @@
-"""Decision of claim W8 over a long time span: every arrival against Lindley's recursion, from the client's packets.
+"""Decision of claim W8 over a long span: the wait of every response in the queue is compared with Lindley's recursion.
 
 The time of a response beyond that of a request which met an idle link is its wait in the link's queue:
 

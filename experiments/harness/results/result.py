@@ -121,7 +121,7 @@ class Timing:
 
     @property
     def left_s(self) -> float:
-        """Total in seconds without the delays by the machine's load."""
+        """Measured total in seconds, less the delays that the load of the machine added."""
         return self.total_s - sum(self.terms.get(name, 0.0) for name in TERMS)
 
     @property

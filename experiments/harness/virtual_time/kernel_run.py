@@ -44,7 +44,7 @@ STALL_LIMIT_S = 300.0
 LOOK_S = 1.0
 PACKAGES = ("services", "topologies", "experiments")
 # A run is ended after VIRTUAL_LIMIT_S of virtual time (100 days), since experiments take weeks at most.
-# The timers of an idle user-mode kernel take half a minute of processor time in 100 days of virtual time.
+# A run whose processes are all idle reaches this limit after half a minute of processor time, for the kernel's timers.
 VIRTUAL_LIMIT_S = 100 * 86_400.0
 
 

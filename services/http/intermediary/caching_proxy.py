@@ -88,7 +88,7 @@ class CollapsedRequest:
 
     @property
     def is_wanted(self) -> bool:
-        """True while a client waits for the outcome."""
+        """True while at least one client waits for the outcome of this collapsed request."""
         return self._waiting > 0
 
     @property

@@ -81,7 +81,7 @@ class Limits:
 
 
 class ServerContext:
-    """Caller of one server's handler or relay; an exception of either becomes a 500 response."""
+    """State that all connections of one server share: limits, log, clock, and calls of its handler or relay."""
 
     def __init__(
         self,

@@ -177,7 +177,7 @@ class Spool:
             known.place = place
             self._count(known, 1)
         else:
-            # Record the end of the entry again, after the copy: otherwise recovery would reopen the entry by the copy.
+            # The entry ended while it was copied: its end is recorded again behind the copy, or recovery would reopen the entry.
             self._copying.discard(entry.id)
             self.write_later(Change(entry.id, range(len(entry.recipients))))
 
