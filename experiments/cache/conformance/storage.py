@@ -23,7 +23,7 @@ IN_PARTS = Reply((MINUTE, ("ETag", '"p"')), body="0123456789abcdefghij", part=(0
 
 
 def kept(name: str, section: str, says: str, *fields: tuple[str, str], **reply: int) -> Check:
-    """Return a check of optional behaviour: a response with these fields may be reused without a request to the origin."""
+    """Return a check of optional behaviour: reuse of a response with these fields without a request to the origin."""
     first = Step(reply=Reply(fields=fields, **reply))  # type: ignore[arg-type]
     return Check(name, section, "allowed", says, (first, Step(expect=(may(from_store(1)),))))
 

@@ -275,7 +275,7 @@ def server_starter(implementation: Implementation, values: Callable[[Host], Mapp
             (host.workdir / name).write_text(render(f"implementations/{template}", **known))
         assert implementation.command is not None
         words = expand(implementation.command, known)
-        # A user's program is confined, and starts in a copy of the current directory, so that its relative path stays valid.
+        # A user's program is confined in a copy of the current directory, so that its relative path stays valid.
         confine = _confinement([host.workdir], known.get("uid")) if implementation.own else None
         # Await a user's name server on UDP: it may lack TCP, which the experiment then shows.
         by_udp = implementation.own and implementation.service_port == DNS_PORT

@@ -206,7 +206,7 @@ class FillReader(StreamedBody):
             return data
         if self._fill.is_storing:
             return None
-        # The stored part has been read. Octets that were not stored, and the end of the content, are in the buffer `tail`.
+        # The stored part has been read. Octets that were not stored, and the end of the content, are in `tail`.
         self._stored.close()
         self._stored = None
         return self.tail.read(limit_octets)

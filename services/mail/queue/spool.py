@@ -177,7 +177,7 @@ class Spool:
             known.place = place
             self._count(known, 1)
         else:
-            # The entry ended while it was copied: its end is recorded again behind the copy, or recovery would reopen the entry.
+            # The entry ended during its copy: its end is recorded again behind the copy, or recovery would reopen it.
             self._copying.discard(entry.id)
             self.write_later(Change(entry.id, range(len(entry.recipients))))
 
