@@ -27,6 +27,7 @@ from typing import Any, TypeVar
 from services.connections import ConnectionLimits, ConnectionSet, Factory, Listener
 from services.errors import ServiceError
 from services.eventlog import EventLog, open_log
+from services.faults import fault_words
 from services.flags import port
 
 # Default of --listen: loopback addresses only, as with Redis, PostgreSQL and Unbound.
@@ -221,8 +222,10 @@ async def _serve(
     shell = Shell(loop, options.listen or default_addresses(), options.port, log)
     try:
         finish = await start(shell)
-        print(ready_line(name, shell.addresses), flush=True)
-        log.write("ready", service=name, addresses=[list(address) for address in shell.addresses])
+        faults = fault_words(options)
+        print(" ".join([ready_line(name, shell.addresses), *faults]), flush=True)
+        marks = {"faults": options.fault} if faults else {}
+        log.write("ready", service=name, addresses=[list(address) for address in shell.addresses], **marks)
         await stopped.wait()
         shell.close()
         await finish()

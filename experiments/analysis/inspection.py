@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from experiments.analysis.rules import dns, ftp, http1, imap, pop3, smtp
+from experiments.analysis.rules import dns, ftp, http1, imap, mail, mime, pop3, smtp
 from experiments.analysis.rules.rule import Checked, Rule, Violation
 from experiments.harness.judge.frames import CaptureFile
 
@@ -18,6 +18,8 @@ CHECKS: Mapping[str, tuple[Check, tuple[Rule, ...]]] = {
     "smtp": (smtp.check, smtp.RULES),
     "pop3": (pop3.check, pop3.RULES),
     "imap": (imap.check, imap.RULES),
+    "mime": (mime.check, mime.RULES),
+    "mail": (mail.check, mail.RULES),
 }
 
 

@@ -23,6 +23,8 @@ from services.dns.codec.name import Name
 
 PORT = 53
 TIMEOUT_S = 10.0
+# Time-out after a response that does not match the query.
+AFTER_RESPONSE_S = 1.0
 BUFFER_BYTES = 1232
 
 
@@ -41,10 +43,20 @@ def _by_udp(server: str, query: bytes) -> bytes:
         sock.settimeout(TIMEOUT_S)
         sock.connect((server, PORT))
         sock.send(query)
+        wrong = b""
         while True:
-            data = sock.recv(65535)
+            try:
+                data = sock.recv(65535)
+            except TimeoutError:
+                if wrong:
+                    sent, got = int.from_bytes(query[:2], "big"), int.from_bytes(wrong[:2], "big")
+                    raise OSError(f"the response has the ID {got:#06x}, the query {sent:#06x}") from None
+                raise
             if data[:2] == query[:2]:
                 return data
+            # The server has answered: no peer waits long for another response.
+            wrong = data
+            sock.settimeout(AFTER_RESPONSE_S)
 
 
 def _by_tcp(server: str, query: bytes) -> bytes:

@@ -34,7 +34,8 @@ from topologies.emulation.node import Host
 from topologies.emulation.process.launcher import Service
 from topologies.emulation.process.program import Program
 from topologies.emulation.testbed import Starter, Testbed
-from topologies.ftp import DEFAULT_SERVES, PASSWORDS, SERVER_ADDRESS, SERVER_NAME, FtpTopo
+from topologies.emulation.topology_checks import commands
+from topologies.ftp import PASSWORDS, SERVER_ADDRESS, SERVER_NAME, FtpTopo
 
 USER, PASSWORD = "ann", PASSWORDS["ann"]
 # A user id that no distribution assigns (Debian policy, section 9.2.2: 60000 to 64999 are reserved).
@@ -117,7 +118,8 @@ def serving(server: Implementation | None, files: Mapping[str, bytes], beside: S
         for line in beside:
             host.start(line.format(home=shlex.quote(str(home.path))), serves=True)
         if server is None:
-            return host.start(DEFAULT_SERVES, wait=False)
+            (line,) = commands(host.params["serves"])
+            return host.start(line, wait=False)
         add_account(host, home.path)
         values = {"root": str(home.path), "user": USER, "password": PASSWORD}
         return server_starter(server, lambda _host: values)(host)

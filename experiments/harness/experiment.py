@@ -54,6 +54,7 @@ class Run:
     """Input of one run of an experiment: parsed parameters, seed, settings of the network, result folder.
 
     `step` reports progress as (text, share); `replacements`: programs in place of lab7's own services, by role.
+    `faults`: the faults that services show on purpose, by host.
     """
 
     parameters: Mapping[str, Any]
@@ -64,6 +65,7 @@ class Run:
     folder: Path
     step: Callable[[str, float], None]
     replacements: Mapping[str, Implementation] = field(default_factory=dict)
+    faults: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def waiting(self, hosts: Mapping[str, str]) -> frozenset[str]:
         """Return the hosts (`hosts`: by role) of servers whose delays are replayed as timers (see pathmodel.replay).

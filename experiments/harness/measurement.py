@@ -25,6 +25,7 @@ from mininet.topo import Topo
 
 from experiments.harness.capture.capture import Capture, CaptureInterface
 from experiments.harness.experiment import Run
+from experiments.harness.faults import add_faults
 from experiments.harness.fidelity.certificate import (
     EmulatedPath,
     MachineWatch,
@@ -34,6 +35,9 @@ from experiments.harness.fidelity.certificate import (
 )
 from experiments.harness.judge.frames import CaptureFile
 from experiments.harness.results.result import Check, Fidelity
+from topologies.emulation.node import Host
+from topologies.emulation.process.launcher import Service
+from topologies.emulation.process.program import Program
 from topologies.emulation.testbed import Starter, Testbed
 
 CAPTURE_NAME = "capture.pcapng"
@@ -149,9 +153,23 @@ class NetworkSettings(Protocol):
 
 def make_testbed(context: NetworkSettings, topo: Topo, starters: Mapping[str, Starter] | None = None) -> Testbed:
     """Return the emulated network of a topology; `starters` start other servers on hosts, by host."""
-    return Testbed(
-        topo, seed=context.seed, links=context.links, sandboxed=context.sandboxed, starters=dict(starters or {})
-    )
+    if isinstance(context, Run) and context.faults:
+        # Without a replacement all starters start lab7's own services, by the topology's command lines.
+        add_faults(topo, context.faults, (starters or ()) if context.replacements else ())
+    kept = {host: _keeping(one, context) for host, one in (starters or {}).items()}
+    return Testbed(topo, seed=context.seed, links=context.links, sandboxed=context.sandboxed, starters=kept)
+
+
+def _keeping(starter: Starter, context: NetworkSettings) -> Starter:
+    """Return a starter that keeps the output of users' programs in the result folder of a run."""
+    if not isinstance(context, Run):
+        return starter
+
+    def start(host: Host) -> Service | Program:
+        host.output_folder = context.folder
+        return starter(host)
+
+    return start
 
 
 def first_interface(host: str) -> str:

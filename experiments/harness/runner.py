@@ -12,11 +12,21 @@ from typing import Any
 from experiments.harness import clock
 from experiments.harness.claims import load_claims
 from experiments.harness.experiment import Experiment, Outcome, Run
+from experiments.harness.faults import Faults
 from experiments.harness.fidelity.certificate import certificate, undisturbed_check, without_standstill
 from experiments.harness.implementations.registry import Implementation
 from experiments.harness.report.page import REPORT_NAME, write_report
-from experiments.harness.results.incomplete import complete, make_folder, unfinished, writing
-from experiments.harness.results.result import TIMINGS_NAME, Files, Result, Timing, write_timings
+from experiments.harness.results.deviations import (
+    ended_early,
+    explained,
+    find_violations,
+    is_checked,
+    program_outputs,
+)
+from experiments.harness.results.incomplete import complete, make_folder, salvage_captures, unfinished, writing
+from experiments.harness.results.result import TIMINGS_NAME, Files, MessageViolation, Result, Timing, write_timings
+from topologies.emulation.errors import EmulationError, MachineError, ProgramError, TopologyError
+from topologies.emulation.watch import ServerDied
 
 
 def run_experiment(
@@ -29,6 +39,7 @@ def run_experiment(
     links: str,
     sandboxed: bool,
     replacements: Mapping[str, Implementation],
+    faults: Faults,
     full: bool,
     step: Callable[[str, float], None],
     attempt: int = 1,
@@ -45,8 +56,13 @@ def run_experiment(
     started, began_s = started or datetime.now(UTC), time.monotonic()
     folder = folder or make_folder(results, experiment.name, started)
     count = experiment.repeat if repeat is None else repeat
+    context = Run(parameters, seed, count, links, sandboxed, folder, step, replacements, faults)
     with unfinished(folder):
-        outcome = experiment.run(Run(parameters, seed, count, links, sandboxed, folder, step, replacements))
+        outcome = _run(experiment, context)
+    claims, violations = outcome.claims, tuple[MessageViolation, ...]()
+    if is_checked(context):
+        step("checking the messages", 0.95)
+        claims, violations = explained(claims, find_violations(folder))
     result = Result(
         experiment=experiment.name,
         question=experiment.question,
@@ -55,12 +71,16 @@ def run_experiment(
         started=started.isoformat(timespec="seconds"),
         duration_s=round(time.monotonic() - began_s, 3),
         implementations=outcome.implementations,
-        claims=without_standstill(outcome.claims, outcome.fidelity.checks),
+        claims=without_standstill(claims, outcome.fidelity.checks),
         comparisons=outcome.comparisons,
         fidelity=certificate([*outcome.fidelity.checks, *undisturbed_check(outcome.comparisons)]),
-        files=Files(outcome.capture, TIMINGS_NAME, REPORT_NAME, _sha256(folder, outcome.capture)),
+        files=Files(
+            outcome.capture, TIMINGS_NAME, REPORT_NAME, _sha256(folder, outcome.capture), program_outputs(folder)
+        ),
         attempt=attempt,
         clock=clock.current(),
+        faults=faults,
+        violations=violations,
     )
     step("writing the report", 0.97)
     with writing(folder):
@@ -70,6 +90,29 @@ def run_experiment(
         result.save(folder)
         complete(folder)
     return folder, result
+
+
+def _run(experiment: Experiment, context: Run) -> Outcome:
+    """Run an experiment; what a user's own program breaks is an outcome, too, if there are packets to judge."""
+    try:
+        return experiment.run(context)
+    except (MachineError, ProgramError, TopologyError):
+        raise
+    except EmulationError as error:
+        if not _has_packets(context):
+            raise
+        return ended_early(experiment, context, str(error))
+    except ServerDied as death:
+        own = [one.program for one in context.replacements.values() if one.own]
+        if not any(program in str(death) for program in own) or not _has_packets(context):
+            raise
+        return ended_early(experiment, context, str(death))
+
+
+def _has_packets(context: Run) -> bool:
+    """Return whether a run that ended early has captures whose messages are checked."""
+    salvage_captures(context.folder)
+    return is_checked(context) and any(context.folder.glob("*.pcapng"))
 
 
 def _sha256(folder: Path, name: str | None) -> str | None:

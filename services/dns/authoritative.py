@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 
 from services.dns.codec.codes import DNS_PORT
 from services.dns.codec.message import UDP_SIZE_DEFAULT, UDP_SIZE_MIN
+from services.dns.faults import AUTHORITATIVE_FAULTS, FaultyResponder
 from services.dns.flags import add_zone_flags, zone_files
 from services.dns.server.server import DNSServer
 from services.dns.server.workers import WorkerProcesses
@@ -22,6 +23,7 @@ from services.dns.zones.handler import AuthoritativeResponder, Authority, Minima
 from services.dns.zones.transfer import Transfers
 from services.dns.zones.zone import Zones
 from services.errors import ServiceError
+from services.faults import add_fault_flag
 from services.flags import integer, network
 from services.shell import Shell, add_common_flags, run_service
 
@@ -69,6 +71,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="N",
         help="number of server processes, which share the port (default: 1)",
     )
+    add_fault_flag(flags, AUTHORITATIVE_FAULTS)
     add_common_flags(flags, DNS_PORT)
     return flags
 
@@ -81,9 +84,10 @@ def main(argv: list[str] | None = None) -> int:
     async def start(shell: Shell) -> Callable[[], Awaitable[None]]:
         files = zone_files("dns", options, shell.log)
 
-        def responder(zones: Zones, transfers: Transfers) -> AuthoritativeResponder:
+        def responder(zones: Zones, transfers: Transfers) -> AuthoritativeResponder | FaultyResponder:
             authority = Authority(zones, MinimalResponses(options.minimal_responses))
-            return AuthoritativeResponder(authority, options.udp_size, options.rotate, transfers=transfers)
+            correct = AuthoritativeResponder(authority, options.udp_size, options.rotate, transfers=transfers)
+            return FaultyResponder(correct, options.fault) if options.fault else correct
 
         zones = files.load()
         transfers = Transfers(zones, options.allow_transfer)

@@ -17,11 +17,12 @@ networks are private.
 import argparse
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 
 from services.dns.codec.codes import DNS_PORT, Rcode, RRType
 from services.dns.codec.message import Question
 from services.dns.codec.name import ROOT, Name
+from services.dns.faults import RESOLVER_FAULTS, FaultyResponder
 from services.dns.flags import add_upstream_flags, prefix_lengths, root_servers
 from services.dns.recursion.cache import ENTRIES_MAX, Cache, Delegation, Service
 from services.dns.recursion.classification import addresses_of, hosts_of
@@ -37,6 +38,7 @@ from services.dns.recursion.upstream_addresses import UpstreamAddresses
 from services.dns.server.responder import AGING_RESPONSES_MAX, AgingResponseCache, Responder
 from services.dns.server.server import DNSServer
 from services.errors import ServiceError
+from services.faults import add_fault_flag
 from services.flags import address
 from services.shell import Shell, add_common_flags, run_service
 
@@ -73,6 +75,7 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="priming: at start, query a root server of the hints for the root's NS set (RFC 8109)",
     )
+    add_fault_flag(flags, RESOLVER_FAULTS)
     add_common_flags(flags, DNS_PORT)
     return flags
 
@@ -146,13 +149,16 @@ async def _resolve_own(scheduler: Scheduler, question: Question) -> Result:
     return result if result.rcode == Rcode.NOERROR else Result(result.rcode)
 
 
-async def open_server(shell: Shell, scheduler: Scheduler, access: AccessList, caching: bool) -> DNSServer:
-    """Listen on the shell's addresses, and answer with the results of the scheduler."""
+async def open_server(
+    shell: Shell, scheduler: Scheduler, access: AccessList, caching: bool, faults: Collection[str] = ()
+) -> DNSServer:
+    """Listen on the shell's addresses, and answer with the results of the scheduler, with these faults."""
     handler = RecursionHandler(scheduler.context, scheduler.resolve, access, scheduler.now)
     # The response cache does not distinguish clients, so it is disabled if client subnets are sent.
     cache = AgingResponseCache(AGING_RESPONSES_MAX if caching and scheduler.context.ecs_cache is None else 0)
     responder = Responder(handler, on_error=lambda error: server.log_error(error))
-    server = DNSServer(RecursiveResponder(responder, access, scheduler.now, cache), shell.log)
+    respond = RecursiveResponder(responder, access, scheduler.now, cache)
+    server = DNSServer(FaultyResponder(respond, faults) if faults else respond, shell.log)
     await server.listen(shell)
     return server
 
@@ -166,7 +172,7 @@ def main(argv: list[str] | None = None) -> int:
         scheduler = await open_scheduler(shell, options, starting_delegation(options), caching)
         if options.prime and not options.forward:
             await prime(scheduler)
-        server = await open_server(shell, scheduler, AccessList(options.allow or PRIVATE), caching)
+        server = await open_server(shell, scheduler, AccessList(options.allow or PRIVATE), caching, options.fault)
         return stop_all(server, scheduler)
 
     return run_service("resolver", options, start)

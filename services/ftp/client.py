@@ -17,7 +17,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from services.faults import add_fault_flag
 from services.flags import port, positive_seconds
+from services.ftp.faults import CLIENT_FAULTS
+from services.ftp.grammar import DataType
 from services.ftp.limits import RECEIVE_OCTETS
 from services.ftp.replies import printable
 from services.ftp.user.report import SessionReport
@@ -145,11 +148,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="S",
         help="timeout in seconds of each wait for the server (default: %(default)s)",
     )
+    add_fault_flag(parser, CLIENT_FAULTS)
     return parser
 
 
 async def _session(options: argparse.Namespace) -> SessionReport:
-    choices = ClientSettings(options.active, options.extended, wait_s=options.timeout)
+    data_type = DataType.ASCII if options.fault else DataType.IMAGE
+    choices = ClientSettings(options.active, options.extended, data_type, options.timeout)
     show = (lambda line: print(printable(line), file=sys.stderr)) if options.transcript else (lambda _: None)
     agent = await UserAgent.connect(options.host, options.port, choices, show)
     try:

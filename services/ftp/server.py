@@ -13,15 +13,18 @@ none of them); server-to-server transfers, which are the bounce attack (RFC 2577
 
 import argparse
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from threading import Lock
 
 from services.connections import ConnectionLimits, ConnectionSet, Refusal, Slot
 from services.errors import ServiceError
+from services.faults import add_fault_flag
 from services.flags import port, positive_integer, positive_seconds
 from services.ftp.accounts import Account, Accounts, load_accounts, parse_account
+from services.ftp.faults import SERVER_FAULTS, FaultyControlConnection
 from services.ftp.files.jailed_tree import JailedTree
 from services.ftp.files.quota import Quota
 from services.ftp.files.user_files import UserFiles
@@ -40,18 +43,25 @@ class FTPServer:
     """FTP server: control connections, accounts, and the files of all users."""
 
     def __init__(
-        self, shell: Shell, accounts: Accounts, data_settings: DataSettings, limits: Limits, sync: Sync
+        self,
+        shell: Shell,
+        accounts: Accounts,
+        data_settings: DataSettings,
+        limits: Limits,
+        sync: Sync,
+        faults: Collection[str] = (),
     ) -> None:
         user_files = {account.name: _user_files(account, sync) for account in accounts}
         self._context = ServerContext(
             shell.loop, shell.log, shell.wall_clock, accounts, user_files, data_settings, limits
         )
+        self._connection = partial(FaultyControlConnection, faults=faults) if faults else ControlConnection
         maxima = ConnectionLimits(limits.sessions, limits.sessions_an_address)
         self.connections = ConnectionSet(shell.loop, maxima, _refusal, shell.log, limits.sweep_s)
 
     def protocol(self, slot: Slot) -> ControlConnection:
         """Return the asyncio protocol for a new control connection."""
-        return ControlConnection(self._context, slot)
+        return self._connection(self._context, slot)
 
     async def count_files(self) -> None:
         """Compute the size of every home with a quota; until then clients get the reply 120."""
@@ -141,6 +151,7 @@ def _parser() -> argparse.ArgumentParser:
         ("--stall-timeout", wait, stall_s, "abort a transfer after N seconds without an octet"),
     ):
         parser.add_argument(flag, type=kind, default=default, metavar="N", help=f"{text} (default: {default})")
+    add_fault_flag(parser, SERVER_FAULTS)
     add_common_flags(parser, DEFAULT_PORT)
     return parser
 
@@ -181,7 +192,7 @@ def main(argv: list[str] | None = None) -> int:
             options.login_timeout,
             options.password_delay,
         )
-        server = FTPServer(shell, _accounts(options), data_settings, limits, Sync(options.fsync))
+        server = FTPServer(shell, _accounts(options), data_settings, limits, Sync(options.fsync), options.fault)
         await shell.open_tcp(server.protocol, connections=server.connections)
         await server.count_files()
         return server.stop

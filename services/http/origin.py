@@ -16,13 +16,16 @@ import argparse
 import ssl
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from services.errors import ServiceError
+from services.faults import add_fault_flag
 from services.flags import octets
 from services.http import limits
 from services.http.conditional import CONDITIONAL_NAMES, precondition_status, range_applies
 from services.http.errors import HTTPError
+from services.http.faults import SERVER_FAULTS, FaultyServerConnection
 from services.http.fields import FieldLine, Fields, lower_tokens
 from services.http.files.partial import full_response, partial_response
 from services.http.files.static import UNKNOWN_TYPE, CacheRule, Directory, Representation, StaticFiles, parse_rule
@@ -218,6 +221,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="enable TLS with the PEM files of a certificate and its key; without FILE, with a self-signed certificate",
     )
+    add_fault_flag(parser, SERVER_FAULTS)
     add_common_flags(parser, DEFAULT_PORT)
     return parser
 
@@ -240,6 +244,8 @@ def main(argv: list[str] | None = None) -> int:
         origin = Origin(options.root, shell.wall_clock, options.echo, options.cache_control)
         bounds = Limits(body_octets=options.max_body, idle_s=options.idle)
         server = HTTPServer(origin, shell.log, shell.wall_clock, bounds, options.push, origin.refusal)
+        if options.fault:
+            server.context.core = partial(FaultyServerConnection, faults=options.fault)
         await shell.open_tcp(server.protocol, _tls_context(options), server.connections)
         return server.stop
 

@@ -20,12 +20,15 @@ import secrets
 import socket
 import sys
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 from services.errors import ServiceError
+from services.faults import add_fault_flag
 from services.flags import network, octets, positive_integer
 from services.http.cache.decisions import Policy
 from services.http.cache.reuse import cache_identifier
+from services.http.faults import PROXY_FAULTS, SERVER_FAULTS, FaultyServerConnection, WrongDateProxy
 from services.http.fields import is_token
 from services.http.flags import add_idle_flag
 from services.http.intermediary.caching_proxy import CachingProxy
@@ -121,6 +124,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_store_flags(parser)
     add_idle_flag(parser, Limits().idle_s)
     parser.add_argument("--status", metavar="PATH", help="serve the proxy's counters as JSON under PATH (default: off)")
+    add_fault_flag(parser, {**SERVER_FAULTS, **PROXY_FAULTS})
     add_common_flags(parser, DEFAULT_PORT)
     return parser
 
@@ -164,7 +168,8 @@ def _proxy(options: argparse.Namespace, shell: Shell) -> Proxy:
         log=shell.log,
     )
     policy = Policy(cache_identifier(options.name or _cache_name(options.port)))
-    return CachingProxy(settings, shell.loop, shell.log, shell.wall_clock, store, policy)
+    kind = WrongDateProxy if PROXY_FAULTS.keys() & options.fault else CachingProxy
+    return kind(settings, shell.loop, shell.log, shell.wall_clock, store, policy)
 
 
 def _only_relays(request: Request, body: bytes) -> Response:
@@ -182,6 +187,8 @@ def main(argv: list[str] | None = None) -> int:
         bounds = Limits(body_octets=REQUEST_OCTETS, idle_s=options.idle)
         is_reverse = options.origin is not None
         server = HTTPServer(_only_relays, shell.log, shell.wall_clock, bounds, relay=proxy, speaks_http_2=is_reverse)
+        if options.fault:
+            server.context.core = partial(FaultyServerConnection, faults=options.fault)
         proxy.client_octets = lambda: server.context.sent_octets
         proxy.requests_under_way = lambda: server.under_way_count
         await shell.open_tcp(server.protocol, connections=server.connections)

@@ -19,6 +19,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from services.dns.resolv_conf import servers_of
@@ -33,15 +34,17 @@ from services.mail.delivery.mx_lookup import Resolver
 from services.mail.delivery.remote import Remote
 from services.mail.delivery.routes import Host
 from services.mail.delivery.trace import complete_submission, received_field
+from services.mail.faults import FaultyServerSession, late, unstuffed
 from services.mail.flags import starttls_context
 from services.mail.maildir.root import check_root
 from services.mail.mta_flags import parser
-from services.mail.queue.entry import Schedule
+from services.mail.queue.entry import Entry, Schedule
 from services.mail.queue.journal import Journal
 from services.mail.queue.spool import Spool
 from services.mail.smtp.client import Timeouts
 from services.mail.smtp.client_session import SessionOptions
 from services.mail.smtp.commands import Accept
+from services.mail.smtp.content import stuffed
 from services.mail.smtp.greylist import Greylist
 from services.mail.smtp.policy import Client, Policy
 from services.mail.smtp.server import Limits, Port, SMTPServer
@@ -77,6 +80,11 @@ class MTA:
         self._dispatcher.set_remote(self._remote(schedule))
         tls = starttls_context(options, [self.hostname])
         self.server = SMTPServer(self._policy(), shell.log, shell.loop, self._limits(), tls)
+        self._make_durable: Callable[[Entry, bytes], Awaitable[None]] = self._dispatcher.accept
+        if options.fault:
+            self.server.context.session = partial(FaultyServerSession, faults=options.fault)
+        if "early-250" in options.fault:
+            self._make_durable = late(shell.loop, self._dispatcher.accept)
 
     def recover(self) -> None:
         """Resume delivery of the messages that an earlier process left in the queue; raises ServiceError."""
@@ -150,7 +158,7 @@ class MTA:
             client.hello, client.address, self.hostname, client.protocol, entry.id, single_recipient, entry.accepted_s
         )
         try:
-            await self._dispatcher.accept(entry, results + field + content)
+            await self._make_durable(entry, results + field + content)
         except OSError as error:
             self._shell.log.write("not_accepted", id=entry.id, error=str(error))
             return NO_ROOM if error.errno in _NO_ROOM_ERRORS else QUEUE_FAULT
@@ -223,7 +231,11 @@ class MTA:
             self._dispatcher.report,
             self._dispatcher.defer,
             schedule,
-            SessionOptions(self.hostname, pipelining=not options.no_pipelining),
+            SessionOptions(
+                self.hostname,
+                pipelining=not options.no_pipelining,
+                encode=unstuffed if "no-dot-stuffing" in options.fault else stuffed,
+            ),
             port,
             Timeouts(connect_s=options.connect_timeout),
             # RFC 7435: for opportunistic encryption, the peer's certificate is not verified.

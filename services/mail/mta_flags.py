@@ -4,8 +4,10 @@ import argparse
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 
+from services.faults import add_fault_flag
 from services.mail.authentication.flags import add_authentication_flags
 from services.mail.delivery.remote import CONNECTIONS_MAX, MESSAGES_MAX
+from services.mail.faults import MTA_FAULTS
 from services.mail.flags import count, endpoint, port, seconds_or_zero
 from services.mail.queue.entry import EXPIRE_S, RETRY_S, parse_intervals
 from services.mail.smtp import limits
@@ -56,6 +58,7 @@ def parser() -> argparse.ArgumentParser:
     _add_policy(flags)
     _add_delivery(flags)
     add_authentication_flags(flags)
+    add_fault_flag(flags, MTA_FAULTS)
     add_common_flags(flags, DEFAULT_PORT)
     return flags
 

@@ -1,5 +1,7 @@
 """Error types of the emulation; each message is one sentence with a remedy."""
 
+from pathlib import Path
+
 
 class EmulationError(Exception):
     """Base error: a network cannot be built or used as requested; the message is one sentence for the user."""
@@ -7,6 +9,20 @@ class EmulationError(Exception):
 
 class MachineError(EmulationError):
     """Error for a machine on which a required tool, kernel feature or permission is missing."""
+
+
+class ProgramError(EmulationError):
+    """Error for a user's program (`--replace`) that does not start.
+
+    `command` is its command line, `status` its exit status, None while it runs, `output` the file of its standard
+    output and standard error.
+    """
+
+    def __init__(self, message: str, command: str, status: int | None, output: Path) -> None:
+        super().__init__(message)
+        self.command = command
+        self.status = status
+        self.output = output
 
 
 class TopologyError(EmulationError):

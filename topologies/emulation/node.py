@@ -218,6 +218,8 @@ class Host(LazyShell):
     """
 
     forkserver: ForkServer
+    # Folder for the output of programs that is kept (start_program).
+    output_folder: Path | None = None
     has_ipv6 = False
 
     def equip(
@@ -383,15 +385,20 @@ class Host(LazyShell):
         cwd: str | None = None,
         by_udp: bool = False,
         confine: Callable[[Sequence[str]], list[str]] | None = None,
+        *,
+        keep: bool = False,
     ) -> Program:
         """Start an external program as a service; with a port, wait until the host listens there.
 
         by_udp: a bound UDP socket on that port counts too. Afterwards its exit is fatal to the lab (see watch) unless
         it is stopped; without a port it may be a set-up command, which may exit with code 0. confine: wraps the command
-        line of an untrusted program (see process.confinement).
+        line of an untrusted program (see process.confinement). keep: append its output to a file in `output_folder`, if
+        that is set, which the end of the network does not remove.
         """
         self._started += 1
-        output = self.workdir / f"program{self._started}.log"
+        kept = keep and self.output_folder is not None
+        name = f"program-{self.name}.log" if kept else f"program{self._started}.log"
+        output = (self.output_folder if kept and self.output_folder is not None else self.workdir) / name
         program = Program(words, self.entering(cwd), self.namespace_pid, output, confine)
         self.services.append(program)
         if port is not None:

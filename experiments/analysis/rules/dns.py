@@ -54,11 +54,17 @@ GLUE = Rule(
 LAME = Rule(
     "dns-lame", "dns", "A server to which a zone is delegated answers for it with authority.", "RFC 1912 section 2.8"
 )
+RCODE = Rule(
+    "dns-rcode",
+    "dns",
+    "A resolver passes on NXDOMAIN, with which the authoritative server has answered.",
+    "RFC 2308 section 5",
+)
 TTL_DOWN = Rule(
     "dns-ttl", "dns", "A cache decrements the TTL of a record by the time that it was stored.", "RFC 1035 section 7.4"
 )
 TTL_EQUAL = Rule("dns-rrset-ttl", "dns", "All records of an RRset have the same TTL.", "RFC 2181 section 5.2")
-RULES = (FORMAT, QR, ID, QUESTION, TRUNCATION, NEGATIVE, ALIAS, TARGET, GLUE, LAME, TTL_DOWN, TTL_EQUAL)
+RULES = (FORMAT, QR, ID, QUESTION, TRUNCATION, NEGATIVE, ALIAS, TARGET, GLUE, LAME, RCODE, TTL_DOWN, TTL_EQUAL)
 
 PORT = 53
 NOERROR, SERVFAIL, NXDOMAIN, REFUSED = 0, 2, 3, 5
@@ -103,6 +109,7 @@ def check(captured: CaptureFile, interface: str) -> Checked:
         *_contents(messages),
         *_aliased_targets(messages),
         *_lame(messages),
+        *_rcodes(messages),
         *_ttls(messages, captured),
     ]
     return Checked(len(messages), tuple(sorted(found, key=lambda one: (one.time_ns, one.frame, one.offset))))
@@ -255,7 +262,10 @@ def _rrset_ttls(one: Datum) -> Iterator[Violation]:
 def _aliased_targets(messages: Iterable[Datum]) -> Iterator[Violation]:
     """Yield MX and NS records, each once, whose RDATA names an alias (the owner of a CNAME in the capture)."""
     valid = [one for one in messages if one.message.is_response and one.message.fault is None]
-    aliases = {record.owner for one in valid for record in one.message.records if record.rtype == CNAME}
+    records = [record for one in valid for record in one.message.records]
+    # A name with a CNAME beside its address breaks another rule (ALIAS).
+    aliases = {record.owner for record in records if record.rtype == CNAME}
+    aliases -= {record.owner for record in records if record.address}
     reported: set[tuple[str, str]] = set()
     for one in valid:
         for record in one.message.records:
@@ -288,6 +298,24 @@ def _lame(messages: Iterable[Datum]) -> Iterator[Violation]:
                 yield one.violation(LAME, 2, 4, found, "an answer with AA, or a referral to a zone below")
         elif message.fault is None:
             _note_delegations(delegated, message)
+
+
+def _rcodes(messages: Iterable[Datum]) -> Iterator[Violation]:
+    """Yield NOERROR responses without an answer for names that do not exist, as the responder was told by NXDOMAIN."""
+    missing: dict[tuple[str, str], int] = {}
+    reported: set[tuple[str, str]] = set()
+    for one in messages:
+        message = one.message
+        if not message.is_response or message.qname is None:
+            continue
+        if message.rcode == NXDOMAIN and message.aa:
+            missing.setdefault((one.target[0], message.qname), one.frame)
+        key = (one.source[0], message.qname)
+        empty = message.rcode == NOERROR and not message.section(1) and not message.aa and not message.tc
+        if empty and key in missing and key not in reported:
+            reported.add(key)
+            found = f"NOERROR for {message.qname}, which does not exist (NXDOMAIN in frame {missing[key]})"
+            yield one.violation(RCODE, 2, 4, found, "RCODE 3, NXDOMAIN")
 
 
 def _is_lame(message: Message, zone: str) -> bool:

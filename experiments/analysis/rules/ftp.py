@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from experiments.analysis.rules.lines import Line, LineConnection, as_text, check_each, line_connections
-from experiments.analysis.rules.rule import Checked, Rule
+from experiments.analysis.rules.lines import Line, LineConnection, check_each, line_connections
+from experiments.analysis.rules.rule import Checked, Rule, Source, as_text
 from experiments.ftp.wire.grammar import TELNET
 from experiments.ftp.wire.sessions import CONTROL_PORT, HOST_PORT, Transfer, ftp_traffic
 from experiments.harness.judge.frames import CaptureFile, Endpoint, connections
@@ -45,13 +45,20 @@ PORT = Rule("ftp-port-address", "ftp", "PORT names an address of the client.", "
 TYPE = Rule(
     "ftp-type", "ftp", "A file that is no text is transferred with TYPE I.", "RFC 959 section 3.1.1.3", "should"
 )
-RULES = (LINE_END, COMMAND, REPLY, REPLY_LINES, UNREQUESTED, PRELIMINARY, PASSIVE, PORT, TYPE)
+IMAGE = Rule(
+    "ftp-image",
+    "ftp",
+    "With TYPE I the octets of a file are sent unchanged.",
+    "RFC 959 section 3.1.1.3",
+)
+RULES = (LINE_END, COMMAND, REPLY, REPLY_LINES, UNREQUESTED, PRELIMINARY, PASSIVE, PORT, TYPE, IMAGE)
 
 _COMMAND = re.compile(TELNET + rb"([A-Za-z]{3,4})(?: (.*))?\Z", re.DOTALL)
 _REPLY = re.compile(rb"([1-5][0-9]{2})([ -])")
 TRANSFERS = frozenset({b"RETR", b"STOR", b"STOU", b"APPE", b"LIST", b"NLST", b"MLSD"})
 # Magic numbers of binary file formats: PNG, JPEG, GIF, ZIP, PDF, gzip, ELF.
 # PNG's magic number is searched for without its CR LF, which a transfer in TYPE A converts.
+PNG, PNG_CONVERTED = b"\x89PNG\r\n\x1a\n", b"\x89PNG\r\r\n\x1a\r\n"
 MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"PK\x03\x04", b"%PDF-", b"\x1f\x8b", b"\x7fELF")
 
 
@@ -108,7 +115,8 @@ def _check(one: LineConnection, established: set[Endpoint], binary: list[Transfe
         if verb == b"AUTH" and reply.code == 234:
             return
         if verb in TRANSFERS:
-            _check_transfer(one, line, reply, replies, binary if as_text_type else [])
+            _check_preliminary(one, reply, replies)
+            _check_type(one, line, binary, as_text_type)
     for left in final:
         if left.code != 421:
             first = left.lines[0]
@@ -188,9 +196,7 @@ def _check_passive(one: LineConnection, reply: Reply, established: set[Endpoint]
         )
 
 
-def _check_transfer(
-    one: LineConnection, line: Line, reply: Reply, replies: list[Reply], binary: list[Transfer]
-) -> None:
+def _check_preliminary(one: LineConnection, reply: Reply, replies: list[Reply]) -> None:
     before = replies[replies.index(reply) - 1] if replies.index(reply) else None
     if 200 <= reply.code < 300 and (before is None or before.code >= 200):
         first = reply.lines[0]
@@ -201,9 +207,15 @@ def _check_transfer(
             f"{reply.code} without 125 or 150 before it",
             "150 Opening data connection\\r\\n",
         )
+
+
+def _check_type(one: LineConnection, line: Line, binary: list[Transfer], as_text_type: bool) -> None:
+    """Check the transfer of a file that is no text: TYPE I is in force, and the line ends are not converted."""
     for transfer in binary:
-        if transfer.exchange.command.octets.rstrip() == line.text:
-            what = as_text(transfer.stream.data[:4])
+        if transfer.exchange.command.octets.rstrip() != line.text:
+            continue
+        what = as_text(transfer.stream.data[:4])
+        if as_text_type:
             one.client.note(
                 TYPE,
                 line.start,
@@ -211,3 +223,8 @@ def _check_transfer(
                 f"a file that begins with {what} is transferred as text",
                 "TYPE I\\r\\n before this command",
             )
+        elif transfer.stream.data.startswith(PNG_CONVERTED) and (data := transfer.connection) is not None:
+            sender = data.server if transfer.direction is data.from_server else data.client
+            source = Source(one.server.source.interface, str(sender), transfer.stream)
+            found = "the signature of PNG with converted line ends, after TYPE I"
+            one.server.violations.append(source.violation(IMAGE, 0, len(PNG_CONVERTED), found, as_text(PNG)))

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from experiments.analysis.rules.rule import Checked, Rule, Source, Violation
+from experiments.analysis.rules.rule import Checked, Rule, Source, Violation, as_text
 from experiments.harness.judge.frames import CaptureFile, Connection, connections
 from experiments.http.wire.http1 import CHUNK_LINE, REQUEST_TARGET, TEXT, TOKEN, VERSION
 from experiments.http.wire.http2 import is_http2
@@ -150,7 +150,7 @@ class _StreamParser:
             # Report LF without CR once per direction, since a program that ends one line by LF alone ends all lines so.
             self.bare_lf = True
             shown = self.data[max(at, end - 40) : end]
-            self.note(LINE_END, max(at, end - 40), end + 1, "the line ends in LF alone", f"{_text(shown)}\\r\\n")
+            self.note(LINE_END, max(at, end - 40), end + 1, "the line ends in LF alone", f"{as_text(shown)}\\r\\n")
         return self.data[at:end], end + 1
 
     def head(self, at: int, rule: Rule) -> Head:
@@ -187,7 +187,7 @@ class _StreamParser:
         if line[:1] in b" \t":
             found, expected = "a line folded with leading white space (obs-fold)", "the field value on one line"
         elif colon and name != name.rstrip(b" \t"):
-            found, expected = "white space between field name and colon", _text(name.rstrip() + b":" + value)
+            found, expected = "white space between field name and colon", as_text(name.rstrip() + b":" + value)
         else:
             found, expected = "not a field line", "Name: value\\r\\n"
         self.note(FIELD_LINE, at, after, found, expected)
@@ -205,7 +205,9 @@ class _StreamParser:
             return len(self.data) if until_close else head.content
         value, at = head.line_of(b"content-length")
         if not _DECIMAL.match(value) or len(set(lengths)) > 1:
-            self.note(CONTENT_LENGTH, at, at + 16 + len(value), f"Content-Length {_text(value)}", "one decimal number")
+            self.note(
+                CONTENT_LENGTH, at, at + 16 + len(value), f"Content-Length {as_text(value)}", "one decimal number"
+            )
             raise _StopError
         return self.counted(head, int(value), at, next_message)
 
@@ -268,7 +270,7 @@ class _StreamParser:
             return at + size + 2
         in_decimal = int(digits) if _DECIMAL.match(digits) else 0
         if in_decimal and self.data[at + in_decimal : at + in_decimal + 2] == b"\r\n":
-            found, expected = f"chunk size {_text(digits)} in decimal", f"{in_decimal:x}\\r\\n"
+            found, expected = f"chunk size {as_text(digits)} in decimal", f"{in_decimal:x}\\r\\n"
         elif at + size + 2 > len(self.data) and not self.closed:
             raise _StopError
         else:
@@ -370,7 +372,7 @@ def _no_content(parser: _StreamParser, head: Head, method: bytes) -> int:
         return head.content
     following = _NEXT_RESPONSE.search(parser.data, head.content)
     end = following.start() if following else len(parser.data)
-    reason = "a response to HEAD" if method == b"HEAD" else f"a {_text(head.words[1])} response"
+    reason = "a response to HEAD" if method == b"HEAD" else f"a {as_text(head.words[1])} response"
     parser.note(NO_CONTENT, head.content, end, f"{end - head.content} octets behind the head of {reason}", "no octets")
     return end
 
@@ -395,7 +397,7 @@ def _check_response(parser: _StreamParser, request: Head, head: Head) -> None:
 def _check_dates(parser: _StreamParser, head: Head) -> None:
     for name, value, at in head.fields:
         if name in _DATES and not _is_imf_fixdate(value):
-            found = f"{_text(value)!r} is no IMF-fixdate"
+            found = f"{as_text(value)!r} is no IMF-fixdate"
             parser.note(DATE_FORMAT, at, at + len(name) + 2 + len(value), found, "Day, DD Mon YYYY hh:mm:ss GMT")
 
 
@@ -446,15 +448,11 @@ def _validators(exchanges: list[tuple[str, Head, Source, Head | None]]) -> Itera
             sent = [one.strip() for value in request.values(name) for one in _validators_in(name, value)]
             if received and sent and not set(sent) & set(received):
                 value, at = request.line_of(name)
-                found = f"{_text(name.title())} is {_text(value)}, and no response to this client had it"
-                expected = f"{_text(name.title())}: {_text(received[-1])}\\r\\n"
+                found = f"{as_text(name.title())} is {as_text(value)}, and no response to this client had it"
+                expected = f"{as_text(name.title())}: {as_text(received[-1])}\\r\\n"
                 yield source.violation(VALIDATOR, at, at + len(name) + 2 + len(value), found, expected)
             received += response.values(validator) if response is not None else []
 
 
 def _validators_in(name: bytes, value: bytes) -> list[bytes]:
     return [value] if name == b"if-modified-since" else value.split(b",")
-
-
-def _text(octets: bytes) -> str:
-    return octets.decode("ascii", "backslashreplace").encode("unicode_escape").decode("ascii")

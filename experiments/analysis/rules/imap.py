@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from experiments.analysis.rules.lines import LineConnection, LineStream, as_text, check_each, line_connections
-from experiments.analysis.rules.rule import Checked, Rule
+from experiments.analysis.rules.lines import LineConnection, LineStream, check_each, line_connections
+from experiments.analysis.rules.rule import Checked, Rule, as_text
 from experiments.harness.judge.dialogue import valid_lines
 from experiments.harness.judge.frames import CaptureFile
 from experiments.mail.wire.imap import IMAP_PORT, read_commands

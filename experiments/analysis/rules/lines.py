@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from experiments.analysis.rules.rule import EXCERPT_OCTETS, Checked, Rule, Source, Violation
+from experiments.analysis.rules.rule import EXCERPT_OCTETS, Checked, Rule, Source, Violation, as_text
 from experiments.harness.judge.frames import CaptureFile, Connection, Direction, Endpoint, connections
 
 
@@ -103,8 +103,3 @@ def check_each(found: Iterable[LineConnection], check: Callable[[LineConnection]
         lines += one.client.data.count(b"\n") + one.server.data.count(b"\n")
         violations += one.violations
     return Checked(lines, tuple(violations))
-
-
-def as_text(octets: bytes) -> str:
-    """Return octets as ASCII, others as escapes."""
-    return octets.decode("ascii", "backslashreplace").encode("unicode_escape").decode("ascii")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from experiments.analysis.rules.lines import Line, LineConnection, as_text, check_each, line_connections
-from experiments.analysis.rules.rule import Checked, Rule
+from experiments.analysis.rules.lines import Line, LineConnection, check_each, line_connections
+from experiments.analysis.rules.rule import Checked, Rule, as_text
 from experiments.harness.judge.frames import CaptureFile
 from experiments.mail.wire.pop3 import POP3_PORT
 from experiments.mail.wire.pop3_grammar import CONTENTS, LISTINGS

@@ -23,6 +23,11 @@ Level = Literal["must", "should"]
 EXCERPT_OCTETS = 48
 
 
+def as_text(octets: bytes) -> str:
+    """Return octets as ASCII, others as escapes."""
+    return octets.decode("latin-1").encode("unicode_escape").decode("ascii")
+
+
 @dataclass(frozen=True)
 class Rule:
     """A requirement of a protocol on its messages: id, protocol, one-sentence statement, RFC section, and level."""
@@ -61,7 +66,7 @@ class Violation:
     @property
     def text(self) -> str:
         """The octets as ASCII; others, CR and LF among them, as escapes."""
-        return self.octets.decode("ascii", "backslashreplace").encode("unicode_escape").decode("ascii")
+        return as_text(self.octets)
 
     def as_json(self) -> dict[str, object]:
         """Return the violation as an object for JSON."""
@@ -87,7 +92,7 @@ class Violation:
         """The violation in one sentence, with frame, offset, section and correction."""
         return (
             f"Frame {self.frame}, octet {self.offset} from {self.sender}: {self.found} ({self.rule.section}: "
-            f"{self.rule.statement.rstrip('.')}); correct: {self.expected}."
+            f"{self.rule.statement.rstrip('.')}); correct: {self.expected.rstrip('.')}."
         )
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from experiments.analysis.rules.lines import Line, LineConnection, LineStream, as_text, check_each, line_connections
-from experiments.analysis.rules.rule import Checked, Rule
+from experiments.analysis.rules.lines import Line, LineConnection, LineStream, check_each, line_connections
+from experiments.analysis.rules.rule import Checked, Rule, as_text
 from experiments.harness.judge.frames import CaptureFile
 from experiments.mail.wire.smtp_grammar import ARGUMENTS, OTHER_VERBS, REPLY_LINE, VERB
 

@@ -1,7 +1,8 @@
 """Command `lab7`: its subcommands, and the conversion of errors to messages and exit codes.
 
 Exit codes: 0 all claims shown; 1 a claim not shown (or, with --strict, a suspect run); 2 usage error; 3 not possible on
-this machine, or a process of the network died; 128 and the signal's number, if one ended it (130: Ctrl-C).
+this machine, or a process of the network died; 4 a program of --replace did not start; 128 and the signal's number, if
+one ended it (130: Ctrl-C).
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from topologies.emulation.watch import LabDied, Stopped, leave_closed_terminal
 if _IMPORTING:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-SHOWN, FAILED, USAGE, CANNOT = 0, 1, 2, 3
+SHOWN, FAILED, USAGE, CANNOT, NOT_STARTED = 0, 1, 2, 3, 4
 
 # Commands by name: the module (".name": in this package), the function in that module, the line in `lab7 --help`.
 COMMANDS = {
@@ -91,7 +92,7 @@ def lab7() -> None:
     lab7 doctor                               check this machine and print remedies
 
     Exit codes: 0 all claims shown, 1 a claim not shown, 2 usage error, 3 not possible on this machine, or a process of
-    the network died.
+    the network died, 4 a program of --replace did not start.
     """
 
 

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from experiments.harness import clock
-from experiments.harness.cli import CANNOT, FAILED, SHOWN, USAGE
+from experiments.harness.cli import CANNOT, FAILED, NOT_STARTED, SHOWN, USAGE
 from topologies.emulation import sandbox, watch
 from topologies.emulation.addressing import ARP
 from topologies.emulation.shape import BACKENDS, SWITCHES
@@ -24,7 +24,7 @@ from topologies.emulation.virtual import kernel
 if TYPE_CHECKING:
     from experiments.harness.virtual_time.kernel_run import VirtualTime
 
-__all__ = ["CANNOT", "FAILED", "SHOWN", "USAGE"]
+__all__ = ["CANNOT", "FAILED", "NOT_STARTED", "SHOWN", "USAGE"]
 VERDICT_STYLES = {
     "shown": "green",
     "failed": "bold red",

@@ -16,11 +16,12 @@ from experiments.harness.cli import common
 from experiments.harness.cli.virtual_runs import Callbacks, run_in_parallel
 from experiments.harness.discovery import UnknownNameError, find_experiments
 from experiments.harness.experiment import Experiment, ParameterError
+from experiments.harness.faults import FaultError, parse_faults
 from experiments.harness.fidelity.disturbance import TERMS
 from experiments.harness.implementations.registry import Implementation, ReplacementError, parse_replacement
 from experiments.harness.reruns import RERUNS, should_rerun, summary
 from experiments.harness.results.result import Comparison, Result
-from topologies.emulation.errors import EmulationError, UserFileError
+from topologies.emulation.errors import EmulationError, ProgramError, UserFileError
 from topologies.emulation.user_module import explain
 
 REPEAT_MAX = 1000
@@ -64,6 +65,13 @@ AGAIN_MAX = 20
     multiple=True,
     help="replace lab7's server or client by another program (origin=nginx) or a command line (repeatable)",
 )
+@click.option(
+    "--fault",
+    "fault",
+    metavar="HOST=NAME",
+    multiple=True,
+    help="let lab7's own service on a host show a fault on purpose (origin=body-in-304; repeatable; docs/faults.md)",
+)
 @common.links_option
 @common.sandbox_option
 @common.run_time_option
@@ -89,6 +97,7 @@ def run_command(
     strict: bool,
     again: int,
     replace: tuple[str, ...],
+    fault: tuple[str, ...],
     links: str,
     sandboxed: bool,
     timed: str,
@@ -103,11 +112,13 @@ def run_command(
     with 1.
     """
     chosen = _choose(names, given)
-    replacements = _replacements(chosen, replace)
+    replacements, faults = _replacements(chosen, replace), _faults(fault)
     virtual = common.virtual_time(common.run_clock(timed, links, sandboxed), links, sandboxed, seed, full)
     if virtual is not None:
         called = zip(names or [experiment.name for experiment in chosen], chosen, strict=True)
-        wanted = [(experiment, _request(name, experiment, given, repeat, full, replace)) for name, experiment in called]
+        wanted = [
+            (experiment, _request(name, experiment, given, repeat, full, replace, fault)) for name, experiment in called
+        ]
         callbacks = Callbacks(_on_result(as_json), lambda sentence: click.echo(sentence, err=as_json))
         done = run_in_parallel(virtual, wanted, results, jobs or os.cpu_count() or 1, callbacks, twice)
         _conclude(done.found, results, strict, as_json, done.different)
@@ -130,6 +141,7 @@ def run_command(
                 replacements={
                     role: implementation for role, implementation in replacements.items() if role in experiment.roles
                 },
+                faults=faults,
                 full=full,
                 step=step,
                 attempt=attempt,
@@ -137,7 +149,9 @@ def run_command(
         _on_result(as_json)(done[1])
         return done
 
-    _conclude(_run_again(chosen, run_once, again, as_json), results, strict, as_json)
+    with _not_started(as_json):
+        found = _run_again(chosen, run_once, again, as_json)
+    _conclude(found, results, strict, as_json)
 
 
 def _on_result(as_json: bool) -> Callable[[Result], None]:
@@ -165,11 +179,24 @@ def _run_again(
 
 
 def _request(
-    name: str, of: Experiment, given: dict[str, str], repeat: int | None, full: bool, replace: Sequence[str]
+    name: str,
+    of: Experiment,
+    given: dict[str, str],
+    repeat: int | None,
+    full: bool,
+    replace: Sequence[str],
+    fault: Sequence[str],
 ) -> dict[str, Any]:
     """Return the JSON request for a run in virtual time: the experiment's name and its arguments as typed."""
     replaced = [text for text in replace if text.partition("=")[0] in of.roles]
-    return {"name": name, "given": _of(of, given), "repeat": repeat, "full": full, "replace": replaced}
+    return {
+        "name": name,
+        "given": _of(of, given),
+        "repeat": repeat,
+        "full": full,
+        "replace": replaced,
+        "fault": list(fault),
+    }
 
 
 def _conclude(
@@ -191,6 +218,23 @@ def _conclude(
         _say_where(found, report)
     code = _exit_code([result for _, result in found], strict)
     raise click.exceptions.Exit(common.FAILED if different else code)
+
+
+@contextmanager
+def _not_started(as_json: bool) -> Iterator[None]:
+    """Convert a user's program that does not start to its exit code, and with --json to an object of its own."""
+    try:
+        yield
+    except ProgramError as error:
+        # Without a result, the folder keeps the program's output.
+        kept = str(error.output) if error.output.name.startswith("program-") else None
+        where = f"; its output: {kept}" if kept else ""
+        status = "" if error.status is None else f" (exit status {error.status})"
+        click.echo(f"lab7: {error}{status}{where}", err=True)
+        if as_json:
+            failure = {"program": error.command, "message": str(error), "exit_status": error.status, "output": kept}
+            common.print_json({"results": [], "error": {"kind": "program-not-started", **failure}})
+        raise click.exceptions.Exit(common.NOT_STARTED) from error
 
 
 @contextmanager
@@ -234,6 +278,13 @@ def _replacements(chosen: Sequence[Experiment], texts: tuple[str, ...]) -> dict[
     return found
 
 
+def _faults(texts: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    try:
+        return parse_faults(texts)
+    except FaultError as error:
+        raise click.UsageError(str(error)) from error
+
+
 def _of(experiment: Experiment, given: dict[str, str]) -> dict[str, str]:
     return {name: text for name, text in given.items() if name in experiment.parameters}
 
@@ -268,8 +319,17 @@ def show(console: Console, result: Result) -> None:
     """Print one result: verdicts on claims, measured times beside theory, fidelity checks."""
     console.print(f"\n[bold]{result.experiment}[/]  {escape(result.question)}")
     console.print(", ".join(f"{role}: {escape(name)}" for role, name in result.implementations.items()), style="dim")
+    for host, names in result.faults.items():
+        console.print(f"[bold red]faults on purpose at {host}: {', '.join(names)}[/]")
     rows = [[claim.id, common.verdict(claim.verdict), escape(claim.evidence)] for claim in result.claims]
     console.print(common.table(["claim", "verdict", "evidence"], rows))
+    if result.violations:
+        console.print("\n[bold]message violations[/] (the first of each rule)")
+    for one in result.violations:
+        console.print(f"  [bold]{one.rule}[/] {escape(one.capture)}: {escape(one.sentence)}", soft_wrap=True)
+        console.print(f"    {bytes.fromhex(one.octets).hex(' ')}\n    {escape(one.text)}", soft_wrap=True)
+    for file, line in result.files.programs.items():
+        console.print(f"\noutput of the program in {file}, which ends in: {escape(line)}", soft_wrap=True)
     if result.comparisons:
         columns = ["", "formula", "theory ms", "measured ms", "left ms", "ratio", *_terms(result.comparisons)]
         console.print()

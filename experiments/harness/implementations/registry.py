@@ -204,8 +204,33 @@ def _words(text: str) -> list[str]:
 
 
 def _as_template(text: str) -> str:
-    """Convert {port} in a user's command line to jinja2's {{ port }}, and {objects} to {{ objects | join(' ') }}."""
-    return re.sub(r"\{(\w+)\}", r"{{ \1 }}", text.replace("{objects}", "{{ objects | join(' ') }}"))
+    """Convert a user's {port} to the registry's {{ port }}; a list, such as {objects}, becomes several words."""
+    return re.sub(r"\{(\w+)\}", r"{{ \1 | words }}", text)
+
+
+def _as_words(value: Any) -> str:
+    """Return a value as words of a command line: a list as one word for each of its texts."""
+    return shlex.join(value) if isinstance(value, list | tuple) else str(value)
+
+
+environment().filters["words"] = _as_words
+
+
+def as_files(known: Mapping[str, Any], folder: Path) -> dict[str, str]:
+    """Write the values that are tables to files for a user's program; return their paths by name.
+
+    zones: a line `origin<TAB>master file` each; users: a line `name:password` each.
+    """
+    tables = {
+        "zones": [f"{origin}\t{folder / file}" for origin, file in known.get("zones", [])],
+        "users": [f"{name}:{password}" for name, password in dict(known.get("users", {})).items()],
+    }
+    paths = {}
+    for name in known.keys() & tables.keys():
+        path = folder / f"{name}.txt"
+        path.write_text("".join(f"{line}\n" for line in tables[name]))
+        paths[name] = str(path)
+    return paths
 
 
 def expand(template: str, values: Mapping[str, Any]) -> list[str]:
@@ -262,7 +287,9 @@ def server_starter(implementation: Implementation, values: Callable[[Host], Mapp
             "program": implementation.path(),
             **values(host),
         }
-        if not implementation.own:
+        if implementation.own:
+            known |= as_files(known, host.workdir)
+        else:
             known["program"] = implementation.path()
         if implementation.role in ("proxy", *SAME):
             known |= of_proxy(implementation, known)
@@ -279,6 +306,6 @@ def server_starter(implementation: Implementation, values: Callable[[Host], Mapp
         confine = _confinement([host.workdir], known.get("uid")) if implementation.own else None
         # Await a user's name server on UDP: it may lack TCP, which the experiment then shows.
         by_udp = implementation.own and implementation.service_port == DNS_PORT
-        return host.start_program(words, known["port"], None, by_udp, confine)
+        return host.start_program(words, known["port"], None, by_udp, confine, keep=implementation.own)
 
     return start

@@ -9,13 +9,17 @@ result.json:
     comparisons  [{name, samples_s, measured_s, theory_s, ratio, terms, theory_terms, formula, source, tolerance,
                    raw_s, disturbed}]
     fidelity     {verdict: valid | suspect, checks [{name, asked, measured, verdict}]}
-    files        {capture, timings, report, capture_sha256}
+    files        {capture, timings, report, capture_sha256, programs {file: last line}}
     clock        {word: real | virtual, kernel, configuration}
+    faults       {host: [name]}, the faults that its services show on purpose (lab7 run --fault)
+    violations   [{rule, section, statement, capture, frame, offset, octets, found, expected, sentence, claim, ...}],
+                 the first violation of each message rule, in runs with a user's own program or with faults
     attempt      1, or 2 and more for a rerun (see reruns)
     format       1: the version of this description; a reader refuses others
 
 Times are in seconds; `started` is UTC in ISO 8601; a file that was not written is null. Fields that were added later
-are optional when read: raw_s, disturbed, capture_sha256, clock, attempt.
+are optional when read: raw_s, disturbed, capture_sha256, clock, attempt, faults,
+violations.
 """
 
 from __future__ import annotations
@@ -226,6 +230,32 @@ class Files:
     report: str | None = None
     # SHA-256 of the file `capture` in hexadecimal, which is equal in identical runs.
     capture_sha256: str | None = None
+    # Files with the output of users' programs, and the last line of each.
+    programs: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class MessageViolation:
+    """The first violation of a message rule in a run (experiments.analysis), and the claim whose evidence tells of it.
+
+    `frame` counts within `capture`; `offset` within the sender's stream or datagram; `octets` are in hexadecimal.
+    """
+
+    rule: str
+    level: str
+    section: str
+    statement: str
+    capture: str
+    interface: str
+    frame: int
+    sender: str
+    offset: int
+    octets: str
+    text: str
+    found: str
+    expected: str
+    sentence: str
+    claim: str | None = None
 
 
 @dataclass(frozen=True)
@@ -245,6 +275,8 @@ class Result:
     files: Files = field(default_factory=Files)
     attempt: int = 1
     clock: Clock = field(default_factory=Clock)
+    faults: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    violations: tuple[MessageViolation, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as JSON data with the format number."""

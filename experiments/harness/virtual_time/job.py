@@ -38,6 +38,7 @@ def _step(what: str, share: float) -> None:
 
 def _run(request: dict[str, Any]) -> None:
     from experiments.harness.discovery import find_experiments
+    from experiments.harness.faults import parse_faults
     from experiments.harness.implementations.registry import parse_replacement
     from experiments.harness.runner import run_experiment
 
@@ -59,6 +60,7 @@ def _run(request: dict[str, Any]) -> None:
         links="netem",
         sandboxed=True,
         replacements=replacements,
+        faults=parse_faults(request["fault"]),
         full=request["full"],
         step=_step,
     )

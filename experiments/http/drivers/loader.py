@@ -16,19 +16,22 @@ from typing import Any
 
 from experiments.harness.driver_process import RequestError, requests, responding
 from services.http.client import LoadError, load_page
+from services.http.page_load.connector import LoadLimits
 from services.http.page_load.strategies import load_objects
 from services.shell import run_loop
 
 # Limit of parallel connections, above any page's number of objects: the closed form assumes one per object.
 ALL_AT_ONCE = 1000
+# A response that has begun goes on within the longest retransmission time-outs of a lossy path, a few seconds.
+LIMITS = LoadLimits(stall_s=5.0)
 
 
 async def _load(strategy: str, page: str = "", objects: list[str] | None = None) -> dict[str, Any]:
     try:
         if objects is None:
-            report = await load_page(page, strategy, parallel=ALL_AT_ONCE)
+            report = await load_page(page, strategy, parallel=ALL_AT_ONCE, limits=LIMITS)
         else:
-            report = await load_objects(objects, strategy)
+            report = await load_objects(objects, strategy, limits=LIMITS)
     except (LoadError, OSError) as error:
         raise RequestError(str(error)) from error
     except KeyError:

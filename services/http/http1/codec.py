@@ -137,10 +137,10 @@ def _why_bad_field_lines(block: bytes) -> str:
     return "a field line is not name, colon, value"
 
 
-def check_partial_head(partial: bytes) -> None:
-    """Check an incomplete request head; raises HTTPError 400 if it cannot become valid."""
+def check_partial_head(partial: bytes, status: int = 400) -> None:
+    """Check an incomplete head; raises HTTPError with `status` if it cannot become valid."""
     if _BARE_LINE_END.search(partial):
-        raise HTTPError(400, "a CR or an LF stands alone")
+        raise HTTPError(status, "in the header section a CR or an LF stands alone")
 
 
 def check_line_length(line: bytes) -> None:

@@ -287,7 +287,11 @@ class ClientConnection(Connection):
             head = self._buffer.take_through(HEAD_END, limits.HEAD_OCTETS)
         except LimitExceededError as error:
             raise HTTPError(502, "the response's header section is too long") from error
-        return [] if head is None else [self._open_response(parse_response_head(head), len(head))]
+        if head is None:
+            # An input that cannot become a response is rejected at once: its end would be awaited in vain.
+            check_partial_head(self._buffer.peek(limits.HEAD_OCTETS), 502)
+            return []
+        return [self._open_response(parse_response_head(head), len(head))]
 
     def _open_response(self, response: Response, size_octets: int) -> Response:
         # RFC 9110 section 15.2: any number of interim responses may precede the final one.

@@ -40,6 +40,8 @@ class LoadLimits:
     """Limits of a page load: seconds per network operation and per page, octets per object, objects per page."""
 
     wait_s: float = 30.0
+    # For the next octets of a response that has begun.
+    stall_s: float = 30.0
     page_s: float = 300.0
     object_octets: int = 256 * 1024 * 1024
     # Maximum size of the base page, which is buffered for the HTML parser.
@@ -97,10 +99,10 @@ class NetworkStream:
         secured: ssl.SSLObject | None = self.writer.get_extra_info("ssl_object")
         return None if secured is None else secured.selected_alpn_protocol()
 
-    async def read(self, failure: str) -> bytes:
+    async def read(self, failure: str, limit_s: float | None = None) -> bytes:
         """Return the next octets, b"" at the end or after a reset; raises LoadError with `failure` on a timeout."""
         try:
-            return await self.connector.with_timeout(self.reader.read(READ_OCTETS), failure)
+            return await self.connector.with_timeout(self.reader.read(READ_OCTETS), failure, limit_s)
         except OSError:
             return b""
 
@@ -195,10 +197,11 @@ class Connector:
             raise LoadError(f"{origin.host} port {origin.port} cannot be reached: {error}") from error
         return reader, writer, address[0]
 
-    async def with_timeout(self, step: Awaitable[Result], failure: str) -> Result:
-        """Await one network operation with the time limit; raises LoadError with `failure` on a timeout."""
+    async def with_timeout(self, step: Awaitable[Result], failure: str, limit_s: float | None = None) -> Result:
+        """Await one network operation, for `wait_s` by default; raises LoadError with `failure` on a timeout."""
+        limit_s = self.limits.wait_s if limit_s is None else limit_s
         try:
-            async with asyncio.timeout(self.limits.wait_s):
+            async with asyncio.timeout(limit_s):
                 return await step
         except TimeoutError as error:
-            raise LoadError(f"{failure} within {self.limits.wait_s:g} s") from error
+            raise LoadError(f"{failure} within {limit_s:g} s") from error

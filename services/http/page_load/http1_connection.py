@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from services.http.fields import FieldLine
-from services.http.http1.connection import ClientConnection
+from services.http.http1.connection import ClientConnection, HalfState
 from services.http.messages import HTTP_1_1, Closed, Data, EndOfMessage, Event, Fault, Response, Version
 from services.http.page_load.connector import (
     Connector,
@@ -90,7 +90,12 @@ class Http1Connection:
     async def _read(self, link: Link) -> list[Event]:
         """Return the next events, an empty list at the end of the connection; raises LoadError on a timeout."""
         while self._core.unanswered:
-            data = await self._stream.read(f"no response for {link.url}")
+            if self._core.receiving is HalfState.BODY or self._core.unparsed_octets:
+                # A part of a response was received, and not its end.
+                stall_s = self._connector.limits.stall_s
+                data = await self._stream.read(f"the response for {link.url} did not go on", stall_s)
+            else:
+                data = await self._stream.read(f"no response for {link.url}")
             self._read_s = self._connector.elapsed_s()
             if self._first_byte_s is None:
                 self._first_byte_s = self._read_s

@@ -11,6 +11,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from services.connections import Connection, Slot
 from services.eventlog import EventLog
 from services.http import limits
+from services.http.http1.connection import ServerConnection
 from services.http.http2.limits import TimeLimits
 from services.http.messages import Request, Response
 from services.http.server.error_pages import page_response
@@ -103,6 +104,8 @@ class ServerContext:
         self.push = push
         self.speaks_http_2 = speaks_http_2
         self.relays = relay is not None
+        self.core: Callable[[int], ServerConnection] = ServerConnection
+        """Class of the core of HTTP/1 connections; a server with faults has another (services/http/faults.py)."""
         self.sent_octets = 0
         """Octets of the responses that are sent in full, heads and content."""
         self._handler = handler

@@ -84,7 +84,7 @@ class Http1Connection(asyncio.Protocol):
         self.phase = Phase.IDLE
         self.deadline = 0.0
         self._context = context
-        self._core = ServerConnection(context.limits.body_octets)
+        self._core = context.core(context.limits.body_octets)
         self._transport: asyncio.Transport
         self._peer = ""
         self._request: Request | None = None

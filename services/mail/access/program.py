@@ -1,11 +1,13 @@
 """Command line, start-up and shutdown common to the POP3 and IMAP server programs."""
 
 import argparse
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from services.errors import ServiceError
+from services.faults import add_fault_flag
 from services.mail.access.requests import Session
 from services.mail.access.server import CONNECTIONS_MAX, IDLE_S, LOGIN_S, AccessServer, Limits
+from services.mail.faults import FaultyAccessSession
 from services.mail.flags import add_mailbox_flags, count, load_accounts, reload_accounts, seconds, starttls_context
 from services.mail.maildir.root import check_root
 from services.shell import Shell, add_common_flags, run_service
@@ -14,9 +16,21 @@ from services.shell import Shell, add_common_flags, run_service
 MakeSession = Callable[[bool, bool], Session]
 
 
-def run_access(name: str, description: str, default_port: int, session: MakeSession, argv: list[str] | None) -> int:
-    """Run a POP3 or IMAP server until SIGTERM; SIGHUP reloads the accounts. Return the exit status."""
-    options = _parser(name, description, default_port).parse_args(argv)
+def run_access(
+    name: str,
+    description: str,
+    default_port: int,
+    session: MakeSession,
+    argv: list[str] | None,
+    faults: Mapping[str, str],
+) -> int:
+    """Run a POP3 or IMAP server until SIGTERM; SIGHUP reloads the accounts. Return the exit status.
+
+    `faults`: names and descriptions of the faults that --fault offers.
+    """
+    parser = _parser(name, description, default_port)
+    add_fault_flag(parser, faults)
+    options = parser.parse_args(argv)
 
     async def start(shell: Shell) -> Callable[[], Awaitable[None]]:
         tls = starttls_context(options, options.listen or ())
@@ -27,7 +41,8 @@ def run_access(name: str, description: str, default_port: int, session: MakeSess
         check_root(options.maildirs, accounts.domains)
 
         def make_session() -> Session:
-            return session(tls is not None, options.need_tls)
+            correct = session(tls is not None, options.need_tls)
+            return FaultyAccessSession(correct, options.fault) if options.fault else correct
 
         server = AccessServer(shell, accounts, options.maildirs, make_session, tls, limits)
         shell.on_hangup(lambda: reload_accounts(shell, server.context, options))

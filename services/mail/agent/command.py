@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from services.faults import add_fault_flag
 from services.mail.address import is_domain
 from services.mail.agent import mailbox_client, submission
 from services.mail.agent.composition import compose_message
@@ -17,6 +18,7 @@ from services.mail.agent.drafts import Attachment, ComposeError, Draft, parse_ma
 from services.mail.agent.errors import AgentError
 from services.mail.agent.limits import TIMEOUT_S
 from services.mail.agent.terminal import attachment_lines, message_text, strip_controls
+from services.mail.faults import AGENT_FAULTS, with_mime_faults
 from services.mail.flags import seconds
 from services.mail.message_content.contents import Contents
 from services.mail.message_content.file_names import safe_file_name
@@ -55,7 +57,7 @@ def _compose(options: argparse.Namespace) -> int:
     domain = sender.mailbox.domain if is_domain(sender.mailbox.domain) else "localhost"
     message_id = options.message_id or f"{secrets.token_hex(16)}@{domain}"
     content = compose_message(draft, time.time() if options.date is None else options.date, message_id)
-    sys.stdout.buffer.write(content)
+    sys.stdout.buffer.write(with_mime_faults(content, options.fault) if options.fault else content)
     sys.stdout.buffer.flush()
     return 0
 
@@ -204,6 +206,7 @@ def _add_compose(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--in-reply-to", default="", metavar="ID", help="Message-ID of the message replied to, in <>")
     parser.add_argument("--date", type=float, metavar="S", help="Date in seconds since 1970 UTC (default: now)")
     parser.add_argument("--message-id", metavar="ID", help="Message-ID without <> (default: random)")
+    add_fault_flag(parser, AGENT_FAULTS)
 
 
 def _add_send(parser: argparse.ArgumentParser) -> None:

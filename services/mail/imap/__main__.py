@@ -3,6 +3,7 @@
 import sys
 
 from services.mail.access.program import run_access
+from services.mail.faults import IMAP_FAULTS
 from services.mail.imap.session import Session
 from services.mail.imap.session_state import Capabilities
 
@@ -11,7 +12,7 @@ DEFAULT_PORT = 143
 
 def main(argv: list[str] | None = None) -> int:
     """Serve IMAP until SIGTERM; return the exit status."""
-    return run_access("imap", "Serve mailboxes by IMAP.", DEFAULT_PORT, _session, argv)
+    return run_access("imap", "Serve mailboxes by IMAP.", DEFAULT_PORT, _session, argv, IMAP_FAULTS)
 
 
 def _session(tls: bool, needs_tls: bool) -> Session:

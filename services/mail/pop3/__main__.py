@@ -5,6 +5,7 @@ import sys
 from itertools import count
 
 from services.mail.access.program import run_access
+from services.mail.faults import POP3_FAULTS
 from services.mail.pop3.session import Session
 from services.mail.pop3.session_state import Capabilities
 
@@ -14,7 +15,7 @@ _numbers = count(1)
 
 def main(argv: list[str] | None = None) -> int:
     """Serve POP3 until SIGTERM; return the exit status."""
-    return run_access("pop3", "Serve maildrops by POP3.", DEFAULT_PORT, _session, argv)
+    return run_access("pop3", "Serve maildrops by POP3.", DEFAULT_PORT, _session, argv, POP3_FAULTS)
 
 
 def _session(tls: bool, needs_tls: bool) -> Session:

@@ -16,7 +16,7 @@ pipelining the next message's commands after the end of the mail data.
 
 import base64
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
@@ -66,7 +66,7 @@ class Envelope:
 
 @dataclass(frozen=True, slots=True)
 class SessionOptions:
-    """Options of a client session: EHLO name, use of extensions, credentials for AUTH."""
+    """Options of a client session: EHLO name, use of extensions, credentials for AUTH, encoder of mail data."""
 
     hello: str
     pipelining: bool = True
@@ -74,6 +74,7 @@ class SessionOptions:
     tls_required: bool = False
     user: str | None = None
     password: str = ""
+    encode: Callable[[bytes], bytes] = stuffed
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,7 +307,7 @@ class ClientSession:
             # RFC 2920 section 3.1: mail data must follow a 354, so send an empty message, which reaches no recipient.
             return b".\r\n"
         self.in_doubt = True
-        return stuffed(transaction.envelope.content)
+        return self.options.encode(transaction.envelope.content)
 
     def _handle_content_reply(self, reply: Reply, transaction: _Transaction) -> bytes:
         self._finish(transaction, transaction.refusal or reply)

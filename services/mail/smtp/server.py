@@ -71,6 +71,8 @@ class ServerContext:
     limits: Limits
     tls: ssl.SSLContext | None = None
     held_octets: int = 0
+    # A server with faults has another (services/mail/faults.py).
+    session: Callable[[Policy, Offer, Client], ServerSession] = ServerSession
 
     def now(self) -> float:
         """Return the event loop's time in seconds."""
@@ -119,7 +121,7 @@ class ServerConnection(asyncio.Protocol):
         if raw is not None:
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.address = str((transport.get_extra_info("peername") or ("?",))[0])
-        session = self._session = ServerSession(self._context.policy, self._port.offer, Client(self.address))
+        session = self._session = self._context.session(self._context.policy, self._port.offer, Client(self.address))
         self.deadline = self._context.now() + self._context.limits.idle_s
         self._slot.attach(self)
         self._transport.write(session.greeting())

@@ -6,7 +6,7 @@ import json
 import shlex
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,13 @@ HERE = Path(__file__).resolve().parent
 
 @dataclass(frozen=True)
 class Judged:
-    """A run's exit code, and its claims with verdict and evidence."""
+    """A run's exit code, its claims with verdict and evidence, its message violations, and its programs' last lines."""
 
     code: int
     verdicts: Mapping[str, str]
     evidence: Mapping[str, str]
+    violations: tuple[Mapping[str, Any], ...] = ()
+    programs: Mapping[str, str] = field(default_factory=dict)
 
     def not_shown(self) -> set[str]:
         """The claims that were not shown."""
@@ -48,4 +50,6 @@ def judge(
         done.returncode,
         {claim["id"]: claim["verdict"] for claim in claims},
         {claim["id"]: claim["evidence"] for claim in claims},
+        tuple(result["violations"]),
+        result["files"]["programs"],
     )

@@ -151,3 +151,21 @@ def test_a_refused_connection_is_one_sentence_and_status_1() -> None:
     )
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
+
+
+def test_a_response_that_does_not_go_on_is_not_awaited_as_long_as_one_that_has_not_begun() -> None:
+    """RFC 9112 section 8: a recipient cannot tell when an incomplete message goes on."""
+
+    def stalls(listener: socket.socket) -> None:
+        peer, _ = listener.accept()
+        with peer:
+            peer.recv(65_536)
+            peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello")
+            peer.recv(1)
+
+    with socket.create_server((HOST, 0)) as listener:
+        threading.Thread(target=stalls, args=(listener,), daemon=True).start()
+        url = f"http://{HOST}:{listener.getsockname()[1]}/"
+        limits = LoadLimits(wait_s=PATIENCE_S, stall_s=0.2)
+        with pytest.raises(LoadError, match=r"did not go on within 0\.2 s"):
+            asyncio.run(load_page(url, "1.1-persistent", limits=limits))

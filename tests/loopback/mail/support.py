@@ -53,7 +53,7 @@ class Server:
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=preexec)
         ready = self.process.stdout.readline() if self.process.stdout else ""
         assert ready.startswith("READY mta 127.0.0.1:"), ready
-        ports = [int(word.rpartition(":")[2]) for word in ready.split()[2:]]
+        ports = [int(word.rpartition(":")[2]) for word in ready.split()[2:] if "=" not in word]
         self.port = ports[0]
         self.submission_port = ports[-1]
         return self

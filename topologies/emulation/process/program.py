@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from topologies.emulation.errors import EmulationError
+from topologies.emulation.errors import EmulationError, ProgramError
 from topologies.emulation.process.launcher import READY_TIMEOUT_S, STOP_TIMEOUT_S
 from topologies.emulation.watch import Watch, Watched, last_line
 
@@ -43,7 +43,7 @@ class Program:
             raise EmulationError(f"there is no program {words[0]}: check its spelling, or install it")
         self._host_pid = host_pid
         self._output = output
-        with open(output, "wb") as sink:
+        with open(output, "ab") as sink:
             self._process = subprocess.Popen(
                 [*entering, *(words if confine is None else confine(words))],
                 stdin=subprocess.DEVNULL,
@@ -75,9 +75,11 @@ class Program:
         deadline = time.monotonic() + timeout_s
         while not (self._listens(port) or (by_udp and self._listens(port, UDP_TABLES, UNCONNECTED))):
             if self._process.poll() is not None:
-                raise EmulationError(f"`{self.command}` ended before it listened on port {port}{self._last_output()}")
+                sentence = f"`{self.command}` ended before it listened on port {port}{self._last_output()}"
+                raise ProgramError(sentence, self.command, self._process.returncode, self._output)
             if time.monotonic() > deadline:
-                raise EmulationError(f"`{self.command}` does not listen on port {port} after {timeout_s:g} s")
+                sentence = f"`{self.command}` does not listen on port {port} after {timeout_s:g} s"
+                raise ProgramError(sentence, self.command, None, self._output)
             # The kernel reports no event when a socket begins to listen, so the table is polled, with a time limit.
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(POLL_S)

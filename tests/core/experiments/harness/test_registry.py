@@ -19,6 +19,7 @@ from experiments.harness.implementations.registry import (
     PROXY_PORTS,
     Implementation,
     ReplacementError,
+    as_files,
     expand,
     implementations,
     of_proxy,
@@ -197,6 +198,22 @@ def test_a_client_of_one_s_own_is_given_the_objects_as_words() -> None:
     assert own is not None
     assert own.command is not None
     assert expand(own.command, CLIENT_VALUES) == ["python3", "my client.py", URL, *OBJECTS]
+
+
+def test_a_list_is_given_as_words_and_each_stays_one_word() -> None:
+    _, own = parse_replacement("client=own {names} {url}", ROLES)
+    assert own is not None
+    assert own.command is not None
+    values = {**CLIENT_VALUES, "names": ["a b.txt", "$HOME"]}
+    assert expand(own.command, values) == ["own", "a b.txt", "$HOME", URL]
+
+
+def test_tables_are_given_as_files(tmp_path: Path) -> None:
+    known = {"zones": [["example.com.", "own.zone"]], "users": {"bob": "secret"}, "port": 53}
+    paths = as_files(known, tmp_path)
+    assert Path(paths["zones"]).read_text() == f"example.com.\t{tmp_path / 'own.zone'}\n"
+    assert Path(paths["users"]).read_text() == "bob:secret\n"
+    assert paths.keys() == {"zones", "users"}
 
 
 def test_braces_that_are_no_name_stay() -> None:

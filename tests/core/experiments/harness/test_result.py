@@ -48,6 +48,8 @@ def test_the_fields_are_those_of_the_stable_format() -> None:
         "files",
         "attempt",
         "clock",
+        "faults",
+        "violations",
     ]
     assert data["claims"] == [
         {"id": "H9", "verdict": "shown", "evidence": "Three requests back to back.", "frames": [5, 6, 7]}

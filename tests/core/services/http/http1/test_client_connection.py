@@ -160,3 +160,12 @@ def test_no_octets_crash_it(pieces: list[bytes]) -> None:
     for piece in pieces:
         connection.receive_data(b"HTTP/1.1 2" + piece)
     connection.receive_eof()
+
+
+@pytest.mark.parametrize("octets", [b"HTTP/1.1 200 OK\nServer: a\n\n", b"HTTP/1.1 200 OK\r\nServer: a\n"])
+def test_a_head_with_a_bare_line_end_is_not_awaited(octets: bytes) -> None:
+    """RFC 9112 section 2.2."""
+    (fault,) = client().receive_data(octets)
+    assert isinstance(fault, Fault)
+    assert fault.status == 502
+    assert "stands alone" in fault.detail

@@ -1,0 +1,80 @@
+"""Message violations in a result: which claim tells of them, and the result of a run that ended early.
+
+Runs with a user's own program, or with faults, are checked by the message rules (experiments.analysis). A claim that is
+not shown may only say that a page could not be loaded; the first violation in the packets is the cause, and stands at
+the first such claim, once.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+from experiments.harness.experiment import Experiment, Outcome, Run
+from experiments.harness.judge.verdict import Verdict, undecided
+from experiments.harness.results.result import Check, Fidelity, MessageViolation
+from topologies.emulation.watch import last_line
+
+# Imported by name when needed: the rules are above this layer.
+PROGRAM_OUTPUTS = "program-*.log"
+FINDER = "experiments.analysis.run_violations"
+
+
+def is_checked(context: Run) -> bool:
+    """Return whether the messages of a run are checked: a user's program took part, or faults are on."""
+    return bool(context.faults) or any(one.own for one in context.replacements.values())
+
+
+def find_violations(folder: Path) -> tuple[MessageViolation, ...]:
+    """Return the message violations in the captures of a result folder, the first of each rule."""
+    return tuple(cast("list[MessageViolation]", importlib.import_module(FINDER).find_violations(folder)))
+
+
+def program_outputs(folder: Path) -> dict[str, str]:
+    """Return the last line of each file with output of a user's program in a result folder; remove empty files."""
+    found: dict[str, str] = {}
+    for path in sorted(folder.glob(PROGRAM_OUTPUTS)):
+        if path.stat().st_size:
+            found[path.name] = last_line(path)
+        else:
+            path.unlink()
+    return found
+
+
+def explained(
+    claims: Sequence[Verdict], violations: Sequence[MessageViolation]
+) -> tuple[tuple[Verdict, ...], tuple[MessageViolation, ...]]:
+    """Add the first violation to the evidence of the first claim that is not shown; return claims and violations.
+
+    The violations have the id of that claim.
+    """
+    at = next((place for place, claim in enumerate(claims) if claim.verdict != "shown"), None)
+    if at is None or not violations:
+        return tuple(claims), tuple(violations)
+    first, claim = violations[0], claims[at]
+    # Frame numbers are those of the capture that the report names.
+    evidence = f"{claim.evidence.rstrip('.')}. First deviation in the messages ({first.capture}): {first.sentence}"
+    frames = tuple(dict.fromkeys((*claim.frames, first.frame)))
+    told = replace(claim, evidence=evidence, frames=frames)
+    if claim.verdict == "undecided" and first.level == "must":
+        told = replace(told, verdict="failed")
+    return (
+        (*claims[:at], told, *claims[at + 1 :]),
+        tuple(replace(one, claim=claim.id) for one in violations),
+    )
+
+
+def ended_early(experiment: Experiment, context: Run, reason: str) -> Outcome:
+    """Return the outcome of a run that ended before its claims were judged: all of them are undecided."""
+    captures = sorted(path.name for path in context.folder.glob("*.pcapng"))
+    check = Check("run", "to its end", f"ended early: {reason}", "suspect")
+    return Outcome(
+        claims=tuple(undecided(claim, f"The run ended early: {reason}.") for claim in experiment.claims),
+        comparisons=(),
+        fidelity=Fidelity("suspect", (check,)),
+        implementations={role: one.describe() for role, one in context.replacements.items()},
+        capture=captures[0] if captures else None,
+    )

@@ -1,0 +1,31 @@
+"""Faults: classic misconceptions that a service shows on request, by `--fault NAME`, for lessons and tests of checks.
+
+    $ python -m services.http.origin --root www --port 8080 --fault body-in-304
+    READY http 127.0.0.1:8080 [::1]:8080 fault=body-in-304
+
+Each protocol has one module with the names of its faults and the code that makes them (services/http/faults.py,
+services/dns/faults.py, services/ftp/faults.py, services/mail/faults.py). A service puts a variant of one of its classes
+in place where a fault is on; without the flag none of that code runs. docs/faults.md lists all faults, with the message
+rule that finds each.
+"""
+
+import argparse
+from collections.abc import Mapping
+
+
+def add_fault_flag(parser: argparse.ArgumentParser, faults: Mapping[str, str]) -> None:
+    """Add --fault for these faults, given as name -> description; any other name is refused with the list."""
+    listed = "; ".join(f"{name}: {text}" for name, text in faults.items())
+    parser.add_argument(
+        "--fault",
+        action="append",
+        default=[],
+        choices=tuple(faults),
+        metavar="NAME",
+        help=f"show a fault on purpose, for teaching (repeatable; default: none): {listed}",
+    )
+
+
+def fault_words(options: argparse.Namespace) -> list[str]:
+    """Return `fault=NAME` for each fault that is on, each once, for the READY line."""
+    return [f"fault={name}" for name in dict.fromkeys(getattr(options, "fault", ()))]

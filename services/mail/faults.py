@@ -1,0 +1,189 @@
+"""Faults of the mail services and the user agent, by `--fault NAME` (services/faults.py).
+
+SMTP: FaultyServerSession changes replies and received mail data, `unstuffed` is the client's encoder of mail data, and
+`late` accepts a message before it is durable. POP3 and IMAP: FaultyAccessSession changes the octets of another session.
+The user agent: `with_mime_faults` changes the octets of a composed message.
+"""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
+from itertools import count
+from typing import Any
+
+from services.mail.access.requests import Output, Outputs, Session
+from services.mail.queue.entry import Entry
+from services.mail.smtp.content import CRLF, ContentReader
+from services.mail.smtp.policy import Client, Policy
+from services.mail.smtp.server_session import Offer, ServerSession
+from services.mail.smtp.syntax import Reply
+
+MTA_FAULTS: Mapping[str, str] = {
+    "no-dot-stuffing": "sends lines of a message that begin with a dot as they are",
+    "no-dot-unstuffing": "keeps the dots that the client has put in front of lines that begin with a dot",
+    "early-250": "replies 250 to a message 5 s before it is in the queue, so that one is lost if the server is killed",
+    "space-in-ehlo": "a space in place of the hyphen in all lines of the reply to EHLO",
+    "250-to-data": "250 in place of 354 as reply to DATA",
+    "lf-in-smtp": "SMTP reply lines that end in LF alone",
+}
+POP3_FAULTS: Mapping[str, str] = {
+    "wrong-list-sizes": "sizes in LIST that count a line end as one octet",
+    "no-byte-stuffing": "sends lines of a message that begin with a dot as they are",
+    "lf-in-pop3": "lines that end in LF alone",
+}
+IMAP_FAULTS: Mapping[str, str] = {
+    "changing-uidvalidity": "another UIDVALIDITY in every session",
+    "wrong-rfc822-size": "an RFC822.SIZE that counts a line end as one octet",
+}
+AGENT_FAULTS: Mapping[str, str] = {
+    "broken-boundary": "a boundary parameter that no line of the message has",
+    "open-multipart": "a multipart message without the closing boundary line",
+}
+# Seconds between the reply 250 and the write to the queue with early-250.
+LATE_S = 5.0
+_BOUNDARY = re.compile(rb'boundary="([^"\r\n]+)"')
+_SCAN_LISTING = re.compile(rb"(?m)^(\+OK )?([0-9]+) ([0-9]+)(?=\r$)")
+_UIDVALIDITY = re.compile(rb"(?<=\[UIDVALIDITY )[0-9]+(?=\])")
+_SIZE = re.compile(rb"(?<=RFC822\.SIZE )[0-9]+")
+# Octets of a line, on average, without its end: the faults of sizes count one octet less for each line.
+LINE_OCTETS = 40
+_sessions = count(1)
+
+
+class _StuffedReader(ContentReader):
+    """A reader of mail data that keeps the stuffed dots."""
+
+    def finish(self) -> bytes | Reply:
+        """Return the message with the dots of dot-stuffing, or the reply that rejects it."""
+        raw = bytes(self._octets)
+        done = super().finish()
+        return done if isinstance(done, Reply) else raw[len(CRLF) :]
+
+
+class FaultyServerSession(ServerSession):
+    """An SMTP server session with these faults."""
+
+    def __init__(self, policy: Policy, offer: Offer, client: Client, faults: Collection[str]) -> None:
+        super().__init__(policy, offer, client)
+        self._faults = faults
+
+    def greeting(self) -> bytes:
+        """Return the greeting as ServerSession does, with the fault of line ends."""
+        return self._line_ends(super().greeting())
+
+    def _data(self, argument: bytes) -> None:
+        super()._data(argument)
+        if self._content is not None and "no-dot-unstuffing" in self._faults:
+            self._content = _StuffedReader(self._offer.size_octets, self._offer.strict_syntax)
+
+    def _flush(self) -> bytes:
+        if "space-in-ehlo" in self._faults:
+            self._output = [re.sub(rb"(?m)^250-", b"250 ", reply) for reply in self._output]
+        if "250-to-data" in self._faults:
+            self._output = [re.sub(rb"\A354 ", b"250 ", reply) for reply in self._output]
+        return self._line_ends(super()._flush())
+
+    def _line_ends(self, octets: bytes) -> bytes:
+        return octets.replace(CRLF, b"\n") if "lf-in-smtp" in self._faults else octets
+
+
+def unstuffed(octets: bytes) -> bytes:
+    """Encode a message as mail data without dot-stuffing."""
+    body = octets if octets.endswith(CRLF) or not octets else octets + CRLF
+    return body + b".\r\n"
+
+
+def late(
+    loop: asyncio.AbstractEventLoop, accept: Callable[[Entry, bytes], Awaitable[None]]
+) -> Callable[[Entry, bytes], Awaitable[None]]:
+    """Return a function that accepts a message at once, and calls `accept` LATE_S later."""
+
+    async def accept_later(entry: Entry, content: bytes) -> None:
+        loop.call_later(LATE_S, lambda: asyncio.ensure_future(accept(entry, content), loop=loop))
+
+    return accept_later
+
+
+class FaultyAccessSession:
+    """A POP3 or IMAP session with these faults, around a session without them."""
+
+    def __init__(self, session: Session, faults: Collection[str]) -> None:
+        self._session = session
+        self._faults = faults
+        self._number = next(_sessions)
+        self._in_listing = self._in_content = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._session, name)
+
+    @property
+    def ended(self) -> bool:
+        """True when the connection must be closed."""
+        return self._session.ended
+
+    @property
+    def waits(self) -> bool:
+        """True while poll() may yield updates."""
+        return self._session.waits
+
+    @property
+    def logged_in(self) -> bool:
+        """True once the client is authenticated."""
+        return self._session.logged_in
+
+    def greeting(self) -> bytes:
+        """Return the greeting."""
+        return self._changed(self._session.greeting())
+
+    def receive(self, data: bytes) -> Outputs:
+        """Parse input; yield responses with the faults, and requests."""
+        verb = data[:4].upper()
+        self._in_listing, self._in_content = verb == b"LIST", verb == b"RETR"
+        outputs = self._session.receive(data)
+        answer: object = None
+        while True:
+            try:
+                output: Output = outputs.send(answer)
+            except StopIteration:
+                return
+            answer = yield self._changed(output) if isinstance(output, bytes) else output
+
+    def poll(self) -> Iterator[bytes]:
+        """Yield mailbox updates."""
+        return self._session.poll()
+
+    def end(self, text: str) -> bytes:
+        """End the session from the server's side; return the response to send."""
+        return self._changed(self._session.end(text))
+
+    def release(self) -> None:
+        """Release the mailbox: the connection is closed."""
+        self._session.release()
+
+    def _changed(self, octets: bytes) -> bytes:
+        if "wrong-list-sizes" in self._faults and self._in_listing:
+            octets = _SCAN_LISTING.sub(lambda one: b"%b%b %d" % (one[1] or b"", one[2], _counted(one[3])), octets)
+        if "no-byte-stuffing" in self._faults and self._in_content and octets != b".\r\n":
+            octets = re.sub(rb"(?m)^\.\.", b".", octets)
+        if "changing-uidvalidity" in self._faults and octets.startswith(b"* OK ["):
+            octets = _UIDVALIDITY.sub(lambda one: b"%d" % (int(one[0]) + self._number), octets)
+        if "wrong-rfc822-size" in self._faults:
+            octets = _SIZE.sub(lambda one: b"%d" % _counted(one[0]), octets, count=1)
+        return octets.replace(CRLF, b"\n") if "lf-in-pop3" in self._faults else octets
+
+
+def _counted(size: bytes) -> int:
+    """Return a size that is too small by an octet a line."""
+    return int(size) - max(1, int(size) // LINE_OCTETS)
+
+
+def with_mime_faults(content: bytes, faults: Collection[str]) -> bytes:
+    """Return a composed message with these faults; one without a multipart body is returned unchanged."""
+    found = _BOUNDARY.search(content)
+    if found is None:
+        return content
+    if "open-multipart" in faults:
+        content = content.replace(b"\r\n--%b--" % found[1], b"")
+    if "broken-boundary" in faults:
+        content = content.replace(found[0], b'boundary="%b-"' % found[1][:-1], 1)
+    return content
