@@ -33,7 +33,7 @@ class OctetBuffer:
     def feed(self, data: bytes) -> None:
         """Append `data`; if the limit would be exceeded, append nothing and raise LimitExceededError."""
         if len(self) + len(data) > self.limit_octets:
-            raise LimitExceededError(f"more than {self.limit_octets} octets wait unread")
+            raise LimitExceededError(f"more than {self.limit_octets} octets are buffered")
         self._octets += data
 
     def take_through(self, delimiter: bytes, limit_octets: int) -> bytes | None:
@@ -45,7 +45,7 @@ class OctetBuffer:
         position = self._octets.find(delimiter, begin, self._start + limit_octets)
         if position < 0:
             if len(self) >= limit_octets:
-                raise LimitExceededError(f"no end within {limit_octets} octets")
+                raise LimitExceededError(f"no line ending within {limit_octets} octets")
             self._searched = len(self._octets)
             return None
         return self.take(position + len(delimiter) - self._start)

@@ -659,7 +659,7 @@ class Listener:
             self._drop(accepted, slot)
         except Exception as error:
             self._drop(accepted, slot)
-            self._loop.call_exception_handler({"message": "a connection could not be served", "exception": error})
+            self._loop.call_exception_handler({"message": "failed to serve a connection", "exception": error})
 
     @staticmethod
     def _drop(accepted: socket.socket, slot: Slot) -> None:

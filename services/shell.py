@@ -135,11 +135,11 @@ class Shell:
 
 def _cannot_listen(address: str, port: int, error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
-        return f"port {port} on {address} is in use: stop the program that has it, or choose another with --port"
+        return f"port {port} on {address} is in use: stop the program that uses it, or choose another with --port"
     if error.errno in (errno.EACCES, errno.EPERM):
-        return f"port {port} is for privileged users: choose one from 1024 on with --port, or run as root"
+        return f"port {port} is privileged: choose one from 1024 on with --port, or run as root"
     if error.errno == errno.EADDRNOTAVAIL:
-        return f"this machine has no address {address}: name one of its own with --listen"
+        return f"{address} is not an address of this machine: name one with --listen"
     return f"cannot listen on {address} port {port} ({error}): choose others with --listen and --port"
 
 

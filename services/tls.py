@@ -55,7 +55,7 @@ def server_context(certificate: str, key: str) -> ssl.SSLContext:
         context.load_cert_chain(certificate, key)
     except OSError as error:
         detail = error.strerror or str(error)
-        raise ServiceError(f"cannot use {certificate} with {key} ({detail}): name others with --tls") from error
+        raise ServiceError(f"cannot load {certificate} and {key} ({detail}): name others with --tls") from error
     return _restrict(context, (HTTP_2, HTTP_1))
 
 
@@ -69,7 +69,9 @@ def self_signed_context(names: Sequence[str]) -> ssl.SSLContext:
         try:
             subprocess.run(command, check=True, capture_output=True, timeout=_OPENSSL_S)
         except (OSError, subprocess.SubprocessError) as error:
-            raise ServiceError("openssl made no certificate: install it, or name a certificate and key") from error
+            raise ServiceError(
+                "openssl failed to make a certificate: install it, or name a certificate and key"
+            ) from error
         return server_context(certificate, key)
 
 

@@ -176,14 +176,15 @@ def _all_arrivals(context: Run) -> Outcome:
     """Send all arrivals of a time span over a link without a cache; compare each with Lindley's recursion."""
     asked, (case, *more) = context.parameters, _cases(context)
     if more or case.cached:
-        raise EmulationError("a span is that of one link without a cache: say --set cases=slow or --set cases=faster")
+        raise EmulationError("a span is for one case without a cache: use --set cases=slow or --set cases=faster")
     rate, rate_bps = asked["rate"] * asked["scale"], asked["link"] * 1e6 * asked["scale"] * case.times
     setting = Setting(rate, rate_bps, INTERNET_S / asked["scale"], 0.0)
     queue, span_s = Queue(rate, OBJECT_BITS / rate_bps), asked["span"]
     if queue.utilisation >= 1 or rate * span_s < FEWEST_ARRIVALS:
         raise EmulationError(
-            f"of {rate * span_s:g} arrivals at utilisation {queue.utilisation:.2f} no mean wait can be said: say --set "
-            f"rate=, link= or span= with a utilisation below 1 and at least {FEWEST_ARRIVALS} arrivals"
+            f"a span of {rate * span_s:g} arrivals at utilisation {queue.utilisation:.2f} gives no usable "
+            "mean wait: use --set rate=, link= or span= with a utilisation below 1 and at least "
+            f"{FEWEST_ARRIVALS} arrivals"
         )
     random = Random(f"arrivals {context.seed}")
     arrivals_s = poisson_s(rate, span_s, random)
@@ -263,7 +264,7 @@ def _let_tcp_wait(bed: Testbed, name: str, rto_min_s: float) -> None:
     done = host.run(["sh", "-c", "echo 0 > /proc/sys/net/ipv4/tcp_early_retrans"])
     if done.returncode:
         raise EmulationError(
-            f"tail loss probes of {name} cannot be switched off ({done.stderr.decode().strip()}): take --time virtual"
+            f"cannot switch off tail loss probes of {name} ({done.stderr.decode().strip()}): use --time virtual"
         )
 
 
@@ -385,8 +386,9 @@ def _compare(name: str, one: CaseFigures) -> Comparison:
 
 def _note(workload: Workload) -> str:
     return (
-        "points: measured means; line: (1 - h)(RTT + W + S), W the mean wait of M/D/1. The arrivals are one Poisson "
-        f"sample chosen for being typical: its own waits and hits lie within {workload.distance:.1%} of the long run."
+        "points: measured means; line: (1 - h)(RTT + W + S), W the mean wait of M/D/1. The arrivals are a "
+        f"Poisson sample chosen for typical values: its own waits and hits are within {workload.distance:.1%} "
+        "of the long-run means."
     )
 
 
@@ -413,7 +415,7 @@ def _line(one: CaseFigures) -> list[tuple[float, float]]:
 
 EXPERIMENT = Experiment(
     name="access-link",
-    question="Is it better to buy a faster access link, or to put a cache in front of it?",
+    question="Is a faster access link or a web cache the better investment?",
     claims=("W1", "W2", "W8"),
     parameters={
         "scale": Parameter(
@@ -424,21 +426,24 @@ EXPERIMENT = Experiment(
         "link": Parameter(
             "1.54", megabits, "the rate of the access link before scaling, in Mbit/s", full_virtual="0.111"
         ),
-        "faster": Parameter("5", whole(2, 100), "how many times faster the faster link is"),
+        "faster": Parameter("5", whole(2, 100), "the factor by which the faster link is faster"),
         "hit_rate": Parameter("0.4", share, "the hit rate for which the cache is sized"),
-        "objects": Parameter("1000", whole(10, 20_000), "how many different objects there are"),
-        "cases": Parameter("all", choices(tuple(CASES)), f"which cases, of {','.join(CASES)}", full_virtual="slow"),
-        "requests": Parameter("1500", whole(100, 100_000), "how many requests each case gets", full="12000"),
+        "objects": Parameter("1000", whole(10, 20_000), "the number of different objects"),
+        "cases": Parameter(
+            "all", choices(tuple(CASES)), f"the cases to run, of {','.join(CASES)}", full_virtual="slow"
+        ),
+        "requests": Parameter("1500", whole(100, 100_000), "the number of requests in each case", full="12000"),
         "span": Parameter(
             "0",
             whole(0, DAY_S),
-            "0: a typical sample of `requests`; more: all arrivals of that many seconds, in one case without a cache",
+            "0: a typical sample of `requests`; above 0: all arrivals within that many seconds, in one case "
+            "without a cache",
             full_virtual="3600",
         ),
         "rto_min": Parameter(
             "200ms",
             seconds,
-            "with a span: the least retransmission time-out of TCP; above 200ms tail loss probes are off",
+            "with a span: the minimum retransmission time-out of TCP; above 200ms tail loss probes are off",
             full_virtual="60s",
         ),
     },

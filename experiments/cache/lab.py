@@ -64,7 +64,7 @@ class Visitor:
         try:
             return window_of(self._driver.receive(timeout_s))
         except DriverError as error:
-            raise VisitFailedError(f"a client on the campus could not get its objects: {error}") from error
+            raise VisitFailedError(f"a client on the campus failed to load its objects: {error}") from error
 
 
 class Pages:

@@ -104,7 +104,7 @@ def judge_all(
 ) -> list[Cell]:
     """Return the matrix cells of one cache, from the captures at the client and at the origin."""
     if captured.dropped(AT_CLIENT) or captured.dropped(AT_ORIGIN):
-        return [_place(name, check).failed("The capture dropped packets: nothing can be said.") for check in checks]
+        return [_place(name, check).failed("Not decidable: the capture dropped packets.") for check in checks]
     client = requests_at(captured, AT_CLIENT, PROXY_PORTS[mode])
     origin = requests_at(captured, AT_ORIGIN, ORIGIN_PORT)
     return [_judged(name, check, client, origin, capture_name, known) for check in checks]
@@ -129,4 +129,4 @@ def _place(name: str, check: Check) -> Place:
     return Place(name, check.name, check.section, check.level, check.says)
 
 
-MATRIX = Matrix("cache", "Does every cache do what RFC 9111 requires, and what it allows?", run, rows="check")
+MATRIX = Matrix("cache", "Which rules of RFC 9111 does each cache obey?", run, rows="check")

@@ -76,8 +76,8 @@ from topologies.web import PROXY_ADDRESS
 # Plots.
 
 NOTE = (
-    "a point is a response that a client got; lines: what max-age allows (caches that count whole seconds may be one "
-    "second above it); no-cache allows what was current when it was asked for"
+    "a point is a response at a client; lines: the age that max-age allows (caches that count whole seconds "
+    "may exceed it by one second); no-cache allows only what was current at the time of the request"
 )
 
 
@@ -91,9 +91,9 @@ def plot(comparisons: Sequence[Comparison], got: Sequence[Delivery]) -> str | No
 
 
 def _panels(got: Sequence[Delivery]) -> list[Panel]:
-    ages = Panel("age", "time in s", "since the origin was asked, in s", _series(got, lambda one: one.age_s))
+    ages = Panel("age", "time in s", "time since validation at the origin, in s", _series(got, lambda one: one.age_s))
     staleness = Panel(
-        "staleness", "time in s", "since it was replaced, in s", _series(got, lambda one: one.staleness_s)
+        "staleness", "time in s", "time since the object changed, in s", _series(got, lambda one: one.staleness_s)
     )
     return [ages, staleness]
 
@@ -217,8 +217,8 @@ def _check_max_age(asked: Mapping[str, Any]) -> None:
     least_s = math.ceil(visits_s + freshness.WHOLE_SECONDS_S)
     if asked["max_age"] < least_s:
         raise EmulationError(
-            f"max_age={asked['max_age']} cannot be: two visits to {objects} objects take up to {visits_s:.1f} s, and "
-            f"the second is to find them fresh; for example max_age={least_s}"
+            f"max_age={asked['max_age']} is too short: two visits to {objects} objects take up to "
+            f"{visits_s:.1f} s, and the second must find fresh copies; for example max_age={least_s}"
         )
 
 
@@ -283,10 +283,10 @@ def _visit(
 
     def become_stale(position: float) -> None:
         if mode != NO_CACHE:
-            context.step("waiting until every copy is stale", position)
+            context.step("waiting until all copies are stale", position)
             time.sleep(max_age_s + STALE_AFTER_S)
 
-    context.step("first visits, and again at once", share + 0.05)
+    context.step("first visits, and immediate second visits", share + 0.05)
     spare = list(spares)
     for number in range(context.repeat):
         go(WARM, visitors[0], go(COLD, visitors[0], number, spare))
@@ -432,21 +432,21 @@ def _counted_s(timings: Mapping[str, Sequence[Timing]], names: Sequence[str], vi
 
 EXPERIMENT = Experiment(
     name="web-cache",
-    question="What does a web cache save, and is what it gives away still good?",
+    question="How much time and traffic does a web cache save, and how stale are its copies?",
     claims=("W1", "W2", "W3", "W4", "W5", "W6", "W7"),
     parameters={
         "rtt": Parameter("40ms", seconds, "the round-trip time over the access link"),
         "campus_rtt": Parameter("10ms", seconds, "the round-trip time between a client and the campus"),
         "bw": Parameter("10", megabits, "the rate of the access link in Mbit/s"),
-        "objects": Parameter("4", whole(1, 30), "how many objects a page has, itself included"),
+        "objects": Parameter("4", whole(1, 30), "the number of objects of a page, the page included"),
         "size": Parameter("4000", whole(1000, 13_000), "the size of each object in octets"),
         "max_age": Parameter("2", whole(1, 60), "max-age of the pages in seconds"),
         "mode": Parameter(
             "any", one_of("any", *MODES), f"mode of the proxy, of {','.join(MODES)}; any: forward where supported"
         ),
-        "load": Parameter("4s", seconds, "for how long clients request objects that change", full="60s"),
-        "every": Parameter("100ms", seconds, "the mean time between two requests of a client for such an object"),
-        "change": Parameter("700ms", seconds, "the mean time between two changes of such an object"),
+        "load": Parameter("4s", seconds, "the time during which clients request changing objects", full="60s"),
+        "every": Parameter("100ms", seconds, "the mean time between two requests of a client for a changing object"),
+        "change": Parameter("700ms", seconds, "the mean time between two changes of an object"),
     },
     run=run,
     repeat=2,

@@ -202,7 +202,7 @@ def _measure(context: Run, folder: Path, case: str, pages: Sequence[Sequence[str
                 wait_for_steering(context, bed)
             visits = _visit(context, bed, case, users, pages, evidence.watch, share)
             if cdn_too:
-                context.step(f"{asked['crowd']} users of {FARTHEST} at once", 0.7)
+                context.step(f"{asked['crowd']} concurrent users of {FARTHEST}", 0.7)
                 users[FARTHEST].begin(crowd=f"/{CROWD}", users=asked["crowd"])
                 window = users[FARTHEST].done()
                 visits.crowd = window.start_ns, window.end_ns
@@ -415,15 +415,15 @@ def _plot(comparisons: Sequence[Comparison]) -> str | None:
 
 EXPERIMENT = Experiment(
     name="cdn",
-    question="What does a CDN change for its users, and for the content provider?",
+    question="How does a CDN change response times for users, and traffic for the content provider?",
     claims=("C2", "C3", "C4", "C5", "C6", "C7"),
     parameters={
         "bw": Parameter("5", megabits, "the rate of the origin's link in Mbit/s"),
         "scale": Parameter("1", factor, "a factor on all delays of the topology"),
         "ttl": Parameter("1", whole(1, 60), "the TTL of the CDN's answers in seconds"),
-        "objects": Parameter("4", whole(1, 30), "how many objects a page has, itself included"),
+        "objects": Parameter("4", whole(1, 30), "the number of objects of a page, the page included"),
         "size": Parameter("4000", whole(1000, 13_000), "the size of each object in octets"),
-        "crowd": Parameter("64", whole(2, 500), "how many users request at once an object that their replica lacks"),
+        "crowd": Parameter("64", whole(2, 500), "the number of users that request a missing object concurrently"),
     },
     run=run,
     repeat=2,

@@ -61,14 +61,14 @@ BEFORE_S, AFTER_S = 0.5, 1.0
 # Time until a restarted replica is ready, or a link is up again.
 RESTART_S = 0.5
 NOTE = (
-    "a point is a user of the region: when after the fault the last request began that failed; lines: TTL and interval "
-    "of the checks, for a link also the time-out of a check"
+    "a point is a user of the region: the start of its last failed request, relative to the fault; lines: "
+    "TTL plus interval of the checks, for a link fault also the time-out of a check"
 )
 
 
 NOTE_TIMES = (
-    "points: the share of faults that were over by then; line: theory, where what is left of the TTL is uniform and an "
-    "answer fetched before the next check names the failed replica once more"
+    "points: the share of faults whose fail-over was complete by then; line: theory, with a uniform "
+    "remaining TTL, and with the failed replica named once more by an answer fetched before the next check"
 )
 # Tolerance of the mean fail-over time in real time: each time includes the delays of programs.
 WITHIN = 0.03
@@ -111,7 +111,9 @@ def _many(context: Run, evidence: Evidence) -> Outcome:
     kind, ttl = asked["fault"][0], asked["ttl"][0]
     theory = FailOverTheory(ttl, asked["every"], asked["interval"])
     if theory.interval_s > theory.cycle_s:
-        raise EmulationError("replicas are to be checked within a TTL: say --set interval= with less than ttl")
+        raise EmulationError(
+            "the health checks must be more frequent than the TTL: use --set interval= with less than ttl"
+        )
     user, resolver = host_name("user", REGION), host_name("dns", REGION)
     # Time of each fault within a cycle between two fetches of an answer from the CDN's name server.
     phases_s = [
@@ -248,9 +250,9 @@ def _check_interval(context: Run) -> None:
     if server is None or context.parameters["interval"] >= server.least_interval_s:
         return
     if math.isinf(server.least_interval_s):
-        raise EmulationError(f"{server.name} does not check its replicas, so that nothing can be said of it here")
+        raise EmulationError(f"{server.name} has no health checks, so that the experiment does not apply to it")
     least = f"{server.least_interval_s:g}s"
-    raise EmulationError(f"{server.name} checks its replicas each {least} at most: say --set interval={least}")
+    raise EmulationError(f"{server.name} needs at least {least} between health checks: use --set interval={least}")
 
 
 def _capture_name(kind: str, ttl: int) -> str:
@@ -380,7 +382,7 @@ def _panels(context: Run, recoveries: Sequence[tuple[str, Fault, Recovery]]) -> 
 
 EXPERIMENT = Experiment(
     name="cdn-failover",
-    question="How long do users notice that a replica has failed?",
+    question="How long does the failure of a replica affect the users of a CDN?",
     claims=("C8",),
     parameters={
         "ttl": Parameter(
@@ -406,7 +408,7 @@ EXPERIMENT = Experiment(
         ),
         # The request period is no divisor of 300 s, so that no request coincides with the end of that TTL.
         "every": Parameter("150ms", period, "the time between two requests of a user", full_virtual="151s"),
-        "users": Parameter("2", whole(1, 20), "how many users the region has (with many faults: one)"),
+        "users": Parameter("2", whole(1, 20), "the number of users in the region (with many faults: one)"),
         "scale": Parameter("1", factor, "a factor on all delays of the topology"),
     },
     run=run,

@@ -48,7 +48,7 @@ def name_server_starter(implementation: Implementation, plan: CdnPlan) -> Starte
             (host.workdir / _file(region)).write_text(_master_file(plan, region))
         started = start(host)
         if not isinstance(started, Program):
-            raise TypeError(f"{implementation.name} is no program")
+            raise TypeError(f"{implementation.name} is not a program")
         return started
 
     return start_with_zones
@@ -128,7 +128,7 @@ class User:
         try:
             return window_of(self._driver.receive(lasts_s + PATIENCE_S))
         except DriverError as error:
-            raise UserFailedError(f"{self._host} did not get its object: {error}") from error
+            raise UserFailedError(f"{self._host} failed to load its object: {error}") from error
 
     def visit(self, paths: Sequence[str]) -> Window:
         """Resolve the site's name and request these paths on one connection; raises UserFailedError."""
@@ -205,7 +205,7 @@ def _wait_until_named(bed: Testbed, region: str) -> None:
     # Poll with a time-out, since name servers do not report that a replica has become healthy.
     while replica_address(region) not in _told(dns_client):
         if time.monotonic() > until_s:
-            raise EmulationError(f"the CDN's name server does not send {region} to its own replica")
+            raise EmulationError(f"the CDN's name server does not direct {region} to its own replica")
         time.sleep(POLL_S)
 
 
@@ -221,7 +221,7 @@ def fill_replicas(bed: Testbed, host: str, path: str) -> None:
         try:
             client.request({"visit": [path]}, PATIENCE_S)
         except DriverError as error:
-            raise UserFailedError(f"the replica of {region} did not give {path}: {error}") from error
+            raise UserFailedError(f"the replica of {region} did not serve {path}: {error}") from error
         client.stop()
 
 

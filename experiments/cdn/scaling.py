@@ -56,8 +56,9 @@ HEAD_BYTES = 300
 # Number of requests per client until the queue is in its steady state; clients start within one think time.
 SETTLE_CYCLES = 2
 NOTE = (
-    "points: measured means; lines: max(RTT + S, N S - Z) and min(1, N S / (RTT + S + Z)) for N clients that think "
-    "for Z, S an object's time on the origin's link. Replicas have no line: nothing of theirs is slow."
+    "points: measured means; lines: max(RTT + S, N S - Z) and min(1, N S / (RTT + S + Z)) for N clients that "
+    "think for Z, with S the transmission time of an object on the origin's link. There are no lines for "
+    "replicas, which have no bottleneck."
 )
 
 
@@ -259,11 +260,11 @@ EXPERIMENT = Experiment(
     question="How many clients can one origin serve, and how many with a CDN in front of it?",
     claims=("C1", "C5", "C6"),
     parameters={
-        "clients": Parameter("1,4,16", listed(whole(1, 500)), "how many clients there are", full="1,2,4,8,16,32,64"),
+        "clients": Parameter("1,4,16", listed(whole(1, 500)), "the numbers of clients", full="1,2,4,8,16,32,64"),
         "bw": Parameter("5", megabits, "the rate of the origin's link in Mbit/s"),
         "size": Parameter("13000", whole(1000, 13_500), "the size of the object in octets"),
-        "think": Parameter("100ms", seconds, "how long a client waits between a response and its next request"),
-        "for": Parameter("1500ms", seconds, "for how long each number of clients is measured", full="10s"),
+        "think": Parameter("100ms", seconds, "the time between a response and the client's next request"),
+        "for": Parameter("1500ms", seconds, "the duration of the measurement for each number of clients", full="10s"),
         "scale": Parameter("1", factor, "a factor on all delays of the topology"),
     },
     run=run,

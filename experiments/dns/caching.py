@@ -51,8 +51,8 @@ ZIPF_NAMES = (
 ZIPF_EXPONENT = 1.0
 TTL_CAPTURE = "capture-ttl.pcapng"
 NOTE = (
-    "points: measured; lines: one query a TTL and name, and the mean age of a cached answer against the time between "
-    "changes"
+    "points: measured; lines: one query per TTL and name, and the mean age of a cached answer divided by the "
+    "time between changes"
 )
 # Time-out and polling interval of a zone reload, in seconds; a slower reload shows in the captured answers.
 RELOAD_MAX_S, RELOAD_POLL_S = 1.0, 0.01
@@ -200,7 +200,7 @@ def _stale_share(ttl_s: float, between_s: float) -> float:
 
 EXPERIMENT = Experiment(
     name="dns-caching",
-    question="What does a cache save the servers above it, and what does it cost?",
+    question="How many queries does a DNS cache save, and how many stale answers does it give?",
     claims=("D11", "D12", "D13"),
     parameters={
         "scale": Parameter("0.1", factor, "a factor on all delays of the topology"),

@@ -94,7 +94,7 @@ def _verdicts(
 
 EXPERIMENT = Experiment(
     name="dns-records",
-    question="What do name servers answer, and whose are they?",
+    question="What do name servers answer, and which organisation runs them?",
     claims=("D1", "D2", "D3", "D4", "D5", "D6", "D14", "D15"),
     parameters={
         "scale": Parameter("0.2", factor, "a factor on all delays of the topology"),

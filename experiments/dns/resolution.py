@@ -210,12 +210,16 @@ def _timed(packets: Verdict, comparisons: Mapping[str, Comparison], kind: str) -
     one = comparisons.get(kind)
     if one is not None:
         return timed(packets, one.measured_s, one.theory_s, one.tolerance)
-    return undecided(packets.id, "No time for its legs.") if packets.verdict == "shown" else packets
+    return (
+        undecided(packets.id, "The times of the single round trips were not measured.")
+        if packets.verdict == "shown"
+        else packets
+    )
 
 
 EXPERIMENT = Experiment(
     name="dns-resolution",
-    question="How does a name become an address, by which servers, and how long does that take?",
+    question="How is a name resolved to an address, by which servers, and how long does it take?",
     claims=("D7", "D8", "D9", "D10"),
     parameters={"scale": Parameter("1", factor, "a factor on all delays of the topology")},
     run=run,

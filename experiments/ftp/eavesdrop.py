@@ -112,7 +112,7 @@ def _verdicts(everything: Overheard, fetched: Transfers, secret: Secret) -> tupl
     ftp, sftp = (fetched.heard(everything, way) for way in (FTP, SFTP))
     verdicts = (decide_eavesdropping(ftp, secret), decide_encryption(sftp, ftp, secret, fetched.arrived.get(SFTP, b"")))
     return tuple(
-        undecided(verdict.id, f"The file was not fetched by {way}: {fetched.failures[way]}.")
+        undecided(verdict.id, f"The file was not downloaded by {way}: {fetched.failures[way]}.")
         if way in fetched.failures
         else verdict
         for way, verdict in zip((FTP, SFTP), verdicts, strict=True)
@@ -125,7 +125,7 @@ def _ssh(text: str) -> str:
 
 EXPERIMENT = Experiment(
     name="ftp-eavesdrop",
-    question="What does somebody on the path learn from a file transfer?",
+    question="What does an observer on the path learn from a file transfer?",
     claims=("F8", "F9"),
     parameters={
         "rtt": Parameter("20ms", seconds, "the round-trip time between client and server"),

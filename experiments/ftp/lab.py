@@ -59,9 +59,7 @@ class Home:
         self.path = host.workdir / "files" / USER
         mounted = host.run(["mount", "-t", "tmpfs", "-o", f"size={size_bytes},mode=755", "tmpfs", str(self.path)])
         if mounted.returncode != 0:
-            raise EmulationError(
-                f"the user's disk could not be made: {mounted.stderr.decode(errors='replace').strip()}"
-            )
+            raise EmulationError(f"cannot mount the user's disk: {mounted.stderr.decode(errors='replace').strip()}")
         self._seen = disk_of(host)
         for name, octets in files.items():
             path = self._seen / name
@@ -95,7 +93,7 @@ def add_account(host: Host, home: Path) -> None:
         file.chmod(0o640 if name == "shadow" else 0o644)
         bound = host.run(["mount", "--bind", str(file), f"/etc/{name}"])
         if bound.returncode != 0:
-            raise EmulationError(f"{host.name} cannot be given an account: {bound.stderr.decode().strip()}")
+            raise EmulationError(f"cannot set up accounts at {host.name}: {bound.stderr.decode().strip()}")
 
 
 def ftp_testbed(

@@ -125,7 +125,7 @@ def _cell(
     if window is None:
         if column.client is not None and not column.installed:
             return place.not_installed(column.client)
-        return place.unsupported(f"{place.client} does not do that")
+        return place.unsupported(f"{place.client} does not support this mode or operation")
     cause = server.known.get(f"{column.what}-{column.mode}") if server else None
     if isinstance(window, str):
         return place.failed(window, capture_name, cause)
@@ -134,4 +134,4 @@ def _cell(
     return place.judged(verdict, capture_name, cause)
 
 
-MATRIX = Matrix("ftp", "Does every FTP server serve every client: list, get and put, active and passive?", run)
+MATRIX = Matrix("ftp", "Does every FTP client work with every FTP server: list, get and put, active and passive?", run)

@@ -118,7 +118,7 @@ class Sessions:
     def broken(self, claim: str, names: Sequence[str]) -> Verdict | None:
         """Return the verdict `failed` on a claim if one of these sessions failed, else None."""
         first = next((name for name in names if name in self.failures), None)
-        return None if first is None else failed(claim, f"The session {first} broke off: {self.failures[first]}.")
+        return None if first is None else failed(claim, f"The session {first} was interrupted: {self.failures[first]}.")
 
 
 def run(context: Run) -> Outcome:
@@ -354,7 +354,7 @@ def _verdicts(
 
 EXPERIMENT = Experiment(
     name="ftp-modes",
-    question="Who connects to whom in FTP, and what does a connection for every file cost?",
+    question="Which side opens the connections of FTP, and what does a separate connection for every file cost?",
     claims=("F1", "F2", "F3", "F4", "F5", "F6", "F7"),
     parameters={
         "rtt": Parameter("100ms", seconds, "the round-trip time between client and server"),

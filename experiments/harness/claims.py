@@ -39,7 +39,7 @@ def load_claims(path: Path = CLAIMS_PATH) -> dict[str, Claim]:
     for number, entry in enumerate(entries, start=1):
         claim = _claim(entry, f"{path.name}, claim {number}")
         if claim.id in claims:
-            raise ClaimsError(f"{path.name}, claim {number}: the id {claim.id} is taken")
+            raise ClaimsError(f"{path.name}, claim {number}: duplicate id {claim.id}")
         claims[claim.id] = claim
     if not claims:
         raise ClaimsError(f"{path.name}: no claims")

@@ -12,11 +12,12 @@ ClockWord = Literal["real", "virtual"]
 # Environment variable that passes the clock's description to the process in the user-mode kernel.
 VARIABLE = "LAB7_CLOCK"
 VIRTUAL_MEANING = (
-    "the clock was virtual: programs take no time; for order, content and formulas, not for the speed of programs"
+    "the clock was virtual: computation takes no time; use the results for order, content and formulas, not "
+    "for the speed of programs"
 )
 # Tolerated relative error in virtual time, in which theory leaves out only 32 ns per reading of the clock.
 VIRTUAL_TOLERANCE = 0.003
-REAL_MEANING = "the clock was this machine's: programs and the machine's other work take part in every time"
+REAL_MEANING = "the clock was this machine's: computation and other programs of the machine affect every time"
 
 
 @dataclass(frozen=True)

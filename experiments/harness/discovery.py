@@ -73,7 +73,8 @@ def find_experiments(names: tuple[str, ...]) -> list[Experiment]:
     for name in names:
         if name not in known and not is_user_file(name):
             raise UnknownNameError(
-                f"there is no experiment {name!r}: there are {', '.join(known)}; a file of your own ends in .py"
+                f"unknown experiment {name!r}: the experiments are {', '.join(known)}; the path of a file "
+                "must end in .py"
             )
     taken = tuple(known)
     return [known[name] if name in known else user_files.load_experiment(name, taken) for name in names or taken]
@@ -89,7 +90,7 @@ def find_matrix(name: str) -> Matrix:
     """Return the matrix of this name. Raises UnknownNameError."""
     known = all_matrices()
     if name not in known:
-        raise UnknownNameError(f"there is no matrix {name!r}: there are {', '.join(known)}")
+        raise UnknownNameError(f"unknown matrix {name!r}: the matrices are {', '.join(known)}")
     return known[name]
 
 
@@ -109,7 +110,7 @@ def find_topology(name: str) -> TopologyEntry:
     known = all_topologies()
     if name not in known:
         raise UnknownNameError(
-            f"there is no topology {name!r}: there are {', '.join(known)}; a file of your own ends in .py"
+            f"unknown topology {name!r}: the topologies are {', '.join(known)}; the path of a file must end in .py"
         )
     return known[name]
 

@@ -39,12 +39,12 @@ class Finding:
 class Ability(Enum):
     """Extent to which lab7 can run on a machine (fully, in virtual time only, not), as a sentence."""
 
-    ALL = "lab7 can run here."
+    ALL = "lab7 can run on this machine."
     VIRTUAL_ALONE = (
-        "lab7 can run here in virtual time alone: `lab7 run`, `lab7 matrix` and `lab7 exec` with --time virtual; "
-        "for the rest see the lines in red."
+        "lab7 can run on this machine in virtual time only: `lab7 run`, `lab7 matrix` and `lab7 exec` with "
+        "--time virtual; for real time see the lines in red."
     )
-    NONE = "lab7 cannot run here: see the lines in red, or run `make setup`."
+    NONE = "lab7 cannot run on this machine: see the lines in red, or run `make setup`."
 
 
 def ability(findings: Sequence[Finding]) -> Ability:
@@ -66,13 +66,13 @@ def _sandbox() -> Finding:
     rights = "as root" if os.geteuid() == 0 else "as an ordinary user, no sudo"
     good = completed.returncode == 0
     message = completed.stderr.strip().removeprefix("lab7: ")
-    return Finding("sandbox", good, f"namespaces can be made {rights}", "" if good else message, real_alone=True)
+    return Finding("sandbox", good, f"namespaces can be created {rights}", "" if good else message, real_alone=True)
 
 
 def _tap() -> Finding:
     good = TAP.exists() and os.access(TAP, os.R_OK | os.W_OK)
     remedy = "sudo modprobe tun (in a container: run it with --device /dev/net/tun)"
-    return Finding("TAP", good, "links in user space can be made", remedy, real_alone=True)
+    return Finding("TAP", good, "links in user space are available", remedy, real_alone=True)
 
 
 def _in_sandbox(*command: str) -> bool:
@@ -82,7 +82,7 @@ def _in_sandbox(*command: str) -> bool:
 
 def _netem() -> Finding:
     good = _in_sandbox(*module_command("topologies.emulation.links.netem"))
-    meaning = "links are shaped by the kernel" if good else "links are carried in user space instead"
+    meaning = "links are emulated by the kernel" if good else "links are emulated in user space instead"
     return Finding(
         "netem", good, meaning, "a kernel with sch_netem: apt-get install linux-modules-extra-$(uname -r)", False
     )
@@ -100,7 +100,7 @@ def _virtual_time() -> Finding:
     found = kernel.find()
     name = VIRTUAL_TIME
     if reason := kernel.unsupported():
-        return Finding(name, False, "only real time", reason, False)
+        return Finding(name, False, "not available: only real time", reason, False)
     if found is None:
         remedy = "make virtual (builds its kernel once, in a few minutes)"
         return Finding(name, False, "experiments run in real time only", remedy, False)

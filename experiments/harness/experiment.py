@@ -122,7 +122,8 @@ class Experiment:
         for name, text in given.items():
             if name not in texts:
                 raise ParameterError(
-                    f"the experiment {self.name} has no parameter {name!r}: it has {', '.join(self.parameters)}"
+                    f"the experiment {self.name} has no parameter {name!r}: its parameters are "
+                    f"{', '.join(self.parameters)}"
                 )
             texts[name] = text
         return {name: self._read(name, text) for name, text in texts.items()}
@@ -133,5 +134,5 @@ class Experiment:
             return parameter.parse(text)
         except ValueError as error:
             raise ParameterError(
-                f"{name}={text!r} cannot be: {error}, for example {name}={parameter.default} ({parameter.meaning})"
+                f"invalid value {name}={text!r}: {error}, for example {name}={parameter.default} ({parameter.meaning})"
             ) from None

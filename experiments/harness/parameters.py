@@ -25,7 +25,7 @@ def _time_s(text: str, high_s: int) -> float:
     except TopologyError:
         value = 0.0
     if not 0 < value <= high_s:
-        raise ValueError(f"it takes a time from 1us to {high_s}s")
+        raise ValueError(f"expected a time from 1us to {high_s}s")
     return value
 
 
@@ -55,7 +55,7 @@ def _number(text: str, low: float, high: float, what: str) -> float:
     except ValueError:
         value = low - 1
     if not low <= value <= high:
-        raise ValueError(f"it takes {what}")
+        raise ValueError(f"expected {what}")
     return value
 
 
@@ -64,7 +64,7 @@ def whole(low: int, high: int) -> Callable[[str], int]:
 
     def parse(text: str) -> int:
         if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
-            raise ValueError(f"it takes a whole number from {low} to {high}")
+            raise ValueError(f"expected a whole number from {low} to {high}")
         return int(text)
 
     return parse
@@ -75,7 +75,7 @@ def one_of(*known: str) -> Callable[[str], str]:
 
     def parse(text: str) -> str:
         if text not in known:
-            raise ValueError(f"it takes {', '.join(known[:-1])} or {known[-1]}")
+            raise ValueError(f"expected {', '.join(known[:-1])} or {known[-1]}")
         return text
 
     return parse
@@ -87,7 +87,7 @@ def choices(known: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
     def parse(text: str) -> tuple[str, ...]:
         chosen = known if text == "all" else tuple(part.strip() for part in text.split(","))
         if not set(chosen) <= set(known):
-            raise ValueError(f"it takes all, or some of {','.join(known)}")
+            raise ValueError(f"expected all, or some of {','.join(known)}")
         return tuple(name for name in known if name in chosen)
 
     return parse

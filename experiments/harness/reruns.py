@@ -43,7 +43,7 @@ def summary(results: Sequence[tuple[Path, Result]]) -> list[str]:
     shown = sum(claim.verdict == "shown" for claim in claims)
     rows = [row for folder, result in results for row in _open(folder, result)]
     head = f"{shown} of {len(claims)} claims shown"
-    return [f"{head}; still open:", *rows] if rows else [head]
+    return [f"{head}; not shown:", *rows] if rows else [head]
 
 
 def _disturbed(result: Result) -> bool:
@@ -59,7 +59,7 @@ def _open(folder: Path, result: Result) -> list[str]:
     rows = [f"  {name} {claim.id} {claim.verdict}: {_advice(folder, result, claim)}" for claim in _open_claims(result)]
     if result.fidelity.verdict != "valid":
         checks = [check for check in result.fidelity.checks if check.verdict != "valid"]
-        reasons = "; ".join(f"{check.name} {check.measured}, asked {check.asked}" for check in checks)
+        reasons = "; ".join(f"{check.name} {check.measured}, expected {check.asked}" for check in checks)
         rows.append(f"  {name} fidelity suspect ({reasons}): {_remedy(result)}")
     return rows
 
@@ -70,7 +70,10 @@ def _open_claims(result: Result) -> list[Verdict]:
 
 def _remedy(result: Result) -> str:
     if result.clock.word == "virtual":
-        return "no other program had a part in it, and another run with this seed ends the same"
+        return (
+            "no other program affected the run, and a run with the same seed has the same result: choose "
+            "another seed or other parameters"
+        )
     return f"stop other programs, then `lab7 run {result.experiment}`"
 
 

@@ -46,7 +46,7 @@ def load_experiment(file: str, taken: Collection[str]) -> Experiment:
             f"{file}: the name {experiment.name!r} must consist of lower-case letters, digits and hyphens"
         )
     if experiment.name in taken:
-        raise UserFileError(f"{file}: the name {experiment.name!r} is taken by an experiment of lab7: choose another")
+        raise UserFileError(f"{file}: an experiment of lab7 has the name {experiment.name!r} already: choose another")
     _check_claims(file, experiment)
     return experiment
 
@@ -56,12 +56,14 @@ def _check_claims(file: str, experiment: Experiment) -> None:
     course, own = load_claims(), [claim.id for claim in experiment.own_claims]
     for name in own:
         if name in course:
-            raise UserFileError(f"{file}: {name} is a claim of the course: give your own claim another id")
+            raise UserFileError(
+                f"{file}: {name} is the id of a claim of the course: choose another id for your own claim"
+            )
     for name in experiment.claims:
         if name not in course and name not in own:
             raise UserFileError(
-                f"{file}: {name} is no claim of the course (see `lab7 claims`): "
-                f"declare it by own_claims=(Claim({name!r}, ...),)"
+                f"{file}: unknown claim {name} (see `lab7 claims`): declare your own one by "
+                f"own_claims=(Claim({name!r}, ...),)"
             )
 
 
@@ -117,7 +119,7 @@ def load_topology(file: str, chosen: str) -> tuple[str, Any, str, tuple[str, ...
         raise UserFileError(f"{file} exports no topology {chosen!r}: it exports {', '.join(topos)}")
     if not chosen and len(topos) > 1:
         several = " or ".join(f"{file}:{name}" for name in topos)
-        raise UserFileError(f"{file} exports several topologies: say which one, {several}")
+        raise UserFileError(f"{file} exports several topologies: choose one, {several}")
     name = chosen or next(iter(topos))
     if not callable(topos[name]):
         kind = type(topos[name]).__name__

@@ -232,14 +232,14 @@ OWN_CLAIMS = (
     Claim(
         "K1",
         "HTTP",
-        "A persistent connection that its server keeps open serves a request after any silence: in RTT + X.",
-        "One SYN, no octet and no FIN in between; measured time against theory",
+        "A server that keeps idle connections open serves a request after any idle time in RTT + X.",
+        "One SYN, and neither octets nor FIN while idle; measured time against theory",
     ),
     Claim(
         "K2",
         "HTTP",
         "A server closes a connection that is idle for longer than its time-out; the next request takes 2 RTT + X.",
-        "When the server's FIN comes; a SYN for the second request; measured time against theory",
+        "Time of the server's FIN; a SYN for the second request; measured time against theory",
     ),
     Claim(
         "K3",
@@ -250,7 +250,7 @@ OWN_CLAIMS = (
 )
 EXPERIMENT = Experiment(
     name="http-keep-alive",
-    question="What becomes of a persistent connection on which nothing is asked for a time?",
+    question="When is an idle persistent connection closed, and what does the next request cost?",
     claims=("K1", "K2", "K3"),
     own_claims=OWN_CLAIMS,
     parameters={

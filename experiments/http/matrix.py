@@ -145,7 +145,7 @@ def _cell(
     if window is None:
         if column.client is not None and not column.installed:
             return place.not_installed(column.client)
-        return place.unsupported(f"{place.server} does not speak it")
+        return place.unsupported(f"{place.server} does not support this protocol")
     cause = server.known.get(column.needs) if server else None
     if isinstance(window, str):
         return place.failed(window, capture_name, cause)
@@ -153,4 +153,4 @@ def _cell(
     return place.judged(verdict, capture_name, cause)
 
 
-MATRIX = Matrix("http", "Does every origin serve every client, by every protocol that both speak?", run)
+MATRIX = Matrix("http", "Does every HTTP client work with every origin, in each protocol that both support?", run)

@@ -90,7 +90,7 @@ def run(context: Run) -> Outcome:
 
 def _interleaving(loads: Mapping[str, list[PageLoad]], failures: Mapping[str, str]) -> Verdict:
     for strategy, said in failures.items():
-        return failed("H11", f"{strategy}: the objects could not be loaded: {said}{failure_seen(loads[strategy])}.")
+        return failed("H11", f"{strategy}: the objects were not loaded: {said}{failure_seen(loads[strategy])}.")
     return http2.decide_multiplexing(
         loads[PIPELINED], loads[MULTIPLEXED], *(f"/{name}".encode() for name in (LARGE, SMALL))
     )
@@ -139,7 +139,7 @@ def _timing(load: PageLoad, watch: MachineWatch) -> Timing:
     """Return the time from the end of the first small object's request to the end of its response, with terms."""
     exchange = _small(load)
     if exchange.response is None:
-        raise EmulationError("the small object did not arrive whole: see the capture")
+        raise EmulationError("the small object did not arrive completely: see the capture")
     asked_ns, first_ns, last_ns = exchange.request.last_ns, exchange.response.first_ns, exchange.response.last_ns
     terms: Mapping[str, float] = {"request": (first_ns - asked_ns) / 1e9, "transmission": (last_ns - first_ns) / 1e9}
     return watch.timing((last_ns - asked_ns) / 1e9, terms, asked_ns, last_ns)
@@ -201,12 +201,12 @@ def _response_size(load: PageLoad, name: str) -> int:
     for exchange in load.exchanges:
         if exchange.target == f"/{name}".encode() and exchange.response is not None:
             return len(exchange.response.octets)
-    raise EmulationError(f"{name} did not arrive whole: see the capture")
+    raise EmulationError(f"{name} did not arrive completely: see the capture")
 
 
 EXPERIMENT = Experiment(
     name="http-multiplexing",
-    question="Does a small object wait behind a large one, by HTTP/1.1 with pipelining and by HTTP/2?",
+    question="Does a small object wait for a large one, with pipelining in HTTP/1.1 and with multiplexing in HTTP/2?",
     claims=("H11", "H12"),
     parameters={
         "rtt": Parameter("40ms", seconds, "the round-trip time between client and origin"),

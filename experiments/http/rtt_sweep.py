@@ -53,8 +53,8 @@ CLAIMS = dict(zip(STRATEGIES, ("H6", "H7", "H8", "H9", "H14", "H13"), strict=Tru
 # Results of page loads by (strategy, number of objects): time spans, and the error text of a failed one (else empty).
 Tried = dict[tuple[str, int], tuple[list[Window], str]]
 NOTE = (
-    "points: measured (median); solid: the textbook's formula; dashed: with slow start, "
-    "where a burst exceeds TCP's initial window of 10 segments"
+    "points: measured (median); solid: the textbook's formula; dashed: with slow start, for bursts above "
+    "TCP's initial window of 10 segments"
 )
 
 
@@ -93,7 +93,7 @@ class SweepResults:
 
     def fail(self, name: str, strategy: str, loads: Sequence[PageLoad], said: str) -> None:
         """Record the claim of a strategy as failed by an undelivered page; `said`: the client's error, or empty."""
-        why = f"could not be loaded: {said}" if said else "was not delivered"
+        why = f"was not loaded: {said}" if said else "was not transferred correctly"
         wrong = (undelivered(load, load.files or {}) for load in loads if load.conversations)
         frames = [one.frame for one in wrong if one is not None][:1]
         claim = CLAIMS[strategy]
@@ -233,7 +233,7 @@ def _series(points: Sequence[Point], count: int) -> list[Series]:
 
 EXPERIMENT = Experiment(
     name="http-rtt-sweep",
-    question="What do round trips cost each strategy, as RTT and the number of objects grow?",
+    question="How does the page-load time of each strategy grow with the RTT and the number of objects?",
     claims=("H14",),
     parameters={
         "rtt": Parameter("20ms,40ms,60ms", listed(seconds), "the round-trip times", full="10ms,20ms,50ms,100ms,200ms"),

@@ -150,7 +150,7 @@ def _seen(context: Run, captured: CaptureFile, workload: Workload, pages: Pages)
     )
     for name in [name for name, some in loads.items() if not all(has_response(load) for load in some)]:
         # Count a page load without a captured response as failed, although the client reported no error.
-        workload.failures[name] = "no whole response to it is in the capture"
+        workload.failures[name] = "the capture has no complete response to it"
         tried[name] = loads.pop(name)
     return Captured(loads, at_origin, tried, warm_ups)
 
@@ -257,7 +257,7 @@ def _stateless(seen: Captured, workload: Workload) -> list[Verdict]:
     for order in ORDERS:
         if order in workload.failures:
             said = workload.failures[order] + failure_seen(seen.tried[order])
-            return [failed("H4", f"Single objects, {order}: they could not be loaded: {said}.")]
+            return [failed("H4", f"Single objects, {order}: the objects were not loaded: {said}.")]
     if not all(seen.loads.get(order) for order in ORDERS):
         return []
     # Leave out pipelined loads, in which reordered responses would look like different responses.
@@ -278,7 +278,7 @@ def _one_object_each(seen: Captured, workload: Workload) -> list[Verdict]:
 
 def _not_loaded(name: str, seen: Captured, workload: Workload) -> str:
     said = workload.failures[name] + failure_seen(seen.tried.get(name, []))
-    return f"{name}: the page could not be loaded: {said}."
+    return f"{name}: the page was not loaded: {said}."
 
 
 def _of_strategy(
@@ -308,12 +308,12 @@ def _of_strategy(
 
 EXPERIMENT = Experiment(
     name="http-versions",
-    question="How long does a page take, by HTTP version and by how connections are used?",
+    question="How long does a page load take, by HTTP version and use of connections?",
     claims=("H1", "H2", "H3", "H4", "H5", "H6", "H7", "H8", "H9", "H10", "H12", "H13", "H14"),
     parameters={
         "rtt": Parameter("100ms", seconds, "the round-trip time between client and origin"),
         "bw": Parameter("10", megabits, "the rate of the access link in Mbit/s"),
-        "objects": Parameter("3", whole(1, 100), "how many objects the page has, itself included"),
+        "objects": Parameter("3", whole(1, 100), "the number of objects of the page, the page included"),
         "size": Parameter("4000", whole(1000, 10_000_000), "the size of each object in octets"),
         "strategies": Parameter("all", choices(STRATEGIES), f"the strategies, of {','.join(STRATEGIES)}"),
     },

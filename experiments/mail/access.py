@@ -106,8 +106,8 @@ PEOPLE, OTHER = {"alice": ALICE, "bob": BOB}, {"alice": "bob", "bob": "alice"}
 NAMES_DELAY = "1ms"
 BESIDE = 0.22
 NOTE = (
-    "x: 1 headers of all messages, 2 one attachment, 3 everything; a point is what a session took, a line what was "
-    "wanted (octets), or what the formula counts (time in round trips)"
+    "x: 1 all headers, 2 one attachment, 3 all messages; points: measured sessions; lines: the requested "
+    "octets, or the round trips that the formula counts"
 )
 
 
@@ -256,7 +256,9 @@ def _said(seed: int) -> str:
 def _m3(context: Run, captured: CaptureFile, sessions: Sessions) -> Verdict:
     mta = context.replacements.get(MTA_ROLE)
     if mta is not None and not mta.own and "auth" not in mta.speaks:
-        return undecided("M3", f"Webmail logs in to send, and {mta.name} here takes mail by its people's network.")
+        return undecided(
+            "M3", f"Webmail must authenticate to submit messages, but {mta.name} accepts them by network address only."
+        )
     screens = []
     for name, interface in (("writes", AT_ALICE), ("reads", AT_BOB)):
         window = sessions.first(name)
@@ -365,11 +367,11 @@ def _marks(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
 
 EXPERIMENT = Experiment(
     name="mail-access",
-    question="How do people get at their mail, and what does each way cost?",
+    question="What does each way of mailbox access (POP3, IMAP, webmail) cost?",
     claims=("M1", "M2", "M3", "M4"),
     parameters={
         "rtt": Parameter("40ms", seconds, "the round-trip time between Bob and his server"),
-        "messages": Parameter("50", whole(10, 1000), "how many messages the mailbox has", full="200"),
+        "messages": Parameter("50", whole(10, 1000), "the number of messages in the mailbox", full="200"),
         "attachment": Parameter("60000", whole(1000, 1_000_000), "the size of the attached picture in octets"),
     },
     run=run,

@@ -58,7 +58,9 @@ def check_supported(client: Implementation | None, operation: str) -> None:
     """Raise EmulationError if a client does not support an operation, MachineError if it is not installed."""
     if not supports(client, operation):
         there = ", ".join(one.name for one in of_role(AGENT_ROLE) if supports(one, operation))
-        raise EmulationError(f"{client.name if client else OURS} does not do that ({operation}): there are {there}")
+        raise EmulationError(
+            f"{client.name if client else OURS} does not support this operation ({operation}); clients that do: {there}"
+        )
     if client is not None:
         client.require()
 

@@ -170,7 +170,7 @@ def running_mta(host: Host) -> Service:
     for one in host.services:
         if isinstance(one, Service) and one.command.startswith(MTA_MODULE):
             return one
-    raise EmulationError(f"{host.name} runs no {MTA_MODULE}")
+    raise EmulationError(f"{host.name} does not run {MTA_MODULE}")
 
 
 def restart_mta(bed: Testbed, name: str, flags: str = "") -> None:
@@ -193,7 +193,7 @@ def wait_for_messages(folder: Path, count: int, timeout_s: float = TIMEOUT_S) ->
     deadline_s = time.monotonic() + timeout_s
     while len(found := list(folder.glob("*")) if folder.is_dir() else []) < count:
         if time.monotonic() > deadline_s:
-            raise EmulationError(f"{len(found)} of {count} messages came into {folder} within {timeout_s:g} s")
+            raise EmulationError(f"{len(found)} of {count} messages were delivered to {folder} within {timeout_s:g} s")
         time.sleep(POLL_S)
     return sorted(found, key=lambda path: path.stat().st_ctime_ns)
 

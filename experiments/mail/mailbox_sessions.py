@@ -48,7 +48,7 @@ class Sessions:
     def broken(self, claim: str, *names: str) -> Verdict | None:
         """Return the verdict "failed" on a claim if one of these sessions failed, else None."""
         first = next((name for name in names if name in self.failures), None)
-        return None if first is None else failed(claim, f"The session {first} broke off: {self.failures[first]}.")
+        return None if first is None else failed(claim, f"The session {first} was interrupted: {self.failures[first]}.")
 
 
 @dataclass(frozen=True)

@@ -135,7 +135,7 @@ def wait_for_count(server: MailHost, user: str, count: int, timeout_s: float = T
     start_ns, deadline_s = time.time_ns(), time.monotonic() + timeout_s
     while (found := held(server, user)) < count:
         if time.monotonic() > deadline_s:
-            raise EmulationError(f"{found} of {count} messages came to {user} within {timeout_s:g} s")
+            raise EmulationError(f"{found} of {count} messages were delivered to {user} within {timeout_s:g} s")
         time.sleep(POLL_S)
     return Window(start_ns, time.time_ns())
 

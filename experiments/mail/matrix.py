@@ -227,5 +227,5 @@ def _known(key: Key) -> str | None:
 
 
 MATRIX = Matrix(
-    "mail", "Does every mail client work with every mail server, and do servers pass mail on to each other?", run
+    "mail", "Does every mail client work with every mail server, and does every server relay to every other?", run
 )

@@ -62,9 +62,9 @@ CASES = (SERVICE, LINK, EXPIRE, DAYS)
 SHORT_CASES = (SERVICE, LINK, EXPIRE)
 WORDS = {
     SERVICE: "Bob's server is killed",
-    LINK: "its cable is pulled",
-    EXPIRE: "it stays away",
-    DAYS: "it stays away for days",
+    LINK: "its link is down",
+    EXPIRE: "it does not return",
+    DAYS: "it does not return for days",
 }
 # Cases of the experiment in which the receiving server stays down.
 FOR_GOOD = (EXPIRE, DAYS)
@@ -88,8 +88,8 @@ TOLERANCE_OF_OTHERS = 1.0
 # Deliveries time out after PATIENCE_S seconds, plus A_MESSAGE_S for each message.
 PATIENCE_S, A_MESSAGE_S = 10.0, 0.5
 NOTE = (
-    "a point is a connection that the sender's server tries, or a message that has come to Bob's; lines: tries as the "
-    "schedule has them, each an interval behind the one before"
+    "a point is a connection attempt of the sender's server, or a message delivered to Bob's; lines: "
+    "attempts by the retry schedule, each one interval after the one before"
 )
 
 
@@ -132,7 +132,7 @@ def run(context: Run) -> Outcome:
     """Run the experiment: each case of outage in a new network; check claim S5; compare times with theory."""
     check_supported(context.replacements.get(AGENT_ROLE), "send")
     if DAYS in context.parameters["case"] and clock.current().word != "virtual":
-        raise EmulationError("the case days of mail-outage takes five days of time: run it with --time virtual")
+        raise EmulationError("the case days of mail-outage lasts five days: run it with --time virtual")
     evidence, cases = OutageEvidence(), context.parameters["case"]
     for number, case in enumerate(cases):
         context.step(WORDS[case], 0.02 + 0.9 * number / len(cases))
@@ -381,24 +381,25 @@ def _panels(context: Run, episodes: Mapping[str, Episode]) -> list[Panel]:
         come = [((at_ns - began_ns) / NS, float(number)) for number, at_ns in enumerate(times) if at_ns >= began_ns]
         mails.append(Series(WORDS[case], come, ()))
     return [
-        Panel("attempts that fail", "s since the loss", "attempts", tries),
-        Panel("messages delivered", "s since the loss", "messages", mails),
+        Panel("failed attempts", "s since the loss", "attempts", tries),
+        Panel("messages delivered", "s since the fault", "messages", mails),
     ]
 
 
 EXPERIMENT = Experiment(
     name="mail-outage",
-    question="What becomes of mail while the receiving server is down?",
+    question="What happens to mail while the receiving server is down?",
     claims=("S5",),
     parameters={
         "rtt": Parameter("100ms", seconds, "the round-trip time between the two servers"),
-        "messages": Parameter("20", whole(4, 1000), "how many messages are submitted during the outage", full="200"),
+        "messages": Parameter("20", whole(4, 1000), "the number of messages submitted during the outage", full="200"),
         "retry": Parameter("1", whole(1, 60), "the retry interval of the sender's server in seconds"),
-        "down": Parameter("2s", seconds, "how long the outage lasts once all messages are submitted"),
+        "down": Parameter("2s", seconds, "the duration of the outage after the last message was submitted"),
         "case": Parameter(
             ",".join(SHORT_CASES),
             choices(CASES),
-            "service (server killed), link (link down), expire (for good), days (five days, in virtual time), or all",
+            "service (server killed), link (link down), expire (until messages expire), days (five days, in "
+            "virtual time), or all",
             full="all",
         ),
     },

@@ -123,7 +123,7 @@ class Queue:
     def _run(self, *words: str) -> None:
         done = self._host.run(words)
         if done.returncode != 0:
-            raise EmulationError(f"the queue's disk: {done.stderr.decode(errors='replace').strip()}")
+            raise EmulationError(f"cannot mount the queue's disk: {done.stderr.decode(errors='replace').strip()}")
 
 
 @dataclass
@@ -264,7 +264,7 @@ def _verdict(captured: CaptureFile, done: Done) -> Verdict:
 
 EXPERIMENT = Experiment(
     name="smtp-replies",
-    question="By what cause does an SMTP server say each of its codes?",
+    question="What causes each reply code of an SMTP server?",
     claims=("S6",),
     parameters={"rtt": Parameter("4ms", seconds, "the round-trip time between the two mail servers")},
     run=run,

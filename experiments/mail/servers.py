@@ -188,7 +188,9 @@ def _owner() -> pwd.struct_passwd:
     try:
         return pwd.getpwnam(OWNER)
     except KeyError:
-        raise MachineError(f"this machine has no user {OWNER!r}, to whom mailboxes of real servers belong") from None
+        raise MachineError(
+            f"this machine has no user {OWNER!r}, which must own the mailboxes of real servers"
+        ) from None
 
 
 def names_of(replacements: Mapping[str, Implementation]) -> dict[str, str]:

@@ -235,7 +235,7 @@ def run(context: Run) -> Outcome:
     if 2 * asked["near"] > asked["rtt"]:
         # Submission would be slower than relaying: each message would be relayed on a connection of its own.
         raise EmulationError(
-            "near is more than half of rtt: Alice's letters would come too slowly to share a connection"
+            "near must be at most half of rtt: otherwise the messages arrive too slowly to share a connection"
         )
     legs = Legs(asked["near"], asked["rtt"], asked["far"], asked["bw"])
     with site_folder(context) as folder:
@@ -356,7 +356,8 @@ def _verdicts(context: Run, every: MailLegs, done: Done, objects: Mapping[str, b
         return verdicts
     broken = "; ".join(f"{what}: {why}" for what, why in done.failures.items())
     return tuple(
-        failed(one.id, f"Something broke off: {broken}.") if one.verdict == "undecided" else one for one in verdicts
+        failed(one.id, f"The experiment was interrupted: {broken}.") if one.verdict == "undecided" else one
+        for one in verdicts
     )
 
 
@@ -371,7 +372,7 @@ def _with_web(story: MailLegs, visit: MailLegs) -> MailLegs:
 
 EXPERIMENT = Experiment(
     name="mail-story",
-    question="How does a message with a picture get from Alice to Bob, and where does its time go?",
+    question="How does a message with a picture get from Alice to Bob, and how long does each step take?",
     claims=("S1", "S2", "S3", "S4", "S7", "S8", "S9", "S10", "S11"),
     parameters={
         "rtt": Parameter("100ms", seconds, "the round-trip time between the two mail servers"),
@@ -379,7 +380,7 @@ EXPERIMENT = Experiment(
         "far": Parameter("40ms", seconds, "the round-trip time between Bob and his server"),
         "names": Parameter("30ms", seconds, "the round-trip time between the Internet and each name server"),
         "bw": Parameter("10", megabits, "the rate between the servers in Mbit/s"),
-        "messages": Parameter("2", whole(2, 20), "how many messages are relayed at a time", full="10"),
+        "messages": Parameter("2", whole(2, 20), "the number of messages that are relayed together", full="10"),
     },
     run=run,
     repeat=2,

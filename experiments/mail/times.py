@@ -152,7 +152,7 @@ def way_timing(legs: MailLegs, asked: Lookups) -> TimedSample:
     sessions = [one for one in legs.relayed.sessions if one.messages]
     ends = [one.final.last_ns for session in sessions for one in session.exchanges_of("QUIT") if one.final is not None]
     if not sessions or len(ends) != len(sessions):
-        raise ValueError("a connection between the servers has no end")
+        raise ValueError("a connection between the servers was not closed")
     begun_ns = sessions[0].connection.syn.time_ns
     names = lookups(asked.sender, legs.who.sender, begun_ns, max(ends))
     return TimedSample.of(AT_SENDER, [*names, *smtp_intervals(sessions, legs.at_receiver)], begun_ns, max(ends))

@@ -64,7 +64,7 @@ class AddressSpace(Generic[Label]):
             network = network_of(address, prefix)
             if int(network.network_address) > below and int(network.broadcast_address) < above:
                 return network
-        raise ValueError(f"{address} is in one of the networks")
+        raise ValueError(f"{address} is covered by a network of the address space")
 
     def gap_in(self, whole: Network) -> Network | None:
         """Return the first network in `whole` that is outside of the space; None if the space covers all of it."""

@@ -89,10 +89,12 @@ def load_accounts(file: Path, base: Path) -> list[Account]:
         return [_account(name, values, base) for name, values in users.items()]
     except OSError as error:
         raise ServiceError(
-            f"the users in {file} cannot be read ({error.strerror}): name another with --users"
+            f"cannot read the users file {file} ({error.strerror}): name another with --users"
         ) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ServiceError(f"{file} is no list of users ({error}): it has a table [users.NAME] for each") from error
+        raise ServiceError(
+            f"{file} is not a valid users file ({error}): write one table [users.NAME] for each user"
+        ) from error
 
 
 def parse_account(text: str, base: Path) -> Account:
@@ -100,19 +102,19 @@ def parse_account(text: str, base: Path) -> Account:
     name, separator, rest = text.partition(":")
     password, _, home = rest.partition(":")
     if not name or not separator:
-        raise ValueError(f"{text!r} is no NAME:PASSWORD[:HOME]")
+        raise ValueError(f"{text!r} does not have the form NAME:PASSWORD[:HOME]")
     return Account(name, base / home, f"plain:{password}")
 
 
 def _account(name: str, values: Mapping[str, object], base: Path) -> Account:
     if unknown := set(values) - _KEYS:
-        raise ValueError(f"{name} has {', '.join(sorted(unknown))}")
+        raise ValueError(f"{name} has unknown keys: {', '.join(sorted(unknown))}")
     password, quota = values.get("password"), values.get("quota")
     account, account_for = values.get("account"), values.get("account_for", "login")
     if quota is not None and (not isinstance(quota, int) or quota < 0):
-        raise ValueError(f"the quota of {name} is no number of octets")
+        raise ValueError(f"invalid quota of {name}: expected a number of octets, 0 or more")
     if account_for not in ("login", "storing"):
-        raise ValueError(f"the account of {name} is for login or for storing")
+        raise ValueError(f'invalid account_for of {name}: expected "login" or "storing"')
     if password is not None:
         _check_stored(name, str(password))
     return Account(
@@ -131,7 +133,9 @@ def _check_stored(name: str, stored: str) -> None:
     parts = rest.split(":")
     is_scrypt = kind == "scrypt" and len(parts) == 5 and all(part.isdigit() for part in parts[:3])
     if not (kind == "plain" or is_scrypt):
-        raise ValueError(f"the password of {name} begins with neither plain: nor scrypt:")
+        raise ValueError(
+            f"invalid password of {name}: expected plain:PASSWORD or a hash in the form scrypt:N:R:P:SALT:HASH"
+        )
     if is_scrypt:
         bytes.fromhex(parts[3] + parts[4])
 

@@ -105,11 +105,11 @@ def _command(text: str) -> list[str]:
         raise argparse.ArgumentTypeError(f"{text!r}: {error}") from error
     name, arguments = (words[0], words[1:]) if words else ("", [])
     if name not in _USAGE or (name == "help" and not set(arguments) <= _USAGE.keys()):
-        raise argparse.ArgumentTypeError(f"{text!r}: unknown command: use {', '.join(_USAGE)}")
+        raise argparse.ArgumentTypeError(f"unknown command {text!r}: use {', '.join(_USAGE)}")
     wanted = _USAGE[name][0].split()
     required = sum(not word.startswith("[") for word in wanted)
     if not required <= len(arguments) <= len(wanted):
-        raise argparse.ArgumentTypeError(f"{text!r}: the syntax is {name} {_USAGE[name][0]}")
+        raise argparse.ArgumentTypeError(f"invalid command {text!r}: the syntax is {name} {_USAGE[name][0]}")
     return words
 
 

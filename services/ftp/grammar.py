@@ -30,7 +30,7 @@ def parse_host_port(text: str) -> DataAddress:
     """Parse `h1,h2,h3,h4,p1,p2` (PORT)."""
     numbers = [_octet(part) for part in text.split(",")]
     if len(numbers) != 6:
-        raise ArgumentError("six numbers from 0 to 255 with commas between them are asked for")
+        raise ArgumentError("expected six numbers from 0 to 255, separated by commas")
     return DataAddress(".".join(map(str, numbers[:4])), numbers[4] << 8 | numbers[5])
 
 
@@ -40,20 +40,20 @@ def parse_extended(text: str) -> tuple[int, DataAddress]:
     The address is validated for protocols 1 (IPv4) and 2 (IPv6) only: others are refused by number.
     """
     if len(text) < 2 or not "!" <= text[0] <= "~":
-        raise ArgumentError("a delimiter is asked for first")
+        raise ArgumentError("the first character must be a delimiter")
     parts = text.split(text[0])
     if len(parts) != 5 or parts[4]:
-        raise ArgumentError("protocol, address and port between four delimiters are asked for")
+        raise ArgumentError("expected |protocol|address|port|")
     protocol, port = _number(parts[1], 3), _number(parts[3], 5)
     if port > 65535:
-        raise ArgumentError("a port is a number up to 65535")
+        raise ArgumentError("the port must be at most 65535")
     if protocol in (1, 2):
         try:
             host = ip_address(parts[2])
         except ValueError:
-            raise ArgumentError("that is no address") from None
+            raise ArgumentError("invalid address") from None
         if host.version != (4 if protocol == 1 else 6):
-            raise ArgumentError("the address is of another protocol")
+            raise ArgumentError("the address does not belong to the given protocol")
         return protocol, DataAddress(str(host), port)
     return protocol, DataAddress(parts[2], port)
 
@@ -73,17 +73,17 @@ def parse_type(text: str) -> DataType | None:
     known = words[:1] in (["A"], ["E"]) and (len(words) == 1 or (len(words) == 2 and words[1] in ("N", "T", "C")))
     if known or (len(words) == 2 and words[0] == "L" and words[1].isascii() and words[1].isdigit()):
         return None
-    raise ArgumentError("A, E, I or L with its size is asked for")
+    raise ArgumentError("expected A, E, I or L and a byte size")
 
 
 def _octet(text: str) -> int:
     value = _number(text, 3)
     if value > 255:
-        raise ArgumentError("a number above 255")
+        raise ArgumentError("a number is above 255")
     return value
 
 
 def _number(text: str, digits: int) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= digits):
-        raise ArgumentError("a number is asked for")
+        raise ArgumentError("expected a number")
     return int(text)

@@ -16,7 +16,7 @@ _CONTROLS = dict.fromkeys(({*range(32)} - set(map(ord, "\t\r\n"))) | {*range(127
 def reply(code: int, *lines: str) -> bytes:
     """Encode a reply of one or several lines; of several lines, only the first and the last have the code."""
     if not 100 <= code <= 599 or not lines:
-        raise ValueError(f"no reply: {code} {lines!r}")
+        raise ValueError(f"invalid reply: {code} {lines!r}")
     if len(lines) == 1:
         return f"{code} {one_line(lines[0])}\r\n".encode("utf-8", "surrogateescape")
     middle = [_indented(line) for line in lines[1:-1]]

@@ -84,8 +84,8 @@ class FTPServer:
 def _refusal(why: Refusal) -> bytes:
     """Return the reply 421 to a connection that is not admitted (RFC 959 section 5.4)."""
     if why is Refusal.ADDRESS:
-        return reply(421, "Too many sessions come from your address.")
-    return reply(421, "Too many users are connected; try again later.")
+        return reply(421, "Too many connections from your address.")
+    return reply(421, "Too many users; try again later.")
 
 
 def _user_files(account: Account, sync: Sync) -> UserFiles:
@@ -95,7 +95,7 @@ def _user_files(account: Account, sync: Sync) -> UserFiles:
 def _ports(text: str) -> tuple[int, int]:
     low, _, high = text.partition("-")
     if not (low.isdigit() and high.isdigit() and 1024 <= int(low) <= int(high) <= 65535):
-        raise argparse.ArgumentTypeError(f"{text!r} is no range LOW-HIGH of ports from 1024 to 65535")
+        raise argparse.ArgumentTypeError(f"invalid port range {text!r}: expected LOW-HIGH, from 1024 to 65535")
     return int(low), int(high)
 
 

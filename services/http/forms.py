@@ -80,13 +80,13 @@ def media_type(value: bytes | None) -> tuple[bytes, dict[bytes, bytes]]:
     """Parse a Content-Type into media type and parameters, names in lower case; raises HTTPError 415."""
     match = _MEDIA_TYPE.match(value or b"")
     if value is None or match is None:
-        raise HTTPError(415, "the content has no media type")
+        raise HTTPError(415, "the Content-Type field is missing or invalid")
     parameters: dict[bytes, bytes] = {}
     offset = match.end()
     while offset < len(value):
         parameter = _MEDIA_TYPE_PARAMETER.match(value, offset)
         if parameter is None:
-            raise HTTPError(415, "the content's media type cannot be read")
+            raise HTTPError(415, "the parameters of Content-Type are invalid")
         parameters.setdefault(parameter[1].lower(), unquote_string(parameter[2]))
         offset = parameter.end()
     return match[1].lower(), parameters
@@ -144,7 +144,7 @@ class MultipartParser:
 
     def __init__(self, boundary: bytes) -> None:
         if _BOUNDARY.fullmatch(boundary) is None:
-            raise HTTPError(400, "the boundary of the form is none")
+            raise HTTPError(400, "the multipart boundary is missing or invalid")
         # RFC 2046 section 5.1.1: the line end before a delimiter is part of the delimiter; the first may have none.
         self._delimiter = b"\r\n--" + boundary
         self._buffer = bytearray(b"\r\n")
@@ -162,7 +162,7 @@ class MultipartParser:
     def finish(self) -> None:
         """Handle the end of the content; raises HTTPError 400 if the closing delimiter is missing."""
         if self._state is not _State.EPILOGUE:
-            raise HTTPError(400, "the form breaks off")
+            raise HTTPError(400, "the form ends before its closing boundary")
 
     def _step(self, events: list[PartEvent]) -> bool:
         """Parse the next element of the form; return whether the buffer may hold another element."""
@@ -200,10 +200,10 @@ class MultipartParser:
         end = self._buffer.find(b"\r\n", 0, PADDING_OCTETS)
         padding = bytes(self._buffer[: end if end >= 0 else PADDING_OCTETS])
         if padding.removesuffix(b"\r").strip(b" \t"):
-            raise HTTPError(400, "something follows a boundary of the form")
+            raise HTTPError(400, "a multipart boundary is followed by other characters on its line")
         if end < 0:
             if len(self._buffer) >= PADDING_OCTETS:
-                raise HTTPError(400, "blanks without end follow a boundary of the form")
+                raise HTTPError(400, "the line of a multipart boundary is too long")
             return False
         self._parts += 1
         if self._parts > PARTS_MAX:
@@ -258,7 +258,9 @@ def _part_head(lines: bytes) -> PartHead:
     """Parse a part's header; its name is required (RFC 7578 section 4.2)."""
     fields = _fields(lines)
     if fields.get(b"content-transfer-encoding", b"binary").lower() not in _UNCHANGED:
-        raise HTTPError(400, "a part of the form is encoded, which no form is")
+        raise HTTPError(
+            400, "a part of the form has a Content-Transfer-Encoding, which is not supported (RFC 7578 section 4.7)"
+        )
     value = fields.get(b"content-disposition", b"")
     kind = _DISPOSITION.match(value)
     if kind is None:
@@ -277,7 +279,7 @@ def _fields(lines: bytes) -> dict[bytes, bytes]:
     while offset < len(lines):
         line = _FIELD_LINE.match(lines, offset)
         if line is None:
-            raise HTTPError(400, "the header of a part of the form is no header")
+            raise HTTPError(400, "a part of the form has an invalid header field")
         fields.setdefault(line[1].lower(), line[2].strip(b" \t"))
         offset = line.end()
     return fields
@@ -289,7 +291,7 @@ def _parameters(octets: bytes) -> dict[bytes, bytes]:
     while offset < len(octets):
         parameter = _DISPOSITION_PARAMETER.match(octets, offset)
         if parameter is None:
-            raise HTTPError(400, "a Content-Disposition of the form cannot be read")
+            raise HTTPError(400, "a part of the form has an invalid Content-Disposition field")
         parameters.setdefault(parameter[1].lower(), unquote_string(parameter[2]))
         offset = parameter.end()
     return parameters
@@ -311,7 +313,7 @@ class FormParser:
     def __init__(self, content_type: bytes | None) -> None:
         kind, parameters = media_type(content_type)
         if kind not in (URLENCODED, MULTIPART):
-            raise HTTPError(415, "the content is no form")
+            raise HTTPError(415, f"the Content-Type of a form must be {URLENCODED.decode()} or {MULTIPART.decode()}")
         self._parser = MultipartParser(parameters.get(b"boundary", b"")) if kind == MULTIPART else None
         self._form = Form()
         self._head: PartHead | None = None

@@ -210,7 +210,7 @@ def split_target(method: bytes, request_target: bytes) -> Target:
 def _authority_form(request_target: bytes) -> Target:
     host, _, port = request_target.rpartition(b":")
     if not (host and port and is_host(request_target)):
-        raise HTTPError(400, "CONNECT needs a host and a port")
+        raise HTTPError(400, "the target of CONNECT must be HOST:PORT")
     return Target(request_target, b"", None)
 
 
@@ -218,11 +218,11 @@ def _absolute_form(method: bytes, request_target: bytes) -> Target:
     """Split absolute-form, which a server accepts from any client (RFC 9112 section 3.2.2)."""
     match = _ABSOLUTE.fullmatch(request_target)
     if match is None:
-        raise HTTPError(400, "the request target has none of the four forms")
+        raise HTTPError(400, "the request target does not have one of the four forms of RFC 9112 section 3.2")
     scheme, authority = match["scheme"].lower(), match["authority"]
     # RFC 9110 section 7.4: this connection is not authoritative for another scheme.
     if scheme != b"http":
-        raise HTTPError(421, "this server speaks for http resources only")
+        raise HTTPError(421, "the server has http resources only")
     # RFC 9110 sections 4.2.1 (an empty host is invalid) and 4.2.4 (user information is an error).
     if not authority or not is_host(authority):
         raise HTTPError(400, "the request target's authority is not valid")
@@ -235,7 +235,7 @@ def _absolute_form(method: bytes, request_target: bytes) -> Target:
 def _path_and_query(octets: bytes) -> tuple[bytes, bytes | None]:
     # RFC 9112 section 3: recipients that repair an invalid target may disagree on it (request smuggling).
     if _PATH_AND_QUERY.fullmatch(octets) is None:
-        raise HTTPError(400, "the request target has white space, control or non-ASCII characters, or a fragment")
+        raise HTTPError(400, "the request target contains white space, a control or non-ASCII character, or a fragment")
     path, mark, query = octets.partition(b"?")
     return path, query if mark else None
 

@@ -99,18 +99,18 @@ class Origin:
 
     def _answer(self, request: Request, target: Target) -> Response:
         if request.method not in KNOWN_METHODS:
-            return page_response(501, "This server does not know the method.")
+            return page_response(501, "The server does not support the method.")
         if target.path == ASTERISK:
             return Response(200, Fields((ALLOW,)))
         try:
             representation = self._files.find(target.path)
         except PermissionError:
-            return page_response(403, "The file may not be read.")
+            return page_response(403, "Access to the file is denied.")
         if representation is None:
-            return page_response(404, "There is nothing here.")
+            return page_response(404, "The requested file was not found.")
         # RFC 9110 section 15.5.6
         if request.method not in ALLOWED_METHODS:
-            return page_response(405, "The method is not for this resource.", ALLOW)
+            return page_response(405, "The method is not allowed for this resource.", ALLOW)
         # RFC 9110 section 9.3.7
         if request.method == b"OPTIONS":
             return Response(200, Fields((ALLOW,)))
@@ -125,7 +125,7 @@ class Origin:
         if status == 304:
             return _not_modified(representation)
         if status == 412:
-            return page_response(412, "The resource is not in the state that the request asks for.")
+            return page_response(412, "A precondition of the request is false.")
         # RFC 9110 section 14.2: Range applies to GET, after the preconditions.
         wanted = fields.get_all(b"range")
         if request.method == b"GET" and len(wanted) == 1 and range_applies(fields, representation.validators, now):
@@ -147,22 +147,24 @@ class Origin:
             return make()
         except FileNotFoundError:
             # The file was replaced between stat() and open(): the client may retry to get the new one.
-            return page_response(503, "The file is being replaced.", (b"Retry-After", b"1"))
+            return page_response(503, "The file is being replaced: try again.", (b"Retry-After", b"1"))
         except OSError:
-            return page_response(503, f"{Path(representation.path).name} cannot be opened.", (b"Retry-After", b"1"))
+            return page_response(
+                503, f"The file {Path(representation.path).name} cannot be opened.", (b"Retry-After", b"1")
+            )
 
 
 def _check_expectations(request: Request) -> None:
     """Check Expect, which is ignored from an HTTP/1.0 client (RFC 9110 section 10.1.1)."""
     expected = lower_tokens(request.fields.get(b"expect"))
     if request.version >= HTTP_1_1 and any(member != b"100-continue" for member in expected):
-        raise HTTPError(417, "an expectation other than 100-continue")
+        raise HTTPError(417, "the Expect field has an expectation other than 100-continue")
 
 
 def _echo(request: Request, body: bytes) -> Response:
     # RFC 9110 section 9.3.8: TRACE would reflect the request, with the client's credentials.
     if request.method == b"TRACE":
-        return page_response(405, "The method is not for this resource.", ECHO_ALLOW)
+        return page_response(405, "The method is not allowed for this resource.", ECHO_ALLOW)
     kind = request.fields.get(b"content-type") or UNKNOWN_TYPE.encode("ascii")
     # RFC 9110 section 9.3.7
     allow = (ECHO_ALLOW,) if request.method == b"OPTIONS" else ()
@@ -175,7 +177,7 @@ def _redirect(target: Target) -> Response:
     if target.query is not None:
         location += b"?" + target.query
     value = percent_encode(location)
-    return page_response(301, "The resource is a directory; its name ends in a slash.", (b"Location", value))
+    return page_response(301, "The resource is a directory: its URL ends in a slash.", (b"Location", value))
 
 
 def _not_modified(representation: Representation) -> Response:
@@ -230,7 +232,7 @@ def _tls_context(options: argparse.Namespace) -> ssl.SSLContext | None:
     if options.tls is None:
         return None
     if len(options.tls) not in (0, 2):
-        raise ServiceError("--tls takes two files, certificate and key, or none")
+        raise ServiceError("--tls takes two files, the certificate and its key, or no file")
     if options.tls:
         return server_context(*options.tls)
     return self_signed_context([*SELF_SIGNED_NAMES, *(options.listen or ())])

@@ -52,7 +52,7 @@ def _origin(text: str) -> Origin:
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
     if link.origin.scheme != "http" or link.request_target != b"/":
-        raise argparse.ArgumentTypeError(f"{text} is not an http URL with host and port only")
+        raise argparse.ArgumentTypeError(f"{text} is not an http URL of host and port only")
     return link.origin
 
 
@@ -175,7 +175,7 @@ def _proxy(options: argparse.Namespace, shell: Shell) -> Proxy:
 def _only_relays(request: Request, body: bytes) -> Response:
     """Return a 500 response: HTTPServer requires a handler, but never calls it, as the relay gets all requests."""
     del request, body
-    return page_response(500, "This server only forwards requests.")
+    return page_response(500, "The proxy serves no content of its own.")
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -200,7 +200,7 @@ def _user(name: str, rest: str) -> _User:
     if quota and not (quota.isascii() and quota.isdigit()):
         raise ValueError(f"{quota!r} is not a quota in octets")
     if others[1:] not in ([], [""], [HOLD]) or not password:
-        raise ValueError("a user is name:password:quota or name:password:quota:hold")
+        raise ValueError("expected name:password:quota or name:password:quota:hold")
     if password.startswith(SCRYPT + "$"):
         _parse_hash(password)
     return _User(name, password, int(quota) or None if quota else None, others[1:] == [HOLD])
@@ -219,12 +219,12 @@ def _parse_hash(text: str) -> ScryptHash:
         costs = int(log_n), int(r), int(p)
         octets = base64.b64decode(salt, validate=True), base64.b64decode(digest, validate=True)
     except (ValueError, binascii.Error):
-        raise ValueError("a hashed password is scrypt$log2(N)$r$p$salt$hash") from None
+        raise ValueError("a password hash must have the form scrypt$log2(N)$r$p$salt$hash") from None
     # Reject invalid scrypt costs when the file is loaded: hashlib.scrypt() would fail at the first login only.
     if not (1 <= costs[0] <= 20 and costs[1] >= 1 and costs[2] >= 1):
-        raise ValueError("the costs of a hashed password are out of range")
+        raise ValueError("the cost parameters of a password hash are out of range")
     if 128 * costs[1] * (1 << costs[0]) >= MEMORY_OCTETS:
-        raise ValueError("a hashed password needs more than 64 MiB")
+        raise ValueError("a password hash must not need more than 64 MiB")
     return ScryptHash(1 << costs[0], costs[1], costs[2], *octets)
 
 

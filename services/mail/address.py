@@ -82,7 +82,7 @@ def parse_mailbox(text: str) -> Mailbox:
     if len(local_part) > LOCAL_PART_OCTETS_MAX or len(domain) > DOMAIN_OCTETS_MAX:
         raise PathTooLongError("local part or domain too long")
     if not is_domain(domain) and not is_address_literal(domain):
-        raise MailboxError("the domain is no domain name and no address literal")
+        raise MailboxError("the domain is neither a domain name nor an address literal")
     return Mailbox(_local_part(local_part), domain)
 
 
@@ -130,12 +130,12 @@ def parse_path(octets: bytes) -> tuple[Mailbox | None, bytes]:
     """
     match = _PATH.match(octets)
     if match is None:
-        raise PathError("no path in angle brackets")
+        raise PathError("the path is not enclosed in angle brackets")
     if match.end() > PATH_OCTETS_MAX:
         raise PathTooLongError("path too long")
     rest = octets[match.end() :]
     if rest and not rest.startswith(b" "):
-        raise PathError("a path ends in its bracket")
+        raise PathError("the path is followed by other characters than a space")
     try:
         inner = match[1].decode("ascii")
     except UnicodeDecodeError:

@@ -69,7 +69,7 @@ def _plain(response: bytes) -> Credentials:
         raise SASLError("the response does not consist of authorization identity, user and password")
     identity, user, password = map(_text, parts)
     if identity not in ("", user):
-        raise AuthorizationError("the authorization identity is not the user")
+        raise AuthorizationError("the authorization identity differs from the user")
     return Credentials(user, password)
 
 

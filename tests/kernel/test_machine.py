@@ -14,7 +14,7 @@ def test_doctor_finds_netem_and_open_vswitch(lane: Lane) -> None:
     findings = {one["name"]: (one["good"], one["meaning"]) for one in done.json()["findings"]}
     assert findings["netem"] == (True, "links are shaped by the kernel")
     assert findings["Open vSwitch"] == (True, "switches can be Open vSwitch")
-    assert findings["TAP"] == (True, "links in user space can be made")
+    assert findings["TAP"] == (True, "links in user space are available")
 
 
 def test_an_ordinary_user_has_a_sandbox_with_links_by_the_kernel_and_wires(lane: Lane) -> None:

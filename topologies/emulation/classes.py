@@ -30,13 +30,17 @@ LINKS = (link.Link, link.TCLink, link.TCULink, link.OVSLink, EmulatedLink)
 INTERFACES = (link.Intf, link.TCIntf, Interface)
 INTERFACE_OPTIONS = ("intf", "cls1", "cls2")
 
-_NO_CONTROLLER = "a testbed has no OpenFlow controller: leave it out, its switches learn and forward without one"
+_NO_CONTROLLER = (
+    "a testbed has no OpenFlow controller: leave the controller out (switches learn and forward without one)"
+)
 _ROUTER = "give addHost() forwards=True for a router, or derive a class from Node"
 # Mininet class -> reason why a testbed refuses it and its subclasses, with a remedy; the first match counts.
 _REFUSED: Mapping[type, str] = {
     node.Controller: _NO_CONTROLLER,
     nodelib.NAT: f"it changes files of the machine (/etc/network/interfaces): {_ROUTER}",
-    node.CPULimitedHost: "it needs control groups of version 1, which a sandbox has none of: derive it from Host",
+    node.CPULimitedHost: (
+        "it needs control groups of version 1, which are not available in a sandbox: derive it from Host"
+    ),
     node.UserSwitch: "it needs the OpenFlow reference switch: write cls=LinuxBridge",
     node.IVSSwitch: "it needs the Indigo virtual switch: write cls=LinuxBridge",
     OpenVSwitch: "for Open vSwitch call Testbed(topo, switch=OpenVSwitch)",

@@ -115,14 +115,14 @@ def _shared_namespace(value: Any) -> str | None:
 
 
 def _state(value: Any) -> str | None:
-    return None if value in ("up", "down") else "is not a state: write lo='up' or lo='down'"
+    return None if value in ("up", "down") else "is not a valid state: write lo='up' or lo='down'"
 
 
 def _no_limit(value: Any) -> str | None:
     # Mininet's default of `cpu` is -1, which means no limit.
     if value in (-1, None):
         return None
-    return "is not supported: it limits a host by control groups, of which a sandbox has none; leave it out"
+    return "is not supported: it limits a host by control groups, which are not available in a sandbox; leave it out"
 
 
 def _number(low: int, high: int, meaning: str) -> Check:
@@ -176,11 +176,11 @@ HOST: Mapping[str, Check] = {
     "lo": _state,
     "cpu": _no_limit,
     "cores": _no_limit,
-    "ipv6": _not_taken("all hosts of a network have it or none: set the topology's attribute ipv6"),
+    "ipv6": _not_taken("IPv6 is an option of the whole network: set the topology's attribute ipv6"),
 }
 SWITCH: Mapping[str, Check] = {
     "dpid": _dpid,
-    "privateDirs": _not_taken("a switch has no folders of its own"),
+    "privateDirs": _not_taken("a switch has no private folders"),
     "inNamespace": _shared_namespace,
     "prio": _number(0, PORT_MAX, f"a bridge priority from 0 to {PORT_MAX}"),
 }
@@ -196,9 +196,11 @@ LINK: Mapping[str, Check] = {
     "ip": _not_taken("both ends would have that address; write params1={'ip': ...} and params2={'ip': ...}"),
     "mac": _not_taken("write addr1= and addr2= for the two ends"),
     "name": _not_taken("write intfName1= and intfName2= for the two ends"),
-    "enable_red": _unless_false("a queue drops its newest frame; leave it out, or set max_queue_size"),
-    "enable_ecn": _unless_false("a queue drops its newest frame; leave it out, or set max_queue_size"),
-    "use_tbf": _unless_false("a queue holds a number of frames; leave it out, and set max_queue_size"),
+    "enable_red": _unless_false("the queue of a link drops the newest frame only; leave it out, or set max_queue_size"),
+    "enable_ecn": _unless_false("the queue of a link drops the newest frame only; leave it out, or set max_queue_size"),
+    "use_tbf": _unless_false(
+        "the queue of a link is limited by a number of frames; leave it out, and set max_queue_size"
+    ),
     **dict.fromkeys(("gro", "txo", "rxo"), _unless_false("offload is off on every link; leave it out")),
     "disable_gro": _if_false("offload is off on every link; leave it out"),
     **dict.fromkeys(("link", "node", "moveIntfFn"), _RESERVED),

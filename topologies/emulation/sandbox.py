@@ -170,10 +170,10 @@ WITHOUT = "`lab7 run --time virtual` needs no namespaces"
 def _refusal(error: OSError) -> str:
     if APPARMOR_SWITCH.exists() and APPARMOR_SWITCH.read_text().strip() == "1":
         return (
-            "this machine forbids user namespaces to ordinary users: run "
-            "`sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0` once, or run lab7 with sudo; " + WITHOUT
-        )
-    return f"this machine does not let lab7 make namespaces ({error.strerror}): run lab7 with sudo; {WITHOUT}"
+            "this machine does not allow user namespaces to ordinary users: run `sudo sysctl "
+            "kernel.apparmor_restrict_unprivileged_userns=0` once, or run lab7 with sudo; "
+        ) + WITHOUT
+    return f"lab7 cannot create namespaces on this machine ({error.strerror}): run lab7 with sudo; {WITHOUT}"
 
 
 def _unshare_as_user(flags: int) -> None:

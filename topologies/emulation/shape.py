@@ -96,5 +96,5 @@ def _queue(value: Any) -> int:
     frames = _number(value, "max_queue_size", "frames")
     # `not frames >= 1` is also true for NaN, and is_integer() is False for infinity.
     if not frames >= 1 or not frames.is_integer():
-        raise TopologyError(f"max_queue_size={value} is not a whole number of frames from 1")
+        raise TopologyError(f"max_queue_size={value} is not a whole number of frames, 1 or more")
     return int(frames)

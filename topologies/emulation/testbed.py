@@ -69,7 +69,7 @@ def congestion_control() -> str:
 def choose_backend(asked: str) -> str:
     """Return the back end of links, 'netem' or 'wire'; 'auto' is netem if the kernel has it. Raises MachineError."""
     if asked not in BACKENDS:
-        raise EmulationError(f"there is no link back end {asked!r}: choose one of {', '.join(BACKENDS)}")
+        raise EmulationError(f"unknown link back end {asked!r}: choose one of {', '.join(BACKENDS)}")
     if asked == "wire":
         return "wire"
     if netem.available():
@@ -239,8 +239,8 @@ class Testbed:
         while waiting := [switch.name for switch in self.net.switches if not switch.connected()]:
             if time.monotonic() > deadline_s:
                 raise EmulationError(
-                    f"the ports of {', '.join(waiting)} do not forward {FORWARDING_TIMEOUT_S:g} s after the start of "
-                    "the spanning tree protocol: start it again"
+                    f"the ports of {', '.join(waiting)} did not start to forward within "
+                    f"{FORWARDING_TIMEOUT_S:g} s of the spanning tree protocol: start the network again"
                 )
             time.sleep(FORWARDING_POLL_S)
 
@@ -309,15 +309,15 @@ class Testbed:
             if host.name == name:
                 return host  # type: ignore[no-any-return]
         there = ", ".join(host.name for host in self.net.hosts)
-        raise EmulationError(f"there is no host {name!r} in this topology: there are {there}")
+        raise EmulationError(f"there is no host {name!r} in this topology: its hosts are {there}")
 
     def _check_machine(self) -> None:
         tools.search_system_folders()
         tools.require(*tools.NEEDED)
         if self._sandboxed and not sandbox.inside():
             raise MachineError(
-                "a testbed needs a sandbox: call topologies.emulation.sandbox.enter() first in the script, or run "
-                "it by `python -P -m topologies.emulation.sandbox python SCRIPT`"
+                "a testbed needs a sandbox: call topologies.emulation.sandbox.enter() first in the script, "
+                "or run the script by `python -P -m topologies.emulation.sandbox python SCRIPT`"
             )
         if os.geteuid() != 0:
             raise MachineError("without a sandbox a testbed needs root: run it with sudo")

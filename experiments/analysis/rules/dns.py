@@ -174,7 +174,7 @@ def _matches(messages: Iterable[Datum]) -> Iterator[Violation]:
         query = next((each for each in queries if each.message.id == one.message.id), None)
         if query is None:
             found, expected = f"ID {one.message.id:#06x}", f"ID {queries[-1].message.id:#06x}, that of the query"
-            yield one.violation(ID, 0, 2, f"{found}, which no query from this port had", expected)
+            yield one.violation(ID, 0, 2, f"{found}, which matches no query from this port", expected)
         elif not one.message.is_response:
             yield one.violation(QR, 2, 4, "a message from the server without QR", "QR set to 1")
         else:
@@ -196,7 +196,7 @@ def _question(one: Datum, query: Datum) -> Iterator[Violation]:
 def _size(one: Datum, query: Datum) -> Iterator[Violation]:
     most = query.message.udp_size_bytes
     if one.by_udp and len(one.message.octets) > most:
-        found = f"{len(one.message.octets)} octets by UDP, and the query permits {most}"
+        found = f"{len(one.message.octets)} octets by UDP, but the query permits {most}"
         yield one.violation(TRUNCATION, 2, 4, found, f"at most {most} octets, and TC")
 
 
@@ -272,7 +272,9 @@ def _aliased_targets(messages: Iterable[Datum]) -> Iterator[Violation]:
             pair = (record.owner, record.target)
             if record.rtype in (MX, NS) and record.target in aliases and pair not in reported:
                 reported.add(pair)
-                found = f"the {record.type_name} record of {record.owner} names {record.target}, which is an alias"
+                found = (
+                    f"the {record.type_name} record of {record.owner} has the target {record.target}, which is an alias"
+                )
                 yield one.violation(TARGET, record.start, record.end, found, "the canonical name, with an address")
 
 
@@ -294,7 +296,7 @@ def _lame(messages: Iterable[Datum]) -> Iterator[Violation]:
             if (server, zone) not in reported:
                 reported.add((server, zone))
                 rcode = RCODES.get(message.rcode, f"RCODE {message.rcode}")
-                found = f"{server}, to which {zone} is delegated, answers {rcode} without AA"
+                found = f"{server}, to which {zone} is delegated, sends a response ({rcode}) without AA"
                 yield one.violation(LAME, 2, 4, found, "an answer with AA, or a referral to a zone below")
         elif message.fault is None:
             _note_delegations(delegated, message)

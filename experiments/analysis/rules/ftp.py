@@ -28,7 +28,7 @@ REPLY_LINES = Rule(
     "A reply of several lines begins with the code and a hyphen, and ends with the code and a space.",
     "RFC 959 section 4.2",
 )
-UNREQUESTED = Rule("ftp-unrequested", "ftp", "Each final reply but 421 answers one command.", "RFC 959 section 5.4")
+UNREQUESTED = Rule("ftp-unrequested", "ftp", "Each final reply but 421 belongs to one command.", "RFC 959 section 5.4")
 PRELIMINARY = Rule(
     "ftp-preliminary",
     "ftp",
@@ -43,7 +43,7 @@ PASSIVE = Rule(
 )
 PORT = Rule("ftp-port-address", "ftp", "PORT names an address of the client.", "RFC 2577 section 3", "should")
 TYPE = Rule(
-    "ftp-type", "ftp", "A file that is no text is transferred with TYPE I.", "RFC 959 section 3.1.1.3", "should"
+    "ftp-type", "ftp", "A file that is not text is transferred with TYPE I.", "RFC 959 section 3.1.1.3", "should"
 )
 IMAGE = Rule(
     "ftp-image",
@@ -120,7 +120,9 @@ def _check(one: LineConnection, established: set[Endpoint], binary: list[Transfe
     for left in final:
         if left.code != 421:
             first = left.lines[0]
-            one.server.note(UNREQUESTED, first.start, first.after, f"a reply {left.code} to no command", "no octets")
+            one.server.note(
+                UNREQUESTED, first.start, first.after, f"a reply {left.code} without a command", "no octets"
+            )
             return
 
 
@@ -169,7 +171,11 @@ def _check_port(one: LineConnection, line: Line, argument: bytes) -> None:
     if address != here and ":" not in here:
         comma = here.replace(".", ",")
         one.client.note(
-            PORT, line.start, line.after, f"PORT names {address}, the client is {here}", f"PORT {comma},p1,p2\\r\\n"
+            PORT,
+            line.start,
+            line.after,
+            f"PORT has the address {address}, but the client is {here}",
+            f"PORT {comma},p1,p2\\r\\n",
         )
 
 
@@ -192,7 +198,11 @@ def _check_passive(one: LineConnection, reply: Reply, established: set[Endpoint]
         expected = f"{server.replace('.', ',')},{numbers[4]},{numbers[5]}"
         start = line.start + found.start()
         one.server.note(
-            PASSIVE, start, line.start + found.end(), f"227 names {endpoint}, where no connection is accepted", expected
+            PASSIVE,
+            start,
+            line.start + found.end(),
+            f"227 has {endpoint}, where the server accepts no connection",
+            expected,
         )
 
 

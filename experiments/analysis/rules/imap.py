@@ -96,7 +96,7 @@ def _check_tags(one: LineConnection, responses: list[tuple[int, Response]], tags
     for at, response in responses:
         if response.tag not in ("*", "+") and tags and response.tag not in tags:
             known = ", ".join(tags[-3:])
-            found = f"the tag {response.tag} of no command (the last are {known})"
+            found = f"the tag {response.tag} belongs to no command (the last are {known})"
             one.server.note(TAG, at, at + len(response.octets), found, "the tag of the command that is complete")
             return
 

@@ -19,7 +19,7 @@ REPLY_LINES = Rule(
     "RFC 5321 section 4.2.1",
 )
 UNREQUESTED = Rule(
-    "smtp-unrequested", "smtp", "Each reply but the greeting and 421 answers a command.", "RFC 5321 section 4.2"
+    "smtp-unrequested", "smtp", "Each reply but the greeting and 421 belongs to a command.", "RFC 5321 section 4.2"
 )
 COMMAND = Rule("smtp-command", "smtp", "A command has the syntax of its verb.", "RFC 5321 section 4.1.1")
 GREETING = Rule("smtp-greeting", "smtp", "A client waits for the greeting of the server.", "RFC 5321 section 4.3.1")
@@ -75,7 +75,7 @@ def _check(one: LineConnection) -> None:
         if left.code != CLOSING:
             line_left = left.lines[0]
             one.server.note(
-                UNREQUESTED, line_left.start, line_left.after, f"a reply {left.code} to no command", "no octets"
+                UNREQUESTED, line_left.start, line_left.after, f"a reply {left.code} without a command", "no octets"
             )
             return
 

@@ -171,16 +171,16 @@ def _problem(
     repeated = sum(one.repeated for one in traffic)
     unseen = sum(one.content is None for one in asked if one.end)
     if not asked or not fetched:
-        return "there are no requests in the capture"
+        return "the capture has no requests"
     if answered < len(asked):
         return f"{len(asked) - answered} of {len(asked)} requests have no response"
     if unseen:
-        return f"{unseen} of {len(asked)} responses were not captured whole"
+        return f"{unseen} of {len(asked)} responses were captured incompletely"
     if paired < len(fetched):
-        return f"{len(fetched) - paired} responses of the origin were not seen at the link's other end"
+        return f"{len(fetched) - paired} responses of the origin are missing in the capture at the link's other end"
     # One retransmission per hundred requests is permitted: it changes no mean by a tenth, and some may be spurious.
     if repeated > max(FEW_REPEATED, len(asked) / 100):
-        return f"{repeated} segments were sent again, which is load that no formula has"
+        return f"{repeated} segments were retransmitted, which the formula does not include"
     return None
 
 
@@ -190,7 +190,7 @@ def decide_response_time_under_load(claim: str, without: CaseFigures, cached: Ca
     if wrong := without.wrong or cached.wrong:
         return failed(claim, wrong)
     if problem := without.problem or cached.problem:
-        return undecided(claim, f"Nothing can be concluded: {problem}.")
+        return undecided(claim, f"Not decidable: {problem}.")
     said = (
         f"mean response time {without.delay_s * 1e3:.1f} ms without and {cached.delay_s * 1e3:.1f} ms with the cache "
         f"(theory: {without.theory_s * 1e3:.1f} and {cached.theory_s * 1e3:.1f} ms), {without.requests} requests each"
@@ -205,11 +205,12 @@ def decide_link_use_under_load(claim: str, without: CaseFigures, cached: CaseFig
     if wrong := without.wrong or cached.wrong:
         return failed(claim, wrong)
     if problem := without.problem or cached.problem:
-        return undecided(claim, f"Nothing can be concluded: {problem}.")
+        return undecided(claim, f"Not decidable: {problem}.")
     kept = cached.link_bytes / without.link_bytes
     said = (
-        f"Responses took {without.link_bytes:,} octets of the access link without and {cached.link_bytes:,} with the "
-        f"cache: {kept:.1%}, where a hit rate of {cached.hit_rate:.1%} leaves {1 - cached.hit_rate:.1%}"
+        f"Responses took {without.link_bytes:,} octets of the access link without and {cached.link_bytes:,} "
+        f"with the cache: {kept:.1%}, whereas a hit rate of {cached.hit_rate:.1%} leaves "
+        f"{1 - cached.hit_rate:.1%}"
     )
     decide = shown if kept < 1 and abs(kept / (1 - cached.hit_rate) - 1) <= WITHIN else failed
     return decide(claim, f"{said}.", cached.frames)
@@ -222,7 +223,7 @@ def decide_queueing_theory(claim: str, cases: Mapping[str, CaseFigures]) -> Verd
         if one.wrong:
             return failed(claim, f"{name}: {one.wrong}")
         if one.problem:
-            return undecided(claim, f"Nothing can be concluded from {name}: {one.problem}.")
+            return undecided(claim, f"Not decidable for {name}: {one.problem}.")
     said = "; ".join(
         f"{name}: utilisation {one.utilisation:.3f} (theory {one.queue.utilisation:.3f}), mean delay "
         f"{one.delay_s * 1e3:.1f} ms (theory {one.theory_s * 1e3:.1f} ms), hit rate {one.hit_rate:.3f}"

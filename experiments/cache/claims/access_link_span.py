@@ -100,18 +100,19 @@ def span_figures(
     problem = None
     if not whole:
         answered = sum(bool(one.end) for one in asked)
-        problem = f"of {len(arrivals_s)} requests {len(asked)} were sent and {answered} have a response"
+        problem = f"only {len(asked)} of {len(arrivals_s)} requests were sent and {answered} have a response"
     elif client.repeated:
         problem = (
-            f"{client.repeated} segments were sent again, which is load that no formula has: a longer rto_min lets "
-            "TCP wait"
+            f"{client.repeated} segments were retransmitted, which the formula does not include: use a greater rto_min"
         )
     if not whole or not asked:
-        return SpanFigures(setting, span_s, (), (), (), (), 0.0, 0.0, 0.0, 0, (), problem or "there are no requests")
+        return SpanFigures(
+            setting, span_s, (), (), (), (), 0.0, 0.0, 0.0, 0, (), problem or ("the capture has no requests")
+        )
     late_s = max((one.asked_ns - began_ns) / 1e9 - at_s for one, at_s in zip(asked, arrivals_s, strict=True))
     service_s = statistics.fmean(one.wire_bytes for one in asked) * 8 / setting.rate_bps
     if problem is None and late_s > LATE * service_s:
-        problem = f"a request was sent {late_s:.3f} s after its time, as where a connection is opened for it first"
+        problem = f"a request was sent {late_s:.3f} s late, which indicates that a connection had to be opened first"
     request_s = statistics.fmean(transmission_time_s(one.request_bytes, setting.rate_bps) for one in asked)
     delays = tuple((one.last_ns - one.asked_ns) / 1e9 for one in asked)
     acknowledgements = tuple(one.acknowledgement_bytes * 8 / setting.rate_bps for one in asked)
@@ -147,18 +148,18 @@ def decide_waits_over_span(
     if one.wrong:
         return failed(claim, f"{name}: {one.wrong}")
     if one.problem:
-        return undecided(claim, f"Nothing can be concluded from {name}: {one.problem}.")
+        return undecided(claim, f"Not decidable for {name}: {one.problem}.")
     low_s, high_s = interval.around(one.waits)
     said = (
         f"{name}, {len(one.delays)} requests in {one.span_s:g} s: utilisation {one.utilisation:.3f} (theory "
-        f"{one.queue.utilisation:.3f}); the time of each request within {one.worst:.2%} of what Lindley's recursion "
-        f"gives it ({tolerance:.1%} are allowed); mean wait {statistics.fmean(one.waits):.3f} s, whose {LEVEL:.0%} "
-        f"confidence interval {low_s:.2f} to {high_s:.2f} s is to hold the mean of M/D/1, {one.queue.wait_s:.3f} s; "
-        f"longest wait {max(one.waits):.1f} s"
+        f"{one.queue.utilisation:.3f}); the time of each request differs by at most {one.worst:.2%} from "
+        f"Lindley's recursion ({tolerance:.1%} are allowed); mean wait {statistics.fmean(one.waits):.3f} s; "
+        f"its {LEVEL:.0%} confidence interval {low_s:.2f} to {high_s:.2f} s must contain the mean of M/D/1, "
+        f"{one.queue.wait_s:.3f} s; longest wait {max(one.waits):.1f} s"
     )
     said = f"{said[0].upper()}{said[1:]}."
     if one.worst > tolerance or abs(one.utilisation / one.queue.utilisation - 1) > WITHIN:
         return failed(claim, said, one.frames)
     if not low_s <= one.queue.wait_s <= high_s:
-        return undecided(claim, f"{said} These arrivals are too unusual a sample: take another seed or more seconds.")
+        return undecided(claim, f"{said} This sample of arrivals is too unusual: use another seed or a longer span.")
     return shown(claim, said, one.frames)

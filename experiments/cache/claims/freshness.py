@@ -76,10 +76,10 @@ def deliveries(legs: Legs, live: Mapping[bytes, LiveObject], spans: Sequence[Spa
         response = response_of(served.exchange)
         frame = response.frames[0]
         if status_of(response) != 200:
-            raise Contradiction(f"{text(served.path)} is answered with {status_of(response)} in frame {frame}.", frame)
+            raise Contradiction(f"{text(served.path)} gets {status_of(response)} in frame {frame}, not 200.", frame)
         version = known[served.path].get(response.body)
         if version is None:
-            raise Contradiction(f"The body in frame {frame} is no version of {text(served.path)}.", frame)
+            raise Contradiction(f"The body in frame {frame} is not a version of {text(served.path)}.", frame)
         found.append(_delivery(legs, served, version, live[served.path].max_age_s))
     return found
 
@@ -98,18 +98,14 @@ def decide_freshness(claim: str, legs: Legs, live: Mapping[bytes, LiveObject], s
         changes = sum(1 for one in live.values() for version in one.versions if version.replaced_ns is not None)
         kept = [delivery for delivery in aged if delivery.from_cache]
         if not changes or not kept:
-            raise Inconclusive(f"{changes} changes, and {len(kept)} responses from the cache alone: too few to tell.")
+            raise Inconclusive(f"{changes} changes and {len(kept)} cache hits are too few to judge.")
         stalest, oldest = max(kept, key=lambda one: one.staleness_s), max(kept, key=lambda one: one.age_s)
-        never = (
-            f"; of {len(checked)} responses with no-cache every one was current when it was asked for"
-            if checked
-            else ""
-        )
+        never = f"; all {len(checked)} responses to requests with no-cache were current" if checked else ""
         return (
-            f"{changes} changes, {len(got)} responses, {len(kept)} of them from the cache alone: the stalest had been "
-            f"replaced {stalest.staleness_s:.2f} s before (frame {stalest.frame}, max-age={stalest.max_age_s:g}), the "
-            f"oldest had been asked for {oldest.age_s:.2f} s before (frame {oldest.frame}, "
-            f"max-age={oldest.max_age_s:g}){never}."
+            f"{changes} changes, {len(got)} responses, {len(kept)} of them cache hits: the stalest had been "
+            f"replaced {stalest.staleness_s:.2f} s before (frame {stalest.frame}, "
+            f"max-age={stalest.max_age_s:g}), the oldest had been validated {oldest.age_s:.2f} s before "
+            f"(frame {oldest.frame}, max-age={oldest.max_age_s:g}){never}."
         ), [stalest.frame, oldest.frame]
 
     return decide(claim, [legs], check)
@@ -137,12 +133,12 @@ def _delivery(legs: Legs, served: Served, version: Version, max_age_s: float | N
 
 
 def _why_too_old(one: Delivery) -> str:
-    what = f"Frame {one.frame} brings a copy of {text(one.path)}"
+    what = f"Frame {one.frame} has a copy of {text(one.path)}"
     if one.max_age_s is None:
         assert one.replaced_ns is not None
         before_s = (one.asked_ns - one.replaced_ns) / 1e9
-        return f"{what} that had been replaced {before_s:.3f} s before it was asked for, although it has no-cache."
+        return f"{what} that was replaced {before_s:.3f} s before the request, although the response has no-cache."
     return (
-        f"{what} that had been replaced for {one.staleness_s:.2f} s and about which the origin was asked "
-        f"{one.age_s:.2f} s before: more than max-age={one.max_age_s:g} allows."
+        f"{what} that was replaced {one.staleness_s:.2f} s before and validated at the origin {one.age_s:.2f} "
+        f"s before: max-age={one.max_age_s:g} does not allow that."
     )

@@ -36,17 +36,19 @@ def decide_visit_time(
     `disagreeing`: cases whose measured times disagree with theory; with any, W1 is undecided.
     """
     if not without or len(without) != len(cached):
-        return undecided(claim, f"{len(without)} visits without the cache and {len(cached)} with it are not the same.")
+        return undecided(claim, f"The {len(without)} visits without the cache and the {len(cached)} with it differ.")
     before_s, after_s = statistics.fmean(without), statistics.fmean(cached)
     figures = (
         f"{len(cached)} visits took {before_s * 1e3:.1f} ms each on average without the cache and "
         f"{after_s * 1e3:.1f} ms with it ({change(before_s, after_s)})"
     )
     if after_s >= before_s:
-        return failed(claim, f"{figures}: not shorter.")
+        return failed(claim, f"{figures}: the cache does not shorten the visits.")
     if disagreeing:
-        return undecided(claim, f"{figures}, but not as theory says: {', '.join(disagreeing)} outside the tolerance.")
-    return shown(claim, f"{figures}, each kind of visit within its tolerance of theory.")
+        return undecided(
+            claim, f"{figures}, but {', '.join(disagreeing)} differ from theory by more than the tolerance."
+        )
+    return shown(claim, f"{figures}; each kind of visit is within its tolerance of theory.")
 
 
 @decides("W2")

@@ -52,14 +52,18 @@ def decide_conditional_requests(claim: str, legs: Legs, spans: Sequence[Span]) -
             frames += [copy.frame, exchange.request.frames[0]]
         if named[b"if-modified-since"] < len(known):
             raise Inconclusive(
-                f"Of {len(known)} requests for stale copies {named[b'if-none-match']} are conditional by "
-                f"If-None-Match, but {named[b'if-modified-since']} by If-Modified-Since."
+                f"Of {len(known)} requests that validate stale copies {named[b'if-none-match']} have "
+                f"If-None-Match, but only {named[b'if-modified-since']} have If-Modified-Since."
             )
         exchange, copy = known[0]
-        tags = f", and {named[b'if-none-match']} If-None-Match with the ETag as well" if named[b"if-none-match"] else ""
+        tags = (
+            (f", and {named[b'if-none-match']} also have If-None-Match with the ETag")
+            if named[b"if-none-match"]
+            else ""
+        )
         return (
-            f"{len(known)} requests for stale copies, each with If-Modified-Since: the first says "
-            f"“{text(exchange.request.values(b'if-modified-since')[0])}” in frame {frames[1]}, which is the "
+            f"{len(known)} requests validate stale copies, each with If-Modified-Since: the first has "
+            f"“{text(exchange.request.values(b'if-modified-since')[0])}” in frame {frames[1]}, the "
             f"Last-Modified of frame {frames[0]}{tags}."
         ), frames
 
@@ -77,13 +81,13 @@ def decide_not_modified(claim: str, legs: Legs, spans: Sequence[Span], objects: 
             frames += _not_modified(legs, served, objects)
         _nothing_behind(legs, [one.upstream for one in validated])
         if not frames:
-            raise Inconclusive("No request asks the origin conditionally for a copy that has not changed.")
+            raise Inconclusive("No conditional request reaches the origin for a copy that has not changed.")
         first = response_of(validated[0].exchange)
         stored, answer, client = frames[:3]
         return (
-            f"{len(validated)} unchanged objects: the origin says 304 without a body (first in frame {answer}), and "
-            f"the client gets 200 with the stored copy (first in frame {client}: {len(first.body)} octets, stored in "
-            f"frame {stored}, SHA-256 {_hash(first.body)} both)."
+            f"{len(validated)} unchanged objects: the origin sends 304 without a body (first in frame "
+            f"{answer}), and the client gets 200 with the stored copy (first in frame {client}: "
+            f"{len(first.body)} octets, stored in frame {stored}, both with SHA-256 {_hash(first.body)})."
         ), frames
 
     return decide(claim, [legs], check)
@@ -105,14 +109,14 @@ def decide_replaced_copy(
         fresh = {path: response for path, response, _ in found}
         later = [_in_its_place(served, fresh[served.path]) for served in legs.served(again) if served.path in fresh]
         if not found or not later:
-            raise Inconclusive("Nobody asked for a changed object, or nobody asked for it again.")
+            raise Inconclusive("No client requested a changed object twice.")
         _, response, (stored, answer, client) = found[0]
         modified = response.values(b"last-modified")
         said = f" and Last-Modified “{text(modified[0])}”" if modified else ""
         return (
-            f"{len(fresh)} changed objects: in frame {answer} the origin sends 200 with another body than in frame "
-            f"{stored}{said}, the client gets it in frame {client}, and the next client gets the same from the cache "
-            f"without a request to the origin (frames {listed(later)})."
+            f"{len(fresh)} changed objects: in frame {answer} the origin sends 200 with another body than in "
+            f"frame {stored}{said}, the client gets it in frame {client}, and the next client gets it from "
+            f"the cache without a request to the origin (frames {listed(later)})."
         ), [*(frame for _, _, frames in found for frame in frames), *later]
 
     return decide(claim, [legs], check)
@@ -127,27 +131,31 @@ def decide_both_roles(claim: str, legs: Legs, on_link: Sequence[Connection], pro
             ends = connection.client.address, connection.server.address
             if ends != (proxy, origin):
                 syn = connection.syn.frame
-                raise Contradiction(f"The SYN in frame {syn} crosses the access link from {ends[0]} to {ends[1]}.", syn)
+                raise Contradiction(
+                    f"The SYN in frame {syn} crosses the access link from {ends[0]} to {ends[1]}, past the proxy.", syn
+                )
         inward, outward = (
             [conversation.connection for conversation in leg.conversations] for leg in (legs.clients, legs.origin)
         )
         asked, forwarded = legs.clients.exchanges, legs.origin.exchanges
         if legs.alone:
             frame = asked[0].request.frames[0]
-            raise Contradiction(f"The request in frame {frame} is answered, as others are, and none goes on.", frame)
+            raise Contradiction(
+                f"The request in frame {frame} is answered, but no request crosses the access link.", frame
+            )
         if not asked or not forwarded:
-            raise Inconclusive("There is no request on one of the two legs.")
+            raise Inconclusive("One of the two legs has no request.")
         for exchange in forwarded:
             _in_origin_form(exchange)
         for conversation in legs.origin.conversations:
             _no_tunnel(conversation, legs.clients.conversations)
         frames = [one.syn.frame for one in (*inward, *outward)]
         return (
-            f"As a server {inward[0].server} takes {len(inward)} connections (first SYN from "
+            f"As a server {inward[0].server} accepts {len(inward)} connections (first SYN from "
             f"{inward[0].client.address} in frame {inward[0].syn.frame}) and {len(asked)} requests "
-            f"(“{_first_line(asked[0])}”); as a client {proxy} opens {len(outward)} to {outward[0].server} (first SYN "
-            f"in frame {outward[0].syn.frame}) and sends {len(forwarded)} (“{_first_line(forwarded[0])}”); no other "
-            f"SYN crosses the access link."
+            f"(“{_first_line(asked[0])}”); as a client {proxy} opens {len(outward)} to {outward[0].server} "
+            f"(first SYN in frame {outward[0].syn.frame}) and sends {len(forwarded)} "
+            f"(“{_first_line(forwarded[0])}”); no other SYN crosses the access link."
         ), frames
 
     return decide(claim, [legs], check)
@@ -157,7 +165,11 @@ def _in_origin_form(forwarded: Exchange) -> None:
     # RFC 9112 section 3.2.1: a client of an origin sends origin-form; absolute-form is for proxies.
     if not forwarded.target.startswith(b"/"):
         frame = forwarded.request.frames[0]
-        raise Contradiction(f"The origin is asked for {text(forwarded.target)} in frame {frame}, as a proxy is.", frame)
+        raise Contradiction(
+            f"The request to the origin in frame {frame} has the target "
+            f"{text(forwarded.target)}, which is the form for a proxy.",
+            frame,
+        )
 
 
 def _no_tunnel(outward: Conversation, inward: Sequence[Conversation]) -> None:
@@ -167,8 +179,8 @@ def _no_tunnel(outward: Conversation, inward: Sequence[Conversation]) -> None:
         if all(streams) and _streams(one) == streams:
             frames = one.connection.syn.frame, outward.connection.syn.frame
             raise Contradiction(
-                f"The connections opened in frames {frames[0]} and {frames[1]} carry the same octets both ways: "
-                f"that is a tunnel.",
+                f"The connections opened in frames {frames[0]} and {frames[1]} carry the same octets in both "
+                "directions, as a tunnel does.",
                 *frames,
             )
 
@@ -185,7 +197,7 @@ def _nothing_asked(legs: Legs, spans: Iterable[Span]) -> Exception:
     served = legs.served(spans)
     old = [one for one in served if one.upstream is None and one.exchange.response is not None]
     if not old:
-        return Inconclusive("Nobody asks for a stale copy.")
+        return Inconclusive("No client requests a stale copy.")
     frame = response_of(old[0].exchange).frames[0]
     return Contradiction(f"{text(old[0].path)} is answered in frame {frame} without a request to the origin.", frame)
 
@@ -203,7 +215,8 @@ def _conditions(exchange: Exchange, copy: Copy) -> list[bytes]:
     found = [name for name in CONDITIONS if exchange.request.values(name)]
     if not found:
         raise Contradiction(
-            f"{text(path_of(exchange))}, stored in frame {copy.frame}, is asked for unconditionally in frame {frame}.",
+            f"The request for {text(path_of(exchange))} in frame {frame} is unconditional, although the proxy "
+            f"had stored a copy in frame {copy.frame}.",
             copy.frame,
             frame,
         )
@@ -211,7 +224,7 @@ def _conditions(exchange: Exchange, copy: Copy) -> list[bytes]:
         said, given = exchange.request.values(name), copy.validators.get(CONDITIONS[name])
         if said != [given]:
             raise Contradiction(
-                f"{text(name)} in frame {frame} says “{text(b', '.join(said))}”, but the origin had given "
+                f"{text(name)} in frame {frame} is “{text(b', '.join(said))}”, but the origin had sent "
                 f"“{text(given or b'nothing')}”.",
                 copy.frame,
                 frame,
@@ -232,11 +245,12 @@ def _not_modified(legs: Legs, served: Served, objects: Objects) -> list[int]:
     answer, given = response_of(served.upstream), response_of(served.exchange)
     if status_of(answer) != 304:
         raise Contradiction(
-            f"{text(served.path)} has not changed, but frame {answer.frames[0]} says {status_of(answer)}, not 304.",
+            f"{text(served.path)} has not changed, but the origin sends {status_of(answer)} in frame "
+            f"{answer.frames[0]}, not 304.",
             answer.frames[0],
         )
     if copy.body not in objects.get(served.path, ()):
-        raise Contradiction(f"Frame {copy.frame} brings octets of {text(served.path)} that it never had.", copy.frame)
+        raise Contradiction(f"The body in frame {copy.frame} is not a version of {text(served.path)}.", copy.frame)
     _gets(given, copy.body, {**copy.validators, **validators_of(answer)}, f"the copy of frame {copy.frame}")
     return [copy.frame, answer.frames[0], given.frames[0]]
 
@@ -247,7 +261,7 @@ def _nothing_behind(legs: Legs, upstream: Sequence[Exchange | None]) -> None:
     for conversation in legs.origin.conversations:
         if conversation.leftover and conversation.exchanges and conversation.exchanges[-1] in upstream:
             frame = response_of(conversation.exchanges[-1]).frames[-1]
-            raise Contradiction(f"Behind the head of the 304 in frame {frame} there are further octets.", frame)
+            raise Contradiction(f"The 304 in frame {frame} is followed by further octets.", frame)
 
 
 def _changed(legs: Legs, served: Served, objects: Objects) -> tuple[Message, list[int]]:
@@ -255,20 +269,26 @@ def _changed(legs: Legs, served: Served, objects: Objects) -> tuple[Message, lis
     given = response_of(served.exchange)
     if served.upstream is None:
         frame = given.frames[0]
-        raise Contradiction(f"{text(served.path)} has changed, but frame {frame} answers without the origin.", frame)
+        raise Contradiction(
+            f"{text(served.path)} has changed, but the response in frame {frame} comes from the cache.", frame
+        )
     copy, answer = _copy_for(legs, served.upstream), response_of(served.upstream)
     if copy is None:
-        raise Inconclusive(f"The proxy had never been given {text(served.path)} before it changed.")
+        raise Inconclusive(f"The proxy had not stored {text(served.path)} before it changed.")
     frame = answer.frames[0]
     if status_of(answer) != 200 or answer.body == copy.body:
         raise Contradiction(
-            f"{text(served.path)} has changed, but frame {frame} says {status_of(answer)}, with no new body.", frame
+            f"{text(served.path)} has changed, but frame {frame} has {status_of(answer)} without the new body.", frame
         )
     if answer.body != objects[served.path][-1]:
-        raise Contradiction(f"The 200 in frame {frame} does not bring what {text(served.path)} is now.", frame)
+        raise Contradiction(
+            f"The 200 in frame {frame} does not have the current version of {text(served.path)}.", frame
+        )
     before, after = copy.validators.get(b"last-modified"), answer.values(b"last-modified")
     if before is not None and (not after or _date(after[0]) <= _date(before)):
-        raise Contradiction(f"The 200 in frame {frame} has no later Last-Modified than frame {copy.frame}.", frame)
+        raise Contradiction(
+            f"The 200 in frame {frame} does not have a later Last-Modified than frame {copy.frame}.", frame
+        )
     _gets(given, answer.body, validators_of(answer), f"the body of frame {frame}")
     return answer, [copy.frame, frame, given.frames[0]]
 
@@ -279,7 +299,9 @@ def _in_its_place(served: Served, fresh: Message) -> int:
     _gets(given, fresh.body, validators_of(fresh), f"the new copy of frame {fresh.frames[0]}")
     if served.upstream is not None:
         frame = served.upstream.request.frames[0]
-        raise Inconclusive(f"The new {text(served.path)} was not kept: the origin is asked again in frame {frame}.")
+        raise Inconclusive(
+            f"The new version of {text(served.path)} was not stored: frame {frame} requests it from the origin again."
+        )
     return given.frames[0]
 
 
@@ -305,7 +327,7 @@ def _date(value: bytes) -> float:
     try:
         return parsedate_to_datetime(value.decode("ascii", "replace")).timestamp()
     except ValueError:
-        raise Contradiction(f"“{text(value)}” is no date.") from None
+        raise Contradiction(f"“{text(value)}” is not a valid date.") from None
 
 
 def _hash(body: bytes) -> str:

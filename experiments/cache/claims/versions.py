@@ -40,10 +40,10 @@ def difference(exchange: Exchange, objects: Objects) -> Contradiction | None:
     path, response = path_of(exchange), exchange.response
     if response is None:
         frame = exchange.request.frames[0]
-        return Contradiction(f"The request for {text(path)} in frame {frame} gets no whole response.", frame)
+        return Contradiction(f"The request for {text(path)} in frame {frame} gets no complete response.", frame)
     frame = response.frames[0]
     if status_of(response) != 200:
-        return Contradiction(f"{text(path)} is answered with {status_of(response)} in frame {frame}.", frame)
+        return Contradiction(f"{text(path)} gets {status_of(response)} in frame {frame}, not 200.", frame)
     if response.body not in objects.get(path, ()):
         return Contradiction(_not_held(path, response.body, frame), frame)
     return None
@@ -68,7 +68,7 @@ def confirm(
     for those, is_own in ((loads, True), (elsewhere, False)):
         unfit = insufficiency(those) if those else None
         if unfit is not None:
-            return undecided(verdict.id, f"Nothing can be said: {unfit}.")
+            return undecided(verdict.id, f"Not decidable: {unfit}.")
         try:
             for load in those:
                 load.require_valid()
@@ -88,14 +88,12 @@ def bulk_difference(traffics: Iterable[Traffic], objects: Objects) -> str | None
         if not crossing.end:
             continue
         if crossing.status != b"200":
-            return (
-                f"{text(path)} is answered with {text(crossing.status)}, its request being in frame {crossing.frame}."
-            )
+            return f"The request for {text(path)} in frame {crossing.frame} gets {text(crossing.status)}, not 200."
         if content is not None and content not in objects.get(path, ()):
-            return _not_held(path, content, crossing.frame, "the response to the request of")
+            return _not_held(path, content, crossing.frame, "the response to the request in")
     return None
 
 
-def _not_held(path: bytes, octets: bytes, frame: int, where: str = "what the client gets in") -> str:
+def _not_held(path: bytes, octets: bytes, frame: int, where: str = "the response in") -> str:
     told = f"{len(octets)} octets (SHA-256 {hashlib.sha256(octets).hexdigest()[:8]})"
-    return f"Of {text(path)} {where} frame {frame} has {told} that the origin was never given."
+    return f"For {text(path)}, {where} frame {frame} has {told} that are no version of the origin."

@@ -34,7 +34,9 @@ def judge(seen: CheckSeen, expected: Iterable[tuple[Expectation, ...]]) -> tuple
     try:
         for number, expectations in enumerate(expected, 1):
             if not seen.steps[number - 1].client:
-                raise Contradiction(f"The request of step {number} was not sent: the cache took no connection.")
+                raise Contradiction(
+                    f"The request of step {number} was not sent: the cache did not accept a connection."
+                )
             for expectation in expectations:
                 expectation(seen, number)
     except NotUsed as found:
@@ -55,15 +57,15 @@ def _own_error(seen: CheckSeen) -> Contradiction | None:
             if answer is None or answer.status < 400 or step.origin or b"only-if-cached" in directives:
                 continue
             if answer.status not in {one.answer.status for each in seen.steps for one in each.origin if one.answer}:
-                what = f"Step {number} gets {answer.status} in frame {answer.frame}, and the origin is not asked."
+                what = f"Step {number} gets {answer.status} in frame {answer.frame} without a request to the origin."
                 return Contradiction(what, answer.frame)
     return None
 
 
 def _told(number: int, step: StepSeen) -> str:
     asked, answer = step.client[0], step.client[0].answer
-    told = f"{number}: {_text(asked.method)} {'asked the origin' if step.origin else 'did not ask the origin'}"
-    return f"{told}, {answer.status} (frame {answer.frame})." if answer else f"{told}, no response."
+    told = f"{number}: {_text(asked.method)} {'was forwarded to the origin' if step.origin else 'was not forwarded'}"
+    return f"{told}, {answer.status} (frame {answer.frame})." if answer else f"{told}, without a response."
 
 
 def _frames(seen: CheckSeen) -> tuple[int, ...]:
@@ -107,7 +109,7 @@ def relayed(code: int) -> Expectation:
         status(code, 206)(seen, number)
         answer = answer_of(seen, number)
         if not answer.whole:
-            raise Contradiction(f"Step {number} gets a part of a response in frame {answer.frame}.", answer.frame)
+            raise Contradiction(f"Step {number} gets an incomplete response in frame {answer.frame}.", answer.frame)
         if answer.status == code and seen.steps[number - 1].client[0].method != b"HEAD":
             _wanted_content(answer, number, (seen.contents[number - 1],), Contradiction)
 
@@ -123,12 +125,12 @@ def from_store(source: int) -> Expectation:
     def check(seen: CheckSeen, number: int) -> None:
         answer = answer_of(seen, number)
         for asked in _before_answer(seen, number):
-            raise Contradiction(f"Step {number} asks the origin, in frame {asked.frame}.", asked.frame)
+            raise Contradiction(f"Step {number} causes a request to the origin, in frame {asked.frame}.", asked.frame)
         request, brought = seen.steps[number - 1].client[0], seen.steps[source - 1].client[0].answer
         wanted = {200 if brought is None or brought.status == 206 else brought.status, *_of_fields(request)}
         if answer.status not in wanted:
             raise WrongContent(
-                f"Step {number} gets {answer.status} in frame {answer.frame}, which is not what step {source} brought.",
+                f"Step {number} gets {answer.status} in frame {answer.frame}, not the response of step {source}.",
                 answer.frame,
             )
         if answer.status not in (206, 304) and request.method != b"HEAD":
@@ -142,7 +144,7 @@ def from_origin(seen: CheckSeen, number: int) -> None:
     answer = answer_of(seen, number)
     if not _before_answer(seen, number):
         raise Contradiction(
-            f"Step {number} is answered in frame {answer.frame} and the origin is not asked.", answer.frame
+            f"Step {number} gets a response in frame {answer.frame} without a request to the origin.", answer.frame
         )
 
 
@@ -156,8 +158,8 @@ def of_origin(seen: CheckSeen, number: int) -> None:
     wanted = {200, 304} if said.status == 304 else {said.status, *_of_fields(request)}
     if answer.status not in wanted:
         raise Contradiction(
-            f"Step {number} gets {answer.status} in frame {answer.frame}, where the origin said {said.status} in frame "
-            f"{said.frame}.",
+            f"Step {number} gets {answer.status} in frame {answer.frame}, but the origin sent {said.status} "
+            f"in frame {said.frame}.",
             said.frame,
             answer.frame,
         )
@@ -180,14 +182,14 @@ def _of_fields(request: RequestSeen) -> set[int]:
 def not_forwarded(seen: CheckSeen, number: int) -> None:
     """Expect no request to the origin; any response to the client is accepted."""
     for asked in seen.steps[number - 1].origin:
-        raise Contradiction(f"Step {number} reaches the origin, in frame {asked.frame}.", asked.frame)
+        raise Contradiction(f"Step {number} causes a request to the origin, in frame {asked.frame}.", asked.frame)
 
 
 def in_background(seen: CheckSeen, number: int) -> None:
     """Expect a request to the origin during the step, after the client's response (background revalidation)."""
     answer, step = answer_of(seen, number), seen.steps[number - 1]
     if not any(asked.first_ns >= answer.first_ns for asked in step.origin):
-        raise Contradiction(f"Nothing is asked of the origin behind the answer in frame {answer.frame}.", answer.frame)
+        raise Contradiction(f"No request to the origin follows the response in frame {answer.frame}.", answer.frame)
 
 
 def asked_once(seen: CheckSeen, number: int) -> None:
@@ -195,10 +197,12 @@ def asked_once(seen: CheckSeen, number: int) -> None:
     step = seen.steps[number - 1]
     for asked in step.client:
         if asked.answer is None or asked.answer.content != seen.contents[number - 1]:
-            raise Contradiction(f"The request in frame {asked.frame} gets no whole response.", asked.frame)
+            raise Contradiction(f"The request in frame {asked.frame} gets no complete response.", asked.frame)
     if len(step.origin) != 1:
         frames = [asked.frame for asked in step.origin]
-        raise Contradiction(f"{len(step.client)} requests at once reach the origin as {len(frames)}.", *frames)
+        raise Contradiction(
+            f"{len(step.client)} concurrent requests cause {len(frames)} requests to the origin.", *frames
+        )
 
 
 def status(*codes: int) -> Expectation:
@@ -257,7 +261,7 @@ def not_content_of(source: int) -> Expectation:
         answer, kept = answer_of(seen, number), seen.contents[source - 1]
         if answer.status == 200 and answer.whole and answer.content and kept.startswith(answer.content):
             raise Contradiction(
-                f"Step {number} gets what step {source} brought, in frame {answer.frame}.", answer.frame
+                f"Step {number} gets the response of step {source}, in frame {answer.frame}.", answer.frame
             )
 
     return check
@@ -267,7 +271,7 @@ def incomplete(seen: CheckSeen, number: int) -> None:
     """Expect a response that is incomplete by its framing, or an error."""
     answer = seen.steps[number - 1].client[0].answer
     if answer is not None and answer.whole and answer.status < 500:
-        raise Contradiction(f"The cut response in frame {answer.frame} passes for a whole one.", answer.frame)
+        raise Contradiction(f"The truncated response in frame {answer.frame} is presented as complete.", answer.frame)
 
 
 def answer_has(name: str, pattern: str = "") -> Expectation:
@@ -318,7 +322,9 @@ def origin_not_asked_for(suffix: str) -> Expectation:
     def check(seen: CheckSeen, number: int) -> None:
         for asked in seen.steps[number - 1].origin:
             if asked.path.endswith(suffix.encode()):
-                raise Contradiction(f"{_text(asked.path)} reaches the origin, in frame {asked.frame}.", asked.frame)
+                raise Contradiction(
+                    f"The cache forwards {_text(asked.path)} to the origin, in frame {asked.frame}.", asked.frame
+                )
 
     return check
 
@@ -338,7 +344,7 @@ def answer_framed_once(seen: CheckSeen, number: int) -> None:
 def _framed_once(codings: list[bytes], lengths: list[bytes], noun: str, frame: int) -> None:
     different = {part.strip() for value in lengths for part in value.split(b",")}
     if (codings and lengths) or len(different) > 1:
-        raise Contradiction(f"The {noun} in frame {frame} is framed in two ways.", frame)
+        raise Contradiction(f"The {noun} in frame {frame} has ambiguous framing.", frame)
 
 
 def age_since(source: int, before_s: int = 0) -> Expectation:
@@ -350,10 +356,10 @@ def age_since(source: int, before_s: int = 0) -> Expectation:
         if len(values) != 1 or not re.fullmatch(rb"[0-9]+", values[0]):
             raise Contradiction(f"The response in frame {answer.frame} has Age {values}, not a number.", answer.frame)
         if brought is None:
-            raise Contradiction(f"Step {source} brought nothing.", answer.frame)
+            raise Contradiction(f"Step {source} has no response.", answer.frame)
         age_s = before_s + (answer.first_ns - brought.first_ns) / 1e9
         if abs(int(values[0]) - age_s) > AGE_SLACK_S:
-            said = f"says Age: {_text(values[0])} of what is {age_s:.1f} s old"
+            said = f"has Age: {_text(values[0])}, but the response is {age_s:.1f} s old"
             raise Contradiction(f"The response in frame {answer.frame} {said}.", answer.frame)
 
     return check

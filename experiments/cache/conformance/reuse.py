@@ -43,37 +43,51 @@ def preferred(name: str, section: str, says: str, directive: str, *expect: Expec
 
 
 LIFETIMES = (
-    kept("max-age", "9111 4.2.1", "A response is reused while its max-age lasts.", MINUTE),
-    passed("max-age-passed", "9111 4.2.4", "A response is not reused when its max-age has passed.", SHORT),
+    kept("max-age", "9111 4.2.1", "A response is reused within its max-age.", MINUTE),
+    passed("max-age-passed", "9111 4.2.4", "A response is not reused after its max-age.", SHORT),
     kept(
-        "s-maxage", "9111 4.2.1", "s-maxage goes before max-age: reused.", ("Cache-Control", "max-age=0, s-maxage=60")
+        "s-maxage",
+        "9111 4.2.1",
+        "s-maxage overrides max-age: the response is reused.",
+        ("Cache-Control", "max-age=0, s-maxage=60"),
     ),
     passed(
         "s-maxage-passed",
         "9111 4.2.1",
-        "s-maxage goes before max-age: passed.",
+        "s-maxage overrides max-age: the response is stale.",
         ("Cache-Control", "max-age=60, s-maxage=1"),
     ),
     kept("expires", "9111 5.3", "A response is reused until Expires.", FAR),
     not_kept(
-        "expires-invalid", "9111 5.3", "Expires: 0 is in the past.", ("Expires", "0"), ("Last-Modified", "{now-864000}")
+        "expires-invalid",
+        "9111 5.3",
+        "Expires: 0 is a time in the past.",
+        ("Expires", "0"),
+        ("Last-Modified", "{now-864000}"),
     ),
-    passed("max-age-over-expires", "9111 5.3", "max-age goes before Expires.", SHORT, FAR),
-    kept("heuristic", "9111 4.2.2", "Without a lifetime, Last-Modified gives one.", ("Last-Modified", "{now-864000}")),
-    not_kept("age-upstream", "9111 4.2.3", "The Age that a response brings counts.", MINUTE, ("Age", "100")),
-    not_kept("age-apparent", "9111 4.2.3", "A Date in the past counts as age.", MINUTE, ("Date", "{now-100}")),
+    passed("max-age-over-expires", "9111 5.3", "max-age overrides Expires.", SHORT, FAR),
+    kept(
+        "heuristic",
+        "9111 4.2.2",
+        "Without an explicit lifetime, Last-Modified gives a heuristic one.",
+        ("Last-Modified", "{now-864000}"),
+    ),
+    not_kept(
+        "age-upstream", "9111 4.2.3", "The Age field of the origin's response adds to its age.", MINUTE, ("Age", "100")
+    ),
+    not_kept("age-apparent", "9111 4.2.3", "A Date in the past adds to the age.", MINUTE, ("Date", "{now-100}")),
     Check(
         "age",
         "9111 4",
         "required",
-        "What is reused says its Age.",
+        "A reused response has an Age field.",
         (Step(reply=Reply(fields=(MINUTE,))), Step(wait_s=PASSED_S, expect=(may(from_store(1)), age_since(1)))),
     ),
     Check(
         "age-added-up",
         "9111 4.2.3",
         "required",
-        "The Age that a response brought is part of the Age it is reused with.",
+        "The Age field of a reused response includes the Age that it was received with.",
         (
             Step(reply=Reply(fields=(MINUTE, ("Age", "30")))),
             Step(wait_s=PASSED_S, expect=(may(from_store(1)), age_since(1, before_s=30))),
@@ -83,7 +97,7 @@ LIFETIMES = (
         "query",
         "9111 4",
         "required",
-        "Another query is another URI.",
+        "URIs with different queries are different cache keys.",
         (Step(path="?a=1", reply=Reply(fields=(MINUTE,))), asked(content_of(2), path="?a=2")),
     ),
 )
@@ -93,7 +107,7 @@ VARYING = (
         "vary-same",
         "9111 4.1",
         "allowed",
-        "A response that varies is reused for a request with the same values.",
+        "A response with Vary is reused for a request with the same field values.",
         (
             Step(fields=(ENGLISH,), reply=Reply(fields=(MINUTE, VARY))),
             Step(fields=(ENGLISH,), expect=(may(from_store(1)),)),
@@ -103,7 +117,7 @@ VARYING = (
         "vary-other",
         "9111 4.1",
         "required",
-        "A response that varies is not reused for a request with other values.",
+        "A response with Vary is not reused for a request with other field values.",
         (
             Step(fields=(ENGLISH,), reply=Reply(fields=(MINUTE, VARY))),
             Step(fields=(GERMAN,), reply=Reply(fields=(MINUTE, VARY)), expect=(from_origin, content_of(2))),
@@ -113,7 +127,7 @@ VARYING = (
         "vary-absent",
         "9111 4.1",
         "required",
-        "A response that varies is not reused for a request without the field.",
+        "A response with Vary is not reused for a request without the field.",
         (
             Step(fields=(ENGLISH,), reply=Reply(fields=(MINUTE, VARY))),
             Step(reply=Reply(fields=(MINUTE, VARY)), expect=(from_origin, content_of(2))),
@@ -124,7 +138,7 @@ VARYING = (
         "vary-both",
         "9111 4.1",
         "allowed",
-        "Two variants are kept side by side.",
+        "Two variants of a response are stored side by side.",
         (
             Step(fields=(ENGLISH,), reply=Reply(fields=(MINUTE, VARY))),
             Step(fields=(GERMAN,), reply=Reply(fields=(MINUTE, VARY))),
@@ -139,7 +153,7 @@ STALE = (
         "stale-while-revalidate",
         "5861 3",
         "allowed",
-        "A stale response is served at once while it is validated, within stale-while-revalidate.",
+        "A stale response is served during its validation, within stale-while-revalidate.",
         (
             Step(reply=Reply(fields=(("Cache-Control", "max-age=1, stale-while-revalidate=60"), ("ETag", '"1"')))),
             Step(
@@ -153,7 +167,7 @@ STALE = (
     passed(
         "stale-while-passed",
         "5861 3",
-        "A stale response is not served when stale-while-revalidate has passed as well.",
+        "A stale response is not served after stale-while-revalidate.",
         ("Cache-Control", "max-age=1, stale-while-revalidate=1"),
         more_s=1.0,
     ),
@@ -161,7 +175,7 @@ STALE = (
         "stale-if-error",
         "5861 4",
         "allowed",
-        "A stale response is served in the place of an error, within stale-if-error.",
+        "A stale response is served instead of an error, within stale-if-error.",
         (
             Step(reply=Reply(fields=(("Cache-Control", "max-age=1, stale-if-error=60"),))),
             Step(wait_s=PASSED_S, reply=Reply(status=503), expect=(may(status(200)), content_of(1))),
@@ -182,7 +196,7 @@ STALE = (
             f"disconnected-{name}",
             section,
             "required",
-            f"{name}: no stale response, even when the origin cannot be reached.",
+            f"{name}: a stale response is not served, even when the origin cannot be reached.",
             (
                 Step(reply=Reply(fields=(("Cache-Control", directives),))),
                 Step(wait_s=PASSED_S, reply=Reply(drop=True), expect=(status(500, 502, 503, 504),)),
@@ -197,9 +211,9 @@ STALE = (
 )
 
 ASKED_FOR = (
-    preferred("request-no-cache", "9111 5.2.1.4", "A request's no-cache is honoured.", "no-cache"),
-    preferred("request-max-age", "9111 5.2.1.1", "A request's max-age is honoured.", "max-age=1"),
-    preferred("request-min-fresh", "9111 5.2.1.3", "A request's min-fresh is honoured.", "min-fresh=3600"),
+    preferred("request-no-cache", "9111 5.2.1.4", "no-cache in a request is obeyed.", "no-cache"),
+    preferred("request-max-age", "9111 5.2.1.1", "max-age in a request is obeyed.", "max-age=1"),
+    preferred("request-min-fresh", "9111 5.2.1.3", "min-fresh in a request is obeyed.", "min-fresh=3600"),
     Check(
         "request-no-store",
         "9111 5.2.1.5",
@@ -215,14 +229,14 @@ ASKED_FOR = (
         "only-if-cached",
         "9111 5.2.1.7",
         "allowed",
-        "only-if-cached gets 504 where nothing is stored.",
+        "only-if-cached gets 504 if no response is stored.",
         (Step(fields=(("Cache-Control", "only-if-cached"),), expect=(may(not_forwarded), may(status(504)))),),
     ),
     Check(
         "cache-status",
         "9211 2",
         "allowed",
-        "What is reused says so in Cache-Status.",
+        "A reused response is reported in Cache-Status.",
         (
             Step(reply=Reply(fields=(MINUTE,))),
             Step(expect=(may(from_store(1)), may(answer_has("Cache-Status", r"; *hit\b")))),
@@ -232,7 +246,7 @@ ASKED_FOR = (
         "collapsed",
         "9111 4",
         "allowed",
-        "Requests at once for what is not stored yet reach the origin as one.",
+        "Concurrent requests for a response that is not stored are collapsed into one.",
         (Step(copies=3, reply=Reply(fields=(MINUTE,), delay_s=1.0), expect=(may(asked_once),)),),
     ),
 )

@@ -39,22 +39,27 @@ def asked(*more: Expectation, wait_s: float = 0.25, **step: str) -> Step:
 
 
 CHECKS = (
-    not_kept("no-store", "9111 5.2.2.5", "no-store: not reused.", ("Cache-Control", "no-store, max-age=60")),
     not_kept(
-        "private", "9111 5.2.2.7", "private: not reused by a shared cache.", ("Cache-Control", "private, max-age=60")
+        "no-store", "9111 5.2.2.5", "A response with no-store is not reused.", ("Cache-Control", "no-store, max-age=60")
+    ),
+    not_kept(
+        "private",
+        "9111 5.2.2.7",
+        "A response with private is not reused by a shared cache.",
+        ("Cache-Control", "private, max-age=60"),
     ),
     Check(
         "authorization",
         "9111 3.5",
         "required",
-        "The response to a request with Authorization is not reused, unless it says that it may be.",
+        "The response to a request with Authorization is not reused without explicit permission.",
         (Step(fields=AUTHORIZED, reply=Reply(fields=(MINUTE,))), asked(content_of(2))),
     ),
     Check(
         "authorization-public",
         "9111 3.5",
         "allowed",
-        "The response to a request with Authorization is reused when it is public.",
+        "The response to a request with Authorization is reused if it has public.",
         (
             Step(fields=AUTHORIZED, reply=Reply(fields=(("Cache-Control", "public, max-age=60"),))),
             Step(expect=(may(from_store(1)),)),
@@ -63,16 +68,16 @@ CHECKS = (
     kept(
         "set-cookie",
         "9111 7.3",
-        "Set-Cookie does not keep a fresh response from being reused.",
+        "Set-Cookie does not prevent reuse of a fresh response.",
         MINUTE,
         ("Set-Cookie", "a=b"),
     ),
-    kept("not-found", "9111 3", "A 404 with a lifetime is reused.", MINUTE, status=404),
+    kept("not-found", "9111 3", "A 404 with an explicit lifetime is reused.", MINUTE, status=404),
     Check(
         "targeted",
         "9213 2.2",
         "allowed",
-        "CDN-Cache-Control goes before Cache-Control where a cache is meant by it.",
+        "CDN-Cache-Control overrides Cache-Control in a CDN cache.",
         (
             Step(reply=Reply(fields=(("Cache-Control", "no-store"), ("CDN-Cache-Control", "max-age=60")))),
             Step(expect=(may(from_store(1)),)),
@@ -82,7 +87,7 @@ CHECKS = (
         "must-understand",
         "9111 5.2.2.3",
         "allowed",
-        "no-store is ignored beside must-understand, by a cache that knows the status code.",
+        "no-store is ignored beside must-understand, if the cache understands the status code.",
         (
             Step(reply=Reply(fields=(("Cache-Control", "must-understand, no-store, max-age=60"),))),
             Step(expect=(may(from_store(1)),)),
@@ -92,7 +97,7 @@ CHECKS = (
         "cut-length",
         "9111 3.3",
         "required",
-        "A response that was cut short is not reused as a whole one (Content-Length).",
+        "A truncated response is not reused as a complete one (Content-Length).",
         (
             Step(reply=Reply(fields=(MINUTE,), body="first half second half", cut=10), expect=(incomplete,)),
             asked(not_content_of(1), content_of(2)),
@@ -102,7 +107,7 @@ CHECKS = (
         "cut-chunks",
         "9111 3.3",
         "required",
-        "A response that was cut short is not reused as a whole one (chunked).",
+        "A truncated response is not reused as a complete one (chunked).",
         (
             Step(
                 reply=Reply(
@@ -119,7 +124,7 @@ CHECKS = (
         "part-not-whole",
         "9111 3.3",
         "required",
-        "A part is not reused for a request for the whole.",
+        "A partial response is not reused for a request without Range.",
         (
             Step(fields=(FIRST_FIVE,), reply=IN_PARTS, expect=(status(200, 206),)),
             Step(reply=IN_PARTS, expect=(status(200), content_of(1))),
@@ -129,7 +134,7 @@ CHECKS = (
         "part-reused",
         "9111 3.4",
         "allowed",
-        "What a request for a part has brought is reused for the same part.",
+        "A partial response is reused for the same range.",
         (
             Step(fields=(FIRST_FIVE,), reply=IN_PARTS),
             Step(
@@ -141,7 +146,7 @@ CHECKS = (
         "range-of-stored",
         "9110 14.2",
         "allowed",
-        "A part of what is stored whole is served from the store.",
+        "A range of a stored complete response is served from the cache.",
         (
             Step(reply=Reply((MINUTE, ("ETag", '"w"'), ("Accept-Ranges", "bytes")), 200, "0123456789")),
             Step(

@@ -27,7 +27,7 @@ def invalidates(method: str) -> Check:
         f"invalidated-{method.lower()}",
         "9111 4.4",
         "required",
-        f"What is stored is not reused after a successful {method}.",
+        f"A stored response is not reused after a successful {method}.",
         (
             Step(reply=Reply(fields=(MINUTE,))),
             Step(expect=(may(from_store(1)),)),
@@ -42,7 +42,7 @@ SENT = (
         "no-cache",
         "9111 5.2.2.4",
         "required",
-        "no-cache: not reused without validation.",
+        "A response with no-cache is not reused without validation.",
         (
             Step(reply=Reply(fields=(("Cache-Control", "no-cache"), TAG))),
             Step(
@@ -55,7 +55,7 @@ SENT = (
         "no-cache-validated",
         "9111 5.2.2.4",
         "allowed",
-        "no-cache: kept, and reused when it was validated.",
+        "A response with no-cache is stored, and reused after validation.",
         (
             Step(reply=Reply(fields=(("Cache-Control", "no-cache"), TAG))),
             Step(
@@ -68,7 +68,7 @@ SENT = (
         "validated-by-tag",
         "9111 4.3.1",
         "allowed",
-        "What is stale is validated by its entity tag.",
+        "A stale response is validated by its entity tag.",
         (
             Step(reply=Reply(fields=(SHORT, TAG))),
             Step(
@@ -82,7 +82,7 @@ SENT = (
         "validated-by-date",
         "9111 4.3.1",
         "allowed",
-        "What is stale is validated by its Last-Modified.",
+        "A stale response is validated by its Last-Modified.",
         (
             Step(reply=Reply(fields=(SHORT, ("Last-Modified", "Sun, 06 Nov 1994 08:49:37 GMT")))),
             Step(
@@ -100,14 +100,14 @@ SENT = (
         "changed",
         "9111 4.3.3",
         "required",
-        "A validation that brings another response: that one is used.",
+        "A validation that returns a new response replaces the stored one.",
         (Step(reply=Reply(fields=(SHORT, TAG))), asked(status(200), content_of(2), wait_s=PASSED_S)),
     ),
     Check(
         "freshened",
         "9111 4.3.4",
         "required",
-        "304 updates the fields of what is stored.",
+        "304 updates the fields of the stored response.",
         (
             Step(reply=Reply(fields=(SHORT, TAG, ("Lab-Word", "old")))),
             Step(
@@ -122,7 +122,7 @@ SENT = (
         "freshened-reused",
         "9111 4.3.4",
         "allowed",
-        "304 makes what is stored fresh for as long as it says.",
+        "304 makes the stored response fresh for its new lifetime.",
         (
             Step(reply=Reply(fields=(SHORT, TAG))),
             Step(
@@ -140,7 +140,7 @@ RECEIVED = (
         "asked-if-none-match",
         "9111 4.3.2",
         "allowed",
-        "A client's If-None-Match is answered from the store: 304.",
+        "A client's matching If-None-Match gets 304 from the cache.",
         (
             Step(reply=Reply(fields=(MINUTE, TAG))),
             Step(fields=(MATCHING,), reply=Reply(fields=(MINUTE, TAG)), expect=(may(from_store(1)), may(status(304)))),
@@ -150,7 +150,7 @@ RECEIVED = (
         "asked-if-none-match-other",
         "9111 4.3.2",
         "required",
-        "A client's If-None-Match with another tag gets the whole response.",
+        "A client's If-None-Match with another tag gets the complete response.",
         (
             Step(reply=Reply(fields=(MINUTE, TAG))),
             Step(
@@ -162,7 +162,7 @@ RECEIVED = (
         "asked-if-modified-since",
         "9111 4.3.2",
         "allowed",
-        "A client's If-Modified-Since is answered from the store: 304.",
+        "A client's If-Modified-Since gets 304 from the cache.",
         (
             Step(reply=Reply(fields=(MINUTE, ("Last-Modified", "Sun, 06 Nov 1994 08:49:37 GMT")))),
             Step(
@@ -176,7 +176,7 @@ RECEIVED = (
         "head",
         "9110 9.3.2",
         "allowed",
-        "HEAD is answered by what GET has stored, without content.",
+        "HEAD is answered from the stored response to GET, without content.",
         (
             Step(reply=Reply(fields=(MINUTE, TAG))),
             Step(method="HEAD", expect=(may(from_store(1)), status(200), answer_has("ETag", '"1"'))),
@@ -186,7 +186,7 @@ RECEIVED = (
         "head-not-get",
         "9111 4",
         "required",
-        "GET after HEAD gets the content, whether the cache had asked for that at once or asks now.",
+        "GET after HEAD gets content, from the cache or from the origin.",
         (Step(method="HEAD", reply=Reply(fields=(MINUTE, TAG))), Step(expect=(status(200), content_of(1, 2)))),
     ),
 )
@@ -197,7 +197,7 @@ INVALIDATED = (
         "invalidated-not-by-error",
         "9111 4.4",
         "allowed",
-        "An unsafe request that fails leaves what is stored.",
+        "An unsafe request that fails does not invalidate the stored response.",
         (
             Step(reply=Reply(fields=(MINUTE,))),
             Step(expect=(may(from_store(1)),)),
@@ -209,7 +209,7 @@ INVALIDATED = (
         "invalidated-location",
         "9111 4.4",
         "allowed",
-        "A successful POST that names another URI in Location invalidates that one, too.",
+        "A successful POST also invalidates the URI in its Location field.",
         (
             Step(path="/made", reply=Reply(fields=(MINUTE,))),
             Step(path="/made", expect=(may(from_store(1)),)),

@@ -53,15 +53,16 @@ def decide_relief(claim: str, words: ReliefWording, without: LinkUse, relieved: 
     """
     dropped = without.dropped + relieved.dropped
     if dropped:
-        return undecided(claim, f"Nothing can be said: the captures at {words.link} dropped {dropped} packets.")
+        return undecided(claim, f"Not decidable: the captures at {words.link} dropped {dropped} packets.")
     if not without.octets:
-        return undecided(claim, f"Nothing crossed {words.link}.")
+        return undecided(claim, f"No frames crossed {words.link}.")
     figures = (
-        f"{words.workload} put {without.octets} octets in {without.frames} frames on {words.link} without "
-        f"{words.saver} and {relieved.octets} in {relieved.frames} with it ({change(without.octets, relieved.octets)})"
+        f"{words.workload} took {without.octets} octets in {without.frames} frames on {words.link} without "
+        f"{words.saver} and {relieved.octets} in {relieved.frames} with it "
+        f"({change(without.octets, relieved.octets)})"
     )
     if relieved.octets >= without.octets:
-        return failed(claim, f"No relief: {figures}.")
+        return failed(claim, f"The traffic did not decrease: {figures}.")
     if not from_copies:
         return undecided(claim, f"No response came from {words.copy}, although {figures}.")
     return shown(claim, f"Counted at {words.end}, {figures}; {from_copies} responses came from {words.copy}.")

@@ -137,7 +137,7 @@ def decide_failover(claim: str, episodes: Sequence[Episode]) -> Verdict:
     """
 
     if not episodes:
-        return undecided(claim, "No replica failed.")
+        return undecided(claim, "No replica failed in the experiment.")
     loads = [user.load for episode in episodes for user in episode.users]
     traffics = [one for episode in episodes for one in (episode.server, *(user.dns for user in episode.users))]
 
@@ -154,10 +154,10 @@ def decide_failover(claim: str, episodes: Sequence[Episode]) -> Verdict:
             for one, each in zip(found, episodes, strict=True)
         )
         return (
-            f"Requests failed until {costs} after {fault.address} had; allowed are the TTL, {_terms(episodes)}. "
-            f"With the last TTL the first failed in frame {last.first.frame}, the last in frame {last.last.frame}, and "
-            f"{last.served.address} served the next one (frame {last.served.frame})"
-            f"{''.join(one.back for one in found)}."
+            f"Requests failed until {costs} after the fault of {fault.address}; allowed are the TTL, "
+            f"{_terms(episodes)}. With the last TTL the first failed request is in frame {last.first.frame}, "
+            f"the last in frame {last.last.frame}, and {last.served.address} served the next one (frame "
+            f"{last.served.frame}){''.join(one.back for one in found)}."
         ), dict.fromkeys([last.named.frame, last.first.frame, last.last.frame, last.served.frame])
 
     return decide(claim, [*loads, merged(traffics)], check)
@@ -196,9 +196,11 @@ def attempts(user: User) -> list[Attempt]:
     for exchange in user.dns.exchanges:
         answer = exchange.response
         if answer is None or answer.rcode:
-            what = "gets no answer" if answer is None else f"is answered with {RCODES.get(answer.rcode, answer.rcode)}"
+            what = (
+                ("gets no response") if answer is None else f"is answered with {RCODES.get(answer.rcode, answer.rcode)}"
+            )
             ended_ns = None if answer is None else answer.time_ns
-            found.append(Attempt(exchange.query.time_ns, exchange.query.frame, "", ended_ns, f"its lookup {what}"))
+            found.append(Attempt(exchange.query.time_ns, exchange.query.frame, "", ended_ns, f"its DNS query {what}"))
     return sorted(found, key=lambda attempt: attempt.began_ns)
 
 
@@ -234,13 +236,13 @@ def _names_servers(episode: Episode) -> None:
         strangers = addresses - episode.serving
         if strangers:
             raise Contradiction(
-                f"The answer in frame {answer.frame} names {words(strangers)}, which does not serve the object.",
+                f"The answer in frame {answer.frame} names {words(strangers)}, which is not a replica or the origin.",
                 answer.frame,
             )
         ttls = {record.ttl for record in answer.answer if record.type == "A"}
         if ttls - {episode.fault.ttl_s}:
             raise Contradiction(
-                f"The answer in frame {answer.frame} has the TTL {words(map(str, ttls))}, not {episode.fault.ttl_s:g}.",
+                f"The answer in frame {answer.frame} has TTL {words(map(str, ttls))}, not {episode.fault.ttl_s:g}.",
                 answer.frame,
             )
 
@@ -252,7 +254,7 @@ def _attempt(conversation: Conversation) -> Attempt:
     if not responses:
         reset = connection.from_server.reset
         ended_ns = reset.time_ns if reset else None
-        failure = f"reset in frame {reset.frame}" if reset else "no response comes"
+        failure = f"reset in frame {reset.frame}" if reset else "no response"
     elif status_of(responses[-1]) != 200:
         failure = f"answered with {status_of(responses[-1])} in frame {responses[-1].frames[0]}"
     return Attempt(connection.syn.time_ns, connection.syn.frame, connection.server.address, ended_ns, failure)
@@ -275,8 +277,8 @@ def _course(episode: Episode) -> _Course:
 def _terms(episodes: Sequence[Episode]) -> str:
     """Describe the terms of the permitted outage besides the TTL, for evidence texts."""
     fault, timeout_s = episodes[-1].fault, max(episode.fault.timeout_s for episode in episodes)
-    waits = f", {timeout_s:g} s until a check without an answer has failed" if timeout_s else ""
-    return f"{fault.interval_s:g} s to the next check{waits} and {fault.slack_s:g} s for what is under way"
+    waits = f", {timeout_s:g} s for the time-out of a check" if timeout_s else ""
+    return f"{fault.interval_s:g} s to the next check{waits} and {fault.slack_s:g} s for requests under way"
 
 
 def _after(time_ns: int, fault: Fault) -> float:
@@ -304,18 +306,18 @@ def _no_longer_named(episode: Episode) -> DnsMessage:
     for answer in named:
         if fault.noticed_ns < answer.time_ns < until_ns:
             raise Contradiction(
-                f"The answer in frame {answer.frame}, {_after(answer.time_ns, fault):.2f} s after the fault, still "
-                f"names {fault.address}.",
+                f"The answer in frame {answer.frame}, {_after(answer.time_ns, fault):.2f} s after the fault, "
+                f"still has {fault.address}.",
                 answer.frame,
             )
     before = [answer for answer in named if answer.time_ns <= fault.noticed_ns]
     if not before:
-        raise Inconclusive(f"No answer names {fault.address} before it fails.")
+        raise Inconclusive(f"No answer has {fault.address} before the fault.")
     if not any(fault.noticed_ns < answer.time_ns < until_ns for answer, _ in _answers(episode)):
         # A resolver that uses a cached answer beyond the TTL is seen by a connection without a query.
         asked = [answer for answer, _ in _answers(episode) if fault.began_ns < answer.time_ns < until_ns]
         if not asked:
-            raise Inconclusive("Nobody asks for the name after the fault.")
+            raise Inconclusive("The capture has no query for the name after the fault.")
     return before[-1]
 
 
@@ -327,20 +329,23 @@ def _served_again(user: User, fault: Fault) -> tuple[Attempt, Attempt, Attempt]:
     _served_before(user, before, fault)
     failed = [attempt for attempt in during if attempt.failure is not None]
     if not failed:
-        raise Inconclusive(f"The fault of {fault.address} met no request of {user.name}.")
+        raise Inconclusive(f"The fault of {fault.address} affected no request of {user.name}.")
     late = next((attempt for attempt in failed if attempt.began_ns > fault.over_ns), None)
     if late is not None:
         raise Contradiction(
-            f"With a TTL of {fault.ttl_s:g} s the request of {user.name} in frame {late.frame} fails "
-            f"{_after(late.began_ns, fault):.2f} s after the fault ({late.failure}), where "
-            f"{fault.allowed_s:.2f} s are allowed.",
+            f"With TTL {fault.ttl_s:g} s the request of {user.name} in frame {late.frame} fails "
+            f"{_after(late.began_ns, fault):.2f} s after the fault ({late.failure}); {fault.allowed_s:.2f} s "
+            "are allowed.",
             late.frame,
         )
     served = next(
         (attempt for attempt in during if attempt.failure is None and attempt.began_ns > failed[-1].began_ns), None
     )
     if served is None or during[-1].began_ns <= fault.over_ns:
-        raise Inconclusive(f"{user.name} did not go on asking until {fault.address} must not matter any more.")
+        raise Inconclusive(
+            f"{user.name} stopped sending requests before the end of the time that is allowed "
+            f"for the fail-over from {fault.address}."
+        )
     return failed[0], failed[-1], served
 
 
@@ -350,7 +355,7 @@ def _served_before(user: User, before: Iterable[Attempt], fault: Fault) -> None:
     if bad is not None:
         raise Inconclusive(f"The request of {user.name} in frame {bad.frame} failed before the fault: {bad.failure}.")
     if not any(one.address == fault.address for one in before):
-        raise Inconclusive(f"{user.name} was not served by {fault.address} before it failed.")
+        raise Inconclusive(f"No request of {user.name} was served by {fault.address} before the fault.")
 
 
 def _back(episode: Episode) -> str:
@@ -373,9 +378,9 @@ def _back(episode: Episode) -> str:
         if attempt.began_ns > fault.back_ns and attempt.address == fault.address and attempt.failure is None
     ]
     if not any(attempt.began_ns > fault.used_again_ns for attempt in every):
-        raise Inconclusive("Nobody asked for long enough after the replica was back.")
+        raise Inconclusive("The capture ends too early after the recovery of the replica.")
     if named is None or not served:
-        raise Contradiction(f"The replica {fault.address} was back, but nobody was sent there again.")
+        raise Contradiction(f"The replica {fault.address} recovered, but no user was directed to it again.")
     first = min(served, key=lambda one: one.began_ns)
     after_s = (first.began_ns - fault.back_ns) / NS
-    return f"; once it is back (TTL {fault.ttl_s:g} s), it serves users again after {after_s:.2f} s"
+    return f"; after its recovery (TTL {fault.ttl_s:g} s), the replica serves users again after {after_s:.2f} s"

@@ -122,7 +122,7 @@ def decide_failover_times(claim: str, episodes: Sequence[Episode], theory: FailO
     """
 
     if not episodes:
-        return undecided(claim, "No replica failed.")
+        return undecided(claim, "No replica failed in the experiment.")
     loads = [user.load for episode in episodes for user in episode.users]
     traffics = [one for episode in episodes for one in (episode.server, *(user.dns for user in episode.users))]
 
@@ -130,23 +130,23 @@ def decide_failover_times(claim: str, episodes: Sequence[Episode], theory: FailO
         require_valid(loads)
         met = [frames for frames in map(check_episode, episodes) if frames]
         if not met:
-            raise Inconclusive("No fault met a request.")
+            raise Inconclusive("No fault affected a request.")
         times_s = [one.total_s for one in map(fail_over, episodes) if one is not None]
         count, fault = len(times_s), episodes[-1].fault
         if count < len(episodes):
-            raise Inconclusive(f"After {len(episodes) - count} of {len(episodes)} faults no request was served.")
+            raise Inconclusive(f"No request was served after {len(episodes) - count} of {len(episodes)} faults.")
         mean_s = statistics.fmean(times_s)
         half_s = NORMAL_Z * statistics.stdev(times_s) / math.sqrt(count) if count > 1 else math.inf
         sample = [quantile(times_s, share) for share in QUANTILES]
         expected = [theory.quantile_s(share) for share in QUANTILES]
         return (
-            f"After each of {count} faults of {fault.address} ({len(met)} met a request) users were served within "
-            f"{fault.allowed_s:.1f} s (TTL {fault.ttl_s:g} s): after {mean_s:.1f} s in the mean ({LEVEL:.0%} "
-            f"confidence interval +-{half_s:.1f} s; theory {theory.mean_s:.1f} s), quartiles {_listed(sample)} s "
-            f"(theory {_listed(expected)} s), longest {max(times_s):.1f} s; Kolmogorov's distance to the theory "
-            f"{theory.distance(times_s):.3f} (one sample in a hundred exceeds {theory.distance_allowed(count):.3f}). "
-            "The last fault: first failure, last failure and first request served in frames "
-            f"{', '.join(map(str, met[-1]))}."
+            f"After each of {count} faults of {fault.address} ({len(met)} of them affected a request) users "
+            f"were served within {fault.allowed_s:.1f} s (TTL {fault.ttl_s:g} s): mean {mean_s:.1f} s "
+            f"({LEVEL:.0%} confidence interval +-{half_s:.1f} s; theory {theory.mean_s:.1f} s), quartiles "
+            f"{_listed(sample)} s (theory {_listed(expected)} s), maximum {max(times_s):.1f} s; "
+            f"Kolmogorov-Smirnov distance to the theory {theory.distance(times_s):.3f} (significance level 1 "
+            f"%: {theory.distance_allowed(count):.3f}). The last fault: first failure, last failure and first "
+            f"request served in frames {', '.join(map(str, met[-1]))}."
         ), dict.fromkeys(met[-1])
 
     return decide(claim, [*loads, merged(traffics)], check)

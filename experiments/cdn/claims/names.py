@@ -32,17 +32,18 @@ def decide_regional_answers(claim: str, regions: Sequence[Region], name: str) ->
 
     def check() -> Finding:
         if len(regions) < 2:
-            raise Inconclusive("One region is not enough to tell one from another.")
+            raise Inconclusive("At least two regions are needed.")
         require_valid(loads)
         frames: list[int] = []
         told: list[str] = []
         for region in regions:
             answered, where = _answers(region, name)
             frames += [where[0], *_follows_answers(region, answered)]
-            told.append(f"{region.name} is told {words(set().union(*answered.values()))} (frame {where[0]})")
+            told.append(f"{region.name} gets {words(set().union(*answered.values()))} (frame {where[0]})")
         return (
-            f"For one name, {canonical(name)}: {'; '.join(told)}; and the SYN of each of the users' "
-            f"{sum(len(region.load.conversations) for region in regions)} connections goes there."
+            f"The answers for {canonical(name)} differ by region: {'; '.join(told)}; all "
+            f"{sum(len(region.load.conversations) for region in regions)} connections of the users go to "
+            "the addresses in their answers."
         ), dict.fromkeys(frames)
 
     return decide(claim, [*loads, merged(one.dns for one in regions)], check)
@@ -66,17 +67,17 @@ def decide_alias_to_cdn(claim: str, local: DnsTraffic, name: str, alias: str, ad
         got = {record.rdata for record in alias_chain(answer_of(outer), name, "A")[1]}
         if got != {record.rdata for record in alias_chain(answer_of(final), alias, "A")[1]}:
             raise Contradiction(
-                f"The client is told {words(got)} in frame {answer_of(outer).frame}, which is not what the CDN's name "
-                f"server said in frame {answer_of(final).frame}.",
+                f"The client gets {words(got)} in frame {answer_of(outer).frame}, which differs from the "
+                f"answer of the CDN's name server in frame {answer_of(final).frame}.",
                 answer_of(outer).frame,
                 answer_of(final).frame,
             )
         frames = [outer.query.frame, answer_of(cname).frame, referral, final.query.frame, answer_of(final).frame]
         return (
-            f"For {canonical(name)}, asked for in frame {outer.query.frame}, the local name server asks "
-            f"{', '.join(order)}; the provider's answers in frame {frames[1]} with CNAME {canonical(alias)}, the "
-            f"referral in frame {referral} leads to the CDN's, which is asked in frame {frames[3]} and answers "
-            f"{words(got)} in frame {frames[4]}."
+            f"For the query for {canonical(name)} in frame {outer.query.frame}, the local name server queries "
+            f"{', '.join(order)}; the provider's server answers in frame {frames[1]} with CNAME "
+            f"{canonical(alias)}, the referral in frame {referral} names the CDN's server, which is queried "
+            f"in frame {frames[3]} and answers {words(got)} in frame {frames[4]}."
         ), dict.fromkeys(frames)
 
     return decide(claim, [local], check)
@@ -90,8 +91,8 @@ def _answers(region: Region, name: str) -> tuple[dict[int, set[str]], list[int]]
         addresses = {record.rdata for record in alias_chain(answer, name, "A")[1]}
         if not addresses or not addresses <= region.replicas:
             raise Contradiction(
-                f"The answer in frame {answer.frame} sends {region.name} to {words(addresses)}; its own region has "
-                f"{words(region.replicas)}.",
+                f"The answer in frame {answer.frame} directs {region.name} to {words(addresses)}; its own "
+                f"region has {words(region.replicas)}.",
                 answer.frame,
             )
         found[answer.time_ns] = addresses
@@ -106,13 +107,13 @@ def _follows_answers(region: Region, answered: Mapping[int, set[str]]) -> list[i
         before = [addresses for time_ns, addresses in answered.items() if time_ns < connection.syn.time_ns]
         if not before or connection.server.address not in set().union(*before):
             raise Contradiction(
-                f"The SYN in frame {connection.syn.frame} goes to {connection.server.address}, where no answer before "
-                f"it sends {region.name}.",
+                f"The SYN of {region.name} in frame {connection.syn.frame} goes to "
+                f"{connection.server.address}, which no previous answer contains.",
                 connection.syn.frame,
             )
         frames.append(connection.syn.frame)
     if not frames:
-        raise Inconclusive(f"No user of {region.name} connects to anybody.")
+        raise Inconclusive(f"No user of {region.name} opens a connection.")
     return frames
 
 
@@ -130,7 +131,7 @@ def _walk(local: DnsTraffic, name: str, addresses: Addresses) -> tuple[DnsExchan
         None,
     )
     if outer is None:
-        raise Inconclusive(f"Nobody asks the local name server for {canonical(name)}.")
+        raise Inconclusive(f"The local name server gets no query for {canonical(name)}.")
     meanwhile = sent_by(local.between(outer.query.time_ns, answer_of(outer).time_ns), mine)
     # Exclude priming queries for the root's servers (RFC 8109), and unanswered queries repeated at another server.
     inner = [
@@ -139,7 +140,7 @@ def _walk(local: DnsTraffic, name: str, addresses: Addresses) -> tuple[DnsExchan
         if one.response is not None and one.query.question is not None and one.query.question.qname != "."
     ]
     if not inner:
-        raise Inconclusive(f"The local name server knew {canonical(name)} already.")
+        raise Inconclusive(f"The local name server had {canonical(name)} in its cache already.")
     return outer, inner
 
 
@@ -159,7 +160,7 @@ def _tells_alias(inner: Sequence[DnsExchange], name: str, alias: str, addresses:
         if aliases[0].rdata != canonical(alias):
             raise Contradiction(f"The CNAME in frame {answer.frame} leads to {aliases[0].rdata}.", answer.frame)
         return one
-    raise Contradiction(f"No answer says that {canonical(name)} is an alias.", *(answer_of(one).frame for one in inner))
+    raise Contradiction(f"No answer has a CNAME record of {canonical(name)}.", *(answer_of(one).frame for one in inner))
 
 
 def _refers_to_cdn(inner: Sequence[DnsExchange], alias: str, addresses: Addresses) -> int:
@@ -171,7 +172,7 @@ def _refers_to_cdn(inner: Sequence[DnsExchange], alias: str, addresses: Addresse
         glue = {record.rdata for record in answer.additional if record.type == "A"}
         if one.query.target not in cdn and zone and is_within(canonical(alias), zone) and glue & cdn:
             return answer.frame
-    raise Inconclusive("No referral to the CDN's name server in the capture: it was known already.")
+    raise Inconclusive("The capture has no referral to the CDN's name server: it was cached already.")
 
 
 def _answers_alias(inner: Sequence[DnsExchange], alias: str, addresses: Addresses, cname: DnsExchange) -> DnsExchange:
@@ -189,10 +190,13 @@ def _answers_alias(inner: Sequence[DnsExchange], alias: str, addresses: Addresse
             )
         if one.query.time_ns < answer_of(cname).time_ns:
             raise Contradiction(
-                f"{canonical(alias)} is asked for in frame {one.query.frame}, before the CNAME came.", one.query.frame
+                f"The query for {canonical(alias)} in frame {one.query.frame} precedes the answer with the CNAME.",
+                one.query.frame,
             )
         return one
-    raise Contradiction(f"No answer of the CDN's name server says where {canonical(alias)} is.", answer_of(cname).frame)
+    raise Contradiction(
+        f"No answer of the CDN's name server has an address of {canonical(alias)}.", answer_of(cname).frame
+    )
 
 
 def _role(address: str, addresses: Addresses) -> str:

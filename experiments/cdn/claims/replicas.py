@@ -65,14 +65,14 @@ def decide_identical_copies(claim: str, regions: Sequence[Region], origin: PageL
             for exchange in _of_replicas(region):
                 frames += _equals(exchange, originals.get(path_of(exchange)))
             if not copies:
-                raise Inconclusive(f"No response to {region.name} came from the copy of its replica.")
+                raise Inconclusive(f"No response to {region.name} is a copy stored at its replica.")
             response = _succeeded(copies[0])
             hashes.append(
                 f"{region.name} {text(path_of(copies[0]))} in frame {response.frames[0]} {_hash(response.body)}"
             )
         return (
-            f"{len(frames) // 2} responses of replicas have the octets and the validators that the origin sent; from "
-            f"copies, for example, {'; '.join(hashes)}."
+            f"{len(frames) // 2} responses of replicas have the content and the validators of the origin's "
+            f"responses; stored copies are, for example, {'; '.join(hashes)}."
         ), dict.fromkeys(frames)
 
     return decide(claim, loads, check)
@@ -105,15 +105,16 @@ def decide_single_fetch(
             frames += firsts
             count, later = count + len(firsts), later + repeats
         if not later:
-            raise Inconclusive("Nothing was asked for a second time.")
+            raise Inconclusive("No object was requested twice.")
         crowds = []
         for region in (one for one in regions if one.name in crowd):
             sentence, frame = _crowd(region, crowd[region.name], users, objects)
             crowds.append(sentence)
             frames.append(frame)
         return (
-            f"{count} objects that a replica lacked were each fetched once from the origin (first in frame "
-            f"{frames[0]}), and {later} later requests were served without asking it{''.join(crowds)}."
+            f"Each of {count} objects that a replica lacked was requested once from the origin (first in "
+            f"frame {frames[0]}), and {later} later requests were served without a request to the "
+            f"origin{''.join(crowds)}."
         ), dict.fromkeys(frames)
 
     return decide(claim, loads, check)
@@ -143,9 +144,7 @@ def _succeeded(exchange: Exchange) -> Message:
     response = response_of(exchange)
     if status_of(response) != 200:
         frame = response.frames[0]
-        raise Contradiction(
-            f"{text(path_of(exchange))} is answered with {status_of(response)} in frame {frame}.", frame
-        )
+        raise Contradiction(f"{text(path_of(exchange))} gets {status_of(response)} in frame {frame}, not 200.", frame)
     return response
 
 
@@ -153,11 +152,11 @@ def _equals(exchange: Exchange, original: Message | None) -> list[int]:
     response = _succeeded(exchange)
     frame, path = response.frames[0], text(path_of(exchange))
     if original is None:
-        raise Contradiction(f"{path} in frame {frame} is nothing that the origin sent.", frame)
+        raise Contradiction(f"{path} in frame {frame} is not a response of the origin.", frame)
     if response.body != original.body:
         raise Contradiction(
-            f"{path} in frame {frame} has the hash {_hash(response.body)}, and {_hash(original.body)} where the origin "
-            f"sent it in frame {original.frames[0]}.",
+            f"{path} in frame {frame} has SHA-256 {_hash(response.body)}, but the origin's response in frame "
+            f"{original.frames[0]} has {_hash(original.body)}.",
             original.frames[0],
             frame,
         )
@@ -185,7 +184,7 @@ def _fetched_once(region: Region, visits: Sequence[Span], objects: Objects) -> t
         if served.path not in seen:
             seen.add(served.path)
             if served.upstream is None:
-                raise Inconclusive(f"The replica of {region.name} had {text(served.path)} before frame {frame}.")
+                raise Inconclusive(f"The replica of {region.name} had stored {text(served.path)} before frame {frame}.")
             continue
         repeats += 1
     for path in sorted(seen):
@@ -193,7 +192,7 @@ def _fetched_once(region: Region, visits: Sequence[Span], objects: Objects) -> t
         if len(asked_for) > 1:
             again = asked_for[1].request.frames[0]
             raise Contradiction(
-                f"The replica of {region.name} asks the origin for {text(path)} again in frame {again}.",
+                f"The replica of {region.name} requests {text(path)} from the origin again in frame {again}.",
                 asked_for[0].request.frames[0],
                 again,
             )
@@ -205,29 +204,31 @@ def _crowd(region: Region, span: Span, users: int, objects: Objects) -> tuple[st
     """Check that simultaneous requests caused one request to the origin; return (description, that request's frame)."""
     requests = [one for one in region.legs.asked([span]) if path_of(one) in region.objects]
     if len(requests) < users:
-        raise Inconclusive(f"Of {users} users who were to ask at once, {len(requests)} did.")
+        raise Inconclusive(f"Only {len(requests)} of {users} users sent concurrent requests.")
     require(requests, objects)
     bodies = {_succeeded(request).body for request in requests}
     paths = {path_of(request) for request in requests}
     if len(paths) > 1:
-        raise Inconclusive("Those who asked at once asked for different objects.")
+        raise Inconclusive("The concurrent requests are for different objects.")
     # Requests to the origin for the object count at any time, also before and after the simultaneous requests.
     fetched = [exchange for exchange in region.legs.origin.exchanges if path_of(exchange) in paths]
     frames = [exchange.request.frames[0] for exchange in fetched]
     if len(fetched) != 1:
         raise Contradiction(
-            f"For {len(requests)} users who asked at once, the replica of {region.name} asked the origin "
-            f"{len(fetched)} times{f' (frames {listed(frames)})' if frames else ''}.",
+            f"For {len(requests)} concurrent requests, the replica of {region.name} sent {len(fetched)} "
+            f"requests to the origin{f' (frames {listed(frames)})' if frames else ''}.",
             *frames,
         )
     if bodies != {_succeeded(fetched[0]).body}:
-        raise Contradiction(f"Users who asked at once got other octets than frame {frames[0]} brought.", frames[0])
+        raise Contradiction(
+            f"The responses to concurrent requests differ from the origin's response in frame {frames[0]}.", frames[0]
+        )
     waited = sum(exchange.request.last_ns < response_of(fetched[0]).first_ns for exchange in requests)
     if waited < 2:
-        raise Inconclusive("Nobody asked while the object was on its way.")
+        raise Inconclusive("No concurrent request arrived before the origin's response was complete.")
     return (
-        f"; for {len(requests)} users of {region.name} who asked at once, {waited} of them while it was on its way, "
-        f"one was fetched as well (frame {frames[0]})"
+        f"; {len(requests)} concurrent requests of users of {region.name}, {waited} of them before the "
+        f"origin's response was complete, were collapsed into one (frame {frames[0]})"
     ), frames[0]
 
 

@@ -37,7 +37,7 @@ def decide_visit_time(
     if not without or {name: len(times) for name, times in without.items()} != {
         name: len(times) for name, times in through.items()
     }:
-        return undecided(claim, "The visits with and without the CDN are not the same.")
+        return undecided(claim, "The visits with and without the CDN differ.")
     means = {name: (statistics.fmean(without[name]), statistics.fmean(through[name])) for name in without}
     figures = "; ".join(
         f"{name} {before_s * 1e3:.1f} ms without and {after_s * 1e3:.1f} ms through the CDN "
@@ -47,12 +47,16 @@ def decide_visit_time(
     count = sum(len(times) for times in without.values())
     slower = [name for name, (before_s, after_s) in means.items() if after_s >= before_s]
     if slower:
-        return failed(claim, f"Not shorter for {', '.join(slower)}: the mean visit takes {figures}.")
+        return failed(
+            claim, f"The CDN does not shorten the visits of {', '.join(slower)}: the mean visit takes {figures}."
+        )
     if disagreeing:
         return undecided(
-            claim, f"The mean visit takes {figures}, but not as theory says: {', '.join(disagreeing)} outside."
+            claim,
+            f"The mean visit takes {figures}, but {', '.join(disagreeing)} differ from theory by more "
+            "than the tolerance.",
         )
-    return shown(claim, f"The mean of {count} visits each, the first one with all caches empty included: {figures}.")
+    return shown(claim, f"The mean of {count} visits each, including the first one with all caches empty: {figures}.")
 
 
 @decides("C6")

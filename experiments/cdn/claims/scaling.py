@@ -116,16 +116,16 @@ def _mean(values: Iterable[float]) -> float:
 
 def _problem(asked: Sequence[BulkExchange], done: Sequence[BulkExchange], traffics: Sequence[Traffic]) -> str | None:
     if not done:
-        return "there are no responses in the capture"
+        return "the capture has no responses"
     if len(done) < len(asked):
         return f"{len(asked) - len(done)} of {len(asked)} requests have no response"
     unseen = sum(one.content is None for one in done)
     if unseen:
-        return f"{unseen} of {len(asked)} responses were not captured whole"
+        return f"{unseen} of {len(asked)} responses were captured incompletely"
     repeated = sum(traffic.repeated for traffic in traffics)
     # One retransmission per hundred requests changes no mean by a tenth, so that more are a problem.
     if repeated > len(asked) / 100:
-        return f"{repeated} segments were sent again, which is load that no formula has"
+        return f"{repeated} segments were retransmitted, which the formula does not include"
     return None
 
 
@@ -142,12 +142,12 @@ def decide_origin_saturation(claim: str, alone: Sequence[Point]) -> Verdict:
         return unfit
     first, last = alone[0], alone[-1]
     figures = "; ".join(
-        f"{point.who}: link used to {point.utilisation:.0%} (theory {point.theory_utilisation:.0%}), "
-        f"{point.response_s * 1e3:.0f} ms (theory {point.theory_s * 1e3:.0f} ms)"
+        f"{point.who}: link utilisation {point.utilisation:.0%} (theory {point.theory_utilisation:.0%}), "
+        f"{point.response_s * 1000.0:.0f} ms (theory {point.theory_s * 1000.0:.0f} ms)"
         for point in alone
     )
     if first.needs > 1 / BEYOND or last.needs < BEYOND:
-        return undecided(claim, f"The sweep has the knee not between its ends: {figures}.")
+        return undecided(claim, f"The knee of the curve is not within the sweep: {figures}.")
     off = [
         point.clients
         for point in alone
@@ -159,8 +159,8 @@ def decide_origin_saturation(claim: str, alone: Sequence[Point]) -> Verdict:
         return failed(claim, f"{figures}{f'; not as theory says for {off}' if off else ''}.", frames)
     return shown(
         claim,
-        f"{figures}: to serve {last.clients} as it serves {first.clients}, the link would have to be "
-        f"{last.needs:.1f} times as fast.",
+        f"{figures}: the response time of {first.clients} clients for {last.clients} clients would need a "
+        f"link {last.needs:.1f} times as fast.",
         frames,
     )
 
@@ -190,11 +190,11 @@ def decide_link_use_under_load(claim: str, alone: Sequence[Point], through: Sequ
         return unfit
     dropped = sum(one.link.dropped for one in (*alone, *through))
     if dropped:
-        return undecided(claim, f"Nothing can be said: the captures at the origin's link dropped {dropped} packets.")
+        return undecided(claim, f"Not decidable: the captures at the origin's link dropped {dropped} packets.")
     pairs = list(zip(alone, through, strict=True))
     figures = "; ".join(
         f"{one.who}: {one.link.octets / one.responses:.0f} octets for each of {one.responses} responses "
-        f"without and {other.link.octets / other.responses:.0f} for each of {other.responses} with the CDN"
+        f"without the CDN and {other.link.octets / other.responses:.0f} for each of {other.responses} with it"
         for one, other in pairs
     )
     good = all(other.link.octets / other.responses < one.link.octets / one.responses for one, other in pairs)
@@ -205,17 +205,17 @@ def decide_link_use_under_load(claim: str, alone: Sequence[Point], through: Sequ
 
 def _unfit(claim_id: str, points: Sequence[Point]) -> Verdict | None:
     if not points:
-        return undecided(claim_id, "Nobody asked for anything.")
+        return undecided(claim_id, "The capture has no requests.")
     wrong = next((point for point in points if point.wrong), None)
     if wrong is not None:
         return failed(claim_id, f"{wrong.who}: {wrong.wrong}")
     bad = next((point for point in points if point.problem), None)
     if bad is None:
         return None
-    return undecided(claim_id, f"Nothing can be concluded from {bad.who}: {bad.problem}.")
+    return undecided(claim_id, f"Not decidable for {bad.who}: {bad.problem}.")
 
 
 def _unlike(claim_id: str, alone: Sequence[Point], through: Sequence[Point]) -> Verdict | None:
     if [point.clients for point in alone] == [point.clients for point in through]:
         return None
-    return undecided(claim_id, "The two sweeps are not over the same numbers of clients.")
+    return undecided(claim_id, "The two sweeps have different numbers of clients.")

@@ -76,20 +76,23 @@ def decide_cache_hit(
         before = [pair for pair in found if pair[0].query.time_ns < second[0]]
         again = [pair for pair in found if second[0] <= pair[0].query.time_ns < second[1]]
         if not before or not again:
-            raise Inconclusive(f"{canonical(name)} is not asked for both before the window and within it.")
+            raise Inconclusive(f"{canonical(name)} is not queried both before the time window and within it.")
         (first, told), (later, cached) = before[0], again[0]
         fetched = _upstream(at_local.between(first.query.time_ns, told.time_ns), local, name, qtype)
         if not fetched and cold:
             raise Contradiction(
-                f"The local server answers in frame {told.frame} what it cannot know: it asks nobody before.",
+                f"The local server answers in frame {told.frame} from an empty cache, without a query upstream.",
                 told.frame,
             )
         if not fetched:
-            raise Inconclusive(f"The first query, in frame {first.query.frame}, brings no query upstream either.")
+            raise Inconclusive(
+                f"The first query, in frame {first.query.frame}, causes no query upstream, so "
+                "that the cache was not empty."
+            )
         for one in _upstream(at_local.between(*second), local, name, qtype):
             raise Contradiction(
-                f"Asked for {canonical(name)} again in frame {later.query.frame}, the local server asks upstream, in "
-                f"frame {one.query.frame}.",
+                f"After another query for {canonical(name)} in frame {later.query.frame}, the local server "
+                f"sends a query upstream, in frame {one.query.frame}.",
                 later.query.frame,
                 one.query.frame,
             )
@@ -101,10 +104,11 @@ def decide_cache_hit(
             _without_authority(response)
         queries = [one.query.frame for one in fetched]
         return (
-            f"{canonical(name)} {qtype}, first asked for by {first.query.source} in frame {first.query.frame}, takes "
-            f"{len(queries)} queries upstream (frames {listed(queries)}) and {(first.duration_s or 0) * 1e3:.1f} ms; "
-            f"asked for again by {later.query.source} in frame {later.query.frame}, none and "
-            f"{(later.duration_s or 0) * 1e3:.1f} ms (answer in frame {cached.frame}; {len(again)} such queries)."
+            f"The first query for {canonical(name)} {qtype}, from {first.query.source} in frame "
+            f"{first.query.frame}, causes {len(queries)} queries upstream (frames {listed(queries)}) and "
+            f"takes {(first.duration_s or 0) * 1000.0:.1f} ms; the query from {later.query.source} in frame "
+            f"{later.query.frame} causes none and takes {(later.duration_s or 0) * 1000.0:.1f} ms (answer in "
+            f"frame {cached.frame}; {len(again)} such queries)."
         ), dict.fromkeys([first.query.frame, *queries, told.frame, later.query.frame, cached.frame])
 
     return decide(claim, [merged([*at_clients, at_local])], check)
@@ -113,7 +117,7 @@ def decide_cache_hit(
 def _without_authority(cached: DnsMessage) -> None:
     """Require AA clear: data from a cache are not authoritative (RFC 1034 section 6.2.1, RFC 1035 section 4.1.1)."""
     if cached.aa:
-        raise Contradiction(f"The answer from the cache in frame {cached.frame} claims authority.", cached.frame)
+        raise Contradiction(f"The cached answer in frame {cached.frame} has AA set.", cached.frame)
 
 
 def _to_local(exchanges: Sequence[DnsExchange], local: frozenset[str]) -> None:
@@ -133,7 +137,7 @@ def _same(first: DnsMessage, again: DnsMessage, name: str, qtype: str) -> None:
     values = [{record.rdata for record in alias_chain(one, name, qtype)[1]} for one in (first, again)]
     if not values[0] or values[0] != values[1]:
         raise Contradiction(
-            f"The answer in frame {again.frame} is {words(values[1])}; in frame {first.frame} it was "
+            f"The answer in frame {again.frame} is {words(values[1])}, but in frame {first.frame} it was "
             f"{words(values[0])}.",
             first.frame,
             again.frame,
@@ -175,7 +179,9 @@ def decide_ttl_countdown(
                 _same(answer_of(fetch), response, name, qtype)
             elif cold:
                 raise Contradiction(
-                    f"{canonical(name)} is told in frame {response.frame} before it is fetched.", response.frame
+                    f"The local server answers for {canonical(name)} in frame {response.frame} before it "
+                    "queries upstream.",
+                    response.frame,
                 )
         _never_grows(counted)
         for before, after in pairwise(fetches):
@@ -183,17 +189,18 @@ def decide_ttl_countdown(
         aged = [one for one in counted if one.elapsed_s > tolerance_s]
         if not aged or len(fetches) < 2:
             raise Inconclusive(
-                f"The capture does not hold {canonical(name)} being told from the cache and fetched again."
+                f"The capture does not have both a cached answer for {canonical(name)} and a second query upstream."
             )
         oldest = max(aged, key=lambda one: one.elapsed_s)
         first, second = fetches[0], fetches[1]
         whole, fresh = _ttl(answer_of(first), name), _ttl(answer_of(second), name)
         gap = (second.query.time_ns - answer_of(first).time_ns) / 1e9
         return (
-            f"{canonical(name)} {qtype} is fetched with a ttl of {whole} s (frame {answer_of(first).frame}); "
-            f"{len(aged)} later answers count it down, to {oldest.ttl_s} s after {oldest.elapsed_s:.1f} s (frame "
-            f"{oldest.frame}); after {gap:.1f} s it is asked for again (frame {second.query.frame}) and has {fresh} s "
-            f"(frame {answer_of(second).frame})."
+            f"The answer from upstream for {canonical(name)} {qtype} has TTL {whole} s (frame "
+            f"{answer_of(first).frame}); in {len(aged)} cached answers the TTL counts down, to {oldest.ttl_s} "
+            f"s after {oldest.elapsed_s:.1f} s (frame {oldest.frame}); after {gap:.1f} s the local server "
+            f"sends another query upstream (frame {second.query.frame}) and gets TTL {fresh} s (frame "
+            f"{answer_of(second).frame})."
         ), dict.fromkeys(
             [answer_of(first).frame, *(one.frame for one in aged), second.query.frame, answer_of(second).frame]
         )
@@ -215,9 +222,13 @@ def _fetches(
     ]
     if not found and invented is not None:
         frame = invented.frame
-        raise Contradiction(f"{canonical(name)} is told in frame {frame}, and never fetched in the capture.", frame)
+        raise Contradiction(
+            f"The local server answers for {canonical(name)} in frame {frame}, but sends no "
+            "query upstream in the capture.",
+            frame,
+        )
     if not found:
-        raise Inconclusive(f"The local server does not fetch {canonical(name)} in the capture.")
+        raise Inconclusive(f"The local server sends no query upstream for {canonical(name)} in the capture.")
     return found
 
 
@@ -235,7 +246,7 @@ def has_ttl(fetched: DnsMessage, name: str, ttl_s: float) -> None:
     ttl = _ttl(fetched, name)
     if ttl != ttl_s:
         raise Contradiction(
-            f"{canonical(name)} has a ttl of {ttl} s in frame {fetched.frame}, and {ttl_s:g} s in its zone.",
+            f"{canonical(name)} has TTL {ttl} s in frame {fetched.frame}, but TTL {ttl_s:g} s in its zone.",
             fetched.frame,
         )
 
@@ -244,12 +255,17 @@ def _counted_down(fetched: DnsMessage, told: DnsMessage, name: str, tolerance_s:
     """Require that a cached answer's TTL is the fetched TTL minus the time since the fetch, and has not expired."""
     whole, ttl = _ttl(fetched, name), _ttl(told, name)
     elapsed = (told.time_ns - fetched.time_ns) / 1e9
-    since = f"{elapsed:.1f} s after it was fetched with {whole} s (frame {fetched.frame})"
+    since = f"{elapsed:.1f} s after the answer from upstream with TTL {whole} s (frame {fetched.frame})"
     if elapsed > whole + tolerance_s:
-        raise Contradiction(f"{canonical(name)} is told in frame {told.frame}, {since}.", fetched.frame, told.frame)
+        raise Contradiction(
+            f"The answer for {canonical(name)} in frame {told.frame} comes from the cache "
+            f"{since}, when the TTL has expired.",
+            fetched.frame,
+            told.frame,
+        )
     if abs(ttl - (whole - elapsed)) > tolerance_s:
         raise Contradiction(
-            f"{canonical(name)} has a ttl of {ttl} s in frame {told.frame}, {since}.", fetched.frame, told.frame
+            f"{canonical(name)} has TTL {ttl} s in frame {told.frame}, {since}.", fetched.frame, told.frame
         )
     return _Told(fetched.frame, elapsed, ttl, told.frame)
 
@@ -259,8 +275,8 @@ def _never_grows(counted: Sequence[_Told]) -> None:
     for before, after in pairwise(counted):
         if after.fetched == before.fetched and after.ttl_s > before.ttl_s:
             raise Contradiction(
-                f"The ttl grows from {before.ttl_s} s in frame {before.frame} to {after.ttl_s} s in frame "
-                f"{after.frame}, without being fetched.",
+                f"The TTL grows from {before.ttl_s} s in frame {before.frame} to {after.ttl_s} s in frame "
+                f"{after.frame}, without a query upstream.",
                 before.frame,
                 after.frame,
             )
@@ -270,8 +286,8 @@ def _lives(fetched: DnsMessage, again: DnsExchange, name: str, tolerance_s: floa
     gap, whole = (again.query.time_ns - fetched.time_ns) / 1e9, _ttl(fetched, name)
     if gap < whole - tolerance_s:
         raise Contradiction(
-            f"{canonical(name)}, fetched with {whole} s in frame {fetched.frame}, is asked for again after {gap:.1f} s "
-            f"in frame {again.query.frame}.",
+            f"The local server queries upstream for {canonical(name)} in frame {again.query.frame}, {gap:.1f} "
+            f"s after an answer with TTL {whole} s in frame {fetched.frame}: the TTL has not expired.",
             fetched.frame,
             again.query.frame,
         )
@@ -298,24 +314,29 @@ def decide_root_relief(
         questions = [_questions(each, addresses) for each in (without, cached)]
         if questions[0] != questions[1] or not questions[0]:
             raise Inconclusive(
-                f"The clients' questions are not the same without ({questions[0].total()}) and with caches "
+                f"The clients' queries differ without caches ({questions[0].total()}) and with caches "
                 f"({questions[1].total()})."
             )
         many, few = (_arriving(each.at_root, root) for each in (without, cached))
         if not many:
-            raise Inconclusive("No query reaches the root without caches.")
+            raise Inconclusive("No query arrives at the root without caches.")
         if zones is not None:
             for workload in (without, cached):
                 _delivered(workload, addresses, zones)
         figures = (
-            f"{questions[0].total()} queries of the clients send {len(many)} to the root without caches and "
-            f"{len(few)} with them"
+            f"{questions[0].total()} queries of the clients cause {len(many)} queries to the root without "
+            f"caches and {len(few)} with caches"
         )
         if cold and not few:
-            raise Contradiction(f"{figures}: what an empty cache answers without the root, nobody told it.", *many)
+            raise Contradiction(
+                f"{figures}, although the caches are empty at the start and need the root's referrals.", *many
+            )
         if len(few) * ratio > len(many):
-            raise Contradiction(f"{figures}: not fewer by {ratio:g}.", *many, *few)
-        return f"{figures} (frames {listed(few) or 'none'}): fewer by at least {ratio:g}.", [*many, *few]
+            raise Contradiction(f"{figures}: a reduction by less than the factor {ratio:g}.", *many, *few)
+        return (f"{figures} (frames {listed(few) or 'none'}): a reduction by at least the factor {ratio:g}."), [
+            *many,
+            *few,
+        ]
 
     return decide(claim, [merged([*without.at_clients, without.at_root, *cached.at_clients, cached.at_root])], check)
 

@@ -74,7 +74,7 @@ def answered_queries(traffics: Sequence[DnsTraffic], name: str, qtype: str) -> l
             found.append((one, answer_of(one)))
     if not found:
         raise Inconclusive(
-            f"No query for {canonical(name)} {qtype} in the capture with an answer that is not truncated."
+            f"The capture has no query for {canonical(name)} {qtype} with an answer that is not truncated."
         )
     return found
 
@@ -192,14 +192,15 @@ class GivenZones:
         right_aliases = wanted_aliases[: len(found_aliases)] if ends_at_alias else wanted_aliases
         if found_aliases != right_aliases or (not ends_at_alias and sorted(found) != sorted(wanted)):
             raise Contradiction(
-                f"{canonical(name)} {rtype} is answered in frame {response.frame} with "
-                f"{_told(found_aliases, found)}; the zones have {_told(wanted_aliases, wanted)}.",
+                f"The answer for {canonical(name)} {rtype} in frame {response.frame} has "
+                f"{_told(found_aliases, found)}, but the zones have {_told(wanted_aliases, wanted)}.",
                 response.frame,
             )
         for record in response.answer:
             if record not in aliases and record not in records and record.type != "RRSIG":
                 raise Contradiction(
-                    f"The answer in frame {response.frame} also has {record.name} {record.type} {record.rdata}.",
+                    f"The answer in frame {response.frame} has the additional record {record.name} "
+                    f"{record.type} {record.rdata}.",
                     response.frame,
                 )
 
@@ -209,7 +210,9 @@ class GivenZones:
         values = self.values(record.name, record.type)
         if record.rdata not in values:
             raise Contradiction(
-                f"{what} in frame {frame} is in no zone: they have {record.name} {record.type} {words(values)}.", frame
+                f"{what} in frame {frame} differs from the zones, which have {record.name} {record.type} "
+                f"{words(values)}.",
+                frame,
             )
         self.lives(record, frame)
 
@@ -218,7 +221,7 @@ class GivenZones:
         ttls = self.ttls(record.name, record.type)
         if ttls and record.ttl not in ttls:
             raise Contradiction(
-                f"{record.name} {record.type} in frame {frame} has a ttl of {record.ttl}; the zones have "
+                f"{record.name} {record.type} in frame {frame} has TTL {record.ttl}, but in the zones "
                 f"{words(map(str, ttls))}.",
                 frame,
             )
@@ -228,8 +231,8 @@ class GivenZones:
         ttls = self.ttls(record.name, record.type)
         if ttls and record.ttl > max(ttls):
             raise Contradiction(
-                f"{record.name} {record.type} in frame {frame} has a ttl of {record.ttl}, more than the {max(ttls)} of "
-                "its zone.",
+                f"{record.name} {record.type} in frame {frame} has TTL {record.ttl}, more than the "
+                f"{max(ttls)} of its zone.",
                 frame,
             )
 

@@ -95,7 +95,7 @@ def decide_alias(
             if [response.answer.index(one) for one in aliases] != list(range(len(aliases))):
                 raise Contradiction(f"In frame {response.frame} addresses precede the CNAME.", response.frame)
         values = alias_chain(found[0][1], alias, "A")[1]
-        return _told(found, f"CNAME {target} and behind it A {words(one.rdata for one in values)}")
+        return _told(found, f"CNAME {target}, followed by A {words(one.rdata for one in values)}")
 
     return decide(claim, [traffic], check)
 
@@ -120,7 +120,7 @@ def decide_mail_exchange(claim: str, traffic: DnsTraffic, domain: str, expected:
                 )
             _only(response, [*aliases, *values])
         if len({preference for preference, _ in wanted}) < max(len(wanted), 2):
-            raise Inconclusive("Without two servers, each with a preference of its own, there is no order to be seen.")
+            raise Inconclusive("An order of preference needs at least two servers with different preferences.")
         return _told(found, f"MX in order of preference {_ranked(wanted)}")
 
     return decide(claim, [traffic], check)
@@ -141,14 +141,14 @@ def decide_address_rotation(claim: str, traffic: DnsTraffic, name: str, addresse
 
     def check() -> Finding:
         if len(set(addresses)) < 2:
-            raise Inconclusive("One address has no order.")
+            raise Inconclusive("At least two addresses are needed to see an order.")
         found = _exact_answers(traffic, name, "A", addresses)
         firsts: Counter[str] = Counter(dict.fromkeys(addresses, 0))
         firsts.update(alias_chain(response, name, "A")[1][0].rdata for _, response in found)
         rule = _evenly(firsts, [response.frame for _, response in found])
         counts = ", ".join(f"{address} {count}" for address, count in sorted(firsts.items()))
         evidence, frames = _told(found, f"all {len(firsts)} addresses")
-        return f"{evidence[:-1]}; first stands {counts} times: {rule}.", frames
+        return f"{evidence[:-1]}; times in the first position: {counts}: {rule}.", frames
 
     return decide(claim, [traffic], check)
 
@@ -161,21 +161,26 @@ def _evenly(firsts: Counter[str], frames: list[int]) -> str:
     total, spread = firsts.total(), max(firsts.values()) - min(firsts.values())
     counts = ", ".join(f"{address} {count}" for address, count in sorted(firsts.items()))
     if total < FEWEST_ROUNDS * len(firsts):
-        raise Inconclusive(f"{total} answers say nothing about the order of {len(firsts)} addresses.")
+        raise Inconclusive(f"{total} answers are too few to judge the order of {len(firsts)} addresses.")
     if max(firsts.values()) == total:
-        raise Contradiction(f"The same address stands first in all {total} answers ({counts}).", *frames)
+        raise Contradiction(f"The same address is in the first position in all {total} answers ({counts}).", *frames)
     if min(firsts.values()) and spread <= 1:
-        return f"at most {spread} apart, as in a cyclic order"
+        return f"counts differ by at most {spread}, as in a cyclic order"
     if total < FEWEST_EXPECTED * len(firsts):
-        raise Inconclusive(f"{total} answers are too few to tell an uneven order from chance (first stands {counts}).")
+        raise Inconclusive(
+            f"{total} answers are too few to distinguish an uneven order from chance (times in "
+            f"the first position: {counts})."
+        )
     expected = total / len(firsts)
     distance = sum((count - expected) ** 2 / expected for count in firsts.values())
     bound = chi_square_bound(len(firsts) - 1)
     if distance > bound:
         raise Contradiction(
-            f"First stands, in {total} answers, {counts} times: chi-square {distance:.1f}, beyond {bound:.1f}.", *frames
+            f"In {total} answers the times in the first position are {counts}: chi-square {distance:.1f}, "
+            f"above {bound:.1f}.",
+            *frames,
         )
-    return f"chi-square {distance:.1f}, within {bound:.1f}"
+    return f"chi-square {distance:.1f}, below {bound:.1f}"
 
 
 def chi_square_bound(degrees: int) -> float:
@@ -213,13 +218,13 @@ def decide_record_fields(
                 _as_given(response, zones, local)
         steps = _next_steps(traffic, responses, local)
         if not records or not steps:
-            raise Inconclusive("No referral that the local server follows is in the capture.")
+            raise Inconclusive("The capture has no referral that the local server follows.")
         referral, zone, query = steps[0]
         types = words({record.type for _, record in records})
         return (
-            f"{len(records)} records of the types {types} have name, value, type, class IN and ttl; {len(steps)} "
-            f"referrals name servers that the next query goes to: NS of {zone} in frame {referral.frame}, next query "
-            f"to {query.target} in frame {query.frame}."
+            f"{len(records)} records of the types {types} have name, value, type, class IN and TTL; "
+            f"{len(steps)} referrals name the servers of the next query: NS of {zone} in frame "
+            f"{referral.frame}, next query to {query.target} in frame {query.frame}."
         ), dict.fromkeys([referral.frame, query.frame])
 
     return decide(claim, [traffic], check)
@@ -231,7 +236,8 @@ def _asks_somebody(traffic: DnsTraffic, local: frozenset[str]) -> None:
             exchange.response for exchange in traffic.exchanges if exchange.query.target in local and exchange.response
         )
         raise Contradiction(
-            f"The local server answers in frame {answer.frame} and asks no server in the whole capture.", answer.frame
+            f"The local server answers in frame {answer.frame}, but sends no query upstream in the capture.",
+            answer.frame,
         )
 
 
@@ -255,7 +261,7 @@ def _complete(record: DnsRecord, frame: int) -> None:
     if record.rclass != "IN":
         raise Contradiction(f"{what} in frame {frame} has class {record.rclass}, not IN.", frame)
     if record.ttl > LARGEST_TTL:
-        raise Contradiction(f"{what} in frame {frame} has a ttl of {record.ttl}, more than 31 bits.", frame)
+        raise Contradiction(f"{what} in frame {frame} has TTL {record.ttl}, more than 31 bits.", frame)
     if not record.rdata:
         raise Contradiction(f"{what} in frame {frame} has no value.", frame)
 
@@ -308,8 +314,8 @@ def _exactly(
     found = [record.rdata for record in records]
     if sorted(found) != sorted(set(values)):
         raise Contradiction(
-            f"{exchange.query.question}, asked for in frame {exchange.query.frame}, is answered with {words(found)} in "
-            f"frame {response.frame}, not with {words(values)}.",
+            f"The query for {exchange.query.question} in frame {exchange.query.frame} is answered with "
+            f"{words(found)} in frame {response.frame}, not with {words(values)}.",
             exchange.query.frame,
             response.frame,
         )
@@ -320,7 +326,8 @@ def _only(response: DnsMessage, expected: Sequence[DnsRecord]) -> None:
     other = [record for record in response.answer if record not in expected and record.type != "RRSIG"]
     if other:
         raise Contradiction(
-            f"The answer in frame {response.frame} also has {other[0].name} {other[0].type} {other[0].rdata}.",
+            f"The answer in frame {response.frame} has the additional record {other[0].name} {other[0].type} "
+            f"{other[0].rdata}.",
             response.frame,
         )
 
@@ -328,7 +335,7 @@ def _only(response: DnsMessage, expected: Sequence[DnsRecord]) -> None:
 def _told(found: Sequence[tuple[DnsExchange, DnsMessage]], what: str) -> Finding:
     queries, responses = [one.query.frame for one, _ in found], [response.frame for _, response in found]
     question = found[0][0].query.question
-    return (f"{question}, asked for in {_frames(queries)}, is answered in {_frames(responses)} with {what}."), [
+    return (f"The query for {question} in {_frames(queries)} is answered in {_frames(responses)} with {what}."), [
         frame for pair in zip(queries, responses, strict=True) for frame in pair
     ]
 

@@ -50,14 +50,15 @@ def decide_resolution_path(
         for outer, _ in walks:
             _offers_recursion(answer_of(outer))
         if not walks:
-            raise Inconclusive("No name is looked up.")
+            raise Inconclusive("No name was resolved.")
         name, path = next(iter(lookups.items()))
         outer, inner = walks[0]
         frames = [outer.query.frame, *(one.query.frame for one in inner), answer_of(outer).frame]
         return (
-            f"{count} queries of clients all go to the local server; for {canonical(name)} (frame {frames[0]}) it asks "
-            f"{', then '.join(path)} (frames {listed(frames[1:-1])}), each but the last referring it to a longer part "
-            f"of the name, the last answering with authority; so for all {len(walks)} names ({words(lookups)})."
+            f"{count} queries of clients all go to the local server; for {canonical(name)} (frame "
+            f"{frames[0]}) it queries {', then '.join(path)} (frames {listed(frames[1:-1])}): each of them "
+            "but the last sends a referral to a zone below, and the last an authoritative answer; so for all "
+            f"{len(walks)} names ({words(lookups)})."
         ), dict.fromkeys(frames)
 
     return decide(claim, [merged([at_local, *at_clients])], check)
@@ -82,9 +83,7 @@ def decide_iterative_queries(
         outer, inner = _walk(at_local, name, addresses, path, zones)
         for one in inner:
             if one.query.rd:
-                raise Contradiction(
-                    f"The local server's query in frame {one.query.frame} desires recursion.", one.query.frame
-                )
+                raise Contradiction(f"The local server's query in frame {one.query.frame} has RD set.", one.query.frame)
         for before, after in pairwise(inner):
             if after.query.time_ns < answer_of(before).time_ns:
                 raise Contradiction(
@@ -95,9 +94,9 @@ def decide_iterative_queries(
         times = ", ".join(f"{one.query.target} {(one.duration_s or 0) * 1e3:.1f} ms" for one in inner)
         queries, responses = [one.query.frame for one in inner], [answer_of(one).frame for one in inner]
         return (
-            f"For {canonical(name)} the local server sends all {len(inner)} queries itself (frames {listed(queries)}), "
-            f"to {', '.join(path)} in turn, each behind the response before (frames {listed(responses)}): {times}, of "
-            f"{(outer.duration_s or 0) * 1e3:.1f} ms in all."
+            f"For {canonical(name)} the local server sends all {len(inner)} queries itself (frames "
+            f"{listed(queries)}), to {', '.join(path)} in turn, each after the response to the one before "
+            f"(frames {listed(responses)}): {times}, of {(outer.duration_s or 0) * 1000.0:.1f} ms in all."
         ), dict.fromkeys([outer.query.frame, *sorted(queries + responses), answer_of(outer).frame])
 
     return decide(claim, [at_local], check)
@@ -132,13 +131,13 @@ def decide_recursive_queries(
             raise Contradiction(f"The answer in frame {last.frame} is not authoritative.", last.frame)
         queries, responses = [one.query.frame for one in links], [answer_of(one).frame for one in links]
         return (
-            f"{canonical(name)} is asked for along {', '.join(chain)}: each query (frames {listed(queries)}) lies "
-            f"within the one before, and the answer comes back along the chain (frames {listed(responses[::-1])}); the "
-            f"{chain[1]} server asks only {chain[2]}."
+            f"The query for {canonical(name)} passes along {', '.join(chain)}: each exchange takes place "
+            f"during the one before (queries in frames {listed(queries)}), and the answer returns along the "
+            f"chain (frames {listed(responses[::-1])}); the {chain[1]} server queries only {chain[2]}."
         ), dict.fromkeys([*queries, *responses[::-1]])
 
     if len(chain) < 4:
-        raise ValueError("a chain of fewer than four roles has nobody who asks on behalf of another")
+        raise ValueError("a chain of recursive queries needs at least four roles")
     return decide(claim, [merged(by_host.values())], check)
 
 
@@ -158,7 +157,7 @@ def decide_zone_hosting(
 
     def check() -> Finding:
         if len({canonical(domain) for domain, _ in hired}) < 2:
-            raise Inconclusive("Two zones are needed to see that a provider serves more than one.")
+            raise Inconclusive("At least two zones of other organisations are needed.")
         own_frame = _named(traffic, *own, inside=True)
         hired_frames = [_named(traffic, domain, server, inside=False) for domain, server in hired]
         (_, own_answer) = _authoritative(traffic, *own)
@@ -167,13 +166,16 @@ def decide_zone_hosting(
         answer_frames = [frame for _, frame in answers]
         if not common:
             raise Contradiction(
-                f"No server answers with authority for all of {words(domain for domain, _ in hired)}.", *answer_frames
+                f"No server gives authoritative answers for all of {words((domain for domain, _ in hired))}.",
+                *answer_frames,
             )
         return (
-            f"NS of {canonical(own[0])} is {canonical(own[1])}, within the domain (frame {own_frame}), which answers "
-            f"with authority (frame {own_answer}); NS of {words(domain for domain, _ in hired)} is "
-            f"{words({canonical(server) for _, server in hired})}, of another domain (frames {listed(hired_frames)}), "
-            f"and {words(common)} answers with authority for each of them (frames {listed(answer_frames)})."
+            f"NS of {canonical(own[0])} is {canonical(own[1])}, within the domain (frame {own_frame}), which "
+            f"gives authoritative answers (frame {own_answer}); NS of "
+            f"{words((domain for domain, _ in hired))} is "
+            f"{words({canonical(server) for _, server in hired})}, outside of the domain (frames "
+            f"{listed(hired_frames)}), and {words(common)} gives authoritative answers for each of them "
+            f"(frames {listed(answer_frames)})."
         ), dict.fromkeys([own_frame, own_answer, *hired_frames, *answer_frames])
 
     return decide(claim, [traffic], check)
@@ -189,11 +191,11 @@ def _only_local(at_clients: Sequence[DnsTraffic], addresses: Addresses, roles: I
         if exchange.query.source not in servers
     ]
     if not queries:
-        raise Inconclusive("No client's query in the capture.")
+        raise Inconclusive("The capture has no query of a client.")
     for query in queries:
         if query.target not in addresses_of(addresses, "local"):
             raise Contradiction(
-                f"The client {query.source} asks {query.target} in frame {query.frame}, not the local server.",
+                f"The client {query.source} queries {query.target} in frame {query.frame}, not the local server.",
                 query.frame,
             )
     return len(queries)
@@ -209,14 +211,14 @@ def _walk(
         None,
     )
     if outer is None:
-        raise Inconclusive(f"No client asks the local server for {canonical(name)}.")
+        raise Inconclusive(f"No client queries the local server for {canonical(name)}.")
     inner = _on_behalf(traffic, outer, name, local)
     by_server = [list(group) for _, group in groupby(inner, lambda one: _role(one.query.target, addresses))]
     visited = [_role(group[0].query.target, addresses) for group in by_server]
     if visited != list(path):
         raise Contradiction(
-            f"For {canonical(name)}, asked for in frame {outer.query.frame}, the local server asks "
-            f"{', '.join(visited) or 'nobody'}, not {', '.join(path)}.",
+            f"For the query for {canonical(name)} in frame {outer.query.frame}, the local server queries "
+            f"{', '.join(visited) or 'no server'}, not {', '.join(path)}.",
             outer.query.frame,
             *(one.query.frame for one in inner),
         )
@@ -240,8 +242,8 @@ def _brought(outer: DnsExchange, inner: DnsExchange) -> None:
     values = [{(record.type, record.rdata) for record in one.answer if record.type != "RRSIG"} for one in (told, said)]
     if not values[1] <= values[0]:
         raise Contradiction(
-            f"The client is told {words(value for _, value in values[0])} in frame {told.frame}; the last server said "
-            f"{words(value for _, value in values[1])} in frame {said.frame}.",
+            f"The client's answer is {words((value for _, value in values[0]))} in frame {told.frame}, but "
+            f"the last server's answer is {words((value for _, value in values[1]))} in frame {said.frame}.",
             said.frame,
             told.frame,
         )
@@ -250,7 +252,7 @@ def _brought(outer: DnsExchange, inner: DnsExchange) -> None:
 def _offers_recursion(response: DnsMessage) -> None:
     """Require that a response has RA set (recursion available, RFC 1035 section 4.1.1)."""
     if not response.ra:
-        raise Contradiction(f"The response in frame {response.frame} does not offer recursion.", response.frame)
+        raise Contradiction(f"The response in frame {response.frame} does not have RA set.", response.frame)
 
 
 def _on_behalf(traffic: DnsTraffic, outer: DnsExchange, name: str, local: frozenset[str]) -> list[DnsExchange]:
@@ -275,7 +277,7 @@ def _descends(responses: Sequence[DnsMessage]) -> None:
     for response in responses[:-1]:
         below = referred_zone(response)
         if not is_referral(response) or below is None:
-            raise Contradiction(f"The response in frame {response.frame} is no referral.", response.frame)
+            raise Contradiction(f"The response in frame {response.frame} is not a referral.", response.frame)
         if below == zone or not is_within(below, zone):
             raise Contradiction(
                 f"The referral in frame {response.frame} is for {below}, which is not below {zone}.", response.frame
@@ -302,14 +304,14 @@ def _link(traffic: DnsTraffic, name: str, addresses: Addresses, asker: str, aske
     """Check that all queries for a name by role `asker` go to role `asked`, and return the first, with an answer."""
     queries = [one for one in sent_by(traffic, addresses_of(addresses, asker)) if asks_for(one, name)]
     if not queries and asker == "client":
-        raise Inconclusive(f"The client does not ask for {canonical(name)}.")
+        raise Inconclusive(f"The client does not query for {canonical(name)}.")
     if not queries:
-        raise Contradiction(f"The {asker} server asks nobody for {canonical(name)}.")
+        raise Contradiction(f"The {asker} server sends no query for {canonical(name)}.")
     for query in (exchange.query for exchange in queries):
         if query.target not in addresses_of(addresses, asked):
             raise Contradiction(
-                f"{asker} asks {_role(query.target, addresses)} for {canonical(name)} in frame {query.frame}, not only "
-                f"{asked}.",
+                f"The {asker} queries {_role(query.target, addresses)} for {canonical(name)} in frame "
+                f"{query.frame}, not only {asked}.",
                 query.frame,
             )
     response = answer_of(queries[0])
@@ -322,7 +324,8 @@ def _asks_only(traffic: DnsTraffic, asker: str, asked: str, addresses: Addresses
     for one in sent_by(traffic, addresses_of(addresses, asker)):
         if one.query.target not in addresses_of(addresses, asked):
             raise Contradiction(
-                f"{asker} asks {_role(one.query.target, addresses)} in frame {one.query.frame}, not only {asked}.",
+                f"The {asker} queries {_role(one.query.target, addresses)} in frame {one.query.frame}, not "
+                f"only {asked}.",
                 one.query.frame,
             )
 
@@ -332,8 +335,8 @@ def _nested(outer: DnsExchange, inner: DnsExchange) -> None:
     whole, part = answer_of(outer), answer_of(inner)
     if not outer.query.time_ns <= inner.query.time_ns <= part.time_ns <= whole.time_ns:
         raise Contradiction(
-            f"The exchange in frames {inner.query.frame} and {part.frame} does not lie within that in frames "
-            f"{outer.query.frame} and {whole.frame}.",
+            f"The exchange in frames {inner.query.frame} and {part.frame} does not take place during that in "
+            f"frames {outer.query.frame} and {whole.frame}.",
             outer.query.frame,
             inner.query.frame,
             part.frame,
@@ -342,7 +345,7 @@ def _nested(outer: DnsExchange, inner: DnsExchange) -> None:
     values = [{(record.name, record.type, record.rdata) for record in one.answer} for one in (whole, part)]
     if values[0] != values[1]:
         raise Contradiction(
-            f"The answer in frame {whole.frame} is not the one in frame {part.frame}.", part.frame, whole.frame
+            f"The answer in frame {whole.frame} differs from that in frame {part.frame}.", part.frame, whole.frame
         )
 
 
@@ -350,7 +353,7 @@ def _recursive(link: DnsExchange) -> None:
     """Require RD in the query and RA in the response (RFC 1034 section 4.3.1)."""
     response = answer_of(link)
     if not link.query.rd:
-        raise Contradiction(f"The query in frame {link.query.frame} does not desire recursion.", link.query.frame)
+        raise Contradiction(f"The query in frame {link.query.frame} does not have RD set.", link.query.frame)
     _offers_recursion(response)
 
 
@@ -371,12 +374,13 @@ def _named(traffic: DnsTraffic, domain: str, server: str, inside: bool) -> int:
         if canonical(server) not in names or any(is_within(name, owner) != inside for name in names):
             where = "within" if inside else "outside of"
             raise Contradiction(
-                f"NS of {owner} in frame {response.frame}: {words(names)}, not {canonical(server)} {where} the domain.",
+                f"The NS records of {owner} in frame {response.frame} are {words(names)}, not "
+                f"{canonical(server)} {where} the domain.",
                 response.frame,
             )
         frames.append(response.frame)
     if not frames:
-        raise Inconclusive(f"No NS of {owner} in the capture.")
+        raise Inconclusive(f"The capture has no NS record of {owner}.")
     return frames[0]
 
 
@@ -404,11 +408,12 @@ def _authoritative(
             _owned(exchange, zones)
     answers = [response for _, response in within if response.answer]
     if not answers:
-        raise Inconclusive(f"No answer of {canonical(server)} for {canonical(domain)} in the capture.")
+        raise Inconclusive(f"The capture has no answer of {canonical(server)} for {canonical(domain)}.")
     for answer in answers:
         if not answer.aa:
             raise Contradiction(
-                f"{canonical(server)} answers for {canonical(domain)} without authority in frame {answer.frame}.",
+                f"The answer of {canonical(server)} for {canonical(domain)} in frame {answer.frame} is not "
+                "authoritative.",
                 answer.frame,
             )
     return {answer.source for answer in answers}, answers[0].frame

@@ -30,7 +30,7 @@ def decide_transport(
             _each_fits(upstream)
         plain = [_by_udp(exchange) for exchange in traffic_udp.exchanges]
         if not plain:
-            raise Inconclusive("No query whose answer fits into a datagram.")
+            raise Inconclusive("The capture has no query whose answer fits into a UDP datagram.")
         pairs = _retried(traffic_truncated)
         for _, by_tcp in pairs:
             question = by_tcp.query.question
@@ -40,11 +40,11 @@ def decide_transport(
         frames = [first.query.frame, answer_of(first).frame, answer_of(cut).frame]
         frames += [whole.query.frame, answer_of(whole).frame]
         return (
-            f"{len(plain)} queries to UDP port {DNS_PORT} are answered from there (the first in frame {frames[0]}, "
-            f"answered in {frames[1]}); {len(pairs)} answers are truncated (TC in frame {frames[2]}, "
-            f"{answer_of(cut).size_bytes} octets) and asked for again by TCP port {whole.query.target_port} (frame "
-            f"{frames[3]}): {len(answer_of(whole).answer)} records in {answer_of(whole).size_bytes} octets (frame "
-            f"{frames[4]})."
+            f"{len(plain)} queries to UDP port {DNS_PORT} are answered from that port (the first in frame "
+            f"{frames[0]}, its answer in frame {frames[1]}); {len(pairs)} answers are truncated (TC in frame "
+            f"{frames[2]}, {answer_of(cut).size_bytes} octets) and the queries repeated to TCP port "
+            f"{whole.query.target_port} (frame {frames[3]}): the answer has {len(answer_of(whole).answer)} "
+            f"records in {answer_of(whole).size_bytes} octets (frame {frames[4]})."
         ), dict.fromkeys(frames)
 
     traffics = [traffic_udp, traffic_truncated, *([] if upstream is None else [upstream])]
@@ -63,8 +63,8 @@ def _each_fits(traffic: DnsTraffic) -> None:
             # RFC 1035 section 4.2.1: any client accepts 512 octets by UDP, so that truncation was not needed.
             if whole.size_bytes <= UDP_SIZE_BYTES:
                 raise Contradiction(
-                    f"The answer in frame {response.frame} is truncated, though all of it has {whole.size_bytes} "
-                    f"octets (frame {whole.frame}).",
+                    f"The answer in frame {response.frame} is truncated, although the whole answer has "
+                    f"{whole.size_bytes} octets (frame {whole.frame}).",
                     response.frame,
                     whole.frame,
                 )
@@ -74,7 +74,7 @@ def _by_udp(exchange: DnsExchange) -> DnsExchange:
     query, response = exchange.query, answer_of(exchange)
     if query.transport != "udp":
         raise Contradiction(
-            f"The query in frame {query.frame} goes by TCP though no answer was truncated.", query.frame
+            f"The query in frame {query.frame} uses TCP, although no answer was truncated.", query.frame
         )
     if response.tc:
         raise Contradiction(f"The answer in frame {response.frame} is truncated.", response.frame)
@@ -86,8 +86,8 @@ def _fits(query: DnsMessage, response: DnsMessage) -> None:
     """Require a UDP response no larger than the client accepts (RFC 1035 section 4.2.1, RFC 6891 section 6.2.5)."""
     if response.size_bytes > query.udp_limit_bytes:
         raise Contradiction(
-            f"The answer in frame {response.frame} has {response.size_bytes} octets, by UDP, and who asked in frame "
-            f"{query.frame} takes {query.udp_limit_bytes}.",
+            f"The UDP answer in frame {response.frame} has {response.size_bytes} octets, but the query in "
+            f"frame {query.frame} permits {query.udp_limit_bytes}.",
             query.frame,
             response.frame,
         )
@@ -107,7 +107,7 @@ def _retried(traffic: DnsTraffic) -> list[tuple[DnsExchange, DnsExchange]]:
         _fits(exchange.query, response)
         pairs.append((exchange, _again_by_tcp(exchange, response, traffic)))
     if not pairs:
-        raise Inconclusive("No truncated answer in the capture.")
+        raise Inconclusive("The capture has no truncated answer.")
     return pairs
 
 
@@ -124,13 +124,14 @@ def _again_by_tcp(exchange: DnsExchange, cut: DnsMessage, traffic: DnsTraffic) -
         whole = answer_of(later)
         if whole.tc or not _data(whole) > _data(cut):
             raise Contradiction(
-                f"The answer by TCP in frame {whole.frame} has no more than the truncated one in frame {cut.frame}.",
+                f"The TCP answer in frame {whole.frame} has no more records than the truncated one in frame "
+                f"{cut.frame}.",
                 cut.frame,
                 whole.frame,
             )
         return later
     raise Contradiction(
-        f"The answer in frame {cut.frame} is truncated, and {query.question} is not asked for by TCP after it.",
+        f"The answer in frame {cut.frame} is truncated, but {query.question} is not repeated by TCP after it.",
         cut.frame,
     )
 

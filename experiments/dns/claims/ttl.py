@@ -77,7 +77,8 @@ def _is_stale(
     so_far = [(time_ns, set(some)) for time_ns, some in changes if time_ns <= response.time_ns + CHANGE_TOLERANCE_NS]
     if so_far and values not in [some for _, some in so_far]:
         raise Contradiction(
-            f"{canonical(name)} is {words(values)} in frame {response.frame}, which it never was.", response.frame
+            f"{canonical(name)} is {words(values)} in frame {response.frame}, an address that it never had.",
+            response.frame,
         )
     past = [(time_ns, some) for time_ns, some in so_far if time_ns <= asked_ns]
     if not past or values == past[-1][1] or values not in [some for _, some in past]:
@@ -86,8 +87,8 @@ def _is_stale(
     age_s = (asked_ns - replaced_ns) / 1e9
     if age_s > ttl_s + TTL_TOLERANCE_S:
         raise Contradiction(
-            f"{canonical(name)} is {words(values)} in frame {response.frame}, {age_s:.1f} s after that was replaced, "
-            f"with a ttl of {ttl_s:g} s.",
+            f"{canonical(name)} is {words(values)} in frame {response.frame}, {age_s:.1f} s after the address "
+            f"was replaced, with TTL {ttl_s:g} s.",
             response.frame,
         )
     return True
@@ -116,9 +117,9 @@ def decide_ttl_trade_off(claim: str, points: Sequence[tuple[float, int, int, int
     """
     swept = sorted(TtlPoint(*point) for point in points)
     if len({point.ttl_s for point in swept}) < max(FEWEST_POINTS, len(swept)):
-        return undecided(claim, f"{len(swept)} points, not {FEWEST_POINTS} or more with a TTL each: there is no trend.")
+        return undecided(claim, f"A trend needs at least {FEWEST_POINTS} points with different TTLs, not {len(swept)}.")
     if not all(point.answers for point in swept):
-        return undecided(claim, "A point without answers says nothing.")
+        return undecided(claim, "A point of the sweep has no answers.")
     upstream = _trend(swept, lambda point: point.upstream_queries / point.answers)
     stale = _trend(swept, lambda point: point.stale_answers / point.answers)
     figures = "; ".join(

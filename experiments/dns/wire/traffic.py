@@ -218,22 +218,22 @@ def _dissect(octets: bytes) -> Any:
     of records in its header, every record fills its length, and no octets follow the message.
     """
     if len(octets) < HEADER_BYTES:
-        raise MalformedMessage(f"a message of {len(octets)} octets has no whole header")
+        raise MalformedMessage(f"a message of {len(octets)} octets has an incomplete header")
     message = _update_layer() if octets[2] >> 3 & 0x0F == OPCODE_UPDATE else layers.DNS
     try:
         packet = message(octets + SENTINEL)
     except Exception as error:
         # scapy's fields raise arbitrary exceptions on malformed octets.
-        raise MalformedMessage(f"no DNS message ({type(error).__name__})") from error
+        raise MalformedMessage(f"not a DNS message ({type(error).__name__})") from error
     for section in ("qd", "an", "ns", "ar"):
         promised, found = getattr(packet, section + "count"), getattr(packet, section)
         read = [record for record in found if not isinstance(record, layers.Raw) and not record.payload]
         if len(found) != promised or len(read) != promised:
-            raise MalformedMessage(f"{len(read)} of the {promised} records of section {section} can be read")
+            raise MalformedMessage(f"only {len(read)} of {promised} records of section {section} can be parsed")
     rest = bytes(packet.payload)
     if rest != SENTINEL:
-        what = f"{len(rest) - 1} octets too many" if rest else "its last record is cut short"
-        raise MalformedMessage(f"the message does not end where it says: {what}")
+        what = f"{len(rest) - 1} octets follow the last record" if rest else "its last record is truncated"
+        raise MalformedMessage(f"the length of the message is wrong: {what}")
     return packet
 
 
@@ -246,7 +246,7 @@ def _question(section: Iterable[Any]) -> Question | None:
         return None
     (one,) = questions
     if not isinstance(one, layers.DNSQR):
-        raise MalformedMessage("a question that cannot be read")
+        raise MalformedMessage("the question cannot be parsed")
     return Question(_name(one.qname), _type(one.qtype), _class(one.unicastresponse << 15 | one.qclass))
 
 
@@ -397,14 +397,14 @@ def dns_exchanges(capture: CaptureFile, interface: str, port: int = DNS_PORT) ->
         packet = frame.headers
         if layers.UDP in packet and port in (packet[layers.UDP].sport, packet[layers.UDP].dport):
             if frame.truncated:
-                holes.append(Problem(frame.number, frame.time_ns, f"frame {frame.number} was captured in part"))
+                holes.append(Problem(frame.number, frame.time_ns, f"frame {frame.number} was captured incompletely"))
             else:
                 _note(messages, problems, _datagram(frame, packet), _udp_carrier(frame, packet))
     for connection in connections(frames):
         if connection.server.port != port:
             continue
         if not connection.whole:
-            text = f"the capture of the TCP connection opened in frame {connection.syn.frame} has a hole"
+            text = f"the capture of the TCP connection opened in frame {connection.syn.frame} is incomplete"
             holes.append(Problem(connection.syn.frame, connection.syn.time_ns, text))
         for octets, carrier in _both_ways(connection):
             _note(messages, problems, octets, carrier)
@@ -474,7 +474,7 @@ def _datagram(frame: Frame, packet: Any) -> bytes | str:
     # Slice the frame from the UDP header on, since `packet` may have been dissected up to that header only.
     original = frame.data[len(packet.original) - len(udp.original) :]
     if not UDP_HEADER_BYTES <= udp.len <= len(original):
-        return f"a datagram of {udp.len} octets of which the frame holds {len(original)}"
+        return f"the frame holds only {len(original)} of {udp.len} octets of the datagram"
     return original[UDP_HEADER_BYTES : udp.len]
 
 

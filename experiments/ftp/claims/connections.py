@@ -66,7 +66,7 @@ def decide_control_connection(claim: str, traffic: Sequence[FtpTraffic]) -> Verd
         for one in traffic:
             if len(one.sessions) != 1:
                 frame = one.sessions[0].connection.syn.frame
-                raise Contradiction(f"{len(one.sessions)} control connections for 1 session.", frame)
+                raise Contradiction(f"1 session has {len(one.sessions)} control connections.", frame)
         sessions = [one.sessions[0] for one in traffic]
         if not any(
             transfer.connection is not None and transfer.connection.established
@@ -74,13 +74,14 @@ def decide_control_connection(claim: str, traffic: Sequence[FtpTraffic]) -> Verd
             for transfer in each.transfers
         ):
             frame = sessions[0].connection.syn.frame
-            raise Contradiction("No session has a data connection, which the control connection could outlive.", frame)
+            raise Contradiction("No session has a data connection, so that the lifetimes cannot be compared.", frame)
         ends = [_stays(session) for session in sessions]
         first = sessions[0]
         return (
-            f"{len(sessions)} sessions, each with one connection from the client to port {CONTROL_PORT}, which carries "
-            f"all of its commands and outlives all of its data connections: the first is opened in frame "
-            f"{first.connection.syn.frame} and closed in {ends[0]}, with {len(first.transfers)} transfers between."
+            f"Each of {len(sessions)} sessions has one connection from the client to port {CONTROL_PORT}, "
+            "which carries all commands and is open longer than all data connections: the first one is "
+            f"opened in frame {first.connection.syn.frame} and closed in frame {ends[0]}, with "
+            f"{len(first.transfers)} transfers in between."
         ), [first.connection.syn.frame, ends[0]]
 
     return decide(claim, traffic, check)
@@ -110,7 +111,7 @@ def decide_data_connections(
     """
     done = [transfer for transfer in traffic.transfers if transfer.done]
     if insufficiency([traffic]) is None and len(done) < 2 and not assignments:
-        return undecided(claim, f"{len(done)} transfers are too few to see whether each has a connection of its own.")
+        return undecided(claim, f"At least two transfers are needed to see separate connections, not {len(done)}.")
 
     def check() -> Finding:
         for assignment in assignments:
@@ -118,21 +119,21 @@ def decide_data_connections(
         frames = [_own_connection(transfer, files) for transfer in done]
         used = {id(transfer.connection) for transfer in done}
         if len(used) != len(done):
-            raise Contradiction(f"{len(done)} transfers on {len(used)} data connections.", *frames)
+            raise Contradiction(f"{len(done)} transfers use {len(used)} data connections.", *frames)
         for session in traffic.sessions:
             _out_of_band(session, files)
         for one in (*traffic.others, *(spare for session in traffic.sessions for spare in session.spare)):
             if one.established and _between_the_same(one, traffic):
                 raise Contradiction(
-                    f"The connection opened in frame {one.syn.frame} serves no transfer.", one.syn.frame
+                    f"The connection opened in frame {one.syn.frame} carries no transfer.", one.syn.frame
                 )
         whole = sum(1 for transfer in done if transfer.base_name in files)
         listings = sum(1 for one in assignments if one.what == "list")
         beside = f", {listings} listings of the folder" if listings else ""
         return (
-            f"{len(done)} transfers on {len(done)} data connections of their own (SYNs in frames {listed(frames)}), "
-            f"{whole} of them files that arrived octet by octet{beside}; "
-            "none of their octets is on a control connection."
+            f"{len(done)} transfers use {len(done)} separate data connections (SYNs in frames "
+            f"{listed(frames)}), {whole} of them for files that arrive unaltered{beside}; the control "
+            "connection carries none of their octets."
         ), frames
 
     return decide(claim, [traffic], check)
@@ -150,7 +151,7 @@ def decide_command_lines(claim: str, traffic: FtpTraffic) -> Verdict:
         if 0 < exchange.code < 400
     }
     if insufficiency([traffic]) is None and all(one.problem is None for one in traffic.sessions) and missing:
-        return undecided(claim, f"The capture has no {', '.join(missing)}.")
+        return undecided(claim, f"The capture has no {', '.join(missing)} command.")
 
     def check() -> Finding:
         for one in said:
@@ -160,11 +161,9 @@ def decide_command_lines(claim: str, traffic: FtpTraffic) -> Verdict:
         for verb, one in first.items():
             # Count only commands that the server recognises.
             if verb not in taken:
-                raise Contradiction(
-                    f"The server takes no {verb}, of which the first is in frame {one.frame}.", one.frame
-                )
+                raise Contradiction(f"The server does not accept {verb} (first in frame {one.frame}).", one.frame)
         where = ", ".join(f"{verb} in frame {one.frame}" for verb, one in first.items())
-        return (f"{len(said)} commands, each a verb, perhaps an argument, and CRLF, all of them ASCII: {where}."), [
+        return (f"{len(said)} commands consist of a verb, an optional argument and CRLF, all in ASCII: {where}."), [
             one.frame for one in first.values()
         ]
 
@@ -184,7 +183,9 @@ def decide_active_mode(claim: str, traffic: FtpTraffic) -> Verdict:
             frame = connection.syn.frame
             raise Contradiction(f"The SYN in frame {frame} goes to {connection.server}, not to the client.", frame)
 
-    return _mode(claim, traffic, "active", syn, "the client names a port and the server's port 20 connects to it")
+    return _mode(
+        claim, traffic, "active", syn, "the client announces a port and the server connects to it from port 20"
+    )
 
 
 @decides("F7")
@@ -200,7 +201,7 @@ def decide_passive_mode(claim: str, traffic: FtpTraffic) -> Verdict:
             frame = connection.syn.frame
             raise Contradiction(f"The SYN in frame {frame} goes to {connection.server}, not to the server.", frame)
 
-    return _mode(claim, traffic, "passive", syn, "the server names a port and the client connects to it")
+    return _mode(claim, traffic, "passive", syn, "the server announces a port and the client connects to it")
 
 
 def _mode(
@@ -210,14 +211,14 @@ def _mode(
     # Leave out transfers that the server does not implement, such as MLSD, which a client may try first.
     pairs = [(one, session) for one, session in every if one.exchange.code not in NOT_IMPLEMENTED]
     if insufficiency([traffic]) is None and not pairs and all(one.problem is None for one in traffic.sessions):
-        return undecided(claim_id, f"No transfer in {mode} mode was tried.")
+        return undecided(claim_id, f"No transfer uses {mode} mode.")
 
     def check() -> Finding:
         for transfer, session in pairs:
             syn(transfer, session)
             if not transfer.done:
                 frame = transfer.exchange.command.frame
-                raise Contradiction(f"{transfer.exchange.text!r} in frame {frame}.", frame)
+                raise Contradiction(f"The transfer fails: {transfer.exchange.described} in frame {frame}.", frame)
         first = pairs[0][0]
         assert first.announced is not None
         assert first.connection is not None
@@ -225,8 +226,9 @@ def _mode(
         told = said.command if mode == "active" else said.final
         assert told is not None
         return (
-            f"{len(pairs)} transfers, and for each {what}: first {told.text!r} in frame {told.frame}, "
-            f"then a SYN from {first.connection.client} to {first.connection.server} in {first.connection.syn.frame}."
+            f"{len(pairs)} transfers, in each of which {what}: the first by {told.text!r} in frame "
+            f"{told.frame} and the SYN from {first.connection.client} to {first.connection.server} in frame "
+            f"{first.connection.syn.frame}."
         ), [told.frame, first.connection.syn.frame]
 
     return decide(claim_id, [traffic], check)
@@ -236,9 +238,13 @@ def _opened(transfer: Transfer, mode: Mode) -> Connection:
     """Return the established data connection of a transfer. Raises Contradiction without one, or in the other mode."""
     command = transfer.exchange.command
     if transfer.announced is None or transfer.announced.mode != mode:
-        raise Contradiction(f"{command.text!r} in frame {command.frame} is not in {mode} mode.", command.frame)
+        raise Contradiction(
+            f"The transfer {command.text!r} in frame {command.frame} does not use {mode} mode.", command.frame
+        )
     if transfer.connection is None or not transfer.connection.established:
-        raise Contradiction(f"{command.text!r} in frame {command.frame} has no data connection.", command.frame)
+        raise Contradiction(
+            f"The transfer {command.text!r} in frame {command.frame} has no data connection.", command.frame
+        )
     return transfer.connection
 
 
@@ -263,8 +269,8 @@ def _stays(session: FtpSession) -> int:
         )
         if not syn.frame < connection.syn.frame or not last < end.frame:
             raise Contradiction(
-                f"The control connection is there from frame {syn.frame} to {end.frame}, a data connection from "
-                f"{connection.syn.frame} to {last}.",
+                f"The control connection is open from frame {syn.frame} to {end.frame}, but a data connection "
+                f"from frame {connection.syn.frame} to {last}.",
                 syn.frame,
                 end.frame,
             )
@@ -279,13 +285,15 @@ def _own_connection(transfer: Transfer, files: Mapping[str, bytes]) -> int:
     """Check that a data connection carries the file's octets; return the frame number of the connection's SYN."""
     command = transfer.exchange.command
     if transfer.connection is None or not transfer.connection.established:
-        raise Contradiction(f"{command.text!r} in frame {command.frame} has no data connection.", command.frame)
+        raise Contradiction(
+            f"The transfer {command.text!r} in frame {command.frame} has no data connection.", command.frame
+        )
     expected = files.get(transfer.base_name)
     got = transfer.stream.data
     if expected is not None and got != expected:
         frame = transfer.connection.syn.frame
         raise Contradiction(
-            f"The data connection of frame {frame} carries {len(got)} octets (SHA-256 {_digest(got)}), "
+            f"The data connection of frame {frame} carries {len(got)} octets (SHA-256 {_digest(got)}), but "
             f"{transfer.name} has {len(expected)} ({_digest(expected)}).",
             frame,
         )
@@ -302,7 +310,7 @@ def _carried_out(assignment: Assignment, files: Mapping[str, bytes]) -> None:
     if missing or not done:
         lacking = f" of {', '.join(missing)}" if missing else ""
         raise Contradiction(
-            f"In the session of frame {frame} no {' or '.join(VERBS[what])}{lacking} succeeds.",
+            f"The session of frame {frame} has no successful {' or '.join(VERBS[what])}{lacking}.",
             *([frame] if frame else []),
         )
     if what == "list":
@@ -321,15 +329,17 @@ def is_listing(transfer: Transfer, folder: Collection[str], sizes: Mapping[str, 
     found = {name: size for name, size in (entry for entry in entries if entry is not None) if name not in (".", "..")}
     for name in folder:
         if name not in found:
-            raise Contradiction(f"The listing asked for in frame {frame} has no {name}.", frame)
+            raise Contradiction(f"The listing requested in frame {frame} lacks {name}.", frame)
         size, said = sizes.get(name), found[name]
         if size is not None and said is not None and size != said:
             raise Contradiction(
-                f"The listing asked for in frame {frame} has {name} with {said} octets, not {size}.", frame
+                f"The listing requested in frame {frame} reports {said} octets for {name}, not {size}.", frame
             )
     strange = [name for name in found if name not in folder]
     if strange:
-        raise Contradiction(f"The listing asked for in frame {frame} has {strange[0]!r}, which is not there.", frame)
+        raise Contradiction(
+            f"The listing requested in frame {frame} has {strange[0]!r}, which is not in the directory.", frame
+        )
 
 
 def _entry(line: str) -> tuple[str, int | None] | None:
@@ -359,7 +369,7 @@ def _out_of_band(session: FtpSession, files: Mapping[str, bytes]) -> None:
         for name, octets in files.items():
             if len(octets) >= SAMPLE_OCTETS and octets[:SAMPLE_OCTETS] in way.stream.data:
                 frame = session.connection.syn.frame
-                raise Contradiction(f"The octets of {name} are on the control connection of frame {frame}.", frame)
+                raise Contradiction(f"The control connection of frame {frame} carries the octets of {name}.", frame)
 
 
 def _between_the_same(connection: Connection, traffic: FtpTraffic) -> bool:

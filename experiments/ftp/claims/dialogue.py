@@ -63,7 +63,7 @@ def decide_session_state(claim: str, traffic: FtpTraffic, files: Mapping[str, by
     session, on its own connection, must start from the initial state. `files`: content by name.
     """
     if len(traffic.sessions) < 2:
-        return undecided(claim, "It takes two sessions to see that the second one begins anew.")
+        return undecided(claim, "Two sessions are needed to see that the second one starts from the initial state.")
 
     def check() -> Finding:
         first, second = traffic.sessions[:2]
@@ -77,8 +77,9 @@ def decide_session_state(claim: str, traffic: FtpTraffic, files: Mapping[str, by
         frames = [refused.command.frame, done.command.frame, before.command.frame, moved.command.frame]
         frames += [after.command.frame, again.command.frame]
         return (
-            f"On one connection: {refused.text!r} before the login and {done.text!r} after it; {before.text!r}, "
-            f"then {moved.text!r}, then {after.text!r}. On the next connection the same {again.text!r}."
+            f"On one connection, before the login {refused.described}, and after it {done.described}; then "
+            f"{before.described}, {moved.described}, and {after.described}. On the next connection "
+            f"{again.described}."
         ), frames
 
     return decide(claim, [traffic], check)
@@ -87,7 +88,7 @@ def decide_session_state(claim: str, traffic: FtpTraffic, files: Mapping[str, by
 def _need(found: FtpExchange | None, session: FtpSession, what: str) -> FtpExchange:
     if found is None:
         frame = session.connection.syn.frame
-        raise Contradiction(f"In the session of frame {frame} {what}.", frame)
+        raise Contradiction(f"The session of frame {frame} {what}.", frame)
     return found
 
 
@@ -97,13 +98,13 @@ def _first(session: FtpSession, code: int, *verbs: str) -> FtpExchange | None:
 
 def _login(session: FtpSession) -> tuple[FtpExchange, FtpExchange]:
     """Check that a command is refused (530) before login and executed after 230; return (refused, executed)."""
-    inside = _need(_first(session, LOGGED_IN, "PASS", "USER"), session, "nobody logs in")
+    inside = _need(_first(session, LOGGED_IN, "PASS", "USER"), session, "has no successful login")
     place = session.exchanges.index(inside)
     early = [exchange for exchange in session.exchanges[:place] if exchange.command.verb in NEED_LOGIN]
     for exchange in early:
         if exchange.code != NOT_LOGGED_IN:
             raise Contradiction(
-                f"{exchange.text!r} in frame {exchange.command.frame}, before the login.",
+                f"{exchange.described} in frame {exchange.command.frame}, before the login, not {NOT_LOGGED_IN}.",
                 exchange.command.frame,
                 inside.command.frame,
             )
@@ -113,8 +114,8 @@ def _login(session: FtpSession) -> tuple[FtpExchange, FtpExchange]:
         if early and exchange.command.octets == early[0].command.octets
     )
     done = next((exchange for exchange in later if 200 <= exchange.code < 400), None)
-    refused = _need(early[0] if early else None, session, "nothing was asked before the login")
-    return refused, _need(done, session, f"{refused.command.text!r} is not done after the login either")
+    refused = _need(early[0] if early else None, session, "has no command before the login")
+    return refused, _need(done, session, f"does not execute {refused.command.text!r} after the login")
 
 
 def _relative(session: FtpSession) -> tuple[FtpExchange, FtpExchange, FtpExchange]:
@@ -130,7 +131,7 @@ def _relative(session: FtpSession) -> tuple[FtpExchange, FtpExchange, FtpExchang
             if moved is not None:
                 return before, after, moved
     frame = session.connection.syn.frame
-    raise Contradiction(f"In the session of frame {frame} no file is found by CWD that was not there before.", frame)
+    raise Contradiction(f"In the session of frame {frame} no RETR fails before CWD and succeeds after it.", frame)
 
 
 def _is_file(transfer: Transfer, files: Mapping[str, bytes]) -> None:
@@ -139,7 +140,8 @@ def _is_file(transfer: Transfer, files: Mapping[str, bytes]) -> None:
     if expected is not None and got != expected:
         frame = transfer.exchange.command.frame
         raise Contradiction(
-            f"{transfer.exchange.text!r} in frame {frame} brings {len(got)} octets, not the file's.", frame
+            f"{transfer.exchange.command.text!r} in frame {frame} returns {len(got)} octets, which are not the file's.",
+            frame,
         )
 
 
@@ -158,18 +160,22 @@ def _directories(session: FtpSession, moved: FtpExchange) -> None:
         if last is not None and (directory != seen[-1][1]) != any(0 < change.code < 300 for change in changes):
             what = ", ".join(change.text for change in changes) or "nothing"
             raise Contradiction(
-                f"PWD in frame {one.command.frame} says {directory.decode(errors='replace')!r} behind {what}, and "
-                f"{seen[-1][1].decode(errors='replace')!r} before.",
+                f"PWD in frame {one.command.frame} reports {directory.decode(errors='replace')!r} after "
+                f"{what}, but {seen[-1][1].decode(errors='replace')!r} before.",
                 one.command.frame,
             )
         if at < place:
             home = directory
         elif any(change.command.verb == "CDUP" and 0 < change.code < 300 for change in changes) and directory != home:
-            raise Contradiction(f"CDUP before frame {one.command.frame} does not lead back.", one.command.frame)
+            raise Contradiction(
+                f"CDUP before frame {one.command.frame} does not return to the first directory.", one.command.frame
+            )
         seen.append((one, directory))
     if len({directory for _, directory in seen}) < 2:
         frame = moved.command.frame
-        raise Contradiction(f"No PWD shows that {moved.text!r} in frame {frame} changed the directory.", frame)
+        raise Contradiction(
+            f"No PWD confirms that {moved.command.text!r} in frame {frame} changed the directory.", frame
+        )
 
 
 def _starts_where(first: FtpSession, second: FtpSession) -> None:
@@ -177,7 +183,7 @@ def _starts_where(first: FtpSession, second: FtpSession) -> None:
     start, later = (_first(one, DIRECTORY, "PWD") for one in (first, second))
     if start is not None and later is not None and _directory(start) != _directory(later):
         frame = later.command.frame
-        raise Contradiction(f"A new connection begins in another directory: PWD in frame {frame}.", frame)
+        raise Contradiction(f"The initial directory of a new connection differs: PWD in frame {frame}.", frame)
 
 
 def _directory(exchange: FtpExchange) -> bytes:
@@ -186,7 +192,7 @@ def _directory(exchange: FtpExchange) -> bytes:
     found = QUOTED.match(exchange.final.message)
     if found is None:
         frame = exchange.final.frame
-        raise Contradiction(f"The reply {exchange.final.text!r} in frame {frame} names no directory.", frame)
+        raise Contradiction(f"The reply {exchange.final.text!r} in frame {frame} contains no directory.", frame)
     return found[1].replace(b'""', b'"')
 
 
@@ -196,9 +202,11 @@ def _begins_anew(session: FtpSession, known: FtpExchange) -> FtpExchange:
         (exchange for exchange in session.exchanges_of("RETR") if exchange.command.argument == known.command.argument),
         None,
     )
-    asked = _need(again, session, f"{known.command.text!r} is not asked")
+    asked = _need(again, session, f"does not repeat {known.command.text!r}")
     if asked.code not in (NO_FILE, NOT_LOGGED_IN):
-        raise Contradiction(f"A new connection begins where another one was: {asked.text!r}.", asked.command.frame)
+        raise Contradiction(
+            f"A new connection does not start from the initial directory: {asked.described}.", asked.command.frame
+        )
     return asked
 
 
@@ -216,7 +224,7 @@ def _transfer_of(session: FtpSession, exchange: FtpExchange) -> Transfer:
     found = next((transfer for transfer in session.transfers if transfer.exchange is exchange), None)
     if found is None:
         frame = exchange.command.frame
-        raise Contradiction(f"{exchange.text!r} in frame {frame} is no transfer.", frame)
+        raise Contradiction(f"{exchange.described} in frame {frame}, without a transfer.", frame)
     return found
 
 
@@ -226,10 +234,10 @@ def _asks_for_password(traffic: FtpTraffic) -> Finding:
         raise Contradiction(f"331 answers {asked.command.text!r}.", asked.command.frame)
     place = session.exchanges.index(asked)
     refused, done = _login(session)
-    password = _need(_first(session, LOGGED_IN, "PASS"), session, "no PASS is accepted")
+    password = _need(_first(session, LOGGED_IN, "PASS"), session, "has no accepted PASS")
     if session.exchanges.index(password) < place or session.exchanges.index(refused) < place:
         frame = refused.command.frame
-        raise Contradiction("Nothing was asked between USER and PASS: the name alone may have logged in.", frame)
+        raise Contradiction("No command is sent between USER and PASS, so that USER alone may have logged in.", frame)
     wrong = _wrong_password(traffic, password)
     frames = [
         asked.command.frame,
@@ -239,8 +247,8 @@ def _asks_for_password(traffic: FtpTraffic) -> Finding:
         wrong.command.frame,
     ]
     return (
-        f"331: after {asked.command.text!r} {refused.text!r}, and only behind PASS {done.text!r} "
-        f"(frames {frames[0]} to {frames[3]}); another password is answered by {wrong.code} (frame {frames[4]})."
+        f"331: {asked.described}; then {refused.described}, and only after PASS {done.described} (frames "
+        f"{frames[0]} to {frames[3]}); a wrong password gets {wrong.code} (frame {frames[4]})."
     ), frames
 
 
@@ -252,15 +260,17 @@ def _wrong_password(traffic: FtpTraffic, right: FtpExchange) -> FtpExchange:
                 continue
             if one.code != NOT_LOGGED_IN:
                 frame = one.command.frame
-                raise Contradiction(f"A wrong password in frame {frame} is answered by {one.code or 'nothing'}.", frame)
+                raise Contradiction(
+                    f"A wrong password in frame {frame} gets {one.code or 'no reply'}, not {NOT_LOGGED_IN}.", frame
+                )
             for later in session.exchanges[place + 1 :]:
                 if later.command.verb in ("USER", "PASS"):
                     break
                 if later.command.verb in NEED_LOGIN and later.code < 400:
                     frame = later.command.frame
-                    raise Contradiction(f"{later.text!r} in frame {frame}, behind a wrong password.", frame)
+                    raise Contradiction(f"{later.described} in frame {frame}, after a wrong password.", frame)
             return one
-    raise Contradiction("No wrong password was tried.", right.command.frame)
+    raise Contradiction("The capture has no attempt with a wrong password.", right.command.frame)
 
 
 def _open_already(traffic: FtpTraffic) -> Finding:
@@ -269,18 +279,18 @@ def _open_already(traffic: FtpTraffic) -> Finding:
     stood = _stood_before(transfer)
     if stood is None:
         frame = exchange.command.frame
-        raise Contradiction(f"125 answers frame {frame}, and the data connection was not open then.", frame)
+        raise Contradiction(f"The command in frame {frame} gets 125, but its data connection was not open.", frame)
     # Require 150 for a transfer without an open data connection, since a server might always send 125.
     waited = (one for one in session.transfers if 150 in one.exchange.codes and _stood_before(one) is None)
     other = next(waited, None)
     if other is None:
         frame = exchange.command.frame
-        raise Contradiction("No transfer whose data connection had yet to be opened was answered by 150.", frame)
+        raise Contradiction("No transfer without an open data connection gets 150.", frame)
     later = other.exchange.command.frame
     frames = [stood, exchange.command.frame, exchange.preliminary[0].frame, later]
     return (
-        f"125: the data connection stood in frame {stood}, before {exchange.command.text!r} in {frames[1]}; "
-        f"where it did not (frame {later}), the server said 150."
+        f"125: the data connection was open in frame {stood}, before {exchange.command.text!r} in frame "
+        f"{frames[1]}; without an open connection (frame {later}) the server replies 150."
     ), frames
 
 
@@ -311,12 +321,18 @@ def _cannot_open(traffic: FtpTraffic) -> Finding:
         transfer = _transfer_of(session, exchange)
         made = transfer.connection
     if made is None:
-        raise Contradiction(f"425 in answer to frame {command.frame}, and no data connection was tried.", command.frame)
+        raise Contradiction(
+            f"The command in frame {command.frame} gets 425 without an attempt to open a data connection.",
+            command.frame,
+        )
     if made.established:
-        raise Contradiction(f"425, and the data connection of frame {made.syn.frame} stands.", made.syn.frame)
+        raise Contradiction(
+            f"The server replies 425, but the data connection of frame {made.syn.frame} was established.",
+            made.syn.frame,
+        )
     reset = made.from_server.reset
     assert exchange.final is not None
-    what = f"is answered by RST in {reset.frame}" if reset is not None else "is not answered"
+    what = f"is reset in frame {reset.frame}" if reset is not None else "gets no answer"
     frames = [made.syn.frame, *([reset.frame] if reset is not None else []), exchange.final.frame]
     return f"425: the SYN to {made.server} in frame {made.syn.frame} {what}.", frames
 
@@ -326,7 +342,7 @@ def _no_room(uploads: Mapping[str, bytes], traffic: FtpTraffic) -> Finding:
     refused = _transfer_of(session, exchange)
     place = session.exchanges.index(exchange)
     freed = next((one for one in session.exchanges[place:] if one.command.verb == "DELE" and one.code in DONE), None)
-    room = _need(freed, session, "nothing is deleted behind 452")
+    room = _need(freed, session, "has no successful DELE after reply 452")
     behind = session.exchanges.index(room)
     taken = next(
         (
@@ -340,18 +356,21 @@ def _no_room(uploads: Mapping[str, bytes], traffic: FtpTraffic) -> Finding:
         None,
     )
     if taken is None:
-        raise Contradiction(f"{exchange.text!r}, and with room made it is not taken either.", exchange.command.frame)
+        raise Contradiction(
+            f"{exchange.described}, and the upload is not accepted after space was freed either.",
+            exchange.command.frame,
+        )
     # A server with a full disk may stop reading, so that the refused data may be a prefix of the file.
     sent, whole = refused.stream.data, taken.stream.data
     for one in (transfer for transfer in session.transfers if transfer.done and transfer.verb == refused.verb):
         expected, frame = uploads.get(one.base_name), one.exchange.command.frame
         if expected is not None and one.stream.data != expected:
-            crossed = f"{len(one.stream.data)} of {len(expected)} octets crossed"
-            raise Contradiction(f"{one.exchange.text!r} in frame {frame}, and {crossed}.", frame)
+            crossed = f"the data connection carried {len(one.stream.data)} of {len(expected)} octets"
+            raise Contradiction(f"{one.exchange.described} in frame {frame}, but {crossed}.", frame)
     if not whole.startswith(sent):
-        raise Contradiction("What was taken is not what had been refused.", taken.exchange.command.frame)
+        raise Contradiction("The accepted upload differs from the refused one.", taken.exchange.command.frame)
     frames = [exchange.command.frame, room.command.frame, taken.exchange.command.frame]
     return (
-        f"452: {exchange.command.text!r} in frame {frames[0]} has no room, {room.text!r}, and then the same "
-        f"{len(whole)} octets are taken (frame {frames[2]})."
+        f"452: {exchange.described} in frame {frames[0]}, then {room.described}, and then the same upload of "
+        f"{len(whole)} octets is accepted (frame {frames[2]})."
     ), frames

@@ -58,7 +58,7 @@ class Overheard(ConnectionTraffic):
     @property
     def absence(self) -> str | None:
         """Clause that says that no connection of other hosts was captured; None if there is one."""
-        return None if self.connections else f"{self.address} saw no connection of others"
+        return None if self.connections else f"{self.address} captured no connection of other hosts"
 
     def between(self, start_ns: int, end_ns: int) -> Overheard:
         """Return the connections that begin within [start_ns, end_ns)."""
@@ -134,18 +134,23 @@ def decide_eavesdropping(claim: str, ftp: Overheard, secret: Secret) -> Verdict:
     def check() -> Finding:
         users, passwords = ftp.credentials["USER"], ftp.credentials["PASS"]
         if not passwords:
-            raise Contradiction(f"No password is in the {len(ftp.connections)} connections that {ftp.address} saw.")
+            raise Contradiction(
+                f"None of the {len(ftp.connections)} connections captured at {ftp.address} contains a password."
+            )
         if [user.what for user in users[:1]] != [secret.user] or passwords[0].what != secret.password:
-            said = f"{users[0].what if users else 'nobody'} with {passwords[0].what!r}"
-            raise Contradiction(f"What was overheard is {said}, which is not the login.", passwords[0].frame)
+            said = f"{users[0].what if users else 'no user name'} with {passwords[0].what!r}"
+            raise Contradiction(f"The captured login {said} is not that of the user.", passwords[0].frame)
         file = ftp.file(secret.digest)
         if file is None:
             count = len(ftp.blocks(secret.content))
-            raise Contradiction(f"The password was recovered, and of the file {count} blocks only.", passwords[0].frame)
+            raise Contradiction(
+                f"The capture contains the password, but only {count} blocks of the file.", passwords[0].frame
+            )
         return (
-            f"{ftp.address}, which takes no part in the session, recovers the user {secret.user!r} (frame "
-            f"{users[0].frame}), the password {passwords[0].what!r} (frame {passwords[0].frame}) and the file of "
-            f"{len(file.data)} octets, SHA-256 {secret.digest[:16]}, from frame {file.pieces[0].frame} on."
+            f"The host {ftp.address}, which takes no part in the session, captures the user name "
+            f"{secret.user!r} (frame {users[0].frame}), the password {passwords[0].what!r} (frame "
+            f"{passwords[0].frame}) and the file of {len(file.data)} octets, SHA-256 {secret.digest[:16]}, "
+            f"from frame {file.pieces[0].frame} on."
         ), [users[0].frame, passwords[0].frame, file.pieces[0].frame]
 
     return decide(claim, [ftp], check)
@@ -160,19 +165,21 @@ def decide_encryption(claim: str, sftp: Overheard, ftp: Overheard, secret: Secre
 
     def check() -> Finding:
         if decide_eavesdropping(ftp, secret).verdict != "shown":
-            raise Inconclusive("The same search finds nothing in the FTP transfer either, so it shows nothing here.")
+            raise Inconclusive("The same search finds nothing in the FTP transfer, so that it proves nothing here.")
         carrying = [connection for connection in sftp.connections if _banners(connection)]
         moved = sum(len(connection.from_server.stream.data) for connection in carrying)
         if arrived != secret.content or moved < len(secret.content):
-            raise Inconclusive(f"The file did not arrive by SSH: {moved} octets came, {len(arrived)} were written.")
+            raise Inconclusive(
+                f"The SFTP transfer is incomplete: {moved} octets were received, {len(arrived)} were written."
+            )
         leaks = _recovered(sftp, secret)
         if leaks:
             what = "; ".join(text for text, _ in leaks)
-            raise Contradiction(f"Recovered from the SFTP transfer: {what}.", *leaks[0][1])
+            raise Contradiction(f"The capture of the SFTP transfer contains {what}.", *leaks[0][1])
         return (
-            f"The same search over the whole SFTP transfer finds no user, no password, no "
-            f"name and none of the {len(secret.content) // BLOCK_OCTETS} blocks of the file, which arrived whole. "
-            f"{_still_leaks(carrying, secret)}"
+            "The same search finds no user name, no password, no file name and none of the "
+            f"{len(secret.content) // BLOCK_OCTETS} blocks of the file in the SFTP transfer, which was "
+            f"complete. {_still_leaks(carrying, secret)}"
         ), [carrying[0].syn.frame]
 
     return decide(claim, [sftp], check)
@@ -210,7 +217,7 @@ def _still_leaks(carrying: Sequence[Connection], secret: Secret) -> str:
     over = len(down.data) / len(secret.content) - 1
     lasted_s = (down.pieces[-1].time_ns - one.syn.time_ns) / 1e9
     return (
-        f"What still leaks: who talks to whom ({one.client.address} to {one.server}), the programs "
-        f"({' and '.join(_banners(one))}), the size ({len(down.data)} octets came down, {over:.0%} more than the file "
-        f"has) and the timing ({lasted_s:.2f} s)."
+        f"An observer still learns the addresses ({one.client.address} and {one.server}), the programs "
+        f"({' and '.join(_banners(one))}), the size ({len(down.data)} octets downstream, {over:.0%} more than "
+        f"the file) and the timing ({lasted_s:.2f} s)."
     )

@@ -33,13 +33,13 @@ def transferred(
             _succeeded(transfer)
         if not wanted:
             frame = traffic.sessions[0].frame
-            raise Contradiction(f"In the session of frame {frame} there is no {' or '.join(VERBS[what])}.", frame)
+            raise Contradiction(f"The session of frame {frame} has no {' or '.join(VERBS[what])}.", frame)
         (_listed if what == "list" else _moved)(wanted, files)
         if what == "put" and stored is not None:
             _kept(wanted, files, stored)
         frames = [transfer.exchange.command.frame for transfer in wanted]
-        done = {"list": "listed", "get": "got whole", "put": "put whole"}[what]
-        return f"{len(files)} files {done} ({wanted[0].verb} in frames {listed(frames)}).", frames
+        done = {"list": "listed", "get": "downloaded completely", "put": "uploaded completely"}[what]
+        return f"{len(files)} files were {done} ({wanted[0].verb} in frames {listed(frames)}).", frames
 
     verdict = decide(cell_id, [traffic], check)
     by_mode = (decide_active_mode if mode == "active" else decide_passive_mode)(traffic)
@@ -51,9 +51,13 @@ def transferred(
 def _succeeded(transfer: Transfer) -> None:
     command = transfer.exchange.command
     if not transfer.done:
-        raise Contradiction(f"{transfer.exchange.text!r} in frame {command.frame}.", command.frame)
+        raise Contradiction(
+            f"The transfer fails: {transfer.exchange.described} in frame {command.frame}.", command.frame
+        )
     if transfer.connection is None:
-        raise Contradiction(f"{command.text!r} in frame {command.frame} has no data connection.", command.frame)
+        raise Contradiction(
+            f"The transfer {command.text!r} in frame {command.frame} has no data connection.", command.frame
+        )
 
 
 def _moved(transfers: list[Transfer], files: Mapping[str, bytes]) -> None:
@@ -64,7 +68,9 @@ def _moved(transfers: list[Transfer], files: Mapping[str, bytes]) -> None:
             raise Contradiction(f"{name} was not transferred.", transfers[0].exchange.command.frame)
         data, frame = got[name].stream.data, got[name].exchange.command.frame
         if data != octets:
-            raise Contradiction(f"{name} in frame {frame}: {len(data)} octets crossed, not its own.", frame)
+            raise Contradiction(
+                f"The transfer of {name} in frame {frame} carries {len(data)} octets, which are not the file's.", frame
+            )
 
 
 def _kept(transfers: list[Transfer], files: Mapping[str, bytes], stored: Mapping[str, bytes]) -> None:
@@ -76,8 +82,8 @@ def _kept(transfers: list[Transfer], files: Mapping[str, bytes], stored: Mapping
             transfer.exchange.command.frame,
         )
         if expected is not None and kept != expected:
-            what = "nothing" if kept is None else f"{len(kept)} octets, not those of the file"
-            raise Contradiction(f"{transfer.exchange.text!r} in frame {frame}, and the server keeps {what}.", frame)
+            what = "nothing" if kept is None else f"{len(kept)} octets, which are not the file's"
+            raise Contradiction(f"{transfer.exchange.described} in frame {frame}, but the server stores {what}.", frame)
 
 
 def _listed(transfers: list[Transfer], files: Mapping[str, bytes]) -> None:

@@ -97,12 +97,12 @@ def _reply(data: bytes) -> tuple[int, bytes, int]:
         if line[1][:4] == first[1] + b" ":
             return int(first[1]), b"\n".join([*lines, line[1][4:]]), at
         lines.append(line[1])
-    raise FtpGrammarError(f"a reply of several lines has no last one: {_excerpt(data)}")
+    raise FtpGrammarError(f"a multi-line reply has no last line: {_excerpt(data)}")
 
 
 def _nothing_left(data: bytes, what: str) -> None:
     if data.strip(b"\xff\xf0\xf1\xf2\xf4"):
-        raise FtpGrammarError(f"the end of {what} is missing: {_excerpt(data)}")
+        raise FtpGrammarError(f"{what} is incomplete: {_excerpt(data)}")
 
 
 def _excerpt(data: bytes) -> str:

@@ -243,7 +243,7 @@ def _order(exchanges: Sequence[FtpExchange], left: Sequence[Reply]) -> str | Non
         if exchange.final is not None and exchange.final.last_ns < exchange.command.first_ns:
             return f"the reply in frame {exchange.final.frame} precedes its command in frame {exchange.command.frame}"
     unasked = [one for one in left if one.code != 421]
-    return f"the reply in frame {unasked[0].frame} answers nothing" if unasked else None
+    return f"the reply in frame {unasked[0].frame} answers no command" if unasked else None
 
 
 def named_port(command: Command) -> Endpoint | None:

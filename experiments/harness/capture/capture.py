@@ -68,7 +68,7 @@ class Capture:
     def __init__(self, path: Path, interfaces: Sequence[CaptureInterface]) -> None:
         labels = [interface.label for interface in interfaces]
         if not labels or len(set(labels)) != len(labels):
-            raise ValueError("a capture needs at least one interface, each with a label of its own")
+            raise ValueError("a capture needs at least one interface, each with a different label")
         self.path = path
         self.interfaces = tuple(interfaces)
         self.statistics: dict[str, InterfaceCounts] = {}

@@ -135,7 +135,7 @@ def read_packets(path: Path) -> tuple[list[Packet], dict[str, InterfaceCounts]]:
     except _FormatError as error:
         raise CaptureReadError(f"{path} {error}") from None
     except EOFError:
-        raise CaptureReadError(f"{path} was cut short: its compressed data have no end") from None
+        raise CaptureReadError(f"{path} is truncated: its compressed data are incomplete") from None
     except (gzip.BadGzipFile, zlib.error, lzma.LZMAError) as error:
         raise CaptureReadError(f"{path} cannot be decompressed ({error})") from None
     except OSError as error:
@@ -174,8 +174,10 @@ class _Source:
     def cut_short(self) -> NoReturn:
         """Raise _FormatError for a file that ends within a packet or header."""
         if not self.packets:
-            raise _FormatError("was cut short: it ends before its first packet")
-        raise _FormatError(f"was cut short: it ends behind packet {self.packets}; `editcap` keeps what is before that")
+            raise _FormatError("is truncated: it ends before its first packet")
+        raise _FormatError(
+            f"is truncated: it ends after packet {self.packets}; `editcap` keeps the packets before that"
+        )
 
 
 def _opened(file: IO[bytes]) -> _Source:
@@ -201,14 +203,14 @@ def _packets(source: _Source, interfaces: list[_Interface]) -> Iterator[Packet]:
         resolution = PCAP_MAGICS.get(struct.unpack(f"{order}I", magic)[0])
         if resolution is not None:
             return _pcap(source, order, resolution, interfaces)
-    raise _FormatError("is no capture: it begins neither as a pcap nor as a pcapng file")
+    raise _FormatError("is not a capture file: it has neither the pcap nor the pcapng format")
 
 
 def _pcap(source: _Source, order: str, resolution: int, interfaces: list[_Interface]) -> Iterator[Packet]:
     header = source.take(PCAP_HEADER_BYTES - 4)
     major, minor, _, _, _, network = struct.unpack(f"{order}HHIIII", header)
     if major != PCAP_MAJOR:
-        raise _FormatError(f"has version {major}.{minor} of the pcap format, of which {PCAP_MAJOR}.4 is read")
+        raise _FormatError(f"has version {major}.{minor} of the pcap format, but only {PCAP_MAJOR}.4 is supported")
     # Keep the lower 16 bits, the link type; the upper bits describe the frame check sequence.
     interface = _Interface("interface 0", network & 0xFFFF, resolution=resolution)
     interfaces.append(interface)
@@ -225,7 +227,7 @@ def _pcap(source: _Source, order: str, resolution: int, interfaces: list[_Interf
 def _check_length(source: _Source, captured: int) -> None:
     if captured > SNAP_LENGTH:
         raise _FormatError(
-            f"is damaged: its packet {source.packets + 1} is said to have {captured} octets, more than {SNAP_LENGTH}"
+            f"is damaged: its packet {source.packets + 1} claims {captured} octets, more than {SNAP_LENGTH}"
         )
 
 
@@ -275,10 +277,10 @@ def _block(source: _Source, order: str, head: bytes, already: bytes = b"") -> tu
     """Read the rest of a pcapng block and return (type, body); `head` and `already` are its octets read so far."""
     block_type, length = struct.unpack(f"{order}II", head)
     if not BLOCK_BYTES_MIN <= length <= BLOCK_BYTES_MAX or length % 4:
-        raise _FormatError(f"is damaged behind packet {source.packets}: a block of {length} octets")
+        raise _FormatError(f"is damaged after packet {source.packets}: a block of {length} octets")
     rest = already + source.take(length - len(head) - len(already))
     if struct.unpack(f"{order}I", rest[-4:])[0] != length:
-        raise _FormatError(f"is damaged behind packet {source.packets}: the two lengths of a block differ")
+        raise _FormatError(f"is damaged after packet {source.packets}: the two lengths of a block differ")
     return block_type, rest[:-4]
 
 
@@ -319,7 +321,7 @@ def _options(order: str, data: bytes) -> dict[int, bytes]:
 
 def _of(interfaces: list[_Interface], number: int, source: _Source) -> _Interface:
     if number >= len(interfaces):
-        raise _FormatError(f"is damaged: its packet {source.packets + 1} is of an interface that it does not describe")
+        raise _FormatError(f"is damaged: its packet {source.packets + 1} has an interface without a description")
     return interfaces[number]
 
 
@@ -379,8 +381,8 @@ def _with_ethernet_header(link_type: int, data: bytes, number: int) -> bytes:
         protocol, _, _, _, _, length, address = _SLL2.unpack_from(data)
         return _frame(protocol, data[_SLL2.size :], address[:length])
     raise _FormatError(
-        f"has packets of link type {link_type} (the first is packet {number}): read are Ethernet, Linux cooked capture "
-        "(SLL, SLL2), raw IP and BSD loopback"
+        f"has packets of link type {link_type} (the first is packet {number}): supported are Ethernet, Linux "
+        "cooked capture (SLL, SLL2), raw IP and BSD loopback"
     )
 
 

@@ -41,7 +41,7 @@ COMMANDS = {
         "build, check and grade individual packet-capture assignments",
     ),
     "claims": (".inspect", "claims_command", "list the claims of the course with their latest verdicts"),
-    "doctor": (".inspect", "doctor_command", "check this machine and print a remedy for each missing ability"),
+    "doctor": (".inspect", "doctor_command", "check this machine and print a remedy for each missing capability"),
     "exec": (".networks", "exec_command", "run one command in a host of a topology"),
     "judge": (
         "experiments.analysis.cli",

@@ -120,7 +120,7 @@ def settings(_context: click.Context, _option: click.Parameter, values: tuple[st
     for text in values:
         name, equals, value = text.partition("=")
         if not equals or not name or not value:
-            raise click.BadParameter(f"{text!r} is not NAME=VALUE, for example --set rtt=50ms")
+            raise click.BadParameter(f"{text!r} does not have the form NAME=VALUE, for example --set rtt=50ms")
         given[name] = value
     return given
 
@@ -189,17 +189,18 @@ def _only_real(timed: str) -> str:
     if timed == "virtual":
         raise click.BadParameter(
             "interactive use needs real time: virtual time stands still while a user types, and an hour of "
-            "waiting would pass at once; `lab7 run` and `lab7 exec` have virtual time"
+            "idle time passes at once; use `lab7 run` or `lab7 exec` for virtual time"
         )
     return timed
 
 
 time_option = _time_option(
-    "this machine's (real), or a kernel's in which programs take no time (virtual); auto: real", envvar="LAB7_TIME"
+    "this machine's (real), or that of a kernel in which computation takes no time (virtual); auto: real",
+    envvar="LAB7_TIME",
 )
 run_time_option = _time_option(
-    "this machine's (real), or a kernel's in which programs take no time (virtual); auto: "
-    "virtual if that kernel is built (make virtual) and no option contradicts it, else real",
+    "this machine's (real), or that of a kernel in which computation takes no time (virtual); auto: virtual "
+    "if that kernel is built (make virtual) and no option contradicts it, else real",
     envvar="LAB7_TIME",
 )
 real_time_option = _time_option(

@@ -101,6 +101,6 @@ def doctor_command(as_json: bool) -> None:
         for finding in findings:
             word = "[green]yes[/]" if finding.good else "[bold red]no[/]" if finding.needed else "[yellow]no[/]"
             rows.append([finding.name, word, escape(finding.meaning), "" if finding.good else escape(finding.remedy)])
-        common.out().print(common.table(["", "", "means", "to get it"], rows))
+        common.out().print(common.table(["", "", "means", "remedy"], rows))
         click.echo(extent.value)
     raise click.exceptions.Exit(common.SHOWN if able else common.CANNOT)

@@ -236,7 +236,7 @@ def _as_default(name: str, text: str, default: Any) -> Any:
     """Convert a parameter's text to the type of its default; without one, to a number if possible, as `mn` does."""
     if isinstance(default, bool):
         if text.lower() not in TRUTH:
-            raise click.UsageError(f"{name}={text!r} is neither true nor false, for example {name}={default}")
+            raise click.UsageError(f"{name}={text!r} is not a boolean: use true or false, for example {name}={default}")
         return TRUTH[text.lower()]
     if default is None or default is inspect.Parameter.empty:
         with contextlib.suppress(ValueError):

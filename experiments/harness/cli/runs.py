@@ -123,7 +123,7 @@ def run_command(
         done = run_in_parallel(virtual, wanted, results, jobs or os.cpu_count() or 1, callbacks, twice)
         _conclude(done.found, results, strict, as_json, done.different)
     if twice:
-        raise click.UsageError("in real time no two runs are identical: --twice needs virtual time (--time virtual)")
+        raise click.UsageError("runs in real time are never identical: --twice needs virtual time (--time virtual)")
     common.into_sandbox(sandboxed)
     # Import late, so that a usage error is reported without importing scapy.
     from experiments.harness.runner import run_experiment
@@ -342,7 +342,7 @@ def show(console: Console, result: Result) -> None:
         if all(comparison.adds_up for comparison in result.comparisons):
             console.print("the terms of each median sample add up to it, to the nanosecond", style="dim")
         if any(comparison.raw_s != comparison.measured_s for comparison in result.comparisons):
-            console.print(f"left: measured without {', '.join(TERMS)}; ratio: left/theory", style="dim")
+            console.print(f"left: measured time without {', '.join(TERMS)}; ratio: left/theory", style="dim")
         for comparison in result.comparisons:
             if comparison.disturbed:
                 numbers = ", ".join(str(number) for number in comparison.disturbed)

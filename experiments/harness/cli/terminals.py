@@ -20,12 +20,10 @@ def refusal(term: str | None = None) -> str | None:
     """Return why a terminal (None: any X client) cannot be opened here, with a remedy; None if it can be."""
     display = os.environ.get("DISPLAY", "")
     if not display:
-        return f"there is no display for windows (DISPLAY is not set): {INSTEAD}"
+        return f"no display for windows (DISPLAY is not set): {INSTEAD}"
     by_tcp = display.split(":")[0] not in ("", "unix")
     if by_tcp and sandbox.inside():
-        return (
-            f"the display {display} is reached by TCP, which the sandbox has not: start lab7 with --no-sandbox as root"
-        )
+        return f"the display {display} uses TCP, which the sandbox does not have: start lab7 with --no-sandbox as root"
     program, package = PROGRAMS.get(term or "", ("", ""))
     needed = [
         *([(program, package)] if program else []),

@@ -189,8 +189,8 @@ def parse_replacement(text: str, roles: tuple[str, ...]) -> tuple[str, Implement
     if len(words) < 2:
         known = ", ".join([OURS, *(implementation.name for implementation in of_role(role))])
         raise ReplacementError(
-            f"--replace {text!r}: there is no {role} of that name; there are {known}, or give a command line such as "
-            f"'{role}=python3 my_{role}.py {HINTS.get(role, '--port {port}')}'"
+            f"--replace {text!r}: there is no {role} of that name; use one of {known}, or a command line such "
+            f"as '{role}=python3 my_{role}.py {HINTS.get(role, '--port {port}')}'"
         )
     # Name a user's program by its command line in results, since `python3` alone would not identify the program.
     return role, Implementation(what, role, words[0], command=_as_template(what), own=True)
@@ -241,7 +241,9 @@ def expand(template: str, values: Mapping[str, Any]) -> list[str]:
         known = ", ".join(f"{{{name}}}" for name in values)
         # Convert {{ name }} back to the user's notation {name} for the message.
         typed = re.sub(r"\{\{ (\w+)(?: \| [^}]*)? \}\}", r"{\1}", template)
-        raise EmulationError(f"the command {typed!r} cannot be filled in ({error}): it may use {known}") from error
+        raise EmulationError(
+            f"the placeholders of the command {typed!r} are invalid ({error}): it may use {known}"
+        ) from error
 
 
 def of_proxy(implementation: Implementation, known: Mapping[str, Any]) -> dict[str, Any]:
@@ -249,7 +251,7 @@ def of_proxy(implementation: Implementation, known: Mapping[str, Any]) -> dict[s
     mode, origin = known["mode"], urlsplit(known["origin"])
     if not implementation.own and mode not in implementation.modes:
         raise EmulationError(
-            f"{implementation.name} cannot be a {mode} proxy: it can be a {' or a '.join(implementation.modes)} one"
+            f"{implementation.name} does not support {mode} mode: use {' or '.join(implementation.modes)}"
         )
     return {
         "port": PROXY_PORTS[mode],

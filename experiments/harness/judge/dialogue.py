@@ -120,6 +120,12 @@ class Exchange(Generic[Q, R]):
         """Command and outcome as text, `COMMAND - OUTCOME`, for evidence texts."""
         return f"{self.command.text} - {self.outcome}"
 
+    @property
+    def described(self) -> str:
+        """Clause on the command and its reply for evidence texts, such as `'NOOP' gets '200 NOOP ok.'`."""
+        outcome = "no reply" if self.final is None else repr(self.final.text)
+        return f"{self.command.text!r} gets {outcome}"
+
 
 def early_reply(exchanges: Iterable[Exchange[Any, Any]]) -> str | None:
     """Return a clause about the first final reply that precedes the end of its command; None without one."""
@@ -215,10 +221,10 @@ class DialogueTraffic(Generic[D]):
         for session in self.sessions:
             if session.encrypted is not None:
                 opened = f"the {self.connection_name} opened in frame {session.frame}"
-                return f"{opened} is encrypted behind frame {session.encrypted}"
+                return f"{opened} is encrypted after frame {session.encrypted}"
         for connection in (connection for session in self.sessions for connection in session.connections):
             if not connection.whole:
-                return f"the capture of the connection opened in frame {connection.syn.frame} has a hole"
+                return f"the capture of the connection opened in frame {connection.syn.frame} is incomplete"
         return None
 
     @property

@@ -228,7 +228,7 @@ class ConnectionTraffic:
     def gap(self) -> str | None:
         """Clause about the first connection that was not captured whole; None if all were."""
         cut = next((connection for connection in self.connections if not connection.whole), None)
-        return None if cut is None else f"the capture of the connection opened in frame {cut.syn.frame} has a hole"
+        return None if cut is None else f"the capture of the connection opened in frame {cut.syn.frame} is incomplete"
 
     @property
     def violation(self) -> None:

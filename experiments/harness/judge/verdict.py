@@ -80,7 +80,7 @@ def insufficiency(traffic: Iterable[Traffic]) -> str | None:
     """Return a clause with the reason why the traffic is insufficient evidence; None if it is sufficient."""
     captured = list(traffic)
     if not captured:
-        return "no traffic in the capture"
+        return "the capture has no traffic"
     if dropped := max(one.dropped for one in captured):
         return f"the capture dropped {dropped} packets"
     lacking = next((one.absence for one in captured if one.absence is not None), None)
@@ -95,7 +95,7 @@ def decide(claim: str, traffic: Iterable[Traffic], check: Callable[[], Finding])
     captured = list(traffic)
     try:
         if (lacking := insufficiency(captured)) is not None:
-            raise Inconclusive(f"Nothing can be said: {lacking}.")
+            raise Inconclusive(f"Not decidable: {lacking}.")
         for violation in (one.violation for one in captured):
             if violation is not None:
                 raise violation

@@ -26,7 +26,7 @@ def make_folder(results: Path, name: str, started: datetime) -> Path:
         return new_folder(results, name, started)
     except OSError as error:
         raise EmulationError(
-            f"no results can be kept in {results} ({error.strerror}): name a folder by --results"
+            f"cannot store results in {results} ({error.strerror}): name a folder with --results"
         ) from error
 
 
@@ -38,7 +38,7 @@ def unfinished(folder: Path) -> Iterator[None]:
     """
     mark = folder / INCOMPLETE_NAME
     with writing(folder):
-        mark.write_text("This run has not ended, or was killed.\n")
+        mark.write_text("This run is in progress, or was killed.\n")
     sandbox.unfinished(folder)
     try:
         yield
@@ -81,7 +81,7 @@ def writing(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise EmulationError(
-            f"the result cannot be written to {folder} ({error.strerror}): make room, or name a folder by --results"
+            f"cannot write the result to {folder} ({error.strerror}): free some space, or name a folder with --results"
         ) from error
 
 

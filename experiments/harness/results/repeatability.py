@@ -20,8 +20,8 @@ CAPTURE_ENDING = ".pcapng"
 MAY_DIFFER = ("started", "duration_s")
 SHOWN_LETTERS = 80
 REAL_PROGRAM = (
-    "programs that are not lab7's took part ({names}), and such a program may read what no seed fixes, for example the "
-    "processor's own random numbers or its cycle counter"
+    "programs other than lab7 took part ({names}); they may read values that no seed determines, for example "
+    "the processor's random number generator or cycle counter"
 )
 
 
@@ -29,7 +29,7 @@ def first_difference(first: Path, other: Path) -> str | None:
     """Return the first difference of two result folders as text with the file's name; None if identical."""
     names = [{path.name for path in folder.iterdir()} for folder in (first, other)]
     if alone := sorted(names[0] ^ names[1]):
-        return f"{alone[0]} was written by one of the two runs alone"
+        return f"only one of the two runs wrote {alone[0]}"
     dates = [Result.load(folder).started for folder in (first, other)]
     # Compare captures first, since differences in other files follow from differences in captures.
     for name in sorted(names[0], key=lambda name: (not name.endswith(CAPTURE_ENDING), name)):
@@ -75,7 +75,7 @@ def _of_captures(first: Path, other: Path) -> str:
         return str(error)
     for number, (here, there) in enumerate(frames, 1):
         if here is None or there is None:
-            return f"frame {number}: one of the two captures ends before it"
+            return f"frame {number}: only one of the two captures has it"
         for what, values in (
             ("interface", (here.interface, there.interface)),
             ("time in ns", (here.time_ns, there.time_ns)),
@@ -86,7 +86,7 @@ def _of_captures(first: Path, other: Path) -> str:
         if here.data != there.data:
             place, values = _first_octet(here.data, there.data)
             return f"frame {number} at {here.interface}: octet {place} is {values[0]:#04x}, then {values[1]:#04x}"
-    return "behind its frames"
+    return "after its frames"
 
 
 def _first_octet(first: bytes, other: bytes) -> tuple[int, tuple[int, int]]:

@@ -171,7 +171,7 @@ class Comparison:
     def of(cls, name: str, timings: Sequence[Timing], theory: Theory, tolerance: float) -> Comparison:
         """Compare samples with theory. Raises ValueError if there are no samples, or theory is not above 0 s."""
         if not timings or theory.total_s <= 0:
-            raise ValueError(f"{name}: a comparison needs a sample and a theory above zero")
+            raise ValueError(f"{name}: a comparison needs at least one sample and a theory above zero")
         every = [timing.beside(theory.terms) for timing in timings]
         counted = [timing for timing in every if not timing.disturbed] or every
         measured_s = statistics.median(timing.left_s for timing in counted)

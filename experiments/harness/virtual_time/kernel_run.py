@@ -149,9 +149,9 @@ class ProgressLimits:
         if not self._relay.begun:
             still_limit_s = max(still_limit_s, STILL_LIMIT_START_S)
         if used_s - self._moved_used_s > still_limit_s:
-            raise OverdueError(f"computed for {still_limit_s:g} s while its clock stood still")
+            raise OverdueError(f"no progress of the virtual clock in {still_limit_s:g} s of processor time")
         if used_s - self._grown_used_s > self._quiet_limit_s:
-            raise OverdueError(f"computed for {self._quiet_limit_s:g} s without any progress")
+            raise OverdueError(f"no progress in {self._quiet_limit_s:g} s of processor time")
         if now_s - self._computed_s > STALL_LIMIT_S:
             raise OverdueError(f"idle for {STALL_LIMIT_S:g} s")
 
@@ -204,7 +204,7 @@ class VirtualTime:
             folder = new_folder(results, name, started)
         except OSError as error:
             raise EmulationError(
-                f"no results can be kept in {results} ({error.strerror}): name a folder by --results"
+                f"cannot store results in {results} ({error.strerror}): name a folder with --results"
             ) from error
         try:
             self.call(folder, name, {**request, "started": started.isoformat()}, step)
@@ -252,8 +252,8 @@ class VirtualTime:
         except OverdueError as error:
             relay.output()
             raise EmulationError(
-                f"{what} was ended ({error}): a program that computes or forks for ever stops virtual time; "
-                "`--time real` shows which"
+                f"{what} was ended ({error}): a program that loops or forks endlessly stops virtual time; "
+                "find it with `--time real`"
             ) from error
 
     def _answer(self, machine: Machine, relay: Relay, name: str, folder: Path) -> None:
@@ -263,7 +263,7 @@ class VirtualTime:
             error = json.loads((machine.folder / ANSWER).read_text())["error"]
         except (OSError, ValueError):
             raise EmulationError(
-                f"{name} failed in virtual time with exit code {ended.code}; `--time real` may show why"
+                f"{name} failed in virtual time with exit code {ended.code}: run it with `--time real` to see the cause"
             ) from None
         if error is not None:
             # Replace the result folder's path inside the kernel, which the message has, by the path on the host.

@@ -45,24 +45,28 @@ def undelivered(load: PageLoad, files: Files, as_page: bool = True) -> Undeliver
     `files`: content by path, the page first. `as_page` False: files may be requested in any order, and more than once.
     """
     if not load.conversations:
-        return Undelivered("no connection was opened", 0)
+        return Undelivered("no connection was opened to the server", 0)
     got: dict[bytes, Exchange] = {}
     for exchange in load.exchanges:
         path, frame = path_of(exchange), exchange.request.frames[0]
         if path not in files:
-            return Undelivered(f"{_text(path)} is requested in frame {frame}, which is no object of the page", frame)
+            return Undelivered(
+                f"the request in frame {frame} for {_text(path)} is not for an object of the page", frame
+            )
         if as_page and path in got:
-            return Undelivered(f"{_text(path)} is requested again in frame {frame}", frame)
+            return Undelivered(f"{_text(path)} is requested a second time in frame {frame}", frame)
         got[path] = exchange
         if (wrong := difference(exchange, files[path])) is not None:
             return wrong
     for path in files:
         if path not in got:
-            return Undelivered(f"{_text(path)} was not fetched", load.conversations[0].connection.syn.frame)
+            return Undelivered(f"{_text(path)} was not requested", load.conversations[0].connection.syn.frame)
     page, first = next(iter(files)), load.exchanges[0]
     if as_page and path_of(first) != page:
         frame = first.request.frames[0]
-        return Undelivered(f"{_text(path_of(first))} is requested in frame {frame}, before the page", frame)
+        return Undelivered(
+            f"the request for {_text(path_of(first))} in frame {frame} precedes the request for the page", frame
+        )
     return None
 
 
@@ -71,10 +75,12 @@ def difference(exchange: Exchange, file: bytes) -> Undelivered | None:
     name, response = _text(path_of(exchange)), exchange.response
     if response is None:
         frame = exchange.request.frames[0]
-        return Undelivered(f"the request for {name} in frame {frame} gets no whole response", frame)
+        return Undelivered(f"the request for {name} in frame {frame} gets no complete response", frame)
     wrong, frame = response_difference(response, file), response.frames[0]
     return (
-        None if wrong is None else Undelivered(f"the response for {name} in frame {frame} is no file: {wrong}", frame)
+        None
+        if wrong is None
+        else Undelivered(f"the response for {name} in frame {frame} differs from the file: {wrong}", frame)
     )
 
 
@@ -86,13 +92,13 @@ def response_difference(response: Message, file: bytes) -> str | None:
     try:
         content = content_of(response, len(file) + 1)
     except _CodingError as error:
-        return f"its content cannot be read, {error}"
+        return f"its content cannot be decoded, {error}"
     if content == file:
         return None
     at = next((at for at, pair in enumerate(zip(content, file, strict=False)) if pair[0] != pair[1]), None)
     where = "" if at is None else f" and differs from octet {at} on"
     if len(content) == len(file):
-        return f"its content has the {len(file)} octets of the file{where}"
+        return f"its content has as many octets as the file ({len(file)}){where}"
     size = f"{len(content)}" if len(content) < len(file) else f"more than {len(file)}"
     return f"its content has {size} octets{where}, the file has {len(file)}"
 
@@ -117,9 +123,9 @@ def _inflated(content: bytes, coding: bytes, limit: int | None) -> bytes:
     try:
         decoded = reader.decompress(content, limit or 0)
     except zlib.error as error:
-        raise _CodingError(f"it is no {_text(coding)}") from error
+        raise _CodingError(f"it is not valid {_text(coding)}") from error
     if not reader.eof and (limit is None or len(decoded) < limit):
-        raise _CodingError(f"its {_text(coding)} ends too early")
+        raise _CodingError(f"its {_text(coding)} content is truncated")
     return decoded
 
 

@@ -51,7 +51,7 @@ def decide_delivered(
         return finding
 
     if any(load.files is None for load in loads):
-        return undecided(claim_id, "Nothing can be said: what the origin was given is not known.")
+        return undecided(claim_id, "Not decidable: the contents of the origin are not known.")
     return decide(claim_id, loads, delivered)
 
 
@@ -59,7 +59,7 @@ def require_delivered(load: PageLoad, as_page: bool = True) -> None:
     """Raise Contradiction unless a page load delivered all files of its page with status 200."""
     wrong = undelivered(load, load.files or {}, as_page)
     if wrong is not None:
-        raise Contradiction(f"The page was not delivered: {wrong.evidence}.", wrong.frame)
+        raise Contradiction(f"The page was not transferred correctly: {wrong.evidence}.", wrong.frame)
 
 
 @decides("H1")
@@ -77,8 +77,9 @@ def decide_connection_setup(claim: str, loads: Sequence[PageLoad], port: int = H
         frames = [connection.syn.frame, connection.from_server.syn.frame, request, response]
         count = sum(len(load.conversations) for load in loads)
         return (
-            f"{count} connections to port {port}: first {connection.client} sends SYN in frame {frames[0]}, "
-            f"gets SYN-ACK in {frames[1]}, sends its request in {request}, gets the response in {response}."
+            f"{count} connections to port {port}: in the first one {connection.client} sends SYN in frame "
+            f"{frames[0]}, gets SYN-ACK in frame {frames[1]}, sends its request in frame {request} and gets "
+            f"the response in frame {response}."
         ), frames
 
     return decide(claim, loads, check)
@@ -115,16 +116,16 @@ def decide_statelessness(claim: str, first: PageLoad, second: PageLoad, others: 
             one, other = response_of(exchange), response_of(after[request])
             if _without_date(one) != _without_date(other):
                 raise Contradiction(
-                    f"{_text(exchange.target)} is answered differently in frame {one.frames[0]} and, "
-                    f"asked for in another order, in frame {other.frames[0]}.",
+                    f"{_text(exchange.target)} gets different responses in frame {one.frames[0]} and, with "
+                    f"the requests in another order, in frame {other.frames[0]}.",
                     one.frames[0],
                     other.frames[0],
                 )
         _always_the_same(compared)
         frames = [response_of(exchange).frames[0] for each in (before, after) for exchange in each.values()]
         return (
-            f"{len(before)} objects asked for in two orders: each response is the same octet by octet, "
-            f"but for its Date (frames {listed(frames)})."
+            f"{len(before)} objects requested in two orders: the responses are identical except for Date "
+            f"(frames {listed(frames)})."
         ), frames
 
     verdict = decide(claim, compared, check)
@@ -132,7 +133,7 @@ def decide_statelessness(claim: str, first: PageLoad, second: PageLoad, others: 
         for load in (first, second):
             wrong = undelivered(load, load.files or {}, as_page=False)
             if wrong is not None:
-                evidence = f"{verdict.evidence} But {wrong.evidence}: earlier requests may have altered it."
+                evidence = f"{verdict.evidence} But {wrong.evidence}: an earlier request may have changed the response."
                 return failed(claim, evidence, [wrong.frame])
     return verdict
 
@@ -148,8 +149,8 @@ def _always_the_same(loads: Sequence[PageLoad]) -> None:
         before, earlier = known.setdefault(exchange.request.octets, (said, frame))
         if said != before:
             raise Contradiction(
-                f"{_text(exchange.target)} is answered differently in frame {earlier} and, asked for by the same "
-                f"request, in frame {frame}: status {_text(before[0])} with {len(before[1])} octets, status "
+                f"{_text(exchange.target)} gets different responses to the same request in frames {earlier} "
+                f"and {frame}: status {_text(before[0])} with {len(before[1])} octets, and status "
                 f"{_text(said[0])} with {len(said[1])}.",
                 earlier,
                 frame,
@@ -176,8 +177,8 @@ def decide_connection_per_object(claim: str, loads: Sequence[PageLoad]) -> Verdi
         fins = [fin.frame for one in every if (fin := one.connection.from_server.fin) is not None]
         syns = [one.connection.syn.frame for one in every]
         return (
-            f"{len(every)} objects on {len(syns)} connections: a SYN each (frames {listed(syns)}) "
-            f"and, behind the response, a FIN each that the server sends first (frames {listed(fins)})."
+            f"{len(every)} objects on {len(syns)} connections: each has a SYN (frames {listed(syns)}) and, "
+            f"after the response, a FIN that the server sends first (frames {listed(fins)})."
         ), sorted(syns + fins)
 
     return decide_delivered(claim, loads, check)
@@ -187,7 +188,7 @@ def response_of(exchange: Exchange) -> Message:
     """Return the response of an exchange. Raises Contradiction unless the whole response was captured."""
     if exchange.response is None:
         frame = exchange.request.frames[0]
-        raise Contradiction(f"The request in frame {frame} gets no whole response.", frame)
+        raise Contradiction(f"The request in frame {frame} gets no complete response.", frame)
     return exchange.response
 
 
@@ -197,7 +198,7 @@ def only_exchange(conversation: Conversation, version: bytes) -> Exchange:
     sound(conversation)
     if len(conversation.exchanges) != 1:
         raise Contradiction(
-            f"{len(conversation.exchanges)} requests on the connection opened in frame {syn}, not one.", syn
+            f"The connection opened in frame {syn} carries {len(conversation.exchanges)} requests, not one.", syn
         )
     exchange = conversation.exchanges[0]
     of_version(exchange, version)
@@ -230,7 +231,7 @@ def _opens_asks_gets(conversation: Conversation, port: int) -> None:
         raise Contradiction(f"The SYN in frame {syn} is not followed by SYN-ACK and ACK.", syn)
     sound_requests(conversation)
     if not conversation.exchanges:
-        raise Contradiction(f"No request follows on the connection opened in frame {syn}.", syn)
+        raise Contradiction(f"The connection opened in frame {syn} carries no request.", syn)
     if conversation.exchanges[0].response is None:
         # Report malformed octets in place of a response, rather than a missing response.
         sound(conversation)
@@ -245,7 +246,7 @@ def _opens_asks_gets(conversation: Conversation, port: int) -> None:
         asked = exchange.request.frames[0] if exchange.request.body else max(exchange.request.frames)
         if not ack.frame <= exchange.request.frames[0] <= asked < response.frames[0]:
             raise Contradiction(
-                f"On the connection opened in frame {syn}, handshake, request and response are out of order.",
+                f"On the connection opened in frame {syn}, handshake, request and response are not in this order.",
                 ack.frame,
                 exchange.request.frames[0],
                 response.frames[0],
@@ -269,10 +270,12 @@ def _proper_response(exchange: Exchange) -> Message | None:
     if not VERSION_1.fullmatch(version):
         raise Contradiction(f"The response in frame {frame} is {_text(version)}.", frame)
     if not STATUS.fullmatch(status):
-        raise Contradiction(f"The response in frame {frame} has status {_text(status)}, which is no code.", frame)
+        raise Contradiction(f"The response in frame {frame} has the invalid status code {_text(status)}.", frame)
     # RFC 9112 section 6.1: the response to an HTTP/1.0 request must not have a transfer coding.
     if exchange.request.start_line[2] == b"HTTP/1.0" and response.values(b"transfer-encoding"):
-        raise Contradiction(f"The response in frame {frame} has a transfer coding, which HTTP/1.0 lacks.", frame)
+        raise Contradiction(
+            f"The response in frame {frame} has a transfer coding, which HTTP/1.0 does not have.", frame
+        )
     return response
 
 
@@ -291,14 +294,14 @@ def _grammar(
                 messages += [found for exchange in conversation.exchanges if (found := pick(exchange)) is not None]
         if not messages:
             frame = loads[0].conversations[0].connection.syn.frame
-            raise Contradiction(f"No {noun} on the connection opened in frame {frame}.", frame)
+            raise Contradiction(f"The connection opened in frame {frame} carries no {noun}.", frame)
         frames = [message.frames[0] for message in messages]
         first_line = b" ".join(messages[0].start_line)
         lines = sum(len(message.fields) for message in messages)
         octets = sum(len(message.body) for message in messages)
         return (
-            f"{len(messages)} {noun}s match the grammar octet by octet, with {lines} header lines "
-            f"and {octets} octets of body; the first says “{_text(first_line)}” (frame {frames[0]})."
+            f"{len(messages)} {noun}s follow the grammar, with {lines} header lines and {octets} octets of "
+            f"body; the first begins with “{_text(first_line)}” (frame {frames[0]})."
         ), frames
 
     return decide(claim_id, loads, check)
@@ -307,9 +310,9 @@ def _grammar(
 def _not_reordered(first: PageLoad, second: PageLoad) -> str | None:
     orders = [[exchange.request.octets for exchange in load.exchanges] for load in (first, second)]
     if sorted(orders[0]) != sorted(orders[1]) or len(set(orders[0])) != len(orders[0]):
-        return "The two runs did not send the same requests, each once: nothing follows from the responses."
+        return "The requests of the two runs differ, or are repeated, so that the responses cannot be compared."
     if orders[0] == orders[1]:
-        return "The two runs sent their requests in the same order: nothing follows from the responses."
+        return "The requests of the two runs are in the same order, so that the responses prove nothing."
     return None
 
 
@@ -327,7 +330,7 @@ def _closed_by_server(conversation: Conversation) -> None:
         syn = connection.syn.frame
         raise Contradiction(f"The server does not close the connection opened in frame {syn}.", syn, last)
     if other is not None and other.frame < fin.frame:
-        raise Contradiction(f"The client closes first, in frame {other.frame}.", other.frame, fin.frame)
+        raise Contradiction(f"The client closes the connection first, in frame {other.frame}.", other.frame, fin.frame)
 
 
 def _text(octets: bytes) -> str:

@@ -26,15 +26,16 @@ def decide_binary_framing(claim: str, text_loads: Sequence[PageLoad], binary_loa
     """Decide claim H10: header sections are lines of ASCII text in HTTP/1.x, and binary frames in HTTP/2."""
     missing = [name for name, loads in (("1.x", text_loads), ("2", binary_loads)) if not loads]
     if missing:
-        return undecided(claim, f"No page load by HTTP/{missing[0]} in the capture.")
+        return undecided(claim, f"The capture has no page load by HTTP/{missing[0]}.")
 
     def check() -> Finding:
         heads = _text_heads(text_loads)
         frames, blocks = _binary_frames(binary_loads)
         return (
-            f"The heads of {len(heads)} messages of HTTP/1 are lines of ASCII (the first in frame {heads[0]}); "
-            f"all octets of HTTP/2 behind its preface lie in {len(frames)} frames with 9 octets of binary header, and "
-            f"none of {len(blocks)} header blocks is text (the first in frame {blocks[0].packet})."
+            f"The header sections of {len(heads)} HTTP/1 messages are lines of ASCII (the first in frame "
+            f"{heads[0]}); after the preface all octets of HTTP/2 are in {len(frames)} frames with a binary "
+            f"header of 9 octets, and none of {len(blocks)} header blocks is text (the first in frame "
+            f"{blocks[0].packet})."
         ), [heads[0], frames[0].packet, blocks[0].packet]
 
     return decide(claim, [*text_loads, *binary_loads], check)
@@ -46,16 +47,16 @@ def _text_heads(loads: Sequence[PageLoad]) -> list[int]:
         for conversation in load.conversations:
             if isinstance(conversation, Http2Conversation):
                 syn = conversation.connection.syn.frame
-                raise Contradiction(f"The connection opened in frame {syn} speaks HTTP/2, not 1.x.", syn)
+                raise Contradiction(f"The connection opened in frame {syn} uses HTTP/2, not HTTP/1.", syn)
             sound(conversation)
             for message in _messages(conversation.exchanges):
                 head = message.octets.partition(b"\r\n\r\n")[0]
                 if not TEXT.fullmatch(head):
                     frame = message.frames[0]
-                    raise Contradiction(f"The head of the message in frame {frame} is not ASCII text.", frame)
+                    raise Contradiction(f"The header section of the message in frame {frame} is not ASCII text.", frame)
                 heads.append(message.frames[0])
     if not heads:
-        raise Contradiction("No message of HTTP/1.")
+        raise Contradiction("The capture has no HTTP/1 message.")
     return heads
 
 
@@ -72,7 +73,7 @@ def _binary_frames(loads: Sequence[PageLoad]) -> tuple[list[Http2Frame], list[Ht
         for conversation in http2_conversations(load):
             if conversation.leftover:
                 syn = conversation.connection.syn.frame
-                raise Contradiction(f"On the connection opened in frame {syn} octets lie outside of frames.", syn)
+                raise Contradiction(f"The connection opened in frame {syn} has octets outside of frames.", syn)
             if not any(frame.kind == Kind.HEADERS for frame in conversation.server_frames):
                 syn = conversation.connection.syn.frame
                 raise Contradiction(f"On the connection opened in frame {syn} the server sends no HEADERS frame.", syn)
@@ -83,7 +84,7 @@ def _binary_frames(loads: Sequence[PageLoad]) -> tuple[list[Http2Frame], list[Ht
         if block.payload and TEXT.fullmatch(block.payload):
             raise Contradiction(f"The header block in frame {block.packet} is text.", block.packet)
     if not blocks:
-        raise Contradiction("No HEADERS frame of HTTP/2.")
+        raise Contradiction("The capture has no HEADERS frame.")
     return frames, blocks
 
 
@@ -93,7 +94,7 @@ def http2_conversations(load: PageLoad) -> list[Http2Conversation]:
     for conversation in load.conversations:
         syn = conversation.connection.syn.frame
         if not isinstance(conversation, Http2Conversation):
-            raise Contradiction(f"The connection opened in frame {syn} does not speak HTTP/2.", syn)
+            raise Contradiction(f"The connection opened in frame {syn} does not use HTTP/2.", syn)
         if conversation.problem is not None:
             raise Contradiction(f"On the connection opened in frame {syn}: {conversation.problem}.", syn)
         found.append(conversation)
@@ -120,12 +121,14 @@ def decide_multiplexing(
         blocked_ms, free_ms = (sorted(ms for ms, _ in each)[len(each) // 2] for each in (waited, found))
         if free_ms >= blocked_ms:
             raise Contradiction(
-                f"The small object took {free_ms:.1f} ms by HTTP/2 and {blocked_ms:.1f} ms by HTTP/1.1.", *frames
+                f"The small object took {free_ms:.1f} ms by HTTP/2, not less than the {blocked_ms:.1f} ms by HTTP/1.1.",
+                *frames,
             )
         return (
-            f"By HTTP/1.1 the small object's response (frame {frames[1]}) begins when the large one has ended (frame "
-            f"{frames[0]}), {blocked_ms:.1f} ms after its request; by HTTP/2 its DATA (frame {frames[3]}) lies between "
-            f"DATA of the large one (frames {frames[2]} and {frames[4]}), complete after {free_ms:.1f} ms."
+            f"By HTTP/1.1 the response with the small object (frame {frames[1]}) begins after the end of the "
+            f"large one (frame {frames[0]}), {blocked_ms:.1f} ms after its request; by HTTP/2 its DATA (frame "
+            f"{frames[3]}) are between DATA of the large one (frames {frames[2]} and {frames[4]}), and it is "
+            f"complete after {free_ms:.1f} ms."
         ), frames
 
     return decide_delivered(claim, loads, check)
@@ -135,7 +138,9 @@ def _exchange(load: PageLoad, target: bytes) -> Exchange:
     for exchange in load.exchanges:
         if exchange.target == target:
             return exchange
-    raise Contradiction(f"No request for {target.decode('latin-1')}.", load.conversations[0].connection.syn.frame)
+    raise Contradiction(
+        f"The capture has no request for {target.decode('latin-1')}.", load.conversations[0].connection.syn.frame
+    )
 
 
 def _behind(load: PageLoad, large: bytes, small: bytes) -> tuple[float, list[int]]:
@@ -149,7 +154,7 @@ def _one_text(load: PageLoad) -> None:
     """Require that a page load uses one connection of valid HTTP/1.1."""
     syns = [conversation.connection.syn.frame for conversation in load.conversations]
     if len(syns) != 1:
-        raise Contradiction(f"{len(syns)} connections, opened in frames {listed(syns)}, not one.", *syns)
+        raise Contradiction(f"{len(syns)} connections were opened (frames {listed(syns)}), not one.", *syns)
     sound(load.conversations[0])
     for exchange in load.conversations[0].exchanges:
         of_version(exchange, b"HTTP/1.1")
@@ -160,7 +165,7 @@ def _asked_in_order(load: PageLoad, large: bytes, small: bytes) -> tuple[Message
     first, second = _exchange(load, large), _exchange(load, small)
     if first.request.first_ns > second.request.first_ns:
         frame = second.request.frames[0]
-        raise Contradiction(f"The small object was asked for first, in frame {frame}.", frame)
+        raise Contradiction(f"The small object was requested first, in frame {frame}.", frame)
     big, little = response_of(first), response_of(second)
     if len(big.body) <= len(little.body):
         raise Contradiction(
@@ -181,7 +186,7 @@ def _interleaved(load: PageLoad, large: bytes, small: bytes) -> tuple[float, lis
     places = [at for at, frame in enumerate(order) if frame.stream_id == ids[small]]
     others = [at for at, frame in enumerate(order) if frame.stream_id == ids[large]]
     if not places or not others:
-        raise Contradiction("One of both objects has no DATA.", conversation.connection.syn.frame)
+        raise Contradiction("One of the two objects has no DATA.", conversation.connection.syn.frame)
     if not others[0] < places[-1] < others[-1]:
         raise Contradiction(
             f"DATA of the small object (frame {order[places[-1]].packet}) is not between DATA of the large one.",
@@ -220,15 +225,15 @@ def decide_header_compression(claim: str, text_loads: Sequence[PageLoad], binary
             for number, size in enumerate(sizes[1:], start=2):
                 if size >= min(text[1:]) or size >= sizes[0]:
                     raise Contradiction(
-                        f"Request {number} by HTTP/2 has {size} octets of headers, the first {sizes[0]}, and by "
-                        f"HTTP/1.1 {min(text[1:])}.",
+                        f"Request {number} by HTTP/2 has {size} octets of header fields, the first one "
+                        f"{sizes[0]}, and the smallest by HTTP/1.1 {min(text[1:])}: there is no saving.",
                         load.exchanges[number - 1].request.frames[0],
                     )
         blocks, plain = _response_blocks(binary_loads)
         return (
             f"Header octets of the requests by HTTP/1.1: {listed(text)}; by HTTP/2 on one connection: "
             f"{listed(binary)} (frames {listed(frames)}); header blocks of all responses: {blocks} octets, "
-            f"spelled out {plain}."
+            f"{plain} without compression."
         ), frames
 
     return _with_objects(2, decide(claim, [*text_loads, *binary_loads], check), [*text_loads, *binary_loads])
@@ -245,14 +250,15 @@ def _response_blocks(loads: Sequence[PageLoad]) -> tuple[int, int]:
         # Count :status as one octet (static table, RFC 7541 appendix A), so that indexing it is no compression.
         if fields and len(response.header_block) >= 1 + fields:
             raise Contradiction(
-                f"The header block of the response in frame {response.frames[0]} has {len(response.header_block)} "
-                f"octets, its fields spelled out {fields}.",
+                f"The header block of the response in frame {response.frames[0]} has "
+                f"{len(response.header_block)} octets, not fewer than its fields without compression "
+                f"({fields}).",
                 response.frames[0],
             )
         blocks, plain = blocks + len(response.header_block), plain + 1 + fields
     if not blocks:
         syn = loads[0].conversations[0].connection.syn.frame
-        raise Contradiction(f"On the connection opened in frame {syn} no response by HTTP/2 has header fields.", syn)
+        raise Contradiction(f"On the connection opened in frame {syn} no HTTP/2 response has header fields.", syn)
     return blocks, plain
 
 
@@ -260,12 +266,15 @@ def _with_objects(fewest: int, verdict: Verdict, loads: Sequence[PageLoad]) -> V
     """Return a verdict unchanged, but undecided instead of shown if a page has fewer than `fewest` objects."""
     objects = min((len(load.exchanges) for load in loads), default=0)
     if verdict.verdict == "shown" and objects < fewest:
-        return undecided(verdict.id, f"A page of {objects} {'object' if objects == 1 else 'objects'} is too small.")
+        return undecided(
+            verdict.id,
+            f"A page of {objects} {'object' if objects == 1 else 'objects'} is too small to show the difference.",
+        )
     return verdict
 
 
 def _in_all(loads: Sequence[PageLoad]) -> str:
-    return f" So in all {len(loads)} page loads." if len(loads) > 1 else ""
+    return f" The same holds for all {len(loads)} page loads." if len(loads) > 1 else ""
 
 
 def header_sizes(load: PageLoad) -> list[int]:
@@ -299,17 +308,18 @@ def _pushed(load: PageLoad) -> tuple[str, list[int]]:
         where = f"frames {listed(requests)}" if requests else f"connection opened in frame {syn}"
         raise Contradiction(f"The client sent {len(asked)} requests ({where}), not one.", *(requests or [syn]))
     if not pushed:
-        raise Contradiction("Nothing was pushed.", asked[0].request.frames[0])
+        raise Contradiction("The server pushed no object.", asked[0].request.frames[0])
     response_of(asked[0])
     _promised_in_time(conversation)
     for each in pushed:
         if each.response is None:
             frame = each.request.frames[0]
-            raise Contradiction(f"What was promised in frame {frame} did not arrive whole.", frame)
+            raise Contradiction(f"The response promised in frame {frame} is incomplete.", frame)
     promises = [each.request.frames[0] for each in pushed]
     return (
-        f"One request (frame {asked[0].request.frames[0]}); {len(pushed)} objects promised (PUSH_PROMISE in frames "
-        f"{listed(promises)}) and delivered on the same connection without having been asked for."
+        f"After one request (frame {asked[0].request.frames[0]}), {len(pushed)} objects were promised "
+        f"(PUSH_PROMISE in frames {listed(promises)}) and delivered on the same connection without requests "
+        "for them."
     ), [asked[0].request.frames[0], *promises]
 
 
@@ -318,7 +328,7 @@ def _promised_in_time(conversation: Http2Conversation) -> None:
     ended: set[int] = set()
     for frame in conversation.server_frames:
         if frame.kind == Kind.PUSH_PROMISE and frame.stream_id in ended:
-            raise Contradiction(f"The promise in frame {frame.packet} follows the page.", frame.packet)
+            raise Contradiction(f"The PUSH_PROMISE in frame {frame.packet} follows the page.", frame.packet)
         if frame.kind in (Kind.DATA, Kind.HEADERS) and frame.flags & END_STREAM:
             ended.add(frame.stream_id)
 
@@ -331,8 +341,8 @@ def decide_concurrent_streams(claim: str, loads: Sequence[PageLoad]) -> Verdict:
         found = [_multiplexed(load) for load in loads]
         counts = sorted({len(load.exchanges) for load in loads})
         return (
-            f"{' and '.join(str(count) for count in counts)} objects on one connection each, nothing pushed: "
-            f"{found[0][0]}{_in_all(loads)}"
+            f"{' and '.join(str(count) for count in counts)} objects on one connection each, without server "
+            f"push: {found[0][0]}{_in_all(loads)}"
         ), [frame for _, frames in found for frame in frames]
 
     # A page with fewer than two referenced objects leaves the claim undecided: serial requests would look the same.
@@ -343,13 +353,13 @@ def _multiplexed(load: PageLoad) -> tuple[str, list[int]]:
     (conversation,) = _one(load)
     for frame in conversation.server_frames:
         if frame.kind == Kind.PUSH_PROMISE:
-            raise Contradiction(f"The server pushed (PUSH_PROMISE in frame {frame.packet}).", frame.packet)
+            raise Contradiction(f"The server pushed an object (PUSH_PROMISE in frame {frame.packet}).", frame.packet)
     if not load.exchanges:
         syn = conversation.connection.syn.frame
-        raise Contradiction(f"No request on the connection opened in frame {syn}.", syn)
+        raise Contradiction(f"The connection opened in frame {syn} carries no request.", syn)
     page, *named = load.exchanges
     if not named:
-        return f"the page in frame {response_of(page).frames[0]} is alone.", [page.request.frames[0]]
+        return f"the page in frame {response_of(page).frames[0]} has no other objects.", [page.request.frames[0]]
     requests = [each.request.frames[0] for each in named]
     first = min(response_of(each).first_ns for each in named)
     late = next((each.request for each in named if each.request.last_ns > first), None)
@@ -359,8 +369,8 @@ def _multiplexed(load: PageLoad) -> tuple[str, list[int]]:
     if early is not None:
         raise Contradiction(f"The request in frame {early.frames[0]} precedes the page.", early.frames[0])
     return (
-        f"the page is asked for in frame {page.request.frames[0]}, all it names in frames {listed(requests)}, before "
-        f"the first of those responses."
+        f"the page is requested in frame {page.request.frames[0]}, and all its objects in frames "
+        f"{listed(requests)}, before the first of their responses."
     ), [page.request.frames[0], *requests]
 
 
@@ -368,5 +378,5 @@ def _one(load: PageLoad) -> list[Http2Conversation]:
     found = http2_conversations(load)
     if len(found) != 1:
         syns = [conversation.connection.syn.frame for conversation in found]
-        raise Contradiction(f"{len(syns)} connections, opened in frames {listed(syns)}, not one.", *syns)
+        raise Contradiction(f"{len(syns)} connections were opened (frames {listed(syns)}), not one.", *syns)
     return found

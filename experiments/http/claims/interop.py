@@ -27,7 +27,7 @@ def fetched(cell_id: str, load: PageLoad, protocol: str, files: Files) -> Verdic
         _every_file(load, files)
         if protocol == "2-push":
             _all_pushed(load, files)
-        return f"{len(files)} objects whole (responses in frames {listed(frames)}).", frames
+        return f"{len(files)} objects were transferred completely (responses in frames {listed(frames)}).", frames
 
     return decide(cell_id, [load], check)
 
@@ -39,7 +39,7 @@ def _every_file(load: PageLoad, files: Files) -> None:
         path, frame = path_of(exchange), exchange.request.frames[0]
         if path not in files:
             raise Contradiction(
-                f"{path.decode('latin-1')} is requested in frame {frame}, which is no object of the page.", frame
+                f"The request in frame {frame} for {path.decode('latin-1')} is not for an object of the page.", frame
             )
         wrong = difference(exchange, files[path])
         if wrong is not None:
@@ -48,7 +48,7 @@ def _every_file(load: PageLoad, files: Files) -> None:
     for path in files:
         if path not in got:
             syn = load.conversations[0].connection.syn.frame
-            raise Contradiction(f"{path.decode()} was not fetched.", syn)
+            raise Contradiction(f"{path.decode()} was not requested.", syn)
 
 
 def _all_pushed(load: PageLoad, files: Files) -> None:
@@ -62,7 +62,7 @@ def _all_pushed(load: PageLoad, files: Files) -> None:
     }
     syn = load.conversations[0].connection.syn.frame
     if not promised:
-        raise Contradiction("Nothing was pushed.", syn)
+        raise Contradiction("The server pushed no object.", syn)
     for path in list(files)[1:]:
         if path not in promised:
             raise Contradiction(f"{path.decode()} was requested, not pushed.", syn)
@@ -77,12 +77,12 @@ def _sound(conversation: Conversation, protocol: str) -> list[int]:
         raise Contradiction(f"The connection opened in frame {syn} ends inside a message.", syn)
     second = isinstance(conversation, Http2Conversation)
     if second != protocol.startswith("2"):
-        raise Contradiction(f"The connection opened in frame {syn} speaks HTTP/{'2' if second else '1'}.", syn)
+        raise Contradiction(f"The connection opened in frame {syn} uses HTTP/{'2' if second else '1'}.", syn)
     if isinstance(conversation, Http2Conversation):
         _no_error(conversation)
         if conversation.upgraded != (protocol == "2-upgrade"):
             how = "by Upgrade" if conversation.upgraded else "by prior knowledge"
-            raise Contradiction(f"The connection opened in frame {syn} became HTTP/2 {how}.", syn)
+            raise Contradiction(f"The connection opened in frame {syn} switched to HTTP/2 {how}.", syn)
     for exchange in conversation.exchanges:
         version, frame = exchange.request.start_line[2], exchange.request.frames[0]
         if not second and version != b"HTTP/" + protocol.encode():

@@ -28,8 +28,8 @@ def decide_idle_connection_kept(claim: str, loads: Sequence[PageLoad], pause_s: 
     def check() -> Finding:
         frames = [frame for load in loads for frame in _kept(load, pause_s)]
         return (
-            f"{len(loads)} connections, two requests on each, {pause_s:g} s apart, in which neither side sends octets "
-            f"or closes (SYNs and second requests in frames {listed(frames)})."
+            f"{len(loads)} connections carry two requests each, {pause_s:g} s apart; in between neither side "
+            f"sends octets or closes (SYNs and second requests in frames {listed(frames)})."
         ), frames
 
     return decide_delivered(claim, loads, check, as_page=False)
@@ -44,8 +44,8 @@ def decide_idle_timeout(claim: str, loads: Sequence[PageLoad], pause_s: float, t
         waited = ", ".join(f"{waited_s:.1f}" for waited_s, _ in found)
         frames = [frame for _, some in found for frame in some]
         return (
-            f"The server's FIN comes {waited} s after its response (time-out {timeout_s:g} s); the next request is the "
-            f"first one of another connection (FINs and SYNs in frames {listed(frames)})."
+            f"The server sends FIN {waited} s after its response (time-out {timeout_s:g} s); the next request "
+            f"is the first one on another connection (FINs and SYNs in frames {listed(frames)})."
         ), frames
 
     return decide_delivered(claim, loads, check, as_page=False)
@@ -61,7 +61,7 @@ def decide_independent_hops(
     """
     unfit = insufficiency(at_proxy)
     if unfit is not None:
-        return undecided(claim, f"Nothing can be said: {unfit}.")
+        return undecided(claim, f"Not decidable: {unfit}.")
 
     def check() -> Finding:
         frames: list[int] = []
@@ -81,8 +81,9 @@ def decide_independent_hops(
                 raise Contradiction(f"The proxy's SYN in frame {syn} precedes the second request.", syn)
             frames += [load.conversations[0].connection.syn.frame, second.frames[0], after.connection.syn.frame]
         return (
-            f"The client's connection to the proxy carries both requests, {pause_s:g} s apart; the proxy's to the "
-            f"origin is closed meanwhile, and the second request makes it open another (frames {listed(frames)})."
+            f"The client's connection to the proxy carries both requests, {pause_s:g} s apart; the proxy's "
+            "connection to the origin is closed in between, and the proxy opens another one for the second "
+            f"request (frames {listed(frames)})."
         ), frames
 
     return decide_delivered(claim, at_client, check, as_page=False)
@@ -91,11 +92,13 @@ def decide_independent_hops(
 def _kept(load: PageLoad, pause_s: float) -> list[int]:
     if len(load.conversations) != 1:
         syns = [one.connection.syn.frame for one in load.conversations]
-        raise Contradiction(f"{len(syns)} connections (SYNs in frames {listed(syns)}), not one.", *syns)
+        raise Contradiction(f"{len(syns)} connections were opened (SYNs in frames {listed(syns)}), not one.", *syns)
     conversation = load.conversations[0]
     if len(conversation.exchanges) != 2:
         frame = conversation.connection.syn.frame
-        raise Contradiction(f"{len(conversation.exchanges)} requests on the connection of frame {frame}.", frame)
+        raise Contradiction(
+            f"The connection of frame {frame} carries {len(conversation.exchanges)} requests, not two.", frame
+        )
     first, second = conversation.exchanges
     _silent(conversation, first, second, pause_s)
     response_of(second)
@@ -109,7 +112,7 @@ def _silent(conversation: Conversation, first: Exchange, second: Exchange, pause
         between = [segment.frame for segment in way.segments if answered_ns < segment.time_ns < asked_ns]
         between += [mark.frame for mark in (way.fin, way.reset) if mark and mark.frame < response_of(second).frames[-1]]
         if between:
-            raise Contradiction(f"The connection is not silent: frame {between[0]}.", *between)
+            raise Contradiction(f"The connection is not idle: frame {between[0]}.", *between)
 
 
 def _closed(load: PageLoad, pause_s: float, timeout_s: float) -> tuple[float, list[int]]:
@@ -117,12 +120,12 @@ def _closed(load: PageLoad, pause_s: float, timeout_s: float) -> tuple[float, li
     answered_ns, fin = response_of(before.exchanges[0]).last_ns, before.connection.from_server.fin
     syn, ours = after.connection.syn, before.connection.from_client.fin
     if fin is None or fin.time_ns >= syn.time_ns or (ours is not None and ours.time_ns <= fin.time_ns):
-        raise Contradiction(f"It is not the server that closes before the SYN in frame {syn.frame}.", syn.frame)
+        raise Contradiction(f"The server does not close the connection before the SYN in frame {syn.frame}.", syn.frame)
     waited_s = (fin.time_ns - answered_ns) / 1e9
     if not timeout_s - EARLY_S <= waited_s <= timeout_s + LATE_S:
         raise Contradiction(
-            f"The FIN in frame {fin.frame} comes {waited_s:.2f} s after the response, with a time-out of {timeout_s:g} "
-            f"s.",
+            f"The server's FIN in frame {fin.frame} follows {waited_s:.2f} s after the response, not after "
+            f"the time-out of {timeout_s:g} s.",
             fin.frame,
         )
     _after_a_pause(answered_ns, syn.time_ns, pause_s, syn.frame)
@@ -133,7 +136,9 @@ def _two_connections(load: PageLoad) -> tuple[Conversation, Conversation]:
     if [len(conversation.exchanges) for conversation in load.conversations] != [1, 1]:
         syns = [conversation.connection.syn.frame for conversation in load.conversations]
         counts = ", ".join(str(len(conversation.exchanges)) for conversation in load.conversations)
-        raise Contradiction(f"{counts} requests on {len(syns)} connections, not one on each of two.", *syns)
+        raise Contradiction(
+            f"{len(syns)} connections carry {counts} requests, not one on each of two connections.", *syns
+        )
     before, after = load.conversations
     response_of(after.exchanges[0])
     return before, after
@@ -142,4 +147,4 @@ def _two_connections(load: PageLoad) -> tuple[Conversation, Conversation]:
 def _after_a_pause(answered_ns: int, asked_ns: int, pause_s: float, frame: int) -> None:
     if (asked_ns - answered_ns) / 1e9 < pause_s - EARLY_S:
         waited_s = (asked_ns - answered_ns) / 1e9
-        raise Contradiction(f"Frame {frame} comes {waited_s:.2f} s after the response, not {pause_s:g} s.", frame)
+        raise Contradiction(f"Frame {frame} follows {waited_s:.2f} s after the response, not {pause_s:g} s.", frame)

@@ -58,12 +58,12 @@ def _every_load(claim_id: str, loads: Sequence[PageLoad], check: _Check, fewest:
         evidence, frames = check(loads[0])
         for load in loads[1:]:
             frames = frames + check(load)[1]
-        return (f"{evidence} So in all {len(loads)} page loads." if len(loads) > 1 else evidence), frames
+        return (f"{evidence} The same holds for all {len(loads)} page loads." if len(loads) > 1 else evidence), frames
 
     objects = min((len(load.exchanges) for load in loads), default=0)
     verdict = decide_delivered(claim_id, loads, checks)
     if verdict.verdict == "shown" and objects < fewest:
-        return undecided(claim_id, f"A page of {objects} objects does not tell the strategies apart.")
+        return undecided(claim_id, f"A page of {objects} objects is too small to distinguish the strategies.")
     return verdict
 
 
@@ -74,11 +74,11 @@ def _serial(load: PageLoad) -> tuple[str, list[int]]:
         last = response_of(before.exchanges[0]).last_ns
         syn = after.connection.syn
         if syn.time_ns < last:
-            raise Contradiction(f"The SYN in frame {syn.frame} precedes the end of the response before.", syn.frame)
+            raise Contradiction(f"The SYN in frame {syn.frame} precedes the end of the previous response.", syn.frame)
     frames = [conversation.connection.syn.frame for conversation in load.conversations]
     return (
-        f"{len(frames)} objects on {len(frames)} connections, one at a time: each SYN "
-        f"(frames {listed(frames)}) follows the whole response before it."
+        f"{len(frames)} objects on {len(frames)} connections, one at a time: each SYN (frames "
+        f"{listed(frames)}) follows the complete previous response."
     ), frames
 
 
@@ -87,7 +87,7 @@ def _parallel(load: PageLoad) -> tuple[str, list[int]]:
         only_exchange(conversation, b"HTTP/1.0")
     base, *named = load.conversations
     if not named:
-        return "One connection only.", [base.connection.syn.frame]
+        return "There is only one connection.", [base.connection.syn.frame]
     syns = [one.connection.syn for one in named]
     base_ns = response_of(base.exchanges[0]).first_ns
     for syn in syns:
@@ -96,7 +96,7 @@ def _parallel(load: PageLoad) -> tuple[str, list[int]]:
     fins = [fin for one in named if (fin := one.connection.from_server.fin) is not None]
     if fins and (first_fin := min(fins, key=lambda fin: fin.frame)).frame < syns[-1].frame:
         raise Contradiction(
-            f"FIN in frame {first_fin.frame} precedes SYN in frame {syns[-1].frame}: not parallel.",
+            f"The connections are not parallel: FIN in frame {first_fin.frame} precedes SYN in frame {syns[-1].frame}.",
             first_fin.frame,
             syns[-1].frame,
         )
@@ -104,8 +104,8 @@ def _parallel(load: PageLoad) -> tuple[str, list[int]]:
     late = next((one.exchanges[0].request for one in named if one.exchanges[0].request.first_ns > first.last_ns), None)
     if late is not None:
         raise Contradiction(
-            f"The request in frame {late.frames[0]} follows the response that ends in frame {first.frames[-1]}: not "
-            f"parallel.",
+            f"The requests are not parallel: the request in frame {late.frames[0]} follows the response that "
+            f"ends in frame {first.frames[-1]}.",
             first.frames[-1],
             late.frames[0],
         )
@@ -121,11 +121,11 @@ def _persistent(load: PageLoad) -> tuple[str, list[int]]:
     for before, after in pairwise(exchanges):
         if after.request.first_ns < response_of(before).last_ns:
             frame = after.request.frames[0]
-            raise Contradiction(f"The request in frame {frame} precedes the end of the response before.", frame)
+            raise Contradiction(f"The request in frame {frame} precedes the end of the previous response.", frame)
     frames = [load.conversations[0].connection.syn.frame, *(exchange.request.frames[0] for exchange in exchanges)]
     return (
-        f"{len(exchanges)} objects on one connection, one SYN (frame {frames[0]}): each request "
-        f"(frames {listed(frames[1:])}) follows the whole response before it."
+        f"{len(exchanges)} objects on one connection (SYN in frame {frames[0]}): each request (frames "
+        f"{listed(frames[1:])}) follows the complete previous response."
     ), frames
 
 
@@ -133,7 +133,7 @@ def _pipelined(load: PageLoad) -> tuple[str, list[int]]:
     base, *named = _one_connection(load)
     if not named:
         frame = base.request.frames[0]
-        return f"One object only (frame {frame}).", [frame]
+        return f"There is only one object (frame {frame}).", [frame]
     first = response_of(named[0])
     last = named[-1].request
     if named[0].request.first_ns < response_of(base).first_ns:
@@ -141,8 +141,8 @@ def _pipelined(load: PageLoad) -> tuple[str, list[int]]:
         raise Contradiction(f"The request in frame {frame} precedes the base page that names it.", frame)
     if last.last_ns > first.first_ns:
         raise Contradiction(
-            f"Not back to back: the request in frame {last.frames[-1]} follows the response that begins in "
-            f"frame {first.frames[0]}.",
+            f"The requests are not pipelined: the request in frame {last.frames[-1]} follows the response "
+            f"that begins in frame {first.frames[0]}.",
             first.frames[0],
             last.frames[-1],
         )
@@ -156,11 +156,11 @@ def _pipelined(load: PageLoad) -> tuple[str, list[int]]:
 def _one_connection(load: PageLoad) -> tuple[Exchange, ...]:
     syns = [one.connection.syn.frame for one in load.conversations]
     if len(syns) != 1:
-        raise Contradiction(f"{len(syns)} connections, opened in frames {listed(syns)}, not one.", *syns)
+        raise Contradiction(f"{len(syns)} connections were opened (frames {listed(syns)}), not one.", *syns)
     conversation = load.conversations[0]
     sound(conversation)
     if not conversation.exchanges:
-        raise Contradiction(f"No request on the connection opened in frame {syns[0]}.", *syns)
+        raise Contradiction(f"The connection opened in frame {syns[0]} carries no request.", *syns)
     for exchange in conversation.exchanges:
         of_version(exchange, b"HTTP/1.1")
         response = response_of(exchange)

@@ -86,7 +86,7 @@ class _Reader:
 
     def peek(self) -> int:
         if not self.left():
-            raise HeaderBlockError("it ends inside a field")
+            raise HeaderBlockError("the header block ends inside a field")
         return self._block[self._at]
 
     def integer(self, prefix_bits: int) -> int:
@@ -105,7 +105,7 @@ class _Reader:
         coded = bool(self.peek() & 0x80)
         end = self.integer(7) + self._at
         if end > len(self._block):
-            raise HeaderBlockError("it ends inside a string")
+            raise HeaderBlockError("the header block ends inside a string")
         octets, self._at = self._block[self._at : end], end
         return _unpacked(octets) if coded else octets
 
@@ -145,5 +145,5 @@ def _unpacked(octets: bytes) -> bytes:
                 code = length = 0
     # RFC 7541 section 5.2: the remaining bits are padding, which must be the first bits of EOS (ones).
     if length > LONGEST_PADDING_BITS or code != (1 << length) - 1:
-        raise HeaderBlockError("a string is padded wrongly")
+        raise HeaderBlockError("a string has invalid padding")
     return bytes(found)

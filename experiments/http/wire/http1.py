@@ -199,7 +199,7 @@ def converse(connection: Connection) -> Conversation:
     if problem is None and len(responses) > len(requests):
         problem = f"{len(responses)} responses to {len(requests)} requests"
     if request_problem is None and request_rest:
-        request_problem = "the client's octets end inside a request"
+        request_problem = "the client's stream ends inside a request"
     return Conversation(connection, exchanges, problem, request_rest or bool(response_rest), request_problem)
 
 

@@ -123,7 +123,7 @@ def converse_http2(connection: Connection) -> Http2Conversation:
     server_start = server.data.find(END_OF_HEAD) + len(END_OF_HEAD) if upgraded else 0
     try:
         if upgraded and not server.data.startswith(SWITCHING):
-            raise Http2Error("the server does not answer the upgrade by 101 Switching Protocols")
+            raise Http2Error("the server does not reply to the Upgrade with 101 Switching Protocols")
         client_frames = tuple(_frames(client, start + len(PREFACE)))
         server_frames = tuple(_frames(server, server_start))
         promises: dict[int, _Half] = {}
@@ -184,7 +184,7 @@ def _problem(client: tuple[Http2Frame, ...], server: tuple[Http2Frame, ...]) -> 
 def _unasked(requests: dict[int, _Half], responses: dict[int, _Half]) -> str | None:
     """Return a clause about the first response on a stream that neither side opened (RFC 9113 section 5.1), or None."""
     unasked = sorted(responses.keys() - requests.keys())
-    return f"the server answers on stream {unasked[0]}, which nobody opened" if unasked else None
+    return f"the server sends frames on stream {unasked[0]}, which was not opened" if unasked else None
 
 
 def _unpadded(frame: Http2Frame) -> bytes:
@@ -224,7 +224,7 @@ def _require_unbroken(frame: Http2Frame, block: _Block | None) -> None:
     if block is None and frame.kind == Kind.CONTINUATION:
         raise Http2Error(f"CONTINUATION without a header block in packet {frame.packet}")
     if block is not None and (frame.kind, frame.stream_id) != (Kind.CONTINUATION, block.stream_id):
-        raise Http2Error(f"another frame within a header block in packet {frame.packet}")
+        raise Http2Error(f"a header block is interrupted by another frame in packet {frame.packet}")
 
 
 def _begin_block(frame: Http2Frame, halves: dict[int, _Half], promises: dict[int, _Half] | None) -> _Block:
@@ -262,7 +262,7 @@ def _upgraded_request(client: Stream, end: int) -> _Half:
     line, _, rest = client.data[:end].partition(b"\r\n")
     words = line.split(b" ")
     if len(words) != 3:
-        raise Http2Error("the request that asks for the upgrade has no request line")
+        raise Http2Error("the request with Upgrade has no request line")
     pairs = [row.partition(b":") for row in rest.split(b"\r\n") if row]
     fields = [(name.lower(), value.strip()) for name, _, value in pairs]
     frame = Http2Frame(Kind.HEADERS, END_STREAM, 1, b"", client.data[:end], client.span(0, end))

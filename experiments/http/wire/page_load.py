@@ -52,7 +52,7 @@ class PageLoad:
     @property
     def absence(self) -> str | None:
         """Clause that says that no HTTP connection was captured; None if there is one."""
-        return None if self.conversations else "no HTTP connection in the capture"
+        return None if self.conversations else "the capture has no HTTP connection"
 
     @property
     def gap(self) -> str | None:
@@ -60,7 +60,7 @@ class PageLoad:
         cut = next(
             (conversation.connection for conversation in self.conversations if not conversation.connection.whole), None
         )
-        return None if cut is None else f"the capture of the connection opened in frame {cut.syn.frame} has a hole"
+        return None if cut is None else f"the capture of the connection opened in frame {cut.syn.frame} is incomplete"
 
     @property
     def violation(self) -> None:

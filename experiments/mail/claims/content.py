@@ -69,24 +69,28 @@ def decide_mime_picture(claim: str, legs: MailLegs, picture: bytes) -> Verdict:
             _seven_bit(message)
         message, part = _picture(traffic)
         if message.content.count(b"MIME-Version: 1.0") < 1 or part["Content-Transfer-Encoding"] != "base64":
-            raise Contradiction("The picture has no MIME-Version, or is not in base64.", message.data.frame)
+            raise Contradiction(
+                "The picture has no MIME-Version field, or is not encoded in base64.", message.data.frame
+            )
         text = part.get_payload()
         raw = text.encode() if isinstance(text, str) else b""
         if any(BASE64_LINE.match(line.rstrip(b"\r")) is None for line in raw.split(b"\n")):
-            raise Contradiction("A line of the picture is not base64 of 76 characters at most.", message.data.frame)
+            raise Contradiction(
+                "A line of the picture is not base64, or longer than 76 characters.", message.data.frame
+            )
         if digest(decoded(part)) != digest(picture):
             raise Contradiction(
-                f"The picture that arrives has the hash {digest(decoded(part))[:16]}, not {digest(picture)[:16]}.",
+                f"The relayed picture has the SHA-256 {digest(decoded(part))[:16]}, not {digest(picture)[:16]}.",
                 message.data.frame,
             )
         read = _read_picture(legs, picture, message)
         high = sum(octet > 127 for octet in picture)
         count, size = len(traffic.messages), sum(len(one.data.octets) for one in traffic.messages)
         return (
-            f"{count} messages, {size} octets, and none of them above 127. The picture ({len(picture)} octets, {high} "
-            f"of them above 127) goes as Content-Type: image/jpeg in base64, {len(raw)} octets, and decodes to the "
-            f"same SHA-256, {digest(picture)[:16]}..., between the servers (frame {message.data.frame}) and with the "
-            f"receiver's agent (frame {read.frame})."
+            f"{count} messages of {size} octets have no octet above 127. The picture ({len(picture)} octets, "
+            f"{high} of them above 127) is transferred as Content-Type: image/jpeg in base64 ({len(raw)} "
+            f"octets), and decodes to the same SHA-256, {digest(picture)[:16]}..., between the servers (frame "
+            f"{message.data.frame}) and at the receiver's agent (frame {read.frame})."
         ), [message.data.frame, read.frame]
 
     return decide(claim, [legs.retrieval, traffic], check)
@@ -99,17 +103,17 @@ def _read_picture(legs: MailLegs, picture: bytes, sent: Message) -> Arrival:
         for part in (part for part in parts(arrival.content) if part.get_content_type() == "image/jpeg"):
             if not arrival.content.isascii():
                 raise Contradiction(
-                    f"The message that comes in frame {arrival.frame} has octets above 127.", arrival.frame
+                    f"The message retrieved in frame {arrival.frame} has octets above 127.", arrival.frame
                 )
             if digest(decoded(part)) != digest(picture):
                 raise Contradiction(
-                    f"The picture that comes to the receiver's agent in frame {arrival.frame} has the hash "
+                    f"The picture retrieved in frame {arrival.frame} has the SHA-256 "
                     f"{digest(decoded(part))[:16]}, not {digest(picture)[:16]}.",
                     arrival.frame,
                 )
             first = first or arrival
     if first is None:
-        raise Contradiction("No picture comes to the receiver's agent.", sent.data.frame)
+        raise Contradiction("The receiver's agent retrieves no picture.", sent.data.frame)
     return first
 
 
@@ -117,9 +121,9 @@ def _read_picture(legs: MailLegs, picture: bytes, sent: Message) -> Arrival:
 def decide_multipart(claim: str, legs: MailLegs, objects: Mapping[str, bytes]) -> Verdict:
     """Decide claim S9: one multipart message contains all objects; by HTTP each object has a separate response."""
     if insufficiency([legs.retrieval]) is not None or any(not one.whole for one in legs.web):
-        return undecided(claim, "Nothing can be said: the capture at the receiver's agent has a hole.")
+        return undecided(claim, "Not decidable: the capture at the receiver's agent is incomplete.")
     if len(objects) < 2 or not legs.web:
-        return undecided(claim, "There are not several objects, or nobody fetches them by HTTP.")
+        return undecided(claim, "The experiment needs at least two objects, and requests for them by HTTP.")
 
     def check() -> Finding:
         message = _with_all(legs.relayed, objects)
@@ -127,7 +131,7 @@ def decide_multipart(claim: str, legs: MailLegs, objects: Mapping[str, bytes]) -
         whole = next((arrival for arrival in read if not _missing(arrival.content, objects)), None)
         if whole is None:
             frame = message.data.frame
-            raise Contradiction("No message that comes to the receiver's agent holds all of the objects.", frame)
+            raise Contradiction("No message that the receiver's agent retrieves contains all objects.", frame)
         answers = []
         for exchange in (exchange for connection in legs.web for exchange in converse(connection).exchanges):
             if exchange.response is not None and exchange.response.start_line[1] == b"200":
@@ -136,13 +140,13 @@ def decide_multipart(claim: str, legs: MailLegs, objects: Mapping[str, bytes]) -
             alone = [answer for answer in answers if digest(answer.body) == digest(octets)]
             if len(alone) != 1:
                 frame = legs.web[0].syn.frame
-                raise Contradiction(f"{name} is in {len(alone)} HTTP responses.", frame)
+                raise Contradiction(f"{len(alone)} HTTP responses contain {name}, not exactly one.", frame)
         frames = [answer.frames[0] for answer in answers]
         return (
-            f"One message, ended by one dot and answered by one 250 (frame {message.sent.frames[-1]}), holds "
-            f"{', '.join(objects)}, also as it is read (frame {whole.frame}); by HTTP the same "
-            f"{len(objects)} objects come in {len(answers)} responses with a "
-            f"status line and a header each (frames {listed(frames)})."
+            f"One message with a single end-of-data line and a single 250 (frame {message.sent.frames[-1]}) "
+            f"contains {', '.join(objects)}, also when it is retrieved (frame {whole.frame}); by HTTP the "
+            f"same {len(objects)} objects are transferred in {len(answers)} responses, each with its own "
+            f"status line and header (frames {listed(frames)})."
         ), [*message.sent.frames, *frames]
 
     return decide(claim, [legs.relayed], check)
@@ -163,19 +167,22 @@ def decide_dot_stuffing(claim: str, legs: MailLegs, body: bytes) -> Verdict:
         for _, message in found:
             if len(message.data.stuffed_at) != dotted:
                 raise Contradiction(
-                    f"{len(message.data.stuffed_at)} lines have a dot more, and {dotted} begin with one.",
+                    f"{len(message.data.stuffed_at)} lines have a dot added, but {dotted} lines begin with a dot.",
                     message.data.frame,
                 )
         read = next((one for one in legs.reading if any(arrival.body == body for arrival in arrivals(one))), None)
         if read is None:
-            raise Contradiction("What the receiver's agent gets is another text.", found[1][1].data.frame)
+            raise Contradiction(
+                "The receiver's agent does not retrieve the text of the message.", found[1][1].data.frame
+            )
         if not edges:
-            raise Inconclusive("No dot at the beginning of a line came to stand at the edge of a segment.")
+            raise Inconclusive("No dot at the beginning of a line is at the edge of a TCP segment.")
         frames = [message.data.frame for _, message in found] + [read.syn.frame]
         return (
-            f"{dotted} lines begin with a dot; on both legs of SMTP each of them has one dot more, {edges} of these "
-            f"dots stand at the edge of a segment, and the text has the SHA-256 {digest(body)[:16]}... with the "
-            f"sender's agent, between the servers and with the receiver's agent (frames {listed(frames)})."
+            f"{dotted} lines begin with a dot; each of them has one dot added on both SMTP legs, {edges} of "
+            "these dots are at the edge of a TCP segment, and the text has the SHA-256 "
+            f"{digest(body)[:16]}... at the sender's agent, between the servers and at the receiver's agent "
+            f"(frames {listed(frames)})."
         ), frames
 
     return decide(claim, [legs.retrieval, legs.submitted, legs.relayed], check)
@@ -185,7 +192,9 @@ def _seven_bit(message: Message) -> None:
     if not message.data.octets.isascii():
         at = next(place for place, octet in enumerate(message.data.octets) if octet > 127)
         frame = message.data.frame
-        raise Contradiction(f"Octet {at} of the message in frame {frame} is {message.data.octets[at]}.", frame)
+        raise Contradiction(
+            f"Octet {at} of the message in frame {frame} is {message.data.octets[at]}, above 127.", frame
+        )
 
 
 def _picture(traffic: SmtpTraffic) -> tuple[Message, EmailMessage]:
@@ -204,7 +213,7 @@ def _with_all(traffic: SmtpTraffic, objects: Mapping[str, bytes]) -> Message:
             return message
         best = missing if not best or len(missing) < len(best) else best
     frame = traffic.sessions[0].connection.syn.frame
-    raise Contradiction(f"No message holds all of the objects: {', '.join(best)} is missing.", frame)
+    raise Contradiction(f"No message contains all objects; the most complete one lacks {', '.join(best)}.", frame)
 
 
 def _missing(content: bytes, objects: Mapping[str, bytes]) -> list[str]:
@@ -219,7 +228,7 @@ def _with_body(traffic: SmtpTraffic, body: bytes) -> tuple[SmtpSession, Message]
             if message.taken and message.body == body:
                 return session, message
     frame = traffic.sessions[0].connection.syn.frame
-    raise Contradiction(f"No message has the text with the SHA-256 {digest(body)[:16]}.", frame)
+    raise Contradiction(f"No message contains the text with the SHA-256 {digest(body)[:16]}.", frame)
 
 
 def _at_edges(session: SmtpSession, message: Message) -> int:

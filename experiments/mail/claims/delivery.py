@@ -54,7 +54,7 @@ def why_altered(composed: bytes, got: bytes) -> str | None:
     """Return a description of a change that RFCs do not permit servers, None if a message has no such change."""
     before, after = composed.partition(BLANK_LINE)[2], got.partition(BLANK_LINE)[2]
     if before != after:
-        return f"the body has {len(after)} octets (SHA-256 {digest(after)}), not its {len(before)} ({digest(before)})"
+        return f"the body has {len(after)} octets (SHA-256 {digest(after)}) instead of {len(before)} ({digest(before)})"
     kept, found = [field for field in header_fields(composed) if field[0] not in MAY_GO], header_fields(got)
     at, added = 0, []
     for name, octets in found:
@@ -63,7 +63,7 @@ def why_altered(composed: bytes, got: bytes) -> str | None:
         else:
             added.append(name)
     if at < len(kept):
-        return f"the field {_text(kept[at][1])} is not there, or not in its place"
+        return f"the field {_text(kept[at][1])} is missing or moved"
     names = {name for name, _ in kept}
     for name in added:
         if name in AUTHORS or name.startswith(b"content-") or (name in MAY_COME_ONCE and name in names):
@@ -88,7 +88,7 @@ def arrivals(connection: Connection) -> list[Arrival]:
     try:
         contents = fetched_messages(reading)
     except ImapGrammarError as error:
-        raise Contradiction(f"A FETCH response is not as the grammar has it: {error}.", connection.syn.frame) from None
+        raise Contradiction(f"A FETCH response violates the grammar: {error}.", connection.syn.frame) from None
     last = [one for exchange in reading.exchanges_of("FETCH") for one in exchange.data("FETCH")]
     return [Arrival(content, last[-1].frame, last[-1].last_ns) for content in contents.values()]
 
@@ -114,7 +114,7 @@ def find_arrival(content: bytes, connections: Iterable[Connection]) -> tuple[Con
                 return connection, arrival
             altered = altered or (why, arrival.frame)
     if altered is not None:
-        raise Contradiction(f"The message that comes in frame {altered[1]} was changed: {altered[0]}.", altered[1])
+        raise Contradiction(f"The message retrieved in frame {altered[1]} was altered: {altered[0]}.", altered[1])
     return None
 
 

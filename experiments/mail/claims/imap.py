@@ -74,7 +74,7 @@ def decide_imap(claim: str, course: ImapCourse, contents: Sequence[bytes], asked
         try:
             return _check(course, contents, asked)
         except ImapGrammarError as error:
-            raise Contradiction(f"A response is not as the grammar has it: {error}.") from None
+            raise Contradiction(f"A response violates the grammar: {error}.") from None
 
     return decide(claim, [*imap, course.top, course.download], check)
 
@@ -92,13 +92,12 @@ def _check(course: ImapCourse, contents: Sequence[bytes], asked: MailboxTask) ->
     there = _exists(looks, len(contents))
     volume = _volume(course, stored)
     return (
-        f"Folder {asked.folder}: made in frame {_one(works, 'CREATE').frames[0]}, and in a later session it is there "
-        f"with the copy in it, octet by octet ({folder.frames[-1]}). Flag: set in "
-        f"{_one(works, 'STORE').frames[0]}, found in "
-        f"{flagged.frames[-1]}, and on no other message. Search: {found} is the one message with "
-        f"{asked.subject.decode()!r}. Parts: {part} octets of {len(stored[found])}, and {attached} of an "
-        f"attachment. All {len(contents)} messages stay where they are "
-        f"({there.frames[-1]}). {volume}"
+        f"Folder {asked.folder}: created in frame {_one(works, 'CREATE').frames[0]}; a later session lists it "
+        f"with an unaltered copy of the message ({folder.frames[-1]}). Flag: set in frame "
+        f"{_one(works, 'STORE').frames[0]}; a later session finds it on this message only "
+        f"({flagged.frames[-1]}). Search: message {found} is the only one with {asked.subject.decode()!r}. "
+        f"Parts: {part} octets of {len(stored[found])}, and {attached} octets of an attachment. All "
+        f"{len(contents)} messages remain in the mailbox ({there.frames[-1]}). {volume}"
     ), [_one(works, "CREATE").frames[0], folder.frames[-1], flagged.frames[-1], there.frames[-1]]
 
 
@@ -108,7 +107,7 @@ def _one(session: ImapSession, verb: str) -> ImapExchange:
     if not every:
         raise Inconclusive(f"The session of frame {session.frame} has no {verb}.")
     if not every[0].ok:
-        raise Contradiction(f"{every[0].text!r} in frame {every[0].frames[-1]}.", *every[0].frames)
+        raise Contradiction(f"{every[0].described} in frame {every[0].frames[-1]}.", *every[0].frames)
     return every[0]
 
 
@@ -135,13 +134,13 @@ def _stored(session: ImapSession, contents: Sequence[bytes]) -> dict[int, bytes]
     for number, octets in found.items():
         if octets in strange:
             raise Contradiction(
-                f"Message {number} in the session of frame {session.frame} has {len(octets)} octets (SHA-256 "
-                f"{digest(octets)}), and is no message of the mailbox.",
+                f"Message {number} in the session of frame {session.frame} ({len(octets)} octets, SHA-256 "
+                f"{digest(octets)}) is not a message of the mailbox.",
                 session.frame,
             )
     if len(found) != len(contents):
         raise Contradiction(
-            f"{len(found)} of {len(contents)} messages are handed out in the session of frame {session.frame}.",
+            f"The session of frame {session.frame} fetches {len(found)} of {len(contents)} messages.",
             session.frame,
         )
     return found
@@ -157,15 +156,14 @@ def _search(session: ImapSession, stored: Mapping[int, bytes], asked: MailboxTas
     _one(session, "SEARCH")
     expected = {number for number, octets in stored.items() if asked.subject in _subject(octets)}
     if len(expected) != 1:
-        raise Inconclusive(f"{len(expected)} messages have {asked.subject!r} in their Subject.")
+        raise Inconclusive(f"{len(expected)} messages, not one, have {asked.subject!r} in their Subject.")
     others = set(stored) - expected
     for exchange in session.exchanges_of("SEARCH"):
         negated = re.search(rb"(?i)\bNOT SUBJECT ", exchange.command.argument) is not None
         if (found := _numbers(exchange)) != (others if negated else expected) or not exchange.ok:
             raise Contradiction(
-                f"SEARCH in frame {exchange.frames[0]} finds {sorted(found)}, and {sorted(expected)} has it"
-                f"{', where the others were asked for' if negated else ''}.",
-                *exchange.frames,
+                f"SEARCH in frame {exchange.frames[0]} finds {sorted(found)}, but the matching message is "
+                f"{sorted(expected)}{', and the search is negated' if negated else ''}." * exchange.frames,
             )
     return expected.pop()
 
@@ -190,19 +188,19 @@ def _partial(session: ImapSession, stored: Mapping[int, bytes]) -> int:
         start, most = int(asked[1]), int(asked[2])
         parts = [(number, items.get(f"{WHOLE}<{start}>")) for number, items in exchange.fetched().items()]
         if not exchange.ok or not parts:
-            raise Contradiction(f"{exchange.text!r} in frame {exchange.frames[0]} brings nothing.", *exchange.frames)
+            raise Contradiction(f"{exchange.described} in frame {exchange.frames[0]}, without data.", *exchange.frames)
         for number, part in parts:
             # RFC 3501 section 6.4.5: a partial FETCH returns at most the requested number of octets from the first on.
             if part != stored.get(number, b"")[start : start + most]:
-                what = f"{len(part)} octets come" if isinstance(part, bytes) else "No part comes"
+                what = f"{len(part)} octets are returned" if isinstance(part, bytes) else "No part is returned"
                 raise Contradiction(
-                    f"{what} in frame {exchange.frames[-1]}, and octets {start} to {start + most} of message {number} "
-                    "were asked for.",
+                    f"{what} in frame {exchange.frames[-1]}, but the client requested octets {start} to "
+                    f"{start + most} of message {number}.",
                     *exchange.frames,
                 )
             brought += most
     if not brought:
-        raise Inconclusive("No part of a message is fetched.")
+        raise Inconclusive("No session fetches a part of a message.")
     return brought
 
 
@@ -210,9 +208,11 @@ def _copied(session: ImapSession, content: bytes, of: ImapExchange) -> None:
     """Raise Contradiction unless the folder contains only the copied message, unaltered."""
     found = list(fetched_messages(session).values())
     if found != [content]:
-        what = f"{len(found)} messages" if len(found) != 1 else f"a message of {len(found[0])} octets, not that one"
+        what = (
+            f"{len(found)} messages" if len(found) != 1 else f"a message of {len(found[0])} octets, not the copied one"
+        )
         raise Contradiction(
-            f"COPY in frame {of.frames[0]} succeeded, and the folder has {what} (session of frame {session.frame}).",
+            f"COPY in frame {of.frames[0]} succeeded, but the folder has {what} (session of frame {session.frame}).",
             *of.frames,
             session.frame,
         )
@@ -224,7 +224,7 @@ def _flags(works: ImapSession, looks: ImapSession, number: int) -> None:
     for exchange in (one for one in works.exchanges_of("STORE") if one.ok):
         said = STORED.match(exchange.command.argument)
         if said is None:
-            raise Inconclusive(f"{exchange.command.text!r} is a STORE of another kind.")
+            raise Inconclusive(f"{exchange.command.text!r} is not a STORE of +FLAGS or -FLAGS for one message.")
         flags = set(said[3].decode().lower().split())
         have = expected.setdefault(int(said[1]), set())
         expected[int(said[1])] = have | flags if said[2] == b"+" else have - flags
@@ -238,11 +238,11 @@ def _flags(works: ImapSession, looks: ImapSession, number: int) -> None:
         if have & TOUCHED != expected.get(at, set()) & TOUCHED:
             stored = sorted(expected.get(at, ()))
             raise Contradiction(
-                f"Message {at} has the flags {sorted(have)} in frame {asked.frames[-1]}, and {stored} were stored.",
+                f"Message {at} has the flags {sorted(have)} in frame {asked.frames[-1]}, but STORE had set {stored}.",
                 *asked.frames,
             )
     if number not in told:
-        raise Contradiction(f"FETCH in frame {asked.frames[0]} says nothing of message {number}.", *asked.frames)
+        raise Contradiction(f"FETCH in frame {asked.frames[0]} does not return message {number}.", *asked.frames)
 
 
 def _attachment(session: ImapSession, attachment: bytes) -> int:
@@ -259,11 +259,11 @@ def _attachment(session: ImapSession, attachment: bytes) -> int:
                 if decoded != attachment:
                     raise Contradiction(
                         f"{name} in frame {exchange.frames[-1]} decodes to {len(decoded)} octets (SHA-256 "
-                        f"{digest(decoded)}), and is not the attachment.",
+                        f"{digest(decoded)}), which are not the attachment.",
                         *exchange.frames,
                     )
                 return len(part)
-    raise Contradiction(f"No attachment comes in the session of frame {session.frame}.", session.frame)
+    raise Contradiction(f"The session of frame {session.frame} fetches no attachment.", session.frame)
 
 
 def _folder(session: ImapSession, folder: str, of: ImapExchange) -> ImapExchange:
@@ -276,7 +276,8 @@ def _folder(session: ImapSession, folder: str, of: ImapExchange) -> ImapExchange
     counts = [dict(zip(value[::2], value[1::2], strict=False)).get("MESSAGES") for value in values]
     if counts != ["1"]:
         raise Contradiction(
-            f"COPY in frame {of.frames[0]} succeeded, and {folder} has {counts} messages in frame {status.frames[-1]}.",
+            f"COPY in frame {of.frames[0]} succeeded, but STATUS in frame {status.frames[-1]} reports "
+            f"{counts} messages in {folder}, not one.",
             *of.frames,
             *status.frames,
         )
@@ -291,8 +292,8 @@ def _flagged(session: ImapSession, number: int, of: ImapExchange) -> ImapExchang
     exchange = _one(session, "SEARCH")
     if _numbers(exchange) != {number}:
         raise Contradiction(
-            f"STORE in frame {of.frames[0]} flagged message {number}, and in frame {exchange.frames[-1]} "
-            f"{sorted(_numbers(exchange))} are flagged.",
+            f"STORE in frame {of.frames[0]} flagged message {number}, but SEARCH in frame "
+            f"{exchange.frames[-1]} finds {sorted(_numbers(exchange))}.",
             *of.frames,
             *exchange.frames,
         )
@@ -303,10 +304,12 @@ def _exists(session: ImapSession, count: int) -> ImapExchange:
     """Check that the mailbox still has `count` messages; return the SELECT or EXAMINE exchange."""
     opened = next(iter(session.exchanges_of("SELECT", "EXAMINE")), None)
     if opened is None or not opened.ok:
-        raise Inconclusive(f"The session of frame {session.frame} opens no mailbox.")
+        raise Inconclusive(f"The session of frame {session.frame} selects no mailbox.")
     numbers = [one.number for one in opened.data("EXISTS")]
     if numbers != [count]:
-        raise Contradiction(f"{numbers} messages are there in frame {opened.frames[-1]}, not {count}.", *opened.frames)
+        raise Contradiction(
+            f"The mailbox has {numbers} messages in frame {opened.frames[-1]}, not {count}.", *opened.frames
+        )
     return opened
 
 
@@ -319,26 +322,31 @@ def _volume(course: ImapCourse, stored: Mapping[int, bytes]) -> str:
     for at, value in headers:
         if at in stored and value != _header(stored[at]):
             where = f"in the session of frame {imap.frame}"
-            raise Contradiction(f"The header of message {at} {where} is not its own.", imap.frame)
+            raise Contradiction(f"The header of message {at} {where} differs from the stored one.", imap.frame)
     for exchange in top.exchanges_of("TOP"):
         number = exchange.command.argument.split()[0]
         content = next((each.content for each in downloaded(course.download) if each.command.argument == number), None)
         if content is not None and exchange.content != _header(content):
             raise Contradiction(
-                f"{exchange.command.text!r} in frame {exchange.frames[0]} brings another header than that of the "
-                "message.",
+                f"{exchange.command.text!r} in frame {exchange.frames[0]} returns a header that differs from "
+                "the stored one.",
                 *exchange.frames,
             )
     got = sum(len(value) for _, value in headers if isinstance(value, bytes))
     if got != needed or len(downloaded(course.download)) != len(stored) or len(top.exchanges_of("TOP")) != len(stored):
-        raise Inconclusive(f"{got} octets of {needed} in the headers of {len(stored)} messages were fetched.")
+        raise Inconclusive(
+            f"The session fetched {got} of {needed} octets of the headers of {len(stored)} "
+            "messages, or POP3 did not fetch all messages and headers."
+        )
     moved, all_of_it = octets_of(imap), octets_of(download)
     if moved >= all_of_it:
         raise Contradiction(
-            f"For the headers IMAP moves {moved} octets, and POP3 moves {all_of_it} for everything.", imap.frame
+            f"Fetching the headers by IMAP moves {moved} octets, and downloading all messages by POP3 only "
+            f"{all_of_it}.",
+            imap.frame,
         )
     return (
-        f"For the {needed} octets in the headers of {len(stored)} messages IMAP moves {moved} octets in "
-        f"{len(imap.exchanges)} exchanges, POP3 {all_of_it} in {len(download.exchanges)} where it downloads, and "
-        f"{octets_of(top)} in {len(top.exchanges)} by TOP, which is optional there."
+        f"For the headers of {len(stored)} messages ({needed} octets) IMAP moves {moved} octets in "
+        f"{len(imap.exchanges)} exchanges, a POP3 download {all_of_it} in {len(download.exchanges)}, and "
+        f"POP3's optional TOP {octets_of(top)} in {len(top.exchanges)}."
     )

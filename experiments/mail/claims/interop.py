@@ -30,14 +30,14 @@ def sent(cell_id: str, traffic: SmtpTraffic, message: bytes, recipient: str) -> 
             if _text(one.body) == _text(_body(message)) and one.taken and recipient in _recipients(one):
                 _means_the_same(message, one)
                 frames = [one.mail.frames[0], one.sent.frames[-1]]
-                return f"The message is taken over (MAIL in frame {frames[0]}, 250 in {frames[1]}).", frames
+                return f"The message is accepted (MAIL in frame {frames[0]}, 250 in {frames[1]}).", frames
         for one in traffic.messages:
-            why = "not the message that was to be sent" if one.taken else f"answered with {one.sent.code}"
+            why = "another message than the submitted one" if one.taken else f"refused with {one.sent.code}"
             whom = ", ".join(_recipients(one))
             raise Contradiction(f"The mail data in frame {one.data.frame} for {whom} are {why}.", *one.sent.frames)
         last = traffic.sessions[-1]
-        said = last.exchanges[-1].text if last.exchanges else "no command"
-        raise Contradiction(f"No message is sent; the last exchange: {said}.", last.connection.syn.frame)
+        said = last.exchanges[-1].described if last.exchanges else "there was no command"
+        raise Contradiction(f"No message is sent; at the end of the last session {said}.", last.connection.syn.frame)
 
     return decide(cell_id, [traffic], check)
 
@@ -52,19 +52,21 @@ def relayed(
         passed = next((one for one in same if recipient in _recipients(one)), None)
         if passed is None:
             for one in (one for one in traffic.messages if one.taken):
-                why = why_altered(message, one.content) or f"it goes to {', '.join(_recipients(one))}"
+                why = why_altered(message, one.content) or f"its recipient is {', '.join(_recipients(one))}"
                 frame = one.data.frame
-                raise Contradiction(f"The message in frame {frame} is not as it was sent: {why}.", *one.sent.frames)
+                raise Contradiction(f"The message in frame {frame} was altered: {why}.", *one.sent.frames)
             frame = traffic.sessions[-1].connection.syn.frame
-            raise Contradiction(f"No message is passed on (last session: frame {frame}).", frame)
+            raise Contradiction(f"No message is relayed (last session: frame {frame}).", frame)
         frames = [passed.mail.frames[0], passed.sent.frames[-1]]
         if mailbox is not None:
             reasons = [why_altered(message, with_crlf(one)) for one in mailbox]
             if None not in reasons:
-                what = reasons[0] if reasons else "it is empty"
-                raise Contradiction(f"The message taken in frame {frames[1]} is not in the mailbox: {what}.", *frames)
+                what = reasons[0] if reasons else "the mailbox is empty"
+                raise Contradiction(
+                    f"The message accepted in frame {frames[1]} is not in the mailbox: {what}.", *frames
+                )
         return (
-            f"The message is passed on unaltered (MAIL in frame {frames[0]}, 250 in {frames[1]}) and delivered.",
+            f"The message is relayed unaltered (MAIL in frame {frames[0]}, 250 in {frames[1]}) and delivered.",
             frames,
         )
 
@@ -111,7 +113,7 @@ def fetched_by_pop3(cell_id: str, traffic: Pop3Traffic, contents: Sequence[bytes
         retr = [exchange for session in traffic.sessions for exchange in session.exchanges_of("RETR") if exchange.ok]
         _are(contents, [exchange.content for exchange in retr], traffic.sessions[0].frame)
         frames = [exchange.frames[0] for exchange in retr]
-        return f"{len(contents)} messages are handed out whole (RETR in frames {listed(frames)}).", frames
+        return f"{len(contents)} messages are retrieved completely (RETR in frames {listed(frames)}).", frames
 
     return decide(cell_id, [traffic], check)
 
@@ -123,10 +125,10 @@ def fetched_by_imap(cell_id: str, traffic: ImapTraffic, contents: Sequence[bytes
         try:
             got = [content for session in traffic.sessions for content in fetched_messages(session).values()]
         except ImapGrammarError as error:
-            raise Contradiction(f"A FETCH response is not as the grammar has it: {error}.") from None
+            raise Contradiction(f"A FETCH response violates the grammar: {error}.") from None
         _are(contents, got, traffic.sessions[0].frame)
         frames = [exchange.frames[0] for session in traffic.sessions for exchange in session.exchanges_of("FETCH")]
-        return f"{len(contents)} messages are handed out whole (FETCH in frames {listed(frames)}).", frames
+        return f"{len(contents)} messages are retrieved completely (FETCH in frames {listed(frames)}).", frames
 
     return decide(cell_id, [traffic], check)
 
@@ -137,12 +139,13 @@ def _are(contents: Iterable[bytes], got: Iterable[bytes], frame: int) -> None:
     for octets in found:
         if octets not in wanted:
             raise Contradiction(
-                f"In the session of frame {frame} {len(octets)} octets (SHA-256 {digest(octets)}) are handed out that "
-                "are no message.",
+                f"The session of frame {frame} retrieves {len(octets)} octets (SHA-256 {digest(octets)}) that "
+                "are not a message of the mailbox.",
                 frame,
             )
     missing = [octets for octets in wanted if octets not in found]
     if missing:
         raise Contradiction(
-            f"In the session of frame {frame} {len(missing)} of {len(wanted)} messages are not handed out whole.", frame
+            f"The session of frame {frame} does not retrieve {len(missing)} of {len(wanted)} messages completely.",
+            frame,
         )

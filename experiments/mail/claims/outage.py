@@ -124,7 +124,7 @@ def decide_outage(claim: str, episodes: Sequence[Episode], given_up: Sequence[Ep
 
     def check() -> Finding:
         if not every:
-            raise Inconclusive("No peer was down.")
+            raise Inconclusive("There was no outage of the receiving server.")
         found = [_course(episode) for episode in episodes]
         said = " ".join(text for text, _ in found)
         frames = [frame for _, some in found for frame in some]
@@ -148,10 +148,11 @@ def _course(episode: Episode) -> Finding:
     twice = _duplicates(episode, held, sent)
     kills = "".join(_killed(episode, kill, taken, sent) for kill in outage.kills)
     return (
-        f"{outage.kind}: {len(waited)} messages are taken over for a peer that is away; {len(failed)} attempts fail "
-        f"({failed[0].how}; frames {failed[0].frame} to {failed[-1].frame}){kills}. "
-        f"{_after_s(first, outage):.2f} s after its return ({outage.bound_s:g} s allowed) the next one "
-        f"is answered (frame {first.frame}); all {len(taken)} are in the mailbox{twice}."
+        f"{outage.kind}: during the outage the sender's server accepts {len(waited)} messages, and "
+        f"{len(failed)} delivery attempts fail (the first by {failed[0].how}; frames {failed[0].frame} to "
+        f"{failed[-1].frame}){kills}. The first attempt that succeeds follows {_after_s(first, outage):.2f} s "
+        f"after the end of the outage (frame {first.frame}; {outage.bound_s:g} s are allowed); all "
+        f"{len(taken)} messages are in the mailbox{twice}."
     ), [failed[0].frame, failed[-1].frame, first.frame]
 
 
@@ -160,14 +161,14 @@ def _taken(episode: Episode) -> dict[bytes, Message]:
     traffic = episode.submitted
     found = {message.body: message for message in traffic.messages if message.taken}
     if not found:
-        raise Inconclusive("The sender's server took no message over.")
+        raise Inconclusive("The sender's server accepted no message.")
     # Ignore empty lines at the end, which some user agents append to a message.
     handed = {body.rstrip(b"\r\n") for body in found}
     missing = sum(_body(one).rstrip(b"\r\n") not in handed for one in episode.composed)
     if missing:
         frame = traffic.sessions[0].connection.syn.frame
         raise Contradiction(
-            f"{episode.outage.kind}: {missing} of {len(episode.composed)} messages are not handed in and taken over.",
+            f"{episode.outage.kind}: {missing} of {len(episode.composed)} messages were not submitted and accepted.",
             frame,
         )
     return found
@@ -184,7 +185,7 @@ def _none_altered(taken: dict[bytes, Message], contents: Sequence[bytes]) -> Non
         why = why_altered(message.content, content) if message is not None else None
         if message is not None and why is not None:
             raise Contradiction(
-                f"The message that was taken over in frame {message.data.frame} was changed: {why}.", message.data.frame
+                f"The message accepted in frame {message.data.frame} was altered: {why}.", message.data.frame
             )
 
 
@@ -194,12 +195,13 @@ def _tried(episode: Episode) -> list[Attempt]:
     for attempt in attempts(episode):
         # Compare the time of the answer, since a retransmitted SYN may be answered after the peer's return.
         if attempt.answered_ns is not None and outage.began_ns <= attempt.answered_ns < (outage.back_ns or 0):
-            raise Inconclusive(f"The peer answers in frame {attempt.frame}, where it was to be away.")
+            raise Inconclusive(f"The receiving server answers in frame {attempt.frame}, during the outage.")
     if not was_retried(failed):
         if outage.back_ns is not None and outage.back_ns - outage.began_ns < 2 * outage.bound_s * NS:
-            raise Inconclusive(f"{outage.kind}: that was too short for a second attempt to be due.")
+            raise Inconclusive(f"{outage.kind}: the outage was too short for a second attempt.")
         raise Contradiction(
-            f"{outage.kind}: {len(failed)} attempts while the peer is away: it is not asked again.",
+            f"{outage.kind}: the sender's server makes {len(failed)} attempts during the outage, but no retry "
+            "after an interval.",
             *(one.frame for one in failed),
         )
     return failed
@@ -208,12 +210,12 @@ def _tried(episode: Episode) -> list[Attempt]:
 def _resumed(episode: Episode) -> Attempt:
     outage, first = episode.outage, next_attempt(episode)
     if outage.back_ns is None or first is None:
-        raise Contradiction(f"{outage.kind}: the peer was back, and nobody tried again.")
+        raise Contradiction(f"{outage.kind}: no attempt succeeded after the end of the outage.")
     after_s = _after_s(first, outage)
     if after_s > outage.bound_s:
         raise Contradiction(
-            f"{outage.kind}: the next attempt is in frame {first.frame}, {after_s:.2f} s after the peer's return, "
-            f"where {outage.bound_s:g} s are allowed.",
+            f"{outage.kind}: the first attempt after the outage (frame {first.frame}) follows {after_s:.2f} s "
+            f"after its end; {outage.bound_s:g} s are allowed.",
             first.frame,
         )
     return first
@@ -248,8 +250,8 @@ def _none_lost(taken: dict[bytes, Message], held: Counter[bytes], sent: dict[byt
     frames = [frame for message in lost[:3] for frame in message.sent.frames]
     gone = sum(1 for message in lost if any(each.taken for each in sent.get(message.body, [])))
     raise Contradiction(
-        f"{len(lost)} of {len(taken)} messages that were taken over are not in the mailbox ({gone} of them were "
-        f"delivered); the first is that of frame {frames[0]}.",
+        f"{len(lost)} of {len(taken)} accepted messages are not in the mailbox ({gone} of them were accepted "
+        f"by the receiving server); the first of them was accepted in frame {frames[0]}.",
         *frames,
     )
 
@@ -263,13 +265,13 @@ def _duplicates(episode: Episode, held: Counter[bytes], sent: dict[bytes, list[M
         if copies > len(transfers) or copies - 1 > len(in_doubt):
             frames = [frame for transfer in transfers for frame in transfer.sent.frames]
             raise Contradiction(
-                f"A message is {copies} times in the mailbox, was sent {len(transfers)} times, and {len(in_doubt)} of "
-                "these may have been in doubt.",
+                f"The mailbox has {copies} copies of a message that was sent {len(transfers)} times, of which "
+                f"{len(in_doubt)} may have had an unknown outcome for the sender.",
                 *frames,
             )
     extra = sum(copies - 1 for copies in twice.values())
-    why = ": the sender's server was killed before it could note the reply" if extra else ""
-    return f", each once, but for {extra} duplicates{why}" if extra else ", each once"
+    why = ": the sender's server was killed before it could record the reply" if extra else ""
+    return f", each once, except {extra} duplicates{why}" if extra else ", each once"
 
 
 def _is_in_doubt(message: Message, kills: Iterable[tuple[int, int]]) -> bool:
@@ -292,9 +294,9 @@ def _killed(
     ]
     away = episode.outage.back_ns is None or killed_ns < episode.outage.back_ns
     if not queued and away:
-        raise Inconclusive(f"{episode.outage.kind}: the sender's server was killed with nothing in its queue.")
-    when = "before" if away else "behind"
-    return f"; the sender's server is killed with {len(queued)} in its queue, {when} the return"
+        raise Inconclusive(f"{episode.outage.kind}: the queue was empty when the sender's server was killed.")
+    when = "before" if away else "after"
+    return f"; the sender's server is killed with {len(queued)} messages in its queue, {when} the end of the outage"
 
 
 def _is_done(message: Message, at_ns: int) -> bool:
@@ -305,18 +307,24 @@ def _reported(episode: Episode) -> Finding:
     """Check an outage without the peer's return: each message must cause a DSN; return (description, frames)."""
     failed, taken = during(episode), _taken(episode)
     if not was_retried(failed):
-        raise Contradiction(f"{episode.outage.kind}: {len(failed)} attempts at once before it gives up.")
+        raise Contradiction(
+            f"{episode.outage.kind}: the sender's server gives up after {len(failed)} "
+            "attempts without a retry interval."
+        )
     reports = list(_reports(episode.mailbox))
     silent = [message for body, message in taken.items() if not any(_is_of(report, message) for report in reports)]
     if silent:
         frames = [frame for message in silent[:3] for frame in message.sent.frames]
         raise Contradiction(
-            f"{episode.outage.kind}: {len(silent)} of {len(taken)} messages neither arrive nor come back.", *frames
+            f"{episode.outage.kind}: {len(silent)} of {len(taken)} messages are neither delivered nor "
+            "reported as undeliverable.",
+            *frames,
         )
     last_s, kept = (failed[-1].began_ns - episode.outage.began_ns) / NS, _keeping(episode.outage, failed)
     return (
-        f"{episode.outage.kind}: behind {len(failed)} attempts, the last {last_s:.1f} s after the loss{kept}, "
-        f"{len(taken)} messages come back to whom they are from ({len(reports)} reports that delivery failed)."
+        f"{episode.outage.kind}: after {len(failed)} failed attempts, the last {last_s:.1f} s after the start "
+        f"of the outage{kept}, the senders of {len(taken)} messages get {len(reports)} delivery status "
+        "notifications of failure."
     ), [failed[0].frame, failed[-1].frame]
 
 

@@ -52,12 +52,13 @@ def decide_pop3(claim: str, course: Pop3Course, contents: Sequence[bytes]) -> Ve
         proof = course.keeps.sessions[0].proof
         assert proof is not None
         return (
-            f"AUTHORIZATION: a wrong password gets {_text(refused)} (frame {refused.frames[-1]}), the right one "
-            f"{_text(proof)} ({proof.frames[-1]}), and nothing is handed out before. Keep: {len(kept)} messages cross "
-            f"octet by octet (RETR from frame {kept[0].frames[0]} on) and are all there in the next session, "
-            f"also that of a DELE without QUIT (frame {dropped.frames[0]}). Delete: {len(deleted)} messages are "
-            f"downloaded and marked (DELE from frame {deleted[0].frames[0]} on), and gone behind QUIT: the "
-            f"{len(contents) - len(deleted)} others are left, and come with the sizes that LIST says."
+            f"AUTHORIZATION: a wrong password gets {_text(refused)} (frame {refused.frames[-1]}), the right "
+            f"one {_text(proof)} (frame {proof.frames[-1]}), and no message is sent before. Keep: {len(kept)} "
+            f"messages are downloaded unaltered (RETR from frame {kept[0].frames[0]} on) and are all in the "
+            f"maildrop in the next session, also after a DELE without QUIT (frame {dropped.frames[0]}). "
+            f"Delete: {len(deleted)} messages are downloaded and marked (DELE from frame "
+            f"{deleted[0].frames[0]} on), and removed after QUIT: the {len(contents) - len(deleted)} others "
+            "remain, with the sizes in the reply to LIST."
         ), [refused.frames[-1], proof.frames[-1], kept[0].frames[0], deleted[0].frames[0]]
 
     return decide(claim, course.every, check)
@@ -74,7 +75,8 @@ def _nothing_before_proof(session: Pop3Session) -> None:
     for exchange in session.exchanges[:last]:
         if exchange.verb in TRANSACTIONS and exchange.ok:
             raise Contradiction(
-                f"{exchange.text!r} in frame {exchange.frames[0]} succeeds before a password does.", *exchange.frames
+                f"{exchange.described} in frame {exchange.frames[0]}, before the user is authenticated.",
+                *exchange.frames,
             )
 
 
@@ -82,9 +84,9 @@ def _refused(session: Pop3Session) -> Pop3Exchange:
     """Check that a session with wrong passwords stays unauthorized; return its last login exchange."""
     attempts = session.exchanges_of("PASS", "APOP", "AUTH")
     if not attempts or not session.exchanges_of(*TRANSACTIONS):
-        raise Inconclusive("No session asks for messages with a wrong password.")
+        raise Inconclusive("No session requests messages after a wrong password.")
     if (proof := session.proof) is not None:
-        raise Contradiction(f"A wrong password is taken in frame {proof.frames[-1]}.", *proof.frames)
+        raise Contradiction(f"The server accepts a wrong password in frame {proof.frames[-1]}.", *proof.frames)
     return attempts[-1]
 
 
@@ -92,7 +94,7 @@ def _dropped(session: Pop3Session) -> Pop3Exchange:
     """Return the successful DELE of a session that ends without QUIT. Raises Inconclusive if there is none."""
     marked = next((exchange for exchange in session.exchanges_of("DELE") if exchange.ok), None)
     if marked is None or session.exchanges_of("QUIT"):
-        raise Inconclusive("No session marks a message and ends without QUIT.")
+        raise Inconclusive("No session marks a message for deletion and ends without QUIT.")
     return marked
 
 
@@ -103,15 +105,17 @@ def count(traffic: Pop3Traffic, contents: Sequence[bytes] | None = None) -> tupl
     """
     asked = traffic.sessions[0].exchanges_of("STAT")
     if not asked:
-        raise Inconclusive(f"The session of frame {traffic.sessions[0].frame} does not ask for the count.")
+        raise Inconclusive(f"The session of frame {traffic.sessions[0].frame} has no STAT.")
     words = asked[0].final.message.split() if asked[0].ok and asked[0].final is not None else []
     # RFC 1939 section 5: servers are required to reply to STAT in the format "+OK nn mm".
     if len(words) < 2 or not words[0].isdigit():
-        raise Contradiction(f"{asked[0].text!r} in frame {asked[0].frames[-1]} has no count.", *asked[0].frames)
+        raise Contradiction(
+            f"{asked[0].described} in frame {asked[0].frames[-1]}, without the number of messages.", *asked[0].frames
+        )
     octets = sum(map(len, contents or ()))
     if contents is not None and int(words[0]) == len(contents) and words[1] != str(octets):
         raise Contradiction(
-            f"{asked[0].text!r} in frame {asked[0].frames[-1]}, and the messages have {octets} octets.",
+            f"{asked[0].described} in frame {asked[0].frames[-1]}, but the messages have {octets} octets.",
             *asked[0].frames,
         )
     return int(words[0]), asked[0]
@@ -122,7 +126,7 @@ def downloaded(traffic: Pop3Traffic) -> list[Pop3Exchange]:
     asked = traffic.sessions[0].exchanges_of("RETR")
     for exchange in asked:
         if not exchange.ok:
-            raise Contradiction(f"{exchange.text!r} in frame {exchange.frames[-1]}.", *exchange.frames)
+            raise Contradiction(f"{exchange.described} in frame {exchange.frames[-1]}.", *exchange.frames)
     return asked
 
 
@@ -132,15 +136,15 @@ def _kept(course: Pop3Course, contents: Sequence[bytes]) -> list[Pop3Exchange]:
     _are(asked, contents)
     if len(asked) != len(contents):
         raise Contradiction(
-            f"{len(asked)} of {len(contents)} messages are downloaded in the session of frame "
-            f"{course.keeps.sessions[0].frame}.",
+            f"The session of frame {course.keeps.sessions[0].frame} downloads {len(asked)} of {len(contents)} "
+            "messages.",
             course.keeps.sessions[0].frame,
         )
     left, said = count(course.between, contents)
     if left != len(contents):
         raise Contradiction(
-            f"{len(contents)} messages were downloaded and none deleted, and {left} are there in frame "
-            f"{said.frames[-1]}.",
+            f"{len(contents)} messages were downloaded and none was deleted, but the maildrop has {left} "
+            f"messages in frame {said.frames[-1]}.",
             *said.frames,
         )
     return asked
@@ -152,8 +156,8 @@ def _are(asked: Sequence[Pop3Exchange], contents: Sequence[bytes]) -> None:
     for one in asked:
         if not left[one.content]:
             raise Contradiction(
-                f"{one.command.text!r} in frame {one.frames[0]} brings {len(one.content)} octets "
-                f"(SHA-256 {digest(one.content)}), which are no message of the maildrop.",
+                f"{one.command.text!r} in frame {one.frames[0]} returns {len(one.content)} octets (SHA-256 "
+                f"{digest(one.content)}) that are not a message of the maildrop.",
                 *one.frames,
             )
         left[one.content] -= 1
@@ -165,14 +169,15 @@ def _deleted(course: Pop3Course, contents: Sequence[bytes]) -> list[Pop3Exchange
     asked, got = session.exchanges_of("DELE"), {one.command.argument for one in downloaded(course.deletes)}
     _are(downloaded(course.deletes), contents)
     if not asked:
-        raise Inconclusive("No session deletes.")
+        raise Inconclusive("No session has a DELE.")
     for one in asked:
         if not one.ok or one.command.argument not in got:
-            raise Contradiction(f"{one.text!r} in frame {one.frames[0]}: not a message that it has.", *one.frames)
+            raise Contradiction(
+                f"{one.described} in frame {one.frames[0]}: the command failed, or its message was not downloaded.",
+                *one.frames,
+            )
     if not any(exchange.ok for exchange in session.exchanges_of("QUIT")):
-        raise Contradiction(
-            f"The session of frame {session.frame} does not end by a QUIT that succeeds.", session.frame
-        )
+        raise Contradiction(f"The session of frame {session.frame} has no successful QUIT.", session.frame)
     gone = [
         one.content for one in downloaded(course.deletes) if one.command.argument in {d.command.argument for d in asked}
     ]
@@ -180,7 +185,8 @@ def _deleted(course: Pop3Course, contents: Sequence[bytes]) -> list[Pop3Exchange
     left, said = count(course.after, rest)
     if left != len(contents) - len(asked):
         raise Contradiction(
-            f"{len(asked)} of {len(contents)} messages were deleted, and {left} are there in frame {said.frames[-1]}.",
+            f"{len(asked)} of {len(contents)} messages were deleted, but the maildrop has {left} messages in "
+            f"frame {said.frames[-1]}.",
             *said.frames,
         )
     _left(course.after, rest)
@@ -191,13 +197,13 @@ def _left(traffic: Pop3Traffic, rest: Sequence[bytes]) -> None:
     """Raise Contradiction unless a session downloads just the messages in `rest`, with the sizes that LIST returns."""
     session, got = traffic.sessions[0], downloaded(traffic)
     if len(got) != len(rest):
-        raise Inconclusive(f"{len(got)} of the {len(rest)} messages that are left were downloaded.")
+        raise Inconclusive(f"{len(got)} of the {len(rest)} remaining messages were downloaded.")
     strange = Counter(one.content for one in got) - Counter(rest)
     for one in got:
         if one.content in strange:
             raise Contradiction(
-                f"{one.command.text!r} in frame {one.frames[0]} brings a message that was deleted, one twice, or none "
-                f"of the maildrop (SHA-256 {digest(one.content)}).",
+                f"{one.command.text!r} in frame {one.frames[0]} returns a message that was deleted, was "
+                f"downloaded before, or is not in the maildrop (SHA-256 {digest(one.content)}).",
                 *one.frames,
             )
     sizes = _sizes(session)
@@ -205,8 +211,8 @@ def _left(traffic: Pop3Traffic, rest: Sequence[bytes]) -> None:
         said = sizes.get(one.command.argument.decode())
         if said is not None and said != len(one.content):
             raise Contradiction(
-                f"LIST says that the message has {said} octets, and {one.command.text!r} in frame {one.frames[0]} "
-                f"brings {len(one.content)}.",
+                f"LIST reports {said} octets for the message, but {one.command.text!r} in frame "
+                f"{one.frames[0]} returns {len(one.content)}.",
                 *one.frames,
             )
 

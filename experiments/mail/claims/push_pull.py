@@ -53,11 +53,12 @@ def decide_push_and_pull(claim: str, pulls: Sequence[Pull], pushes: Sequence[Pus
         lines = sum(_http_lines(one.load) for one in pulls) + sum(_smtp_lines(pushe.traffic) for pushe in pushes)
         pull, push = pulled[0], pushed[0]
         pairs = zip(pushes, pushed, strict=True)
-        ways = ", ".join(f"{one.holds} opens to {one.gets} (frame {frame})" for one, frame in pairs)
+        ways = ", ".join(f"{one.holds} connects to {one.gets} (frame {frame})" for one, frame in pairs)
         return (
-            f"HTTP pulls: {pulls[0].wants} opens the connection (SYN in frame {pull}), {len(pulls[0].payload)} octets "
-            f"come to it. SMTP pushes: who holds the message opens the connection and sends it: {ways}. All {lines} "
-            f"lines of command and response are ASCII, and every response has a code of three digits."
+            f"HTTP pulls: {pulls[0].wants} opens the connection (SYN in frame {pull}) and receives "
+            f"{len(pulls[0].payload)} octets. SMTP pushes: the host with the message opens the connection and "
+            f"sends it: {ways}. All {lines} command and status lines are ASCII, and every response has a "
+            "status code of three digits."
         ), [pull, push]
 
     return decide(claim, [*(one.load for one in pulls), *(pushe.traffic for pushe in pushes)], check)
@@ -68,11 +69,11 @@ def _pulled(pull: Pull) -> int:
     for conversation in pull.load.conversations:
         for exchange in conversation.exchanges:
             if exchange.response is not None and exchange.response.body == pull.payload:
-                _opened_by(conversation.connection, pull.wants, "wants the object")
+                _opened_by(conversation.connection, pull.wants, "requests the object")
                 _asks_with_less(conversation)
                 return conversation.connection.syn.frame
     frame = pull.load.conversations[0].connection.syn.frame
-    raise Contradiction(f"The object does not come by HTTP (connection of frame {frame}).", frame)
+    raise Contradiction(f"No HTTP response contains the object (first connection: frame {frame}).", frame)
 
 
 def _asks_with_less(conversation: Conversation) -> None:
@@ -80,7 +81,8 @@ def _asks_with_less(conversation: Conversation) -> None:
     sent, got = len(connection.from_client.stream.data), len(connection.from_server.stream.data)
     if sent >= got:
         raise Contradiction(
-            f"{sent} octets go to the server of the connection of frame {connection.syn.frame}, {got} come from it.",
+            f"The client sends {sent} octets on the connection of frame {connection.syn.frame} and receives "
+            f"only {got}.",
             connection.syn.frame,
         )
 
@@ -108,10 +110,10 @@ def _pushed(push: Push) -> int:
     found = message_with(push.traffic, push.content)
     if found is None:
         frame = push.traffic.sessions[0].connection.syn.frame
-        raise Contradiction(f"The message does not go by SMTP as it was written (session of frame {frame}).", frame)
+        raise Contradiction(f"No SMTP session carries the message unaltered (first session: frame {frame}).", frame)
     session, _ = found
     connection = session.connection
-    _opened_by(connection, push.holds, "holds the message")
+    _opened_by(connection, push.holds, "has the message")
     if connection.server.address != push.gets or connection.server.port != SMTP_PORT:
         raise Contradiction(
             f"The SYN in frame {connection.syn.frame} goes to {connection.server}, not to {push.gets}:{SMTP_PORT}.",
@@ -130,7 +132,9 @@ def _http_lines(load: PageLoad) -> int:
         for exchange in conversation.exchanges:
             words = [*exchange.request.start_line, *response_of(exchange).start_line]
             if not all(word.isascii() for word in words) or not 100 <= status_of(response_of(exchange)) <= 599:
-                raise Contradiction(f"No command or no code in frame {exchange.request.frames[0]}.", frame)
+                raise Contradiction(
+                    f"The command in frame {exchange.request.frames[0]} or its response is malformed.", frame
+                )
             lines += 2
     return lines
 
@@ -148,5 +152,5 @@ def _smtp_lines(traffic: SmtpTraffic) -> int:
                         f"{exchange.text!r} in frame {exchange.command.frame} is not ASCII.", exchange.command.frame
                     )
     if not lines:
-        raise Inconclusive("No line of SMTP is in the capture.")
+        raise Inconclusive("The capture has no command of SMTP.")
     return lines

@@ -44,22 +44,24 @@ def shutting_down(scenario: Scenario) -> Finding:
         for reply in (one for one in session.unsolicited if one.code == 421):
             fin = session.connection.from_server.fin
             if reply.first_ns < scenario.facts.get("stopped_ns", float("inf")):
-                raise Contradiction("421 comes before the server is stopped.", reply.frame)
+                raise Contradiction("Reply 421 precedes the shutdown of the server.", reply.frame)
             if fin is None:
-                raise Contradiction("421, and the server leaves the connection open.", reply.frame)
+                raise Contradiction("The server sends 421, but leaves the connection open.", reply.frame)
             refused = [
                 connection
                 for connection in scenario.client.others
                 if connection.from_server.reset and connection.syn.frame > fin.frame
             ]
             if not refused:
-                raise Contradiction("421, and the server takes new connections, or nobody tried.", reply.frame)
+                raise Contradiction(
+                    "The server sends 421, but it accepts new connections, or the client opened none.", reply.frame
+                )
             frames = [reply.frame, fin.frame, refused[0].syn.frame]
             return (
-                f"the server is stopped, says so unasked in frame {frames[0]}, ends the connection in {frames[1]}, and "
-                f"answers the next SYN (frame {frames[2]}) by RST."
+                f"the server is shut down, sends 421 unsolicited in frame {frames[0]}, closes the connection "
+                f"in frame {frames[1]}, and resets the next connection (SYN in frame {frames[2]})."
             ), frames
-    raise Contradiction("There is no 421 that answers nothing.", scenario.sessions[0].connection.syn.frame)
+    raise Contradiction("The server sends no unsolicited 421.", scenario.sessions[0].connection.syn.frame)
 
 
 def mailbox_unavailable(scenario: Scenario) -> Finding:
@@ -68,30 +70,33 @@ def mailbox_unavailable(scenario: Scenario) -> Finding:
     second = repeated_exchange(scenario, first, *POSITIVE)
     waited_s = (second.command.first_ns - first.command.first_ns) / 1e9
     if waited_s < scenario.facts.get("delay_s", float("inf")):
-        raise Contradiction(f"The same RCPT is taken after {waited_s:.2f} s, before the delay is over.", *second.frames)
+        raise Contradiction(
+            f"The same RCPT is accepted after {waited_s:.2f} s, before the end of the greylisting delay.",
+            *second.frames,
+        )
     again = [
         one
         for one in later_exchanges(scenario, first)
         if one.command.octets == first.command.octets and one.code == 450
     ]
     if not again:
-        raise Contradiction("The same RCPT was not tried again before the delay is over.", *first.frames)
-    return f"{first.text!r}; the same is taken {waited_s:.1f} s later, a delay for who is new being over.", of_both(
-        first, second
-    )
+        raise Contradiction("The same RCPT was not repeated before the end of the greylisting delay.", *first.frames)
+    return (
+        f"{first.described}; the same command is accepted {waited_s:.1f} s later, after the greylisting delay."
+    ), of_both(first, second)
 
 
 def local_error(scenario: Scenario) -> Finding:
     """Check 451: the server cannot write to its queue; the same message is accepted afterwards."""
     _, first = answered(scenario, 451, ".")
     if not scenario.facts.get("read_only"):
-        raise Contradiction("451, and the queue could be written to.", first.command.frame)
+        raise Contradiction("The server replies 451, but its queue was writable.", first.command.frame)
     if scenario.facts.get("read_only_later", 1.0):
-        raise Contradiction("The queue could not be written to later either.", first.command.frame)
+        raise Contradiction("The queue was still not writable at the second attempt.", first.command.frame)
     second = repeated_exchange(scenario, first, 250)
-    return f"{first.text!r} while the queue's disk takes no writing, 250 to the same when it does.", of_both(
-        first, second
-    )
+    return (
+        f"{first.described} while the queue's disk is read-only; the same message is accepted when it is writable."
+    ), of_both(first, second)
 
 
 def insufficient_storage(scenario: Scenario) -> Finding:
@@ -101,9 +106,13 @@ def insufficient_storage(scenario: Scenario) -> Finding:
     _taken_before(scenario, first)
     before, after = (scenario.facts.get(name, -1.0) for name in ("free_octets", "free_octets_later"))
     if not 0 <= before < after:
-        raise Contradiction(f"The disk had {before:.0f} octets free, and {after:.0f} later.", first.command.frame)
+        raise Contradiction(
+            f"The disk had {before:.0f} octets free at the refusal and {after:.0f} later, so it was not full.",
+            first.command.frame,
+        )
     return (
-        f"{first.text!r} with {before:.0f} octets free on the queue's disk, {second.code} to the same with {after:.0f}."
+        f"{first.described} with {before:.0f} octets free on the queue's disk; the same command gets "
+        f"{second.code} with {after:.0f} octets free."
     ), of_both(first, second)
 
 
@@ -112,7 +121,9 @@ def _taken_before(scenario: Scenario, refused: SmtpExchange) -> None:
     for session in scenario.sessions:
         for exchange in session.exchanges:
             if exchange is refused:
-                raise Contradiction(f"{refused.text!r}, and the same was not taken before that.", refused.command.frame)
+                raise Contradiction(
+                    f"{refused.described}, but the same command was not accepted before.", refused.command.frame
+                )
             if exchange.command.octets == refused.command.octets and exchange.code in POSITIVE:
                 return
 
@@ -122,11 +133,11 @@ def unknown_verb(scenario: Scenario) -> Finding:
     _, asked = answered(scenario, 500)
     verb = command(asked).verb
     if verb in ARGUMENTS or verb in OTHER_VERBS:
-        raise Contradiction(f"500 answers {asked.text!r}, which is a command.", asked.command.frame)
+        raise Contradiction(f"{asked.described}, but the verb is defined by an RFC.", asked.command.frame)
     after = next((one for one in replies.later_exchanges(scenario, asked) if one.code == 250), None)
     if after is None:
-        raise Contradiction(f"{asked.text!r}, and nothing is answered by 250 behind it.", asked.command.frame)
-    return f"{asked.text!r}: no RFC has that verb; {after.text!r} follows.", of_both(asked, after)
+        raise Contradiction(f"{asked.described}, but no later command gets 250.", asked.command.frame)
+    return f"{asked.described}: no RFC defines that verb; then {after.described}.", of_both(asked, after)
 
 
 def syntax_error(scenario: Scenario) -> Finding:
@@ -134,7 +145,7 @@ def syntax_error(scenario: Scenario) -> Finding:
     _, asked = answered(scenario, 501)
     why = command(asked).why_malformed
     if asked.verb not in ARGUMENTS or why is None:
-        raise Contradiction(f"501 answers {asked.text!r}, which the grammar has.", asked.command.frame)
+        raise Contradiction(f"{asked.described}, but the command has valid syntax.", asked.command.frame)
     right = similar_exchange(scenario, asked, 250)
     return f"{why}; {right.text!r}.", of_both(asked, right)
 
@@ -143,23 +154,32 @@ def not_implemented(scenario: Scenario) -> Finding:
     """Check 502: a verb of an RFC that the server does not announce is rejected."""
     session, asked = answered(scenario, 502)
     if asked.verb not in OTHER_VERBS:
-        raise Contradiction(f"502 answers {asked.text!r}, no verb of another RFC.", asked.command.frame)
+        raise Contradiction(
+            f"{asked.described}, but the verb is not defined by an RFC on SMTP extensions.", asked.command.frame
+        )
     offered = [line for exchange in session.exchanges_of("EHLO") for line in reply_lines(exchange)]
     if any(asked.verb in line.upper().split() for line in offered):
-        raise Contradiction(f"The server offers {asked.verb} and answers it by 502.", asked.command.frame)
-    return f"{asked.text!r}: an RFC has that verb, and this server does not offer it.", asked.frames
+        raise Contradiction(f"The server announces {asked.verb}, but replies 502 to it.", asked.command.frame)
+    return f"{asked.described}: an RFC defines that verb, and the server does not announce it.", asked.frames
 
 
 def bad_sequence(scenario: Scenario) -> Finding:
     """Check 503: a command out of sequence is rejected; the same command in sequence is accepted."""
     _, asked = answered(scenario, 503)
     if command(asked).why_malformed is not None:
-        raise Contradiction(f"503 answers {asked.text!r}, which is wrong at any place.", asked.command.frame)
+        raise Contradiction(
+            f"{asked.described}, but the command has invalid syntax, so its place in the sequence is not the cause.",
+            asked.command.frame,
+        )
     right = repeated_exchange(scenario, asked, *POSITIVE, 354)
     between = [one.verb for one in replies.later_exchanges(scenario, asked) if one.command.frame < right.command.frame]
     if not between:
-        raise Contradiction(f"{asked.text!r}, and at once the same is taken.", asked.command.frame)
-    return f"{asked.text!r} before {between[-1]}, {right.code} to the same behind it.", of_both(asked, right)
+        raise Contradiction(
+            f"{asked.described}, but the same command is accepted at once afterwards.", asked.command.frame
+        )
+    return (f"{asked.described} before {between[-1]}; the same command gets {right.code} after it."), of_both(
+        asked, right
+    )
 
 
 def parameter_not_implemented(scenario: Scenario) -> Finding:
@@ -167,13 +187,13 @@ def parameter_not_implemented(scenario: Scenario) -> Finding:
     session, asked = answered(scenario, 504)
     said = command(asked)
     if said.why_malformed is not None or b" " not in said.argument:
-        raise Contradiction(f"504 answers {asked.text!r}, which has no parameter by the grammar.", asked.command.frame)
+        raise Contradiction(f"{asked.described}, but the command has no parameter.", asked.command.frame)
     value = said.argument.rpartition(b" ")[2].rpartition(b"=")[2].decode().upper()
     offered = [line.upper() for exchange in session.exchanges_of("EHLO") for line in reply_lines(exchange)]
     if any(value in line.split() for line in offered):
-        raise Contradiction(f"The server offers {value} and answers it by 504.", asked.command.frame)
+        raise Contradiction(f"The server announces {value}, but replies 504 to it.", asked.command.frame)
     right = similar_exchange(scenario, asked, 250)
-    return f"{asked.text!r}: {value} is not on offer; {right.text!r}.", of_both(asked, right)
+    return f"{asked.described}: the server does not announce {value}; {right.described}.", of_both(asked, right)
 
 
 def unknown_user(scenario: Scenario) -> Finding:
@@ -181,9 +201,9 @@ def unknown_user(scenario: Scenario) -> Finding:
     _, asked = answered(scenario, 550, "RCPT")
     other = similar_exchange(scenario, asked, 250)
     if command(asked).path.rpartition("@")[2] != command(other).path.rpartition("@")[2]:
-        raise Contradiction(f"{asked.text!r}, and the other recipient is of another domain.", asked.command.frame)
+        raise Contradiction(f"{asked.described}, but the accepted recipient is in another domain.", asked.command.frame)
     if command(asked).why_malformed is not None:
-        raise Contradiction(f"550 answers {asked.text!r}, which is no mailbox at all.", asked.command.frame)
+        raise Contradiction(f"{asked.described}, but its argument is not a valid mailbox.", asked.command.frame)
     return f"{asked.text!r}, {other.text!r}.", of_both(asked, other)
 
 
@@ -196,10 +216,10 @@ def user_moved(scenario: Scenario) -> Finding:
             elsewhere = other.connection.server.address != session.connection.server.address
             if named and elsewhere and exchange.code in POSITIVE:
                 return (
-                    f"{asked.text!r} names <{command(exchange).path}>, and the server of that domain answers "
-                    f"{exchange.text!r}."
+                    f"{asked.described}, with the mailbox <{command(exchange).path}>; at the server of that "
+                    f"domain {exchange.described}."
                 ), of_both(asked, exchange)
-    raise Contradiction(f"{asked.text!r}, and the mailbox that it names is not found.", asked.command.frame)
+    raise Contradiction(f"{asked.described}, but no server accepts the mailbox in the reply.", asked.command.frame)
 
 
 def quota_exceeded(scenario: Scenario) -> Finding:
@@ -207,20 +227,25 @@ def quota_exceeded(scenario: Scenario) -> Finding:
     messages = [message for session in scenario.sessions for message in session.messages]
     refused = next((message for message in messages if message.sent.code == 552), None)
     if refused is None:
-        raise Contradiction("No message is answered by 552.", scenario.sessions[0].connection.syn.frame)
+        raise Contradiction("No message gets reply 552.", scenario.sessions[0].connection.syn.frame)
     same = [message for message in messages if message.content == refused.content and message.taken]
     before = [message for message in same if message.data.frame < refused.data.frame]
     after = [message for message in same if message.data.frame > refused.data.frame]
     if not before or not after:
-        raise Contradiction("The same message is not taken before and after.", refused.data.frame)
+        raise Contradiction(
+            "The refused message is not accepted both before and after the refusal.", refused.data.frame
+        )
     _emptied(scenario, refused, after[0])
     bound, octets = scenario.facts.get("quota_octets", float("inf")), len(refused.content)
     if not octets <= bound < 2 * octets:
-        raise Contradiction(f"{2 * octets} octets are no more than the quota of {bound:.0f}.", refused.data.frame)
+        raise Contradiction(
+            f"Two messages of {octets} octets do not exceed the quota of {bound:.0f} octets.", refused.data.frame
+        )
     frames = [before[0].data.frame, *refused.sent.frames, after[0].data.frame]
     return (
-        f"a message of {octets} octets is taken, the same again has no room under a quota of {bound:.0f}, and once the "
-        f"mailbox was emptied it is taken (frames {frames[0]}, {frames[1]}, {frames[-1]})."
+        f"a message of {octets} octets is accepted, the same message is refused under a quota of {bound:.0f} "
+        f"octets, and accepted again after the mailbox was emptied (frames {frames[0]}, {frames[1]}, "
+        f"{frames[-1]})."
     ), frames
 
 
@@ -228,7 +253,7 @@ def _emptied(scenario: Scenario, refused: Message, after: Message) -> None:
     refused_ns, after_ns = refused.data.last_ns, after.data.last_ns
     between = [one for one in scenario.reading if refused_ns < one.syn.time_ns < after_ns]
     if not any(exchange.ok for connection in between for exchange in read_session(connection).exchanges_of("DELE")):
-        raise Contradiction("Nobody empties the mailbox between the refusal and the next message.", refused.data.frame)
+        raise Contradiction("The mailbox is not emptied between the refusal and the next message.", refused.data.frame)
 
 
 def invalid_mailbox(scenario: Scenario) -> Finding:
@@ -236,9 +261,9 @@ def invalid_mailbox(scenario: Scenario) -> Finding:
     _, asked = answered(scenario, 553, "RCPT", "MAIL", "VRFY")
     why = command(asked).why_malformed
     if why is None or not command(asked).path:
-        raise Contradiction(f"553 answers {asked.text!r}, whose mailbox the grammar has.", asked.command.frame)
+        raise Contradiction(f"{asked.described}, but the mailbox is valid.", asked.command.frame)
     right = similar_exchange(scenario, asked, 250)
-    return f"{asked.text!r}: no mailbox by the grammar; {right.text!r}.", of_both(asked, right)
+    return f"{asked.described}: the mailbox is invalid; {right.described}.", of_both(asked, right)
 
 
 def no_valid_recipients(scenario: Scenario) -> Finding:
@@ -247,9 +272,12 @@ def no_valid_recipients(scenario: Scenario) -> Finding:
     place = next(at for at, one in enumerate(session.exchanges) if one is asked)
     recipients = [exchange for exchange in session.exchanges[:place] if exchange.verb == "RCPT"]
     if not recipients or any(exchange.code in POSITIVE for exchange in recipients):
-        raise Contradiction("554, and a recipient was taken, or none was named.", asked.command.frame)
+        raise Contradiction("DATA gets 554, but a recipient was accepted, or there was no RCPT.", asked.command.frame)
     right = repeated_exchange(scenario, asked, 354)
-    return (f"DATA behind {recipients[-1].text!r} has nobody to go to; with a recipient it is answered by 354."), [
+    return (
+        f"DATA gets 554 after the only recipient was refused ({recipients[-1].described}); after an "
+        "accepted recipient it gets 354."
+    ), [
         *recipients[-1].frames,
         *of_both(asked, right),
     ]

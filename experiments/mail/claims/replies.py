@@ -73,9 +73,9 @@ def decide_reply_causes(
         return undecided(claim, f"There is no scenario for {', '.join(map(str, missing))}.")
     unfit = insufficiency([one.client for one in scenarios.values()])
     if unfit is not None:
-        return undecided(claim, f"Nothing can be said: {unfit}.")
+        return undecided(claim, f"Not decidable: {unfit}.")
     evidence: list[str] = []
-    wrong = [f"{code}: The scenario broke off: {why}." for code, why in broken.items()]
+    wrong = [f"{code}: The scenario was interrupted: {why}." for code, why in broken.items()]
     frames: list[int] = []
     for code in (code for code in CODES if code not in broken):
         try:
@@ -89,9 +89,13 @@ def decide_reply_causes(
         frames += its
     if wrong:
         return failed(
-            claim, "\n".join([f"{len(wrong)} of {len(CODES)} codes lack their cause:", *sorted(wrong)]), frames
+            claim,
+            "\n".join(
+                [(f"{len(wrong)} of {len(CODES)} codes do not have the cause that they report:"), *sorted(wrong)]
+            ),
+            frames,
         )
-    return shown(claim, "\n".join([f"All {len(CODES)} codes, each by its cause:", *evidence]), frames)
+    return shown(claim, "\n".join([f"All {len(CODES)} codes have the cause that they report:", *evidence]), frames)
 
 
 # Functions that several checks share follow.
@@ -105,8 +109,8 @@ def answered(scenario: Scenario, code: int, *verbs: str) -> tuple[SmtpSession, S
                 return session, exchange
     said = [str(reply.code) for session in scenario.sessions for reply in session.replies]
     frame = scenario.sessions[0].connection.syn.frame
-    wanted = f"No {'/'.join(verbs)} is answered by {code}" if verbs else f"Nothing is answered by {code}"
-    raise Contradiction(f"{wanted}, only by {' '.join(said)}.", frame)
+    wanted = f"No {'/'.join(verbs)} gets {code}" if verbs else f"No command gets {code}"
+    raise Contradiction(f"{wanted}; the replies are {' '.join(said)}.", frame)
 
 
 def repeated_exchange(scenario: Scenario, first: SmtpExchange, *codes: int) -> SmtpExchange:
@@ -115,7 +119,7 @@ def repeated_exchange(scenario: Scenario, first: SmtpExchange, *codes: int) -> S
         if one.command.octets == first.command.octets and one.code in codes:
             return one
     frame = first.command.frame
-    raise Contradiction(f"{first.text!r}, and the same is never answered by {'/'.join(map(str, codes))}.", frame)
+    raise Contradiction(f"{first.described}, but the same command never gets {' or '.join(map(str, codes))}.", frame)
 
 
 def similar_exchange(scenario: Scenario, first: SmtpExchange, *codes: int) -> SmtpExchange:
@@ -125,7 +129,7 @@ def similar_exchange(scenario: Scenario, first: SmtpExchange, *codes: int) -> Sm
             if exchange.command.octets != first.command.octets and exchange.code in codes:
                 return exchange
     frame = first.command.frame
-    raise Contradiction(f"{first.text!r}, and no {first.verb} is answered by {'/'.join(map(str, codes))}.", frame)
+    raise Contradiction(f"{first.described}, but no {first.verb} gets {' or '.join(map(str, codes))}.", frame)
 
 
 def later_exchanges(scenario: Scenario, first: SmtpExchange) -> Sequence[SmtpExchange]:
@@ -137,7 +141,7 @@ def later_exchanges(scenario: Scenario, first: SmtpExchange) -> Sequence[SmtpExc
 def command(exchange: SmtpExchange) -> Command:
     """Return the command of an exchange. Raises Contradiction if it is mail data."""
     if not isinstance(exchange.command, Command):
-        raise Contradiction(f"{exchange.text!r} is no command.", exchange.command.frame)
+        raise Contradiction(f"{exchange.text!r} is not a command.", exchange.command.frame)
     return exchange.command
 
 
@@ -158,12 +162,14 @@ def system_status(scenario: Scenario) -> Finding:
     """Check 211: the reply to HELP without an argument has the status of this connection."""
     session, asked = answered(scenario, 211, "HELP")
     if command(asked).argument:
-        raise Contradiction(f"211 answers {asked.text!r}, which asks for one command.", asked.command.frame)
+        raise Contradiction(f"{asked.described}, but the command requests help on one command.", asked.command.frame)
     known = (session.connection.client.address, *(one.partition(" ")[0] for one in _greeting(session)))
     told = next((one for one in known for line in reply_lines(asked) if one in line), None)
     if told is None:
-        raise Contradiction("The reply to HELP says nothing of this server or connection.", asked.command.frame)
-    return f"HELP is answered by the state of things, {told} in it (frame {asked.frames[-1]}).", asked.frames
+        raise Contradiction(
+            "The reply to HELP has neither the server's name nor the client's address.", asked.command.frame
+        )
+    return f"HELP gets the server's status, which includes {told} (frame {asked.frames[-1]}).", asked.frames
 
 
 def help_message(scenario: Scenario) -> Finding:
@@ -173,10 +179,14 @@ def help_message(scenario: Scenario) -> Finding:
     for one in (asked, other):
         verb = command(one).argument.decode().upper()
         if not verb or not any(verb in line.upper() for line in reply_lines(one)):
-            raise Contradiction(f"{one.text!r} does not tell of {verb or 'a command'}.", one.command.frame)
+            raise Contradiction(
+                f"The reply to {one.command.text!r} does not describe {verb or 'a command'}.", one.command.frame
+            )
     if reply_lines(asked) == reply_lines(other):
-        raise Contradiction(f"{asked.text!r} and {other.text!r} tell the same.", asked.command.frame)
-    return f"{asked.text!r} and {other.text!r}, each with that command's form.", of_both(asked, other)
+        raise Contradiction(
+            f"{asked.command.text!r} and {other.command.text!r} get the same reply.", asked.command.frame
+        )
+    return f"{asked.described} and {other.described}, each with the syntax of that command.", of_both(asked, other)
 
 
 def service_ready(scenario: Scenario) -> Finding:
@@ -185,15 +195,21 @@ def service_ready(scenario: Scenario) -> Finding:
     first = session.greeting
     frame = session.connection.syn.frame
     if first is None or first.code != 220:
-        raise Contradiction(f"The connection of frame {frame} does not begin with 220.", frame)
+        raise Contradiction(f"The session of frame {frame} does not begin with 220.", frame)
     accepted = session.connection.from_server.syn
     assert accepted is not None
     early = [exchange.command.frame for exchange in session.exchanges if exchange.command.first_ns < first.last_ns]
     if early or not _greeting(session)[0].partition(" ")[0]:
-        raise Contradiction(f"220 in frame {first.frame} comes late, or has no name in it.", first.frame)
+        raise Contradiction(
+            f"The greeting 220 in frame {first.frame} follows a command, or does not contain the server's name.",
+            first.frame,
+        )
     name = _greeting(session)[0].partition(" ")[0]
     frames = [accepted.frame, first.frame]
-    return f"{name} accepts a connection in frame {frames[0]} and speaks first (frame {frames[1]}).", frames
+    return (
+        f"{name} accepts a connection in frame {frames[0]} and sends its greeting in frame {frames[1]}, "
+        "before any command."
+    ), frames
 
 
 def closing_channel(scenario: Scenario) -> Finding:
@@ -201,8 +217,8 @@ def closing_channel(scenario: Scenario) -> Finding:
     session, asked = answered(scenario, 221, "QUIT")
     fin, theirs = session.connection.from_server.fin, session.connection.from_client.fin
     if fin is None or (theirs is not None and theirs.frame < fin.frame):
-        raise Contradiction("221, and the server does not end the connection.", asked.command.frame)
-    return f"QUIT, and the server ends the connection in frame {fin.frame}.", [*asked.frames, fin.frame]
+        raise Contradiction("The server replies 221, but does not close the connection.", asked.command.frame)
+    return f"After QUIT and 221 the server closes the connection in frame {fin.frame}.", [*asked.frames, fin.frame]
 
 
 def mail_accepted(scenario: Scenario) -> Finding:
@@ -215,11 +231,11 @@ def mail_accepted(scenario: Scenario) -> Finding:
     found = find_arrival(message.content, scenario.reading)
     read = found[0] if found is not None else None
     if read is None:
-        raise Contradiction("250, and the receiver does not find the message.", asked.frames[-1])
+        raise Contradiction("The message gets 250, but the recipient cannot retrieve it.", asked.frames[-1])
     frames = [*message.mail.frames, *asked.frames, read.syn.frame]
     return (
-        f"MAIL, RCPT and {len(message.content)} octets are taken (frame {asked.frames[-1]}), and the receiver reads "
-        f"them (connection of frame {read.syn.frame})."
+        f"MAIL, RCPT and {len(message.content)} octets of mail data are accepted (frame {asked.frames[-1]}), "
+        f"and the recipient retrieves them (connection of frame {read.syn.frame})."
     ), frames
 
 
@@ -228,7 +244,7 @@ def user_forwarded(scenario: Scenario) -> Finding:
     session, asked = answered(scenario, 251, "RCPT")
     message = next((one for one in session.messages if asked in one.recipients), None)
     if message is None or not message.taken:
-        raise Contradiction(f"{asked.text!r}, and no message is taken for it.", asked.command.frame)
+        raise Contradiction(f"{asked.described}, but no message is accepted for this recipient.", asked.command.frame)
     address = session.connection.server.address
     for onward in (one for one in scenario.server.sessions if one.connection.client.address == address):
         for passed in (one for one in onward.messages if one.taken and not why_altered(message.content, one.content)):
@@ -236,10 +252,13 @@ def user_forwarded(scenario: Scenario) -> Finding:
                 if any(f"<{path}>" in line for line in reply_lines(asked)):
                     frames = [*asked.frames, onward.connection.syn.frame, passed.data.frame]
                     return (
-                        f"{asked.text!r} names <{path}>, and the server itself passes the message on to that mailbox "
-                        f"(frame {passed.data.frame})."
+                        f"{asked.described}, with the mailbox <{path}>, and the server forwards the message "
+                        f"to that mailbox (frame {passed.data.frame})."
                     ), frames
-    raise Contradiction(f"{asked.text!r}, and the message is not passed on to where it says.", asked.command.frame)
+    raise Contradiction(
+        f"{asked.described}, but the server does not forward the message to the mailbox in the reply.",
+        asked.command.frame,
+    )
 
 
 def start_mail_input(scenario: Scenario) -> Finding:
@@ -247,17 +266,17 @@ def start_mail_input(scenario: Scenario) -> Finding:
     session, asked = answered(scenario, 354, "DATA")
     message = next((one for one in session.messages if one.data_command is asked), None)
     if message is None or not message.taken:
-        raise Contradiction("354, and what follows it is not taken as mail data.", asked.command.frame)
+        raise Contradiction("DATA gets 354, but the lines after it are not accepted as mail data.", asked.command.frame)
     every = [exchange for each in scenario.sessions for exchange in each.exchanges]
     place = next(at for at, one in enumerate(every) if one is asked)
     early = next(
         (exchange for exchange in every[:place] if exchange.verb == "DATA" and exchange.code in (503, 554)), None
     )
     if early is None:
-        raise Contradiction("DATA was not tried before there was a recipient.", asked.command.frame)
+        raise Contradiction("DATA was not tried before a recipient was accepted.", asked.command.frame)
     return (
-        f"DATA is answered by {early.code} before there is a recipient (frame {early.command.frame}) and by 354 with "
-        f"one; {len(message.content)} octets follow and are taken."
+        f"DATA gets {early.code} before a recipient is accepted (frame {early.command.frame}) and 354 "
+        f"afterwards; {len(message.content)} octets of mail data follow and are accepted."
     ), of_both(early, asked)
 
 

@@ -55,7 +55,7 @@ def message_path(legs: MailLegs) -> MessagePath:
     first = _first(legs.submitted.sessions)
     if first is None:
         raise Contradiction(
-            "No message is handed in.", *(session.connection.syn.frame for session in legs.submitted.sessions)
+            "No message is submitted.", *(session.connection.syn.frame for session in legs.submitted.sessions)
         )
     submission, handed = first
     body = handed.body
@@ -63,11 +63,11 @@ def message_path(legs: MailLegs) -> MessagePath:
         session for session in legs.relayed.sessions if any(message.body == body for message in session.messages)
     )
     if relay is None:
-        raise Contradiction("The message is not passed on to the receiver's server.", handed.data.frame)
+        raise Contradiction("The message is not relayed to the receiving server.", handed.data.frame)
     for reading in legs.reading:
         if (got := next((arrival for arrival in arrivals(reading) if arrival.body == body), None)) is not None:
             return MessagePath(submission, handed, *relay, reading, got.time_ns, got.frame)
-    raise Contradiction("The message does not come to the receiver's agent.", relay[1].data.frame)
+    raise Contradiction("The message is not retrieved by the receiver's agent.", relay[1].data.frame)
 
 
 def _first(sessions: Iterable[SmtpSession]) -> tuple[SmtpSession, Message] | None:
@@ -90,7 +90,7 @@ def decide_delivery_steps(claim: str, legs: MailLegs, inside: HostTimes) -> Verd
             f"{number} {name} {ns / 1e6:.0f} ms"
             for number, (name, ns) in enumerate(_durations(story, inside, at_receiver), start=1)
         )
-        return f"Each step begins when the one before is done: {told}.", [
+        return f"Each step begins after the end of the one before: {told}.", [
             moment.frame for moment in moments if moment.frame
         ]
 
@@ -110,7 +110,7 @@ def _seen(traffic: SmtpTraffic, story: MessagePath) -> Message:
     """Return the message as captured at a server's interface. Raises Contradiction if it is not there."""
     found = next((message for message in traffic.messages if message.body == story.handed.body), None)
     if found is None or story.relay.greeting is None:
-        raise Contradiction("A server's interface has not seen the message.", story.handed.data.frame)
+        raise Contradiction("The message is missing in the capture at a server's interface.", story.handed.data.frame)
     return found
 
 
@@ -119,15 +119,15 @@ def _moments(story: MessagePath, inside: HostTimes, at_sender: Message, at_recei
     first, syn, greeting = story.submission.connection.syn, story.relay.connection.syn, story.relay.greeting
     assert greeting is not None
     return [
-        _Moment("it is composed", inside.composed_ns),
-        _Moment("its agent connects", first.time_ns, first.frame),
-        _Moment("the sender's server has it", at_sender.data.last_ns, at_sender.data.frame),
+        _Moment("the message is composed", inside.composed_ns),
+        _Moment("the agent connects", first.time_ns, first.frame),
+        _Moment("the sender's server has received the message", at_sender.data.last_ns, at_sender.data.frame),
         _Moment("the sender's server connects", syn.time_ns, syn.frame),
-        _Moment("it is greeted", greeting.last_ns, greeting.frame),
-        _Moment("the receiver's server has it", at_receiver.data.last_ns, at_receiver.data.frame),
-        _Moment("it is in the mailbox", inside.filed_ns + TICK_NS),
-        _Moment("the reader connects", story.reading.syn.time_ns + TICK_NS, story.reading.syn.frame),
-        _Moment("it is read", story.read_ns + TICK_NS, story.read_frame),
+        _Moment("the receiving server sends its greeting", greeting.last_ns, greeting.frame),
+        _Moment("the receiving server has received the message", at_receiver.data.last_ns, at_receiver.data.frame),
+        _Moment("the message is in the mailbox", inside.filed_ns + TICK_NS),
+        _Moment("the receiver's agent connects", story.reading.syn.time_ns + TICK_NS, story.reading.syn.frame),
+        _Moment("the message is retrieved", story.read_ns + TICK_NS, story.read_frame),
     ]
 
 

@@ -111,23 +111,28 @@ def decide_relaying(claim: str, legs: MailLegs, composed: Sequence[bytes] = ()) 
 
     def check() -> Finding:
         who = legs.who
-        handed = _taken(legs.submitted, "hands in")
+        handed = _taken(legs.submitted, "submits")
         for content in composed:
-            _same(content, handed, "handed in", handed[0].data.frame)
+            _same(content, handed, "submitted", handed[0].data.frame)
         for session in (*legs.at_alice.sessions, *legs.at_receiver.sessions):
             ends = (session.connection.client.address, session.connection.server.address)
             if ends not in ((who.alice, who.sender), (who.sender, who.receiver)):
                 frame = session.connection.syn.frame
-                raise Contradiction(f"SMTP from {ends[0]} to {ends[1]} in frame {frame}: a leg is left out.", frame)
+                raise Contradiction(
+                    f"SMTP connection from {ends[0]} to {ends[1]} in frame {frame}: it "
+                    "bypasses one of the two servers.",
+                    frame,
+                )
         ways = [(one, _passed_on(one, legs.relayed), _read(one, legs)) for one in handed]
         message, passed, (read, arrival) = ways[0]
         frames = [message.data.frame, passed.data.frame, arrival.frame]
         frame = arrival.frame
         protocol = "POP3" if read.server.port == POP3_PORT else "IMAP"
         return (
-            f"{counted(len(handed), 'message')}, on all three legs the same: the first by SMTP from the "
-            f"agent {who.alice} to its server {who.sender} (frame {frames[0]}), by SMTP from there to the server "
-            f"{who.receiver} (frame {frames[1]}), and by {protocol} from there to the agent {who.bob} (frame {frame})."
+            f"All three legs carry {counted(len(handed), 'message')} unaltered: the first by SMTP from the "
+            f"agent {who.alice} to its server {who.sender} (frame {frames[0]}), by SMTP from there to the "
+            f"server {who.receiver} (frame {frames[1]}), and by {protocol} from there to the agent {who.bob} "
+            f"(frame {frame})."
         ), frames
 
     return decide(claim, [legs.retrieval, legs.submitted, legs.relayed], check)
@@ -142,22 +147,29 @@ def decide_push_between_servers(claim: str, legs: MailLegs) -> Verdict:
         refused = [message for message in legs.relayed.messages if not message.taken]
         if refused:
             frame = refused[0].data.frame
-            raise Contradiction(f"{refused[0].sent.text!r} in frame {frame}: what is pushed is not taken.", frame)
+            raise Contradiction(
+                f"The receiving server refuses a message: {refused[0].sent.described} in frame {frame}.", frame
+            )
         pushed = [_pushes(session, both[1]) for session in legs.relayed.sessions if session.messages]
         if not pushed:
-            raise Contradiction("No message goes from server to server.", legs.relayed.sessions[0].connection.syn.frame)
+            raise Contradiction(
+                "No message is relayed from server to server.", legs.relayed.sessions[0].connection.syn.frame
+            )
         back = [one.connection for one in legs.at_sender.sessions] + [
             connection for connection in legs.at_sender.others if connection.server.port in PORTS
         ]
         back = [connection for connection in back if connection.client.address == legs.who.receiver]
         if back:
             frame = back[0].syn.frame
-            raise Contradiction(f"The receiver's server opens a connection itself in frame {frame}.", frame)
+            raise Contradiction(
+                f"The receiving server opens a connection to the sender's server in frame {frame}.", frame
+            )
         came, syn, went = pushed[0]
         return (
-            f"{counted(len(pushed), 'connection')} from {legs.who.sender} to port {SMTP_PORT} of {legs.who.receiver}, "
-            f"opened by the server that had the message already: the first message had arrived there in frame {came}, "
-            f"the SYN goes out in {syn} and the message in {went}. The receiver's server opens none."
+            f"{counted(len(pushed), 'connection')} from {legs.who.sender} to port {SMTP_PORT} of "
+            f"{legs.who.receiver}, opened by the server that held the message: it received the first message "
+            f"in frame {came}, sends the SYN in frame {syn} and the message in frame {went}. The receiving "
+            "server opens no connection."
         ), [came, syn, went]
 
     return decide(claim, both, check)
@@ -180,8 +192,9 @@ def decide_smtp_dialogue(claim: str, traffic: Sequence[SmtpTraffic]) -> Verdict:
         assert plain.greeting is not None
         frames = [plain.greeting.frame, *(frame for exchange in plain.exchanges for frame in exchange.frames)]
         return (
-            f"{counted(len(sessions), 'session')} ({opened['HELO']} with HELO, {opened['EHLO']} with EHLO), every line "
-            f"of them in the grammar; the one of frame {plain.connection.syn.frame} reads: 220, {said}."
+            f"{counted(len(sessions), 'session')} ({opened['HELO']} with HELO, {opened['EHLO']} with EHLO) "
+            f"follow the grammar in every line; the session of frame {plain.connection.syn.frame} reads: 220, "
+            f"{said}."
         ), frames
 
     return decide(claim, traffic, check)
@@ -200,25 +213,26 @@ def decide_messages_per_connection(
         several = [one for one in traffic.sessions if len(one.messages) > 1]
         if not several:
             frame = traffic.sessions[0].connection.syn.frame
-            raise Contradiction(f"{len(traffic.sessions)} connections, none of them with more than one message.", frame)
+            raise Contradiction(f"None of {len(traffic.sessions)} connections carries more than one message.", frame)
         session = max(several, key=lambda one: len(one.messages))
         missing = [message for message in session.messages if not message.taken]
         if missing or len(session.messages) != count:
             frame = session.connection.syn.frame
             raise Contradiction(
-                f"{len(session.messages) - len(missing)} of {count} messages are taken on the one of frame {frame}.",
+                f"The connection of frame {frame} carries {len(session.messages) - len(missing)} accepted "
+                f"messages, not {count}.",
                 frame,
             )
         frames = [session.connection.syn.frame, *(message.sent.frames[-1] for message in session.messages)]
         lost = Counter(message.body for message in session.messages) - Counter(delivered or ())
         if delivered is not None and lost:
             raise Contradiction(
-                f"{lost.total()} of the {count} messages on the connection of frame {frames[0]} are not in the mailbox "
-                "as they were sent.",
+                f"{lost.total()} of the {count} messages on the connection of frame {frames[0]} are missing "
+                "in the mailbox, or altered there.",
                 *frames,
             )
         return (
-            f"One SYN, in frame {frames[0]}, and {count} messages behind it, each answered by 250 "
+            f"One connection (SYN in frame {frames[0]}) carries {count} messages, each accepted with 250 "
             f"(frames {listed(frames[1:])}), before QUIT."
         ), frames
 
@@ -232,15 +246,16 @@ def decide_closing(claim: str, traffic: SmtpTraffic) -> Verdict:
     def check() -> Finding:
         ended = [one for one in traffic.sessions if one.exchanges_of("QUIT")]
         if not ended:
-            raise Contradiction("Nobody says QUIT.", traffic.sessions[0].connection.syn.frame)
+            raise Contradiction("No session has a QUIT.", traffic.sessions[0].connection.syn.frame)
         for session in ended:
             _server_ends(session)
         first = ended[0]
         quit_, fin = first.exchanges_of("QUIT")[0], first.connection.from_server.fin
         assert fin is not None
         return (
-            f"Behind QUIT, in {counted(len(ended), 'connection')}, the first FIN is the server's: in the first of them "
-            f"QUIT in frame {quit_.command.frame}, 221 in {quit_.frames[-1]}, FIN in {fin.frame}."
+            f"After QUIT, in {counted(len(ended), 'connection')}, the server sends the first FIN: in the "
+            f"first of them QUIT in frame {quit_.command.frame}, 221 in frame {quit_.frames[-1]}, FIN in "
+            f"frame {fin.frame}."
         ), [*quit_.frames, fin.frame]
 
     return decide(claim, [traffic], check)
@@ -255,12 +270,15 @@ def transcript(session: SmtpSession) -> None:
     for exchange in session.exchanges:
         if isinstance(exchange.command, Command) and exchange.verb != "" and exchange.command.why_malformed is not None:
             raise Contradiction(
-                f"In frame {exchange.command.frame}: {exchange.command.why_malformed}.", exchange.command.frame
+                f"The command in frame {exchange.command.frame} is malformed: {exchange.command.why_malformed}.",
+                exchange.command.frame,
             )
         if exchange.verb not in expected or exchange.code not in expected[exchange.verb]:
             where = ", ".join(f"{verb} {'/'.join(map(str, codes))}" for verb, codes in expected.items())
             raise Contradiction(
-                f"{exchange.text!r} in frame {exchange.command.frame}, where {where} may stand.", exchange.command.frame
+                f"{exchange.described} in frame {exchange.command.frame}, but at this point RFC 5321 permits "
+                f"only {where}.",
+                exchange.command.frame,
             )
         expected = _NEXT[exchange.verb]
     if not session.exchanges or session.exchanges[-1].verb != "QUIT":
@@ -284,20 +302,20 @@ _NEXT: dict[str, _Allowed] = {
 
 
 def _short(one: SmtpExchange) -> str:
-    names = {"MAIL": "MAIL FROM", "RCPT": "RCPT TO", ".": "the text up to a line with a dot"}
+    names = {"MAIL": "MAIL FROM", "RCPT": "RCPT TO", ".": "the mail data up to the line with a dot"}
     return f"{names.get(one.verb, one.verb)} {one.code}"
 
 
 def _taken(traffic: SmtpTraffic, what: str) -> list[Message]:
     found = [message for message in traffic.messages if message.taken]
     if not found:
-        raise Contradiction(f"Nobody {what} a message.", traffic.sessions[0].connection.syn.frame)
+        raise Contradiction(f"The client {what} no message.", traffic.sessions[0].connection.syn.frame)
     return found
 
 
 def _passed_on(message: Message, relayed: SmtpTraffic) -> Message:
     taken, frame = [one for one in relayed.messages if one.taken], message.data.frame
-    return _same(message.content, taken, "passed on to the receiver's server", frame)
+    return _same(message.content, taken, "relayed to the receiving server", frame)
 
 
 def _same(content: bytes, among: Sequence[Message], what: str, frame: int) -> Message:
@@ -305,11 +323,11 @@ def _same(content: bytes, among: Sequence[Message], what: str, frame: int) -> Me
     body = content.partition(BLANK_LINE)[2]
     same = [one for one in among if one.body == body]
     if not same:
-        raise Contradiction(f"The message of frame {frame} is not {what}.", frame)
+        raise Contradiction(f"The message of frame {frame} was not {what}.", frame)
     why = [why_altered(content, one.content) for one in same]
     if None not in why:
         where = same[0].data.frame
-        raise Contradiction(f"The message of frame {where} is {what}, and it was changed: {why[0]}.", where)
+        raise Contradiction(f"The message was {what} in frame {where}, but altered: {why[0]}.", where)
     return same[why.index(None)]
 
 
@@ -319,7 +337,7 @@ def _read(message: Message, legs: MailLegs) -> tuple[Connection, Arrival]:
     found = find_arrival(message.content, mine)
     if found is None:
         frame = message.data.frame
-        raise Contradiction(f"The message of frame {frame} does not come to the receiver's agent.", frame)
+        raise Contradiction(f"The message of frame {frame} is not retrieved by the receiver's agent.", frame)
     return found
 
 
@@ -328,12 +346,15 @@ def _pushes(session: SmtpSession, submitted: SmtpTraffic) -> tuple[int, int, int
     connection, first = session.connection, session.messages[0]
     if connection.server.port != SMTP_PORT:
         raise Contradiction(
-            f"The connection of frame {connection.syn.frame} goes to {connection.server}.", connection.syn.frame
+            f"The connection of frame {connection.syn.frame} goes to {connection.server}, not to port {SMTP_PORT}.",
+            connection.syn.frame,
         )
     came = [message.data.frame for message in submitted.messages if message.body == first.body]
     if not came or min(came) > connection.syn.frame:
         frame = connection.syn.frame
-        raise Contradiction(f"The connection of frame {frame} is opened by who has no message yet.", frame)
+        raise Contradiction(
+            f"The connection of frame {frame} is opened before its client has received the message.", frame
+        )
     return min(came), connection.syn.frame, first.data.frame
 
 
@@ -345,12 +366,12 @@ def _server_ends(session: SmtpSession) -> None:
     )
     frame = quit_.command.frame
     if quit_.code != 221:
-        raise Contradiction(f"{quit_.text!r} in frame {frame}.", frame)
+        raise Contradiction(f"{quit_.described} in frame {frame}, not 221.", frame)
     if ours is None:
-        raise Contradiction(f"Behind the QUIT of frame {frame} the server leaves the connection open.", frame)
+        raise Contradiction(f"After the QUIT of frame {frame} the server does not close the connection.", frame)
     if theirs is not None and theirs.frame < ours.frame:
         raise Contradiction(
-            f"Behind the QUIT of frame {frame} the client closes first, in frame {theirs.frame}.",
+            f"After the QUIT of frame {frame} the client closes first, in frame {theirs.frame}.",
             theirs.frame,
             ours.frame,
         )

@@ -56,10 +56,10 @@ def decide_webmail(claim: str, webmail: Webmail) -> Verdict:
         shown = _shown(webmail.reads.load, webmail.text)
         count = len(webmail.writes.load.exchanges) + len(webmail.reads.load.exchanges)
         return (
-            f"Written by HTTP: the message goes to the server in a POST (frame {posted}). Between the servers by SMTP: "
-            f"{webmail.sender} opens to port {SMTP_PORT} of {webmail.receiver} (frame {syn}), the message crosses in "
-            f"frame {transferred}. Read by HTTP: it comes in a response (frame {shown}). Beside {count} requests the "
-            f"two people's hosts speak no other protocol of mail."
+            f"The sender's browser submits the message in a POST (frame {posted}). The server "
+            f"{webmail.sender} relays it by SMTP to port {SMTP_PORT} of {webmail.receiver} (SYN in frame "
+            f"{syn}, mail data in frame {transferred}). The receiver's browser gets it in an HTTP response "
+            f"(frame {shown}). The browsers send {count} HTTP requests and use no mail protocol."
         ), [posted, syn, transferred, shown]
 
     return decide(claim, [webmail.writes.load, webmail.reads.load, webmail.between], check)
@@ -69,7 +69,9 @@ def _only_http(screen: Screen) -> None:
     for connection in screen.connections:
         if connection.server.port in MAIL_PORTS:
             syn, port = connection.syn.frame, connection.server.port
-            raise Contradiction(f"The SYN in frame {syn} goes to port {port}: {MAIL_PORTS[port]}.", syn)
+            raise Contradiction(
+                f"The SYN in frame {syn} goes to port {port} ({MAIL_PORTS[port]}), not to a web server.", syn
+            )
     for conversation in screen.load.conversations:
         if conversation.problem is not None:
             frame = conversation.connection.syn.frame
@@ -82,10 +84,10 @@ def _posted(load: PageLoad, token: bytes) -> int:
         if exchange.request.start_line[0] == b"POST" and token in exchange.request.body:
             if exchange.response is None or status_of(exchange.response) >= 400:
                 raise Contradiction(
-                    f"The POST in frame {exchange.request.frames[0]} is not taken.", *exchange.request.frames
+                    f"The POST in frame {exchange.request.frames[0]} is refused.", *exchange.request.frames
                 )
             return exchange.request.frames[0]
-    raise Inconclusive("No POST holds the message.")
+    raise Inconclusive("No POST contains the message.")
 
 
 def _transferred(webmail: Webmail) -> tuple[int, int]:
@@ -96,16 +98,21 @@ def _transferred(webmail: Webmail) -> tuple[int, int]:
                 continue
             if webmail.text not in message.content:
                 frame = message.data.frame
-                raise Contradiction(f"The message in frame {frame} is not the text that was written.", frame)
+                raise Contradiction(
+                    f"The message in frame {frame} does not contain the text that the sender wrote.", frame
+                )
             ends = session.connection.client.address, session.connection.server.address
             if ends != (webmail.sender, webmail.receiver):
                 raise Contradiction(
-                    f"The message goes from {ends[0]} to {ends[1]} (frame {session.connection.syn.frame}).",
+                    f"The message is sent from {ends[0]} to {ends[1]}, not between the two servers (frame "
+                    f"{session.connection.syn.frame}).",
                     session.connection.syn.frame,
                 )
             return session.connection.syn.frame, message.data.frame
     frame = webmail.between.sessions[0].connection.syn.frame
-    raise Contradiction(f"No session of SMTP between the servers carries the message (first: frame {frame}).", frame)
+    raise Contradiction(
+        f"No SMTP session between the servers carries the message (first session: frame {frame}).", frame
+    )
 
 
 def _shown(load: PageLoad, text: bytes) -> int:
@@ -113,7 +120,7 @@ def _shown(load: PageLoad, text: bytes) -> int:
     found = [exchange for exchange in load.exchanges if _shows(exchange, text)]
     if not found:
         frame = load.exchanges[-1].request.frames[0] if load.exchanges else 0
-        raise Contradiction(f"No response shows the message; the last request is in frame {frame}.", frame)
+        raise Contradiction(f"No response contains the message; the last request is in frame {frame}.", frame)
     response = found[0].response
     assert response is not None
     return response.frames[0]

@@ -64,8 +64,8 @@ def describe_retries(kind: str, keeping: RetryPolicy, failed: Sequence[Attempt])
         gap_s = round((other.began_ns - (one.failed_ns or one.began_ns)) / NS)
         if not keeping.interval_s <= gap_s <= keeping.longest_s:
             raise Contradiction(
-                f"{kind}: the peer is tried again after {gap_s} s, where {keeping.interval_s:g} to "
-                f"{keeping.longest_s:g} s are allowed.",
+                f"{kind}: the retry follows after {gap_s} s; {keeping.interval_s:g} to {keeping.longest_s:g} "
+                "s are allowed.",
                 one.frame,
                 other.frame,
             )
@@ -73,9 +73,9 @@ def describe_retries(kind: str, keeping: RetryPolicy, failed: Sequence[Attempt])
     tried_s = (every[-1].began_ns - every[0].began_ns) / NS
     if tried_s < keeping.keep_s:
         raise Contradiction(
-            f"{kind}: the last attempt comes {tried_s:.0f} s behind the first one, where messages are "
-            f"to be kept for {keeping.keep_s:g} s.",
+            f"{kind}: the last attempt follows {tried_s:.0f} s after the first one; a server must retry for "
+            f"at least {keeping.keep_s:g} s.",
             every[-1].frame,
         )
     shortest_s = min((other.began_ns - one.began_ns) / NS for one, other in pairwise(every))
-    return f" and each at least {shortest_s / 60:.1f} minutes behind the one before, for {tried_s / 86_400:.2f} days"
+    return f" and each at least {shortest_s / 60:.1f} minutes after the one before, for {tried_s / 86400:.2f} days"

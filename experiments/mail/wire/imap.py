@@ -58,7 +58,7 @@ class ImapExchange(Exchange[Command, Response]):
         for one in self.data("FETCH"):
             (items,) = one.values or [[]]
             if not isinstance(items, list) or len(items) % 2 or one.number is None:
-                raise ImapGrammarError(f"no pairs of item and value in frame {one.frame}")
+                raise ImapGrammarError(f"frame {one.frame} has a malformed list of items and values")
             names = [str(name).upper() for name in items[::2]]
             found.setdefault(one.number, {}).update(zip(names, items[1::2], strict=True))
         return found
@@ -134,7 +134,7 @@ def _pair(commands: list[Command], responses: list[Response]) -> list[ImapExchan
             data += [response] if response.tag == UNTAGGED else []
             continue
         if response.tag not in found or found[response.tag].final is not None or not response.status:
-            raise ImapGrammarError(f"the response in frame {response.frame} completes nothing")
+            raise ImapGrammarError(f"the response in frame {response.frame} belongs to no command")
         found[response.tag] = ImapExchange(found[response.tag].command, response, tuple(data))
         data = []
     return list(found.values())
@@ -143,5 +143,5 @@ def _pair(commands: list[Command], responses: list[Response]) -> list[ImapExchan
 def _order(greeting: Response | None, exchanges: list[ImapExchange]) -> str | None:
     """Return a violation of the order, None without one: untagged greeting first, completions after commands."""
     if greeting is not None and (greeting.tag != UNTAGGED or greeting.status not in ("OK", "PREAUTH", "BYE")):
-        return f"no greeting in frame {greeting.frame}"
+        return f"the line in frame {greeting.frame} is not a greeting"
     return early_reply(exchanges)

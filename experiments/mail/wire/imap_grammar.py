@@ -78,13 +78,13 @@ def read_line(stream: Stream, start: int) -> bytes | None:
     while at < len(stream.data):
         end = stream.data.find(b"\r\n", at)
         if end < 0:
-            raise ImapGrammarError(f"the end of a line is missing: {_excerpt(stream.data[start:])}")
+            raise ImapGrammarError(f"a line is incomplete: {_excerpt(stream.data[start:])}")
         literal = LITERAL_END.search(stream.data, at, end)
         if literal is None:
             return stream.data[start : end + 2]
         at = end + 2 + int(literal[1])
         if at >= len(stream.data):
-            raise ImapGrammarError(f"a literal of {int(literal[1])} octets has no end")
+            raise ImapGrammarError(f"a literal of {int(literal[1])} octets is incomplete")
     return None
 
 
@@ -130,7 +130,7 @@ def read_values(data: bytes) -> list[Value]:
     """Return the values in octets, separated by single spaces. Raises ImapGrammarError."""
     values, at = _values(data, 0)
     if at < len(data):
-        raise ImapGrammarError(f"no value: {_excerpt(data[at:])}")
+        raise ImapGrammarError(f"not a value: {_excerpt(data[at:])}")
     return values
 
 
@@ -153,7 +153,7 @@ def _values(data: bytes, at: int) -> tuple[list[Value], int]:
             value, at = _value(data, at)
             open_lists[-1].append(value)
     if len(open_lists) > 1:
-        raise ImapGrammarError(f"a list has no end: {_excerpt(data)}")
+        raise ImapGrammarError(f"a list is incomplete: {_excerpt(data)}")
     return open_lists[0], at
 
 
@@ -162,13 +162,13 @@ def _value(data: bytes, at: int) -> tuple[Value, int]:
     if (literal := LITERAL.match(data, at)) is not None:
         end = literal.end() + int(literal[1])
         if end > len(data):
-            raise ImapGrammarError(f"a literal of {int(literal[1])} octets has no end")
+            raise ImapGrammarError(f"a literal of {int(literal[1])} octets is incomplete")
         return data[literal.end() : end], end
     if (quoted := QUOTED.match(data, at)) is not None:
         return re.sub(rb"\\(.)", rb"\1", quoted[1]), quoted.end()
     if (atom := ATOM.match(data, at)) is not None:
         return atom[0].decode(errors="replace"), atom.end()
-    raise ImapGrammarError(f"no value: {_excerpt(data[at:])}")
+    raise ImapGrammarError(f"not a value: {_excerpt(data[at:])}")
 
 
 def _excerpt(data: bytes) -> str:

@@ -117,11 +117,11 @@ def _read(reading: _SessionParser) -> None:
             reading.encrypted = response.frame
             return
     if reading.got < len(reading.connection.from_server.stream.data):
-        raise Pop3GrammarError("a response answers nothing")
+        raise Pop3GrammarError("a response belongs to no command")
 
 
 def _order(reading: _SessionParser) -> str | None:
     """Return a violation of the order, None without one: greeting (RFC 1939 section 4), responses after commands."""
     if reading.greeting is not None and reading.greeting.status == "+":
-        return "the greeting asks for more"
+        return "the greeting is a continuation request"
     return early_reply(reading.exchanges)

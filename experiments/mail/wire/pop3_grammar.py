@@ -70,7 +70,7 @@ def read_command(stream: Stream, start: int) -> Command | None:
     if found is None:
         raise Pop3GrammarError(f"not a command: {_excerpt(stream, start)}")
     if found.end() - start > COMMAND_OCTETS:
-        raise Pop3GrammarError(f"a command has {found.end() - start} octets, and {COMMAND_OCTETS} are the most")
+        raise Pop3GrammarError(f"a command has {found.end() - start} octets, more than {COMMAND_OCTETS}")
     octets, pieces = stream.data[start : found.end()], stream.span(start, found.end())
     return Command(octets, pieces, found[1].decode().upper(), found[2] or b"")
 
@@ -81,7 +81,7 @@ def read_line(stream: Stream, start: int) -> Line | None:
         return None
     found = TEXT_LINE.match(stream.data, start)
     if found is None:
-        raise Pop3GrammarError(f"not a line: {_excerpt(stream, start)}")
+        raise Pop3GrammarError(f"not a line of text: {_excerpt(stream, start)}")
     return Line(stream.data[start : found.end()], stream.span(start, found.end()))
 
 
@@ -93,7 +93,7 @@ def read_response(stream: Stream, start: int, has_lines: bool) -> Response | Non
     if found is None:
         raise Pop3GrammarError(f"not a response: {_excerpt(stream, start)}")
     if found.end() - start > STATUS_OCTETS:
-        raise Pop3GrammarError(f"a response has {found.end() - start} octets, and {STATUS_OCTETS} are the most")
+        raise Pop3GrammarError(f"a response has {found.end() - start} octets, more than {STATUS_OCTETS}")
     end, content = found.end(), None
     if has_lines and found[1] == b"+OK":
         end, content = _lines(stream, end)
@@ -111,7 +111,7 @@ def _lines(stream: Stream, start: int) -> tuple[int, bytes]:
         if line == END:
             return at, b"".join(lines)
         lines.append(line.removeprefix(b"."))
-    raise Pop3GrammarError(f"lines have no end: {_excerpt(stream, start)}")
+    raise Pop3GrammarError(f"a multi-line response is incomplete: {_excerpt(stream, start)}")
 
 
 def _excerpt(stream: Stream, start: int) -> str:

@@ -213,8 +213,8 @@ def _order(greeting: Reply | None, exchanges: Sequence[SmtpExchange], left: Iter
     """Return a violation of the order, None without one: replies follow commands, only 421 may be unsolicited."""
     first = next(iter(exchanges), None)
     if first is not None and greeting is not None and first.command.first_ns < greeting.last_ns:
-        return f"{first.text!r} in frame {first.command.frame} does not wait for the greeting"
+        return f"{first.text!r} in frame {first.command.frame} precedes the greeting"
     if (early := early_reply(exchanges)) is not None:
         return early
     unasked = [one for one in left if one.code != CLOSING_DOWN]
-    return f"the reply in frame {unasked[0].frame} answers nothing" if unasked else None
+    return f"the reply in frame {unasked[0].frame} belongs to no command" if unasked else None

@@ -78,11 +78,11 @@ class Command(Request):
     def why_malformed(self) -> str | None:
         """The violation of the command grammar (RFC 5321 section 4.1.1), None for a valid command."""
         if self.verb not in ARGUMENTS:
-            return f"there is no command {self.verb or self.text!r}"
+            return f"no RFC defines the command {self.verb or self.text!r}"
         if len(self.octets) > COMMAND_OCTETS:
-            return f"{self.verb} is a line of {len(self.octets)} octets"
+            return f"the line of {self.verb} has {len(self.octets)} octets"
         if ARGUMENTS[self.verb].match(self.argument) is None:
-            return f"{self.text!r} is not the form of {self.verb}"
+            return f"{self.text!r} does not have the syntax of {self.verb}"
         return None
 
     @property
@@ -140,9 +140,9 @@ def _reply(stream: Stream, start: int) -> tuple[int, int, list[str]]:
     code, at = b"", start
     while (found := REPLY_LINE.match(stream.data, at)) is not None:
         if code and found[1] != code:
-            raise SmtpGrammarError(f"one reply has the codes {code.decode()} and {found[1].decode()}")
+            raise SmtpGrammarError(f"a reply has the two codes {code.decode()} and {found[1].decode()}")
         if found.end() - at > REPLY_OCTETS:
-            raise SmtpGrammarError(f"a reply line has {found.end() - at} octets, and {REPLY_OCTETS} are the most")
+            raise SmtpGrammarError(f"a reply line has {found.end() - at} octets, more than {REPLY_OCTETS}")
         code, at = found[1], found.end()
         lines.append((found[3] or b"").decode())
         if found[2] != b"-":
@@ -165,21 +165,19 @@ def read_mail_data(stream: Stream, start: int) -> MailData | None:
             stuffed.append(at)
             line = line[1:]
         if len(line) + 2 > TEXT_OCTETS:
-            raise SmtpGrammarError(
-                f"a line of the mail data has {len(line) + 2} octets, and {TEXT_OCTETS} are the most"
-            )
+            raise SmtpGrammarError(f"a line of the mail data has {len(line) + 2} octets, more than {TEXT_OCTETS}")
         lines.append(line + b"\r\n")
         at = found.end()
     rest = stream.data[at:]
     if b"\n" in rest or b"\r" in rest[:-1]:
-        raise SmtpGrammarError(f"a CR or LF alone in the mail data: {_excerpt(rest)}")
+        raise SmtpGrammarError(f"the mail data contain a bare CR or LF: {_excerpt(rest)}")
     return None
 
 
 def _nothing_left(stream: Stream, start: int, what: str) -> None:
     rest = stream.data[start:]
     if rest:
-        raise SmtpGrammarError(f"the end of {what} is missing, or a CR or LF stands alone: {_excerpt(rest)}")
+        raise SmtpGrammarError(f"{what} is incomplete, or contains a bare CR or LF: {_excerpt(rest)}")
 
 
 def _excerpt(data: bytes) -> str:

@@ -48,7 +48,7 @@ class ClientSubnet:
             if size == 16:
                 return cls(IPv6Network((padded, source)), scope)
         except ValueError as error:
-            raise WireError("client subnet with address bits set behind its prefix") from error
+            raise WireError("client subnet with non-zero address bits behind its prefix") from error
         raise WireError(f"client subnet of unknown family {family}")
 
     def to_option(self) -> Option:

@@ -118,9 +118,9 @@ class Time(Unsigned):
             try:
                 seconds = timegm(datetime.strptime(text, self._FORMAT).timetuple())
             except ValueError as error:
-                raise TextError(f"{label} is {text!r}, which is no date and time (YYYYMMDDHHmmSS)") from error
+                raise TextError(f"{label} is {text!r}, which is not a valid date and time (YYYYMMDDHHmmSS)") from error
         if not 0 <= seconds <= U32_MAX:
-            raise TextError(f"{label} is {text!r}, which is not from 1970 to 2106")
+            raise TextError(f"{label} is {text!r}, expected a time from 1970 to 2106")
         return seconds
 
     def to_text(self, value: int) -> str:
@@ -313,7 +313,7 @@ class CountedOctets(FieldKind[bytes]):
     def read(self, reader: Reader) -> bytes:
         octets = reader.character_string()
         if self._base32 and not octets:
-            raise WireError("hash of no octets")
+            raise WireError("empty hash")
         return octets
 
     def write(self, writer: Writer, value: bytes) -> None:

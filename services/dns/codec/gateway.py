@@ -31,7 +31,7 @@ def gateway_from_tokens(tokens: Tokens, gateway_type: int, label: str) -> Gatewa
     if gateway_type == 0:
         text = tokens.token(label).text
         if text != ".":
-            raise TextError(f"{label} is {text!r}, expected . for type 0, which is none")
+            raise TextError(f"{label} is {text!r}, expected . for type 0 (no gateway)")
         return None
     if gateway_type == 1:
         return IPV4.from_tokens(tokens, label)

@@ -56,7 +56,7 @@ def _check(text: str) -> None:
     """Raise TextError for a `${` that is not followed by a valid `OFFSET[,WIDTH[,BASE]]}`."""
     for match in _PLACE.finditer(text):
         if match.group() == "$" and text[match.end() : match.end() + 1] == "{":
-            raise TextError(f"{text[match.start() :]!r} is no place for a number, expected ${{OFFSET,WIDTH,BASE}}")
+            raise TextError(f"invalid substitution {text[match.start() :]!r}, expected ${{OFFSET,WIDTH,BASE}}")
         if match[2] and int(match[2]) > _WIDTH_MAX:
             raise TextError(f"{match.group()!r} is wider than {_WIDTH_MAX} characters")
 

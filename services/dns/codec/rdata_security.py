@@ -388,7 +388,7 @@ class _SizedOctets(FieldKind[bytes]):
         writer.write(value)
 
     def from_tokens(self, tokens: Tokens, label: str) -> bytes:
-        raise TextError(f"{label} {tokens.token(label).text!r} is of a type that is in messages only")
+        raise TextError(f"{label} {tokens.token(label).text!r} is of a type that occurs in messages only, not in zones")
 
     def to_text(self, value: bytes) -> str:
         return f"{len(value)} {base64.b64encode(value).decode('ascii')}".rstrip()

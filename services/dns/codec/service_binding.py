@@ -191,7 +191,7 @@ def _empty_from_text(value: bytes) -> bytes:
 
 def _empty_to_text(value: bytes) -> str:
     if value:
-        raise WireError("a parameter without a value has one")
+        raise WireError("the value of a parameter without value must be empty")
     return ""
 
 
@@ -246,7 +246,7 @@ class _ParameterList(FieldKind[Parameters]):
             if equals and not text and following is not None and following.quoted and following.joined:
                 text = tokens.token(label).text
             elif equals and not text:
-                raise TextError(f"the service parameter {name} has = and no value")
+                raise TextError(f"the service parameter {name} has = without a value")
             key = key_from_text(name)
             if key in parameters:
                 raise TextError(f"the service parameter {name} is given twice")

@@ -50,10 +50,10 @@ class ResponseKind(Enum):
 
     ANSWER = "records of the type"
     ALIAS = "a chain of aliases, whose last target must be resolved"
-    NO_DATA = "the name exists without the type"
-    NO_NAME = "the name does not exist"
+    NO_DATA = "the name exists, but has no records of the type (NODATA)"
+    NO_NAME = "the name does not exist (NXDOMAIN)"
     TOO_LONG = "DNAME substitution exceeds 255 octets"
-    REFERRAL = "a delegation nearer to the name"
+    REFERRAL = "a referral to a zone nearer to the name"
     LAME = "the server is not authoritative for the zone"
     FAILED = "a server failure"
 
@@ -245,7 +245,7 @@ class _Classifier:
         referral = self._referral(name)
         forwards = self._queried.service is Service.FORWARDER
         if referral is None or forwards or self._message.rcode != Rcode.NOERROR:
-            detail = "a referral that does not lead down" if self._has_ns() else "an empty answer without authority"
+            detail = "an upward or sideways referral" if self._has_ns() else "an empty answer without authority"
             return ClassifiedResponse(ResponseKind.LAME, name, detail=detail)
         return self._referred_to(referral)
 

@@ -304,7 +304,10 @@ class Iteration:
             exchange = Exchange(self._context, self._budget, address, question, delegation, subnet)
             message = yield from exchange.run()
             if message is None and exchange.unusable:
-                pool.queries[address], detail = QUERIES_PER_SERVER_MAX, f"{address} returned a response to no question"
+                pool.queries[address], detail = (
+                    QUERIES_PER_SERVER_MAX,
+                    (f"{address} returned a response without the question of the query"),
+                )
                 continue
             if message is None:
                 detail = f"{address} did not respond"
@@ -527,7 +530,7 @@ class Resolution:
         scope, near = 0, None
         while True:
             if name in seen or len(chain) > 2 * ALIASES_MAX or len(seen) > ALIASES_MAX:
-                raise ResolutionError("alias chain too long, or circular")
+                raise ResolutionError("alias chain is circular or too long")
             seen.add(name)
             result = look_up_for(
                 self._context.cache, self._context.ecs_cache, name, rtype, self._subnet, self._budget.now

@@ -84,9 +84,9 @@ class Scheduler:
             if isinstance(step, Result):
                 return step
             if len(self._in_progress) >= self._limits.resolutions:
-                return Result(Rcode.SERVFAIL, detail="too many resolutions")
+                return Result(Rcode.SERVFAIL, detail="too many concurrent resolutions")
         if self._waiting[client] >= self._limits.waiting_per_client:
-            return Result(Rcode.SERVFAIL, detail="too many resolutions for one client")
+            return Result(Rcode.SERVFAIL, detail="too many concurrent resolutions for one client")
         if task is None:
             tail = self._queue_tails.get(key[:2])
             run = self._run(resolution, step) if tail is None else self._run_after(tail, question, start, subnet)
@@ -124,7 +124,7 @@ class Scheduler:
         started = self.now()
         await asyncio.wait([tail])
         if self.now() - started >= SECONDS_MAX:
-            return Result(Rcode.SERVFAIL, detail="timeout waiting for the same question of other clients")
+            return Result(Rcode.SERVFAIL, detail="timeout while waiting for a resolution of the same question")
         resolution = Resolution(question, self.context, start, subnet)
         return await self._run(resolution, resolution.start(self.now()))
 
@@ -132,7 +132,7 @@ class Scheduler:
         while isinstance(step, UpstreamQuery):
             outcome = await self._send(step)
             if outcome is None:
-                detail = "timeout waiting for another outstanding query"
+                detail = "timeout while waiting for an identical outstanding query"
                 return Result(Rcode.SERVFAIL, queries=resolution.queries, detail=detail)
             step = resolution.receive(outcome, self.now())
         return step

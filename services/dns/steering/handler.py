@@ -94,13 +94,11 @@ def add_names(zones: Zones, regions: RegionMap) -> None:
     for name, line in regions.names.items():
         zone = zones.closest(name)
         if zone is None:
-            raise regions.error(line, f"{name} is in no zone of this server")
+            raise regions.error(line, f"{name} is outside of the zones of this server")
         zone.add_name(name)
         match = zone.find(name)
         if match.kind is not MatchKind.EXACT:
-            raise regions.error(
-                line, f"{name} is below {match.name}, which is delegated or redirected in {zone.origin}"
-            )
+            raise regions.error(line, f"{name} is below {match.name}, which has NS or DNAME records in {zone.origin}")
         for rtype in (RRType.A, RRType.AAAA, RRType.CNAME):
             if rtype in match.node:
                 raise regions.error(line, f"{name} has a record {type_to_text(rtype)} in the zone {zone.origin}")

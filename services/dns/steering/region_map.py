@@ -137,14 +137,14 @@ class _Statements:
 
     def _reject_duplicate(self, label: str, present: bool) -> None:
         if present:
-            raise self._error(f"{label} is given twice")
+            raise self._error(f"duplicate {label}")
 
     def _name(self, words: list[str]) -> None:
         try:
             name = Name.from_text(self._word(words, "name NAME"))
         except TextError as error:
             raise self._error(str(error)) from error
-        self._reject_duplicate(f"the name {name}", name in self.names)
+        self._reject_duplicate(f"name {name}", name in self.names)
         self.names[name] = self._line
 
     def _ttl(self, words: list[str]) -> None:
@@ -162,14 +162,14 @@ class _Statements:
     def _region(self, words: list[str]) -> None:
         if len(words) < 2:
             raise self._error("expected `region NAME NETWORK...`")
-        self._reject_duplicate(f"the region {words[0]}", words[0] in self.regions)
+        self._reject_duplicate(f"region {words[0]}", words[0] in self.regions)
         self.regions[words[0]] = [self._network(word) for word in words[1:]], self._line
 
     def _replica(self, words: list[str]) -> None:
         if len(words) not in (2, 4) or words[2:3] not in ([], ["capacity"]):
             raise self._error("expected `replica REGION ADDRESS [capacity NUMBER]`")
         address = self._address(words[1])
-        self._reject_duplicate(f"the replica {address}", address in self.replicas)
+        self._reject_duplicate(f"replica {address}", address in self.replicas)
         if len(self.replicas) >= REPLICAS_MAX:
             raise self._error(f"more than {REPLICAS_MAX} replicas")
         capacity = self._capacity(words[3]) if len(words) == 4 else None
@@ -178,9 +178,9 @@ class _Statements:
     def _spill(self, words: list[str]) -> None:
         if len(words) < 2:
             raise self._error("expected `spill REGION REGION...`")
-        self._reject_duplicate(f"the spill of {words[0]}", words[0] in self.spills)
+        self._reject_duplicate(f"spill of {words[0]}", words[0] in self.spills)
         for index, word in enumerate(words):
-            self._reject_duplicate(f"{word} in one spill", word in words[:index])
+            self._reject_duplicate(f"region {word} in a spill", word in words[:index])
         self.spills[words[0]] = words[1:], self._line
 
     def _default(self, words: list[str]) -> None:
@@ -192,7 +192,7 @@ class _Statements:
         if words != ["servfail"] and (words[:1] != ["origin"] or len(words) < 2):
             raise self._error("expected `otherwise servfail` or `otherwise origin ADDRESS...`")
         addresses = [self._address(word) for word in words[1:]]
-        self._reject_duplicate("an address of the origin", len(set(addresses)) < len(addresses))
+        self._reject_duplicate("address of the origin", len(set(addresses)) < len(addresses))
         self.otherwise = addresses, self._line
 
     def _word(self, words: list[str], form: str) -> str:
@@ -291,11 +291,11 @@ class _Validator:
         for network, name, line in networks:
             covering = cover.find(network.network_address)
             if covering is None or network.prefixlen < covering[0].prefixlen:
-                raise self._error(line, f"{network} of {name} is outside of the cover")
+                raise self._error(line, f"{network} of {name} is outside of the `cover` networks")
         for network, line in statements.cover:
             gap = regions.gap_in(network)
             if gap is not None:
-                raise self._error(line, f"{gap} of the cover is in no region")
+                raise self._error(line, f"no region contains {gap}")
         return tuple(network for network, _ in statements.cover)
 
     def _space(self, networks: list[tuple[Network, int, str]]) -> AddressSpace[None]:

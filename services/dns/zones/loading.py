@@ -80,7 +80,9 @@ class ZoneFiles:
             zone = load_zone(path, origin, warnings.append)
         except ServiceError as error:
             before = self._loaded.get((path, origin))
-            failures.append(f"{error}" if before is None else f"{error} (the zone loaded before stays)")
+            failures.append(
+                f"{error}" if before is None else (f"{error} (the previous version of the zone stays loaded)")
+            )
             return before
         for warning in warnings[:WARNINGS_MAX]:
             self._report("zone_warning", warning)

@@ -203,7 +203,7 @@ def _soa_entry(entries: list[Entry], origin: Name | None) -> Entry:
     first = soas[0]
     for other in soas[1:]:
         if other.record.name != first.record.name or other.record.rdata != first.record.rdata:
-            raise other.error("a second SOA record: one file is one zone")
+            raise other.error("duplicate SOA record: a file can hold only one zone")
     if origin is not None and first.record.name != origin:
         raise first.error(f"the owner of the SOA is {first.record.name}, not the origin {origin}")
     return first
@@ -250,7 +250,7 @@ class Zones:
     def add(self, zone: Zone) -> None:
         """Add a zone; raises ZoneError if there is a zone with the same origin."""
         if zone.origin.folded in self._zones:
-            raise ZoneError(f"the zone {zone.origin} is given twice")
+            raise ZoneError(f"duplicate zone {zone.origin}")
         self._zones[zone.origin.folded] = zone
 
     def add_unloaded(self, origin: Name) -> None:
@@ -309,9 +309,9 @@ class Answer:
 class Completeness(Enum):
     """Selection of the optional records in a positive response; referrals and negative answers always have theirs."""
 
-    REQUIRED = "no others"
+    REQUIRED = "no optional records"
     ADDRESSES = "the addresses of hosts in the answer"
-    NAME_SERVERS = "those, the zone's NS set, and the addresses of its hosts"
+    NAME_SERVERS = "the addresses of hosts in the answer, the zone's NS set and the addresses of its hosts"
 
 
 def answer_question(zones: Zones, question: Question, completeness: Completeness = Completeness.ADDRESSES) -> Answer:

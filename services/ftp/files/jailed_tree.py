@@ -64,7 +64,7 @@ class JailedTree:
         try:
             self._root = os.open(os.path.realpath(root), _DIRECTORY)
         except OSError as error:
-            raise ServiceError(f"{root} cannot be served ({error.strerror}): name a directory that is there") from error
+            raise ServiceError(f"cannot serve {root} ({error.strerror}): name an existing directory") from error
         self._close = weakref.finalize(self, os.close, self._root)
 
     def close(self) -> None:

@@ -91,7 +91,7 @@ class PathError(ValueError):
 def normalise(directory: VirtualPath, argument: str) -> VirtualPath:
     """Resolve a path argument against the working directory `directory`; raises PathError."""
     if _REFUSED_CHARACTERS.intersection(argument):
-        raise PathError("a path has no control characters that end it")
+        raise PathError("control characters are not allowed in a path")
     segments = [] if argument.startswith("/") else list(directory)
     for name in argument.split("/"):
         if name == "..":
@@ -99,7 +99,7 @@ def normalise(directory: VirtualPath, argument: str) -> VirtualPath:
         elif name not in ("", "."):
             segments.append(name)
     if len(segments) > PATH_SEGMENTS:
-        raise PathError(f"a path has {PATH_SEGMENTS} names at most")
+        raise PathError(f"a path can have at most {PATH_SEGMENTS} components")
     return tuple(segments)
 
 

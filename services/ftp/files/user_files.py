@@ -75,7 +75,7 @@ class UserFiles:
         if request.storing is StoreMode.UNIQUE and not self._names_file(path):
             path = (*path, _UNIQUE_NAME)
         if request.offset and request.data_type is DataType.ASCII and request.storing is StoreMode.WHOLE:
-            raise FileError(Cause.BAD_RESTART, "REST before STOR is for TYPE I.")
+            raise FileError(Cause.BAD_RESTART, "REST before STOR requires TYPE I.")
         with self.tree.parent(path) as (parent, name):
             _check_new_name(name)
             if request.storing is StoreMode.UNIQUE:

@@ -34,7 +34,7 @@ from services.ftp.server_pi.actions import (
 )
 from services.ftp.server_pi.failures import Cause
 
-_CUT = "The listing is cut: the directory has more entries than one listing shows."
+_CUT = "Listing truncated: the directory has too many entries."
 
 
 def open_transfer(files: UserFiles, request: Opening, now: float) -> tuple[Transfer, Opened]:
@@ -69,7 +69,7 @@ def open_read(files: UserFiles, request: OpenRead) -> tuple[FileSender | PieceSe
         return PieceSender(ascii_pieces(descriptor, request.offset)), Opened()
     if request.offset > size:
         os.close(descriptor)
-        raise FileError(Cause.BAD_RESTART, f"The file has {size} octets.")
+        raise FileError(Cause.BAD_RESTART, f"Invalid restart offset: the file has {size} octets.")
     return FileSender(descriptor, request.offset, size, is_in_memory(status.st_dev)), Opened(size - request.offset)
 
 

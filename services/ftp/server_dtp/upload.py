@@ -119,7 +119,10 @@ class Upload:
         partial_size = size_or_none(self._directory, partial_name(self.name))
         if storing is StoreMode.APPENDED and size_before is not None:
             if partial_size:
-                raise FileError(Cause.BUSY, "An upload of it broke off: go on with REST and STOR, or begin again.")
+                raise FileError(
+                    Cause.BUSY,
+                    "The file has an incomplete upload: resume it with REST and STOR, or upload the file again.",
+                )
             self._open_in_place()
             return
         if self._quota.is_used_up and not size_before:
@@ -139,7 +142,7 @@ class Upload:
     def _check_restart(self, offset: int, size_before: int | None, partial_size: int | None) -> None:
         most = partial_size or size_before or 0
         if offset > most:
-            raise FileError(Cause.BAD_RESTART, f"There are {most} octets to go on from.")
+            raise FileError(Cause.BAD_RESTART, f"Invalid restart offset: the server has {most} octets of the file.")
 
     def _open_in_place(self) -> None:
         if self._quota.is_used_up:

@@ -22,7 +22,7 @@ def user(session: ServerSession, argument: str) -> None:
         else:
             # RFC 2577 section 6: reply 331 to any name, so as not to disclose which users exist.
             session.state = State.PASSWORD
-            session.reply(331, "The password, please.")
+            session.reply(331, "Please specify the password.")
 
     session.request(Authenticate(argument, Credential.NAME), checked)
 
@@ -36,7 +36,7 @@ def password(session: ServerSession, argument: str) -> None:
 def account(session: ServerSession, argument: str) -> None:
     """Handle ACCT: check the account, required at login (332) or before storing (532), else reply 202."""
     if session.state is not State.ACCOUNT and not session.account_to_store:
-        session.reply(202, "No account is needed here.")
+        session.reply(202, "ACCT is not required.")
         return
     session.request(Authenticate(session.user, Credential.ACCOUNT, argument), lambda result: _checked(session, result))
 
@@ -44,7 +44,7 @@ def account(session: ServerSession, argument: str) -> None:
 def reinitialise(session: ServerSession, _: str) -> None:
     """Handle REIN: reset the session as after the greeting; a transfer under way ends first, as with QUIT."""
     session.log_out()
-    session.reply(220, "Ready for a new user.")
+    session.reply(220, "Session reset; log in with USER.")
 
 
 def quit_session(session: ServerSession, _: str) -> None:
@@ -65,19 +65,19 @@ def _admit(session: ServerSession, admitted: Admitted) -> None:
     session.account_to_store = admitted.account_to_store
     if admitted.next_credential is Credential.ACCOUNT:
         session.state = State.ACCOUNT
-        session.reply(332, "The account, please.")
+        session.reply(332, "Please specify the account with ACCT.")
         return
     session.state = State.READY
     session.attempts = 0
     session.log_event("login", user=session.user)
-    session.reply(230, "You are logged in.")
+    session.reply(230, "Login successful.")
 
 
 def _refuse(session: ServerSession) -> None:
     if session.attempts >= LOGIN_ATTEMPTS:
-        session.close(421, "Too many wrong passwords.")
+        session.close(421, "Too many failed logins.")
         return
     # After a complete login a wrong ACCT changes nothing; before that, the client has to start again with USER.
     if not session.is_logged_in:
         session.forget_user()
-    session.reply(530, "The login is incorrect.")
+    session.reply(530, "Login incorrect.")

@@ -17,8 +17,8 @@ _PATH, _ANY_PATH = "path", "[path]"
 VERBS: dict[bytes, Verb] = {
     # RFC 959 section 4.1.1: access control
     b"USER": Verb(ALWAYS, access.user, "name"),
-    b"PASS": Verb(_AFTER_USER, access.password, "[password]", "USER comes first."),
-    b"ACCT": Verb(_FOR_ACCOUNT, access.account, "account", "USER and PASS come first."),
+    b"PASS": Verb(_AFTER_USER, access.password, "[password]", "Login with USER first."),
+    b"ACCT": Verb(_FOR_ACCOUNT, access.account, "account", "Login with USER and PASS first."),
     b"CWD": Verb(LOGGED_IN, file_commands.change_directory, _PATH),
     b"XCWD": Verb(LOGGED_IN, file_commands.change_directory, _PATH),
     b"CDUP": Verb(LOGGED_IN, file_commands.change_to_parent),
@@ -41,7 +41,7 @@ VERBS: dict[bytes, Verb] = {
     b"ALLO": Verb(LOGGED_IN, parameters.allocate, "octets [R octets]"),
     b"REST": Verb(LOGGED_IN, parameters.restart, "octet"),
     b"RNFR": Verb(LOGGED_IN, file_commands.rename_from, _PATH),
-    b"RNTO": Verb(_AFTER_RNFR, file_commands.rename_to, _PATH, "RNFR comes first."),
+    b"RNTO": Verb(_AFTER_RNFR, file_commands.rename_to, _PATH, "RNFR required first."),
     b"ABOR": Verb(ALWAYS, transfer_commands.abort),
     b"DELE": Verb(LOGGED_IN, file_commands.delete, _PATH),
     b"RMD": Verb(LOGGED_IN, file_commands.remove_directory, _PATH),

@@ -120,11 +120,11 @@ class ControlConnection(asyncio.Protocol):
         elif self._session is not None and self._session.is_busy and self._session.is_logged_in:
             self.deadline = now + self._context.limits.idle_s
         elif now > self.deadline:
-            self._end("You were idle for too long.")
+            self._end("Idle timeout.")
 
     def stop(self) -> None:
         """End the session, because the server stops."""
-        self._end("The server stops.")
+        self._end("The server is shutting down.")
 
     def abort(self) -> None:
         """Close at once, and discard unsent octets."""
@@ -132,7 +132,7 @@ class ControlConnection(asyncio.Protocol):
 
     def evict(self) -> None:
         """End the session, because another connection takes the place of this one."""
-        self._end("Too many users are connected; try again later.")
+        self._end("Too many users; try again later.")
 
     def _end(self, reason: str) -> None:
         if self._session is None:
@@ -212,7 +212,7 @@ class ControlConnection(asyncio.Protocol):
         except FileError as error:
             result = Failed(error.cause, error.detail)
         except OSError as error:
-            result = Failed(Cause.LOCAL_ERROR, f"A local error came up: {error.strerror}.")
+            result = Failed(Cause.LOCAL_ERROR, f"Local error in processing: {error.strerror}.")
         self._task = None
         session = self._session
         if session is not None:
@@ -226,7 +226,7 @@ class ControlConnection(asyncio.Protocol):
         """Handle the end of a command's task: if it raised an exception, report the exception and abort the session."""
         if not task.cancelled() and (error := task.exception()) is not None:
             self._transport.abort()
-            self._context.loop.call_exception_handler({"message": "an FTP command failed", "exception": error})
+            self._context.loop.call_exception_handler({"message": "the FTP command failed", "exception": error})
 
     async def _carry_out(self, request: actions.Request) -> actions.Result:
         if isinstance(request, actions.StartTransfer):

@@ -30,7 +30,7 @@ def change_directory(session: ServerSession, argument: str) -> None:
 
     def on_status(_: Result) -> None:
         session.directory = path
-        session.reply(250, f"The directory is {quoted(format_path(path))}.")
+        session.reply(250, f"Directory changed to {quoted(format_path(path))}.")
 
     session.attempt(Stat(path, directory=True), on_status)
 
@@ -48,18 +48,18 @@ def print_directory(session: ServerSession, _: str) -> None:
 def make_directory(session: ServerSession, argument: str) -> None:
     """Handle MKD and XMKD: create a directory."""
     path = session.path(argument)
-    text = f"{quoted(format_path(path))} is created."
+    text = f"{quoted(format_path(path))} created."
     _change(session, ChangeName(Change.MAKE_DIRECTORY, path), 257, text)
 
 
 def remove_directory(session: ServerSession, argument: str) -> None:
     """Handle RMD and XRMD: remove an empty directory."""
-    _change(session, ChangeName(Change.REMOVE_DIRECTORY, session.path(argument)), 250, "The directory is removed.")
+    _change(session, ChangeName(Change.REMOVE_DIRECTORY, session.path(argument)), 250, "Directory removed.")
 
 
 def delete(session: ServerSession, argument: str) -> None:
     """Handle DELE: remove a file."""
-    _change(session, ChangeName(Change.REMOVE_FILE, session.path(argument)), 250, "The file is deleted.")
+    _change(session, ChangeName(Change.REMOVE_FILE, session.path(argument)), 250, "File deleted.")
 
 
 def rename_from(session: ServerSession, argument: str) -> None:
@@ -70,7 +70,7 @@ def rename_from(session: ServerSession, argument: str) -> None:
     def on_status(_: Result) -> None:
         session.rename_from = path
         session.state = State.RENAMING
-        session.reply(350, "And its new name?")
+        session.reply(350, "Ready for RNTO.")
 
     session.attempt(Stat(path), on_status)
 
@@ -79,7 +79,7 @@ def rename_to(session: ServerSession, argument: str) -> None:
     """Handle RNTO: rename the file of RNFR."""
     session.state = State.READY
     change = ChangeName(Change.RENAME, session.rename_from, to=session.path(argument))
-    _change(session, change, 250, "The file is renamed.", NAMING_CODES)
+    _change(session, change, 250, "Rename successful.", NAMING_CODES)
 
 
 def size(session: ServerSession, argument: str) -> None:
@@ -99,7 +99,7 @@ def modification_time(session: ServerSession, argument: str) -> None:
         if isinstance(result, StatResult) and result.status.kind is Kind.FILE:
             session.reply(213, time_value(result.status.modified_s))
         else:
-            session.reply(550, "That is not a plain file.")
+            session.reply(550, "Not a plain file.")
 
     session.attempt(Stat(session.path(argument)), on_status)
 
@@ -109,7 +109,7 @@ def set_modification_time(session: ServerSession, argument: str) -> None:
     value, _, name = argument.partition(" ")
     modified_s = parse_time_value(value)
     if modified_s is None or not name:
-        session.reply(501, "The syntax is: MFMT YYYYMMDDhhmmss path, with a time from 1970 on in UTC")
+        session.reply(501, "Syntax: MFMT YYYYMMDDhhmmss path (UTC, from 1970 on)")
         return
     path = session.path(name)
     text = f"Modify={time_value(modified_s)}; {format_path(path)}"
@@ -131,11 +131,11 @@ def change_mode(session: ServerSession, argument: str) -> None:
     """Handle SITE CHMOD mode path, which clients send after an upload to preserve permissions."""
     digits, _, name = argument.partition(" ")
     if not (len(digits) in (3, 4) and set(digits) <= set("01234567")) or not name:
-        session.reply(501, "The syntax is: SITE CHMOD mode path")
+        session.reply(501, "Syntax: SITE CHMOD mode path")
         return
     # Users cannot set the set-user-id, set-group-id and sticky bits.
     change = ChangeName(Change.CHANGE_MODE, session.path(name), mode=int(digits, 8) & 0o777)
-    _change(session, change, 200, "The mode is changed.")
+    _change(session, change, 200, "Mode changed.")
 
 
 def _change(

@@ -16,7 +16,7 @@ def system(session: ServerSession, _: str) -> None:
 
 def no_operation(session: ServerSession, _: str) -> None:
     """Handle NOOP: reply 200 without any effect."""
-    session.reply(200, "Nothing is done.")
+    session.reply(200, "NOOP ok.")
 
 
 def status(session: ServerSession, argument: str) -> None:
@@ -25,7 +25,7 @@ def status(session: ServerSession, argument: str) -> None:
         session.reply(211, "Status:", *_status_lines(session), "End.")
         return
     if not session.is_logged_in:
-        session.reply(530, "Log in with USER and PASS first.")
+        session.reply(530, "Please login with USER and PASS.")
         return
     path, pattern = target_of_listing(session, argument)
 
@@ -41,12 +41,12 @@ def help_text(session: ServerSession, argument: str) -> None:
     """Handle HELP: all commands, or the syntax of one."""
     verb = session.table.get(argument.strip().upper().encode("utf-8", "surrogateescape"))
     if verb is not None:
-        session.reply(214, f"The syntax is: {argument.strip().upper()} {verb.syntax}".rstrip())
+        session.reply(214, f"Syntax: {argument.strip().upper()} {verb.syntax}".rstrip())
     elif argument:
-        session.reply(501, "There is no such command.")
+        session.reply(501, "Unknown command.")
     else:
         names = [name.decode("ascii") for name in session.table]
-        session.reply(214, "The commands are:", *columns(names), "End.")
+        session.reply(214, "The following commands are recognised:", *columns(names), "End.")
 
 
 def site(session: ServerSession, argument: str) -> None:
@@ -55,9 +55,9 @@ def site(session: ServerSession, argument: str) -> None:
     if name.upper() == "CHMOD":
         change_mode(session, rest)
     elif name.upper() == "HELP":
-        session.reply(214, "The site's own commands are:", " CHMOD HELP", "End.")
+        session.reply(214, "The following SITE commands are recognised:", " CHMOD HELP", "End.")
     else:
-        session.reply(504, "SITE has CHMOD and HELP.")
+        session.reply(504, "Unknown SITE command: use CHMOD or HELP.")
 
 
 def features(session: ServerSession, _: str) -> None:
@@ -73,13 +73,13 @@ def options(session: ServerSession, argument: str) -> None:
     if name.upper() == "UTF8":
         # draft-ietf-ftpext-utf-8-option: OPTS UTF8 ON is confirmed; RFC 2640 defines no OFF.
         on = rest.strip().upper() in ("", "ON")
-        session.reply(*((200, "Names are in UTF-8.") if on else (501, "Names are always in UTF-8.")))
+        session.reply(*((200, "UTF-8 is enabled.") if on else (501, "UTF-8 is always enabled.")))
     elif name.upper() == "MLST":
         session.facts = parse_facts(rest)
         # RFC 3659 section 7.9: the reply has no space after OPTS if no fact follows.
         session.reply(200, " ".join(("MLST OPTS", "".join(f"{fact};" for fact in session.facts))).rstrip())
     else:
-        session.reply(501, "The options are UTF8 and MLST.")
+        session.reply(501, "Unknown option: use UTF8 or MLST.")
 
 
 def _status_lines(session: ServerSession) -> list[str]:
@@ -91,9 +91,9 @@ def _status_lines(session: ServerSession) -> list[str]:
         f" TYPE {session.data_type.value}, STRU F, MODE S",
     ]
     if session.is_transferring:
-        lines.append(" A transfer is under way")
+        lines.append(" Transfer in progress")
     elif session.is_passive:
-        lines.append(" A passive port waits for a data connection")
+        lines.append(" Waiting for a data connection on a passive port")
     elif session.target is not None:
-        lines.append(f" The data port is {session.target.host} port {session.target.port}")
+        lines.append(f" Data port: {session.target.host} port {session.target.port}")
     return lines

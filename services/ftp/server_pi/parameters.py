@@ -14,7 +14,7 @@ from services.ftp.server_pi.actions import CloseData, Listening, OpenPassive, Re
 from services.ftp.server_pi.failures import Failed
 from services.ftp.server_pi.session import ServerSession
 
-_EPSV_ONLY = "After EPSV ALL only EPSV makes a data connection."
+_EPSV_ONLY = "After EPSV ALL, only EPSV is accepted."
 
 
 def port(session: ServerSession, argument: str) -> None:
@@ -34,7 +34,7 @@ def extended_port(session: ServerSession, argument: str) -> None:
 def passive(session: ServerSession, _: str) -> None:
     """Handle PASV: passive mode; the reply can encode IPv4 addresses only."""
     if session.connection_info.protocol != 1:
-        session.reply(502, "PASV has no form for IPv6: use EPSV.")
+        session.reply(502, "PASV supports IPv4 only: use EPSV.")
         return
     _listen(session, 227)
 
@@ -46,7 +46,7 @@ def extended_passive(session: ServerSession, argument: str) -> None:
         session.only_extended_passive = True
         session.reply(200, _EPSV_ONLY)
     elif value and not (value.isascii() and value.isdigit()):
-        raise ArgumentError("1, 2 or ALL is asked for")
+        raise ArgumentError("expected 1, 2 or ALL")
     elif value and value != str(session.connection_info.protocol):
         # RFC 2428 section 3: reply 522 for any other protocol number, also an unassigned one.
         session.reply(522, f"Network protocol not supported, use ({session.connection_info.protocol}).")
@@ -58,36 +58,36 @@ def representation_type(session: ServerSession, argument: str) -> None:
     """Handle TYPE: set the representation type: A N, I, or L 8."""
     data_type = grammar.parse_type(argument)
     if data_type is None:
-        session.reply(504, "The types are A N, I and L 8.")
+        session.reply(504, "Type not supported: use A N, I or L 8.")
         return
     session.data_type = data_type
-    session.reply(200, f"The type is {data_type.value}.")
+    session.reply(200, f"Type set to {data_type.value}.")
 
 
 def transmission_mode(session: ServerSession, argument: str) -> None:
     """Handle MODE: accept S (stream) only."""
-    _only(session, argument, "S", "SBC", "The mode is stream.")
+    _only(session, argument, "S", "SBC", "Mode set to S.")
 
 
 def structure(session: ServerSession, argument: str) -> None:
     """Handle STRU: accept F (file structure) only."""
-    _only(session, argument, "F", "FRP", "The structure is file.")
+    _only(session, argument, "F", "FRP", "Structure set to F.")
 
 
 def allocate(session: ServerSession, argument: str) -> None:
     """Handle ALLO (`n` or `n R m`): reply 202, since no space has to be reserved."""
     parts = argument.upper().split()
     if len(parts) not in (1, 3) or (len(parts) == 3 and parts[1] != "R"):
-        raise ArgumentError("a number, or two with R between them, is asked for")
+        raise ArgumentError("expected a number of octets, or two numbers separated by R")
     for number in parts[::2]:
         grammar.parse_offset(number)
-    session.reply(202, "No room has to be reserved here.")
+    session.reply(202, "ALLO is not required.")
 
 
 def restart(session: ServerSession, argument: str) -> None:
     """Handle REST: set the offset at which the next transfer starts (RFC 3659 section 5)."""
     session.restart_offset = grammar.parse_offset(argument.strip())
-    session.reply(350, f"The next transfer begins at {session.restart_offset}.")
+    session.reply(350, f"Restarting at {session.restart_offset}.")
 
 
 def _take_target(session: ServerSession, protocol: int, target: DataAddress) -> None:
@@ -96,15 +96,15 @@ def _take_target(session: ServerSession, protocol: int, target: DataAddress) -> 
     elif protocol != session.connection_info.protocol or target.host != session.connection_info.peer_host:
         # RFC 2577 section 3: the bounce attack.
         session.log_event("bounce_refused", asked_host=target.host, asked_port=target.port)
-        session.reply(504, "A data connection goes to your own address only.")
+        session.reply(504, "The data connection must go to the client's own address.")
     elif target.port < DATA_PORT_MIN:
         session.log_event("bounce_refused", asked_host=target.host, asked_port=target.port)
-        session.reply(504, f"A data connection goes to a port from {DATA_PORT_MIN} on only.")
+        session.reply(504, f"The port must be {DATA_PORT_MIN} or higher.")
     else:
         session.forget_data_port()
         session.act(CloseData())
         session.target = target
-        session.reply(200, "The data port is noted.")
+        session.reply(200, "PORT command successful.")
 
 
 def _listen(session: ServerSession, code: int) -> None:
@@ -122,7 +122,7 @@ def _listen(session: ServerSession, code: int) -> None:
             else:
                 session.reply(229, f"Entering Extended Passive Mode (|||{result.port}|)")
         elif isinstance(result, Failed):
-            session.reply(425, result.detail or "No port can be listened on.")
+            session.reply(425, result.detail or "No port is available for passive mode.")
 
     session.request(OpenPassive(), opened)
 
@@ -132,6 +132,6 @@ def _only(session: ServerSession, argument: str, letter: str, known: str, text: 
     if value == letter:
         session.reply(200, text)
     elif len(value) == 1 and value in known:
-        session.reply(504, f"Only {letter} is implemented.")
+        session.reply(504, f"Not supported: use {letter}.")
     else:
-        raise ArgumentError(f"one of {', '.join(known)} is asked for")
+        raise ArgumentError(f"expected {', '.join(known)}")

@@ -120,13 +120,13 @@ class ServerSession:
         """Return the greeting: 220, or 120 before ready() is called."""
         if ready:
             return self.ready()
-        self.reply(120, "The server counts its files; it is ready within a minute.")
+        self.reply(120, "Service ready within a minute: computing the disk usage of users.")
         return self._take_actions()
 
     def ready(self) -> list[Action]:
         """Send 220, and execute buffered commands."""
         self._is_open = True
-        self.reply(220, f"{self.connection_info.name} is ready.")
+        self.reply(220, f"{self.connection_info.name} ready.")
         self._run()
         return self._take_actions()
 
@@ -149,7 +149,7 @@ class ServerSession:
         """Continue the current command with the result of the request that it emitted."""
         on_result, self._on_result = self._on_result, None
         if on_result is None:
-            raise RuntimeError("there is no request under way")
+            raise RuntimeError("there is no request to resolve")
         self.is_transferring = False
         if not self._is_closed:
             on_result(result)
@@ -298,12 +298,12 @@ class ServerSession:
             self.commands += 1
             if line is None:
                 self.log_event("line_too_long", limit_octets=limits.LINE_OCTETS)
-                self.reply(500, f"A command line has {limits.LINE_OCTETS} octets at most.")
+                self.reply(500, f"Command line too long: the limit is {limits.LINE_OCTETS} octets.")
             else:
                 self._execute(line)
             if self._refusals >= limits.REFUSALS_IN_A_ROW and not self._is_closed:
                 self.log_event("too_many_errors", count=self._refusals)
-                self.close(421, "Too many commands were refused.")
+                self.close(421, "Too many invalid commands.")
 
     def _execute(self, line: bytes) -> None:
         name, _, argument = line.partition(b" ")
@@ -317,24 +317,24 @@ class ServerSession:
         elif self.state not in verb.states:
             self._refuse_now(verb)
         elif not verb.accepts(argument):
-            self.reply(501, f"The syntax is: {name.decode('ascii')} {verb.syntax}".rstrip())
+            self.reply(501, f"Syntax: {name.decode('ascii')} {verb.syntax}".rstrip())
         else:
             try:
                 verb.handle(self, argument.decode("utf-8", "surrogateescape"))
             except (ArgumentError, PathError) as error:
-                self.reply(501, f"Syntax error in the argument: {error}.")
+                self.reply(501, f"Syntax error in arguments: {error}.")
 
     def _refuse_now(self, verb: Verb) -> None:
         if verb.states <= LOGGED_IN and not self.is_logged_in:
-            self.reply(530, "Log in with USER and PASS first.")
+            self.reply(530, "Please login with USER and PASS.")
         else:
             self.reply(503, verb.out_of_sequence)
 
     def _refuse_unknown(self, name: bytes) -> None:
         if name in self._not_implemented:
-            self.reply(502, "The command is not implemented.")
+            self.reply(502, "Command not implemented.")
         else:
-            self.reply(500, "The command is not known.")
+            self.reply(500, "Unknown command.")
 
     def _take_actions(self) -> list[Action]:
         actions, self._actions = self._actions, []

@@ -68,7 +68,7 @@ def list_facts(session: ServerSession, argument: str) -> None:
 
     def on_status(result: Result) -> None:
         if isinstance(result, StatResult) and result.status.kind is not Kind.DIRECTORY:
-            session.reply(501, "MLSD lists a directory, MLST tells of a file.")
+            session.reply(501, "Not a directory: use MLST for the facts of a file.")
         else:
             _transfer(session, OpenListing(path, None, Style.FACTS, facts=session.facts), ACTION_CODES)
 
@@ -81,9 +81,9 @@ def abort(session: ServerSession, _: str) -> None:
     session.forget_data_port()
     session.act(CloseData())
     if had_connection:
-        session.reply(225, "There is no transfer; the data connection is closed.")
+        session.reply(225, "No transfer to abort; data connection closed.")
     else:
-        session.reply(226, "The transfer before is ended; no data connection is open.")
+        session.reply(226, "No transfer to abort; no data connection open.")
 
 
 def target_of_listing(session: ServerSession, argument: str) -> tuple[VirtualPath, str | None]:
@@ -109,7 +109,7 @@ def _prefix(argument: str, is_pattern: bool) -> str:
 def _store(session: ServerSession, argument: str, storing: StoreMode) -> None:
     if session.account_to_store:
         session.restart_offset = 0
-        session.reply(532, "An account is needed for storing files: use ACCT.")
+        session.reply(532, "Account required for storing files: use ACCT.")
         return
     path = session.path(argument)
     offset = session.restart_offset
@@ -121,7 +121,7 @@ def _transfer(session: ServerSession, opening: Opening, codes: Mapping[Cause, in
     if session.target is None and not session.is_passive:
         session.target = session.default_target
     if session.target is None and not session.is_passive:
-        session.reply(425, "Agree on a data connection first, with PORT, PASV, EPRT or EPSV.")
+        session.reply(425, "Use PORT, PASV, EPRT or EPSV first.")
         return
 
     def opened(result: Result) -> None:
@@ -141,16 +141,16 @@ def _begin(session: ServerSession, opened: Opened) -> None:
     if opened.name:
         session.reply(code, f"FILE: {opened.name}")
     elif session.data_is_open:
-        session.reply(code, f"The data connection is open; the transfer starts{size}.")
+        session.reply(code, f"Data connection already open; transfer starting{size}.")
     else:
-        session.reply(code, f"The data connection is about to open{size}.")
+        session.reply(code, f"Opening data connection{size}.")
     session.request(StartTransfer(session.target), lambda result: _moved(session, result))
 
 
 def _moved(session: ServerSession, result: Result) -> None:
     _end_data(session)
     if isinstance(result, TransferComplete):
-        session.reply(226, f"The transfer is complete. {result.remark}".rstrip())
+        session.reply(226, f"Transfer complete. {result.remark}".rstrip())
     elif isinstance(result, Failed):
         session.fail(result, TRANSFER_CODES)
 

@@ -150,7 +150,7 @@ class UserAgent:
                 raise ReplyError("the server closed the control connection")
             self._waiting += self._replies.feed(octets)
             if len(self._waiting) > _REPLIES_WAITING:
-                raise ReplyError("the server sends more replies than commands ask for")
+                raise ReplyError("the server sent more replies than the client sent commands")
         reply = self._waiting.pop(0)
         self._transcript(f"S: {reply.text}")
         return reply

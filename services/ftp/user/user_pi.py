@@ -85,7 +85,7 @@ def command(verb: str, argument: str = "") -> bytes:
     """Encode a command; raises ValueError for an argument with a line break."""
     line = f"{verb} {argument}" if argument else verb
     if "\r" in line or "\n" in line:
-        raise ValueError("a command is one line")
+        raise ValueError("a command must be a single line")
     # RFC 959 section 4.1: in a Telnet string the octet 255 is sent twice.
     return (line + "\r\n").encode("utf-8", "surrogateescape").replace(b"\xff", b"\xff\xff")
 

@@ -21,7 +21,7 @@ class HeadBody:
 
     def read(self, limit_octets: int) -> bytes:
         """Raise OSError: a response to HEAD has no content."""
-        raise OSError(f"nothing to read, {limit_octets} octets asked for")
+        raise OSError(f"a response to HEAD has no content to read (limit: {limit_octets} octets)")
 
     def close(self) -> None:
         """Do nothing: there are no resources to release."""
@@ -44,7 +44,9 @@ def partial_response(files: StaticFiles, representation: Representation, spans: 
     size = representation.size_octets
     if not spans:
         unsatisfied = (b"Content-Range", b"bytes */%d" % size)
-        return page_response(416, "The file has no such octets.", (b"Accept-Ranges", b"bytes"), unsatisfied)
+        return page_response(
+            416, "The requested range is outside of the file.", (b"Accept-Ranges", b"bytes"), unsatisfied
+        )
     if len(spans) == 1:
         # RFC 9110 section 15.3.7.1
         fields = _fields(representation, is_known).adding((b"Content-Range", _content_range(spans[0], size)))

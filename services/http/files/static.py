@@ -142,7 +142,7 @@ class FileBody:
     def _read_file(self, offset: int, length: int, limit_octets: int) -> bytes:
         data = os.pread(self._descriptor, min(length, limit_octets), offset)
         if not data:
-            raise OSError("the file became shorter while it was sent")
+            raise OSError("the file became shorter during the transfer")
         self._segments.append((offset + len(data), length - len(data)))
         return data
 
@@ -175,7 +175,7 @@ def parse_rule(text: str) -> CacheRule:
     """Parse PATTERN=VALUE, split at the first `=`; raises ValueError unless the value is a valid Cache-Control."""
     pattern, equals, value = text.partition("=")
     if not pattern or not equals:
-        raise ValueError(f"{text!r} is not PATTERN=VALUE, such as '*.html=max-age=60'")
+        raise ValueError(f"{text!r} does not have the form PATTERN=VALUE, such as '*.html=max-age=60'")
     if _VALUE.fullmatch(value) is None:
         raise ValueError(f"{value!r} is not a Cache-Control value, such as max-age=60 or no-cache")
     return CacheRule(pattern, value.encode("ascii"))

@@ -77,7 +77,7 @@ def parse_request_line(line: bytes) -> tuple[bytes, bytes, Version]:
     method, request_target, major, minor = match.groups()
     # RFC 9110 section 15.6.6: the major version is not supported.
     if major != b"1":
-        raise HTTPError(505, "this server speaks HTTP/1.0 and HTTP/1.1")
+        raise HTTPError(505, "the server supports HTTP/1.0 and HTTP/1.1 only")
     return method, request_target, (1, int(minor))
 
 
@@ -89,7 +89,7 @@ def parse_response_head(head: bytes) -> Response:
         raise HTTPError(502, "the status line is malformed")
     major, minor, status, reason = match.groups()
     if major != b"1":
-        raise HTTPError(502, "the response is not HTTP/1")
+        raise HTTPError(502, "the response is not an HTTP/1 response")
     return Response(int(status), parse_field_lines(rest[:-2]), reason=reason or b"", version=(1, int(minor)))
 
 
@@ -119,10 +119,10 @@ def _check_host(request: Request) -> None:
 
 def _why_bad_request_line(line: bytes) -> str:
     if _BARE_LINE_END.search(line):
-        return "a CR or an LF stands alone"
+        return "the header section contains a bare CR or LF"
     if _VERSION_AT_END.fullmatch(line) is None:
         return "the request line does not end in an HTTP version"
-    return "the request line is not method, space, target, space, version"
+    return "the request line does not have the form METHOD SP TARGET SP VERSION"
 
 
 def _why_bad_field_lines(block: bytes) -> str:
@@ -133,14 +133,14 @@ def _why_bad_field_lines(block: bytes) -> str:
     if _FOLD.search(block):
         return "a field line begins with white space"
     if _BARE_LINE_END.search(block):
-        return "a CR or an LF stands alone"
-    return "a field line is not name, colon, value"
+        return "the header section contains a bare CR or LF"
+    return "a field line does not have the form NAME: VALUE"
 
 
 def check_partial_head(partial: bytes, status: int = 400) -> None:
     """Check an incomplete head; raises HTTPError with `status` if it cannot become valid."""
     if _BARE_LINE_END.search(partial):
-        raise HTTPError(status, "in the header section a CR or an LF stands alone")
+        raise HTTPError(400, "the header section contains a bare CR or LF")
 
 
 def check_line_length(line: bytes) -> None:
@@ -156,7 +156,7 @@ def format_field_lines(fields: Fields) -> bytes:
     for name, value in fields:
         # RFC 9110 section 5.5: no CR, LF or NUL in a value.
         if _NAME.fullmatch(name) is None or _SENT_VALUE.fullmatch(value) is None:
-            raise LocalProtocolError(f"not a field line: {name!r}: {value!r}")
+            raise LocalProtocolError(f"invalid field line: {name!r}: {value!r}")
         out.append(b"%b: %b\r\n" % (name, value))
     return b"".join(out)
 
@@ -165,7 +165,7 @@ def format_request_head(request: Request) -> bytes:
     """Format the head of a request, with its empty line; raises LocalProtocolError if it is invalid."""
     line = b"%b %b HTTP/%d.%d" % (request.method, request.request_target, *request.version)
     if _REQUEST_LINE.fullmatch(line) is None:
-        raise LocalProtocolError(f"not a request line: {line!r}")
+        raise LocalProtocolError(f"invalid request line: {line!r}")
     return b"%b\r\n%b\r\n" % (line, format_field_lines(request.fields))
 
 
@@ -174,7 +174,7 @@ def format_response_head(response: Response) -> bytes:
     # RFC 9112 section 4: the space after the status code is sent even if the reason phrase is empty.
     line = b"HTTP/%d.%d %d %b" % (*response.version, response.status, response.phrase)
     if _STATUS_LINE.fullmatch(line) is None:
-        raise LocalProtocolError(f"not a status line: {line!r}")
+        raise LocalProtocolError(f"invalid status line: {line!r}")
     return b"%b\r\n%b\r\n" % (line, format_field_lines(response.fields))
 
 
@@ -207,17 +207,17 @@ def _request_coding(request: Request) -> int:
     fields = request.fields
     # RFC 9112 section 6.1: HTTP/1.0 has no transfer codings, so the framing is treated as faulty.
     if request.version < HTTP_1_1:
-        raise HTTPError(400, "Transfer-Encoding in an HTTP/1.0 request")
+        raise HTTPError(400, "an HTTP/1.0 request must not have Transfer-Encoding")
     # RFC 9112 section 6.3, rule 3: Transfer-Encoding and Content-Length together are rejected.
     if b"content-length" in fields:
-        raise HTTPError(400, "both Transfer-Encoding and Content-Length")
+        raise HTTPError(400, "the request has both Transfer-Encoding and Content-Length")
     codings = lower_tokens(fields.get(b"transfer-encoding"))
     # RFC 9112 sections 6.3 (rule 4) and 7.1: chunked is the last coding, applied once.
     if codings[-1:] != [b"chunked"] or codings.count(b"chunked") > 1:
-        raise HTTPError(400, "the last transfer coding is not chunked, applied once")
+        raise HTTPError(400, "chunked must be the last transfer coding and occur once")
     # RFC 9112 section 6.1: a transfer coding that is not implemented gets 501.
     if len(codings) > 1:
-        raise HTTPError(501, "a transfer coding that this server does not know")
+        raise HTTPError(501, "the transfer coding is not supported")
     return CHUNKED
 
 
@@ -228,10 +228,10 @@ def content_length(fields: Fields) -> int | None:
         return None
     # RFC 9112 section 6.3, rule 5: a list, even of equal numbers, may be rejected.
     if len(values) > 1 or _DIGITS.fullmatch(values[0]) is None:
-        raise HTTPError(400, "Content-Length is not one number")
+        raise HTTPError(400, "Content-Length must be a single decimal number")
     digits = values[0].lstrip(b"0")
     if len(digits) > limits.CONTENT_LENGTH_DIGITS:
-        raise HTTPError(413, "Content-Length is beyond all bounds")
+        raise HTTPError(413, "Content-Length has too many digits")
     return int(digits or b"0")
 
 
@@ -274,9 +274,9 @@ def _response_coding(response: Response, persistent: bool) -> Framing:
     codings = lower_tokens(response.fields.get(b"transfer-encoding"))
     # RFC 9112 sections 6.1 and 11.1: faulty framing may indicate response splitting.
     if b"content-length" in response.fields or response.version < HTTP_1_1:
-        raise HTTPError(502, "the response's framing cannot be relied on")
+        raise HTTPError(502, "the response has Transfer-Encoding together with Content-Length or HTTP/1.0")
     if codings != [b"chunked"]:
-        raise HTTPError(502, "the response has a transfer coding that was not asked for")
+        raise HTTPError(502, "the response has a transfer coding other than chunked")
     return Framing(CHUNKED, persistent)
 
 
@@ -292,7 +292,7 @@ def _response_length(fields: Fields) -> int | None:
 
 # RFC 9112 section 7.1.1: the grammar permits bad white space (BWS) around ";" and "=".
 _EXTENSION = rb"[ \t]*+;[ \t]*+%b++(?:[ \t]*+=[ \t]*+(?:%b++|%b))?" % (TCHAR, TCHAR, QUOTED_STRING)
-TOO_LARGE = "the content is larger than this service takes"
+TOO_LARGE = "the content exceeds the size limit"
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]++)((?:%b)*+)" % _EXTENSION)
 
 
@@ -323,7 +323,7 @@ class LengthDecoder:
 
     def at_eof(self) -> EndOfMessage:
         # RFC 9112 section 8: content shorter than Content-Length is incomplete.
-        raise TruncatedError(f"the connection ended {self._remaining} octets before the content did")
+        raise TruncatedError(f"the connection was closed with {self._remaining} octets of content outstanding")
 
 
 class CloseDecoder:
@@ -365,12 +365,12 @@ class ChunkedDecoder:
                 return None
 
     def at_eof(self) -> EndOfMessage:
-        raise TruncatedError("the connection ended before the last chunk")
+        raise TruncatedError("the connection was closed before the last chunk")
 
     def _end_chunk(self, buffer: OctetBuffer) -> bool:
         end = buffer.peek(2)
         if not b"\r\n".startswith(end):
-            raise HTTPError(400, "a chunk's data does not end where its size says")
+            raise HTTPError(400, "the chunk data are not followed by CRLF")
         if len(end) < 2:
             return False
         buffer.take(2)
@@ -378,22 +378,22 @@ class ChunkedDecoder:
         return True
 
     def _read_chunk_line(self, buffer: OctetBuffer) -> bool:
-        line = _take_line(buffer, limits.CHUNK_LINE_OCTETS, 400, "a chunk's size line is too long")
+        line = _take_line(buffer, limits.CHUNK_LINE_OCTETS, 400, "the chunk-size line is too long")
         if line is None:
             return False
         match = _CHUNK_LINE.fullmatch(line)
         if match is None:
-            raise HTTPError(400, "a chunk's size line is malformed")
+            raise HTTPError(400, "the chunk-size line is malformed")
         self._open_chunk(match[1], len(match[2]))
         return True
 
     def _open_chunk(self, digits: bytes, extension_octets: int) -> None:
         # RFC 9112 section 7.1: recipients must anticipate large chunk sizes and prevent overflows.
         if len(digits) > limits.CHUNK_SIZE_DIGITS:
-            raise HTTPError(400, "a chunk's size has too many digits")
+            raise HTTPError(400, "the chunk size has too many digits")
         self._extensions_allowed -= extension_octets
         if self._extensions_allowed < 0:
-            raise HTTPError(400, "the chunk extensions are longer than any use of them")
+            raise HTTPError(400, "the chunk extensions are too long")
         self._remaining = int(digits, 16)
         self._allowed -= self._remaining
         if self._allowed < 0:
@@ -419,7 +419,7 @@ def _take_line(buffer: OctetBuffer, limit_octets: int, status: int, detail: str)
     except LimitExceededError as error:
         raise HTTPError(status, detail) from error
     if b"\n" in (buffer.peek(limit_octets) if line is None else line):
-        raise HTTPError(400, "an LF stands alone")
+        raise HTTPError(400, "the chunked content contains a bare LF")
     return line
 
 
@@ -460,7 +460,7 @@ class BodyEncoder:
         if self._length >= 0:
             self._remaining -= len(data)
             if self._remaining < 0:
-                raise LocalProtocolError("more content than Content-Length said")
+                raise LocalProtocolError("the content is longer than its Content-Length")
         return data
 
     def encode_end(self, trailers: Fields = NO_FIELDS) -> bytes:
@@ -468,7 +468,7 @@ class BodyEncoder:
         if self._length == CHUNKED:
             return b"0\r\n%b\r\n" % format_field_lines(trailers)
         if self._remaining > 0:
-            raise LocalProtocolError(f"{self._remaining} octets of content were not sent")
+            raise LocalProtocolError(f"the content is {self._remaining} octets shorter than its Content-Length")
         if len(trailers):
             raise LocalProtocolError("only chunked content has a trailer section")
         return b""

@@ -121,7 +121,7 @@ def move(half: HalfState, signal: Signal) -> HalfState:
     """Return the state after `signal`; raises LocalProtocolError if the table has no such transition."""
     after = TRANSITIONS.get((half, signal))
     if after is None:
-        raise LocalProtocolError(f"{signal.name} in state {half.name}")
+        raise LocalProtocolError(f"invalid transition: {signal.name} in state {half.name}")
     return after
 
 
@@ -195,7 +195,7 @@ class ClientConnection(Connection):
     def send_request(self, request: Request, body: bytes = b"") -> bytes:
         """Encode a complete request; Content-Length is added for content whose length no field states."""
         if not self.persistent or self.unanswered >= limits.PIPELINED_REQUESTS:
-            raise LocalProtocolError("no further request may be sent on this connection now")
+            raise LocalProtocolError("no further request can be sent on this connection")
         if body and not request.fields.has_any((b"content-length", b"transfer-encoding")):
             fields = request.fields.adding((b"Content-Length", b"%d" % len(body)))
             request = Request(request.method, request.request_target, fields, request.version)
@@ -254,7 +254,7 @@ class ClientConnection(Connection):
         if self.receiving is HalfState.BODY:
             return self._parse(self._end_step)
         if self.receiving is HalfState.IDLE and self._buffer:
-            return [self._fail(502, "the connection ended inside a response's header section")]
+            return [self._fail(502, "the connection was closed inside the header section of a response")]
         return [] if self.receiving is HalfState.FAILED else [Closed()]
 
     def _end_step(self) -> list[Event]:
@@ -281,7 +281,7 @@ class ClientConnection(Connection):
         if not self._methods:
             if self._buffer:
                 # RFC 9112 section 9.2: input without an outstanding request is not a response.
-                raise HTTPError(502, "the server sent octets that nothing asked for")
+                raise HTTPError(502, "the server sent octets without an outstanding request")
             return []
         try:
             head = self._buffer.take_through(HEAD_END, limits.HEAD_OCTETS)
@@ -312,7 +312,7 @@ class ClientConnection(Connection):
     def _switch(self, response: Response) -> Response:
         # RFC 9110 section 7.8: a server must not switch to a protocol that the client has not offered.
         if not self._offers_upgrade:
-            raise HTTPError(502, "the server switched protocols unasked")
+            raise HTTPError(502, "the server switched protocols without an Upgrade offer")
         self.receiving = move(self.receiving, Signal.CLOSE)
         self.persistent = False
         self.has_switched = True
@@ -406,7 +406,7 @@ class ServerConnection(Connection):
         """Handle the client's half-close: requests received so far are still answered, an incomplete one gets 400."""
         self._ended = True
         if self.receiving is HalfState.IDLE:
-            return [self._fail(400, "the connection ended inside a request") if self._buffer else Closed()]
+            return [self._fail(400, "the connection was closed inside a request") if self._buffer else Closed()]
         if self.receiving is HalfState.BODY:
             return self._parse(self._end_step)
         return []
@@ -417,7 +417,7 @@ class ServerConnection(Connection):
 
     def time_out(self) -> Fault:
         """Fail an incomplete request with 408 (RFC 9110 section 15.5.9)."""
-        return self._fail(408, "the request did not come in time")
+        return self._fail(408, "timeout while receiving the request")
 
     def send_continue(self) -> bytes:
         """Encode 100 Continue (RFC 9110 section 10.1.1)."""
@@ -547,7 +547,7 @@ class ServerConnection(Connection):
             # RFC 9112 section 2.2: empty lines before the request line are skipped, up to a limit.
             self._empty_lines += 1
             if self._empty_lines > limits.EMPTY_LINES_BEFORE_REQUEST:
-                raise HTTPError(400, "nothing but empty lines")
+                raise HTTPError(400, "too many empty lines before the request line")
             self._buffer.take(2)
             self._checked = 0
         try:

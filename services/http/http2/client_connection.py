@@ -134,7 +134,7 @@ class Http2ClientConnection:
             stream_id = self._h2.get_next_available_stream_id()
             self._h2.send_headers(stream_id, request_header_list(request, scheme), end_stream=True)
         except (h2.exceptions.ProtocolError, h2.exceptions.NoAvailableStreamIDError) as error:
-            raise LocalProtocolError(f"no further request may be sent on this connection now: {error}") from error
+            raise LocalProtocolError(f"no further request can be sent on this connection: {error}") from error
         self._open_streams.add(stream_id)
         return stream_id
 
@@ -159,7 +159,7 @@ class Http2ClientConnection:
             return [event for h2_event in h2_events for event in self._translate(h2_event)]
         except (h2.exceptions.ProtocolError, ValueError) as error:
             self.is_open = False
-            raise HTTPError(502, f"the server broke HTTP/2: {error or type(error).__name__}") from error
+            raise HTTPError(502, f"HTTP/2 protocol error of the server: {error or type(error).__name__}") from error
 
     def _check_preface(self, data: bytes) -> None:
         """Require SETTINGS as the first frame (RFC 9113 section 3.4), to detect a server of HTTP/1 early."""
@@ -167,7 +167,7 @@ class Http2ClientConnection:
             self._first_octets += data[: HEADER_OCTETS - len(self._first_octets)]
             if len(self._first_octets) > KIND_AT and self._first_octets[KIND_AT] != Kind.SETTINGS:
                 self.is_open = False
-                raise HTTPError(502, "the server does not speak HTTP/2")
+                raise HTTPError(502, "the server does not support HTTP/2")
 
     def receive_eof(self) -> list[Event]:
         """Handle the end of the connection: return StreamLost with `may_retry` for each open stream."""
@@ -197,13 +197,13 @@ class Http2ClientConnection:
     def _ending(self, event: h2.events.Event) -> list[Event]:
         if isinstance(event, h2.events.StreamReset):
             refused = event.error_code == h2.errors.ErrorCodes.REFUSED_STREAM
-            return self._lose([event.stream_id or 0], refused, f"the server reset the stream: {event.error_code!r}")
+            return self._lose([event.stream_id or 0], refused, f"the server reset the stream ({event.error_code!r})")
         if isinstance(event, h2.events.ConnectionTerminated):
             self.is_open = False
             # RFC 9113 section 6.8: the server has not processed the streams above the last one in GOAWAY.
             last = event.last_stream_id or 0
             unseen = [stream_id for stream_id in self._open_streams if stream_id % 2 and stream_id > last]
-            return self._lose(unseen, may_retry=True, detail=f"the server went away: {event.error_code!r}")
+            return self._lose(unseen, may_retry=True, detail=f"the server sent GOAWAY ({event.error_code!r})")
         return []
 
     def _promised(self, event: h2.events.PushedStreamReceived) -> PushPromised:

@@ -54,7 +54,9 @@ class ReceiveWindows:
     def consume(self, size_octets: int) -> None:
         """Count a DATA frame against the connection's window; raises Http2ConnectionError beyond it."""
         if size_octets > self._window:
-            raise Http2ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, "DATA beyond the connection's window")
+            raise Http2ConnectionError(
+                ErrorCode.FLOW_CONTROL_ERROR, "DATA exceeds the connection's flow-control window"
+            )
         self._window -= size_octets
         self.replenish()
 

@@ -77,7 +77,7 @@ class FrameDecoder:
         received = self._octets[self._start : self._start + len(PREFACE)]
         # RFC 9113 section 3.4: an invalid preface is a connection error.
         if not PREFACE.startswith(received):
-            raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "the connection preface is not HTTP/2's")
+            raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "invalid connection preface")
         if len(received) < len(PREFACE):
             return False
         self._start += len(PREFACE)
@@ -99,7 +99,9 @@ class FrameDecoder:
         length = high << 8 | low
         # RFC 9113 section 4.2: the frame header has the length, so the error does not wait for the payload.
         if length > self._limit_octets:
-            raise Http2ConnectionError(ErrorCode.FRAME_SIZE_ERROR, f"a frame of {length} octets")
+            raise Http2ConnectionError(
+                ErrorCode.FRAME_SIZE_ERROR, f"a frame of {length} octets exceeds the maximum frame size"
+            )
         end = start + HEADER_OCTETS + length
         if end > len(octets):
             return None
@@ -141,10 +143,10 @@ def strip_padding(frame: Frame) -> bytes:
     if not frame.flags & PADDED:
         return frame.payload
     if not frame.payload:
-        raise Http2ConnectionError(ErrorCode.FRAME_SIZE_ERROR, "a padded frame without its pad length")
+        raise Http2ConnectionError(ErrorCode.FRAME_SIZE_ERROR, "a PADDED frame without Pad Length")
     pad = frame.payload[0]
     if pad >= len(frame.payload):
-        raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "padding as long as the frame or longer")
+        raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "Pad Length exceeds the frame")
     return frame.payload[1 : len(frame.payload) - pad]
 
 
@@ -152,7 +154,7 @@ def require_size(frame: Frame, octets: int) -> None:
     """Raise Http2ConnectionError, FRAME_SIZE_ERROR, unless the payload has `octets` octets."""
     if len(frame.payload) != octets:
         raise Http2ConnectionError(
-            ErrorCode.FRAME_SIZE_ERROR, f"{Kind(frame.kind).name} of {len(frame.payload)} octets"
+            ErrorCode.FRAME_SIZE_ERROR, f"{Kind(frame.kind).name} with the invalid length {len(frame.payload)}"
         )
 
 

@@ -36,23 +36,23 @@ def parse_request(lines: Sequence[FieldLine], scheme: bytes) -> Request:
     pseudo, fields = _split(lines)
     method = _required(pseudo, _METHOD)
     if not is_token(method):
-        raise MalformedError("the method is no token")
+        raise MalformedError("the method is not a token")
     # RFC 9113 section 8.5: CONNECT has neither :scheme nor :path.
     if method == b"CONNECT":
         if _SCHEME in pseudo or _PATH in pseudo:
-            raise MalformedError("CONNECT with :scheme or :path")
+            raise MalformedError("CONNECT must not have :scheme or :path")
         target = _required(pseudo, _AUTHORITY)
     else:
         _required(pseudo, _SCHEME)
         target = _required(pseudo, _PATH)
         # RFC 9113 section 8.3.1: a path begins with a slash, or is the asterisk of OPTIONS.
         if not target.startswith(b"/") and (method, target) != (b"OPTIONS", b"*"):
-            raise MalformedError(":path is not a path")
+            raise MalformedError(":path is not a valid path")
     request = Request(method, target, _with_host(pseudo.get(_AUTHORITY), fields), HTTP_2)
     _check_size(lines)
     # RFC 9110 section 7.4
     if method != b"CONNECT" and pseudo[_SCHEME].lower() != scheme:
-        raise HTTPError(421, f"this connection is for {scheme.decode('ascii')} resources only")
+        raise HTTPError(421, f"the server has {scheme.decode('ascii')} resources only on this connection")
     split_target(method, target)
     return request
 
@@ -63,7 +63,7 @@ def parse_content_length(request: Request) -> int | None:
     expect = fields.get(b"expect")
     # RFC 9110 section 10.1.1: 100-continue is the only expectation that is defined.
     if expect is not None and expect.lower() != b"100-continue":
-        raise HTTPError(417, "an expectation other than 100-continue")
+        raise HTTPError(417, "the Expect field has an expectation other than 100-continue")
     try:
         return content_length(fields)
     except HTTPError as error:
@@ -77,7 +77,7 @@ def parse_trailers(lines: Sequence[FieldLine]) -> Fields:
     pseudo, fields = _split(lines)
     # RFC 9113 section 8.1: trailers have no pseudo-header fields.
     if pseudo:
-        raise MalformedError("a pseudo-header field in a trailer section")
+        raise MalformedError("a trailer section contains a pseudo-header field")
     _check_size(lines)
     return Fields(tuple(fields))
 
@@ -87,7 +87,7 @@ def _split(lines: Sequence[FieldLine]) -> tuple[dict[bytes, bytes], list[FieldLi
     fields: list[FieldLine] = []
     for name, value in lines:
         if _VALUE.fullmatch(value) is None:
-            raise MalformedError("a field value with a character that none may have, or white space around it")
+            raise MalformedError("a field value contains a forbidden character or surrounding white space")
         if name.startswith(b":"):
             _add_pseudo(pseudo, name, value, late=bool(fields))
         else:
@@ -99,20 +99,20 @@ def _split(lines: Sequence[FieldLine]) -> tuple[dict[bytes, bytes], list[FieldLi
 def _add_pseudo(pseudo: dict[bytes, bytes], name: bytes, value: bytes, late: bool) -> None:
     """Add a pseudo-header field; raises MalformedError if unknown, repeated or after a field (RFC 9113 section 8.3)."""
     if late:
-        raise MalformedError("a pseudo-header field after a field")
+        raise MalformedError("a pseudo-header field follows a regular field")
     if name not in _PSEUDO:
-        raise MalformedError("a pseudo-header field that no request has")
+        raise MalformedError("unknown pseudo-header field")
     if name in pseudo:
-        raise MalformedError("a pseudo-header field twice")
+        raise MalformedError("a pseudo-header field occurs twice")
     pseudo[name] = value
 
 
 def _check_field(name: bytes, value: bytes) -> None:
     if _NAME.fullmatch(name) is None:
-        raise MalformedError("a field name that is empty, has upper case or a character that none may have")
+        raise MalformedError("a field name is empty, or contains upper case or a forbidden character")
     # RFC 9113 section 8.2.2: connection-specific fields of HTTP/1 are malformed, as is TE other than "trailers".
     if name in CONNECTION_SPECIFIC or (name == b"te" and value.lower() != b"trailers"):
-        raise MalformedError("a field that is for HTTP/1 connections")
+        raise MalformedError("a connection-specific field is not allowed in HTTP/2")
 
 
 def _required(pseudo: dict[bytes, bytes], name: bytes) -> bytes:
@@ -131,7 +131,7 @@ def _with_host(authority: bytes | None, fields: list[FieldLine]) -> Fields:
     host = hosts[0] if authority is None else authority
     # RFC 9113 section 8.3.1: a request whose Host differs from :authority is malformed.
     if any(other.lower() != host.lower() for other in hosts):
-        raise MalformedError("Host is not what :authority is")
+        raise MalformedError("Host differs from :authority")
     # RFC 9110 section 4.2.4: is_host() also rejects user information.
     if not host or not is_host(host):
         raise HTTPError(400, "the authority is not a host with an optional port")
@@ -158,7 +158,7 @@ def response_header_list(status: int, fields: Iterable[FieldLine], date: bytes, 
     for name, value in fields:
         lower = name.lower()
         if _NAME.fullmatch(lower) is None or _VALUE.fullmatch(value) is None:
-            raise LocalProtocolError(f"not a field line: {name!r}: {value!r}")
+            raise LocalProtocolError(f"invalid field line: {name!r}: {value!r}")
         # RFC 9113 section 8.2.2: connection-specific fields of HTTP/1 are not sent.
         if lower not in CONNECTION_SPECIFIC:
             lines.append((lower, value))

@@ -89,7 +89,7 @@ class HeaderBlock:
         self.size_octets += len(fragment)
         too_long = self.size_octets > limits.HEADER_BLOCK_OCTETS
         if too_long or len(self.fragments) > limits.CONTINUATION_FRAMES + 1:
-            raise Http2ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, "a header block that does not end")
+            raise Http2ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, "the header block exceeds the size limit")
 
 
 # RFC 7541 section 6.1: an octet with the top bit set is an indexed field, with an index from 1 to 126.
@@ -110,12 +110,12 @@ class HeaderDecoder:
         try:
             return [(name, value) for name, value in self._decoder.decode(block, raw=True)]
         except OversizedHeaderListError as error:
-            detail = f"a header list larger than {limits.DECODED_OCTETS} octets"
+            detail = f"the header list exceeds {limits.DECODED_OCTETS} octets"
             raise Http2ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, detail) from error
         except (HPACKError, IndexError) as error:
             # RFC 9113 section 4.3: after a decoding error, the dynamic tables of the two sides differ.
             raise Http2ConnectionError(
-                ErrorCode.COMPRESSION_ERROR, f"a header block cannot be read: {error}"
+                ErrorCode.COMPRESSION_ERROR, f"the header block cannot be decoded: {error}"
             ) from error
 
     def decode_request(self, block: bytes, parse: Callable[[list[FieldLine]], Request]) -> Request:

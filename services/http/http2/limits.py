@@ -102,8 +102,8 @@ class RateLimits:
     """Rate limits for one connection's peer: reset streams, and frames that make no progress."""
 
     def __init__(self) -> None:
-        self._resets = TokenBucket(RESETS_BURST, RESETS_PER_S, "streams reset")
-        self._idle_frames = TokenBucket(IDLE_FRAMES_BURST, IDLE_FRAMES_PER_S, "frames that bring nothing")
+        self._resets = TokenBucket(RESETS_BURST, RESETS_PER_S, "stream resets")
+        self._idle_frames = TokenBucket(IDLE_FRAMES_BURST, IDLE_FRAMES_PER_S, "frames without progress")
         self._window_updates = WINDOW_UPDATES_PER_DATA
 
     def count_reset(self, now: float) -> None:

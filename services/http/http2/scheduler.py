@@ -159,20 +159,26 @@ class Scheduler:
         """Add the increment of a WINDOW_UPDATE to the connection's send window; raises Http2ConnectionError."""
         # RFC 9113 section 6.9.1: a window above 2^31-1 is an error.
         if self._window + increment > limits.LARGEST_WINDOW:
-            raise Http2ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, "the connection's window is too large")
+            raise Http2ConnectionError(
+                ErrorCode.FLOW_CONTROL_ERROR, "the connection's flow-control window exceeds its maximum"
+            )
         self._window += increment
 
     def widen_stream(self, stream: Stream, increment: int) -> None:
         """Add the increment of a WINDOW_UPDATE to a stream's send window; raises Http2StreamError."""
         if stream.send_window + increment > limits.LARGEST_WINDOW:
-            raise Http2StreamError(stream.stream_id, ErrorCode.FLOW_CONTROL_ERROR, "the stream's window is too large")
+            raise Http2StreamError(
+                stream.stream_id, ErrorCode.FLOW_CONTROL_ERROR, "the stream's flow-control window exceeds its maximum"
+            )
         stream.send_window += increment
         self._enqueue(stream)
 
     def shift_window(self, stream: Stream, change: int) -> None:
         """Add a change of SETTINGS_INITIAL_WINDOW_SIZE to a stream's window, possibly below 0 (RFC 9113 6.9.2)."""
         if stream.send_window + change > limits.LARGEST_WINDOW:
-            raise Http2ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, "a stream's window is too large")
+            raise Http2ConnectionError(
+                ErrorCode.FLOW_CONTROL_ERROR, "a stream's flow-control window exceeds its maximum"
+            )
         stream.send_window += change
         self._enqueue(stream)
 
@@ -235,7 +241,7 @@ class Scheduler:
                 finished = stream.owed_octets == 0
                 # RFC 9113 section 8.1.1: content that is shorter or longer than Content-Length is malformed.
                 if stream.owed_octets < 0 or not (stream.content or finished):
-                    raise BrokenBodyError("the content is not as long as it was said to be")
+                    raise BrokenBodyError("the content does not have its announced length")
             if finished:
                 self._close_source(stream)
         data, stream.content = stream.content[:room], stream.content[room:]

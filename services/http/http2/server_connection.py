@@ -149,16 +149,18 @@ class Http2ServerConnection:
 
     def _check_time_limits(self, now: float) -> None:
         if not self._has_settings and now > self._begun + self._time_limits.head_s:
-            raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "no preface in time")
+            raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "timeout while waiting for the connection preface")
         if self._header_block is not None and now > self._header_block.begun + self._time_limits.head_s:
-            raise Http2ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, "a header block that does not end")
+            raise Http2ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, "timeout while receiving a header block")
         # RFC 9113 section 6.5.3: SETTINGS must be acknowledged; the time limit is this server's.
         if self._settings_sent is not None and now > self._settings_sent + self._time_limits.settings_s:
-            raise Http2ConnectionError(ErrorCode.SETTINGS_TIMEOUT, "SETTINGS were not acknowledged")
+            raise Http2ConnectionError(
+                ErrorCode.SETTINGS_TIMEOUT, "timeout while waiting for the acknowledgment of SETTINGS"
+            )
         for stream in list(self._streams.by_id.values()):
             # The deadline does not run while the stream's window is zero: then this side delays the content.
             if stream.may_receive and stream.status == 0 and stream.receive_window > 0 and now > stream.deadline:
-                self._events.append(RequestRejected(stream.stream_id, 408, "the request did not come in time"))
+                self._events.append(RequestRejected(stream.stream_id, 408, "timeout while receiving the request"))
 
     def _process_frames(self) -> None:
         if not self._has_preface:
@@ -184,7 +186,7 @@ class Http2ServerConnection:
         block = self._header_block
         # RFC 9113 section 6.10: a header block is not interrupted by any other frame.
         if block is not None and (frame.kind != Kind.CONTINUATION or frame.stream_id != block.stream_id):
-            raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "a frame within another stream's header block")
+            raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "a header block is interrupted by another frame")
         handler = self._handlers.get(frame.kind)
         if handler is None:
             # RFC 9113 section 5.5: unknown frame types are ignored.
@@ -200,11 +202,11 @@ class Http2ServerConnection:
         stream_id = frame.stream_id
         # RFC 9113 section 5.1.1: clients use odd stream numbers, each higher than the last one.
         if stream_id % 2 == 0:
-            raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "HEADERS on a stream that a client cannot open")
+            raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "HEADERS on an even-numbered stream")
         fragment, depends_on_itself = strip_padding(frame), False
         if frame.flags & PRIORITY_FLAG:
             if len(fragment) < PRIORITY_OCTETS:
-                raise Http2ConnectionError(ErrorCode.FRAME_SIZE_ERROR, "HEADERS too short for its priority")
+                raise Http2ConnectionError(ErrorCode.FRAME_SIZE_ERROR, "HEADERS too short for its priority fields")
             depends_on_itself = decode_uint32(fragment) & STREAM_ID_MASK == stream_id
             fragment = fragment[PRIORITY_OCTETS:]
         ends_stream = bool(frame.flags & END_STREAM)
@@ -218,7 +220,7 @@ class Http2ServerConnection:
         """Handle CONTINUATION (RFC 9113 section 6.10): without a header block to continue it is a connection error."""
         block = self._header_block
         if block is None:
-            raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "CONTINUATION of nothing")
+            raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "CONTINUATION without HEADERS")
         block.append(frame.payload)
         if frame.flags & END_HEADERS:
             self._header_block = None
@@ -237,11 +239,11 @@ class Http2ServerConnection:
             # RFC 9113 sections 5.1.2 and 8.7: refuse the stream before any processing, so that the client may retry it.
             self._header_decoder.decode(block)
             self._streams.last_request_id = stream_id
-            raise Http2StreamError(stream_id, ErrorCode.REFUSED_STREAM, "more streams than announced")
+            raise Http2StreamError(stream_id, ErrorCode.REFUSED_STREAM, "the limit of concurrent streams is exceeded")
         stream = self._open_stream(stream_id)
         if depends_on_itself:
             self._header_decoder.decode(block)
-            raise Http2StreamError(stream_id, ErrorCode.PROTOCOL_ERROR, "a stream that depends on itself")
+            raise Http2StreamError(stream_id, ErrorCode.PROTOCOL_ERROR, "a stream depends on itself")
         stream.request_header_size_bytes = len(block)
         self._on_request(stream, block, ends_stream)
 
@@ -249,11 +251,11 @@ class Http2ServerConnection:
         """Handle HEADERS on a closed or skipped stream (RFC 9113 sections 5.1, closed, and 5.1.1)."""
         closing = self._streams.closing(stream_id)
         if closing is None:
-            raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "HEADERS on a stream that was passed over")
+            raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "HEADERS on a skipped stream")
         if closing is Closing.BY_END:
             raise Http2ConnectionError(ErrorCode.STREAM_CLOSED, "HEADERS on a closed stream")
         if closing is Closing.BY_PEER_RESET:
-            raise Http2StreamError(stream_id, ErrorCode.STREAM_CLOSED, "HEADERS on a stream that was reset")
+            raise Http2StreamError(stream_id, ErrorCode.STREAM_CLOSED, "HEADERS on a reset stream")
         self._rate_limits.count_idle_frame(self._now)
 
     # Requests.
@@ -266,7 +268,7 @@ class Http2ServerConnection:
             stream.content_length = parse_content_length(request)
             # RFC 9113 section 8.1.1: Content-Length must equal the length of the content.
             if ends_stream and stream.content_length:
-                raise MalformedError("a Content-Length, and no content")
+                raise MalformedError("Content-Length is not zero, but the request has no content")
             if (stream.content_length or 0) > self._body_limit_octets:
                 raise HTTPError(413, f"the content is longer than {self._body_limit_octets} octets")
         except MalformedError as error:
@@ -299,10 +301,10 @@ class Http2ServerConnection:
     def _on_trailers(self, stream: Stream, lines: list[FieldLine], ends_stream: bool) -> None:
         if not stream.may_receive:
             # RFC 9113 section 5.1: in half-closed (remote), further HEADERS are a stream error.
-            raise Http2StreamError(stream.stream_id, ErrorCode.STREAM_CLOSED, "HEADERS after the request's end")
+            raise Http2StreamError(stream.stream_id, ErrorCode.STREAM_CLOSED, "HEADERS after the end of the request")
         # RFC 9113 section 8.1: a second header section is the trailers, and ends the stream.
         if not ends_stream:
-            raise Http2StreamError(stream.stream_id, ErrorCode.PROTOCOL_ERROR, "trailers that do not end the stream")
+            raise Http2StreamError(stream.stream_id, ErrorCode.PROTOCOL_ERROR, "a trailer section without END_STREAM")
         try:
             parse_trailers(lines)
         except MalformedError as error:
@@ -328,7 +330,7 @@ class Http2ServerConnection:
         if stream is None:
             self._on_late_data(frame.stream_id)
         elif not stream.may_receive:
-            raise Http2StreamError(stream.stream_id, ErrorCode.STREAM_CLOSED, "DATA after the request's end")
+            raise Http2StreamError(stream.stream_id, ErrorCode.STREAM_CLOSED, "DATA after the end of the request")
         else:
             self._receive_content(stream, data, size, bool(frame.flags & END_STREAM))
 
@@ -338,17 +340,21 @@ class Http2ServerConnection:
         if closing is Closing.BY_END:
             raise Http2ConnectionError(ErrorCode.STREAM_CLOSED, "DATA on a closed stream")
         if closing is not Closing.BY_OUR_RESET:
-            raise Http2StreamError(stream_id, ErrorCode.STREAM_CLOSED, "DATA on a stream that was reset")
+            raise Http2StreamError(stream_id, ErrorCode.STREAM_CLOSED, "DATA on a reset stream")
         self._rate_limits.count_idle_frame(self._now)
 
     def _receive_content(self, stream: Stream, data: bytes, size: int, ends_stream: bool) -> None:
         if size > stream.receive_window:
-            raise Http2StreamError(stream.stream_id, ErrorCode.FLOW_CONTROL_ERROR, "DATA beyond the stream's window")
+            raise Http2StreamError(
+                stream.stream_id, ErrorCode.FLOW_CONTROL_ERROR, "DATA exceeds the stream's flow-control window"
+            )
         stream.receive_window -= size
         stream.received_octets += len(data)
         # RFC 9113 section 8.1.1: content longer than Content-Length is malformed.
         if stream.content_length is not None and stream.received_octets > stream.content_length:
-            raise Http2StreamError(stream.stream_id, ErrorCode.PROTOCOL_ERROR, "more content than its Content-Length")
+            raise Http2StreamError(
+                stream.stream_id, ErrorCode.PROTOCOL_ERROR, "the content is longer than its Content-Length"
+            )
         if stream.received_octets > self._body_limit_octets:
             self._reject(stream, HTTPError(413, f"the content is longer than {self._body_limit_octets} octets"))
             return
@@ -363,7 +369,9 @@ class Http2ServerConnection:
     def _complete(self, stream: Stream) -> None:
         # RFC 9113 section 8.1.1: content shorter than Content-Length is malformed.
         if stream.content_length not in (None, stream.received_octets):
-            raise Http2StreamError(stream.stream_id, ErrorCode.PROTOCOL_ERROR, "less content than its Content-Length")
+            raise Http2StreamError(
+                stream.stream_id, ErrorCode.PROTOCOL_ERROR, "the content is shorter than its Content-Length"
+            )
         stream.move(Signal.RECEIVE_END)
         content, stream.received = b"".join(stream.received), []
         self._windows.complete(stream, self._now)
@@ -410,7 +418,7 @@ class Http2ServerConnection:
         """Handle GOAWAY (RFC 9113 section 6.8): no more pushes; requests received so far are still answered."""
         require_connection(frame)
         if len(frame.payload) < 8:
-            raise Http2ConnectionError(ErrorCode.FRAME_SIZE_ERROR, "GOAWAY of less than 8 octets")
+            raise Http2ConnectionError(ErrorCode.FRAME_SIZE_ERROR, "GOAWAY shorter than 8 octets")
         self._rate_limits.count_idle_frame(self._now)
         self._peer_settings.enable_push = False
 
@@ -421,14 +429,14 @@ class Http2ServerConnection:
         self._rate_limits.count_window_update(self._now)
         if not frame.stream_id:
             if not increment:
-                raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "WINDOW_UPDATE of 0")
+                raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "WINDOW_UPDATE with increment 0")
             self._scheduler.widen(increment)
             return
         stream = self._streams.by_id.get(frame.stream_id)
         if stream is None:
             self._streams.require_not_idle(frame)
         elif not increment:
-            raise Http2StreamError(frame.stream_id, ErrorCode.PROTOCOL_ERROR, "WINDOW_UPDATE of 0")
+            raise Http2StreamError(frame.stream_id, ErrorCode.PROTOCOL_ERROR, "WINDOW_UPDATE with increment 0")
         else:
             self._scheduler.widen_stream(stream, increment)
 
@@ -436,11 +444,11 @@ class Http2ServerConnection:
         """Handle PRIORITY (RFC 9113 section 6.3): checked and ignored; allowed in any state of the stream."""
         require_stream(frame)
         if len(frame.payload) != PRIORITY_OCTETS:
-            raise Http2StreamError(frame.stream_id, ErrorCode.FRAME_SIZE_ERROR, "PRIORITY of a length other than 5")
+            raise Http2StreamError(frame.stream_id, ErrorCode.FRAME_SIZE_ERROR, "PRIORITY with a length other than 5")
         self._rate_limits.count_idle_frame(self._now)
         # RFC 7540 section 5.3.1: a stream must not depend on itself, a rule that no known client breaks.
         if decode_uint32(frame.payload) & STREAM_ID_MASK == frame.stream_id:
-            raise Http2StreamError(frame.stream_id, ErrorCode.PROTOCOL_ERROR, "a stream that depends on itself")
+            raise Http2StreamError(frame.stream_id, ErrorCode.PROTOCOL_ERROR, "a stream depends on itself")
 
     def _on_rst_stream(self, frame: Frame) -> None:
         """Handle RST_STREAM: cancel the request and close the stream (RFC 9113 section 6.4)."""
@@ -459,7 +467,9 @@ class Http2ServerConnection:
 
     def _on_push_promise(self, frame: Frame) -> None:
         """Handle PUSH_PROMISE (RFC 9113 section 8.4): a client cannot push."""
-        raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, f"PUSH_PROMISE from a client, on stream {frame.stream_id}")
+        raise Http2ConnectionError(
+            ErrorCode.PROTOCOL_ERROR, f"PUSH_PROMISE from the client on stream {frame.stream_id}"
+        )
 
     # Stream and connection errors.
 

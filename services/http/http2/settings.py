@@ -59,7 +59,7 @@ def parse_settings(payload: bytes) -> list[tuple[Setting, int]]:
     """Parse a SETTINGS payload into its known entries, in order; raises Http2ConnectionError for an invalid value."""
     # RFC 9113 section 6.5: the payload is a sequence of entries of six octets.
     if len(payload) % _ENTRY.size:
-        raise Http2ConnectionError(ErrorCode.FRAME_SIZE_ERROR, "SETTINGS of a length that is no multiple of 6")
+        raise Http2ConnectionError(ErrorCode.FRAME_SIZE_ERROR, "the length of SETTINGS is not a multiple of 6")
     entries: list[tuple[Setting, int]] = []
     for identifier, value in _ENTRY.iter_unpack(payload):
         # RFC 9113 section 6.5.2: unknown settings are ignored.

@@ -72,7 +72,7 @@ def move(state: StreamState, signal: Signal) -> StreamState:
     """Return the state after `signal`; raises LocalProtocolError if the table has no such transition."""
     after = TRANSITIONS.get((state, signal))
     if after is None:
-        raise LocalProtocolError(f"{signal.name} in state {state.name}")
+        raise LocalProtocolError(f"invalid transition: {signal.name} in state {state.name}")
     return after
 
 

@@ -231,7 +231,7 @@ class CachingProxy(Proxy):
         return self._store.open_segments(serve.stored, serve.segments)
 
     def _gateway_timeout(self, decision: Unsatisfiable) -> Response:
-        page = page_response(504, "only-if-cached: no stored response can be used.")
+        page = page_response(504, "No stored response can be used, and the request has only-if-cached.")
         fields = Fields((*page.fields.lines, *decision.response.fields.lines))
         return Response(504, fields, page.body)
 
@@ -382,7 +382,7 @@ class CachingProxy(Proxy):
                 return outcome
             arrival.close()
             forward = received.retry or Forward(forward.original, forward.original, forward.reason)
-        raise UpstreamError(502, "the origin's responses are inconsistent")
+        raise UpstreamError(502, "the origin's partial responses are inconsistent")
 
     def _count(self, forward: Forward) -> None:
         if forward.validating:
@@ -465,7 +465,7 @@ class CachingProxy(Proxy):
         outcome.discard()
         response = response or self._from_storage(routed.request.method, serve)
         if response is None:
-            return self.failure(routed, UpstreamError(502, "the stored response was removed meanwhile"))
+            return self.failure(routed, UpstreamError(502, "the stored response has been removed"))
         return response
 
     def _failed(self, routed: RoutedRequest, forward: Forward, error: UpstreamError) -> Response:

@@ -143,10 +143,10 @@ def without_hop_by_hop(fields: Fields) -> Fields:
 def check_request(request: Request, name: bytes) -> None:
     """Validate a request for forwarding by the intermediary with the pseudonym `name`; raises HTTPError."""
     if b"via" in request.fields and name.lower() in _via_names(request.fields):
-        raise HTTPError(LOOP_DETECTED, "forwarding loop: the name of this proxy is in Via")
+        raise HTTPError(LOOP_DETECTED, "forwarding loop: Via contains the name of this proxy")
     if request.method == b"CONNECT" and request.fields.has_any((b"content-length", b"transfer-encoding")):
         # RFC 9110 section 9.3.6: CONNECT has no content; octets after it belong to the tunnel.
-        raise HTTPError(400, "CONNECT with content")
+        raise HTTPError(400, "a CONNECT request must not have content")
 
 
 def _via_names(fields: Fields) -> list[bytes]:
@@ -169,7 +169,7 @@ def own_response(request: Request) -> Response:
     if request.method == b"OPTIONS":
         return Response(200, Fields(((b"Allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE, CONNECT"),)))
     if request.fields.has_any((b"content-length", b"transfer-encoding")):
-        return page_response(400, "TRACE has no content.")
+        return page_response(400, "A TRACE request must not have content.")
     shown = Request(request.method, request.request_target, request.fields.without(SECRET), request.version)
     return Response(200, Fields(((b"Content-Type", b"message/http"),)), format_request_head(shown))
 

@@ -122,7 +122,7 @@ class Proxy:
         """Return the response to a request, or an awaitable of one."""
         self.metrics.requests += 1
         if self.settings.clients and not self._is_client(inbound):
-            return self._refuse(request, inbound, HTTPError(403, "the client's address is not permitted"))
+            return self._refuse(request, inbound, HTTPError(403, "requests from the client's address are forbidden"))
         routed = self._memo.get(request)
         if routed is not None:
             return self._dispatch(routed, inbound)
@@ -243,7 +243,9 @@ class Proxy:
         # RFC 9110 section 7.8: a server must not switch to a protocol that was not offered.
         if lower_tokens(response.fields.get(b"upgrade")) != [WEBSOCKET]:
             tunnel.close()
-            return self.failure(routed, UpstreamError(502, "the origin switched to a protocol that was not offered"))
+            return self.failure(
+                routed, UpstreamError(502, "the origin switched to a protocol that the request did not offer")
+            )
         self.metrics.tunnels += 1
         return switching_response(response, tunnel, self.settings.name)
 
@@ -252,7 +254,7 @@ class Proxy:
             raise HTTPError(403, "a reverse proxy does not support CONNECT")
         origin = authority_origin(request.request_target)
         if not is_connect_permitted(origin, self.settings.allowed):
-            raise HTTPError(403, "CONNECT to this target is not permitted")
+            raise HTTPError(403, "CONNECT to this target is forbidden")
         return LazyResponse(
             self._open_tunnel,
             RoutedRequest(request, Route(origin, request.request_target, b"/"), request.request_target, False),

@@ -32,7 +32,7 @@ def parse_connect_target(text: str) -> ConnectTarget:
     """Parse HOST:PORT; raises ValueError."""
     host, _, port = text.rpartition(":")
     if not host or not (port.isascii() and port.isdigit() and 0 < int(port) <= 65535):
-        raise ValueError(f"{text!r} is not HOST:PORT")
+        raise ValueError(f"{text!r} does not have the form HOST:PORT")
     return ConnectTarget(host.strip("[]").lower(), int(port))
 
 

@@ -167,18 +167,18 @@ class Connector:
         place = f"{origin.host} port {origin.port}"
         try:
             handshake = writer.start_tls(context, server_hostname=origin.host)
-            await self.with_timeout(handshake, f"no TLS handshake with {place}")
+            await self.with_timeout(handshake, f"the TLS handshake with {place} did not complete")
         except (OSError, ValueError) as error:
-            raise LoadError(f"no TLS connection to {place}: {error}") from error
+            raise LoadError(f"TLS handshake with {place} failed: {error}") from error
 
     async def _resolve(self, origin: Origin) -> list[tuple[str, int]]:
         """Resolve an origin into (address, port) pairs, once per page load, as a browser's cache does."""
         if origin not in self._addresses:
             lookup = self._loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
             try:
-                results = await self.with_timeout(lookup, f"no answer for the name {origin.host}")
+                results = await self.with_timeout(lookup, f"the name {origin.host} was not resolved")
             except (OSError, UnicodeError) as error:
-                raise LoadError(f"the name {origin.host} cannot be resolved: {error}") from error
+                raise LoadError(f"cannot resolve the name {origin.host}: {error}") from error
             self._addresses[origin] = [(str(item[4][0]), origin.port) for item in results]
         return self._addresses[origin]
 
@@ -187,14 +187,16 @@ class Connector:
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, str]:
         async def attempt(address: Address) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
             connecting = asyncio.open_connection(*address)
-            return await self.with_timeout(connecting, f"no connection to {address[0]} port {address[1]}")
+            return await self.with_timeout(
+                connecting, f"no connection to {address[0]} port {address[1]} was established"
+            )
 
         try:
             (reader, writer), address = await happy_eyeballs.connect(
                 addresses, attempt, lambda opened: opened[1].close()
             )
         except (OSError, LoadError) as error:
-            raise LoadError(f"{origin.host} port {origin.port} cannot be reached: {error}") from error
+            raise LoadError(f"cannot connect to {origin.host} port {origin.port}: {error}") from error
         return reader, writer, address[0]
 
     async def with_timeout(self, step: Awaitable[Result], failure: str, limit_s: float | None = None) -> Result:

@@ -123,7 +123,7 @@ class ServerContext:
     def relay(self, request: Request, inbound: Inbound) -> Response | Awaitable[Response]:
         """Call the relay for a request whose content may still be incomplete."""
         if self._relay is None:
-            raise TypeError("this server has a handler, not a relay")
+            raise TypeError("the server has no relay for this request")
         try:
             answer = self._relay(request, inbound)
         except Exception as error:
@@ -145,4 +145,4 @@ class ServerContext:
 
     def _failed(self, error: Exception) -> Response:
         self.log.write("failed", error=f"{type(error).__name__}: {error}")
-        return page_response(500, "The server failed to answer.")
+        return page_response(500, "Internal server error.")

@@ -170,7 +170,7 @@ class Http2Connection(asyncio.Protocol):
         if isinstance(event, RequestReceived):
             self._handle_request(event)
         elif isinstance(event, RequestRejected):
-            self._respond(event.stream_id, page_response(event.status, f"The request cannot be used: {event.detail}."))
+            self._respond(event.stream_id, page_response(event.status, f"Request rejected: {event.detail}."))
         elif isinstance(event, StreamCancelled):
             task = self._tasks.pop(event.stream_id, None)
             if task is not None:
@@ -211,7 +211,7 @@ class Http2Connection(asyncio.Protocol):
             self._context.log.write("failed", error=str(error))
             if not isinstance(response.body, bytes):
                 response.body.close()
-            self._core.send_response(stream_id, page_response(500, "The server failed to answer."), date)
+            self._core.send_response(stream_id, page_response(500, "Internal server error."), date)
 
     def _respond_with_pushes(self, event: RequestReceived, response: Response) -> None:
         """Promise the page's objects, then send the page, then the objects (RFC 9113 section 8.4.1)."""

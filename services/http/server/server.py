@@ -172,7 +172,7 @@ class Http1Connection(asyncio.Protocol):
         if self._response_body is not None:
             self._context.sent_octets += self._sent_octets
         self._close_response_body()
-        self._fail_request_body("the client went away")
+        self._fail_request_body("the client closed the connection")
         if self._task is not None:
             self._task.cancel()
         self.slot.release()
@@ -221,9 +221,9 @@ class Http1Connection(asyncio.Protocol):
     def evict(self) -> None:
         """Close to make room for another client, with a last response if one can still be sent."""
         if self._response_body is not None:
-            self._abort_response("evicted: all connections are in use")
+            self._abort_response("evicted: the connection limit is reached")
         elif self._task is not None:
-            self._reject(503, "All connections are in use.")
+            self._reject(503, "The connection limit is reached: try again later.")
             self._flush()
         elif self.phase is Phase.REQUEST:
             self._handle(self._core.time_out())
@@ -303,7 +303,7 @@ class Http1Connection(asyncio.Protocol):
         elif isinstance(event, Data):
             self._receive_content(event.data)
         elif isinstance(event, Fault):
-            self._reject(event.status, f"The request cannot be used: {event.detail}.")
+            self._reject(event.status, f"Request rejected: {event.detail}.")
         elif isinstance(event, Closed):
             self._transport.close()
 
@@ -381,7 +381,7 @@ class Http1Connection(asyncio.Protocol):
         if self._task is not None:
             self._task.cancel()
             self._task = None
-            self._fail_request_body("the content broke off")
+            self._fail_request_body("the content was truncated")
         self._received.clear()
         self._send_response(page_response(status, detail), close=True)
 
@@ -487,7 +487,7 @@ class Http1Connection(asyncio.Protocol):
         self._request = None
         self._has_responded = True
         if self._request_body is not None:
-            self._fail_request_body("the response is through")
+            self._fail_request_body("the response is complete")
         if not self._core.persistent:
             self._linger()
 
@@ -611,6 +611,6 @@ class HTTPServer:
 
     def _no_room(self, _: Refusal) -> bytes:
         """Return the 503 response for a connection that is not admitted (RFC 9110 section 15.6.4)."""
-        response = page_response(503, "All connections are in use.")
+        response = page_response(503, "The connection limit is reached: try again later.")
         date = format_date(int(self.context.wall_clock()))
         return ServerConnection(self.context.limits.body_octets).send_response(response, date, close=True)

@@ -22,7 +22,7 @@ from services.http.storage.format import FormatError, Head, decode_head
 from services.http.storage.limits import BLOCK_OCTETS, HEAD_OCTETS
 
 MARK = "lab7-cache"
-_MARK_TEXT = b"The stored responses of lab7's web cache. To be rid of them, stop the cache and remove this directory.\n"
+_MARK_TEXT = b"The stored responses of lab7's web cache. To delete them, stop the cache and remove this directory.\n"
 _FILE = re.compile(r"(?P<name>[0-9a-f]{16})\.(?P<kind>head|content|new)")
 # Subdirectories, one for each value of the last two digits of a name, so that files are spread evenly.
 _SUBDIRECTORIES = [f"{number:02x}" for number in range(256)]

@@ -214,7 +214,7 @@ class StoreWriter:
         Raises ValueError after the end; use Store.open() then.
         """
         if not self.is_open:
-            raise ValueError("the content no longer arrives")
+            raise ValueError("the content is no longer being received")
         reader = StoreReader(self, first, last)
         self._readers.add(reader)
         return reader
@@ -617,5 +617,5 @@ def _segments(stored: StoredResponse, segments: Sequence[bytes | Span]) -> list[
     size = stored.size_octets or 0
     for segment in segments:
         if isinstance(segment, Span) and not 0 <= segment.first <= segment.last < size:
-            raise ValueError(f"{segment} is not within {size} octets of content")
+            raise ValueError(f"{segment} is outside of the {size} octets of content")
     return [segment if isinstance(segment, bytes) else (segment.first, len(segment)) for segment in segments]

@@ -69,7 +69,7 @@ def _send(options: argparse.Namespace) -> int:
     messages = [submission.prepare(_read(path), options.sender, options.to) for path in options.messages]
     refused = submission.send(server, messages)
     for name, reply in refused.items():
-        print(f"agent: {name} was refused: {strip_controls(str(reply))}", file=sys.stderr)
+        print(f"agent: {name} was refused by the server: {strip_controls(str(reply))}", file=sys.stderr)
     return EXIT_FAILED if refused else 0
 
 
@@ -143,7 +143,7 @@ def _write(directory: Path, name: str, content: bytes) -> None:
         except FileExistsError:
             continue
         return
-    raise AgentError(f"{directory} has too many files named like {name}.")
+    raise AgentError(f"{directory} already has {name} and its numbered variants: name another directory.")
 
 
 @contextmanager
@@ -164,7 +164,7 @@ def _password(options: argparse.Namespace) -> str:
     if options.password_file is not None:
         return str(options.password_file.read_text(encoding="utf-8")).rstrip("\r\n")
     if options.user and not options.password:
-        raise AgentError(f"The password of {options.user} is missing: give --password or --password-file.")
+        raise AgentError(f"No password for {options.user}: give --password or --password-file.")
     return str(options.password)
 
 

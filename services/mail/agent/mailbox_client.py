@@ -82,7 +82,7 @@ def open_mailbox(access: Access) -> Iterator[Mailbox]:
     except (poplib.error_proto, imaplib.IMAP4.error) as error:
         raise AgentError(f"{access.host} said: {_error_text(error)}") from error
     except (OSError, UnicodeError) as error:
-        raise AgentError(f"{access.host} port {access.port} cannot be used: {failure_reason(error)}.") from error
+        raise AgentError(f"Cannot use {access.host} port {access.port}: {failure_reason(error)}.") from error
 
 
 def fetch_messages(access: Access, numbers: Iterable[int] | None = None, delete: bool = False) -> list[bytes]:
@@ -106,7 +106,7 @@ def _missing_message(number: int, count: int) -> AgentError:
 
 
 def _no_server(access: Access) -> AgentError:
-    return AgentError(f"No {access.protocol.upper()} server answers at {access.host} port {access.port}.")
+    return AgentError(f"{access.host} port {access.port} does not respond as a {access.protocol.upper()} server.")
 
 
 class _LongLineClient(poplib.POP3):

@@ -88,7 +88,7 @@ def send(server: Server, messages: Sequence[Submission]) -> dict[str, str]:
     except smtplib.SMTPException as error:
         raise AgentError(_smtp_error_text(server, error)) from error
     except (OSError, UnicodeError) as error:
-        raise AgentError(f"{server.host} port {server.port} cannot be used: {failure_reason(error)}.") from error
+        raise AgentError(f"Cannot use {server.host} port {server.port}: {failure_reason(error)}.") from error
     return refused
 
 

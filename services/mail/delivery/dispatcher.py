@@ -30,7 +30,7 @@ DESTINATIONS_KEPT = 1_000
 # Maximum number of recipients to which lists and forwards expand for one message.
 EXPANDED_MAX = 10_000
 
-_EXPIRED = "It could not be delivered in time; the last reply was: "
+_EXPIRED = "Delivery time expired; the last reply was: "
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,13 +58,13 @@ def _text_part(failed: FailedMessage, hostname: str) -> str:
     lines = [
         "Content-Type: text/plain; charset=us-ascii",
         "",
-        f"This is the mail server {hostname}. A message of yours, which it took on",
-        f"{date_time(failed.accepted_s)}, did not reach all whom it was for:",
+        f"This is the mail system at host {hostname}. Your message, accepted on",
+        f"{date_time(failed.accepted_s)}, could not be delivered to these recipients:",
         "",
     ]
     for recipient in failed.recipients:
         lines += [f"    {recipient.mailbox}", f"        {_single_line(recipient.last or _UNKNOWN)}", ""]
-    lines += ["It will not be tried again. What you sent is below.", ""]
+    lines += ["Delivery will not be attempted again. Your message is attached below.", ""]
     return "\r\n".join(_ascii(line) for line in lines) + "\r\n"
 
 

@@ -26,12 +26,12 @@ HOSTS_MAX = 8
 # At most this many CNAME records of a response are followed, so that alias loops end.
 ALIASES_MAX = 16
 
-NO_DOMAIN = Reply(550, "There is no such domain", "5.1.2")
-NO_MAIL = Reply(556, "The domain accepts no mail (null MX)", "5.1.10")
-NO_HOST = Reply(550, "The domain has neither a mail server nor an address", "5.4.4")
+NO_DOMAIN = Reply(550, "Domain not found", "5.1.2")
+NO_MAIL = Reply(556, "Domain does not accept mail (null MX)", "5.1.10")
+NO_HOST = Reply(550, "Domain has neither MX nor address records", "5.4.4")
 LOOPS_BACK = Reply(554, "Mail for the domain loops back to this server", "5.4.6")
-NO_ANSWER = Reply(451, "The name servers do not answer for the domain", "4.4.3")
-NO_ADDRESS = Reply(451, "The domain's mail servers have no address", "4.4.4")
+NO_ANSWER = Reply(451, "Domain name lookup failed: try again", "4.4.3")
+NO_ADDRESS = Reply(451, "The mail exchangers of the domain have no address", "4.4.4")
 
 
 @dataclass(frozen=True, slots=True)

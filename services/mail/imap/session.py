@@ -43,7 +43,7 @@ class Session:
 
     def greeting(self) -> bytes:
         """Return the octets of the OK greeting (RFC 3501 section 7.1.1)."""
-        return b"* OK [%b] lab7 is ready.\r\n" % self._state.capability()
+        return b"* OK [%b] lab7 ready.\r\n" % self._state.capability()
 
     def receive(self, data: bytes) -> Outputs:
         """Parse received octets; yield responses, and requests for I/O that the caller answers."""

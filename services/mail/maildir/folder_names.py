@@ -47,12 +47,12 @@ def decode(name: str) -> str:
     for shift in shifts:
         encoded, dash, direct = shift.partition("-")
         if not dash:
-            raise ValueError("a shift to base64 that does not end")
+            raise ValueError("unterminated base64 in modified UTF-7")
         pieces.append(_unshift(encoded) if encoded else "&")
         pieces.append(direct)
     text = "".join(pieces)
     if encode(text) != name:
-        raise ValueError("a name that is not written in modified UTF-7")
+        raise ValueError("invalid modified UTF-7")
     return text
 
 
@@ -61,7 +61,7 @@ def _unshift(encoded: str) -> str:
     try:
         return base64.b64decode(padded.encode("ascii"), validate=True).decode("utf-16-be")
     except (binascii.Error, UnicodeError) as error:
-        raise ValueError(f"no UTF-16 in base64: {encoded}") from error
+        raise ValueError(f"base64 does not decode to UTF-16: {encoded}") from error
 
 
 def canonical(name: str) -> str:
@@ -75,14 +75,14 @@ def checked(name: str) -> str:
     try:
         decoded = decode(name)
     except ValueError:
-        raise FolderNameError("The mailbox name is not written in modified UTF-7.") from None
+        raise FolderNameError("The mailbox name is not valid modified UTF-7.") from None
     parts = name.split(SEPARATOR)
     if "" in parts:
-        raise FolderNameError("A part of the mailbox name is empty.")
+        raise FolderNameError("The mailbox name has an empty component.")
     if len(parts) > FOLDER_DEPTH:
-        raise FolderNameError(f"The mailbox name has more than {FOLDER_DEPTH} parts.")
+        raise FolderNameError(f"The mailbox name has more than {FOLDER_DEPTH} components.")
     if not decoded.isprintable():
-        raise FolderNameError("The mailbox name has characters that cannot be shown.")
+        raise FolderNameError("The mailbox name contains characters that cannot be displayed.")
     canonical_name = canonical(name)
     if len(directory_of(canonical_name)) > FILE_NAME_OCTETS:
         raise FolderNameError("The mailbox name is too long.")

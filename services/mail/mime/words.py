@@ -68,7 +68,7 @@ def _codec(charset: bytes) -> str:
         bare = name.removeprefix("x-").removeprefix("x-")
         codec = codecs.lookup(_CODECS.get(bare, bare)).name
     if codec.replace("-", "_") in _NO_CHARSETS:
-        raise LookupError(f"{codec} is no character set")
+        raise LookupError(f"{codec} is not a character set")
     return _SUPERSETS.get(codec, codec)
 
 

@@ -17,13 +17,13 @@ def user(session: SessionState, arguments: list[bytes]) -> Steps:
     _check_privacy(session)
     yield b""
     session.user = arguments[0]
-    return "Send the password."
+    return "Send PASS."
 
 
 def password(session: SessionState, arguments: list[bytes]) -> Steps:
     """Handle PASS (RFC 1939 section 7), which is valid directly after USER only."""
     if session.user is None:
-        raise SyntaxRefusedError("USER comes first.")
+        raise SyntaxRefusedError("Send USER first.")
     name, session.user = session.user, None
     opened = yield LogIn(_text(name), _text(arguments[0]))
     return _open(session, opened)

@@ -72,7 +72,7 @@ def _lock_file(path: str) -> int:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(descriptor)
-        raise InUseError("Another session has the maildrop.") from None
+        raise InUseError("The maildrop is locked by another session.") from None
     except OSError:
         os.close(descriptor)
         raise

@@ -51,7 +51,7 @@ class Session:
 
     def greeting(self) -> bytes:
         """Return the greeting with the timestamp of APOP (RFC 1939 section 7)."""
-        return b"+OK lab7 is ready. %b\r\n" % self._state.capabilities.timestamp
+        return b"+OK lab7 ready. %b\r\n" % self._state.capabilities.timestamp
 
     def poll(self) -> Iterator[bytes]:
         """Yield nothing: POP3 has no unsolicited responses."""

@@ -141,7 +141,7 @@ def quit_session(session: SessionState, _arguments: list[bytes]) -> Steps:
     try:
         removed = session.maildrop.remove_marked()
     except OSError:
-        raise RefusedError("Some messages that were marked have not been removed.", "SYS/TEMP") from None
+        raise RefusedError("Some deleted messages were not removed.", "SYS/TEMP") from None
     finally:
         session.release()
-    return f"Removed {removed} messages."
+    return f"{removed} messages removed."

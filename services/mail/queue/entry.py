@@ -37,7 +37,7 @@ def parse_intervals(text: str) -> tuple[float, ...]:
     """Parse a list such as `1,2,4` as intervals in seconds; raises ValueError."""
     intervals = tuple(float(word) for word in text.split(","))
     if not all(0 < interval < float("inf") for interval in intervals):
-        raise ValueError(f"{text!r} has an interval that is not above zero")
+        raise ValueError(f"{text!r} has an interval that is not positive")
     return intervals
 
 

@@ -77,7 +77,7 @@ class Spool:
         if entry.content is not None:
             return entry.content
         if entry.place is None:
-            raise OSError(f"no content of {entry.id} in the queue")
+            raise OSError(f"the content of {entry.id} is missing in the queue")
         return await self._loop.run_in_executor(None, self._journal.read, entry.place)
 
     async def close(self) -> None:

@@ -90,10 +90,14 @@ class Connection:
             async with asyncio.timeout(self._timeouts.connect_s):
                 self._reader, self._writer = await asyncio.open_connection(*server, local_addr=local)
         except TimeoutError:
-            raise ConnectionFailedError(Reply(451, f"No connection to {server[0]} in time", _NOT_CONNECTED)) from None
+            raise ConnectionFailedError(
+                Reply(451, f"Timeout while connecting to {server[0]}", _NOT_CONNECTED)
+            ) from None
         except OSError as error:
             reason = error.strerror or str(error)
-            raise ConnectionFailedError(Reply(451, f"No connection to {server[0]}: {reason}", _NOT_CONNECTED)) from None
+            raise ConnectionFailedError(
+                Reply(451, f"Cannot connect to {server[0]}: {reason}", _NOT_CONNECTED)
+            ) from None
         raw = self._writer.get_extra_info("socket")
         if raw is not None:
             # Disable Nagle's algorithm, so that small commands are sent without waiting for acknowledgements.
@@ -134,13 +138,13 @@ class Connection:
                 async with asyncio.timeout(self._timeouts.for_step(session.step)):
                     octets = await self._reader.read(READ_OCTETS)
             except TimeoutError:
-                session.lost("the server did not answer in time")
+                session.lost("timeout while waiting for the server")
             except OSError as error:
                 session.lost(error.strerror or str(error))
             else:
                 self._note("S", octets)
                 if not octets:
-                    session.lost("the server closed it")
+                    session.lost("closed by the server")
                 await self._send(session.receive(octets))
 
     async def _send(self, octets: bytes) -> None:
@@ -154,20 +158,20 @@ class Connection:
                     async with asyncio.timeout(self._timeouts.block_s):
                         await self._writer.drain()
         except TimeoutError:
-            self.session.lost("the server does not read")
+            self.session.lost("timeout while sending to the server")
         except OSError:
             # Ignore a write error: replies sent before the server closed can still be read, up to the end of file.
             return
 
     async def _start_tls(self) -> None:
         if self._tls is None:
-            self.session.lost("no TLS context was given")
+            self.session.lost("no TLS context is configured")
             return
         try:
             async with asyncio.timeout(self._timeouts.command_s):
                 await self._writer.start_tls(self._tls, server_hostname=self._server_name)
         except (OSError, TimeoutError) as error:
-            self.session.lost(f"TLS could not be started: {error}")
+            self.session.lost(f"TLS handshake failed: {error}")
             return
         await self._send(self.session.tls_started())
 

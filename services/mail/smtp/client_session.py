@@ -34,8 +34,8 @@ _LINE_OCTETS = 4 * REPLY_LINE_OCTETS_MAX
 
 NOT_SEVEN_BIT = Reply(554, "The message is not ASCII, and the next server does not support 8BITMIME", "5.6.3")
 TOO_BIG = Reply(552, "The message exceeds the size limit of the next server", "5.3.4")
-NO_TLS = Reply(454, "The server offers no TLS", "4.7.0")
-NO_AUTH = Reply(530, "The server offers no way to authenticate", "5.7.0")
+NO_TLS = Reply(454, "The server does not offer STARTTLS", "4.7.0")
+NO_AUTH = Reply(530, "The server offers no usable authentication mechanism", "5.7.0")
 
 
 class Step(Enum):
@@ -51,7 +51,7 @@ class Step(Enum):
     CONTENT = "the reply to the end of the mail data"
     RSET = "the reply to RSET"
     QUIT = "221"
-    OVER = "nothing more"
+    OVER = "none: the session is over"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,7 @@ class ClientSession:
                 if reply is not None:
                     sent.append(self._handle_reply(reply))
         except (ReplyError, LimitExceededError) as error:
-            self._end(Reply(451, f"The server does not speak SMTP: {error}", "4.5.0"))
+            self._end(Reply(451, f"Not an SMTP server: {error}", "4.5.0"))
         return b"".join(sent)
 
     def tls_started(self) -> bytes:

@@ -14,16 +14,16 @@ from services.mail.smtp.syntax import Reply
 class State(Enum):
     """State of an SMTP server session."""
 
-    CONNECTED = "no HELO or EHLO yet"
+    CONNECTED = "before HELO or EHLO"
     GREETED = "no transaction"
-    MAIL = "a reverse_path, no recipient"
-    RCPT = "a recipient at least"
-    DATA = "mail data comes"
-    AUTH = "an authentication exchange"
-    WAITING = "the shell has a request to answer"
-    REFUSED = "not served: nothing but QUIT"
+    MAIL = "after MAIL"
+    RCPT = "after RCPT"
+    DATA = "receiving mail data"
+    AUTH = "in an authentication exchange"
+    WAITING = "waiting for the shell"
+    REFUSED = "service refused: only QUIT is accepted"
     # After suspected SMTP smuggling (content.py), commands may be a hidden message: reply 421 (RFC 5321 section 3.8).
-    DISTRUSTED = "the message was made to end elsewhere: nothing but QUIT"
+    DISTRUSTED = "suspected smuggling: only QUIT is accepted"
     CLOSED = "over"
 
 
@@ -86,21 +86,21 @@ COMMANDS: dict[bytes, Command] = {
 NOT_IMPLEMENTED = frozenset((b"SEND", b"SOML", b"SAML", b"TURN", b"ETRN", b"ATRN", b"BDAT", b"BURL"))
 
 OK = Reply(250, "OK", "2.0.0")
-UNKNOWN = Reply(500, "No such command", "5.5.1")
-NO_COMMAND = Reply(502, "This server does not implement the command", "5.5.1")
+UNKNOWN = Reply(500, "Command unrecognized", "5.5.1")
+NO_COMMAND = Reply(502, "Command not implemented", "5.5.1")
 OUT_OF_ORDER = Reply(503, "Bad sequence of commands", "5.5.1")
-HELLO_FIRST = Reply(503, "HELO or EHLO comes first", "5.5.1")
-NESTED = Reply(503, "Transaction in progress: RSET ends it", "5.5.1")
-MAIL_FIRST = Reply(503, "MAIL comes first", "5.5.1")
-RCPT_FIRST = Reply(503, "RCPT comes first", "5.5.1")
+HELLO_FIRST = Reply(503, "Send HELO or EHLO first", "5.5.1")
+NESTED = Reply(503, "Nested MAIL command: send RSET first", "5.5.1")
+MAIL_FIRST = Reply(503, "Send MAIL first", "5.5.1")
+RCPT_FIRST = Reply(503, "Send RCPT first", "5.5.1")
 NOT_SERVED = Reply(503, "Service refused: only QUIT is accepted", "5.7.1")
 NO_RECIPIENTS = Reply(554, "No valid recipients", "5.5.1")
-NO_ARGUMENT = Reply(501, "The command takes no argument", "5.5.4")
-NEEDS_ARGUMENT = Reply(501, "The command needs an argument", "5.5.4")
-LINE_TOO_LONG = Reply(500, "The line is too long", "5.5.2")
-BAD_OCTETS = Reply(500, "The line contains octets that are invalid in commands; lines end in CRLF", "5.5.2")
+NO_ARGUMENT = Reply(501, "Syntax: command takes no argument", "5.5.4")
+NEEDS_ARGUMENT = Reply(501, "Syntax: argument required", "5.5.4")
+LINE_TOO_LONG = Reply(500, "Line too long", "5.5.2")
+BAD_OCTETS = Reply(500, "Invalid characters in the command; lines must end in CRLF", "5.5.2")
 START_MAIL_INPUT = Reply(354, "Start mail input; end with <CRLF>.<CRLF>")
-TOO_MANY_RECIPIENTS = Reply(452, "Too many recipients: send what is left in another transaction", "4.5.3")
+TOO_MANY_RECIPIENTS = Reply(452, "Too many recipients: send the others in another transaction", "4.5.3")
 
 # A command in the wrong state gets one of these replies, by verb and state.
 ORDER: dict[tuple[bytes, State], Reply] = {

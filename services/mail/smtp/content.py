@@ -24,7 +24,7 @@ _RECEIVED = re.compile(rb"^received[ \t]*:", re.IGNORECASE | re.MULTILINE)
 
 TOO_BIG = Reply(552, "The message exceeds the size limit", "5.3.4")
 HEADER_TOO_BIG = Reply(552, "The header section exceeds the size limit", "5.3.4")
-SMUGGLING = Reply(550, "The message contains a bare CR, or a lone dot on a line that ends in a bare LF", "5.6.0")
+SMUGGLING = Reply(550, "The message contains a bare CR, or a line with a single dot that ends in a bare LF", "5.6.0")
 NUL = Reply(550, "The message contains a NUL octet", "5.6.0")
 # After messages rejected with these replies, further octets may be the hidden part of SMTP smuggling.
 SMUGGLING_SUSPECTED = frozenset((SMUGGLING, NUL))

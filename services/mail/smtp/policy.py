@@ -19,15 +19,15 @@ Network = IPv4Network | IPv6Network
 
 NO_SERVICE = Reply(554, "SMTP service refused for this client", "5.7.1")
 RELAY_DENIED = Reply(550, "Relaying denied", "5.7.1")
-NO_SUCH_USER = Reply(550, "No such user here", "5.1.1")
+NO_SUCH_USER = Reply(550, "User unknown", "5.1.1")
 HELD = Reply(450, "The mailbox is temporarily unavailable", "4.2.1")
 GREYLISTED = Reply(450, "Greylisted: try again later", "4.7.1")
 FULL = Reply(552, "The mailbox is full", "5.2.2")
 NO_ROOM = Reply(452, "Not enough disk space", "4.3.1")
 WILL_RELAY = Reply(250, "Recipient ok, will relay", "2.1.5")
 RECIPIENT_OK = Reply(250, "Recipient ok", "2.1.5")
-CANNOT_VERIFY = Reply(252, "Cannot verify that user, but will take mail for it", "2.1.5")
-NO_LIST = Reply(550, "No list of that name here", "5.1.1")
+CANNOT_VERIFY = Reply(252, "Cannot VRFY user, but will accept the message and attempt delivery", "2.1.5")
+NO_LIST = Reply(550, "Mailing list unknown", "5.1.1")
 AUTH_REQUIRED = Reply(530, "Authentication required", "5.7.0")
 
 

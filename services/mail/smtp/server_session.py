@@ -99,9 +99,9 @@ class ServerSession:
             self._reply(Reply(235, "Authentication successful", "2.7.0"))
             return self._advance()
         self._auth_failures += 1
-        self._reply(Reply(535, "Wrong user or password", "5.7.8"))
+        self._reply(Reply(535, "Authentication failed: wrong user or password", "5.7.8"))
         if self._auth_failures >= limits.AUTH_FAILURES:
-            self._close(Reply(421, f"{self._offer.hostname} Too many wrong passwords", "4.7.0"))
+            self._close(Reply(421, f"{self._offer.hostname} Too many failed logins", "4.7.0"))
         return self._advance()
 
     def tls_started(self, version: str) -> bytes:
@@ -143,7 +143,7 @@ class ServerSession:
         try:
             line = self._input.pop_line()
         except EndlessLineError:
-            self._close(Reply(421, f"{self._offer.hostname} The line is too long", "4.5.2"))
+            self._close(Reply(421, f"{self._offer.hostname} Line too long", "4.5.2"))
             return False
         if line is None:
             return False
@@ -190,7 +190,7 @@ class ServerSession:
     def _hello(self, argument: bytes, is_extended: bool) -> bool:
         name = argument.decode("ascii", "replace")
         if not _HELLO.match(name):
-            self._reply(Reply(501, "HELO and EHLO take a domain or an address literal", "5.5.4"))
+            self._reply(Reply(501, "Syntax: HELO and EHLO take a domain or an address literal", "5.5.4"))
             return False
         self.client.hello, self.client.is_extended = name, is_extended
         # RFC 5321 section 4.1.4: HELO or EHLO resets an open transaction.
@@ -221,7 +221,7 @@ class ServerSession:
             return
         # RFC 1870 section 6.1: 552 rejects a size above the limit, 452 a message for which storage is short.
         if mail.size_octets > self._offer.size_octets:
-            self._reply(Reply(552, f"This server takes {self._offer.size_octets} octets at most", "5.3.4"))
+            self._reply(Reply(552, f"Message size exceeds the limit of {self._offer.size_octets} octets", "5.3.4"))
             return
         refusal = self._policy.sender(mail.size_octets)
         if refusal is not None:
@@ -284,7 +284,7 @@ class ServerSession:
         if command is not None:
             self._reply(Reply(214, command.usage, "2.0.0"))
         elif argument:
-            self._reply(Reply(504, "No help on that topic", "5.5.4"))
+            self._reply(Reply(504, "No help on that command", "5.5.4"))
         else:
             verbs = " ".join(verb.decode() for verb in COMMANDS)
             self._reply(Reply(211, f"{self._offer.hostname} is up, you are {self.client.address}\n{verbs}", "2.0.0"))
@@ -311,7 +311,7 @@ class ServerSession:
             self._reply(Reply(504, "Unsupported mechanism", "5.5.4"))
         elif not self._may_authenticate():
             # RFC 4954 section 6: 538 tells the client to start TLS before AUTH.
-            self._reply(Reply(538, "Encryption required: STARTTLS comes first", "5.7.11"))
+            self._reply(Reply(538, "Must issue a STARTTLS command first", "5.7.11"))
         else:
             self._exchange = sasl.exchange(mechanism, initial.strip() or None)
             self.state = State.AUTH
@@ -340,7 +340,7 @@ class ServerSession:
         exchange = self._exchange
         if octets > limits.AUTH_LINE_OCTETS or exchange is None:
             # RFC 4954 section 4: a response that exceeds the line limit gets 500.
-            self._end_exchange(Reply(500, "The response is too long", "5.5.6"))
+            self._end_exchange(Reply(500, "Authentication response too long", "5.5.6"))
         else:
             self._continue_exchange(exchange, line)
 

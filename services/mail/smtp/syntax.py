@@ -140,11 +140,11 @@ class ReplyReader:
         """Parse a line without CRLF; returns the reply after its last line, None before; raises ReplyError."""
         match = _LINE.match(line)
         if match is None or (self._code or match[1]) != match[1]:
-            raise ReplyError(f"no reply line: {line[:80]!r}")
+            raise ReplyError(f"invalid reply line: {line[:80]!r}")
         self._code = match[1]
         self._lines.append((match[3] or b"").decode("ascii", "replace"))
         if len(self._lines) > REPLY_LINES_MAX:
-            raise ReplyError(f"a reply of more than {REPLY_LINES_MAX} lines")
+            raise ReplyError(f"a reply has more than {REPLY_LINES_MAX} lines")
         if match[2] == b"-":
             return None
         lines, self._lines, self._code = self._lines, [], None
@@ -210,7 +210,7 @@ def parse_rcpt(argument: bytes, strict: bool = True) -> Mailbox:
     """Parse the argument of RCPT; return the recipient's mailbox; raises ParameterError."""
     mailbox, rest = _path(argument, b"TO:", "5.1.3", strict)
     if mailbox is None:
-        raise ParameterError(Reply(553, "RCPT needs a mailbox: the null path is for MAIL only", "5.1.3"))
+        raise ParameterError(Reply(553, "RCPT requires a mailbox: the null path is valid in MAIL only", "5.1.3"))
     if _keywords(rest):
         raise ParameterError(NOT_TAKEN)
     return mailbox
@@ -228,16 +228,16 @@ def _body(value: bytes) -> bytes:
 
 def _path(argument: bytes, prefix: bytes, enhanced: str, strict: bool) -> tuple[Mailbox | None, bytes]:
     if argument[: len(prefix)].upper() != prefix:
-        raise ParameterError(Reply(501, f"The syntax is {prefix.decode()}<mailbox>", "5.5.4"))
+        raise ParameterError(Reply(501, f"Syntax: {prefix.decode()}<mailbox>", "5.5.4"))
     try:
         # RFC 5321 section 3.3 permits no space after the colon, but many programs send one.
         return (parse_path if strict else parse_loose_path)(argument[len(prefix) :].lstrip(b" "))
     except PathTooLongError as error:
-        raise ParameterError(Reply(501, f"The mailbox cannot be used: {error}", enhanced)) from None
+        raise ParameterError(Reply(501, f"Invalid mailbox: {error}", enhanced)) from None
     except PathError as error:
-        raise ParameterError(Reply(501, f"The syntax is {prefix.decode()}<mailbox>: {error}", "5.5.4")) from None
+        raise ParameterError(Reply(501, f"Syntax: {prefix.decode()}<mailbox>: {error}", "5.5.4")) from None
     except MailboxError as error:
-        raise ParameterError(Reply(553, f"The mailbox cannot be used: {error}", enhanced)) from None
+        raise ParameterError(Reply(553, f"Invalid mailbox: {error}", enhanced)) from None
 
 
 def _keywords(octets: bytes) -> dict[bytes, bytes]:

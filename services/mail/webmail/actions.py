@@ -30,9 +30,9 @@ def post_action(request: UserPageRequest, _: Pages) -> Response:
         try:
             request.session.notice = _act(request, folder, uids, name)
         except MaildirError as error:
-            request.session.notice = f"That could not be done. {error}"
+            request.session.notice = f"The action failed. {error}"
     else:
-        request.session.notice = "No message was chosen."
+        request.session.notice = "No message is selected."
     page = parse_number(form.get("page"))
     return see_other(link("/folder", name=name, page=page, q=form.get("q") or None))
 
@@ -49,7 +49,7 @@ def _act(request: UserPageRequest, folder: Folder, uids: Sequence[int], name: st
         "move": lambda: _move(request, folder, uids, request.form.get("target")),
     }
     if action not in acts:
-        raise PageError(400, "There is no such action.")
+        raise PageError(400, "Unknown action.")
     return acts[action]()
 
 
@@ -57,7 +57,7 @@ def _delete(request: UserPageRequest, folder: Folder, uids: Sequence[int], name:
     """Move messages to Trash, or expunge them if the folder is Trash; return a notice for the next page."""
     if name == folders.TRASH:
         folder.expunge(uids)
-        return f"{_messages(uids)} removed for good."
+        return f"{_messages(uids)} deleted permanently."
     return _move(request, folder, uids, folders.TRASH)
 
 
@@ -73,5 +73,5 @@ def _messages(uids: Sequence[int]) -> str:
 def post_new_folder(request: UserPageRequest, _: Pages) -> Response:
     """Create the folder named in the form; return a redirect to it."""
     name = folders.create_folder(request.maildir, request.form.get("title"))
-    request.session.notice = f"The folder {folders.title_of(name)} has been made."
+    request.session.notice = f"The folder {folders.title_of(name)} was created."
     return see_other(link("/folder", name=name))

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from services.http.fields import Fields
 from services.mail.webmail.requests import PageError
 
-STRANGE_FORM = "The form does not come from a page of this site, or your session is over: open the page again."
+STRANGE_FORM = "The form is not from a page of this site, or the session has expired: open the page again."
 
 
 def check_origin(fields: Fields, secure: bool) -> None:

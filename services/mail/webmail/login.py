@@ -93,7 +93,7 @@ class LoginPages:
         user, password = request.form.get("user").strip(), request.form.get("password")
         wait_s = self._throttled_s(request, user)
         if wait_s > 0:
-            error = f"Too many log-ins have failed: try again in {int(wait_s) + 1} seconds."
+            error = f"Too many failed logins: try again in {int(wait_s) + 1} seconds."
             return self._form(request, user, error, 429)
         if len(user) > NAME_CHARACTERS or len(password) > PASSWORD_CHARACTERS:
             return self._form(request, "", _WRONG, 403)

@@ -11,7 +11,7 @@ from services.mail.webmail.pages import link
 from services.mail.webmail.requests import PageError, UserPageRequest
 from services.mail.webmail.views import folders
 
-_GONE = "The message is no longer there: it has been moved or removed."
+_GONE = "The message was not found: it has been moved or deleted."
 _UID_DIGITS = 10
 
 
@@ -46,7 +46,7 @@ def checked_folder(maildir: Maildir, form: Form) -> Folder:
     """Return the folder of a form; raise PageError 404 if missing, 409 if UIDVALIDITY differs from the form's."""
     folder = folders.open_folder(maildir, form.get("folder"))
     if form.get("v") != str(folder.uidvalidity):
-        raise PageError(409, "The folder has been made anew: open it again.")
+        raise PageError(409, "The folder was deleted and created again: open it again.")
     return folder
 
 

@@ -48,7 +48,7 @@ class Webmail:
         if isinstance(admitted, Response):
             return admitted
         if not admitted.is_form and inbound.content is not None:
-            return self.site.error(400, "A page is asked for without content.")
+            return self.site.error(400, "The request must not have content.")
         return self._answer(request, inbound, admitted)
 
     async def _answer(self, request: Request, inbound: Inbound, admitted: Admitted) -> Response:
@@ -57,13 +57,13 @@ class Webmail:
         length = int(request.fields.get(b"content-length") or admitted.content_octets)
         reserved = min(length, admitted.content_octets)
         if self._buffered_octets + reserved > BUFFERED_OCTETS:
-            return self.site.error(503, "Too many others send forms: try again in a moment.")
+            return self.site.error(503, "The server is busy with other forms: try again in a moment.")
         self._buffered_octets += reserved
         try:
             form = await self._form(request, inbound, admitted)
             return await self._page(request, admitted, form)
         except HTTPError as error:
-            return self.site.error(error.status, f"The form cannot be used: {error.detail}.")
+            return self.site.error(error.status, f"Invalid form: {error.detail}.")
         finally:
             self._buffered_octets -= reserved
 
@@ -173,7 +173,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _only_relays(_: Request, __: bytes) -> Response:
-    raise TypeError("every request goes to the relay")
+    raise TypeError("this server has a relay, not a handler")
 
 
 def _submission(shell: Shell, options: argparse.Namespace) -> Submission:

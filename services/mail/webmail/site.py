@@ -22,7 +22,7 @@ from services.mail.webmail.routes import Route, table
 from services.mail.webmail.sessions import Session, Sessions
 
 FORM_TOKEN = "form_token"
-_FAILED = "The server failed to make this page."
+_FAILED = "Internal server error."
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Site:
         try:
             return self._admitted(request, peer, now)
         except HTTPError as error:
-            return self.error(error.status, f"The request cannot be used: {error.detail}.")
+            return self.error(error.status, f"Invalid request: {error.detail}.")
         except PageError as error:
             return self.error(error.status, error.detail)
 
@@ -70,10 +70,10 @@ class Site:
         target = split_target(request.method, request.request_target)
         route = self._table.get(target.path)
         if route is None:
-            raise PageError(404, "There is no such page.")
+            raise PageError(404, "Page not found.")
         page, is_form = _page_of(route, request.method)
         if page is None:
-            return self.error(405, "The method is not for this page.", (b"Allow", route.allow))
+            return self.error(405, "The method is not allowed for this page.", (b"Allow", route.allow))
         if is_form:
             check_origin(request.fields, self._secure)
         sent = cookies(request.fields.get(b"cookie"))

@@ -13,7 +13,7 @@ from services.mail.webmail.limits import CONNECT_S, SEND_S
 from services.mail.webmail.requests import Submit, Submitted
 
 _FALLBACK_NAME = "localhost"
-_TOO_SLOW = Reply(451, "The mail server took too long", "4.4.2")
+_TOO_SLOW = Reply(451, "Timeout of the mail server", "4.4.2")
 
 
 class Submission:

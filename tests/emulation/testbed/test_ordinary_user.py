@@ -102,7 +102,7 @@ def test_doctor_finds_that_an_ordinary_user_can_run_lab7(python: str) -> None:
     done = as_nobody(python, "-c", LAB7, "doctor", "--json")
     findings = json.loads(done.stdout)
     sandbox = next(one for one in findings["findings"] if one["name"] == "sandbox")
-    assert (sandbox["good"], sandbox["meaning"]) == (True, "namespaces can be made as an ordinary user, no sudo")
+    assert (sandbox["good"], sandbox["meaning"]) == (True, "namespaces can be created as an ordinary user, no sudo")
     assert findings["able"]
     assert done.returncode == 0
 

@@ -109,7 +109,7 @@ def test_a_hangup_has_the_map_read_again_and_a_wrong_one_changes_nothing(tmp_pat
         text = file.read_text()
         file.write_text(text.replace("10.8.0.0/17", "10.8.0.0/18"))
         assert server.hang_up("reload_failed")
-        assert "10.8.64.0/18 of the cover is in no region" in str(server.events("reload_failed")[0]["reason"])
+        assert "no region contains 10.8.64.0/18" in str(server.events("reload_failed")[0]["reason"])
         assert server.answered() == {1, 2}
         without = text.replace(f"replica europe {server.net}.1 capacity 100\n", "")
         file.write_text(without)

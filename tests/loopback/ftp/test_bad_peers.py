@@ -172,7 +172,7 @@ def test_telnet_octets_are_refused_and_followed(server: Server) -> None:
         user.socket.sendall(b"\xff\xfb\x01" + b"\xff\xf4\xff")
         user.socket.send(b"\xf2", socket.MSG_OOB)
         user.socket.sendall(b"ABOR\r\n")
-        assert user.file.readline() == b"\xff\xfe\x01226 The transfer before is ended; no data connection is open.\r\n"
+        assert user.file.readline() == b"\xff\xfe\x01226 No transfer to abort; no data connection open.\r\n"
 
 
 def test_a_glob_that_explodes_elsewhere_costs_nothing(server: Server) -> None:

@@ -134,17 +134,17 @@ def test_a_blind_copy_is_sent_and_not_shown() -> None:
 def test_a_recipient_who_is_refused_is_named(server: Server) -> None:
     message = b"From: a@example.net\nTo: no@example.com, alice@example.com\nSubject: x\n\nx\n"
     _, error = agent("send", "--server", HOST, "--port", server.port, "-", data=message, expected=1)
-    assert error == "agent: no@example.com was refused: 550 5.1.1 No such user here\n" or "550" in error
+    assert error == "agent: no@example.com was refused by the server: 550 5.1.1 User unknown\n" or "550" in error
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["send", "--server", HOST, "--port", "1", "-"], "cannot be used"),
+        (["send", "--server", HOST, "--port", "1", "-"], "Cannot use"),
         (["compose", "--from", "a", "--to", "b@c.example"], "not a mailbox"),
         (["compose", "--from", "a@example.com", "--to", "b@c.example", "--attach", "/nowhere/x"], "No such file"),
         (["compose", "--from", "a@example.com", "--to", "b@c.example", "--subject", "a\nBcc: x@y"], "line ending"),
-        (["read", "--pop3", HOST, "--port", "1", "--user", "x", "--password", "x", "list"], "cannot be used"),
+        (["read", "--pop3", HOST, "--port", "1", "--user", "x", "--password", "x", "list"], "Cannot use"),
         (["read", "--imap", HOST, "--port", "1", "--user", "x", "list"], "give --password or --password-file"),
         (["send", "--server", HOST, "--port", "1", "--user", "x", "-"], "give --password or --password-file"),
         (["send", "--server", HOST, "/nowhere/message"], "No such file"),
@@ -175,7 +175,7 @@ def test_a_server_of_another_protocol_is_told(asked: str, greeting: str) -> None
     with ScriptedServer([f"{greeting}!"]) as scripted:
         words = ["--port", scripted.port, "--user", "bob", "--password", "secret"]
         _, error = agent("read", f"--{asked}", HOST, *words, "list", expected=1)
-    assert error == f"agent: No {asked.upper()} server answers at {HOST} port {scripted.port}.\n"
+    assert error == f"agent: {HOST} port {scripted.port} does not respond as a {asked.upper()} server.\n"
 
 
 def test_a_server_that_takes_nobody_is_heard() -> None:

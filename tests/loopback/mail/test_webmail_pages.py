@@ -228,7 +228,7 @@ def test_another_site_s_form_does_nothing(server: Server, url: str, browser: Bro
     site.pages["/win"] = (form, "")
     browser.open(f"http://{site.name}/win")
     browser.click("button")
-    assert "does not come from a page of this site" in browser.value("document.body.textContent")
+    assert "is not from a page of this site" in browser.value("document.body.textContent")
     browser.open(url)
     assert "To be kept" in browser.value("document.querySelector('.messages').textContent")
 

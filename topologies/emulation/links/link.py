@@ -108,8 +108,8 @@ class EmulatedLink(TCLink):  # type: ignore[misc]
             tools.batch("tc", [*old, *netem.commands(interface.name, shape)], interface.node.namespace_pid)
         else:
             raise EmulationError(
-                f"the link of {interface.name} was made without a shape, and a wire can only be given another one: "
-                "give bw, delay or loss to addLink(), for instance delay='0ms'"
+                f"the link of {interface.name} has no bw, delay or loss to change: give addLink() one of "
+                "them, for example delay='0ms'"
             )
         self.shapes = tuple(shape if number == place else old for number, old in enumerate(self.shapes))
 

@@ -37,7 +37,7 @@ def measure(
     # The address is read from the interface again, because DHCP may have assigned it.
     address = server.defaultIntf().updateIP() if server.intfs else None
     if address is None:
-        raise EmulationError(f"{server} has no IPv4 address for iperf")
+        raise EmulationError(f"iperf needs an IPv4 address of {server}")
     common = ["iperf", "-p", str(port), *options, *(["-u"] if udp_bandwidth is not None else [])]
     output = Path(server.workdir, f"iperf{port}.log")
     listening = Program([*common, "-s"], server.entering(), server.namespace_pid, output)
@@ -56,7 +56,7 @@ def measure(
         listening.stop()
     received, transmitted = _rates(output.read_text(errors="replace")), _rates(said)
     if not received or not transmitted:
-        raise EmulationError(f"iperf measured nothing from {client} to {server}: {_reason(said, output.read_text())}")
+        raise EmulationError(f"iperf between {client} and {server} failed: {_reason(said, output.read_text())}")
     return [received[-1], transmitted[-1]]
 
 

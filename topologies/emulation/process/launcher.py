@@ -217,7 +217,7 @@ class Service:
         """Wait for the line that begins with READY; return it. Raises EmulationError with the last line of output."""
         line = self.read_line(timeout_s)
         if not line.startswith(READY):
-            raise EmulationError(f"`{self.command}` wrote {line[:80]!r} instead of READY")
+            raise EmulationError(f"`{self.command}` printed {line[:80]!r} instead of READY")
         self.ready_line = line.decode(errors="replace")
         return self.ready_line
 
@@ -234,7 +234,9 @@ class Service:
         while b"\n" not in self._received:
             piece = self._read(deadline)
             if piece is None:
-                raise EmulationError(f"`{self.command}` wrote nothing within {timeout_s:g} s{self._last_output()}")
+                raise EmulationError(
+                    f"`{self.command}` did not print READY within {timeout_s:g} s{self._last_output()}"
+                )
             if not piece or len(self._received) > LINE_MAX_BYTES:
                 raise EmulationError(f"`{self.command}` ended{self._last_output()}")
             self._received += piece

@@ -94,7 +94,9 @@ def check_machine(place: Path) -> None:
         )
     free_mb = shutil.disk_usage(place).free // 1_000_000
     if free_mb < NEEDED_MB:
-        raise MachineError(f"building the kernel needs {NEEDED_MB} MB in {place} and {free_mb} MB are free: free some")
+        raise MachineError(
+            f"building the kernel needs {NEEDED_MB} MB in {place}, but {free_mb} MB are free: delete files there"
+        )
 
 
 def build(place: Path) -> Kernel:
@@ -102,7 +104,7 @@ def build(place: Path) -> Kernel:
     try:
         place.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise MachineError(f"no kernel can be kept in {place} ({error.strerror})") from error
+        raise MachineError(f"cannot store a kernel in {place} ({error.strerror})") from error
     with _locked(place):
         existing = kernel.find()
         if existing is not None and place in existing.program.parents:
@@ -126,7 +128,7 @@ def _locked(place: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            _say("another build of the kernel is running here; waiting for it")
+            _say("another build of the kernel is in progress; waiting for it")
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -151,7 +153,7 @@ def _build(folder: Path, source: Path, log: Path) -> Kernel:
     for patch in kernel.patches():
         # --fuzz=0, because a patch with fuzzy context may apply in the wrong place.
         words = ["patch", "--strip=1", "--fuzz=0", "--batch", "--forward", f"--input={patch}"]
-        _run(words, tree, log, f"{source.name} is not what {patch.name} was made for, which {TRIED} is")
+        _run(words, tree, log, f"{patch.name} does not apply to {source.name}: it is made for {TRIED}")
     make = ["make", "ARCH=um", f"-j{os.cpu_count() or 1}"]
     _run([*make, f"KCONFIG_ALLCONFIG={kernel.CONFIGURATION}", "allnoconfig"], tree, log)
     _check_configuration(tree / ".config")
@@ -177,7 +179,7 @@ def _check_configuration(file: Path) -> None:
     got = wanted_options(file.read_text())
     wanted = wanted_options(kernel.CONFIGURATION.read_text())
     if off := [name for name, value in wanted.items() if got.get(name, "n") != value]:
-        raise MachineError(f"this kernel source lacks options of {TRIED}: {', '.join(off)}")
+        raise MachineError(f"this kernel source lacks options that {TRIED} has: {', '.join(off)}")
 
 
 def check(made: Kernel) -> None:
@@ -188,7 +190,7 @@ def check(made: Kernel) -> None:
         ended = machine.wait(CHECK_LIMIT_S)
         output = (machine.folder / "stderr").read_text(errors="replace").strip()
     if ended.code != 0 or ended.took_s < CHECK_SLEEP_S:
-        raise MachineError(f"the kernel that was built does not shape links ({output or f'exit code {ended.code}'})")
+        raise MachineError(f"the built kernel cannot shape links ({output or f'exit code {ended.code}'})")
 
 
 def _keep(folder: Path, made: Kernel, about: dict[str, object], place: Path) -> Kernel:
@@ -257,7 +259,7 @@ def main(argv: list[str]) -> int:
         print(f"lab7: {error}", file=sys.stderr)
         return 3
     except KeyboardInterrupt:
-        print("lab7: stopped; nothing is left of this build", file=sys.stderr)
+        print("lab7: stopped; all files of this build were removed", file=sys.stderr)
         return 130
     _say(f"{kernel_built.version}, recipe {kernel_built.recipe}: {kernel_built.program}")
     return 0

@@ -139,7 +139,7 @@ class Machine:
         except OSError:
             return None
         if ended["overdue"]:
-            raise OverdueError(f"not ended after {self.job.limit_s:g} s of its own clock")
+            raise OverdueError(f"not ended after {self.job.limit_s:g} s of virtual time")
         return Ended(int(ended["code"]), float(ended["took_s"]), self.real_s())
 
     def wait(self, limit_s: float | None, meanwhile: Callable[[], None] = lambda: None) -> Ended:
@@ -153,7 +153,7 @@ class Machine:
             if ended is not None:
                 return ended
             if limit_s is not None and self.real_s() > limit_s:
-                raise OverdueError(f"not ended after {limit_s:g} s")
+                raise OverdueError(f"not ended after {limit_s:g} s of real time")
             # The result file is polled, since not every file system reports new files; each wait has a time limit.
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._guard.wait(POLL_S)
@@ -186,8 +186,8 @@ def memory_folder(outer: Mapping[str, str] = os.environ) -> str:
                 return place
     free = " and ".join(f"{megabytes} MB in {place}" for place, megabytes in free_mb.items())
     raise MachineError(
-        f"the kernel of virtual time needs {job.MEMORY_MB} MB for its memory, and there are {free}: name a folder with "
-        "more by TMPDIR (for a container: --shm-size 2g)"
+        f"the kernel of virtual time needs {job.MEMORY_MB} MB for its memory, but only {free} are free: name "
+        "a folder with more space by TMPDIR (for a container: --shm-size 2g)"
     )
 
 

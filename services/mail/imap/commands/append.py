@@ -50,7 +50,7 @@ def _read_message(reader: Reader) -> _MessageData:
     content = reader.literal()
     # RFC 3502 section 6.3.11: a zero-length literal cancels APPEND.
     if not content:
-        raise NoError("There is nothing to append.")
+        raise NoError("Empty message.")
     return _MessageData(flags, date, content)
 
 

@@ -81,7 +81,7 @@ def post_form(request: UserPageRequest, pages: Pages) -> Steps:
     if len(refused) == len(draft.recipients):
         return _form_again(request, pages, location, _failure_text(sent, refused))
     notices = ["The message has been sent."]
-    notices += [f"It was refused for {name}: {reply}" for name, reply in refused.items()]
+    notices += [f"Delivery to {name} was refused: {reply}" for name, reply in refused.items()]
     notices += _store_copy(request, content)
     _mark_answered(form.get("way"), location)
     request.session.notice = " ".join(notices)
@@ -92,7 +92,7 @@ def _form_again(request: UserPageRequest, pages: Pages, location: MessageLocatio
     """Render the form with an error and the user's input; uploaded files have to be selected again."""
     form = request.form
     if form.files:
-        error += " The files must be chosen again."
+        error += " Attach the files again."
     values = {name: form.get(name) for name in _FORM_FIELDS}
     return _form(request, pages, values, location, form.get("way"), error, frozenset(form.get_all("keep")))
 
@@ -104,11 +104,11 @@ def _compose(request: UserPageRequest, form: Form, location: MessageLocation | N
     is_reply = form.get("way") in (REPLY, REPLY_ALL)
     draft = Draft(
         NameAddr("", request.session.account.mailbox),
-        parse_mailbox_list(form.get("to"), "list of recipients"),
+        parse_mailbox_list(form.get("to"), "To field"),
         form.get("subject"),
         form.get("text"),
-        parse_mailbox_list(form.get("cc"), "list of copies"),
-        parse_mailbox_list(form.get("bcc"), "list of blind copies"),
+        parse_mailbox_list(form.get("cc"), "Cc field"),
+        parse_mailbox_list(form.get("bcc"), "Bcc field"),
         [*_forwarded_attachments(contents, form), *_uploaded_attachments(form)],
         in_reply_to if is_reply else "",
         references,
@@ -151,7 +151,7 @@ def _store_copy(request: UserPageRequest, content: bytes) -> list[str]:
         sent = folders.open_folder(request.maildir, folders.SENT)
         sent.append([NewMessage(content)], [frozenset((folders.SEEN,))])
     except (MaildirError, OSError) as error:
-        return [f"No copy could be kept: {error}"]
+        return [f"No copy was saved in Sent: {error}"]
     return []
 
 

@@ -67,7 +67,7 @@ def open_folder(maildir: Maildir, name: str) -> Folder:
         folder = maildir.folder(name)
         folder.refresh()
     except (FolderNameError, NoFolderError):
-        raise PageError(404, "There is no such folder.") from None
+        raise PageError(404, "Folder not found.") from None
     return folder
 
 
@@ -77,9 +77,9 @@ def create_folder(maildir: Maildir, title: str) -> str:
         name = folder_names.encode(title.strip())
         maildir.create(name)
     except UnicodeEncodeError:
-        raise PageError(400, "The name has half a character in it.") from None
+        raise PageError(400, "The folder name contains a lone surrogate.") from None
     except MaildirError as error:
-        raise PageError(400, f"The folder cannot be made. {error}") from None
+        raise PageError(400, f"The folder cannot be created. {error}") from None
     return name
 
 

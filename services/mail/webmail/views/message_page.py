@@ -30,7 +30,7 @@ def get_message(request: UserPageRequest, pages: Pages) -> Response:
         folders.change_flag(location.folder, location.uid, folders.SEEN, True)
     except MaildirError:
         # If another program has just removed the message, display the text read before, with a notice.
-        request.session.notice = "The message has just been moved or removed."
+        request.session.notice = "The message has been moved or deleted."
     values = _message_values(location, octets, request.query.get("as"))
     return pages.page(request, "message.html", {"here": location.folder_name} | _context_values(location) | values)
 
@@ -58,7 +58,7 @@ def _message_values(location: MessageLocation, octets: bytes, view: str) -> dict
             return _parsed_values(location, Contents(octets), view)
         except Exception:
             # Show the source of a message on unexpected parser errors, which must not hide the message.
-            return _source_values(octets, "This message cannot be read as one, so here is its source.")
+            return _source_values(octets, "This message cannot be parsed: its source is shown.")
     return _source_values(octets, "")
 
 
@@ -68,7 +68,9 @@ def _source(octets: bytes) -> list[str]:
 
 def _source_values(octets: bytes, why: str) -> dict[str, object]:
     note = (
-        "Only the beginning is shown; the whole message can be downloaded." if len(octets) > SOURCE_CHARACTERS else ""
+        ("Only the beginning is shown: download the message to read all of it.")
+        if len(octets) > SOURCE_CHARACTERS
+        else ""
     )
     return {
         "subject": "Source of the message",

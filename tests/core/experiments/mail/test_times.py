@@ -71,11 +71,15 @@ def test_s3_wants_the_message_before_the_connection(tmp_path: Path) -> None:
 
 def test_s3_wants_the_message_on_its_way(tmp_path: Path) -> None:
     other = PLAIN.replace(b"hidden", b"changed")
-    said(decide_delivery_steps(Legs(relayed=other).legs(tmp_path / "a"), inside()), "failed", "is not passed on")
+    said(
+        decide_delivery_steps(Legs(relayed=other).legs(tmp_path / "a"), inside()),
+        "failed",
+        "The message is not relayed to the receiving server",
+    )
     said(
         decide_delivery_steps(Legs(read=other).legs(tmp_path / "b"), inside()),
         "failed",
-        "does not come to the receiver's agent",
+        "The message is not retrieved by the receiver's agent",
     )
     legs = Legs().legs(tmp_path / "c")
     blind = replace(legs.at_receiver, sessions=whole(b"a: b\r\n\r\nother\r\n").traffic(tmp_path / "d").sessions)

@@ -92,7 +92,7 @@ def test_the_server_keeps_the_directory(desk: FakeConnection) -> None:
 
 
 def test_quotes_in_a_name_are_doubled(desk: FakeConnection) -> None:
-    assert desk.say('MKD a"b') == ['257 "/a""b" is created.']
+    assert desk.say('MKD a"b') == ['257 "/a""b" created.']
 
 
 def test_names_are_utf_8(desk: FakeConnection, root: Path) -> None:

@@ -91,7 +91,7 @@ def test_no_descriptor_is_left_open(tree: JailedTree) -> None:
 
 
 def test_a_root_that_is_no_directory_is_said(tmp_path: Path) -> None:
-    with pytest.raises(ServiceError, match="name a directory"):
+    with pytest.raises(ServiceError, match="name an existing directory"):
         JailedTree(tmp_path / "nowhere")
 
 

@@ -336,7 +336,7 @@ def test_225_where_a_data_connection_is_open_and_nothing_moves(desk: FakeConnect
 def test_stat_and_noop_are_answered_meanwhile_and_others_wait(desk: FakeConnection) -> None:
     desk.holds_transfers = True
     desk.codes("PASV", "RETR a.txt")
-    assert any("A transfer is under way" in line for line in desk.say("STAT"))
+    assert any("Transfer in progress" in line for line in desk.say("STAT"))
     assert desk.codes("NOOP", "PWD", "NOOP", "QUIT") == [200]
     assert desk.session.is_leaving
     assert codes_of(desk.end_transfer(TransferComplete(8))) == [226, 257, 200, 221]

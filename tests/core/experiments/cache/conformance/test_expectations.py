@@ -94,7 +94,10 @@ def test_nothing_follows_behind_what_is_not_used() -> None:
 def test_a_pass_names_every_frame_and_what_happened() -> None:
     word, evidence, frames = judge(FETCHED, [(), (expect.from_origin,)])
     assert (word, frames) == ("pass", (1, 2, 4, 11, 12, 13, 14))
-    assert evidence == "1: GET asked the origin, 200 (frame 4). 2: GET asked the origin, 200 (frame 14)."
+    assert (
+        evidence
+        == "1: GET was forwarded to the origin, 200 (frame 4). 2: GET was forwarded to the origin, 200 (frame 14)."
+    )
 
 
 def test_a_request_that_no_connection_carried_fails() -> None:

@@ -207,7 +207,7 @@ def test_tcp_without_need_contradicts_d1() -> None:
     net.tcp("client", "local", NAME, answer=[a(NAME, WEB)])
     verdict = transport.decide_transport(net.at("client"), truncated().at("client"))
     assert verdict.verdict == "failed"
-    assert "by TCP though" in verdict.evidence
+    assert "uses TCP, although no answer was truncated" in verdict.evidence
 
 
 def test_an_answer_may_be_as_long_as_edns_allows() -> None:

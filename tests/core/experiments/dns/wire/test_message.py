@@ -202,7 +202,7 @@ def test_what_is_no_message_is_a_problem() -> None:
     traffic = net.at("client")
     assert len(traffic.exchanges) == 1
     assert [problem.frame for problem in traffic.problems] == [6, 8]
-    assert "no whole header" in traffic.problems[0].text
+    assert "octets has an incomplete header" in traffic.problems[0].text
     assert "a datagram of 200 octets" in traffic.problems[1].text
 
 

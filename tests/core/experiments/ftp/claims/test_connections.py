@@ -42,7 +42,7 @@ def test_a_sound_session_shows_connections_transfers_and_commands(tmp_path: Path
     assert [one.verb for one in session.transfers] == ["LIST", "RETR", "RETR", "STOR"]
     assert [one.stream.data for one in session.transfers] == [LISTING, DATA, OTHER, DATA]
     assert [one.announced and one.announced.mode for one in session.transfers] == ["passive"] * 2 + ["active"] * 2
-    verdict = said(decide_control_connection([traffic]), "shown", "4 transfers between")
+    verdict = said(decide_control_connection([traffic]), "shown", "with 4 transfers in between")
     assert verdict.frames[0] == session.connection.syn.frame == 1
     said(decide_data_connections(traffic, FILES), "shown", "4 transfers on 4 data connections")
     said(decide_command_lines(traffic), "shown", "STOR in frame")
@@ -69,7 +69,7 @@ def test_f1_wants_one_control_connection_a_session(tmp_path: Path) -> None:
     first = whole()
     second = another(first).log_in().quit()
     traffic = first.traffic(tmp_path)
-    said(decide_control_connection([traffic]), "failed", "2 control connections for 1 session")
+    said(decide_control_connection([traffic]), "failed", "1 session has 2 control connections")
     parts = parts_of(traffic)
     said(decide_control_connection(parts), "shown", "2 sessions")
     # Two in one session and none in the next are as many as there are sessions.
@@ -97,7 +97,7 @@ def test_f1_wants_the_control_connection_to_outlast_the_data(tmp_path: Path) -> 
     session.reply(226)
     session.control.close()
     data.server("PA", b"too late").close()
-    said(decide_control_connection([session.traffic(tmp_path)]), "failed", "The control connection is there from frame")
+    said(decide_control_connection([session.traffic(tmp_path)]), "failed", "The control connection is open from frame")
 
 
 def test_f1_wants_the_control_connection_closed(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_f2_wants_no_octets_of_a_file_on_the_control_connection(tmp_path: Path) 
     said(
         decide_data_connections(session.traffic(tmp_path), {"a": text, "b": OTHER}),
         "failed",
-        "The octets of a are on the control",
+        "The control connection of frame 1 carries the octets of a",
     )
 
 
@@ -136,7 +136,7 @@ def test_f2_wants_every_data_connection_to_serve(tmp_path: Path) -> None:
     session.say("PASV", 227, text=f"({host_port('10.0.2.1', 52000)})")
     Tcp(session.wire, port=57000, server_port=52000).open().close()
     session.quit()
-    said(decide_data_connections(session.traffic(tmp_path), FILES), "failed", "serves no transfer")
+    said(decide_data_connections(session.traffic(tmp_path), FILES), "failed", "carries no transfer")
 
 
 def test_f2_says_nothing_of_one_transfer(tmp_path: Path) -> None:
@@ -182,12 +182,18 @@ def test_f2_wants_the_octets_under_a_path_as_well(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("listing", "why"),
     [
-        (b"", "has no a"),
-        (b"total 2\r\n" + LISTING.splitlines(keepends=True)[0], "has no b"),
-        (LISTING.replace(b" a\r\n", b" aa\r\n"), "has no a"),
-        (LISTING.replace(b"2304 Jan 01 00:00 b", b"2305 Jan 01 00:00 b"), "has b with 2305 octets, not 2304"),
-        (LISTING + LISTING.splitlines(keepends=True)[0].replace(b" a\r", b" c\r"), "has 'c', which is not there"),
-        (b"type=file;size=2304; a\r\ntype=file;size=1; b\r\n", "has b with 1 octets"),
+        (b"", "The listing requested in frame 16 lacks a"),
+        (b"total 2\r\n" + LISTING.splitlines(keepends=True)[0], "The listing requested in frame 16 lacks b"),
+        (LISTING.replace(b" a\r\n", b" aa\r\n"), "The listing requested in frame 16 lacks a"),
+        (
+            LISTING.replace(b"2304 Jan 01 00:00 b", b"2305 Jan 01 00:00 b"),
+            "The listing requested in frame 16 reports 2305 octets for b, not 2304",
+        ),
+        (LISTING + LISTING.splitlines(keepends=True)[0].replace(b" a\r", b" c\r"), "which is not in the directory"),
+        (
+            b"type=file;size=2304; a\r\ntype=file;size=1; b\r\n",
+            "The listing requested in frame 16 reports 1 octets for b",
+        ),
     ],
 )
 def test_f2_wants_the_listing_of_the_folder(tmp_path: Path, listing: bytes, why: str) -> None:
@@ -216,7 +222,9 @@ def test_listings_come_in_several_forms(tmp_path: Path, listing: bytes) -> None:
 
 def test_f3_wants_commands_that_the_server_takes(tmp_path: Path) -> None:
     session = FtpWire().log_in().passive("LIST", first=550).passive("RETR a", DATA).passive("STOR b", OTHER).quit()
-    said(decide_command_lines(session.traffic(tmp_path)), "failed", "The server takes no LIST")
+    said(
+        decide_command_lines(session.traffic(tmp_path)), "failed", "The server does not accept LIST (first in frame 16)"
+    )
 
 
 def test_f6_and_f7_want_every_transfer_to_succeed(tmp_path: Path) -> None:
@@ -236,7 +244,7 @@ def test_a_put_that_is_not_kept_is_a_failure(tmp_path: Path) -> None:
     traffic = FtpWire().log_in().passive("STOR a", DATA).quit().traffic(tmp_path)
     files = {"a": DATA}
     said(transferred("cell", traffic, "put", "passive", files, files), "shown")
-    said(transferred("cell", traffic, "put", "passive", files, {}), "failed", "the server keeps nothing")
+    said(transferred("cell", traffic, "put", "passive", files, {}), "failed", "but the server stores nothing")
     said(transferred("cell", traffic, "put", "passive", files, {"a": OTHER}), "failed", "keeps 2304 octets, not those")
 
 
@@ -282,7 +290,7 @@ def test_a_reply_to_nothing_is_a_failure(tmp_path: Path) -> None:
     said(decide_control_connection([early.quit().traffic(tmp_path)]), "failed", "precedes its command")
     late = FtpWire().log_in().say("QUIT", 221, 200)
     late.control.close()
-    said(decide_control_connection([late.traffic(tmp_path)]), "failed", "answers nothing")
+    said(decide_control_connection([late.traffic(tmp_path)]), "failed", "answers no command")
 
 
 def test_f6_wants_the_servers_port_20(tmp_path: Path) -> None:
@@ -301,7 +309,7 @@ def test_f6_wants_the_connection_where_the_client_said(tmp_path: Path) -> None:
 def test_f6_and_f7_tell_the_modes_apart(tmp_path: Path) -> None:
     passive = FtpWire().log_in().passive("RETR a", DATA).quit().traffic(tmp_path)
     said(decide_passive_mode(passive), "shown", "227 Passive", "10.0.1.1:")
-    said(decide_active_mode(passive), "failed", "is not in active mode")
+    said(decide_active_mode(passive), "failed", "The transfer 'RETR a' in frame 16 does not use active mode")
     active = FtpWire().log_in().active("RETR a", DATA).quit().traffic(tmp_path)
     said(decide_passive_mode(active), "failed", "is not in passive mode")
     nothing = FtpWire().log_in().quit().traffic(tmp_path)
@@ -368,14 +376,18 @@ def test_a_cell_passes_by_what_crossed(tmp_path: Path, mode: str) -> None:
         said(transferred("cell", traffic, what, mode, FILES), "shown", "2 files")  # type: ignore[arg-type]
         said(transferred("cell", traffic, what, mode, {"a": OTHER}), "failed")  # type: ignore[arg-type]
         said(transferred("cell", traffic, what, mode, {"c": DATA}), "failed", "c was not")  # type: ignore[arg-type]
-        said(transferred("cell", traffic, "list", mode, FILES), "failed", "there is no LIST")  # type: ignore[arg-type]
+        said(
+            transferred("cell", traffic, "list", mode, FILES),
+            "failed",
+            "The session of frame 1 has no LIST or NLST or MLSD",
+        )  # type: ignore[arg-type]
         wrong = "passive" if mode == "active" else "active"
         said(transferred("cell", traffic, what, wrong, FILES), "failed", f"not in {wrong}")  # type: ignore[arg-type]
 
 
 def test_a_listing_must_name_the_files(tmp_path: Path) -> None:
     traffic = FtpWire().log_in().passive("LIST", LISTING).quit().traffic(tmp_path)
-    said(transferred("cell", traffic, "list", "passive", FILES), "shown", "2 files listed")
+    said(transferred("cell", traffic, "list", "passive", FILES), "shown", "2 files were listed (LIST in frames 16)")
     said(transferred("cell", traffic, "list", "passive", {"c": b""}), "failed", "has no c")
     said(transferred("cell", traffic, "list", "passive", {"a": DATA}), "failed", "has 'b', which is not there")
     refused = FtpWire().log_in().passive("LIST", first=550).quit().traffic(tmp_path)

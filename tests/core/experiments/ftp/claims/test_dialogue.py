@@ -70,7 +70,12 @@ def scenarios(folder: Path, **changed: Scenario) -> dict[int, FtpTraffic]:
 
 def test_four_codes_by_their_causes(tmp_path: Path) -> None:
     verdict = said(
-        decide_reply_codes(scenarios(tmp_path)), "shown", "331: after", "125: the data", "425: the SYN", "452: 'STOR b"
+        decide_reply_codes(scenarios(tmp_path)),
+        "shown",
+        "a wrong password gets",
+        "125: the data",
+        "425: the SYN",
+        "452: 'STOR b",
     )
     assert "answered by RST" in verdict.evidence
     assert len(verdict.frames) == 5 + 4 + 3 + 3
@@ -140,19 +145,19 @@ def other_octets(session: FtpWire) -> FtpWire:
     ("code", "scenario", "why"),
     [
         (331, let_in, "before the login"),
-        (331, shut_out, "nobody logs in"),
-        (331, asked_before_user, "Nothing was asked between USER and PASS"),
-        (331, nothing_asked, "nothing was asked before the login"),
+        (331, shut_out, "has no successful login"),
+        (331, asked_before_user, "No command is sent between USER and PASS, so that USER alone may have logged in"),
+        (331, nothing_asked, "has no command before the login"),
         (331, any_password, "A wrong password in frame"),
-        (331, open_behind_a_wrong_one, "behind a wrong password"),
-        (331, no_wrong_one, "No wrong password was tried"),
-        (125, always_125, "was not open then"),
-        (125, never_150, "was answered by 150"),
+        (331, open_behind_a_wrong_one, "after a wrong password"),
+        (331, no_wrong_one, "The capture has no attempt with a wrong password"),
+        (125, always_125, "gets 125, but its data connection was not open"),
+        (125, never_150, "No transfer without an open data connection gets 150"),
         (425, stood_at_425, "stands"),
-        (425, never_tried, "no data connection was tried"),
-        (452, never_freed, "nothing is deleted"),
-        (452, never_taken, "it is not taken either"),
-        (452, other_octets, "not what had been refused"),
+        (425, never_tried, "gets 425 without an attempt to open a data connection"),
+        (452, never_freed, "has no successful DELE after reply 452"),
+        (452, never_taken, "and the upload is not accepted after space was freed either"),
+        (452, other_octets, "The accepted upload differs from the refused one"),
     ],
 )
 def test_a_code_without_its_cause_is_a_failure(tmp_path: Path, code: int, scenario: Scenario, why: str) -> None:
@@ -172,7 +177,11 @@ def test_a_server_may_refuse_port_itself(tmp_path: Path) -> None:
     said(decide_reply_codes(scenarios(tmp_path, c425=at_once)), "shown", "10.0.1.1:51200")
     again = tmp_path / "again"
     again.mkdir()
-    said(decide_reply_codes(scenarios(again, c425=lambda session: at_once(session, False))), "failed", "was tried")
+    said(
+        decide_reply_codes(scenarios(again, c425=lambda session: at_once(session, False))),
+        "failed",
+        "gets 425 without an attempt to open a data connection",
+    )
 
 
 def remembers(

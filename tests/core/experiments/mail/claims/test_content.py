@@ -28,18 +28,21 @@ def test_a_picture_in_base64_comes_through_seven_bits(tmp_path: Path) -> None:
     verdict = said(
         decide_mime_picture(Way(with_picture()).legs(tmp_path), PICTURE), "shown", "384 of them above 127", "768 octets"
     )
-    assert "with the receiver's agent (frame" in verdict.evidence
+    assert "of them above 127) is transferred as Content-Type: image/jpeg in base64" in verdict.evidence
 
 
 @pytest.mark.parametrize(
     ("content", "why"),
     [
         (with_picture(page=b"caf\xe9"), "Octet 200 of the message in frame"),
-        (with_picture(PICTURE[::-1]), "The picture that arrives has the hash"),
-        (with_picture(encoding=b"7bit"), "is not in base64"),
+        (with_picture(PICTURE[::-1]), "The relayed picture has the SHA-256"),
+        (with_picture(encoding=b"7bit"), "The picture has no MIME-Version field, or is not encoded in base64"),
         (with_picture().replace(b"MIME-Version: 1.0\r\n", b""), "has no MIME-Version"),
         (PLAIN, "No message has a part of the type image/jpeg"),
-        (with_picture().replace(b"AAECAwQFBgcICQ", b"AAECAwQFBgcICQ" + b"A" * 80), "not base64 of 76 characters"),
+        (
+            with_picture().replace(b"AAECAwQFBgcICQ", b"AAECAwQFBgcICQ" + b"A" * 80),
+            "A line of the picture is not base64, or longer than 76 characters",
+        ),
     ],
 )
 def test_s8_wants_seven_bits_and_the_same_picture(tmp_path: Path, content: bytes, why: str) -> None:
@@ -49,8 +52,8 @@ def test_s8_wants_seven_bits_and_the_same_picture(tmp_path: Path, content: bytes
 @pytest.mark.parametrize(
     ("read", "why"),
     [
-        (with_picture(PICTURE[::-1]), "The picture that comes to the receiver's agent in frame"),
-        (PLAIN, "No picture comes to the receiver's agent"),
+        (with_picture(PICTURE[::-1]), "The picture retrieved in frame"),
+        (PLAIN, "The receiver's agent retrieves no picture"),
         (with_picture(page=b"caf\xe9"), "has octets above 127"),
     ],
 )
@@ -64,7 +67,7 @@ def test_s9_wants_the_objects_also_in_what_is_read(tmp_path: Path) -> None:
     said(
         decide_multipart(way.legs(tmp_path), OBJECTS),
         "failed",
-        "No message that comes to the receiver's agent holds all",
+        "No message that the receiver's agent retrieves contains all objects",
     )
 
 
@@ -73,10 +76,10 @@ def test_s11_wants_dots_doubled_by_pop3_and_not_by_imap(tmp_path: Path) -> None:
     body, edge = text.partition(b"\r\n\r\n")[2], len(HEADER) + 2 + len(b"Dear Bob,\r\n")
     said(decide_dot_stuffing(Way(text, piece=edge).legs(tmp_path / "a"), body), "shown")
     bare = Way(text, piece=edge, stuffed=False).legs(tmp_path / "b")
-    said(decide_dot_stuffing(bare, body), "failed", "What the receiver's agent gets is another text")
+    said(decide_dot_stuffing(bare, body), "failed", "The receiver's agent does not retrieve the text of the message")
     kept = text.replace(b"\r\n.", b"\r\n..")
     doubled = Way(text, read=kept, piece=edge, by_pop3=False).legs(tmp_path / "c")
-    said(decide_dot_stuffing(doubled, body), "failed", "What the receiver's agent gets is another text")
+    said(decide_dot_stuffing(doubled, body), "failed", "The receiver's agent does not retrieve the text of the message")
 
 
 def test_s9_sets_one_message_beside_a_response_for_each_object(tmp_path: Path) -> None:
@@ -84,8 +87,8 @@ def test_s9_sets_one_message_beside_a_response_for_each_object(tmp_path: Path) -
     said(
         decide_multipart(way.legs(tmp_path), OBJECTS),
         "shown",
-        "holds page.html, picture.jpg",
-        "2 objects come in 2 responses",
+        "One message with a single end-of-data line and a single 250 (frame 36) contains page.html, picture.jpg",
+        "each with its own status line and header (frames 22",
     )
 
 
@@ -113,7 +116,11 @@ def test_dots_survive_also_at_the_edges_of_segments(tmp_path: Path) -> None:
 
 
 def test_s11_is_undecided_where_no_dot_is_at_an_edge(tmp_path: Path) -> None:
-    said(decide_dot_stuffing(Way(piece=1400).legs(tmp_path), BODY), "undecided", "at the edge of a segment")
+    said(
+        decide_dot_stuffing(Way(piece=1400).legs(tmp_path), BODY),
+        "undecided",
+        "No dot at the beginning of a line is at the edge of a TCP segment",
+    )
     assert decide_dot_stuffing(Way(piece=1400).legs(tmp_path / "d", dropped=2), BODY).verdict == "undecided"
 
 
@@ -122,12 +129,12 @@ def test_s11_wants_the_same_text_on_every_leg(tmp_path: Path) -> None:
     said(
         decide_dot_stuffing(Way(relayed=other).legs(tmp_path / "a"), BODY),
         "failed",
-        "No message has the text with the SHA-256",
+        "No message contains the text with the SHA-256",
     )
     said(
         decide_dot_stuffing(Way(read=other).legs(tmp_path / "b"), BODY),
         "failed",
-        "What the receiver's agent gets is another text",
+        "The receiver's agent does not retrieve the text of the message",
     )
 
 
@@ -137,7 +144,11 @@ def test_s11_wants_every_dot_doubled(tmp_path: Path) -> None:
     one = SmtpWire().begin().hello().say("MAIL FROM:<a@x>", 250).say("RCPT TO:<b@x>", 250).say("DATA", 354)
     relayed = one.data(bare).quit().traffic(tmp_path / "bare")
     # Whose reader takes a dot away finds another text in it.
-    said(decide_dot_stuffing(replace(legs, at_sender=relayed), BODY), "failed", "No message has the text")
+    said(
+        decide_dot_stuffing(replace(legs, at_sender=relayed), BODY),
+        "failed",
+        "No message contains the text with the SHA-256",
+    )
 
 
 def test_s11_wants_lines_that_begin_with_dots(tmp_path: Path) -> None:

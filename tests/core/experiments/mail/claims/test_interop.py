@@ -19,7 +19,7 @@ WHOM = "bob@example.com"
 
 
 def test_a_message_that_is_taken_over_is_sent(tmp_path: Path) -> None:
-    said(sent("cell", whole().traffic(tmp_path / "1"), PLAIN, WHOM), "shown", "taken over")
+    said(sent("cell", whole().traffic(tmp_path / "1"), PLAIN, WHOM), "shown", "The message is accepted (MAIL in frame")
     # curl and swaks put an empty line behind it.
     more = whole(HEADER + b"\r\n" + BODY + b"\r\n").traffic(tmp_path / "2")
     said(sent("cell", more, PLAIN, WHOM), "shown")
@@ -29,7 +29,7 @@ def test_a_message_that_is_taken_over_is_sent(tmp_path: Path) -> None:
     ("wire", "part"),
     [
         (SmtpWire().begin().hello().message(code=451).quit(), "answered with 451"),
-        (whole(HEADER + b"\r\nOther.\r\n"), "not the message that was to be sent"),
+        (whole(HEADER + b"\r\nOther.\r\n"), "another message than the submitted one"),
         (
             SmtpWire().begin().hello().say("MAIL FROM:<a@example.org>", 550).quit(),
             "No message is sent; the last exchange: QUIT",
@@ -73,16 +73,20 @@ def test_a_relayed_message_is_unaltered_and_delivered(tmp_path: Path) -> None:
 
 def test_all_messages_are_fetched_whole(tmp_path: Path) -> None:
     pop3 = Pop3Wire().log_in().retrieve(*LETTERS).quit().traffic(tmp_path / "pop3")
-    said(fetched_by_pop3("cell", pop3, LETTERS), "shown", "3 messages are handed out whole")
+    said(fetched_by_pop3("cell", pop3, LETTERS), "shown", "3 messages are retrieved completely (RETR in frames 9")
     imap = ImapWire().log_in().fetch("BODY[]", *LETTERS).quit().traffic(tmp_path / "imap")
-    said(fetched_by_imap("cell", imap, LETTERS), "shown", "3 messages are handed out whole")
+    said(fetched_by_imap("cell", imap, LETTERS), "shown", "3 messages are retrieved completely (RETR in frames 9")
 
 
 def test_a_message_that_is_missing_or_another_one_is_found(tmp_path: Path) -> None:
     some = Pop3Wire().log_in().retrieve(*LETTERS[:2]).quit().traffic(tmp_path / "some")
-    said(fetched_by_pop3("cell", some, LETTERS), "failed", "1 of 3 messages are not handed out whole")
+    said(
+        fetched_by_pop3("cell", some, LETTERS),
+        "failed",
+        "The session of frame 1 does not retrieve 1 of 3 messages completely",
+    )
     other = ImapWire().log_in().fetch("BODY[]", *LETTERS, b"Subject: x\r\n\r\n").quit().traffic(tmp_path / "other")
-    said(fetched_by_imap("cell", other, LETTERS), "failed", "that are no message")
+    said(fetched_by_imap("cell", other, LETTERS), "failed", "that are not a message of the mailbox")
     cut = [letter.partition(b"\r\n\r\n")[0] for letter in LETTERS]
     heads = ImapWire().log_in().fetch("BODY[HEADER]", *cut).quit().traffic(tmp_path / "heads")
     said(fetched_by_imap("cell", heads, LETTERS), "failed", "3 of 3 messages")

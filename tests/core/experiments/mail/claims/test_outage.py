@@ -113,46 +113,57 @@ def test_s5_is_shown_by_attempts_a_return_and_a_whole_mailbox(tmp_path: Path) ->
     verdict = said(
         decide_outage([Course().episode(tmp_path)]),
         "shown",
-        "2 messages are taken over",
-        "3 attempts fail (RST",
+        "all 2 messages are in the mailbox",
+        "and 3 delivery attempts fail (the first by RST",
         "0.30 s",
     )
-    assert "all 2 are in the mailbox, each once." in verdict.evidence
+    assert "all 2 messages are in the mailbox" in verdict.evidence
     assert len(verdict.frames) == 3
 
 
 def test_s5_is_shown_where_nobody_answers_and_where_the_server_is_killed(tmp_path: Path) -> None:
     episode = Course(answers="nothing", kills_ms=(2000.0,)).episode(tmp_path)
-    said(decide_outage([episode]), "shown", "no answer", "killed with 2 in its queue, before the return")
+    said(decide_outage([episode]), "shown", "no answer", "the sender's server is killed with 2 messages in its queue")
 
 
 def test_a_duplicate_is_counted_where_the_sender_could_not_know(tmp_path: Path) -> None:
     # The reply to the first transfer comes 360 ms behind its SYN; the server is killed right behind it.
     twice = Course(transfers=(MESSAGES[0], *MESSAGES), held=(MESSAGES[0], *MESSAGES), kills_ms=(2000.0, 5200.0))
-    said(decide_outage([twice.episode(tmp_path)]), "shown", "but for 1 duplicates", "could note the reply")
+    said(
+        decide_outage([twice.episode(tmp_path)]),
+        "shown",
+        "except 1 duplicates",
+        "the sender's server was killed before it could record the reply",
+    )
 
 
 @pytest.mark.parametrize(
     ("course", "part"),
     [
-        (Course(held=(MESSAGES[0],)), "1 of 2 messages that were taken over are not in the mailbox (1 of them were"),
+        (Course(held=(MESSAGES[0],)), "the first of them was accepted in frame 21"),
         (Course(transfers=(MESSAGES[0],), held=(MESSAGES[0],)), "are not in the mailbox (0 of them"),
-        (Course(held=(*MESSAGES, MESSAGES[0])), "2 times in the mailbox, was sent 1 times"),
+        (Course(held=(*MESSAGES, MESSAGES[0])), "The mailbox has 2 copies of a message that was sent 1 times"),
         (
             Course(transfers=(*MESSAGES, MESSAGES[0]), held=(*MESSAGES, MESSAGES[0])),
-            "0 of these may have been in doubt",
+            "of which 0 may have had an unknown outcome for the sender",
         ),
-        (Course(attempts_ms=(1500.0,)), "1 attempts while the peer is away: it is not asked again"),
-        (Course(attempts_ms=(1500.0, 1620.0)), "2 attempts while the peer is away: it is not asked again"),
-        (Course(resumes_ms=6500.0), "2.00 s after the peer's return, where 1.5 s are allowed"),
-        (Course(transfers=(), held=()), "2 of 2 messages that were taken over are not in the mailbox (0 of them"),
-        (Course(composed=(*MESSAGES, HEADER + b"third\r\n")), "1 of 3 messages are not handed in and taken over"),
+        (Course(attempts_ms=(1500.0,)), "the sender's server makes 1 attempts during the outage"),
+        (Course(attempts_ms=(1500.0, 1620.0)), "the sender's server makes 2 attempts during the outage"),
+        (
+            Course(resumes_ms=6500.0),
+            "the first attempt after the outage (frame 7) follows 2.00 s after its end; 1.5 s are allowed",
+        ),
+        (
+            Course(transfers=(), held=()),
+            "2 of 2 accepted messages are not in the mailbox (0 of them were accepted by the receiving server)",
+        ),
+        (Course(composed=(*MESSAGES, HEADER + b"third\r\n")), "1 of 3 messages were not submitted and accepted"),
         (
             Course(held=(MESSAGES[0].replace(b"Subject: x", b"Subject: y"), MESSAGES[1])),
             "was changed: the field 'Subject: x' is not there",
         ),
         # They came by a way that nobody saw.
-        (Course(transfers=()), "the peer was back, and nobody tried again"),
+        (Course(transfers=()), "no attempt succeeded after the end of the outage"),
     ],
 )
 def test_s5_fails_where_packets_contradict_it(tmp_path: Path, course: Course, part: str) -> None:
@@ -160,9 +171,13 @@ def test_s5_fails_where_packets_contradict_it(tmp_path: Path, course: Course, pa
 
 
 def test_s5_is_undecided_where_the_fault_was_none(tmp_path: Path) -> None:
-    said(decide_outage([Course(resumes_ms=4300.0).episode(tmp_path / "a")]), "undecided", "where it was to be away")
+    said(
+        decide_outage([Course(resumes_ms=4300.0).episode(tmp_path / "a")]),
+        "undecided",
+        "The receiving server answers in frame",
+    )
     early = Course(kills_ms=(1005.0,)).episode(tmp_path / "b")
-    said(decide_outage([early]), "undecided", "killed with nothing in its queue")
+    said(decide_outage([early]), "undecided", "the queue was empty when the sender's server was killed")
     short = Course(attempts_ms=(1500.0,), bound_s=2.0).episode(tmp_path / "c")
     said(decide_outage([short]), "undecided", "too short for a second attempt")
     said(decide_outage([]), "undecided")
@@ -171,7 +186,11 @@ def test_s5_is_undecided_where_the_fault_was_none(tmp_path: Path) -> None:
 def test_a_syn_that_is_answered_behind_the_return_is_an_attempt(tmp_path: Path) -> None:
     episode = Course(resumes_ms=4480.0).episode(tmp_path)
     assert [one.how for one in attempts(episode)] == ["RST", "RST", "RST", "answered"]
-    said(decide_outage([episode]), "shown", "0.00 s after its return")
+    said(
+        decide_outage([episode]),
+        "shown",
+        "The first attempt that succeeds follows 0.00 s after the end of the outage (frame 7",
+    )
 
 
 def given_up(*reports: bytes, attempts_ms: tuple[float, ...] = (1500.0, 2600.0)) -> Course:
@@ -181,9 +200,9 @@ def given_up(*reports: bytes, attempts_ms: tuple[float, ...] = (1500.0, 2600.0))
 def test_what_is_given_up_must_come_back(tmp_path: Path) -> None:
     ended = Course().episode(tmp_path / "ended")
     both = given_up(*(REPORT % body for body in BODIES)).episode(tmp_path / "both")
-    said(decide_outage([ended], [both]), "shown", "2 messages come back to whom they are from (2 reports")
+    said(decide_outage([ended], [both]), "shown", "after 2 failed attempts")
     one = given_up(REPORT % BODIES[0]).episode(tmp_path / "one")
-    said(decide_outage([ended], [one]), "failed", "1 of 2 messages neither arrive nor come back")
+    said(decide_outage([ended], [one]), "failed", "1 of 2 messages are neither delivered nor reported as undeliverable")
     others = (REPORT.replace(b"rfc822; bob@", b"rfc822; carol@") % body for body in BODIES)
     wrong = given_up(*others).episode(tmp_path / "wrong")
     said(decide_outage([ended], [wrong]), "failed", "2 of 2 messages neither arrive nor come back")
@@ -237,14 +256,17 @@ def kept(folder: Path, *attempts_ms: float) -> Episode:
 def test_a_queue_keeps_to_its_intervals(tmp_path: Path) -> None:
     every = (1500.0, 3540.0, 3600.0, 5580.0, 7620.0, 10_500.0)
     said(
-        decide_outage([], [kept(tmp_path / "a", *every)]), "shown", "6 attempts", "behind the one before, for 0.00 days"
+        decide_outage([], [kept(tmp_path / "a", *every)]),
+        "shown",
+        "after 6 failed attempts",
+        "and each at least 0.0 minutes after the one before, for 0.00 days",
     )
     assert [one.began_ns for one in attempts_by_time(during(kept(tmp_path / "b", *every)))] == [
         at_ns(ms) for ms in (1500, 3540, 5580, 7620, 10_500)
     ]
     early = (1500.0, 2900.0, 10_500.0)
     said(
-        decide_outage([], [kept(tmp_path / "c", *early)]), "failed", "tried again after 1 s, where 2 to 4 s are allowed"
+        decide_outage([], [kept(tmp_path / "c", *early)]), "failed", "the retry follows after 1 s; 2 to 4 s are allowed"
     )
     rare = (1500.0, 10_500.0)
     said(

@@ -40,7 +40,12 @@ def pushed(folder: Path, wire: SmtpWire | None = None) -> Push:
 def test_m4_is_shown_by_who_opens_and_who_sends(tmp_path: Path) -> None:
     verdict = decide_push_and_pull([pulled(tmp_path / "pull")], [pushed(tmp_path / "push")])
     said(
-        verdict, "shown", "HTTP pulls: 10.0.1.1 opens", "400 octets come to it", "10.0.1.25 opens to 10.0.2.25", "ASCII"
+        verdict,
+        "shown",
+        "HTTP pulls: 10.0.1.1 opens",
+        "10.0.1.1 opens the connection (SYN in frame 1) and receives 400 octets",
+        "10.0.1.25 connects to 10.0.2.25 (frame 1)",
+        "ASCII",
     )
     assert len(verdict.frames) == 2
 
@@ -48,13 +53,25 @@ def test_m4_is_shown_by_who_opens_and_who_sends(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("pull", "push", "part"),
     [
-        ({"payload": b"short"}, None, "The object does not come by HTTP"),
+        ({"payload": b"short"}, None, "No HTTP response contains the object (first connection: frame"),
         ({"client": BOB}, None, "not from 10.0.1.1, which wants the object"),
-        ({"line": b"GET / HTTP/1.1\r\nHost: x\r\nX-Big: " + b"y" * 900 + b"\r\n\r\n"}, None, "octets go to the server"),
+        (
+            {"line": b"GET / HTTP/1.1\r\nHost: x\r\nX-Big: " + b"y" * 900 + b"\r\n\r\n"},
+            None,
+            "octets on the connection of frame",
+        ),
         ({}, whole(client=RECEIVER, server=SENDER), "not from 10.0.1.25, which holds the message"),
         ({}, whole(server=BOB), "not to 10.0.2.25:25"),
-        ({}, whole(HEADER + b"\r\nSomething else.\r\n"), "The message does not go by SMTP"),
-        ({}, whole(PLAIN.replace(b"Subject: hello", b"Subject: other")), "does not go by SMTP as it was written"),
+        (
+            {},
+            whole(HEADER + b"\r\nSomething else.\r\n"),
+            "No SMTP session carries the message unaltered (first session: frame",
+        ),
+        (
+            {},
+            whole(PLAIN.replace(b"Subject: hello", b"Subject: other")),
+            "No SMTP session carries the message unaltered (first session: frame",
+        ),
         ({}, whole(server_port=26), "no SMTP session in the capture"),
     ],
 )
@@ -105,7 +122,14 @@ def webmail(folder: Path, between: SmtpWire | None = None, **other: Screen) -> W
 
 def test_m3_is_shown_by_http_to_the_people_and_smtp_between_the_servers(tmp_path: Path) -> None:
     verdict = decide_webmail(webmail(tmp_path))
-    said(verdict, "shown", "Written by HTTP", "10.0.1.25 opens to port 25 of 10.0.2.25", "Read by HTTP", "2 requests")
+    said(
+        verdict,
+        "shown",
+        "The sender's browser submits the message in a POST (frame",
+        "The server 10.0.1.25 relays it by SMTP to port 25 of 10.0.2.25 (SYN in frame 1",
+        "The sender's browser submits the message in a POST (frame",
+        "The browsers send 2 HTTP requests and use no mail protocol",
+    )
     assert len(verdict.frames) == 4
 
 
@@ -117,11 +141,11 @@ def test_m3_fails_where_a_person_s_host_speaks_another_protocol(tmp_path: Path, 
 
 def test_m3_fails_where_a_leg_does_not_carry_the_message(tmp_path: Path) -> None:
     refused = screen(tmp_path / "r", post(TOKEN), b"HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n", ALICE)
-    said(decide_webmail(webmail(tmp_path / "1", writes=refused)), "failed", "is not taken")
+    said(decide_webmail(webmail(tmp_path / "1", writes=refused)), "failed", "The POST in frame 4 is refused")
     said(
         decide_webmail(webmail(tmp_path / "2", between=whole())),
         "failed",
-        "No session of SMTP between the servers carries",
+        "No SMTP session between the servers carries the message (first session: frame",
     )
     back = whole(LETTER, client=RECEIVER, server=SENDER)
     said(decide_webmail(webmail(tmp_path / "3", between=back)), "failed", "from 10.0.2.25 to 10.0.1.25")
@@ -135,6 +159,6 @@ def test_m3_fails_where_a_leg_does_not_carry_the_message(tmp_path: Path) -> None
 
 def test_m3_is_undecided_where_nothing_was_written(tmp_path: Path) -> None:
     looks = screen(tmp_path / "l", request("/compose", "1.1"), response(b"<form>", "1.1"), ALICE)
-    said(decide_webmail(webmail(tmp_path / "1", writes=looks)), "undecided", "No POST holds the message")
+    said(decide_webmail(webmail(tmp_path / "1", writes=looks)), "undecided", "No POST contains the message")
     nobody = Screen((), PageLoad(()))
     said(decide_webmail(webmail(tmp_path / "2", reads=nobody)), "undecided", "no HTTP connection")

@@ -33,12 +33,14 @@ from tests.core.experiments.mail.smtp_wire import (
 @pytest.mark.parametrize("by_pop3", [True, False])
 def test_a_message_on_its_three_legs_shows_the_parts_and_who_pushes(tmp_path: Path, by_pop3: bool) -> None:
     legs = Way(by_pop3=by_pop3).legs(tmp_path)
-    said(decide_relaying(legs), "shown", "1 message, on", "by POP3" if by_pop3 else "by IMAP")
+    said(
+        decide_relaying(legs), "shown", "All three legs carry 1 message unaltered", "by POP3" if by_pop3 else "by IMAP"
+    )
     verdict = said(decide_push_between_servers(legs), "shown", "1 connection from 10.0.1.25 to port 25 of 10.0.2.25")
     came, syn, went = verdict.frames
     assert came < syn < went
     said(decide_smtp_dialogue([legs.submitted, legs.relayed]), "shown", "2 sessions (0 with HELO, 2 with EHLO)")
-    said(decide_closing(legs.at_receiver), "shown", "in 1 connection, the first FIN")
+    said(decide_closing(legs.at_receiver), "shown", "After QUIT, in 1 connection")
 
 
 @pytest.mark.parametrize("dropped", [0, 3])
@@ -70,11 +72,11 @@ def test_s1_wants_the_same_message_on_every_leg(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changed", "why"),
     [
-        (PLAIN.replace(b"Subject: hello", b"Subject: buy now"), "the field 'Subject: hello' is not there"),
-        (PLAIN.replace(b"Subject: hello\r\n", b""), "the field 'Subject: hello' is not there"),
+        (PLAIN.replace(b"Subject: hello", b"Subject: buy now"), "the field 'Subject: hello' is missing or moved"),
+        (PLAIN.replace(b"Subject: hello\r\n", b""), "the field 'Subject: hello' is missing or moved"),
         (b"Reply-To: eve@example.net\r\n" + PLAIN, "a field 'reply-to' was added"),
         (b"Content-Type: text/html\r\n" + PLAIN, "a field 'content-type' was added"),
-        (PLAIN.replace(b"From: alice", b"From: alicia"), "the field 'From: alice@example.org' is not there"),
+        (PLAIN.replace(b"From: alice", b"From: alicia"), "the field 'From: alice@example.org' is missing or moved"),
     ],
 )
 def test_s1_wants_the_header_unaltered(tmp_path: Path, changed: bytes, why: str, by_pop3: bool) -> None:
@@ -103,7 +105,10 @@ def test_s1_wants_no_leg_left_out(tmp_path: Path) -> None:
     direct = whole(client=ALICE, server=RECEIVER).traffic(tmp_path / "direct")
     both = replace(legs.at_alice, sessions=(*legs.at_alice.sessions, *direct.sessions))
     said(
-        decide_relaying(replace(legs, at_alice=both)), "failed", "SMTP from 10.0.1.1 to 10.0.2.25", "a leg is left out"
+        decide_relaying(replace(legs, at_alice=both)),
+        "failed",
+        "SMTP connection from 10.0.1.1 to 10.0.2.25 in frame 1",
+        "it bypasses one of the two servers",
     )
 
 
@@ -115,7 +120,7 @@ def test_s2_wants_the_one_that_has_the_message_to_connect(tmp_path: Path) -> Non
     said(
         decide_push_between_servers(Way(relay_begins_ms=8.0).legs(tmp_path)),
         "failed",
-        "opened by who has no message yet",
+        "is opened before its client has received the message",
     )
 
 
@@ -123,7 +128,11 @@ def test_s2_wants_no_connection_from_the_receivers_server(tmp_path: Path) -> Non
     legs = Way().legs(tmp_path)
     back = SmtpWire(client=RECEIVER, server=SENDER).begin().traffic(tmp_path / "back")
     both = replace(legs.at_sender, sessions=(*legs.at_sender.sessions, *back.sessions))
-    said(decide_push_between_servers(replace(legs, at_sender=both)), "failed", "opens a connection itself")
+    said(
+        decide_push_between_servers(replace(legs, at_sender=both)),
+        "failed",
+        "The receiving server opens a connection to the sender's server in frame",
+    )
     # A SYN alone is a connection that it opens, too.
     tried = SmtpWire(client=RECEIVER, server=SENDER)
     tried.tcp.client("S").server("RA")
@@ -131,7 +140,7 @@ def test_s2_wants_no_connection_from_the_receivers_server(tmp_path: Path) -> Non
     said(
         decide_push_between_servers(replace(legs, at_sender=replace(legs.at_sender, others=others))),
         "failed",
-        "opens a connection itself",
+        "The receiving server opens a connection to the sender's server in frame",
     )
 
 
@@ -139,7 +148,7 @@ def test_s2_wants_what_is_pushed_to_be_taken(tmp_path: Path) -> None:
     legs = Way().legs(tmp_path)
     refused = SmtpWire(client=SENDER).begin().hello().message(code=554).quit().traffic(tmp_path / "refused")
     both = replace(legs.at_sender, sessions=(*legs.at_sender.sessions, *refused.sessions))
-    said(decide_push_between_servers(replace(legs, at_sender=both)), "failed", "what is pushed is not taken")
+    said(decide_push_between_servers(replace(legs, at_sender=both)), "failed", "The receiving server refuses a message")
 
 
 def test_s4_takes_the_textbooks_dialogue_and_pipelining(tmp_path: Path) -> None:
@@ -155,17 +164,26 @@ def test_s4_takes_the_textbooks_dialogue_and_pipelining(tmp_path: Path) -> None:
     ("session", "why"),
     [
         (lambda: SmtpWire().begin("554 no").message().quit(), "does not begin with 220"),
-        (lambda: SmtpWire().begin().message().quit(), "where HELO 250, EHLO 250 may stand"),
+        (lambda: SmtpWire().begin().message().quit(), "but at this point RFC 5321 permits only HELO 250"),
         (lambda: SmtpWire().begin().hello().message(rcpt=550).quit(), "'RCPT TO:<bob@example.com> - 550'"),
         (lambda: SmtpWire().begin().hello().message(code=451).quit(), "octets of mail data - 451'"),
         (lambda: SmtpWire().begin().hello().message(), "does not end with QUIT"),
         (lambda: SmtpWire().begin().hello().message().say("QUIT", 250), "'QUIT - 250'"),
         (lambda: SmtpWire().begin().hello().message().say("QUIT", 0), "'QUIT - no reply'"),
-        (lambda: SmtpWire().begin().say("HELO a_b", 250).message().quit(), "is not the form of HELO"),
-        (lambda: SmtpWire().begin().hello().message().say("MAIL FROM:a@x", 250).quit(), "is not the form of MAIL"),
+        (
+            lambda: SmtpWire().begin().say("HELO a_b", 250).message().quit(),
+            "'HELO a_b' does not have the syntax of HELO",
+        ),
+        (
+            lambda: SmtpWire().begin().hello().message().say("MAIL FROM:a@x", 250).quit(),
+            "'MAIL FROM:a@x' does not have the syntax of MAIL",
+        ),
         (lambda: SmtpWire().begin().hello().message().quit("nobody").say("NOOP", 250), "'NOOP - 250'"),
-        (lambda: SmtpWire().begin().hello().say("RCPT TO:<b@x>", 250).message().quit(), "where MAIL 250, QUIT 221"),
-        (lambda: SmtpWire().begin().hello().message().reply(250).quit(), "answers nothing"),
+        (
+            lambda: SmtpWire().begin().hello().say("RCPT TO:<b@x>", 250).message().quit(),
+            "but at this point RFC 5321 permits only MAIL 250, QUIT 221",
+        ),
+        (lambda: SmtpWire().begin().hello().message().reply(250).quit(), "belongs to no command"),
         (lambda: SmtpWire().begin("+OK hello").message().quit(), "not a reply"),
         (lambda: another(whole()).begin().hello().say("MAIL FROM:<a@x>", 451).quit(), "'MAIL FROM:<a@x> - 451'"),
         (lambda: another(whole()).begin("554 no").quit(), "does not begin with 220"),
@@ -187,9 +205,15 @@ def test_s4_wants_a_message(tmp_path: Path) -> None:
 def test_s7_counts_messages_on_one_connection(tmp_path: Path) -> None:
     one = SmtpWire().begin().hello().message().message().message().quit()
     traffic = one.traffic(tmp_path)
-    verdict = said(decide_messages_per_connection(traffic, 3), "shown", "One SYN, in frame 1, and 3 messages behind it")
+    verdict = said(
+        decide_messages_per_connection(traffic, 3), "shown", "One connection (SYN in frame 1) carries 3 messages"
+    )
     assert len(verdict.frames) == 4
-    said(decide_messages_per_connection(traffic, 4), "failed", "3 of 4 messages")
+    said(
+        decide_messages_per_connection(traffic, 4),
+        "failed",
+        "The connection of frame 1 carries 3 accepted messages, not 4",
+    )
 
 
 def test_s7_wants_one_connection_for_several_messages(tmp_path: Path) -> None:
@@ -198,7 +222,7 @@ def test_s7_wants_one_connection_for_several_messages(tmp_path: Path) -> None:
     said(
         decide_messages_per_connection(one.traffic(tmp_path), 2),
         "failed",
-        "2 connections, none of them with more than one message",
+        "None of 2 connections carries more than one message",
     )
 
 
@@ -210,7 +234,7 @@ def test_s7_wants_each_in_the_mailbox(tmp_path: Path) -> None:
         decide_messages_per_connection(traffic, 2, bodies[:1]),
         "failed",
         "1 of the 2 messages",
-        "are not in the mailbox as they were sent",
+        "are missing in the mailbox, or altered there",
     )
     said(decide_messages_per_connection(traffic, 2, [BODY, BODY]), "failed", "1 of the 2 messages")
     said(decide_messages_per_connection(traffic, 2, []), "failed", "2 of the 2 messages")
@@ -218,11 +242,15 @@ def test_s7_wants_each_in_the_mailbox(tmp_path: Path) -> None:
 
 def test_s7_wants_each_taken(tmp_path: Path) -> None:
     one = SmtpWire().begin().hello().message().message(code=554).quit()
-    said(decide_messages_per_connection(one.traffic(tmp_path), 2), "failed", "1 of 2 messages are taken")
+    said(
+        decide_messages_per_connection(one.traffic(tmp_path), 2),
+        "failed",
+        "The connection of frame 1 carries 1 accepted messages, not 2",
+    )
 
 
 @pytest.mark.parametrize(
-    ("closes", "why"), [("client", "the client closes first"), ("nobody", "the server leaves the connection open")]
+    ("closes", "why"), [("client", "the client closes first"), ("nobody", "the server does not close the connection")]
 )
 def test_s10_wants_the_first_fin_from_the_server(tmp_path: Path, closes: str, why: str) -> None:
     one = whole()
@@ -231,7 +259,9 @@ def test_s10_wants_the_first_fin_from_the_server(tmp_path: Path, closes: str, wh
 
 
 def test_s10_wants_quit_and_its_221(tmp_path: Path) -> None:
-    said(decide_closing(SmtpWire().begin().hello().message().traffic(tmp_path / "a")), "failed", "Nobody says QUIT")
+    said(
+        decide_closing(SmtpWire().begin().hello().message().traffic(tmp_path / "a")), "failed", "No session has a QUIT"
+    )
     one = SmtpWire().begin().hello().say("QUIT", 250)
     one.tcp.close()
     said(decide_closing(one.traffic(tmp_path / "b")), "failed", "'QUIT - 250'")

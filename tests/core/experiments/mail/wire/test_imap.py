@@ -101,7 +101,7 @@ def test_a_completion_of_nothing_and_a_tag_used_twice_are_problems(tmp_path: Pat
     wire.tcp.server("PA", b"b9 OK what?\r\n")
     (session,) = wire.traffic(tmp_path / "a").sessions
     assert session.problem is not None
-    assert "completes nothing" in session.problem
+    assert "belongs to no command" in session.problem
     again = ImapWire().log_in()
     again.tag = 0
     (session,) = again.say("NOOP").traffic(tmp_path / "b").sessions
@@ -194,35 +194,43 @@ def course(place: Path, **other: ImapWire) -> ImapCourse:
 
 def test_m2_is_shown_by_a_folder_a_flag_a_search_and_a_part(tmp_path: Path) -> None:
     verdict = decide_imap(course(tmp_path), LETTERS, ASKED)
-    said(verdict, "shown", "Folder Kept", "2 is the one message", "40 octets", "All 3 messages stay", "IMAP moves")
+    said(
+        verdict,
+        "shown",
+        "Folder Kept",
+        "and POP3's optional TOP 243 in 6",
+        "40 octets",
+        "Flag: set in frame 13",
+        "IMAP moves",
+    )
 
 
 @pytest.mark.parametrize(
     ("other", "part"),
     [
-        ({"everything": everything(LETTERS[0], b"Subject: x\r\n\r\n", LETTERS[2])}, "is no message of the mailbox"),
+        ({"everything": everything(LETTERS[0], b"Subject: x\r\n\r\n", LETTERS[2])}, "is not a message of the mailbox"),
         ({"everything": everything(*LETTERS[:2])}, "2 of 3 messages"),
         ({"works": works(found=b"SEARCH 1 2")}, "SEARCH in frame"),
-        ({"works": works(part=LETTERS[0][5:20])}, "and octets 0 to 20 of message 2 were asked for"),
-        ({"works": works(part=LETTERS[1])}, "and octets 0 to 20 of message 2 were asked for"),
-        ({"works": works(part=LETTERS[1][:19])}, "and octets 0 to 20 of message 2 were asked for"),
+        ({"works": works(part=LETTERS[0][5:20])}, "but the client requested octets 0 to 20 of message 2"),
+        ({"works": works(part=LETTERS[1])}, "but the client requested octets 0 to 20 of message 2"),
+        ({"works": works(part=LETTERS[1][:19])}, "but the client requested octets 0 to 20 of message 2"),
         ({"works": works(part=LETTERS[1], item="BODY[]")}, "No part comes in frame"),
-        ({"works": works(middle=LETTERS[1][:20])}, "and octets 10 to 30 of message 2 were asked for"),
+        ({"works": works(middle=LETTERS[1][:20])}, "but the client requested octets 10 to 30 of message 2"),
         ({"works": works(others=b"SEARCH 1 2 3")}, "where the others were asked for"),
         ({"works": works(others=b"SEARCH 2")}, "where the others were asked for"),
         ({"looks": looks(flags=(b"", b"", b""))}, "['\\\\flagged'] were stored"),
-        ({"looks": looks(flags=(b"\\Answered", *FLAGS[1:]))}, "[] were stored"),
-        ({"looks": looks(flags=FLAGS[:1])}, "says nothing of message 2"),
+        ({"looks": looks(flags=(b"\\Answered", *FLAGS[1:]))}, "but STORE had set []"),
+        ({"looks": looks(flags=FLAGS[:1])}, "FETCH in frame 15 does not return message 2"),
         ({"folder": folder(LETTERS[0])}, "not that one"),
         ({"folder": folder(LETTERS[1], LETTERS[1])}, "the folder has"),
-        ({"attachment": attachment(base64.encodebytes(ATTACHMENT[::-1]))}, "is not the attachment"),
-        ({"attachment": attachment(item="BODY[TEXT]")}, "No attachment comes"),
+        ({"attachment": attachment(base64.encodebytes(ATTACHMENT[::-1]))}, "which are not the attachment"),
+        ({"attachment": attachment(item="BODY[TEXT]")}, "fetches no attachment"),
         ({"headers": headers(LETTERS[1], LETTERS[0], LETTERS[2])}, "The header of message 1"),
         ({"works": works(store="NO")}, "STORE"),
-        ({"looks": looks(found=b"SEARCH")}, "[] are flagged"),
-        ({"looks": looks(inside=0)}, "has ['0'] messages"),
+        ({"looks": looks(found=b"SEARCH")}, "but SEARCH in frame 10 finds []"),
+        ({"looks": looks(inside=0)}, "but STATUS in frame 12 reports ['0'] messages in Kept"),
         ({"looks": looks(name=b"Other")}, "Kept is not listed"),
-        ({"looks": looks(count=2)}, "[2] messages are there"),
+        ({"looks": looks(count=2)}, "The mailbox has [2] messages in frame 8"),
         ({"headers": headers(*LETTERS, beside=b"1 FETCH (FLAGS (" + b"x" * 1400 + b"))")}, "IMAP moves"),
     ],
 )
@@ -234,17 +242,24 @@ def test_m2_fails_where_packets_contradict_it(tmp_path: Path, other: dict[str, I
 def test_m2_fails_where_top_brings_another_header(tmp_path: Path) -> None:
     wrong = top(LETTERS[1], LETTERS[0], LETTERS[2]).traffic(tmp_path / "wrong")
     said(
-        decide_imap(replace(course(tmp_path), top=wrong), LETTERS, ASKED), "failed", "'TOP 1 0", "brings another header"
+        decide_imap(replace(course(tmp_path), top=wrong), LETTERS, ASKED),
+        "failed",
+        "'TOP 1 0",
+        "returns a header that differs from the stored one",
     )
 
 
 def test_m2_is_undecided_without_what_it_looks_at(tmp_path: Path) -> None:
     said(decide_imap(course(tmp_path / "a", works=ImapWire().log_in().quit()), LETTERS, ASKED), "undecided", "has no")
-    said(decide_imap(course(tmp_path / "b", headers=headers(LETTERS[0])), LETTERS, ASKED), "undecided", "were fetched")
+    said(
+        decide_imap(course(tmp_path / "b", headers=headers(LETTERS[0])), LETTERS, ASKED),
+        "undecided",
+        "messages, or POP3 did not fetch all messages and headers",
+    )
     said(
         decide_imap(course(tmp_path / "c"), LETTERS, MailboxTask(b"nowhere", "Kept", ATTACHMENT)),
         "undecided",
-        "0 messages have",
+        "0 messages, not one",
     )
     lossy = everything(*LETTERS)
     lose_one(lossy.wire)
@@ -253,4 +268,4 @@ def test_m2_is_undecided_without_what_it_looks_at(tmp_path: Path) -> None:
 
 def test_m2_fails_where_a_response_is_out_of_the_grammar(tmp_path: Path) -> None:
     broken = ImapWire().log_in().say("FETCH 1:* (BODY[])", b"1 FETCH (BODY[]").quit()
-    said(decide_imap(course(tmp_path, everything=broken), LETTERS, ASKED), "failed", "not as the grammar has it")
+    said(decide_imap(course(tmp_path, everything=broken), LETTERS, ASKED), "failed", "A response violates the grammar")

@@ -69,7 +69,7 @@ def test_what_answers_nothing_is_a_problem(tmp_path: Path) -> None:
     wire = Pop3Wire().log_in()
     wire.tcp.server("PA", b"+OK unasked\r\n")
     (session,) = wire.traffic(tmp_path).sessions
-    assert session.problem == "a response answers nothing"
+    assert session.problem == "a response belongs to no command"
 
 
 def refused(**response: bytes) -> Pop3Wire:
@@ -125,7 +125,11 @@ def course(folder: Path, **other: Pop3Wire) -> Pop3Course:
 
 def test_m1_is_shown_by_authorization_keeping_and_deleting(tmp_path: Path) -> None:
     verdict = said(
-        decide_pop3(course(tmp_path), LETTERS), "shown", "wrong password", "3 messages cross", "the 1 others are left"
+        decide_pop3(course(tmp_path), LETTERS),
+        "shown",
+        "wrong password",
+        "3 messages are downloaded unaltered (RETR from frame 11 on) and are all in the maildrop in the next session",
+        "the 1 others remain",
     )
     assert verdict.frames
 
@@ -133,23 +137,32 @@ def test_m1_is_shown_by_authorization_keeping_and_deleting(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("other", "parts"),
     [
-        ({"refused": refused(stat=b"+OK 3 1000")}, ("succeeds before a password does",)),
-        ({"refused": refused(password=b"+OK come in", stat=b"+OK 3 1000")}, ("A wrong password is taken",)),
-        ({"keeps": keeps(LETTERS[0], LETTERS[1] + b"more\r\n", LETTERS[2])}, ("no message of the maildrop",)),
-        ({"keeps": keeps(LETTERS[0], LETTERS[0], LETTERS[2])}, ("no message of the maildrop",)),
+        ({"refused": refused(stat=b"+OK 3 1000")}, ("before the user is authenticated",)),
+        (
+            {"refused": refused(password=b"+OK come in", stat=b"+OK 3 1000")},
+            ("The server accepts a wrong password in frame",),
+        ),
+        (
+            {"keeps": keeps(LETTERS[0], LETTERS[1] + b"more\r\n", LETTERS[2])},
+            ("that are not a message of the maildrop",),
+        ),
+        ({"keeps": keeps(LETTERS[0], LETTERS[0], LETTERS[2])}, ("that are not a message of the maildrop",)),
         ({"keeps": keeps(*LETTERS[:2])}, ("2 of 3 messages",)),
-        ({"between": looks(2)}, ("none deleted, and 2 are there",)),
-        ({"after": looks(3)}, ("2 of 3 messages were deleted, and 3 are there",)),
+        ({"between": looks(2)}, ("but the maildrop has 2 messages in frame 10",)),
+        ({"after": looks(3)}, ("2 of 3 messages were deleted",)),
         ({"between": looks(3, 17)}, ("'STAT - +OK 3 17'", "the messages have")),
-        ({"after": rest(LETTERS[0])}, ("brings a message that was deleted",)),
-        ({"after": rest(LETTERS[2], sizes=(5,))}, ("LIST says that the message has 5 octets",)),
+        (
+            {"after": rest(LETTERS[0])},
+            ("returns a message that was deleted, was downloaded before, or is not in the maildrop (SHA-256",),
+        ),
+        ({"after": rest(LETTERS[2], sizes=(5,))}, ("LIST reports 5 octets for the message",)),
         ({"after": looks(1, len(LETTERS[2]) + 1)}, ("the messages have",)),
         # Each download is a message of the maildrop, and what DELE removes is another one.
         ({"deletes": deletes(LETTERS[0], LETTERS[2])}, ("the messages have",)),
-        ({"deletes": deletes(*LETTERS[:2], quits=b"-ERR not all of them")}, ("QUIT that succeeds",)),
+        ({"deletes": deletes(*LETTERS[:2], quits=b"-ERR not all of them")}, ("has no successful QUIT",)),
         ({"keeps": Pop3Wire().log_in().say("RETR 1", b"-ERR gone").quit()}, ("-ERR gone",)),
         ({"keeps": Pop3Wire().begin(b"hello")}, ("not a response",)),
-        ({"between": Pop3Wire().log_in().say("STAT", b"+OK many").quit()}, ("has no count",)),
+        ({"between": Pop3Wire().log_in().say("STAT", b"+OK many").quit()}, ("without the number of messages",)),
     ],
 )
 def test_m1_fails_where_packets_contradict_it(
@@ -160,13 +173,13 @@ def test_m1_fails_where_packets_contradict_it(
 
 
 def test_m1_is_undecided_without_what_it_looks_at(tmp_path: Path) -> None:
-    said(decide_pop3(course(tmp_path / "a", deletes=keeps()), LETTERS), "undecided", "No session deletes")
+    said(decide_pop3(course(tmp_path / "a", deletes=keeps()), LETTERS), "undecided", "No session has a DELE")
     said(decide_pop3(course(tmp_path / "f", drops=drops("QUIT")), LETTERS), "undecided", "without QUIT")
     said(decide_pop3(course(tmp_path / "g", after=looks(1, len(LETTERS[2]))), LETTERS), "undecided", "were downloaded")
     said(decide_pop3(course(tmp_path / "b", refused=Pop3Wire().begin().quit()), LETTERS), "undecided", "wrong password")
     lossy = keeps(*LETTERS)
     lose_one(lossy.wire)
-    said(decide_pop3(course(tmp_path / "c", keeps=lossy), LETTERS), "undecided", "has a hole")
+    said(decide_pop3(course(tmp_path / "c", keeps=lossy), LETTERS), "undecided", "is incomplete")
     dropped = Pop3Course(**{**course(tmp_path / "d").__dict__, "after": looks(1).traffic(tmp_path / "e", dropped=2)})
     said(decide_pop3(dropped, LETTERS), "undecided", "dropped 2 packets")
 

@@ -207,8 +207,8 @@ def test_types_without_a_format_have_the_generic_one(rtype: str, text: str) -> N
     ("rtype", "text", "reason"),
     [
         ("SVCB", "1 . alpn", "alpn needs a value"),
-        ("SVCB", "1 . alpn=", "has = and no value"),
-        ("SVCB", '1 . alpn= "h2"', "has = and no value"),
+        ("SVCB", "1 . alpn=", "has = without a value"),
+        ("SVCB", '1 . alpn= "h2"', "has = without a value"),
         ("SVCB", "1 . alpn=h2 alpn=h3", "given twice"),
         ("SVCB", "1 . key1=a", "invalid value"),
         ("SVCB", "1 . alpn=,h2", "empty item"),

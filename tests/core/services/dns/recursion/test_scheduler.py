@@ -208,10 +208,10 @@ def test_there_is_a_bound_for_all_and_one_for_each_client() -> None:
 
         waiting = [asyncio.ensure_future(ask(text, "one")) for text in ("a.", "b.")]
         await asyncio.sleep(0)
-        assert (await ask("c.", "one")).detail == "too many resolutions for one client"
+        assert (await ask("c.", "one")).detail == "too many concurrent resolutions for one client"
         waiting.append(asyncio.ensure_future(ask("c.", "two")))
         await asyncio.sleep(0)
-        assert (await ask("d.", "two")).detail == "too many resolutions"
+        assert (await ask("d.", "two")).detail == "too many concurrent resolutions"
         held.go.set()
         assert [result.rcode for result in await asyncio.gather(*waiting)] == [Rcode.NOERROR] * 3
         # And then the limit is not reached any more.

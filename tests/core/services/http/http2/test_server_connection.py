@@ -209,7 +209,7 @@ def test_time_limits_end_incomplete_input() -> None:
     server = connection()
     receive(server, HELLO + asking(1, flags=4) + encode_frame(Kind.DATA, 0, 1, b"x" * 100), 9.0)
     assert server.check_timeouts(18.9) == []
-    assert server.check_timeouts(19.1) == [RequestRejected(1, 408, "the request did not come in time")]
+    assert server.check_timeouts(19.1) == [RequestRejected(1, 408, "timeout while receiving the request")]
 
 
 def test_a_stop_refuses_later_requests() -> None:

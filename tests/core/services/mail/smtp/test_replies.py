@@ -26,7 +26,7 @@ END = "C: x: y\nC: .\n"
         ("250 done", "C: NOOP\nS: 250 2.0.0\n"),
         ("251 a user who is forwarded", FROM_ANN + "C: RCPT TO:<dave@example.com>\nS: 251 2.1.5\n"),
         ("251 the same asked about", "C: VRFY dave\nS: 251 2.1.5\n"),
-        ("354 mail data comes", IN_DATA),
+        ("354 receiving mail data", IN_DATA),
         ("450 a mailbox on hold", FROM_ANN + "C: RCPT TO:<carol@example.com>\nS: 450 4.2.1\n"),
         ("500 no such command", "C: FROB\nS: 500 5.5.1\n"),
         ("500 an empty line", "C: \nS: 500 5.5.1\n"),

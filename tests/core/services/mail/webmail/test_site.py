@@ -218,7 +218,7 @@ def test_deleting_goes_by_way_of_the_trash(alice: World) -> None:
     assert len(trash.uids) == 1
     alice.post("/action", folder="Trash", uid=trash.uids[0], v=trash.uidvalidity, action="delete")
     assert trash.uids == []
-    assert "removed for good" in notice_of(alice)
+    assert "deleted permanently" in notice_of(alice)
 
 
 def test_flags(alice: World) -> None:
@@ -326,16 +326,16 @@ def test_what_cannot_be_sent_comes_back_with_a_sentence(alice: World, values: di
 
 
 def test_what_the_server_refuses_comes_back(alice: World) -> None:
-    alice.replies = [Reply(550, "No such user here", "5.1.1")]
+    alice.replies = [Reply(550, "User unknown", "5.1.1")]
     response = alice.post("/compose", to="no@example.com", text="A long letter")
     assert response.status == 422
-    assert "no@example.com: 550 5.1.1 No such user here" in text(response)
+    assert "no@example.com: 550 5.1.1 User unknown" in text(response)
     assert not alice.alice().exists("Sent") or alice.alice().folder("Sent").uids == []
 
 
 def test_what_was_refused_shows_no_word_of_an_earlier_message(alice: World) -> None:
     assert alice.post("/compose", to="bob@example.com", text="One").status == 303
-    alice.replies = [Reply(550, "No such user here", "5.1.1")]
+    alice.replies = [Reply(550, "User unknown", "5.1.1")]
     shown = text(alice.post("/compose", to="no@example.com", text="Two"))
     assert "was not sent" in shown
     assert "has been sent" not in shown
@@ -343,16 +343,16 @@ def test_what_was_refused_shows_no_word_of_an_earlier_message(alice: World) -> N
 
 
 def test_who_is_refused_among_others_is_named(alice: World) -> None:
-    alice.replies = [Reply(250, "ok"), Reply(550, "No such user here", "5.1.1")]
+    alice.replies = [Reply(250, "ok"), Reply(550, "User unknown", "5.1.1")]
     assert alice.post("/compose", to="bob@example.com, no@example.com").status == 303
-    assert "refused for no@example.com: 550" in notice_of(alice)
+    assert "Delivery to no@example.com was refused: 550" in notice_of(alice)
 
 
 def test_a_server_that_is_down_loses_no_message(alice: World) -> None:
-    alice.failure = Reply(451, "No connection to mail.example", "4.4.1")
+    alice.failure = Reply(451, "Cannot connect to mail.example", "4.4.1")
     response = alice.post("/compose", to="bob@example.com", text="A long letter")
     assert response.status == 422
-    assert "No connection to mail.example" in text(response)
+    assert "Cannot connect to mail.example" in text(response)
     assert "A long letter" in text(response)
 
 
