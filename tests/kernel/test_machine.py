@@ -12,7 +12,7 @@ def test_doctor_finds_netem_and_open_vswitch(lane: Lane) -> None:
     done = lane.job("doctor")
     assert (done.code, done.stderr) == (0, "")
     findings = {one["name"]: (one["good"], one["meaning"]) for one in done.json()["findings"]}
-    assert findings["netem"] == (True, "links are shaped by the kernel")
+    assert findings["netem"] == (True, "links are emulated by the kernel")
     assert findings["Open vSwitch"] == (True, "switches can be Open vSwitch")
     assert findings["TAP"] == (True, "links in user space are available")
 

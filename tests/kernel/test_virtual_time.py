@@ -200,7 +200,7 @@ def test_one_seed_gives_one_result_to_the_octet_for_every_user_and_checkout(tmp_
     assert first_difference(one, other) is None
     digest = hashlib.sha256((other / "capture.pcapng").read_bytes()).hexdigest()
     assert result["files"]["capture_sha256"] == digest
-    assert "the clock was virtual: programs take no time" in (one / "report.html").read_text()
+    assert "the clock was virtual: computation takes no time" in (one / "report.html").read_text()
 
 
 def _made_by_lab7(folder: str, names: list[str]) -> set[str]:

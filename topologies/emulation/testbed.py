@@ -240,7 +240,7 @@ class Testbed:
             if time.monotonic() > deadline_s:
                 raise EmulationError(
                     f"the ports of {', '.join(waiting)} did not start to forward within "
-                    f"{FORWARDING_TIMEOUT_S:g} s of the spanning tree protocol: start the network again"
+                    f"{FORWARDING_TIMEOUT_S:g} s of the start of the spanning tree protocol: start the network again"
                 )
             time.sleep(FORWARDING_POLL_S)
 

@@ -397,7 +397,7 @@ def _check_response(parser: _StreamParser, request: Head, head: Head) -> None:
 def _check_dates(parser: _StreamParser, head: Head) -> None:
     for name, value, at in head.fields:
         if name in _DATES and not _is_imf_fixdate(value):
-            found = f"{_text(value)!r} is not an IMF-fixdate"
+            found = f"{as_text(value)!r} is not an IMF-fixdate"
             parser.note(DATE_FORMAT, at, at + len(name) + 2 + len(value), found, "Day, DD Mon YYYY hh:mm:ss GMT")
 
 
@@ -448,8 +448,8 @@ def _validators(exchanges: list[tuple[str, Head, Source, Head | None]]) -> Itera
             sent = [one.strip() for value in request.values(name) for one in _validators_in(name, value)]
             if received and sent and not set(sent) & set(received):
                 value, at = request.line_of(name)
-                found = f"{_text(name.title())} is {_text(value)}, which no response to this client had"
-                expected = f"{_text(name.title())}: {_text(received[-1])}\\r\\n"
+                found = f"{as_text(name.title())} is {as_text(value)}, which no response to this client had"
+                expected = f"{as_text(name.title())}: {as_text(received[-1])}\\r\\n"
                 yield source.violation(VALIDATOR, at, at + len(name) + 2 + len(value), found, expected)
             received += response.values(validator) if response is not None else []
 

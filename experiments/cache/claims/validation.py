@@ -199,14 +199,21 @@ def _nothing_asked(legs: Legs, spans: Iterable[Span]) -> Exception:
     if not old:
         return Inconclusive("No client requests a stale copy.")
     frame = response_of(old[0].exchange).frames[0]
-    return Contradiction(f"{text(old[0].path)} is answered in frame {frame} without a request to the origin.", frame)
+    return Contradiction(
+        f"The request for the stale {text(old[0].path)} gets a response in frame {frame} "
+        f"without a request to the origin.",
+        frame,
+    )
 
 
 def _asked_for(legs: Legs, served: Served) -> None:
     """Require a request to the origin before a stale stored response is served; raises Contradiction otherwise."""
     if served.upstream is None and served.exchange.response is not None and _copy_for(legs, served.exchange):
         frame = served.exchange.response.frames[0]
-        raise Contradiction(f"{text(served.path)} is answered in frame {frame} without a request to the origin.", frame)
+        raise Contradiction(
+            f"The request for {text(served.path)} gets a response in frame {frame} without a request to the origin.",
+            frame,
+        )
 
 
 def _conditions(exchange: Exchange, copy: Copy) -> list[bytes]:

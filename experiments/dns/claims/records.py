@@ -205,7 +205,7 @@ def decide_record_fields(
 
     def check() -> Finding:
         if cold and any(exchange.query.target in local and exchange.response for exchange in traffic.exchanges):
-            _asks_somebody(traffic, local)
+            _queries_upstream(traffic, local)
         responses = sorted(
             (exchange.response for exchange in traffic.exchanges if exchange.response is not None),
             key=lambda one: one.time_ns,
@@ -230,7 +230,7 @@ def decide_record_fields(
     return decide(claim, [traffic], check)
 
 
-def _asks_somebody(traffic: DnsTraffic, local: frozenset[str]) -> None:
+def _queries_upstream(traffic: DnsTraffic, local: frozenset[str]) -> None:
     if not any(exchange.query.source in local for exchange in traffic.exchanges):
         answer = next(
             exchange.response for exchange in traffic.exchanges if exchange.query.target in local and exchange.response

@@ -254,10 +254,10 @@ def _choose(names: tuple[str, ...], given: dict[str, str]) -> list[Experiment]:
     """Return the experiments to run. Raises click.UsageError for unknown names or parameters before any run."""
     try:
         chosen = find_experiments(names)
-        nobodys = [name for name in given if all(name not in experiment.parameters for experiment in chosen)]
+        unknown = [name for name in given if all(name not in experiment.parameters for experiment in chosen)]
         for experiment in chosen:
             # A parameter applies to the experiments that have it; a parameter that no experiment has is an error.
-            experiment.read_parameters({**_of(experiment, given), **{name: given[name] for name in nobodys}})
+            experiment.read_parameters({**_of(experiment, given), **{name: given[name] for name in unknown}})
     except (UnknownNameError, ParameterError) as error:
         raise click.UsageError(str(error)) from error
     return chosen

@@ -163,7 +163,8 @@ def _search(session: ImapSession, stored: Mapping[int, bytes], asked: MailboxTas
         if (found := _numbers(exchange)) != (others if negated else expected) or not exchange.ok:
             raise Contradiction(
                 f"SEARCH in frame {exchange.frames[0]} finds {sorted(found)}, but the matching message is "
-                f"{sorted(expected)}{', and the search is negated' if negated else ''}." * exchange.frames,
+                f"{sorted(expected)}{', and the search is negated' if negated else ''}.",
+                *exchange.frames,
             )
     return expected.pop()
 

@@ -140,7 +140,7 @@ def _why_bad_field_lines(block: bytes) -> str:
 def check_partial_head(partial: bytes, status: int = 400) -> None:
     """Check an incomplete head; raises HTTPError with `status` if it cannot become valid."""
     if _BARE_LINE_END.search(partial):
-        raise HTTPError(400, "the header section contains a bare CR or LF")
+        raise HTTPError(status, "the header section contains a bare CR or LF")
 
 
 def check_line_length(line: bytes) -> None:

@@ -154,9 +154,7 @@ class Http2ServerConnection:
             raise Http2ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, "timeout while receiving a header block")
         # RFC 9113 section 6.5.3: SETTINGS must be acknowledged; the time limit is this server's.
         if self._settings_sent is not None and now > self._settings_sent + self._time_limits.settings_s:
-            raise Http2ConnectionError(
-                ErrorCode.SETTINGS_TIMEOUT, "timeout while waiting for the acknowledgment of SETTINGS"
-            )
+            raise Http2ConnectionError(ErrorCode.SETTINGS_TIMEOUT, "timeout of the acknowledgment of SETTINGS")
         for stream in list(self._streams.by_id.values()):
             # The deadline does not run while the stream's window is zero: then this side delays the content.
             if stream.may_receive and stream.status == 0 and stream.receive_window > 0 and now > stream.deadline:
@@ -239,7 +237,7 @@ class Http2ServerConnection:
             # RFC 9113 sections 5.1.2 and 8.7: refuse the stream before any processing, so that the client may retry it.
             self._header_decoder.decode(block)
             self._streams.last_request_id = stream_id
-            raise Http2StreamError(stream_id, ErrorCode.REFUSED_STREAM, "the limit of concurrent streams is exceeded")
+            raise Http2StreamError(stream_id, ErrorCode.REFUSED_STREAM, "too many concurrent streams")
         stream = self._open_stream(stream_id)
         if depends_on_itself:
             self._header_decoder.decode(block)
@@ -345,16 +343,12 @@ class Http2ServerConnection:
 
     def _receive_content(self, stream: Stream, data: bytes, size: int, ends_stream: bool) -> None:
         if size > stream.receive_window:
-            raise Http2StreamError(
-                stream.stream_id, ErrorCode.FLOW_CONTROL_ERROR, "DATA exceeds the stream's flow-control window"
-            )
+            raise Http2StreamError(stream.stream_id, ErrorCode.FLOW_CONTROL_ERROR, "DATA exceeds the stream's window")
         stream.receive_window -= size
         stream.received_octets += len(data)
         # RFC 9113 section 8.1.1: content longer than Content-Length is malformed.
         if stream.content_length is not None and stream.received_octets > stream.content_length:
-            raise Http2StreamError(
-                stream.stream_id, ErrorCode.PROTOCOL_ERROR, "the content is longer than its Content-Length"
-            )
+            raise Http2StreamError(stream.stream_id, ErrorCode.PROTOCOL_ERROR, "content above its Content-Length")
         if stream.received_octets > self._body_limit_octets:
             self._reject(stream, HTTPError(413, f"the content is longer than {self._body_limit_octets} octets"))
             return
@@ -369,9 +363,7 @@ class Http2ServerConnection:
     def _complete(self, stream: Stream) -> None:
         # RFC 9113 section 8.1.1: content shorter than Content-Length is malformed.
         if stream.content_length not in (None, stream.received_octets):
-            raise Http2StreamError(
-                stream.stream_id, ErrorCode.PROTOCOL_ERROR, "the content is shorter than its Content-Length"
-            )
+            raise Http2StreamError(stream.stream_id, ErrorCode.PROTOCOL_ERROR, "content below its Content-Length")
         stream.move(Signal.RECEIVE_END)
         content, stream.received = b"".join(stream.received), []
         self._windows.complete(stream, self._now)
@@ -467,9 +459,7 @@ class Http2ServerConnection:
 
     def _on_push_promise(self, frame: Frame) -> None:
         """Handle PUSH_PROMISE (RFC 9113 section 8.4): a client cannot push."""
-        raise Http2ConnectionError(
-            ErrorCode.PROTOCOL_ERROR, f"PUSH_PROMISE from the client on stream {frame.stream_id}"
-        )
+        raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, f"client sent PUSH_PROMISE on stream {frame.stream_id}")
 
     # Stream and connection errors.
 

@@ -177,7 +177,10 @@ def test_shell_gives_a_host_s_command_nothing_of_what_follows_in_a_file(tmp_path
             "there is no file 'nowhere.py': give the path of a Python file that defines EXPERIMENT",
         ),
         (("run", "http-version"), "there is no experiment 'http-version': there are "),
-        (("run", "http-versions", "--set", "rrt=1ms"), "has no parameter 'rrt': it has rtt, bw, objects, size"),
+        (
+            ("run", "http-versions", "--set", "rrt=1ms"),
+            "has no parameter 'rrt': its parameters are rtt, bw, objects, size",
+        ),
         (("run", "http-versions", "--set", "rtt=abc"), "rtt='abc' "),
         (("run", "http-versions", "--set", "rtt"), "'rtt' is not NAME=VALUE"),
         (("run", "http-versions", "--repeat", "0"), "--repeat"),
@@ -204,7 +207,7 @@ def test_a_slip_is_one_sentence_that_names_what_there_is(tmp_path: Path, words: 
 def test_a_folder_that_takes_no_results_is_one_sentence(tmp_path: Path) -> None:
     done = lab7("run", "dns-records", "--results", "/proc/results", cwd=tmp_path)
     assert done.returncode == CANNOT
-    assert "no results can be kept in /proc/results (" in one_sentence(done)
+    assert "cannot store results in /proc/results (" in one_sentence(done)
     assert "name a folder by --results" in one_sentence(done)
 
 

@@ -92,7 +92,10 @@ def test_what_is_installed_and_speaks_a_protocol_is_put_to_the_test(cells: list[
                     f"sudo apt-get install {missing.package}",
                 )
             elif missing is None and server is not None and not server.supports(strategy):
-                assert (cell["verdict"], cell["evidence"]) == ("unsupported", f"{called(server)} does not speak it")
+                assert (cell["verdict"], cell["evidence"]) == (
+                    "unsupported",
+                    f"{called(server)} does not support this protocol",
+                )
             elif missing is None:
                 assert cell["verdict"] in ("pass", "fail")
 

@@ -57,8 +57,8 @@ def test_iperf_ends_and_prints_two_rates(tmp_path: Path) -> None:
 def test_iperf_without_a_path_says_so(tmp_path: Path) -> None:
     printed = shell(tmp_path, "iperf h1 h3", "iperf h1 h4", "iperf h1 s1", "iperfudp 1M h1 h9")
     for sentence in (
-        "iperf measured nothing from h1 to h3: tcp connect failed: Network is unreachable",
-        "h4 has no IPv4 address for iperf",
+        "iperf between h1 and h3 failed: tcp connect failed: Network is unreachable",
+        "iperf needs an IPv4 address of h4",
         "iperf measures between two hosts: write `iperf HOST HOST`",
         "node 'h9' not in network",
     ):
@@ -94,7 +94,7 @@ def test_terminals_say_what_they_lack(tmp_path: Path) -> None:
         assert f"{command}: there is no display for windows (DISPLAY is not set): use `HOST COMMAND`" in printed
     assert printed.count("node 'h9' not in network") == 1
     printed = shell(tmp_path, "xterm h1", DISPLAY="localhost:10.0")
-    assert "xterm: the display localhost:10.0 is reached by TCP, which the sandbox has not: start lab7 with" in printed
+    assert "xterm: the display localhost:10.0 uses TCP, which the sandbox does not have: start lab7 with" in printed
 
 
 def test_a_command_that_fails_does_not_end_the_network(tmp_path: Path) -> None:

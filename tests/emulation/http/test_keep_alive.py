@@ -18,9 +18,9 @@ def test_connections_are_kept_or_closed_each_by_its_own_time_out(tmp_path: Path)
     (result,) = json.loads(output)["results"]
     said = {claim["id"]: claim["evidence"] for claim in result["claims"]}
     # Their verdicts are about time as well, which the machine may have disturbed.
-    assert "two requests on each, 2 s apart" in said["K1"]
-    assert "(time-out 1 s); the next request is the first one of another connection" in said["K2"]
-    assert "the proxy's to the origin is closed meanwhile" in said["K3"]
+    assert "carry two requests each, 2 s apart" in said["K1"]
+    assert "(time-out 1 s); the next request is the first one on another connection" in said["K2"]
+    assert "the proxy's connection to the origin is closed in between" in said["K3"]
     assert len(result["comparisons"]) == 3
     kept, closed, proxied = (one["theory_s"] for one in result["comparisons"])
     assert kept < closed

@@ -47,7 +47,7 @@ ORIGINS: Mapping[str, Fault] = {
     "truncated": Fault(OBJECTS, says=(("H6", "its content has 2000 octets, the file has 4000"),)),
     "extra": Fault(OBJECTS_BY_1 | {"H3", "H10", "H12"}, says=(("H3", "not a status line: 'and more"),)),
     "saturated": Fault(OBJECTS | {"H12"}, says=(("H4", "is answered differently"),)),
-    "counts": Fault({"H4"}, says=(("H4", "/index.html is answered differently in frame"),)),
+    "counts": Fault({"H4"}, says=(("H4", "/index.html gets different responses in frame"),)),
     "keeps-open": Fault({"H5"}, "1.0-serial,1.0-parallel,1.1-persistent", says=(("H5", "The client closes first"),)),
     "closes": Fault({"H8", "H9"}, says=(("H8", "3 connections"), ("H9", "3 connections"))),
     "late": Fault(set(), "1.0-serial,1.1-persistent,1.1-pipelined", delayed="H9"),
@@ -56,11 +56,11 @@ ORIGINS: Mapping[str, Fault] = {
     "lf": Fault(OBJECTS_BY_1 | {"H1", "H3", "H10", "H12"}, says=(("H3", "not a status line: 'HTTP/1.1 200 OK\\n"),)),
     "version": Fault(OBJECTS_BY_1 | {"H3", "H12"}, says=(("H3", "is HTTP/3.0"),)),
     "literal": Fault({"H12"}, "1.1-persistent,2,2-push", says=(("H12", "The header block of the response in frame"),)),
-    "text": Fault({"H10", "H12", "H13", "H14"}, says=(("H10", "octets lie outside of frames"),)),
+    "text": Fault({"H10", "H12", "H13", "H14"}, says=(("H10", "has octets outside of frames"),)),
     "push-none": Fault({"H13"}, "1.1-persistent,2,2-push", says=(("H13", "The client sent 3 requests"),)),
     "push-other": Fault({"H13"}, "1.1-persistent,2,2-push", says=(("H13", "The client sent 2 requests"),)),
     "push-content": Fault({"H13"}, "1.1-persistent,2,2-push", says=(("H13", "differs from octet 0 on"),)),
-    "push-late": Fault({"H13"}, "1.1-persistent,2,2-push", says=(("H13", "could not be loaded"),)),
+    "push-late": Fault({"H13"}, "1.1-persistent,2,2-push", says=(("H13", "not loaded"),)),
 }
 # One of each kind; the rest takes a minute or two.
 SHORT = ("status", "counts", "keeps-open", "late", "push-content")
@@ -106,7 +106,7 @@ def test_a_fault_of_multiplexing(fault: str, tmp_path: Path) -> None:
     expected = {"none": set(), "text": {"H11", "H12"}}.get(fault, {"H11"})
     assert judged.not_shown() == expected, judged.evidence
     words = {"sequential": "is not between DATA of the large one", "status": "/large.png in frame ", "none": ""}
-    assert words.get(fault, "could not be loaded") in judged.evidence["H11"]
+    assert words.get(fault, "not loaded") in judged.evidence["H11"]
 
 
 @pytest.mark.slow
@@ -116,7 +116,7 @@ def test_a_sweep_has_no_points_for_what_was_not_delivered(fault: str, tmp_path: 
     expected = {"none": set(), "text": {"H13", "H14"}}.get(fault, {"H6", "H7", "H8", "H9", "H13", "H14"})
     assert judged.not_shown() == expected, judged.evidence
     words = {"none": "nothing pushed", "status": "its status is 404, not 200"}
-    assert words.get(fault, "2, n=3, RTT 20 ms: the page could not be loaded") in judged.evidence["H14"]
+    assert words.get(fault, "2, n=3, RTT 20 ms: the page was not loaded") in judged.evidence["H14"]
 
 
 @pytest.mark.slow
@@ -133,8 +133,8 @@ def test_the_access_link_has_no_figures_for_other_octets(tmp_path: Path) -> None
 CLIENTS: Mapping[str, tuple[set[str], str]] = {
     "none": (set(), ""),
     "skips": (OBJECTS_BY_1 - {"H4", "H7", "H9"}, "/picture-2.png was not fetched"),
-    "others": (OBJECTS_BY_1 - {"H4", "H7", "H9"}, "which is no object of the page"),
-    "twice": (OBJECTS_BY_1 - {"H4", "H7", "H9"}, "is requested again in frame"),
+    "others": (OBJECTS_BY_1 - {"H4", "H7", "H9"}, "is not for an object of the page"),
+    "twice": (OBJECTS_BY_1 - {"H4", "H7", "H9"}, "is requested a second time in frame"),
 }
 
 

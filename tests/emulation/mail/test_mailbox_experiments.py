@@ -170,7 +170,7 @@ def test_nothing_is_lost_in_outages_of_every_kind(tmp_path: Path) -> None:
         "(RST",
         "(no answer",
         "killed with 8 in its queue, before the return",
-        "8 reports that delivery failed",
+        "8 delivery status notifications of failure",
     ):
         assert part in said
     assert [one["formula"] for one in result["comparisons"]] == ["6 RTT + wait", "time-out + wait + 5 RTT"]

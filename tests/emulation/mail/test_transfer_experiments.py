@@ -113,7 +113,7 @@ def test_the_report_shows_times_and_claims(story: tuple[Result, Path]) -> None:
 
 def test_letters_that_come_too_slowly_are_refused(tmp_path: Path) -> None:
     done = lab7("run", "mail-story", "--set", "near=60ms", cwd=tmp_path)
-    assert "near is more than half of rtt" in one_sentence(done)
+    assert "near must be at most half of rtt" in one_sentence(done)
 
 
 @pytest.mark.slow

@@ -182,7 +182,7 @@ def test_a_parameter_has_the_type_of_its_default_or_of_its_form(
     [
         ("class Own(Topo):\n    def build(self, n): pass", {}, "the topology Own needs n: give it by --set n=VALUE"),
         ("class Own(Topo):\n    def build(self, n=1): pass", {"n": "x"}, "n='x' is not a number, for example n=1"),
-        ("class Own(Topo):\n    def build(self, n=True): pass", {"n": "x"}, "n='x' is neither true nor false"),
+        ("class Own(Topo):\n    def build(self, n=True): pass", {"n": "x"}, "n='x' is not a boolean"),
         ("class One(Topo): pass\nclass Two(Topo): pass", {}, "typed.py:One or "),
         (
             "topos = {'own': lambda: None}",

@@ -136,6 +136,6 @@ def test_popen_gives_the_exit_code(bed: Testbed) -> None:
 
 def test_an_unknown_host_is_named_with_those_that_exist(bed: Testbed) -> None:
     with pytest.raises(
-        EmulationError, match=r"^there is no host 'printer' in this topology: there are client, server$"
+        EmulationError, match=r"^there is no host 'printer' in this topology: its hosts are client, server$"
     ):
         bed.host("printer")

@@ -106,7 +106,7 @@ def test_a_server_without_support_does_not_echo_the_option(tmp_path: Path) -> No
         ("region asia 10.8.128.0/17", "region asia 10.8.0.0/16", "regions:5: 10.8.0.0/16 of asia overlaps"),
         ("region asia 10.8.128.0/17", "region asia 10.8.128.0/18", "regions:3: 10.8.192.0/18 of the cover is in"),
         ("ttl 1", "tl 1", "regions:2: unknown statement 'tl'"),
-        ("name www.cdn.net", "name www.cdn.org", "regions:1: www.cdn.org. is in no zone"),
+        ("name www.cdn.net", "name www.cdn.org", "regions:1: www.cdn.org. is outside of the zones"),
         ("name www.cdn.net", "name alias.cdn.net", "regions:1: alias.cdn.net. has a record CNAME"),
     ],
 )

@@ -99,7 +99,7 @@ def _row(name: str, folder: Folder, uid: int) -> Row | None:
     return Row(
         uid,
         MessageLocation(name, folder, uid).link("/message"),
-        correspondent or "(nobody)",
+        correspondent or "(no address)",
         _text(header, b"subject").strip()[:_SHOWN_CHARACTERS] or "(no subject)",
         date_text(date),
         size_octets,

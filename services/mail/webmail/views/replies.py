@@ -38,7 +38,7 @@ def reply(contents: Contents, own: Mailbox, to_all: bool) -> Prefill:
     others = format_recipients(header.all(b"to"), (own,)), format_recipients(header.all(b"cc"), (own,))
     subject = _one_line(contents.field(b"subject"))
     date, sender = (_one_line(contents.field(name)) for name in (b"date", b"from"))
-    attribution = (f"On {date}, " if date else "") + f"{sender or 'somebody'} wrote:\n"
+    attribution = (f"On {date}, " if date else "") + f"{sender or 'the sender'} wrote:\n"
     lines = quoted_text(contents).split("\n")
     quoted = "".join(f">{line}\n" if line.startswith(">") else f"> {line}\n" for line in lines)
     return Prefill(

@@ -104,7 +104,13 @@ def test_what_has_no_response_is_no_evidence(tmp_path: Path) -> None:
 
 def test_other_octets_and_errors_fail_every_claim(tmp_path: Path) -> None:
     traffic = _traffic(tmp_path, [40, 20])
-    for objects, part in (({b"/0": (BODY,)}, "Of /1"), ({b"/0": (BODY,), b"/1": (BODY[1:],)}, "never given")):
+    for objects, part in (
+        (
+            {b"/0": (BODY,)},
+            "the response to the request in frame 8 has 1000 octets (SHA-256 44f83544) that are no version",
+        ),
+        ({b"/0": (BODY,), b"/1": (BODY[1:],)}, "that are no version of the origin"),
+    ):
         figures = case_figures(Setting(10, RATE_BPS, 0.1, 0.0), traffic, traffic, traffic, START_NS, objects)
         said(decide_response_time_under_load(figures, figures), "failed", part)
         said(decide_link_use_under_load(figures, figures), "failed", part)

@@ -31,7 +31,7 @@ ENTRY = '[[claim]]\nid = "H1"\ngroup = "HTTP"\nstatement = "Yes."\ncheck = "capt
     [
         ("", "no claims"),
         ("[[claim", "claims.toml: "),
-        (ENTRY + ENTRY, "claim 2: the id H1 is taken"),
+        (ENTRY + ENTRY, "claim 2: duplicate id H1"),
         (ENTRY.replace('check = "capture"\n', ""), "claim 1: missing or unknown fields: check"),
         (ENTRY + 'verdict = "shown"\n', "claim 1: missing or unknown fields: verdict"),
         (ENTRY.replace('"Yes."', '" "'), "claim 1: statement must be text"),

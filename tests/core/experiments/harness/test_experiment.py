@@ -75,7 +75,9 @@ def test_what_is_given_stands_in_the_place_of_either_default(full: bool) -> None
 
 
 def test_an_unknown_parameter_lists_those_that_exist() -> None:
-    with pytest.raises(ParameterError, match="sample has no parameter 'rrt': it has rtt, objects, which, bw"):
+    with pytest.raises(
+        ParameterError, match="sample has no parameter 'rrt': its parameters are rtt, objects, which, bw"
+    ):
         EXPERIMENT.read_parameters({"rrt": "1ms"})
 
 

@@ -150,7 +150,7 @@ def test_a_proxy_s_templates_name_its_port_its_folder_and_the_origin_that_it_sta
 
 
 def test_a_proxy_is_refused_a_mode_that_it_does_not_know() -> None:
-    with pytest.raises(EmulationError, match="nginx cannot be a forward proxy: it can be a reverse one"):
+    with pytest.raises(EmulationError, match="nginx does not support forward mode: use reverse"):
         of_proxy(implementations()["proxy", "nginx"], {"mode": "forward", "origin": "http://www.example.com"})
 
 

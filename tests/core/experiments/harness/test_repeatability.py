@@ -57,12 +57,12 @@ def _frame(number: int, changed: tuple[int, int, bytes]) -> Callable[[Path], Non
         (_frame(2, (1, 2_001, b"answer")), "capture.pcapng, frame 2 at origin: time in ns 2000, then 2001"),
         (_frame(2, (1, 2_000, b"anSwer")), "capture.pcapng, frame 2 at origin: octet 2 is 0x73, then 0x53"),
         (_frame(2, (0, 2_000, b"answer")), "capture.pcapng, frame 2 at origin: interface origin, then client"),
-        (lambda folder: capture(folder / "capture.pcapng", FRAMES[:1]), "frame 2: one of the two captures ends"),
+        (lambda folder: capture(folder / "capture.pcapng", FRAMES[:1]), "frame 2: only one of the two captures has it"),
         (
             lambda folder: (folder / "timings.csv").write_text("name,total_s\npage,0.26\n"),
             "timings.csv, line 2: page,0.25, then page,0.26",
         ),
-        (lambda folder: (folder / "timings.csv").unlink(), "timings.csv was written by one of the two runs alone"),
+        (lambda folder: (folder / "timings.csv").unlink(), "only one of the two runs wrote timings.csv"),
         (
             lambda folder: replace(Result.load(folder), seed=9).save(folder),
             "result.json, result.seed: ",
@@ -81,4 +81,4 @@ def test_a_sentence_has_the_hash_and_names_programs_that_no_seed_fixes() -> None
         replace(result, implementations={"origin": "nginx 1.22"}), "timings.csv, line 2: 1, then 2", ["origin"]
     )
     assert "different: timings.csv, line 2" in said
-    assert "(programs that are not lab7's took part (origin: nginx 1.22)" in said
+    assert "(programs other than lab7 took part (origin: nginx 1.22)" in said

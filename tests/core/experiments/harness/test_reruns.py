@@ -45,7 +45,7 @@ def test_all_shown_is_one_line() -> None:
 
 def test_each_open_claim_has_a_line_that_says_what_to_do() -> None:
     assert summary([(FOLDER, UNDECIDED), (FOLDER, FAILED), (FOLDER, GOOD)]) == [
-        "1 of 3 claims shown; still open:",
+        "1 of 3 claims shown; not shown:",
         "  http_versions H8 undecided: stop other programs, then `lab7 run http_versions`; evidence in "
         "results/http_versions/1/report.html",
         "  http_versions H9 failed: evidence and frames in results/http_versions/1/report.html",
@@ -54,7 +54,7 @@ def test_each_open_claim_has_a_line_that_says_what_to_do() -> None:
 
 def test_a_suspect_run_names_its_checks() -> None:
     assert summary([(FOLDER, SUSPECT)]) == [
-        "1 of 1 claims shown; still open:",
+        "1 of 1 claims shown; not shown:",
         "  http_versions fidelity suspect (scheduler lag 9.10 ms, asked at most 5 ms): stop other programs, then "
         "`lab7 run http_versions`",
     ]

@@ -66,7 +66,7 @@ def test_a_comparison_takes_the_median_and_its_terms() -> None:
 
 
 def test_a_comparison_needs_samples_and_a_theory() -> None:
-    with pytest.raises(ValueError, match="needs a sample"):
+    with pytest.raises(ValueError, match="needs at least one sample"):
         Comparison.of("x", [], Theory(1.0, {}, "1", "here"), 0.1)
     with pytest.raises(ValueError, match="theory above zero"):
         Comparison.of("x", TIMINGS, Theory(0.0, {}, "0", "here"), 0.1)

@@ -88,18 +88,18 @@ def test_dataclasses_with_later_annotations_work_in_a_file(tmp_path: Path) -> No
             "from experiments.harness.experiment import Experiment\nEXPERIMENT = Experiment('x')",
             "line 2, fails: TypeError",
         ),
-        (OWN_EXPERIMENT.format(name="http-versions", claims="()", own="()"), "taken by an experiment of lab7"),
+        (OWN_EXPERIMENT.format(name="http-versions", claims="()", own="()"), "an experiment of lab7 has the name"),
         (
             OWN_EXPERIMENT.format(name="../x", claims="()", own="()"),
             "'../x' must consist of lower-case letters, digits",
         ),
         (
             OWN_EXPERIMENT.format(name="x", claims="('X1',)", own="()"),
-            "X1 is no claim of the course (see `lab7 claims`)",
+            "unknown claim X1 (see `lab7 claims`)",
         ),
         (
             OWN_EXPERIMENT.format(name="x", claims="()", own=X1.replace("X1", "H1")),
-            "H1 is a claim of the course: give your own claim another id",
+            "H1 is the id of a claim of the course",
         ),
     ],
 )
@@ -129,7 +129,7 @@ def test_a_folder_and_octets_that_are_no_text_are_no_files_to_run(tmp_path: Path
 
 def test_a_wrong_name_says_that_a_file_ends_in_py() -> None:
     for find in (lambda: find_experiments(("my_lab",)), lambda: find_topology("my_lab")):
-        with pytest.raises(UnknownNameError, match=r"a file of your own ends in \.py"):
+        with pytest.raises(UnknownNameError, match=r"the path of a file must end in \.py"):
             find()
 
 
@@ -145,7 +145,7 @@ def test_one_of_several_topologies_is_chosen_by_its_name(tmp_path: Path) -> None
     file = written(tmp_path, OWN_TOPOLOGY + "\n    topos = {'one': Own, 'two': lambda: Own()}")
     assert [find_topology(f"{file}:{name}").name for name in ("one", "two")] == ["one", "two"]
     with pytest.raises(
-        UserFileError, match=r"exports several topologies: say which one, .*mine\.py:one or .*mine\.py:two"
+        UserFileError, match=r"exports several topologies: choose one, .*mine\.py:one or .*mine\.py:two"
     ):
         find_topology(file)
     with pytest.raises(UserFileError, match="exports no topology 'three': it exports one, two"):

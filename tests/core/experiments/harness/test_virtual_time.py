@@ -87,7 +87,9 @@ def test_in_the_kernel_its_time_is_the_only_one(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_clock_says_what_its_figures_are_good_for() -> None:
     said = VIRTUAL.sentence(7)
-    assert said.startswith("the clock was virtual: programs take no time; for order, content and formulas")
+    assert said.startswith(
+        "the clock was virtual: computation takes no time; use the results for order, content and formulas"
+    )
     assert said.endswith("(kernel 6.1.9, configuration 0123456789ab, seed 7)")
     assert "virtual" not in Clock().sentence(7)
 
@@ -107,7 +109,7 @@ def test_the_summary_does_not_blame_other_programs_for_what_happened_in_virtual_
     assert "stop other programs" in " ".join(summary([(Path("folder"), result)]))
     said = " ".join(summary([(Path("folder"), replace(result, clock=VIRTUAL))]))
     assert "stop other programs" not in said
-    assert "another run with this seed ends the same" in said
+    assert "a run with the same seed has the same result" in said
 
 
 class Spinning:
@@ -152,7 +154,7 @@ def test_a_run_that_computes_without_progress_is_ended_and_one_with_progress_is_
     machine.now_s += 2
     beats(tmp_path)
     relay()
-    with pytest.raises(OverdueError, match="computed for 100 s without any progress"):
+    with pytest.raises(OverdueError, match="no progress in 100 s of processor time"):
         patience.check()
 
 
@@ -175,7 +177,7 @@ def test_a_run_whose_clock_stands_still_while_it_computes_is_ended(
         patience.check()
     machine.now_s += 3
     relay()
-    with pytest.raises(OverdueError, match=f"computed for {limit_s} s while its clock stood still"):
+    with pytest.raises(OverdueError, match=f"no progress of the virtual clock in {limit_s} s"):
         patience.check()
 
 

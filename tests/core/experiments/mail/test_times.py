@@ -52,9 +52,9 @@ def test_the_steps_follow_each_other(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("known", "why"),
     [
-        (inside(composed_ms=5), "Its agent connects 5.0 ms before it is composed"),
-        (inside(filed_ms=900), "It is in the mailbox"),
-        (inside(filed_ms=3500), "The reader connects"),
+        (inside(composed_ms=5), "The agent connects 5.0 ms before the message is composed"),
+        (inside(filed_ms=900), "The message is in the mailbox"),
+        (inside(filed_ms=3500), "The receiver's agent connects"),
     ],
 )
 def test_s3_wants_each_step_behind_the_one_before(tmp_path: Path, known: HostTimes, why: str) -> None:
@@ -83,7 +83,11 @@ def test_s3_wants_the_message_on_its_way(tmp_path: Path) -> None:
     )
     legs = Legs().legs(tmp_path / "c")
     blind = replace(legs.at_receiver, sessions=whole(b"a: b\r\n\r\nother\r\n").traffic(tmp_path / "d").sessions)
-    said(decide_delivery_steps(replace(legs, at_receiver=blind), inside()), "failed", "has not seen the message")
+    said(
+        decide_delivery_steps(replace(legs, at_receiver=blind), inside()),
+        "failed",
+        "The message is missing in the capture at a server's interface",
+    )
     assert decide_delivery_steps(Legs().legs(tmp_path / "e", dropped=1), inside()).verdict == "undecided"
 
 
@@ -96,7 +100,7 @@ def test_the_file_systems_tick_is_no_contradiction(tmp_path: Path) -> None:
 
 def test_a_story_without_a_message_is_none(tmp_path: Path) -> None:
     legs = Legs().legs(tmp_path)
-    with pytest.raises(Contradiction, match="No message is handed in"):
+    with pytest.raises(Contradiction, match="No message is submitted"):
         message_path(replace(legs, at_alice=SmtpWire().begin().quit().traffic(tmp_path / "none")))
 
 
@@ -149,7 +153,7 @@ def test_the_formulas_are_written_as_they_are_counted() -> None:
 def test_a_connection_that_has_no_end_has_no_duration(tmp_path: Path) -> None:
     legs = Legs().legs(tmp_path / "legs")
     seen = SmtpWire().begin().hello().message().traffic(tmp_path / "seen")
-    with pytest.raises(ValueError, match="has no end"):
+    with pytest.raises(ValueError, match="was not closed"):
         way_timing(replace(legs, at_sender=seen), Lookups((), (), ()))
 
 

@@ -104,5 +104,5 @@ def test_the_kernels_memory_is_where_there_is_room(
 
 def test_without_room_for_the_kernels_memory_one_sentence_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("topologies.emulation.virtual.machine.shutil.disk_usage", Usage({"/dev/shm": 64, "/tmp": 65}))
-    with pytest.raises(MachineError, match=r"needs 1536 MB .* 64 MB in /dev/shm and 65 MB in /tmp: .* TMPDIR"):
+    with pytest.raises(MachineError, match=r"needs 1536 MB .* 64 MB in /dev/shm and 65 MB in /tmp are free: .* TMPDIR"):
         memory_folder({})

@@ -36,14 +36,14 @@ def test_any_version_confirms(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "body", "status", "part"),
     [
-        ("/a", b"odd", 200, "never given"),
-        ("/a", b"other", 200, "never given"),
-        ("/a", b"", 200, "never given"),
-        ("/a", b"ol", 200, "never given"),
-        ("/c", b"old", 200, "never given"),
-        ("/a", b"old", 404, "answered with 404"),
-        ("/a", b"", 304, "answered with 304"),
-        ("/a", b"old", 206, "answered with 206"),
+        ("/a", b"odd", 200, "that are no version of the origin"),
+        ("/a", b"other", 200, "that are no version of the origin"),
+        ("/a", b"", 200, "that are no version of the origin"),
+        ("/a", b"ol", 200, "that are no version of the origin"),
+        ("/c", b"old", 200, "that are no version of the origin"),
+        ("/a", b"old", 404, "/a gets 404 in frame 10"),
+        ("/a", b"", 304, "/a gets 304 in frame 10"),
+        ("/a", b"old", 206, "/a gets 206 in frame 10"),
     ],
 )
 @pytest.mark.parametrize("before", [SHOWN, undecided("W2", "Times are off.")])
@@ -66,7 +66,7 @@ def test_a_request_without_a_response_fails_the_claim(tmp_path: Path) -> None:
     campus.ask("/a", fetched())
     # The last packets: the response, and the four that end the connection.
     campus.wire.packets = campus.wire.packets[:-5]
-    said(confirm(SHOWN, OBJECTS, [campus.legs(tmp_path).clients]), "failed", "no whole response")
+    said(confirm(SHOWN, OBJECTS, [campus.legs(tmp_path).clients]), "failed", "gets no complete response")
 
 
 def test_captures_that_dropped_or_have_a_hole_decide_nothing(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_captures_that_dropped_or_have_a_hole_decide_nothing(tmp_path: Path) -> 
     campus = Campus()
     campus.ask("/a", None)
     lose_one(campus.wire)
-    said(confirm(SHOWN, OBJECTS, [campus.legs(tmp_path).clients]), "undecided", "hole")
+    said(confirm(SHOWN, OBJECTS, [campus.legs(tmp_path).clients]), "undecided", "is incomplete")
     said(confirm(SHOWN, OBJECTS, [PageLoad(())]), "undecided", "no HTTP connection")
 
 
@@ -99,7 +99,9 @@ def crossing(target: bytes, content: bytes, status: bytes = b"200") -> BulkExcha
 def test_crossings_are_held_against_the_same_objects() -> None:
     right = crossing(b"http://www.example.com/a", b"new")
     assert bulk_difference([Traffic([right, crossing(b"/b", b"other")])], OBJECTS) is None
-    assert "never given" in str(bulk_difference([Traffic([right, crossing(b"/b", b"odd")])], OBJECTS))
-    assert "answered with 404" in str(bulk_difference([Traffic([crossing(b"/b", b"other", b"404")])], OBJECTS))
+    assert "that are no version of the origin" in str(
+        bulk_difference([Traffic([right, crossing(b"/b", b"odd")])], OBJECTS)
+    )
+    assert "gets 404, not 200" in str(bulk_difference([Traffic([crossing(b"/b", b"other", b"404")])], OBJECTS))
     # What was not captured whole, or not answered at all, is counted elsewhere.
     assert bulk_difference([Traffic([BulkExchange((b"", 1), (b"", 80), b"/b", 0, 5)])], OBJECTS) is None

@@ -102,7 +102,11 @@ def test_a_pass_names_every_frame_and_what_happened() -> None:
 
 def test_a_request_that_no_connection_carried_fails() -> None:
     seen = CheckSeen((StepSeen((), ()),), CONTENTS)
-    assert judge(seen, [()]) == ("fail", "The request of step 1 was not sent: the cache took no connection.", ())
+    assert judge(seen, [()]) == (
+        "fail",
+        "The request of step 1 was not sent: the cache did not accept a connection.",
+        (),
+    )
 
 
 def test_no_answer_fails_whatever_was_expected_of_it() -> None:

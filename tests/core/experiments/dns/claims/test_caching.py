@@ -30,7 +30,7 @@ def test_a_second_query_with_none_upstream_shows_d10(client: str) -> None:
     assert verdict.verdict == "shown", verdict.evidence
     assert "causes 3 queries upstream (frames 3" in verdict.evidence
     assert "64.0 ms" in verdict.evidence
-    assert "none and 1.0 ms" in verdict.evidence
+    assert "causes none and takes 1.0 ms" in verdict.evidence
 
 
 def test_a_second_query_that_goes_upstream_contradicts_d10() -> None:
@@ -101,7 +101,7 @@ def test_a_ttl_that_counts_down_shows_d11(told: list[tuple[float, int]]) -> None
     verdict = d11(lives(*told))
     assert verdict.verdict == "shown", verdict.evidence
     assert "A has TTL 10 s (frame 6)" in verdict.evidence
-    assert f"{len(told)} later answers count it down" in verdict.evidence
+    assert f"{len(told)} cached answers the TTL counts down" in verdict.evidence
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_none_at_the_root_are_fewer_still() -> None:
 def test_as_many_queries_at_the_root_contradict_d12(fetched: int) -> None:
     verdict = claims.decide_root_relief(workload(10, 0), workload(fetched, 10 - fetched), ADDRESSES, ratio=5)
     assert verdict.verdict == "failed"
-    assert f"send 10 to the root without caches and {fetched} with them" in verdict.evidence
+    assert f"cause 10 queries to the root without caches and {fetched} with caches" in verdict.evidence
 
 
 def test_another_workload_leaves_d12_undecided() -> None:

@@ -218,7 +218,7 @@ def test_no_authority_at_the_end_contradicts_d9() -> None:
 
 
 def test_a_chain_of_three_is_a_mistake_of_the_caller() -> None:
-    with pytest.raises(ValueError, match="fewer than four"):
+    with pytest.raises(ValueError, match="at least four roles"):
         claims.decide_recursive_queries({}, NAME, ADDRESSES, CHAIN[:3])
 
 

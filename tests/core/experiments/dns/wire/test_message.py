@@ -203,7 +203,7 @@ def test_what_is_no_message_is_a_problem() -> None:
     assert len(traffic.exchanges) == 1
     assert [problem.frame for problem in traffic.problems] == [6, 8]
     assert "octets has an incomplete header" in traffic.problems[0].text
-    assert "a datagram of 200 octets" in traffic.problems[1].text
+    assert "the frame holds only 28 of 200 octets of the datagram" in traffic.problems[1].text
 
 
 def test_other_ports_and_quoted_datagrams_are_no_dns() -> None:

@@ -77,7 +77,7 @@ def test_four_codes_by_their_causes(tmp_path: Path) -> None:
         "425: the SYN",
         "452: 'STOR b",
     )
-    assert "answered by RST" in verdict.evidence
+    assert "is reset in frame" in verdict.evidence
     assert len(verdict.frames) == 5 + 4 + 3 + 3
 
 
@@ -153,7 +153,7 @@ def other_octets(session: FtpWire) -> FtpWire:
         (331, no_wrong_one, "The capture has no attempt with a wrong password"),
         (125, always_125, "gets 125, but its data connection was not open"),
         (125, never_150, "No transfer without an open data connection gets 150"),
-        (425, stood_at_425, "stands"),
+        (425, stood_at_425, "was established"),
         (425, never_tried, "gets 425 without an attempt to open a data connection"),
         (452, never_freed, "has no successful DELE after reply 452"),
         (452, never_taken, "and the upload is not accepted after space was freed either"),
@@ -203,11 +203,11 @@ def remembers(
     ("changed", "why"),
     [
         ({"there": "/", "stays": "/"}, "PWD in frame"),
-        ({"stays": "/"}, "says '/' behind CWD nowhere - 550"),
-        ({"back": "/letters"}, "behind CDUP - 200"),
-        ({"back": "/elsewhere"}, "does not lead back"),
-        ({"data": DATA[::-1]}, "brings 2304 octets, not the file's"),
-        ({"data": DATA[:-1]}, "brings 2303 octets, not the file's"),
+        ({"stays": "/"}, "PWD in frame 41 reports '/' after CWD nowhere - 550"),
+        ({"back": "/letters"}, "PWD in frame 45 reports '/letters' after CDUP - 200"),
+        ({"back": "/elsewhere"}, "does not return to the first directory"),
+        ({"data": DATA[::-1]}, "'RETR alice.txt' in frame 31 returns 2304 octets"),
+        ({"data": DATA[:-1]}, "'RETR alice.txt' in frame 31 returns 2303 octets"),
     ],
 )
 def test_f5_wants_the_directory_and_the_file_in_it(tmp_path: Path, changed: dict[str, Any], why: str) -> None:
@@ -219,14 +219,18 @@ def test_f5_wants_the_directory_and_the_file_in_it(tmp_path: Path, changed: dict
 def test_f5_wants_the_next_session_to_begin_where_the_first_did(tmp_path: Path) -> None:
     session = remembers(FtpWire())
     later = another(session).log_in().say("PWD", 257, text='"/letters"').passive("RETR alice.txt", first=550).quit()
-    said(decide_session_state(session.traffic(tmp_path)), "failed", "begins in another directory")
+    said(
+        decide_session_state(session.traffic(tmp_path)),
+        "failed",
+        "The initial directory of a new connection differs: PWD in frame",
+    )
     assert later.port != session.port
 
 
 def test_452_wants_uploads_that_cross_whole(tmp_path: Path) -> None:
     sound = scenarios(tmp_path)
     said(decide_reply_codes(sound, {"b": DATA}), "shown")
-    said(decide_reply_codes(sound, {"b": DATA + b"more"}), "failed", "2304 of 2308 octets crossed")
+    said(decide_reply_codes(sound, {"b": DATA + b"more"}), "failed", "the data connection carried 2304 of 2308 octets")
 
 
 def forgets(session: FtpWire) -> FtpWire:
@@ -239,9 +243,9 @@ def test_what_was_said_before_changes_what_is_answered(tmp_path: Path) -> None:
     verdict = said(
         decide_session_state(session.traffic(tmp_path)),
         "shown",
-        "'PWD - 530'",
-        "'CWD letters - 250'",
-        "alice.txt - 150 226",
+        "'PWD' gets '530",
+        "'CWD letters' gets '250",
+        "'RETR alice.txt' gets '226",
     )
     assert len(verdict.frames) == 6
 
@@ -253,19 +257,23 @@ def test_one_session_does_not_show_that_the_next_begins_anew(tmp_path: Path) -> 
 def test_a_directory_that_is_not_remembered_is_a_failure(tmp_path: Path) -> None:
     session = remembers(FtpWire(), after=550)
     forgets(session)
-    said(decide_session_state(session.traffic(tmp_path)), "failed", "no file is found by CWD")
+    said(decide_session_state(session.traffic(tmp_path)), "failed", "no RETR fails before CWD and succeeds after it")
 
 
 def test_a_directory_that_was_not_entered_shows_nothing(tmp_path: Path) -> None:
     session = remembers(FtpWire(), moved=550)
     forgets(session)
-    said(decide_session_state(session.traffic(tmp_path)), "failed", "no file is found by CWD")
+    said(decide_session_state(session.traffic(tmp_path)), "failed", "no RETR fails before CWD and succeeds after it")
 
 
 def test_a_directory_that_outlives_the_session_is_a_failure(tmp_path: Path) -> None:
     session = remembers(FtpWire())
     another(session).log_in().passive("RETR alice.txt", DATA).quit()
-    said(decide_session_state(session.traffic(tmp_path)), "failed", "begins where another one was")
+    said(
+        decide_session_state(session.traffic(tmp_path)),
+        "failed",
+        "A new connection does not start from the initial directory",
+    )
 
 
 def test_a_login_that_changes_nothing_is_a_failure(tmp_path: Path) -> None:

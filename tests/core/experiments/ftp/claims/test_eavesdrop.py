@@ -61,32 +61,36 @@ def test_who_takes_part_is_no_third_host(tmp_path: Path) -> None:
         said(
             decide_eavesdropping(heard(by_ftp().wire, tmp_path, address), SECRET),
             "undecided",
-            "saw no connection of others",
+            "captured no connection of other hosts",
         )
 
 
 def test_what_was_not_captured_whole_decides_nothing(tmp_path: Path) -> None:
     said(decide_eavesdropping(heard(by_ftp().wire, tmp_path, dropped=1), SECRET), "undecided", "dropped")
-    said(decide_eavesdropping(heard(lose_one(by_ftp().wire), tmp_path), SECRET), "undecided", "hole")
+    said(decide_eavesdropping(heard(lose_one(by_ftp().wire), tmp_path), SECRET), "undecided", "is incomplete")
 
 
 def test_another_password_is_not_the_users(tmp_path: Path) -> None:
     other = Secret("ann", "battery-staple", "customers.bin", FILE)
-    said(decide_eavesdropping(heard(by_ftp().wire, tmp_path), other), "failed", "which is not the login")
+    said(decide_eavesdropping(heard(by_ftp().wire, tmp_path), other), "failed", "is not that of the user")
 
 
 def test_half_a_file_is_no_file(tmp_path: Path) -> None:
-    said(decide_eavesdropping(heard(by_ftp(FILE[:2000]).wire, tmp_path), SECRET), "failed", "62 blocks only")
+    said(
+        decide_eavesdropping(heard(by_ftp(FILE[:2000]).wire, tmp_path), SECRET),
+        "failed",
+        "but only 62 blocks of the file",
+    )
 
 
 def test_a_session_without_a_password_shows_none(tmp_path: Path) -> None:
     session = FtpWire().begin().say("USER ann", 230).passive("RETR customers.bin", FILE).quit()
-    said(decide_eavesdropping(heard(session.wire, tmp_path), SECRET), "failed", "No password")
+    said(decide_eavesdropping(heard(session.wire, tmp_path), SECRET), "failed", "contains a password")
 
 
 def test_nothing_is_recovered_from_ssh(tmp_path: Path, ftp: Overheard) -> None:
     verdict = decide_encryption(heard(by_ssh(), tmp_path), ftp, SECRET, FILE)
-    said(verdict, "shown", "125 blocks", "OpenSSH_9.2p1", "octets came down", "10.0.2.1:22")
+    said(verdict, "shown", "125 blocks", "OpenSSH_9.2p1", "octets downstream", "10.0.2.1:22")
 
 
 @pytest.mark.parametrize(
@@ -109,13 +113,25 @@ def test_whatever_leaks_is_found(tmp_path: Path, ftp: Overheard, up: bytes, down
 
 def test_the_same_search_over_ftp_finds_everything(ftp: Overheard) -> None:
     # The banner is what is missing: it is no SSH, so nothing is said of SSH.
-    said(decide_encryption(ftp, ftp, SECRET, FILE), "undecided", "did not arrive by SSH")
+    said(decide_encryption(ftp, ftp, SECRET, FILE), "undecided", "The SFTP transfer is incomplete")
 
 
 def test_a_file_that_did_not_arrive_shows_nothing(tmp_path: Path, ftp: Overheard) -> None:
-    said(decide_encryption(heard(by_ssh(), tmp_path), ftp, SECRET, FILE[:-1]), "undecided", "did not arrive")
-    said(decide_encryption(heard(by_ssh(size=1000), tmp_path), ftp, SECRET, FILE), "undecided", "did not arrive")
-    said(decide_encryption(heard(Wire(), tmp_path), ftp, SECRET, FILE), "undecided", "saw no connection")
+    said(
+        decide_encryption(heard(by_ssh(), tmp_path), ftp, SECRET, FILE[:-1]),
+        "undecided",
+        "The SFTP transfer is incomplete",
+    )
+    said(
+        decide_encryption(heard(by_ssh(size=1000), tmp_path), ftp, SECRET, FILE),
+        "undecided",
+        "The SFTP transfer is incomplete",
+    )
+    said(
+        decide_encryption(heard(Wire(), tmp_path), ftp, SECRET, FILE),
+        "undecided",
+        "captured no connection of other hosts",
+    )
 
 
 def test_a_search_that_finds_nothing_anywhere_shows_nothing(tmp_path: Path) -> None:

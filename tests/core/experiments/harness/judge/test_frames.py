@@ -141,7 +141,7 @@ def test_a_datagram_and_a_stream_captured_in_part_are_a_hole_and_no_violation() 
     query = bytes(Ether() / V4 / UDP_53)
     cut = [Frame(1, AT, 0, query[:50], len(query))]
     traffic = dns_exchanges(CaptureFile(tuple(cut), {AT: InterfaceCounts(1, 0)}), AT)
-    assert traffic.gap == "frame 1 was captured in part"
+    assert traffic.gap == "frame 1 was captured incompletely"
     assert traffic.violation is None
     there = {"sport": 5000, "dport": 80}
     octets = [

@@ -47,7 +47,7 @@ def test_h1_fails_when_a_later_response_precedes_its_request(tmp_path: Path) -> 
     tcp.client("PA", request("/", "1.1")).server("PA", response(version="1.1") * 2)
     tcp.client("PA", request("/a", "1.1"))
     found = load(wire, tmp_path)
-    said(http1.decide_connection_setup([found]), "failed", "out of order")
+    said(http1.decide_connection_setup([found]), "failed", "handshake, request and response are not in this order")
     said(strategies.decide_persistent_connection([found]), "failed", "precedes")
 
 
@@ -56,7 +56,11 @@ def test_h1_fails_when_the_response_precedes_the_end_of_the_request(tmp_path: Pa
     tcp = Tcp(wire).open()
     octets = request("/")
     tcp.client("PA", octets[:10]).server("PA", response()).client("PA", octets[10:])
-    said(http1.decide_connection_setup([load(wire, tmp_path)]), "failed", "out of order")
+    said(
+        http1.decide_connection_setup([load(wire, tmp_path)]),
+        "failed",
+        "handshake, request and response are not in this order",
+    )
 
 
 @pytest.mark.parametrize("answered", [b"what is this?\r\n\r\n", b"HTTP/1.1 200 OK\nContent-Length: 0\n\n"])
@@ -77,7 +81,7 @@ def test_octets_behind_the_content_fail_h3_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize("status", ["099", "600", "999"])
 def test_h3_fails_for_what_is_no_status_code(status: str, tmp_path: Path) -> None:
     answered = f"HTTP/1.1 {status} OK\r\nContent-Length: 0\r\n\r\n".encode()
-    said(http1.decide_response_grammar([one(tmp_path, answered)]), "failed", f"has status {status}, which is no code")
+    said(http1.decide_response_grammar([one(tmp_path, answered)]), "failed", f"has the invalid status code {status}")
 
 
 @pytest.mark.parametrize("version", ["2.0", "3.0", "0.9"])
@@ -90,7 +94,11 @@ def test_h3_fails_for_chunks_that_http_1_0_does_not_know(tmp_path: Path) -> None
     tcp = Tcp(wire).open()
     chunks = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
     tcp.client("PA", request("/", "1.0")).server("PA", chunks).close()
-    said(http1.decide_response_grammar([load(wire, tmp_path)]), "failed", "transfer coding, which HTTP/1.0 lacks")
+    said(
+        http1.decide_response_grammar([load(wire, tmp_path)]),
+        "failed",
+        "has a transfer coding, which HTTP/1.0 does not have",
+    )
 
 
 def test_what_a_server_leaves_unanswered_when_it_closes_is_no_response(tmp_path: Path) -> None:
@@ -102,7 +110,7 @@ def test_what_a_server_leaves_unanswered_when_it_closes_is_no_response(tmp_path:
     found = [load(wire, tmp_path)]
     for decide in (http1.decide_connection_setup, http1.decide_request_grammar, http1.decide_response_grammar):
         said(decide(found), "shown")
-    said(strategies.decide_pipelining(found), "failed", "gets no whole response")
+    said(strategies.decide_pipelining(found), "failed", "gets no complete response")
 
 
 # H4
@@ -129,7 +137,12 @@ def h4_of(orders: Sequence[PageLoad], others: Sequence[PageLoad] = ()) -> Verdic
 def test_h4_is_not_shown_by_a_memory_that_was_full_before(tmp_path: Path) -> None:
     worn = {"/a": b"no more", "/b": b"no more"}
     first, second = (visits(tmp_path, worn, targets=targets) for targets in ("/a /b", "/b /a"))
-    said(http1.decide_statelessness(first, second), "failed", "the response for /a", "may have altered it")
+    said(
+        http1.decide_statelessness(first, second),
+        "failed",
+        "the response for /a",
+        "an earlier request may have changed the response",
+    )
     refused = [visits(tmp_path, GOOD, b"404", targets) for targets in ("/a /b", "/b /a")]
     said(h4_of(refused), "failed", "its status is 404, not 200")
 
@@ -138,9 +151,14 @@ def test_h4_fails_for_a_memory_that_shows_in_another_load(tmp_path: Path) -> Non
     orders = [visits(tmp_path, GOOD, targets=targets) for targets in ("/a /b", "/b /a")]
     said(h4_of(orders, [visits(tmp_path, GOOD)]), "shown")
     early = visits(tmp_path, {**GOOD, "/b": b"welcome"})
-    verdict = said(h4_of(orders, [early]), "failed", "/b is answered differently", "by the same request")
+    verdict = said(
+        h4_of(orders, [early]),
+        "failed",
+        "/b gets different responses",
+        "gets different responses to the same request in frames",
+    )
     assert len(verdict.frames) == 2
-    said(h4_of(orders, [visits(tmp_path, GOOD, b"503")]), "failed", "status 200 with 1 octets, status 503 with 1")
+    said(h4_of(orders, [visits(tmp_path, GOOD, b"503")]), "failed", "status 200 with 1 octets, and status 503 with 1")
 
 
 def test_h4_takes_objects_that_are_requested_more_than_once(tmp_path: Path) -> None:
@@ -262,7 +280,11 @@ def test_h11_fails_for_other_octets(file: bytes, tmp_path: Path) -> None:
     binary = load(in_turn(Wire(), "LSTL"), tmp_path, files=files)
     said(http_http2.decide_multiplexing([texts], [binary], LARGE, SMALL), "failed", "the response for /large")
     unknown = replace(texts, files=None)
-    said(http_http2.decide_multiplexing([unknown], [binary], LARGE, SMALL), "undecided", "is not known")
+    said(
+        http_http2.decide_multiplexing([unknown], [binary], LARGE, SMALL),
+        "undecided",
+        "Not decidable: the contents of the origin are not known",
+    )
 
 
 FIELDS = (("content-type", "image/png"), ("server", "an origin"))
@@ -280,10 +302,14 @@ def answered_by(tmp_path: Path, block: Callable[[], bytes]) -> Verdict:
 
 def test_h12_fails_when_responses_are_not_compressed(tmp_path: Path) -> None:
     packed, plain = Packer(), Packer(compressed=False)
-    said(answered_by(tmp_path, lambda: packed.response("200", FIELDS)), "shown", "spelled out")
+    said(answered_by(tmp_path, lambda: packed.response("200", FIELDS)), "shown", "without compression")
     said(answered_by(tmp_path, lambda: plain.response("200", FIELDS)), "failed", "The header block of the response")
     # RFC 7541 appendix A: :status 200 is entry 8. It alone compresses no field.
-    said(answered_by(tmp_path, lambda: b"\x88" + plain.block(FIELDS)), "failed", "its fields spelled out")
+    said(
+        answered_by(tmp_path, lambda: b"\x88" + plain.block(FIELDS)),
+        "failed",
+        "octets, not fewer than its fields without compression",
+    )
 
 
 def test_h12_fails_when_no_response_is_one_of_2(tmp_path: Path) -> None:
@@ -292,7 +318,7 @@ def test_h12_fails_when_no_response_is_one_of_2(tmp_path: Path) -> None:
     http2.start(http2.ask("/"), http2.ask("/a"))
     text = persistent(Wire(), TARGETS[:2])
     verdict = http_http2.decide_header_compression([load(text, tmp_path)], [load(wire, tmp_path)])
-    said(verdict, "failed", "no response by HTTP/2 has header fields")
+    said(verdict, "failed", "no HTTP/2 response has header fields")
 
 
 def test_h12_does_not_depend_on_responses_of_1_1_that_cannot_be_read(tmp_path: Path) -> None:
@@ -305,9 +331,14 @@ def test_h12_does_not_depend_on_responses_of_1_1_that_cannot_be_read(tmp_path: P
 
 
 def test_h13_fails_when_only_some_objects_are_pushed(tmp_path: Path) -> None:
-    said(http_http2.decide_server_push([load(pushed(Wire(), TARGETS[:2]), tmp_path)]), "failed", "/b was not fetched")
+    said(http_http2.decide_server_push([load(pushed(Wire(), TARGETS[:2]), tmp_path)]), "failed", "/b was not requested")
 
 
 def test_h13_fails_when_another_object_is_pushed(tmp_path: Path) -> None:
     found = load(pushed(Wire(), ("/", "/a", "/other")), tmp_path)
-    said(http_http2.decide_server_push([found]), "failed", "/other is requested in frame ", "no object of the page")
+    said(
+        http_http2.decide_server_push([found]),
+        "failed",
+        "the request in frame 6 for /other is not for an object of the page",
+        "is not for an object of the page",
+    )

@@ -44,7 +44,11 @@ Traffic = Callable[[Wire], Wire]
 @pytest.mark.parametrize("binary", [multiplexed, pushed, upgraded])
 def test_h10_lines_of_text_and_frames_show_it(text: Traffic, binary: Traffic, tmp_path: Path) -> None:
     texts, binaries = load(text(Wire()), tmp_path), load(binary(Wire()), tmp_path)
-    verdict = said(decide_binary_framing([texts], [binaries]), "shown", "6 messages of HTTP/1")
+    verdict = said(
+        decide_binary_framing([texts], [binaries]),
+        "shown",
+        "The header sections of 6 HTTP/1 messages are lines of ASCII (the first in frame 4)",
+    )
     head, first, block = verdict.frames
     assert holds(texts, head, b"GET / HTTP")
     assert holds(binaries, first, frame(Kind.SETTINGS, 0, 0))
@@ -88,14 +92,14 @@ def test_h10_fails_when_octets_lie_outside_of_frames(tmp_path: Path) -> None:
     said(
         decide_binary_framing([load(serial(Wire()), tmp_path)], [load(wire, tmp_path)]),
         "failed",
-        "octets lie outside of frames",
+        "has octets outside of frames",
     )
 
 
 def test_h10_fails_when_the_versions_are_not_what_they_were_said_to_be(tmp_path: Path) -> None:
     text, binary = load(serial(Wire()), tmp_path), load(multiplexed(Wire()), tmp_path)
-    said(decide_binary_framing([binary], [binary]), "failed", "speaks HTTP/2, not 1.x")
-    said(decide_binary_framing([text], [text]), "failed", "does not speak HTTP/2")
+    said(decide_binary_framing([binary], [binary]), "failed", "uses HTTP/2, not HTTP/1")
+    said(decide_binary_framing([text], [text]), "failed", "does not use HTTP/2")
 
 
 def test_h10_fails_when_the_header_block_is_no_hpack(tmp_path: Path) -> None:
@@ -109,7 +113,7 @@ def test_h10_fails_when_the_header_block_is_no_hpack(tmp_path: Path) -> None:
 
 def test_h10_needs_both_versions(tmp_path: Path) -> None:
     text, binary = load(serial(Wire()), tmp_path), load(multiplexed(Wire()), tmp_path)
-    said(decide_binary_framing([], [binary]), "undecided", "No page load by HTTP/1.x")
+    said(decide_binary_framing([], [binary]), "undecided", "The capture has no page load by HTTP/1.x")
     said(decide_binary_framing([text], []), "undecided", "No page load by HTTP/2")
 
 
@@ -172,7 +176,7 @@ def test_h12_fails_when_2_used_a_connection_an_object(tmp_path: Path) -> None:
 
 def test_h12_fails_when_2_is_not_2(tmp_path: Path) -> None:
     text = load(rich(Wire()), tmp_path)
-    said(decide_header_compression([text], [text]), "failed", "does not speak HTTP/2")
+    said(decide_header_compression([text], [text]), "failed", "does not use HTTP/2")
 
 
 def test_h12_fails_when_a_header_block_cannot_be_read(tmp_path: Path) -> None:
@@ -201,14 +205,14 @@ def test_h12_needs_a_second_request_by_both_versions(tmp_path: Path) -> None:
 
 def test_h13_objects_that_arrive_unasked_show_it(tmp_path: Path) -> None:
     found = load(pushed(Wire()), tmp_path)
-    verdict = said(decide_server_push([found]), "shown", "2 objects promised")
+    verdict = said(decide_server_push([found]), "shown", "2 objects were promised (PUSH_PROMISE in frames 6")
     asked, *promises = verdict.frames
     assert holds(found, asked, b"PRI * HTTP/2.0")
     (packet,) = set(promises)
     promising = [each for each in found.exchanges if each.target in (b"/a", b"/b")]
     assert {each.request.frames[0] for each in promising} == {packet}
     assert "page loads" not in verdict.evidence
-    said(decide_server_push([found, found]), "shown", "So in all 2 page loads.")
+    said(decide_server_push([found, found]), "shown", "The same holds for all 2 page loads")
 
 
 def test_h13_fails_when_the_client_asks_for_an_object(tmp_path: Path) -> None:
@@ -223,7 +227,7 @@ def test_h13_fails_when_the_client_asks_for_an_object(tmp_path: Path) -> None:
 
 
 def test_h13_fails_when_nothing_is_pushed(tmp_path: Path) -> None:
-    said(decide_server_push([load(multiplexed(Wire(), ("/",)), tmp_path)]), "failed", "Nothing was pushed")
+    said(decide_server_push([load(multiplexed(Wire(), ("/",)), tmp_path)]), "failed", "The server pushed no object")
     said(decide_server_push([load(multiplexed(Wire()), tmp_path)]), "failed", "3 requests")
 
 
@@ -256,7 +260,7 @@ def test_h13_fails_when_what_was_promised_does_not_arrive_whole(rest: list[bytes
     http2.start(http2.ask("/")).server(http2.head(1), http2.push(1, 2, "/a"), data(1, b"page"))
     http2.server(http2.head(2), *rest)
     found = load(wire, tmp_path)
-    verdict = said(decide_server_push([found]), "failed", "did not arrive whole")
+    verdict = said(decide_server_push([found]), "failed", "is incomplete")
     promise = next(each for each in found.exchanges if each.target == b"/a").request
     assert verdict.frames == (promise.frames[0],)
 
@@ -265,14 +269,14 @@ def test_h13_fails_when_the_page_itself_does_not_arrive(tmp_path: Path) -> None:
     wire = Wire()
     http2 = Http2(wire)
     http2.start(http2.ask("/")).server(http2.push(1, 2, "/a"), http2.head(2), data(2, b"a"))
-    said(decide_server_push([load(wire, tmp_path)]), "failed", "gets no whole response")
+    said(decide_server_push([load(wire, tmp_path)]), "failed", "gets no complete response")
 
 
 def test_h13_fails_when_an_object_comes_without_a_promise(tmp_path: Path) -> None:
     wire = Wire()
     http2 = Http2(wire)
     http2.start(http2.ask("/")).server(http2.head(1), data(1, b"page"), http2.head(2), data(2, b"a"))
-    said(decide_server_push([load(wire, tmp_path)]), "failed", "stream 2, which nobody opened")
+    said(decide_server_push([load(wire, tmp_path)]), "failed", "the server sends frames on stream 2")
 
 
 def test_h13_fails_when_the_client_asks_for_nothing(tmp_path: Path) -> None:
@@ -281,7 +285,7 @@ def test_h13_fails_when_the_client_asks_for_nothing(tmp_path: Path) -> None:
 
 def test_h13_fails_on_two_connections_and_by_1_1(tmp_path: Path) -> None:
     said(decide_server_push([load(pushed(pushed(Wire()), port=45100), tmp_path)]), "failed", "2 connections")
-    said(decide_server_push([load(persistent(Wire()), tmp_path)]), "failed", "does not speak HTTP/2")
+    said(decide_server_push([load(persistent(Wire()), tmp_path)]), "failed", "does not use HTTP/2")
 
 
 # H14
@@ -291,7 +295,9 @@ def test_h14_all_requests_before_the_first_response_show_it_whatever_n(tmp_path:
     three = load(multiplexed(Wire()), tmp_path)
     targets = ["/", *(f"/{number}" for number in range(8))]
     nine = load(multiplexed(Wire(), targets), tmp_path, files=files_of(targets))
-    verdict = said(decide_concurrent_streams([three, nine]), "shown", "3 and 9 objects", "So in all 2 page loads.")
+    verdict = said(
+        decide_concurrent_streams([three, nine]), "shown", "3 and 9 objects", "The same holds for all 2 page loads"
+    )
     assert verdict.frames == tuple(each.request.frames[0] for one in (three, nine) for each in one.exchanges)
     assert "page loads" not in said(decide_concurrent_streams([three]), "shown", "3 objects on one connection").evidence
 
@@ -336,12 +342,16 @@ def test_h14_fails_when_an_object_does_not_arrive(tmp_path: Path) -> None:
     http2.start(http2.ask("/")).server(http2.head(1), data(1, b"page"))
     http2.client(http2.ask("/a"), http2.ask("/b")).server(http2.head(3), data(3, b"a"))
     found = load(wire, tmp_path)
-    verdict = said(decide_concurrent_streams([found]), "failed", "gets no whole response")
+    verdict = said(decide_concurrent_streams([found]), "failed", "gets no complete response")
     assert verdict.frames == (found.exchanges[2].request.frames[0],)
 
 
 def test_h14_fails_when_nothing_is_asked_or_nothing_can_be_read(tmp_path: Path) -> None:
-    said(decide_concurrent_streams([load(Http2(Wire()).start().wire, tmp_path)]), "failed", "No request")
+    said(
+        decide_concurrent_streams([load(Http2(Wire()).start().wire, tmp_path)]),
+        "failed",
+        "The connection opened in frame 1 carries no request",
+    )
     wire = Wire()
     http2 = Http2(wire)
     http2.start(http2.ask("/")).server(headers(1, b"\xff"))
@@ -349,7 +359,7 @@ def test_h14_fails_when_nothing_is_asked_or_nothing_can_be_read(tmp_path: Path) 
 
 
 def test_h14_fails_by_1_1(tmp_path: Path) -> None:
-    said(decide_concurrent_streams([load(pipelined(Wire()), tmp_path)]), "failed", "does not speak HTTP/2")
+    said(decide_concurrent_streams([load(pipelined(Wire()), tmp_path)]), "failed", "does not use HTTP/2")
 
 
 @pytest.mark.parametrize("targets", [TARGETS[:1], TARGETS[:2]])
@@ -377,7 +387,7 @@ def test_a_capture_that_dropped_or_has_a_hole_or_no_traffic_decides_nothing(
 ) -> None:
     texts, dropped = load(rich(Wire()), tmp_path), load(binary(Wire()), tmp_path, dropped=2)
     said(decide([texts], [dropped]), "undecided", "dropped 2 packets")
-    said(decide([texts], [load(lose_one(binary(Wire())), tmp_path)]), "undecided", "has a hole")
+    said(decide([texts], [load(lose_one(binary(Wire())), tmp_path)]), "undecided", "is incomplete")
     elsewhere = Wire()
     Tcp(elsewhere, server_port=25).open()
     said(decide([texts], [load(elsewhere, tmp_path)]), "undecided", "no HTTP connection")

@@ -56,7 +56,11 @@ def test_h11_a_small_object_that_passes_the_large_one_shows_it(order: str, tmp_p
     files = {LARGE: BIG * order.count("L"), SMALL: LITTLE * order.count("S")}
     texts = queued(Wire(), answers=(files[LARGE], files[SMALL]))
     text, binary = load(texts, tmp_path, files=files), load(mixed(Wire(), order), tmp_path, files=files)
-    verdict = said(decide_multiplexing([text], [binary], LARGE, SMALL), "shown", "begins when the large one has ended")
+    verdict = said(
+        decide_multiplexing([text], [binary], LARGE, SMALL),
+        "shown",
+        "begins after the end of the large one",
+    )
     ended, began, before, between, after = verdict.frames
     assert ended < began
     assert holds(text, began, response(files[SMALL], "1.1"))
@@ -84,7 +88,12 @@ def test_h11_fails_without_interleaving(order: str, says: str, tmp_path: Path) -
 
 def test_h11_fails_when_the_small_object_is_slower_by_2(tmp_path: Path) -> None:
     verdict = decide_h11(tmp_path, queued(Wire()), mixed(Wire(), step_ms=100))
-    said(verdict, "failed", "The small object took 240.4 ", "ms by HTTP/2 and 70.0 ms by HTTP/1.1")
+    said(
+        verdict,
+        "failed",
+        "The small object took 240.4 ",
+        "The small object took 240.4 ms by HTTP/2, not less than the 70.0 ms by HTTP/1.1",
+    )
 
 
 def test_h11_fails_when_1_1_answers_out_of_order(tmp_path: Path) -> None:
@@ -102,7 +111,9 @@ def test_h11_fails_when_the_small_object_was_asked_for_first(tmp_path: Path) -> 
     for target, body in ((SMALL, LITTLE), (LARGE, BIG)):
         tcp.client("PA", request(target.decode(), "1.1")).server("PA", response(body, "1.1"))
         text.after(1)
-    verdict = said(decide_h11(tmp_path, text, mixed(Wire())), "failed", "The small object was asked for first")
+    verdict = said(
+        decide_h11(tmp_path, text, mixed(Wire())), "failed", "The small object was requested first, in frame"
+    )
     assert holds(load(text, tmp_path), verdict.frames[0], request("/s", "1.1"))
 
 
@@ -122,12 +133,12 @@ def test_h11_fails_when_2_used_two_connections(tmp_path: Path) -> None:
 
 def test_h11_fails_when_the_versions_are_not_what_they_were_said_to_be(tmp_path: Path) -> None:
     said(decide_h11(tmp_path, mixed(Wire()), mixed(Wire())), "failed", "is HTTP/2, not HTTP/1.1")
-    said(decide_h11(tmp_path, queued(Wire()), queued(Wire())), "failed", "does not speak HTTP/2")
+    said(decide_h11(tmp_path, queued(Wire()), queued(Wire())), "failed", "does not use HTTP/2")
 
 
 @pytest.mark.parametrize("answers", [(BIG,), ()])
 def test_h11_fails_without_a_whole_response(answers: Sequence[bytes], tmp_path: Path) -> None:
-    said(decide_h11(tmp_path, queued(Wire(), answers=answers), mixed(Wire())), "failed", "gets no whole response")
+    said(decide_h11(tmp_path, queued(Wire(), answers=answers), mixed(Wire())), "failed", "gets no complete response")
 
 
 def test_h11_fails_when_the_stream_of_the_large_object_does_not_end(tmp_path: Path) -> None:
@@ -135,11 +146,15 @@ def test_h11_fails_when_the_stream_of_the_large_object_does_not_end(tmp_path: Pa
     http2 = Http2(wire)
     http2.start(http2.ask("/large"), http2.ask("/s")).server(http2.head(1), http2.head(3))
     http2.server(data(1, BIG, end=False)).server(data(3, LITTLE)).server(data(1, BIG, end=False))
-    said(decide_h11(tmp_path, queued(Wire()), wire), "failed", "gets no whole response")
+    said(decide_h11(tmp_path, queued(Wire()), wire), "failed", "gets no complete response")
 
 
 def test_h11_fails_when_an_object_was_not_asked_for(tmp_path: Path) -> None:
-    said(decide_h11(tmp_path, queued(Wire(), (LARGE,), (BIG,)), mixed(Wire())), "failed", "No request for /s")
+    said(
+        decide_h11(tmp_path, queued(Wire(), (LARGE,), (BIG,)), mixed(Wire())),
+        "failed",
+        "The capture has no request for /s",
+    )
 
 
 def test_h11_needs_both_versions(tmp_path: Path) -> None:
@@ -152,5 +167,7 @@ def test_h11_is_undecided_where_the_capture_dropped_or_has_a_hole(tmp_path: Path
     dropped = load(mixed(Wire()), tmp_path, dropped=2)
     said(decide_multiplexing([text], [dropped], LARGE, SMALL), "undecided", "dropped 2 packets")
     said(
-        decide_multiplexing([text], [load(lose_one(mixed(Wire())), tmp_path)], LARGE, SMALL), "undecided", "has a hole"
+        decide_multiplexing([text], [load(lose_one(mixed(Wire())), tmp_path)], LARGE, SMALL),
+        "undecided",
+        "is incomplete",
     )

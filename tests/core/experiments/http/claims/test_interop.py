@@ -35,7 +35,11 @@ def decide(wire: Wire, protocol: str, folder: Path, files: Mapping[bytes, bytes]
 
 @pytest.mark.parametrize(("protocol", "traffic"), WHOLE)
 def test_a_whole_page_by_the_protocol_asked_for_passes(protocol: str, traffic: Traffic, tmp_path: Path) -> None:
-    verdict = said(decide(traffic(Wire()), protocol, tmp_path), "shown", "3 objects whole")
+    verdict = said(
+        decide(traffic(Wire()), protocol, tmp_path),
+        "shown",
+        "3 objects were transferred completely",
+    )
     found = load(traffic(Wire()), tmp_path)
     assert sorted(verdict.frames) == sorted(one.response.frames[0] for one in found.exchanges if one.response)
 
@@ -50,7 +54,7 @@ def test_it_does_not_matter_on_how_many_connections(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("protocol", "traffic"), WHOLE)
 def test_an_object_that_was_not_fetched_fails(protocol: str, traffic: Traffic, tmp_path: Path) -> None:
     files = FILES | {b"/c": b"another"}
-    verdict = said(decide(traffic(Wire()), protocol, tmp_path, files), "failed", "/c was not fetched")
+    verdict = said(decide(traffic(Wire()), protocol, tmp_path, files), "failed", "/c was not requested")
     assert verdict.frames
 
 
@@ -62,7 +66,7 @@ def test_wrong_octets_fail(protocol: str, traffic: Traffic, octets: bytes, tmp_p
         decide(wire, protocol, tmp_path, FILES | {b"/a": octets}),
         "failed",
         "The response for /a in frame ",
-        "is no file",
+        "differs from the file",
     )
     wrong = next(one for one in load(wire, tmp_path).exchanges if one.target == b"/a").response
     assert wrong is not None
@@ -145,7 +149,12 @@ def test_a_wrong_response_is_not_mended_by_a_right_one(tmp_path: Path) -> None:
 
 def test_what_is_no_object_of_the_page_fails(tmp_path: Path) -> None:
     wire = persistent(Wire(), (*TARGETS, "/other"))
-    said(decide(wire, "1.1", tmp_path), "failed", "/other is requested", "no object of the page")
+    said(
+        decide(wire, "1.1", tmp_path),
+        "failed",
+        "The request in frame 16 for /other is not for an object of the page",
+        "is not for an object of the page",
+    )
 
 
 def test_octets_behind_the_last_response_fail(tmp_path: Path) -> None:
@@ -168,7 +177,7 @@ def test_a_response_that_is_cut_off_fails(rest: bytes, tmp_path: Path) -> None:
     wire = Wire()
     http2 = Http2(wire)
     http2.start(http2.ask("/")).server(http2.head(1), rest)
-    said(decide(wire, "2", tmp_path, {b"/": b"page"}), "failed", "gets no whole response")
+    said(decide(wire, "2", tmp_path, {b"/": b"page"}), "failed", "gets no complete response")
 
 
 def test_an_answer_that_is_no_http_fails(tmp_path: Path) -> None:
@@ -190,5 +199,5 @@ def test_text_in_answer_to_the_preface_fails(tmp_path: Path) -> None:
 def test_a_capture_that_is_not_whole_decides_nothing(protocol: str, traffic: Traffic, tmp_path: Path) -> None:
     dropped = load(traffic(Wire()), tmp_path, dropped=1)
     said(fetched("cell", dropped, protocol, FILES), "undecided", "dropped 1 packets")
-    said(decide(lose_one(traffic(Wire())), protocol, tmp_path), "undecided", "has a hole")
+    said(decide(lose_one(traffic(Wire())), protocol, tmp_path), "undecided", "is incomplete")
     said(decide(Wire(), protocol, tmp_path), "undecided", "no HTTP connection")

@@ -69,4 +69,4 @@ def test_a_client_that_does_not_send_its_request_is_at_fault(tmp_path: Path, how
         tcp.server("PA", TIMED_OUT).close()
     else:
         tcp.close()
-    assert conversation(wire, tmp_path).request_problem == "the client's octets end inside a request"
+    assert conversation(wire, tmp_path).request_problem == "the client's stream ends inside a request"

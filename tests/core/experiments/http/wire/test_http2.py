@@ -157,7 +157,7 @@ def test_nothing_may_come_between_the_frames_of_a_header_block(between: bytes) -
     block = Packer().request("/")
     frames = headers(1, block[:3], end=True, flags=0) + between + frame(Kind.CONTINUATION, END_HEADERS, 1, block[3:])
     found = converse(frames, answered(b"hello"))
-    assert found.problem == "another frame within a header block in packet 10"
+    assert found.problem == "a header block is interrupted by another frame in packet 10"
 
 
 def test_continuation_of_nothing_is_named() -> None:
@@ -272,7 +272,7 @@ def test_a_response_on_stream_0_is_named() -> None:
 
 def test_a_push_without_a_promise_is_named() -> None:
     back = headers(2, Packer().response()) + data(2, b"hello")
-    assert converse(asked("/"), back).problem == "the server answers on stream 2, which nobody opened"
+    assert converse(asked("/"), back).problem == "the server sends frames on stream 2, which was not opened"
 
 
 def test_a_client_that_promises_is_named() -> None:
@@ -305,13 +305,13 @@ def test_the_request_that_asks_for_an_upgrade_is_that_of_stream_1() -> None:
 def test_an_upgrade_that_the_server_does_not_take_is_named(answer: bytes) -> None:
     client = upgrade_request() + PREFACE + settings()
     found = converse_http2(connection(client, answer + settings() + answered(b"hello")))
-    assert found.problem == "the server does not answer the upgrade by 101 Switching Protocols"
+    assert found.problem == "the server does not reply to the Upgrade with 101 Switching Protocols"
     assert found.upgraded
 
 
 def test_an_upgrade_without_a_request_line_is_named() -> None:
     found = converse_http2(connection(b"nonsense\r\n\r\n" + PREFACE + settings(), SWITCHING + settings()))
-    assert found.problem == "the request that asks for the upgrade has no request line"
+    assert found.problem == "the request with Upgrade has no request line"
 
 
 def test_the_preface_tells_http_2_from_http_1() -> None:

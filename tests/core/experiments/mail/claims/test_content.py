@@ -95,11 +95,15 @@ def test_s9_sets_one_message_beside_a_response_for_each_object(tmp_path: Path) -
 def test_s9_fails_where_objects_are_missing(tmp_path: Path) -> None:
     web = tuple(OBJECTS.values())
     alone = Way(content=with_picture(page=b"other"), objects=web).legs(tmp_path / "a")
-    said(decide_multipart(alone, OBJECTS), "failed", "No message holds all of the objects: page.html is missing")
+    said(
+        decide_multipart(alone, OBJECTS),
+        "failed",
+        "No message contains all objects; the most complete one lacks page.html",
+    )
     joined = Way(content=with_picture(), objects=(PAGE + PICTURE,)).legs(tmp_path / "b")
-    said(decide_multipart(joined, OBJECTS), "failed", "page.html is in 0 HTTP responses")
+    said(decide_multipart(joined, OBJECTS), "failed", "0 HTTP responses contain page.html")
     twice = Way(content=with_picture(), objects=(*web, PAGE)).legs(tmp_path / "c")
-    said(decide_multipart(twice, OBJECTS), "failed", "page.html is in 2 HTTP responses")
+    said(decide_multipart(twice, OBJECTS), "failed", "2 HTTP responses contain page.html")
 
 
 def test_s9_needs_both_sides(tmp_path: Path) -> None:

@@ -28,11 +28,11 @@ def test_a_message_that_is_taken_over_is_sent(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("wire", "part"),
     [
-        (SmtpWire().begin().hello().message(code=451).quit(), "answered with 451"),
+        (SmtpWire().begin().hello().message(code=451).quit(), "refused with 451"),
         (whole(HEADER + b"\r\nOther.\r\n"), "another message than the submitted one"),
         (
             SmtpWire().begin().hello().say("MAIL FROM:<a@example.org>", 550).quit(),
-            "No message is sent; the last exchange: QUIT",
+            "No message is sent; at the end of the last session 'QUIT'",
         ),
         (SmtpWire().begin("220 x").say("EHLO a_b", 250), "No message is sent"),
     ],
@@ -61,10 +61,10 @@ def test_a_relayed_message_is_unaltered_and_delivered(tmp_path: Path) -> None:
     traffic = whole(b"Received: from x\r\n" + PLAIN).traffic(tmp_path / "1")
     stored = b"Return-Path: <>\n" + PLAIN.replace(b"\r\n", b"\n")
     said(relayed("cell", traffic, PLAIN, WHOM, [stored]), "shown", "and delivered")
-    said(relayed("cell", traffic, PLAIN, WHOM, []), "failed", "is not in the mailbox: it is empty")
+    said(relayed("cell", traffic, PLAIN, WHOM, []), "failed", "is not in the mailbox: the mailbox is empty")
     changed = stored.replace(b"hidden", b"other")
     said(relayed("cell", traffic, PLAIN, WHOM, [changed]), "failed", "is not in the mailbox: the body has")
-    said(relayed("cell", traffic, PLAIN, "carol@example.com", [stored]), "failed", "it goes to bob@example.com")
+    said(relayed("cell", traffic, PLAIN, "carol@example.com", [stored]), "failed", "its recipient is bob@example.com")
     other = whole(PLAIN.replace(b"hello", b"other")).traffic(tmp_path / "2")
     said(relayed("cell", other, PLAIN, WHOM, [stored]), "failed", "is not as it was sent: the field 'Subject: hello'")
     refused = SmtpWire().begin().hello().message(code=451).quit().traffic(tmp_path / "3")
@@ -75,7 +75,7 @@ def test_all_messages_are_fetched_whole(tmp_path: Path) -> None:
     pop3 = Pop3Wire().log_in().retrieve(*LETTERS).quit().traffic(tmp_path / "pop3")
     said(fetched_by_pop3("cell", pop3, LETTERS), "shown", "3 messages are retrieved completely (RETR in frames 9")
     imap = ImapWire().log_in().fetch("BODY[]", *LETTERS).quit().traffic(tmp_path / "imap")
-    said(fetched_by_imap("cell", imap, LETTERS), "shown", "3 messages are retrieved completely (RETR in frames 9")
+    said(fetched_by_imap("cell", imap, LETTERS), "shown", "3 messages are retrieved completely (FETCH in frames 9)")
 
 
 def test_a_message_that_is_missing_or_another_one_is_found(tmp_path: Path) -> None:

@@ -160,7 +160,7 @@ def test_a_duplicate_is_counted_where_the_sender_could_not_know(tmp_path: Path) 
         (Course(composed=(*MESSAGES, HEADER + b"third\r\n")), "1 of 3 messages were not submitted and accepted"),
         (
             Course(held=(MESSAGES[0].replace(b"Subject: x", b"Subject: y"), MESSAGES[1])),
-            "was changed: the field 'Subject: x' is not there",
+            "was altered: the field 'Subject: x' is missing or moved",
         ),
         # They came by a way that nobody saw.
         (Course(transfers=()), "no attempt succeeded after the end of the outage"),
@@ -205,9 +205,13 @@ def test_what_is_given_up_must_come_back(tmp_path: Path) -> None:
     said(decide_outage([ended], [one]), "failed", "1 of 2 messages are neither delivered nor reported as undeliverable")
     others = (REPORT.replace(b"rfc822; bob@", b"rfc822; carol@") % body for body in BODIES)
     wrong = given_up(*others).episode(tmp_path / "wrong")
-    said(decide_outage([ended], [wrong]), "failed", "2 of 2 messages neither arrive nor come back")
+    said(
+        decide_outage([ended], [wrong]), "failed", "2 of 2 messages are neither delivered nor reported as undeliverable"
+    )
     plain = given_up(*MESSAGES).episode(tmp_path / "plain")
-    said(decide_outage([ended], [plain]), "failed", "2 of 2 messages neither arrive nor come back")
+    said(
+        decide_outage([ended], [plain]), "failed", "2 of 2 messages are neither delivered nor reported as undeliverable"
+    )
     once = given_up(*(REPORT % body for body in BODIES), attempts_ms=(1500.0,)).episode(tmp_path / "once")
     said(decide_outage([ended], [once]), "failed", "1 attempts at once before it gives up")
 
@@ -270,7 +274,7 @@ def test_a_queue_keeps_to_its_intervals(tmp_path: Path) -> None:
     )
     rare = (1500.0, 10_500.0)
     said(
-        decide_outage([], [kept(tmp_path / "d", *rare)]), "failed", "tried again after 9 s, where 2 to 4 s are allowed"
+        decide_outage([], [kept(tmp_path / "d", *rare)]), "failed", "the retry follows after 9 s; 2 to 4 s are allowed"
     )
     short = (1500.0, 3540.0, 5580.0)
     said(decide_outage([], [kept(tmp_path / "e", *short)]), "failed", "4 s behind the first one", "kept for 9 s")
@@ -280,7 +284,7 @@ def test_five_days_are_for_virtual_time(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.delenv(VARIABLE, raising=False)
     assert "days" not in EXPERIMENT.read_parameters({})["case"]
     parameters = EXPERIMENT.read_parameters({}, full=True)
-    with pytest.raises(EmulationError, match=r"five days of time: run it with --time virtual$"):
+    with pytest.raises(EmulationError, match=r"lasts five days: run it with --time virtual$"):
         run(Run(parameters, 1, 1, "auto", True, tmp_path, lambda _what, _share: None))
 
 

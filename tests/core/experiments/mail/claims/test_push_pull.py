@@ -54,13 +54,13 @@ def test_m4_is_shown_by_who_opens_and_who_sends(tmp_path: Path) -> None:
     ("pull", "push", "part"),
     [
         ({"payload": b"short"}, None, "No HTTP response contains the object (first connection: frame"),
-        ({"client": BOB}, None, "not from 10.0.1.1, which wants the object"),
+        ({"client": BOB}, None, "not from 10.0.1.1, which requests the object"),
         (
             {"line": b"GET / HTTP/1.1\r\nHost: x\r\nX-Big: " + b"y" * 900 + b"\r\n\r\n"},
             None,
             "octets on the connection of frame",
         ),
-        ({}, whole(client=RECEIVER, server=SENDER), "not from 10.0.1.25, which holds the message"),
+        ({}, whole(client=RECEIVER, server=SENDER), "not from 10.0.1.25, which has the message"),
         ({}, whole(server=BOB), "not to 10.0.2.25:25"),
         (
             {},
@@ -150,7 +150,11 @@ def test_m3_fails_where_a_leg_does_not_carry_the_message(tmp_path: Path) -> None
     back = whole(LETTER, client=RECEIVER, server=SENDER)
     said(decide_webmail(webmail(tmp_path / "3", between=back)), "failed", "from 10.0.2.25 to 10.0.1.25")
     changed = whole(HEADER + b"\r\nIt went by " + TOKEN + b".\r\n")
-    said(decide_webmail(webmail(tmp_path / "5", between=changed)), "failed", "is not the text that was written")
+    said(
+        decide_webmail(webmail(tmp_path / "5", between=changed)),
+        "failed",
+        "does not contain the text that the sender wrote",
+    )
     part = screen(tmp_path / "p", request("/m", "1.1"), response(b"<p>" + TOKEN, "1.1"), BOB)
     said(decide_webmail(webmail(tmp_path / "6", reads=part)), "failed", "No response shows the message")
     other = screen(tmp_path / "o", request("/m", "1.1"), response(b"<p>nothing", "1.1"), BOB)

@@ -214,14 +214,14 @@ def test_m2_is_shown_by_a_folder_a_flag_a_search_and_a_part(tmp_path: Path) -> N
         ({"works": works(part=LETTERS[0][5:20])}, "but the client requested octets 0 to 20 of message 2"),
         ({"works": works(part=LETTERS[1])}, "but the client requested octets 0 to 20 of message 2"),
         ({"works": works(part=LETTERS[1][:19])}, "but the client requested octets 0 to 20 of message 2"),
-        ({"works": works(part=LETTERS[1], item="BODY[]")}, "No part comes in frame"),
+        ({"works": works(part=LETTERS[1], item="BODY[]")}, "No part is returned in frame"),
         ({"works": works(middle=LETTERS[1][:20])}, "but the client requested octets 10 to 30 of message 2"),
-        ({"works": works(others=b"SEARCH 1 2 3")}, "where the others were asked for"),
-        ({"works": works(others=b"SEARCH 2")}, "where the others were asked for"),
-        ({"looks": looks(flags=(b"", b"", b""))}, "['\\\\flagged'] were stored"),
+        ({"works": works(others=b"SEARCH 1 2 3")}, "the search is negated"),
+        ({"works": works(others=b"SEARCH 2")}, "the search is negated"),
+        ({"looks": looks(flags=(b"", b"", b""))}, "['\\\\flagged']"),
         ({"looks": looks(flags=(b"\\Answered", *FLAGS[1:]))}, "but STORE had set []"),
         ({"looks": looks(flags=FLAGS[:1])}, "FETCH in frame 15 does not return message 2"),
-        ({"folder": folder(LETTERS[0])}, "not that one"),
+        ({"folder": folder(LETTERS[0])}, "not the copied one"),
         ({"folder": folder(LETTERS[1], LETTERS[1])}, "the folder has"),
         ({"attachment": attachment(base64.encodebytes(ATTACHMENT[::-1]))}, "which are not the attachment"),
         ({"attachment": attachment(item="BODY[TEXT]")}, "fetches no attachment"),
@@ -263,7 +263,7 @@ def test_m2_is_undecided_without_what_it_looks_at(tmp_path: Path) -> None:
     )
     lossy = everything(*LETTERS)
     lose_one(lossy.wire)
-    said(decide_imap(course(tmp_path / "d", everything=lossy), LETTERS, ASKED), "undecided", "has a hole")
+    said(decide_imap(course(tmp_path / "d", everything=lossy), LETTERS, ASKED), "undecided", "is incomplete")
 
 
 def test_m2_fails_where_a_response_is_out_of_the_grammar(tmp_path: Path) -> None:

@@ -150,7 +150,7 @@ def test_m1_is_shown_by_authorization_keeping_and_deleting(tmp_path: Path) -> No
         ({"keeps": keeps(*LETTERS[:2])}, ("2 of 3 messages",)),
         ({"between": looks(2)}, ("but the maildrop has 2 messages in frame 10",)),
         ({"after": looks(3)}, ("2 of 3 messages were deleted",)),
-        ({"between": looks(3, 17)}, ("'STAT - +OK 3 17'", "the messages have")),
+        ({"between": looks(3, 17)}, ("'STAT' gets '+OK 3 17'", "the messages have")),
         (
             {"after": rest(LETTERS[0])},
             ("returns a message that was deleted, was downloaded before, or is not in the maildrop (SHA-256",),

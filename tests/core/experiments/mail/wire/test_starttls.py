@@ -48,7 +48,7 @@ def test_a_session_is_read_up_to_tls_and_decides_nothing(tmp_path: Path, protoco
     assert len(session.exchanges) == 2
     verdict = decide("X1", [traffic], lambda: ("shown", []))
     assert verdict.verdict == "undecided"
-    assert f"opened in frame 1 is encrypted behind frame {session.encrypted}" in verdict.evidence
+    assert f"opened in frame 1 is encrypted after frame {session.encrypted}" in verdict.evidence
 
 
 @pytest.mark.parametrize("protocol", [smtp, pop3, imap])

@@ -164,7 +164,7 @@ def test_any_octet_that_is_no_blank_belongs_to_a_word() -> None:
         ("$GENERATE 0-262144 a$ 9 A 192.0.2.1", 1, "at most 262144"),
         ("$GENERATE 0-1 a${-1} 9 A 192.0.2.1", 1, "is -1, expected 0"),
         ("$GENERATE 0-1 a${0,256} 9 A 192.0.2.1", 1, "wider than 255"),
-        ("$GENERATE 0-1 a${0,1,q} 9 A 192.0.2.1", 1, "no place for a number"),
+        ("$GENERATE 0-1 a${0,1,q} 9 A 192.0.2.1", 1, "invalid substitution"),
         ("\n$GENERATE 255-256 a$ 9 A 192.0.2.$", 2, "invalid IPv4 address '192.0.2.256'"),
         ("$INCREASE 1", 1, "unknown directive $INCREASE"),
         ("$ORIGIN", 1, "the origin is missing"),

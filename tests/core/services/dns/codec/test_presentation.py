@@ -237,7 +237,7 @@ def test_types_without_a_format_have_the_generic_one(rtype: str, text: str) -> N
         ("NSEC3", "1 0 0 abc 2T7B4G4VSA5SMI47K61MV5BV1A22BOJR", "pairs of hexadecimal"),
         ("NSEC", "a NOPE", "unknown type"),
         ("NXT", "a TYPE128", "above 127"),
-        ("RRSIG", "A 5 3 1 20031322173103 20030220173103 2642 e. AA==", "no date"),
+        ("RRSIG", "A 5 3 1 20031322173103 20030220173103 2642 e. AA==", "not a valid date"),
         ("RRSIG", "A 5 3 1 21070101000000 20030220173103 2642 e. AA==", "1970 to 2106"),
         ("RRSIG", "A 5 3 1 soon 20030220173103 2642 e. AA==", "expected a time"),
         ("DNSKEY", "256 3 NONE AA==", "algorithm is 'NONE'"),

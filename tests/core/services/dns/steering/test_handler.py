@@ -244,7 +244,7 @@ def test_the_log_has_region_and_network() -> None:
 @pytest.mark.parametrize(
     ("name", "detail"),
     [
-        ("www.example.com", "map:2: www.example.com. is in no zone"),
+        ("www.example.com", "map:2: www.example.com. is outside of the zones"),
         ("ns.cdn.net", "map:2: ns.cdn.net. has a record A in the zone"),
         ("alias.cdn.net", "map:2: alias.cdn.net. has a record CNAME"),
         ("www.child.cdn.net", "map:2: www.child.cdn.net. is below child.cdn.net."),

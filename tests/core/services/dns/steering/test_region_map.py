@@ -146,7 +146,7 @@ def test_a_partition_without_one_part_has_a_gap(made: tuple[str, object, list[ob
     with pytest.raises(RegionMapError) as caught:
         parse_region_map("\n".join(lines))
     # A region without a network is a syntax error.
-    assert re.fullmatch(r"map:\d+: .*(is in no region|NETWORK\.\.\.`)", str(caught.value))
+    assert re.fullmatch(r"map:\d+: .*(no region contains .*|NETWORK\.\.\.`)", str(caught.value))
 
 
 def read_or_line(text: str) -> RegionMap | int:

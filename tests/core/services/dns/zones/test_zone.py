@@ -33,7 +33,7 @@ def zone_files(arguments: list[str], lists: list[str] | None = None, reports: Re
         (SOA + NS + "@ 60 CNAME b\n", ":4: example. has a CNAME and other data"),
         (SOA + NS + "a 60 CNAME b\na 60 CNAME c\n", ":5: a.example. has a second CNAME"),
         (SOA + NS + "a 60 DNAME b\na 60 DNAME c\n", ":5: a.example. has a second DNAME"),
-        (SOA + NS + "sub 60 SOA ns host 1 2 3 4 5\n", ":4: a second SOA"),
+        (SOA + NS + "sub 60 SOA ns host 1 2 3 4 5\n", ":4: duplicate SOA"),
         (NS, "no SOA"),
         (SOA, "no NS record at its apex"),
         ("", "no SOA"),
