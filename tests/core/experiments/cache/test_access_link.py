@@ -117,7 +117,7 @@ def test_other_octets_and_errors_fail_every_claim(tmp_path: Path) -> None:
         said(decide_queueing_theory({"slow": figures}), "failed", "slow: ", part)
     traffic.crossings[0].status = b"404"
     figures = case_figures(Setting(10, RATE_BPS, 0.1, 0.0), traffic, traffic, traffic, START_NS, OBJECTS)
-    said(decide_link_use_under_load(figures, figures), "failed", "/0 is answered with 404")
+    said(decide_link_use_under_load(figures, figures), "failed", "The request for /0 in frame 4 gets 404")
 
 
 @pytest.mark.parametrize(

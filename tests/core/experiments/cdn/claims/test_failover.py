@@ -103,7 +103,7 @@ def test_an_answer_with_a_stranger_or_another_ttl_contradicts_c8(tmp_path: Path)
         "failed",
         f"names {OTHER}, which is not a replica or the origin",
     )
-    said(decide_failover([replace(one, server=names(USUAL, ttl=0))]), "failed", "has the TTL 0, not 2")
+    said(decide_failover([replace(one, server=names(USUAL, ttl=0))]), "failed", "has TTL 0, not 2")
 
 
 def test_a_late_failure_contradicts_c8(tmp_path: Path) -> None:
@@ -175,4 +175,4 @@ def test_a_replica_that_is_back_must_be_used_again(tmp_path: Path) -> None:
         "failed",
         "recovered, but no user was directed to it again",
     )
-    said(decide_failover([episode(tmp_path, usual, answers, back)]), "undecided", "long enough")
+    said(decide_failover([episode(tmp_path, usual, answers, back)]), "undecided", "ends too early after the recovery")

@@ -114,7 +114,7 @@ def test_h10_fails_when_the_header_block_is_no_hpack(tmp_path: Path) -> None:
 def test_h10_needs_both_versions(tmp_path: Path) -> None:
     text, binary = load(serial(Wire()), tmp_path), load(multiplexed(Wire()), tmp_path)
     said(decide_binary_framing([], [binary]), "undecided", "The capture has no page load by HTTP/1.x")
-    said(decide_binary_framing([text], []), "undecided", "No page load by HTTP/2")
+    said(decide_binary_framing([text], []), "undecided", "no page load by HTTP/2")
 
 
 # H12

@@ -66,7 +66,11 @@ def test_a_relayed_message_is_unaltered_and_delivered(tmp_path: Path) -> None:
     said(relayed("cell", traffic, PLAIN, WHOM, [changed]), "failed", "is not in the mailbox: the body has")
     said(relayed("cell", traffic, PLAIN, "carol@example.com", [stored]), "failed", "its recipient is bob@example.com")
     other = whole(PLAIN.replace(b"hello", b"other")).traffic(tmp_path / "2")
-    said(relayed("cell", other, PLAIN, WHOM, [stored]), "failed", "is not as it was sent: the field 'Subject: hello'")
+    said(
+        relayed("cell", other, PLAIN, WHOM, [stored]),
+        "failed",
+        "was altered: the field 'Subject: hello' is missing or moved",
+    )
     refused = SmtpWire().begin().hello().message(code=451).quit().traffic(tmp_path / "3")
     said(relayed("cell", refused, PLAIN, WHOM, [stored]), "failed", "No message is passed on")
 

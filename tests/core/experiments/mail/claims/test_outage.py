@@ -213,7 +213,7 @@ def test_what_is_given_up_must_come_back(tmp_path: Path) -> None:
         decide_outage([ended], [plain]), "failed", "2 of 2 messages are neither delivered nor reported as undeliverable"
     )
     once = given_up(*(REPORT % body for body in BODIES), attempts_ms=(1500.0,)).episode(tmp_path / "once")
-    said(decide_outage([ended], [once]), "failed", "1 attempts at once before it gives up")
+    said(decide_outage([ended], [once]), "failed", "gives up after 1 attempts without a retry interval")
 
 
 def test_the_way_from_the_last_failure_to_the_first_message(tmp_path: Path) -> None:
@@ -277,7 +277,12 @@ def test_a_queue_keeps_to_its_intervals(tmp_path: Path) -> None:
         decide_outage([], [kept(tmp_path / "d", *rare)]), "failed", "the retry follows after 9 s; 2 to 4 s are allowed"
     )
     short = (1500.0, 3540.0, 5580.0)
-    said(decide_outage([], [kept(tmp_path / "e", *short)]), "failed", "4 s behind the first one", "kept for 9 s")
+    said(
+        decide_outage([], [kept(tmp_path / "e", *short)]),
+        "failed",
+        "4 s after the first one",
+        "must retry for at least 9 s",
+    )
 
 
 def test_five_days_are_for_virtual_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

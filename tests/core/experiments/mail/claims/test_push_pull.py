@@ -156,9 +156,9 @@ def test_m3_fails_where_a_leg_does_not_carry_the_message(tmp_path: Path) -> None
         "does not contain the text that the sender wrote",
     )
     part = screen(tmp_path / "p", request("/m", "1.1"), response(b"<p>" + TOKEN, "1.1"), BOB)
-    said(decide_webmail(webmail(tmp_path / "6", reads=part)), "failed", "No response shows the message")
+    said(decide_webmail(webmail(tmp_path / "6", reads=part)), "failed", "No response contains the message")
     other = screen(tmp_path / "o", request("/m", "1.1"), response(b"<p>nothing", "1.1"), BOB)
-    said(decide_webmail(webmail(tmp_path / "4", reads=other)), "failed", "No response shows the message")
+    said(decide_webmail(webmail(tmp_path / "4", reads=other)), "failed", "No response contains the message")
 
 
 def test_m3_is_undecided_where_nothing_was_written(tmp_path: Path) -> None:
