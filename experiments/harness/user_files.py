@@ -68,7 +68,7 @@ def _check_claims(file: str, experiment: Experiment) -> None:
 
 
 _BY_HAND = (
-    "{0} builds its network by Mininet() itself: run it by `lab7 script {0}`, or put what it adds into build() of a "
+    "{0} builds its network by Mininet() itself: run it by `lab7 script {0}`, or move it into build() of a "
     "class derived from Topo (addHost, addSwitch and addLink are the same there)"
 )
 

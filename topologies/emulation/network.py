@@ -159,7 +159,7 @@ class Network(Mininet):  # type: ignore[misc]
 
     def _check_new(self, name: str) -> None:
         if name in self:
-            raise EmulationError(f"there is a node {name!r} in this network already: give the new one another name")
+            raise EmulationError(f"a node {name!r} exists in this network already: choose another name")
 
     def _check_loop(self, new: tuple[str, str]) -> None:
         forwarding = [switch.name for switch in self.switches if not getattr(switch, "stp", False)]

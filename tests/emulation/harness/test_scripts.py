@@ -142,7 +142,7 @@ def test_names_of_hosts_follow_them_and_nothing_is_left_without_stop(tmp_path: P
             "Mininet(switch=UserSwitch).addSwitch('s1')",
             "the switch s1 has the class UserSwitch, which cannot be used: ",
         ),
-        ("net = Mininet()\nnet.addHost('h1')\nnet.addHost('h1')", "there is a node 'h1' in this network already: "),
+        ("net = Mininet()\nnet.addHost('h1')\nnet.addHost('h1')", "a node 'h1' exists in this network already: "),
         ("Node('h0', inNamespace=False)", "Node() makes a part that no network knows: make it by net.addHost(), "),
         (
             "net = Mininet()\nIntf('eth1', node=net.addSwitch('s1'))",

@@ -114,7 +114,7 @@ def test_what_a_running_network_cannot_do_is_refused(bed: Testbed) -> None:
         EmulationError, match=r"^the controller c0 is a RemoteController, and a testbed has no OpenFlow: "
     ):
         bed.net.addController("c0", RemoteController)
-    with pytest.raises(EmulationError, match=r"^the link of eth0 was made without a shape, "):
+    with pytest.raises(EmulationError, match=r"^the link of eth0 has no bw, delay or loss to change: "):
         bed.host("bert").defaultIntf().config(delay="9ms")
 
 

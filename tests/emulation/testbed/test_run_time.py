@@ -154,7 +154,7 @@ def test_a_host_may_share_the_network_of_the_switches(bed: Testbed) -> None:
 
 def test_what_cannot_join_is_one_sentence(bed: Testbed) -> None:
     for given, said in (
-        ({"name": "h1"}, "there is a node 'h1' in this network already: "),
+        ({"name": "h1"}, "a node 'h1' exists in this network already: "),
         ({"name": "h4", "ip": "ten"}, "the host h4 has ip='ten', which is not an IPv4 address"),
         ({"name": "h4", "cls": dict}, "the host h4 has the class dict, "),
     ):
