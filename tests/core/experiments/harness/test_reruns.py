@@ -55,7 +55,7 @@ def test_each_open_claim_has_a_line_that_says_what_to_do() -> None:
 def test_a_suspect_run_names_its_checks() -> None:
     assert summary([(FOLDER, SUSPECT)]) == [
         "1 of 1 claims shown; not shown:",
-        "  http_versions fidelity suspect (scheduler lag 9.10 ms, asked at most 5 ms): stop other programs, then "
+        "  http_versions fidelity suspect (scheduler lag 9.10 ms, expected at most 5 ms): stop other programs, then "
         "`lab7 run http_versions`",
     ]
 

@@ -89,7 +89,7 @@ def test_no_rate_asked_is_no_limit() -> None:
         ({"delay": "1ms", "reorder": 101}, "reorder=101 is not a percentage from 0 to 100"),
         ({"reorder": 25}, "reorder=25 needs a delay"),
         ({"max_queue_size": 0}, "max_queue_size=0 is not a whole number of frames, 1 or more"),
-        ({"max_queue_size": 1.5}, "max_queue_size=1.5 is not a whole number of frames"),
+        ({"max_queue_size": 1.5}, "max_queue_size=1.5 is not a whole number of frames, 1 or more"),
         ({"max_queue_size": float("nan")}, "max_queue_size=nan is not a whole number of frames, 1 or more"),
         ({"max_queue_size": float("inf")}, "max_queue_size=inf is not a whole number of frames, 1 or more"),
         ({"max_queue_size": "long"}, "max_queue_size='long' is not a number of frames"),

@@ -110,7 +110,11 @@ def test_what_was_sent_again_late_or_not_at_all_is_no_evidence() -> None:
     )
     late = _traffic()
     late.crossings[5].asked_ns += 20_000_000
-    said(decide_waits_over_span("slow link", _figures(late), INTERVAL, 0.003), "undecided", "0.020 s after its time")
+    said(
+        decide_waits_over_span("slow link", _figures(late), INTERVAL, 0.003),
+        "undecided",
+        "a request was sent 0.020 s late",
+    )
 
 
 def test_other_octets_fail() -> None:

@@ -72,7 +72,7 @@ def test_a_relayed_message_is_unaltered_and_delivered(tmp_path: Path) -> None:
         "was altered: the field 'Subject: hello' is missing or moved",
     )
     refused = SmtpWire().begin().hello().message(code=451).quit().traffic(tmp_path / "3")
-    said(relayed("cell", refused, PLAIN, WHOM, [stored]), "failed", "No message is passed on")
+    said(relayed("cell", refused, PLAIN, WHOM, [stored]), "failed", "No message is relayed")
 
 
 def test_all_messages_are_fetched_whole(tmp_path: Path) -> None:
