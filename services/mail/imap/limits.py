@@ -36,6 +36,9 @@ ID_PAIRS_MAX = 30
 # One SEARCH may have this many BODY and TEXT keys, because each key decodes every message again.
 SEARCH_TEXTS_MAX = 32
 
+# A session may have this many searches whose changes are notified (RFC 5267 section 4.3.1); Dovecot has no limit.
+SEARCH_CONTEXTS_MAX = 16
+
 # A LIST pattern may have this many octets, more than any mailbox name.
 PATTERN_OCTETS = 1024
 

@@ -7,7 +7,7 @@ characters equal, close to i;unicode-casemap (RFC 5051). No regular expressions:
 import unicodedata
 from collections.abc import Iterator
 
-from services.mail.imap.session_state import CachedMessage
+from services.mail.imap.cached_message import CachedMessage
 from services.mail.mime.addresses import MISSING_HOST, MISSING_MAILBOX, parse_addresses
 from services.mail.mime.header import Field
 from services.mail.mime.structure import Part

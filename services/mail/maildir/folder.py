@@ -457,6 +457,14 @@ class Folder:
                 return octets
         raise MessageGoneError("The message has been removed.")
 
+    def now(self) -> float:
+        """Return the current time in seconds since 1970 UTC, by the wall clock or else by the file system."""
+        if self._wall_clock is not None:
+            return self._wall_clock()
+        with locked(f"{self.path}/{LOCK}") as lock:
+            os.utime(lock)
+            return os.fstat(lock).st_mtime
+
     def position(self, uid: int) -> int:
         """Return the number of messages with smaller UIDs, which is the index of this UID in `uids`."""
         return bisect_left(self.uids, uid)

@@ -3,14 +3,16 @@
 from collections.abc import Iterator
 
 from services.mail.access.requests import Steps
+from services.mail.imap.cached_message import CachedMessage
 from services.mail.imap.errors import EXPUNGED_CODE
 from services.mail.imap.limits import TURN_MESSAGES
-from services.mail.imap.session_state import CachedMessage, SessionState, View, read_message_set
+from services.mail.imap.session_state import SessionState, read_message_set
 from services.mail.imap.syntax import encoder
 from services.mail.imap.syntax.dates import date_time
 from services.mail.imap.syntax.fetch_items import Item, Section, read_items, section_octets, select_fields
 from services.mail.imap.syntax.reader import Reader
 from services.mail.imap.syntax.structures import body_structure, envelope
+from services.mail.imap.view import View
 from services.mail.maildir.errors import MessageGoneError
 from services.mail.mime.header import parse_header
 from services.mail.mime.structure import parse

@@ -4,9 +4,10 @@ from collections.abc import Iterable
 
 from services.mail.access.requests import Steps
 from services.mail.imap.errors import BadError
-from services.mail.imap.session_state import SessionState, View
+from services.mail.imap.session_state import SessionState
 from services.mail.imap.syntax import encoder
 from services.mail.imap.syntax.reader import Reader
+from services.mail.imap.view import View
 from services.mail.maildir.errors import NoFolderError
 from services.mail.maildir.folder import Folder
 from services.mail.maildir.folder_names import SEPARATOR, canonical

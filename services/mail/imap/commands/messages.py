@@ -8,9 +8,10 @@ from collections.abc import Iterable
 from services.mail.access.requests import Steps
 from services.mail.imap.commands.append import target_folder
 from services.mail.imap.errors import EXPUNGED_CODE, BadError, NoError
-from services.mail.imap.session_state import SessionState, View, read_message_set
-from services.mail.imap.syntax.fetch_items import format_sequence_set, read_sequence_set, uids_in
+from services.mail.imap.session_state import SessionState, read_message_set
+from services.mail.imap.syntax.fetch_items import format_sequence_set
 from services.mail.imap.syntax.reader import Reader, read_flags
+from services.mail.imap.view import View
 from services.mail.maildir.errors import MessageGoneError
 from services.mail.maildir.folder import Folder
 
@@ -59,12 +60,11 @@ def expunge(session: SessionState, reader: Reader) -> Steps:
 
 def uid_expunge(session: SessionState, reader: Reader) -> Steps:
     """Handle UID EXPUNGE (RFC 4315 section 2.1)."""
-    reader.expect_space()
-    sequence_set = read_sequence_set(reader)
+    uids = read_message_set(session, reader, by_uid=True)
     reader.expect_end()
     yield b""
     view = session.writable()
-    view.folder.expunge(_marked_deleted(view, uids_in(sequence_set, view.uids)))
+    view.folder.expunge(_marked_deleted(view, uids))
     return "Expunge completed."
 
 

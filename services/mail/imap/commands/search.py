@@ -1,82 +1,119 @@
-"""Handler of SEARCH and UID SEARCH (RFC 3501 section 6.4.4), with ESEARCH results (RFC 4731)."""
+"""Handlers of SEARCH and UID SEARCH (RFC 3501 section 6.4.4), with ESEARCH results (RFC 4731).
+
+With RETURN (SAVE) the result is the variable `$` of later commands (RFC 5182); with UPDATE its changes are notified
+until CANCELUPDATE (RFC 5267).
+"""
 
 from collections.abc import Generator
 
 from services.mail.access.requests import Output, Steps
-from services.mail.imap.errors import BadError, NoError
-from services.mail.imap.session_state import SessionState, View
-from services.mail.imap.syntax import encoder
-from services.mail.imap.syntax.fetch_items import format_sequence_set
+from services.mail.imap.errors import NoError
+from services.mail.imap.limits import SEARCH_CONTEXTS_MAX
+from services.mail.imap.search_context import SearchContext
+from services.mail.imap.session_state import SessionState
 from services.mail.imap.syntax.reader import Reader
 from services.mail.imap.syntax.search_keys import Candidate, KeyReader, Predicate
+from services.mail.imap.syntax.search_returns import SearchReturns, read_search_returns
+from services.mail.imap.view import View
 from services.mail.maildir.errors import MessageGoneError
 
 # SEARCH accepts these CHARSET values; RFC 3501 section 6.4.4 requires US-ASCII.
 CHARSETS = {b"US-ASCII": "ascii", b"UTF-8": "utf-8", b"ISO-8859-1": "latin-1"}
-_RETURNS = (b"MIN", b"MAX", b"ALL", b"COUNT")
 
 
 def search(session: SessionState, reader: Reader, by_uid: bool = False) -> Steps:
     """Handle SEARCH (RFC 3501 section 6.4.4), which returns sequence numbers, and UID SEARCH, which returns UIDs."""
     reader.expect_space()
-    returns = _read_returns(reader)
-    charset = _read_charset(reader)
-    view = session.selected()
-    test = KeyReader(reader, charset, view).program()
-    matches = yield from _matching(view, test, by_uid)
+    returns = read_search_returns(reader)
+    try:
+        charset = _read_charset(reader)
+        view = session.selected()
+        test = KeyReader(reader, charset, view, session.saved_result).program()
+        found = yield from matching(view, test)
+    except NoError:
+        if returns is not None and returns.saves:
+            # RFC 5182 section 2.1: a search that fails with NO empties the variable.
+            session.saved_result = []
+        raise
+    matches = [uid if by_uid else number for number, uid in found]
     if returns is None:
         yield b"* SEARCH" + b"".join(b" %d" % number for number in matches) + b"\r\n"
-    else:
-        yield _extended(session.tag, returns, matches, by_uid)
-    return "Search completed."
+        return "Search completed."
+    code = _begin_updates(session, view, returns, test, by_uid, {uid for _, uid in found}) if returns.updates else ""
+    yield from extended_response(session, returns, by_uid, found)
+    return f"{code}Search completed."
 
 
-def _read_returns(reader: Reader) -> frozenset[bytes] | None:
-    """Parse the RETURN options (RFC 4731 section 3.1); return None without RETURN."""
-    if reader.octets[reader.position : reader.position + 8].upper() != b"RETURN (":
-        return None
-    reader.position += 7
-    options = frozenset(reader.in_parentheses(lambda: reader.word("return option"), may_be_empty=True))
-    reader.expect_space()
-    if not options <= set(_RETURNS):
-        raise BadError("Unknown RETURN option of SEARCH.")
-    return options or frozenset((b"ALL",))
+def extended_response(
+    session: SessionState, returns: SearchReturns, by_uid: bool, found: list[tuple[int, int]]
+) -> Generator[bytes, None, None]:
+    """Yield the ESEARCH response of a result in its order, as (sequence number, UID); store it for SAVE."""
+    if returns.saves:
+        session.saved_result = sorted(returns.saved([uid for _, uid in found]))
+    if returns.options != {b"SAVE"}:
+        # RFC 5182 section 2.1: SAVE alone has no response.
+        yield returns.response(session.tag, by_uid, [uid if by_uid else number for number, uid in found])
+
+
+def _begin_updates(
+    session: SessionState, view: View, returns: SearchReturns, test: Predicate, by_uid: bool, uids: set[int]
+) -> str:
+    """Register a search context; return a response code, with its space, if there are too many."""
+    tag = session.tag
+    if tag not in view.contexts and len(view.contexts) >= SEARCH_CONTEXTS_MAX:
+        # RFC 5267 section 4.3.1
+        return f'[NOUPDATE "{tag.decode("ascii")}"] '
+
+    def is_match(number: int, uid: int) -> bool:
+        try:
+            return test(Candidate(view, number, uid))
+        except MessageGoneError:
+            return False
+
+    view.contexts[tag] = SearchContext(tag, by_uid, is_match, uids)
+    return ""
+
+
+def cancel_update(session: SessionState, reader: Reader) -> Steps:
+    """Handle CANCELUPDATE (RFC 5267 section 4.5): end the notifications of searches with these tags."""
+    tags = []
+    while not reader.at_end:
+        reader.expect_space()
+        tags.append(reader.string())
+    yield b""
+    for tag in tags:
+        session.selected().contexts.pop(tag, None)
+    return "No further updates."
 
 
 def _read_charset(reader: Reader) -> str:
     if reader.octets[reader.position : reader.position + 8].upper() != b"CHARSET ":
         return "utf-8"
     reader.position += 8
-    charset = CHARSETS.get(reader.astring().upper())
-    if charset is None:
-        names = b" ".join(CHARSETS).decode("ascii")
-        raise NoError("Unsupported character set.", f"BADCHARSET ({names})")
+    charset = read_charset_name(reader)
     reader.expect_space()
     return charset
 
 
-def _matching(view: View, test: Predicate, by_uid: bool) -> Generator[Output, None, list[int]]:
+def read_charset_name(reader: Reader) -> str:
+    """Parse the name of a character set; return its codec; raise NoError with BADCHARSET."""
+    charset = CHARSETS.get(reader.astring().upper())
+    if charset is None:
+        names = b" ".join(CHARSETS).decode("ascii")
+        raise NoError("Unsupported character set.", f"BADCHARSET ({names})")
+    return charset
+
+
+def matching(view: View, test: Predicate) -> Generator[Output, None, list[tuple[int, int]]]:
+    """Evaluate search keys on all messages; return the (sequence number, UID) of each that matches."""
     matches = []
     for number, uid in enumerate(view.uids, start=1):
-        # Yield after each message, so that other sessions run: matching a large message may take long.
+        # Yield per message: evaluating the keys on one large message may take long, and other sessions run in between.
         yield b""
         try:
             if uid in view.folder.messages and test(Candidate(view, number, uid)):
-                matches.append(uid if by_uid else number)
+                matches.append((number, uid))
         except MessageGoneError:
-            # RFC 3501 section 7.4.1: EXPUNGE is not permitted during SEARCH; an expunged message does not match.
+            # RFC 3501 section 7.4.1: SEARCH sends no EXPUNGE; a message that is gone does not match.
             continue
     return matches
-
-
-def _extended(tag: bytes, returns: frozenset[bytes], matches: list[int], by_uid: bool) -> bytes:
-    """Encode an ESEARCH response (RFC 4731 section 3.1); without a match, MIN, MAX and ALL are omitted."""
-    pieces = [b"* ESEARCH (TAG " + encoder.string(tag) + b")"]
-    if by_uid:
-        pieces.append(b"UID")
-    values = {b"COUNT": b"%d" % len(matches)}
-    if matches:
-        numbers = format_sequence_set(matches).encode("ascii")
-        values |= {b"MIN": b"%d" % matches[0], b"MAX": b"%d" % matches[-1], b"ALL": numbers}
-    pieces += [name + b" " + values[name] for name in _RETURNS if name in returns and name in values]
-    return b" ".join(pieces) + b"\r\n"

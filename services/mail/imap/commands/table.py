@@ -86,6 +86,8 @@ COMMANDS: dict[bytes, Command] = {
     b"FETCH": Command(_SELECTED, fetch.fetch, may_expunge=False),
     b"STORE": Command(_SELECTED, messages.store, may_expunge=False),
     b"COPY": Command(_SELECTED, messages.copy),
+    # RFC 5267 section 4.5
+    b"CANCELUPDATE": Command(_SELECTED, search.cancel_update),
     # RFC 3691, RFC 6851
     b"UNSELECT": Command(_SELECTED, messages.unselect),
     b"MOVE": Command(_SELECTED, messages.move),

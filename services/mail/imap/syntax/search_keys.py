@@ -4,16 +4,17 @@ test = KeyReader(reader, "utf-8", view).program()
 test(Candidate(view, number, uid))
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from services.mail.imap.cached_message import CachedMessage
 from services.mail.imap.errors import BadError, NoError
 from services.mail.imap.limits import SEARCH_DEPTH_MAX, SEARCH_KEYS_MAX, SEARCH_TEXTS_MAX
-from services.mail.imap.session_state import CachedMessage, View
 from services.mail.imap.syntax.dates import day_of, read_date, sent_day
 from services.mail.imap.syntax.fetch_items import SequenceSet, read_sequence_set, uids_in
 from services.mail.imap.syntax.reader import Reader
 from services.mail.imap.text_search import addresses_contain, body_contains, fold, header_contains, text_contains
+from services.mail.imap.view import View
 from services.mail.maildir.folder import Message
 
 
@@ -74,10 +75,11 @@ _DATES = frozenset((b"BEFORE", b"ON", b"SINCE", b"SENTBEFORE", b"SENTON", b"SENT
 class KeyReader:
     """Recursive-descent parser of search keys; raises BadError on syntax errors and on excessive nesting."""
 
-    def __init__(self, reader: Reader, charset: str, view: View) -> None:
+    def __init__(self, reader: Reader, charset: str, view: View, saved: Sequence[int] = ()) -> None:
         self._reader = reader
         self._charset = charset
         self._view = view
+        self._saved = saved
         self._depth = 0
         self._keys = 0
         self._texts = 0
@@ -105,6 +107,8 @@ class KeyReader:
             return _all(reader.in_parentheses(self._key))
         if reader.octets[reader.position : reader.position + 1] in (*(b"%d" % digit for digit in range(10)), b"*"):
             return self._numbers(read_sequence_set(reader))
+        if reader.accept(b"$"):
+            return self._saved_result()
         word = reader.word("search key")
         if word in _FLAGS:
             return _FLAGS[word]
@@ -123,6 +127,8 @@ class KeyReader:
             return self._date(word)
         if word in (b"LARGER", b"SMALLER"):
             return self._size(word)
+        if word in (b"OLDER", b"YOUNGER"):
+            return self._within(word)
         if word in (b"KEYWORD", b"UNKEYWORD"):
             keyword = reader.atom().decode("ascii")
             return lambda message: message.has_flag(keyword) == (word == b"KEYWORD")
@@ -135,7 +141,7 @@ class KeyReader:
             reader.expect_space()
             return self._field(name, header_contains)
         if word == b"UID":
-            return self._uids(read_sequence_set(reader))
+            return self._saved_result() if reader.accept(b"$") else self._uids(read_sequence_set(reader))
         if word == b"NOT":
             inner = self._key()
             return lambda message: not inner(message)
@@ -164,6 +170,10 @@ class KeyReader:
         needle = self._needle()
         return lambda message: test(message.content, needle)
 
+    def _saved_result(self) -> Predicate:
+        uids = frozenset(self._saved)
+        return lambda message: message.uid in uids
+
     def _numbers(self, sequence_set: SequenceSet) -> Predicate:
         # Sequence numbers beyond the mailbox match no message; SEARCH does not treat them as an error.
         numbers = frozenset(uids_in(sequence_set, range(1, len(self._view.uids) + 1)))
@@ -178,6 +188,17 @@ class KeyReader:
         if word == b"LARGER":
             return lambda message: self._view.folder.size_octets(message.uid) > number
         return lambda message: self._view.folder.size_octets(message.uid) < number
+
+    def _within(self, word: bytes) -> Predicate:
+        """Compare the internal date with an interval in seconds before now (RFC 5032 section 2)."""
+        interval_s = self._reader.number()
+        if not interval_s:
+            raise BadError("The interval must not be zero.")
+        view = self._view
+        limit = view.folder.now() - interval_s
+        if word == b"OLDER":
+            return lambda message: view.folder.date(message.uid) <= limit
+        return lambda message: view.folder.date(message.uid) >= limit
 
     def _date(self, word: bytes) -> Predicate:
         wanted_day = read_date(self._reader)

@@ -1,0 +1,159 @@
+"""View of the selected mailbox: sequence numbers, and the untagged responses not sent yet (RFC 3501 sections 5.2, 7)."""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+
+from services.mail.imap.cached_message import MessageCache
+from services.mail.imap.errors import ByeError
+from services.mail.imap.search_context import SearchContext
+from services.mail.imap.syntax import encoder
+from services.mail.maildir.errors import NoFolderError
+from services.mail.maildir.folder import SYSTEM_FLAGS, Folder
+
+RECENT = "\\Recent"
+
+
+class View:
+    """The selected mailbox as the client knows it: sequence numbers and flags announced so far (RFC 3501 section 7).
+
+    `read_only` after EXAMINE. The folder may change at any time; sequence numbers change only with an EXPUNGE or EXISTS
+    response, at a point where the protocol permits it.
+    """
+
+    def __init__(self, folder: Folder, read_only: bool) -> None:
+        self.folder = folder
+        self.read_only = read_only
+        self.cache = MessageCache(folder)
+        # Searches whose changes are notified, by their tags (RFC 5267).
+        self.contexts: dict[bytes, SearchContext] = {}
+        # UIDs whose flags were sent since the last updates(), for the search contexts.
+        self._touched: set[int] = set()
+        folder.refresh()
+        first = folder.first_recent if read_only else folder.claim_recent()
+        self.uids = list(folder.uids)
+        self.recent = set(self.uids[bisect_left(self.uids, first) :])
+        self._sent_flags = {uid: folder.messages[uid].flags for uid in self.uids}
+        self._keywords = list(folder.keywords.names)
+        self._sent_recent_count = len(self.recent)
+        self._revision = folder.revision
+
+    def number(self, uid: int) -> int | None:
+        """Return a message's sequence number, None for a UID that was not announced to the client."""
+        position = bisect_left(self.uids, uid)
+        return position + 1 if position < len(self.uids) and self.uids[position] == uid else None
+
+    def flags(self, uid: int) -> frozenset[str]:
+        r"""Return a message's flags, including \Recent."""
+        flags = self._flags(uid)
+        return flags | {RECENT} if uid in self.recent else flags
+
+    def _flags(self, uid: int) -> frozenset[str]:
+        r"""Return a message's flags without \Recent; for an expunged message, the flags last sent."""
+        message = self.folder.messages.get(uid)
+        return self._sent_flags.get(uid, frozenset()) if message is None else message.flags
+
+    def sent_flags(self, uid: int) -> frozenset[str]:
+        r"""Return the flags of a message last sent to the client, without \Recent."""
+        return self._sent_flags.get(uid, frozenset())
+
+    def set_flags_of_expunged(self, uid: int, flags: frozenset[str]) -> None:
+        """Set the flags of an expunged message in this view only; keywords unknown to the folder are left out."""
+        keywords = set(self.folder.keywords.names)
+        self._record(uid, frozenset(flag for flag in flags if flag.startswith("\\") or flag in keywords))
+
+    def flags_item(self, uid: int) -> bytes:
+        """Encode the FLAGS item of FETCH and record it as sent."""
+        self._record(uid, self._flags(uid))
+        return b"FLAGS " + encoder.flag_list(self.flags(uid))
+
+    def mark_sent(self, uid: int) -> None:
+        """Record a message's current flags as known to the client."""
+        self._record(uid, self.folder.message(uid).flags)
+
+    def _record(self, uid: int, flags: frozenset[str]) -> None:
+        if self.contexts and self._sent_flags.get(uid) != flags:
+            self._touched.add(uid)
+        self._sent_flags[uid] = flags
+
+    def is_current(self, uid: int) -> bool:
+        """Return True if a message's current flags have been sent to the client."""
+        return self._sent_flags.get(uid) == self.folder.message(uid).flags
+
+    def flag_lines(self) -> list[bytes]:
+        """Return the FLAGS and PERMANENTFLAGS responses (RFC 3501 sections 7.2.6 and 7.1)."""
+        every = [*SYSTEM_FLAGS, *self.folder.keywords.names]
+        lasting = [] if self.read_only else [*every, *(["\\*"] if self.folder.may_add_keyword() else [])]
+        return [
+            b"* FLAGS " + encoder.flag_list(every) + b"\r\n",
+            b"* OK [PERMANENTFLAGS " + encoder.flag_list(lasting) + b"] Flags permitted.\r\n",
+        ]
+
+    def refresh(self) -> None:
+        """Rescan the folder for changes by other programs; raise ByeError if the mailbox was deleted."""
+        try:
+            self.folder.refresh()
+        except NoFolderError:
+            raise ByeError("The mailbox has been removed.") from None
+
+    def updates(self, may_expunge: bool) -> Iterator[bytes]:
+        """Yield untagged responses for all changes not sent yet; EXPUNGE responses only if `may_expunge`."""
+        self.refresh()
+        if self.folder.revision == self._revision:
+            return
+        messages = self.folder.messages
+        expunged = [uid for uid in self.uids if uid not in messages]
+        if may_expunge:
+            yield from self._expunges(expunged)
+        yield from self._new_messages()
+        if len(self.recent) != self._sent_recent_count:
+            self._sent_recent_count = len(self.recent)
+            yield b"* %d RECENT\r\n" % len(self.recent)
+        yield from self.new_keywords()
+        yield from self._flag_changes()
+        yield from self._context_changes()
+        # With EXPUNGE responses outstanding, forget the revision, so that the next call compares again.
+        self._revision = self.folder.revision if may_expunge or not expunged else -1
+
+    def _context_changes(self) -> Iterator[bytes]:
+        """Yield the changes of search results (RFC 5267 section 4.3)."""
+        messages = self.folder.messages
+        changed = [(self.number(uid) or 0, uid) for uid in sorted(self._touched) if uid in messages]
+        self._touched.clear()
+        for context in self.contexts.values() if changed else ():
+            yield from context.update(changed)
+
+    def _expunges(self, expunged: list[int]) -> Iterator[bytes]:
+        for context in self.contexts.values():
+            yield from context.remove_expunged([(self.number(uid) or 0, uid) for uid in expunged])
+        # Expunge in descending order, so that the sequence numbers of the remaining messages stay valid.
+        for uid in reversed(expunged):
+            position = bisect_left(self.uids, uid)
+            del self.uids[position]
+            self._sent_flags.pop(uid, None)
+            self.recent.discard(uid)
+            yield b"* %d EXPUNGE\r\n" % (position + 1)
+
+    def _new_messages(self) -> Iterator[bytes]:
+        last = self.uids[-1] if self.uids else 0
+        arrived = self.folder.uids[bisect_right(self.folder.uids, last) :]
+        if not arrived:
+            return
+        first = self.folder.first_recent if self.read_only else self.folder.claim_recent()
+        self.uids += arrived
+        self.recent.update(uid for uid in arrived if uid >= first)
+        for uid in arrived:
+            self.mark_sent(uid)
+        yield b"* %d EXISTS\r\n" % len(self.uids)
+
+    def new_keywords(self) -> Iterator[bytes]:
+        """Yield the FLAGS and PERMANENTFLAGS responses if the folder has keywords that the client does not know."""
+        if self.folder.keywords.names != self._keywords:
+            self._keywords = list(self.folder.keywords.names)
+            yield from self.flag_lines()
+
+    def _flag_changes(self) -> Iterator[bytes]:
+        messages = self.folder.messages
+        for number, uid in enumerate(self.uids, start=1):
+            message = messages.get(uid)
+            if message is not None and message.flags != self._sent_flags.get(uid):
+                yield b"* %d FETCH (%b)\r\n" % (number, self.flags_item(uid))
