@@ -14,9 +14,10 @@
 
 Extensions: IDLE (RFC 2177), NAMESPACE (2342), ID (2971), CHILDREN (3348), MULTIAPPEND (3502), UNSELECT (3691), UIDPLUS
 (4315), ESEARCH (4731), SASL-IR (4959), WITHIN (5032), ENABLE (5161), SEARCHRES (5182), LIST-EXTENDED (5258),
-CONTEXT=SEARCH (5267), LIST-STATUS (5819), SPECIAL-USE (6154), MOVE (6851), LITERAL+ (7888), and STARTTLS if the server
-has a certificate.
-Left out: CONDSTORE and QRESYNC, which need a log of changes beside the Maildir; SORT and THREAD; IMAP4rev2.
+I18NLEVEL=1 (5255), SORT, THREAD=ORDEREDSUBJECT and THREAD=REFERENCES (5256), CONTEXT=SEARCH and ESORT (5267),
+LIST-STATUS (5819), SORT=DISPLAY (5957), SPECIAL-USE (6154), MOVE (6851), LITERAL+ (7888), and STARTTLS if the server has
+a certificate.
+Left out: CONDSTORE and QRESYNC, which need a log of changes beside the Maildir; IMAP4rev2.
 """
 
 from importlib import import_module

@@ -39,6 +39,12 @@ SEARCH_TEXTS_MAX = 32
 # A session may have this many searches whose changes are notified (RFC 5267 section 4.3.1); Dovecot has no limit.
 SEARCH_CONTEXTS_MAX = 16
 
+# A SORT command may have this many keys; there are nine.
+SORT_KEYS_MAX = 32
+
+# THREAD considers this many message identifiers of a References field; RFC 5537 section 3.4.4 keeps at least three.
+REFERENCES_MAX = 1000
+
 # A LIST pattern may have this many octets, more than any mailbox name.
 PATTERN_OCTETS = 1024
 

@@ -1,4 +1,4 @@
-"""View of the selected mailbox: sequence numbers, and the untagged responses not sent yet (RFC 3501 sections 5.2, 7)."""
+"""View of the selected mailbox: sequence numbers, and untagged responses not sent yet (RFC 3501 sections 5.2, 7)."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator

@@ -39,7 +39,7 @@ def search(session: SessionState, reader: Reader, by_uid: bool = False) -> Steps
     if returns is None:
         yield b"* SEARCH" + b"".join(b" %d" % number for number in matches) + b"\r\n"
         return "Search completed."
-    code = _begin_updates(session, view, returns, test, by_uid, {uid for _, uid in found}) if returns.updates else ""
+    code = _begin_updates(session, view, test, by_uid, {uid for _, uid in found}) if returns.updates else ""
     yield from extended_response(session, returns, by_uid, found)
     return f"{code}Search completed."
 
@@ -55,9 +55,7 @@ def extended_response(
         yield returns.response(session.tag, by_uid, [uid if by_uid else number for number, uid in found])
 
 
-def _begin_updates(
-    session: SessionState, view: View, returns: SearchReturns, test: Predicate, by_uid: bool, uids: set[int]
-) -> str:
+def _begin_updates(session: SessionState, view: View, test: Predicate, by_uid: bool, uids: set[int]) -> str:
     """Register a search context; return a response code, with its space, if there are too many."""
     tag = session.tag
     if tag not in view.contexts and len(view.contexts) >= SEARCH_CONTEXTS_MAX:

@@ -38,6 +38,8 @@ from services.mail.imap.commands import (
     messages,
     not_authenticated,
     search,
+    sort,
+    thread,
 )
 from services.mail.imap.errors import BadError
 from services.mail.imap.session_state import State
@@ -86,6 +88,9 @@ COMMANDS: dict[bytes, Command] = {
     b"FETCH": Command(_SELECTED, fetch.fetch, may_expunge=False),
     b"STORE": Command(_SELECTED, messages.store, may_expunge=False),
     b"COPY": Command(_SELECTED, messages.copy),
+    # RFC 5256
+    b"SORT": Command(_SELECTED, sort.sort, may_expunge=False),
+    b"THREAD": Command(_SELECTED, thread.thread, may_expunge=False),
     # RFC 5267 section 4.5
     b"CANCELUPDATE": Command(_SELECTED, search.cancel_update),
     # RFC 3691, RFC 6851
@@ -100,7 +105,9 @@ UID_COMMANDS: dict[bytes, Command] = {
     b"FETCH": Command(_SELECTED, partial(fetch.fetch, by_uid=True)),
     b"MOVE": Command(_SELECTED, partial(messages.move, by_uid=True)),
     b"SEARCH": Command(_SELECTED, partial(search.search, by_uid=True)),
+    b"SORT": Command(_SELECTED, partial(sort.sort, by_uid=True)),
     b"STORE": Command(_SELECTED, partial(messages.store, by_uid=True)),
+    b"THREAD": Command(_SELECTED, partial(thread.thread, by_uid=True)),
 }
 
 

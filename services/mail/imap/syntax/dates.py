@@ -1,5 +1,6 @@
 """Parser and encoder of IMAP dates: `date` in SEARCH, `date-time` in APPEND and INTERNALDATE (RFC 3501 section 9)."""
 
+import email.utils
 import re
 from datetime import UTC, date, datetime, timedelta, timezone
 
@@ -15,6 +16,10 @@ _DATE_TIME = re.compile(
 )
 # This matches the date in a Date field (RFC 5322 section 3.3) and ignores time and zone.
 _FIELD_DATE = re.compile(rb"(?:[A-Za-z]+\s*,?\s*)?(\d{1,2})\s+" + _MONTH + rb"[a-z]*\s+(\d{2,4})(?!\d)", re.IGNORECASE)
+
+# A Date field is parsed up to this length; valid ones with comments are shorter.
+_DATE_OCTETS = 256
+_DAY_S = 86_400
 
 
 def _month(name: bytes) -> int:
@@ -74,3 +79,25 @@ def sent_day(value: bytes | None) -> date | None:
         return date(year, _month(match[2]), int(match[1]))
     except ValueError:
         return None
+
+
+def sent_time(value: bytes | None) -> float | None:
+    """Parse a Date field; return seconds since 1970 UTC, None without a valid date (RFC 5256 section 2.2).
+
+    An invalid time is 00:00:00, an invalid zone is UTC.
+    """
+    if value is None:
+        return None
+    parsed = email.utils.parsedate_tz(value[:_DATE_OCTETS].decode("latin-1"))
+    day = sent_day(value)
+    if parsed is None:
+        return None if day is None else datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()
+    year, month, number, hour, minute, second, *_, offset_s = parsed
+    offset_s = offset_s if offset_s is not None and abs(offset_s) < _DAY_S else 0
+    try:
+        midnight = datetime(year, month, number, tzinfo=UTC).timestamp()
+    except (ValueError, OverflowError):
+        return None
+    if not (0 <= hour < 24 and 0 <= minute < 60 and 0 <= second <= 60):
+        return midnight
+    return midnight + 3600 * hour + 60 * minute + min(second, 59) - offset_s

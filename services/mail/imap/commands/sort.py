@@ -1,0 +1,75 @@
+"""Handlers of SORT and UID SORT (RFC 5256), with SORT=DISPLAY (RFC 5957) and ESEARCH results (ESORT, RFC 5267)."""
+
+from collections.abc import Generator
+
+from services.mail.access.requests import Output, Steps
+from services.mail.imap.commands.search import extended_response, matching, read_charset_name
+from services.mail.imap.errors import BadError, NoError
+from services.mail.imap.limits import SORT_KEYS_MAX
+from services.mail.imap.session_state import SessionState
+from services.mail.imap.sort_keys import SORT_KEYS, SortCriterion, SortValue
+from services.mail.imap.syntax.reader import Reader
+from services.mail.imap.syntax.search_keys import KeyReader
+from services.mail.imap.syntax.search_returns import read_search_returns
+from services.mail.imap.view import View
+from services.mail.maildir.errors import MessageGoneError
+
+
+def sort(session: SessionState, reader: Reader, by_uid: bool = False) -> Steps:
+    """Handle SORT (RFC 5256 section 3): a SEARCH whose result is in the order of the sort criteria."""
+    reader.expect_space()
+    returns = read_search_returns(reader)
+    if returns is not None and returns.updates:
+        raise NoError("SORT does not notify changes; SEARCH does.", f'NOUPDATE "{session.tag.decode("ascii")}"')
+    criteria = read_criteria(reader)
+    reader.expect_space()
+    charset = read_charset_name(reader)
+    reader.expect_space()
+    view = session.selected()
+    test = KeyReader(reader, charset, view, session.saved_result).program()
+    found = yield from matching(view, test)
+    ordered = yield from _sorted(view, criteria, found)
+    if returns is not None:
+        yield from extended_response(session, returns, by_uid, ordered)
+    else:
+        yield b"* SORT" + b"".join(b" %d" % (uid if by_uid else number) for number, uid in ordered) + b"\r\n"
+    return "Sort completed."
+
+
+def read_criteria(reader: Reader) -> list[SortCriterion]:
+    """Parse the sort criteria in parentheses; raise BadError."""
+    criteria = reader.in_parentheses(lambda: _read_criterion(reader))
+    if len(criteria) > SORT_KEYS_MAX:
+        raise BadError(f"SORT takes {SORT_KEYS_MAX} keys at most.")
+    return criteria
+
+
+def _read_criterion(reader: Reader) -> SortCriterion:
+    word = reader.word("sort key")
+    reverse = word == b"REVERSE"
+    if reverse:
+        reader.expect_space()
+        word = reader.word("sort key")
+    if word not in SORT_KEYS:
+        raise BadError("Unknown sort key.")
+    return SortCriterion(word, reverse)
+
+
+def _sorted(
+    view: View, criteria: list[SortCriterion], found: list[tuple[int, int]]
+) -> Generator[Output, None, list[tuple[int, int]]]:
+    """Sort (sequence number, UID) pairs; messages with equal keys stay in the order of sequence numbers."""
+    values: list[tuple[tuple[int, int], list[SortValue]]] = []
+    for number, uid in found:
+        # Yield per message: its header is read.
+        yield b""
+        try:
+            content = view.cache.get(uid)
+            values.append(((number, uid), [criterion.value(view, content) for criterion in criteria]))
+        except MessageGoneError:
+            continue
+    # Sort by the last criterion first: the sort is stable, so that each earlier one takes precedence.
+    for place in reversed(range(len(criteria))):
+        values.sort(key=lambda pair: pair[1][place], reverse=criteria[place].reverse)  # noqa: B023
+        yield b""
+    return [pair for pair, _ in values]
