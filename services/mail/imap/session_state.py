@@ -4,6 +4,7 @@ RFC 3501 sections 3 (states), 6.4.8 and 9 (message sets), 7 (responses, capabili
 the session depends on the handlers; commands/table.py has the states in which each command is permitted.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -17,8 +18,8 @@ from services.mail.maildir.store import Maildir
 _ALWAYS = "IMAP4rev1 SASL-IR LITERAL+ ID IDLE"
 # Capabilities after authentication, sorted.
 _AFTER_LOG_IN = (
-    "CHILDREN CONTEXT=SEARCH ENABLE ESEARCH ESORT I18NLEVEL=1 LIST-EXTENDED LIST-STATUS MOVE MULTIAPPEND NAMESPACE "
-    "SEARCHRES SORT SORT=DISPLAY SPECIAL-USE THREAD=ORDEREDSUBJECT THREAD=REFERENCES UIDPLUS UNSELECT WITHIN"
+    "CHILDREN CONDSTORE CONTEXT=SEARCH ENABLE ESEARCH ESORT I18NLEVEL=1 LIST-EXTENDED LIST-STATUS MOVE MULTIAPPEND NAMESPACE "
+    "QRESYNC SEARCHRES SORT SORT=DISPLAY SPECIAL-USE THREAD=ORDEREDSUBJECT THREAD=REFERENCES UIDPLUS UNSELECT WITHIN"
 )
 _MECHANISMS = "AUTH=PLAIN AUTH=LOGIN"
 
@@ -70,6 +71,8 @@ class SessionState:
         self.tag = b""
         self.maildir: Maildir | None = None
         self.view: View | None = None
+        # Extensions that change responses, by ENABLE (RFC 5161) or by a command that uses them (RFC 7162).
+        self.enabled: set[str] = set()
         # UIDs of the search result variable `$` (RFC 5182), in the selected mailbox.
         self.saved_result: list[int] = []
         self.idling = False
@@ -97,6 +100,13 @@ class SessionState:
         self.saved_result = []
         self.state = State.AUTHENTICATED if view is None else State.SELECTED
 
+    def enable_condstore(self) -> Iterator[bytes]:
+        """Enable CONDSTORE by a command that uses it; yield HIGHESTMODSEQ if a mailbox is selected (RFC 7162, 3.1)."""
+        if "CONDSTORE" not in self.enabled:
+            self.enabled.add("CONDSTORE")
+            if self.view is not None:
+                yield highest_mod_sequence_line(self.view)
+
     def log_out(self) -> None:
         """Enter the logout state."""
         self.state = State.LOGOUT
@@ -119,6 +129,13 @@ class SessionState:
         if view.read_only:
             raise NoError("The mailbox is read-only.", "READ-ONLY")
         return view
+
+
+def highest_mod_sequence_line(view: View) -> bytes:
+    """Encode the response with HIGHESTMODSEQ, or NOMODSEQ if the mailbox has no mod-sequences (RFC 7162, 3.1.2)."""
+    if not view.has_mod_sequences:
+        return b"* OK [NOMODSEQ] No mod-sequences.\r\n"
+    return b"* OK [HIGHESTMODSEQ %d] Highest mod-sequence.\r\n" % view.highest_mod_sequence()
 
 
 def read_message_set(session: SessionState, reader: Reader, by_uid: bool) -> list[int]:

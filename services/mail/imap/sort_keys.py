@@ -26,7 +26,7 @@ def casemap(text: str) -> bytes:
 
 
 def sent_at(view: View, content: CachedMessage) -> float:
-    """Return the sent date in seconds since 1970 UTC, or the internal date without a valid one (RFC 5256 section 2.2)."""
+    """Return the sent date, otherwise the internal date, in seconds since 1970 UTC (RFC 5256 section 2.2)."""
     seconds = sent_time(content.header.first(b"date"))
     return view.folder.date(content.uid) if seconds is None else seconds
 

@@ -4,9 +4,10 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 
 from services.mail.imap.cached_message import MessageCache
-from services.mail.imap.errors import ByeError
+from services.mail.imap.errors import ByeError, NoError
 from services.mail.imap.search_context import SearchContext
 from services.mail.imap.syntax import encoder
+from services.mail.imap.syntax.fetch_items import format_sequence_set
 from services.mail.maildir.errors import NoFolderError
 from services.mail.maildir.folder import SYSTEM_FLAGS, Folder
 
@@ -20,8 +21,10 @@ class View:
     response, at a point where the protocol permits it.
     """
 
-    def __init__(self, folder: Folder, read_only: bool) -> None:
+    def __init__(self, folder: Folder, read_only: bool, enabled: set[str] | None = None) -> None:
         self.folder = folder
+        # Extensions that the session has enabled; the session adds to the set.
+        self.enabled = set() if enabled is None else enabled
         self.read_only = read_only
         self.cache = MessageCache(folder)
         # Searches whose changes are notified, by their tags (RFC 5267).
@@ -36,6 +39,12 @@ class View:
         self._keywords = list(folder.keywords.names)
         self._sent_recent_count = len(self.recent)
         self._revision = folder.revision
+        self.has_mod_sequences = True
+        try:
+            folder.record_changes()
+        except OSError:
+            # RFC 7162 section 3.1.2.2: the mailbox can be read, but with NOMODSEQ.
+            self.has_mod_sequences = False
 
     def number(self, uid: int) -> int | None:
         """Return a message's sequence number, None for a UID that was not announced to the client."""
@@ -60,6 +69,46 @@ class View:
         """Set the flags of an expunged message in this view only; keywords unknown to the folder are left out."""
         keywords = set(self.folder.keywords.names)
         self._record(uid, frozenset(flag for flag in flags if flag.startswith("\\") or flag in keywords))
+
+    @property
+    def reports_mod_sequences(self) -> bool:
+        """True if FETCH responses with flags have a mod-sequence too (RFC 7162 section 3.1)."""
+        return "CONDSTORE" in self.enabled and self.has_mod_sequences
+
+    @property
+    def reports_vanished(self) -> bool:
+        """True if VANISHED responses replace EXPUNGE responses (RFC 7162 section 3.2)."""
+        return "QRESYNC" in self.enabled
+
+    @property
+    def enabled_items(self) -> tuple[bytes, ...]:
+        """Items that FETCH responses with changed flags have by the extensions that are enabled (RFC 7162)."""
+        uid = (b"UID",) if self.reports_vanished else ()
+        return (*uid, b"MODSEQ") if self.reports_mod_sequences else uid
+
+    def mod_sequence(self, uid: int) -> int:
+        """Return a message's mod-sequence as of now; raise NoError if the mailbox has none."""
+        if not self.has_mod_sequences:
+            raise NoError("The mailbox has no mod-sequences.")
+        self.folder.record_changes()
+        return self.folder.mod_sequences.of(uid)
+
+    def highest_mod_sequence(self) -> int:
+        """Return HIGHESTMODSEQ (RFC 7162 section 3.1.2.1) as of now."""
+        self.folder.record_changes()
+        return self.folder.mod_sequences.highest
+
+    def flags_response(self, uid: int, with_uid: bool = False, with_flags: bool = True) -> bytes:
+        """Encode the FETCH response for changed flags, with UID and mod-sequence if enabled, and record it as sent.
+
+        Without `with_flags` it has no FLAGS: the client knows them, but not their mod-sequence.
+        """
+        items = [b"UID %d" % uid] if with_uid or self.reports_vanished else []
+        if with_flags:
+            items.append(self.flags_item(uid))
+        if self.reports_mod_sequences:
+            items.append(b"MODSEQ (%d)" % self.mod_sequence(uid))
+        return b"* %d FETCH %b\r\n" % (self.number(uid) or 0, encoder.parenthesized(items))
 
     def flags_item(self, uid: int) -> bytes:
         """Encode the FLAGS item of FETCH and record it as sent."""
@@ -100,6 +149,7 @@ class View:
         self.refresh()
         if self.folder.revision == self._revision:
             return
+        self._record_changes()
         messages = self.folder.messages
         expunged = [uid for uid in self.uids if uid not in messages]
         if may_expunge:
@@ -114,6 +164,14 @@ class View:
         # With EXPUNGE responses outstanding, forget the revision, so that the next call compares again.
         self._revision = self.folder.revision if may_expunge or not expunged else -1
 
+    def _record_changes(self) -> None:
+        try:
+            self.folder.record_changes()
+        except OSError:
+            # A client that uses no mod-sequences does not need the record.
+            if self.reports_mod_sequences:
+                raise
+
     def _context_changes(self) -> Iterator[bytes]:
         """Yield the changes of search results (RFC 5267 section 4.3)."""
         messages = self.folder.messages
@@ -125,13 +183,23 @@ class View:
     def _expunges(self, expunged: list[int]) -> Iterator[bytes]:
         for context in self.contexts.values():
             yield from context.remove_expunged([(self.number(uid) or 0, uid) for uid in expunged])
+        if self.reports_vanished and expunged:
+            gone = set(expunged)
+            self.uids = [uid for uid in self.uids if uid not in gone]
+            for uid in expunged:
+                self._forget(uid)
+            yield b"* VANISHED %b\r\n" % format_sequence_set(expunged).encode("ascii")
+            return
         # Expunge in descending order, so that the sequence numbers of the remaining messages stay valid.
         for uid in reversed(expunged):
             position = bisect_left(self.uids, uid)
             del self.uids[position]
-            self._sent_flags.pop(uid, None)
-            self.recent.discard(uid)
+            self._forget(uid)
             yield b"* %d EXPUNGE\r\n" % (position + 1)
+
+    def _forget(self, uid: int) -> None:
+        self._sent_flags.pop(uid, None)
+        self.recent.discard(uid)
 
     def _new_messages(self) -> Iterator[bytes]:
         last = self.uids[-1] if self.uids else 0
@@ -153,7 +221,7 @@ class View:
 
     def _flag_changes(self) -> Iterator[bytes]:
         messages = self.folder.messages
-        for number, uid in enumerate(self.uids, start=1):
+        for uid in self.uids:
             message = messages.get(uid)
             if message is not None and message.flags != self._sent_flags.get(uid):
-                yield b"* %d FETCH (%b)\r\n" % (number, self.flags_item(uid))
+                yield self.flags_response(uid)

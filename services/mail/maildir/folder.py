@@ -36,6 +36,7 @@ from services.mail.maildir.delivery import (
 )
 from services.mail.maildir.errors import MessageGoneError, NoFolderError, QuotaExceededError, TooManyKeywordsError
 from services.mail.maildir.limits import HEADER_PIECE_OCTETS, KEYWORD_OCTETS, KEYWORDS_MAX, SCANS_MAX, SETTLED_S
+from services.mail.maildir.mod_sequences import ModSequences
 from services.mail.maildir.uid_index import LOCK, UidIndex
 
 SYSTEM_FLAGS = tuple(FLAGS)
@@ -80,6 +81,10 @@ class Scanner:
         settled = before == after and max(after) / 1e9 < now - SETTLED_S
         self._trusted = after if settled else None
         return listing
+
+    def distrust(self) -> None:
+        """List the folder at the next scan() even if it seems unchanged."""
+        self._trusted = None
 
     def _times(self) -> _Times:
         try:
@@ -203,6 +208,9 @@ class Folder:
         self.path = path
         self.keywords = Keywords(path)
         self._index = UidIndex(path)
+        self.mod_sequences = ModSequences(path)
+        # UIDs whose letters may differ from those that mod_sequences has recorded.
+        self._unrecorded: set[int] = set()
         self._scanner = Scanner(path, self._wall_clock)
 
     @property
@@ -256,7 +264,12 @@ class Folder:
         for base, name in files.items():
             uid = uids[base]
             old = self.messages.get(uid)
-            messages[uid] = old if old is not None and old.name == name else self._message(uid, base, name, old)
+            if old is not None and old.name == name:
+                messages[uid] = old
+            else:
+                messages[uid] = self._message(uid, base, name, old)
+                self._unrecorded.add(uid)
+        self._unrecorded |= self.messages.keys() - messages.keys()
         self._set_messages(messages)
 
     def _message(self, uid: int, base: str, name: str, old: Message | None) -> Message:
@@ -270,6 +283,24 @@ class Folder:
             message.flags = self.keywords.flags_of(message.letters)
         self.uids = list(self.messages)
         self.revision += 1
+
+    def record_changes(self) -> None:
+        """Give the changes since the last call their mod-sequences (RFC 7162); raises NoFolderError and OSError."""
+        if self.mod_sequences.highest and not self._unrecorded:
+            return
+        with self.mod_sequences.locked() as lock:
+            if self.mod_sequences.read(lock, self.uidvalidity):
+                if not self.messages.keys() >= self.mod_sequences.observed:
+                    # Another process may have added and recorded messages after the last listing: list again.
+                    self._scanner.distrust()
+                    self.refresh()
+                self._unrecorded |= self.messages.keys() | self.mod_sequences.observed
+            changed, self._unrecorded = self._unrecorded, set()
+            try:
+                self.mod_sequences.observe(lock, self.messages, changed)
+            except OSError:
+                self._unrecorded |= changed
+                raise
 
     def claim_recent(self) -> int:
         """Claim new messages for a session: move them to cur/; returns the lowest UID that is recent in the session."""
@@ -362,6 +393,7 @@ class Folder:
             raise MessageGoneError("The message has been removed.") from None
         message.name, message.letters = name, letters
         message.flags = self.keywords.flags_of(letters)
+        self._unrecorded.add(message.uid)
         self.revision += 1
 
     def may_add_keyword(self) -> bool:
@@ -439,6 +471,7 @@ class Folder:
                 octets += self._unlink(uid)
                 removed += 1
             self.messages.pop(uid, None)
+            self._unrecorded.add(uid)
         if removed:
             self.uids = list(self.messages)
             self.revision += 1

@@ -41,3 +41,9 @@ HEADER_PIECE_OCTETS = 16_384
 
 # A message may have this many octets, because readers load whole messages into memory.
 MESSAGE_OCTETS = 256 * 1024 * 1024
+
+# The file of mod-sequences is compacted when it has more lines than this and most are superseded.
+MOD_SEQUENCE_LINES_MAX = 2000
+
+# The file of mod-sequences keeps this many removals, so that clients that were away for long resynchronise quickly.
+VANISHED_MAX = 1000

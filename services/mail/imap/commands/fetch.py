@@ -4,12 +4,22 @@ from collections.abc import Iterator
 
 from services.mail.access.requests import Steps
 from services.mail.imap.cached_message import CachedMessage
-from services.mail.imap.errors import EXPUNGED_CODE
+from services.mail.imap.commands.select import vanished_earlier
+from services.mail.imap.errors import EXPUNGED_CODE, BadError
 from services.mail.imap.limits import TURN_MESSAGES
 from services.mail.imap.session_state import SessionState, read_message_set
 from services.mail.imap.syntax import encoder
 from services.mail.imap.syntax.dates import date_time
-from services.mail.imap.syntax.fetch_items import Item, Section, read_items, section_octets, select_fields
+from services.mail.imap.syntax.fetch_items import (
+    Item,
+    Section,
+    format_sequence_set,
+    parse_sequence_set,
+    read_fetch_modifiers,
+    read_items,
+    section_octets,
+    select_fields,
+)
 from services.mail.imap.syntax.reader import Reader
 from services.mail.imap.syntax.structures import body_structure, envelope
 from services.mail.imap.view import View
@@ -23,6 +33,7 @@ _EMPTY_HEADER, _EMPTY_PART = parse_header(b""), parse(b"")
 _EMPTY = {
     b"RFC822.SIZE": b"0",
     b"INTERNALDATE": date_time(0.0),
+    b"MODSEQ": b"(0)",
     b"ENVELOPE": envelope(_EMPTY_HEADER),
     b"BODY": body_structure(_EMPTY_PART, extended=False),
     b"BODYSTRUCTURE": body_structure(_EMPTY_PART, extended=True),
@@ -31,13 +42,28 @@ _EMPTY = {
 
 def fetch(session: SessionState, reader: Reader, by_uid: bool = False) -> Steps:
     """Handle FETCH (RFC 3501 section 6.4.5), and UID FETCH (section 6.4.8), whose responses include the UID."""
+    begin = reader.position
     uids = read_message_set(session, reader, by_uid)
+    set_octets = reader.octets[begin + 1 : reader.position]
     reader.expect_space()
     items = read_items(reader)
+    modifiers = read_fetch_modifiers(reader)
     reader.expect_end()
     if by_uid and b"UID" not in items:
         items.insert(0, b"UID")
     view = session.selected()
+    if modifiers.vanished and not (by_uid and modifiers.changed_since is not None and view.reports_vanished):
+        # RFC 7162 section 3.2.6
+        raise BadError("VANISHED needs UID FETCH, CHANGEDSINCE and ENABLE QRESYNC.")
+    if b"MODSEQ" in items or modifiers.changed_since is not None:
+        yield from session.enable_condstore()
+    if modifiers.changed_since is not None:
+        least = modifiers.changed_since
+        items += [] if b"MODSEQ" in items else [b"MODSEQ"]
+        if modifiers.vanished:
+            known = format_sequence_set(uids).encode("ascii") if set_octets == b"$" else set_octets
+            yield from vanished_earlier(view, least, parse_sequence_set(known) if known else ())
+        uids = [uid for uid in uids if uid in view.folder.messages and view.mod_sequence(uid) > least]
     reads = not view.read_only and any(isinstance(item, Section) and item.sets_seen for item in items)
     any_expunged = False
     for index, uid in enumerate(uids):
@@ -60,7 +86,9 @@ def _fetch_response(view: View, uid: int, items: list[Item], reads: bool) -> Ite
     if becomes_seen:
         view.folder.set_flags(uid, view.folder.message(uid).flags | {SEEN})
     # RFC 3501 section 6.4.5: if FETCH sets \Seen, the response should include the flags.
-    response_items = [*items, b"FLAGS"] if becomes_seen and b"FLAGS" not in items else items
+    response_items = list(items)
+    if becomes_seen:
+        response_items += [item for item in (b"FLAGS", *view.enabled_items) if item not in items]
     # Announce new keywords before a FETCH response contains them (RFC 3501 section 7.2.6).
     yield from view.new_keywords()
     # Encode all items first: a read error after the response has begun could not be reported.
@@ -101,6 +129,8 @@ def _encode_item(view: View, content: CachedMessage, item: bytes) -> bytes:
 def _value(view: View, content: CachedMessage, item: bytes) -> bytes:
     if item == b"UID":
         return b"%d" % content.uid
+    if item == b"MODSEQ":
+        return b"(%d)" % view.mod_sequence(content.uid)
     if item == b"RFC822.SIZE":
         return b"%d" % view.folder.size_octets(content.uid)
     if item == b"INTERNALDATE":

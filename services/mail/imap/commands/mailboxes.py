@@ -1,18 +1,17 @@
 """Handlers of IMAP mailbox commands such as SELECT and CREATE (RFC 3501 section 6.3), and of NAMESPACE (RFC 2342)."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from services.mail.access.requests import Steps
 from services.mail.imap.errors import BadError
 from services.mail.imap.session_state import SessionState
 from services.mail.imap.syntax import encoder
 from services.mail.imap.syntax.reader import Reader
-from services.mail.imap.view import View
 from services.mail.maildir.errors import NoFolderError
 from services.mail.maildir.folder import Folder
 from services.mail.maildir.folder_names import SEPARATOR, canonical
 
-STATUS_ITEMS = frozenset((b"MESSAGES", b"RECENT", b"UIDNEXT", b"UIDVALIDITY", b"UNSEEN"))
+STATUS_ITEMS = frozenset((b"HIGHESTMODSEQ", b"MESSAGES", b"RECENT", b"UIDNEXT", b"UIDVALIDITY", b"UNSEEN"))
 
 
 def read_name(reader: Reader) -> str:
@@ -25,32 +24,6 @@ def _only_name(reader: Reader) -> str:
     name = read_name(reader)
     reader.expect_end()
     return name
-
-
-def select(session: SessionState, reader: Reader) -> Steps:
-    """Handle SELECT (RFC 3501 section 6.3.1)."""
-    return (yield from _open(session, _only_name(reader), read_only=False))
-
-
-def examine(session: SessionState, reader: Reader) -> Steps:
-    """Handle EXAMINE (RFC 3501 section 6.3.2)."""
-    return (yield from _open(session, _only_name(reader), read_only=True))
-
-
-def _open(session: SessionState, name: str, read_only: bool) -> Steps:
-    # RFC 3501 section 6.3.1: SELECT deselects the current mailbox even if it fails.
-    session.select(None)
-    view = View(session.user_maildir().folder(name), read_only)
-    yield from view.flag_lines()
-    yield b"* %d EXISTS\r\n* %d RECENT\r\n" % (len(view.uids), len(view.recent))
-    messages = view.folder.messages
-    unseen = next((n for n, uid in enumerate(view.uids, start=1) if "\\Seen" not in messages[uid].flags), 0)
-    if unseen:
-        yield b"* OK [UNSEEN %d] First unseen.\r\n" % unseen
-    yield b"* OK [UIDVALIDITY %d] UIDs valid.\r\n" % view.folder.uidvalidity
-    yield b"* OK [UIDNEXT %d] Predicted next UID.\r\n" % view.folder.uidnext
-    session.select(view)
-    return "[READ-ONLY] Examined." if read_only else "[READ-WRITE] Selected."
 
 
 def create(session: SessionState, reader: Reader) -> Steps:
@@ -107,6 +80,8 @@ def status(session: SessionState, reader: Reader) -> Steps:
     reader.expect_space()
     items = read_status_items(reader)
     reader.expect_end()
+    if b"HIGHESTMODSEQ" in items:
+        yield from session.enable_condstore()
     yield status_response(session, name, items)
     return "Status completed."
 
@@ -119,11 +94,14 @@ def read_status_items(reader: Reader) -> list[bytes]:
     return items
 
 
-def status_response(session: SessionState, name: str, items: Iterable[bytes]) -> bytes:
+def status_response(session: SessionState, name: str, items: Collection[bytes]) -> bytes:
     """Encode the STATUS response of a mailbox (RFC 3501 section 7.2.4); raise NoFolderError."""
     folder = session.user_maildir().folder(name)
     folder.refresh()
+    if b"HIGHESTMODSEQ" in items:
+        folder.record_changes()
     values = {
+        b"HIGHESTMODSEQ": folder.mod_sequences.highest,
         b"MESSAGES": len(folder.uids),
         b"RECENT": _recent(session, folder),
         b"UIDNEXT": folder.uidnext,

@@ -3,11 +3,13 @@
 Also UNSELECT (RFC 3691), UID EXPUNGE (RFC 4315) and MOVE (RFC 6851).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from services.mail.access.requests import Steps
 from services.mail.imap.commands.append import target_folder
 from services.mail.imap.errors import EXPUNGED_CODE, BadError, NoError
+from services.mail.imap.limits import TURN_MESSAGES
 from services.mail.imap.session_state import SessionState, read_message_set
 from services.mail.imap.syntax.fetch_items import format_sequence_set
 from services.mail.imap.syntax.reader import Reader, read_flags
@@ -32,8 +34,9 @@ def close(session: SessionState, reader: Reader) -> Steps:
     view = session.selected()
     if not view.read_only:
         view.folder.expunge(_marked_deleted(view, view.uids))
+    code = _highest_code(view)
     session.select(None)
-    return "Close completed."
+    return f"{code}Close completed."
 
 
 def unselect(session: SessionState, reader: Reader) -> Steps:
@@ -42,6 +45,13 @@ def unselect(session: SessionState, reader: Reader) -> Steps:
     yield b""
     session.select(None)
     return "Unselect completed."
+
+
+def _highest_code(view: View) -> str:
+    """Return HIGHESTMODSEQ after an EXPUNGE as a response code, with its space, if enabled (RFC 7162 section 3.2.8)."""
+    if not view.reports_vanished or not view.has_mod_sequences:
+        return ""
+    return f"[HIGHESTMODSEQ {view.highest_mod_sequence()}] "
 
 
 def _marked_deleted(view: View, uids: Iterable[int]) -> list[int]:
@@ -55,7 +65,7 @@ def expunge(session: SessionState, reader: Reader) -> Steps:
     yield b""
     view = session.writable()
     view.folder.expunge(_marked_deleted(view, view.uids))
-    return "Expunge completed."
+    return f"{_highest_code(view)}Expunge completed."
 
 
 def uid_expunge(session: SessionState, reader: Reader) -> Steps:
@@ -65,13 +75,35 @@ def uid_expunge(session: SessionState, reader: Reader) -> Steps:
     yield b""
     view = session.writable()
     view.folder.expunge(_marked_deleted(view, uids))
-    return "Expunge completed."
+    return f"{_highest_code(view)}Expunge completed."
+
+
+@dataclass(frozen=True, slots=True)
+class _StoreCommand:
+    """Arguments of STORE: sign, flags, `.SILENT`, UID STORE or STORE, UNCHANGEDSINCE."""
+
+    sign: bytes
+    flags: frozenset[str]
+    silent: bool
+    by_uid: bool
+    unchanged_since: int | None
+
+    def changed(self, old: frozenset[str]) -> frozenset[str]:
+        """Return the flags that a message with the flags `old` has after the command."""
+        return {b"+": old | self.flags, b"-": without(old, self.flags)}.get(self.sign, self.flags)
 
 
 def store(session: SessionState, reader: Reader, by_uid: bool = False) -> Steps:
-    """Handle STORE (RFC 3501 section 6.4.6) and UID STORE (section 6.4.8)."""
+    """Handle STORE (RFC 3501 section 6.4.6), UID STORE (section 6.4.8), with UNCHANGEDSINCE (RFC 7162 section 3.1.3)."""
     uids = read_message_set(session, reader, by_uid)
     reader.expect_space()
+    unchanged_since: int | None = None
+    if reader.accept(b"("):
+        if reader.word("modifier") != b"UNCHANGEDSINCE":
+            raise BadError("Unknown STORE modifier.")
+        reader.expect_space()
+        unchanged_since = reader.mod_sequence()
+        reader.expect(b") ")
     sign = b"+" if reader.accept(b"+") else b"-" if reader.accept(b"-") else b""
     word = reader.word("FLAGS")
     if word not in (b"FLAGS", b"FLAGS.SILENT"):
@@ -79,34 +111,62 @@ def store(session: SessionState, reader: Reader, by_uid: bool = False) -> Steps:
     reader.expect_space()
     flags = read_flags(reader)
     reader.expect_end()
-    return _change(session.writable(), uids, sign, flags, word == b"FLAGS.SILENT", by_uid)
+    command = _StoreCommand(sign, flags, word == b"FLAGS.SILENT", by_uid, unchanged_since)
+    view = session.writable()
+    if unchanged_since is not None:
+        yield from session.enable_condstore()
+    return (yield from _change_flags(view, uids, command))
 
 
-def _change(view: View, uids: list[int], sign: bytes, flags: frozenset[str], silent: bool, by_uid: bool) -> Steps:
-    def changed(old: frozenset[str]) -> frozenset[str]:
-        return {b"+": old | flags, b"-": without(old, flags)}.get(sign, flags)
-
+def _change_flags(view: View, uids: list[int], command: _StoreCommand) -> Steps:
     any_expunged = False
-    for uid in uids:
-        try:
-            # Remember if the flags were current: after .SILENT, a change by another session must still be reported.
-            was_current = view.is_current(uid)
-            view.folder.set_flags(uid, changed(view.folder.message(uid).flags))
-        except MessageGoneError:
-            # RFC 3501 section 6.4.8: UID STORE ignores a UID that does not exist.
-            if by_uid:
+    modified: list[int] = []
+    for begin in range(0, len(uids), TURN_MESSAGES):
+        # First the changes of a batch, then its responses: the changes get one mod-sequence.
+        responses: list[tuple[int, bool]] = []
+        if command.unchanged_since is not None:
+            view.highest_mod_sequence()
+        for uid in uids[begin : begin + TURN_MESSAGES]:
+            if command.unchanged_since is not None and _is_modified(view, uid, command.unchanged_since):
+                modified.append(uid if command.by_uid else view.number(uid) or 0)
                 continue
-            any_expunged = True
-            view.set_flags_of_expunged(uid, changed(view.sent_flags(uid)))
-            was_current = False
-        if silent:
-            if was_current:
-                view.mark_sent(uid)
-            continue
+            try:
+                # A change by another session must still be reported, even after .SILENT.
+                was_current = view.is_current(uid)
+                view.folder.set_flags(uid, command.changed(view.folder.message(uid).flags))
+            except MessageGoneError:
+                # RFC 3501 section 6.4.8: a UID that does not exist is ignored; the EXPUNGE follows.
+                if command.by_uid:
+                    continue
+                any_expunged = True
+                view.set_flags_of_expunged(uid, command.changed(view.sent_flags(uid)))
+                was_current = False
+            responses.append((uid, was_current))
+        yield from _store_responses(view, responses, command)
+        yield b""
+    # RFC 7162 section 3.1.3
+    code = f"[MODIFIED {format_sequence_set(modified)}] " if modified else EXPUNGED_CODE if any_expunged else ""
+    return f"{code}Store completed."
+
+
+def _is_modified(view: View, uid: int, unchanged_since: int) -> bool:
+    """Return True if a message that exists was changed after a mod-sequence, as of the last record of changes."""
+    return uid in view.folder.messages and view.folder.mod_sequences.of(uid) > unchanged_since
+
+
+def _store_responses(view: View, changed: list[tuple[int, bool]], command: _StoreCommand) -> Iterator[bytes]:
+    """Yield FETCH responses for (UID, flags were known to the client); after .SILENT with mod-sequences only."""
+    if not command.silent:
+        # Announce new keywords before a FETCH response contains them (RFC 3501 section 7.2.6).
         yield from view.new_keywords()
-        flags_item = view.flags_item(uid)
-        yield b"* %d FETCH (%b%b)\r\n" % (view.number(uid) or 0, b"UID %d " % uid if by_uid else b"", flags_item)
-    return f"{EXPUNGED_CODE}Store completed." if any_expunged else "Store completed."
+    for uid, was_current in changed:
+        if not command.silent:
+            yield view.flags_response(uid, command.by_uid)
+        elif was_current and uid in view.folder.messages:
+            view.mark_sent(uid)
+            if view.reports_mod_sequences:
+                # RFC 7162 section 3.1.3: the client must learn the mod-sequence of its own change.
+                yield view.flags_response(uid, command.by_uid, with_flags=False)
 
 
 def without(flags: frozenset[str], less: frozenset[str]) -> frozenset[str]:

@@ -46,14 +46,20 @@ def identify(_session: SessionState, reader: Reader) -> Steps:
     return "ID completed."
 
 
-def enable(_session: SessionState, reader: Reader) -> Steps:
-    """Handle ENABLE (RFC 5161 section 3.1), which enables nothing: no extension of this server needs it."""
-    reader.expect_space()
-    reader.word("capability")
-    while reader.accept(b" "):
-        reader.word("capability")
-    reader.expect_end()
-    yield b"* ENABLED\r\n"
+# Extensions that ENABLE knows, and those that each implies (RFC 7162 section 3.2.3).
+_ENABLED: dict[bytes, tuple[str, ...]] = {b"CONDSTORE": (), b"QRESYNC": ("CONDSTORE",)}
+
+
+def enable(session: SessionState, reader: Reader) -> Steps:
+    """Handle ENABLE (RFC 5161 section 3.1); unknown extensions are ignored."""
+    words = []
+    while not reader.at_end or not words:
+        reader.expect_space()
+        words.append(reader.word("capability"))
+    known = list(dict.fromkeys(word.decode("ascii") for word in words if word in _ENABLED))
+    yield b"* ENABLED%b\r\n" % "".join(f" {name}" for name in known if name not in session.enabled).encode("ascii")
+    for name in known:
+        session.enabled.update((name, *_ENABLED[name.encode("ascii")]))
     return "Enable completed."
 
 

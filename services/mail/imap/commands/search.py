@@ -4,7 +4,7 @@ With RETURN (SAVE) the result is the variable `$` of later commands (RFC 5182); 
 until CANCELUPDATE (RFC 5267).
 """
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator, Sequence
 
 from services.mail.access.requests import Output, Steps
 from services.mail.imap.errors import NoError
@@ -20,6 +20,9 @@ from services.mail.maildir.errors import MessageGoneError
 # SEARCH accepts these CHARSET values; RFC 3501 section 6.4.4 requires US-ASCII.
 CHARSETS = {b"US-ASCII": "ascii", b"UTF-8": "utf-8", b"ISO-8859-1": "latin-1"}
 
+# Messages of a result, as (sequence number, UID).
+Found = list[tuple[int, int]]
+
 
 def search(session: SessionState, reader: Reader, by_uid: bool = False) -> Steps:
     """Handle SEARCH (RFC 3501 section 6.4.4), which returns sequence numbers, and UID SEARCH, which returns UIDs."""
@@ -28,31 +31,51 @@ def search(session: SessionState, reader: Reader, by_uid: bool = False) -> Steps
     try:
         charset = _read_charset(reader)
         view = session.selected()
-        test = KeyReader(reader, charset, view, session.saved_result).program()
+        keys = KeyReader(reader, charset, view, session.saved_result)
+        test = keys.program()
+        if keys.uses_mod_sequences:
+            yield from session.enable_condstore()
         found = yield from matching(view, test)
     except NoError:
         if returns is not None and returns.saves:
             # RFC 5182 section 2.1: a search that fails with NO empties the variable.
             session.saved_result = []
         raise
-    matches = [uid if by_uid else number for number, uid in found]
+    view_of = view if keys.uses_mod_sequences else None
     if returns is None:
-        yield b"* SEARCH" + b"".join(b" %d" % number for number in matches) + b"\r\n"
+        yield numbers_response(b"SEARCH", by_uid, found, view_of)
         return "Search completed."
     code = _begin_updates(session, view, test, by_uid, {uid for _, uid in found}) if returns.updates else ""
-    yield from extended_response(session, returns, by_uid, found)
+    yield from extended_response(session, returns, by_uid, found, view_of)
     return f"{code}Search completed."
 
 
+def numbers_response(word: bytes, by_uid: bool, found: Found, view: View | None) -> bytes:
+    """Encode the SEARCH or SORT response; with a view, with the highest mod-sequence (RFC 7162 section 3.1.6)."""
+    numbers = b"".join(b" %d" % (uid if by_uid else number) for number, uid in found)
+    highest = _highest(view, found)
+    return b"* %b%b%b\r\n" % (word, numbers, b"" if highest is None else b" (MODSEQ %d)" % highest)
+
+
+def _highest(view: View | None, found: Sequence[tuple[int, int]]) -> int | None:
+    if view is None or not found:
+        return None
+    return max(view.mod_sequence(uid) for _, uid in found)
+
+
 def extended_response(
-    session: SessionState, returns: SearchReturns, by_uid: bool, found: list[tuple[int, int]]
-) -> Generator[bytes, None, None]:
-    """Yield the ESEARCH response of a result in its order, as (sequence number, UID); store it for SAVE."""
+    session: SessionState, returns: SearchReturns, by_uid: bool, found: Found, view: View | None = None
+) -> Iterator[bytes]:
+    """Yield the ESEARCH response of a result in its order, as (sequence number, UID); store it for SAVE.
+
+    With a view it has the highest mod-sequence of the messages that it names.
+    """
     if returns.saves:
         session.saved_result = sorted(returns.saved([uid for _, uid in found]))
     if returns.options != {b"SAVE"}:
         # RFC 5182 section 2.1: SAVE alone has no response.
-        yield returns.response(session.tag, by_uid, [uid if by_uid else number for number, uid in found])
+        numbers = [uid if by_uid else number for number, uid in found]
+        yield returns.response(session.tag, by_uid, numbers, _highest(view, returns.returned(found)))
 
 
 def _begin_updates(session: SessionState, view: View, test: Predicate, by_uid: bool, uids: set[int]) -> str:

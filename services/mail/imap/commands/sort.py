@@ -3,7 +3,7 @@
 from collections.abc import Generator
 
 from services.mail.access.requests import Output, Steps
-from services.mail.imap.commands.search import extended_response, matching, read_charset_name
+from services.mail.imap.commands.search import extended_response, matching, numbers_response, read_charset_name
 from services.mail.imap.errors import BadError, NoError
 from services.mail.imap.limits import SORT_KEYS_MAX
 from services.mail.imap.session_state import SessionState
@@ -26,13 +26,17 @@ def sort(session: SessionState, reader: Reader, by_uid: bool = False) -> Steps:
     charset = read_charset_name(reader)
     reader.expect_space()
     view = session.selected()
-    test = KeyReader(reader, charset, view, session.saved_result).program()
+    keys = KeyReader(reader, charset, view, session.saved_result)
+    test = keys.program()
+    if keys.uses_mod_sequences:
+        yield from session.enable_condstore()
+    view_of = view if keys.uses_mod_sequences else None
     found = yield from matching(view, test)
     ordered = yield from _sorted(view, criteria, found)
     if returns is not None:
-        yield from extended_response(session, returns, by_uid, ordered)
+        yield from extended_response(session, returns, by_uid, ordered, view_of)
     else:
-        yield b"* SORT" + b"".join(b" %d" % (uid if by_uid else number) for number, uid in ordered) + b"\r\n"
+        yield numbers_response(b"SORT", by_uid, ordered, view_of)
     return "Sort completed."
 
 
@@ -70,6 +74,6 @@ def _sorted(
             continue
     # Sort by the last criterion first: the sort is stable, so that each earlier one takes precedence.
     for place in reversed(range(len(criteria))):
-        values.sort(key=lambda pair: pair[1][place], reverse=criteria[place].reverse)  # noqa: B023
+        values.sort(key=lambda pair: pair[1][place], reverse=criteria[place].reverse)
         yield b""
     return [pair for pair, _ in values]

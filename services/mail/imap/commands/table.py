@@ -38,6 +38,7 @@ from services.mail.imap.commands import (
     messages,
     not_authenticated,
     search,
+    select,
     sort,
     thread,
 )
@@ -63,8 +64,8 @@ COMMANDS: dict[bytes, Command] = {
     b"AUTHENTICATE": Command(_NOT_YET, not_authenticated.authenticate),
     b"LOGIN": Command(_NOT_YET, not_authenticated.login),
     # RFC 3501 section 6.3
-    b"SELECT": Command(_LOGGED_IN, mailboxes.select),
-    b"EXAMINE": Command(_LOGGED_IN, mailboxes.examine),
+    b"SELECT": Command(_LOGGED_IN, select.select),
+    b"EXAMINE": Command(_LOGGED_IN, partial(select.select, read_only=True)),
     b"CREATE": Command(_LOGGED_IN, mailboxes.create),
     b"DELETE": Command(_LOGGED_IN, mailboxes.delete),
     b"RENAME": Command(_LOGGED_IN, mailboxes.rename),

@@ -82,6 +82,17 @@ def format_sequence_set(numbers: Iterable[int]) -> str:
     return ",".join(str(first) if first == last else f"{first}:{last}" for first, last in ranges)
 
 
+def format_ranges(ranges: Iterable[tuple[int, int]]) -> bytes:
+    """Encode ranges as a set, in the given order; adjacent ones are joined."""
+    joined: list[list[int]] = []
+    for first, last in ranges:
+        if joined and first <= joined[-1][1] + 1:
+            joined[-1][1] = max(joined[-1][1], last)
+        else:
+            joined.append([first, last])
+    return b",".join(b"%d" % first if first == last else b"%d:%d" % (first, last) for first, last in joined)
+
+
 _NAME = re.compile(rb"[A-Za-z0-9.]+")
 _SECTION_WORD = re.compile(rb"[A-Za-z.]+")
 _PARTIAL = re.compile(rb"<(\d{1,10})\.([1-9]\d{0,9})>")
@@ -90,7 +101,7 @@ _PART_NUMBER = re.compile(rb"[1-9]\d{0,9}")
 _PART_NUMBERS_MAX = 1000
 
 SIMPLE = frozenset(
-    (b"BODY", b"BODYSTRUCTURE", b"ENVELOPE", b"FLAGS", b"INTERNALDATE", b"RFC822.SIZE", b"UID")
+    (b"BODY", b"BODYSTRUCTURE", b"ENVELOPE", b"FLAGS", b"INTERNALDATE", b"MODSEQ", b"RFC822.SIZE", b"UID")
 )  # fmt: skip
 _FAST = (b"FLAGS", b"INTERNALDATE", b"RFC822.SIZE")
 # RFC 3501 section 6.4.5: the macros ALL, FAST and FULL stand for these items.
@@ -137,6 +148,33 @@ def read_items(reader: Reader) -> list[Item]:
         return list(macro)
     reader.position = position
     return [_read_item(reader)]
+
+
+@dataclass(frozen=True, slots=True)
+class FetchModifiers:
+    """Modifiers of FETCH (RFC 7162 sections 3.1.4.1 and 3.2.6): CHANGEDSINCE, VANISHED."""
+
+    changed_since: int | None = None
+    vanished: bool = False
+
+
+def read_fetch_modifiers(reader: Reader) -> FetchModifiers:
+    """Parse the modifiers behind the items, if any; raise BadError."""
+    if not reader.accept(b" "):
+        return FetchModifiers()
+    found: dict[bytes, int] = {}
+
+    def read_modifier() -> None:
+        word = reader.word("modifier")
+        if word not in (b"CHANGEDSINCE", b"VANISHED") or word in found:
+            raise BadError("Unknown or repeated FETCH modifier.")
+        found[word] = 0
+        if word == b"CHANGEDSINCE":
+            reader.expect_space()
+            found[word] = reader.mod_sequence()
+
+    reader.in_parentheses(read_modifier)
+    return FetchModifiers(found.get(b"CHANGEDSINCE"), b"VANISHED" in found)
 
 
 def _distinct(items: list[Item]) -> list[Item]:

@@ -17,7 +17,7 @@ from typing import TypeVar
 from services.buffer import OctetBuffer
 from services.errors import LimitExceededError
 from services.mail.imap.errors import BadError
-from services.mail.imap.limits import LINE_OCTETS, MESSAGE_OCTETS, NUMBER_MAX
+from services.mail.imap.limits import LINE_OCTETS, MESSAGE_OCTETS, MOD_SEQUENCE_MAX, NUMBER_MAX
 from services.mail.maildir.folder import SYSTEM_FLAGS
 
 _ANNOUNCED_LITERAL = re.compile(rb"\{(\d{1,20})(\+?)\}\Z")
@@ -270,6 +270,13 @@ class Reader:
         value = int(self.match(_DIGITS, "number")[:12])
         if value > NUMBER_MAX:
             raise BadError("The number is too large.")
+        return value
+
+    def mod_sequence(self) -> int:
+        """Parse a mod-sequence, an unsigned 63-bit integer (RFC 7162 section 7)."""
+        value = int(self.match(_DIGITS, "mod-sequence")[:20])
+        if value > MOD_SEQUENCE_MAX:
+            raise BadError("The mod-sequence is too large.")
         return value
 
     def flag(self) -> bytes:

@@ -80,6 +80,8 @@ class KeyReader:
         self._charset = charset
         self._view = view
         self._saved = saved
+        # True once a MODSEQ key was parsed: the response then has the highest mod-sequence (RFC 7162 section 3.1.5).
+        self.uses_mod_sequences = False
         self._depth = 0
         self._keys = 0
         self._texts = 0
@@ -127,6 +129,8 @@ class KeyReader:
             return self._date(word)
         if word in (b"LARGER", b"SMALLER"):
             return self._size(word)
+        if word == b"MODSEQ":
+            return self._mod_sequence()
         if word in (b"OLDER", b"YOUNGER"):
             return self._within(word)
         if word in (b"KEYWORD", b"UNKEYWORD"):
@@ -188,6 +192,19 @@ class KeyReader:
         if word == b"LARGER":
             return lambda message: self._view.folder.size_octets(message.uid) > number
         return lambda message: self._view.folder.size_octets(message.uid) < number
+
+    def _mod_sequence(self) -> Predicate:
+        """Parse MODSEQ, with or without a metadata entry, for all of which there is one mod-sequence (RFC 7162)."""
+        reader = self._reader
+        if reader.starts_with(b'"'):
+            reader.string()
+            reader.expect_space()
+            if reader.word("entry type") not in (b"ALL", b"PRIV", b"SHARED"):
+                raise BadError("Unknown type of metadata entry.")
+            reader.expect_space()
+        least = reader.mod_sequence()
+        self.uses_mod_sequences = True
+        return lambda message: self._view.mod_sequence(message.uid) >= least
 
     def _within(self, word: bytes) -> Predicate:
         """Compare the internal date with an interval in seconds before now (RFC 5032 section 2)."""

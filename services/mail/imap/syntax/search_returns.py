@@ -7,6 +7,7 @@ CONTEXT, PARTIAL).
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from services.mail.imap.errors import BadError
 from services.mail.imap.limits import NUMBER_MAX
@@ -14,6 +15,7 @@ from services.mail.imap.syntax import encoder
 from services.mail.imap.syntax.fetch_items import format_sequence_set
 from services.mail.imap.syntax.reader import Reader
 
+Item = TypeVar("Item")
 _RESULTS = (b"MIN", b"MAX", b"ALL", b"COUNT")
 _OPTIONS = frozenset((*_RESULTS, b"SAVE", b"UPDATE", b"CONTEXT", b"PARTIAL"))
 _PARTIAL_RANGE = re.compile(rb"([1-9]\d{0,9}):([1-9]\d{0,9})(?=[ )])")
@@ -43,11 +45,11 @@ class SearchReturns:
         ends = ([uids[0]] if b"MIN" in self.options else []) + ([uids[-1]] if b"MAX" in self.options else [])
         return sorted(set(ends))
 
-    def returned(self, matches: Sequence[int]) -> Sequence[int]:
+    def returned(self, matches: Sequence[Item]) -> Sequence[Item]:
         """Return the matches whose mod-sequences the response covers (RFC 4731 section 3.2)."""
         if self.options & {b"ALL", b"COUNT", b"PARTIAL"} or not self.options & {b"MIN", b"MAX"} or not matches:
             return matches
-        return [*matches[:1] * (b"MIN" in self.options), *matches[-1:] * (b"MAX" in self.options)]
+        return [match for option, match in ((b"MIN", matches[0]), (b"MAX", matches[-1])) if option in self.options]
 
     def response(self, tag: bytes, by_uid: bool, matches: Sequence[int], mod_sequence: int | None = None) -> bytes:
         """Encode the ESEARCH response; MIN, MAX and ALL are omitted if no message matches (RFC 4731 section 3.1)."""

@@ -1,0 +1,129 @@
+"""Handlers of SELECT and EXAMINE (RFC 3501 sections 6.3.1 and 6.3.2), with CONDSTORE and QRESYNC (RFC 7162)."""
+
+from collections.abc import Generator
+from dataclasses import dataclass
+
+from services.mail.access.requests import Output, Steps
+from services.mail.imap.commands.mailboxes import read_name
+from services.mail.imap.errors import BadError
+from services.mail.imap.limits import TURN_MESSAGES
+from services.mail.imap.session_state import SessionState, highest_mod_sequence_line
+from services.mail.imap.syntax.fetch_items import SequenceSet, format_ranges, read_sequence_set, uids_in
+from services.mail.imap.syntax.reader import Reader
+from services.mail.imap.view import View
+
+
+@dataclass(frozen=True, slots=True)
+class _Resync:
+    """Parameters of QRESYNC (RFC 7162 section 3.2.5): what the client knows of the mailbox; `known` None for all UIDs."""
+
+    uidvalidity: int
+    mod_sequence: int
+    known: SequenceSet | None
+
+
+def select(session: SessionState, reader: Reader, read_only: bool = False) -> Steps:
+    """Handle SELECT (RFC 3501 section 6.3.1), with `read_only` EXAMINE (section 6.3.2)."""
+    name = read_name(reader)
+    parameters: list[_Resync | None] = []
+    if reader.accept(b" "):
+        parameters = reader.in_parentheses(lambda: _read_parameter(reader))
+    reader.expect_end()
+    resync = next((parameter for parameter in parameters if parameter is not None), None)
+    if resync is not None and "QRESYNC" not in session.enabled:
+        # RFC 7162 section 3.2.5
+        raise BadError("Enable QRESYNC first.")
+    if session.view is not None:
+        # RFC 7162 section 3.2.11: the responses that follow are those of the new mailbox.
+        yield b"* OK [CLOSED] Previous mailbox closed.\r\n"
+    # RFC 3501 section 6.3.1: SELECT deselects the current mailbox even if it fails.
+    session.select(None)
+    view = View(session.user_maildir().folder(name), read_only, session.enabled)
+    if parameters:
+        session.enabled.add("CONDSTORE")
+    yield from view.flag_lines()
+    yield b"* %d EXISTS\r\n* %d RECENT\r\n" % (len(view.uids), len(view.recent))
+    messages = view.folder.messages
+    unseen = next((n for n, uid in enumerate(view.uids, start=1) if "\\Seen" not in messages[uid].flags), 0)
+    if unseen:
+        yield b"* OK [UNSEEN %d] First unseen.\r\n" % unseen
+    yield b"* OK [UIDVALIDITY %d] UIDs valid.\r\n" % view.folder.uidvalidity
+    yield b"* OK [UIDNEXT %d] Predicted next UID.\r\n" % view.folder.uidnext
+    yield highest_mod_sequence_line(view)
+    session.select(view)
+    if resync is not None and resync.uidvalidity == view.folder.uidvalidity and view.has_mod_sequences:
+        yield from _resynchronise(view, resync)
+    return "[READ-ONLY] Examined." if read_only else "[READ-WRITE] Selected."
+
+
+def _read_parameter(reader: Reader) -> _Resync | None:
+    """Parse a select parameter: CONDSTORE, or QRESYNC with its arguments; raise BadError."""
+    word = reader.word("parameter")
+    if word == b"CONDSTORE":
+        return None
+    if word != b"QRESYNC":
+        raise BadError("Unknown parameter.")
+    reader.expect(b" (")
+    uidvalidity = reader.number()
+    reader.expect_space()
+    mod_sequence = reader.mod_sequence()
+    known: SequenceSet | None = None
+    if reader.accept(b" "):
+        if not reader.starts_with(b"("):
+            known = read_sequence_set(reader)
+        if known is None or reader.accept(b" "):
+            # Sequence match data only shorten VANISHED responses of a server that forgets removals.
+            reader.expect(b"(")
+            read_sequence_set(reader)
+            reader.expect_space()
+            read_sequence_set(reader)
+            reader.expect(b")")
+    reader.expect(b")")
+    if not uidvalidity or not mod_sequence:
+        raise BadError("UIDVALIDITY and the mod-sequence must not be zero.")
+    return _Resync(uidvalidity, mod_sequence, known)
+
+
+def _resynchronise(view: View, resync: _Resync) -> Generator[Output, None, None]:
+    """Yield VANISHED (EARLIER) and the FETCH responses of all changes since the client's mod-sequence."""
+    known = ((1, view.folder.uidnext - 1),) if resync.known is None else resync.known
+    yield from vanished_earlier(view, resync.mod_sequence, known)
+    for index, uid in enumerate(list(view.uids) if resync.known is None else uids_in(resync.known, view.uids)):
+        if index % TURN_MESSAGES == 0:
+            yield b""
+        if uid in view.folder.messages and view.mod_sequence(uid) > resync.mod_sequence:
+            yield view.flags_response(uid)
+
+
+def vanished_earlier(view: View, mod_sequence: int, known: SequenceSet) -> Generator[Output, None, None]:
+    """Yield VANISHED (EARLIER) for the UIDs in `known` that were removed after a mod-sequence (RFC 7162 section 3.2.6).
+
+    If removals since then may be forgotten, it has all UIDs in `known` that do not exist (section 3.2.10.1).
+    """
+    removed = view.folder.mod_sequences.vanished_since(mod_sequence)
+    if removed is None:
+        removed = _gaps(view.uids, view.folder.uidnext)
+    # `*` stands for the largest UID that was ever assigned.
+    last = view.folder.uidnext - 1
+    limits = [(min(first, last), min(end, last)) for first, end in known]
+    ranges = sorted(
+        {
+            (max(first, low), min(end, high))
+            for first, end in removed
+            for low, high in limits
+            if max(first, low) <= min(end, high)
+        }
+    )
+    if ranges:
+        yield b"* VANISHED (EARLIER) %b\r\n" % format_ranges(ranges)
+
+
+def _gaps(uids: list[int], uidnext: int) -> list[tuple[int, int]]:
+    """Return the ranges of UIDs that no message has."""
+    gaps = []
+    following = 1
+    for uid in [*uids, uidnext]:
+        if uid > following:
+            gaps.append((following, uid - 1))
+        following = uid + 1
+    return gaps
