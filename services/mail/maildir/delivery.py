@@ -28,6 +28,8 @@ _LINE_END = re.compile(rb"(?<!\r)\r\n")
 _SIZE = re.compile(r",W=(\d{1,18})(?=,|$)")
 _STORED = re.compile(r",S=(\d{1,18})(?=,|$)")
 _TIME = re.compile(r"(\d{1,18})(?:\.(?:[A-LN-Z]\w*?)?(?:M(\d{1,9}))?(?:P(\d{1,9}))?(?:Q(\d{1,18}))?)?")
+# The last second of the year 9999, the last year of a date.
+_SECONDS_MAX = 253_402_300_800
 _counter = count()
 _OPEN = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
 _REPLACE = os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -43,9 +45,9 @@ def host_part(host: str) -> str:
 _HOST = host_part(os.uname().nodename)
 
 
-def unique_name(written: os.stat_result, stored_octets: int, size_octets: int) -> str:
+def unique_name(written_ns: int, stored_octets: int, size_octets: int) -> str:
     """Return the unique part of a message's file name, from the stat() result of its file in tmp/ and its sizes."""
-    seconds, nanoseconds = divmod(written.st_mtime_ns, 1_000_000_000)
+    seconds, nanoseconds = divmod(written_ns, 1_000_000_000)
     number = os.urandom(8).hex()
     place = f"{seconds}.M{nanoseconds // 1000:06}P{os.getpid()}Q{next(_counter)}R{number}"
     return f"{place}.{_HOST},S={stored_octets},W={size_octets}"
@@ -80,6 +82,13 @@ def sort_key(base: str) -> tuple[int, int, int, str]:
     if match is None:
         return (1 << 62, 0, 0, base)
     return (int(match[1]), int(match[2] or 0), int(match[4] or 0), base)
+
+
+def delivery_time(base: str) -> float | None:
+    """Return the time of delivery in the name, in seconds since 1970 UTC, None if the name has none."""
+    match = _TIME.match(base)
+    seconds = int(match[1]) if match is not None else 0
+    return float(seconds) if 0 < seconds < _SECONDS_MAX else None
 
 
 def sync_directory(path: str) -> None:
@@ -205,7 +214,7 @@ def _write(folder: str, message: NewMessage) -> tuple[str, str]:
     descriptor = os.open(f"{folder}/{temporary}", _CREATE, 0o600)
     try:
         write_all(descriptor, stored)
-        base = unique_name(os.fstat(descriptor), len(stored), size_octets)
+        base = unique_name(os.fstat(descriptor).st_mtime_ns, len(stored), size_octets)
         if message.date is not None:
             os.utime(descriptor, (message.date, message.date))
         os.fsync(descriptor)

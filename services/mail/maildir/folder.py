@@ -22,6 +22,7 @@ from services.mail.maildir.delivery import (
     NewMessage,
     Quota,
     deliver_files,
+    delivery_time,
     locked,
     read_file,
     replace_file,
@@ -356,6 +357,13 @@ class Folder:
         finally:
             os.close(descriptor)
 
+    def save_date(self, uid: int) -> float | None:
+        """Return the time in seconds since 1970 UTC at which a message was added, None if its name has none (RFC 8514).
+
+        Raises MessageGoneError.
+        """
+        return delivery_time(self.message(uid).base)
+
     def _open(self, uid: int) -> int:
         for attempt in (1, 2):
             message = self.message(uid)
@@ -440,10 +448,11 @@ class Folder:
             raise QuotaExceededError("Quota exceeded.")
         letters = {message.uid: target.keywords.letters_of(message.flags) for message in messages}
         names: dict[int, str] = {}
+        now_ns = int(target.now() * 1e9)
         try:
             for message in messages:
                 with contextlib.suppress(MessageGoneError):
-                    names[message.uid] = self._link(message.uid, letters[message.uid], target)
+                    names[message.uid] = self._link(message.uid, letters[message.uid], target, now_ns)
             for place in {name[:3] for name in names.values()}:
                 sync_directory(f"{target.path}/{place}")
         except BaseException:
@@ -453,12 +462,12 @@ class Folder:
             raise
         return list(zip(names, target._added(list(names.values())), strict=True))
 
-    def _link(self, uid: int, letters: str, target: "Folder") -> str:
+    def _link(self, uid: int, letters: str, target: "Folder", now_ns: int) -> str:
         """Copy a message by a hard link, since files are immutable; returns the file name in `target`."""
         descriptor = self._open(uid)
         status = os.fstat(descriptor)
         os.close(descriptor)
-        base = unique_name(status, status.st_size, self.size_octets(uid))
+        base = unique_name(now_ns, status.st_size, self.size_octets(uid))
         name = f"cur/{with_flag_letters(base, letters)}" if letters else f"new/{base}"
         os.link(f"{self.path}/{self.message(uid).name}", f"{target.path}/{name}")
         return name

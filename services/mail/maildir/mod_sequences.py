@@ -20,7 +20,7 @@ that do not exist (RFC 7162 section 3.2.10.1). A file that is missing, damaged o
 """
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -133,7 +133,7 @@ class ModSequences:
         return max(self.highest + 1, int(os.fstat(lock).st_mtime))
 
     @property
-    def observed(self) -> Collection[int]:
+    def observed(self) -> Set[int]:
         """The UIDs of the recorded messages."""
         return self._states.keys()
 

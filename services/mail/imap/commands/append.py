@@ -1,9 +1,12 @@
 """Handler of APPEND (RFC 3501 section 6.3.11), with MULTIAPPEND (RFC 3502) and APPENDUID (RFC 4315)."""
 
+from collections.abc import Generator
 from dataclasses import dataclass
 
-from services.mail.access.requests import Steps
+from services.mail.access.requests import Output, Steps
 from services.mail.imap.errors import BadError, NoError
+from services.mail.imap.limits import MESSAGE_OCTETS
+from services.mail.imap.mailbox_url import read_message_url
 from services.mail.imap.session_state import SessionState
 from services.mail.imap.syntax.dates import read_date_time
 from services.mail.imap.syntax.fetch_items import format_sequence_set
@@ -14,10 +17,18 @@ from services.mail.maildir.folder import Folder
 
 
 @dataclass(frozen=True, slots=True)
+class _Url:
+    """A part of CATENATE that is read from another message."""
+
+    url: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class _MessageData:
     flags: frozenset[str]
     date: float | None
-    content: bytes
+    # Octets, and URLs to read in between (CATENATE).
+    parts: list[bytes | _Url]
 
 
 def append(session: SessionState, reader: Reader) -> Steps:
@@ -31,10 +42,25 @@ def append(session: SessionState, reader: Reader) -> Steps:
         raise BadError("A message is missing.")
     yield b""
     folder = target_folder(session, name)
+    new_messages = []
+    for message in messages:
+        content = yield from _content(session, message)
+        new_messages.append(NewMessage(content, date=message.date))
     folder.refresh()
-    new_messages = [NewMessage(message.content, date=message.date) for message in messages]
     uids = folder.append(new_messages, [message.flags for message in messages])
     return f"[APPENDUID {folder.uidvalidity} {format_sequence_set(uids)}] Append completed."
+
+
+def _content(session: SessionState, message: _MessageData) -> Generator[Output, None, bytes]:
+    """Return the octets of a message to append, with the content of its URLs; raise NoError."""
+    content = b""
+    for part in message.parts:
+        yield b""
+        content += read_message_url(session, part.url) if isinstance(part, _Url) else part
+        if len(content) > MESSAGE_OCTETS:
+            # RFC 4469 section 4
+            raise NoError("The message is too large.", "TOOBIG")
+    return content
 
 
 def _read_message(reader: Reader) -> _MessageData:
@@ -47,11 +73,25 @@ def _read_message(reader: Reader) -> _MessageData:
     if reader.starts_with(b'"'):
         date = read_date_time(reader)
         reader.expect_space()
-    content = reader.literal()
+    if reader.octets[reader.position : reader.position + 10].upper() == b"CATENATE (":
+        reader.position += 9
+        return _MessageData(flags, date, reader.in_parentheses(lambda: _read_part(reader)))
+    content = reader.literal8()
     # RFC 3502 section 6.3.11: a zero-length literal cancels APPEND.
     if not content:
         raise NoError("Empty message.")
-    return _MessageData(flags, date, content)
+    return _MessageData(flags, date, [content])
+
+
+def _read_part(reader: Reader) -> bytes | _Url:
+    """Parse a part of CATENATE: TEXT with a literal, or URL (RFC 4469 section 3)."""
+    word = reader.word("TEXT or URL")
+    reader.expect_space()
+    if word == b"TEXT":
+        return reader.literal8()
+    if word != b"URL":
+        raise BadError("CATENATE takes TEXT and URL.")
+    return _Url(reader.astring())
 
 
 def check_literal(session: SessionState, received: bytes, position: int, size_octets: int) -> None:

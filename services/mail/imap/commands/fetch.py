@@ -5,10 +5,13 @@ from collections.abc import Iterator
 from services.mail.access.requests import Steps
 from services.mail.imap.cached_message import CachedMessage
 from services.mail.imap.commands.select import vanished_earlier
-from services.mail.imap.errors import EXPUNGED_CODE, BadError
+from services.mail.imap.errors import EXPUNGED_CODE, BadError, NoError
 from services.mail.imap.limits import TURN_MESSAGES
+from services.mail.imap.object_ids import email_id
+from services.mail.imap.preview import preview
 from services.mail.imap.session_state import SessionState, read_message_set
 from services.mail.imap.syntax import encoder
+from services.mail.imap.syntax.binary_section import binary_octets
 from services.mail.imap.syntax.dates import date_time
 from services.mail.imap.syntax.fetch_items import (
     Item,
@@ -34,6 +37,10 @@ _EMPTY = {
     b"RFC822.SIZE": b"0",
     b"INTERNALDATE": date_time(0.0),
     b"MODSEQ": b"(0)",
+    b"SAVEDATE": encoder.NIL,
+    b"EMAILID": encoder.NIL,
+    b"THREADID": encoder.NIL,
+    b"PREVIEW": encoder.NIL,
     b"ENVELOPE": envelope(_EMPTY_HEADER),
     b"BODY": body_structure(_EMPTY_PART, extended=False),
     b"BODYSTRUCTURE": body_structure(_EMPTY_PART, extended=True),
@@ -66,16 +73,22 @@ def fetch(session: SessionState, reader: Reader, by_uid: bool = False) -> Steps:
         uids = [uid for uid in uids if uid in view.folder.messages and view.mod_sequence(uid) > least]
     reads = not view.read_only and any(isinstance(item, Section) and item.sets_seen for item in items)
     any_expunged = False
+    refused: NoError | None = None
     for index, uid in enumerate(uids):
         if index % TURN_MESSAGES == 0:
             yield b""
         try:
             yield from _fetch_response(view, uid, items, reads)
+        except NoError as error:
+            # RFC 3516 section 4.3: the other messages are still fetched.
+            refused = error
         except MessageGoneError:
             # RFC 3501 section 6.4.8: UID FETCH ignores a UID that does not exist.
             if not by_uid:
                 any_expunged = True
                 yield _expunged_response(view, uid, items)
+    if refused is not None:
+        raise refused
     return f"{EXPUNGED_CODE}Fetch completed." if any_expunged else "Fetch completed."
 
 
@@ -94,9 +107,13 @@ def _fetch_response(view: View, uid: int, items: list[Item], reads: bool) -> Ite
     # Encode all items first: a read error after the response has begun could not be reported.
     encoded = {item: _encode_item(view, content, item) for item in response_items if isinstance(item, bytes)}
     _load(content, response_items)
+    binary = {item: _binary(content, item) for item in items if isinstance(item, Section) and item.kind != b"BODY"}
     yield b"* %d FETCH (" % (view.number(uid) or 0)
     for index, item in enumerate(response_items):
-        item_octets = item.label + b" " + _section(content, item) if isinstance(item, Section) else encoded[item]
+        if isinstance(item, Section):
+            item_octets = item.label + b" " + (binary[item] if item in binary else _section(content, item))
+        else:
+            item_octets = encoded[item]
         yield b" " + item_octets if index else item_octets
     yield b")\r\n"
 
@@ -135,9 +152,27 @@ def _value(view: View, content: CachedMessage, item: bytes) -> bytes:
         return b"%d" % view.folder.size_octets(content.uid)
     if item == b"INTERNALDATE":
         return date_time(view.folder.date(content.uid))
+    if item == b"SAVEDATE":
+        saved = view.folder.save_date(content.uid)
+        return encoder.NIL if saved is None else date_time(saved)
+    if item == b"EMAILID":
+        return b"(%b)" % email_id(content.octets)
+    if item == b"THREADID":
+        # RFC 8474 section 5.2: NIL for a server without thread identifiers.
+        return encoder.NIL
+    if item == b"PREVIEW":
+        return encoder.string(preview(content).encode("utf-8", "replace"))
     if item == b"ENVELOPE":
         return envelope(content.header)
     return body_structure(content.root, extended=item == b"BODYSTRUCTURE")
+
+
+def _binary(content: CachedMessage, item: Section) -> bytes:
+    """Encode BINARY or BINARY.SIZE; raise NoError with UNKNOWN-CTE."""
+    octets = binary_octets(content.octets, content.root, item) or b""
+    if item.kind == b"BINARY.SIZE":
+        return b"%d" % len(octets)
+    return encoder.literal8(_partial(octets, item))
 
 
 def _section(content: CachedMessage, item: Section) -> bytes:
@@ -151,7 +186,11 @@ def _section(content: CachedMessage, item: Section) -> bytes:
         octets = select_fields(content.header, item)
     # A section that does not exist is sent as an empty string.
     octets = octets or b""
-    if item.partial is not None:
-        first, count = item.partial
-        octets = octets[first : first + count]
-    return encoder.literal(octets)
+    return encoder.literal(_partial(octets, item))
+
+
+def _partial(octets: bytes, item: Section) -> bytes:
+    if item.partial is None:
+        return octets
+    first, count = item.partial
+    return octets[first : first + count]

@@ -4,6 +4,7 @@ from collections.abc import Collection
 
 from services.mail.access.requests import Steps
 from services.mail.imap.errors import BadError
+from services.mail.imap.object_ids import mailbox_id
 from services.mail.imap.session_state import SessionState
 from services.mail.imap.syntax import encoder
 from services.mail.imap.syntax.reader import Reader
@@ -11,7 +12,9 @@ from services.mail.maildir.errors import NoFolderError
 from services.mail.maildir.folder import Folder
 from services.mail.maildir.folder_names import SEPARATOR, canonical
 
-STATUS_ITEMS = frozenset((b"HIGHESTMODSEQ", b"MESSAGES", b"RECENT", b"UIDNEXT", b"UIDVALIDITY", b"UNSEEN"))
+STATUS_ITEMS = frozenset(
+    (b"DELETED", b"HIGHESTMODSEQ", b"MAILBOXID", b"MESSAGES", b"RECENT", b"SIZE", b"UIDNEXT", b"UIDVALIDITY", b"UNSEEN")
+)
 
 
 def read_name(reader: Reader) -> str:
@@ -30,8 +33,12 @@ def create(session: SessionState, reader: Reader) -> Steps:
     """Handle CREATE (RFC 3501 section 6.3.3); a trailing separator, which announces inferiors, is ignored."""
     name = _only_name(reader)
     yield b""
-    session.user_maildir().create(name.removesuffix(SEPARATOR))
-    return "Create completed."
+    maildir = session.user_maildir()
+    maildir.create(name.removesuffix(SEPARATOR))
+    folder = maildir.folder(name.removesuffix(SEPARATOR))
+    folder.refresh()
+    # RFC 8474 section 4.1
+    return f"[MAILBOXID ({mailbox_id(folder).decode('ascii')})] Create completed."
 
 
 def delete(session: SessionState, reader: Reader) -> Steps:
@@ -100,16 +107,28 @@ def status_response(session: SessionState, name: str, items: Collection[bytes]) 
     folder.refresh()
     if b"HIGHESTMODSEQ" in items:
         folder.record_changes()
-    values = {
-        b"HIGHESTMODSEQ": folder.mod_sequences.highest,
-        b"MESSAGES": len(folder.uids),
-        b"RECENT": _recent(session, folder),
-        b"UIDNEXT": folder.uidnext,
-        b"UIDVALIDITY": folder.uidvalidity,
-        b"UNSEEN": sum("\\Seen" not in message.flags for message in folder.messages.values()),
-    }
-    status_items = encoder.parenthesized(b"%b %d" % (item, values[item]) for item in items)
+    status_items = encoder.parenthesized(item + b" " + _status_value(session, folder, item) for item in items)
     return b"* STATUS %b %b\r\n" % (encoder.mailbox(canonical(name)), status_items)
+
+
+def _status_value(session: SessionState, folder: Folder, item: bytes) -> bytes:
+    messages = folder.messages.values()
+    if item == b"MAILBOXID":
+        # RFC 8474 section 4.3
+        return b"(%b)" % mailbox_id(folder)
+    if item == b"SIZE":
+        # RFC 8438 section 2
+        return b"%d" % sum(folder.size_octets(uid) for uid in folder.uids)
+    counts = {
+        b"DELETED": lambda: sum("\\Deleted" in message.flags for message in messages),
+        b"HIGHESTMODSEQ": lambda: folder.mod_sequences.highest,
+        b"MESSAGES": lambda: len(folder.uids),
+        b"RECENT": lambda: _recent(session, folder),
+        b"UIDNEXT": lambda: folder.uidnext,
+        b"UIDVALIDITY": lambda: folder.uidvalidity,
+        b"UNSEEN": lambda: sum("\\Seen" not in message.flags for message in messages),
+    }
+    return b"%d" % counts[item]()
 
 
 def _recent(session: SessionState, folder: Folder) -> int:

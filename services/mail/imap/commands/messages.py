@@ -94,7 +94,7 @@ class _StoreCommand:
 
 
 def store(session: SessionState, reader: Reader, by_uid: bool = False) -> Steps:
-    """Handle STORE (RFC 3501 section 6.4.6), UID STORE (section 6.4.8), with UNCHANGEDSINCE (RFC 7162 section 3.1.3)."""
+    """Handle STORE and UID STORE (RFC 3501 sections 6.4.6, 6.4.8), with UNCHANGEDSINCE (RFC 7162 section 3.1.3)."""
     uids = read_message_set(session, reader, by_uid)
     reader.expect_space()
     unchanged_since: int | None = None

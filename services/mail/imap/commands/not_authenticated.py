@@ -52,7 +52,7 @@ _ENABLED: dict[bytes, tuple[str, ...]] = {b"CONDSTORE": (), b"QRESYNC": ("CONDST
 
 def enable(session: SessionState, reader: Reader) -> Steps:
     """Handle ENABLE (RFC 5161 section 3.1); unknown extensions are ignored."""
-    words = []
+    words: list[bytes] = []
     while not reader.at_end or not words:
         reader.expect_space()
         words.append(reader.word("capability"))

@@ -7,6 +7,7 @@ from services.mail.access.requests import Output, Steps
 from services.mail.imap.commands.mailboxes import read_name
 from services.mail.imap.errors import BadError
 from services.mail.imap.limits import TURN_MESSAGES
+from services.mail.imap.object_ids import mailbox_id
 from services.mail.imap.session_state import SessionState, highest_mod_sequence_line
 from services.mail.imap.syntax.fetch_items import SequenceSet, format_ranges, read_sequence_set, uids_in
 from services.mail.imap.syntax.reader import Reader
@@ -15,7 +16,7 @@ from services.mail.imap.view import View
 
 @dataclass(frozen=True, slots=True)
 class _Resync:
-    """Parameters of QRESYNC (RFC 7162 section 3.2.5): what the client knows of the mailbox; `known` None for all UIDs."""
+    """Parameters of QRESYNC (RFC 7162 section 3.2.5): the state that the client knows; `known` None for all UIDs."""
 
     uidvalidity: int
     mod_sequence: int
@@ -49,6 +50,8 @@ def select(session: SessionState, reader: Reader, read_only: bool = False) -> St
         yield b"* OK [UNSEEN %d] First unseen.\r\n" % unseen
     yield b"* OK [UIDVALIDITY %d] UIDs valid.\r\n" % view.folder.uidvalidity
     yield b"* OK [UIDNEXT %d] Predicted next UID.\r\n" % view.folder.uidnext
+    # RFC 8474 section 4.2
+    yield b"* OK [MAILBOXID (%b)] Mailbox identifier.\r\n" % mailbox_id(view.folder)
     yield highest_mod_sequence_line(view)
     session.select(view)
     if resync is not None and resync.uidvalidity == view.folder.uidvalidity and view.has_mod_sequences:

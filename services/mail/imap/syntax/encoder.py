@@ -54,3 +54,8 @@ def flag_list(flags: Iterable[str]) -> bytes:
     """Encode a flag list: system flags in the order of RFC 3501 section 2.3.2, then keywords."""
     ordered = sorted(flags, key=lambda flag: (_ORDER.get(flag, len(_SYSTEM_FLAGS)), flag))
     return parenthesized(flag.encode("ascii", "replace") for flag in ordered)
+
+
+def literal8(octets: bytes) -> bytes:
+    """Encode a literal, as a literal8 if it contains NUL octets (RFC 3516 section 4.4)."""
+    return b"~{%d}\r\n%b" % (len(octets), octets) if b"\0" in octets else literal(octets)

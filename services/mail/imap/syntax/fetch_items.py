@@ -101,7 +101,8 @@ _PART_NUMBER = re.compile(rb"[1-9]\d{0,9}")
 _PART_NUMBERS_MAX = 1000
 
 SIMPLE = frozenset(
-    (b"BODY", b"BODYSTRUCTURE", b"ENVELOPE", b"FLAGS", b"INTERNALDATE", b"MODSEQ", b"RFC822.SIZE", b"UID")
+    (b"BODY", b"BODYSTRUCTURE", b"EMAILID", b"ENVELOPE", b"FLAGS", b"INTERNALDATE", b"MODSEQ", b"RFC822.SIZE",
+     b"SAVEDATE", b"THREADID", b"UID")
 )  # fmt: skip
 _FAST = (b"FLAGS", b"INTERNALDATE", b"RFC822.SIZE")
 # RFC 3501 section 6.4.5: the macros ALL, FAST and FULL stand for these items.
@@ -122,11 +123,13 @@ class Section:
     fields: tuple[bytes, ...] = ()
     partial: tuple[int, int] | None = None
     sets_seen: bool = True
+    # BODY, BINARY or BINARY.SIZE (RFC 3516 section 4.2).
+    kind: bytes = b"BODY"
 
     @property
     def is_header_only(self) -> bool:
         """True if the section can be read from the message's own header, without the body."""
-        return not self.numbers and self.text.startswith(b"HEADER")
+        return self.kind == b"BODY" and not self.numbers and self.text.startswith(b"HEADER")
 
 
 # RFC 3501 section 6.4.5: the RFC822 items are equivalent to these sections.
@@ -185,6 +188,11 @@ def _read_item(reader: Reader) -> Item:
     name = reader.match(_NAME, "item").upper()
     if name in (b"BODY", b"BODY.PEEK") and reader.starts_with(b"["):
         return _read_section(reader, sets_seen=name == b"BODY")
+    if name in (b"BINARY", b"BINARY.PEEK", b"BINARY.SIZE") and reader.starts_with(b"["):
+        kind = name.removesuffix(b".PEEK")
+        return _read_section(reader, sets_seen=name == b"BINARY", kind=kind)
+    if name == b"PREVIEW":
+        return _read_preview(reader)
     if name in SIMPLE:
         return name
     if name in _RFC822:
@@ -192,7 +200,24 @@ def _read_item(reader: Reader) -> Item:
     raise BadError("Unknown FETCH item.")
 
 
-def _read_section(reader: Reader, sets_seen: bool) -> Section:
+def _read_preview(reader: Reader) -> bytes:
+    """Parse the modifier of PREVIEW, if any (RFC 8970 section 3.2): LAZY makes no difference."""
+    if reader.accept(b" ("):
+        if reader.word("modifier") != b"LAZY":
+            raise BadError("Unknown PREVIEW modifier.")
+        reader.expect(b")")
+    return b"PREVIEW"
+
+
+def parse_section(octets: bytes) -> Section:
+    """Parse a section without its brackets, as in a URL; raise BadError."""
+    reader = Reader(b"[" + octets + b"]")
+    section = _read_section(reader, sets_seen=False)
+    reader.expect_end()
+    return section
+
+
+def _read_section(reader: Reader, sets_seen: bool, kind: bytes = b"BODY") -> Section:
     reader.expect(b"[")
     numbers = _read_numbers(reader)
     text = b""
@@ -206,8 +231,8 @@ def _read_section(reader: Reader, sets_seen: bool) -> Section:
         elif text not in (b"HEADER", b"TEXT") and not (text == b"MIME" and numbers):
             raise BadError("Unknown section.")
     reader.expect(b"]")
-    partial = _read_partial(reader)
-    return Section(_label(numbers, text, fields, partial), numbers, text, fields, partial, sets_seen)
+    partial = None if kind == b"BINARY.SIZE" else _read_partial(reader)
+    return Section(_label(kind, numbers, text, fields, partial), numbers, text, fields, partial, sets_seen, kind)
 
 
 def _read_numbers(reader: Reader) -> tuple[int, ...]:
@@ -236,13 +261,15 @@ def _read_partial(reader: Reader) -> tuple[int, int] | None:
     return int(match[1]), int(match[2])
 
 
-def _label(numbers: tuple[int, ...], text: bytes, fields: tuple[bytes, ...], partial: tuple[int, int] | None) -> bytes:
+def _label(
+    kind: bytes, numbers: tuple[int, ...], text: bytes, fields: tuple[bytes, ...], partial: tuple[int, int] | None
+) -> bytes:
     pieces = [b"%d" % number for number in numbers]
     if text:
         names = b" " + encoder.parenthesized(encoder.astring(field) for field in fields) if fields else b""
         pieces.append(text + names)
     position = b"" if partial is None else b"<%d>" % partial[0]
-    return b"BODY[" + b".".join(pieces) + b"]" + position
+    return kind + b"[" + b".".join(pieces) + b"]" + position
 
 
 def section_octets(octets: bytes, root: Part, section: Section) -> bytes | None:

@@ -227,7 +227,14 @@ class Reader:
         return self.literal()
 
     def literal(self) -> bytes:
-        """Parse a literal, whose octets the Framer has put into the buffer."""
+        """Parse a literal; the framer has delivered all of its octets."""
+        octets = self._literal_octets()
+        # RFC 3501 section 9: CHAR8, of which a literal consists, excludes NUL.
+        if b"\0" in octets:
+            raise BadError("A literal contains a NUL octet.")
+        return octets
+
+    def _literal_octets(self) -> bytes:
         match = _LITERAL.match(self.octets, self.position)
         if match is None:
             raise BadError("Expected a string.")
@@ -235,11 +242,13 @@ class Reader:
         if end > len(self.octets):
             raise BadError("The literal is not complete.")
         self.position = end
-        octets = self.octets[match.end() : end]
-        # RFC 3501 section 9: literals consist of CHAR8, which excludes NUL.
-        if b"\0" in octets:
-            raise BadError("A literal contains a NUL octet.")
-        return octets
+        return self.octets[match.end() : end]
+
+    def literal8(self) -> bytes:
+        """Parse a literal or a literal8 `~{...}`, which may contain NUL octets (RFC 3516 section 4.4)."""
+        if not self.accept(b"~"):
+            return self.literal()
+        return self._literal_octets()
 
     def astring(self) -> bytes:
         """Parse an `astring`: ASTRING-CHARs (atom characters and `]`) or a string."""

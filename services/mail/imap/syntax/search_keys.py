@@ -6,10 +6,12 @@ test(Candidate(view, number, uid))
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import date
 
 from services.mail.imap.cached_message import CachedMessage
 from services.mail.imap.errors import BadError, NoError
 from services.mail.imap.limits import SEARCH_DEPTH_MAX, SEARCH_KEYS_MAX, SEARCH_TEXTS_MAX
+from services.mail.imap.object_ids import email_id
 from services.mail.imap.syntax.dates import day_of, read_date, sent_day
 from services.mail.imap.syntax.fetch_items import SequenceSet, read_sequence_set, uids_in
 from services.mail.imap.syntax.reader import Reader
@@ -51,6 +53,7 @@ Predicate = Callable[[Candidate], bool]
 # SEARCH keys without an argument, most of which test a flag.
 _FLAGS: dict[bytes, Predicate] = {
     b"ALL": lambda _primary: True,
+    b"SAVEDATESUPPORTED": lambda _primary: True,
     b"ANSWERED": lambda message: message.has_flag("\\Answered"),
     b"DELETED": lambda message: message.has_flag("\\Deleted"),
     b"DRAFT": lambda message: message.has_flag("\\Draft"),
@@ -69,7 +72,9 @@ _FLAGS: dict[bytes, Predicate] = {
 _ADDRESSES = frozenset((b"BCC", b"CC", b"FROM", b"TO"))
 _FieldTest = Callable[[CachedMessage, bytes, str], bool]
 _TEXTS: dict[bytes, Callable[[CachedMessage, str], bool]] = {b"BODY": body_contains, b"TEXT": text_contains}
-_DATES = frozenset((b"BEFORE", b"ON", b"SINCE", b"SENTBEFORE", b"SENTON", b"SENTSINCE"))
+_DATES = frozenset(
+    (b"BEFORE", b"ON", b"SINCE", b"SAVEDBEFORE", b"SAVEDON", b"SAVEDSINCE", b"SENTBEFORE", b"SENTON", b"SENTSINCE")
+)
 
 
 class KeyReader:
@@ -129,6 +134,10 @@ class KeyReader:
             return self._date(word)
         if word in (b"LARGER", b"SMALLER"):
             return self._size(word)
+        if word in (b"EMAILID", b"THREADID"):
+            # RFC 8474 section 6; no message has a THREADID.
+            identifier = reader.atom()
+            return lambda message: word == b"EMAILID" and email_id(message.content.octets) == identifier
         if word == b"MODSEQ":
             return self._mod_sequence()
         if word in (b"OLDER", b"YOUNGER"):
@@ -219,11 +228,15 @@ class KeyReader:
 
     def _date(self, word: bytes) -> Predicate:
         wanted_day = read_date(self._reader)
-        sent = word.startswith(b"SENT")
 
         def test(message: Candidate) -> bool:
-            if sent:
+            day: date | None
+            if word.startswith(b"SENT"):
                 day = sent_day(message.content.header.first(b"date"))
+            elif word.startswith(b"SAVED"):
+                # RFC 8514 section 4.3: a message without a save date is compared by its internal date.
+                saved = self._view.folder.save_date(message.uid)
+                day = day_of(self._view.folder.date(message.uid) if saved is None else saved)
             else:
                 day = day_of(self._view.folder.date(message.uid))
             if day is None:

@@ -1,0 +1,17 @@
+"""Object identifiers of messages and mailboxes (RFC 8474)."""
+
+import hashlib
+
+from services.mail.maildir.folder import Folder
+
+_DIGEST_OCTETS = 16
+
+
+def email_id(octets: bytes) -> bytes:
+    """Return the EMAILID of a message: a digest of its octets, so that copies have the same (RFC 8474 section 5.1)."""
+    return b"M" + hashlib.blake2b(octets, digest_size=_DIGEST_OCTETS).hexdigest().encode("ascii")
+
+
+def mailbox_id(folder: Folder) -> bytes:
+    """Return the MAILBOXID of a mailbox: its UIDVALIDITY, which a rename keeps and no other mailbox of a user has."""
+    return b"F%d" % folder.uidvalidity

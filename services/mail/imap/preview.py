@@ -1,0 +1,75 @@
+"""PREVIEW of a message: the beginning of its text (RFC 8970)."""
+
+import re
+from html.parser import HTMLParser
+
+from services.mail.imap.cached_message import CachedMessage
+from services.mail.mime.structure import Part
+from services.mail.mime.words import decode_transfer, text_of
+
+# RFC 8970 section 3.1: at most 256 characters; a preview of 200 is what Dovecot sends.
+PREVIEW_CHARACTERS = 200
+# The text is decoded up to this length.
+_TEXT_OCTETS = 16_384
+_BLANKS = re.compile(r"\s+")
+_INVISIBLE = frozenset(("head", "script", "style", "title"))
+
+
+class _Text(HTMLParser):
+    """The visible text of HTML."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.pieces: list[str] = []
+        self._hidden = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002
+        """Begin an element."""
+        self._hidden += tag in _INVISIBLE
+        self.pieces.append(" ")
+
+    def handle_endtag(self, tag: str) -> None:
+        """End an element."""
+        self._hidden = max(0, self._hidden - (tag in _INVISIBLE))
+        self.pieces.append(" ")
+
+    def handle_data(self, data: str) -> None:
+        """Keep text outside of invisible elements."""
+        if not self._hidden:
+            self.pieces.append(data)
+
+
+def preview(content: CachedMessage) -> str:
+    """Return the beginning of the first text part, its white space joined; empty without text."""
+    part = _text_part(content.root)
+    if part is None:
+        return ""
+    body = content.octets[part.body_begin : min(part.body_end, part.body_begin + _TEXT_OCTETS)]
+    decoded = decode_transfer(body, part.header.first(b"content-transfer-encoding"))
+    text = text_of(decoded, part.content_type.get(b"charset"))
+    if part.type_and_subtype[1].lower() == b"html":
+        parser = _Text()
+        parser.feed(text)
+        text = "".join(parser.pieces)
+    else:
+        # Quoted lines say nothing new.
+        text = "\n".join(line for line in text.splitlines() if not line.startswith(">"))
+    return _BLANKS.sub(" ", text.replace("\0", "")).strip()[:PREVIEW_CHARACTERS].rstrip()
+
+
+def _text_part(root: Part) -> Part | None:
+    """Return the first plain text part, otherwise the first HTML part."""
+    html: Part | None = None
+    pending = [root]
+    while pending:
+        part = pending.pop()
+        kind, subtype = (half.lower() for half in part.type_and_subtype)
+        if part.is_multipart:
+            pending += reversed(part.children)
+        elif part.message is not None:
+            pending.append(part.message)
+        elif kind == b"text" and subtype == b"html":
+            html = html or part
+        elif kind == b"text":
+            return part
+    return html
