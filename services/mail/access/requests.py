@@ -31,6 +31,11 @@ class StartTls:
 
 
 @dataclass(frozen=True, slots=True)
+class StartCompression:
+    """Request to compress all further octets in both directions (RFC 4978)."""
+
+
+@dataclass(frozen=True, slots=True)
 class Opened:
     """Answer to a successful login: the user's mailbox, and the name in full (user@domain)."""
 
@@ -38,7 +43,7 @@ class Opened:
     maildir: Maildir
 
 
-Request = LogIn | Challenge | StartTls
+Request = LogIn | Challenge | StartTls | StartCompression
 # A session yields octets to send, or a request, whose answer the connection passes to generator.send().
 Output = bytes | Request
 Outputs = Generator[Output, Any, None]

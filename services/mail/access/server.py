@@ -18,7 +18,16 @@ from weakref import WeakValueDictionary
 from services.connections import ConnectionLimits, ConnectionSet, Refusal, Slot, Stage, acknowledge, paid_deadline
 from services.errors import ServiceError
 from services.eventlog import EventLog
-from services.mail.access.requests import Challenge, LogIn, Opened, Output, Outputs, Session
+from services.mail.access.compression import Compression, CompressionError
+from services.mail.access.requests import (
+    Challenge,
+    LogIn,
+    Opened,
+    Output,
+    Outputs,
+    Session,
+    StartCompression,
+)
 from services.mail.accounts import Account, Accounts
 from services.mail.maildir.store import Maildir
 from services.shell import Shell
@@ -141,6 +150,7 @@ class Connection(asyncio.Protocol):
         self._writable.set()
         self._pending: list[bytes] = []
         self._pending_octets = 0
+        self._compression: Compression | None = None
         self._task: asyncio.Task[None] | None = None
         self._peer = ""
 
@@ -212,9 +222,11 @@ class Connection(asyncio.Protocol):
                         acknowledge(self._transport)
                     self._time(len(data))
         except TimeoutError:
-            self._transport.write(session.end("Idle for too long."))
+            self._transport.write(self._deflated(session.end("Idle for too long.")))
+        except CompressionError as error:
+            self._transport.write(self._deflated(session.end(f"Cannot decompress: {error}.")))
         except asyncio.CancelledError:
-            self._transport.write(session.end(self._farewell))
+            self._transport.write(self._deflated(session.end(self._farewell)))
         finally:
             session.release()
             self._transport.close()
@@ -225,7 +237,8 @@ class Connection(asyncio.Protocol):
         """Return received octets: b"" at end of file, None if the session ended during IDLE; raise TimeoutError."""
         if asyncio.get_running_loop().time() > self._deadline:
             raise TimeoutError
-        if not self._inbox and not self._at_end:
+        has_more = self._compression is not None and self._compression.has_more
+        if not self._inbox and not self._at_end and not has_more:
             self._woken.clear()
             while not self._woken.is_set():
                 if not await self._wake(self._deadline):
@@ -233,7 +246,10 @@ class Connection(asyncio.Protocol):
         data = bytes(self._inbox)
         self._inbox.clear()
         self._transport.resume_reading()
-        return data
+        if self._compression is None or not (data or has_more):
+            return data
+        # Part of a compressed block may yield no octets yet; it is no end of file.
+        return self._compression.inflate(data, INBOX_OCTETS) or None
 
     def _time(self, octets: int) -> None:
         """Update the deadline: restart it after a complete command, or extend it by `octets` of an incomplete command.
@@ -304,11 +320,14 @@ class Connection(asyncio.Protocol):
     async def _write(self, data: bytes) -> None:
         if self._transport.is_closing():
             return
-        self._transport.write(data)
+        self._transport.write(self._deflated(data))
         if not self._writable.is_set():
             latest = asyncio.get_running_loop().time() + self._context.limits.write_s
             async with asyncio.timeout_at(latest if self._session.logged_in else min(latest, self._deadline)):
                 await self._writable.wait()
+
+    def _deflated(self, data: bytes) -> bytes:
+        return data if self._compression is None or not data else self._compression.deflate(data)
 
     async def _answer(self, request: Output) -> object:
         if isinstance(request, LogIn | Challenge):
@@ -318,6 +337,10 @@ class Connection(asyncio.Protocol):
                 # RFC 3501 section 11.2: a delay after each failed login slows down password guessing.
                 await asyncio.sleep(self._context.limits.failed_login_s)
             return opened
+        if isinstance(request, StartCompression):
+            # Octets after the command are compressed data already, if the client did not wait for the response.
+            self._compression = Compression()
+            return None
         await self._start_tls()
         return None
 

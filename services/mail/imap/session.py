@@ -12,7 +12,7 @@ and further input is ignored.
 from collections.abc import Iterator
 
 from services.errors import LimitExceededError
-from services.mail.access.requests import ContinuationRequest, Outputs, StartTls, Steps
+from services.mail.access.requests import ContinuationRequest, Outputs, StartCompression, StartTls, Steps
 from services.mail.imap.command import Command
 from services.mail.imap.commands.table import parse_command
 from services.mail.imap.errors import BadError, ByeError, NoError, store_failure_text
@@ -120,6 +120,11 @@ class Session:
         yield b"%b %b %b\r\n" % (tag, word, text.encode("ascii", "replace"))
         if self._state.tls_requested:
             yield from self._start_tls()
+        if self._state.compression_requested:
+            self._state.compression_requested = False
+            # RFC 4978 section 3: what follows the command's line is compressed; a client waits for the response.
+            self._framer.clear()
+            yield StartCompression()
 
     def _start_tls(self) -> Outputs:
         """Yield the request for TLS; discard octets received in cleartext before TLS (RFC 3501 section 6.2.1)."""

@@ -63,6 +63,20 @@ def enable(session: SessionState, reader: Reader) -> Steps:
     return "Enable completed."
 
 
+def compress(session: SessionState, reader: Reader) -> Steps:
+    """Handle COMPRESS (RFC 4978 section 3) with the mechanism DEFLATE."""
+    reader.expect_space()
+    mechanism = reader.word("mechanism")
+    reader.expect_end()
+    if mechanism != b"DEFLATE":
+        raise BadError("The only mechanism is DEFLATE.")
+    if session.compresses:
+        raise NoError("Compression is active already.", "COMPRESSIONACTIVE")
+    yield b""
+    session.compresses = session.compression_requested = True
+    return "Compression begins."
+
+
 def _read_parameters(reader: Reader) -> None:
     if not reader.starts_with(b"("):
         if reader.word("list") != b"NIL":

@@ -77,6 +77,8 @@ COMMANDS: dict[bytes, Command] = {
     b"APPEND": Command(_LOGGED_IN, append.append),
     # RFC 5161
     b"ENABLE": Command(_AUTHENTICATED, not_authenticated.enable),
+    # RFC 4978
+    b"COMPRESS": Command(_LOGGED_IN, not_authenticated.compress),
     # RFC 2342
     b"NAMESPACE": Command(_LOGGED_IN, mailboxes.namespace),
     # RFC 2177

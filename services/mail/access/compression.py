@@ -1,0 +1,46 @@
+"""Compression of one connection's octets in both directions (COMPRESS=DEFLATE, RFC 4978).
+
+A few octets may expand to a thousand times as many: inflate() returns a limited piece at a time, and keeps the rest of
+the input compressed.
+"""
+
+import zlib
+
+# RFC 4978 section 4: raw DEFLATE (RFC 1951) with a window of 32 KiB.
+_RAW = -15
+# A compressor of memory level 5 takes 150 KiB instead of 260.
+_MEMORY_LEVEL = 5
+
+
+class CompressionError(Exception):
+    """The peer's octets are no DEFLATE data, or follow its end."""
+
+
+class Compression:
+    """The compressor and decompressor of a connection."""
+
+    def __init__(self) -> None:
+        # True if inflate() may return more octets without further input.
+        self.has_more = False
+        self._compressor = zlib.compressobj(zlib.Z_DEFAULT_COMPRESSION, zlib.DEFLATED, _RAW, _MEMORY_LEVEL)
+        self._decompressor = zlib.decompressobj(_RAW)
+        self._compressed = b""
+
+    def deflate(self, octets: bytes) -> bytes:
+        """Compress octets, so that the peer can decompress all of them at once."""
+        return self._compressor.compress(octets) + self._compressor.flush(zlib.Z_SYNC_FLUSH)
+
+    def inflate(self, received: bytes, limit_octets: int) -> bytes:
+        """Decompress at most `limit_octets`; the rest is left for the next call.
+
+        Raises CompressionError.
+        """
+        try:
+            octets = self._decompressor.decompress(self._compressed + received, limit_octets)
+        except zlib.error as error:
+            raise CompressionError("not DEFLATE data") from error
+        self._compressed = self._decompressor.unconsumed_tail
+        if self._decompressor.eof:
+            raise CompressionError("the DEFLATE data has ended")
+        self.has_more = bool(self._compressed) or len(octets) == limit_octets
+        return octets
