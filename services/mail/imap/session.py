@@ -89,7 +89,7 @@ class Session:
 
     def _start(self, command: Command, reader: Reader) -> Steps:
         if self._state.view is not None:
-            self._state.view.refresh()
+            yield from self._state.view.refresh()
         return (yield from command.handler(self._state, reader))
 
     def _run(self, tag: bytes, command: Command, steps: Steps, answer: object) -> Outputs:

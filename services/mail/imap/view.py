@@ -1,7 +1,8 @@
 """View of the selected mailbox: sequence numbers, and untagged responses not sent yet (RFC 3501 sections 5.2, 7)."""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from typing import TypeVar
 
 from services.mail.imap.cached_message import MessageCache
 from services.mail.imap.errors import ByeError, NoError
@@ -9,9 +10,22 @@ from services.mail.imap.search_context import SearchContext
 from services.mail.imap.syntax import encoder
 from services.mail.imap.syntax.fetch_items import format_sequence_set
 from services.mail.maildir.errors import NoFolderError
-from services.mail.maildir.folder import SYSTEM_FLAGS, Folder
+from services.mail.maildir.folder import SYSTEM_FLAGS, Folder, batches
+from services.mail.maildir.limits import STEP_MESSAGES
 
 RECENT = "\\Recent"
+_Result = TypeVar("_Result")
+
+
+def pauses(steps: Generator[None, None, _Result]) -> Generator[bytes, None, _Result]:
+    """Yield no octets after each step of an operation, so that other sessions run; return its result."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            result: _Result = done.value
+            return result
+        yield b""
 
 
 class View:
@@ -31,20 +45,35 @@ class View:
         self.contexts: dict[bytes, SearchContext] = {}
         # UIDs whose flags were sent since the last updates(), for the search contexts.
         self._touched: set[int] = set()
-        folder.refresh()
-        first = folder.first_recent if read_only else folder.claim_recent()
-        self.uids = list(folder.uids)
-        self.recent = set(self.uids[bisect_left(self.uids, first) :])
-        self._sent_flags = {uid: folder.messages[uid].flags for uid in self.uids}
-        self._keywords = list(folder.keywords.names)
-        self._sent_recent_count = len(self.recent)
-        self._revision = folder.revision
+        self.uids: list[int] = []
+        self.recent: set[int] = set()
         self.has_mod_sequences = True
+        self._sent_flags: dict[int, frozenset[str]] = {}
+        self._keywords: list[str] = []
+        self._sent_recent_count = 0
+        self._revision = -1
+
+    def load(self) -> Iterator[bytes]:
+        """Read the mailbox, in steps between which other sessions run; raise NoFolderError and OSError."""
+        yield from pauses(self.folder.refresh_steps())
+        if self.read_only:
+            first = self.folder.first_recent
+        else:
+            first = yield from pauses(self.folder.claim_recent_steps())
         try:
-            folder.record_changes()
+            yield from pauses(self.folder.record_steps())
         except OSError:
             # RFC 7162 section 3.1.2.2: the mailbox can be read, but with NOMODSEQ.
             self.has_mod_sequences = False
+        self.uids = list(self.folder.uids)
+        self.recent = set(self.uids[bisect_left(self.uids, first) :])
+        self._sent_recent_count = len(self.recent)
+        self._revision = self.folder.revision
+        for batch in batches(self.uids, STEP_MESSAGES):
+            messages = self.folder.messages
+            self._sent_flags.update((uid, messages[uid].flags) for uid in batch if uid in messages)
+            yield b""
+        self._keywords = list(self.folder.keywords.names)
 
     def number(self, uid: int) -> int | None:
         """Return a message's sequence number, None for a UID that was not announced to the client."""
@@ -137,19 +166,20 @@ class View:
             b"* OK [PERMANENTFLAGS " + encoder.flag_list(lasting) + b"] Flags permitted.\r\n",
         ]
 
-    def refresh(self) -> None:
-        """Rescan the folder for changes by other programs; raise ByeError if the mailbox was deleted."""
+    def refresh(self) -> Iterator[bytes]:
+        """Rescan the folder for changes by other programs, in steps; raise ByeError if the mailbox was deleted."""
         try:
-            self.folder.refresh()
+            yield from pauses(self.folder.refresh_steps())
         except NoFolderError:
             raise ByeError("The mailbox has been removed.") from None
 
     def updates(self, may_expunge: bool) -> Iterator[bytes]:
         """Yield untagged responses for all changes not sent yet; EXPUNGE responses only if `may_expunge`."""
-        self.refresh()
+        yield from self.refresh()
         if self.folder.revision == self._revision:
             return
-        self._record_changes()
+        yield from self._record_changes()
+        revision = self.folder.revision
         messages = self.folder.messages
         expunged = [uid for uid in self.uids if uid not in messages]
         if may_expunge:
@@ -162,11 +192,11 @@ class View:
         yield from self._flag_changes()
         yield from self._context_changes()
         # With EXPUNGE responses outstanding, forget the revision, so that the next call compares again.
-        self._revision = self.folder.revision if may_expunge or not expunged else -1
+        self._revision = revision if may_expunge or not expunged else -1
 
-    def _record_changes(self) -> None:
+    def _record_changes(self) -> Iterator[bytes]:
         try:
-            self.folder.record_changes()
+            yield from pauses(self.folder.record_steps())
         except OSError:
             # A client that uses no mod-sequences does not need the record.
             if self.reports_mod_sequences:
@@ -191,11 +221,13 @@ class View:
             yield b"* VANISHED %b\r\n" % format_sequence_set(expunged).encode("ascii")
             return
         # Expunge in descending order, so that the sequence numbers of the remaining messages stay valid.
-        for uid in reversed(expunged):
-            position = bisect_left(self.uids, uid)
-            del self.uids[position]
+        numbers = [self.number(uid) or 0 for uid in reversed(expunged)]
+        gone = set(expunged)
+        self.uids = [uid for uid in self.uids if uid not in gone]
+        for uid in expunged:
             self._forget(uid)
-            yield b"* %d EXPUNGE\r\n" % (position + 1)
+        for batch in batches(numbers, STEP_MESSAGES):
+            yield b"".join(b"* %d EXPUNGE\r\n" % number for number in batch)
 
     def _forget(self, uid: int) -> None:
         self._sent_flags.pop(uid, None)
@@ -206,11 +238,15 @@ class View:
         arrived = self.folder.uids[bisect_right(self.folder.uids, last) :]
         if not arrived:
             return
-        first = self.folder.first_recent if self.read_only else self.folder.claim_recent()
+        if self.read_only:
+            first = self.folder.first_recent
+        else:
+            first = yield from pauses(self.folder.claim_recent_steps())
+        # Messages that were removed meanwhile are announced, and expunged later.
         self.uids += arrived
         self.recent.update(uid for uid in arrived if uid >= first)
         for uid in arrived:
-            self.mark_sent(uid)
+            self._record(uid, self._flags(uid))
         yield b"* %d EXISTS\r\n" % len(self.uids)
 
     def new_keywords(self) -> Iterator[bytes]:
@@ -221,7 +257,9 @@ class View:
 
     def _flag_changes(self) -> Iterator[bytes]:
         messages = self.folder.messages
-        for uid in self.uids:
+        for index, uid in enumerate(self.uids):
+            if index % STEP_MESSAGES == 0:
+                yield b""
             message = messages.get(uid)
             if message is not None and message.flags != self._sent_flags.get(uid):
                 yield self.flags_response(uid)

@@ -76,12 +76,13 @@ def stored_size(base: str) -> int | None:
     return int(match[1]) if match else None
 
 
-def sort_key(base: str) -> tuple[int, int, int, str]:
-    """Return a sort key: the time of delivery (seconds, microseconds, sequence) in the file name, then the name."""
+def sort_key(base: str) -> int:
+    """Return a sort key for the time of delivery in the name; a name without a time sorts last."""
     match = _TIME.match(base)
     if match is None:
-        return (1 << 62, 0, 0, base)
-    return (int(match[1]), int(match[2] or 0), int(match[4] or 0), base)
+        return 1 << 256
+    # Seconds, microseconds and the delivering process's counter, in one number.
+    return (int(match[1]) << 128) | (int(match[2] or 0) << 64) | int(match[4] or 0)
 
 
 def delivery_time(base: str) -> float | None:

@@ -6,26 +6,26 @@
     folder.read(uid)                                   octets with CRLF line ends
 
 One Folder can serve several sessions in turn: refresh() reads the changes of other processes, and a session compares
-`revision` and `messages` with its own view. Nothing blocks, except on the lock that another process holds while it
-writes a few lines. All operations raise OSError on disk errors.
+`revision` and `messages` with its own view. Operations that take long in a large folder can be run in steps
+(refresh_steps, copy_steps, expunge_steps): generators that yield after a bounded number of messages, and hold no lock
+then. Nothing blocks, except on the lock that another process holds while it writes a few lines. All operations raise
+OSError on disk errors.
 """
 
 import contextlib
 import os
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
+from typing import TypeVar
 
 from services.mail.maildir.delivery import (
     FLAGS,
-    LETTERS,
     NewMessage,
     Quota,
     deliver_files,
     delivery_time,
     locked,
-    read_file,
-    replace_file,
     sort_key,
     split_name,
     stored_size,
@@ -35,142 +35,41 @@ from services.mail.maildir.delivery import (
     wire_size,
     with_flag_letters,
 )
-from services.mail.maildir.errors import MessageGoneError, NoFolderError, QuotaExceededError, TooManyKeywordsError
-from services.mail.maildir.limits import HEADER_PIECE_OCTETS, KEYWORD_OCTETS, KEYWORDS_MAX, SCANS_MAX, SETTLED_S
+from services.mail.maildir.errors import MessageGoneError, QuotaExceededError
+from services.mail.maildir.keywords import Keywords
+from services.mail.maildir.limits import (
+    DEAD_LINES_MAX,
+    HEADER_PIECE_OCTETS,
+    KEYWORDS_MAX,
+    REFRESHES_MAX,
+    STEP_MESSAGES,
+    TURN_FILES,
+)
 from services.mail.maildir.mod_sequences import ModSequences
+from services.mail.maildir.scanner import Scanner
 from services.mail.maildir.uid_index import LOCK, UidIndex
 
 SYSTEM_FLAGS = tuple(FLAGS)
-PLACES = ("new", "cur")
-FILE = "lab7-keywords"
-KEYWORDS_LOCK = "lab7-keywords.lock"
-_Times = tuple[int, int]
+# Length of "new/" and "cur/".
+_PLACE = 4
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """The names of all message files in new/ and cur/."""
-
-    new: list[str]
-    cur: list[str]
-
-
-class Scanner:
-    """Scanner of a folder's new/ and cur/, which lists a directory only if its mtime has changed.
-
-    `wall_clock`, if given, decides if a directory's mtime is old enough to be trusted.
-    """
-
-    def __init__(self, folder: str, wall_clock: Callable[[], float] | None) -> None:
-        self._paths = [f"{folder}/{place}" for place in PLACES]
-        self._wall_clock = wall_clock
-        self._trusted: _Times | None = None
-
-    def scan(self) -> Listing | None:
-        """Return the message files, None if unchanged since the last scan; raises NoFolderError and OSError."""
-        before = self._times()
-        if before == self._trusted:
-            return None
-        for _ in range(SCANS_MAX):
-            now = self._wall_clock() if self._wall_clock is not None else 0.0
-            # List new/ first, so that a file renamed to cur/ during the scan is seen twice rather than missed.
-            listing = Listing(*(self._list(path) for path in self._paths))
-            after = self._times()
-            if after == before:
-                break
-            before = after
-        settled = before == after and max(after) / 1e9 < now - SETTLED_S
-        self._trusted = after if settled else None
-        return listing
-
-    def distrust(self) -> None:
-        """List the folder at the next scan() even if it seems unchanged."""
-        self._trusted = None
-
-    def _times(self) -> _Times:
+def _run(steps: Generator[None, None, _Result]) -> _Result:
+    """Run all steps without a pause; return their result."""
+    while True:
         try:
-            new, cur = (os.stat(path).st_mtime_ns for path in self._paths)
-        except (FileNotFoundError, NotADirectoryError):
-            raise NoFolderError("The mailbox has been removed.") from None
-        return new, cur
-
-    def _list(self, path: str) -> list[str]:
-        try:
-            names = os.listdir(path)
-        except FileNotFoundError:
-            raise NoFolderError("The mailbox has been removed.") from None
-        # Ignore names that begin with a dot, as https://cr.yp.to/proto/maildir.html specifies.
-        return [name for name in names if not name.startswith(".") and "\n" not in name]
+            next(steps)
+        except StopIteration as done:
+            result: _Result = done.value
+            return result
 
 
-class Keywords:
-    """The keywords of a folder (RFC 3501 section 2.3.2); a file maps each to a letter a to z in message file names.
-
-    Other processes may add some, so call read() before a listing.
-    """
-
-    def __init__(self, folder: str) -> None:
-        self._path = f"{folder}/{FILE}"
-        self._lock = f"{folder}/{KEYWORDS_LOCK}"
-        self.names: list[str] = []
-        self._flags: dict[str, frozenset[str]] = {}
-
-    def read(self) -> None:
-        """Read the keyword file again if it has changed."""
-        octets = read_file(self._path) or b""
-        names = octets.decode("ascii", "replace").split("\n")[:-1][:KEYWORDS_MAX]
-        if names != self.names:
-            self.names = names
-            self._flags.clear()
-
-    def flags_of(self, letters: str) -> frozenset[str]:
-        """Return the flags for the letters of a file name; unknown letters are ignored."""
-        flags = self._flags.get(letters)
-        if flags is None:
-            flags = frozenset(flag for letter in letters if (flag := self._flag(letter)) is not None)
-            self._flags[letters] = flags
-        return flags
-
-    def _flag(self, letter: str) -> str | None:
-        place = ord(letter) - ord("a")
-        if 0 <= place < len(self.names):
-            return self.names[place]
-        return LETTERS.get(letter)
-
-    def letters_of(self, flags: frozenset[str]) -> str:
-        """Return the letters for flags; new keywords are assigned a letter; raises TooManyKeywordsError and OSError."""
-        letters = []
-        for flag in sorted(flags):
-            known = FLAGS.get(flag) or self._find(flag)
-            letters.append(known or self._add(flag))
-        return "".join(letters)
-
-    def letters_known(self, flags: frozenset[str]) -> str:
-        """Return the letters for flags; keywords without a letter are ignored."""
-        return "".join(FLAGS.get(flag) or self._find(flag) or "" for flag in flags)
-
-    def _find(self, keyword: str) -> str | None:
-        for place, name in enumerate(self.names):
-            # RFC 3501 section 9: keywords are case-insensitive.
-            if name.lower() == keyword.lower():
-                return chr(ord("a") + place)
-        return None
-
-    def _add(self, keyword: str) -> str:
-        if len(keyword) > KEYWORD_OCTETS:
-            raise TooManyKeywordsError("The keyword is too long.")
-        with locked(self._lock):
-            self.read()
-            known = self._find(keyword)
-            if known is not None:
-                return known
-            if len(self.names) >= KEYWORDS_MAX:
-                raise TooManyKeywordsError(f"There are {KEYWORDS_MAX} keywords in this mailbox already.")
-            names = [*self.names, keyword]
-            replace_file(self._path, "".join(f"{name}\n" for name in names).encode("ascii"))
-            self.names = names
-            self._flags.clear()
-        return chr(ord("a") + len(self.names) - 1)
+def batches(items: Sequence[_Item], count: int) -> Iterator[Sequence[_Item]]:
+    """Yield slices of at most `count` items."""
+    for begin in range(0, len(items), count):
+        yield items[begin : begin + count]
 
 
 @dataclass(slots=True)
@@ -212,6 +111,13 @@ class Folder:
         self.mod_sequences = ModSequences(path)
         # UIDs whose letters may differ from those that mod_sequences has recorded.
         self._unrecorded: set[int] = set()
+        # UIDs by file name, relative to the folder.
+        self._files = {message.name: uid for uid, message in self.messages.items()}
+        # Counts changes of `messages`, so that a refresh in steps notices those of other sessions.
+        self._changes = 0
+        if self.messages:
+            # The index has moved along, and with it the UIDs.
+            self._index.read()
         self._scanner = Scanner(path, self._wall_clock)
 
     @property
@@ -230,85 +136,205 @@ class Folder:
         return self._index.first_recent
 
     def refresh(self, added: Sequence[str] = ()) -> None:
-        """Rescan the directory; assign UIDs to new messages by time of delivery, then to those in `added` in its order.
+        """Read the changes of other processes; assign UIDs to new messages, to those in `added` in the given order.
 
         Raises NoFolderError if the folder was removed.
         """
-        listing = self._scanner.scan()
-        if listing is None and self.uidvalidity:
-            # Read the index even if the directory is unchanged: another process may have claimed the \Recent messages.
-            self._index.read()
-            return
-        if listing is not None:
-            self.keywords.read()
-            files = {split_name(name)[0]: f"new/{name}" for name in listing.new}
-            files |= {split_name(name)[0]: f"cur/{name}" for name in listing.cur}
-            known_bases = {message.base for message in self.messages.values()}
-            if files.keys() - known_bases or not self.uidvalidity:
-                self._identify(files, added)
-            self._update(files)
+        for _ in self.refresh_steps(added):
+            pass
 
-    def _identify(self, files: dict[str, str], added: Sequence[str]) -> None:
-        """Assign UIDs to new files: by time of delivery, then those in `added` in its order; compact the index."""
-        own = frozenset(added)
+    def refresh_steps(self, added: Sequence[str] = ()) -> Generator[None, None, None]:
+        """Refresh in steps, between which other sessions may use the folder; errors as of refresh()."""
+        for _ in range(REFRESHES_MAX):
+            if (yield from self._refresh_once(added)):
+                return
+        # Other sessions change the folder again and again: finish without a pause.
+        while not _run(self._refresh_once(added)):
+            pass
+
+    def _refresh_once(self, added: Sequence[str]) -> Generator[None, None, bool]:
+        """Apply the differences to the last listing; False if another session changed the folder meanwhile."""
+        listing = self._scanner.scan()
+        if listing is None:
+            # Read the index again even so: another process may have claimed the \\Recent messages.
+            self._index.read()
+            if self.uidvalidity:
+                return True
+            self._scanner.distrust()
+            return False
+        changes = self._changes
+        yield
+        has_new_keywords = self.keywords.read()
+        files = set(map("new/".__add__, listing.new))
+        files.update(map("cur/".__add__, listing.cur))
+        yield
+        if not self.uidvalidity:
+            self._files.clear()
+            self._remove([*self.messages])
+            changes = self._changes
+        fresh = files - self._files.keys()
+        gone = self._files.keys() - files
+        yield
+        if changes != self._changes:
+            return False
+        if has_new_keywords:
+            for message in self.messages.values():
+                message.flags = self.keywords.flags_of(message.letters)
+            self.revision += 1
+        bases: dict[str, str] = {}
+        for index, name in enumerate(fresh):
+            base = split_name(name[_PLACE:])[0]
+            # A file that was renamed during the scan is listed in new/ too.
+            if base not in bases or name.startswith("cur/"):
+                bases[base] = name
+            if index % STEP_MESSAGES == 0:
+                yield
+        if (bases or not self.uidvalidity) and not (yield from self._identify(bases, added, len(files))):
+            return False
+        return changes == self._changes and (yield from self._apply(bases, gone))
+
+    def _identify(self, bases: Collection[str], added: Sequence[str], live: int) -> Generator[None, None, bool]:
+        """Assign UIDs to new files: by time of delivery, then those in `added` in its order; compact the index.
+
+        Return False if the index was recreated: then all UIDs change.
+        """
+        before = self.uidvalidity
+        yield from self._index.read_steps()
         with locked(f"{self.path}/{LOCK}"):
             if not self._index.read():
                 self._index.create(self._new_uidvalidity())
-            uids = self._index.uids
-            others = sorted((base for base in files if base not in uids and base not in own), key=sort_key)
-            self._index.assign([*others, *(base for base in added if base in files and base not in uids)])
-            self._index.compact(files)
+        if before and before != self.uidvalidity:
+            self._files.clear()
+            self._remove([*self.messages])
+            self._scanner.distrust()
+            return False
+        own = frozenset(added)
+        keys: dict[str, int] = {}
+        for index, base in enumerate(bases):
+            if base not in self._index.uids and base not in own:
+                keys[base] = sort_key(base)
+            if index % STEP_MESSAGES == STEP_MESSAGES - 1:
+                yield
+        for batch in batches(sorted(keys, key=keys.__getitem__), STEP_MESSAGES):
+            self._assign(batch)
+            yield
+        self._assign([base for base in added if base in bases])
+        if self._index.lines > 2 * live + DEAD_LINES_MAX:
+            with locked(f"{self.path}/{LOCK}"):
+                self._index.read()
+                self._index.compact({*bases, *(message.base for message in self.messages.values())})
+        return True
 
-    def _update(self, files: dict[str, str]) -> None:
+    def _assign(self, bases: Sequence[str]) -> None:
+        if bases:
+            with locked(f"{self.path}/{LOCK}"):
+                self._index.read()
+                self._index.assign([base for base in bases if base not in self._index.uids])
+
+    def _apply(self, bases: Mapping[str, str], gone: Set[str]) -> Generator[None, None, bool]:
+        """Remove the messages whose names are gone, and add or rename those in `bases`, unique part to file name."""
+        changes = self._changes
         uids = self._index.uids
-        messages: dict[int, Message] = {}
-        for base, name in files.items():
-            uid = uids[base]
+        names: dict[int, tuple[str, str]] = {}
+        for index, (base, name) in enumerate(bases.items()):
+            uid = uids.get(base)
+            if uid is None:
+                # Another process has replaced the index meanwhile.
+                return False
+            names[uid] = base, name
+            if index % STEP_MESSAGES == 0:
+                yield
+        if changes != self._changes:
+            return False
+        removed = {uid for name in gone if (uid := self._files.pop(name)) not in names}
+        # A message that was listed in new/ and in cur/, while it was renamed, has lost only one of its names.
+        self._remove([uid for uid in sorted(removed) if uid in self.messages and self.messages[uid].name in gone])
+        for batch in batches(sorted(names), STEP_MESSAGES):
+            self._add(batch, names)
+            changes = self._changes
+            yield
+            if changes != self._changes:
+                return False
+        return True
+
+    def _add(self, uids: Sequence[int], names: Mapping[int, tuple[str, str]]) -> None:
+        """Add or rename messages; `names` has the unique part and the file name of each."""
+        last = self.uids[-1] if self.uids else 0
+        in_order = True
+        for uid in uids:
             old = self.messages.get(uid)
-            if old is not None and old.name == name:
-                messages[uid] = old
-            else:
-                messages[uid] = self._message(uid, base, name, old)
-                self._unrecorded.add(uid)
-        self._unrecorded |= self.messages.keys() - messages.keys()
-        self._set_messages(messages)
+            in_order = in_order and (old is not None or uid > last)
+            base, name = names[uid]
+            self.messages[uid] = self._message(uid, base, name, old)
+            self._files[name] = uid
+        if not in_order:
+            self.messages = dict(sorted(self.messages.items()))
+        self._unrecorded.update(uids)
+        self._changed()
 
     def _message(self, uid: int, base: str, name: str, old: Message | None) -> Message:
         letters = split_name(name)[1] if name.startswith("cur/") else ""
-        size_octets = old.size_octets if old is not None else wire_size(base)
+        size_octets = old.size_octets if old is not None else None
         return Message(uid, base, name, letters, self.keywords.flags_of(letters), size_octets)
 
-    def _set_messages(self, messages: dict[int, Message]) -> None:
-        self.messages = {uid: messages[uid] for uid in sorted(messages)}
-        for message in self.messages.values():
-            message.flags = self.keywords.flags_of(message.letters)
+    def _remove(self, uids: Iterable[int]) -> None:
+        """Forget messages whose files are gone."""
+        for uid in uids:
+            message = self.messages.pop(uid, None)
+            if message is not None:
+                self._files.pop(message.name, None)
+                self._unrecorded.add(uid)
+        self._changed()
+
+    def _changed(self) -> None:
         self.uids = list(self.messages)
         self.revision += 1
+        self._changes += 1
 
     def record_changes(self) -> None:
         """Give the changes since the last call their mod-sequences (RFC 7162); raises NoFolderError and OSError."""
-        if self.mod_sequences.highest and not self._unrecorded:
-            return
+        for _ in self.record_steps():
+            pass
+
+    def record_steps(self) -> Generator[None, None, None]:
+        """Record changes in steps, between which other sessions may use the folder; errors as of record_changes()."""
+        while self._unrecorded or not self.mod_sequences.highest:
+            self._read_recorded()
+            for batch in batches(sorted(self._unrecorded), STEP_MESSAGES * 5):
+                yield
+                with self.mod_sequences.locked() as lock:
+                    self._compare_all_if(self.mod_sequences.read(lock, self.uidvalidity))
+                    self.mod_sequences.observe(lock, self.messages, batch)
+                    self._unrecorded.difference_update(batch)
+
+    def _read_recorded(self) -> None:
         with self.mod_sequences.locked() as lock:
-            if self.mod_sequences.read(lock, self.uidvalidity):
-                if not self.messages.keys() >= self.mod_sequences.observed:
-                    # Another process may have added and recorded messages after the last listing: list again.
-                    self._scanner.distrust()
-                    self.refresh()
-                self._unrecorded |= self.messages.keys() | self.mod_sequences.observed
-            changed, self._unrecorded = self._unrecorded, set()
-            try:
-                self.mod_sequences.observe(lock, self.messages, changed)
-            except OSError:
-                self._unrecorded |= changed
-                raise
+            self._compare_all_if(self.mod_sequences.read(lock, self.uidvalidity))
+
+    def _compare_all_if(self, read_anew: bool) -> None:
+        """Mark all messages as unrecorded if the record was read anew."""
+        if not read_anew:
+            return
+        if not self.messages.keys() >= self.mod_sequences.observed:
+            # Another process may have added and recorded messages after the last listing: list again.
+            self._scanner.distrust()
+            self.refresh()
+        self._unrecorded |= self.messages.keys() | self.mod_sequences.observed
 
     def claim_recent(self) -> int:
         """Claim new messages for a session: move them to cur/; returns the lowest UID that is recent in the session."""
-        moved = [message for message in self.messages.values() if message.is_new]
-        for message in moved:
-            with contextlib.suppress(MessageGoneError):
-                self._rename(message, "")
+        return _run(self.claim_recent_steps())
+
+    def claim_recent_steps(self) -> Generator[None, None, int]:
+        """Claim new messages in steps, between which other sessions may use the folder."""
+        new = [uid for uid, message in self.messages.items() if message.name[0] == "n"]
+        for batch in batches(new, TURN_FILES):
+            for uid in batch:
+                message = self.messages.get(uid)
+                if message is not None and message.is_new:
+                    with contextlib.suppress(MessageGoneError):
+                        self._rename(message, "")
+            yield
         if self.first_recent >= self.uidnext:
             return self.uidnext
         with locked(f"{self.path}/{LOCK}"):
@@ -346,8 +372,10 @@ class Folder:
 
     def size_octets(self, uid: int) -> int:
         """Return a message's size with CRLF line ends; raises MessageGoneError."""
-        size = self.message(uid).size_octets
-        return len(self.read(uid)) if size is None else size
+        message = self.message(uid)
+        if message.size_octets is None:
+            message.size_octets = wire_size(message.base)
+        return len(self.read(uid)) if message.size_octets is None else message.size_octets
 
     def date(self, uid: int) -> float:
         """Return a message's internal date in seconds since 1970 UTC; raises MessageGoneError."""
@@ -399,10 +427,13 @@ class Folder:
             os.rename(f"{self.path}/{message.name}", f"{self.path}/{name}")
         except FileNotFoundError:
             raise MessageGoneError("The message has been removed.") from None
+        self._files.pop(message.name, None)
+        self._files[name] = message.uid
         message.name, message.letters = name, letters
         message.flags = self.keywords.flags_of(letters)
         self._unrecorded.add(message.uid)
         self.revision += 1
+        self._changes += 1
 
     def may_add_keyword(self) -> bool:
         """Return True if the folder has a letter left for a new keyword."""
@@ -428,63 +459,81 @@ class Folder:
             for message, letters in zip(messages, lettered, strict=True)
         ]
         names = deliver_files(self.path, new_messages)
-        return self._added(names)
+        return _run(self._added(names))
 
-    def _added(self, names: Sequence[str]) -> list[int]:
-        bases = [split_name(name.partition("/")[2])[0] for name in names]
+    def _added(self, names: Sequence[str]) -> Generator[None, None, list[int]]:
+        bases = [split_name(name[_PLACE:])[0] for name in names]
         self._quota.add(sum(stored_size(base) or 0 for base in bases), len(bases))
-        self.refresh(bases)
+        yield from self.refresh_steps(bases)
         return [self._index.uids[base] for base in bases]
 
     def copy_to(self, uids: Iterable[int], target: "Folder") -> list[tuple[int, int]]:
-        """Copy messages, with their flags and dates, into another folder, all or none.
+        """Copy messages as copy_steps() does, but skip removed messages."""
+        return _run(self.copy_steps(uids, target, skips_removed=True))
 
-        Returns (UID here, UID there) of each; removed messages are skipped. Raises QuotaExceededError and
-        TooManyKeywordsError.
+    def copy_steps(
+        self, uids: Iterable[int], target: "Folder", skips_removed: bool = False
+    ) -> Generator[None, None, list[tuple[int, int]]]:
+        """Copy messages, with their flags and dates, into another folder, all or none, in steps.
+
+        Returns (UID here, UID there) of each. Raises QuotaExceededError, TooManyKeywordsError and, unless
+        `skips_removed`, MessageGoneError.
         """
-        messages = [self.messages[uid] for uid in uids if uid in self.messages]
-        sizes = [stored_size(message.base) or self.size_octets(message.uid) for message in messages]
+        copied = [uid for uid in uids if not skips_removed or uid in self.messages]
+        sizes = [stored_size(self.message(uid).base) or self.size_octets(uid) for uid in copied]
         if not self._quota.allows(sum(sizes), len(sizes)):
             raise QuotaExceededError("Quota exceeded.")
-        letters = {message.uid: target.keywords.letters_of(message.flags) for message in messages}
         names: dict[int, str] = {}
         now_ns = int(target.now() * 1e9)
         try:
-            for message in messages:
-                with contextlib.suppress(MessageGoneError):
-                    names[message.uid] = self._link(message.uid, letters[message.uid], target, now_ns)
-            for place in {name[:3] for name in names.values()}:
+            for batch in batches(copied, TURN_FILES):
+                for uid in batch:
+                    with contextlib.suppress(*((MessageGoneError,) if skips_removed else ())):
+                        names[uid] = self._link(uid, target, now_ns)
+                yield
+            for place in {name[:_PLACE] for name in names.values()}:
                 sync_directory(f"{target.path}/{place}")
         except BaseException:
             for name in names.values():
                 with contextlib.suppress(OSError):
                     os.unlink(f"{target.path}/{name}")
             raise
-        return list(zip(names, target._added(list(names.values())), strict=True))
+        return list(zip(names, (yield from target._added(list(names.values()))), strict=True))
 
-    def _link(self, uid: int, letters: str, target: "Folder", now_ns: int) -> str:
+    def _link(self, uid: int, target: "Folder", now_ns: int) -> str:
         """Copy a message by a hard link, since files are immutable; returns the file name in `target`."""
         descriptor = self._open(uid)
         status = os.fstat(descriptor)
         os.close(descriptor)
+        letters = target.keywords.letters_of(self.message(uid).flags)
         base = unique_name(now_ns, status.st_size, self.size_octets(uid))
         name = f"cur/{with_flag_letters(base, letters)}" if letters else f"new/{base}"
         os.link(f"{self.path}/{self.message(uid).name}", f"{target.path}/{name}")
         return name
 
     def expunge(self, uids: Iterable[int]) -> None:
-        """Remove messages; UIDs of messages already removed are skipped."""
-        octets = removed = 0
-        for uid in [uid for uid in uids if uid in self.messages]:
-            with contextlib.suppress(MessageGoneError):
-                octets += self._unlink(uid)
-                removed += 1
-            self.messages.pop(uid, None)
-            self._unrecorded.add(uid)
-        if removed:
-            self.uids = list(self.messages)
-            self.revision += 1
-            self._quota.add(-octets, -removed)
+        """Remove messages; those already removed are skipped."""
+        for _ in self.expunge_steps(uids):
+            pass
+
+    def expunge_steps(self, uids: Iterable[int]) -> Generator[None, None, None]:
+        """Remove messages in steps, between which other sessions may use the folder."""
+        for batch in batches([uid for uid in uids if uid in self.messages], TURN_FILES):
+            octets = 0
+            unlinked: list[int] = []
+            gone: list[int] = []
+            try:
+                for uid in batch:
+                    try:
+                        octets += self._unlink(uid)
+                        unlinked.append(uid)
+                    except MessageGoneError:
+                        gone.append(uid)
+            finally:
+                self._remove([*unlinked, *gone])
+                if unlinked:
+                    self._quota.add(-octets, -len(unlinked))
+            yield
 
     def _unlink(self, uid: int) -> int:
         for attempt in (1, 2):

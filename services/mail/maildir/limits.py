@@ -47,3 +47,13 @@ MOD_SEQUENCE_LINES_MAX = 2000
 
 # The file of mod-sequences keeps this many removals, so that clients that were away for long resynchronise quickly.
 VANISHED_MAX = 1000
+
+# An operation on a folder yields after this many messages or files, so that other sessions wait milliseconds.
+STEP_MESSAGES = 2000
+TURN_FILES = 50
+
+# The UID index is read in pieces of this size, for the same reason.
+INDEX_PIECE_OCTETS = 262_144
+
+# A refresh in steps starts again this often if other sessions change the folder meanwhile.
+REFRESHES_MAX = 5

@@ -112,7 +112,7 @@ class ModSequences:
             if message is None:
                 if state is not None:
                     vanished.append(uid)
-            else:
+            elif state is None or state[1] != message.letters:
                 letters = _ascii_letters(message.letters)
                 if state is None or state[1] != letters:
                     by_letters.setdefault(letters, []).append(uid)

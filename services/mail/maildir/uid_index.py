@@ -27,10 +27,10 @@ tells clients to discard their cached UIDs. The same holds for a folder deleted 
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from services.mail.maildir.delivery import replace_file, write_all
-from services.mail.maildir.limits import DEAD_LINES_MAX
+from services.mail.maildir.limits import DEAD_LINES_MAX, INDEX_PIECE_OCTETS
 
 FILE = "lab7-uids"
 LOCK = "lab7-uids.lock"
@@ -55,10 +55,22 @@ class UidIndex:
         self.first_recent = 1
         self.uids: dict[str, int] = {}
         self._offset = 0
-        self._lines = 0
+        # Lines of the file, its header not counted.
+        self.lines = 0
 
     def read(self) -> bool:
-        """Read the lines added since the last call; returns False if the folder has no valid index."""
+        """Read the lines added by other processes since the last call; return False without a valid index file."""
+        while self._read_piece():
+            pass
+        return self.uidvalidity > 0
+
+    def read_steps(self) -> Iterator[None]:
+        """Read as read() does, in steps."""
+        while self._read_piece():
+            yield
+
+    def _read_piece(self) -> bool:
+        """Read a piece of the file; return True if there is more."""
         try:
             descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         except FileNotFoundError:
@@ -69,36 +81,36 @@ class UidIndex:
             if status.st_ino != self._inode or status.st_size < self._offset:
                 self._clear()
                 self._inode = status.st_ino
-            if status.st_size > self._offset:
-                file.seek(self._offset)
-                self._parse(file.read())
-        return self.uidvalidity > 0
+            before = self._offset
+            if status.st_size > before:
+                file.seek(before)
+                self._parse(file.read(INDEX_PIECE_OCTETS))
+            return before < self._offset < status.st_size
 
     def _parse(self, octets: bytes) -> None:
         end = octets.rfind(b"\n") + 1
-        lines = octets[:end].split(b"\n")[:-1]
+        lines = os.fsdecode(octets[:end]).split("\n")[:-1]
         if self._offset == 0 and lines:
-            self._parse_header_line(lines.pop(0))
+            self._parse_header_line(os.fsencode(lines.pop(0)))
         self._offset += end
-        self._lines += len(lines)
+        self.lines += len(lines)
+        uids, uidnext = self.uids, self.uidnext
         for line in lines:
-            self._parse_line(line)
+            word, _, value = line.partition(" ")
+            if word.isdecimal() and value:
+                uid = int(word)
+                uids[value] = uid
+                uidnext = uid + 1 if uid >= uidnext else uidnext
+            elif word == "N" and value.isdecimal():
+                uidnext = max(uidnext, int(value))
+            elif word == "R" and value.isdecimal():
+                self.first_recent = max(self.first_recent, int(value))
+        self.uidnext = uidnext
 
     def _parse_header_line(self, line: bytes) -> None:
         value = line.removeprefix(_HEADER)
         if line.startswith(_HEADER) and value.isdigit() and 0 < int(value) < 1 << 32:
             self.uidvalidity = int(value)
-
-    def _parse_line(self, line: bytes) -> None:
-        word, _, value = line.partition(b" ")
-        if word in (b"R", b"N") and value.isdigit():
-            if word == b"R":
-                self.first_recent = max(self.first_recent, int(value))
-            else:
-                self.uidnext = max(self.uidnext, int(value))
-        elif word.isdigit() and value:
-            self.uids[os.fsdecode(value)] = int(word)
-            self.uidnext = max(self.uidnext, int(word) + 1)
 
     def create(self, uidvalidity: int) -> None:
         """Create an empty index with this UIDVALIDITY, in place of an existing or damaged one."""
@@ -117,7 +129,7 @@ class UidIndex:
             self.uidnext += 1
         if lines:
             self._append(b"".join(lines), lasting=True)
-            self._lines += len(lines)
+            self.lines += len(lines)
         return uids
 
     def claim_recent(self) -> int:
@@ -125,16 +137,16 @@ class UidIndex:
         first = self.first_recent
         if first < self.uidnext:
             self._append(b"R %d\n" % self.uidnext, lasting=False)
-            self._lines += 1
+            self.lines += 1
             self.first_recent = self.uidnext
         return first
 
     def compact(self, live: Iterable[str]) -> None:
         """Remove the lines of messages not in `live` from the index file, if they are the majority (DEAD_LINES_MAX)."""
-        if self._lines < DEAD_LINES_MAX:
+        if self.lines < DEAD_LINES_MAX:
             return
         live_uids = {base: self.uids[base] for base in live if base in self.uids}
-        if self._lines - len(live_uids) > max(DEAD_LINES_MAX, len(live_uids)):
+        if self.lines - len(live_uids) > max(DEAD_LINES_MAX, len(live_uids)):
             self.uids = live_uids
             self._rewrite(sorted((uid, base) for base, uid in live_uids.items()))
 
@@ -146,7 +158,7 @@ class UidIndex:
         replace_file(self._path, content)
         self._inode = os.stat(self._path).st_ino
         self._offset = len(content)
-        self._lines = len(lines) - 1
+        self.lines = len(lines) - 1
 
     def _append(self, octets: bytes, lasting: bool) -> None:
         descriptor = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)

@@ -11,6 +11,7 @@ from services.mail.imap.session_state import SessionState
 from services.mail.imap.syntax.dates import read_date_time
 from services.mail.imap.syntax.fetch_items import format_sequence_set
 from services.mail.imap.syntax.reader import Reader, read_flag
+from services.mail.imap.view import pauses
 from services.mail.maildir.delivery import NewMessage
 from services.mail.maildir.errors import NoFolderError
 from services.mail.maildir.folder import Folder
@@ -46,7 +47,7 @@ def append(session: SessionState, reader: Reader) -> Steps:
     for message in messages:
         content = yield from _content(session, message)
         new_messages.append(NewMessage(content, date=message.date))
-    folder.refresh()
+    yield from pauses(folder.refresh_steps())
     uids = folder.append(new_messages, [message.flags for message in messages])
     return f"[APPENDUID {folder.uidvalidity} {format_sequence_set(uids)}] Append completed."
 

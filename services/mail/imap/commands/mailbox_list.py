@@ -192,7 +192,7 @@ def list_mailboxes(session: SessionState, reader: Reader) -> Steps:
         if command.status_items and name in existing:
             # Send no STATUS if another session has just removed the mailbox.
             with suppress(NoFolderError):
-                yield status_response(session, name, command.status_items)
+                yield from status_response(session, name, command.status_items)
     return "List completed."
 
 

@@ -1,6 +1,6 @@
 """Handlers of IMAP mailbox commands such as SELECT and CREATE (RFC 3501 section 6.3), and of NAMESPACE (RFC 2342)."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 from services.mail.access.requests import Steps
 from services.mail.imap.errors import BadError
@@ -8,6 +8,7 @@ from services.mail.imap.object_ids import mailbox_id
 from services.mail.imap.session_state import SessionState
 from services.mail.imap.syntax import encoder
 from services.mail.imap.syntax.reader import Reader
+from services.mail.imap.view import pauses
 from services.mail.maildir.errors import NoFolderError
 from services.mail.maildir.folder import Folder
 from services.mail.maildir.folder_names import SEPARATOR, canonical
@@ -89,7 +90,7 @@ def status(session: SessionState, reader: Reader) -> Steps:
     reader.expect_end()
     if b"HIGHESTMODSEQ" in items:
         yield from session.enable_condstore()
-    yield status_response(session, name, items)
+    yield from status_response(session, name, items)
     return "Status completed."
 
 
@@ -101,14 +102,14 @@ def read_status_items(reader: Reader) -> list[bytes]:
     return items
 
 
-def status_response(session: SessionState, name: str, items: Collection[bytes]) -> bytes:
-    """Encode the STATUS response of a mailbox (RFC 3501 section 7.2.4); raise NoFolderError."""
+def status_response(session: SessionState, name: str, items: Collection[bytes]) -> Iterator[bytes]:
+    """Yield the STATUS response of a mailbox (RFC 3501 section 7.2.4); raise NoFolderError."""
     folder = session.user_maildir().folder(name)
-    folder.refresh()
+    yield from pauses(folder.refresh_steps())
     if b"HIGHESTMODSEQ" in items:
-        folder.record_changes()
+        yield from pauses(folder.record_steps())
     status_items = encoder.parenthesized(item + b" " + _status_value(session, folder, item) for item in items)
-    return b"* STATUS %b %b\r\n" % (encoder.mailbox(canonical(name)), status_items)
+    yield b"* STATUS %b %b\r\n" % (encoder.mailbox(canonical(name)), status_items)
 
 
 def _status_value(session: SessionState, folder: Folder, item: bytes) -> bytes:

@@ -3,17 +3,17 @@
 Also UNSELECT (RFC 3691), UID EXPUNGE (RFC 4315) and MOVE (RFC 6851).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 
-from services.mail.access.requests import Steps
+from services.mail.access.requests import Output, Steps
 from services.mail.imap.commands.append import target_folder
 from services.mail.imap.errors import EXPUNGED_CODE, BadError, NoError
 from services.mail.imap.limits import TURN_MESSAGES
 from services.mail.imap.session_state import SessionState, read_message_set
 from services.mail.imap.syntax.fetch_items import format_sequence_set
 from services.mail.imap.syntax.reader import Reader, read_flags
-from services.mail.imap.view import View
+from services.mail.imap.view import View, pauses
 from services.mail.maildir.errors import MessageGoneError
 from services.mail.maildir.folder import Folder
 
@@ -33,7 +33,7 @@ def close(session: SessionState, reader: Reader) -> Steps:
     yield b""
     view = session.selected()
     if not view.read_only:
-        view.folder.expunge(_marked_deleted(view, view.uids))
+        yield from pauses(view.folder.expunge_steps(_marked_deleted(view, view.uids)))
     code = _highest_code(view)
     session.select(None)
     return f"{code}Close completed."
@@ -64,7 +64,7 @@ def expunge(session: SessionState, reader: Reader) -> Steps:
     reader.expect_end()
     yield b""
     view = session.writable()
-    view.folder.expunge(_marked_deleted(view, view.uids))
+    yield from pauses(view.folder.expunge_steps(_marked_deleted(view, view.uids)))
     return f"{_highest_code(view)}Expunge completed."
 
 
@@ -74,7 +74,7 @@ def uid_expunge(session: SessionState, reader: Reader) -> Steps:
     reader.expect_end()
     yield b""
     view = session.writable()
-    view.folder.expunge(_marked_deleted(view, uids))
+    yield from pauses(view.folder.expunge_steps(_marked_deleted(view, uids)))
     return f"{_highest_code(view)}Expunge completed."
 
 
@@ -179,7 +179,7 @@ def copy(session: SessionState, reader: Reader, by_uid: bool = False) -> Steps:
     """Handle COPY (RFC 3501 section 6.4.7) and UID COPY (section 6.4.8)."""
     uids, name = _read_copy(session, reader, by_uid)
     yield b""
-    code = _copy_messages(session.selected(), uids, target_folder(session, name))[1]
+    _, code = yield from _copy_messages(session.selected(), uids, target_folder(session, name))
     return f"[{code}] Copy completed." if code else "Copy completed; there was no message to copy."
 
 
@@ -191,13 +191,16 @@ def _read_copy(session: SessionState, reader: Reader, by_uid: bool) -> tuple[lis
     return uids, name
 
 
-def _copy_messages(view: View, uids: list[int], target: Folder) -> tuple[list[int], str]:
-    """Copy messages; return (copied UIDs, COPYUID response code of RFC 4315 section 3); raise NoError."""
+def _copy_messages(view: View, uids: list[int], target: Folder) -> Generator[Output, None, tuple[list[int], str]]:
+    """Copy messages; return the UIDs copied and the COPYUID response code (RFC 4315 section 3).
+
+    All are copied, or none (RFC 3501 section 6.4.7): if another session has expunged one, raise NoError with
+    EXPUNGEISSUED (RFC 2180 section 4.4.1), as Dovecot does.
+    """
     if any(uid not in view.folder.messages for uid in uids):
-        # RFC 3501 section 6.4.7: all messages are copied, or none.
         raise NoError(_GONE, "EXPUNGEISSUED")
-    target.refresh()
-    pairs = view.folder.copy_to(uids, target)
+    yield from pauses(target.refresh_steps())
+    pairs = yield from pauses(view.folder.copy_steps(uids, target))
     if not pairs:
         return [], ""
     here, there = (format_sequence_set(numbers) for numbers in zip(*pairs, strict=True))
@@ -208,9 +211,9 @@ def move(session: SessionState, reader: Reader, by_uid: bool = False) -> Steps:
     """Handle MOVE (RFC 6851 section 3) and UID MOVE (section 3.2)."""
     uids, name = _read_copy(session, reader, by_uid)
     view = session.writable()
-    copied, code = _copy_messages(view, uids, target_folder(session, name))
+    copied, code = yield from _copy_messages(view, uids, target_folder(session, name))
     if code:
         # RFC 6851 section 4.3: COPYUID is sent in an untagged OK before the EXPUNGE responses.
         yield b"* OK [%b] Moved.\r\n" % code.encode("ascii")
-    view.folder.expunge(copied)
+    yield from pauses(view.folder.expunge_steps(copied))
     return "Move completed."

@@ -40,12 +40,15 @@ def select(session: SessionState, reader: Reader, read_only: bool = False) -> St
     # RFC 3501 section 6.3.1: SELECT deselects the current mailbox even if it fails.
     session.select(None)
     view = View(session.user_maildir().folder(name), read_only, session.enabled)
+    yield from view.load()
     if parameters:
         session.enabled.add("CONDSTORE")
     yield from view.flag_lines()
     yield b"* %d EXISTS\r\n* %d RECENT\r\n" % (len(view.uids), len(view.recent))
     messages = view.folder.messages
-    unseen = next((n for n, uid in enumerate(view.uids, start=1) if "\\Seen" not in messages[uid].flags), 0)
+    unseen = next(
+        (n for n, uid in enumerate(view.uids, start=1) if uid in messages and "\\Seen" not in messages[uid].flags), 0
+    )
     if unseen:
         yield b"* OK [UNSEEN %d] First unseen.\r\n" % unseen
     yield b"* OK [UIDVALIDITY %d] UIDs valid.\r\n" % view.folder.uidvalidity

@@ -1,4 +1,4 @@
-"""Mod-sequences of a folder (RFC 7162): they grow with every change, in several processes, after kill -9 at any octet."""
+"""Mod-sequences of a folder (RFC 7162): they grow with every change, in any process, after kill -9 at any octet."""
 
 from __future__ import annotations
 

@@ -1,0 +1,67 @@
+"""Listing of a Maildir folder: the file names in new/ and cur/, read only if their mtimes have changed."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from services.mail.maildir.errors import NoFolderError
+from services.mail.maildir.limits import SCANS_MAX, SETTLED_S
+
+PLACES = ("new", "cur")
+_Times = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The names of all message files in new/ and cur/."""
+
+    new: list[str]
+    cur: list[str]
+
+
+class Scanner:
+    """Scanner of a folder's new/ and cur/, which lists a directory only if its mtime has changed.
+
+    `wall_clock`, if given, decides if a directory's mtime is old enough to be trusted.
+    """
+
+    def __init__(self, folder: str, wall_clock: Callable[[], float] | None) -> None:
+        self._paths = [f"{folder}/{place}" for place in PLACES]
+        self._wall_clock = wall_clock
+        self._trusted: _Times | None = None
+
+    def scan(self) -> Listing | None:
+        """Return the message files, None if unchanged since the last scan; raises NoFolderError and OSError."""
+        before = self._times()
+        if before == self._trusted:
+            return None
+        for _ in range(SCANS_MAX):
+            now = self._wall_clock() if self._wall_clock is not None else 0.0
+            # List new/ first, so that a file renamed to cur/ during the scan is seen twice rather than missed.
+            listing = Listing(*(self._list(path) for path in self._paths))
+            after = self._times()
+            if after == before:
+                break
+            before = after
+        settled = before == after and max(after) / 1e9 < now - SETTLED_S
+        self._trusted = after if settled else None
+        return listing
+
+    def distrust(self) -> None:
+        """List the folder at the next scan() even if it seems unchanged."""
+        self._trusted = None
+
+    def _times(self) -> _Times:
+        try:
+            new, cur = (os.stat(path).st_mtime_ns for path in self._paths)
+        except (FileNotFoundError, NotADirectoryError):
+            raise NoFolderError("The mailbox has been removed.") from None
+        return new, cur
+
+    def _list(self, path: str) -> list[str]:
+        try:
+            names = os.listdir(path)
+        except FileNotFoundError:
+            raise NoFolderError("The mailbox has been removed.") from None
+        # Ignore names that begin with a dot, as https://cr.yp.to/proto/maildir.html specifies.
+        return [name for name in names if not name.startswith(".") and "\n" not in name]
