@@ -1,4 +1,4 @@
-"""IMAP4rev1 server: access to messages and mailboxes that stay on the server (RFC 3501).
+"""IMAP server: access to messages and mailboxes that stay on the server (IMAP4rev1, RFC 3501; IMAP4rev2, RFC 9051).
 
     $ python -m services.mail.imap --maildirs maildirs --accounts accounts --domain example.com --port 1143
     READY imap 127.0.0.1:1143 [::1]:1143
@@ -17,8 +17,9 @@ Extensions: IDLE (RFC 2177), NAMESPACE (2342), ID (2971), CHILDREN (3348), MULTI
 ENABLE (5161), SEARCHRES (5182), I18NLEVEL=1 (5255), SORT, THREAD=ORDEREDSUBJECT and THREAD=REFERENCES (5256),
 LIST-EXTENDED (5258), CONTEXT=SEARCH and ESORT (5267), URL-PARTIAL (5550), LIST-STATUS (5819), SORT=DISPLAY (5957),
 SPECIAL-USE (6154), MOVE (6851), CONDSTORE and QRESYNC (7162), LITERAL+ (7888), STATUS=SIZE (8438), OBJECTID (8474),
-SAVEDATE (8514), PREVIEW (8970), and STARTTLS if the server has a certificate.
-Left out: IMAP4rev2.
+SAVEDATE (8514), PREVIEW (8970), and STARTTLS if the server has a certificate. ENABLE IMAP4rev2 (9051) replaces SEARCH
+responses by ESEARCH, modified UTF-7 by UTF-8, and omits RECENT.
+Left out: URLAUTH (4467), QUOTA (9208), METADATA (5464), ACL (4314).
 """
 
 from importlib import import_module

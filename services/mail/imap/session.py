@@ -76,7 +76,7 @@ class Session:
         if not line.octets:
             # Ignore an empty line, which users of telnet may type.
             return
-        reader = Reader(line.octets)
+        reader = Reader(line.octets, utf8=self._state.is_rev2)
         tag = _UNTAGGED
         try:
             self._state.tag = tag = reader.match(TAG, "tag")

@@ -12,10 +12,10 @@ from services.mail.access.requests import Opened
 from services.mail.imap.errors import BadError, NoError
 from services.mail.imap.syntax.fetch_items import numbers_in, read_sequence_set, uids_in
 from services.mail.imap.syntax.reader import Reader
-from services.mail.imap.view import View
+from services.mail.imap.view import REV2, View
 from services.mail.maildir.store import Maildir
 
-_ALWAYS = "IMAP4rev1 SASL-IR LITERAL+ ID IDLE"
+_ALWAYS = f"IMAP4rev1 {REV2} SASL-IR LITERAL+ ID IDLE"
 # Capabilities after authentication, sorted.
 _AFTER_LOG_IN = (
     "BINARY CATENATE CHILDREN COMPRESS=DEFLATE CONDSTORE CONTEXT=SEARCH ENABLE ESEARCH ESORT I18NLEVEL=1 LIST-EXTENDED "
@@ -86,6 +86,11 @@ class SessionState:
     def logged_in(self) -> bool:
         """True once the client is authenticated."""
         return self.state is not State.NOT_AUTHENTICATED
+
+    @property
+    def is_rev2(self) -> bool:
+        """True if the client has enabled IMAP4rev2 (RFC 9051 section 6.3.1)."""
+        return REV2 in self.enabled
 
     def capability(self) -> bytes:
         """Return the capability data for the current session state."""

@@ -14,6 +14,7 @@ from services.mail.maildir.folder import SYSTEM_FLAGS, Folder, batches
 from services.mail.maildir.limits import STEP_MESSAGES
 
 RECENT = "\\Recent"
+REV2 = "IMAP4rev2"
 _Result = TypeVar("_Result")
 
 
@@ -83,7 +84,7 @@ class View:
     def flags(self, uid: int) -> frozenset[str]:
         r"""Return a message's flags, including \Recent."""
         flags = self._flags(uid)
-        return flags | {RECENT} if uid in self.recent else flags
+        return flags | {RECENT} if self.reports_recent and uid in self.recent else flags
 
     def _flags(self, uid: int) -> frozenset[str]:
         r"""Return a message's flags without \Recent; for an expunged message, the flags last sent."""
@@ -103,6 +104,11 @@ class View:
     def reports_mod_sequences(self) -> bool:
         """True if FETCH responses with flags have a mod-sequence too (RFC 7162 section 3.1)."""
         return "CONDSTORE" in self.enabled and self.has_mod_sequences
+
+    @property
+    def reports_recent(self) -> bool:
+        r"""True unless IMAP4rev2 is enabled, which has neither RECENT nor \Recent (RFC 9051 appendix E)."""
+        return REV2 not in self.enabled
 
     @property
     def reports_vanished(self) -> bool:
@@ -185,7 +191,7 @@ class View:
         if may_expunge:
             yield from self._expunges(expunged)
         yield from self._new_messages()
-        if len(self.recent) != self._sent_recent_count:
+        if self.reports_recent and len(self.recent) != self._sent_recent_count:
             self._sent_recent_count = len(self.recent)
             yield b"* %d RECENT\r\n" % len(self.recent)
         yield from self.new_keywords()

@@ -101,7 +101,7 @@ def check_literal(session: SessionState, received: bytes, position: int, size_oc
     `received` is the command up to the literal, with its arguments from `position` on. Arguments that cannot be parsed
     pass: the error is reported when the command is complete.
     """
-    reader = Reader(received, position)
+    reader = Reader(received, position, session.is_rev2)
     try:
         reader.expect_space()
         name = reader.mailbox()

@@ -77,16 +77,18 @@ def _read(reader: Reader) -> tuple[str, str]:
     reader.expect_space()
     reference = reader.mailbox()
     reader.expect_space()
-    pattern = reader.list_mailbox().decode("latin-1")
+    pattern = reader.name_of(reader.list_mailbox())
     reader.expect_end()
     return reference, pattern
 
 
-def _line(word: bytes, attributes: Iterable[bytes], name: str, extended: bytes = b"") -> bytes:
+def list_response(
+    word: bytes, attributes: Iterable[bytes], name: str, extended: bytes = b"", utf8: bool = False
+) -> bytes:
     """Encode a LIST or LSUB response; `extended`: extended data after the name (RFC 5258 section 6)."""
     attribute_list = encoder.parenthesized(attributes)
     separator = SEPARATOR.encode("ascii")
-    return b'* %b %b "%b" %b%b\r\n' % (word, attribute_list, separator, encoder.mailbox(name), extended)
+    return b'* %b %b "%b" %b%b\r\n' % (word, attribute_list, separator, encoder.mailbox(name, utf8), extended)
 
 
 def _full_pattern(reference: str, pattern: str) -> str:
@@ -144,7 +146,7 @@ def _read_list(reader: Reader) -> _ListCommand:
         reader.expect_space()
         returns = reader.in_parentheses(lambda: _read_return(reader, status_items), may_be_empty=True)
     reader.expect_end()
-    names = [pattern.decode("latin-1") for pattern in patterns]
+    names = [reader.name_of(pattern) for pattern in patterns]
     return _ListCommand(selection, reference, names, frozenset(returns), status_items)
 
 
@@ -164,7 +166,7 @@ def list_mailboxes(session: SessionState, reader: Reader) -> Steps:
     if command.patterns == [""]:
         # RFC 3501 section 6.3.8: an empty pattern asks for the hierarchy delimiter and the root of the reference name.
         root = SEPARATOR if command.reference.startswith(SEPARATOR) else ""
-        yield _line(b"LIST", (b"\\Noselect",), root)
+        yield list_response(b"LIST", (b"\\Noselect",), root)
         return "List completed."
     maildir = session.user_maildir()
     existing = set(maildir.names())
@@ -188,7 +190,8 @@ def list_mailboxes(session: SessionState, reader: Reader) -> Steps:
         attributes.append(b"\\HasChildren" if name in superiors else b"\\HasNoChildren")
         attributes += [SPECIAL_USES[name]] if name in SPECIAL_USES and name in existing else []
         kinds = encoder.parenthesized(encoder.string(kind) for kind in sorted(command.selection & _BASE_SELECTIONS))
-        yield _line(b"LIST", attributes, name, b' ("CHILDINFO" %b)' % kinds if recursive and name in above else b"")
+        child_info = b' ("CHILDINFO" %b)' % kinds if recursive and name in above else b""
+        yield list_response(b"LIST", attributes, name, child_info, session.is_rev2)
         if command.status_items and name in existing:
             # Send no STATUS if another session has just removed the mailbox.
             with suppress(NoFolderError):
@@ -212,9 +215,9 @@ def list_subscribed(session: SessionState, reader: Reader) -> Steps:
     for name in _ordered(subscribed | superiors):
         if _matches_any_case(full_pattern, name):
             if name in subscribed:
-                yield _line(b"LSUB", (), name)
+                yield list_response(b"LSUB", (), name, utf8=session.is_rev2)
             elif not _covers_inferiors(full_pattern, name, subscribed):
-                yield _line(b"LSUB", (b"\\Noselect",), name)
+                yield list_response(b"LSUB", (b"\\Noselect",), name, utf8=session.is_rev2)
     return "Lsub completed."
 
 

@@ -109,7 +109,7 @@ def status_response(session: SessionState, name: str, items: Collection[bytes]) 
     if b"HIGHESTMODSEQ" in items:
         yield from pauses(folder.record_steps())
     status_items = encoder.parenthesized(item + b" " + _status_value(session, folder, item) for item in items)
-    yield b"* STATUS %b %b\r\n" % (encoder.mailbox(canonical(name)), status_items)
+    yield b"* STATUS %b %b\r\n" % (encoder.mailbox(canonical(name), session.is_rev2), status_items)
 
 
 def _status_value(session: SessionState, folder: Folder, item: bytes) -> bytes:

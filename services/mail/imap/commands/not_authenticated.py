@@ -12,6 +12,7 @@ from services.mail.imap.limits import FAILED_LOGINS_MAX, ID_PAIRS_MAX
 from services.mail.imap.session_state import SessionState
 from services.mail.imap.syntax import encoder
 from services.mail.imap.syntax.reader import Reader
+from services.mail.imap.view import REV2
 
 
 def capability(session: SessionState, reader: Reader) -> Steps:
@@ -46,8 +47,12 @@ def identify(_session: SessionState, reader: Reader) -> Steps:
     return "ID completed."
 
 
-# Extensions that ENABLE knows, and those that each implies (RFC 7162 section 3.2.3).
-_ENABLED: dict[bytes, tuple[str, ...]] = {b"CONDSTORE": (), b"QRESYNC": ("CONDSTORE",)}
+# What ENABLE knows, and what each enables (RFC 7162 section 3.2.3, RFC 9051 section 6.3.1).
+_ENABLED: dict[bytes, tuple[str, ...]] = {
+    b"CONDSTORE": ("CONDSTORE",),
+    b"QRESYNC": ("QRESYNC", "CONDSTORE"),
+    b"IMAP4REV2": (REV2,),
+}
 
 
 def enable(session: SessionState, reader: Reader) -> Steps:
@@ -56,10 +61,10 @@ def enable(session: SessionState, reader: Reader) -> Steps:
     while not reader.at_end or not words:
         reader.expect_space()
         words.append(reader.word("capability"))
-    known = list(dict.fromkeys(word.decode("ascii") for word in words if word in _ENABLED))
-    yield b"* ENABLED%b\r\n" % "".join(f" {name}" for name in known if name not in session.enabled).encode("ascii")
-    for name in known:
-        session.enabled.update((name, *_ENABLED[name.encode("ascii")]))
+    known = [_ENABLED[word] for word in dict.fromkeys(words) if word in _ENABLED]
+    yield b"* ENABLED%b\r\n" % "".join(f" {names[0]}" for names in known if names[0] not in session.enabled).encode()
+    for names in known:
+        session.enabled.update(names)
     return "Enable completed."
 
 

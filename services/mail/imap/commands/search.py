@@ -28,6 +28,9 @@ def search(session: SessionState, reader: Reader, by_uid: bool = False) -> Steps
     """Handle SEARCH (RFC 3501 section 6.4.4), which returns sequence numbers, and UID SEARCH, which returns UIDs."""
     reader.expect_space()
     returns = read_search_returns(reader)
+    if returns is None and session.is_rev2:
+        # RFC 9051 section 6.4.4: SEARCH responses are replaced by ESEARCH responses.
+        returns = SearchReturns(frozenset((b"ALL",)))
     try:
         charset = _read_charset(reader)
         view = session.selected()

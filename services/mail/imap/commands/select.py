@@ -4,6 +4,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 
 from services.mail.access.requests import Output, Steps
+from services.mail.imap.commands.mailbox_list import list_response
 from services.mail.imap.commands.mailboxes import read_name
 from services.mail.imap.errors import BadError
 from services.mail.imap.limits import TURN_MESSAGES
@@ -12,6 +13,7 @@ from services.mail.imap.session_state import SessionState, highest_mod_sequence_
 from services.mail.imap.syntax.fetch_items import SequenceSet, format_ranges, read_sequence_set, uids_in
 from services.mail.imap.syntax.reader import Reader
 from services.mail.imap.view import View
+from services.mail.maildir.folder_names import canonical
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +46,17 @@ def select(session: SessionState, reader: Reader, read_only: bool = False) -> St
     if parameters:
         session.enabled.add("CONDSTORE")
     yield from view.flag_lines()
-    yield b"* %d EXISTS\r\n* %d RECENT\r\n" % (len(view.uids), len(view.recent))
+    yield b"* %d EXISTS\r\n" % len(view.uids)
+    if session.is_rev2:
+        # RFC 9051 section 6.3.2
+        yield list_response(b"LIST", (), canonical(name), utf8=True)
+    else:
+        yield b"* %d RECENT\r\n" % len(view.recent)
     messages = view.folder.messages
     unseen = next(
         (n for n, uid in enumerate(view.uids, start=1) if uid in messages and "\\Seen" not in messages[uid].flags), 0
     )
-    if unseen:
+    if unseen and not session.is_rev2:
         yield b"* OK [UNSEEN %d] First unseen.\r\n" % unseen
     yield b"* OK [UIDVALIDITY %d] UIDs valid.\r\n" % view.folder.uidvalidity
     yield b"* OK [UIDNEXT %d] Predicted next UID.\r\n" % view.folder.uidnext

@@ -1,9 +1,11 @@
 """Encoder of values in IMAP responses: strings, literals, lists, flags (RFC 3501 section 9)."""
 
+import contextlib
 import re
 from collections.abc import Iterable
 
 from services.mail.imap.syntax.reader import ASTRING_CHARS
+from services.mail.maildir import folder_names
 
 # A string that does not match, or exceeds _QUOTED_OCTETS (clients limit line lengths), is sent as a literal.
 _QUOTABLE = re.compile(rb"[\x01-\x09\x0b\x0c\x0e-\x7f]*\Z")
@@ -40,8 +42,14 @@ def astring(octets: bytes) -> bytes:
     return string(octets)
 
 
-def mailbox(name: str) -> bytes:
-    """Encode a mailbox name as an astring."""
+def mailbox(name: str, utf8: bool = False) -> bytes:
+    """Encode a mailbox name in modified UTF-7, or with `utf8` in UTF-8 as IMAP4rev2 has it (RFC 9051 section 5.1)."""
+    if utf8:
+        with contextlib.suppress(ValueError):
+            octets = folder_names.decode(name).encode("utf-8")
+            if octets.isascii():
+                return astring(octets)
+            return b'"' + octets.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'
     return astring(name.encode("ascii", "replace"))
 
 

@@ -18,6 +18,7 @@ from services.buffer import OctetBuffer
 from services.errors import LimitExceededError
 from services.mail.imap.errors import BadError
 from services.mail.imap.limits import LINE_OCTETS, MESSAGE_OCTETS, MOD_SEQUENCE_MAX, NUMBER_MAX
+from services.mail.maildir import folder_names
 from services.mail.maildir.folder import SYSTEM_FLAGS
 
 _ANNOUNCED_LITERAL = re.compile(rb"\{(\d{1,20})(\+?)\}\Z")
@@ -151,6 +152,7 @@ LIST_CHARS = re.compile(rb"[^\x00-\x20\x7f-\xff(){\"\\]+")
 # RFC 3501 section 9: tag = 1*<any ASTRING-CHAR except "+">; a space or the end of the line follows.
 TAG = re.compile(rb"[^\x00-\x20\x7f-\xff(){%*\"\\+]+(?= |\Z)")
 _QUOTED = re.compile(rb"\"((?:[^\x00\r\n\"\\\x80-\xff]|\\[\"\\])*)\"")
+_QUOTED_UTF8 = re.compile(rb"\"((?:[^\x00\r\n\"\\]|\\[\"\\])*)\"")
 _ESCAPED = re.compile(rb"\\(.)")
 _LITERAL = re.compile(rb"\{(\d{1,20})\+?\}\r\n")
 _DIGITS = re.compile(rb"\d+")
@@ -165,9 +167,11 @@ class Reader:
     Each method parses one production and advances, or raises BadError. Arguments are separated by exactly one space.
     """
 
-    def __init__(self, octets: bytes, position: int = 0) -> None:
+    def __init__(self, octets: bytes, position: int = 0, utf8: bool = False) -> None:
         self.octets = octets
         self.position = position
+        # With IMAP4rev2 quoted strings and mailbox names are UTF-8 (RFC 9051 sections 4.3 and 5.1).
+        self.utf8 = utf8
 
     @property
     def at_end(self) -> bool:
@@ -219,7 +223,7 @@ class Reader:
     def string(self) -> bytes:
         """Parse a `string`, quoted or literal; return its octets."""
         if self.starts_with(b'"'):
-            match = _QUOTED.match(self.octets, self.position)
+            match = (_QUOTED_UTF8 if self.utf8 else _QUOTED).match(self.octets, self.position)
             if match is None:
                 raise BadError("The quoted string is not well formed.")
             self.position = match.end()
@@ -266,7 +270,16 @@ class Reader:
 
     def mailbox(self) -> str:
         """Parse a mailbox name, which the mailbox store validates later."""
-        return self.astring().decode("latin-1")
+        return self.name_of(self.astring())
+
+    def name_of(self, octets: bytes) -> str:
+        """Return the octets of a mailbox name or pattern as text in modified UTF-7; raise BadError."""
+        if not self.utf8:
+            return octets.decode("latin-1")
+        try:
+            return folder_names.encode(octets.decode("utf-8"))
+        except UnicodeError:
+            raise BadError("The mailbox name is not UTF-8.") from None
 
     def list_mailbox(self) -> bytes:
         """Parse a `list-mailbox`, the pattern of LIST: a mailbox name with wildcards."""

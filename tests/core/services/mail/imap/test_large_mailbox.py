@@ -12,7 +12,7 @@ from services.mail.access.requests import LogIn, Opened
 from services.mail.imap import view
 from services.mail.imap.session import Session
 from services.mail.imap.session_state import Capabilities
-from services.mail.maildir import folder
+from services.mail.maildir import folder, limits
 from services.mail.maildir.store import Maildir
 from tests.core.services.mail.imap.transcripts import Client
 
@@ -98,7 +98,7 @@ def test_no_command_handles_many_messages_without_a_yield(tmp_path: Path, counte
         counter.since_yield = 0
     assert maildir.folder("INBOX").uids == maildir.folder("Other").uids == []
     # A few renames are of the folder's own files: index, keywords, mod-sequences.
-    assert 0 < counter.most <= folder.TURN_FILES + 5
+    assert 0 < counter.most <= limits.TURN_FILES + 5
 
 
 def test_a_session_runs_between_the_steps_of_another(tmp_path: Path, counter: Counter) -> None:
