@@ -42,6 +42,9 @@ SEARCH_TEXTS_MAX = 32
 # A session may have this many searches whose changes are notified (RFC 5267 section 4.3.1); Dovecot has no limit.
 SEARCH_CONTEXTS_MAX = 16
 
+# NOTIFY watches this many mailboxes, because each is read several times a second (RFC 5465 section 5.8).
+NOTIFIED_MAILBOXES_MAX = 100
+
 # A SORT command may have this many keys; there are nine.
 SORT_KEYS_MAX = 32
 

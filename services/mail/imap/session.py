@@ -163,9 +163,12 @@ class Session:
 
     def poll(self) -> Iterator[bytes]:
         """Yield updates of the selected mailbox during IDLE (RFC 2177)."""
+        state = self._state
         try:
-            if self.waits and self._state.view is not None:
-                yield from self._state.view.updates(may_expunge=True)
+            if state.poll_notifications is not None:
+                yield from state.poll_notifications(state)
+            if state.idling and state.view is not None:
+                yield from state.view.updates(may_expunge=True)
         except ByeError as error:
             yield from self._bye(str(error))
         except OSError:
@@ -180,7 +183,8 @@ class Session:
     @property
     def waits(self) -> bool:
         """True while poll() may yield updates."""
-        return self._state.idling and self._state.view is not None
+        state = self._state
+        return state.poll_notifications is not None or (state.idling and state.view is not None)
 
     @property
     def logged_in(self) -> bool:

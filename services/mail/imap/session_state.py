@@ -4,7 +4,7 @@ RFC 3501 sections 3 (states), 6.4.8 and 9 (message sets), 7 (responses, capabili
 the session depends on the handlers; commands/table.py has the states in which each command is permitted.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -19,7 +19,7 @@ _ALWAYS = f"IMAP4rev1 {REV2} SASL-IR LITERAL+ ID IDLE"
 # Capabilities after authentication, sorted.
 _AFTER_LOG_IN = (
     "BINARY CATENATE CHILDREN COMPRESS=DEFLATE CONDSTORE CONTEXT=SEARCH ENABLE ESEARCH ESORT I18NLEVEL=1 LIST-EXTENDED "
-    "LIST-STATUS MOVE MULTIAPPEND NAMESPACE OBJECTID PREVIEW QRESYNC SAVEDATE SEARCHRES SORT SORT=DISPLAY SPECIAL-USE "
+    "LIST-STATUS MOVE MULTIAPPEND NAMESPACE NOTIFY OBJECTID PREVIEW QRESYNC SAVEDATE SEARCHRES SORT SORT=DISPLAY SPECIAL-USE "
     "STATUS=SIZE THREAD=ORDEREDSUBJECT THREAD=REFERENCES UIDPLUS UNSELECT URL-PARTIAL WITHIN"
 )
 _MECHANISMS = "AUTH=PLAIN AUTH=LOGIN"
@@ -77,6 +77,8 @@ class SessionState:
         # UIDs of the search result variable `$` (RFC 5182), in the selected mailbox.
         self.saved_result: list[int] = []
         self.idling = False
+        # Yields notifications of NOTIFY (RFC 5465), None without.
+        self.poll_notifications: Callable[[SessionState], Iterator[bytes]] | None = None
         self.tls_requested = False
         self.compression_requested = False
         self.compresses = False

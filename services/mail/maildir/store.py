@@ -124,6 +124,10 @@ class Maildir:
             self._folders[name] = folder
         return folder
 
+    def path_of(self, name: str) -> str:
+        """Return the directory of a folder name; raises FolderNameError."""
+        return self._path(checked(name))
+
     def exists(self, name: str) -> bool:
         """Return True if a folder has this name."""
         try:

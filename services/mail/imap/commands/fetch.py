@@ -78,7 +78,7 @@ def fetch(session: SessionState, reader: Reader, by_uid: bool = False) -> Steps:
         if index % TURN_MESSAGES == 0:
             yield b""
         try:
-            yield from _fetch_response(view, uid, items, reads)
+            yield from fetch_response(view, uid, items, reads)
         except NoError as error:
             # RFC 3516 section 4.3: the other messages are still fetched.
             refused = error
@@ -92,7 +92,7 @@ def fetch(session: SessionState, reader: Reader, by_uid: bool = False) -> Steps:
     return f"{EXPUNGED_CODE}Fetch completed." if any_expunged else "Fetch completed."
 
 
-def _fetch_response(view: View, uid: int, items: list[Item], reads: bool) -> Iterator[bytes]:
+def fetch_response(view: View, uid: int, items: list[Item], reads: bool) -> Iterator[bytes]:
     """Yield a FETCH response in pieces, so that only one section of a large message is in memory at a time."""
     content = view.cache.get(uid)
     becomes_seen = reads and SEEN not in view.folder.message(uid).flags

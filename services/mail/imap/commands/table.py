@@ -37,6 +37,7 @@ from services.mail.imap.commands import (
     mailboxes,
     messages,
     not_authenticated,
+    notify,
     search,
     select,
     sort,
@@ -77,6 +78,8 @@ COMMANDS: dict[bytes, Command] = {
     b"APPEND": Command(_LOGGED_IN, append.append),
     # RFC 5161
     b"ENABLE": Command(_AUTHENTICATED, not_authenticated.enable),
+    # RFC 5465
+    b"NOTIFY": Command(_LOGGED_IN, notify.notify),
     # RFC 4978
     b"COMPRESS": Command(_LOGGED_IN, not_authenticated.compress),
     # RFC 2342

@@ -144,13 +144,13 @@ Item = bytes | Section
 def read_items(reader: Reader) -> list[Item]:
     """Parse the items of FETCH: a macro, one item or a parenthesised list; raise BadError."""
     if reader.starts_with(b"("):
-        return _distinct(reader.in_parentheses(lambda: _read_item(reader)))
+        return _distinct(reader.in_parentheses(lambda: read_item(reader)))
     position = reader.position
     macro = MACROS.get(reader.match(_NAME, "item").upper())
     if macro is not None:
         return list(macro)
     reader.position = position
-    return [_read_item(reader)]
+    return [read_item(reader)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +184,8 @@ def _distinct(items: list[Item]) -> list[Item]:
     return list(dict.fromkeys(items))
 
 
-def _read_item(reader: Reader) -> Item:
+def read_item(reader: Reader) -> Item:
+    """Parse one item; raise BadError."""
     name = reader.match(_NAME, "item").upper()
     if name in (b"BODY", b"BODY.PEEK") and reader.starts_with(b"["):
         return _read_section(reader, sets_seen=name == b"BODY")
