@@ -5,6 +5,7 @@ from __future__ import annotations
 import imaplib
 import re
 from collections.abc import Iterator
+from random import Random
 
 import pytest
 
@@ -143,3 +144,51 @@ def test_the_comparison_can_fail(pair: Pair) -> None:
     """Two different messages compare as different."""
     one, other = (fetched(pair[0], number, "ENVELOPE") for number in ("1", "2"))
     assert one[1][2:] != other[2][2:]
+
+
+def threaded(count: int) -> list[bytes]:
+    """Return messages that refer to each other, with subjects, dates and identifiers that are missing at times."""
+    chance = Random(5)
+    messages = []
+    for number in range(count):
+        fields = [f"From: {chance.choice(('ann', 'Bob Jones <bob', 'zoe'))}{chance.randrange(3)}@example.com".encode()]
+        if b"<" in fields[0]:
+            fields[0] += b">"
+        if chance.random() < 0.9:
+            fields.append(f"Message-ID: <{number if chance.random() < 0.9 else chance.randrange(count)}@x>".encode())
+        references = " ".join(f"<{chance.randrange(-3, number + 2)}@x>" for _ in range(chance.randrange(4)))
+        if references:
+            fields.append(f"{chance.choice(('References', 'In-Reply-To'))}: {references}".encode())
+        words = (
+            chance.choice(("Re: ", "Fwd: ", "[list] ", "re[2]: ", "", "")),
+            chance.choice(("a", "B", "c d", "", "E")),
+        )
+        fields.append(f"Subject: {words[0]}{words[1]}{chance.choice((' (fwd)', '', '', ''))}".encode())
+        time = f"{chance.randrange(1, 28)} Feb 2001 10:{chance.randrange(60):02}:00 +0{chance.randrange(9)}00"
+        fields.append(f"Date: {time}".encode())
+        messages.append(b"\r\n".join(fields) + b"\r\n\r\n" + b"x" * chance.randrange(200) + b"\r\n")
+    return messages
+
+
+@pytest.fixture(scope="module")
+def threads(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    root = tmp_path_factory.mktemp("threads")
+    with access_process("imap", root / "ours") as port, dovecot(root / "theirs") as other:
+        made = tuple(filled(one, threaded(120)) for one in (port, other.imap))
+        yield made[0], made[1]
+        for client in made:
+            client.logout()
+
+
+@pytest.mark.parametrize(
+    "keys", ["SUBJECT", "DATE", "FROM", "REVERSE FROM SUBJECT", "SIZE", "DISPLAYFROM DATE", "CC ARRIVAL"]
+)
+def test_messages_are_sorted_the_same(threads: Pair, keys: str) -> None:
+    ours, theirs = (client.sort(f"({keys})", "UTF-8", "ALL") for client in threads)
+    assert ours == theirs
+
+
+@pytest.mark.parametrize("algorithm", ["REFERENCES", "ORDEREDSUBJECT"])
+def test_messages_are_threaded_the_same(threads: Pair, algorithm: str) -> None:
+    ours, theirs = (client.thread(algorithm, "UTF-8", "ALL") for client in threads)
+    assert ours == theirs

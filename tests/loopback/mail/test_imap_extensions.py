@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import imaplib
+import re
 import socket
+import subprocess
+import sys
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -85,3 +91,85 @@ def test_a_bomb_is_read_as_a_line_that_is_too_long(imap: int) -> None:
     assert client.until(b"\r\n").endswith(b"BAD The line is too long.\r\n")
     client.send(b"\r\nd NOOP\r\n")
     assert client.until(b"\r\n") == b"d OK NOOP completed.\r\n"
+
+
+class ModSequenceClient(imaplib.IMAP4):
+    """imaplib with CONDSTORE enabled."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(HOST, port, PATIENCE_S)
+        self.login("alice", "secret")
+        self.enable("CONDSTORE")
+        self.select()
+
+    def states(self) -> dict[int, tuple[bytes, int]]:
+        """Return flags and mod-sequence of each message, by UID."""
+        _, lines = self.uid("FETCH", "1:*", "(FLAGS MODSEQ)")
+        found = (STATE.search(line) for line in lines if isinstance(line, bytes))
+        return {int(match[1]): (match[2], int(match[3])) for match in found if match is not None}
+
+
+STATE = re.compile(rb"UID (\d+) FLAGS \(([^)]*)\) MODSEQ \((\d+)\)")
+
+
+@contextmanager
+def killed_server(root: Path, port: int) -> Iterator[int]:
+    """Run the server, and kill it with SIGKILL at the end."""
+    root.mkdir(exist_ok=True)
+    (root / "accounts").write_text("alice:secret\n")
+    command = [sys.executable, "-m", "services.mail.imap", "--maildirs", str(root / "mail"), "--port", str(port)]
+    command += ["--accounts", str(root / "accounts"), "--domain", "example.com", "--listen", HOST]
+    repository = Path(__file__).resolve().parents[3]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=repository) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line.startswith("READY imap "), line
+        try:
+            yield int(line.rpartition(":")[2])
+        finally:
+            process.kill()
+
+
+def test_a_killed_server_loses_no_change_of_flags(tmp_path: Path) -> None:
+    """Kill the server at random moments of pipelined STOREs: what changed has a mod-sequence above all known ones."""
+    maildir_of(tmp_path, "alice").deliver_many([b"Subject: %d\r\n\r\n" % number for number in range(40)])
+    chance = Random(3)
+    known: dict[int, tuple[bytes, int]] = {}
+    for _ in range(4):
+        with killed_server(tmp_path, 0) as port:
+            client = ModSequenceClient(port)
+            states = client.states()
+            highest = max((mod_sequence for _, mod_sequence in known.values()), default=0)
+            for uid, (flags, mod_sequence) in states.items():
+                if uid in known and flags != known[uid][0]:
+                    assert mod_sequence > highest
+                assert uid not in known or mod_sequence >= known[uid][1]
+            known = states
+            commands = [
+                b"x%d STORE %d %bFLAGS (\\Flagged $Forwarded)\r\n"
+                % (number, chance.randrange(1, 41), chance.choice((b"+", b"-")))
+                for number in range(300)
+            ]
+            client.send(b"".join(commands))
+            received = b""
+            enough = chance.randrange(2000, 12_000)
+            while len(received) < enough:
+                received += client.sock.recv(4096)
+        for line in received.split(b"\r\n")[:-1]:
+            if match := re.search(rb"^\* (\d+) FETCH \(FLAGS \(([^)]*)\) MODSEQ \((\d+)\)\)$", line):
+                known[int(match[1])] = match[2], int(match[3])
+
+
+def test_imaplib_sorts_threads_and_searches(root: Path, imap: int) -> None:
+    maildir = maildir_of(root, "bob")
+    for subject, message_id in (("b", "<1@x>"), ("Re: a", "<2@x>"), ("a", "<3@x>")):
+        maildir.deliver(f"Message-ID: {message_id}\r\nSubject: {subject}\r\n\r\n".encode())
+    client = imaplib.IMAP4(HOST, imap, timeout=PATIENCE_S)
+    client.login("bob", "secret")
+    client.select()
+    assert client.sort("(SUBJECT REVERSE ARRIVAL)", "UTF-8", "ALL")[0] == "OK"
+    assert client.sort("(SUBJECT)", "UTF-8", "ALL") == ("OK", [b"2 3 1"])
+    assert client.thread("REFERENCES", "UTF-8", "ALL") == ("OK", [b"(1)(3 2)"])
+    assert client.search(None, "RETURN", "(SAVE)", "SUBJECT", "a")[0] == "OK"
+    assert client.fetch("$", "UID")[1] == [b"2 (UID 2)", b"3 (UID 3)"]
+    client.logout()
