@@ -12,7 +12,13 @@ DEFAULT_PORT = 143
 
 def main(argv: list[str] | None = None) -> int:
     """Serve IMAP until SIGTERM; return the exit status."""
-    return run_access("imap", "Serve mailboxes by IMAP.", DEFAULT_PORT, _session, argv, IMAP_FAULTS)
+    return run_access(
+        "imap",
+        "Serve mailboxes by IMAP (IMAP4rev1 and IMAP4rev2; the response to CAPABILITY lists the extensions).",
+        DEFAULT_PORT,
+        _session,
+        argv,
+    )
 
 
 def _session(tls: bool, needs_tls: bool) -> Session:

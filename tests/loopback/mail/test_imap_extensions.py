@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import imaplib
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from random import Random
 import pytest
 
 from tests.loopback.mail.access import HOST, PATIENCE_S, access_process, maildir_of
+from tests.loopback.mail.terminal import on_terminal
 
 
 @pytest.fixture(scope="module")
@@ -178,3 +180,29 @@ def test_imaplib_sorts_threads_and_searches(root: Path, imap: int) -> None:
     assert client.search(None, "RETURN", "(SAVE)", "SUBJECT", "a")[0] == "OK"
     assert client.fetch("$", "UID")[1] == [b"2 (UID 2)", b"3 (UID 3)"]
     client.logout()
+
+
+@pytest.mark.skipif(shutil.which("neomutt") is None, reason="needs neomutt")
+def test_neomutt_resynchronises(root: Path, imap: int, tmp_path: Path) -> None:
+    """neomutt enables CONDSTORE and QRESYNC, and keeps headers in a cache."""
+    maildir = maildir_of(root, "carol")
+    content = [b"From: ann@example.com\r\nSubject: %d\r\nMessage-ID: <%d@x>\r\n\r\nx\r\n" % (n, n) for n in range(4)]
+    maildir.deliver_many(content)
+    log = tmp_path / "log"
+    account = f"imap://carol:secret@{HOST}:{imap}/"
+    control = tmp_path / "rc"
+    for keys in ("1<enter><flag-message>", "3<enter><delete-message>"):
+        control.write_text(
+            f'set folder="{account}" spoolfile="{account}INBOX" header_cache="{tmp_path}/cache" ssl_starttls=no\n'
+            "set imap_user=carol imap_pass=secret ssl_force_tls=no delete=yes move=no quit=yes imap_condstore=yes imap_qresync=yes\n"
+            f"set debug_level=2 debug_file=\"{log}\"\npush '{keys}<quit>'\n"
+        )
+        (tmp_path / "cache").mkdir(exist_ok=True)
+        on_terminal("env", "TERM=xterm", f"HOME={tmp_path}", "neomutt", "-n", "-F", str(control))
+        inbox = maildir.folder("INBOX")
+        inbox.refresh()
+    assert [inbox.read(uid) for uid in inbox.uids] == [content[0], content[1], content[3]]
+    assert "\\Flagged" in inbox.messages[inbox.uids[0]].flags
+    said = b"".join(path.read_bytes() for path in tmp_path.glob("log*"))
+    assert b"ENABLE" in said
+    assert re.search(rb"UID FETCH 1:4 \(FLAGS\) \(CHANGEDSINCE \d+ VANISHED\)", said)
