@@ -268,4 +268,6 @@ class View:
                 yield b""
             message = messages.get(uid)
             if message is not None and message.flags != self._sent_flags.get(uid):
+                # Another session may have added a keyword since the last pause.
+                yield from self.new_keywords()
                 yield self.flags_response(uid)

@@ -377,6 +377,14 @@ class Folder:
             message.size_octets = wire_size(message.base)
         return len(self.read(uid)) if message.size_octets is None else message.size_octets
 
+    def ends_in_line_end(self, uid: int) -> bool:
+        """Return True if a message ends in a line end, without reading all of it; raises MessageGoneError."""
+        descriptor = self._open(uid)
+        try:
+            return os.pread(descriptor, 1, max(0, os.fstat(descriptor).st_size - 1)) in (b"", b"\n")
+        finally:
+            os.close(descriptor)
+
     def date(self, uid: int) -> float:
         """Return a message's internal date in seconds since 1970 UTC; raises MessageGoneError."""
         descriptor = self._open(uid)

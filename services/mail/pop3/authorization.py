@@ -26,7 +26,7 @@ def password(session: SessionState, arguments: list[bytes]) -> Steps:
         raise SyntaxRefusedError("Send USER first.")
     name, session.user = session.user, None
     opened = yield LogIn(_text(name), _text(arguments[0]))
-    return _open(session, opened)
+    return (yield from _open(session, opened))
 
 
 def apop(session: SessionState, arguments: list[bytes]) -> Steps:
@@ -35,7 +35,7 @@ def apop(session: SessionState, arguments: list[bytes]) -> Steps:
     if not _DIGEST.match(digest):
         raise SyntaxRefusedError("The digest is not 16 octets in hexadecimal.")
     opened = yield Challenge(_text(name), session.capabilities.timestamp, digest)
-    return _open(session, opened)
+    return (yield from _open(session, opened))
 
 
 def auth(session: SessionState, arguments: list[bytes]) -> Steps:
@@ -54,7 +54,7 @@ def auth(session: SessionState, arguments: list[bytes]) -> Steps:
     except sasl.SASLError as error:
         raise SyntaxRefusedError(f"Not accepted: {error}.") from None
     opened = yield LogIn(credentials.user, credentials.password)
-    return _open(session, opened)
+    return (yield from _open(session, opened))
 
 
 def stls(session: SessionState, _arguments: list[bytes]) -> Steps:
@@ -88,7 +88,7 @@ def _text(octets: bytes) -> str:
     return octets.decode("utf-8", "replace")
 
 
-def _open(session: SessionState, opened: Opened | None) -> str:
+def _open(session: SessionState, opened: Opened | None) -> Steps:
     if opened is None:
         session.failed_logins += 1
         if session.failed_logins >= FAILED_LOGINS_MAX:
@@ -97,6 +97,7 @@ def _open(session: SessionState, opened: Opened | None) -> str:
         raise RefusedError("Wrong user name or password.", "AUTH")
     try:
         maildrop = Maildrop(opened.maildir)
+        yield from maildrop.load()
     except InUseError as error:
         # RFC 2449 section 8.1.2: IN-USE is the response code for a locked maildrop.
         raise RefusedError(str(error), "IN-USE") from None

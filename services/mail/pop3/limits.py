@@ -14,3 +14,6 @@ FAILED_LOGINS_MAX = 5
 
 # Messages are sent in pieces of this many octets, between which other sessions run.
 SEND_OCTETS = 65_536
+
+# Messages whose sizes are read before other sessions run.
+TURN_MESSAGES = 50

@@ -6,11 +6,13 @@ The message list is fixed when the maildrop is opened; marked messages are remov
 import contextlib
 import fcntl
 import os
+from collections.abc import Iterator
 
 from services.mail.maildir.errors import MaildirError, MessageGoneError
 from services.mail.maildir.folder import Folder
 from services.mail.maildir.folder_names import INBOX
 from services.mail.maildir.store import Maildir
+from services.mail.pop3.limits import TURN_MESSAGES
 
 LOCK = "lab7-pop3.lock"
 _OPEN = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -26,15 +28,28 @@ class Maildrop:
     def __init__(self, maildir: Maildir) -> None:
         folder: Folder = maildir.folder(INBOX)
         self._lock = _lock_file(f"{folder.path}/{LOCK}")
+        self.folder = folder
+        self.uids: list[int] = []
+        # Octets of each message as RETR sends it (RFC 1939 section 11), without byte-stuffing.
+        self.sizes: list[int] = []
+        self.marked: set[int] = set()
+
+    def load(self) -> Iterator[bytes]:
+        """Read the messages' sizes, in steps between which other sessions run; raise OSError."""
         try:
-            folder.refresh()
-            self.folder = folder
-            self.uids = list(folder.uids)
-            self.sizes = [folder.size_octets(uid) for uid in self.uids]
+            for _ in self.folder.refresh_steps():
+                yield b""
+            for index, uid in enumerate(list(self.folder.uids)):
+                with contextlib.suppress(MessageGoneError):
+                    # RETR ends the last line of a message that lacks its CRLF.
+                    missing = 0 if self.folder.ends_in_line_end(uid) else 2
+                    self.sizes.append(self.folder.size_octets(uid) + missing)
+                    self.uids.append(uid)
+                if index % TURN_MESSAGES == 0:
+                    yield b""
         except BaseException:
             self.release()
             raise
-        self.marked: set[int] = set()
 
     def release(self) -> None:
         """Release the lock; further calls do nothing."""

@@ -64,7 +64,7 @@ def retr(session: SessionState, arguments: list[bytes]) -> Steps:
     """Handle RETR: send a whole message (RFC 1939 section 5)."""
     maildrop = session.opened()
     number = _number(maildrop, arguments[0])
-    content = _read(maildrop, number)
+    content = _with_line_end(_read(maildrop, number))
     yield b"+OK %d octets.\r\n" % len(content)
     yield from byte_stuffed(content)
     return ""
@@ -97,10 +97,14 @@ def _header_and_lines(content: bytes, count: int) -> bytes:
     return content[:end]
 
 
+def _with_line_end(content: bytes) -> bytes:
+    """Return a message with a CRLF at its end, which the final dot requires."""
+    return content if not content or content.endswith(b"\r\n") else content + b"\r\n"
+
+
 def byte_stuffed(content: bytes) -> Iterator[bytes]:
     """Yield a message as the lines of a multi-line response, byte-stuffed, with the final dot (RFC 1939 section 3)."""
-    if content and not content.endswith(b"\r\n"):
-        content += b"\r\n"
+    content = _with_line_end(content)
     if content.startswith(b"."):
         yield b"."
     content = content.replace(b"\r\n.", b"\r\n..")

@@ -194,7 +194,8 @@ def test_neomutt_resynchronises(root: Path, imap: int, tmp_path: Path) -> None:
     for keys in ("1<enter><flag-message>", "3<enter><delete-message>"):
         control.write_text(
             f'set folder="{account}" spoolfile="{account}INBOX" header_cache="{tmp_path}/cache" ssl_starttls=no\n'
-            "set imap_user=carol imap_pass=secret ssl_force_tls=no delete=yes move=no quit=yes imap_condstore=yes imap_qresync=yes\n"
+            "set imap_user=carol imap_pass=secret ssl_force_tls=no delete=yes move=no quit=yes\n"
+            "set imap_condstore=yes imap_qresync=yes\n"
             f"set debug_level=2 debug_file=\"{log}\"\npush '{keys}<quit>'\n"
         )
         (tmp_path / "cache").mkdir(exist_ok=True)

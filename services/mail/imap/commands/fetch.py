@@ -70,7 +70,8 @@ def fetch(session: SessionState, reader: Reader, by_uid: bool = False) -> Steps:
         if modifiers.vanished:
             known = format_sequence_set(uids).encode("ascii") if set_octets == b"$" else set_octets
             yield from vanished_earlier(view, least, parse_sequence_set(known) if known else ())
-        uids = [uid for uid in uids if uid in view.folder.messages and view.mod_sequence(uid) > least]
+        view.highest_mod_sequence()
+        uids = [uid for uid in uids if uid in view.folder.messages and view.folder.mod_sequences.of(uid) > least]
     reads = not view.read_only and any(isinstance(item, Section) and item.sets_seen for item in items)
     any_expunged = False
     refused: NoError | None = None

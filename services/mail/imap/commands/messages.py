@@ -156,11 +156,10 @@ def _is_modified(view: View, uid: int, unchanged_since: int) -> bool:
 
 def _store_responses(view: View, changed: list[tuple[int, bool]], command: _StoreCommand) -> Iterator[bytes]:
     """Yield FETCH responses for (UID, flags were known to the client); after .SILENT with mod-sequences only."""
-    if not command.silent:
-        # Announce new keywords before a FETCH response contains them (RFC 3501 section 7.2.6).
-        yield from view.new_keywords()
     for uid, was_current in changed:
         if not command.silent:
+            # Announce new keywords before a FETCH response contains them (RFC 3501 section 7.2.6).
+            yield from view.new_keywords()
             yield view.flags_response(uid, command.by_uid)
         elif was_current and uid in view.folder.messages:
             view.mark_sent(uid)

@@ -105,6 +105,7 @@ def _resynchronise(view: View, resync: _Resync) -> Generator[Output, None, None]
         if index % TURN_MESSAGES == 0:
             yield b""
         if uid in view.folder.messages and view.mod_sequence(uid) > resync.mod_sequence:
+            yield from view.new_keywords()
             yield view.flags_response(uid)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -135,18 +136,18 @@ def test_list_retrieve_and_delete(maildir: Maildir) -> None:
     client = Client(maildir)
     client.play("""
         C: STAT
-        S: +OK 2 79
+        S: +OK 2 81
         C: LIST
         S: +OK 2 messages.
         S: 1 31
-        S: 2 48
+        S: 2 50
         S: .
         C: LIST 2
-        S: +OK 2 48
+        S: +OK 2 50
         C: LIST 3
         S: -ERR ...
         C: RETR 2
-        S: +OK 48 octets.
+        S: +OK 50 octets.
         S: Subject: dots
         S: ...
         S: ..one
@@ -178,15 +179,15 @@ def test_the_top_of_a_message_and_marks(maildir: Maildir) -> None:
         C: DELE 1
         S: -ERR ...
         C: STAT
-        S: +OK 1 48
+        S: +OK 1 50
         C: LIST
         S: +OK 1 messages.
-        S: 2 48
+        S: 2 50
         S: .
         C: RSET
         S: +OK ...
         C: STAT
-        S: +OK 2 79
+        S: +OK 2 81
         C: DELE 2
         S: +OK ...
         C: QUIT
@@ -201,7 +202,7 @@ def test_nothing_is_removed_without_quit(maildir: Maildir) -> None:
     client = Client(maildir)
     client.send(b"DELE 1\r\nDELE 2\r\n")
     assert client.session.end("Too long.") == b"-ERR Too long.\r\n"
-    assert Client(maildir).send(b"STAT\r\n") == b"+OK 2 79\r\n"
+    assert Client(maildir).send(b"STAT\r\n") == b"+OK 2 81\r\n"
 
 
 def test_one_session_at_a_time(maildir: Maildir, tmp_path: Path) -> None:
@@ -236,7 +237,7 @@ def test_unique_identifiers_stay(maildir: Maildir, tmp_path: Path) -> None:
 def test_new_messages_wait_for_the_next_session(maildir: Maildir) -> None:
     client = Client(maildir)
     maildir.deliver(b"Subject: new\r\n\r\n")
-    assert client.send(b"STAT\r\n") == b"+OK 2 79\r\n"
+    assert client.send(b"STAT\r\n") == b"+OK 2 81\r\n"
 
 
 def test_a_message_that_another_program_removed_is_an_error(maildir: Maildir, tmp_path: Path) -> None:
@@ -324,3 +325,32 @@ def test_any_octets_are_answered_line_by_line(octets: bytes, in_pieces: bool) ->
         answer = b"".join(client.send(piece) for piece in pieces)
         client.session.release()
         assert answer == b"" or answer.endswith(b"\r\n")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"Subject: x\r\n\r\nbody\r\n",
+        b"\r\nno line end",
+        b"\r\na\r\r\nb\r\r\n",
+        b"\r\na\r\n\r\r\r\nb",
+        b"\r\nbare\nLF and bare\rCR\r",
+        b"\r\n.dots\r\n..\r\n.",
+        b"",
+        b"\n",
+    ],
+)
+@pytest.mark.parametrize("is_named", [True, False], ids=["delivered here", "by another program"])
+def test_sizes_are_those_of_the_octets_sent(tmp_path: Path, content: bytes, is_named: bool) -> None:
+    maildir = Maildir(tmp_path)
+    if is_named:
+        maildir.deliver(content)
+    else:
+        (tmp_path / "new" / "1.other.host").write_bytes(content)
+    client = Client(maildir)
+    client.send(b"USER alice\r\nPASS secret\r\n")
+    listed = int(client.send(b"LIST 1\r\n").split()[2])
+    total = int(client.send(b"STAT\r\n").split()[2])
+    head, _, sent = client.send(b"RETR 1\r\n").partition(b"\r\n")
+    message = re.sub(rb"(?m)^\.(?=.)", b"", sent.removesuffix(b".\r\n"), flags=re.DOTALL)
+    assert listed == total == len(message) == int(head.split()[1])
