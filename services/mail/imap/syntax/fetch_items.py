@@ -96,6 +96,7 @@ def format_ranges(ranges: Iterable[tuple[int, int]]) -> bytes:
 _NAME = re.compile(rb"[A-Za-z0-9.]+")
 _SECTION_WORD = re.compile(rb"[A-Za-z.]+")
 _PARTIAL = re.compile(rb"<(\d{1,10})\.([1-9]\d{0,9})>")
+_LAZY = b" (LAZY)"
 _PART_NUMBER = re.compile(rb"[1-9]\d{0,9}")
 # A section may have this many part numbers, far more than the MIME parser's nesting depth.
 _PART_NUMBERS_MAX = 1000
@@ -203,10 +204,9 @@ def read_item(reader: Reader) -> Item:
 
 def _read_preview(reader: Reader) -> bytes:
     """Parse the modifier of PREVIEW, if any (RFC 8970 section 3.2): LAZY makes no difference."""
-    if reader.accept(b" ("):
-        if reader.word("modifier") != b"LAZY":
-            raise BadError("Unknown PREVIEW modifier.")
-        reader.expect(b")")
+    # Any other parenthesis are the modifiers of FETCH.
+    if reader.octets[reader.position : reader.position + len(_LAZY)].upper() == _LAZY:
+        reader.position += len(_LAZY)
     return b"PREVIEW"
 
 

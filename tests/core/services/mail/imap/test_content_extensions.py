@@ -192,3 +192,14 @@ def test_a_mailbox_keeps_its_id_when_it_is_renamed(tmp_path: Path) -> None:
     found = client.found
     assert found["created"] == found["renamed"] != found["inbox"]
     assert found["size"] == len(client.maildir.folder("INBOX").read(1))
+
+
+@pytest.mark.parametrize(
+    "items", ["PREVIEW (CHANGEDSINCE 1)", "(PREVIEW (LAZY)) (CHANGEDSINCE 1)", "PREVIEW (lazy)", "PREVIEW"]
+)
+def test_the_modifier_of_preview_is_no_modifier_of_fetch(tmp_path: Path, items: str) -> None:
+    client = client_of(tmp_path, *TWO)
+    client.send(b"e STATUS INBOX (HIGHESTMODSEQ)\r\n")
+    answer = client.send(b"a FETCH 1 %b\r\n" % items.encode())
+    assert answer.startswith(b'* 1 FETCH (PREVIEW "first body"')
+    assert (b"MODSEQ (" in answer) == ("CHANGEDSINCE" in items)
