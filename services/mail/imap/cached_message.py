@@ -7,7 +7,7 @@ from services.mail.mime.structure import Part, parse
 
 
 class CachedMessage:
-    """Octets and MIME structure of a message, read on first use, which may raise MessageGoneError and OSError."""
+    """Octets and MIME structure of a message, read on first use; that may raise MessageGoneError and OSError."""
 
     def __init__(self, folder: Folder, uid: int) -> None:
         self.folder = folder
@@ -25,7 +25,7 @@ class CachedMessage:
         return self._octets
 
     def load(self, header_only: bool) -> None:
-        """Read the header or the whole message now; raise MessageGoneError and OSError here rather than later."""
+        """Read the header or the whole message now, so that MessageGoneError and OSError are raised here."""
         _ = self.header_octets if header_only else self.octets
 
     @property

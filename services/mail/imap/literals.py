@@ -13,7 +13,7 @@ from services.mail.maildir.errors import MaildirError
 
 
 def literal_refusal(session: SessionState, unit: AnnouncedLiteral) -> bytes | None:
-    """Return the tagged response that refuses an announced literal, None if the literal is accepted."""
+    """Return the tagged response that refuses a literal which the client announced; None if the literal is accepted."""
     reader = Reader(unit.received, utf8=session.is_rev2)
     tag = b"*"
     try:

@@ -30,7 +30,7 @@ def pauses(steps: Generator[None, None, _Result]) -> Generator[bytes, None, _Res
 
 
 class View:
-    """The selected mailbox as the client knows it: sequence numbers and flags announced so far (RFC 3501 section 7).
+    """The selected mailbox as announced to the client: sequence numbers and flags (RFC 3501 section 7).
 
     `read_only` after EXAMINE. The folder may change at any time; sequence numbers change only with an EXPUNGE or EXISTS
     response, at a point where the protocol permits it.
@@ -96,7 +96,7 @@ class View:
         return self._sent_flags.get(uid, frozenset())
 
     def set_flags_of_expunged(self, uid: int, flags: frozenset[str]) -> None:
-        """Set the flags of an expunged message in this view only; keywords unknown to the folder are left out."""
+        """Set the flags of an expunged message in this session only; keywords that the folder lacks are left out."""
         keywords = set(self.folder.keywords.names)
         self._record(uid, frozenset(flag for flag in flags if flag.startswith("\\") or flag in keywords))
 
@@ -197,7 +197,7 @@ class View:
         yield from self.new_keywords()
         yield from self._flag_changes()
         yield from self._context_changes()
-        # With EXPUNGE responses outstanding, forget the revision, so that the next call compares again.
+        # If EXPUNGE responses are outstanding, forget the folder's revision, so that the next call compares again.
         self._revision = revision if may_expunge or not expunged else -1
 
     def _record_changes(self) -> Iterator[bytes]:

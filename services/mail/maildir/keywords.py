@@ -9,7 +9,7 @@ KEYWORDS_LOCK = "lab7-keywords.lock"
 
 
 class Keywords:
-    """The keywords of a folder (RFC 3501 section 2.3.2); a file maps each to a letter a to z of message file names.
+    """The keywords of a folder (RFC 3501 section 2.3.2); a file maps each to a letter a to z in message file names.
 
     Other processes may add some, so call read() before a listing.
     """
