@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.mail.access.requests import Challenge, LogIn, Opened, Outputs, StartTls
+from services.mail.access.requests import Challenge, LogIn, Opened, Outputs, StartCompression, StartTls
 from services.mail.maildir.store import Maildir
 from services.mail.pop3.limits import BAD_COMMANDS_MAX, FAILED_LOGINS_MAX
 from services.mail.pop3.session import Session
@@ -45,7 +45,7 @@ class Client:
             answer = None
             if isinstance(output, bytes):
                 yield output
-            elif isinstance(output, StartTls) or not self._proves(output):
+            elif isinstance(output, StartTls | StartCompression) or not self._proves(output):
                 continue
             else:
                 answer = Opened("alice@example.com", self.maildir)
