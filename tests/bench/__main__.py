@@ -13,6 +13,7 @@ BENCHMARKS = (
     "bench_ftp",
     "bench_smtp",
     "bench_imap",
+    "bench_large_mailbox",
 )
 
 
