@@ -3,7 +3,6 @@
 import sys
 
 from services.mail.access.program import run_access
-from services.mail.faults import IMAP_FAULTS
 from services.mail.imap.session import Session
 from services.mail.imap.session_state import Capabilities
 
