@@ -3,6 +3,7 @@
 import sys
 
 from services.mail.access.program import run_access
+from services.mail.faults import IMAP_FAULTS
 from services.mail.imap.session import Session
 from services.mail.imap.session_state import Capabilities
 
@@ -11,13 +12,8 @@ DEFAULT_PORT = 143
 
 def main(argv: list[str] | None = None) -> int:
     """Serve IMAP until SIGTERM; return the exit status."""
-    return run_access(
-        "imap",
-        "Serve mailboxes by IMAP (IMAP4rev1 and IMAP4rev2; the response to CAPABILITY lists the extensions).",
-        DEFAULT_PORT,
-        _session,
-        argv,
-    )
+    description = "Serve mailboxes by IMAP (IMAP4rev1 and IMAP4rev2; the response to CAPABILITY lists the extensions)."
+    return run_access("imap", description, DEFAULT_PORT, _session, argv, IMAP_FAULTS)
 
 
 def _session(tls: bool, needs_tls: bool) -> Session:
