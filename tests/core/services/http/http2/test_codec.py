@@ -281,6 +281,6 @@ def test_a_server_of_another_protocol_is_known_by_its_first_octets() -> None:
     client = Http2ClientConnection(push=False)
     client.start()
     assert client.receive_data(b"HTT") == []
-    with pytest.raises(HTTPError, match="does not speak"):
+    with pytest.raises(HTTPError, match="does not support HTTP/2"):
         client.receive_data(b"P/1.1 400")
     assert not client.is_open

@@ -66,7 +66,7 @@ def test_several_parts_are_read_with_octets_between_them(store: Store) -> None:
         is_small = len(content) <= limits.HELD_CONTENT_OCTETS
         assert store.held(stored, segments) == (expected if is_small else None)
         assert store.held(stored) == (content if is_small else None)
-        with pytest.raises(ValueError, match="not within"):
+        with pytest.raises(ValueError, match="is outside of"):
             store.open_segments(stored, [Span(3, len(content))])
 
 
