@@ -47,7 +47,7 @@ def test_a_rule_is_read_up_to_the_first_equals_sign(text: str, rule: CacheRule) 
     "text", ["", "*", "*=", "=no-cache", "*=max age", "*=max-age=", "*=a\r\nX: y", "*=a,,b", '*=a="\\', "*=é"]
 )
 def test_an_invalid_rule_is_rejected(text: str) -> None:
-    with pytest.raises(ValueError, match="does not have the form|is not"):
+    with pytest.raises(ValueError, match=r"does not have the form|is not"):
         parse_rule(text)
 
 
