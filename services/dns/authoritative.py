@@ -6,20 +6,23 @@
 
 A zone that cannot be loaded does not keep the others from being served; the server ends if none can. SIGHUP reloads the
 zones; an invalid one stays as it was. With --processes, worker processes share the port
-(SO_REUSEPORT), each with its own copy of the zones.
+(SO_REUSEPORT), each with its own copy of the zones. With --sign-keys or --sign-seed it signs the zones when it loads
+them, and again before half of the validity of their signatures is over; zones signed elsewhere are served as they are.
 """
 
 import argparse
+import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 
 from services.dns.codec.codes import DNS_PORT
 from services.dns.codec.message import UDP_SIZE_DEFAULT, UDP_SIZE_MIN
 from services.dns.faults import AUTHORITATIVE_FAULTS, FaultyResponder
-from services.dns.flags import add_zone_flags, zone_files
+from services.dns.flags import add_signing_flags, add_zone_flags, zone_files
 from services.dns.server.server import DNSServer
 from services.dns.server.workers import WorkerProcesses
 from services.dns.zones.handler import AuthoritativeResponder, Authority, MinimalResponses
+from services.dns.zones.signing import RESIGN_S, zone_signer
 from services.dns.zones.transfer import Transfers
 from services.dns.zones.zone import Zones
 from services.errors import ServiceError
@@ -72,8 +75,27 @@ def parser() -> argparse.ArgumentParser:
         help="number of server processes, which share the port (default: 1)",
     )
     add_fault_flag(flags, AUTHORITATIVE_FAULTS)
+    add_signing_flags(flags)
     add_common_flags(flags, DNS_PORT)
     return flags
+
+
+class Periodic:
+    """A call every `period_s` seconds."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, period_s: float, act: Callable[[], None]) -> None:
+        self._loop = loop
+        self._period_s = period_s
+        self._act = act
+        self._timer = loop.call_later(period_s, self._run)
+
+    def _run(self) -> None:
+        self._timer = self._loop.call_later(self._period_s, self._run)
+        self._act()
+
+    def cancel(self) -> None:
+        """End the calls."""
+        self._timer.cancel()
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -82,7 +104,8 @@ def main(argv: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
 
     async def start(shell: Shell) -> Callable[[], Awaitable[None]]:
-        files = zone_files("dns", options, shell.log)
+        signing = zone_signer(options, shell.wall_clock)
+        files = zone_files("dns", options, shell.log, signing)
 
         def responder(zones: Zones, transfers: Transfers) -> AuthoritativeResponder | FaultyResponder:
             authority = Authority(zones, MinimalResponses(options.minimal_responses))
@@ -110,10 +133,13 @@ def main(argv: list[str] | None = None) -> int:
             shell.log.write("reloaded")
 
         shell.on_hangup(reload)
+        resigning = Periodic(shell.loop, RESIGN_S, reload) if signing is not None else None
         await server.listen(shell)
         await workers.start(shell.port)
 
         async def finish() -> None:
+            if resigning is not None:
+                resigning.cancel()
             await workers.stop()
             await server.stop()
 

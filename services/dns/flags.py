@@ -6,12 +6,14 @@ from pathlib import Path
 
 from services.dns.codec.client_subnet import PREFIX6_RECOMMENDED, SubnetPolicy
 from services.dns.codec.codes import DNS_PORT
+from services.dns.codec.errors import TextError
+from services.dns.codec.name import Name
 from services.dns.recursion.cache import Delegation
 from services.dns.recursion.root_hints import named_roots, roots_from_file
-from services.dns.zones.loading import ZoneFiles
+from services.dns.zones.loading import Prepare, ZoneFiles
 from services.errors import ServiceError
 from services.eventlog import EventLog
-from services.flags import PORT_MAX, address, integer, network
+from services.flags import PORT_MAX, address, integer, network, port
 
 
 def prefix_lengths(text: str) -> SubnetPolicy:
@@ -43,8 +45,64 @@ def add_zone_flags(flags: argparse.ArgumentParser, lists: bool = True) -> None:
         )
 
 
-def zone_files(name: str, options: argparse.Namespace, log: EventLog) -> ZoneFiles:
-    """Return the zone files of --zone and --zones; errors in them are reported to the log and to standard error."""
+def add_signing_flags(flags: argparse.ArgumentParser) -> None:
+    """Add the flags of programs that sign zones."""
+    source = flags.add_mutually_exclusive_group()
+    source.add_argument(
+        "--sign-keys",
+        metavar="DIRECTORY",
+        help="sign the zones that have keys in this directory (of services.dns.sign or dnssec-keygen); zone cuts get "
+        "the DS records of the keys there",
+    )
+    source.add_argument(
+        "--sign-seed",
+        metavar="TEXT",
+        help="sign all zones with keys that are derived from this text, for laboratories: the same text gives the same "
+        "keys everywhere, so that parent zones get the DS records of their children",
+    )
+    flags.add_argument(
+        "--insecure",
+        action="append",
+        default=[],
+        type=domain_name,
+        metavar="ZONE",
+        help="with --sign-seed: zone that is not signed and gets no DS record (repeatable)",
+    )
+    flags.add_argument(
+        "--nsec3", action="store_true", help="sign with NSEC3 instead of NSEC, without salt and iterations (RFC 9276)"
+    )
+    flags.add_argument(
+        "--opt-out", action="store_true", help="with --nsec3: unsigned delegations have no NSEC3 record (RFC 5155)"
+    )
+
+
+def add_encryption_flags(flags: argparse.ArgumentParser) -> None:
+    """Add the flags of DNS over TLS and DNS over HTTPS."""
+    flags.add_argument("--dot-port", type=port, metavar="N", help="answer DNS over TLS on this port, usually 853")
+    flags.add_argument(
+        "--doh-port", type=port, metavar="N", help="answer DNS over HTTPS (/dns-query) on this port, usually 443"
+    )
+    flags.add_argument(
+        "--tls",
+        nargs=2,
+        metavar=("CERTIFICATE", "KEY"),
+        help="PEM files for --dot-port and --doh-port (default: a self-signed certificate)",
+    )
+
+
+def domain_name(text: str) -> Name:
+    """Parse a domain name, with or without the final dot."""
+    try:
+        return Name.from_text(text)
+    except TextError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def zone_files(name: str, options: argparse.Namespace, log: EventLog, prepare: Prepare | None = None) -> ZoneFiles:
+    """Return the zones of --zone and --zones; what is wrong with them goes to the log and to standard error.
+
+    `prepare` is called with each zone that was loaded.
+    """
 
     def report(event: str, sentence: str) -> None:
         log.write(event, reason=sentence)
@@ -52,7 +110,7 @@ def zone_files(name: str, options: argparse.Namespace, log: EventLog) -> ZoneFil
             label = "warning: " if event == "zone_warning" else ""
             print(f"{name}: {label}{sentence}", file=sys.stderr)
 
-    return ZoneFiles(options.zone, getattr(options, "zones", ()), report)
+    return ZoneFiles(options.zone, getattr(options, "zones", ()), report, prepare)
 
 
 def add_upstream_flags(flags: argparse.ArgumentParser) -> None:

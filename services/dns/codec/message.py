@@ -32,6 +32,7 @@ from services.dns.codec.errors import NameTooLongError, WireError
 from services.dns.codec.fields import Rdata
 from services.dns.codec.name import ROOT, Name, Reader, Writer
 from services.dns.codec.rdata import CNAME, SingleName, read_rdata
+from services.dns.codec.rdata_security import RRSIG
 from services.dns.codec.ttl import TTL_MAX
 
 HEADER_OCTETS = 12
@@ -439,7 +440,8 @@ def _write_section(writer: Writer, section: Sequence[Record], limit_octets: int)
 
 
 def _rrsets(section: Sequence[Record]) -> Iterator[list[Record]]:
-    for _, records in groupby(section, key=lambda record: (record.name, record.rtype, record.rclass)):
+    """Yield the RRsets of a section, each with its signatures (RFC 4035 section 3.1.1)."""
+    for _, records in groupby(section, key=lambda record: (record.name, _covered_type(record), record.rclass)):
         yield list(records)
 
 
@@ -451,7 +453,12 @@ def _is_answered(message: Message, written: int) -> bool:
     if not message.aa or not message.answers or written < len(message.answers):
         return False
     last = message.answers[-1].name
-    return all(record.rtype == RRType.NS and last.is_below(record.name) for record in message.authority)
+    return all(_covered_type(record) == RRType.NS and last.is_below(record.name) for record in message.authority)
+
+
+def _covered_type(record: Record) -> int:
+    """Return the type of a record; of a signature, the type that it covers."""
+    return record.rdata.type_covered if isinstance(record.rdata, RRSIG) else record.rtype
 
 
 def _lacks_glue(message: Message, written: int) -> bool:

@@ -14,6 +14,7 @@ from enum import Enum
 from services.dns.codec.codes import ADDRESS_TYPES, META_TYPES, Rcode, RRType
 from services.dns.codec.message import UDP_SIZE_DEFAULT, Message, Question, records_of
 from services.dns.server.responder import STATIC_RESPONSES_MAX, Client, StaticResponseCache, accept, encode_reply
+from services.dns.zones.denial import Denials, secured
 from services.dns.zones.transfer import Transfers
 from services.dns.zones.zone import Answer, Completeness, Zones, answer_question
 
@@ -49,13 +50,14 @@ class Authority:
     def __init__(self, zones: Zones, minimal: MinimalResponses = MinimalResponses.NO_AUTH) -> None:
         self.zones = zones
         self._completeness = _COMPLETENESS[minimal]
+        self._denials = Denials()
 
     def __call__(self, query: Message, _: Client) -> Message:
         """Return the response to a query, address sets in the order of the zone."""
-        return response(query, self.answer(query.questions[0], query.rd))
+        return response(query, self.answer(query.questions[0], query.rd, dnssec_ok(query)))
 
-    def answer(self, question: Question, recursion_desired: bool = True) -> Answer:
-        """Return the answer, authority and additional sections for a question."""
+    def answer(self, question: Question, recursion_desired: bool = True, dnssec_ok: bool = False) -> Answer:
+        """Return the sections that answer a question; with `dnssec_ok` those of a signed zone have signatures."""
         if question.rtype in _TRANSFERS:
             # RFC 5936 section 4.2: AXFR over UDP is refused; zones.transfer handles transfers over TCP.
             return Answer(Rcode.REFUSED)
@@ -63,7 +65,13 @@ class Authority:
             return Answer(Rcode.NOTIMP)
         if question.rtype == RRType.OPT:
             return Answer(Rcode.FORMERR)
-        return answer_question(self.zones, question, self._completeness[recursion_desired])
+        answer = answer_question(self.zones, question, self._completeness[recursion_desired])
+        return secured(answer, question, self._denials) if dnssec_ok else answer
+
+
+def dnssec_ok(query: Message) -> bool:
+    """Tell whether a query has DO: its sender takes DNSSEC records (RFC 3225 section 3)."""
+    return query.edns is not None and query.edns.do
 
 
 def response(query: Message, answer: Answer, rotation: int = 0) -> Message:
@@ -123,7 +131,7 @@ class AuthoritativeResponder:
             return encode_reply(
                 query, self._transfers.by_datagram(query, client, self._udp_size_max), client, self._udp_size_max
             )
-        answer = self._authority.answer(query.questions[0], query.rd)
+        answer = self._authority.answer(query.questions[0], query.rd, dnssec_ok(query))
         count = rotation_count(answer) if self._rotate else 1
         counter = self._counter(query) if count > 1 else [0]
         rotation = counter[0]

@@ -23,6 +23,8 @@ WARNINGS_MAX = 20
 
 # Callback with the kind of an event, zone_warning or zone_failed, and its message.
 Report = Callable[[str, str], None]
+# Makes the zone to serve from the zone that was loaded: signs it, for example. Raises ServiceError.
+Prepare = Callable[[Zone], Zone]
 
 
 def load_zone(path: Path, origin: Name | None = None, warn: Warn = no_warning) -> Zone:
@@ -42,7 +44,10 @@ def load_zone(path: Path, origin: Name | None = None, warn: Warn = no_warning) -
 class ZoneFiles:
     """The zone files of --zone and --zones, which can be reloaded; `report` is called with errors and warnings."""
 
-    def __init__(self, arguments: Iterable[str], lists: Iterable[str], report: Report) -> None:
+    def __init__(
+        self, arguments: Iterable[str], lists: Iterable[str], report: Report, prepare: Prepare | None = None
+    ) -> None:
+        self._prepare = prepare
         self._arguments = tuple(arguments)
         self._lists = tuple(lists)
         self._report = report
@@ -78,6 +83,7 @@ class ZoneFiles:
         warnings = list[str]()
         try:
             zone = load_zone(path, origin, warnings.append)
+            zone = zone if self._prepare is None else self._prepare(zone)
         except ServiceError as error:
             before = self._loaded.get((path, origin))
             failures.append(

@@ -9,7 +9,7 @@ about the last name of an alias chain), RFC 6672 section 3.2 (DNAME), RFC 8020 (
 
 A zone is rejected at load for: no SOA or two, no NS at the apex, a CNAME with other data, two CNAMEs or DNAMEs at a
 name. Records outside of the zone are left out, and differing TTLs in an RRset become the lowest, with a warning. Left
-out: DNSSEC, whose records are served like any others; wildcard expansion in the additional section.
+out: wildcard expansion in the additional section. Signatures and denials of a signed zone are added by zones.denial.
 
 The lookup order
 ----------------
@@ -56,6 +56,7 @@ from services.dns.codec.master_file import Entry, Warn, no_warning
 from services.dns.codec.message import Question, RRset, synthesize_cname
 from services.dns.codec.name import ASTERISK, ROOT, Name
 from services.dns.codec.rdata import MX, SOA, SRV, SingleName
+from services.dns.codec.rdata_security import RRSIG
 
 Node = dict[int, RRset]
 
@@ -64,6 +65,8 @@ CHAIN_MAX = 16
 # Types whose rdata names a host, the addresses of which go into the additional section.
 HOST_TYPES = frozenset({RRType.NS, RRType.MX, RRType.SRV})
 
+# As in BIND, these get no NS set: they are large, and a resolver that asks for them knows it. NSD adds it to CDS.
+_WITHOUT_NAME_SERVERS = frozenset({RRType.DS, RRType.DNSKEY, RRType.CDS, RRType.CDNSKEY})
 # Types allowed beside a CNAME (RFC 4035 section 2.5).
 _BESIDE_CNAME = frozenset({RRType.CNAME, RRType.RRSIG, RRType.NSEC, RRType.KEY})
 _SINGLETON_TYPES = (RRType.SOA, RRType.CNAME, RRType.DNAME)
@@ -91,10 +94,21 @@ class Match:
 class Zone:
     """A zone: RRsets by name and type; `nodes` includes the empty non-terminals."""
 
-    def __init__(self, origin: Name, nodes: dict[tuple[bytes, ...], Node]) -> None:
+    def __init__(
+        self,
+        origin: Name,
+        nodes: dict[tuple[bytes, ...], Node],
+        signatures: dict[tuple[bytes, ...], Node] | None = None,
+    ) -> None:
         self.origin = origin
-        self.nodes = nodes
         self.apex = nodes[origin.folded]
+        # RRSIG records by owner and type covered: a signature has the TTL of its RRset (RFC 4034 section 3).
+        self.signatures = {} if signatures is None else signatures
+        self.hashed: dict[tuple[bytes, ...], Node] = {}
+        if RRType.NSEC3PARAM in self.apex:
+            # RFC 5155 section 7.2.8: the owners of NSEC3 records do not exist as names.
+            self.hashed = {key: node for key, node in nodes.items() if node.keys() == {RRType.NSEC3}}
+        self.nodes = {key: node for key, node in nodes.items() if key not in self.hashed} if self.hashed else nodes
         self.soa = self.apex[RRType.SOA]
         self.rclass = self.soa.rclass
         self.negative_soa = self.soa.with_ttl(_negative_ttl(self.soa))
@@ -110,19 +124,32 @@ class Zone:
         soa = _soa_entry(listed, origin)
         zone_origin = soa.record.name
         names: dict[tuple[bytes, ...], dict[int, _RRsetBuilder]] = {}
+        signatures: dict[tuple[bytes, ...], dict[int, _RRsetBuilder]] = {}
         for entry in listed:
             if not entry.record.name.is_below(zone_origin):
                 warn(str(entry.error(f"{entry.record.name} is outside of the zone {zone_origin}: record left out")))
                 continue
-            types = names.setdefault(entry.record.name.folded, {})
-            types.setdefault(entry.record.rtype, _RRsetBuilder(entry)).add(entry, warn)
+            key, rtype = entry.record.name.folded, entry.record.rtype
+            types = names.setdefault(key, {})
+            if isinstance(entry.record.rdata, RRSIG):
+                types, rtype = signatures.setdefault(key, {}), entry.record.rdata.type_covered
+            types.setdefault(rtype, _RRsetBuilder(entry)).add(entry, warn)
         for types in names.values():
             _check_node(types)
-        nodes = {key: {rtype: builder.rrset() for rtype, builder in types.items()} for key, types in names.items()}
+        nodes = _built(names)
         _add_empty_non_terminals(nodes, zone_origin)
         if RRType.NS not in nodes[zone_origin.folded]:
             raise ZoneError(f"the zone {zone_origin} has no NS record at its apex")
-        return cls(zone_origin, nodes)
+        return cls(zone_origin, nodes, _built(signatures))
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether the zone has signatures, at least that of its SOA (RFC 4035 section 2.2)."""
+        return RRType.SOA in self.signatures.get(self.origin.folded, {})
+
+    def signature(self, name: Name, rtype: int) -> RRset | None:
+        """Return the RRSIG records of an RRset, None without any."""
+        return self.signatures.get(name.folded, {}).get(rtype)
 
     def add_name(self, name: Name) -> None:
         """Add a name without records, for a server that generates its answers."""
@@ -130,12 +157,15 @@ class Zone:
         _add_empty_non_terminals(self.nodes, self.origin)
 
     def rrsets(self) -> Iterator[RRset]:
-        """Yield all RRsets, the SOA first, then in canonical order of names and types."""
+        """Yield all RRsets, the SOA first, then in canonical order of names and types, each name's signatures last."""
         yield self.soa
-        for key in sorted(self.nodes, key=lambda labels: labels[::-1]):
-            for _, rrset in sorted(self.nodes[key].items()):
+        all_nodes = {**self.nodes, **self.hashed}
+        for key in sorted(all_nodes, key=lambda labels: labels[::-1]):
+            for _, rrset in sorted(all_nodes[key].items()):
                 if rrset is not self.soa:
                     yield rrset
+            for _, rrset in sorted(self.signatures.get(key, {}).items()):
+                yield rrset
 
     def find(self, qname: Name, at_parent: bool = False) -> Match:
         """Find the node for a name (RFC 1034 section 4.3.2 step 3); `at_parent` ignores a zone cut at the name itself.
@@ -193,6 +223,10 @@ class _RRsetBuilder:
     def rrset(self) -> RRset:
         record = next(iter(self.entries.values())).record
         return RRset(record.name, record.rtype, record.rclass, self.ttl, tuple(self.entries))
+
+
+def _built(names: dict[tuple[bytes, ...], dict[int, _RRsetBuilder]]) -> dict[tuple[bytes, ...], Node]:
+    return {key: {rtype: builder.rrset() for rtype, builder in types.items()} for key, types in names.items()}
 
 
 def _soa_entry(entries: list[Entry], origin: Name | None) -> Entry:
@@ -295,6 +329,7 @@ class Answer:
 
     `spells_qname` if rdata repeats a part of the qname, in its case; `leaves` if the last name of an alias chain was
     not looked up: it is in no zone of this server, the chain is a loop, or the synthesized alias was the question.
+    `matches` has each name looked up, with its zone and what it led to.
     """
 
     rcode: int = Rcode.NOERROR
@@ -304,6 +339,7 @@ class Answer:
     additional: list[RRset] = field(default_factory=list)
     spells_qname: bool = False
     leaves: bool = False
+    matches: list[tuple[Zone, Name, Match]] = field(default_factory=list)
 
 
 class Completeness(Enum):
@@ -343,8 +379,7 @@ def answer_question(zones: Zones, question: Question, completeness: Completeness
             seen.add(qname)
     if last is not None:
         positive = answer.rcode == Rcode.NOERROR and not answer.authority
-        # As in BIND and NSD, a response to DS has no NS set: a resolver that queries for DS knows the parent's NS set.
-        complete = completeness is Completeness.NAME_SERVERS and question.rtype != RRType.DS
+        complete = completeness is Completeness.NAME_SERVERS and question.rtype not in _WITHOUT_NAME_SERVERS
         if positive and complete and not answer.leaves:
             _add_name_servers(answer, last)
         # As in BIND, a response to ANY has no additional addresses: it has all of the name's own records.
@@ -358,6 +393,7 @@ def answer_question(zones: Zones, question: Question, completeness: Completeness
 def _answer_name(answer: Answer, zone: Zone, qname: Name, qtype: int) -> Name | None:
     """Answer for one name (RFC 1034 section 4.3.2 step 3); return the target if it is an alias, else None."""
     match = zone.find(qname, at_parent=qtype == RRType.DS)
+    answer.matches.append((zone, qname, match))
     if match.kind is MatchKind.DELEGATION:
         answer.authority.append(match.node[RRType.NS])
         return None
@@ -375,24 +411,26 @@ def _answer_name(answer: Answer, zone: Zone, qname: Name, qtype: int) -> Name | 
 def _answer_node(answer: Answer, zone: Zone, match: Match, qname: Name, qtype: int) -> Name | None:
     """Answer from the node of the qname or of its wildcard; return the target if it is an alias, else None."""
     alias = match.node.get(RRType.CNAME)
-    # RFC 4035 section 2.5: an alias may have RRSIG and NSEC records, which are answered like other data.
-    if alias is not None and qtype != RRType.ANY and qtype not in match.node:
+    rrsets = rrsets_of_type(zone, match, qtype)
+    # RFC 4035 section 2.5: an alias has RRSIG and NSEC records of its own.
+    if alias is not None and not rrsets:
         answer.answers.append(_expanded(alias, match, qname))
         rdata = alias.rdatas[0]
         return rdata.target if isinstance(rdata, SingleName) else None
-    rrsets = _rrsets_of_type(match.node, qtype)
     answer.answers += [_expanded(rrset, match, qname) for rrset in rrsets]
     if not rrsets:
         answer.authority.append(zone.negative_soa)
     return None
 
 
-def _rrsets_of_type(node: Node, qtype: int) -> list[RRset]:
-    # RFC 8482 section 4 permits a response to ANY with all RRsets, as in RFC 1034.
+def rrsets_of_type(zone: Zone, match: Match, qtype: int) -> list[RRset]:
+    """Return the RRsets of a node that a query type matches."""
+    signatures = zone.signatures.get(match.name.folded, {}).values() if qtype in (RRType.RRSIG, RRType.ANY) else ()
+    # RFC 8482 section 4 permits all RRsets, as in RFC 1034.
     if qtype == RRType.ANY:
-        return list(node.values())
-    rrset = node.get(qtype)
-    return [] if rrset is None else [rrset]
+        return [*match.node.values(), *signatures]
+    rrset = match.node.get(qtype)
+    return [*signatures] if rrset is None else [rrset]
 
 
 def _expanded(rrset: RRset, match: Match, qname: Name) -> RRset:

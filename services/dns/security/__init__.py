@@ -1,0 +1,17 @@
+"""DNSSEC cores: signatures, keys, zone signing, denial of existence, trust anchors (RFC 4033 to 4035, 5155, 6840).
+
+    module           does                                                                       uses cryptography
+    --------------   ------------------------------------------------------------------------   -----------------
+    algorithms       signature algorithms and digests: sign, verify (RFC 8624)                  yes, when it is called
+    keys             key tags, DS records, private keys and their files
+    canonical        canonical form of an RRset, the octets that a signature covers (RFC 4034)
+    signature        RRSIG records: creation and verification
+    signer           signing of a whole zone, with NSEC or NSEC3 records
+    nsec, nsec3      denial of existence: what NSEC and NSEC3 records prove
+    denial_cache     negative answers made from validated NSEC records (RFC 8198)
+    secured          RRsets together with their signatures, as the resolver's caches hold them
+    trust            trust anchors, and the zones whose keys were verified
+    extended_error   extended DNS errors, which say why an answer failed (RFC 8914)
+
+The resolver's part that walks the chain of trust is recursion.validation, the server's part zones.denial.
+"""

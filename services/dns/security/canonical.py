@@ -1,0 +1,51 @@
+"""Canonical form of an RRset: the octets that a signature covers (RFC 4034 sections 3.1.8.1 and 6).
+
+    signed octets = RRSIG rdata without the signature | RR(1) | RR(2) ...
+    RR(i)         = owner | type | class | original TTL | rdata length | rdata      names in lower case, not compressed
+
+RFC 4034 section 6.2 as changed by RFC 6840 section 5.1 (the name in NSEC keeps its case), section 6.3 (records in order
+of their rdata, each once), RFC 4035 section 5.3.2 (the owner of a record that a wildcard made).
+"""
+
+import struct
+from collections.abc import Iterable
+
+from services.dns.codec.fields import Rdata
+from services.dns.codec.message import RRset
+from services.dns.codec.name import ASTERISK, Name
+from services.dns.codec.rdata_security import RRSIG
+
+_RECORD = struct.Struct("!HHI")
+_FIELDS = struct.Struct("!HBBIIIH")
+
+
+def label_count(name: Name) -> int:
+    """Return the labels of a name as RRSIG counts them: without the root and a leading asterisk (RFC 4034 3.1.3)."""
+    return len(name) - (name.labels[:1] == (ASTERISK,))
+
+
+def signed_owner(name: Name, labels: int) -> Name:
+    """Return the owner that was signed: the wildcard, if `labels` is less than those of `name` (RFC 4035 5.3.2)."""
+    return name.suffix(labels).child(ASTERISK) if labels < label_count(name) else name
+
+
+def canonical_rdata(rdatas: Iterable[Rdata]) -> list[bytes]:
+    """Return canonical rdata in order, each once (RFC 4034 section 6.3)."""
+    return sorted({rdata.canonical() for rdata in rdatas})
+
+
+def signed_octets(rrset: RRset, signature: RRSIG) -> bytes:
+    """Return the octets that `signature` covers; its own signature field is not read."""
+    fields = _FIELDS.pack(
+        signature.type_covered,
+        signature.algorithm,
+        signature.labels,
+        signature.original_ttl,
+        signature.expiration,
+        signature.inception,
+        signature.key_tag,
+    )
+    owner = signed_owner(rrset.name, signature.labels).canonical()
+    head = owner + _RECORD.pack(rrset.rtype, rrset.rclass, signature.original_ttl)
+    records = [head + len(rdata).to_bytes(2, "big") + rdata for rdata in canonical_rdata(rrset.rdatas)]
+    return b"".join([fields, signature.signer.canonical(), *records])

@@ -1,0 +1,75 @@
+"""Extended DNS errors (EDE): the reason for a failure, in an EDNS option of the response (RFC 8914).
+
+    EDE: 7 (Signature Expired): (the signature of www.example.com. A expired on 20260101000000)
+
+RFC 8914 sections 2 (format) and 4 (codes), and the codes 25 and 27 that IANA has registered since.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from services.dns.codec.message import Message, Option
+
+OPTION_EXTENDED_ERROR = 15
+# The text is for people; a response must not become long for it.
+TEXT_OCTETS_MAX = 200
+_ACRONYMS = frozenset({"DNSSEC", "DNSKEY", "DS", "NSEC", "NSEC3", "NXDOMAIN"})
+
+
+class ErrorCode(IntEnum):
+    """INFO-CODEs (RFC 8914 section 4)."""
+
+    OTHER = 0
+    UNSUPPORTED_DNSKEY_ALGORITHM = 1
+    UNSUPPORTED_DS_DIGEST = 2
+    STALE_ANSWER = 3
+    DNSSEC_INDETERMINATE = 5
+    DNSSEC_BOGUS = 6
+    SIGNATURE_EXPIRED = 7
+    SIGNATURE_NOT_YET_VALID = 8
+    DNSKEY_MISSING = 9
+    RRSIGS_MISSING = 10
+    NO_ZONE_KEY_BIT_SET = 11
+    NSEC_MISSING = 12
+    CACHED_ERROR = 13
+    NOT_READY = 14
+    PROHIBITED = 18
+    STALE_NXDOMAIN_ANSWER = 19
+    NO_REACHABLE_AUTHORITY = 22
+    NETWORK_ERROR = 23
+    SIGNATURE_EXPIRED_BEFORE_VALID = 25
+    UNSUPPORTED_NSEC3_ITERATIONS = 27
+
+
+@dataclass(frozen=True, slots=True)
+class ExtendedError:
+    """An extended error: code, and a sentence for people."""
+
+    code: int
+    text: str = ""
+
+    @property
+    def title(self) -> str:
+        """The name of the code, as IANA registers it; Unknown for any other."""
+        try:
+            return _title(ErrorCode(self.code).name)
+        except ValueError:
+            return "Unknown"
+
+    def to_option(self) -> Option:
+        """Encode the EDNS option."""
+        return Option(OPTION_EXTENDED_ERROR, self.code.to_bytes(2, "big") + self.text.encode()[:TEXT_OCTETS_MAX])
+
+
+def _title(name: str) -> str:
+    words = [word if word in _ACRONYMS else word.capitalize() for word in name.split("_")]
+    return " ".join(words).replace("Rrsigs", "RRSIGs")
+
+
+def extended_errors(message: Message) -> list[ExtendedError]:
+    """Return the extended errors of a response; options that are too short are left out."""
+    return [
+        ExtendedError(int.from_bytes(option.data[:2], "big"), option.data[2:].decode("utf-8", "replace"))
+        for option in message.options(OPTION_EXTENDED_ERROR)
+        if len(option.data) >= 2
+    ]

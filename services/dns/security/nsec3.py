@@ -1,0 +1,170 @@
+"""Denial of existence by NSEC3 records: hashed names, and what a set of validated records proves (RFC 5155).
+
+    0p9mhaveqvm6t7vbl5lop2u3t2rp3tom.example. NSEC3 1 1 12 aabbccdd 2t7b4g4vsa5smi47k61mv5bv1a22bojr MX DNSKEY NS ...
+
+RFC 5155 sections 5 (hash), 8 (validation) and 9.2 (AD and opt-out), RFC 6840 section 4.1, RFC 9276 section 3.2: records
+with many iterations are not used, which makes a zone insecure. The hashes of a resolution are bounded (CVE-2023-50868).
+"""
+
+import base64
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from services.dns.codec.codes import RRType
+from services.dns.codec.errors import NameTooLongError
+from services.dns.codec.name import ASTERISK, Name
+from services.dns.codec.rdata_security import NSEC3
+from services.dns.security.nsec import Denial, is_cut, lacks_type
+from services.dns.security.signature import ValidationBudget
+
+SHA1 = 1
+OPT_OUT = 1
+# RFC 9276 section 3.2: a validator may treat more as insecure. 150 is Unbound's limit, and was BIND's before 50.
+ITERATIONS_MAX = 150
+
+
+def nsec3_hash(name: Name, salt: bytes, iterations: int) -> bytes:
+    """Return the hash of a name (RFC 5155 section 5)."""
+    octets = hashlib.sha1(name.canonical() + salt).digest()
+    for _ in range(iterations):
+        octets = hashlib.sha1(octets + salt).digest()
+    return octets
+
+
+def hash_label(octets: bytes) -> bytes:
+    """Return a hash as the label of a name: base32hex in lower case, without padding (RFC 5155 section 3)."""
+    return base64.b32hexencode(octets).rstrip(b"=").lower()
+
+
+def hash_of_label(label: bytes) -> bytes | None:
+    """Return the hash that a label is, None if it is none."""
+    try:
+        return base64.b32hexdecode(label.upper() + b"=" * (-len(label) % 8))
+    except ValueError:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Nsec3Record:
+    """A validated NSEC3 record, and the hash that its owner is."""
+
+    owner_hash: bytes
+    rdata: NSEC3
+
+    def covers(self, octets: bytes) -> bool:
+        """Tell whether a hash is between that of the owner and the next one; the last record wraps around."""
+        begin, end = self.owner_hash, self.rdata.next_hash
+        return begin < octets < end if begin < end else octets > begin or octets < end
+
+    @property
+    def opts_out(self) -> bool:
+        """Whether unsigned delegations may be in the span (RFC 5155 section 6)."""
+        return bool(self.rdata.flags & OPT_OUT)
+
+
+class Nsec3Proof:
+    """The NSEC3 records of one response, of one zone and with one set of parameters."""
+
+    def __init__(self, records: Iterable[tuple[Name, NSEC3]], zone: Name, budget: ValidationBudget) -> None:
+        usable = [
+            (owner_hash, rdata)
+            for owner, rdata in records
+            if owner.is_strictly_below(zone)
+            and len(owner) == len(zone) + 1
+            # RFC 5155 sections 8.1 and 8.2: unknown algorithms and flags are ignored.
+            and rdata.hash_algorithm == SHA1
+            and rdata.flags & ~OPT_OUT == 0
+            and (owner_hash := hash_of_label(owner.labels[0])) is not None
+        ]
+        # RFC 5155 section 8.2: all records of a response have the same parameters.
+        parameters = (usable[0][1].salt, usable[0][1].iterations) if usable else (b"", 0)
+        self._records = [
+            Nsec3Record(owner_hash, rdata)
+            for owner_hash, rdata in usable
+            if (rdata.salt, rdata.iterations) == parameters
+        ]
+        self._salt, self.iterations = parameters
+        self._zone = zone
+        self._budget = budget
+        self._hashes: dict[Name, bytes] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._records)
+
+    def _hash(self, name: Name) -> bytes:
+        octets = self._hashes.get(name)
+        if octets is None:
+            self._budget.spend_hash()
+            octets = self._hashes[name] = nsec3_hash(name, self._salt, self.iterations)
+        return octets
+
+    def _matching(self, name: Name) -> Nsec3Record | None:
+        octets = self._hash(name)
+        return next((record for record in self._records if record.owner_hash == octets), None)
+
+    def _covering(self, name: Name) -> Nsec3Record | None:
+        octets = self._hash(name)
+        return next((record for record in self._records if record.covers(octets)), None)
+
+    def _closest_encloser(self, name: Name) -> tuple[Name, Nsec3Record] | None:
+        """Return the closest encloser that is proven and the record that covers the next closer name (section 8.3)."""
+        for labels in range(len(name) - 1, len(self._zone) - 1, -1):
+            matching = self._matching(name.suffix(labels))
+            if matching is None:
+                continue
+            # RFC 6840 section 4.1: nothing below a zone cut or a DNAME is denied by the zone above it.
+            if RRType.DNAME in matching.rdata.types or is_cut(matching.rdata):
+                return None
+            covering = self._covering(name.suffix(labels + 1))
+            return None if covering is None else (name.suffix(labels), covering)
+        return None
+
+    def denies_name(self, name: Name) -> Denial:
+        """Check the proof of an NXDOMAIN (RFC 5155 section 8.4)."""
+        proven = self._closest_encloser(name)
+        if proven is None:
+            return Denial.NOT_PROVEN
+        encloser, covering = proven
+        try:
+            wildcard = encloser.child(ASTERISK)
+        except NameTooLongError:
+            return _denial(covering)
+        return Denial.NOT_PROVEN if self._covering(wildcard) is None else _denial(covering)
+
+    def denies_type(self, name: Name, rtype: int) -> Denial:
+        """Check the proof of a NODATA: at the name, at a wildcard, or in an opt-out span (sections 8.5 to 8.7)."""
+        matching = self._matching(name)
+        if matching is not None:
+            is_proven = lacks_type(matching.rdata, rtype, not len(name))
+            return Denial.PROVEN if is_proven else Denial.NOT_PROVEN
+        proven = self._closest_encloser(name)
+        if proven is None:
+            return Denial.NOT_PROVEN
+        encloser, covering = proven
+        try:
+            wildcard = self._matching(encloser.child(ASTERISK))
+        except NameTooLongError:
+            wildcard = None
+        if wildcard is not None:
+            return _denial(covering) if lacks_type(wildcard.rdata, rtype) else Denial.NOT_PROVEN
+        # Section 8.6 for DS; and an empty non-terminal above unsigned delegations only has no record either.
+        return Denial.OPT_OUT if covering.opts_out else Denial.NOT_PROVEN
+
+    def denies_closer(self, name: Name, labels: int) -> Denial:
+        """Check the proof that no name is closer than the wildcard below the last `labels` labels (section 8.8)."""
+        covering = self._covering(name.suffix(labels + 1))
+        return Denial.NOT_PROVEN if covering is None else _denial(covering)
+
+    def is_unsigned_cut(self, name: Name) -> bool:
+        """Tell whether the records prove a delegation without DS at the name, or an opt-out span (section 8.9)."""
+        matching = self._matching(name)
+        if matching is not None:
+            return is_cut(matching.rdata) and RRType.DS not in matching.rdata.types
+        proven = self._closest_encloser(name)
+        return proven is not None and proven[1].opts_out
+
+
+def _denial(covering: Nsec3Record) -> Denial:
+    # Section 9.2: the name may be an unsigned delegation.
+    return Denial.OPT_OUT if covering.opts_out else Denial.PROVEN

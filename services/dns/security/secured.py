@@ -1,0 +1,66 @@
+"""Secured RRsets: an RRset with its signatures, its security status, and the proof that belongs to it.
+
+The resolver's caches hold them in place of plain RRsets, so that data, signatures and status expire together (RFC 4035
+section 4.5: one atomic entry). The SOA of a negative answer carries the NSEC or NSEC3 records of its proof; an answer
+that a wildcard made carries the proof that no closer name exists.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from services.dns.codec.codes import RRType
+from services.dns.codec.message import Record, RRset, synthesize_cname
+from services.dns.codec.name import Name
+from services.dns.codec.rdata_security import RRSIG
+
+
+@dataclass(frozen=True, slots=True)
+class SecuredRRset(RRset):
+    """An RRset with its RRSIG rdata; `secure` if validation succeeded, else it is insecure, or not validated."""
+
+    signatures: tuple[RRSIG, ...] = ()
+    secure: bool = False
+    proof: tuple["SecuredRRset", ...] = ()
+
+    def renamed(self, name: Name) -> "SecuredRRset":
+        """Return the set with another owner."""
+        return SecuredRRset(
+            name, self.rtype, self.rclass, self.ttl, self.rdatas, self.signatures, self.secure, self.proof
+        )
+
+    def with_ttl(self, ttl: int) -> "SecuredRRset":
+        """Return the set with another TTL, and its proof with at most that TTL."""
+        proof = tuple([part.with_ttl(min(part.ttl, ttl)) for part in self.proof])
+        return SecuredRRset(self.name, self.rtype, self.rclass, ttl, self.rdatas, self.signatures, self.secure, proof)
+
+
+def signature_records(rrset: RRset) -> Iterator[Record]:
+    """Yield the RRSIG records of a secured RRset, with the TTL of the set; none for any other."""
+    if isinstance(rrset, SecuredRRset):
+        for signature in rrset.signatures:
+            yield Record(rrset.name, RRType.RRSIG, rrset.rclass, rrset.ttl, signature)
+
+
+def is_secure(answers: Iterable[RRset], authority: Iterable[RRset] = ()) -> bool:
+    """Tell whether all RRsets of a response are secure (RFC 4035 section 3.2.3, RFC 6840 section 5.8).
+
+    The CNAME that a DNAME implies has no signature of its own, and the security of the DNAME (RFC 6672 section 5.3.1).
+    """
+    dname: RRset | None = None
+    count = 0
+    for rrset in (*answers, *authority):
+        count += 1
+        if dname is not None and is_implied(rrset, dname):
+            continue
+        if not (isinstance(rrset, SecuredRRset) and rrset.secure):
+            return False
+        dname = rrset if rrset.rtype == RRType.DNAME else None
+    return count > 0
+
+
+def is_implied(rrset: RRset, dname: RRset) -> bool:
+    """Tell whether a CNAME is the one that a DNAME implies."""
+    if rrset.rtype != RRType.CNAME or not rrset.name.is_strictly_below(dname.name):
+        return False
+    implied = synthesize_cname(dname, rrset.name)
+    return implied is not None and implied[0].rdatas == rrset.rdatas

@@ -1,0 +1,132 @@
+"""Trust of a validating resolver: its trust anchors, and the zones whose keys it has verified.
+
+    . DS 20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D
+    example.com. DNSKEY 257 3 15 l02Woi0iS8Aa25FQkUd9RMzZHJpBoRQwAQEX1SxZJA4=
+
+RFC 4033 section 2 (trust anchor, and the states secure, insecure, bogus and indeterminate), RFC 4035 sections 4.3, 4.7
+(bogus data is cached for a short time) and 5. Left out: automated updates of trust anchors (RFC 5011) and negative
+trust anchors (RFC 7646).
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+
+from services.bounded_dict import BoundedDict
+from services.dns.codec.message import Message
+from services.dns.codec.name import Name
+from services.dns.codec.rdata_security import DNSKEY, DS
+from services.dns.security.denial_cache import DenialCache
+from services.dns.security.extended_error import ExtendedError
+from services.dns.security.keys import records_of_text
+from services.errors import ServiceError
+
+# Zones whose state is kept; Unbound's key-cache-size of 4 MiB has room for about as many.
+ZONES_MAX = 10_000
+# A zone whose keys could not be verified is tried again after this; Unbound's val-bogus-ttl is 60 s, BIND's
+# servfail-ttl 1 s. Experiments repair zones and try again.
+BOGUS_TTL_S = 5.0
+# Verified keys are not kept for longer, whatever their TTL: BIND's and Unbound's max-cache-ttl for keys is a day.
+KEYS_TTL_MAX_S = 86_400
+# Referrals whose DS records have not been needed yet, and for how long they may be used.
+REFERRALS_MAX = 1000
+REFERRAL_TTL_S = 30.0
+
+
+class Security(Enum):
+    """States of data (RFC 4033 section 5)."""
+
+    SECURE = "a chain of signatures leads to a trust anchor"
+    INSECURE = "a signed proof says that the zone is not signed, or with algorithms that are not implemented"
+    BOGUS = "there should be a chain of signatures, and it is broken"
+    INDETERMINATE = "no trust anchor is above the name"
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneTrust:
+    """The state of the zone that a name is in: the zone's keys if secure, the reason if bogus.
+
+    `is_end` if nothing below the name can be a zone, because the name does not exist or is an alias.
+    """
+
+    zone: Name
+    security: Security
+    keys: tuple[DNSKEY, ...] = ()
+    error: ExtendedError | None = None
+    expires: float = 0.0
+    is_end: bool = False
+
+
+Anchor = DS | DNSKEY
+TrustAnchors = dict[Name, tuple[Anchor, ...]]
+
+
+def trust_anchors(records: Iterable[str], files: Iterable[str]) -> TrustAnchors:
+    """Return the trust anchors of records in presentation format and of files; raises ServiceError."""
+    anchors: TrustAnchors = {}
+    texts = [(record, "trust anchor") for record in records]
+    for name in files:
+        try:
+            texts.append((Path(name).read_text(encoding="latin-1"), name))
+        except OSError as error:
+            raise ServiceError(f"cannot read the trust anchors {name} ({error.strerror})") from error
+    for text, where in texts:
+        found = [record for record in records_of_text(text + "\n", where) if isinstance(record.rdata, DS | DNSKEY)]
+        if not found:
+            raise ServiceError(f"{where}: no DS or DNSKEY record, expected one such as `. DS 20326 8 2 E06D...`")
+        for record in found:
+            if isinstance(record.rdata, DS | DNSKEY):
+                anchors[record.name] = (*anchors.get(record.name, ()), record.rdata)
+    return anchors
+
+
+@dataclass(slots=True)
+class SecurityContext:
+    """Trust anchors, the wall clock in seconds since 1970, and what was verified; `validates` False only stores.
+
+    `denials` are proofs from which further negative answers are made (RFC 8198).
+    """
+
+    anchors: TrustAnchors
+    wall_clock: Callable[[], float]
+    validates: bool = True
+    denials: DenialCache = field(default_factory=DenialCache)
+    _zones: BoundedDict[Name, ZoneTrust] = field(default_factory=lambda: BoundedDict(ZONES_MAX))
+    _errors: BoundedDict[tuple[Name, int], ExtendedError] = field(default_factory=lambda: BoundedDict(ZONES_MAX))
+    _referrals: BoundedDict[Name, tuple[Message, float]] = field(default_factory=lambda: BoundedDict(REFERRALS_MAX))
+
+    def without_validation(self) -> "SecurityContext":
+        """Return the context of a resolver that stores signatures and validates nothing."""
+        return SecurityContext({}, self.wall_clock, False)
+
+    def trust(self, name: Name, now: float) -> ZoneTrust | None:
+        """Return what is known about the zone that a name is in."""
+        found = self._zones.get(name)
+        return found if found is not None and found.expires > now else None
+
+    def put_trust(self, name: Name, trust: ZoneTrust) -> ZoneTrust:
+        """Store the state of the zone that a name is in, and return it."""
+        self._zones.put(name, trust)
+        return trust
+
+    def put_referral(self, zone: Name, message: Message, now: float) -> None:
+        """Store a referral, whose authority section has the DS records of the zone or the proof that there are none."""
+        self._referrals.put(zone, (message, now))
+
+    def take_referral(self, zone: Name, now: float) -> Message | None:
+        """Return a referral to the zone and forget it; None without a recent one."""
+        found = self._referrals.get(zone)
+        if found is None:
+            return None
+        self._referrals.drop(zone)
+        message, received = found
+        return message if now - received < REFERRAL_TTL_S else None
+
+    def put_error(self, name: Name, rtype: int, error: ExtendedError) -> None:
+        """Store the reason for which a question was answered with SERVFAIL."""
+        self._errors.put((name, rtype), error)
+
+    def error(self, name: Name, rtype: int) -> ExtendedError | None:
+        """Return the reason for which a question was answered with SERVFAIL last."""
+        return self._errors.get((name, rtype))

@@ -1,0 +1,271 @@
+"""Security-aware answers from signed zones: signatures, proofs of denial, the DS of referrals (RFC 4035 section 3.1).
+
+    Answer(authority=[SOA])  +  DO  ->  SOA, RRSIG, NSEC that denies the name, RRSIG, NSEC that denies a wildcard, RRSIG
+
+The zones are signed by services.dns.security.signer or by another program; this module needs no key. RFC 4035 sections
+3.1.1 (RRSIG), 3.1.3 (NSEC), 3.1.4 (referrals); RFC 5155 section 7.2 (NSEC3; section 7.2.9: SERVFAIL for a name whose
+hash collides); RFC 6672 section 5.3 (a CNAME made by a DNAME is not signed). What a response denies, and by what:
+
+    lookup (zones.zone)           NSEC                                 NSEC3
+    MISSING                       covers the qname; covers *.encloser  encloser; covers next closer; covers *.encloser
+    EXACT without the type        of the qname, or covers it (ENT)     of the qname; or encloser, next closer (opt-out)
+    WILDCARD                      covers the qname                     covers next closer
+    WILDCARD without the type     covers the qname; of the wildcard    encloser; covers next closer; of the wildcard
+    DELEGATION without DS         of the cut                           of the cut; or encloser, next closer (opt-out)
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator
+from typing import Protocol
+
+from services.dns.codec.codes import Rcode, RRType
+from services.dns.codec.errors import NameTooLongError
+from services.dns.codec.message import Question, RRset
+from services.dns.codec.name import ASTERISK, Name
+from services.dns.codec.rdata_security import NSEC3, NSEC3PARAM
+from services.dns.security.nsec3 import SHA1, hash_of_label, nsec3_hash
+from services.dns.zones.zone import Answer, Match, MatchKind, Zone, rrsets_of_type
+
+# Hashes of existing names that are kept, per zone.
+HASHES_MAX = 10_000
+
+
+class HashCollisionError(Exception):
+    """The hash of a name that does not exist is that of one which does (RFC 5155 section 7.2.9)."""
+
+
+class DenialRecords(Protocol):
+    """The NSEC or NSEC3 records of a zone."""
+
+    def name_error(self, qname: Name, encloser: Name) -> Iterator[RRset | None]:
+        """Yield the records which prove that neither a name nor a wildcard for it exists."""
+
+    def no_data(self, qname: Name) -> Iterator[RRset | None]:
+        """Yield the records which prove that a name lacks a type."""
+
+    def no_closer(self, qname: Name, encloser: Name) -> Iterator[RRset | None]:
+        """Yield the records which prove that a wildcard is the closest match."""
+
+    def wildcard_no_data(self, qname: Name, encloser: Name) -> Iterator[RRset | None]:
+        """Yield the records which prove that the wildcard for a name lacks a type."""
+
+
+def _wildcard(encloser: Name) -> Name | None:
+    try:
+        return encloser.child(ASTERISK)
+    except NameTooLongError:
+        return None
+
+
+class NsecRecords:
+    """NSEC records in canonical order."""
+
+    def __init__(self, zone: Zone) -> None:
+        found = [node[RRType.NSEC] for node in zone.nodes.values() if RRType.NSEC in node]
+        self._records = sorted(found, key=lambda rrset: rrset.name.folded[::-1])
+        self._keys = [rrset.name.folded[::-1] for rrset in self._records]
+
+    def _at_or_before(self, name: Name) -> RRset | None:
+        """Return the record of a name, or else the one that covers it."""
+        index = bisect_right(self._keys, name.folded[::-1])
+        return self._records[index - 1] if index else None
+
+    def name_error(self, qname: Name, encloser: Name) -> Iterator[RRset | None]:
+        """Yield what covers the name and the wildcard."""
+        yield self._at_or_before(qname)
+        wildcard = _wildcard(encloser)
+        if wildcard is not None:
+            yield self._at_or_before(wildcard)
+
+    def no_data(self, qname: Name) -> Iterator[RRset | None]:
+        """Yield the record of the name; what covers an empty non-terminal shows a name below it."""
+        yield self._at_or_before(qname)
+
+    def no_closer(self, qname: Name, _: Name) -> Iterator[RRset | None]:
+        """Yield what covers the name."""
+        yield self._at_or_before(qname)
+
+    def wildcard_no_data(self, qname: Name, encloser: Name) -> Iterator[RRset | None]:
+        """Yield what covers the name and the record of the wildcard."""
+        yield from self.name_error(qname, encloser)
+
+
+class Nsec3Records:
+    """NSEC3 records of one NSEC3PARAM in order of their hashes."""
+
+    def __init__(self, zone: Zone, parameters: NSEC3PARAM) -> None:
+        self._parameters = parameters
+        self._origin = zone.origin
+        records: dict[bytes, RRset] = {}
+        for node in zone.hashed.values():
+            rrset = node[RRType.NSEC3]
+            octets = hash_of_label(rrset.name.labels[0])
+            if octets is not None and any(self._belongs(rdata) for rdata in rrset.rdatas if isinstance(rdata, NSEC3)):
+                records[octets] = rrset
+        self._records = records
+        self._hashes = sorted(records)
+        self._known: dict[Name, bytes] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._hashes)
+
+    def _belongs(self, rdata: NSEC3) -> bool:
+        of_zone = self._parameters
+        return (rdata.hash_algorithm, rdata.iterations, rdata.salt) == (SHA1, of_zone.iterations, of_zone.salt)
+
+    def _hash(self, name: Name) -> bytes:
+        octets = self._known.get(name)
+        if octets is None:
+            octets = nsec3_hash(name, self._parameters.salt, self._parameters.iterations)
+            if len(self._known) < HASHES_MAX:
+                self._known[name] = octets
+        return octets
+
+    def _match(self, name: Name) -> RRset | None:
+        return self._records.get(self._hash(name))
+
+    def _cover(self, name: Name) -> RRset:
+        octets = nsec3_hash(name, self._parameters.salt, self._parameters.iterations)
+        if octets in self._records:
+            raise HashCollisionError(f"the hash of {name} is that of another name")
+        # Index -1 is the last record, which covers what is before the first one.
+        return self._records[self._hashes[bisect_left(self._hashes, octets) - 1]]
+
+    def _encloser(self, name: Name) -> Name:
+        """Return the closest encloser that has a record: one between opt-out delegations has none (section 7.2.1)."""
+        for ancestor in name.ancestors():
+            if len(ancestor) <= len(self._origin) or self._match(ancestor) is not None:
+                return ancestor
+        return self._origin
+
+    def _closest_encloser_proof(self, qname: Name, encloser: Name) -> Iterator[RRset | None]:
+        yield self._match(encloser)
+        yield self._cover(qname.suffix(len(encloser) + 1))
+
+    def name_error(self, qname: Name, encloser: Name) -> Iterator[RRset | None]:
+        """Yield the proof of section 7.2.2."""
+        proven = self._encloser(encloser)
+        yield from self._closest_encloser_proof(qname, proven)
+        wildcard = _wildcard(proven)
+        if wildcard is not None:
+            yield self._cover(wildcard)
+
+    def no_data(self, qname: Name) -> Iterator[RRset | None]:
+        """Yield the proof of sections 7.2.3, 7.2.4 and 7.2.7."""
+        matching = self._match(qname)
+        if matching is not None:
+            yield matching
+            return
+        yield from self._closest_encloser_proof(qname, self._encloser(qname.parent))
+
+    def no_closer(self, qname: Name, encloser: Name) -> Iterator[RRset | None]:
+        """Yield the proof of section 7.2.6."""
+        yield self._cover(qname.suffix(len(encloser) + 1))
+
+    def wildcard_no_data(self, qname: Name, encloser: Name) -> Iterator[RRset | None]:
+        """Yield the proof of section 7.2.5."""
+        yield from self._closest_encloser_proof(qname, encloser)
+        wildcard = _wildcard(encloser)
+        if wildcard is not None:
+            yield self._match(wildcard)
+
+
+def denial_records(zone: Zone) -> DenialRecords | None:
+    """Return the records of a signed zone that deny names; None without any."""
+    if not zone.is_signed:
+        return None
+    parameters = zone.apex.get(RRType.NSEC3PARAM)
+    for rdata in () if parameters is None else parameters.rdatas:
+        # RFC 5155 section 4.1.2: parameters with flags are not for servers.
+        if isinstance(rdata, NSEC3PARAM) and rdata.hash_algorithm == SHA1 and rdata.flags == 0:
+            records = Nsec3Records(zone, rdata)
+            if records:
+                return records
+    return NsecRecords(zone)
+
+
+class Denials:
+    """The denial records of a server's zones, collected when a zone is first asked about."""
+
+    def __init__(self) -> None:
+        self._records: dict[Name, DenialRecords | None] = {}
+
+    def of(self, zone: Zone) -> DenialRecords | None:
+        """Return the denial records of a zone; None if it is not signed."""
+        if zone.origin not in self._records:
+            self._records[zone.origin] = denial_records(zone)
+        return self._records[zone.origin]
+
+
+def secured(answer: Answer, question: Question, denials: Denials) -> Answer:
+    """Return an answer to a query with DO: with the signatures of its RRsets, and the proof of what it denies."""
+    if not any(denials.of(zone) is not None for zone, _, _ in answer.matches):
+        return answer
+    proofs = list[RRset]()
+    try:
+        for zone, qname, match in answer.matches:
+            proofs += _proof(zone, qname, match, question.rtype, denials)
+    except HashCollisionError:
+        return Answer(Rcode.SERVFAIL)
+    sources = _sources(answer)
+    last = answer.matches[-1][0]
+    # The answer to ANY has signatures already.
+    answer.answers = _distinct(_signed(answer.answers, sources, last))
+    answer.authority = [*_signed(answer.authority, {}, last), *_distinct(proofs)]
+    answer.additional = list(_signed(answer.additional, {}, last))
+    return answer
+
+
+def _sources(answer: Answer) -> dict[Name, tuple[Zone, Name]]:
+    """Return for each owner in the answer section the zone and the name whose signatures it has."""
+    sources: dict[Name, tuple[Zone, Name]] = {}
+    for zone, qname, match in answer.matches:
+        if match.kind is MatchKind.DNAME:
+            sources[match.name] = zone, match.name
+        elif match.kind is not MatchKind.DELEGATION:
+            sources[qname] = zone, match.name
+    return sources
+
+
+def _signed(rrsets: Iterable[RRset], sources: dict[Name, tuple[Zone, Name]], default: Zone) -> Iterator[RRset]:
+    """Yield each RRset, and its signatures after it."""
+    for rrset in rrsets:
+        yield rrset
+        zone, source = sources.get(rrset.name, (default, rrset.name))
+        signature = zone.signature(source, rrset.rtype)
+        if signature is not None:
+            yield signature.renamed(rrset.name).with_ttl(rrset.ttl)
+
+
+def _distinct(rrsets: Iterable[RRset]) -> list[RRset]:
+    """Drop RRsets that are equal to one before them."""
+    return list(dict.fromkeys(rrsets))
+
+
+def _proof(zone: Zone, qname: Name, match: Match, qtype: int, denials: Denials) -> list[RRset]:
+    """Return the DS, NSEC or NSEC3 records that belong to one lookup, with their signatures."""
+    records = denials.of(zone)
+    if records is None:
+        return []
+    found = [rrset for rrset in _denial(zone, records, qname, match, qtype) if rrset is not None]
+    return list(_signed(found, {}, zone))
+
+
+def _denial(zone: Zone, records: DenialRecords, qname: Name, match: Match, qtype: int) -> Iterator[RRset | None]:
+    if match.kind is MatchKind.MISSING:
+        yield from records.name_error(qname, match.name)
+    elif match.kind is MatchKind.DELEGATION:
+        # RFC 4035 section 3.1.4: the DS, or the proof that there is none.
+        ds = match.node.get(RRType.DS)
+        if ds is not None:
+            yield ds
+        else:
+            yield from records.no_data(match.name)
+    elif match.kind is not MatchKind.DNAME:
+        is_answered = bool(rrsets_of_type(zone, match, qtype)) or RRType.CNAME in match.node
+        if match.kind is MatchKind.WILDCARD and is_answered:
+            yield from records.no_closer(qname, match.name.parent)
+        elif match.kind is MatchKind.WILDCARD:
+            yield from records.wildcard_no_data(qname, match.name.parent)
+        elif not is_answered:
+            yield from records.no_data(qname)
