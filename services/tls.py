@@ -48,18 +48,21 @@ def client_context(trust: Trust, protocol: str) -> ssl.SSLContext:
     return _restrict(context, (protocol,))
 
 
-def server_context(certificate: str, key: str) -> ssl.SSLContext:
-    """Return a server's context, HTTP/2 preferred; raises ServiceError where certificate or key cannot be loaded."""
+def server_context(certificate: str, key: str, protocols: Sequence[str] = (HTTP_2, HTTP_1)) -> ssl.SSLContext:
+    """Return a server's context with these protocols by ALPN, the first preferred.
+
+    Raises ServiceError where certificate or key cannot be loaded.
+    """
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
         context.load_cert_chain(certificate, key)
     except OSError as error:
         detail = error.strerror or str(error)
         raise ServiceError(f"cannot load {certificate} and {key} ({detail}): name others with --tls") from error
-    return _restrict(context, (HTTP_2, HTTP_1))
+    return _restrict(context, protocols)
 
 
-def self_signed_context(names: Sequence[str]) -> ssl.SSLContext:
+def self_signed_context(names: Sequence[str], protocols: Sequence[str] = (HTTP_2, HTTP_1)) -> ssl.SSLContext:
     """Return a server's context with a new self-signed certificate for `names`, from openssl; raises ServiceError."""
     with tempfile.TemporaryDirectory() as folder:
         certificate, key = str(Path(folder) / "certificate.pem"), str(Path(folder) / "key.pem")
@@ -72,7 +75,7 @@ def self_signed_context(names: Sequence[str]) -> ssl.SSLContext:
             raise ServiceError(
                 "openssl failed to make a certificate: install it, or name a certificate and key"
             ) from error
-        return server_context(certificate, key)
+        return server_context(certificate, key, protocols)
 
 
 def _alternative_name(name: str) -> str:

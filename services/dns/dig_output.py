@@ -10,6 +10,7 @@ from typing import Any
 
 from services.dns.codec.codes import Opcode, class_to_text, rcode_to_text, type_to_text
 from services.dns.codec.message import Message, Question, Record
+from services.dns.security.extended_error import extended_errors
 
 FLAGS = ("qr", "aa", "tc", "rd", "ra", "ad", "cd")
 
@@ -49,6 +50,7 @@ def as_json(received: Received) -> dict[str, Any]:
         "authority": _records(message.authority),
         "additional": _records(message.additional),
         "edns": None if message.edns is None else {"version": message.edns.version, "udp": message.edns.udp_size},
+        "extended_errors": [{"code": error.code, "text": error.text} for error in extended_errors(message)],
         "server": received.server,
         "port": received.port,
         "over": received.over,
@@ -73,6 +75,8 @@ def _lines(received: Received) -> Iterator[str]:
         yield from ("", ";; OPT PSEUDOSECTION:")
         edns = message.edns
         yield f"; EDNS: version: {edns.version}, flags:{' do' if edns.do else ''}; udp: {edns.udp_size}"
+        for error in extended_errors(message):
+            yield f"; EDE: {error.code} ({error.title}): ({error.text})"
     yield from ("", ";; QUESTION SECTION:")
     for question in message.questions:
         yield f";{question.name}\t\t{class_to_text(question.rclass)}\t{type_to_text(question.rtype)}"

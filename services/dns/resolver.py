@@ -12,6 +12,9 @@ services.dns.recursion describes its modules and their limits.
 With --client-subnet 24 it sends the /24 of the client (RFC 7871) to servers below the top-level domains, and caches
 their answers by network. A resolver on the Internet would not send private networks (section 11.3); in the lab all
 networks are private.
+
+With --trust-anchor it validates (RFC 4033 to 4035): bogus data gets SERVFAIL with an extended error, secure data AD.
+--dot-port and --doh-port answer over TLS and HTTPS as well (RFC 7858, RFC 8484).
 """
 
 import argparse
@@ -23,8 +26,8 @@ from services.dns.codec.codes import DNS_PORT, Rcode, RRType
 from services.dns.codec.message import Question
 from services.dns.codec.name import ROOT, Name
 from services.dns.faults import RESOLVER_FAULTS, FaultyResponder
-from services.dns.flags import add_upstream_flags, prefix_lengths, root_servers
-from services.dns.recursion.cache import ENTRIES_MAX, Cache, Delegation, Service
+from services.dns.flags import add_encryption_flags, add_upstream_flags, prefix_lengths, root_servers
+from services.dns.recursion.cache import ENTRIES_MAX, TTL_MAX_S, Cache, Delegation, Service
 from services.dns.recursion.classification import addresses_of, hosts_of
 from services.dns.recursion.context import ResolverContext
 from services.dns.recursion.ecs_cache import QUESTIONS_MAX, ECSCache
@@ -35,15 +38,21 @@ from services.dns.recursion.root_hints import root_delegation
 from services.dns.recursion.scheduler import Scheduler
 from services.dns.recursion.transport import Upstream, has_ipv6
 from services.dns.recursion.upstream_addresses import UpstreamAddresses
+from services.dns.security.algorithms import require_library
+from services.dns.security.denial_cache import ZONES_MAX, DenialCache
+from services.dns.security.trust import SecurityContext, trust_anchors
 from services.dns.server.responder import AGING_RESPONSES_MAX, AgingResponseCache, Responder
 from services.dns.server.server import DNSServer
 from services.errors import ServiceError
 from services.faults import add_fault_flag
-from services.flags import address
+from services.flags import address, integer
 from services.shell import Shell, add_common_flags, run_service
 
 # Client name under which the resolver's own questions count in the scheduler's limit per client.
 OWN_CLIENT = "resolver"
+# RFC 8767 section 5: one to three days of expired data; no more than the maximum TTL.
+STALE_S_MAX = TTL_MAX_S
+Finish = Callable[[], Awaitable[None]]
 
 
 def parser() -> argparse.ArgumentParser:
@@ -65,10 +74,36 @@ def parser() -> argparse.ArgumentParser:
         help="QNAME minimisation: send each server only the labels that it needs (RFC 9156)",
     )
     flags.add_argument(
+        "--serve-stale",
+        type=integer(0, STALE_S_MAX),
+        default=0,
+        metavar="SECONDS",
+        help="answer with data that expired up to so long ago if its servers cannot be reached (RFC 8767; default: 0, "
+        "never; 86400 is usual)",
+    )
+    flags.add_argument(
         "--client-subnet",
         type=prefix_lengths,
         metavar="BITS[,BITS6]",
         help="send client subnets of this prefix length, and cache answers by network (RFC 7871; default: off)",
+    )
+    flags.add_argument(
+        "--trust-anchor",
+        action="append",
+        default=[],
+        metavar="RECORD",
+        help="validate (DNSSEC) from this DS or DNSKEY record on, such as '. DS 20326 8 2 E06D...' (repeatable; "
+        "default: no validation)",
+    )
+    flags.add_argument(
+        "--trust-anchor-file", action="append", default=[], metavar="FILE", help="the same from a file (repeatable)"
+    )
+    flags.add_argument(
+        "--aggressive-nsec",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="with a trust anchor: answer for names that validated NSEC records deny without a query (RFC 8198; "
+        "default: yes)",
     )
     flags.add_argument(
         "--prime",
@@ -76,6 +111,7 @@ def parser() -> argparse.ArgumentParser:
         help="priming: at start, query a root server of the hints for the root's NS set (RFC 8109)",
     )
     add_fault_flag(flags, RESOLVER_FAULTS)
+    add_encryption_flags(flags)
     add_common_flags(flags, DNS_PORT)
     return flags
 
@@ -97,7 +133,7 @@ async def open_scheduler(shell: Shell, options: argparse.Namespace, roots: Deleg
     policy = getattr(options, "client_subnet", None)
     context = ResolverContext(
         roots=roots,
-        cache=Cache(ENTRIES_MAX if caching else 0),
+        cache=Cache(ENTRIES_MAX if caching else 0, stale_s=getattr(options, "serve_stale", 0)),
         infra_cache=InfraCache(shell.random),
         random=shell.random,
         minimise=getattr(options, "qname_minimisation", False),
@@ -105,17 +141,24 @@ async def open_scheduler(shell: Shell, options: argparse.Namespace, roots: Deleg
         ecs_cache=None if policy is None else ECSCache(policy, QUESTIONS_MAX if caching else 0),
         upstream_addresses=upstream_addresses(options, roots),
     )
+    anchors = trust_anchors(getattr(options, "trust_anchor", ()), getattr(options, "trust_anchor_file", ()))
+    if anchors:
+        require_library()
+        denials = DenialCache(ZONES_MAX if caching and getattr(options, "aggressive_nsec", True) else 0)
+        context = context.secured(SecurityContext(anchors, shell.wall_clock, denials=denials))
     source = options.outgoing or ""
     upstream = Upstream(shell.loop, shell.random, shell.log, options.upstream_port, source, shell.addresses)
     await upstream.check_source()
     return Scheduler(context, upstream, shell.loop.time)
 
 
-def stop_all(server: DNSServer, scheduler: Scheduler) -> Callable[[], Awaitable[None]]:
-    """Return a function, called at the end of the service, that stops the server and the scheduler."""
+def stop_all(server: DNSServer, *schedulers: Scheduler, encrypted: Finish | None = None) -> Finish:
+    """Return a function, called at the end of the service, that stops the server and the schedulers."""
 
     async def finish() -> None:
-        await asyncio.gather(server.stop(), scheduler.stop())
+        if encrypted is not None:
+            await encrypted()
+        await asyncio.gather(server.stop(), *(scheduler.stop() for scheduler in schedulers))
 
     return finish
 
@@ -141,6 +184,8 @@ async def prime(scheduler: Scheduler) -> None:
                     found[host] = found.get(host, ()) + usable
     if found:
         scheduler.context.roots = root_delegation(found)
+        if scheduler.context.unchecked is not None:
+            scheduler.context.unchecked.roots = scheduler.context.roots
 
 
 async def _resolve_own(scheduler: Scheduler, question: Question) -> Result:
@@ -150,10 +195,16 @@ async def _resolve_own(scheduler: Scheduler, question: Question) -> Result:
 
 
 async def open_server(
-    shell: Shell, scheduler: Scheduler, access: AccessList, caching: bool, faults: Collection[str] = ()
+    shell: Shell,
+    scheduler: Scheduler,
+    access: AccessList,
+    caching: bool,
+    faults: Collection[str] = (),
+    unchecked: Scheduler | None = None,
 ) -> DNSServer:
-    """Listen on the shell's addresses, and answer with the results of the scheduler, with these faults."""
-    handler = RecursionHandler(scheduler.context, scheduler.resolve, access, scheduler.now)
+    """Listen on the shell's addresses, and answer with the results of the schedulers, with these faults."""
+    resolve_unchecked = None if unchecked is None else unchecked.resolve
+    handler = RecursionHandler(scheduler.context, scheduler.resolve, access, scheduler.now, resolve_unchecked)
     # The response cache does not distinguish clients, so it is disabled if client subnets are sent.
     cache = AgingResponseCache(AGING_RESPONSES_MAX if caching and scheduler.context.ecs_cache is None else 0)
     responder = Responder(handler, on_error=lambda error: server.log_error(error))
@@ -161,6 +212,18 @@ async def open_server(
     server = DNSServer(FaultyResponder(respond, faults) if faults else respond, shell.log)
     await server.listen(shell)
     return server
+
+
+async def open_encrypted(shell: Shell, options: argparse.Namespace, server: DNSServer) -> Finish | None:
+    """Listen for DNS over TLS and HTTPS as the flags say, and return the function that ends it; raises ServiceError."""
+    if options.dot_port is None and options.doh_port is None:
+        if options.tls is not None:
+            raise ServiceError("--tls needs --dot-port or --doh-port")
+        return None
+    # Imported here, because a resolver without them needs nothing of HTTP.
+    from services.dns.server.encrypted import listen_encrypted
+
+    return await listen_encrypted(shell, options, server)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -172,8 +235,12 @@ def main(argv: list[str] | None = None) -> int:
         scheduler = await open_scheduler(shell, options, starting_delegation(options), caching)
         if options.prime and not options.forward:
             await prime(scheduler)
-        server = await open_server(shell, scheduler, AccessList(options.allow or PRIVATE), caching, options.fault)
-        return stop_all(server, scheduler)
+        context = scheduler.context.unchecked
+        unchecked = None if context is None else scheduler.sibling(context)
+        access = AccessList(options.allow or PRIVATE)
+        server = await open_server(shell, scheduler, access, caching, options.fault, unchecked)
+        schedulers = [scheduler] if unchecked is None else [scheduler, unchecked]
+        return stop_all(server, *schedulers, encrypted=await open_encrypted(shell, options, server))
 
     return run_service("resolver", options, start)
 

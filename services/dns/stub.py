@@ -64,6 +64,8 @@ def parser() -> argparse.ArgumentParser:
     )
     flags.add_argument("--tcp", action="store_true", help="query over TCP instead of UDP")
     flags.add_argument("--norecurse", action="store_true", help="clear RD: request a non-recursive answer")
+    flags.add_argument("--dnssec", action="store_true", help="set DO: request DNSSEC records; needs EDNS")
+    flags.add_argument("--cd", action="store_true", help="set CD: request the answer even if it is bogus")
     flags.add_argument(
         "--bufsize",
         type=size,
@@ -129,6 +131,8 @@ def _upstream_query(question: Question, server: str, tcp: bool, options: argpars
         edns=options.bufsize > 0,
         udp_size=options.bufsize,
         recursion_desired=not options.norecurse,
+        dnssec_ok=options.dnssec,
+        checking_disabled=options.cd,
     )
 
 

@@ -20,6 +20,7 @@ FUNCTION_LINES_MAX = 60
 # Longer files that were reviewed: each is one concept.
 REVIEWED = {
     "services.connections": "admission, deadlines and shutdown decide about the same connections",
+    "services.dns.recursion.iterator": "the algorithm of RFC 1034 section 5.3.3, which is read as a whole",
     "services.http.server.server": "the server, and its connections from accept to close",
     "services.http.storage.store": "the store, and the writers and readers of its responses",
 }
@@ -41,6 +42,8 @@ SHELLS = {
     "services.dns.server.workers": "worker processes of that program on one port",
     "services.dns.resolver": "the program that resolves names for clients",
     "services.dns.recursion.scheduler": "tasks of resolutions, shared among clients",
+    "services.dns.server.encrypted": "encrypted transports of that server",
+    "services.dns.sign": "the program that signs zones",
     "services.dns.server.server": "datagrams, connections and their limits",
     "services.dns.recursive": "the program that serves zones and resolves below their cuts",
     "services.dns.stub": "the program that sends one query",

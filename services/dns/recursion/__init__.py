@@ -6,16 +6,19 @@ The path of one query through the modules, from a client to an authoritative ser
     ------------------------   --------------------------------------------------------------------------   -------
     services.dns.resolver      the program: flags, wiring, start and stop                                   yes
     server.server              receives the datagram, sends the response, TCP connections and their limits  yes
+    server.encrypted           with --dot-port, --doh-port: the same over TLS and HTTPS                     yes
     server.responder           decodes the query, encodes the response
     server.response_cache      looks up the encoded response; stores it on the way back
     recursion.handler          access list, RD and RA, client subnet; calls the scheduler
     recursion.scheduler        shares one resolution among clients with the same question, and drives it    asyncio
     recursion.iterator         resolves the question: RFC 1034 section 5.3.3 as generators of queries
     recursion.cache            RRset cache and delegation cache: trust, TTLs, negative answers
+    recursion.stale            with --serve-stale only: expired answers of the RRset cache
     recursion.infra_cache      selects a server by RTT, timeouts and lameness
     recursion.query            one query: retries at one server, response matching, query budget
     recursion.transport        sends the query from a random port, receives the response                    yes
     recursion.classification   response -> answer, alias, referral, negative answer, lame
+    recursion.validation       with trust anchors only: response -> secure, insecure, bogus (DNSSEC)
     recursion.ecs_cache        with EDNS Client Subnet only: answers by the client's network
     recursion.upstream_addresses   the addresses that may be queried
     recursion.context          the state that all resolutions share: root hints, caches, settings

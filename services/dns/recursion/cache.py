@@ -8,7 +8,7 @@ A DNAME and an NXDOMAIN are about all names below them (RFC 6672 section 3.4, RF
 response would answer for a whole zone. Without DNSSEC they are used for the name only that was queried, as in Unbound
 (BIND and Knot Resolver likewise reuse no unsigned NXDOMAIN): all other names are queried.
 
-Left out: serving stale data (RFC 8767), which would hide the effect of TTLs that experiments measure.
+Stale data (RFC 8767) is kept with `stale_s` only: it would hide the effect of TTLs that experiments measure.
 
 The three caches of a resolver
 ------------------------------
@@ -63,6 +63,8 @@ NEGATIVE_TTL_MAX_S = 10_800
 # Time in seconds that a failure is cached: from the first to the longest of the back-off (RFC 9520 section 3.2).
 FAILURE_TTL_MIN_S = 1
 FAILURE_TTL_MAX_S = 300
+# RFC 8767 section 5: "a recommended TTL of 30 seconds" for expired data.
+STALE_TTL_S = 30
 
 # RR type in the key of an NXDOMAIN entry, which denies all types of a name.
 ANY_TYPE = -1
@@ -155,14 +157,27 @@ class Cache:
     """RRset cache of at most `entries_max` entries, and the delegation cache; 0 disables both."""
 
     def __init__(
-        self, entries_max: int = ENTRIES_MAX, delegations_max: int = DELEGATIONS_MAX, ttl_max_s: int = TTL_MAX_S
+        self,
+        entries_max: int = ENTRIES_MAX,
+        delegations_max: int = DELEGATIONS_MAX,
+        ttl_max_s: int = TTL_MAX_S,
+        stale_s: int = 0,
     ) -> None:
+        self.stale_s = stale_s
+        # Expired answers that a failure has replaced, or that a lookup has found expired.
+        self._expired: BoundedDict[Key, _Entry] = BoundedDict(entries_max if stale_s else 0)
         self._entries: BoundedDict[Key, _Entry] = BoundedDict(entries_max)
         self._delegations: BoundedDict[tuple[bytes, ...], Delegation] = BoundedDict(min(delegations_max, entries_max))
         self._ttl_max_s = ttl_max_s
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    def sibling(self) -> "Cache":
+        """Return a cache with the same limits and delegations, and with answers of its own."""
+        cache = Cache(self._entries.entries_max, ttl_max_s=self._ttl_max_s, stale_s=self.stale_s)
+        cache._delegations = self._delegations
+        return cache
 
     # Answers.
 
@@ -195,6 +210,8 @@ class Cache:
         elif entry is not None and entry.ttl_left(now) > 0:
             # A failure does not evict an unexpired answer.
             return
+        elif entry is not None:
+            self._expired.put(key, entry)
         ttl = min(FAILURE_TTL_MIN_S << min(count, 16), FAILURE_TTL_MAX_S)
         self._entries.put(key, _Entry(Failure(count, ttl), Trust.ANSWER, now, ttl))
 
@@ -226,10 +243,28 @@ class Cache:
             # An expired failure is kept, because its count determines the TTL of the next failure.
             if not isinstance(value, Failure):
                 self._entries.drop(key)
+                self._expired.put(key, entry)
             return None
         if isinstance(value, RRset):
             return value.with_ttl(int(ttl_left))
         return Negative(value.rcode, value.soa.with_ttl(int(ttl_left))) if isinstance(value, Negative) else value
+
+    def stale(self) -> "StaleView":
+        """Return a view of the answers that includes those which expired less than `stale_s` ago."""
+        return StaleView(self)
+
+    def get_stale(self, key: Key, now: float) -> Value | None:
+        """Return an answer, expired or not; an expired one has the TTL STALE_TTL_S (RFC 8767 section 5)."""
+        entry = self._entries.get(key)
+        if entry is None or isinstance(entry.value, Failure):
+            entry = self._expired.get(key)
+        if entry is None or entry.ttl_left(now) <= -self.stale_s or isinstance(entry.value, Failure):
+            return None
+        left = entry.ttl_left(now)
+        ttl = int(left) if left > 0 else STALE_TTL_S
+        if isinstance(entry.value, RRset):
+            return entry.value.with_ttl(ttl)
+        return Negative(entry.value.rcode, entry.value.soa.with_ttl(ttl))
 
     # Delegations.
 
@@ -264,6 +299,22 @@ class CacheView(Protocol):
 
     def nonexistence(self, name: Name, now: float) -> Negative | None:
         """Return the cached NXDOMAIN of the name; None on a miss."""
+
+
+class StaleView:
+    """View of the RRset cache that includes expired answers (RFC 8767)."""
+
+    def __init__(self, cache: Cache) -> None:
+        self._cache = cache
+
+    def get(self, name: Name, rtype: int, now: float) -> Value | None:
+        """Return the answer for exactly this name and type."""
+        return self._cache.get_stale((name.folded, rtype), now)
+
+    def nonexistence(self, name: Name, now: float) -> Negative | None:
+        """Return the NXDOMAIN of the name."""
+        value = self._cache.get_stale((name.folded, ANY_TYPE), now)
+        return value if isinstance(value, Negative) else None
 
 
 @dataclass(frozen=True, slots=True)

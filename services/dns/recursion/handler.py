@@ -19,9 +19,10 @@ from services.dns.address_space import Network
 from services.dns.codec.client_subnet import QuerySubnet, query_subnet, with_subnet
 from services.dns.codec.codes import META_TYPES, Rcode, RRClass, RRType
 from services.dns.codec.errors import WireError
-from services.dns.codec.message import Message, Question, records_of
+from services.dns.codec.message import EDNS, UDP_SIZE_DEFAULT, Message, Question, Record, RRset, records_of
 from services.dns.recursion.context import ResolverContext
 from services.dns.recursion.iterator import Result, from_cache
+from services.dns.security.secured import SecuredRRset, is_secure, signature_records
 from services.dns.server.responder import AgingResponseCache, Client, Handled, Responder, Response, accept
 
 # Networks that may query by default: private and shared (RFC 1918, RFC 4193, RFC 6598), link-local, loopback.
@@ -84,11 +85,19 @@ class Resolve(Protocol):
 
 
 class RecursionHandler:
-    """Handler that answers clients' queries by calling `resolve`, a method of the scheduler."""
+    """Handler that answers clients' queries by calling `resolve` of the scheduler, with CD `resolve_unchecked`."""
 
-    def __init__(self, context: ResolverContext, resolve: Resolve, access: AccessList, now: Now) -> None:
+    def __init__(
+        self,
+        context: ResolverContext,
+        resolve: Resolve,
+        access: AccessList,
+        now: Now,
+        resolve_unchecked: Resolve | None = None,
+    ) -> None:
         self._context = context
         self._resolve = resolve
+        self._resolve_unchecked = resolve_unchecked
         self._access = access
         self._now = now
 
@@ -111,9 +120,13 @@ class RecursionHandler:
             return self._reply(query, Result(Rcode.REFUSED), option)
         if question.rtype in META_TYPES and question.rtype != RRType.ANY:
             return self._reply(query, Result(Rcode.NOTIMP), option)
+        context, resolve = self._context, self._resolve
+        if query.cd and self._resolve_unchecked is not None:
+            # RFC 4035 section 3.2.2: the client validates, or wants bogus data as well.
+            context, resolve = context.for_hosts, self._resolve_unchecked
         if not query.rd:
-            return self._reply(query, from_cache(self._context, question, self._now(), subnet), option)
-        result = self._resolve(question, client.host, subnet=subnet)
+            return self._reply(query, from_cache(context, question, self._now(), subnet), option)
+        result = resolve(question, client.host, subnet=subnet)
         return self._reply(query, result, option) if isinstance(result, Result) else self._wait(query, result, option)
 
     async def _wait(self, query: Message, result: Awaitable[Result], option: QuerySubnet | None) -> Message:
@@ -122,14 +135,54 @@ class RecursionHandler:
     def _reply(self, query: Message, result: Result, option: QuerySubnet | None) -> Message:
         # The addresses in an upstream server's answer keep that server's order; those from the cache are rotated.
         rotation = 0 if result.queries else self._context.random.randrange(ROTATIONS)
-        reply = recursive_reply(query, result, rotation)
+        if self._context.security is None:
+            reply = recursive_reply(query, result, rotation)
+        else:
+            reply = security_aware_reply(query, result, rotation)
         return reply if option is None else with_subnet(query, reply, option, result.scope)
 
 
 def recursive_reply(query: Message, result: Result, rotation: int = 0) -> Message:
     """Return the response with the result of a resolution, address sets rotated by `rotation`."""
     answers = records_of(rrset.rotated(rotation) for rrset in result.answers)
-    return replace(query.reply(result.rcode), ra=True, answers=answers, authority=records_of(result.authority))
+    authority, edns = records_of(result.authority), _edns_with_error(query, result)
+    return replace(query.reply(result.rcode), ra=True, answers=answers, authority=authority, edns=edns)
+
+
+def _edns_with_error(query: Message, result: Result) -> EDNS | None:
+    """Return the EDNS of a response with an extended error, None without one (RFC 8914 section 2)."""
+    if query.edns is None or result.extended_error is None:
+        return None
+    return EDNS(UDP_SIZE_DEFAULT, do=query.edns.do, options=(result.extended_error.to_option(),))
+
+
+def security_aware_reply(query: Message, result: Result, rotation: int = 0) -> Message:
+    """Return the response of a resolver that validates: with AD, with DNSSEC records for DO, with the extended error.
+
+    RFC 4035 sections 3.2.1 and 3.2.3; RFC 6840 section 5.8 (AD if the query has DO or AD), RFC 8914 section 2.
+    """
+    dnssec_ok = query.edns is not None and query.edns.do
+    answers, authority, proofs = list[Record](), list[Record](), dict[RRset, None]()
+    for section, rrsets in ((answers, result.answers), (authority, result.authority)):
+        for rrset in rrsets:
+            section += rrset.rotated(rotation).records()
+            section += signature_records(rrset) if dnssec_ok else ()
+            proofs |= dict.fromkeys(rrset.proof if isinstance(rrset, SecuredRRset) else ())
+    for proof in proofs if dnssec_ok else ():
+        authority += [*proof.records(), *signature_records(proof)]
+    secure = result.rcode in (Rcode.NOERROR, Rcode.NXDOMAIN, Rcode.YXDOMAIN) and is_secure(
+        result.answers, result.authority
+    )
+    # Stale data has an extended error, and is not authenticated any more.
+    secure = secure and result.extended_error is None
+    return replace(
+        query.reply(result.rcode),
+        ra=True,
+        ad=secure and (dnssec_ok or query.ad) and not query.cd,
+        answers=tuple(answers),
+        authority=tuple(authority),
+        edns=_edns_with_error(query, result),
+    )
 
 
 class RecursiveResponder:

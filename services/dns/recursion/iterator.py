@@ -8,7 +8,7 @@
 RFC 1034 section 5.3.3; RFC 2181 sections 5.4.1 (an address that was resolved is preferred to glue) and 10.3 (the name
 of a server is no alias); RFC 6672 section 3.4 (DNAME); RFC 7871 section 12.1 (client subnets are not sent to servers of
 the root and of top-level domains); RFC 9156 (QNAME minimisation, as an option); RFC 9520 (resolution failures). Left
-out: DNSSEC validation, and parallel queries to several servers, which would make a capture hard to read.
+out: parallel queries to several servers, which would make a capture hard to read. DNSSEC is in recursion.validation.
 
 The iterator
 ------------
@@ -65,7 +65,7 @@ from dataclasses import dataclass, field, replace
 from services.dns.address_space import Network
 from services.dns.codec.client_subnet import response_subnet
 from services.dns.codec.codes import ADDRESS_TYPES, Rcode, RRType
-from services.dns.codec.message import Question, RRset
+from services.dns.codec.message import Message, Question, RRset
 from services.dns.codec.name import Name
 from services.dns.recursion.cache import (
     Delegation,
@@ -94,6 +94,9 @@ from services.dns.recursion.query import (
     UnansweredError,
     UpstreamQuery,
 )
+from services.dns.recursion.stale import stale_answer
+from services.dns.recursion.validation import Judge, Validation
+from services.dns.security.extended_error import ErrorCode, ExtendedError
 
 # Maximum number of aliases followed per question; BIND follows 16, Unbound 11.
 ALIASES_MAX = 16
@@ -109,6 +112,10 @@ MINIMISED_ONE_LABEL = 4
 _SUBNET_LABELS_MIN = 2
 # Flag added to the RR type of a question in progress that asks the parent's servers for missing glue.
 _GLUE = 1 << 16
+# Marks a query for the records that validate others.
+_JUDGED = 1 << 17
+# Reasons of a failure that allow an answer from expired data; a bogus answer does not.
+_UNREACHABLE = (ErrorCode.NO_REACHABLE_AUTHORITY, ErrorCode.NETWORK_ERROR)
 _RCODES = {ResponseKind.NO_NAME: Rcode.NXDOMAIN, ResponseKind.TOO_LONG: Rcode.YXDOMAIN}
 
 
@@ -134,6 +141,7 @@ class Iteration:
     """The resolution of one name and type, from the nearest known delegation down; `depth` is the nesting.
 
     `start` replaces the nearest known delegation. `subnet` is the client's network, for servers that may know it.
+    With a `judge` the records are DS or DNSKEY for the validation of others: it accepts responses, and none is cached.
     `near` is the last delegation of the previous name in the alias chain, which may be too short-lived for the cache;
     `delegation` is the one that answered here.
     """
@@ -146,7 +154,9 @@ class Iteration:
         depth: int = 0,
         subnet: Network | None = None,
         near: Delegation | None = None,
+        judge: Judge | None = None,
     ) -> None:
+        self._judge = judge
         self._context = context
         self._budget = budget
         self._start = start
@@ -157,7 +167,7 @@ class Iteration:
 
     def resolve(self, name: Name, rtype: int) -> Steps[LookupResult]:
         """Query servers until one answers; raises ResolutionError."""
-        key = (name, rtype)
+        key = (name, rtype if self._judge is None else rtype | _JUDGED)
         if key in self._budget.in_progress:
             raise ResolutionError(f"circular dependency: {name} is needed to resolve itself")
         self._budget.in_progress.add(key)
@@ -188,7 +198,8 @@ class Iteration:
             if labels < labels_all:
                 response = yield from self._query_minimised(delegation, question.name.suffix(labels))
             else:
-                response = yield from self._query_servers(delegation, question, self._subnet_for(delegation, question))
+                subnet = self._subnet_for(delegation, question)
+                response = yield from self._query_servers(delegation, question, subnet, judged=True)
                 self._store(response, question)
             if response is not None and response.kind is ResponseKind.REFERRAL and response.delegation is not None:
                 delegation = self._referred(delegation, response.delegation)
@@ -222,7 +233,7 @@ class Iteration:
         except ResolutionError:
             return None
         # RFC 9156 section 2.3: broken servers return NXDOMAIN for an empty non-terminal, so it is not cached.
-        if response.kind is not ResponseKind.NO_NAME:
+        if response.kind is not ResponseKind.NO_NAME and self._context.security is None:
             self._store(response, question)
         return response
 
@@ -248,6 +259,8 @@ class Iteration:
     def _store(self, response: ClassifiedResponse, question: Question) -> None:
         """Store the answers that may be cached (RFC 1034 section 5.3.3 step 4a)."""
         cache, ecs_cache, now = self._context.cache, self._ecs_cache_for(response), self._budget.now
+        if self._judge is not None:
+            return
         for rrset, trust in response.answers:
             if trust is None:
                 continue
@@ -283,9 +296,16 @@ class Iteration:
     # Step 3: the servers of one delegation.
 
     def _query_servers(
-        self, delegation: Delegation, question: Question, subnet: Network | None = None, minimised: bool = False
+        self,
+        delegation: Delegation,
+        question: Question,
+        subnet: Network | None = None,
+        minimised: bool = False,
+        judged: bool = False,
     ) -> Steps[ClassifiedResponse]:
         """Query the servers of a delegation in turn until a response is usable; raises ResolutionError.
+
+        `judged` if responses are validated, as for the question of this iteration but not for glue.
 
         RFC 9156 section 2.3: some servers refuse or drop queries with a `minimised` qname. They are sent once to each
         server, and no response to them makes it lame.
@@ -313,6 +333,8 @@ class Iteration:
                 detail = f"{address} did not respond"
                 continue
             response = classify_response(message, question, delegation)
+            if self._context.security is not None:
+                response = yield from self._validated(message, response, question, judged)
             usable = response.kind not in (ResponseKind.LAME, ResponseKind.FAILED)
             if usable:
                 response = response if subnet is None else replace(response, subnet=response_subnet(message))
@@ -323,6 +345,26 @@ class Iteration:
             pool.queries[address], detail = QUERIES_PER_SERVER_MAX, f"{address} returned {response.detail}"
             if not minimised and (usable or response.kind is ResponseKind.LAME):
                 self._context.infra_cache.mark_lame(address, delegation.zone, self._budget.now)
+
+    def _validated(
+        self, message: Message, response: ClassifiedResponse, question: Question, judged: bool
+    ) -> Steps[ClassifiedResponse]:
+        """Return a response with secured RRsets, or as FAILED if it is bogus; note the DS records of a referral."""
+        security, kind = self._context.security, response.kind
+        if security is None or kind in (ResponseKind.LAME, ResponseKind.FAILED):
+            return response
+        if response.delegation is not None:
+            security.put_referral(response.delegation.zone, message, self._budget.now)
+        elif self._judge is not None and judged:
+            failed = ClassifiedResponse(ResponseKind.FAILED, question.name, detail="a bogus response")
+            return response if self._judge(message, response) else failed
+        elif judged:
+            return (yield from Validation(security, self._budget, self._fetch).examine(message, response, question))
+        return response
+
+    def _fetch(self, name: Name, rtype: int, judge: Judge) -> Steps[None]:
+        """Resolve DS or DNSKEY for the validation of other records."""
+        yield from Iteration(self._context, self._budget, depth=self._depth + 1, judge=judge).resolve(name, rtype)
 
     def _pool(self, delegation: Delegation) -> _ServerPool:
         addresses: dict[str, None] = {}
@@ -353,7 +395,8 @@ class Iteration:
     def _addresses_known(self, host: Name, delegation: Delegation) -> tuple[str, ...]:
         """Return a host's addresses, from a cached answer if there is one, else from glue (RFC 2181 section 5.4.1)."""
         glue = self._glue(host, delegation)
-        cached = {rtype: self._context.cache.get(host, rtype, self._budget.now) for rtype in ADDRESS_TYPES}
+        cache = self._context.for_hosts.cache
+        cached = {rtype: cache.get(host, rtype, self._budget.now) for rtype in ADDRESS_TYPES}
         known: list[str] = []
         for rtype, value in cached.items():
             if isinstance(value, RRset):
@@ -410,7 +453,7 @@ class Iteration:
                 raise
             except UnansweredError:
                 # Only UnansweredError is cached for the host; other errors depend on the question in progress.
-                self._context.cache.put_failure(host, rtype, self._budget.now)
+                self._context.for_hosts.cache.put_failure(host, rtype, self._budget.now)
                 break
             except ResolutionError:
                 break
@@ -426,9 +469,10 @@ class Iteration:
 
     def _host_addresses(self, host: Name, rtype: int, _: Delegation) -> Steps[tuple[str, ...] | None]:
         """Resolve a name server's addresses in another zone; None if the name has neither A nor AAAA records."""
-        result = look_up(self._context.cache, host, rtype, self._budget.now)
+        context = self._context.for_hosts
+        result = look_up(context.cache, host, rtype, self._budget.now)
         if result is None:
-            nested = Iteration(self._context, self._budget, None, self._depth + 1)
+            nested = Iteration(context, self._budget, None, self._depth + 1)
             result = yield from nested.resolve(host, rtype)
         # RFC 2181 section 10.3: the name of a server must not be an alias.
         if result.target is not None or result.rcode != Rcode.NOERROR:
@@ -463,6 +507,7 @@ class Result:
     """The answer to a client's question, and the number of upstream queries for it; `detail`: the reason for SERVFAIL.
 
     `scope` is the client subnet's scope prefix length that the answer is valid for (RFC 7871), 0 for all clients.
+    `extended_error` is the reason for SERVFAIL in a resolver that validates, or says that the answer is stale.
     """
 
     rcode: int
@@ -471,6 +516,7 @@ class Result:
     queries: int = 0
     detail: str = ""
     scope: int = 0
+    extended_error: ExtendedError | None = None
 
 
 class Resolution:
@@ -521,7 +567,28 @@ class Resolution:
         except ResolutionError as error:
             self._context.cache.put_failure(name, rtype, self._budget.now)
             result = Result(Rcode.SERVFAIL, detail=str(error))
+            self._note_reason(error)
+        if result.rcode == Rcode.SERVFAIL:
+            security = self._context.security
+            reason = None if security is None else security.error(name, rtype)
+            stale = None if reason is not None and reason.code not in _UNREACHABLE else self.stale(self._budget.now)
+            result = stale or replace(result, extended_error=reason)
         return replace(result, queries=self._budget.queries)
+
+    def stale(self, now: float) -> Result | None:
+        """Return the answer from expired data (RFC 8767), None without one."""
+        found = stale_answer(self._context.cache, self._question, now) if self._context.cache.stale_s else None
+        if found is None:
+            return None
+        last, answers, error = found
+        return replace(_end_of_chain(last, answers), extended_error=error)
+
+    def _note_reason(self, error: ResolutionError) -> None:
+        """Store the reason of a failure for as long as the failure is cached (RFC 8914)."""
+        if self._context.security is not None:
+            unreachable = ExtendedError(ErrorCode.NO_REACHABLE_AUTHORITY, str(error))
+            reason = self._budget.extended_error or unreachable
+            self._context.security.put_error(self._question.name, self._question.rtype, reason)
 
     def _resolve_chain(self, name: Name, rtype: int) -> Steps[Result]:
         """Resolve the names of an alias chain in turn (RFC 1034 section 5.3.3 step 4c)."""
@@ -536,6 +603,8 @@ class Resolution:
                 self._context.cache, self._context.ecs_cache, name, rtype, self._subnet, self._budget.now
             )
             if result is None:
+                result = self._denied(name, rtype)
+            if result is None:
                 iteration = Iteration(self._context, self._budget, self._start, subnet=self._subnet, near=near)
                 result = yield from iteration.resolve(name, rtype)
                 near = iteration.delegation
@@ -545,6 +614,12 @@ class Resolution:
             if result.target is None or self._is_outside(result.target):
                 return replace(_end_of_chain(result, tuple(chain)), scope=scope)
             name = result.target
+
+    def _denied(self, name: Name, rtype: int) -> LookupResult | None:
+        """Return a negative answer made from validated proofs of others (RFC 8198), None without one."""
+        security = self._context.security
+        made = None if security is None else security.denials.answer(name, rtype, self._budget.now)
+        return None if made is None else LookupResult(made.rcode, soa=made.soa)
 
     def _is_outside(self, target: Name) -> bool:
         return self._start is not None and not target.is_below(self._start.zone)

@@ -40,6 +40,8 @@ from services.dns.codec.name import Name
 from services.dns.recursion.cache import Delegation, Service
 from services.dns.recursion.context import ResolverContext
 from services.dns.recursion.infra_cache import InfraEntry
+from services.dns.security.extended_error import ExtendedError
+from services.dns.security.signature import ValidationBudget
 
 T = TypeVar("T")
 
@@ -83,7 +85,7 @@ class UpstreamQuery:
     """A query to the server at `address` about `zone`, with its timeout.
 
     The qname is sent with the case of `spelling`; with `exact_case` the response must repeat it. `subnet` is the
-    client subnet option, which is sent with EDNS only.
+    client subnet option, which is sent with EDNS only, as is `dnssec_ok`.
     """
 
     address: str
@@ -97,6 +99,8 @@ class UpstreamQuery:
     recursion_desired: bool = False
     exact_case: bool = False
     subnet: Network | None = None
+    dnssec_ok: bool = False
+    checking_disabled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,9 +159,10 @@ class ResponseMatcher:
         """Encode the query, with EDNS and client subnet if requested."""
         query = self._query
         options = () if query.subnet is None else (ClientSubnet(query.subnet).to_option(),)
-        edns = EDNS(query.udp_size, options=options) if query.edns else None
+        edns = EDNS(query.udp_size, do=query.dnssec_ok, options=options) if query.edns else None
         questions = (replace(query.question, name=query.spelling),)
-        return Message(id=self._id, rd=query.recursion_desired, questions=questions, edns=edns).to_wire()
+        rd, cd = query.recursion_desired, query.checking_disabled
+        return Message(id=self._id, rd=rd, cd=cd, questions=questions, edns=edns).to_wire()
 
     def accept(self, data: bytes) -> Message | None:
         """Decode a response; None if it must be dropped because it does not match the query."""
@@ -223,7 +228,8 @@ def _random_case(label: bytes, random: Random) -> bytes:
 class QueryBudget:
     """Limits on the upstream queries for one client question; `now` is the time of the latest event.
 
-    `in_progress` has the questions that are being resolved for it, to detect circular dependencies.
+    `in_progress` has the questions that are being resolved for it, to detect circular dependencies. `extended_error` is
+    the reason for which validation failed last.
     """
 
     now: float
@@ -231,6 +237,8 @@ class QueryBudget:
     queries: int = 0
     host_lookups: int = 0
     in_progress: set[tuple[Name, int]] = field(default_factory=set)
+    validation: ValidationBudget = field(default_factory=ValidationBudget)
+    extended_error: ExtendedError | None = None
 
     def spend(self, query: UpstreamQuery) -> UpstreamQuery:
         """Count one query and return it; raises BudgetExceededError."""
@@ -322,6 +330,7 @@ class Exchange:
     def _query(self) -> UpstreamQuery:
         name = self._question.name
         recursion_desired = self._delegation.service is not Service.ITERATIVE
+        validates = self._context.security is not None
         timeout_s = max(self._server().timeout_s(), RECURSION_TIMEOUT_MIN_S if recursion_desired else 0.0)
         return UpstreamQuery(
             address=self._address,
@@ -335,6 +344,9 @@ class Exchange:
             recursion_desired=recursion_desired,
             exact_case=self._random_case and not self._tcp,
             subnet=self._subnet if self._edns else None,
+            dnssec_ok=validates,
+            # RFC 6840 section 5.9: a validator requests all data of another resolver, and validates it itself.
+            checking_disabled=validates and recursion_desired,
         )
 
     def _usable(self, query: UpstreamQuery, reply: Replied) -> Message | None:

@@ -29,6 +29,7 @@ from services.dns.recursion.cache import Delegation
 from services.dns.recursion.context import ResolverContext
 from services.dns.recursion.iterator import Resolution, Result
 from services.dns.recursion.query import SECONDS_MAX, Outcome, UpstreamQuery
+from services.dns.recursion.stale import CLIENT_RESPONSE_TIMER_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,13 @@ class Scheduler:
             task = asyncio.ensure_future(run)
             self._in_progress[key] = self._queue_tails[key[:2]] = task
             task.add_done_callback(lambda task: self._remove(key, task))
-        return self._wait(task, client)
+        return self._wait(task, client, question if start is None else None)
+
+    def sibling(self, context: ResolverContext) -> "Scheduler":
+        """Return a scheduler with another context, which has its outstanding queries and limits in common."""
+        scheduler = Scheduler(context, self._upstream, self.now, self._limits)
+        scheduler._outstanding, scheduler._waiting = self._outstanding, self._waiting
+        return scheduler
 
     async def stop(self) -> None:
         """Cancel the resolutions in progress."""
@@ -102,9 +109,15 @@ class Scheduler:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _wait(self, task: "asyncio.Task[Result]", client: str) -> Result:
+    async def _wait(self, task: "asyncio.Task[Result]", client: str, question: Question | None) -> Result:
         self._waiting[client] += 1
         try:
+            if self.context.cache.stale_s and question is not None:
+                # RFC 8767 section 5: an expired answer for a client that would wait too long; the resolution goes on.
+                done, _ = await asyncio.wait([task], timeout=CLIENT_RESPONSE_TIMER_S)
+                stale = None if done else Resolution(question, self.context).stale(self.now())
+                if stale is not None:
+                    return stale
             # shield(): a client that disconnects must not cancel the resolution for other clients.
             return await asyncio.shield(task)
         finally:

@@ -240,7 +240,7 @@ class Http1Connection(asyncio.Protocol):
     def _replace_by_http2(self) -> Http2Connection:
         self._flush()
         self.phase = Phase.LINGER
-        after = Http2Connection(self._context, self._transport, self._peer, self.slot)
+        after = Http2Connection(self._context, self._transport, self.peer, self.slot)
         self.slot.attach(after)
         return after
 

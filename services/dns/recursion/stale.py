@@ -1,0 +1,35 @@
+"""Stale answers: expired data for a client where the servers of a zone cannot be reached (RFC 8767).
+
+RFC 8767 sections 4 (the data is kept for a configured time beyond its TTL), 5 (it is used if resolution fails, or takes
+longer than the client response timer, with a TTL of 30 s) and RFC 8914 section 4.4 (extended errors 3 and 19). Data
+that has failed validation is not replaced by stale data: the failure may be an attack. Left out: the failure recheck
+timer, in whose place the resolver caches failures (RFC 9520).
+"""
+
+from services.dns.codec.codes import Rcode
+from services.dns.codec.message import Question, RRset
+from services.dns.recursion.cache import Cache, LookupResult, look_up
+from services.dns.security.extended_error import ErrorCode, ExtendedError
+
+# RFC 8767 section 5: the client response timer, "1.8 seconds is one potential value".
+CLIENT_RESPONSE_TIMER_S = 1.8
+# Aliases followed in stale data.
+_CHAIN_MAX = 16
+
+
+def stale_answer(
+    cache: Cache, question: Question, now: float
+) -> tuple[LookupResult, tuple[RRset, ...], ExtendedError] | None:
+    """Return the last lookup of an alias chain in expired data, all answers, and the extended error; None on a miss."""
+    view, name = cache.stale(), question.name
+    answers: list[RRset] = []
+    for _ in range(_CHAIN_MAX):
+        found = look_up(view, name, question.rtype, now)
+        if found is None or found.rcode == Rcode.SERVFAIL:
+            return None
+        answers += found.answers
+        if found.target is None:
+            code = ErrorCode.STALE_NXDOMAIN_ANSWER if found.rcode == Rcode.NXDOMAIN else ErrorCode.STALE_ANSWER
+            return found, tuple(answers), ExtendedError(code, f"the servers for {name} cannot be reached")
+        name = found.target
+    return None

@@ -1,0 +1,84 @@
+"""Encrypted transports of a DNS server: DNS over TLS (RFC 7858) and DNS over HTTPS (RFC 8484), on ports of their own.
+
+RFC 7858 section 3.1 (TLS from the first octet on) and 3.3 (messages as over TCP); RFC 8484. Both answer with the same
+function as UDP and TCP. Left out: padding (RFC 7830), which hides the lengths of messages, and client certificates.
+"""
+
+import argparse
+import ssl
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+from services.dns.codec.message import MESSAGE_OCTETS_MAX
+from services.dns.server.http_messages import error_response, query_in, response_with
+from services.dns.server.responder import Client
+from services.dns.server.server import DNSServer, Respond
+from services.http.errors import HTTPError
+from services.http.messages import Request, Response
+from services.http.server.context import LazyResponse, Limits
+from services.http.server.error_pages import page_response
+from services.http.server.inbound import Inbound
+from services.http.server.request_body import read_body
+from services.http.server.server import HTTPServer
+from services.shell import Shell
+from services.tls import HTTP_1, HTTP_2, self_signed_context, server_context
+
+# RFC 7858 section 7.1: the name of the protocol in ALPN, as IANA has registered it since.
+DOT_PROTOCOL = "dot"
+SELF_SIGNED_NAMES = ("localhost", "127.0.0.1", "::1")
+
+Finish = Callable[[], Coroutine[Any, Any, None]]
+
+
+class DNSOverHTTPS:
+    """Relay of an HTTP server that answers the queries in its requests."""
+
+    def __init__(self, respond: Respond) -> None:
+        self._respond = respond
+
+    def __call__(self, request: Request, inbound: Inbound) -> Awaitable[Response]:
+        """Return an awaitable of the HTTP response."""
+        return LazyResponse(self._answer, request, inbound)
+
+    async def _answer(self, request: Request, inbound: Inbound) -> Response:
+        host, _, source_port = inbound.peer.rpartition(":")
+        try:
+            query = query_in(request)
+            content = bytearray()
+            await read_body(request, inbound, content.extend, MESSAGE_OCTETS_MAX)
+            wire = self._respond(bytes(content) if query is None else query, Client(host, int(source_port), True))
+        except HTTPError as error:
+            return error_response(error)
+        return response_with(wire if wire is None or isinstance(wire, bytes) else await wire)
+
+
+def _only_relays(request: Request, body: bytes) -> Response:
+    """Return a 500 response: with a relay, the server never calls this handler."""
+    del request, body
+    return page_response(500, "This server only answers DNS over HTTPS.")
+
+
+async def listen_encrypted(shell: Shell, options: argparse.Namespace, server: DNSServer) -> Finish:
+    """Listen for DNS over TLS and over HTTPS as the flags say, and return the function that ends it."""
+    if options.dot_port is not None:
+        shell.port = options.dot_port
+        await shell.open_tcp(server.stream_protocol, _context(options, (DOT_PROTOCOL,)), server.connections)
+    if options.doh_port is None:
+        return _nothing
+    relay = DNSOverHTTPS(server.respond)
+    bounds = Limits(body_octets=MESSAGE_OCTETS_MAX)
+    https = HTTPServer(_only_relays, shell.log, shell.wall_clock, bounds, relay=relay)
+    shell.port = options.doh_port
+    await shell.open_tcp(https.protocol, _context(options, (HTTP_2, HTTP_1)), https.connections)
+    return https.stop
+
+
+async def _nothing() -> None:
+    """End nothing."""
+
+
+def _context(options: argparse.Namespace, protocols: tuple[str, ...]) -> ssl.SSLContext:
+    if options.tls is not None:
+        certificate, key = options.tls
+        return server_context(certificate, key, protocols)
+    return self_signed_context([*SELF_SIGNED_NAMES, *(options.listen or ())], protocols)
