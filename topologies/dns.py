@@ -15,6 +15,10 @@ The zones come from this address plan (see dns_zones). mode: `iterative` (the lo
 domain and authoritative server in turn) or `recursive` (each server queries the next on behalf of the one before; RFC
 1034 section 4.3.1).
 
+dnssec: the name servers sign their zones (RFC 4035), all but bookshop.uk, with keys derived from SEED, and the local
+server validates from the root's key on. forged: the server of example.com is an attacker's; it has another address for
+server1.example.com, and signs it with keys of its own.
+
 ipv6: every host has an address of IPv6 beside its own, in 2001:db8:a35::/48, and the zones have AAAA records and a
 reverse mapping of it below ip6.arpa.
 
@@ -56,6 +60,13 @@ REVERSE_IPV6 = "5.3.a.0.8.b.d.0.1.0.0.2.ip6.arpa."
 SERVED_IPV6 = {"arpa": ("ip6.arpa.",), "example": (REVERSE_IPV6,)}
 WEB = {"web1": "10.53.4.1", "web2": "10.53.4.2", "web3": "10.53.4.3"}
 LOCAL = "10.53.9.53"
+# The keys of all zones are derived from this text: ROOT_ANCHOR is the DS record of the root's key.
+SEED, FORGED_SEED = "lab7", "forged"
+ROOT_ANCHOR = ". IN DS 23377 15 2 3A8678F85003F16867B8FF804D5EC22695F25E5AE7628680D9C84C0B9BC92337"
+# The zone that is not signed.
+INSECURE = "bookshop.uk."
+# The address of server1.example.com, and the one that the attacker's server has for it.
+GENUINE, FORGED = WEB["web1"], WEB["web3"]
 POOL = "pool.example.com."
 BIG = "big.example.com."
 
@@ -142,6 +153,9 @@ class DnsTopo(Topo):  # type: ignore[misc]
         cache: str = "yes",
         changing: str = "",
         ipv6: str = "no",
+        dnssec: str = "no",
+        validate: str = "yes",
+        forged: str = "no",
         **link: Any,
     ) -> None:
         """Add the name servers, web servers, campus hosts and links.
@@ -149,10 +163,15 @@ class DnsTopo(Topo):  # type: ignore[misc]
         clients: number of them; scale: factor of all delays; mode: iterative or recursive; ttl: of example.com's
         records in seconds; cache: the local server caches (yes or no); changing: TTLs of the names whose address
         changes, separated by commas; ipv6: addresses, records and reverse mapping of IPv6, too (yes or no); link:
-        further TCLink parameters of the servers' links. Raises ValueError for an unknown mode.
+        further TCLink parameters of the servers' links; dnssec: zones are signed (yes or no); validate: the local
+        server validates signed zones (yes or no); forged: an attacker serves example.com (yes or no). Raises ValueError
+        for an unknown mode, and for recursive mode with dnssec.
         """
         if mode not in ("iterative", "recursive"):
             raise ValueError(f"mode={mode!r}: must be iterative or recursive")
+        if mode == "recursive" and dnssec == "yes":
+            raise ValueError("dnssec=yes: needs mode=iterative, as recursive servers pass no signatures on")
+        self.dnssec, self.forged = dnssec == "yes", forged == "yes"
         self.ipv6 = ipv6 == "yes"
         names = make_names(int(ttl), [int(word) for word in changing.split(",") if word], with_ipv6=self.ipv6)
         internet, campus = self.addSwitch("s1"), self.addSwitch("s2")
@@ -160,7 +179,7 @@ class DnsTopo(Topo):  # type: ignore[misc]
         for host in [*self._name_servers(names, mode), *self._web_servers()]:
             leg = "web" if host in WEB else host
             self.addLink(host, internet, delay=f"{LEGS_MS[leg] * float(scale):g}ms", **link)
-        self.addLink(self._local_server(mode, cache), campus)
+        self.addLink(self._local_server(mode, cache, self.dnssec and validate == "yes"), campus)
         for number in range(1, int(clients) + 1):
             host = "client" if number == 1 else f"client{number}"
             self.addHost(host, ip=f"10.53.9.{number}/16", resolver=LOCAL)
@@ -169,7 +188,7 @@ class DnsTopo(Topo):  # type: ignore[misc]
     def _name_servers(self, names: NamePlan, mode: str) -> list[str]:
         for host, (address, name) in SERVERS.items():
             origins = SERVED[host] + (SERVED_IPV6.get(host, ()) if self.ipv6 else ())
-            files = {zone_file(origin): names.master_file(origin) for origin in origins}
+            files = {zone_file(origin): self._master_file(names, origin) for origin in origins}
             zones = " ".join(f"--zone {file}" for file in files)
             beside = f" --listen {_ipv6(address)}" if self.ipv6 else ""
             recursive = mode == "recursive" and host in ("root", "com", "org", "uk", "arpa")
@@ -179,9 +198,20 @@ class DnsTopo(Topo):  # type: ignore[misc]
                 ip=f"{address}/16",
                 names=[name.rstrip(".")],
                 files=files,
-                serves=f"{module} {zones} --listen {address}{beside} --port 53",
+                serves=f"{module} {zones}{self._signing(host)} --listen {address}{beside} --port 53",
             )
         return list(SERVERS)
+
+    def _master_file(self, names: NamePlan, origin: str) -> str:
+        text = names.master_file(origin)
+        return text.replace(GENUINE, FORGED) if self.forged and origin == "example.com." else text
+
+    def _signing(self, host: str) -> str:
+        """Return the flags for a name server that signs its zones."""
+        if not self.dnssec:
+            return ""
+        seed = FORGED_SEED if self.forged and host == "example" else SEED
+        return f" --sign-seed {seed} --insecure {INSECURE}"
 
     def _web_servers(self) -> list[str]:
         for number, (host, address) in enumerate(WEB.items(), start=1):
@@ -195,15 +225,17 @@ class DnsTopo(Topo):  # type: ignore[misc]
             )
         return list(WEB)
 
-    def _local_server(self, mode: str, cache: str) -> str:
+    def _local_server(self, mode: str, cache: str, validates: bool) -> str:
         address, name = SERVERS["root"]
         asks = f"--forward {address}" if mode == "recursive" else f"--root {name}={address}"
         caching = "" if cache == "yes" else " --no-cache"
+        anchor = " --trust-anchor-file root.anchor" if validates else ""
         return str(
             self.addHost(
                 "local",
                 ip=f"{LOCAL}/16",
-                serves=f"services.dns.resolver {asks}{caching} --listen 0.0.0.0 --port 53",
+                files={"root.anchor": ROOT_ANCHOR + "\n"} if validates else {},
+                serves=f"services.dns.resolver {asks}{caching}{anchor} --listen 0.0.0.0 --port 53",
             )
         )
 

@@ -5,8 +5,9 @@ A driver (see experiments.harness.driver_process):
     {"server": "10.53.0.1", "name": "www.example.com", "rtype": "A"}
     {"rcode": 0, "answers": [["www.example.com.", "A", 300, "10.1.0.1"]], "transport": "udp", "began_ns": ..., ...}
 
-`buffer_bytes` in a request is the UDP payload size of EDNS, 0: no EDNS. As a stub resolver it sends RD=1 (RFC 1034
-section 5.3.1), by UDP, and repeats the query by TCP when the response is truncated (RFC 7766 section 5).
+`buffer_bytes` in a request is the UDP payload size of EDNS, 0: no EDNS; `dnssec` sets DO (RFC 3225). As a stub
+resolver it sends RD=1 (RFC 1034 section 5.3.1), by UDP, and repeats the query by TCP when the response is truncated
+(RFC 7766 section 5).
 """
 
 from __future__ import annotations
@@ -66,10 +67,10 @@ def _by_tcp(server: str, query: bytes) -> bytes:
         return _receive(sock, int.from_bytes(_receive(sock, 2), "big"))
 
 
-def query(server: str, name: str, rtype: str, buffer_bytes: int = BUFFER_BYTES) -> dict[str, Any]:
+def query(server: str, name: str, rtype: str, buffer_bytes: int = BUFFER_BYTES, dnssec: bool = False) -> dict[str, Any]:
     """Send one query; return RCODE, answers and transport of the response. Raises OSError, DNSError, ValueError."""
     question = Question(Name.from_text(name), type_from_text(rtype))
-    edns = EDNS(udp_size=buffer_bytes) if buffer_bytes else None
+    edns = EDNS(udp_size=buffer_bytes, do=dnssec) if buffer_bytes else None
     message = Message(id=secrets.randbits(16), rd=True, questions=(question,), edns=edns).to_wire()
     transport, response = "udp", Message.from_wire(_by_udp(server, message))
     if response.tc:

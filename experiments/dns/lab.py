@@ -41,24 +41,27 @@ class DnsClient:
         self._server = server
         self._unanswered = 0
 
-    def ask(self, name: str, rtype: str = "A", buffer_bytes: int | None = None) -> tuple[Window, dict[str, Any]]:
+    def ask(
+        self, name: str, rtype: str = "A", buffer_bytes: int | None = None, dnssec: bool = False
+    ) -> tuple[Window, dict[str, Any]]:
         """Send a query; return (its time span, the driver's response). Raises EmulationError if no response arrives."""
         request: dict[str, Any] = {"server": self._server, "name": name, "rtype": rtype}
         request |= {} if buffer_bytes is None else {"buffer_bytes": buffer_bytes}
+        request |= {"dnssec": True} if dnssec else {}
         try:
             response = self._driver.call(request, QUERY_TIMEOUT_S)
         except DriverError as error:
             raise EmulationError(f"no answer for {name} {rtype} from {self._server}: {error}") from error
         return window_of(response), response
 
-    def try_query(self, name: str, rtype: str = "A") -> Window:
+    def try_query(self, name: str, rtype: str = "A", dnssec: bool = False) -> Window:
         """Send a query and return its time span, whether or not a response arrives: the capture shows the response.
 
         Raises EmulationError after more than UNANSWERED_MAX queries without a response: the server is down.
         """
         began_ns = time.time_ns()
         try:
-            return self.ask(name, rtype)[0]
+            return self.ask(name, rtype, dnssec=dnssec)[0]
         except EmulationError:
             self._unanswered += 1
             if self._unanswered > UNANSWERED_MAX:

@@ -21,6 +21,7 @@ and loops of compression pointers, which scapy cuts off without an error.
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -126,6 +127,7 @@ class DnsMessage(Carrier):
     authority: tuple[DnsRecord, ...] = ()
     additional: tuple[DnsRecord, ...] = ()
     edns_size_bytes: int | None = None
+    ad: bool = False
 
     @property
     def records(self) -> tuple[DnsRecord, ...]:
@@ -169,6 +171,7 @@ def read_message(octets: bytes, carrier: Carrier) -> DnsMessage:
         authority=_records(packet.ns),
         additional=_records(packet.ar),
         edns_size_bytes=None if opt is None else opt.rclass,
+        ad=bool(packet.ad),
     )
 
 
@@ -269,7 +272,7 @@ def _opt_ttl(record: Any) -> int:
 
 
 def _rdata(record: Any) -> str:
-    """Format the RDATA of a record as in a master file (RFC 1035 sections 3.3 and 5.1); for DNSSEC, scapy's fields."""
+    """Format the RDATA of a record as in a master file (RFC 1035 sections 3.3 and 5.1; DNSSEC: RFC 4034)."""
     if isinstance(record, layers.DNSRRMX):
         return f"{record.preference} {_name(record.exchange)}"
     if isinstance(record, layers.DNSRRSOA):
@@ -279,6 +282,8 @@ def _rdata(record: Any) -> str:
         return f"{record.priority} {record.weight} {record.port} {_name(record.target)}"
     if isinstance(record, layers.DNSRROPT):
         return f"{len(record.rdata)} options"
+    if isinstance(record, layers.DNSRRDNSKEY | layers.DNSRRDS | layers.DNSRRRSIG):
+        return _security_rdata(record)
     value: Any = getattr(record, "rdata", None)
     if isinstance(value, str):
         return str(ip_address(value))
@@ -289,6 +294,19 @@ def _rdata(record: Any) -> str:
         return _name(value) if is_name else rf"\# {len(value)} {value.hex()}".rstrip()
     fields = [each.name for each in record.fields_desc]
     return " ".join(str(record.getfieldval(each)) for each in fields[fields.index("rdlen") + 1 :])
+
+
+def _security_rdata(record: Any) -> str:
+    """Format DNSKEY, DS and RRSIG rdata (RFC 4034 sections 2.2, 3.2 and 5.3), times in seconds since 1970."""
+    if isinstance(record, layers.DNSRRDNSKEY):
+        key = b64encode(record.publickey).decode("ascii")
+        return f"{int(record.flags)} {record.protocol} {record.algorithm} {key}"
+    if isinstance(record, layers.DNSRRDS):
+        return f"{record.keytag} {record.algorithm} {record.digesttype} {record.digest.hex().upper()}"
+    times = f"{record.originalttl} {record.expiration} {record.inception}"
+    signer, signature = _name(record.signersname), b64encode(record.signature).decode("ascii")
+    covered = _type(record.typecovered)
+    return f"{covered} {record.algorithm} {record.labels} {times} {record.keytag} {signer} {signature}"
 
 
 def _name(octets: bytes) -> str:

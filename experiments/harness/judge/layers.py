@@ -26,8 +26,11 @@ MODULES = {
     "scapy.layers.dns": (
         "DNS",
         "DNSQR",
+        "DNSRRDNSKEY",
+        "DNSRRDS",
         "DNSRRMX",
         "DNSRROPT",
+        "DNSRRRSIG",
         "DNSRRSOA",
         "DNSRRSRV",
         "DNSStrField",

@@ -8,6 +8,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import experiments
+from experiments.dns.security import EXPERIMENT as DNS_SECURITY
 from experiments.harness.claims import load_claims
 from experiments.harness.judge.verdict import ClaimDecider
 from experiments.http.keep_alive import EXPERIMENT as KEEP_ALIVE
@@ -29,7 +30,7 @@ def deciders() -> dict[str, set[str]]:
 
 
 def test_every_claim_has_a_deciding_function_and_every_function_a_claim() -> None:
-    listed = {*load_claims(), *(claim.id for one in (KEEP_ALIVE, FORGERY) for claim in one.own_claims)}
+    listed = {*load_claims(), *(claim.id for one in (KEEP_ALIVE, FORGERY, DNS_SECURITY) for claim in one.own_claims)}
     assert set(deciders()) == listed
 
 

@@ -62,3 +62,10 @@ def test_a_name_is_resolved_iteratively_recursively_and_from_the_cache(tmp_path:
     comparisons = result["comparisons"]
     assert isinstance(comparisons, list)
     assert [one["name"] for one in comparisons] == ["iterative", "recursive", "cached"]
+
+
+def test_the_chain_of_trust_refuses_a_forged_answer_and_costs_what_theory_says(tmp_path: Path) -> None:
+    result = result_of(tmp_path, "dns-security", "--repeat", "1", "--set", "scale=0.3")
+    found = verdicts(result)
+    assert found["V1"] == found["V2"] == "shown"
+    assert set(found) == {"V1", "V2", "V3"}
