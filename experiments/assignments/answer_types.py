@@ -190,6 +190,9 @@ class Choice:
         said = as_text(given).strip().casefold().rstrip(".):")
         texts = [option.casefold() for option in self.options]
         letters = [chr(ord("a") + place) for place in range(len(texts))]
+        # The letter together with its text, as the sheet and the key print an option.
+        both = {f"{letter}) {one}": one for letter, one in zip(letters, texts, strict=True)}
+        said = both.get(said, said)
         if said in letters and said not in texts:
             said = texts[letters.index(said)]
         if said not in texts:

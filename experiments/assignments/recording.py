@@ -17,6 +17,7 @@ from experiments.assignments.definition import Assignment, find_assignment
 from experiments.harness.capture.capture import Capture, CaptureInterface
 from experiments.harness.discovery import find_topology
 from topologies.emulation.errors import EmulationError
+from topologies.emulation.process.interpreter import module_command
 from topologies.emulation.testbed import Testbed
 
 CAPTURE_NAME = "trace.pcapng"
@@ -41,6 +42,10 @@ class Lab:
             last = (done.stderr.decode(errors="replace").strip().splitlines() or ["no message"])[-1]
             raise EmulationError(f"{words[-1]} in {host} exited with {done.returncode}: {last}")
         return done.stdout.decode(errors="replace")
+
+    def run_module(self, host: str, module: str, *words: str, check: bool = True) -> str:
+        """Run a module of lab7, such as services.dns.stub, in a host to its end; return its output (see run)."""
+        return self.run(host, module_command(module, *words), check)
 
 
 def record(request: Mapping[str, Any], folder: Path) -> None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,34 +14,13 @@ from experiments.assignments.grade import KeyStore, find_submissions, grade_all
 from experiments.assignments.skeleton import write_skeleton
 from experiments.harness.cli import common
 from experiments.harness.virtual_time.kernel_run import VirtualTime
-from tests.kernel.assignments import tshark
+from tests.kernel.assignments import expected_http
 
 SECRET = bytes(range(32))
 STUDENTS = ("s1", "s2")
-# Question: the answer by tshark, from the capture and the variant.
-Expected = Mapping[str, Callable[[Path, Mapping[str, Any]], str]]
-HTTP_BASICS: Expected = {
-    "q1": lambda capture, _: str(len(tshark.frames(capture, "http.request"))),
-    "q2": lambda capture, variant: str(tshark.frames(capture, f'http.request.uri == "/{variant["page"]}"')[0]),
-    "q3": lambda capture, variant: _response(capture, variant["page"], "http.response.code"),
-    "q4": lambda capture, variant: (
-        f"{_response(capture, variant['missing'], 'http.response.code')} "
-        f"{_response(capture, variant['missing'], 'http.response.phrase')}"
-    ),
-    "q5": lambda capture, variant: f"{_response(capture, variant['picture'], 'http.content_length_header')} bytes",
-    "q6": lambda capture, variant: _response(capture, variant["picture"], "http.content_type"),
-    "q7": lambda capture, _: str(len(tshark.frames(capture, "tcp.flags.syn == 1 && tcp.flags.ack == 0"))),
-    "q9": lambda capture, variant: _response(capture, variant["page"], "http.last_modified"),
-}
-
-
-def _response(capture: Path, name: str, field: str) -> str:
-    # tshark decodes the content of a message in the frame that completes it.
-    rows = tshark.fields(capture, f'http.response_for.uri contains "/{name}"', field)
-    return rows[0][0]
-
-
-EXPECTED: Mapping[str, Expected] = {"http-basics": HTTP_BASICS}
+EXPECTED = {**expected_http.EXPECTED}
+# Assignments that are built and compared with tshark in each run; the others with the slow tests.
+QUICK = {"http-basics"}
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +39,9 @@ def octets(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize("name", EXPECTED)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow]) for name in EXPECTED]
+)
 def test_keys_agree_with_tshark_and_earn_full_points(name: str, tmp_path: Path, virtual: VirtualTime) -> None:
     if shutil.which("tshark") is None:
         pytest.skip("tshark is not installed: sudo apt-get install tshark")

@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Callable, Mapping
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
+
+from experiments.assignments.answer_types import Number
+
+# Values of a variant; and an assignment's answers by question, each computed from the capture and the variant.
+Values = Mapping[str, Any]
+Expected = Mapping[str, Callable[[Path, Values], str]]
 
 
 def fields(capture: Path, display_filter: str, *names: str) -> list[list[str]]:
@@ -18,3 +27,13 @@ def fields(capture: Path, display_filter: str, *names: str) -> list[list[str]]:
 def frames(capture: Path, display_filter: str) -> list[int]:
     """Return the numbers of the frames that the display filter selects."""
     return [int(number) for (number,) in fields(capture, display_filter, "frame.number")]
+
+
+def times_ns(capture: Path, display_filter: str) -> list[int]:
+    """Return the times in ns of the frames that the display filter selects."""
+    return [int(Decimal(time) * 10**9) for (time,) in fields(capture, display_filter, "frame.time_epoch")]
+
+
+def ms(span_ns: int) -> str:
+    """Return a time span as a key shows it, in ms."""
+    return Number(span_ns / 1e9, "time", "ms").shown()

@@ -38,7 +38,7 @@ RIGHT: list[tuple[Answer, Given]] = [
     *((Text("Paris", others=("Lutetia",)), said) for said in ("paris", "lutetia")),
     *((Address("2001:db8::1"), said) for said in ("2001:db8::1", "2001:DB8:0:0::1", "[2001:db8::1]")),
     (Address("10.0.0.1"), " 10.0.0.1 "),
-    *((Choice("UDP", ("TCP", "UDP")), said) for said in ("UDP", "udp", "b", "B)", "b.")),
+    *((Choice("UDP", ("TCP", "UDP")), said) for said in ("UDP", "udp", "b", "B)", "b.", "b) UDP", "B) udp")),
     *((yes_no(True), said) for said in ("yes", "Yes", "a", True)),
     *((Frames((4, 7, 8, 9)), said) for said in FRAMES),
     (Frames((4,)), "frame 4"),
