@@ -26,6 +26,7 @@ reverse mapping of it below ip6.arpa.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from mininet.topo import Topo
@@ -85,12 +86,32 @@ def _ipv6(address: str) -> str:
     return without_length(derived(f"{address}/16"))
 
 
-def make_names(ttl: int = 3600, changing: Sequence[int] = (), version: int = 0, *, with_ipv6: bool = False) -> NamePlan:
+def parse_records(lines: str) -> list[Record]:
+    """Return the records of lines `owner TTL type value`, owners absolute. Raises ValueError for another line."""
+    records = []
+    for line in lines.splitlines():
+        if line.strip():
+            words = line.split(maxsplit=3)
+            if len(words) != 4 or not words[0].endswith(".") or not words[1].isdigit():
+                raise ValueError(f"records: {line.strip()!r} must be `name. TTL type value`")
+            owner, ttl, kind, value = words
+            records.append(Record(owner, kind, value, int(ttl)))
+    return records
+
+
+def make_names(
+    ttl: int = 3600,
+    changing: Sequence[int] = (),
+    version: int = 0,
+    *,
+    with_ipv6: bool = False,
+    further: Sequence[Record] = (),
+) -> NamePlan:
     """Return the zones of this topology, to be written as master files.
 
     ttl: of the records of example.com, in seconds; changing: TTLs of the names whose address changes, one name each;
     version: number of changes so far, from which the zone's serial number follows as well; with_ipv6: AAAA records and
-    their reverse mapping, too.
+    their reverse mapping, too; further: records beside those of the address plan, each for the zone of its owner.
     """
     addresses = {name: [address] for address, name in SERVERS.values()}
     servers = {f"server{number}.example.com.": [address] for number, address in enumerate(WEB.values(), start=1)}
@@ -130,7 +151,18 @@ def make_names(ttl: int = 3600, changing: Sequence[int] = (), version: int = 0, 
         names = {name: [*found, *map(_ipv6, found)] for name, found in names.items()}
         canonical |= {_ipv6(address): name for address, name in canonical.items()}
         zones += [Zone("ip6.arpa.", (SERVERS["arpa"][1],)), Zone(REVERSE_IPV6, (SERVERS["example"][1],))]
-    return NamePlan("dns", names, zones, canonical)
+    plan = NamePlan("dns", names, zones, canonical)
+    if not further:
+        return plan
+    added: dict[str, list[Record]] = {}
+    for record in further:
+        # The root zone is an ancestor of each name.
+        zone = plan.zone_of(record.owner)
+        assert zone is not None
+        added.setdefault(zone.origin, []).append(record)
+    return NamePlan(
+        "dns", names, [replace(one, records=(*one.records, *added.get(one.origin, ()))) for one in zones], canonical
+    )
 
 
 def zone_file(origin: str) -> str:
@@ -156,6 +188,7 @@ class DnsTopo(Topo):  # type: ignore[misc]
         dnssec: str = "no",
         validate: str = "yes",
         forged: str = "no",
+        records: str = "",
         **link: Any,
     ) -> None:
         """Add the name servers, web servers, campus hosts and links.
@@ -164,8 +197,9 @@ class DnsTopo(Topo):  # type: ignore[misc]
         records in seconds; cache: the local server caches (yes or no); changing: TTLs of the names whose address
         changes, separated by commas; ipv6: addresses, records and reverse mapping of IPv6, too (yes or no); link:
         further TCLink parameters of the servers' links; dnssec: zones are signed (yes or no); validate: the local
-        server validates signed zones (yes or no); forged: an attacker serves example.com (yes or no). Raises ValueError
-        for an unknown mode, and for recursive mode with dnssec.
+        server validates signed zones (yes or no); forged: an attacker serves example.com (yes or no); records: further
+        records, a line `name. TTL type value` each, for the zone of the name. Raises ValueError for an unknown mode or
+        an invalid record, and for recursive mode with dnssec.
         """
         if mode not in ("iterative", "recursive"):
             raise ValueError(f"mode={mode!r}: must be iterative or recursive")
@@ -173,7 +207,12 @@ class DnsTopo(Topo):  # type: ignore[misc]
             raise ValueError("dnssec=yes: needs mode=iterative, as recursive servers pass no signatures on")
         self.dnssec, self.forged = dnssec == "yes", forged == "yes"
         self.ipv6 = ipv6 == "yes"
-        names = make_names(int(ttl), [int(word) for word in changing.split(",") if word], with_ipv6=self.ipv6)
+        names = make_names(
+            int(ttl),
+            [int(word) for word in changing.split(",") if word],
+            with_ipv6=self.ipv6,
+            further=parse_records(records),
+        )
         internet, campus = self.addSwitch("s1"), self.addSwitch("s2")
         self.addLink(internet, campus)
         for host in [*self._name_servers(names, mode), *self._web_servers()]:
