@@ -516,7 +516,8 @@ def _prefixed(
     stream, start = direction.stream, 0
 
     def carrier(low: int, high: int) -> Carrier:
-        last = max(stream.span(low, high), key=lambda piece: piece.time_ns)
+        # Frames of one burst may have the same time stamp.
+        last = max(stream.span(low, high), key=lambda piece: (piece.time_ns, piece.frame))
         return Carrier(last.frame, last.time_ns, source.address, source.port, target.address, target.port, "tcp")
 
     while start + LENGTH_BYTES <= len(stream.data):

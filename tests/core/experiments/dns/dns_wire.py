@@ -130,8 +130,17 @@ class Net:
         self.answer(asked, answer, **how)
         return asked
 
-    def tcp(self, source: str, target: str, name: str, qtype: str = "A", cut: Sequence[int] = (), **how: Any) -> None:
-        """A query and its response by TCP; the response's segments end at the octets in `cut`."""
+    def tcp(
+        self,
+        source: str,
+        target: str,
+        name: str,
+        qtype: str = "A",
+        cut: Sequence[int] = (),
+        gap_ms: float = 1,
+        **how: Any,
+    ) -> None:
+        """A query and its response by TCP; the response's segments end at the octets in `cut`, `gap_ms` apart."""
         self.port += 1
         asked = Asked(source, target, name, qtype, self.port, self.port * 7 % 65536, 1)
         query = DNS(id=asked.id, rd=1, qd=[DNSQR(qname=name, qtype=qtype)])
@@ -143,7 +152,7 @@ class Net:
         octets = prefixed(response(asked, **how))
         edges = [0, *cut, len(octets)]
         for low, high in pairwise(edges):
-            self.after(1)
+            self.after(gap_ms)
             self.add(target, source, TCP(**back, seq=901 + low, ack=101, flags="PA"), octets[low:high])
         self.add(target, source, TCP(**back, seq=901 + len(octets), ack=101, flags="FA"), b"")
 

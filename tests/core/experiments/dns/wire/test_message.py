@@ -214,10 +214,11 @@ def test_other_ports_and_quoted_datagrams_are_no_dns() -> None:
     assert net.at("client") == DnsTraffic()
 
 
-@given(st.sets(st.integers(1, 60)))
-def test_tcp_may_cut_a_message_anywhere(cut: set[int]) -> None:
+@given(st.sets(st.integers(1, 60)), st.sampled_from([0, 1]))
+def test_tcp_may_cut_a_message_anywhere(cut: set[int], gap_ms: float) -> None:
     net = Net()
-    net.tcp("client", "local", NAME, cut=sorted(cut), answer=[a(NAME, f"10.9.0.{number}") for number in range(1, 5)])
+    addresses = [a(NAME, f"10.9.0.{number}") for number in range(1, 5)]
+    net.tcp("client", "local", NAME, cut=sorted(cut), gap_ms=gap_ms, answer=addresses)
     traffic = net.at("client")
     (exchange,) = traffic.exchanges
     assert not traffic.problems
