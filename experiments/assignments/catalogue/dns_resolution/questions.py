@@ -1,0 +1,213 @@
+"""Variant, traffic and keys of the assignment dns-resolution."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from experiments.assignments.answer_types import Address, Frames, Listing, Number, Text, yes_no
+from experiments.assignments.capture_view import CaptureView
+from experiments.assignments.definition import Key, question
+from experiments.assignments.draw import Draw
+from experiments.assignments.recording import Lab
+from experiments.dns.wire.traffic import DnsExchange, DnsMessage
+from topologies.dns import LOCAL
+
+# Characters of filling in each string of the large TXT RRset, which exceeds a UDP response.
+FILLING = 150
+
+
+def variant(draw: Draw) -> dict[str, Any]:
+    """Draw the domain, names, address, TTL, the delays of all links, and the pause between two queries."""
+    domain = draw.choice("domain", ["example.com", "shop.org", "bookshop.uk"])
+    name, big = f"{draw.word('name')}.{domain}", f"{draw.word('big', 4)}.{domain}"
+    address = f"10.53.{draw.number('network', 20, 250)}.{draw.number('host', 1, 250)}"
+    ttl_s, strings = draw.number("ttl", 60, 900), draw.number("strings", 10, 16)
+    text = " ".join(f'"{place:02d} {draw.nonce} {"x" * FILLING}"' for place in range(strings))
+    return {
+        "name": name,
+        "big": big,
+        "pause": draw.number("pause", 5, 50),
+        "parameters": {
+            "scale": draw.number("scale", 40, 180) / 100,
+            "records": f"{name}. {ttl_s} A {address}\n{big}. {ttl_s} TXT {text}\n",
+        },
+    }
+
+
+def record(lab: Lab) -> None:
+    """Query the name, query it again after a pause, and query the large TXT RRset."""
+    name, big = lab.variant["name"], lab.variant["big"]
+    lab.run_module("client", "services.dns.stub", name, "A")
+    lab.run("client", ["sleep", str(lab.variant["pause"])])
+    lab.run_module("client", "services.dns.stub", name, "A")
+    lab.run_module("client", "services.dns.stub", big, "TXT")
+
+
+def _asked(seen: CaptureView, host: str) -> list[DnsExchange]:
+    """Return the exchanges of the client with the local server at the interface of a host."""
+    return [one for one in seen.at(host).dns.exchanges if one.query.target == LOCAL]
+
+
+def _resolution(seen: CaptureView) -> list[tuple[DnsMessage, DnsMessage]]:
+    """Return the queries of the local server during the first resolution, with their responses."""
+    first = _asked(seen, "local")[0]
+    return [
+        (one.query, one.response)
+        for one in seen.dns.exchanges
+        if one.query.source == LOCAL
+        and one.response is not None
+        and first.response is not None
+        and one.query.frame < first.response.frame
+    ]
+
+
+def _wait_s(exchange: DnsExchange) -> float:
+    assert exchange.duration_s is not None
+    return exchange.duration_s
+
+
+def _pair(exchange: DnsExchange) -> tuple[int, int]:
+    assert exchange.response is not None
+    return exchange.query.frame, exchange.response.frame
+
+
+def _messages(seen: CaptureView) -> list[DnsMessage]:
+    """Return the messages at the interface of the local server."""
+    both = [message for one in seen.dns.exchanges for message in (one.query, one.response) if message is not None]
+    return sorted(both, key=lambda message: message.frame)
+
+
+@question(
+    points=2,
+    filter='frame.interface_name == "local" && ip.src == 10.53.9.53 && dns.flags.response == 0',
+    hint="Look at the destination of each query of the local server.",
+)
+def q1(seen: CaptureView) -> Key:
+    """Return the servers of the first resolution in order."""
+    queries = [query for query, _ in _resolution(seen)]
+    text = "; ".join(f"frame {one.frame}: {one.question} to {one.target}" for one in queries)
+    explanation = f"Iterative resolution from the root (RFC 1034 section 5.3.3): {text}."
+    return Key(
+        Listing(tuple(Address(one.target) for one in queries), ordered=True),
+        tuple(one.frame for one in queries),
+        explanation,
+    )
+
+
+@question(points=1, filter="dns.count.answers == 0 && dns.count.auth_rr > 0", hint="A referral has no answer section.")
+def q2(seen: CaptureView) -> Key:
+    """Return the zone that the first referral delegates."""
+    response = _resolution(seen)[0][1]
+    zone = next(one.name for one in response.authority if one.type == "NS")
+    explanation = f"Frame {response.frame} has NS records of {zone} in its authority section (RFC 1034 section 4.2.1)."
+    return Key(Text(zone, name=True), (response.frame,), explanation)
+
+
+@question(points=1, filter="dns.count.answers == 0 && dns.count.add_rr > 0", hint="Open the additional records.")
+def q3(seen: CaptureView) -> Key:
+    """Return the address in the glue of the first referral."""
+    response = _resolution(seen)[0][1]
+    glue = next(one for one in response.additional if one.type == "A")
+    explanation = f"Frame {response.frame} has the glue `{glue.name} A {glue.rdata}` (RFC 9471 section 2)."
+    return Key(Address(glue.rdata), (response.frame,), explanation)
+
+
+@question(points=1, filter="dns.count.answers == 0 && dns.count.auth_rr > 0", hint="Look for a record of type A.")
+def q4(seen: CaptureView) -> Key:
+    """Return whether the second referral has glue."""
+    response = _resolution(seen)[1][1]
+    server = next(one.rdata for one in response.authority if one.type == "NS")
+    glue = any(one.type == "A" for one in response.additional)
+    zone = response.authority[0].name
+    explanation = (
+        f"Frame {response.frame} refers to {server} for {zone} "
+        + ("and has its address." if glue else "without its address, which must be resolved first.")
+        + " Glue is for servers at or below the delegating zone (RFC 1034 section 4.2.1)."
+    )
+    return Key(yes_no(glue), (response.frame,), explanation)
+
+
+@question(
+    points=1,
+    filter='frame.interface_name == "local" && udp && dns.flags.recdesired == 1 && dns.flags.response == 0',
+    hint="Queries of the client differ from those of the local server.",
+)
+def q5(seen: CaptureView) -> Key:
+    """Return the frames of the queries with RD."""
+    frames = tuple(one.frame for one in _messages(seen) if one.rd and not one.is_response and one.transport == "udp")
+    explanation = f"RD is set in the queries of the client alone (RFC 1035 section 4.1.1): {_list(frames)}."
+    return Key(Frames(frames), frames, explanation)
+
+
+@question(
+    points=1,
+    filter='frame.interface_name == "local" && dns.flags.authoritative == 1',
+    hint="Neither a referral nor an answer from a cache is authoritative.",
+)
+def q6(seen: CaptureView) -> Key:
+    """Return the frames of the authoritative responses."""
+    frames = tuple(one.frame for one in _messages(seen) if one.aa)
+    explanation = f"AA is set by servers that are authoritative for the name (RFC 1035 section 4.1.1): {_list(frames)}."
+    return Key(Frames(frames), frames, explanation)
+
+
+def _list(frames: tuple[int, ...]) -> str:
+    return ("frames " if len(frames) > 1 else "frame ") + ", ".join(map(str, frames))
+
+
+@question(points=2, filter='frame.interface_name == "local" && dns.time', hint="Wireshark shows [Time] in a response.")
+def q7(seen: CaptureView) -> Key:
+    """Return the longest time from a query of the first resolution to its response."""
+    query, response = max(_resolution(seen), key=lambda pair: pair[1].time_ns - pair[0].time_ns)
+    time_s = (response.time_ns - query.time_ns) / 1e9
+    explanation = f"{query.target}: from frame {query.frame} to frame {response.frame}, {time_s * 1e3:.3f} ms."
+    return Key(Number(time_s, "time", "ms", tolerance=0.02), (query.frame, response.frame), explanation)
+
+
+@question(points=1, filter='frame.interface_name == "client" && dns', hint="Subtract the times of two frames.")
+def q8(seen: CaptureView) -> Key:
+    """Return the client's wait for the first response."""
+    first = _asked(seen, "client")[0]
+    frames = _pair(first)
+    explanation = f"From frame {frames[0]} to frame {frames[1]}: {_wait_s(first) * 1e3:.3f} ms."
+    return Key(Number(_wait_s(first), "time", "ms", tolerance=0.02), frames, explanation)
+
+
+@question(points=2, filter='frame.interface_name == "client" && dns', hint="The local server has a cache.")
+def q9(seen: CaptureView) -> Key:
+    """Return the difference of the client's waits for the first and the second response."""
+    first, second = _asked(seen, "client")[:2]
+    saved_s = _wait_s(first) - _wait_s(second)
+    explanation = (
+        f"The second wait, from frame {_pair(second)[0]} to frame {_pair(second)[1]}, is {_wait_s(second) * 1e3:.3f} "
+        f"ms: the local server answers from its cache (RFC 1034 section 5.3.3), {saved_s * 1e3:.3f} ms sooner."
+    )
+    return Key(Number(saved_s, "time", "ms", tolerance=0.02), (*_pair(first), *_pair(second)), explanation)
+
+
+@question(points=1, filter="dns.count.answers > 0", hint="The TTL of a cached record is smaller by its age.")
+def q10(seen: CaptureView) -> Key:
+    """Return the TTL in the second response."""
+    first, second = (one.response for one in _asked(seen, "client")[:2])
+    assert first is not None
+    assert second is not None
+    before, after = (next(one.ttl for one in each.answer if one.type == "A") for each in (first, second))
+    explanation = f"{before} s in frame {first.frame}, {after} s in frame {second.frame} (RFC 1035 section 3.2.1)."
+    return Key(Number(after, "time", "s"), (first.frame, second.frame), explanation)
+
+
+@question(points=1, filter='frame.interface_name == "local" && dns.flags.truncated == 1', hint="TC is a flag of DNS.")
+def q11(seen: CaptureView) -> Key:
+    """Return the frame of the truncated response that the local server gets."""
+    frame = next(one.frame for one in _messages(seen) if one.tc and one.target == LOCAL)
+    return Key(Frames((frame,)), (frame,), f"Frame {frame} has TC, since the RRset is too large (RFC 2181 section 9).")
+
+
+@question(points=1, filter="dns && tcp.srcport == 53", hint="By TCP, two octets with the length precede the message.")
+def q12(seen: CaptureView) -> Key:
+    """Return the size of the authoritative response over TCP."""
+    response = next(one for one in _messages(seen) if one.transport == "tcp" and one.is_response)
+    explanation = (
+        f"Frame {response.frame} ends the message; the length before it is {response.size_bytes} (RFC 7766 section 8)."
+    )
+    return Key(Number(response.size_bytes, "size", "bytes"), (response.frame,), explanation)
