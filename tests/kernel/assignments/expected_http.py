@@ -97,4 +97,84 @@ HTTP_TIMING: Expected = {
     "q11": _page_wait,
 }
 
-EXPECTED = {"http-basics": HTTP_BASICS, "http-timing": HTTP_TIMING}
+CLIENT_SIDE, SERVER_SIDE = "tcp.port == 3128", "tcp.port == 80"
+
+
+def _asked(capture: Path, side: str, name: str = "") -> list[int]:
+    """Return the frames of the requests at a side of the proxy, for one object if a name is given."""
+    wanted = f' && http.request.uri contains "/{name}"' if name else ""
+    return tshark.frames(capture, f"http.request && {side}{wanted}")
+
+
+def _begins(capture: Path, side: str, request: int) -> int:
+    """Return the frame of the first data in the other direction after a request, which is the only one under way."""
+    answer = side.replace("tcp.port", "tcp.srcport")
+    return tshark.frames(capture, f"{answer} && tcp.len > 0 && frame.number > {request}")[0]
+
+
+def _line(capture: Path, frame: int, name: str) -> str:
+    """Return the value of a header field of the message that is complete in a frame."""
+    (row,) = tshark.fields(capture, f"frame.number == {frame}", "http.request.line", "http.response.line")
+    lines = "|".join(row).replace("\\r\\n", "").split("|")
+    return next(line.partition(": ")[2] for line in lines if line.lower().startswith(f"{name.lower()}:"))
+
+
+def _hits(capture: Path, _values: Values) -> str:
+    asked, forwarded = _asked(capture, CLIENT_SIDE), _asked(capture, SERVER_SIDE)
+    answered = [_begins(capture, CLIENT_SIDE, frame) for frame in asked]
+    return ", ".join(
+        str(end)
+        for start, end in zip(asked, answered, strict=True)
+        if not any(start < frame < end for frame in forwarded)
+    )
+
+
+def _hit_field(capture: Path, values: Values, name: str) -> str:
+    # tshark decodes a message in the frame that completes it.
+    rows = tshark.frames(capture, f'http.response_for.uri contains "/{values["kept"]}" && {CLIENT_SIDE}')
+    return _line(capture, rows[1], name)
+
+
+def _rest_of_freshness(capture: Path, values: Values) -> str:
+    lifetime = _hit_field(capture, values, "Cache-Control").partition("max-age=")[2]
+    return f"{int(lifetime) - int(_hit_field(capture, values, 'Age'))} s"
+
+
+def _saved(capture: Path, values: Values) -> str:
+    requests = [*_asked(capture, SERVER_SIDE), 1 << 31]
+    sizes = []
+    for start in _asked(capture, SERVER_SIDE, values["same"]):
+        end = requests[requests.index(start) + 1]
+        between = f"tcp.srcport == 80 && frame.number > {start} && frame.number < {end}"
+        sizes.append(sum(int(size) for (size,) in tshark.fields(capture, between, "tcp.len")))
+    return f"{sizes[0] - sizes[1]} bytes"
+
+
+def _new_tag(capture: Path, values: Values) -> str:
+    rows = tshark.frames(capture, f'http.response_for.uri contains "/{values["changed"]}" && {SERVER_SIDE}')
+    return _line(capture, rows[1], "ETag")
+
+
+def _miss_time(capture: Path, values: Values) -> str:
+    request = _asked(capture, CLIENT_SIDE, values["kept"])[0]
+    ends = f"frame.number == {request} || frame.number == {_begins(capture, CLIENT_SIDE, request)}"
+    start_ns, end_ns = tshark.times_ns(capture, ends)
+    return tshark.ms(end_ns - start_ns)
+
+
+WEB_CACHE: Expected = {
+    "q1": lambda capture, _: str(len(_asked(capture, CLIENT_SIDE))),
+    "q2": lambda capture, _: str(len(_asked(capture, SERVER_SIDE))),
+    "q3": _hits,
+    "q4": lambda capture, values: f"{_hit_field(capture, values, 'Age')} s",
+    "q5": _rest_of_freshness,
+    "q6": lambda capture, values: _hit_field(capture, values, "Cache-Status"),
+    "q7": lambda capture, values: _line(capture, _asked(capture, SERVER_SIDE, values["same"])[1], "If-None-Match"),
+    "q8": lambda capture, values: str(_begins(capture, SERVER_SIDE, _asked(capture, SERVER_SIDE, values["same"])[1])),
+    "q9": _saved,
+    "q10": _new_tag,
+    "q11": lambda capture, _: _line(capture, _asked(capture, SERVER_SIDE)[0], "Via"),
+    "q12": _miss_time,
+}
+
+EXPECTED = {"http-basics": HTTP_BASICS, "http-timing": HTTP_TIMING, "web-cache": WEB_CACHE}

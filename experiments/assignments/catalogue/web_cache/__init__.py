@@ -1,0 +1,1 @@
+"""Assignment web-cache: hits, validation by conditional requests, freshness, and the octets that a cache saves."""
