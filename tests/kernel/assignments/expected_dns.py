@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.kernel.assignments import tshark
-from tests.kernel.assignments.tshark import Expected, Values
+from tests.kernel.assignments.tshark import Expected, Values, at
 
-AT_LOCAL, AT_CLIENT = 'frame.interface_name == "local"', 'frame.interface_name == "client"'
+AT_LOCAL, AT_CLIENT = at("local"), at("client")
 QUERY, RESPONSE = "dns.flags.response == 0", "dns.flags.response == 1"
 A, PTR, MX = 1, 12, 15
 LOCAL, CLIENT = "10.53.9.53", "10.53.9.1"

@@ -114,8 +114,7 @@ def _begins(capture: Path, side: str, request: int) -> int:
 
 def _line(capture: Path, frame: int, name: str) -> str:
     """Return the value of a header field of the message that is complete in a frame."""
-    (row,) = tshark.fields(capture, f"frame.number == {frame}", "http.request.line", "http.response.line")
-    lines = "|".join(row).replace("\\r\\n", "").split("|")
+    (lines,) = tshark.lines(capture, f"frame.number == {frame}")
     return next(line.partition(": ")[2] for line in lines if line.lower().startswith(f"{name.lower()}:"))
 
 

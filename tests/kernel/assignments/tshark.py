@@ -29,6 +29,17 @@ def frames(capture: Path, display_filter: str) -> list[int]:
     return [int(number) for (number,) in fields(capture, display_filter, "frame.number")]
 
 
+def lines(capture: Path, display_filter: str) -> list[list[str]]:
+    """Return the field lines of the HTTP/1 message in each frame that the display filter selects."""
+    rows = fields(capture, display_filter, "http.request.line", "http.response.line")
+    return ["|".join(row).replace("\\r\\n", "").strip("|").split("|") for row in rows]
+
+
+def at(interface: str) -> str:
+    """Return the display filter for the frames of an interface."""
+    return f'frame.interface_name == "{interface}"'
+
+
 def times_ns(capture: Path, display_filter: str) -> list[int]:
     """Return the times in ns of the frames that the display filter selects."""
     return [int(Decimal(time) * 10**9) for (time,) in fields(capture, display_filter, "frame.time_epoch")]
