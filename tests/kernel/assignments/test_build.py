@@ -14,11 +14,11 @@ from experiments.assignments.grade import KeyStore, find_submissions, grade_all
 from experiments.assignments.skeleton import write_skeleton
 from experiments.harness.cli import common
 from experiments.harness.virtual_time.kernel_run import VirtualTime
-from tests.kernel.assignments import expected_cdn, expected_dns, expected_http
+from tests.kernel.assignments import expected_cdn, expected_dns, expected_http, expected_http2
 
 SECRET = bytes(range(32))
 STUDENTS = ("s1", "s2")
-EXPECTED = {**expected_http.EXPECTED, **expected_dns.EXPECTED, **expected_cdn.EXPECTED}
+EXPECTED = {**expected_http.EXPECTED, **expected_http2.EXPECTED, **expected_dns.EXPECTED, **expected_cdn.EXPECTED}
 # Assignments that are built and compared with tshark in each run; the others with the slow tests.
 QUICK = {"http-basics"}
 
