@@ -180,24 +180,26 @@ class Address:
 
 @dataclass(frozen=True)
 class Choice:
-    """A multiple-choice answer: one of several options, named by its letter or by its text."""
+    """A multiple-choice answer: one of several options, by letter, text, or both: `a`, `client`, `a) client`."""
 
     value: str
     options: tuple[str, ...]
 
     def score(self, given: Given) -> float:
         """Return 1 for the right option, else 0. Raises AnswerError for text that names no option."""
-        said = as_text(given).strip().casefold().rstrip(".):")
+        said = " ".join(as_text(given).split()).casefold()
         texts = [option.casefold() for option in self.options]
-        letters = [chr(ord("a") + place) for place in range(len(texts))]
-        # The letter together with its text, as the sheet and the key print an option.
-        both = {f"{letter}) {one}": one for letter, one in zip(letters, texts, strict=True)}
-        said = both.get(said, said)
-        if said in letters and said not in texts:
-            said = texts[letters.index(said)]
-        if said not in texts:
+        # The text wins: an option may itself be a letter.
+        spellings = {text: text for text in texts}
+        for place, text in enumerate(texts):
+            letter = chr(ord("a") + place)
+            for spelling in (letter, f"{letter} {text}", f"{letter}: {text}"):
+                spellings.setdefault(spelling, text)
+        plain = re.sub(r"\A\(?([a-z])[.)]\s*", r"\1 ", said).strip().rstrip(".:)")
+        found = spellings.get(said, spellings.get(plain))
+        if found is None:
             raise AnswerError(f"expected {self.form()}, not {_short(said)}")
-        return float(said == self.value.casefold())
+        return float(found == self.value.casefold())
 
     def shown(self) -> str:
         """Return the right option with its letter, as text."""

@@ -38,7 +38,9 @@ RIGHT: list[tuple[Answer, Given]] = [
     *((Text("Paris", others=("Lutetia",)), said) for said in ("paris", "lutetia")),
     *((Address("2001:db8::1"), said) for said in ("2001:db8::1", "2001:DB8:0:0::1", "[2001:db8::1]")),
     (Address("10.0.0.1"), " 10.0.0.1 "),
-    *((Choice("UDP", ("TCP", "UDP")), said) for said in ("UDP", "udp", "b", "B)", "b.", "b) UDP", "B) udp")),
+    *((Choice("UDP", ("TCP", "UDP")), said) for said in ("UDP", "udp", "b", "B)", "b.")),
+    *((Choice("UDP", ("TCP", "UDP")), said) for said in ("b) UDP", "(b) udp", "b. UDP", "b UDP", "b: UDP", "(b)")),
+    *((Choice("A", ("I", "A")), said) for said in ("A", "b", "b) A")),
     *((yes_no(True), said) for said in ("yes", "Yes", "a", True)),
     *((Frames((4, 7, 8, 9)), said) for said in FRAMES),
     (Frames((4,)), "frame 4"),
@@ -54,7 +56,7 @@ WRONG: list[tuple[Answer, Given]] = [
     (Text("GET", case=True), "get"),
     (Text("www.example.com", name=True), "example.com"),
     (Address("10.0.0.1"), "10.0.0.2"),
-    (Choice("UDP", ("TCP", "UDP")), "a"),
+    *((Choice("UDP", ("TCP", "UDP")), said) for said in ("a", "a) TCP")),
     (yes_no(True), "no"),
     (Frames((4,)), "5"),
     (Frames((4, 7, 8), least=1), "7, 9"),
@@ -66,7 +68,7 @@ UNFIT_NUMBERS: tuple[Given, ...] = (
 UNFIT: list[tuple[Answer, Given]] = [
     *((RTT, said) for said in UNFIT_NUMBERS),
     (Address("10.0.0.1"), "10.0.0"),
-    (Choice("UDP", ("TCP", "UDP")), "c"),
+    *((Choice("UDP", ("TCP", "UDP")), said) for said in ("c", "a) UDP", "b TCP", "UDP or TCP")),
     *((Frames((4,)), said) for said in ("", "four", "1-100000000", "1" * 5000)),
 ]
 
