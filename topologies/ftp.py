@@ -18,6 +18,7 @@ sees nothing.
     sudo mn --custom topologies/ftp.py --topo ftp --switch lxbr
 """
 
+import shlex
 from typing import Any
 
 from mininet.topo import Topo
@@ -56,12 +57,14 @@ class FtpTopo(Topo):  # type: ignore[misc]
         delay: str = "10ms",
         serves: str = DEFAULT_SERVES,
         mirrors: str = "yes",
+        root: str = "",
         **link: Any,
     ) -> None:
         """Add the hosts, switches and links.
 
         bw (Mbit/s) and delay (one way) of the link between router and server; serves: the server's command line;
-        mirrors: s1 has a mirror port (yes or no); link: further TCLink parameters of that link. Raises ValueError.
+        mirrors: s1 has a mirror port (yes or no); root: folder with users.toml and the folder files, in place of those
+        above; link: further TCLink parameters of that link. Raises ValueError.
         """
         if mirrors not in ("yes", "no"):
             raise ValueError(f"mirrors={mirrors!r}: must be yes or no")
@@ -77,9 +80,15 @@ class FtpTopo(Topo):  # type: ignore[misc]
             defaultRoute="via 10.9.2.254",
             names=[SERVER_NAME],
             files=FILES,
-            serves=serves,
+            serves=_in_folder(serves, root) if root else serves,
         )
         self.addLink(server, far)
+
+
+def _in_folder(serves: str, root: str) -> str:
+    """Return the server's command line with accounts file and files from a folder."""
+    # A later flag overrides an earlier one (argparse).
+    return shlex.join([*shlex.split(serves), "--root", f"{root}/files", "--users", f"{root}/users.toml"])
 
 
 TRY = (

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable, Mapping
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from experiments.assignments.answer_types import Number
-
-# Values of a variant; and an assignment's answers by question, each computed from the capture and the variant.
-Values = Mapping[str, Any]
-Expected = Mapping[str, Callable[[Path, Values], str]]
+# Question: the answer by tshark, from the capture and the variant.
+Expected = Mapping[str, Callable[[Path, Mapping[str, Any]], str]]
 
 
 def fields(capture: Path, display_filter: str, *names: str) -> list[list[str]]:

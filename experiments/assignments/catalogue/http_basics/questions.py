@@ -76,8 +76,10 @@ def _field(exchange: Exchange, name: bytes) -> str:
 
 def _response_key(exchange: Exchange, answer: Number | Text, explanation: str) -> Key:
     assert exchange.response is not None
-    frame = exchange.response.frames[0]
-    return Key(answer, (frame,), f"{explanation} The response begins in frame {frame}.")
+    frames = exchange.response.frames
+    # Wireshark shows the fields of a message in the frame that completes it.
+    place = f"begins in frame {frames[0]}" if len(frames) == 1 else f"has the frames {frames[0]} to {frames[-1]}"
+    return Key(answer, tuple(frames), f"{explanation} The response {place}.")
 
 
 @question(points=1, filter="http.request", hint="Count the request lines, not the packets.")
