@@ -17,6 +17,7 @@ from experiments.harness.cli import common
 from experiments.harness.virtual_time.kernel_run import VirtualTime
 from tests.kernel.assignments import tshark
 from tests.kernel.assignments.expected_ftp import FTP_MODES
+from tests.kernel.assignments.expected_smtp import SMTP_MIME
 
 SECRET = bytes(range(32))
 STUDENTS = ("s1", "s2")
@@ -41,7 +42,7 @@ def _response(capture: Path, name: str, field: str) -> str:
     return rows[0][0]
 
 
-EXPECTED: Mapping[str, tshark.Expected] = {"http-basics": HTTP_BASICS, "ftp-modes": FTP_MODES}
+EXPECTED: Mapping[str, tshark.Expected] = {"http-basics": HTTP_BASICS, "ftp-modes": FTP_MODES, "smtp-mime": SMTP_MIME}
 # Assignments that `make test-kernel` builds; the others are slow tests.
 FAST = ("http-basics",)
 
@@ -81,9 +82,7 @@ def test_keys_agree_with_tshark_and_earn_full_points(name: str, tmp_path: Path, 
         sheet.write_text(f"assignment: {name}\nstudent: {student}\nanswers:\n{rows}")
         for one in find_assignment(name).questions:
             shown = tshark.frames(capture, one.filter)
-            assert set(shown) & set(key["answers"][one.id]["frames"]), (
-                f"{one.id}: no frame of the key by the filter"
-            )
+            assert set(shown) & set(key["answers"][one.id]["frames"]), f"{one.id}: no frame of the key by the filter"
     keys = KeyStore(find_assignment(name), SECRET, out)
     for grade in grade_all(keys, find_submissions(tmp_path / "in")):
         assert (grade.earned, grade.flags, grade.problem) == (grade.possible, (), "")
