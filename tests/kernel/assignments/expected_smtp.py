@@ -17,7 +17,7 @@ def _imf(capture: Path, session: str, field: str) -> str:
 
 
 def _in_brackets(text: str) -> str:
-    return re.findall(r"<([^>]*)>", text)[0]
+    return text.partition("<")[2].partition(">")[0]
 
 
 def _auth(capture: Path) -> str:
@@ -55,7 +55,7 @@ def _accepted(capture: Path) -> str:
 
 
 def _boundary(capture: Path) -> str:
-    return re.findall(r'boundary="([^"]*)"', _imf(capture, RELAY, "imf.content.type.parameters"))[0]
+    return _imf(capture, RELAY, "imf.content.type.parameters").partition('boundary="')[2].partition('"')[0]
 
 
 def _encoding(capture: Path) -> str:
@@ -72,15 +72,14 @@ def _attachment(capture: Path) -> bytes:
 SMTP_MIME: tshark.Expected = {
     "q1": lambda capture, _: _auth(capture),
     "q2": lambda capture, _: _hidden(capture),
-    "q3": lambda capture, _: _in_brackets(_imf(capture, RELAY, "imf.from")),
-    "q4": lambda capture, _: _size(capture),
-    "q5": lambda capture, _: _refused(capture)[0],
-    "q6": lambda capture, _: _refused(capture)[1],
-    "q7": lambda capture, _: _accepted(capture),
-    "q8": lambda capture, _: _imf(capture, RELAY, "imf.received").split()[1],
-    "q9": lambda capture, _: _boundary(capture),
-    "q10": lambda capture, _: _encoding(capture),
-    "q11": lambda capture, _: f"{len(_attachment(capture))} bytes",
-    "q12": lambda capture, _: str(len(re.findall(rb"\r\n\.\.", tshark.sent(capture, "tcp.dstport == 25")))),
-    "q13": lambda capture, _: _in_brackets(_imf(capture, RELAY, "imf.message_id")),
+    "q3": lambda capture, _: _size(capture),
+    "q4": lambda capture, _: _refused(capture)[0],
+    "q5": lambda capture, _: _refused(capture)[1],
+    "q6": lambda capture, _: _accepted(capture),
+    "q7": lambda capture, _: _imf(capture, RELAY, "imf.received").split()[1],
+    "q8": lambda capture, _: _boundary(capture),
+    "q9": lambda capture, _: _encoding(capture),
+    "q10": lambda capture, _: f"{len(_attachment(capture))} bytes",
+    "q11": lambda capture, _: str(len(re.findall(rb"\r\n\.\.", tshark.sent(capture, "tcp.dstport == 25")))),
+    "q12": lambda capture, _: _in_brackets(_imf(capture, RELAY, "imf.message_id")),
 }

@@ -16,6 +16,7 @@ from experiments.assignments.skeleton import write_skeleton
 from experiments.harness.cli import common
 from experiments.harness.virtual_time.kernel_run import VirtualTime
 from tests.kernel.assignments import tshark
+from tests.kernel.assignments.expected_access import MAIL_ACCESS
 from tests.kernel.assignments.expected_ftp import FTP_MODES
 from tests.kernel.assignments.expected_smtp import SMTP_MIME
 
@@ -42,7 +43,12 @@ def _response(capture: Path, name: str, field: str) -> str:
     return rows[0][0]
 
 
-EXPECTED: Mapping[str, tshark.Expected] = {"http-basics": HTTP_BASICS, "ftp-modes": FTP_MODES, "smtp-mime": SMTP_MIME}
+EXPECTED: Mapping[str, tshark.Expected] = {
+    "http-basics": HTTP_BASICS,
+    "ftp-modes": FTP_MODES,
+    "mail-access": MAIL_ACCESS,
+    "smtp-mime": SMTP_MIME,
+}
 # Assignments that `make test-kernel` builds; the others are slow tests.
 FAST = ("http-basics",)
 

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from email import policy
 from email.message import EmailMessage
 from email.parser import BytesParser
-from email.utils import parseaddr
 from random import Random
 from typing import Any
 
@@ -179,21 +178,8 @@ def q2(seen: CaptureView) -> Key:
     return Key(Text(_path(hidden), name=True), (frame, message.data.frame), explanation)
 
 
-@question(points=1, filter="imf.from", hint="Open the Internet Message Format of the message.")
-def q3(seen: CaptureView) -> Key:
-    """Return the mailbox of the header field From."""
-    message = _relayed(seen)
-    field = str(_parsed(message)["From"])
-    explanation = (
-        f"`{message.mail.command.text}` is in frame {message.mail.command.frame}, `From: {field}` in the header (frame "
-        f"{message.data.frame}): From names the author, the reverse-path the mailbox for error reports (RFC 5321 "
-        "section 4.1.1.2)."
-    )
-    return Key(Text(parseaddr(field)[1], name=True), (message.data.frame,), explanation)
-
-
 @question(points=1, filter='smtp.rsp.parameter contains "SIZE"', hint="The reply to EHLO has several lines.")
-def q4(seen: CaptureView) -> Key:
+def q3(seen: CaptureView) -> Key:
     """Return the announced maximum size of the relay."""
     (exchange,) = _session(seen, SMTP_PORT).exchanges_of("EHLO")
     assert exchange.final is not None
@@ -206,7 +192,7 @@ def q4(seen: CaptureView) -> Key:
 @question(
     points=1, filter="smtp.response.code >= 400", hint="Replies answer the commands in order, also pipelined ones."
 )
-def q5(seen: CaptureView) -> Key:
+def q4(seen: CaptureView) -> Key:
     """Return the refused recipient."""
     refused = _refused(seen)
     asked, answered = refused.frames
@@ -218,7 +204,7 @@ def q5(seen: CaptureView) -> Key:
 
 
 @question(points=1, filter="smtp.response.code >= 400", hint="Negative replies begin with 4 or 5.")
-def q6(seen: CaptureView) -> Key:
+def q5(seen: CaptureView) -> Key:
     """Return the reply code to the refused recipient."""
     refused = _refused(seen)
     assert refused.final is not None
@@ -233,7 +219,7 @@ def q6(seen: CaptureView) -> Key:
 @question(
     points=2, filter="smtp.response.code == 250 && ip.src == 10.25.2.25", hint="Which reply follows the final dot?"
 )
-def q7(seen: CaptureView) -> Key:
+def q6(seen: CaptureView) -> Key:
     """Return the frame of the reply to the relayed mail data."""
     sent = _relayed(seen).sent
     assert sent.final is not None
@@ -246,7 +232,7 @@ def q7(seen: CaptureView) -> Key:
 
 
 @question(points=1, filter="imf.received", hint="Compare the header in the submission with that in the relay.")
-def q8(seen: CaptureView) -> Key:
+def q7(seen: CaptureView) -> Key:
     """Return the name after `from` in the added Received field."""
     message = _relayed(seen)
     field = str(_parsed(message)["Received"])
@@ -258,7 +244,7 @@ def q8(seen: CaptureView) -> Key:
 
 
 @question(points=1, filter="mime_multipart", hint="The boundary is a parameter of the header field Content-Type.")
-def q9(seen: CaptureView) -> Key:
+def q8(seen: CaptureView) -> Key:
     """Return the MIME boundary."""
     message = _relayed(seen)
     boundary = _parsed(message).get_boundary()
@@ -268,7 +254,7 @@ def q9(seen: CaptureView) -> Key:
 
 
 @question(points=1, filter="mime_multipart", hint="Each part has header fields of its own.")
-def q10(seen: CaptureView) -> Key:
+def q9(seen: CaptureView) -> Key:
     """Return the Content-Transfer-Encoding of the attachment."""
     encoding = str(_attachment(seen)["Content-Transfer-Encoding"])
     frame = _relayed(seen).data.frame
@@ -279,7 +265,7 @@ def q10(seen: CaptureView) -> Key:
 @question(
     points=2, filter="mime_multipart", hint="base64: four characters for three octets; or save and decode the part."
 )
-def q11(seen: CaptureView) -> Key:
+def q10(seen: CaptureView) -> Key:
     """Return the size of the decoded attachment."""
     part = _attachment(seen)
     size, encoded = len(decoded(part)), len(str(part.get_payload()))
@@ -293,7 +279,7 @@ def q11(seen: CaptureView) -> Key:
 
 
 @question(points=2, filter='smtp contains "\\r\\n.."', hint="Follow the TCP stream of the relay.")
-def q12(seen: CaptureView) -> Key:
+def q11(seen: CaptureView) -> Key:
     """Return the number of lines with a stuffed dot."""
     data = _relayed(seen).data
     stuffed = len(data.stuffed_at)
@@ -306,7 +292,7 @@ def q12(seen: CaptureView) -> Key:
 
 
 @question(points=1, filter="imf.message_id", hint="Servers leave this field as it is.")
-def q13(seen: CaptureView) -> Key:
+def q12(seen: CaptureView) -> Key:
     """Return the Message-ID, which has the nonce."""
     message = _relayed(seen)
     field = str(_parsed(message)["Message-ID"]).strip()
