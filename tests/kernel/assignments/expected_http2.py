@@ -19,7 +19,7 @@ def _frames(capture: Path, side: str) -> list[tuple[int, str, str, str, str]]:
         (int(number), *one)
         for number, *columns in rows
         for one in zip(*(column.split("|") for column in columns), strict=True)
-    ]  # type: ignore[misc]
+    ]
 
 
 def _requests(capture: Path) -> list[tuple[str, str, str]]:

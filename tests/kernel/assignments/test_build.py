@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -15,42 +14,24 @@ from experiments.assignments.grade import KeyStore, find_submissions, grade_all
 from experiments.assignments.skeleton import write_skeleton
 from experiments.harness.cli import common
 from experiments.harness.virtual_time.kernel_run import VirtualTime
-from tests.kernel.assignments import tshark
+from tests.kernel.assignments import expected_cdn, expected_dns, expected_http, expected_http2, tshark
 from tests.kernel.assignments.expected_access import MAIL_ACCESS
 from tests.kernel.assignments.expected_ftp import FTP_MODES
 from tests.kernel.assignments.expected_smtp import SMTP_MIME
 
 SECRET = bytes(range(32))
 STUDENTS = ("s1", "s2")
-HTTP_BASICS: tshark.Expected = {
-    "q1": lambda capture, _: str(len(tshark.frames(capture, "http.request"))),
-    "q2": lambda capture, variant: str(tshark.frames(capture, f'http.request.uri == "/{variant["page"]}"')[0]),
-    "q3": lambda capture, variant: _response(capture, variant["page"], "http.response.code"),
-    "q4": lambda capture, variant: (
-        f"{_response(capture, variant['missing'], 'http.response.code')} "
-        f"{_response(capture, variant['missing'], 'http.response.phrase')}"
-    ),
-    "q5": lambda capture, variant: f"{_response(capture, variant['picture'], 'http.content_length_header')} bytes",
-    "q6": lambda capture, variant: _response(capture, variant["picture"], "http.content_type"),
-    "q7": lambda capture, _: str(len(tshark.frames(capture, "tcp.flags.syn == 1 && tcp.flags.ack == 0"))),
-    "q9": lambda capture, variant: _response(capture, variant["page"], "http.last_modified"),
-}
-
-
-def _response(capture: Path, name: str, field: str) -> str:
-    # tshark decodes the content of a message in the frame that completes it.
-    rows = tshark.fields(capture, f'http.response_for.uri contains "/{name}"', field)
-    return rows[0][0]
-
-
-EXPECTED: Mapping[str, tshark.Expected] = {
-    "http-basics": HTTP_BASICS,
+EXPECTED = {
+    **expected_http.EXPECTED,
+    **expected_http2.EXPECTED,
+    **expected_dns.EXPECTED,
+    **expected_cdn.EXPECTED,
     "ftp-modes": FTP_MODES,
     "mail-access": MAIL_ACCESS,
     "smtp-mime": SMTP_MIME,
 }
-# Assignments that `make test-kernel` builds; the others are slow tests.
-FAST = ("http-basics",)
+# Assignments that are built and compared with tshark in each run; the others with the slow tests.
+QUICK = {"http-basics"}
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +51,7 @@ def octets(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[] if name in FAST else [pytest.mark.slow]) for name in EXPECTED]
+    "name", [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow]) for name in EXPECTED]
 )
 def test_keys_agree_with_tshark_and_earn_full_points(name: str, tmp_path: Path, virtual: VirtualTime) -> None:
     if shutil.which("tshark") is None:

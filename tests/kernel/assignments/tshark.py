@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-# Question: the answer by tshark, from the capture and the variant.
-Expected = Mapping[str, Callable[[Path, Mapping[str, Any]], str]]
+from experiments.assignments.answer_types import Number
+
+# Values of a variant; and an assignment's answers by question, each computed from the capture and the variant.
+Values = Mapping[str, Any]
+Expected = Mapping[str, Callable[[Path, Values], str]]
 
 
 def fields(capture: Path, display_filter: str, *names: str) -> list[list[str]]:
@@ -23,6 +27,27 @@ def fields(capture: Path, display_filter: str, *names: str) -> list[list[str]]:
 def frames(capture: Path, display_filter: str) -> list[int]:
     """Return the numbers of the frames that the display filter selects."""
     return [int(number) for (number,) in fields(capture, display_filter, "frame.number")]
+
+
+def lines(capture: Path, display_filter: str) -> list[list[str]]:
+    """Return the field lines of the HTTP/1 message in each frame that the display filter selects."""
+    rows = fields(capture, display_filter, "http.request.line", "http.response.line")
+    return ["|".join(row).replace("\\r\\n", "").strip("|").split("|") for row in rows]
+
+
+def at(interface: str) -> str:
+    """Return the display filter for the frames of an interface."""
+    return f'frame.interface_name == "{interface}"'
+
+
+def times_ns(capture: Path, display_filter: str) -> list[int]:
+    """Return the times in ns of the frames that the display filter selects."""
+    return [int(Decimal(time) * 10**9) for (time,) in fields(capture, display_filter, "frame.time_epoch")]
+
+
+def ms(span_ns: int) -> str:
+    """Return a time span as a key shows it, in ms."""
+    return Number(span_ns / 1e9, "time", "ms").shown()
 
 
 def sent(capture: Path, display_filter: str) -> bytes:
