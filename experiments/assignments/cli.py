@@ -13,9 +13,16 @@ from rich.markup import escape
 
 from experiments.assignments import gradebook
 from experiments.assignments.build import HANDOUTS, KEYS, Built, RosterError, build, read_roster
-from experiments.assignments.definition import Assignment, AssignmentError, catalogue, find_assignment
+from experiments.assignments.definition import (
+    Assignment,
+    AssignmentError,
+    catalogue,
+    find_assignment,
+    takes_programs,
+)
 from experiments.assignments.draw import SecretError
 from experiments.assignments.grade import Grade, KeyStore, check_sheet, find_submissions, grade_all
+from experiments.assignments.programs.command import check_program, grade_folder
 from experiments.assignments.sheet import SheetError, read_sheet
 from experiments.assignments.skeleton import write_skeleton
 from experiments.harness.cli import common
@@ -33,6 +40,8 @@ def assignment_command() -> None:
     lab7 assignment build http-basics --roster roster.csv --secret secret -o out
     lab7 assignment check answers.yaml
     lab7 assignment grade submissions --assignment http-basics --secret secret --build out
+    lab7 assignment check server.py --assignment http-server
+    lab7 assignment grade programs --assignment http-server --secret secret
 
     out/handouts is for the students, out/keys and the secret are not.
     """
@@ -50,6 +59,22 @@ secret_option = click.option(
     callback=_secret,
     help="file with the course secret, from which all variants are drawn",
 )
+
+
+jobs_option = click.option(
+    "--jobs",
+    type=click.IntRange(1, 64),
+    default=os.cpu_count() or 1,
+    show_default="the processors",
+    help="kernels of virtual time that run at a time",
+)
+
+
+def _takes_programs(name: str) -> bool:
+    try:
+        return takes_programs(name)
+    except AssignmentError as error:
+        raise click.UsageError(str(error)) from error
 
 
 def _find(name: str) -> Assignment:
@@ -99,13 +124,7 @@ def new_assignment(name: str, folder: Path) -> None:
     required=True,
     help="folder into which hand-outs and answer keys are written",
 )
-@click.option(
-    "--jobs",
-    type=click.IntRange(1, 64),
-    default=os.cpu_count() or 1,
-    show_default="the processors",
-    help="maximum number of captures recorded in parallel",
-)
+@jobs_option
 def build_command(name: str, roster: Path, secret: bytes, out: Path, jobs: int) -> None:
     """Record a capture in virtual time for each student, and write hand-outs, answer sheets and keys.
 
@@ -135,14 +154,21 @@ def _print_built(results: Sequence[Built], out: Path) -> None:
 
 
 @assignment_command.command("check")
-@click.argument("sheet", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("sheet", type=click.Path(exists=True, path_type=Path))
 @click.option("--assignment", "name", help="name or folder of the assignment (default: as in the answer sheet)")
 @click.option("--hint", "hints", multiple=True, metavar="QUESTION", help="print the hint for a question (repeatable)")
 def check_command(sheet: Path, name: str | None, hints: tuple[str, ...]) -> None:
-    """Check the form of an answer sheet before it is handed in: syntax, missing answers, and hints.
+    """Check an answer sheet or a program before it is handed in.
 
-    Says nothing about the answers themselves. Exits with 1 if an answer is missing.
+    Of an answer sheet the form is checked: syntax, missing answers, and hints; nothing is said about the answers
+    themselves. Exits with 1 if an answer is missing. A program (its file or folder, with --assignment) runs in virtual
+    time, and its public stages are decided. Exits with 1 if one of them is not passed.
     """
+    if name is not None and _takes_programs(name):
+        check_program(name, sheet)
+        return
+    if sheet.is_dir():
+        raise click.UsageError(f"{sheet} is a folder: give an answer sheet, or --assignment with one for programs")
     try:
         given = read_sheet(sheet)
     except SheetError as error:
@@ -181,8 +207,7 @@ def _deadline(_context: click.Context, _option: click.Parameter, text: str | Non
     "--build",
     "built",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    required=True,
-    help="folder of the build (-o)",
+    help="folder of the build (-o); answer sheets need it, programs have none",
 )
 @click.option(
     "-o",
@@ -196,14 +221,35 @@ def _deadline(_context: click.Context, _option: click.Parameter, text: str | Non
     metavar="TIME",
     help="deadline in ISO 8601; later answer sheets lose points by the late rules of the assignment",
 )
+@click.option(
+    "--roster",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="CSV file with a column `student`: lists those of programs without a submission",
+)
+@jobs_option
 def grade_command(
-    submissions: Path, name: str, secret: bytes, built: Path, out: Path | None, deadline: datetime | None
+    submissions: Path,
+    name: str,
+    secret: bytes,
+    built: Path | None,
+    out: Path | None,
+    deadline: datetime | None,
+    roster: Path | None,
+    jobs: int,
 ) -> None:
     """Grade a folder of submissions, and write gradebooks and feedback.
 
-    Submissions are folders STUDENT/answers.yaml or files STUDENT.yaml. Writes grades.csv, canvas.csv, moodle.csv,
-    grades.json, junit.xml, and per student a feedback page and Gradescope's results.json.
+    Submissions are folders STUDENT/answers.yaml or files STUDENT.yaml; of programs, folders STUDENT with the file that
+    the assignment names, or files STUDENT-FILE. Each program runs in a kernel of virtual time; grades that exist for
+    the same program are kept. Writes grades.csv, canvas.csv, moodle.csv, grades.json, junit.xml, and per student a
+    feedback page and Gradescope's results.json.
     """
+    place = out or submissions.resolve().parent / GRADES_NAME
+    if _takes_programs(name):
+        _print_grades(grade_folder(name, submissions, secret, place, roster, jobs, deadline), place)
+        return
+    if built is None:
+        raise click.UsageError("answer sheets are graded by the captures of their build: give its folder by --build")
     assignment = _find(name)
     try:
         keys = KeyStore(assignment, secret, built)
@@ -216,7 +262,6 @@ def grade_command(
                 step(f"{len(grades)} of {len(students)}", len(grades) / max(1, len(students)))
     except (AssignmentError, SecretError) as error:
         raise click.UsageError(str(error)) from error
-    place = out or submissions.resolve().parent / GRADES_NAME
     gradebook.write_all(assignment, grades, place)
     _print_grades(grades, place)
 

@@ -30,9 +30,12 @@ if TYPE_CHECKING:
 SETTINGS_NAME, TEMPLATE_NAME, QUESTIONS_NAME = "assignment.toml", "questions.md.j2", "questions.py"
 CATALOGUE = Path(__file__).resolve().parent / "catalogue"
 _SECTION = re.compile(r"^## (q\w+)[^\n]*\n", re.MULTILINE)
-_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}\Z")
+NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}\Z")
+# `kind` of an assignment in which a program is handed in (see programs.definition); others are answer sheets.
+PROGRAM_KIND = "program"
 _SETTINGS: Mapping[str, type] = {
     "name": str, "title": str, "topology": str, "parameters": dict, "interfaces": list, "late": dict, "links": str,
+    "kind": str,
 }  # fmt: skip
 
 
@@ -110,24 +113,39 @@ def question(points: float = 1, filter: str = "", hint: str = "") -> Callable[[Q
 
 def catalogue() -> dict[str, str]:
     """Return the titles of the assignments that come with lab7, by name in alphabetical order."""
-    found = (_settings(CATALOGUE / info.name) for info in pkgutil.iter_modules([str(CATALOGUE)]) if info.ispkg)
+    found = (read_settings(CATALOGUE / info.name) for info in pkgutil.iter_modules([str(CATALOGUE)]) if info.ispkg)
     return {settings["name"]: settings["title"] for settings in sorted(found, key=lambda one: str(one["name"]))}
 
 
-def find_assignment(name: str) -> Assignment:
-    """Return an assignment of lab7 by name, or one in a folder (`./my-assignment`). Raises AssignmentError."""
+def find_folder(name: str) -> Path:
+    """Return the folder of an assignment of lab7, or of a path with a slash. Raises AssignmentError."""
     if "/" in name or name.startswith("."):
         folder = Path(name)
         if not (folder / SETTINGS_NAME).is_file():
             raise AssignmentError(f"{name} has no {SETTINGS_NAME}: make a folder by `lab7 assignment new NAME`")
-        return load_assignment(folder, user_module.load(str(folder / QUESTIONS_NAME), "defines the questions"))
+        return folder
     folder = CATALOGUE / name.replace("-", "_")
-    if not _NAME.match(name) or not folder.is_dir():
+    if not NAME.match(name) or not folder.is_dir():
         known = ", ".join(catalogue())
         raise AssignmentError(f"there is no assignment {name!r}: there are {known}; the path of a folder has a slash")
-    return load_assignment(
-        folder, importlib.import_module(f"{__package__}.catalogue.{folder.name}.{Path(QUESTIONS_NAME).stem}")
-    )
+    return folder
+
+
+def takes_programs(name: str) -> bool:
+    """Return whether a program is handed in for an assignment, not an answer sheet. Raises AssignmentError."""
+    return read_settings(find_folder(name)).get("kind") == PROGRAM_KIND
+
+
+def find_assignment(name: str) -> Assignment:
+    """Return an assignment of the catalogue, or from a folder (`./my-assignment`). Raises AssignmentError."""
+    folder = find_folder(name)
+    if takes_programs(name):
+        raise AssignmentError(f"{name} has no captures and no answer sheets: a program is handed in")
+    if folder.parent == CATALOGUE:
+        module = importlib.import_module(f"{__package__}.catalogue.{folder.name}.{Path(QUESTIONS_NAME).stem}")
+    else:
+        module = user_module.load(str(folder / QUESTIONS_NAME), "defines the questions")
+    return load_assignment(folder, module)
 
 
 def load_assignment(folder: Path, module: ModuleType) -> Assignment:
@@ -166,13 +184,22 @@ def load_assignment(folder: Path, module: ModuleType) -> Assignment:
     )
 
 
-def _settings(folder: Path) -> dict[str, Any]:
+def read_settings(folder: Path) -> dict[str, Any]:
+    """Return the settings of an assignment's folder, which have a name and a title. Raises AssignmentError."""
     place = f"{folder.name}/{SETTINGS_NAME}"
     try:
         settings = tomllib.loads((folder / SETTINGS_NAME).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise AssignmentError(f"{place} cannot be read ({error})") from error
-    for name in ("name", "title", "topology", "interfaces"):
+    for name in ("name", "title"):
+        if name not in settings:
+            raise AssignmentError(f"{place} has no {name}")
+    return settings
+
+
+def _settings(folder: Path) -> dict[str, Any]:
+    place, settings = f"{folder.name}/{SETTINGS_NAME}", read_settings(folder)
+    for name in ("topology", "interfaces"):
         if name not in settings:
             raise AssignmentError(f"{place} has no {name}")
     for name, value in settings.items():
@@ -180,7 +207,7 @@ def _settings(folder: Path) -> dict[str, Any]:
             raise AssignmentError(f"{place}: {name} must be of type {_SETTINGS[name].__name__}")
         if name not in _SETTINGS and name != "ipv6":
             raise AssignmentError(f"{place}: unknown setting {name}: there are {', '.join(_SETTINGS)}, ipv6")
-    if not _NAME.match(settings["name"]):
+    if not NAME.match(settings["name"]):
         raise AssignmentError(f"{place}: the name {settings['name']!r} must be of a-z, 0-9 and hyphens")
     return settings
 

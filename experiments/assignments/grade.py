@@ -15,7 +15,7 @@ from pathlib import Path
 
 from experiments.assignments.answer_types import AnswerError, Given
 from experiments.assignments.build import KEY_NAME, KEYS
-from experiments.assignments.definition import Assignment, Key
+from experiments.assignments.definition import Assignment, Key, Late
 from experiments.assignments.handout import display_filter
 from experiments.assignments.sheet import SHEET_NAME, Sheet, SheetError, read_sheet
 from experiments.assignments.variant import draw_variant, read_keys
@@ -28,7 +28,7 @@ _EXPORT = re.compile(r"(?P<student>[A-Za-z0-9][A-Za-z0-9.@+]*?)[-_ ].*answers.*\
 
 @dataclass(frozen=True)
 class QuestionGrade:
-    """Grade of one question: points earned and possible, the student's answer, and the feedback."""
+    """Grade of one question or stage: points earned and possible, the student's answer, and the feedback."""
 
     question: str
     earned: float
@@ -123,8 +123,8 @@ def grade_file(keys: KeyStore, student: str, path: Path, deadline: datetime | No
         return Grade(student, 0, possible, problem=problem)
     flags = _flags(keys, student, sheet)
     questions = tuple(grade_question(keys.assignment, name, key[name], sheet.answers.get(name)) for name in key)
-    late = _late_days(path, deadline)
-    earned = sum(one.earned for one in questions) * _late_factor(keys.assignment, late)
+    late = late_days(path.stat().st_mtime, deadline)
+    earned = sum(one.earned for one in questions) * late_factor(keys.assignment.late, late)
     return Grade(student, round(earned, 3), possible, questions, flags=flags, late_days=late)
 
 
@@ -180,17 +180,17 @@ def _right(key: Key, given: Given) -> bool:
         return False
 
 
-def _late_days(path: Path, deadline: datetime | None) -> int:
-    if deadline is None:
-        return 0
-    over_s = path.stat().st_mtime - deadline.timestamp()
+def late_days(handed_in_s: float, deadline: datetime | None) -> int:
+    """Return the number of days begun after a deadline."""
+    over_s = 0.0 if deadline is None else handed_in_s - deadline.timestamp()
     return max(0, -int(-over_s // 86_400)) if over_s > 0 else 0
 
 
-def _late_factor(assignment: Assignment, days: int) -> float:
+def late_factor(late: Late, days: int) -> float:
+    """Return the share of the points that remains after these days by the late rules."""
     if days == 0:
         return 1.0
-    return 0.0 if days > assignment.late.days else max(0.0, 1 - assignment.late.per_day * days)
+    return 0.0 if days > late.days else max(0.0, 1 - late.per_day * days)
 
 
 def check_sheet(assignment: Assignment, sheet: Sheet, forms: Sequence[str] = ()) -> list[str]:

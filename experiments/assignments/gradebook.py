@@ -9,9 +9,8 @@ import re
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from experiments.assignments.definition import Assignment
 from experiments.assignments.grade import Grade
 from experiments.assignments.handout import to_html
 from experiments.harness.results.result import write_atomically
@@ -20,7 +19,35 @@ from experiments.harness.results.result import write_atomically
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-def csv_text(assignment: Assignment, grades: Sequence[Grade]) -> str:
+class GradedQuestion(Protocol):
+    """A question of an answer sheet, or a stage of a program."""
+
+    @property
+    def id(self) -> str:
+        """Its name in the gradebook."""
+
+
+class GradedAssignment(Protocol):
+    """An assignment of any kind, with the columns of its gradebook."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def title(self) -> str:
+        """Its title."""
+
+    @property
+    def points(self) -> float:
+        """The points of all questions."""
+
+    @property
+    def questions(self) -> Sequence[GradedQuestion]:
+        """Its questions or stages, in order."""
+
+
+def csv_text(assignment: GradedAssignment, grades: Sequence[Grade]) -> str:
     """Return all grades as CSV: one row per student, one column per question."""
     questions = [question.id for question in assignment.questions]
     rows: list[list[str]] = [["student", "earned", "possible", "late_days", *questions, "problem", "flags"]]
@@ -33,7 +60,7 @@ def csv_text(assignment: Assignment, grades: Sequence[Grade]) -> str:
     return _csv(rows)
 
 
-def canvas_csv(assignment: Assignment, grades: Sequence[Grade]) -> str:
+def canvas_csv(assignment: GradedAssignment, grades: Sequence[Grade]) -> str:
     """Return the CSV that Canvas imports: its five columns for a student, and one for the assignment.
 
     Canvas Instructor Guide, "How do I import grades in the Gradebook": Student, ID, SIS User ID, SIS Login ID, Section.
@@ -46,7 +73,7 @@ def canvas_csv(assignment: Assignment, grades: Sequence[Grade]) -> str:
     return _csv(rows)
 
 
-def moodle_csv(assignment: Assignment, grades: Sequence[Grade]) -> str:
+def moodle_csv(assignment: GradedAssignment, grades: Sequence[Grade]) -> str:
     """Return the CSV that Moodle's grade import maps: username, grade, and feedback."""
     rows = [["username", assignment.title, "feedback"]]
     for grade in grades:
@@ -85,7 +112,7 @@ def gradescope_results(grade: Grade, show: bool = True) -> dict[str, Any]:
     return {**results, "score": grade.earned, "max_score": grade.possible} if grade.graded else results
 
 
-def junit_xml(assignment: Assignment, grades: Sequence[Grade]) -> str:
+def junit_xml(assignment: GradedAssignment, grades: Sequence[Grade]) -> str:
     """Return the grades as JUnit XML: a suite per student, a case per question; an ungraded sheet is an error."""
     root = ET.Element("testsuites", name=assignment.name)
     for grade in grades:
@@ -147,7 +174,7 @@ def _printable(text: str) -> str:
     return "".join(letter if letter >= " " or letter in "\t\n" else "\ufffd" for letter in text)
 
 
-def feedback_markdown(assignment: Assignment, grade: Grade) -> str:
+def feedback_markdown(assignment: GradedAssignment, grade: Grade) -> str:
     """Return the feedback page of a student in Markdown."""
     total = f"{_number(grade.earned)} of {_number(grade.possible)} points" if grade.graded else "not graded"
     parts = [f"# {assignment.title}: {total}", f"Student **{grade.student}**"]
@@ -159,7 +186,7 @@ def feedback_markdown(assignment: Assignment, grade: Grade) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def write_all(assignment: Assignment, grades: Sequence[Grade], folder: Path) -> None:
+def write_all(assignment: GradedAssignment, grades: Sequence[Grade], folder: Path) -> None:
     """Write gradebooks, and per student the feedback page and Gradescope's results.json, into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in (

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import zip_longest
 
 from experiments.analysis.rules.rule import Checked, Rule, Source, Violation, as_text
 from experiments.harness.judge.frames import CaptureFile, Connection, connections
@@ -287,7 +288,11 @@ def check(captured: CaptureFile, interface: str) -> Checked:
     found: list[Violation] = []
     for connection in connections(captured.at(interface)):
         if _is_http1(connection):
-            found += _connection(connection, interface, exchanges)
+            parsed = dialogue(connection, interface)
+            peers = f"{connection.client.address} {connection.server}"
+            for request, response in zip_longest(parsed.requests, parsed.responses[: len(parsed.requests)]):
+                exchanges.append((peers, request, parsed.client, response))
+            found += parsed.violations
     found += _validators(exchanges)
     return Checked(sum(1 + (response is not None) for *_, response in exchanges), tuple(found))
 
@@ -301,9 +306,22 @@ def _is_http1(connection: Connection) -> bool:
     )
 
 
-def _connection(
-    connection: Connection, interface: str, exchanges: list[tuple[str, Head, Source, Head | None]]
-) -> Iterator[Violation]:
+@dataclass(frozen=True)
+class Dialogue:
+    """The messages of one connection, parsed tolerantly: requests, final responses in order, and their violations.
+
+    `client` and `server` are the streams to which the offsets of heads and violations refer.
+    """
+
+    client: Source
+    server: Source
+    requests: tuple[Head, ...]
+    responses: tuple[Head, ...]
+    violations: tuple[Violation, ...]
+
+
+def dialogue(connection: Connection, interface: str) -> Dialogue:
+    """Parse both streams of an HTTP/1 connection, and check them by the rules."""
     client = _StreamParser(
         Source(interface, str(connection.client), connection.from_client.stream), connection.from_client.fin is not None
     )
@@ -312,17 +330,16 @@ def _connection(
     )
     requests = _requests(client)
     responses = _responses(server, [head.words[0] for head in requests])
-    for place, request in enumerate(requests):
-        final = responses[place] if place < len(responses) else None
-        exchanges.append((f"{connection.client.address} {connection.server}", request, client.source, final))
+    for request in requests:
         _check_request(client, request)
-        if final is not None:
-            _check_response(server, request, final)
+    for request, response in zip(requests, responses, strict=False):
+        _check_response(server, request, response)
     _check_persistence(server, connection, requests, responses)
     for place, head in enumerate(responses[len(requests) :]):
         if not (place == 0 and head.words[1] == b"408") and not client.violations:
             server.note(UNREQUESTED, head.start, head.content, "a response without a request", "no octets")
-    yield from sorted(client.violations + server.violations, key=lambda one: (one.time_ns, one.frame, one.offset))
+    in_order = sorted(client.violations + server.violations, key=lambda one: (one.time_ns, one.frame, one.offset))
+    return Dialogue(client.source, server.source, tuple(requests), tuple(responses), tuple(in_order))
 
 
 def _requests(parser: _StreamParser) -> list[Head]:

@@ -28,7 +28,7 @@ ANSWER, PROGRESS = "answer.json", "progress"
 RESULT_PLACE = "/run/lab7-result"
 
 
-def _step(what: str, share: float) -> None:
+def report_step(what: str, share: float) -> None:
     """Append a progress line (text, share) for the host, with O_SYNC since hostfs buffers writes."""
     line = json.dumps([what, share]) + "\n"
     descriptor = os.open(f"{PLACE}/{PROGRESS}", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_SYNC)
@@ -62,7 +62,7 @@ def _run(request: dict[str, Any]) -> None:
         replacements=replacements,
         faults=parse_faults(request["fault"]),
         full=request["full"],
-        step=_step,
+        step=report_step,
     )
 
 
@@ -75,7 +75,7 @@ def _matrix(request: dict[str, Any]) -> None:
         Path(RESULT_PLACE),
         "netem",
         True,
-        _step,
+        report_step,
         folder=Path(RESULT_PLACE),
         started=datetime.fromisoformat(request["started"]),
     )

@@ -73,6 +73,10 @@ class StoppedError(EmulationError):
     """The caller stopped the run in virtual time."""
 
 
+class StandstillError(EmulationError):
+    """The run in virtual time was ended, since it computed without an advance of its clock, or made no progress."""
+
+
 @dataclass
 class Relay:
     """Relay of a job's output and progress from files in the job's folder to the terminal and the progress callback.
@@ -251,7 +255,7 @@ class VirtualTime:
             return machine.wait(None, meanwhile)
         except OverdueError as error:
             relay.output()
-            raise EmulationError(
+            raise StandstillError(
                 f"{what} was ended ({error}): a program that loops or forks endlessly stops virtual time; "
                 "find it with `--time real`"
             ) from error

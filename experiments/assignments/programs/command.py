@@ -1,0 +1,78 @@
+"""The part of `lab7 assignment grade` and `check` for program assignments."""
+
+from __future__ import annotations
+
+import secrets
+import tempfile
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from experiments.assignments import gradebook
+from experiments.assignments.build import RosterError, read_roster
+from experiments.assignments.definition import AssignmentError
+from experiments.assignments.draw import SecretError
+from experiments.assignments.grade import Grade
+from experiments.assignments.programs.definition import ProgramAssignment, find_program_assignment
+from experiments.assignments.programs.grading import Grading, grade_programs, grade_submission
+from experiments.assignments.programs.report import stage_lines
+from experiments.assignments.programs.submission import find_programs, read_submission
+from experiments.harness.cli import common
+from experiments.harness.virtual_time.kernel_run import VirtualTime
+from topologies.emulation.errors import UserFileError
+
+
+def grade_folder(
+    name: str,
+    submissions: Path,
+    secret: bytes,
+    out: Path,
+    roster: Path | None,
+    jobs: int,
+    deadline: datetime | None,
+) -> list[Grade]:
+    """Grade a folder of programs, and write the gradebooks; return the grades in the order of the students."""
+    assignment, virtual = _prepare(name)
+    try:
+        found = find_programs(submissions, assignment.file)
+        students = sorted({*found, *(read_roster(roster) if roster else ())})
+        grading = Grading(assignment, name, virtual, out, assignment.stages, assignment.parameters)
+        with common.progress(assignment.name) as step:
+            grades = grade_programs(grading, found, students, secret, jobs, deadline, step)
+    except (RosterError, SecretError) as error:
+        raise click.UsageError(str(error)) from error
+    gradebook.write_all(assignment, grades, out)
+    return grades
+
+
+def check_program(name: str, place: Path) -> None:
+    """Run the public stages of a program, and print them; exits with 1 if one is not passed, 3 if lab7 failed."""
+    assignment, virtual = _prepare(name)
+    public = tuple(stage for stage in assignment.stages if not stage.hidden)
+    submission = read_submission("program", place, assignment.file)
+    with tempfile.TemporaryDirectory(prefix="lab7-check-") as folder, common.progress(assignment.name) as step:
+        step("running the program", 0.1)
+        grading = Grading(assignment, name, virtual, Path(folder), public, assignment.check_parameters)
+        grade = grade_submission(grading, submission, secrets.randbelow(1 << 31))
+    if grade.problem:
+        click.echo(grade.problem, err=True)
+        raise click.exceptions.Exit(common.CANNOT)
+    for line in stage_lines(grade, {stage.id: stage for stage in public}):
+        click.echo(line)
+    hidden = len(assignment.stages) - len(public)
+    more = f"; {hidden} hidden stages are graded after you hand in" if hidden else ""
+    click.echo(f"{grade.earned:g} of {grade.possible:g} points of the public stages{more}")
+    if grade.earned < grade.possible:
+        raise click.exceptions.Exit(common.FAILED)
+
+
+def _prepare(name: str) -> tuple[ProgramAssignment, VirtualTime]:
+    try:
+        assignment = find_program_assignment(name)
+    except (AssignmentError, UserFileError) as error:
+        raise click.UsageError(str(error)) from error
+    virtual = common.virtual_time("virtual", "auto", True)
+    if virtual is None:
+        raise click.UsageError("programs are graded from outside of the kernel of virtual time")
+    return assignment, virtual

@@ -1,0 +1,198 @@
+"""Definition of a program assignment: the experiment, the role of the student's program, and the stages.
+
+    kind = "program"
+    name = "http-server"
+    title = "An HTTP server"
+    experiment = "exercise.py"          # a file of the folder that defines EXPERIMENT, or an experiment of lab7
+    role = "origin"
+    file = "server.py"                  # the file that a student hands in, in a folder of the student's
+    command = "python3 {file} --port {port} --root {root}"
+    sender = "10.7.1.1:80"              # address and port of the program, for the message rules of stages
+
+    [parameters]                        # of the experiment; [check]: other values in `lab7 assignment check`
+
+    [[stages]]
+    id = "get"
+    title = "Answers GET"
+    points = 2
+    claims = ["S1"]                     # claims of the experiment that must be shown
+    rules = ["http-status-line"]        # message rules that the program's messages must keep in the whole run
+    hidden = false                      # true: left out by `check`
+
+A stage opens when the one before it is passed. `{file}` is the student's file; the other variables are those that the
+experiment gives the role, as in `--replace`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from experiments.analysis.inspection import rules
+from experiments.assignments.definition import (
+    CATALOGUE,
+    NAME,
+    PROGRAM_KIND,
+    SETTINGS_NAME,
+    AssignmentError,
+    Late,
+    find_folder,
+    read_settings,
+)
+from experiments.harness.discovery import all_experiments
+from experiments.harness.experiment import Experiment
+from topologies.emulation import user_module
+
+_REQUIRED: Mapping[str, type] = {
+    "name": str, "title": str, "experiment": str, "role": str, "file": str, "command": str, "stages": list,
+}  # fmt: skip
+_OPTIONAL: Mapping[str, type] = {"kind": str, "sender": str, "parameters": dict, "check": dict, "late": dict}
+_STAGE: Mapping[str, type | tuple[type, ...]] = {
+    "id": str, "title": str, "points": (int, float), "claims": list, "rules": list, "hidden": bool,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage: its points, and the claims and message rules that decide it; a hidden one is not part of `check`."""
+
+    id: str
+    title: str
+    points: float
+    claims: tuple[str, ...] = ()
+    rules: tuple[str, ...] = ()
+    hidden: bool = False
+
+
+@dataclass(frozen=True)
+class ProgramAssignment:
+    """A program assignment that was loaded from its folder."""
+
+    name: str
+    title: str
+    experiment: Experiment
+    module: ModuleType | None
+    role: str
+    file: str
+    command: str
+    sender: str
+    parameters: Mapping[str, str]
+    check_parameters: Mapping[str, str]
+    late: Late
+    folder: Path
+    stages: tuple[Stage, ...]
+
+    @property
+    def questions(self) -> tuple[Stage, ...]:
+        """The stages, which are the columns of a gradebook."""
+        return self.stages
+
+    @property
+    def points(self) -> float:
+        """The points of all stages."""
+        return sum(stage.points for stage in self.stages)
+
+    @property
+    def replacement(self) -> str:
+        """The student's program in its role, as the value of --replace."""
+        return f"{self.role}={self.command.replace('{file}', shlex.quote(self.file))}"
+
+
+def find_program_assignment(name: str) -> ProgramAssignment:
+    """Return a program assignment of the catalogue, or from a folder (`./my-server`). Raises AssignmentError."""
+    folder = find_folder(name)
+    settings = _checked(read_settings(folder), f"{folder.name}/{SETTINGS_NAME}")
+    experiment, module = _experiment(folder, settings["experiment"])
+    late = settings.get("late", {})
+    parameters = {key: str(value) for key, value in settings.get("parameters", {}).items()}
+    assignment = ProgramAssignment(
+        name=settings["name"],
+        title=settings["title"],
+        experiment=experiment,
+        module=module,
+        role=settings["role"],
+        file=settings["file"],
+        command=settings["command"],
+        sender=settings.get("sender", ""),
+        parameters=parameters,
+        check_parameters={**parameters, **{key: str(value) for key, value in settings.get("check", {}).items()}},
+        late=Late(float(late.get("per_day", 0)), int(late.get("days", 0))),
+        folder=folder,
+        stages=tuple(_stage(one, f"{folder.name}/{SETTINGS_NAME}") for one in settings["stages"]),
+    )
+    _check(assignment)
+    return assignment
+
+
+def _checked(settings: Mapping[str, Any], place: str) -> Mapping[str, Any]:
+    if settings.get("kind") != PROGRAM_KIND:
+        raise AssignmentError(f'{place} is no program assignment: set kind = "{PROGRAM_KIND}"')
+    for name, kind in {**_REQUIRED, **_OPTIONAL}.items():
+        if name in _REQUIRED and name not in settings:
+            raise AssignmentError(f"{place} has no {name}")
+        if name in settings and not isinstance(settings[name], kind):
+            raise AssignmentError(f"{place}: {name} must be of type {kind.__name__}")
+    unknown = sorted(set(settings) - {*_REQUIRED, *_OPTIONAL})
+    if unknown:
+        raise AssignmentError(f"{place}: unknown setting {unknown[0]}: there are {', '.join((*_REQUIRED, *_OPTIONAL))}")
+    if not NAME.match(settings["name"]):
+        raise AssignmentError(f"{place}: the name {settings['name']!r} must be of a-z, 0-9 and hyphens")
+    if not Path(settings["file"]).name == settings["file"]:
+        raise AssignmentError(f"{place}: file must be the name of a file, for example server.py")
+    if "{file}" not in settings["command"]:
+        raise AssignmentError(f"{place}: command must have {{file}}, for example python3 {{file}} --port {{port}}")
+    return settings
+
+
+def _stage(entry: Any, place: str) -> Stage:
+    if not isinstance(entry, dict) or not {"id", "title", "points"} <= set(entry) or set(entry) - set(_STAGE):
+        raise AssignmentError(f"{place}: a stage has id, title, points, and claims, rules or hidden")
+    for name, value in entry.items():
+        if not isinstance(value, _STAGE[name]):
+            raise AssignmentError(f"{place}: {name} of the stage {entry['id']} is of the wrong type")
+    stage = Stage(**{**entry, **{name: tuple(entry.get(name, ())) for name in ("claims", "rules")}})
+    if stage.points < 0 or not (stage.claims or stage.rules):
+        raise AssignmentError(f"{place}: the stage {stage.id} needs claims or rules, and points of 0 or more")
+    return stage
+
+
+def _check(assignment: ProgramAssignment) -> None:
+    """Require that role, claims and rules exist. Raises AssignmentError."""
+    place, experiment, known = f"{assignment.folder.name}/{SETTINGS_NAME}", assignment.experiment, rules()
+    if assignment.role not in experiment.roles:
+        raise AssignmentError(
+            f"{place}: {experiment.name} has no role {assignment.role}: {', '.join(experiment.roles)}"
+        )
+    if len({stage.id for stage in assignment.stages}) < len(assignment.stages) or not assignment.stages:
+        raise AssignmentError(f"{place}: there must be stages, each with an id of its own")
+    for stage in assignment.stages:
+        for claim in stage.claims:
+            if claim not in experiment.claims:
+                raise AssignmentError(f"{place}: {experiment.name} has no claim {claim} (stage {stage.id})")
+        for rule in stage.rules:
+            if rule not in known:
+                raise AssignmentError(f"{place}: there is no message rule {rule} (stage {stage.id})")
+        if stage.rules and not assignment.sender:
+            raise AssignmentError(f"{place}: message rules need sender, the address and port of the program")
+
+
+def _experiment(folder: Path, name: str) -> tuple[Experiment, ModuleType | None]:
+    """Return the experiment of an assignment, and its module if it is a file of the folder."""
+    if not user_module.is_user_file(name):
+        known = all_experiments()
+        if name not in known:
+            raise AssignmentError(f"{folder.name}: there is no experiment {name!r}: there are {', '.join(known)}")
+        return known[name], None
+    if folder.parent == CATALOGUE:
+        module = importlib.import_module(f"experiments.assignments.catalogue.{folder.name}.{Path(name).stem}")
+    else:
+        module = user_module.load(str(folder / name), "defines EXPERIMENT")
+    experiment = getattr(module, "EXPERIMENT", None)
+    if not isinstance(experiment, Experiment):
+        raise AssignmentError(f"{folder.name}/{name} defines no EXPERIMENT")
+    return experiment, module

@@ -1,0 +1,216 @@
+"""Grading of programs: one trial per submission in a kernel of its own, and the grade by stages.
+
+    out/runs/s1234567/          capture.pcapng, result.json, report.html of the trial, program (the copy that ran)
+    out/runs/s1234567/grade.json   the grade, with the digest of the submission, written last
+
+Grades are decided on the host from the result and the capture, after the kernel has ended with all processes in it. A
+grade that exists for the same submission, assignment and seed is kept, so that grading continues after an interruption.
+A program that does not start, computes for ever or floods earns what its capture shows; a failure of lab7 or a suspect
+run is not graded.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from experiments.analysis.inspection import inspect
+from experiments.assignments.definition import SETTINGS_NAME
+from experiments.assignments.draw import Draw
+from experiments.assignments.grade import Grade, QuestionGrade, late_days, late_factor
+from experiments.assignments.programs.definition import ProgramAssignment, Stage
+from experiments.assignments.programs.stages import Evidence, decide_stages
+from experiments.assignments.programs.submission import Submission
+from experiments.assignments.programs.trial import ENDED_NAME, PROGRAM_NAME, STARTED, request_of
+from experiments.harness.capture.reader import CaptureReadError
+from experiments.harness.judge.frames import CaptureFile, read_capture
+from experiments.harness.judge.verdict import Verdict
+from experiments.harness.measurement import CAPTURE_NAME
+from experiments.harness.results.result import RESULT_NAME, Result, ResultError, write_atomically
+from experiments.harness.virtual_time.kernel_run import StandstillError, StoppedError, VirtualTime
+from topologies.emulation.errors import EmulationError, UserFileError
+
+RUNS, GRADE_NAME = "runs", "grade.json"
+# Limit of processor time in seconds in which the clock stands, once the program has been started; lab7 itself needs a
+# few seconds between two requests.
+STILL_LIMIT_S = 30.0
+ENDED_MAX = 400
+
+Step = Callable[[str, float], None]
+
+
+class NotGradedError(Exception):
+    """A trial that cannot be graded; the message is one clause."""
+
+
+@dataclass(frozen=True)
+class Grading:
+    """What one grading run shares: the assignment, how it is found again, the kernel, the folder, and the stages."""
+
+    assignment: ProgramAssignment
+    called: str
+    virtual: VirtualTime
+    out: Path
+    stages: tuple[Stage, ...]
+    parameters: Mapping[str, str]
+
+    def context(self, seed: int) -> list[bytes]:
+        """Return what a grade depends on beside the submission."""
+        files = [path.read_bytes() for path in sorted(self.assignment.folder.glob("*.py"))]
+        settings = (self.assignment.folder / SETTINGS_NAME).read_bytes()
+        asked = json.dumps([seed, [stage.id for stage in self.stages], dict(self.parameters)])
+        return [settings, *files, asked.encode()]
+
+
+def grade_programs(
+    grading: Grading,
+    submissions: Mapping[str, Submission],
+    students: Sequence[str],
+    secret: bytes,
+    jobs: int,
+    deadline: datetime | None,
+    step: Step,
+) -> list[Grade]:
+    """Grade the submissions of these students, `jobs` at a time. Raises SecretError, and StoppedError when stopped."""
+    done = 0
+
+    def one(student: str) -> Grade:
+        nonlocal done
+        seed = Draw(secret, grading.assignment.name, student).seed
+        if student in submissions:
+            grade = _late(
+                grading, grade_submission(grading, submissions[student], seed), submissions[student], deadline
+            )
+        else:
+            grade = Grade(student, 0, grading.assignment.points, problem="no submission")
+        done += 1
+        step(f"{done} of {len(students)}", done / len(students))
+        return grade
+
+    with ThreadPoolExecutor(jobs) as pool:
+        try:
+            return list(pool.map(one, students))
+        except BaseException:
+            grading.virtual.stop("stopped")
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _late(grading: Grading, grade: Grade, submission: Submission, deadline: datetime | None) -> Grade:
+    days = late_days(submission.modified_s, deadline)
+    earned = round(grade.earned * late_factor(grading.assignment.late, days), 3)
+    return replace(grade, earned=earned, late_days=days)
+
+
+def grade_submission(grading: Grading, submission: Submission, seed: int) -> Grade:
+    """Return the grade of a submission, from an earlier trial of the same one if there is one. Raises StoppedError."""
+    folder = grading.out / RUNS / submission.student
+    digest = submission.digest(grading.context(seed))
+    kept = _read_grade(folder / GRADE_NAME, digest)
+    if kept is not None:
+        return kept
+    possible = sum(stage.points for stage in grading.stages)
+    if submission.fault:
+        evidence = Evidence({}, ended=submission.fault)
+    else:
+        try:
+            evidence = try_program(grading, submission, seed, folder)
+        except NotGradedError as error:
+            return Grade(submission.student, 0, possible, problem=str(error))
+    stages = decide_stages(grading.stages, evidence)
+    flags = (evidence.ended,) if evidence.ended else ()
+    grade = Grade(submission.student, sum(one.earned for one in stages), possible, stages, flags=flags)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / GRADE_NAME, json.dumps({"digest": digest, "grade": asdict(grade)}, indent=2) + "\n")
+    return grade
+
+
+def _read_grade(path: Path, digest: str) -> Grade | None:
+    """Return the kept grade of the same submission; None if there is none."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        grade = data["grade"]
+        questions = tuple(QuestionGrade(**one) for one in grade["questions"])
+        kept = Grade(**{**grade, "questions": questions, "flags": tuple(grade["flags"])})
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return kept if data.get("digest") == digest else None
+
+
+def try_program(grading: Grading, submission: Submission, seed: int, folder: Path) -> Evidence:
+    """Run the trial of a submission into a new folder; return its evidence. Raises NotGradedError, StoppedError."""
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        folder.mkdir(parents=True)
+        submission.copy_to(folder / PROGRAM_NAME)
+    except OSError as error:
+        raise NotGradedError(f"the submission cannot be copied ({error.strerror})") from error
+    steps: list[str] = []
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    request = request_of(grading.called, grading.parameters, seed, started)
+    seeded = replace(grading.virtual, seed=seed, still_limit_s=STILL_LIMIT_S)
+    ended = ""
+    try:
+        seeded.call(folder, f"the trial of {submission.student}", request, lambda what, _share: steps.append(what))
+    except StoppedError:
+        raise
+    except StandstillError as error:
+        if not any(step != STARTED for step in steps):
+            raise NotGradedError(f"lab7 failed ({error}): grade again") from error
+        ended = f"the program computed or started processes without end (at the step {steps[-1]!r})"
+    except EmulationError as error:
+        raise NotGradedError(f"lab7 failed ({error}): grade again") from error
+    return read_evidence(grading, folder, seed, ended)
+
+
+def read_evidence(grading: Grading, folder: Path, seed: int, ended: str = "") -> Evidence:
+    """Return the evidence in the folder of a trial. Raises NotGradedError for a suspect run."""
+    ended = ended or _end_of_program(folder)
+    try:
+        captured = read_capture(folder / CAPTURE_NAME) if (folder / CAPTURE_NAME).exists() else None
+    except CaptureReadError:
+        captured = None
+    if (folder / RESULT_NAME).exists():
+        try:
+            result = Result.load(folder)
+        except (ResultError, OSError) as error:
+            raise NotGradedError(f"lab7 failed ({error}): grade again") from error
+        if result.fidelity.verdict == "suspect":
+            wrong = next((check.name for check in result.fidelity.checks if check.verdict == "suspect"), "fidelity")
+            raise NotGradedError(f"the run is suspect ({wrong}): grade again")
+        verdicts: Sequence[Verdict] = result.claims
+    else:
+        verdicts = _partial(grading, captured, seed)
+        if not ended:
+            raise NotGradedError("lab7 failed (the trial has no result): grade again")
+    violations = inspect(captured).violations if captured is not None and grading.assignment.sender else ()
+    own = tuple(one for one in violations if one.sender == grading.assignment.sender)
+    return Evidence({verdict.id: verdict for verdict in verdicts}, own, ended)
+
+
+def _partial(grading: Grading, captured: CaptureFile | None, seed: int) -> Sequence[Verdict]:
+    """Return the verdicts from the capture of a trial without result, where the experiment has a function for it."""
+    decide = getattr(grading.assignment.module, "partial", None)
+    if captured is None or decide is None:
+        return ()
+    with tempfile.TemporaryDirectory() as place:
+        try:
+            found: Sequence[Verdict] = decide(captured, Path(place), seed, dict(grading.parameters))
+        except UserFileError:
+            return ()
+    return found
+
+
+def _end_of_program(folder: Path) -> str:
+    """Return the clause with which the trial noted the end of the program; empty if it ran to the end."""
+    try:
+        text = str(json.loads((folder / ENDED_NAME).read_text(encoding="utf-8"))["ended"])
+    except (OSError, ValueError, KeyError):
+        return ""
+    return "".join(letter if letter.isprintable() else " " for letter in text)[:ENDED_MAX]

@@ -1,0 +1,182 @@
+"""HTTP cases: requests in octets to a server under test, and the check of the captured dialogue of each.
+
+A case is one connection, and connections are in the order of the cases, so that the capture alone tells which is which.
+Its responses are parsed tolerantly (analysis.rules.http1): a malformed one is told by the message rule that it breaks,
+a correct one that does the wrong thing by the check of the case. Both give frame, offset, octets, RFC section and the
+correct form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from experiments.analysis.rules import http1
+from experiments.analysis.rules.http1 import Dialogue, Head
+from experiments.analysis.rules.rule import Rule, Violation
+from experiments.assignments.programs.stages import explained
+from experiments.harness.judge.frames import CaptureFile, Connection, connections
+from experiments.harness.judge.verdict import Contradiction, Verdict, failed, shown, undecided
+from experiments.http.wire.http1 import GrammarError, chunked_body
+
+# Rules that hold in every case, since without them a response cannot be read.
+LINES = frozenset(
+    rule.id for rule in (http1.LINE_END, http1.STATUS_LINE, http1.FIELD_LINE, http1.HEAD_END, http1.UNREQUESTED)
+)
+EXPECTED_OCTETS = 24
+ANSWER = Rule("http-server-answer", "http", "A server answers each request by a response.", "RFC 9110 section 3.4")
+STATUS = Rule("http-server-status", "http", "The status code says how the request ended.", "RFC 9110 section 15")
+CONTENT = Rule(
+    "http-server-content", "http", "The content of 200 to GET is the representation.", "RFC 9110 section 9.3.1"
+)
+
+
+class FaultError(Contradiction):
+    """A fault of the program under test, as a violation of a rule."""
+
+    def __init__(self, violation: Violation) -> None:
+        super().__init__(explained(violation), violation.frame)
+
+
+@dataclass(frozen=True)
+class View:
+    """The captured connection of a case: its dialogue, and the faults of its responses."""
+
+    connection: Connection
+    dialogue: Dialogue
+
+    @property
+    def data(self) -> bytes:
+        """The octets that the server sent."""
+        return self.dialogue.server.stream.data
+
+    def response(self, number: int = 0) -> Head:
+        """Return the response to a request of the case. Raises FaultError if there is none."""
+        if number < len(self.dialogue.responses):
+            return self.dialogue.responses[number]
+        end = self.dialogue.responses[-1].end if self.dialogue.responses else 0
+        if end < len(self.data):
+            found = f"{len(self.data) - end} octets that are no whole response"
+            raise self.fault(ANSWER, end, len(self.data), found, "HTTP/1.1 200 OK\\r\\n...\\r\\n\\r\\n")
+        raise self._no_answer(number)
+
+    def _no_answer(self, number: int) -> FaultError:
+        """Return the fault of a request without any octet in response."""
+        if number < len(self.dialogue.requests):
+            start, end = self.dialogue.requests[number].start, self.dialogue.requests[number].content
+        else:
+            start, end = 0, len(self.dialogue.client.stream.data)
+        how = "the server closed the connection" if self.connection.from_server.fin else "no octet came"
+        found = f"no response to this request ({how})"
+        return FaultError(self.dialogue.client.violation(ANSWER, start, end, found, "HTTP/1.1 200 OK\\r\\n"))
+
+    def fault(self, rule: Rule, start: int, end: int, found: str, expected: str) -> FaultError:
+        """Return the fault in the octets [start, end) of the server's stream."""
+        return FaultError(self.dialogue.server.violation(rule, start, end, found, expected))
+
+    def line_fault(self, rule: Rule, head: Head, name: bytes, found: str, expected: str) -> FaultError:
+        """Return the fault of a field line of a response, or of its status line if it lacks the field."""
+        start = next((at for known, _, at in head.fields if known == name), head.start)
+        return self.fault(rule, start, self.data.find(b"\n", start) + 1, found, expected)
+
+    def expect_status(self, head: Head, allowed: Sequence[bytes], rule: Rule, to: str) -> None:
+        """Require one of these status codes of a response. Raises FaultError."""
+        status = head.words[1]
+        if status not in allowed:
+            expected = f"HTTP/1.1 {allowed[0].decode()} {REASONS[allowed[0]]}\\r\\n"
+            raise self.line_fault(rule, head, b"", f"status {status.decode()} to {to}", expected)
+
+    def content(self, head: Head) -> bytes:
+        """Return the content of a response, without its transfer coding."""
+        sent = self.data[head.content : head.end]
+        if b"chunked" in head.tokens(b"transfer-encoding"):
+            try:
+                return chunked_body(sent, 0)[0]
+            except (GrammarError, EOFError):
+                return sent
+        return sent
+
+    def expect_file(self, head: Head, path: str, content: bytes) -> None:
+        """Require the status 200 and the content of a file in a response. Raises FaultError."""
+        self.expect_status(head, (b"200",), STATUS, f"GET {path}, which exists")
+        got = self.content(head)
+        if got == content:
+            return
+        same = next((at for at, (a, b) in enumerate(zip(got, content, strict=False)) if a != b), None)
+        if same is None:
+            same = min(len(got), len(content))
+            found = f"the content of {path} has {len(got)} of {len(content)} octets"
+        else:
+            found = f"the content differs from the file {path} at octet {same}"
+        at = min(head.content + same, max(head.content, head.end - 1))
+        right = content[same : same + EXPECTED_OCTETS].hex(" ") or "the end of the content"
+        raise self.fault(CONTENT, at, head.end, found, right)
+
+
+REASONS = {
+    b"200": "OK",
+    b"304": "Not Modified",
+    b"400": "Bad Request",
+    b"404": "Not Found",
+    b"405": "Method Not Allowed",
+    b"501": "Not Implemented",
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One connection: the octets that are sent, each after the server is silent, the check, and the rules that apply.
+
+    The check returns evidence as one sentence, or raises FaultError.
+    """
+
+    claim: str
+    sends: tuple[bytes, ...]
+    check: Callable[[View], str]
+    rules: frozenset[str] = frozenset()
+
+    def request(self, address: str, port: int) -> dict[str, object]:
+        """Return the request to the raw client."""
+        return {"address": address, "port": port, "send": [octets.hex() for octets in self.sends]}
+
+
+def get(
+    path: str, *fields: str, method: str = "GET", version: str = "HTTP/1.1", host: str = "www.example.com"
+) -> bytes:
+    """Return the octets of a request; without `host` it has no Host field."""
+    lines = [f"{method} {path} {version}", *([f"Host: {host}"] if host else []), *fields, "", ""]
+    return "\r\n".join(lines).encode("ascii")
+
+
+def decide_cases(captured: CaptureFile, interface: str, port: int, cases: Sequence[Case]) -> tuple[Verdict, ...]:
+    """Return a verdict for each claim of the cases: failed by its first fault, shown if all its cases are right."""
+    seen = [one for one in connections(captured.at(interface)) if one.server.port == port]
+    verdicts: dict[str, Verdict] = {}
+    for number, case in enumerate(cases):
+        if case.claim in verdicts and verdicts[case.claim].verdict != "shown":
+            continue
+        one = _decide(case, seen[number], interface) if number < len(seen) else _not_sent(case)
+        before = verdicts.get(case.claim)
+        if before is not None and one.verdict == "shown":
+            one = shown(case.claim, f"{before.evidence} {one.evidence}", (*before.frames, *one.frames))
+        verdicts[case.claim] = one
+    return tuple(verdicts.values())
+
+
+def _not_sent(case: Case) -> Verdict:
+    return undecided(case.claim, "The run ended before this was requested.")
+
+
+def _decide(case: Case, connection: Connection, interface: str) -> Verdict:
+    frame = connection.syn.frame
+    if connection.from_server.syn is None:
+        how = "is refused" if connection.from_server.reset else "is not answered"
+        return failed(case.claim, f"Frame {frame}: the connection to {connection.server} {how}.", (frame,))
+    view = View(connection, http1.dialogue(connection, interface))
+    for violation in view.dialogue.violations:
+        if violation.rule.id in LINES | case.rules and violation.sender == str(connection.server):
+            return failed(case.claim, explained(violation), (violation.frame,))
+    try:
+        return shown(case.claim, case.check(view), (frame,))
+    except Contradiction as fault:
+        return failed(case.claim, fault.evidence, fault.frames)

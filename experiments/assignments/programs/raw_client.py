@@ -1,0 +1,72 @@
+"""Raw client driver: octets to a server by TCP or UDP, without a parser of the responses.
+
+A driver (see experiments.harness.driver_process) with these requests; octets are in hexadecimal:
+
+    {"address": "10.7.1.1", "port": 80, "send": ["474554...", ...]}
+        one TCP connection: sends each text, then reads until the server is silent for QUIET_S or closes
+    {"address": "10.0.1.1", "port": 53, "datagrams": ["0001...", ...]}
+        one UDP socket: sends each datagram, then reads until the server is silent for QUIET_S
+
+The response has `received`, the number of octets. A malformed response delays nothing, as no length is read from it;
+silence costs nothing in virtual time. A server that sends without end is left after RECEIVED_MAX octets or EXCHANGE_S.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from contextlib import suppress
+from typing import Any
+
+from experiments.harness.driver_process import serve
+
+CONNECT_S = 10.0
+QUIET_S = 3.0
+EXCHANGE_S = 60.0
+RECEIVED_MAX = 1 << 20
+BLOCK = 1 << 16
+
+
+def _exchange(request: dict[str, Any]) -> int:
+    received = 0
+    with socket.create_connection((request["address"], request["port"]), CONNECT_S) as connection:
+        for text in request["send"]:
+            connection.sendall(bytes.fromhex(text))
+            got, closed = _read(connection, RECEIVED_MAX - received)
+            received += got
+            if closed or received >= RECEIVED_MAX:
+                break
+    return received
+
+
+def _datagrams(request: dict[str, Any]) -> int:
+    received = 0
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.connect((request["address"], request["port"]))
+        for text in request["datagrams"]:
+            with suppress(ConnectionRefusedError):
+                client.send(bytes.fromhex(text))
+                received += _read(client, RECEIVED_MAX)[0]
+    return received
+
+
+def _read(connection: socket.socket, limit: int) -> tuple[int, bool]:
+    """Read until silence, the end of the stream, or a limit; return (octets, end of the stream seen)."""
+    connection.settimeout(QUIET_S)
+    received, until_s = 0, time.monotonic() + EXCHANGE_S
+    with suppress(TimeoutError):
+        while received < limit and time.monotonic() < until_s:
+            block = connection.recv(BLOCK)
+            if not block:
+                return received, connection.type == socket.SOCK_STREAM
+            received += len(block)
+    return received, False
+
+
+def _handle(request: dict[str, Any]) -> dict[str, Any]:
+    return {"received": _datagrams(request) if "datagrams" in request else _exchange(request)}
+
+
+def main(_argv: list[str]) -> int:
+    """Send the octets of each request line of the standard input, until its end; return the exit code."""
+    return serve(_handle, errors=(OSError,))

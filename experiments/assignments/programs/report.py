@@ -1,0 +1,17 @@
+"""Text report of a program's stages on the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from experiments.assignments.grade import Grade
+from experiments.assignments.programs.definition import Stage
+from experiments.assignments.programs.stages import PASSED
+
+
+def stage_lines(grade: Grade, stages: Mapping[str, Stage]) -> Iterator[str]:
+    """Yield a line for each stage of a grade: its id, title and feedback."""
+    for one in grade.questions:
+        title = stages[one.question].title if one.question in stages else ""
+        mark = PASSED if one.earned == one.possible and one.feedback == PASSED else one.feedback
+        yield f"{one.question} ({title}): {mark}"

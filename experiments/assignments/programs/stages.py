@@ -1,0 +1,70 @@
+"""Stages of a program assignment: decided by the verdicts on claims and by message rules, one after another.
+
+A stage is passed if all its claims are shown and the program's messages keep its rules; it opens when the one before it
+is passed, so that a fault is told once, at the first stage that has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from experiments.analysis.rules.rule import Violation
+from experiments.assignments.grade import QuestionGrade
+from experiments.assignments.programs.definition import Stage
+from experiments.harness.judge.verdict import Verdict
+
+PASSED = "passed"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Evidence of one trial: verdicts by claim, violations by the program, and how the program or the run ended.
+
+    `ended`: a clause for the student; empty if the program ran until the experiment had ended.
+    """
+
+    verdicts: Mapping[str, Verdict]
+    violations: Sequence[Violation] = ()
+    ended: str = ""
+
+
+def decide_stages(stages: Iterable[Stage], evidence: Evidence) -> tuple[QuestionGrade, ...]:
+    """Return the grade of each stage, in order; stages behind the first that is not passed have not opened."""
+    grades: list[QuestionGrade] = []
+    closed_by = ""
+    for stage in stages:
+        if closed_by:
+            feedback, fault = f"not opened: pass the stage {closed_by} first", True
+        else:
+            feedback = _fault(stage, evidence)
+            fault = bool(feedback)
+            closed_by = stage.id if fault else ""
+        earned = 0.0 if fault else stage.points
+        grades.append(QuestionGrade(stage.id, earned, stage.points, "", feedback or PASSED))
+    return tuple(grades)
+
+
+def octets_shown(violation: Violation) -> str:
+    """Return the octets of a violation in hexadecimal and as text; empty without octets."""
+    return f" Octets: {violation.hex} ({violation.text})." if violation.octets else ""
+
+
+def explained(violation: Violation) -> str:
+    """Return a violation as feedback: its sentence and its octets."""
+    return f"{violation.sentence}{octets_shown(violation)}"
+
+
+def _fault(stage: Stage, evidence: Evidence) -> str:
+    """Return the first fault that a stage shows, with the program's end; empty if the stage is passed."""
+    for violation in evidence.violations:
+        if violation.rule.id in stage.rules:
+            return explained(violation)
+    for claim in stage.claims:
+        verdict = evidence.verdicts.get(claim)
+        if verdict is None or verdict.verdict != "shown":
+            found = "" if verdict is None else verdict.evidence
+            if evidence.ended:
+                return f"{evidence.ended}. {found}".strip()
+            return found or f"the run has no verdict on {claim}"
+    return ""
