@@ -102,7 +102,7 @@ class Datum:
 
 def check(captured: CaptureFile, interface: str) -> Checked:
     """Check the DNS messages of one interface, in order of time."""
-    messages = sorted(_messages(captured, interface), key=lambda one: (one.time_ns, one.frame, one.offset))
+    messages = sorted(messages_at(captured, interface), key=lambda one: (one.time_ns, one.frame, one.offset))
     found = [
         *_formats(messages),
         *_matches(messages),
@@ -115,7 +115,8 @@ def check(captured: CaptureFile, interface: str) -> Checked:
     return Checked(len(messages), tuple(sorted(found, key=lambda one: (one.time_ns, one.frame, one.offset))))
 
 
-def _messages(captured: CaptureFile, interface: str) -> Iterator[Datum]:
+def messages_at(captured: CaptureFile, interface: str) -> Iterator[Datum]:
+    """Yield the DNS messages of one interface, by UDP and then by TCP."""
     frames = captured.at(interface)
     for frame in datagrams(frames):
         if not frame.may_carry(UDP_PROTOCOL) or frame.truncated:
@@ -389,7 +390,7 @@ def _upstream_queries(captured: CaptureFile) -> dict[tuple[str, str], list[int]]
     """Return the times of queries in the whole capture, by the address of their sender and their name."""
     found: dict[tuple[str, str], list[int]] = {}
     for interface in captured.counts:
-        for one in _messages(captured, interface):
+        for one in messages_at(captured, interface):
             if not one.message.is_response and one.message.qname is not None:
                 found.setdefault((one.source[0], one.message.qname), []).append(one.time_ns)
     return found

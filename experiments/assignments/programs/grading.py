@@ -27,11 +27,12 @@ from experiments.assignments.grade import Grade, QuestionGrade, late_days, late_
 from experiments.assignments.programs.definition import ProgramAssignment, Stage
 from experiments.assignments.programs.stages import Evidence, decide_stages
 from experiments.assignments.programs.submission import Submission
-from experiments.assignments.programs.trial import ENDED_NAME, PROGRAM_NAME, STARTED, request_of
+from experiments.assignments.programs.trial import ENDED_NAME, NETWORK, PROGRAM_NAME, request_of
 from experiments.harness.capture.reader import CaptureReadError
 from experiments.harness.judge.frames import CaptureFile, read_capture
 from experiments.harness.judge.verdict import Verdict
 from experiments.harness.measurement import CAPTURE_NAME
+from experiments.harness.results.incomplete import salvage_captures
 from experiments.harness.results.result import RESULT_NAME, Result, ResultError, write_atomically
 from experiments.harness.virtual_time.kernel_run import StandstillError, StoppedError, VirtualTime
 from topologies.emulation.errors import EmulationError, UserFileError
@@ -161,9 +162,10 @@ def try_program(grading: Grading, submission: Submission, seed: int, folder: Pat
     except StoppedError:
         raise
     except StandstillError as error:
-        if not any(step != STARTED for step in steps):
+        if not any(step != NETWORK for step in steps):
             raise NotGradedError(f"lab7 failed ({error}): grade again") from error
         ended = f"the program computed or started processes without end (at the step {steps[-1]!r})"
+        salvage_captures(folder)
     except EmulationError as error:
         raise NotGradedError(f"lab7 failed ({error}): grade again") from error
     return read_evidence(grading, folder, seed, ended)

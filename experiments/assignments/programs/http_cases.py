@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from experiments.analysis.rules import http1
 from experiments.analysis.rules.http1 import Dialogue, Head
-from experiments.analysis.rules.rule import Rule, Violation
-from experiments.assignments.programs.stages import explained
+from experiments.analysis.rules.rule import Rule
+from experiments.assignments.programs.fault import FaultError, explained
 from experiments.harness.judge.frames import CaptureFile, Connection, connections
 from experiments.harness.judge.verdict import Contradiction, Verdict, failed, shown, undecided
 from experiments.http.wire.http1 import GrammarError, chunked_body
@@ -26,16 +26,15 @@ LINES = frozenset(
 EXPECTED_OCTETS = 24
 ANSWER = Rule("http-server-answer", "http", "A server answers each request by a response.", "RFC 9110 section 3.4")
 STATUS = Rule("http-server-status", "http", "The status code says how the request ended.", "RFC 9110 section 15")
+WHOLE = Rule(
+    "http-server-whole-request",
+    "http",
+    "A recipient reads a head up to its empty line, in however many segments it comes.",
+    "RFC 9112 section 2.2",
+)
 CONTENT = Rule(
     "http-server-content", "http", "The content of 200 to GET is the representation.", "RFC 9110 section 9.3.1"
 )
-
-
-class FaultError(Contradiction):
-    """A fault of the program under test, as a violation of a rule."""
-
-    def __init__(self, violation: Violation) -> None:
-        super().__init__(explained(violation), violation.frame)
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,17 @@ class View:
             start, end = 0, len(self.dialogue.client.stream.data)
         how = "the server closed the connection" if self.connection.from_server.fin else "no octet came"
         found = f"no response to this request ({how})"
-        return FaultError(self.dialogue.client.violation(ANSWER, start, end, found, "HTTP/1.1 200 OK\\r\\n"))
+        expected = "a response, which begins with HTTP/1.1 and a status code"
+        return FaultError(self.dialogue.client.violation(ANSWER, start, end, found, expected))
+
+    def expect_whole_requests(self) -> None:
+        """Require that no response begins before the end of its request's head. Raises FaultError."""
+        client, server = self.dialogue.client.stream, self.dialogue.server.stream
+        for request, response in zip(self.dialogue.requests, self.dialogue.responses, strict=False):
+            asked = client.span(request.content - 1, request.content)[0]
+            if server.span(response.start, response.start + 1)[0].frame < asked.frame:
+                found = f"a response before the end of the request in frame {asked.frame}"
+                raise self.fault(WHOLE, response.start, response.content, found, "a response after the empty line")
 
     def fault(self, rule: Rule, start: int, end: int, found: str, expected: str) -> FaultError:
         """Return the fault in the octets [start, end) of the server's stream."""
@@ -177,6 +186,7 @@ def _decide(case: Case, connection: Connection, interface: str) -> Verdict:
         if violation.rule.id in LINES | case.rules and violation.sender == str(connection.server):
             return failed(case.claim, explained(violation), (violation.frame,))
     try:
+        view.expect_whole_requests()
         return shown(case.claim, case.check(view), (frame,))
     except Contradiction as fault:
         return failed(case.claim, fault.evidence, fault.frames)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from experiments.analysis.rules.rule import Violation
 from experiments.assignments.grade import QuestionGrade
 from experiments.assignments.programs.definition import Stage
+from experiments.assignments.programs.fault import explained
 from experiments.harness.judge.verdict import Verdict
 
 PASSED = "passed"
@@ -43,16 +44,6 @@ def decide_stages(stages: Iterable[Stage], evidence: Evidence) -> tuple[Question
         earned = 0.0 if fault else stage.points
         grades.append(QuestionGrade(stage.id, earned, stage.points, "", feedback or PASSED))
     return tuple(grades)
-
-
-def octets_shown(violation: Violation) -> str:
-    """Return the octets of a violation in hexadecimal and as text; empty without octets."""
-    return f" Octets: {violation.hex} ({violation.text})." if violation.octets else ""
-
-
-def explained(violation: Violation) -> str:
-    """Return a violation as feedback: its sentence and its octets."""
-    return f"{violation.sentence}{octets_shown(violation)}"
 
 
 def _fault(stage: Stage, evidence: Evidence) -> str:

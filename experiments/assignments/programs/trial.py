@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -24,13 +25,18 @@ from experiments.harness.runner import run_experiment
 from experiments.harness.virtual_time.job import report_step
 from topologies.emulation.errors import EmulationError, ProgramError
 from topologies.emulation.node import Host
+from topologies.emulation.process.launcher import Service
+from topologies.emulation.process.program import Program
 from topologies.emulation.testbed import Testbed
 from topologies.emulation.watch import ServerDied
 
 PROGRAM_NAME, ENDED_NAME = "program", "program.json"
 FUNCTION = f"{__name__}:run"
-# Step that is reported once the network and the program's role are to start; an end before it is no fault of a program.
-STARTED = "starting the program"
+# First steps of a trial: an end without progress is a fault of the program only once the program has been started.
+NETWORK, STARTED = "starting the network", "starting the program"
+# Writing 2 there frees the inodes of files that are not open, and with them the host's file descriptors that hostfs
+# keeps for each file that was opened once (Documentation/admin-guide/sysctl/vm.rst).
+DROP_CACHES = Path("/proc/sys/vm/drop_caches")
 
 
 def run(request: Mapping[str, Any], folder: Path) -> None:
@@ -40,7 +46,7 @@ def run(request: Mapping[str, Any], folder: Path) -> None:
     if implementation is None:
         raise EmulationError(f"{assignment.name}: command is no command line of a program")
     os.chdir(folder / PROGRAM_NAME)
-    report_step(STARTED, 0.05)
+    _step(NETWORK, 0.02)
     try:
         run_experiment(
             assignment.experiment,
@@ -54,10 +60,18 @@ def run(request: Mapping[str, Any], folder: Path) -> None:
             sandboxed=True,
             replacements={assignment.role: implementation},
             full=False,
-            step=report_step,
+            step=_step,
         )
     except (ProgramError, ServerDied) as error:
+        _step("the program has ended", 0.97)
         note_end(folder, str(error))
+
+
+def _step(what: str, share: float) -> None:
+    """Report progress, after freeing the files that the program may have opened by walking through all folders."""
+    with suppress(OSError):
+        DROP_CACHES.write_text("2\n")
+    report_step(what, share)
 
 
 def request_of(name: str, parameters: Mapping[str, str], seed: int, started: str) -> dict[str, Any]:
@@ -80,11 +94,22 @@ def subject_testbed(
     values: the variables of the program's command line (see registry.server_starter).
     """
     program = context.replacements.get(role)
+    starters = {}
+    if program is not None:
+        start = server_starter(program, values)
+
+        def announced(host: Host) -> Service | Program:
+            context.step(STARTED, 0.05)
+            started = start(host)
+            context.step("the program listens", 0.1)
+            return started
+
+        starters[hosts[role]] = announced
     return Testbed(
         topo,
         seed=context.seed,
         links=context.links,
         sandboxed=context.sandboxed,
-        starters={} if program is None else {hosts[role]: server_starter(program, values)},
+        starters=starters,
         server_died=lambda sentence: note_end(context.folder, sentence),
     )

@@ -58,7 +58,7 @@ def respond(connection: socket.socket, root: Path, lines: list[str]) -> bool:
         out["Last-Modified"] = date(modified_s)
         status = 304 if unchanged(fields, modified_s) else 200
         if status == 200:
-            out["Content-Type"] = TYPES[path.suffix]
+            out["Content-Type"] = TYPES.get(path.suffix, "application/octet-stream")
             content = path.read_bytes()
     if status != 304:
         out["Content-Length"] = len(content)

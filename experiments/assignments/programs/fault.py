@@ -1,0 +1,19 @@
+"""Fault of a program under test: a violation of a rule, told with its octets."""
+
+from __future__ import annotations
+
+from experiments.analysis.rules.rule import Violation
+from experiments.harness.judge.verdict import Contradiction
+
+
+class FaultError(Contradiction):
+    """A fault of the program under test, as a violation of a rule."""
+
+    def __init__(self, violation: Violation) -> None:
+        super().__init__(explained(violation), violation.frame)
+
+
+def explained(violation: Violation) -> str:
+    """Return a violation as feedback: its sentence, and its octets in hexadecimal and as text."""
+    octets = f" Octets: {violation.hex} ({violation.text})." if violation.octets else ""
+    return f"{violation.sentence}{octets}"
