@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Any
 from mininet.topo import Topo
 
 from experiments.assignments.programs.definition import find_program_assignment
+from experiments.harness.driver import Driver, DriverError
 from experiments.harness.experiment import Run
 from experiments.harness.implementations.registry import parse_replacement, server_starter
 from experiments.harness.runner import run_experiment
@@ -34,6 +36,9 @@ PROGRAM_NAME, ENDED_NAME = "program", "program.json"
 FUNCTION = f"{__name__}:run"
 # First steps of a trial: an end without progress is a fault of the program only once the program has been started.
 NETWORK, STARTED = "starting the network", "starting the program"
+# Pause between two requests, in which the recorder syncs the packets to the host: a program that computes for ever at
+# the next one loses nothing of those before.
+PAUSE_S = 1.5
 # Writing 2 there frees the inodes of files that are not open, and with them the host's file descriptors that hostfs
 # keeps for each file that was opened once (Documentation/admin-guide/sysctl/vm.rst).
 DROP_CACHES = Path("/proc/sys/vm/drop_caches")
@@ -84,6 +89,15 @@ def note_end(folder: Path, sentence: str) -> None:
     """Write the first end of a program into the result folder."""
     if not (folder / ENDED_NAME).exists():
         (folder / ENDED_NAME).write_text(json.dumps({"ended": sentence}) + "\n")
+
+
+def send_all(context: Run, client: Driver, requests: Sequence[tuple[str, Mapping[str, object]]]) -> None:
+    """Send requests to a raw client in turn, each with the claim that it is for; the capture shows those that fail."""
+    for number, (claim, request) in enumerate(requests):
+        context.step(f"{claim}, {number + 1} of {len(requests)}", 0.1 + 0.8 * number / len(requests))
+        with suppress(DriverError):
+            client.request(request)
+        time.sleep(PAUSE_S)
 
 
 def subject_testbed(

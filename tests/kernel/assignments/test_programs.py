@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.kernel.assignments.programs import dns_bugs
 from tests.kernel.assignments.programs.attacks import ALL, ATTACKS, Attack
 from tests.kernel.assignments.programs.bug import Bug
 from tests.kernel.assignments.programs.http_bugs import BUGS, SERVER
@@ -60,6 +61,13 @@ def http(tmp_path_factory: pytest.TempPathFactory) -> Graded:
 
 
 @pytest.fixture(scope="module")
+def dns(tmp_path_factory: pytest.TempPathFactory) -> Graded:
+    folder, right = tmp_path_factory.mktemp("dns"), dns_bugs.SERVER.read_text()
+    hand_in(folder / "in", {"right": right} | {bug.name: bug.program(right) for bug in dns_bugs.BUGS})
+    return grade(folder, "dns-server")
+
+
+@pytest.fixture(scope="module")
 def attacked(tmp_path_factory: pytest.TempPathFactory) -> Graded:
     folder, right = tmp_path_factory.mktemp("attacks"), SERVER.read_text()
     hand_in(folder / "in", {attack.name: attack.program(right) for attack in ATTACKS})
@@ -76,6 +84,17 @@ def test_a_bug_is_named_and_no_other(bug: Bug, http: Graded) -> None:
     assert list(faults) == [bug.stage]
     assert [part for part in bug.message if part not in faults[bug.stage]] == []
     assert http.grades[bug.name]["problem"] == ""
+
+
+def test_the_right_dns_server_has_full_points(dns: Graded) -> None:
+    assert (dns.grades["right"]["earned"], dns.faults("right")) == (14, {})
+
+
+@pytest.mark.parametrize("bug", dns_bugs.BUGS, ids=lambda bug: bug.name)
+def test_a_bug_of_a_dns_server_is_named_and_no_other(bug: Bug, dns: Graded) -> None:
+    faults = dns.faults(bug.name)
+    assert list(faults) == [bug.stage]
+    assert [part for part in bug.message if part not in faults[bug.stage]] == []
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)

@@ -20,9 +20,9 @@ from experiments.analysis.rules import dns
 from experiments.analysis.rules.dns_octets import AAAA, CNAME, MX, NS, OPT, SOA, A
 from experiments.analysis.rules.rule import Rule
 from experiments.assignments.programs.dns_cases import TXT, Case, Expected, View, decide_cases, framed, query
-from experiments.assignments.programs.trial import subject_testbed
+from experiments.assignments.programs.trial import send_all, subject_testbed
 from experiments.harness.claims import Claim
-from experiments.harness.driver import Driver, DriverError
+from experiments.harness.driver import Driver
 from experiments.harness.experiment import Experiment, Outcome, Parameter, Run
 from experiments.harness.judge.frames import CaptureFile
 from experiments.harness.judge.verdict import Verdict
@@ -281,9 +281,7 @@ def run(context: Run) -> Outcome:
     with measured(context, network, progress=None) as lab:
         client = Driver(lab.bed.host("client"), [RAW_CLIENT])
         with lab.recording(["client"]):
-            for number, case in enumerate(cases):
-                context.step(f"{case.claim}, {number + 1} of {len(cases)}", 0.1 + 0.8 * number / len(cases))
-                send(client, case)
+            send_all(context, client, [(one.claim, one.request(ADDRESS)) for one in cases])
     known = {verdict.id: verdict for verdict in decide(lab.read_capture(), names, which)}
     program = context.replacements.get("authoritative")
     return Outcome(
@@ -296,14 +294,6 @@ def run(context: Run) -> Outcome:
         },
         capture=lab.path.name,
     )
-
-
-def send(client: Driver, case: Case) -> None:
-    """Send the query of a case; one that fails is judged by the capture."""
-    try:
-        client.request(case.request(ADDRESS))
-    except DriverError:
-        return
 
 
 def partial(captured: CaptureFile, _folder: Path, seed: int, parameters: dict[str, str]) -> tuple[Verdict, ...]:

@@ -8,7 +8,7 @@ out: methods that change a resource, ranges, content coding, and HTTP/2.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,9 +17,9 @@ from random import Random
 from experiments.analysis.rules import http1
 from experiments.analysis.rules.rule import Rule
 from experiments.assignments.programs.http_cases import STATUS, Case, View, decide_cases, get
-from experiments.assignments.programs.trial import subject_testbed
+from experiments.assignments.programs.trial import send_all, subject_testbed
 from experiments.harness.claims import Claim
-from experiments.harness.driver import Driver, DriverError
+from experiments.harness.driver import Driver
 from experiments.harness.experiment import Experiment, Outcome, Parameter, Run
 from experiments.harness.implementations.registry import DEFAULT_PORT
 from experiments.harness.judge.frames import CaptureFile
@@ -282,7 +282,7 @@ def run(context: Run) -> Outcome:
         with measured(context, network, progress=None) as lab:
             client = Driver(lab.bed.host("client"), [RAW_CLIENT])
             with lab.recording(["client"]):
-                send_all(context, client, cases)
+                send_all(context, client, [(one.claim, one.request(ORIGIN_ADDRESS, DEFAULT_PORT)) for one in cases])
         verdicts = decide(lab.read_capture(), site, which)
     known = {verdict.id: verdict for verdict in verdicts}
     program = context.replacements.get("origin")
@@ -293,16 +293,6 @@ def run(context: Run) -> Outcome:
         implementations={"client": "raw octets", "origin": program.name if program else "services.http.origin"},
         capture=lab.path.name,
     )
-
-
-def send_all(context: Run, client: Driver, cases: Sequence[Case]) -> None:
-    """Send the requests of all cases, one connection each; a connection that fails is judged by the capture."""
-    for number, case in enumerate(cases):
-        context.step(f"{case.claim}, {number + 1} of {len(cases)}", 0.1 + 0.8 * number / len(cases))
-        try:
-            client.request(case.request(ORIGIN_ADDRESS, DEFAULT_PORT))
-        except DriverError:
-            continue
 
 
 def partial(captured: CaptureFile, folder: Path, seed: int, parameters: dict[str, str]) -> tuple[Verdict, ...]:
