@@ -99,7 +99,8 @@ class Experiment:
     """Declaration of an experiment: its question, claims and parameters, and the function that runs it.
 
     `claims`: ids of the course's claims (experiments/claims.toml) or of `own_claims`. `cost`: processor time of a run
-    in virtual time, in seconds; experiments of the highest cost are started first.
+    in virtual time, in seconds; experiments of the highest cost are started first. `judges_messages`: the
+    claims tell violations of the message rules themselves, so that none is added to their evidence.
     """
 
     name: str
@@ -111,6 +112,7 @@ class Experiment:
     roles: tuple[str, ...] = ()
     own_claims: tuple[Claim, ...] = ()
     cost: float = 15.0
+    judges_messages: bool = False
 
     def read_parameters(self, given: Mapping[str, str], full: bool = False) -> dict[str, Any]:
         """Parse all parameters: `given` values, else the defaults for a long run (`full`) and this process's clock.

@@ -14,7 +14,7 @@ from experiments.analysis.rules import dns
 from experiments.analysis.rules.dns import Datum, messages_at
 from experiments.analysis.rules.dns_octets import CNAME, MX, NS, OPT, TYPES, Message, Record
 from experiments.analysis.rules.rule import Rule
-from experiments.assignments.programs.fault import FaultError
+from experiments.assignments.programs.deviation import DeviationError
 from experiments.harness.judge.frames import CaptureFile, connections
 from experiments.harness.judge.verdict import Contradiction, Verdict, failed, shown, undecided
 
@@ -50,12 +50,12 @@ class View:
         """The response."""
         return self.response.message
 
-    def fault(self, rule: Rule, start: int, end: int, found: str, expected: str) -> FaultError:
+    def fault(self, rule: Rule, start: int, end: int, found: str, expected: str) -> DeviationError:
         """Return the fault in the octets [start, end) of the response."""
-        return FaultError(self.response.violation(rule, start, end, found, expected))
+        return DeviationError(self.response.violation(rule, start, end, found, expected))
 
     def expect_header(self, rule: Rule, rcode: int, aa: bool, tc: bool = False) -> None:
-        """Require RCODE, AA and TC of the response. Raises FaultError."""
+        """Require RCODE, AA and TC of the response. Raises DeviationError."""
         got = self.message
         if got.rcode != rcode:
             names = {**dns.RCODES, 1: "FORMERR", 4: "NOTIMP"}
@@ -74,7 +74,7 @@ class View:
         return f"{query.qname} {TYPES.get(query.qtype, query.qtype)}"
 
     def expect_records(self, rule: Rule, section: int, wanted: Iterable[Expected], *, only: bool) -> None:
-        """Require these records in a section, in any order, and with `only` no others. Raises FaultError."""
+        """Require these records in a section, in any order, and with `only` no others. Raises DeviationError."""
         got = {(one.owner, one.rtype, one.ttl, value_of(one)): one for one in self.message.section(section)}
         expected = {(one.owner, one.rtype, one.ttl, one.value): one for one in wanted}
         for key, one in expected.items():
@@ -151,7 +151,7 @@ def decide_cases(captured: CaptureFile, interface: str, cases: Sequence[Case]) -
             view = _view(case, seen, refused)
             for violation in violations:
                 if violation.frame == view.response.frame and violation.rule.id in BASIC | case.rules:
-                    raise FaultError(violation)
+                    raise DeviationError(violation)
             evidence, frames = case.check(view), (view.query.frame, view.response.frame)
         except Contradiction as fault:
             verdicts[case.claim] = failed(case.claim, fault.evidence, fault.frames)
@@ -184,4 +184,4 @@ def _view(case: Case, seen: Sequence[Datum], refused: Sequence[int]) -> View:
     octets = len(asked.message.octets)
     how = "by UDP" if asked.by_udp else "by TCP"
     found = f"no response to this query {how}"
-    raise FaultError(asked.violation(ANSWER, 0, octets, found, f"a response with ID {case.id:#06x}"))
+    raise DeviationError(asked.violation(ANSWER, 0, octets, found, f"a response with ID {case.id:#06x}"))

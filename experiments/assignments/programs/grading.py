@@ -32,6 +32,7 @@ from experiments.harness.capture.reader import CaptureReadError
 from experiments.harness.judge.frames import CaptureFile, read_capture
 from experiments.harness.judge.verdict import Verdict
 from experiments.harness.measurement import CAPTURE_NAME
+from experiments.harness.results.deviations import EARLY
 from experiments.harness.results.incomplete import salvage_captures
 from experiments.harness.results.result import RESULT_NAME, Result, ResultError, write_atomically
 from experiments.harness.virtual_time.kernel_run import StandstillError, StoppedError, VirtualTime
@@ -183,7 +184,11 @@ def read_evidence(grading: Grading, folder: Path, seed: int, ended: str = "") ->
             result = Result.load(folder)
         except (ResultError, OSError) as error:
             raise NotGradedError(f"lab7 failed ({error}): grade again") from error
-        if result.fidelity.verdict == "suspect":
+        early = next((check.measured for check in result.fidelity.checks if check.name == EARLY), "")
+        if early:
+            # What the program broke ended the run (harness.results.deviations.ended_early).
+            ended = ended or early
+        elif result.fidelity.verdict == "suspect":
             wrong = next((check.name for check in result.fidelity.checks if check.verdict == "suspect"), "fidelity")
             raise NotGradedError(f"the run is suspect ({wrong}): grade again")
         verdicts: Sequence[Verdict] = result.claims

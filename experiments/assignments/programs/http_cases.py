@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from experiments.analysis.rules import http1
 from experiments.analysis.rules.http1 import Dialogue, Head
 from experiments.analysis.rules.rule import Rule
-from experiments.assignments.programs.fault import FaultError, explained
+from experiments.assignments.programs.deviation import DeviationError, explained
 from experiments.harness.judge.frames import CaptureFile, Connection, connections
 from experiments.harness.judge.verdict import Contradiction, Verdict, failed, shown, undecided
 from experiments.http.wire.http1 import GrammarError, chunked_body
@@ -50,7 +50,7 @@ class View:
         return self.dialogue.server.stream.data
 
     def response(self, number: int = 0) -> Head:
-        """Return the response to a request of the case. Raises FaultError if there is none."""
+        """Return the response to a request of the case. Raises DeviationError if there is none."""
         if number < len(self.dialogue.responses):
             return self.dialogue.responses[number]
         end = self.dialogue.responses[-1].end if self.dialogue.responses else 0
@@ -59,7 +59,7 @@ class View:
             raise self.fault(ANSWER, end, len(self.data), found, "HTTP/1.1 200 OK\\r\\n...\\r\\n\\r\\n")
         raise self._no_answer(number)
 
-    def _no_answer(self, number: int) -> FaultError:
+    def _no_answer(self, number: int) -> DeviationError:
         """Return the fault of a request without any octet in response."""
         if number < len(self.dialogue.requests):
             start, end = self.dialogue.requests[number].start, self.dialogue.requests[number].content
@@ -68,10 +68,10 @@ class View:
         how = "the server closed the connection" if self.connection.from_server.fin else "no octet came"
         found = f"no response to this request ({how})"
         expected = "a response, which begins with HTTP/1.1 and a status code"
-        return FaultError(self.dialogue.client.violation(ANSWER, start, end, found, expected))
+        return DeviationError(self.dialogue.client.violation(ANSWER, start, end, found, expected))
 
     def expect_whole_requests(self) -> None:
-        """Require that no response begins before the end of its request's head. Raises FaultError."""
+        """Require that no response begins before the end of its request's head. Raises DeviationError."""
         client, server = self.dialogue.client.stream, self.dialogue.server.stream
         for request, response in zip(self.dialogue.requests, self.dialogue.responses, strict=False):
             asked = client.span(request.content - 1, request.content)[0]
@@ -79,17 +79,17 @@ class View:
                 found = f"a response before the end of the request in frame {asked.frame}"
                 raise self.fault(WHOLE, response.start, response.content, found, "a response after the empty line")
 
-    def fault(self, rule: Rule, start: int, end: int, found: str, expected: str) -> FaultError:
+    def fault(self, rule: Rule, start: int, end: int, found: str, expected: str) -> DeviationError:
         """Return the fault in the octets [start, end) of the server's stream."""
-        return FaultError(self.dialogue.server.violation(rule, start, end, found, expected))
+        return DeviationError(self.dialogue.server.violation(rule, start, end, found, expected))
 
-    def line_fault(self, rule: Rule, head: Head, name: bytes, found: str, expected: str) -> FaultError:
+    def line_fault(self, rule: Rule, head: Head, name: bytes, found: str, expected: str) -> DeviationError:
         """Return the fault of a field line of a response, or of its status line if it lacks the field."""
         start = next((at for known, _, at in head.fields if known == name), head.start)
         return self.fault(rule, start, self.data.find(b"\n", start) + 1, found, expected)
 
     def expect_status(self, head: Head, allowed: Sequence[bytes], rule: Rule, to: str) -> None:
-        """Require one of these status codes of a response. Raises FaultError."""
+        """Require one of these status codes of a response. Raises DeviationError."""
         status = head.words[1]
         if status not in allowed:
             expected = f"HTTP/1.1 {allowed[0].decode()} {REASONS[allowed[0]]}\\r\\n"
@@ -106,7 +106,7 @@ class View:
         return sent
 
     def expect_file(self, head: Head, path: str, content: bytes) -> None:
-        """Require the status 200 and the content of a file in a response. Raises FaultError."""
+        """Require the status 200 and the content of a file in a response. Raises DeviationError."""
         self.expect_status(head, (b"200",), STATUS, f"GET {path}, which exists")
         got = self.content(head)
         if got == content:
@@ -136,7 +136,7 @@ REASONS = {
 class Case:
     """One connection: the octets that are sent, each after the server is silent, the check, and the rules that apply.
 
-    The check returns evidence as one sentence, or raises FaultError.
+    The check returns evidence as one sentence, or raises DeviationError.
     """
 
     claim: str

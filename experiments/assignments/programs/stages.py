@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from experiments.analysis.rules.rule import Violation
 from experiments.assignments.grade import QuestionGrade
 from experiments.assignments.programs.definition import Stage
-from experiments.assignments.programs.fault import explained
+from experiments.assignments.programs.deviation import explained
 from experiments.harness.judge.verdict import Verdict
 
 PASSED = "passed"
@@ -56,6 +56,6 @@ def _fault(stage: Stage, evidence: Evidence) -> str:
         if verdict is None or verdict.verdict != "shown":
             found = "" if verdict is None else verdict.evidence
             if evidence.ended:
-                return f"{evidence.ended}. {found}".strip()
+                return f"{evidence.ended}. {found}" if verdict and verdict.verdict == "failed" else f"{evidence.ended}."
             return found or f"the run has no verdict on {claim}"
     return ""

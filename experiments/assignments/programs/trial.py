@@ -64,6 +64,7 @@ def run(request: Mapping[str, Any], folder: Path) -> None:
             links="netem",
             sandboxed=True,
             replacements={assignment.role: implementation},
+            faults={},
             full=False,
             step=_step,
         )

@@ -20,6 +20,8 @@ from topologies.emulation.watch import last_line
 
 # Imported by name when needed: the rules are above this layer.
 PROGRAM_OUTPUTS = "program-*.log"
+# Name of the check in the certificate of a run that ended early.
+EARLY = "run"
 FINDER = "experiments.analysis.run_violations"
 
 
@@ -70,7 +72,7 @@ def explained(
 def ended_early(experiment: Experiment, context: Run, reason: str) -> Outcome:
     """Return the outcome of a run that ended before its claims were judged: all of them are undecided."""
     captures = sorted(path.name for path in context.folder.glob("*.pcapng"))
-    check = Check("run", "to its end", f"ended early: {reason}", "suspect")
+    check = Check(EARLY, "to its end", f"ended early: {reason}", "suspect")
     return Outcome(
         claims=tuple(undecided(claim, f"The run ended early: {reason}.") for claim in experiment.claims),
         comparisons=(),

@@ -325,5 +325,6 @@ EXPERIMENT = Experiment(
     parameters={"exercise": Parameter(EXERCISES[0], one_of(*EXERCISES), "the queries: all, or those of public stages")},
     run=run,
     repeat=1,
+    judges_messages=True,
     roles=("authoritative",),
 )

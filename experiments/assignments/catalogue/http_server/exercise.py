@@ -327,5 +327,6 @@ EXPERIMENT = Experiment(
     },
     run=run,
     repeat=1,
+    judges_messages=True,
     roles=("origin",),
 )

@@ -11,6 +11,8 @@ from pathlib import Path
 TYPES = {"A": 1, "NS": 2, "CNAME": 5, "SOA": 6, "MX": 15, "TXT": 16, "AAAA": 28}
 A, NS, CNAME, SOA, AAAA, OPT = 1, 2, 5, 6, 28, 41
 ZONE = "example.com."
+# RCODE, AA, and the records of the answer, authority and additional sections.
+Answer = tuple[int, bool, list[bytes], list[bytes], list[bytes]]
 
 
 def encode(name: str) -> bytes:
@@ -63,7 +65,7 @@ class Server:
         head = len(encode(ZONE))
         return [record[: head + 4] + struct.pack(">I", 300) + record[head + 8 :]]
 
-    def answer(self, name: str, rtype: int) -> tuple[int, bool, list[bytes], list[bytes], list[bytes]]:
+    def answer(self, name: str, rtype: int) -> Answer:
         if not (name == ZONE or name.endswith("." + ZONE)):
             return 5, False, [], [], []
         cut = self.cut_above(name)
@@ -94,10 +96,10 @@ class Server:
             limit = max(512, struct.unpack(">H", query[end + 3 : end + 5])[0])
             opt = b"\0" + struct.pack(">HHIH", OPT, 1232, 0, 0)
         if flags >> 11 & 15:
-            code, aa, sections = 4, False, ([], [], [])
+            found: Answer = (4, False, [], [], [])
         else:
-            code, aa, *sections = self.answer(".".join([*labels, ""]).lower(), rtype)
-        answer, authority, additional = sections
+            found = self.answer(".".join([*labels, ""]).lower(), rtype)
+        code, aa, answer, authority, additional = found
         body = b"".join([*answer, *authority, *additional]) + opt
         counts = [len(answer), len(authority), len(additional) + bool(opt)]
         size = 12 + len(question) + len(body)

@@ -1,4 +1,4 @@
-"""Fault of a program under test: a violation of a rule, told with its octets."""
+"""Deviation of a program under test: a violation of a rule, told with its octets."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from experiments.analysis.rules.rule import Violation
 from experiments.harness.judge.verdict import Contradiction
 
 
-class FaultError(Contradiction):
+class DeviationError(Contradiction):
     """A fault of the program under test, as a violation of a rule."""
 
     def __init__(self, violation: Violation) -> None:
