@@ -13,7 +13,7 @@ BUGS = (
         "id",
         (('struct.pack(">6H", number,', 'struct.pack(">6H", number ^ 0x8000,'),),
         "address",
-        ("which no query from this port had", "RFC 1035 section 4.1.1"),
+        ("no query from this port", "RFC 1035 section 4.1.1"),
     ),
     Bug(
         "rdlength",
@@ -55,7 +55,7 @@ BUGS = (
         "never-truncates",
         (("truncated = not tcp and size > limit", "truncated = False"),),
         "tcp",
-        ("octets by UDP, and the query permits 512", "RFC 6891 section 6.2.5"),
+        ("the query permits 512", "RFC 6891 section 6.2.5"),
     ),
     Bug(
         "no-opt",

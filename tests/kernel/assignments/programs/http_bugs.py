@@ -25,7 +25,7 @@ BUGS = (
         "date",
         (("return formatdate(time_s, usegmt=True)", 'return time.strftime("%Y-%m-%d %H:%M", time.gmtime(time_s))'),),
         "fields",
-        ("is no IMF-fixdate", "RFC 9110 section 5.6.7"),
+        ("an IMF-fixdate", "RFC 9110 section 5.6.7"),
     ),
     Bug(
         "head-content",

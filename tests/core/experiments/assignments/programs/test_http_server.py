@@ -65,8 +65,8 @@ def test_the_public_cases_come_first_and_leave_out_the_hidden_ones(tmp_path: Pat
 
 
 LINES = {
-    "no response at all": ('connection.sendall(head(status, out))', 'pass', "get", "that are no whole response"),
-    "decimal length with a unit": ('= len(content)', '= f"{len(content)} octets"', "content", "Content-Length "),
+    "no head": ('connection.sendall(head(status, out))', 'pass', "get", "the line ends in LF alone"),
+    "decimal length with a unit": ('= len(content)', '= f"{len(content)} octets"', "get", "has 0 of "),
     "wrong media type": ('".png": "image/png"', '".png": "image/jpeg"', "fields", "Content-Type image/jpeg"),
     "no Date": ('{"Date": date(time.time())}', "{}", "fields", "no Date"),
     "time zone": ("int(path.stat().st_mtime)", "int(path.stat().st_mtime) + 3600", "fields", "Last-Modified "),

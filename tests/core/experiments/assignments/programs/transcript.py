@@ -65,6 +65,7 @@ def capture_of(program: str, cases: Sequence[Case], root: Path, folder: Path) ->
             peer.close()
         wire.after(SILENCE_MS if not peer.closed else 1)
         tcp.client("FA")
+        wire.after(1)
         if not peer.closed:
             tcp.server("FA")
         wire.after(10)
