@@ -418,8 +418,10 @@ class Host(LazyShell):
             service.stop()
         super().terminate()
         if sandbox.inside():
-            namespaces.unmount(NAMED / self.name)
-            (NAMED / self.name).unlink()
+            # Another testbed of this process may have a host of this name, whose file is below this one.
+            with suppress(OSError):
+                namespaces.unmount(NAMED / self.name)
+                (NAMED / self.name).unlink()
         self.holder.kill()
         self.holder.stop()
 

@@ -285,6 +285,10 @@ class Testbed:
         if self._forkserver is not None:
             self._forkserver.kill()
         self._delete_interfaces()
+        # Mininet's tear-down stops at its first error, which missing interfaces cause, and then terminates no host.
+        for host in self.net.hosts if self.net is not None else []:
+            with contextlib.suppress(Exception):
+                host.terminate()
         if self._forkserver is not None:
             self._forkserver.close()
 
