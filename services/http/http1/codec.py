@@ -77,7 +77,7 @@ def parse_request_line(line: bytes) -> tuple[bytes, bytes, Version]:
     method, request_target, major, minor = match.groups()
     # RFC 9110 section 15.6.6: the major version is not supported.
     if major != b"1":
-        raise HTTPError(505, "the server supports HTTP/1.0 and HTTP/1.1 only")
+        raise HTTPError(505, "the server supports HTTP/1.0 and HTTP/1.1")
     return method, request_target, (1, int(minor))
 
 

@@ -176,18 +176,18 @@ def test_shell_gives_a_host_s_command_nothing_of_what_follows_in_a_file(tmp_path
             ("run", "nowhere.py"),
             "there is no file 'nowhere.py': give the path of a Python file that defines EXPERIMENT",
         ),
-        (("run", "http-version"), "there is no experiment 'http-version': there are "),
+        (("run", "http-version"), "unknown experiment 'http-version': the experiments are "),
         (
             ("run", "http-versions", "--set", "rrt=1ms"),
             "has no parameter 'rrt': its parameters are rtt, bw, objects, size",
         ),
-        (("run", "http-versions", "--set", "rtt=abc"), "rtt='abc' "),
-        (("run", "http-versions", "--set", "rtt"), "'rtt' is not NAME=VALUE"),
+        (("run", "http-versions", "--set", "rtt=abc"), "invalid value rtt='abc'"),
+        (("run", "http-versions", "--set", "rtt"), "'rtt' does not have the form NAME=VALUE"),
         (("run", "http-versions", "--repeat", "0"), "--repeat"),
         (("run", "http-versions", "--links", "tape"), "'auto', 'netem', 'wire'"),
-        (("up", "wbe"), "there is no topology 'wbe': there are "),
-        (("shell", "wbe"), "there is no topology 'wbe': there are "),
-        (("exec", "wbe", "client", "true"), "there is no topology 'wbe': there are "),
+        (("up", "wbe"), "unknown topology 'wbe': the topologies are "),
+        (("shell", "wbe"), "unknown topology 'wbe': the topologies are "),
+        (("exec", "wbe", "client", "true"), "unknown topology 'wbe': the topologies are "),
         (("exec", "web", "cleint", "true"), "has no host 'cleint': it has client, origin"),
         (("up", "web", "--set", "bandwidth=1"), "has no parameter 'bandwidth': it has clients, bw, delay"),
         (("up", "web", "--set", "bw=much"), "bw='much' is not a number"),
@@ -208,7 +208,7 @@ def test_a_folder_that_takes_no_results_is_one_sentence(tmp_path: Path) -> None:
     done = lab7("run", "dns-records", "--results", "/proc/results", cwd=tmp_path)
     assert done.returncode == CANNOT
     assert "cannot store results in /proc/results (" in one_sentence(done)
-    assert "name a folder by --results" in one_sentence(done)
+    assert "name a folder with --results" in one_sentence(done)
 
 
 def test_a_drawing_of_one_s_own_is_run_from_its_file(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def test_a_cell_that_was_judged_cites_packets_of_its_capture(matrix: tuple[int, 
     for cell in judged:
         assert cell["frames"]
         assert max(cell["frames"]) <= counts[cell["capture"]]
-        assert "objects whole" in cell["evidence"]
+        assert "objects were transferred completely" in cell["evidence"]
 
 
 def test_no_cell_fails_for_an_unknown_cause(matrix: tuple[int, dict[str, Any], Path]) -> None:
@@ -139,5 +139,5 @@ def test_programs_that_are_not_installed_are_named_with_how_to_get_them(tmp_path
 def test_an_unknown_matrix_is_one_sentence_that_names_those_there_are(tmp_path: Path) -> None:
     done = lab7("matrix", "htpp", cwd=tmp_path)
     assert done.returncode == USAGE
-    assert "there is no matrix 'htpp': there are cache, ftp, http" in one_sentence(done)
+    assert "unknown matrix 'htpp': the matrices are cache, ftp, http" in one_sentence(done)
     assert list(tmp_path.iterdir()) == []

@@ -91,7 +91,7 @@ def test_pingallfull_has_a_line_a_pair(tmp_path: Path) -> None:
 def test_terminals_say_what_they_lack(tmp_path: Path) -> None:
     printed = shell(tmp_path, "xterm h1", "gterm h1", "x h1 xclock", "x h9 xclock", "xterm h9", DISPLAY="")
     for command in ("xterm", "gterm", "x"):
-        assert f"{command}: there is no display for windows (DISPLAY is not set): use `HOST COMMAND`" in printed
+        assert f"{command}: no display for windows (DISPLAY is not set): use `HOST COMMAND`" in printed
     assert printed.count("node 'h9' not in network") == 1
     printed = shell(tmp_path, "xterm h1", DISPLAY="localhost:10.0")
     assert "xterm: the display localhost:10.0 uses TCP, which the sandbox does not have: start lab7 with" in printed

@@ -67,7 +67,7 @@ def test_a_host_serves_a_file_with_a_main_as_it_does_a_module(make: str, tmp_pat
     [
         ("x = 1", "server.py has no main(argv): define one that serves, and prints READY once it does"),
         ("import nobody", "server.py, line 1, fails: ModuleNotFoundError: No module named 'nobody'"),
-        ("def main(argv):\n    print('hello')", "wrote b'hello' instead of READY"),
+        ("def main(argv):\n    print('hello')", "printed b'hello' instead of READY"),
         ("def main(argv):\n    return 1 / 0", "ZeroDivisionError: division by zero"),
     ],
 )

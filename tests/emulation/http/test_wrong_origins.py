@@ -48,7 +48,9 @@ ORIGINS: Mapping[str, Fault] = {
     "extra": Fault(OBJECTS_BY_1 | {"H3", "H10", "H12"}, says=(("H3", "not a status line: 'and more"),)),
     "saturated": Fault(OBJECTS | {"H12"}, says=(("H4", "is answered differently"),)),
     "counts": Fault({"H4"}, says=(("H4", "/index.html gets different responses in frame"),)),
-    "keeps-open": Fault({"H5"}, "1.0-serial,1.0-parallel,1.1-persistent", says=(("H5", "The client closes first"),)),
+    "keeps-open": Fault(
+        {"H5"}, "1.0-serial,1.0-parallel,1.1-persistent", says=(("H5", "The client closes the connection first"),)
+    ),
     "closes": Fault({"H8", "H9"}, says=(("H8", "3 connections"), ("H9", "3 connections"))),
     "late": Fault(set(), "1.0-serial,1.1-persistent,1.1-pipelined", delayed="H9"),
     "reversed": Fault({"H9"}, says=(("H9", "the response for /picture-1.png"),)),
@@ -132,7 +134,7 @@ def test_the_access_link_has_no_figures_for_other_octets(tmp_path: Path) -> None
 
 CLIENTS: Mapping[str, tuple[set[str], str]] = {
     "none": (set(), ""),
-    "skips": (OBJECTS_BY_1 - {"H4", "H7", "H9"}, "/picture-2.png was not fetched"),
+    "skips": (OBJECTS_BY_1 - {"H4", "H7", "H9"}, "/picture-2.png was not requested"),
     "others": (OBJECTS_BY_1 - {"H4", "H7", "H9"}, "is not for an object of the page"),
     "twice": (OBJECTS_BY_1 - {"H4", "H7", "H9"}, "is requested a second time in frame"),
 }

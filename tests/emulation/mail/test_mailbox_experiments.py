@@ -200,7 +200,7 @@ def test_a_real_client_hands_in(tmp_path: Path) -> None:
 def test_a_client_that_cannot_send_is_refused(tmp_path: Path) -> None:
     needs((AGENT_ROLE, "mpop"))
     done = lab7("run", *OUTAGE_RUN, *replaced((AGENT_ROLE, "mpop")), cwd=tmp_path)
-    assert "mpop does not do that (send): there are swaks, curl" in one_sentence(done)
+    assert "mpop does not support this operation (send); clients that do: swaks, curl" in one_sentence(done)
 
 
 @pytest.mark.slow

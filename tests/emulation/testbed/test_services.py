@@ -71,7 +71,9 @@ def test_a_module_that_does_not_exist_is_said(bed: Testbed) -> None:
 def test_a_service_that_never_gets_ready_is_given_up(bed: Testbed) -> None:
     service = bed.host("server").start("experiments.http.drivers.loader", wait=False)
     service.wait_ready()
-    with pytest.raises(EmulationError, match=r"^`experiments\.http\.drivers\.loader` wrote nothing within 0\.1 s"):
+    with pytest.raises(
+        EmulationError, match=r"^`experiments\.http\.drivers\.loader` did not print READY within 0\.1 s"
+    ):
         service.read_line(0.1)
     service.stop()
 

@@ -104,7 +104,7 @@ def test_a_server_without_support_does_not_echo_the_option(tmp_path: Path) -> No
     ("find", "put", "reason"),
     [
         ("region asia 10.8.128.0/17", "region asia 10.8.0.0/16", "regions:5: 10.8.0.0/16 of asia overlaps"),
-        ("region asia 10.8.128.0/17", "region asia 10.8.128.0/18", "regions:3: 10.8.192.0/18 of the cover is in"),
+        ("region asia 10.8.128.0/17", "region asia 10.8.128.0/18", "regions:3: no region contains 10.8.192.0/18"),
         ("ttl 1", "tl 1", "regions:2: unknown statement 'tl'"),
         ("name www.cdn.net", "name www.cdn.org", "regions:1: www.cdn.org. is outside of the zones"),
         ("name www.cdn.net", "name alias.cdn.net", "regions:1: alias.cdn.net. has a record CNAME"),

@@ -156,7 +156,7 @@ def test_other_requests_get_an_error_of_http(ports: Ports) -> None:
     ("flags", "reason"),
     [
         (["--tls", "a.pem", "b.pem"], "--tls needs --dot-port or --doh-port"),
-        (["--dot-port", "0", "--tls", "a.pem", "b.pem"], "cannot use a.pem with b.pem"),
+        (["--dot-port", "0", "--tls", "a.pem", "b.pem"], "cannot load a.pem and b.pem"),
     ],
 )
 def test_a_wrong_flag_is_one_sentence(flags: list[str], reason: str) -> None:

@@ -29,7 +29,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from topologies.emulation.process import namespaces
-from topologies.emulation.process.interpreter import module_command
+from topologies.emulation.process.interpreter import ROOT, module_command
 from topologies.emulation.process.namespaces import MS_BIND, MS_PRIVATE, MS_REC, mount
 
 # User and group id of confined programs: within the 65,536 ids of a sandbox, used by no package of a distribution.
@@ -130,7 +130,8 @@ def _make_root(options: argparse.Namespace, program: str) -> None:
         _bind(Path("/dev") / name, NEW_ROOT / "dev" / name)
     for name in ("tmp", "var/tmp", "dev/shm"):
         (NEW_ROOT / name).chmod(0o1777)
-    for path in _interpreter_folders(program):
+    # lab7's services, which are public: a program may be one of them with other flags, or import one.
+    for path in (*_interpreter_folders(program), ROOT / "services"):
         _show(path)
     _copy_program(options.folder, options.words, options.user_id)
     for path in _paths_in(options.words):

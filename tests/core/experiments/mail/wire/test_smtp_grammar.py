@@ -46,7 +46,7 @@ def test_what_the_grammar_has(line: str) -> None:
 @pytest.mark.parametrize(
     ("line", "why"),
     [
-        ("FROB", "no RFC defines the command 'FROB'\"))"),
+        ("FROB", "no RFC defines the command 'FROB'"),
         ("TURN", "no RFC defines the command"),
         ("MAIL FROM:alice@example.org", "does not have the syntax of MAIL"),
         ("MAIL FROM: <alice@example.org>", "does not have the syntax of MAIL"),
@@ -88,7 +88,7 @@ def test_replies_have_lines_codes_and_frames() -> None:
 @pytest.mark.parametrize(
     ("octets", "why"),
     [
-        (b"250-a\r\n251 b\r\n", "a reply has the two codes 250 and 251'"),
+        (b"250-a\r\n251 b\r\n", "a reply has the two codes 250 and 251"),
         (b"250-a\r\n", "not a reply"),
         (b"650 a\r\n", "not a reply"),
         (b"260 a\r\n", "not a reply: '260"),

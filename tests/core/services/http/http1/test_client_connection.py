@@ -168,4 +168,4 @@ def test_a_head_with_a_bare_line_end_is_not_awaited(octets: bytes) -> None:
     (fault,) = client().receive_data(octets)
     assert isinstance(fault, Fault)
     assert fault.status == 502
-    assert "stands alone" in fault.detail
+    assert "bare CR or LF" in fault.detail
