@@ -111,6 +111,7 @@ def test_lifetimes_too_short_for_the_page_are_refused(tmp_path: Path) -> None:
     assert "max_age=1 is too short" in one_sentence(done)
 
 
+@pytest.mark.slow
 def test_the_access_links_sum_ends_in_packets_that_agree(tmp_path: Path) -> None:
     words = ("--set", "requests=200", "--set", "objects=200", "--again", "0", "--json")
     run = start_lab7("run", "access-link", *words, cwd=tmp_path)

@@ -54,7 +54,7 @@ def breaks_exactly(judged: Judged, case: Case) -> None:
 PROXIES = (
     case("none", ""),
     # Octets that the origin never had: nothing is saved, and no copy given away.
-    case("garbled-hits", "W1 W2 W5 W6", slow=False),
+    case("garbled-hits", "W1 W2 W5 W6"),
     case("makes-up", "W1 W2 W3 W4 W5 W6 W7"),
     case("not-found", "W1 W2 W5"),
     # What is stale, or may have changed.
@@ -85,7 +85,7 @@ def replica(fault: str) -> Mapping[str, str]:
 
 REPLICAS = (
     case("none", ""),
-    case("garbled-hits", "C2 C5 C6 C7", slow=False),
+    case("garbled-hits", "C2 C5 C6 C7"),
     case("makes-up", "C2 C5 C6 C7"),
     case("not-found", "C2 C5 C6 C7"),
     case("stores-nothing", "C2 C5 C6 C7"),

@@ -6,6 +6,8 @@ import json
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.emulation.support import lab7
 
 # Every response comes half a second late: far outside, on any machine.
@@ -29,6 +31,7 @@ def words(folder: Path, *more: str) -> list[str]:
     return [*SHORT, "--replace", command, *more]
 
 
+@pytest.mark.slow
 def test_a_time_outside_the_tolerance_is_measured_again_and_stays_open(tmp_path: Path) -> None:
     done = lab7(*words(tmp_path, "--again", "1"), cwd=tmp_path)
     assert done.returncode == 1
