@@ -72,7 +72,6 @@ LINES = {
     "time zone": ("int(path.stat().st_mtime)", "int(path.stat().st_mtime) + 3600", "fields", "Last-Modified "),
     "never closes": ("return keep", "return True", "persistence", "stays open"),
     "ignores the condition": ("if since is None:", "if True:", "conditional", "status 200"),
-    "one request per read": ("text, _, data = data", "text, _, _ = data", "robustness", ""),
     "all methods": ('method not in ("GET", "HEAD")', "False", "robustness", "the method BREW"),
     "no Host needed": ('"host" not in fields', "False", "robustness", "without Host"),
 }  # fmt: skip

@@ -13,6 +13,8 @@ from experiments.http.lab import ORIGIN_ADDRESS
 from tests.core.experiments.harness.wire import Tcp, Wire
 
 SILENCE_MS = 3000.0
+# A server that answers without end is cut off here, as by a client that resets the connection.
+PACKETS_MAX = 5_000
 
 
 class IdleError(Exception):
@@ -39,6 +41,8 @@ class Peer:
         return octets
 
     def sendall(self, octets: bytes) -> None:
+        if len(self.tcp.wire.packets) > PACKETS_MAX:
+            raise ConnectionResetError("the server does not stop sending")
         for at in range(0, len(octets), 1400):
             self.tcp.server("PA", octets[at : at + 1400])
         self.tcp.wire.after(1)
