@@ -53,7 +53,7 @@ class NotGradedError(Exception):
 
 @dataclass(frozen=True)
 class Grading:
-    """Settings of one grading run: the assignment, its name or folder, the kernel, the output folder, and the stages."""
+    """Settings of one grading run: the assignment, its name or folder, the kernel, the output folder and the stages."""
 
     assignment: ProgramAssignment
     called: str
