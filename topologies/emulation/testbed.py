@@ -25,7 +25,7 @@ from mininet.topo import Topo
 
 from topologies.emulation import classes, etc_files, options, sandbox, tools, topology_checks
 from topologies.emulation.addressing import arp_of, hosts_file, ipv6, ipv6_of, tables
-from topologies.emulation.errors import EmulationError, MachineError
+from topologies.emulation.errors import EmulationError, MachineError, TopologyError
 from topologies.emulation.links import netem, openvswitch
 from topologies.emulation.links.link import EmulatedLink, Wiring
 from topologies.emulation.links.openvswitch import OpenVSwitch
@@ -325,6 +325,16 @@ class Testbed:
             )
         if os.geteuid() != 0:
             raise MachineError("without a sandbox a testbed needs root: run it with sudo")
+        self._check_switch_names()
+
+    def _check_switch_names(self) -> None:
+        """Refuse a second network with the same switches: all switches of a process share a network namespace."""
+        for other in _running:
+            for name in set(self.topo.switches()) & {switch.name for switch in other.net.switches}:
+                raise TopologyError(
+                    f"another network of this program has a switch {name} as well: stop that network first, or give "
+                    "the switch another name"
+                )
 
     def _make_workdir(self, stack: contextlib.ExitStack) -> Path:
         workdir = Path(tempfile.mkdtemp(prefix="lab7-", dir=options.RUN))

@@ -88,25 +88,3 @@ def test_the_zones_pass_other_servers_checks(checker: str, origin: str, tmp_path
     file.write_text(make_names(changing=[0, 4]).master_file(origin))
     done = subprocess.run([checker, origin, str(file)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-
-
-@pytest.fixture(scope="module")
-def signed_bed() -> Iterator[Testbed]:
-    with Testbed(DnsTopo(scale=0.1, clients=1, dnssec="yes")) as running:
-        yield running
-
-
-@pytest.mark.parametrize(
-    ("question", "secure"),
-    [("www.example.com A", True), ("www.shop.org A", True), ("none.example.com A", True), ("www.bookshop.uk A", False)],
-)
-def test_signed_zones_are_validated_and_the_unsigned_one_is_insecure(
-    signed_bed: Testbed, question: str, secure: bool
-) -> None:
-    flags = said(signed_bed, "dig", "+dnssec", *question.split()).partition(";; flags: ")[2].partition(";")[0].split()
-    assert ("ad" in flags) == secure
-
-
-def test_recursive_servers_cannot_be_combined_with_signed_zones() -> None:
-    with pytest.raises(ValueError, match="needs mode=iterative"):
-        DnsTopo(mode="recursive", dnssec="yes")

@@ -81,3 +81,12 @@ def test_an_error_while_building_leaves_nothing_either() -> None:
     with pytest.raises(EmulationError, match="origin"), pair("services.http.origin --root /nowhere", delay="1ms"):
         pytest.fail("a testbed whose service failed is no testbed")
     assert footprint()[1:] == before[1:]
+
+
+def test_a_second_network_with_the_same_switch_is_refused_and_the_first_goes_on() -> None:
+    with pair() as bed:
+        before = footprint()
+        with pytest.raises(TopologyError, match=r"^another network of this program has a switch s1 as well: stop"):
+            pair().__enter__()
+        assert footprint() == before
+        assert bed.host("client").run(["ping", "-c1", "server"]).returncode == 0
