@@ -6,7 +6,7 @@
 
 By default it iterates from the root. With --forward it queries only these servers, with RD. With --no-cache every
 question takes the whole path, for comparison with a cache. It queries over IPv4 and IPv6, and no special addresses that
-zones name (recursion.upstream_addresses). RFC 1034 section 5, RFC 1035 section 7, RFC 7766, RFC 6891;
+zones name (recursion.context). RFC 1034 section 5, RFC 1035 section 7, RFC 7766, RFC 6891;
 services.dns.recursion describes its modules and their limits.
 
 With --client-subnet 24 it sends the /24 of the client (RFC 7871) to servers below the top-level domains, and caches
@@ -29,7 +29,7 @@ from services.dns.faults import RESOLVER_FAULTS, FaultyResponder
 from services.dns.flags import add_encryption_flags, add_upstream_flags, prefix_lengths, root_servers
 from services.dns.recursion.cache import ENTRIES_MAX, TTL_MAX_S, Cache, Delegation, Service
 from services.dns.recursion.classification import addresses_of, hosts_of
-from services.dns.recursion.context import ResolverContext
+from services.dns.recursion.context import ResolverContext, UpstreamAddresses
 from services.dns.recursion.ecs_cache import QUESTIONS_MAX, ECSCache
 from services.dns.recursion.handler import PRIVATE, AccessList, RecursionHandler, RecursiveResponder
 from services.dns.recursion.infra_cache import InfraCache
@@ -37,7 +37,6 @@ from services.dns.recursion.iterator import Result
 from services.dns.recursion.root_hints import root_delegation
 from services.dns.recursion.scheduler import Scheduler
 from services.dns.recursion.transport import Upstream, has_ipv6
-from services.dns.recursion.upstream_addresses import UpstreamAddresses
 from services.dns.security.algorithms import require_library
 from services.dns.security.denial_cache import ZONES_MAX, DenialCache
 from services.dns.security.trust import SecurityContext, trust_anchors

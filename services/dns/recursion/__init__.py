@@ -20,8 +20,7 @@ The path of one query through the modules, from a client to an authoritative ser
     recursion.classification   response -> answer, alias, referral, negative answer, lame
     recursion.validation       with trust anchors only: response -> secure, insecure, bogus (DNSSEC)
     recursion.ecs_cache        with EDNS Client Subnet only: answers by the client's network
-    recursion.upstream_addresses   the addresses that may be queried
-    recursion.context          the state that all resolutions share: root hints, caches, settings
+    recursion.context          the state that all resolutions share: caches, settings, addresses that may be queried
     recursion.root_hints       parses --root and --root-hints
 
 The authoritative server's part of the path is in server.server, server.responder, server.response_cache, zones.handler

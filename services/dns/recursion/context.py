@@ -1,13 +1,72 @@
-"""Resolver context: the state and settings that all resolutions of one resolver share."""
+"""Resolver context: the settings, caches and permitted upstream addresses that all resolutions of one resolver share.
 
+    policy = UpstreamAddresses(ipv6=False)
+    policy.usable(("192.0.2.53", "127.0.0.1", "2001:db8::53"))   -> ("192.0.2.53",)
+
+A zone's owner chooses the addresses of its name servers freely, and so makes the resolver send queries to addresses
+that its owner can reach and others cannot, or to itself. As Unbound by default (do-not-query-localhost), BIND (bogus
+servers and its own addresses) and Knot Resolver, the resolver does not query this host, "this network" (RFC 6890
+section 2.2.2), loopback, link-local, multicast, reserved and broadcast addresses, in IPv4, IPv6, and IPv4 mapped into
+IPv6 (RFC 4291 section 2.5.5.2). Private addresses are queried: in a lab all networks are private.
+
+The operator's own choice is exempt: addresses of root hints and forwarders, and all of a special network that one of
+them is in, because then the whole Internet of the resolver is on, for example, loopback addresses; networks of
+--may-query.
+"""
+
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from ipaddress import IPv6Address, ip_address, ip_network
 from random import Random
 
-from services.dns.recursion.cache import Cache, Delegation
-from services.dns.recursion.ecs_cache import ECSCache
+from services.dns.address_space import Network
+from services.dns.codec.codes import ADDRESS_TYPES
+from services.dns.codec.name import Name
+from services.dns.recursion.cache import Cache, Delegation, LookupResult, look_up
+from services.dns.recursion.ecs_cache import ECSCache, ECSView
 from services.dns.recursion.infra_cache import InfraCache
-from services.dns.recursion.upstream_addresses import UpstreamAddresses
 from services.dns.security.trust import SecurityContext
+
+DO_NOT_QUERY: tuple[Network, ...] = tuple(
+    ip_network(text)
+    for text in (
+        "0.0.0.0/8",
+        "127.0.0.0/8",
+        "169.254.0.0/16",
+        "224.0.0.0/4",
+        "240.0.0.0/4",
+        "::/128",
+        "::1/128",
+        "::ffff:0:0/96",
+        "fe80::/10",
+        "ff00::/8",
+    )
+)
+
+
+class UpstreamAddresses:
+    """Filter for upstream addresses: all but DO_NOT_QUERY, plus the networks in `allowed`; IPv6 only with `ipv6`.
+
+    The special networks of the `configured` addresses are allowed too. `rtypes` are the types of the addresses.
+    """
+
+    def __init__(self, allowed: Sequence[Network] = (), configured: Iterable[str] = (), ipv6: bool = True) -> None:
+        self.rtypes = ADDRESS_TYPES if ipv6 else ADDRESS_TYPES[:1]
+        self._ipv6 = ipv6
+        special = [network for text in configured for network in DO_NOT_QUERY if ip_address(text) in network]
+        self._allowed = (*allowed, *special)
+
+    def usable(self, addresses: Iterable[str]) -> tuple[str, ...]:
+        """Return the addresses that may be queried, in order."""
+        return tuple(address for address in addresses if self._is_usable(address))
+
+    def _is_usable(self, text: str) -> bool:
+        address = ip_address(text)
+        if isinstance(address, IPv6Address) and not self._ipv6:
+            return False
+        if not any(address in network for network in DO_NOT_QUERY):
+            return True
+        return any(address in network for network in self._allowed)
 
 
 @dataclass(slots=True)
@@ -40,3 +99,11 @@ class ResolverContext:
         """Return a context that validates; delegations, servers and settings are shared with its `unchecked` one."""
         unchecked = replace(self, cache=self.cache.sibling(), security=security.without_validation())
         return replace(self, security=security, unchecked=unchecked)
+
+    def look_up(self, name: Name, rtype: int, subnet: Network | None, now: float) -> LookupResult | None:
+        """Look up a name and type in both caches, for clients in `subnet`; None on a miss."""
+        if self.ecs_cache is None or subnet is None:
+            return look_up(self.cache, name, rtype, now)
+        view = ECSView(self.cache, self.ecs_cache, subnet)
+        result = look_up(view, name, rtype, now)
+        return None if result is None else replace(result, scope=view.scope)

@@ -10,14 +10,14 @@ the policy's maximum length, else for clients that send exactly that length. Neg
 for all clients (section 7.4), and so they are in the RRset cache.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from services.bounded_dict import BoundedDict
 from services.dns.address_space import Network
 from services.dns.codec.client_subnet import ClientSubnet, SubnetPolicy
 from services.dns.codec.message import RRset
 from services.dns.codec.name import Name
-from services.dns.recursion.cache import ENTRIES_MAX, TTL_MAX_S, Cache, LookupResult, Negative, Value, look_up
+from services.dns.recursion.cache import ENTRIES_MAX, TTL_MAX_S, Cache, Negative, Value
 
 # Maximum number of networks per question, and of questions (RFC 7871 section 11.3): ENTRIES_MAX entries in total.
 NETWORKS_MAX = 100
@@ -130,14 +130,3 @@ class ECSView:
     def nonexistence(self, name: Name, now: float) -> Negative | None:
         """Return the cached NXDOMAIN of the name, which is valid for all clients; None on a miss."""
         return self._cache.nonexistence(name, now)
-
-
-def look_up_for(
-    cache: Cache, ecs_cache: ECSCache | None, name: Name, rtype: int, subnet: Network | None, now: float
-) -> LookupResult | None:
-    """Look up a name and type in both caches, for clients in `subnet`; None on a miss."""
-    if ecs_cache is None or subnet is None:
-        return look_up(cache, name, rtype, now)
-    view = ECSView(cache, ecs_cache, subnet)
-    result = look_up(view, name, rtype, now)
-    return None if result is None else replace(result, scope=view.scope)

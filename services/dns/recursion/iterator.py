@@ -15,7 +15,7 @@ The iterator
 
 RFC 1034 section 5.3.3 describes the resolver as four steps in a loop. Each has its function here:
 
-  step 1   look in the cache for the answer, or an alias                  ecs_cache.look_up_for, cache.look_up
+  step 1   look in the cache for the answer, or an alias                  ResolverContext.look_up
   step 2   find the best servers: the nearest known delegation            Iteration._nearest
   step 3   send them queries until one returns a response                 Iteration._query_servers, query.Exchange
   step 4   analyze the response (classification.classify_response)
@@ -83,7 +83,7 @@ from services.dns.recursion.classification import (
     hosts_of,
 )
 from services.dns.recursion.context import ResolverContext
-from services.dns.recursion.ecs_cache import ECSCache, is_global, look_up_for
+from services.dns.recursion.ecs_cache import ECSCache, is_global
 from services.dns.recursion.query import (
     BudgetExceededError,
     Exchange,
@@ -599,9 +599,7 @@ class Resolution:
             if name in seen or len(chain) > 2 * ALIASES_MAX or len(seen) > ALIASES_MAX:
                 raise ResolutionError("alias chain is circular or too long")
             seen.add(name)
-            result = look_up_for(
-                self._context.cache, self._context.ecs_cache, name, rtype, self._subnet, self._budget.now
-            )
+            result = self._context.look_up(name, rtype, self._subnet, self._budget.now)
             if result is None:
                 result = self._denied(name, rtype)
             if result is None:
@@ -642,7 +640,7 @@ def from_cache(context: ResolverContext, question: Question, now: float, subnet:
     name, seen, scope = question.name, set[Name](), 0
     while name not in seen and len(seen) <= ALIASES_MAX:
         seen.add(name)
-        result = look_up_for(context.cache, context.ecs_cache, name, question.rtype, subnet, now)
+        result = context.look_up(name, question.rtype, subnet, now)
         if result is None:
             break
         chain += result.answers

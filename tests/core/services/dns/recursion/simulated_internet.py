@@ -12,7 +12,7 @@ from services.dns.codec.master_file import parse_master_file
 from services.dns.codec.message import Message, Question, RRset, encode
 from services.dns.codec.name import Name
 from services.dns.recursion.cache import Cache, Delegation, Service
-from services.dns.recursion.context import ResolverContext
+from services.dns.recursion.context import ResolverContext, UpstreamAddresses
 from services.dns.recursion.infra_cache import InfraCache
 from services.dns.recursion.iterator import Resolution, Result
 from services.dns.recursion.query import (
@@ -24,7 +24,6 @@ from services.dns.recursion.query import (
     UpstreamQuery,
 )
 from services.dns.recursion.root_hints import root_delegation
-from services.dns.recursion.upstream_addresses import UpstreamAddresses
 from services.dns.server.responder import Client
 from services.dns.zones.handler import Authority
 from services.dns.zones.zone import Zone, Zones
