@@ -25,7 +25,7 @@ run: setup ## Run every experiment, in virtual time where its kernel can be buil
 	@$(BIN)/lab7 run
 
 test: setup ## All tests that take seconds: core, loopback, emulation.
-	@$(BIN)/python -m pytest -n auto --dist worksteal -m 'not slow' tests
+	@$(BIN)/python -m pytest -n auto --dist loadfile -m 'not slow' tests
 
 test-slow: setup ## The tests that take longer, those in the kernel of virtual time among them.
 	@scripts/provision.sh --kernel

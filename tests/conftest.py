@@ -6,6 +6,7 @@ collected; where the machine refuses that, tests of the emulation are skipped an
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -14,9 +15,10 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
-from xdist.scheduler import LoadScopeScheduling
+from xdist.scheduler import LoadFileScheduling
 
 from topologies.emulation import sandbox, tools
+from topologies.emulation.process import namespaces
 from topologies.emulation.process.interpreter import module_command
 
 TESTS = Path(__file__).resolve().parent
@@ -67,20 +69,24 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     return sandbox.run([sys.executable, *sys.orig_argv[1:]])
 
 
-class Sharing(LoadScopeScheduling):  # type: ignore[misc]
-    """How `pytest -n` shares the tests out: the tests of a file, which share its servers, go to one process.
+def pytest_configure(config: pytest.Config) -> None:
+    """Give each process of `pytest -n` a network namespace, so that networks of two processes may have equal names."""
+    if not hasattr(config, "workerinput") or not sandbox.inside():
+        return
+    namespaces.unshare(namespaces.CLONE_NEWNET | namespaces.CLONE_NEWNS)
+    namespaces.mount("tmpfs", "/run", "tmpfs", data="mode=755")
+    # Some containers do not permit mounting /sys, whose class/net then shows another namespace's interfaces.
+    with contextlib.suppress(OSError):
+        namespaces.mount("sysfs", "/sys", "sysfs")
+    Path("/run/netns").mkdir()
+    tools.batch("ip", ["link set dev lo up"])
+    os.environ[sandbox.MARK] = os.readlink("/proc/self/ns/net")
 
-    All networks are in one sandbox, and are timed: one process has them all, one after the other.
-    """
 
-    def _split_scope(self, nodeid: str) -> str:
-        path = nodeid.partition("::")[0]
-        return SANDBOXED.name if (TESTS.parent / path).is_relative_to(SANDBOXED) else path
-
-
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Sharing:
-    """Share the tests out as said above."""
-    return Sharing(config, log)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:
+    """Distribute whole files, whose tests share servers, in the order of collection, which ends with short files."""
+    config.option.loadscopereorder = False
+    return LoadFileScheduling(config, log)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
