@@ -20,7 +20,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 PACKAGES = ("services", "topologies", "experiments")
 WORD = re.compile(r"[A-Za-z']+")
 WH_WORD = re.compile(r"(What|Who|Whoever|Whom|Whose|Where|Whether|How|Which|When|Why)\b")
-# Per 1,000 words: a pattern and its range.
+# Name of a word pattern -> (regular expression, minimum and maximum number of occurrences per 1,000 words).
 FREQUENCIES = {
     "pronouns for persons": (r"\b(nobody|somebody|everybody|anybody|whoever|whom|who)\b", 0.0, 0.3),
     "free relatives": (r"\b(what|whatever|which of)\b", 0.0, 2.0),
@@ -37,14 +37,14 @@ MODULES_MAX, FUNCTIONS_MAX = 0.0, 0.6
 
 @dataclass
 class Prose:
-    """The text of some modules: all docstrings and comments, and the first line of each docstring."""
+    """Text of several modules: all docstrings and comments, and the first line of each docstring by module."""
 
     text: list[str] = field(default_factory=list)
     modules: list[tuple[Path, str]] = field(default_factory=list)
     functions: list[tuple[Path, str]] = field(default_factory=list)
 
     def add(self, path: Path) -> None:
-        """Add a module's docstrings and comment lines."""
+        """Add the docstrings and comment lines of a module."""
         source = path.read_text(encoding="utf-8")
         for node in ast.walk(ast.parse(source)):
             if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
@@ -56,7 +56,7 @@ class Prose:
         self.text += [line.strip()[1:] for line in source.splitlines() if line.strip().startswith("#")]
 
     def frequencies(self) -> dict[str, float]:
-        """Return how often each pattern of FREQUENCIES occurs per 1,000 words."""
+        """Return the occurrences per 1,000 words of each word pattern in FREQUENCIES."""
         whole = " ".join(self.text)
         words = max(1, len(WORD.findall(whole)))
         return {
@@ -66,12 +66,12 @@ class Prose:
 
 
 def wh_words(first_lines: Iterable[tuple[Path, str]]) -> list[tuple[Path, str]]:
-    """Return the docstrings that start with a wh-word."""
+    """Return the docstrings that start with a wh-word, such as `Which`."""
     return [(path, line) for path, line in first_lines if WH_WORD.match(line)]
 
 
 def prose(packages: Iterable[str] = PACKAGES) -> Prose:
-    """Read the prose of some packages of the repository."""
+    """Return the docstrings and comments of these packages of the repository."""
     found = Prose()
     for package in packages:
         for path in sorted((REPOSITORY / package).rglob("*.py")):
@@ -80,7 +80,7 @@ def prose(packages: Iterable[str] = PACKAGES) -> Prose:
 
 
 def violations(found: Prose) -> Iterator[str]:
-    """Yield a sentence for each figure outside its range."""
+    """Yield a sentence for each frequency outside the range in FREQUENCIES, or above its maximum."""
     for name, value in found.frequencies().items():
         _, low, high = FREQUENCIES[name]
         if not low <= value <= high:
@@ -93,7 +93,7 @@ def violations(found: Prose) -> Iterator[str]:
 
 
 def main(packages: list[str]) -> int:
-    """Print the statistics; returns the exit code."""
+    """Print the statistics of these packages; return the exit code."""
     found = prose(packages or PACKAGES)
     for name, value in found.frequencies().items():
         _, low, high = FREQUENCIES[name]

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""RFC index: each RFC section that docstrings and comments of the services and judges name, and where (file:line).
+"""RFC index: each RFC section cited in docstrings and comments, and the places (file:line) that cite the section.
 
     scripts/rfc_index.py              print docs/rfc-index.md
     scripts/rfc_index.py --write      write it
@@ -20,7 +20,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[1]
 INDEX = REPOSITORY / "docs" / "rfc-index.md"
 PACKAGES = ("services", "topologies", "experiments")
-# Section numbers like 5.4.1 or appendices like A.2; a number that ends a sentence keeps its full stop out.
+# Match section numbers like 5.4.1 or appendices like A.2, without the full stop of a sentence.
 SECTION = r"(?:\d+(?:\.\d+)*|[A-Z](?:\.\d+)+)"
 REFERENCE = re.compile(
     rf"RFC\s+(?P<rfc>\d{{3,5}})(?:,?\s+(?:sections?|appendix)\s+(?P<sections>{SECTION}(?:(?:,\s+|\s+and\s+|,\s+and\s+|\s+to\s+){SECTION})*))?"
@@ -33,7 +33,7 @@ comments; a test compares.
 
 
 def texts(source: str) -> Iterator[tuple[int, str]]:
-    """Yield each comment block and each string of a module with the line on which it begins."""
+    """Yield (first line number, text) of each comment block and each string in a module."""
     block: list[str] = []
     first = last = 0
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
@@ -83,7 +83,7 @@ def _order(section: str) -> list[tuple[int, str]]:
 
 
 def main(arguments: list[str]) -> int:
-    """Print or write the index; returns the exit code."""
+    """Print or write the RFC index; return the exit code."""
     if arguments not in ([], ["--write"]):
         print(f"usage: {Path(sys.argv[0]).name} [--write]", file=sys.stderr)
         return 2

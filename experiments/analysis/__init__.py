@@ -1,1 +1,1 @@
-"""Capture analysis: the application messages of any capture, and the protocol rules that they violate."""
+"""Capture analysis: application messages in a capture of any program, and their violations of protocol rules."""

@@ -1,4 +1,4 @@
-"""`lab7 judge`: check the messages in a capture file of any program by the rules of the RFCs."""
+"""`lab7 judge`: check the messages in a capture file of any program against the rules of the RFCs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from experiments.harness.judge.frames import read_capture
 
 # Maximum number of violations in the printed table; --json prints all of them.
 ROWS_MAX = 50
-# Word for the messages of protocols whose messages are lines; messages of other protocols are called messages.
+# In output, messages of line-based protocols (FTP, SMTP, POP3, IMAP) are called lines, all others messages.
 PARTS = dict.fromkeys(("ftp", "smtp", "pop3", "imap"), "lines")
 
 
@@ -25,12 +25,16 @@ PARTS = dict.fromkeys(("ftp", "smtp", "pop3", "imap"), "lines")
     "protocols",
     multiple=True,
     type=click.Choice(tuple(CHECKS)),
-    help="check the messages of this protocol only (repeatable)",
+    help="check the messages of this protocol only (repeatable; default: all protocols)",
 )
-@click.option("--strict", is_flag=True, help="exit with 1 for violations of recommendations (SHOULD) too")
+@click.option(
+    "--strict",
+    is_flag=True,
+    help=("exit with status 1 for violations of recommendations (SHOULD) as well, not only of requirements (MUST)"),
+)
 @common.json_option
 def judge_command(capture: Path, protocols: tuple[str, ...], strict: bool, as_json: bool) -> None:
-    """Check the messages in a capture file (pcap or pcapng) by the rules of the RFCs.
+    """Check the messages in a capture file (pcap or pcapng) against the rules of the RFCs.
 
     Prints every violation with its frame, its octets, the RFC section and the correct form. Needs no rights.
     Exits with 1 if a message violates a requirement (MUST).

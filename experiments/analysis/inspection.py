@@ -10,7 +10,7 @@ from experiments.analysis.rules.rule import Checked, Rule, Violation
 from experiments.harness.judge.frames import CaptureFile
 
 Check = Callable[[CaptureFile, str], Checked]
-# Protocol -> (function that checks the protocol's messages, rules of the protocol).
+# Protocol -> (function that checks all messages of the protocol, the rules that the function applies).
 CHECKS: Mapping[str, tuple[Check, tuple[Rule, ...]]] = {
     "dns": (dns.check, dns.RULES),
     "http": (http1.check, http1.RULES),
@@ -25,7 +25,7 @@ CHECKS: Mapping[str, tuple[Check, tuple[Rule, ...]]] = {
 
 @dataclass(frozen=True)
 class Inspection:
-    """The violations in a capture, in the order of their frames; each once, at the first interface that has it.
+    """Inspection of a capture: each violation once, at the first interface that captured it, in the order of frames.
 
     `messages`: the number of messages (of line protocols: lines) that were checked, by protocol, at all interfaces.
     """
@@ -35,17 +35,17 @@ class Inspection:
 
     @property
     def errors(self) -> tuple[Violation, ...]:
-        """The violations of rules that a message must keep."""
+        """Return the violations of requirements (MUST), without those of recommendations (SHOULD)."""
         return tuple(one for one in self.violations if one.rule.level == "must")
 
 
 def rules() -> dict[str, Rule]:
-    """Return all rules by id."""
+    """Return the rules of all protocols by rule id."""
     return {rule.id: rule for _, group in CHECKS.values() for rule in group}
 
 
 def inspect(captured: CaptureFile, protocols: tuple[str, ...] = tuple(CHECKS)) -> Inspection:
-    """Check every interface of a capture by the rules of these protocols."""
+    """Check all messages of these protocols, at every interface of a capture."""
     found: dict[tuple[str, str, int, bytes], Violation] = {}
     messages: dict[str, int] = {}
     for interface in captured.counts:

@@ -20,7 +20,7 @@ def find_violations(folder: Path) -> list[MessageViolation]:
         try:
             captured = read_capture(path)
         except CaptureReadError:
-            # Such as the file of a recorder that was killed.
+            # Skip incomplete captures, such as the file of a packet recorder that was killed.
             continue
         for one in inspect(captured).violations:
             found.setdefault(one.rule.id, _of(one, path.name))

@@ -1,4 +1,4 @@
-"""Mail contents in a capture: the messages in SMTP mail data, POP3 RETR responses and IMAP FETCH data, line by line.
+"""Mail messages in a capture, line by line: SMTP mail data, POP3 RETR responses and IMAP FETCH data.
 
 A content has its lines, each with its offset in the stream, and dot-stuffing undone; a line that begins with one dot,
 which its sender did not stuff, is kept as it is. Parsing is tolerant of LF without CR. Left out: content behind
@@ -27,7 +27,7 @@ _REPLY = re.compile(rb"([2-5][0-9]{2})( |-|\Z)")
 
 @dataclass(frozen=True)
 class ContentLine:
-    """A line of a message without its end, and the octets [start, after) of the stream that carried it."""
+    """A line of a mail message without its line end, and the octets [start, after) of the stream that carried it."""
 
     text: bytes
     start: int
@@ -36,7 +36,7 @@ class ContentLine:
 
 @dataclass(frozen=True)
 class Content:
-    """A message as one end sent it to the other.
+    """A mail message as sent over one connection by SMTP, POP3 or IMAP.
 
     `opened`: frame that opened the connection; `server`: address of its server; `stuffed`: False if a line begins with
     a dot that was not doubled; `reply`: the reply to mail data, a line of the stream `answers`, None without one.
@@ -54,39 +54,39 @@ class Content:
 
     @property
     def time_ns(self) -> int:
-        """The time of the first octet."""
+        """Return the capture time of the message's first octet, in ns."""
         return self.source.stream.span(self.lines[0].start, self.lines[0].start + 1)[0].time_ns
 
     @property
     def code(self) -> int:
-        """The code of the reply to the mail data; 0 without one."""
+        """Return the code of the SMTP reply to the mail data; 0 if no reply was captured."""
         return int(self.reply.text[:3]) if self.reply is not None else 0
 
     @property
     def head_length(self) -> int:
-        """The number of lines of the header section."""
+        """Return the number of lines in the header section."""
         return next((at for at, line in enumerate(self.lines) if not line.text), len(self.lines))
 
     @property
     def body(self) -> tuple[ContentLine, ...]:
-        """The lines behind the header section and its empty line."""
+        """Return the lines after the header section and the empty line behind it."""
         return self.lines[self.head_length + 1 :]
 
     @property
     def id(self) -> bytes:
-        """The Message-ID; of a message without one, its body."""
+        """Return the Message-ID; for a message without one, its body."""
         for line in self.lines[: self.head_length]:
             if found := _MESSAGE_ID.match(line.text):
                 return found[1]
         return b"\n".join(line.text for line in self.body)
 
     def violation(self, rule: Rule, first: ContentLine, found: str, expected: str) -> Violation:
-        """Return a violation by one line of the message."""
+        """Return a violation of a rule by one line (`first`) of the message."""
         return self.source.violation(rule, first.start, first.after, found, expected)
 
 
 def contents(captured: CaptureFile) -> list[Content]:
-    """Return the messages at all interfaces of a capture, in the order of their first octets."""
+    """Return the mail messages at all interfaces of a capture, in the order of their first octets."""
     found: list[Content] = []
     for interface in captured.counts:
         for connection in connections(captured.at(interface)):
@@ -101,7 +101,7 @@ def contents(captured: CaptureFile) -> list[Content]:
 
 
 def sides(connection: Connection, interface: str) -> tuple[Source, Source]:
-    """Return the client's and the server's stream of a connection."""
+    """Return the TCP streams of a connection: (from the client, from the server)."""
     return (
         Source(interface, str(connection.client), connection.from_client.stream),
         Source(interface, str(connection.server), connection.from_server.stream),
@@ -109,7 +109,7 @@ def sides(connection: Connection, interface: str) -> tuple[Source, Source]:
 
 
 def stream_lines(source: Source) -> Iterator[ContentLine]:
-    """Yield all whole lines of a stream."""
+    """Yield the complete lines of a TCP stream."""
     stream = LineStream(source, _UNNAMED)
     while (line := stream.next()) is not None:
         yield ContentLine(line.text, line.start, line.after)
@@ -150,7 +150,7 @@ def _smtp(connection: Connection, interface: str) -> Iterator[Content]:
 
 
 def _until_dot(lines: Iterator[ContentLine]) -> tuple[tuple[ContentLine, ...], bool]:
-    """Return the lines up to one of a single dot, their stuffed dots removed, and whether all dots were stuffed."""
+    """Return (lines before the line with a single dot, dot-stuffing removed; True if every leading dot was doubled)."""
     found: list[ContentLine] = []
     stuffed = True
     for line in lines:

@@ -75,7 +75,7 @@ NS_PER_S = 1_000_000_000
 
 @dataclass(frozen=True)
 class Datum:
-    """A message with its position in the capture: interface, frame, time, the two ends, transport, stream offset."""
+    """A DNS message with its position in the capture: interface, frame, time, sender, receiver, transport, offset."""
 
     message: Message
     interface: str
@@ -88,11 +88,11 @@ class Datum:
 
     @property
     def from_server(self) -> bool:
-        """True if the sender's port is that of a server."""
+        """Return True if the message was sent from a DNS server's port."""
         return self.source[1] == PORT
 
     def violation(self, rule: Rule, start: int, end: int, found: str, expected: str) -> Violation:
-        """Return a violation by the octets [start, end) of the message."""
+        """Return a violation of a rule by the octets [start, end) of the message."""
         sender = f"{self.source[0]}:{self.source[1]}"
         octets = self.message.octets[start : min(end, start + EXCERPT_OCTETS)]
         return Violation(
@@ -116,7 +116,7 @@ def check(captured: CaptureFile, interface: str) -> Checked:
 
 
 def messages_at(captured: CaptureFile, interface: str) -> Iterator[Datum]:
-    """Yield the DNS messages of one interface, by UDP and then by TCP."""
+    """Yield the DNS messages of one interface: first all over UDP, then all over TCP."""
     frames = captured.at(interface)
     for frame in datagrams(frames):
         if not frame.may_carry(UDP_PROTOCOL) or frame.truncated:
@@ -163,7 +163,7 @@ def _formats(messages: Iterable[Datum]) -> Iterator[Violation]:
 
 
 def _matches(messages: Iterable[Datum]) -> Iterator[Violation]:
-    """Yield responses without a matching query, if queries between the same two endpoints are outstanding."""
+    """Yield responses whose ID or QR bit matches no outstanding query between the same two endpoints."""
     waiting: dict[tuple[object, ...], list[Datum]] = {}
     for one in messages:
         if not one.from_server:
@@ -223,7 +223,7 @@ def _negative(one: Datum) -> Iterator[Violation]:
 def _cname_beside_data(one: Datum) -> Iterator[Violation]:
     answer = one.message.section(1)
     aliases = {record.owner for record in answer if record.rtype == CNAME}
-    # RRSIG and NSEC accompany a CNAME (RFC 4034 section 2); ANY asks for all of them.
+    # Permit RRSIG (46) and NSEC (47) beside a CNAME (RFC 4034 section 2): a response to ANY has all three types.
     for record in answer:
         if record.owner in aliases and record.rtype not in (CNAME, 46, 47):
             found = f"{record.owner} has a CNAME and a record of type {record.type_name}"
@@ -264,7 +264,7 @@ def _aliased_targets(messages: Iterable[Datum]) -> Iterator[Violation]:
     """Yield MX and NS records, each once, whose RDATA names an alias (the owner of a CNAME in the capture)."""
     valid = [one for one in messages if one.message.is_response and one.message.fault is None]
     records = [record for one in valid for record in one.message.records]
-    # A name with a CNAME beside its address breaks another rule (ALIAS).
+    # Skip names with both a CNAME and an address: rule ALIAS reports such names.
     aliases = {record.owner for record in records if record.rtype == CNAME}
     aliases -= {record.owner for record in records if record.address}
     reported: set[tuple[str, str]] = set()
@@ -280,7 +280,7 @@ def _aliased_targets(messages: Iterable[Datum]) -> Iterator[Violation]:
 
 
 def _lame(messages: Iterable[Datum]) -> Iterator[Violation]:
-    """Yield lame responses (by a server that a referral names, without data of the delegated zone), one per server."""
+    """Yield lame responses (not authoritative, although a referral names the server for the zone), each once."""
     delegated: dict[str, set[str]] = {}
     queries: dict[tuple[object, ...], Datum] = {}
     reported: set[tuple[str, str]] = set()
@@ -304,7 +304,7 @@ def _lame(messages: Iterable[Datum]) -> Iterator[Violation]:
 
 
 def _rcodes(messages: Iterable[Datum]) -> Iterator[Violation]:
-    """Yield NOERROR responses without an answer for names that do not exist, as the responder was told by NXDOMAIN."""
+    """Yield NOERROR responses without an answer whose sender had received NXDOMAIN for the same name."""
     missing: dict[tuple[str, str], int] = {}
     reported: set[tuple[str, str]] = set()
     for one in messages:
@@ -348,7 +348,7 @@ def _longest(zones: Iterable[str], name: str | None) -> str:
 
 
 def _ttls(messages: Iterable[Datum], captured: CaptureFile) -> Iterator[Violation]:
-    """Yield cached answers whose TTL did not decrease with the time since the server's earlier answer.
+    """Yield cached answers whose TTL has not decreased since an earlier answer of the same server.
 
     An answer is from the cache if the capture has queries of its server, none of them for this name since the earlier
     answer, or if it took less than half of the time of the earlier one.
@@ -387,7 +387,7 @@ def _ttls(messages: Iterable[Datum], captured: CaptureFile) -> Iterator[Violatio
 
 
 def _upstream_queries(captured: CaptureFile) -> dict[tuple[str, str], list[int]]:
-    """Return the times of queries in the whole capture, by the address of their sender and their name."""
+    """Return the times in ns of all queries in the capture, by (sender's address, QNAME)."""
     found: dict[tuple[str, str], list[int]] = {}
     for interface in captured.counts:
         for one in messages_at(captured, interface):

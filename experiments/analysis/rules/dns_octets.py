@@ -1,4 +1,4 @@
-"""DNS message reader with offsets: header, question and records of malformed messages, as far as they can be read.
+"""DNS message parser with offsets; a malformed message is parsed up to its first violation of the format.
 
 RFC 1035 section 4: the reader stops at the first octet that breaks the format and names the fault; what precedes it is
 kept. It uses neither the services' codec nor scapy, so that each octet has its offset in the message.
@@ -15,12 +15,12 @@ A, NS, CNAME, SOA, PTR, MX, AAAA, DNAME, OPT = 1, 2, 5, 6, 12, 15, 28, 39, 41
 TYPES = {A: "A", NS: "NS", CNAME: "CNAME", SOA: "SOA", PTR: "PTR", MX: "MX", 16: "TXT", AAAA: "AAAA", DNAME: "DNAME"}
 # RDATA size of address records in octets (RFC 1035 section 3.4.1, RFC 3596 section 2.2).
 ADDRESS_BYTES = {A: 4, AAAA: 16}
-# Number of octets before the domain name in RDATA, by type: MX has the 16-bit preference first.
+# Number of octets before the domain name in RDATA, by record type: in MX the 16-bit preference comes first.
 NAME_AT = {NS: 0, CNAME: 0, PTR: 0, DNAME: 0, MX: 2}
 
 
 class _StopError(Exception):
-    """The message violates the format at an offset; the exception carries the fault and the correct form."""
+    """Violation of the DNS message format, which ends the parsing of a message; `fault` describes the violation."""
 
     def __init__(self, section: str, start: int, end: int, found: str, expected: str) -> None:
         super().__init__(found)
@@ -29,7 +29,7 @@ class _StopError(Exception):
 
 @dataclass(frozen=True)
 class Fault:
-    """The first violation of the format: RFC section, octets [start, end), description, and the correct form."""
+    """First violation of the format in a message: RFC section, octets [start, end), description, correct form."""
 
     section: str
     start: int
@@ -40,7 +40,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Record:
-    """A resource record and the offset of its first octet; `target` is the name in RDATA of NS, CNAME, PTR, DNAME, MX.
+    """Resource record with the offsets of its octets; `target` is the name in RDATA of NS, CNAME, PTR, DNAME, MX.
 
     `section` is 1 for answer, 2 for authority, 3 for additional; names are in lower case with a final dot.
     """
@@ -57,12 +57,12 @@ class Record:
 
     @property
     def type_name(self) -> str:
-        """The mnemonic of the type (RFC 3597 section 5 for others)."""
+        """Return the mnemonic of the record type; TYPEn for an unknown type n (RFC 3597 section 5)."""
         return TYPES.get(self.rtype, f"TYPE{self.rtype}")
 
     @property
     def address(self) -> str:
-        """The address of an A or AAAA record, empty for others."""
+        """Return the address in an A or AAAA record; empty for other record types."""
         if self.rtype == A and len(self.rdata) == ADDRESS_BYTES[A]:
             return str(IPv4Address(self.rdata))
         return str(IPv6Address(self.rdata)) if self.rtype == AAAA and len(self.rdata) == ADDRESS_BYTES[AAAA] else ""
@@ -70,7 +70,7 @@ class Record:
 
 @dataclass
 class Message:
-    """A message as far as it can be read; `fault` is the first violation of the format."""
+    """DNS message, parsed up to its first violation of the format (`fault`; None if well-formed)."""
 
     octets: bytes
     id: int = 0
@@ -83,32 +83,32 @@ class Message:
 
     @property
     def is_response(self) -> bool:
-        """The QR bit."""
+        """Return True if the QR bit is set."""
         return bool(self.flags & 0x8000)
 
     @property
     def opcode(self) -> int:
-        """The OPCODE."""
+        """Return the OPCODE."""
         return self.flags >> 11 & 0x0F
 
     @property
     def aa(self) -> bool:
-        """The AA bit."""
+        """Return True if the AA bit (authoritative answer) is set."""
         return bool(self.flags & 0x0400)
 
     @property
     def tc(self) -> bool:
-        """The TC bit."""
+        """Return True if the TC bit (truncation) is set."""
         return bool(self.flags & 0x0200)
 
     @property
     def rd(self) -> bool:
-        """The RD bit."""
+        """Return True if the RD bit (recursion desired) is set."""
         return bool(self.flags & 0x0100)
 
     @property
     def rcode(self) -> int:
-        """The RCODE of the header, without the bits in OPT."""
+        """Return the RCODE of the header, without the upper bits in OPT."""
         return self.flags & 0x0F
 
     def section(self, number: int) -> list[Record]:
@@ -117,12 +117,12 @@ class Message:
 
     @property
     def udp_size_bytes(self) -> int:
-        """The UDP payload size in OPT, 512 without OPT (RFC 6891 section 6.2.3)."""
+        """Return the UDP payload size in OPT; 512 octets without OPT (RFC 6891 section 6.2.3)."""
         return max(512, *(one.rclass for one in self.records if one.rtype == OPT), 512)
 
 
 def read_message(octets: bytes) -> Message:
-    """Parse a message up to its first fault."""
+    """Parse a DNS message up to its first violation of the format."""
     message = Message(octets)
     try:
         if len(octets) < HEADER_BYTES:
@@ -189,7 +189,7 @@ def _require(octets: bytes, at: int, size: int, what: str) -> None:
 
 
 def _name(octets: bytes, start: int) -> tuple[str, int]:
-    """Return (name in lower case with final dot, offset behind the name)."""
+    """Parse a domain name; return (name in lower case with final dot, offset of the octet after the name)."""
     labels: list[str] = []
     at, end, lowest, size = start, 0, start, 1
     while True:

@@ -57,14 +57,14 @@ _COMMAND = re.compile(TELNET + rb"([A-Za-z]{3,4})(?: (.*))?\Z", re.DOTALL)
 _REPLY = re.compile(rb"([1-5][0-9]{2})([ -])")
 TRANSFERS = frozenset({b"RETR", b"STOR", b"STOU", b"APPE", b"LIST", b"NLST", b"MLSD"})
 # Magic numbers of binary file formats: PNG, JPEG, GIF, ZIP, PDF, gzip, ELF.
-# PNG's magic number is searched for without its CR LF, which a transfer in TYPE A converts.
+# The magic number of PNG lacks its CR LF here, since a transfer in TYPE A may convert line ends.
 PNG, PNG_CONVERTED = b"\x89PNG\r\n\x1a\n", b"\x89PNG\r\r\n\x1a\r\n"
 MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"PK\x03\x04", b"%PDF-", b"\x1f\x8b", b"\x7fELF")
 
 
 @dataclass
 class Reply:
-    """A reply of the server: its code, and its lines."""
+    """Reply of an FTP server: code and lines."""
 
     code: int
     lines: list[Line] = field(default_factory=list)
@@ -83,7 +83,7 @@ def check(captured: CaptureFile, interface: str) -> Checked:
 
 
 def _transfers_as_text(captured: CaptureFile, interface: str) -> dict[int, list[Transfer]]:
-    """Return the transfers of binary files (recognised by MAGIC), by the frame with the SYN of the session."""
+    """Return the transfers of binary files (recognised by MAGIC), by the frame number of the session's SYN."""
     return {
         session.frame: [one for one in session.transfers if one.stream.data.startswith(MAGIC)]
         for session in ftp_traffic(captured, interface).sessions
@@ -127,7 +127,7 @@ def _check(one: LineConnection, established: set[Endpoint], binary: list[Transfe
 
 
 def _replies(one: LineConnection) -> list[Reply]:
-    """Parse the server's lines into replies, up to the first line that is no reply (such as a TLS record)."""
+    """Parse a server's lines into replies, up to the first line that is not part of a reply (such as a TLS record)."""
     replies: list[Reply] = []
     stream = one.server
     while (line := stream.next()) is not None:
@@ -220,7 +220,7 @@ def _check_preliminary(one: LineConnection, reply: Reply, replies: list[Reply]) 
 
 
 def _check_type(one: LineConnection, line: Line, binary: list[Transfer], as_text_type: bool) -> None:
-    """Check the transfer of a file that is no text: TYPE I is in force, and the line ends are not converted."""
+    """Report transfers of a binary file by the command `line` in TYPE A, or with converted line ends."""
     for transfer in binary:
         if transfer.exchange.command.octets.rstrip() != line.text:
             continue

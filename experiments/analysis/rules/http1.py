@@ -89,14 +89,14 @@ _NEXT_RESPONSE = re.compile(rb"HTTP/[0-9]\.[0-9] [0-9]{3}[ \r\n]")
 _DECIMAL = re.compile(rb"[0-9]+\Z")
 _IMF_FIXDATE = "%a, %d %b %Y %H:%M:%S GMT"
 _DATES = (b"date", b"last-modified", b"if-modified-since", b"if-unmodified-since")
-# Permitted delay of a server's close after a response: a sooner close means that the server did not wait.
-# No idle time-out is as short; Apache's default KeepAliveTimeout is 5 s.
+# Minimum time in ns between response and close for a close by time-out; a sooner close must be announced.
+# No server has an idle time-out as short as IDLE_NS; Apache's default KeepAliveTimeout is 5 s.
 IDLE_NS = 50_000_000
 
 
 @dataclass
 class Head:
-    """A message head as sent: offsets of its first octet and of its content, the words of its start line, its fields.
+    """Message head as sent: offset of its first octet, offset of the content, words of the start line, and fields.
 
     `fields`: name in lower case, value, offset of the line.
     """
@@ -108,7 +108,7 @@ class Head:
     end: int = 0
 
     def values(self, name: bytes) -> list[bytes]:
-        """Return the values of all field lines of a name in lower case."""
+        """Return the values of all field lines with this name (in lower case)."""
         return [value for known, value, _ in self.fields if known == name]
 
     def tokens(self, name: bytes) -> set[bytes]:
@@ -116,17 +116,17 @@ class Head:
         return {one.strip().lower() for value in self.values(name) for one in value.split(b",")}
 
     def line_of(self, name: bytes) -> tuple[bytes, int]:
-        """Return value and offset of the first field line of a name. Raises StopIteration without one."""
+        """Return (value, offset) of the first field line with this name. Raises StopIteration if there is none."""
         return next((value, at) for known, value, at in self.fields if known == name)
 
 
 class _StopError(Exception):
-    """The stream cannot be parsed beyond this point."""
+    """Syntax error after which the rest of the stream cannot be parsed."""
 
 
 @dataclass
 class _StreamParser:
-    """A tolerant parser of one direction of a connection; collects violations."""
+    """Tolerant HTTP/1 parser of one direction of a connection; records violations of the message rules."""
 
     source: Source
     closed: bool
@@ -141,21 +141,21 @@ class _StreamParser:
         self.violations.append(self.source.violation(rule, start, end, found, expected))
 
     def line(self, at: int) -> tuple[bytes, int]:
-        """Return (line at an offset without its end, offset behind it). Raises _StopError at the end of the stream."""
+        """Return (line at an offset without its line end, offset of the next line), or raise _StopError."""
         end = self.data.find(b"\n", at)
         if end < 0:
             raise _StopError
         if end > at and self.data[end - 1 : end] == b"\r":
             return self.data[at : end - 1], end + 1
         if not self.bare_lf:
-            # Report LF without CR once per direction, since a program that ends one line by LF alone ends all lines so.
+            # Report only the first LF without CR of each direction: a program with this fault ends all lines so.
             self.bare_lf = True
             shown = self.data[max(at, end - 40) : end]
             self.note(LINE_END, max(at, end - 40), end + 1, "the line ends in LF alone", f"{as_text(shown)}\\r\\n")
         return self.data[at:end], end + 1
 
     def head(self, at: int, rule: Rule) -> Head:
-        """Parse a message head. Raises _StopError if it has no valid start line or no end."""
+        """Parse a message head. Raises _StopError if the start line is invalid or the head has no end."""
         # RFC 9112 section 2.2: a server ignores an empty line before a request line.
         start, (line, after) = at, self.line(at)
         pattern = _REQUEST if rule is REQUEST_LINE else _STATUS
@@ -179,7 +179,7 @@ class _StreamParser:
             self.field(head, line, at, after)
 
     def field(self, head: Head, line: bytes, at: int, after: int) -> None:
-        """Parse one field line into a head."""
+        """Parse one field line, and add the field to a message head."""
         parts = _FIELD.match(line)
         if parts is not None:
             head.fields.append((parts[1].lower(), parts[2].rstrip(b" \t"), at))
@@ -194,7 +194,7 @@ class _StreamParser:
         self.note(FIELD_LINE, at, after, found, expected)
 
     def content_end(self, head: Head, until_close: bool, next_message: re.Pattern[bytes] | None) -> int:
-        """Return the offset behind the content of a message; its framing is checked."""
+        """Return the offset after a message's content, and check the message framing (RFC 9112 section 6)."""
         lengths = head.values(b"content-length")
         chunked = b"chunked" in head.tokens(b"transfer-encoding")
         if chunked and lengths:
@@ -213,7 +213,7 @@ class _StreamParser:
         return self.counted(head, int(value), at, next_message)
 
     def counted(self, head: Head, size: int, at: int, next_message: re.Pattern[bytes] | None) -> int:
-        """Return the end offset of content at `at` with a Content-Length, which is compared with the octets sent."""
+        """Return the offset after content of Content-Length `size`; report a length unequal to the octets sent."""
         end, width = head.content + size, len(b"Content-Length: ") + len(str(size))
         sent = len(self.data) - head.content
         if sent < size:
@@ -243,7 +243,7 @@ class _StreamParser:
         return end
 
     def chunks(self, at: int) -> int:
-        """Return the end of chunked content; sizes are compared with the octets sent. Raises _StopError if broken."""
+        """Return the offset after chunked content, and check the chunk sizes. Raises _StopError on a syntax error."""
         while True:
             start = at
             try:
@@ -266,7 +266,7 @@ class _StreamParser:
             at = self.chunk(start, at, digits, size)
 
     def chunk(self, start: int, at: int, digits: bytes, size: int) -> int:
-        """Return the offset behind a chunk of `size` octets at `at`; its size line begins at `start`."""
+        """Return the offset after a chunk of `size` octets with its data at `at` and its size line at `start`."""
         if self.data[at + size : at + size + 2] == b"\r\n":
             return at + size + 2
         in_decimal = int(digits) if _DECIMAL.match(digits) else 0
@@ -308,7 +308,7 @@ def _is_http1(connection: Connection) -> bool:
 
 @dataclass(frozen=True)
 class Dialogue:
-    """The messages of one connection, parsed tolerantly: requests, final responses in order, and their violations.
+    """HTTP/1 messages of one connection: requests, final responses in the same order, and violations of the rules.
 
     `client` and `server` are the streams to which the offsets of heads and violations refer.
     """
@@ -321,7 +321,7 @@ class Dialogue:
 
 
 def dialogue(connection: Connection, interface: str) -> Dialogue:
-    """Parse both streams of an HTTP/1 connection, and check them by the rules."""
+    """Parse both streams of an HTTP/1 connection, and check the messages against the rules."""
     client = _StreamParser(
         Source(interface, str(connection.client), connection.from_client.stream), connection.from_client.fin is not None
     )
@@ -343,7 +343,7 @@ def dialogue(connection: Connection, interface: str) -> Dialogue:
 
 
 def _requests(parser: _StreamParser) -> list[Head]:
-    """Parse the requests of a connection up to the first that cannot be parsed."""
+    """Parse the requests of a connection up to the first malformed one."""
     heads: list[Head] = []
     at = 0
     try:
@@ -362,7 +362,7 @@ def _requests(parser: _StreamParser) -> list[Head]:
 
 
 def _responses(parser: _StreamParser, methods: list[bytes]) -> list[Head]:
-    """Parse the final responses of a connection up to the first that cannot be parsed."""
+    """Parse the final responses of a connection up to the first malformed one."""
     heads: list[Head] = []
     at = 0
     try:
@@ -384,7 +384,7 @@ def _responses(parser: _StreamParser, methods: list[bytes]) -> list[Head]:
 
 
 def _no_content(parser: _StreamParser, head: Head, method: bytes) -> int:
-    """Return the offset of the next response after one without content; octets in between are a violation."""
+    """Return the offset after a response that must not have content; report octets before the next response."""
     if head.content == len(parser.data) or _NEXT_RESPONSE.match(parser.data, head.content):
         return head.content
     following = _NEXT_RESPONSE.search(parser.data, head.content)
@@ -429,7 +429,7 @@ def _is_imf_fixdate(value: bytes) -> bool:
 def _check_persistence(
     parser: _StreamParser, connection: Connection, requests: list[Head], responses: list[Head]
 ) -> None:
-    """Check that a server which closed first, after a response, announced the close in that response."""
+    """Report a server that closed first, after a response without `Connection: close`."""
     fin, client_fin = connection.from_server.fin, connection.from_client.fin
     if fin is None or not responses or len(responses) > len(requests) or parser.violations:
         return
@@ -454,9 +454,9 @@ def _check_persistence(
 
 
 def _validators(exchanges: list[tuple[str, Head, Source, Head | None]]) -> Iterator[Violation]:
-    """Yield conditional requests with validators that no response to this client had, if any response had some."""
+    """Yield conditional requests whose validator matches none that the client received for the same target."""
     known: dict[tuple[str, bytes, bytes, bytes], list[bytes]] = {}
-    # Sort requests by time, since several connections of one client may be open at a time.
+    # Sort requests by time, since a client may have several connections open simultaneously.
     in_order = sorted(exchanges, key=lambda one: one[2].stream.span(one[1].start, one[1].start + 1)[0].time_ns)
     for peers, request, source, response in in_order:
         target = (peers, next(iter(request.values(b"host")), b""), request.words[1])

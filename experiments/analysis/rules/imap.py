@@ -55,18 +55,18 @@ def _check(one: LineConnection, validity: dict[tuple[str, str, bytes], int]) -> 
 
 
 def _commands(one: LineConnection) -> list[Command]:
-    """Parse the client's commands, up to the first line that is no command."""
+    """Parse a client's commands, up to the first line that is not a command."""
     stream = one.client.source.stream
     _check_line_end(one.client)
     found, error = valid_lines(read_commands(stream), ImapGrammarError)
-    # After STARTTLS the octets are TLS records, not commands.
+    # After STARTTLS the client's octets are TLS records, not commands.
     if error is not None and b"\r\n" in stream.data and not _starts_tls(one) and not one.client.violations:
         one.client.note(COMMAND, 0, len(stream.data), str(error), "a1 SELECT INBOX\\r\\n")
     return found
 
 
 def _responses(one: LineConnection) -> list[tuple[int, Response]]:
-    """Return (offset, response) of the server's responses, up to the first that cannot be parsed."""
+    """Return (stream offset, response) for each of a server's responses, up to the first malformed one."""
     stream, at = one.server.source.stream, 0
     _check_line_end(one.server)
     found: list[tuple[int, Response]] = []
@@ -86,7 +86,7 @@ def _starts_tls(one: LineConnection) -> bool:
 
 
 def _check_line_end(side: LineStream) -> None:
-    """Report a first line that ends in LF alone; later lines may be in literals, where any octet is permitted."""
+    """Report LF without CR after the first line; later lines may be literals, in which any octet is permitted."""
     end = side.data.find(b"\n")
     if end >= 0 and side.data[end - 1 : end] != b"\r":
         side.note(LINE_END, 0, end + 1, "the line ends in LF alone", as_text(side.data[: min(end, 40)]) + "\\r\\n")
@@ -107,7 +107,7 @@ def _check_validity(
     responses: list[tuple[int, Response]],
     validity: dict[tuple[str, str, bytes], int],
 ) -> None:
-    """Compare the UIDVALIDITY of each mailbox with that of earlier sessions of the same user."""
+    """Report a mailbox whose UIDVALIDITY changed since an earlier session of the same user."""
     completed = {response.tag: at for at, response in responses if response.tag not in ("*", "+")}
     user = next((command.argument.split(b" ")[0] for command in commands if command.verb == "LOGIN"), b"")
     begin = 0
@@ -130,7 +130,7 @@ def _check_validity(
 
 
 def _check_messages(one: LineConnection, responses: list[tuple[int, Response]]) -> None:
-    """Compare message sizes with contents, and the order of UIDs with the order of sequence numbers."""
+    """Check that RFC822.SIZE equals the size of the content, and that UIDs ascend with the sequence numbers."""
     sizes: dict[int, tuple[int, int, int]] = {}
     uids: dict[int, int] = {}
     for at, response in responses:
@@ -158,7 +158,7 @@ def _check_messages(one: LineConnection, responses: list[tuple[int, Response]]) 
 
 
 def _items(response: Response) -> dict[str, Value]:
-    """Return the data items of a FETCH response by name; empty if they cannot be parsed."""
+    """Return the data items of a FETCH response by name; empty if the response cannot be parsed."""
     try:
         values = response.values
     except ImapGrammarError:

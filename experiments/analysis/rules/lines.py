@@ -1,4 +1,4 @@
-"""Lines of a TCP stream with their offsets, for the rules of line protocols: tolerant of LF without CR."""
+"""Lines of a TCP stream with their offsets, for rules of line-based protocols; LF without CR also ends a line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from experiments.harness.judge.frames import CaptureFile, Connection, Direction,
 
 @dataclass(frozen=True)
 class Line:
-    """A line without its end, and the offsets of its first octet and of the first octet behind its end."""
+    """Line without its line end; offset of its first octet, and offset of the next line."""
 
     start: int
     text: bytes
@@ -20,7 +20,7 @@ class Line:
 
 @dataclass
 class LineStream:
-    """One direction of a connection as lines; collects violations. `line_end` is the protocol's rule for CRLF."""
+    """One direction of a TCP connection, read line by line; `line_end` is the rule that LF without CR violates."""
 
     source: Source
     line_end: Rule
@@ -30,15 +30,15 @@ class LineStream:
 
     @property
     def data(self) -> bytes:
-        """The octets of the stream."""
+        """Return the octets of the stream."""
         return self.source.stream.data
 
     def note(self, rule: Rule, start: int, end: int, found: str, expected: str) -> None:
-        """Record a violation by the octets [start, end)."""
+        """Record a violation of a rule by the octets [start, end) of the stream."""
         self.violations.append(self.source.violation(rule, start, end, found, expected))
 
     def next(self) -> Line | None:
-        """Return the next whole line, None at the end of the octets.
+        """Return the next complete line; None at the end of the stream.
 
         A bare LF ends a line too, and is reported once per direction: a program that ends one line by LF alone does so
         for all lines.
@@ -58,13 +58,13 @@ class LineStream:
         return Line(start, self.data[start:end], end + 1)
 
     def time_ns(self, offset: int) -> int:
-        """Return the time of an octet of the stream."""
+        """Return the capture time of an octet of the stream, in ns."""
         return self.source.stream.span(offset, offset + 1)[0].time_ns
 
 
 @dataclass
 class LineConnection:
-    """The two directions of a connection of a line protocol."""
+    """Connection of a line-based protocol, with one LineStream per direction."""
 
     connection: Connection
     client: LineStream
@@ -72,7 +72,7 @@ class LineConnection:
 
     @property
     def violations(self) -> list[Violation]:
-        """The violations of both directions in order of time."""
+        """Return the violations of both directions in order of time."""
         both = self.client.violations + self.server.violations
         return sorted(both, key=lambda one: (one.time_ns, one.frame, one.offset))
 
@@ -80,7 +80,7 @@ class LineConnection:
 def line_connections(
     captured: CaptureFile, interface: str, ports: Sequence[int], line_end: Rule
 ) -> Iterator[LineConnection]:
-    """Yield the connections to servers at these ports, in the order of their SYNs."""
+    """Yield the TCP connections to these server ports, in the order of their SYNs."""
     for connection in connections(captured.at(interface)):
         if connection.server.port not in ports:
             continue
@@ -96,7 +96,7 @@ def line_connections(
 
 
 def check_each(found: Iterable[LineConnection], check: Callable[[LineConnection], None]) -> Checked:
-    """Run a check, which records violations, on each connection."""
+    """Apply `check`, which records violations, to each connection."""
     lines, violations = 0, list[Violation]()
     for one in found:
         check(one)

@@ -1,4 +1,4 @@
-"""Message rules of mail across connections: what a server receives is what it passes on, and nothing is lost.
+"""Message rules across mail connections: a message is relayed and stored unchanged, and no accepted message is lost.
 
 RFC 5321 sections 4.5.2 and 6.1. The same message (by its Message-ID) is compared between the connections of a capture:
 SMTP to SMTP, and SMTP to POP3 or IMAP. Left out: the header section, to which servers add fields.
@@ -38,13 +38,13 @@ RULES = (UNSTUFFING, TRANSPARENCY, LOST)
 
 NS_PER_S = 1_000_000_000
 _LOGIN = re.compile(rb'(?:USER|APOP|[^ ]+ LOGIN) "?([^ "@]+)', re.IGNORECASE)
-# The response to STAT or LIST, and to SELECT.
+# First line of a POP3 response to STAT or LIST, or IMAP's EXISTS response to SELECT, with the number of messages.
 _COUNT = re.compile(rb"(?:\+OK ([0-9]+)(?: [0-9]+| messages?\b.*)|\* ([0-9]+) EXISTS)\Z")
 
 
 @dataclass(frozen=True)
 class _View:
-    """A mailbox as a session saw it: server, user, time of its start, number of messages, ids of those read."""
+    """Mailbox as seen by a session: server, user, start of the session, number of messages, ids of messages read."""
 
     server: str
     user: str
@@ -54,7 +54,7 @@ class _View:
 
 
 def check(captured: CaptureFile, interface: str) -> Checked:
-    """Check the messages of the whole capture; at its first interface, so that each is checked once."""
+    """Check all mail messages of a capture; only at the capture's first interface, so that each is checked once."""
     if interface != next(iter(captured.counts)):
         return Checked(0, ())
     by_id: dict[bytes, list[Content]] = {}
@@ -65,12 +65,12 @@ def check(captured: CaptureFile, interface: str) -> Checked:
 
 
 def _compare(legs: list[Content]) -> Iterator[Violation]:
-    """Yield the first difference between the first leg of a message and a later one."""
+    """Yield the first line in which a later transmission of a message differs from the message's first transmission."""
     first = legs[0]
     if first.protocol != "smtp":
         return
     for leg in legs[1:]:
-        # What a server does with text that was not stuffed, or cut, is the client's fault.
+        # Skip messages without dot-stuffing: any damage to such a message is the sending client's fault.
         if not first.stuffed or not leg.stuffed:
             return
         sent, got = _text(first), _text(leg)
@@ -88,7 +88,7 @@ def _compare(legs: list[Content]) -> Iterator[Violation]:
 
 
 def _text(one: Content) -> list[ContentLine]:
-    """Return the lines of a body without empty ones at its end."""
+    """Return the lines of a message body without the empty lines at the end."""
     lines = list(one.body)
     while lines and not lines[-1].text:
         lines.pop()
@@ -101,7 +101,7 @@ def _difference(leg: Content, line: ContentLine, found: str, expected: list[Cont
 
 
 def _lost(captured: CaptureFile, by_id: dict[bytes, list[Content]]) -> Iterator[Violation]:
-    """Yield accepted messages that a mailbox lacks after the server was down and greets again.
+    """Yield messages accepted by SMTP that are missing from the recipient's mailbox after the server's restart.
 
     Evidence is a session on the recipient's mailbox at the same server, at least a second after that greeting, in which
     all messages were read (or there were none), and no connection with the message since it was accepted.
@@ -128,7 +128,7 @@ def _lost(captured: CaptureFile, by_id: dict[bytes, list[Content]]) -> Iterator[
 
 
 def _restarts(captured: CaptureFile) -> list[tuple[str, int]]:
-    """Return the times of SMTP greetings behind the end of a server: (address, time of its first new greeting)."""
+    """Return (server's address, time in ns of the first SMTP greeting) for each restart of a server."""
     down: dict[str, int] = {}
     found: list[tuple[str, int]] = []
     for interface in captured.counts:
@@ -152,7 +152,7 @@ def _restarts(captured: CaptureFile) -> list[tuple[str, int]]:
 
 
 def _views(captured: CaptureFile) -> list[_View]:
-    """Return the mailboxes as POP3 and IMAP sessions saw them."""
+    """Return the mailboxes seen by POP3 and IMAP sessions."""
     read: dict[tuple[str, int], list[bytes]] = {}
     for one in contents(captured):
         read.setdefault((one.source.interface, one.opened), []).append(one.id)

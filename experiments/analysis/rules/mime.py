@@ -46,13 +46,13 @@ _FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:[ \t]*(.*)\Z", re.DOTALL)
 _PARAMETER = re.compile(rb';[ \t]*boundary[ \t]*=[ \t]*(?:"([^"]*)"|([^ \t;"()]+))', re.IGNORECASE)
 _BASE64 = re.compile(rb"[A-Za-z0-9+/]{0,76}={0,2}\Z")
 BASE64_LINE_MAX = 76
-# Parts within parts; deeper ones are not looked at.
+# Maximum nesting depth of multipart entities; deeper entities are not checked.
 DEPTH_MAX = 8
 Lines = Sequence[ContentLine]
 
 
 def check(captured: CaptureFile, interface: str) -> Checked:
-    """Check the messages of the whole capture; at its first interface, so that each is checked once."""
+    """Check all mail messages of a capture; only at the capture's first interface, so that each is checked once."""
     if interface != next(iter(captured.counts)):
         return Checked(0, ())
     first: dict[bytes, Content] = {}
@@ -71,7 +71,7 @@ def _message(one: Content) -> Iterator[Violation]:
 
 
 def _fields(head: Lines) -> dict[bytes, tuple[bytes, ContentLine]]:
-    """Return the fields of a header section, the first of each name: unfolded value, and first line."""
+    """Return the first field of each name in a header section, as (unfolded value, first line of the field)."""
     found: dict[bytes, tuple[bytes, ContentLine]] = {}
     at = 0
     while at < len(head):
@@ -86,7 +86,7 @@ def _fields(head: Lines) -> dict[bytes, tuple[bytes, ContentLine]]:
 
 
 def _entity(one: Content, lines: Lines, depth: int) -> Iterator[Violation]:
-    """Yield the violations in an entity: header section, empty line, body."""
+    """Yield the violations in a MIME entity: header section, empty line, body."""
     head = next((at for at, line in enumerate(lines) if not line.text), len(lines))
     fields, body = _fields(lines[:head]), lines[head + 1 :]
     kind, line = fields.get(b"content-type", (b"text/plain", lines[0] if lines else None))
@@ -119,7 +119,7 @@ def _multipart(one: Content, kind: bytes, line: ContentLine, body: Lines, depth:
     if not closed:
         found = f"the message ends without the line {as_text(boundary)}--"
         yield one.violation(CLOSING, body[-1], found, f"{as_text(boundary)}--\\r\\n")
-    # Behind the closing line is the epilogue.
+    # Octets after the closing boundary line are the epilogue, which has no parts.
     ends = [at for at in marks if at <= closed[0]] if closed else [*marks, len(body)]
     for begin, end in pairwise(ends):
         yield from _entity(one, body[begin + 1 : end], depth - 1)

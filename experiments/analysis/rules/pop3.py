@@ -35,7 +35,7 @@ _SCAN_LISTING = re.compile(rb"(?:\+OK )?([0-9]+) ([0-9]+)")
 
 @dataclass
 class _Session:
-    """State of a POP3 session: message number -> (size as in LIST, line of the listing that stated the size)."""
+    """POP3 session: message number -> (size stated by LIST, line of the LIST response with this size)."""
 
     sizes: dict[int, tuple[int, Line]] = field(default_factory=dict)
 
@@ -80,7 +80,7 @@ def _status(one: LineConnection) -> Line | None:
 
 
 def _lines(one: LineConnection) -> list[Line] | None:
-    """Return the lines of a multi-line response, None if it has no end."""
+    """Return the lines of a multi-line response; None if the response is incomplete."""
     lines: list[Line] = []
     begin = one.server.at
     while (line := one.server.next()) is not None:

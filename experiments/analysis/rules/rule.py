@@ -18,19 +18,19 @@ from typing import Literal
 
 from experiments.harness.judge.reassembly import Stream
 
-# RFC 2119: a violation of a "must" is an error; one of a "should" may have a reason.
+# RFC 2119: breaking a "must" is an error; breaking a "should" may be justified.
 Level = Literal["must", "should"]
 EXCERPT_OCTETS = 48
 
 
 def as_text(octets: bytes) -> str:
-    """Return octets as ASCII, others as escapes."""
+    """Decode octets as ASCII; octets outside printable ASCII become escapes such as `\\r`."""
     return octets.decode("latin-1").encode("unicode_escape").decode("ascii")
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A requirement of a protocol on its messages: id, protocol, one-sentence statement, RFC section, and level."""
+    """Requirement of a protocol on its messages: id, protocol, one-sentence statement, RFC section, and level."""
 
     id: str
     protocol: str
@@ -41,7 +41,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Violation:
-    """The octets of a capture that break a rule.
+    """Violation of a rule, with the octets of the capture that break the rule.
 
     `frame` is the number of the frame with the first of the octets, `time_ns` its time stamp; `offset` counts octets
     from the start of the sender's TCP stream, or of the UDP payload; `octets` are at most EXCERPT_OCTETS of them.
@@ -60,16 +60,16 @@ class Violation:
 
     @property
     def hex(self) -> str:
-        """The octets in hexadecimal, a space between two."""
+        """Return the octets in hexadecimal, separated by spaces."""
         return self.octets.hex(" ")
 
     @property
     def text(self) -> str:
-        """The octets as ASCII; others, CR and LF among them, as escapes."""
+        """Return the octets as ASCII, with escapes for CR, LF and all other unprintable octets."""
         return as_text(self.octets)
 
     def as_json(self) -> dict[str, object]:
-        """Return the violation as an object for JSON."""
+        """Return the violation as a dictionary for JSON output."""
         return {
             "rule": self.rule.id,
             "protocol": self.rule.protocol,
@@ -89,7 +89,7 @@ class Violation:
 
     @property
     def sentence(self) -> str:
-        """The violation in one sentence, with frame, offset, section and correction."""
+        """Describe the violation in one sentence, with frame, offset, RFC section and correct form."""
         return (
             f"Frame {self.frame}, octet {self.offset} from {self.sender}: {self.found} ({self.rule.section}: "
             f"{self.rule.statement.rstrip('.')}); correct: {self.expected.rstrip('.')}."
@@ -98,7 +98,7 @@ class Violation:
 
 @dataclass(frozen=True)
 class Checked:
-    """The result of a check at one interface: the number of messages (or lines) parsed, and their violations."""
+    """Result of a check at one interface: the number of messages (or lines) parsed, and their violations."""
 
     messages: int
     violations: tuple[Violation, ...]
@@ -106,14 +106,14 @@ class Checked:
 
 @dataclass(frozen=True)
 class Source:
-    """The position of a stream in a capture: its interface, its sender, and its octets with their frames."""
+    """TCP stream with its origin: interface of the capture, sender, and octets with their frames."""
 
     interface: str
     sender: str
     stream: Stream
 
     def violation(self, rule: Rule, start: int, end: int, found: str, expected: str) -> Violation:
-        """Return a violation by the octets [start, end) of the stream; an empty range refers to the octet before."""
+        """Return a violation by octets [start, end) of the stream; past its end, cite the last octet's frame."""
         first = min(start, len(self.stream.data) - 1)
         piece = self.stream.span(first, first + 1)[0]
         octets = self.stream.data[start : min(end, start + EXCERPT_OCTETS)]

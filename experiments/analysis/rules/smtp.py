@@ -41,7 +41,7 @@ KNOWN_VERBS = frozenset(ARGUMENTS) | OTHER_VERBS
 
 @dataclass
 class Reply:
-    """A reply of the server: its code, and its lines."""
+    """Reply of an SMTP server: code and lines."""
 
     code: int
     lines: list[Line] = field(default_factory=list)
@@ -81,7 +81,7 @@ def _check(one: LineConnection) -> None:
 
 
 def _replies(stream: LineStream) -> list[Reply]:
-    """Parse the server's lines into replies, up to the first line that is no reply (such as a TLS record)."""
+    """Parse a server's lines into replies, up to the first line that is not part of a reply (such as a TLS record)."""
     replies: list[Reply] = []
     current: Reply | None = None
     while (line := stream.next()) is not None:
@@ -111,7 +111,7 @@ def _replies(stream: LineStream) -> list[Reply]:
 
 
 def _merged(stream: LineStream, reply: Reply | None, following: list[Reply]) -> Reply | None:
-    """Merge 250 lines that arrived together after EHLO and lack the hyphen of a multi-line reply into one reply."""
+    """Merge simultaneous one-line 250 replies to EHLO, which lack the hyphen of a multi-line reply, into one."""
     if reply is None or reply.code != 250:
         return reply
     extra = [
@@ -130,7 +130,7 @@ def _merged(stream: LineStream, reply: Reply | None, following: list[Reply]) -> 
 
 
 def _command(stream: LineStream, line: Line) -> str:
-    """Check a command line; return its verb in capitals."""
+    """Check a command line against the rules; return its verb in capitals."""
     parts = VERB.match(line.text)
     verb = parts[1].decode().upper() if parts is not None else ""
     if parts is not None and verb in ARGUMENTS and not ARGUMENTS[verb].match(parts[2] or b""):
@@ -164,7 +164,7 @@ def _data(one: LineConnection, reply: Reply, replies: list[Reply]) -> None:
 
 
 def _peek(stream: LineStream) -> bytes:
-    """Return the next line without consuming it; empty at the end."""
+    """Return the next line without consuming the line; empty at the end of the stream."""
     end = stream.data.find(b"\n", stream.at)
     return stream.data[stream.at : end].rstrip(b"\r") if end >= 0 else b""
 
@@ -198,9 +198,9 @@ def _mail_data(one: LineConnection) -> None:
 
 
 def _cut_short(stream: LineStream, dot: Line) -> None:
-    """Report a line of a single dot after which mail text continues: the client did not dot-stuff that line."""
+    """Report a line with a single dot after which mail text continues: the client did not dot-stuff that line."""
     if not _is_command(_peek(stream)):
         stream.note(DOT, dot.start, dot.after, "a line with a dot alone within the mail data", "..\\r\\n")
-        # The rest of the mail text consists of no commands: skip to the end of the mail data.
+        # Skip to the end of the mail data, since mail text contains no commands.
         while (line := stream.next()) is not None and line.text != b".":
             pass
