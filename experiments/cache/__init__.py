@@ -1,1 +1,1 @@
-"""Experiments on the web cache (RFC 9111): a caching proxy, an access link, the conformance matrix."""
+"""Experiments on web caches (RFC 9111): a caching proxy, an access link, and a conformance test of HTTP caches."""

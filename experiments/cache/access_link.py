@@ -1,4 +1,4 @@
-"""Experiment on an access link against a web cache: mean response time under load (claims W1, W2, W8).
+"""Experiment: a web cache or a faster access link to reduce the mean response time under load (claims W1, W2, W8).
 
 The textbook's sum: a campus requests 15 objects of 100 kbit a second over an access link of 1.54 Mbit/s, behind which
 the Internet takes 2 s. One workload runs three times: as it is, with a faster link, and with a cache that serves two
@@ -87,30 +87,30 @@ OBJECT_BITS, INTERNET_S = 100_000, 2.0
 TEXTBOOK = "Kurose and Ross, Computer Networking: A Top-Down Approach, section 2.2.5"
 ZIPF_EXPONENT = 0.8
 SLOW, FASTER, CACHE = "slow link", "faster link", "slow link and cache"
-# Name of each case of the experiment (link rate, cache or not), by the word in the parameter `cases`.
+# Value of the parameter `cases` -> name of the case (rate of the access link, with or without a cache).
 CASES = {"slow": SLOW, "faster": FASTER, "cache": CACHE}
-# Estimated octets of a response's header section, for planning; theory uses the measured ones.
+# Estimated octets of a response's header section, for planning; theory uses the measured size.
 HEAD_BYTES = 280
-# Objects stay fresh during the run, since another experiment (web-cache) is about revalidation.
+# The long max-age keeps all objects fresh during the run; revalidation is measured by the experiment web-cache.
 ORIGIN_FLAGS = "--cache-control '*=max-age=86400'"
-# Connections of the client: 15 requests/s for 3.3 s each keep 49 in use (Little's law); as many more are spare.
+# Number of the client's connections: 15 requests/s for 3.3 s each keep 49 in use (Little's law); 51 are spare.
 CONNECTIONS = 100
 # Number of connections to open in addition to the theoretical maximum of simultaneous requests.
 SPARE_CONNECTIONS = 2
-# Limit of the link's queue in packets, which no run reaches: an M/D/1 queue drops no packet.
+# Length of the access link's queue in packets, so great that no packet is dropped, as in the M/D/1 model.
 QUEUE_PACKETS = 20_000
 RUN_TIMEOUT_S = 300.0
 DAY_S = 86_400
-# Minimum retransmission time-out of Linux, TCP_RTO_MIN; RFC 6298 section 2.4 has 1 s.
+# Minimum retransmission time-out of Linux in s (TCP_RTO_MIN); RFC 6298 section 2.4 recommends 1 s.
 LINUX_RTO_MIN_S = 0.2
-# Minimum number of arrivals from which the mean wait is estimated.
+# Minimum number of requests in a run, for estimating the mean wait in the queue.
 FEWEST_ARRIVALS = 100
 LINES_TO = 0.99
 
 
 @dataclass(frozen=True)
 class Case:
-    """One case of the comparison: the factor of the link's rate, and whether there is a cache."""
+    """Case of the comparison: the factor by which the link's rate is multiplied, and whether a cache is used."""
 
     name: str
     times: float
@@ -173,7 +173,7 @@ def _cases(context: Run) -> list[Case]:
 
 
 def _all_arrivals(context: Run) -> Outcome:
-    """Send all arrivals of a time span over a link without a cache; compare each with Lindley's recursion."""
+    """Send Poisson arrivals over a link without a cache; compare each wait in the queue with Lindley's recursion."""
     asked, (case, *more) = context.parameters, _cases(context)
     if more or case.cached:
         raise EmulationError("a span is for one case without a cache: use --set cases=slow or --set cases=faster")
@@ -216,18 +216,18 @@ def _measure_span(
     targets: Sequence[int],
     evidence: Evidence,
 ) -> SpanFigures:
-    """Send all arrivals of a time span, capture at the client alone, and return the measurements."""
+    """Send the scheduled requests of a time span, capture at the client, and return the measurements."""
     asked, mbit = context.parameters, setting.rate_bps / 1e6
     waits = waits_s(arrivals_s, OBJECT_BITS / setting.rate_bps)
-    # A request may take two transmission times: the response's, and one more, ample for the request's frame.
+    # A request may take two transmission times: one for the response, and one as an upper bound for the request.
     delays_s = [wait_s + setting.rtt_s + 2 * OBJECT_BITS / setting.rate_bps for wait_s in waits]
     longest_s = max(delays_s)
     plan = {
         "connect": [NAME, DEFAULT_PORT],
         "host": NAME,
-        # The origin keeps all connections open for the whole span, so open no more than necessary.
+        # Open no more connections than necessary, since the origin keeps all of them open for the whole span.
         "connections": most_under_way(arrivals_s, delays_s) + SPARE_CONNECTIONS,
-        # One request warms up the programs; all other connections only have to be open.
+        # Send one warm-up request to each program; all connections except the first only have to be open.
         "warm": ["/0.bin"],
         "requests": [[at, f"/{number}.bin"] for at, number in zip(arrivals_s, targets, strict=True)],
         "timeout_s": RUN_TIMEOUT_S + longest_s,
@@ -250,7 +250,7 @@ def _measure_span(
 
 
 def _let_tcp_wait(bed: Testbed, name: str, rto_min_s: float) -> None:
-    """Set the minimum retransmission time-out (rto_min) of a host's connections, unless it is Linux's default.
+    """Set the minimum retransmission time-out (rto_min) of TCP connections from a host, if above Linux's default.
 
     Then tail loss probes, sent after two round trips whatever rto_min is (RFC 8985 section 7), are switched off.
     """
@@ -269,7 +269,7 @@ def _let_tcp_wait(bed: Testbed, name: str, rto_min_s: float) -> None:
 
 
 def _compare_span(name: str, one: SpanFigures, allowed: float) -> Comparison:
-    """Compare the mean of all requests with the formula, corrected for the waits of the arrivals that were drawn."""
+    """Compare the mean response time with M/D/1 theory, corrected by terms that the formula lacks."""
     terms = {"internet": one.setting.rtt_s, "queueing": one.queue.wait_s, "transmission": one.service_s}
     theory = Theory(sum(terms.values()), terms, "RTT + W + S", f"{TEXTBOOK}; W: {POLLACZEK_KHINCHINE}")
     left_out = {
@@ -288,13 +288,13 @@ def _note_span() -> str:
 
 
 def _panels_span(one: SpanFigures, arrivals_s: Sequence[float]) -> list[Panel]:
-    """Return the plots: waits of requests, and means of batches of requests, over the time of arrival."""
+    """Return the plots over time: wait of each request, and mean waits of batches of requests."""
     size = len(one.waits) // BATCHES
     starts = [number * size for number in range(BATCHES)]
     means = [(arrivals_s[at + size // 2] / 60, fmean(one.waits[at : at + size])) for at in starts]
     formula = [(0.0, one.queue.wait_s), (one.span_s / 60, one.queue.wait_s)]
     minutes = [at_s / 60 for at_s in arrivals_s]
-    # Plot about 200 requests: points of thousands would merge into an area, in a large file.
+    # Plot about 200 requests, since thousands of points would merge into an area and enlarge the file.
     few = slice(None, None, max(1, len(minutes) // 200))
     points = list(zip(minutes, one.waits, strict=True))[few]
     lindley = list(zip(minutes, one.expected_waits, strict=True))
@@ -309,7 +309,7 @@ def _capture_name(case: str) -> str:
 
 
 def _make_objects(folder: Path, count: int, seed: int) -> None:
-    """Write objects of equal size, which take OBJECT_BITS on the link each, all headers included."""
+    """Write the objects into a folder: all of one size, so that each takes OBJECT_BITS on the link with all headers."""
     wire = OBJECT_BITS // 8
     frames = segments(wire - segments(wire) * SEGMENT_OVERHEAD_BYTES)
     random = Random(seed)
@@ -343,7 +343,7 @@ def _measure(
 
 def _plan(workload: Workload, case: Case, mode: str) -> dict[str, object]:
     prefix = f"http://{NAME}" if case.cached and mode == "forward" else ""
-    # Fill the cache with the initial content of the LRU list; without a cache only open the connections.
+    # Request the initial content of the LRU list to fill the cache; without a cache, only open the connections.
     warm = workload.held if case.cached else workload.held[:CONNECTIONS]
     return {
         "connect": [PROXY_ADDRESS, PROXY_PORTS[mode]] if case.cached else [NAME, DEFAULT_PORT],
@@ -357,7 +357,7 @@ def _plan(workload: Workload, case: Case, mode: str) -> dict[str, object]:
 
 
 def _left_out(one: CaseFigures, workload: Workload, cache: Lru | Sequence[bool] | None) -> dict[str, float]:
-    """Return the terms in s, by name, that the formula lacks for the workload that was drawn: means over all requests.
+    """Return the terms that the textbook formula lacks for the drawn workload: name -> mean over all requests, in s.
 
     arrivals: this sample's queueing delay by Lindley's recursion, less the formula's; hit rate: that of this sample;
     request: the request's frame on the link; collapsed: waits for a response that another request has already caused.
@@ -393,7 +393,7 @@ def _note(workload: Workload) -> str:
 
 
 def _panels(figures: Mapping[str, CaseFigures]) -> list[Panel]:
-    """Return the plots: mean delay over utilisation at each rate of the link, and octets on the link."""
+    """Return the plots: mean response time over utilisation for each rate of the link, and octets on the link."""
     delays = [Series(name, [(one.utilisation, one.delay_s * 1e3)], _line(one)) for name, one in figures.items()]
     octets = [Series(name, [(1 - one.setting.hit_rate, one.link_bytes / 1e6)], ()) for name, one in figures.items()]
     return [
@@ -403,7 +403,7 @@ def _panels(figures: Mapping[str, CaseFigures]) -> list[Panel]:
 
 
 def _line(one: CaseFigures) -> list[tuple[float, float]]:
-    """Return the theoretical curve, points (utilisation, mean response time in ms), for a case's hit rate and RTT."""
+    """Return the theoretical curve for a case's hit rate and RTT: points (utilisation, mean response time in ms)."""
     share, queue = 1 - one.setting.hit_rate, one.queue
     loads = [LINES_TO * step / 200 for step in range(200)]
     waits = [load * queue.service_s / (2 * (1 - load)) for load in loads]
@@ -422,7 +422,7 @@ EXPERIMENT = Experiment(
             "20", whole(1, 100), "factor by which rates are multiplied and times divided", full_virtual="1"
         ),
         "rate": Parameter("15", per_second, "requests per second, before scaling", full_virtual="1"),
-        # The textbook's arrivals on this link have the utilisation 0.9.
+        # full_virtual 0.111 Mbit/s: with full_virtual of `rate`, objects of 0.1 Mbit give the utilisation 0.9.
         "link": Parameter(
             "1.54", megabits, "the rate of the access link before scaling, in Mbit/s", full_virtual="0.111"
         ),

@@ -1,4 +1,4 @@
-"""Set-up of the web-cache experiment: changing pages and objects, clients, and capture interfaces.
+"""Set-up of the web-cache experiment: network, changing pages and objects, clients, and capture interfaces.
 
 Every version of a file has its own modification time, long ago and one second after that of the previous version.
 Last-Modified, in whole seconds, thereby distinguishes versions that are milliseconds old, and is a strong validator
@@ -29,7 +29,7 @@ VISITOR = "experiments.http.drivers.visitor"
 VISIT_TIMEOUT_S = 60.0
 AT_SECOND_CLIENT, AT_LINK = first_interface("client2"), "access link:s1"
 NO_CACHE, MODES = "none", ("forward", "reverse")
-# Objects that change during the run: name -> (max-age in seconds, None for no-cache; the Cache-Control value).
+# Objects that change during the run: name -> (max-age in seconds or None for no-cache, Cache-Control value).
 LIVE: Mapping[str, tuple[float | None, str]] = {
     "brief.txt": (1, "max-age=1"),
     "strict.txt": (1, "max-age=1, must-revalidate"),
@@ -40,27 +40,27 @@ LIVE_OCTETS = 400
 
 
 class VisitFailedError(EmulationError):
-    """Failure of a visit; the message has the error of the client program."""
+    """Failure of a visit; the message quotes the error output of the client program."""
 
 
 class Visitor:
-    """Client program on one host, using the origin directly (NO_CACHE) or a proxy as forward or reverse proxy."""
+    """HTTP client on one host, which sends requests to the origin (NO_CACHE) or a forward or reverse proxy."""
 
     def __init__(self, bed: Testbed, host: str, mode: str) -> None:
         words = [VISITOR, *map(str, server_address(mode)), NAME]
         self._driver = Driver(bed.host(host), [*words, f"http://{NAME}"] if mode == "forward" else words)
 
     def visit(self, paths: Sequence[str]) -> Window:
-        """Request these paths on one connection and return the time window; raises VisitFailedError."""
+        """Request these paths over one connection; return the time window of the visit. Raises VisitFailedError."""
         self._driver.send({"visit": list(paths)})
         return self.done(VISIT_TIMEOUT_S)
 
     def keep_asking(self, paths: Sequence[str], for_s: float, every_s: float, seed: int) -> None:
-        """Start requesting these paths at random times; done() waits for the end."""
+        """Start sending requests for these paths at random times; done() waits for the last response."""
         self._driver.send({"keep": list(paths), "for_s": for_s, "every_s": every_s, "seed": seed})
 
     def done(self, timeout_s: float) -> Window:
-        """Wait for the end of the latest request and return its time window; raises VisitFailedError."""
+        """Wait for the end of visit() or keep_asking(); return the time window. Raises VisitFailedError."""
         try:
             return window_of(self._driver.receive(timeout_s))
         except DriverError as error:
@@ -68,7 +68,7 @@ class Visitor:
 
 
 class Pages:
-    """Pages of equal size in `folder`, one for each round of visits; every object can change."""
+    """Web pages of equal size in `folder`, one for each repetition of the visits, with changeable objects."""
 
     def __init__(self, folder: Path, rounds: int, objects: int, size_bytes: int, seed: int) -> None:
         self._files = [
@@ -79,7 +79,7 @@ class Pages:
         self._contents: dict[Path, list[bytes]] = {path: [path.read_bytes()] for files in self._files for path in files}
 
     def objects(self) -> dict[bytes, tuple[bytes, ...]]:
-        """Return every version of each object, by request path."""
+        """Return all versions of each object, by request path."""
         return {
             path.encode(): tuple(self._contents[file])
             for number, files in enumerate(self._files)
@@ -87,21 +87,21 @@ class Pages:
         }
 
     def paths(self, number: int) -> list[str]:
-        """Return the request paths of one page and of its objects."""
+        """Return the request paths of page `number` and of the objects in the page."""
         return [f"/{_page(number)}/{'' if path.name == 'index.html' else path.name}" for path in self._files[number]]
 
     def change(self) -> None:
-        """Replace the content of every file by as many other octets, with a later modification time."""
+        """Replace the content of every file by new octets of equal length, with a later modification time."""
         self._version += 1
         for path in (path for files in self._files for path in files):
-            # A changed picture may be an invalid file, since no client displays it.
+            # The changed octets need not be a valid image, since no client displays the image.
             mark = f"<!-- {self._random.randbytes(8).hex()} -->".encode()
             self._contents[path].append(path.read_bytes()[: -len(mark)] + mark)
             replace_file(path, self._contents[path][-1], self._version)
 
 
 class LiveObjects:
-    """Objects of LIVE below `folder`, replaced one at a time; the times of their versions are recorded."""
+    """Objects of LIVE, as files in `folder` that are replaced one at a time; the times of all versions are recorded."""
 
     def __init__(self, folder: Path, seed: int) -> None:
         self._folder = folder / "live"
@@ -113,23 +113,23 @@ class LiveObjects:
 
     @staticmethod
     def paths() -> list[str]:
-        """Return the request paths of the objects in LIVE."""
+        """Return the request paths of all objects in LIVE."""
         return [f"/live/{name}" for name in LIVE]
 
     def replace(self, name: str) -> None:
-        """Replace an object by its next version, and record the time."""
+        """Replace an object by its next version, and record the time of the replacement."""
         versions = self._versions[name]
         head = f"{name}, version {len(versions)}\n".encode()
         body = head + self._random.randbytes((LIVE_OCTETS - len(head)) // 2).hex().encode()
         replace_file(self._folder / name, body, len(versions))
-        # Take the time after the replacement: a later request cannot get the old version from the origin.
+        # Take the time after the replacement, since any request from then on gets the new version from the origin.
         replaced_ns = time.time_ns()
         if versions:
             versions[-1] = (versions[-1][0], replaced_ns)
         versions.append((body, None))
 
     def seen(self) -> dict[bytes, LiveObject]:
-        """Return the versions of each object with their times, by path."""
+        """Return the objects by request path, with all versions and the times of their replacement."""
         return {
             f"/live/{name}".encode(): LiveObject(LIVE[name][0], [Version(*one) for one in versions])
             for name, versions in self._versions.items()
@@ -137,7 +137,7 @@ class LiveObjects:
 
 
 def replace_file(path: Path, content: bytes, version: int) -> None:
-    """Replace a file's content atomically, with the modification time of its version."""
+    """Replace a file's content atomically, and set a modification time that grows with the version."""
     fresh = path.with_name(f".{path.name}.new")
     fresh.write_bytes(content)
     os.utime(fresh, (MODIFIED + version, MODIFIED + version))
@@ -145,18 +145,18 @@ def replace_file(path: Path, content: bytes, version: int) -> None:
 
 
 def origin_flags(max_age_s: int) -> str:
-    """Return the origin's command-line flags for Cache-Control: of the objects in LIVE, and of all others."""
+    """Return the origin's command-line options that set Cache-Control for the objects in LIVE and for all others."""
     rules = [f"/live/{name}={value}" for name, (_, value) in LIVE.items()]
     return shlex.join(word for rule in [*rules, f"*=max-age={max_age_s}"] for word in ("--cache-control", rule))
 
 
 def server_address(mode: str) -> tuple[str, int]:
-    """Return the (address, port) that a client connects to, the origin's for NO_CACHE, else the proxy's."""
+    """Return the (address, port) that a client connects to: the origin for NO_CACHE, otherwise the proxy."""
     return (ORIGIN_ADDRESS, DEFAULT_PORT) if mode == NO_CACHE else (PROXY_ADDRESS, PROXY_PORTS[mode])
 
 
 def choose_mode(context: Run, asked: str) -> str:
-    """Return the proxy's mode; `any` is forward, unless the replacement is a reverse proxy only."""
+    """Return the proxy's mode for the parameter `mode`; `any` is forward unless the program is a reverse proxy only."""
     proxy = context.replacements.get("proxy")
     if asked != "any":
         return asked
@@ -164,7 +164,7 @@ def choose_mode(context: Run, asked: str) -> str:
 
 
 def campus_interfaces(bed: Testbed, mode: str) -> list[str | CaptureInterface]:
-    """Return the capture interfaces: one of each host, and the campus's end of the access link."""
+    """Return the interfaces to capture: one of each host, and the campus end of the access link."""
     link = bed.net.linksBetween(bed.net.get("s1"), bed.net.get("s2"))[0]
     near = next(end for end in (link.intf1, link.intf2) if end.node.name == "s1")
     hosts = ["client", "client2", "origin", *(["proxy"] if mode != NO_CACHE else [])]

@@ -1,4 +1,4 @@
-"""HTTP cache conformance matrix: verdict on every installed cache for each requirement or permission of RFC 9111.
+"""Conformance matrix of HTTP caches: a verdict on every installed cache for each requirement of RFC 9111.
 
 The checks are scenarios of requests and scripted responses of an origin. All run side by side through one cache in an
 emulated network: client and cache on the campus, the origin behind the access link. Verdicts come from the packets at
@@ -34,24 +34,24 @@ ORIGIN = "http://www.example.com:80"
 ORIGIN_PORT = 80
 SCRIPTED_CLIENT = "experiments.cache.conformance.client"
 SCRIPTED_ORIGIN = "experiments.cache.conformance.origin"
-# Time-out in s of all checks of a cache; the slowest check waits for a proxy that retries its origin.
+# Time-out in s of all checks on one cache; the slowest check waits for a proxy that retries requests to the origin.
 DONE_TIMEOUT_S = 90.0
-# The warm-up request is repeated until the cache responds, and its result is ignored.
+# Request that is repeated until the cache responds, so that start-up delays affect no check.
 WARM_UP = Check("warm-up", "", "required", "", (Step(reply=Reply((("Cache-Control", "no-store"),))),))
 
 
 def columns() -> list[tuple[Implementation | None, str]]:
-    """Return (cache, proxy mode) per matrix column: lab7's cache (None) in both modes, others in their first mode."""
+    """Return (cache, proxy mode) for each column: lab7's cache (None) in both modes, others in their first mode."""
     return [(None, "reverse"), (None, "forward"), *((one, one.modes[0]) for one in of_role("proxy"))]
 
 
 def column_name(cache: Implementation | None, mode: str) -> str:
-    """Return the heading of a cache's column: its name and mode."""
+    """Return the heading of a matrix column: name and mode of the cache."""
     return f"{name_of(cache)} {mode}"
 
 
 def run(context: MatrixRun, checks: Sequence[Check] = CHECKS) -> list[Cell]:
-    """Run all checks on one cache after the other; return the matrix cells."""
+    """Run all checks on each cache in turn; return the matrix cells."""
     cells: list[Cell] = []
     for place, (cache, mode) in enumerate(columns()):
         context.step(column_name(cache, mode), place / len(columns()))
@@ -60,7 +60,7 @@ def run(context: MatrixRun, checks: Sequence[Check] = CHECKS) -> list[Cell]:
 
 
 def check_cache(context: MatrixRun, cache: Implementation | None, mode: str, checks: Sequence[Check]) -> list[Cell]:
-    """Run all checks on one cache; if the cache fails to run, return failed cells instead of raising."""
+    """Run all checks on one cache; return the matrix cells, marked as failed if the cache cannot be run."""
     name = column_name(cache, mode)
     if cache is not None and not cache.installed():
         return [_place(name, check).not_installed(cache) for check in checks]
@@ -86,7 +86,7 @@ def _write_scripts(folder: Path, checks: Sequence[Check], mode: str) -> None:
 
 
 def _exchange(context: MatrixRun, cache: Implementation | None, mode: str, scripts: Path, capture: Path) -> None:
-    """Run the scripted client through the cache in an emulated network, capturing at the client and the origin."""
+    """Run the scripted client through the cache in an emulated network; capture at client and origin."""
     values: Mapping[str, Any] = {"mode": mode, "origin": ORIGIN}
     origin = [SCRIPTED_ORIGIN, str(scripts / "origin.json"), str(ORIGIN_PORT)]
     starters: dict[str, Starter] = {"origin": lambda host: host.start(origin, wait=False)}
@@ -102,7 +102,7 @@ def _exchange(context: MatrixRun, cache: Implementation | None, mode: str, scrip
 def judge_all(
     name: str, checks: Sequence[Check], captured: CaptureFile, capture_name: str, mode: str, known: Mapping[str, str]
 ) -> list[Cell]:
-    """Return the matrix cells of one cache, from the captures at the client and at the origin."""
+    """Return the matrix cells of one cache, judged by the captures at client and origin."""
     if captured.dropped(AT_CLIENT) or captured.dropped(AT_ORIGIN):
         return [_place(name, check).failed("Not decidable: the capture dropped packets.") for check in checks]
     client = requests_at(captured, AT_CLIENT, PROXY_PORTS[mode])

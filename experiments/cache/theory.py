@@ -1,4 +1,4 @@
-"""Closed form for a visit through a caching proxy, by term: round trips on the campus and over the access link.
+"""Closed form for the time of a visit through a caching proxy: round trips on the campus and on the access link.
 
 A client opens one connection to the cache on its campus and requests n objects, one after the other. The cache forwards
 m of the requests to the origin and opens c connections for that. With X the transmission time of the m responses on the
@@ -33,7 +33,7 @@ def cached_visit(
     request_size_bytes: int,
     connections: int,
 ) -> Theory:
-    """Return the time of a visit to `objects` objects through a cache.
+    """Return the time in s of a visit to `objects` objects through a cache, by term.
 
     rtt_s and rate_bps: of the access link; responses_bytes: the origin's m responses with their heads;
     request_size_bytes: the largest request to it; connections: number that the cache opens to it. Raises ValueError for
@@ -50,6 +50,6 @@ def cached_visit(
     visit.trips("request", n=1, rtt=CAMPUS)
     visit.trips("origin_handshake", c=1, frames_s=2 * SYN_FRAME_BYTES * 8 / rate_bps)
     visit.trips("origin_request", m=1, frames_s=asking_s, more_s=(first_s,))
-    # Without a request to the origin, the formula has no transmission term X.
+    # X is the transmission term, which the formula lacks if the cache sends no request to the origin.
     visit.add("transmission", rest_s, "X" if responses_bytes or connections else "")
     return visit.theory(SOURCE)

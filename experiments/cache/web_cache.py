@@ -99,7 +99,7 @@ def _panels(got: Sequence[Delivery]) -> list[Panel]:
 
 
 def _series(got: Sequence[Delivery], height: Callable[[Delivery], float]) -> list[Series]:
-    """Return the plot series of each object; its line is the limit given by max-age."""
+    """Return one plot series per object: age or staleness of responses over time, and the limit max-age as a line."""
     start_ns = min(one.answered_ns for one in got)
     end_s = (max(one.answered_ns for one in got) - start_ns) / 1e9
     series = []
@@ -114,7 +114,7 @@ def _series(got: Sequence[Delivery], height: Callable[[Delivery], float]) -> lis
     return series
 
 
-# Time in s after max-age when every stored response is stale, also in a cache that counts whole seconds.
+# Time in s beyond max-age until a response is stale in every cache, including caches that count whole seconds.
 STALE_AFTER_S = freshness.WHOLE_SECONDS_S + 0.1
 COLD, WARM, REVALIDATED, CHANGED, AGAIN = "cold", "warm", "revalidated", "changed", "changed, next client"
 PHASES = (COLD, WARM, REVALIDATED, CHANGED, AGAIN)
@@ -125,7 +125,7 @@ PORTS = (DEFAULT_PORT, *PROXY_PORTS.values())
 
 @dataclass
 class Visits:
-    """Time spans of the visits by phase, and of the time in which clients kept requesting changing objects.
+    """Time spans of the visits by phase, and of the period in which clients requested changing objects.
 
     A visit is a list: a visit that the machine disturbed is followed by its repetitions.
     """
@@ -136,30 +136,30 @@ class Visits:
     load: list[Span] = field(default_factory=list)
 
     def spans(self, *phases: str) -> list[Span]:
-        """Return the spans of the visits of these phases, repeated ones included, in order of time."""
+        """Return the time spans of all visits in these phases, repeated visits included, in order."""
         return sorted((one.start_ns, one.end_ns) for phase in phases for some in self.windows[phase] for one in some)
 
     @property
     def counted(self) -> list[Span]:
-        """Span of the last, valid attempt of every visit; their number is the same with and without a cache."""
+        """Return the time span of each visit's last, undisturbed attempt; comparisons use these spans only."""
         return [(some[-1].start_ns, some[-1].end_ns) for phase in PHASES for some in self.windows[phase]]
 
     @property
     def span(self) -> Span:
-        """Span from the start of the first visit to the end of the last one."""
+        """Return the time span from the start of the first visit to the end of the last visit."""
         every = self.spans(*PHASES)
         return every[0][0], every[-1][1]
 
     @property
     def not_counted(self) -> list[Span]:
-        """Spans of visits that were repeated, and of visits that only filled the cache; excluded from comparisons."""
+        """Return the time spans of discarded attempts and of visits that only filled the cache."""
         filling = [(one.start_ns, one.end_ns) for one in self.filling]
         return [*filling, *(set(self.spans(*PHASES)) - set(self.counted))]
 
 
 @dataclass(frozen=True)
 class Campus:
-    """Measurements in one network, with or without the cache: capture, visits, page loads, the origin's objects."""
+    """Measurements in one network, with or without a cache: capture, visits, page loads, the origin's objects."""
 
     captured: CaptureFile
     visits: Visits
@@ -169,12 +169,12 @@ class Campus:
 
     @property
     def every_load(self) -> list[PageLoad]:
-        """Return the page loads of the visits of all phases."""
+        """Return the page loads of all visits."""
         return [load for phase in PHASES for load in self.loads[phase]]
 
 
 def run(context: Run) -> Outcome:
-    """Measure visits and requests under load, without and with the cache; decide the claims, compare with theory."""
+    """Measure visits and requests under load, without and with a cache; decide the claims, compare with theory."""
     asked, evidence = context.parameters, Evidence()
     _check_max_age(asked)
     mode = choose_mode(context, asked["mode"])
@@ -184,7 +184,7 @@ def run(context: Run) -> Outcome:
     legs = read_legs(cached.captured, AT_PROXY, PROXY_ADDRESS, PORTS)
     timings = _timings(direct, cached, legs, evidence.watch)
     omitted = _left_out(context, direct, cached, legs)
-    # A hit takes round trips on the campus only; a miss takes as many on the access link in addition.
+    # A hit takes round trips on the campus only; a miss takes as many on the campus, and as many on the access link.
     campus_s, both_s = asked["campus_rtt"], asked["campus_rtt"] + asked["rtt"]
     rtts_s = {DIRECT: both_s, WARM: campus_s, AGAIN: campus_s}
     comparisons = {
@@ -209,11 +209,11 @@ def run(context: Run) -> Outcome:
 
 
 def _check_max_age(asked: Mapping[str, Any]) -> None:
-    """Raise EmulationError if max-age is so short that responses could be stale at the end of the second visit."""
+    """Raise EmulationError if responses could become stale during the second visit because max-age is too short."""
     objects, campus_s, rtt_s = asked["objects"], asked["campus_rtt"], asked["rtt"]
-    # The second visit may be repeated up to RETAKES times.
+    # The second visit may be repeated up to RETAKES times, if other load on the machine delayed the visit.
     visits_s = (2 + RETAKES) * (objects + 1) * campus_s + 2 * objects * rtt_s
-    # Date has whole seconds, so a response may seem a second older than it is.
+    # Date has whole seconds, so a response may seem a second older than its true age.
     least_s = math.ceil(visits_s + freshness.WHOLE_SECONDS_S)
     if asked["max_age"] < least_s:
         raise EmulationError(
@@ -227,7 +227,7 @@ def _capture_name(mode: str) -> str:
 
 
 def _measure(context: Run, mode: str, evidence: Evidence, share: float) -> Campus:
-    """Make all visits in a network of their own and, with a cache, requests for changing objects."""
+    """Make all visits in a new network, with or without a cache; with a cache, also request changing objects."""
     asked = context.parameters
     what = "without a cache" if mode == NO_CACHE else f"{mode} proxy"
     context.step(f"{what}: the network", share)
@@ -265,14 +265,14 @@ def _paths(context: Run, mode: str) -> list[EmulatedPath]:
 def _visit(
     context: Run, visitors: Sequence[Visitor], pages: Pages, mode: str, share: float, watch: MachineWatch
 ) -> Visits:
-    """Visit every page in each phase, after a visit that warms up all programs; return the visits' time spans."""
+    """Visit every page in each phase, after a warm-up visit; return the time spans of the visits."""
     visits, max_age_s = Visits(), context.parameters["max_age"]
     for visitor in visitors:
         visitor.visit(pages.paths(context.repeat))
     spares = _spares(context)
 
     def go(phase: str, visitor: Visitor, number: int, spare: list[int] | None = None) -> int:
-        """Visit a page; if other load delayed it, repeat with a spare page or the same; return the last page number."""
+        """Visit a page, again (or a spare page) after a disturbance; return the number of the last page."""
         numbers = [number, *([number] * RETAKES if spare is None else spare)]
         each = iter(numbers)
         windows = watch.samples(lambda: visitor.visit(pages.paths(next(each))), min(RETAKES, len(numbers) - 1))
@@ -291,7 +291,7 @@ def _visit(
     for number in range(context.repeat):
         go(WARM, visitors[0], go(COLD, visitors[0], number, spare))
     if mode != NO_CACHE and watch.watching:
-        # A spare page needs stale stored responses in the later phases, too.
+        # Store the spare pages in the cache too, since later phases need stale stored responses of spare pages.
         visits.filling = [visitors[0].visit(pages.paths(number)) for number in spare]
     become_stale(share + 0.1)
     spare = list(spares)
@@ -306,12 +306,12 @@ def _visit(
 
 
 def _spares(context: Run) -> range:
-    """Return the numbers of spare, not yet requested pages, for repeating a visit that other load delayed."""
+    """Return the numbers of spare pages, which replace pages whose first visit was disturbed by other load."""
     return range(context.repeat + 1, context.repeat + 1 + RETAKES * context.repeat)
 
 
 def _keep_asking(context: Run, visitors: Sequence[Visitor], live: LiveObjects) -> Span:
-    """Run all clients' requests for changing objects, replaced meanwhile at random times; return the time span."""
+    """Send all clients' requests while objects are replaced at random times; return the time span."""
     asked, random = context.parameters, Random(context.seed)
     began_s = time.monotonic()
     for number, visitor in enumerate(visitors):
@@ -329,7 +329,7 @@ def _keep_asking(context: Run, visitors: Sequence[Visitor], live: LiveObjects) -
 
 
 def _loads(captured: CaptureFile, visits: Visits) -> dict[str, list[PageLoad]]:
-    """Return the page load of every visit at the client's interface, by phase."""
+    """Return the page loads of all visits, captured at the client's interface, by phase."""
     sides = {name: page_load(captured, name, PORTS) for name in (AT_CLIENT, AT_SECOND_CLIENT)}
     return {
         phase: [sides[AT_SECOND_CLIENT if phase == AGAIN else AT_CLIENT].between(*span) for span in visits.spans(phase)]
@@ -342,7 +342,7 @@ def _live(cached: Campus) -> dict[bytes, freshness.LiveObject]:
 
 
 def _delivered(cached: Campus, legs: Legs) -> list[freshness.Delivery]:
-    """Return the responses to plot, with their ages; an empty list if one has unknown content, which fails claim W6."""
+    """Return the responses to plot, with their ages; empty if a response has unknown content, which fails claim W6."""
     try:
         return freshness.deliveries(legs, _live(cached), cached.visits.load)
     except Contradiction:
@@ -350,7 +350,7 @@ def _delivered(cached: Campus, legs: Legs) -> list[freshness.Delivery]:
 
 
 def _timings(direct: Campus, cached: Campus, legs: Legs, watch: MachineWatch) -> dict[str, list[Timing]]:
-    """Return the times of all visits by name: one name for those without the cache, one for each phase with it."""
+    """Return the visit times by name: one name without the cache, and one name per phase with the cache."""
     timings = {DIRECT: [timing(load, watch) for phase in PHASES for load in direct.loads[phase]]}
     for phase in PHASES:
         pairs = zip(cached.loads[phase], cached.visits.spans(phase), strict=True)
@@ -375,12 +375,12 @@ def _theory(context: Run, name: str, direct: Campus, cached: Campus, legs: Legs)
 
 
 def _fetched(phase: str, cached: Campus, legs: Legs) -> list[Exchange]:
-    """Return the cache's requests to the origin in a visit of one phase."""
+    """Return the cache's requests to the origin during one visit of a phase."""
     return [] if phase in (WARM, AGAIN) else legs.forwarded(cached.visits.spans(phase)[:1])
 
 
 def _left_out(context: Run, direct: Campus, cached: Campus, legs: Legs) -> dict[str, dict[str, float]]:
-    """Return the terms that the closed form of each comparison lacks, by name, in seconds."""
+    """Return the terms that each comparison's closed form lacks: comparison -> (term -> seconds)."""
     rate_bps = context.parameters["bw"] * 1e6
     every = {DIRECT: [sample for phase in PHASES for sample in _samples(direct, phase)]}
     framing = {DIRECT: turns_framing_s(direct.loads[COLD][0].exchanges, rate_bps)}
@@ -424,7 +424,7 @@ def _verdicts(
 
 
 def _counted_s(timings: Mapping[str, Sequence[Timing]], names: Sequence[str], visits: Visits) -> list[float]:
-    """Return the times of the visits that were not repeated, in seconds."""
+    """Return the times in s of all visits that other load did not disturb."""
     counted, spans = set(visits.counted), [span for phase in PHASES for span in visits.spans(phase)]
     every = [one for name in names for one in timings[name]]
     return [one.total_s for one, span in zip(every, spans, strict=True) if span in counted]

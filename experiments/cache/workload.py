@@ -1,4 +1,4 @@
-"""Workload generator: Poisson arrivals of requests for objects with Zipf popularity, drawn from a seed.
+"""Workload generator: Poisson arrivals of requests for objects with Zipf popularity, reproducible by a seed.
 
     workload = representative(Plan(rate=300, requests=1500, objects=1000, exponent=0.8, entries=160), services, seed)
 
@@ -18,15 +18,15 @@ from random import Random
 
 from experiments.harness.theory.queueing import Lru, Queue, characteristic_hit_rate, waits_s, zipf_weights
 
-# Number of requests per entry of the LRU list, before the workload, that bring the list into steady state.
+# Number of warm-up requests per entry of the LRU list, which bring the list into its steady state.
 SETTLE = 20
-# NEAR is the maximum relative deviation of an accepted workload from the long-run formulas; DRAWS limits the draws.
+# NEAR is the maximum relative deviation of a workload from the long-run formulas; DRAWS limits the attempts.
 NEAR, DRAWS = 0.03, 2000
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Parameters of a workload: request rate, numbers of requests and objects, Zipf exponent, and cache entries."""
+    """Parameters of a workload: request rate, numbers of requests and objects, Zipf exponent, cache entries."""
 
     rate: float
     requests: int
@@ -37,7 +37,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Workload:
-    """Sequence of requests: arrival times in s, objects, hits; and `held`, the initial content of an LRU cache.
+    """Sequence of requests: arrival times in s, objects, hits; `held` is the initial content of the LRU cache.
 
     `held` has the least recently used object first; `distance` is the deviation from the long-run formulas.
     """
@@ -50,22 +50,22 @@ class Workload:
 
     @property
     def hit_rate(self) -> float:
-        """Return the share of requests that the cache serves without the origin."""
+        """Return the share of requests that are cache hits."""
         return sum(self.hits) / len(self.hits)
 
     def arrivals_at_link(self, cached: bool) -> list[float]:
-        """Return the arrival times at the link: of every request, or of the misses."""
+        """Return the arrival times in s at the link: of the misses if `cached`, otherwise of all requests."""
         if not cached:
             return list(self.arrivals_s)
         return [time_s for time_s, hit in zip(self.arrivals_s, self.hits, strict=True) if not hit]
 
     def mean_wait_s(self, service_s: float, cached: bool) -> float:
-        """Return the mean wait at the link, in s, of the requests that cross it, by Lindley's recursion."""
+        """Return the mean wait in s, by Lindley's recursion, of the requests that cross the link."""
         return statistics.fmean(waits_s(self.arrivals_at_link(cached), service_s) or [0.0])
 
 
 def draw(plan: Plan, weights: Sequence[float], random: Random) -> Workload:
-    """Draw one sequence of requests at random; its `distance` from the long-run formulas is still 0."""
+    """Generate one random sequence of requests; its `distance` from the long-run formulas is not computed yet (0)."""
     arrivals = list(accumulate(random.expovariate(plan.rate) for _ in range(plan.requests)))
     population = range(len(weights))
     cache = Lru(plan.entries)
@@ -77,7 +77,7 @@ def draw(plan: Plan, weights: Sequence[float], random: Random) -> Workload:
 
 
 def representative(plan: Plan, service_s: float, seed: int) -> Workload:
-    """Draw sequences until one is close to the long-run formulas, and return it; after DRAWS draws, return the closest.
+    """Generate sequences until one is within NEAR of the long-run formulas; after DRAWS attempts, return the closest.
 
     `service_s`: the time that one object takes on the link, with and without the cache in front of it.
     """

@@ -1,4 +1,4 @@
-"""Decision of claims W1, W2 and W8: delay and utilisation of an access link, with and without a cache, against theory.
+"""Decision of claims W1, W2 and W8: delay and utilisation of an access link, with and without a cache.
 
 One case is measured from bulk exchanges (see `http.wire.bulk`) at three interfaces: the client's, the origin's, and the
 near end of the link, which is the client's own without a cache and the proxy's with one. A response crosses the link
@@ -17,7 +17,7 @@ from experiments.harness.theory.queueing import Queue
 from experiments.harness.theory.tcp import transmission_time_s
 from experiments.http.wire.bulk import BulkExchange, Traffic
 
-# Permitted relative deviation of utilisation, octets and real-time delays: the precision of the textbook's example.
+# Permitted relative deviation of utilisation, octets and real-time delays: the textbook's example is as precise.
 WITHIN = 0.10
 FEW_REPEATED = 10
 
@@ -34,7 +34,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class CaseFigures:
-    """Measurements of a case, as means over all requests in seconds; `problem` is a reason to discard them.
+    """Measurements of a case: means over all requests, in seconds; `problem` is a reason to discard the measurements.
 
     `wrong`: a response that is not the origin's object, and the difference; `joined_s`: waits of collapsed requests for
     a response already requested; `request_s`: transmission of a request's frame on the link; `omitted`: terms that
@@ -63,7 +63,7 @@ class CaseFigures:
 
     @property
     def hit_rate(self) -> float:
-        """Return the share of requests that did not cross the link."""
+        """Return the measured hit rate: the share of requests that did not cross the access link."""
         return 1 - self.crossed / self.requests
 
     @property
@@ -73,17 +73,17 @@ class CaseFigures:
 
     @property
     def queue(self) -> Queue:
-        """Model of the link as an M/D/1 queue: Poisson arrivals of cache misses, responses of equal size."""
+        """Return the M/D/1 model of the link: Poisson arrivals of cache misses, responses of equal size."""
         crossing_rate = self.setting.arrival_rate * (1 - self.setting.hit_rate)
         return Queue(crossing_rate, self.response_wire_bytes * 8 / self.setting.rate_bps)
 
     @property
     def theory_s(self) -> float:
-        """Return the mean response time in theory, in s: the textbook's formula and the terms that it omits."""
+        """Return the theoretical mean response time in s: the textbook's formula and the terms that it omits."""
         return sum(self.theory_terms().values()) + sum(self.omitted.values())
 
     def theory_terms(self) -> dict[str, float]:
-        """Return the terms of the textbook's formula in s, each averaged over all requests."""
+        """Return the terms of the textbook's formula in s (term -> mean over all requests)."""
         share, queue = 1 - self.setting.hit_rate, self.queue
         return {
             "internet": share * self.setting.rtt_s,
@@ -92,7 +92,7 @@ class CaseFigures:
         }
 
     def terms(self) -> dict[str, float]:
-        """Return the measured terms in s, averaged over all requests; residual: processing and campus network."""
+        """Return the measured terms in s, as means over all requests; `residual`: processing and campus network."""
         known = {"internet": self.propagation_s, "queueing": self.queueing_s, "transmission": self.transmission_s}
         known |= {"request": self.request_s, "collapsed": self.joined_s}
         return known | {"residual": self.delay_s - sum(known.values())}
@@ -101,7 +101,7 @@ class CaseFigures:
 def case_figures(
     setting: Setting, client: Traffic, near: Traffic, origin: Traffic, began_ns: int, objects: Objects
 ) -> CaseFigures:
-    """Return the measurements of one case from exchanges at client, link's near end and origin, from `began_ns` on.
+    """Return the measurements of one case from exchanges since `began_ns` at the client, the link and the origin.
 
     The exchanges of `client` include the octets of responses, which must be those of `objects`.
     """
@@ -114,7 +114,7 @@ def case_figures(
     wire = statistics.fmean(one.wire_bytes for one, _ in pairs) if pairs else 0.0
     transmission_s = wire * 8 / setting.rate_bps
     crossing_s = [(there.last_ns - here.first_ns) / 1e9 for here, there in pairs]
-    # The fastest response's time beyond transmission is propagation; what the others take longer is queueing.
+    # The fastest response did not queue: its time beyond transmission is propagation, and any more time is queueing.
     one_way_s = min(crossing_s, default=0.0) - transmission_s
     there_s = [(here.asked_ns - there.asked_ns) / 1e9 for here, there in pairs]
     request_s = _mean([transmission_time_s(here.request_bytes, setting.rate_bps) for here, _ in pairs])
@@ -139,7 +139,7 @@ def case_figures(
 
 
 def _forwarded(asked: Sequence[BulkExchange], near: Traffic) -> Iterator[bool]:
-    """Yield for each request True if the proxy, captured at `near`, requested the object before it responded."""
+    """Yield for each client request True if the proxy requested the object from the origin before responding."""
     begun: dict[bytes, list[int]] = {}
     for one in near.crossings:
         begun.setdefault(one.path, []).append(one.asked_ns)
@@ -151,7 +151,7 @@ def _forwarded(asked: Sequence[BulkExchange], near: Traffic) -> Iterator[bool]:
 
 
 def _joined(asked: Sequence[BulkExchange], near: Traffic) -> Iterator[int]:
-    """Yield the response times in ns of collapsed requests, sent while the cache was fetching the object."""
+    """Yield the response time in ns of each collapsed request, sent while the cache was fetching the object."""
     on_the_way: dict[bytes, list[BulkExchange]] = {}
     for one in near.crossings:
         on_the_way.setdefault(one.path, []).append(one)
@@ -178,7 +178,7 @@ def _problem(
         return f"{unseen} of {len(asked)} responses were captured incompletely"
     if paired < len(fetched):
         return f"{len(fetched) - paired} responses of the origin are missing in the capture at the link's other end"
-    # One retransmission per hundred requests is permitted: it changes no mean by a tenth, and some may be spurious.
+    # Permit one retransmission per hundred requests, which changes no mean by a tenth and may be spurious.
     if repeated > max(FEW_REPEATED, len(asked) / 100):
         return f"{repeated} segments were retransmitted, which the formula does not include"
     return None
@@ -186,7 +186,7 @@ def _problem(
 
 @decides("W1")
 def decide_response_time_under_load(claim: str, without: CaseFigures, cached: CaseFigures) -> Verdict:
-    """Decide claim W1: a cache shortens response times."""
+    """Decide claim W1: the mean response time is shorter with a cache than without."""
     if wrong := without.wrong or cached.wrong:
         return failed(claim, wrong)
     if problem := without.problem or cached.problem:
@@ -218,7 +218,7 @@ def decide_link_use_under_load(claim: str, without: CaseFigures, cached: CaseFig
 
 @decides("W8")
 def decide_queueing_theory(claim: str, cases: Mapping[str, CaseFigures]) -> Verdict:
-    """Decide claim W8: utilisation and mean delay of every case agree with theory, in the textbook's order."""
+    """Decide claim W8: utilisation and mean delay agree with theory in all cases, ranked as in the textbook."""
     for name, one in cases.items():
         if one.wrong:
             return failed(claim, f"{name}: {one.wrong}")
@@ -230,7 +230,7 @@ def decide_queueing_theory(claim: str, cases: Mapping[str, CaseFigures]) -> Verd
         for name, one in cases.items()
     )
     good = all(_near(one) and abs(one.utilisation / one.queue.utilisation - 1) <= WITHIN for one in cases.values())
-    # Cite frames of the last case only: each case has its own capture, and the run keeps just the last capture.
+    # Cite frames of the last case only, since every case has a capture and the run keeps only the last one.
     frames = list(cases.values())[-1].frames
     return (shown if good else failed)(claim, f"{said[0].upper()}{said[1:]}.", frames)
 

@@ -1,4 +1,4 @@
-"""Decision of claim W8 over a long span: the wait of every response in the queue is compared with Lindley's recursion.
+"""Decision of claim W8 over a time span: each response's wait in the queue, compared with Lindley's recursion.
 
 The time of a response beyond that of a request which met an idle link is its wait in the link's queue:
 
@@ -26,13 +26,13 @@ from experiments.harness.theory.queueing import LEVEL, Queue, WaitInterval, wait
 from experiments.harness.theory.tcp import transmission_time_s
 from experiments.http.wire.bulk import Traffic
 
-# Permitted delay of a request after its scheduled time, as a share of a response's transmission time.
+# Permitted delay between a request and its scheduled time, as a share of a response's transmission time.
 LATE = 0.01
 
 
 @dataclass(frozen=True)
 class SpanFigures:
-    """Requests of a time span in order of arrival, with their measured and expected response times.
+    """Measured and expected response times of the requests of a time span, in order of arrival.
 
     `delays`, `waits`: response times, and the same less the fastest response's time and the own acknowledgement;
     `acknowledgements`: transmission times of those; `expected_waits`: by Lindley's recursion; `problem` is the reason
@@ -56,7 +56,7 @@ class SpanFigures:
 
     @property
     def queue(self) -> Queue:
-        """Return the model of the link as an M/D/1 queue."""
+        """Return the M/D/1 model of the link."""
         return Queue(self.setting.arrival_rate, self.service_s)
 
     @property
@@ -66,20 +66,20 @@ class SpanFigures:
 
     @property
     def expected_s(self) -> list[float]:
-        """Return the expected time of each request in s: RTT, request, wait by Lindley's recursion, server's frames."""
+        """Return the expected response time of each request in s, with the wait by Lindley's recursion."""
         constant_s = self.setting.rtt_s + self.request_s + self.service_s
         pairs = zip(self.expected_waits, self.acknowledgements, strict=True)
         return [constant_s + wait_s + acknowledgement_s for wait_s, acknowledgement_s in pairs]
 
     @property
     def worst(self) -> float:
-        """Return the largest relative deviation of a response time from the response time expected for that request."""
+        """Return the largest relative deviation of a measured response time from its expected value."""
         pairs = zip(self.delays, self.expected_s, strict=True)
         return max(abs(delay_s / expected_s - 1) for delay_s, expected_s in pairs)
 
     @property
     def mean(self) -> Timing:
-        """Return a Timing with the mean response time of all requests, divided into terms."""
+        """Return the mean response time of all requests, divided into terms."""
         terms = {
             "internet": self.propagation_s,
             "queueing": statistics.fmean(self.waits),
@@ -94,7 +94,7 @@ class SpanFigures:
 def span_figures(
     setting: Setting, span_s: float, client: Traffic, began_ns: int, arrivals_s: Sequence[float], objects: Objects
 ) -> SpanFigures:
-    """Return the requests of a span from the client's exchanges; `began_ns`: its start, `arrivals_s`: the schedule."""
+    """Return the client's requests after `began_ns`, with the waits expected for arrivals at `arrivals_s`."""
     asked = [one for one in client.crossings if one.asked_ns >= began_ns]
     whole = len(asked) == len(arrivals_s) and all(one.end for one in asked)
     problem = None
@@ -117,7 +117,7 @@ def span_figures(
     delays = tuple((one.last_ns - one.asked_ns) / 1e9 for one in asked)
     acknowledgements = tuple(one.acknowledgement_bytes * 8 / setting.rate_bps for one in asked)
     sent = [delay_s - own_s for delay_s, own_s in zip(delays, acknowledgements, strict=True)]
-    # The request with the shortest response time met an idle link.
+    # The request with the shortest response time met an empty queue, so the time beyond it is the wait of a request.
     fastest_s = min(sent)
     return SpanFigures(
         setting=setting,
@@ -140,7 +140,7 @@ def span_figures(
 def decide_waits_over_span(
     claim: str, name: str, one: SpanFigures, interval: WaitInterval, tolerance: float
 ) -> Verdict:
-    """Decide claim W8: each request takes the time of Lindley's recursion, the mean wait agrees with the formula.
+    """Decide claim W8: every wait agrees with Lindley's recursion, and the mean wait with the M/D/1 formula.
 
     The first comparison permits `tolerance`, the second one a confidence interval.
     Undecided if the waits agree with the recursion, but these arrivals are too unusual a sample for the formula.

@@ -1,4 +1,4 @@
-"""Decision of claim W6 on freshness: no client gets a stored response that is older than its Cache-Control permits.
+"""Decision of claim W6: no client gets a stored response that is older than Cache-Control permits.
 
 The experiment knows when it replaced each version of an object; the body of every response identifies its version. A
 copy with max-age=N may be used for N seconds after the origin's last validation (RFC 9111 sections 4.2 and 4.2.3), and
@@ -22,7 +22,7 @@ WHOLE_SECONDS_S = 1.0
 
 @dataclass(frozen=True)
 class Version:
-    """One version of an object; it was replaced at `replaced_ns` at the latest, None if it never was."""
+    """Version of an object at the origin; `replaced_ns`: latest time of its replacement (None: last version)."""
 
     body: bytes
     replaced_ns: int | None
@@ -30,7 +30,7 @@ class Version:
 
 @dataclass(frozen=True)
 class LiveObject:
-    """Object that changes during the run: its versions in order, and max-age in seconds (None: no-cache)."""
+    """Object that changes during the run: successive versions, and max-age in seconds (None: no-cache)."""
 
     max_age_s: float | None
     versions: Sequence[Version]
@@ -38,7 +38,7 @@ class LiveObject:
 
 @dataclass(frozen=True)
 class Delivery:
-    """One 200 response to a client, captured at the proxy; times in ns unless the name has `_s`.
+    """A 200 response to a client, captured at the proxy; times in ns unless the name has `_s`.
 
     `staleness_s`: time since the replacement of its version (0: current); `age_s`: time since the last request to the
     origin for the path; `from_cache`: no request to the origin meanwhile.
@@ -56,7 +56,7 @@ class Delivery:
 
     @property
     def too_old(self) -> bool:
-        """Return True if the response is older than Cache-Control permits, or a no-cache one was not validated."""
+        """Return True if the response is older than max-age permits, or for no-cache was not validated."""
         if self.max_age_s is None:
             return self.replaced_ns is not None and self.asked_ns > self.replaced_ns
         oldest = self.max_age_s + WHOLE_SECONDS_S
@@ -64,7 +64,7 @@ class Delivery:
 
 
 def deliveries(legs: Legs, live: Mapping[bytes, LiveObject], spans: Sequence[Span]) -> list[Delivery]:
-    """Return every response to clients, within the time spans, that carries one of the objects `live` (by path).
+    """Return the 200 responses to clients, within the time spans, for the changing objects `live` (path -> object).
 
     Raises Contradiction for a response with another body or status than its object's versions, or for none.
     """
@@ -86,7 +86,7 @@ def deliveries(legs: Legs, live: Mapping[bytes, LiveObject], spans: Sequence[Spa
 
 @decides("W6")
 def decide_freshness(claim: str, legs: Legs, live: Mapping[bytes, LiveObject], spans: Sequence[Span]) -> Verdict:
-    """Decide claim W6 from the responses that clients got for the objects `live` within the time spans."""
+    """Decide claim W6 by the 200 responses to clients, within the time spans, for the changing objects `live`."""
 
     def check() -> tuple[str, list[int]]:
         got = deliveries(legs, live, spans)

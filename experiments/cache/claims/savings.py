@@ -1,4 +1,4 @@
-"""Decision of claims W1 and W2 on savings by a cache: response time, octets on the access link, terms of a visit.
+"""Decision of claims W1 and W2: response time and octets on the access link that a cache saves for page visits.
 
 A visit through a proxy is decomposed like any page load (see `decomposition`), with the proxy's own waits, captured at
 the proxy's interface, subtracted from the client's:
@@ -31,7 +31,7 @@ _AT_LINK = ReliefWording("the same visits", "the access link", "the link's own e
 def decide_visit_time(
     claim: str, without: Sequence[float], cached: Sequence[float], disagreeing: Sequence[str]
 ) -> Verdict:
-    """Decide claim W1 from the times of the same visits, without and with the cache, in s.
+    """Decide claim W1 from the times in s of the same visits, without and with the cache.
 
     `disagreeing`: cases whose measured times disagree with theory; with any, W1 is undecided.
     """
@@ -53,12 +53,12 @@ def decide_visit_time(
 
 @decides("W2")
 def decide_link_relief(claim: str, without: LinkUse, cached: LinkUse, hits: int) -> Verdict:
-    """Decide claim W2 from the octets of the same visits on the access link; `hits` is the number of cache hits."""
+    """Decide claim W2 from the octets on the access link, without and with the cache; `hits`: cache hits."""
     return decide_relief(claim, _AT_LINK, without, cached, hits)
 
 
 def decompose_visit(load: PageLoad, legs: Legs, span: Span) -> Decomposition:
-    """Divide a visit's time into terms, from `load` at the client and the proxy's exchanges within the time span.
+    """Divide the time of a visit (`load`, captured at the client) into terms, by the proxy's exchanges within the span.
 
     Raises ValueError if no response was received.
     """

@@ -33,7 +33,7 @@ from experiments.http.wire.http1 import Conversation, Exchange, Message
 
 @decides("W3")
 def decide_conditional_requests(claim: str, legs: Legs, spans: Sequence[Span]) -> Verdict:
-    """Decide claim W3: the cache validates stale stored responses by conditional requests (in `spans` all are stale).
+    """Decide claim W3: the cache validates by conditional requests; in `spans` all stored responses are stale.
 
     Failed if it sends none, an unconditional one, or another validator than the origin's.
     """
@@ -72,7 +72,7 @@ def decide_conditional_requests(claim: str, legs: Legs, spans: Sequence[Span]) -
 
 @decides("W4")
 def decide_not_modified(claim: str, legs: Legs, spans: Sequence[Span], objects: Objects) -> Verdict:
-    """Decide claim W4: validation of unchanged objects gives a 304 without content, and clients get a 200."""
+    """Decide claim W4: for an unchanged object the origin sends 304 without content, and the client gets a 200."""
 
     def check() -> tuple[str, list[int]]:
         frames: list[int] = []
@@ -97,7 +97,7 @@ def decide_not_modified(claim: str, legs: Legs, spans: Sequence[Span], objects: 
 def decide_replaced_copy(
     claim: str, legs: Legs, changed: Sequence[Span], again: Sequence[Span], objects: Objects
 ) -> Verdict:
-    """Decide claim W5: the new 200 response replaces the stored one of a changed object, for later clients as well.
+    """Decide claim W5: the new 200 response for a changed object replaces the stored response, also for later clients.
 
     `changed` are the spans of requests for changed objects with stale stored responses, `again` those of repetitions.
     Undecided if the cache does not keep the new response; failed if a client gets the old one, or if the new one is not
@@ -124,7 +124,7 @@ def decide_replaced_copy(
 
 @decides("W7")
 def decide_both_roles(claim: str, legs: Legs, on_link: Sequence[Connection], proxy: str, origin: str) -> Verdict:
-    """Decide claim W7: clients connect to the proxy, the proxy to the origin; `on_link` has the access link's SYNs."""
+    """Decide claim W7: clients connect to the proxy, the proxy to the origin (`on_link`: access link's SYNs)."""
 
     def check() -> tuple[str, list[int]]:
         for connection in on_link:
@@ -162,7 +162,7 @@ def decide_both_roles(claim: str, legs: Legs, on_link: Sequence[Connection], pro
 
 
 def _in_origin_form(forwarded: Exchange) -> None:
-    # RFC 9112 section 3.2.1: a client of an origin sends origin-form; absolute-form is for proxies.
+    # RFC 9112 section 3.2.1: a request to an origin server has origin-form; absolute-form is for requests to a proxy.
     if not forwarded.target.startswith(b"/"):
         frame = forwarded.request.frames[0]
         raise Contradiction(
@@ -173,7 +173,7 @@ def _in_origin_form(forwarded: Exchange) -> None:
 
 
 def _no_tunnel(outward: Conversation, inward: Sequence[Conversation]) -> None:
-    # RFC 9110 section 3.7: a tunnel relays octets both ways and takes no part in the HTTP exchange.
+    # RFC 9110 section 3.7: a tunnel only relays octets, so a proxy that is a tunnel contradicts the claim.
     streams = _streams(outward)
     for one in inward:
         if all(streams) and _streams(one) == streams:
@@ -207,7 +207,7 @@ def _nothing_asked(legs: Legs, spans: Iterable[Span]) -> Exception:
 
 
 def _asked_for(legs: Legs, served: Served) -> None:
-    """Require a request to the origin before a stale stored response is served; raises Contradiction otherwise."""
+    """Raise Contradiction if the proxy responds from a stale stored response without a request to the origin."""
     if served.upstream is None and served.exchange.response is not None and _copy_for(legs, served.exchange):
         frame = served.exchange.response.frames[0]
         raise Contradiction(
@@ -217,7 +217,7 @@ def _asked_for(legs: Legs, served: Served) -> None:
 
 
 def _conditions(exchange: Exchange, copy: Copy) -> list[bytes]:
-    """Return a request's preconditions; raises Contradiction if none, or if one differs from the stored response."""
+    """Return the names of a request's precondition fields, which must repeat the stored response's validators."""
     frame = exchange.request.frames[0]
     found = [name for name in CONDITIONS if exchange.request.values(name)]
     if not found:
@@ -245,7 +245,7 @@ def _validates(legs: Legs, upstream: Exchange | None) -> bool:
 
 
 def _not_modified(legs: Legs, served: Served, objects: Objects) -> list[int]:
-    """Check that the client got the stored response after the origin's 304; return the frames of all three."""
+    """Check that a client got the stored response after a 304; return the frames (stored, 304, response)."""
     assert served.upstream is not None
     copy = _copy_for(legs, served.upstream)
     assert copy is not None
@@ -263,8 +263,8 @@ def _not_modified(legs: Legs, served: Served, objects: Objects) -> list[int]:
 
 
 def _nothing_behind(legs: Legs, upstream: Sequence[Exchange | None]) -> None:
-    """Require that no 304 has content: the next octets are another response, or the stream ends."""
-    # Check the octets after the last response only: before another response, `decide` rejects any content of a 304.
+    """Require that no 304 has content: the octets after a 304 are another response, or the stream ends."""
+    # Check the octets after a last response only, since content before another response breaks the HTTP grammar.
     for conversation in legs.origin.conversations:
         if conversation.leftover and conversation.exchanges and conversation.exchanges[-1] in upstream:
             frame = response_of(conversation.exchanges[-1]).frames[-1]
@@ -272,7 +272,7 @@ def _nothing_behind(legs: Legs, upstream: Sequence[Exchange | None]) -> None:
 
 
 def _changed(legs: Legs, served: Served, objects: Objects) -> tuple[Message, list[int]]:
-    """Check that the client gets a changed object; return (origin's 200, frames of old, new and client's response)."""
+    """Check that a client gets a changed object; return (origin's 200, frames of old, new and client's response)."""
     given = response_of(served.exchange)
     if served.upstream is None:
         frame = given.frames[0]
@@ -301,7 +301,7 @@ def _changed(legs: Legs, served: Served, objects: Objects) -> tuple[Message, lis
 
 
 def _in_its_place(served: Served, fresh: Message) -> int:
-    """Check that a later client got the new stored response; return the frame; raises Inconclusive without one."""
+    """Check that a later client got the new response from the cache; return the frame, or raise Inconclusive."""
     given = response_of(served.exchange)
     _gets(given, fresh.body, validators_of(fresh), f"the new copy of frame {fresh.frames[0]}")
     if served.upstream is not None:
@@ -313,7 +313,7 @@ def _in_its_place(served: Served, fresh: Message) -> int:
 
 
 def _gets(given: Message, body: bytes, validators: Mapping[bytes, bytes], what: str) -> None:
-    """Require a 200 to the client with the stored body and unaltered validators; raises Contradiction otherwise."""
+    """Require a 200 to the client with this body and these validators; raise Contradiction otherwise."""
     if status_of(given) != 200 or given.body != body:
         raise Contradiction(
             f"In frame {given.frames[0]} the client gets {status_of(given)} with SHA-256 {_hash(given.body)}, not "
@@ -321,7 +321,7 @@ def _gets(given: Message, body: bytes, validators: Mapping[bytes, bytes], what: 
             given.frames[0],
         )
     for name, value in validators_of(given).items():
-        # RFC 9110 section 8.8.3.2: weak comparison, since a transformation may have weakened the tag.
+        # RFC 9110 section 8.8.3.2: compare tags weakly, since a transformation may have weakened a strong tag.
         if name in validators and value.removeprefix(b"W/") != validators[name].removeprefix(b"W/"):
             raise Contradiction(
                 f"In frame {given.frames[0]} the client gets {text(name)} “{text(value)}” with {what}, which has "

@@ -1,4 +1,4 @@
-"""Versions of an object at the origin, and comparison of captured responses with them in status, length and octets.
+"""Versions of an object at the origin, compared with captured responses by status, length and octets.
 
     confirm(verdict, {b"/a": (b"old", b"new")}, [load])      the verdict; failed if a response is none of these
 
@@ -19,13 +19,13 @@ from experiments.http.wire.bulk import Traffic
 from experiments.http.wire.http1 import Exchange
 from experiments.http.wire.page_load import PageLoad
 
-# Objects of an origin: URL path -> content of each version, in the order of the versions.
+# Objects of an origin: URL path -> content of each version, oldest first.
 Objects = Mapping[bytes, Sequence[bytes]]
 INDEX = "index.html"
 
 
 def objects_in(folder: Path) -> dict[bytes, tuple[bytes, ...]]:
-    """Return the content of every file below an origin's folder by URL path; index files by their folder's, too."""
+    """Return the content of every file in an origin's folder by URL path; an index file also has its folder's path."""
     found: dict[bytes, tuple[bytes, ...]] = {}
     for file in (file for file in sorted(folder.rglob("*")) if file.is_file()):
         path, octets = f"/{file.relative_to(folder).as_posix()}", (file.read_bytes(),)
@@ -36,7 +36,7 @@ def objects_in(folder: Path) -> dict[bytes, tuple[bytes, ...]]:
 
 
 def difference(exchange: Exchange, objects: Objects) -> Contradiction | None:
-    """Return the difference of a response from every version of its object; None if it equals a version."""
+    """Return the difference of a response from all versions of the requested object; None if equal to one version."""
     path, response = path_of(exchange), exchange.response
     if response is None:
         frame = exchange.request.frames[0]
@@ -50,7 +50,7 @@ def difference(exchange: Exchange, objects: Objects) -> Contradiction | None:
 
 
 def require(exchanges: Iterable[Exchange], objects: Objects) -> None:
-    """Raise Contradiction unless every response is a version of its object at the origin."""
+    """Raise Contradiction unless every response equals a version of the requested object at the origin."""
     for exchange in exchanges:
         if (found := difference(exchange, objects)) is not None:
             raise found
@@ -59,7 +59,7 @@ def require(exchanges: Iterable[Exchange], objects: Objects) -> None:
 def confirm(
     verdict: Verdict, objects: Objects, loads: Sequence[PageLoad], elsewhere: Sequence[PageLoad] = ()
 ) -> Verdict:
-    """Return the verdict on whether all clients got the origin's objects; undecided if the evidence is insufficient.
+    """Return the verdict, changed to failed or undecided unless all clients got the origin's objects.
 
     `elsewhere`: loads of another capture, whose frames the verdict cannot cite.
     """
@@ -79,7 +79,7 @@ def confirm(
 
 
 def bulk_difference(traffics: Iterable[Traffic], objects: Objects) -> str | None:
-    """Return the difference of a bulk exchange's response from its object; None if all are equal.
+    """Return the first difference between a bulk load's responses and the origin's objects; None if all are equal.
 
     Responses without their end, or with a gap, are skipped: the caller reports their number.
     """

@@ -1,4 +1,4 @@
-"""Scripted client of the cache conformance checks: sends prepared requests octet by octet.
+"""Scripted client of the cache conformance checks, which sends prepared requests, valid or malformed.
 
     python -m experiments.cache.conformance.client SCRIPT ADDRESS PORT
 
@@ -20,16 +20,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-# Time-out of a response: longer than any response takes, shorter than a proxy's time-out for a silent origin.
+# Time-out of a response in s: longer than any response takes, shorter than a proxy's time-out for a silent origin.
 ANSWER_S = 8.0
-# Interval between the starts of parallel checks, which avoids a burst of connections in the listen queue.
+# Interval in s between the starts of parallel checks, so that their connections do not overflow the listen queue.
 APART_S = 0.03
 WARM_UP_S = 10.0
 WARM_UP_PAUSE_S = 0.1
 
 
 def _exchange(address: tuple[str, int], step: Mapping[str, Any]) -> int:
-    """Send one request and read the response to its end; return its status code, 0 without a response."""
+    """Send one request and read the whole response; return the status code, 0 without a response."""
     with (
         contextlib.suppress(OSError, http.client.HTTPException, ValueError),
         socket.create_connection(address, ANSWER_S) as sock,

@@ -16,21 +16,21 @@ from experiments.harness.judge.verdict import Contradiction
 
 # Permitted deviation of Age in s: both readings are whole seconds (RFC 9111 section 5.1), and packets take time.
 AGE_SLACK_S = 1.2
-# Maximum octets of a response's content that evidence quotes.
+# Maximum number of octets of a response's content that an evidence text quotes.
 TOLD_OCTETS = 40
 Word = Literal["pass", "fail", "unused"]
 
 
 class NotUsed(Contradiction):
-    """Observation that the cache does not use a permission of the RFC, which is no failure."""
+    """Observation that the cache does not use a permission of RFC 9111, which is no failure."""
 
 
 class WrongContent(Contradiction):
-    """A reused response differs from the stored one, which fails a check even where reuse is only permitted."""
+    """Observation that a reused response has wrong content: a failure even where reuse is only permitted."""
 
 
 def judge(seen: CheckSeen, expected: Iterable[tuple[Expectation, ...]]) -> tuple[Word, str, tuple[int, ...]]:
-    """Decide a check by the expectations of its steps; return (verdict, evidence, frames)."""
+    """Decide a check by the expectations of all steps; return (verdict, evidence text, frames)."""
     try:
         for number, expectations in enumerate(expected, 1):
             if not seen.steps[number - 1].client:
@@ -49,11 +49,11 @@ def judge(seen: CheckSeen, expected: Iterable[tuple[Expectation, ...]]) -> tuple
 
 
 def _own_error(seen: CheckSeen) -> Contradiction | None:
-    """Return an error (4xx, 5xx) that the cache sent without a request to the origin, as a Contradiction; else None."""
+    """Return the first error response (4xx, 5xx) that the cache generated without asking the origin; None if none."""
     for number, step in enumerate(seen.steps, 1):
         for asked in step.client:
             answer, directives = asked.answer, b", ".join(asked.values("cache-control"))
-            # RFC 9111 section 5.2.1.7: a cache without a stored response replies 504 to only-if-cached.
+            # RFC 9111 section 5.2.1.7: 504 to only-if-cached is correct if the cache has no stored response.
             if answer is None or answer.status < 400 or step.origin or b"only-if-cached" in directives:
                 continue
             if answer.status not in {one.answer.status for each in seen.steps for one in each.origin if one.answer}:
@@ -74,7 +74,7 @@ def _frames(seen: CheckSeen) -> tuple[int, ...]:
 
 
 def may(expectation: Expectation) -> Expectation:
-    """Return the expectation as a permission: raise NotUsed instead of Contradiction where it is not met."""
+    """Turn an expectation into an optional one, which raises NotUsed instead of Contradiction."""
 
     def check(seen: CheckSeen, number: int) -> None:
         try:
@@ -88,7 +88,7 @@ def may(expectation: Expectation) -> Expectation:
 
 
 def answer_of(seen: CheckSeen, number: int) -> Answer:
-    """Return the response to the first copy of a step's request; raises Contradiction without a response."""
+    """Return the response to a step's (first) request; raise Contradiction if there is no response."""
     asked = seen.steps[number - 1].client[0]
     if asked.answer is None:
         raise Contradiction(f"The request in frame {asked.frame} (step {number}) gets no response.", asked.frame)
@@ -96,14 +96,14 @@ def answer_of(seen: CheckSeen, number: int) -> Answer:
 
 
 def _before_answer(seen: CheckSeen, number: int) -> list[RequestSeen]:
-    """Return the step's requests at the origin that precede the response to the client."""
+    """Return the requests of a step that reached the origin before the client got the whole response."""
     step = seen.steps[number - 1]
     answer = step.client[0].answer
     return [one for one in step.origin if answer is None or one.first_ns < answer.last_ns]
 
 
 def relayed(code: int) -> Expectation:
-    """Expect the origin's reply with this status code, or a part (206); for steps that only prepare later steps."""
+    """Expect the origin's reply with this status code, or a 206 part of the reply, at the client."""
 
     def check(seen: CheckSeen, number: int) -> None:
         status(code, 206)(seen, number)
@@ -140,7 +140,7 @@ def from_store(source: int) -> Expectation:
 
 
 def from_origin(seen: CheckSeen, number: int) -> None:
-    """Expect a request to the origin before the client's response."""
+    """Expect a request to the origin before the response to the client."""
     answer = answer_of(seen, number)
     if not _before_answer(seen, number):
         raise Contradiction(
@@ -149,7 +149,7 @@ def from_origin(seen: CheckSeen, number: int) -> None:
 
 
 def of_origin(seen: CheckSeen, number: int) -> None:
-    """Expect a request to the origin and its reply at the client; after a 304, the reply of an earlier step."""
+    """Expect a request to the origin and then the origin's reply at the client; after a 304, a stored response."""
     from_origin(seen, number)
     request, answer = seen.steps[number - 1].client[0], answer_of(seen, number)
     said = _before_answer(seen, number)[-1].answer
@@ -170,7 +170,7 @@ def of_origin(seen: CheckSeen, number: int) -> None:
 
 
 def _of_fields(request: RequestSeen) -> set[int]:
-    """Return the status codes that preconditions and Range may cause instead of 200 (RFC 9110 13.2.2 and 14.2)."""
+    """Return the status codes that a conditional or range request may cause (RFC 9110 sections 13.2.2 and 14.2)."""
     found = set()
     if any(request.values(name) for name in ("if-none-match", "if-modified-since")):
         found |= {200, 304}
@@ -180,20 +180,20 @@ def _of_fields(request: RequestSeen) -> set[int]:
 
 
 def not_forwarded(seen: CheckSeen, number: int) -> None:
-    """Expect no request to the origin; any response to the client is accepted."""
+    """Expect no request to the origin in a step; accept any response to the client."""
     for asked in seen.steps[number - 1].origin:
         raise Contradiction(f"Step {number} causes a request to the origin, in frame {asked.frame}.", asked.frame)
 
 
 def in_background(seen: CheckSeen, number: int) -> None:
-    """Expect a request to the origin during the step, after the client's response (background revalidation)."""
+    """Expect a request to the origin after the response to the client has begun (background revalidation)."""
     answer, step = answer_of(seen, number), seen.steps[number - 1]
     if not any(asked.first_ns >= answer.first_ns for asked in step.origin):
         raise Contradiction(f"No request to the origin follows the response in frame {answer.frame}.", answer.frame)
 
 
 def asked_once(seen: CheckSeen, number: int) -> None:
-    """Expect one request to the origin for several simultaneous ones, and a response to each (collapsed forwarding)."""
+    """Expect a single request to the origin for simultaneous client requests, all answered (collapsed forwarding)."""
     step = seen.steps[number - 1]
     for asked in step.client:
         if asked.answer is None or asked.answer.content != seen.contents[number - 1]:
@@ -206,7 +206,7 @@ def asked_once(seen: CheckSeen, number: int) -> None:
 
 
 def status(*codes: int) -> Expectation:
-    """Expect one of these status codes at the client."""
+    """Expect a response to the client with one of these status codes."""
 
     def check(seen: CheckSeen, number: int) -> None:
         answer = answer_of(seen, number)
@@ -220,7 +220,7 @@ def status(*codes: int) -> Expectation:
 
 
 def content_of(*sources: int) -> Expectation:
-    """Expect the whole content of the reply of a step, or of one of these steps, at the client."""
+    """Expect at the client the whole content of the origin's reply in one of the steps `sources`."""
 
     def check(seen: CheckSeen, number: int) -> None:
         content(*(seen.contents[source - 1] for source in sources))(seen, number)
@@ -229,7 +229,7 @@ def content_of(*sources: int) -> Expectation:
 
 
 def content(*choices: bytes) -> Expectation:
-    """Expect a complete response whose content is one of the choices."""
+    """Expect a complete response to the client with one of these contents."""
 
     def check(seen: CheckSeen, number: int) -> None:
         _wanted_content(answer_of(seen, number), number, choices, Contradiction)
@@ -245,7 +245,7 @@ def _wanted_content(answer: Answer, number: int, choices: tuple[bytes, ...], err
 
 
 def unless_error(expectation: Expectation) -> Expectation:
-    """Apply the expectation to any response except an error (5xx)."""
+    """Apply an expectation unless the response to the client is a 5xx error."""
 
     def check(seen: CheckSeen, number: int) -> None:
         if answer_of(seen, number).status < 500:
@@ -255,7 +255,7 @@ def unless_error(expectation: Expectation) -> Expectation:
 
 
 def not_content_of(source: int) -> Expectation:
-    """Expect that no complete 200 response has the content of the reply of a step, or a beginning of it."""
+    """Expect that the client gets no complete 200 response with the content, or the first part, of step `source`."""
 
     def check(seen: CheckSeen, number: int) -> None:
         answer, kept = answer_of(seen, number), seen.contents[source - 1]
@@ -268,14 +268,14 @@ def not_content_of(source: int) -> Expectation:
 
 
 def incomplete(seen: CheckSeen, number: int) -> None:
-    """Expect a response that is incomplete by its framing, or an error."""
+    """Expect a response to the client that is incomplete by its message framing, or is a 5xx error."""
     answer = seen.steps[number - 1].client[0].answer
     if answer is not None and answer.whole and answer.status < 500:
         raise Contradiction(f"The truncated response in frame {answer.frame} is presented as complete.", answer.frame)
 
 
 def answer_has(name: str, pattern: str = "") -> Expectation:
-    """Expect the field in the client's response, with a value (of all lines, joined) that matches the pattern."""
+    """Expect a field in the response to the client, with a value (field lines joined) that matches the pattern."""
 
     def check(seen: CheckSeen, number: int) -> None:
         answer = answer_of(seen, number)
@@ -285,7 +285,7 @@ def answer_has(name: str, pattern: str = "") -> Expectation:
 
 
 def answer_lacks(name: str, pattern: str = "") -> Expectation:
-    """Expect no such field in the client's response; with a pattern, no value that matches the pattern."""
+    """Expect that the response to the client lacks a field, or a value of the field that matches the pattern."""
 
     def check(seen: CheckSeen, number: int) -> None:
         answer = answer_of(seen, number)
@@ -295,7 +295,7 @@ def answer_lacks(name: str, pattern: str = "") -> Expectation:
 
 
 def origin_has(name: str, pattern: str = "") -> Expectation:
-    """Expect the field in every request at the origin in the step, with a value that matches the pattern."""
+    """Expect a field in every request to the origin in the step, with a value that matches the pattern."""
 
     def check(seen: CheckSeen, number: int) -> None:
         from_origin(seen, number)
@@ -306,7 +306,7 @@ def origin_has(name: str, pattern: str = "") -> Expectation:
 
 
 def origin_lacks(name: str) -> Expectation:
-    """Expect no field of this name in any request at the origin in the step."""
+    """Expect that no request to the origin in the step has this field."""
 
     def check(seen: CheckSeen, number: int) -> None:
         from_origin(seen, number)
@@ -317,7 +317,7 @@ def origin_lacks(name: str) -> Expectation:
 
 
 def origin_not_asked_for(suffix: str) -> Expectation:
-    """Expect no request at the origin for a path with this ending."""
+    """Expect that no request to the origin in the step has a path with this ending."""
 
     def check(seen: CheckSeen, number: int) -> None:
         for asked in seen.steps[number - 1].origin:

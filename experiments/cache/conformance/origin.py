@@ -1,4 +1,4 @@
-"""Scripted origin server of the cache conformance checks: sends prepared responses, valid or malformed.
+"""Scripted origin server of the cache conformance checks, which sends prepared responses, valid or malformed.
 
     python -m experiments.cache.conformance.origin SCRIPT PORT
 
@@ -37,7 +37,7 @@ def response_octets(reply: Mapping[str, Any], method: str, fields: Mapping[str, 
     extra = []
     if reply["part"] and "range" in fields and not unchanged:
         first, last = reply["part"]
-        # RFC 9110 section 14.4: positions of the first and last octet, and the size of the representation.
+        # RFC 9110 section 14.4: Content-Range has the positions of the first and last octet, and the complete length.
         status, extra = 206, [f"Content-Range: bytes {first}-{last}/{len(body)}"]
         body = body[first : last + 1]
     lines = [f"HTTP/1.1 {status} Scripted", *extra]
@@ -111,7 +111,7 @@ class _Server(socketserver.ThreadingTCPServer):
         self._latest: dict[str, int] = {}
 
     def reply(self, target: str, fields: Mapping[str, str]) -> dict[str, Any]:
-        """Return the script's reply to a request, by the check in its target and the step in Lab-Step."""
+        """Return the scripted reply to a request, by the check in the path and the step in the field Lab-Step."""
         path = re.sub(r"^https?://[^/]*", "", target)
         check = re.split(r"[/?]", path.removeprefix("/"))[0]
         replies = self._script[check]
@@ -122,7 +122,7 @@ class _Server(socketserver.ThreadingTCPServer):
 
 
 def main(argv: list[str]) -> int:
-    """Serve the script's replies on a port until the process is stopped."""
+    """Serve the scripted replies on a port until the process is stopped."""
     script, port = argv
     with _Server(int(port), json.loads(Path(script).read_text(encoding="utf-8"))) as server:
         print("READY", flush=True)

@@ -19,7 +19,7 @@ from experiments.cache.conformance.scenario import Check, Reply, Step
 from experiments.cache.conformance.storage import MINUTE, asked, kept, not_kept
 from experiments.cache.conformance.trace import Expectation
 
-# Wait in s until a lifetime of 1 s has expired, also for a cache that counts whole seconds.
+# Wait in s until a response with max-age=1 is stale, also in a cache that counts whole seconds.
 PASSED_S = 2.5
 SHORT = ("Cache-Control", "max-age=1")
 FAR = ("Expires", "{now+3600}")
@@ -28,17 +28,17 @@ VARY = ("Vary", "Accept-Language")
 
 
 def passed(name: str, section: str, says: str, *fields: tuple[str, str], more_s: float = 0.0) -> Check:
-    """Return a check that a response is not reused without validation after PASSED_S and `more_s`, in s."""
+    """Return a check that a response is not reused without validation after PASSED_S + `more_s` seconds."""
     return Check(name, section, "required", says, (Step(reply=Reply(fields=fields)), asked(wait_s=PASSED_S + more_s)))
 
 
 def preferred(name: str, section: str, says: str, directive: str, *expect: Expectation) -> Check:
-    """Return a check that a request directive is obeyed; RFC 9111 section 5.2.1 makes that advisory."""
+    """Return a check that a cache obeys a request directive, which RFC 9111 section 5.2.1 only recommends."""
     first = Step(reply=Reply(fields=(MINUTE,)))
     second = Step(
         fields=(("Cache-Control", directive),), wait_s=PASSED_S, expect=(may(from_origin), of_origin, *expect)
     )
-    # First show that the response is stored: otherwise a request to the origin is no effect of the directive.
+    # First show that the response is stored, since the directive has no effect without a stored response.
     return Check(name, section, "allowed", says, (first, Step(expect=(may(from_store(1)),)), second))
 
 

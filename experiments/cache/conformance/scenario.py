@@ -1,4 +1,4 @@
-"""Scenario of a cache conformance check: the client's requests, the origin's replies, and expectations, by step.
+"""Scenario of a cache conformance check: in each step a client request, the origin's reply, and expectations.
 
     Check("max-age-reused", "9111 4.2.1", "allowed", "A response is reused while its max-age lasts.", (
         Step(reply=Reply(fields=(("Cache-Control", "max-age=60"),))),
@@ -20,13 +20,13 @@ from experiments.cache.conformance.trace import Expectation
 
 Level = Literal["required", "allowed"]
 NAME = "www.example.com"
-# Pause between two steps in s: a cache may store a response only after relaying it.
+# Pause in s between two steps: a cache may store a response only after sending the response to the client.
 SETTLE_S = 0.25
 
 
 @dataclass(frozen=True)
 class Reply:
-    """Scripted reply of the origin; field values may have {now} for the date and {now-100} for 100 s before.
+    """Scripted reply of the origin; in field values, {now} stands for the current date, {now-100} for 100 s before.
 
     body None: a content that names check and step. `validates`: 304 with these fields to any conditional request.
     `part`: the positions of the first and the last octet of a 206 to a request with Range. `cut`: the connection ends
@@ -47,7 +47,7 @@ class Reply:
 
 @dataclass(frozen=True)
 class Step:
-    """One request of the client, sent `wait_s` after the previous response, in `copies` simultaneous copies.
+    """Client request of a check, sent `wait_s` seconds after the previous response, simultaneously in `copies` copies.
 
     `path` is appended to the check's own. `octets`: the whole request instead of the other values; {target} and {host}
     in it are replaced by the request-target and the host.
@@ -66,7 +66,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Check:
-    """Conformance check: steps, and the `level` of the requirement: required or allowed by the RFC."""
+    """Conformance check: an ordered list of steps; `level` says if RFC 9111 requires or allows the behaviour."""
 
     name: str
     section: str
@@ -75,19 +75,19 @@ class Check:
     steps: tuple[Step, ...]
 
     def content(self, number: int) -> bytes:
-        """Return the content of a step's scripted reply: a text with the names of check and step (counted from 1)."""
+        """Return the content of a step's scripted reply: a text with the check's name and the step number."""
         body = self.steps[number - 1].reply.body
         return (f"{self.name} {number}\n" if body is None else body).encode("latin-1")
 
     def expected(self) -> list[tuple[Expectation, ...]]:
-        """Return the expectations of each step; a step without any only prepares others, and expects its own reply."""
+        """Return the expectations of each step; a step without expectations must get the origin's reply."""
         return [step.expect or (relayed(step.reply.status),) for step in self.steps]
 
     def request(self, number: int, forward: bool) -> bytes:
-        """Encode the request of a step; `forward` has the target in absolute-form, for a forward proxy."""
+        """Encode the request of a step; `forward`: with the target in absolute-form, for a forward proxy."""
         step = self.steps[number - 1]
         path = f"/{self.name}{step.path}"
-        # RFC 9112 section 3.2.2: a client sends the absolute form to a proxy.
+        # RFC 9112 section 3.2.2: a request to a forward proxy has its target in absolute-form.
         target = f"http://{NAME}{path}" if forward else path
         if step.octets is not None:
             return step.octets.format(target=target, host=NAME).encode("latin-1")
@@ -98,7 +98,7 @@ class Check:
         return ("\r\n".join(lines) + "\r\n\r\n" + step.body).encode("latin-1")
 
     def script_of_client(self, forward: bool) -> dict[str, Any]:
-        """Return the check's script for the client (conformance.client), as JSON data."""
+        """Return the check's script for the program experiments.cache.conformance.client, as JSON data."""
         steps = [
             {
                 "octets": self.request(number, forward).decode("latin-1"),
@@ -111,7 +111,7 @@ class Check:
         return {"name": self.name, "steps": steps}
 
     def script_of_origin(self) -> list[dict[str, Any]]:
-        """Return the check's script for the origin (conformance.origin), as JSON data."""
+        """Return the check's script for the program experiments.cache.conformance.origin, as JSON data."""
         return [
             {**vars(step.reply), "body": self.content(number).decode("latin-1")}
             for number, step in enumerate(self.steps, 1)

@@ -23,13 +23,13 @@ IN_PARTS = Reply((MINUTE, ("ETag", '"p"')), body="0123456789abcdefghij", part=(0
 
 
 def kept(name: str, section: str, says: str, *fields: tuple[str, str], **reply: int) -> Check:
-    """Return a check of optional behaviour: reuse of a response with these fields without a request to the origin."""
+    """Return a check of permitted behaviour: the cache reuses a response with these fields."""
     first = Step(reply=Reply(fields=fields, **reply))  # type: ignore[arg-type]
     return Check(name, section, "allowed", says, (first, Step(expect=(may(from_store(1)),))))
 
 
 def not_kept(name: str, section: str, says: str, *fields: tuple[str, str]) -> Check:
-    """Return a check that a reply with these fields is not reused without a request to the origin."""
+    """Return a check that a response with these fields is not reused without a request to the origin."""
     return Check(name, section, "required", says, (Step(reply=Reply(fields=fields)), asked()))
 
 

@@ -1,4 +1,4 @@
-"""Trace of a cache conformance check: its requests and responses at the client and at the origin, step by step.
+"""Trace of a cache conformance check: captured requests and responses at client and origin, step by step.
 
 The first segment of a request's path names its check. At the client every request has a connection of its
 own, in the order of the steps. At the origin a request belongs to the step during which it was sent: after that step's
@@ -24,7 +24,7 @@ Fields = tuple[tuple[bytes, bytes], ...]
 
 @dataclass(frozen=True)
 class Answer:
-    """Final response; `content` is decoded from its framing, `whole` is True if the framing is complete."""
+    """Final response; `content` is without the chunked coding, `whole` is True if complete by the message framing."""
 
     status: int
     fields: Fields
@@ -35,13 +35,13 @@ class Answer:
     last_ns: int
 
     def values(self, name: str) -> list[bytes]:
-        """Return the values of every field line of this name."""
+        """Return the values of all field lines with this name (in lower case)."""
         return _values(self.fields, name)
 
 
 @dataclass(frozen=True)
 class RequestSeen:
-    """Captured request with its response, if any; `closed`: the responding side closed the connection."""
+    """Captured request with its response, if any; `closed`: the server closed the connection."""
 
     method: bytes
     path: bytes
@@ -52,13 +52,13 @@ class RequestSeen:
     closed: bool
 
     def values(self, name: str) -> list[bytes]:
-        """Return the values of every field line of this name."""
+        """Return the values of all field lines with this name (in lower case)."""
         return _values(self.fields, name)
 
 
 @dataclass(frozen=True)
 class StepSeen:
-    """Captured step of a check: the requests at the client (each copy) and at the origin, in order of time."""
+    """Captured step of a check: client requests (one per copy) and requests to the origin, in order of time."""
 
     client: tuple[RequestSeen, ...]
     origin: tuple[RequestSeen, ...]
@@ -66,13 +66,13 @@ class StepSeen:
 
 @dataclass(frozen=True)
 class CheckSeen:
-    """Captured check: its steps, and the content of the origin's scripted reply for each step."""
+    """Captured check: all steps, and the content of the origin's scripted reply in each step."""
 
     steps: tuple[StepSeen, ...]
     contents: tuple[bytes, ...]
 
 
-# Expectation: called with the captured check and a step's number (from 1); raises Contradiction or NotUsed.
+# Function called with the captured check and a step's number (from 1), which raises Contradiction or NotUsed.
 Expectation = Callable[[CheckSeen, int], None]
 
 
@@ -81,7 +81,7 @@ def _values(fields: Fields, name: str) -> list[bytes]:
 
 
 def requests_at(captured: CaptureFile, interface: str, port: int) -> list[RequestSeen]:
-    """Return every request to a port at an interface, in order of time; raises KeyError without the interface."""
+    """Return every request to a server port at an interface, in order of time; raise KeyError if not captured."""
     every = [one for one in connections(captured.at(interface)) if one.server.port == port]
     found = [asked for connection in every for asked in _of(connection)]
     return sorted(found, key=lambda one: one.first_ns)
@@ -94,7 +94,7 @@ def check_seen(
     client: Iterable[RequestSeen],
     origin: Iterable[RequestSeen],
 ) -> CheckSeen:
-    """Assign captured requests to the steps of one check; `copies` are the client's requests in each step."""
+    """Assign captured requests to the steps of one check; `copies` has the number of client requests in each step."""
     ours, theirs = [one for one in client if _is_of(name, one)], [one for one in origin if _is_of(name, one)]
     groups, start = [], 0
     for count in copies:
@@ -118,7 +118,7 @@ def _is_of(name: str, asked: RequestSeen) -> bool:
 
 
 def _of(connection: Connection) -> list[RequestSeen]:
-    """Return the requests on one connection with their responses; malformed ones are parsed as far as possible."""
+    """Return the requests on one connection with their responses; malformed messages are parsed as far as possible."""
     conversation = converse(connection)
     closed = connection.from_server.fin is not None or connection.from_server.reset is not None
     found = [_asked(exchange.request, exchange.response, closed) for exchange in conversation.exchanges]
@@ -147,7 +147,7 @@ def _asked(request: Message, response: Message | None, closed: bool) -> RequestS
 
 
 def _head(data: bytes) -> tuple[bytes, Fields, bytes]:
-    """Parse a start line and fields, also malformed ones; return (start line, fields by lower-case name, rest)."""
+    """Parse a message head, even if malformed; return (start line, fields by lower-case name, rest)."""
     head, _, rest = data.partition(b"\r\n\r\n")
     line, *lines = head.split(b"\r\n")
     pairs = (one.partition(b":") for one in lines)
@@ -162,7 +162,7 @@ def _broken_request(stream: Stream, start: int, closed: bool) -> RequestSeen:
 
 
 def _with_rest(asked: RequestSeen, conversation: Conversation) -> RequestSeen:
-    """Return a request with the part of its incomplete response that arrived."""
+    """Return a request with the captured part of an incomplete response."""
     stream = conversation.connection.from_server.stream
     used = sum(len(one.response.octets) for one in conversation.exchanges if one.response is not None)
     start = _final(stream.data, used)
@@ -177,7 +177,7 @@ def _with_rest(asked: RequestSeen, conversation: Conversation) -> RequestSeen:
 
 
 def _final(data: bytes, start: int) -> int | None:
-    """Return the offset of the final response, after interim ones (RFC 9110 section 15.2); None without one."""
+    """Return the offset of the final response, behind interim ones (RFC 9110 section 15.2); None if absent."""
     while (found := STATUS.match(data, start)) and found[1].startswith(b"1"):
         end = data.find(b"\r\n\r\n", start)
         if end < 0:

@@ -1,4 +1,4 @@
-"""Connections of a caching proxy on both sides, captured at its interface: from clients and to the origin.
+"""Connections of a caching proxy, captured at the proxy's interface: from clients, and to the origin.
 
     client ──(GET http://www.example.com/a)──> proxy ──(GET /a, If-Modified-Since: ...)──> origin
 
@@ -23,7 +23,7 @@ from experiments.http.wire.page_load import PageLoad, page_load
 
 # Type of a time span: [start, end) in ns on the capture's clock.
 Span = tuple[int, int]
-# RFC 3986 section 3: scheme and authority, which precede the path in a request to a forward proxy.
+# Scheme and authority, which precede the path in a request to a forward proxy (RFC 3986 section 3).
 _ABSOLUTE = re.compile(rb"[A-Za-z][A-Za-z0-9+.\-]*://[^/?]*")
 CONDITIONS: Mapping[bytes, bytes] = {b"if-modified-since": b"last-modified", b"if-none-match": b"etag"}
 
@@ -39,56 +39,56 @@ class Copy:
 
 @dataclass(frozen=True)
 class Served:
-    """A client's exchange with the proxy, and the proxy's exchange with the origin for it (None for a hit)."""
+    """Client's exchange with the proxy, and the resulting exchange of proxy and origin (None for a hit)."""
 
     exchange: Exchange
     upstream: Exchange | None
 
     @property
     def path(self) -> bytes:
-        """The path of the client's request."""
+        """Return the path of the client's request."""
         return path_of(self.exchange)
 
 
 @dataclass(frozen=True)
 class Legs:
-    """Connections on both sides of a proxy: those from clients, and those to the origin."""
+    """Connections of a proxy by side: connections from clients, and connections to the origin."""
 
     clients: PageLoad
     origin: PageLoad
-    # True if the proxy sent octets to a server on a connection older than the capture.
+    # True if the proxy sent octets to a server on a connection that was opened before the capture began.
     unseen: bool = False
 
     @property
     def alone(self) -> bool:
-        """True if the proxy responded to clients without any connection to the origin."""
+        """Return True if the proxy responded to clients without any connection to the origin."""
         answered = any(exchange.response is not None for exchange in self.clients.exchanges)
         return answered and not self.origin.conversations and not self.unseen
 
     @property
     def loads(self) -> list[PageLoad]:
-        """Connections to use as evidence: of both sides, or only the clients' if the proxy needed no origin."""
+        """Return the connections that serve as evidence: of both sides, or of clients only if the proxy is `alone`."""
         # A proxy without any connection to the origin is a finding for the checks, not a gap in the capture.
         return [self.clients] if self.alone else [self.clients, self.origin]
 
     @property
     def dropped(self) -> int:
-        """The number of packets that the kernel dropped during the capture."""
+        """Return the number of packets that the kernel dropped during the capture."""
         return max(load.dropped for load in self.loads)
 
     @property
     def absence(self) -> str | None:
-        """Clause about the side (clients or origin) without captured connections; None if both have some."""
+        """Return a clause that names the side without captured connections; None if both sides have connections."""
         return next((load.absence for load in self.loads if load.absence is not None), None)
 
     @property
     def gap(self) -> str | None:
-        """Clause about the first connection that was not captured completely; None if all were."""
+        """Return a clause on the first incompletely captured connection; None if all are complete."""
         return next((load.gap for load in self.loads if load.gap is not None), None)
 
     @property
     def violation(self) -> Contradiction | None:
-        """Contradiction for the first violation of the HTTP grammar; None without a violation."""
+        """Return a Contradiction for the first violation of the HTTP grammar; None without a violation."""
         try:
             for load in self.loads:
                 load.require_valid()
@@ -104,19 +104,19 @@ class Legs:
         return found
 
     def asked(self, spans: Iterable[Span]) -> list[Exchange]:
-        """Return the exchanges of clients and proxy that begin within any of the time spans, in order of time."""
+        """Return the exchanges between clients and proxy that begin within the time spans, in order."""
         return _within(self.clients.exchanges, spans)
 
     def forwarded(self, spans: Iterable[Span]) -> list[Exchange]:
-        """Return the exchanges of proxy and origin that begin within any of the time spans, in order of time."""
+        """Return the exchanges between proxy and origin that begin within the time spans, in order."""
         return _within(self.origin.exchanges, spans)
 
     def served(self, spans: Iterable[Span]) -> list[Served]:
-        """Pair each exchange of a client with the proxy's last exchange with the origin for the same path meanwhile."""
+        """Pair each client exchange with the proxy's last origin exchange for the same path before the response."""
         return [Served(exchange, self._meanwhile(exchange)) for exchange in self.asked(spans)]
 
     def answers_before(self, path: bytes, time_ns: int) -> list[Exchange]:
-        """Return the exchanges with the origin for a path whose response began by the given time."""
+        """Return the origin exchanges for a path whose response began by the given time."""
         return [
             each
             for each in self._upstream.get(path, [])
@@ -124,7 +124,7 @@ class Legs:
         ]
 
     def copy(self, path: bytes, time_ns: int) -> Copy | None:
-        """Return the response that the proxy may have stored for a path at a time; None if there is none."""
+        """Return the response that the proxy may have stored for a path at the given time; None if there is none."""
         found: Copy | None = None
         for exchange in self.answers_before(path, time_ns):
             response = exchange.response
@@ -146,7 +146,7 @@ class Legs:
 
 
 def read_legs(captured: CaptureFile, interface: str, proxy: str, ports: Iterable[int]) -> Legs:
-    """Return the HTTP connections at a proxy's interface by side; `proxy`: its address, `ports`: those of servers.
+    """Return the HTTP connections at a proxy's interface by side; `ports` are the servers' ports.
 
     Raises KeyError if the capture has no such interface.
     """
@@ -163,7 +163,7 @@ def read_legs(captured: CaptureFile, interface: str, proxy: str, ports: Iterable
 
 
 def _asks(captured: CaptureFile, interface: str, proxy: str, ports: set[int]) -> bool:
-    """Return True if the proxy sends any octets to a server, on connections older than the capture as well."""
+    """Return True if the proxy sends octets to a server, even on a connection opened before the capture."""
     return any(
         network_layer(frame.packet).src == proxy
         and frame.packet[layers.TCP].dport in ports
@@ -174,12 +174,12 @@ def _asks(captured: CaptureFile, interface: str, proxy: str, ports: set[int]) ->
 
 
 def path_of(exchange: Exchange) -> bytes:
-    """Return path and query of an exchange's request target, in origin-form or absolute-form."""
+    """Return path and query of a request target in origin-form or absolute-form."""
     return _ABSOLUTE.sub(b"", exchange.target, count=1) or b"/"
 
 
 def validators_of(message: Message) -> dict[bytes, bytes]:
-    """Return the Last-Modified and ETag fields of a response, if present, by lower-case name."""
+    """Return the Last-Modified and ETag values of a response, by lower-case field name."""
     return {name: values[-1] for name in CONDITIONS.values() if (values := message.values(name))}
 
 

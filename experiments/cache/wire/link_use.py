@@ -1,4 +1,4 @@
-"""Octets on a link during a workload, and the share saved by stored copies nearer to the clients."""
+"""Octets on a link during a workload, and the verdict on the share that a cache or CDN saves."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from experiments.harness.judge.verdict import Verdict, failed, shown, undecided
 
 @dataclass(frozen=True)
 class LinkUse:
-    """Use of a link during a workload: octets of all frames with their headers, in both directions."""
+    """Use of a link during a workload: octets of all frames, headers included, in both directions."""
 
     octets: int
     frames: int
@@ -21,19 +21,19 @@ class LinkUse:
 
 @dataclass(frozen=True)
 class ReliefWording:
-    """Phrases for a verdict on savings, as in: `the same visits on the access link, without the cache and with it`."""
+    """Phrases for a verdict on savings, such as `the same visits` (workload) and `the access link` (link)."""
 
     workload: str
     link: str
     # The captured end of the link.
     end: str
     saver: str
-    # Name of the store (cache or replica) that serves the responses which did not cross the link.
+    # Name of the store that serves responses without using the link: a cache or a replica.
     copy: str
 
 
 def link_use(captured: CaptureFile, interface: str, span: Span, but: Sequence[Span] = ()) -> LinkUse:
-    """Return octets and frames at one end of a link within a span, except in the spans `but`.
+    """Return the octets and frames captured at one end of a link during `span`, without the time spans `but`.
 
     Raises KeyError without such an interface.
     """
@@ -46,7 +46,7 @@ def link_use(captured: CaptureFile, interface: str, span: Span, but: Sequence[Sp
 
 
 def decide_relief(claim: str, words: ReliefWording, without: LinkUse, relieved: LinkUse, from_copies: int) -> Verdict:
-    """Decide a claim from the octets of one workload on a link, without and with a cache or CDN (the saver).
+    """Decide a claim from the octets of one workload on a link, without and with a cache or CDN (`saver`).
 
     `from_copies`: number of responses served from copies alone. A saver that stores nothing may save octets as well, by
     persistent connections; the verdict is then undecided.
@@ -69,5 +69,5 @@ def decide_relief(claim: str, words: ReliefWording, without: LinkUse, relieved: 
 
 
 def change(before: float, after: float) -> str:
-    """Format a relative change for evidence texts, as a percentage."""
+    """Format a relative change for evidence texts, such as `40% less`."""
     return f"{abs(1 - after / before):.0%} {'less' if after <= before else 'more'}"
