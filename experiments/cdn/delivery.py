@@ -1,4 +1,4 @@
-"""Experiment on CDN delivery: page load times, origin traffic and DNS steering, with and without a CDN (C2 to C7).
+"""Experiment on CDN delivery: page load times, origin traffic and replica selection by DNS (claims C2 to C7).
 
 Users in three regions visit a page by its name: first with empty caches, then again, each time after the TTL of the
 CDN's answers has expired. In one network the name leads to the origin, behind a narrow link; in the other it is an
@@ -61,15 +61,15 @@ from topologies.emulation.testbed import Testbed
 
 WITHOUT, THROUGH = "origin", "CDN"
 FIRST, AGAIN = "first", "again"
-# Servers that a local name server queries for the site: root, com, example.com; with the CDN also root, net, cdn.net.
-# In later visits the provider's records are cached, so that only the CDN's name server is queried.
+# Number of servers that a local name server queries for the site: root, com, example.com; with the CDN three more.
+# In later visits with the CDN, all records except the replica's address are cached, so one server is queried.
 LOOKUPS: Mapping[tuple[str, str], int] = {
     (WITHOUT, FIRST): 3,
     (WITHOUT, AGAIN): 0,
     (THROUGH, FIRST): 6,
     (THROUGH, AGAIN): 1,
 }
-# Closed forms for n objects, m of them fetched over c connections; user and replica have no delay between them.
+# Formulas for n objects, m of them fetched from the origin over c connections; X is the transmission time.
 FORMULAS: Mapping[tuple[str, str], str] = {
     (WITHOUT, FIRST): "(n+1) RTT origin + X",
     (WITHOUT, AGAIN): "(n+1) RTT origin + X",
@@ -78,7 +78,7 @@ FORMULAS: Mapping[tuple[str, str], str] = {
 }
 CROWD = "crowd.png"
 FARTHEST = max(REGIONS, key=lambda region: REGIONS[region][1])
-# Wait beyond the TTL until all cached answers have expired: a resolver may round TTLs up to whole seconds.
+# Wait in s beyond the TTL until all cached answers have expired, as a resolver may round TTLs up to whole seconds.
 TOO_OLD_S = 1.1
 
 
@@ -95,23 +95,23 @@ class Visits:
     crowd: Span = (0, 0)
 
     def spans(self, region: str, *phases: str) -> list[Span]:
-        """Return the spans of a region's visits in these phases, repeated ones included, in order of time."""
+        """Return the time spans of a region's visits in these phases, repeated visits included, in order."""
         every = (one for phase in phases for some in self.windows[region, phase] for one in some)
         return sorted((one.start_ns, one.end_ns) for one in every)
 
     @property
     def every_span(self) -> list[Span]:
-        """Spans of all visits, repeated ones included, in order of time."""
+        """Return the time spans of all visits, repeated visits included, in order."""
         return sorted(span for region in REGIONS for span in self.spans(region, FIRST, AGAIN))
 
     @property
     def span(self) -> Span:
-        """Span from the start of the first visit to the end of the last one."""
+        """Return the time span from the start of the first visit to the end of the last visit."""
         return min(start for start, _ in self.every_span), max(end for _, end in self.every_span)
 
     @property
     def not_counted(self) -> list[Span]:
-        """Spans of visits that were repeated, to leave them out of comparisons without and with the CDN."""
+        """Return the time spans of disturbed visits that were repeated, which comparisons leave out."""
         return [(one.start_ns, one.end_ns) for every in self.windows.values() for some in every for one in some[:-1]]
 
 
@@ -128,7 +128,7 @@ class Measured:
 
     @property
     def visited(self) -> list[PageLoad]:
-        """Return the page loads of all visits at the users' interfaces."""
+        """Return the page loads of all visits, as captured at the users' interfaces."""
         return [
             self.loads[region].between(*span) for region in REGIONS for span in self.visits.spans(region, FIRST, AGAIN)
         ]
@@ -168,7 +168,7 @@ def run(context: Run) -> Outcome:
 
 
 def _make_pages(context: Run, folder: Path) -> list[list[str]]:
-    """Write the pages, and the object for simultaneous requests, into a folder; return the paths of each page.
+    """Write the pages, and the object for simultaneous requests, into a folder; return the request paths of each page.
 
     A first visit that the machine disturbed is made again to another page, which no replica holds.
     """
@@ -186,7 +186,7 @@ def _capture_name(case: str) -> str:
 
 
 def _measure(context: Run, folder: Path, case: str, pages: Sequence[Sequence[str]], evidence: Evidence) -> Measured:
-    """Make all visits in a network of their own and, with the CDN, simultaneous requests; return the measurements."""
+    """Make all visits and, with the CDN, simultaneous requests in a new network; return the measurements."""
     asked, share = context.parameters, 0.02 if case == WITHOUT else 0.35
     context.step(f"the network ({case})", share)
     cdn_too = case == THROUGH
@@ -224,7 +224,7 @@ def _visit(
     watch: MachineWatch,
     share: float,
 ) -> Visits:
-    """Make every region's visits, repeating those that other load on the machine disturbed; return their spans."""
+    """Make every region's visits, and repeat visits that other load on the machine disturbed; return the spans."""
     visits, page = Visits(), dict.fromkeys(users, pages[0])
     for number in range(context.repeat + 1):
         context.step(f"visit {number + 1} of {context.repeat + 1}", share + 0.05 + 0.25 * number / context.repeat)
@@ -258,7 +258,7 @@ def _read(captured: CaptureFile, visits: Visits, case: str, objects: Objects, to
 
 
 def _timings(measured: Measured, region: str, phase: str, watch: MachineWatch) -> list[Timing]:
-    """Return the times of a region's visits of one phase, each with its terms."""
+    """Return the times of a region's visits of one phase, each divided into terms."""
     lookups = dns_exchanges(measured.captured, first_interface(host_name("user", region)))
     timings = []
     for span, sample in zip(measured.visits.spans(region, phase), _samples(measured, region, phase), strict=True):
@@ -295,7 +295,7 @@ def _compare(
 
 
 def _left_out(measured: Measured, case: str) -> dict[str, dict[str, float]]:
-    """Return the terms that the closed form of each comparison lacks on the network's links, by name, in seconds."""
+    """Return the terms that each comparison's closed form lacks: comparison -> (term -> seconds)."""
     samples = {
         _name(region, case, phase): _samples(measured, region, phase) for region in REGIONS for phase in (FIRST, AGAIN)
     }
@@ -303,7 +303,7 @@ def _left_out(measured: Measured, case: str) -> dict[str, dict[str, float]]:
 
 
 def _samples(measured: Measured, region: str, phase: str) -> list[Sample]:
-    """Return a region's visits of one phase as samples, each starting with its DNS lookup."""
+    """Return a region's visits of one phase as samples, each starting with a DNS lookup."""
     user, found = first_interface(host_name("user", region)), []
     lookups = dns_exchanges(measured.captured, user)
     for span in measured.visits.spans(region, phase):
@@ -315,7 +315,7 @@ def _samples(measured: Measured, region: str, phase: str) -> list[Sample]:
 
 
 def _at_origin(measured: Measured, region: str, case: str, phase: str) -> Sequence[Exchange]:
-    """Return the requests received by the origin in a region's first visit; empty for later visits with the CDN."""
+    """Return the origin's exchanges during a region's first visit; empty for later visits with the CDN."""
     span = measured.visits.spans(region, FIRST)[0]
     if case == WITHOUT:
         return measured.loads[region].between(*span).exchanges
@@ -394,7 +394,7 @@ def _regions(through: Measured) -> list[Region]:
 
 
 def _times(timings: Mapping[str, Sequence[Timing]], case: str, measured: Measured) -> dict[str, list[float]]:
-    """Return the times of the visits that were not repeated, in seconds, by region."""
+    """Return the times in s of the undisturbed visits, by region."""
     visits, found = measured.visits, {}
     for region in REGIONS:
         found[region] = [

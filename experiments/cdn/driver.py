@@ -1,4 +1,4 @@
-"""Driver of site users: clients that know the site by its name, and make a DNS lookup before each connection.
+"""Client program for simulated users of a web site, who resolve the site's name before each connection.
 
 A driver (see experiments.harness.driver_process) with the argument NAME:
 
@@ -27,25 +27,25 @@ from typing import Any
 from experiments.harness.driver_process import serve
 
 PORT = 80
-# Time-out of a request to a server that is expected to respond.
+# Time-out in s of a request to a server that is expected to respond.
 TIMEOUT_S = 15.0
-# Time-out of a request to a server that may be down: far above two of the topology's longest round trips.
+# Time-out in s of a request to a server that may be down: far above two of the topology's longest round trips.
 RETURN_TIMEOUT_S = 0.5
 ERRORS = (OSError, HTTPException)
 
 
 class Users:
-    """Simulated users of one web site on this host, who send HTTP requests."""
+    """Simulated users on this host, who send HTTP requests to one web site."""
 
     def __init__(self, name: str) -> None:
         self._name = name
 
     def visit(self, request: Mapping[str, Any]) -> tuple[int, int]:
-        """Make one visit; return the numbers of requests and of failures; raises OSError, HTTPException."""
+        """Make one visit; return (number of requests, number of failures). Raises OSError, HTTPException."""
         return self._on_one_connection(request["visit"]), 0
 
     def crowd(self, request: Mapping[str, Any]) -> tuple[int, int]:
-        """Send many users' requests simultaneously; return (requests, failures); raises OSError, HTTPException."""
+        """Send many users' requests simultaneously; return (requests, failures). Raises OSError, HTTPException."""
         users = request["users"]
         start = threading.Barrier(users, timeout=TIMEOUT_S)
 
@@ -59,11 +59,11 @@ class Users:
         return sum(_side_by_side(users, work)), 0
 
     def stay(self, request: Mapping[str, Any]) -> tuple[int, int]:
-        """Run users with a think time between requests; return (requests, failures); raises OSError, HTTPException."""
+        """Run users with a think time between requests; return (requests, failures). Raises OSError, HTTPException."""
         think_s, end_s = request["think_s"], time.monotonic() + request["for_s"]
 
         def paths(random: Random) -> Iterable[str]:
-            # Spread the first requests over the think time, so that a short run has the mean of a long one.
+            # Start the users at random times within the think time, so that a short run has the mean of a long one.
             time.sleep(first_think_s(random, think_s))
             while time.monotonic() < end_s:
                 yield request["stay"]
@@ -75,7 +75,7 @@ class Users:
         return sum(_side_by_side(request["users"], work)), 0
 
     def return_regularly(self, request: Mapping[str, Any]) -> tuple[int, int]:
-        """Send requests at regular times, continuing after failures; return (requests, failures)."""
+        """Send requests at regular times, even after failures; return (number of requests, number of failures)."""
         asked = failed = 0
         end_s = time.monotonic() + request["for_s"]
         while (now_s := time.monotonic()) < end_s:
@@ -103,7 +103,7 @@ class Users:
         return asked
 
     def _connect(self, timeout_s: float) -> HTTPConnection:
-        """Resolve the site's name and connect to the first address; raises OSError."""
+        """Resolve the site's name and connect to the first address. Raises OSError."""
         found = socket.getaddrinfo(self._name, PORT, socket.AF_INET, socket.SOCK_STREAM)
         address = str(found[0][4][0])
         connection = HTTPConnection(address, PORT, timeout=timeout_s)
@@ -116,17 +116,17 @@ class Users:
 
 
 def random_of(seed: int, number: int) -> Random:
-    """Return the random number generator for user `number` of a host, seeded by both arguments."""
+    """Return the random number generator of user `number` on a host, reproducible by `seed`."""
     return Random(f"{seed} {number}")
 
 
 def first_think_s(random: Random, think_s: float) -> float:
-    """Draw the think time before a user's first request, in seconds."""
+    """Return a random time in s before a user's first request."""
     return random.random() * think_s
 
 
 def _side_by_side(count: int, work: Callable[[int], int]) -> list[int]:
-    """Run `work` in `count` threads and return the results; raises OSError with the number of errors."""
+    """Run `work` in `count` threads and return all results. Raises OSError with the number of errors."""
     done: list[int] = []
     errors: list[Exception] = []
 
@@ -153,7 +153,7 @@ def _handle(users: Users, request: dict[str, Any]) -> dict[str, int]:
 
 
 def main(argv: list[str]) -> int:
-    """Execute requests from the standard input until its end; argv[0] is the site's name."""
-    # Import the codec of internationalised names now, since the first lookup would import it.
+    """Execute commands from the standard input until its end; argv[0] is the site's name."""
+    # Import the codec of internationalised names now, since the first lookup would otherwise take longer.
     argv[0].encode("idna")
     return serve(partial(_handle, Users(argv[0])), errors=ERRORS)

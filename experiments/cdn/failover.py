@@ -55,10 +55,10 @@ from topologies.emulation.testbed import Testbed, plug_in, unplug
 
 REGION, OBJECT, OBJECT_BYTES = "eu", "ring.png", 1000
 SERVICE, LINK = "service", "link"
-# BEFORE_S is the time for a user's lookup and first requests before the fault.
-# AFTER_S is the time after the permitted outage in which all requests must succeed, plus the machine's delay.
+# BEFORE_S is the time in s for a user's lookup and first requests before the fault.
+# AFTER_S is the time in s after the permitted outage in which all requests must succeed.
 BEFORE_S, AFTER_S = 0.5, 1.0
-# Time until a restarted replica is ready, or a link is up again.
+# Time in s until a restarted replica is ready, or a link is up again.
 RESTART_S = 0.5
 NOTE = (
     "a point is a user of the region: the start of its last failed request, relative to the fault; lines: "
@@ -70,7 +70,7 @@ NOTE_TIMES = (
     "points: the share of faults whose fail-over was complete by then; line: theory, with a uniform "
     "remaining TTL, and with the failed replica named once more by an answer fetched before the next check"
 )
-# Tolerance of the mean fail-over time in real time: each time includes the delays of programs.
+# Permitted relative deviation of the mean fail-over time in real time, which includes the delays of programs.
 WITHIN = 0.03
 DAY_S = 86_400
 
@@ -106,7 +106,7 @@ def run(context: Run) -> Outcome:
 
 
 def _many(context: Run, evidence: Evidence) -> Outcome:
-    """Cause many failures of a replica in one network, at random times; decide claim C8 by their distribution."""
+    """Cause many failures of a replica in one network, at random times; decide claim C8 by the fail-over times."""
     asked = context.parameters
     kind, ttl = asked["fault"][0], asked["ttl"][0]
     theory = FailOverTheory(ttl, asked["every"], asked["interval"])
@@ -115,7 +115,7 @@ def _many(context: Run, evidence: Evidence) -> Outcome:
             "the health checks must be more frequent than the TTL: use --set interval= with less than ttl"
         )
     user, resolver = host_name("user", REGION), host_name("dns", REGION)
-    # Time of each fault within a cycle between two fetches of an answer from the CDN's name server.
+    # Random time in s of each fault, after the query to the CDN's name server that starts a cycle.
     phases_s = [
         BEFORE_S + Random(f"fault {context.seed + number}").random() * (theory.cycle_s - 2 * BEFORE_S)
         for number in range(asked["faults"])
@@ -131,7 +131,7 @@ def _many(context: Run, evidence: Evidence) -> Outcome:
             asker = User(bed, user)
             wait_for_steering(context, bed)
             fill_replicas(bed, user, f"/{OBJECT}")
-            # Capture the CDN's answers at the resolver: most packets at its name server are health checks.
+            # Capture the CDN's answers at the resolver, since most packets at the CDN's name server are health checks.
             with lab.recording([user, resolver], _capture_name(kind, ttl)):
                 for number, phase_s in enumerate(phases_s):
                     context.step(f"fault {number + 1} of {asked['faults']}", 0.05 + 0.8 * number / asked["faults"])
@@ -167,12 +167,12 @@ def _many(context: Run, evidence: Evidence) -> Outcome:
 def _one_of_many(
     context: Run, bed: Testbed, asker: User, kind: str, theory: FailOverTheory, phase_s: float
 ) -> tuple[int, Fault]:
-    """Cause one fault in a cycle that starts now, and wait for recovery; return (start in ns, fault)."""
+    """Cause one fault in a cycle that starts now, and wait for recovery; return (start of the cycle in ns, fault)."""
     start_ns = time.time_ns()
     fault = _fault(context, kind, int(theory.ttl_s))
-    # The last answer with the failed replica is fetched before a check detects the fault, and used for a TTL.
+    # An answer with the failed replica may be fetched until a health check fails, and is then used for a TTL.
     lasts_s = phase_s + (fault.over_ns - fault.began_ns) / judge.NS + theory.every_s + AFTER_S
-    # Before the fault send only the first request, which fetches the answer, and the last: no other reaches the CDN.
+    # Before the fault, send only the first and the last request: all between would use the cached answer.
     passed_s = phase_s // theory.every_s * theory.every_s
     if passed_s:
         asker.visit([f"/{OBJECT}"])
@@ -183,24 +183,24 @@ def _one_of_many(
     _lose(bed, kind)
     asker.done(lasts_s)
     _restore(bed, kind)
-    # Wait until a check has detected the replica's return, and every cached answer has expired.
+    # Wait until a health check has detected the replica's return, and every cached answer has expired.
     time.sleep(theory.ttl_s + theory.interval_s + RESTART_S)
     return start_ns, _fault(context, kind, int(theory.ttl_s), began_ns)
 
 
 def _sleep_until(start_ns: int, after_s: float) -> None:
-    """Sleep until `after_s` seconds after `start_ns`, the wall clock in ns; return at once if that has passed."""
+    """Sleep until `after_s` seconds after `start_ns` (wall clock in ns); return at once if that time has passed."""
     time.sleep(max(0.0, after_s - (time.time_ns() - start_ns) / judge.NS))
 
 
 def _asked_of_cdn(traffic: DnsTraffic) -> DnsTraffic:
-    """Return the queries that the CDN's name server received, with their answers."""
+    """Return the queries that reached the CDN's name server, with their answers."""
     address, _, _ = SERVERS["ns-cdn"]
     return replace(traffic, exchanges=tuple(one for one in traffic.exchanges if one.query.target == address))
 
 
 def _compare(theory: FailOverTheory, phases_s: Sequence[float], found: Sequence[Timing]) -> list[Comparison]:
-    """Compare mean and quartiles of the fail-over time with theory.
+    """Compare mean and quartiles of the fail-over times with theory.
 
     The theoretical mean is that of the long run; the terms include the difference of these very faults from it: their
     moments are known, and the answers fetched before a check are counted. The tolerance of a quartile is that of
@@ -245,7 +245,7 @@ def _distribution(theory: FailOverTheory, every_s: Sequence[float]) -> list[Pane
 
 
 def _check_interval(context: Run) -> None:
-    """Raise EmulationError if the health check interval is too short for the CDN's name server."""
+    """Raise EmulationError if the health check interval is too short for the CDN's name server program."""
     server = context.replacements.get("cdn-dns")
     if server is None or context.parameters["interval"] >= server.least_interval_s:
         return
@@ -260,7 +260,7 @@ def _capture_name(kind: str, ttl: int) -> str:
 
 
 def _fail(context: Run, folder: Path, kind: str, ttl: int, comes_back: bool, evidence: Evidence) -> Episode:
-    """Cause one fault under load, in a network of its own; return the captured evidence."""
+    """Cause one fault under load in a new network; return the captured evidence."""
     asked = context.parameters
     users = [host_name("user", REGION, number) for number in range(asked["users"])]
     drawing = {"ttl": ttl, "interval": asked["interval"], "scale": asked["scale"], "clients": asked["users"]}
@@ -286,7 +286,7 @@ def _fail(context: Run, folder: Path, kind: str, ttl: int, comes_back: bool, evi
 
 
 def _disturbed_s(fault: Fault, users: Sequence[judge.User], watch: MachineWatch) -> float:
-    """Return the machine's delay in s of health checks that detect fault and return, plus that of one request.
+    """Return the delay in s that other load added to two health checks and one request.
 
     A request lasts from its lookup to its SYN: in that time the last answer with the failed replica is delivered and
     used.
@@ -300,14 +300,14 @@ def _disturbed_s(fault: Fault, users: Sequence[judge.User], watch: MachineWatch)
 
 
 def _under_way(user: judge.User) -> list[tuple[int, int]]:
-    """Return the spans from each DNS lookup of a user to the SYN after it."""
+    """Return the time spans (start, end) in ns from each DNS lookup of a user to the next SYN."""
     syns = sorted(one.connection.syn.time_ns for one in user.load.conversations)
     asked = [one.query.time_ns for one in user.dns.exchanges]
     return [(query_ns, syns[place]) for query_ns in asked if (place := bisect_left(syns, query_ns)) < len(syns)]
 
 
 def _under_load(context: Run, bed: Testbed, askers: Sequence[User], kind: str, ttl: int, comes_back: bool) -> Fault:
-    """Run the users' requests during a failure and, with `comes_back`, the replica's return; return the fault."""
+    """Send the users' requests during a failure and, with `comes_back`, the replica's return; return the fault."""
     fault = _fault(context, kind, ttl)
     waits_s = (fault.over_ns - fault.began_ns) / judge.NS + AFTER_S
     lasts_s = BEFORE_S + waits_s * (2 if comes_back else 1) + RESTART_S * comes_back
@@ -335,7 +335,7 @@ def _fault(context: Run, kind: str, ttl: int, began_ns: int = 0, back_ns: int | 
         back_ns=back_ns,
         ttl_s=ttl,
         interval_s=asked["interval"],
-        # The topology cdn sets the time-out of a health check to one interval.
+        # The topology cdn sets the time-out of a health check to the interval of the checks.
         timeout_s=asked["interval"] if kind == LINK else 0.0,
         # slack_s covers a round trip of a refused check, and half a round trip of the answer to the resolver.
         slack_s=2 * region_rtt_s(REGION, asked["scale"]),
@@ -343,7 +343,7 @@ def _fault(context: Run, kind: str, ttl: int, began_ns: int = 0, back_ns: int | 
 
 
 def _lose(bed: Testbed, kind: str) -> None:
-    """Kill the replica as in a crash, or take its link down, by the kind of fault."""
+    """Stop the replica by killing its process or by taking its link down, according to the kind of fault."""
     if kind == LINK:
         unplug(bed, host_name("edge", REGION))
         return
@@ -359,7 +359,7 @@ def _restore(bed: Testbed, kind: str) -> None:
 
 
 def _panels(context: Run, recoveries: Sequence[tuple[str, Fault, Recovery]]) -> list[Panel]:
-    """Return the plots: time of the last failed request, and number of failed requests, over the TTL."""
+    """Return the plots over the TTL: time of the last failed request, and number of failed requests."""
     asked = context.parameters
     ttls = [0.0, 1.1 * max(asked["ttl"])]
     times, counts = [], []
@@ -406,7 +406,7 @@ EXPERIMENT = Experiment(
             "0: one fault for each TTL; more: number of faults at random times, of the first kind, with the first TTL",
             full_virtual="100",
         ),
-        # The request period is no divisor of 300 s, so that no request coincides with the end of that TTL.
+        # The period 151 s does not divide the TTL of 300 s, so that no request coincides with the TTL's end.
         "every": Parameter("150ms", period, "the time between two requests of a user", full_virtual="151s"),
         "users": Parameter("2", whole(1, 20), "the number of users in the region (with many faults: one)"),
         "scale": Parameter("1", factor, "a factor on all delays of the topology"),

@@ -1,4 +1,4 @@
-"""Set-up of the CDN experiments: the topology cdn, its users, and BIND and gdnsd in the role `cdn-dns`."""
+"""Set-up of the CDN experiments: emulated network, simulated users, and BIND or gdnsd as the CDN's name server."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ from topologies.emulation.node import Host
 from topologies.emulation.process.program import Program
 from topologies.emulation.testbed import Starter, Testbed
 
-# Configuration of BIND and gdnsd in place of the CDN's name server.
+# Configuration files of BIND and gdnsd, which can replace lab7's name server of the CDN.
 
 ADDRESS, SERVER, ZONE = SERVERS["ns-cdn"]
 
 
 def name_server_starter(implementation: Implementation, plan: CdnPlan) -> Starter:
-    """Return a starter of this name server program in a host, with a zone file for each region in its folder."""
+    """Return a function that starts a name server program in a host, with one zone file per region."""
     start = server_starter(implementation, lambda _host: _values(plan))
 
     def start_with_zones(host: Host) -> Program:
@@ -55,7 +55,7 @@ def name_server_starter(implementation: Implementation, plan: CdnPlan) -> Starte
 
 
 def _values(plan: CdnPlan) -> dict[str, Any]:
-    """Return the values for configuration templates of the role cdn-dns.
+    """Return the values for the configuration templates of the CDN's name server.
 
     zone and server: its origin, and the name of its name server; own_address; alias: the name that is steered by
     region, without the zone; ttl and interval in seconds; check_path; origin: its address, the last resort; regions:
@@ -93,7 +93,7 @@ def _file(region: str) -> str:
 
 
 def _master_file(plan: CdnPlan, region: str) -> str:
-    """Return the CDN's zone for users of one region as a master file (RFC 1035 section 5)."""
+    """Return the CDN's zone for the users of one region as a master file (RFC 1035 section 5)."""
     records = tuple(Record(ALIAS, "A", address, plan.ttl) for address in _replicas(plan, region))
     return NamePlan("cdn", {SERVER: [ADDRESS]}, [Zone(ZONE, (SERVER,), records)]).master_file(ZONE)
 
@@ -104,34 +104,34 @@ SITE = NAME.rstrip(".")
 ROLES = ("replica", "cdn-dns")
 OURS: Mapping[str, str] = {"replica": "services.http.proxy", "cdn-dns": "services.dns.cdn"}
 POLL_S = 0.1
-# Time-out of a user's request beyond its planned duration, in seconds.
+# Time-out of a user's request in s, in addition to the planned duration.
 PATIENCE_S = 60.0
 
 
 class UserFailedError(EmulationError):
-    """Failure of a user's request; the message has the error of the client program."""
+    """Failure of a user's request; the message quotes the error output of the client program."""
 
 
 class User:
-    """Client processes for the users on one host; requests are those of experiments.cdn.driver."""
+    """Client program on one host for all of its simulated users; its commands are in experiments.cdn.driver."""
 
     def __init__(self, bed: Testbed, host: str) -> None:
         self._host = host
         self._driver = Driver(bed.host(host), [USER, SITE])
 
     def begin(self, **request: Any) -> None:
-        """Start a request; done() waits for its end."""
+        """Start a command of the client program; done() waits for the end."""
         self._driver.send(request)
 
     def done(self, lasts_s: float = 0.0) -> Window:
-        """Wait for the end of the latest request, planned for `lasts_s` seconds; raises UserFailedError."""
+        """Wait for the end of the latest command, planned for `lasts_s` seconds. Raises UserFailedError."""
         try:
             return window_of(self._driver.receive(lasts_s + PATIENCE_S))
         except DriverError as error:
             raise UserFailedError(f"{self._host} failed to load its object: {error}") from error
 
     def visit(self, paths: Sequence[str]) -> Window:
-        """Resolve the site's name and request these paths on one connection; raises UserFailedError."""
+        """Resolve the site's name and request these paths over one connection. Raises UserFailedError."""
         self.begin(visit=list(paths))
         return self.done()
 
@@ -158,7 +158,7 @@ def cdn_testbed(context: Run, folder: Path, **drawing: Any) -> Testbed:
 
 
 def warm_up(bed: Testbed) -> None:
-    """Send a query to every name server, and one for a nonexistent name to each local one, so that all have started.
+    """Send a query to every name server, so that all programs have started before the measurements.
 
     The first answer of a program takes milliseconds longer than all later ones, which is no part of any formula. Of the
     names that are looked up later nothing is in a cache afterwards.
@@ -175,7 +175,7 @@ def _warm_up_local(bed: Testbed, region: str) -> None:
 
 
 def clear_caches(bed: Testbed, region: str, cdn: bool) -> None:
-    """Restart a region's local name server and, with the CDN, its replica, to empty their caches."""
+    """Restart a region's local name server and, with the CDN, the replica, to empty their caches."""
     bed.restart(host_name("dns", region))
     _warm_up_local(bed, region)
     if cdn:
@@ -198,11 +198,11 @@ def wait_for_steering(context: Run, bed: Testbed) -> None:
 
 
 def _wait_until_named(bed: Testbed, region: str) -> None:
-    """Wait until the CDN's name server answers one region with its own replica; raises EmulationError."""
+    """Wait until the CDN's name server answers a region with the region's replica. Raises EmulationError."""
     address, _, _ = SERVERS["ns-cdn"]
     until_s = time.monotonic() + PATIENCE_S
     dns_client = DnsClient(bed.host(host_name("user", region)), address)
-    # Poll with a time-out, since name servers do not report that a replica has become healthy.
+    # Poll until a time-out, since name servers do not report that a replica has become healthy.
     while replica_address(region) not in _told(dns_client):
         if time.monotonic() > until_s:
             raise EmulationError(f"the CDN's name server does not direct {region} to its own replica")
@@ -215,7 +215,7 @@ def _told(dns_client: DnsClient) -> list[str]:
 
 
 def fill_replicas(bed: Testbed, host: str, path: str) -> None:
-    """Store an object in the first replica of every region: a client on `host` requests it from each of them."""
+    """Store an object in the cache of each region's replica, by a request from a client on `host`."""
     for region in REGIONS:
         client = Driver(bed.host(host), [VISITOR, replica_address(region), str(DEFAULT_PORT), SITE])
         try:
@@ -231,17 +231,17 @@ def implementations(context: Run) -> dict[str, str]:
 
 
 def region_rtt_s(region: str, scale: float = 1.0) -> float:
-    """Return the round-trip time between a region and the Internet's core, in seconds; `scale` multiplies delays."""
+    """Return the round-trip time in s between a region and the Internet's core; `scale` multiplies all delays."""
     return 2 * REGIONS[region][1] * scale / 1e3
 
 
 def origin_rtt_s(region: str, scale: float = 1.0) -> float:
-    """Return the round-trip time between a region and the origin, in seconds."""
+    """Return the round-trip time in s between a region and the origin."""
     return region_rtt_s(region, scale) + 2 * ORIGIN_LEG_MS * scale / 1e3
 
 
 def paths(scale: float, rate_bps: float) -> list[EmulatedPath]:
-    """Return the paths from each region to the origin, to be probed before a run without the CDN."""
+    """Return the paths from each region to the origin, whose delay is measured before a run without the CDN."""
     to_origin = [
         EmulatedPath(host_name("user", region), "origin", ORIGIN, origin_rtt_s(region, scale)) for region in REGIONS
     ]
@@ -259,5 +259,5 @@ def region_paths(region: str, scale: float) -> list[EmulatedPath]:
 
 
 def near_paths(scale: float) -> list[EmulatedPath]:
-    """Return the paths of all regions with the CDN, to be probed before a run."""
+    """Return the paths of all regions with the CDN, whose delay is measured before a run."""
     return [path for region in REGIONS for path in region_paths(region, scale)]

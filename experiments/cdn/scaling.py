@@ -53,7 +53,7 @@ OBJECT = "picture.png"
 ALONE, THROUGH = "origin alone", "CDN"
 # Estimated octets of a response's header section, for planning before the first response is measured.
 HEAD_BYTES = 300
-# Number of requests per client until the queue is in its steady state; clients start within one think time.
+# Number of request cycles (response and think time) until the queue reaches its steady state.
 SETTLE_CYCLES = 2
 NOTE = (
     "points: measured means; lines: max(RTT + S, N S - Z) and min(1, N S / (RTT + S + Z)) for N clients that "
@@ -64,7 +64,7 @@ NOTE = (
 
 @dataclass(frozen=True)
 class Stay:
-    """Times of a workload: span of the steady state, time from the start to it in s, end of the last response in ns."""
+    """Times of a workload: span of the steady state, seconds before it, and end of the last response in ns."""
 
     span: Span
     settle_s: float
@@ -73,7 +73,7 @@ class Stay:
 
 @dataclass
 class SweepEvidence(Evidence):
-    """Evidence of the sweep; `theories` are those of the single origin, by the number of clients."""
+    """Evidence of the sweep; `theories` has the theory of a single origin for each number of clients."""
 
     theories: dict[int, Theory] = field(default_factory=dict)
 
@@ -161,13 +161,13 @@ def _stay(context: Run, users: Sequence[User], clients: int, case: str) -> Stay:
 
 
 def _rtts_s(context: Run, clients: int) -> list[float]:
-    """Return the round-trip times of the clients to the origin; clients are assigned to the regions in turn."""
+    """Return the round-trip time in s of each client to the origin; clients are assigned to the regions in turn."""
     regions = list(REGIONS)
     return [origin_rtt_s(regions[number % len(regions)], context.parameters["scale"]) for number in range(clients)]
 
 
 def _service_s(context: Run, response_bytes: int = 0) -> float:
-    """Return the transmission time of a response on the origin's link in s; `response_bytes` 0: estimate the size."""
+    """Return the transmission time in s of a response on the origin's link; for `response_bytes` 0, an estimate."""
     asked = context.parameters
     return transmission_time_s(response_bytes or asked["size"] + HEAD_BYTES, asked["bw"] * 1e6)
 
@@ -179,7 +179,7 @@ def _found(context: Run, captured: CaptureFile, stay: Stay, objects: Objects) ->
 
 
 def _theory(context: Run, clients: int, found: Responses, stay: Stay, topo: Topo | None) -> Theory:
-    """Return the theoretical bound of the response time; with `topo`, also the effects that the bound leaves out."""
+    """Return the theoretical bound of the response time and, with `topo`, the effects that the bound leaves out."""
     asked, rtts_s = context.parameters, _rtts_s(context, clients)
     bound = cdn_theory.interactive(rtts_s, _service_s(context, found.response_bytes), asked["think"])
     if topo is None or not found.count:
@@ -197,7 +197,7 @@ def _theory(context: Run, clients: int, found: Responses, stay: Stay, topo: Topo
 
 
 def _clients(context: Run, clients: int) -> list[Client]:
-    """Return the clients for the TCP simulation (path model), distributed over the regions' hosts as in _stay()."""
+    """Return the clients for the TCP simulation (path model), distributed over the hosts as in the emulation."""
     regions, made = list(REGIONS), []
     for number in range(clients):
         turn, place = divmod(number, len(regions))
@@ -227,7 +227,7 @@ def _point(context: Run, captured: CaptureFile, clients: int, stay: Stay, found:
 
 
 def _crossings(captured: CaptureFile, host: str, stay: Stay) -> Traffic:
-    """Return a host's HTTP exchanges that start in the steady state, with response octets except at the origin."""
+    """Return a host's HTTP exchanges in the steady state; contents of responses are omitted at the origin."""
     frames = (frame for frame in captured.at(first_interface(host)) if stay.span[0] <= frame.time_ns < stay.over_ns)
     return crossings(frames, 80, keep_content=host != "origin")
 
@@ -237,7 +237,7 @@ def _compare(theory: Theory, one: Point) -> Comparison:
 
 
 def _panels(context: Run, alone: Sequence[Point], through: Sequence[Point]) -> list[Panel]:
-    """Return the plots: response time, and utilisation of the origin's link, over the number of clients."""
+    """Return the plots over the number of clients: response time, and utilisation of the origin's link."""
     think_s, service_s = context.parameters["think"], _service_s(context)
     numbers = range(1, max(context.parameters["clients"]) + 1)
     rtts = [_rtts_s(context, number) for number in numbers]

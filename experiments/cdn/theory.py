@@ -1,4 +1,4 @@
-"""Closed forms for a CDN: a visit with its DNS lookup, and the response time of a single origin under N clients.
+"""Closed forms for a CDN: a visit with its DNS lookup, and the response time of a single origin for N clients.
 
 A visit by name is a lookup, which costs a round trip to each name server that the local one queries (`lookup_s`),
 followed by a page load (http.theory) or a visit through a cache (cache.theory).
@@ -32,21 +32,21 @@ DENNING_BUZEN = (
     "response time formula and asymptotic bounds"
 )
 ALONE = "max(RTT + S, N S - Z)"
-# Number of bisection steps by which the wait is computed; each step halves the interval.
+# Number of bisection steps in the computation of the wait; each step halves the interval.
 STEPS = 60
 
 
 def by_name(visit: Theory, lookup_s: float, formula: str) -> Theory:
-    """Return the closed form of a visit with its DNS lookup added."""
+    """Return the closed form of a visit, extended by the terms of its DNS lookup."""
     terms: Mapping[str, float] = {"dns": lookup_s, **visit.terms}
     return Theory(visit.total_s + lookup_s, terms, f"DNS + {formula}", visit.source)
 
 
 def wait_s(rtts_s: Sequence[float], service_s: float, think_s: float) -> float:
-    """Return the common wait in the link's queue for clients with these round-trip times, in s; 0 below the knee."""
+    """Return the mean wait in s in the link's queue, equal for all clients; 0 if the link is not saturated."""
     if offered_load(rtts_s, service_s, think_s) <= 1:
         return 0.0
-    # The upper limit of the bisection: with this wait, the offered load is below 1.
+    # The upper limit of the bisection is so long a wait that the offered load is below 1.
     low, high = 0.0, len(rtts_s) * service_s
     for _ in range(STEPS):
         middle = (low + high) / 2
@@ -60,7 +60,7 @@ def utilisation(rtts_s: Sequence[float], service_s: float, think_s: float) -> fl
 
 
 def interactive(rtts_s: Sequence[float], service_s: float, think_s: float) -> Theory:
-    """Return the mean response time of N clients with these round-trip times, weighted by their request rates."""
+    """Return the mean response time in s of N clients with these RTTs, weighted by request rates."""
     wait = wait_s(rtts_s, service_s, think_s)
     rates = [1 / (rtt_s + wait + service_s + think_s) for rtt_s in rtts_s]
     mean_rtt_s = sum(rate * rtt_s for rate, rtt_s in zip(rates, rtts_s, strict=True)) / sum(rates)
@@ -69,7 +69,7 @@ def interactive(rtts_s: Sequence[float], service_s: float, think_s: float) -> Th
 
 
 def beyond_bound(bound: Theory, plan: Plan, topo: Topo, from_s: float, rtts_s: Sequence[float]) -> dict[str, float]:
-    """Return the effects on the response time, in s by name, that the bound of interactive() leaves out of the plan.
+    """Return the effects on the response time that the bound of interactive() leaves out, in s by name.
 
     They are means over the requests from `from_s` to the plan's end. rtts_s: of each client of the plan, without
     frames. internet: the mix of near and far clients; queueing: contention at the link; request: its frame; window and
@@ -85,7 +85,7 @@ def beyond_bound(bound: Theory, plan: Plan, topo: Topo, from_s: float, rtts_s: S
         fmean(request.response_s for request in requests) for requests in (full, windowless, ideal)
     )
     internet_s = fmean(rtts_s[request.client] for request in ideal)
-    # Requests do not queue, so what remains is the wait of responses in the link's queue.
+    # Requests do not queue, so the remaining time is the wait of responses in the link's queue.
     request_s = transmission_time_s(plan.request_bytes, plan.rate_bps)
     wait_s = ideal_s - internet_s - request_s - bound.terms["transmission"]
     return {
@@ -98,5 +98,5 @@ def beyond_bound(bound: Theory, plan: Plan, topo: Topo, from_s: float, rtts_s: S
 
 
 def offered_load(rtts_s: Sequence[float], service_s: float, think_s: float, wait: float = 0.0) -> float:
-    """Return the offered load, as a share of the link's rate, if each client waits `wait` s in the queue."""
+    """Return the offered load, as a share of the link's rate, if every request waits `wait` seconds in the queue."""
     return sum(service_s / (rtt_s + wait + service_s + think_s) for rtt_s in rtts_s)

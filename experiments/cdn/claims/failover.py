@@ -1,4 +1,4 @@
-"""Decision of claim C8 on fail-over: DNS answers drop a failed replica, and users are served again in bounded time.
+"""Decision of claim C8: DNS answers drop a failed replica, and users are served again in bounded time.
 
 Known beside the packets are the times of the replica's failure and return. The rest is captured: an answer of the CDN's
 name server that still has the replica's address (at its own interface), and a user's connection that ends without a
@@ -31,7 +31,7 @@ NS = 1_000_000_000
 
 @dataclass(frozen=True)
 class Fault:
-    """Failure of one replica: times of failure and return (None: no return), and terms of the permitted outage.
+    """Failure of one replica: times of failure and return, and the terms that limit the outage.
 
     The permitted outage is TTL + interval of health checks + time-out of a check + slack.
     """
@@ -46,29 +46,29 @@ class Fault:
 
     @property
     def noticed_ns(self) -> int:
-        """Time after which no DNS answer may contain the failed replica, in ns on the capture's clock."""
+        """Return the time in ns after which no DNS answer may contain the failed replica."""
         return self.began_ns + round((self.interval_s + self.timeout_s + self.slack_s) * NS)
 
     @property
     def over_ns(self) -> int:
-        """Time after which no request may fail, in ns: the last answer with the failed replica has expired."""
+        """Return the time in ns after which no request may fail: no valid cached answer has the failed replica."""
         return self.noticed_ns + round(self.ttl_s * NS)
 
     @property
     def allowed_s(self) -> float:
-        """Permitted duration of failed requests after the fault, in seconds."""
+        """Return the permitted duration in s of failed requests after the fault."""
         return (self.over_ns - self.began_ns) / NS
 
     @property
     def used_again_ns(self) -> int | None:
-        """Time by which a returned replica must serve users again, in ns; None if it does not return."""
+        """Return the time in ns by which a returned replica must serve users again; None without a return."""
         waits_s = self.ttl_s + self.interval_s + self.timeout_s + self.slack_s
         return None if self.back_ns is None else self.back_ns + round(waits_s * NS)
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """Request of a user, timed from its first packet; `failure` is the reason for failing, None after success."""
+    """Request of a user, timed from the first packet; `failure` is the reason of a failure, None after success."""
 
     began_ns: int
     frame: int
@@ -79,7 +79,7 @@ class Attempt:
 
 @dataclass(frozen=True)
 class User:
-    """User during a fault: DNS lookups and page loads at the user's interface, and the objects requested."""
+    """User of the CDN during a fault: captured DNS lookups and page loads, and versions of the requested objects."""
 
     name: str
     dns: DnsTraffic
@@ -89,7 +89,7 @@ class User:
 
 @dataclass(frozen=True)
 class Episode:
-    """Captured evidence on one fault under load: users' requests and the answers of the CDN's name server.
+    """Captured evidence on one fault: all users' requests, and the answers of the CDN's name server.
 
     `serving` are the addresses at which the object is served: those of the replicas and of the origin.
     """
@@ -103,7 +103,7 @@ class Episode:
 
 @dataclass(frozen=True)
 class Recovery:
-    """Effect of a fault on one user: number of failed requests, and when requests succeeded again.
+    """Effect of a fault on one user: number of failed requests, and time until requests succeeded again.
 
     `last_s` and `served_s` are the starts of the last failed and of the next successful request, in s after the fault.
     """
@@ -116,7 +116,7 @@ class Recovery:
 
 @dataclass(frozen=True)
 class _Course:
-    """Course of one fault (failures, recovery, DNS answers), for the user with the longest outage.
+    """Course of one fault (failures, recovery, DNS answers) for the user with the longest outage.
 
     It has the first and last failed request, the next successful one, the last answer with the replica, and its return.
     """
@@ -131,7 +131,7 @@ class _Course:
 
 @decides("C8")
 def decide_failover(claim: str, episodes: Sequence[Episode]) -> Verdict:
-    """Decide claim C8 from several faults: no answer and no failed request later than permitted.
+    """Decide claim C8 from several faults: no DNS answer and no failed request is later than permitted.
 
     Undecided if a fault met no request, if requests failed without one, or if no requests followed for long enough.
     """
@@ -179,7 +179,7 @@ def check_episode(episode: Episode) -> list[int]:
 
 
 def first_served(episode: Episode, user: User) -> Attempt | None:
-    """Return the first successful request after the fault with no failed request after it; None if there is none."""
+    """Return a user's first successful request after the last failed one; None if no request succeeds again."""
     every = [attempt for attempt in attempts(user) if not _before(attempt, episode.fault)]
     last = next((place for place in range(len(every), 0, -1) if every[place - 1].failure is not None), 0)
     return next((attempt for attempt in every[last:] if attempt.failure is None), None)
@@ -191,7 +191,7 @@ def naming_answers(episode: Episode) -> list[DnsMessage]:
 
 
 def attempts(user: User) -> list[Attempt]:
-    """Return a user's requests in the order of their first packets; a failed DNS lookup counts as a request."""
+    """Return a user's requests in the order of their first packets; a failed DNS lookup counts as a failed request."""
     found = [_attempt(conversation) for conversation in user.load.conversations]
     for exchange in user.dns.exchanges:
         answer = exchange.response
@@ -205,7 +205,7 @@ def attempts(user: User) -> list[Attempt]:
 
 
 def recovery(episode: Episode, user: User) -> Recovery | None:
-    """Return the effect of the fault on a user; None if no request failed, or none succeeded afterwards."""
+    """Return the effect of a fault on a user; None if no request failed, or none succeeded afterwards."""
     fault = episode.fault
     every = [attempt for attempt in attempts(user) if not _before(attempt, fault)]
     failed = [attempt for attempt in every if attempt.failure is not None]
@@ -221,7 +221,7 @@ def recovery(episode: Episode, user: User) -> Recovery | None:
 
 
 def _gets_objects(user: User) -> None:
-    """Raise Contradiction unless every 200 response to the user has the content of the object."""
+    """Raise Contradiction unless the content of every 200 response to the user is a version of the requested object."""
     exchanges = [
         exchange
         for exchange in user.load.exchanges
@@ -231,7 +231,7 @@ def _gets_objects(user: User) -> None:
 
 
 def _names_servers(episode: Episode) -> None:
-    """Raise Contradiction unless DNS answers have addresses of the object's servers and the configured TTL."""
+    """Raise Contradiction unless all DNS answers have addresses of the object's servers and the configured TTL."""
     for answer, addresses in _answers(episode):
         strangers = addresses - episode.serving
         if strangers:
@@ -261,12 +261,12 @@ def _attempt(conversation: Conversation) -> Attempt:
 
 
 def _before(attempt: Attempt, fault: Fault) -> bool:
-    """Return True if the attempt ended before the replica failed; requests under way may fail with the replica."""
+    """Return True if a request ended before the replica failed; a request under way may fail with the replica."""
     return attempt.ended_ns is not None and attempt.ended_ns < fault.began_ns
 
 
 def _course(episode: Episode) -> _Course:
-    """Check all users during one fault; return its course; raises Contradiction for a violation of claim C8."""
+    """Check all users during one fault; return the course for the user with the longest outage."""
     fault = episode.fault
     named = _no_longer_named(episode)
     users = [_served_again(user, fault) for user in episode.users]
@@ -275,7 +275,7 @@ def _course(episode: Episode) -> _Course:
 
 
 def _terms(episodes: Sequence[Episode]) -> str:
-    """Describe the terms of the permitted outage besides the TTL, for evidence texts."""
+    """Describe the terms that limit the outage besides the TTL, for evidence texts."""
     fault, timeout_s = episodes[-1].fault, max(episode.fault.timeout_s for episode in episodes)
     waits = f", {timeout_s:g} s for the time-out of a check" if timeout_s else ""
     return f"{fault.interval_s:g} s to the next check{waits} and {fault.slack_s:g} s for requests under way"
@@ -286,7 +286,7 @@ def _after(time_ns: int, fault: Fault) -> float:
 
 
 def _answers(episode: Episode) -> list[tuple[DnsMessage, set[str]]]:
-    """Return pairs (answer, addresses in it) of the CDN's name server for the object's host, in order of time."""
+    """Return (answer, addresses in the answer) for each response of the CDN's name server, in order of time."""
     found = []
     for exchange in episode.server.exchanges:
         question, answer = exchange.query.question, exchange.response
@@ -297,7 +297,7 @@ def _answers(episode: Episode) -> list[tuple[DnsMessage, set[str]]]:
 
 
 def _no_longer_named(episode: Episode) -> DnsMessage:
-    """Check that answers after detection lack the replica's address; return the last answer with it."""
+    """Check that no answer has the failed replica's address after its detection; return the last answer with it."""
     fault = episode.fault
     until_ns = fault.back_ns or max(
         (attempt.began_ns for user in episode.users for attempt in attempts(user)), default=0
@@ -314,7 +314,7 @@ def _no_longer_named(episode: Episode) -> DnsMessage:
     if not before:
         raise Inconclusive(f"No answer has {fault.address} before the fault.")
     if not any(fault.noticed_ns < answer.time_ns < until_ns for answer, _ in _answers(episode)):
-        # A resolver that uses a cached answer beyond the TTL is seen by a connection without a query.
+        # A connection without a preceding query shows that a resolver used a cached answer beyond its TTL.
         asked = [answer for answer, _ in _answers(episode) if fault.began_ns < answer.time_ns < until_ns]
         if not asked:
             raise Inconclusive("The capture has no query for the name after the fault.")
@@ -322,7 +322,7 @@ def _no_longer_named(episode: Episode) -> DnsMessage:
 
 
 def _served_again(user: User, fault: Fault) -> tuple[Attempt, Attempt, Attempt]:
-    """Check that the outage is as short as permitted; return (first failed request, last failed, next successful)."""
+    """Check that the outage is permitted; return the first failed, last failed and next successful request."""
     every = attempts(user)
     before = [attempt for attempt in every if _before(attempt, fault)]
     during = [attempt for attempt in every if not _before(attempt, fault)]
@@ -359,7 +359,7 @@ def _served_before(user: User, before: Iterable[Attempt], fault: Fault) -> None:
 
 
 def _back(episode: Episode) -> str:
-    """Check that a returned replica is in DNS answers and serves users again in time; return a clause about it."""
+    """Check that a returned replica is in DNS answers and serves users again in time; return a clause on its return."""
     fault = episode.fault
     if fault.back_ns is None or fault.used_again_ns is None:
         return ""

@@ -1,4 +1,4 @@
-"""Fail-over time over many faults: decision of claim C8 by comparison with the theoretical distribution.
+"""Decision of claim C8 by many faults: fail-over times, compared with their theoretical distribution.
 
 A name server near the users caches an answer for its TTL T. Users make a request every E, so that it fetches a new
 answer every C = E * ceil(T / E). A replica fails at a random time, so that the remainder of that cycle is uniform on
@@ -35,7 +35,7 @@ LEVEL, NORMAL_Z, KOLMOGOROV = 0.99, 2.5758, 1.6276
 
 @dataclass(frozen=True)
 class FailOverTheory:
-    """Theoretical distribution of the fail-over time, for given TTL, request period and health check interval, in s."""
+    """Theoretical distribution of the fail-over time for a TTL, request period and health check interval in s."""
 
     ttl_s: float
     every_s: float
@@ -43,24 +43,24 @@ class FailOverTheory:
 
     @property
     def cycle_s(self) -> float:
-        """Return the time between two fetches of an answer in seconds: the TTL in whole request periods."""
+        """Return the time in s between two queries to the CDN's name server: the TTL, rounded up to request periods."""
         return self.every_s * math.ceil(self.ttl_s / self.every_s)
 
     @property
     def mean_s(self) -> float:
-        """Return the mean fail-over time in seconds."""
+        """Return the mean fail-over time in s."""
         return (self.cycle_s + self.interval_s) / 2
 
     @property
     def deviation_s(self) -> float:
-        """Return the standard deviation of the fail-over time in seconds, from the distribution in share()."""
+        """Return the standard deviation of the fail-over time in s, for the distribution in share()."""
         cycle_s, check_s = self.cycle_s, self.interval_s
         # Second moment of the fail-over time: E[R^2] + E[2 R C + C^2 if R < D], in the module docstring's symbols.
         square = cycle_s**2 / 3 + 2 * check_s**2 / 6 + cycle_s * check_s / 2
         return math.sqrt(square - self.mean_s**2)
 
     def share(self, time_s: float) -> float:
-        """Return the distribution function: the share of faults with a fail-over time of at most `time_s`."""
+        """Return the distribution function: the probability that the fail-over time is at most `time_s`."""
         cycle_s, check_s = self.cycle_s, self.interval_s
         early_s = min(max(time_s, 0.0), check_s)
         late_s = min(max(time_s - cycle_s, 0.0), check_s)
@@ -68,7 +68,7 @@ class FailOverTheory:
         return (early_s**2 / (2 * check_s) + flat_s + late_s - late_s**2 / (2 * check_s)) / cycle_s
 
     def quantile_s(self, share: float) -> float:
-        """Return the quantile: the fail-over time in seconds that the given share of faults does not exceed."""
+        """Return the quantile in s: the fail-over time that is not exceeded with probability `share`."""
         low, high = 0.0, self.cycle_s + self.interval_s
         for _ in range(60):
             middle = (low + high) / 2
@@ -90,12 +90,12 @@ class FailOverTheory:
 
     @staticmethod
     def distance_allowed(count: int) -> float:
-        """Return the critical distance for `count` samples: one in a hundred samples from the theory exceeds it."""
+        """Return the critical Kolmogorov-Smirnov distance for `count` samples, exceeded by one sample in a hundred."""
         return KOLMOGOROV / math.sqrt(count)
 
 
 def fail_over(episode: Episode) -> Timing | None:
-    """Return the time from a fault to the next successful request of its first user, with terms; None without one.
+    """Return the time from a fault to the user's next successful request, with terms; None without such a request.
 
     If the fault met no request, the next request counts. Terms: the remaining TTL of the answer in the cache, further
     lifetimes of answers fetched before the check detected the fault, and the time until the next request.
@@ -116,7 +116,7 @@ def fail_over(episode: Episode) -> Timing | None:
 
 @decides("C8")
 def decide_failover_times(claim: str, episodes: Sequence[Episode], theory: FailOverTheory) -> Verdict:
-    """Decide claim C8 from many faults; the evidence has mean, quartiles and distance from the theory.
+    """Decide claim C8 from many faults, by the Kolmogorov-Smirnov distance of fail-over times from theory.
 
     Undecided under the conditions of `failover.decide_failover`.
     """
@@ -153,7 +153,7 @@ def decide_failover_times(claim: str, episodes: Sequence[Episode], theory: FailO
 
 
 def quantile(times_s: Sequence[float], share: float) -> float:
-    """Return the empirical quantile: the least of the times that at least this share of them does not exceed."""
+    """Return the empirical quantile: the least measured time that at least `share` of the times do not exceed."""
     return sorted(times_s)[max(0, math.ceil(share * len(times_s)) - 1)]
 
 

@@ -1,4 +1,4 @@
-"""Decision of claims C3 and C4 on request routing: DNS answers direct users of a CDN to its replicas.
+"""Decision of claims C3 and C4: DNS answers direct the users of a CDN to replicas, by an alias of the site's name.
 
 Sources: RFC 1034 sections 3.6.2 (CNAME), 4.2.1 (referrals and glue) and 4.3.2. A region is captured at its users'
 interfaces (answers received, destinations of SYNs) and at its local name server's (queries upstream).
@@ -26,7 +26,7 @@ from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusi
 
 @decides("C3")
 def decide_regional_answers(claim: str, regions: Sequence[Region], name: str) -> Verdict:
-    """Decide claim C3: users of each region get addresses of the region's replicas alone, and connect to them."""
+    """Decide claim C3: users of each region get only addresses of the region's replicas, and connect to them."""
 
     loads = [one.load for one in regions]
 
@@ -51,7 +51,7 @@ def decide_regional_answers(claim: str, regions: Sequence[Region], name: str) ->
 
 @decides("C4")
 def decide_alias_to_cdn(claim: str, local: DnsTraffic, name: str, alias: str, addresses: Addresses) -> Verdict:
-    """Decide claim C4: a local name server finds the site's name as an alias (CNAME) that the CDN's server resolves.
+    """Decide claim C4: a local name server finds the site's name to be an alias (CNAME) that the CDN resolves.
 
     `addresses`: by role; `provider` and `cdn` are the two authoritative servers, `local` is the resolver. The
     provider's server has to answer that the name is an alias, and the CDN's, to which a referral must lead, with the
@@ -84,7 +84,7 @@ def decide_alias_to_cdn(claim: str, local: DnsTraffic, name: str, alias: str, ad
 
 
 def _answers(region: Region, name: str) -> tuple[dict[int, set[str]], list[int]]:
-    """Return (addresses by the time of the answer, frames of the answers) that a region's users got for the name."""
+    """Return (addresses by the time of the answer, frames of the answers) of a region's lookups of the name."""
     found: dict[int, set[str]] = {}
     frames = []
     for _, answer in answered_queries([region.dns], name, "A"):
@@ -101,7 +101,7 @@ def _answers(region: Region, name: str) -> tuple[dict[int, set[str]], list[int]]
 
 
 def _follows_answers(region: Region, answered: Mapping[int, set[str]]) -> list[int]:
-    """Check that every connection goes to an address that an earlier answer has; return the SYNs of the users."""
+    """Check that every connection goes to an address from an earlier answer; return the frames of the users' SYNs."""
     frames = []
     for connection in (conversation.connection for conversation in region.load.conversations):
         before = [addresses for time_ns, addresses in answered.items() if time_ns < connection.syn.time_ns]
@@ -118,7 +118,7 @@ def _follows_answers(region: Region, answered: Mapping[int, set[str]]) -> list[i
 
 
 def _walk(local: DnsTraffic, name: str, addresses: Addresses) -> tuple[DnsExchange, list[DnsExchange]]:
-    """Return (first query for the name at the local server, the server's own queries until its answer)."""
+    """Return (client's first query for the name, local name server's own exchanges until its answer)."""
     mine = addresses_of(addresses, "local")
     outer = next(
         (
@@ -145,7 +145,7 @@ def _walk(local: DnsTraffic, name: str, addresses: Addresses) -> tuple[DnsExchan
 
 
 def _tells_alias(inner: Sequence[DnsExchange], name: str, alias: str, addresses: Addresses) -> DnsExchange:
-    """Return the exchange in which the provider's name server gives the CNAME authoritatively."""
+    """Return the exchange in which the content provider's authoritative name server gives the CNAME."""
     for one in inner:
         answer = answer_of(one)
         aliases = [each for each in answer.answer if each.name == canonical(name) and each.type == "CNAME"]
@@ -164,7 +164,7 @@ def _tells_alias(inner: Sequence[DnsExchange], name: str, alias: str, addresses:
 
 
 def _refers_to_cdn(inner: Sequence[DnsExchange], alias: str, addresses: Addresses) -> int:
-    """Return the frame of the referral, from a server other than the CDN's, with the address of the CDN's server."""
+    """Return the frame of a referral from another zone's server that has the address of the CDN's name server."""
     cdn = addresses_of(addresses, "cdn")
     for one in inner:
         answer = answer_of(one)
@@ -176,7 +176,7 @@ def _refers_to_cdn(inner: Sequence[DnsExchange], alias: str, addresses: Addresse
 
 
 def _answers_alias(inner: Sequence[DnsExchange], alias: str, addresses: Addresses, cname: DnsExchange) -> DnsExchange:
-    """Return the exchange with the CDN's authoritative answer for the alias, queried after receipt of the CNAME."""
+    """Return the exchange after the CNAME in which the CDN's name server answers authoritatively for the alias."""
     for one in inner:
         answer = answer_of(one)
         question = one.query.question

@@ -1,4 +1,4 @@
-"""Decision of claims C2 and C7 on replicas: identical content, and a single fetch of each object from the origin.
+"""Decision of claims C2 and C7: replicas serve identical content, and request each object once from the origin.
 
 A region is captured at its users' interfaces (response bodies) and at its replica's (its fetches for them, see
 `cache.wire.legs`). The original of an object is the origin's response as captured at the origin's own interface, which
@@ -24,7 +24,7 @@ from experiments.http.wire.page_load import PageLoad
 
 @dataclass(frozen=True)
 class Region:
-    """Region of a CDN: replica addresses, users' DNS lookups and page loads, and the replica's connections by side."""
+    """Region of a CDN: replica addresses, users' DNS lookups and page loads, and the replicas' connections by side."""
 
     name: str
     replicas: frozenset[str]
@@ -34,19 +34,19 @@ class Region:
 
     @cached_property
     def objects(self) -> frozenset[bytes]:
-        """The paths that the region's users requested."""
+        """Return the request paths of the region's users."""
         return frozenset(path_of(exchange) for exchange in self.load.exchanges)
 
 
 def require_valid(loads: Iterable[PageLoad]) -> None:
-    """Raise Contradiction for the first violation of the HTTP grammar in the captured loads."""
+    """Raise Contradiction for the first violation of the HTTP grammar in the region's connections."""
     for load in loads:
         load.require_valid()
 
 
 @decides("C2")
 def decide_identical_copies(claim: str, regions: Sequence[Region], origin: PageLoad, objects: Objects) -> Verdict:
-    """Decide claim C2: replicas serve the origin's response, equal in its octets and validators.
+    """Decide claim C2: replicas serve the origin's responses, identical in content and validators.
 
     Undecided if a region's replica served no response from its cache.
     """
@@ -87,7 +87,7 @@ def decide_single_fetch(
     users: int,
     objects: Objects,
 ) -> Verdict:
-    """Decide claim C7: for each object a replica sends the origin exactly one request, before it first serves it.
+    """Decide claim C7: each replica requests each object exactly once from the origin, before first serving it.
 
     Each response has to be the origin's object. `visits`: spans in which objects were requested one after the other;
     `crowd`: by region, the span in which `users` simultaneously requested one that its replica lacked, which must not
@@ -121,17 +121,17 @@ def decide_single_fetch(
 
 
 def _used(legs: Iterable[PageLoad]) -> list[PageLoad]:
-    """Return those sets of connections that are not empty; a replica that needed no origin has none to the origin."""
+    """Return the sets of connections that are not empty: a replica that needed no origin has none to the origin."""
     return [leg for leg in legs if leg.conversations]
 
 
 def is_of_user(region: Region, served: Served) -> bool:
-    """Return True if a request to a replica is a user's, False for a health check."""
+    """Return True if a request to a replica comes from a user, False for a health check."""
     return served.path in region.objects
 
 
 def _of_replicas(region: Region) -> list[Exchange]:
-    """Return the exchanges of a region's users with its replicas."""
+    """Return the exchanges between a region's users and replicas."""
     return [
         exchange
         for conversation in region.load.conversations
@@ -161,7 +161,7 @@ def _equals(exchange: Exchange, original: Message | None) -> list[int]:
             frame,
         )
     for name in CONDITIONS.values():
-        # RFC 9111 sections 3.1 and 4: a cache stores all fields, and a response that it reuses is the stored one.
+        # RFC 9111 sections 3.1 and 4: a cache stores all fields of a response, and reuses the response unchanged.
         if response.values(name) != original.values(name):
             what = f"another {text(name)} than" if response.values(name) else f"no {text(name)}, unlike"
             raise Contradiction(f"{path} in frame {frame} has {what} the origin's.", original.frames[0], frame)
@@ -169,7 +169,7 @@ def _equals(exchange: Exchange, original: Message | None) -> list[int]:
 
 
 def _from_copy(region: Region, exchange: Exchange) -> bool:
-    """Return True if the replica sent the origin no request on this path between user's request and response."""
+    """Return True if the replica sent the origin no request for this path between a user's request and the response."""
     asked_ns, ended_ns = exchange.request.first_ns, response_of(exchange).last_ns
     fetched = region.legs.forwarded([(asked_ns, ended_ns)])
     return path_of(exchange) not in {path_of(one) for one in fetched}
@@ -201,7 +201,7 @@ def _fetched_once(region: Region, visits: Sequence[Span], objects: Objects) -> t
 
 
 def _crowd(region: Region, span: Span, users: int, objects: Objects) -> tuple[str, int]:
-    """Check that simultaneous requests caused one request to the origin; return (description, that request's frame)."""
+    """Check that simultaneous requests caused one request to the origin; return (description, its frame)."""
     requests = [one for one in region.legs.asked([span]) if path_of(one) in region.objects]
     if len(requests) < users:
         raise Inconclusive(f"Only {len(requests)} of {users} users sent concurrent requests.")
@@ -210,7 +210,7 @@ def _crowd(region: Region, span: Span, users: int, objects: Objects) -> tuple[st
     paths = {path_of(request) for request in requests}
     if len(paths) > 1:
         raise Inconclusive("The concurrent requests are for different objects.")
-    # Requests to the origin for the object count at any time, also before and after the simultaneous requests.
+    # Count requests to the origin for the object at any time, also before and after the simultaneous requests.
     fetched = [exchange for exchange in region.legs.origin.exchanges if path_of(exchange) in paths]
     frames = [exchange.request.frames[0] for exchange in fetched]
     if len(fetched) != 1:

@@ -1,4 +1,4 @@
-"""Decision of claims C5 and C6 on savings by a CDN: visit time, and octets on the content provider's link.
+"""Decision of claims C5 and C6 on visits: time saved by a CDN, and octets saved on the origin's link.
 
 Times are measured at a user's own interface, from the first query for the site's name to the last octet of the visit,
 and decomposed as `decomposition` decomposes a page load, with a replica's waits for the origin subtracted from its
@@ -30,7 +30,7 @@ def decide_visit_time(
     through: Mapping[str, Sequence[float]],
     disagreeing: Sequence[str],
 ) -> Verdict:
-    """Decide claim C5 from the times of the same visits by region, without the CDN and through the CDN, in s.
+    """Decide claim C5 from the times in s of the same visits by region, without the CDN and through the CDN.
 
     `disagreeing`: names of the comparisons in which measured times disagree with theory; undecided then.
     """
@@ -61,7 +61,7 @@ def decide_visit_time(
 
 @decides("C6")
 def decide_link_relief(claim: str, without: LinkUse, through: LinkUse, from_copies: int) -> Verdict:
-    """Decide claim C6 by the octets of the same requests on the origin's link; `from_copies` is the number of hits."""
+    """Decide claim C6 from the octets of the same requests on the origin's link; `from_copies`: number of hits."""
     return decide_relief(claim, _AT_ORIGIN, without, through, from_copies)
 
 
@@ -81,6 +81,6 @@ def decompose_by_name(load: PageLoad, lookups: DnsTraffic, legs: Legs | None, sp
         return Decomposition(found.total_s, {"dns": 0.0} | dict(found.terms))
     before = sum_up(waits, min(wait.start_ns for wait in waits), start_ns, ("dns",))
     terms = {"dns": 0.0} | dict(found.terms) | {"dns": before.terms["dns"]}
-    # The residual includes the user's own time between the DNS answer and the SYN.
+    # The residual includes the client's processing time between the DNS answer and the SYN.
     terms[RESIDUAL] += before.terms[RESIDUAL]
     return Decomposition(found.total_s + before.total_s, terms)

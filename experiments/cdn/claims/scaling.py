@@ -1,4 +1,4 @@
-"""Decision of claims C1, C5 and C6 on scaling with the number of clients: a single origin compared with a CDN.
+"""Decision of claims C1, C5 and C6: a single origin and a CDN compared, for growing numbers of clients.
 
 The bulk exchanges (see `http.wire.bulk`) at the interfaces of users and origin are combined. A client requests,
 receives, thinks and repeats, so that link usage follows `cdn.theory`: proportional to the clients up to the knee, and
@@ -17,15 +17,15 @@ from experiments.harness.judge.verdict import Verdict, decides, failed, shown, u
 from experiments.harness.theory.tcp import transmission_time_s
 from experiments.http.wire.bulk import BulkExchange, Traffic
 
-# Permitted relative deviation of link utilisation, and in real time of response times, from theory.
+# Permitted relative deviation from theory of the link utilisation and, in real time, of response times.
 WITHIN = 0.15
-# Least utilisation that counts as saturated, and least offered load well beyond the knee (1: the link's rate).
+# Minimum utilisation of a saturated link, and minimum offered load for saturation, both relative to the link's rate.
 FULL, BEYOND = 0.9, 1.2
 
 
 @dataclass(frozen=True)
 class Point:
-    """Measurements with one number of clients: mean response time and terms in s, octets on the origin's link.
+    """Measurements for one number of clients: mean response time and terms in s, octets on the origin's link.
 
     `theory_s` is the response time in theory and `tolerance` the permitted deviation; `theory_utilisation` is the
     closed form's; `needs` is the offered load: the share of the link that the clients would use without queueing;
@@ -48,13 +48,13 @@ class Point:
 
     @property
     def who(self) -> str:
-        """Number of clients with its noun, as in `1 client`."""
+        """Return the number of clients with the noun, such as `1 client`."""
         return f"{self.clients} client{'' if self.clients == 1 else 's'}"
 
 
 @dataclass(frozen=True)
 class Responses:
-    """Responses to users within a time span: mean times in s, with terms for those that crossed the origin's link.
+    """Responses to users within a time span: mean times in s, with terms for responses that crossed the origin's link.
 
     `request_bytes` and `response_bytes` are the largest request and response, 0 without any.
     """
@@ -123,7 +123,7 @@ def _problem(asked: Sequence[BulkExchange], done: Sequence[BulkExchange], traffi
     if unseen:
         return f"{unseen} of {len(asked)} responses were captured incompletely"
     repeated = sum(traffic.repeated for traffic in traffics)
-    # One retransmission per hundred requests changes no mean by a tenth, so that more are a problem.
+    # Permit one retransmission per hundred requests, which changes no mean by a tenth.
     if repeated > len(asked) / 100:
         return f"{repeated} segments were retransmitted, which the formula does not include"
     return None
@@ -131,7 +131,7 @@ def _problem(asked: Sequence[BulkExchange], done: Sequence[BulkExchange], traffi
 
 @decides("C1")
 def decide_origin_saturation(claim: str, alone: Sequence[Point]) -> Verdict:
-    """Decide claim C1: utilisation of a single origin's link grows with its clients until saturation, as in theory.
+    """Decide claim C1: the utilisation of a single origin's link grows with the number of clients to saturation.
 
     After saturation the response time grows with the clients.
 
@@ -167,7 +167,7 @@ def decide_origin_saturation(claim: str, alone: Sequence[Point]) -> Verdict:
 
 @decides("C5")
 def decide_response_time_under_load(claim: str, alone: Sequence[Point], through: Sequence[Point]) -> Verdict:
-    """Decide claim C5: with each number of clients, the mean response time is shorter through the CDN."""
+    """Decide claim C5: for each number of clients, the mean response time is shorter through the CDN."""
     unfit = _unfit(claim, [*alone, *through]) or _unlike(claim, alone, through)
     if unfit is not None:
         return unfit
@@ -176,7 +176,7 @@ def decide_response_time_under_load(claim: str, alone: Sequence[Point], through:
         f"{one.who}: {one.response_s * 1e3:.1f} ms from the origin, {other.response_s * 1e3:.1f} ms from replicas"
         for one, other in pairs
     )
-    # The run keeps the capture of the single origin, so cite its frames.
+    # Cite frames of the capture of the single origin, since the run keeps only that capture.
     frames = [frame for point in alone for frame in point.frames]
     decide = shown if all(other.response_s < one.response_s for one, other in pairs) else failed
     return decide(claim, f"Mean response time of {figures}.", frames)
@@ -184,7 +184,7 @@ def decide_response_time_under_load(claim: str, alone: Sequence[Point], through:
 
 @decides("C6")
 def decide_link_use_under_load(claim: str, alone: Sequence[Point], through: Sequence[Point]) -> Verdict:
-    """Decide claim C6: with each number of clients, the CDN saves octets per response on the origin's link."""
+    """Decide claim C6: for each number of clients, the CDN saves octets per response on the origin's link."""
     unfit = _unfit(claim, [*alone, *through]) or _unlike(claim, alone, through)
     if unfit is not None:
         return unfit
@@ -198,7 +198,7 @@ def decide_link_use_under_load(claim: str, alone: Sequence[Point], through: Sequ
         for one, other in pairs
     )
     good = all(other.link.octets / other.responses < one.link.octets / one.responses for one, other in pairs)
-    # The run keeps the capture of the single origin, so cite its frames.
+    # Cite frames of the capture of the single origin, since the run keeps only that capture.
     frames = [frame for point in alone for frame in point.frames]
     return (shown if good else failed)(claim, f"On the origin's link, {figures}.", frames)
 
