@@ -1,4 +1,4 @@
-"""DNS caching: queries at the root server with and without a cache, and stale answers by TTL (claims D11 to D13).
+"""Experiment on DNS caching: queries at the root server, and stale answers for different TTLs (claims D11 to D13).
 
 Two workloads. A Zipf workload over the names of several domains, with and without the local server's cache, counts the
 queries at the root. Names with several TTLs are queried regularly while their addresses change at their own server: the
@@ -54,13 +54,13 @@ NOTE = (
     "points: measured; lines: one query per TTL and name, and the mean age of a cached answer divided by the "
     "time between changes"
 )
-# Time-out and polling interval of a zone reload, in seconds; a slower reload shows in the captured answers.
+# Time-out and polling interval in s for the reload of a zone; the captured answers reveal a slower reload.
 RELOAD_MAX_S, RELOAD_POLL_S = 1.0, 0.01
 DAY_S, WEEK_S = 86_400, 604_800
-# Query period of the long run in virtual time, in seconds.
-# No TTL of the long run is a multiple of the query period, so that no query coincides with the expiry of a record.
+# Query period in s of a long run in virtual time.
+# No TTL of a long run is a multiple of the query period, so that no query coincides with the expiry of a record.
 LONG_PERIOD_S = 3000
-# A cache must reduce the queries at the root server by at least the factor FEWER_BY, even in a short workload.
+# Minimum factor by which a cache must reduce the queries at the root server, even in a short workload.
 FEWER_BY = 5
 
 
@@ -108,7 +108,7 @@ def _zipf(context: Run, cache: str, evidence: Evidence) -> Workload:
     weights = [1 / rank**ZIPF_EXPONENT for rank in range(1, len(ZIPF_NAMES) + 1)]
     names = random.choices(ZIPF_NAMES, weights, k=context.parameters["queries"])
     scale = context.parameters["scale"]
-    # Other resolvers cannot disable their cache, so that lab7's own resolver serves the run without a cache.
+    # Use lab7's own resolver for the run without a cache, since other resolvers cannot disable their cache.
     network = dns_testbed(context, own_local=cache == "no", cache=cache, scale=scale, clients=1)
     paths = [] if evidence.checks else dns_paths(scale)
     with measured(context, network, paths, evidence, progress=None) as lab:
@@ -121,7 +121,7 @@ def _zipf(context: Run, cache: str, evidence: Evidence) -> Workload:
 
 
 def _sweep(context: Run, evidence: Evidence) -> Sweep:
-    """Query every changing name once a period while its address changes; return the changes and the traffic."""
+    """Query every name once per period while the names' address changes; return the changes and the DNS traffic."""
     asked, sweep = context.parameters, Sweep()
     names = [changing_name(ttl).rstrip(".") for ttl in asked["ttl"]]
     ttls = ",".join(str(ttl) for ttl in asked["ttl"])
@@ -150,7 +150,7 @@ def _sleep_until(due_s: float) -> None:
 
 
 def _change(context: Run, server: Host, observer: DnsClient, sweep: Sweep, version: int) -> None:
-    """Replace the address of the changing names in their zone file, reload the zone, and record the time."""
+    """Replace the address of the changing names in the zone file, reload the zone, and record the time."""
     text = make_names(changing=context.parameters["ttl"], version=version).master_file("example.com.")
     (server.workdir / zone_file("example.com.")).write_text(text)
     server.services[0].send_signal(signal.SIGHUP)
@@ -192,7 +192,7 @@ def _panels(context: Run, points: Sequence[TtlPoint]) -> list[Panel]:
 
 
 def _stale_share(ttl_s: float, between_s: float) -> float:
-    """Return the expected share of stale answers: ages are uniform over the TTL, changes `between_s` seconds apart."""
+    """Return the expected share of stale answers if cached records are replaced every `between_s` seconds."""
     if ttl_s <= 0:
         return 0.0
     return ttl_s / (2 * between_s) if ttl_s <= between_s else 1 - between_s / (2 * ttl_s)

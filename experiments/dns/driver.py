@@ -1,4 +1,4 @@
-"""DNS query driver: a stub resolver that sends one query per request.
+"""DNS client program of the experiments: a stub resolver that sends one query per request line.
 
 A driver (see experiments.harness.driver_process):
 
@@ -24,7 +24,7 @@ from services.dns.codec.name import Name
 
 PORT = 53
 TIMEOUT_S = 10.0
-# Time-out after a response that does not match the query.
+# Time-out in s after a response that does not match the query.
 AFTER_RESPONSE_S = 1.0
 BUFFER_BYTES = 1232
 
@@ -55,20 +55,20 @@ def _by_udp(server: str, query: bytes) -> bytes:
                 raise
             if data[:2] == query[:2]:
                 return data
-            # The server has answered: no peer waits long for another response.
+            # Shorten the time-out, since a server that has sent a wrong response rarely sends another.
             wrong = data
             sock.settimeout(AFTER_RESPONSE_S)
 
 
 def _by_tcp(server: str, query: bytes) -> bytes:
     with socket.create_connection((server, PORT), TIMEOUT_S) as sock:
-        # RFC 1035 section 4.2.2: a length of two octets precedes the message.
+        # RFC 1035 section 4.2.2: over TCP, a two-octet length precedes each message.
         sock.sendall(len(query).to_bytes(2, "big") + query)
         return _receive(sock, int.from_bytes(_receive(sock, 2), "big"))
 
 
 def query(server: str, name: str, rtype: str, buffer_bytes: int = BUFFER_BYTES, dnssec: bool = False) -> dict[str, Any]:
-    """Send one query; return RCODE, answers and transport of the response. Raises OSError, DNSError, ValueError."""
+    """Send one query; return RCODE, records and transport of the response. Raises OSError, DNSError, ValueError."""
     question = Question(Name.from_text(name), type_from_text(rtype))
     edns = EDNS(udp_size=buffer_bytes, do=dnssec) if buffer_bytes else None
     message = Message(id=secrets.randbits(16), rd=True, questions=(question,), edns=edns).to_wire()

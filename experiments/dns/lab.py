@@ -1,4 +1,4 @@
-"""Set-up of the DNS experiments: the topology dns, its addresses, its name servers, and the RTTs between its hosts."""
+"""Set-up of the DNS experiments: emulated network, addresses, name servers, and the RTTs between the hosts."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class DnsClient:
     def ask(
         self, name: str, rtype: str = "A", buffer_bytes: int | None = None, dnssec: bool = False
     ) -> tuple[Window, dict[str, Any]]:
-        """Send a query; return (its time span, the driver's response). Raises EmulationError if no response arrives."""
+        """Send a query; return (time span, the client program's report). Raises EmulationError without a response."""
         request: dict[str, Any] = {"server": self._server, "name": name, "rtype": rtype}
         request |= {} if buffer_bytes is None else {"buffer_bytes": buffer_bytes}
         request |= {"dnssec": True} if dnssec else {}
@@ -55,7 +55,7 @@ class DnsClient:
         return window_of(response), response
 
     def try_query(self, name: str, rtype: str = "A", dnssec: bool = False) -> Window:
-        """Send a query and return its time span, whether or not a response arrives: the capture shows the response.
+        """Send a query and return the time span, with or without a response, since the capture has the response.
 
         Raises EmulationError after more than UNANSWERED_MAX queries without a response: the server is down.
         """
@@ -70,7 +70,7 @@ class DnsClient:
 
 
 def dns_testbed(context: Run, own_local: bool = False, **parameters: Any) -> Testbed:
-    """Return the emulated network of the topology dns; `own_local`: lab7's local server, even where it is replaced."""
+    """Return the emulated network of the topology dns; `own_local` forces the use of lab7's own local server."""
     topo, starters = DnsTopo(**parameters), _starters(context, parameters)
     return make_testbed(
         context, topo, {host: one for host, one in starters.items() if not (own_local and host == "local")}
@@ -78,7 +78,7 @@ def dns_testbed(context: Run, own_local: bool = False, **parameters: Any) -> Tes
 
 
 def _starters(context: Run, parameters: Mapping[str, Any]) -> dict[str, Starter]:
-    """Return functions by host that start the name servers chosen by --replace instead of lab7's own."""
+    """Return functions that start the name servers chosen by --replace instead of lab7's own, by host."""
     recursive = parameters.get("mode") == "recursive"
     starters: dict[str, Starter] = {}
     authoritative = context.replacements.get("authoritative")
@@ -125,13 +125,13 @@ def given_zones(names: NamePlan) -> GivenZones:
 
 
 def leg_rtt_s(one: str, other: str, scale: float = 1.0) -> float:
-    """Return the round-trip time between two hosts of the topology, in seconds."""
+    """Return the round-trip time in s between two hosts of the topology."""
     legs = {**LEGS_MS, "client": CLIENT_LEG_MS, "local": 0}
     return 2 * (legs[one] + legs[other]) * scale / 1e3
 
 
 def dns_paths(scale: float = 1.0) -> list[EmulatedPath]:
-    """Return the paths whose delay the fidelity certificate compares with the configured one."""
+    """Return the paths whose delay is measured before a run and compared with the configured delay."""
     ends = (("client", "local"), ("local", "root"), ("local", "com"), ("local", "example"))
     return [EmulatedPath(one, other, ADDRESSES[other], leg_rtt_s(one, other, scale)) for one, other in ends]
 

@@ -1,4 +1,4 @@
-"""DNS records: resource record types, answers over UDP and TCP, and delegated zones (claims D1 to D6, D14, D15).
+"""Experiment on DNS records: record types, answers over UDP and TCP, delegated zones (D1 to D6, D14, D15).
 
 A client queries its local server for records of every kind in the course: address, reverse, alias, mail servers, name
 servers, a name with several addresses, an answer too large for a datagram; for a domain that its own organisation
@@ -33,7 +33,7 @@ DOMAIN, ALIAS, CANONICAL = "example.com", "www.example.com", "server1.example.co
 MAIL = ((10, "server2.example.com"), (20, "server3.example.com"))
 OWN = (DOMAIN, "ns.example.com")
 HIRED = (("shop.org", "ns.provider.org"), ("bookshop.uk", "ns.provider.org"))
-# Queries (QNAME, QTYPE) of the experiment; each query's captured traffic is stored under its label.
+# Query label -> (QNAME, QTYPE); the captured traffic of each query is stored under its label.
 QUESTIONS: Mapping[str, tuple[str, str]] = {
     "address": (CANONICAL, "A"),
     "alias": (ALIAS, "A"),

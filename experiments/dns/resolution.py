@@ -1,4 +1,4 @@
-"""DNS resolution: iterative, recursive and cached lookups, and their times (claims D1, D7 to D10).
+"""Experiment on DNS resolution: iterative, recursive and cached lookups, and their times (claims D1, D7 to D10).
 
 A client queries its local server for server1.example.com: with iterative resolution (the local server queries root, com
 and example.com in turn), with recursive resolution (each server queries the next on behalf of the previous one), and
@@ -37,7 +37,7 @@ from topologies.dns import make_names
 from topologies.emulation.testbed import Testbed
 
 NAME = "server1.example.com"
-# Names queried first at a restarted local server: they warm it up, and leave com out of its cache.
+# Warm-up names for a restarted local server, none below com, so that the server's cache stays without com.
 ELSEWHERE = ("www.shop.org", "www.bookshop.uk", "nobody.shop.org", "nobody.bookshop.uk", "mail.provider.org")
 VANTAGES = ("client", "local", "root", "com", "example")
 PATH = ("root", "com", "example")
@@ -80,7 +80,7 @@ def run(context: Run) -> Outcome:
 
 
 def _look_up(context: Run, kind: str, evidence: Evidence, mode: str) -> Lookups:
-    """Resolve the name several times, with or without the name in the local server's cache, under capture."""
+    """Make several lookups of the name and capture the DNS traffic; `kind` says if the name is cached before."""
     context.step(f"{kind} resolution", {ITERATIVE: 0.05, RECURSIVE: 0.35, CACHED: 0.65}[kind])
     scale = context.parameters["scale"]
     paths = [] if evidence.checks else dns_paths(scale)
@@ -101,7 +101,7 @@ def _look_up(context: Run, kind: str, evidence: Evidence, mode: str) -> Lookups:
 
 
 def _ask(bed: Testbed, dns_client: DnsClient, kind: str) -> Window:
-    """Resolve the name once; restart the local server before unless the lookup is to be answered from the cache."""
+    """Look the name up once; first restart the local server, to empty the cache, unless `kind` is cached."""
     if kind != CACHED:
         bed.restart("local")
         _warm_up(dns_client)
@@ -114,11 +114,11 @@ def _warm_up(dns_client: DnsClient) -> None:
 
 
 class _NotTaken(Exception):  # noqa: N818 - a finding about the traffic, not an error of the program
-    """A lookup took another path than the closed form assumes; the verdict on its packets has the details."""
+    """A lookup did not take the path that the closed form assumes; the verdict on the packets has the details."""
 
 
 def _timings(kind: str, lookups: Lookups, watch: MachineWatch) -> list[Timing]:
-    """Return the timing of each lookup of one kind; an empty list if a lookup took another path than theory assumes."""
+    """Return the timing of each lookup of one kind; empty if a lookup took a path other than the theory's."""
     try:
         return [
             watch.with_disturbance(_timing(kind, one), window.start_ns, window.end_ns)
@@ -161,7 +161,7 @@ def _timing(kind: str, seen: Mapping[str, DnsTraffic]) -> Timing:
 
 
 def _busy_s(seen: Mapping[str, DnsTraffic]) -> float:
-    """Return the time at the local server from the client's query to the answer, in seconds. Raises _NotTaken."""
+    """Return the time in s at the local server from the client's query to the answer. Raises _NotTaken."""
     mine = [one for one in seen["local"].exchanges if one.query.target == ADDRESSES["local"]]
     if not mine or mine[0].response is None:
         raise _NotTaken

@@ -1,4 +1,4 @@
-"""DNSSEC: the chain of trust, a forged answer, and the cost of validation (claims V1 to V3).
+"""Experiment on DNSSEC: the chain of trust, a forged answer, and the cost of validation (claims V1 to V3).
 
 A client queries its local server for server1.example.com in four networks: without DNSSEC, with signed zones and a
 local server that validates, and with an attacker's server for example.com, once with validation and once without. The
@@ -41,7 +41,7 @@ PATH = ("root", "com", "example")
 CHAIN = (Step(".", "root", None), Step("com.", "com", "root"), Step("example.com.", "example", "com"))
 SOURCE = "RFC 4035, sections 4.2 and 5"
 PLAIN, VALIDATED, FORGED_VALIDATED, FORGED_BELIEVED = "plain", "validated", "forged", "forged-believed"
-# Parameters of the topology, by network.
+# Name of an emulated network -> parameters of the topology dns.
 NETWORKS: Mapping[str, Mapping[str, Any]] = {
     PLAIN: {},
     VALIDATED: {"dnssec": "yes"},
@@ -52,7 +52,7 @@ NETWORKS: Mapping[str, Mapping[str, Any]] = {
 
 @dataclass(frozen=True)
 class Lookups:
-    """First lookups in one network: DNS traffic by host for each, and the timings where they are compared."""
+    """First lookups in one network: DNS traffic by host for each lookup, and times to compare with theory."""
 
     traffic: tuple[Mapping[str, DnsTraffic], ...]
     timings: tuple[Timing, ...]
@@ -81,7 +81,7 @@ def run(context: Run) -> Outcome:
 
 
 def _look_up(context: Run, network: str, evidence: Evidence) -> Lookups:
-    """Resolve the name, each time by a restarted local server, under capture."""
+    """Look the name up with an empty cache, several times, and capture the DNS traffic."""
     context.step(f"network: {network}", 0.05 + 0.22 * list(NETWORKS).index(network))
     scale = context.parameters["scale"]
     compared = network in (PLAIN, VALIDATED)
@@ -108,13 +108,13 @@ def _look_up(context: Run, network: str, evidence: Evidence) -> Lookups:
 
 
 def _legs(network: str) -> dict[str, str]:
-    """Return the role of the server queried, by term, in the order of the queries."""
+    """Return the role of the queried server for each term of the lookup time, in the order of the queries."""
     legs = {f"local-{role}": role for role in PATH}
     return legs if network == PLAIN else legs | {f"local-{role} DNSKEY": role for role in PATH}
 
 
 def _timing(seen: Mapping[str, DnsTraffic], network: str) -> Timing | None:
-    """Return the client's waiting time with one term for each query on the way; None for other queries."""
+    """Return the client's waiting time with one term per query; None if other queries were sent."""
     client = [one for one in seen["client"].exchanges if one.response is not None]
     inner = [one for one in seen["local"].exchanges if one.query.target == ADDRESSES["local"]]
     upstream = [one for one in seen["local"].exchanges if one.query.source == ADDRESSES["local"]]

@@ -1,1 +1,1 @@
-"""Experiments on FTP (RFC 959): active and passive modes, eavesdropping, interoperability."""
+"""Experiments on FTP (RFC 959): active and passive mode, eavesdropping, interoperability."""

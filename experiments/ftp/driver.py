@@ -1,4 +1,4 @@
-"""FTP session driver: scripted control connections, for dialogues that no ordinary client has.
+"""FTP client program that executes scripted sessions, for dialogues that ordinary clients do not have.
 
 A driver (see experiments.harness.driver_process) with the arguments ADDRESS [PORT]. A request is a list of steps, and
 one session:
@@ -29,7 +29,7 @@ REFUSED = (error_perm, error_temp, error_reply)
 
 
 def _say(ftp: FTP, command: str) -> str:
-    """Send a command; return the text of its reply, a negative one included. Raises OSError, EOFError."""
+    """Send a command; return the text of the reply, even of an error reply. Raises OSError, EOFError."""
     try:
         return ftp.sendcmd(command)
     except REFUSED as refused:
@@ -42,7 +42,7 @@ def _finish(ftp: FTP) -> None:
 
 
 def _move(data: socket.socket, command: str, path: str | None) -> None:
-    """Send the file at `path` (STOR), or receive and discard data, on a data connection; then close the connection."""
+    """Send a file (STOR), or receive and discard one, over a data connection, and close the connection."""
     data.settimeout(TIMEOUT_S)
     with data, suppress(ConnectionError):
         if command.startswith("STOR"):
@@ -78,7 +78,7 @@ def _nobody(ftp: FTP, command: str) -> None:
         port = unused.getsockname()[1]
     assert ftp.sock is not None
     host = ftp.sock.getsockname()[0]
-    # Stop if PORT is refused, as by a server that tries to connect immediately after PORT.
+    # Stop if PORT is refused, since a server may try to connect immediately after PORT.
     if not _say(ftp, f"PORT {host.replace('.', ',')},{port // 256},{port % 256}").startswith("2"):
         return
     if _say(ftp, command).startswith("1"):

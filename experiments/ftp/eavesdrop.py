@@ -1,4 +1,4 @@
-"""FTP and SFTP under a passive eavesdropper: credentials and content in the captured frames (claims F8 and F9).
+"""Experiment on eavesdropping: credentials and content of FTP and SFTP transfers in captured frames (F8, F9).
 
 A third host at a mirror port captures the client's traffic. The client fetches a file by FTP, and the same file from
 the same server with the same password by SFTP (OpenSSH, or asyncssh where it is not installed). The same search
@@ -49,20 +49,20 @@ FTP, SFTP = "FTP", "SFTP"
 
 @dataclass
 class Transfers:
-    """File transfers by protocol (FTP, SFTP): time span, content on the client's disk, and error if one failed."""
+    """File transfers by protocol (FTP, SFTP): time span, content on the client's disk, and error message."""
 
     windows: dict[str, Window] = field(default_factory=dict)
     arrived: dict[str, bytes] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
 
     def heard(self, everything: Overheard, way: str) -> Overheard:
-        """Return the connections that the eavesdropper captured during the transfer by one protocol."""
+        """Return the connections that the eavesdropper captured during the transfer by this protocol."""
         window = self.windows.get(way, Window(0, 0))
         return everything.between(window.start_ns, window.end_ns)
 
 
 def run(context: Run) -> Outcome:
-    """Fetch a file by FTP and by SFTP under capture at a third host, and decide claims F8 and F9."""
+    """Fetch a file by FTP and by SFTP, capture the frames at a third host, and decide claims F8 and F9."""
     asked = context.parameters
     secret = Secret(USER, PASSWORD, FILE, Random(context.seed).randbytes(asked["size"]))
     network = ftp_testbed(context, asked["rtt"], asked["bw"], {FILE: secret.content})

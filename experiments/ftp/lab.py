@@ -1,4 +1,4 @@
-"""Set-up of the FTP experiments: topology ftp, a server whose user has a small disk, FTP clients, and SFTP."""
+"""Set-up of the FTP experiments: emulated network, FTP user with a small disk, FTP clients, and SFTP."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from topologies.emulation.topology_checks import commands
 from topologies.ftp import PASSWORDS, SERVER_ADDRESS, SERVER_NAME, FtpTopo
 
 USER, PASSWORD = "ann", PASSWORDS["ann"]
-# A user id that no distribution assigns (Debian policy, section 9.2.2: 60000 to 64999 are reserved).
+# User id of the FTP user, from a reserved range (Debian policy section 9.2.2: 60000 to 64999).
 UID = 61021
 AT_CLIENT, AT_EVE = first_interface("client"), first_interface("eve")
 OUR_CLIENT, OUR_SERVER = "services.ftp.client", "services.ftp.server"
@@ -48,7 +48,7 @@ ASYNCSSH_SCRIPT = PEERS / "asyncssh_sftp.py"
 TIMEOUT_S = 120.0
 # Folder below a client's work directory, for the files to upload and the downloaded files.
 TRANSFERS = "transfers"
-# Free space in octets on the user's disk, beyond the files that the server starts with.
+# Free space in octets on the FTP user's disk, in addition to the size of the server's initial files.
 SPARE_OCTETS = 512 * 1024
 
 
@@ -99,7 +99,7 @@ def add_account(host: Host, home: Path) -> None:
 def ftp_testbed(
     context: Run, rtt_s: float, bw_mbit: float, files: Mapping[str, bytes], beside: Sequence[str] = ()
 ) -> Testbed:
-    """Return the emulated network of the topology ftp, whose server holds `files` (content by name).
+    """Return the emulated network of the topology ftp, whose server has these files (name -> content).
 
     `beside`: command lines of further servers on that host, in which {home} stands for the user's home directory.
     """
@@ -109,7 +109,7 @@ def ftp_testbed(
 
 
 def serving(server: Implementation | None, files: Mapping[str, bytes], beside: Sequence[str] = ()) -> Starter:
-    """Return a function that starts the FTP server on a host with the user's disk; `server` None: lab7's own."""
+    """Return a function that starts an FTP server program on a host with the user's disk; `server` None: lab7's own."""
 
     def start(host: Host) -> Service | Program:
         home = Home(host, files, sum(len(octets) for octets in files.values()) + SPARE_OCTETS)
@@ -126,7 +126,7 @@ def serving(server: Implementation | None, files: Mapping[str, bytes], beside: S
 
 
 def ftp_path(rtt_s: float, bw_mbit: float) -> EmulatedPath:
-    """Return the path whose delay and rate the fidelity certificate compares with the configured ones."""
+    """Return the path whose delay and rate are measured before a run and compared with the configured values."""
     return EmulatedPath("client", "server", SERVER_ADDRESS, rtt_s, bw_mbit * 1e6)
 
 
@@ -170,7 +170,7 @@ def run_client(host: Host, client: Implementation | None, what: str, mode: str, 
 
 
 def choose_ssh(asked: str) -> str:
-    """Return the SFTP implementation to use: as given, or for ANY OpenSSH if it is installed, else asyncssh."""
+    """Return the SFTP implementation for the parameter; ANY means OpenSSH if installed, else asyncssh."""
     if asked != ANY:
         return asked
     openssh = implementations()[SFTP_SERVER, OPENSSH]
@@ -248,12 +248,12 @@ class ScriptedClient(Driver):
         super().__init__(host, [SCRIPTED, SERVER_ADDRESS])
 
     def session(self, steps: Sequence[Sequence[str]]) -> Window:
-        """Run one session of these steps; return its time span. Raises EmulationError."""
+        """Run one FTP session of these scripted steps; return the time span. Raises EmulationError."""
         return self.request([list(step) for step in steps])
 
 
 class WebClient(Driver):
-    """HTTP client of the web server on the FTP server's host; uses http.client with one connection per session."""
+    """HTTP client for the web server on the FTP server's host, with one connection per session."""
 
     def __init__(self, host: Host) -> None:
         super().__init__(host, [VISITOR, SERVER_ADDRESS, str(DEFAULT_PORT), SERVER_NAME])

@@ -31,25 +31,25 @@ def _contents(prefix: str) -> dict[str, bytes]:
     return {f"{prefix}-{number}.bin": Random(f"{prefix} {number}").randbytes(SIZE_BYTES) for number in (1, 2)}
 
 
-# Content by name of the files on the server (THERE), and of the files that each client uploads (HERE).
+# Files on the server (THERE), and files that each client uploads (HERE): name -> content.
 THERE, HERE = _contents("there"), _contents("here")
 
 
 @dataclass(frozen=True)
 class FtpColumn(Column):
-    """Column of the FTP matrix: a client, its operation (list, get or put) and its data connection mode."""
+    """Column of the FTP matrix: a client, an operation (list, get or put) and a data connection mode."""
 
     what: str
     mode: str
 
     @property
     def protocol(self) -> str:
-        """Operation and mode, such as `get passive`: the column's protocol in the matrix."""
+        """Return operation and mode, such as `get passive`, which the matrix shows as the column's protocol."""
         return f"{self.what} {self.mode}"
 
     @property
     def files(self) -> Mapping[str, bytes]:
-        """Content by name of the files that the operation uploads, downloads or lists."""
+        """Return the files that the operation uploads, downloads or lists (name -> content)."""
         return HERE if self.what == "put" else THERE
 
 

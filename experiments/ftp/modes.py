@@ -1,4 +1,4 @@
-"""FTP data connections: active and passive mode, their cost, and reply codes 125, 331, 425 and 452 (claims F1 to F7).
+"""Experiment on FTP data connections: active and passive mode, their duration, and reply codes (claims F1 to F7).
 
 One client, one server, a router between them, and a link with a rate and a delay. The client fetches n small files in
 one session in active mode, in another in passive mode, and, for contrast, by HTTP/1.1 on one persistent connection;
@@ -68,13 +68,13 @@ BALLAST, LATER = "ballast.bin", "later.bin"
 BALLAST_SHARE, LATER_SHARE = 0.75, 0.5
 STATE = "state"
 WRONG_PASSWORD = f"{PASSWORD}s"
-# Untimed sessions (operation, mode) by name: one that lists and one that stores in each mode.
+# Name -> (operation, mode) of the sessions whose time is not measured: list and put in each mode.
 BESIDE: dict[str, tuple[What, str]] = {f"{what} {mode}": (what, mode) for mode in MODES for what in ("list", "put")}
 
 
 @dataclass
 class Sessions:
-    """FTP and HTTP sessions of a run by name: time spans, and the errors of those that failed.
+    """FTP and HTTP sessions of a run by name: time spans, and error messages of failed sessions.
 
     `broken_off`: the time spans of failed sessions; `folder`: the names that a listing must have.
     """
@@ -100,11 +100,11 @@ class Sessions:
         )
 
     def attempt(self, name: str, session: Callable[[], Window]) -> Window | None:
-        """Run a session unless one of that name has failed; return its time span, or None if skipped or failed."""
+        """Run a session unless an earlier one of this name failed; return the time span, None if skipped or failed."""
         return next(iter(self.attempt_several(name, lambda: [session()])), None)
 
     def attempt_several(self, name: str, sessions: Callable[[], list[Window]]) -> list[Window]:
-        """Run sessions unless one of that name has failed; return their time spans, an empty list if one fails."""
+        """Run several sessions of one name; return the time spans, empty if one fails now or failed earlier."""
         if name in self.failures:
             return []
         began_ns = time.time_ns()
@@ -116,7 +116,7 @@ class Sessions:
             return []
 
     def broken(self, claim: str, names: Sequence[str]) -> Verdict | None:
-        """Return the verdict `failed` on a claim if one of these sessions failed, else None."""
+        """Return the verdict `failed` on a claim if one of these sessions failed; None otherwise."""
         first = next((name for name in names if name in self.failures), None)
         return None if first is None else failed(claim, f"The session {first} was interrupted: {self.failures[first]}.")
 
@@ -165,7 +165,7 @@ def _too_much(seed: int) -> dict[str, bytes]:
 
 
 def _work(context: Run, bed: Testbed, names: Sequence[str], watch: MachineWatch) -> Sessions:
-    """Run the timed sessions by FTP and HTTP, and for each FTP mode a session that lists and one that stores."""
+    """Run the measured FTP and HTTP sessions, and for each FTP mode a session that lists and one that stores."""
     done, host = Sessions(), bed.host("client")
     web = WebClient(host)
     (host.workdir / TRANSFERS).mkdir()
@@ -207,7 +207,7 @@ def _fetch(context: Run, host: Host, web: WebClient, way: str, names: Sequence[s
 
 
 def _dialogues(context: Run, bed: Testbed, done: Sessions) -> None:
-    """Run the scripted sessions that cause reply codes 331, 125, 425 and 452, and those that show server state."""
+    """Run scripted sessions that cause reply codes 331, 125, 425 and 452, and sessions that show server state."""
     host, name = bed.host("client"), "file-001.bin"
     ballast, later = host.workdir / BALLAST, host.workdir / LATER
     for each, octets in _too_much(context.seed).items():
@@ -260,7 +260,7 @@ def _dialogues(context: Run, bed: Testbed, done: Sessions) -> None:
 def _compare_all(
     context: Run, captured: CaptureFile, topo: Topo, traffic: FtpTraffic, sessions: Sessions, watch: MachineWatch
 ) -> tuple[dict[str, list[Timing]], list[Comparison]]:
-    """Return (timings by name, comparisons): each session duration measured from packets, and compared with theory."""
+    """Return (timings by name, comparisons of the measured session durations with theory)."""
     every = {
         mode: [one for one in sessions.of(traffic, mode).sessions if any(each.done for each in one.transfers)]
         for mode in MODES
@@ -314,7 +314,7 @@ def _http_theory(context: Run, load: PageLoad, omitted: Mapping[str, float]) -> 
 
 
 def _assignments(traffic: FtpTraffic, sessions: Sessions, names: Sequence[str]) -> Iterator[Assignment]:
-    """Yield the task of the FTP client in each session (list, get or put these files), with the session's traffic."""
+    """Yield the FTP client's task in each session (list, get or put these files), with the captured traffic."""
     for mode in MODES:
         for part in sessions.each(traffic, mode):
             yield Assignment(part, "get", names)

@@ -1,4 +1,4 @@
-"""Closed form of an FTP session that retrieves n files, in round trips by term.
+"""Closed form for the duration of an FTP session that retrieves n files: round trips, by term.
 
     control_handshake   1 RTT             SYN, SYN-ACK
     dialogue            (1 + d) RTT       the greeting, then d commands and their replies: USER, PASS, TYPE
@@ -32,7 +32,7 @@ from experiments.harness.theory.tcp import (
 
 RFC_959 = "RFC 959, sections 3.3, 5.4 and 6: round trips counted"
 MODES = ("active", "passive")
-# Assumed size in octets of a command or a reply, where no mean size is measured.
+# Assumed size in octets of a command or a reply, unless a mean size was measured.
 MESSAGE_BYTES = 30
 # Each file takes five messages on the control connection: PORT or PASV, the reply, RETR, 150 and 226.
 MESSAGES_A_FILE = 5
@@ -46,7 +46,7 @@ def ftp_session(
     dialogue: int,
     message_bytes: int = MESSAGE_BYTES,
 ) -> Theory:
-    """Return the closed form of an FTP session: time from the first SYN to the last 226, files one after the other.
+    """Return the closed form of the time from an FTP session's first SYN to the last 226.
 
     dialogue: number of commands beside those for transfers; message_bytes: mean size of a command or a reply. Raises
     ValueError for an unknown mode or no file.
@@ -58,7 +58,7 @@ def ftp_session(
     message_s = transmission_time_s(message_bytes, rate_bps)
     x_s = sum(transmission_time_s(size, rate_bps) for size in sizes_bytes)
     first_s = sum(transmission_time_s(min(size, MSS_BYTES), rate_bps) for size in sizes_bytes)
-    # The server sends 150 before the data (term request) and 226 after them (term confirmation), on the same link.
+    # The server sends 150 before the data (term request) and 226 after the data (term confirmation), on one link.
     session = RoundTrips(rtt_s, n=n)
     session.trips("control_handshake", 1, frames_s=syns_s)
     session.trips("dialogue", 1 + dialogue, more_s=((1 + 2 * dialogue) * message_s,))
@@ -78,7 +78,7 @@ def framing_s(
     dialogue: int,
     message_bytes: int,
 ) -> float:
-    """Return the transmission time in seconds of captured segments beyond those that `ftp_session` assumes.
+    """Return the transmission time in s of captured segments that ftp_session() does not count.
 
     control_bytes: octets of each segment on the control connection up to the last 226; data_bytes: of each segment on
     the data connections; the other parameters as for ftp_session. The term is due to messages longer or shorter than
@@ -91,5 +91,5 @@ def framing_s(
 
 
 def fits_initial_window(sizes_bytes: Sequence[int]) -> bool:
-    """Return whether every file fits TCP's initial window, so that no transfer waits for acknowledgements."""
+    """Return True if every file fits TCP's initial window, so that no transfer waits for acknowledgements."""
     return all(segments(size) <= INITIAL_WINDOW_SEGMENTS for size in sizes_bytes)

@@ -1,4 +1,4 @@
-"""Caching claims D10 to D12: cache hits, TTL countdown, and the reduction of queries to the root.
+"""Decision of claims D10 to D12 on DNS caching: cache hits, TTL countdown, and fewer queries to the root.
 
 All functions take traffic (see `wire.traffic`) at the clients, the local server or the root; `addresses` maps the roles
 local and root to addresses.
@@ -34,7 +34,7 @@ TTL_TOLERANCE_S = 1.0
 
 @dataclass(frozen=True)
 class Workload:
-    """DNS traffic of one run of a query workload: at each client, and at the root server."""
+    """DNS traffic of a query workload, captured at each client and at the root server."""
 
     at_clients: tuple[DnsTraffic, ...]
     at_root: DnsTraffic
@@ -42,7 +42,7 @@ class Workload:
 
 @dataclass(frozen=True)
 class _Told:
-    """Answer from a cache: TTL and frame, and for the upstream response that was cached the frame and the age in s."""
+    """Cached answer: frame and TTL, and the frame and age in s of the upstream response from which it was cached."""
 
     fetched: int
     elapsed_s: float
@@ -62,7 +62,7 @@ def decide_cache_hit(
     zones: GivenZones | None = None,
     cold: bool = False,
 ) -> Verdict:
-    """Decide claim D10: a query for a cached name is answered without a query upstream.
+    """Decide claim D10: a query for a cached name is answered without a query to another server.
 
     `second` is the time span [start_ns, end_ns) of the later queries; the first one precedes it. With `zones`, all
     answers must match the zones' records. `cold`: the name was not in the local server's cache before, so that the
@@ -115,7 +115,7 @@ def decide_cache_hit(
 
 
 def _without_authority(cached: DnsMessage) -> None:
-    """Require AA clear: data from a cache are not authoritative (RFC 1034 section 6.2.1, RFC 1035 section 4.1.1)."""
+    """Require that AA is not set, since cached data are not authoritative (RFC 1034 section 6.2.1)."""
     if cached.aa:
         raise Contradiction(f"The cached answer in frame {cached.frame} has AA set.", cached.frame)
 
@@ -156,7 +156,7 @@ def decide_ttl_countdown(
     ttl_s: int | None = None,
     cold: bool = False,
 ) -> Verdict:
-    """Decide claim D11: the TTL in cached answers counts down to 0; then the local server fetches the record again.
+    """Decide claim D11: the TTL in cached answers counts down to 0; then the record is fetched again.
 
     `ttl_s`: the record's TTL in its zone. `cold`: the name was not in the local server's cache when the capture began.
     """
@@ -211,7 +211,7 @@ def decide_ttl_countdown(
 def _fetches(
     traffic: DnsTraffic, local: frozenset[str], name: str, qtype: str, invented: DnsMessage | None
 ) -> list[DnsExchange]:
-    """Return the local server's upstream exchanges that fetched a name, in order of time.
+    """Return the local server's exchanges with other servers that fetched a name, in order of time.
 
     Without one, raises Contradiction if the local server answered all the same (`invented`), else Inconclusive.
     """
@@ -233,7 +233,7 @@ def _fetches(
 
 
 def _ttl(response: DnsMessage, name: str) -> int:
-    """Check that all records of a name's RRset have one TTL (RFC 2181 section 5.2), and return that TTL."""
+    """Return the common TTL of an RRset's records, or raise Contradiction (RFC 2181 section 5.2)."""
     ttls = {record.ttl for record in response.answer if record.name == canonical(name)}
     if len(ttls) != 1:
         what = f"{len(ttls)} different TTLs" if ttls else "no records"
@@ -242,7 +242,7 @@ def _ttl(response: DnsMessage, name: str) -> int:
 
 
 def has_ttl(fetched: DnsMessage, name: str, ttl_s: float) -> None:
-    """Raise Contradiction unless an authoritative answer has the TTL of the zone, `ttl_s`."""
+    """Raise Contradiction unless an authoritative answer has the zone's TTL, `ttl_s`."""
     ttl = _ttl(fetched, name)
     if ttl != ttl_s:
         raise Contradiction(
@@ -303,7 +303,7 @@ def decide_root_relief(
     zones: GivenZones | None = None,
     cold: bool = False,
 ) -> Verdict:
-    """Decide claim D12: with caches the root receives at most 1/`ratio` of the same workload's queries without them.
+    """Decide claim D12: caches reduce the queries at the root server, by a factor of `ratio` or more.
 
     With `zones`, the clients must get the zones' records: invented answers reduce the root's load as well. `cold`: the
     caches were empty, so that the root must be queried even with caching.
@@ -342,7 +342,7 @@ def decide_root_relief(
 
 
 def _questions(workload: Workload, addresses: Addresses) -> Counter[str]:
-    """Count the clients' queries to the local server by question; each must be answered without an error."""
+    """Count the clients' queries to the local server by question; every query must have an answer without an error."""
     local = addresses_of(addresses, "local")
     exchanges = [
         exchange
@@ -366,7 +366,7 @@ def _delivered(workload: Workload, addresses: Addresses, zones: GivenZones) -> N
 
 
 def _arriving(traffic: DnsTraffic, targets: frozenset[str]) -> list[int]:
-    """Return the frame numbers of the queries to these addresses, retransmissions included."""
+    """Return the frame numbers of all queries to these addresses, retransmissions included."""
     return [
         query.frame
         for exchange in traffic.exchanges

@@ -1,4 +1,4 @@
-"""Common checks of the DNS claims: selection of captured answers, and their comparison with the zones' records.
+"""Common checks of the DNS claims: selection of captured answers, and comparison of answers with the zones.
 
     zones = GivenZones([GivenRecord("www.example.com.", "CNAME", 3600, "server1.example.com."), ...])
     zones.answer("www.example.com.", "A")      ([www CNAME server1], [server1 A 10.53.4.1])
@@ -53,12 +53,12 @@ def asks_towards(exchange: DnsExchange, name: str, qtype: str) -> bool:
 
 
 def part_shown(question: Question) -> str:
-    """Return the minimised QNAME of a query (RFC 9156), without the label _ that BIND prepends to it."""
+    """Return the minimised QNAME of a query (RFC 9156), without the label _ that BIND prepends."""
     return question.qname.removeprefix("_.")
 
 
 def answered_queries(traffics: Sequence[DnsTraffic], name: str, qtype: str) -> list[tuple[DnsExchange, DnsMessage]]:
-    """Return (exchange, answer) of every answered query for a name, in order. Raises Inconclusive if there is none.
+    """Return (exchange, response) of every answered query for a name, in order; raise Inconclusive if there is none.
 
     A truncated answer counts as none (RFC 2181 section 9); an unanswered query is ignored if its client repeats it.
     """
@@ -80,12 +80,12 @@ def answered_queries(traffics: Sequence[DnsTraffic], name: str, qtype: str) -> l
 
 
 def sent_by(traffic: DnsTraffic, sources: Collection[str]) -> list[DnsExchange]:
-    """Return the exchanges whose query one of these addresses sent."""
+    """Return the exchanges whose query was sent from one of these addresses."""
     return [exchange for exchange in traffic.exchanges if exchange.query.source in sources]
 
 
 def answer_of(exchange: DnsExchange) -> DnsMessage:
-    """Return the response of an exchange. Raises Contradiction if there is none, or if its RCODE is an error."""
+    """Return the response of an exchange; raise Contradiction without a response, or if its RCODE is an error."""
     query, response = exchange.query, exchange.response
     if response is None:
         raise Contradiction(f"The query for {query.question} in frame {query.frame} gets no response.", query.frame)
@@ -100,7 +100,7 @@ def answer_of(exchange: DnsExchange) -> DnsMessage:
 
 
 def alias_chain(message: DnsMessage, name: str, qtype: str) -> tuple[list[DnsRecord], list[DnsRecord]]:
-    """Return (CNAME records of the chain from a name, records of `qtype` at its end) of the answer section.
+    """Return (CNAME records from a name on, records of `qtype` at the chain's end) in an answer section.
 
     RFC 1034 section 3.6.2.
     """
@@ -116,12 +116,12 @@ def alias_chain(message: DnsMessage, name: str, qtype: str) -> tuple[list[DnsRec
 
 
 def is_referral(message: DnsMessage) -> bool:
-    """Return True if a response is a referral (RFC 1034 section 4.3.2, step 3b): NS, no answer, not authoritative."""
+    """Return True if a response is a referral: not authoritative, NS but no answer (RFC 1034 section 4.3.2)."""
     return not message.rcode and not message.aa and not message.answer and bool(referred_zone(message))
 
 
 def referred_zone(message: DnsMessage) -> str | None:
-    """Return the owner of the authority section's NS records; None unless one zone that encloses the QNAME owns all."""
+    """Return the zone whose NS records are in the authority section; None unless a single zone with the QNAME."""
     owners = {record.name for record in message.authority if record.type == "NS"}
     if message.question is None or len(owners) != 1:
         return None
@@ -160,7 +160,7 @@ class GivenZones:
             values.setdefault(_written(record.type, record.value), set()).add(record.ttl)
 
     def values(self, name: str, rtype: str) -> frozenset[str]:
-        """Return the values of an RRset, empty if no zone has it."""
+        """Return the values of an RRset; empty if no zone has the RRset."""
         return frozenset(self._values.get((canonical(name), rtype), ()))
 
     def ttls(self, name: str, rtype: str) -> frozenset[int]:
@@ -168,7 +168,7 @@ class GivenZones:
         return frozenset(ttl for some in self._values.get((canonical(name), rtype), {}).values() for ttl in some)
 
     def answer(self, name: str, rtype: str) -> tuple[list[tuple[str, str]], frozenset[str]]:
-        """Return (CNAME chain from a name as pairs of owner and target, values of `rtype` at its end)."""
+        """Return (CNAME chain from a name as pairs of owner and target, values of `rtype` at the chain's end)."""
         aliases: list[tuple[str, str]] = []
         at = canonical(name)
         while not self.values(at, rtype) and (targets := self.values(at, "CNAME")):
@@ -217,7 +217,7 @@ class GivenZones:
         self.lives(record, frame)
 
     def lives(self, record: DnsRecord, frame: int) -> None:
-        """Raise Contradiction if a record from an authoritative server has another TTL than in its zone."""
+        """Raise Contradiction if a record from an authoritative server has a TTL other than in the zone."""
         ttls = self.ttls(record.name, record.type)
         if ttls and record.ttl not in ttls:
             raise Contradiction(
@@ -227,7 +227,7 @@ class GivenZones:
             )
 
     def lives_no_longer(self, record: DnsRecord, frame: int) -> None:
-        """Raise Contradiction if a record from a cache has a higher TTL than in its zone (RFC 1035 section 3.2.1)."""
+        """Raise Contradiction if a cached record has a higher TTL than in its zone (RFC 1035 section 3.2.1)."""
         ttls = self.ttls(record.name, record.type)
         if ttls and record.ttl > max(ttls):
             raise Contradiction(

@@ -1,4 +1,4 @@
-"""Resource record claims D2 to D6 and D14: A, PTR, CNAME, MX, the address set, and the format of records.
+"""Decision of claims D2 to D6 and D14 on resource records: A, PTR, CNAME, MX, address order, record format.
 
 All functions take traffic (see `wire.traffic`) and names with or without their final dot, and return a Verdict.
 "undecided" means that the capture dropped packets, has a gap, or lacks such traffic; "failed" cites the contradiction.
@@ -43,7 +43,7 @@ LARGEST_TTL = 2**31 - 1  # RFC 2181 section 8
 def _exact_answers(
     traffic: DnsTraffic, name: str, qtype: str, expected: Collection[str]
 ) -> list[tuple[DnsExchange, DnsMessage]]:
-    """Return (exchange, answer) of each query for a name; an answer may hold only these values and CNAMEs to them."""
+    """Return (exchange, response) of each query for a name; answers may only have these values and CNAMEs to them."""
     found = answered_queries([traffic], name, qtype)
     for exchange, response in found:
         aliases, values = alias_chain(response, name, qtype)
@@ -64,7 +64,7 @@ def decide_address_lookup(claim: str, traffic: DnsTraffic, name: str, addresses:
 
 @decides("D3")
 def decide_reverse_lookup(claim: str, traffic: DnsTraffic, address: str, name: str) -> Verdict:
-    """Decide claim D3: a query for the PTR record of an address (in-addr.arpa, ip6.arpa) is answered with this name."""
+    """Decide claim D3: a PTR query for an address (in-addr.arpa, ip6.arpa) is answered with the host's name."""
     reverse = canonical(ip_address(address).reverse_pointer)
 
     def check() -> Finding:
@@ -78,7 +78,7 @@ def decide_reverse_lookup(claim: str, traffic: DnsTraffic, address: str, name: s
 def decide_alias(
     claim: str, traffic: DnsTraffic, alias: str, canonical_name: str, addresses: Collection[str] = ()
 ) -> Verdict:
-    """Decide claim D4: the answer has the alias's CNAME record, then these addresses of its target (empty: any)."""
+    """Decide claim D4: an answer has the alias's CNAME record, and then the given addresses of the target."""
     target = canonical(canonical_name)
 
     def check() -> Finding:
@@ -132,7 +132,7 @@ def _ranked(servers: Sequence[tuple[int, str]]) -> str:
 
 @decides("D6")
 def decide_address_rotation(claim: str, traffic: DnsTraffic, name: str, addresses: Collection[str]) -> Verdict:
-    """Decide claim D6: every answer of many has all addresses, and each address is first about equally often.
+    """Decide claim D6: every answer has all addresses, and each address is first in about equally many answers.
 
     Equally: every address first at least once and the counts at most one apart (a cyclic order), or the counts within
     the chi-square bound of an equal chance (a random order, or a cyclic one that queries of other clients advance as
@@ -154,7 +154,7 @@ def decide_address_rotation(claim: str, traffic: DnsTraffic, name: str, addresse
 
 
 def _evenly(firsts: Counter[str], frames: list[int]) -> str:
-    """Return, as text, the rule by which each address is first about equally often.
+    """Return a clause that says by which test each address is first about equally often.
 
     Raises Contradiction if the counts are unequal, Inconclusive if there are too few answers.
     """
@@ -193,7 +193,7 @@ def chi_square_bound(degrees: int) -> float:
 def decide_record_fields(
     claim: str, traffic: DnsTraffic, addresses: Addresses, zones: GivenZones | None = None, cold: bool = False
 ) -> Verdict:
-    """Decide claim D14: records have name, value, type, class and TTL; NS records direct the local server's next query.
+    """Decide claim D14: records have name, value, type, class and TTL; NS records direct the local server's queries.
 
     `addresses` needs the role local. The addresses of the servers that an NS set names are those captured before, in
     additional sections or in answers; a referral to servers without a captured address is skipped. With `zones`, every
@@ -242,7 +242,7 @@ def _queries_upstream(traffic: DnsTraffic, local: frozenset[str]) -> None:
 
 
 def _as_given(response: DnsMessage, zones: GivenZones, local: frozenset[str]) -> None:
-    """Require that the NS records and the TTLs of a response match the zones; TTLs from a cache may be lower."""
+    """Require that NS records and TTLs in a response match the zones; cached TTLs may be lower."""
     from_cache = response.source in local
     for record in response.answer:
         if record.type == "NS" and record.rdata not in zones.values(record.name, "NS"):
@@ -269,7 +269,7 @@ def _complete(record: DnsRecord, frame: int) -> None:
 def _next_steps(
     traffic: DnsTraffic, responses: Sequence[DnsMessage], local: frozenset[str]
 ) -> list[tuple[DnsMessage, str, DnsMessage]]:
-    """Check that each referral is followed by a query to a server in it; return (referral, zone, query) of each."""
+    """Return (referral, zone, next query) triples; raise Contradiction if a query ignores the referral before it."""
     steps = []
     queries = [exchange.query for exchange in traffic.exchanges if exchange.query.source in local]
     for referral in responses:
@@ -299,7 +299,7 @@ def _next_steps(
 
 
 def _follows(query: DnsMessage, referral: DnsMessage) -> bool:
-    """Return True if a query follows a referral: it has the same question, or more labels of the name (RFC 9156)."""
+    """Return True if a query follows a referral: with the same question, or with more labels of the name (RFC 9156)."""
     before, after = referral.question, query.question
     if query.time_ns < referral.time_ns or before is None or after is None:
         return False

@@ -1,4 +1,4 @@
-"""Resolution claims D7 to D9 and D15: recursive and iterative queries, and zones served by a hosting provider.
+"""Decision of claims D7 to D9 and D15: recursive and iterative DNS queries, and zones at a hosting provider.
 
 `addresses` maps roles to addresses; a path is the roles in query order, ("root", "com", "example"). The name must not
 be in the local server's cache when its first query arrives, so that the whole path is taken. D8 and D9 are decided here
@@ -38,7 +38,7 @@ def decide_resolution_path(
     addresses: Addresses,
     zones: GivenZones | None = None,
 ) -> Verdict:
-    """Decide claim D7: clients query the local server only, which follows referrals along the path of each name.
+    """Decide claim D7: clients query the local server only, which follows referrals along each name's path.
 
     `lookups`: name -> path; `addresses`: the role local and every role of a path. With `zones`, the answers of the last
     server and of the local one must match them.
@@ -111,7 +111,7 @@ def decide_recursive_queries(
     chain: Sequence[str],
     zones: GivenZones | None = None,
 ) -> Verdict:
-    """Decide claim D9: each server in the chain sends a recursive query to the next one and waits for the answer.
+    """Decide claim D9: each server in the chain sends a recursive query to the next server and waits for the answer.
 
     `chain`: ("client", "local", "root", ...), ending with the authoritative server; `by_host`: the traffic at each role
     of the chain but the last; `addresses`: of each role of the chain. With `zones`, the final answer must match them.
@@ -149,7 +149,7 @@ def decide_zone_hosting(
     hired: Sequence[tuple[str, str]],
     zones: GivenZones | None = None,
 ) -> Verdict:
-    """Decide claim D15: one organisation serves its own zone, and a provider serves the zones of others.
+    """Decide claim D15: one organisation serves its own zone, and a provider serves the zones of other organisations.
 
     `own` and `hired` are (domain, name of its server). The NS of `own` are servers within the domain, those of `hired`
     a server outside, which is authoritative for all of them; with `zones`, the records must match.
@@ -182,7 +182,7 @@ def decide_zone_hosting(
 
 
 def _only_local(at_clients: Sequence[DnsTraffic], addresses: Addresses, roles: Iterable[str]) -> int:
-    """Check that all queries of clients go to the local server; return the number of these queries."""
+    """Check that clients query the local server only; return the number of the clients' queries."""
     servers = addresses_of(addresses, "local").union(*(addresses_of(addresses, role) for role in roles))
     queries = [
         exchange.query
@@ -204,7 +204,7 @@ def _only_local(at_clients: Sequence[DnsTraffic], addresses: Addresses, roles: I
 def _walk(
     traffic: DnsTraffic, name: str, addresses: Addresses, path: Sequence[str], zones: GivenZones | None
 ) -> tuple[DnsExchange, list[DnsExchange]]:
-    """Check that the queries follow the path; return (client's exchange for a name, local server's exchanges)."""
+    """Check the path of queries for a name; return (client's exchange, local server's exchanges with other servers)."""
     local = addresses_of(addresses, "local")
     outer = next(
         (exchange for exchange in traffic.exchanges if exchange.query.target in local and asks_for(exchange, name)),
@@ -230,14 +230,14 @@ def _walk(
 
 
 def _as_given(response: DnsMessage, exchange: DnsExchange, zones: GivenZones | None) -> None:
-    """Require that a response matches the zones, if the zones are given."""
+    """Require that a response matches the zones; do nothing if `zones` is None."""
     question = exchange.query.question
     if zones is not None and question is not None:
         zones.answered(response, question.qname, question.qtype)
 
 
 def _brought(outer: DnsExchange, inner: DnsExchange) -> None:
-    """Require that the client's answer (`outer`) holds the records of the last server's answer (`inner`)."""
+    """Require that the answer to the client (`outer`) has the records of the last server's answer (`inner`)."""
     told, said = answer_of(outer), answer_of(inner)
     values = [{(record.type, record.rdata) for record in one.answer if record.type != "RRSIG"} for one in (told, said)]
     if not values[1] <= values[0]:
@@ -256,7 +256,7 @@ def _offers_recursion(response: DnsMessage) -> None:
 
 
 def _on_behalf(traffic: DnsTraffic, outer: DnsExchange, name: str, local: frozenset[str]) -> list[DnsExchange]:
-    """Check that unanswered queries are repeated; return the local server's exchanges while the client waits."""
+    """Return the local server's exchanges while the client waits; an unanswered query must have been repeated."""
     end_ns, question = answer_of(outer).time_ns, outer.query.question
     qtype = question.qtype if question else ""
     inner = [
@@ -267,12 +267,12 @@ def _on_behalf(traffic: DnsTraffic, outer: DnsExchange, name: str, local: frozen
         for at, one in enumerate(inner)
         if one.response is None and any(later.query.question == one.query.question for later in inner[at + 1 :])
     ]
-    # Leave out truncated answers: the local server repeats such a query by TCP.
+    # Leave out truncated answers, since the local server repeats their queries by TCP.
     return [one for one in inner if one not in lost and not answer_of(one).tc]
 
 
 def _descends(responses: Sequence[DnsMessage]) -> None:
-    """Require referrals, each to a zone below the last one, then an authoritative answer (RFC 1034 section 4.3.2)."""
+    """Require referrals to ever lower zones, and an authoritative answer at the end (RFC 1034 section 4.3.2)."""
     zone = "."
     for response in responses[:-1]:
         below = referred_zone(response)
@@ -290,7 +290,7 @@ def _descends(responses: Sequence[DnsMessage]) -> None:
 
 
 def _owned(exchange: DnsExchange, zones: GivenZones) -> None:
-    """Require that an answer matches the zones; it may end at a CNAME into a zone of another server."""
+    """Require that an answer matches the zones; a CNAME chain may end with the zones of one server."""
     question = exchange.query.question
     if question is not None and any(zones.answer(question.qname, question.qtype)):
         zones.answered(answer_of(exchange), question.qname, question.qtype, whole=False)
@@ -301,7 +301,7 @@ def _role(address: str, addresses: Addresses) -> str:
 
 
 def _link(traffic: DnsTraffic, name: str, addresses: Addresses, asker: str, asked: str) -> DnsExchange:
-    """Check that all queries for a name by role `asker` go to role `asked`, and return the first, with an answer."""
+    """Check that role `asker` queries role `asked` only, for this name; return the first exchange with its answer."""
     queries = [one for one in sent_by(traffic, addresses_of(addresses, asker)) if asks_for(one, name)]
     if not queries and asker == "client":
         raise Inconclusive(f"The client does not query for {canonical(name)}.")
@@ -350,7 +350,7 @@ def _nested(outer: DnsExchange, inner: DnsExchange) -> None:
 
 
 def _recursive(link: DnsExchange) -> None:
-    """Require RD in the query and RA in the response (RFC 1034 section 4.3.1)."""
+    """Require that RD is set in the query and RA in the response (RFC 1034 section 4.3.1)."""
     response = answer_of(link)
     if not link.query.rd:
         raise Contradiction(f"The query in frame {link.query.frame} does not have RD set.", link.query.frame)
@@ -387,7 +387,7 @@ def _named(traffic: DnsTraffic, domain: str, server: str, inside: bool) -> int:
 def _authoritative(
     traffic: DnsTraffic, domain: str, server: str, zones: GivenZones | None = None
 ) -> tuple[set[str], int]:
-    """Return (addresses of a server's authoritative answers for a domain, frame number of the first such answer)."""
+    """Return (addresses in a server's authoritative answers for a domain, frame of the first such answer)."""
     responses = [one.response for one in traffic.exchanges if one.response is not None]
     known = {
         record.rdata

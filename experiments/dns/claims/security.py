@@ -1,4 +1,4 @@
-"""DNSSEC claims V1 to V3: the chain of trust, a forged answer that is refused, and the cost of validation.
+"""Decision of claims V1 to V3 on DNSSEC: chain of trust, rejection of a forged answer, cost of validation.
 
 Traffic is captured at the client and at the local server (see `wire.traffic`). The digest of a key is computed here
 from the octets in the capture. Sources: RFC 4034 (records; Appendix B: key tags), RFC 4035 sections 3.2.3 (AD), 5.2
@@ -19,15 +19,15 @@ from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusi
 SERVFAIL = 2
 SHA256 = "2"
 SECURITY_TYPES = ("RRSIG", "DS")
-# RFC 1035 sections 4.1.3 and 4.1.4: a record's fields before its rdata, and an owner that is a compression pointer.
+# Octets of a record's fields before its RDATA, and of a compressed owner name (RFC 1035 sections 4.1.3, 4.1.4).
 RECORD_OCTETS, POINTER_OCTETS = 10, 2
-# RFC 4034 sections 3.1 and 5.1: the fields before the signer's name, and before the digest.
+# Octets of the RDATA fields before an RRSIG's signer name and a DS record's digest (RFC 4034 sections 3.1, 5.1).
 RRSIG_OCTETS, DS_OCTETS = 18, 4
 
 
 @dataclass(frozen=True)
 class Step:
-    """A zone on the chain of trust: the role of its servers, and that of the servers that have its DS."""
+    """Zone on the chain of trust, with the roles of its name servers and of the parent zone's name servers."""
 
     zone: str
     role: str
@@ -35,13 +35,13 @@ class Step:
 
 
 def wire_name(name: str) -> bytes:
-    """Encode a canonical name without compression."""
+    """Encode a canonical domain name without compression."""
     labels = [label.encode("ascii") for label in name.rstrip(".").split(".") if label]
     return b"".join(bytes((len(label),)) + label for label in labels) + b"\0"
 
 
 def key_octets(rdata: str) -> bytes:
-    """Encode the rdata of a DNSKEY record."""
+    """Encode the RDATA of a DNSKEY record."""
     flags, protocol, algorithm, key = rdata.split(" ")
     return int(flags).to_bytes(2, "big") + bytes((int(protocol), int(algorithm))) + b64decode(key)
 
@@ -71,7 +71,7 @@ def decide_chain_of_trust(
     addresses: Addresses,
     anchor: str,
 ) -> Verdict:
-    """Decide claim V1: the local server gets the key of every zone of the `chain`, and the DS of each from its parent.
+    """Decide claim V1: the local server gets every zone's DNSKEY, and from each parent zone the DS.
 
     `anchor` is the rdata of the DS record of the first zone, the trust anchor. The key of each zone must have the
     digest of its DS, the answer a signature by a key of the last zone, and the client's response AD.
@@ -109,7 +109,7 @@ def _reply(at_client: DnsTraffic, name: str) -> DnsMessage:
 
 
 def _of(at_local: DnsTraffic, role: str, addresses: Addresses) -> Iterator[tuple[DnsExchange, DnsMessage]]:
-    """Yield the exchanges of the local server with the servers of a role that are answered in full."""
+    """Yield (exchange, response) of the local server's queries to servers of a role, without truncated responses."""
     for exchange in at_local.exchanges:
         if exchange.query.target in addresses_of(addresses, role):
             response = exchange.response
@@ -127,7 +127,7 @@ def _keys(at_local: DnsTraffic, step: Step, addresses: Addresses) -> tuple[DnsMe
 
 
 def _delegation(at_local: DnsTraffic, step: Step, addresses: Addresses) -> tuple[DnsMessage, list[str]]:
-    """Return the message of the parent's servers that has the DS of a zone, and its rdata."""
+    """Return (response of the parent's servers with the DS of a zone, RDATA of each DS)."""
     for _, response in _of(at_local, step.parent_role or "", addresses):
         ds = [one.rdata for one in response.records if one.type == "DS" and one.name == step.zone]
         if ds:
@@ -158,7 +158,7 @@ def decide_forgery_refused(
     name: str,
     forged: str,
 ) -> Verdict:
-    """Decide claim V2: a local server that validates receives a forged answer and returns SERVFAIL instead.
+    """Decide claim V2: a validating local server receives a forged answer and returns SERVFAIL to the client.
 
     `validating` and `believing`: the traffic at `client` and `local`, where the local server validates and where it
     does not. That the other one returns the forged address shows that the attack works.
@@ -206,7 +206,7 @@ def _forged_answer(at_local: DnsTraffic, name: str, forged: str) -> DnsMessage:
 def decide_cost(
     claim: str, plain: DnsTraffic, validated: DnsTraffic, name: str, zones: Sequence[str], local: str
 ) -> Verdict:
-    """Decide claim V3: validation adds a query for DNSKEY a zone, and the octets of RRSIG and DS records.
+    """Decide claim V3: validation costs a DNSKEY query per zone, and the octets of RRSIG and DS records.
 
     `plain` and `validated`: the traffic of the local server at address `local` for the first lookup of a name, without
     DNSSEC and with it. All other octets must be the same.
@@ -254,7 +254,7 @@ def _octets(exchange: DnsExchange) -> int:
 
 
 def record_octets(record: DnsRecord) -> int:
-    """Return the octets of an RRSIG or DS record whose owner is a compression pointer, or the root."""
+    """Return the size in octets of an RRSIG or DS record; its owner is a compression pointer or the root."""
     fields = record.rdata.split(" ")
     owner = 1 if record.name == "." else POINTER_OCTETS
     if record.type == "DS":

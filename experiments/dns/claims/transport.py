@@ -1,4 +1,4 @@
-"""DNS transport claim D1: UDP port 53, and TCP port 53 after truncation.
+"""Decision of claim D1 on DNS transport: UDP port 53, and TCP port 53 after truncation.
 
 Traffic (see `wire.traffic`) is captured at the client, and at the local server for its exchanges with the servers
 above. Sources: RFC 1035 section 4.2, RFC 6891 section 6.2, RFC 7766 section 5.
@@ -19,7 +19,7 @@ def decide_transport(
     upstream: DnsTraffic | None = None,
     zones: GivenZones | None = None,
 ) -> Verdict:
-    """Decide claim D1: small answers use UDP port 53; a truncated answer is retried and received whole by TCP port 53.
+    """Decide claim D1: small answers use UDP port 53; a truncated answer is requested again over TCP port 53.
 
     `upstream` are the exchanges of the local server with the servers above for the same answers, to which the same
     applies. With `zones`, answers by TCP must match them.
@@ -52,7 +52,7 @@ def decide_transport(
 
 
 def _each_fits(traffic: DnsTraffic) -> None:
-    """Require that no UDP response exceeds the size its client accepts, and that truncated ones are retried by TCP."""
+    """Require that every UDP response has a size its client accepts, and that truncated ones are retried over TCP."""
     for exchange in traffic.exchanges:
         response = exchange.response
         if exchange.query.transport != "udp" or response is None:
@@ -60,7 +60,7 @@ def _each_fits(traffic: DnsTraffic) -> None:
         _fits(exchange.query, response)
         if response.tc:
             whole = answer_of(_again_by_tcp(exchange, response, traffic))
-            # RFC 1035 section 4.2.1: any client accepts 512 octets by UDP, so that truncation was not needed.
+            # RFC 1035 section 4.2.1: every client accepts 512 octets over UDP, so truncate no answer up to this size.
             if whole.size_bytes <= UDP_SIZE_BYTES:
                 raise Contradiction(
                     f"The answer in frame {response.frame} is truncated, although the whole answer has "
@@ -94,7 +94,7 @@ def _fits(query: DnsMessage, response: DnsMessage) -> None:
 
 
 def _retried(traffic: DnsTraffic) -> list[tuple[DnsExchange, DnsExchange]]:
-    """Return (UDP exchange with a truncated answer, later TCP exchange with the whole answer) for each truncation."""
+    """Return (UDP exchange with a truncated answer, TCP exchange with the whole answer) for each truncation."""
     pairs = []
     for exchange in traffic.exchanges:
         response = exchange.response

@@ -1,4 +1,4 @@
-"""TTL claim D13: a longer TTL saves queries upstream of the cache, and causes more stale answers.
+"""Decision of claim D13: a longer TTL saves queries to authoritative servers, and causes more stale answers.
 
 `ttl_point` counts, for one TTL of a sweep, the queries upstream of the local server and the stale answers to its
 clients; `decide_ttl_trade_off` compares the points, and `sweep_ttl` does both.
@@ -27,12 +27,12 @@ from experiments.harness.judge.verdict import Contradiction, Finding, Verdict, d
 
 # Tolerance in ns of the recorded time of a change: answers may have the new data before the end of the reload.
 CHANGE_TOLERANCE_NS = 1_000_000_000
-# Minimum number of TTLs in a sweep for a trend, since two points are always monotone.
+# Minimum number of TTLs that show a trend, since any two different values are monotone.
 FEWEST_POINTS = 3
 
 
 class TtlPoint(NamedTuple):
-    """Counts at one TTL of a sweep over the TTL of a changing record: upstream queries, stale answers, all answers."""
+    """Counts of a TTL sweep for one TTL: queries to authoritative servers, stale answers, and all answers."""
 
     ttl_s: float
     upstream_queries: int
@@ -48,7 +48,7 @@ def ttl_point(
     addresses: Addresses,
     changes: Sequence[tuple[int, Collection[str]]],
 ) -> TtlPoint:
-    """Count the answers for a name, the stale ones among them, and the queries for it upstream of the local server.
+    """Count the answers for a name, the stale answers, and the local server's queries to authoritative servers.
 
     `changes` are (time_ns, addresses from then on), in order of time; the name has `ttl_s` in its zone. An answer is
     stale if its values had been replaced when it was requested. Raises Inconclusive without answers, and Contradiction
@@ -97,7 +97,7 @@ def _is_stale(
 def sweep_ttl(
     traffics: Sequence[DnsTraffic], count: Callable[[], Sequence[TtlPoint]]
 ) -> tuple[list[TtlPoint], Verdict]:
-    """Return (points of a TTL sweep, verdict on claim D13); a Contradiction raised by `count` contradicts the claim."""
+    """Return (points of a TTL sweep, verdict on claim D13); a Contradiction in `count` makes the verdict `failed`."""
     points: list[TtlPoint] = []
 
     def check() -> Finding:
@@ -110,7 +110,7 @@ def sweep_ttl(
 
 @decides("D13")
 def decide_ttl_trade_off(claim: str, points: Sequence[tuple[float, int, int, int]], tolerance: float = 0.05) -> Verdict:
-    """Decide claim D13 from points (ttl_s, upstream_queries, stale_answers, answers), as `ttl_point` counts them.
+    """Decide claim D13 by the trend of queries and stale answers over the TTL, as counted by ttl_point().
 
     As the TTL grows, queries upstream per answer must fall and stale answers must rise: strictly from the least to the
     greatest TTL, and between neighbours against the trend by no more than `tolerance` of the largest value.
@@ -144,6 +144,6 @@ def _trend(points: Sequence[TtlPoint], pick: Callable[[TtlPoint], float]) -> lis
 
 
 def _against(values: Sequence[float], tolerance: float) -> bool:
-    """Return True if the values do not rise from first to last, or fall between by over `tolerance` of the largest."""
+    """Return True if the values do not rise overall, or fall in between by over `tolerance` of the largest value."""
     allowed = tolerance * max(abs(value) for value in values)
     return values[-1] <= values[0] or any(after < before - allowed for before, after in pairwise(values))

@@ -1,4 +1,4 @@
-"""DNS messages and exchanges at one interface: by UDP and TCP, each response matched to its query.
+"""DNS queries and responses at one interface, over UDP and TCP, with each response matched to its query.
 
     traffic = dns_exchanges(capture, "local:local-eth0").between(start_ns, end_ns)
     for exchange in traffic.exchanges:
@@ -57,7 +57,7 @@ SENTINEL = b"\0"
 
 
 class MalformedMessage(ValueError):  # noqa: N818 - a finding about the traffic, not an error of the program
-    """The octets are not a whole DNS message."""
+    """The octets are not a complete DNS message."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Question:
 
 @dataclass(frozen=True)
 class DnsRecord:
-    """A resource record: owner name, type, class, time to live in seconds, and value in master-file format.
+    """Resource record: owner name, type, class, time to live in seconds, and value in master-file format.
 
     An OPT record has the sender's UDP payload size as class (CLASS1232) and its flags as ttl (RFC 6891 section 6.1.3).
     """
@@ -87,7 +87,7 @@ class DnsRecord:
 
     @property
     def mx(self) -> tuple[int, str]:
-        """Preference and exchange of an MX record (RFC 1035 section 3.3.9)."""
+        """Return (preference, exchange) of an MX record (RFC 1035 section 3.3.9)."""
         preference, exchange = self.rdata.split(" ")
         return int(preference), exchange
 
@@ -107,7 +107,7 @@ class Carrier:
 
 @dataclass(frozen=True)
 class DnsMessage(Carrier):
-    """A DNS message and the frame that completed it; `question` is None for an empty question section.
+    """DNS message and the frame that completed the message; `question` is None for an empty question section.
 
     `size_bytes` is the message's size without UDP or TCP headers; `edns_size_bytes` is the UDP payload size in its OPT
     record, None without OPT. `rcode` includes the upper bits that OPT carries.
@@ -131,12 +131,12 @@ class DnsMessage(Carrier):
 
     @property
     def records(self) -> tuple[DnsRecord, ...]:
-        """All records of the answer, authority and additional sections, in this order."""
+        """Return all records of the answer, authority and additional sections, in this order."""
         return self.answer + self.authority + self.additional
 
     @property
     def udp_limit_bytes(self) -> int:
-        """The UDP payload size that the sender accepts (RFC 6891 section 6.2.3: less than 512 counts as 512)."""
+        """Return the UDP payload size in octets that the sender accepts (RFC 6891 section 6.2.3: at least 512)."""
         return max(self.edns_size_bytes or 0, UDP_SIZE_BYTES)
 
 
@@ -202,7 +202,7 @@ def _update_layer() -> Any:
         return EmptyRecord(octets[:end], **options) / layers.Padding(octets[end:])
 
     class Update(layers.DNS):  # type: ignore[misc]
-        # Of an update's sections zone, prerequisites, updates and additional data, the last three hold records.
+        # A DNS update has four sections: zone, prerequisites, updates and additional data; the last three hold records.
         fields_desc = (
             *layers.DNS.fields_desc[:-3],
             *(
@@ -215,7 +215,7 @@ def _update_layer() -> Any:
 
 
 def _dissect(octets: bytes) -> Any:
-    """Dissect a DNS message by scapy and return its layer. Raises MalformedMessage unless it is a whole message.
+    """Dissect a DNS message by scapy and return the layer. Raises MalformedMessage for an incomplete message.
 
     scapy skips malformed parts without an error: so a message counts as whole only if its four sections hold the number
     of records in its header, every record fills its length, and no octets follow the message.
@@ -226,7 +226,7 @@ def _dissect(octets: bytes) -> Any:
     try:
         packet = message(octets + SENTINEL)
     except Exception as error:
-        # scapy's fields raise arbitrary exceptions on malformed octets.
+        # Catch all exceptions, since scapy's fields raise arbitrary ones on malformed octets.
         raise MalformedMessage(f"not a DNS message ({type(error).__name__})") from error
     for section in ("qd", "an", "ns", "ar"):
         promised, found = getattr(packet, section + "count"), getattr(packet, section)
@@ -258,7 +258,7 @@ def _records(section: Iterable[Any]) -> tuple[DnsRecord, ...]:
         DnsRecord(
             _name(record.rrname),
             _type(record.type),
-            # Rejoin the class with its upper bit, which scapy takes for multicast DNS's cache-flush bit.
+            # Restore the upper bit of the class, which scapy takes for multicast DNS's cache-flush bit.
             _class(record.rclass | getattr(record, "cacheflush", 0) << 15),
             _opt_ttl(record) if isinstance(record, layers.DNSRROPT) else record.ttl,
             _rdata(record),
@@ -297,7 +297,7 @@ def _rdata(record: Any) -> str:
 
 
 def _security_rdata(record: Any) -> str:
-    """Format DNSKEY, DS and RRSIG rdata (RFC 4034 sections 2.2, 3.2 and 5.3), times in seconds since 1970."""
+    """Format DNSKEY, DS and RRSIG RDATA (RFC 4034 sections 2.2, 3.2 and 5.3), times in seconds since 1970."""
     if isinstance(record, layers.DNSRRDNSKEY):
         key = b64encode(record.publickey).decode("ascii")
         return f"{int(record.flags)} {record.protocol} {record.algorithm} {key}"
@@ -327,7 +327,7 @@ _Key = tuple[str, str, int, str, int, int]
 
 @dataclass(frozen=True)
 class Problem:
-    """A malformed message on the DNS port, and the frame that carried it."""
+    """Malformed message on the DNS port, and the frame that carried it."""
 
     frame: int
     time_ns: int
@@ -336,7 +336,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class DnsExchange:
-    """A DNS query, its response (None: unanswered), and the retransmissions of the query."""
+    """DNS query, its response (None: unanswered), and the retransmissions of the query."""
 
     query: DnsMessage
     response: DnsMessage | None
@@ -344,7 +344,7 @@ class DnsExchange:
 
     @property
     def duration_s(self) -> float | None:
-        """Time in seconds from the query to the response at the interface; None if unanswered."""
+        """Return the time in s from the query to the response at the interface; None if unanswered."""
         return None if self.response is None else (self.response.time_ns - self.query.time_ns) / 1e9
 
 
@@ -374,17 +374,17 @@ class DnsTraffic:
 
     @property
     def absence(self) -> str | None:
-        """Clause that says that no query was captured; None if there is a query."""
+        """Return a clause that says that no query was captured; None if there is a query."""
         return None if self.exchanges or self.problems else "no DNS query in the capture"
 
     @property
     def gap(self) -> str | None:
-        """Description of the first message or TCP connection that was not captured whole; None if all were."""
+        """Return a clause on the first incompletely captured message or TCP connection; None if all are complete."""
         return self.holes[0].text if self.holes else None
 
     @property
     def violation(self) -> Contradiction | None:
-        """Contradiction for the first malformed message; None if all are well-formed."""
+        """Return a Contradiction for the first malformed message; None if all are well-formed."""
         if not self.problems:
             return None
         first = self.problems[0]
@@ -392,7 +392,7 @@ class DnsTraffic:
 
 
 def merged(traffics: Iterable[DnsTraffic]) -> DnsTraffic:
-    """Combine the DNS traffic of several interfaces, some of which may have seen no query."""
+    """Combine the DNS traffic of several interfaces; interfaces without a query are permitted."""
     parts = list(traffics)
     return DnsTraffic(
         tuple(exchange for part in parts for exchange in part.exchanges),
@@ -404,7 +404,7 @@ def merged(traffics: Iterable[DnsTraffic]) -> DnsTraffic:
 
 
 def dns_exchanges(capture: CaptureFile, interface: str, port: int = DNS_PORT) -> DnsTraffic:
-    """Return the DNS traffic of one interface, by UDP and TCP. Raises KeyError if the capture has no such interface."""
+    """Return the DNS traffic of one interface, over UDP and TCP. Raises KeyError without the interface."""
     frames = capture.at(interface)
     messages: list[DnsMessage] = []
     problems: list[Problem] = []
@@ -468,7 +468,7 @@ def _key(message: DnsMessage) -> _Key:
 
 def _answers(response: DnsMessage, query: DnsMessage) -> bool:
     # RFC 5452 section 9.1: a response must repeat the query's question, which an error response may omit.
-    # RFC 2136 section 3.8: the response to an update may be a header alone.
+    # RFC 2136 section 3.8: the response to an update may consist of a header only.
     if response.opcode != query.opcode:
         return False
     may_omit = response.rcode != 0 or query.opcode == OPCODE_UPDATE
@@ -476,7 +476,7 @@ def _answers(response: DnsMessage, query: DnsMessage) -> bool:
 
 
 def _note(messages: list[DnsMessage], problems: list[Problem], octets: bytes | str, carrier: Carrier) -> None:
-    """Append one parsed message to `messages`, or a problem to `problems`; `octets` may be a text with the problem."""
+    """Parse a message and append it to `messages`; append malformed octets or an error text to `problems`."""
     if isinstance(octets, bytes):
         try:
             messages.append(read_message(octets, carrier))
@@ -509,14 +509,14 @@ def _both_ways(connection: Connection) -> Iterator[tuple[bytes | str, Carrier]]:
 def _prefixed(
     direction: Direction, source: Endpoint, target: Endpoint, whole: bool
 ) -> Iterator[tuple[bytes | str, Carrier]]:
-    """Yield (octets or a text with the problem, transport data) of each length-prefixed message in one TCP direction.
+    """Yield (octets of the message or error text, transport) for each length-prefixed message in a TCP stream.
 
     A stream that ends within a message is a problem, unless the capture has a gap (not `whole`).
     """
     stream, start = direction.stream, 0
 
     def carrier(low: int, high: int) -> Carrier:
-        # Frames of one burst may have the same time stamp.
+        # Compare frame numbers as well, since frames of one burst may have the same time stamp.
         last = max(stream.span(low, high), key=lambda piece: (piece.time_ns, piece.frame))
         return Carrier(last.frame, last.time_ns, source.address, source.port, target.address, target.port, "tcp")
 

@@ -1,4 +1,4 @@
-"""FTP connection claims F1, F2, F3, F6 and F7: control and data connections, commands, active and passive mode.
+"""Decision of claims F1, F2, F3, F6 and F7 on FTP: control and data connections, commands, transfer modes.
 
 The capture must be taken at the client, so that "before" refers to the client's own order of sending and receiving. All
 functions take the sessions of a time span (see `wire.sessions`) and return a Verdict; "undecided" means that the
@@ -50,13 +50,13 @@ VERBS: Mapping[str, tuple[str, ...]] = {
 LONG_LINE = re.compile(r"[-dlbcps][-rwxsStT]{9}[+.@]?\s+\d+\s+\S+\s+\S+\s+(?P<size>\d+)\s+\S+\s+\S+\s+\S+ (?P<name>.+)")
 # FACTS_LINE matches a line of MLSD (RFC 3659 section 7.2): facts ended by semicolons, a space, and the name.
 FACTS_LINE = re.compile(r"(?P<facts>(?:[A-Za-z.-]+=[^;]*;)+) (?P<name>.+)")
-# A file's first SAMPLE_OCTETS octets are searched for on the control connection; shorter files are not.
+# A file's first SAMPLE_OCTETS octets are searched for on the control connection; skip shorter files.
 SAMPLE_OCTETS = 32
 
 
 @decides("F1")
 def decide_control_connection(claim: str, traffic: Sequence[FtpTraffic]) -> Verdict:
-    """Decide claim F1: the control connection (port 21) is open from before to after its session's data transfers."""
+    """Decide claim F1: the control connection (port 21) outlasts all data transfers of the session."""
 
     without = sum(not one.sessions for one in traffic)
     if 0 < without < len(traffic) and not any(one.dropped for one in traffic):
@@ -89,7 +89,7 @@ def decide_control_connection(claim: str, traffic: Sequence[FtpTraffic]) -> Verd
 
 @dataclass(frozen=True)
 class Assignment:
-    """Task of an FTP client, to list, get or put files of these names, and the traffic of its session.
+    """Task of an FTP client (to list, get or put files of these names), and the traffic of the FTP session.
 
     `folder`: the names in the user's folder at that time, which a listing must have.
     """
@@ -104,7 +104,7 @@ class Assignment:
 def decide_data_connections(
     claim: str, traffic: FtpTraffic, files: Mapping[str, bytes], assignments: Sequence[Assignment] = ()
 ) -> Verdict:
-    """Decide claim F2: every transfer has its own data connection, which carries its data and nothing else.
+    """Decide claim F2: each transfer has a separate data connection, which carries only the transferred data.
 
     `files`: content by name, for RETR and STOR; a transfer of another name is not compared. `assignments`: the clients'
     tasks: each must be completed, and each listing must be that of the folder.
@@ -159,7 +159,7 @@ def decide_command_lines(claim: str, traffic: FtpTraffic) -> Verdict:
                 raise Contradiction(f"{one.verb} in frame {one.frame} has octets above 127.", one.frame)
         first = {verb: next(one for one in said if one.verb == verb) for verb in NAMED_VERBS}
         for verb, one in first.items():
-            # Count only commands that the server recognises.
+            # Leave out commands that the server does not recognise.
             if verb not in taken:
                 raise Contradiction(f"The server does not accept {verb} (first in frame {one.frame}).", one.frame)
         where = ", ".join(f"{verb} in frame {one.frame}" for verb, one in first.items())
@@ -235,7 +235,7 @@ def _mode(
 
 
 def _opened(transfer: Transfer, mode: Mode) -> Connection:
-    """Return the established data connection of a transfer. Raises Contradiction without one, or in the other mode."""
+    """Return the established data connection of a transfer; raise Contradiction if absent or of the other mode."""
     command = transfer.exchange.command
     if transfer.announced is None or transfer.announced.mode != mode:
         raise Contradiction(
@@ -249,7 +249,7 @@ def _opened(transfer: Transfer, mode: Mode) -> Connection:
 
 
 def _stays(session: FtpSession) -> int:
-    """Check that the control connection outlasts all data connections; return the frame of its first FIN or RST.
+    """Check that the control connection outlasts all data connections; return the frame that closes it.
 
     Raises Contradiction if a data connection opens before the control connection, or ends after it.
     """
@@ -301,7 +301,7 @@ def _own_connection(transfer: Transfer, files: Mapping[str, bytes]) -> int:
 
 
 def _carried_out(assignment: Assignment, files: Mapping[str, bytes]) -> None:
-    """Raise Contradiction unless every transfer of an assignment succeeded and every listing is complete."""
+    """Raise Contradiction unless every transfer of a task succeeded and every listing is complete."""
     traffic, what = assignment.traffic, assignment.what
     done = [transfer for transfer in traffic.transfers if transfer.verb in VERBS[what] and transfer.done]
     frame = traffic.sessions[0].connection.syn.frame if traffic.sessions else 0
@@ -319,7 +319,7 @@ def _carried_out(assignment: Assignment, files: Mapping[str, bytes]) -> None:
 
 
 def is_listing(transfer: Transfer, folder: Collection[str], sizes: Mapping[str, int]) -> None:
-    """Raise Contradiction unless a listing has a line for every name of a folder and for nothing else.
+    """Raise Contradiction unless a listing has one line for each name in a folder, and no other line.
 
     `sizes`: expected sizes in octets, compared with lines that have a size. RFC 959 section 4.1.3 does not specify the
     format of LIST; accepted are the format of `ls -l`, used by common servers, names alone (NLST) and facts (RFC 3659).
@@ -364,7 +364,7 @@ def _digest(octets: bytes) -> str:
 
 
 def _out_of_band(session: FtpSession, files: Mapping[str, bytes]) -> None:
-    """Raise Contradiction if the control connection carries the beginning of a file."""
+    """Raise Contradiction if the control connection carries the first octets of a file."""
     for way in (session.connection.from_client, session.connection.from_server):
         for name, octets in files.items():
             if len(octets) >= SAMPLE_OCTETS and octets[:SAMPLE_OCTETS] in way.stream.data:

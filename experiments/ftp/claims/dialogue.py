@@ -1,4 +1,4 @@
-"""FTP claims F4 (causes of reply codes) and F5 (state of a session), decided from the control connection.
+"""Decision of claims F4 (causes of reply codes) and F5 (state of a session) from FTP control connections.
 
 A reply code alone is no proof: a server could send 452 at any time. Each of the four codes is therefore judged by its
 cause, as far as packets show it:
@@ -33,7 +33,7 @@ QUOTED = re.compile(rb'[^"]*"((?:[^"]|"")*)"')
 def decide_reply_codes(
     claim: str, scenarios: Mapping[int, FtpTraffic], uploads: Mapping[str, bytes] | None = None
 ) -> Verdict:
-    """Decide claim F4 from the traffic of four scenarios, keyed by the reply code that each should cause.
+    """Decide claim F4 from four scenarios: reply code -> traffic that should cause this reply.
 
     `uploads`: the content of the files that the client stores, by name.
     """
@@ -57,7 +57,7 @@ def decide_reply_codes(
 
 @decides("F5")
 def decide_session_state(claim: str, traffic: FtpTraffic, files: Mapping[str, bytes] | None = None) -> Verdict:
-    """Decide claim F5: on one connection, the same command gets another reply after CWD, and after USER and PASS.
+    """Decide claim F5: the reply to a command depends on earlier CWD, USER and PASS in the same session.
 
     PWD must return another directory after CWD, the same one after a refused CWD, and the first one after CDUP; a later
     session, on its own connection, must start from the initial state. `files`: content by name.
@@ -97,7 +97,7 @@ def _first(session: FtpSession, code: int, *verbs: str) -> FtpExchange | None:
 
 
 def _login(session: FtpSession) -> tuple[FtpExchange, FtpExchange]:
-    """Check that a command is refused (530) before login and executed after 230; return (refused, executed)."""
+    """Check that a command is refused (530) before login and executed after 230; return both exchanges in order."""
     inside = _need(_first(session, LOGGED_IN, "PASS", "USER"), session, "has no successful login")
     place = session.exchanges.index(inside)
     early = [exchange for exchange in session.exchanges[:place] if exchange.command.verb in NEED_LOGIN]
@@ -119,7 +119,7 @@ def _login(session: FtpSession) -> tuple[FtpExchange, FtpExchange]:
 
 
 def _relative(session: FtpSession) -> tuple[FtpExchange, FtpExchange, FtpExchange]:
-    """Check that RETR of a name fails, and succeeds after CWD; return (refused RETR, successful RETR, CWD)."""
+    """Check that RETR fails, and after CWD succeeds; return (refused RETR, successful RETR, CWD)."""
     retrievals = session.exchanges_of("RETR")
     for before in retrievals:
         for after in retrievals[retrievals.index(before) + 1 :]:
@@ -197,7 +197,7 @@ def _directory(exchange: FtpExchange) -> bytes:
 
 
 def _begins_anew(session: FtpSession, known: FtpExchange) -> FtpExchange:
-    """Check that a new session refuses a RETR that succeeded after CWD in another session; return that exchange."""
+    """Check that a new session refuses a RETR that only succeeded after CWD; return the refused RETR."""
     again = next(
         (exchange for exchange in session.exchanges_of("RETR") if exchange.command.argument == known.command.argument),
         None,
@@ -253,7 +253,7 @@ def _asks_for_password(traffic: FtpTraffic) -> Finding:
 
 
 def _wrong_password(traffic: FtpTraffic, right: FtpExchange) -> FtpExchange:
-    """Check that a wrong PASS, and the later commands that need a login, are refused; return the PASS exchange."""
+    """Check that a wrong PASS, and later commands that need a login, are refused; return the exchange of PASS."""
     for session in traffic.sessions:
         for place, one in enumerate(session.exchanges):
             if one.command.verb != "PASS" or one.command.argument == right.command.argument:
@@ -295,7 +295,7 @@ def _open_already(traffic: FtpTraffic) -> Finding:
 
 
 def _stood_before(transfer: Transfer) -> int | None:
-    """Return the frame of the ACK that established a data connection before its transfer command, else None."""
+    """Return the frame of the ACK that opened a data connection before the transfer command; None otherwise."""
     made = transfer.connection
     if made is None or not made.established or made.from_client.first_ack is None:
         return None
@@ -360,7 +360,7 @@ def _no_room(uploads: Mapping[str, bytes], traffic: FtpTraffic) -> Finding:
             f"{exchange.described}, and the upload is not accepted after space was freed either.",
             exchange.command.frame,
         )
-    # A server with a full disk may stop reading, so that the refused data may be a prefix of the file.
+    # A server with a full disk may stop reading, so the refused data may be a prefix of the file.
     sent, whole = refused.stream.data, taken.stream.data
     for one in (transfer for transfer in session.transfers if transfer.done and transfer.verb == refused.verb):
         expected, frame = uploads.get(one.base_name), one.exchange.command.frame

@@ -1,4 +1,4 @@
-"""Eavesdropping claims F8 and F9: credentials and files recovered from the frames that a third host captures.
+"""Decision of claims F8 and F9: a third host recovers credentials and files from the frames that it captures.
 
 The eavesdropper has only the frames at its own interface. It reassembles every TCP stream, searches for a dialogue with
 USER and PASS on any port, and treats every other stream as a file. The judge, which knows the secrets, then reports
@@ -22,7 +22,7 @@ from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusi
 SAID = re.compile(rb"^(USER|PASS) ([^\r\n]*)\r\n", re.IGNORECASE | re.MULTILINE)
 # SSH_BANNER matches the identification string that both sides of SSH send first, in clear text (RFC 4253 section 4.2).
 SSH_BANNER = re.compile(rb"\ASSH-2\.0-([!-~]+)")
-# Captured streams are searched for file blocks of BLOCK_OCTETS; one matches by chance with probability 2^-256.
+# Captured streams are searched for file blocks of BLOCK_OCTETS; a block matches by chance with probability 2^-256.
 BLOCK_OCTETS = 32
 
 
@@ -37,7 +37,7 @@ class Secret:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the file's content, in hexadecimal."""
+        """Return the SHA-256 of the file's content, in hexadecimal."""
         return hashlib.sha256(self.content).hexdigest()
 
 
@@ -51,13 +51,13 @@ class CapturedArgument:
 
 @dataclass(frozen=True)
 class Overheard(ConnectionTraffic):
-    """TCP connections of other hosts, captured at an eavesdropper's interface; `address`: the eavesdropper's own."""
+    """TCP connections of other hosts, captured at an eavesdropper's interface; `address` is the eavesdropper's."""
 
     address: str = ""
 
     @property
     def absence(self) -> str | None:
-        """Clause that says that no connection of other hosts was captured; None if there is one."""
+        """Return a clause that says that no connection of other hosts was captured; None if there is one."""
         return None if self.connections else f"{self.address} captured no connection of other hosts"
 
     def between(self, start_ns: int, end_ns: int) -> Overheard:
@@ -67,7 +67,7 @@ class Overheard(ConnectionTraffic):
 
     @property
     def streams(self) -> Iterator[tuple[Connection, Stream]]:
-        """Connection and octets of each direction that carried data."""
+        """Return (connection, octets) for each direction of a connection that carried data."""
         for connection in self.connections:
             for way in (connection.from_client, connection.from_server):
                 if way.stream.data:
@@ -75,7 +75,7 @@ class Overheard(ConnectionTraffic):
 
     @cached_property
     def credentials(self) -> dict[str, list[CapturedArgument]]:
-        """Captured arguments of USER and PASS, by command."""
+        """Return the captured arguments of USER and PASS, by command."""
         found: dict[str, list[CapturedArgument]] = {"USER": [], "PASS": []}
         for _, stream in self.streams:
             for each in SAID.finditer(stream.data):
@@ -84,14 +84,14 @@ class Overheard(ConnectionTraffic):
         return found
 
     def file(self, digest: str) -> Stream | None:
-        """Return the stream whose octets have this SHA-256; None if no whole stream has it."""
+        """Return the captured stream whose octets have this SHA-256; None if no complete stream matches."""
         for _, stream in self.streams:
             if stream.whole and hashlib.sha256(stream.data).hexdigest() == digest:
                 return stream
         return None
 
     def blocks(self, content: bytes) -> list[int]:
-        """Return the offsets of those BLOCK_OCTETS blocks of a file that occur in a captured stream."""
+        """Return the offsets of all blocks (of BLOCK_OCTETS) of a file that occur in a captured stream."""
         starts = range(0, len(content) - BLOCK_OCTETS + 1, BLOCK_OCTETS)
         every = [stream.data for _, stream in self.streams]
         return [start for start in starts if any(content[start : start + BLOCK_OCTETS] in data for data in every)]
@@ -109,7 +109,7 @@ class Overheard(ConnectionTraffic):
 
 
 def eavesdrop(captured: CaptureFile, interface: str, address: str) -> Overheard:
-    """Return the other hosts' connections captured at an interface. Raises KeyError if it is not in the capture."""
+    """Return the other hosts' connections captured at an interface. Raises KeyError without the interface."""
     every = connections(captured.at(interface))
     theirs = tuple(
         connection for connection in every if address not in (connection.client.address, connection.server.address)
@@ -118,7 +118,7 @@ def eavesdrop(captured: CaptureFile, interface: str, address: str) -> Overheard:
 
 
 def _forms(word: bytes) -> list[bytes]:
-    """Return the encodings of a word to search for: clear text, hexadecimal, and base64 at each of three alignments."""
+    """Return all encodings of a word to search for: clear text, hexadecimal, base64 at three alignments."""
     forms = [word, word.hex().encode(), word.hex().upper().encode()]
     for skipped in range(3):
         whole = word[skipped : skipped + (len(word) - skipped) // 3 * 3]
@@ -158,7 +158,7 @@ def decide_eavesdropping(claim: str, ftp: Overheard, secret: Secret) -> Verdict:
 
 @decides("F9")
 def decide_encryption(claim: str, sftp: Overheard, ftp: Overheard, secret: Secret, arrived: bytes) -> Verdict:
-    """Decide claim F9: the search that recovers an FTP transfer finds nothing in an SFTP transfer of the same file.
+    """Decide claim F9: a search that recovers an FTP transfer finds nothing in an SFTP transfer of the same file.
 
     `arrived` is the client's copy of the file. Undecided if the search finds nothing in the FTP traffic either.
     """

@@ -1,4 +1,4 @@
-"""FTP interoperability check: a client's listings, downloads and uploads, in a given mode, decided from packets."""
+"""Check of one cell of the FTP interoperability matrix: files listed or transferred in a mode, by packets."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def transferred(
     files: Mapping[str, bytes],
     stored: Mapping[str, bytes] | None = None,
 ) -> Verdict:
-    """Decide whether every file was downloaded, uploaded or listed correctly on data connections of this mode.
+    """Return the verdict on whether every file was transferred or listed correctly over connections of this mode.
 
     `stored`: the server's copies of uploaded files, if they were inspected. The verdict's id is `cell_id`; its evidence
     cites the packet of a failure.
@@ -87,6 +87,6 @@ def _kept(transfers: list[Transfer], files: Mapping[str, bytes], stored: Mapping
 
 
 def _listed(transfers: list[Transfer], files: Mapping[str, bytes]) -> None:
-    """Raise Contradiction unless each listing has exactly these files, and right sizes where it has sizes."""
+    """Raise Contradiction unless each listing has exactly these files, with the right sizes (if it has sizes)."""
     for transfer in transfers:
         is_listing(transfer, files, {name: len(octets) for name, octets in files.items()})

@@ -1,4 +1,4 @@
-"""FTP and SFTP clients independent of lab7: ftplib and asyncssh."""
+"""FTP and SFTP client programs on the libraries ftplib and asyncssh, as implementations independent of lab7."""
 
 from pathlib import Path
 

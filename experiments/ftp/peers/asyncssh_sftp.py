@@ -1,4 +1,4 @@
-"""SFTP server and client by the library asyncssh, for machines without OpenSSH.
+"""SFTP server and client program on the library asyncssh, for machines without OpenSSH.
 
 asyncssh_sftp.py serve ADDRESS PORT USER PASSWORD ROOT
 asyncssh_sftp.py get HOST PORT USER PASSWORD NAME INTO
@@ -32,7 +32,7 @@ class Login(asyncssh.SSHServer):
 
 
 async def serve(address: str, port: str, user: str, password: str, root: str) -> None:
-    """Serve the files below `root` by SFTP until the process is ended."""
+    """Serve the files below `root` by SFTP until the process is stopped."""
 
     def files(channel: Any) -> asyncssh.SFTPServer:
         return asyncssh.SFTPServer(channel, chroot=root.encode())
@@ -45,7 +45,7 @@ async def serve(address: str, port: str, user: str, password: str, root: str) ->
 
 
 async def get(host: str, port: str, user: str, password: str, name: str, into: str) -> None:
-    """Fetch one file by SFTP and write it to the path `into`."""
+    """Fetch one file by SFTP and write the content to the path `into`."""
     async with asyncio.timeout(TIMEOUT_S):
         connecting = asyncssh.connect(
             host, int(port), username=user, password=password, known_hosts=None, client_keys=None, config=None
@@ -55,7 +55,7 @@ async def get(host: str, port: str, user: str, password: str, name: str, into: s
 
 
 def main(argv: list[str]) -> int:
-    """Run the SFTP server or client; an error of asyncssh ends the process and is the last line of standard error."""
+    """Run the SFTP server or client; an asyncssh error ends the process with one line on standard error."""
     what, *words = argv
     asyncio.run(serve(*words) if what == "serve" else get(*words))
     return 0

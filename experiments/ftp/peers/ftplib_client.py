@@ -15,7 +15,7 @@ TIMEOUT_S = 30.0
 
 
 def main(argv: list[str]) -> int:
-    """Run one FTP session; an error of ftplib ends the process and is the last line of standard error."""
+    """Run one FTP session; an ftplib error ends the process with one line on standard error."""
     host, user, password, folder, what, mode, *names = argv
     with FTP(host, user, password, timeout=TIMEOUT_S) as ftp:
         ftp.set_pasv(mode == "passive")

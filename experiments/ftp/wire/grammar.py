@@ -41,33 +41,33 @@ class FtpGrammarError(ValueError):
 
 @dataclass(frozen=True)
 class Command(Request):
-    """FTP command: its verb in capitals, and its argument (empty if absent)."""
+    """FTP command: verb in capitals, and argument (empty if absent)."""
 
     argument: bytes
 
 
 @dataclass(frozen=True)
 class Reply(Line):
-    """FTP reply: its three-digit code, and the text of its lines, joined by LF."""
+    """FTP reply: three-digit code, and the text of all lines, joined by LF."""
 
     code: int
     message: bytes
 
     @property
     def preliminary(self) -> bool:
-        """True for a reply 1yz, after which another reply to the same command follows (RFC 959 section 4.2.1)."""
+        """Return True for a reply 1yz, which another reply to the same command follows (RFC 959 section 4.2.1)."""
         return self.code < 200
 
 
 def read_commands(stream: Stream) -> Iterator[Command]:
-    """Yield the FTP commands in the octets that a client sent. Raises FtpGrammarError at the first violation."""
+    """Yield the FTP commands in the octets from a client. Raises FtpGrammarError at the first violation."""
     start = 0
     while b"\r\n" in (rest := stream.data[start:]):
         found = COMMAND.match(rest)
         if found is None:
             raise FtpGrammarError(f"not a command: {_excerpt(rest)}")
         end = start + found.end()
-        # Start the command behind any Telnet commands, so that ABOR is attributed to the frame of its own line.
+        # Start the command after any Telnet commands, so that ABOR is attributed to the frame of its own line.
         first = start + found.start(1)
         yield Command(stream.data[first:end], stream.span(first, end), found[1].decode().upper(), found[2] or b"")
         start = end
@@ -75,7 +75,7 @@ def read_commands(stream: Stream) -> Iterator[Command]:
 
 
 def read_replies(stream: Stream) -> Iterator[Reply]:
-    """Yield the FTP replies in the octets that a server sent. Raises FtpGrammarError at the first violation."""
+    """Yield the FTP replies in the octets from a server. Raises FtpGrammarError at the first violation."""
     start = 0
     while b"\r\n" in (rest := stream.data[start:]):
         code, message, length = _reply(rest)

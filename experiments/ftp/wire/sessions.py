@@ -36,27 +36,27 @@ Mode = Literal["active", "passive"]
 
 @dataclass(frozen=True)
 class FtpExchange(Exchange[Command, Reply]):
-    """FTP command and its replies, preliminary ones included."""
+    """FTP command and all replies to it, preliminary ones included."""
 
     @property
     def code(self) -> int:
-        """Code of the final reply; 0 if none was captured."""
+        """Return the code of the final reply; 0 if none was captured."""
         return self.final.code if self.final is not None else 0
 
     @property
     def codes(self) -> tuple[int, ...]:
-        """Codes of all replies to the command, in order."""
+        """Return the codes of all replies to the command, in order."""
         return tuple(reply.code for reply in self.replies)
 
     @property
     def outcome(self) -> str:
-        """Codes of all replies as text, or "no reply"."""
+        """Return the codes of all replies as text, or "no reply"."""
         return " ".join(map(str, self.codes)) or "no reply"
 
 
 @dataclass(frozen=True)
 class Announcement:
-    """Announced endpoint of the next data connection, and the PORT, PASV, EPRT or EPSV exchange that named it."""
+    """Endpoint announced for the next data connection by an exchange of PORT, PASV, EPRT or EPSV."""
 
     mode: Mode
     endpoint: Endpoint
@@ -65,7 +65,7 @@ class Announcement:
 
 @dataclass(frozen=True)
 class Transfer:
-    """FTP transfer: its command, the announcement of its data connection, and that connection (None: not opened)."""
+    """FTP transfer: command, endpoint announcement, and the data connection (None: not opened)."""
 
     exchange: FtpExchange
     announced: Announcement | None
@@ -74,27 +74,27 @@ class Transfer:
 
     @property
     def verb(self) -> str:
-        """Verb of the transfer command, such as RETR."""
+        """Return the verb of the transfer command, such as RETR."""
         return self.exchange.command.verb
 
     @property
     def name(self) -> str:
-        """Path name in the transfer command."""
+        """Return the path name in the transfer command."""
         return self.exchange.command.argument.decode(errors="replace")
 
     @property
     def base_name(self) -> str:
-        """Last component of the path name."""
+        """Return the last component of the path name."""
         return self.name.rpartition("/")[2]
 
     @property
     def done(self) -> bool:
-        """True if the final reply reports success (226 or 250)."""
+        """Return True if the final reply reports success (226 or 250)."""
         return self.exchange.code in DONE
 
     @property
     def direction(self) -> Direction | None:
-        """Direction of the data connection that carries the file or listing; None without a data connection."""
+        """Return the direction of the data connection that carries the file or listing; None without a connection."""
         if self.connection is None:
             return None
         opened_by_server = self.connection.client.address == self.server
@@ -103,7 +103,7 @@ class Transfer:
 
     @property
     def stream(self) -> Stream:
-        """Octets captured on the data connection; empty without a data connection."""
+        """Return the octets captured on the data connection; empty without a data connection."""
         return self.direction.stream if self.direction is not None else Stream(b"", (), whole=True)
 
 
@@ -119,26 +119,26 @@ class FtpSession(Dialogue[FtpExchange, tuple[Reply, ...]]):
 
     @property
     def connections(self) -> list[Connection]:
-        """Control connection of the session, followed by all its data connections."""
+        """Return the control connection of the session, followed by all its data connections."""
         carrying = [transfer.connection for transfer in self.transfers if transfer.connection is not None]
         return [self.connection, *carrying, *self.spare]
 
     @property
     def replies(self) -> list[Reply]:
-        """All replies of the server in order, the greeting included."""
+        """Return all replies of the server in order, the greeting included."""
         return [*self.greeting, *(reply for exchange in self.exchanges for reply in exchange.replies)]
 
 
 @dataclass(frozen=True)
 class FtpTraffic(DialogueTraffic[FtpSession]):
-    """FTP sessions captured at one interface, and all connections that are no control connections."""
+    """FTP sessions captured at one interface, and all connections that are not control connections."""
 
     session_name = "FTP control connection"
     connection_name = "control connection"
 
     @property
     def transfers(self) -> list[Transfer]:
-        """Transfers of all sessions, in the order of the sessions."""
+        """Return the transfers of all sessions, in the order of the sessions."""
         return [transfer for session in self.sessions for transfer in session.transfers]
 
 
@@ -164,7 +164,7 @@ class _SessionParser:
     spare: list[Connection] = field(default_factory=list)
 
     def record(self, exchange: FtpExchange) -> None:
-        """Record an exchange: an announced endpoint, or a transfer with the data connection to that endpoint."""
+        """Add an exchange to the session: store an announced endpoint, or pair a transfer with its data connection."""
         found = _announcement(exchange, self.control.server.address)
         if found is not None:
             self.finish()
@@ -175,13 +175,13 @@ class _SessionParser:
             self.transfers.append(Transfer(exchange, last, made, self.control.server.address))
 
     def finish(self) -> None:
-        """Record a connection to the announced endpoint as spare, if no transfer used it."""
+        """Record a connection to the announced endpoint as spare, if no transfer used the connection."""
         if self.announced is not None and (left := self._connection(self.announced)) is not None:
             self.spare.append(left)
         self.announced = None
 
     def _connection(self, announced: Announcement) -> Connection | None:
-        """Return the first connection to the announced endpoint opened after the announcement, None without one."""
+        """Return the first connection to the announced endpoint opened after the announcement; None without one."""
         said = announced.exchange.command if announced.mode == "active" else announced.exchange.final
         assert said is not None
         for place, one in enumerate(self.free):
@@ -227,7 +227,7 @@ def _starts_tls(exchange: FtpExchange) -> bool:
 
 
 def _until_final(replies: Sequence[Reply]) -> tuple[list[Reply], list[Reply]]:
-    """Return (replies up to and including the first final reply, remaining replies)."""
+    """Split replies into (replies up to and including the first final reply, remaining replies)."""
     for place, one in enumerate(replies):
         if not one.preliminary:
             return list(replies[: place + 1]), list(replies[place + 1 :])
@@ -235,7 +235,7 @@ def _until_final(replies: Sequence[Reply]) -> tuple[list[Reply], list[Reply]]:
 
 
 def _order(exchanges: Sequence[FtpExchange], left: Sequence[Reply]) -> str | None:
-    """Return the first violation of the order of commands and replies as a clause; None without one.
+    """Return a clause on the first violation of the order of commands and replies; None without one.
 
     RFC 959 section 5.4: a reply follows its command; only 421 may be unsolicited.
     """

@@ -1,4 +1,4 @@
-"""Decomposition of an FTP session's duration, from packets at the client's own interface.
+"""Decomposition of an FTP session's duration into terms, from packets at the client's interface.
 
     control_handshake  SYN of the control connection sent   to  SYN-ACK received
     dialogue           SYN-ACK received, or any other command sent    to  the greeting, or its reply, received
@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from experiments.ftp.wire.sessions import FtpExchange, FtpSession, Transfer
 from experiments.harness.judge.decomposition import Decomposition, Interval, sum_up
 
-# Terms of a session's duration in order of priority: where intervals overlap, time counts as the first of them.
+# Terms of a session's duration in order of priority: time in overlapping intervals counts for the first term.
 FTP_TERMS = (
     "transmission",
     "data_handshake",
@@ -34,7 +34,7 @@ FTP_TERMS = (
 
 
 def decompose_session(session: FtpSession) -> Decomposition:
-    """Divide a session's time, up to its last transfer's end, into FTP_TERMS. Raises ValueError without a transfer."""
+    """Divide a session's time, up to the last transfer's end, into FTP_TERMS. Raises ValueError without a transfer."""
     start_ns, end_ns = span_of(session)
     intervals = [
         *_dialogue(session),
@@ -44,7 +44,7 @@ def decompose_session(session: FtpSession) -> Decomposition:
 
 
 def span_of(session: FtpSession) -> tuple[int, int]:
-    """Return (start of a session, end of its last transfer) in ns. Raises ValueError if no transfer succeeded."""
+    """Return (start of a session, end of the last transfer) in ns. Raises ValueError if no transfer succeeded."""
     ends = [
         transfer.exchange.final.last_ns
         for transfer in session.transfers
@@ -56,7 +56,7 @@ def span_of(session: FtpSession) -> tuple[int, int]:
 
 
 def segment_sizes(session: FtpSession) -> tuple[list[int], list[int]]:
-    """Return (control connection's, data connections') segment sizes in octets, up to the end of the last transfer."""
+    """Return segment sizes in octets until the last transfer's end: (control connection, data connections)."""
     _, end_ns = span_of(session)
     # Leave out commands that the client sends right after the last reply, which are not part of the session's time.
     control = [len(segment.payload) for segment in session.connection.from_client.segments if segment.time_ns < end_ns]
@@ -68,7 +68,7 @@ def segment_sizes(session: FtpSession) -> tuple[list[int], list[int]]:
 
 
 def other_commands(session: FtpSession) -> list[FtpExchange]:
-    """Return the exchanges before the last transfer that are neither transfers nor announcements (USER, TYPE, ...)."""
+    """Return the exchanges, such as USER and TYPE, that are neither transfers nor endpoint announcements."""
     theirs = [transfer.exchange for transfer in session.transfers]
     theirs += [transfer.announced.exchange for transfer in session.transfers if transfer.announced is not None]
     last = max((session.exchanges.index(transfer.exchange) for transfer in session.transfers), default=0)
@@ -106,7 +106,7 @@ def _of_transfer(transfer: Transfer, session: FtpSession) -> Iterator[Interval]:
 
 
 def _handshake(transfer: Transfer, session: FtpSession) -> Iterator[Interval]:
-    """Yield the interval of a data connection's handshake at the client, if it was captured.
+    """Yield the interval of a data connection's handshake at the client, if captured.
 
     The interval lasts from SYN to SYN-ACK in passive mode, and from SYN-ACK to ACK in active mode.
     """
