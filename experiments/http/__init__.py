@@ -1,1 +1,1 @@
-"""Experiments on HTTP/1.0, 1.1 and 2: page loads by connection strategy."""
+"""Experiments on HTTP/1.0, HTTP/1.1 and HTTP/2: page loads with different uses of connections."""

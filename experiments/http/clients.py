@@ -1,4 +1,4 @@
-"""HTTP clients that load pages in experiments: lab7's, curl and others of the registry, or a user's program."""
+"""HTTP clients for page loads: lab7's own, curl and other registered programs, or a program of the user."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class PageClient(Protocol):
         """Return True if the client can load a page by this strategy, such as `1.1-persistent`."""
 
     def load(self, strategy: str, url: str, objects: Sequence[str] = ()) -> Window:
-        """Load a page and the objects it references (URLs); return the time span. Raises LoadFailedError."""
+        """Load a page and the objects (URLs) that the page references; return the time span. Raises LoadFailedError."""
 
 
 class OurClient:
-    """lab7's own HTTP client (services.http.client), in one process for all page loads."""
+    """lab7's own HTTP client (services.http.client), with one process for all page loads."""
 
     name = "services.http.client"
 
@@ -39,11 +39,11 @@ class OurClient:
         return True
 
     def load(self, strategy: str, url: str, objects: Sequence[str] = ()) -> Window:  # noqa: ARG002
-        """Load a page as PageClient.load() does; `objects` is ignored, since the client parses the page."""
+        """Load a page as PageClient.load() does; ignore `objects`, since the client parses the page."""
         return self._request({"strategy": strategy, "page": url})
 
     def load_together(self, strategy: str, urls: Sequence[str]) -> Window:
-        """Request several objects of one origin in this order at once; return the time span. Raises LoadFailedError."""
+        """Send requests for several objects of one origin at once; return the time span. Raises LoadFailedError."""
         return self._request({"strategy": strategy, "objects": list(urls)})
 
     def _request(self, request: dict[str, Any]) -> Window:
@@ -83,5 +83,5 @@ class CommandClient:
 
 
 def make_client(host: Host, implementation: Implementation | None) -> PageClient:
-    """Return an HTTP client that runs on a host; `implementation` None: lab7's own."""
+    """Return an HTTP client that runs on a host; `implementation` None: lab7's own client."""
     return OurClient(host) if implementation is None else CommandClient(host, implementation)

@@ -1,4 +1,4 @@
-"""Idle time-out of persistent connections, at an origin and through a proxy (claims K1 to K3).
+"""Experiment on keep-alive: idle time-out of persistent connections, without and with a proxy (claims K1 to K3).
 
 A client requests a page, waits, and requests it again: from an origin with a longer idle time-out (the connection is
 kept), from one with a shorter time-out (it is closed), and through a proxy with a longer time-out than its origin's.
@@ -55,25 +55,25 @@ TEN_MINUTES_S = 600
 
 @dataclass(frozen=True)
 class Visits:
-    """Pairs of requests of one case (kept, closed, proxy), as captured at the client and at the proxy."""
+    """Pairs of requests of one case (kept, closed, proxy), captured at the client and at the proxy."""
 
     at_client: tuple[PageLoad, ...]
     at_proxy: tuple[PageLoad, ...]
 
     @property
     def seconds(self) -> list[Exchange]:
-        """Exchanges of the second requests, as captured at the client."""
+        """Return the exchanges of the second requests, as captured at the client."""
         return [load.exchanges[1] for load in self.at_client]
 
     @property
     def complete(self) -> bool:
-        """True if every second request has a captured response, at the client and at the proxy."""
+        """Return True if every second request has a captured response, at the client and at the proxy."""
         every = [*self.at_client, *self.at_proxy]
         return all(len(load.exchanges) > 1 and load.exchanges[1].response is not None for load in every)
 
 
 def run(context: Run) -> Outcome:
-    """Send pairs of requests around an idle time, decide claims K1 to K3, and compare times with theory."""
+    """Send pairs of requests with an idle time in between, decide claims K1 to K3, and compare times with theory."""
     asked, evidence = context.parameters, Evidence()
     long_s, short_s = 2 * asked["idle"], asked["idle"] / 2
     beds: list[tuple[list[str], dict[str, Any]]] = [
@@ -140,7 +140,7 @@ def _work(
 
 
 def _pair(agent: Driver, order: Mapping[str, Any], idle_s: float, taken: list[Window]) -> Window:
-    """Send a pair of requests, first waiting until the origin has closed the proxy's previous connection."""
+    """Send a pair of requests, after the origin has closed the proxy's connection of the previous pair."""
     if taken:
         time.sleep(idle_s)
     taken.append(agent.request(order, idle_s + TIMEOUT_S))
@@ -164,7 +164,7 @@ def _visits(captured: CaptureFile, case: str, windows: Sequence[Window], files: 
 
 
 def _sample(case: str, load: PageLoad) -> Sample:
-    """Return the time span of the second request: from its SYN or first frame to the end of its response."""
+    """Return the time span of a pair's second request: from the first frame to the end of the response."""
     second = load.exchanges[1]
     assert second.response is not None
     if case == CLOSED and len(load.conversations) > 1:
@@ -173,11 +173,11 @@ def _sample(case: str, load: PageLoad) -> Sample:
 
 
 def _timings(case: str, visits: Visits, watch: MachineWatch) -> list[Timing]:
-    """Return duration and terms of each second request; with a proxy, terms by the proxy's connection to the origin."""
+    """Return duration and terms of each second request, by the proxy's connection to the origin if there is a proxy."""
     timings = []
     for number, load in enumerate(visits.at_client):
         sample = _sample(case, load)
-        # Divide the time by packets of the proxy's connection to the origin, whose link has the delay.
+        # Divide the time by packets of the proxy's connection to the origin, since only that link has a delay.
         asked = visits.at_proxy[number] if case == PROXY else load
         second = asked.exchanges[1]
         assert second.response is not None
@@ -195,7 +195,7 @@ def _timings(case: str, visits: Visits, watch: MachineWatch) -> list[Timing]:
 
 
 def _theory(context: Run, case: str, visits: Visits, omitted: Mapping[str, float]) -> Theory:
-    """Return the closed form of the second request: RTT + X on a kept connection, 2 RTT + X with a handshake."""
+    """Return the closed form of the second request: RTT + X on an open connection, 2 RTT + X on a new one."""
     asked = context.parameters
     second = (visits.at_proxy if case == PROXY else visits.at_client)[0].exchanges[1]
     assert second.response is not None

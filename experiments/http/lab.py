@@ -1,4 +1,4 @@
-"""Set-up of the HTTP experiments: web site, topology, captured page loads, and times that closed forms leave out."""
+"""Set-up of the HTTP experiments: web site, network, captured page loads, and delays that closed forms lack."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def make_site(folder: Path, objects: int, size_bytes: int, seed: int) -> list[Pa
 
 
 def site_files(paths: Sequence[Path], place: str = "/") -> dict[bytes, bytes]:
-    """Return content by URL path below `place` of the files that make_site() wrote, the page first."""
+    """Return URL path -> content of the files that make_site() wrote below `place`, the page first."""
     named = {f"{place}{path.name}".encode(): path.read_bytes() for path in paths[1:]}
     return {place.encode(): paths[0].read_bytes(), **named}
 
@@ -90,7 +90,7 @@ AT_CLIENT, AT_PROXY, AT_ORIGIN = map(first_interface, ("client", "proxy", "origi
 def web_testbed(
     context: Run, folder: Path, rtt_s: float, bw_mbit: float, objects: Sequence[str] = (), **drawing: Any
 ) -> Testbed:
-    """Return the emulated network of the web topology, whose origin serves `folder`, with replaced origin or proxy.
+    """Return the emulated network of the topology web; the origin serves `folder`, and --replace is applied.
 
     `objects`: paths that the page references; `drawing`: further parameters of the topology.
     """
@@ -107,7 +107,7 @@ def web_testbed(
 
 
 def access_path(rtt_s: float, bw_mbit: float) -> EmulatedPath:
-    """Return the path whose delay and rate the fidelity certificate compares with the configured ones."""
+    """Return the path whose delay and rate are measured before a run and compared with the configured values."""
     return EmulatedPath("client", "origin", ORIGIN_ADDRESS, rtt_s, bw_mbit * 1e6)
 
 
@@ -143,7 +143,7 @@ def loads_in(
     windows: Mapping[str, Sequence[Window]],
     files: Mapping[str, Files],
 ) -> dict[str, list[PageLoad]]:
-    """Return the page loads captured within each named time span; `files`: the expected content by the same names."""
+    """Return the page loads captured within each named time span; `files` has the expected content by name."""
     origin = context.replacements.get("origin")
     every = page_load(captured, interface, {DEFAULT_PORT, *(origin.ports.values() if origin else ())})
     return {
@@ -162,14 +162,14 @@ def delivered(loads: Iterable[PageLoad]) -> bool:
 
 
 def failure_seen(loads: Sequence[PageLoad]) -> str:
-    """Return a clause with the first fault that the packets of failed page loads show; empty without one."""
+    """Return a clause on the first fault in the packets of failed page loads; empty without a fault."""
     found = (undelivered(load, load.files or {}) for load in loads if load.conversations)
     wrong = next((one for one in found if one is not None), None)
     return f"; in the packets, {wrong.evidence}" if wrong is not None else ""
 
 
 def timing(load: PageLoad, watch: MachineWatch | None = None) -> Timing:
-    """Return duration and terms of a page load from its packets; with `watch`, delays by the machine's load as well."""
+    """Return duration and terms of a page load, from packets; `watch` adds a term for delays by other load."""
     found = decompose(load)
     timed = Timing(found.total_s, found.terms)
     if watch is None:
@@ -186,7 +186,7 @@ def left_out(
     at: str = AT_CLIENT,
     waiting: Collection[str] = (),
 ) -> dict[str, dict[str, float]]:
-    """Return, by case, the terms in s that the closed form of a page load leaves out (medians over its loads).
+    """Return the terms in s that the closed form of a page load lacks, by case (medians over the case's loads).
 
     window, acknowledgements, server_waits, and waiting: see pathmodel.replay; framing: octets that are neither requests
     nor responses, and segments that are shorter than they could be. Empty where TCP lost a segment.
@@ -205,7 +205,7 @@ def sample_of(load: PageLoad, at: str) -> Sample:
 
 
 def framing_s(load: PageLoad, rate_bps: float) -> float:
-    """Return the transmission time in seconds of a page load's octets beyond those that the closed form counts.
+    """Return the transmission time in s of a page load's octets that the closed form does not count.
 
     The closed form counts one request a round, of the largest size, and each response in as few segments as possible.
     Further octets are the connection preface, settings, several requests in one segment, and headers of short segments.
@@ -234,7 +234,7 @@ def _framing_s(conversation: Conversation, rate_bps: float, request_size_bytes: 
 
 
 def turns_framing_s(exchanges: Sequence[Exchange], rate_bps: float) -> float:
-    """Return the transmission time in seconds of those octets of consecutive exchanges that the closed form lacks.
+    """Return the transmission time in s of octets of consecutive exchanges that the closed form does not count.
 
     The closed form counts a request of the largest size per exchange, and each response in as few segments as possible.
     """

@@ -36,7 +36,7 @@ OUR_STRATEGIES: Mapping[str, str] = {
     "2-upgrade": "2-upgrade",
     "2-push": "2-push",
 }
-# Protocol -> strategy by which a server's registry entry declares that it implements the protocol.
+# Protocol -> strategy by which a server's registry entry declares that the server implements the protocol.
 NEEDS: Mapping[str, str] = {
     "1.0": "1.0-serial",
     "1.1": "1.1-persistent",
@@ -48,18 +48,18 @@ NEEDS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class _Column(Column):
-    """Column of the HTTP matrix: a client, and the protocol (for lab7's own client the strategy) of its page load."""
+    """Column of the HTTP matrix: a client, and the protocol (for lab7's own client, the strategy) of the page load."""
 
     what: str
 
     @property
     def protocol(self) -> str:
-        """Protocol that the packets must show: 1.0, 1.1, 2, 2-upgrade or 2-push."""
+        """Return the protocol that the packets must show: 1.0, 1.1, 2, 2-upgrade or 2-push."""
         return OUR_STRATEGIES[self.what] if self.client is None else self.what
 
     @property
     def needs(self) -> str:
-        """Strategy that a server's registry entry must list for this column to apply."""
+        """Return the strategy that a server's registry entry must list for this column to apply."""
         return self.what if self.client is None else NEEDS[self.what]
 
 

@@ -1,4 +1,4 @@
-"""Head-of-line blocking: a small object behind a large one, by HTTP/1.1 pipelining and by HTTP/2 (claims H11 and H12).
+"""Experiment on head-of-line blocking: a small object behind a large one, in HTTP/1.1 and HTTP/2 (H11, H12).
 
 On one connection the client requests a large object and, immediately after it, several small ones. HTTP/1.1 responds in
 the order of the requests, so the small ones wait (head-of-line blocking); HTTP/2 interleaves the streams. The sizes
@@ -146,23 +146,23 @@ def _timing(load: PageLoad, watch: MachineWatch) -> Timing:
 
 
 def _theory(strategy: str, load: PageLoad, context: Run) -> Theory:
-    """Return the closed form: RTT plus the transmission times of the small object and of the octets ahead of it."""
+    """Return the closed form: RTT plus the transmission times of the small object and of all octets sent before."""
     rate_bps = context.parameters["bw"] * 1e6
     rtt_s = context.parameters["rtt"] + transmission_time_s(request_size(load), rate_bps)
     large, small = (_response_size(load, name) for name in (LARGE, SMALL))
     before = large if strategy == PIPELINED else min(large, FRAME_BYTES)
     waiting_s, small_s = transmission_time_s(before, rate_bps), transmission_time_s(small, rate_bps)
     if strategy == PIPELINED:
-        # By pipelining, the small object's response starts after the end of the large one.
+        # With pipelining, the small object's response starts after the end of the large one.
         terms = {"request": rtt_s + waiting_s + small_s, "transmission": 0.0}
         return Theory(sum(terms.values()), terms, "RTT + X(large) + X(small)", KUROSE_ROSS)
-    # By HTTP/2, HEADERS frames of all responses and one DATA frame of the large object precede the small object.
+    # With HTTP/2, HEADERS frames of all responses and one DATA frame of the large object precede the small object.
     terms = {"request": rtt_s, "transmission": waiting_s + small_s}
     return Theory(sum(terms.values()), terms, "RTT + X(one frame) + X(small)", RFC_9113)
 
 
 def _left_out(captured: CaptureFile, topo: Topo, loads: Sequence[PageLoad], rate_bps: float) -> dict[str, float]:
-    """Return the terms in seconds that the closed form leaves out, by name; see http.lab.left_out."""
+    """Return the terms in s, by name, that the closed form lacks; see http.lab.left_out()."""
     spans = [(one.request.last_ns, one.response.last_ns) for one in map(_small, loads) if one.response is not None]
     try:
         found = omitted_terms(captured, topo, [Sample(AT_CLIENT, *span) for span in spans])
@@ -173,7 +173,7 @@ def _left_out(captured: CaptureFile, topo: Topo, loads: Sequence[PageLoad], rate
 
 
 def _framing_s(load: PageLoad, rate_bps: float) -> float:
-    """Return the transmission time in seconds of octets before the small object's end that the closed form lacks.
+    """Return the transmission time in s of octets before the small object's end that the closed form lacks.
 
     Counted are requests in the segment of the first one, frames other than DATA, and the octets behind the small object
     in its last segment.

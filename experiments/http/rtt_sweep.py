@@ -1,4 +1,4 @@
-"""RTT sweep: page load time by strategy, RTT and number of objects (claim H14; validity of the formulas of H6 to H13).
+"""Experiment on the RTT: page load time by strategy, RTT and number of objects (claim H14; formulas of H6 to H13).
 
 A page of n objects is loaded over links of several RTTs by every strategy. The plot has the textbook's lines and the
 measured points; where the responses that a server may send at once exceed TCP's initial window of ten segments (RFC
@@ -50,7 +50,7 @@ from experiments.http.wire.page_load import PageLoad
 MULTIPLEXED = "2"
 # Strategy -> id of the claim on the page load time by this strategy.
 CLAIMS = dict(zip(STRATEGIES, ("H6", "H7", "H8", "H9", "H14", "H13"), strict=True))
-# Results of page loads by (strategy, number of objects): time spans, and the error text of a failed one (else empty).
+# (strategy, number of objects) -> (time spans of the page loads, error text of a failed load or empty).
 Tried = dict[tuple[str, int], tuple[list[Window], str]]
 NOTE = (
     "points: measured (median); solid: the textbook's formula; dashed: with slow start, for bursts above "
@@ -71,7 +71,7 @@ class Point:
 
     @property
     def name(self) -> str:
-        """Name of the point in reports, such as `2, n=10, RTT 50 ms` (strategy, objects, RTT)."""
+        """Return the name in reports, such as `2, n=10, RTT 50 ms` (strategy, objects, RTT)."""
         return _name(self.strategy, self.objects, self.rtt_s)
 
     def comparison(self) -> Comparison:
@@ -85,14 +85,14 @@ def _name(strategy: str, objects: int, rtt_s: float) -> str:
 
 @dataclass
 class SweepResults:
-    """Results of the sweep: points, page loads by HTTP/2, and a failed verdict by claim for undelivered pages."""
+    """Results of the sweep: points, page loads by HTTP/2, and failed verdicts on undelivered pages by claim."""
 
     points: list[Point] = field(default_factory=list)
     multiplexed: list[PageLoad] = field(default_factory=list)
     failures: dict[str, Verdict] = field(default_factory=dict)
 
     def fail(self, name: str, strategy: str, loads: Sequence[PageLoad], said: str) -> None:
-        """Record the claim of a strategy as failed by an undelivered page; `said`: the client's error, or empty."""
+        """Record the claim of a strategy as failed by an undelivered page; `said`: the client's error message."""
         why = f"was not loaded: {said}" if said else "was not transferred correctly"
         wrong = (undelivered(load, load.files or {}) for load in loads if load.conversations)
         frames = [one.frame for one in wrong if one is not None][:1]
@@ -132,7 +132,7 @@ def _capture_name(rtt_s: float) -> str:
 
 
 def _at(context: Run, rtt_s: float, evidence: Evidence, found: SweepResults) -> str:
-    """Measure all points at one RTT in an emulated network; return name and version of the client."""
+    """Measure all points at one RTT in a new network; return name and version of the client."""
     asked = context.parameters
     with site_folder(context) as folder:
         pages = {

@@ -1,4 +1,4 @@
-"""Page load times by HTTP version and use of connections: closed forms in round trips and transmission times.
+"""Closed forms for page load times by HTTP version and use of connections: round trips and transmission times.
 
 A page of n objects: one base page, and n - 1 objects that it references. X is the total transmission time of the n
 responses at the bottleneck. The formulas are those of the textbook (Kurose and Ross, Computer Networking: A Top-Down
@@ -39,7 +39,7 @@ RFC_9113 = "RFC 9113, sections 5 and 8.4"
 
 @dataclass(frozen=True)
 class _Form:
-    """Numbers of handshakes and request round trips of a strategy (None: one for each of the n objects).
+    """Number of handshakes and of request round trips of a strategy (None: one for each of the n objects).
 
     awaited: number of responses that the client waits for while nothing else arrives.
     """
@@ -73,7 +73,7 @@ def http_page_load(
     request_size_bytes: int | None = None,
     slow_start: bool = False,
 ) -> Theory:
-    """Return the closed form of a page's load time; `sizes_bytes`: its objects' sizes, the base page first.
+    """Return the closed form of a page's load time; `sizes_bytes` are the objects' sizes, the base page first.
 
     head_size_bytes: added to each size for status line and header section; rate_bps: of the bottleneck, None if
     unlimited (X = 0); request_size_bytes: of a request, None if `rtt_s` includes the frames of a handshake and of a
@@ -113,7 +113,7 @@ def http_page_load(
 def within_initial_window(
     strategy: str, sizes_bytes: Sequence[int], head_size_bytes: int = 0, mss_bytes: int = MSS_BYTES
 ) -> bool:
-    """Return whether every burst of a page load fits TCP's initial window, so that the strategy's formula holds.
+    """Return True if every burst of a page load fits TCP's initial window, so that the strategy's formula holds.
 
     A burst is the data of a server on one connection without input from the client in between: one response, or, with
     pipelining and HTTP/2, all referenced objects together; with push, the whole page.
@@ -131,7 +131,7 @@ def within_initial_window(
 def page_stall_s(
     strategy: str, rtt_s: float, sizes_bytes: Sequence[int], rate_bps: float | None = None, mss_bytes: int = MSS_BYTES
 ) -> float:
-    """Return the time in seconds for which slow start leaves the link idle during a page load.
+    """Return the time in s for which slow start leaves the link idle during a page load.
 
     On one connection the window has grown by every segment acknowledged before (RFC 5681 section 3.1); parallel
     connections stall at the same time, the longest of them counts.

@@ -1,4 +1,4 @@
-"""HTTP versions and connection strategies: page load times and message formats (claims H1 to H10, H12 to H14).
+"""Experiment on HTTP versions and use of connections: page load times, message formats (claims H1 to H10, H12 to H14).
 
 One client, one origin, one access link with a rate and a delay. The client loads a page of n objects by each strategy,
 several times; the packets at its interface decide the claims, and each time is compared with the textbook's formula,
@@ -59,7 +59,7 @@ STRATEGY_CLAIMS: Mapping[str, tuple[str, Callable[[Sequence[PageLoad]], Verdict]
 }
 STRATEGIES = tuple(STRATEGY_CLAIMS)
 NON_PERSISTENT = ("1.0-serial", "1.0-parallel")
-# A second page has MORE_TIMES as many objects; their size in octets keeps all of them within TCP's initial window.
+# A second page has MORE_TIMES as many objects, so small that all of them fit TCP's initial window.
 MORE, MORE_TIMES, MORE_SIZE_BYTES = "2, more objects", 3, 1200
 ORDERS = ("in order", "reversed")
 Loads = Mapping[str, list[PageLoad]]
@@ -67,7 +67,7 @@ Loads = Mapping[str, list[PageLoad]]
 
 @dataclass
 class Workload:
-    """Time spans of the page loads by name, and the errors and time spans of the failed ones.
+    """Time spans of the page loads by name, and error messages and time spans of the failed page loads.
 
     `warm_ups` are the time spans of the first round, which is not measured.
     """
@@ -78,7 +78,7 @@ class Workload:
     warm_ups: dict[str, list[Window]] = field(default_factory=dict)
 
     def fail(self, name: str, error: LoadFailedError) -> None:
-        """Record the error and the time span of a failed page load."""
+        """Record the error message and the time span of a failed page load."""
         self.failures[name] = str(error)
         self.tried[name] = [] if error.window is None else [error.window]
 
@@ -100,7 +100,7 @@ class Captured:
 
 @dataclass(frozen=True)
 class Pages:
-    """Two pages on the origin: names of their files, the base page first, and content by URL path."""
+    """Two pages on the origin: names of all files, the base page first, and content by URL path."""
 
     names: list[str]
     files: Files
@@ -108,7 +108,7 @@ class Pages:
     more_files: Files
 
     def files_by_name(self) -> dict[str, Files]:
-        """Return the expected files (content by URL path) of each kind of page load, by its name."""
+        """Return the expected files (content by URL path) for each name of a page load."""
         # Loads of single objects request the base page by its file name instead of the path /.
         single = {f"/{name}".encode(): octets for name, octets in zip(self.names, self.files.values(), strict=True)}
         return {**dict.fromkeys(STRATEGIES, self.files), **dict.fromkeys(ORDERS, single), MORE: self.more_files}

@@ -1,1 +1,1 @@
-"""Claims on HTTP (H1 to H14, K1 to K3), decided from captured requests and responses."""
+"""Decisions of the claims H1 to H14 and K1 to K3 on HTTP, from captured requests and responses."""

@@ -1,4 +1,4 @@
-"""Delivery check of a page load: status and content of every response against the origin's files.
+"""Check that a page load delivered its files: status and content of all responses, against the origin's files.
 
     undelivered(load, {b"/": page, b"/picture-1.png": picture})      None, or an Undelivered with the difference
 
@@ -29,18 +29,18 @@ CODING_OVERHEAD_BYTES = 1024
 
 @dataclass(frozen=True)
 class Undelivered:
-    """Reason why a page load did not deliver its files: a clause, and the number of the frame that shows it."""
+    """Reason why a page load did not deliver its files: a clause, and the number of the frame that shows the fault."""
 
     evidence: str
     frame: int
 
 
 class _CodingError(ValueError):
-    """The content coding of a response is unknown or its content is malformed; the message has the reason."""
+    """Content coding of a response is unknown or malformed; the message has the reason."""
 
 
 def undelivered(load: PageLoad, files: Files, as_page: bool = True) -> Undelivered | None:
-    """Return the reason why a page load did not deliver these files, None if it did.
+    """Return the reason why a page load did not deliver these files; None if it did.
 
     `files`: content by path, the page first. `as_page` False: files may be requested in any order, and more than once.
     """
@@ -71,7 +71,7 @@ def undelivered(load: PageLoad, files: Files, as_page: bool = True) -> Undeliver
 
 
 def difference(exchange: Exchange, file: bytes) -> Undelivered | None:
-    """Return the reason why an exchange did not deliver this file with status 200, None if it did."""
+    """Return the reason why an exchange did not deliver this file with status 200; None if it did."""
     name, response = _text(path_of(exchange)), exchange.response
     if response is None:
         frame = exchange.request.frames[0]
@@ -85,7 +85,7 @@ def difference(exchange: Exchange, file: bytes) -> Undelivered | None:
 
 
 def response_difference(response: Message, file: bytes) -> str | None:
-    """Return as a clause how a response differs from this file with status 200; None if it does not differ."""
+    """Return a clause on a response's difference from this file with status 200; None if equal."""
     status = response.start_line[1]
     if status != OK:
         return f"its status is {_text(status)}, not 200"
@@ -113,7 +113,7 @@ def content_of(response: Message, limit: int | None = None) -> bytes:
             continue
         if coding not in WINDOW_BITS:
             raise _CodingError(f"its content coding is {_text(coding)}")
-        # Permit twice `limit` plus a header for each decoding step, since intermediate codings may exceed the content.
+        # Permit twice `limit` plus a header in each decoding step, since encoded content may exceed the content.
         content = _inflated(content, coding, None if limit is None else 2 * limit + CODING_OVERHEAD_BYTES)
     return content if limit is None else content[:limit]
 
@@ -130,7 +130,7 @@ def _inflated(content: bytes, coding: bytes, limit: int | None) -> bytes:
 
 
 def path_of(exchange: Exchange) -> bytes:
-    """Return the path and query of a request-target in origin-form or absolute-form."""
+    """Return path and query of a request-target in origin-form or absolute-form."""
     return ABSOLUTE.sub(b"", exchange.target, count=1) or b"/" if exchange.target else exchange.target
 
 

@@ -1,4 +1,4 @@
-"""HTTP/1 claims H1 to H5: connection set-up, message grammar, statelessness, one request per connection.
+"""Decision of claims H1 to H5 on HTTP/1: connection set-up, message grammar, statelessness, one request each.
 
 All functions take page loads (see `wire.page_load`) and return a Verdict. "undecided" means that the capture dropped
 packets, has a gap, or lacks such traffic; "failed" cites the first connection or message that contradicts the claim. H1
@@ -42,7 +42,7 @@ def decide_delivered(
     check: Callable[[], Finding],
     as_page: bool = True,
 ) -> Verdict:
-    """Decide a claim by `check`, and also require that every page load delivered its files (see `undelivered`)."""
+    """Decide a claim by `check`; the claim also fails if a page load did not deliver its files."""
 
     def delivered() -> Finding:
         finding = check()
@@ -64,7 +64,7 @@ def require_delivered(load: PageLoad, as_page: bool = True) -> None:
 
 @decides("H1")
 def decide_connection_setup(claim: str, loads: Sequence[PageLoad], port: int = HTTP_PORT) -> Verdict:
-    """Decide claim H1: handshake to port 80, then a request, then its response."""
+    """Decide claim H1: a TCP handshake to port 80 precedes the request, which precedes the response."""
 
     def check() -> Finding:
         for load in loads:
@@ -87,19 +87,19 @@ def decide_connection_setup(claim: str, loads: Sequence[PageLoad], port: int = H
 
 @decides("H2")
 def decide_request_grammar(claim: str, loads: Sequence[PageLoad]) -> Verdict:
-    """Decide claim H2: every request is a request line, header lines, CRLF and a body, octet by octet."""
+    """Decide claim H2: every request consists of request line, header lines, CRLF and body, octet by octet."""
     return _grammar(claim, loads, "request", lambda exchange: exchange.request, sound_requests)
 
 
 @decides("H3")
 def decide_response_grammar(claim: str, loads: Sequence[PageLoad]) -> Verdict:
-    """Decide claim H3: every response is a status line, header lines, CRLF and a body, octet by octet."""
+    """Decide claim H3: every response consists of status line, header lines, CRLF and body, octet by octet."""
     return _grammar(claim, loads, "response", _proper_response, sound)
 
 
 @decides("H4")
 def decide_statelessness(claim: str, first: PageLoad, second: PageLoad, others: Sequence[PageLoad] = ()) -> Verdict:
-    """Decide claim H4: the same requests in another order get the same responses, Date field excepted.
+    """Decide claim H4: the same requests in another order get the same responses, except for the Date field.
 
     `others` are all further page loads: equal requests in them must get responses of equal status and content.
     Undecided if the two loads did not send the same requests, or sent them in the same order. Failed also if the
@@ -161,13 +161,13 @@ def _content(response: Message) -> bytes:
     try:
         return content_of(response)
     except ValueError:
-        # Content that cannot be decoded is compared in its encoded form.
+        # Compare content in its encoded form if it cannot be decoded.
         return response.body
 
 
 @decides("H5")
 def decide_connection_per_object(claim: str, loads: Sequence[PageLoad]) -> Verdict:
-    """Decide claim H5: by HTTP/1.0 each connection carries one object, and the server closes it after the response."""
+    """Decide claim H5: with HTTP/1.0 each connection carries one object, and the server closes the connection."""
 
     def check() -> Finding:
         every = [conversation for load in loads for conversation in load.conversations]
@@ -185,7 +185,7 @@ def decide_connection_per_object(claim: str, loads: Sequence[PageLoad]) -> Verdi
 
 
 def response_of(exchange: Exchange) -> Message:
-    """Return the response of an exchange. Raises Contradiction unless the whole response was captured."""
+    """Return the response of an exchange; raise Contradiction unless the whole response was captured."""
     if exchange.response is None:
         frame = exchange.request.frames[0]
         raise Contradiction(f"The request in frame {frame} gets no complete response.", frame)

@@ -1,4 +1,4 @@
-"""HTTP/2 claims H10 to H14: binary framing, multiplexing, header compression, server push.
+"""Decision of claims H10 to H14 on HTTP/2: binary framing, multiplexing, header compression, server push.
 
 All functions take page loads captured at the client and return a Verdict; see `http1` for "undecided" and "failed". H13
 and H14 are decided here as far as packets go; `verdict.timed` adds the time. H11, H13 and H14 need loads that delivered
@@ -89,7 +89,7 @@ def _binary_frames(loads: Sequence[PageLoad]) -> tuple[list[Http2Frame], list[Ht
 
 
 def http2_conversations(load: PageLoad) -> list[Http2Conversation]:
-    """Check that every connection of a page load is valid HTTP/2, and return the HTTP/2 conversations."""
+    """Return the HTTP/2 conversations of a page load; raise Contradiction if a connection is not valid HTTP/2."""
     found = []
     for conversation in load.conversations:
         syn = conversation.connection.syn.frame
@@ -105,7 +105,7 @@ def http2_conversations(load: PageLoad) -> list[Http2Conversation]:
 def decide_multiplexing(
     claim: str, pipelined: Sequence[PageLoad], multiplexed: Sequence[PageLoad], large: bytes, small: bytes
 ) -> Verdict:
-    """Decide claim H11: HTTP/1.1 delivers `small` after `large`; HTTP/2 interleaves both and delivers `small` first.
+    """Decide claim H11: HTTP/2 interleaves two responses and completes `small` first; HTTP/1.1 completes `large` first.
 
     `large` and `small` are request-targets, requested in this order by both versions. With HTTP/2 all other responses
     must end before `large` as well.
@@ -144,14 +144,14 @@ def _exchange(load: PageLoad, target: bytes) -> Exchange:
 
 
 def _behind(load: PageLoad, large: bytes, small: bytes) -> tuple[float, list[int]]:
-    """Check that `large` is delivered before the small object; return (ms from small request to its end, frames)."""
+    """Check that `large` is delivered before the small object; return (ms for the small object, frames)."""
     _one_text(load)
     second, ended, began = _asked_in_order(load, large, small)
     return (began.last_ns - second.last_ns) / 1e6, [ended.frames[-1], began.frames[0]]
 
 
 def _one_text(load: PageLoad) -> None:
-    """Require that a page load uses one connection of valid HTTP/1.1."""
+    """Require that a page load uses a single connection of valid HTTP/1.1."""
     syns = [conversation.connection.syn.frame for conversation in load.conversations]
     if len(syns) != 1:
         raise Contradiction(f"{len(syns)} connections were opened (frames {listed(syns)}), not one.", *syns)
@@ -178,7 +178,7 @@ def _asked_in_order(load: PageLoad, large: bytes, small: bytes) -> tuple[Message
 
 
 def _interleaved(load: PageLoad, large: bytes, small: bytes) -> tuple[float, list[int]]:
-    """Check that the small object's DATA lie between DATA of `large`; return (ms from its request to end, frames)."""
+    """Check that the small object's DATA lie between DATA of `large`; return (ms for the small object, frames)."""
     (conversation,) = _one(load)
     ids = {exchange.target: stream_id for stream_id, exchange in conversation.streams}
     second, _, delivered = _asked_in_order(load, large, small)
@@ -207,7 +207,7 @@ def _interleaved(load: PageLoad, large: bytes, small: bytes) -> tuple[float, lis
 
 @decides("H12")
 def decide_header_compression(claim: str, text_loads: Sequence[PageLoad], binary_loads: Sequence[PageLoad]) -> Verdict:
-    """Decide claim H12: later requests by HTTP/2 have fewer header octets than the first one, and than by HTTP/1.1."""
+    """Decide claim H12: later HTTP/2 requests have fewer header octets than the first, and than HTTP/1.1 requests."""
     if not text_loads or not binary_loads:
         return undecided(claim, "A page load by HTTP/1.1 and one by HTTP/2 are needed.")
 
@@ -247,7 +247,7 @@ def _response_blocks(loads: Sequence[PageLoad]) -> tuple[int, int]:
     ):
         # An uncompressed field takes one octet, and one length octet each for name and value (RFC 7541 section 6.2.2).
         fields = sum(3 + len(name) + len(value) for name, value in response.fields)
-        # Count :status as one octet (static table, RFC 7541 appendix A), so that indexing it is no compression.
+        # Count :status as one octet (static table, RFC 7541 appendix A), so that indexing :status is no compression.
         if fields and len(response.header_block) >= 1 + fields:
             raise Contradiction(
                 f"The header block of the response in frame {response.frames[0]} has "
@@ -263,7 +263,7 @@ def _response_blocks(loads: Sequence[PageLoad]) -> tuple[int, int]:
 
 
 def _with_objects(fewest: int, verdict: Verdict, loads: Sequence[PageLoad]) -> Verdict:
-    """Return a verdict unchanged, but undecided instead of shown if a page has fewer than `fewest` objects."""
+    """Return a verdict, changed from shown to undecided if a page has fewer than `fewest` objects."""
     objects = min((len(load.exchanges) for load in loads), default=0)
     if verdict.verdict == "shown" and objects < fewest:
         return undecided(
@@ -278,7 +278,7 @@ def _in_all(loads: Sequence[PageLoad]) -> str:
 
 
 def header_sizes(load: PageLoad) -> list[int]:
-    """Return each request's header octets in order: request line and fields by HTTP/1.x, HEADERS frames by HTTP/2."""
+    """Return each request's header octets in order: request line and fields in HTTP/1.x, HEADERS frames in HTTP/2."""
     sizes = []
     for exchange in load.exchanges:
         octets, body = exchange.request.octets, exchange.request.body
@@ -288,7 +288,7 @@ def header_sizes(load: PageLoad) -> list[int]:
 
 @decides("H13")
 def decide_server_push(claim: str, loads: Sequence[PageLoad]) -> Verdict:
-    """Decide claim H13 from packets: one request on one connection; all other objects are promised and pushed."""
+    """Decide claim H13: on one connection, the page is requested and all other objects are promised and pushed."""
 
     def check() -> Finding:
         evidence, frames = _pushed(loads[0])
@@ -324,7 +324,7 @@ def _pushed(load: PageLoad) -> tuple[str, list[int]]:
 
 
 def _promised_in_time(conversation: Http2Conversation) -> None:
-    """Require that each PUSH_PROMISE precedes the end of the response on its stream (RFC 9113 sections 6.6, 8.4.1)."""
+    """Require that PUSH_PROMISE precedes the end of the response on its stream (RFC 9113 sections 6.6, 8.4.1)."""
     ended: set[int] = set()
     for frame in conversation.server_frames:
         if frame.kind == Kind.PUSH_PROMISE and frame.stream_id in ended:
@@ -335,7 +335,7 @@ def _promised_in_time(conversation: Http2Conversation) -> None:
 
 @decides("H14")
 def decide_concurrent_streams(claim: str, loads: Sequence[PageLoad]) -> Verdict:
-    """Decide claim H14 from packets: one connection; all objects are requested before the first of their responses."""
+    """Decide claim H14: on one connection, all objects are requested before the first of their responses."""
 
     def check() -> Finding:
         found = [_multiplexed(load) for load in loads]
@@ -345,7 +345,7 @@ def decide_concurrent_streams(claim: str, loads: Sequence[PageLoad]) -> Verdict:
             f"push: {found[0][0]}{_in_all(loads)}"
         ), [frame for _, frames in found for frame in frames]
 
-    # A page with fewer than two referenced objects leaves the claim undecided: serial requests would look the same.
+    # Leave the claim undecided for fewer than two referenced objects: serial requests would look the same.
     return _with_objects(3, decide_delivered(claim, loads, check), loads)
 
 

@@ -1,4 +1,4 @@
-"""HTTP interoperability check: complete delivery of a page from any server to any client, decided from packets.
+"""Check of one cell of the HTTP interoperability matrix: complete delivery of a page, decided from packets.
 
 Every response must have status 200 and the content of its file; the versions and the validity of both sides' messages
 are checked, too. A client may request an object more than once, as load generators do, but nothing else.
@@ -17,7 +17,7 @@ NO_ERROR = 0
 
 
 def fetched(cell_id: str, load: PageLoad, protocol: str, files: Files) -> Verdict:
-    """Decide whether every file arrived whole by this protocol: 1.0, 1.1, 2, 2-upgrade or 2-push.
+    """Return the verdict on whether all files were delivered by this protocol: 1.0, 1.1, 2, 2-upgrade or 2-push.
 
     `files`: content by path, the page first. The verdict's id is `cell_id`; its evidence cites the packet of a failure.
     """
@@ -89,7 +89,7 @@ def _sound(conversation: Conversation, protocol: str) -> list[int]:
             raise Contradiction(f"The request in frame {frame} is {version.decode('latin-1')}.", frame)
     responses = [response_of(exchange) for exchange in conversation.exchanges]
     for response in responses:
-        # RFC 9110 section 6.2: a server sends its own highest minor version, whatever the minor version of the request.
+        # RFC 9110 section 6.2: a server sends its own highest minor version, whatever the request's minor version.
         if protocol == "1.1" and response.start_line[0] != b"HTTP/1.1":
             said = response.start_line[0].decode("latin-1")
             raise Contradiction(f"The response in frame {response.frames[0]} is {said}.", response.frames[0])

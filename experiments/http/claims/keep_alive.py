@@ -1,4 +1,4 @@
-"""Keep-alive claims K1 to K3: idle persistent connections and their time-outs.
+"""Decision of claims K1 to K3 on keep-alive: idle persistent connections and time-outs.
 
     K1  the server's time-out exceeds the client's pause    one connection, idle in between, both responses on it
     K2  the server's time-out is shorter                    its FIN comes then; the next request opens another one
@@ -16,14 +16,14 @@ from experiments.http.claims.http1 import decide_delivered, response_of
 from experiments.http.wire.http1 import Conversation, Exchange
 from experiments.http.wire.page_load import PageLoad
 
-# Permitted lateness in seconds of an idle time-out: lab7's server checks every half second (server.Limits.sweep_s).
+# Permitted lateness in s of a close by time-out, since lab7's server checks its connections every half second.
 LATE_S = 1.0
 EARLY_S = 0.01
 
 
 @decides("K1")
 def decide_idle_connection_kept(claim: str, loads: Sequence[PageLoad], pause_s: float) -> Verdict:
-    """Decide claim K1: a persistent connection carries two requests with an idle time of `pause_s` between them."""
+    """Decide claim K1: a persistent connection carries two requests with an idle time of `pause_s` s in between."""
 
     def check() -> Finding:
         frames = [frame for load in loads for frame in _kept(load, pause_s)]
@@ -37,7 +37,7 @@ def decide_idle_connection_kept(claim: str, loads: Sequence[PageLoad], pause_s: 
 
 @decides("K2")
 def decide_idle_timeout(claim: str, loads: Sequence[PageLoad], pause_s: float, timeout_s: float) -> Verdict:
-    """Decide claim K2: the server closes after `timeout_s`; the request after `pause_s` opens another connection."""
+    """Decide claim K2: the server closes an idle connection after `timeout_s`, so a later request needs a new one."""
 
     def check() -> Finding:
         found = [_closed(load, pause_s, timeout_s) for load in loads]
@@ -55,7 +55,7 @@ def decide_idle_timeout(claim: str, loads: Sequence[PageLoad], pause_s: float, t
 def decide_independent_hops(
     claim: str, at_client: Sequence[PageLoad], at_proxy: Sequence[PageLoad], pause_s: float
 ) -> Verdict:
-    """Decide claim K3: after an idle time a proxy's connection to the client is open, and its origin connection closed.
+    """Decide claim K3: after an idle time, a proxy's connection to the client is open, the one to the origin closed.
 
     `at_proxy`: the proxy's connections to the origin during each of `at_client`.
     """

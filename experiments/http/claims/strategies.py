@@ -1,4 +1,4 @@
-"""Claims H6 to H9, on page load strategies: decided from the order of the packets, not from their times.
+"""Decision of claims H6 to H9 on connection use of page loads, from the order of packets, not their times.
 
 The capture must be taken at the client, so that "after" refers to the client's own order of receiving and sending. Each
 strategy's formula assumes an order of events; the checks here find those events in the packets, and `verdict.timed`
@@ -31,25 +31,25 @@ _Check = Callable[[PageLoad], tuple[str, list[int]]]
 
 @decides("H6")
 def decide_serial_connections(claim: str, loads: Sequence[PageLoad]) -> Verdict:
-    """Decide claim H6 from packets: by HTTP/1.0 each connection carries one object, one connection after the other."""
+    """Decide claim H6: with HTTP/1.0, each object is loaded over a new connection, one connection after the other."""
     return _every_load(claim, loads, _serial, fewest=2)
 
 
 @decides("H7")
 def decide_parallel_connections(claim: str, loads: Sequence[PageLoad]) -> Verdict:
-    """Decide claim H7 from packets: by HTTP/1.0 the referenced objects are loaded on parallel connections."""
+    """Decide claim H7: with HTTP/1.0, the referenced objects are loaded over parallel connections."""
     return _every_load(claim, loads, _parallel)
 
 
 @decides("H8")
 def decide_persistent_connection(claim: str, loads: Sequence[PageLoad]) -> Verdict:
-    """Decide claim H8 from packets: by HTTP/1.1 on one connection, each request follows the previous response."""
+    """Decide claim H8: on one HTTP/1.1 connection, each request follows the response to the previous one."""
     return _every_load(claim, loads, _persistent, fewest=2)
 
 
 @decides("H9")
 def decide_pipelining(claim: str, loads: Sequence[PageLoad]) -> Verdict:
-    """Decide claim H9 from packets: by HTTP/1.1 on one connection, the referenced objects' requests are pipelined."""
+    """Decide claim H9: on one HTTP/1.1 connection, the requests for the referenced objects are pipelined."""
     return _every_load(claim, loads, _pipelined)
 
 

@@ -1,1 +1,1 @@
-"""HTTP drivers: client processes that load pages at an experiment's request."""
+"""HTTP client programs that run on emulated hosts and load pages when an experiment requests so."""

@@ -1,4 +1,4 @@
-"""Page-load driver: services.http.client in one process for all loads of an experiment.
+"""Page-load program: services.http.client in one process for all page loads of an experiment.
 
 A driver (see experiments.harness.driver_process) with two requests, both answered by the report of
 services.http.client:
@@ -22,7 +22,7 @@ from services.shell import run_loop
 
 # Limit of parallel connections, above any page's number of objects: the closed form assumes one per object.
 ALL_AT_ONCE = 1000
-# A response that has begun goes on within the longest retransmission time-outs of a lossy path, a few seconds.
+# Time-out in s between octets of a response: longer than TCP's longest retransmission time-outs on a lossy path.
 LIMITS = LoadLimits(stall_s=5.0)
 
 

@@ -1,4 +1,4 @@
-"""Open-loop HTTP client: sends each request at its scheduled time, independently of earlier responses.
+"""Open-loop HTTP client program: sends each request at its scheduled time, independently of earlier responses.
 
     python -m experiments.http.drivers.open_loop FILE      in a host
 
@@ -89,7 +89,7 @@ class _Connection(asyncio.Protocol):
 
 
 class OpenLoop:
-    """Open-loop HTTP client that runs one plan (connections, warm-up targets, requests with their offsets)."""
+    """Open-loop HTTP client for one plan: connections, warm-up targets, and requests with time offsets."""
 
     def __init__(self, plan: dict[str, Any]) -> None:
         self._host, self._port = plan["connect"]

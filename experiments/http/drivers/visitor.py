@@ -1,4 +1,4 @@
-"""Page-visit driver: GET requests to an origin or to a proxy, by Python's http.client.
+"""Page-visit program: GET requests to an origin or to a proxy, by Python's http.client.
 
 A driver (see experiments.harness.driver_process) with the arguments ADDRESS PORT NAME [PREFIX]: NAME is the Host field;
 PREFIX, http://NAME towards a forward proxy (RFC 9112 section 3.2.2), precedes every path. Requests:
@@ -38,7 +38,7 @@ class Visitor:
         self._prefix = prefix
 
     def visit(self, paths: Iterable[str], pause_s: float = 0.0) -> int:
-        """Request these paths in turn on one connection; return their number. Raises OSError, HTTPException."""
+        """Request these paths in turn on one connection; return the number of paths. Raises OSError, HTTPException."""
         connection = HTTPConnection(*self._server, timeout=TIMEOUT_S)
         asked = 0
         try:
@@ -53,7 +53,7 @@ class Visitor:
         return asked
 
     def keep(self, paths: Iterable[str], for_s: float, every_s: float, seed: int) -> int:
-        """Request paths repeatedly for `for_s` seconds, each on its own connection; return the number of requests.
+        """Send requests for random paths for `for_s` seconds, each on a new connection; return the number of requests.
 
         Raises OSError, HTTPException.
         """

@@ -1,4 +1,4 @@
-"""HTTP/1 exchanges by the thousand: a fast parser of packet headers and first lines of messages, without scapy.
+"""Fast parser of captures with thousands of HTTP/1 exchanges: packet headers and message heads, without scapy.
 
 For an experiment under load the full judge would take minutes, since scapy dissects some thousand frames a second. Here
 the fixed headers are parsed directly (Ethernet RFC 894, IPv4 RFC 791, TCP RFC 9293 section 3.1), and the first line of
@@ -54,17 +54,17 @@ class BulkExchange:
 
     @property
     def octets(self) -> int:
-        """Size in octets of the response, header section and content."""
+        """Return the size in octets of the response, header section and content."""
         return (self.end - self.start) % 2**32
 
     @property
     def path(self) -> bytes:
-        """Path and query of the request-target, without scheme and authority."""
+        """Return path and query of the request-target, without scheme and authority."""
         return _ABSOLUTE.sub(b"", self.target, count=1) or b"/"
 
     @property
     def content(self) -> bytes | None:
-        """Content of the response, framed as in RFC 9112 section 6.3; None if the response was not captured completely.
+        """Return the content of the response (RFC 9112 section 6.3); None if the response was not captured completely.
 
         A response with a wrong Content-Length is returned whole with its header section, which equals no object.
         """
@@ -83,7 +83,7 @@ class BulkExchange:
 
     @property
     def key(self) -> tuple[Address, Address, int]:
-        """Key of the response (client, server, sequence number of its end), the same at every interface."""
+        """Return (client, server, sequence number of the response's end): a key that is the same at every interface."""
         return self.client, self.server, self.end
 
 
@@ -104,7 +104,7 @@ class _Segment:
 
 
 def crossings(frames: Iterable[Frame], port: int, keep_content: bool = False) -> Traffic:
-    """Return the HTTP/1 exchanges with servers at this port; `keep_content`: keep the octets of their responses."""
+    """Return the HTTP/1 exchanges with servers at this port; `keep_content`: keep the octets of the responses."""
     traffic = Traffic()
     current: dict[tuple[Address, Address], BulkExchange] = {}
     highest: dict[tuple[Address, Address], int] = {}

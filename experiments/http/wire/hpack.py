@@ -1,4 +1,4 @@
-"""HPACK decoder for HTTP/2 header blocks: RFC 7541 with its dynamic table.
+"""HPACK decoder for HTTP/2 header blocks, with the dynamic table (RFC 7541).
 
 The static table and the Huffman code are scapy's. scapy's decoder is not used: it ignores table size updates
 (section 6.3), continues after an invalid index, and alters octets that are not UTF-8. Left out: the limit of
@@ -21,18 +21,18 @@ LONGEST_PADDING_BITS = 7
 
 
 class HeaderBlockError(ValueError):
-    """The octets are no valid HPACK header block; the message has the reason."""
+    """Octets are not a valid HPACK header block; the message has the reason."""
 
 
 class HeaderTable:
-    """HPACK decoding context (dynamic table) of one direction; header blocks must be read in order."""
+    """HPACK decoding context (dynamic table) of one direction; header blocks must be decoded in order."""
 
     def __init__(self) -> None:
         self._entries: list[Field] = []
         self._max_size = DEFAULT_SIZE
 
     def read(self, block: bytes) -> list[Field]:
-        """Decode the next header block to its fields in order. Raises HeaderBlockError."""
+        """Decode the next header block to an ordered list of fields. Raises HeaderBlockError."""
         fields: list[Field] = []
         reader = _Reader(block)
         while reader.left():

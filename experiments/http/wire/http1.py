@@ -1,4 +1,4 @@
-"""HTTP/1 messages of a connection: both streams parsed into requests and responses, with the frames of each.
+"""HTTP/1 messages of a connection: both streams parsed into requests and responses, with frame numbers.
 
 RFC 9112 section 6.3 determines the length of a body: none by rule (HEAD, 1xx, 204, 304), chunked, Content-Length, or,
 for a response, everything until the connection closes. Responses are matched to requests in order (section 9.3). An
@@ -19,7 +19,7 @@ from experiments.harness.judge.reassembly import Piece, Stream
 
 # Grammar of HTTP/1 messages as regular expressions, from the ABNF of RFC 9112, RFC 9110 and RFC 3986 (appendix A).
 # The grammar is strict: a bare LF, obs-fold or a space before the colon is an error, unlike in lenient recipients.
-# Left out: the inner grammar of an absolute URI beyond the permitted characters.
+# The grammar accepts an absolute URI as any sequence of permitted characters, without checking its components.
 
 # RFC 9110 section 5.6.2
 TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
@@ -51,7 +51,7 @@ class GrammarError(ValueError):
 
 
 class _CutShortError(EOFError):
-    """The octets end inside the body of a message; `found` holds the part of the message that was captured."""
+    """Octets end inside the body of a message; `found` holds the captured part of the message."""
 
     def __init__(self, found: _Read) -> None:
         super().__init__()
@@ -80,7 +80,7 @@ def field_lines(data: bytes, start: int, end: int) -> list[tuple[bytes, bytes]]:
 
 
 def chunked_body(data: bytes, start: int) -> tuple[bytes, int]:
-    """Return (decoded body, end offset) of a chunked message body (RFC 9112 section 7.1).
+    """Decode a chunked message body (RFC 9112 section 7.1); return (content, end offset).
 
     Raises GrammarError for an invalid chunk, EOFError if the data end before the last chunk.
     """
@@ -136,21 +136,21 @@ class Message:
 
     @property
     def first_ns(self) -> int:
-        """Arrival time of the first octet, in ns."""
+        """Return the arrival time in ns of the first octet."""
         return self.pieces[0].time_ns
 
     @property
     def last_ns(self) -> int:
-        """Latest arrival time of any octet in ns, which may belong to a retransmitted earlier octet."""
+        """Return the latest arrival time in ns of any octet, also if a retransmitted octet arrived last."""
         return max(piece.time_ns for piece in self.pieces)
 
     @property
     def frames(self) -> tuple[int, ...]:
-        """Numbers of the frames that carried the message, in the order of its octets, each once."""
+        """Return the numbers of the frames that carried the message, each once, in the order of the octets."""
         return tuple(dict.fromkeys(piece.frame for piece in self.pieces))
 
     def values(self, name: bytes) -> list[bytes]:
-        """Return the value of each field line with this name, given in lower case."""
+        """Return the value of each field line with this name (in lower case)."""
         return [value for known, value in self.fields if known == name]
 
 
@@ -163,7 +163,7 @@ class Exchange:
 
     @property
     def target(self) -> bytes:
-        """Request-target of the request, as captured."""
+        """Return the request-target, as captured."""
         return self.request.start_line[1]
 
 
@@ -225,7 +225,7 @@ _Reader = Callable[[bytes, int], _Read]
 
 
 def _messages(stream: Stream, read: _Reader) -> tuple[list[Message], str | None, bool | Message]:
-    """Return (whole messages of a stream, violation of the grammar or None, remainder).
+    """Return (complete messages of a stream, violation of the grammar or None, remaining octets).
 
     The remainder is False if no octets are left, the incomplete message if its header section is whole, else True.
     """

@@ -1,4 +1,4 @@
-"""HTTP/2 frames of a connection, and the requests and responses that they carry.
+"""HTTP/2 frames of a connection, and the requests and responses in the frames.
 
 RFC 9113 section 3.4 (prefaces), 4.1 (frame format), 4.3 (header blocks), 5.1.1 (stream identifiers), 6.6 and 8.4
 (push); RFC 7540 section 3.2 (Upgrade: h2c). Header blocks are decoded by `hpack`, independent of the services' decoder.
@@ -41,7 +41,7 @@ END_STREAM, ACK, END_HEADERS, PADDED, PRIORITY = 0x1, 0x1, 0x4, 0x8, 0x20
 
 
 class Http2Error(Exception):
-    """The octets are not valid HTTP/2; the message has the number of the packet."""
+    """Octets are not valid HTTP/2; the message has the number of the captured packet."""
 
 
 @dataclass(frozen=True)
@@ -57,12 +57,12 @@ class Http2Frame:
 
     @property
     def packet(self) -> int:
-        """Number of the captured packet that carried the frame's first octet."""
+        """Return the number of the captured packet that carried the frame's first octet."""
         return self.pieces[0].frame
 
     @property
     def size_bytes(self) -> int:
-        """Size of the frame in octets, frame header included."""
+        """Return the size of the frame in octets, frame header included."""
         return len(self.octets)
 
 
@@ -83,7 +83,7 @@ class Http2Conversation(Conversation):
 
 @dataclass
 class _Half:
-    """Parser state of one direction of one HTTP/2 stream: its header fields, body and frames so far."""
+    """Parser state of one direction of one HTTP/2 stream: header fields, body and frames so far."""
 
     fields: list[tuple[bytes, bytes]] = field(default_factory=list)
     frames: list[Http2Frame] = field(default_factory=list)
@@ -103,7 +103,7 @@ class _Half:
 
 @dataclass
 class _Block:
-    """Header block that awaits END_HEADERS: the octets of its HEADERS, PUSH_PROMISE and CONTINUATION frames."""
+    """Header block without END_HEADERS so far: octets of its HEADERS, PUSH_PROMISE and CONTINUATION frames."""
 
     half: _Half
     stream_id: int
@@ -116,7 +116,7 @@ def is_http2(connection: Connection) -> bool:
 
 
 def converse_http2(connection: Connection) -> Http2Conversation:
-    """Parse both streams of a connection as HTTP/2; return its exchanges by stream, and its frames."""
+    """Parse both streams of a connection as HTTP/2; return the exchanges by stream, and the frames."""
     client, server = connection.from_client.stream, connection.from_server.stream
     start = client.data.find(PREFACE)
     upgraded = start > 0
@@ -182,7 +182,7 @@ def _problem(client: tuple[Http2Frame, ...], server: tuple[Http2Frame, ...]) -> 
 
 
 def _unasked(requests: dict[int, _Half], responses: dict[int, _Half]) -> str | None:
-    """Return a clause about the first response on a stream that neither side opened (RFC 9113 section 5.1), or None."""
+    """Return a clause on the first response on a stream that neither side opened (RFC 9113 section 5.1), or None."""
     unasked = sorted(responses.keys() - requests.keys())
     return f"the server sends frames on stream {unasked[0]}, which was not opened" if unasked else None
 
@@ -197,7 +197,7 @@ def _unpadded(frame: Http2Frame) -> bytes:
 
 
 def _halves(frames: tuple[Http2Frame, ...], promises: dict[int, _Half] | None = None) -> dict[int, _Half]:
-    """Return the messages of one direction by stream id; requests of PUSH_PROMISE frames go into `promises`."""
+    """Return the messages of one direction by stream id; add requests of PUSH_PROMISE frames to `promises`."""
     table = HeaderTable()
     halves: dict[int, _Half] = {}
     block: _Block | None = None
@@ -253,7 +253,7 @@ def _end_block(block: _Block, table: HeaderTable, frame: Http2Frame) -> None:
         block.half.frames.clear()
     else:
         block.half.fields += fields
-        # Keep the first field block as the message's: trailer fields have a second one (RFC 9113 section 8.1).
+        # Use the first field block as the message's fields, since a second one has trailers (RFC 9113 section 8.1).
         block.half.block = block.half.block or octets
 
 

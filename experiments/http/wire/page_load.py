@@ -16,7 +16,7 @@ from experiments.harness.judge.verdict import Contradiction
 from experiments.http.wire.http1 import Conversation, Exchange, converse
 from experiments.http.wire.http2 import converse_http2, is_http2
 
-# Files of a page on the origin: content by URL path, the base page before the objects it references.
+# Files of a page on the origin: content by URL path, the base page before the objects that the page references.
 Files = Mapping[bytes, bytes]
 
 
@@ -33,7 +33,7 @@ class PageLoad:
 
     @cached_property
     def exchanges(self) -> tuple[Exchange, ...]:
-        """Exchanges of all connections, in the order in which the requests were sent."""
+        """Return the exchanges of all connections, in the order of the requests."""
         every = (exchange for conversation in self.conversations for exchange in conversation.exchanges)
         return tuple(sorted(every, key=lambda exchange: exchange.request.first_ns))
 
@@ -51,12 +51,12 @@ class PageLoad:
 
     @property
     def absence(self) -> str | None:
-        """Clause that says that no HTTP connection was captured; None if there is one."""
+        """Return a clause that says that no HTTP connection was captured; None if there is one."""
         return None if self.conversations else "the capture has no HTTP connection"
 
     @property
     def gap(self) -> str | None:
-        """Clause about the first connection that was not captured whole; None if all were."""
+        """Return a clause on the first incompletely captured connection; None if all are complete."""
         cut = next(
             (conversation.connection for conversation in self.conversations if not conversation.connection.whole), None
         )
@@ -64,7 +64,7 @@ class PageLoad:
 
     @property
     def violation(self) -> None:
-        """Always None, as invalid messages contradict only some claims, whose checks call `require_valid`."""
+        """Return None, as invalid messages contradict only some claims, whose checks call require_valid()."""
         return None
 
     def require_valid(self) -> None:
